@@ -1,0 +1,45 @@
+"""daleml: networks that keep Dale's law, and still learn well.
+
+A synapse has a *sign* that is a fact about the neuron, and a *strength* that learns. daleml keeps the two apart:
+
+    Populations -> signs -> layer -> parameter groups -> optimiser -> snapshot -> weight sample -> fit -> result -> plot
+
+Conventions, everywhere:
+
+- weights are ``(post, pre)``, like ``nn.Linear``'s, so Dale's law fixes the sign of each *column*;
+- excitatory units come first; signs are +1 and -1, one a presynaptic unit, stored and never inferred;
+- rates are non-negative; all of a DANN's matrices are too, and its minus is structure;
+- randomness comes from ``generator=``, never from a global seed set behind your back;
+- in-place functions end in ``_``; logarithms are natural; results are frozen and have ``to_dict()``;
+- an error is one sentence: argument, rule, value.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from daleml import layers, optim, signs
+from daleml.populations import Populations
+
+if TYPE_CHECKING:
+    from daleml import analysis, datasets
+    from daleml.training import train
+
+__version__ = "0.1.0"
+
+__all__ = ["Populations", "__version__", "analysis", "datasets", "layers", "optim", "signs", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what costs time when it is first asked for."""
+    if name in ("analysis", "datasets"):
+        import importlib
+
+        return importlib.import_module(f"daleml.{name}")
+    if name == "train":
+        from daleml.training import train
+
+        return train
+    raise AttributeError(f"module 'daleml' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,48 @@
+"""Argument checks: one sentence each, with the argument, the rule and the value."""
+
+from __future__ import annotations
+
+import math
+import numbers
+
+
+def integer(name: str, value: object, minimum: int = 0) -> int:
+    """Return ``value`` as an int, or raise if it is not an integer of at least ``minimum``."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"`{name}` must be an integer; got {value!r}.")
+    if value < minimum:
+        raise ValueError(f"`{name}` must be at least {minimum}; got {value}.")
+    return int(value)
+
+
+def number(name: str, value: object) -> float:
+    """Return ``value`` as a finite float, or raise."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"`{name}` must be a number; got {value!r}.")
+    if not math.isfinite(value):
+        raise ValueError(f"`{name}` must be finite; got {value}.")
+    return float(value)
+
+
+def non_negative(name: str, value: object) -> float:
+    """Return ``value`` as a float, or raise if it is negative or not finite."""
+    result = number(name, value)
+    if result < 0:
+        raise ValueError(f"`{name}` must be at least 0; got {value}.")
+    return result
+
+
+def positive(name: str, value: object) -> float:
+    """Return ``value`` as a float, or raise if it is not above 0 or not finite."""
+    result = number(name, value)
+    if result <= 0:
+        raise ValueError(f"`{name}` must be above 0; got {value}.")
+    return result
+
+
+def fraction(name: str, value: object) -> float:
+    """Return ``value`` as a float, or raise if it is outside [0, 1]."""
+    result = number(name, value)
+    if not 0 <= result <= 1:
+        raise ValueError(f"`{name}` must be a fraction in [0, 1]; got {value}.")
+    return result

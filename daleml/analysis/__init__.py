@@ -1,0 +1,32 @@
+"""Analysis: distributions and spectra of weights. Compute, get a frozen result, plot it.
+
+=====================  ============================================================================================
+``fit_weights``        one family fitted to the magnitudes of weights
+``compare_families``   several, ranked
+``weight_samples``     a model's weights by parameter and sign, which are never pooled unless asked
+``spectrum``           singular values and every measure derived from them
+``svd_entropy``        normalised entropy of the singular values
+``effective_rank``     its exponential, un-normalised
+``plots``              one figure a result
+=====================  ============================================================================================
+"""
+
+from daleml.analysis import plots
+from daleml.analysis.fit import Comparison, WeightFit, compare_families, fit_weights
+from daleml.analysis.spectrum import Spectrum, effective_rank, spectrum, svd_entropy
+from daleml.analysis.weights import WeightSample, weight_sample, weight_samples
+
+__all__ = [
+    "Comparison",
+    "Spectrum",
+    "WeightFit",
+    "WeightSample",
+    "compare_families",
+    "effective_rank",
+    "fit_weights",
+    "plots",
+    "spectrum",
+    "svd_entropy",
+    "weight_sample",
+    "weight_samples",
+]

@@ -1,0 +1,188 @@
+"""One plot a result. Each takes a result and ``ax=None``, returns the ``Axes``, never refits and never calls ``show``.
+
+This is the only module that imports matplotlib and seaborn, and it does so when called. Colours mean the same
+everywhere: excitatory red, inhibitory blue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from daleml.analysis.fit import Comparison, WeightFit
+    from daleml.analysis.spectrum import Spectrum
+    from daleml.analysis.weights import WeightSample
+    from daleml.signs import SignReport
+
+EXCITATORY, INHIBITORY = "#c0392b", "#2c6fbb"
+_BINS = 60
+_QUANTILES = 500
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw in daleml's style: the look of the demo, the tutorials and the command line."""
+    import seaborn as sns
+
+    with sns.axes_style("ticks"), sns.plotting_context("notebook", font_scale=0.85):
+        yield
+
+
+def figure(columns: int = 1, rows: int = 1, *, width: float = 5.2, height: float = 3.8) -> tuple[Figure, Any]:
+    """Return a new figure and its array of axes, ``(rows, columns)``, that no interactive backend keeps alive."""
+    from matplotlib.figure import Figure
+
+    drawing = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    return drawing, drawing.subplots(rows, columns, squeeze=False)
+
+
+def fit(result: WeightFit, ax: Axes | None = None) -> Axes:
+    """Draw the histogram of the magnitudes on a logarithmic axis, with the fitted density."""
+    ax = _axes(ax)
+    _histogram(result.sample, ax)
+    _density(result, ax, color=EXCITATORY, linewidth=2.2)
+    return _finish_histogram(result.sample, ax)
+
+
+def families(result: Comparison, ax: Axes | None = None) -> Axes:
+    """Draw the histogram of the magnitudes on a logarithmic axis, with the density of every family, best first."""
+    import seaborn as sns
+
+    ax = _axes(ax)
+    _histogram(result.best.sample, ax)
+    for rank, (fitted, color) in enumerate(
+        zip(result.fits, sns.color_palette("colorblind", len(result.fits)), strict=True)
+    ):
+        _density(fitted, ax, color=color, linewidth=1.3 if rank else 2.4, linestyle="--" if rank else "-")
+    return _finish_histogram(result.best.sample, ax)
+
+
+def qq(result: WeightFit, ax: Axes | None = None) -> Axes:
+    """Draw the quantiles of the magnitudes against those of the fitted family, on logarithmic axes."""
+    ax = _axes(ax)
+    n_points = min(result.n, _QUANTILES)
+    levels = (np.arange(n_points) + 0.5) / n_points
+    theory, data = result.distribution().ppf(levels), np.quantile(result.sample.values(), levels)
+    limits = min(theory[0], data[0]), max(theory[-1], data[-1])
+    ax.plot(limits, limits, color="0.6", linewidth=1, zorder=1)
+    ax.plot(theory, data, ".", color=EXCITATORY, markersize=4)
+    ax.set(
+        xscale="log", yscale="log", xlabel=f"quantiles of the {result.family} fit", ylabel="quantiles of the weights"
+    )
+    return _tidy(ax)
+
+
+def spectrum(result: Spectrum | Sequence[Spectrum] | Mapping[str, Spectrum], ax: Axes | None = None) -> Axes:
+    """Draw singular values by rank, each spectrum scaled to a largest value of 1; several are labelled by key."""
+    import seaborn as sns
+
+    ax = _axes(ax)
+    several = result if isinstance(result, (Mapping, Sequence)) else [result]
+    labelled = several.items() if isinstance(several, Mapping) else enumerate(several, start=1)
+    colors = sns.color_palette("colorblind", len(several))
+    for (label, one), color in zip(labelled, colors, strict=True):
+        largest = one.singular_values[0] or 1.0
+        ranks = (np.arange(one.singular_values.size) + 1) / one.singular_values.size
+        text = f"{label}: H = {one.svd_entropy:.3f}" if len(several) > 1 else f"H = {one.svd_entropy:.3f}"
+        ax.plot(ranks, one.singular_values / largest, marker=".", markersize=4, linewidth=1, color=color, label=text)
+    ax.set(yscale="log", xlabel="rank / number of singular values", ylabel="singular value / largest")
+    _mend_flat_log_axis(ax)
+    ax.legend(frameon=False, fontsize="small")
+    return _tidy(ax)
+
+
+def learning_curves(
+    history: pd.DataFrame, y: str = "accuracy", ax: Axes | None = None, *, hue: str | None = None, x: str = "epoch"
+) -> Axes:
+    """Draw a column of a training history; rows that share ``x`` and ``hue`` (seeds) become a mean and its range.
+
+    Raises:
+        ValueError: If a column is missing.
+    """
+    import seaborn as sns
+
+    for column in (x, y, *([hue] if hue else [])):
+        if column not in history.columns:
+            raise ValueError(f"`history` must have a column {column!r}; got {', '.join(map(str, history.columns))}.")
+    ax = _axes(ax)
+    sns.lineplot(history, x=x, y=y, hue=hue, errorbar=("pi", 100), palette="colorblind" if hue else None, ax=ax)
+    if hue:
+        ax.legend(frameon=False, fontsize="small", title=None)
+    ax.set(xlabel=x, ylabel=y.replace("_", " "))
+    return _tidy(ax)
+
+
+def signs(result: SignReport, ax: Axes | None = None) -> Axes:
+    """Draw the units that break the law, and the fraction of each one's synapses at fault; or say that none does."""
+    ax = _axes(ax)
+    if result:
+        ax.text(0.5, 0.5, str(result).replace(": ", ":\n"), ha="center", va="center", transform=ax.transAxes)
+        ax.set(xticks=[], yticks=[])
+        return ax
+    worst = sorted(result.violations, key=lambda violation: violation.count / violation.size, reverse=True)[:20]
+    labels = [f"{violation.parameter} [{violation.unit}]" for violation in worst]
+    colors = [EXCITATORY if violation.sign > 0 else INHIBITORY for violation in worst]
+    ax.barh(labels[::-1], [violation.count / violation.size for violation in worst][::-1], color=colors[::-1])
+    shown = f", the worst {len(worst)} of {len(result.violations)} units" if len(worst) < len(result.violations) else ""
+    ax.set(xlim=(0, 1), xlabel=f"fraction of a unit's synapses with the wrong sign{shown}")
+    return _tidy(ax)
+
+
+def _axes(ax: Axes | None) -> Axes:
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    return plt.figure(layout="constrained").subplots()
+
+
+def _log_edges(sample: WeightSample) -> Any:
+    moments = sample.moments
+    return np.linspace(np.log(moments.smallest), np.log(moments.largest) + 1e-9, _BINS + 1)
+
+
+def _histogram(sample: WeightSample, ax: Axes) -> None:
+    edges = _log_edges(sample)
+    counts = np.zeros(_BINS)
+    for chunk in sample.chunks():
+        counts += np.histogram(np.log(chunk), edges)[0]
+    density = counts / (sample.n * np.diff(edges))
+    ax.stairs(density, np.exp(edges), fill=True, color="0.85", label=f"weights (n = {sample.n:,})")
+
+
+def _density(result: WeightFit, ax: Axes, **line: Any) -> None:
+    edges = _log_edges(result.sample)
+    grid = np.exp(np.linspace(edges[0], edges[-1], 400))
+    # the density of ln w, so that it has unit area on the logarithmic axis
+    label = f"{result.family} ({', '.join(f'{name} {value:.3g}' for name, value in result.params.items())})"
+    ax.plot(grid, grid * result.distribution().pdf(grid), label=label, **line)
+
+
+def _finish_histogram(sample: WeightSample, ax: Axes) -> Axes:
+    total = sample.n + sample.n_zero
+    zeros = f" ({sample.n_zero / total:.1%} exact zeros not shown)" if sample.n_zero else ""
+    ax.set(xscale="log", xlabel=f"|weight|{zeros}", ylabel="density of ln |weight|")
+    ax.margins(y=0.12)
+    ax.set_ylim(bottom=0)
+    ax.legend(frameon=False, fontsize="small")
+    return _tidy(ax)
+
+
+def _mend_flat_log_axis(ax: Axes) -> None:
+    """Widen a logarithmic axis on which all values are equal, or nearly none is positive, to show a decade."""
+    low, high = ax.get_ylim()
+    if high / low < 10:
+        ax.set_ylim(high / 20, high * 2)
+
+
+def _tidy(ax: Axes) -> Axes:
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax

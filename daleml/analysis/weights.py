@@ -1,0 +1,252 @@
+"""From anything weight-like to a sample of magnitudes of one sign, with what was left out counted."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+
+from daleml import signs
+
+WeightsLike: TypeAlias = "Tensor | ArrayLike | nn.Module | Mapping[str, Any] | WeightSample"
+"""What the analysis reads: a tensor, an array, a module, a state dict, or a sample already taken."""
+
+_CHUNK = 1 << 17  # float64 scratch of a chunk stays in cache
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What one pass over a sample yields; all that several families need of it."""
+
+    n: int
+    mean: float
+    mean_square: float
+    log_mean: float
+    log_sd: float
+    smallest: float
+    largest: float
+
+
+@dataclass(frozen=True)
+class WeightSample:
+    """Magnitudes of one sign, as a view of the caller's numbers: nothing is copied until ``values`` is called.
+
+    Attributes:
+        n: Number of magnitudes above 0.
+        n_zero: Number of exact zeros, left out.
+        n_dropped: Number of other values left out: of the other sign, or missing.
+        sign: +1 for excitatory weights, -1 for inhibitory ones, 0 for both, pooled because the caller asked.
+    """
+
+    n: int
+    n_zero: int
+    n_dropped: int
+    sign: int
+    _source: NDArray[Any] = field(repr=False, compare=False)
+
+    def chunks(self) -> Iterator[NDArray[np.float64]]:
+        """Yield the magnitudes, a few at a time, as float64."""
+        for start in range(0, self._source.size, _CHUNK):
+            values = self._source[start : start + _CHUNK].astype(np.float64)
+            magnitudes = np.abs(values) if self.sign == 0 else self.sign * values
+            yield magnitudes[magnitudes > 0]  # leaves NaN out too
+
+    def values(self) -> NDArray[np.float64]:
+        """Return the magnitudes, shape ``(n,)``, float64: a copy."""
+        return np.concatenate(list(self.chunks()))
+
+    @functools.cached_property
+    def moments(self) -> Moments:
+        """Means of the magnitudes, their squares and their logarithms, and the standard deviation of the last."""
+        count, log_mean, log_squares = 0, 0.0, 0.0
+        total, squares, smallest, largest = 0.0, 0.0, np.inf, 0.0
+        for chunk in self.chunks():
+            if not chunk.size:
+                continue
+            total += float(chunk.sum())
+            squares += float(np.dot(chunk, chunk))
+            smallest, largest = min(smallest, float(chunk.min())), max(largest, float(chunk.max()))
+            logs = np.log(chunk, out=chunk)
+            mean = float(logs.mean())
+            logs -= mean
+            # Chan's update: the squares about the joint mean, from those about the chunk's own.
+            shift, count_before, count = mean - log_mean, count, count + logs.size
+            log_squares += float(np.dot(logs, logs)) + shift**2 * count_before * logs.size / count
+            log_mean += shift * logs.size / count
+        log_sd = float(np.sqrt(log_squares / count))
+        return Moments(count, total / count, squares / count, log_mean, log_sd, smallest, largest)
+
+
+def weight_samples(weights: nn.Module | Mapping[str, Any]) -> dict[str, WeightSample]:
+    """Split the weights of a model by parameter and by sign.
+
+    Args:
+        weights: A module or a state dict. Where signs are fixed, presynaptic units are sorted by them, so that a zero
+            counts with its own unit; elsewhere weights are sorted by their own sign, and zeros count with both.
+            Parameters with fewer than two dimensions are left out.
+
+    Returns:
+        Samples by name: the parameter's, followed by `` E`` or `` I`` if it holds both. Samples with fewer than two
+        magnitudes are left out, there being nothing to fit.
+
+    Raises:
+        ValueError: If a weight is NaN or infinite.
+
+    Example:
+        >>> from daleml import Populations
+        >>> from daleml.layers import EILinear
+        >>> list(weight_samples(EILinear(Populations(40, 10), 5)))
+        ['weight E', 'weight I']
+    """
+    samples: dict[str, WeightSample] = {}
+    for name, array, unit_signs in _matrices(weights):
+        parts = {}
+        for sign, label in ((1, "E"), (-1, "I")):
+            part = array[:, unit_signs == sign].ravel() if unit_signs is not None else array.ravel()
+            parts[label] = _take(part, sign, name=name)
+        found = {label: part for label, part in parts.items() if part.n > 1}
+        samples |= {name if len(found) == 1 else f"{name} {label}": part for label, part in found.items()}
+    return samples
+
+
+def weight_sample(
+    weights: WeightsLike, *, sign: int | None = None, pool: bool = False, drop_missing: bool = False
+) -> WeightSample:
+    """Read one sample of magnitudes from anything weight-like.
+
+    Excitatory and inhibitory weights are never pooled unless asked, nor are a model's parameters.
+
+    Args:
+        weights: A tensor, an array, a module, a state dict, or a sample, which is returned as it is.
+        sign: +1 to take the positive weights, -1 the negative ones; default: those there are, if of one sign.
+        pool: Whether to take the magnitudes of all, whatever their sign and parameter.
+        drop_missing: Whether to leave NaN out, counted, instead of refusing it.
+
+    Raises:
+        TypeError: If the weights are not numbers.
+        ValueError: If they are NaN or infinite, of both signs or of several parameters without ``sign`` or ``pool``,
+            or if fewer than two differ from zero.
+    """
+    if isinstance(weights, WeightSample):
+        return weights
+    if sign not in (None, 1, -1):
+        raise ValueError(f"`sign` must be +1, -1 or None; got {sign!r}.")
+    if sign is not None and pool:
+        raise ValueError(f"`sign` must be None where `pool` is True; got {sign}.")
+    if isinstance(weights, (nn.Module, Mapping)):
+        if not pool:
+            return _only_sample(weight_samples(weights), sign)
+        weights = np.concatenate([array.ravel() for _, array, _ in _matrices(weights)] or [np.empty(0)])
+    array = _array(weights)
+    if pool:
+        return _require_two(_take(array, 0, drop_missing=drop_missing))
+    if sign is None:
+        n_exc, n_inh = int(np.count_nonzero(array > 0)), int(np.count_nonzero(array < 0))
+        if n_exc and n_inh:
+            raise ValueError(
+                "`weights` must be of one sign unless `sign` or `pool` is given; "
+                f"got {n_exc} positive and {n_inh} negative values."
+            )
+        sign = -1 if n_inh else 1
+    return _require_two(_take(array, sign, drop_missing=drop_missing))
+
+
+def matrix(weights: WeightsLike) -> NDArray[np.float64]:
+    """Read one matrix, float64: of a module, its effective weight if it has one, else its only weight.
+
+    Raises:
+        ValueError: If there is not exactly one matrix, or an entry is NaN or infinite.
+    """
+    if isinstance(weights, nn.Module) and hasattr(weights, "effective_weight"):
+        weights = cast("Tensor", weights.effective_weight())  # type: ignore[operator]
+    elif isinstance(weights, (nn.Module, Mapping)):
+        found = list(_matrices(weights))
+        if len(found) != 1:
+            names = ", ".join(name for name, _, _ in found) or "none"
+            raise ValueError(f"`weights` must hold one matrix; got {names}.")
+        weights = found[0][1]
+    array = np.asarray(_numbers(weights), dtype=np.float64)
+    if array.ndim != 2 or not array.size:
+        raise ValueError(f"`weights` must be a matrix; got shape {array.shape}.")
+    if not np.isfinite(array).all():
+        raise ValueError(f"`weights` must be finite; got {_count_bad(array)} NaN or infinite values of {array.size}.")
+    return array
+
+
+def _only_sample(samples: dict[str, WeightSample], sign: int | None) -> WeightSample:
+    chosen = {name: sample for name, sample in samples.items() if sign in (None, sample.sign)}
+    if len(chosen) != 1:
+        names = ", ".join(chosen) or "none"
+        raise ValueError(
+            f"`weights` must hold one sample of weights unless `pool` is given, see `weight_samples`; got {names}."
+        )
+    return next(iter(chosen.values()))
+
+
+def _matrices(weights: nn.Module | Mapping[str, Any]) -> Iterator[tuple[str, NDArray[Any], NDArray[Any] | None]]:
+    """Yield name, values and presynaptic signs (None if not fixed), with presynaptic units along dimension 1."""
+    state = weights.state_dict() if isinstance(weights, nn.Module) else weights
+    for name, value in state.items():
+        if not isinstance(value, (Tensor, np.ndarray)) or value.ndim < 2 or name.endswith("_mask"):
+            continue
+        array = _numbers(value)
+        if array.dtype.kind != "f":
+            continue
+        stored = state.get(f"{name.removesuffix('_orig')}_signs")
+        if stored is None:
+            yield name, array, None
+            continue
+        by_unit, unit_signs = signs.by_unit(torch.as_tensor(array), torch.as_tensor(stored))
+        yield name, by_unit.numpy().T, unit_signs.numpy()
+
+
+def _take(array: NDArray[Any], sign: int, *, drop_missing: bool = False, name: str = "weights") -> WeightSample:
+    n_pos = n_neg = n_zero = n_missing = n_infinite = 0
+    for start in range(0, array.size, _CHUNK):
+        chunk = array[start : start + _CHUNK]
+        n_pos += int(np.count_nonzero(chunk > 0))
+        n_neg += int(np.count_nonzero(chunk < 0))
+        n_zero += int(np.count_nonzero(chunk == 0))
+        if chunk.dtype.kind == "f":
+            n_missing += int(np.count_nonzero(np.isnan(chunk)))
+            n_infinite += int(np.count_nonzero(np.isinf(chunk)))
+    if n_infinite or (n_missing and not drop_missing):
+        raise ValueError(
+            f"`{name}` must be finite; got {n_missing + n_infinite} NaN or infinite values of {array.size}."
+        )
+    n = {1: n_pos, -1: n_neg, 0: n_pos + n_neg}[sign]
+    return WeightSample(n, n_zero, n_pos + n_neg - n + n_missing, sign, array)
+
+
+def _require_two(sample: WeightSample) -> WeightSample:
+    if sample.n < 2:
+        raise ValueError(
+            f"`weights` must hold at least 2 values other than zero; got {sample.n}, "
+            f"with {sample.n_zero} zeros and {sample.n_dropped} values left out."
+        )
+    return sample
+
+
+def _array(values: Any) -> NDArray[Any]:
+    array = _numbers(values)
+    return array.reshape(-1)
+
+
+def _numbers(values: Any) -> NDArray[Any]:
+    if isinstance(values, Tensor):
+        values = values.detach().cpu()
+        values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"`weights` must be real numbers; got {array.dtype} values.")
+    return array
+
+
+def _count_bad(array: NDArray[Any]) -> int:
+    return int(np.count_nonzero(~np.isfinite(array)))

@@ -1,0 +1,20 @@
+"""Reading the tables in ``daleml/datasets/data``."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+def read_table(filename: str) -> DataFrame:
+    """Read one of the package's tables afresh, empty cells as empty strings.
+
+    Only an empty cell means missing in these files, so pandas must not guess that "NA" does too.
+    """
+    import pandas as pd
+
+    with (resources.files("daleml.datasets") / "data" / filename).open(encoding="utf-8") as file:
+        return pd.read_csv(file, keep_default_na=False)

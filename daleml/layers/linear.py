@@ -1,0 +1,217 @@
+"""Dense layers that keep Dale's law: column EI, and Dale's ANN."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from daleml import _checks, signs
+from daleml.layers import functional, init
+from daleml.populations import Populations
+
+
+class EILinear(nn.Module):
+    r"""A dense layer read by excitatory and inhibitory units ("column EI"), :math:`y = W x + b`.
+
+    :math:`W` is signed and stored as it is, ``(out_features, in_features)``; the sign of column :math:`j` is that of
+    presynaptic unit :math:`j`, so :math:`s_j W_{ij} \ge 0`. The forward pass is that of ``nn.Linear``: what keeps the
+    law while it learns is the optimiser, ``EG`` or any other under ``optim.enforce``.
+
+    Args:
+        populations: The presynaptic units: a partition, or an int for as many excitatory ones.
+        out_features: Number of postsynaptic units.
+        bias: Whether to learn an additive bias, which has no sign to keep.
+        device: Where the parameters live.
+        dtype: Their floating-point type.
+
+    Shape:
+        Input (*, in_features), any leading dimensions; output (*, out_features).
+
+    Raises:
+        TypeError: If a size is not an integer.
+        ValueError: If a size is below 1.
+
+    Example:
+        >>> import torch
+        >>> from daleml import Populations
+        >>> layer = EILinear(Populations(40, 10), 5)
+        >>> layer(torch.rand(8, 50)).shape
+        torch.Size([8, 5])
+        >>> layer
+        EILinear(n_exc=40, n_inh=10, out_features=5, bias=True)
+
+    Notes:
+        Presynaptic rates should be non-negative: the sign of a synapse means nothing for a negative rate.
+        Initialised by ``layers.init.column_ei_``, with a bias that centres an all-excitatory layer.
+
+    References:
+        Song, Yang & Wang 2016; Cornford et al. 2021 (ICLR), the column-EI baseline.
+    """
+
+    def __init__(
+        self,
+        populations: Populations | int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.populations = Populations.coerce(populations)
+        self.in_features = self.populations.size
+        self.out_features = _checks.integer("out_features", out_features, minimum=1)
+        self.weight = nn.Parameter(torch.empty(self.out_features, self.in_features, device=device, dtype=dtype))
+        self.bias: nn.Parameter | None
+        self.register_parameter("bias", _vector(self.out_features, device, dtype) if bias else None)
+        self.reset_parameters()
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw the weight anew, and fix its signs."""
+        column_signs = self.populations.signs(device="cpu")
+        signs.fix(self, "weight", column_signs)
+        if self.bias is not None:
+            signs.declare(self, "bias")
+        init.column_ei_(self.weight, column_signs, self.bias, generator=generator)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Apply the layer."""
+        return nn.functional.linear(input, self.weight, self.bias)
+
+    def effective_weight(self) -> Tensor:
+        """Return what multiplies the input, signed, ``(post, pre)``: the weight itself."""
+        return self.weight
+
+    def extra_repr(self) -> str:
+        """Describe the layer's sizes."""
+        exc, inh = self.populations.n_exc, self.populations.n_inh
+        return f"n_exc={exc}, n_inh={inh}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+class DANNLinear(nn.Module):
+    r"""A dense layer of excitatory units with feed-forward inhibition (Dale's ANN).
+
+    .. math:: y = (W_{ex} - W_{ei} W_{ix}) x + b
+
+    and, with shunting inhibition,
+
+    .. math::
+        y = \frac{g}{\gamma} \odot (W_{ex} - W_{ei} W_{ix}) x + b, \qquad
+        \gamma = \max\bigl((W_{ei} \odot e^{\alpha}) W_{ix} x,\; \epsilon\bigr).
+
+    All three matrices and :math:`g` are non-negative; the minus is structure. Interneurons are linear. What keeps the
+    law while it learns is the optimiser, ``EG`` or any other under ``optim.enforce``.
+
+    Args:
+        in_features: Number of inputs, all excitatory.
+        out_features: Number of excitatory outputs.
+        n_inh: Number of interneurons; default: a tenth of the outputs, at least 1.
+        bias: Whether to learn an additive bias, which has no sign to keep.
+        shunting: Whether inhibition also divides.
+        eps: The weakest shunt that divides, see Notes. Used with ``shunting`` only.
+        device: Where the parameters live.
+        dtype: Their floating-point type.
+
+    Shape:
+        Input (*, in_features), any leading dimensions; output (*, out_features).
+        ``weight_ex`` (out_features, in_features), ``weight_ix`` (n_inh, in_features), ``weight_ei`` (out_features,
+        n_inh), and with shunting ``alpha`` (n_inh,), ``gain`` (out_features,).
+
+    Raises:
+        TypeError: If a size is not an integer.
+        ValueError: If a size is below 1, or ``eps`` is not positive.
+
+    Example:
+        >>> import torch
+        >>> layer = DANNLinear(784, 500, n_inh=50, shunting=True)
+        >>> layer(torch.rand(32, 784)).shape
+        torch.Size([32, 500])
+        >>> layer.effective_weight().shape
+        torch.Size([500, 784])
+
+    Notes:
+        Inputs should be non-negative rates. The divisor is floored at ``eps``, where the published code adds 1e-8: at
+        a silent input, or where a signed input would make it negative, the layer is subtractive with gain ``g / eps``,
+        and its derivatives stay bounded. Wherever the shunt exceeds ``eps`` the formula holds exactly.
+
+        ``weight_ix``, ``weight_ei`` and ``alpha`` touch every output, so they declare smaller learning rates
+        (``1/sqrt(out)``, ``1/in`` and ``1/(sqrt(out) in)`` of the others'), which ``optim.param_groups`` applies. The
+        paper scales gradients instead, which adaptive optimisers would undo.
+
+        Initialised by ``layers.init.dann_``; ``layers.init.dann_iclr2021_`` is the first paper's form.
+
+    References:
+        Cornford et al. 2021 (ICLR), sections 3 and 4; Li et al. 2023 (NeurIPS), for the initialisation.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        n_inh: int | None = None,
+        bias: bool = True,
+        shunting: bool = False,
+        *,
+        eps: float = 1e-2,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.in_features = _checks.integer("in_features", in_features, minimum=1)
+        self.out_features = _checks.integer("out_features", out_features, minimum=1)
+        self.n_inh = max(out_features // 10, 1) if n_inh is None else _checks.integer("n_inh", n_inh, minimum=1)
+        self.shunting = bool(shunting)
+        self.eps = _checks.positive("eps", eps)
+        self.weight_ex = nn.Parameter(torch.empty(out_features, in_features, device=device, dtype=dtype))
+        self.weight_ix = nn.Parameter(torch.empty(self.n_inh, in_features, device=device, dtype=dtype))
+        self.weight_ei = nn.Parameter(torch.empty(out_features, self.n_inh, device=device, dtype=dtype))
+        self.alpha: nn.Parameter | None
+        self.gain: nn.Parameter | None
+        self.bias: nn.Parameter | None
+        self.register_parameter("alpha", _vector(self.n_inh, device, dtype) if shunting else None)
+        self.register_parameter("gain", _vector(out_features, device, dtype) if shunting else None)
+        self.register_parameter("bias", _vector(out_features, device, dtype) if bias else None)
+        self.reset_parameters()
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw the weights anew, fix their signs, and reset gain and bias."""
+        self._declare()
+        init.dann_(self.weight_ex, self.weight_ix, self.weight_ei, self.alpha, generator=generator)
+        if self.gain is not None:
+            nn.init.ones_(self.gain)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def _declare(self) -> None:
+        per_output, per_input = 1 / math.sqrt(self.out_features), 1 / self.in_features
+        inputs, interneurons = (torch.ones(n, device="cpu") for n in (self.in_features, self.n_inh))
+        signs.fix(self, "weight_ex", inputs)
+        signs.fix(self, "weight_ix", inputs, lr_scale=per_output)
+        signs.fix(self, "weight_ei", interneurons, lr_scale=per_input)
+        if self.shunting:
+            signs.fix(self, "gain", torch.ones(self.out_features, device="cpu"))
+            signs.declare(self, "alpha", lr_scale=per_output * per_input)
+        if self.bias is not None:
+            signs.declare(self, "bias")
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Apply the layer."""
+        weights = self.weight_ex, self.weight_ix, self.weight_ei
+        if self.alpha is None or self.gain is None:
+            return functional.dann_linear(input, *weights, self.bias)
+        return functional.dann_shunting_linear(input, *weights, self.alpha, self.gain, self.bias, self.eps)
+
+    def effective_weight(self) -> Tensor:
+        """Return what multiplies the input before any division, ``Wex - Wei Wix``, signed, ``(post, pre)``."""
+        return functional.dann_effective_weight(self.weight_ex, self.weight_ix, self.weight_ei)
+
+    def extra_repr(self) -> str:
+        """Describe the layer's sizes."""
+        sizes = f"in_features={self.in_features}, out_features={self.out_features}, n_inh={self.n_inh}"
+        return f"{sizes}, bias={self.bias is not None}, shunting={self.shunting}"
+
+
+def _vector(size: int, device: torch.device | str | None, dtype: torch.dtype | None) -> nn.Parameter:
+    return nn.Parameter(torch.empty(size, device=device, dtype=dtype))

@@ -1,0 +1,96 @@
+"""Populations: which units excite and which inhibit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from daleml import _checks
+
+
+@dataclass(frozen=True)
+class Populations:
+    r"""A partition of ``n`` units into excitatory units, then inhibitory ones.
+
+    Dale's law: unit :math:`j` has one sign :math:`s_j \in \{+1, -1\}` for every synapse it makes, so
+    :math:`\operatorname{sign} w_{ij} = s_j`. Excitatory units come first.
+
+    Args:
+        n_exc: Number of excitatory units, at least 0.
+        n_inh: Number of inhibitory units, at least 0. All-excitatory and all-inhibitory are both legal.
+
+    Raises:
+        TypeError: If a count is not an integer.
+        ValueError: If a count is negative, or both are 0.
+
+    Example:
+        >>> pops = Populations(n_exc=3, n_inh=1)
+        >>> pops.size
+        4
+        >>> pops.signs()
+        tensor([ 1.,  1.,  1., -1.])
+        >>> Populations.split(100, inhibitory=0.2)
+        Populations(n_exc=80, n_inh=20)
+
+    References:
+        Eccles, Fatt & Koketsu 1954, for the law; Song, Yang & Wang 2016, for the partition in artificial networks.
+    """
+
+    n_exc: int
+    n_inh: int = 0
+
+    def __post_init__(self) -> None:
+        for name, count in (("n_exc", self.n_exc), ("n_inh", self.n_inh)):
+            object.__setattr__(self, name, _checks.integer(name, count))
+        if self.size == 0:
+            raise ValueError("`n_exc` + `n_inh` must be at least 1; got 0.")
+
+    @classmethod
+    def split(cls, n: int, inhibitory: float = 0.2) -> Populations:
+        """Divide ``n`` units so that a fraction ``inhibitory`` of them, rounded to the nearest unit, inhibits.
+
+        Args:
+            n: Number of units, at least 1.
+            inhibitory: Fraction of inhibitory units in [0, 1]; exactly half a unit rounds up.
+
+        Raises:
+            TypeError: If ``n`` is not an integer, or ``inhibitory`` is not a number.
+            ValueError: If ``n`` is below 1, or ``inhibitory`` is outside [0, 1].
+        """
+        n = _checks.integer("n", n, minimum=1)
+        n_inh = int(n * _checks.fraction("inhibitory", inhibitory) + 0.5)
+        return cls(n - n_inh, n_inh)
+
+    @classmethod
+    def coerce(cls, populations: Populations | int) -> Populations:
+        """Read an int as that many excitatory units; leave a partition as it is."""
+        if isinstance(populations, Populations):
+            return populations
+        return cls(_checks.integer("populations", populations, minimum=1))
+
+    @property
+    def size(self) -> int:
+        """Number of units, excitatory and inhibitory."""
+        return self.n_exc + self.n_inh
+
+    @property
+    def exc(self) -> slice:
+        """Where the excitatory units are."""
+        return slice(0, self.n_exc)
+
+    @property
+    def inh(self) -> slice:
+        """Where the inhibitory units are."""
+        return slice(self.n_exc, self.size)
+
+    def signs(self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Tensor:
+        """Return the sign of each unit, shape ``(size,)``: +1 for the excitatory ones, then -1."""
+        signs = torch.ones(self.size, device=device, dtype=dtype)
+        signs[self.inh] = -1
+        return signs
+
+    def to_dict(self) -> dict[str, int]:
+        """Return the two counts, ready for JSON."""
+        return {"n_exc": self.n_exc, "n_inh": self.n_inh}

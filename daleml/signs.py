@@ -1,0 +1,440 @@
+r"""Dale's law as a declaration on any ``nn.Module``: fix signs, list them, project onto them, check them.
+
+A sign is a stored fact about the presynaptic unit, never inferred from the current weight. ``fix`` keeps it as an int8
+buffer ``<parameter>_signs`` beside the parameter, one entry a presynaptic unit, so it follows ``.to()``, ``deepcopy``,
+``pickle`` and ``state_dict``. With :math:`s_j` the sign of unit :math:`j`, a weight obeys the law when
+
+.. math:: s_j \, w_{ij} \ge 0 \quad \text{for every } i.
+
+Zero obeys it with either sign; NaN never does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+_SUFFIX = "_signs"
+_PRESYNAPTIC_FIRST = (
+    nn.ConvTranspose1d,
+    nn.ConvTranspose2d,
+    nn.ConvTranspose3d,
+    nn.Embedding,
+    nn.EmbeddingBag,
+)
+_SHOWN = 8
+
+
+class DaleError(ValueError):
+    """Raised by ``SignReport.raise_for_violations`` when a weight has the sign its unit may not have."""
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What a module says of one of its parameters.
+
+    Attributes:
+        role: The part it plays, such as ``"weight"``, ``"weight_ix"``, ``"alpha"`` or ``"bias"``.
+        lr_scale: Factor on the learning rate, which ``optim.param_groups`` applies.
+        signed: Whether its signs are fixed.
+    """
+
+    role: str
+    lr_scale: float = 1.0
+    signed: bool = False
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One presynaptic unit that breaks the law in one parameter."""
+
+    parameter: str
+    unit: int
+    sign: int
+    count: int
+    size: int
+    worst: float
+
+    def __str__(self) -> str:
+        kind, wrong = ("excitatory", "negative") if self.sign > 0 else ("inhibitory", "positive")
+        synapses = _plural(self.size, "synapse")
+        unit = f"{self.parameter}, unit {self.unit} ({kind})"
+        return f"{unit}: {self.count} of {synapses} {wrong} or NaN, worst {self.worst:.3g}"
+
+
+@dataclass(frozen=True)
+class SignReport:
+    """The verdict of :func:`check`; true when the law holds.
+
+    Attributes:
+        violations: The units that break it, in the model's order.
+        n_parameters: Number of parameters judged.
+        n_units: Number of presynaptic units judged, over all parameters.
+        n_synapses: Number of weights judged.
+        inferred: Names judged without declared signs: a unit there is lawful if all it makes has one sign.
+    """
+
+    violations: tuple[Violation, ...]
+    n_parameters: int
+    n_units: int
+    n_synapses: int
+    inferred: tuple[str, ...] = ()
+
+    @property
+    def n_violations(self) -> int:
+        """Number of synapses with a sign their unit may not have."""
+        return sum(violation.count for violation in self.violations)
+
+    def __bool__(self) -> bool:
+        return not self.violations
+
+    def __str__(self) -> str:
+        counts = {"parameter": self.n_parameters, "unit": self.n_units, "synapse": self.n_synapses}
+        judged = ", ".join(_plural(count, noun) for noun, count in counts.items())
+        if not self.n_parameters:
+            return "Nothing to check: no parameter has its signs fixed."
+        if self:
+            return f"Dale's law holds: {judged}."
+        broken = f"{_plural(self.n_violations, 'synapse')} of {_plural(len(self.violations), 'unit')}"
+        lines = [f"Dale's law is broken by {broken} ({judged}):"]
+        lines += [f"  {violation}" for violation in self.violations[:_SHOWN]]
+        hidden = len(self.violations) - _SHOWN
+        return "\n".join(lines + ([f"  ... and {hidden:,} more units"] if hidden > 0 else []))
+
+    def raise_for_violations(self) -> None:
+        """Raise :class:`DaleError`, with the report as its text, unless the law holds."""
+        if not self:
+            raise DaleError(str(self))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain values, ready for JSON."""
+        return {"lawful": bool(self), "n_violations": self.n_violations, **asdict(self)}
+
+
+def fix(
+    module: nn.Module,
+    name: str,
+    signs: Tensor | Sequence[float],
+    *,
+    dim: int | None = None,
+    role: str | None = None,
+    lr_scale: float = 1.0,
+) -> None:
+    """Fix the sign of every presynaptic unit of one parameter.
+
+    The values are left alone: :func:`project_` moves them onto the law, :func:`check` says whether they keep it, and
+    ``optim.enforce`` keeps it while they learn. From now on a checkpoint that breaks the law, or that holds other
+    signs, is refused by ``load_state_dict``; one without sign buffers still loads, judged by the signs fixed here.
+
+    Args:
+        module: Any module, daleml's own or yours.
+        name: Name of one of its parameters: ``"weight"``, ``"weight_hh_l0"``...
+        signs: +1 (excitatory) or -1 (inhibitory) for each presynaptic unit. Grouped convolutions have one entry an
+            input channel, over all groups.
+        dim: The dimension of the parameter along which presynaptic units lie. Default: 1, as in ``nn.Linear``
+            ``(post, pre)``; 0 for transposed convolutions, embeddings and vectors.
+        role: Name of the part it plays, for ``optim.param_groups``; default: ``name``.
+        lr_scale: Factor on its learning rate, for ``optim.param_groups``.
+
+    Raises:
+        AttributeError: If the module has no such parameter.
+        ValueError: If ``signs`` has the wrong length or a value other than +1 and -1, or ``dim`` is out of range.
+
+    Example:
+        >>> import torch
+        >>> from daleml import Populations, signs
+        >>> layer = torch.nn.Linear(5, 2)
+        >>> signs.fix(layer, "weight", Populations(4, 1).signs())
+        >>> print(signs.check(signs.project_(layer)))
+        Dale's law holds: 1 parameter, 5 units, 10 synapses.
+    """
+    _, weight = _resolve(module, name)
+    if dim is None:
+        dim = 0 if weight.ndim == 1 or isinstance(module, _PRESYNAPTIC_FIRST) else 1
+    if not 0 <= dim < weight.ndim:
+        raise ValueError(f"`dim` must be between 0 and {weight.ndim - 1} for `{name}`; got {dim}.")
+    groups = getattr(module, "groups", 1) if dim == 1 else 1
+    buffer = _stored(signs, weight, dim, groups if isinstance(groups, int) else 1, name)
+    module.register_buffer(name + _SUFFIX, buffer)
+    declare(module, name, role=role, lr_scale=lr_scale, signed=True)
+
+
+def declare(
+    module: nn.Module, name: str, *, role: str | None = None, lr_scale: float = 1.0, signed: bool = False
+) -> None:
+    """Declare the role and the learning-rate correction of a parameter, whether or not its signs are fixed.
+
+    Args:
+        module: The module that owns the parameter.
+        name: The parameter's name in it.
+        role: Name of the part it plays; default: ``name``.
+        lr_scale: Factor on its learning rate; positive.
+        signed: Whether its signs are fixed, which :func:`fix` sets.
+
+    Raises:
+        AttributeError: If the module has no such parameter.
+        ValueError: If ``lr_scale`` is not positive.
+    """
+    _resolve(module, name)
+    if not lr_scale > 0:
+        raise ValueError(f"`lr_scale` must be positive; got {lr_scale}.")
+    if "_dale" not in module.__dict__:
+        module._dale = {}  # type: ignore[assignment]
+        module.register_load_state_dict_pre_hook(_judge_checkpoint)  # type: ignore[no-untyped-call]
+    _declarations(module)[name] = Declaration(role or name, float(lr_scale), signed)
+
+
+def named(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, Tensor, Tensor]]:
+    """Yield ``(name, parameter, sign)`` for every parameter of ``model`` whose signs are fixed.
+
+    ``sign`` has the parameter's dtype and as few dimensions as it needs to broadcast against it: ``(pre,)`` for a
+    weight ``(post, pre)``, ``(in, 1, 1)`` for the weight of a 2d convolution. A parameter pruned by
+    ``torch.nn.utils.prune`` appears under its new name, ``weight_orig``.
+    """
+    for path, module in model.named_modules(prefix=prefix):
+        for name, declaration in _declarations(module).items():
+            if declaration.signed:
+                actual, weight = _resolve(module, name)
+                sign = _broadcastable(_signs(module, name), weight).to(weight.dtype)
+                yield f"{path}.{actual}" if path else actual, weight, sign
+
+
+def declared(model: nn.Module) -> Iterator[tuple[str, Tensor, Declaration]]:
+    """Yield ``(name, parameter, declaration)`` for every parameter a module of ``model`` has said something of."""
+    for path, module in model.named_modules():
+        for name, declaration in _declarations(module).items():
+            actual, weight = _resolve(module, name)
+            yield f"{path}.{actual}" if path else actual, weight, declaration
+
+
+@torch.no_grad()
+def project_(model: nn.Module) -> nn.Module:
+    r"""Move every weight to the nearest lawful one, in place: :math:`w_{ij} \leftarrow s_j \max(s_j w_{ij}, 0)`.
+
+    A weight put at zero keeps its gradient, so it can grow back. NaN stays NaN, for :func:`check` to report.
+
+    Returns:
+        The model, for chaining.
+    """
+    for module in model.modules():
+        for name, declaration in _declarations(module).items():
+            if not declaration.signed:
+                continue
+            _, weight = _resolve(module, name)
+            excitatory = _broadcastable(_signs(module, name), weight) > 0
+            low = torch.where(excitatory, 0.0, -torch.inf).to(weight.dtype)
+            high = torch.where(excitatory, torch.inf, 0.0).to(weight.dtype)
+            if isinstance(weight, nn.Parameter):
+                weight.clamp_(min=low, max=high)
+            else:  # reparametrised: assignment goes through its right inverse
+                setattr(module, name, weight.clamp(min=low, max=high))
+    return model
+
+
+@torch.no_grad()
+def check(model: nn.Module | Mapping[str, Any]) -> SignReport:
+    """Judge every weight whose sign is fixed.
+
+    Args:
+        model: A module; or a state dict, where a weight beside its ``<name>_signs`` is judged by them, and any other
+            floating-point tensor of two or more dimensions by itself: each presynaptic unit (dimension 1) must make
+            synapses of one sign only, and the rarer sign is counted as broken.
+
+    Returns:
+        A report that is true when the law holds, and otherwise names parameter, unit and count.
+
+    Example:
+        >>> import torch
+        >>> from daleml import Populations, signs
+        >>> from daleml.layers import EILinear
+        >>> layer = EILinear(Populations(2, 1), 4)
+        >>> _ = torch.nn.init.constant_(layer.weight, 0.5)
+        >>> print(signs.check(layer))
+        Dale's law is broken by 4 synapses of 1 unit (1 parameter, 3 units, 12 synapses):
+          weight, unit 2 (inhibitory): 4 of 4 synapses positive or NaN, worst 0.5
+    """
+    if isinstance(model, nn.Module):
+        judged = [
+            (f"{path}.{name}" if path else name, _resolve(module, name)[1], _signs(module, name))
+            for path, module in model.named_modules()
+            for name, declaration in _declarations(module).items()
+            if declaration.signed
+        ]
+        inferred: tuple[str, ...] = ()
+    elif isinstance(model, Mapping):
+        judged, inferred = _judged_in_state(model)
+    else:
+        raise TypeError(f"`model` must be a module or a state dict; got {type(model).__name__}.")
+    return SignReport(
+        violations=tuple(violation for case in judged for violation in _violations(*case)),
+        n_parameters=len(judged),
+        n_units=sum(signs.numel() for _, _, signs in judged),
+        n_synapses=sum(weight.numel() for _, weight, _ in judged),
+        inferred=inferred,
+    )
+
+
+def by_unit(weight: Tensor, stored: Tensor) -> tuple[Tensor, Tensor]:
+    """Rearrange a weight by presynaptic unit, as its sign buffer says.
+
+    Args:
+        weight: A parameter, or a tensor of its shape.
+        stored: The buffer ``<parameter>_signs`` that belongs to it.
+
+    Returns:
+        The weight as ``(units, synapses each makes)``, and the sign of each unit.
+    """
+    if stored.ndim > weight.ndim:
+        weight = _by_group(weight, stored).movedim(2, 1)
+    else:
+        weight = weight.movedim(weight.ndim - stored.ndim, 0)
+    return weight.reshape(stored.numel(), -1), stored.flatten()
+
+
+# -- where the facts are kept ------------------------------------------------------------------------------------------
+
+
+def _by_group(weight: Tensor, stored: Tensor) -> Tensor:
+    return weight.reshape(stored.shape[0], -1, *weight.shape[1:])
+
+
+def _declarations(module: nn.Module) -> dict[str, Declaration]:
+    declarations: dict[str, Declaration] = module.__dict__.get("_dale", {})
+    return declarations
+
+
+def _signs(module: nn.Module, name: str) -> Tensor:
+    return module.get_buffer(name + _SUFFIX)
+
+
+def _resolve(module: nn.Module, name: str) -> tuple[str, Tensor]:
+    """Find a parameter by the name it was declared under, through pruning and reparametrisation."""
+    for candidate in (name, f"{name}_orig"):
+        parameter = module._parameters.get(candidate)
+        if parameter is not None:
+            return candidate, parameter
+    if parametrize.is_parametrized(module, name):
+        return name, getattr(module, name)
+    raise AttributeError(f"`name` must name a parameter of {type(module).__name__}; got {name!r}.")
+
+
+def _stored(signs: Tensor | Sequence[float], weight: Tensor, dim: int, groups: int, name: str) -> Tensor:
+    """Shape a vector of signs so that it says by itself where the presynaptic units of ``weight`` are.
+
+    The result has as few dimensions as it needs to broadcast against the weight, or, for a grouped convolution, one
+    more than the weight: ``(groups, 1, in / groups, 1, ...)`` against the weight split into groups.
+    """
+    vector = torch.as_tensor(signs).detach().cpu()
+    n_pre = weight.shape[dim] * groups
+    if vector.shape != (n_pre,):
+        raise ValueError(
+            f"`signs` must hold one sign for each of the {n_pre} presynaptic units of `{name}`; "
+            f"got shape {tuple(vector.shape)}."
+        )
+    wrong = vector[(vector != 1) & (vector != -1)]
+    if wrong.numel():
+        raise ValueError(f"`signs` must be +1 or -1; got {wrong[0].item()}.")
+    trailing = (1,) * (weight.ndim - dim - 1)
+    shape = (n_pre, *trailing) if groups == 1 else (groups, 1, n_pre // groups, *trailing)
+    # A copy, and a signed byte: `.half()` on the module leaves it alone, and a view would alias the caller's tensor.
+    return vector.to(torch.int8).reshape(shape).clone().to(weight.device)
+
+
+def _broadcastable(stored: Tensor, weight: Tensor) -> Tensor:
+    if stored.ndim <= weight.ndim:
+        return stored
+    groups, _, *rest = stored.shape
+    return stored.expand(groups, weight.shape[0] // groups, *rest).reshape(weight.shape[0], *rest)
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+# -- judging -----------------------------------------------------------------------------------------------------------
+
+
+def _violations(parameter: str, weight: Tensor, stored: Tensor) -> list[Violation]:
+    signed = weight.detach() * _broadcastable(stored, weight)
+    lawless = ~(signed >= 0)
+    if not lawless.any():
+        return []
+    signed, _ = by_unit(signed, stored)
+    lawless, unit_signs = by_unit(lawless, stored)
+    counts, worst, size = lawless.sum(dim=1).tolist(), signed.amin(dim=1).tolist(), lawless.shape[1]
+    return [
+        Violation(parameter, unit, int(sign), int(count), size, float(sign * lowest))
+        for unit, (count, sign, lowest) in enumerate(zip(counts, unit_signs.tolist(), worst, strict=True))
+        if count
+    ]
+
+
+def _judged_in_state(state: Mapping[str, Any]) -> tuple[list[tuple[str, Tensor, Tensor]], tuple[str, ...]]:
+    judged, inferred = [], []
+    for key, weight in state.items():
+        if not isinstance(weight, Tensor) or not weight.is_floating_point() or key.endswith("_mask"):
+            continue
+        stored = state.get(key.removesuffix("_orig") + _SUFFIX)
+        if isinstance(stored, Tensor):
+            _require_fit(key, weight, stored)
+            judged.append((key, weight, stored))
+        elif weight.ndim >= 2:
+            others = [dim for dim in range(weight.ndim) if dim != 1]
+            n_exc, n_inh = (weight > 0).sum(others), (weight < 0).sum(others)
+            majority = torch.where(n_exc >= n_inh, 1, -1).reshape(-1, *(1,) * (weight.ndim - 2))
+            judged.append((key, weight, majority))
+            inferred.append(key)
+    return judged, tuple(inferred)
+
+
+def _require_fit(key: str, weight: Tensor, stored: Tensor) -> None:
+    try:
+        torch.broadcast_to(stored, (_by_group(weight, stored) if stored.ndim > weight.ndim else weight).shape)
+    except RuntimeError:
+        raise ValueError(
+            f"`{key}{_SUFFIX}` must fit `{key}` of shape {tuple(weight.shape)}; got shape {tuple(stored.shape)}."
+        ) from None
+
+
+def _judge_checkpoint(
+    module: nn.Module,
+    state: dict[str, Any],
+    prefix: str,
+    metadata: dict[str, Any],
+    strict: bool,
+    missing: list[str],
+    unexpected: list[str],
+    errors: list[str],
+) -> None:
+    """Refuse lawless values before they are copied in; torch raises ``errors`` when it has read the rest."""
+    for name, declaration in _declarations(module).items():
+        if not declaration.signed:
+            continue
+        signs_key, signs = prefix + name + _SUFFIX, _signs(module, name)
+        saved = state.get(signs_key)
+        if saved is None:  # a checkpoint of the plain module
+            state[signs_key] = signs
+        elif signs.is_meta:
+            signs = saved
+        elif isinstance(saved, Tensor) and saved.shape == signs.shape and not torch.equal(saved.to(signs), signs):
+            differing = (saved.to(signs) != signs).flatten().nonzero().flatten().tolist()
+            errors.append(
+                f"{signs_key}: the signs of {len(differing)} units, the first of them unit {differing[0]}, differ from "
+                "those fixed on the module; call `signs.fix` with the checkpoint's signs first to accept them."
+            )
+            state[signs_key] = signs
+        actual, weight = _resolve(module, name)
+        incoming = state.get(prefix + actual)
+        if not isinstance(incoming, Tensor) or incoming.shape != weight.shape or signs.is_meta or incoming.is_meta:
+            continue  # torch reports missing keys and wrong shapes itself; there is nothing to judge on meta
+        violations = _violations(prefix + actual, incoming, signs.to(incoming.device))
+        if violations:
+            errors.extend(f"Dale's law is broken: {violation}." for violation in violations[:_SHOWN])
+            if len(violations) > _SHOWN:
+                errors.append(f"Dale's law is broken by {len(violations) - _SHOWN} more units of {prefix + actual}.")
+            state[prefix + actual] = weight

@@ -1,0 +1,111 @@
+"""What to watch while a network learns: functions from a model to one number, or to several by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from daleml import signs
+from daleml.analysis import fit_weights, svd_entropy, weight_samples
+
+Tracker: TypeAlias = Callable[[nn.Module], float | Mapping[str, float]]
+"""Called after every epoch with the model, in eval mode and without gradients."""
+
+
+def sign_violations(model: nn.Module) -> float:
+    """Count the synapses that break Dale's law; NaN if no parameter has its signs fixed."""
+    report = signs.check(model)
+    return float(report.n_violations) if report.n_parameters else math.nan
+
+
+def fraction_at_zero(model: nn.Module) -> float:
+    """Return the fraction of weights at exactly zero, over all parameters of two or more dimensions."""
+    weights = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
+    total = sum(weight.numel() for weight in weights)
+    return sum(int((weight == 0).sum()) for weight in weights) / total if total else math.nan
+
+
+def lognormal_sigma(model: nn.Module) -> dict[str, float]:
+    """Return the standard deviation of ln|w| of each parameter, E and I apart."""
+    samples = weight_samples(model)
+    return {
+        name: fit_weights(sample).params["sigma"] for name, sample in samples.items() if sample.moments.log_sd > 1e-6
+    }
+
+
+def svd_entropies(model: nn.Module) -> dict[str, float]:
+    """Return the normalised SVD entropy of each matrix that multiplies an input: the effective weight of a layer."""
+    return {name: svd_entropy(weight) for name, weight in effective_weights(model)}
+
+
+def effective_weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yield what multiplies the input of each daleml layer, and the matrix weights of other modules, by name."""
+    for path, module in model.named_modules():
+        if hasattr(module, "effective_weight"):
+            yield path or "weight", module.effective_weight().detach()
+        else:
+            for name, parameter in module.named_parameters(recurse=False):
+                if parameter.ndim == 2:
+                    yield f"{path}.{name}" if path else name, parameter.detach()
+
+
+def held_out(inputs: Tensor, targets: Tensor, loss: Callable[[Tensor, Tensor], Tensor]) -> Tracker:
+    """Make a tracker of ``loss`` and, where targets are classes, ``error`` (a fraction) on held-out data."""
+
+    def evaluate(model: nn.Module) -> dict[str, float]:
+        outputs = model(inputs)
+        results = {"loss": float(loss(outputs, targets))}
+        correct = n_correct(outputs, targets)
+        return results if correct is None else results | {"error": 1 - correct / len(targets)}
+
+    return evaluate
+
+
+def sign_flips(model: nn.Module) -> Tracker:
+    """Make a tracker of the fraction of weights whose sign is no longer the one they have now; zero has none."""
+    start = {name: value.detach().sign() for name, value in model.named_parameters() if value.ndim >= 2}
+    total = sum(sign.numel() for sign in start.values())
+
+    def flipped(model: nn.Module) -> float:
+        now = dict(model.named_parameters())
+        return sum(int((now[name] * sign < 0).sum()) for name, sign in start.items()) / total if total else math.nan
+
+    return flipped
+
+
+def n_correct(outputs: Tensor, targets: Tensor) -> int | None:
+    """Count the right answers of a classifier; None if these are not classes."""
+    if targets.is_floating_point() or outputs.ndim != targets.ndim + 1:
+        return None
+    return int((outputs.argmax(dim=-1) == targets).sum())
+
+
+DEFAULT: dict[str, Tracker] = {
+    "sign_violations": sign_violations,
+    "fraction_at_zero": fraction_at_zero,
+    "lognormal_sigma": lognormal_sigma,
+    "svd_entropy": svd_entropies,
+}
+"""What ``train`` records unless told otherwise."""
+
+
+@torch.no_grad()
+def read(trackers: Mapping[str, Tracker], model: nn.Module) -> dict[str, float]:
+    """Run trackers on a model in eval mode; a tracker of several numbers yields ``<tracker>/<name>`` columns."""
+    was_training = model.training
+    model.eval()
+    try:
+        row: dict[str, float] = {}
+        for name, tracker in trackers.items():
+            value = tracker(model)
+            if isinstance(value, Mapping):
+                row |= {f"{name}/{key}": float(number) for key, number in value.items()}
+            else:
+                row[name] = float(value)
+        return row
+    finally:
+        model.train(was_training)
