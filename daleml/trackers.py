@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from daleml import signs
-from daleml.analysis import fit_weights, svd_entropy, weight_samples
+from daleml.analysis import effective_weights, fit_weights, svd_entropy, weight_samples
 
 Tracker: TypeAlias = Callable[[nn.Module], float | Mapping[str, float]]
 """Called after every epoch with the model, in eval mode and without gradients."""
@@ -40,17 +40,6 @@ def lognormal_sigma(model: nn.Module) -> dict[str, float]:
 def svd_entropies(model: nn.Module) -> dict[str, float]:
     """Return the normalised SVD entropy of each matrix that multiplies an input: the effective weight of a layer."""
     return {name: svd_entropy(weight) for name, weight in effective_weights(model)}
-
-
-def effective_weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Yield what multiplies the input of each daleml layer, and the matrix weights of other modules, by name."""
-    for path, module in model.named_modules():
-        if hasattr(module, "effective_weight"):
-            yield path or "weight", module.effective_weight().detach()
-        else:
-            for name, parameter in module.named_parameters(recurse=False):
-                if parameter.ndim == 2:
-                    yield f"{path}.{name}" if path else name, parameter.detach()
 
 
 def held_out(inputs: Tensor, targets: Tensor, loss: Callable[[Tensor, Tensor], Tensor]) -> Tracker:

@@ -4,6 +4,7 @@
 ``fit_weights``        one family fitted to the magnitudes of weights
 ``compare_families``   several, ranked
 ``weight_samples``     a model's weights by parameter and sign, which are never pooled unless asked
+``effective_weights``  what multiplies the input of each layer
 ``spectrum``           singular values and every measure derived from them
 ``svd_entropy``        normalised entropy of the singular values
 ``effective_rank``     its exponential, un-normalised
@@ -14,7 +15,7 @@
 from daleml.analysis import plots
 from daleml.analysis.fit import Comparison, WeightFit, compare_families, fit_weights
 from daleml.analysis.spectrum import Spectrum, effective_rank, spectrum, svd_entropy
-from daleml.analysis.weights import WeightSample, weight_sample, weight_samples
+from daleml.analysis.weights import WeightSample, effective_weights, weight_sample, weight_samples
 
 __all__ = [
     "Comparison",
@@ -23,6 +24,7 @@ __all__ = [
     "WeightSample",
     "compare_families",
     "effective_rank",
+    "effective_weights",
     "fit_weights",
     "plots",
     "spectrum",

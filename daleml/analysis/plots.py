@@ -44,6 +44,15 @@ def figure(columns: int = 1, rows: int = 1, *, width: float = 5.2, height: float
     return drawing, drawing.subplots(rows, columns, squeeze=False)
 
 
+def comparison_figure(result: Comparison) -> Figure:
+    """Return a figure of two panels: every family over the histogram, and the quantiles against the best of them."""
+    with style():
+        drawing, axes = figure(2)
+        families(result, axes[0, 0])
+        qq(result.best, axes[0, 1])
+    return drawing
+
+
 def fit(result: WeightFit, ax: Axes | None = None) -> Axes:
     """Draw the histogram of the magnitudes on a logarithmic axis, with the fitted density."""
     ax = _axes(ax)
@@ -77,6 +86,29 @@ def qq(result: WeightFit, ax: Axes | None = None) -> Axes:
     ax.set(
         xscale="log", yscale="log", xlabel=f"quantiles of the {result.family} fit", ylabel="quantiles of the weights"
     )
+    return _tidy(ax)
+
+
+def shapes(results: Mapping[str, WeightFit], ax: Axes | None = None) -> Axes:
+    """Draw the shapes of several log-normal fits' samples, free of scale: z-scored ln |weight|, and the normal curve.
+
+    Raises:
+        ValueError: If a fit is not log-normal.
+    """
+    import seaborn as sns
+
+    ax = _axes(ax)
+    edges = np.linspace(-4, 4, 41)
+    centres = (edges[1:] + edges[:-1]) / 2
+    for (label, result), color in zip(results.items(), sns.color_palette("colorblind", len(results)), strict=True):
+        if result.family != "lognormal":
+            raise ValueError(f"`results` must be log-normal fits; got {result.family} for {label!r}.")
+        scores = (np.log(result.sample.values()) - result.params["mu"]) / result.params["sigma"]
+        density = np.histogram(scores, edges)[0] / (result.n * np.diff(edges))
+        ax.plot(centres, density, color=color, linewidth=1.6, label=label)
+    ax.plot(centres, np.exp(-(centres**2) / 2) / np.sqrt(2 * np.pi), "--", color="0.3", linewidth=1.2, label="normal")
+    ax.set(xlabel="z-scored ln |weight|", ylabel="density", ylim=(0, None))
+    ax.legend(frameon=False, fontsize="small")
     return _tidy(ax)
 
 

@@ -157,6 +157,32 @@ def weight_sample(
     return _require_two(_take(array, sign, drop_missing=drop_missing))
 
 
+def effective_weights(weights: nn.Module | Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
+    """Yield what multiplies the input of each layer, ``(post, pre)``, by name.
+
+    Args:
+        weights: A module: a daleml layer gives its effective weight under its own name, other modules give their
+            matrix parameters. Or a state dict: only a DANN's three matrices are composed, other matrices come as they
+            are.
+    """
+    if isinstance(weights, nn.Module):
+        for path, module in weights.named_modules():
+            if hasattr(module, "effective_weight"):
+                yield path or "weight", cast("Tensor", module.effective_weight()).detach()
+            else:
+                for name, parameter in module.named_parameters(recurse=False):
+                    if parameter.ndim == 2:
+                        yield f"{path}.{name}" if path else name, parameter.detach()
+        return
+    for name, value in weights.items():
+        prefix = name.removesuffix("weight_ex")
+        parts = [weights.get(f"{prefix}{part}") for part in ("weight_ix", "weight_ei")]
+        if name.endswith("weight_ex") and all(isinstance(part, Tensor) for part in parts):
+            yield f"{prefix}effective", value - cast("Tensor", parts[1]) @ cast("Tensor", parts[0])
+        elif isinstance(value, Tensor) and value.ndim == 2 and not name.endswith(("weight_ix", "weight_ei")):
+            yield name, value
+
+
 def matrix(weights: WeightsLike) -> NDArray[np.float64]:
     """Read one matrix, float64: of a module, its effective weight if it has one, else its only weight.
 

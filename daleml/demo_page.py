@@ -1,0 +1,217 @@
+"""The demo's figures and the words around them. Every number in the words is one the demo has just measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from daleml import report
+from daleml.analysis import compare_families, fit_weights, plots, spectrum, weight_samples
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from daleml.datasets import Connectome
+    from daleml.demo import Trained
+
+_SHORT = {"mlp": "MLP", "column_ei": "column EI", "dann_sgd": "DANN, SGD", "dann_eg": "DANN, EG"}
+_LAYER = 2  # the second layer's place in the stack: the first that reads learned units
+
+
+def draw(runs: Mapping[str, list[Trained]], brains: list[Connectome]) -> Iterator[tuple[str, report.Drawing]]:
+    """Draw every figure, by its file's name."""
+    yield from _learning(runs)
+    first = {key: arm[0] for key, arm in runs.items()}
+    fits = {
+        key: compare_families(weight_samples(first[key].after)[f"{_LAYER}.weight_ex"])
+        for key in ("dann_sgd", "dann_eg")
+    }
+    for key, caption in (
+        ("dann_sgd", "Guarded SGD: excitatory weights onto the second hidden layer."),
+        ("dann_eg", "EG: the same weights of the same network from the same start."),
+    ):
+        yield f"weights_{key}", _drawn(caption, plots.families, fits[key])
+        yield (
+            f"weights_{key}_qq",
+            _drawn(f"{_SHORT[key]}: on the line is log-normal.", plots.qq, fits[key]["lognormal"]),
+        )
+    for when in ("before", "after"):
+        spectra = {_SHORT[key]: spectrum(getattr(run, when)[_LAYER]) for key, run in first.items()}
+        caption = (
+            f"Singular values of the second layer's effective weight, {when} learning; H is their normalised entropy."
+        )
+        yield f"spectra_{when}", _drawn(caption, plots.spectrum, spectra)
+    for brain, name in zip(brains, ("celegans", "fly"), strict=True):
+        yield (
+            f"brain_{name}",
+            _drawn(f"{brain.name}: {brain.weight_unit}.", plots.families, compare_families(brain.weights())),
+        )
+    shapes = {f"{_SHORT[key]} (network)": comparison["lognormal"] for key, comparison in fits.items()}
+    shapes |= {brain.name.partition(",")[0]: fit_weights(brain.weights()) for brain in brains}
+    yield (
+        "shapes",
+        _drawn("Shapes without scale: z-scored ln of network weights and of connectome counts.", plots.shapes, shapes),
+    )
+
+
+def _learning(runs: Mapping[str, list[Trained]]) -> Iterator[tuple[str, report.Drawing]]:
+    import pandas as pd
+
+    errors, flips = "fraction of test digits missed", "fraction of weights that changed sign"
+    rows = [run.history.assign(network=run.arm.label) for arm in runs.values() for run in arm]
+    history = pd.concat(rows, ignore_index=True).rename(columns={"test/error": errors, "sign_flips": flips})
+    learned = history[history.epoch > 0]
+    yield (
+        "learning",
+        _drawn("Mean of the seeds, and their range.", plots.learning_curves, learned, errors, hue="network"),
+    )
+    caption = "Weights whose sign is no longer the one they began with. Only the MLP's leave zero."
+    yield "flips", _drawn(caption, plots.learning_curves, history, flips, hue="network")
+
+
+def _drawn(caption: str, plot: Callable[..., Any], *args: Any, **kwargs: Any) -> report.Drawing:
+    with plots.style():
+        figure, axes = plots.figure()
+        plot(*args, ax=axes[0, 0], **kwargs)
+    return report.Drawing(figure, caption)
+
+
+def compose(results: dict[str, Any], drawings: Mapping[str, report.Drawing], brains: list[Connectome]) -> str:
+    """Compose the page from ``results.json`` and the figures."""
+    arms, settings = results["arms"], results["settings"]
+    lawful = {key: arm for key, arm in arms.items() if arm["sign_violations"]}
+    checks, broken = (sum(arm[key] for arm in lawful.values()) for key in ("steps", "lawless_steps"))
+    ratio = np.mean(arms["dann_sgd"]["ks_lognormal"]) / np.mean(arms["dann_eg"]["ks_lognormal"])
+    flips = np.mean(arms["mlp"]["sign_flips"])
+    error = {key: np.mean(arm["test_error"]) for key, arm in arms.items()}
+
+    def show(*names: str) -> list[report.Drawing]:
+        return [drawings[name] for name in names]
+
+    law = (
+        "no synapse of any of them had the wrong sign, ever"
+        if broken == 0
+        else f"{broken:,} of those steps left a synapse with the wrong sign"
+    )
+    return report.page(
+        "Four networks learn digits; three of them keep Dale's law",
+        f"Neurons excite or inhibit, never both. Three networks learned under that law; after each of {checks:,} steps of "
+        f"learning all their signs were checked, and {law}. An ordinary network's weights changed sign in {flips:.1%} of cases.",
+        [
+            (f"{broken:,} of {checks:,}", "learning steps that broke the law, in the three lawful networks"),
+            (f"{flips:.1%}", "of the MLP's weights changed sign"),
+            (f"{error['dann_sgd']:.1%} and {error['mlp']:.1%}", "test error of the DANN and of the MLP"),
+            (f"{ratio:.0f} times", "closer to log-normal: EG's weights than gradient descent's, same network"),
+        ],
+        [
+            report.Section(
+                "Learning",
+                [
+                    f"Hand-written digits, 8 x 8 pixels: 1,437 to learn from, 360 to judge by. Each network has {len(settings['hidden'])} "
+                    f"hidden layers of {settings['hidden'][0]} excitatory units and learns for {settings['epochs']} epochs, from {settings['seeds']} "
+                    "seeds. `column EI` splits each layer into excitatory and inhibitory units; a Dale's ANN (`DANN`) lets interneurons "
+                    "subtract and divide between excitatory layers. The first three learn by gradient descent (SGD), two of them with weights "
+                    "that cross zero put back to zero after each step; the fourth by exponentiated gradient (EG), under which no weight can cross.",
+                ],
+                [_arms_table(arms)],
+                show("learning", "flips"),
+            ),
+            report.Section(
+                "What learning leaves of the weights",
+                [
+                    "Both DANNs began with the same log-normal excitatory weights. Gradient descent adds, so it parks weights at zero and smears "
+                    f"the rest; EG multiplies, so they stay log-normal. The distance of z-scored ln|w| from the normal (Kolmogorov-Smirnov) "
+                    f"is {np.mean(arms['dann_sgd']['ks_lognormal']):.3f} after gradient descent and {np.mean(arms['dann_eg']['ks_lognormal']):.4f} after EG.",
+                ],
+                [],
+                show("weights_dann_sgd", "weights_dann_eg", "weights_dann_sgd_qq", "weights_dann_eg_qq"),
+            ),
+            report.Section(
+                "Every population of synapses, fitted",
+                [
+                    "By role, excitatory (E) and inhibitory (I) apart, in the networks of seed 0. `weight_ex` runs from input to unit, `weight_ix` "
+                    "from input to interneuron, `weight_ei` from interneuron to unit; the number is the layer's place in the network. The "
+                    "log-normal is compared with gamma, Weibull, exponential and half-normal by AICc: 0 means it ranks first.",
+                ],
+                [_synapses_table(rows, _SHORT[key]) for key, rows in results["synapses"].items() if key != "mlp"],
+            ),
+            report.Section(
+                "Spectra",
+                [
+                    "The singular values of what multiplies a layer's input. A column-EI matrix starts with one direction far above the rest, its "
+                    "mean, and with a low entropy H; a DANN's inhibition removes that mean.",
+                ],
+                [],
+                show("spectra_before", "spectra_after"),
+            ),
+            report.Section(
+                "Beside real synapses",
+                [
+                    "Strengths in two connectomes: they are counts, of EM sections and of synapses, not recorded currents. A continuous fit of counts "
+                    "describes them but does not settle which family they come from, so read the ranking here with care.",
+                ],
+                [_synapses_table(rows, name) for name, rows in results["brains"].items()],
+                show("brain_celegans", "brain_fly", "shapes"),
+            ),
+        ],
+        [
+            f"Made by `daleml demo --epochs {settings['epochs']} --seeds {settings['seeds']}` in {results['seconds']:.0f} s; daleml "
+            f"{results['versions']['daleml']}, torch {results['versions']['torch']}, Python {results['versions']['python']}. Learning rates: "
+            + ", ".join(f"{arm['label']} {arm['lr']:g}" for arm in arms.values())
+            + ", with cosine decay. Every number on this page is also in `results.json`.",
+            "Data: scikit-learn's digits; " + "; ".join(f"{brain.name}: {brain.citation}" for brain in brains) + ".",
+        ],
+    )
+
+
+def summary(results: dict[str, Any]) -> pd.DataFrame:
+    """Return what a terminal has room for: one row a network."""
+    columns = [
+        "network",
+        "test error",
+        "synapses checked",
+        "steps that broke the law",
+        "changed sign",
+        "KS from log-normal",
+    ]
+    return _arms_table(results["arms"])[columns]
+
+
+def _arms_table(arms: Mapping[str, dict[str, Any]]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "network": arm["label"],
+            "test error": f"{np.mean(arm['test_error']):.2%}",
+            "range over seeds": f"{min(arm['test_error']):.2%} to {max(arm['test_error']):.2%}",
+            "training loss": f"{np.mean(arm['train_loss']):.4f}",
+            "synapses checked": f"{arm['n_synapses']:,}" if arm["sign_violations"] else "no law",
+            "steps that broke the law": f"{arm['lawless_steps']:,} of {arm['steps']:,}"
+            if arm["sign_violations"]
+            else "no law",
+            "changed sign": f"{np.mean(arm['sign_flips']):.2%}",
+            "weights at zero": f"{np.mean(arm['fraction_at_zero']):.1%}",
+            "KS from log-normal": f"{np.mean(arm['ks_lognormal']):.4f}",
+        }
+        for arm in arms.values()
+    )
+
+
+def _synapses_table(rows: list[dict[str, Any]], title: str) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            title: row["synapses"],
+            "n": f"{row['n']:,}",
+            "zeros": f"{row['zeros']:,}",
+            "best family": row["best family"],
+            "log-normal behind by (AICc)": f"{row['log-normal behind by (AICc)']:,.0f}",
+            "σ of ln|w|": f"{row['sigma of ln|w|']:.3f} ± {row['± s.e.']:.3f}",
+            "KS from log-normal": f"{row['KS from log-normal']:.3f}",
+        }
+        for row in rows
+    )

@@ -1,0 +1,120 @@
+"""Results and figures, made into one HTML page that needs nothing else: no network, no other file."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+_DPI = 160
+
+_STYLE = """
+:root { color-scheme: light; --ink: #1c2530; --soft: #5c6875; --line: #dfe4ea; --wash: #f5f7f9; }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 68rem; padding: 1.2rem; color: var(--ink); background: #fff;
+       font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
+h1 { font-size: 1.7rem; line-height: 1.2; margin: .6rem 0; }
+h2 { font-size: 1.2rem; margin: 2.4rem 0 .4rem; padding-top: 1rem; border-top: 1px solid var(--line); }
+p, li { max-width: 46rem; }
+.lead { font-size: 1.1rem; }
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .8rem; padding: 0; margin: 1.4rem 0; }
+.facts li { list-style: none; background: var(--wash); border-radius: .5rem; padding: .8rem 1rem; }
+.facts b { display: block; font-size: 1.5rem; }
+.facts span { color: var(--soft); font-size: .88rem; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1.2rem; }
+figure { margin: .6rem 0; }
+figure img { width: 100%; height: auto; display: block; }
+figcaption { color: var(--soft); font-size: .9rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .9rem; margin: .8rem 0; font-variant-numeric: tabular-nums; }
+th, td { padding: .35rem .7rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+th { color: var(--soft); font-weight: 600; }
+code { background: var(--wash); padding: .1rem .3rem; border-radius: .25rem; font-size: .9em; }
+footer { margin-top: 3rem; color: var(--soft); font-size: .88rem; border-top: 1px solid var(--line); }
+"""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure with the sentence under it, which also serves those who cannot see it."""
+
+    figure: Figure
+    caption: str
+
+    def png(self) -> bytes:
+        """Render the figure."""
+        buffer = io.BytesIO()
+        # No creation date or version inside, so that the same results give the same bytes.
+        self.figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
+        return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, what is said under it, and what is shown."""
+
+    heading: str
+    paragraphs: Sequence[str] = ()
+    tables: Sequence[pd.DataFrame] = ()
+    drawings: Sequence[Drawing] = ()
+
+
+def page(
+    title: str, lead: str, facts: Sequence[tuple[str, str]], sections: Sequence[Section], footer: Sequence[str] = ()
+) -> str:
+    """Compose a page. Text is escaped; words between backticks are set as code.
+
+    Args:
+        title: The page's heading.
+        lead: The sentence a reader takes away.
+        facts: Figures to show large, each with what it is.
+        sections: In order.
+        footer: Paragraphs in small print: how it was made, sources.
+
+    Returns:
+        HTML, with style and figures inside.
+    """
+    tiles = "".join(f"<li><b>{_text(value)}</b><span>{_text(name)}</span></li>" for value, name in facts)
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f'<h1>{_text(title)}</h1>\n<p class="lead">{_text(lead)}</p>\n<ul class="facts">{tiles}</ul>\n'
+        + "\n".join(_section(section) for section in sections)
+        + f"\n<footer>{_paragraphs(footer)}</footer>\n</body>\n</html>\n"
+    )
+
+
+def _section(section: Section) -> str:
+    tables = "".join(f'<div class="scroll">{_table(table)}</div>' for table in section.tables)
+    figures = "".join(_figure(drawing) for drawing in section.drawings)
+    shown = f'<div class="figures">{figures}</div>' if figures else ""
+    return f"<section>\n<h2>{_text(section.heading)}</h2>\n{_paragraphs(section.paragraphs)}{tables}{shown}\n</section>"
+
+
+def _table(table: pd.DataFrame) -> str:
+    return str(table.to_html(index=False, border=0, justify="right", na_rep="–"))
+
+
+def _figure(drawing: Drawing) -> str:
+    source = base64.b64encode(drawing.png()).decode("ascii")
+    caption = _text(drawing.caption)
+    alternative = html.escape(drawing.caption, quote=True)
+    return f'<figure><img alt="{alternative}" src="data:image/png;base64,{source}"><figcaption>{caption}</figcaption></figure>'
+
+
+def _paragraphs(paragraphs: Sequence[str]) -> str:
+    return "".join(f"<p>{_text(paragraph)}</p>\n" for paragraph in paragraphs)
+
+
+def _text(text: str) -> str:
+    pieces = html.escape(text, quote=False).split("`")
+    return "".join(f"<code>{piece}</code>" if i % 2 else piece for i, piece in enumerate(pieces))
