@@ -52,7 +52,11 @@ def draw(runs: Mapping[str, list[Trained]], brains: list[Connectome]) -> Iterato
     shapes |= {brain.name.partition(",")[0]: fit_weights(brain.weights()) for brain in brains}
     yield (
         "shapes",
-        _drawn("Shapes without scale: z-scored ln of network weights and of connectome counts.", plots.shapes, shapes),
+        _drawn(
+            "Shapes without scale: cumulative distributions of z-scored ln|w|, networks beside connectomes.",
+            plots.shapes,
+            shapes,
+        ),
     )
 
 
@@ -111,8 +115,8 @@ def compose(results: dict[str, Any], drawings: Mapping[str, report.Drawing], bra
                 [
                     f"Hand-written digits, 8 x 8 pixels: 1,437 to learn from, 360 to judge by. Each network has {len(settings['hidden'])} "
                     f"hidden layers of {settings['hidden'][0]} excitatory units and learns for {settings['epochs']} epochs, from {settings['seeds']} "
-                    "seeds. `column EI` splits each layer into excitatory and inhibitory units; a Dale's ANN (`DANN`) lets interneurons "
-                    "subtract and divide between excitatory layers. The first three learn by gradient descent (SGD), two of them with weights "
+                    "seeds. `column EI` splits each layer into excitatory and inhibitory units; a Dale's ANN (`DANN`) lets "
+                    "interneurons subtract and divide between excitatory layers. The first three learn by gradient descent (SGD), two of them with weights "
                     "that cross zero put back to zero after each step; the fourth by exponentiated gradient (EG), under which no weight can cross.",
                 ],
                 [_arms_table(arms)],
@@ -121,8 +125,8 @@ def compose(results: dict[str, Any], drawings: Mapping[str, report.Drawing], bra
             report.Section(
                 "What learning leaves of the weights",
                 [
-                    "Both DANNs began with the same log-normal excitatory weights. Gradient descent adds, so it parks weights at zero and smears "
-                    f"the rest; EG multiplies, so they stay log-normal. The distance of z-scored ln|w| from the normal (Kolmogorov-Smirnov) "
+                    "Both DANNs began with the same log-normal excitatory weights. Gradient descent adds, so weights that "
+                    "shrink run into zero and the lower tail stretches without end; EG multiplies, so they stay log-normal. The distance of z-scored ln|w| from the normal (Kolmogorov-Smirnov) "
                     f"is {np.mean(arms['dann_sgd']['ks_lognormal']):.3f} after gradient descent and {np.mean(arms['dann_eg']['ks_lognormal']):.4f} after EG.",
                 ],
                 [],
@@ -141,7 +145,8 @@ def compose(results: dict[str, Any], drawings: Mapping[str, report.Drawing], bra
                 "Spectra",
                 [
                     "The singular values of what multiplies a layer's input. A column-EI matrix starts with one direction far above the rest, its "
-                    "mean, and with a low entropy H; a DANN's inhibition removes that mean.",
+                    "mean, and with a low entropy H; a DANN's inhibition starts by removing the mean "
+                    "exactly, which leaves one singular value at zero.",
                 ],
                 [],
                 show("spectra_before", "spectra_after"),
@@ -186,7 +191,7 @@ def _arms_table(arms: Mapping[str, dict[str, Any]]) -> pd.DataFrame:
         {
             "network": arm["label"],
             "test error": f"{np.mean(arm['test_error']):.2%}",
-            "range over seeds": f"{min(arm['test_error']):.2%} to {max(arm['test_error']):.2%}",
+            "lowest, highest seed": f"{min(arm['test_error']):.1%}, {max(arm['test_error']):.1%}",
             "training loss": f"{np.mean(arm['train_loss']):.4f}",
             "synapses checked": f"{arm['n_synapses']:,}" if arm["sign_violations"] else "no law",
             "steps that broke the law": f"{arm['lawless_steps']:,} of {arm['steps']:,}"

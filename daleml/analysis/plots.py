@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 EXCITATORY, INHIBITORY = "#c0392b", "#2c6fbb"
 _BINS = 60
+_TRIM = 0.001
 _QUANTILES = 500
 
 
@@ -56,9 +57,9 @@ def comparison_figure(result: Comparison) -> Figure:
 def fit(result: WeightFit, ax: Axes | None = None) -> Axes:
     """Draw the histogram of the magnitudes on a logarithmic axis, with the fitted density."""
     ax = _axes(ax)
-    _histogram(result.sample, ax)
-    _density(result, ax, color=EXCITATORY, linewidth=2.2)
-    return _finish_histogram(result.sample, ax)
+    edges = _histogram(result.sample, ax)
+    _density(result, edges, ax, color=EXCITATORY, linewidth=2.2)
+    return _finish_histogram(result.sample, edges, ax)
 
 
 def families(result: Comparison, ax: Axes | None = None) -> Axes:
@@ -66,12 +67,12 @@ def families(result: Comparison, ax: Axes | None = None) -> Axes:
     import seaborn as sns
 
     ax = _axes(ax)
-    _histogram(result.best.sample, ax)
+    edges = _histogram(result.best.sample, ax)
     for rank, (fitted, color) in enumerate(
         zip(result.fits, sns.color_palette("colorblind", len(result.fits)), strict=True)
     ):
-        _density(fitted, ax, color=color, linewidth=1.3 if rank else 2.4, linestyle="--" if rank else "-")
-    return _finish_histogram(result.best.sample, ax)
+        _density(fitted, edges, ax, color=color, linewidth=1.3 if rank else 2.4, linestyle="--" if rank else "-")
+    return _finish_histogram(result.best.sample, edges, ax)
 
 
 def qq(result: WeightFit, ax: Axes | None = None) -> Axes:
@@ -90,25 +91,26 @@ def qq(result: WeightFit, ax: Axes | None = None) -> Axes:
 
 
 def shapes(results: Mapping[str, WeightFit], ax: Axes | None = None) -> Axes:
-    """Draw the shapes of several log-normal fits' samples, free of scale: z-scored ln |weight|, and the normal curve.
+    """Draw the shapes of several log-normal fits' samples, free of scale: cumulative distributions of z-scored ln |w|.
+
+    The largest vertical gap between a curve and the normal one is its ``ks_distance()``.
 
     Raises:
         ValueError: If a fit is not log-normal.
     """
     import seaborn as sns
+    from scipy.special import ndtr
 
     ax = _axes(ax)
-    edges = np.linspace(-4, 4, 41)
-    centres = (edges[1:] + edges[:-1]) / 2
     for (label, result), color in zip(results.items(), sns.color_palette("colorblind", len(results)), strict=True):
         if result.family != "lognormal":
             raise ValueError(f"`results` must be log-normal fits; got {result.family} for {label!r}.")
         scores = (np.log(result.sample.values()) - result.params["mu"]) / result.params["sigma"]
-        density = np.histogram(scores, edges)[0] / (result.n * np.diff(edges))
-        ax.plot(centres, density, color=color, linewidth=1.6, label=label)
-    ax.plot(centres, np.exp(-(centres**2) / 2) / np.sqrt(2 * np.pi), "--", color="0.3", linewidth=1.2, label="normal")
-    ax.set(xlabel="z-scored ln |weight|", ylabel="density", ylim=(0, None))
-    ax.legend(frameon=False, fontsize="small")
+        ax.ecdf(scores, color=color, linewidth=1.8, label=f"{label} (n = {result.n:,})")
+    grid = np.linspace(-4, 4, 200)
+    ax.plot(grid, ndtr(grid), "--", color="0.2", linewidth=1.2, label="log-normal")
+    ax.set(xlabel="z-scored ln |weight|", ylabel="fraction of weights below", xlim=(-3.5, 3.5), ylim=(0, 1))
+    _legend(ax)
     return _tidy(ax)
 
 
@@ -127,7 +129,7 @@ def spectrum(result: Spectrum | Sequence[Spectrum] | Mapping[str, Spectrum], ax:
         ax.plot(ranks, one.singular_values / largest, marker=".", markersize=4, linewidth=1, color=color, label=text)
     ax.set(yscale="log", xlabel="rank / number of singular values", ylabel="singular value / largest")
     _mend_flat_log_axis(ax)
-    ax.legend(frameon=False, fontsize="small")
+    _legend(ax)
     return _tidy(ax)
 
 
@@ -147,7 +149,7 @@ def learning_curves(
     ax = _axes(ax)
     sns.lineplot(history, x=x, y=y, hue=hue, errorbar=("pi", 100), palette="colorblind" if hue else None, ax=ax)
     if hue:
-        ax.legend(frameon=False, fontsize="small", title=None)
+        _legend(ax)
     ax.set(xlabel=x, ylabel=y.replace("_", " "))
     return _tidy(ax)
 
@@ -177,35 +179,50 @@ def _axes(ax: Axes | None) -> Axes:
 
 
 def _log_edges(sample: WeightSample) -> Any:
+    """Bin edges, even on the logarithmic axis; between integers if all magnitudes are integers, as counts are.
+
+    A sample whose smallest magnitudes trail far off, as those parked near zero do, is cut at its 0.1 % quantile.
+    """
     moments = sample.moments
-    return np.linspace(np.log(moments.smallest), np.log(moments.largest) + 1e-9, _BINS + 1)
+    values = sample.values()
+    trimmed = float(np.quantile(values, _TRIM))
+    low = trimmed if moments.smallest < trimmed / 10 else moments.smallest
+    edges = np.geomspace(low, moments.largest * (1 + 1e-9), _BINS + 1)
+    return np.unique(np.floor(edges + 0.5) - 0.5).clip(0.5) if np.all(values == np.floor(values)) else edges
 
 
-def _histogram(sample: WeightSample, ax: Axes) -> None:
+def _histogram(sample: WeightSample, ax: Axes) -> Any:
     edges = _log_edges(sample)
-    counts = np.zeros(_BINS)
-    for chunk in sample.chunks():
-        counts += np.histogram(np.log(chunk), edges)[0]
-    density = counts / (sample.n * np.diff(edges))
-    ax.stairs(density, np.exp(edges), fill=True, color="0.85", label=f"weights (n = {sample.n:,})")
+    if edges[-1] < sample.moments.largest:
+        edges = np.append(edges, np.floor(sample.moments.largest) + 0.5)
+    counts = sum(np.histogram(chunk, edges)[0] for chunk in sample.chunks())
+    ax.stairs(counts / (sample.n * np.diff(np.log(edges))), edges, fill=True, color="0.85", label=f"n = {sample.n:,}")
+    return edges
 
 
-def _density(result: WeightFit, ax: Axes, **line: Any) -> None:
-    edges = _log_edges(result.sample)
-    grid = np.exp(np.linspace(edges[0], edges[-1], 400))
+def _density(result: WeightFit, edges: Any, ax: Axes, **line: Any) -> None:
+    grid = np.geomspace(edges[0], edges[-1], 400)
     # the density of ln w, so that it has unit area on the logarithmic axis
     label = f"{result.family} ({', '.join(f'{name} {value:.3g}' for name, value in result.params.items())})"
     ax.plot(grid, grid * result.distribution().pdf(grid), label=label, **line)
 
 
-def _finish_histogram(sample: WeightSample, ax: Axes) -> Axes:
-    total = sample.n + sample.n_zero
-    zeros = f" ({sample.n_zero / total:.1%} exact zeros not shown)" if sample.n_zero else ""
-    ax.set(xscale="log", xlabel=f"|weight|{zeros}", ylabel="density of ln |weight|")
-    ax.margins(y=0.12)
+def _finish_histogram(sample: WeightSample, edges: Any, ax: Axes) -> Axes:
+    hidden = []
+    if sample.n_zero:
+        hidden.append(f"{sample.n_zero:,} exact zeros")
+    if sample.moments.smallest < edges[0]:
+        hidden.append(f"the smallest {_TRIM:.1%}")
+    note = f" ({' and '.join(hidden)} not shown)" if hidden else ""
+    ax.set(xscale="log", xlabel=f"|weight|{note}", ylabel="density of ln |weight|")
     ax.set_ylim(bottom=0)
-    ax.legend(frameon=False, fontsize="small")
+    _legend(ax)
     return _tidy(ax)
+
+
+def _legend(ax: Axes, columns: int = 2) -> None:
+    """Put the legend below the axes, where it covers nothing."""
+    ax.legend(frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=columns)
 
 
 def _mend_flat_log_axis(ax: Axes) -> None:

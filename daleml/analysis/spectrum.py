@@ -102,7 +102,7 @@ class Spectrum:
         kept = relative[relative > 0]
         p = kept / kept.sum()
         entropy = -np.sum(p * np.log(p))  # rounding may carry it past its bounds, 0 and ln n
-        return float(np.clip(entropy, 0, np.log(self.singular_values.size)))
+        return float(np.clip(entropy, 0.0, np.log(self.singular_values.size))) if kept.size else 0.0
 
 
 def spectrum(weights: WeightsLike) -> Spectrum:
