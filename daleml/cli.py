@@ -124,7 +124,7 @@ def fit(
 @app.command()
 @_plainly
 def spectrum(file: Weights, column: Column = None) -> None:
-    """Print the measures of every matrix in a file: SVD entropy, effective rank and the like, each as daleml defines it."""
+    """Print SVD entropy, effective rank and the like of every matrix in a file."""
     import pandas as pd
 
     from daleml.analysis import spectrum as compute
@@ -142,7 +142,7 @@ def spectrum(file: Weights, column: Column = None) -> None:
 @app.command()
 @_plainly
 def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="safetensors, or a torch state dict.")]) -> None:
-    """Tell whether a checkpoint obeys Dale's law, unit by unit, without unpickling anything. Exit with 1 if it does not.
+    """Tell whether a checkpoint obeys Dale's law, unit by unit, unpickling nothing. Exit with 1 if it does not.
 
     A weight saved beside its signs is judged by them. Any other weight is judged by itself: all that a presynaptic unit
     makes must have one sign.

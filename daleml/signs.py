@@ -220,19 +220,25 @@ def project_(model: nn.Module) -> nn.Module:
 
     Returns:
         The model, for chaining.
+
+    Raises:
+        DaleError: If a weight that breaks the law is computed by ``torch.nn.utils.parametrize``.
     """
-    for module in model.modules():
+    for path, module in model.named_modules():
         for name, declaration in _declarations(module).items():
             if not declaration.signed:
                 continue
-            _, weight = _resolve(module, name)
+            actual, weight = _resolve(module, name)
             excitatory = _broadcastable(_signs(module, name), weight) > 0
             low = torch.where(excitatory, 0.0, -torch.inf).to(weight.dtype)
             high = torch.where(excitatory, torch.inf, 0.0).to(weight.dtype)
             if isinstance(weight, nn.Parameter):
                 weight.clamp_(min=low, max=high)
-            else:  # reparametrised: assignment goes through its right inverse
-                setattr(module, name, weight.clamp(min=low, max=high))
+            elif _violations(actual, weight, _signs(module, name)):
+                full = f"{path}.{actual}" if path else actual
+                raise DaleError(
+                    f"`{full}` is reparametrised and breaks Dale's law, and only a parameter can be projected."
+                )
     return model
 
 
@@ -329,7 +335,7 @@ def _stored(signs: Tensor | Sequence[float], weight: Tensor, dim: int, groups: i
     The result has as few dimensions as it needs to broadcast against the weight, or, for a grouped convolution, one
     more than the weight: ``(groups, 1, in / groups, 1, ...)`` against the weight split into groups.
     """
-    vector = torch.as_tensor(signs).detach().cpu()
+    vector = torch.as_tensor(signs, device="cpu").detach()  # even inside `with torch.device("meta")`
     n_pre = weight.shape[dim] * groups
     if vector.shape != (n_pre,):
         raise ValueError(

@@ -1,0 +1,22 @@
+import os
+
+os.environ.setdefault("MPLBACKEND", "Agg")  # before anything imports matplotlib
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def one_thread_and_a_known_seed():
+    """Tests run side by side; small tensors gain nothing from threads."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def no_figure_is_left_open():
+    yield
+    import sys
+
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
