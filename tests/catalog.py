@@ -81,7 +81,7 @@ def _torch_optimizers() -> list[OptimizerCase]:
         if not isinstance(cls, type) or not issubclass(cls, Optimizer) or name in ("Optimizer", "SparseAdam"):
             continue  # SparseAdam takes sparse gradients only
         options = {"lr": 0.3}
-        if name == "LBFGS":
+        if name in ("LBFGS", "Rprop"):  # which have no weight decay
             found.append(OptimizerCase(name, lambda ps, wd, cls=cls: cls(ps, lr=0.3)))
             continue
 
@@ -132,7 +132,7 @@ def network(**kw) -> nn.Sequential:
             DANNLinear(6, 5, 1, **kw),
             nn.ReLU(),
             plain,
-        )  # fmt: skip
+        )
     )
 
 

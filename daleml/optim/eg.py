@@ -48,10 +48,13 @@ class _SignPreserving(Optimizer):
         saved_ids = [i for group in state_dict["param_groups"] for i in group["params"]]
         parameters = [parameter for group in self.param_groups for parameter in group["params"]]
         for i, parameter in zip(saved_ids, parameters, strict=True):
-            if parameter.dtype in _LOW_PRECISION:  # torch casts state to the parameter's dtype
-                for key, value in state_dict["state"].get(i, {}).items():
-                    if isinstance(value, Tensor) and key != "step":
-                        self.state[parameter][key] = value.detach().clone().to(parameter.device)
+            for key, saved in state_dict["state"].get(i, {}).items():
+                if not isinstance(saved, Tensor):
+                    continue
+                # torch casts state to the parameter's dtype, and may hand over the very tensors of the state dict
+                cast = self.state[parameter][key]
+                keep = parameter.dtype in _LOW_PRECISION and key != "step"
+                self.state[parameter][key] = saved.to(parameter.device, copy=True) if keep else cast.clone()
 
     @overload
     def step(self, closure: None = None) -> None: ...

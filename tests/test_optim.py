@@ -1,0 +1,471 @@
+import copy
+import itertools
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
+
+from daleml import Populations, signs
+from daleml.layers import DANNLinear, EILinear
+from daleml.optim import EG, EGAdamW, enforce, param_groups
+from tests.catalog import OURS, attach, network, optimizers, step
+from tests.reference import eg as reference
+
+
+def parameter(values, dtype=torch.float64):
+    return nn.Parameter(torch.tensor(values, dtype=dtype))
+
+
+def with_grad(values, grads, dtype=torch.float64):
+    p = parameter(values, dtype)
+    p.grad = torch.tensor(grads, dtype=dtype)
+    return p
+
+
+# -- oracles -----------------------------------------------------------------------------------------------------------
+
+
+def test_eg_is_the_closed_form():
+    torch.manual_seed(0)
+    w, g = torch.randn(100, dtype=torch.float64), torch.randn(100, dtype=torch.float64)
+    p = nn.Parameter(w.clone())
+    p.grad = g.clone()
+    EG([p], lr=0.7).step()
+    assert torch.equal(p.data, w * torch.exp(-0.7 * w.sign() * g))
+
+
+@pytest.mark.parametrize("foreach", [False, True])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"momentum": mu, "dampening": d, "weight_decay": wd, "nesterov": nesterov, "maximize": maximize}
+        for mu, d, wd, nesterov, maximize in itertools.product(
+            (0, 0.9), (0, 0.3), (0, 0.2), (False, True), (False, True)
+        )
+        if not (nesterov and (mu == 0 or d))
+    ],
+    ids=str,
+)
+def test_eg_is_mirror_descent_with_negative_entropy(options, foreach):
+    start = [1.5, -0.3, 0.02, -4.0, 0.0]
+    rng = torch.Generator().manual_seed(0)
+    p, slow = parameter(start), list(start)
+    other = parameter([2.0])  # a second tensor, whose gradient comes and goes
+    twins = [reference.MirrorDescent(0.2, **options) for _ in start]
+    optimizer = EG([p, other], lr=0.2, foreach=foreach, **options)
+    for i in range(6):
+        g = torch.randn(5, generator=rng, dtype=torch.float64)
+        p.grad = g
+        other.grad = torch.ones(1, dtype=torch.float64) if i % 2 else None
+        optimizer.step()
+        slow = [twin.step(w, float(gi)) for twin, w, gi in zip(twins, slow, g, strict=True)]
+    torch.testing.assert_close(p.data, torch.tensor(slow, dtype=torch.float64), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("foreach", [False, True])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"weight_decay": wd, "amsgrad": amsgrad, "maximize": maximize}
+        for wd, amsgrad, maximize in itertools.product((0, 0.5), (False, True), (False, True))
+    ],
+    ids=str,
+)
+def test_eg_adamw_equals_the_slow_twin(options, foreach):
+    start = [1.5, -0.3, 0.02, -4.0, 0.0]
+    rng = torch.Generator().manual_seed(0)
+    p, slow = parameter(start), list(start)
+    twins = [reference.AdamW(0.2, **options) for _ in start]
+    optimizer = EGAdamW([p], lr=0.2, foreach=foreach, **options)
+    for _ in range(6):
+        p.grad = torch.randn(5, generator=rng, dtype=torch.float64)
+        slow = [twin.step(w, float(g)) for twin, w, g in zip(twins, slow, p.grad, strict=True)]
+        optimizer.step()
+    torch.testing.assert_close(p.data, torch.tensor(slow, dtype=torch.float64), rtol=1e-12, atol=0)
+
+
+def test_eg_adamw_moves_along_adamws_direction():
+    """In the dual coordinate ln|w|, a step without decay is Adam's own."""
+    w = torch.tensor([0.5, 2.0, 7.0], dtype=torch.float64)
+    p, dual = nn.Parameter(w.clone()), nn.Parameter(w.log())
+    ours, adam = EGAdamW([p], lr=0.1, weight_decay=0), torch.optim.Adam([dual], lr=0.1)
+    for i in range(5):
+        p.grad = dual.grad = torch.tensor([1.0, -2.0, 0.3], dtype=torch.float64) * (i + 1)
+        ours.step()
+        adam.step()
+    torch.testing.assert_close(p.log(), dual, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # torch's compiler imports its own old parts
+@pytest.mark.parametrize("cls", [EG, EGAdamW])
+def test_fused_gives_the_same_numbers(cls):
+    options = {"momentum": 0.9, "weight_decay": 0.1} if cls is EG else {"weight_decay": 0.1}
+    ends = []
+    for fused in (False, True):
+        ps = [with_grad([1.0, -2.0, 0.0], [0.3, 0.1, -0.4]), with_grad([0.5], [-1.0])]
+        optimizer = cls(ps, lr=0.3, fused=fused, **options)
+        for lr in (0.3, 0.2, 0.1):
+            optimizer.param_groups[0]["lr"] = lr
+            optimizer.step()
+        ends.append([p.detach() for p in ps])
+    for one, other in zip(*ends, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("ours", "torchs"),
+    [
+        (
+            lambda g: EG(g, 0.1, momentum=0.9, weight_decay=0.1, nesterov=True),
+            lambda ps: torch.optim.SGD(ps, 0.1, momentum=0.9, weight_decay=0.1, nesterov=True),
+        ),
+        (
+            lambda g: EGAdamW(g, 0.1, weight_decay=0.1, amsgrad=True),
+            lambda ps: torch.optim.AdamW(ps, 0.1, weight_decay=0.1, amsgrad=True),
+        ),
+    ],
+)
+def test_euclidean_groups_take_torchs_own_steps(ours, torchs):
+    p, q = parameter([0.0, 1.0, -1.0]), parameter([0.0, 1.0, -1.0])
+    one, other = ours([{"params": [p], "euclidean": True}]), torchs([q])
+    for i in range(4):
+        p.grad = torch.tensor([1.0, -0.5, 2.0], dtype=torch.float64) * (1 + i)
+        q.grad = p.grad.clone()
+        one.step()
+        other.step()
+    assert torch.equal(p.data, q.data)
+
+
+# -- zeros, extremes and low precision ---------------------------------------------------------------------------------
+
+
+@optimizers(OURS)
+def test_zero_stays_zero(optimizer):
+    p = nn.Parameter(torch.tensor([0.0, -0.0, 1.0]))
+    built = optimizer.build([p], 0.3)
+    for _ in range(3):
+        p.grad = torch.tensor([1.0, -1.0, 1.0])
+        built.step()
+    assert p[0] == 0
+    assert p[1] == 0
+    assert p[2] != 1
+
+
+@optimizers(OURS)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("size", [1e4, -1e4, 1e30, -1e30, math.inf, -math.inf])
+def test_a_huge_exponent_neither_overflows_nor_kills(optimizer, dtype, size):
+    start = torch.tensor([1.0, -1.0, 1e-3, -3e4], dtype=dtype)
+    p = nn.Parameter(start.clone())
+    built = optimizer.build([p], 0.0)
+    grad = torch.full((4,), size).to(dtype)
+    if optimizer.name.startswith("EGAdamW"):
+        grad.clamp_(-1e4, 1e4) if dtype == torch.float16 else grad.clamp_(-1e30, 1e30)  # Adam has no direction at inf
+    for _ in range(3):
+        p.grad = grad.clone()
+        built.step()
+        assert p.isfinite().all()
+    alive = built.state[p].get("master", p)  # a low-precision copy may round to zero, and come back
+    assert (alive != 0).all()
+    assert torch.equal(alive.sign(), start.sign().to(alive.dtype))
+    for _ in range(600):
+        p.grad = torch.full((4,), -math.copysign(1.0, size), dtype=dtype)
+        built.step()
+    assert (p.sign() == start.sign()).any()  # it can still grow back
+
+
+@pytest.mark.parametrize("cls", [EG, EGAdamW])
+@given(lr=st.floats(0, 1e8), weight_decay=st.floats(0, 1e8))
+@settings(deadline=None, max_examples=50)
+def test_decay_never_flips_a_sign(cls, lr, weight_decay):
+    p = with_grad([1.0, -2.0, 0.0], [0.0, 0.0, 0.0])
+    cls([p], lr=lr, weight_decay=weight_decay).step()
+    assert p.detach().sign().tolist() == [1, -1, 0]
+    assert p.isfinite().all()
+
+
+@pytest.mark.parametrize("cls", [EG, EGAdamW])
+def test_decay_alone_is_exponential(cls):
+    """Claim 3f: a step of decay only is w exp(-lr decay), beyond lr decay = 1 too."""
+    for lr in (0.1, 5.0):
+        p = with_grad([1.0, -2.0], [0.0, 0.0])
+        cls([p], lr=lr, weight_decay=0.7).step()
+        torch.testing.assert_close(p.data, torch.tensor([1.0, -2.0]).double() * math.exp(-lr * 0.7), rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("cls", [EG, EGAdamW])
+def test_small_steps_add_up_in_low_precision(cls, dtype):
+    """A relative step of 1e-4 rounds away in either type, so 1,000 of them would leave the weight where it was."""
+    p = nn.Parameter(torch.tensor([1.0, -1.0], dtype=dtype))
+    optimizer = cls([p], lr=1e-4, weight_decay=0)
+    for _ in range(1000):
+        p.grad = torch.tensor([1.0, 1.0], dtype=dtype)
+        optimizer.step()
+    torch.testing.assert_close(p.float(), torch.tensor([math.exp(-0.1), -math.exp(0.1)]), rtol=5e-3, atol=0)
+
+
+def test_a_low_precision_weight_written_by_somebody_else_is_believed():
+    p = nn.Parameter(torch.tensor([1.0, 1.0], dtype=torch.bfloat16))
+    optimizer = EG([p], lr=1e-4)
+    for value in (1.0, 5.0):
+        with torch.no_grad():
+            p[0] = value
+        p.grad = torch.ones(2, dtype=torch.bfloat16)
+        optimizer.step()
+    master = optimizer.state[p]["master"]
+    torch.testing.assert_close(master, torch.tensor([5 * math.exp(-1e-4), math.exp(-2e-4)]))
+
+
+# -- torch's contract --------------------------------------------------------------------------------------------------
+
+
+@optimizers(OURS)
+def test_the_callers_gradient_is_untouched(optimizer):
+    p = with_grad([1.0, -2.0, 0.5], [0.1, -0.2, 0.3])
+    built, grad = optimizer.build([p], 0.5), p.grad
+    kept = grad.clone()
+    for _ in range(3):
+        built.step()
+        assert p.grad is grad
+        assert torch.equal(grad, kept)
+
+
+@optimizers(OURS)
+def test_parameters_without_gradient_are_skipped(optimizer):
+    p, idle = with_grad([1.0], [1.0]), parameter([1.0])
+    built = optimizer.build([p, idle], 0.5)
+    built.step()
+    assert idle.item() == 1
+    assert idle not in built.state
+
+
+@optimizers(OURS)
+def test_sparse_gradients_are_refused_by_name(optimizer):
+    embedding = nn.Embedding(4, 3, sparse=True)
+    embedding(torch.tensor([1])).sum().backward()
+    built = optimizer.build(list(embedding.parameters()), 0.0)
+    with pytest.raises(RuntimeError, match=rf"^{type(built).__name__} does not support sparse gradients\.$"):
+        built.step()
+
+
+@optimizers(OURS)
+def test_closure_is_called_with_gradients_enabled_and_its_loss_returned(optimizer):
+    p = parameter([2.0])
+    built = optimizer.build([p], 0.0)
+
+    def closure():
+        built.zero_grad()
+        loss = p.square().sum()
+        loss.backward()
+        return loss
+
+    assert built.step(closure).item() == 4.0
+    assert 0 < p.item() < 2
+
+
+@optimizers(OURS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_state_dict_resumes_to_the_same_trajectory(optimizer, dtype):
+    rng = torch.Generator().manual_seed(0)
+    start = torch.randn(50, generator=rng).to(dtype)
+    grads = [torch.randn(50, generator=rng).to(dtype) for _ in range(8)]
+
+    def run(p, built, grads):
+        for grad in grads:
+            p.grad = grad.clone()
+            built.step()
+
+    p = nn.Parameter(start.clone())
+    built = optimizer.build([p], 0.1)
+    run(p, built, grads[:4])
+    q = nn.Parameter(p.detach().clone())
+    resumed = optimizer.build([q], 0.9)
+    resumed.load_state_dict(built.state_dict())
+    run(p, built, grads[4:])
+    run(q, resumed, grads[4:])
+    assert torch.equal(p, q)
+    assert p.isfinite().all()
+    assert not torch.equal(p.detach(), start)
+
+
+@optimizers(OURS)
+def test_loading_a_state_dict_takes_copies(optimizer):
+    p, q = with_grad([1.0], [1.0], torch.bfloat16), with_grad([1.0], [1.0], torch.bfloat16)
+    one, other = optimizer.build([p], 0.0), optimizer.build([q], 0.0)
+    one.step()
+    other.load_state_dict(one.state_dict())
+    for key, value in one.state[p].items():
+        assert other.state[q][key] is not value
+        assert other.state[q][key].dtype == value.dtype
+
+
+def test_groups_have_their_own_options():
+    p, q = with_grad([1.0], [1.0]), with_grad([1.0], [1.0])
+    EG([{"params": [p], "lr": 0.5}, {"params": [q]}], lr=0.1).step()
+    assert (p.item(), q.item()) == pytest.approx((math.exp(-0.5), math.exp(-0.1)))
+
+
+@optimizers(OURS)
+def test_schedulers_drive_the_learning_rate(optimizer):
+    p = with_grad([1.0], [1.0])
+    built = optimizer.build([p], 0.0)
+    schedule = LambdaLR(built, lambda epoch: 0.0 if epoch else 1.0)
+    built.step()
+    after = p.item()
+    assert after != 1
+    schedule.step()
+    built.step()
+    assert p.item() == after
+
+
+@pytest.mark.parametrize("foreach", [False, True])
+@pytest.mark.parametrize("cls", [EG, EGAdamW])
+def test_a_tensor_learning_rate(cls, foreach):
+    p, q = with_grad([1.0, -2.0], [1.0, 1.0]), with_grad([1.0, -2.0], [1.0, 1.0])
+    cls([p], lr=torch.tensor(0.25), foreach=foreach).step()
+    cls([q], lr=0.25, foreach=foreach).step()
+    torch.testing.assert_close(p, q, rtol=1e-14, atol=0)
+
+
+def test_works_with_clipping_and_a_cosine():
+    model = network()
+    optimizer = EG(param_groups(model, 0.3), lr=0.3)
+    schedule = CosineAnnealingLR(optimizer, 5)
+    before = (model(torch.ones(2, 9)) - 1).square().mean().item()
+    for _ in range(5):
+        optimizer.zero_grad()
+        (model(torch.ones(2, 9)) - 1).square().mean().backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+    assert (model(torch.ones(2, 9)) - 1).square().mean().item() < before
+
+
+def test_grad_scaler():
+    p = parameter([1.0], torch.float32)
+    optimizer, scaler = EG([p], lr=0.1), torch.amp.GradScaler("cpu", init_scale=8.0)
+    scaler.scale(p.sum()).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    assert p.item() == pytest.approx(math.exp(-0.1))
+
+
+@pytest.mark.parametrize(
+    ("build", "error", "sentence"),
+    [
+        (lambda p: EG(p, -0.1), ValueError, "`lr` must be at least 0; got -0.1."),
+        (lambda p: EG(p, math.nan), ValueError, "`lr` must be finite; got nan."),
+        (lambda p: EG(p, "0.1"), TypeError, "`lr` must be a number; got '0.1'."),
+        (
+            lambda p: EG(p, torch.ones(2)),
+            ValueError,
+            "`lr` must be a number or a tensor of one element; got shape (2,).",
+        ),
+        (lambda p: EG(p, 1, momentum=-1), ValueError, "`momentum` must be at least 0; got -1."),
+        (lambda p: EG(p, 1, weight_decay=-1), ValueError, "`weight_decay` must be at least 0; got -1."),
+        (
+            lambda p: EG(p, 1, nesterov=True),
+            ValueError,
+            "`nesterov` must come with momentum and no dampening; got momentum=0, dampening=0.",
+        ),
+        (
+            lambda p: EG(p, 1, foreach=True, fused=True),
+            ValueError,
+            "`foreach` and `fused` must not both be True; got foreach=True, fused=True.",
+        ),
+        (lambda p: EGAdamW(p, betas=(0.9, 1.0)), ValueError, "`betas` must be in [0, 1); got (0.9, 1.0)."),
+        (lambda p: EGAdamW(p, eps=-1), ValueError, "`eps` must be at least 0; got -1."),
+        (
+            lambda p: EG([nn.Parameter(torch.ones(2, dtype=torch.complex64))], 1),
+            ValueError,
+            "`params` of EG must be real floating-point tensors; got torch.complex64.",
+        ),
+        (lambda p: param_groups(nn.Linear(2, 2), -1), ValueError, "`lr` must be at least 0; got -1."),
+        (
+            lambda p: param_groups(nn.ReLU(), 1),
+            ValueError,
+            "`model` must have a parameter to train; got ReLU without one.",
+        ),
+        (
+            lambda p: enforce(torch.optim.SGD(p, 1), nn.Linear(2, 2)),
+            ValueError,
+            "`model` must have a parameter whose signs are fixed; got Linear without one.",
+        ),
+    ],
+)
+def test_wrong_input_is_one_sentence(build, error, sentence):
+    with pytest.raises(error) as raised:
+        build([parameter([1.0])])
+    assert str(raised.value) == sentence
+
+
+# -- the guard ---------------------------------------------------------------------------------------------------------
+
+
+def test_enforce_undoes_itself():
+    layer = EILinear(Populations(2, 1), 1)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=100.0)
+    guard = enforce(optimizer, layer)
+    layer(torch.rand(4, 3)).sum().backward()
+    optimizer.step()
+    assert signs.check(layer)
+    guard.remove()
+    optimizer.step()
+    assert not signs.check(layer)
+    with enforce(optimizer, layer):
+        optimizer.step()
+        assert signs.check(layer)
+    layer(torch.rand(4, 3)).neg().sum().backward()
+    optimizer.step()
+    optimizer.step()
+    assert not signs.check(layer)
+
+
+def test_a_copied_optimizer_is_not_guarded():
+    layer = EILinear(Populations(2, 1), 1)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=100.0)
+    enforce(optimizer, layer)
+    assert not copy.deepcopy(optimizer)._optimizer_step_post_hooks
+
+
+# -- groups ------------------------------------------------------------------------------------------------------------
+
+
+def test_param_groups_are_learning_rates_by_role():
+    model = nn.Sequential(
+        DANNLinear(16, 9, 2, shunting=True), nn.ReLU(), EILinear(9, 4), nn.LayerNorm(4), nn.Linear(4, 2)
+    )
+    groups = param_groups(model, 0.6)
+    found = {group["role"]: (group["lr"], len(group["params"]), group["euclidean"]) for group in groups}
+    assert found == {
+        "weight_ex": (0.6, 1, False),
+        "weight_ix": (pytest.approx(0.2), 1, False),
+        "weight_ei": (pytest.approx(0.6 / 16), 1, False),
+        "alpha": (pytest.approx(0.6 / 48), 1, True),
+        "gain": (0.6, 1, False),
+        "bias": (0.6, 5, True),
+        "weight": (0.6, 2, False),
+    }
+    assert sorted(id(p) for group in groups for p in group["params"]) == sorted(id(p) for p in model.parameters())
+
+
+def test_param_groups_leave_out_what_is_frozen_and_keep_layers_apart():
+    model = nn.Sequential(DANNLinear(16, 9, 2), DANNLinear(9, 9, 2))
+    model[0].weight_ex.requires_grad_(False)
+    groups = param_groups(model, 1.0)
+    assert sum(len(group["params"]) for group in groups) == 7
+    assert sorted(group["lr"] for group in groups if group["role"] == "weight_ei") == pytest.approx([1 / 16, 1 / 9])
+
+
+def test_eg_learns_biases_of_param_groups():
+    """A bias starts at zero, where EG alone would leave it."""
+    layer = DANNLinear(4, 2)
+    optimizer = EG(param_groups(layer, 0.1), lr=0.1)
+    layer(torch.rand(3, 4)).sum().backward()
+    optimizer.step()
+    assert layer.bias.tolist() == pytest.approx([-0.3, -0.3])
