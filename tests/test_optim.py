@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 from daleml import Populations, signs
 from daleml.layers import DANNLinear, EILinear
 from daleml.optim import EG, EGAdamW, enforce, param_groups
-from tests.catalog import OURS, attach, network, optimizers, step
+from tests.catalog import OURS, network, optimizers
 from tests.reference import eg as reference
 
 

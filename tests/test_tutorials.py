@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from unittest import mock
 import matplotlib.font_manager  # noqa: F401  (builds the font cache here: a kernel that has to says so on stderr)
 import nbformat
 import pytest
+from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from nbclient import NotebookClient
@@ -23,14 +23,13 @@ from nbformat import NotebookNode
 
 TUTORIALS = sorted((Path(__file__).parents[1] / "tutorials").glob("*.ipynb"))
 TIMEOUT = 120  # seconds a cell
-COMMAND = [sys.executable, "-X", "frozen_modules=off", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
 
 
 class ThisInterpreter(KernelSpecManager):
     """Knows one kernel, the interpreter that runs the tests, whatever kernels are registered here or are not."""
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        return KernelSpec(argv=COMMAND, display_name="Python 3", language="python", name=kernel_name)
+        return KernelSpec(**get_kernel_dict(), name=kernel_name)
 
 
 @contextmanager

@@ -315,7 +315,7 @@ class EGAdamW(_SignPreserving):
             count = state["step"].item()
             corrections.append((1 - beta1**count, math.sqrt(1 - beta2**count)))
         if group["fused"]:  # as tensors, or every step would be compiled anew
-            corrections = [(torch.tensor(first), torch.tensor(second)) for first, second in corrections]
+            corrections = [(_scalar(first), _scalar(second)) for first, second in corrections]
         rule, lr = _choose(group, weights[0], functional.eg_adamw_, functional.eg_adamw_foreach_, ready=True)
         largest = torch.finfo(parameters[0].dtype).max
         moments = averages, squares, largest_squares, corrections
@@ -332,9 +332,14 @@ def _choose(
 ) -> tuple[Callable[..., None], float | Tensor]:
     """Pick the rule's form, and the learning rate in the form it takes: all give the same numbers to rounding."""
     if group["fused"] and ready:
-        return _compiled(loop), torch.as_tensor(group["lr"])
+        return _compiled(loop), _scalar(group["lr"])
     whole_lists = weight.is_cuda if group["foreach"] is None else group["foreach"]
     return (foreach if whole_lists else loop), group["lr"]
+
+
+def _scalar(value: float | Tensor) -> Tensor:
+    """Make a number of a compiled rule's a tensor, in double precision like the Python float it stands for."""
+    return torch.as_tensor(value, dtype=torch.float64)
 
 
 def _check_lr(lr: float | Tensor) -> None:
