@@ -17,7 +17,7 @@ import nbformat
 import pytest
 from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client import AsyncKernelManager
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from jupyter_client.kernelspec import KernelSpec
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
@@ -25,11 +25,12 @@ TUTORIALS = sorted((Path(__file__).parents[1] / "tutorials").glob("*.ipynb"))
 TIMEOUT = 120  # seconds a cell
 
 
-class ThisInterpreter(KernelSpecManager):
-    """Knows one kernel, the interpreter that runs the tests, whatever kernels are registered here or are not."""
+class ThisInterpreter(AsyncKernelManager):
+    """Starts the interpreter that runs the tests, whatever kernels are registered on this machine, or none."""
 
-    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        return KernelSpec(**get_kernel_dict(), name=kernel_name)
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        return KernelSpec(**get_kernel_dict(extra_arguments=["--log-level=ERROR"]), name="python3")
 
 
 @contextmanager
@@ -51,7 +52,7 @@ def execute(path: Path, folder: Path) -> NotebookNode:
     with clean_environment(folder):
         NotebookClient(
             notebook,
-            km=AsyncKernelManager(kernel_name="python3", kernel_spec_manager=ThisInterpreter()),
+            kernel_manager_class=ThisInterpreter,
             timeout=TIMEOUT,
             resources={"metadata": {"path": str(folder / "work")}},
             coalesce_streams=True,
