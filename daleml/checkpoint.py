@@ -25,6 +25,7 @@ from daleml import _files
 
 _INDEX = "checkpoint.json"
 _FORMAT = 1
+_TENSOR = "tensor"
 
 
 class CheckpointError(ValueError):
@@ -44,8 +45,9 @@ class Run:
 def save(folder: Path, run: Run, epoch: int, rows: list[dict[str, Any]]) -> None:
     """Write a checkpoint, and drop the tensor files of earlier ones."""
     folder.mkdir(parents=True, exist_ok=True)
-    optimizer = run.optimizer.state_dict()
-    tensors, plain = _split_state(optimizer["state"])
+    tensors: dict[str, Tensor] = {}
+    optimizer = _take_tensors(run.optimizer.state_dict(), tensors, "optimizer")
+    scheduler = _take_tensors(run.scheduler.state_dict(), tensors, "scheduler") if run.scheduler else None
     files = {
         f"model-{epoch}.safetensors": run.model.state_dict(),
         f"optimizer-{epoch}.safetensors": tensors | _random_tensors(run.generators),
@@ -56,8 +58,8 @@ def save(folder: Path, run: Run, epoch: int, rows: list[dict[str, Any]]) -> None
         "format": _FORMAT,
         "epoch": epoch,
         "files": {name: _sha256(folder / name) for name in files},
-        "optimizer": {"state": plain, "param_groups": optimizer["param_groups"]},
-        "scheduler": run.scheduler.state_dict() if run.scheduler else None,
+        "optimizer": optimizer,
+        "scheduler": scheduler,
         "python_random": random.getstate(),
         "history": rows,
     }
@@ -87,8 +89,11 @@ def load(folder: Path, run: Run) -> tuple[int, list[dict[str, Any]]] | None:
         if index["format"] != _FORMAT:
             raise CheckpointError(f"`{path}` must be of format {_FORMAT}; got {index['format']}.")
         contents = {name: _read_tensors(folder / name, digest) for name, digest in index["files"].items()}
-        model, optimizer = contents.values()
-        saved_groups, saved_state = index["optimizer"]["param_groups"], index["optimizer"]["state"]
+        model, tensors = contents.values()
+        optimizer = _put_tensors(index["optimizer"], tensors)
+        optimizer["state"] = {int(parameter): state for parameter, state in optimizer["state"].items()}
+        optimizer["param_groups"] = [_tuples(group) for group in optimizer["param_groups"]]
+        scheduler = _put_tensors(index["scheduler"], tensors)
         epoch, rows = int(index["epoch"]), list(index["history"])
     except (KeyError, TypeError, ValueError, OSError) as error:
         if isinstance(error, CheckpointError):
@@ -96,14 +101,12 @@ def load(folder: Path, run: Run) -> tuple[int, list[dict[str, Any]]] | None:
         raise CheckpointError(f"`{path}` is damaged: {type(error).__name__} {error}.") from None
     try:
         run.model.load_state_dict(model)
-        run.optimizer.load_state_dict(
-            {"state": _join_state(optimizer, saved_state), "param_groups": [_tuples(group) for group in saved_groups]}
-        )
+        run.optimizer.load_state_dict(optimizer)
     except (RuntimeError, ValueError) as error:
         raise CheckpointError(f"`{folder}` does not belong to this model and optimiser: {error}") from None
-    if run.scheduler and index["scheduler"]:
-        run.scheduler.load_state_dict(index["scheduler"])
-    _restore_random(optimizer, index["python_random"], run.generators)
+    if run.scheduler and scheduler:
+        run.scheduler.load_state_dict(scheduler)
+    _restore_random(tensors, index["python_random"], run.generators)
     return epoch, rows
 
 
@@ -144,30 +147,31 @@ def _drop(folder: Path, keep: Iterable[str]) -> None:
                 old.unlink(missing_ok=True)
 
 
-# -- the optimiser's state ---------------------------------------------------------------------------------------------
+# -- nested state ---------------------------------------------------------------------------------------------
 
 
-def _split_state(state: dict[int, dict[str, Any]]) -> tuple[dict[str, Tensor], dict[str, dict[str, Any]]]:
-    tensors: dict[str, Tensor] = {}
-    plain: dict[str, dict[str, Any]] = {}
-    for index, entries in state.items():
-        plain[str(index)] = {key: value for key, value in entries.items() if not isinstance(value, Tensor)}
-        tensors |= {f"{index}.{key}": value for key, value in entries.items() if isinstance(value, Tensor)}
-    return tensors, plain
+def _take_tensors(value: Any, tensors: dict[str, Tensor], path: str) -> Any:
+    """Move the tensors of a nested state into ``tensors``, leaving their names; keys become strings, as in JSON."""
+    if isinstance(value, Tensor):
+        tensors[path] = value
+        return {_TENSOR: path}
+    if isinstance(value, dict):
+        return {str(key): _take_tensors(item, tensors, f"{path}.{key}") for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_take_tensors(item, tensors, f"{path}.{i}") for i, item in enumerate(value)]
+    return value
 
 
-def _join_state(tensors: dict[str, Tensor], plain: dict[str, dict[str, Any]]) -> dict[int, dict[str, Any]]:
-    state = {int(index): dict(entries) for index, entries in plain.items()}
-    for name, value in tensors.items():
-        index, _, key = name.partition(".")
-        if index.isdigit():
-            state[int(index)][key] = value
-    return state
+def _put_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """Undo :func:`_take_tensors`."""
+    if isinstance(value, dict):
+        if _TENSOR in value:
+            return tensors[value[_TENSOR]]
+        return {key: _put_tensors(item, tensors) for key, item in value.items()}
+    return [_put_tensors(item, tensors) for item in value] if isinstance(value, list) else value
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Tensor) and value.numel() == 1:  # a learning rate
-        return value.item()
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"got {type(value).__name__}")

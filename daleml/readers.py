@@ -43,8 +43,8 @@ def read_weights(path: Path, name: str | None = None) -> tuple[str, Any]:
         if name is None:
             return path.stem, state
         _choose(name, [key for key in state if not key.endswith("_signs")], path, "tensor")
-        wanted = (name, f"{name.removesuffix('_orig')}_signs")
-        return f"{path.stem}-{name}", {key: state[key] for key in wanted if key in state}
+        fixed = f"{name.removesuffix('_orig')}_signs"
+        return f"{path.stem}-{name}", {key: state[key] for key in (name, fixed)} if fixed in state else state[name]
     arrays = _arrays(path)
     chosen = _choose(name, list(arrays), path, "array")
     return path.stem if chosen == "" else f"{path.stem}-{chosen}", arrays[chosen]
@@ -145,14 +145,15 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
 def _table(path: Path) -> pd.DataFrame:
     import pandas as pd
 
-    def read(header: Literal[0] | None) -> pd.DataFrame:
+    def read(header: Literal[0] | None, rows: int | None = None) -> pd.DataFrame:
         separator = _TABLES[path.suffix]
-        return pd.read_csv(path, sep=separator, header=header, dtype=str, keep_default_na=False, skipinitialspace=True)
+        return pd.read_csv(
+            path, sep=separator, header=header, nrows=rows, dtype=str, keep_default_na=False, skipinitialspace=True
+        )
 
     try:
-        table = read(header=0)
-        if all(_is_number(name) for name in table.columns):  # no header
-            table = read(header=None).rename(columns=str)
+        has_header = not all(_is_number(cell) for cell in read(header=None, rows=1).iloc[0])
+        table = read(header=0) if has_header else read(header=None).rename(columns=str)
     except OSError:
         raise
     except (ValueError, pd.errors.ParserError) as error:

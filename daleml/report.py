@@ -102,7 +102,8 @@ def _section(section: Section) -> str:
 
 
 def _table(table: pd.DataFrame) -> str:
-    return str(table.to_html(index=False, border=0, justify="right", na_rep="–"))
+    shown = table.astype(object).where(table.notna(), "–")
+    return str(shown.to_html(index=False, border=0, justify="right"))
 
 
 def _figure(drawing: Drawing) -> str:

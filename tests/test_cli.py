@@ -1,0 +1,249 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from typer.testing import CliRunner
+
+import daleml
+from daleml import Populations, signs
+from daleml.cli import app
+from daleml.layers import DANNLinear, EILinear
+
+X = np.random.default_rng(0).lognormal(-2, 1, 300)
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def says(result, code=0):
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return " ".join(result.output.split())
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return nn.Sequential(DANNLinear(6, 10, 2), nn.ReLU(), EILinear(Populations(8, 2), 3))
+
+
+def test_version():
+    assert says(run("--version")) == f"daleml {daleml.__version__}"
+
+
+def test_help_lists_the_commands():
+    text = says(run("--help"))
+    assert all(command in text for command in ("demo", "fit", "spectrum", "check"))
+
+
+# -- fit ---------------------------------------------------------------------------------------------------------------
+
+
+def write_csv(path):
+    pd.DataFrame({"psd_px": X, "kind": "E"}).to_csv(path, index=False)
+
+
+def write_tsv(path):
+    pd.DataFrame({"psd_px": X}).to_csv(path, index=False, sep="\t")
+
+
+FILES = {
+    "w.csv": (write_csv, ["--column", "psd_px"]),
+    "w.tsv": (write_tsv, []),
+    "bare.csv": (lambda path: np.savetxt(path, X), []),
+    "w.npy": (lambda path: np.save(path, X), []),
+    "w.npz": (lambda path: np.savez(path, a=X, b=X[:5]), ["--column", "a"]),
+    "w.safetensors": (lambda path: save_file({"w": torch.tensor(X)}, path), ["--column", "w"]),
+    "w.pt": (lambda path: torch.save({"w": torch.tensor(X)}, path), ["--column", "w"]),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_fit_reads_every_kind_of_file(name, folder):
+    write, options = FILES[name]
+    write(folder / name)
+    text = says(run("fit", name, *options))
+    assert "lognormal describes these weights best" in text
+    assert "300 weights; 0 zeros and 0 others left out" in text
+    (written,) = folder.glob("*-fit.json")
+    content = json.loads(written.read_text())
+    assert content["best"] == "lognormal"
+    assert content["fits"][0]["params"]["mu"] == pytest.approx(np.log(X).mean())
+    (figure,) = folder.glob("*-fit.png")
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    assert len(list(folder.iterdir())) == 3
+
+
+def test_fit_counts_missing_cells_and_zeros(folder):
+    (folder / "w.csv").write_text("size,other\n" + "\n".join(["1.5,a", ",b", "NA,c", "2.5,d", "0,e", "4,f", "3,g"]))
+    assert "4 weights; 1 zeros and 2 others left out" in says(run("fit", "w.csv", "--column", "size"))
+
+
+def test_fit_of_a_checkpoint(folder, model):
+    save_file(model.state_dict(), folder / "m.safetensors")
+    assert "see `weight_samples`; got 0.weight_ei, 0.weight_ex, 0.weight_ix" in says(run("fit", "m.safetensors"), 1)
+    assert "24 weights" in says(run("fit", "m.safetensors", "--column", "2.weight", "--sign", "E"))
+    assert "60 weights" in says(
+        run("fit", "m.safetensors", "--column", "0.weight_ex", "-o", "out", "--family", "gamma")
+    )
+    assert json.loads((folder / "out" / "m-0.weight_ex-fit.json").read_text())["best"] == "gamma"
+    assert "122 weights" in says(run("fit", "m.safetensors", "--pool"))
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "sentence"),
+    [
+        ("a,b\n1,2\n", [], "error: `--column` must name a column: it must be named, there being several; got a, b to choose from."),
+        ("a,b\n1,2\n", ["--column", "c"], "error: `--column` must name a column: it must be in `w.csv`, and 'c' is not; got a, b to choose from."),
+        ("a\nx\n2\ny\n", [], "error: column 'a' of `w.csv` must hold numbers; got 'x' in row 1, and 1 more such values."),
+        ("a\n1\nnan\n", [], "error: column 'a' of `w.csv` must hold numbers; got 'nan' in row 2."),
+        ("a\n0\n0\n", [], "error: `weights` must hold at least 2 values other than zero; got 0, with 2 zeros and 0 values left out."),
+        ("a\n3\n", [], "error: `weights` must hold at least 2 values other than zero; got 1, with 0 zeros and 0 values left out."),
+        ("a\n3\n3\n", [], "error: `weights` must vary to be fitted; got 2 values of 3."),
+        ("a\n3\n-3\n", [], "error: `weights` must be of one sign unless `sign` or `pool` is given; got 1 positive and 1 negative values."),
+        ("a\n1\n2\n", ["--family", "normal"], "error: `family` must be one of lognormal, gamma, weibull, exponential, halfnormal; got 'normal'."),
+        ("a\n1\n2\n", ["--sign", "X"], "error: `--sign` must be E or I; got 'X'."),
+        ("", [], "error: `w.csv` must be a table; No columns to parse from file."),
+    ],
+)  # fmt: skip
+def test_wrong_tables_are_one_sentence(content, options, sentence, folder):
+    (folder / "w.csv").write_text(content)
+    assert says(run("fit", "w.csv", *options), 1) == sentence
+    assert [path.name for path in folder.iterdir()] == ["w.csv"]  # nothing half-written
+
+
+def spoilt(name, content=b"not what its name says"):
+    def write(folder):
+        (folder / name).write_bytes(content)
+
+    return write
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("executed",))
+
+
+BROKEN = [
+    ("none.csv", lambda folder: None, "error: `none.csv` must be a file; it is not there."),
+    (".", lambda folder: None, "error: `.` must be a file; it is a folder."),
+    ("w.txt", spoilt("w.txt"), "error: `w.txt` must end in one of .csv, .tsv, .npy, .npz, .safetensors, .pt, .pth, .bin; got '.txt'."),
+    ("w.npy", spoilt("w.npy"), "error: `w.npy` must be a .npy file of numbers;"),
+    ("w.npz", spoilt("w.npz"), "error: `w.npz` must be a .npz file of numbers;"),
+    ("w.safetensors", spoilt("w.safetensors"), "error: `w.safetensors` must be a safetensors file;"),
+    ("w.pt", spoilt("w.pt"), "error: `w.pt` must be a torch state dict that loads with `weights_only=True`;"),
+    ("w.pt", spoilt("w.pt", b""), "error: `w.pt` must be a torch state dict that loads with `weights_only=True`;"),
+    ("w.npy", lambda folder: np.save(folder / "w.npy", np.array([{}])), "error: `w.npy` must be a .npy file of numbers;"),
+    ("w.npy", lambda folder: np.save(folder / "w.npy", np.array([1.0, np.nan])), "error: `weights` must be finite; got 1 NaN or infinite values of 2."),
+    ("w.pt", lambda folder: torch.save(Evil(), folder / "w.pt"), "error: `w.pt` must be a torch state dict"),
+    ("w.pt", lambda folder: torch.save([1, 2], folder / "w.pt"), "error: `w.pt` must hold a state dict of tensors; got list."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "write", "match"),
+    [("fit", *row) for row in BROKEN]
+    + [
+        (command, *row)
+        for row in BROKEN
+        for command in ("spectrum", "check")
+        if row[0].endswith((".safetensors", ".pt"))
+    ],
+)
+def test_wrong_files_are_one_sentence(command, name, write, match, folder):
+    write(folder)
+    before = sorted(folder.iterdir())
+    text = says(run(command, name), 1)
+    assert text.startswith(match)
+    assert text.count("error:") == 1
+    assert "executed" not in text
+    assert sorted(folder.iterdir()) == before
+
+
+def test_wrong_options_are_torn_down_by_the_parser():
+    assert run("fit").exit_code == 2
+    assert run("nonsense").exit_code == 2
+
+
+# -- spectrum ----------------------------------------------------------------------------------------------------------
+
+
+def test_spectrum_prints_every_matrix(folder, model):
+    save_file(model.state_dict(), folder / "m.safetensors")
+    text = says(run("spectrum", "m.safetensors"))
+    assert all(name in text for name in ("0.weight_ex", "0.effective", "2.weight", "svd entropy", "stable rank"))
+    assert "0.weight_ix" not in says(run("spectrum", "m.safetensors", "--column", "0.effective"))
+    np.save(folder / "eye.npy", np.eye(4))
+    assert "│ eye │ 4 x 4 │ 1 │ 4 │ 4 │ 4 │ 1 │" in says(run("spectrum", "eye.npy"))
+    np.savetxt(folder / "t.csv", np.ones((2, 3)), delimiter=",")
+    assert "2 x 3" in says(run("spectrum", "t.csv"))
+    np.save(folder / "vector.npy", np.ones(4))
+    assert says(run("spectrum", "vector.npy"), 1) == "error: `vector.npy` must hold a matrix; got none."
+
+
+# -- check -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+def test_check_tells_unit_by_unit(suffix, folder, model):
+    path = folder / f"m{suffix}"
+    save = save_file if suffix == ".safetensors" else torch.save
+    save(model.state_dict(), path)
+    assert says(run("check", path.name)) == "Dale's law holds: 4 parameters, 24 units, 122 synapses."
+    with torch.no_grad():
+        model[0].weight_ex[2:5, 1] = -0.5
+        model[2].weight[0, 9] = 0.25
+    save(model.state_dict(), path)
+    text = says(run("check", path.name), 1)
+    assert "Dale's law is broken by 4 synapses of 2 units" in text
+    assert "│ 0.weight_ex │ 1 │ excitatory │ 3 of 10 │ -0.5 │" in text
+    assert "│ 2.weight │ 9 │ inhibitory │ 1 of 3 │ 0.25 │" in text
+
+
+def test_check_judges_a_plain_checkpoint_by_itself(folder):
+    save_file({"fc.weight": torch.tensor([[1.0, -1.0], [1.0, 1.0]])}, folder / "m.safetensors")
+    text = says(run("check", "m.safetensors"), 1)
+    assert "No signs were saved for fc.weight" in text
+    save_file({"fc.weight": torch.tensor([[1.0, -1.0], [1.0, -1.0]])}, folder / "m.safetensors")
+    assert "Dale's law holds" in says(run("check", "m.safetensors"))
+
+
+def test_check_of_signs_that_do_not_fit(folder):
+    save_file({"w": torch.ones(2, 3), "w_signs": torch.ones(5)}, folder / "m.safetensors")
+    assert says(run("check", "m.safetensors"), 1) == "error: `w_signs` must fit `w` of shape (2, 3); got shape (5,)."
+    save_file({"b": torch.ones(2)}, folder / "m.safetensors")
+    assert says(run("check", "m.safetensors"), 1) == "error: `m.safetensors` must hold a weight to judge; got none."
+
+
+def test_every_model_says_what_signs_check_says(folder, model):
+    plain = nn.Linear(3, 3)
+    signs.fix(plain, "weight", [1, -1, 1])
+    save_file(plain.state_dict(), folder / "m.safetensors")
+    assert str(signs.check(plain)).splitlines()[0] in says(run("check", "m.safetensors"), 1)
+
+
+# -- demo --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--epochs", "0"], "error: `epochs` must be at least 1; got 0."),
+        (["--seeds", "-1"], "error: `seeds` must be at least 1; got -1."),
+    ],
+)
+def test_wrong_demos_are_one_sentence(options, sentence, folder):
+    assert says(run("demo", *options), 1) == sentence
+    assert not list(folder.iterdir())

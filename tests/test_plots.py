@@ -1,0 +1,95 @@
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import nn
+
+from daleml import signs
+from daleml.analysis import compare_families, fit_weights, plots, spectrum
+
+X = np.random.default_rng(0).lognormal(-2, 1, 2000)
+COUNTS = np.random.default_rng(0).geometric(0.3, 500)
+BROKEN = nn.Linear(30, 4)
+signs.fix(BROKEN, "weight", [1, -1, 1] * 10)
+LAWFUL = nn.Linear(3, 2)
+signs.fix(LAWFUL, "weight", [1, 1, 1])
+signs.project_(LAWFUL)
+HISTORY = pd.DataFrame({"epoch": [0, 1, 0, 1], "accuracy": [0.1, 0.8, 0.2, 0.9], "network": ["a", "a", "b", "b"]})
+
+CASES = {
+    "fit": (plots.fit, lambda: fit_weights(X)),
+    "fit of counts": (plots.fit, lambda: fit_weights(COUNTS)),
+    "fit of inhibitory weights with zeros": (plots.fit, lambda: fit_weights(np.r_[-X, 0, 0])),
+    "families": (plots.families, lambda: compare_families(X)),
+    "families of three": (plots.families, lambda: compare_families([1.0, 2.0, 3.0])),
+    "qq": (plots.qq, lambda: fit_weights(X, "gamma")),
+    "shapes": (plots.shapes, lambda: {"a": fit_weights(X), "b": fit_weights(COUNTS)}),
+    "spectrum": (plots.spectrum, lambda: spectrum(np.diag([3.0, 2.0, 1.0]))),
+    "spectrum of zeros": (plots.spectrum, lambda: spectrum(np.zeros((3, 3)))),
+    "spectra": (plots.spectrum, lambda: {"a": spectrum(np.eye(3)), "b": spectrum(np.ones((4, 5)))}),
+    "learning curves": (plots.learning_curves, lambda: HISTORY),
+    "signs": (plots.signs, lambda: signs.check(BROKEN)),
+    "lawful signs": (plots.signs, lambda: signs.check(LAWFUL)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_plot_takes_a_result_and_returns_its_axes(name):
+    plot, result = CASES[name]
+    ax = plot(result())
+    assert isinstance(ax, Axes)
+    ax.figure.canvas.draw()
+    assert ax.get_xlabel() or name == "lawful signs"
+    given = Figure().subplots()
+    assert plot(result(), ax=given) is given
+
+
+def test_the_drawn_density_is_the_fits_own():
+    fit = fit_weights(X)
+    (line,) = plots.fit(fit).lines
+    w, density = line.get_data()
+    np.testing.assert_allclose(density, w * fit.distribution().pdf(w))
+
+
+@pytest.mark.parametrize("x", [X, COUNTS])
+def test_the_histogram_has_unit_area(x):
+    (stairs,) = plots.fit(fit_weights(x)).patches
+    values, edges, _ = stairs.get_data()
+    assert np.sum(values * np.diff(np.log(edges))) == pytest.approx(1, abs=1e-6)
+
+
+def test_counts_are_binned_between_integers():
+    (stairs,) = plots.fit(fit_weights(COUNTS)).patches
+    values, edges, _ = stairs.get_data()
+    assert (edges[:4] == [0.5, 1.5, 2.5, 3.5]).all()
+    assert values[0] * np.log(3) == pytest.approx(np.mean(COUNTS == 1))
+
+
+def test_what_is_not_shown_is_said():
+    x = np.r_[X, [1e-9] * 2, 0, 0, 0]
+    assert plots.fit(fit_weights(x)).get_xlabel() == "|weight| (3 exact zeros and the smallest 0.1% not shown)"
+
+
+def test_qq_points_lie_on_the_line_for_the_right_family():
+    x = fit_weights(X).distribution().ppf((np.arange(3000) + 0.5) / 3000)
+    theory, data = plots.qq(fit_weights(x)).lines[1].get_data()
+    np.testing.assert_allclose(np.log(theory), np.log(data), atol=0.06)
+
+
+def test_learning_curves_name_a_missing_column():
+    with pytest.raises(ValueError, match="`history` must have a column 'loss'; got epoch, accuracy, network."):
+        plots.learning_curves(HISTORY, "loss")
+
+
+def test_shapes_refuses_other_families():
+    with pytest.raises(ValueError, match="`results` must be log-normal fits; got gamma for 'a'."):
+        plots.shapes({"a": fit_weights(X, "gamma")})
+
+
+def test_no_plot_shows_or_leaks():
+    before = len(sys.modules["matplotlib.pyplot"].get_fignums())
+    plots.comparison_figure(compare_families(X))
+    assert len(sys.modules["matplotlib.pyplot"].get_fignums()) == before

@@ -1,0 +1,137 @@
+"""The house keeps its shape: who imports whom, what is public, how quickly it opens."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import daleml
+
+PACKAGE = Path(daleml.__file__).parent
+
+BELOW = {"_checks", "_files", "populations", "signs"}
+WINGS = {"layers", "optim", "analysis", "datasets"}
+MAY_IMPORT = {
+    "_checks": set(),
+    "_files": set(),
+    "populations": {"_checks"},
+    "signs": set(),
+    **dict.fromkeys(WINGS, BELOW),
+    "trackers": BELOW | WINGS,
+    "checkpoint": BELOW,
+    "training": BELOW | WINGS | {"trackers", "checkpoint"},
+    "readers": BELOW | {"analysis"},
+    "report": BELOW | WINGS,
+    "demo": BELOW | WINGS | {"trackers", "training", "report", "demo_page"},
+    "demo_page": BELOW | WINGS | {"report", "demo"},
+    "cli": BELOW | WINGS | {"readers", "report", "demo", "demo_page", "training", "trackers"},
+}
+
+
+def modules():
+    return sorted(
+        path.relative_to(PACKAGE)
+        for path in PACKAGE.rglob("*.py")
+        if path.name != "__init__.py" or path.parent != PACKAGE
+    )
+
+
+def imports(path, *, top_level=False):
+    tree = ast.parse((PACKAGE / path).read_text())
+    nodes = tree.body if top_level else ast.walk(tree)
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", modules(), ids=str)
+def test_imports_go_one_way(path):
+    home = path.parts[0].removesuffix(".py")
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] != "daleml" or len(parts) < 2 or parts[1] == home:
+            continue
+        target = parts[1]
+        if target in ("Populations", "__version__"):
+            continue
+        assert target in MAY_IMPORT[home], f"{path} may not import daleml.{target}"
+
+
+def test_only_plots_imports_matplotlib_and_only_when_called():
+    for path in modules():
+        drawing = {name.split(".")[0] for name in imports(path)} & {"matplotlib", "seaborn"}
+        if path != Path("analysis/plots.py"):
+            tree = ast.parse((PACKAGE / path).read_text())
+            guarded = [n for n in ast.walk(tree) if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.unparse(n.test)]
+            typing_only = {ast.unparse(child) for n in guarded for child in n.body}
+            used = {ast.unparse(n) for n in ast.walk(tree) if isinstance(n, (ast.Import, ast.ImportFrom))} - typing_only
+            assert not any("matplotlib" in line or "seaborn" in line for line in used), path
+        else:
+            assert drawing == {"matplotlib", "seaborn"}
+            assert not {name.split(".")[0] for name in imports(path, top_level=True)} & {"matplotlib", "seaborn"}
+
+
+LIGHT = """
+import json, sys
+import torch
+before = set(sys.modules)
+import daleml, daleml.layers, daleml.optim, daleml.analysis, daleml.datasets
+added = {name.split(".")[0] for name in set(sys.modules) - before}
+print(json.dumps(sorted(added)))
+"""
+
+
+def test_importing_loads_nothing_heavy():
+    run = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, check=True)
+    heavy = {"pandas", "scipy", "matplotlib", "seaborn", "sklearn", "networkx", "safetensors", "rich", "typer"}
+    assert not heavy & set(json.loads(run.stdout))
+
+
+def test_the_top_is_small_and_documented():
+    assert len(daleml.__all__) <= 15
+    assert all(hasattr(daleml, name) for name in daleml.__all__)
+    assert "(post, pre)" in daleml.__doc__
+    with pytest.raises(AttributeError, match="module 'daleml' has no attribute 'nonsense'"):
+        _ = daleml.nonsense
+
+
+def test_public_functions_are_documented_with_their_arguments():
+    """What is exported says what its arguments are; the linter checks that a docstring is there at all."""
+    import inspect
+
+    import daleml.analysis
+    import daleml.datasets
+    import daleml.layers
+    import daleml.optim
+    import daleml.training
+
+    for home in (daleml.layers, daleml.optim, daleml.analysis, daleml.datasets, daleml.signs, daleml.training):
+        for name in getattr(home, "__all__", ["fix", "check", "train", "Shuffled"]):
+            thing = getattr(home, name, None)
+            if not (inspect.isfunction(thing) or inspect.isclass(thing)):
+                continue
+            doc = inspect.getdoc(thing)
+            parameters = [p for p in inspect.signature(thing).parameters if p != "self"]
+            if inspect.isfunction(thing) and len(parameters) > 1 and "See :func:" not in doc:
+                assert "Args:" in doc, name
+                assert all(f"{parameter}:" in doc for parameter in parameters), name
+
+
+def test_version_is_one():
+    import tomllib
+
+    root = PACKAGE.parent
+    if not (root / "pyproject.toml").exists():
+        pytest.skip("an installed package has no pyproject.toml")
+    assert tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"] == daleml.__version__
+    import yaml
+
+    citation = yaml.safe_load((root / "CITATION.cff").read_text())
+    assert citation["version"] == daleml.__version__
+    assert len(citation["references"]) == 5
