@@ -68,6 +68,7 @@ def demo(
     ),
     epochs: Annotated[int, typer.Option(help="Epochs each network learns for.")] = 30,
     seeds: Annotated[int, typer.Option(help="Number of seeds.")] = 3,
+    jobs: Annotated[int | None, typer.Option(help="Networks to train at once. Default: one a core.")] = None,
 ) -> None:
     """Let four networks learn digits, prove their signs, and fit their synapses beside real ones."""
     from daleml import demo as demonstration
@@ -76,7 +77,7 @@ def demo(
     console = _console()
     with console.status("learning digits"):
         results = demonstration.run(
-            output, epochs=epochs, seeds=seeds, say=lambda line: console.print(line, highlight=False)
+            output, epochs=epochs, seeds=seeds, jobs=jobs, say=lambda line: console.print(line, highlight=False)
         )
     _print_table(console, summary(results), "Four networks learned digits")
     console.print(f"report: {output / 'report.html'}", highlight=False, soft_wrap=True)

@@ -13,12 +13,12 @@ import math
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import joblib
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -102,13 +102,26 @@ def build_dann(data: ImageSplit, generator: torch.Generator) -> nn.Sequential:
     return _stack(list(layers))
 
 
+def sgd(model: nn.Module, lr: float) -> Optimizer:
+    """Make plain gradient descent, one learning rate for all."""
+    return SGD(model.parameters(), lr)
+
+
+def corrected_sgd(model: nn.Module, lr: float) -> Optimizer:
+    """Make gradient descent with a DANN's corrections as learning rates."""
+    return SGD(param_groups(model, lr), lr)
+
+
+def corrected_eg(model: nn.Module, lr: float) -> Optimizer:
+    """Make exponentiated gradient with the same corrections."""
+    return EG(param_groups(model, lr), lr)
+
+
 ARMS = (
-    Arm("mlp", "MLP, gradient descent", build_mlp, lambda model, lr: SGD(model.parameters(), lr), 0.1),
-    Arm(
-        "column_ei", "column EI, guarded SGD", build_column_ei, lambda model, lr: SGD(model.parameters(), lr), 0.1, True
-    ),
-    Arm("dann_sgd", "DANN, guarded SGD", build_dann, lambda model, lr: SGD(param_groups(model, lr), lr), 0.1, True),
-    Arm("dann_eg", "DANN, EG", build_dann, lambda model, lr: EG(param_groups(model, lr), lr), 0.3),
+    Arm("mlp", "MLP, gradient descent", build_mlp, sgd, 0.1),
+    Arm("column_ei", "column EI, guarded SGD", build_column_ei, sgd, 0.1, guarded=True),
+    Arm("dann_sgd", "DANN, guarded SGD", build_dann, corrected_sgd, 0.1, guarded=True),
+    Arm("dann_eg", "DANN, EG", build_dann, corrected_eg, 0.3),
 )
 
 
@@ -256,7 +269,9 @@ def _fit_row(name: str, sample: WeightSample | NDArray[np.float64]) -> dict[str,
 # -- the whole run -----------------------------------------------------------------------------------------------------
 
 
-def run(output: Path, *, epochs: int = 30, seeds: int = 3, say: Callable[[str], None] = print) -> dict[str, Any]:
+def run(
+    output: Path, *, epochs: int = 30, seeds: int = 3, jobs: int | None = None, say: Callable[[str], None] = print
+) -> dict[str, Any]:
     """Run the demo and write ``results.json``, ``report.html`` and the figures.
 
     Interrupted, it goes on where it was when it is started again with the same settings and output folder.
@@ -265,6 +280,7 @@ def run(output: Path, *, epochs: int = 30, seeds: int = 3, say: Callable[[str], 
         output: Folder for what it writes; made if missing.
         epochs: Epochs each network learns for.
         seeds: Number of seeds; each makes its own networks and order of digits.
+        jobs: Number of networks to train at once, each in a process of its own; default: as many as there are cores.
         say: Called with a line of progress.
 
     Returns:
@@ -278,15 +294,18 @@ def run(output: Path, *, epochs: int = 30, seeds: int = 3, say: Callable[[str], 
 
     _checks.integer("epochs", epochs, minimum=1)
     _checks.integer("seeds", seeds, minimum=1)
+    n_jobs = joblib.cpu_count() if jobs is None else _checks.integer("jobs", jobs, minimum=1)
     output.mkdir(parents=True, exist_ok=True)
     started, data, unfinished = time.perf_counter(), digits(), output / ".unfinished"
     runs: dict[str, list[Trained]] = {arm.key: [] for arm in ARMS}
-    with _one_thread():
-        for arm in ARMS:
-            for seed in range(seeds):
-                trained = learn(arm, seed, data, epochs, unfinished / f"{arm.key}-seed{seed}-of-{epochs}-epochs")
-                runs[arm.key].append(trained)
-                say(f"{arm.label}, seed {seed}: {trained.test_error:.2%} of test digits missed")
+    wanted = [(arm, seed) for arm in ARMS for seed in range(seeds)]
+    pool = joblib.Parallel(n_jobs=min(n_jobs, len(wanted)), return_as="generator")
+    for trained in pool(
+        joblib.delayed(_learn_on_one_thread)(arm, seed, data, epochs, unfinished / f"{arm.key}-{seed}-of-{epochs}")
+        for arm, seed in wanted
+    ):
+        runs[trained.arm.key].append(trained)
+        say(f"{trained.arm.label}, seed {trained.seed}: {trained.test_error:.2%} of test digits missed")
     brains = [celegans(), fly_visual()]
     results = {
         "versions": {"daleml": daleml.__version__, "torch": torch.__version__, "python": platform.python_version()},
@@ -314,12 +333,11 @@ def _write_bytes(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Use one thread: these matrices are too small to share."""
+def _learn_on_one_thread(*arguments: Any) -> Trained:
+    """Learn on one thread: these matrices are too small to share."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        return learn(*arguments)
     finally:
         torch.set_num_threads(threads)

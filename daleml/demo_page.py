@@ -22,7 +22,8 @@ _LAYER = 2  # the second layer's place in the stack: the first that reads learne
 
 def draw(runs: Mapping[str, list[Trained]], brains: list[Connectome]) -> Iterator[tuple[str, report.Drawing]]:
     """Draw every figure, by its file's name."""
-    yield from _learning(runs)
+    history = _history(runs)
+    yield from _learning(history)
     first = {key: arm[0] for key, arm in runs.items()}
     fits = {
         key: compare_families(weight_samples(first[key].after)[f"{_LAYER}.weight_ex"])
@@ -50,29 +51,41 @@ def draw(runs: Mapping[str, list[Trained]], brains: list[Connectome]) -> Iterato
         )
     shapes = {f"{_SHORT[key]} (network)": comparison["lognormal"] for key, comparison in fits.items()}
     shapes |= {brain.name.partition(",")[0]: fit_weights(brain.weights()) for brain in brains}
-    yield (
-        "shapes",
-        _drawn(
-            "Shapes without scale: cumulative distributions of z-scored ln|w|, networks beside connectomes.",
-            plots.shapes,
-            shapes,
-        ),
-    )
+    caption = "Shapes without scale: cumulative distributions of z-scored ln|w|, networks beside connectomes."
+    yield "shapes", _drawn(caption, plots.shapes, shapes)
+    yield "overview", _overview(first["column_ei"], history, shapes)
 
 
-def _learning(runs: Mapping[str, list[Trained]]) -> Iterator[tuple[str, report.Drawing]]:
+_ERRORS, _FLIPS = "fraction of test digits missed", "fraction of weights that changed sign"
+
+
+def _history(runs: Mapping[str, list[Trained]]) -> pd.DataFrame:
     import pandas as pd
 
-    errors, flips = "fraction of test digits missed", "fraction of weights that changed sign"
     rows = [run.history.assign(network=run.arm.label) for arm in runs.values() for run in arm]
-    history = pd.concat(rows, ignore_index=True).rename(columns={"test/error": errors, "sign_flips": flips})
+    return pd.concat(rows, ignore_index=True).rename(columns={"test/error": _ERRORS, "sign_flips": _FLIPS})
+
+
+def _learning(history: pd.DataFrame) -> Iterator[tuple[str, report.Drawing]]:
     learned = history[history.epoch > 0]
     yield (
         "learning",
-        _drawn("Mean of the seeds, and their range.", plots.learning_curves, learned, errors, hue="network"),
+        _drawn("Mean of the seeds, and their range.", plots.learning_curves, learned, _ERRORS, hue="network"),
     )
     caption = "Weights whose sign is no longer the one they began with. Only the MLP's leave zero."
-    yield "flips", _drawn(caption, plots.learning_curves, history, flips, hue="network")
+    yield "flips", _drawn(caption, plots.learning_curves, history, _FLIPS, hue="network")
+
+
+def _overview(trained: Trained, history: pd.DataFrame, shapes: Mapping[str, Any]) -> report.Drawing:
+    """Draw the package in one picture: signs, learning, and what it leaves of the weights."""
+    weight = trained.after.get_parameter(f"{_LAYER}.weight").detach()
+    with plots.style():
+        figure, axes = plots.figure(3, width=4.4)
+        plots.matrix(weight, axes[0, 0]).set_title("signs are fixed: one colour a column")
+        learned = history[history.epoch > 0]
+        plots.learning_curves(learned, _ERRORS, axes[0, 1], hue="network").set_title("lawful networks learn")
+        plots.shapes(shapes, axes[0, 2]).set_title("EG's weights stay log-normal")
+    return report.Drawing(figure, "Column-EI weights, learning curves, and shapes of weight distributions.")
 
 
 def _drawn(caption: str, plot: Callable[..., Any], *args: Any, **kwargs: Any) -> report.Drawing:

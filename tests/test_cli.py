@@ -242,6 +242,7 @@ def test_every_model_says_what_signs_check_says(folder, model):
     [
         (["--epochs", "0"], "error: `epochs` must be at least 1; got 0."),
         (["--seeds", "-1"], "error: `seeds` must be at least 1; got -1."),
+        (["--jobs", "0"], "error: `jobs` must be at least 1; got 0."),
     ],
 )
 def test_wrong_demos_are_one_sentence(options, sentence, folder):

@@ -30,6 +30,8 @@ CASES = {
     "spectrum": (plots.spectrum, lambda: spectrum(np.diag([3.0, 2.0, 1.0]))),
     "spectrum of zeros": (plots.spectrum, lambda: spectrum(np.zeros((3, 3)))),
     "spectra": (plots.spectrum, lambda: {"a": spectrum(np.eye(3)), "b": spectrum(np.ones((4, 5)))}),
+    "matrix": (plots.matrix, lambda: np.array([[1.0, -2.0], [0.0, -1.0]])),
+    "matrix of zeros": (plots.matrix, lambda: np.zeros((2, 3))),
     "learning curves": (plots.learning_curves, lambda: HISTORY),
     "signs": (plots.signs, lambda: signs.check(BROKEN)),
     "lawful signs": (plots.signs, lambda: signs.check(LAWFUL)),

@@ -57,7 +57,9 @@ def execute(path: Path, folder: Path) -> NotebookNode:
             resources={"metadata": {"path": str(folder / "work")}},
             coalesce_streams=True,
             record_timing=False,
+            shutdown_kernel="immediate",
         ).execute()
+    notebook.metadata.language_info = NotebookNode(name="python")  # without this interpreter's version
     return notebook
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,6 +134,22 @@ def spectrum(result: Spectrum | Sequence[Spectrum] | Mapping[str, Spectrum], ax:
         _mend_flat_log_axis(ax)
     _legend(ax)
     return _tidy(ax)
+
+
+def matrix(weight: ArrayLike, ax: Axes | None = None) -> Axes:
+    """Draw a signed weight matrix ``(post, pre)``: excitatory entries red, inhibitory ones blue, zero white.
+
+    Under Dale's law a column has one colour.
+    """
+    import seaborn as sns
+
+    ax = _axes(ax)
+    values = np.asarray(weight, dtype=np.float64)
+    limit = np.quantile(np.abs(values), 0.9) or 1.0  # so that a few large weights do not bleach the rest
+    colors = sns.blend_palette([INHIBITORY, "white", EXCITATORY], as_cmap=True)
+    ax.imshow(values, cmap=colors, vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
+    ax.set(xlabel="presynaptic unit", ylabel="postsynaptic unit")
+    return ax
 
 
 def learning_curves(

@@ -54,8 +54,9 @@ class WeightSample:
         """Yield the magnitudes, a few at a time, as float64."""
         for start in range(0, self._source.size, _CHUNK):
             values = self._source[start : start + _CHUNK].astype(np.float64)
-            magnitudes = np.abs(values) if self.sign == 0 else self.sign * values
-            yield magnitudes[magnitudes > 0]  # leaves NaN out too
+            magnitudes = np.abs(values, out=values) if self.sign == 0 else np.multiply(values, self.sign, out=values)
+            # Selecting copies, so it is done only where there is something to leave out: zero, the other sign, NaN.
+            yield magnitudes if self.n == self._source.size else magnitudes[magnitudes > 0]
 
     def values(self) -> NDArray[np.float64]:
         """Return the magnitudes, shape ``(n,)``, float64: a copy."""
@@ -238,8 +239,8 @@ def _take(array: NDArray[Any], sign: int, *, drop_missing: bool = False, name: s
         chunk = array[start : start + _CHUNK]
         n_pos += int(np.count_nonzero(chunk > 0))
         n_neg += int(np.count_nonzero(chunk < 0))
-        n_zero += int(np.count_nonzero(chunk == 0))
-        if chunk.dtype.kind == "f":
+        n_zero += chunk.size - int(np.count_nonzero(chunk))
+        if not np.isfinite(chunk).all():
             n_missing += int(np.count_nonzero(np.isnan(chunk)))
             n_infinite += int(np.count_nonzero(np.isinf(chunk)))
     if n_infinite or (n_missing and not drop_missing):

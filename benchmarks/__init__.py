@@ -1,0 +1,1 @@
+"""Timed cases against torch and scipy, side by side in one process: `python -m benchmarks`."""

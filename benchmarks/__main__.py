@@ -1,0 +1,135 @@
+"""Run every case, print a table, and write it with the machine and the versions to `benchmarks/results.json`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+from pathlib import Path
+
+import numpy as np
+import scipy
+import torch
+from rich.console import Console
+from rich.table import Table
+from scipy import stats
+from torch import nn
+
+import daleml
+from benchmarks.timing import Case, measure
+from daleml import Populations, signs
+from daleml.analysis import fit_weights
+from daleml.layers import DANNLinear, EILinear
+from daleml.optim import EG, EGAdamW
+
+
+def optimizer_step(ours, torchs, sizes):
+    """Compare one step of two optimisers on weights of the same shapes."""
+
+    def setup():
+        def ready(build):
+            weights = [nn.Parameter(torch.rand(size) + 0.1) for size in sizes]
+            for weight in weights:
+                weight.grad = 1e-3 * torch.randn_like(weight)
+            return build(weights).step
+
+        return ready(ours), ready(torchs)
+
+    return setup
+
+
+def layer_step(ours, torchs, batch, n_in):
+    """Compare forward and backward of two layers."""
+
+    def setup():
+        def ready(layer):
+            x = torch.rand(batch, n_in, requires_grad=True)
+
+            def call():
+                layer.zero_grad()
+                layer(x).sum().backward()
+
+            return call
+
+        return ready(ours()), ready(torchs())
+
+    return setup
+
+
+def fit(n):
+    """Compare a log-normal fit with scipy's."""
+
+    def setup():
+        x = np.random.default_rng(0).lognormal(-2, 1, n).astype(np.float32)
+        return lambda: fit_weights(x), lambda: stats.lognorm.fit(x, floc=0)
+
+    return setup
+
+
+def projection():
+    """Compare projecting a layer onto its signs with one pass of torch's own over the weight."""
+    layer = EILinear(Populations(3000, 1000), 4000)
+    with torch.no_grad():
+        copy = layer.weight.detach().clone()
+    return lambda: signs.project_(layer), lambda: copy.clamp_(min=0)
+
+
+MLP_1M, MLP_24M = [(512, 512)] * 4, [(2450, 2450)] * 4
+CASES = [
+    *(
+        Case(f"{name} step, {label}", against, optimizer_step(ours, torchs, sizes))
+        for label, sizes in (("1M weights", MLP_1M), ("24M weights", MLP_24M))
+        for name, ours, against, torchs in (
+            ("EG", lambda ps: EG(ps, 0.1), "SGD(fused)", lambda ps: torch.optim.SGD(ps, 0.1, fused=True)),
+            ("EGAdamW", lambda ps: EGAdamW(ps, 0.01), "AdamW", lambda ps: torch.optim.AdamW(ps, 0.01)),
+        )
+    ),
+    *(
+        Case(
+            f"DANNLinear{' shunting' if shunting else ''} forward and backward, batch {batch}",
+            "nn.Linear",
+            layer_step(
+                lambda s=shunting: DANNLinear(784, 500, 50, shunting=s), lambda: nn.Linear(784, 500), batch, 784
+            ),
+            rounds=41,
+        )
+        for shunting in (False, True)
+        for batch in (32, 256, 1024)
+    ),
+    Case("log-normal fit, 10M weights", "scipy lognorm.fit(floc=0)", fit(10_000_000), rounds=5),
+    Case("signs.project_, 16M weights", "clamp_", lambda: projection()),
+]
+
+
+def main() -> None:
+    """Run the cases."""
+    timings = [measure(case) for case in CASES]
+    table = Table(title="daleml beside torch and scipy: time ratios, lower is better", title_justify="left")
+    for column in ("case", "against", "ratio", "quartiles", "ms", "baseline ms"):
+        table.add_column(column, justify="left" if column in ("case", "against") else "right")
+    for t in timings:
+        quartiles, milliseconds = (
+            f"{t.low:.2f} to {t.high:.2f}",
+            (f"{1e3 * s:.2f}" for s in (t.seconds, t.baseline_seconds)),
+        )
+        table.add_row(t.name, t.against, f"{t.ratio:.2f}", quartiles, *milliseconds)
+    Console(width=140).print(table)
+    machine = {
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "daleml": daleml.__version__,
+    }
+    path = Path(__file__).parent / "results.json"
+    path.write_text(
+        json.dumps({"machine": machine, "timings": [dataclasses.asdict(t) for t in timings]}, indent=2) + "\n"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""How a case is timed beside its baseline: interleaved, in one process, as the median of the ratios."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Case:
+    """Something daleml does, and what it is measured against."""
+
+    name: str
+    against: str
+    setup: Callable[[], tuple[Callable[[], object], Callable[[], object]]]
+    rounds: int = 15
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds are medians and drift with the machine; the ratio is the median of the rounds' own ratios."""
+
+    name: str
+    against: str
+    ratio: float
+    low: float
+    high: float
+    seconds: float
+    baseline_seconds: float
+
+
+def measure(case: Case) -> Timing:
+    """Time a case and its baseline in turns, after one unmeasured turn each."""
+    ours, baseline = case.setup()
+    ours()
+    baseline()
+    pairs = []
+    for i in range(case.rounds):
+        order = (ours, baseline) if i % 2 else (baseline, ours)
+        took = {call: _seconds(call) for call in order}
+        pairs.append((took[ours], took[baseline]))
+    ratios = sorted(one / other for one, other in pairs)
+    return Timing(
+        case.name,
+        case.against,
+        statistics.median(ratios),
+        ratios[len(ratios) // 4],
+        ratios[-1 - len(ratios) // 4],
+        statistics.median(one for one, _ in pairs),
+        statistics.median(other for _, other in pairs),
+    )
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
