@@ -11,6 +11,7 @@ Zero obeys it with either sign; NaN never does.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -64,7 +65,7 @@ class Violation:
         kind, wrong = ("excitatory", "negative") if self.sign > 0 else ("inhibitory", "positive")
         synapses = _plural(self.size, "synapse")
         unit = f"{self.parameter}, unit {self.unit} ({kind})"
-        return f"{unit}: {self.count} of {synapses} {wrong} or NaN, worst {self.worst:.3g}"
+        return f"{unit}: {self.count} of {synapses} {wrong}{' or NaN' * math.isnan(self.worst)}, worst {self.worst:.3g}"
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,8 @@ def fix(
 
     The values are left alone: :func:`project_` moves them onto the law, :func:`check` says whether they keep it, and
     ``optim.enforce`` keeps it while they learn. From now on a checkpoint that breaks the law, or that holds other
-    signs, is refused by ``load_state_dict``; one without sign buffers still loads, judged by the signs fixed here.
+    signs, is refused by ``load_state_dict``; one without sign buffers still loads, judged by the signs fixed here. A
+    refused checkpoint leaves every weight it breaks as it was; as always in torch, what is lawful in it is loaded.
 
     Args:
         module: Any module, daleml's own or yours.
@@ -262,7 +264,7 @@ def check(model: nn.Module | Mapping[str, Any]) -> SignReport:
         >>> _ = torch.nn.init.constant_(layer.weight, 0.5)
         >>> print(signs.check(layer))
         Dale's law is broken by 4 synapses of 1 unit (1 parameter, 3 units, 12 synapses):
-          weight, unit 2 (inhibitory): 4 of 4 synapses positive or NaN, worst 0.5
+          weight, unit 2 (inhibitory): 4 of 4 synapses positive, worst 0.5
     """
     if isinstance(model, nn.Module):
         judged = [

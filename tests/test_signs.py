@@ -181,7 +181,7 @@ def test_report_names_module_unit_and_count():
     report = signs.check(model)
     assert str(report) == (
         "Dale's law is broken by 2 synapses of 1 unit (1 parameter, 3 units, 12 synapses):\n"
-        "  1.weight, unit 2 (inhibitory): 2 of 4 synapses positive or NaN, worst 0.5"
+        "  1.weight, unit 2 (inhibitory): 2 of 4 synapses positive, worst 0.5"
     )
     with pytest.raises(signs.DaleError, match="1.weight, unit 2"):
         report.raise_for_violations()
@@ -324,7 +324,7 @@ def test_a_lawless_checkpoint_raises_torchs_own_error_and_enters_nowhere():
             model.load_state_dict(state, strict=strict)
         assert str(raised.value) == (
             "Error(s) in loading state_dict for Sequential:\n"
-            "\tDale's law is broken: 1.weight, unit 3 (inhibitory): 2 of 2 synapses positive or NaN, worst 1."
+            "\tDale's law is broken: 1.weight, unit 3 (inhibitory): 2 of 2 synapses positive, worst 1."
         )
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(torch.equal(value, kept[name]) for name, value in state.items())  # the caller's dict is left alone
@@ -339,9 +339,17 @@ def test_assigning_a_lawless_checkpoint_keeps_the_parameter():
     assert torch.equal(layer.weight, before)
 
 
+def test_what_is_lawful_in_a_refused_checkpoint_is_loaded_as_torch_does():
+    layer = fixed_linear((E, I))
+    with pytest.raises(RuntimeError, match="Dale's law"):
+        layer.load_state_dict({"weight": torch.ones(4, 2), "bias": torch.full((4,), 5.0)})
+    assert layer.bias.tolist() == [5.0] * 4
+    assert signs.check(layer)
+
+
 def test_a_nan_checkpoint_is_refused():
     layer = fixed_linear((E, I))
-    with pytest.raises(RuntimeError, match="NaN"):
+    with pytest.raises(RuntimeError, match="4 of 4 synapses negative or NaN, worst nan"):
         layer.load_state_dict({**layer.state_dict(), "weight": torch.full((4, 2), torch.nan)})
 
 

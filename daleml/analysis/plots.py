@@ -59,19 +59,19 @@ def fit(result: WeightFit, ax: Axes | None = None) -> Axes:
     """Draw the histogram of the magnitudes on a logarithmic axis, with the fitted density."""
     ax = _axes(ax)
     edges = _histogram(result.sample, ax)
-    _density(result, edges, ax, color=EXCITATORY, linewidth=2.2)
+    _density(result, edges, ax, color=_family_color(result.family), linewidth=2.2)
     return _finish_histogram(result.sample, edges, ax)
 
 
 def families(result: Comparison, ax: Axes | None = None) -> Axes:
-    """Draw the histogram of the magnitudes on a logarithmic axis, with the density of every family, best first."""
-    import seaborn as sns
+    """Draw the histogram of the magnitudes on a logarithmic axis, with the density of every family.
 
+    The best is the solid line and comes first; a family has the same colour in every plot.
+    """
     ax = _axes(ax)
     edges = _histogram(result.best.sample, ax)
-    for rank, (fitted, color) in enumerate(
-        zip(result.fits, sns.color_palette("colorblind", len(result.fits)), strict=True)
-    ):
+    for rank, fitted in enumerate(result.fits):
+        color = _family_color(fitted.family)
         _density(fitted, edges, ax, color=color, linewidth=1.3 if rank else 2.4, linestyle="--" if rank else "-")
     return _finish_histogram(result.best.sample, edges, ax)
 
@@ -217,6 +217,16 @@ def _histogram(sample: WeightSample, ax: Axes) -> Any:
     counts = sum(np.histogram(chunk, edges)[0] for chunk in sample.chunks())
     ax.stairs(counts / (sample.n * np.diff(np.log(edges))), edges, fill=True, color="0.85", label=f"n = {sample.n:,}")
     return edges
+
+
+def _family_color(name: str) -> Any:
+    import seaborn as sns
+
+    from daleml.analysis.families import FAMILIES
+
+    names = list(FAMILIES)
+    palette = sns.color_palette("colorblind", len(names) + 1)
+    return palette[names.index(name)] if name in names else palette[-1]
 
 
 def _density(result: WeightFit, edges: Any, ax: Axes, **line: Any) -> None:

@@ -125,7 +125,7 @@ def column_ei_(
     means = torch.where(signs > 0, mean_exc, mean_inh).to(weight)
     draw(weight, 1.0, generator=generator).mul_(means * signs.to(weight))
     if bias is not None:
-        bias.fill_(-(n_exc * mean_exc - n_inh * mean_inh) * _checks.number("input_mean", input_mean))
+        bias.fill_((n_inh * mean_inh - n_exc * mean_exc) * _checks.number("input_mean", input_mean))
     return weight
 
 
