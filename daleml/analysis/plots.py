@@ -139,15 +139,17 @@ def spectrum(result: Spectrum | Sequence[Spectrum] | Mapping[str, Spectrum], ax:
 def matrix(weight: ArrayLike, ax: Axes | None = None) -> Axes:
     """Draw a signed weight matrix ``(post, pre)``: excitatory entries red, inhibitory ones blue, zero white.
 
-    Under Dale's law a column has one colour.
+    Under Dale's law a column has one colour. Its depth goes with the square root of the strength, so that weak weights
+    show beside strong ones.
     """
     import seaborn as sns
 
     ax = _axes(ax)
     values = np.asarray(weight, dtype=np.float64)
-    limit = np.quantile(np.abs(values), 0.9) or 1.0  # so that a few large weights do not bleach the rest
+    depth = np.sign(values) * np.sqrt(np.abs(values))
+    limit = np.abs(depth).max() or 1.0
     colors = sns.blend_palette([INHIBITORY, "white", EXCITATORY], as_cmap=True)
-    ax.imshow(values, cmap=colors, vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
+    ax.imshow(depth, cmap=colors, vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
     ax.set(xlabel="presynaptic unit", ylabel="postsynaptic unit")
     return ax
 
