@@ -38,6 +38,7 @@ th, td { padding: .35rem .7rem; text-align: right; border-bottom: 1px solid var(
 td { white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 th { color: var(--soft); font-weight: 600; vertical-align: bottom; min-width: 5.5em; }
+th:first-child { min-width: 9em; }
 code { background: var(--wash); padding: .1rem .3rem; border-radius: .25rem; font-size: .9em; }
 footer { margin-top: 3rem; color: var(--soft); font-size: .88rem; border-top: 1px solid var(--line); }
 """
