@@ -97,3 +97,20 @@ def test_an_interrupted_arm_goes_on_where_it_was(tmp_path):
     resumed = demo.learn(arm, 0, data, 3, tmp_path)
     assert all(torch.equal(p, q) for p, q in zip(whole.after.parameters(), resumed.after.parameters(), strict=True))
     assert whole.history.equals(resumed.history)
+
+
+@pytest.mark.slow
+def test_the_whole_demo_holds_its_claims(tmp_path):
+    """What `make demo` runs, against the bounds it was built to: facts 1.8 and 3.5."""
+    results = demo.run(tmp_path)
+    arms = results["arms"]
+    error = {key: np.mean(arm["test_error"]) for key, arm in arms.items()}
+    ks = {key: np.mean(arm["ks_lognormal"]) for key, arm in arms.items()}
+    for key in ("column_ei", "dann_sgd", "dann_eg"):
+        assert np.all(np.array(arms[key]["sign_violations"]) == 0)
+        assert arms[key]["lawless_steps"] == 0
+    assert min(arms["mlp"]["sign_flips"]) > 0.01
+    assert error["dann_sgd"] <= error["mlp"] + 0.015
+    assert error["dann_eg"] <= error["mlp"] + 0.015
+    assert error["column_ei"] >= error["dann_sgd"]
+    assert ks["dann_sgd"] >= 5 * ks["dann_eg"]
