@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 
 from daleml import Populations, signs
 from daleml.layers import DANNLinear, EILinear
-from daleml.optim import EG, EGAdamW, enforce, param_groups
+from daleml.optim import EG, EGAdamW, enforce, functional, param_groups
 from tests.catalog import OURS, network, optimizers
 from tests.reference import eg as reference
 
@@ -98,6 +98,22 @@ def test_eg_adamw_moves_along_adamws_direction():
         ours.step()
         adam.step()
     torch.testing.assert_close(p.log(), dual, rtol=1e-12, atol=1e-12)
+
+
+@optimizers(OURS)
+@pytest.mark.parametrize("contiguous", [True, False])
+def test_pieces_are_bitwise_the_whole(optimizer, contiguous, monkeypatch):
+    start, ends = torch.randn(40, 23, generator=torch.Generator().manual_seed(0)), []
+    for piece in (1 << 16, 100):
+        monkeypatch.setattr(functional, "_PIECE", piece)
+        p = nn.Parameter(start.clone() if contiguous else start.clone().t())
+        built = optimizer.build([p], 0.1)
+        for i in range(3):
+            p.grad = torch.randn(p.shape, generator=torch.Generator().manual_seed(i))
+            built.step()
+        ends.append(p.detach())
+    assert torch.equal(*ends)
+    assert not torch.equal(ends[0], start if contiguous else start.t())
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # torch's compiler imports its own old parts
