@@ -11,9 +11,33 @@ from pathlib import Path
 from typing import Any
 
 
+def folder(argument: str, path: Path) -> Path:
+    """Make a folder where it is missing, and make sure that it can be written to.
+
+    Raises:
+        ValueError: If ``path`` is a file, or cannot be made or written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"`{argument}` must be a folder that can be written to; got `{path}`: {error.strerror}."
+        ) from None
+    return path
+
+
+def require_writable(*paths: Path) -> None:
+    """Make sure that none of several files is a folder, before the first of them is written."""
+    for path in paths:
+        if path.is_dir():
+            raise ValueError(f"`{path}` must be a file to write; it is a folder.")
+
+
 def write(path: Path, fill: Callable[[Path], object]) -> None:
     """Let ``fill`` write a temporary file in ``path``'s folder, then move it to ``path`` in one step."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".unfinished-", suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:

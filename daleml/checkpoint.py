@@ -44,7 +44,7 @@ class Run:
 
 def save(folder: Path, run: Run, epoch: int, rows: list[dict[str, Any]]) -> None:
     """Write a checkpoint, and drop the tensor files of earlier ones."""
-    folder.mkdir(parents=True, exist_ok=True)
+    _files.folder("checkpoint", folder)
     tensors: dict[str, Tensor] = {}
     optimizer = _take_tensors(run.optimizer.state_dict(), tensors, "optimizer")
     scheduler = _take_tensors(run.scheduler.state_dict(), tensors, "scheduler") if run.scheduler else None
@@ -54,21 +54,23 @@ def save(folder: Path, run: Run, epoch: int, rows: list[dict[str, Any]]) -> None
     }
     for name, content in files.items():
         _write_tensors(folder / name, content)
-    index = {
-        "format": _FORMAT,
+    content = {
         "epoch": epoch,
         "files": {name: _sha256(folder / name) for name in files},
+        "optimizer_class": _name(run.optimizer),
         "optimizer": optimizer,
         "scheduler": scheduler,
         "python_random": random.getstate(),
         "history": rows,
     }
     try:
-        _files.write_text(folder / _INDEX, json.dumps(index, default=_plain) + "\n")
+        written = json.dumps(content, default=_plain)
     except TypeError as error:
         raise CheckpointError(
             f"the optimiser's or scheduler's state must be tensors and plain values; {error}."
         ) from None
+    index = {"format": _FORMAT, "sha256": _digest(written), "content": json.loads(written)}
+    _files.write_text(folder / _INDEX, json.dumps(index) + "\n")
     _drop(folder, keep=files)
 
 
@@ -84,30 +86,50 @@ def load(folder: Path, run: Run) -> tuple[int, list[dict[str, Any]]] | None:
     path = folder / _INDEX
     if not path.exists():
         return None
-    try:
-        index = json.loads(path.read_text(encoding="utf-8"))
-        if index["format"] != _FORMAT:
-            raise CheckpointError(f"`{path}` must be of format {_FORMAT}; got {index['format']}.")
-        contents = {name: _read_tensors(folder / name, digest) for name, digest in index["files"].items()}
-        model, tensors = contents.values()
-        optimizer = _put_tensors(index["optimizer"], tensors)
-        optimizer["state"] = {int(parameter): state for parameter, state in optimizer["state"].items()}
-        optimizer["param_groups"] = [_tuples(group) for group in optimizer["param_groups"]]
-        scheduler = _put_tensors(index["scheduler"], tensors)
-        epoch, rows = int(index["epoch"]), list(index["history"])
-    except (KeyError, TypeError, ValueError, OSError) as error:
-        if isinstance(error, CheckpointError):
-            raise
-        raise CheckpointError(f"`{path}` is damaged: {type(error).__name__} {error}.") from None
+    content = _read_index(path)
+    model, tensors = (_read_tensors(folder / name, digest) for name, digest in content["files"].items())
+    if content["optimizer_class"] != _name(run.optimizer):
+        raise CheckpointError(
+            f"`{folder}` does not belong to this optimiser: it is of {content['optimizer_class']}, "
+            f"and this is {_name(run.optimizer)}."
+        )
+    optimizer = _put_tensors(content["optimizer"], tensors)
+    optimizer["state"] = {int(parameter): state for parameter, state in optimizer["state"].items()}
+    optimizer["param_groups"] = [_tuples(group) for group in optimizer["param_groups"]]
+    before = {name: value.clone() for name, value in run.model.state_dict().items()}
     try:
         run.model.load_state_dict(model)
         run.optimizer.load_state_dict(optimizer)
     except (RuntimeError, ValueError) as error:
+        run.model.load_state_dict(before)  # torch may have read a part already
         raise CheckpointError(f"`{folder}` does not belong to this model and optimiser: {error}") from None
-    if run.scheduler and scheduler:
-        run.scheduler.load_state_dict(scheduler)
-    _restore_random(tensors, index["python_random"], run.generators)
-    return epoch, rows
+    if run.scheduler and content["scheduler"]:
+        run.scheduler.load_state_dict(_put_tensors(content["scheduler"], tensors))
+    _restore_random(tensors, content["python_random"], run.generators)
+    return int(content["epoch"]), list(content["history"])
+
+
+def _read_index(path: Path) -> dict[str, Any]:
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+        if index["format"] != _FORMAT:
+            raise CheckpointError(f"`{path}` must be of format {_FORMAT}; got {index['format']}.")
+        if index["sha256"] != _digest(json.dumps(index["content"])):
+            raise CheckpointError(f"`{path}` is damaged: its SHA-256 is not the one it names.")
+    except CheckpointError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"`{path}` is damaged: {type(error).__name__} {error}.") from None
+    content: dict[str, Any] = index["content"]
+    return content
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _name(optimizer: Optimizer) -> str:
+    return f"{type(optimizer).__module__}.{type(optimizer).__qualname__}"
 
 
 # -- tensors -----------------------------------------------------------------------------------------------------------
@@ -117,6 +139,11 @@ def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     from safetensors.torch import save_file
 
     # Copies, since the format has no tied tensors: they are written twice and read back into one.
+    others = [name for name, value in tensors.items() if not isinstance(value, Tensor)]
+    if others:
+        raise CheckpointError(
+            f"the model's state must be tensors; `{others[0]}` is {type(tensors[others[0]]).__name__}."
+        )
     contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     _files.write(path, lambda temporary: save_file(contiguous, temporary))
 

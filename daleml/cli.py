@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
@@ -12,6 +13,8 @@ import typer
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
+
+    from daleml.analysis import WeightSample
 
 app = typer.Typer(
     name="daleml",
@@ -37,9 +40,12 @@ def _plainly(command: Callable[_P, None]) -> Callable[_P, None]:
     def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> None:
         try:
             command(*args, **kwargs)
-        except (ValueError, TypeError, OSError) as error:
+        except typer.Exit:
+            raise
+        except Exception as error:
             sentence = " ".join(str(error).split())
-            typer.echo(f"error: {sentence}", err=True)
+            expected = isinstance(error, (ValueError, TypeError, OSError))
+            typer.echo(f"error: {sentence if expected else f'{type(error).__name__}: {sentence}'}", err=True)
             raise typer.Exit(1) from None
 
     return wrapped
@@ -100,12 +106,15 @@ def fit(
     Zeros are counted and left out; so are the empty cells of a table. E and I are never pooled unless asked.
     """
     from daleml import _files
-    from daleml.analysis import compare_families
+    from daleml.analysis import compare_families, weight_samples
     from daleml.analysis.families import FAMILIES
     from daleml.analysis.plots import comparison_figure
     from daleml.readers import read_weights
 
+    _files.folder("--output", output)
     name, weights = read_weights(file, column)
+    if isinstance(weights, Mapping) and not pool:
+        name, weights = _only_sample(name, weight_samples(weights), _sign(sign))
     from_table = file.suffix in (".csv", ".tsv")
     chosen = tuple(family) if family else tuple(FAMILIES)
     comparison = compare_families(weights, chosen, sign=_sign(sign), pool=pool, drop_missing=from_table)
@@ -114,12 +123,13 @@ def fit(
     left_out = f"{best.n_zero:,} zeros and {best.n_dropped:,} others left out"
     _print_table(console, comparison.table(), f"{name}: {best.n:,} weights; {left_out}")
     console.print(comparison.conclusion(), highlight=False)
-    output.mkdir(parents=True, exist_ok=True)
-    stem = output / f"{name}-fit"
+    safe = re.sub(r"[^\w.+-]+", "_", name)[:120]
+    figure, results = output / f"{safe}-fit.png", output / f"{safe}-fit.json"
+    _files.require_writable(figure, results)
     drawing = comparison_figure(comparison)
-    _files.write(stem.with_name(f"{stem.name}.png"), lambda path: drawing.savefig(path, dpi=160))
-    _files.write_json(stem.with_name(f"{stem.name}.json"), {"file": str(file), "weights": name, **comparison.to_dict()})
-    console.print(f"wrote {stem}.png and {stem}.json", highlight=False, soft_wrap=True)
+    _files.write(figure, lambda path: drawing.savefig(path, dpi=160))
+    _files.write_json(results, {"file": str(file), "weights": name, **comparison.to_dict()})
+    console.print(f"wrote {figure} and {results}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -188,22 +198,36 @@ def _sign(sign: str | None) -> int | None:
     return 1 if sign.upper() == "E" else -1
 
 
+def _only_sample(name: str, samples: dict[str, WeightSample], sign: int | None) -> tuple[str, WeightSample]:
+    """Pick the one population of synapses there is; or say how to name one."""
+    chosen = {key: sample for key, sample in samples.items() if sign in (None, sample.sign)}
+    if not chosen:
+        raise ValueError(f"`{name}` must hold a weight with at least 2 values other than zero; got none.")
+    if len(chosen) > 1:
+        raise ValueError(
+            "`--column` must name one weight, and `--sign` E or I where it has both, unless `--pool` is given; "
+            f"got {', '.join(chosen)} to choose from."
+        )
+    return name, next(iter(chosen.values()))
+
+
 def _console() -> Console:
     from rich.console import Console
 
-    console = Console()
+    console = Console()  # without markup: names of files and columns may hold brackets
     # Tables keep their columns where there is no terminal to fit them to.
-    return console if console.is_terminal else Console(width=160)
+    return Console(markup=False) if console.is_terminal else Console(width=160, markup=False)
 
 
 def _print_table(console: Console, table: pd.DataFrame, title: str) -> None:
     from rich.table import Table
+    from rich.text import Text
 
-    drawn = Table(title=title, title_justify="left", header_style="bold")
+    drawn = Table(title=Text(title, style="italic"), title_justify="left", header_style="bold")
     for i, name in enumerate(table.columns):
-        drawn.add_column(str(name), justify="left" if i == 0 else "right")
+        drawn.add_column(Text(str(name)), justify="left" if i == 0 else "right")
     for row in table.itertuples(index=False):
-        drawn.add_row(*(_cell(value) for value in row))
+        drawn.add_row(*(Text(_cell(value)) for value in row))
     console.print(drawn)
 
 

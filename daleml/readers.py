@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _TABLES = {".csv": ",", ".tsv": "\t"}
 _STATES = (".safetensors", ".pt", ".pth", ".bin")
 _MISSING = ("", "NA")
+_NESTED = ("state_dict", "model_state_dict", "model")
 
 
 def read_weights(path: Path, name: str | None = None) -> tuple[str, Any]:
@@ -35,10 +37,10 @@ def read_weights(path: Path, name: str | None = None) -> tuple[str, Any]:
         OSError: If it cannot be opened.
     """
     _require_file(path)
-    if path.suffix in _TABLES:
+    if _suffix(path) in _TABLES:
         column = _column(_table(path), name, path)
         return f"{path.stem}-{column.name}", _to_numbers(column, path)
-    if path.suffix in _STATES:
+    if _suffix(path) in _STATES:
         state = read_state(path)
         if name is None:
             return path.stem, state
@@ -58,13 +60,13 @@ def read_matrices(path: Path, name: str | None = None) -> dict[str, Any]:
         OSError: If it cannot be opened.
     """
     _require_file(path)
-    if path.suffix in _STATES:
+    if _suffix(path) in _STATES:
         state = read_state(path)
         found: dict[str, Any] = {
             key: value for key, value in state.items() if value.is_floating_point() and value.ndim == 2
         }
         found |= dict(effective_weights(state))
-    elif path.suffix in _TABLES:
+    elif _suffix(path) in _TABLES:
         table = _table(path)
         found = {path.stem: np.column_stack([_to_numbers(table[column], path) for column in table.columns])}
     else:
@@ -84,22 +86,25 @@ def read_state(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    _require_file(path)
+    _require_file(path, _STATES)
     try:
-        content = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
+        content: Any
+        if _suffix(path) == ".safetensors":
+            content = load_file(path)
+        else:
+            with warnings.catch_warnings(action="ignore"):  # torch's on pickle protocols, of a file it then refuses
+                content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
     except SafetensorError as error:
         raise ValueError(f"`{path}` must be a safetensors file; {error}.") from None
-    except Exception as error:  # torch raises whatever the damage happens to trip over
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"`{path}` must be a torch state dict that loads with `weights_only=True`; {reason}") from None
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
+    except Exception:  # whatever the damage happens to trip over; torch's own advice here is to unpickle
+        raise ValueError(
+            f"`{path}` must be a torch state dict of tensors only; it is damaged or holds something else."
+        ) from None
+    for key in _NESTED:
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
     tensors = (
         {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
         if isinstance(content, dict)
@@ -110,30 +115,35 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _require_file(path: Path) -> None:
-    known = (*_TABLES, ".npy", ".npz", *_STATES)
+def _suffix(path: Path) -> str:
+    return path.suffix.lower()
+
+
+def _require_file(path: Path, known: tuple[str, ...] = (*_TABLES, ".npy", ".npz", *_STATES)) -> None:
     if not path.exists():
         raise FileNotFoundError(f"`{path}` must be a file; it is not there.")
     if not path.is_file():
         raise ValueError(f"`{path}` must be a file; it is a folder.")
-    if path.suffix not in known:
+    if _suffix(path) not in known:
         raise ValueError(f"`{path}` must end in one of {', '.join(known)}; got {path.suffix or 'no ending'!r}.")
 
 
 def _choose(name: str | None, available: list[str], path: Path, kind: str) -> str:
+    if not available:
+        raise ValueError(f"`{path}` must hold something to read; it is empty.")
     if name is None and len(available) == 1:
         return available[0]
     if name not in available:
         wanted = "be named, there being several" if name is None else f"be in `{path}`, and {name!r} is not"
         shown = ", ".join(available[:20]) + (", ..." if len(available) > 20 else "")
-        raise ValueError(f"`--column` must name a {kind}: it must {wanted}; got {shown or 'none'} to choose from.")
+        raise ValueError(f"`--column` must name one {kind}: it must {wanted}; got {shown} to choose from.")
     return str(name)
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
         content = np.load(path, allow_pickle=False)
-        arrays = {key: content[key] for key in content.files} if path.suffix == ".npz" else {"": content}
+        arrays = {key: content[key] for key in content.files} if _suffix(path) == ".npz" else {"": content}
     except OSError:
         raise
     except Exception as error:  # numpy, zipfile and zlib each have their own
@@ -146,14 +156,14 @@ def _table(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     def read(header: Literal[0] | None, rows: int | None = None) -> pd.DataFrame:
-        separator = _TABLES[path.suffix]
+        separator = _TABLES[_suffix(path)]
         return pd.read_csv(
             path, sep=separator, header=header, nrows=rows, dtype=str, keep_default_na=False, skipinitialspace=True
         )
 
     try:
         has_header = not all(_is_number(cell) for cell in read(header=None, rows=1).iloc[0])
-        table = read(header=0) if has_header else read(header=None).rename(columns=str)
+        table = (read(header=0) if has_header else read(header=None)).rename(columns=lambda name: str(name).strip())
     except OSError:
         raise
     except (ValueError, pd.errors.ParserError) as error:

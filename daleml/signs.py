@@ -20,6 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from daleml.populations import Populations
+
 _SUFFIX = "_signs"
 _PRESYNAPTIC_FIRST = (
     nn.ConvTranspose1d,
@@ -120,7 +122,7 @@ class SignReport:
 def fix(
     module: nn.Module,
     name: str,
-    signs: Tensor | Sequence[float],
+    signs: Tensor | Sequence[float] | Populations,
     *,
     dim: int | None = None,
     role: str | None = None,
@@ -131,13 +133,14 @@ def fix(
     The values are left alone: :func:`project_` moves them onto the law, :func:`check` says whether they keep it, and
     ``optim.enforce`` keeps it while they learn. From now on a checkpoint that breaks the law, or that holds other
     signs, is refused by ``load_state_dict``; one without sign buffers still loads, judged by the signs fixed here. A
-    refused checkpoint leaves every weight it breaks as it was; as always in torch, what is lawful in it is loaded.
+    refused checkpoint leaves every weight it breaks as it was; as always in torch, what is lawful in it is loaded. A
+    parameter shared under several names is judged under those it was fixed by.
 
     Args:
         module: Any module, daleml's own or yours.
-        name: Name of one of its parameters: ``"weight"``, ``"weight_hh_l0"``...
-        signs: +1 (excitatory) or -1 (inhibitory) for each presynaptic unit. Grouped convolutions have one entry an
-            input channel, over all groups.
+        name: Name of one of its parameters: ``"weight"``, ``"weight_hh_l0"``; of a submodule, ``"0.weight"``.
+        signs: +1 (excitatory) or -1 (inhibitory) for each presynaptic unit, or a partition of them. A grouped
+            convolution has one entry an input channel, over all groups.
         dim: The dimension of the parameter along which presynaptic units lie. Default: 1, as in ``nn.Linear``
             ``(post, pre)``; 0 for transposed convolutions, embeddings and vectors.
         role: Name of the part it plays, for ``optim.param_groups``; default: ``name``.
@@ -155,7 +158,12 @@ def fix(
         >>> print(signs.check(signs.project_(layer)))
         Dale's law holds: 1 parameter, 5 units, 10 synapses.
     """
+    _require_module("module", module)
+    path, _, name = name.rpartition(".")
+    module = module.get_submodule(path)
     _, weight = _resolve(module, name)
+    if weight.ndim == 0:
+        raise ValueError(f"`{name}` must have presynaptic units, so at least one dimension; got a single number.")
     if dim is None:
         dim = 0 if weight.ndim == 1 or isinstance(module, _PRESYNAPTIC_FIRST) else 1
     if not 0 <= dim < weight.ndim:
@@ -226,6 +234,7 @@ def project_(model: nn.Module) -> nn.Module:
     Raises:
         DaleError: If a weight that breaks the law is computed by ``torch.nn.utils.parametrize``.
     """
+    _require_module("model", model)
     for path, module in model.named_modules():
         for name, declaration in _declarations(module).items():
             if not declaration.signed:
@@ -268,7 +277,7 @@ def check(model: nn.Module | Mapping[str, Any]) -> SignReport:
     """
     if isinstance(model, nn.Module):
         judged = [
-            (f"{path}.{name}" if path else name, _resolve(module, name)[1], _signs(module, name))
+            (full := f"{path}.{name}" if path else name, _resolve(module, name)[1], _valid(full, _signs(module, name)))
             for path, module in model.named_modules()
             for name, declaration in _declarations(module).items()
             if declaration.signed
@@ -285,6 +294,25 @@ def check(model: nn.Module | Mapping[str, Any]) -> SignReport:
         n_synapses=sum(weight.numel() for _, weight, _ in judged),
         inferred=inferred,
     )
+
+
+def saved_signs(state: Mapping[str, Any], key: str) -> Tensor | None:
+    """Return the signs saved beside the weight ``key`` of a state dict, int8; None if there are none.
+
+    Raises:
+        ValueError: If they do not fit the weight, or are not +1 and -1.
+    """
+    stored, weight = state.get(key.removesuffix("_orig") + _SUFFIX), torch.as_tensor(state[key])
+    if stored is None:
+        return None
+    stored = torch.as_tensor(stored)
+    try:
+        torch.broadcast_to(stored, (_by_group(weight, stored) if stored.ndim > weight.ndim else weight).shape)
+    except RuntimeError:
+        raise ValueError(
+            f"`{key}{_SUFFIX}` must fit `{key}` of shape {tuple(weight.shape)}; got shape {tuple(stored.shape)}."
+        ) from None
+    return _valid(key, stored)
 
 
 def by_unit(weight: Tensor, stored: Tensor) -> tuple[Tensor, Tensor]:
@@ -331,13 +359,18 @@ def _resolve(module: nn.Module, name: str) -> tuple[str, Tensor]:
     raise AttributeError(f"`name` must name a parameter of {type(module).__name__}; got {name!r}.")
 
 
-def _stored(signs: Tensor | Sequence[float], weight: Tensor, dim: int, groups: int, name: str) -> Tensor:
+def _stored(signs: Tensor | Sequence[float] | Populations, weight: Tensor, dim: int, groups: int, name: str) -> Tensor:
     """Shape a vector of signs so that it says by itself where the presynaptic units of ``weight`` are.
 
     The result has as few dimensions as it needs to broadcast against the weight, or, for a grouped convolution, one
     more than the weight: ``(groups, 1, in / groups, 1, ...)`` against the weight split into groups.
     """
-    vector = torch.as_tensor(signs, device="cpu").detach()  # even inside `with torch.device("meta")`
+    if isinstance(signs, Populations):
+        signs = signs.signs(device="cpu")
+    try:
+        vector = torch.as_tensor(signs, device="cpu").detach()  # even inside `with torch.device("meta")`
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"`signs` must be numbers or a partition; got {type(signs).__name__}.") from None
     n_pre = weight.shape[dim] * groups
     if vector.shape != (n_pre,):
         raise ValueError(
@@ -360,6 +393,24 @@ def _broadcastable(stored: Tensor, weight: Tensor) -> Tensor:
     return stored.expand(groups, weight.shape[0] // groups, *rest).reshape(weight.shape[0], *rest)
 
 
+def _valid(name: str, stored: Tensor) -> Tensor:
+    """Return signs as int8, or raise if one is neither +1 nor -1: memory nobody filled, or somebody overwrote."""
+    if stored.is_meta:
+        raise ValueError(f"the signs of `{name}` must have values to judge by; they are on the meta device.")
+    wrong = ~((stored == 1) | (stored == -1))
+    if wrong.any():
+        unit = int(wrong.flatten().nonzero()[0])
+        raise ValueError(
+            f"the signs of `{name}` must be +1 or -1; got {stored.flatten()[unit].item()} for unit {unit}."
+        )
+    return stored.to(torch.int8)
+
+
+def _require_module(argument: str, model: object) -> None:
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"`{argument}` must be a module; got {type(model).__name__}.")
+
+
 def _plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
@@ -368,7 +419,8 @@ def _plural(count: int, noun: str) -> str:
 
 
 def _violations(parameter: str, weight: Tensor, stored: Tensor) -> list[Violation]:
-    signed = weight.detach() * _broadcastable(stored, weight)
+    weight = weight.detach().float() if weight.dtype.itemsize == 1 else weight.detach()  # float8 has no arithmetic
+    signed = weight * _broadcastable(stored, weight)
     lawless = ~(signed >= 0)
     if not lawless.any():
         return []
@@ -387,9 +439,8 @@ def _judged_in_state(state: Mapping[str, Any]) -> tuple[list[tuple[str, Tensor, 
     for key, weight in state.items():
         if not isinstance(weight, Tensor) or not weight.is_floating_point() or key.endswith("_mask"):
             continue
-        stored = state.get(key.removesuffix("_orig") + _SUFFIX)
-        if isinstance(stored, Tensor):
-            _require_fit(key, weight, stored)
+        stored = saved_signs(state, key)
+        if stored is not None:
             judged.append((key, weight, stored))
         elif weight.ndim >= 2:
             others = [dim for dim in range(weight.ndim) if dim != 1]
@@ -398,15 +449,6 @@ def _judged_in_state(state: Mapping[str, Any]) -> tuple[list[tuple[str, Tensor, 
             judged.append((key, weight, majority))
             inferred.append(key)
     return judged, tuple(inferred)
-
-
-def _require_fit(key: str, weight: Tensor, stored: Tensor) -> None:
-    try:
-        torch.broadcast_to(stored, (_by_group(weight, stored) if stored.ndim > weight.ndim else weight).shape)
-    except RuntimeError:
-        raise ValueError(
-            f"`{key}{_SUFFIX}` must fit `{key}` of shape {tuple(weight.shape)}; got shape {tuple(stored.shape)}."
-        ) from None
 
 
 def _judge_checkpoint(
@@ -424,21 +466,29 @@ def _judge_checkpoint(
         if not declaration.signed:
             continue
         signs_key, signs = prefix + name + _SUFFIX, _signs(module, name)
-        saved = state.get(signs_key)
-        if saved is None:  # a checkpoint of the plain module
-            state[signs_key] = signs
-        elif signs.is_meta:
-            signs = saved
-        elif isinstance(saved, Tensor) and saved.shape == signs.shape and not torch.equal(saved.to(signs), signs):
-            differing = (saved.to(signs) != signs).flatten().nonzero().flatten().tolist()
-            errors.append(
-                f"{signs_key}: the signs of {len(differing)} units, the first of them unit {differing[0]}, differ from "
-                "those fixed on the module; call `signs.fix` with the checkpoint's signs first to accept them."
-            )
-            state[signs_key] = signs
         actual, weight = _resolve(module, name)
-        incoming = state.get(prefix + actual)
-        if not isinstance(incoming, Tensor) or incoming.shape != weight.shape or signs.is_meta or incoming.is_meta:
+        saved, incoming = state.get(signs_key), state.get(prefix + actual)
+        unknown = signs.is_meta or not bool((signs.abs() == 1).all())  # as after `to_empty`
+        if saved is None:  # a checkpoint of the plain module
+            if unknown:
+                errors.append(f"{signs_key}: neither the module nor the checkpoint has signs; call `signs.fix` first.")
+            state[signs_key] = signs
+        elif isinstance(saved, Tensor) and saved.shape == signs.shape and not saved.is_meta:
+            try:
+                saved = _valid(prefix + name, saved)
+            except ValueError as error:
+                errors.append(str(error))
+                saved = signs
+            if not unknown and not torch.equal(saved.to(signs.device), signs):
+                differing = (saved.to(signs.device) != signs).flatten().nonzero().flatten().tolist()
+                errors.append(
+                    f"{signs_key}: the signs of {len(differing)} units, the first of them unit {differing[0]}, differ "
+                    "from those fixed on the module; call `signs.fix` with the checkpoint's signs first to accept them."
+                )
+                saved = signs
+            state[signs_key] = signs = saved
+            unknown = False
+        if not isinstance(incoming, Tensor) or incoming.shape != weight.shape or unknown or incoming.is_meta:
             continue  # torch reports missing keys and wrong shapes itself; there is nothing to judge on meta
         violations = _violations(prefix + actual, incoming, signs.to(incoming.device))
         if violations:

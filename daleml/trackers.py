@@ -33,7 +33,7 @@ def lognormal_sigma(model: nn.Module) -> dict[str, float]:
     """Return the standard deviation of ln|w| of each parameter, E and I apart."""
     samples = weight_samples(model)
     return {
-        name: fit_weights(sample).params["sigma"] for name, sample in samples.items() if sample.moments.log_sd > 1e-6
+        name: fit_weights(sample).params["sigma"] for name, sample in samples.items() if sample.moments.log_sd > 1e-5
     }
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from daleml import _checks
 from daleml import checkpoint as checkpoints
@@ -84,7 +84,7 @@ def train(
         scheduler: Steps after every epoch.
         clip_norm: Largest norm of the whole gradient; default: no limit.
         checkpoint: Folder in which to save after every epoch. If it holds a checkpoint already, training goes on from
-            there, and ends with the weights of a run that was never stopped.
+            there, with the learning rates saved in it, and ends with the weights of a run that was never stopped.
         progress: Whether to show a progress bar, on a terminal.
 
     Returns:
@@ -92,8 +92,9 @@ def train(
         training batches as they were met, and a column a tracker.
 
     Raises:
-        CheckpointError: If the checkpoint is damaged or belongs to another model.
+        CheckpointError: If the checkpoint is damaged or belongs to another model or optimiser; nothing is changed then.
         RuntimeError: If the loss becomes NaN or infinite; the last checkpoint is kept.
+        TypeError: If ``model`` or ``optimizer`` is something else.
         ValueError: If an argument is out of range, or an epoch has no batches.
 
     Example:
@@ -111,6 +112,10 @@ def train(
         A checkpoint holds the states of torch's, numpy's and Python's global generators, and of ``batches.generator``
         if there is one: whatever random source you hold elsewhere is yours to restore.
     """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"`model` must be a module; got {type(model).__name__}.")
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"`optimizer` must be a torch optimiser; got {type(optimizer).__name__}.")
     _checks.integer("epochs", epochs, minimum=1)
     if clip_norm is not None:
         _checks.positive("clip_norm", clip_norm)
@@ -128,7 +133,7 @@ def train(
         for epoch in range(done + 1, epochs + 1):
             results = _epoch(model, batches(epoch) if callable(batches) else batches, optimizer, loss, clip_norm, epoch)
             if scheduler is not None:
-                scheduler.step()
+                _advance(scheduler, results["loss"])
             rows.append({"epoch": epoch, **results, **read(trackers, model)})
             if folder:
                 checkpoints.save(folder, run, epoch, rows)
@@ -136,6 +141,11 @@ def train(
     import pandas as pd
 
     return pd.DataFrame(rows)
+
+
+def _advance(scheduler: LRScheduler, loss: float) -> None:
+    """Step a scheduler after an epoch; one that watches for a plateau is shown the loss."""
+    scheduler.step(loss) if isinstance(scheduler, ReduceLROnPlateau) else scheduler.step()
 
 
 def _epoch(
@@ -150,7 +160,12 @@ def _epoch(
     model.train()
     total_loss, total_correct, n_examples = 0.0, 0, 0
     classes = True
-    for inputs, targets in batches:
+    for batch in batches:
+        if not (isinstance(batch, (tuple, list)) and len(batch) == 2):
+            raise ValueError(f"`batches` must yield pairs of inputs and targets; got {type(batch).__name__}.")
+        inputs, targets = batch
+        if not len(targets):
+            continue
         met: list[tuple[Tensor, Tensor]] = []
 
         def closure(inputs: Tensor = inputs, targets: Tensor = targets, met: list[Any] = met) -> Tensor:

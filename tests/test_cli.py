@@ -93,7 +93,9 @@ def test_fit_counts_missing_cells_and_zeros(folder):
 
 def test_fit_of_a_checkpoint(folder, model):
     save_file(model.state_dict(), folder / "m.safetensors")
-    assert "see `weight_samples`; got 0.weight_ei, 0.weight_ex, 0.weight_ix" in says(run("fit", "m.safetensors"), 1)
+    assert "unless `--pool` is given; got 0.weight_ei, 0.weight_ex, 0.weight_ix, 2.weight E, 2.weight I to" in says(
+        run("fit", "m.safetensors"), 1
+    )
     assert "24 weights" in says(run("fit", "m.safetensors", "--column", "2.weight", "--sign", "E"))
     assert "60 weights" in says(
         run("fit", "m.safetensors", "--column", "0.weight_ex", "-o", "out", "--family", "gamma")
@@ -105,8 +107,8 @@ def test_fit_of_a_checkpoint(folder, model):
 @pytest.mark.parametrize(
     ("content", "options", "sentence"),
     [
-        ("a,b\n1,2\n", [], "error: `--column` must name a column: it must be named, there being several; got a, b to choose from."),
-        ("a,b\n1,2\n", ["--column", "c"], "error: `--column` must name a column: it must be in `w.csv`, and 'c' is not; got a, b to choose from."),
+        ("a,b\n1,2\n", [], "error: `--column` must name one column: it must be named, there being several; got a, b to choose from."),
+        ("a,b\n1,2\n", ["--column", "c"], "error: `--column` must name one column: it must be in `w.csv`, and 'c' is not; got a, b to choose from."),
         ("a\nx\n2\ny\n", [], "error: column 'a' of `w.csv` must hold numbers; got 'x' in row 1, and 1 more such values."),
         ("a\n1\nnan\n", [], "error: column 'a' of `w.csv` must hold numbers; got 'nan' in row 2."),
         ("a\n0\n0\n", [], "error: `weights` must hold at least 2 values other than zero; got 0, with 2 zeros and 0 values left out."),
@@ -143,8 +145,8 @@ BROKEN = [
     ("w.npy", spoilt("w.npy"), "error: `w.npy` must be a .npy file of numbers;"),
     ("w.npz", spoilt("w.npz"), "error: `w.npz` must be a .npz file of numbers;"),
     ("w.safetensors", spoilt("w.safetensors"), "error: `w.safetensors` must be a safetensors file;"),
-    ("w.pt", spoilt("w.pt"), "error: `w.pt` must be a torch state dict that loads with `weights_only=True`;"),
-    ("w.pt", spoilt("w.pt", b""), "error: `w.pt` must be a torch state dict that loads with `weights_only=True`;"),
+    ("w.pt", spoilt("w.pt"), "error: `w.pt` must be a torch state dict of tensors only; it is damaged or holds something else."),
+    ("w.pt", spoilt("w.pt", b""), "error: `w.pt` must be a torch state dict of tensors only; it is damaged or holds something else."),
     ("w.npy", lambda folder: np.save(folder / "w.npy", np.array([{}])), "error: `w.npy` must be a .npy file of numbers;"),
     ("w.npy", lambda folder: np.save(folder / "w.npy", np.array([1.0, np.nan])), "error: `weights` must be finite; got 1 NaN or infinite values of 2."),
     ("w.pt", lambda folder: torch.save(Evil(), folder / "w.pt"), "error: `w.pt` must be a torch state dict"),
@@ -170,6 +172,69 @@ def test_wrong_files_are_one_sentence(command, name, write, match, folder):
     assert text.count("error:") == 1
     assert "executed" not in text
     assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize("column", ["size [um]", "size [/um]", "a/b", "x" * 300, "[bold]w"])
+def test_columns_of_any_name(column, folder):
+    pd.DataFrame({column: X, "other": 1}).to_csv("w.csv", index=False)
+    text = says(run("fit", "w.csv", "--column", column))
+    (figure,) = folder.glob("*.png")
+    assert figure.name in "".join(text.split())
+
+
+def test_upper_case_endings_and_padded_headers(folder):
+    (folder / "W.CSV").write_text("size , other\n1,2\n2,3\n4,5\n")
+    assert "3 weights" in says(run("fit", "W.CSV", "--column", "size"))
+
+
+@pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "model"])
+def test_nested_checkpoints(key, folder, model):
+    torch.save({key: model.state_dict(), "epoch": 3}, folder / "m.pt")
+    assert "Dale's law holds" in says(run("check", "m.pt"))
+
+
+def test_an_output_that_is_no_folder_is_found_out_first(folder):
+    write_csv(folder / "w.csv")
+    (folder / "out").write_text("")
+    text = says(run("fit", "w.csv", "--column", "psd_px", "-o", "out"), 1)
+    assert text == "error: `--output` must be a folder that can be written to; got `out`: File exists."
+    (folder / "o" / "w-psd_px-fit.json").mkdir(parents=True)
+    assert "must be a file to write; it is a folder" in says(run("fit", "w.csv", "--column", "psd_px", "-o", "o"), 1)
+    assert [path.name for path in (folder / "o").iterdir()] == ["w-psd_px-fit.json"]
+
+
+def test_whatever_goes_wrong_is_one_line(folder, monkeypatch):
+    import daleml.demo
+
+    def broken(*_, **__):
+        raise MemoryError("no\nroom")
+
+    monkeypatch.setattr(daleml.demo, "run", broken)
+    assert says(run("demo"), 1) == "error: MemoryError: no room"
+
+
+def test_check_looks_at_the_ending(folder):
+    np.save(folder / "v.npy", X)
+    assert (
+        says(run("check", "v.npy"), 1) == "error: `v.npy` must end in one of .safetensors, .pt, .pth, .bin; got '.npy'."
+    )
+
+
+def test_fit_of_signs_that_do_not_fit_and_of_zeros(folder):
+    save_file({"w": torch.ones(2, 3), "w_signs": torch.ones(7)}, folder / "m.safetensors")
+    assert says(run("fit", "m.safetensors"), 1) == "error: `w_signs` must fit `w` of shape (2, 3); got shape (7,)."
+    save_file({"w": torch.zeros(2, 3)}, folder / "m.safetensors")
+    assert (
+        says(run("fit", "m.safetensors"), 1)
+        == "error: `m` must hold a weight with at least 2 values other than zero; got none."
+    )
+
+
+def test_eight_bit_floats(folder):
+    save_file({"w": torch.tensor([[1.0, -2.0], [4.0, -1.0]]).to(torch.float8_e4m3fn)}, folder / "m.safetensors")
+    assert "Dale's law holds" in says(run("check", "m.safetensors"))
+    assert "2 weights" in says(run("fit", "m.safetensors", "--sign", "E"))
+    assert "2 x 2" in says(run("spectrum", "m.safetensors"))
 
 
 def test_wrong_options_are_torn_down_by_the_parser():

@@ -157,12 +157,41 @@ def test_chunks_add_up(n, seed):
     assert (moments.smallest, moments.largest) == (x.min(), x.max())
 
 
-def test_the_sample_is_a_view():
+def test_a_result_does_not_change_with_the_weights():
     x = torch.rand(1000)
-    sample = weight_sample(x)
-    assert np.shares_memory(sample._source, x.numpy())
     comparison = compare_families(x)
-    assert len({id(fit.sample) for fit in comparison.fits}) == 1
+    before = comparison.best.ks_distance()
+    x.mul_(100).pow_(3)
+    assert comparison.best.ks_distance() == before
+    assert len({id(fit.sample) for fit in comparison.fits}) == 1  # one copy, whatever the number of families
+
+
+def test_a_file_stays_on_its_disk(tmp_path):
+    np.save(tmp_path / "w.npy", draw("gamma", 50))
+    mapped = np.load(tmp_path / "w.npy", mmap_mode="r")
+    assert np.shares_memory(weight_sample(mapped)._source, mapped)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("exponent", [-320, -300, -160, 160, 300])
+def test_any_scale(family, exponent):
+    """Subnormal numbers and squares that overflow included."""
+    x = draw("gamma", 200)
+    fit, scaled = fit_weights(x, family), fit_weights(x * 10.0**exponent, family)
+    rtol = 1e-3 if exponent == -320 else 1e-9  # a subnormal number has few digits
+    for name, value in fit.params.items():
+        moved = {"mu": value + exponent * math.log(10), "scale": value * 10.0**exponent}.get(name, value)
+        assert scaled.params[name] == pytest.approx(moved, rel=rtol, abs=0)
+
+
+def test_masked_values_are_missing():
+    x = np.ma.masked_array([1.0, 2.0, 4.0, 100.0], mask=[False, False, False, True])
+    assert (fit_weights(x, drop_missing=True).n, fit_weights(x, drop_missing=True).n_dropped) == (3, 1)
+
+
+def test_natural_spellings():
+    assert fit_weights([1.0, 2.0], "half-normal").family == "halfnormal"
+    assert len(compare_families([1.0, 2.0, 3.0], "gamma").fits) == 1
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64])
@@ -248,7 +277,9 @@ def test_missing_values():
         (lambda: fit_weights([1.0, 2.0], sign=2), ValueError, "`sign` must be +1, -1 or None; got 2."),
         (lambda: fit_weights([1.0, 2.0], sign=1, pool=True), ValueError, "`sign` must be None where `pool` is True; got 1."),
         (lambda: compare_families([1.0, 2.0], ()), ValueError, "`families` must name at least one family; got none."),
-        (lambda: fit_weights(nn.ReLU()), ValueError, "`weights` must hold one sample of weights unless `pool` is given, see `weight_samples`; got none."),
+        (lambda: fit_weights(nn.ReLU()), ValueError, "`weights` must hold a parameter with at least 2 values other than zero; got none."),
+        (lambda: fit_weights({"w": torch.zeros(3, 3)}), ValueError, "`weights` must hold a parameter with at least 2 values other than zero; got none."),
+        (lambda: fit_weights([1.0, 2.0], ["gamma"]), ValueError, "`family` must be one of lognormal, gamma, weibull, exponential, halfnormal; got ['gamma']."),
     ],
 )  # fmt: skip
 def test_wrong_input_is_one_sentence(call, error, sentence):

@@ -121,6 +121,37 @@ def test_square_weights_are_signed_by_column():
     assert (layer.weight[:, 1] <= 0).all()
 
 
+def test_fix_takes_a_partition_and_a_path():
+    model = nn.Sequential(nn.Linear(3, 2), nn.ReLU())
+    signs.fix(model, "0.weight", Populations(2, 1))
+    assert model[0].weight_signs.tolist() == [1, 1, -1]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "sentence"),
+    [
+        (lambda: signs.fix([], "weight", [1]), TypeError, "`module` must be a module; got list."),
+        (
+            lambda: signs.fix(nn.Linear(2, 2), "weight", None),
+            TypeError,
+            "`signs` must be numbers or a partition; got NoneType.",
+        ),
+        (lambda: signs.project_(torch.ones(3)), TypeError, "`model` must be a module; got Tensor."),
+    ],
+)
+def test_natural_mistakes_are_one_sentence(call, error, sentence):
+    with pytest.raises(error) as raised:
+        call()
+    assert str(raised.value) == sentence
+
+
+def test_a_single_number_has_no_presynaptic_units():
+    module = nn.Module()
+    module.register_parameter("scale", nn.Parameter(torch.tensor(1.0)))
+    with pytest.raises(ValueError, match="`scale` must have presynaptic units, so at least one dimension"):
+        signs.fix(module, "scale", [1])
+
+
 def test_dim_may_be_given():
     layer = nn.Bilinear(2, 3, 4)
     signs.fix(layer, "weight", [E, I], dim=1)
@@ -382,6 +413,50 @@ def test_torchs_other_complaints_are_left_to_torch():
         layer.load_state_dict({**layer.state_dict(), "weight": torch.ones(2, 2)})
     with pytest.raises(RuntimeError, match='Missing key.*"weight"'):
         layer.load_state_dict({"bias": torch.zeros(4)})
+
+
+@pytest.mark.parametrize("value", [0, 2, -3])
+def test_signs_that_are_not_signs_certify_nothing(value):
+    layer = fixed_linear((E, I, E))
+    state = {**layer.state_dict(), "weight_signs": torch.full((3,), value)}
+    sentence = f"the signs of `weight` must be +1 or -1; got {value} for unit 0."
+    with pytest.raises(ValueError) as raised:
+        signs.check(state)
+    assert str(raised.value) == sentence
+    with pytest.raises(RuntimeError, match=re.escape(sentence)):
+        layer.load_state_dict(state)
+    assert layer.weight_signs.tolist() == [1, -1, 1]
+    layer.weight_signs.fill_(value)
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        signs.check(layer)
+
+
+def test_signs_keep_their_type_when_assigned():
+    layer = fixed_linear((E, I, E))
+    state = {name: value.double() for name, value in layer.state_dict().items()}
+    layer.load_state_dict(state, assign=True)
+    assert layer.weight_signs.dtype == torch.int8
+    assert signs.check(layer)
+
+
+def test_an_emptied_model_takes_the_checkpoints_signs():
+    source = EILinear(Populations(2, 1), 4)
+    with torch.device("meta"):
+        layer = EILinear(Populations(2, 1), 4)
+    layer.to_empty(device="cpu")
+    layer.weight_signs.fill_(77)  # what uninitialised memory may hold
+    plain = {"weight": source.weight, "bias": source.bias}
+    with pytest.raises(RuntimeError, match="neither the module nor the checkpoint has signs"):
+        layer.load_state_dict(plain)
+    layer.load_state_dict(source.state_dict())
+    assert signs.check(layer)
+    assert layer.weight_signs.tolist() == [1, 1, -1]
+    with torch.device("meta"):
+        layer = EILinear(Populations(2, 1), 4)
+    with pytest.raises(RuntimeError, match="neither the module nor the checkpoint has signs"):
+        layer.load_state_dict(plain, assign=True)
+    with pytest.raises(ValueError, match="they are on the meta device"):
+        signs.check(layer)
 
 
 # -- state dicts -------------------------------------------------------------------------------------------------------

@@ -88,6 +88,8 @@ def test_reads_layers_by_what_multiplies_the_input():
     expected = (layer.weight_ex - layer.weight_ei @ layer.weight_ix).detach()
     np.testing.assert_allclose(spectrum(layer).singular_values, torch.linalg.svdvals(expected.double()), atol=1e-6)
     assert spectrum(nn.Linear(5, 3)).shape == (3, 5)
+    for container in (nn.Sequential(layer, nn.ReLU()), layer.state_dict()):
+        np.testing.assert_allclose(spectrum(container).singular_values, spectrum(layer).singular_values, atol=1e-6)
     assert effective_rank(torch.eye(3, dtype=torch.bfloat16)) == pytest.approx(3)
 
 

@@ -264,7 +264,7 @@ def test_a_checkpoint_is_plain_files(tmp_path):
         "optimizer-4.safetensors",
     ]
     index = json.loads((tmp_path / "checkpoint.json").read_text())
-    assert index["epoch"] == 4
+    assert index["content"]["epoch"] == 4
     weights = load_file(tmp_path / "model-4.safetensors")
     assert all(torch.equal(weights[name], value) for name, value in net.state_dict().items())
     assert signs.check(weights)
@@ -303,6 +303,15 @@ def lose(folder):
     (folder / "model-4.safetensors").unlink()
 
 
+def change_a_digit(folder):
+    path = folder / "checkpoint.json"
+    path.write_text(path.read_text().replace('"epoch": 4', '"epoch": 3', 1))
+
+
+def not_a_dict(folder):
+    (folder / "checkpoint.json").write_text("[]")
+
+
 def other_format(folder):
     (folder / "checkpoint.json").write_text('{"format": 99}')
 
@@ -311,10 +320,12 @@ def other_format(folder):
     ("damage", "match"),
     [
         (spoil_index, "is damaged: JSONDecodeError"),
-        (forget_a_key, "is damaged: KeyError 'files'"),
+        (forget_a_key, "is damaged: KeyError 'sha256'"),
         (truncate, "is damaged: its SHA-256"),
         (flip, "is damaged: its SHA-256"),
         (lose, "must be there, its checkpoint names it; it is not"),
+        (change_a_digit, "is damaged: its SHA-256 is not the one it names"),
+        (not_a_dict, "is damaged: TypeError"),
         (other_format, "must be of format 1; got 99"),
     ],
 )
@@ -331,22 +342,55 @@ def test_a_damaged_checkpoint_is_one_sentence_and_changes_nothing(damage, match,
     assert all(torch.equal(p, q) for p, q in zip(net.parameters(), before, strict=True))
 
 
-def test_another_models_checkpoint_is_refused(tmp_path):
+def test_another_models_checkpoint_is_refused_and_changes_nothing(tmp_path):
+    run("sgd", checkpoint=tmp_path)
+    for net in (nn.Linear(8, 2), nn.Sequential(*model(3), nn.Linear(2, 2))):
+        before = [p.clone() for p in net.parameters()]
+        optimizer = torch.optim.SGD(net.parameters(), 0.1)
+        with pytest.raises(CheckpointError, match="does not belong to this model and optimiser"):
+            train(net, Shuffled(X, Y), optimizer, cross_entropy, checkpoint=tmp_path, trackers={}, progress=False)
+        assert all(torch.equal(p, q) for p, q in zip(net.parameters(), before, strict=True))
+
+
+def test_other_groups_are_refused(tmp_path):
     run(checkpoint=tmp_path)
-    net = nn.Linear(8, 2)
-    with pytest.raises(CheckpointError, match="does not belong to this model and optimiser"):
-        train(
-            net,
-            Shuffled(X, Y),
-            torch.optim.SGD(net.parameters(), 0.1),
-            cross_entropy,
-            checkpoint=tmp_path,
-            progress=False,
-        )
     other = model()
-    one_group = EG(other.parameters(), 0.1)
     with pytest.raises(CheckpointError, match="does not belong to this model and optimiser"):
-        train(other, Shuffled(X, Y), one_group, cross_entropy, checkpoint=tmp_path, progress=False)
+        train(other, Shuffled(X, Y), EG(other.parameters(), 0.1), cross_entropy, checkpoint=tmp_path, progress=False)
+
+
+@pytest.mark.parametrize(("saved", "resumed"), [("egadamw", "eg"), ("eg", "egadamw"), ("sgd", "eg"), ("eg", "adam")])
+def test_another_optimisers_checkpoint_is_refused_and_changes_nothing(saved, resumed, tmp_path):
+    run(saved, checkpoint=tmp_path)
+    net = model(3)
+    before = [p.clone() for p in net.parameters()]
+    with pytest.raises(CheckpointError, match="does not belong to this optimiser: it is of"):
+        train(net, Shuffled(X, Y), OPTIMIZERS[resumed](net), cross_entropy, checkpoint=tmp_path, progress=False)
+    assert all(torch.equal(p, q) for p, q in zip(net.parameters(), before, strict=True))
+
+
+def test_a_plateau_is_shown_the_loss(tmp_path):
+    net = nn.Linear(8, 1)
+    optimizer = torch.optim.SGD(net.parameters(), 1e-9)
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, threshold=0.5, eps=0)
+    train(
+        net,
+        [(X, X.sum(1, keepdim=True))],
+        optimizer,
+        mse_loss,
+        epochs=3,
+        trackers={},
+        scheduler=plateau,
+        checkpoint=tmp_path,
+        progress=False,
+    )
+    assert optimizer.param_groups[0]["lr"] < 1e-9
+
+
+def test_a_checkpoint_folder_that_is_a_file(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="`checkpoint` must be a folder that can be written to; got"):
+        run(checkpoint=tmp_path / "file")
 
 
 def test_a_lawless_checkpoint_is_refused(tmp_path):
@@ -357,7 +401,11 @@ def test_a_lawless_checkpoint_is_refused(tmp_path):
     import hashlib
 
     index = json.loads((tmp_path / "checkpoint.json").read_text())
-    index["files"]["model-4.safetensors"] = hashlib.sha256((tmp_path / "model-4.safetensors").read_bytes()).hexdigest()
+    content = index["content"]
+    content["files"]["model-4.safetensors"] = hashlib.sha256(
+        (tmp_path / "model-4.safetensors").read_bytes()
+    ).hexdigest()
+    index["sha256"] = hashlib.sha256(json.dumps(content).encode()).hexdigest()
     (tmp_path / "checkpoint.json").write_text(json.dumps(index))
     with pytest.raises(CheckpointError, match="Dale's law is broken: 0.weight_ex, unit 0"):
         run(checkpoint=tmp_path, epochs=5)
@@ -373,7 +421,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path):
 
     with pytest.raises(RuntimeError, match=r"`loss` must stay finite; got nan in epoch 3\."):
         run(batches=spoiled, checkpoint=tmp_path)
-    assert json.loads((tmp_path / "checkpoint.json").read_text())["epoch"] == 2
+    assert json.loads((tmp_path / "checkpoint.json").read_text())["content"]["epoch"] == 2
 
 
 @pytest.mark.parametrize(
@@ -382,6 +430,8 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path):
         ({"epochs": 0}, ValueError, "`epochs` must be at least 1; got 0."),
         ({"epochs": 1.5}, TypeError, "`epochs` must be an integer; got 1.5."),
         ({"clip_norm": 0}, ValueError, "`clip_norm` must be above 0; got 0."),
+        ({"batches": [(X, Y, Y)]}, ValueError, "`batches` must yield pairs of inputs and targets; got tuple."),
+        ({"batches": [(X[:0], Y[:0])]}, ValueError, "`batches` must hold at least one batch; got none in epoch 1."),
         ({"batches": []}, ValueError, "`batches` must hold at least one batch; got none in epoch 1."),
     ],
 )
@@ -389,6 +439,15 @@ def test_wrong_input_is_one_sentence(options, error, sentence):
     with pytest.raises(error) as raised:
         run(**options)
     assert str(raised.value) == sentence
+
+
+def test_swapped_arguments_are_one_sentence():
+    net = model()
+    optimizer = OPTIMIZERS["eg"](net)
+    with pytest.raises(TypeError, match="`model` must be a module; got EG."):
+        train(optimizer, Shuffled(X, Y), net, cross_entropy)
+    with pytest.raises(TypeError, match="`optimizer` must be a torch optimiser; got Shuffled."):
+        train(net, optimizer, Shuffled(X, Y), cross_entropy)
 
 
 @pytest.mark.parametrize(

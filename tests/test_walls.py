@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "_checks": set(),
     "_files": set(),
     "populations": {"_checks"},
-    "signs": set(),
+    "signs": {"populations"},
     **dict.fromkeys(WINGS, BELOW),
     "trackers": BELOW | WINGS,
     "checkpoint": BELOW,

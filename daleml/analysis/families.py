@@ -176,7 +176,7 @@ class HalfNormal(Family):
     parameters = ("scale",)
 
     def estimate(self, sample: WeightSample) -> tuple[float, ...]:
-        return (math.sqrt(sample.moments.mean_square),)
+        return (sample.moments.root_mean_square,)
 
     def stderr(self, params: tuple[float, ...], n: int) -> tuple[float, ...]:
         return (params[0] / math.sqrt(2 * n),)

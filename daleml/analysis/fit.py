@@ -30,7 +30,7 @@ class WeightFit:
         n: Number of magnitudes fitted.
         n_zero: Number of exact zeros, which no family here can explain; left out.
         n_dropped: Number of other values left out: of the other sign, or missing.
-        sample: The magnitudes, a view of the caller's numbers.
+        sample: The magnitudes, as they were.
     """
 
     family: str
@@ -213,7 +213,7 @@ def compare_families(
         >>> compare_families(weights).conclusion()
         'gamma describes these weights best; weibull, next, is 53.5 AICc behind.'
     """
-    chosen = [_family(family) for family in families]
+    chosen = [_family(family) for family in ((families,) if isinstance(families, (str, Family)) else families)]
     if not chosen:
         raise ValueError("`families` must name at least one family; got none.")
     sample = _require_spread(weight_sample(weights, sign=sign, pool=pool, drop_missing=drop_missing))
@@ -238,12 +238,13 @@ def _fit(sample: WeightSample, family: Family) -> WeightFit:
 def _family(family: str | Family) -> Family:
     if isinstance(family, Family):
         return family
-    if family not in FAMILIES:
+    name = family.lower().replace("-", "") if isinstance(family, str) else ""
+    if name not in FAMILIES:
         raise ValueError(f"`family` must be one of {', '.join(FAMILIES)}; got {family!r}.")
-    return FAMILIES[family]
+    return FAMILIES[name]
 
 
 def _require_spread(sample: WeightSample) -> WeightSample:
-    if sample.moments.log_sd < 1e-6:
+    if sample.moments.log_sd < 1e-5:
         raise ValueError(f"`weights` must vary to be fitted; got {sample.n} values of {sample.moments.mean:.6g}.")
     return sample

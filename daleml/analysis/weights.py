@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import mmap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
@@ -26,7 +27,7 @@ class Moments:
 
     n: int
     mean: float
-    mean_square: float
+    root_mean_square: float
     log_mean: float
     log_sd: float
     smallest: float
@@ -35,7 +36,7 @@ class Moments:
 
 @dataclass(frozen=True)
 class WeightSample:
-    """Magnitudes of one sign, as a view of the caller's numbers: nothing is copied until ``values`` is called.
+    """Magnitudes of one sign, as they were when the sample was taken: one copy, whatever is computed of it.
 
     Attributes:
         n: Number of magnitudes above 0.
@@ -49,6 +50,7 @@ class WeightSample:
     n_dropped: int
     sign: int
     _source: NDArray[Any] = field(repr=False, compare=False)
+    _largest: float = field(repr=False, compare=False)
 
     def chunks(self) -> Iterator[NDArray[np.float64]]:
         """Yield the magnitudes, a few at a time, as float64."""
@@ -67,21 +69,24 @@ class WeightSample:
         """Means of the magnitudes, their squares and their logarithms, and the standard deviation of the last."""
         count, log_mean, log_squares = 0, 0.0, 0.0
         total, squares, smallest, largest = 0.0, 0.0, np.inf, 0.0
+        # A power of two near the largest magnitude, so that neither sums nor squares overflow, or lose a digit.
+        unit = 2.0 ** np.clip(np.frexp(self._largest)[1], -1000, 1000)
         for chunk in self.chunks():
             if not chunk.size:
                 continue
+            smallest, largest = min(smallest, float(chunk.min())), max(largest, float(chunk.max()))
+            logs = np.log(chunk)
+            chunk /= unit
             total += float(chunk.sum())
             squares += float(np.dot(chunk, chunk))
-            smallest, largest = min(smallest, float(chunk.min())), max(largest, float(chunk.max()))
-            logs = np.log(chunk, out=chunk)
             mean = float(logs.mean())
             logs -= mean
             # Chan's update: the squares about the joint mean, from those about the chunk's own.
             shift, count_before, count = mean - log_mean, count, count + logs.size
             log_squares += float(np.dot(logs, logs)) + shift**2 * count_before * logs.size / count
             log_mean += shift * logs.size / count
-        log_sd = float(np.sqrt(log_squares / count))
-        return Moments(count, total / count, squares / count, log_mean, log_sd, smallest, largest)
+        log_sd, rms = float(np.sqrt(log_squares / count)), float(unit * np.sqrt(squares / count))
+        return Moments(count, float(unit * (total / count)), rms, log_mean, log_sd, smallest, largest)
 
 
 def weight_samples(weights: nn.Module | Mapping[str, Any]) -> dict[str, WeightSample]:
@@ -193,11 +198,10 @@ def matrix(weights: WeightsLike) -> NDArray[np.float64]:
     if isinstance(weights, nn.Module) and hasattr(weights, "effective_weight"):
         weights = cast("Tensor", weights.effective_weight())  # type: ignore[operator]
     elif isinstance(weights, (nn.Module, Mapping)):
-        found = list(_matrices(weights))
+        found = dict(effective_weights(weights))
         if len(found) != 1:
-            names = ", ".join(name for name, _, _ in found) or "none"
-            raise ValueError(f"`weights` must hold one matrix; got {names}.")
-        weights = found[0][1]
+            raise ValueError(f"`weights` must hold one matrix; got {', '.join(found) or 'none'}.")
+        weights = next(iter(found.values()))
     array = np.asarray(_numbers(weights), dtype=np.float64)
     if array.ndim != 2 or not array.size:
         raise ValueError(f"`weights` must be a matrix; got shape {array.shape}.")
@@ -208,6 +212,8 @@ def matrix(weights: WeightsLike) -> NDArray[np.float64]:
 
 def _only_sample(samples: dict[str, WeightSample], sign: int | None) -> WeightSample:
     chosen = {name: sample for name, sample in samples.items() if sign in (None, sample.sign)}
+    if not chosen:
+        raise ValueError("`weights` must hold a parameter with at least 2 values other than zero; got none.")
     if len(chosen) != 1:
         names = ", ".join(chosen) or "none"
         raise ValueError(
@@ -225,21 +231,24 @@ def _matrices(weights: nn.Module | Mapping[str, Any]) -> Iterator[tuple[str, NDA
         array = _numbers(value)
         if array.dtype.kind != "f":
             continue
-        stored = state.get(f"{name.removesuffix('_orig')}_signs")
+        stored = signs.saved_signs(state, name)
         if stored is None:
             yield name, array, None
             continue
-        by_unit, unit_signs = signs.by_unit(torch.as_tensor(array), torch.as_tensor(stored))
+        by_unit, unit_signs = signs.by_unit(torch.as_tensor(array), stored.cpu())
         yield name, by_unit.numpy().T, unit_signs.numpy()
 
 
 def _take(array: NDArray[Any], sign: int, *, drop_missing: bool = False, name: str = "weights") -> WeightSample:
     n_pos = n_neg = n_zero = n_missing = n_infinite = 0
+    largest = 0.0
     for start in range(0, array.size, _CHUNK):
         chunk = array[start : start + _CHUNK]
         n_pos += int(np.count_nonzero(chunk > 0))
         n_neg += int(np.count_nonzero(chunk < 0))
         n_zero += chunk.size - int(np.count_nonzero(chunk))
+        low, high = float(np.fmin.reduce(chunk)), float(np.fmax.reduce(chunk))
+        largest = max(largest, high, -low)
         if not np.isfinite(chunk).all():
             n_missing += int(np.count_nonzero(np.isnan(chunk)))
             n_infinite += int(np.count_nonzero(np.isinf(chunk)))
@@ -248,7 +257,17 @@ def _take(array: NDArray[Any], sign: int, *, drop_missing: bool = False, name: s
             f"`{name}` must be finite; got {n_missing + n_infinite} NaN or infinite values of {array.size}."
         )
     n = {1: n_pos, -1: n_neg, 0: n_pos + n_neg}[sign]
-    return WeightSample(n, n_zero, n_pos + n_neg - n + n_missing, sign, array)
+    # Weights go on learning, and a result must not change with them. A file stays on its disk.
+    source = array if _on_disk(array) else array.copy()
+    return WeightSample(n, n_zero, n_pos + n_neg - n + n_missing, sign, source, largest)
+
+
+def _on_disk(array: Any) -> bool:
+    while array is not None:
+        if isinstance(array, (np.memmap, mmap.mmap)):
+            return True
+        array = getattr(array, "base", None)
+    return False
 
 
 def _require_two(sample: WeightSample) -> WeightSample:
@@ -268,7 +287,10 @@ def _array(values: Any) -> NDArray[Any]:
 def _numbers(values: Any) -> NDArray[Any]:
     if isinstance(values, Tensor):
         values = values.detach().cpu()
-        values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+        numpy_has_none = values.is_floating_point() and (values.dtype == torch.bfloat16 or values.dtype.itemsize == 1)
+        values = (values.float() if numpy_has_none else values).numpy()
+    if isinstance(values, np.ma.MaskedArray):
+        values = np.ma.filled(values.astype(np.float64), np.nan)
     array = np.asarray(values)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"`weights` must be real numbers; got {array.dtype} values.")

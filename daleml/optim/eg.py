@@ -155,8 +155,9 @@ class EG(_SignPreserving):
 
     Notes:
         An exact zero stays zero: absent and pruned synapses stay absent, and a bias that starts at zero never learns,
-        unless it is in a ``euclidean`` group. Results are kept between the smallest normal number and the largest of
-        the dtype, so no step makes a living weight infinite or kills it; short of that the update is the formula.
+        unless it is in a ``euclidean`` group. Results are kept between the smallest normal number of the dtype (in
+        float16 the smallest of all) and the largest, so no step makes a living weight infinite or kills it; short of
+        that the update is the formula.
 
         float16 and bfloat16 parameters are updated through a float32 master copy in the optimiser's state: otherwise
         steps below one part in a thousand would round away.
@@ -207,11 +208,11 @@ class EG(_SignPreserving):
         if group["euclidean"]:
             sgd(weights, grads, buffers, foreach=group["foreach"], lr=group["lr"], **options)
         else:
-            largest = torch.finfo(parameters[0].dtype).max
+            limits = functional.bounds(parameters[0].dtype)
             # The first momentum step makes the buffers, so it is not worth compiling.
             ready = not group["momentum"] or all(buffer is not None for buffer in buffers)
             rule, lr = _choose(group, weights[0], functional.eg_, functional.eg_foreach_, ready)
-            rule(weights, grads, buffers, lr=lr, largest=largest, **options)
+            rule(weights, grads, buffers, lr=lr, limits=limits, **options)
         if group["momentum"]:
             for state, buffer in zip(states, buffers, strict=True):
                 state["momentum_buffer"] = buffer
@@ -275,9 +276,8 @@ class EGAdamW(_SignPreserving):
         fused: bool | None = None,
     ) -> None:
         _check_lr(lr)
-        for beta in betas:
-            if not 0 <= beta < 1:
-                raise ValueError(f"`betas` must be in [0, 1); got {betas}.")
+        if not (isinstance(betas, (tuple, list)) and len(betas) == 2 and all(0 <= beta < 1 for beta in betas)):
+            raise ValueError(f"`betas` must be two numbers in [0, 1); got {betas}.")
         defaults = {
             "lr": lr,
             "betas": tuple(betas),
@@ -317,9 +317,9 @@ class EGAdamW(_SignPreserving):
         if group["fused"]:  # as tensors, or every step would be compiled anew
             corrections = [(_scalar(first), _scalar(second)) for first, second in corrections]
         rule, lr = _choose(group, weights[0], functional.eg_adamw_, functional.eg_adamw_foreach_, ready=True)
-        largest = torch.finfo(parameters[0].dtype).max
+        limits = functional.bounds(parameters[0].dtype)
         moments = averages, squares, largest_squares, corrections
-        rule(weights, grads, *moments, lr=lr, betas=group["betas"], largest=largest, **options)
+        rule(weights, grads, *moments, lr=lr, betas=group["betas"], limits=limits, **options)
 
 
 @functools.cache
@@ -334,12 +334,13 @@ def _choose(
     if group["fused"] and ready:
         return _compiled(loop), _scalar(group["lr"])
     whole_lists = weight.is_cuda if group["foreach"] is None else group["foreach"]
-    return (foreach if whole_lists else loop), group["lr"]
+    lr = group["lr"]
+    return (foreach if whole_lists else loop), (lr.reshape(()) if isinstance(lr, Tensor) else lr)
 
 
 def _scalar(value: float | Tensor) -> Tensor:
     """Make a number of a compiled rule's a tensor, in double precision like the Python float it stands for."""
-    return torch.as_tensor(value, dtype=torch.float64)
+    return torch.as_tensor(value, dtype=torch.float64).reshape(())
 
 
 def _check_lr(lr: float | Tensor) -> None:

@@ -25,6 +25,7 @@ def enforce(optimizer: Optimizer, model: nn.Module) -> RemovableHandle:
         A handle: ``handle.remove()`` undoes the guard, and so does leaving it as a context manager.
 
     Raises:
+        TypeError: If ``optimizer`` or ``model`` is something else.
         ValueError: If no parameter of ``model`` has its signs fixed, so there is nothing to guard.
 
     Example:
@@ -45,6 +46,10 @@ def enforce(optimizer: Optimizer, model: nn.Module) -> RemovableHandle:
         Projection keeps the sign, not the convergence theory of every optimiser: LBFGS, for one, learns less well
         under it. ``copy.deepcopy`` of an optimiser drops its hooks; guard the copy again.
     """
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"`optimizer` must be a torch optimiser; got {type(optimizer).__name__}.")
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"`model` must be a module; got {type(model).__name__}.")
     if next(signs.named(model), None) is None:
         raise ValueError(
             f"`model` must have a parameter whose signs are fixed; got {type(model).__name__} without one."

@@ -22,33 +22,43 @@ _PIECE = 1 << 16  # elements: a weight, its gradient and three temporaries in fl
 _EXPONENT_LIMIT = {dtype: math.floor(math.log(torch.finfo(dtype).max)) for dtype in (torch.float32, torch.float64)}
 
 
-def exponentiate_(weight: Tensor, step: Tensor, largest: float) -> None:
+def bounds(dtype: torch.dtype) -> tuple[float, float]:
+    """Return the smallest and the largest magnitude a living weight of ``dtype`` may have.
+
+    The smallest normal number; in float16, whose normal numbers end at 6e-5 already, the smallest number of all.
+    """
+    info = torch.finfo(dtype)
+    return (info.tiny * info.eps if dtype == torch.float16 else info.tiny), info.max
+
+
+def exponentiate_(weight: Tensor, step: Tensor, limits: tuple[float, float]) -> None:
     r"""Move by a dual step: :math:`w \leftarrow w \exp(-\operatorname{sign}(w) \cdot \mathrm{step})`, in place.
 
     Args:
         weight: float32 or float64.
         step: The dual step :math:`\eta u`, of the weight's shape; left alone.
-        largest: The largest magnitude the result may have.
+        limits: The smallest and the largest magnitude the result may have, see :func:`bounds`.
     """
-    limit, smallest = _EXPONENT_LIMIT[weight.dtype], torch.finfo(weight.dtype).tiny
+    longest = _EXPONENT_LIMIT[weight.dtype]
     sign = weight.sign()
-    exponent = sign.mul(step).neg_().clamp_(-limit, limit)
-    weight.abs_().mul_(exponent.exp_()).clamp_(smallest, largest).mul_(sign)
+    # The step is cut before it meets the sign: infinity times the sign of zero would be NaN.
+    exponent = step.clamp(-longest, longest).mul_(sign).neg_()
+    weight.abs_().mul_(exponent.exp_()).clamp_(*limits).mul_(sign)
 
 
-def exponentiate_foreach_(weights: list[Tensor], steps: tuple[Tensor, ...], largest: float) -> None:
-    """Apply :func:`exponentiate_` to a list of tensors of one dtype."""
-    limit, smallest = _EXPONENT_LIMIT[weights[0].dtype], torch.finfo(weights[0].dtype).tiny
+def exponentiate_foreach_(weights: list[Tensor], steps: tuple[Tensor, ...], limits: tuple[float, float]) -> None:
+    """Apply :func:`exponentiate_` to a list of tensors of one dtype; the steps are used up."""
+    longest = _EXPONENT_LIMIT[weights[0].dtype]
     signs = torch._foreach_sign(weights)
-    exponents = torch._foreach_mul(signs, steps)
-    torch._foreach_neg_(exponents)
-    torch._foreach_clamp_min_(exponents, -limit)
-    torch._foreach_clamp_max_(exponents, limit)
-    torch._foreach_exp_(exponents)
+    torch._foreach_clamp_min_(steps, -longest)
+    torch._foreach_clamp_max_(steps, longest)
+    torch._foreach_mul_(steps, signs)
+    torch._foreach_neg_(steps)
+    torch._foreach_exp_(steps)
     torch._foreach_abs_(weights)
-    torch._foreach_mul_(weights, exponents)
-    torch._foreach_clamp_min_(weights, smallest)
-    torch._foreach_clamp_max_(weights, largest)
+    torch._foreach_mul_(weights, steps)
+    torch._foreach_clamp_min_(weights, limits[0])
+    torch._foreach_clamp_max_(weights, limits[1])
     torch._foreach_mul_(weights, signs)
 
 
@@ -79,7 +89,7 @@ def eg_(
     weight_decay: float,
     nesterov: bool,
     maximize: bool,
-    largest: float,
+    limits: tuple[float, float],
 ) -> None:
     r"""Take one step of :class:`~daleml.optim.EG` on each weight.
 
@@ -98,7 +108,7 @@ def eg_(
         weight_decay: :math:`\lambda`, the pull on :math:`\ln |w|`.
         nesterov: Whether to step in :math:`u + \mu b` instead of :math:`b`.
         maximize: Whether to climb.
-        largest: The largest magnitude a weight may have.
+        limits: The smallest and the largest magnitude a weight may have, see :func:`bounds`.
     """
     for i, (weight, grad) in enumerate(zip(weights, grads, strict=True)):
         whole = momentum and buffers[i] is None
@@ -111,7 +121,7 @@ def eg_(
             if momentum:
                 buffer.copy_(direction) if whole else buffer.mul_(momentum).add_(direction, alpha=1 - dampening)
                 direction = direction.add(buffer, alpha=momentum) if nesterov else buffer
-            exponentiate_(w, direction.mul(lr), largest)
+            exponentiate_(w, direction.mul(lr), limits)
 
 
 def eg_foreach_(
@@ -125,7 +135,7 @@ def eg_foreach_(
     weight_decay: float,
     nesterov: bool,
     maximize: bool,
-    largest: float,
+    limits: tuple[float, float],
 ) -> None:
     """Take the step of :func:`eg_`, every operation on the whole list."""
     directions = torch._foreach_neg(grads) if maximize else grads
@@ -140,7 +150,7 @@ def eg_foreach_(
         kept = [u.clone() if b is None else b for u, b in zip(directions, buffers, strict=True)]
         buffers[:] = kept
         directions = torch._foreach_add(directions, kept, alpha=momentum) if nesterov else kept
-    exponentiate_foreach_(weights, torch._foreach_mul(directions, lr), largest)
+    exponentiate_foreach_(weights, torch._foreach_mul(directions, lr), limits)
 
 
 def eg_adamw_(
@@ -156,7 +166,7 @@ def eg_adamw_(
     eps: float,
     weight_decay: float,
     maximize: bool,
-    largest: float,
+    limits: tuple[float, float],
 ) -> None:
     r"""Take one step of :class:`~daleml.optim.EGAdamW` on each weight.
 
@@ -178,7 +188,7 @@ def eg_adamw_(
         eps: :math:`\epsilon`.
         weight_decay: :math:`\lambda`, the pull on :math:`\ln |w|`.
         maximize: Whether to climb.
-        largest: The largest magnitude a weight may have.
+        limits: The smallest and the largest magnitude a weight may have, see :func:`bounds`.
     """
     beta1, beta2 = betas
     for i, (weight, grad) in enumerate(zip(weights, grads, strict=True)):
@@ -192,7 +202,7 @@ def eg_adamw_(
             step = average.div(first_correction).div_(second.sqrt().div_(second_correction).add_(eps))
             if weight_decay:
                 step.add_(w.sign(), alpha=weight_decay)
-            exponentiate_(w, step.mul_(lr), largest)
+            exponentiate_(w, step.mul_(lr), limits)
 
 
 def eg_adamw_foreach_(
@@ -208,7 +218,7 @@ def eg_adamw_foreach_(
     eps: float,
     weight_decay: float,
     maximize: bool,
-    largest: float,
+    limits: tuple[float, float],
 ) -> None:
     """Take the step of :func:`eg_adamw_`, every operation on the whole list."""
     beta1, beta2 = betas
@@ -228,4 +238,4 @@ def eg_adamw_foreach_(
     if weight_decay:
         torch._foreach_add_(steps, torch._foreach_sign(weights), alpha=weight_decay)
     torch._foreach_mul_(steps, lr)
-    exponentiate_foreach_(weights, steps, largest)
+    exponentiate_foreach_(weights, steps, limits)

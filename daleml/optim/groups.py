@@ -26,6 +26,7 @@ def param_groups(model: nn.Module, lr: float) -> list[dict[str, Any]]:
         ignore it.
 
     Raises:
+        TypeError: If ``model`` is not a module.
         ValueError: If ``lr`` is negative, or the model has nothing to train.
 
     Example:
@@ -43,6 +44,8 @@ def param_groups(model: nn.Module, lr: float) -> list[dict[str, Any]]:
     References:
         Cornford et al. 2021 (ICLR), section 5, and the released code for the constants.
     """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"`model` must be a module; got {type(model).__name__}.")
     _checks.non_negative("lr", lr)
     declarations = {id(parameter): declaration for _, parameter, declaration in signs.declared(model)}
     groups: dict[tuple[str, float, bool], dict[str, Any]] = {}
