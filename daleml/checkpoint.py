@@ -57,7 +57,7 @@ def save(folder: Path, run: Run, epoch: int, rows: list[dict[str, Any]]) -> None
     content = {
         "epoch": epoch,
         "files": {name: _sha256(folder / name) for name in files},
-        "optimizer_class": _name(run.optimizer),
+        "classes": _classes(run),
         "optimizer": optimizer,
         "scheduler": scheduler,
         "python_random": random.getstate(),
@@ -88,11 +88,9 @@ def load(folder: Path, run: Run) -> tuple[int, list[dict[str, Any]]] | None:
         return None
     content = _read_index(path)
     model, tensors = (_read_tensors(folder / name, digest) for name, digest in content["files"].items())
-    if content["optimizer_class"] != _name(run.optimizer):
-        raise CheckpointError(
-            f"`{folder}` does not belong to this optimiser: it is of {content['optimizer_class']}, "
-            f"and this is {_name(run.optimizer)}."
-        )
+    if content["classes"] != _classes(run):
+        saved, given = (", ".join(filter(None, classes)) for classes in (content["classes"], _classes(run)))
+        raise CheckpointError(f"`{folder}` must be of the same optimiser and scheduler; it is of {saved}, not {given}.")
     optimizer = _put_tensors(content["optimizer"], tensors)
     optimizer["state"] = {int(parameter): state for parameter, state in optimizer["state"].items()}
     optimizer["param_groups"] = [_tuples(group) for group in optimizer["param_groups"]]
@@ -103,7 +101,7 @@ def load(folder: Path, run: Run) -> tuple[int, list[dict[str, Any]]] | None:
     except (RuntimeError, ValueError) as error:
         run.model.load_state_dict(before)  # torch may have read a part already
         raise CheckpointError(f"`{folder}` does not belong to this model and optimiser: {error}") from None
-    if run.scheduler and content["scheduler"]:
+    if run.scheduler:
         run.scheduler.load_state_dict(_put_tensors(content["scheduler"], tensors))
     _restore_random(tensors, content["python_random"], run.generators)
     return int(content["epoch"]), list(content["history"])
@@ -128,8 +126,11 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _name(optimizer: Optimizer) -> str:
-    return f"{type(optimizer).__module__}.{type(optimizer).__qualname__}"
+def _classes(run: Run) -> list[str | None]:
+    return [
+        None if part is None else f"{type(part).__module__}.{type(part).__qualname__}"
+        for part in (run.optimizer, run.scheduler)
+    ]
 
 
 # -- tensors -----------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """The demo: four networks learn digits, prove their signs, and have their synapses fitted beside real ones.
 
-It composes the package and computes nothing itself; what it finds goes to ``results.json``, ``report.html`` and PNGs.
+It composes the package; what it finds goes to ``results.json``, ``report.html`` and PNGs.
 """
 
 from __future__ import annotations
@@ -200,14 +200,10 @@ class Summary:
     steps: int
     lawless_steps: int
     n_synapses: int
+    ks_lognormal_before: list[float]
     ks_lognormal: list[float]
     fraction_at_zero: list[float]
     svd_entropy: dict[str, list[float]] = field(default_factory=dict)
-
-    @property
-    def mean_error(self) -> float:
-        """Mean test error over seeds."""
-        return float(np.mean(self.test_error))
 
 
 def summarise(runs: list[Trained]) -> Summary:
@@ -225,6 +221,7 @@ def summarise(runs: list[Trained]) -> Summary:
         steps=int(sum(history["signs/steps"].sum() for history in histories)),
         lawless_steps=int(sum(history["signs/lawless_steps"].sum() for history in histories)),
         n_synapses=signs.check(runs[0].after).n_synapses,
+        ks_lognormal_before=[_mean_ks(run.before) for run in runs],
         ks_lognormal=[_mean_ks(run.after) for run in runs],
         fraction_at_zero=[float(history["fraction_at_zero"].iloc[-1]) for history in histories],
         svd_entropy={
@@ -309,7 +306,15 @@ def run(
     brains = [celegans(), fly_visual()]
     results = {
         "versions": {"daleml": daleml.__version__, "torch": torch.__version__, "python": platform.python_version()},
-        "settings": {"epochs": epochs, "seeds": seeds, "batch": BATCH, "hidden": [HIDDEN] * LAYERS, "n_inh": N_INH},
+        "settings": {
+            "epochs": epochs,
+            "seeds": seeds,
+            "batch": BATCH,
+            "hidden": [HIDDEN] * LAYERS,
+            "n_inh": N_INH,
+            "n_train": len(data.train_y),
+            "n_test": len(data.test_y),
+        },
         "arms": {key: dataclasses.asdict(summarise(arm)) for key, arm in runs.items()},
         "history": {key: [one.history.to_dict("list") for one in arm] for key, arm in runs.items()},
         "synapses": {key: synapse_table(arm[0].after) for key, arm in runs.items()},

@@ -157,15 +157,27 @@ def _table(path: Path) -> pd.DataFrame:
 
     def read(header: Literal[0] | None, rows: int | None = None) -> pd.DataFrame:
         separator = _TABLES[_suffix(path)]
-        return pd.read_csv(
-            path, sep=separator, header=header, nrows=rows, dtype=str, keep_default_na=False, skipinitialspace=True
-        )
+        # A warning, made an error: rows longer than the header would lose their end.
+        with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
+            return pd.read_csv(
+                path,
+                sep=separator,
+                header=header,
+                nrows=rows,
+                dtype=str,
+                keep_default_na=False,
+                skipinitialspace=True,
+                index_col=False,
+            )
 
     try:
-        has_header = not all(_is_number(cell) for cell in read(header=None, rows=1).iloc[0])
+        first = [str(cell).strip() for cell in read(header=None, rows=1).iloc[0].fillna("")]
+        has_header = not all(_is_number(cell) or cell in _MISSING for cell in first)
         table = (read(header=0) if has_header else read(header=None)).rename(columns=lambda name: str(name).strip())
     except OSError:
         raise
+    except pd.errors.ParserWarning:
+        raise ValueError(f"`{path}` must be a table; it has rows longer than its first.") from None
     except (ValueError, pd.errors.ParserError) as error:
         raise ValueError(f"`{path}` must be a table; {str(error).splitlines()[0]}.") from None
     return table

@@ -217,9 +217,15 @@ def named(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, Tensor, Ten
 def declared(model: nn.Module) -> Iterator[tuple[str, Tensor, Declaration]]:
     """Yield ``(name, parameter, declaration)`` for every parameter a module of ``model`` has said something of."""
     for path, module in model.named_modules():
+        prefix = f"{path}." if path else ""
         for name, declaration in _declarations(module).items():
             actual, weight = _resolve(module, name)
-            yield f"{path}.{actual}" if path else actual, weight, declaration
+            if isinstance(weight, nn.Parameter):
+                yield prefix + actual, weight, declaration
+                continue
+            parametrization = module.get_submodule(f"parametrizations.{name}")
+            for inner, original in parametrization.named_parameters():  # what an optimiser trains instead
+                yield f"{prefix}parametrizations.{name}.{inner}", original, declaration
 
 
 @torch.no_grad()
@@ -443,6 +449,7 @@ def _judged_in_state(state: Mapping[str, Any]) -> tuple[list[tuple[str, Tensor, 
         if stored is not None:
             judged.append((key, weight, stored))
         elif weight.ndim >= 2:
+            weight = weight.float() if weight.dtype.itemsize == 1 else weight
             others = [dim for dim in range(weight.ndim) if dim != 1]
             n_exc, n_inh = (weight > 0).sum(others), (weight < 0).sum(others)
             majority = torch.where(n_exc >= n_inh, 1, -1).reshape(-1, *(1,) * (weight.ndim - 2))

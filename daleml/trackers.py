@@ -6,11 +6,12 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from daleml import signs
-from daleml.analysis import effective_weights, fit_weights, svd_entropy, weight_samples
+from daleml.analysis import effective_weights, fit_weights, svd_entropy, weight_matrices, weight_samples
 
 Tracker: TypeAlias = Callable[[nn.Module], float | Mapping[str, float]]
 """Called after every epoch with the model, in eval mode and without gradients."""
@@ -24,9 +25,9 @@ def sign_violations(model: nn.Module) -> float:
 
 def fraction_at_zero(model: nn.Module) -> float:
     """Return the fraction of weights at exactly zero, over all parameters of two or more dimensions."""
-    weights = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
-    total = sum(weight.numel() for weight in weights)
-    return sum(int((weight == 0).sum()) for weight in weights) / total if total else math.nan
+    arrays = [array for _, array, _ in weight_matrices(model)]
+    total = sum(array.size for array in arrays)
+    return sum(array.size - int(np.count_nonzero(array)) for array in arrays) / total if total else math.nan
 
 
 def lognormal_sigma(model: nn.Module) -> dict[str, float]:
@@ -67,8 +68,8 @@ def sign_flips(model: nn.Module) -> Tracker:
 
 
 def n_correct(outputs: Tensor, targets: Tensor) -> int | None:
-    """Count the right answers of a classifier; None if these are not classes."""
-    if targets.is_floating_point() or outputs.ndim != targets.ndim + 1:
+    """Count the right answers of a classifier, outputs ``(n, classes)`` and targets ``(n,)``; None if it is none."""
+    if targets.is_floating_point() or outputs.ndim != 2 or targets.ndim != 1:
         return None
     return int((outputs.argmax(dim=-1) == targets).sum())
 
@@ -85,7 +86,7 @@ DEFAULT: dict[str, Tracker] = {
 @torch.no_grad()
 def read(trackers: Mapping[str, Tracker], model: nn.Module) -> dict[str, float]:
     """Run trackers on a model in eval mode; a tracker of several numbers yields ``<tracker>/<name>`` columns."""
-    was_training = model.training
+    modes = [(module, module.training) for module in model.modules()]  # one by one: some may be frozen in eval mode
     model.eval()
     try:
         row: dict[str, float] = {}
@@ -97,4 +98,5 @@ def read(trackers: Mapping[str, Tracker], model: nn.Module) -> dict[str, float]:
                 row[name] = float(value)
         return row
     finally:
-        model.train(was_training)
+        for module, training in modes:
+            module.training = training

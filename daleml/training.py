@@ -53,7 +53,7 @@ class Shuffled:
 
     def __call__(self, epoch: int) -> Iterator[Batch]:
         """Yield the batches of an epoch."""
-        generator = torch.Generator().manual_seed((self.seed << 32) + epoch)
+        generator = torch.Generator().manual_seed(((self.seed << 32) + epoch) % 2**63)
         for index in torch.randperm(len(self.inputs), generator=generator).split(self.batch_size):  # type: ignore[no-untyped-call]
             yield self.inputs[index], self.targets[index]
 
@@ -157,7 +157,8 @@ def _epoch(
     epoch: int,
 ) -> dict[str, float]:
     """Train on every batch once, and return the mean loss and accuracy as the batches were met."""
-    model.train()
+    if not model.training:  # a part frozen in eval mode stays so
+        model.train()
     total_loss, total_correct, n_examples = 0.0, 0, 0
     classes = True
     for batch in batches:

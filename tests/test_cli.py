@@ -182,6 +182,15 @@ def test_columns_of_any_name(column, folder):
     assert figure.name in "".join(text.split())
 
 
+def test_rows_keep_their_columns(folder):
+    """A file of longer rows has no sure columns: neither the end of a row nor its beginning is guessed away."""
+    for content in ("a,b\n1,9,\n2,8,\n4,7,\n", "a,b\n1,9\n2,8,7\n"):
+        (folder / "w.csv").write_text(content)
+        assert says(run("fit", "w.csv", "--column", "a"), 1).startswith("error: `w.csv` must be a table;")
+    (folder / "w.csv").write_text("1.0,,3.0\n2.0,5.0,6.0\n4.0,5.0,6.0\n")
+    assert "3 weights" in says(run("fit", "w.csv", "--column", "0"))
+
+
 def test_upper_case_endings_and_padded_headers(folder):
     (folder / "W.CSV").write_text("size , other\n1,2\n2,3\n4,5\n")
     assert "3 weights" in says(run("fit", "W.CSV", "--column", "size"))

@@ -28,7 +28,14 @@ def test_writes_its_files_and_nothing_else(results):
     assert page.count("data:image/png;base64,") == len(
         [name for name in names if name.endswith(".png") and name != "overview.png"]
     )
-    assert f"{np.mean(content['arms']['mlp']['sign_flips']):.1%}" in page
+    arms = content["arms"]
+    tiles = [
+        f"0 of {3 * 15 * 45:,}",
+        f"{np.mean(arms['mlp']['sign_flips']):.1%}",
+        f"{np.mean(arms['dann_sgd']['test_error']):.1%} and {np.mean(arms['mlp']['test_error']):.1%}",
+        f"{np.mean(arms['dann_sgd']['ks_lognormal']) / np.mean(arms['dann_eg']['ks_lognormal']):.0f} times",
+    ]
+    assert re.findall(r"<li><b>(.*?)</b>", page) == tiles
     assert not re.search(r"\b(nan|None|inf)\b", re.sub(r"base64,[^\"]+", "", page))
 
 
@@ -60,6 +67,18 @@ def test_every_population_is_fitted(results):
     assert names[:3] == ["0.weight_ex", "0.weight_ix", "0.weight_ei"]
     assert {"2.weight E", "2.weight I"} <= {row["synapses"] for row in content["synapses"]["column_ei"]}
     assert [row["synapses"] for row in next(iter(content["brains"].values()))] == ["all", "E", "I"]
+
+
+def test_the_numbers_are_those_of_the_history(results):
+    _, content, _ = results
+    for key, arm in content["arms"].items():
+        history = content["history"][key][0]
+        assert arm["test_error"][0] == pytest.approx(np.mean(history["test/error"][-5:]))
+        assert arm["ks_lognormal_before"][0] < 0.15
+    assert all(row["log-normal behind by (AICc)"] >= 0 for rows in content["synapses"].values() for row in rows)
+    rows = {row["synapses"]: row["KS from log-normal"] for row in content["synapses"]["dann_eg"]}
+    hidden = [rows[f"{i}.weight_ex"] for i in (0, 2, 4)]
+    assert content["arms"]["dann_eg"]["ks_lognormal"][0] == pytest.approx(np.mean(hidden))
 
 
 @pytest.mark.parametrize("arm", demo.ARMS, ids=lambda arm: arm.key)

@@ -12,7 +12,7 @@ from scipy import optimize, stats
 from torch import nn
 
 from daleml import Populations, signs
-from daleml.analysis import compare_families, fit_weights, weight_sample, weight_samples
+from daleml.analysis import compare_families, effective_weights, fit_weights, weight_sample, weight_samples
 from daleml.analysis.families import FAMILIES, Family
 from daleml.layers import DANNLinear, EILinear
 
@@ -309,15 +309,110 @@ def test_results_are_values():
 
 def test_conclusions():
     tie = compare_families(draw("exponential", 300), ("exponential", "gamma"))
-    assert "cannot be told from it" in tie.conclusion()
+    assert "is about as well supported" in tie.conclusion()
+    assert (
+        compare_families([1.0, 2.0, 4.0], ("exponential", "lognormal")).conclusion().startswith("3 weights are too few")
+    )
     assert compare_families([1.0, 2.0, 4.0], ("gamma", "lognormal")).conclusion().startswith("3 weights are too few")
     assert compare_families(draw("gamma"), ("gamma",)).conclusion().startswith("Only gamma was fitted")
     assert "describes these weights best" in compare_families(draw("gamma", 5000)).conclusion()
 
 
 def test_a_family_of_ones_own():
-    class Half(type(FAMILIES["exponential"])):
-        name = "exponential"
+    class Mine(type(FAMILIES["exponential"])):
+        name = "mine"
 
-    assert isinstance(Half(), Family)
-    assert fit_weights([1.0, 2.0, 3.0], Half()).params == {"scale": 2.0}
+    assert isinstance(Mine(), Family)
+    fit = fit_weights([1.0, 2.0, 3.0], Mine())
+    assert (fit.family, fit.params) == ("mine", {"scale": 2.0})
+    assert fit.ks_distance() == fit_weights([1.0, 2.0, 3.0], "exponential").ks_distance()
+    assert compare_families([1.0, 2.0, 3.0, 5.0], (Mine(), "gamma")).best.family == "mine"
+
+
+def test_akaike_weights():
+    table = compare_families(draw("exponential", 100), ("exponential", "gamma")).table()
+    ratio = math.exp(-(table.aicc[1] - table.aicc[0]) / 2)
+    assert table.weight.tolist() == pytest.approx([1 / (1 + ratio), ratio / (1 + ratio)])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_standard_errors_are_the_expected_information(family):
+    """Fisher's information as the variance of the score, by quadrature over the distribution."""
+    truth, rule = TRUTH[family]
+    values = np.array(list(truth.values()))
+    w = rule.ppf((np.arange(400_000) + 0.5) / 400_000)
+    scores = []
+    for i, value in enumerate(values):
+        ends = []
+        for factor in (1 - 1e-4, 1 + 1e-4):
+            moved = values.copy()
+            moved[i] = value * factor
+            ends.append(FAMILIES[family].distribution(tuple(moved)).logpdf(w))
+        scores.append((ends[1] - ends[0]) / (2e-4 * value))
+    expected = np.sqrt(np.diag(np.linalg.inv(np.atleast_2d(np.cov(scores)))) / 50)
+    assert FAMILIES[family].stderr(tuple(values), 50) == pytest.approx(expected.tolist(), rel=5e-3)
+
+
+@pytest.mark.parametrize("shape", [0.03, 0.3, 50.0, 2000.0])
+@pytest.mark.parametrize("family", ["gamma", "weibull"])
+def test_extreme_shapes(family, shape):
+    rule = {"gamma": stats.gamma, "weibull": stats.weibull_min}[family](shape, scale=1e-3)
+    x = rule.rvs(2000, random_state=np.random.default_rng(0))
+    fit = fit_weights(x[x > 0], family)
+    assert fit.params["shape"] == pytest.approx(shape, rel=0.1)
+
+
+def test_weibull_with_one_outlier_does_not_overflow():
+    x = np.random.default_rng(0).normal(1, 0.01, 1_000_000).clip(0.9)
+    x[0] = 1e6
+    fit = fit_weights(x, "weibull")
+    assert fit.log_likelihood == pytest.approx(fit.distribution().logpdf(x).sum(), rel=1e-6)
+
+
+def test_chunks_of_different_size_and_mean_add_up():
+    x = np.sort(np.random.default_rng(0).lognormal(0, 2, 300_001))
+    moments = weight_sample(x).moments
+    assert moments.log_mean == pytest.approx(np.log(x).mean(), rel=1e-10)
+    assert moments.log_sd == pytest.approx(np.log(x).std(), rel=1e-10)
+
+
+def test_pruned_weights_come_with_their_zeros():
+    from torch.nn.utils import prune
+
+    model = nn.Sequential(EILinear(Populations(6, 2), 5), DANNLinear(5, 10, 2), nn.Linear(10, 3))
+    for module, name in ((model[0], "weight"), (model[1], "weight_ex"), (model[2], "weight")):
+        prune.random_unstructured(module, name, 0.5)
+    for weights in (model, model.state_dict()):
+        samples = weight_samples(weights)
+        assert samples["0.weight E"].n_zero + samples["0.weight I"].n_zero == 20
+        assert (samples["1.weight_ex"].n, samples["1.weight_ex"].n_zero) == (25, 25)
+    of_model, of_state = (list(effective_weights(weights)) for weights in (model, model.state_dict()))
+    assert [name for name, _ in of_state] == ["0.weight", "1.effective", "2.weight"]
+    for (_, one), (_, other) in zip(of_model, of_state, strict=True):
+        torch.testing.assert_close(one, other)
+    from daleml import trackers
+
+    n = 40 + 50 + 10 + 20 + 30
+    assert trackers.fraction_at_zero(model) == pytest.approx((20 + 25 + 15) / n)
+    assert signs.check(model.state_dict()).n_parameters == 5
+
+
+def test_names_follow_the_signs_not_what_is_left():
+    layer = EILinear(Populations(6, 2), 5)
+    with torch.no_grad():
+        layer.weight[:, 6:] = 0
+    assert list(weight_samples(layer)) == ["weight E"]
+
+
+def test_a_sample_taken_is_taken():
+    sample = weight_sample([1.0, 2.0, -3.0, -4.0], sign=1)
+    assert weight_sample(sample, sign=1) is sample
+    with pytest.raises(ValueError, match="`sign` and `pool` must be left out for a sample"):
+        fit_weights(sample, sign=-1)
+
+
+def test_missing_values_of_a_state_dict():
+    state = {"w": torch.tensor([[1.0, 2.0, math.nan]])}
+    assert fit_weights(state, drop_missing=True).n_dropped == 1
+    with pytest.raises(ValueError, match="`w` must be finite"):
+        fit_weights(state)

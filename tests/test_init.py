@@ -82,10 +82,27 @@ def test_dann_numerator_is_the_variance(numerator):
     assert layer.effective_weight().var().item() * 400 == pytest.approx(numerator, rel=0.03)
 
 
+def test_dann_with_few_outputs_has_its_variance():
+    for n_out in (2, 3):
+        layer, weights = parts(30_000, n_out, 2)
+        init.dann_(*weights, generator=seeded())
+        assert layer.effective_weight().var(unbiased=False).item() * 30_000 == pytest.approx(2, rel=0.05)
+
+
+def test_dann_rows_of_inhibition_are_flat_dirichlet():
+    """Two interneurons: the first share is uniform, whatever distribution the excitatory weights are drawn from."""
+    _, weights = parts(5, 20_000, 2)
+    init.dann_(*weights, draw=init.lognormal_, generator=seeded())
+    share = weights[2][:, 0]
+    assert share.mean().item() == pytest.approx(0.5, abs=0.01)
+    assert share.var().item() == pytest.approx(1 / 12, rel=0.03)
+
+
 def test_dann_with_one_output_still_has_its_variance():
-    layer, weights = parts(20_000, 1, 1)
-    init.dann_(*weights, generator=seeded())
-    assert layer.effective_weight().var().item() * 20_000 == pytest.approx(2, rel=0.05)
+    for n_inh in (1, 5):
+        layer, weights = parts(20_000, 1, n_inh)
+        init.dann_(*weights, generator=seeded())
+        assert layer.effective_weight().var().item() * 20_000 == pytest.approx(2, rel=0.05)
 
 
 def test_iclr2021_claim_1a():
@@ -108,6 +125,8 @@ def test_iclr2021_with_several_interneurons():
     assert layer.weight_ix.mean().item() == pytest.approx(scale, rel=0.1)
     assert torch.equal(layer.weight_ei, torch.full_like(layer.weight_ei, 0.25))
     assert layer.alpha[0].item() == pytest.approx(math.log(math.sqrt((2 * math.pi - 1) / 300)))
+    init.dann_iclr2021_(*weights, draw=init.lognormal_, generator=seeded())
+    assert layer.weight_ix.log().std().item() == pytest.approx(0.8326, rel=0.05)
     init.dann_iclr2021_(*weights, first=True, generator=seeded())
     assert layer.weight_ex.mean().item() == pytest.approx(math.sqrt(1 / 600), rel=0.02)
 

@@ -182,9 +182,9 @@ def test_factored_and_effective_products_agree(monkeypatch):
 
 def test_the_cheaper_product_is_chosen_by_size():
     """The crossings the operation counts predict for 500 outputs and 784 inputs: 305 and 383 rows."""
-    for trains_input, crossing in ((True, 305), (False, 383)):
+    for input_gradient, crossing in ((True, 305), (False, 383)):
         chosen = [
-            functional.prefers_effective(n, 500, 784, trains_input=trains_input) for n in (crossing, crossing + 1)
+            functional.prefers_effective(n, 500, 784, input_gradient=input_gradient) for n in (crossing, crossing + 1)
         ]
         assert chosen == [False, True]
 
@@ -220,6 +220,24 @@ def test_roles_and_corrections():
     scales = {name: declaration.lr_scale for name, _, declaration in signs.declared(layer)}
     expected = {"weight_ex": 1, "weight_ix": 1 / 3, "weight_ei": 1 / 16, "gain": 1, "alpha": 1 / 48, "bias": 1}
     assert scales == pytest.approx(expected)
+
+
+def test_defaults():
+    layer = DANNLinear(4, 3, shunting=True)
+    assert layer.eps == 1e-2
+    assert layer.bias.tolist() == [0, 0, 0]
+    assert layer.gain.tolist() == [1, 1, 1]
+
+
+def test_the_product_is_chosen_by_what_backward_will_do(monkeypatch):
+    asked = []
+    monkeypatch.setattr(functional, "prefers_effective", lambda *_, input_gradient: asked.append(input_gradient))
+    layer, x = DANNLinear(4, 3), torch.rand(2, 4)
+    layer(x)
+    layer(x.clone().requires_grad_())
+    with torch.no_grad():
+        layer(x)
+    assert asked == [False, True, True]
 
 
 def test_default_number_of_interneurons():

@@ -88,6 +88,63 @@ def test_eg_adamw_equals_the_slow_twin(options, foreach):
     torch.testing.assert_close(p.data, torch.tensor(slow, dtype=torch.float64), rtol=1e-12, atol=0)
 
 
+@pytest.mark.parametrize("foreach", [False, True])
+def test_each_parameter_counts_its_own_steps(foreach):
+    late, twin = parameter([1.0]), reference.AdamW(0.2)
+    early = with_grad([1.0], [1.0])
+    optimizer = EGAdamW([early, late], lr=0.2, foreach=foreach)
+    optimizer.step()
+    late.grad = torch.ones(1, dtype=torch.float64)
+    optimizer.step()
+    assert late.item() == pytest.approx(twin.step(1.0, 1.0), rel=1e-12)
+
+
+@pytest.mark.parametrize("lr", [50.0, 300.0])
+def test_long_steps_are_the_formula_too(lr):
+    p = with_grad([1.0, -1.0], [1.0, 1.0])
+    EG([p], lr=lr).step()
+    expected = torch.tensor([math.exp(-lr), -math.exp(lr)], dtype=torch.float64)
+    torch.testing.assert_close(p.data, expected, rtol=1e-12, atol=0)
+
+
+def test_the_forms_asked_for_are_the_forms_used(monkeypatch):
+    from daleml.optim import eg
+
+    used = []
+    for name in ("eg_", "eg_foreach_", "eg_adamw_", "eg_adamw_foreach_"):
+        monkeypatch.setattr(functional, name, lambda *_, name=name, **__: used.append(name))
+    monkeypatch.setattr(eg, "_compiled", lambda rule: lambda *_, **__: used.append("compiled"))
+    for cls in (EG, EGAdamW):
+        for options in ({}, {"foreach": True}, {"foreach": False}, {"fused": True}):
+            cls([with_grad([1.0], [1.0])], lr=0.1, **options).step()
+    assert used == ["eg_", "eg_foreach_", "eg_", "compiled", "eg_adamw_", "eg_adamw_foreach_", "eg_adamw_", "compiled"]
+
+
+def test_defaults_are_the_contracts():
+    p = [parameter([1.0])]
+    assert EG(p, 0.1).defaults == {
+        "lr": 0.1, "momentum": 0, "dampening": 0, "weight_decay": 0, "nesterov": False,
+        "maximize": False, "foreach": None, "fused": None, "euclidean": False,
+    }  # fmt: skip
+    defaults = EGAdamW(p).defaults
+    assert (defaults["betas"], defaults["eps"], defaults["weight_decay"], defaults["amsgrad"]) == (
+        (0.9, 0.999),
+        1e-8,
+        1e-2,
+        False,
+    )
+    with pytest.raises(TypeError):
+        EG(p)
+
+
+def test_an_older_state_has_no_euclidean_groups():
+    optimizer = EG([with_grad([1.0], [1.0])], lr=0.1)
+    state = optimizer.state_dict()
+    del state["param_groups"][0]["euclidean"]
+    optimizer.load_state_dict(state)
+    optimizer.step()
+
+
 def test_eg_adamw_moves_along_adamws_direction():
     """In the dual coordinate ln|w|, a step without decay is Adam's own."""
     w = torch.tensor([0.5, 2.0, 7.0], dtype=torch.float64)
@@ -247,9 +304,10 @@ def test_a_low_precision_weight_written_by_somebody_else_is_believed():
 
 
 @optimizers(OURS)
-def test_the_callers_gradient_is_untouched(optimizer):
+@pytest.mark.parametrize("weight_decay", [0.0, 0.5])
+def test_the_callers_gradient_is_untouched(optimizer, weight_decay):
     p = with_grad([1.0, -2.0, 0.5], [0.1, -0.2, 0.3])
-    built, grad = optimizer.build([p], 0.5), p.grad
+    built, grad = optimizer.build([p], weight_decay), p.grad
     kept = grad.clone()
     for _ in range(3):
         built.step()
@@ -490,6 +548,14 @@ def test_param_groups_leave_out_what_is_frozen_and_keep_layers_apart():
     groups = param_groups(model, 1.0)
     assert sum(len(group["params"]) for group in groups) == 7
     assert sorted(group["lr"] for group in groups if group["role"] == "weight_ei") == pytest.approx([1 / 16, 1 / 9])
+
+
+def test_corrections_survive_a_reparametrisation():
+    from torch.nn.utils import parametrize
+
+    layer = DANNLinear(16, 9, 2)
+    parametrize.register_parametrization(layer, "weight_ei", nn.Identity())
+    assert {group["role"]: group["lr"] for group in param_groups(layer, 1.0)}["weight_ei"] == 1 / 16
 
 
 def test_eg_learns_biases_of_param_groups():

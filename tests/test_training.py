@@ -364,9 +364,64 @@ def test_another_optimisers_checkpoint_is_refused_and_changes_nothing(saved, res
     run(saved, checkpoint=tmp_path)
     net = model(3)
     before = [p.clone() for p in net.parameters()]
-    with pytest.raises(CheckpointError, match="does not belong to this optimiser: it is of"):
+    with pytest.raises(CheckpointError, match="must be of the same optimiser and scheduler; it is of"):
         train(net, Shuffled(X, Y), OPTIMIZERS[resumed](net), cross_entropy, checkpoint=tmp_path, progress=False)
     assert all(torch.equal(p, q) for p, q in zip(net.parameters(), before, strict=True))
+
+
+def test_a_scheduler_is_restored_and_must_be_there(tmp_path):
+    def go(epochs, scheduled):
+        net = model()
+        optimizer = OPTIMIZERS["sgd"](net)
+        enforce(optimizer, net)
+        scheduler = StepLR(optimizer, 2, 0.5) if scheduled else None
+        train(
+            net,
+            Shuffled(X, Y),
+            optimizer,
+            cross_entropy,
+            epochs=epochs,
+            scheduler=scheduler,
+            checkpoint=tmp_path,
+            progress=False,
+        )
+        return scheduler
+
+    go(3, True)
+    assert go(5, True).last_epoch == 5
+    with pytest.raises(CheckpointError, match="must be of the same optimiser and scheduler"):
+        go(6, False)
+
+
+def test_a_frozen_part_stays_frozen():
+    net = nn.Sequential(nn.Linear(8, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+    net[1].eval()
+    optimizer = torch.optim.SGD(net.parameters(), 0.1)
+    train(net, Shuffled(X, Y), optimizer, cross_entropy, epochs=2, progress=False)
+    assert not net[1].training
+    assert (net[1].running_mean == 0).all()
+    net.eval()
+    train(net, Shuffled(X, Y), optimizer, cross_entropy, progress=False)
+    assert net.training
+
+
+def test_lbfgs_reports_the_loss_it_met_first():
+    net = nn.Linear(8, 2)
+    first = cross_entropy(net(X), Y).item()
+    optimizer = torch.optim.LBFGS(net.parameters(), max_iter=5)
+    history = train(net, [(X, Y)], optimizer, cross_entropy, trackers={}, progress=False)
+    assert history.loss[1] == pytest.approx(first)
+
+
+def test_seeds_and_epochs_do_not_meet():
+    order = [next(iter(Shuffled(X, Y, 60, seed)(epoch)))[0] for seed, epoch in ((0, 2), (1, 1), (2, 0))]
+    assert not torch.equal(order[0], order[1])
+    assert not torch.equal(order[1], order[2])
+    assert len(list(Shuffled(X, Y, seed=2**40)(1))) == 2
+
+
+def test_sequences_have_no_accuracy():
+    assert trackers.n_correct(torch.rand(5, 7, 3), torch.zeros(5, 7, dtype=torch.long)) is None
 
 
 def test_a_plateau_is_shown_the_loss(tmp_path):

@@ -15,7 +15,13 @@
 from daleml.analysis import plots
 from daleml.analysis.fit import Comparison, WeightFit, compare_families, fit_weights
 from daleml.analysis.spectrum import Spectrum, effective_rank, spectrum, svd_entropy
-from daleml.analysis.weights import WeightSample, effective_weights, weight_sample, weight_samples
+from daleml.analysis.weights import (
+    WeightSample,
+    effective_weights,
+    weight_matrices,
+    weight_sample,
+    weight_samples,
+)
 
 __all__ = [
     "Comparison",
@@ -29,6 +35,7 @@ __all__ = [
     "plots",
     "spectrum",
     "svd_entropy",
+    "weight_matrices",
     "weight_sample",
     "weight_samples",
 ]

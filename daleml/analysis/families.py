@@ -119,19 +119,20 @@ class Weibull(Family):
         while self._score(sample, high)[0] < 0:
             high *= 2
         shape = brentq(lambda k: self._score(sample, k)[0], low, high, xtol=1e-300, rtol=1e-12)
-        mean_power = self._score(sample, shape)[1]
-        return shape, math.exp(moments.log_mean) * mean_power ** (1 / shape)
+        return shape, math.exp(moments.log_mean + self._score(sample, shape)[1] / shape)
 
     @staticmethod
     def _score(sample: WeightSample, shape: float) -> tuple[float, float]:
-        """Return the equation's left-hand side, rising in ``shape``, and the mean of (w / geometric mean)^shape."""
+        """Return the equation's left side, rising in ``shape``, and ln of the mean of (w / geometric mean)^shape."""
+        center = sample.moments.log_mean
+        top = math.log(sample.moments.largest) - center  # taken out of every power, so that none overflows
         power_sum = weighted_sum = 0.0
         for chunk in sample.chunks():
-            logs = np.log(chunk) - sample.moments.log_mean
-            powers = np.exp(shape * logs)
+            logs = np.log(chunk) - center
+            powers = np.exp(shape * (logs - top))
             power_sum += float(powers.sum())
             weighted_sum += float(np.dot(powers, logs))
-        return weighted_sum / power_sum - 1 / shape, power_sum / sample.n
+        return weighted_sum / power_sum - 1 / shape, shape * top + math.log(power_sum / sample.n)
 
     def stderr(self, params: tuple[float, ...], n: int) -> tuple[float, ...]:
         shape, scale = params

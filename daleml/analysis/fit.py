@@ -15,7 +15,7 @@ from daleml.analysis.weights import WeightSample, WeightsLike, weight_sample
 if TYPE_CHECKING:
     import pandas as pd
 
-_CANNOT_TELL = 2.0  # difference in AICc below which neither model has an edge (Burnham & Anderson 2002, section 2.6)
+_CANNOT_TELL = 2.0  # difference in AICc below which a rival has about as much support, by the usual convention
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class WeightFit:
     n_zero: int
     n_dropped: int
     sample: WeightSample = field(repr=False, compare=False)
+    _family: Family = field(repr=False, compare=False)
 
     @property
     def aic(self) -> float:
@@ -56,7 +57,7 @@ class WeightFit:
 
     def distribution(self) -> Any:
         """Return the fitted distribution, frozen, from ``scipy.stats``: ``pdf``, ``cdf``, ``ppf``, ``rvs``..."""
-        return FAMILIES[self.family].distribution(tuple(self.params.values()))
+        return self._family.distribution(tuple(self.params.values()))
 
     def ks_distance(self) -> float:
         r"""Return the Kolmogorov-Smirnov distance :math:`\max_w |F_n(w) - F(w)|` between sample and fit.
@@ -107,7 +108,7 @@ class Comparison:
 
         aicc = np.array([fit.aicc for fit in self.fits])
         delta = aicc - aicc[0] if math.isfinite(aicc[0]) else np.full(len(aicc), math.nan)
-        likelihoods = np.exp(-delta / 2)
+        likelihoods = np.exp(-delta / 2)  # all undefined if no family has an AICc
         columns = {
             "family": [fit.family for fit in self.fits],
             "aicc": aicc,
@@ -123,13 +124,15 @@ class Comparison:
 
     def conclusion(self) -> str:
         """Say in one sentence what the ranking supports, among these families only."""
-        if not math.isfinite(self.best.aicc):
+        if len(self.fits) == 1:
+            return f"Only {self.best.family} was fitted, so nothing was compared."
+        if not all(math.isfinite(fit.aicc) for fit in self.fits):
             return f"{self.best.n} weights are too few to rank these families."
         rivals = [fit.family for fit in self.fits[1:] if fit.aicc - self.best.aicc < _CANNOT_TELL]
         if rivals:
-            return f"{self.best.family} ranks first, but {', '.join(rivals)} cannot be told from it (AICc within 2)."
-        if len(self.fits) == 1:
-            return f"Only {self.best.family} was fitted, so nothing was compared."
+            return (
+                f"{self.best.family} ranks first, and {', '.join(rivals)} is about as well supported (AICc within 2)."
+            )
         gap = self.fits[1].aicc - self.best.aicc
         return (
             f"{self.best.family} describes these weights best; {self.fits[1].family}, next, is {gap:,.1f} AICc behind."
@@ -232,6 +235,7 @@ def _fit(sample: WeightSample, family: Family) -> WeightFit:
         n_zero=sample.n_zero,
         n_dropped=sample.n_dropped,
         sample=sample,
+        _family=family,
     )
 
 

@@ -89,17 +89,18 @@ class WeightSample:
         return Moments(count, float(unit * (total / count)), rms, log_mean, log_sd, smallest, largest)
 
 
-def weight_samples(weights: nn.Module | Mapping[str, Any]) -> dict[str, WeightSample]:
+def weight_samples(weights: nn.Module | Mapping[str, Any], *, drop_missing: bool = False) -> dict[str, WeightSample]:
     """Split the weights of a model by parameter and by sign.
 
     Args:
         weights: A module or a state dict. Where signs are fixed, presynaptic units are sorted by them, so that a zero
             counts with its own unit; elsewhere weights are sorted by their own sign, and zeros count with both.
             Parameters with fewer than two dimensions are left out.
+        drop_missing: Whether to leave NaN out, counted, instead of refusing it.
 
     Returns:
-        Samples by name: the parameter's, followed by `` E`` or `` I`` if it holds both. Samples with fewer than two
-        magnitudes are left out, there being nothing to fit.
+        Samples by name: the parameter's, followed by `` E`` or `` I`` if its units, or without fixed signs its
+        weights, are of both signs. Samples with fewer than two magnitudes are left out, there being nothing to fit.
 
     Raises:
         ValueError: If a weight is NaN or infinite.
@@ -111,13 +112,14 @@ def weight_samples(weights: nn.Module | Mapping[str, Any]) -> dict[str, WeightSa
         ['weight E', 'weight I']
     """
     samples: dict[str, WeightSample] = {}
-    for name, array, unit_signs in _matrices(weights):
+    for name, array, unit_signs in weight_matrices(weights):
         parts = {}
         for sign, label in ((1, "E"), (-1, "I")):
             part = array[:, unit_signs == sign].ravel() if unit_signs is not None else array.ravel()
-            parts[label] = _take(part, sign, name=name)
+            parts[label] = _take(part, sign, drop_missing=drop_missing, name=name)
         found = {label: part for label, part in parts.items() if part.n > 1}
-        samples |= {name if len(found) == 1 else f"{name} {label}": part for label, part in found.items()}
+        both = len(found) == 2 if unit_signs is None else len(set(unit_signs.tolist())) == 2
+        samples |= {f"{name} {label}" if both else name: part for label, part in found.items()}
     return samples
 
 
@@ -140,6 +142,10 @@ def weight_sample(
             or if fewer than two differ from zero.
     """
     if isinstance(weights, WeightSample):
+        if pool or sign not in (None, weights.sign):
+            raise ValueError(
+                "`sign` and `pool` must be left out for a sample, which is taken already; got one of them."
+            )
         return weights
     if sign not in (None, 1, -1):
         raise ValueError(f"`sign` must be +1, -1 or None; got {sign!r}.")
@@ -147,8 +153,8 @@ def weight_sample(
         raise ValueError(f"`sign` must be None where `pool` is True; got {sign}.")
     if isinstance(weights, (nn.Module, Mapping)):
         if not pool:
-            return _only_sample(weight_samples(weights), sign)
-        weights = np.concatenate([array.ravel() for _, array, _ in _matrices(weights)] or [np.empty(0)])
+            return _only_sample(weight_samples(weights, drop_missing=drop_missing), sign)
+        weights = np.concatenate([array.ravel() for _, array, _ in weight_matrices(weights)] or [np.empty(0)])
     array = _array(weights)
     if pool:
         return _require_two(_take(array, 0, drop_missing=drop_missing))
@@ -176,13 +182,16 @@ def effective_weights(weights: nn.Module | Mapping[str, Any]) -> Iterator[tuple[
             if hasattr(module, "effective_weight"):
                 yield path or "weight", cast("Tensor", module.effective_weight()).detach()
             else:
-                for name, parameter in module.named_parameters(recurse=False):
-                    if parameter.ndim == 2:
-                        yield f"{path}.{name}" if path else name, parameter.detach()
+                own = {name: value.detach() for name, value in module.named_parameters(recurse=False)}
+                own |= {name: value for name, value in module.named_buffers(recurse=False) if name.endswith("_mask")}
+                for name, value in _unpruned(own).items():
+                    if value.ndim == 2:
+                        yield f"{path}.{name}" if path else name, value
         return
-    for name, value in weights.items():
+    state = _unpruned(weights)
+    for name, value in state.items():
         prefix = name.removesuffix("weight_ex")
-        parts = [weights.get(f"{prefix}{part}") for part in ("weight_ix", "weight_ei")]
+        parts = [state.get(f"{prefix}{part}") for part in ("weight_ix", "weight_ei")]
         if name.endswith("weight_ex") and all(isinstance(part, Tensor) for part in parts):
             yield f"{prefix}effective", value - cast("Tensor", parts[1]) @ cast("Tensor", parts[0])
         elif isinstance(value, Tensor) and value.ndim == 2 and not name.endswith(("weight_ix", "weight_ei")):
@@ -222,11 +231,26 @@ def _only_sample(samples: dict[str, WeightSample], sign: int | None) -> WeightSa
     return next(iter(chosen.values()))
 
 
-def _matrices(weights: nn.Module | Mapping[str, Any]) -> Iterator[tuple[str, NDArray[Any], NDArray[Any] | None]]:
-    """Yield name, values and presynaptic signs (None if not fixed), with presynaptic units along dimension 1."""
-    state = weights.state_dict() if isinstance(weights, nn.Module) else weights
+def _unpruned(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Compose what ``torch.nn.utils.prune`` took apart: ``weight_orig`` times ``weight_mask`` is ``weight``."""
+    composed = {}
     for name, value in state.items():
-        if not isinstance(value, (Tensor, np.ndarray)) or value.ndim < 2 or name.endswith("_mask"):
+        plain = name.removesuffix("_orig")
+        if f"{name.removesuffix('_mask')}_orig" in state:
+            continue
+        composed[plain] = value * state[f"{plain}_mask"] if f"{plain}_mask" in state and plain != name else value
+    return composed
+
+
+def weight_matrices(weights: nn.Module | Mapping[str, Any]) -> Iterator[tuple[str, NDArray[Any], NDArray[Any] | None]]:
+    """Yield the weights of a model: name, values, and signs by presynaptic unit (None if not fixed).
+
+    Values have the presynaptic units along dimension 1 where signs are fixed. Pruned weights come with their zeros;
+    parameters with fewer than two dimensions are left out.
+    """
+    state = _unpruned(weights.state_dict() if isinstance(weights, nn.Module) else weights)
+    for name, value in state.items():
+        if not isinstance(value, (Tensor, np.ndarray)) or value.ndim < 2:
             continue
         array = _numbers(value)
         if array.dtype.kind != "f":

@@ -26,15 +26,15 @@ def dann_linear(x: Tensor, weight_ex: Tensor, weight_ix: Tensor, weight_ei: Tens
         ``x`` (*, pre) -> (*, post).
 
     References:
-        Cornford et al. 2021 (ICLR), section 3, without the divisive term.
+        Cornford et al. 2021 (ICLR), without the divisive term.
     """
-    trains_input = x.requires_grad or not torch.is_grad_enabled()
-    if prefers_effective(x.numel() // x.shape[-1], *weight_ex.shape, trains_input=trains_input):
+    forward_or_full = x.requires_grad or not torch.is_grad_enabled()
+    if prefers_effective(x.numel() // x.shape[-1], *weight_ex.shape, input_gradient=forward_or_full):
         return linear(x, dann_effective_weight(weight_ex, weight_ix, weight_ei), bias)
     return linear(x, weight_ex, bias) - linear(linear(x, weight_ix), weight_ei)
 
 
-def prefers_effective(rows: int, post: int, pre: int, *, trains_input: bool) -> bool:
+def prefers_effective(rows: int, post: int, pre: int, *, input_gradient: bool) -> bool:
     r"""Whether composing the effective weight costs fewer products than going through the interneurons.
 
     Composing costs ``n_inh * post * pre`` multiplications whatever the batch, the detour ``n_inh * (post + pre)`` a
@@ -42,7 +42,7 @@ def prefers_effective(rows: int, post: int, pre: int, *, trains_input: bool) -> 
     ``post * pre / (post + pre)`` rows. Without that gradient the detour saves one product, and they cross at
     ``3 * post * pre / (2 * pre + 3 * post)``. Neither depends on the number of interneurons.
     """
-    if trains_input:
+    if input_gradient:
         return rows * (post + pre) >= post * pre
     return rows * (2 * pre + 3 * post) >= 3 * post * pre
 
@@ -74,7 +74,7 @@ def dann_shunting_linear(
         divisor negative.
 
     References:
-        Cornford et al. 2021 (ICLR), section 3.
+        Cornford et al. 2021 (ICLR), the released code.
     """
     rates = linear(x, weight_ix)
     shunt = linear(rates, weight_ei * alpha.exp()).clamp(min=eps)

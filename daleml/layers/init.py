@@ -90,7 +90,7 @@ def column_ei_(
     draw: Draw = exponential_,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    r"""Fill a column-EI weight so that inhibition balances excitation and pre-activations have unit scale.
+    r"""Fill a column-EI weight so that inhibition balances excitation.
 
     With :math:`n_e` excitatory and :math:`n_i` inhibitory presynaptic units, magnitudes have means
 
@@ -98,8 +98,9 @@ def column_ei_(
         \sigma_e = \Bigl[\tfrac{2\pi - 1}{2\pi} \bigl(n_e + n_e^2 / n_i\bigr)\Bigr]^{-1/2}, \qquad
         \sigma_i = \tfrac{n_e}{n_i} \sigma_e ,
 
-    so :math:`n_e \sigma_e = n_i \sigma_i`. Units of one sign only cannot balance: their magnitudes have mean
-    :math:`\sqrt{1/d}`, and ``bias`` cancels what a mean input adds up to.
+    so :math:`n_e \sigma_e = n_i \sigma_i`, and pre-activations have unit variance over units and inputs together.
+    Units of one sign only cannot balance: their magnitudes have mean :math:`\sqrt{1/d}`, and ``bias`` cancels what a
+    mean input adds up to.
 
     Args:
         weight: ``(post, pre)``, filled with signed values.
@@ -162,8 +163,8 @@ def dann_(
         generator: Source of randomness; default: torch's global one.
 
     Notes:
-        One output (:math:`n_e = 1`) is its own mean, so inhibition would cancel it: :math:`W_{ix}` is then drawn
-        independently, with :math:`\lambda = \sqrt{\mathrm{numerator} / 2d}`.
+        One output (:math:`n_e = 1`) is its own mean, so inhibition would cancel it: the row of :math:`W_{ix}` is then
+        drawn independently, with :math:`\lambda = \sqrt{\mathrm{numerator} / 2d}`.
         :math:`\alpha` generalises the value of :func:`dann_iclr2021_` to any λ.
 
     References:
@@ -176,7 +177,7 @@ def dann_(
     if n_exc > 1:
         weight_ix.copy_(weight_ex.mean(dim=0).expand_as(weight_ix))
     else:
-        draw(weight_ix, scale, generator=generator)
+        weight_ix.copy_(draw(torch.empty_like(weight_ex), scale, generator=generator).expand_as(weight_ix))
     exponential_(weight_ei, 1.0, generator=generator)
     weight_ei.div_(weight_ei.sum(dim=1, keepdim=True))
     _fill_alpha(alpha, scale, n_in)
@@ -213,11 +214,12 @@ def dann_iclr2021_(
         generator: Source of randomness; default: torch's global one.
 
     Notes:
-        For a rectified unit Gaussian input the pre-activations have standard deviation 0.77, not 1: the paper's λ
-        takes the variance of the input where its second moment belongs. :func:`dann_` mends that.
+        For a rectified unit Gaussian input, :math:`W_{ex} x` has unit variance over weights and inputs together.
+        Inhibition then removes what the units share, and over units 0.77 is left of the standard deviation.
+        :func:`dann_` takes λ so that 1 is left.
 
     References:
-        Cornford et al. 2021 (ICLR), section 4 and the released code.
+        Cornford et al. 2021 (ICLR), the released code.
     """
     n_inh, n_in = weight_ix.shape
     scale = math.sqrt(1 / (2 * n_in) if first else 2 * math.pi / (n_in * (2 * math.pi - 1)))

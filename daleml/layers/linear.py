@@ -138,12 +138,12 @@ class DANNLinear(nn.Module):
 
         ``weight_ix``, ``weight_ei`` and ``alpha`` touch every output, so they declare smaller learning rates
         (``1/sqrt(out)``, ``1/in`` and ``1/(sqrt(out) in)`` of the others'), which ``optim.param_groups`` applies. The
-        paper scales gradients instead, which adaptive optimisers would undo.
+        released code scales gradients instead, which adaptive optimisers would undo.
 
-        Initialised by ``layers.init.dann_``; ``layers.init.dann_iclr2021_`` is the first paper's form.
+        Initialised by ``layers.init.dann_``; ``layers.init.dann_iclr2021_`` is that of the first paper's code.
 
     References:
-        Cornford et al. 2021 (ICLR), sections 3 and 4; Li et al. 2023 (NeurIPS), for the initialisation.
+        Cornford et al. 2021 (ICLR); Li et al. 2023 (NeurIPS), for the initialisation.
     """
 
     def __init__(

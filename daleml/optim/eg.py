@@ -156,8 +156,8 @@ class EG(_SignPreserving):
     Notes:
         An exact zero stays zero: absent and pruned synapses stay absent, and a bias that starts at zero never learns,
         unless it is in a ``euclidean`` group. Results are kept between the smallest normal number of the dtype (in
-        float16 the smallest of all) and the largest, so no step makes a living weight infinite or kills it; short of
-        that the update is the formula.
+        float16 the smallest of all) and the largest, and the exponent between ±88 (±709 in float64), so no step makes a
+        living weight infinite or kills it; short of that the update is the formula.
 
         float16 and bfloat16 parameters are updated through a float32 master copy in the optimiser's state: otherwise
         steps below one part in a thousand would round away.
@@ -165,8 +165,8 @@ class EG(_SignPreserving):
         The caller's ``.grad`` is left as it was. ``copy.deepcopy`` of any torch optimiser drops its hooks.
 
     References:
-        Kivinen & Warmuth 1997, for the algorithm; Cornford et al. 2024 (EG paper), section "Methods", for momentum and
-        decay. Departure: the paper's code lets a long step overflow.
+        Kivinen & Warmuth 1997, for the algorithm; Cornford et al. 2024 (EG paper) and its released optimiser, for
+        momentum and decay. Departure: that code lets a long step overflow.
     """
 
     def __init__(
@@ -230,7 +230,7 @@ class EGAdamW(_SignPreserving):
     Args:
         params: Parameters, named parameters, or parameter groups. A group with ``euclidean=True`` takes the steps of
             ``torch.optim.AdamW`` instead: for biases and whatever has no fixed sign. ``param_groups`` sets it.
-        lr: Learning rate :math:`\eta`: about the largest relative change of a weight in one step.
+        lr: Learning rate :math:`\eta`: about the largest change of :math:`\ln |w|` in one step.
         betas: Decay rates of the two moments, each in [0, 1).
         eps: Added to the denominator.
         weight_decay: :math:`\lambda`, a pull on :math:`\ln |w|`, apart from the moments, as in AdamW: it multiplies

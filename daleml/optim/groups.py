@@ -42,7 +42,7 @@ def param_groups(model: nn.Module, lr: float) -> list[dict[str, Any]]:
         Learning rates survive Adam, which would divide scaled gradients back.
 
     References:
-        Cornford et al. 2021 (ICLR), section 5, and the released code for the constants.
+        Cornford et al. 2021 (ICLR); the constants are those of the released code.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"`model` must be a module; got {type(model).__name__}.")
