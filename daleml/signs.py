@@ -11,18 +11,31 @@ Zero obeys it with either sign; NaN never does.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from daleml import law
+from daleml.law import DaleError, SignReport, Violation
 from daleml.populations import Populations
 
-_SUFFIX = "_signs"
+__all__ = [
+    "DaleError",
+    "Declaration",
+    "SignReport",
+    "Violation",
+    "check",
+    "declare",
+    "declared",
+    "fix",
+    "named",
+    "project_",
+]
+
 _PRESYNAPTIC_FIRST = (
     nn.ConvTranspose1d,
     nn.ConvTranspose2d,
@@ -30,11 +43,6 @@ _PRESYNAPTIC_FIRST = (
     nn.Embedding,
     nn.EmbeddingBag,
 )
-_SHOWN = 8
-
-
-class DaleError(ValueError):
-    """Raised by ``SignReport.raise_for_violations`` when a weight has the sign its unit may not have."""
 
 
 @dataclass(frozen=True)
@@ -50,73 +58,6 @@ class Declaration:
     role: str
     lr_scale: float = 1.0
     signed: bool = False
-
-
-@dataclass(frozen=True)
-class Violation:
-    """One presynaptic unit that breaks the law in one parameter."""
-
-    parameter: str
-    unit: int
-    sign: int
-    count: int
-    size: int
-    worst: float
-
-    def __str__(self) -> str:
-        kind, wrong = ("excitatory", "negative") if self.sign > 0 else ("inhibitory", "positive")
-        synapses = _plural(self.size, "synapse")
-        unit = f"{self.parameter}, unit {self.unit} ({kind})"
-        return f"{unit}: {self.count} of {synapses} {wrong}{' or NaN' * math.isnan(self.worst)}, worst {self.worst:.3g}"
-
-
-@dataclass(frozen=True)
-class SignReport:
-    """The verdict of :func:`check`; true when the law holds.
-
-    Attributes:
-        violations: The units that break it, in the model's order.
-        n_parameters: Number of parameters judged.
-        n_units: Number of presynaptic units judged, over all parameters.
-        n_synapses: Number of weights judged.
-        inferred: Names judged without declared signs: a unit there is lawful if all it makes has one sign.
-    """
-
-    violations: tuple[Violation, ...]
-    n_parameters: int
-    n_units: int
-    n_synapses: int
-    inferred: tuple[str, ...] = ()
-
-    @property
-    def n_violations(self) -> int:
-        """Number of synapses with a sign their unit may not have."""
-        return sum(violation.count for violation in self.violations)
-
-    def __bool__(self) -> bool:
-        return not self.violations
-
-    def __str__(self) -> str:
-        counts = {"parameter": self.n_parameters, "unit": self.n_units, "synapse": self.n_synapses}
-        judged = ", ".join(_plural(count, noun) for noun, count in counts.items())
-        if not self.n_parameters:
-            return "Nothing to check: no parameter has its signs fixed."
-        if self:
-            return f"Dale's law holds: {judged}."
-        broken = f"{_plural(self.n_violations, 'synapse')} of {_plural(len(self.violations), 'unit')}"
-        lines = [f"Dale's law is broken by {broken} ({judged}):"]
-        lines += [f"  {violation}" for violation in self.violations[:_SHOWN]]
-        hidden = len(self.violations) - _SHOWN
-        return "\n".join(lines + ([f"  ... and {hidden:,} more units"] if hidden > 0 else []))
-
-    def raise_for_violations(self) -> None:
-        """Raise :class:`DaleError`, with the report as its text, unless the law holds."""
-        if not self:
-            raise DaleError(str(self))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain values, ready for JSON."""
-        return {"lawful": bool(self), "n_violations": self.n_violations, **asdict(self)}
 
 
 def fix(
@@ -170,7 +111,7 @@ def fix(
         raise ValueError(f"`dim` must be between 0 and {weight.ndim - 1} for `{name}`; got {dim}.")
     groups = getattr(module, "groups", 1) if dim == 1 else 1
     buffer = _stored(signs, weight, dim, groups if isinstance(groups, int) else 1, name)
-    module.register_buffer(name + _SUFFIX, buffer)
+    module.register_buffer(name + law.SUFFIX, buffer)
     declare(module, name, role=role, lr_scale=lr_scale, signed=True)
 
 
@@ -202,20 +143,36 @@ def declare(
 def named(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, Tensor, Tensor]]:
     """Yield ``(name, parameter, sign)`` for every parameter of ``model`` whose signs are fixed.
 
-    ``sign`` has the parameter's dtype and as few dimensions as it needs to broadcast against it: ``(pre,)`` for a
-    weight ``(post, pre)``, ``(in, 1, 1)`` for the weight of a 2d convolution. A parameter pruned by
-    ``torch.nn.utils.prune`` appears under its new name, ``weight_orig``.
+    Args:
+        model: Any module.
+        prefix: Put before the names, as in ``nn.Module.named_modules``.
+
+    Yields:
+        Name, parameter and sign. The sign has the parameter's dtype and as few dimensions as it needs to broadcast
+        against it: ``(pre,)`` for a weight ``(post, pre)``, ``(in, 1, 1)`` for the weight of a 2d convolution. A
+        parameter pruned by ``torch.nn.utils.prune`` appears under its new name, ``weight_orig``.
+
+    Example:
+        >>> import torch
+        >>> from daleml import signs
+        >>> layer = torch.nn.Linear(3, 2)
+        >>> signs.fix(layer, "weight", [1, 1, -1])
+        >>> [(name, sign.tolist()) for name, _, sign in signs.named(layer)]
+        [('weight', [1.0, 1.0, -1.0])]
     """
     for path, module in model.named_modules(prefix=prefix):
         for name, declaration in _declarations(module).items():
             if declaration.signed:
                 actual, weight = _resolve(module, name)
-                sign = _broadcastable(_signs(module, name), weight).to(weight.dtype)
+                sign = law.broadcastable(_signs(module, name), weight).to(weight.dtype)
                 yield f"{path}.{actual}" if path else actual, weight, sign
 
 
 def declared(model: nn.Module) -> Iterator[tuple[str, Tensor, Declaration]]:
-    """Yield ``(name, parameter, declaration)`` for every parameter a module of ``model`` has said something of."""
+    """Yield ``(name, parameter, declaration)`` for every parameter a module of ``model`` has said something of.
+
+    A reparametrised parameter is represented by the originals that an optimiser trains instead.
+    """
     for path, module in model.named_modules():
         prefix = f"{path}." if path else ""
         for name, declaration in _declarations(module).items():
@@ -246,12 +203,12 @@ def project_(model: nn.Module) -> nn.Module:
             if not declaration.signed:
                 continue
             actual, weight = _resolve(module, name)
-            excitatory = _broadcastable(_signs(module, name), weight) > 0
+            excitatory = law.broadcastable(_signs(module, name), weight) > 0
             low = torch.where(excitatory, 0.0, -torch.inf).to(weight.dtype)
             high = torch.where(excitatory, torch.inf, 0.0).to(weight.dtype)
             if isinstance(weight, nn.Parameter):
                 weight.clamp_(min=low, max=high)
-            elif _violations(actual, weight, _signs(module, name)):
+            elif law.violations(actual, weight, _signs(module, name)):
                 full = f"{path}.{actual}" if path else actual
                 raise DaleError(
                     f"`{full}` is reparametrised and breaks Dale's law, and only a parameter can be projected."
@@ -283,18 +240,22 @@ def check(model: nn.Module | Mapping[str, Any]) -> SignReport:
     """
     if isinstance(model, nn.Module):
         judged = [
-            (full := f"{path}.{name}" if path else name, _resolve(module, name)[1], _valid(full, _signs(module, name)))
+            (
+                full := f"{path}.{name}" if path else name,
+                _resolve(module, name)[1],
+                law.valid_signs(full, _signs(module, name)),
+            )
             for path, module in model.named_modules()
             for name, declaration in _declarations(module).items()
             if declaration.signed
         ]
         inferred: tuple[str, ...] = ()
     elif isinstance(model, Mapping):
-        judged, inferred = _judged_in_state(model)
+        judged, inferred = law.judged_in_state(model)
     else:
         raise TypeError(f"`model` must be a module or a state dict; got {type(model).__name__}.")
     return SignReport(
-        violations=tuple(violation for case in judged for violation in _violations(*case)),
+        violations=tuple(violation for case in judged for violation in law.violations(*case)),
         n_parameters=len(judged),
         n_units=sum(signs.numel() for _, _, signs in judged),
         n_synapses=sum(weight.numel() for _, weight, _ in judged),
@@ -302,47 +263,7 @@ def check(model: nn.Module | Mapping[str, Any]) -> SignReport:
     )
 
 
-def saved_signs(state: Mapping[str, Any], key: str) -> Tensor | None:
-    """Return the signs saved beside the weight ``key`` of a state dict, int8; None if there are none.
-
-    Raises:
-        ValueError: If they do not fit the weight, or are not +1 and -1.
-    """
-    stored, weight = state.get(key.removesuffix("_orig") + _SUFFIX), torch.as_tensor(state[key])
-    if stored is None:
-        return None
-    stored = torch.as_tensor(stored)
-    try:
-        torch.broadcast_to(stored, (_by_group(weight, stored) if stored.ndim > weight.ndim else weight).shape)
-    except RuntimeError:
-        raise ValueError(
-            f"`{key}{_SUFFIX}` must fit `{key}` of shape {tuple(weight.shape)}; got shape {tuple(stored.shape)}."
-        ) from None
-    return _valid(key, stored)
-
-
-def by_unit(weight: Tensor, stored: Tensor) -> tuple[Tensor, Tensor]:
-    """Rearrange a weight by presynaptic unit, as its sign buffer says.
-
-    Args:
-        weight: A parameter, or a tensor of its shape.
-        stored: The buffer ``<parameter>_signs`` that belongs to it.
-
-    Returns:
-        The weight as ``(units, synapses each makes)``, and the sign of each unit.
-    """
-    if stored.ndim > weight.ndim:
-        weight = _by_group(weight, stored).movedim(2, 1)
-    else:
-        weight = weight.movedim(weight.ndim - stored.ndim, 0)
-    return weight.reshape(stored.numel(), -1), stored.flatten()
-
-
 # -- where the facts are kept ------------------------------------------------------------------------------------------
-
-
-def _by_group(weight: Tensor, stored: Tensor) -> Tensor:
-    return weight.reshape(stored.shape[0], -1, *weight.shape[1:])
 
 
 def _declarations(module: nn.Module) -> dict[str, Declaration]:
@@ -351,7 +272,7 @@ def _declarations(module: nn.Module) -> dict[str, Declaration]:
 
 
 def _signs(module: nn.Module, name: str) -> Tensor:
-    return module.get_buffer(name + _SUFFIX)
+    return module.get_buffer(name + law.SUFFIX)
 
 
 def _resolve(module: nn.Module, name: str) -> tuple[str, Tensor]:
@@ -392,70 +313,12 @@ def _stored(signs: Tensor | Sequence[float] | Populations, weight: Tensor, dim: 
     return vector.to(torch.int8).reshape(shape).clone().to(weight.device)
 
 
-def _broadcastable(stored: Tensor, weight: Tensor) -> Tensor:
-    if stored.ndim <= weight.ndim:
-        return stored
-    groups, _, *rest = stored.shape
-    return stored.expand(groups, weight.shape[0] // groups, *rest).reshape(weight.shape[0], *rest)
-
-
-def _valid(name: str, stored: Tensor) -> Tensor:
-    """Return signs as int8, or raise if one is neither +1 nor -1: memory nobody filled, or somebody overwrote."""
-    if stored.is_meta:
-        raise ValueError(f"the signs of `{name}` must have values to judge by; they are on the meta device.")
-    wrong = ~((stored == 1) | (stored == -1))
-    if wrong.any():
-        unit = int(wrong.flatten().nonzero()[0])
-        raise ValueError(
-            f"the signs of `{name}` must be +1 or -1; got {stored.flatten()[unit].item()} for unit {unit}."
-        )
-    return stored.to(torch.int8)
-
-
 def _require_module(argument: str, model: object) -> None:
     if not isinstance(model, nn.Module):
         raise TypeError(f"`{argument}` must be a module; got {type(model).__name__}.")
 
 
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
-
-
-# -- judging -----------------------------------------------------------------------------------------------------------
-
-
-def _violations(parameter: str, weight: Tensor, stored: Tensor) -> list[Violation]:
-    weight = weight.detach().float() if weight.dtype.itemsize == 1 else weight.detach()  # float8 has no arithmetic
-    signed = weight * _broadcastable(stored, weight)
-    lawless = ~(signed >= 0)
-    if not lawless.any():
-        return []
-    signed, _ = by_unit(signed, stored)
-    lawless, unit_signs = by_unit(lawless, stored)
-    counts, worst, size = lawless.sum(dim=1).tolist(), signed.amin(dim=1).tolist(), lawless.shape[1]
-    return [
-        Violation(parameter, unit, int(sign), int(count), size, float(sign * lowest))
-        for unit, (count, sign, lowest) in enumerate(zip(counts, unit_signs.tolist(), worst, strict=True))
-        if count
-    ]
-
-
-def _judged_in_state(state: Mapping[str, Any]) -> tuple[list[tuple[str, Tensor, Tensor]], tuple[str, ...]]:
-    judged, inferred = [], []
-    for key, weight in state.items():
-        if not isinstance(weight, Tensor) or not weight.is_floating_point() or key.endswith("_mask"):
-            continue
-        stored = saved_signs(state, key)
-        if stored is not None:
-            judged.append((key, weight, stored))
-        elif weight.ndim >= 2:
-            weight = weight.float() if weight.dtype.itemsize == 1 else weight
-            others = [dim for dim in range(weight.ndim) if dim != 1]
-            n_exc, n_inh = (weight > 0).sum(others), (weight < 0).sum(others)
-            majority = torch.where(n_exc >= n_inh, 1, -1).reshape(-1, *(1,) * (weight.ndim - 2))
-            judged.append((key, weight, majority))
-            inferred.append(key)
-    return judged, tuple(inferred)
+# -- checkpoints -------------------------------------------------------------------------------------------------------
 
 
 def _judge_checkpoint(
@@ -472,7 +335,7 @@ def _judge_checkpoint(
     for name, declaration in _declarations(module).items():
         if not declaration.signed:
             continue
-        signs_key, signs = prefix + name + _SUFFIX, _signs(module, name)
+        signs_key, signs = prefix + name + law.SUFFIX, _signs(module, name)
         actual, weight = _resolve(module, name)
         saved, incoming = state.get(signs_key), state.get(prefix + actual)
         unknown = signs.is_meta or not bool((signs.abs() == 1).all())  # as after `to_empty`
@@ -482,7 +345,7 @@ def _judge_checkpoint(
             state[signs_key] = signs
         elif isinstance(saved, Tensor) and saved.shape == signs.shape and not saved.is_meta:
             try:
-                saved = _valid(prefix + name, saved)
+                saved = law.valid_signs(prefix + name, saved)
             except ValueError as error:
                 errors.append(str(error))
                 saved = signs
@@ -497,9 +360,9 @@ def _judge_checkpoint(
             unknown = False
         if not isinstance(incoming, Tensor) or incoming.shape != weight.shape or unknown or incoming.is_meta:
             continue  # torch reports missing keys and wrong shapes itself; there is nothing to judge on meta
-        violations = _violations(prefix + actual, incoming, signs.to(incoming.device))
+        violations = law.violations(prefix + actual, incoming, signs.to(incoming.device))
         if violations:
-            errors.extend(f"Dale's law is broken: {violation}." for violation in violations[:_SHOWN])
-            if len(violations) > _SHOWN:
-                errors.append(f"Dale's law is broken by {len(violations) - _SHOWN} more units of {prefix + actual}.")
+            errors.extend(f"Dale's law is broken: {violation}." for violation in violations[: law.SHOWN])
+            if len(violations) > law.SHOWN:
+                errors.append(f"Dale's law is broken by {len(violations) - law.SHOWN} more units of {prefix + actual}.")
             state[prefix + actual] = weight

@@ -489,3 +489,6 @@ def test_signs_that_do_not_fit_their_weight_are_one_sentence():
         ValueError, match=re.escape("`weight_signs` must fit `weight` of shape (4, 3); got shape (5,).")
     ):
         signs.check({"weight": torch.ones(4, 3), "weight_signs": torch.ones(5)})
+    for shape in ((), (1,), (4, 3), (2, 2, 2)):
+        with pytest.raises(ValueError, match="`weight_signs` must fit `weight` of shape"):
+            signs.check({"weight": torch.ones(4, 3), "weight_signs": torch.ones(shape)})

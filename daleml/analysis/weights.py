@@ -13,7 +13,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from daleml import signs
+from daleml import law
 
 WeightsLike: TypeAlias = "Tensor | ArrayLike | nn.Module | Mapping[str, Any] | WeightSample"
 """What the analysis reads: a tensor, an array, a module, a state dict, or a sample already taken."""
@@ -255,11 +255,11 @@ def weight_matrices(weights: nn.Module | Mapping[str, Any]) -> Iterator[tuple[st
         array = _numbers(value)
         if array.dtype.kind != "f":
             continue
-        stored = signs.saved_signs(state, name)
+        stored = law.saved_signs(state, name)
         if stored is None:
             yield name, array, None
             continue
-        by_unit, unit_signs = signs.by_unit(torch.as_tensor(array), stored.cpu())
+        by_unit, unit_signs = law.by_unit(torch.as_tensor(array), stored.cpu())
         yield name, by_unit.numpy().T, unit_signs.numpy()
 
 

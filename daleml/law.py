@@ -1,0 +1,196 @@
+r"""Dale's law for one weight and its signs: who breaks it, and how to say so.
+
+A weight comes with a *sign buffer*, int8, one entry a presynaptic unit, shaped so that it says by itself where those
+units are: it has as few dimensions as it needs to broadcast against the weight, or, for a grouped convolution, one more
+than the weight, ``(groups, 1, in / groups, 1, ...)`` against the weight split into groups. In a state dict the buffer
+of ``weight`` is ``weight_signs``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+SUFFIX = "_signs"
+SHOWN = 8
+
+
+class DaleError(ValueError):
+    """Raised by ``SignReport.raise_for_violations`` when a weight has the sign its unit may not have."""
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One presynaptic unit that breaks the law in one parameter."""
+
+    parameter: str
+    unit: int
+    sign: int
+    count: int
+    size: int
+    worst: float
+
+    def __str__(self) -> str:
+        kind, wrong = ("excitatory", "negative") if self.sign > 0 else ("inhibitory", "positive")
+        synapses = _plural(self.size, "synapse")
+        unit = f"{self.parameter}, unit {self.unit} ({kind})"
+        return f"{unit}: {self.count} of {synapses} {wrong}{' or NaN' * math.isnan(self.worst)}, worst {self.worst:.3g}"
+
+
+@dataclass(frozen=True)
+class SignReport:
+    """The verdict of ``signs.check``; true when the law holds.
+
+    Attributes:
+        violations: The units that break it, in the model's order.
+        n_parameters: Number of parameters judged.
+        n_units: Number of presynaptic units judged, over all parameters.
+        n_synapses: Number of weights judged.
+        inferred: Names judged without declared signs: a unit there is lawful if all it makes has one sign.
+    """
+
+    violations: tuple[Violation, ...]
+    n_parameters: int
+    n_units: int
+    n_synapses: int
+    inferred: tuple[str, ...] = ()
+
+    @property
+    def n_violations(self) -> int:
+        """Number of synapses with a sign their unit may not have."""
+        return sum(violation.count for violation in self.violations)
+
+    def __bool__(self) -> bool:
+        return not self.violations
+
+    def __str__(self) -> str:
+        counts = {"parameter": self.n_parameters, "unit": self.n_units, "synapse": self.n_synapses}
+        judged = ", ".join(_plural(count, noun) for noun, count in counts.items())
+        if not self.n_parameters:
+            return "Nothing to check: no parameter has its signs fixed."
+        if self:
+            return f"Dale's law holds: {judged}."
+        broken = f"{_plural(self.n_violations, 'synapse')} of {_plural(len(self.violations), 'unit')}"
+        lines = [f"Dale's law is broken by {broken} ({judged}):"]
+        lines += [f"  {violation}" for violation in self.violations[:SHOWN]]
+        hidden = len(self.violations) - SHOWN
+        return "\n".join(lines + ([f"  ... and {hidden:,} more units"] if hidden > 0 else []))
+
+    def raise_for_violations(self) -> None:
+        """Raise :class:`DaleError`, with the report as its text, unless the law holds."""
+        if not self:
+            raise DaleError(str(self))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain values, ready for JSON."""
+        return {"lawful": bool(self), "n_violations": self.n_violations, **asdict(self)}
+
+
+def violations(parameter: str, weight: Tensor, stored: Tensor) -> list[Violation]:
+    """List the presynaptic units that break the law in one weight, judged by its sign buffer."""
+    weight = weight.detach().float() if weight.dtype.itemsize == 1 else weight.detach()  # float8 has no arithmetic
+    signed = weight * broadcastable(stored, weight)
+    lawless = ~(signed >= 0)
+    if not lawless.any():
+        return []
+    signed, _ = by_unit(signed, stored)
+    lawless, unit_signs = by_unit(lawless, stored)
+    counts, worst, size = lawless.sum(dim=1).tolist(), signed.amin(dim=1).tolist(), lawless.shape[1]
+    return [
+        Violation(parameter, unit, int(sign), int(count), size, float(sign * lowest))
+        for unit, (count, sign, lowest) in enumerate(zip(counts, unit_signs.tolist(), worst, strict=True))
+        if count
+    ]
+
+
+def by_unit(weight: Tensor, stored: Tensor) -> tuple[Tensor, Tensor]:
+    """Rearrange a weight by presynaptic unit, as its sign buffer says.
+
+    Args:
+        weight: A parameter, or a tensor of its shape.
+        stored: The buffer ``<parameter>_signs`` that belongs to it.
+
+    Returns:
+        The weight as ``(units, synapses each makes)``, and the sign of each unit.
+    """
+    if stored.ndim > weight.ndim:
+        weight = _by_group(weight, stored).movedim(2, 1)
+    else:
+        weight = weight.movedim(weight.ndim - stored.ndim, 0)
+    return weight.reshape(stored.numel(), -1), stored.flatten()
+
+
+def broadcastable(stored: Tensor, weight: Tensor) -> Tensor:
+    """Return a sign buffer in a shape that broadcasts against the weight."""
+    if stored.ndim <= weight.ndim:
+        return stored
+    groups, _, *rest = stored.shape
+    return stored.expand(groups, weight.shape[0] // groups, *rest).reshape(weight.shape[0], *rest)
+
+
+def valid_signs(name: str, stored: Tensor) -> Tensor:
+    """Return signs as int8, or raise if one is neither +1 nor -1: memory nobody filled, or somebody overwrote."""
+    if stored.is_meta:
+        raise ValueError(f"the signs of `{name}` must have values to judge by; they are on the meta device.")
+    wrong = ~((stored == 1) | (stored == -1))
+    if wrong.any():
+        unit = int(wrong.flatten().nonzero()[0])
+        raise ValueError(
+            f"the signs of `{name}` must be +1 or -1; got {stored.flatten()[unit].item()} for unit {unit}."
+        )
+    return stored.to(torch.int8)
+
+
+def saved_signs(state: Mapping[str, Any], key: str) -> Tensor | None:
+    """Return the signs saved beside the weight ``key`` of a state dict, int8; None if there are none.
+
+    Raises:
+        ValueError: If they do not fit the weight, or are not +1 and -1.
+    """
+    stored, weight = state.get(key.removesuffix("_orig") + SUFFIX), torch.as_tensor(state[key])
+    if stored is None:
+        return None
+    stored = torch.as_tensor(stored)
+    try:
+        fitted = _by_group(weight, stored) if stored.ndim > weight.ndim else weight
+        torch.broadcast_to(stored, fitted.shape)
+        n_pre = fitted.shape[2] * fitted.shape[0] if fitted is not weight else weight.shape[weight.ndim - stored.ndim]
+        if stored.numel() != n_pre:
+            raise RuntimeError
+    except (RuntimeError, IndexError):
+        raise ValueError(
+            f"`{key}{SUFFIX}` must fit `{key}` of shape {tuple(weight.shape)}; got shape {tuple(stored.shape)}."
+        ) from None
+    return valid_signs(key, stored)
+
+
+def judged_in_state(state: Mapping[str, Any]) -> tuple[list[tuple[str, Tensor, Tensor]], tuple[str, ...]]:
+    """List the weights of a state dict with the signs to judge them by, and the names whose signs are inferred."""
+    judged, inferred = [], []
+    for key, weight in state.items():
+        if not isinstance(weight, Tensor) or not weight.is_floating_point() or key.endswith("_mask"):
+            continue
+        stored = saved_signs(state, key)
+        if stored is not None:
+            judged.append((key, weight, stored))
+        elif weight.ndim >= 2:
+            weight = weight.float() if weight.dtype.itemsize == 1 else weight
+            others = [dim for dim in range(weight.ndim) if dim != 1]
+            n_exc, n_inh = (weight > 0).sum(others), (weight < 0).sum(others)
+            majority = torch.where(n_exc >= n_inh, 1, -1).reshape(-1, *(1,) * (weight.ndim - 2))
+            judged.append((key, weight, majority))
+            inferred.append(key)
+    return judged, tuple(inferred)
+
+
+def _by_group(weight: Tensor, stored: Tensor) -> Tensor:
+    return weight.reshape(stored.shape[0], -1, *weight.shape[1:])
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
