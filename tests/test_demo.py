@@ -51,7 +51,7 @@ def test_the_law_holds_at_every_recorded_step(results):
 
 
 def test_the_claims_hold(results):
-    """Claims 1b, 3a and 3b of the facts, with the bounds of the full demo widened for its half length."""
+    """The claims of the full demo, their bounds widened for its half length."""
     _, content, _ = results
     error = {key: np.mean(arm["test_error"]) for key, arm in content["arms"].items()}
     assert error["dann_sgd"] < error["mlp"] + 0.02
@@ -120,7 +120,7 @@ def test_an_interrupted_arm_goes_on_where_it_was(tmp_path):
 
 @pytest.mark.slow
 def test_the_whole_demo_holds_its_claims(tmp_path):
-    """What `make demo` runs, against the bounds it was built to: facts 1.8 and 3.5."""
+    """What `make demo` runs, against the bounds it was built to."""
     results = demo.run(tmp_path)
     arms = results["arms"]
     error = {key: np.mean(arm["test_error"]) for key, arm in arms.items()}

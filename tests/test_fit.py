@@ -126,7 +126,7 @@ def test_ks_of_the_lognormal_is_that_of_z_scored_logs():
 
 @pytest.mark.skipif("DALEML_DATA" not in os.environ, reason="set DALEML_DATA to the folder of experimental data")
 def test_experimental_reference_values():
-    """facts/data.md: Kasthuri's excitatory synapses and MICrONS spine volumes."""
+    """Kasthuri's excitatory synapses and MICrONS spine volumes, as fitted by scipy before this code was written."""
     import pandas as pd
 
     folder = Path(os.environ["DALEML_DATA"])

@@ -21,7 +21,7 @@ def test_exponential(mean):
 
 @pytest.mark.parametrize(("ratio", "sigma"), [(1.0, 0.8326), (1.5, 0.6064)])
 def test_lognormal(ratio, sigma):
-    """The values of sigma are the EG paper's, facts 3.2."""
+    """The values of sigma are those of the EG paper's code."""
     w = init.lognormal_(torch.empty(400_000, dtype=torch.float64), 0.3, ratio, generator=seeded())
     assert w.mean().item() == pytest.approx(0.3, rel=0.01)
     assert (w.mean() / w.std()).item() == pytest.approx(ratio, rel=0.02)
@@ -35,7 +35,7 @@ def test_lognormal_note_gives_the_promised_variance():
 
 
 def test_column_ei_is_balanced_and_scaled_as_the_paper_says():
-    """Facts 1.4: n_e sigma_e = n_i sigma_i, with sigma_e from n_e + n_e^2 / n_i."""
+    """As in the released code: n_e sigma_e = n_i sigma_i, with sigma_e from n_e + n_e^2 / n_i."""
     pops = Populations(100, 10)
     w = init.column_ei_(torch.empty(5000, 110), pops.signs(), generator=seeded())
     sigma_e = (1 / ((2 * math.pi - 1) / (2 * math.pi) * (100 + 100**2 / 10))) ** 0.5
@@ -106,7 +106,7 @@ def test_dann_with_one_output_still_has_its_variance():
 
 
 def test_iclr2021_claim_1a():
-    """Facts 1.8, claim 1a: centred exactly, E[gamma] = 1, and a standard deviation of 0.77 rather than 1."""
+    """Centred exactly, E[gamma] = 1, and a standard deviation of 0.77 rather than 1."""
     layer, weights = parts(500, 500, 1)
     init.dann_iclr2021_(*weights, generator=seeded())
     x = rectified(400, 500)

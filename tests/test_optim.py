@@ -269,7 +269,7 @@ def test_decay_never_flips_a_sign(cls, lr, weight_decay):
 
 @pytest.mark.parametrize("cls", [EG, EGAdamW])
 def test_decay_alone_is_exponential(cls):
-    """Claim 3f: a step of decay only is w exp(-lr decay), beyond lr decay = 1 too."""
+    """A step of decay only is w exp(-lr decay), beyond lr decay = 1 too."""
     for lr in (0.1, 5.0):
         p = with_grad([1.0, -2.0], [0.0, 0.0])
         cls([p], lr=lr, weight_decay=0.7).step()

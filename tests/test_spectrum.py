@@ -72,7 +72,7 @@ def test_spectral_radius_is_of_the_eigenvalues():
 
 
 def test_published_values():
-    """facts 2.2: uniform 'Torch' initialisation, N = 100, normalised SVD entropy .953; and 5.3: Gaussian, N = 300."""
+    """Uniform initialisation as torch's, N = 100: entropy .953 (Li et al. 2023, notebooks); and Gaussian, N = 300."""
     rng = np.random.default_rng(0)
     uniform = [svd_entropy(rng.uniform(-0.1, 0.1, (100, 100))) for _ in range(10)]
     assert np.mean(uniform) == pytest.approx(0.953, abs=0.005)
