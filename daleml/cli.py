@@ -111,21 +111,21 @@ def fit(
     from daleml.analysis.plots import comparison_figure
     from daleml.readers import read_weights
 
-    _files.folder("--output", output)
     name, weights = read_weights(file, column)
     if isinstance(weights, Mapping) and not pool:
         name, weights = _only_sample(name, weight_samples(weights), _sign(sign))
-    from_table = file.suffix in (".csv", ".tsv")
+    from_table = file.suffix.lower() in (".csv", ".tsv")
     chosen = tuple(family) if family else tuple(FAMILIES)
     comparison = compare_families(weights, chosen, sign=_sign(sign), pool=pool, drop_missing=from_table)
+    safe = re.sub(r"[^\w.+-]+", "_", name)[:120]
+    figure, results = output / f"{safe}-fit.png", output / f"{safe}-fit.json"
+    _files.folder("--output", output)  # found out before a word is printed, made only for what is fit to be written
+    _files.require_writable(figure, results)
     console = _console()
     best = comparison.best
     left_out = f"{best.n_zero:,} zeros and {best.n_dropped:,} others left out"
     _print_table(console, comparison.table(), f"{name}: {best.n:,} weights; {left_out}")
     console.print(comparison.conclusion(), highlight=False)
-    safe = re.sub(r"[^\w.+-]+", "_", name)[:120]
-    figure, results = output / f"{safe}-fit.png", output / f"{safe}-fit.json"
-    _files.require_writable(figure, results)
     drawing = comparison_figure(comparison)
     _files.write(figure, lambda path: drawing.savefig(path, dpi=160))
     _files.write_json(results, {"file": str(file), "weights": name, **comparison.to_dict()})

@@ -192,8 +192,15 @@ def test_rows_keep_their_columns(folder):
 
 
 def test_upper_case_endings_and_padded_headers(folder):
-    (folder / "W.CSV").write_text("size , other\n1,2\n2,3\n4,5\n")
-    assert "3 weights" in says(run("fit", "W.CSV", "--column", "size"))
+    (folder / "W.CSV").write_text("size , other\n1,2\n2,3\n4,5\n,6\n")
+    assert "3 weights; 0 zeros and 1 others" in says(run("fit", "W.CSV", "--column", "size"))
+
+
+def test_a_failed_fit_makes_no_folder(folder):
+    (folder / "w.csv").write_text("a\n0\n0\n")
+    says(run("fit", "w.csv", "-o", "out"), 1)
+    says(run("fit", "none.csv", "-o", "out"), 1)
+    assert [path.name for path in folder.iterdir()] == ["w.csv"]
 
 
 @pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "model"])

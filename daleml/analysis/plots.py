@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from daleml.analysis.fit import Comparison, WeightFit
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from daleml.analysis.fit import Comparison, WeightFit
     from daleml.analysis.spectrum import Spectrum
     from daleml.analysis.weights import WeightSample
     from daleml.signs import SignReport
@@ -57,6 +58,7 @@ def comparison_figure(result: Comparison) -> Figure:
 
 def fit(result: WeightFit, ax: Axes | None = None) -> Axes:
     """Draw the histogram of the magnitudes on a logarithmic axis, with the fitted density."""
+    _require(result, WeightFit, "fit_weights")
     ax = _axes(ax)
     edges = _histogram(result.sample, ax)
     _density(result, edges, ax, color=_family_color(result.family), linewidth=2.2)
@@ -68,6 +70,7 @@ def families(result: Comparison, ax: Axes | None = None) -> Axes:
 
     The best is the solid line and comes first; a family has the same colour in every plot.
     """
+    _require(result, Comparison, "compare_families")
     ax = _axes(ax)
     edges = _histogram(result.best.sample, ax)
     for rank, fitted in enumerate(result.fits):
@@ -78,6 +81,7 @@ def families(result: Comparison, ax: Axes | None = None) -> Axes:
 
 def qq(result: WeightFit, ax: Axes | None = None) -> Axes:
     """Draw the quantiles of the magnitudes against those of the fitted family, on logarithmic axes."""
+    _require(result, WeightFit, "fit_weights")
     ax = _axes(ax)
     n_points = min(result.n, _QUANTILES)
     levels = (np.arange(n_points) + 0.5) / n_points
@@ -189,6 +193,11 @@ def signs(result: SignReport, ax: Axes | None = None) -> Axes:
     shown = f", the worst {len(worst)} of {len(result.violations)} units" if len(worst) < len(result.violations) else ""
     ax.set(xlim=(0, 1), xlabel=f"fraction of a unit's synapses with the wrong sign{shown}")
     return _tidy(ax)
+
+
+def _require(result: object, kind: type, maker: str) -> None:
+    if not isinstance(result, kind):
+        raise TypeError(f"`result` must be a {kind.__name__}, as `{maker}` returns; got {type(result).__name__}.")
 
 
 def _axes(ax: Axes | None) -> Axes:
