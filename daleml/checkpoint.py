@@ -158,7 +158,8 @@ def _read_tensors(path: Path, digest: str) -> dict[str, Tensor]:
     if _sha256(path) != digest:
         raise CheckpointError(f"`{path}` is damaged: its SHA-256 is not the one its checkpoint names.")
     try:
-        return load_file(path)
+        # Copies in memory of torch's own: where numbers lie decides the order in which a dot product adds them up.
+        return {name: tensor.clone() for name, tensor in load_file(path).items()}
     except SafetensorError as error:
         raise CheckpointError(f"`{path}` is damaged: {error}.") from None
 
