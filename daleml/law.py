@@ -4,6 +4,9 @@ A weight comes with a *sign buffer*, int8, one entry a presynaptic unit, shaped 
 units are: it has as few dimensions as it needs to broadcast against the weight, or, for a grouped convolution, one more
 than the weight, ``(groups, 1, in / groups, 1, ...)`` against the weight split into groups. In a state dict the buffer
 of ``weight`` is ``weight_signs``.
+
+Where not every synapse exists, a second buffer, ``weight_present``, boolean and of the weight's shape, says which do.
+An absent synapse obeys the law when it is exactly zero.
 """
 
 from __future__ import annotations
@@ -11,12 +14,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 SUFFIX = "_signs"
+PRESENT = "_present"
 SHOWN = 8
 
 
@@ -26,7 +30,7 @@ class DaleError(ValueError):
 
 @dataclass(frozen=True)
 class Violation:
-    """One presynaptic unit that breaks the law in one parameter."""
+    """One presynaptic unit that breaks the law in one parameter: by its sign, or where it makes no synapse at all."""
 
     parameter: str
     unit: int
@@ -34,8 +38,12 @@ class Violation:
     count: int
     size: int
     worst: float
+    absent: bool = False
 
     def __str__(self) -> str:
+        if self.absent:
+            synapses = f"{self.count} of {_plural(self.size, 'absent synapse')} not zero"
+            return f"{self.parameter}, unit {self.unit}: {synapses}, worst {self.worst:.3g}"
         kind, wrong = ("excitatory", "negative") if self.sign > 0 else ("inhibitory", "positive")
         synapses = _plural(self.size, "synapse")
         unit = f"{self.parameter}, unit {self.unit} ({kind})"
@@ -50,7 +58,7 @@ class SignReport:
         violations: The units that break it, in the model's order.
         n_parameters: Number of parameters judged.
         n_units: Number of presynaptic units judged, over all parameters.
-        n_synapses: Number of weights judged.
+        n_synapses: Number of synapses judged; absent ones do not count.
         inferred: Names judged without declared signs: a unit there is lawful if all it makes has one sign.
     """
 
@@ -62,7 +70,7 @@ class SignReport:
 
     @property
     def n_violations(self) -> int:
-        """Number of synapses with a sign their unit may not have."""
+        """Number of weights with a sign their unit may not have, or that are not zero where there is no synapse."""
         return sum(violation.count for violation in self.violations)
 
     def __bool__(self) -> bool:
@@ -91,19 +99,36 @@ class SignReport:
         return {"lawful": bool(self), "n_violations": self.n_violations, **asdict(self)}
 
 
-def violations(parameter: str, weight: Tensor, stored: Tensor) -> list[Violation]:
-    """List the presynaptic units that break the law in one weight, judged by its sign buffer."""
+def violations(parameter: str, weight: Tensor, stored: Tensor, present: Tensor | None = None) -> list[Violation]:
+    """List the presynaptic units that break the law in one weight, judged by its buffers."""
     weight = weight.detach().float() if weight.dtype.itemsize == 1 else weight.detach()  # float8 has no arithmetic
+    grown = [] if present is None else _grown(parameter, weight, stored, present)
     signed = weight * broadcastable(stored, weight)
-    lawless = ~(signed >= 0)
+    lawless = ~(signed >= 0) if present is None else ~(signed >= 0) & present
     if not lawless.any():
-        return []
-    signed, _ = by_unit(signed, stored)
+        return grown
+    signed, _ = by_unit(signed if present is None else signed.masked_fill(~present, 0), stored)
+    synapses, _ = by_unit(torch.ones_like(lawless) if present is None else present, stored)
     lawless, unit_signs = by_unit(lawless, stored)
-    counts, worst, size = lawless.sum(dim=1).tolist(), signed.amin(dim=1).tolist(), lawless.shape[1]
+    counts, worst, sizes = lawless.sum(dim=1).tolist(), signed.amin(dim=1).tolist(), synapses.sum(dim=1).tolist()
+    wrong = [
+        Violation(parameter, unit, int(sign), int(count), int(size), float(sign * lowest))
+        for unit, (count, size, sign, lowest) in enumerate(zip(counts, sizes, unit_signs.tolist(), worst, strict=True))
+        if count
+    ]
+    return wrong + grown
+
+
+def _grown(parameter: str, weight: Tensor, stored: Tensor, present: Tensor) -> list[Violation]:
+    """List the presynaptic units with a weight where they make no synapse."""
+    if not (weight != 0).logical_and_(~present).any():
+        return []
+    strengths, unit_signs = by_unit(weight.masked_fill(present, 0), stored)
+    sizes, counts = by_unit(~present, stored)[0].sum(dim=1).tolist(), (strengths != 0).sum(dim=1).tolist()
+    worst = strengths.gather(1, strengths.abs().argmax(dim=1, keepdim=True)).flatten().tolist()
     return [
-        Violation(parameter, unit, int(sign), int(count), size, float(sign * lowest))
-        for unit, (count, sign, lowest) in enumerate(zip(counts, unit_signs.tolist(), worst, strict=True))
+        Violation(parameter, unit, int(sign), int(count), int(size), float(value), absent=True)
+        for unit, (count, size, sign, value) in enumerate(zip(counts, sizes, unit_signs.tolist(), worst, strict=True))
         if count
     ]
 
@@ -169,21 +194,44 @@ def saved_signs(state: Mapping[str, Any], key: str) -> Tensor | None:
     return valid_signs(key, stored)
 
 
-def judged_in_state(state: Mapping[str, Any]) -> tuple[list[tuple[str, Tensor, Tensor]], tuple[str, ...]]:
+def saved_present(state: Mapping[str, Any], key: str) -> Tensor | None:
+    """Return which synapses of the weight ``key`` of a state dict exist, boolean; None if all do.
+
+    Raises:
+        ValueError: If what is saved does not fit the weight.
+    """
+    present = state.get(key.removesuffix("_orig") + PRESENT)
+    if present is None:
+        return None
+    present, shape = torch.as_tensor(present), torch.as_tensor(state[key]).shape
+    if present.shape != shape or present.dtype != torch.bool:
+        raise ValueError(
+            f"`{key}{PRESENT}` must be boolean and fit `{key}` of shape {tuple(shape)}; "
+            f"got {str(present.dtype).removeprefix('torch.')} of shape {tuple(present.shape)}."
+        )
+    return present
+
+
+Case: TypeAlias = tuple[str, Tensor, Tensor, Tensor | None]
+"""What :func:`violations` judges: a name, a weight, and its two buffers."""
+
+
+def judged_in_state(state: Mapping[str, Any]) -> tuple[list[Case], tuple[str, ...]]:
     """List the weights of a state dict with the signs to judge them by, and the names whose signs are inferred."""
-    judged, inferred = [], []
+    judged: list[Case] = []
+    inferred = []
     for key, weight in state.items():
         if not isinstance(weight, Tensor) or not weight.is_floating_point() or key.endswith("_mask"):
             continue
         stored = saved_signs(state, key)
         if stored is not None:
-            judged.append((key, weight, stored))
+            judged.append((key, weight, stored, saved_present(state, key)))
         elif weight.ndim >= 2:
             weight = weight.float() if weight.dtype.itemsize == 1 else weight
             others = [dim for dim in range(weight.ndim) if dim != 1]
             n_exc, n_inh = (weight > 0).sum(others), (weight < 0).sum(others)
             majority = torch.where(n_exc >= n_inh, 1, -1).reshape(-1, *(1,) * (weight.ndim - 2))
-            judged.append((key, weight, majority))
+            judged.append((key, weight, majority, None))
             inferred.append(key)
     return judged, tuple(inferred)
 

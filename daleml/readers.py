@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from daleml import law
 from daleml.analysis import effective_weights
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _TABLES = {".csv": ",", ".tsv": "\t"}
 _STATES = (".safetensors", ".pt", ".pth", ".bin")
+_BUFFERS = (law.SUFFIX, law.PRESENT)
 _MISSING = ("", "NA")
 _NESTED = ("state_dict", "model_state_dict", "model")
 
@@ -44,9 +46,10 @@ def read_weights(path: Path, name: str | None = None) -> tuple[str, Any]:
         state = read_state(path)
         if name is None:
             return path.stem, state
-        _choose(name, [key for key in state if not key.endswith("_signs")], path, "tensor")
-        fixed = f"{name.removesuffix('_orig')}_signs"
-        return f"{path.stem}-{name}", {key: state[key] for key in (name, fixed)} if fixed in state else state[name]
+        _choose(name, [key for key in state if not key.endswith(_BUFFERS)], path, "tensor")
+        about = [name.removesuffix("_orig") + suffix for suffix in _BUFFERS]
+        known = {key: state[key] for key in about if key in state}
+        return f"{path.stem}-{name}", {name: state[name], **known} if known else state[name]
     arrays = _arrays(path)
     chosen = _choose(name, list(arrays), path, "array")
     return path.stem if chosen == "" else f"{path.stem}-{chosen}", arrays[chosen]

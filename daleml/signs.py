@@ -66,10 +66,11 @@ def fix(
     signs: Tensor | Sequence[float] | Populations,
     *,
     dim: int | None = None,
+    present: Tensor | None = None,
     role: str | None = None,
     lr_scale: float = 1.0,
 ) -> None:
-    """Fix the sign of every presynaptic unit of one parameter.
+    """Fix the sign of every presynaptic unit of one parameter, and which of its synapses exist.
 
     The values are left alone: :func:`project_` moves them onto the law, :func:`check` says whether they keep it, and
     ``optim.enforce`` keeps it while they learn. From now on a checkpoint that breaks the law, or that holds other
@@ -84,12 +85,18 @@ def fix(
             convolution has one entry an input channel, over all groups.
         dim: The dimension of the parameter along which presynaptic units lie. Default: 1, as in ``nn.Linear``
             ``(post, pre)``; 0 for transposed convolutions, embeddings and vectors.
+        present: Boolean, of the parameter's shape: which synapses exist; default: all. One that does not is kept at
+            exactly zero. A checkpoint brings its own, if it has any. The module's ``forward`` should multiply by the
+            buffer ``<name>_present``, as daleml's layers do: else absent synapses have gradients, which count in a
+            gradient's norm.
         role: Name of the part it plays, for ``optim.param_groups``; default: ``name``.
         lr_scale: Factor on its learning rate, for ``optim.param_groups``.
 
     Raises:
         AttributeError: If the module has no such parameter.
-        ValueError: If ``signs`` has the wrong length or a value other than +1 and -1, or ``dim`` is out of range.
+        TypeError: If ``signs`` is no sequence of numbers, or ``present`` no boolean tensor.
+        ValueError: If ``signs`` has the wrong length or a value other than +1 and -1, ``dim`` is out of range, or
+            ``present`` has another shape than the parameter.
 
     Example:
         >>> import torch
@@ -112,6 +119,17 @@ def fix(
     groups = getattr(module, "groups", 1) if dim == 1 else 1
     buffer = _stored(signs, weight, dim, groups if isinstance(groups, int) else 1, name)
     module.register_buffer(name + law.SUFFIX, buffer)
+    if present is not None:
+        if not isinstance(present, Tensor) or present.dtype != torch.bool:
+            got = present.dtype if isinstance(present, Tensor) else type(present).__name__
+            raise TypeError(f"`present` must be a boolean tensor; got {got}.")
+        if present.shape != weight.shape:
+            raise ValueError(
+                f"`present` must have the shape {tuple(weight.shape)} of `{name}`; got {tuple(present.shape)}."
+            )
+        module.register_buffer(name + law.PRESENT, present.detach().to(weight.device, copy=True))
+    elif _present(module, name) is not None:
+        delattr(module, name + law.PRESENT)
     declare(module, name, role=role, lr_scale=lr_scale, signed=True)
 
 
@@ -189,7 +207,8 @@ def declared(model: nn.Module) -> Iterator[tuple[str, Tensor, Declaration]]:
 def project_(model: nn.Module) -> nn.Module:
     r"""Move every weight to the nearest lawful one, in place: :math:`w_{ij} \leftarrow s_j \max(s_j w_{ij}, 0)`.
 
-    A weight put at zero keeps its gradient, so it can grow back. NaN stays NaN, for :func:`check` to report.
+    A weight put at zero keeps its gradient, so it can grow back. NaN stays NaN, for :func:`check` to report. A synapse
+    that does not exist becomes zero whatever it was.
 
     Returns:
         The model, for chaining.
@@ -206,9 +225,12 @@ def project_(model: nn.Module) -> nn.Module:
             excitatory = law.broadcastable(_signs(module, name), weight) > 0
             low = torch.where(excitatory, 0.0, -torch.inf).to(weight.dtype)
             high = torch.where(excitatory, torch.inf, 0.0).to(weight.dtype)
+            present = _present(module, name)
             if isinstance(weight, nn.Parameter):
                 weight.clamp_(min=low, max=high)
-            elif law.violations(actual, weight, _signs(module, name)):
+                if present is not None:
+                    weight.masked_fill_(~present, 0)
+            elif law.violations(actual, weight, _signs(module, name), present):
                 full = f"{path}.{actual}" if path else actual
                 raise DaleError(
                     f"`{full}` is reparametrised and breaks Dale's law, and only a parameter can be projected."
@@ -218,7 +240,7 @@ def project_(model: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def check(model: nn.Module | Mapping[str, Any]) -> SignReport:
-    """Judge every weight whose sign is fixed.
+    """Judge every weight whose sign is fixed, and every synapse that does not exist.
 
     Args:
         model: A module; or a state dict, where a weight beside its ``<name>_signs`` is judged by them, and any other
@@ -239,11 +261,12 @@ def check(model: nn.Module | Mapping[str, Any]) -> SignReport:
           weight, unit 2 (inhibitory): 4 of 4 synapses positive, worst 0.5
     """
     if isinstance(model, nn.Module):
-        judged = [
+        judged: list[law.Case] = [
             (
                 full := f"{path}.{name}" if path else name,
                 _resolve(module, name)[1],
                 law.valid_signs(full, _signs(module, name)),
+                _present(module, name),
             )
             for path, module in model.named_modules()
             for name, declaration in _declarations(module).items()
@@ -257,8 +280,8 @@ def check(model: nn.Module | Mapping[str, Any]) -> SignReport:
     return SignReport(
         violations=tuple(violation for case in judged for violation in law.violations(*case)),
         n_parameters=len(judged),
-        n_units=sum(signs.numel() for _, _, signs in judged),
-        n_synapses=sum(weight.numel() for _, weight, _ in judged),
+        n_units=sum(signs.numel() for _, _, signs, _ in judged),
+        n_synapses=sum(weight.numel() if present is None else int(present.sum()) for _, weight, _, present in judged),
         inferred=inferred,
     )
 
@@ -273,6 +296,10 @@ def _declarations(module: nn.Module) -> dict[str, Declaration]:
 
 def _signs(module: nn.Module, name: str) -> Tensor:
     return module.get_buffer(name + law.SUFFIX)
+
+
+def _present(module: nn.Module, name: str) -> Tensor | None:
+    return module._buffers.get(name + law.PRESENT)
 
 
 def _resolve(module: nn.Module, name: str) -> tuple[str, Tensor]:
@@ -358,11 +385,23 @@ def _judge_checkpoint(
                 saved = signs
             state[signs_key] = signs = saved
             unknown = False
+        present = _present(module, name)
+        if present is not None:
+            present = _adopt_present(state, prefix + name, present)
         if not isinstance(incoming, Tensor) or incoming.shape != weight.shape or unknown or incoming.is_meta:
             continue  # torch reports missing keys and wrong shapes itself; there is nothing to judge on meta
-        violations = law.violations(prefix + actual, incoming, signs.to(incoming.device))
+        present = None if present is None else present.to(incoming.device)
+        violations = law.violations(prefix + actual, incoming, signs.to(incoming.device), present)
         if violations:
             errors.extend(f"Dale's law is broken: {violation}." for violation in violations[: law.SHOWN])
             if len(violations) > law.SHOWN:
                 errors.append(f"Dale's law is broken by {len(violations) - law.SHOWN} more units of {prefix + actual}.")
             state[prefix + actual] = weight
+
+
+def _adopt_present(state: dict[str, Any], name: str, present: Tensor) -> Tensor:
+    """Return which synapses exist after loading: those of the checkpoint, or of the module if it does not say."""
+    saved = state.setdefault(name + law.PRESENT, present)
+    if not isinstance(saved, Tensor) or saved.shape != present.shape or saved.is_meta:
+        return present
+    return saved.to(torch.bool)

@@ -24,8 +24,8 @@ def sign_violations(model: nn.Module) -> float:
 
 
 def fraction_at_zero(model: nn.Module) -> float:
-    """Return the fraction of weights at exactly zero, over all parameters of two or more dimensions."""
-    arrays = [array for _, array, _ in weight_matrices(model)]
+    """Return the fraction of synapses at exactly zero, over all parameters of two or more dimensions."""
+    arrays = [matrix.synapses() for matrix in weight_matrices(model)]
     total = sum(array.size for array in arrays)
     return sum(array.size - int(np.count_nonzero(array)) for array in arrays) / total if total else math.nan
 

@@ -6,7 +6,7 @@ import functools
 import mmap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -95,7 +95,8 @@ def weight_samples(weights: nn.Module | Mapping[str, Any], *, drop_missing: bool
     Args:
         weights: A module or a state dict. Where signs are fixed, presynaptic units are sorted by them, so that a zero
             counts with its own unit; elsewhere weights are sorted by their own sign, and zeros count with both.
-            Parameters with fewer than two dimensions are left out.
+            A synapse that does not exist, see ``signs.fix``, is no zero: it is left out. Parameters with fewer than two
+            dimensions are left out too.
         drop_missing: Whether to leave NaN out, counted, instead of refusing it.
 
     Returns:
@@ -112,10 +113,11 @@ def weight_samples(weights: nn.Module | Mapping[str, Any], *, drop_missing: bool
         ['weight E', 'weight I']
     """
     samples: dict[str, WeightSample] = {}
-    for name, array, unit_signs in weight_matrices(weights):
+    for name, array, unit_signs, present in weight_matrices(weights):
         parts = {}
         for sign, label in ((1, "E"), (-1, "I")):
-            part = array[:, unit_signs == sign].ravel() if unit_signs is not None else array.ravel()
+            chosen = slice(None) if unit_signs is None else unit_signs == sign
+            part = array[:, chosen].ravel() if present is None else array[:, chosen][present[:, chosen]]
             parts[label] = _take(part, sign, drop_missing=drop_missing, name=name)
         found = {label: part for label, part in parts.items() if part.n > 1}
         both = len(found) == 2 if unit_signs is None else len(set(unit_signs.tolist())) == 2
@@ -154,7 +156,7 @@ def weight_sample(
     if isinstance(weights, (nn.Module, Mapping)):
         if not pool:
             return _only_sample(weight_samples(weights, drop_missing=drop_missing), sign)
-        weights = np.concatenate([array.ravel() for _, array, _ in weight_matrices(weights)] or [np.empty(0)])
+        weights = np.concatenate([one.synapses() for one in weight_matrices(weights)] or [np.empty(0)])
     array = _array(weights)
     if pool:
         return _require_two(_take(array, 0, drop_missing=drop_missing))
@@ -173,14 +175,18 @@ def effective_weights(weights: nn.Module | Mapping[str, Any]) -> Iterator[tuple[
     """Yield what multiplies the input of each layer, ``(post, pre)``, by name.
 
     Args:
-        weights: A module: a daleml layer gives its effective weight under its own name, other modules give their
-            matrix parameters. Or a state dict: only a DANN's three matrices are composed, other matrices come as they
-            are.
+        weights: A module: a daleml layer gives its effective weight under its own name, a recurrent one as ``input``
+            and ``recurrent``, with ``_l1`` and so on for further layers; other modules give their matrix parameters.
+            Or a state dict: only a DANN's three matrices are composed, other matrices come as they are.
     """
     if isinstance(weights, nn.Module):
         for path, module in weights.named_modules():
             if hasattr(module, "effective_weight"):
                 yield path or "weight", cast("Tensor", module.effective_weight()).detach()
+            elif hasattr(module, "effective_weights"):
+                prefix = f"{path}." if path else ""
+                for name, value in _recurrent_weights(module):
+                    yield prefix + name, value.detach()
             else:
                 own = {name: value.detach() for name, value in module.named_parameters(recurse=False)}
                 own |= {name: value for name, value in module.named_buffers(recurse=False) if name.endswith("_mask")}
@@ -190,22 +196,44 @@ def effective_weights(weights: nn.Module | Mapping[str, Any]) -> Iterator[tuple[
         return
     state = _unpruned(weights)
     for name, value in state.items():
-        prefix = name.removesuffix("weight_ex")
-        parts = [state.get(f"{prefix}{part}") for part in ("weight_ix", "weight_ei")]
-        if name.endswith("weight_ex") and all(isinstance(part, Tensor) for part in parts):
-            yield f"{prefix}effective", value - cast("Tensor", parts[1]) @ cast("Tensor", parts[0])
-        elif isinstance(value, Tensor) and value.ndim == 2 and not name.endswith(("weight_ix", "weight_ei")):
+        path, _, last = name.rpartition(".")
+        if not isinstance(value, Tensor) or value.ndim != 2 or last.endswith((law.SUFFIX, law.PRESENT)):
+            continue
+        prefix = f"{path}." if path else ""
+        parts = [state.get(prefix + last.replace("weight_ex", part)) for part in ("weight_ix", "weight_ei")]
+        if last.startswith("weight_ex") and all(isinstance(part, Tensor) for part in parts):
+            effective = value - cast("Tensor", parts[1]) @ cast("Tensor", parts[0])
+            yield prefix + last.replace("weight_ex", "effective"), effective
+        elif not last.startswith(("weight_ix", "weight_ei")):
             yield name, value
+
+
+def _recurrent_weights(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yield the effective weights of a recurrent module or cell; the first layer's names have no number."""
+    given = cast("Any", module.effective_weights)()
+    layers = [given] if hasattr(given, "_fields") else given
+    for i, layer in enumerate(layers):
+        for field_name, value in layer._asdict().items():
+            yield f"{field_name}_l{i}" if i else field_name, value
 
 
 def matrix(weights: WeightsLike) -> NDArray[np.float64]:
     """Read one matrix, float64: of a module, its effective weight if it has one, else its only weight.
+
+    A recurrent module of one layer gives what multiplies its state.
 
     Raises:
         ValueError: If there is not exactly one matrix, or an entry is NaN or infinite.
     """
     if isinstance(weights, nn.Module) and hasattr(weights, "effective_weight"):
         weights = cast("Tensor", weights.effective_weight())  # type: ignore[operator]
+    elif isinstance(weights, nn.Module) and hasattr(weights, "effective_weights"):
+        recurrent = {name: value for name, value in _recurrent_weights(weights) if name.startswith("recurrent")}
+        if len(recurrent) != 1:
+            raise ValueError(
+                f"`weights` must have one layer; got {len(recurrent)}: give `effective_weights()[i].recurrent`."
+            )
+        weights = recurrent["recurrent"]
     elif isinstance(weights, (nn.Module, Mapping)):
         found = dict(effective_weights(weights))
         if len(found) != 1:
@@ -242,25 +270,46 @@ def _unpruned(state: Mapping[str, Any]) -> dict[str, Any]:
     return composed
 
 
-def weight_matrices(weights: nn.Module | Mapping[str, Any]) -> Iterator[tuple[str, NDArray[Any], NDArray[Any] | None]]:
-    """Yield the weights of a model: name, values, and signs by presynaptic unit (None if not fixed).
+class WeightMatrix(NamedTuple):
+    """One parameter of a model, with what is known of its synapses.
 
-    Values have the presynaptic units along dimension 1 where signs are fixed. Pruned weights come with their zeros;
-    parameters with fewer than two dimensions are left out.
+    Attributes:
+        name: The parameter's.
+        values: Its weights; where signs are fixed, ``(others, pre)``.
+        signs: One a presynaptic unit; None if not fixed.
+        present: Which synapses exist, of the shape of ``values``; None if all do.
+    """
+
+    name: str
+    values: NDArray[Any]
+    signs: NDArray[Any] | None
+    present: NDArray[np.bool_] | None
+
+    def synapses(self) -> NDArray[Any]:
+        """Return the weights of the synapses that exist, in one row."""
+        return self.values.ravel() if self.present is None else self.values[self.present]
+
+
+def weight_matrices(weights: nn.Module | Mapping[str, Any]) -> Iterator[WeightMatrix]:
+    """Yield the weights of a model, parameter by parameter.
+
+    Pruned weights come with their zeros; parameters with fewer than two dimensions are left out.
     """
     state = _unpruned(weights.state_dict() if isinstance(weights, nn.Module) else weights)
     for name, value in state.items():
-        if not isinstance(value, (Tensor, np.ndarray)) or value.ndim < 2:
+        if not isinstance(value, (Tensor, np.ndarray)) or value.ndim < 2 or name.endswith((law.SUFFIX, law.PRESENT)):
             continue
         array = _numbers(value)
         if array.dtype.kind != "f":
             continue
         stored = law.saved_signs(state, name)
         if stored is None:
-            yield name, array, None
+            yield WeightMatrix(name, array, None, None)
             continue
         by_unit, unit_signs = law.by_unit(torch.as_tensor(array), stored.cpu())
-        yield name, by_unit.numpy().T, unit_signs.numpy()
+        present = law.saved_present(state, name)
+        exists = None if present is None else law.by_unit(present.cpu(), stored.cpu())[0].numpy().T
+        yield WeightMatrix(name, by_unit.numpy().T, unit_signs.numpy(), exists)
 
 
 def _take(array: NDArray[Any], sign: int, *, drop_missing: bool = False, name: str = "weights") -> WeightSample:
