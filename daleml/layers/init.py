@@ -11,7 +11,7 @@ import math
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from daleml import _checks
 
@@ -138,6 +138,8 @@ def dann_(
     alpha: Tensor | None = None,
     *,
     numerator: float = 2.0,
+    independent: bool = False,
+    present: Tensor | None = None,
     draw: Draw = exponential_,
     generator: torch.Generator | None = None,
 ) -> None:
@@ -158,7 +160,11 @@ def dann_(
         weight_ei: ``(n_e, n_inh)``: rows drawn from the flat Dirichlet distribution.
         alpha: ``(n_inh,)``, the shunting gains, or None.
         numerator: Variance of the effective weight times :math:`d`: 2 for ReLU (He), 1 for a linear or first layer,
-            1/3 for the variance of PyTorch's default.
+            1/3 for the variance of PyTorch's default, which recurrent layers use.
+        independent: Whether to draw the rows of :math:`W_{ix}` like those of :math:`W_{ex}` instead. Inhibition then
+            centres on average only; one singular value stands out.
+        present: ``(n_e, d)``, boolean: which excitatory synapses exist; default: all. With a fraction :math:`p` of
+            them, :math:`\lambda` grows by :math:`1 / \sqrt{2p - p^2}`, which keeps the effective variance.
         draw: Distribution of the excitatory weights, given their mean, which should also be their standard deviation.
         generator: Source of randomness; default: torch's global one.
 
@@ -168,19 +174,26 @@ def dann_(
         :math:`\alpha` generalises the value of :func:`dann_iclr2021_` to any λ.
 
     References:
-        Li, Cornford, Ghosh & Richards 2023 (NeurIPS), ``random=False`` form.
+        Li, Cornford, Ghosh & Richards 2023 (NeurIPS), the released code, with both its ways to fill :math:`W_{ix}`.
     """
     n_exc, n_in = weight_ex.shape
     correction = n_exc / (n_exc - 1) if n_exc > 1 else 0.5
     scale = math.sqrt(correction * _checks.positive("numerator", numerator) / n_in)
+    density = 1.0 if present is None else present.double().mean().item()
+    if density:
+        scale /= math.sqrt(2 * density - density**2)
     draw(weight_ex, scale, generator=generator)
-    if n_exc > 1:
+    if present is not None:
+        weight_ex.mul_(present.to(weight_ex.device))
+    if independent:
+        draw(weight_ix, scale * density, generator=generator)
+    elif n_exc > 1:
         weight_ix.copy_(weight_ex.mean(dim=0).expand_as(weight_ix))
     else:
         weight_ix.copy_(draw(torch.empty_like(weight_ex), scale, generator=generator).expand_as(weight_ix))
     exponential_(weight_ei, 1.0, generator=generator)
     weight_ei.div_(weight_ei.sum(dim=1, keepdim=True))
-    _fill_alpha(alpha, scale, n_in)
+    _fill_alpha(alpha, scale * (density or 1.0), n_in)
 
 
 @torch.no_grad()
@@ -231,6 +244,192 @@ def dann_iclr2021_(
     weight_ei.fill_(1 / n_inh)
     if alpha is not None:
         alpha.fill_(math.log(math.sqrt((2 * math.pi - 1) / n_in)))
+
+
+# -- matrices given another spectrum ----------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def spectral_radius_(weight: Tensor | nn.Module, radius: float) -> Tensor | nn.Module:
+    r"""Scale a square matrix, or every recurrent weight of a module, to a spectral radius.
+
+    .. math:: W \leftarrow W \, \rho / \max_i |\lambda_i(W)|
+
+    What is scaled is what acts: of a module the effective weight, signed, masked, and for a DANN composed. Signs and
+    zeros stay.
+
+    Args:
+        weight: ``(n, n)``, signed; or a recurrent module or cell of daleml.
+        radius: :math:`\rho > 0`.
+
+    Returns:
+        What was given.
+
+    Raises:
+        TypeError: If a module has no recurrent weight.
+        ValueError: If ``radius`` is not positive, the matrix is not square, or all its eigenvalues are zero.
+
+    Example:
+        >>> import torch
+        >>> from daleml import Populations
+        >>> from daleml.analysis import spectrum
+        >>> from daleml.layers import EIRNN
+        >>> rnn = spectral_radius_(EIRNN(3, Populations(40, 10)), 0.9)
+        >>> f"{spectrum(rnn).spectral_radius:.5f}"
+        '0.90000'
+
+    Notes:
+        Published code sets the radius before it applies signs and masks, which leaves another one.
+    """
+    _checks.positive("radius", radius)
+    if isinstance(weight, Tensor):
+        for _ in range(2):  # the second time for what rounding moved: such matrices are far from normal
+            weight.mul_(radius / _scalable(weight))
+        return weight
+    if not hasattr(weight, "scale_recurrent_"):
+        raise TypeError(f"`weight` must be a matrix or a recurrent module; got {type(weight).__name__}.")
+    for _ in range(2):
+        given = weight.effective_weights()  # type: ignore[operator]
+        for layer, weights in enumerate([given] if hasattr(given, "_fields") else given):
+            weight.scale_recurrent_(radius / _scalable(weights.recurrent), layer)  # type: ignore[operator]
+    return weight
+
+
+def measured_radius(weight: Tensor) -> float:
+    """Return the largest modulus of an eigenvalue, computed in float64."""
+    return float(torch.linalg.eigvals(weight.detach().double()).abs().max())
+
+
+def _scalable(weight: Tensor) -> float:
+    if weight.ndim != 2 or weight.shape[0] != weight.shape[1]:
+        raise ValueError(f"`weight` must be square to have a spectral radius; got shape {tuple(weight.shape)}.")
+    found = measured_radius(weight)
+    if not found:
+        raise ValueError("`weight` must have an eigenvalue other than zero to be scaled by; got none.")
+    return found
+
+
+@torch.no_grad()
+def svd_spectrum_(weight: Tensor, spectrum: Tensor) -> Tensor:
+    r"""Give a matrix the singular values of another, and leave its singular vectors.
+
+    .. math:: W = U \Sigma V^\top \leftarrow U \Sigma' V^\top
+
+    Args:
+        weight: ``(post, pre)``.
+        spectrum: A matrix whose singular values to take, or the values themselves, non-negative, in any order;
+            ``min(post, pre)`` of them.
+
+    Returns:
+        The weight.
+
+    Raises:
+        ValueError: If ``weight`` is no matrix, or the singular values are not as many as its own, negative or not
+            finite.
+
+    Example:
+        >>> import torch
+        >>> weight = svd_spectrum_(torch.rand(3, 4), torch.tensor([3.0, 2.0, 1.0]))
+        >>> torch.linalg.svdvals(weight).round(decimals=4)
+        tensor([3., 2., 1.])
+
+    Notes:
+        Signs are not kept: fix them after this, not before.
+
+    References:
+        Li, Cornford, Ghosh & Richards 2023 (NeurIPS), spectrum transplant.
+    """
+    _require_matrix(weight)
+    values = spectrum.detach().double().to(weight.device)
+    values = torch.linalg.svdvals(values) if values.ndim == 2 else values.flatten().sort(descending=True).values
+    if len(values) != min(weight.shape):
+        raise ValueError(f"`spectrum` must have {min(weight.shape)} singular values; got {len(values)}.")
+    wrong = values[~(values.isfinite() & (values >= 0))]
+    if wrong.numel():
+        raise ValueError(f"`spectrum` must be finite and at least 0; got {wrong[0].item():g}.")
+    left, _, right = torch.linalg.svd(weight.double(), full_matrices=False)
+    return weight.copy_((left * values) @ right)
+
+
+@torch.no_grad()
+def low_rank_(weight: Tensor, rank: int) -> Tensor:
+    r"""Keep the leading singular values of a matrix, and its Frobenius norm.
+
+    .. math::
+        W \leftarrow c \sum_{i \le r} \sigma_i u_i v_i^\top, \qquad
+        c = \sqrt{\textstyle\sum_i \sigma_i^2 / \sum_{i \le r} \sigma_i^2}
+
+    Args:
+        weight: ``(post, pre)``.
+        rank: :math:`r`, between 1 and ``min(post, pre)``.
+
+    Returns:
+        The weight.
+
+    Raises:
+        TypeError: If ``rank`` is not an integer.
+        ValueError: If ``weight`` is no matrix, or ``rank`` is out of range.
+
+    Example:
+        >>> import torch
+        >>> weight = torch.randn(20, 20, generator=torch.Generator().manual_seed(0))
+        >>> norm = weight.norm()
+        >>> torch.linalg.matrix_rank(low_rank_(weight, 3)).item(), torch.allclose(weight.norm(), norm)
+        (3, True)
+
+    Notes:
+        Signs are not kept: fix them after this, not before.
+
+    References:
+        Liu et al. 2024 (ICLR), the released code.
+    """
+    _require_matrix(weight)
+    if _checks.integer("rank", rank, minimum=1) > min(weight.shape):
+        raise ValueError(f"`rank` must be at most {min(weight.shape)}; got {rank}.")
+    left, values, right = torch.linalg.svd(weight.double(), full_matrices=False)
+    kept = values[:rank]
+    if kept[0] > 0:
+        kept = kept * (values.norm() / kept.norm())
+    return weight.copy_((left[:, :rank] * kept) @ right[:rank])
+
+
+@torch.no_grad()
+def balance_rows_(weight: Tensor) -> Tensor:
+    r"""Scale each unit's inhibitory weights so that they cancel its excitatory ones: every row sums to zero.
+
+    .. math:: w_{ij} \leftarrow w_{ij} \, \frac{\sum_{k \in E} w_{ik}}{\sum_{k \in I} |w_{ik}|}, \qquad j \in I
+
+    Args:
+        weight: ``(post, pre)``, signed. A row without excitation, or without inhibition, is left as it is.
+
+    Returns:
+        The weight.
+
+    Raises:
+        ValueError: If ``weight`` is no matrix.
+
+    Example:
+        >>> import torch
+        >>> balance_rows_(torch.tensor([[1.0, 3.0, -2.0], [1.0, 1.0, 0.0]]))
+        tensor([[ 1.,  3., -4.],
+                [ 1.,  1.,  0.]])
+
+    Notes:
+        The eigenvalue that stands out goes; the singular value stays. ``analysis.spectrum`` tells both.
+
+    References:
+        Rajan & Abbott 2006 (Physical Review Letters).
+    """
+    _require_matrix(weight)
+    excitation, inhibition = weight.clamp(min=0).sum(1), -weight.clamp(max=0).sum(1)
+    both = (excitation > 0) & (inhibition > 0)
+    factor = torch.where(both, excitation / torch.where(both, inhibition, 1.0), 1.0)
+    return weight.copy_(torch.where(weight < 0, weight * factor[:, None], weight))
+
+
+def _require_matrix(weight: Tensor) -> None:
+    if weight.ndim != 2:
+        raise ValueError(f"`weight` must be a matrix, (post, pre); got shape {tuple(weight.shape)}.")
 
 
 def _fill_alpha(alpha: Tensor | None, scale: float, n_in: int) -> None:

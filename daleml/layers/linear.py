@@ -23,6 +23,8 @@ class EILinear(nn.Module):
         populations: The presynaptic units: a partition, or an int for as many excitatory ones.
         out_features: Number of postsynaptic units.
         bias: Whether to learn an additive bias, which has no sign to keep.
+        excitatory_only: Whether to read the excitatory units alone, as projections out of a cortical circuit do: the
+            input is of all units, the weight ``(out_features, n_exc)``.
         device: Where the parameters live.
         dtype: Their floating-point type.
 
@@ -31,7 +33,7 @@ class EILinear(nn.Module):
 
     Raises:
         TypeError: If a size is not an integer.
-        ValueError: If a size is below 1.
+        ValueError: If a size is below 1, or there is no excitatory unit where only those are read.
 
     Example:
         >>> import torch
@@ -56,6 +58,7 @@ class EILinear(nn.Module):
         out_features: int,
         bias: bool = True,
         *,
+        excitatory_only: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -63,7 +66,11 @@ class EILinear(nn.Module):
         self.populations = Populations.coerce(populations)
         self.in_features = self.populations.size
         self.out_features = _checks.integer("out_features", out_features, minimum=1)
-        self.weight = nn.Parameter(torch.empty(self.out_features, self.in_features, device=device, dtype=dtype))
+        self.excitatory_only = bool(excitatory_only)
+        n_read = self.populations.n_exc if self.excitatory_only else self.in_features
+        if not n_read:
+            raise ValueError("`populations` must have an excitatory unit where `excitatory_only` is True; got none.")
+        self.weight = nn.Parameter(torch.empty(self.out_features, n_read, device=device, dtype=dtype))
         self.bias: nn.Parameter | None
         self.register_parameter("bias", _vector(self.out_features, device, dtype) if bias else None)
         self.reset_parameters()
@@ -71,6 +78,8 @@ class EILinear(nn.Module):
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draw the weight anew, and fix its signs."""
         column_signs = self.populations.signs(device="cpu")
+        if self.excitatory_only:
+            column_signs = column_signs[self.populations.exc]
         signs.fix(self, "weight", column_signs)
         if self.bias is not None:
             signs.declare(self, "bias")
@@ -78,16 +87,24 @@ class EILinear(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply the layer."""
+        if self.excitatory_only:
+            if input.shape[-1] != self.in_features:
+                raise RuntimeError(
+                    f"input.size(-1) must be equal to in_features. Expected {self.in_features}, got {input.size(-1)}"
+                )
+            input = input[..., self.populations.exc]
         return nn.functional.linear(input, self.weight, self.bias)
 
     def effective_weight(self) -> Tensor:
-        """Return what multiplies the input, signed, ``(post, pre)``: the weight itself."""
-        return self.weight
+        """Return what multiplies the input, signed, ``(post, pre)``: the weight itself, and 0 for units not read."""
+        n_unread = self.in_features - self.weight.shape[1]
+        return nn.functional.pad(self.weight, (0, n_unread)) if n_unread else self.weight
 
     def extra_repr(self) -> str:
         """Describe the layer's sizes."""
         exc, inh = self.populations.n_exc, self.populations.n_inh
-        return f"n_exc={exc}, n_inh={inh}, out_features={self.out_features}, bias={self.bias is not None}"
+        sizes = f"n_exc={exc}, n_inh={inh}, out_features={self.out_features}, bias={self.bias is not None}"
+        return sizes + ", excitatory_only=True" * self.excitatory_only
 
 
 class DANNLinear(nn.Module):

@@ -1,0 +1,379 @@
+r"""The recurrence of one layer over whole sequences: a readable loop, and the fused function that equals it.
+
+Sequences that advance together are rows of one matrix, step after step, ``(rows, units)``; ``batch_sizes`` says how
+many rows each step has, as in ``torch.nn.utils.rnn.PackedSequence``: they may only become fewer. With no leak the state
+is the rate itself,
+
+.. math:: r_t = f(U u_t + W r_{t-1} + b + \eta_t),
+
+and with a fraction :math:`k` of the state kept from step to step (:math:`U`, :math:`W` and :math:`b` holding the
+factor :math:`1 - k` already)
+
+.. math:: x_t = k\, x_{t-1} + U u_t + W r_{t-1} + b + \eta_t, \qquad r_t = f(x_t).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.nn.functional import linear, softplus
+
+Nonlinearity = Callable[[Tensor], Tensor]
+
+NONLINEARITIES: dict[str, Nonlinearity] = {"relu": torch.relu, "tanh": torch.tanh, "softplus": softplus}
+"""Those the fused function knows: the derivative of each can be told from what it returns."""
+
+
+class Sweep(NamedTuple):
+    """How a layer is to run over its steps.
+
+    Attributes:
+        state: Where it starts, (sequences, units).
+        noise: Added to the state at every step, (rows, units); None for none.
+        leak: Fraction of the state that is replaced in a step, a number or (units,); None if the state is the rate.
+        nonlinearity: Its name in ``NONLINEARITIES``, or a function.
+        batch_sizes: Number of sequences that take part in each step.
+    """
+
+    state: Tensor
+    noise: Tensor | None
+    leak: Tensor | float | None
+    nonlinearity: str | Nonlinearity
+    batch_sizes: tuple[int, ...]
+
+    @property
+    def f(self) -> Nonlinearity:
+        """The nonlinearity, as a function."""
+        known = self.nonlinearity
+        return known if callable(known) else NONLINEARITIES[known]
+
+    @property
+    def keep(self) -> Tensor | float | None:
+        """Fraction of the state that is kept from step to step."""
+        return None if self.leak is None else 1 - self.leak
+
+
+def run(x: Tensor, weight_ih: Tensor, bias: Tensor | None, weight_hh: Tensor, sweep: Sweep) -> tuple[Tensor, Tensor]:
+    """Run one layer over all steps, by the fused function where it can and by :func:`loop` elsewhere.
+
+    Shape:
+        ``x`` (rows, inputs), ``weight_ih`` (units, inputs), ``bias`` (units,), ``weight_hh`` (units, units)
+        -> rates (rows, units), last state of each sequence (sequences, units).
+    """
+    if sweep.leak is not None:
+        leak = sweep.leak
+        weight_ih, weight_hh = (weight * _column(leak) for weight in (weight_ih, weight_hh))
+        bias = None if bias is None else bias * leak
+    tensors = x, weight_ih, bias, weight_hh, sweep.state, sweep.noise
+    if callable(sweep.nonlinearity) or any(_has_tangent(tensor) for tensor in tensors):
+        return loop(*tensors, sweep.keep, sweep.f, sweep.batch_sizes)
+    options = sweep.keep, sweep.nonlinearity, sweep.batch_sizes
+    if not torch.is_autocast_enabled(x.device.type):
+        return _fused(*tensors, *options)
+    dtype = torch.get_autocast_dtype(x.device.type)  # as nn.RNN: all of it in the lower precision
+    lowered = [None if tensor is None else tensor.to(dtype) for tensor in tensors]
+    with torch.autocast(x.device.type, enabled=False):
+        return _fused(*lowered, *options)
+
+
+def _fused(*inputs: Any) -> tuple[Tensor, Tensor]:
+    return cast("tuple[Tensor, Tensor]", _Fused.apply(*inputs))  # type: ignore[no-untyped-call]
+
+
+def loop(
+    x: Tensor,
+    weight_ih: Tensor,
+    bias: Tensor | None,
+    weight_hh: Tensor,
+    state: Tensor,
+    noise: Tensor | None,
+    keep: Tensor | float | None,
+    f: Nonlinearity,
+    batch_sizes: Sequence[int],
+) -> tuple[Tensor, Tensor]:
+    """Run one layer step by step: any nonlinearity, any number of derivatives."""
+    drive = linear(x, weight_ih, bias)
+    drive = drive if noise is None else drive + noise
+    return _advance(drive, lambda now, rates: now + linear(rates, weight_hh), state, keep, f, batch_sizes)
+
+
+ShuntingPath = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Wex, Wix, Wei and alpha."""
+
+
+def run_shunting(
+    x: Tensor,
+    weights_ih: ShuntingPath,
+    weights_hh: ShuntingPath,
+    gain: Tensor,
+    bias: Tensor | None,
+    eps: float,
+    sweep: Sweep,
+) -> tuple[Tensor, Tensor]:
+    r"""Run one layer whose inhibition subtracts and divides, step by step.
+
+    Both paths excite and inhibit, and what a unit receives in all divides:
+
+    .. math::
+        z_t = \frac{g}{\max(\gamma^u_t + \gamma^w_t, \epsilon)} \odot (\hat z^u_t + \hat z^w_t) + b
+    """
+    drive = torch.cat(_inhibited(x, weights_ih), dim=-1)
+    n_units, leak = len(gain), 1.0 if sweep.leak is None else sweep.leak
+    if sweep.noise is not None:
+        drive = torch.cat([drive, sweep.noise], dim=-1)
+
+    def current(now: Tensor, rates: Tensor) -> Tensor:
+        net, shunt = _inhibited(rates, weights_hh)
+        net, shunt = net + now[:, :n_units], shunt + now[:, n_units : 2 * n_units]
+        driven = gain * net / shunt.clamp(min=eps)
+        driven = (driven if bias is None else driven + bias) * leak
+        return driven if sweep.noise is None else driven + now[:, 2 * n_units :]
+
+    return _advance(drive, current, sweep.state, sweep.keep, sweep.f, sweep.batch_sizes)
+
+
+def _inhibited(x: Tensor, weights: ShuntingPath) -> tuple[Tensor, Tensor]:
+    """Return excitation less inhibition, and the shunt."""
+    weight_ex, weight_ix, weight_ei, alpha = weights
+    rates = linear(x, weight_ix)
+    return linear(x, weight_ex) - linear(rates, weight_ei), linear(rates, weight_ei * alpha.exp())
+
+
+def _advance(
+    drive: Tensor,
+    current: Callable[[Tensor, Tensor], Tensor],
+    state: Tensor,
+    keep: Tensor | float | None,
+    f: Nonlinearity,
+    batch_sizes: Sequence[int],
+) -> tuple[Tensor, Tensor]:
+    """Advance the state by ``current(drive at this step, rates before it)``; sequences that end drop out."""
+    rates, finished, outputs = state if keep is None else f(state), [], []
+    for now in torch.split(drive, list(batch_sizes)):
+        n = now.shape[0]
+        if n < state.shape[0]:
+            finished.append(state[n:])
+            state, rates = state[:n], rates[:n]
+        received = current(now, rates)
+        state = f(received) if keep is None else keep * state + received
+        rates = state if keep is None else f(state)
+        outputs.append(rates)
+    return torch.cat(outputs), torch.cat([state, *reversed(finished)])
+
+
+def _has_tangent(tensor: Tensor | None) -> bool:
+    return tensor is not None and forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]
+
+
+def _column(leak: Tensor | float) -> Tensor | float:
+    return leak[:, None] if isinstance(leak, Tensor) else leak
+
+
+class _Fused(torch.autograd.Function):
+    """The loop's values and first derivatives, from the rates alone.
+
+    Forward projects all inputs in one product into the buffer that becomes the rates; nothing else is kept. Backward
+    carries the gradient of the state through the steps, then gathers each weight's gradient in one product.
+    """
+
+    @staticmethod
+    def forward(
+        x: Tensor,
+        weight_ih: Tensor,
+        bias: Tensor | None,
+        weight_hh: Tensor,
+        state: Tensor,
+        noise: Tensor | None,
+        keep: Tensor | float | None,
+        nonlinearity: str,
+        batch_sizes: tuple[int, ...],
+    ) -> tuple[Tensor, Tensor]:
+        rates = torch.mm(x, weight_ih.t()) if bias is None else torch.addmm(bias, x, weight_ih.t())
+        if noise is not None:
+            rates += noise
+        across = weight_hh.t().contiguous()
+        into, steps = _INTO[nonlinearity], zip(batch_sizes, torch.split(rates, list(batch_sizes)), strict=True)
+        size, before = batch_sizes[0], state if keep is None else NONLINEARITIES[nonlinearity](state)
+        if keep is None:
+            for n, now in steps:
+                if n < size:
+                    before, size = before[:n], n
+                into(now.addmm_(before, across), out=now)
+                before = now
+            return rates, _last_rows(rates, batch_sizes)
+        last = state.clone()
+        running = last
+        for n, now in steps:
+            if n < size:
+                running, before, size = running[:n], before[:n], n
+            if isinstance(keep, Tensor):
+                running.mul_(keep).addmm_(before, across)
+            else:
+                running.addmm_(before, across, beta=keep)
+            into(running.add_(now), out=now)
+            before = now
+        return rates, last
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        *tensors, ctx.keep, ctx.nonlinearity, ctx.batch_sizes = inputs
+        ctx.save_for_backward(*tensors, output[0])
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(ctx: Any, grad_rates: Tensor | None, grad_last: Tensor | None) -> tuple[Any, ...]:
+        *tensors, rates = ctx.saved_tensors
+        options = ctx.keep, ctx.nonlinearity, ctx.batch_sizes
+        if torch.is_grad_enabled():  # the gradient is itself to be differentiated
+            return (*_loop_gradients(tensors, options, grad_rates, grad_last, ctx.needs_input_grad), None, None, None)
+        gradients = _gradients(tensors, options, rates, grad_rates, grad_last, ctx.needs_input_grad)
+        return (*gradients, None, None, None)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[Any, Any]:
+        *tensors, keep, nonlinearity, batch_sizes = inputs
+
+        def looped(*tensors: Any) -> tuple[Tensor, Tensor]:
+            x, weight_ih, bias, weight_hh, state, noise = tensors
+            f = NONLINEARITIES[nonlinearity]
+            return loop(x, weight_ih, bias, weight_hh, state, noise, keep, f, batch_sizes)
+
+        return torch.vmap(looped, in_dims[: len(tensors)], randomness="different")(*tensors), (0, 0)
+
+
+_INTO: dict[str, Callable[..., Tensor]] = {
+    "relu": functools.partial(torch.clamp_min, min=0),
+    "tanh": torch.tanh,
+    "softplus": torch.ops.aten.softplus.out,
+}
+
+
+def _through_relu_(grad: Tensor, rates: Tensor) -> None:
+    torch.ops.aten.threshold_backward.grad_input(grad, rates, 0, grad_input=grad)
+
+
+def _through_tanh_(grad: Tensor, rates: Tensor) -> None:
+    torch.ops.aten.tanh_backward.grad_input(grad, rates, grad_input=grad)
+
+
+def _through_softplus_(grad: Tensor, rates: Tensor) -> None:
+    grad.mul_(torch.where(rates > 20, 1.0, -torch.expm1(-rates)))  # above 20, torch's softplus is the identity
+
+
+_THROUGH: dict[str, Callable[[Tensor, Tensor], None]] = {
+    "relu": _through_relu_,
+    "tanh": _through_tanh_,
+    "softplus": _through_softplus_,
+}
+"""Multiply a gradient by the derivative of the nonlinearity, told from the rates it returned, in place."""
+
+
+def _last_rows(rates: Tensor, batch_sizes: tuple[int, ...]) -> Tensor:
+    """Return the rates of each sequence at its last step."""
+    if batch_sizes[0] == batch_sizes[-1]:
+        return rates[-batch_sizes[-1] :].clone()
+    pieces, later, end = [], 0, len(rates)
+    for size in reversed(batch_sizes):
+        pieces.append(rates[end - size + later : end])
+        later, end = size, end - size
+    return torch.cat(pieces)
+
+
+def _gradients(
+    tensors: list[Any],
+    options: tuple[Tensor | float | None, str, tuple[int, ...]],
+    rates: Tensor,
+    grad_rates: Tensor | None,
+    grad_last: Tensor | None,
+    needed: Sequence[bool],
+) -> tuple[Tensor | None, ...]:
+    x, weight_ih, _, weight_hh, state, _ = tensors
+    keep, nonlinearity, batch_sizes = options
+    through_ = _THROUGH[nonlinearity]
+    if grad_rates is None:
+        grad_rates = rates.new_zeros(()).expand_as(rates)
+    grad = torch.empty_like(rates)  # of what the nonlinearity is applied to: step by step, last first
+    n_later, later = 0, grad[:0]
+    steps = (torch.split(each, list(batch_sizes)) for each in (grad, rates, grad_rates))
+    for n, now, after, outside in zip(*map(reversed, (batch_sizes, *steps)), strict=True):
+        going_on, ending = now, None
+        if n == n_later:
+            torch.addmm(outside, later, weight_hh, out=now)
+        else:
+            going_on, ending = now[:n_later], now.copy_(outside)[n_later:]
+            going_on.addmm_(later, weight_hh)
+        if ending is not None and grad_last is not None and keep is None:
+            ending.add_(grad_last[n_later:n])
+        through_(now, after)
+        if keep is not None:
+            if n_later:
+                _add_kept_(going_on, later, keep)
+            if ending is not None and grad_last is not None:
+                ending.add_(grad_last[n_later:n])
+        n_later, later = n, now
+    start = state if keep is None else NONLINEARITIES[nonlinearity](state)
+    grad_weight = later.t().mm(start)
+    n = batch_sizes[0]
+    if batch_sizes[-1] == n:
+        grad_weight.addmm_(grad[n:].t(), rates[:-n])
+    else:
+        grad_weight.addmm_(grad[n:].t(), rates[_previous_rows(batch_sizes, rates.device)])
+    grad_state = None
+    if needed[4]:
+        grad_state = later.mm(weight_hh)
+        if keep is not None:
+            through_(grad_state, start)
+            _add_kept_(grad_state, later, keep)
+    return (
+        grad.mm(weight_ih) if needed[0] else None,
+        grad.t().mm(x) if needed[1] else None,
+        grad.sum(0) if needed[2] else None,
+        grad_weight if needed[3] else None,
+        grad_state,
+        grad if needed[5] else None,
+    )
+
+
+def _add_kept_(grad: Tensor, later: Tensor, keep: Tensor | float) -> None:
+    if isinstance(keep, Tensor):
+        grad.addcmul_(later, keep)
+    else:
+        grad.add_(later, alpha=keep)
+
+
+def _previous_rows(batch_sizes: tuple[int, ...], device: torch.device) -> Tensor:
+    """Return, for each row after the first step, the row of the same sequence a step before."""
+    starts = [sum(batch_sizes[:t]) for t in range(len(batch_sizes))]
+    pieces = [torch.arange(size) + start for size, start in zip(batch_sizes[1:], starts, strict=False)]
+    return torch.cat(pieces).to(device)
+
+
+def _loop_gradients(
+    tensors: list[Any],
+    options: tuple[Tensor | float | None, str, tuple[int, ...]],
+    grad_rates: Tensor | None,
+    grad_last: Tensor | None,
+    needed: Sequence[bool],
+) -> list[Tensor | None]:
+    keep, nonlinearity, batch_sizes = options
+    x, weight_ih, bias, weight_hh, state, noise = tensors
+    f = NONLINEARITIES[nonlinearity]
+    results = loop(x, weight_ih, bias, weight_hh, state, noise, keep, f, batch_sizes)
+    given = [(result, grad) for result, grad in zip(results, (grad_rates, grad_last), strict=True) if grad is not None]
+    wanted = [i for i, tensor in enumerate(tensors) if tensor is not None and needed[i]]
+    found = torch.autograd.grad(
+        [result for result, _ in given],
+        [tensors[i] for i in wanted],
+        [grad for _, grad in given],
+        create_graph=True,
+        allow_unused=True,
+    )
+    gradients: list[Tensor | None] = [None] * len(tensors)
+    for i, gradient in zip(wanted, found, strict=True):
+        gradients[i] = gradient
+    return gradients

@@ -1,0 +1,456 @@
+"""Recurrent layers that keep Dale's law, each a drop-in for ``nn.RNN`` or ``nn.RNNCell``."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from daleml import _checks
+from daleml.layers import connectivity, init
+from daleml.layers.circuit import Cell, Recurrent
+from daleml.layers.connectivity import Connectivity
+from daleml.layers.recurrence import Nonlinearity
+from daleml.layers.wiring import DANN, SPECTRAL_RADIUS, ColumnEI
+from daleml.populations import Populations
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+
+class EIRNN(Recurrent):
+    r"""A recurrent circuit of excitatory and inhibitory units ("column EI"), called like ``nn.RNN``.
+
+    .. math:: r_t = f(U u_t + b_{ih} + W r_{t-1} + b_{hh})
+
+    and, with a leak, where the rates are those of a state :math:`x` that decays with the time constant :math:`\tau`,
+
+    .. math::
+        x_t = (1 - \alpha)\, x_{t-1} + \alpha\, (U u_t + b_{ih} + W r_{t-1} + b_{hh}) + \sqrt{2 \alpha}\, \sigma \xi_t,
+        \qquad r_t = f(x_t), \qquad \alpha = dt / \tau .
+
+    The sign of column :math:`j` of :math:`W` is that of unit :math:`j`: :math:`s_j W_{ij} \ge 0`. What keeps the law
+    while it learns is the optimiser, ``EG`` or any other under ``optim.enforce``.
+
+    Args:
+        input_size: The inputs of the first layer: a partition, or an int for as many excitatory ones.
+        populations: The units of every layer: a partition, or an int for as many excitatory ones.
+        num_layers: Number of layers; each reads the rates of the one before.
+        nonlinearity: ``"relu"``, ``"tanh"``, ``"softplus"``, or a function of a tensor. Rates should not be negative,
+            since the sign of a synapse means nothing for a negative rate; ``"tanh"`` is there for comparison.
+        bias: Whether to learn ``bias_ih`` and ``bias_hh``, which have no sign to keep.
+        batch_first: Whether batched input and output are (batch, time, ...) instead of (time, batch, ...).
+        dropout: Probability of dropping a rate between layers while training.
+        mask: Which recurrent synapses exist: a boolean matrix (post, pre); a density in (0, 1], drawn from
+            ``generator`` anew for each layer; or a networkx ``DiGraph`` whose nodes, in their order, are the units.
+            Those that do not exist are kept at exactly zero.
+        input_mask: The same for the first layer's input synapses: a matrix (units, inputs) or a density.
+        autapses: Whether a unit may synapse onto itself. Default: as a matrix or graph says; without one, no.
+        dt_ms: Length of a time step in ms; with ``tau_ms``, the circuit leaks.
+        tau_ms: Time constant in ms, of all units or one for each; at least ``dt_ms``.
+        noise: :math:`\sigma \ge 0`, the standard deviation that noise alone would give the state, whatever
+            ``dt_ms``; up to :math:`\sqrt 2` of it where ``dt_ms`` comes near ``tau_ms``, or without a leak.
+        noise_in_eval: Whether there is noise in ``eval()`` too.
+        train_initial_state: Whether the state a sequence begins with is learned; else it is zero.
+        generator: Source of randomness for masks, weights and noise; default: torch's global one.
+        device: Where the parameters live.
+        dtype: Their floating-point type.
+
+    Shape:
+        - input: (time, batch, input_size), or (batch, time, input_size) with ``batch_first``, or (time, input_size),
+          or a ``PackedSequence``;
+        - hx: (num_layers, batch, units), or (num_layers, units);
+        - output: rates of the last layer, like the input; h_n: the last state of every layer, like ``hx``;
+        - weight_ih_l[k] (units, inputs), weight_hh_l[k] (units, units), bias_ih_l[k] and bias_hh_l[k] (units,), and
+          with ``train_initial_state`` initial_state_l[k] (units,).
+
+    Raises:
+        TypeError: If an argument is of the wrong kind.
+        ValueError: If a size, mask, time constant or option is impossible.
+        RuntimeError: From a call with an input or ``hx`` of the wrong shape, in the words of ``nn.RNN``.
+
+    Example:
+        >>> import torch
+        >>> from daleml import Populations
+        >>> from daleml.layers import EILinear
+        >>> pops = Populations(80, 20)
+        >>> rnn = EIRNN(3, pops, dt_ms=20, tau_ms=100, noise=0.05, mask=0.2)
+        >>> rates, state = rnn(torch.rand(50, 16, 3))
+        >>> rates.shape, state.shape
+        (torch.Size([50, 16, 100]), torch.Size([1, 16, 100]))
+        >>> readout = EILinear(pops, 2, excitatory_only=True)
+        >>> readout(rates).shape
+        torch.Size([50, 16, 2])
+
+    Notes:
+        - Without a leak the state is the rate, and output and ``h_n`` are those of ``nn.RNN``. With one, ``h_n`` and
+          ``hx`` are :math:`x`, so that a sequence cut in two continues where it was; ``rnn.rates(h_n)`` are its rates.
+        - There is no ``bidirectional``: a circuit does not run backwards.
+        - The names of parameters are those of ``nn.RNN``; a checkpoint of one loads if it is lawful. The two biases
+          add up, so gradient descent moves their sum twice as fast as it would one.
+        - Initialised as a balanced circuit (``layers.init.column_ei_``) of spectral radius 1.5; of 0.9 if all units
+          have one sign. ``layers.init.spectral_radius_`` sets another.
+
+    References:
+        Song, Yang & Wang 2016 (PLoS Computational Biology), for the circuit; Li, Cornford, Ghosh & Richards 2023
+        (NeurIPS), for its initialisation.
+    """
+
+    nodes: tuple[Hashable, ...] | None = None
+    """The nodes of the graph it was built from, unit by unit."""
+
+    def __init__(
+        self,
+        input_size: int | Populations,
+        populations: Populations | int,
+        num_layers: int = 1,
+        nonlinearity: str | Nonlinearity = "relu",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        *,
+        mask: Connectivity = None,
+        input_mask: Connectivity = None,
+        autapses: bool | None = None,
+        dt_ms: float | None = None,
+        tau_ms: float | Sequence[float] | Tensor | None = None,
+        noise: float = 0.0,
+        noise_in_eval: bool = False,
+        train_initial_state: bool = False,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(
+            ColumnEI(), _sizes("input_size", input_size), _sizes("populations", populations),
+            num_layers, bias, batch_first, dropout,
+            nonlinearity=nonlinearity, mask=mask, input_mask=input_mask, autapses=autapses, dt_ms=dt_ms, tau_ms=tau_ms,
+            noise=noise, noise_in_eval=noise_in_eval, train_initial_state=train_initial_state,
+            generator=generator, device=device, dtype=dtype,
+        )  # fmt: skip
+
+    @classmethod
+    def from_graph(
+        cls,
+        graph: nx.DiGraph[Any],
+        input_size: int | Populations,
+        *,
+        drop_minority: bool = False,
+        **options: Any,
+    ) -> EIRNN:
+        """Build the circuit of a connectome: its neurons, their signs, its synapses and their strengths.
+
+        Args:
+            graph: A networkx ``DiGraph``, each edge from the sender to the receiver. A node's sign is its attribute
+                ``sign`` (+1 or -1), or that of the edges it sends; the magnitudes of the edges' ``weight`` (1 where
+                there is none) are the weights' initial proportions, scaled to a spectral radius of 1.5.
+            input_size: As in the class.
+            drop_minority: Whether, where a neuron sends edges of both signs, to leave out those of the sign with the
+                lesser total weight, instead of refusing the graph.
+            options: Further arguments of the class.
+
+        Returns:
+            An ``EIRNN``, excitatory neurons first; ``rnn.nodes`` names them, unit by unit.
+
+        Raises:
+            TypeError: If ``graph`` is no digraph.
+            ValueError: If a sign is unknown, or a neuron sends both.
+
+        Example:
+            >>> from daleml.datasets import fly_visual
+            >>> rnn = EIRNN.from_graph(fly_visual().graph(), input_size=8, drop_minority=True)
+            >>> rnn.populations
+            Populations(n_exc=40, n_inh=25)
+            >>> rnn.nodes[:4]
+            ('L2', 'L3', 'L4', 'L5')
+        """
+        graph, nodes, n_exc = connectivity.signed_nodes(graph, drop_minority=drop_minority)
+        ordered = type(graph)()
+        ordered.add_nodes_from((node, graph.nodes[node]) for node in nodes)
+        ordered.add_edges_from(graph.edges(data=True))
+        populations = Populations(n_exc, len(nodes) - n_exc)
+        circuit = cls(input_size, populations, mask=ordered, **options)
+        circuit.nodes = tuple(nodes)
+        strengths = connectivity.strengths(ordered, nodes) * populations.signs(dtype=torch.float64)
+        with torch.no_grad():
+            for name, weight in circuit.named_parameters():
+                if name.startswith("weight_hh"):
+                    weight.copy_(strengths)
+                    weight.mul_(getattr(circuit, f"{name}_present", torch.ones((), dtype=torch.bool)))
+                    if init.measured_radius(weight):
+                        init.spectral_radius_(weight, SPECTRAL_RADIUS)
+        return circuit
+
+
+class DANNRNN(Recurrent):
+    r"""A recurrent circuit of excitatory units with feed-forward inhibition between time steps (Dale's ANN).
+
+    .. math:: r_t = f\bigl((U_{ex} - U_{ei} U_{ix}) u_t + (W_{ex} - W_{ei} W_{ix}) r_{t-1} + b_{ih} + b_{hh}\bigr)
+
+    and, with shunting inhibition, with :math:`\hat z_t` the sum of both products and :math:`b` of both biases,
+
+    .. math::
+        r_t = f\Bigl(\frac{g}{\gamma_t} \odot \hat z_t + b\Bigr), \qquad
+        \gamma_t = \max\bigl((U_{ei} \odot e^{\alpha_u}) U_{ix} u_t + (W_{ei} \odot e^{\alpha_w}) W_{ix} r_{t-1},\;
+        \epsilon\bigr).
+
+    All six matrices and :math:`g` are non-negative; the minus is structure. Interneurons are linear and act within
+    the step. What keeps the law while it learns is the optimiser, ``EG`` or any other under ``optim.enforce``.
+
+    Args:
+        input_size: Number of inputs, all excitatory.
+        hidden_size: Number of excitatory units a layer.
+        n_inh: Number of interneurons of each path, from the input and between time steps; default: a tenth of the
+            units, at least 1.
+        num_layers: As in :class:`EIRNN`, and so are the arguments that follow, unless said here.
+        nonlinearity: What makes rates of states.
+        bias: Whether to learn ``bias_ih`` and ``bias_hh``.
+        batch_first: Whether batched input and output are (batch, time, ...).
+        dropout: Probability of dropping a rate between layers while training.
+        shunting: Whether inhibition also divides.
+        eps: The weakest shunt that divides. Used with ``shunting`` only.
+        mask: Which excitatory recurrent synapses exist, those of ``weight_ex_hh``; interneurons reach all.
+        input_mask: The same for ``weight_ex_ih`` of the first layer.
+        autapses: Whether an excitatory unit may synapse onto itself.
+        dt_ms: Length of a time step in ms.
+        tau_ms: Time constant in ms, of all units or one for each.
+        noise: Standard deviation of the state under noise alone.
+        noise_in_eval: Whether there is noise in ``eval()`` too.
+        train_initial_state: Whether the state a sequence begins with is learned.
+        generator: Source of randomness for masks, weights and noise.
+        device: Where the parameters live.
+        dtype: Their floating-point type.
+
+    Shape:
+        Input, ``hx``, output and ``h_n`` as in :class:`EIRNN`. For each layer k and path p, ``ih`` or ``hh``:
+        weight_ex_[p]_l[k] (units, inputs), weight_ix_[p]_l[k] (n_inh, inputs), weight_ei_[p]_l[k] (units, n_inh), and
+        with shunting alpha_[p]_l[k] (n_inh,) and gain_l[k] (units,).
+
+    Raises:
+        TypeError: If an argument is of the wrong kind.
+        ValueError: If a size, mask, time constant or option is impossible.
+        RuntimeError: From a call with an input or ``hx`` of the wrong shape, in the words of ``nn.RNN``.
+
+    Example:
+        >>> import torch
+        >>> rnn = DANNRNN(28, 100, n_inh=10, batch_first=True)
+        >>> output, h_n = rnn(torch.rand(32, 28, 28))
+        >>> output.shape, h_n.shape
+        (torch.Size([32, 28, 100]), torch.Size([1, 32, 100]))
+        >>> rnn.effective_weights()[0].recurrent.shape
+        torch.Size([100, 100])
+
+    Notes:
+        - Inputs should be non-negative. The effective weights are composed once a sequence; with shunting, which
+          depends on the rates, every step goes through the interneurons, by a loop.
+        - What divides a unit is all the inhibition it receives, of both paths, floored at ``eps`` as in
+          :class:`DANNLinear`: a silent circuit divides by ``eps``, and its derivatives are bounded.
+        - ``weight_ix`` and ``weight_ei`` declare smaller learning rates, as in :class:`DANNLinear`, which
+          ``optim.param_groups`` applies: :math:`1/\sqrt N` and one over the number of the path's inputs.
+        - Initialised by ``layers.init.dann_`` with the variance of ``nn.RNN``'s weights, 1 / (3 N) on both paths. The
+          effective weight has the spectrum of an unconstrained network's, which is why it learns like one.
+
+    References:
+        Li, Cornford, Ghosh & Richards 2023 (NeurIPS), for the subtractive circuit; Cornford et al. 2021 (ICLR), for
+        the shunt, whose recurrent form is ours.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        n_inh: int | None = None,
+        num_layers: int = 1,
+        nonlinearity: str | Nonlinearity = "relu",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        *,
+        shunting: bool = False,
+        eps: float = 1e-2,
+        mask: Connectivity = None,
+        input_mask: Connectivity = None,
+        autapses: bool | None = None,
+        dt_ms: float | None = None,
+        tau_ms: float | Sequence[float] | Tensor | None = None,
+        noise: float = 0.0,
+        noise_in_eval: bool = False,
+        train_initial_state: bool = False,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        inputs, units, wiring = _dann(input_size, hidden_size, n_inh, shunting, eps)
+        super().__init__(
+            wiring, inputs, units, num_layers, bias, batch_first, dropout,
+            nonlinearity=nonlinearity, mask=mask, input_mask=input_mask, autapses=autapses, dt_ms=dt_ms, tau_ms=tau_ms,
+            noise=noise, noise_in_eval=noise_in_eval, train_initial_state=train_initial_state,
+            generator=generator, device=device, dtype=dtype,
+        )  # fmt: skip
+        self.n_inh, self.shunting, self.eps = wiring.n_inh, wiring.shunting, wiring.eps
+
+    def _describe_units(self) -> str:
+        return f"{self.hidden_size}, n_inh={self.n_inh}, shunting={self.shunting}"
+
+
+class EIRNNCell(Cell):
+    r"""One step of an :class:`EIRNN`, called like ``nn.RNNCell``: ``(input, hx=None) -> hx'``.
+
+    Args:
+        input_size: As in :class:`EIRNN`, and so are all the others.
+        populations: The units.
+        bias: Whether to learn ``bias_ih`` and ``bias_hh``.
+        nonlinearity: What makes rates of states.
+        mask: Which recurrent synapses exist.
+        input_mask: Which input synapses exist.
+        autapses: Whether a unit may synapse onto itself.
+        dt_ms: Length of a time step in ms.
+        tau_ms: Time constant in ms, of all units or one for each.
+        noise: Standard deviation of the state under noise alone.
+        noise_in_eval: Whether there is noise in ``eval()`` too.
+        train_initial_state: Whether the state a sequence begins with is learned.
+        generator: Source of randomness for masks, weights and noise.
+        device: Where the parameters live.
+        dtype: Their floating-point type.
+
+    Shape:
+        Input (batch, input_size) or (input_size,); ``hx`` and the result (batch, units) or (units,).
+
+    Raises:
+        TypeError: If an argument is of the wrong kind.
+        ValueError: If a size, mask, time constant or option is impossible.
+        RuntimeError: From a call with a wrong shape, in the words of ``nn.RNNCell``.
+
+    Example:
+        >>> import torch
+        >>> from daleml import Populations
+        >>> cell, state = EIRNNCell(3, Populations(40, 10), dt_ms=10, tau_ms=50), None
+        >>> for input in torch.rand(20, 8, 3):
+        ...     state = cell(input, state)
+        >>> cell.rates(state).shape
+        torch.Size([8, 50])
+
+    Notes:
+        The result is the state; with a leak its rates are ``cell.rates(state)``. For whole sequences :class:`EIRNN`
+        is faster, and composes its weights once.
+    """
+
+    def __init__(
+        self,
+        input_size: int | Populations,
+        populations: Populations | int,
+        bias: bool = True,
+        nonlinearity: str | Nonlinearity = "relu",
+        *,
+        mask: Connectivity = None,
+        input_mask: Connectivity = None,
+        autapses: bool | None = None,
+        dt_ms: float | None = None,
+        tau_ms: float | Sequence[float] | Tensor | None = None,
+        noise: float = 0.0,
+        noise_in_eval: bool = False,
+        train_initial_state: bool = False,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(
+            ColumnEI(), _sizes("input_size", input_size), _sizes("populations", populations), bias,
+            nonlinearity=nonlinearity, mask=mask, input_mask=input_mask, autapses=autapses, dt_ms=dt_ms, tau_ms=tau_ms,
+            noise=noise, noise_in_eval=noise_in_eval, train_initial_state=train_initial_state,
+            generator=generator, device=device, dtype=dtype,
+        )  # fmt: skip
+
+
+class DANNRNNCell(Cell):
+    r"""One step of a :class:`DANNRNN`, called like ``nn.RNNCell``: ``(input, hx=None) -> hx'``.
+
+    Args:
+        input_size: As in :class:`DANNRNN`, and so are all the others.
+        hidden_size: Number of excitatory units.
+        n_inh: Number of interneurons of each path.
+        bias: Whether to learn ``bias_ih`` and ``bias_hh``.
+        nonlinearity: What makes rates of states.
+        shunting: Whether inhibition also divides.
+        eps: The weakest shunt that divides. Used with ``shunting`` only.
+        mask: Which excitatory recurrent synapses exist.
+        input_mask: Which excitatory input synapses exist.
+        autapses: Whether an excitatory unit may synapse onto itself.
+        dt_ms: Length of a time step in ms.
+        tau_ms: Time constant in ms, of all units or one for each.
+        noise: Standard deviation of the state under noise alone.
+        noise_in_eval: Whether there is noise in ``eval()`` too.
+        train_initial_state: Whether the state a sequence begins with is learned.
+        generator: Source of randomness for masks, weights and noise.
+        device: Where the parameters live.
+        dtype: Their floating-point type.
+
+    Shape:
+        Input (batch, input_size) or (input_size,); ``hx`` and the result (batch, units) or (units,).
+
+    Raises:
+        TypeError: If an argument is of the wrong kind.
+        ValueError: If a size, mask, time constant or option is impossible.
+        RuntimeError: From a call with a wrong shape, in the words of ``nn.RNNCell``.
+
+    Example:
+        >>> import torch
+        >>> cell = DANNRNNCell(3, 50, n_inh=5, shunting=True)
+        >>> cell(torch.rand(8, 3)).shape
+        torch.Size([8, 50])
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        n_inh: int | None = None,
+        bias: bool = True,
+        nonlinearity: str | Nonlinearity = "relu",
+        *,
+        shunting: bool = False,
+        eps: float = 1e-2,
+        mask: Connectivity = None,
+        input_mask: Connectivity = None,
+        autapses: bool | None = None,
+        dt_ms: float | None = None,
+        tau_ms: float | Sequence[float] | Tensor | None = None,
+        noise: float = 0.0,
+        noise_in_eval: bool = False,
+        train_initial_state: bool = False,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        inputs, units, wiring = _dann(input_size, hidden_size, n_inh, shunting, eps)
+        super().__init__(
+            wiring, inputs, units, bias,
+            nonlinearity=nonlinearity, mask=mask, input_mask=input_mask, autapses=autapses, dt_ms=dt_ms, tau_ms=tau_ms,
+            noise=noise, noise_in_eval=noise_in_eval, train_initial_state=train_initial_state,
+            generator=generator, device=device, dtype=dtype,
+        )  # fmt: skip
+        self.n_inh, self.shunting, self.eps = wiring.n_inh, wiring.shunting, wiring.eps
+
+    def _describe_units(self) -> str:
+        return f"{self.hidden_size}, n_inh={self.n_inh}, shunting={self.shunting}"
+
+
+def _sizes(name: str, given: Populations | int) -> Populations:
+    """Read a size or a partition; what is neither is refused in the words of ``nn.RNN``."""
+    if isinstance(given, Populations):
+        return given
+    wrong = {"input_size": 1, "hidden_size": 1, name if name == "input_size" else "hidden_size": given}
+    nn.RNN(**wrong, device="meta")
+    return Populations(given)
+
+
+def _dann(
+    input_size: int, hidden_size: int, n_inh: int | None, shunting: bool, eps: float
+) -> tuple[Populations, Populations, DANN]:
+    inputs, units = _sizes("input_size", input_size), _sizes("hidden_size", hidden_size)
+    if inputs.n_inh or units.n_inh:
+        raise ValueError(f"a DANN's inputs and units must all be excitatory; got {inputs} and {units}.")
+    n_inh = max(units.size // 10, 1) if n_inh is None else _checks.integer("n_inh", n_inh, minimum=1)
+    return inputs, units, DANN(n_inh, bool(shunting), _checks.positive("eps", eps))
