@@ -20,17 +20,17 @@ from daleml import layers, optim, signs
 from daleml.populations import Populations
 
 if TYPE_CHECKING:
-    from daleml import analysis, datasets
+    from daleml import analysis, datasets, tasks
     from daleml.training import train
 
 __version__ = "0.1.0"
 
-__all__ = ["Populations", "__version__", "analysis", "datasets", "layers", "optim", "signs", "train"]
+__all__ = ["Populations", "__version__", "analysis", "datasets", "layers", "optim", "signs", "tasks", "train"]
 
 
 def __getattr__(name: str) -> Any:
     """Import what costs time when it is first asked for."""
-    if name in ("analysis", "datasets"):
+    if name in ("analysis", "datasets", "tasks"):
         import importlib
 
         return importlib.import_module(f"daleml.{name}")

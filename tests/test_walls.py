@@ -13,7 +13,7 @@ import daleml
 PACKAGE = Path(daleml.__file__).parent
 
 BELOW = {"_checks", "_files", "populations", "law", "signs"}
-WINGS = {"layers", "optim", "analysis", "datasets"}
+WINGS = {"layers", "optim", "analysis", "datasets", "tasks"}
 MAY_IMPORT = {
     "_checks": set(),
     "_files": set(),
@@ -82,7 +82,7 @@ LIGHT = """
 import json, sys
 import torch
 before = set(sys.modules)
-import daleml, daleml.layers, daleml.optim, daleml.analysis, daleml.datasets
+import daleml, daleml.layers, daleml.optim, daleml.analysis, daleml.datasets, daleml.tasks
 added = {name.split(".")[0] for name in set(sys.modules) - before}
 print(json.dumps(sorted(added)))
 """
@@ -110,9 +110,11 @@ def test_public_functions_are_documented_with_their_arguments():
     import daleml.datasets
     import daleml.layers
     import daleml.optim
+    import daleml.tasks
     import daleml.training
 
-    for home in (daleml.layers, daleml.optim, daleml.analysis, daleml.datasets, daleml.signs, daleml.training):
+    wings = (daleml.layers, daleml.optim, daleml.analysis, daleml.datasets, daleml.tasks)
+    for home in (*wings, daleml.signs, daleml.training):
         for name in getattr(home, "__all__", ["fix", "check", "train", "Shuffled"]):
             thing = getattr(home, name, None)
             if not inspect.isfunction(thing) and (not inspect.isclass(thing) or issubclass(thing, Exception)):

@@ -1,0 +1,51 @@
+"""What networks learn: trials to answer, with the scores of a guesser and of an ideal observer.
+
+========================  ==========================================================================================
+``Task``                  draws trials, and judges the answers: ``sample``, ``loss``, ``score``, ``chance``, ``ideal``
+``Trials``                inputs, targets and a mask, time first
+------------------------  ------------------------------------------------------------------------------------------
+Memory
+``AddingProblem``         add the two values that were marked
+``DelayedMatchToSample``  is the test what the sample was?
+------------------------  ------------------------------------------------------------------------------------------
+Decision
+``PerceptualDecision``    which of two inputs carried more evidence?
+``ContextDecision``       the same of two modalities, of which a cue says the one that counts
+------------------------  ------------------------------------------------------------------------------------------
+Images and language
+``RowSequentialImages``   what is in an image, seen row by row?
+``read_idx``              images and labels as MNIST is published
+``CharacterModel``        which character comes next?
+------------------------  ------------------------------------------------------------------------------------------
+``from_neurogym``         any environment of NeuroGym, an optional extra: ``pip install 'daleml[tasks]'``
+========================  ==========================================================================================
+
+A task of your own subclasses ``ClassificationTask``, ``RegressionTask`` or ``ChoiceTask``, which has periods.
+"""
+
+from daleml.tasks.choice import ChoiceTask
+from daleml.tasks.decision import ContextDecision, PerceptualDecision
+from daleml.tasks.images import RowSequentialImages, read_idx
+from daleml.tasks.language import CharacterModel
+from daleml.tasks.memory import AddingProblem, DelayedMatchToSample
+from daleml.tasks.neurogym import NeurogymTask, from_neurogym
+from daleml.tasks.task import ClassificationTask, RegressionTask, Task
+from daleml.tasks.trials import Period, Trials
+
+__all__ = [
+    "AddingProblem",
+    "CharacterModel",
+    "ChoiceTask",
+    "ClassificationTask",
+    "ContextDecision",
+    "DelayedMatchToSample",
+    "NeurogymTask",
+    "PerceptualDecision",
+    "Period",
+    "RegressionTask",
+    "RowSequentialImages",
+    "Task",
+    "Trials",
+    "from_neurogym",
+    "read_idx",
+]

@@ -1,0 +1,228 @@
+"""Images, seen one row at a time."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from daleml import _checks
+from daleml.tasks.task import ClassificationTask, consecutive, whole_steps
+from daleml.tasks.trials import Period, Trials
+
+_UNSIGNED_BYTES = b"\x00\x00\x08"
+
+
+@dataclass(frozen=True, eq=False)
+class RowSequentialImages(ClassificationTask):
+    """Name what is in an image after its rows were shown one by one.
+
+    The class is asked for at the last step.
+
+    Args:
+        images: Pixels in [0, 1].
+        labels: Class of each image, from 0.
+        n_classes: How many classes there are; default: as many as ``labels`` needs.
+        row_ms: How long each row is shown.
+        dt_ms: Duration of a step.
+
+    Shape:
+        - ``images``: (n, height, width), or (n, pixels) of square images; kept as (n, height, width), float32.
+        - ``labels``: (n,), int64.
+
+    Raises:
+        TypeError: If a setting is of the wrong type.
+        ValueError: If images and labels do not fit together, pixels are outside [0, 1], a label is no class, or
+            ``row_ms`` is no multiple of ``dt_ms``.
+
+    Example:
+        >>> from daleml.datasets import digits
+        >>> train, test = RowSequentialImages.from_split(digits())
+        >>> print(train.sample(32))
+        32 trials of 8 steps, 800 ms: 8 inputs, 10 outputs
+        >>> print(test.all())
+        360 trials of 8 steps, 800 ms: 8 inputs, 10 outputs
+        >>> round(train.chance, 3)
+        0.108
+
+    References:
+        Le, Jaitly, Hinton 2015 arXiv:1504.00941, for sequences of single pixels.
+        Li, Cornford, Ghosh, Richards 2023 NeurIPS, for rows.
+    """
+
+    images: Tensor = field(repr=False)
+    labels: Tensor = field(repr=False)
+    n_classes: int | None = None
+    row_ms: float = field(default=100.0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        whole_steps("row_ms", self.row_ms, self.dt_ms)
+        images, labels = _squared(torch.as_tensor(self.images)), torch.as_tensor(self.labels)
+        if labels.ndim != 1 or len(labels) != len(images) or labels.is_floating_point():
+            rule = f"`labels` must be {len(images)} integers, one an image"
+            raise ValueError(f"{rule}; got {labels.dtype} of shape {tuple(labels.shape)}.")
+        needed = int(labels.max()) + 1
+        n_classes = needed if self.n_classes is None else _checks.integer("n_classes", self.n_classes, minimum=1)
+        if needed > n_classes or labels.min() < 0:
+            wrong = int(labels.max() if needed > n_classes else labels.min())
+            raise ValueError(f"`labels` must be between 0 and {n_classes - 1}; got {wrong}.")
+        object.__setattr__(self, "images", images)
+        object.__setattr__(self, "labels", labels.to(torch.int64))
+        object.__setattr__(self, "n_classes", n_classes)
+
+    @classmethod
+    def from_split(cls, split: Any, **settings: Any) -> tuple[RowSequentialImages, RowSequentialImages]:
+        """Make a task to learn from and one to judge by.
+
+        Args:
+            split: Anything with ``train_x``, ``train_y``, ``test_x`` and ``test_y``.
+            settings: Passed on to both: ``row_ms``, ``dt_ms``, ``n_classes``.
+
+        Raises:
+            TypeError: If ``split`` lacks one of them.
+        """
+        names = ("train_x", "train_y", "test_x", "test_y")
+        if not all(hasattr(split, name) for name in names):
+            raise TypeError(f"`split` must have {', '.join(names[:3])} and {names[3]}; got {type(split).__name__}.")
+        train_x, train_y, test_x, test_y = (torch.as_tensor(getattr(split, name)) for name in names)
+        settings.setdefault("n_classes", int(max(train_y.max(), test_y.max())) + 1)
+        return cls(train_x, train_y, **settings), cls(test_x, test_y, **settings)
+
+    @classmethod
+    def from_idx(cls, images_path: str | Path, labels_path: str | Path, **settings: Any) -> RowSequentialImages:
+        """Read images and labels as MNIST and Fashion-MNIST are published, gzipped or not.
+
+        Args:
+            images_path: An idx file of images, unsigned bytes; 255 becomes 1.
+            labels_path: An idx file of their labels.
+            settings: Passed on: ``row_ms``, ``dt_ms``, ``n_classes``.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If a file is damaged or is something else, or the numbers of images and labels differ.
+        """
+        images, labels = read_idx(images_path), read_idx(labels_path)
+        if images.ndim != 3:
+            raise ValueError(f"`images_path` must hold an array of 3 dimensions; got {images.ndim}.")
+        if labels.shape != images.shape[:1]:
+            rule = f"`labels_path` must hold {len(images)} labels, one an image"
+            raise ValueError(f"{rule}; got shape {tuple(labels.shape)}.")
+        return cls(images.float() / 255, labels.to(torch.int64), **settings)
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The columns of an image."""
+        return tuple(f"column {i + 1}" for i in range(self.images.shape[2]))
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The classes."""
+        return tuple(f"class {i}" for i in range(self.n_classes or 0))
+
+    @property
+    def periods(self) -> tuple[Period, ...]:
+        """One: the image."""
+        return consecutive(image=self.images.shape[1] * self.row_ms)
+
+    @property
+    def chance(self) -> float:
+        """Accuracy of always answering the most common class."""
+        return float(self.labels.bincount().max()) / len(self.labels)
+
+    @property
+    def ideal(self) -> None:
+        """Unknown: nobody has written down what images of a class look like."""
+        return
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, indices: Tensor) -> Trials:
+        """Return these images as trials, in this order.
+
+        Args:
+            indices: One-dimensional, integers.
+
+        Raises:
+            ValueError: If ``indices`` is something else.
+        """
+        indices = torch.as_tensor(indices)
+        if indices.ndim != 1 or indices.is_floating_point() or indices.dtype == torch.bool or not len(indices):
+            rule = "`indices` must be at least one integer, in one dimension"
+            raise ValueError(f"{rule}; got {indices.dtype} of shape {tuple(indices.shape)}.")
+        labels = self.labels[indices]
+        rows = self.images[indices].transpose(0, 1)
+        inputs = rows.repeat_interleave(round(self.row_ms / self.dt_ms), dim=0)
+        mask = torch.zeros(inputs.shape[:2], dtype=torch.bool)
+        mask[-1] = True
+        targets = labels.repeat(len(inputs), 1)
+        conditions = {"image": indices, "label": labels}
+        return Trials(inputs, targets, mask, self.dt_ms, self.input_names, self.output_names, self.periods, conditions)
+
+    def all(self) -> Trials:
+        """Return every image once, in order."""
+        return self.batch(torch.arange(len(self)))
+
+    def _sample(self, n: int, generator: torch.Generator | None) -> Trials:
+        return self.batch(torch.randint(len(self), (n,), generator=generator))
+
+
+def read_idx(path: str | Path) -> Tensor:
+    """Read an idx file of unsigned bytes, gzipped or not.
+
+    Args:
+        path: The file: two bytes of 0, the type 8, the number of dimensions, their sizes as big-endian integers of 4
+            bytes, then the data, last dimension fastest.
+
+    Returns:
+        A tensor of uint8.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no idx file of unsigned bytes, is cut short, or goes on for too long.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "labels-idx1-ubyte"
+        ...     _ = path.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 2, 1]))
+        ...     read_idx(path)
+        tensor([7, 2, 1], dtype=torch.uint8)
+    """
+    content = Path(path).read_bytes()
+    if content[:2] == b"\x1f\x8b":
+        try:
+            content = gzip.decompress(content)
+        except (EOFError, OSError, zlib.error) as error:
+            raise ValueError(f"`path` must be a whole gzip file; got {path}, which is damaged.") from error
+    if content[:3] != _UNSIGNED_BYTES or len(content) < 4:
+        rule = "`path` must be an idx file of unsigned bytes, which begins with 000008"
+        raise ValueError(f"{rule}; got {content[:3].hex() or 'nothing'} in {path}.")
+    start = 4 + 4 * content[3]
+    shape = tuple(np.frombuffer(content[4:start], dtype=">u4").tolist()) if len(content) >= start else None
+    if shape is None or len(content) - start != math.prod(shape):
+        needed = start if shape is None else start + math.prod(shape)
+        raise ValueError(f"`path` must hold the {needed} bytes its header asks for; got {len(content)} in {path}.")
+    return torch.from_numpy(np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape).copy())
+
+
+def _squared(images: Tensor) -> Tensor:
+    """Images as (n, height, width), float32, checked."""
+    side = math.isqrt(images.shape[-1]) if images.ndim else 0
+    if images.ndim == 2 and side * side == images.shape[-1]:
+        images = images.reshape(len(images), side, side)
+    if images.ndim != 3 or not images.numel():
+        rule = "`images` must be (n, height, width), or (n, pixels) of square images"
+        raise ValueError(f"{rule}; got shape {tuple(images.shape)}.")
+    low, high = float(images.min()), float(images.max())
+    if not (low >= 0 and high <= 1):  # also refuses NaN
+        raise ValueError(f"`images` must have pixels in [0, 1]; got {low:g} to {high:g}.")
+    return images.to(torch.float32)

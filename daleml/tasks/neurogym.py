@@ -1,0 +1,232 @@
+"""NeuroGym's tasks, by way of their environments."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from daleml.tasks.task import ClassificationTask
+from daleml.tasks.trials import Period, Trials
+
+_N_PROBES = 32
+
+
+def from_neurogym(environment: Any, *, fixate: bool = True, **settings: Any) -> NeurogymTask:
+    """Make a task of a NeuroGym environment.
+
+    Args:
+        environment: Name of a registered environment, such as ``"DelayMatchSample-v0"``, or an environment.
+        fixate: Whether the loss counts the steps at which the right answer is to fixate.
+        settings: Passed on to ``neurogym.make``, if ``environment`` is a name: ``dt``, ``timing``, ...
+
+    Returns:
+        A :class:`NeurogymTask`.
+
+    Raises:
+        ImportError: If ``environment`` is a name and neurogym is not installed.
+        TypeError: If ``environment`` is something else, or there are ``settings`` for an environment already made.
+        ValueError: If it has no right answers, they are not classes, or ``fixate`` is False and it calls none of them
+            "fixation".
+
+    Example:
+        >>> timing = {"fixation": 0, "sample": 100, "delay": 500, "test": 100, "decision": 100}
+        >>> task = from_neurogym("DelayMatchSample-v0", dt=100, timing=timing)  # doctest: +SKIP
+        >>> print(task.sample(32))  # doctest: +SKIP
+        32 trials of 8 steps, 800 ms: 3 inputs, 3 outputs
+
+    References:
+        Molano-Mazon et al. 2022, NeuroGym: An open resource for developing and sharing neuroscience tasks.
+    """
+    if isinstance(environment, str):
+        environment = _make(environment, settings)
+    elif settings:
+        names = ", ".join(settings)
+        raise TypeError(f"`settings` must be left out for an environment already made; got {names}.")
+    if not callable(getattr(_inner(environment), "new_trial", None)):
+        raise TypeError(f"`environment` must be a name or a NeuroGym environment; got {type(environment).__name__}.")
+    inner = _inner(environment)
+    if not hasattr(inner.action_space, "n"):
+        kind = type(inner.action_space).__name__
+        raise ValueError(f"`environment` must have a discrete action space; got {kind}.")
+    return NeurogymTask(environment, fixate=fixate, dt_ms=float(inner.dt))
+
+
+@dataclass(frozen=True, eq=False)
+class NeurogymTask(ClassificationTask):
+    """Trials of a NeuroGym environment, aligned at their starts; made by :func:`from_neurogym`.
+
+    The environment is seeded from the generator before every trial. Trials shorter than the longest of their batch are
+    padded with steps that do not count.
+
+    Args:
+        environment: The environment; sampling seeds it, and leaves it in its last trial.
+        fixate: Whether the loss counts the steps at which the right answer is to fixate.
+        dt_ms: Duration of a step, the environment's own.
+
+    Raises:
+        TypeError: If ``fixate`` is not a bool.
+        ValueError: If ``fixate`` is False, but no class is called "fixation"; or if the environment has no right
+            answers, as those for reinforcement learning alone.
+
+    Notes:
+        Inputs are what the environment shows, below 0 too. The score counts the steps at which fixating is wrong, so
+        in a go/no-go task it says nothing of no-go trials. Wrappers that change ``new_trial`` are obeyed, those that
+        change ``step`` only are not, as no step is taken; those that remember earlier trials, as blocks do, make a
+        sample depend on what was sampled before. A condition is what the environment's ``trial`` calls by a name and
+        gives a number.
+    """
+
+    environment: Any = field(repr=False)
+    fixate: bool = field(default=True, kw_only=True)
+
+    _probe: Trials = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.fixate, bool):
+            raise TypeError(f"`fixate` must be True or False; got {self.fixate!r}.")
+        if not self.fixate and self.fixation is None:
+            raise ValueError("`fixate` must be True where no class is called fixation; got False.")
+        _outer(self.environment).new_trial()
+        for name in ("ob", "gt"):
+            if not hasattr(_inner(self.environment), name):
+                kind = type(_inner(self.environment)).__name__
+                raise ValueError(f"`environment` must have `{name}` after a trial is drawn; got {kind} without.")
+        probe = self._sample(_N_PROBES, torch.Generator().manual_seed(0))
+        object.__setattr__(self, "_probe", probe)
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """What the environment calls its observations."""
+        space = _inner(self.environment).observation_space
+        return _names(getattr(space, "name", {}), int(np.prod(space.shape)), "input")
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """What the environment calls its actions."""
+        space = _inner(self.environment).action_space
+        return _names(getattr(space, "name", {}), int(space.n), "class")
+
+    @property
+    def periods(self) -> tuple[Period, ...]:
+        """The periods of the environment; none if they differ from trial to trial."""
+        return self._probe.periods
+
+    @property
+    def n_steps(self) -> int:
+        """How many steps a trial has; the longest of 32, if they differ."""
+        return self._probe.inputs.shape[0]
+
+    @property
+    def fixation(self) -> int | None:
+        """The class the environment calls fixation, if there is one."""
+        named = getattr(_inner(self.environment).action_space, "name", {}).get("fixation")
+        return None if named is None else int(np.atleast_1d(named)[0])
+
+    @property
+    def chance(self) -> float:
+        """Accuracy of guessing uniformly between the classes that are not fixation."""
+        return 1 / (self.n_outputs - (self.fixation is not None))
+
+    @property
+    def ideal(self) -> None:
+        """Unknown to daleml."""
+        return
+
+    def _judged(self, trials: Trials) -> Tensor:
+        return trials.mask if self.fixation is None else trials.mask & (trials.targets != self.fixation)
+
+    def _sample(self, n: int, generator: torch.Generator | None) -> Trials:
+        # no copy of the environment: those whose timing is a lambda would go on drawing it from the original
+        inner, outer = _inner(self.environment), _outer(self.environment)
+        drawn = []
+        for seed in torch.randint(2**31, (n,), generator=generator).tolist():
+            _seed(inner, seed)
+            outer.new_trial()
+            steps = np.asarray(inner.ob, dtype=np.float32).reshape(len(inner.ob), -1), np.array(inner.gt)
+            drawn.append((*steps, _periods(inner), dict(inner.trial or {})))
+        n_steps = max(len(gt) for _, gt, _, _ in drawn)
+        inputs = torch.zeros(n_steps, n, self.n_inputs)
+        targets = torch.full((n_steps, n), self.fixation or 0)
+        mask = torch.zeros(n_steps, n, dtype=torch.bool)
+        for i, (ob, gt, _, _) in enumerate(drawn):
+            inputs[: len(ob), i] = torch.from_numpy(ob)
+            targets[: len(gt), i] = torch.from_numpy(gt.astype(np.int64))
+            mask[: len(gt), i] = True
+        if not self.fixate and self.fixation is not None:
+            mask &= targets != self.fixation
+        shared = {periods for _, _, periods, _ in drawn}
+        return Trials(
+            inputs=inputs,
+            targets=targets,
+            mask=mask,
+            dt_ms=self.dt_ms,
+            input_names=self.input_names,
+            output_names=self.output_names,
+            periods=shared.pop() if len(shared) == 1 else (),
+            conditions=_conditions([trial for _, _, _, trial in drawn]),
+        )
+
+
+def _make(name: str, settings: dict[str, Any]) -> Any:
+    try:
+        neurogym = importlib.import_module("neurogym")
+    except ImportError as error:
+        rule = "`environment` can be a name only where neurogym is installed, by pip install 'daleml[tasks]'"
+        raise ImportError(f"{rule}; got {name!r}.") from error
+    with warnings.catch_warnings():
+        # gymnasium warns that the metadata have no render modes, as those of no NeuroGym environment do
+        warnings.filterwarnings("ignore", message=".*render_modes")
+        return neurogym.make(name, **settings)
+
+
+def _inner(environment: Any) -> Any:
+    """The environment inside all wrappers: it holds the trial and the random state."""
+    return getattr(environment, "unwrapped", environment)
+
+
+def _seed(inner: Any, seed: int) -> None:
+    """Seed the environment and, differently, each of its random durations: alike, they would all be correlated."""
+    inner.seed(seed)
+    for rank, duration in enumerate(getattr(inner, "timing", {}).values(), start=1):
+        if hasattr(duration, "seed"):
+            duration.seed((seed + rank) % 2**32)
+
+
+def _outer(environment: Any) -> Any:
+    """The outermost wrapper that has a ``new_trial`` of its own."""
+    while not hasattr(type(environment), "new_trial"):  # gymnasium's wrappers pass it on, but warn
+        environment = environment.env
+    return environment
+
+
+def _names(named: Mapping[str, Any], n: int, default: str) -> tuple[str, ...]:
+    """Names of ``n`` units, from a mapping of names to one index or several."""
+    names = [f"{default} {i + 1}" for i in range(n)]
+    for name, places in named.items():
+        indices = np.atleast_1d(list(places) if isinstance(places, range) else places)
+        for rank, index in enumerate(indices.ravel().tolist(), start=1):
+            names[index] = name if indices.size == 1 else f"{name} {rank}"
+    return tuple(names)
+
+
+def _periods(inner: Any) -> tuple[Period, ...]:
+    named = ((name, float(start), float(inner.end_t[name])) for name, start in inner.start_t.items())
+    return tuple(Period(*period) for period in sorted(named, key=lambda period: period[1:]))
+
+
+def _conditions(trials: list[dict[str, Any]]) -> dict[str, Tensor]:
+    """Conditions that every trial gives as a number."""
+    names = [
+        name
+        for name in trials[0]
+        if all(isinstance(trial.get(name), (int, float, np.integer, np.floating)) for trial in trials)
+    ]
+    return {name: torch.tensor([float(trial[name]) for trial in trials]) for name in names}

@@ -1,0 +1,215 @@
+"""What every task promises, and what classification and regression share."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from daleml import _checks
+from daleml.tasks.trials import Period, Trials
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Task(ABC):
+    """A source of trials that can also judge the answers.
+
+    A subclass is a frozen dataclass whose fields are settings. It says what its inputs, outputs and periods are, draws
+    trials in ``_sample``, and knows the score of a guesser and, where there is a closed form, of an ideal observer.
+
+    Args:
+        dt_ms: Duration of a step. Every duration of a task is a whole number of steps.
+
+    Attributes:
+        measure: What ``score`` returns: "accuracy", "mean squared error" or "nats per character".
+        higher_is_better: Whether a larger score is a better one.
+
+    Raises:
+        TypeError: If a setting is of the wrong type.
+        ValueError: If a setting is out of range.
+
+    Example:
+        >>> import torch
+        >>> from daleml.tasks import PerceptualDecision
+        >>> task = PerceptualDecision()
+        >>> trials = task.sample(64, generator=torch.Generator().manual_seed(0))
+        >>> outputs = torch.zeros(task.n_steps, 64, task.n_outputs)
+        >>> round(task.loss(outputs, trials).item(), 3)  # ln 3: all classes are equally likely
+        1.099
+        >>> task.measure, task.chance, round(task.ideal, 3)
+        ('accuracy', 0.5, 0.875)
+    """
+
+    dt_ms: float = 100.0
+
+    measure: ClassVar[str]
+    higher_is_better: ClassVar[bool]
+
+    def __post_init__(self) -> None:
+        _checks.positive("dt_ms", self.dt_ms)
+
+    @property
+    @abstractmethod
+    def input_names(self) -> tuple[str, ...]:
+        """A name an input."""
+
+    @property
+    @abstractmethod
+    def output_names(self) -> tuple[str, ...]:
+        """A name an output."""
+
+    @property
+    @abstractmethod
+    def periods(self) -> tuple[Period, ...]:
+        """The parts of a trial, in order; one may last 0 ms."""
+
+    @property
+    @abstractmethod
+    def chance(self) -> float:
+        """Expected score of the best guesser who knows the task but does not see the trial."""
+
+    @property
+    @abstractmethod
+    def ideal(self) -> float | None:
+        """Expected score of the best possible observer; None where no closed form is known."""
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, trials: Trials) -> Tensor:
+        """Return what to minimise, a scalar: the mean over the steps that ``trials.mask`` counts.
+
+        Args:
+            outputs: What the network answered, (time, trials, n_outputs).
+            trials: What it was asked.
+
+        Raises:
+            ValueError: If ``outputs`` has another shape.
+        """
+
+    @abstractmethod
+    def score(self, outputs: Tensor, trials: Trials) -> float:
+        """Return how good the answers are, in the unit ``measure`` names.
+
+        Args:
+            outputs: What the network answered, (time, trials, n_outputs).
+            trials: What it was asked.
+
+        Raises:
+            ValueError: If ``outputs`` has another shape.
+        """
+
+    @abstractmethod
+    def _sample(self, n: int, generator: torch.Generator | None) -> Trials: ...
+
+    @property
+    def n_inputs(self) -> int:
+        """How many inputs there are."""
+        return len(self.input_names)
+
+    @property
+    def n_outputs(self) -> int:
+        """How many outputs there are."""
+        return len(self.output_names)
+
+    @property
+    def n_steps(self) -> int:
+        """How many steps a trial has."""
+        return round(self.periods[-1].end_ms / self.dt_ms)
+
+    def steps(self, period: str) -> slice:
+        """Return the steps of a period, to cut states or outputs by.
+
+        Raises:
+            ValueError: If there is no period of that name.
+        """
+        for name, start, end in self.periods:
+            if name == period:
+                return slice(round(start / self.dt_ms), round(end / self.dt_ms))
+        names = ", ".join(name for name, _, _ in self.periods)
+        raise ValueError(f"`period` must be one of {names}; got {period!r}.")
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Trials:
+        """Draw trials.
+
+        Args:
+            n: How many, at least 1.
+            generator: Only source of randomness, on the CPU; default: torch's global one.
+
+        Raises:
+            TypeError: If ``n`` is not an integer.
+            ValueError: If ``n`` is below 1.
+        """
+        return self._sample(_checks.integer("n", n, minimum=1), generator)
+
+
+class ClassificationTask(Task):
+    r"""A task whose answer is a class a step: cross-entropy to learn by, accuracy to judge by.
+
+    .. math:: L = -\frac{1}{|M|} \sum_{(t, i) \in M} \ln \operatorname{softmax}(y_{t i})_{c_{t i}}
+
+    for outputs :math:`y`, classes :math:`c` and the counted steps :math:`M`.
+    """
+
+    measure = "accuracy"
+    higher_is_better = True
+
+    def loss(self, outputs: Tensor, trials: Trials) -> Tensor:
+        """Return the cross-entropy in nats, averaged over the steps that count."""
+        _require_outputs(outputs, trials)
+        return torch.nn.functional.cross_entropy(outputs[trials.mask], trials.targets[trials.mask])
+
+    def score(self, outputs: Tensor, trials: Trials) -> float:
+        """Return the fraction of judged steps at which the largest output is the right one."""
+        _require_outputs(outputs, trials)
+        judged = self._judged(trials)
+        right = outputs.detach()[judged].argmax(-1) == trials.targets[judged]
+        return float(right.double().mean())
+
+    def _judged(self, trials: Trials) -> Tensor:
+        """Which steps the score counts."""
+        return trials.mask
+
+
+class RegressionTask(Task):
+    r"""A task whose answer is a value an output: mean squared error, to learn by and to judge by.
+
+    .. math:: L = \frac{1}{|M| K} \sum_{(t, i) \in M} \sum_{k=1}^{K} (y_{t i k} - z_{t i k})^2
+    """
+
+    measure = "mean squared error"
+    higher_is_better = False
+
+    def loss(self, outputs: Tensor, trials: Trials) -> Tensor:
+        """Return the mean squared error over the steps that count."""
+        _require_outputs(outputs, trials)
+        return torch.nn.functional.mse_loss(outputs[trials.mask], trials.targets[trials.mask])
+
+    def score(self, outputs: Tensor, trials: Trials) -> float:
+        """Return the mean squared error over the steps that count."""
+        return float(self.loss(outputs.detach(), trials))
+
+
+def whole_steps(name: str, value: object, dt_ms: float, *, may_be_zero: bool = False) -> int:
+    """Return how many steps a duration has, or raise if that is no whole number of them."""
+    duration = _checks.non_negative(name, value) if may_be_zero else _checks.positive(name, value)
+    n_steps = round(duration / dt_ms)
+    if not math.isclose(duration, n_steps * dt_ms, rel_tol=1e-9):
+        raise ValueError(f"`{name}` must be a multiple of `dt_ms`, {dt_ms:g}; got {duration:g}.")
+    return n_steps
+
+
+def consecutive(**durations: float) -> tuple[Period, ...]:
+    """Periods of these durations in ms, one after the other."""
+    ends = itertools.accumulate(durations.values())
+    return tuple(Period(name, end - durations[name], end) for name, end in zip(durations, ends, strict=True))
+
+
+def _require_outputs(outputs: Tensor, trials: Trials) -> None:
+    # a missing dimension would broadcast, and silently train on something else
+    expected = (*trials.inputs.shape[:2], len(trials.output_names))
+    if tuple(outputs.shape) != expected:
+        raise ValueError(f"`outputs` must have shape {expected}; got {tuple(outputs.shape)}.")
