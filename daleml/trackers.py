@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -43,7 +43,7 @@ def svd_entropies(model: nn.Module) -> dict[str, float]:
     return {name: svd_entropy(weight) for name, weight in effective_weights(model)}
 
 
-def held_out(inputs: Tensor, targets: Tensor, loss: Callable[[Tensor, Tensor], Tensor]) -> Tracker:
+def held_out(inputs: Tensor, targets: Any, loss: Callable[[Tensor, Any], Tensor]) -> Tracker:
     """Make a tracker of ``loss`` and, where targets are classes, ``error`` (a fraction) on held-out data."""
 
     def evaluate(model: nn.Module) -> dict[str, float]:
@@ -67,9 +67,9 @@ def sign_flips(model: nn.Module) -> Tracker:
     return flipped
 
 
-def n_correct(outputs: Tensor, targets: Tensor) -> int | None:
+def n_correct(outputs: Tensor, targets: Any) -> int | None:
     """Count the right answers of a classifier, outputs ``(n, classes)`` and targets ``(n,)``; None if it is none."""
-    if targets.is_floating_point() or outputs.ndim != 2 or targets.ndim != 1:
+    if not isinstance(targets, Tensor) or targets.is_floating_point() or outputs.ndim != 2 or targets.ndim != 1:
         return None
     return int((outputs.argmax(dim=-1) == targets).sum())
 

@@ -21,7 +21,7 @@ from daleml.trackers import DEFAULT, Tracker, n_correct, read
 if TYPE_CHECKING:
     import pandas as pd
 
-Batch: TypeAlias = tuple[Tensor, Tensor]
+Batch: TypeAlias = tuple[Tensor, Any]
 Batches: TypeAlias = Iterable[Batch] | Callable[[int], Iterable[Batch]]
 """Read anew every epoch: a list, a ``DataLoader``, or a function of the epoch's number, from 1."""
 
@@ -62,7 +62,7 @@ def train(
     model: nn.Module,
     batches: Batches,
     optimizer: Optimizer,
-    loss: Callable[[Tensor, Tensor], Tensor],
+    loss: Callable[[Tensor, Any], Tensor],
     *,
     epochs: int = 1,
     trackers: Mapping[str, Tracker] = DEFAULT,
@@ -78,7 +78,7 @@ def train(
         batches: Pairs of inputs and targets, read anew every epoch: a list, a ``DataLoader``, :class:`Shuffled`, or a
             function of the epoch's number.
         optimizer: Any torch optimiser, LBFGS included.
-        loss: ``loss(outputs, targets)``, a scalar.
+        loss: ``loss(outputs, targets)``, a scalar. For the batches of a task, ``task.loss``.
         epochs: How many epochs to have trained in the end, those of a resumed checkpoint included.
         trackers: What to record after every epoch, and before the first; see ``daleml.trackers``.
         scheduler: Steps after every epoch.
@@ -152,7 +152,7 @@ def _epoch(
     model: nn.Module,
     batches: Iterable[Batch],
     optimizer: Optimizer,
-    loss: Callable[[Tensor, Tensor], Tensor],
+    loss: Callable[[Tensor, Any], Tensor],
     clip_norm: float | None,
     epoch: int,
 ) -> dict[str, float]:
@@ -169,7 +169,7 @@ def _epoch(
             continue
         met: list[tuple[Tensor, Tensor]] = []
 
-        def closure(inputs: Tensor = inputs, targets: Tensor = targets, met: list[Any] = met) -> Tensor:
+        def closure(inputs: Tensor = inputs, targets: Any = targets, met: list[Any] = met) -> Tensor:
             optimizer.zero_grad()
             outputs = model(inputs)
             value = loss(outputs, targets)

@@ -804,3 +804,14 @@ class TestNeurogym:
         choice = observer(ours, trials)
         score = theirs.score(one_hot(choice.expand(8, -1), 3), trials)
         assert score == pytest.approx(ours.ideal, abs=0.02)
+
+
+def test_batches_are_fresh_every_epoch_and_the_same_in_every_run():
+    task = tasks.PerceptualDecision()
+    batches, again = task.batches(8, 3, seed=1), task.batches(8, 3, seed=1)
+    drawn = [trials.inputs for epoch in (1, 2) for inputs, trials in batches(epoch)]
+    assert all(torch.equal(one, trials.inputs) for one, (_, trials) in zip(drawn[3:], again(2), strict=True))
+    assert len({one.sum().item() for one in drawn}) == 6
+    assert not torch.equal(drawn[0], next(iter(task.batches(8, 3, seed=2)(1)))[0])
+    with pytest.raises(ValueError, match="`n_batches` must be at least 1; got 0."):
+        task.batches(8, 0)

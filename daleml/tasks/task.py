@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -144,6 +145,53 @@ class Task(ABC):
             ValueError: If ``n`` is below 1.
         """
         return self._sample(_checks.integer("n", n, minimum=1), generator)
+
+    def batches(self, n_trials: int = 32, n_batches: int = 100, seed: int = 0) -> TrialBatches:
+        """Return fresh trials for every epoch, to learn from: pairs of inputs and trials, with ``loss`` as their loss.
+
+        Args:
+            n_trials: Trials a batch.
+            n_batches: Batches an epoch.
+            seed: With the epoch's number it determines the trials, so a resumed run sees what it would have seen.
+
+        Raises:
+            TypeError: If a number is not an integer.
+            ValueError: If ``n_trials`` or ``n_batches`` is below 1, or ``seed`` is negative.
+
+        Example:
+            >>> from daleml import train
+            >>> from daleml.layers import EILinear
+            >>> from daleml.optim import EG, param_groups
+            >>> from daleml.tasks import PerceptualDecision
+            >>> task = PerceptualDecision()
+            >>> model = EILinear(task.n_inputs, task.n_outputs)
+            >>> history = train(model, task.batches(n_batches=2), EG(param_groups(model, 0.1), 0.1), task.loss)
+            >>> len(history)
+            2
+        """
+        return TrialBatches(self, n_trials, n_batches, seed)
+
+
+@dataclass(frozen=True)
+class TrialBatches:
+    """Fresh trials for every epoch, called with its number; see ``Task.batches``."""
+
+    task: Task
+    n_trials: int = 32
+    n_batches: int = 100
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _checks.integer("n_trials", self.n_trials, minimum=1)
+        _checks.integer("n_batches", self.n_batches, minimum=1)
+        _checks.integer("seed", self.seed)
+
+    def __call__(self, epoch: int) -> Iterator[tuple[Tensor, Trials]]:
+        """Yield the batches of an epoch."""
+        generator = torch.Generator().manual_seed(((self.seed << 32) + epoch) % 2**63)
+        for _ in range(self.n_batches):
+            trials = self.task.sample(self.n_trials, generator)
+            yield trials.inputs, trials
 
 
 class ClassificationTask(Task):
