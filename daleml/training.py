@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from daleml import _checks
+from daleml import _checks, _seeds
 from daleml import checkpoint as checkpoints
 from daleml.trackers import DEFAULT, Tracker, n_correct, read
 
@@ -53,7 +53,7 @@ class Shuffled:
 
     def __call__(self, epoch: int) -> Iterator[Batch]:
         """Yield the batches of an epoch."""
-        generator = torch.Generator().manual_seed(((self.seed << 32) + epoch) % 2**63)
+        generator = _seeds.generator(self.seed, epoch)
         for index in torch.randperm(len(self.inputs), generator=generator).split(self.batch_size):  # type: ignore[no-untyped-call]
             yield self.inputs[index], self.targets[index]
 

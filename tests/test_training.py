@@ -127,6 +127,7 @@ def test_shuffled_depends_on_seed_and_epoch_only():
     assert [len(x) for x in first] == [16, 16, 16, 12]
     assert all(torch.equal(a, b) for a, (b, _) in zip(first, batches(1), strict=True))
     assert not torch.equal(first[0], next(iter(batches(2)))[0])
+    assert not torch.equal(first[0], next(iter(Shuffled(X, Y, 16, seed=4)(1)))[0])
     assert torch.equal(torch.cat(first).sort(0).values, X.sort(0).values)
     assert torch.equal(torch.get_rng_state(), state)
 

@@ -12,11 +12,12 @@ import daleml
 
 PACKAGE = Path(daleml.__file__).parent
 
-BELOW = {"_checks", "_files", "populations", "law", "signs"}
+BELOW = {"_checks", "_files", "_seeds", "populations", "law", "signs"}
 WINGS = {"layers", "optim", "analysis", "datasets", "tasks"}
 MAY_IMPORT = {
     "_checks": set(),
     "_files": set(),
+    "_seeds": set(),
     "populations": {"_checks"},
     "law": set(),
     "signs": {"populations", "law"},

@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from daleml import _checks
+from daleml import _checks, _seeds
 from daleml.tasks.trials import Period, Trials
 
 
@@ -188,7 +188,7 @@ class TrialBatches:
 
     def __call__(self, epoch: int) -> Iterator[tuple[Tensor, Trials]]:
         """Yield the batches of an epoch."""
-        generator = torch.Generator().manual_seed(((self.seed << 32) + epoch) % 2**63)
+        generator = _seeds.generator(self.seed, epoch)
         for _ in range(self.n_batches):
             trials = self.task.sample(self.n_trials, generator)
             yield trials.inputs, trials
