@@ -78,7 +78,7 @@ def demo(
 ) -> None:
     """Let four networks learn digits, prove their signs, and fit their synapses beside real ones."""
     from daleml import demo as demonstration
-    from daleml.demo_page import summary
+    from daleml.demo.page import summary
 
     console = _console()
     with console.status("learning digits"):

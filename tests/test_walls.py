@@ -27,9 +27,8 @@ MAY_IMPORT = {
     "training": BELOW | WINGS | {"trackers", "checkpoint"},
     "readers": BELOW | {"analysis"},
     "report": BELOW | WINGS,
-    "demo": BELOW | WINGS | {"trackers", "training", "report", "demo_page"},
-    "demo_page": BELOW | WINGS | {"report", "demo"},
-    "cli": BELOW | WINGS | {"readers", "report", "demo", "demo_page", "training", "trackers"},
+    "demo": BELOW | WINGS | {"trackers", "training", "report"},
+    "cli": BELOW | WINGS | {"readers", "report", "demo", "training", "trackers"},
 }
 
 

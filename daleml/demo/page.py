@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from daleml.datasets import Connectome
-    from daleml.demo import Trained
+    from daleml.demo.learning import Trained
 
 _SHORT = {"mlp": "MLP", "column_ei": "column EI", "dann_sgd": "DANN, SGD", "dann_eg": "DANN, EG"}
 _LAYER = 2  # the second layer's place in the stack: the first that reads learned units

@@ -1,0 +1,115 @@
+"""The demo: networks learn digits, prove their signs, and have their synapses fitted beside real ones.
+
+It composes the package; what it finds goes to ``results.json``, ``report.html`` and PNGs.
+
+``learning``   one network: how it is built and trained
+``dense``      the four that see a digit at once
+``recurrent``  the three that see it row by row
+``found``      the numbers
+``page``       the figures, and the words around them
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import platform
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import joblib
+import torch
+
+import daleml
+from daleml import _checks, _files
+from daleml.datasets import celegans, digits, fly_visual
+from daleml.demo.dense import ARMS, HIDDEN, LAYERS, N_INH
+from daleml.demo.found import fit_row, summarise, synapse_table
+from daleml.demo.learning import BATCH, Arm, Trained, learn
+
+__all__ = ["ARMS", "Arm", "Trained", "learn", "run"]
+
+
+def run(
+    output: Path, *, epochs: int = 30, seeds: int = 3, jobs: int | None = None, say: Callable[[str], None] = print
+) -> dict[str, Any]:
+    """Run the demo and write ``results.json``, ``report.html`` and the figures.
+
+    Interrupted, it goes on where it was when it is started again with the same settings and output folder.
+
+    Args:
+        output: Folder for what it writes; made if missing.
+        epochs: Epochs each network learns for.
+        seeds: Number of seeds; each makes its own networks and order of digits.
+        jobs: Number of networks to train at once, each in a process of its own; default: as many as there are cores.
+        say: Called with a line of progress.
+
+    Returns:
+        What ``results.json`` holds.
+
+    Raises:
+        TypeError: If a number is not an integer.
+        ValueError: If a number is below 1.
+    """
+    from daleml.demo import page
+
+    _checks.integer("epochs", epochs, minimum=1)
+    _checks.integer("seeds", seeds, minimum=1)
+    n_jobs = joblib.cpu_count() if jobs is None else _checks.integer("jobs", jobs, minimum=1)
+    output.mkdir(parents=True, exist_ok=True)
+    started, data, unfinished = time.perf_counter(), digits(), output / ".unfinished"
+    runs: dict[str, list[Trained]] = {arm.key: [] for arm in ARMS}
+    wanted = [(arm, seed) for arm in ARMS for seed in range(seeds)]
+    pool = joblib.Parallel(n_jobs=min(n_jobs, len(wanted)), return_as="generator")
+    for trained in pool(
+        joblib.delayed(_learn_on_one_thread)(arm, seed, data, epochs, unfinished / f"{arm.key}-{seed}-of-{epochs}")
+        for arm, seed in wanted
+    ):
+        runs[trained.arm.key].append(trained)
+        say(f"{trained.arm.label}, seed {trained.seed}: {trained.test_error:.2%} of test digits missed")
+    brains = [celegans(), fly_visual()]
+    results = {
+        "versions": {"daleml": daleml.__version__, "torch": torch.__version__, "python": platform.python_version()},
+        "settings": {
+            "epochs": epochs,
+            "seeds": seeds,
+            "batch": BATCH,
+            "hidden": [HIDDEN] * LAYERS,
+            "n_inh": N_INH,
+            "n_train": len(data.train_y),
+            "n_test": len(data.test_y),
+        },
+        "arms": {key: dataclasses.asdict(summarise(arm)) for key, arm in runs.items()},
+        "history": {key: [one.history.to_dict("list") for one in arm] for key, arm in runs.items()},
+        "synapses": {key: synapse_table(arm[0].after) for key, arm in runs.items()},
+        "brains": {brain.name: [fit_row(name, brain.weights(sign)) for name, sign in SIGNS] for brain in brains},
+    }
+    say("drawing the report")
+    drawings = dict(page.draw(runs, brains))
+    results["seconds"] = time.perf_counter() - started
+    for name, drawing in drawings.items():
+        _files.write(output / f"{name}.png", functools.partial(_write_bytes, content=drawing.png()))
+    _files.write_text(output / "report.html", page.compose(results, drawings, brains))
+    _files.write_json(output / "results.json", results)
+    shutil.rmtree(unfinished, ignore_errors=True)
+    return results
+
+
+SIGNS = (("all", None), ("E", 1), ("I", -1))
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def _learn_on_one_thread(*arguments: Any) -> Trained:
+    """Learn on one thread: these matrices are too small to share."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return learn(*arguments)
+    finally:
+        torch.set_num_threads(threads)
