@@ -74,18 +74,29 @@ def demo(
     ),
     epochs: Annotated[int, typer.Option(help="Epochs each network learns for.")] = 30,
     seeds: Annotated[int, typer.Option(help="Number of seeds.")] = 3,
+    recurrent: Annotated[
+        bool, typer.Option("--recurrent", help="Train three recurrent networks too, for twice the epochs.")
+    ] = False,
     jobs: Annotated[int | None, typer.Option(help="Networks to train at once. Default: one a core.")] = None,
 ) -> None:
     """Let four networks learn digits, prove their signs, and fit their synapses beside real ones."""
     from daleml import demo as demonstration
+    from daleml.demo import rows_page
     from daleml.demo.page import summary
 
     console = _console()
     with console.status("learning digits"):
         results = demonstration.run(
-            output, epochs=epochs, seeds=seeds, jobs=jobs, say=lambda line: console.print(line, highlight=False)
+            output,
+            epochs=epochs,
+            seeds=seeds,
+            recurrent=recurrent,
+            jobs=jobs,
+            say=lambda line: console.print(line, highlight=False),
         )
     _print_table(console, summary(results), "Four networks learned digits")
+    if recurrent:
+        _print_table(console, rows_page.summary(results), "Three recurrent networks learned them row by row")
     console.print(f"report: {output / 'report.html'}", highlight=False, soft_wrap=True)
 
 

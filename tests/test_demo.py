@@ -7,6 +7,7 @@ import torch
 
 from daleml import demo, signs
 from daleml.datasets import digits
+from daleml.demo import rows_page
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +134,34 @@ def test_the_whole_demo_holds_its_claims(tmp_path):
     assert error["dann_eg"] <= error["mlp"] + 0.015
     assert error["column_ei"] >= error["dann_sgd"]
     assert ks["dann_sgd"] >= 5 * ks["dann_eg"]
+
+
+@pytest.fixture(scope="module")
+def with_recurrent(tmp_path_factory):
+    """The demo with its recurrent networks, too short to learn much."""
+    folder = tmp_path_factory.mktemp("recurrent")
+    lines = []
+    demo.run(folder, epochs=2, seeds=1, recurrent=True, jobs=1, say=lines.append)
+    return folder, json.loads((folder / "results.json").read_text()), lines
+
+
+def test_recurrent_networks_join_the_same_report(with_recurrent):
+    folder, content, lines = with_recurrent
+    found = content["recurrent"]
+    assert len(lines) == len(demo.ARMS) + len(demo.RECURRENT_ARMS) + 1
+    assert list(found["arms"]) == ["rnn", "rnn_column_ei", "rnn_dann"]
+    for key, arm in found["arms"].items():
+        assert arm["steps"] == 2 * 2 * 45
+        assert arm["lawless_steps"] == 0 or key == "rnn"
+        assert len(found["history"][key][0]["epoch"]) == 5
+        assert 0.5 < found["spectra"][key]["before"][0]["svd_entropy"] < 1
+    before = {key: spectra["before"][0] for key, spectra in found["spectra"].items()}
+    assert before["rnn_column_ei"]["spectral_radius"] == pytest.approx(1.5, rel=1e-4)
+    assert before["rnn"]["svd_entropy"] > before["rnn_column_ei"]["svd_entropy"] + 0.1
+    page = (folder / "report.html").read_text()
+    assert "Row by row: recurrent networks" in page
+    assert "--recurrent" in page
+    assert {"rows_trial.png", "rows_learning.png", "rows_spectra_before.png"} <= {p.name for p in folder.iterdir()}
+    assert not re.search(r"\b(nan|None|inf)\b", re.sub(r"base64,[^\"]+", "", page))
+    table = rows_page.summary(content)
+    assert list(table["network"]) == [arm.label for arm in demo.RECURRENT_ARMS]

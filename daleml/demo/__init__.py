@@ -6,7 +6,7 @@ It composes the package; what it finds goes to ``results.json``, ``report.html``
 ``dense``      the four that see a digit at once
 ``recurrent``  the three that see it row by row
 ``found``      the numbers
-``page``       the figures, and the words around them
+``page``       the figures, and the words around them; ``rows_page`` those of the recurrent networks
 """
 
 from __future__ import annotations
@@ -27,14 +27,23 @@ import daleml
 from daleml import _checks, _files
 from daleml.datasets import celegans, digits, fly_visual
 from daleml.demo.dense import ARMS, HIDDEN, LAYERS, N_INH
-from daleml.demo.found import fit_row, summarise, synapse_table
+from daleml.demo.found import fit_row, recurrent_spectrum, summarise, synapse_table
 from daleml.demo.learning import BATCH, Arm, Trained, learn
+from daleml.demo.recurrent import ARMS as RECURRENT_ARMS
+from daleml.demo.recurrent import CLIP_NORM, TIMES, UNITS
+from daleml.demo.recurrent import N_INH as ROWS_N_INH
 
-__all__ = ["ARMS", "Arm", "Trained", "learn", "run"]
+__all__ = ["ARMS", "RECURRENT_ARMS", "Arm", "Trained", "learn", "run"]
 
 
 def run(
-    output: Path, *, epochs: int = 30, seeds: int = 3, jobs: int | None = None, say: Callable[[str], None] = print
+    output: Path,
+    *,
+    epochs: int = 30,
+    seeds: int = 3,
+    recurrent: bool = False,
+    jobs: int | None = None,
+    say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Run the demo and write ``results.json``, ``report.html`` and the figures.
 
@@ -44,6 +53,7 @@ def run(
         output: Folder for what it writes; made if missing.
         epochs: Epochs each network learns for.
         seeds: Number of seeds; each makes its own networks and order of digits.
+        recurrent: Whether to train three recurrent networks too, that see a digit row by row, for twice the epochs.
         jobs: Number of networks to train at once, each in a process of its own; default: as many as there are cores.
         say: Called with a line of progress.
 
@@ -54,15 +64,16 @@ def run(
         TypeError: If a number is not an integer.
         ValueError: If a number is below 1.
     """
-    from daleml.demo import page
+    from daleml.demo import page, rows_page
 
     _checks.integer("epochs", epochs, minimum=1)
     _checks.integer("seeds", seeds, minimum=1)
     n_jobs = joblib.cpu_count() if jobs is None else _checks.integer("jobs", jobs, minimum=1)
     output.mkdir(parents=True, exist_ok=True)
     started, data, unfinished = time.perf_counter(), digits(), output / ".unfinished"
-    runs: dict[str, list[Trained]] = {arm.key: [] for arm in ARMS}
-    wanted = [(arm, seed) for arm in ARMS for seed in range(seeds)]
+    arms = ARMS + RECURRENT_ARMS if recurrent else ARMS
+    runs: dict[str, list[Trained]] = {arm.key: [] for arm in arms}
+    wanted = [(arm, seed) for arm in arms for seed in range(seeds)]
     pool = joblib.Parallel(n_jobs=min(n_jobs, len(wanted)), return_as="generator")
     for trained in pool(
         joblib.delayed(_learn_on_one_thread)(arm, seed, data, epochs, unfinished / f"{arm.key}-{seed}-of-{epochs}")
@@ -70,8 +81,8 @@ def run(
     ):
         runs[trained.arm.key].append(trained)
         say(f"{trained.arm.label}, seed {trained.seed}: {trained.test_error:.2%} of test digits missed")
-    brains = [celegans(), fly_visual()]
-    results = {
+    brains, read_rows = [celegans(), fly_visual()], {arm.key: runs.pop(arm.key) for arm in arms[len(ARMS) :]}
+    results: dict[str, Any] = {
         "versions": {"daleml": daleml.__version__, "torch": torch.__version__, "python": platform.python_version()},
         "settings": {
             "epochs": epochs,
@@ -87,8 +98,10 @@ def run(
         "synapses": {key: synapse_table(arm[0].after) for key, arm in runs.items()},
         "brains": {brain.name: [fit_row(name, brain.weights(sign)) for name, sign in SIGNS] for brain in brains},
     }
+    if recurrent:
+        results["recurrent"] = _by_rows(read_rows)
     say("drawing the report")
-    drawings = dict(page.draw(runs, brains))
+    drawings = dict(page.draw(runs, brains)) | (dict(rows_page.draw(read_rows, data)) if recurrent else {})
     results["seconds"] = time.perf_counter() - started
     for name, drawing in drawings.items():
         _files.write(output / f"{name}.png", functools.partial(_write_bytes, content=drawing.png()))
@@ -96,6 +109,21 @@ def run(
     _files.write_json(output / "results.json", results)
     shutil.rmtree(unfinished, ignore_errors=True)
     return results
+
+
+def _by_rows(runs: dict[str, list[Trained]]) -> dict[str, Any]:
+    """Return what the networks that read row by row did."""
+    return {
+        "settings": {"units": UNITS, "n_inh": ROWS_N_INH, "clip_norm": CLIP_NORM, "times": TIMES},
+        "arms": {key: dataclasses.asdict(summarise(arm)) for key, arm in runs.items()},
+        "history": {key: [one.history.to_dict("list") for one in arm] for key, arm in runs.items()},
+        "spectra": {
+            key: {
+                when: [recurrent_spectrum(getattr(one, when)).to_dict() for one in arm] for when in ("before", "after")
+            }
+            for key, arm in runs.items()
+        },
+    }
 
 
 SIGNS = (("all", None), ("E", 1), ("I", -1))

@@ -9,6 +9,7 @@ import numpy as np
 
 from daleml import report
 from daleml.analysis import compare_families, fit_weights, plots, spectrum, weight_samples
+from daleml.demo import rows_page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,6 +113,7 @@ def compose(results: dict[str, Any], drawings: Mapping[str, report.Drawing], bra
         if broken == 0
         else f"{broken:,} of those steps left a synapse with the wrong sign"
     )
+    by_rows = [rows_page.section(results, drawings)] if "recurrent" in results else []
     return report.page(
         "Four networks learn digits under Dale's law, and without it",
         f"Neurons excite or inhibit, never both. Three networks learned under that law; after each of {checks:,} steps of "
@@ -173,6 +175,7 @@ def compose(results: dict[str, Any], drawings: Mapping[str, report.Drawing], bra
                 [],
                 show("spectra_before", "spectra_after"),
             ),
+            *by_rows,
             report.Section(
                 "Beside real synapses",
                 [
@@ -184,7 +187,7 @@ def compose(results: dict[str, Any], drawings: Mapping[str, report.Drawing], bra
             ),
         ],
         [
-            f"Made by `daleml demo --epochs {settings['epochs']} --seeds {settings['seeds']}` in {results['seconds']:.0f} s; daleml "
+            f"Made by `daleml demo --epochs {settings['epochs']} --seeds {settings['seeds']}{' --recurrent' * bool(by_rows)}` in {results['seconds']:.0f} s; daleml "
             f"{results['versions']['daleml']}, torch {results['versions']['torch']}, Python {results['versions']['python']}. Learning rates: "
             + ", ".join(f"{arm['label']} {arm['lr']:g}" for arm in arms.values())
             + ", with cosine decay. Every number on this page is also in `results.json`.",
