@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import platform
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from scipy import stats
 from torch import nn
 
 import daleml
+from benchmarks import memory, recurrent
 from benchmarks.timing import Case, measure
 from daleml import Populations, signs
 from daleml.analysis import fit_weights
@@ -97,14 +99,17 @@ CASES = [
         for shunting in (False, True)
         for batch in (32, 256, 1024)
     ),
+    *recurrent.CASES,
     Case("log-normal fit, 10M weights", "scipy lognorm.fit(floc=0)", fit(10_000_000), rounds=5),
     Case("signs.project_, 16M weights", "clamp_", lambda: projection()),
 ]
 
 
 def main() -> None:
-    """Run the cases."""
-    timings = [measure(case) for case in CASES]
+    """Run the cases whose name holds the words given, or all."""
+    wanted = " ".join(sys.argv[1:])
+    timings = [measure(case) for case in CASES if wanted in case.name]
+    peaks = [(case, *memory.measure(case)) for case in recurrent.MEMORY_CASES if wanted in case.name]
     table = Table(title="daleml beside torch and scipy: time ratios, lower is better", title_justify="left")
     for column in ("case", "against", "ratio", "quartiles", "ms", "baseline ms"):
         table.add_column(column, justify="left" if column in ("case", "against") else "right")
@@ -114,7 +119,15 @@ def main() -> None:
             (f"{1e3 * s:.2f}" for s in (t.seconds, t.baseline_seconds)),
         )
         table.add_row(t.name, t.against, f"{t.ratio:.2f}", quartiles, *milliseconds)
-    Console(width=140).print(table)
+    Console(width=160).print(table)
+    table = Table(title="peak memory of a training step: ratios, lower is better", title_justify="left")
+    for column in ("case", "against", "ratio", "MB", "baseline MB"):
+        table.add_column(column, justify="left" if column in ("case", "against") else "right")
+    for case, ours, baseline in peaks:
+        table.add_row(case.name, case.against, f"{ours / baseline:.2f}", f"{ours:.0f}", f"{baseline:.0f}")
+    Console(width=160).print(table)
+    if wanted:
+        return
     machine = {
         "machine": platform.machine(),
         "cores": os.cpu_count(),
@@ -127,7 +140,24 @@ def main() -> None:
     }
     path = Path(__file__).parent / "results.json"
     path.write_text(
-        json.dumps({"machine": machine, "timings": [dataclasses.asdict(t) for t in timings]}, indent=2) + "\n"
+        json.dumps(
+            {
+                "machine": machine,
+                "timings": [dataclasses.asdict(t) for t in timings],
+                "memory": [
+                    {
+                        "name": case.name,
+                        "against": case.against,
+                        "ratio": ours / baseline,
+                        "mb": ours,
+                        "baseline_mb": baseline,
+                    }
+                    for case, ours, baseline in peaks
+                ],
+            },
+            indent=2,
+        )
+        + "\n"
     )
 
 

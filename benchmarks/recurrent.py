@@ -1,0 +1,104 @@
+"""Recurrent layers beside nn.RNN, and beside a loop that composes the weight at every step."""
+
+import functools
+
+import torch
+from torch import nn
+
+from benchmarks.memory import MemoryCase
+from benchmarks.timing import Case
+from daleml import Populations
+from daleml.layers import DANNRNN, EIRNN
+
+N_STEPS, N_SEQUENCES, N_INPUTS = 100, 64, 28
+LEAK = {"dt_ms": 20, "tau_ms": 100}
+
+
+def column_ei(n_units, **options):
+    """Build a column-EI circuit, a fifth of it inhibitory."""
+    return EIRNN(N_INPUTS, Populations.split(n_units), **options)
+
+
+def dann(n_units):
+    """Build a recurrent DANN."""
+    return DANNRNN(N_INPUTS, n_units)
+
+
+def plain(n_units):
+    """Build what they replace."""
+    return nn.RNN(N_INPUTS, n_units, nonlinearity="relu")
+
+
+def recurrent_step(ours, baseline):
+    """Compare forward and backward of two recurrent layers, each a function from sequences to rates."""
+
+    def setup():
+        def ready(build):
+            layer, run = build()
+            x = torch.rand(N_STEPS, N_SEQUENCES, N_INPUTS)
+
+            def call():
+                layer.zero_grad()
+                run(layer, x).sum().backward()
+
+            return call
+
+        return ready(ours), ready(baseline)
+
+    return setup
+
+
+def called(build, *args, **options):
+    """Build a layer that is called as nn.RNN is."""
+    return lambda: (build(*args, **options), lambda layer, x: layer(x)[0])
+
+
+def step_by_step(rnn, x):
+    """Run a leaky circuit as published code does: a loop in Python that composes the weight at every step."""
+    alpha, state = rnn.leak, x.new_zeros(x.shape[1], rnn.hidden_size)
+    sign, rates, outputs = rnn.populations.signs(), state, []
+    for now in x:
+        weight = rnn.weight_hh_l0.abs() * sign * rnn.weight_hh_l0_present
+        drive = nn.functional.linear(now, rnn.weight_ih_l0, rnn.bias_ih_l0)
+        received = drive + nn.functional.linear(rates, weight, rnn.bias_hh_l0)
+        state = (1 - alpha) * state + alpha * received
+        rates = state.relu()
+        outputs.append(rates)
+    return torch.stack(outputs)
+
+
+CASES = [
+    *(
+        Case(
+            f"{name} forward and backward, {n_units} units",
+            "nn.RNN",
+            recurrent_step(called(*ours), called(plain, n_units)),
+            rounds,
+        )
+        for n_units, rounds in ((128, 41), (512, 21), (1024, 11))
+        for name, ours in (("EIRNN", (column_ei, n_units)), ("DANNRNN", (dann, n_units)))
+    ),
+    *(
+        Case(
+            f"leaky EIRNN forward and backward, {n_units} units",
+            "nn.RNN",
+            recurrent_step(called(column_ei, n_units, **LEAK), called(plain, n_units)),
+            rounds,
+        )
+        for n_units, rounds in ((128, 41), (512, 21), (1024, 11))
+    ),
+    Case(
+        "leaky EIRNN forward and backward, 128 units",
+        "loop composing the weight at every step",
+        recurrent_step(called(column_ei, 128, **LEAK), lambda: (column_ei(128, **LEAK), step_by_step)),
+        rounds=21,
+    ),
+]
+MEMORY_CASES = [
+    MemoryCase(f"{name}, 512 units, 784 steps", "nn.RNN", ours, functools.partial(plain, 512))
+    for name, ours in (
+        ("EIRNN", functools.partial(column_ei, 512)),
+        ("DANNRNN", functools.partial(dann, 512)),
+        ("leaky EIRNN", functools.partial(column_ei, 512, **LEAK)),
+    )
+]
