@@ -15,9 +15,13 @@ def test_the_readme_runs(block, tmp_path, monkeypatch, capsys):
     namespace = {}
     exec(compile(block, "README.md", "exec"), namespace)
     printed = capsys.readouterr().out
-    assert "SVD entropy" in printed
-    assert namespace["history"].accuracy.iloc[-1] > 0.8
-    assert (tmp_path / "weights.png").exists()
+    if "history" in namespace:
+        assert "SVD entropy" in printed
+        assert namespace["history"].accuracy.iloc[-1] > 0.8
+        assert (tmp_path / "weights.png").exists()
+    else:
+        assert printed.startswith("('L2', 'L3', 'L4') Dale's law holds")
+        assert namespace["rnn"].weight_hh_l0.grad.abs().sum() > 0
 
 
 def test_the_readmes_commands_exist():

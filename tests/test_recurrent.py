@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_sequence
 
 from daleml import Populations, signs
-from daleml.analysis import spectrum, weight_samples
+from daleml.analysis import fit_weights, spectrum, weight_samples
 from daleml.datasets import celegans, fly_visual
 from daleml.layers import DANNRNN, EIRNN, DANNRNNCell, EILinear, EIRNNCell, init
 from daleml.layers.recurrence import NONLINEARITIES, Sweep, loop, run
@@ -804,3 +804,14 @@ def test_whatever_its_size_it_agrees_and_is_lawful(
     x = torch.rand(n_steps, n_sequences, n_in, dtype=DOUBLE, generator=seeded(seed))
     for one, other in zip(rnn(x), readable(rnn, x), strict=True):
         torch.testing.assert_close(one, other, **EXACT)
+
+
+@pytest.mark.parametrize("build", [lambda: EIRNN(30, Populations(160, 40)), lambda: DANNRNN(30, 200, 20)])
+def test_magnitudes_may_be_drawn_log_normal(build):
+    rnn = build()
+    rnn.reset_parameters(seeded(), draw=init.lognormal_)
+    signs.check(rnn).raise_for_violations()
+    name = "weight_hh_l0 E" if isinstance(rnn, EIRNN) else "weight_ex_hh_l0"
+    assert fit_weights(weight_samples(rnn)[name]).ks_distance() < 0.01
+    rnn.reset_parameters(seeded())
+    assert fit_weights(weight_samples(rnn)[name]).ks_distance() > 0.03

@@ -20,7 +20,7 @@ from daleml import _checks, signs
 from daleml.layers import init
 from daleml.layers.connectivity import Connectivity, matrix
 from daleml.layers.recurrence import NONLINEARITIES, Nonlinearity, Sweep
-from daleml.layers.wiring import Path, Wiring
+from daleml.layers.wiring import Drawing, Path, Wiring
 from daleml.populations import Populations
 
 INITIAL_STATE = 0.1
@@ -106,13 +106,18 @@ class Circuit(nn.Module):
         return paths
 
     def reset_parameters(
-        self, generator: torch.Generator | None = None, *, input_mean: float = init.RECTIFIED_MEAN
+        self,
+        generator: torch.Generator | None = None,
+        *,
+        input_mean: float = init.RECTIFIED_MEAN,
+        draw: init.Draw = init.exponential_,
     ) -> None:
         """Draw the weights anew, fix their signs, and reset biases and initial states.
 
         Args:
             generator: Source of randomness; default: torch's global one.
             input_mean: Mean of the input, which the bias of an all-excitatory first path cancels; e.g. the mean pixel.
+            draw: Distribution of the magnitudes, given their mean: ``init.exponential_``, ``init.lognormal_``...
         """
         for path in self._paths:
             self._wiring.declare(self, path)
@@ -127,7 +132,7 @@ class Circuit(nn.Module):
         for path in self._paths:
             bias = self.get_parameter(f"bias_{path.name}") if self.bias else None
             mean = input_mean if path.pre is self.inputs else init.RECTIFIED_MEAN
-            self._wiring.draw(self, path, bias, mean, generator)
+            self._wiring.draw(self, path, bias, Drawing(mean, draw, generator))
 
     def _reset_initial_state(self, suffix: str) -> None:
         name = f"initial_state{suffix}"

@@ -44,6 +44,14 @@ class Path(NamedTuple):
         return self.name[:2]
 
 
+class Drawing(NamedTuple):
+    """How a path is drawn: the mean of what comes in, the distribution of magnitudes, and the source of randomness."""
+
+    input_mean: float
+    draw: init.Draw
+    generator: torch.Generator | None
+
+
 class Wiring:
     """What a circuit asks of its wiring."""
 
@@ -58,9 +66,7 @@ class Wiring:
         """Fix the signs of the path's parameters."""
         raise NotImplementedError
 
-    def draw(
-        self, module: nn.Module, path: Path, bias: Tensor | None, input_mean: float, generator: torch.Generator | None
-    ) -> None:
+    def draw(self, module: nn.Module, path: Path, bias: Tensor | None, how: Drawing) -> None:
         """Initialise the path, and, of an input path, the bias that centres it."""
         raise NotImplementedError
 
@@ -95,13 +101,11 @@ class ColumnEI(Wiring):
         pre_signs = path.pre.signs(device="cpu")
         signs.fix(module, f"weight_{path.name}", pre_signs, present=path.present, role=f"weight_{path.kind}")
 
-    def draw(
-        self, module: nn.Module, path: Path, bias: Tensor | None, input_mean: float, generator: torch.Generator | None
-    ) -> None:
+    def draw(self, module: nn.Module, path: Path, bias: Tensor | None, how: Drawing) -> None:
         """Balance inhibition and excitation; give a recurrent path its spectral radius."""
         weight = module.get_parameter(f"weight_{path.name}")
         bias = None if path.from_state else bias
-        init.column_ei_(weight, path.pre.signs(device="cpu"), bias, input_mean=input_mean, generator=generator)
+        init.column_ei_(weight, path.pre.signs(device="cpu"), bias, **how._asdict())
         with torch.no_grad():
             if path.present is not None:
                 weight.mul_(path.present.to(weight.device))
@@ -160,9 +164,7 @@ class DANN(Wiring):
             role = f"alpha_{path.kind}"
             signs.declare(module, f"alpha_{path.name}", role=role, lr_scale=per_output * per_input)
 
-    def draw(
-        self, module: nn.Module, path: Path, bias: Tensor | None, input_mean: float, generator: torch.Generator | None
-    ) -> None:
+    def draw(self, module: nn.Module, path: Path, bias: Tensor | None, how: Drawing) -> None:
         """Centre the composed weight, and give it the variance of ``nn.RNN``'s, 1 / (3 units), on both paths."""
         alpha = module.get_parameter(f"alpha_{path.name}") if self.shunting else None
         weight_ex, weight_ix, weight_ei = (
@@ -175,7 +177,8 @@ class DANN(Wiring):
             alpha,
             numerator=PYTORCH_VARIANCE * path.pre.size / path.post,
             present=path.present,
-            generator=generator,
+            draw=how.draw,
+            generator=how.generator,
         )
         if alpha is not None:
             with torch.no_grad():
