@@ -67,9 +67,15 @@ def sign_flips(model: nn.Module) -> Tracker:
     return flipped
 
 
-def n_correct(outputs: Tensor, targets: Any) -> int | None:
+def n_correct(outputs: Any, targets: Any) -> int | None:
     """Count the right answers of a classifier, outputs ``(n, classes)`` and targets ``(n,)``; None if it is none."""
-    if not isinstance(targets, Tensor) or targets.is_floating_point() or outputs.ndim != 2 or targets.ndim != 1:
+    if (
+        not isinstance(targets, Tensor)
+        or not isinstance(outputs, Tensor)
+        or targets.is_floating_point()
+        or outputs.ndim != 2
+        or targets.ndim != 1
+    ):
         return None
     return int((outputs.argmax(dim=-1) == targets).sum())
 

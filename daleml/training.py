@@ -167,7 +167,7 @@ def _epoch(
         inputs, targets = batch
         if not len(targets):
             continue
-        met: list[tuple[Tensor, Tensor]] = []
+        met: list[tuple[Tensor, Tensor | None]] = []
 
         def closure(inputs: Tensor = inputs, targets: Any = targets, met: list[Any] = met) -> Tensor:
             optimizer.zero_grad()
@@ -176,7 +176,7 @@ def _epoch(
             value.backward()  # type: ignore[no-untyped-call]
             if clip_norm is not None:
                 nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
-            met.append((value.detach(), outputs.detach()))
+            met.append((value.detach(), outputs.detach() if isinstance(outputs, Tensor) else None))
             return value
 
         optimizer.step(closure)  # type: ignore[arg-type]

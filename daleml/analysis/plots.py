@@ -28,6 +28,7 @@ EXCITATORY, INHIBITORY = "#c0392b", "#2c6fbb"
 _BINS = 60
 _TRIM = 0.001
 _QUANTILES = 500
+_ROUNDING = 1e-6
 
 
 @contextmanager
@@ -120,7 +121,10 @@ def shapes(results: Mapping[str, WeightFit], ax: Axes | None = None) -> Axes:
 
 
 def spectrum(result: Spectrum | Sequence[Spectrum] | Mapping[str, Spectrum], ax: Axes | None = None) -> Axes:
-    """Draw singular values by rank, each spectrum scaled to a largest value of 1; several are labelled by key."""
+    """Draw singular values by rank, each spectrum scaled to a largest value of 1; several are labelled by key.
+
+    Those below 1e-6 of the largest, zero up to the rounding of single precision, are counted instead of drawn.
+    """
     import seaborn as sns
 
     ax = _axes(ax)
@@ -131,11 +135,14 @@ def spectrum(result: Spectrum | Sequence[Spectrum] | Mapping[str, Spectrum], ax:
         largest = one.singular_values[0] or 1.0
         ranks = (np.arange(one.singular_values.size) + 1) / one.singular_values.size
         text = f"{label}: H = {one.svd_entropy:.3f}" if len(several) > 1 else f"H = {one.svd_entropy:.3f}"
+        n_lost = int(np.sum(one.singular_values < _ROUNDING * largest))
+        text += f", {n_lost} below" if n_lost else ""
         ax.plot(ranks, one.singular_values / largest, marker=".", markersize=4, linewidth=1, color=color, label=text)
     ax.set(xlabel="rank / number of singular values", ylabel="singular value / largest")
     if any(np.any(line.get_ydata()) for line in ax.lines):  # zeros alone have no logarithm
         ax.set_yscale("log")
         _mend_flat_log_axis(ax)
+        ax.set_ylim(bottom=max(ax.get_ylim()[0], _ROUNDING))
     _legend(ax)
     return _tidy(ax)
 

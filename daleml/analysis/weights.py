@@ -18,6 +18,7 @@ from daleml import law
 WeightsLike: TypeAlias = "Tensor | ArrayLike | nn.Module | Mapping[str, Any] | WeightSample"
 """What the analysis reads: a tensor, an array, a module, a state dict, or a sample already taken."""
 
+_PLAIN_RECURRENT = nn.RNN, nn.RNNCell
 _CHUNK = 1 << 17  # float64 scratch of a chunk stays in cache
 
 
@@ -175,15 +176,16 @@ def effective_weights(weights: nn.Module | Mapping[str, Any]) -> Iterator[tuple[
     """Yield what multiplies the input of each layer, ``(post, pre)``, by name.
 
     Args:
-        weights: A module: a daleml layer gives its effective weight under its own name, a recurrent one as ``input``
-            and ``recurrent``, with ``_l1`` and so on for further layers; other modules give their matrix parameters.
-            Or a state dict: only a DANN's three matrices are composed, other matrices come as they are.
+        weights: A module: a daleml layer gives its effective weight under its own name; a recurrent one, and torch's
+            own ``RNN``, as ``input`` and ``recurrent``, with ``_l1`` and so on for further layers; other modules give
+            their matrix parameters. Or a state dict: only a DANN's three matrices are composed, other matrices come
+            as they are.
     """
     if isinstance(weights, nn.Module):
         for path, module in weights.named_modules():
             if hasattr(module, "effective_weight"):
                 yield path or "weight", cast("Tensor", module.effective_weight()).detach()
-            elif hasattr(module, "effective_weights"):
+            elif isinstance(module, _PLAIN_RECURRENT) or hasattr(module, "effective_weights"):
                 prefix = f"{path}." if path else ""
                 for name, value in _recurrent_weights(module):
                     yield prefix + name, value.detach()
@@ -210,6 +212,12 @@ def effective_weights(weights: nn.Module | Mapping[str, Any]) -> Iterator[tuple[
 
 def _recurrent_weights(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Yield the effective weights of a recurrent module or cell; the first layer's names have no number."""
+    if isinstance(module, _PLAIN_RECURRENT):
+        for i in range(getattr(module, "num_layers", 1)):
+            suffix = f"_l{i}" if isinstance(module, nn.RNN) else ""
+            for path, field_name in (("ih", "input"), ("hh", "recurrent")):
+                yield f"{field_name}_l{i}" if i else field_name, getattr(module, f"weight_{path}{suffix}")
+        return
     given = cast("Any", module.effective_weights)()
     layers = [given] if hasattr(given, "_fields") else given
     for i, layer in enumerate(layers):
@@ -227,7 +235,9 @@ def matrix(weights: WeightsLike) -> NDArray[np.float64]:
     """
     if isinstance(weights, nn.Module) and hasattr(weights, "effective_weight"):
         weights = cast("Tensor", weights.effective_weight())  # type: ignore[operator]
-    elif isinstance(weights, nn.Module) and hasattr(weights, "effective_weights"):
+    elif isinstance(weights, nn.Module) and (
+        isinstance(weights, _PLAIN_RECURRENT) or hasattr(weights, "effective_weights")
+    ):
         recurrent = {name: value for name, value in _recurrent_weights(weights) if name.startswith("recurrent")}
         if len(recurrent) != 1:
             raise ValueError(

@@ -25,6 +25,7 @@ class EILinear(nn.Module):
         bias: Whether to learn an additive bias, which has no sign to keep.
         excitatory_only: Whether to read the excitatory units alone, as projections out of a cortical circuit do: the
             input is of all units, the weight ``(out_features, n_exc)``.
+        generator: Source of randomness for the weights; default: torch's global one.
         device: Where the parameters live.
         dtype: Their floating-point type.
 
@@ -59,6 +60,7 @@ class EILinear(nn.Module):
         bias: bool = True,
         *,
         excitatory_only: bool = False,
+        generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -73,7 +75,7 @@ class EILinear(nn.Module):
         self.weight = nn.Parameter(torch.empty(self.out_features, n_read, device=device, dtype=dtype))
         self.bias: nn.Parameter | None
         self.register_parameter("bias", _vector(self.out_features, device, dtype) if bias else None)
-        self.reset_parameters()
+        self.reset_parameters(generator)
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draw the weight anew, and fix its signs."""
@@ -128,6 +130,7 @@ class DANNLinear(nn.Module):
         bias: Whether to learn an additive bias, which has no sign to keep.
         shunting: Whether inhibition also divides.
         eps: The weakest shunt that divides, see Notes. Used with ``shunting`` only.
+        generator: Source of randomness for the weights; default: torch's global one.
         device: Where the parameters live.
         dtype: Their floating-point type.
 
@@ -172,6 +175,7 @@ class DANNLinear(nn.Module):
         shunting: bool = False,
         *,
         eps: float = 1e-2,
+        generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -190,7 +194,7 @@ class DANNLinear(nn.Module):
         self.register_parameter("alpha", _vector(self.n_inh, device, dtype) if shunting else None)
         self.register_parameter("gain", _vector(out_features, device, dtype) if shunting else None)
         self.register_parameter("bias", _vector(out_features, device, dtype) if bias else None)
-        self.reset_parameters()
+        self.reset_parameters(generator)
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draw the weights anew, fix their signs, and reset gain and bias."""

@@ -34,7 +34,8 @@ class RowSequentialImages(ClassificationTask):
         dt_ms: Duration of a step.
 
     Shape:
-        - ``images``: (n, height, width), or (n, pixels) of square images; kept as (n, height, width), float32.
+        - ``images``: (n, height, width), or (n, pixels) of square images; kept as (n, height, width), in torch's
+          default dtype.
         - ``labels``: (n,), int64.
 
     Raises:
@@ -215,7 +216,7 @@ def read_idx(path: str | Path) -> Tensor:
 
 
 def _squared(images: Tensor) -> Tensor:
-    """Images as (n, height, width), float32, checked."""
+    """Images as (n, height, width), checked."""
     side = math.isqrt(images.shape[-1]) if images.ndim else 0
     if images.ndim == 2 and side * side == images.shape[-1]:
         images = images.reshape(len(images), side, side)
@@ -225,4 +226,4 @@ def _squared(images: Tensor) -> Tensor:
     low, high = float(images.min()), float(images.max())
     if not (low >= 0 and high <= 1):  # also refuses NaN
         raise ValueError(f"`images` must have pixels in [0, 1]; got {low:g} to {high:g}.")
-    return images.to(torch.float32)
+    return images.to(torch.get_default_dtype())

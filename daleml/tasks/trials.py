@@ -39,8 +39,8 @@ class Trials:
         conditions: What was drawn for each trial, by name.
 
     Shape:
-        - ``inputs``: (time, trials, n_inputs), float32.
-        - ``targets``: (time, trials), int64, or (time, trials, n_outputs), float32.
+        - ``inputs``: (time, trials, n_inputs), floating point; from tasks, torch's default dtype.
+        - ``targets``: (time, trials), int64, or (time, trials, n_outputs), floating point.
         - ``mask``: (time, trials), bool.
         - each of ``conditions``: (trials,).
 
