@@ -242,3 +242,13 @@ def test_the_product_is_chosen_by_what_backward_will_do(monkeypatch):
 
 def test_default_number_of_interneurons():
     assert [DANNLinear(4, n).n_inh for n in (1, 9, 10, 57)] == [1, 1, 1, 5]
+
+
+@pytest.mark.parametrize(
+    "build", [lambda g: EILinear(Populations(4, 2), 3, generator=g), lambda g: DANNLinear(6, 3, generator=g)]
+)
+def test_a_generator_draws_the_first_weights_too(build):
+    state = torch.get_rng_state()
+    one, other = (build(torch.Generator().manual_seed(1)) for _ in range(2))
+    assert all(torch.equal(p, q) for p, q in zip(one.parameters(), other.parameters(), strict=True))
+    assert torch.equal(state, torch.get_rng_state())

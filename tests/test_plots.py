@@ -116,3 +116,13 @@ def test_no_plot_shows_or_leaks():
     before = len(sys.modules["matplotlib.pyplot"].get_fignums())
     plots.comparison_figure(compare_families(X))
     assert len(sys.modules["matplotlib.pyplot"].get_fignums()) == before
+
+
+def test_singular_values_lost_to_rounding_are_counted_not_drawn():
+    figure, axes = plots.figure()
+    ax = plots.spectrum({"a": spectrum(np.diag([1.0, 0.5, 1e-17])), "b": spectrum(np.eye(3))}, axes[0, 0])
+    assert ax.get_ylim() == (1e-6, 2)
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels[0].endswith(", 1 at zero")
+    assert "zero" not in labels[1]
+    assert figure

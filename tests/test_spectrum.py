@@ -124,3 +124,15 @@ def test_wrong_input_is_one_sentence(weights, error, sentence):
     with pytest.raises(error) as raised:
         spectrum(weights)
     assert str(raised.value) == sentence
+
+
+def test_an_ordinary_rnn_gives_what_multiplies_its_state():
+    rnn = nn.RNN(3, 5, 2)
+    assert [name for name, _ in effective_weights(nn.Sequential(rnn))] == [
+        "0.input", "0.recurrent", "0.input_l1", "0.recurrent_l1",
+    ]  # fmt: skip
+    one, cell = nn.RNN(3, 5), nn.RNNCell(3, 5)
+    for module, weight in ((one, one.weight_hh_l0), (cell, cell.weight_hh)):
+        assert np.array_equal(spectrum(module).singular_values, spectrum(weight.detach()).singular_values)
+    with pytest.raises(ValueError, match="`weights` must have one layer; got 2: give"):
+        spectrum(rnn)

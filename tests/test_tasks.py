@@ -815,3 +815,14 @@ def test_batches_are_fresh_every_epoch_and_the_same_in_every_run():
     assert not torch.equal(drawn[0], next(iter(task.batches(8, 3, seed=2)(1)))[0])
     with pytest.raises(ValueError, match="`n_batches` must be at least 1; got 0."):
         task.batches(8, 0)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_trials_have_the_default_dtype(name):
+    torch.set_default_dtype(torch.float64)
+    try:
+        trials = TASKS[name]().sample(3)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert trials.inputs.dtype == torch.float64
+    assert trials.targets.dtype in (torch.float64, torch.int64)

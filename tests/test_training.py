@@ -545,3 +545,34 @@ def test_sign_flips_counts_changed_signs():
         net.weight[0] *= -1
         net.weight[1, 0] = 0
     assert tracker(net) == 0.5
+
+
+def test_a_model_may_return_more_than_its_outputs(tmp_path):
+    rnn = torch.nn.RNN(3, 4)
+    x, y = torch.rand(6, 5, 3), torch.rand(6, 5, 4)
+    optimizer = torch.optim.SGD(rnn.parameters(), 0.1)
+    history = train(
+        rnn, [(x, y)], optimizer, lambda out, y: (out[0] - y).square().mean(), epochs=3, trackers={}, progress=False
+    )
+    assert history.loss.iloc[-1] < history.loss.iloc[1]
+    assert "accuracy" not in history
+
+
+def test_a_tasks_batches_train_a_circuit_and_resume(tmp_path):
+    from daleml.layers import EIRNN
+    from daleml.tasks import PerceptualDecision
+
+    task = PerceptualDecision()
+
+    def run(epochs, folder):
+        torch.manual_seed(0)
+        rnn = EIRNN(task.n_inputs, task.n_outputs, mask=0.7)
+        optimizer = EG(param_groups(rnn, 0.1), 0.1)
+        batches = task.batches(8, 2)
+        loss = lambda out, trials: task.loss(out[0], trials)  # noqa: E731
+        train(rnn, batches, optimizer, loss, epochs=epochs, checkpoint=folder, progress=False)
+        return rnn
+
+    whole = run(4, tmp_path / "whole")
+    run(2, tmp_path / "parts")
+    same(whole, run(4, tmp_path / "parts"))

@@ -136,13 +136,14 @@ def spectrum(result: Spectrum | Sequence[Spectrum] | Mapping[str, Spectrum], ax:
         ranks = (np.arange(one.singular_values.size) + 1) / one.singular_values.size
         text = f"{label}: H = {one.svd_entropy:.3f}" if len(several) > 1 else f"H = {one.svd_entropy:.3f}"
         n_lost = int(np.sum(one.singular_values < _ROUNDING * largest))
-        text += f", {n_lost} below" if n_lost else ""
+        text += f", {n_lost} at zero" if n_lost else ""
         ax.plot(ranks, one.singular_values / largest, marker=".", markersize=4, linewidth=1, color=color, label=text)
     ax.set(xlabel="rank / number of singular values", ylabel="singular value / largest")
     if any(np.any(line.get_ydata()) for line in ax.lines):  # zeros alone have no logarithm
         ax.set_yscale("log")
         _mend_flat_log_axis(ax)
-        ax.set_ylim(bottom=max(ax.get_ylim()[0], _ROUNDING))
+        if ax.get_ylim()[0] < _ROUNDING:
+            ax.set_ylim(_ROUNDING, 2)
     _legend(ax)
     return _tidy(ax)
 

@@ -164,7 +164,7 @@ class CharacterModel(ClassificationTask):
         start = torch.randint(len(self.text) - self.length, (n,), generator=generator)
         windows = self._codes[torch.arange(self.length + 1)[:, None] + start]
         return Trials(
-            inputs=torch.nn.functional.one_hot(windows[:-1], self.n_inputs).float(),
+            inputs=torch.nn.functional.one_hot(windows[:-1], self.n_inputs).to(torch.get_default_dtype()),
             targets=windows[1:].contiguous(),
             mask=torch.ones(self.length, n, dtype=torch.bool),
             dt_ms=self.dt_ms,
