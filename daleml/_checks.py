@@ -15,6 +15,13 @@ def integer(name: str, value: object, minimum: int = 0) -> int:
     return int(value)
 
 
+def flag(name: str, value: object) -> bool:
+    """Return ``value`` if it is True or False, or raise: what merely looks true or false is a slip more often."""
+    if not isinstance(value, bool):
+        raise TypeError(f"`{name}` must be True or False; got {value!r}.")
+    return value
+
+
 def number(name: str, value: object) -> float:
     """Return ``value`` as a finite float, or raise."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):

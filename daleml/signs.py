@@ -404,4 +404,5 @@ def _adopt_present(state: dict[str, Any], name: str, present: Tensor) -> Tensor:
     saved = state.setdefault(name + law.PRESENT, present)
     if not isinstance(saved, Tensor) or saved.shape != present.shape or saved.is_meta:
         return present
-    return saved.to(torch.bool)
+    state[name + law.PRESENT] = saved = saved.to(torch.bool)
+    return saved

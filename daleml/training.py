@@ -110,7 +110,7 @@ def train(
 
     Notes:
         A checkpoint holds the states of torch's, numpy's and Python's global generators, and of ``batches.generator``
-        if there is one: whatever random source you hold elsewhere is yours to restore.
+        and the ``generator`` of any module: whatever random source you hold elsewhere is yours to restore.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"`model` must be a module; got {type(model).__name__}.")
@@ -119,8 +119,9 @@ def train(
     _checks.integer("epochs", epochs, minimum=1)
     if clip_norm is not None:
         _checks.positive("clip_norm", clip_norm)
-    generator = getattr(batches, "generator", None)
-    run = checkpoints.Run(model, optimizer, scheduler, [generator] if isinstance(generator, torch.Generator) else [])
+    found = [getattr(source, "generator", None) for source in (batches, *model.modules())]  # a circuit's noise has one
+    generators = [generator for generator in found if isinstance(generator, torch.Generator)]
+    run = checkpoints.Run(model, optimizer, scheduler, generators)
     folder = None if checkpoint is None else Path(checkpoint)
     resumed = checkpoints.load(folder, run) if folder else None
     if resumed is None:

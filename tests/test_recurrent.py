@@ -151,6 +151,8 @@ BAD_CELL_CALLS = [
     (torch.rand(2, 3), torch.rand(2, 5)),
     (torch.rand(2, 3, 1), None),
     (torch.rand(2, 3), torch.rand(1, 2, 6)),
+    (torch.rand(2, 3), torch.rand(6)),
+    (torch.rand(3), torch.rand(2, 6)),
 ]
 
 
@@ -403,6 +405,25 @@ def test_functional_transforms(nonlinearity, dynamics):
     _, forward = torch.func.jvp(lambda p: loss(p, x[0]), (parameters,), (tangent,))
     reverse = sum((one_by_one[0][name] * tangent[name]).sum() for name in parameters)
     torch.testing.assert_close(forward, reverse, **EXACT)
+
+    def output(x):
+        return rnn(x)[0]
+
+    jacobian = torch.autograd.functional.jacobian(output, x[0])
+    assert jacobian.abs().max() > 0
+    for other in (
+        torch.func.jacrev(output)(x[0]),
+        torch.func.jacfwd(output)(x[0]),
+        torch.autograd.functional.jacobian(output, x[0], vectorize=True),
+    ):
+        torch.testing.assert_close(other, jacobian, **EXACT)
+    hessian = torch.autograd.functional.hessian(lambda x: output(x).square().sum(), x[0])
+    again = torch.func.hessian(lambda x: output(x).square().sum())(x[0])
+    torch.testing.assert_close(again, hessian, **EXACT)
+    value, pull = torch.func.vjp(lambda p: torch.func.functional_call(rnn, p, (x[0],))[0], parameters)
+    expected = torch.autograd.grad(rnn(x[0])[0], list(rnn.parameters()), torch.ones_like(value))
+    for one, other in zip(pull(torch.ones_like(value))[0].values(), expected, strict=True):
+        torch.testing.assert_close(one, other, **EXACT)
     ensemble = {name: torch.stack([p, 0.5 * p]) for name, p in parameters.items()}
     losses = torch.func.vmap(loss, (0, None))(ensemble, x[0])
     torch.testing.assert_close(losses[0], each[0], **EXACT)
@@ -815,3 +836,136 @@ def test_magnitudes_may_be_drawn_log_normal(build):
     assert fit_weights(weight_samples(rnn)[name]).ks_distance() < 0.01
     rnn.reset_parameters(seeded())
     assert fit_weights(weight_samples(rnn)[name]).ks_distance() > 0.03
+
+
+def test_many_gradients_at_once():
+    rnn = EIRNN(3, POPS, dt_ms=1, tau_ms=4, dtype=DOUBLE)
+    x = torch.rand(4, 2, 3, dtype=DOUBLE, requires_grad=True)
+    output = rnn(x)[0]
+    given = torch.rand(3, *output.shape, dtype=DOUBLE)
+    together = torch.autograd.grad(output, x, given, is_grads_batched=True, retain_graph=True)[0]
+    for one, grad in zip(together, given, strict=True):
+        torch.testing.assert_close(one, torch.autograd.grad(output, x, grad, retain_graph=True)[0], **EXACT)
+
+
+def test_an_ensemble_may_differ_in_its_time_constants():
+    rnns = [EIRNN(3, POPS, dt_ms=1, tau_ms=[2.0 + k, 3, 4, 5, 6, 7 + k]) for k in range(3)]
+    parameters, buffers = torch.func.stack_module_state(rnns)
+    x = torch.rand(5, 3, 3)  # as many sequences as circuits, so that confusing the two would not show as an error
+
+    def call(parameters, buffers):
+        return torch.func.functional_call(rnns[0], (parameters, buffers), (x,))[0]
+
+    for one, rnn in zip(torch.func.vmap(call)(parameters, buffers), rnns, strict=True):
+        torch.testing.assert_close(one, rnn(x)[0])
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's own recorders warn of themselves
+@pytest.mark.parametrize("dynamics", ["discrete", "tau a unit"])
+def test_a_circuit_may_be_recorded(dynamics):
+    rnn = EIRNN(3, POPS, **DYNAMICS[dynamics])
+    x = torch.rand(4, 2, 3)
+    for recorded in (torch.export.export(rnn, (x,)).module(), torch.jit.trace(rnn, (x,))):
+        torch.testing.assert_close(recorded(x)[0], rnn(x)[0])
+
+
+def test_shunting_is_lowered_by_autocast_too():
+    rnn = DANNRNN(3, 6, 2, shunting=True)
+    x = torch.rand(5, 2, 3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output, last = rnn(x)
+    assert output.dtype == last.dtype == torch.bfloat16
+    torch.testing.assert_close(output.float(), rnn(x)[0], rtol=0.05, atol=0.05)
+
+
+def test_nn_rnn_may_be_replaced_by_keyword_too():
+    rnn = EIRNN(input_size=3, hidden_size=6, num_layers=2, batch_first=True, bidirectional=False)
+    assert rnn(torch.rand(2, 5, 3))[0].shape == (2, 5, 6)
+    assert EIRNNCell(input_size=3, hidden_size=6)(torch.rand(2, 3)).shape == (2, 6)
+    with pytest.raises(ValueError, match="`bidirectional` must be False, since a circuit does not run backwards"):
+        EIRNN(3, 6, bidirectional=True)
+
+
+def test_a_balanced_graph_has_no_loop_to_scale():
+    graph = nx.DiGraph()
+    graph.add_nodes_from(range(8), sign=1)
+    graph.add_nodes_from(range(8, 16), sign=-1)
+    graph.add_edges_from((a, b) for a in range(16) for b in range(16))
+    assert EIRNN.from_graph(graph, 3).weight_hh_l0.abs().max() == 1
+
+
+@pytest.mark.parametrize(
+    ("edge", "sentence"),
+    [
+        ({"sign": float("nan")}, "`graph` must have a sign, +1 or -1, on every node or edge; got nan on the edge from 'a' to 'b'."),
+        ({"sign": [1]}, "`graph` must have a sign, +1 or -1, on every node or edge; got [1] on the edge from 'a' to 'b'."),
+        ({"weight": float("nan")}, "`graph` must have finite numbers as weights; got nan on the edge from 'a' to 'b'."),
+        ({"weight": "3"}, "`graph` must have finite numbers as weights; got '3' on the edge from 'a' to 'b'."),
+        ({"weight": 1e300}, "`graph` must have weights in the range of torch.float32; got some beyond it."),
+    ],
+)  # fmt: skip
+def test_impossible_graphs_are_refused_in_one_sentence(edge, sentence):
+    graph = nx.DiGraph()
+    graph.add_edge("a", "b", **{"sign": 1, **edge})
+    graph.add_edge("b", "a", sign=-1)
+    with pytest.raises(ValueError) as raised:
+        EIRNN.from_graph(graph, 3)
+    assert str(raised.value) == sentence
+
+
+def test_a_node_and_its_edges_must_agree():
+    graph = nx.DiGraph()
+    graph.add_node("a", sign=-1)
+    graph.add_edge("a", "b", sign=1)
+    with pytest.raises(ValueError, match="node 'a' sends both signs"):
+        EIRNN.from_graph(graph, 3)
+    with pytest.raises(ValueError, match="`graph` must have a node; got none."):
+        EIRNN.from_graph(nx.DiGraph(), 3)
+    with pytest.raises(TypeError, match="`mask` must be left out, since the graph says it; got 0.5."):
+        EIRNN.from_graph(graph, 3, mask=0.5)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"autapses": 0}, "`autapses` must be True or False; got 0."),
+        ({"noise_in_eval": "x"}, "`noise_in_eval` must be True or False; got 'x'."),
+        ({"train_initial_state": 1}, "`train_initial_state` must be True or False; got 1."),
+        ({"generator": 5}, "`generator` must be a torch.Generator; got int."),
+        ({"dtype": torch.complex64}, "`dtype` must be a floating-point type; got torch.complex64."),
+        ({"nonlinearity": []}, "`nonlinearity` must be a name or a function; got list."),
+        ({"dt_ms": 1, "tau_ms": "x"}, "`tau_ms` must be a number, or one a unit; got str."),
+        ({"input_mask": nx.DiGraph()}, "`input_mask` must be a matrix or a density; got a graph."),
+        ({"mask": torch.eye(6) * 1j}, "`mask` must be a boolean matrix, a density or a networkx digraph; got Tensor."),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_arguments_of_the_wrong_kind_are_refused_in_one_sentence(options, sentence):
+    with pytest.raises(TypeError) as raised:
+        EIRNNCell(3, POPS, **options)
+    assert str(raised.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: init.spectral_radius_(EIRNN(3, POPS), 1e60), "`radius` must keep the weights within the range of torch.float32; got 1e+60."),
+        (lambda: init.spectral_radius_(torch.full((2, 2), math.inf), 1.0), "`weight` must be finite; got NaN or infinite values."),
+        (lambda: init.spectral_radius_(torch.ones(2, 3), 1.0), "`weight` must be square to have a spectral radius; got shape (2, 3)."),
+        (lambda: init.spectral_radius_(torch.ones(2, 2).triu(1), 1.0), "`weight` must have an eigenvalue other than zero to be scaled by; got none."),
+        (lambda: init.spectral_radius_(torch.eye(2), 0), "`radius` must be above 0; got 0."),
+        (lambda: init.spectral_radius_(nn.Linear(2, 2), 1.0), "`weight` must be a matrix or a recurrent module; got Linear."),
+        (lambda: init.svd_spectrum_(torch.rand(2, 3), torch.ones(3)), "`spectrum` must have 2 singular values; got 3."),
+        (lambda: init.svd_spectrum_(torch.rand(2, 2), torch.tensor([1.0, -1.0])), "`spectrum` must be at least 0; got -1."),
+        (lambda: init.svd_spectrum_(torch.rand(2, 2), torch.ones(1, 2, 2)), "`spectrum` must be a matrix or a vector; got shape (1, 2, 2)."),
+        (lambda: init.low_rank_(torch.rand(2, 3), 3), "`rank` must be at most 2; got 3."),
+        (lambda: init.low_rank_(torch.rand(2, 3), 0), "`rank` must be at least 1; got 0."),
+        (lambda: init.balance_rows_(torch.rand(3)), "`weight` must be a matrix, (post, pre); got shape (3,)."),
+        (lambda: init.balance_rows_(None), "`weight` must be a tensor; got NoneType."),
+        (lambda: EIRNN(3, POPS).scale_recurrent_(2.0, 1), "`layer` must be below 1, the number of layers; got 1."),
+    ],
+)  # fmt: skip
+def test_impossible_initialisations_are_refused_in_one_sentence(call, sentence):
+    with pytest.raises((TypeError, ValueError)) as raised:
+        call()
+    assert str(raised.value) == sentence

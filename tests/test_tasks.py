@@ -826,3 +826,24 @@ def test_trials_have_the_default_dtype(name):
         torch.set_default_dtype(torch.float32)
     assert trials.inputs.dtype == torch.float64
     assert trials.targets.dtype in (torch.float64, torch.int64)
+
+
+def test_another_tasks_trials_are_refused():
+    task, trials = tasks.PerceptualDecision(), tasks.AddingProblem().sample(4)
+    with pytest.raises(
+        ValueError, match="`trials` must be of PerceptualDecision, with its outputs; got those of another"
+    ):
+        task.loss(torch.rand(20, 4, 3), trials)
+    with pytest.raises(TypeError, match=r"`outputs` must be a tensor, \(time, trials, n_outputs\); got tuple"):
+        task.loss((torch.rand(8, 4, 3), None), task.sample(4))
+
+
+def test_codes_and_indices_must_exist():
+    text = tasks.CharacterModel("abcabcabc", length=3)
+    assert text.decode([0, 2]) == "ac"
+    for code in (-1, 3):
+        with pytest.raises(ValueError, match=f"`codes` must be between 0 and 2; got {code}."):
+            text.decode(torch.tensor([code]))
+    for index in (-1, 50):
+        with pytest.raises(ValueError, match=f"`indices` must be between 0 and 49; got {index}."):
+            image_task().batch([0, index])

@@ -566,7 +566,7 @@ def test_a_tasks_batches_train_a_circuit_and_resume(tmp_path):
 
     def run(epochs, folder):
         torch.manual_seed(0)
-        rnn = EIRNN(task.n_inputs, task.n_outputs, mask=0.7)
+        rnn = EIRNN(task.n_inputs, task.n_outputs, mask=0.7, noise=0.1, generator=torch.Generator().manual_seed(1))
         optimizer = EG(param_groups(rnn, 0.1), 0.1)
         batches = task.batches(8, 2)
         loss = lambda out, trials: task.loss(out[0], trials)  # noqa: E731

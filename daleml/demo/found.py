@@ -85,6 +85,7 @@ def synapse_table(model: nn.Module) -> list[dict[str, Any]]:
 
 
 def fit_row(name: str, sample: WeightSample | NDArray[np.float64]) -> dict[str, Any]:
+    """Fit one population of synapses, and tell how the log-normal does."""
     comparison = compare_families(sample)
     lognormal = comparison["lognormal"]
     return {

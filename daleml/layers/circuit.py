@@ -62,6 +62,7 @@ class Circuit(nn.Module):
         noise: float,
         noise_in_eval: bool,
         train_initial_state: bool,
+        input_mean: float,
         generator: torch.Generator | None,
         device: torch.device | str | None,
         dtype: torch.dtype | None,
@@ -73,8 +74,14 @@ class Circuit(nn.Module):
         self.bias = bias
         self.nonlinearity = _known_nonlinearity(nonlinearity)
         self.dt_ms, self.noise = dt_ms, _checks.non_negative("noise", noise)
-        self.noise_in_eval = bool(noise_in_eval)
+        self.noise_in_eval = _checks.flag("noise_in_eval", noise_in_eval)
+        _checks.flag("train_initial_state", train_initial_state)
+        if generator is not None and not isinstance(generator, torch.Generator):
+            raise TypeError(f"`generator` must be a torch.Generator; got {type(generator).__name__}.")
+        if dtype is not None and not dtype.is_floating_point:
+            raise TypeError(f"`dtype` must be a floating-point type; got {dtype}.")
         self.generator = generator
+        self.input_mean = _checks.number("input_mean", input_mean)
         self._wiring, self._suffixes = wiring, tuple(suffixes)
         leak = _leak(dt_ms, tau_ms, self.hidden_size)
         self.leak: float | Tensor | None
@@ -98,6 +105,8 @@ class Circuit(nn.Module):
         for i, suffix in enumerate(self._suffixes):
             pre = self.populations if i else self.inputs
             given = None if i else input_mask
+            if hasattr(given, "adjacency"):
+                raise TypeError("`input_mask` must be a matrix or a density; got a graph.")
             present = matrix("input_mask", given, (size, pre.size), autapses=True, generator=generator)
             paths.append(Path(f"ih{suffix}", pre, size, present))
             unit_signs = self.populations.signs(device="cpu")
@@ -109,7 +118,7 @@ class Circuit(nn.Module):
         self,
         generator: torch.Generator | None = None,
         *,
-        input_mean: float = init.RECTIFIED_MEAN,
+        input_mean: float | None = None,
         draw: init.Draw = init.exponential_,
     ) -> None:
         """Draw the weights anew, fix their signs, and reset biases and initial states.
@@ -117,6 +126,7 @@ class Circuit(nn.Module):
         Args:
             generator: Source of randomness; default: torch's global one.
             input_mean: Mean of the input, which the bias of an all-excitatory first path cancels; e.g. the mean pixel.
+                Default: that of the constructor.
             draw: Distribution of the magnitudes, given their mean: ``init.exponential_``, ``init.lognormal_``...
         """
         for path in self._paths:
@@ -131,7 +141,8 @@ class Circuit(nn.Module):
                 self._reset_initial_state(suffix)
         for path in self._paths:
             bias = self.get_parameter(f"bias_{path.name}") if self.bias else None
-            mean = input_mean if path.pre is self.inputs else init.RECTIFIED_MEAN
+            centred = self.input_mean if input_mean is None else input_mean
+            mean = centred if path.pre is self.inputs else init.RECTIFIED_MEAN
             self._wiring.draw(self, path, bias, Drawing(mean, draw, generator))
 
     def _reset_initial_state(self, suffix: str) -> None:
@@ -146,6 +157,8 @@ class Circuit(nn.Module):
 
     def scale_recurrent_(self, factor: float, layer: int = 0) -> None:
         """Multiply the effective recurrent weight of a layer by a positive factor, in place."""
+        if _checks.integer("layer", layer) >= len(self._suffixes):
+            raise ValueError(f"`layer` must be below {len(self._suffixes)}, the number of layers; got {layer}.")
         self._wiring.scale_(self, f"hh{self._suffixes[layer]}", _checks.positive("factor", factor))
 
     def rates(self, state: Tensor) -> Tensor:
@@ -162,7 +175,7 @@ class Circuit(nn.Module):
 
     def _advance(self, suffix: str, rows: Tensor, state: Tensor | None, sizes: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Run one layer, never compiled: every step would be unrolled, and compiling would take minutes."""
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() and not getattr(torch.compiler, "is_exporting", bool)():
             advance = torch.compiler.disable(self._advance_eagerly)  # type: ignore[no-untyped-call]
             return cast("tuple[Tensor, Tensor]", advance(suffix, rows, state, sizes))
         return self._advance_eagerly(suffix, rows, state, sizes)
@@ -211,8 +224,6 @@ class Circuit(nn.Module):
 class Recurrent(Circuit):
     """A circuit that runs over sequences, as ``nn.RNN`` does."""
 
-    bidirectional = False
-
     def __init__(
         self,
         wiring: Wiring,
@@ -222,13 +233,18 @@ class Recurrent(Circuit):
         bias: bool,
         batch_first: bool,
         dropout: float,
+        bidirectional: bool,
         **options: Any,
     ) -> None:
+        if _checks.flag("bidirectional", bidirectional):
+            raise ValueError("`bidirectional` must be False, since a circuit does not run backwards; got True.")
+        _checks.integer("num_layers", num_layers, minimum=-1)  # torch says what is too few
         # What torch would refuse is refused in torch's words, and it warns where torch warns.
         nn.RNN(inputs.size, populations.size, num_layers, "relu", bias, batch_first, dropout, device="meta")
         suffixes = [f"_l{i}" for i in range(num_layers)]
         super().__init__(wiring, inputs, populations, suffixes, bias=bias, **options)
         self.num_layers, self.batch_first, self.dropout = num_layers, batch_first, float(dropout)
+        self.bidirectional = False
 
     def forward(
         self, input: Tensor | PackedSequence, hx: Tensor | None = None
@@ -346,12 +362,11 @@ class Cell(Circuit):
         rows, state = (input, hx) if batched else (input[None], None if hx is None else hx[None])
         if rows.shape[1] != self.input_size:
             raise RuntimeError(f"input has inconsistent input_size: got {rows.shape[1]} expected {self.input_size}")
-        if state is not None and state.dim() == 2 and state.shape[0] != rows.shape[0]:
+        if state is not None and state.shape[0] != rows.shape[0]:
             raise RuntimeError(f"Input batch size {rows.shape[0]} doesn't match hidden0 batch size {state.shape[0]}")
         if state is not None and (state.dim() != 2 or state.shape[1] != self.hidden_size):
-            raise RuntimeError(
-                f"hidden0 has inconsistent hidden_size: got {state.shape[-1]}, expected {self.hidden_size}"
-            )
+            found = state.shape[1] if state.dim() > 1 else state.shape[0]
+            raise RuntimeError(f"hidden0 has inconsistent hidden_size: got {found}, expected {self.hidden_size}")
         _, after = self._advance("", rows, state, [rows.shape[0]])
         return after if batched else after[0]
 
@@ -366,6 +381,8 @@ def _known_nonlinearity(given: str | Nonlinearity) -> str | Nonlinearity:
             return _KNOWN_FUNCTIONS.get(given, given)
         except TypeError:  # a function of the user's that cannot be hashed
             return given
+    if not isinstance(given, str):
+        raise TypeError(f"`nonlinearity` must be a name or a function; got {type(given).__name__}.")
     if given not in NONLINEARITIES:
         raise ValueError(f"Unknown nonlinearity {given!r}. Select from 'relu', 'tanh' or 'softplus'.")
     return given
@@ -379,7 +396,10 @@ def _leak(dt_ms: float | None, tau_ms: float | Sequence[float] | Tensor | None, 
         missing, given = ("dt_ms", "tau_ms") if dt_ms is None else ("tau_ms", "dt_ms")
         raise ValueError(f"`{missing}` must be given where `{given}` is; got None.")
     dt_ms = _checks.positive("dt_ms", dt_ms)
-    each = torch.as_tensor(tau_ms, dtype=torch.float64, device="cpu").detach()
+    try:
+        each = torch.as_tensor(tau_ms, dtype=torch.float64, device="cpu").detach()
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"`tau_ms` must be a number, or one a unit; got {type(tau_ms).__name__}.") from None
     if each.ndim and each.shape != (size,):
         raise ValueError(
             f"`tau_ms` must be a number or one for each of the {size} units; got shape {tuple(each.shape)}."

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -41,11 +44,15 @@ def matrix(
         TypeError: If ``given`` is none of the kinds.
         ValueError: If it has the wrong shape or values, or disagrees with ``signs``.
     """
+    if autapses is not None:
+        _checks.flag("autapses", autapses)
+    if isinstance(given, (torch.Tensor, np.ndarray, np.generic)) and given.ndim == 0:
+        given = given.item()
     if given is None:
         present, says = torch.ones(shape, dtype=torch.bool), False
     elif _is_graph(given):
         present, says = _of_graph(name, given, shape, signs), True
-    elif isinstance(given, (int, float)) and not isinstance(given, bool):
+    elif not isinstance(given, bool) and isinstance(given, numbers.Real):
         density = _checks.fraction(name, given)
         if density == 0:
             raise ValueError(f"`{name}` must be above 0 if it is a density; got {given}.")
@@ -61,6 +68,8 @@ def matrix(
 def _of_matrix(name: str, given: Any, shape: tuple[int, int]) -> Tensor:
     try:
         values = torch.as_tensor(given, device="cpu").detach()
+        if values.is_complex() or values.layout != torch.strided:
+            raise TypeError
     except (TypeError, ValueError, RuntimeError):
         kinds = "a boolean matrix, a density or a networkx digraph"
         raise TypeError(f"`{name}` must be {kinds}; got {type(given).__name__}.") from None
@@ -86,7 +95,7 @@ def _of_graph(name: str, graph: nx.DiGraph[Any], shape: tuple[int, int], signs: 
         raise ValueError(f"`{name}` must have one node a unit, {shape[0]}; got {len(nodes)}.")
     if signs is not None:
         for node, sign in zip(nodes, signs.tolist(), strict=True):
-            found = _signs_said(graph, node) - {None}
+            found = _signs_said(graph, node, known=False)
             if found - {int(sign)}:
                 kind = "excitatory" if sign > 0 else "inhibitory"
                 raise ValueError(f"`{name}` must agree with the populations; node {node!r} is {kind} in them only.")
@@ -108,8 +117,8 @@ def require_digraph(name: str, graph: Any) -> None:
 def signed_nodes(graph: nx.DiGraph[Any], *, drop_minority: bool = False) -> tuple[nx.DiGraph[Any], list[Any], int]:
     """Sort the nodes of a signed graph into excitatory ones, then inhibitory ones.
 
-    A node's sign is its attribute ``sign``, or that of the edges it sends. A node that sends none excites, which makes
-    no difference to anything.
+    A node's sign is its attribute ``sign``, or that of the edges it sends; they must agree. A node that says nothing
+    and sends nothing excites, which makes no difference to anything.
 
     Args:
         graph: Edges, or nodes, with an attribute ``sign`` of +1 or -1.
@@ -124,21 +133,22 @@ def signed_nodes(graph: nx.DiGraph[Any], *, drop_minority: bool = False) -> tupl
         ValueError: If a sign is unknown, or a node sends both.
     """
     require_digraph("graph", graph)
-    signs, left_out = {}, []
+    _checks.flag("drop_minority", drop_minority)
+    if not len(graph):
+        raise ValueError("`graph` must have a node; got none.")
+    signs: dict[Any, int] = {}
+    left_out: list[tuple[Any, Any]] = []
     for node in graph:
         said = _signs_said(graph, node)
-        unknown = next((sign for sign in said if sign not in (1, -1)), 1)
-        if unknown != 1:
-            where = _edge_of(graph, node, unknown)
-            raise ValueError(f"`graph` must have a sign, +1 or -1, on every node or edge; got {unknown!r} {where}.")
         if len(said) == 2:
             if not drop_minority:
                 raise ValueError(
                     f"`graph` must keep Dale's law, unless `drop_minority` is True; node {node!r} sends both signs."
                 )
-            total = sum(sign * abs(_strength(data)) for _, _, data, sign in _sent(graph, node))
+            sent = _sent(graph, node, known=False)
+            total = sum((sign or 0) * abs(_strength(pre, post, data)) for pre, post, data, sign in sent)
             said = {1 if total >= 0 else -1}
-            left_out += [(pre, post) for pre, post, _, sign in _sent(graph, node) if sign not in said]
+            left_out += [(pre, post) for pre, post, _, sign in sent if sign is not None and sign not in said]
         signs[node] = said.pop() if said else 1
     kept = graph
     if left_out:
@@ -157,25 +167,46 @@ def strengths(graph: nx.DiGraph[Any], nodes: list[Any]) -> Tensor:
     index = {node: i for i, node in enumerate(nodes)}
     weights = torch.zeros(len(nodes), len(nodes), dtype=torch.float64)
     for pre, post, data in graph.edges(data=True):
-        weights[index[post], index[pre]] = abs(_strength(data))
+        weights[index[post], index[pre]] = abs(_strength(pre, post, data))
     return weights
 
 
-def _signs_said(graph: nx.DiGraph[Any], node: Hashable) -> set[Any]:
-    own = graph.nodes[node].get("sign")
-    return {own} if own is not None else {sign for *_, sign in _sent(graph, node)}
+def _signs_said(graph: nx.DiGraph[Any], node: Hashable, *, known: bool = True) -> set[int]:
+    """Return the signs that a node and the edges it sends name; with ``known``, one of the two must name them all."""
+    own = _sign(graph.nodes[node].get("sign"), f"on node {node!r}", known=False)
+    sent = _sent(graph, node, known=known and own is None)
+    return {sign for sign in (own, *(sign for *_, sign in sent)) if sign is not None}
 
 
-def _sent(graph: nx.DiGraph[Any], node: Hashable) -> list[tuple[Any, Any, dict[str, Any], Any]]:
-    return [(pre, post, data, data.get("sign")) for pre, post, data in graph.out_edges(node, data=True)]
+def _sent(
+    graph: nx.DiGraph[Any], node: Hashable, *, known: bool = True
+) -> list[tuple[Any, Any, dict[str, Any], int | None]]:
+    return [
+        (pre, post, data, _sign(data.get("sign"), f"on the edge from {pre!r} to {post!r}", known=known))
+        for pre, post, data in graph.out_edges(node, data=True)
+    ]
 
 
-def _edge_of(graph: nx.DiGraph[Any], node: Hashable, sign: Any) -> str:
-    if graph.nodes[node].get("sign") is not None:
-        return f"on node {node!r}"
-    pre, post = next((pre, post) for pre, post, _, found in _sent(graph, node) if found == sign)
-    return f"on the edge from {pre!r} to {post!r}"
+def _sign(given: Any, where: str, *, known: bool) -> int | None:
+    """Read +1 or -1, or, unless it must be known, None."""
+    if given is None and not known:
+        return None
+    try:
+        value = float(given)
+    except (TypeError, ValueError, RuntimeError):
+        value = 0.0
+    if value not in (1, -1):
+        raise ValueError(f"`graph` must have a sign, +1 or -1, on every node or edge; got {given!r} {where}.")
+    return int(value)
 
 
-def _strength(data: dict[str, Any]) -> float:
-    return _checks.number("weight", data.get("weight", 1.0))
+def _strength(pre: Any, post: Any, data: dict[str, Any]) -> float:
+    given = data.get("weight", 1.0)
+    try:
+        value = float(given)
+    except (TypeError, ValueError, RuntimeError):
+        value = math.nan
+    if not math.isfinite(value) or isinstance(given, str):
+        where = f"on the edge from {pre!r} to {post!r}"
+        raise ValueError(f"`graph` must have finite numbers as weights; got {given!r} {where}.")
+    return value

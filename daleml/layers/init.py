@@ -17,6 +17,7 @@ from daleml import _checks
 
 RECTIFIED_MEAN = 1 / math.sqrt(2 * math.pi)
 """Mean of a rectified unit Gaussian, the input the initialisations assume."""
+_ROUNDING = 1e-4  # of the norm: rounding can give a nilpotent matrix eigenvalues of about a root of the precision
 
 
 class Draw(Protocol):
@@ -164,7 +165,8 @@ def dann_(
         independent: Whether to draw the rows of :math:`W_{ix}` like those of :math:`W_{ex}` instead. Inhibition then
             centres on average only; one singular value stands out.
         present: ``(n_e, d)``, boolean: which excitatory synapses exist; default: all. With a fraction :math:`p` of
-            them, :math:`\lambda` grows by :math:`1 / \sqrt{2p - p^2}`, which keeps the effective variance.
+            them, :math:`\lambda` grows by :math:`1 / \sqrt{2p - p^2}`, which keeps the effective
+            variance where synapses are absent at random.
         draw: Distribution of the excitatory weights, given their mean, which should also be their standard deviation.
         generator: Source of randomness; default: torch's global one.
 
@@ -279,34 +281,46 @@ def spectral_radius_(weight: Tensor | nn.Module, radius: float) -> Tensor | nn.M
         '0.90000'
 
     Notes:
-        Published code sets the radius before it applies signs and masks, which leaves another one.
+        Some published code sets the radius before it applies signs and masks, which leaves another one.
     """
     _checks.positive("radius", radius)
     if isinstance(weight, Tensor):
-        for _ in range(2):  # the second time for what rounding moved: such matrices are far from normal
-            weight.mul_(radius / _scalable(weight))
-        return weight
+        return weight.mul_(_scale(weight, radius))
     if not hasattr(weight, "scale_recurrent_"):
         raise TypeError(f"`weight` must be a matrix or a recurrent module; got {type(weight).__name__}.")
-    for _ in range(2):
-        given = weight.effective_weights()  # type: ignore[operator]
-        for layer, weights in enumerate([given] if hasattr(given, "_fields") else given):
-            weight.scale_recurrent_(radius / _scalable(weights.recurrent), layer)  # type: ignore[operator]
+    given = weight.effective_weights()  # type: ignore[operator]
+    for layer, weights in enumerate([given] if hasattr(given, "_fields") else given):
+        weight.scale_recurrent_(_scale(weights.recurrent, radius), layer)  # type: ignore[operator]
     return weight
 
 
-def measured_radius(weight: Tensor) -> float:
-    """Return the largest modulus of an eigenvalue, computed in float64."""
-    return float(torch.linalg.eigvals(weight.detach().double()).abs().max())
+def has_loop(weight: Tensor) -> bool:
+    """Whether a matrix has an eigenvalue other than zero: whether anything acts on itself, at whatever remove."""
+    return _measured_radius(weight) > 0
 
 
-def _scalable(weight: Tensor) -> float:
-    if weight.ndim != 2 or weight.shape[0] != weight.shape[1]:
+def _measured_radius(weight: Tensor) -> float:
+    """Return the largest modulus of an eigenvalue, computed in float64; 0 if that is no more than rounding."""
+    matrix = weight.detach().double()
+    norm = float(matrix.norm())
+    if not norm:
+        return 0.0
+    radius = norm * float(torch.linalg.eigvals(matrix / norm).abs().max())
+    return radius if radius > _ROUNDING * norm else 0.0
+
+
+def _scale(weight: Tensor, radius: float) -> float:
+    """Return the factor that takes a matrix to a spectral radius."""
+    _require_matrix("weight", weight)
+    if weight.shape[0] != weight.shape[1]:
         raise ValueError(f"`weight` must be square to have a spectral radius; got shape {tuple(weight.shape)}.")
-    found = measured_radius(weight)
+    found = _measured_radius(weight)
     if not found:
         raise ValueError("`weight` must have an eigenvalue other than zero to be scaled by; got none.")
-    return found
+    largest = float(weight.detach().abs().max())
+    if not torch.finfo(weight.dtype).tiny < largest * radius / found < torch.finfo(weight.dtype).max:
+        raise ValueError(f"`radius` must keep the weights within the range of {weight.dtype}; got {radius:g}.")
+    return radius / found
 
 
 @torch.no_grad()
@@ -339,14 +353,18 @@ def svd_spectrum_(weight: Tensor, spectrum: Tensor) -> Tensor:
     References:
         Li, Cornford, Ghosh & Richards 2023 (NeurIPS), spectrum transplant.
     """
-    _require_matrix(weight)
+    _require_matrix("weight", weight)
+    _require_tensor("spectrum", spectrum)
+    if spectrum.ndim not in (1, 2):
+        raise ValueError(f"`spectrum` must be a matrix or a vector; got shape {tuple(spectrum.shape)}.")
     values = spectrum.detach().double().to(weight.device)
-    values = torch.linalg.svdvals(values) if values.ndim == 2 else values.flatten().sort(descending=True).values
+    if not values.isfinite().all():
+        raise ValueError("`spectrum` must be finite; got NaN or infinite values.")
+    values = torch.linalg.svdvals(values) if values.ndim == 2 else values.sort(descending=True).values
     if len(values) != min(weight.shape):
         raise ValueError(f"`spectrum` must have {min(weight.shape)} singular values; got {len(values)}.")
-    wrong = values[~(values.isfinite() & (values >= 0))]
-    if wrong.numel():
-        raise ValueError(f"`spectrum` must be finite and at least 0; got {wrong[0].item():g}.")
+    if values[-1] < 0:
+        raise ValueError(f"`spectrum` must be at least 0; got {values[-1].item():g}.")
     left, _, right = torch.linalg.svd(weight.double(), full_matrices=False)
     return weight.copy_((left * values) @ right)
 
@@ -383,7 +401,7 @@ def low_rank_(weight: Tensor, rank: int) -> Tensor:
     References:
         Liu et al. 2024 (ICLR), the released code.
     """
-    _require_matrix(weight)
+    _require_matrix("weight", weight)
     if _checks.integer("rank", rank, minimum=1) > min(weight.shape):
         raise ValueError(f"`rank` must be at most {min(weight.shape)}; got {rank}.")
     left, values, right = torch.linalg.svd(weight.double(), full_matrices=False)
@@ -420,16 +438,26 @@ def balance_rows_(weight: Tensor) -> Tensor:
     References:
         Rajan & Abbott 2006 (Physical Review Letters).
     """
-    _require_matrix(weight)
+    _require_matrix("weight", weight)
     excitation, inhibition = weight.clamp(min=0).sum(1), -weight.clamp(max=0).sum(1)
     both = (excitation > 0) & (inhibition > 0)
     factor = torch.where(both, excitation / torch.where(both, inhibition, 1.0), 1.0)
     return weight.copy_(torch.where(weight < 0, weight * factor[:, None], weight))
 
 
-def _require_matrix(weight: Tensor) -> None:
-    if weight.ndim != 2:
-        raise ValueError(f"`weight` must be a matrix, (post, pre); got shape {tuple(weight.shape)}.")
+def _require_tensor(name: str, given: Tensor) -> None:
+    if not isinstance(given, Tensor):
+        raise TypeError(f"`{name}` must be a tensor; got {type(given).__name__}.")
+    if not given.is_floating_point():
+        raise TypeError(f"`{name}` must be floating-point; got {given.dtype}.")
+
+
+def _require_matrix(name: str, given: Tensor) -> None:
+    _require_tensor(name, given)
+    if given.ndim != 2 or not given.numel():
+        raise ValueError(f"`{name}` must be a matrix, (post, pre); got shape {tuple(given.shape)}.")
+    if not given.isfinite().all():
+        raise ValueError(f"`{name}` must be finite; got NaN or infinite values.")
 
 
 def _fill_alpha(alpha: Tensor | None, scale: float, n_in: int) -> None:

@@ -68,7 +68,7 @@ class EILinear(nn.Module):
         self.populations = Populations.coerce(populations)
         self.in_features = self.populations.size
         self.out_features = _checks.integer("out_features", out_features, minimum=1)
-        self.excitatory_only = bool(excitatory_only)
+        self.excitatory_only = _checks.flag("excitatory_only", excitatory_only)
         n_read = self.populations.n_exc if self.excitatory_only else self.in_features
         if not n_read:
             raise ValueError("`populations` must have an excitatory unit where `excitatory_only` is True; got none.")

@@ -70,15 +70,27 @@ def run(x: Tensor, weight_ih: Tensor, bias: Tensor | None, weight_hh: Tensor, sw
         weight_ih, weight_hh = (weight * _column(leak) for weight in (weight_ih, weight_hh))
         bias = None if bias is None else bias * leak
     tensors = x, weight_ih, bias, weight_hh, sweep.state, sweep.noise
-    if callable(sweep.nonlinearity) or any(_has_tangent(tensor) for tensor in tensors):
+    if callable(sweep.nonlinearity) or _is_transformed() or any(_has_tangent(tensor) for tensor in tensors):
         return loop(*tensors, sweep.keep, sweep.f, sweep.batch_sizes)
     options = sweep.keep, sweep.nonlinearity, sweep.batch_sizes
     if not torch.is_autocast_enabled(x.device.type):
         return _fused(*tensors, *options)
-    dtype = torch.get_autocast_dtype(x.device.type)  # as nn.RNN: all of it in the lower precision
-    lowered = [None if tensor is None else tensor.to(dtype) for tensor in tensors]
+    lowered = _lowered(*tensors)
     with torch.autocast(x.device.type, enabled=False):
         return _fused(*lowered, *options)
+
+
+def _lowered(*tensors: Tensor | None) -> list[Any]:
+    """Return tensors in the precision of autocast, as ``nn.RNN`` takes them: all of it is lowered."""
+    device = next(tensor for tensor in tensors if tensor is not None).device.type
+    dtype = torch.get_autocast_dtype(device)
+    return [None if tensor is None else tensor.to(dtype) for tensor in tensors]
+
+
+def _is_transformed() -> bool:
+    """Whether ``torch.func`` looks on, or something that records operations: they want to see every step."""
+    watched = torch._C._are_functorch_transforms_active() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    return watched or getattr(torch.compiler, "is_exporting", bool)()
 
 
 def _fused(*inputs: Any) -> tuple[Tensor, Tensor]:
@@ -122,6 +134,14 @@ def run_shunting(
     .. math::
         z_t = \frac{g}{\max(\gamma^u_t + \gamma^w_t, \epsilon)} \odot (\hat z^u_t + \hat z^w_t) + b
     """
+    if torch.is_autocast_enabled(x.device.type):
+        x, gain, bias, state, noise = _lowered(x, gain, bias, sweep.state, sweep.noise)
+        weights_ih, weights_hh = (
+            cast("ShuntingPath", tuple(_lowered(*weights))) for weights in (weights_ih, weights_hh)
+        )
+        with torch.autocast(x.device.type, enabled=False):
+            lowered = sweep._replace(state=state, noise=noise)
+            return run_shunting(x, weights_ih, weights_hh, gain, bias, eps, lowered)
     drive = torch.cat(_inhibited(x, weights_ih), dim=-1)
     n_units, leak = len(gain), 1.0 if sweep.leak is None else sweep.leak
     if sweep.noise is not None:
@@ -168,6 +188,10 @@ def _advance(
 
 def _has_tangent(tensor: Tensor | None) -> bool:
     return tensor is not None and forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]
+
+
+def _is_batched(tensor: Tensor) -> bool:
+    return torch._C._functorch.is_batchedtensor(tensor) or torch._C._functorch.is_legacy_batchedtensor(tensor)
 
 
 def _column(leak: Tensor | float) -> Tensor | float:
@@ -229,21 +253,11 @@ class _Fused(torch.autograd.Function):
     def backward(ctx: Any, grad_rates: Tensor | None, grad_last: Tensor | None) -> tuple[Any, ...]:
         *tensors, rates = ctx.saved_tensors
         options = ctx.keep, ctx.nonlinearity, ctx.batch_sizes
-        if torch.is_grad_enabled():  # the gradient is itself to be differentiated
+        grads = [grad for grad in (grad_rates, grad_last) if grad is not None]
+        if torch.is_grad_enabled() or any(map(_is_batched, grads)):  # to be differentiated again, or many at once
             return (*_loop_gradients(tensors, options, grad_rates, grad_last, ctx.needs_input_grad), None, None, None)
         gradients = _gradients(tensors, options, rates, grad_rates, grad_last, ctx.needs_input_grad)
         return (*gradients, None, None, None)
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[Any, Any]:
-        *tensors, keep, nonlinearity, batch_sizes = inputs
-
-        def looped(*tensors: Any) -> tuple[Tensor, Tensor]:
-            x, weight_ih, bias, weight_hh, state, noise = tensors
-            f = NONLINEARITIES[nonlinearity]
-            return loop(x, weight_ih, bias, weight_hh, state, noise, keep, f, batch_sizes)
-
-        return torch.vmap(looped, in_dims[: len(tensors)], randomness="different")(*tensors), (0, 0)
 
 
 _INTO: dict[str, Callable[..., Tensor]] = {
@@ -362,15 +376,16 @@ def _loop_gradients(
 ) -> list[Tensor | None]:
     keep, nonlinearity, batch_sizes = options
     x, weight_ih, bias, weight_hh, state, noise = tensors
-    f = NONLINEARITIES[nonlinearity]
-    results = loop(x, weight_ih, bias, weight_hh, state, noise, keep, f, batch_sizes)
+    f, differentiable = NONLINEARITIES[nonlinearity], torch.is_grad_enabled()
+    with torch.enable_grad():
+        results = loop(x, weight_ih, bias, weight_hh, state, noise, keep, f, batch_sizes)
     given = [(result, grad) for result, grad in zip(results, (grad_rates, grad_last), strict=True) if grad is not None]
     wanted = [i for i, tensor in enumerate(tensors) if tensor is not None and needed[i]]
     found = torch.autograd.grad(
         [result for result, _ in given],
         [tensors[i] for i in wanted],
         [grad for _, grad in given],
-        create_graph=True,
+        create_graph=differentiable,
         allow_unused=True,
     )
     gradients: list[Tensor | None] = [None] * len(tensors)

@@ -36,13 +36,15 @@ class EIRNN(Recurrent):
 
     Args:
         input_size: The inputs of the first layer: a partition, or an int for as many excitatory ones.
-        populations: The units of every layer: a partition, or an int for as many excitatory ones.
+        hidden_size: The units of every layer: a partition, or an int for as many excitatory ones.
         num_layers: Number of layers; each reads the rates of the one before.
         nonlinearity: ``"relu"``, ``"tanh"``, ``"softplus"``, or a function of a tensor. Rates should not be negative,
             since the sign of a synapse means nothing for a negative rate; ``"tanh"`` is there for comparison.
         bias: Whether to learn ``bias_ih`` and ``bias_hh``, which have no sign to keep.
         batch_first: Whether batched input and output are (batch, time, ...) instead of (time, batch, ...).
         dropout: Probability of dropping a rate between layers while training.
+        bidirectional: There so that ``nn.RNN`` can be replaced by name; must be False, since a circuit does not run
+            backwards.
         mask: Which recurrent synapses exist: a boolean matrix (post, pre); a density in (0, 1], drawn from
             ``generator`` anew for each layer; or a networkx ``DiGraph`` whose nodes, in their order, are the units.
             Those that do not exist are kept at exactly zero.
@@ -54,6 +56,8 @@ class EIRNN(Recurrent):
             ``dt_ms``; up to :math:`\sqrt 2` of it where ``dt_ms`` comes near ``tau_ms``, or without a leak.
         noise_in_eval: Whether there is noise in ``eval()`` too.
         train_initial_state: Whether the state a sequence begins with is learned; else it is zero.
+        input_mean: Mean of the input, e.g. the mean pixel: where all inputs excite, the first bias starts by cancelling
+            what that adds up to. The default cancels nothing; too much would start the circuit silent.
         generator: Source of randomness for masks, weights and noise; default: torch's global one.
         device: Where the parameters live.
         dtype: Their floating-point type.
@@ -87,11 +91,13 @@ class EIRNN(Recurrent):
     Notes:
         - Without a leak the state is the rate, and output and ``h_n`` are those of ``nn.RNN``. With one, ``h_n`` and
           ``hx`` are :math:`x`, so that a sequence cut in two continues where it was; ``rnn.rates(h_n)`` are its rates.
-        - There is no ``bidirectional``: a circuit does not run backwards.
+        - Noise from a ``generator`` is drawn anew where ``torch.utils.checkpoint`` runs a circuit twice: torch restores
+          its global source of randomness only. Do not change the output in place before ``backward``.
         - The names of parameters are those of ``nn.RNN``; a checkpoint of one loads if it is lawful. The two biases
           add up, so gradient descent moves their sum twice as fast as it would one.
-        - Initialised as a balanced circuit (``layers.init.column_ei_``) of spectral radius 1.5; of 0.9 if all units
-          have one sign. ``layers.init.spectral_radius_`` sets another.
+        - Initialised as a circuit balanced on average (``layers.init.column_ei_``), of spectral radius 1.5; of 0.9 if
+          all units have one sign. ``layers.init.balance_rows_`` balances every unit, which a structured mask may need,
+          and ``spectral_radius_`` sets another radius.
 
     References:
         Song, Yang & Wang 2016 (PLoS Computational Biology), for the circuit; Li, Cornford, Ghosh & Richards 2023
@@ -104,12 +110,13 @@ class EIRNN(Recurrent):
     def __init__(
         self,
         input_size: int | Populations,
-        populations: Populations | int,
+        hidden_size: Populations | int,
         num_layers: int = 1,
         nonlinearity: str | Nonlinearity = "relu",
         bias: bool = True,
         batch_first: bool = False,
         dropout: float = 0.0,
+        bidirectional: bool = False,
         *,
         mask: Connectivity = None,
         input_mask: Connectivity = None,
@@ -119,15 +126,17 @@ class EIRNN(Recurrent):
         noise: float = 0.0,
         noise_in_eval: bool = False,
         train_initial_state: bool = False,
+        input_mean: float = 0.0,
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(
-            ColumnEI(), _sizes("input_size", input_size), _sizes("populations", populations),
-            num_layers, bias, batch_first, dropout,
+            ColumnEI(), _sizes("input_size", input_size), _sizes("hidden_size", hidden_size),
+            num_layers, bias, batch_first, dropout, bidirectional,
             nonlinearity=nonlinearity, mask=mask, input_mask=input_mask, autapses=autapses, dt_ms=dt_ms, tau_ms=tau_ms,
             noise=noise, noise_in_eval=noise_in_eval, train_initial_state=train_initial_state,
+            input_mean=input_mean,
             generator=generator, device=device, dtype=dtype,
         )  # fmt: skip
 
@@ -144,8 +153,9 @@ class EIRNN(Recurrent):
 
         Args:
             graph: A networkx ``DiGraph``, each edge from the sender to the receiver. A node's sign is its attribute
-                ``sign`` (+1 or -1), or that of the edges it sends; the magnitudes of the edges' ``weight`` (1 where
-                there is none) are the weights' initial proportions, scaled to a spectral radius of 1.5.
+                ``sign`` (+1 or -1), or that of the edges it sends, and both if they agree; the magnitudes of the edges'
+                ``weight`` (1 where there is none) are the weights' initial proportions, scaled to a spectral radius of
+                1.5. ``reset_parameters`` draws strengths anew, and forgets them.
             input_size: As in the class.
             drop_minority: Whether, where a neuron sends edges of both signs, to leave out those of the sign with the
                 lesser total weight, instead of refusing the graph.
@@ -166,6 +176,9 @@ class EIRNN(Recurrent):
             >>> rnn.nodes[:4]
             ('L2', 'L3', 'L4', 'L5')
         """
+        for name in ("hidden_size", "mask"):
+            if name in options:
+                raise TypeError(f"`{name}` must be left out, since the graph says it; got {options[name]!r}.")
         graph, nodes, n_exc = connectivity.signed_nodes(graph, drop_minority=drop_minority)
         ordered = type(graph)()
         ordered.add_nodes_from((node, graph.nodes[node]) for node in nodes)
@@ -176,11 +189,16 @@ class EIRNN(Recurrent):
         strengths = connectivity.strengths(ordered, nodes) * populations.signs(dtype=torch.float64)
         with torch.no_grad():
             for name, weight in circuit.named_parameters():
-                if name.startswith("weight_hh"):
-                    weight.copy_(strengths)
-                    weight.mul_(getattr(circuit, f"{name}_present", torch.ones((), dtype=torch.bool)))
-                    if init.measured_radius(weight):
-                        init.spectral_radius_(weight, SPECTRAL_RADIUS)
+                if name.startswith("weight_hh") and not weight.is_meta:
+                    present = getattr(circuit, f"{name}_present", None)
+                    scaled = strengths if present is None else strengths * present.cpu()
+                    if init.has_loop(scaled):
+                        init.spectral_radius_(scaled, SPECTRAL_RADIUS)
+                    weight.copy_(scaled)
+                    if not weight.isfinite().all():
+                        raise ValueError(
+                            f"`graph` must have weights in the range of {weight.dtype}; got some beyond it."
+                        )
         return circuit
 
 
@@ -209,6 +227,7 @@ class DANNRNN(Recurrent):
         bias: Whether to learn ``bias_ih`` and ``bias_hh``.
         batch_first: Whether batched input and output are (batch, time, ...).
         dropout: Probability of dropping a rate between layers while training.
+        bidirectional: Must be False.
         shunting: Whether inhibition also divides.
         eps: The weakest shunt that divides. Used with ``shunting`` only.
         mask: Which excitatory recurrent synapses exist, those of ``weight_ex_hh``; interneurons reach all.
@@ -243,14 +262,19 @@ class DANNRNN(Recurrent):
         torch.Size([100, 100])
 
     Notes:
+        - The third argument is ``n_inh``, where that of ``nn.RNN`` is ``num_layers``.
         - Inputs should be non-negative. The effective weights are composed once a sequence; with shunting, which
           depends on the rates, every step goes through the interneurons, by a loop.
         - What divides a unit is all the inhibition it receives, of both paths, floored at ``eps`` as in
-          :class:`DANNLinear`: a silent circuit divides by ``eps``, and its derivatives are bounded.
+          :class:`DANNLinear`: a silent circuit divides by ``eps``, and each step's derivatives are bounded. Above the
+          floor a shunting circuit does not see the scale of its rates, so without input it need not fall silent, and
+          the effective weight, which leaves out the division, tells little of its stability.
         - ``weight_ix`` and ``weight_ei`` declare smaller learning rates, as in :class:`DANNLinear`, which
-          ``optim.param_groups`` applies: :math:`1/\sqrt N` and one over the number of the path's inputs.
-        - Initialised by ``layers.init.dann_`` with the variance of ``nn.RNN``'s weights, 1 / (3 N) on both paths. The
-          effective weight has the spectrum of an unconstrained network's, which is why it learns like one.
+          ``optim.param_groups`` applies: :math:`1/\sqrt N` and one over the number of the path's inputs, and ``alpha``
+          their product.
+        - Initialised by ``layers.init.dann_`` with the variance of ``nn.RNN``'s weights, 1 / (3 N) on both paths, so
+          that the effective weight starts with the spectrum of an unconstrained network's, to which Li et al. ascribe
+          that it learns like one.
 
     References:
         Li, Cornford, Ghosh & Richards 2023 (NeurIPS), for the subtractive circuit; Cornford et al. 2021 (ICLR), for
@@ -267,6 +291,7 @@ class DANNRNN(Recurrent):
         bias: bool = True,
         batch_first: bool = False,
         dropout: float = 0.0,
+        bidirectional: bool = False,
         *,
         shunting: bool = False,
         eps: float = 1e-2,
@@ -284,9 +309,10 @@ class DANNRNN(Recurrent):
     ) -> None:
         inputs, units, wiring = _dann(input_size, hidden_size, n_inh, shunting, eps)
         super().__init__(
-            wiring, inputs, units, num_layers, bias, batch_first, dropout,
+            wiring, inputs, units, num_layers, bias, batch_first, dropout, bidirectional,
             nonlinearity=nonlinearity, mask=mask, input_mask=input_mask, autapses=autapses, dt_ms=dt_ms, tau_ms=tau_ms,
             noise=noise, noise_in_eval=noise_in_eval, train_initial_state=train_initial_state,
+            input_mean=0.0,
             generator=generator, device=device, dtype=dtype,
         )  # fmt: skip
         self.n_inh, self.shunting, self.eps = wiring.n_inh, wiring.shunting, wiring.eps
@@ -300,7 +326,7 @@ class EIRNNCell(Cell):
 
     Args:
         input_size: As in :class:`EIRNN`, and so are all the others.
-        populations: The units.
+        hidden_size: The units.
         bias: Whether to learn ``bias_ih`` and ``bias_hh``.
         nonlinearity: What makes rates of states.
         mask: Which recurrent synapses exist.
@@ -311,6 +337,7 @@ class EIRNNCell(Cell):
         noise: Standard deviation of the state under noise alone.
         noise_in_eval: Whether there is noise in ``eval()`` too.
         train_initial_state: Whether the state a sequence begins with is learned.
+        input_mean: Mean of the input, which the first bias cancels.
         generator: Source of randomness for masks, weights and noise.
         device: Where the parameters live.
         dtype: Their floating-point type.
@@ -340,7 +367,7 @@ class EIRNNCell(Cell):
     def __init__(
         self,
         input_size: int | Populations,
-        populations: Populations | int,
+        hidden_size: Populations | int,
         bias: bool = True,
         nonlinearity: str | Nonlinearity = "relu",
         *,
@@ -352,14 +379,16 @@ class EIRNNCell(Cell):
         noise: float = 0.0,
         noise_in_eval: bool = False,
         train_initial_state: bool = False,
+        input_mean: float = 0.0,
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(
-            ColumnEI(), _sizes("input_size", input_size), _sizes("populations", populations), bias,
+            ColumnEI(), _sizes("input_size", input_size), _sizes("hidden_size", hidden_size), bias,
             nonlinearity=nonlinearity, mask=mask, input_mask=input_mask, autapses=autapses, dt_ms=dt_ms, tau_ms=tau_ms,
             noise=noise, noise_in_eval=noise_in_eval, train_initial_state=train_initial_state,
+            input_mean=input_mean,
             generator=generator, device=device, dtype=dtype,
         )  # fmt: skip
 
@@ -429,6 +458,7 @@ class DANNRNNCell(Cell):
             wiring, inputs, units, bias,
             nonlinearity=nonlinearity, mask=mask, input_mask=input_mask, autapses=autapses, dt_ms=dt_ms, tau_ms=tau_ms,
             noise=noise, noise_in_eval=noise_in_eval, train_initial_state=train_initial_state,
+            input_mean=0.0,
             generator=generator, device=device, dtype=dtype,
         )  # fmt: skip
         self.n_inh, self.shunting, self.eps = wiring.n_inh, wiring.shunting, wiring.eps
@@ -441,6 +471,9 @@ def _sizes(name: str, given: Populations | int) -> Populations:
     """Read a size or a partition; what is neither is refused in the words of ``nn.RNN``."""
     if isinstance(given, Populations):
         return given
+    if isinstance(given, bool):
+        raise TypeError(f"{name} should be of type int, got: bool")
+    given = int(given) if hasattr(given, "__index__") else given  # numpy's integers too
     wrong = {"input_size": 1, "hidden_size": 1, name if name == "input_size" else "hidden_size": given}
     nn.RNN(**wrong, device="meta")
     return Populations(given)
@@ -453,4 +486,4 @@ def _dann(
     if inputs.n_inh or units.n_inh:
         raise ValueError(f"a DANN's inputs and units must all be excitatory; got {inputs} and {units}.")
     n_inh = max(units.size // 10, 1) if n_inh is None else _checks.integer("n_inh", n_inh, minimum=1)
-    return inputs, units, DANN(n_inh, bool(shunting), _checks.positive("eps", eps))
+    return inputs, units, DANN(n_inh, _checks.flag("shunting", shunting), _checks.positive("eps", eps))

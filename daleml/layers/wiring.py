@@ -110,10 +110,10 @@ class ColumnEI(Wiring):
             if path.present is not None:
                 weight.mul_(path.present.to(weight.device))
                 if bias is not None:
-                    bias.mul_(path.present.double().mean().item())
+                    bias.mul_(path.present.double().mean(1).to(bias))
         if path.from_state and not weight.is_meta:
             radius = SPECTRAL_RADIUS if path.pre.n_exc and path.pre.n_inh else SPECTRAL_RADIUS_ONE_SIGN
-            if init.measured_radius(weight):  # a circuit without a loop has nothing to scale
+            if init.has_loop(weight):
                 init.spectral_radius_(weight, radius)
 
     def weight(self, module: nn.Module, name: str) -> Tensor:

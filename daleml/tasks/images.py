@@ -159,6 +159,9 @@ class RowSequentialImages(ClassificationTask):
         if indices.ndim != 1 or indices.is_floating_point() or indices.dtype == torch.bool or not len(indices):
             rule = "`indices` must be at least one integer, in one dimension"
             raise ValueError(f"{rule}; got {indices.dtype} of shape {tuple(indices.shape)}.")
+        if indices.min() < 0 or indices.max() >= len(self):
+            wrong = int(indices.min() if indices.min() < 0 else indices.max())
+            raise ValueError(f"`indices` must be between 0 and {len(self) - 1}; got {wrong}.")
         labels = self.labels[indices]
         rows = self.images[indices].transpose(0, 1)
         inputs = rows.repeat_interleave(round(self.row_ms / self.dt_ms), dim=0)

@@ -118,9 +118,16 @@ class CharacterModel(ClassificationTask):
         return torch.tensor([codes[character] for character in text], dtype=torch.int64)
 
     def decode(self, codes: Tensor) -> str:
-        """Return the text that has these codes."""
-        vocabulary = self.vocabulary or ""
-        return "".join(vocabulary[code] for code in codes.tolist())
+        """Return the text that has these codes.
+
+        Raises:
+            ValueError: If a code is no character's.
+        """
+        vocabulary, wanted = self.vocabulary or "", torch.as_tensor(codes).tolist()
+        wrong = [code for code in wanted if not 0 <= code < len(vocabulary)]
+        if wrong:
+            raise ValueError(f"`codes` must be between 0 and {len(vocabulary) - 1}; got {wrong[0]}.")
+        return "".join(vocabulary[code] for code in wanted)
 
     @property
     def input_names(self) -> tuple[str, ...]:

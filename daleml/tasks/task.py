@@ -146,6 +146,17 @@ class Task(ABC):
         """
         return self._sample(_checks.integer("n", n, minimum=1), generator)
 
+    def _require(self, outputs: Tensor, trials: Trials) -> None:
+        """Raise unless the answers are to these trials, and the trials this task's."""
+        if trials.output_names != self.output_names:
+            raise ValueError(f"`trials` must be of {type(self).__name__}, with its outputs; got those of another task.")
+        if not isinstance(outputs, Tensor):
+            raise TypeError(f"`outputs` must be a tensor, (time, trials, n_outputs); got {type(outputs).__name__}.")
+        # a missing dimension would broadcast, and silently train on something else
+        expected = (*trials.inputs.shape[:2], len(trials.output_names))
+        if tuple(outputs.shape) != expected:
+            raise ValueError(f"`outputs` must have shape {expected}; got {tuple(outputs.shape)}.")
+
     def batches(self, n_trials: int = 32, n_batches: int = 100, seed: int = 0) -> TrialBatches:
         """Return fresh trials for every epoch, to learn from: pairs of inputs and trials, with ``loss`` as their loss.
 
@@ -207,12 +218,12 @@ class ClassificationTask(Task):
 
     def loss(self, outputs: Tensor, trials: Trials) -> Tensor:
         """Return the cross-entropy in nats, averaged over the steps that count."""
-        _require_outputs(outputs, trials)
+        self._require(outputs, trials)
         return torch.nn.functional.cross_entropy(outputs[trials.mask], trials.targets[trials.mask])
 
     def score(self, outputs: Tensor, trials: Trials) -> float:
         """Return the fraction of judged steps at which the largest output is the right one."""
-        _require_outputs(outputs, trials)
+        self._require(outputs, trials)
         judged = self._judged(trials)
         right = outputs.detach()[judged].argmax(-1) == trials.targets[judged]
         return float(right.double().mean())
@@ -233,7 +244,7 @@ class RegressionTask(Task):
 
     def loss(self, outputs: Tensor, trials: Trials) -> Tensor:
         """Return the mean squared error over the steps that count."""
-        _require_outputs(outputs, trials)
+        self._require(outputs, trials)
         return torch.nn.functional.mse_loss(outputs[trials.mask], trials.targets[trials.mask])
 
     def score(self, outputs: Tensor, trials: Trials) -> float:
@@ -254,10 +265,3 @@ def consecutive(**durations: float) -> tuple[Period, ...]:
     """Periods of these durations in ms, one after the other."""
     ends = itertools.accumulate(durations.values())
     return tuple(Period(name, end - durations[name], end) for name, end in zip(durations, ends, strict=True))
-
-
-def _require_outputs(outputs: Tensor, trials: Trials) -> None:
-    # a missing dimension would broadcast, and silently train on something else
-    expected = (*trials.inputs.shape[:2], len(trials.output_names))
-    if tuple(outputs.shape) != expected:
-        raise ValueError(f"`outputs` must have shape {expected}; got {tuple(outputs.shape)}.")
