@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import pack_sequence
 from daleml import Populations, signs
 from daleml.analysis import fit_weights, spectrum, weight_samples
 from daleml.datasets import celegans, fly_visual
-from daleml.layers import DANNRNN, EIRNN, DANNRNNCell, EILinear, EIRNNCell, init
+from daleml.layers import DANNRNN, EIRNN, DANNRNNCell, EILinear, EIRNNCell, init, recurrence
 from daleml.layers.recurrence import NONLINEARITIES, Sweep, loop, run
 from daleml.optim import EG, enforce, param_groups
 from tests.reference.recurrent import circuit as readable
@@ -969,3 +969,20 @@ def test_impossible_initialisations_are_refused_in_one_sentence(call, sentence):
     with pytest.raises((TypeError, ValueError)) as raised:
         call()
     assert str(raised.value) == sentence
+
+
+@pytest.mark.parametrize("keep", KEEPS)
+@pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
+def test_large_circuits_take_the_same_steps(keep, nonlinearity, monkeypatch):
+    """Their products run in another layout; here circuits are large from one unit on."""
+    tensors, f, sizes = operands(KEEPS[keep], sizes=(2, 2, 2)), NONLINEARITIES[nonlinearity], (2, 2, 2)
+    results = []
+    for wide in (1, 10**9):
+        monkeypatch.setattr(recurrence, "_WIDE", wide)
+        rates, last = fused(tensors, KEEPS[keep], nonlinearity, sizes)
+        results.append((rates, last, *torch.autograd.grad(rates.square().sum() + last.sum(), tensors)))
+    rates, last = loop(*tensors, KEEPS[keep], f, sizes)
+    results.append((rates, last, *torch.autograd.grad(rates.square().sum() + last.sum(), tensors)))
+    for values in zip(*results, strict=True):
+        torch.testing.assert_close(values[0], values[2], **EXACT)
+        torch.testing.assert_close(values[1], values[2], **EXACT)

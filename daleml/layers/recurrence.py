@@ -223,6 +223,9 @@ class _Fused(torch.autograd.Function):
         across = weight_hh.t().contiguous()
         into, steps = _INTO[nonlinearity], zip(batch_sizes, torch.split(rates, list(batch_sizes)), strict=True)
         size, before = batch_sizes[0], state if keep is None else NONLINEARITIES[nonlinearity](state)
+        if keep is None and _is_wide(weight_hh, batch_sizes):
+            _advance_wide(torch.split(rates, size), state, weight_hh, into)
+            return rates, _last_rows(rates, batch_sizes)
         if keep is None:
             for n, now in steps:
                 if n < size:
@@ -287,6 +290,24 @@ _THROUGH: dict[str, Callable[[Tensor, Tensor], None]] = {
 """Multiply a gradient by the derivative of the nonlinearity, told from the rates it returned, in place."""
 
 
+_WIDE = 768
+
+
+def _is_wide(weight_hh: Tensor, batch_sizes: tuple[int, ...]) -> bool:
+    """Whether a weight is so large that multiplying columns by it, and transposing them, is faster than rows."""
+    return len(weight_hh) >= _WIDE and 0 < batch_sizes[0] == batch_sizes[-1]
+
+
+def _advance_wide(steps: Sequence[Tensor], state: Tensor, weight_hh: Tensor, into: Callable[..., Tensor]) -> None:
+    """Take the steps of a discrete circuit with its units along rows: drive in, rates out."""
+    before = state.t().contiguous()
+    spare = torch.empty_like(before)
+    for now in steps:
+        into(torch.addmm(now.t(), weight_hh, before, out=spare), out=spare)
+        now.copy_(spare.t())
+        before, spare = spare, before
+
+
 def _last_rows(rates: Tensor, batch_sizes: tuple[int, ...]) -> Tensor:
     """Return the rates of each sequence at its last step."""
     if batch_sizes[0] == batch_sizes[-1]:
@@ -313,10 +334,15 @@ def _gradients(
         grad_rates = rates.new_zeros(()).expand_as(rates)
     grad = torch.empty_like(rates)  # of what the nonlinearity is applied to: step by step, last first
     n_later, later = 0, grad[:0]
+    wide = _is_wide(weight_hh, batch_sizes)
+    across = weight_hh.t().contiguous() if wide else None
+    later_t, spare = (grad.new_empty(len(weight_hh), batch_sizes[0] if wide else 0) for _ in range(2))
     steps = (torch.split(each, list(batch_sizes)) for each in (grad, rates, grad_rates))
     for n, now, after, outside in zip(*map(reversed, (batch_sizes, *steps)), strict=True):
         going_on, ending = now, None
-        if n == n_later:
+        if across is not None and n_later:
+            now.copy_(torch.addmm(outside.t(), across, later_t, out=spare).t())
+        elif n == n_later:
             torch.addmm(outside, later, weight_hh, out=now)
         else:
             going_on, ending = now[:n_later], now.copy_(outside)[n_later:]
@@ -330,6 +356,8 @@ def _gradients(
             if ending is not None and grad_last is not None:
                 ending.add_(grad_last[n_later:n])
         n_later, later = n, now
+        if wide:
+            later_t.copy_(now.t())
     start = state if keep is None else NONLINEARITIES[nonlinearity](state)
     grad_weight = later.t().mm(start)
     n = batch_sizes[0]
