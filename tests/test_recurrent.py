@@ -15,8 +15,10 @@ from torch.nn.utils.rnn import pack_sequence
 from daleml import Populations, signs
 from daleml.analysis import fit_weights, spectrum, weight_samples
 from daleml.datasets import celegans, fly_visual
-from daleml.layers import DANNRNN, EIRNN, DANNRNNCell, EILinear, EIRNNCell, init, recurrence
-from daleml.layers.recurrence import NONLINEARITIES, Sweep, loop, run
+from daleml.layers import DANNRNN, EIRNN, DANNRNNCell, EILinear, EIRNNCell, init
+from daleml.layers import fused as fused_steps
+from daleml.layers.recurrence import Sweep, run
+from daleml.layers.steps import NONLINEARITIES, loop
 from daleml.optim import EG, enforce, param_groups
 from tests.reference.recurrent import circuit as readable
 
@@ -978,7 +980,7 @@ def test_large_circuits_take_the_same_steps(keep, nonlinearity, monkeypatch):
     tensors, f, sizes = operands(KEEPS[keep], sizes=(2, 2, 2)), NONLINEARITIES[nonlinearity], (2, 2, 2)
     results = []
     for wide in (1, 10**9):
-        monkeypatch.setattr(recurrence, "_WIDE", wide)
+        monkeypatch.setattr(fused_steps, "_WIDE", wide)
         rates, last = fused(tensors, KEEPS[keep], nonlinearity, sizes)
         results.append((rates, last, *torch.autograd.grad(rates.square().sum() + last.sum(), tensors)))
     rates, last = loop(*tensors, KEEPS[keep], f, sizes)

@@ -19,7 +19,8 @@ from torch.nn.utils.rnn import PackedSequence
 from daleml import _checks, signs
 from daleml.layers import init
 from daleml.layers.connectivity import Connectivity, matrix
-from daleml.layers.recurrence import NONLINEARITIES, Nonlinearity, Sweep
+from daleml.layers.recurrence import Sweep
+from daleml.layers.steps import NONLINEARITIES, Nonlinearity
 from daleml.layers.wiring import Drawing, Path, Wiring
 from daleml.populations import Populations
 

@@ -12,7 +12,7 @@ from daleml import _checks
 from daleml.layers import connectivity, init
 from daleml.layers.circuit import Cell, Recurrent
 from daleml.layers.connectivity import Connectivity
-from daleml.layers.recurrence import Nonlinearity
+from daleml.layers.steps import Nonlinearity
 from daleml.layers.wiring import DANN, SPECTRAL_RADIUS, ColumnEI
 from daleml.populations import Populations
 
