@@ -988,3 +988,27 @@ def test_large_circuits_take_the_same_steps(keep, nonlinearity, monkeypatch):
     for values in zip(*results, strict=True):
         torch.testing.assert_close(values[0], values[2], **EXACT)
         torch.testing.assert_close(values[1], values[2], **EXACT)
+
+
+@pytest.mark.parametrize("build", [lambda: EIRNN(3, POPS), lambda: EIRNNCell(3, POPS), lambda: DANNRNN(3, 6)])
+def test_a_list_is_no_tensor(build):
+    with pytest.raises(TypeError, match="^`input` must be a tensor; got list.$"):
+        build()([[1.0, 2.0, 3.0]])
+    with pytest.raises(TypeError, match="^`input` must be a tensor; got NoneType.$"):
+        build()(None)
+    with pytest.raises(TypeError, match="^`hx` must be a tensor; got list.$"):
+        build()(torch.rand(2, 3), [0.0] * 6)
+
+
+@pytest.mark.parametrize("dynamics", ["discrete", "leaky"])
+@pytest.mark.parametrize("lowered", [False, True])
+def test_backward_may_run_under_autocast(dynamics, lowered):
+    rnn = EIRNN(3, POPS, **DYNAMICS[dynamics])
+    x = torch.rand(5, 2, 3)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=lowered):
+        output = rnn(x)[0].float()
+    expected = torch.autograd.grad(output.sum(), list(rnn.parameters()), retain_graph=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = torch.autograd.grad(output.sum(), list(rnn.parameters()))
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=0.05, atol=0.05)

@@ -262,9 +262,11 @@ class Recurrent(Circuit):
             Rates of the last layer, like the input; and the last state of every layer, like ``hx``.
 
         Raises:
-            RuntimeError: If the input or ``hx`` has the wrong shape, in the words of ``nn.RNN``.
+            TypeError: If the input or ``hx`` is no tensor.
+            RuntimeError: If one of them has the wrong shape, in the words of ``nn.RNN``.
             ValueError: If the input has the wrong dtype or number of dimensions, likewise.
         """
+        _require_tensors(input.data if isinstance(input, PackedSequence) else input, hx)
         if isinstance(input, PackedSequence):
             rows, batch_sizes, in_order, back = input
             hx = hx if hx is None or in_order is None else hx.index_select(1, in_order)
@@ -352,9 +354,11 @@ class Cell(Circuit):
             The state after, like ``hx``; its rates are ``cell.rates(state)``, which without a leak is the state.
 
         Raises:
+            TypeError: If the input or ``hx`` is no tensor.
             RuntimeError: If a shape is wrong, in the words of ``nn.RNNCell``.
             ValueError: If a number of dimensions is wrong, likewise.
         """
+        _require_tensors(input, hx)
         for what, given in (("input", input), ("hidden", hx)):
             if given is not None and given.dim() not in (1, 2):
                 name = type(self).__name__
@@ -374,6 +378,13 @@ class Cell(Circuit):
     def effective_weights(self) -> EffectiveWeights:
         """Return what multiplies input and state, signed, ``(post, pre)``."""
         return self._weights("")
+
+
+def _require_tensors(input: object, hx: object) -> None:
+    """Raise where torch would ask a list for its dimensions."""
+    for name, given in {"input": input, **({} if hx is None else {"hx": hx})}.items():
+        if not isinstance(given, Tensor):
+            raise TypeError(f"`{name}` must be a tensor; got {type(given).__name__}.")
 
 
 def _known_nonlinearity(given: str | Nonlinearity) -> str | Nonlinearity:

@@ -76,9 +76,11 @@ class _Fused(torch.autograd.Function):
         *tensors, rates = ctx.saved_tensors
         options = ctx.keep, ctx.nonlinearity, ctx.batch_sizes
         grads = [grad for grad in (grad_rates, grad_last) if grad is not None]
-        if torch.is_grad_enabled() or any(map(_is_batched, grads)):  # to be differentiated again, or many at once
-            return (*_loop_gradients(tensors, options, grad_rates, grad_last, ctx.needs_input_grad), None, None, None)
-        gradients = _gradients(tensors, options, rates, grad_rates, grad_last, ctx.needs_input_grad)
+        with torch.autocast(rates.device.type, enabled=False):  # in the precision of the forward pass
+            if torch.is_grad_enabled() or any(map(_is_batched, grads)):  # to be differentiated again, or many at once
+                gradients = _loop_gradients(tensors, options, grad_rates, grad_last, ctx.needs_input_grad)
+            else:
+                gradients = _gradients(tensors, options, rates, grad_rates, grad_last, ctx.needs_input_grad)
         return (*gradients, None, None, None)
 
 
@@ -145,7 +147,7 @@ def _gradients(
     grad_rates: Tensor | None,
     grad_last: Tensor | None,
     needed: Sequence[bool],
-) -> tuple[Tensor | None, ...]:
+) -> list[Tensor | None]:
     x, weight_ih, _, weight_hh, state, _ = tensors
     keep, nonlinearity, batch_sizes = options
     through_ = _THROUGH[nonlinearity]
@@ -190,14 +192,14 @@ def _gradients(
         if keep is not None:
             through_(grad_state, start)
             _add_kept_(grad_state, later, keep)
-    return (
+    return [
         grad.mm(weight_ih) if needed[0] else None,
         grad.t().mm(x) if needed[1] else None,
         grad.sum(0) if needed[2] else None,
         grad_weight if needed[3] else None,
         grad_state,
         grad if needed[5] else None,
-    )
+    ]
 
 
 def _add_kept_(grad: Tensor, later: Tensor, keep: Tensor | float) -> None:
