@@ -12,7 +12,8 @@ from torch.optim import Optimizer
 
 from daleml import Populations, signs
 from daleml.layers import DANNRNN, EIRNN, DANNLinear, DANNRNNCell, EILinear, EIRNNCell
-from daleml.optim import EG, EGAdamW, enforce
+from daleml.optim import EG, EGAdamW, MirrorDescent, enforce
+from daleml.potentials import Euclidean, HyperbolicEntropy, PNorm
 
 
 @dataclass(frozen=True)
@@ -112,11 +113,18 @@ OPTIMIZERS = [
     OptimizerCase("EG momentum", lambda ps, wd: EG(ps, 0.3, momentum=0.9, weight_decay=wd), guarded=False),
     OptimizerCase("EG nesterov", lambda ps, wd: EG(ps, 0.3, 0.9, nesterov=True, weight_decay=wd), guarded=False),
     OptimizerCase("EG foreach", lambda ps, wd: EG(ps, 0.3, momentum=0.9, weight_decay=wd, foreach=True), guarded=False),
+    OptimizerCase("EG floor", lambda ps, wd: EG(ps, 0.3, weight_decay=wd, floor=1e-4), guarded=False),
+    OptimizerCase("MirrorDescent", lambda ps, wd: MirrorDescent(ps, 0.3, weight_decay=wd), guarded=False),
+    OptimizerCase("Mirror Euclidean", lambda ps, wd: MirrorDescent(ps, 0.3, Euclidean(), 0.9, weight_decay=wd)),
+    OptimizerCase("Mirror p-norm", lambda ps, wd: MirrorDescent(ps, 0.3, PNorm(3), weight_decay=wd)),
+    OptimizerCase("Mirror sparse", lambda ps, wd: MirrorDescent(ps, 0.3, PNorm(1.8), 0.5, 0.1, weight_decay=wd)),
+    OptimizerCase("Mirror hyperbolic", lambda ps, wd: MirrorDescent(ps, 0.3, HyperbolicEntropy(1.0), weight_decay=wd)),
     OptimizerCase("EGAdamW", lambda ps, wd: EGAdamW(ps, 0.3, weight_decay=wd), guarded=False),
     OptimizerCase("EGAdamW amsgrad", lambda ps, wd: EGAdamW(ps, 0.3, amsgrad=True, weight_decay=wd), guarded=False),
     OptimizerCase("EGAdamW foreach", lambda ps, wd: EGAdamW(ps, 0.3, weight_decay=wd, foreach=True), guarded=False),
 ]
-OURS = [case for case in OPTIMIZERS if not case.guarded]
+OURS = [case for case in OPTIMIZERS if case.name.startswith(("EG", "Mirror"))]
+LAWFUL = [case for case in OPTIMIZERS if not case.guarded]  # by themselves
 
 
 def optimizers(cases=OPTIMIZERS):

@@ -12,13 +12,14 @@ import daleml
 
 PACKAGE = Path(daleml.__file__).parent
 
-BELOW = {"_checks", "_files", "_seeds", "populations", "law", "signs"}
+BELOW = {"_checks", "_files", "_seeds", "populations", "potentials", "law", "signs"}
 WINGS = {"layers", "optim", "analysis", "datasets", "tasks"}
 MAY_IMPORT = {
     "_checks": set(),
     "_files": set(),
     "_seeds": set(),
     "populations": {"_checks"},
+    "potentials": {"_checks"},
     "law": set(),
     "signs": {"populations", "law"},
     **dict.fromkeys(WINGS, BELOW),

@@ -3,6 +3,8 @@
 =================  ================================================================================================
 ``EG``             exponentiated gradient: no weight changes sign, each moves in proportion to itself
 ``EGAdamW``        the same along AdamW's direction
+``MirrorDescent``  the step in the dual coordinate of any potential; EG is the case of the negative entropy
+``Stuck``          what ``optimizer.stuck()`` returns: how many weights lie at zero or at the floor
 ``enforce``        a guard that keeps Dale's law under any other torch optimiser
 ``param_groups``   learning rates by role, biases apart
 ``functional``     the update rules as functions of tensors
@@ -13,5 +15,7 @@ from daleml.optim import functional
 from daleml.optim.eg import EG, EGAdamW
 from daleml.optim.enforce import enforce
 from daleml.optim.groups import param_groups
+from daleml.optim.mirror import MirrorDescent
+from daleml.optim.stuck import Stuck
 
-__all__ = ["EG", "EGAdamW", "enforce", "functional", "param_groups"]
+__all__ = ["EG", "EGAdamW", "MirrorDescent", "Stuck", "enforce", "functional", "param_groups"]

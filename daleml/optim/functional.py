@@ -1,156 +1,97 @@
-r"""The update rules, as functions of tensors: the readable truth, and its list-at-a-time twins.
+r"""The update rules, as functions of lists of tensors.
 
-Exponentiated gradient is mirror descent with the negative entropy :math:`\phi(w) = \sum |w| \ln |w|`: a step
-:math:`\eta u` in the dual coordinate :math:`\operatorname{sign}(w) (\ln |w| + 1)` is, in the weights,
-
-.. math:: w \leftarrow w \, \exp(-\eta \operatorname{sign}(w)\, u) .
-
-Signs never change, and zero stays zero. The result is kept between the smallest normal number of its dtype and the
-largest, so that no step, however long, makes a living weight infinite or kills it.
+``mirror_`` and ``eg_adamw_`` are the rules, ``eg_foreach_`` and ``eg_adamw_foreach_`` the same an operation at a time
+over whole lists, for devices where a call costs more than its memory traffic.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-_PIECE = 1 << 16  # elements: a weight, its gradient and three temporaries in float32 are 1.25 MB
-_EXPONENT_LIMIT = {dtype: math.floor(math.log(torch.finfo(dtype).max)) for dtype in (torch.float32, torch.float64)}
+from daleml.optim.exponent import Number, exponentiate_, exponentiate_foreach_, exponentiated, times_sign
+from daleml.optim.pieces import Piece, pieces
+from daleml.potentials import NegativeEntropy, Potential
 
 
-def bounds(dtype: torch.dtype) -> tuple[float, float]:
-    """Return the smallest and the largest magnitude a living weight of ``dtype`` may have.
-
-    The smallest normal number; in float16, whose normal numbers end at 6e-5 already, the smallest number of all.
-    """
-    info = torch.finfo(dtype)
-    return (info.tiny * info.eps if dtype == torch.float16 else info.tiny), info.max
-
-
-def exponentiate_(weight: Tensor, step: Tensor, limits: tuple[float, float]) -> None:
-    r"""Move by a dual step: :math:`w \leftarrow w \exp(-\operatorname{sign}(w) \cdot \mathrm{step})`, in place.
-
-    Args:
-        weight: float32 or float64.
-        step: The dual step :math:`\eta u`, of the weight's shape; left alone.
-        limits: The smallest and the largest magnitude the result may have, see :func:`bounds`.
-    """
-    longest = _EXPONENT_LIMIT[weight.dtype]
-    sign = weight.sign()
-    # The step is cut before it meets the sign: infinity times the sign of zero would be NaN.
-    exponent = step.clamp(-longest, longest).mul_(sign).neg_()
-    weight.abs_().mul_(exponent.exp_()).clamp_(*limits).mul_(sign)
-
-
-def exponentiate_foreach_(weights: list[Tensor], steps: tuple[Tensor, ...], limits: tuple[float, float]) -> None:
-    """Apply :func:`exponentiate_` to a list of tensors of one dtype; the steps are used up."""
-    longest = _EXPONENT_LIMIT[weights[0].dtype]
-    signs = torch._foreach_sign(weights)
-    torch._foreach_clamp_min_(steps, -longest)
-    torch._foreach_clamp_max_(steps, longest)
-    torch._foreach_mul_(steps, signs)
-    torch._foreach_neg_(steps)
-    torch._foreach_exp_(steps)
-    torch._foreach_abs_(weights)
-    torch._foreach_mul_(weights, steps)
-    torch._foreach_clamp_min_(weights, limits[0])
-    torch._foreach_clamp_max_(weights, limits[1])
-    torch._foreach_mul_(weights, signs)
-
-
-def _in_pieces(*tensors: Tensor | None) -> Iterator[tuple[Any, ...]]:
-    """Yield corresponding flat views that fit in cache, or the tensors themselves if small; None stays None.
-
-    An update of several passes then reads memory once, and its temporaries are small and reused: the numbers are the
-    same to the last bit, in a third of the time for large tensors.
-    """
-    given = [tensor for tensor in tensors if tensor is not None]
-    divisible = given[0].numel() > _PIECE and all(tensor.is_contiguous() for tensor in given)
-    if not divisible or torch.compiler.is_compiling():  # a compiled body reads memory once by itself
-        yield tensors
-        return
-    flat = [None if tensor is None else tensor.view(-1) for tensor in tensors]
-    for start in range(0, given[0].numel(), _PIECE):
-        yield tuple(None if tensor is None else tensor[start : start + _PIECE] for tensor in flat)
-
-
-def eg_(
+def mirror_(
     weights: list[Tensor],
     grads: list[Tensor],
-    buffers: list[Tensor | None],
+    buffers: list[Tensor],
     *,
-    lr: float | Tensor,
-    momentum: float,
-    dampening: float,
-    weight_decay: float,
+    potential: Potential,
+    lr: Number,
+    momentum: Number,
+    dampening: Number,
+    weight_decay: Number | None,
     nesterov: bool,
     maximize: bool,
+    fresh: bool,
     limits: tuple[float, float],
+    headroom: list[float] | None = None,
 ) -> None:
-    r"""Take one step of :class:`~daleml.optim.EG` on each weight.
+    r"""Take one step of :class:`~daleml.optim.MirrorDescent` on each weight.
 
     .. math::
-        u = g + \lambda \operatorname{sign}(w), \qquad
+        u = g + \lambda\, w\, \phi''(w), \qquad
         b \leftarrow \mu b + (1 - d)\, u, \qquad
-        w \leftarrow w \exp(-\eta \operatorname{sign}(w)\, b)
+        \nabla\phi(w) \leftarrow \nabla\phi(w) - \eta\, b
 
     Args:
-        weights: Changed in place.
+        weights: Changed in place. float32 or float64.
         grads: Left alone.
-        buffers: Momentum, one a weight; None before the first step, which keeps :math:`u` whole, as torch's SGD does.
+        buffers: Momentum :math:`b`, one a weight, changed in place; empty without momentum.
+        potential: :math:`\phi`.
         lr: :math:`\eta`.
         momentum: :math:`\mu`.
         dampening: :math:`d`.
-        weight_decay: :math:`\lambda`, the pull on :math:`\ln |w|`.
+        weight_decay: :math:`\lambda`; None for none.
         nesterov: Whether to step in :math:`u + \mu b` instead of :math:`b`.
         maximize: Whether to climb.
-        limits: The smallest and the largest magnitude a weight may have, see :func:`bounds`.
+        fresh: Whether the buffers hold nothing yet: they become :math:`u`, undamped, as torch's SGD has it.
+        limits: The smallest and the largest magnitude a weight may have under the negative entropy, see
+            :func:`~daleml.optim.exponent.bounds`.
+        headroom: One a weight, changed in place, see :func:`~daleml.optim.exponent.exponentiate_`; None to guard
+            every step.
     """
-    for i, (weight, grad) in enumerate(zip(weights, grads, strict=True)):
-        whole = momentum and buffers[i] is None
-        if whole:
-            buffers[i] = torch.empty_like(weight)
-        for w, g, buffer in _in_pieces(weight, grad, buffers[i] if momentum else None):
-            direction = g.neg() if maximize else g
-            if weight_decay:
-                direction = direction.add(w.sign(), alpha=weight_decay)
-            if momentum:
-                buffer.copy_(direction) if whole else buffer.mul_(momentum).add_(direction, alpha=1 - dampening)
-                direction = direction.add(buffer, alpha=momentum) if nesterov else buffer
-            exponentiate_(w, direction.mul(lr), limits)
+    left = [math.inf] * len(weights)
+    changed = [weights, buffers] if buffers else [weights]
+    for piece in _pieces_or_whole(changed, [grads], n_scratch=1):
+        weight, *buffer = piece.changed
+        direction = -piece.read[0] if maximize else piece.read[0]
+        if weight_decay is not None:
+            direction = direction + weight_decay * potential.decay(weight)
+        if buffer:
+            direction = _accelerate(direction, buffer[0], momentum, dampening, nesterov=nesterov, fresh=fresh)
+        if not isinstance(potential, NegativeEntropy):
+            weight.copy_(potential.step(weight, direction * lr))
+        elif not piece.scratch:
+            weight.copy_(exponentiated(weight, direction * lr, limits))
+        else:
+            exponent = times_sign(weight, direction, out=piece.scratch[0]).mul_(-lr)
+            room = exponentiate_(weight, exponent, limits, headroom=_least(headroom, piece))
+            for i in piece.indices:
+                left[i] = min(left[i], room)
+    if headroom is not None:
+        headroom[:] = left
 
 
-def eg_foreach_(
-    weights: list[Tensor],
-    grads: list[Tensor],
-    buffers: list[Tensor | None],
-    *,
-    lr: float | Tensor,
-    momentum: float,
-    dampening: float,
-    weight_decay: float,
-    nesterov: bool,
-    maximize: bool,
-    limits: tuple[float, float],
-) -> None:
-    """Take the step of :func:`eg_`, every operation on the whole list."""
-    directions = torch._foreach_neg(grads) if maximize else grads
-    if weight_decay:
-        directions = torch._foreach_add(directions, torch._foreach_sign(weights), alpha=weight_decay)
-    if momentum:
-        old = [buffer for buffer in buffers if buffer is not None]
-        if old:
-            torch._foreach_mul_(old, momentum)
-            added = [u for u, buffer in zip(directions, buffers, strict=True) if buffer is not None]
-            torch._foreach_add_(old, added, alpha=1 - dampening)
-        kept = [u.clone() if b is None else b for u, b in zip(directions, buffers, strict=True)]
-        buffers[:] = kept
-        directions = torch._foreach_add(directions, kept, alpha=momentum) if nesterov else kept
-    exponentiate_foreach_(weights, torch._foreach_mul(directions, lr), limits)
+def _least(headroom: list[float] | None, piece: Piece) -> float:
+    return -math.inf if headroom is None else min(headroom[i] for i in piece.indices)
+
+
+def _accelerate(
+    direction: Tensor, buffer: Tensor, momentum: Number, dampening: Number, *, nesterov: bool, fresh: bool
+) -> Tensor:
+    if fresh:
+        buffer.copy_(direction)
+    else:
+        damped = isinstance(dampening, Tensor) or dampening != 0
+        buffer.mul_(momentum).add_(direction * (1 - dampening) if damped else direction)
+    return direction + momentum * buffer if nesterov else buffer
 
 
 def eg_adamw_(
@@ -159,14 +100,15 @@ def eg_adamw_(
     exp_avgs: list[Tensor],
     exp_avg_sqs: list[Tensor],
     max_exp_avg_sqs: list[Tensor],
-    corrections: list[tuple[float | Tensor, float | Tensor]],
     *,
-    lr: float | Tensor,
-    betas: tuple[float, float],
-    eps: float,
-    weight_decay: float,
+    count: Number,
+    lr: Number,
+    betas: tuple[Number, Number],
+    eps: Number,
+    weight_decay: Number,
     maximize: bool,
     limits: tuple[float, float],
+    headroom: list[float] | None = None,
 ) -> None:
     r"""Take one step of :class:`~daleml.optim.EGAdamW` on each weight.
 
@@ -177,32 +119,124 @@ def eg_adamw_(
             - \eta \operatorname{sign}(w) \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}\Bigr)
 
     Args:
-        weights: Changed in place.
+        weights: Changed in place. float32 or float64.
         grads: Left alone.
         exp_avgs: First moments :math:`m`, changed in place.
         exp_avg_sqs: Second moments :math:`v`, changed in place.
         max_exp_avg_sqs: Largest second moments so far (AMSGrad), changed in place; empty without it.
-        corrections: :math:`(1 - \beta_1^t, \sqrt{1 - \beta_2^t})`, one pair a weight.
+        count: :math:`t`, this step's number: 1 at the first.
         lr: :math:`\eta`.
         betas: :math:`(\beta_1, \beta_2)`.
         eps: :math:`\epsilon`.
         weight_decay: :math:`\lambda`, the pull on :math:`\ln |w|`.
         maximize: Whether to climb.
-        limits: The smallest and the largest magnitude a weight may have, see :func:`bounds`.
+        limits: The smallest and the largest magnitude a weight may have, see :func:`~daleml.optim.exponent.bounds`.
+        headroom: One a weight, changed in place, see :func:`~daleml.optim.exponent.exponentiate_`; None to guard
+            every step.
     """
-    beta1, beta2 = betas
-    for i, (weight, grad) in enumerate(zip(weights, grads, strict=True)):
-        first_correction, second_correction = corrections[i]
-        largest_square = max_exp_avg_sqs[i] if max_exp_avg_sqs else None
-        for w, g, average, square, top in _in_pieces(weight, grad, exp_avgs[i], exp_avg_sqs[i], largest_square):
-            direction = g.neg() if maximize else g
-            average.lerp_(direction, 1 - beta1)
-            square.mul_(beta2).addcmul_(direction, direction, value=1 - beta2)
-            second = square if top is None else top.copy_(torch.maximum(top, square))
-            step = average.div(first_correction).div_(second.sqrt().div_(second_correction).add_(eps))
-            if weight_decay:
-                step.add_(w.sign(), alpha=weight_decay)
-            exponentiate_(w, step.mul_(lr), limits)
+    left = [math.inf] * len(weights)
+    steps = count if isinstance(count, Tensor) else torch.tensor(float(count))
+    longest = math.inf if isinstance(count, Tensor) else adam_reach(betas, eps)
+    moments = [exp_avgs, exp_avg_sqs, *([max_exp_avg_sqs] if max_exp_avg_sqs else [])]
+    for piece in _pieces_or_whole([weights, *moments], [grads], n_scratch=1):
+        weight, average, square, *largest = piece.changed
+        (grad,) = piece.read
+        if not piece.scratch:
+            direction = _adam_direction(-grad if maximize else grad, average, square, largest, count, betas, eps)
+            weight.copy_(exponentiated(weight, direction * lr, limits, weight_decay * lr))
+            continue
+        rate = float(lr)
+        # torch's own fused kernel, given weights of zero and no decay, leaves minus the step.
+        step = piece.scratch[0].zero_()
+        torch._fused_adamw_(
+            [step], [grad], [average], [square], largest, [steps],
+            lr=min(rate, 1.0), beta1=float(betas[0]), beta2=float(betas[1]), weight_decay=0.0, eps=float(eps),
+            amsgrad=bool(largest), maximize=maximize,
+        )  # fmt: skip
+        if rate > 1:  # the kernel would multiply the moment by it first, and could overflow
+            step.mul_(rate)
+        room = exponentiate_(
+            weight, times_sign(weight, step, out=step), limits, shrink=rate * float(weight_decay),
+            headroom=_least(headroom, piece), reach=rate * longest,
+        )  # fmt: skip
+        for i in piece.indices:
+            left[i] = min(left[i], room)
+    if headroom is not None:
+        headroom[:] = left
+
+
+def adam_reach(betas: tuple[Number, Number], eps: Number) -> float:
+    r"""Return how long a component of Adam's direction can be at most, whatever the gradients; infinite if unbounded.
+
+    By the inequality of Cauchy and Schwarz, :math:`(1 - \beta_1) / \sqrt{(1 - \beta_2) (1 - \beta_1^2 / \beta_2)}`, and
+    1 at the first step. A positive ``eps`` keeps it so where the second moment underflows.
+    """
+    beta1, beta2 = float(betas[0]), float(betas[1])
+    if eps < 1e-12 or beta1**2 >= beta2:
+        return math.inf
+    return 1.01 * max(1.0, (1 - beta1) / math.sqrt((1 - beta2) * (1 - beta1**2 / beta2)))
+
+
+def _adam_direction(
+    grad: Tensor,
+    average: Tensor,
+    square: Tensor,
+    largest: Sequence[Tensor],
+    count: Number,
+    betas: tuple[Number, Number],
+    eps: Number,
+) -> Tensor:
+    average.mul_(betas[0]).add_(grad * (1 - betas[0]))
+    square.mul_(betas[1]).add_(grad * grad * (1 - betas[1]))
+    second = square
+    if largest:
+        second = largest[0].copy_(torch.maximum(largest[0], square))
+    root = second.sqrt() / (1 - betas[1] ** count) ** 0.5
+    return average / (1 - betas[0] ** count) / (root + eps)
+
+
+def _pieces_or_whole(
+    changed: Sequence[Sequence[Tensor]], read: Sequence[Sequence[Tensor]], n_scratch: int
+) -> Iterator[Piece]:
+    """Yield pieces with scratch where cache is what counts; elsewhere, and to a compiler, tensors as they are."""
+    if changed[0] and changed[0][0].is_cpu and not torch.compiler.is_compiling():
+        yield from pieces(changed, read, n_scratch)
+        return
+    for i, row in enumerate(zip(*changed, *read, strict=True)):
+        yield Piece(row[: len(changed)], row[len(changed) :], (), (i,))
+
+
+# -- an operation at a time over whole lists ---------------------------------------------------------------------------
+
+
+def eg_foreach_(
+    weights: list[Tensor],
+    grads: list[Tensor],
+    buffers: list[Tensor],
+    *,
+    lr: Number,
+    momentum: Number,
+    dampening: Number,
+    weight_decay: Number | None,
+    nesterov: bool,
+    maximize: bool,
+    fresh: bool,
+    limits: tuple[float, float],
+) -> None:
+    """Take the step of :func:`mirror_` with the negative entropy, every operation on the whole list."""
+    directions = torch._foreach_neg(grads) if maximize else tuple(grads)
+    if weight_decay is not None:
+        decays = torch._foreach_mul(torch._foreach_sign(weights), weight_decay)
+        directions = torch._foreach_add(directions, decays)
+    if buffers:
+        if fresh:
+            torch._foreach_copy_(buffers, directions)
+        else:
+            torch._foreach_mul_(buffers, momentum)
+            torch._foreach_add_(buffers, torch._foreach_mul(directions, 1 - dampening))
+        ahead = torch._foreach_mul(buffers, momentum) if nesterov else ()
+        directions = torch._foreach_add(directions, ahead) if nesterov else tuple(buffers)
+    exponentiate_foreach_(weights, torch._foreach_mul(directions, lr), limits, 0.0)
 
 
 def eg_adamw_foreach_(
@@ -211,31 +245,30 @@ def eg_adamw_foreach_(
     exp_avgs: list[Tensor],
     exp_avg_sqs: list[Tensor],
     max_exp_avg_sqs: list[Tensor],
-    corrections: list[tuple[float | Tensor, float | Tensor]],
     *,
-    lr: float | Tensor,
-    betas: tuple[float, float],
-    eps: float,
-    weight_decay: float,
+    count: Number,
+    lr: Number,
+    betas: tuple[Number, Number],
+    eps: Number,
+    weight_decay: Number,
     maximize: bool,
     limits: tuple[float, float],
 ) -> None:
     """Take the step of :func:`eg_adamw_`, every operation on the whole list."""
-    beta1, beta2 = betas
-    directions = torch._foreach_neg(grads) if maximize else grads
-    torch._foreach_lerp_(exp_avgs, directions, 1 - beta1)
-    torch._foreach_mul_(exp_avg_sqs, beta2)
-    torch._foreach_addcmul_(exp_avg_sqs, directions, directions, value=1 - beta2)
+    directions = torch._foreach_neg(grads) if maximize else tuple(grads)
+    torch._foreach_mul_(exp_avgs, betas[0])
+    torch._foreach_add_(exp_avgs, torch._foreach_mul(directions, 1 - betas[0]))
+    torch._foreach_mul_(exp_avg_sqs, betas[1])
+    squares = torch._foreach_mul(directions, directions)
+    torch._foreach_add_(exp_avg_sqs, torch._foreach_mul(squares, 1 - betas[1]))
     seconds = exp_avg_sqs
     if max_exp_avg_sqs:
         torch._foreach_maximum_(max_exp_avg_sqs, exp_avg_sqs)
         seconds = max_exp_avg_sqs
-    steps = torch._foreach_div(exp_avgs, [float(first) for first, _ in corrections])
     denominators = torch._foreach_sqrt(seconds)
-    torch._foreach_div_(denominators, [float(second) for _, second in corrections])
+    torch._foreach_div_(denominators, (1 - betas[1] ** count) ** 0.5)
     torch._foreach_add_(denominators, eps)
+    steps = torch._foreach_div(exp_avgs, 1 - betas[0] ** count)
     torch._foreach_div_(steps, denominators)
-    if weight_decay:
-        torch._foreach_add_(steps, torch._foreach_sign(weights), alpha=weight_decay)
     torch._foreach_mul_(steps, lr)
-    exponentiate_foreach_(weights, steps, limits)
+    exponentiate_foreach_(weights, steps, limits, float(lr * weight_decay))

@@ -2,6 +2,8 @@
 
 import math
 
+from daleml import potentials
+
 
 def to_dual(w):
     """The gradient of the negative entropy, sum |w| ln |w|."""
@@ -12,10 +14,38 @@ def from_dual(y, sign):
     return sign * math.exp(sign * y - 1)
 
 
-class MirrorDescent:
-    """One weight's trajectory under EG, with momentum and decay as the paper's code orders them."""
+def p_norm(p):
+    return (
+        lambda w: math.copysign(abs(w) ** (p - 1), w),
+        lambda y, sign: math.copysign(abs(y) ** (1 / (p - 1)), y),
+        lambda w: math.copysign((p - 1) * abs(w) ** (p - 1), w),
+    )
 
-    def __init__(self, lr, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, maximize=False):
+
+def hyperbolic(beta):
+    return (
+        lambda w: math.asinh(w / beta),
+        lambda y, sign: beta * math.sinh(y),
+        lambda w: w / math.hypot(w, beta),
+    )
+
+
+ENTROPY = (to_dual, from_dual, lambda w: math.copysign(1, w))
+POTENTIALS = {
+    potentials.PNorm(3): p_norm(3),
+    potentials.PNorm(1.5): p_norm(1.5),
+    potentials.HyperbolicEntropy(0.5): hyperbolic(0.5),
+    potentials.NegativeEntropy(): ENTROPY,
+}
+
+
+class MirrorDescent:
+    """One weight's trajectory under mirror descent, with momentum and decay as the EG paper's code orders them."""
+
+    def __init__(
+        self, lr, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, maximize=False, potential=ENTROPY
+    ):
+        self.to_dual, self.from_dual, self.decay = potential
         self.lr, self.momentum, self.dampening = lr, momentum, dampening
         self.weight_decay, self.nesterov, self.maximize = weight_decay, nesterov, maximize
         self.buffer = None
@@ -24,11 +54,11 @@ class MirrorDescent:
         if w == 0:
             return w
         sign = math.copysign(1, w)
-        u = (-g if self.maximize else g) + self.weight_decay * sign
+        u = (-g if self.maximize else g) + self.weight_decay * self.decay(w)
         if self.momentum:
             self.buffer = u if self.buffer is None else self.momentum * self.buffer + (1 - self.dampening) * u
             u = u + self.momentum * self.buffer if self.nesterov else self.buffer
-        return from_dual(to_dual(w) - self.lr * u, sign)
+        return self.from_dual(self.to_dual(w) - self.lr * u, sign)
 
 
 class AdamW:

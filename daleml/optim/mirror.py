@@ -1,0 +1,214 @@
+"""Mirror descent: gradient steps in the dual coordinate of a potential."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.optimizer import ParamsT
+from torch.optim.sgd import sgd
+
+from daleml import _checks, potentials
+from daleml.optim import compiled, functional
+from daleml.optim.base import MasteredOptimizer, check_lr, plain
+from daleml.optim.exponent import bounds
+from daleml.optim.stuck import Stuck, count_stuck, refuse_zeros
+from daleml.potentials import NegativeEntropy, Potential
+
+
+class MomentumDescent(MasteredOptimizer):
+    """What mirror descent and its case of the negative entropy share: the dual step and its momentum.
+
+    Under the negative entropy a group may have a ``floor``.
+    """
+
+    def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
+        check_lr(defaults["lr"])
+        for name in ("momentum", "weight_decay"):
+            _checks.non_negative(name, defaults[name])
+        _checks.number("dampening", defaults["dampening"])
+        momentum, dampening = defaults["momentum"], defaults["dampening"]
+        if defaults["nesterov"] and (momentum <= 0 or dampening != 0):
+            raise ValueError(
+                f"`nesterov` must come with momentum and no dampening; got momentum={momentum}, dampening={dampening}."
+            )
+        super().__init__(params, defaults)
+        refuse_zeros(self)
+
+    def potential(self, group: dict[str, Any]) -> Potential:
+        """Return the potential that a group steps under."""
+        raise NotImplementedError
+
+    def _update(
+        self, group: dict[str, Any], parameters: list[Tensor], weights: list[Tensor], grads: list[Tensor]
+    ) -> None:
+        """Step the weights that have momentum already apart from those that have none yet."""
+        if not group["momentum"]:
+            self._step(group, parameters, weights, grads, [])
+            return
+        states = [self.state[parameter] for parameter in parameters]
+        first = ["momentum_buffer" not in state for state in states]
+        for fresh in (False, True):
+            chosen = [i for i in range(len(states)) if first[i] == fresh]
+            if not chosen:
+                continue
+            for i in chosen if fresh else ():
+                states[i]["momentum_buffer"] = torch.empty_like(weights[i])
+            buffers = [states[i]["momentum_buffer"] for i in chosen]
+            rows = [[values[i] for i in chosen] for values in (parameters, weights, grads)]
+            self._step(group, rows[0], rows[1], rows[2], buffers, fresh=fresh)
+
+    def _step(
+        self,
+        group: dict[str, Any],
+        parameters: list[Tensor],
+        weights: list[Tensor],
+        grads: list[Tensor],
+        buffers: list[Tensor],
+        *,
+        fresh: bool = False,
+    ) -> None:
+        options = {key: group[key] for key in ("momentum", "dampening", "nesterov", "maximize")}
+        options["lr"] = plain(group["lr"])
+        if group["euclidean"]:
+            _euclidean_step(weights, grads, buffers, fresh, options | {"weight_decay": group["weight_decay"]})
+            return
+        options |= {
+            "weight_decay": group["weight_decay"] or None,
+            "fresh": fresh,
+            "limits": bounds(parameters[0].dtype, group.get("floor", 0.0)),
+        }
+        self._descend(group, (weights, grads, buffers), options)
+
+    def _descend(self, group: dict[str, Any], lists: tuple[list[Tensor], ...], options: dict[str, Any]) -> None:
+        options["potential"] = self.potential(group)
+        if group["fused"] and not options["fresh"]:  # a first momentum step comes once: not worth compiling
+            compiled.run(functional.mirror_, lists, options)
+        else:
+            self._run(functional.mirror_, lists, options)
+
+
+def _euclidean_step(
+    weights: list[Tensor], grads: list[Tensor], buffers: list[Tensor], fresh: bool, options: dict[str, Any]
+) -> None:
+    """Take torch's own step of SGD, which makes the buffers it has not got."""
+    momenta: list[Tensor | None] = [None if fresh else buffer for buffer in buffers] or [None] * len(weights)
+    sgd(weights, grads, momenta, foreach=False, **options)
+    for buffer, momentum in zip(buffers, momenta, strict=False):
+        if fresh and momentum is not None:
+            buffer.copy_(momentum)
+
+
+class MirrorDescent(MomentumDescent):
+    r"""Mirror descent: the step is taken in the dual coordinate :math:`\nabla\phi(w)` of a potential.
+
+    .. math::
+        u = g + \lambda\, w\, \phi''(w), \qquad
+        b \leftarrow \mu b + (1 - d)\, u, \qquad
+        \nabla\phi(w) \leftarrow \nabla\phi(w) - \eta\, b
+
+    With ``Euclidean()`` or ``PNorm(2)`` it is ``torch.optim.SGD``, with ``NegativeEntropy()`` it is
+    :class:`~daleml.optim.EG`. Of the potentials only the negative entropy keeps every sign, hence Dale's law; under
+    the others weights pass through zero, and a lawful model needs the guard, :func:`~daleml.optim.enforce`.
+
+    Args:
+        params: Parameters, named parameters, or parameter groups. A group may have its own ``potential``; one with
+            ``euclidean=True`` takes the steps of ``torch.optim.SGD``. ``param_groups`` sets it.
+        lr: Learning rate :math:`\eta`, in the unit of the dual coordinate: it does not carry over between potentials.
+        potential: :math:`\phi`, of :mod:`daleml.potentials`.
+        momentum: :math:`\mu`, on the gradient, hence in the dual coordinate.
+        dampening: :math:`d`.
+        weight_decay: :math:`\lambda`: a pull in the dual that shrinks all weights by one share, whatever their size.
+            Alone, it divides every weight by :math:`1 + \eta\lambda` or so: torch's decay in the Euclidean case,
+            :math:`e^{-\eta\lambda}` under the negative entropy. Before the momentum, as in SGD.
+        nesterov: Whether to use Nesterov's momentum.
+        maximize: Whether to climb.
+        fused: Whether to compile the whole update with ``torch.compile``: see :class:`~daleml.optim.EG`.
+
+    Raises:
+        TypeError: If ``potential`` is not a potential.
+        ValueError: If a hyperparameter is negative or not finite, Nesterov's momentum has none to work with, a
+            parameter is not real and floating-point, or under the negative entropy all parameters are zero.
+        RuntimeError: From ``step``, if a gradient is sparse.
+
+    Example:
+        >>> import torch
+        >>> from daleml.optim import MirrorDescent
+        >>> from daleml.potentials import PNorm
+        >>> weight = torch.nn.Parameter(torch.tensor([4.0, 1.0]))
+        >>> optimizer = MirrorDescent([weight], lr=1.0, potential=PNorm(3))
+        >>> (7 * weight[0]).backward()
+        >>> optimizer.step()  # 4² - 7 = 3²
+        >>> weight.data
+        tensor([3., 1.])
+
+    Notes:
+        The potential is part of the state dict, as plain data, and loading restores it.
+
+        Zeros, extreme steps and low precision under the negative entropy: as in :class:`~daleml.optim.EG`.
+
+    References:
+        Nemirovski & Yudin 1983; Pogodin et al. 2024 (geometry of plasticity). Departure: their code decays along
+        :math:`\lambda w` in the dual under every potential, an L2 penalty: add that to the loss if it is meant.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float | Tensor,
+        potential: Potential = NegativeEntropy(),  # noqa: B008 - a frozen value
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: float = 0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "potential": _check(potential),
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": nesterov,
+            "maximize": maximize,
+            "fused": fused,
+        }
+        super().__init__(params, defaults)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group, after checking its parameters and its potential."""
+        _check(param_group.get("potential", self.defaults["potential"]))
+        super().add_param_group(param_group)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state, with potentials as plain data."""
+        state = super().state_dict()
+        for group in state["param_groups"]:
+            if isinstance(group.get("potential"), Potential):
+                group["potential"] = group["potential"].to_dict()
+        return state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load the state, potentials included."""
+        groups = [dict(group) for group in state_dict["param_groups"]]
+        for group in groups:
+            if isinstance(group.get("potential"), dict):
+                group["potential"] = potentials.from_dict(group["potential"])
+        super().load_state_dict({**state_dict, "param_groups": groups})
+
+    def potential(self, group: dict[str, Any]) -> Potential:
+        """Return the potential that a group steps under."""
+        return _check(group["potential"])
+
+    def stuck(self) -> Stuck:
+        """Count the weights that the negative entropy cannot move, see :class:`~daleml.optim.Stuck`."""
+        return count_stuck(self)
+
+
+def _check(potential: object) -> Potential:
+    if not isinstance(potential, Potential):
+        raise TypeError(f"`potential` must be one of daleml.potentials; got {potential!r}.")
+    return potential
