@@ -199,11 +199,11 @@ class PNorm(Potential):
 
     def gradient(self, weight: Tensor) -> Tensor:
         r"""Return :math:`\operatorname{sign}(w) |w|^{p-1}`."""
-        return weight.sign() * weight.abs().pow(self.p - 1)
+        return torch.copysign(weight.abs().pow(self.p - 1), weight)
 
     def inverse_gradient(self, dual: Tensor, signs: Tensor | float = 1.0) -> Tensor:
         r"""Return :math:`\operatorname{sign}(y) |y|^{1/(p-1)}`."""
-        return dual.sign() * dual.abs().pow(1 / (self.p - 1))
+        return torch.copysign(dual.abs().pow(1 / (self.p - 1)), dual)
 
     def _divergences(self, weight: Tensor, reference: Tensor) -> Tensor:
         size, other = weight.abs(), reference.abs()

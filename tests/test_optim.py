@@ -114,7 +114,7 @@ def test_the_forms_asked_for_are_the_forms_used(monkeypatch):
     used = []
     for name in ("mirror_", "eg_foreach_", "eg_adamw_", "eg_adamw_foreach_"):
         monkeypatch.setattr(functional, name, lambda *_, name=name, **__: used.append(name))
-    monkeypatch.setattr(compiled, "run", lambda *_: used.append("compiled"))
+    monkeypatch.setattr(compiled, "run", lambda *_, **__: used.append("compiled"))
     for cls in (EG, EGAdamW):
         for options in ({}, {"foreach": True}, {"foreach": False}, {"fused": True}):
             cls([with_grad([1.0], [1.0])], lr=0.1, **options).step()
@@ -215,19 +215,19 @@ def test_the_published_formula_bitwise():
         (MirrorDescent, {"potential": PNorm(3), "weight_decay": 0.1, "maximize": True}, "weight_decay"),
     ],
 )
-def test_fused_gives_the_same_numbers_and_compiles_once(cls, options, changing, capsys):
+def test_fused_gives_the_same_numbers_and_compiles_once_more_for_an_option_that_changes(cls, options, changing, capsys):
     ends = []
     for fused in (False, True):
         ps = [with_grad([1.0, -2.0, 0.0], [0.3, 0.1, -0.4]), with_grad([0.5], [-1.0])]
         optimizer = cls(ps, lr=0.3, fused=fused, **options)
-        for lr in (0.3, 0.2, 0.1):
-            optimizer.param_groups[0].update({"lr": lr, changing: lr})
+        for lr in (0.5, 0.4, 0.3, 0.2, 0.1):
+            optimizer.param_groups[0].update({"lr": lr, changing: max(lr, 0.3) / 2})
             optimizer.step()
         ends.append([p.detach() for p in ps])
     for one, other in zip(*ends, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=0)
     said = capsys.readouterr().err.splitlines()
-    assert len(said) == 2
+    assert len(said) == 4
     assert said[0].endswith("for 2 tensors of 4 weights...")
     assert said[1].startswith("daleml: compiled in ")
 

@@ -7,39 +7,58 @@ import sys
 import time
 import types
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
 
-def run(rule: Callable[..., None], lists: Sequence[Sequence[Tensor]], options: Mapping[str, Any]) -> None:
+def run(
+    rule: Callable[..., None],
+    lists: Sequence[Sequence[Tensor]],
+    options: Mapping[str, Any],
+    changing: Sequence[str],
+) -> None:
     """Call ``rule(*lists, **options)``, compiled as one body.
 
-    Numbers among the options may change from step to step and are handed over as tensors, in double precision like the
-    Python floats they stand for; whatever else they are is compiled in. The first call for tensors of other shapes, or
-    with other flags, compiles: on standard error it says that it does, and how long it took.
+    The options named in ``changing`` are handed over as tensors of the weights' dtype, so that they may change from
+    step to step. Others are compiled in, until one changes: from then on it is a tensor too. The first call for tensors
+    of other shapes, or with other flags, compiles, and says on standard error that it does and how long it took.
     """
-    fixed = {key: value for key, value in options.items() if not _changes(value)}
-    numbers = {key: _tensors(value) for key, value in options.items() if _changes(value)}
-    signature = tuple(tuple((t.shape, t.stride(), t.dtype, t.device) for t in tensors) for tensors in lists)
-    compiled = _compiled(rule, signature, tuple(sorted(fixed.items())), tuple(sorted(numbers)))
-    compiled(*lists, **fixed, **numbers)
+    shapes = tuple(tuple((t.shape, t.stride(), t.dtype, t.device) for t in tensors) for tensors in lists)
+    flags = tuple(sorted(key for key, value in options.items() if value is None or value is True))
+    seen = _seen(rule, shapes, flags, options.get("limits"), options.get("potential"))
+    for key, value in options.items():
+        if key in changing or seen.first.setdefault(key, value) != value:
+            seen.changing.add(key)
+    loose = {key: _tensors(options[key], lists[0][0].dtype) for key in sorted(seen.changing)}
+    fixed = {key: value for key, value in options.items() if key not in seen.changing}
+    _compiled(rule, shapes, tuple(sorted(fixed.items(), key=lambda item: item[0])), tuple(loose))(
+        *lists, **fixed, **loose
+    )
 
 
-def _changes(value: object) -> bool:
-    parts = value if isinstance(value, tuple) else (value,)
-    return all(isinstance(part, (int, float, Tensor)) and not isinstance(part, bool) for part in parts)
-
-
-def _tensors(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return tuple(_tensors(part) for part in value)
-    return torch.as_tensor(value, dtype=torch.float64).reshape(())
+@dataclass
+class _Seen:
+    first: dict[str, Any] = field(default_factory=dict)
+    changing: set[str] = field(default_factory=set)
 
 
 @functools.lru_cache(maxsize=256)
-def _compiled(rule: Callable[..., None], signature: Hashable, *options: Hashable) -> Callable[..., None]:
+def _seen(*signature: Hashable) -> _Seen:
+    """Return what is known of the options used with a signature."""
+    return _Seen()
+
+
+def _tensors(value: Any, dtype: torch.dtype) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_tensors(part, dtype) for part in value)
+    return torch.as_tensor(value, dtype=dtype).reshape(())
+
+
+@functools.lru_cache(maxsize=256)
+def _compiled(rule: Callable[..., None], *signature: Hashable) -> Callable[..., None]:
     assert isinstance(rule, types.FunctionType)
     # torch compiles one code object a few times only and then gives up, so each signature has a copy of its own.
     copy = types.FunctionType(

@@ -238,13 +238,14 @@ class EGAdamW(MasteredOptimizer):
             adamw(weights, grads, averages, squares, largest, steps, **options)
             return
         torch._foreach_add_(steps, 1.0)
-        options |= {"betas": group["betas"], "count": count, "limits": bounds(dtype, group["floor"])}
+        options |= {"betas": group["betas"], "limits": bounds(dtype, group["floor"])}
+        options["corrections"] = functional.adam_corrections(group["betas"], count)
         if group["fused"]:
-            compiled.run(functional.eg_adamw_, lists, options)
+            compiled.run(functional.eg_adamw_, lists, options | {"count": 0.0}, changing=("lr", "corrections"))
         elif _whole_lists(group, lists[0][0]):
             functional.eg_adamw_foreach_(*lists, **options)
         else:
-            self._run(functional.eg_adamw_, lists, options)
+            self._run(functional.eg_adamw_, lists, options | {"count": count})
 
 
 def _check_forms(foreach: bool | None, fused: bool | None) -> None:

@@ -101,7 +101,8 @@ def eg_adamw_(
     exp_avg_sqs: list[Tensor],
     max_exp_avg_sqs: list[Tensor],
     *,
-    count: Number,
+    count: float,
+    corrections: tuple[Number, Number],
     lr: Number,
     betas: tuple[Number, Number],
     eps: Number,
@@ -125,6 +126,7 @@ def eg_adamw_(
         exp_avg_sqs: Second moments :math:`v`, changed in place.
         max_exp_avg_sqs: Largest second moments so far (AMSGrad), changed in place; empty without it.
         count: :math:`t`, this step's number: 1 at the first.
+        corrections: What it makes of the betas, see :func:`adam_corrections`.
         lr: :math:`\eta`.
         betas: :math:`(\beta_1, \beta_2)`.
         eps: :math:`\epsilon`.
@@ -135,21 +137,20 @@ def eg_adamw_(
             every step.
     """
     left = [math.inf] * len(weights)
-    steps = count if isinstance(count, Tensor) else torch.tensor(float(count))
-    longest = math.inf if isinstance(count, Tensor) else adam_reach(betas, eps)
     moments = [exp_avgs, exp_avg_sqs, *([max_exp_avg_sqs] if max_exp_avg_sqs else [])]
     for piece in _pieces_or_whole([weights, *moments], [grads], n_scratch=1):
         weight, average, square, *largest = piece.changed
         (grad,) = piece.read
         if not piece.scratch:
-            direction = _adam_direction(-grad if maximize else grad, average, square, largest, count, betas, eps)
+            direction = _adam_direction(-grad if maximize else grad, average, square, largest, corrections, betas, eps)
             weight.copy_(exponentiated(weight, direction * lr, limits, weight_decay * lr))
             continue
         rate = float(lr)
+        longest = rate * adam_reach(betas, eps)
         # torch's own fused kernel, given weights of zero and no decay, leaves minus the step.
         step = piece.scratch[0].zero_()
         torch._fused_adamw_(
-            [step], [grad], [average], [square], largest, [steps],
+            [step], [grad], [average], [square], largest, [torch.tensor(count)],
             lr=min(rate, 1.0), beta1=float(betas[0]), beta2=float(betas[1]), weight_decay=0.0, eps=float(eps),
             amsgrad=bool(largest), maximize=maximize,
         )  # fmt: skip
@@ -157,12 +158,17 @@ def eg_adamw_(
             step.mul_(rate)
         room = exponentiate_(
             weight, times_sign(weight, step, out=step), limits, shrink=rate * float(weight_decay),
-            headroom=_least(headroom, piece), reach=rate * longest,
+            headroom=_least(headroom, piece), reach=longest,
         )  # fmt: skip
         for i in piece.indices:
             left[i] = min(left[i], room)
     if headroom is not None:
         headroom[:] = left
+
+
+def adam_corrections(betas: tuple[float, float], count: float) -> tuple[float, float]:
+    r"""Return :math:`1 - \beta_1^t` and :math:`\sqrt{1 - \beta_2^t}`, the biases of the moments of step :math:`t`."""
+    return 1 - betas[0] ** count, math.sqrt(1 - betas[1] ** count)
 
 
 def adam_reach(betas: tuple[Number, Number], eps: Number) -> float:
@@ -182,7 +188,7 @@ def _adam_direction(
     average: Tensor,
     square: Tensor,
     largest: Sequence[Tensor],
-    count: Number,
+    corrections: tuple[Number, Number],
     betas: tuple[Number, Number],
     eps: Number,
 ) -> Tensor:
@@ -191,8 +197,7 @@ def _adam_direction(
     second = square
     if largest:
         second = largest[0].copy_(torch.maximum(largest[0], square))
-    root = second.sqrt() / (1 - betas[1] ** count) ** 0.5
-    return average / (1 - betas[0] ** count) / (root + eps)
+    return average / corrections[0] / (second.sqrt() / corrections[1] + eps)
 
 
 def _pieces_or_whole(
@@ -246,7 +251,7 @@ def eg_adamw_foreach_(
     exp_avg_sqs: list[Tensor],
     max_exp_avg_sqs: list[Tensor],
     *,
-    count: Number,
+    corrections: tuple[Number, Number],
     lr: Number,
     betas: tuple[Number, Number],
     eps: Number,
@@ -266,9 +271,9 @@ def eg_adamw_foreach_(
         torch._foreach_maximum_(max_exp_avg_sqs, exp_avg_sqs)
         seconds = max_exp_avg_sqs
     denominators = torch._foreach_sqrt(seconds)
-    torch._foreach_div_(denominators, (1 - betas[1] ** count) ** 0.5)
+    torch._foreach_div_(denominators, corrections[1])
     torch._foreach_add_(denominators, eps)
-    steps = torch._foreach_div(exp_avgs, 1 - betas[0] ** count)
+    steps = torch._foreach_div(exp_avgs, corrections[0])
     torch._foreach_div_(steps, denominators)
     torch._foreach_mul_(steps, lr)
     exponentiate_foreach_(weights, steps, limits, float(lr * weight_decay))

@@ -84,7 +84,7 @@ class MomentumDescent(MasteredOptimizer):
     def _descend(self, group: dict[str, Any], lists: tuple[list[Tensor], ...], options: dict[str, Any]) -> None:
         options["potential"] = self.potential(group)
         if group["fused"] and not options["fresh"]:  # a first momentum step comes once: not worth compiling
-            compiled.run(functional.mirror_, lists, options)
+            compiled.run(functional.mirror_, lists, options, changing=("lr",))
         else:
             self._run(functional.mirror_, lists, options)
 
