@@ -85,6 +85,19 @@ class Populations:
         """Where the inhibitory units are."""
         return slice(self.n_exc, self.size)
 
+    def repeat(self, n: int) -> Populations:
+        """Return the partition in which every unit stands ``n`` times, as channels do once their pixels are flattened.
+
+        Args:
+            n: At least 1.
+
+        Example:
+            >>> Populations(24, 8).repeat(49)
+            Populations(n_exc=1176, n_inh=392)
+        """
+        n = _checks.integer("n", n, minimum=1)
+        return Populations(self.n_exc * n, self.n_inh * n)
+
     def signs(self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Tensor:
         """Return the sign of each unit, shape ``(size,)``: +1 for the excitatory ones, then -1."""
         signs = torch.ones(self.size, device=device, dtype=dtype)

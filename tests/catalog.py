@@ -11,7 +11,18 @@ from torch import nn
 from torch.optim import Optimizer
 
 from daleml import Populations, signs
-from daleml.layers import DANNRNN, EIRNN, DANNLinear, DANNRNNCell, EILinear, EIRNNCell
+from daleml.layers import (
+    DANNRNN,
+    EIRNN,
+    DANNConv1d,
+    DANNConv2d,
+    DANNLinear,
+    DANNRNNCell,
+    EIConv1d,
+    EIConv2d,
+    EILinear,
+    EIRNNCell,
+)
 from daleml.optim import EG, EGAdamW, MirrorDescent, enforce
 from daleml.potentials import Euclidean, HyperbolicEntropy, PNorm
 
@@ -20,9 +31,17 @@ from daleml.potentials import Euclidean, HyperbolicEntropy, PNorm
 class LayerCase:
     name: str
     build: Callable[..., nn.Module]  # keyword arguments: device, dtype
-    n_in: int
-    n_out: int
+    n_in: int | tuple[int, ...]
+    n_out: int | tuple[int, ...]
     invalid: tuple[tuple[Callable[[], nn.Module], type[Exception], str], ...] = ()
+
+    @property
+    def in_shape(self) -> tuple[int, ...]:
+        return self.n_in if isinstance(self.n_in, tuple) else (self.n_in,)
+
+    @property
+    def out_shape(self) -> tuple[int, ...]:
+        return self.n_out if isinstance(self.n_out, tuple) else (self.n_out,)
 
 
 LAYERS = [
@@ -67,11 +86,59 @@ LAYERS = [
     ),
     LayerCase("DANNLinear one output", lambda **kw: DANNLinear(8, 1, bias=False, **kw), 8, 1),
     LayerCase("DANNLinear shunting", lambda **kw: DANNLinear(8, 5, n_inh=2, shunting=True, **kw), 8, 5),
+    LayerCase(
+        "EIConv2d",
+        lambda **kw: EIConv2d(Populations(4, 2), 5, (3, 2), stride=2, padding=1, padding_mode="circular", **kw),
+        (6, 7, 6),
+        (5, 4, 4),
+        (
+            (lambda: EIConv2d(0, 4, 3), ValueError, "`populations` must be at least 1; got 0."),
+            (lambda: EIConv2d(3, 4, 0), ValueError, "`kernel_size` must be at least 1; got 0."),
+            (lambda: EIConv2d(3, 4, (3,)), ValueError, "`kernel_size` must be an integer or 2 of them; got (3,)."),
+            (lambda: EIConv2d(3, 4, 2.5), TypeError, "`kernel_size` must be an integer; got 2.5."),
+            (lambda: EIConv2d(3, 4, 3, padding=-1), ValueError, "`padding` must be at least 0; got -1."),
+            (
+                lambda: EIConv2d(4, 3, 3, groups=2),
+                ValueError,
+                "`groups` must divide the number of channels; got 2 for 3 (out_channels).",
+            ),
+            (
+                lambda: EIConv2d(4, 3, 3, padding_mode="mirror"),
+                ValueError,
+                "`padding_mode` must be one of zeros, reflect, replicate, circular; got 'mirror'.",
+            ),
+            (
+                lambda: EIConv2d(4, 3, 3, padding="full"),
+                ValueError,
+                "`padding` must be a size, 'same' or 'valid'; got 'full'.",
+            ),
+            (
+                lambda: EIConv2d(4, 3, 3, stride=2, padding="same"),
+                ValueError,
+                "`padding` must be a size where `stride` is above 1; got 'same' and 2.",
+            ),
+        ),
+    ),
+    LayerCase("EIConv2d groups", lambda **kw: EIConv2d(Populations(4, 4), 6, 3, groups=2, **kw), (8, 5, 5), (6, 3, 3)),
+    LayerCase("EIConv1d all I", lambda **kw: EIConv1d(Populations(0, 3), 4, 3, bias=False, **kw), (3, 9), (4, 7)),
+    LayerCase(
+        "DANNConv2d",
+        lambda **kw: DANNConv2d(3, 5, 3, n_inh=2, padding="same", padding_mode="reflect", dilation=2, **kw),
+        (3, 7, 6),
+        (5, 7, 6),
+        (
+            (lambda: DANNConv2d(0, 4, 3), ValueError, "`in_channels` must be at least 1; got 0."),
+            (lambda: DANNConv2d(3, 4, 3, n_inh=0), ValueError, "`n_inh` must be at least 1; got 0."),
+            (lambda: DANNConv2d(3, 4, 3, shunting=True, eps=0), ValueError, "`eps` must be above 0; got 0."),
+        ),
+    ),
+    LayerCase("DANNConv2d shunting", lambda **kw: DANNConv2d(3, 5, 2, shunting=True, **kw), (3, 4, 4), (5, 3, 3)),
+    LayerCase("DANNConv1d", lambda **kw: DANNConv1d(3, 5, 3, 2, stride=2, bias=False, **kw), (3, 9), (5, 4)),
 ]
 
 
-def layers():
-    return pytest.mark.parametrize("case", LAYERS, ids=lambda case: case.name)
+def layers(cases=LAYERS):
+    return pytest.mark.parametrize("case", cases, ids=lambda case: case.name)
 
 
 def invalid_layers():
@@ -180,7 +247,28 @@ class Circuits(nn.Module):
         return self.readout(self.dann_cell(self.cell(rates)))
 
 
-NETWORKS = {"dense": network, "recurrent": Circuits}
+class Images(nn.Module):
+    """Every kind of convolution, with torch's own; rows of the input are images of 3 x 3."""
+
+    def __init__(self, **kw) -> None:
+        super().__init__()
+        self.first = EIConv2d(1, 6, 2, padding=1, **kw)
+        self.second = EIConv2d(Populations(4, 2), 4, 3, padding=1, groups=2, **kw)
+        self.dann = DANNConv2d(4, 5, 2, n_inh=2, **kw)
+        self.shunting = DANNConv2d(5, 4, 1, shunting=True, **kw)
+        self.plain = nn.Conv2d(4, 3, 1, **kw)
+        signs.fix(self.plain, "weight", Populations(3, 1))
+        self.line = DANNConv1d(3, 4, 3, 2, padding=1, **kw)
+        self.last = EIConv1d(Populations(3, 1), 3, 9, **kw)
+        signs.project_(self)
+
+    def forward(self, x):
+        x = self.second(self.first(x.view(-1, 1, 3, 3)).relu()).relu()
+        x = self.plain(self.shunting(self.dann(x).relu()).relu()).relu()
+        return self.last(self.line(x.flatten(2)).relu()).flatten(1)
+
+
+NETWORKS = {"dense": network, "recurrent": Circuits, "convolutional": Images}
 
 
 def networks():
@@ -192,7 +280,7 @@ def step(model: nn.Module, optimizer: Optimizer, x: torch.Tensor) -> None:
         optimizer.zero_grad()
         loss = (model(x) - 1).square().mean()
         loss.backward()
-        if isinstance(model, Circuits):
+        if isinstance(model, (Circuits, Images)):
             nn.utils.clip_grad_norm_(model.parameters(), 2.0)
         return loss
 

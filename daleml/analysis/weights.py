@@ -173,7 +173,7 @@ def weight_sample(
 
 
 def effective_weights(weights: nn.Module | Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
-    """Yield what multiplies the input of each layer, ``(post, pre)``, by name.
+    """Yield what multiplies the input of each layer, ``(post, pre)``, by name; of a convolution, ``pre`` is every tap.
 
     Args:
         weights: A module: a daleml layer gives its effective weight under its own name; a recurrent one, and torch's
@@ -184,7 +184,7 @@ def effective_weights(weights: nn.Module | Mapping[str, Any]) -> Iterator[tuple[
     if isinstance(weights, nn.Module):
         for path, module in weights.named_modules():
             if hasattr(module, "effective_weight"):
-                yield path or "weight", cast("Tensor", module.effective_weight()).detach()
+                yield path or "weight", cast("Tensor", module.effective_weight()).detach().flatten(1)
             elif isinstance(module, _PLAIN_RECURRENT) or hasattr(module, "effective_weights"):
                 prefix = f"{path}." if path else ""
                 for name, value in _recurrent_weights(module):
@@ -193,21 +193,21 @@ def effective_weights(weights: nn.Module | Mapping[str, Any]) -> Iterator[tuple[
                 own = {name: value.detach() for name, value in module.named_parameters(recurse=False)}
                 own |= {name: value for name, value in module.named_buffers(recurse=False) if name.endswith("_mask")}
                 for name, value in _unpruned(own).items():
-                    if value.ndim == 2:
-                        yield f"{path}.{name}" if path else name, value
+                    if value.ndim > 1:
+                        yield f"{path}.{name}" if path else name, value.flatten(1)
         return
     state = _unpruned(weights)
     for name, value in state.items():
         path, _, last = name.rpartition(".")
-        if not isinstance(value, Tensor) or value.ndim != 2 or last.endswith((law.SUFFIX, law.PRESENT)):
+        if not isinstance(value, Tensor) or value.ndim < 2 or last.endswith((law.SUFFIX, law.PRESENT)):
             continue
         prefix = f"{path}." if path else ""
         parts = [state.get(prefix + last.replace("weight_ex", part)) for part in ("weight_ix", "weight_ei")]
         if last.startswith("weight_ex") and all(isinstance(part, Tensor) for part in parts):
-            effective = value - cast("Tensor", parts[1]) @ cast("Tensor", parts[0])
+            effective = value.flatten(1) - cast("Tensor", parts[1]) @ cast("Tensor", parts[0]).flatten(1)
             yield prefix + last.replace("weight_ex", "effective"), effective
         elif not last.startswith(("weight_ix", "weight_ei")):
-            yield name, value
+            yield name, value.flatten(1)
 
 
 def _recurrent_weights(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -234,7 +234,7 @@ def matrix(weights: WeightsLike) -> NDArray[np.float64]:
         ValueError: If there is not exactly one matrix, or an entry is NaN or infinite.
     """
     if isinstance(weights, nn.Module) and hasattr(weights, "effective_weight"):
-        weights = cast("Tensor", weights.effective_weight())  # type: ignore[operator]
+        weights = cast("Tensor", weights.effective_weight()).flatten(1)  # type: ignore[operator]
     elif isinstance(weights, nn.Module) and (
         isinstance(weights, _PLAIN_RECURRENT) or hasattr(weights, "effective_weights")
     ):

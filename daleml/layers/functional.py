@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
+from torch.nn.functional import conv1d, conv2d, linear
+
+from daleml.layers.geometry import Geometry
 
 
 def dann_effective_weight(weight_ex: Tensor, weight_ix: Tensor, weight_ei: Tensor) -> Tensor:
     r"""Compose a DANN's three matrices into what multiplies its input, :math:`W = W_{ex} - W_{ei} W_{ix}`.
 
     Shape:
-        ``weight_ex`` (post, pre), ``weight_ix`` (n_inh, pre), ``weight_ei`` (post, n_inh) -> (post, pre).
+        ``weight_ex`` (post, pre), ``weight_ix`` (n_inh, pre), ``weight_ei`` (post, n_inh) -> (post, pre). Filter banks
+        have their taps after ``pre``.
     """
-    return torch.addmm(weight_ex, weight_ei, weight_ix, alpha=-1)
+    if weight_ex.ndim == 2:
+        return torch.addmm(weight_ex, weight_ei, weight_ix, alpha=-1)
+    return torch.addmm(weight_ex.flatten(1), weight_ei, weight_ix.flatten(1), alpha=-1).view(weight_ex.shape)
 
 
 def dann_linear(x: Tensor, weight_ex: Tensor, weight_ix: Tensor, weight_ei: Tensor, bias: Tensor | None) -> Tensor:
@@ -80,3 +85,55 @@ def dann_shunting_linear(
     shunt = linear(rates, weight_ei * alpha.exp()).clamp(min=eps)
     y = gain * (linear(x, weight_ex) - linear(rates, weight_ei)) / shunt
     return y if bias is None else y + bias
+
+
+def dann_convolution(
+    x: Tensor, weight_ex: Tensor, weight_ix: Tensor, weight_ei: Tensor, bias: Tensor | None, geometry: Geometry
+) -> Tensor:
+    r"""Convolve with excitation less inhibition, :math:`y = W_{ex} * x - W_{ei} (W_{ix} * x) + b`.
+
+    Every place where the kernel meets the image is a row of :func:`dann_linear`, and :func:`prefers_effective` chooses
+    between one convolution with the effective kernel and the detour through the interneurons.
+
+    Shape:
+        ``x`` (N, pre, *size) or unbatched, ``weight_ex`` (post, pre, *kernel), ``weight_ix`` (n_inh, pre, *kernel),
+        ``weight_ei`` (post, n_inh) -> (N, post, *size).
+    """
+    forward_or_full = x.requires_grad or not torch.is_grad_enabled()
+    post, pre = weight_ex.shape[0], weight_ex[0].numel()
+    if prefers_effective(geometry.positions(x), post, pre, input_gradient=forward_or_full):
+        return geometry.convolve(x, dann_effective_weight(weight_ex, weight_ix, weight_ei), bias)
+    return geometry.convolve(x, weight_ex, bias) - _pointwise(geometry.convolve(x, weight_ix), weight_ei, geometry)
+
+
+def dann_shunting_convolution(
+    x: Tensor,
+    weight_ex: Tensor,
+    weight_ix: Tensor,
+    weight_ei: Tensor,
+    alpha: Tensor,
+    gain: Tensor,
+    bias: Tensor | None,
+    eps: float,
+    geometry: Geometry,
+) -> Tensor:
+    r"""Convolve as :func:`dann_convolution` does, and divide by the inhibition at each pixel.
+
+    The maths is that of :func:`dann_shunting_linear` at each place where the kernel meets the image.
+
+    Shape:
+        ``x`` (N, pre, *size) or unbatched, ``alpha`` (n_inh,), ``gain`` (post,) -> (N, post, *size).
+    """
+    per_channel = (-1,) + (1,) * len(geometry.kernel_size)
+    rates = geometry.convolve(x, weight_ix)
+    shunt = _pointwise(rates, weight_ei * alpha.exp(), geometry).clamp(min=eps)
+    drive = geometry.convolve(x, weight_ex) - _pointwise(rates, weight_ei, geometry)
+    y = gain.view(per_channel) * drive / shunt
+    return y if bias is None else y + bias.view(per_channel)
+
+
+def _pointwise(rates: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+    """Multiply the channels of each pixel by a matrix, (post, pre)."""
+    if len(geometry.kernel_size) == 1:
+        return conv1d(rates, weight[..., None])
+    return conv2d(rates, weight[..., None, None])

@@ -26,7 +26,7 @@ def run(
     step to step. Others are compiled in, until one changes: from then on it is a tensor too. The first call for tensors
     of other shapes, or with other flags, compiles, and says on standard error that it does and how long it took.
     """
-    shapes = tuple(tuple((t.shape, t.stride(), t.dtype, t.device) for t in tensors) for tensors in lists)
+    shapes = _shapes(lists[0]), tuple(bool(tensors) for tensors in lists)
     flags = tuple(sorted(key for key, value in options.items() if value is None or value is True))
     seen = _seen(rule, shapes, flags, options.get("limits"), options.get("potential"))
     for key, value in options.items():
@@ -37,6 +37,22 @@ def run(
     _compiled(rule, shapes, tuple(sorted(fixed.items(), key=lambda item: item[0])), tuple(loose))(
         *lists, **fixed, **loose
     )
+
+
+_known: dict[tuple[int, ...], Hashable] = {}
+
+
+def _shapes(weights: Sequence[Tensor]) -> Hashable:
+    """Return what a compiled body depends on, remembered: it is asked at every step.
+
+    Should an id be used again for a tensor of another shape, torch compiles the body anew by itself.
+    """
+    ids = tuple(map(id, weights))
+    if ids not in _known:
+        if len(_known) > 1024:
+            _known.clear()
+        _known[ids] = tuple((w.shape, w.stride(), w.dtype, w.device) for w in weights)
+    return _known[ids]
 
 
 @dataclass

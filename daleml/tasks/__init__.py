@@ -23,9 +23,10 @@ Images and language
 A task of your own subclasses ``ClassificationTask``, ``RegressionTask`` or ``ChoiceTask``, which has periods.
 """
 
+from daleml._idx import read_idx
 from daleml.tasks.choice import ChoiceTask
 from daleml.tasks.decision import ContextDecision, PerceptualDecision
-from daleml.tasks.images import RowSequentialImages, read_idx
+from daleml.tasks.images import RowSequentialImages
 from daleml.tasks.language import CharacterModel
 from daleml.tasks.memory import AddingProblem, DelayedMatchToSample
 from daleml.tasks.neurogym import NeurogymTask, from_neurogym

@@ -1,0 +1,80 @@
+"""Articles of clothing of 28 x 28 pixels, read from files the user has."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from daleml import _checks
+from daleml._idx import read_idx
+from daleml.datasets.digits import ImageSplit
+
+_N_TRAIN = 8000
+_N = 10_000
+_IMAGES, _LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
+
+
+def fashion_mnist(path: str | Path | None = None, seed: int = 0) -> ImageSplit:
+    """Fashion-MNIST's 10,000 test images of 28 x 28 pixels in 10 classes: 8,000 to train, 2,000 to test.
+
+    The files are not shipped, and nothing is downloaded: ``path`` says where they are.
+
+    Args:
+        path: The folder of ``t10k-images-idx3-ubyte`` and ``t10k-labels-idx1-ubyte``, gzipped (``.gz``) or not;
+            default: ``fashion_mnist`` in the folder that the environment variable ``DALEML_DATA`` names.
+        seed: Seed of the permutation that divides them, ``numpy.random.default_rng(seed).permutation(10000)``.
+
+    Returns:
+        An :class:`ImageSplit`, its images flattened to 784 pixels in [0, 1]: ``x.view(-1, 1, 28, 28)`` undoes it.
+
+    Raises:
+        FileNotFoundError: If a file is missing; the sentence says where to get it.
+        ValueError: If ``path`` is left out where ``DALEML_DATA`` is not set, a file is damaged, or it holds something
+            else.
+
+    Notes:
+        The test images are a tenth of the collection and enough to compare networks in minutes; accuracies are lower
+        than after its 60,000 training images.
+
+    References:
+        H. Xiao, K. Rasul, R. Vollgraf (2017) Fashion-MNIST, arXiv:1708.07747.
+    """
+    seed = _checks.integer("seed", seed)
+    folder = _folder(path)
+    import numpy as np
+
+    images, labels = read_idx(_find(folder, _IMAGES)), read_idx(_find(folder, _LABELS))
+    if images.shape != (_N, 28, 28) or labels.shape != (_N,):
+        raise ValueError(
+            f"`path` must hold {_N} images of 28 x 28 and as many labels; "
+            f"got {tuple(images.shape)} and {tuple(labels.shape)} in {folder}."
+        )
+    order = np.random.default_rng(seed).permutation(_N)
+    x, y = images.flatten(1)[order].float() / 255, labels[order].long()
+    return ImageSplit(
+        name="Fashion-MNIST, its test images",
+        train_x=x[:_N_TRAIN].clone(),
+        train_y=y[:_N_TRAIN].clone(),
+        test_x=x[_N_TRAIN:].clone(),
+        test_y=y[_N_TRAIN:].clone(),
+        source="https://github.com/zalandoresearch/fashion-mnist",
+        citation="H. Xiao, K. Rasul, R. Vollgraf (2017) Fashion-MNIST, arXiv:1708.07747",
+        licence="MIT",
+    )
+
+
+def _folder(path: str | Path | None) -> Path:
+    if path is not None:
+        return Path(path)
+    if "DALEML_DATA" not in os.environ:
+        raise ValueError("`path` must be given where the environment variable DALEML_DATA is not set; got None.")
+    return Path(os.environ["DALEML_DATA"]) / "fashion_mnist"
+
+
+def _find(folder: Path, name: str) -> Path:
+    for candidate in (folder / f"{name}.gz", folder / name):
+        if candidate.exists():
+            return candidate
+    raise FileNotFoundError(
+        f"`path` must be a folder with {name}.gz, from https://github.com/zalandoresearch/fashion-mnist; got {folder}."
+    )

@@ -1,0 +1,313 @@
+"""Convolutions that keep Dale's law: column EI, and Dale's ANN, over one or two dimensions."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from daleml import _checks, signs
+from daleml.layers import functional, init
+from daleml.layers.geometry import Geometry, Size
+from daleml.populations import Populations
+
+
+class _EIConv(nn.Module):
+    """What column-EI convolutions of any number of dimensions share, above torch's own convolution."""
+
+    populations: Populations
+    groups: int
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(
+        self,
+        populations: Populations | int,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Size | str = 0,
+        dilation: Size = 1,
+        groups: int = 1,
+        bias: bool = True,
+        *,
+        padding_mode: str = "zeros",
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        populations = Populations.coerce(populations)
+        out_channels = _checks.integer("out_channels", out_channels, minimum=1)
+        groups = _checks.integer("groups", groups, minimum=1)
+        for name, channels in (("populations", populations.size), ("out_channels", out_channels)):
+            if channels % groups:
+                raise ValueError(f"`groups` must divide the number of channels; got {groups} for {channels} ({name}).")
+        shape = Geometry.of(self._dimensions, kernel_size, stride, padding, dilation, padding_mode)
+        options: dict[str, Any] = {"groups": groups, "bias": bias, "device": device, "dtype": dtype}
+        super().__init__(populations.size, out_channels, **shape.to_dict(), **options)
+        self.populations = populations
+        self.reset_parameters(generator)
+
+    _dimensions: int
+
+    @torch.no_grad()
+    def reset_parameters(
+        self, generator: torch.Generator | None = None, *, input_mean: float = init.RECTIFIED_MEAN
+    ) -> None:
+        """Draw the kernels anew, and fix their signs.
+
+        Args:
+            generator: Source of randomness; default: torch's global one.
+            input_mean: Mean of the input, by which the bias centres channels of one sign only: for a layer that reads
+                an image, the mean pixel; default: that of a rectified Gaussian.
+        """
+        if not hasattr(self, "populations"):  # torch's convolution asks for it before there are any
+            return
+        channel_signs = self.populations.signs(device="cpu")
+        signs.fix(self, "weight", channel_signs)
+        if self.bias is not None:
+            signs.declare(self, "bias")
+        biases = self.bias.chunk(self.groups) if self.bias is not None else [None] * self.groups
+        parts = zip(self.weight.chunk(self.groups), channel_signs.chunk(self.groups), biases, strict=True)
+        for weight, part_signs, bias in parts:
+            tap_signs = part_signs.repeat_interleave(weight[0, 0].numel())
+            init.column_ei_(weight.flatten(1), tap_signs, bias, input_mean=input_mean, generator=generator)
+
+    def effective_weight(self) -> Tensor:
+        """Return what multiplies the input, signed, ``(out_channels, in_channels / groups, *kernel)``: the weight."""
+        return self.weight
+
+    def extra_repr(self) -> str:
+        """Describe the populations, and what nn.Conv says of the rest."""
+        exc, inh = self.populations.n_exc, self.populations.n_inh
+        rest = super().extra_repr().split(", ", 1)[1]
+        return f"n_exc={exc}, n_inh={inh}, {rest}"
+
+
+class EIConv2d(_EIConv, nn.Conv2d):
+    r"""A convolution of excitatory and inhibitory channels ("column EI"); otherwise ``nn.Conv2d``, which it is.
+
+    The kernels are signed and stored as they are; the sign of all weights that read input channel :math:`j` is that of
+    the channel. What keeps the law while it learns is the optimiser, ``EG`` or any other under ``optim.enforce``.
+
+    Args:
+        populations: The input channels: a partition, or an int for as many excitatory ones.
+        out_channels: Number of output channels.
+        kernel_size: Size of the kernel: an int, or (height, width).
+        stride: Step of the kernel.
+        padding: Pixels added on each side, or ``"same"`` or ``"valid"``.
+        dilation: Distance between taps.
+        groups: Number of groups of channels convolved apart.
+        bias: Whether to learn an additive bias, which has no sign to keep.
+        padding_mode: ``"zeros"``, ``"reflect"``, ``"replicate"`` or ``"circular"``.
+        generator: Source of randomness for the weights; default: torch's global one.
+        device: Where the parameters live.
+        dtype: Their floating-point type.
+
+    Shape:
+        Input (N, in_channels, height, width) or unbatched; output as of ``nn.Conv2d``.
+
+    Raises:
+        TypeError: If a size is not an integer, or not one or two of them.
+        ValueError: If a size is too small, ``groups`` does not divide the channels, or a padding is unknown.
+
+    Example:
+        >>> import torch
+        >>> from daleml import Populations
+        >>> from daleml.layers import EIConv2d
+        >>> layer = EIConv2d(Populations(24, 8), 16, kernel_size=3, padding=1)
+        >>> layer(torch.rand(2, 32, 10, 10)).shape
+        torch.Size([2, 16, 10, 10])
+
+    Notes:
+        Initialised by ``layers.init.column_ei_`` over all taps of a kernel. On a first layer, whose channels all
+        excite, call ``reset_parameters(input_mean=...)`` with the mean pixel.
+
+    References:
+        Cornford et al. 2021 (ICLR), for dense layers. Departure: convolution is ours.
+    """
+
+    _dimensions = 2
+
+
+class EIConv1d(_EIConv, nn.Conv1d):
+    r"""A convolution over one dimension of excitatory and inhibitory channels: see :class:`EIConv2d`.
+
+    Shape:
+        Input (N, in_channels, length) or unbatched; output as of ``nn.Conv1d``.
+
+    Example:
+        >>> import torch
+        >>> from daleml.layers import EIConv1d
+        >>> EIConv1d(4, 8, kernel_size=5, padding="same")(torch.rand(2, 4, 30)).shape
+        torch.Size([2, 8, 30])
+    """
+
+    _dimensions = 1
+
+
+class _DANNConv(nn.Module):
+    """What Dale's ANNs over any number of dimensions share."""
+
+    _dimensions: int
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        n_inh: int | None = None,
+        stride: Size = 1,
+        padding: Size | str = 0,
+        dilation: Size = 1,
+        bias: bool = True,
+        shunting: bool = False,
+        *,
+        padding_mode: str = "zeros",
+        eps: float = 1e-2,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.in_channels = _checks.integer("in_channels", in_channels, minimum=1)
+        self.out_channels = _checks.integer("out_channels", out_channels, minimum=1)
+        self.n_inh = max(out_channels // 10, 1) if n_inh is None else _checks.integer("n_inh", n_inh, minimum=1)
+        self.geometry = Geometry.of(self._dimensions, kernel_size, stride, padding, dilation, padding_mode)
+        self.shunting = bool(shunting)
+        self.eps = _checks.positive("eps", eps)
+
+        def empty(*shape: int) -> nn.Parameter:
+            return nn.Parameter(torch.empty(*shape, device=device, dtype=dtype))
+
+        self.weight_ex = empty(out_channels, in_channels, *self.geometry.kernel_size)
+        self.weight_ix = empty(self.n_inh, in_channels, *self.geometry.kernel_size)
+        self.weight_ei = empty(out_channels, self.n_inh)
+        self.alpha: nn.Parameter | None
+        self.gain: nn.Parameter | None
+        self.bias: nn.Parameter | None
+        self.register_parameter("alpha", empty(self.n_inh) if shunting else None)
+        self.register_parameter("gain", empty(out_channels) if shunting else None)
+        self.register_parameter("bias", empty(out_channels) if bias else None)
+        self.reset_parameters(generator)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw the weights anew, fix their signs, and reset gain and bias."""
+        self._declare()
+        banks = self.weight_ex.flatten(1), self.weight_ix.flatten(1)
+        init.dann_(*banks, self.weight_ei, self.alpha, generator=generator)
+        if self.gain is not None:
+            nn.init.ones_(self.gain)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def _declare(self) -> None:
+        per_output, per_input = 1 / math.sqrt(self.out_channels), 1 / self.weight_ex[0].numel()
+        inputs, interneurons = (torch.ones(n, device="cpu") for n in (self.in_channels, self.n_inh))
+        signs.fix(self, "weight_ex", inputs)
+        signs.fix(self, "weight_ix", inputs, lr_scale=per_output)
+        signs.fix(self, "weight_ei", interneurons, lr_scale=per_input)
+        if self.shunting:
+            signs.fix(self, "gain", torch.ones(self.out_channels, device="cpu"))
+            signs.declare(self, "alpha", lr_scale=per_output * per_input)
+        if self.bias is not None:
+            signs.declare(self, "bias")
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Apply the layer."""
+        weights = self.weight_ex, self.weight_ix, self.weight_ei
+        if self.alpha is None or self.gain is None:
+            return functional.dann_convolution(input, *weights, self.bias, self.geometry)
+        return functional.dann_shunting_convolution(
+            input, *weights, self.alpha, self.gain, self.bias, self.eps, self.geometry
+        )
+
+    def effective_weight(self) -> Tensor:
+        """Return what multiplies the input before any division, signed, ``(out_channels, in_channels, *kernel)``."""
+        return functional.dann_effective_weight(self.weight_ex, self.weight_ix, self.weight_ei)
+
+    def extra_repr(self) -> str:
+        """Describe the layer's sizes."""
+        sizes = f"{self.in_channels}, {self.out_channels}, n_inh={self.n_inh}, {self.geometry.describe()}"
+        return f"{sizes}, bias={self.bias is not None}, shunting={self.shunting}"
+
+
+class DANNConv2d(_DANNConv):
+    r"""A convolution of excitatory channels with feed-forward inhibition (Dale's ANN).
+
+    Two banks of non-negative filters read the same taps: :math:`W_{ex}` excites the outputs, :math:`W_{ix}` the
+    interneurons, which inhibit the outputs at their own pixel through :math:`W_{ei}`:
+
+    .. math:: y = W_{ex} * x - W_{ei} (W_{ix} * x) + b
+
+    and, with shunting inhibition, pixel by pixel,
+
+    .. math::
+        y = \frac{g}{\gamma} \odot \bigl(W_{ex} * x - W_{ei} (W_{ix} * x)\bigr) + b, \qquad
+        \gamma = \max\bigl((W_{ei} \odot e^{\alpha}) (W_{ix} * x),\; \epsilon\bigr).
+
+    All three and :math:`g` are non-negative; the minus is structure. What keeps the law while it learns is the
+    optimiser, ``EG`` or any other under ``optim.enforce``.
+
+    Args:
+        in_channels: Number of input channels, all excitatory.
+        out_channels: Number of output channels, all excitatory.
+        kernel_size: Size of both banks' filters: an int, or (height, width).
+        n_inh: Number of inhibitory channels; default: a tenth of the outputs, at least 1.
+        stride: Step of the kernel.
+        padding: Pixels added on each side, or ``"same"`` or ``"valid"``.
+        dilation: Distance between taps.
+        bias: Whether to learn an additive bias, which has no sign to keep.
+        shunting: Whether inhibition also divides.
+        padding_mode: ``"zeros"``, ``"reflect"``, ``"replicate"`` or ``"circular"``.
+        eps: The weakest shunt that divides, see :class:`~daleml.layers.DANNLinear`. Used with ``shunting`` only.
+        generator: Source of randomness for the weights; default: torch's global one.
+        device: Where the parameters live.
+        dtype: Their floating-point type.
+
+    Shape:
+        Input (N, in_channels, height, width) or unbatched; output as of ``nn.Conv2d``. ``weight_ex`` (out_channels,
+        in_channels, *kernel), ``weight_ix`` (n_inh, in_channels, *kernel), ``weight_ei`` (out_channels, n_inh), and
+        with shunting ``alpha`` (n_inh,), ``gain`` (out_channels,).
+
+    Raises:
+        TypeError: If a size is not an integer, or not one or two of them.
+        ValueError: If a size is too small, a padding is unknown, or ``eps`` is not positive.
+
+    Example:
+        >>> import torch
+        >>> from daleml.layers import DANNConv2d
+        >>> layer = DANNConv2d(3, 16, kernel_size=3, padding=1, shunting=True)
+        >>> layer(torch.rand(2, 3, 10, 10)).shape
+        torch.Size([2, 16, 10, 10])
+        >>> layer.effective_weight().shape
+        torch.Size([16, 3, 3, 3])
+
+    Notes:
+        A 1 x 1 kernel is :class:`~daleml.layers.DANNLinear` at each pixel, and a kernel as large as the image is
+        ``DANNLinear`` on the flattened image. So it is initialised as one of :math:`d` = in_channels · height · width
+        inputs, and its weights declare the same smaller learning rates, of that :math:`d`.
+
+    References:
+        Cornford et al. 2021 (ICLR), appendix on convolution, and the dense layer's released code.
+    """
+
+    _dimensions = 2
+
+
+class DANNConv1d(_DANNConv):
+    r"""A convolution over one dimension with feed-forward inhibition: see :class:`DANNConv2d`.
+
+    Shape:
+        Input (N, in_channels, length) or unbatched; output as of ``nn.Conv1d``.
+
+    Example:
+        >>> import torch
+        >>> from daleml.layers import DANNConv1d
+        >>> DANNConv1d(4, 8, kernel_size=5, padding="same")(torch.rand(2, 4, 30)).shape
+        torch.Size([2, 8, 30])
+    """
+
+    _dimensions = 1

@@ -1,0 +1,116 @@
+import gzip
+import os
+
+import pytest
+import torch
+from torch import nn
+
+from daleml import Populations, signs
+from daleml.datasets import fashion_mnist
+from daleml.layers import DANNConv2d, DANNLinear, EIConv2d, EILinear, populations_after
+from daleml.optim import enforce, param_groups
+
+has_data = pytest.mark.skipif("DALEML_DATA" not in os.environ, reason="set DALEML_DATA to the folder of data sets")
+
+
+def write_idx(path, values):
+    header = bytes([0, 0, 8, values.ndim]) + b"".join(n.to_bytes(4, "big") for n in values.shape)
+    path.write_bytes(gzip.compress(header + values.numpy().tobytes()))
+
+
+@has_data
+def test_the_split_is_fixed_and_balanced():
+    split = fashion_mnist()
+    assert split.train_x.shape == (8000, 784)
+    assert split.test_x.shape == (2000, 784)
+    assert split.train_x.max() == 1
+    assert torch.equal(torch.cat([split.train_y, split.test_y]).bincount(), torch.full((10,), 1000))
+    assert torch.equal(split.test_x, fashion_mnist().test_x)
+    assert not torch.equal(split.test_y, fashion_mnist(seed=1).test_y)
+
+
+def test_files_that_are_missing_or_wrong_are_named(tmp_path, monkeypatch):
+    monkeypatch.delenv("DALEML_DATA", raising=False)
+    with pytest.raises(ValueError, match=r"^`path` must be given where the environment variable DALEML_DATA"):
+        fashion_mnist()
+    with pytest.raises(FileNotFoundError, match=r"^`path` must be a folder with t10k-images-idx3-ubyte\.gz, from"):
+        fashion_mnist(tmp_path)
+    write_idx(tmp_path / "t10k-images-idx3-ubyte.gz", torch.zeros(3, 28, 28, dtype=torch.uint8))
+    write_idx(tmp_path / "t10k-labels-idx1-ubyte.gz", torch.zeros(3, dtype=torch.uint8))
+    with pytest.raises(ValueError, match=r"^`path` must hold 10000 images of 28 x 28 and as many labels; got \(3, 28"):
+        fashion_mnist(tmp_path)
+
+
+# -- the claim: lawful convolutional networks learn as well --------------------------------------------------------------
+
+
+def unconstrained(generator, pixel_mean):
+    torch.manual_seed(generator.initial_seed())
+    return nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(32 * 49, 10),
+    )  # fmt: skip
+
+
+def column_ei(generator, pixel_mean):
+    between = nn.Sequential(nn.MaxPool2d(2), nn.Flatten())
+    hidden, last = Populations.split(16), populations_after(between, Populations.split(32), (14, 14))
+    first = EIConv2d(1, 16, 3, padding=1, generator=generator)
+    first.reset_parameters(generator, input_mean=pixel_mean)
+    return nn.Sequential(
+        first, nn.ReLU(), nn.MaxPool2d(2),
+        EIConv2d(hidden, 32, 3, padding=1, generator=generator), nn.ReLU(), between,
+        EILinear(last, 10, generator=generator),
+    )  # fmt: skip
+
+
+def dann(generator, pixel_mean):
+    return nn.Sequential(
+        DANNConv2d(1, 16, 3, padding=1, generator=generator), nn.ReLU(), nn.MaxPool2d(2),
+        DANNConv2d(16, 32, 3, padding=1, generator=generator), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), DANNLinear(32 * 49, 10, generator=generator),
+    )  # fmt: skip
+
+
+def error(build, lr, seed, train, test, pixel_mean, epochs):
+    """Percentage wrong of ``test`` after training by momentum under the guard, which does nothing where no sign is fixed."""
+    generator = torch.Generator().manual_seed(seed)
+    model = build(generator, pixel_mean)
+    optimizer = torch.optim.SGD(param_groups(model, lr), lr=lr, momentum=0.9)
+    if list(signs.named(model)):
+        enforce(optimizer, model)
+    n_steps = epochs * (len(train[1]) // 64)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
+    for _ in range(epochs):
+        order = torch.randperm(len(train[1]), generator=generator)
+        for batch in order.split(64):
+            if len(batch) < 64:
+                break
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(train[0][batch]), train[1][batch]).backward()
+            optimizer.step()
+            schedule.step()
+    signs.check(model).raise_for_violations() if list(signs.named(model)) else None
+    with torch.no_grad():
+        return 100 * (model(test[0]).argmax(1) != test[1]).float().mean().item()
+
+
+@has_data
+@pytest.mark.slow
+def test_lawful_convolutional_networks_learn_fashion_within_two_points_of_the_unconstrained():
+    """Learning rates are chosen by one rule for all, on 1,500 of the training images; the test images judge once."""
+    split = fashion_mnist()
+    x, test_x = split.train_x.view(-1, 1, 28, 28), split.test_x.view(-1, 1, 28, 28)
+    fit, held_out = (x[:6500], split.train_y[:6500]), (x[6500:], split.train_y[6500:])
+    errors = {}
+    for build in (unconstrained, column_ei, dann):
+        found = {lr: error(build, lr, 0, fit, held_out, split.pixel_mean, 2) for lr in (0.01, 0.03, 0.1)}
+        best = min(found, key=found.get)
+        whole = (x, split.train_y), (test_x, split.test_y)
+        errors[build.__name__] = [error(build, best, seed, *whole, split.pixel_mean, 8) for seed in (1, 2)]
+        print(build.__name__, found, best, errors[build.__name__])
+    mean = {name: sum(values) / len(values) for name, values in errors.items()}
+    assert mean["unconstrained"] < 14
+    assert mean["column_ei"] < mean["unconstrained"] + 2
+    assert mean["dann"] < mean["unconstrained"] + 2
