@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Populations", "__version__", "analysis", "datasets", "layers", "optim", "signs", "tasks", "train"]
+__all__ = ["Populations", "__version__", "analysis", "dalify", "datasets", "layers", "optim", "signs", "tasks", "train"]
 
 
 def __getattr__(name: str) -> Any:
@@ -34,6 +34,10 @@ def __getattr__(name: str) -> Any:
         import importlib
 
         return importlib.import_module(f"daleml.{name}")
+    if name == "dalify":
+        from daleml.convert import dalify
+
+        return dalify
     if name == "train":
         from daleml.training import train
 

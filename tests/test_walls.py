@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "signs": {"populations", "law"},
     **dict.fromkeys(WINGS, BELOW),
     "trackers": BELOW | WINGS,
+    "convert": BELOW | WINGS,
     "checkpoint": BELOW,
     "training": BELOW | WINGS | {"trackers", "checkpoint"},
     "readers": BELOW | {"analysis"},

@@ -1,0 +1,290 @@
+"""An ordinary torch model made lawful, with a report of what became of every parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from daleml import _checks, signs
+from daleml.convert import calibration
+from daleml.convert.report import EXEMPT, LAWFUL, NOT_LAWFUL, DalifyReport, Verdict
+from daleml.convert.synapses import (
+    NORMS,
+    TABLES,
+    WEIGHTED,
+    Synapses,
+    is_ours,
+    own_signs,
+    synapses_of,
+)
+from daleml.convert.tracing import Example, Trace, guess_example, trace
+from daleml.layers import init
+from daleml.populations import Populations
+
+__all__ = ["Dalified", "DalifyReport", "Verdict", "dalify"]
+
+
+class Dalified(NamedTuple):
+    """A lawful model, and the report of how it became so."""
+
+    model: nn.Module
+    report: DalifyReport
+
+
+def dalify(
+    model: nn.Module,
+    inhibitory: float = 0.2,
+    *,
+    inputs: float | None = 0.0,
+    example: Tensor | Sequence[object] | None = None,
+    exempt: Sequence[str] = (),
+    draw: init.Draw = init.exponential_,
+    generator: torch.Generator | None = None,
+) -> Dalified:
+    """Make an ordinary torch model obey Dale's law, in place, and report on every parameter.
+
+    Every weight of ``Linear``, convolutions, ``RNN``, ``GRU``, ``LSTM`` and their cells gets one sign a presynaptic
+    unit, and is drawn anew so that the variance of its pre-activations is what it was: each output unit of each layer
+    is excitatory or inhibitory, and has that sign wherever it is read. Which units a weight reads, through pooling,
+    flattening, concatenation and residual connections, is found by sending the units' signs through the model. What
+    keeps the law from then on is the optimiser: ``EG``, or any other under ``optim.enforce``.
+
+    Args:
+        model: Any module. It is changed; copy it first to keep the original.
+        inhibitory: Fraction of every layer's units that inhibit.
+        inputs: Fraction of the model's own input units, and of embeddings, that inhibit; None if they have no sign,
+            so that weights that read them are exempt.
+        example: Input to run the model on, a tensor or the sequence of its arguments, of the kind it will see; default:
+            Gaussian noise, of a shape guessed from the first layer.
+        exempt: Names of modules or parameters to leave as they are, by ``fnmatch`` patterns: ``("head.*",)``.
+        draw: Distribution of the magnitudes.
+        generator: Source of randomness for the weights; default: torch's global one.
+
+    Returns:
+        ``(model, report)``. ``print(report)`` shows a line for each parameter; ``bool(report)`` is false if any could
+        not be made lawful.
+
+    Raises:
+        TypeError: If ``model`` is not a module.
+        ValueError: If it is dalified already, has no weight to fix, or a fraction is outside [0, 1]. Nothing is changed
+            then.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from daleml import dalify, signs
+        >>> net = nn.Sequential(nn.Conv2d(3, 10, 3), nn.ReLU(), nn.Flatten(), nn.Linear(360, 5))
+        >>> net, report = dalify(net, example=torch.rand(8, 3, 8, 8))
+        >>> print(signs.check(net))
+        Dale's law holds: 2 parameters, 363 units, 2,070 synapses.
+        >>> bool(report)
+        True
+
+    Notes:
+        The variance is matched on the example, in the model's own mode, layer by layer in the order they run; a bias
+        is moved so that the mean is matched too. On inputs of another kind the ratio differs: kernels whose taps have
+        one sign respond more to smooth images than the signed ones they replace. So give an example that is like the
+        data. Gains of normalisations are fixed non-negative; the mean they subtract is inhibition that is no synapse.
+        Biases and embeddings are exempt. Weights below inputs that can be negative (standardised pixels, tanh) are
+        lawful, but the sign of a synapse means little for a negative rate: the report names them.
+
+    References:
+        Song, Yang & Wang 2016 and Cornford et al. 2021 (ICLR), for column EI. The conversion is ours.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"`model` must be a module; got {type(model).__name__}.")
+    _checks.fraction("inhibitory", inhibitory)
+    if inputs is not None:
+        _checks.fraction("inputs", inputs)
+    _refuse_twice(model)
+    given = (example,) if isinstance(example, Tensor) else None if example is None else tuple(example)
+    return _Conversion(model, inhibitory, inputs, given, tuple(exempt), draw, generator).run()
+
+
+def _refuse_twice(model: nn.Module) -> None:
+    convertible = [
+        (f"{path}.{one.name}".lstrip("."), module, one.name)
+        for path, module in model.named_modules()
+        if isinstance(module, WEIGHTED) and not is_ours(module)
+        for one in synapses_of(module)
+    ]
+    if not convertible:
+        raise ValueError(f"`model` must have a layer with weights to fix; got {type(model).__name__} without one.")
+    fixed = {id(parameter) for _, parameter, _ in signs.named(model)}
+    again = [name for name, module, weight in convertible if id(getattr(module, weight)) in fixed]
+    if again:
+        raise ValueError(
+            f"`model` must not be dalified twice; got {type(model).__name__}, "
+            f"where the signs of `{again[0]}` are fixed already."
+        )
+
+
+class _Conversion:
+    """One call of ``dalify``: look, then change, then say."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        inhibitory: float,
+        inputs: float | None,
+        example: Example | None,
+        exempt: tuple[str, ...],
+        draw: init.Draw,
+        generator: torch.Generator | None,
+    ) -> None:
+        self.model, self.inhibitory, self.inputs, self.exempt = model, inhibitory, inputs, exempt
+        self.draw, self.generator = draw, generator
+        self.notes: list[str] = []
+        self.guessed = example is None
+        self.example = guess_example(model) if example is None else example
+        self.verdicts: dict[str, Verdict] = {}
+
+    def run(self) -> Dalified:
+        traced, targets = self._look()
+        redrawn = self._fix(traced)
+        self._fix_norms()
+        drives = {}
+        if self.example is not None:
+            for _ in range(2):  # what a projection scales, recurrent weights of its layer read
+                drives = calibration.calibrate_(self.model, self.example, targets, redrawn)
+        for path, one in redrawn:
+            name = f"{path}.{one}".lstrip(".")
+            after, before = drives.get((path, one)), targets.get((path, one))
+            if after and before:
+                old = self.verdicts[name]
+                self.verdicts[name] = Verdict(name, old.kind, old.why, after.variance, before.variance)
+        self._name_the_rest()
+        order = [name for name, _ in self.model.named_parameters(remove_duplicate=False) if name in self.verdicts]
+        return Dalified(self.model, DalifyReport(tuple(self.verdicts[name] for name in order), tuple(self.notes)))
+
+    def _look(self) -> tuple[Trace | None, dict[calibration.Key, calibration.Drive]]:
+        """Run the example before anything is changed."""
+        if self.example is None:
+            self.notes.append(
+                "no input that the model takes could be guessed, so what lies between its layers was not looked at, "
+                "units were told apart by the width of what reads them, and variances were matched by the weights'"
+            )
+            return None, {}
+        if self.guessed:
+            shapes = ", ".join(str(tuple(part.shape)) for part in self.example)
+            self.notes.append(
+                f"variances were matched on random input of shape {shapes}: better give an example of the data"
+            )
+        traced = trace(self.model, self.example, self.inhibitory, self.inputs)
+        self.notes += list(traced.findings)
+        signed = [name or "the model itself" for name in traced.order if name in traced.signed_rates]
+        if signed:
+            self.notes.append(f"on the example {', '.join(signed)} read negative rates, whose sign is not the unit's")
+        return traced, calibration.measure(self.model, self.example)
+
+    def _fix(self, traced: Trace | None) -> set[calibration.Key]:
+        """Fix signs and draw weights; return what was drawn."""
+        redrawn: set[calibration.Key] = set()
+        owners = self._shared()
+        for path, module, one in self._weights():
+            name = f"{path}.{one.name}".lstrip(".")
+            found, why = self._signs(traced, path, module, one)
+            if self._is_exempt(name):
+                self.verdicts[name] = Verdict(name, EXEMPT, "left as it is, as asked")
+            elif found is None:
+                kind = EXEMPT if why.endswith("no sign") else NOT_LAWFUL
+                self.verdicts[name] = Verdict(name, kind, why)
+            elif len(owners[id(getattr(module, one.name))]) > 1:
+                others = ", ".join(other for other in owners[id(getattr(module, one.name))] if other != name)
+                self.verdicts[name] = Verdict(name, NOT_LAWFUL, f"is the same parameter as {others}")
+            else:
+                rms = float(getattr(module, one.name).detach().double().square().mean().sqrt())
+                signs.fix(module, one.name, found)
+                calibration.redraw_(module, one.name, self.draw, self.generator)
+                with torch.no_grad():
+                    weight = getattr(module, one.name)
+                    weight *= rms / float(weight.double().square().mean().sqrt())
+                self.verdicts[name] = Verdict(name, LAWFUL, why)
+                redrawn.add((path, one.name))
+        return redrawn
+
+    def _weights(self) -> Iterator[tuple[str, nn.Module, Synapses]]:
+        for path, module in self.model.named_modules():
+            if isinstance(module, WEIGHTED) and not is_ours(module):
+                yield from ((path, module, one) for one in synapses_of(module))
+
+    def _shared(self) -> dict[int, list[str]]:
+        owners: dict[int, list[str]] = {}
+        for name, parameter in self.model.named_parameters(remove_duplicate=False):
+            owners.setdefault(id(parameter), []).append(name)
+        return owners
+
+    def _signs(self, traced: Trace | None, path: str, module: nn.Module, one: Synapses) -> tuple[Tensor | None, str]:
+        """Return the signs of the units that a weight reads, or None, and the reason."""
+        if one.reads != "input":
+            found = own_signs(module, one, self.inhibitory)
+            of = {"state": "its own state", "cells": "its own cells", "below": "the layer below"}[one.reads]
+            return found, _describe(found, of)
+        n = _n_inputs(module)
+        if traced is None:
+            found = Populations.split(n, self.inhibitory).signs()
+            return found, _describe(found, "a layer of this width")
+        if path not in traced.signs:
+            return None, "did not run on the example"
+        found = traced.signs[path]
+        if path in traced.inconsistent:
+            return None, "reads units of other signs at another call"
+        if (found == 0).any():
+            return None, f"reads {int((found == 0).sum())} inputs that mix excitatory and inhibitory units"
+        if found.isnan().all():
+            return None, "reads units that have no sign"
+        if found.isnan().any():
+            return None, f"reads {int(found.isnan().sum())} inputs that no unit reaches"
+        return found, _describe(found, "")
+
+    def _is_exempt(self, name: str) -> bool:
+        from fnmatch import fnmatchcase
+
+        return any(fnmatchcase(name, pattern) or name.startswith(f"{pattern}.") for pattern in self.exempt)
+
+    def _fix_norms(self) -> None:
+        for path, module in self.model.named_modules():
+            gain = getattr(module, "weight", None)
+            name = f"{path}.weight".lstrip(".")
+            if not isinstance(module, NORMS) or not isinstance(gain, nn.Parameter) or self._is_exempt(name):
+                continue
+            signs.fix(module, "weight", torch.ones(gain.shape[0]), dim=0, role="gain")
+            signs.project_(module)
+            why = "gain of a normalisation, non-negative; the mean it subtracts is inhibition that is no synapse"
+            self.verdicts[name] = Verdict(name, LAWFUL, why)
+
+    def _name_the_rest(self) -> None:
+        """Leave no parameter without a verdict."""
+        ours = {name for name, _, _ in signs.named(self.model)} - set(self.verdicts)
+        for path, module in self.model.named_modules():
+            for own, parameter in module.named_parameters(recurse=False):
+                name = f"{path}.{own}".lstrip(".")
+                if name in self.verdicts:
+                    continue
+                if name in ours or is_ours(module):
+                    verdict = Verdict(name, LAWFUL, "already")
+                elif self._is_exempt(name):
+                    verdict = Verdict(name, EXEMPT, "left as it is, as asked")
+                elif isinstance(module, TABLES):
+                    verdict = Verdict(name, EXEMPT, "a table of inputs, no synapses")
+                elif parameter.ndim < 2:
+                    verdict = Verdict(name, EXEMPT, "a bias, or another vector, which has no sign to keep")
+                else:
+                    verdict = Verdict(name, NOT_LAWFUL, f"a weight of {type(module).__name__}, which is not known")
+                self.verdicts[name] = verdict
+
+
+def _n_inputs(module: nn.Module) -> int:
+    for attribute in ("in_features", "in_channels", "input_size"):
+        if hasattr(module, attribute):
+            return int(getattr(module, attribute))
+    raise AssertionError(type(module))
+
+
+def _describe(found: Tensor, of: str) -> str:
+    n_exc, n_inh = int((found > 0).sum()), int((found < 0).sum())
+    units = f"reads {n_exc} excitatory and {n_inh} inhibitory units"
+    return f"{units} of {of}" if of else units

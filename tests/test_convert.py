@@ -1,0 +1,383 @@
+import copy
+import os
+
+import pytest
+import torch
+from torch import nn
+
+from daleml import dalify, signs
+from daleml.layers import EILinear
+from daleml.optim import EGAdamW, enforce, param_groups
+
+
+class BasicBlock(nn.Module):
+    """Two convolutions and a shortcut, as torchvision's ResNet-18 has it."""
+
+    def __init__(self, n_in, n_out, stride=1):
+        super().__init__()
+        self.conv1 = nn.Conv2d(n_in, n_out, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(n_out)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(n_out, n_out, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(n_out)
+        self.downsample = None
+        if stride != 1 or n_in != n_out:
+            self.downsample = nn.Sequential(nn.Conv2d(n_in, n_out, 1, stride, bias=False), nn.BatchNorm2d(n_out))
+
+    def forward(self, x):
+        identity = x if self.downsample is None else self.downsample(x)
+        out = self.relu(self.bn1(self.conv1(x)))
+        out = self.bn2(self.conv2(out))
+        out += identity
+        return self.relu(out)
+
+
+class ResNet(nn.Module):
+    def __init__(self, width=16, n_classes=10, n_channels=3):
+        super().__init__()
+        self.conv1 = nn.Conv2d(n_channels, width, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        self.layer1 = nn.Sequential(BasicBlock(width, width), BasicBlock(width, width))
+        self.layer2 = nn.Sequential(BasicBlock(width, 2 * width, 2), BasicBlock(2 * width, 2 * width))
+        self.layer3 = nn.Sequential(BasicBlock(2 * width, 4 * width, 2), BasicBlock(4 * width, 4 * width))
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(4 * width, n_classes)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x):
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        x = self.layer3(self.layer2(self.layer1(x)))
+        return self.fc(torch.flatten(self.avgpool(x), 1))
+
+
+class Tagger(nn.Module):
+    """A two-layer LSTM between an embedding and a read-out."""
+
+    def __init__(self, **options):
+        super().__init__()
+        self.embed = nn.Embedding(20, 12)
+        self.lstm = nn.LSTM(12, 30, num_layers=2, batch_first=True, **options)
+        n_out = (options.get("proj_size") or 30) * (2 if options.get("bidirectional") else 1)
+        self.head = nn.Linear(n_out, 20)
+
+    def forward(self, tokens):
+        return self.head(self.lstm(self.embed(tokens))[0])
+
+
+def variances(model, x):
+    """Of what every Linear and Conv2d gives, measured by hooks, apart from anything the package does."""
+    found, handles = {}, []
+    for name, module in model.named_modules():
+        if isinstance(module, (nn.Linear, nn.Conv2d)):
+            handles.append(
+                module.register_forward_hook(lambda _, __, y, name=name: found.__setitem__(name, y.var().item()))
+            )
+    with torch.no_grad():
+        model(x)
+    for handle in handles:
+        handle.remove()
+    return found
+
+
+def images(kind, n=32, seed=1):
+    rng = torch.Generator().manual_seed(seed)
+    if kind == "noise":
+        return torch.randn(n, 3, 32, 32, generator=rng)
+    coarse = torch.rand(n, 3, 5, 5, generator=rng)
+    return nn.functional.interpolate(coarse, (32, 32), mode="bilinear")
+
+
+# -- the ResNet --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", [True, False], ids=["train", "eval"])
+@pytest.mark.parametrize("kind", ["noise", "smooth"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_resnet_keeps_the_variance_of_every_preactivation(kind, mode, seed):
+    torch.manual_seed(seed)
+    model = ResNet().train(mode)
+    original = copy.deepcopy(model)
+    example = None if kind == "noise" else images("smooth", seed=5)
+    dalified, report = dalify(model, example=example, generator=torch.Generator().manual_seed(seed))
+    assert dalified is model
+    assert report
+    signs.check(model).raise_for_violations()
+    fresh = images(kind)
+    before, after = variances(original, fresh), variances(model, fresh)
+    assert len(before) == 16
+    ratios = {name: after[name] / before[name] for name in before}
+    assert all(1 / 1.5 < ratio < 1.5 for ratio in ratios.values()), ratios
+    reported = [verdict.ratio for verdict in report.verdicts if verdict.ratio is not None]
+    assert len(reported) == 16
+    assert all(0.97 < ratio < 1.03 for ratio in reported)
+
+
+def test_a_resnets_report_names_every_parameter_and_what_it_assumes():
+    model = ResNet()
+    statistics = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    random_state = torch.get_rng_state()
+    _, report = dalify(model, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(torch.get_rng_state(), random_state)
+    assert all(torch.equal(model.get_buffer(name), buffer) for name, buffer in statistics.items())
+    assert model.training
+    verdicts = {verdict.name: verdict for verdict in report.verdicts}
+    assert list(verdicts) == [name for name, _ in model.named_parameters()]
+    assert verdicts["conv1.weight"].why == "reads 3 excitatory and 0 inhibitory units"
+    assert verdicts["layer2.0.downsample.0.weight"].why == "reads 13 excitatory and 3 inhibitory units"
+    assert verdicts["fc.weight"].why == "reads 51 excitatory and 13 inhibitory units"
+    assert verdicts["bn1.weight"].why.startswith("gain of a normalisation, non-negative")
+    assert verdicts["bn1.bias"].kind == verdicts["fc.bias"].kind == "exempt"
+    assert len([note for note in report.notes if "residual connection" in note]) == 6
+    assert "conv1 read negative rates" in str(report)
+    assert report.to_dict()["verdicts"][0]["name"] == "conv1.weight"
+    # both branches that read a block's input agree about its units
+    signs_of = {name: sign for name, _, sign in signs.named(model)}
+    assert torch.equal(signs_of["layer2.0.conv1.weight"].flatten(), signs_of["layer2.0.downsample.0.weight"].flatten())
+
+
+def test_a_dalified_resnet_learns():
+    torch.manual_seed(0)
+    model, _ = dalify(ResNet(8, 2), generator=torch.Generator().manual_seed(0))
+    optimizer = EGAdamW(param_groups(model, 0.02), lr=0.02, weight_decay=0)
+    x = images("noise", 64)
+    y = torch.arange(64) % 2
+    x[y == 1, 0] += 0.5
+    losses = []
+    for _ in range(25):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+        signs.check(model).raise_for_violations()
+    assert losses[-1] < 0.2 * losses[0]
+
+
+@pytest.mark.skipif("DALEML_DATA" not in os.environ, reason="set DALEML_DATA to the folder of data sets")
+@pytest.mark.slow
+def test_a_dalified_resnet_learns_fashion():
+    from daleml.datasets import fashion_mnist
+
+    split = fashion_mnist()
+    x = split.train_x.view(-1, 1, 28, 28)
+    torch.manual_seed(0)
+    model, report = dalify(ResNet(16, 10, 1), example=x[:256], generator=torch.Generator().manual_seed(0))
+    assert report
+    optimizer = torch.optim.SGD(param_groups(model, 0.05), lr=0.05, momentum=0.9)
+    enforce(optimizer, model)
+    for _ in range(4):
+        for batch in torch.randperm(8000).split(64):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(x[batch]), split.train_y[batch]).backward()
+            optimizer.step()
+    signs.check(model).raise_for_violations()
+    model.eval()
+    with torch.no_grad():
+        error = (model(split.test_x.view(-1, 1, 28, 28)).argmax(1) != split.test_y).float().mean().item()
+    print(f"test error {error:.1%}")
+    assert error < 0.16
+
+
+# -- recurrent networks ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN:UserWarning")
+@pytest.mark.parametrize("options", [{}, {"bidirectional": True}, {"proj_size": 10}, {"bias": False}], ids=str)
+def test_a_two_layer_lstm(options):
+    torch.manual_seed(0)
+    model, report = dalify(Tagger(**options), generator=torch.Generator().manual_seed(0))
+    assert report
+    signs.check(model).raise_for_violations()
+    verdicts = {verdict.name: verdict for verdict in report.verdicts}
+    assert verdicts["embed.weight"].kind == "exempt"
+    lawful = [name for name, verdict in verdicts.items() if verdict.kind == "lawful"]
+    n_weights = 3 if options.get("proj_size") else 2
+    assert len(lawful) == 2 * n_weights * (2 if options.get("bidirectional") else 1) + 1
+    ratios = {name: verdicts[name].ratio for name in lawful}
+    assert all(1 / 1.5 < ratio < 1.5 for ratio in ratios.values()), ratios
+    sign = {name: s.flatten() for name, _, s in signs.named(model)}
+    if options.get("bidirectional"):
+        one = torch.tensor([1.0] * 24 + [-1.0] * 6)
+        assert torch.equal(sign["lstm.weight_ih_l1"], torch.cat([one, one]))
+        assert torch.equal(sign["head.weight"], torch.cat([one, one]))
+
+
+def test_an_lstm_learns_to_repeat():
+    torch.manual_seed(0)
+    model, _ = dalify(Tagger(), generator=torch.Generator().manual_seed(0))
+    optimizer = torch.optim.Adam(param_groups(model, 0.01), lr=0.01)
+    enforce(optimizer, model)
+    tokens = torch.randint(20, (32, 6))
+    losses = []
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(tokens)[:, 1:].flatten(0, 1), tokens[:, :-1].flatten())
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    signs.check(model).raise_for_violations()
+    assert losses[-1] < 0.3 * losses[0]
+
+
+@pytest.mark.parametrize("build", [nn.RNN, nn.GRU, nn.RNNCell, nn.GRUCell, nn.LSTMCell])
+def test_every_recurrent_module(build):
+    torch.manual_seed(0)
+    model, report = dalify(build(5, 20), generator=torch.Generator().manual_seed(0))
+    assert report
+    assert [v.name for v in report.verdicts if v.kind == "lawful"] == [
+        n for n, p in model.named_parameters() if p.ndim > 1
+    ]
+    assert all(1 / 1.5 < v.ratio < 1.5 for v in report.verdicts if v.ratio is not None)
+
+
+# -- where units are found ---------------------------------------------------------------------------------------------
+
+
+def test_channels_keep_their_signs_through_pooling_flattening_and_concatenation():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Conv2d(3, 10, 3), nn.Conv2d(3, 5, 3)
+            self.head = nn.Linear(15 * 9, 4)
+
+        def forward(self, x):
+            both = torch.cat([self.a(x).relu(), self.b(x).sigmoid()], 1)
+            return self.head(nn.functional.max_pool2d(both, 2).flatten(1))
+
+    model, report = dalify(Net(), example=torch.rand(8, 3, 8, 8))
+    assert report
+    unit = torch.tensor([1.0] * 8 + [-1.0] * 2 + [1.0] * 4 + [-1.0])
+    assert torch.equal(model.head.weight_signs.flatten().float(), unit.repeat_interleave(9))
+
+
+def test_grouped_and_transposed_convolutions_and_groupnorm():
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(4, 8, 3, groups=2), nn.GroupNorm(2, 8), nn.ReLU(), nn.Conv2d(8, 8, 3, groups=8), nn.ReLU(),
+        nn.ConvTranspose2d(8, 6, 2, stride=2), nn.LayerNorm(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Linear(6, 3),
+    )  # fmt: skip
+    model, report = dalify(model, example=torch.rand(32, 4, 8, 8))
+    assert report
+    signs.check(model).raise_for_violations()
+    assert all(0.9 < v.ratio < 1.1 for v in report.verdicts if v.ratio is not None)
+
+
+def test_what_is_not_lawful_is_named():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Linear(8, 8)
+            self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+            self.bare = nn.Parameter(torch.randn(8, 8))
+            self.mixed, self.unused = nn.Linear(8, 4), nn.Linear(8, 4)
+
+        def forward(self, x):
+            h = self.first(x).relu()
+            h = h + self.attention(h, h, h)[0]
+            h = h @ self.bare
+            return self.mixed(h + h.flip(-1))
+
+    model = Net()
+    before = model.bare.detach().clone()
+    _, report = dalify(model, example=torch.rand(4, 5, 8))
+    assert not report
+    kinds = {v.name: (v.kind, v.why) for v in report.verdicts}
+    assert kinds["first.weight"][0] == "lawful"
+    assert kinds["bare"] == ("not lawful", "a weight of Net, which is not known")
+    assert kinds["attention.in_proj_weight"] == ("not lawful", "a weight of MultiheadAttention, which is not known")
+    assert kinds["attention.out_proj.weight"] == ("not lawful", "did not run on the example")
+    assert kinds["mixed.weight"][0] == "not lawful"
+    assert kinds["unused.weight"] == ("not lawful", "did not run on the example")
+    assert torch.equal(model.bare, before)
+    assert any("outside the modules that are known" in note for note in report.notes)
+
+
+def test_tied_and_twice_called_weights():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed, self.core, self.out = nn.Embedding(7, 6), nn.Linear(6, 6), nn.Linear(6, 7)
+            self.out.weight = self.embed.weight
+
+        def forward(self, tokens):
+            return self.out(self.core(self.core(self.embed(tokens)).relu()).relu())
+
+    _, report = dalify(Net())
+    kinds = {v.name: (v.kind, v.why) for v in report.verdicts}
+    assert kinds["out.weight"] == ("not lawful", "is the same parameter as embed.weight")
+    assert kinds["core.weight"] == ("not lawful", "reads units of other signs at another call")
+
+
+def test_exempt_and_signless_inputs_and_our_own_layers():
+    model = nn.Sequential(nn.Linear(5, 10), nn.ReLU(), nn.Linear(10, 10), nn.ReLU(), EILinear(10, 4))
+    kept = [model[0].weight.detach().clone(), model[2].weight.detach().clone(), model[4].weight.detach().clone()]
+    _, report = dalify(model, inputs=None, exempt=("2",))
+    assert report
+    kinds = {v.name: (v.kind, v.why) for v in report.verdicts}
+    assert kinds["0.weight"] == ("exempt", "reads units that have no sign")
+    assert kinds["2.weight"] == ("exempt", "left as it is, as asked")
+    assert kinds["4.weight"] == ("lawful", "already")
+    assert all(torch.equal(w, model[i].weight) for w, i in zip(kept, (0, 2, 4), strict=True))
+
+
+def test_without_an_input_that_works_it_says_so():
+    class Odd(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(10, 5)
+
+        def forward(self, x, y):
+            return self.layer(x) + y
+
+    model = Odd()
+    rms = model.layer.weight.square().mean().item()
+    _, report = dalify(model)
+    assert "no input that the model takes could be guessed" in report.notes[0]
+    assert report.verdicts[0].why == "reads 8 excitatory and 2 inhibitory units of a layer of this width"
+    assert model.layer.weight.square().mean().item() == pytest.approx(rms, rel=1e-4)
+    model, report = dalify(Odd(), example=(torch.rand(3, 10), torch.rand(3, 5)))
+    assert report.verdicts[0].ratio == pytest.approx(1, abs=0.05)
+
+
+def test_reproducible_by_generator():
+    torch.manual_seed(0)
+    one = ResNet(8)
+    other = copy.deepcopy(one)
+    for model in (one, other):
+        dalify(model, generator=torch.Generator().manual_seed(3))
+    assert all(torch.equal(p, q) for p, q in zip(one.parameters(), other.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "sentence"),
+    [
+        (lambda: dalify([1]), TypeError, "`model` must be a module; got list."),
+        (lambda: dalify(nn.ReLU()), ValueError, "`model` must have a layer with weights to fix; got ReLU without one."),
+        (lambda: dalify(nn.Linear(2, 2), 1.5), ValueError, "`inhibitory` must be a fraction in [0, 1]; got 1.5."),
+        (lambda: dalify(nn.Linear(2, 2), inputs=-1), ValueError, "`inputs` must be a fraction in [0, 1]; got -1."),
+        (
+            lambda: dalify(dalify(nn.Sequential(nn.Linear(2, 2)))[0]),
+            ValueError,
+            "`model` must not be dalified twice; got Sequential, where the signs of `0.weight` are fixed already.",
+        ),
+    ],
+)
+def test_wrong_input_is_one_sentence_and_changes_nothing(call, error, sentence):
+    with pytest.raises(error) as raised:
+        call()
+    assert str(raised.value) == sentence
+
+
+def test_an_example_that_fails_changes_nothing():
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(RuntimeError):
+        dalify(model, example=torch.rand(3, 5))
+    assert model.state_dict().keys() == before.keys()
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert not any(module._forward_pre_hooks or module._forward_hooks for module in model.modules())
