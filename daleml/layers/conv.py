@@ -54,7 +54,11 @@ class _EIConv(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(
-        self, generator: torch.Generator | None = None, *, input_mean: float = init.RECTIFIED_MEAN
+        self,
+        generator: torch.Generator | None = None,
+        *,
+        input_mean: float = init.RECTIFIED_MEAN,
+        draw: init.Draw = init.exponential_,
     ) -> None:
         """Draw the kernels anew, and fix their signs.
 
@@ -62,6 +66,7 @@ class _EIConv(nn.Module):
             generator: Source of randomness; default: torch's global one.
             input_mean: Mean of the input, by which the bias centres channels of one sign only: for a layer that reads
                 an image, the mean pixel; default: that of a rectified Gaussian.
+            draw: Distribution of the magnitudes, given their mean.
         """
         if not hasattr(self, "populations"):  # torch's convolution asks for it before there are any
             return
@@ -73,7 +78,8 @@ class _EIConv(nn.Module):
         parts = zip(self.weight.chunk(self.groups), channel_signs.chunk(self.groups), biases, strict=True)
         for weight, part_signs, bias in parts:
             tap_signs = part_signs.repeat_interleave(weight[0, 0].numel())
-            init.column_ei_(weight.flatten(1), tap_signs, bias, input_mean=input_mean, generator=generator)
+            rows = weight.flatten(1)
+            init.column_ei_(rows, tap_signs, bias, input_mean=input_mean, draw=draw, generator=generator)
 
     def effective_weight(self) -> Tensor:
         """Return what multiplies the input, signed, ``(out_channels, in_channels / groups, *kernel)``: the weight."""
@@ -193,11 +199,13 @@ class _DANNConv(nn.Module):
         self.register_parameter("bias", empty(out_channels) if bias else None)
         self.reset_parameters(generator)
 
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        """Draw the weights anew, fix their signs, and reset gain and bias."""
+    def reset_parameters(
+        self, generator: torch.Generator | None = None, *, draw: init.Draw = init.exponential_
+    ) -> None:
+        """Draw the weights anew, those that excite from ``draw``, fix their signs, and reset gain and bias."""
         self._declare()
         banks = self.weight_ex.flatten(1), self.weight_ix.flatten(1)
-        init.dann_(*banks, self.weight_ei, self.alpha, generator=generator)
+        init.dann_(*banks, self.weight_ei, self.alpha, draw=draw, generator=generator)
         if self.gain is not None:
             nn.init.ones_(self.gain)
         if self.bias is not None:

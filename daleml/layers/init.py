@@ -464,3 +464,12 @@ def _fill_alpha(alpha: Tensor | None, scale: float, n_in: int) -> None:
     """Set the shunting gains so that an input of the convention's mean is divided by 1 on average."""
     if alpha is not None:
         alpha.fill_(-math.log(scale * n_in * RECTIFIED_MEAN))
+
+
+def __getattr__(name: str) -> object:
+    """Find ``lognormal_model_`` in its own file, which uses this one."""
+    if name == "lognormal_model_":
+        from daleml.layers.whole_model import lognormal_model_
+
+        return lognormal_model_
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -77,15 +77,17 @@ class EILinear(nn.Module):
         self.register_parameter("bias", _vector(self.out_features, device, dtype) if bias else None)
         self.reset_parameters(generator)
 
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        """Draw the weight anew, and fix its signs."""
+    def reset_parameters(
+        self, generator: torch.Generator | None = None, *, draw: init.Draw = init.exponential_
+    ) -> None:
+        """Draw the weight anew, its magnitudes from ``draw``, and fix its signs."""
         column_signs = self.populations.signs(device="cpu")
         if self.excitatory_only:
             column_signs = column_signs[self.populations.exc]
         signs.fix(self, "weight", column_signs)
         if self.bias is not None:
             signs.declare(self, "bias")
-        init.column_ei_(self.weight, column_signs, self.bias, generator=generator)
+        init.column_ei_(self.weight, column_signs, self.bias, draw=draw, generator=generator)
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply the layer."""
@@ -196,10 +198,12 @@ class DANNLinear(nn.Module):
         self.register_parameter("bias", _vector(out_features, device, dtype) if bias else None)
         self.reset_parameters(generator)
 
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        """Draw the weights anew, fix their signs, and reset gain and bias."""
+    def reset_parameters(
+        self, generator: torch.Generator | None = None, *, draw: init.Draw = init.exponential_
+    ) -> None:
+        """Draw the weights anew, those that excite from ``draw``, fix their signs, and reset gain and bias."""
         self._declare()
-        init.dann_(self.weight_ex, self.weight_ix, self.weight_ei, self.alpha, generator=generator)
+        init.dann_(self.weight_ex, self.weight_ix, self.weight_ei, self.alpha, draw=draw, generator=generator)
         if self.gain is not None:
             nn.init.ones_(self.gain)
         if self.bias is not None:

@@ -6,7 +6,8 @@
 ``MirrorDescent``  the step in the dual coordinate of any potential; EG is the case of the negative entropy
 ``Stuck``          what ``optimizer.stuck()`` returns: how many weights lie at zero or at the floor
 ``enforce``        a guard that keeps Dale's law under any other torch optimiser
-``param_groups``   learning rates by role, biases apart
+``param_groups``   what goes to EG and what to SGD or AdamW, with learning rates by role; prints with counts
+``split_bias_``    biases that EG can carry through zero; ``merge_bias_`` undoes it
 ``functional``     the update rules as functions of tensors
 =================  ================================================================================================
 """
@@ -14,8 +15,20 @@
 from daleml.optim import functional
 from daleml.optim.eg import EG, EGAdamW
 from daleml.optim.enforce import enforce
-from daleml.optim.groups import param_groups
+from daleml.optim.groups import ParamGroups, param_groups
 from daleml.optim.mirror import MirrorDescent
+from daleml.optim.split import merge_bias_, split_bias_
 from daleml.optim.stuck import Stuck
 
-__all__ = ["EG", "EGAdamW", "MirrorDescent", "Stuck", "enforce", "functional", "param_groups"]
+__all__ = [
+    "EG",
+    "EGAdamW",
+    "MirrorDescent",
+    "ParamGroups",
+    "Stuck",
+    "enforce",
+    "functional",
+    "merge_bias_",
+    "param_groups",
+    "split_bias_",
+]

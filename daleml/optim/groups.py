@@ -1,42 +1,74 @@
-"""Parameter groups: a learning rate for each role, and biases apart."""
+"""Parameter groups: what learns by which rule, and at which rate."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from daleml import _checks, signs
 
+_TABLES = (nn.Embedding, nn.EmbeddingBag)
 
-def param_groups(model: nn.Module, lr: float) -> list[dict[str, Any]]:
-    r"""Sort the parameters of a model into groups by role and learning rate, for any torch optimiser.
+
+class ParamGroups(list[dict[str, Any]]):
+    """Groups as torch's optimisers take them, which print as a table with counts."""
+
+    def __str__(self) -> str:
+        rows = [("role", "rule", "lr", "tensors", "weights")]
+        for group in self:
+            rule = "gradient descent" if group["euclidean"] else "EG"
+            tensors = group["params"]
+            n_weights = sum(parameter.numel() for parameter in tensors)
+            rows.append((group["role"], rule, f"{group['lr']:.3g}", f"{len(tensors):,}", f"{n_weights:,}"))
+        parameters = [parameter for group in self for parameter in group["params"]]
+        rows.append(("total", "", "", f"{len(parameters):,}", f"{sum(p.numel() for p in parameters):,}"))
+        widths = [max(len(row[i]) for row in rows) for i in range(5)]
+        return "\n".join(
+            "  ".join(
+                f"{cell:<{w}}" if i < 2 else f"{cell:>{w}}" for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            )
+            for row in rows
+        )
+
+
+def param_groups(
+    model: nn.Module, lr: float, *, euclidean_lr: float | None = None, signed_only: bool = False
+) -> ParamGroups:
+    r"""Sort the parameters of a model into groups by role, rule and learning rate, for any torch optimiser.
 
     Layers declare the corrections: in a DANN with :math:`d` inputs and :math:`n_e` outputs, ``weight_ix`` learns at
     :math:`\eta / \sqrt{n_e}`, ``weight_ei`` at :math:`\eta / d`, ``alpha`` at :math:`\eta / (\sqrt{n_e}\, d)`, and all
     else at :math:`\eta`. Biases, and vectors of no declared role, are a group of their own, ``"bias"``.
 
+    It is also the recipe of what goes to exponentiated gradient: whatever has signs, and the matrices of layers that
+    do not. Vectors without signs, embeddings, and matrices that are all zero, which would stay so, go to SGD or AdamW.
+    Print it to see.
+
     Args:
         model: Any module. Every parameter that requires a gradient lands in exactly one group.
         lr: The learning rate of a parameter without correction.
+        euclidean_lr: The same of groups that step by SGD or AdamW under ``EG`` and ``EGAdamW``, whose own rate is a
+            relative one and larger; default: ``lr``.
+        signed_only: Whether only parameters whose signs are fixed go to exponentiated gradient.
 
     Returns:
         Groups with keys ``params``, ``lr``, ``role`` and ``euclidean``. The last tells ``EG`` and ``EGAdamW`` to step
-        by plain SGD or AdamW, and is true where no sign is fixed and the parameter is a vector; other optimisers
-        ignore it.
+        by plain SGD or AdamW; other optimisers ignore it.
 
     Raises:
         TypeError: If ``model`` is not a module.
-        ValueError: If ``lr`` is negative, or the model has nothing to train.
+        ValueError: If a learning rate is negative, or the model has nothing to train.
 
     Example:
         >>> from daleml.layers import DANNLinear
-        >>> for group in param_groups(DANNLinear(100, 25), lr=0.1):
-        ...     print(group["role"], f"{group['lr']:.3f}", group["euclidean"])
-        weight_ex 0.100 False
-        weight_ix 0.020 False
-        weight_ei 0.001 False
-        bias 0.100 True
+        >>> print(param_groups(DANNLinear(100, 25), lr=0.1, euclidean_lr=0.01))
+        role       rule                 lr  tensors  weights
+        weight_ex  EG                  0.1        1    2,500
+        weight_ix  EG                 0.02        1      200
+        weight_ei  EG                0.001        1       50
+        bias       gradient descent   0.01        1       25
+        total                                     4    2,775
 
     Notes:
         Learning rates survive Adam, which would divide scaled gradients back.
@@ -47,17 +79,30 @@ def param_groups(model: nn.Module, lr: float) -> list[dict[str, Any]]:
     if not isinstance(model, nn.Module):
         raise TypeError(f"`model` must be a module; got {type(model).__name__}.")
     _checks.non_negative("lr", lr)
+    rates = {False: lr, True: lr if euclidean_lr is None else _checks.non_negative("euclidean_lr", euclidean_lr)}
     declarations = {id(parameter): declaration for _, parameter, declaration in signs.declared(model)}
+    tables = {
+        id(parameter)
+        for module in model.modules()
+        if isinstance(module, _TABLES)
+        for parameter in module.parameters(recurse=False)
+    }
     groups: dict[tuple[str, float, bool], dict[str, Any]] = {}
     for parameter in model.parameters():
         if not parameter.requires_grad:
             continue
-        fallback = signs.Declaration("bias" if parameter.ndim < 2 else "weight")
-        declaration = declarations.get(id(parameter), fallback)
-        euclidean = not declaration.signed and parameter.ndim < 2
-        key = declaration.role, lr * declaration.lr_scale, euclidean
+        fallback = "embedding" if id(parameter) in tables else "bias" if parameter.ndim < 2 else "weight"
+        declaration = declarations.get(id(parameter), signs.Declaration(fallback))
+        euclidean = not declaration.signed and (
+            parameter.ndim < 2 or signed_only or id(parameter) in tables or _is_zero(parameter)
+        )
+        key = declaration.role, rates[euclidean] * declaration.lr_scale, euclidean
         group = {"params": [], "lr": key[1], "role": key[0], "euclidean": euclidean}
         groups.setdefault(key, group)["params"].append(parameter)
     if not groups:
         raise ValueError(f"`model` must have a parameter to train; got {type(model).__name__} without one.")
-    return list(groups.values())
+    return ParamGroups(groups.values())
+
+
+def _is_zero(parameter: Tensor) -> bool:
+    return not parameter.is_meta and not bool(parameter.any())
