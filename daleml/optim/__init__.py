@@ -8,6 +8,8 @@
 ``enforce``        a guard that keeps Dale's law under any other torch optimiser
 ``param_groups``   what goes to EG and what to SGD or AdamW, with learning rates by role; prints with counts
 ``split_bias_``    biases that EG can carry through zero; ``merge_bias_`` undoes it
+``Projection``     the guard, an ``abs`` reparametrisation and EG on one interface, to swap and compare: with
+                   ``Reparametrization`` and ``Exponentiation``
 ``functional``     the update rules as functions of tensors
 =================  ================================================================================================
 """
@@ -16,6 +18,7 @@ from daleml.optim import functional
 from daleml.optim.eg import EG, EGAdamW
 from daleml.optim.enforce import enforce
 from daleml.optim.groups import ParamGroups, param_groups
+from daleml.optim.mechanisms import Exponentiation, Projection, Reparametrization
 from daleml.optim.mirror import MirrorDescent
 from daleml.optim.split import merge_bias_, split_bias_
 from daleml.optim.stuck import Stuck
@@ -23,8 +26,11 @@ from daleml.optim.stuck import Stuck
 __all__ = [
     "EG",
     "EGAdamW",
+    "Exponentiation",
     "MirrorDescent",
     "ParamGroups",
+    "Projection",
+    "Reparametrization",
     "Stuck",
     "enforce",
     "functional",
