@@ -18,27 +18,11 @@ from scipy import stats
 from torch import nn
 
 import daleml
-from benchmarks import memory, recurrent
+from benchmarks import memory, optimisers, recurrent
 from benchmarks.timing import Case, measure
 from daleml import Populations, signs
 from daleml.analysis import fit_weights
 from daleml.layers import DANNLinear, EILinear
-from daleml.optim import EG, EGAdamW
-
-
-def optimizer_step(ours, torchs, sizes):
-    """Compare one step of two optimisers on weights of the same shapes."""
-
-    def setup():
-        def ready(build):
-            weights = [nn.Parameter(torch.rand(size) + 0.1) for size in sizes]
-            for weight in weights:
-                weight.grad = 1e-3 * torch.randn_like(weight)
-            return build(weights).step
-
-        return ready(ours), ready(torchs)
-
-    return setup
 
 
 def layer_step(ours, torchs, batch, n_in):
@@ -77,16 +61,8 @@ def projection():
     return lambda: signs.project_(layer), lambda: copy.clamp_(min=0)
 
 
-MLP_1M, MLP_24M = [(512, 512)] * 4, [(2450, 2450)] * 4
 CASES = [
-    *(
-        Case(f"{name} step, {label}", against, optimizer_step(ours, torchs, sizes))
-        for label, sizes in (("1M weights", MLP_1M), ("24M weights", MLP_24M))
-        for name, ours, against, torchs in (
-            ("EG", lambda ps: EG(ps, 0.1), "SGD(fused)", lambda ps: torch.optim.SGD(ps, 0.1, fused=True)),
-            ("EGAdamW", lambda ps: EGAdamW(ps, 0.01), "AdamW", lambda ps: torch.optim.AdamW(ps, 0.01)),
-        )
-    ),
+    *optimisers.CASES,
     *(
         Case(
             f"DANNLinear{' shunting' if shunting else ''} forward and backward, batch {batch}",
