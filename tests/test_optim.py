@@ -547,13 +547,44 @@ def test_works_with_clipping_and_a_cosine():
     assert (model(torch.ones(2, 9)) - 1).square().mean().item() < before
 
 
-def test_grad_scaler():
-    p = parameter([1.0], torch.float32)
-    optimizer, scaler = EG([p], lr=0.1), torch.amp.GradScaler("cpu", init_scale=8.0)
-    scaler.scale(p.sum()).backward()
-    scaler.step(optimizer)
-    scaler.update()
-    assert p.item() == pytest.approx(math.exp(-0.1))
+@optimizers(OURS)
+def test_grad_scaler_and_clipping(optimizer):
+    """A scaled, unscaled and clipped gradient is the clipped gradient; a step with an infinite one is left out."""
+    ends = []
+    for scaled in (False, True):
+        p = parameter([1.0, -2.0], torch.float32)
+        built, scaler = optimizer.build([p], 0.1), torch.amp.GradScaler("cpu", init_scale=8.0, enabled=scaled)
+        for factor in (1.0, 3.0, *([math.inf] if scaled else [])):
+            built.zero_grad()
+            scaler.scale((p * torch.tensor([factor, 1.0])).sum()).backward()
+            scaler.unscale_(built)
+            if math.isfinite(factor):
+                nn.utils.clip_grad_norm_([p], 1.0)
+            scaler.step(built)
+            scaler.update()
+        ends.append(p.detach())
+    assert ends[0].isfinite().all()
+    assert (ends[0] != torch.tensor([1.0, -2.0])).all()
+    torch.testing.assert_close(*ends)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("cls", [EG, EGAdamW])
+def test_every_form_agrees_at_the_extremes_too(cls, dtype):
+    rng = torch.Generator().manual_seed(0)
+    start = (torch.randn(300, 4, generator=rng) * torch.logspace(-20, 20, 300)[:, None]).to(dtype)
+    start[::9] = 0
+    ends = []
+    for form in ({}, {"foreach": True}, {"fused": True}):
+        p, grads = nn.Parameter(start.clone()), torch.Generator().manual_seed(1)
+        built = cls([p], lr=0.3, weight_decay=0.1, floor=1e-25, **form)
+        for i in range(6):
+            p.grad = (10.0 ** (i - 2) * torch.randn(300, 4, generator=grads)).to(dtype)
+            built.step()
+        ends.append(p.detach().float())
+    for end in ends[1:]:
+        torch.testing.assert_close(end, ends[0], rtol=2e-2 if dtype == torch.bfloat16 else 5e-5, atol=0)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,9 @@ def test_the_readme_runs(block, tmp_path, monkeypatch, capsys):
         assert "SVD entropy" in printed
         assert namespace["history"].accuracy.iloc[-1] > 0.8
         assert (tmp_path / "weights.png").exists()
+    elif "report" in namespace:
+        assert printed.startswith("6 parameters: 3 lawful, 3 exempt, 0 not lawful.")
+        assert "Dale's law holds: 3 parameters" in printed
     else:
         assert printed.startswith("('L2', 'L3', 'L4') Dale's law holds")
         assert namespace["rnn"].weight_hh_l0.grad.abs().sum() > 0

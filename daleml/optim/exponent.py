@@ -88,7 +88,8 @@ def exponentiate_(
     if reach <= headroom:
         _multiply_(weight, exponent.exp_(), shrink)
         return headroom - reach
-    exponent.clamp_max_(_EXPONENT_LIMIT[weight.dtype])
+    longest = _EXPONENT_LIMIT[weight.dtype]
+    exponent.clamp_(-longest, longest)
     parts = zip(torch.split(weight, _GUARD_PIECE), torch.split(exponent, _GUARD_PIECE), strict=True)
     return min(_guarded_(part, exponents, limits, shrink) for part, exponents in parts)
 
