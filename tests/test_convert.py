@@ -293,11 +293,35 @@ def test_what_is_not_lawful_is_named():
     assert kinds["first.weight"][0] == "lawful"
     assert kinds["bare"] == ("not lawful", "a weight of Net, which is not known")
     assert kinds["attention.in_proj_weight"] == ("not lawful", "a weight of MultiheadAttention, which is not known")
-    assert kinds["attention.out_proj.weight"] == ("not lawful", "did not run on the example")
+    assert kinds["attention.out_proj.weight"] == (
+        "not lawful",
+        "did not run on the example, or not on a tensor given by position",
+    )
     assert kinds["mixed.weight"][0] == "not lawful"
-    assert kinds["unused.weight"] == ("not lawful", "did not run on the example")
+    assert kinds["unused.weight"] == ("not lawful", "did not run on the example, or not on a tensor given by position")
     assert torch.equal(model.bare, before)
     assert any("outside the modules that are known" in note for note in report.notes)
+
+
+def test_packed_sequences_and_keyword_arguments_are_named_and_not_touched():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn, self.head, self.norm = nn.GRU(4, 6), nn.Linear(6, 2), nn.LayerNorm(2)
+
+        def forward(self, x):
+            packed = nn.utils.rnn.pack_padded_sequence(x, [3, 5], enforce_sorted=False)
+            states = nn.utils.rnn.pad_packed_sequence(self.rnn(packed)[0])[0]
+            return self.norm(input=self.head(input=states))
+
+    model = Net()
+    before = copy.deepcopy(dict(model.named_parameters()))
+    _, report = dalify(model, example=torch.rand(5, 2, 4))
+    assert not report
+    unlawful = {verdict.name for verdict in report.of("not lawful")}
+    assert unlawful == {"rnn.weight_ih_l0", "head.weight"}
+    assert all(torch.equal(before[name], model.get_parameter(name)) for name in unlawful)
+    signs.check(model).raise_for_violations()
 
 
 def test_tied_and_twice_called_weights():

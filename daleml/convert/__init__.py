@@ -228,7 +228,7 @@ class _Conversion:
             found = Populations.split(n, self.inhibitory).signs()
             return found, _describe(found, "a layer of this width")
         if path not in traced.signs:
-            return None, "did not run on the example"
+            return None, "did not run on the example, or not on a tensor given by position"
         found = traced.signs[path]
         if path in traced.inconsistent:
             return None, "reads units of other signs at another call"

@@ -100,7 +100,7 @@ def _walk(
     visited: set[nn.Module] = set()
 
     def before(module: nn.Module, args: tuple[Any, ...]) -> None:
-        if not isinstance(module, WEIGHTED) or module in visited or not args:
+        if not isinstance(module, WEIGHTED) or module in visited or not args or not isinstance(args[0], Tensor):
             return
         visited.add(module)
         for synapses, drive in _drives(module, args):

@@ -189,6 +189,8 @@ def _marks(
                 return mark(output, unit_signs, -1)
             if isinstance(module, nn.LSTMCell):
                 return tuple(mark(part, unit_signs, -1) for part in output)
+            if not isinstance(output[0], Tensor):  # a packed sequence, whose units are not looked for
+                return None
             return mark(output[0], unit_signs, -1), output[1]
         if isinstance(module, WEIGHTED):
             return mark(output, output_signs(module, inhibitory), unit_dim(module, output))
@@ -196,7 +198,7 @@ def _marks(
             return mark(output, input_signs(output.shape[-1]), -1)
         if isinstance(module, nn.MultiheadAttention):
             return (torch.zeros_like(output[0]), *output[1:])
-        return args[0] if isinstance(module, NORMS) else None
+        return args[0] if isinstance(module, NORMS) and args else None
 
     marked = []
     for given in example:
