@@ -273,6 +273,26 @@ def test_euclidean_groups_take_torchs_own_steps(ours, torchs):
     assert torch.equal(p.data, q.data)
 
 
+@pytest.mark.parametrize("cls", [EG, EGAdamW])
+def test_a_step_takes_less_than_a_mebibyte(cls):
+    """Beyond the state, whatever the size of the model, and also where every weight is guarded."""
+    shapes = [(1500, 1000), *[(100, 30)] * 40]
+    weights = [nn.Parameter(torch.rand(shape) + 0.1) for shape in shapes]
+    for weight in weights:
+        weight.grad = torch.rand_like(weight)
+    optimizer = cls(weights, lr=0.01)
+    optimizer.step()
+    for guarded in (False, True):
+        if guarded:
+            optimizer._headroom.clear()
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+            optimizer.step()
+        events = profile.profiler.kineto_results.events()
+        changes = [event.nbytes() for event in events if event.name() == "[memory]"]
+        assert changes
+        assert max(itertools.accumulate(changes)) < 1 << 20
+
+
 # -- zeros, extremes and low precision ---------------------------------------------------------------------------------
 
 
