@@ -199,11 +199,11 @@ class PNorm(Potential):
 
     def gradient(self, weight: Tensor) -> Tensor:
         r"""Return :math:`\operatorname{sign}(w) |w|^{p-1}`."""
-        return torch.copysign(weight.abs().pow(self.p - 1), weight)
+        return torch.copysign(_power(weight.abs(), self.p - 1), weight)
 
     def inverse_gradient(self, dual: Tensor, signs: Tensor | float = 1.0) -> Tensor:
         r"""Return :math:`\operatorname{sign}(y) |y|^{1/(p-1)}`."""
-        return torch.copysign(dual.abs().pow(1 / (self.p - 1)), dual)
+        return torch.copysign(_power(dual.abs(), 1 / (self.p - 1)), dual)
 
     def _divergences(self, weight: Tensor, reference: Tensor) -> Tensor:
         size, other = weight.abs(), reference.abs()
@@ -276,6 +276,15 @@ class HyperbolicEntropy(Potential):
 
     def _root(self, weight: Tensor) -> Tensor:
         return torch.hypot(weight, torch.full_like(weight, self.beta))
+
+
+def _power(base: Tensor, exponent: float) -> Tensor:
+    """Raise to a power, by the cheap operation where there is one: a compiler does not find it."""
+    if exponent == 1:
+        return base
+    if exponent == 2:
+        return base * base
+    return base.sqrt() if exponent == 0.5 else base.pow(exponent)
 
 
 _KINDS: dict[str, type[Potential]] = {
