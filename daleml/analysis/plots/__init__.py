@@ -1,0 +1,28 @@
+"""One plot a result. Each takes a result and ``ax=None``, returns the ``Axes``, never refits and never calls ``show``.
+
+Only this folder imports matplotlib and seaborn, and it does so when a plot is called. Colours mean the same everywhere:
+excitatory red, inhibitory blue.
+"""
+
+from daleml.analysis.plots.canvas import EXCITATORY, INHIBITORY, figure, style
+from daleml.analysis.plots.distributions import comparison_figure, families, fit, qq, shapes
+from daleml.analysis.plots.learning import learning_curves, signs
+from daleml.analysis.plots.matrices import matrix, spectrum
+from daleml.analysis.plots.trials import trial
+
+__all__ = [
+    "EXCITATORY",
+    "INHIBITORY",
+    "comparison_figure",
+    "families",
+    "figure",
+    "fit",
+    "learning_curves",
+    "matrix",
+    "qq",
+    "shapes",
+    "signs",
+    "spectrum",
+    "style",
+    "trial",
+]

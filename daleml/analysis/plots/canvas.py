@@ -1,0 +1,63 @@
+"""What every plot shares: the look, the colours, axes to draw on, a legend that covers nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+EXCITATORY, INHIBITORY = "#c0392b", "#2c6fbb"
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw in daleml's style: the look of the demo, the tutorials and the command line."""
+    import seaborn as sns
+
+    with sns.axes_style("ticks"), sns.plotting_context("notebook", font_scale=0.85):
+        yield
+
+
+def figure(columns: int = 1, rows: int = 1, *, width: float = 5.2, height: float = 3.8) -> tuple[Figure, Any]:
+    """Return a new figure and its array of axes, ``(rows, columns)``, that no interactive backend keeps alive."""
+    from matplotlib.figure import Figure
+
+    drawing = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    return drawing, drawing.subplots(rows, columns, squeeze=False)
+
+
+def require(result: object, kind: type, maker: str) -> None:
+    """Raise unless ``result`` is of its kind, naming what makes one."""
+    if not isinstance(result, kind):
+        raise TypeError(f"`result` must be a {kind.__name__}, as `{maker}` returns; got {type(result).__name__}.")
+
+
+def axes_or_new(ax: Axes | None) -> Axes:
+    """Return the axes given, or new ones."""
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    return plt.figure(layout="constrained").subplots()
+
+
+def legend(ax: Axes, columns: int = 2) -> None:
+    """Put the legend below the axes, where it covers nothing."""
+    ax.legend(frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=columns)
+
+
+def widen_flat_log_axis(ax: Axes) -> None:
+    """Widen a logarithmic axis on which all values are equal, or nearly none is positive, to show a decade."""
+    low, high = ax.get_ylim()
+    if high / low < 10:
+        ax.set_ylim(high / 20, high * 2)
+
+
+def tidy(ax: Axes) -> Axes:
+    """Take away the lines above and to the right of the axes."""
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax

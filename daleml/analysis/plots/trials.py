@@ -1,0 +1,126 @@
+"""Trials of a task: what goes in, and what should come out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from daleml.analysis.plots.canvas import EXCITATORY, INHIBITORY, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def trial(trials: Any, index: int = 0, axes: Sequence[Axes] | None = None) -> tuple[Axes, Axes]:
+    """Draw one trial of a task: what goes in above, what should come out below, on one axis of time.
+
+    Up to three inputs are lines, more are a heat map. Grey bands set the periods apart. The target is faint at the
+    steps that the loss does not count.
+
+    Args:
+        trials: What a task's ``sample`` returns.
+        index: Which of the trials.
+        axes: Two axes, for inputs and target; default: two new ones, above each other.
+
+    Raises:
+        TypeError: If ``trials`` is something else.
+        ValueError: If there is no such trial, or ``axes`` are not two.
+    """
+    needed = ("inputs", "targets", "mask", "dt_ms", "input_names", "output_names", "periods")
+    if not all(hasattr(trials, name) for name in needed):
+        raise TypeError(f"`trials` must be Trials, as a task's `sample` returns; got {type(trials).__name__}.")
+    n_trials = trials.inputs.shape[1]
+    if not 0 <= index < n_trials:
+        raise ValueError(f"`index` must be between 0 and {n_trials - 1}; got {index}.")
+    if axes is not None and len(axes) != 2:
+        raise ValueError(f"`axes` must be two; got {len(axes)}.")
+    top, bottom = axes if axes is not None else _pair()
+    inputs, targets, mask = (
+        tensor[:, index].detach().cpu().numpy() for tensor in (trials.inputs, trials.targets, trials.mask)
+    )
+    edges = np.arange(len(inputs) + 1) * float(trials.dt_ms)
+    _draw_inputs(top, edges, inputs, trials.input_names)
+    _draw_target(bottom, edges, targets, mask, trials.output_names)
+    _draw_periods(top, bottom, trials.periods)
+    top.tick_params(labelbottom=False)
+    bottom.set(xlabel="time (ms)", xlim=(0, edges[-1]))
+    top.set_xlim(0, edges[-1])
+    return tidy(top), tidy(bottom)
+
+
+def _pair() -> tuple[Axes, Axes]:
+    import matplotlib.pyplot as plt
+
+    top, bottom = plt.figure(layout="constrained").subplots(2, sharex=True, height_ratios=(3, 2))
+    return top, bottom
+
+
+def _draw_inputs(ax: Axes, edges: Any, inputs: Any, names: Sequence[str]) -> None:
+    import seaborn as sns
+
+    if len(names) <= 3:
+        for values, name, color in zip(inputs.T, names, sns.color_palette("colorblind", len(names)), strict=True):
+            ax.stairs(values, edges, baseline=None, color=color, linewidth=1.6, label=name)
+        ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
+        ax.set_ylabel("input")
+        return
+    # inputs below 0 are no rates: they are blue, so that they are seen
+    limit = float(np.abs(inputs).max()) or 1.0
+    signed = bool((inputs < 0).any())
+    colors = sns.blend_palette([INHIBITORY, "white", EXCITATORY] if signed else ["white", EXCITATORY], as_cmap=True)
+    rows = np.arange(len(names) + 1) - 0.5
+    mesh = ax.pcolormesh(edges, rows, inputs.T, cmap=colors, vmin=-limit if signed else 0, vmax=limit)
+    ax.set_ylim(rows[-1], rows[0])
+    ax.figure.colorbar(mesh, ax=ax, label="input", pad=0.02)
+    _name_ticks(ax, names, "input")
+
+
+def _draw_target(ax: Axes, edges: Any, targets: Any, mask: Any, names: Sequence[str]) -> None:
+    import seaborn as sns
+
+    values = targets if targets.ndim == 2 else targets[:, None]
+    colors = sns.color_palette("colorblind", values.shape[1]) if targets.ndim == 2 else ["0.2"]
+    for column, color in zip(values.T, colors, strict=True):
+        ax.stairs(column, edges, baseline=None, color=color, linewidth=1, alpha=0.3)
+        starts = np.flatnonzero(np.r_[True, (np.diff(column) != 0) | (mask[1:] != mask[:-1])])
+        ends = np.r_[starts[1:], len(column)]
+        counted = mask[starts]  # runs of equal steps, as one line each: drawn step by step they would look dashed
+        ax.hlines(
+            column[starts][counted], edges[starts][counted], edges[ends][counted], color=color, linewidth=3, zorder=3
+        )
+    if targets.ndim == 2:
+        ax.set_ylabel("target: " + ", ".join(names))
+        return
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    _name_ticks(ax, names, "target")
+
+
+def _name_ticks(ax: Axes, names: Sequence[str], label: str) -> None:
+    """Name the rows of an axis if there is room, number them from 1 otherwise."""
+    if len(names) <= 10:
+        ax.set_yticks(range(len(names)), names)
+        ax.tick_params(axis="y", length=0)
+    else:
+        ax.set_yticks([0, len(names) - 1], ["1", str(len(names))])
+        ax.set_ylabel(label)
+
+
+def _draw_periods(top: Axes, bottom: Axes, periods: Sequence[tuple[str, float, float]]) -> None:
+    shown = [period for period in periods if period[2] > period[1]]
+    for rank, (name, start, end) in enumerate(shown):
+        for ax in (top, bottom):
+            if rank % 2:
+                ax.axvspan(start, end, color="0.93", linewidth=0, zorder=0)
+        top.annotate(
+            name.replace("_", " "),
+            xy=((start + end) / 2, 1),
+            xycoords=top.get_xaxis_transform(),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize="small",
+            color="0.35",
+        )
