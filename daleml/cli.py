@@ -118,7 +118,7 @@ def fit(
     """
     from daleml import _files
     from daleml.analysis import compare_families, weight_samples
-    from daleml.analysis.families import FAMILIES
+    from daleml.analysis.families import SIMPLE
     from daleml.analysis.plots import comparison_figure
     from daleml.readers import read_weights
 
@@ -126,7 +126,7 @@ def fit(
     if isinstance(weights, Mapping) and not pool:
         name, weights = _only_sample(name, weight_samples(weights), _sign(sign))
     from_table = file.suffix.lower() in (".csv", ".tsv")
-    chosen = tuple(family) if family else tuple(FAMILIES)
+    chosen = tuple(family) if family else SIMPLE
     comparison = compare_families(weights, chosen, sign=_sign(sign), pool=pool, drop_missing=from_table)
     safe = re.sub(r"[^\w.+-]+", "_", name)[:120]
     figure, results = output / f"{safe}-fit.png", output / f"{safe}-fit.json"

@@ -13,7 +13,7 @@ from torch import nn
 
 from daleml import Populations, signs
 from daleml.analysis import compare_families, effective_weights, fit_weights, weight_sample, weight_samples
-from daleml.analysis.families import FAMILIES, Family
+from daleml.analysis.families import FAMILIES, SIMPLE, Family
 from daleml.layers import DANNLinear, EILinear
 
 TRUTH = {
@@ -22,7 +22,12 @@ TRUTH = {
     "weibull": ({"shape": 0.8, "scale": 2.0}, stats.weibull_min(0.8, scale=2)),
     "exponential": ({"scale": 0.05}, stats.expon(scale=0.05)),
     "halfnormal": ({"scale": 3.0}, stats.halfnorm(scale=3)),
+    "truncatednormal": ({"location": 1.0, "scale": 2.0}, stats.truncnorm(-0.5, np.inf, loc=1, scale=2)),
+    "inversegaussian": ({"mean": 2.0, "shape": 3.0}, stats.invgauss(2 / 3, scale=3)),
+    "lomax": ({"shape": 3.0, "scale": 0.5}, stats.lomax(3, scale=0.5)),
+    "stretchedexponential": ({"shape": 0.6, "scale": 0.2}, stats.halfgennorm(0.6, scale=0.2)),
 }
+CLOSED = ("lognormal", "gamma", "weibull", "exponential", "halfnormal")  # what scipy's own fit is an oracle for
 
 
 def draw(family, n=4000, seed=0):
@@ -51,8 +56,8 @@ def by_scipy(family, x):
 # -- oracles -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("drawn", FAMILIES)
+@pytest.mark.parametrize("family", CLOSED)
+@pytest.mark.parametrize("drawn", CLOSED)
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
 def test_agrees_with_scipy(family, drawn, scale):
     x = draw(drawn, 500) * scale
@@ -67,7 +72,7 @@ def test_agrees_with_scipy(family, drawn, scale):
     assert fit.log_likelihood == pytest.approx(fit.distribution().logpdf(x).sum(), rel=1e-9)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", TRUTH)
 @pytest.mark.parametrize("seed", range(3))
 def test_recovers_known_parameters_within_three_standard_errors(family, seed):
     fit = fit_weights(draw(family, 20_000, seed), family)
@@ -75,7 +80,7 @@ def test_recovers_known_parameters_within_three_standard_errors(family, seed):
         assert abs(fit.params[name] - truth) < 3 * fit.stderr[name]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*CLOSED, "inversegaussian"])
 def test_standard_errors_are_the_spread_over_samples(family):
     fits = [fit_weights(draw(family, 300, seed), family) for seed in range(400)]
     for name in TRUTH[family][0]:
@@ -83,7 +88,7 @@ def test_standard_errors_are_the_spread_over_samples(family):
         assert np.mean([fit.stderr[name] for fit in fits]) == pytest.approx(spread, rel=0.15)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", TRUTH)
 def test_maximum_likelihood_is_a_maximum(family):
     x = draw("gamma", 800)
     fit = fit_weights(x, family)
@@ -94,12 +99,12 @@ def test_maximum_likelihood_is_a_maximum(family):
             assert FAMILIES[family].distribution(tuple(moved)).logpdf(x).sum() < fit.log_likelihood
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", TRUTH)
 def test_the_true_family_ranks_first(family):
     comparison = compare_families(draw(family, 20_000))
-    # an exponential is a gamma and a Weibull of shape 1, so they may tie with it
-    if family == "exponential":
-        assert comparison["exponential"].aicc - comparison.best.aicc < 6
+    # an exponential is a gamma and a Weibull of shape 1, a half-normal is a normal cut at its mean: they may tie
+    if family in ("exponential", "halfnormal"):
+        assert comparison[family].aicc - comparison.best.aicc < 6
     else:
         assert comparison.best.family == family
 
@@ -111,7 +116,7 @@ def test_aicc():
     assert fit_weights([1.0, 2.0, 3.0], "gamma").to_dict()["aicc"] is None
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", TRUTH)
 def test_ks_distance_is_scipys(family):
     x = draw("gamma", 300)
     fit = fit_weights(x, family)
@@ -172,16 +177,20 @@ def test_a_file_stays_on_its_disk(tmp_path):
     assert np.shares_memory(weight_sample(mapped)._source, mapped)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", TRUTH)
 @pytest.mark.parametrize("exponent", [-320, -300, -160, 160, 300])
 def test_any_scale(family, exponent):
     """Subnormal numbers and squares that overflow included."""
+    if exponent == -320 and family not in CLOSED:
+        pytest.skip("parameters of a subnormal scale have too few digits to climb by")
     x = draw("gamma", 200)
     fit, scaled = fit_weights(x, family), fit_weights(x * 10.0**exponent, family)
     rtol = 1e-3 if exponent == -320 else 1e-9  # a subnormal number has few digits
-    for name, value in fit.params.items():
-        moved = {"mu": value + exponent * math.log(10), "scale": value * 10.0**exponent}.get(name, value)
-        assert scaled.params[name] == pytest.approx(moved, rel=rtol, abs=0)
+    if fit.limit:  # how far a parameter has run off says nothing
+        assert scaled.limit == fit.limit
+        return
+    moved = FAMILIES[family].in_unit(fit.values, 10.0**exponent)
+    assert scaled.values == pytest.approx(moved, rel=1e-5 if fit.n_starts else rtol, abs=0)
 
 
 def test_masked_values_are_missing():
@@ -273,13 +282,13 @@ def test_missing_values():
         (lambda: fit_weights([2.0, 2.0, 2.0]), ValueError, "`weights` must vary to be fitted; got 3 values of 2."),
         (lambda: fit_weights(["a", "b"]), TypeError, "`weights` must be real numbers; got <U1 values."),
         (lambda: fit_weights([1 + 2j, 2]), TypeError, "`weights` must be real numbers; got complex128 values."),
-        (lambda: fit_weights([1.0, 2.0], "normal"), ValueError, "`family` must be one of lognormal, gamma, weibull, exponential, halfnormal; got 'normal'."),
+        (lambda: fit_weights([1.0, 2.0], "normal"), ValueError, "`family` must be one of " + ", ".join(FAMILIES) + "; got 'normal'."),
         (lambda: fit_weights([1.0, 2.0], sign=2), ValueError, "`sign` must be +1, -1 or None; got 2."),
         (lambda: fit_weights([1.0, 2.0], sign=1, pool=True), ValueError, "`sign` must be None where `pool` is True; got 1."),
         (lambda: compare_families([1.0, 2.0], ()), ValueError, "`families` must name at least one family; got none."),
         (lambda: fit_weights(nn.ReLU()), ValueError, "`weights` must hold a parameter with at least 2 values other than zero; got none."),
         (lambda: fit_weights({"w": torch.zeros(3, 3)}), ValueError, "`weights` must hold a parameter with at least 2 values other than zero; got none."),
-        (lambda: fit_weights([1.0, 2.0], ["gamma"]), ValueError, "`family` must be one of lognormal, gamma, weibull, exponential, halfnormal; got ['gamma']."),
+        (lambda: fit_weights([1.0, 2.0], ["gamma"]), ValueError, "`family` must be one of " + ", ".join(FAMILIES) + "; got ['gamma']."),
     ],
 )  # fmt: skip
 def test_wrong_input_is_one_sentence(call, error, sentence):
@@ -295,7 +304,7 @@ def test_results_are_values():
     comparison = compare_families(draw("gamma", 500))
     again = json.loads(json.dumps(comparison.to_dict()))
     assert again["best"] == comparison.best.family
-    assert {fit["family"] for fit in again["fits"]} == set(FAMILIES)
+    assert {fit["family"] for fit in again["fits"]} == set(SIMPLE)
     table = comparison.table()
     assert table["family"].iloc[0] == comparison.best.family
     assert table["weight"].sum() == pytest.approx(1)
@@ -309,7 +318,7 @@ def test_results_are_values():
 
 def test_conclusions():
     tie = compare_families(draw("exponential", 300), ("exponential", "gamma"))
-    assert "is about as well supported" in tie.conclusion()
+    assert "300 weights are too few to tell it from" in tie.conclusion()
     assert (
         compare_families([1.0, 2.0, 4.0], ("exponential", "lognormal")).conclusion().startswith("3 weights are too few")
     )
@@ -335,7 +344,7 @@ def test_akaike_weights():
     assert table.weight.tolist() == pytest.approx([1 / (1 + ratio), ratio / (1 + ratio)])
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*CLOSED, "inversegaussian"])
 def test_standard_errors_are_the_expected_information(family):
     """Fisher's information as the variance of the score, by quadrature over the distribution."""
     truth, rule = TRUTH[family]
@@ -407,7 +416,7 @@ def test_names_follow_the_signs_not_what_is_left():
 def test_a_sample_taken_is_taken():
     sample = weight_sample([1.0, 2.0, -3.0, -4.0], sign=1)
     assert weight_sample(sample, sign=1) is sample
-    with pytest.raises(ValueError, match="`sign` and `pool` must be left out for a sample"):
+    with pytest.raises(ValueError, match="must be left out for a sample"):
         fit_weights(sample, sign=-1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import mmap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,12 +20,12 @@ WeightsLike: TypeAlias = "Tensor | ArrayLike | nn.Module | Mapping[str, Any] | W
 """What the analysis reads: a tensor, an array, a module, a state dict, or a sample already taken."""
 
 _PLAIN_RECURRENT = nn.RNN, nn.RNNCell
-_CHUNK = 1 << 17  # float64 scratch of a chunk stays in cache
+_CHUNK = 1 << 16  # scratch of a chunk stays in cache
 
 
 @dataclass(frozen=True)
 class Moments:
-    """What one pass over a sample yields; all that several families need of it."""
+    """What passes over a sample yield; all that several families need of it."""
 
     n: int
     mean: float
@@ -44,20 +45,22 @@ class WeightSample:
         n_zero: Number of exact zeros, left out.
         n_dropped: Number of other values left out: of the other sign, or missing.
         sign: +1 for excitatory weights, -1 for inhibitory ones, 0 for both, pooled because the caller asked.
+        log_moments: Mean and standard deviation of the logarithms of the magnitudes.
     """
 
     n: int
     n_zero: int
     n_dropped: int
     sign: int
+    log_moments: tuple[float, float]
     _source: NDArray[Any] = field(repr=False, compare=False)
-    _largest: float = field(repr=False, compare=False)
+    _counts: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
 
     def chunks(self) -> Iterator[NDArray[np.float64]]:
         """Yield the magnitudes, a few at a time, as float64."""
         for start in range(0, self._source.size, _CHUNK):
             values = self._source[start : start + _CHUNK].astype(np.float64)
-            magnitudes = np.abs(values, out=values) if self.sign == 0 else np.multiply(values, self.sign, out=values)
+            magnitudes = _magnitudes(values, self.sign, out=values)
             # Selecting copies, so it is done only where there is something to leave out: zero, the other sign, NaN.
             yield magnitudes if self.n == self._source.size else magnitudes[magnitudes > 0]
 
@@ -65,29 +68,39 @@ class WeightSample:
         """Return the magnitudes, shape ``(n,)``, float64: a copy."""
         return np.concatenate(list(self.chunks()))
 
+    def counts(self) -> NDArray[np.float64] | None:
+        """Return how often each of :meth:`values` counts, or None if each counts once."""
+        if self._counts is None or self.n == self._source.size:
+            return self._counts
+        return self._counts[_magnitudes(self._source, self.sign) > 0]
+
+    @property
+    def zero_weight(self) -> float:
+        """How much the exact zeros count together: their number, unless sample weights were given."""
+        return float(self.n_zero if self._counts is None else self._counts[self._source == 0].sum())
+
     @functools.cached_property
     def moments(self) -> Moments:
         """Means of the magnitudes, their squares and their logarithms, and the standard deviation of the last."""
-        count, log_mean, log_squares = 0, 0.0, 0.0
         total, squares, smallest, largest = 0.0, 0.0, np.inf, 0.0
-        # A power of two near the largest magnitude, so that neither sums nor squares overflow, or lose a digit.
-        unit = 2.0 ** np.clip(np.frexp(self._largest)[1], -1000, 1000)
+        # A power of two near the middle, so that neither sums nor squares overflow, or lose a digit.
+        middle, spread = self.log_moments
+        unit = 2.0 ** np.clip(round((middle + spread) / math.log(2)), -1000, 1000)
         for chunk in self.chunks():
             if not chunk.size:
                 continue
             smallest, largest = min(smallest, float(chunk.min())), max(largest, float(chunk.max()))
-            logs = np.log(chunk)
             chunk /= unit
             total += float(chunk.sum())
             squares += float(np.dot(chunk, chunk))
-            mean = float(logs.mean())
-            logs -= mean
-            # Chan's update: the squares about the joint mean, from those about the chunk's own.
-            shift, count_before, count = mean - log_mean, count, count + logs.size
-            log_squares += float(np.dot(logs, logs)) + shift**2 * count_before * logs.size / count
-            log_mean += shift * logs.size / count
-        log_sd, rms = float(np.sqrt(log_squares / count)), float(unit * np.sqrt(squares / count))
-        return Moments(count, float(unit * (total / count)), rms, log_mean, log_sd, smallest, largest)
+        mean, rms = float(unit * (total / self.n)), float(unit * np.sqrt(squares / self.n))
+        return Moments(self.n, mean, rms, middle, spread, smallest, largest)
+
+    @functools.cached_property
+    def mean_ratio(self) -> float:
+        """Mean of the magnitudes times the mean of their reciprocals: the mean ratio of two of them, at least 1."""
+        mean = self.moments.mean
+        return sum(float((mean / chunk).sum()) for chunk in self.chunks()) / self.n
 
 
 def weight_samples(weights: nn.Module | Mapping[str, Any], *, drop_missing: bool = False) -> dict[str, WeightSample]:
@@ -127,7 +140,12 @@ def weight_samples(weights: nn.Module | Mapping[str, Any], *, drop_missing: bool
 
 
 def weight_sample(
-    weights: WeightsLike, *, sign: int | None = None, pool: bool = False, drop_missing: bool = False
+    weights: WeightsLike,
+    *,
+    sign: int | None = None,
+    pool: bool = False,
+    drop_missing: bool = False,
+    sample_weights: ArrayLike | None = None,
 ) -> WeightSample:
     """Read one sample of magnitudes from anything weight-like.
 
@@ -138,16 +156,18 @@ def weight_sample(
         sign: +1 to take the positive weights, -1 the negative ones; default: those there are, if of one sign.
         pool: Whether to take the magnitudes of all, whatever their sign and parameter.
         drop_missing: Whether to leave NaN out, counted, instead of refusing it.
+        sample_weights: How often each of an array's values counts: 2 is the value twice. Default: once.
 
     Raises:
         TypeError: If the weights are not numbers.
-        ValueError: If they are NaN or infinite, of both signs or of several parameters without ``sign`` or ``pool``,
-            or if fewer than two differ from zero.
+        ValueError: If they are NaN or infinite, of both signs or of several parameters without ``sign`` or ``pool``;
+            if fewer than two differ from zero; if ``sample_weights`` do not fit them, or are negative.
     """
     if isinstance(weights, WeightSample):
-        if pool or sign not in (None, weights.sign):
+        if pool or sign not in (None, weights.sign) or sample_weights is not None:
             raise ValueError(
-                "`sign` and `pool` must be left out for a sample, which is taken already; got one of them."
+                "`sign`, `pool` and `sample_weights` must be left out for a sample, which is taken already; "
+                "got one of them."
             )
         return weights
     if sign not in (None, 1, -1):
@@ -155,21 +175,42 @@ def weight_sample(
     if sign is not None and pool:
         raise ValueError(f"`sign` must be None where `pool` is True; got {sign}.")
     if isinstance(weights, (nn.Module, Mapping)):
+        if sample_weights is not None:
+            raise ValueError("`sample_weights` must be left out for a model; got some.")
         if not pool:
             return _only_sample(weight_samples(weights, drop_missing=drop_missing), sign)
         weights = np.concatenate([one.synapses() for one in weight_matrices(weights)] or [np.empty(0)])
     array = _array(weights)
-    if pool:
-        return _require_two(_take(array, 0, drop_missing=drop_missing))
-    if sign is None:
+    counts = None if sample_weights is None else _counts(sample_weights, array.size)
+    taken = 0 if pool else sign if sign is not None else _first_sign(array)
+    sample = _take(array, taken, drop_missing=drop_missing, counts=counts)
+    if sign is None and not pool and sample.n_dropped:
         n_exc, n_inh = int(np.count_nonzero(array > 0)), int(np.count_nonzero(array < 0))
         if n_exc and n_inh:
             raise ValueError(
                 "`weights` must be of one sign unless `sign` or `pool` is given; "
                 f"got {n_exc} positive and {n_inh} negative values."
             )
-        sign = -1 if n_inh else 1
-    return _require_two(_take(array, sign, drop_missing=drop_missing))
+    return _require_two(sample)
+
+
+def _counts(sample_weights: ArrayLike, size: int) -> NDArray[np.float64]:
+    counts = np.array(numbers(sample_weights), dtype=np.float64).reshape(-1)
+    if counts.size != size:
+        raise ValueError(f"`sample_weights` must be as many as the weights, {size}; got {counts.size}.")
+    if not np.isfinite(counts).all() or (counts < 0).any() or not counts.any():
+        raise ValueError("`sample_weights` must be finite, at least 0, and not all 0; got others.")
+    return counts
+
+
+def _first_sign(array: NDArray[Any]) -> int:
+    """Return the sign of the first value that is above or below zero; +1 if there is none."""
+    for start in range(0, array.size, _CHUNK):
+        chunk = array[start : start + _CHUNK]
+        positive, negative = chunk > 0, chunk < 0
+        if positive.any() or negative.any():
+            return 1 if positive[np.argmax(positive | negative)] else -1
+    return 1
 
 
 def effective_weights(weights: nn.Module | Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
@@ -249,7 +290,7 @@ def matrix(weights: WeightsLike) -> NDArray[np.float64]:
         if len(found) != 1:
             raise ValueError(f"`weights` must hold one matrix; got {', '.join(found) or 'none'}.")
         weights = next(iter(found.values()))
-    array = np.asarray(_numbers(weights), dtype=np.float64)
+    array = np.asarray(numbers(weights), dtype=np.float64)
     if array.ndim != 2 or not array.size:
         raise ValueError(f"`weights` must be a matrix; got shape {array.shape}.")
     if not np.isfinite(array).all():
@@ -309,7 +350,7 @@ def weight_matrices(weights: nn.Module | Mapping[str, Any]) -> Iterator[WeightMa
     for name, value in state.items():
         if not isinstance(value, (Tensor, np.ndarray)) or value.ndim < 2 or name.endswith((law.SUFFIX, law.PRESENT)):
             continue
-        array = _numbers(value)
+        array = numbers(value)
         if array.dtype.kind != "f":
             continue
         stored = law.saved_signs(state, name)
@@ -322,27 +363,60 @@ def weight_matrices(weights: nn.Module | Mapping[str, Any]) -> Iterator[WeightMa
         yield WeightMatrix(name, by_unit.numpy().T, unit_signs.numpy(), exists)
 
 
-def _take(array: NDArray[Any], sign: int, *, drop_missing: bool = False, name: str = "weights") -> WeightSample:
-    n_pos = n_neg = n_zero = n_missing = n_infinite = 0
-    largest = 0.0
+def _take(
+    array: NDArray[Any],
+    sign: int,
+    *,
+    drop_missing: bool = False,
+    name: str = "weights",
+    counts: NDArray[np.float64] | None = None,
+) -> WeightSample:
+    """Copy the values and take the moments of their logarithms, reading memory once.
+
+    A sum of logarithms is finite only if every value is above zero and finite. So values are looked at one by one only
+    where it is not.
+    """
+    # Weights go on learning, and a result must not change with them. A file stays on its disk.
+    source = array if _on_disk(array) else np.empty_like(array)
+    # Of many single-precision values, logarithms in single precision tell mean and spread to 1e-7 and cost half.
+    dtype = np.float32 if array.dtype == np.float32 and array.size > _CHUNK else np.float64
+    logs: NDArray[Any] = np.empty(min(_CHUNK, array.size), dtype)
+    n = n_zero = n_other = n_missing = n_infinite = 0
+    mean = squares = 0.0
     for start in range(0, array.size, _CHUNK):
-        chunk = array[start : start + _CHUNK]
-        n_pos += int(np.count_nonzero(chunk > 0))
-        n_neg += int(np.count_nonzero(chunk < 0))
-        n_zero += chunk.size - int(np.count_nonzero(chunk))
-        low, high = float(np.fmin.reduce(chunk)), float(np.fmax.reduce(chunk))
-        largest = max(largest, high, -low)
-        if not np.isfinite(chunk).all():
+        chunk = source[start : start + _CHUNK]
+        if source is not array:
+            chunk[...] = array[start : start + _CHUNK]
+        room = logs[: chunk.size]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            np.log(chunk if sign == 1 else _magnitudes(chunk, sign), out=room, dtype=dtype)
+            total = float(room.sum())
+        if not math.isfinite(total):
             n_missing += int(np.count_nonzero(np.isnan(chunk)))
             n_infinite += int(np.count_nonzero(np.isinf(chunk)))
+            n_zero += int(np.count_nonzero(chunk == 0))
+            room = room[np.isfinite(room)]
+            n_other += chunk.size - room.size
+            if not room.size:
+                continue
+            total = float(room.sum())
+        n, shift, here = n + room.size, total / room.size - mean, total / room.size
+        np.subtract(room, here, out=room)
+        # Chan's update: the squares about the joint mean, from those about the chunk's own.
+        squares += float(np.dot(room, room)) + shift**2 * (n - room.size) * room.size / n
+        mean += shift * room.size / n
     if n_infinite or (n_missing and not drop_missing):
         raise ValueError(
             f"`{name}` must be finite; got {n_missing + n_infinite} NaN or infinite values of {array.size}."
         )
-    n = {1: n_pos, -1: n_neg, 0: n_pos + n_neg}[sign]
-    # Weights go on learning, and a result must not change with them. A file stays on its disk.
-    source = array if _on_disk(array) else array.copy()
-    return WeightSample(n, n_zero, n_pos + n_neg - n + n_missing, sign, source, largest)
+    return WeightSample(n, n_zero, n_other - n_zero, sign, (mean, math.sqrt(squares / max(n, 1))), source, counts)
+
+
+def _magnitudes(values: NDArray[Any], sign: int, out: NDArray[Any] | None = None) -> NDArray[Any]:
+    """Return the values of one sign as positive numbers; 0 means both signs."""
+    if values.dtype.kind == "u":
+        return values if sign >= 0 else np.zeros_like(values)
+    return np.asarray(np.abs(values, out=out) if sign == 0 else np.multiply(values, sign, out=out))
 
 
 def _on_disk(array: Any) -> bool:
@@ -363,11 +437,12 @@ def _require_two(sample: WeightSample) -> WeightSample:
 
 
 def _array(values: Any) -> NDArray[Any]:
-    array = _numbers(values)
+    array = numbers(values)
     return array.reshape(-1)
 
 
-def _numbers(values: Any) -> NDArray[Any]:
+def numbers(values: Any) -> NDArray[Any]:
+    """Read real numbers, a tensor's or anybody's, into an array."""
     if isinstance(values, Tensor):
         values = values.detach().cpu()
         numpy_has_none = values.is_floating_point() and (values.dtype == torch.bfloat16 or values.dtype.itemsize == 1)

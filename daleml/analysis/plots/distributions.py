@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daleml.analysis.fit import Comparison, WeightFit
+from daleml.analysis.comparison import Comparison
+from daleml.analysis.fit import WeightFit
 from daleml.analysis.plots.canvas import EXCITATORY, axes_or_new, figure, legend, require, style, tidy
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _BINS = 60
 _TRIM = 0.001
 _QUANTILES = 500
+_SHOWN = 5
 
 
 def comparison_figure(result: Comparison) -> Figure:
@@ -35,21 +37,23 @@ def fit(result: WeightFit, ax: Axes | None = None) -> Axes:
     require(result, WeightFit, "fit_weights")
     ax = axes_or_new(ax)
     edges = _histogram(result.sample, ax)
-    _density(result, edges, ax, color=_family_color(result.family), linewidth=2.2)
+    label = f"{result.family} ({', '.join(f'{name} {value:.3g}' for name, value in result.params.items())})"
+    _density(result, edges, ax, label, color=_family_color(result.family), linewidth=2.2)
     return _finish_histogram(result.sample, edges, ax)
 
 
 def families(result: Comparison, ax: Axes | None = None) -> Axes:
-    """Draw the histogram of the magnitudes on a logarithmic axis, with the density of every family.
+    """Draw the histogram of the magnitudes on a logarithmic axis, with the densities of the five best families.
 
     The best is the solid line and comes first; a family has the same colour in every plot.
     """
     require(result, Comparison, "compare_families")
     ax = axes_or_new(ax)
     edges = _histogram(result.best.sample, ax)
-    for rank, fitted in enumerate(result.fits):
+    for rank, fitted in enumerate(result.fits[:_SHOWN]):
         color = _family_color(fitted.family)
-        _density(fitted, edges, ax, color=color, linewidth=1.3 if rank else 2.4, linestyle="--" if rank else "-")
+        label = f"{fitted.family} (+{fitted.aicc - result.best.aicc:,.1f} AICc)" if rank else fitted.family
+        _density(fitted, edges, ax, label, color=color, linewidth=1.3 if rank else 2.4, linestyle="--" if rank else "-")
     return _finish_histogram(result.best.sample, edges, ax)
 
 
@@ -125,10 +129,9 @@ def _family_color(name: str) -> Any:
     return palette[names.index(name)] if name in names else palette[-1]
 
 
-def _density(result: WeightFit, edges: Any, ax: Axes, **line: Any) -> None:
+def _density(result: WeightFit, edges: Any, ax: Axes, label: str, **line: Any) -> None:
     grid = np.geomspace(edges[0], edges[-1], 400)
     # the density of ln w, so that it has unit area on the logarithmic axis
-    label = f"{result.family} ({', '.join(f'{name} {value:.3g}' for name, value in result.params.items())})"
     ax.plot(grid, grid * result.distribution().pdf(grid), label=label, **line)
 
 

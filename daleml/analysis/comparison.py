@@ -1,0 +1,308 @@
+"""Several families fitted to one sample, ranked, and what the ranking can and cannot tell."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from daleml.analysis import likelihood
+from daleml.analysis.bootstrap import GoodnessOfFit, goodness_of_fit
+from daleml.analysis.families import SIMPLE, Family, find, find_all
+from daleml.analysis.fit import Material, WeightFit, fit_material, require_spread
+from daleml.analysis.observation import Observation
+from daleml.analysis.weights import WeightsLike, weight_sample
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_ABOUT_AS_GOOD = 2.0  # difference in AICc below which a rival has about as much support, by the usual convention
+_LEVEL = 0.05
+_FEW = 10  # weights, below which no two families are told apart
+_FAR = 100  # times the sample: so many more weights nobody will have
+_POWERED = 2.8016  # standard errors between two families that four tests in five would tell apart at 5 %
+
+
+@dataclass(frozen=True)
+class PairTest:
+    r"""Whether a sample tells two families apart.
+
+    Attributes:
+        better: The family with the larger likelihood, corrected for the number of parameters.
+        worse: The other.
+        test: ``"vuong"``; ``"likelihood ratio"`` where one family is a special case of the other; None where neither
+            holds, as for a mixture and its own component.
+        statistic: Of the test: normal, or chi-squared.
+        p_value: Two-sided; NaN without a test.
+        n_needed: How many weights would tell them apart at 5 % four times in five, if they went on like these.
+    """
+
+    better: str
+    worse: str
+    test: str | None
+    statistic: float
+    p_value: float
+    n_needed: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several families fitted to one sample, best first by AICc.
+
+    Attributes:
+        fits: One a family.
+        goodness: By family, the test whether the sample could be drawn from it, where that was asked for.
+    """
+
+    fits: tuple[WeightFit, ...]
+    goodness: Mapping[str, GoodnessOfFit] = field(default_factory=dict)
+
+    @property
+    def best(self) -> WeightFit:
+        """The fit with the lowest AICc."""
+        return self.fits[0]
+
+    def __getitem__(self, family: str) -> WeightFit:
+        names = [fit.family for fit in self.fits]
+        if family not in names:
+            try:
+                family = find(family).name
+            except ValueError:
+                raise KeyError(family) from None
+        if family not in names:
+            raise KeyError(family)
+        return self.fits[names.index(family)]
+
+    @functools.cached_property
+    def tests(self) -> tuple[PairTest, ...]:
+        """The best family against each of the others, in their order."""
+        return tuple(pair_test(self.best, other) for other in self.fits[1:])
+
+    @property
+    def cannot_tell(self) -> tuple[str, ...]:
+        """The families that this sample is too small to tell from the best one."""
+        found = []
+        for fit, test in zip(self.fits[1:], self.tests, strict=True):
+            close = fit.aicc - self.best.aicc < _ABOUT_AS_GOOD
+            if close or test.p_value > _LEVEL:
+                found.append(fit.family)
+        return tuple(found)
+
+    def table(self) -> pd.DataFrame:
+        """Return one row a family, best first: AICc, its difference to the best, Akaike weight, tests, parameters."""
+        import pandas as pd
+
+        aicc = np.array([fit.aicc for fit in self.fits])
+        delta = aicc - aicc[0] if math.isfinite(aicc[0]) else np.full(len(aicc), math.nan)
+        likelihoods = np.exp(-delta / 2)  # all undefined if no family has an AICc
+        columns = {
+            "family": [fit.family for fit in self.fits],
+            "aicc": aicc,
+            "delta": delta,
+            "weight": likelihoods / likelihoods.sum(),
+            "log_likelihood": [fit.log_likelihood for fit in self.fits],
+            "p_as_good": [math.nan, *(test.p_value for test in self.tests)],
+        }
+        if self.goodness:
+            found = [self.goodness.get(fit.family) for fit in self.fits]
+            columns["p_fits"] = [math.nan if test is None else test.p_value for test in found]
+        columns["parameters"] = [fit.parameters_text() for fit in self.fits]
+        return pd.DataFrame(columns)
+
+    def conclusion(self) -> str:
+        """Say in one sentence what the sample can and cannot tell, among these families only."""
+        best = self.best
+        if len(self.fits) == 1:
+            return f"Only {best.family} was fitted, so nothing was compared{self._verdict_of_fit()}."
+        if best.n < _FEW or not all(math.isfinite(fit.aicc) for fit in self.fits):
+            return f"{best.n} weights are too few to rank these families; give at least {_FEW}, better hundreds."
+        rivals = self.cannot_tell
+        if rivals:
+            needed = min((test.n_needed for test in self.tests if test.test and test.worse in rivals), default=math.inf)
+            more = f"; about {_rounded(needed):,} would tell one of them apart" if needed < _FAR * best.n else ""
+            return (
+                f"{best.family} ranks first, but {best.n:,} weights are too few to tell it from "
+                f"{_listed(rivals)}{more}{self._verdict_of_fit()}."
+            )
+        gap = self.fits[1].aicc - best.aicc
+        return (
+            f"{best.family} describes these weights best; {self.fits[1].family}, next, is {gap:,.1f} AICc behind"
+            f"{self._verdict_of_fit()}."
+        )
+
+    def _verdict_of_fit(self) -> str:
+        test = self.goodness.get(self.best.family)
+        if test is None:
+            return ""
+        if test.p_value < _LEVEL:
+            return f"; yet it does not describe them fully (goodness of fit, p = {test.p_value:.3g})"
+        return f"; nothing speaks against it (goodness of fit, p = {test.p_value:.3g})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the results as plain values, ready for JSON."""
+        tests = [{name: _plain(value) for name, value in asdict(test).items()} for test in self.tests]
+        return {
+            "best": self.best.family,
+            "conclusion": self.conclusion(),
+            "cannot_tell": list(self.cannot_tell),
+            "fits": [fit.to_dict() for fit in self.fits],
+            "tests": tests,
+            "goodness_of_fit": {name: test.to_dict() for name, test in self.goodness.items()},
+        }
+
+    def __str__(self) -> str:
+        best = self.best
+        seen = f" ({best.observation})" if str(best.observation) else ""
+        header = f"{best.n:,} weights{seen}; {best.n_zero:,} zeros and {best.n_dropped:,} other values left out"
+        table = self.table().to_string(index=False, float_format=lambda value: f"{value:,.2f}")
+        return f"{header}\n{table}\n{self.conclusion()}"
+
+
+def compare_families(
+    weights: WeightsLike,
+    families: str | Family | Sequence[str | Family] = SIMPLE,
+    *,
+    sign: int | None = None,
+    pool: bool = False,
+    drop_missing: bool = False,
+    truncation: tuple[float | None, float | None] | None = None,
+    censoring: float | None = None,
+    discrete: bool = False,
+    zeros: str = "exclude",
+    sample_weights: ArrayLike | None = None,
+    gof: int = 0,
+    rng: int | np.random.Generator = 0,
+    jobs: int | None = None,
+    progress: Callable[[int, int], object] | bool = False,
+) -> Comparison:
+    """Fit several families to one sample and rank them by AICc.
+
+    Args:
+        weights: As for :func:`fit_weights`.
+        families: Their names, or :class:`Family` objects; ``"all"`` adds the generalised gamma and mixtures of
+            log-normals to the default, every family of one or two parameters.
+        sign: As for :func:`fit_weights`.
+        pool: As for :func:`fit_weights`.
+        drop_missing: As for :func:`fit_weights`.
+        truncation: As for :func:`fit_weights`.
+        censoring: As for :func:`fit_weights`.
+        discrete: As for :func:`fit_weights`.
+        zeros: As for :func:`fit_weights`.
+        sample_weights: As for :func:`fit_weights`.
+        gof: Number of bootstrap samples of a goodness-of-fit test of each family, see :func:`goodness_of_fit`; 0 for
+            none.
+        rng: As for :func:`goodness_of_fit`.
+        jobs: As for :func:`goodness_of_fit`.
+        progress: As for :func:`goodness_of_fit`; called with the tests of all families together.
+
+    Raises:
+        ValueError: As :func:`fit_weights`, or if ``families`` is empty.
+
+    Example:
+        >>> import numpy as np
+        >>> weights = np.random.default_rng(0).gamma(shape=2, size=5_000)
+        >>> compare_families(weights, ("gamma", "weibull", "lognormal")).conclusion()
+        'gamma describes these weights best; weibull, next, is 53.5 AICc behind.'
+
+    Notes:
+        AICc ranks. Whether a rival can be ruled out is another question, and Vuong's test answers it: see
+        :func:`pair_test`. Whether any of them is true is a third, and ``gof`` answers that one.
+    """
+    chosen, observation = find_all(families), Observation(truncation, censoring, discrete, zeros)
+    sample = weight_sample(weights, sign=sign, pool=pool, drop_missing=drop_missing, sample_weights=sample_weights)
+    return compare_material(
+        Material(require_spread(sample), observation), chosen, gof=gof, rng=rng, jobs=jobs, progress=progress
+    )
+
+
+def compare_material(
+    material: Material,
+    families: Sequence[Family],
+    *,
+    gof: int = 0,
+    rng: int | np.random.Generator = 0,
+    jobs: int | None = None,
+    progress: Callable[[int, int], object] | bool = False,
+) -> Comparison:
+    """Fit several families to a sample as it was observed, and rank them."""
+    fits = [fit_material(material, family) for family in families]
+    fits.sort(key=lambda fit: (fit.aicc, -fit.log_likelihood))
+    goodness = {}
+    for i, fit in enumerate(fits if gof else ()):
+        say: Callable[[int, int], object] | bool = progress
+        if callable(progress):
+            say = functools.partial(_among, progress, i, len(fits))
+        goodness[fit.family] = goodness_of_fit(fit, gof, rng=rng, jobs=jobs, progress=say)
+    return Comparison(tuple(fits), goodness)
+
+
+def _among(progress: Callable[[int, int], object], i: int, of: int, done: int, total: int) -> None:
+    progress(i * total + done, of * total)
+
+
+def pair_test(first: WeightFit, second: WeightFit) -> PairTest:
+    r"""Test whether a sample tells two fitted families apart.
+
+    With :math:`m_i` the difference of the two log-likelihoods of a weight, and :math:`k` the numbers of parameters,
+
+    .. math:: z = \frac{\sum_i m_i - (k_1 - k_2)}{\sqrt{n}\, \mathrm{sd}(m)}
+
+    is standard normal if the two are equally far from the truth. Where one family is a special case of the other, twice
+    the difference is chi-squared, with as many degrees of freedom as parameters are added, if the simpler is true.
+
+    Args:
+        first: A fit.
+        second: A fit of another family to the same sample.
+
+    Raises:
+        ValueError: If they were fitted to different samples.
+
+    Notes:
+        The correction is Akaike's, so that the sign of :math:`z` agrees with the ranking by AIC.
+
+    References:
+        Vuong 1989, Econometrica 57:307.
+    """
+    if first.material is not second.material and first.material != second.material:
+        raise ValueError("`second` must be fitted to the sample of `first`; got another.")
+    data = first.material.data
+    terms = [likelihood.pointwise(fit.rule, fit.values, data) for fit in (first, second)]
+    gaps, counts = terms[0] - terms[1], data.all_counts
+    n = float(counts.sum())
+    total = float(counts @ gaps)
+    corrected = total - (len(first.params) - len(second.params))
+    mean = total / n
+    spread = math.sqrt(max(float(counts @ (gaps - mean) ** 2) / n, 0.0))
+    better, worse = (first, second) if corrected >= 0 else (second, first)
+    z = abs(corrected) / (math.sqrt(n) * spread) if spread > 0 else 0.0
+    needed = n * (_POWERED / z) ** 2 if z > 0 else math.inf
+    simple, general = (first, second) if len(first.params) <= len(second.params) else (second, first)
+    names = better.family, worse.family
+    if simple.family in general.rule.special_cases:
+        from scipy.stats import chi2
+
+        ratio = max(2 * (general.log_likelihood - simple.log_likelihood), 0.0)
+        freedom = len(general.params) - len(simple.params)
+        return PairTest(*names, "likelihood ratio", ratio, float(chi2.sf(ratio, freedom)), needed)
+    if simple.family in general.rule.irregular_cases or n < _FEW:
+        return PairTest(*names, None, math.nan, math.nan, needed)
+    return PairTest(*names, "vuong", z, math.erfc(z / math.sqrt(2)), needed)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def _rounded(n: float) -> int:
+    """Return a number to two digits: it is an extrapolation."""
+    digits = max(math.floor(math.log10(n)) - 1, 0)
+    return int(math.ceil(n / 10**digits) * 10**digits)
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

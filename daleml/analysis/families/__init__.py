@@ -1,0 +1,118 @@
+r"""Families of distributions for magnitudes, location fixed at 0: one small object a family.
+
+========================  ===================================================  ========================
+``lognormal``             mu, sigma, of :math:`\ln w`                          ``LogNormal``
+``gamma``                 shape, scale                                         ``Gamma``
+``weibull``               shape, scale                                         ``Weibull``
+``exponential``           scale                                                ``Exponential``
+``halfnormal``            scale                                                ``HalfNormal``
+``truncatednormal``       location, scale, of the normal before it was cut     ``TruncatedNormal``
+``inversegaussian``       mean, shape                                          ``InverseGaussian``
+``lomax``                 shape, scale; also called Pareto II                  ``Lomax``
+``stretchedexponential``  shape, scale; the density, not the tail              ``StretchedExponential``
+``generalizedgamma``      mu, sigma, q; log-normal at q = 0, Weibull at q = 1  ``GeneralizedGamma``
+``lognormal2``            share, mu, sigma, of each component                  ``LogNormalMixture(2)``
+``lognormal3``            share, mu, sigma, of each component                  ``LogNormalMixture(3)``
+========================  ===================================================  ========================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from daleml.analysis.families.base import Distribution, Family, Kind
+from daleml.analysis.families.gamma import Exponential, Gamma, GeneralizedGamma, Weibull
+from daleml.analysis.families.lognormal import LogNormal, LogNormalMixture
+from daleml.analysis.families.normal import HalfNormal, StretchedExponential, TruncatedNormal
+from daleml.analysis.families.tails import InverseGaussian, Lomax
+
+__all__ = [
+    "FAMILIES",
+    "SIMPLE",
+    "Distribution",
+    "Exponential",
+    "Family",
+    "Gamma",
+    "GeneralizedGamma",
+    "HalfNormal",
+    "InverseGaussian",
+    "Kind",
+    "LogNormal",
+    "LogNormalMixture",
+    "Lomax",
+    "StretchedExponential",
+    "TruncatedNormal",
+    "Weibull",
+    "find",
+    "find_all",
+]
+
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        LogNormal(),
+        Gamma(),
+        Weibull(),
+        Exponential(),
+        HalfNormal(),
+        TruncatedNormal(),
+        InverseGaussian(),
+        Lomax(),
+        StretchedExponential(),
+        GeneralizedGamma(),
+        LogNormalMixture(2),
+        LogNormalMixture(3),
+    )
+}
+"""The families by name."""
+
+SIMPLE: tuple[str, ...] = tuple(name for name, family in FAMILIES.items() if len(family.parameters) < 3)
+"""Those of one or two parameters, which are compared unless others are named."""
+
+_OTHER_NAMES = {
+    "expon": "exponential",
+    "gengamma": "generalizedgamma",
+    "generalisedgamma": "generalizedgamma",
+    "halfgennorm": "stretchedexponential",
+    "halfnorm": "halfnormal",
+    "invgauss": "inversegaussian",
+    "lognorm": "lognormal",
+    "lognormalmixture": "lognormal2",
+    "lognormalmixture2": "lognormal2",
+    "lognormalmixture3": "lognormal3",
+    "pareto": "lomax",
+    "truncnorm": "truncatednormal",
+    "truncnormal": "truncatednormal",
+    "wald": "inversegaussian",
+    "weibullmin": "weibull",
+}
+
+
+def find(family: str | Family) -> Family:
+    """Return a family by its name, hyphens and the like aside; a family is returned as it is.
+
+    Raises:
+        ValueError: If there is none of that name.
+    """
+    if isinstance(family, Family):
+        return family
+    name = "".join(letter for letter in family.lower() if letter.isalnum()) if isinstance(family, str) else ""
+    name = _OTHER_NAMES.get(name, name)
+    if name not in FAMILIES:
+        raise ValueError(f"`family` must be one of {', '.join(FAMILIES)}; got {family!r}.")
+    return FAMILIES[name]
+
+
+def find_all(families: str | Family | Sequence[str | Family]) -> list[Family]:
+    """Return families by their names; ``"all"`` are all of them, each once.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    if isinstance(families, str) and families.lower() == "all":
+        return list(FAMILIES.values())
+    given = (families,) if isinstance(families, (str, Family)) else families
+    chosen = list({family.name: family for family in map(find, given)}.values())
+    if not chosen:
+        raise ValueError("`families` must name at least one family; got none.")
+    return chosen

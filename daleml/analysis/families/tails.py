@@ -1,0 +1,125 @@
+"""Families with heavy tails: inverse Gaussian and Lomax."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from daleml.analysis.families.base import LOG_2PI, Array, Family, Kind, Params
+from daleml.analysis.weights import WeightSample
+
+
+class InverseGaussian(Family):
+    r"""Inverse Gaussian, :math:`p(w) = \sqrt{\lambda / 2\pi w^3}\, e^{-\lambda (w - m)^2 / 2 m^2 w}`: closed form."""
+
+    name = "inversegaussian"
+    parameters = ("mean", "shape")
+    kinds = (Kind.SCALE, Kind.SCALE)
+
+    def logpdf(self, w: Array, params: Params) -> Array:
+        mean, shape = params
+        return (math.log(shape) - LOG_2PI - 3 * np.log(w)) / 2 - shape / 2 * (w / mean - 1) ** 2 / w
+
+    def logcdf(self, w: Array, params: Params) -> Array:
+        from scipy.special import log_ndtr
+
+        lower, upper = self._ends(w, params)
+        first, second = np.asarray(log_ndtr(lower)), 2 * params[1] / params[0] + np.asarray(log_ndtr(-upper))
+        return np.logaddexp(first, second)
+
+    def logsf(self, w: Array, params: Params) -> Array:
+        from scipy.special import log_ndtr
+
+        lower, upper = self._ends(w, params)
+        first, second = np.asarray(log_ndtr(-lower)), 2 * params[1] / params[0] + np.asarray(log_ndtr(-upper))
+        with np.errstate(divide="ignore"):
+            return first + np.log(-np.expm1(np.minimum(second - first, 0)))
+
+    @staticmethod
+    def _ends(w: Array, params: Params) -> tuple[Array, Array]:
+        mean, shape = params
+        root = np.sqrt(shape / w)
+        return root * (w / mean - 1), root * (w / mean + 1)
+
+    def sample(self, params: Params, n: int, rng: np.random.Generator) -> Array:
+        return rng.wald(params[0], params[1], n)
+
+    def distribution(self, params: Params) -> Any:
+        from scipy import stats
+
+        mean, shape = params
+        return stats.invgauss(mean / shape, scale=shape)
+
+    def start(self, w: Array, counts: Array) -> Params:
+        mean = float(np.average(w, weights=counts))
+        return mean, 1 / max(float(np.average(1 / w, weights=counts)) - 1 / mean, 1e-9 / mean)
+
+    def estimate(self, sample: WeightSample) -> Params:
+        mean = sample.moments.mean
+        return mean, mean / (sample.mean_ratio - 1)
+
+    def mean_log_likelihood(self, params: Params, sample: WeightSample) -> float:
+        mean, shape = params
+        ratio = sample.moments.mean / mean
+        deviance = shape / mean * (ratio - 2 + sample.mean_ratio / ratio)
+        return (math.log(shape) - LOG_2PI - 3 * sample.moments.log_mean - deviance) / 2
+
+    def stderr(self, params: Params, n: int) -> Params:
+        mean, shape = params
+        return mean * math.sqrt(mean / shape / n), shape * math.sqrt(2 / n)
+
+
+class Lomax(Family):
+    r"""Lomax, or Pareto of the second kind, :math:`P(W > w) = (1 + w/\lambda)^{-\alpha}`: one equation by passes.
+
+    Where the tail is no heavier than an exponential's, the likelihood rises for ever along
+    :math:`\alpha \to \infty`: the fit ends there and says so.
+    """
+
+    name = "lomax"
+    parameters = ("shape", "scale")
+    kinds = (Kind.SHAPE, Kind.SCALE)
+    irregular_cases = frozenset({"exponential"})
+
+    _HEAVIEST, _LIGHTEST = 1e-3, 1e6  # shapes between which the maximum is looked for
+
+    def logpdf(self, w: Array, params: Params) -> Array:
+        shape, scale = params
+        return math.log(shape / scale) - (shape + 1) * np.log1p(w / scale)
+
+    def logcdf(self, w: Array, params: Params) -> Array:
+        return np.log(-np.expm1(self.logsf(w, params)))
+
+    def logsf(self, w: Array, params: Params) -> Array:
+        return -params[0] * np.log1p(w / params[1])
+
+    def ppf(self, q: Array, params: Params) -> Array:
+        return params[1] * np.expm1(-np.log1p(-np.asarray(q)) / params[0])
+
+    def sample(self, params: Params, n: int, rng: np.random.Generator) -> Array:
+        return params[1] * np.expm1(rng.exponential(1 / params[0], n))
+
+    def distribution(self, params: Params) -> Any:
+        from scipy import stats
+
+        return stats.lomax(params[0], scale=params[1])
+
+    def to_free(self, params: Params) -> Array:
+        # scale / shape keeps its place where both run off: it becomes the exponential's scale
+        shape, scale = params
+        return np.array([math.log(shape), math.log(scale / shape)])
+
+    def from_free(self, free: Array) -> Params:
+        shape = min(max(math.exp(min(free[0], 20.0)), self._HEAVIEST), self._LIGHTEST)
+        return shape, shape * math.exp(free[1])
+
+    def start(self, w: Array, counts: Array) -> Params:
+        mean = float(np.average(w, weights=counts))
+        squared = float(np.average((w - mean) ** 2, weights=counts)) / mean**2
+        shape = min(max(2 * squared / (squared - 1), 1.5), 50.0) if squared > 1.01 else 50.0
+        return shape, mean * (shape - 1)
+
+    def limit(self, params: Params) -> str | None:
+        return "the exponential" if params[0] > 0.5e4 else None

@@ -1,0 +1,190 @@
+"""Networks beside brains: how the shapes of two distributions of weights differ, whatever their units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from daleml import _checks
+from daleml.analysis.families.base import Array
+from daleml.analysis.likelihood import Observed
+from daleml.analysis.weights import WeightSample, WeightsLike, weight_sample
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_LEVELS = (np.arange(500) + 0.5) / 500
+
+
+class Interval(NamedTuple):
+    """A value with its bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Measure(NamedTuple):
+    """One measure of two samples, and how they differ in it."""
+
+    weights: Interval
+    reference: Interval
+    difference: Interval
+
+
+@dataclass(frozen=True)
+class Resemblance:
+    r"""How a sample of weights differs in shape from a reference, free of scale.
+
+    Attributes:
+        measures: ``log_sd``, the standard deviation of :math:`\ln w`; ``gini``, Gini's coefficient, 0 if all are equal
+            and 1 if one has it all; ``log_skewness``, the skewness of :math:`\ln w`, 0 for a log-normal.
+        qq_distance: Mean distance between the quantiles of the two, of :math:`\ln w` less its mean: by what factor,
+            as a logarithm, a typical weight would have to change to turn one shape into the other.
+        n: Number of weights, and of reference values.
+        level: Of the bootstrap intervals.
+        quantiles: Quantiles of centred :math:`\ln w` at 500 levels, of the weights and of the reference.
+    """
+
+    measures: Mapping[str, Measure]
+    qq_distance: Interval
+    n: tuple[int, int]
+    level: float
+    quantiles: tuple[Array, Array] = field(repr=False, compare=False)
+
+    def table(self) -> pd.DataFrame:
+        """Return one row a measure: weights, reference, difference, each with its interval."""
+        import pandas as pd
+
+        rows: list[dict[str, Any]] = []
+        for name, measure in self.measures.items():
+            rows.append({"measure": name} | {part: _text(getattr(measure, part)) for part in Measure._fields})
+        rows.append({"measure": "qq_distance", "weights": "", "reference": "", "difference": _text(self.qq_distance)})
+        return pd.DataFrame(rows)
+
+    def conclusion(self) -> str:
+        """Say in one sentence in which measures the two differ by more than chance."""
+        differ = [
+            f"{name} ({'larger' if measure.difference.value > 0 else 'smaller'})"
+            for name, measure in self.measures.items()
+            if measure.difference.low > 0 or measure.difference.high < 0
+        ]
+        how = f"a typical weight lies a factor of {np.exp(self.qq_distance.value):.2f} from the reference's shape"
+        if not differ:
+            return f"The weights differ from the reference in none of {', '.join(self.measures)}; {how}."
+        return f"The weights differ from the reference in {', '.join(differ)}; {how}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the results as plain values, ready for JSON."""
+        measures = {
+            name: {part: getattr(measure, part)._asdict() for part in Measure._fields}
+            for name, measure in self.measures.items()
+        }
+        distance = self.qq_distance._asdict()
+        return {"measures": measures, "qq_distance": distance, "n": list(self.n), "level": self.level}
+
+    def __str__(self) -> str:
+        return f"{self.table().to_string(index=False)}\n{self.conclusion()}"
+
+
+def compare_to(
+    weights: WeightsLike,
+    reference: WeightsLike,
+    *,
+    sign: int | None = None,
+    pool: bool = False,
+    drop_missing: bool = False,
+    n_boot: int = 1000,
+    level: float = 0.95,
+    rng: int | np.random.Generator = 0,
+) -> Resemblance:
+    """Put a network's weights beside a data set of synapses, free of scale.
+
+    Args:
+        weights: A tensor, an array, a module, a state dict, or a ``WeightSample``.
+        reference: What to compare them to, likewise: synapse sizes, say.
+        sign: As for :func:`fit_weights`, of the weights; the reference is taken by its own sign.
+        pool: As for :func:`fit_weights`, of both.
+        drop_missing: As for :func:`fit_weights`, of both.
+        n_boot: Number of bootstrap samples of both.
+        level: Of the intervals between their quantiles.
+        rng: A seed, or a generator.
+
+    Raises:
+        ValueError: As :func:`fit_weights`; or if ``level`` is not between 0 and 1.
+
+    Example:
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> network, brain = rng.lognormal(-3, 0.5, 2000), rng.lognormal(5.7, 0.9, 1600)
+        >>> result = compare_to(network, brain)
+        >>> round(result.measures["log_sd"].difference.value, 2)
+        -0.4
+        >>> result.conclusion().split(",")[0]
+        'The weights differ from the reference in log_sd (smaller)'
+
+    Notes:
+        Zeros are left out of both, and thresholds of detection act on the measures: compare what was seen alike. The
+        distance is never below zero, and of two samples from one distribution it is above it: its interval shows where
+        it lies, not whether it is zero.
+    """
+    level = _checks.number("level", level)
+    if not 0 < level < 1:
+        raise ValueError(f"`level` must be between 0 and 1; got {level}.")
+    n_boot = _checks.integer("n_boot", n_boot, 2)
+    chance = np.random.default_rng(rng)
+    options: dict[str, Any] = {"pool": pool, "drop_missing": drop_missing}
+    samples = _sample(weights, sign=sign, **options), _sample(reference, **options)
+    sides = [_sorted(sample) for sample in samples]
+    drawn = [[_measure(w, counts)] for w, counts in sides]
+    for (w, counts), results in zip(sides, drawn, strict=True):
+        n = round(float(counts.sum()))
+        shares = counts / counts.sum()
+        results += [_measure(w, chance.multinomial(n, shares).astype(np.float64)) for _ in range(n_boot)]
+    ours, theirs = (np.array([list(one[0].values()) for one in results]) for results in drawn)
+    measures = {
+        name: Measure(*(_interval(column, level) for column in (ours[:, i], theirs[:, i], ours[:, i] - theirs[:, i])))
+        for i, name in enumerate(drawn[0][0][0])
+    }
+    distances = np.array([np.abs(one[1] - other[1]).mean() for one, other in zip(*drawn, strict=True)])
+    quantiles = drawn[0][0][1], drawn[1][0][1]
+    return Resemblance(measures, _interval(distances, level), (samples[0].n, samples[1].n), level, quantiles)
+
+
+def _sample(weights: WeightsLike, **options: Any) -> WeightSample:
+    return weights if isinstance(weights, WeightSample) else weight_sample(weights, **options)
+
+
+def _sorted(sample: WeightSample) -> tuple[Array, Array]:
+    values, counts = sample.values(), sample.counts()
+    data = Observed(values, np.ones(values.size) if counts is None else counts).coarse()
+    order = np.argsort(data.values)
+    return data.values[order], data.counts[order]
+
+
+def _measure(w: Array, counts: Array) -> tuple[dict[str, float], Array]:
+    """Return the measures of sorted values, each seen ``counts`` times, and quantiles of their centred logarithms."""
+    n, logs = counts.sum(), np.log(w)
+    centred = logs - counts @ logs / n
+    sd = np.sqrt(counts @ centred**2 / n)
+    skewness = counts @ centred**3 / n / sd**3 if sd > 0 else 0.0
+    below = np.cumsum(counts)
+    sizes = counts * (w / w[-1])
+    gini = 2 * float(sizes @ (below - counts / 2)) / (n * sizes.sum()) - 1
+    quantiles = centred[np.minimum(np.searchsorted(below, _LEVELS * n), w.size - 1)]
+    return {"log_sd": float(sd), "gini": gini, "log_skewness": float(skewness)}, quantiles
+
+
+def _interval(values: ArrayLike, level: float) -> Interval:
+    """Return the first value, of the data, with the interval that the others, of samples, span."""
+    array = np.asarray(values, dtype=np.float64)
+    low, high = np.quantile(array[1:], [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(array[0]), float(low), float(high))
+
+
+def _text(interval: Interval) -> str:
+    return f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
