@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from daleml import _checks
@@ -73,8 +75,7 @@ def signed_nodes(given: GraphLike, *, drop_minority: bool = False) -> tuple[nx.D
     """
     graph = digraph("graph", given)
     _checks.flag("drop_minority", drop_minority)
-    if not len(graph):
-        raise ValueError("`graph` must have a node; got none.")
+    require_node(graph)
     signs: dict[Any, int] = {}
     left_out: list[tuple[Any, Any]] = []
     for node in graph:
@@ -95,6 +96,57 @@ def signed_nodes(given: GraphLike, *, drop_minority: bool = False) -> tuple[nx.D
         kept.remove_edges_from(left_out)
     nodes = [node for sign in (1, -1) for node in kept if signs[node] == sign]
     return kept, nodes, sum(sign > 0 for sign in signs.values())
+
+
+class SignedEdges(NamedTuple):
+    """The edges of a graph in columns, in its own order.
+
+    Attributes:
+        nodes: Of the graph, in its own order.
+        pre: Index of each edge's sender.
+        post: Index of its receiver.
+        weight: Its strength, without sign.
+        sign: +1, -1, or 0 where unknown: the edge's own, else its sender's.
+    """
+
+    nodes: tuple[Any, ...]
+    pre: NDArray[np.intp]
+    post: NDArray[np.intp]
+    weight: NDArray[np.float64]
+    sign: NDArray[np.int8]
+
+
+def signed_edges(graph: nx.DiGraph[Any]) -> SignedEdges:
+    """Read the edges of a graph.
+
+    Raises:
+        ValueError: If there is no node, a sign is neither +1, -1 nor None, or a weight is not a finite number.
+    """
+    require_node(graph)
+    nodes = tuple(graph)
+    index = {node: i for i, node in enumerate(nodes)}
+    ends, weights, signs = [], [], []
+    for node in nodes:
+        own = read_sign(graph.nodes[node].get("sign"), f"on node {node!r}", known=False)
+        for pre, post, data, sign in edges_sent(graph, node, known=False):
+            said = own if sign is None else sign
+            ends.append((index[pre], index[post]))
+            weights.append(abs(strength(pre, post, data)))
+            signs.append(said or 0)
+    pre_post = np.array(ends, dtype=np.intp).reshape(-1, 2)
+    return SignedEdges(
+        nodes,
+        pre_post[:, 0],
+        pre_post[:, 1],
+        np.array(weights, dtype=np.float64),
+        np.array(signs, dtype=np.int8),
+    )
+
+
+def require_node(graph: nx.DiGraph[Any]) -> None:
+    """Raise unless the graph has a node."""
+    if not len(graph):
+        raise ValueError("`graph` must have a node; got none.")
 
 
 def present(graph: nx.DiGraph[Any], nodes: list[Any]) -> Tensor:

@@ -8,12 +8,24 @@
 ``spectrum``           singular values and every measure derived from them
 ``svd_entropy``        normalised entropy of the singular values
 ``effective_rank``     its exponential, un-normalised
+``graph_summary``      a connectome: Dale's law in it, balance, degrees, reciprocity, spectrum
+``lawful_graph``       one that keeps the law, by a rule, and what that changed
+``signed_matrix``      its weights; ``graph_populations`` and ``graph_mask``, what a layer needs of it
 ``plots``              one figure a result
 =====================  ============================================================================================
 """
 
 from daleml.analysis import plots
 from daleml.analysis.fit import Comparison, WeightFit, compare_families, fit_weights
+from daleml.analysis.graph import (
+    GraphSummary,
+    SignedMatrix,
+    graph_mask,
+    graph_populations,
+    graph_summary,
+    signed_matrix,
+)
+from daleml.analysis.sign_rules import LawfulGraph, lawful_graph
 from daleml.analysis.spectrum import Spectrum, effective_rank, spectrum, svd_entropy
 from daleml.analysis.weights import (
     WeightSample,
@@ -25,6 +37,9 @@ from daleml.analysis.weights import (
 
 __all__ = [
     "Comparison",
+    "GraphSummary",
+    "LawfulGraph",
+    "SignedMatrix",
     "Spectrum",
     "WeightFit",
     "WeightSample",
@@ -32,7 +47,12 @@ __all__ = [
     "effective_rank",
     "effective_weights",
     "fit_weights",
+    "graph_mask",
+    "graph_populations",
+    "graph_summary",
+    "lawful_graph",
     "plots",
+    "signed_matrix",
     "spectrum",
     "svd_entropy",
     "weight_matrices",
