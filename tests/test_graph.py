@@ -109,6 +109,16 @@ class TestSummary:
         summary = graph_summary(graph)
         assert (summary.n_exc, summary.n_inh, summary.total_weight) == (1, 1, 2)
 
+    @pytest.mark.parametrize("sign", [1, -1])
+    def test_of_signs_that_weigh_the_same_the_rarer_violates(self, sign):
+        graph = digraph([("a", "b", 2.0, sign), ("a", "c", 1.0, -sign), ("a", "d", 1.0, -sign)])
+        assert (graph_summary(graph).n_violating, graph_summary(graph).violating_weight) == (1, 2)
+
+    def test_strengths_are_magnitudes(self):
+        graph = digraph([("a", "b", -2.0, -1), ("b", "a", -1.0, None)])
+        assert graph_summary(graph).total_weight == 3
+        assert signed_matrix(graph, drop_unknown=True).values.tolist() == [[0, 0], [-2, 0]]
+
     @given(graphs)
     def test_agrees_with_networkx_and_slow_loops(self, graph):
         summary, table = graph_summary(graph), graph_summary(graph).table().set_index("neuron")
@@ -190,6 +200,14 @@ class TestLawfulGraph:
         ]  # fmt: skip
         assert (lawful.n_assigned, lawful.n_flipped, lawful.n_dropped) == (1, 2, 3)
         assert (lawful.tied, lawful.unknown) == ((), ("c", "d"))
+
+    def test_a_node_that_the_rule_gives_no_sign_has_none(self):
+        graph = TOY.copy()
+        nx.set_node_attributes(graph, {"a": "GABA"}, "transmitter")
+        nx.set_node_attributes(graph, 1, "sign")
+        nodes = lawful_graph(graph, "transmitter", signs=FAST).graph().nodes(data="sign")
+        # one that sends nothing keeps its own
+        assert dict(nodes) == {"a": -1, "b": None, "c": None, "d": None, "lonely": 1}
 
     def test_otherwise_is_the_sign_of_those_without(self):
         lawful = lawful_graph(TOY, "majority", otherwise=-1)

@@ -88,7 +88,9 @@ class TestSynapseTable:
     def test_a_selection_keeps_the_rest_and_is_a_copy(self):
         chosen = TOY.select(kind="E")
         assert (chosen.units, chosen.thresholds, chosen.pre) == (TOY.units, TOY.thresholds, "axon")
-        chosen.table["volume"] = 0
+        everything = TOY.select()
+        for table in (chosen.table, everything.table):
+            table["volume"] = 0
         assert TOY.values("volume").sum() == 15
 
     def test_a_connection_is_the_sum_of_its_synapses(self):
@@ -171,6 +173,14 @@ class TestReadSynapses:
         assert table.name == "two"
         assert table.per_connection("size").values("size").tolist() == [7]
 
+    def test_as_spreadsheets_write_them(self, tmp_path):
+        (tmp_path / "excel.csv").write_bytes("\ufeffzell;fläche\r\n1;0.5\r\n2;0.25\r\n".encode())
+        table = read_synapses(tmp_path / "excel.csv", separator=";", units={"fläche": "um2"})
+        assert list(table.table) == ["zell", "fläche"]
+        assert table.values("fläche").tolist() == [0.5, 0.25]
+        (tmp_path / "ends.csv").write_text("a,b\n1,2,\n3,4,\n")  # a comma at the end of each line
+        assert read_synapses(tmp_path / "ends.csv").table.to_dict("list") == {"a": [1, 3], "b": [2, 4]}
+
     def test_what_is_no_table_is_named(self, tmp_path):
         with pytest.raises(ValueError, match=r"^`path` must end in \.csv or \.tsv, gzipped or not; got mine\.xlsx\.$"):
             read_synapses(tmp_path / "mine.xlsx")
@@ -184,6 +194,9 @@ class TestReadSynapses:
         (tmp_path / "ragged.csv").write_text("a,b\n1,2\n1,2,3,4\n")
         with pytest.raises(ValueError, match=r"^`path` must be a table; got ragged\.csv: Error tokenizing data\."):
             read_synapses(tmp_path / "ragged.csv")
+        (tmp_path / "nameless.csv").write_text("a,b\n1,2,3\n4,5,6\n")
+        with pytest.raises(ValueError, match=r"^`path` must be a table; got nameless\.csv: Length of header or names"):
+            read_synapses(tmp_path / "nameless.csv")
         (tmp_path / "mine.csv").write_text("a,b\n1,2\n")
         with pytest.raises(ValueError, match=r"^`units` must name a column of a, b; got 'c'\.$"):
             read_synapses(tmp_path / "mine.csv", units={"c": "um"})

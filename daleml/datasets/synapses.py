@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,12 +155,14 @@ class SynapseTable:
             raise ValueError(f"`column` must be a measured one, not an end of the connection; got {column!r}.")
         ends = [self.table[self.pre], self.table[self.post]]
         grouped = sizes.groupby(ends, sort=False)
-        sums = grouped.agg(n_synapses="size", total="sum", measured="count").reset_index()
-        sums["total"] = sums["total"].astype("float64").where(sums["measured"] == sums["n_synapses"])
+        count, measured = grouped.size(), grouped.count()
+        table = count.index.to_frame(index=False)
+        table["n_synapses"] = count.to_numpy()
+        table[column] = grouped.sum().astype("float64").where(measured == count).to_numpy()
         return dataclasses.replace(
             self,
             name=f"{self.name}, {column} summed per connection",
-            table=sums.drop(columns="measured").rename(columns={"total": column}),
+            table=table,
             units={column: self.units[column]} if column in self.units else {},
             thresholds={column: self.thresholds[column]} if column in self.thresholds else {},
             row="connection",
@@ -219,6 +222,7 @@ def read_synapses(
     post: str | None = None,
     units: Mapping[str, str] | None = None,
     thresholds: Mapping[str, float] | None = None,
+    separator: str | None = None,
     name: str | None = None,
     source: str = "",
     licence: str = "",
@@ -232,6 +236,7 @@ def read_synapses(
         post: Name of the column that says which cell receives.
         units: Unit of each column that has one, by name.
         thresholds: By column, the value above which a synapse was seen at all.
+        separator: What stands between two cells; default: a comma in ``.csv``, a tabulator in ``.tsv``.
         name: What was measured; default: the file's name.
         source: Where it comes from.
         licence: Terms under which it is shared.
@@ -262,12 +267,17 @@ def read_synapses(
         raise ValueError(f"`path` must end in .csv or .tsv, gzipped or not; got {file.name}.")
     if not file.is_file():
         raise FileNotFoundError(f"`path` must be a file of synapses; got {file}.")
+    separator = _SEPARATORS[kind] if separator is None else separator
+    how = {"sep": separator, "skipinitialspace": True, "keep_default_na": False, "na_values": _MISSING}
     try:
-        table = pd.read_csv(
-            file, sep=_SEPARATORS[kind], skipinitialspace=True, keep_default_na=False, na_values=_MISSING
-        )
-    except (ValueError, OSError) as error:  # pandas' own errors are ValueErrors, of several lines at times
-        raise ValueError(f"`path` must be a table; got {file.name}: {str(error).splitlines()[0]}.") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "error", pd.errors.ParserWarning
+            )  # cells beyond the last name: their columns would shift
+            table = pd.read_csv(file, index_col=False, **how)  # type: ignore[call-overload]
+    except (ValueError, OSError, pd.errors.ParserWarning) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise ValueError(f"`path` must be a table; got {file.name}: {reason}.") from None
     table.columns = table.columns.str.strip()
     return SynapseTable(
         name=file.name if name is None else name,
