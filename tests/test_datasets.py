@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 import torch
 
-from daleml.datasets import Connectome, celegans, digits, fly_visual
+from daleml.datasets import Connectome, celegans, digits, fly_visual, larva_mushroom_body
 
 FAST = {"ACh": 1, "Glu": 1, "GABA": -1}
-LOADERS = pytest.mark.parametrize("load", [celegans, fly_visual], ids=["celegans", "fly_visual"])
+LOADERS = pytest.mark.parametrize("load", [celegans, fly_visual, larva_mushroom_body], ids=lambda load: load.__name__)
 
 
 def connectome(rows: list[tuple[str, str, float, int | None]], neurons: list[str]) -> Connectome:
@@ -246,6 +246,50 @@ class TestFly:
         of_sender = fly.edges.groupby("source")["weight"].sum()
         minority = (violations * of_sender[violations.index]).sum() / of_sender.sum()
         assert minority == pytest.approx(0.0205, abs=5e-5)
+
+
+class TestMushroomBody:
+    @pytest.mark.parametrize(
+        ("side", "neurons", "edges", "classes"),
+        [
+            ("left", 209, 7425, {"K": 101, "P": 58, "O": 29, "I": 21}),
+            ("right", 213, 7536, {"K": 100, "P": 63, "O": 29, "I": 21}),
+        ],
+    )
+    def test_size(self, side, neurons, edges, classes):
+        body = larva_mushroom_body(side)
+        facts = body.to_dict()
+        assert (facts["n_neurons"], facts["n_edges"]) == (neurons, edges)
+        assert body.neurons["letter"].value_counts().to_dict() == classes
+        assert body.neurons["neuron"].is_unique
+
+    def test_rows_send_and_columns_receive(self):
+        home = resources.files("daleml.datasets") / "data" / "larva_mushroom_body"
+        rows = (home / "larva_mushroom_body_left_adjacency.txt").read_text().splitlines()
+        counts = [[float(cell) for cell in row.split()] for row in rows]
+        body = larva_mushroom_body("left")
+        names = body.neurons["neuron"].tolist()
+        expected = {
+            (names[pre], names[post]): count
+            for pre, row in enumerate(counts)
+            for post, count in enumerate(row)
+            if count
+        }
+        edges = body.edges
+        assert dict(zip(zip(edges["source"], edges["target"]), edges["weight"])) == expected  # noqa: B905
+        letters = edges["target"].str[0]
+        assert not (letters == "P").any()  # projection neurons bring the smell: nothing here sends to them
+
+    def test_signs_are_those_of_the_classes_that_have_one(self):
+        edges = larva_mushroom_body().edges
+        letters = edges["source"].str[0]
+        assert edges["sign"][letters.isin(["K", "P"])].eq(1).all()
+        assert edges["sign"][letters.isin(["O", "I"])].isna().all()
+
+    def test_refuses_other_sides(self):
+        with pytest.raises(ValueError) as error:
+            larva_mushroom_body("middle")
+        assert str(error.value) == '`side` must be "left" or "right"; got \'middle\'.'
 
 
 class TestDigits:

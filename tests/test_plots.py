@@ -1,5 +1,6 @@
 import sys
 
+import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from daleml import signs
-from daleml.analysis import compare_families, fit_weights, plots, spectrum
+from daleml.analysis import compare_families, fit_weights, graph_summary, plots, spectrum
 
 X = np.random.default_rng(0).lognormal(-2, 1, 2000)
 COUNTS = np.random.default_rng(0).geometric(0.3, 500)
@@ -18,6 +19,11 @@ LAWFUL = nn.Linear(3, 2)
 signs.fix(LAWFUL, "weight", [1, 1, 1])
 signs.project_(LAWFUL)
 HISTORY = pd.DataFrame({"epoch": [0, 1, 0, 1], "accuracy": [0.1, 0.8, 0.2, 0.9], "network": ["a", "a", "b", "b"]})
+GRAPH = nx.DiGraph()
+GRAPH.add_weighted_edges_from([("a", "b", 3.0), ("b", "a", 1.0), ("a", "c", 8.0), ("b", "c", 5.0), ("c", "c", 0.5)])
+nx.set_edge_attributes(GRAPH, {("a", "b"): 1, ("b", "a"): -1, ("a", "c"): 1, ("b", "c"): -1}, "sign")
+GRAPH.add_node("d")
+EDGELESS = nx.empty_graph(3, create_using=nx.DiGraph)
 
 CASES = {
     "fit": (plots.fit, lambda: fit_weights(X)),
@@ -34,6 +40,12 @@ CASES = {
     "matrix of zeros": (plots.matrix, lambda: np.zeros((2, 3))),
     "learning curves": (plots.learning_curves, lambda: HISTORY),
     "signs": (plots.signs, lambda: signs.check(BROKEN)),
+    "degrees": (plots.degrees, lambda: graph_summary(GRAPH)),
+    "degrees of nothing": (plots.degrees, lambda: graph_summary(EDGELESS)),
+    "strengths": (plots.strengths, lambda: graph_summary(GRAPH)),
+    "strengths of nothing": (plots.strengths, lambda: graph_summary(EDGELESS)),
+    "balance": (plots.balance, lambda: graph_summary(GRAPH)),
+    "balance of nothing": (plots.balance, lambda: graph_summary(EDGELESS)),
     "lawful signs": (plots.signs, lambda: signs.check(LAWFUL)),
 }
 
@@ -100,6 +112,36 @@ def test_other_results_are_refused(call, sentence):
     with pytest.raises(TypeError) as raised:
         call()
     assert str(raised.value) == sentence
+
+
+@pytest.mark.parametrize("plot", [plots.degrees, plots.strengths, plots.balance])
+def test_graph_plots_take_a_summary(plot):
+    with pytest.raises(TypeError) as raised:
+        plot(GRAPH)
+    assert str(raised.value) == "`result` must be a GraphSummary, as `graph_summary` returns; got DiGraph."
+
+
+def test_degrees_are_drawn_as_the_fraction_of_nodes_with_at_least_so_many():
+    incoming, outgoing = plots.degrees(graph_summary(GRAPH)).lines
+    assert incoming.get_xdata().tolist() == [1, 3]
+    assert incoming.get_ydata().tolist() == [0.75, 0.25]
+    assert incoming.get_label() == "in (1 with none)"
+    assert outgoing.get_xdata().tolist() == [1, 2]
+    assert outgoing.get_ydata().tolist() == [0.75, 0.5]
+
+
+def test_strengths_are_drawn_by_sign():
+    lines = {line.get_label(): line.get_xydata().tolist() for line in plots.strengths(graph_summary(GRAPH)).lines}
+    assert lines["in, excitatory (2 with none)"] == [[3, 0.5], [8, 0.25]]
+    assert lines["in, inhibitory (2 with none)"] == [[1, 0.5], [5, 0.25]]
+    assert lines["in (1 with none)"] == [[1, 0.75], [3, 0.5], [13.5, 0.25]]
+
+
+def test_the_balance_is_inhibition_across_and_excitation_up():
+    ax = plots.balance(graph_summary(GRAPH))
+    points = {points.get_label(): points.get_offsets().tolist() for points in ax.collections}
+    assert points == {"excitatory (1)": [[1, 0]], "inhibitory (1)": [[0, 3]], "without a sign (1)": [[5, 8]]}
+    assert ax.get_xlabel() == "inhibition received (not shown: 1 that receive neither)"
 
 
 def test_learning_curves_name_a_missing_column():

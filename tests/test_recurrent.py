@@ -646,6 +646,9 @@ def test_a_connectome_becomes_a_circuit():
         assert weight[unit[post], unit[pre]].item() == pytest.approx(expected, rel=1e-5)
     assert spectrum(rnn).spectral_radius == pytest.approx(1.5, rel=1e-5)
     assert rnn(torch.rand(4, 2, 8))[0].shape == (4, 2, 65)
+    given_whole = EIRNN.from_graph(fly, 8, drop_minority=True)
+    assert given_whole.nodes == rnn.nodes
+    assert torch.equal(given_whole.weight_hh_l0, rnn.weight_hh_l0)
 
 
 def test_a_connectome_of_unknown_signs_is_refused():

@@ -12,11 +12,12 @@ import daleml
 
 PACKAGE = Path(daleml.__file__).parent
 
-BELOW = {"_checks", "_files", "_idx", "_seeds", "populations", "potentials", "law", "signs"}
+BELOW = {"_checks", "_files", "_graphs", "_idx", "_seeds", "populations", "potentials", "law", "signs"}
 WINGS = {"layers", "optim", "analysis", "datasets", "tasks"}
 MAY_IMPORT = {
     "_checks": set(),
     "_files": set(),
+    "_graphs": {"_checks"},
     "_idx": set(),
     "_seeds": set(),
     "populations": {"_checks"},

@@ -1,4 +1,4 @@
-"""Analysis: distributions and spectra of weights. Compute, get a frozen result, plot it.
+"""Analysis: distributions, spectra, graphs and the plasticity of weights. Compute, get a frozen result, plot it.
 
 ========================  =========================================================================================
 ``fit_weights``           one family fitted to the magnitudes of weights, as they were observed
@@ -12,6 +12,9 @@
 ``spectrum``              singular values and every measure derived from them
 ``svd_entropy``           normalised entropy of the singular values
 ``effective_rank``        its exponential, un-normalised
+``graph_summary``         a connectome: Dale's law in it, balance, degrees, reciprocity, spectrum
+``lawful_graph``          one that keeps the law, by a rule, and what that changed
+``signed_matrix``         its weights; ``graph_populations`` and ``graph_mask``, what a layer needs of it
 ``plots``                 one figure a result
 ========================  =========================================================================================
 """
@@ -20,8 +23,17 @@ from daleml.analysis import plots
 from daleml.analysis.bootstrap import GoodnessOfFit, confidence_intervals, goodness_of_fit
 from daleml.analysis.comparison import Comparison, PairTest, compare_families, pair_test
 from daleml.analysis.fit import WeightFit, fit_weights
+from daleml.analysis.graph import (
+    GraphSummary,
+    SignedMatrix,
+    graph_mask,
+    graph_populations,
+    graph_summary,
+    signed_matrix,
+)
 from daleml.analysis.groups import GroupComparison, compare_groups
 from daleml.analysis.resemblance import Resemblance, compare_to
+from daleml.analysis.sign_rules import LawfulGraph, lawful_graph
 from daleml.analysis.spectrum import Spectrum, effective_rank, spectrum, svd_entropy
 from daleml.analysis.weights import (
     WeightSample,
@@ -34,9 +46,12 @@ from daleml.analysis.weights import (
 __all__ = [
     "Comparison",
     "GoodnessOfFit",
+    "GraphSummary",
     "GroupComparison",
+    "LawfulGraph",
     "PairTest",
     "Resemblance",
+    "SignedMatrix",
     "Spectrum",
     "WeightFit",
     "WeightSample",
@@ -48,8 +63,13 @@ __all__ = [
     "effective_weights",
     "fit_weights",
     "goodness_of_fit",
+    "graph_mask",
+    "graph_populations",
+    "graph_summary",
+    "lawful_graph",
     "pair_test",
     "plots",
+    "signed_matrix",
     "spectrum",
     "svd_entropy",
     "weight_matrices",

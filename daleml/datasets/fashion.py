@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from daleml import _checks
 from daleml._idx import read_idx
+from daleml.datasets import _local
 from daleml.datasets.digits import ImageSplit
 
 _N_TRAIN = 8000
@@ -40,7 +40,7 @@ def fashion_mnist(path: str | Path | None = None, seed: int = 0) -> ImageSplit:
         H. Xiao, K. Rasul, R. Vollgraf (2017) Fashion-MNIST, arXiv:1708.07747.
     """
     seed = _checks.integer("seed", seed)
-    folder = _folder(path)
+    folder = _local.folder(path, "fashion_mnist")
     import numpy as np
 
     images, labels = read_idx(_find(folder, _IMAGES)), read_idx(_find(folder, _LABELS))
@@ -61,14 +61,6 @@ def fashion_mnist(path: str | Path | None = None, seed: int = 0) -> ImageSplit:
         citation="H. Xiao, K. Rasul, R. Vollgraf (2017) Fashion-MNIST, arXiv:1708.07747",
         licence="MIT",
     )
-
-
-def _folder(path: str | Path | None) -> Path:
-    if path is not None:
-        return Path(path)
-    if "DALEML_DATA" not in os.environ:
-        raise ValueError("`path` must be given where the environment variable DALEML_DATA is not set; got None.")
-    return Path(os.environ["DALEML_DATA"]) / "fashion_mnist"
 
 
 def _find(folder: Path, name: str) -> Path:

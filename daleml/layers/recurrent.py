@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from daleml import _checks
-from daleml.layers import connectivity, init
+from daleml import _checks, _graphs
+from daleml._graphs import GraphLike
+from daleml.layers import init
 from daleml.layers.circuit import Cell, Recurrent
 from daleml.layers.connectivity import Connectivity
 from daleml.layers.steps import Nonlinearity
 from daleml.layers.wiring import DANN, SPECTRAL_RADIUS, ColumnEI
 from daleml.populations import Populations
-
-if TYPE_CHECKING:
-    import networkx as nx
 
 
 class EIRNN(Recurrent):
@@ -143,7 +141,7 @@ class EIRNN(Recurrent):
     @classmethod
     def from_graph(
         cls,
-        graph: nx.DiGraph[Any],
+        graph: GraphLike,
         input_size: int | Populations,
         *,
         drop_minority: bool = False,
@@ -152,10 +150,11 @@ class EIRNN(Recurrent):
         """Build the circuit of a connectome: its neurons, their signs, its synapses and their strengths.
 
         Args:
-            graph: A networkx ``DiGraph``, each edge from the sender to the receiver. A node's sign is its attribute
-                ``sign`` (+1 or -1), or that of the edges it sends, and both if they agree; the magnitudes of the edges'
-                ``weight`` (1 where there is none) are the weights' initial proportions, scaled to a spectral radius of
-                1.5. ``reset_parameters`` draws strengths anew, and forgets them.
+            graph: A networkx ``DiGraph``, each edge from the sender to the receiver; or what has a method ``graph``
+                that gives one, such as a connectome. A node's sign is its attribute ``sign`` (+1 or -1), or that of the
+                edges it sends, and both if they agree; the magnitudes of the edges' ``weight`` (1 where there is none)
+                are the weights' initial proportions, scaled to a spectral radius of 1.5. ``reset_parameters`` draws
+                strengths anew, and forgets them.
             input_size: As in the class.
             drop_minority: Whether, where a neuron sends edges of both signs, to leave out those of the sign with the
                 lesser total weight, instead of refusing the graph.
@@ -170,7 +169,7 @@ class EIRNN(Recurrent):
 
         Example:
             >>> from daleml.datasets import fly_visual
-            >>> rnn = EIRNN.from_graph(fly_visual().graph(), input_size=8, drop_minority=True)
+            >>> rnn = EIRNN.from_graph(fly_visual(), input_size=8, drop_minority=True)
             >>> rnn.populations
             Populations(n_exc=40, n_inh=25)
             >>> rnn.nodes[:4]
@@ -179,14 +178,14 @@ class EIRNN(Recurrent):
         for name in ("hidden_size", "mask"):
             if name in options:
                 raise TypeError(f"`{name}` must be left out, since the graph says it; got {options[name]!r}.")
-        graph, nodes, n_exc = connectivity.signed_nodes(graph, drop_minority=drop_minority)
-        ordered = type(graph)()
-        ordered.add_nodes_from((node, graph.nodes[node]) for node in nodes)
-        ordered.add_edges_from(graph.edges(data=True))
+        signed, nodes, n_exc = _graphs.signed_nodes(graph, drop_minority=drop_minority)
+        ordered = type(signed)()
+        ordered.add_nodes_from((node, signed.nodes[node]) for node in nodes)
+        ordered.add_edges_from(signed.edges(data=True))
         populations = Populations(n_exc, len(nodes) - n_exc)
         circuit = cls(input_size, populations, mask=ordered, **options)
         circuit.nodes = tuple(nodes)
-        strengths = connectivity.strengths(ordered, nodes) * populations.signs(dtype=torch.float64)
+        strengths = _graphs.strengths(ordered, nodes) * populations.signs(dtype=torch.float64)
         with torch.no_grad():
             for name, weight in circuit.named_parameters():
                 if name.startswith("weight_hh") and not weight.is_meta:

@@ -6,6 +6,7 @@ excitatory red, inhibitory blue.
 
 from daleml.analysis.plots.canvas import EXCITATORY, INHIBITORY, figure, style
 from daleml.analysis.plots.distributions import comparison_figure, families, fit, qq, shapes
+from daleml.analysis.plots.graphs import balance, degrees, strengths
 from daleml.analysis.plots.learning import learning_curves, signs
 from daleml.analysis.plots.matrices import matrix, spectrum
 from daleml.analysis.plots.trials import trial
@@ -13,7 +14,9 @@ from daleml.analysis.plots.trials import trial
 __all__ = [
     "EXCITATORY",
     "INHIBITORY",
+    "balance",
     "comparison_figure",
+    "degrees",
     "families",
     "figure",
     "fit",
@@ -23,6 +26,7 @@ __all__ = [
     "shapes",
     "signs",
     "spectrum",
+    "strengths",
     "style",
     "trial",
 ]
