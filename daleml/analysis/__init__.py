@@ -8,12 +8,14 @@
 ``spectrum``           singular values and every measure derived from them
 ``svd_entropy``        normalised entropy of the singular values
 ``effective_rank``     its exponential, un-normalised
+``infer_geometry``     the potential that plasticity descends under, from weights before and after
 ``plots``              one figure a result
 =====================  ============================================================================================
 """
 
 from daleml.analysis import plots
 from daleml.analysis.fit import Comparison, WeightFit, compare_families, fit_weights
+from daleml.analysis.geometry import GeometryInference, infer_geometry
 from daleml.analysis.spectrum import Spectrum, effective_rank, spectrum, svd_entropy
 from daleml.analysis.weights import (
     WeightSample,
@@ -25,6 +27,7 @@ from daleml.analysis.weights import (
 
 __all__ = [
     "Comparison",
+    "GeometryInference",
     "Spectrum",
     "WeightFit",
     "WeightSample",
@@ -32,6 +35,7 @@ __all__ = [
     "effective_rank",
     "effective_weights",
     "fit_weights",
+    "infer_geometry",
     "plots",
     "spectrum",
     "svd_entropy",
