@@ -9,6 +9,7 @@
 ``svd_entropy``        normalised entropy of the singular values
 ``effective_rank``     its exponential, un-normalised
 ``infer_geometry``     the potential that plasticity descends under, from weights before and after
+``regime``             rich or lazy: what learning changed in weights, representations and tangent kernel
 ``plots``              one figure a result
 =====================  ============================================================================================
 """
@@ -16,6 +17,7 @@
 from daleml.analysis import plots
 from daleml.analysis.fit import Comparison, WeightFit, compare_families, fit_weights
 from daleml.analysis.geometry import GeometryInference, infer_geometry
+from daleml.analysis.regime import Regime, regime
 from daleml.analysis.spectrum import Spectrum, effective_rank, spectrum, svd_entropy
 from daleml.analysis.weights import (
     WeightSample,
@@ -28,6 +30,7 @@ from daleml.analysis.weights import (
 __all__ = [
     "Comparison",
     "GeometryInference",
+    "Regime",
     "Spectrum",
     "WeightFit",
     "WeightSample",
@@ -37,6 +40,7 @@ __all__ = [
     "fit_weights",
     "infer_geometry",
     "plots",
+    "regime",
     "spectrum",
     "svd_entropy",
     "weight_matrices",
