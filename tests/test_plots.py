@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from daleml import signs
-from daleml.analysis import compare_families, fit_weights, graph_summary, plots, spectrum
+from daleml.analysis import Regime, compare_families, fit_weights, graph_summary, infer_geometry, plots, spectrum
+from daleml.potentials import Euclidean
 
 X = np.random.default_rng(0).lognormal(-2, 1, 2000)
 COUNTS = np.random.default_rng(0).geometric(0.3, 500)
@@ -25,6 +26,9 @@ nx.set_edge_attributes(GRAPH, {("a", "b"): 1, ("b", "a"): -1, ("a", "c"): 1, ("b
 GRAPH.add_node("d")
 EDGELESS = nx.empty_graph(3, create_using=nx.DiGraph)
 
+CHANGED = X * np.exp(0.1 * np.random.default_rng(1).normal(size=X.size))
+RICH, LAZY = (Regime(1.0, 0.3, *pair, 32, 64, ("weight",), "output") for pair in ((0.7, 0.3), (0.99, 0.6)))
+
 CASES = {
     "fit": (plots.fit, lambda: fit_weights(X)),
     "fit of counts": (plots.fit, lambda: fit_weights(COUNTS)),
@@ -38,6 +42,12 @@ CASES = {
     "spectra": (plots.spectrum, lambda: {"a": spectrum(np.eye(3)), "b": spectrum(np.ones((4, 5)))}),
     "matrix": (plots.matrix, lambda: np.array([[1.0, -2.0], [0.0, -1.0]])),
     "matrix of zeros": (plots.matrix, lambda: np.zeros((2, 3))),
+    "geometry": (plots.geometry, lambda: infer_geometry(X, CHANGED)),
+    "geometry of a shift": (plots.geometry, lambda: infer_geometry(X, X + 1, [Euclidean()])),
+    "normality": (plots.normality, lambda: infer_geometry(X, CHANGED)),
+    "normality of a shift": (plots.normality, lambda: infer_geometry(X, X + 1, [Euclidean()])),
+    "regime": (plots.regime, lambda: RICH),
+    "regimes": (plots.regime, lambda: {"rank 1": RICH, "full rank": LAZY}),
     "learning curves": (plots.learning_curves, lambda: HISTORY),
     "signs": (plots.signs, lambda: signs.check(BROKEN)),
     "degrees": (plots.degrees, lambda: graph_summary(GRAPH)),
@@ -106,6 +116,15 @@ def test_qq_points_lie_on_the_line_for_the_right_family():
             lambda: plots.families(fit_weights(X)),
             "`result` must be a Comparison, as `compare_families` returns; got WeightFit.",
         ),
+        (
+            lambda: plots.geometry(fit_weights(X)),
+            "`result` must be a GeometryInference, as `infer_geometry` returns; got WeightFit.",
+        ),
+        (
+            lambda: plots.normality(RICH),
+            "`result` must be a GeometryInference, as `infer_geometry` returns; got Regime.",
+        ),
+        (lambda: plots.regime({"a": 1.0}), "`result` must be a Regime, as `regime` returns; got float."),
     ],
 )
 def test_other_results_are_refused(call, sentence):
@@ -168,3 +187,19 @@ def test_singular_values_lost_to_rounding_are_counted_not_drawn():
     assert labels[0].endswith(", 1 at zero")
     assert "zero" not in labels[1]
     assert figure
+
+
+def test_the_area_of_a_drawn_change_is_its_distance():
+    result = infer_geometry(X, CHANGED)
+    curves = plots.normality(result).lines[1:]
+    for curve, one in zip(curves, result.changes, strict=True):
+        z, gap = curve.get_data()
+        area = np.sum((np.abs(gap[1:]) + np.abs(gap[:-1])) / 2 * np.diff(z))
+        assert area == pytest.approx(one.distance, rel=0.05, abs=0.01)
+
+
+def test_points_that_cannot_be_told_from_the_best_are_filled():
+    result = infer_geometry(X, CHANGED)
+    filled, hollow = plots.geometry(result).lines[-2:]
+    assert list(filled.get_xdata()) == [one.distance for one in result.tied]
+    assert len(hollow.get_xdata()) == len(result.changes) - len(result.tied)

@@ -7,6 +7,8 @@
 ``goodness_of_fit``       whether the weights could have been drawn from a fit
 ``confidence_intervals``  of its parameters
 ``compare_to``            a network's weights beside a brain's, free of scale
+``infer_geometry``        the potential under which weights were learned, read off their change
+``regime``                whether a network learned richly or lazily
 ``weight_samples``        a model's weights by parameter and sign, which are never pooled unless asked
 ``effective_weights``     what multiplies the input of each layer
 ``spectrum``              singular values and every measure derived from them
@@ -23,6 +25,7 @@ from daleml.analysis import plots
 from daleml.analysis.bootstrap import GoodnessOfFit, confidence_intervals, goodness_of_fit
 from daleml.analysis.comparison import Comparison, PairTest, compare_families, pair_test
 from daleml.analysis.fit import WeightFit, fit_weights
+from daleml.analysis.geometry import GeometryInference, infer_geometry
 from daleml.analysis.graph import (
     GraphSummary,
     SignedMatrix,
@@ -32,6 +35,7 @@ from daleml.analysis.graph import (
     signed_matrix,
 )
 from daleml.analysis.groups import GroupComparison, compare_groups
+from daleml.analysis.regime import Regime, regime
 from daleml.analysis.resemblance import Resemblance, compare_to
 from daleml.analysis.sign_rules import LawfulGraph, lawful_graph
 from daleml.analysis.spectrum import Spectrum, effective_rank, spectrum, svd_entropy
@@ -45,11 +49,13 @@ from daleml.analysis.weights import (
 
 __all__ = [
     "Comparison",
+    "GeometryInference",
     "GoodnessOfFit",
     "GraphSummary",
     "GroupComparison",
     "LawfulGraph",
     "PairTest",
+    "Regime",
     "Resemblance",
     "SignedMatrix",
     "Spectrum",
@@ -66,9 +72,11 @@ __all__ = [
     "graph_mask",
     "graph_populations",
     "graph_summary",
+    "infer_geometry",
     "lawful_graph",
     "pair_test",
     "plots",
+    "regime",
     "signed_matrix",
     "spectrum",
     "svd_entropy",

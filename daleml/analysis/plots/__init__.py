@@ -9,6 +9,7 @@ from daleml.analysis.plots.distributions import comparison_figure, families, fit
 from daleml.analysis.plots.graphs import balance, degrees, strengths
 from daleml.analysis.plots.learning import learning_curves, signs
 from daleml.analysis.plots.matrices import matrix, spectrum
+from daleml.analysis.plots.plasticity import geometry, normality, regime
 from daleml.analysis.plots.trials import trial
 
 __all__ = [
@@ -20,9 +21,12 @@ __all__ = [
     "families",
     "figure",
     "fit",
+    "geometry",
     "learning_curves",
     "matrix",
+    "normality",
     "qq",
+    "regime",
     "shapes",
     "signs",
     "spectrum",
