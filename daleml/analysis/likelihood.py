@@ -15,12 +15,13 @@ from daleml.analysis.weights import WeightSample
 _MANY = 20_000  # distinct values: beyond, the maximum is looked for on a histogram first
 _BINS = 4096
 _STEP = 1e-4  # of finite differences, in coordinates of order one
-_MAX_CLIMB = 200
+_MAX_CLIMB = 100
+_MAX_POLISH = 3  # steps, from the top of a histogram to that of its values
 _LONGEST = 2.0  # of a step: a factor of seven in a positive parameter
 _FARTHEST = 60.0  # of a coordinate: no data lead there
 _FLAT = 1e-9  # of a log-likelihood
 _SAME_PLACE = 1e-3
-_SAME_HEIGHT = 1e-3
+_SAME_HEIGHT = 0.05  # of log-likelihoods: no data tell such peaks apart
 
 
 @dataclass(frozen=True)
@@ -211,13 +212,16 @@ def maximise(family: Family, data: Observed, start: Params | None = None) -> Max
     if not math.isfinite(top):
         raise ValueError(f"`weights` must have a finite likelihood under the {family.name} family; got none.")
     if coarse is not scaled:
-        best, _ = climb(lambda free: height(free, scaled), best, shape=height)
+        best, _ = climb(lambda free: height(free, scaled), best, shape=height, most=_MAX_POLISH)
     agree = sum(other > top - _SAME_HEIGHT for _, other in peaks)
     return Maximum(family.in_unit(family.from_free(best), unit), len(peaks), agree)
 
 
 def climb(
-    height: Callable[[Array], float], start: Array, shape: Callable[[Array], float] | None = None
+    height: Callable[[Array], float],
+    start: Array,
+    shape: Callable[[Array], float] | None = None,
+    most: int = _MAX_CLIMB,
 ) -> tuple[Array, float]:
     """Climb to the top by Newton's method with finite differences, never downhill.
 
@@ -225,12 +229,13 @@ def climb(
         height: What to climb, of free coordinates of order one.
         start: Where to begin.
         shape: A cheaper function of nearly the same curvature, to take that from; default: ``height`` itself.
+        most: Number of steps at most: along a flat ridge there is no end to them.
 
     Returns:
         The place, and its height.
     """
     place, here = start, height(start)
-    for _ in range(_MAX_CLIMB):
+    for _ in range(most):
         slope, curvature = derivatives(height, place, here, shape)
         if not (np.isfinite(slope).all() and np.isfinite(curvature).all()):
             break
