@@ -14,14 +14,12 @@ import scipy
 import torch
 from rich.console import Console
 from rich.table import Table
-from scipy import stats
 from torch import nn
 
 import daleml
-from benchmarks import memory, optimisers, recurrent
+from benchmarks import fits, memory, optimisers, recurrent
 from benchmarks.timing import Case, measure
 from daleml import Populations, signs
-from daleml.analysis import fit_weights
 from daleml.layers import DANNLinear, EILinear
 
 
@@ -39,16 +37,6 @@ def layer_step(ours, torchs, batch, n_in):
             return call
 
         return ready(ours()), ready(torchs())
-
-    return setup
-
-
-def fit(n):
-    """Compare a log-normal fit with scipy's."""
-
-    def setup():
-        x = np.random.default_rng(0).lognormal(-2, 1, n).astype(np.float32)
-        return lambda: fit_weights(x), lambda: stats.lognorm.fit(x, floc=0)
 
     return setup
 
@@ -76,7 +64,7 @@ CASES = [
         for batch in (32, 256, 1024)
     ),
     *recurrent.CASES,
-    Case("log-normal fit, 10M weights", "scipy lognorm.fit(floc=0)", fit(10_000_000), rounds=5),
+    *fits.CASES,
     Case("signs.project_, 16M weights", "clamp_", lambda: projection()),
 ]
 

@@ -62,10 +62,8 @@ class LogNormal(Family):
         return sample.log_moments
 
     def mean_log_likelihood(self, params: Params, sample: WeightSample) -> float:
-        moments = sample.moments
-        mu, sigma = params
-        spread = moments.log_sd**2 + (moments.log_mean - mu) ** 2
-        return -moments.log_mean - math.log(sigma) - LOG_2PI / 2 - spread / (2 * sigma**2)
+        (mu, sigma), (mean, sd) = params, sample.log_moments
+        return -mean - math.log(sigma) - LOG_2PI / 2 - (sd**2 + (mean - mu) ** 2) / (2 * sigma**2)
 
     def stderr(self, params: Params, n: int) -> Params:
         return params[1] / math.sqrt(n), params[1] / math.sqrt(2 * n)
