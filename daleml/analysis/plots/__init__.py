@@ -5,6 +5,7 @@ excitatory red, inhibitory blue.
 """
 
 from daleml.analysis.plots.canvas import EXCITATORY, INHIBITORY, figure, style
+from daleml.analysis.plots.claims import claim
 from daleml.analysis.plots.distributions import comparison_figure, families, fit, qq, shapes
 from daleml.analysis.plots.graphs import balance, degrees, strengths
 from daleml.analysis.plots.learning import learning_curves, signs
@@ -16,6 +17,7 @@ __all__ = [
     "EXCITATORY",
     "INHIBITORY",
     "balance",
+    "claim",
     "comparison_figure",
     "degrees",
     "families",

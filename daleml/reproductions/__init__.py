@@ -1,0 +1,63 @@
+"""The founding claims of the field, each measured again by one command: ``daleml reproduce``.
+
+=============  =======================================================================================================
+``dann``       Cornford et al. 2021: networks under Dale's law that learn as well as those without
+``spectral``   Li et al. 2023: why column EI learns worse, told by singular values
+``eg``         Cornford et al. 2024: exponentiated gradient keeps signs and log-normal weights, and learns as well
+``geometry``   Pogodin et al. 2024: the geometry of plasticity can be read off the change of the weights
+``regimes``    Liu et al. 2024: how the rank of the initial connectivity makes learning rich or lazy
+=============  =======================================================================================================
+
+A claim is a value: see :mod:`daleml.reproductions.claim`. Its verdict is computed from all seeds by one rule, see
+:mod:`daleml.reproductions.verdict`; nothing is typed in.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+
+from daleml.reproductions.claim import BUDGETS, Check, Claim, Experiment, Paper
+from daleml.reproductions.running import Reproduction, reproduce
+from daleml.reproductions.verdict import Outcome, judge
+
+__all__ = [
+    "BUDGETS",
+    "Check",
+    "Claim",
+    "Experiment",
+    "Outcome",
+    "Paper",
+    "Reproduction",
+    "find",
+    "judge",
+    "papers",
+    "reproduce",
+]
+
+_PAPERS = ("dann", "spectral", "eg", "geometry", "regimes")
+
+
+def papers() -> tuple[Paper, ...]:
+    """Return the papers with their claims."""
+    modules = (importlib.import_module(f"daleml.reproductions.{name}") for name in _PAPERS)
+    return tuple(module.PAPER for module in modules)
+
+
+def find(names: Sequence[str] = ()) -> list[Claim]:
+    """Return claims by the names of papers or their own, in order; without names, all.
+
+    Args:
+        names: Such as ``["dann", "3b"]``.
+
+    Raises:
+        ValueError: If there is no paper and no claim of a name.
+    """
+    listed = [claim for paper in papers() for claim in paper.claims]
+    known = {claim.id for claim in listed} | {claim.paper for claim in listed}
+    for name in names:
+        if name.lower() not in known:
+            ids = ", ".join(claim.id for claim in listed)
+            raise ValueError(f"`claims` must name papers ({', '.join(_PAPERS)}) or claims ({ids}); got {name!r}.")
+    wanted = {name.lower() for name in names}
+    return [claim for claim in listed if not wanted or {claim.id, claim.paper} & wanted]
