@@ -618,6 +618,17 @@ def test_every_form_agrees_at_the_extremes_too(cls, dtype):
             ValueError,
             "`lr` must be a number or a tensor of one element; got shape (2,).",
         ),
+        (lambda p: EG([{"params": p, "lr": -1}], 1), ValueError, "`lr` must be at least 0; got -1."),
+        (
+            lambda p: EGAdamW([{"params": p, "betas": ("0.9", 0.9)}]),
+            ValueError,
+            "`betas` must be two numbers in [0, 1); got ('0.9', 0.9).",
+        ),
+        (
+            lambda p: MirrorDescent([{"params": p, "potential": "entropy"}], 1),
+            TypeError,
+            "`potential` must be one of daleml.potentials; got 'entropy'.",
+        ),
         (lambda p: EG(p, 1, momentum=-1), ValueError, "`momentum` must be at least 0; got -1."),
         (lambda p: EG(p, 1, weight_decay=-1), ValueError, "`weight_decay` must be at least 0; got -1."),
         (
@@ -677,6 +688,13 @@ def test_wrong_input_is_one_sentence(build, error, sentence):
     with pytest.raises(error) as raised:
         build([parameter([1.0])])
     assert str(raised.value) == sentence
+
+
+def test_a_group_that_is_refused_is_not_added():
+    optimizer = EG([parameter([1.0])], 1)
+    with pytest.raises(ValueError, match="`weight_decay` must be at least 0; got -1."):
+        optimizer.add_param_group({"params": [parameter([2.0])], "weight_decay": -1})
+    assert len(optimizer.param_groups) == 1
 
 
 # -- the guard ---------------------------------------------------------------------------------------------------------

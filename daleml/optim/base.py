@@ -20,6 +20,7 @@ class MasteredOptimizer(Optimizer):
 
     def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
         self._headroom: dict[Tensor, tuple[Hashable, float]] = {}
+        self._check_options(defaults)
         super().__init__(params, {**defaults, "euclidean": False})
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -30,14 +31,22 @@ class MasteredOptimizer(Optimizer):
                 group.setdefault(key, value)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add a group, after checking that every parameter in it is real and floating-point."""
+        """Add a group, after checking its options, and that every parameter in it is real and floating-point."""
         super().add_param_group(param_group)
-        for parameter in self.param_groups[-1]["params"]:
-            if not parameter.is_floating_point():
-                self.param_groups.pop()
-                raise ValueError(
-                    f"`params` of {type(self).__name__} must be real floating-point tensors; got {parameter.dtype}."
-                )
+        try:
+            self._check_options(self.param_groups[-1])
+            for parameter in self.param_groups[-1]["params"]:
+                if not parameter.is_floating_point():
+                    raise ValueError(
+                        f"`params` of {type(self).__name__} must be real floating-point tensors; got {parameter.dtype}."
+                    )
+        except (TypeError, ValueError):
+            self.param_groups.pop()
+            raise
+
+    def _check_options(self, options: Mapping[str, Any]) -> None:
+        """Raise if a hyperparameter, of the defaults or of a group, is out of range."""
+        raise NotImplementedError
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load the optimiser's state, keeping float32 masters and moments of low-precision parameters as they are."""
@@ -146,3 +155,9 @@ def check_lr(lr: float | Tensor) -> None:
             raise ValueError(f"`lr` must be a number or a tensor of one element; got shape {tuple(lr.shape)}.")
         lr = lr.item()
     _checks.non_negative("lr", lr)
+
+
+def check_forms(options: Mapping[str, Any]) -> None:
+    """Raise if two forms of the same rule are asked for."""
+    if options.get("foreach") and options["fused"]:
+        raise ValueError("`foreach` and `fused` must not both be True; got foreach=True, fused=True.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch.optim.optimizer import ParamsT
 
 from daleml import _checks
 from daleml.optim import compiled, functional
-from daleml.optim.base import MasteredOptimizer, check_lr, plain
+from daleml.optim.base import MasteredOptimizer, check_forms, check_lr, plain
 from daleml.optim.exponent import bounds
 from daleml.optim.mirror import MomentumDescent
 from daleml.optim.stuck import Stuck, count_stuck, refuse_zeros
@@ -99,9 +100,8 @@ class EG(MomentumDescent):
             "maximize": maximize,
             "foreach": foreach,
             "fused": fused,
-            "floor": _checks.non_negative("floor", floor),
+            "floor": floor,
         }
-        _check_forms(foreach, fused)
         super().__init__(params, defaults)
 
     def potential(self, group: dict[str, Any]) -> Potential:
@@ -179,23 +179,28 @@ class EGAdamW(MasteredOptimizer):
         fused: bool | None = None,
         floor: float = 0.0,
     ) -> None:
-        check_lr(lr)
-        if not (isinstance(betas, (tuple, list)) and len(betas) == 2 and all(0 <= beta < 1 for beta in betas)):
-            raise ValueError(f"`betas` must be two numbers in [0, 1); got {betas}.")
         defaults = {
             "lr": lr,
-            "betas": tuple(betas),
-            "eps": _checks.non_negative("eps", eps),
-            "weight_decay": _checks.non_negative("weight_decay", weight_decay),
+            "betas": tuple(betas) if isinstance(betas, list) else betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
             "amsgrad": amsgrad,
             "maximize": maximize,
             "foreach": foreach,
             "fused": fused,
-            "floor": _checks.non_negative("floor", floor),
+            "floor": floor,
         }
-        _check_forms(foreach, fused)
         super().__init__(params, defaults)
         refuse_zeros(self)
+
+    def _check_options(self, options: Mapping[str, Any]) -> None:
+        check_lr(options["lr"])
+        for name in ("eps", "weight_decay", "floor"):
+            _checks.non_negative(name, options[name])
+        betas = options["betas"]
+        if not (isinstance(betas, (tuple, list)) and len(betas) == 2 and all(_is_rate(beta) for beta in betas)):
+            raise ValueError(f"`betas` must be two numbers in [0, 1); got {betas}.")
+        check_forms(options)
 
     def stuck(self) -> Stuck:
         """Count the weights that no step moves, see :class:`~daleml.optim.Stuck`."""
@@ -248,9 +253,8 @@ class EGAdamW(MasteredOptimizer):
             self._run(functional.eg_adamw_, lists, options | {"count": count})
 
 
-def _check_forms(foreach: bool | None, fused: bool | None) -> None:
-    if foreach and fused:
-        raise ValueError("`foreach` and `fused` must not both be True; got foreach=True, fused=True.")
+def _is_rate(beta: object) -> bool:
+    return isinstance(beta, (int, float)) and 0 <= beta < 1
 
 
 def _whole_lists(group: dict[str, Any], weight: Tensor) -> bool:
