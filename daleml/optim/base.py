@@ -104,16 +104,23 @@ class MasteredOptimizer(Optimizer):
         It holds as long as nobody else has written to a weight since, which torch counts (but for writing through
         ``.data``).
         """
-
-        def stamp(weight: Tensor) -> Hashable:
-            return weight._version, weight.data_ptr(), options["limits"]
-
-        headroom = []
-        for weight in lists[0]:
-            written, left = self._headroom.get(weight, (None, 0.0))
-            headroom.append(left if written == stamp(weight) else -math.inf)
+        headroom = self._known_headroom(lists[0], options["limits"])
         rule(*lists, **options, headroom=headroom)
-        self._headroom.update({weight: (stamp(weight), left) for weight, left in zip(lists[0], headroom, strict=True)})
+        self._remember_headroom(lists[0], options["limits"], headroom)
+
+    def _known_headroom(self, weights: Sequence[Tensor], limits: tuple[float, float]) -> list[float]:
+        headroom = []
+        for weight in weights:
+            written, left = self._headroom.get(weight, (None, 0.0))
+            headroom.append(left if written == _stamp(weight, limits) else -math.inf)
+        return headroom
+
+    def _remember_headroom(
+        self, weights: Sequence[Tensor], limits: tuple[float, float], headroom: Sequence[float]
+    ) -> None:
+        self._headroom.update(
+            {weight: (_stamp(weight, limits), left) for weight, left in zip(weights, headroom, strict=True)}
+        )
 
     def _alike(self, group: dict[str, Any]) -> Iterator[list[Any]]:
         """Yield the parameters that have a gradient, in lists of one dtype and one device."""
@@ -139,6 +146,10 @@ class MasteredOptimizer(Optimizer):
         master: Tensor = state["master"]
         stale = master.to(parameter.dtype) != parameter
         return master.copy_(torch.where(stale, parameter.float(), master))
+
+
+def _stamp(weight: Tensor, limits: tuple[float, float]) -> Hashable:
+    return weight._version, weight.data_ptr(), limits
 
 
 def plain(lr: float | Tensor) -> float | Tensor:
