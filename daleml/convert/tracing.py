@@ -29,6 +29,7 @@ Example = tuple[Any, ...]
 
 _ADDITIONS = {"add", "add_", "__add__", "__radd__", "__iadd__"}
 _NEGATIONS = {"sub", "sub_", "__sub__", "__rsub__", "rsub", "neg", "__neg__", "negative", "subtract"}
+_SCALINGS = {"mul", "mul_", "__mul__", "__rmul__", "multiply", "div", "div_", "__truediv__", "true_divide"}
 _PRODUCTS = {"matmul", "__matmul__", "bmm", "einsum", "baddbmm", "scaled_dot_product_attention"}
 _WEIGHTED_FUNCTIONS = {"linear", "conv1d", "conv2d", "conv3d", "bilinear", "multi_head_attention_forward"}
 
@@ -234,18 +235,22 @@ class _Spy(TorchFunctionMode):
         module = self.inside[-1] if self.inside else None  # none while the example is being marked
         known = isinstance(module, (*WEIGHTED, *NORMS, *TABLES)) or is_ours(module)
         if not known:
-            self._note(name, [arg for arg in args if isinstance(arg, Tensor)], self._where(module))
+            tensors = [arg for arg in args if isinstance(arg, Tensor)]
+            negative = any(isinstance(arg, (int, float)) and arg < 0 for arg in args)
+            self._note(name, tensors, self._where(module), negated=name in _SCALINGS and negative)
         return func(*args, **(kwargs or {}))
 
     def _where(self, module: nn.Module | None) -> str:
         name = self.names.get(module, "") if module is not None else ""
         return name or "the model itself"
 
-    def _note(self, name: str, tensors: list[Tensor], where: str) -> None:
+    def _note(self, name: str, tensors: list[Tensor], where: str, *, negated: bool) -> None:
         activations = [tensor for tensor in tensors if not isinstance(tensor, nn.Parameter) and tensor.ndim > 1]
         if name in _ADDITIONS and len(activations) == 2:
             said = "activities are added (a residual connection): an inhibitory unit carried on, not a synapse"
-        elif name in _NEGATIONS and activations and not any(isinstance(t, nn.Parameter) for t in tensors):
+        elif activations and (
+            negated or (name in _NEGATIONS and not any(isinstance(t, nn.Parameter) for t in tensors))
+        ):
             said = "activities are subtracted or negated, which turns excitation into inhibition: not lawful"
         elif name in _PRODUCTS and len(activations) >= 2:
             said = "activities multiply activities (attention), which have no fixed sign: not lawful"

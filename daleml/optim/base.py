@@ -20,6 +20,7 @@ class MasteredOptimizer(Optimizer):
 
     def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
         self._headroom: dict[Tensor, tuple[Hashable, float]] = {}
+        self._check_options(defaults)
         super().__init__(params, {**defaults, "euclidean": False})
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -30,14 +31,22 @@ class MasteredOptimizer(Optimizer):
                 group.setdefault(key, value)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add a group, after checking that every parameter in it is real and floating-point."""
+        """Add a group, after checking its options, and that every parameter in it is real and floating-point."""
         super().add_param_group(param_group)
-        for parameter in self.param_groups[-1]["params"]:
-            if not parameter.is_floating_point():
-                self.param_groups.pop()
-                raise ValueError(
-                    f"`params` of {type(self).__name__} must be real floating-point tensors; got {parameter.dtype}."
-                )
+        try:
+            self._check_options(self.param_groups[-1])
+            for parameter in self.param_groups[-1]["params"]:
+                if not parameter.is_floating_point():
+                    raise ValueError(
+                        f"`params` of {type(self).__name__} must be real floating-point tensors; got {parameter.dtype}."
+                    )
+        except (TypeError, ValueError):
+            self.param_groups.pop()
+            raise
+
+    def _check_options(self, options: Mapping[str, Any]) -> None:
+        """Raise if a hyperparameter, of the defaults or of a group, is out of range."""
+        raise NotImplementedError
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load the optimiser's state, keeping float32 masters and moments of low-precision parameters as they are."""
@@ -95,16 +104,23 @@ class MasteredOptimizer(Optimizer):
         It holds as long as nobody else has written to a weight since, which torch counts (but for writing through
         ``.data``).
         """
-
-        def stamp(weight: Tensor) -> Hashable:
-            return weight._version, weight.data_ptr(), options["limits"]
-
-        headroom = []
-        for weight in lists[0]:
-            written, left = self._headroom.get(weight, (None, 0.0))
-            headroom.append(left if written == stamp(weight) else -math.inf)
+        headroom = self._known_headroom(lists[0], options["limits"])
         rule(*lists, **options, headroom=headroom)
-        self._headroom.update({weight: (stamp(weight), left) for weight, left in zip(lists[0], headroom, strict=True)})
+        self._remember_headroom(lists[0], options["limits"], headroom)
+
+    def _known_headroom(self, weights: Sequence[Tensor], limits: tuple[float, float]) -> list[float]:
+        headroom = []
+        for weight in weights:
+            written, left = self._headroom.get(weight, (None, 0.0))
+            headroom.append(left if written == _stamp(weight, limits) else -math.inf)
+        return headroom
+
+    def _remember_headroom(
+        self, weights: Sequence[Tensor], limits: tuple[float, float], headroom: Sequence[float]
+    ) -> None:
+        self._headroom.update(
+            {weight: (_stamp(weight, limits), left) for weight, left in zip(weights, headroom, strict=True)}
+        )
 
     def _alike(self, group: dict[str, Any]) -> Iterator[list[Any]]:
         """Yield the parameters that have a gradient, in lists of one dtype and one device."""
@@ -132,6 +148,10 @@ class MasteredOptimizer(Optimizer):
         return master.copy_(torch.where(stale, parameter.float(), master))
 
 
+def _stamp(weight: Tensor, limits: tuple[float, float]) -> Hashable:
+    return weight._version, weight.data_ptr(), limits
+
+
 def plain(lr: float | Tensor) -> float | Tensor:
     """Return a learning rate as rules take it: a float, or a scalar where it lies on a device that is costly to ask."""
     if not isinstance(lr, Tensor):
@@ -146,3 +166,9 @@ def check_lr(lr: float | Tensor) -> None:
             raise ValueError(f"`lr` must be a number or a tensor of one element; got shape {tuple(lr.shape)}.")
         lr = lr.item()
     _checks.non_negative("lr", lr)
+
+
+def check_forms(options: Mapping[str, Any]) -> None:
+    """Raise if two forms of the same rule are asked for."""
+    if options.get("foreach") and options["fused"]:
+        raise ValueError("`foreach` and `fused` must not both be True; got foreach=True, fused=True.")

@@ -35,15 +35,21 @@ def bounds(dtype: torch.dtype, floor: float = 0.0) -> tuple[float, float]:
     return max(smallest, floor), info.max
 
 
-def exponentiated(weight: Tensor, step: Tensor, limits: tuple[float, float], shrink: Number | None = None) -> Tensor:
+def exponentiated(
+    weight: Tensor, step: Tensor, limits: tuple[float, float] | None, shrink: Number | None = None
+) -> Tensor:
     r"""Return :math:`w \exp(-\operatorname{sign}(w) \cdot \mathrm{step} - \mathrm{shrink})`, kept within ``limits``.
 
     Args:
         weight: float32 or float64.
         step: The dual step :math:`\eta u`, of the weight's shape.
-        limits: The smallest and the largest magnitude the result may have, see :func:`bounds`; a zero stays zero.
+        limits: The smallest and the largest magnitude the result may have, see :func:`bounds`; a zero stays zero. None
+            for steps that are known to be too short to leave them: the guard takes as long as the rest.
         shrink: :math:`\eta \lambda`, at least zero.
     """
+    if limits is None:
+        exponent = -weight.sign() * step
+        return weight * (exponent if shrink is None else exponent - shrink).exp()
     longest = _EXPONENT_LIMIT[weight.dtype]
     # The order of passes is the one that compiles well: gcc's loop for others that mean the same is twice as slow.
     exponent = step.clamp(-longest, longest) * torch.where(weight < 0, 1.0, -1.0)
@@ -115,9 +121,22 @@ def _guarded_(weight: Tensor, exponent: Tensor, limits: tuple[float, float], shr
     sign = weight.sign()
     _multiply_(weight, exponent.exp_(), shrink)
     weight.abs_().clamp_(*limits)
-    largest = weight.amax().item()
-    smallest = torch.where(sign == 0, largest, weight).amin().item()  # a zero stays where it is, however long the step
+    headroom = _headroom(weight, limits)
     weight.mul_(sign)
+    return headroom
+
+
+def measured_headroom(weights: list[Tensor], limits: tuple[float, float]) -> list[float]:
+    r"""Return by how much :math:`\ln |w|` of each tensor can change without leaving the limits, see above."""
+    pieces = (torch.split(weight.reshape(-1), _GUARD_PIECE) for weight in weights)
+    return [min((_headroom(piece.abs(), limits) for piece in parts), default=math.inf) for parts in pieces]
+
+
+def _headroom(size: Tensor, limits: tuple[float, float]) -> float:
+    if not size.numel():
+        return math.inf
+    largest = size.amax().item()
+    smallest = torch.where(size == 0, largest, size).amin().item()  # a zero stays where it is, however long the step
     if not 0 < smallest <= largest < math.inf:
         return -math.inf
     return min(math.log(smallest / limits[0]), math.log(limits[1] / largest)) - 0.01

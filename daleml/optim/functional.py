@@ -108,7 +108,7 @@ def eg_adamw_(
     eps: Number,
     weight_decay: Number,
     maximize: bool,
-    limits: tuple[float, float],
+    limits: tuple[float, float] | None,
     headroom: list[float] | None = None,
 ) -> None:
     r"""Take one step of :class:`~daleml.optim.EGAdamW` on each weight.
@@ -132,7 +132,8 @@ def eg_adamw_(
         eps: :math:`\epsilon`.
         weight_decay: :math:`\lambda`, the pull on :math:`\ln |w|`.
         maximize: Whether to climb.
-        limits: The smallest and the largest magnitude a weight may have, see :func:`~daleml.optim.exponent.bounds`.
+        limits: The smallest and the largest magnitude a weight may have, see :func:`~daleml.optim.exponent.bounds`;
+            compiled also None, to leave out the guard where the headroom is longer than :func:`adam_reach` allows.
         headroom: One a weight, changed in place, see :func:`~daleml.optim.exponent.exponentiate_`; None to guard
             every step.
     """
@@ -145,6 +146,7 @@ def eg_adamw_(
             direction = _adam_direction(-grad if maximize else grad, average, square, largest, corrections, betas, eps)
             weight.copy_(exponentiated(weight, direction * lr, limits, weight_decay * lr))
             continue
+        assert limits is not None
         rate = float(lr)
         longest = rate * adam_reach(betas, eps)
         # torch's own fused kernel, given weights of zero and no decay, leaves minus the step.
@@ -197,7 +199,8 @@ def _adam_direction(
     second = square
     if largest:
         second = largest[0].copy_(torch.maximum(largest[0], square))
-    return average / corrections[0] / (second.sqrt() / corrections[1] + eps)
+    # one division a weight: those by numbers are of numbers
+    return average * (1 / corrections[0]) / (second.sqrt() * (1 / corrections[1]) + eps)
 
 
 def _pieces_or_whole(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch.optim.sgd import sgd
 
 from daleml import _checks, potentials
 from daleml.optim import compiled, functional
-from daleml.optim.base import MasteredOptimizer, check_lr, plain
+from daleml.optim.base import MasteredOptimizer, check_forms, check_lr, plain
 from daleml.optim.exponent import bounds
 from daleml.optim.stuck import Stuck, count_stuck, refuse_zeros
 from daleml.potentials import NegativeEntropy, Potential
@@ -24,17 +25,21 @@ class MomentumDescent(MasteredOptimizer):
     """
 
     def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
-        check_lr(defaults["lr"])
+        super().__init__(params, defaults)
+        refuse_zeros(self)
+
+    def _check_options(self, options: Mapping[str, Any]) -> None:
+        check_lr(options["lr"])
         for name in ("momentum", "weight_decay"):
-            _checks.non_negative(name, defaults[name])
-        _checks.number("dampening", defaults["dampening"])
-        momentum, dampening = defaults["momentum"], defaults["dampening"]
-        if defaults["nesterov"] and (momentum <= 0 or dampening != 0):
+            _checks.non_negative(name, options[name])
+        _checks.number("dampening", options["dampening"])
+        momentum, dampening = options["momentum"], options["dampening"]
+        if options["nesterov"] and (momentum <= 0 or dampening != 0):
             raise ValueError(
                 f"`nesterov` must come with momentum and no dampening; got momentum={momentum}, dampening={dampening}."
             )
-        super().__init__(params, defaults)
-        refuse_zeros(self)
+        _checks.non_negative("floor", options.get("floor", 0.0))
+        check_forms(options)
 
     def potential(self, group: dict[str, Any]) -> Potential:
         """Return the potential that a group steps under."""
@@ -168,7 +173,7 @@ class MirrorDescent(MomentumDescent):
     ) -> None:
         defaults = {
             "lr": lr,
-            "potential": _check(potential),
+            "potential": potential,
             "momentum": momentum,
             "dampening": dampening,
             "weight_decay": weight_decay,
@@ -178,10 +183,9 @@ class MirrorDescent(MomentumDescent):
         }
         super().__init__(params, defaults)
 
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add a group, after checking its parameters and its potential."""
-        _check(param_group.get("potential", self.defaults["potential"]))
-        super().add_param_group(param_group)
+    def _check_options(self, options: Mapping[str, Any]) -> None:
+        _check(options["potential"])
+        super()._check_options(options)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state, with potentials as plain data."""
