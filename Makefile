@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-slow lint bench clean
+.PHONY: setup demo test test-slow lint bench claims clean
 
 setup: .venv/installed
 
@@ -26,8 +26,12 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+claims: setup
+	$(BIN)/daleml reproduce --budget quick --out reproduction
+	$(BIN)/python -m daleml.reproductions reproduction/claims.json
+
 bench: setup
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf .venv demo build dist *.egg-info .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv demo reproduction build dist *.egg-info .mypy_cache .ruff_cache .hypothesis

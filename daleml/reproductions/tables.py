@@ -1,0 +1,75 @@
+"""The tables of the README and the docs, written from ``claims.json`` and from nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from daleml import _files
+from daleml.reproductions.verdict import HOLDS, NOT_TESTED
+
+_BEGIN, _END = "<!-- claims: written by `make claims` -->", "<!-- claims: end -->"
+
+
+def by_paper(found: Mapping[str, Any]) -> str:
+    """Return a table of one row a paper: how many of its claims hold, and which do not."""
+    rows = ["| paper | claims that hold | others |", "| --- | --- | --- |"]
+    for paper in dict.fromkeys(claim["paper"] for claim in found["claims"]):
+        own = [claim for claim in found["claims"] if claim["paper"] == paper]
+        tested = [claim for claim in own if claim["verdict"] != NOT_TESTED]
+        n_holding = sum(claim["verdict"] == HOLDS for claim in tested)
+        rest = ", ".join(f"{claim['id']} {claim['verdict']}" for claim in own if claim["verdict"] != HOLDS)
+        rows.append(f"| {paper} | {n_holding} of {len(tested)} | {rest} |")
+    return "\n".join(rows) + f"\n\n{_how(found)}\n"
+
+
+def by_claim(found: Mapping[str, Any]) -> str:
+    """Return a section a claim: what is claimed, what was measured with its interval, what was expected, the verdict."""
+    parts = [_how(found)]
+    for claim in found["claims"]:
+        parts.append(f"## {claim['id']}: {claim['verdict']}\n\n{claim['sentence']} *{claim['source']}.*")
+        if claim["measured"]:
+            rows = [
+                "| measured | mean | 95 % interval | expected | seeds | verdict |",
+                "| --- | --- | --- | --- | --- | --- |",
+            ]
+            rows += [
+                f"| {one['label']} | {_number(one['mean'])} | {_number(one['low'])} to {_number(one['high'])} "
+                f"| {one['expected']} | {len(one['values'])} | {one['verdict']} |"
+                for one in claim["measured"]
+            ]
+            parts.append("\n".join(rows))
+        if claim["note"]:
+            parts.append(claim["note"])
+    return "\n\n".join(parts) + "\n"
+
+
+def update(path: Path, text: str) -> bool:
+    """Put ``text`` between the two marks of a file, and tell whether that changed it.
+
+    Raises:
+        ValueError: If the file lacks the marks.
+    """
+    before = path.read_text(encoding="utf-8")
+    pattern = re.compile(re.escape(_BEGIN) + ".*?" + re.escape(_END), re.DOTALL)
+    if not pattern.search(before):
+        raise ValueError(f"`{path}` must have the marks {_BEGIN} and {_END}; it lacks them.")
+    after = pattern.sub(lambda _: f"{_BEGIN}\n\n{text}\n{_END}", before)
+    if after != before:
+        _files.write_text(path, after)
+    return after != before
+
+
+def _how(found: Mapping[str, Any]) -> str:
+    machine = found["machine"]
+    versions = ", ".join(
+        f"{name} {machine[name]}" for name in ("torch", "numpy", "scipy", "python") if machine.get(name)
+    )
+    commit = f" at commit {machine['commit']}" if machine.get("commit") else ""
+    return f"Printed by `daleml reproduce --budget {found['budget']}`{commit} on {machine['processor']} ({versions})."
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
