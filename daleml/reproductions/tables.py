@@ -31,10 +31,8 @@ def by_claim(found: Mapping[str, Any]) -> str:
     for claim in found["claims"]:
         parts.append(f"## {claim['id']}: {claim['verdict']}\n\n{claim['sentence']} *{claim['source']}.*")
         if claim["measured"]:
-            rows = [
-                "| measured | mean | 95 % interval | expected | seeds | verdict |",
-                "| --- | --- | --- | --- | --- | --- |",
-            ]
+            columns = ("measured", "mean", "95 % interval", "expected", "seeds", "verdict")
+            rows = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
             rows += [
                 f"| {one['label']} | {_number(one['mean'])} | {_number(one['low'])} to {_number(one['high'])} "
                 f"| {one['expected']} | {len(one['values'])} | {one['verdict']} |"
