@@ -26,7 +26,7 @@ def by_paper(found: Mapping[str, Any]) -> str:
 
 
 def by_claim(found: Mapping[str, Any]) -> str:
-    """Return a section a claim: what is claimed, what was measured with its interval, what was expected, the verdict."""
+    """Return a section a claim: its sentence, what was measured with its interval, what was expected, the verdict."""
     parts = [_how(found)]
     for claim in found["claims"]:
         parts.append(f"## {claim['id']}: {claim['verdict']}\n\n{claim['sentence']} *{claim['source']}.*")
