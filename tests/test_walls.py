@@ -32,7 +32,8 @@ MAY_IMPORT = {
     "readers": BELOW | {"analysis"},
     "report": BELOW | WINGS,
     "demo": BELOW | WINGS | {"trackers", "training", "report"},
-    "reproductions": BELOW | WINGS | {"trackers", "training", "report"},
+    "learning": BELOW | WINGS | {"trackers", "training"},
+    "reproductions": BELOW | WINGS | {"learning", "trackers", "training", "report"},
     "cli": BELOW | WINGS | {"reproductions", "readers", "report", "demo", "training", "trackers"},
 }
 

@@ -1,0 +1,1 @@
+"""Learning without backpropagation's comforts: local plasticity, oscillations, evolution."""
