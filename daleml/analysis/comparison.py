@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from daleml.analysis import likelihood
-from daleml.analysis.bootstrap import GoodnessOfFit, goodness_of_fit
 from daleml.analysis.families import SIMPLE, Family, find, find_all
 from daleml.analysis.fit import Material, WeightFit, fit_material, require_spread
+from daleml.analysis.goodness import GoodnessOfFit, goodness_of_fit
 from daleml.analysis.observation import Observation
 from daleml.analysis.weights import WeightsLike, weight_sample
 
@@ -25,7 +25,7 @@ _ABOUT_AS_GOOD = 2.0  # difference in AICc below which a rival has about as much
 _LEVEL = 0.05
 _FEW = 10  # weights, below which no two families are told apart
 _FAR = 100  # times the sample: so many more weights nobody will have
-_POWERED = 2.8016  # standard errors between two families that four tests in five would tell apart at 5 %
+_POWER = 0.8  # chance of telling two families apart, with the weights said to be needed
 
 
 @dataclass(frozen=True)
@@ -119,14 +119,15 @@ class Comparison:
         best = self.best
         if len(self.fits) == 1:
             return f"Only {best.family} was fitted, so nothing was compared{self._verdict_of_fit()}."
-        if best.n < _FEW or not all(math.isfinite(fit.aicc) for fit in self.fits):
-            return f"{best.n} weights are too few to rank these families; give at least {_FEW}, better hundreds."
+        n = round(best.total)
+        if n < _FEW or not all(math.isfinite(fit.aicc) for fit in self.fits):
+            return f"{n} weights are too few to rank these families; give at least {_FEW}, better hundreds."
         rivals = self.cannot_tell
         if rivals:
             needed = min((test.n_needed for test in self.tests if test.test and test.worse in rivals), default=math.inf)
-            more = f"; about {_rounded(needed):,} would tell one of them apart" if needed < _FAR * best.n else ""
+            more = f"; about {_rounded(needed):,} would tell one of them apart" if n < needed < _FAR * n else ""
             return (
-                f"{best.family} ranks first, but {best.n:,} weights are too few to tell it from "
+                f"{best.family} ranks first, but {n:,} weights are too few to tell it from "
                 f"{_listed(rivals)}{more}{self._verdict_of_fit()}."
             )
         gap = self.fits[1].aicc - best.aicc
@@ -270,6 +271,9 @@ def pair_test(first: WeightFit, second: WeightFit) -> PairTest:
     """
     if first.material is not second.material and first.material != second.material:
         raise ValueError("`second` must be fitted to the sample of `first`; got another.")
+    from scipy.special import chndtrinc, ndtri
+    from scipy.stats import chi2
+
     data = first.material.data
     terms = [likelihood.pointwise(fit.rule, fit.values, data) for fit in (first, second)]
     gaps, counts = terms[0] - terms[1], data.all_counts
@@ -280,15 +284,17 @@ def pair_test(first: WeightFit, second: WeightFit) -> PairTest:
     spread = math.sqrt(max(float(counts @ (gaps - mean) ** 2) / n, 0.0))
     better, worse = (first, second) if corrected >= 0 else (second, first)
     z = abs(corrected) / (math.sqrt(n) * spread) if spread > 0 else 0.0
-    needed = n * (_POWERED / z) ** 2 if z > 0 else math.inf
     simple, general = (first, second) if len(first.params) <= len(second.params) else (second, first)
     names = better.family, worse.family
     if simple.family in general.rule.special_cases:
-        from scipy.stats import chi2
-
         ratio = max(2 * (general.log_likelihood - simple.log_likelihood), 0.0)
         freedom = len(general.params) - len(simple.params)
+        excess = float(chndtrinc(chi2.isf(_LEVEL, freedom), freedom, 1 - _POWER))  # over what chance adds
+        needed = n * excess / (ratio - freedom) if ratio > freedom else math.inf
         return PairTest(*names, "likelihood ratio", ratio, float(chi2.sf(ratio, freedom)), needed)
+    # so many standard errors lie between two families that are told apart at the level, with the power
+    apart = float(ndtri(1 - _LEVEL / 2) + ndtri(_POWER))
+    needed = n * (apart / z) ** 2 if z > 0 else math.inf
     if simple.family in general.rule.irregular_cases or n < _FEW:
         return PairTest(*names, None, math.nan, math.nan, needed)
     return PairTest(*names, "vuong", z, math.erfc(z / math.sqrt(2)), needed)

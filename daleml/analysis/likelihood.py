@@ -55,6 +55,11 @@ class Observed:
         """How often each value was seen; then the number of the censored ones, if there are any."""
         return np.append(self.counts, self.n_censored) if self.n_censored else self.counts
 
+    @property
+    def geometric_mean(self) -> float:
+        """That of the values: a unit in which they are of order one."""
+        return math.exp(float(np.average(np.log(self.values), weights=self.counts)))
+
     def complete(self) -> tuple[Array, Array]:
         """Return values and counts as if all had been seen: the censored ones halfway below their threshold."""
         if not self.n_censored:
@@ -192,7 +197,7 @@ def maximise(family: Family, data: Observed, start: Params | None = None) -> Max
     Raises:
         ValueError: If no climb arrives anywhere.
     """
-    unit = math.exp(float(np.average(np.log(data.values), weights=data.counts)))
+    unit = data.geometric_mean
     scaled = data.in_unit(unit)
     coarse = scaled.coarse()
 
@@ -217,7 +222,10 @@ def maximise(family: Family, data: Observed, start: Params | None = None) -> Max
 
 
 def climb(
-    height: Callable[[Array], float], start: Array, shape: Callable[[Array], float] | None = None
+    height: Callable[[Array], float],
+    start: Array,
+    shape: Callable[[Array], float] | None = None,
+    flat: float = _FLAT,
 ) -> tuple[Array, float]:
     """Climb to the top by Newton's method with finite differences, never downhill.
 
@@ -225,6 +233,7 @@ def climb(
         height: What to climb, of free coordinates of order one.
         start: Where to begin.
         shape: A cheaper function of nearly the same curvature, to take that from; default: ``height`` itself.
+        flat: A gain too small to go on for.
 
     Returns:
         The place, and its height.
@@ -250,7 +259,7 @@ def climb(
         if reached < here:
             break
         place, gained, here = there, reached - here, reached
-        if expected < _FLAT or (gained < _FLAT and share == 1.0):
+        if expected < flat or (gained < flat and share == 1.0):
             break
     return place, here
 
@@ -280,7 +289,7 @@ def covariance(family: Family, params: Params, data: Observed) -> Array:
     It is taken in the free coordinates, where the likelihood is closest to a parabola, and carried over.
     """
     data = data.coarse()
-    unit = math.exp(float(np.average(np.log(data.values), weights=data.counts)))
+    unit = data.geometric_mean
     scaled, free = data.in_unit(unit), family.to_free(family.in_unit(params, 1 / unit))
 
     def height(place: Array) -> float:

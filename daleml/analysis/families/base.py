@@ -33,6 +33,26 @@ class Kind(Enum):
     REAL = "any number; free of units"
     SHARE = "between 0 and 1; free of units"
 
+    def free(self, value: float) -> float:
+        """Map a parameter of this kind to a number without bounds."""
+        if self in (Kind.SCALE, Kind.SHAPE):
+            return math.log(value)
+        return math.log(value / (1 - value)) if self is Kind.SHARE else value
+
+    def bound(self, place: float) -> float:
+        """Undo :meth:`free`."""
+        if self in (Kind.SCALE, Kind.SHAPE):
+            return math.exp(place) if place < 700 else math.inf
+        if self is Kind.SHARE:
+            return 1 / (1 + math.exp(-place)) if place > -700 else 0.0
+        return float(place)
+
+    def slope(self, value: float) -> float:
+        """Return how fast a parameter changes with the number that it is mapped to."""
+        if self in (Kind.SCALE, Kind.SHAPE):
+            return value
+        return value * (1 - value) if self is Kind.SHARE else 1.0
+
 
 class Family(ABC):
     """A family of distributions of magnitudes: density, tails and quantiles, as functions of its parameters.
@@ -73,7 +93,7 @@ class Family(ABC):
 
     def sample(self, params: Params, n: int, rng: np.random.Generator) -> Array:
         """Draw ``n`` magnitudes."""
-        return np.asarray(self.distribution(params).rvs(n, random_state=rng), dtype=np.float64)
+        return self.ppf(rng.uniform(size=n), params)
 
     def distribution(self, params: Params) -> Any:
         """Return it with its parameters fixed: ``pdf``, ``cdf``, ``ppf``, ``rvs``... as in ``scipy.stats``."""
@@ -91,13 +111,11 @@ class Family(ABC):
 
     def to_free(self, params: Params) -> Array:
         """Map parameters to numbers without bounds, in which likelihoods are climbed."""
-        positive = (Kind.SCALE, Kind.SHAPE)
-        return np.array([math.log(p) if k in positive else p for p, k in zip(params, self.kinds, strict=True)])
+        return np.array([kind.free(value) for value, kind in zip(params, self.kinds, strict=True)])
 
     def from_free(self, free: Array) -> Params:
         """Undo :meth:`to_free`."""
-        positive = (Kind.SCALE, Kind.SHAPE)
-        return tuple(math.exp(f) if k in positive else float(f) for f, k in zip(free, self.kinds, strict=True))
+        return tuple(kind.bound(place) for place, kind in zip(free.tolist(), self.kinds, strict=True))
 
     def in_unit(self, params: Params, unit: float) -> Params:
         """Return the parameters of the same weights measured in another unit, ``unit`` times as small."""
@@ -116,7 +134,7 @@ class Family(ABC):
         """Return the mean log-likelihood of a sample seen whole; here by a pass over it, elsewhere from its moments."""
         return sum(float(self.logpdf(chunk, params).sum()) for chunk in sample.chunks()) / sample.n
 
-    def stderr(self, params: Params, n: int) -> Params | None:
+    def stderr(self, params: Params, n: float) -> Params | None:
         """Return the standard errors of ``n`` values seen whole, by the expected information; None if not known."""
         return None
 

@@ -67,7 +67,7 @@ class LogNormal(Family):
         spread = moments.log_sd**2 + (moments.log_mean - mu) ** 2
         return -moments.log_mean - math.log(sigma) - LOG_2PI / 2 - spread / (2 * sigma**2)
 
-    def stderr(self, params: Params, n: int) -> Params:
+    def stderr(self, params: Params, n: float) -> Params:
         return params[1] / math.sqrt(n), params[1] / math.sqrt(2 * n)
 
 
