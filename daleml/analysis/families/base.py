@@ -155,7 +155,7 @@ class Distribution:
 
     def logpdf(self, w: Any) -> Any:
         """Return the logarithm of the density; that of numbers not above zero is minus infinity."""
-        return self._on_positive(self.family.logpdf, w, -np.inf)
+        return self._on_positive(self.family.logpdf, w, (-np.inf, -np.inf))
 
     def pdf(self, w: Any) -> Any:
         """Return the density."""
@@ -163,11 +163,11 @@ class Distribution:
 
     def cdf(self, w: Any) -> Any:
         r"""Return :math:`P(W \le w)`."""
-        return np.exp(self._on_positive(self.family.logcdf, w, -np.inf))
+        return np.exp(self._on_positive(self.family.logcdf, w, (-np.inf, 0.0)))
 
     def sf(self, w: Any) -> Any:
         r"""Return :math:`P(W > w)`."""
-        return np.exp(self._on_positive(self.family.logsf, w, 0.0))
+        return np.exp(self._on_positive(self.family.logsf, w, (0.0, -np.inf)))
 
     def ppf(self, q: Any) -> Any:
         """Return the quantiles, by halving the interval of ln w that holds them."""
@@ -197,10 +197,10 @@ class Distribution:
         rng = np.random.default_rng(random_state)
         return self.family.sample(self.params, int(np.prod(size)), rng).reshape(size)
 
-    def _on_positive(self, function: Any, w: Any, elsewhere: float) -> Any:
+    def _on_positive(self, function: Any, w: Any, ends: tuple[float, float]) -> Any:
         values = np.asarray(w, dtype=np.float64)
-        inside = values > 0
-        result = np.full(values.shape, elsewhere)
+        inside = (values > 0) & (values < np.inf)
+        result = np.where(np.isnan(values), np.nan, np.where(values > 0, ends[1], ends[0]))
         result[inside] = function(values[inside], self.params)
         return result[()]
 

@@ -228,8 +228,8 @@ class GeneralizedGamma(Family):
         mu, sigma, q = params
         z = (np.log(w) - mu) / sigma
         if abs(q) < _NEAR_NORMAL:
-            zeta = np.sign(z) * np.sqrt(2 * _bend(q, z))
-            return log_gamma_tail_near_normal(q, zeta, lower=lower)
+            zeta = np.copysign(np.sqrt(2 * _bend(q, z)), z if q >= 0 else -z)
+            return log_gamma_tail_near_normal(q, zeta, lower=lower == (q >= 0))
         rule = log_gammainc if lower == (q > 0) else log_gammaincc
         with np.errstate(over="ignore"):
             return rule(q**-2, np.exp(q * z) / q**2)
@@ -242,7 +242,8 @@ class GeneralizedGamma(Family):
             return np.asarray(self.distribution(params).ppf(q))
         k = bend**-2
         found = gammaincinv(k, q) if bend > 0 else gammainccinv(k, q)
-        return np.asarray(np.exp(mu + sigma / bend * np.log(found / k)))
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.exp(mu + sigma / bend * np.log(found / k)))
 
     def sample(self, params: Params, n: int, rng: np.random.Generator) -> Array:
         mu, sigma, q = params

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from daleml.analysis.families.base import LOG_2PI, Array, Family, Kind, Params
+from daleml.analysis.families.base import LOG_2PI, Array, Family, Kind, Params, log_moments
 from daleml.analysis.families.special import log_complement
 from daleml.analysis.weights import WeightSample
 
@@ -100,7 +100,8 @@ class Lomax(Family):
         return -params[0] * np.log1p(w / params[1])
 
     def ppf(self, q: Array, params: Params) -> Array:
-        return params[1] * np.expm1(-np.log1p(-np.asarray(q)) / params[0])
+        with np.errstate(divide="ignore"):
+            return params[1] * np.expm1(-np.log1p(-np.asarray(q)) / params[0])
 
     def sample(self, params: Params, n: int, rng: np.random.Generator) -> Array:
         return params[1] * np.expm1(rng.exponential(1 / params[0], n))
@@ -120,10 +121,13 @@ class Lomax(Family):
         return shape, shape * math.exp(free[1])
 
     def start(self, w: Array, counts: Array) -> Params:
-        mean = float(np.average(w, weights=counts))
-        squared = float(np.average((w - mean) ** 2, weights=counts)) / mean**2
-        shape = min(max(2 * squared / (squared - 1), 1.5), 50.0) if squared > 1.01 else 50.0
-        return shape, mean * (shape - 1)
+        from scipy.special import digamma
+
+        # ln w has a variance whatever the tail: pi^2 / 6 of an exponential's, and trigamma(shape), here to two terms
+        mean, sd = log_moments(w, counts)
+        excess = max(sd**2 - math.pi**2 / 6, 1e-3)
+        shape = min(max((1 + math.sqrt(1 + 2 * excess)) / (2 * excess), 0.05), 50.0)
+        return shape, math.exp(mean + np.euler_gamma + float(digamma(shape)))
 
     def limit(self, params: Params) -> str | None:
         return "the exponential" if params[0] > 0.5e4 else None
