@@ -19,6 +19,7 @@ from daleml.analysis.likelihood import Observed
 _MOST_STEPS = 60  # of a search for an end
 _FARTHEST = 40.0  # of a coordinate: no data lead there
 _FLAT = 1e-4  # of a log-likelihood, whose ends are sought where it has fallen by about two
+_MOST_CLIMB = 20  # steps of the other parameters, at each place; from a neighbour's they need two or three
 _CLOSE = 1e-4  # of the fall of the root of twice the log-likelihood, at an end
 
 
@@ -123,7 +124,7 @@ class _Profile:
     def _at(self, place: float, others: Array) -> _Point:
         height = self._height(place, others)
         if others.size and math.isfinite(height):
-            others, height = likelihood.climb(lambda rest: self._height(place, rest), others, flat=_FLAT)
+            others, height = likelihood.climb(lambda rest: self._height(place, rest), others, flat=_FLAT, most=_MOST_CLIMB)
         return _Point(place, others, math.sqrt(2 * max(self.top - height, 0.0)))
 
     def end(self, step: float, deep: float) -> float:

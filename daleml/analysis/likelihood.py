@@ -226,6 +226,7 @@ def climb(
     start: Array,
     shape: Callable[[Array], float] | None = None,
     flat: float = _FLAT,
+    most: int = _MAX_CLIMB,
 ) -> tuple[Array, float]:
     """Climb to the top by Newton's method with finite differences, never downhill.
 
@@ -234,12 +235,13 @@ def climb(
         start: Where to begin.
         shape: A cheaper function of nearly the same curvature, to take that from; default: ``height`` itself.
         flat: A gain too small to go on for.
+        most: Number of steps after which to stay where it is.
 
     Returns:
         The place, and its height.
     """
     place, here = start, height(start)
-    for _ in range(_MAX_CLIMB):
+    for _ in range(most):
         slope, curvature = derivatives(height, place, here, shape)
         if not (np.isfinite(slope).all() and np.isfinite(curvature).all()):
             break

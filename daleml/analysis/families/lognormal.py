@@ -139,11 +139,11 @@ class LogNormalMixture(Family):
         return self._tail(w, params, -1.0)
 
     def _tail(self, w: Array, params: Params, side: float) -> Array:
-        from scipy.special import log_ndtr, logsumexp
+        from scipy.special import log_ndtr
 
         shares, mus, sigmas = self.split(params)
         z = (np.log(np.asarray(w))[..., None] - mus) / sigmas
-        return np.asarray(logsumexp(log_ndtr(side * z), axis=-1, b=np.maximum(shares, 1e-300)))
+        return np.asarray(np.logaddexp.reduce(log_ndtr(side * z) + np.log(np.maximum(shares, 1e-300)), axis=-1))
 
     def sample(self, params: Params, n: int, rng: np.random.Generator) -> Array:
         shares, mus, sigmas = self.split(params)
