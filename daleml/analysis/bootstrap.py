@@ -45,7 +45,8 @@ def draw(family: Family, params: Params, n: int, observation: Observation, rng: 
         values = np.maximum(np.ceil(values - 0.5), math.ceil(low))
     if observation.censoring is not None:
         values = np.maximum(values, observation.censoring)
-    return np.asarray(np.maximum(values, np.finfo(np.float64).tiny))
+    numbers = np.finfo(np.float64)
+    return np.asarray(np.clip(values, numbers.tiny, numbers.max))
 
 
 def _between(family: Family, params: Params, low: float, high: float, levels: Array) -> Array:

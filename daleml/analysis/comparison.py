@@ -57,10 +57,12 @@ class Comparison:
     Attributes:
         fits: One a family.
         goodness: By family, the test whether the sample could be drawn from it, where that was asked for.
+        failures: Families that could not be fitted, each with the sentence that says why.
     """
 
     fits: tuple[WeightFit, ...]
     goodness: Mapping[str, GoodnessOfFit] = field(default_factory=dict)
+    failures: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def best(self) -> WeightFit:
@@ -154,6 +156,7 @@ class Comparison:
             "fits": [fit.to_dict() for fit in self.fits],
             "tests": tests,
             "goodness_of_fit": {name: test.to_dict() for name, test in self.goodness.items()},
+            "failures": dict(self.failures),
         }
 
     def __str__(self) -> str:
@@ -161,7 +164,8 @@ class Comparison:
         seen = f" ({best.observation})" if str(best.observation) else ""
         header = f"{best.n:,} weights{seen}; {best.n_zero:,} zeros and {best.n_dropped:,} other values left out"
         table = self.table().to_string(index=False, float_format=lambda value: f"{value:,.2f}")
-        return f"{header}\n{table}\n{self.conclusion()}"
+        failed = "".join(f"\n{name}: {problem}" for name, problem in self.failures.items())
+        return f"{header}\n{table}{failed}\n{self.conclusion()}"
 
 
 def compare_families(
@@ -202,7 +206,7 @@ def compare_families(
         progress: As for :func:`goodness_of_fit`; called with the tests of all families together.
 
     Raises:
-        ValueError: As :func:`fit_weights`, or if ``families`` is empty.
+        ValueError: As :func:`fit_weights`, if no family can be fitted, or if ``families`` is empty.
 
     Example:
         >>> import numpy as np
@@ -231,7 +235,14 @@ def compare_material(
     progress: Callable[[int, int], object] | bool = False,
 ) -> Comparison:
     """Fit several families to a sample as it was observed, and rank them."""
-    fits = [fit_material(material, family) for family in families]
+    fits, failures = [], {}
+    for family in families:
+        try:
+            fits.append(fit_material(material, family))
+        except ValueError as problem:  # of few weights a mixture cannot be fitted, and others can
+            failures[family.name] = str(problem)
+    if not fits:
+        raise ValueError(next(iter(failures.values())))
     fits.sort(key=lambda fit: (fit.aicc, -fit.log_likelihood))
     goodness = {}
     for i, fit in enumerate(fits if gof else ()):
@@ -239,7 +250,7 @@ def compare_material(
         if callable(progress):
             say = functools.partial(_among, progress, i, len(fits))
         goodness[fit.family] = goodness_of_fit(fit, gof, rng=rng, jobs=jobs, progress=say)
-    return Comparison(tuple(fits), goodness)
+    return Comparison(tuple(fits), goodness, failures)
 
 
 def _among(progress: Callable[[int, int], object], i: int, of: int, done: int, total: int) -> None:

@@ -197,7 +197,8 @@ def compare_groups(
         raise ValueError(f"`by` must name a group that can be fitted; got none, {first[0]}: {first[1]}")
     pooled = compare_material(Material(_together(samples), observation), chosen)
     same = {}
-    for fit in pooled.fits if len(groups) > 1 else ():
+    everywhere = [fit for fit in pooled.fits if not any(fit.family in one.failures for one in groups.values())]
+    for fit in everywhere if len(groups) > 1 else ():
         same[fit.family] = _same_distribution(fit.family, fit.log_likelihood, len(fit.params), list(groups.values()))
     return GroupComparison(groups, failures, pooled, same, int(np.count_nonzero(labels == "")))
 

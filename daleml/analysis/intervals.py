@@ -16,8 +16,8 @@ from daleml.analysis.families.base import Array, Kind, Params
 from daleml.analysis.fit import Material, WeightFit, estimate
 from daleml.analysis.likelihood import Observed
 
-_MOST_STEPS = 60  # of a search for an end
-_FARTHEST = 40.0  # of a coordinate: no data lead there
+_MOST_STEPS = 40  # of a search for an end
+_FARTHEST = 40.0  # from the estimate: no data lead there
 _FLAT = 1e-4  # of a log-likelihood, whose ends are sought where it has fallen by about two
 _MOST_CLIMB = 20  # steps of the other parameters, at each place; from a neighbour's they need two or three
 _CLOSE = 1e-4  # of the fall of the root of twice the log-likelihood, at an end
@@ -96,6 +96,8 @@ def _profile(fit: WeightFit, index: int, level: float) -> tuple[float, float]:
     from scipy.special import ndtri
 
     family, data = fit.rule, fit.material.data.coarse()
+    if data.values.size <= len(family.parameters):  # as many parameters as values: they may be anything
+        return family.kinds[index].bound(-math.inf), family.kinds[index].bound(math.inf)
     unit = data.geometric_mean  # heights are climbed where weights are of order one
     data, best = data.in_unit(unit), family.in_unit(fit.values, 1 / unit)
     kind = family.kinds[index]
@@ -103,7 +105,8 @@ def _profile(fit: WeightFit, index: int, level: float) -> tuple[float, float]:
     spread = fit.stderr[family.parameters[index]] / slope if slope > 0 else math.nan
     reach = (spread if math.isfinite(spread) and 0 < spread < 5 else 0.5) * float(ndtri((1 + level) / 2))
     valley = _Profile(family, data, best, index)
-    ends = (valley.end(side * reach, float(ndtri((1 + level) / 2))) for side in (-1, 1))
+    length = float(valley.lengths[index])
+    ends = (length * valley.end(side * reach / length, float(ndtri((1 + level) / 2))) for side in (-1, 1))
     low, high = (family.in_unit((*best[:index], kind.bound(place), *best[index + 1 :]), unit)[index] for place in ends)
     return low, high
 
@@ -113,18 +116,23 @@ class _Profile:
 
     def __init__(self, family: Family, data: Observed, best: Params, index: int) -> None:
         self.family, self.data, self.index = family, data, index
-        self.free = np.array([kind.free(value) for value, kind in zip(best, family.kinds, strict=True)])
+        self.lengths = data.lengths(family)
+        self.free = np.array([kind.free(value) for value, kind in zip(best, family.kinds, strict=True)]) / self.lengths
         self.top = likelihood.log_likelihood(family, best, data)
 
     def _height(self, place: float, others: Array) -> float:
-        free = np.insert(others, self.index, place)
+        free = np.insert(others, self.index, place) * self.lengths
         params = tuple(kind.bound(value) for value, kind in zip(free.tolist(), self.family.kinds, strict=True))
+        if not self.family.allowed(params):
+            return -math.inf
         return likelihood.log_likelihood(self.family, params, self.data)
 
     def _at(self, place: float, others: Array) -> _Point:
         height = self._height(place, others)
         if others.size and math.isfinite(height):
-            others, height = likelihood.climb(lambda rest: self._height(place, rest), others, flat=_FLAT, most=_MOST_CLIMB)
+            others, height = likelihood.climb(
+                lambda rest: self._height(place, rest), others, flat=_FLAT, most=_MOST_CLIMB
+            )
         return _Point(place, others, math.sqrt(2 * max(self.top - height, 0.0)))
 
     def end(self, step: float, deep: float) -> float:
@@ -137,7 +145,7 @@ class _Profile:
             share = (deep - outer.depth) / rise if rise > 0 else math.inf
             share = min(max(1.2 * share, 0.1), 2.0)
             place = outer.place + share * (outer.place - inner.place)
-            if abs(place) > _FARTHEST:
+            if abs(place - self.free[self.index]) > _FARTHEST:
                 return math.copysign(math.inf, step)
             inner, outer = outer, self._next(place, inner, outer)
         for _ in range(_MOST_STEPS):

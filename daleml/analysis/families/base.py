@@ -117,6 +117,10 @@ class Family(ABC):
         """Undo :meth:`to_free`."""
         return tuple(kind.bound(place) for place, kind in zip(free.tolist(), self.kinds, strict=True))
 
+    def allowed(self, params: Params) -> bool:
+        """Whether a likelihood is to be climbed there; :meth:`from_free` leads nowhere else."""
+        return True
+
     def in_unit(self, params: Params, unit: float) -> Params:
         """Return the parameters of the same weights measured in another unit, ``unit`` times as small."""
         return tuple(

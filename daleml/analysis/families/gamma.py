@@ -85,6 +85,14 @@ class Gamma(Family):
 
         return stats.gamma(params[0], scale=params[1])
 
+    def to_free(self, params: Params) -> Array:
+        # the mean keeps its place where the weights hardly vary, and shape and scale move together
+        shape, scale = params
+        return np.array([math.log(shape), math.log(shape) + math.log(scale)])
+
+    def from_free(self, free: Array) -> Params:
+        return math.exp(free[0]), math.exp(free[1] - free[0])
+
     def start(self, w: Array, counts: Array) -> Params:
         mean = float(np.average(w, weights=counts))
         gap = max(math.log(mean) - log_moments(w, counts)[0], 1e-6)
@@ -250,7 +258,8 @@ class GeneralizedGamma(Family):
         if abs(q) < 1e-7:  # the gamma's digits would be lost, and the log-normal's are the same
             return rng.lognormal(mu, sigma, n)
         k = q**-2
-        return np.exp(mu + sigma / q * np.log(rng.gamma(k, 1 / k, n)))
+        with np.errstate(divide="ignore", over="ignore"):  # a gamma of a tiny shape is often 0
+            return np.asarray(np.exp(mu + sigma / q * np.log(rng.gamma(k, 1 / k, n))))
 
     def start(self, w: Array, counts: Array) -> Params:
         from scipy.special import digamma, polygamma

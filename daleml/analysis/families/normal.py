@@ -132,13 +132,14 @@ class TruncatedNormal(Family):
         return stats.truncnorm(-location / scale, math.inf, loc=location, scale=scale)
 
     def to_free(self, params: Params) -> Array:
-        # location / scale^2 keeps its place where the location runs off: it becomes the exponential's rate
+        # location / scale^2 keeps its place where the location runs off: it becomes the exponential's rate. Where
+        # weights of order one hardly vary it is the location that keeps its place
         location, scale = params
-        return np.array([location / scale**2, math.log(scale)])
+        return np.array([location / (1 + scale**2), math.log(scale)])
 
     def from_free(self, free: Array) -> Params:
         scale = math.exp(free[1])
-        return max(float(free[0]) * scale, self._FARTHEST) * scale, scale
+        return max(float(free[0]) * (1 / scale + scale), self._FARTHEST) * scale, scale
 
     def start(self, w: Array, counts: Array) -> Params:
         mean = float(np.average(w, weights=counts))
