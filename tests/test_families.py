@@ -197,7 +197,12 @@ def test_a_kind_maps_to_the_whole_line_and_back(kind):
         step = 1e-6
         slope = (kind.bound(kind.free(value) + step) - kind.bound(kind.free(value) - step)) / (2 * step)
         assert kind.slope(value) == pytest.approx(slope, rel=1e-6)
-    ends = {Kind.SCALE: (0, math.inf), Kind.SHAPE: (0, math.inf), Kind.SHARE: (0, 1)}
+    ends = {
+        Kind.SCALE: (0, math.inf),
+        Kind.SHAPE: (0, math.inf),
+        Kind.SHARE: (0, 1),
+        Kind.LOCATION: (-math.inf, math.inf),
+    }
     assert (kind.bound(-1e4), kind.bound(1e4)) == ends.get(kind, (-1e4, 1e4))
 
 

@@ -101,8 +101,9 @@ def _profile(fit: WeightFit, index: int, level: float) -> tuple[float, float]:
     unit = data.geometric_mean  # heights are climbed where weights are of order one
     data, best = data.in_unit(unit), family.in_unit(fit.values, 1 / unit)
     kind = family.kinds[index]
-    slope = unit if kind is Kind.LOCATION else kind.slope(fit.values[index])
-    spread = fit.stderr[family.parameters[index]] / slope if slope > 0 else math.nan
+    error = fit.stderr[family.parameters[index]] / (unit if kind in (Kind.SCALE, Kind.LOCATION) else 1.0)
+    slope = kind.slope(best[index])
+    spread = error / slope if slope > 0 else math.nan
     reach = (spread if math.isfinite(spread) and 0 < spread < 5 else 0.5) * float(ndtri((1 + level) / 2))
     valley = _Profile(family, data, best, index)
     length = float(valley.lengths[index])

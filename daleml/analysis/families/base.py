@@ -37,12 +37,16 @@ class Kind(Enum):
         """Map a parameter of this kind to a number without bounds."""
         if self in (Kind.SCALE, Kind.SHAPE):
             return math.log(value)
+        if self is Kind.LOCATION:  # straight near zero, a logarithm far off
+            return math.asinh(value)
         return math.log(value / (1 - value)) if self is Kind.SHARE else value
 
     def bound(self, place: float) -> float:
         """Undo :meth:`free`."""
         if self in (Kind.SCALE, Kind.SHAPE):
             return math.exp(place) if place < 700 else math.inf
+        if self is Kind.LOCATION:
+            return math.sinh(place) if abs(place) < 700 else math.copysign(math.inf, place)
         if self is Kind.SHARE:
             return 1 / (1 + math.exp(-place)) if place > -700 else 0.0
         return float(place)
@@ -51,6 +55,8 @@ class Kind(Enum):
         """Return how fast a parameter changes with the number that it is mapped to."""
         if self in (Kind.SCALE, Kind.SHAPE):
             return value
+        if self is Kind.LOCATION:
+            return math.hypot(1, value)
         return value * (1 - value) if self is Kind.SHARE else 1.0
 
 
