@@ -193,8 +193,9 @@ def compare_groups(
         except ValueError as problem:
             failures[name] = str(problem)
     if not groups:
-        first = next(iter(failures.items()), ("", "every value is without a group"))
-        raise ValueError(f"`by` must name a group that can be fitted; got none, {first[0]}: {first[1]}")
+        first = next(iter(failures.items()), None)
+        why = f", {first[0]}: {first[1]}" if first else ": every value is without a group."
+        raise ValueError(f"`by` must name a group that can be fitted; got none{why}")
     pooled = compare_material(Material(_together(samples), observation), chosen)
     same = {}
     everywhere = [fit for fit in pooled.fits if not any(fit.family in one.failures for one in groups.values())]
