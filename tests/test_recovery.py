@@ -12,8 +12,8 @@ EVERY = [(name, mode) for name in FAMILIES for mode in MODES]
 QUICK = [("lognormal", "truncated"), ("gamma", "censored"), ("weibull", "discrete")]
 
 
-def seeds(name, mode):
-    return np.random.SeedSequence([list(FAMILIES).index(name), MODES.index(mode)]).spawn(N_DRAWS)
+def seeds(name, mode, n=N_DRAWS):
+    return np.random.SeedSequence([list(FAMILIES).index(name), MODES.index(mode)]).spawn(n)
 
 
 def covers(name, mode, n, seed):
@@ -31,11 +31,11 @@ def rejects(name, mode, n, n_boot, seed):
     return goodness_of_fit(fit_weights(data, name, **options), n_boot, rng=chance, jobs=1).p_value <= 0.05
 
 
-def side_by_side(function, name, mode, *args):
+def side_by_side(function, name, mode, *args, n=N_DRAWS):
     from joblib import Parallel, delayed
 
     with Parallel(n_jobs=2, batch_size=10) as parallel:
-        return parallel(delayed(function)(name, mode, *args, seed) for seed in seeds(name, mode))
+        return parallel(delayed(function)(name, mode, *args, seed) for seed in seeds(name, mode, n))
 
 
 @pytest.mark.parametrize(("name", "mode"), EVERY)
@@ -75,4 +75,7 @@ def test_every_interval_covers(name, mode):
 def test_every_true_family_is_rejected_as_often_as_said(name, mode):
     share = np.mean(side_by_side(rejects, name, mode, 150, 39))
     print(f"\nrejected {name} {mode}: {share:.3f}")
-    assert 0.03 <= share <= 0.075
+    if not 0.03 <= share <= 0.075:  # of exact tests at 5 %, one cell in forty falls outside by chance: look closer
+        share = np.mean(side_by_side(rejects, name, mode, 150, 39, n=4 * N_DRAWS))
+        print(f"of four times as many: {share:.3f}")
+        assert 0.035 <= share <= 0.065

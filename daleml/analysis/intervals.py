@@ -49,8 +49,8 @@ def confidence_intervals(
         progress: As for :func:`goodness_of_fit`; for the bootstrap.
 
     Returns:
-        ``(low, high)`` by parameter; an end is infinite, or 0, where the likelihood does not fall far enough, as where a
-        family has run off to its limit, or has as many parameters as there are different values.
+        ``(low, high)`` by parameter; an end is infinite, or 0, where the likelihood does not fall far enough, as where
+        a family has run off to its limit, or has as many parameters as there are different values.
 
     Raises:
         ValueError: If ``level`` is not between 0 and 1, or there is no such method.
