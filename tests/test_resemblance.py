@@ -71,26 +71,26 @@ def test_free_of_scale():
 def test_intervals_cover():
     truth = {"log_sd": 0.8 - 0.5, "gini": math.erf(0.4) - math.erf(0.25), "log_skewness": 0.0}
     inside = dict.fromkeys(truth, 0)
-    for seed in range(200):
+    for seed in range(150):
         rng = np.random.default_rng(seed)
-        result = compare_to(rng.lognormal(0, 0.8, 200), rng.lognormal(3, 0.5, 200), n_boot=100, rng=seed)
+        result = compare_to(rng.lognormal(0, 0.8, 200), rng.lognormal(3, 0.5, 200), n_boot=80, rng=seed)
         for name, value in truth.items():
             _, low, high = result.measures[name].difference
             inside[name] += low <= value <= high
     for name, count in inside.items():
-        assert 0.87 <= count / 200 <= 0.99, name
+        assert 0.87 <= count / 150 <= 0.99, name
 
 
 def test_the_interval_of_the_distance_holds_the_truth_and_the_value():
     truth, inside = 0.4 * math.sqrt(2 / math.pi), 0
-    for seed in range(100):
+    for seed in range(60):
         rng = np.random.default_rng(seed)
         value, low, high = compare_to(
             rng.lognormal(0, 0.5, 200), rng.lognormal(3, 0.9, 200), n_boot=60, rng=seed
         ).qq_distance
         assert 0 <= low <= value <= high
         inside += low <= truth <= high
-    assert inside >= 85
+    assert inside >= 51
     for seed in range(10):  # of one distribution the interval reaches down to nearly nothing
         rng = np.random.default_rng(seed)
         value, low, high = compare_to(
