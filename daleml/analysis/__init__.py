@@ -22,10 +22,10 @@
 """
 
 from daleml.analysis import plots
-from daleml.analysis.bootstrap import GoodnessOfFit, confidence_intervals, goodness_of_fit
 from daleml.analysis.comparison import Comparison, PairTest, compare_families, pair_test
 from daleml.analysis.fit import WeightFit, fit_weights
 from daleml.analysis.geometry import GeometryInference, infer_geometry
+from daleml.analysis.goodness import GoodnessOfFit, goodness_of_fit
 from daleml.analysis.graph import (
     GraphSummary,
     SignedMatrix,
@@ -35,6 +35,7 @@ from daleml.analysis.graph import (
     signed_matrix,
 )
 from daleml.analysis.groups import GroupComparison, compare_groups
+from daleml.analysis.intervals import confidence_intervals
 from daleml.analysis.regime import Regime, regime
 from daleml.analysis.resemblance import Resemblance, compare_to
 from daleml.analysis.sign_rules import LawfulGraph, lawful_graph

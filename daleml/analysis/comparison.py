@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from daleml.analysis import likelihood
-from daleml.analysis.bootstrap import GoodnessOfFit, goodness_of_fit
 from daleml.analysis.families import SIMPLE, Family, find, find_all
 from daleml.analysis.fit import Material, WeightFit, fit_material, require_spread
+from daleml.analysis.goodness import GoodnessOfFit, goodness_of_fit
 from daleml.analysis.observation import Observation
 from daleml.analysis.weights import WeightsLike, weight_sample
 
@@ -25,7 +25,7 @@ _ABOUT_AS_GOOD = 2.0  # difference in AICc below which a rival has about as much
 _LEVEL = 0.05
 _FEW = 10  # weights, below which no two families are told apart
 _FAR = 100  # times the sample: so many more weights nobody will have
-_POWERED = 2.8016  # standard errors between two families that four tests in five would tell apart at 5 %
+_POWER = 0.8  # chance of telling two families apart, with the weights said to be needed
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,12 @@ class Comparison:
     Attributes:
         fits: One a family.
         goodness: By family, the test whether the sample could be drawn from it, where that was asked for.
+        failures: Families that could not be fitted, each with the sentence that says why.
     """
 
     fits: tuple[WeightFit, ...]
     goodness: Mapping[str, GoodnessOfFit] = field(default_factory=dict)
+    failures: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def best(self) -> WeightFit:
@@ -119,14 +121,15 @@ class Comparison:
         best = self.best
         if len(self.fits) == 1:
             return f"Only {best.family} was fitted, so nothing was compared{self._verdict_of_fit()}."
-        if best.n < _FEW or not all(math.isfinite(fit.aicc) for fit in self.fits):
-            return f"{best.n} weights are too few to rank these families; give at least {_FEW}, better hundreds."
+        n = round(best.total)
+        if n < _FEW or not all(math.isfinite(fit.aicc) for fit in self.fits):
+            return f"{n} weights are too few to rank these families; give at least {_FEW}, better hundreds."
         rivals = self.cannot_tell
         if rivals:
             needed = min((test.n_needed for test in self.tests if test.test and test.worse in rivals), default=math.inf)
-            more = f"; about {_rounded(needed):,} would tell one of them apart" if needed < _FAR * best.n else ""
+            more = f"; about {_rounded(needed):,} would tell one of them apart" if n < needed < _FAR * n else ""
             return (
-                f"{best.family} ranks first, but {best.n:,} weights are too few to tell it from "
+                f"{best.family} ranks first, but {n:,} weights are too few to tell it from "
                 f"{_listed(rivals)}{more}{self._verdict_of_fit()}."
             )
         gap = self.fits[1].aicc - best.aicc
@@ -153,6 +156,7 @@ class Comparison:
             "fits": [fit.to_dict() for fit in self.fits],
             "tests": tests,
             "goodness_of_fit": {name: test.to_dict() for name, test in self.goodness.items()},
+            "failures": dict(self.failures),
         }
 
     def __str__(self) -> str:
@@ -160,7 +164,8 @@ class Comparison:
         seen = f" ({best.observation})" if str(best.observation) else ""
         header = f"{best.n:,} weights{seen}; {best.n_zero:,} zeros and {best.n_dropped:,} other values left out"
         table = self.table().to_string(index=False, float_format=lambda value: f"{value:,.2f}")
-        return f"{header}\n{table}\n{self.conclusion()}"
+        failed = "".join(f"\n{name}: {problem}" for name, problem in self.failures.items())
+        return f"{header}\n{table}{failed}\n{self.conclusion()}"
 
 
 def compare_families(
@@ -201,7 +206,7 @@ def compare_families(
         progress: As for :func:`goodness_of_fit`; called with the tests of all families together.
 
     Raises:
-        ValueError: As :func:`fit_weights`, or if ``families`` is empty.
+        ValueError: As :func:`fit_weights`, if no family can be fitted, or if ``families`` is empty.
 
     Example:
         >>> import numpy as np
@@ -230,7 +235,14 @@ def compare_material(
     progress: Callable[[int, int], object] | bool = False,
 ) -> Comparison:
     """Fit several families to a sample as it was observed, and rank them."""
-    fits = [fit_material(material, family) for family in families]
+    fits, failures = [], {}
+    for family in families:
+        try:
+            fits.append(fit_material(material, family))
+        except ValueError as problem:  # of few weights a mixture cannot be fitted, and others can
+            failures[family.name] = str(problem)
+    if not fits:
+        raise ValueError(next(iter(failures.values())))
     fits.sort(key=lambda fit: (fit.aicc, -fit.log_likelihood))
     goodness = {}
     for i, fit in enumerate(fits if gof else ()):
@@ -238,7 +250,7 @@ def compare_material(
         if callable(progress):
             say = functools.partial(_among, progress, i, len(fits))
         goodness[fit.family] = goodness_of_fit(fit, gof, rng=rng, jobs=jobs, progress=say)
-    return Comparison(tuple(fits), goodness)
+    return Comparison(tuple(fits), goodness, failures)
 
 
 def _among(progress: Callable[[int, int], object], i: int, of: int, done: int, total: int) -> None:
@@ -270,6 +282,9 @@ def pair_test(first: WeightFit, second: WeightFit) -> PairTest:
     """
     if first.material is not second.material and first.material != second.material:
         raise ValueError("`second` must be fitted to the sample of `first`; got another.")
+    from scipy.special import chndtrinc, ndtri
+    from scipy.stats import chi2
+
     data = first.material.data
     terms = [likelihood.pointwise(fit.rule, fit.values, data) for fit in (first, second)]
     gaps, counts = terms[0] - terms[1], data.all_counts
@@ -280,15 +295,17 @@ def pair_test(first: WeightFit, second: WeightFit) -> PairTest:
     spread = math.sqrt(max(float(counts @ (gaps - mean) ** 2) / n, 0.0))
     better, worse = (first, second) if corrected >= 0 else (second, first)
     z = abs(corrected) / (math.sqrt(n) * spread) if spread > 0 else 0.0
-    needed = n * (_POWERED / z) ** 2 if z > 0 else math.inf
     simple, general = (first, second) if len(first.params) <= len(second.params) else (second, first)
     names = better.family, worse.family
     if simple.family in general.rule.special_cases:
-        from scipy.stats import chi2
-
         ratio = max(2 * (general.log_likelihood - simple.log_likelihood), 0.0)
         freedom = len(general.params) - len(simple.params)
+        excess = float(chndtrinc(chi2.isf(_LEVEL, freedom), freedom, 1 - _POWER))  # over what chance adds
+        needed = n * excess / (ratio - freedom) if ratio > freedom else math.inf
         return PairTest(*names, "likelihood ratio", ratio, float(chi2.sf(ratio, freedom)), needed)
+    # so many standard errors lie between two families that are told apart at the level, with the power
+    apart = float(ndtri(1 - _LEVEL / 2) + ndtri(_POWER))
+    needed = n * (apart / z) ** 2 if z > 0 else math.inf
     if simple.family in general.rule.irregular_cases or n < _FEW:
         return PairTest(*names, None, math.nan, math.nan, needed)
     return PairTest(*names, "vuong", z, math.erfc(z / math.sqrt(2)), needed)

@@ -95,7 +95,7 @@ class WeightFit:
     @property
     def total(self) -> float:
         """How many magnitudes there are, as sample weights count them."""
-        return float(self.n) if self.sample.counts() is None else self.material.data.total
+        return _total(self.material)
 
     @property
     def aic(self) -> float:
@@ -126,7 +126,8 @@ class WeightFit:
     def seen_cdf(self, w: ArrayLike) -> Array:
         r"""Return :math:`P(W \le w)` of a magnitude that was seen; of counts, up to and with ``w``."""
         data = self.material.data
-        upper = np.minimum(np.asarray(w, dtype=np.float64) + data.half_width, data.high)
+        values = np.asarray(w, dtype=np.float64)
+        upper = np.minimum(np.floor(values) + 0.5 if data.half_width else values, data.high)
         inside = np.maximum(upper, max(data.low, 1e-300))
         share = np.exp(
             likelihood.log_interval(self.rule, self.values, data.low, inside)
@@ -252,7 +253,7 @@ def fit_material(material: Material, family: Family) -> WeightFit:
         height = sample.n * family.mean_log_likelihood(params, sample)
     else:
         height = likelihood.log_likelihood(family, params, material.data)
-    errors = family.stderr(params, sample.n) if whole else None
+    errors = family.stderr(params, _total(material)) if material.observation.whole else None
     if errors is None:
         errors = tuple(np.sqrt(np.diag(likelihood.covariance(family, params, material.data))).tolist())
     censoring = material.observation.censoring
@@ -315,8 +316,12 @@ def require_spread(sample: WeightSample) -> WeightSample:
     return sample
 
 
+def _total(material: Material) -> float:
+    return float(material.sample.n) if material.sample.counts() is None else material.data.total
+
+
 def _connection(material: Material) -> Connection:
-    n_connected = float(material.sample.n) if material.sample.counts() is None else material.data.total
+    n_connected = _total(material)
     n = n_connected + material.sample.zero_weight
     share = n_connected / n
     center, reach = share + _Z**2 / (2 * n), _Z * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))

@@ -171,7 +171,7 @@ def compare_groups(
     chosen, observation = find_all(families), Observation(truncation, censoring, discrete, zeros)
     values = numbers(weights).reshape(-1)
     labels = _labels(by, values.size)
-    counts = None if sample_weights is None else np.asarray(sample_weights, dtype=np.float64).reshape(-1)
+    counts = None if sample_weights is None else numbers(sample_weights, "sample_weights").reshape(-1)
     if counts is not None and counts.size != values.size:
         raise ValueError(f"`sample_weights` must be as many as the weights, {values.size}; got {counts.size}.")
     groups: dict[str, Comparison] = {}
@@ -193,11 +193,13 @@ def compare_groups(
         except ValueError as problem:
             failures[name] = str(problem)
     if not groups:
-        first = next(iter(failures.items()), ("", "every value is without a group"))
-        raise ValueError(f"`by` must name a group that can be fitted; got none, {first[0]}: {first[1]}")
+        first = next(iter(failures.items()), None)
+        why = f", {first[0]}: {first[1]}" if first else ": every value is without a group."
+        raise ValueError(f"`by` must name a group that can be fitted; got none{why}")
     pooled = compare_material(Material(_together(samples), observation), chosen)
     same = {}
-    for fit in pooled.fits if len(groups) > 1 else ():
+    everywhere = [fit for fit in pooled.fits if not any(fit.family in one.failures for one in groups.values())]
+    for fit in everywhere if len(groups) > 1 else ():
         same[fit.family] = _same_distribution(fit.family, fit.log_likelihood, len(fit.params), list(groups.values()))
     return GroupComparison(groups, failures, pooled, same, int(np.count_nonzero(labels == "")))
 
@@ -213,14 +215,22 @@ def _same_distribution(family: str, together: float, n_params: int, apart: Seque
 def _together(samples: Sequence[WeightSample]) -> WeightSample:
     counts = [sample.counts() for sample in samples]
     weighted = None if counts[0] is None else np.concatenate([part for part in counts if part is not None])
-    return weight_sample(np.concatenate([sample.values() for sample in samples]), sample_weights=weighted)
+    zeros = np.zeros(sum(sample.n_zero for sample in samples))  # pairs without a connection, where they count as such
+    values = np.concatenate([*(sample.values() for sample in samples), zeros])
+    if weighted is not None and zeros.size:
+        share = sum(sample.zero_weight for sample in samples) / zeros.size
+        weighted = np.append(weighted, np.full(zeros.size, share))
+    return weight_sample(values, sample_weights=weighted)
 
 
 def _labels(by: ArrayLike, size: int) -> NDArray[Any]:
+    import pandas as pd
+
     given = np.asarray(by, dtype=object).reshape(-1)
     if given.size != size:
         raise ValueError(f"`by` must name the group of each of the {size} weights; got {given.size} names.")
-    return np.array(["" if label is None or label != label else _name(label) for label in given], dtype=object)
+    missing = pd.isna(given)
+    return np.array(["" if gone else _name(label) for label, gone in zip(given, missing, strict=True)], dtype=object)
 
 
 def _name(label: Any) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from daleml.analysis.families.base import Array, Family, Params
+from daleml.analysis.families.base import Array, Family, Kind, Params
 from daleml.analysis.observation import Observation
 from daleml.analysis.weights import WeightSample
 
@@ -17,9 +17,11 @@ _BINS = 4096
 _STEP = 1e-4  # of finite differences, in coordinates of order one
 _MAX_CLIMB = 100
 _MAX_POLISH = 3  # steps, from the top of a histogram to that of its values
+_FIRST_CLIMB = 30  # steps from each start, of which the best is then taken to the top
 _LONGEST = 2.0  # of a step: a factor of seven in a positive parameter
-_FARTHEST = 60.0  # of a coordinate: no data lead there
+_FARTHEST = 60.0  # from the start: no data lead there
 _FLAT = 1e-9  # of a log-likelihood
+_NOISE = 1e-14  # of a log-likelihood's size: its rounding
 _SAME_PLACE = 1e-3
 _SAME_HEIGHT = 0.05  # of log-likelihoods: no data tell such peaks apart
 
@@ -55,6 +57,18 @@ class Observed:
     def all_counts(self) -> Array:
         """How often each value was seen; then the number of the censored ones, if there are any."""
         return np.append(self.counts, self.n_censored) if self.n_censored else self.counts
+
+    def lengths(self, family: Family) -> Array:
+        """Return of what order each free coordinate is: where the values hardly vary, locations vary little."""
+        logs = np.log(self.values)
+        spread = math.sqrt(float(np.cov(logs, aweights=self.counts, ddof=0))) if logs.size > 1 else 1.0
+        short = (Kind.LOCATION, Kind.LOG_LOCATION)
+        return np.array([min(max(spread, 1e-6), 1.0) if kind in short else 1.0 for kind in family.kinds])
+
+    @property
+    def geometric_mean(self) -> float:
+        """That of the values: a unit in which they are of order one."""
+        return math.exp(float(np.average(np.log(self.values), weights=self.counts)))
 
     def complete(self) -> tuple[Array, Array]:
         """Return values and counts as if all had been seen: the censored ones halfway below their threshold."""
@@ -193,34 +207,36 @@ def maximise(family: Family, data: Observed, start: Params | None = None) -> Max
     Raises:
         ValueError: If no climb arrives anywhere.
     """
-    unit = math.exp(float(np.average(np.log(data.values), weights=data.counts)))
+    unit = data.geometric_mean
     scaled = data.in_unit(unit)
     coarse = scaled.coarse()
+    lengths = coarse.lengths(family)
 
     def height(free: Array, of: Observed = coarse) -> float:
-        return log_likelihood(family, family.from_free(free), of)
+        return log_likelihood(family, family.from_free(free * lengths), of)
 
     starts = family.starts(coarse) if start is None else [family.in_unit(start, 1 / unit)]
     begun: list[Array] = []
     peaks: list[tuple[Array, float]] = []
     for params in starts:
-        free = family.to_free(params)
+        free = family.to_free(params) / lengths
         known = [i for i, other in enumerate(begun) if np.allclose(free, other, rtol=_SAME_PLACE, atol=_SAME_PLACE)]
         begun.append(free)
-        peaks.append(peaks[known[0]] if known else climb(height, free))
-    best, top = max(peaks, key=lambda peak: peak[1])
+        peaks.append(peaks[known[0]] if known else climb(height, free, most=_FIRST_CLIMB))
+    best, top = climb(height, max(peaks, key=lambda peak: peak[1])[0])
     if not math.isfinite(top):
         raise ValueError(f"`weights` must have a finite likelihood under the {family.name} family; got none.")
     if coarse is not scaled:
         best, _ = climb(lambda free: height(free, scaled), best, shape=height, most=_MAX_POLISH)
     agree = sum(other > top - _SAME_HEIGHT for _, other in peaks)
-    return Maximum(family.in_unit(family.from_free(best), unit), len(peaks), agree)
+    return Maximum(family.in_unit(family.from_free(best * lengths), unit), len(peaks), agree)
 
 
 def climb(
     height: Callable[[Array], float],
     start: Array,
     shape: Callable[[Array], float] | None = None,
+    flat: float = _FLAT,
     most: int = _MAX_CLIMB,
 ) -> tuple[Array, float]:
     """Climb to the top by Newton's method with finite differences, never downhill.
@@ -229,6 +245,7 @@ def climb(
         height: What to climb, of free coordinates of order one.
         start: Where to begin.
         shape: A cheaper function of nearly the same curvature, to take that from; default: ``height`` itself.
+        flat: A gain too small to go on for.
         most: Number of steps at most: along a flat ridge there is no end to them.
 
     Returns:
@@ -248,14 +265,14 @@ def climb(
         share, reached = 1.0, -math.inf
         while share > 1e-6:
             there = place + share * step
-            reached = height(there) if np.abs(there).max() < _FARTHEST else -math.inf
+            reached = height(there) if np.abs(there - start).max() < _FARTHEST else -math.inf
             if reached >= here:
                 break
             share /= 2
         if reached < here:
             break
         place, gained, here = there, reached - here, reached
-        if expected < _FLAT or (gained < _FLAT and share == 1.0):
+        if min(expected, gained) < flat + _NOISE * abs(here):
             break
     return place, here
 
@@ -267,15 +284,16 @@ def derivatives(
     n = place.size
     steps = _STEP * np.eye(n)
     ahead, behind = (np.array([height(place + side * step) for step in steps]) for side in (1, -1))
-    with np.errstate(invalid="ignore"):  # off the edge of what can be computed, heights are infinite
+    with np.errstate(invalid="ignore", over="ignore"):  # off the edge of what can be computed, heights are infinite
         slope = (ahead - behind) / (2 * _STEP)
         if shape is not None:
             return slope, derivatives(shape, place, shape(place))[1]
         curvature = np.diag((ahead - 2 * here + behind) / _STEP**2)
         for i in range(n):
             for j in range(i):
-                both = height(place + steps[i] + steps[j])
-                curvature[i, j] = curvature[j, i] = (both - ahead[i] - ahead[j] + here) / _STEP**2
+                both = height(place + steps[i] + steps[j]) + height(place - steps[i] - steps[j])
+                alone = ahead[i] + behind[i] + ahead[j] + behind[j]
+                curvature[i, j] = curvature[j, i] = (both - alone + 2 * here) / (2 * _STEP**2)
     return slope, curvature
 
 
@@ -285,19 +303,20 @@ def covariance(family: Family, params: Params, data: Observed) -> Array:
     It is taken in the free coordinates, where the likelihood is closest to a parabola, and carried over.
     """
     data = data.coarse()
-    unit = math.exp(float(np.average(np.log(data.values), weights=data.counts)))
-    scaled, free = data.in_unit(unit), family.to_free(family.in_unit(params, 1 / unit))
+    unit = data.geometric_mean
+    scaled, lengths = data.in_unit(unit), data.lengths(family)
+    free = family.to_free(family.in_unit(params, 1 / unit)) / lengths
 
     def height(place: Array) -> float:
-        return log_likelihood(family, family.from_free(place), scaled)
+        return log_likelihood(family, family.from_free(place * lengths), scaled)
 
     _, curvature = derivatives(height, free, height(free))
     with np.errstate(all="ignore"):
         jacobian = np.array(
             [
                 np.subtract(
-                    family.in_unit(family.from_free(free + step), unit),
-                    family.in_unit(family.from_free(free - step), unit),
+                    family.in_unit(family.from_free((free + step) * lengths), unit),
+                    family.in_unit(family.from_free((free - step) * lengths), unit),
                 )
                 / (2 * _STEP)
                 for step in _STEP * np.eye(free.size)

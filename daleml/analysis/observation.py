@@ -51,6 +51,11 @@ class Observation:
             if ends[0] >= ends[1]:
                 raise ValueError(f"`truncation` must be (low, high) with low below high; got {self.truncation!r}.")
             object.__setattr__(self, "truncation", ends)
+            if self.low >= self.high:  # between two whole numbers
+                raise ValueError(
+                    "`truncation` must hold a whole number above 0 where `discrete` is True; "
+                    f"got {ends[0]:g} to {ends[1]:g}."
+                )
         if self.censoring is not None:
             threshold = _checks.positive("censoring", self.censoring)
             if self.discrete:

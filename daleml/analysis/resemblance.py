@@ -128,9 +128,9 @@ def compare_to(
         'The weights differ from the reference in log_sd (smaller)'
 
     Notes:
-        Zeros are left out of both, and thresholds of detection act on the measures: compare what was seen alike. The
-        distance is never below zero, and of two samples from one distribution it is above it: its interval shows where
-        it lies, not whether it is zero.
+        Zeros are left out of both, and thresholds of detection act on the measures: compare what was seen alike. Of two
+        samples from one distribution the distance is above zero, and of bootstrap samples it is larger still: its
+        interval reaches as far below it as the upper quantile lies above, at most to zero, and errs on the wide side.
     """
     level = _checks.number("level", level)
     if not 0 < level < 1:
@@ -152,7 +152,11 @@ def compare_to(
     }
     distances = np.array([np.abs(one[1] - other[1]).mean() for one, other in zip(*drawn, strict=True)])
     quantiles = drawn[0][0][1], drawn[1][0][1]
-    return Resemblance(measures, _interval(distances, level), (samples[0].n, samples[1].n), level, quantiles)
+    # samples of samples lie farther apart than the samples do: only the upper quantile bounds how far, to either side
+    distance, _, high = _interval(distances, level)
+    reach = max(high - distance, 0.0)
+    apart = Interval(distance, max(distance - reach, 0.0), distance + reach)
+    return Resemblance(measures, apart, (samples[0].n, samples[1].n), level, quantiles)
 
 
 def _sample(weights: WeightsLike, **options: Any) -> WeightSample:

@@ -6,7 +6,7 @@ import functools
 import math
 import mmap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
@@ -183,6 +183,8 @@ def weight_sample(
     array = _array(weights)
     counts = None if sample_weights is None else _counts(sample_weights, array.size)
     taken = 0 if pool else sign if sign is not None else _first_sign(array)
+    if counts is not None and not counts.all():  # what was seen no times was not seen
+        array, counts = array[counts > 0], counts[counts > 0]
     sample = _take(array, taken, drop_missing=drop_missing, counts=counts)
     if sign is None and not pool and sample.n_dropped:
         n_exc, n_inh = int(np.count_nonzero(array > 0)), int(np.count_nonzero(array < 0))
@@ -191,15 +193,28 @@ def weight_sample(
                 "`weights` must be of one sign unless `sign` or `pool` is given; "
                 f"got {n_exc} positive and {n_inh} negative values."
             )
-    return _require_two(sample)
+    return _weighted(_require_two(sample))
+
+
+def _weighted(sample: WeightSample) -> WeightSample:
+    """Return the sample with its moments as its counts have them."""
+    counts = sample.counts()
+    if counts is None:
+        return sample
+    logs = np.log(sample.values())
+    mean = float(np.average(logs, weights=counts))
+    return replace(sample, log_moments=(mean, math.sqrt(float(np.average((logs - mean) ** 2, weights=counts)))))
 
 
 def _counts(sample_weights: ArrayLike, size: int) -> NDArray[np.float64]:
-    counts = np.array(numbers(sample_weights), dtype=np.float64).reshape(-1)
+    counts = np.array(numbers(sample_weights, "sample_weights"), dtype=np.float64).reshape(-1)
     if counts.size != size:
         raise ValueError(f"`sample_weights` must be as many as the weights, {size}; got {counts.size}.")
-    if not np.isfinite(counts).all() or (counts < 0).any() or not counts.any():
-        raise ValueError("`sample_weights` must be finite, at least 0, and not all 0; got others.")
+    wrong = counts[~(np.isfinite(counts) & (counts >= 0))]
+    if wrong.size:
+        raise ValueError(f"`sample_weights` must be finite and at least 0; got {wrong[0]:g}.")
+    if not counts.any():
+        raise ValueError(f"`sample_weights` must not all be 0; got {counts.size} zeros.")
     return counts
 
 
@@ -441,7 +456,7 @@ def _array(values: Any) -> NDArray[Any]:
     return array.reshape(-1)
 
 
-def numbers(values: Any) -> NDArray[Any]:
+def numbers(values: Any, name: str = "weights") -> NDArray[Any]:
     """Read real numbers, a tensor's or anybody's, into an array."""
     if isinstance(values, Tensor):
         values = values.detach().cpu()
@@ -451,7 +466,7 @@ def numbers(values: Any) -> NDArray[Any]:
         values = np.ma.filled(values.astype(np.float64), np.nan)
     array = np.asarray(values)
     if array.dtype.kind not in "fiu":
-        raise TypeError(f"`weights` must be real numbers; got {array.dtype} values.")
+        raise TypeError(f"`{name}` must be real numbers; got {array.dtype} values.")
     return array
 
 

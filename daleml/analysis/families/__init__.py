@@ -18,7 +18,7 @@ r"""Families of distributions for magnitudes, location fixed at 0: one small obj
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from daleml.analysis.families.base import Distribution, Family, Kind
 from daleml.analysis.families.gamma import Exponential, Gamma, GeneralizedGamma, Weibull
@@ -111,7 +111,7 @@ def find_all(families: str | Family | Sequence[str | Family]) -> list[Family]:
     """
     if isinstance(families, str) and families.lower() == "all":
         return list(FAMILIES.values())
-    given = (families,) if isinstance(families, (str, Family)) else families
+    given = families if isinstance(families, Iterable) and not isinstance(families, str) else (families,)
     chosen = list({family.name: family for family in map(find, given)}.values())
     if not chosen:
         raise ValueError("`families` must name at least one family; got none.")

@@ -33,6 +33,32 @@ class Kind(Enum):
     REAL = "any number; free of units"
     SHARE = "between 0 and 1; free of units"
 
+    def free(self, value: float) -> float:
+        """Map a parameter of this kind to a number without bounds."""
+        if self in (Kind.SCALE, Kind.SHAPE):
+            return math.log(value)
+        if self is Kind.LOCATION:  # straight near zero, a logarithm far off
+            return math.asinh(value)
+        return math.log(value / (1 - value)) if self is Kind.SHARE else value
+
+    def bound(self, place: float) -> float:
+        """Undo :meth:`free`."""
+        if self in (Kind.SCALE, Kind.SHAPE):
+            return math.exp(place) if place < 700 else math.inf
+        if self is Kind.LOCATION:
+            return math.sinh(place) if abs(place) < 700 else math.copysign(math.inf, place)
+        if self is Kind.SHARE:
+            return 1 / (1 + math.exp(-place)) if place > -700 else 0.0
+        return float(place)
+
+    def slope(self, value: float) -> float:
+        """Return how fast a parameter changes with the number that it is mapped to."""
+        if self in (Kind.SCALE, Kind.SHAPE):
+            return value
+        if self is Kind.LOCATION:
+            return math.hypot(1, value)
+        return value * (1 - value) if self is Kind.SHARE else 1.0
+
 
 class Family(ABC):
     """A family of distributions of magnitudes: density, tails and quantiles, as functions of its parameters.
@@ -73,7 +99,7 @@ class Family(ABC):
 
     def sample(self, params: Params, n: int, rng: np.random.Generator) -> Array:
         """Draw ``n`` magnitudes."""
-        return np.asarray(self.distribution(params).rvs(n, random_state=rng), dtype=np.float64)
+        return self.ppf(rng.uniform(size=n), params)
 
     def distribution(self, params: Params) -> Any:
         """Return it with its parameters fixed: ``pdf``, ``cdf``, ``ppf``, ``rvs``... as in ``scipy.stats``."""
@@ -91,13 +117,15 @@ class Family(ABC):
 
     def to_free(self, params: Params) -> Array:
         """Map parameters to numbers without bounds, in which likelihoods are climbed."""
-        positive = (Kind.SCALE, Kind.SHAPE)
-        return np.array([math.log(p) if k in positive else p for p, k in zip(params, self.kinds, strict=True)])
+        return np.array([kind.free(value) for value, kind in zip(params, self.kinds, strict=True)])
 
     def from_free(self, free: Array) -> Params:
         """Undo :meth:`to_free`."""
-        positive = (Kind.SCALE, Kind.SHAPE)
-        return tuple(math.exp(f) if k in positive else float(f) for f, k in zip(free, self.kinds, strict=True))
+        return tuple(kind.bound(place) for place, kind in zip(free.tolist(), self.kinds, strict=True))
+
+    def allowed(self, params: Params) -> bool:
+        """Whether a likelihood is to be climbed there; :meth:`from_free` leads nowhere else."""
+        return True
 
     def in_unit(self, params: Params, unit: float) -> Params:
         """Return the parameters of the same weights measured in another unit, ``unit`` times as small."""
@@ -116,7 +144,7 @@ class Family(ABC):
         """Return the mean log-likelihood of a sample seen whole; here by a pass over it, elsewhere from its moments."""
         return sum(float(self.logpdf(chunk, params).sum()) for chunk in sample.chunks()) / sample.n
 
-    def stderr(self, params: Params, n: int) -> Params | None:
+    def stderr(self, params: Params, n: float) -> Params | None:
         """Return the standard errors of ``n`` values seen whole, by the expected information; None if not known."""
         return None
 
@@ -137,7 +165,7 @@ class Distribution:
 
     def logpdf(self, w: Any) -> Any:
         """Return the logarithm of the density; that of numbers not above zero is minus infinity."""
-        return self._on_positive(self.family.logpdf, w, -np.inf)
+        return self._on_positive(self.family.logpdf, w, (-np.inf, -np.inf))
 
     def pdf(self, w: Any) -> Any:
         """Return the density."""
@@ -145,11 +173,11 @@ class Distribution:
 
     def cdf(self, w: Any) -> Any:
         r"""Return :math:`P(W \le w)`."""
-        return np.exp(self._on_positive(self.family.logcdf, w, -np.inf))
+        return np.exp(self._on_positive(self.family.logcdf, w, (-np.inf, 0.0)))
 
     def sf(self, w: Any) -> Any:
         r"""Return :math:`P(W > w)`."""
-        return np.exp(self._on_positive(self.family.logsf, w, 0.0))
+        return np.exp(self._on_positive(self.family.logsf, w, (0.0, -np.inf)))
 
     def ppf(self, q: Any) -> Any:
         """Return the quantiles, by halving the interval of ln w that holds them."""
@@ -179,10 +207,10 @@ class Distribution:
         rng = np.random.default_rng(random_state)
         return self.family.sample(self.params, int(np.prod(size)), rng).reshape(size)
 
-    def _on_positive(self, function: Any, w: Any, elsewhere: float) -> Any:
+    def _on_positive(self, function: Any, w: Any, ends: tuple[float, float]) -> Any:
         values = np.asarray(w, dtype=np.float64)
-        inside = values > 0
-        result = np.full(values.shape, elsewhere)
+        inside = (values > 0) & (values < np.inf)
+        result = np.where(np.isnan(values), np.nan, np.where(values > 0, ends[1], ends[0]))
         result[inside] = function(values[inside], self.params)
         return result[()]
 

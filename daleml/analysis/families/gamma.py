@@ -8,8 +8,15 @@ from typing import Any
 import numpy as np
 
 from daleml.analysis.families.base import LOG_2PI, Array, Family, Kind, Params, log_moments
+from daleml.analysis.families.special import (
+    log_complement,
+    log_gamma_tail_near_normal,
+    log_gammainc,
+    log_gammaincc,
+)
 from daleml.analysis.weights import WeightSample
 
+_NEAR_NORMAL = 1e-2  # of q: below, gamma functions of 1 / q^2 lose their digits
 _SERIES = 100.0  # of a large k, the series of Stirling is exact where gammaln cancels
 
 
@@ -24,7 +31,7 @@ class Exponential(Family):
         return -w / params[0] - math.log(params[0])
 
     def logcdf(self, w: Array, params: Params) -> Array:
-        return np.log(-np.expm1(-w / params[0]))
+        return log_complement(-w / params[0])
 
     def logsf(self, w: Array, params: Params) -> Array:
         return -w / params[0]
@@ -46,7 +53,7 @@ class Exponential(Family):
     def mean_log_likelihood(self, params: Params, sample: WeightSample) -> float:
         return -sample.moments.mean / params[0] - math.log(params[0])
 
-    def stderr(self, params: Params, n: int) -> Params:
+    def stderr(self, params: Params, n: float) -> Params:
         return (params[0] / math.sqrt(n),)
 
 
@@ -65,14 +72,10 @@ class Gamma(Family):
         return (shape - 1) * np.log(w) - w / scale - (shape * math.log(scale) + float(gammaln(shape)))
 
     def logcdf(self, w: Array, params: Params) -> Array:
-        from scipy.special import gammainc
-
-        return np.log(gammainc(params[0], w / params[1]))
+        return log_gammainc(params[0], w / params[1])
 
     def logsf(self, w: Array, params: Params) -> Array:
-        from scipy.special import gammaincc
-
-        return np.log(gammaincc(params[0], w / params[1]))
+        return log_gammaincc(params[0], w / params[1])
 
     def sample(self, params: Params, n: int, rng: np.random.Generator) -> Array:
         return rng.gamma(params[0], params[1], n)
@@ -81,6 +84,14 @@ class Gamma(Family):
         from scipy import stats
 
         return stats.gamma(params[0], scale=params[1])
+
+    def to_free(self, params: Params) -> Array:
+        # the mean keeps its place where the weights hardly vary, and shape and scale move together
+        shape, scale = params
+        return np.array([math.log(shape), math.log(shape) + math.log(scale)])
+
+    def from_free(self, free: Array) -> Params:
+        return math.exp(free[0]), math.exp(free[1] - free[0])
 
     def start(self, w: Array, counts: Array) -> Params:
         mean = float(np.average(w, weights=counts))
@@ -105,7 +116,7 @@ class Gamma(Family):
         kernel = (shape - 1) * moments.log_mean - moments.mean / scale
         return kernel - shape * math.log(scale) - float(gammaln(shape))
 
-    def stderr(self, params: Params, n: int) -> Params:
+    def stderr(self, params: Params, n: float) -> Params:
         from scipy.special import polygamma
 
         shape, scale = params
@@ -133,7 +144,7 @@ class Weibull(Family):
         return shape * logs - np.exp(shape * logs) - np.log(w) + math.log(shape)
 
     def logcdf(self, w: Array, params: Params) -> Array:
-        return np.log(-np.expm1(self.logsf(w, params)))
+        return log_complement(self.logsf(w, params))
 
     def logsf(self, w: Array, params: Params) -> Array:
         return -np.exp(params[0] * (np.log(w) - math.log(params[1])))
@@ -177,7 +188,7 @@ class Weibull(Family):
             weighted_sum += float(np.dot(powers, logs))
         return weighted_sum / power_sum - 1 / shape, shape * top + math.log(power_sum / sample.n)
 
-    def stderr(self, params: Params, n: int) -> Params:
+    def stderr(self, params: Params, n: float) -> Params:
         shape, scale = params
         scale_factor = 1 + 6 * (1 - np.euler_gamma) ** 2 / math.pi**2
         return shape * math.sqrt(6 / n) / math.pi, scale / shape * math.sqrt(scale_factor / n)
@@ -222,35 +233,33 @@ class GeneralizedGamma(Family):
 
     @staticmethod
     def _tail(w: Array, params: Params, *, lower: bool) -> Array:
-        from scipy.special import gammainc, gammaincc, log_ndtr
-
         mu, sigma, q = params
         z = (np.log(w) - mu) / sigma
-        if abs(q) < 1e-3:
-            # to first order in q: the error is below 1e-6 here, where gammainc has lost its digits
-            z = z + q * (z * z + 2) / 6
-            return np.asarray(log_ndtr(z if lower else -z))
-        k = q**-2
-        rule = gammainc if lower == (q > 0) else gammaincc
-        with np.errstate(over="ignore", divide="ignore"):
-            return np.asarray(np.log(rule(k, k * np.exp(q * z))))
+        if abs(q) < _NEAR_NORMAL:
+            zeta = np.copysign(np.sqrt(2 * _bend(q, z)), z if q >= 0 else -z)
+            return log_gamma_tail_near_normal(q, zeta, lower=lower == (q >= 0))
+        rule = log_gammainc if lower == (q > 0) else log_gammaincc
+        with np.errstate(over="ignore"):
+            return rule(q**-2, np.exp(q * z) / q**2)
 
     def ppf(self, q: Array, params: Params) -> Array:
         from scipy.special import gammainccinv, gammaincinv
 
         mu, sigma, bend = params
-        if abs(bend) < 1e-3:
+        if abs(bend) < _NEAR_NORMAL:
             return np.asarray(self.distribution(params).ppf(q))
         k = bend**-2
         found = gammaincinv(k, q) if bend > 0 else gammainccinv(k, q)
-        return np.asarray(np.exp(mu + sigma / bend * np.log(found / k)))
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.exp(mu + sigma / bend * np.log(found / k)))
 
     def sample(self, params: Params, n: int, rng: np.random.Generator) -> Array:
         mu, sigma, q = params
-        if abs(q) < 1e-3:
+        if abs(q) < 1e-7:  # the gamma's digits would be lost, and the log-normal's are the same
             return rng.lognormal(mu, sigma, n)
         k = q**-2
-        return np.exp(mu + sigma / q * np.log(rng.gamma(k, 1 / k, n)))
+        with np.errstate(divide="ignore", over="ignore"):  # a gamma of a tiny shape is often 0
+            return np.asarray(np.exp(mu + sigma / q * np.log(rng.gamma(k, 1 / k, n))))
 
     def start(self, w: Array, counts: Array) -> Params:
         from scipy.special import digamma, polygamma

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _N_STARTS = 10
 _MAX_ITERATIONS = 500
 _SMALLEST_SHARE = 1e-6
+_NARROWEST = 0.05  # of a component, beside the widest
 
 
 class LogNormal(Family):
@@ -65,7 +66,7 @@ class LogNormal(Family):
         (mu, sigma), (mean, sd) = params, sample.log_moments
         return -mean - math.log(sigma) - LOG_2PI / 2 - (sd**2 + (mean - mu) ** 2) / (2 * sigma**2)
 
-    def stderr(self, params: Params, n: int) -> Params:
+    def stderr(self, params: Params, n: float) -> Params:
         return params[1] / math.sqrt(n), params[1] / math.sqrt(2 * n)
 
 
@@ -73,10 +74,14 @@ class LogNormalMixture(Family):
     r"""A mixture of log-normals, :math:`p(w) = \sum_k \pi_k\, p_k(w)`, its components by rising :math:`\mu_k`.
 
     The likelihood has several peaks. It is climbed from several places by expectation maximisation (EM), and the fit
-    reports how many of the climbs ended at the highest peak.
+    reports how many of the climbs ended at the highest peak. It has no bound where a component shrinks onto a single
+    value, so no :math:`\sigma` may be below a twentieth of the largest.
 
     Args:
         n_components: Two or more.
+
+    References:
+        Hathaway 1985, Annals of Statistics 13:795.
     """
 
     def __init__(self, n_components: int) -> None:
@@ -114,7 +119,11 @@ class LogNormalMixture(Family):
         k = self.n_components
         logits = np.append(free[: k - 1], 0.0)
         shares = np.exp(logits - logits.max())
-        return self.join(shares / shares.sum(), free[k - 1 : 2 * k - 1], np.exp(free[2 * k - 1 :]))
+        return self.join(shares / shares.sum(), free[k - 1 : 2 * k - 1], _widened(np.exp(free[2 * k - 1 :])))
+
+    def allowed(self, params: Params) -> bool:
+        shares, _, sigmas = self.split(params)
+        return bool(shares.min() >= 0 and sigmas.min() >= 0.999 * _NARROWEST * sigmas.max())
 
     def logpdf(self, w: Array, params: Params) -> Array:
         logs = np.log(w)
@@ -137,11 +146,11 @@ class LogNormalMixture(Family):
         return self._tail(w, params, -1.0)
 
     def _tail(self, w: Array, params: Params, side: float) -> Array:
-        from scipy.special import log_ndtr, logsumexp
+        from scipy.special import log_ndtr
 
         shares, mus, sigmas = self.split(params)
         z = (np.log(np.asarray(w))[..., None] - mus) / sigmas
-        return np.asarray(logsumexp(log_ndtr(side * z), axis=-1, b=np.maximum(shares, 1e-300)))
+        return np.asarray(np.logaddexp.reduce(log_ndtr(side * z) + np.log(np.maximum(shares, 1e-300)), axis=-1))
 
     def sample(self, params: Params, n: int, rng: np.random.Generator) -> Array:
         shares, mus, sigmas = self.split(params)
@@ -157,9 +166,14 @@ class LogNormalMixture(Family):
     def starts(self, data: Observed) -> Iterator[Params]:
         """Yield where EM ends from each of several places, of the values as if all had been seen."""
         w, counts = data.coarse().complete()
+        n_different = np.unique(w).size
+        if n_different <= len(self.parameters):
+            raise ValueError(
+                f"`weights` must hold more than {len(self.parameters)} different values to fit {self.name}; "
+                f"got {n_different}."
+            )
         logs = np.log(w)
         _, sd = log_moments(w, counts)
-        floor = 0.02 * sd  # a component on a single value would have a likelihood without bound
         rng = np.random.default_rng(0)  # the places are part of the method, the same each time
         even = np.full(self.n_components, 1 / self.n_components)
         for i in range(_N_STARTS):
@@ -171,18 +185,25 @@ class LogNormalMixture(Family):
                     rng.dirichlet(3 * self.n_components * even),
                     sd * rng.uniform(0.2, 1, self.n_components),
                 )
-            yield self.join(*_expectation_maximisation(logs, counts, shares, mus, np.maximum(sigmas, floor), floor))
+            yield self.join(*_expectation_maximisation(logs, counts, shares, mus, sigmas))
 
     def limit(self, params: Params) -> str | None:
-        shares, _, _ = self.split(params)
-        return "a mixture of fewer components" if shares.min() < 10 * _SMALLEST_SHARE else None
+        shares, _, sigmas = self.split(params)
+        if shares.min() < 10 * _SMALLEST_SHARE:
+            return "a mixture of fewer components"
+        narrow = sigmas.min() < 1.001 * _NARROWEST * sigmas.max()
+        return "a mixture with a component on a few values alone" if narrow else None
 
     def __repr__(self) -> str:
         return f"LogNormalMixture({self.n_components})"
 
 
+def _widened(sigmas: Array) -> Array:
+    return np.maximum(sigmas, max(_NARROWEST * sigmas.max(), 1e-9))
+
+
 def _expectation_maximisation(
-    logs: Array, counts: Array, shares: Array, mus: Array, sigmas: Array, floor: float
+    logs: Array, counts: Array, shares: Array, mus: Array, sigmas: Array
 ) -> tuple[Array, Array, Array]:
     """Climb the likelihood of a mixture of normals of ``logs`` until it rises by less than 1e-9 a value."""
     total, before = counts.sum(), -np.inf
@@ -196,7 +217,7 @@ def _expectation_maximisation(
         weights *= counts[:, None] / sums
         mass = np.maximum(weights.sum(axis=0), 1e-12 * total)
         shares, mus = mass / total, logs @ weights / mass
-        sigmas = np.maximum(np.sqrt(((logs[:, None] - mus) ** 2 * weights).sum(axis=0) / mass), floor)
+        sigmas = _widened(np.sqrt(((logs[:, None] - mus) ** 2 * weights).sum(axis=0) / mass))
         if height - before < 1e-9:
             break
         before = height

@@ -7,8 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from daleml.analysis.families.base import LOG_2PI, Array, Family, Kind, Params, log_moments
+from daleml.analysis.families.base import LOG_2PI, Array, Distribution, Family, Kind, Params, log_moments
+from daleml.analysis.families.special import log_complement, log_either, log_gammainc, log_gammaincc
 from daleml.analysis.weights import WeightSample
+
+_NEAR_ZERO = 3.0  # of w / scale, times 1 + |location| / scale
+_NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(24) / np.array([[2.0], [2.0]]) + np.array([[0.5], [0.0]])
 
 
 class HalfNormal(Family):
@@ -22,14 +26,16 @@ class HalfNormal(Family):
         return -((w / params[0]) ** 2) / 2 - (math.log(params[0]) + math.log(math.pi / 2) / 2)
 
     def logcdf(self, w: Array, params: Params) -> Array:
-        from scipy.special import erf
+        from scipy.special import erf, erfc
 
-        return np.log(erf(w / (params[0] * math.sqrt(2))))
+        z = w / (params[0] * math.sqrt(2))
+        return log_either(erf(z), erfc(z))
 
     def logsf(self, w: Array, params: Params) -> Array:
-        from scipy.special import log_ndtr
+        from scipy.special import erf, log_ndtr
 
-        return math.log(2) + np.asarray(log_ndtr(-w / params[0]))
+        z = w / params[0]
+        return np.where(z < 0.5, np.log1p(-erf(np.minimum(z, 1) / math.sqrt(2))), math.log(2) + log_ndtr(-z))
 
     def sample(self, params: Params, n: int, rng: np.random.Generator) -> Array:
         return np.abs(rng.normal(0, params[0], n))
@@ -49,7 +55,7 @@ class HalfNormal(Family):
         ratio = sample.moments.root_mean_square / params[0]
         return -(ratio**2) / 2 - math.log(params[0]) - math.log(math.pi / 2) / 2
 
-    def stderr(self, params: Params, n: int) -> Params:
+    def stderr(self, params: Params, n: float) -> Params:
         return (params[0] / math.sqrt(2 * n),)
 
 
@@ -74,18 +80,48 @@ class TruncatedNormal(Family):
         return -w / scale * (w / scale - 2 * shift) / 2 - (math.log(scale) + LOG_2PI / 2 + _log_mass(shift))
 
     def logcdf(self, w: Array, params: Params) -> Array:
-        return np.log(-np.expm1(self.logsf(w, params)))
+        from scipy.special import log_ndtr
+
+        (location, scale), w = params, np.asarray(w, dtype=np.float64)
+        shift, x = location / scale, w / scale
+        result = np.array(log_complement(self._log_upper(x, shift)))
+        if shift > 0:  # below the location the upper part is all but 1
+            lower = np.asarray(log_ndtr(x - shift)), float(log_ndtr(-shift))
+            below = lower[0] + log_complement(np.minimum(lower[1] - lower[0], 0.0)) - float(log_ndtr(shift))
+            result = np.where(x < shift, below, result)
+        near = x * (1 + abs(shift)) < _NEAR_ZERO
+        if near.any():  # so near zero that the difference of two tails would cancel: Gauss-Legendre
+            t = x[near][..., None] * _NODES
+            parts = np.exp(t * shift - t * t / 2) @ _NODE_WEIGHTS
+            result[near] = np.log(x[near]) + np.log(parts) - LOG_2PI / 2 - _log_mass(shift)
+        return result
 
     def logsf(self, w: Array, params: Params) -> Array:
+        (location, scale), w = params, np.asarray(w, dtype=np.float64)
+        upper = self._log_upper(w / scale, location / scale)
+        # near 1, the complement has the digits
+        return np.where(upper > -0.5, log_complement(self.logcdf(w, params)), upper) if (upper > -0.5).any() else upper
+
+    @staticmethod
+    def _log_upper(x: Array, shift: float) -> Array:
+        """Return ln of the part above ``x`` scales, precise where that is not near 1."""
         from scipy.special import erfcx, log_ndtr
 
-        location, scale = params
-        shift, z = location / scale, (w - location) / scale
+        z = x - shift
         inside = z > 0
-        far = np.log(erfcx(np.where(inside, z, 0) / math.sqrt(2)) / 2) - w / scale * (w / scale - 2 * shift) / 2
-        far = far - _log_mass(shift)
+        far = np.log(erfcx(np.where(inside, z, 0) / math.sqrt(2)) / 2) - x * (x - 2 * shift) / 2 - _log_mass(shift)
         near = np.asarray(log_ndtr(-z)) - float(log_ndtr(shift))
         return np.where(inside, far, near)
+
+    def ppf(self, q: Array, params: Params) -> Array:
+        return np.asarray(Distribution(self, params).ppf(q))
+
+    def sample(self, params: Params, n: int, rng: np.random.Generator) -> Array:
+        from scipy.special import log_ndtr, ndtri_exp
+
+        shift = params[0] / params[1]
+        above = ndtri_exp(np.log1p(-rng.uniform(size=n)) + log_ndtr(shift))
+        return np.asarray(params[1] * np.maximum(shift - above, 0.0))
 
     def distribution(self, params: Params) -> Any:
         from scipy import stats
@@ -95,17 +131,15 @@ class TruncatedNormal(Family):
             return super().distribution(params)
         return stats.truncnorm(-location / scale, math.inf, loc=location, scale=scale)
 
-    def sample(self, params: Params, n: int, rng: np.random.Generator) -> Array:
-        return np.asarray(self.distribution(params).ppf(rng.uniform(size=n)), dtype=np.float64)
-
     def to_free(self, params: Params) -> Array:
-        # location / scale^2 keeps its place where the location runs off: it becomes the exponential's rate
+        # location / scale^2 keeps its place where the location runs off: it becomes the exponential's rate. Where
+        # weights of order one hardly vary it is the location that keeps its place
         location, scale = params
-        return np.array([location / scale**2, math.log(scale)])
+        return np.array([location / (1 + scale**2), math.log(scale)])
 
     def from_free(self, free: Array) -> Params:
         scale = math.exp(free[1])
-        return max(float(free[0]) * scale, self._FARTHEST) * scale, scale
+        return max(float(free[0]) * (1 / scale + scale), self._FARTHEST) * scale, scale
 
     def start(self, w: Array, counts: Array) -> Params:
         mean = float(np.average(w, weights=counts))
@@ -154,14 +188,15 @@ class StretchedExponential(Family):
         return math.log(scale) - math.log(shape) + float(gammaln(1 / shape))
 
     def logcdf(self, w: Array, params: Params) -> Array:
-        from scipy.special import gammainc
-
-        return np.log(gammainc(1 / params[0], np.exp(params[0] * (np.log(w) - math.log(params[1])))))
+        return log_gammainc(1 / params[0], self._power(w, params))
 
     def logsf(self, w: Array, params: Params) -> Array:
-        from scipy.special import gammaincc
+        return log_gammaincc(1 / params[0], self._power(w, params))
 
-        return np.log(gammaincc(1 / params[0], np.exp(params[0] * (np.log(w) - math.log(params[1])))))
+    @staticmethod
+    def _power(w: Array, params: Params) -> Array:
+        with np.errstate(over="ignore"):
+            return np.asarray(np.exp(params[0] * (np.log(w) - math.log(params[1]))))
 
     def ppf(self, q: Array, params: Params) -> Array:
         from scipy.special import gammaincinv

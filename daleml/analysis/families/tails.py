@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from daleml.analysis.families.base import LOG_2PI, Array, Family, Kind, Params
+from daleml.analysis.families.base import LOG_2PI, Array, Family, Kind, Params, log_moments
+from daleml.analysis.families.special import log_complement
 from daleml.analysis.weights import WeightSample
 
 
@@ -23,19 +24,12 @@ class InverseGaussian(Family):
         return (math.log(shape) - LOG_2PI - 3 * np.log(w)) / 2 - shape / 2 * (w / mean - 1) ** 2 / w
 
     def logcdf(self, w: Array, params: Params) -> Array:
-        from scipy.special import log_ndtr
-
         lower, upper = self._ends(w, params)
-        first, second = np.asarray(log_ndtr(lower)), 2 * params[1] / params[0] + np.asarray(log_ndtr(-upper))
-        return np.logaddexp(first, second)
+        return np.where(lower < 0, _log_half(-lower, upper, 1.0), log_complement(_log_half(lower, upper, -1.0)))
 
     def logsf(self, w: Array, params: Params) -> Array:
-        from scipy.special import log_ndtr
-
         lower, upper = self._ends(w, params)
-        first, second = np.asarray(log_ndtr(-lower)), 2 * params[1] / params[0] + np.asarray(log_ndtr(-upper))
-        with np.errstate(divide="ignore"):
-            return first + np.log(-np.expm1(np.minimum(second - first, 0)))
+        return np.where(lower < 0, log_complement(_log_half(-lower, upper, 1.0)), _log_half(lower, upper, -1.0))
 
     @staticmethod
     def _ends(w: Array, params: Params) -> tuple[Array, Array]:
@@ -66,9 +60,19 @@ class InverseGaussian(Family):
         deviance = shape / mean * (ratio - 2 + sample.mean_ratio / ratio)
         return (math.log(shape) - LOG_2PI - 3 * sample.moments.log_mean - deviance) / 2
 
-    def stderr(self, params: Params, n: int) -> Params:
+    def stderr(self, params: Params, n: float) -> Params:
         mean, shape = params
         return mean * math.sqrt(mean / shape / n), shape * math.sqrt(2 / n)
+
+
+def _log_half(near: Array, far: Array, sign: float) -> Array:
+    r"""Return :math:`\ln(\Phi(-a) \pm e^{(b^2 - a^2)/2} \Phi(-b))`, of which the powers cancel."""
+    from scipy.special import erfcx
+
+    near = np.maximum(near, 0.0)
+    parts = erfcx(near / math.sqrt(2)) + sign * erfcx(far / math.sqrt(2))
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(parts / 2) - near * near / 2)
 
 
 class Lomax(Family):
@@ -90,13 +94,14 @@ class Lomax(Family):
         return math.log(shape / scale) - (shape + 1) * np.log1p(w / scale)
 
     def logcdf(self, w: Array, params: Params) -> Array:
-        return np.log(-np.expm1(self.logsf(w, params)))
+        return log_complement(self.logsf(w, params))
 
     def logsf(self, w: Array, params: Params) -> Array:
         return -params[0] * np.log1p(w / params[1])
 
     def ppf(self, q: Array, params: Params) -> Array:
-        return params[1] * np.expm1(-np.log1p(-np.asarray(q)) / params[0])
+        with np.errstate(divide="ignore"):
+            return params[1] * np.expm1(-np.log1p(-np.asarray(q)) / params[0])
 
     def sample(self, params: Params, n: int, rng: np.random.Generator) -> Array:
         return params[1] * np.expm1(rng.exponential(1 / params[0], n))
@@ -116,10 +121,13 @@ class Lomax(Family):
         return shape, shape * math.exp(free[1])
 
     def start(self, w: Array, counts: Array) -> Params:
-        mean = float(np.average(w, weights=counts))
-        squared = float(np.average((w - mean) ** 2, weights=counts)) / mean**2
-        shape = min(max(2 * squared / (squared - 1), 1.5), 50.0) if squared > 1.01 else 50.0
-        return shape, mean * (shape - 1)
+        from scipy.special import digamma
+
+        # ln w has a variance whatever the tail: pi^2 / 6 of an exponential's, and trigamma(shape), here to two terms
+        mean, sd = log_moments(w, counts)
+        excess = max(sd**2 - math.pi**2 / 6, 1e-3)
+        shape = min(max((1 + math.sqrt(1 + 2 * excess)) / (2 * excess), 0.05), 50.0)
+        return shape, math.exp(mean + np.euler_gamma + float(digamma(shape)))
 
     def limit(self, params: Params) -> str | None:
         return "the exponential" if params[0] > 0.5e4 else None
