@@ -32,7 +32,8 @@ MAY_IMPORT = {
     "readers": BELOW | {"analysis"},
     "report": BELOW | WINGS,
     "demo": BELOW | WINGS | {"trackers", "training", "report"},
-    "cli": BELOW | WINGS | {"readers", "report", "demo", "training", "trackers"},
+    "fit_report": BELOW | WINGS | {"readers", "report"},
+    "cli": BELOW | WINGS | {"readers", "report", "demo", "fit_report", "training", "trackers"},
 }
 
 

@@ -21,7 +21,7 @@ SHOWN = 5
 
 BEHIND = "+ how far behind the best, in AICc"
 
-_BINS = 60
+_BINS, _FEWEST_BINS = 60, 8
 _TRIM = 0.001
 _FAR_BELOW = 0.02  # quantile down to which censored magnitudes are drawn
 
@@ -90,6 +90,7 @@ def shade_unseen(result: WeightFit, ax: Axes) -> None:
 def _log_edges(result: WeightFit) -> Any:
     """Bin edges, even on the logarithmic axis; between integers if all magnitudes are integers, as counts are.
 
+    Few magnitudes have few bins.
     A sample whose smallest magnitudes trail far off, as those parked near zero do, is cut at its 0.1 % quantile.
     """
     values = seen(result).values
@@ -97,7 +98,8 @@ def _log_edges(result: WeightFit) -> Any:
     low, largest = trimmed if values[0] < trimmed / 10 else values[0], values[-1]
     if result.observation.censoring:
         low = result.observation.censoring
-    edges = np.geomspace(low, largest * (1 + 1e-9), _BINS + 1)
+    bins = min(_BINS, max(_FEWEST_BINS, round(2 * math.sqrt(values.size))))
+    edges = np.geomspace(low, largest * (1 + 1e-9), bins + 1)
     if not np.all(values == np.floor(values)) or result.observation.censoring:
         return edges
     # the last edge is not rounded like the others: a bin of one whole number among wide ones would be a spike

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _BINS = 40
 _FEW = 30  # magnitudes, below which a histogram says less than the values themselves
+_TOO_FEW = 10  # to rank families, so that no curve is drawn
 _HEIGHT = 0.82
 
 
@@ -24,7 +25,8 @@ def groups(result: GroupComparison, ax: Axes | None = None, *, xlabel: str | Non
     """Draw the density of each group on one logarithmic axis, the groups above one another, with its best family.
 
     Each row is as high as its own highest point, so shapes and places compare, and heights do not. The tick below a
-    row is its median. Of a group of fewer than 30 the values themselves are drawn, as strokes.
+    row is its median. Of a group of fewer than 30 the values themselves are drawn, as strokes; where they are fewer
+    than 10, which is too few to rank families, nothing else is.
 
     Args:
         result: A comparison of groups.
@@ -37,7 +39,8 @@ def groups(result: GroupComparison, ax: Axes | None = None, *, xlabel: str | Non
     sizes = {name: seen(fit) for name, fit in best.items()}
     edges = _edges(list(sizes.values()), discrete=any(fit.observation.discrete for fit in best.values()))
     names = [*best, *result.failures]
-    labels, drawn = [], set()
+    labels: list[str] = []
+    drawn: set[str] = set()
     for place, name in enumerate(names):
         base = len(names) - 1 - place
         ax.axhline(base, color="0.8", linewidth=0.8, zorder=0)
@@ -47,7 +50,7 @@ def groups(result: GroupComparison, ax: Axes | None = None, *, xlabel: str | Non
         fit = best[name]
         labels.append(f"{name}\nn = {fit.n:,}")
         label = None if fit.family in drawn else fit.family
-        drawn.add(fit.family)
+        drawn |= {fit.family} if fit.n >= _TOO_FEW else set()
         _row(fit, sizes[name], edges, base, ax, label)
     ax.set_yticks([len(names) - 1 - place + 0.3 for place in range(len(names))], labels)
     ax.tick_params(axis="y", length=0)
@@ -73,7 +76,8 @@ def _row(fit: WeightFit, data: Seen, edges: np.ndarray, base: int, ax: Axes, lab
         ax.vlines(data.values, base, base + 0.16, color="0.35", linewidth=1.1, zorder=1)
     else:
         ax.stairs(base + heights * scale, edges, baseline=base, fill=True, color="0.82", zorder=1)
-    ax.plot(x, base + y * scale, zorder=2, label=label, **line(fit.family, 2.0))
+    if fit.n >= _TOO_FEW:
+        ax.plot(x, base + y * scale, zorder=2, label=label, **line(fit.family, 2.0))
     median = float(data.values[np.searchsorted(data.below + data.counts, data.total / 2).clip(0, data.values.size - 1)])
     ax.plot(median, base - 0.07, "|", color="0.1", markersize=9, markeredgewidth=2, zorder=3)
 

@@ -49,7 +49,9 @@ def family_bars(result: Comparison, ax: Axes | None = None) -> Axes:
     ):
         ax.plot([], [], "o", color=face, markeredgecolor="0.25", markeredgewidth=1.5, markersize=8, label=label)
     ax.set_xscale("symlog", linthresh=_LINEAR, linscale=1.0)
-    ax.set_xlim(-0.6, most * (40 if most > _LINEAR else 2.5))
+    # room for the notes: in inches, so that on the logarithmic part it is a factor
+    room = 400 if result.goodness else 30
+    ax.set_xlim(-0.6, most * (room if most > _LINEAR else room / 10))
     ticks = [0.0, 5.0, *(10.0**power for power in range(1, math.floor(math.log10(most)) + 1))]
     ax.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
     ax.set_xticks([], minor=True)
