@@ -29,10 +29,10 @@ p, li { max-width: 46rem; }
 .lead { font-size: 1.1rem; }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .8rem; padding: 0; margin: 1.4rem 0; }
 .facts li { list-style: none; background: var(--wash); border-radius: .5rem; padding: .8rem 1rem; }
-.facts b { display: block; font-size: 1.5rem; }
+.facts b { display: block; font-size: clamp(1.1rem, 4.2vw, 1.5rem); overflow-wrap: anywhere; }
 .facts span { color: var(--soft); font-size: .88rem; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1.2rem; }
-figure { margin: .6rem 0; max-width: 46rem; }
+figure { margin: .6rem 0; max-width: 40rem; }
 figure img { width: 100%; height: auto; display: block; }
 figcaption { color: var(--soft); font-size: .9rem; }
 .scroll { overflow-x: auto; }

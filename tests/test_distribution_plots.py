@@ -191,6 +191,20 @@ def test_groups_are_rows_with_their_medians_and_those_that_failed():
     assert medians == pytest.approx([np.median(X[:700]), np.median(X[700:])], rel=0.01)
 
 
+def test_rows_of_groups_of_counts_are_as_high_as_each_other():
+    result = compare_groups(COUNTS, np.arange(COUNTS.size) % 2, discrete=True)
+    rows = [patch.get_data() for patch in plots.groups(result).patches]
+    heights = [values.max() - baseline for values, _, baseline in rows]
+    lines = [line.get_ydata().max() - base for line, base in zip(curves(plots.groups(result)), (1, 0), strict=True)]
+    for height, line in zip(heights, lines, strict=True):
+        assert max(height, line) == pytest.approx(0.82)
+        assert min(height, line) > 0.4  # no spike makes the rest flat
+
+
+def curves(ax):
+    return [line for line in ax.lines if len(line.get_xdata()) > 2]
+
+
 def test_a_resemblance_is_drawn_with_its_measures():
     result = compare_to(X, COUNTS, n_boot=50)
     ax = plots.resemblance(result, weights="network", reference="worm")

@@ -78,7 +78,7 @@ def gather(
         name, weights = read_weights(file, column)
         if isinstance(weights, Mapping) and not pool:
             weights = _only_sample(name, weight_samples(weights), sign)
-        return Gathered(name, "|weight|", weights)
+        return Gathered(name, f"|{column or 'weight'}|", weights)
     label, values, others = read_columns(file, column, numbers, labels)
     groups, counts = others.get("--by"), others.get("--weights-column")
     notes: tuple[str, ...] = ()

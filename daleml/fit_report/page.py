@@ -21,7 +21,7 @@ _MEASURES = {"log_sd": "σ of ln w", "gini": "Gini coefficient", "log_skewness":
 _RANKS = (
     "AICc ranks families by how well they describe the weights for the number of their parameters; `behind` is the "
     "difference to the best. Whether a rival can be ruled out is another question: `p, as good` is the probability of a "
-    "difference like this one if both were equally good (Vuong's test; the likelihood ratio where one family is a "
+    "difference as large as this if both were equally good (Vuong's test; the likelihood ratio where one family is a "
     "special case of the other), and a dash says that no test applies."
 )
 
@@ -72,7 +72,7 @@ def _facts(study: Study) -> list[tuple[str, str]]:
         of = len(result.groups) + len(result.failures)
         facts = [(f"{n:,}", "weights fitted"), (f"{len(result.groups)} of {of}", "groups could be fitted")]
         if same:
-            facts.append((_with_p(same.p_value), f"that the groups are of one {family} distribution"))
+            facts.append((_with_p(same.p_value), f"likelihood ratio: are the groups of one {family} distribution?"))
         return facts
     best = result.best
     facts = [(f"{n:,}", "weights fitted"), (best.family, f"ranks first of {len(result.fits)}")]
@@ -88,7 +88,7 @@ def _facts(study: Study) -> list[tuple[str, str]]:
         facts.append((f"{share:.1%}", f"of pairs are connected, {low:.1%} to {high:.1%}"))
     test = result.goodness.get(best.family)
     if test:
-        facts.append((_with_p(test.p_value), "that weights drawn from the best family lie as far from it"))
+        facts.append((_with_p(test.p_value), "goodness of fit of the best family"))
     return facts
 
 

@@ -37,7 +37,7 @@ def groups(result: GroupComparison, ax: Axes | None = None, *, xlabel: str | Non
     ax = axes_or_new(ax)
     best = {name: comparison.best for name, comparison in result.groups.items()}
     sizes = {name: seen(fit) for name, fit in best.items()}
-    edges = _edges(list(sizes.values()), discrete=any(fit.observation.discrete for fit in best.values()))
+    edges = _edges(list(sizes.values()))
     names = [*best, *result.failures]
     labels: list[str] = []
     drawn: set[str] = set()
@@ -82,8 +82,9 @@ def _row(fit: WeightFit, data: Seen, edges: np.ndarray, base: int, ax: Axes, lab
     ax.plot(median, base - 0.07, "|", color="0.1", markersize=9, markeredgewidth=2, zorder=3)
 
 
-def _edges(sizes: list[Seen], *, discrete: bool) -> np.ndarray:
+def _edges(sizes: list[Seen]) -> np.ndarray:
+    whole = all(np.all(data.values == np.floor(data.values)) for data in sizes)
     low, high = min(data.values[0] for data in sizes), max(data.values[-1] for data in sizes)
     low, high = (low, high) if low < high else (low / 2, high * 2)
     edges = np.geomspace(low, high * (1 + 1e-9), _BINS + 1)
-    return np.unique(np.r_[np.floor(edges + 0.5) - 0.5, np.floor(high) + 0.5]).clip(0.5) if discrete else edges
+    return np.unique(np.r_[np.floor(edges[:-1] + 0.5) - 0.5, np.floor(high) + 0.5]).clip(0.5) if whole else edges
