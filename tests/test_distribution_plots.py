@@ -167,6 +167,13 @@ def test_bars_show_the_goodness_of_fit():
     assert notes[0] == f"0.0  (p = {comparison.goodness['lognormal'].p_value:.2g})"
 
 
+def test_ticks_of_far_differences_have_room():
+    ax = plots.family_bars(compare_families(RNG.lognormal(0, 1, 300_000), ("lognormal", "halfnormal")))
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["0", "10", "1,000", "100,000"]
+    assert ax.texts[1].get_text().startswith("+1")
+    assert "." not in ax.texts[1].get_text()
+
+
 def test_every_family_has_a_look_of_its_own():
     looks = [look(family) for family in FAMILIES]
     assert len({one.color for one in looks}) == len({str(one.linestyle) for one in looks}) == len(looks)

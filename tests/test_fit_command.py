@@ -1,7 +1,9 @@
 """``daleml fit`` from file to folder: what it reads, writes, says, and refuses."""
 
 import json
+import os
 import shlex
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -194,6 +196,18 @@ def test_whole_numbers_and_thresholds_are_hinted_at(folder):
     assert "threshold" not in fitted(folder, "--truncate-below", "20")[0]
     pd.DataFrame({"size": np.ceil(seen[seen > 20])}).to_csv("s.csv", index=False)
     assert "pass `--truncate-below 20.5`" in fitted(folder)[0]
+
+
+@pytest.mark.skipif("DALEML_DATA" not in os.environ, reason="set DALEML_DATA to the folder of experimental data")
+def test_the_threshold_of_real_clefts(folder):
+    file = Path(os.environ["DALEML_DATA"]) / "microns_l23_synapses.csv"
+    options = ["--column", "cleft_vx", "--family", "lognormal", "--intervals", "none"]
+    assert "may be a threshold of detection: 41 values" in says(run("fit", file, *options))
+    naive = content(folder, "microns_l23_synapses-cleft_vx-fit.json")["fits"][0]["params"]
+    assert "threshold" not in says(run("fit", file, *options, "--truncate-below", "49.5"))
+    aware = content(folder, "microns_l23_synapses-cleft_vx-fit.json")["fits"][0]["params"]
+    assert naive == pytest.approx({"mu": 5.395, "sigma": 0.941}, abs=5e-4)
+    assert aware == pytest.approx({"mu": 5.004, "sigma": 1.212}, abs=5e-4)
 
 
 FILE = ["fit", "s.csv", "--column", "size"]

@@ -187,7 +187,8 @@ def fit(
     _print(screen, study)
     found = study.to_dict()
     command = _command(context)
-    content = {"file": str(file), "command": command, "versions": fit_report.versions(), **found}
+    about = {"file": str(file), "command": command, "seed": seed, "versions": fit_report.versions()}
+    content = about | found
     overview = fit_report.overview(study)
     folder = _files.folder("--output", output or Path())
     if output is None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 EXCITATORY, INHIBITORY = "#c0392b", "#2c6fbb"
 
+_BELOW = 0.5  # inches from the axes to their legend: what ticks and a label take
+
 
 @contextmanager
 def style() -> Iterator[None]:
@@ -60,9 +62,12 @@ def axes_or_new(ax: Axes | None) -> Axes:
 
 def legend(ax: Axes, columns: int = 2, *, title: str | None = None) -> None:
     """Put the legend below the axes, where it covers nothing."""
+    from matplotlib.transforms import ScaledTranslation
+
+    below = ax.transAxes + ScaledTranslation(0, -_BELOW, ax.figure.dpi_scale_trans)  # as far down in a tall figure
     ax.legend(
-        frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=columns,
-        handlelength=2.8, columnspacing=1.2, title=title, title_fontsize="small",
+        frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=below,
+        ncols=columns, handlelength=2.8, columnspacing=1.2, title=title, title_fontsize="small",
     )  # fmt: skip
 
 

@@ -70,9 +70,14 @@ def named(result: Comparison) -> list[tuple[WeightFit, str]]:
     found = []
     for rank, fitted in enumerate(result.fits[:SHOWN]):
         behind = fitted.aicc - result.best.aicc
-        label = f"{fitted.family} +{behind:,.1f}" if rank and math.isfinite(behind) else fitted.family
+        label = f"{fitted.family} +{aicc_text(behind)}" if rank and math.isfinite(behind) else fitted.family
         found.append((fitted, label))
     return found
+
+
+def aicc_text(difference: float) -> str:
+    """Return a difference in AICc in words as short as it deserves."""
+    return f"{difference:,.1f}" if difference < 1000 else f"{difference:,.0f}"
 
 
 def shade_unseen(result: WeightFit, ax: Axes) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _POINTS = 500
-_EXTREMES = 25
+_EXTREMES = 25  # at each end
 
 
 def qq(result: WeightFit, ax: Axes | None = None, *, band: float | None = 0.95, xlabel: str | None = None) -> Axes:
@@ -67,14 +67,15 @@ def qq(result: WeightFit, ax: Axes | None = None, *, band: float | None = 0.95, 
 
 
 def _ranked(result: WeightFit) -> tuple[Array, Array]:
-    """Return some of the magnitudes seen, with their ranks, 1 the smallest: even in rank, and those at the ends."""
+    """Return some of the magnitudes seen, with their ranks, 1 the smallest: all at the ends, fewer between."""
     found = seen(result)
     after = found.below + found.counts
     first, n = int(np.floor(found.below[0])) + 1, max(int(np.floor(found.total)), 1)
-    ends = np.arange(_EXTREMES)
     if n - first < _POINTS:
         ranks = np.arange(first, n + 1)
     else:
-        ranks = np.unique(np.r_[first + ends, np.linspace(first, n, _POINTS).round(), n - ends]).astype(np.int64)
+        # towards the ends ever denser: there an axis of quantiles has the most room for a rank
+        offsets = np.r_[np.arange(_EXTREMES), np.geomspace(_EXTREMES, (n - first) / 2, _POINTS // 4).round()]
+        ranks = np.unique(np.r_[first + offsets, np.linspace(first, n, _POINTS // 2).round(), n - offsets])
     places = np.minimum(np.searchsorted(after, ranks - 1e-9), found.values.size - 1)
     return found.values[places], ranks.astype(np.float64)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from daleml.analysis.comparison import Comparison
 from daleml.analysis.plots.canvas import axes_or_new, legend, require, tidy
+from daleml.analysis.plots.density import aicc_text
 from daleml.analysis.plots.palette import look
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def family_bars(result: Comparison, ax: Axes | None = None) -> Axes:
     most = max([_LINEAR, *(value for value in behind if value == value)])
     for place, (fit, value) in enumerate(zip(result.fits, behind, strict=True)):
         row, style = len(result.fits) - 1 - place, look(fit.family)
-        note = f"+{value:,.1f}" if place else f"{value:.1f}"
+        note = f"{'+' * bool(place)}{aicc_text(value)}"
         if value != value:
             value, note = 0.0, "too few weights"
         test = result.goodness.get(fit.family)
@@ -52,7 +53,9 @@ def family_bars(result: Comparison, ax: Axes | None = None) -> Axes:
     # room for the notes: in inches, so that on the logarithmic part it is a factor
     room = 400 if result.goodness else 30
     ax.set_xlim(-0.6, most * (room if most > _LINEAR else room / 10))
-    ticks = [0.0, 5.0, *(10.0**power for power in range(1, math.floor(math.log10(most)) + 1))]
+    top = math.floor(math.log10(most))
+    powers = range(1, top + 1, 1 if top <= 3 else math.ceil(top / 3))  # as many as there is room for
+    ticks = [0.0, *([5.0] if top <= 3 else []), *(10.0**power for power in powers)]
     ax.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
     ax.set_xticks([], minor=True)
     rows = range(len(result.fits))
