@@ -32,6 +32,11 @@ def test_the_density_of_what_was_seen_has_unit_area(family):
     assert density(fit, [0.09, 1.1]).tolist() == [0, 0]
 
 
+def test_a_density_far_from_its_weights_is_zero_without_a_warning():
+    fit = fit_weights([180.0, 181.0], "stretchedexponential")
+    assert density(fit, [1e-3, 1e6])[1] == 0
+
+
 @pytest.mark.parametrize("family", ["lognormal", "weibull", "lognormal2"])
 def test_the_shares_of_counts_add_up_to_one(family):
     fit = fit_weights(COUNTS, family, discrete=True)

@@ -43,7 +43,8 @@ def seen(fit: WeightFit) -> Seen:
 def density(fit: WeightFit, w: ArrayLike) -> Array:
     """Return the fitted density of ln w of magnitudes that were seen."""
     w, data = np.asarray(w, dtype=np.float64), fit.material.data
-    heights = w * np.exp(fit.rule.logpdf(w, fit.values) - likelihood.log_seen(fit.rule, fit.values, data))
+    with np.errstate(all="ignore"):  # far from the weights a density may underflow to 0
+        heights = w * np.exp(fit.rule.logpdf(w, fit.values) - likelihood.log_seen(fit.rule, fit.values, data))
     return np.where((w < data.low) | (w > data.high), 0.0, heights)
 
 
