@@ -28,6 +28,16 @@ def folder(argument: str, path: Path) -> Path:
     return path
 
 
+def require_room(argument: str, path: Path) -> None:
+    """Make sure that a folder could be made and written to, making nothing.
+
+    Raises:
+        ValueError: If ``path`` is a file, or what is there of it cannot be written to.
+    """
+    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    folder(argument, there)
+
+
 def require_writable(*paths: Path) -> None:
     """Make sure that none of several files is a folder, before the first of them is written."""
     for path in paths:
@@ -50,6 +60,11 @@ def write(path: Path, fill: Callable[[Path], object]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file of bytes, whole or not at all."""
+    write(path, lambda temporary: temporary.write_bytes(content))
 
 
 def write_text(path: Path, text: str) -> None:

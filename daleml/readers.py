@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -53,6 +54,41 @@ def read_weights(path: Path, name: str | None = None) -> tuple[str, Any]:
     arrays = _arrays(path)
     chosen = _choose(name, list(arrays), path, "array")
     return path.stem if chosen == "" else f"{path.stem}-{chosen}", arrays[chosen]
+
+
+def is_table(path: Path) -> bool:
+    """Return whether a file has columns by name, as far as its ending says."""
+    return _suffix(path) in _TABLES
+
+
+def read_columns(
+    path: Path, name: str | None, numbers: Mapping[str, str], labels: Mapping[str, str]
+) -> tuple[str, NDArray[np.float64], dict[str, NDArray[Any]]]:
+    """Read a column of a table to fit, and others that say of each row how to take it.
+
+    Args:
+        path: A ``.csv`` or ``.tsv`` file.
+        name: The column to fit; may be left out where there is only one.
+        numbers: Columns of numbers, by the option that names them.
+        labels: Columns of names, by the option that names them.
+
+    Returns:
+        The column's name, its values, and the others by option; missing cells are NaN, or an empty name.
+
+    Raises:
+        ValueError: If the file is no table, there is no such column, or it does not hold numbers where it must.
+        OSError: If it cannot be opened.
+    """
+    _require_file(path)
+    table = _table(path)
+    column = _column(table, name, path)
+    found: dict[str, NDArray[Any]] = {}
+    for option, other in numbers.items():
+        found[option] = _to_numbers(table[_choose(other, list(table.columns), path, "column", option)], path)
+    for option, other in labels.items():
+        cells = table[_choose(other, list(table.columns), path, "column", option)].fillna("").str.strip()
+        found[option] = cells.mask(cells.isin(_MISSING), "").to_numpy(dtype=object)
+    return str(column.name), _to_numbers(column, path), found
 
 
 def read_matrices(path: Path, name: str | None = None) -> dict[str, Any]:
@@ -131,7 +167,7 @@ def _require_file(path: Path, known: tuple[str, ...] = (*_TABLES, ".npy", ".npz"
         raise ValueError(f"`{path}` must end in one of {', '.join(known)}; got {path.suffix or 'no ending'!r}.")
 
 
-def _choose(name: str | None, available: list[str], path: Path, kind: str) -> str:
+def _choose(name: str | None, available: list[str], path: Path, kind: str, option: str = "--column") -> str:
     if not available:
         raise ValueError(f"`{path}` must hold something to read; it is empty.")
     if name is None and len(available) == 1:
@@ -139,7 +175,7 @@ def _choose(name: str | None, available: list[str], path: Path, kind: str) -> st
     if name not in available:
         wanted = "be named, there being several" if name is None else f"be in `{path}`, and {name!r} is not"
         shown = ", ".join(available[:20]) + (", ..." if len(available) > 20 else "")
-        raise ValueError(f"`--column` must name one {kind}: it must {wanted}; got {shown} to choose from.")
+        raise ValueError(f"`{option}` must name one {kind}: it must {wanted}; got {shown} to choose from.")
     return str(name)
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import functools
 import html
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from daleml.analysis import plots
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,10 +29,10 @@ p, li { max-width: 46rem; }
 .lead { font-size: 1.1rem; }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .8rem; padding: 0; margin: 1.4rem 0; }
 .facts li { list-style: none; background: var(--wash); border-radius: .5rem; padding: .8rem 1rem; }
-.facts b { display: block; font-size: 1.5rem; }
+.facts b { display: block; font-size: clamp(1.1rem, 4.2vw, 1.5rem); overflow-wrap: anywhere; }
 .facts span { color: var(--soft); font-size: .88rem; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1.2rem; }
-figure { margin: .6rem 0; }
+figure { margin: .6rem 0; max-width: 40rem; }
 figure img { width: 100%; height: auto; display: block; }
 figcaption { color: var(--soft); font-size: .9rem; }
 .scroll { overflow-x: auto; }
@@ -52,7 +55,15 @@ class Drawing:
     caption: str
 
     def png(self) -> bytes:
-        """Render the figure."""
+        """Render the figure; once, however often it is asked for."""
+        return self._png
+
+    def svg(self) -> bytes:
+        """Render the figure as vectors, its text as text."""
+        return plots.svg(self.figure)
+
+    @functools.cached_property
+    def _png(self) -> bytes:
         buffer = io.BytesIO()
         # No creation date or version inside, so that the same results give the same bytes.
         self.figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})

@@ -9,7 +9,17 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from daleml import signs
-from daleml.analysis import Regime, compare_families, fit_weights, graph_summary, infer_geometry, plots, spectrum
+from daleml.analysis import (
+    Regime,
+    compare_families,
+    compare_groups,
+    compare_to,
+    fit_weights,
+    graph_summary,
+    infer_geometry,
+    plots,
+    spectrum,
+)
 from daleml.potentials import Euclidean
 
 X = np.random.default_rng(0).lognormal(-2, 1, 2000)
@@ -26,6 +36,7 @@ nx.set_edge_attributes(GRAPH, {("a", "b"): 1, ("b", "a"): -1, ("a", "c"): 1, ("b
 GRAPH.add_node("d")
 EDGELESS = nx.empty_graph(3, create_using=nx.DiGraph)
 
+LABELS = np.r_[["a"] * 1000, ["b"] * 990, ["few"] * 9, ["one"]]
 CHANGED = X * np.exp(0.1 * np.random.default_rng(1).normal(size=X.size))
 RICH, LAZY = (Regime(1.0, 0.3, *pair, 32, 64, ("weight",), "output") for pair in ((0.7, 0.3), (0.99, 0.6)))
 
@@ -33,6 +44,24 @@ CASES = {
     "fit": (plots.fit, lambda: fit_weights(X)),
     "fit of counts": (plots.fit, lambda: fit_weights(COUNTS)),
     "fit of inhibitory weights with zeros": (plots.fit, lambda: fit_weights(np.r_[-X, 0, 0])),
+    "fit of what a microscope sees": (plots.fit, lambda: fit_weights(X[X > 0.1], truncation=(0.1, None))),
+    "fit between two bounds": (plots.fit, lambda: fit_weights(X[(X > 0.1) & (X < 0.5)], truncation=(0.1, 0.5))),
+    "fit of counts as counts": (plots.fit, lambda: fit_weights(COUNTS, discrete=True)),
+    "fit with sample weights": (plots.fit, lambda: fit_weights(X, sample_weights=np.full(X.size, 2.5))),
+    "fit, censored": (plots.fit, lambda: fit_weights(np.maximum(X, 0.1), censoring=0.1)),
+    "fit, censored above all": (plots.fit, lambda: fit_weights(X, censoring=X.min() / 2)),
+    "ccdf": (plots.ccdf, lambda: fit_weights(X)),
+    "ccdf of families": (plots.ccdf, lambda: compare_families(X)),
+    "ccdf of counts": (plots.ccdf, lambda: compare_families(COUNTS, discrete=True)),
+    "ccdf, truncated": (plots.ccdf, lambda: compare_families(X[X > 0.1], truncation=(0.1, None))),
+    "qq of counts": (plots.qq, lambda: fit_weights(COUNTS, discrete=True)),
+    "qq of two": (plots.qq, lambda: fit_weights([1.0, 2.0])),
+    "family bars": (plots.family_bars, lambda: compare_families(X)),
+    "family bars of three": (plots.family_bars, lambda: compare_families([1.0, 2.0, 3.0])),
+    "family bars of one": (plots.family_bars, lambda: compare_families(X, "gamma")),
+    "groups": (plots.groups, lambda: compare_groups(X, LABELS)),
+    "groups of counts": (plots.groups, lambda: compare_groups(COUNTS, COUNTS % 2, discrete=True)),
+    "resemblance": (plots.resemblance, lambda: compare_to(X, COUNTS, n_boot=20)),
     "families": (plots.families, lambda: compare_families(X)),
     "families of three": (plots.families, lambda: compare_families([1.0, 2.0, 3.0])),
     "qq": (plots.qq, lambda: fit_weights(X, "gamma")),
@@ -115,6 +144,22 @@ def test_qq_points_lie_on_the_line_for_the_right_family():
         (
             lambda: plots.families(fit_weights(X)),
             "`result` must be a Comparison, as `compare_families` returns; got WeightFit.",
+        ),
+        (
+            lambda: plots.ccdf([1.0]),
+            "`result` must be a WeightFit, as `fit_weights` returns; got list.",
+        ),
+        (
+            lambda: plots.family_bars(fit_weights(X)),
+            "`result` must be a Comparison, as `compare_families` returns; got WeightFit.",
+        ),
+        (
+            lambda: plots.groups(compare_families(X)),
+            "`result` must be a GroupComparison, as `compare_groups` returns; got Comparison.",
+        ),
+        (
+            lambda: plots.resemblance(compare_families(X)),
+            "`result` must be a Resemblance, as `compare_to` returns; got Comparison.",
         ),
         (
             lambda: plots.geometry(fit_weights(X)),

@@ -34,7 +34,8 @@ MAY_IMPORT = {
     "demo": BELOW | WINGS | {"trackers", "training", "report"},
     "learning": BELOW | WINGS | {"trackers", "training"},
     "reproductions": BELOW | WINGS | {"learning", "trackers", "training", "report"},
-    "cli": BELOW | WINGS | {"reproductions", "readers", "report", "demo", "training", "trackers"},
+    "fit_report": BELOW | WINGS | {"readers", "report"},
+    "cli": BELOW | WINGS | {"reproductions", "readers", "report", "demo", "fit_report", "training", "trackers"},
 }
 
 

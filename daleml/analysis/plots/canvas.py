@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 EXCITATORY, INHIBITORY = "#c0392b", "#2c6fbb"
+
+_BELOW = 0.5  # inches from the axes to their legend: what ticks and a label take
 
 
 @contextmanager
@@ -30,6 +33,18 @@ def figure(columns: int = 1, rows: int = 1, *, width: float = 5.2, height: float
     return drawing, drawing.subplots(rows, columns, squeeze=False)
 
 
+def svg(drawing: Figure) -> bytes:
+    """Render a figure as SVG, its text as text; the same figure gives the same bytes."""
+    import io
+
+    from matplotlib import rc_context
+
+    buffer = io.BytesIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "daleml"}):
+        drawing.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
 def require(result: object, kind: type, maker: str) -> None:
     """Raise unless ``result`` is of its kind, naming what makes one."""
     if not isinstance(result, kind):
@@ -45,9 +60,31 @@ def axes_or_new(ax: Axes | None) -> Axes:
     return plt.figure(layout="constrained").subplots()
 
 
-def legend(ax: Axes, columns: int = 2) -> None:
+def legend(ax: Axes, columns: int = 2, *, title: str | None = None) -> None:
     """Put the legend below the axes, where it covers nothing."""
-    ax.legend(frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=columns)
+    from matplotlib.transforms import ScaledTranslation
+
+    below = ax.transAxes + ScaledTranslation(0, -_BELOW, ax.figure.dpi_scale_trans)  # as far down in a tall figure
+    ax.legend(
+        frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=below,
+        ncols=columns, handlelength=2.8, columnspacing=1.2, title=title, title_fontsize="small",
+    )  # fmt: skip
+
+
+def log_ticks(axis: Axis) -> None:
+    """Label a logarithmic axis in plain numbers where they are short: at 1, 2 and 5 if it spans little, else at 1."""
+    import math
+
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    decades = math.log10(high / low) if 0 < low < high else 9.0
+    if decades < 2:
+        many = decades < 0.7
+        axis.set_major_locator(LogLocator(subs=range(1, 10) if many else (1, 2, 5), numticks=12 if many else 9))
+        axis.set_minor_formatter(NullFormatter())
+    if low >= 1e-3 and high < 1e6:
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
 
 
 def widen_flat_log_axis(ax: Axes) -> None:

@@ -1,0 +1,32 @@
+"""A whole figure of a comparison."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from daleml.analysis.comparison import Comparison
+from daleml.analysis.plots.canvas import figure, require, style
+from daleml.analysis.plots.density import families
+from daleml.analysis.plots.quantiles import qq
+from daleml.analysis.plots.ranking import family_bars
+from daleml.analysis.plots.tails import ccdf
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def comparison_figure(result: Comparison, *, xlabel: str | None = None) -> Figure:
+    """Return a figure of four panels: density, upper tail, quantiles against the best family, and how families rank.
+
+    Args:
+        result: A comparison.
+        xlabel: What the magnitudes are, with their unit.
+    """
+    require(result, Comparison, "compare_families")
+    with style():
+        drawing, axes = figure(2, 2, height=4.2)
+        families(result, axes[0, 0], xlabel=xlabel)
+        ccdf(result, axes[0, 1], xlabel=xlabel)
+        qq(result.best, axes[1, 0], xlabel=xlabel)
+        family_bars(result, axes[1, 1])
+    return drawing

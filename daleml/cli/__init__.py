@@ -1,0 +1,136 @@
+"""The command line: ``daleml demo | fit | spectrum | check | reproduce``. It composes, and computes nothing itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daleml.cli.fit_command import fit
+from daleml.cli.reproduce_command import reproduce
+from daleml.cli.terminal import Weights, console, plainly, print_table
+
+app = typer.Typer(
+    name="daleml",
+    help="Networks that keep Dale's law: a demo, fits of weights, spectra, a check of checkpoints, and the founding claims.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(show: bool) -> None:
+    if show:
+        from daleml import __version__
+
+        typer.echo(f"daleml {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    """Networks that keep Dale's law: a demo, fits of weights, spectra, a check of checkpoints, and the founding claims."""
+
+
+@app.command()
+@plainly
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the report, figures and JSON.")] = Path(
+        "demo"
+    ),
+    epochs: Annotated[int, typer.Option(help="Epochs each network learns for.")] = 30,
+    seeds: Annotated[int, typer.Option(help="Number of seeds.")] = 3,
+    recurrent: Annotated[
+        bool, typer.Option("--recurrent", help="Train three recurrent networks too, for twice the epochs.")
+    ] = False,
+    jobs: Annotated[int | None, typer.Option(help="Networks to train at once. Default: one a core.")] = None,
+) -> None:
+    """Let four networks learn digits, prove their signs, and fit their synapses beside real ones."""
+    from daleml import demo as demonstration
+    from daleml.demo import rows_page
+    from daleml.demo.page import summary
+
+    screen = console()
+    with screen.status("learning digits"):
+        results = demonstration.run(
+            output,
+            epochs=epochs,
+            seeds=seeds,
+            recurrent=recurrent,
+            jobs=jobs,
+            say=lambda line: screen.print(line, highlight=False),
+        )
+    print_table(screen, summary(results), "Four networks learned digits")
+    if recurrent:
+        print_table(screen, rows_page.summary(results), "Three recurrent networks learned them row by row")
+    screen.print(f"report: {output / 'report.html'}", highlight=False, soft_wrap=True)
+
+
+app.command()(fit)
+app.command()(reproduce)
+
+
+@app.command()
+@plainly
+def spectrum(
+    file: Weights,
+    column: Annotated[
+        str | None, typer.Option(help="Column of a table, or name of a tensor in a file of several.")
+    ] = None,
+) -> None:
+    """Print SVD entropy, effective rank and the like of every matrix in a file."""
+    import pandas as pd
+
+    from daleml.analysis import spectrum as compute
+    from daleml.readers import read_matrices
+
+    measures = []
+    for name, matrix in read_matrices(file, column).items():
+        result = compute(matrix).to_dict()
+        shape = " x ".join(str(size) for size in result.pop("shape"))
+        result.pop("singular_values")
+        measures.append({"matrix": name, "shape": shape, **result})
+    print_table(console(), pd.DataFrame(measures).rename(columns=lambda name: name.replace("_", " ")), str(file.name))
+
+
+@app.command()
+@plainly
+def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="safetensors, or a torch state dict.")]) -> None:
+    """Tell whether a checkpoint obeys Dale's law, unit by unit, unpickling nothing. Exit with 1 if it does not.
+
+    A weight saved beside its signs is judged by them. Any other weight is judged by itself: all that a presynaptic unit
+    makes must have one sign.
+    """
+    from daleml import signs
+    from daleml.readers import read_state
+
+    report = signs.check(read_state(file))
+    if not report.n_parameters:
+        raise ValueError(f"`{file}` must hold a weight to judge; got none.")
+    screen = console()
+    if report.violations:
+        import pandas as pd
+
+        rows = [
+            {
+                "parameter": violation.parameter,
+                "unit": violation.unit,
+                "should be": "excitatory" if violation.sign > 0 else "inhibitory",
+                "wrong": f"{violation.count} of {violation.size}",
+                "worst": violation.worst,
+            }
+            for violation in report.violations
+        ]
+        print_table(screen, pd.DataFrame(rows), "Units that break Dale's law")
+    screen.print(str(report).splitlines()[0], highlight=False, soft_wrap=True)
+    if report.inferred:
+        names = ", ".join(report.inferred)
+        screen.print(
+            f"No signs were saved for {names}: judged unit by unit, by the signs of most of its synapses.",
+            highlight=False,
+        )
+    if not report:
+        raise typer.Exit(1)

@@ -1,0 +1,310 @@
+"""``daleml fit``: from a file of weights to what can be concluded of them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum, StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperOption
+
+from daleml.cli.terminal import Weights, console, plainly, print_table
+
+if TYPE_CHECKING:
+    from daleml.fit_report import Study
+    from daleml.fit_report.study import Progress
+
+_TAKE, _SEEN, _TOLD, _RUN = "What to take", "How it was observed", "What to find out", "How to run"
+
+
+class Zeros(StrEnum):
+    """What to do with exact zeros."""
+
+    exclude = "exclude"
+    hurdle = "hurdle"
+    error = "error"
+
+
+class Intervals(StrEnum):
+    """How to find 95 % intervals of the parameters."""
+
+    profile = "profile"
+    bootstrap = "bootstrap"
+    none = "none"
+
+
+class Per(StrEnum):
+    """What one weight is."""
+
+    synapse = "synapse"
+    connection = "connection"
+
+
+@plainly
+def fit(
+    context: typer.Context,
+    file: Weights,
+    column: Annotated[
+        str | None,
+        typer.Option(help="Column of a table, or name of a tensor in a file of several.", rich_help_panel=_TAKE),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Fit groups apart: cell class, layer, area.", rich_help_panel=_TAKE),
+    ] = None,
+    sign: Annotated[
+        str | None,
+        typer.Option(metavar="E|I", help="E to take the positive weights only, I the negative.", rich_help_panel=_TAKE),
+    ] = None,
+    pool: Annotated[
+        bool, typer.Option("--pool", help="Take the magnitudes of all weights together.", rich_help_panel=_TAKE)
+    ] = False,
+    per: Annotated[
+        Per,
+        typer.Option(help="Add the synapses of a pair of cells up, or not.", rich_help_panel=_TAKE),
+    ] = Per.synapse,
+    pre: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="The sending cell, with --per connection.", rich_help_panel=_TAKE),
+    ] = None,
+    post: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="The receiving cell, likewise.", rich_help_panel=_TAKE),
+    ] = None,
+    weights_column: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="How often each row counts.", rich_help_panel=_TAKE)
+    ] = None,
+    truncate_below: Annotated[
+        float | None, typer.Option(help="Smaller weights could not be seen.", rich_help_panel=_SEEN)
+    ] = None,
+    truncate_above: Annotated[
+        float | None, typer.Option(help="Larger weights could not be seen.", rich_help_panel=_SEEN)
+    ] = None,
+    censor_below: Annotated[
+        float | None,
+        typer.Option(help="Weights up to this are known only to be no larger.", rich_help_panel=_SEEN),
+    ] = None,
+    discrete: Annotated[
+        bool, typer.Option("--discrete", help="They are counts, of which zero is not seen.", rich_help_panel=_SEEN)
+    ] = False,
+    zeros: Annotated[
+        Zeros,
+        typer.Option(
+            help="Leave zeros out; take them for pairs without a connection (hurdle); or refuse them.",
+            rich_help_panel=_SEEN,
+        ),
+    ] = Zeros.exclude,
+    families: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--families",
+            "--family",
+            metavar="NAMES",
+            help="Families to compare, by commas, or all. Default: those of one or two parameters.",
+            rich_help_panel=_TOLD,
+        ),
+    ] = None,
+    gof: Annotated[
+        int,
+        typer.Option(
+            metavar="SAMPLES", help="Test the goodness of fit by so many bootstrap samples.", rich_help_panel=_TOLD
+        ),
+    ] = 0,
+    intervals: Annotated[
+        Intervals,
+        typer.Option(help="95 % intervals of the best family and of the log-normal.", rich_help_panel=_TOLD),
+    ] = Intervals.profile,
+    compare_to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE:COLUMN",
+            help="Put the weights beside others, free of scale; or beside celegans, fly, kasthuri, microns.",
+            rich_help_panel=_TOLD,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "--output",
+            "-o",
+            help="Folder for an HTML report, every figure (SVG, PNG) and JSON. Default: one figure and JSON, here.",
+            rich_help_panel=_RUN,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the bootstraps.", rich_help_panel=_RUN)] = 0,
+    jobs: Annotated[
+        int | None, typer.Option(help="Processes for long bootstraps. Default: one a core.", rich_help_panel=_RUN)
+    ] = None,
+) -> None:
+    """Fit families of distributions to weights, rank them, and say what can be concluded.
+
+    Zeros are counted and left out; so are the empty cells of a table. E and I are never pooled unless asked.
+
+    daleml fit synapses.csv --column psd_px --by axon_type --families all --gof 1000 --out fit/
+    """
+    from daleml import _files, fit_report
+    from daleml.analysis.families import SIMPLE, find_all
+
+    at_all = truncate_below is not None or truncate_above is not None
+    direction = _sign(sign)
+    _check(gof=gof, seed=seed, jobs=jobs, weights_column=weights_column, intervals=intervals, per=per)
+    connections = _connections(per, pre, post)
+    chosen = [name.strip() for given in families or () for name in given.split(",") if name.strip()]
+    named = "all" if [name.lower() for name in chosen] == ["all"] else tuple(chosen) or SIMPLE
+    find_all(named)
+    _files.require_room("--output", output or Path())  # found out before long work, made only for what is fit to write
+    gathered = fit_report.gather(
+        file, column, by=by, weights_column=weights_column, connections=connections, sign=direction, pool=pool
+    )
+    reference = None if compare_to is None else fit_report.gather_reference(compare_to, pool=pool)
+    figure, results, page = (
+        (output or Path()) / f"{fit_report.safe(gathered.name)}-fit.{suffix}" for suffix in ("png", "json", "html")
+    )
+    _files.require_writable(figure, results, page)
+    with _progress() as progress:
+        study = fit_report.study(
+            gathered,
+            named,
+            sign=direction,
+            pool=pool,
+            truncation=(truncate_below, truncate_above) if at_all else None,
+            censoring=censor_below,
+            discrete=discrete,
+            zeros=zeros.value,
+            gof=gof,
+            intervals=intervals.value,
+            reference=reference,
+            seed=seed,
+            jobs=jobs,
+            progress=progress,
+        )
+    screen = console()
+    _print(screen, study)
+    found = study.to_dict()
+    command = _command(context)
+    about = {"file": str(file), "command": command, "seed": seed, "versions": fit_report.versions()}
+    content = about | found
+    overview = fit_report.overview(study)
+    folder = _files.folder("--output", output or Path())
+    if output is None:
+        _files.write_bytes(figure, overview.png())
+        _files.write_json(results, content)
+        screen.print(f"wrote {figure} and {results}", highlight=False, soft_wrap=True)
+        return
+    drawings = dict(fit_report.draw(study))
+    stem = fit_report.safe(gathered.name)
+    pictures = {f"{stem}-{name}": drawing for name, drawing in drawings.items() if name != "groups"}
+    pictures[figure.stem] = drawings.get("groups", overview)
+    html = fit_report.compose(study, drawings, file=str(file), command=command)
+    for name, drawing in pictures.items():
+        _files.write_bytes(folder / f"{name}.png", drawing.png())
+        _files.write_bytes(folder / f"{name}.svg", drawing.svg())
+    _files.write_json(results, content | {"figures": sorted(pictures)})
+    _files.write_text(page, html)
+    screen.print(
+        f"wrote {page}, {results} and {len(pictures)} figures, each as SVG and PNG", highlight=False, soft_wrap=True
+    )
+
+
+def _print(screen: Any, study: Study) -> None:
+    from daleml.analysis import Comparison
+
+    title = f"{study.gathered.name}: {study.n:,} weights; {study.left_out}"
+    table = study.result.table()
+    if "problem" in table:  # a sentence each, below
+        table = table[table["problem"] == ""].drop(columns="problem")
+    print_table(screen, table, title)
+    screen.print(study.result.conclusion(), highlight=False)
+    if not isinstance(study.result, Comparison):
+        for name, problem in study.result.failures.items():
+            screen.print(f"{study.title(name)} could not be fitted: {problem}", highlight=False)
+    for group, beside in study.resemblances.items():
+        screen.print(f"{study.title(group)}: {beside.conclusion()}" if group else beside.conclusion(), highlight=False)
+    for note in (*study.gathered.notes, *study.hints):
+        screen.print(f"note: {note}", highlight=False)
+
+
+def _sign(sign: str | None) -> int | None:
+    if sign is None:
+        return None
+    if sign.upper() not in ("E", "I"):
+        raise ValueError(f"`--sign` must be E or I; got {sign!r}.")
+    return 1 if sign.upper() == "E" else -1
+
+
+def _check(
+    *, gof: int, seed: int, jobs: int | None, weights_column: str | None, intervals: Intervals, per: Per
+) -> None:
+    """Refuse what could only fail after long work."""
+    from daleml import _checks
+
+    _checks.integer("--gof", gof, 0)
+    _checks.integer("--seed", seed, 0)
+    if jobs is not None:
+        _checks.integer("--jobs", jobs, 1)
+    if weights_column is not None:
+        for option, given in (
+            ("--gof", gof > 0),
+            ("--intervals bootstrap", intervals is Intervals.bootstrap),
+            ("--per connection", per is Per.connection),
+        ):
+            if given:
+                raise ValueError(
+                    f"`{option}` must be left out where `--weights-column` is given; got both, and nobody knows how "
+                    "weighted rows would be drawn or added up."
+                )
+
+
+def _connections(per: Per, pre: str | None, post: str | None) -> tuple[str, str] | None:
+    if per is Per.connection:
+        if pre is None or post is None:
+            raise ValueError(
+                "`--per connection` must have `--pre` and `--post`, the columns that name the two cells; "
+                f"got {pre!r} and {post!r}."
+            )
+        return pre, post
+    for option, given in (("--pre", pre), ("--post", post)):
+        if given is not None:
+            raise ValueError(f"`{option}` must be left out unless `--per connection` is given; got {given!r}.")
+    return None
+
+
+def _command(context: typer.Context) -> str:
+    """Return the command that was given, every option by its first name."""
+    words = ["daleml", "fit"]
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name or "")
+        source = context.get_parameter_source(parameter.name or "")
+        if source is None or source.name != "COMMANDLINE":
+            continue
+        if not isinstance(parameter, TyperOption):
+            words.append(str(value))
+        elif parameter.is_flag:
+            words.append(parameter.opts[0])
+        else:
+            for one in value if isinstance(value, (list, tuple)) else [value]:
+                words += [parameter.opts[0], str(one.value if isinstance(one, Enum) else one)]
+    return shlex.join(words)
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """Show a bar for each piece of long work, and take it away when all is done."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    screen = console(stderr=True)
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bars:
+        tasks: dict[str, Any] = {}
+
+        def say(what: str, done: int, of: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=of)
+            bars.update(tasks[what], completed=done, total=of)
+
+        yield say

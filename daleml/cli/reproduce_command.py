@@ -1,0 +1,55 @@
+"""``daleml reproduce``: the founding papers' claims, measured again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daleml.cli.terminal import console, plainly, print_table
+
+
+@plainly
+def reproduce(
+    claims: Annotated[
+        list[str] | None, typer.Argument(metavar="[PAPER | CLAIM]...", help="Such as: dann 3b. Default: all.")
+    ] = None,
+    budget: Annotated[str, typer.Option(help="quick (minutes), paper (an hour) or long (a day).")] = "quick",
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for journal, figures, claims.json and page.")] = Path(
+        "reproduction"
+    ),
+    jobs: Annotated[int | None, typer.Option(help="Seeds to run at once. Default: one a core.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, such as tcp://host:8786.")] = None,
+) -> None:
+    """Measure the founding papers' claims again, and say which hold.
+
+    Finished seeds are kept in a journal: the same command goes on where it was interrupted.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from daleml import reproductions
+    from daleml.reproductions import page
+
+    chosen = reproductions.find(claims or ())
+    screen = console()
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=screen, transient=True) as bar:
+        task = bar.add_task("seeds", total=None)
+        result = reproductions.reproduce(
+            chosen,
+            out,
+            budget=budget,
+            jobs=jobs,
+            scheduler=scheduler,
+            say=lambda line: bar.console.print(line, highlight=False, soft_wrap=True),
+            progress=lambda done, total, name: bar.update(
+                task, completed=done, total=total, description=f"seeds, {name} last" if name else "seeds"
+            ),
+        )
+    print_table(screen, page.table(result.outcomes), "The founding claims, measured again")
+    written = page.write(result, reproductions.papers(), out, f"daleml reproduce --budget {budget}")
+    screen.print(page.verdict_counts(result.outcomes), highlight=False, soft_wrap=True)
+    screen.print(f"report: {written}", highlight=False, soft_wrap=True)
+    if result.failures:
+        raise ValueError(f"{len(result.failures)} seeds could not be run: the same command tries them again.")

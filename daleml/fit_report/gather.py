@@ -1,0 +1,184 @@
+"""From a file to what is fitted: magnitudes, their groups, how often each counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daleml.analysis import WeightSample, weight_sample, weight_samples
+from daleml.readers import is_table, read_columns, read_weights
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What is fitted.
+
+    Attributes:
+        name: Of the file and of the column or tensor.
+        label: What the magnitudes are, for an axis.
+        weights: Values, or a sample already taken.
+        groups: The group of each value, an empty name where it has none; None without groups.
+        counts: How often each value counts; None if once.
+        by: What the groups are groups of.
+        from_table: Whether missing values are empty cells, which are counted and left out.
+        notes: What was done to the rows, a sentence each.
+    """
+
+    name: str
+    label: str
+    weights: Any
+    groups: NDArray[Any] | None = None
+    counts: NDArray[np.float64] | None = None
+    by: str = ""
+    from_table: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def gather(
+    file: Path,
+    column: str | None = None,
+    *,
+    by: str | None = None,
+    weights_column: str | None = None,
+    connections: tuple[str, str] | None = None,
+    sign: int | None = None,
+    pool: bool = False,
+) -> Gathered:
+    """Read a file.
+
+    Args:
+        file: A table, an array or a checkpoint.
+        column: The column or tensor to fit; may be left out where there is only one.
+        by: A table's column of groups.
+        weights_column: A table's column that says how often each row counts.
+        connections: A table's columns that name the sending and the receiving cell, to add up the synapses of a pair.
+        sign: +1 or -1 to choose among the populations of a checkpoint.
+        pool: Whether to take all weights of a checkpoint together.
+
+    Raises:
+        ValueError: If the file cannot be read, or has no such columns.
+        OSError: If it cannot be opened.
+    """
+    numbers = {"--weights-column": weights_column} if weights_column is not None else {}
+    labels = {"--by": by} if by is not None else {}
+    if connections:
+        labels |= dict(zip(("--pre", "--post"), connections, strict=True))
+    if file.exists() and not is_table(file):
+        for option, given in (numbers | labels).items():
+            raise ValueError(f"`{option}` must be left out unless the file is a table, .csv or .tsv; got {given!r}.")
+    if not is_table(file):
+        name, weights = read_weights(file, column)
+        if isinstance(weights, Mapping) and not pool:
+            weights = _only_sample(name, weight_samples(weights), sign)
+        return Gathered(name, f"|{column or 'weight'}|", weights)
+    label, values, others = read_columns(file, column, numbers, labels)
+    groups, counts = others.get("--by"), others.get("--weights-column")
+    notes: tuple[str, ...] = ()
+    if connections:
+        values, groups, notes = _per_connection(values, others["--pre"], others["--post"], groups)
+    return Gathered(f"{file.stem}-{label}", label, values, groups, counts, by or "", True, notes)
+
+
+def gather_reference(text: str, *, pool: bool = False) -> tuple[str, WeightSample]:
+    """Read what weights are compared to: a data set by its name, or a file, with its column after a colon.
+
+    Returns:
+        What it is, and its magnitudes.
+
+    Raises:
+        ValueError: If it can be neither.
+        OSError: If its file cannot be opened.
+    """
+    if text in _KNOWN:
+        what, load = _KNOWN[text]
+        return what, weight_sample(load())
+    file, column = Path(text), None
+    if not file.exists() and ":" in text:
+        before, _, after = text.rpartition(":")
+        file, column = Path(before), after
+    if not file.exists():
+        names = ", ".join(_KNOWN)
+        raise FileNotFoundError(f"`--compare-to` must be one of {names}, or a file, FILE:COLUMN; got {text!r}.")
+    found = gather(file, column, pool=pool)
+    return found.name, weight_sample(
+        found.weights, pool=pool and not isinstance(found.weights, WeightSample), drop_missing=found.from_table
+    )
+
+
+def _celegans() -> Any:
+    from daleml.datasets import celegans
+
+    return celegans().weights()
+
+
+def _fly() -> Any:
+    from daleml.datasets import fly_visual
+
+    return fly_visual().weights()
+
+
+def _kasthuri() -> Any:
+    from daleml.datasets import kasthuri
+
+    return kasthuri().values("psd_px", axon_type="E")
+
+
+def _microns() -> Any:
+    from daleml.datasets import microns_l23
+
+    return microns_l23().values("spine_vol_um3")
+
+
+_KNOWN: dict[str, tuple[str, Callable[[], Any]]] = {
+    "celegans": ("C. elegans, EM sections", _celegans),
+    "fly": ("fly visual system, synapse counts", _fly),
+    "kasthuri": ("mouse cortex, excitatory PSD sizes (Kasthuri 2015)", _kasthuri),
+    "microns": ("mouse cortex, spine volumes (MICrONS)", _microns),
+}
+
+
+def _per_connection(
+    values: NDArray[np.float64], pre: NDArray[Any], post: NDArray[Any], groups: NDArray[Any] | None
+) -> tuple[NDArray[np.float64], NDArray[Any] | None, tuple[str, ...]]:
+    import pandas as pd
+
+    from daleml.datasets import SynapseTable
+
+    rows = pd.DataFrame({"pre": pre, "post": post, "size": values, "group": "" if groups is None else groups})
+    known = rows[(rows["pre"] != "") & (rows["post"] != "")]
+
+    def added(part: pd.DataFrame) -> pd.DataFrame:
+        return SynapseTable("", part, pre="pre", post="post").per_connection("size").table
+
+    parts = {name: added(part) for name, part in known.groupby("group", sort=False)}
+    if not parts:
+        raise ValueError("`--pre` and `--post` must name both cells of a synapse; got none that has both.")
+    summed = np.concatenate([part["size"].to_numpy() for part in parts.values()])
+    labels = np.concatenate([np.full(len(part), name, dtype=object) for name, part in parts.items()])
+    notes = [f"{len(known):,} synapses were added up over {len(summed):,} connections."]
+    if groups is not None:
+        notes.append("A connection is of one pair of cells and one group.")
+    if len(known) < len(rows):
+        notes.append(f"{len(rows) - len(known):,} synapses of which a cell is not named were left out.")
+    return summed, None if groups is None else labels, tuple(notes)
+
+
+def _only_sample(name: str, samples: dict[str, WeightSample], sign: int | None) -> WeightSample:
+    """Pick the one population of synapses there is; or say how to name one."""
+    chosen = {key: sample for key, sample in samples.items() if sign in (None, sample.sign)}
+    if not chosen:
+        raise ValueError(f"`{name}` must hold a weight with at least 2 values other than zero; got none.")
+    if len(chosen) > 1:
+        raise ValueError(
+            "`--column` must name one weight, and `--sign` E or I where it has both, unless `--pool` is given; "
+            f"got {', '.join(chosen)} to choose from."
+        )
+    return next(iter(chosen.values()))
