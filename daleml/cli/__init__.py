@@ -13,7 +13,7 @@ from daleml.cli.terminal import Weights, console, plainly, print_table
 
 app = typer.Typer(
     name="daleml",
-    help="Networks that keep Dale's law: a demo, fits of weights, spectra, a check of checkpoints, and the founding claims.",
+    help="Networks that keep Dale's law: a demo, fits of weights, spectra, checks, and the founding claims.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -32,7 +32,7 @@ def _version(show: bool) -> None:
 def main(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
 ) -> None:
-    """Networks that keep Dale's law: a demo, fits of weights, spectra, a check of checkpoints, and the founding claims."""
+    """Networks that keep Dale's law: a demo, fits of weights, spectra, checks, and the founding claims."""
 
 
 @app.command()
