@@ -206,7 +206,7 @@ DIGITS = Experiment(
     run_digits,
     settings=dict.fromkeys(("quick", "paper", "long"), _DIGITS),
     seeds={"quick": 10, "paper": 30, "long": 60},
-    minutes=dict.fromkeys(("quick", "paper", "long"), 0.4),
+    minutes=dict.fromkeys(("quick", "paper", "long"), 0.35),
 )
 
 # -- r of k ------------------------------------------------------------------------------------------------------------
@@ -279,8 +279,8 @@ R_OF_K = Experiment(
     "r of k",
     run_r_of_k,
     settings={"quick": _R_OF_K, "paper": _R_OF_K, "long": _R_OF_K | {"sizes": [200, 2_000, 20_000]}},
-    seeds={"quick": 5, "paper": 15, "long": 5},
-    minutes={"quick": 0.3, "paper": 0.3, "long": 8.0},
+    seeds={"quick": 10, "paper": 30, "long": 5},
+    minutes={"quick": 0.2, "paper": 0.2, "long": 5.0},
 )
 
 # -- identities --------------------------------------------------------------------------------------------------------
@@ -398,7 +398,12 @@ PAPER = Paper(
                     no_effect=0.0,
                 ),
             ),
-            note="@3d@",
+            note="The 20 points are a pilot's, whose rates were the best on the test set: EG 88.6, GD 51.5 %. In the "
+            "paper, after an epoch more, they are 2.7. The gap hangs on GD's rate, which accuracy does not settle: over "
+            "ten seeds, on held-out images, GD at 0.01, 0.03 and 0.1 has 97.3, 97.8 and 98.4 %, and after pruning 38, "
+            "59 and 79 %; EG at 0.1 and 0.3 has 97.2 and 98.0 %, and after pruning 64 and 86 %. Larger rates buy "
+            "either robustness; a pilot that tried none above 0.03 for GD would find its gap again. Tried besides, and "
+            f"no clearer: momentum 0.9 at constant rates, clipped and not. {_LRS}",
         ),
         Claim(
             "3e",
@@ -411,8 +416,8 @@ PAPER = Paper(
                 Check("gap_few", "test accuracy at n = 200, EG - GD, points", at_least=-2.0, at_most=2.0),
             ),
             note="Learning rates were chosen on a fifth of the (noisy) training set, where the authors' are the best "
-            "on the test set; EG's grid is theirs. The long budget adds n = 20,000, and its gap of many inputs is the "
-            "smaller of those at 2,000 and 20,000.",
+            "on the test set; EG's grid is theirs. At n = 200 EG is somewhat behind, in the paper "
+            "by 0.4 points. The long budget adds n = 20,000: its gap of many inputs is the smaller of the two.",
         ),
         Claim(
             "3f",

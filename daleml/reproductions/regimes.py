@@ -106,7 +106,7 @@ LINEAR = Experiment(
     run_linear,
     settings=dict.fromkeys(("quick", "paper", "long"), _LINEAR),
     seeds={"quick": 5, "paper": 10, "long": 20},
-    minutes=dict.fromkeys(("quick", "paper", "long"), 0.1),
+    minutes=dict.fromkeys(("quick", "paper", "long"), 0.05),
 )
 
 # -- recurrent networks ------------------------------------------------------------------------------------------------
@@ -202,8 +202,8 @@ RECURRENT = Experiment(
     "rank of a recurrent network",
     run_recurrent,
     settings={"quick": _RECURRENT, "paper": _RECURRENT, "long": _RECURRENT | {"units": 300, "iterations": 10_000}},
-    seeds={"quick": 10, "paper": 30, "long": 5},
-    minutes={"quick": 0.5, "paper": 0.5, "long": 15.0},
+    seeds={"quick": 24, "paper": 80, "long": 10},
+    minutes={"quick": 0.15, "paper": 0.15, "long": 5.0},
 )
 
 # -- claims ------------------------------------------------------------------------------------------------------------
@@ -254,7 +254,9 @@ PAPER = Paper(
                 Check("ka_gap_norm", "kernel alignment, full rank - rank one", at_least=0.15, no_effect=0.0),
                 Check("change_ratio_norm", "weight change, rank one over full rank", at_least=1.05, no_effect=1.0),
             ),
-            note=f"{_NETWORK} The paper says of the weight change only that it is larger: one part in twenty is asked.",
+            note=f"{_NETWORK} The paper says of the weight change only that it is larger: one part in twenty is "
+            "asked; a pilot had 36 %. Representation alignment differs much between seeds: in some, rank one keeps it "
+            "as full rank does, so that few seeds cannot tell.",
         ),
         Claim(
             "5d",
