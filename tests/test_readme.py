@@ -22,6 +22,10 @@ def test_the_readme_runs(block, tmp_path, monkeypatch, capsys):
     elif "report" in namespace:
         assert printed.startswith("6 parameters: 3 lawful, 3 exempt, 0 not lawful.")
         assert "Dale's law holds: 3 parameters" in printed
+    elif "worm" in namespace:
+        assert printed.startswith("3,638 weights (counts, zero not seen)")
+        assert "The 2 groups differ" in printed
+        assert namespace["seen"].min() == 5
     else:
         assert printed.startswith("('L2', 'L3', 'L4') Dale's law holds")
         assert namespace["rnn"].weight_hh_l0.grad.abs().sum() > 0
@@ -38,10 +42,10 @@ def test_the_readmes_commands_exist():
     assert set(re.findall(r"\$ daleml (\w+)", README)) <= commands
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/claims.md", "docs/mechanisms.md"])
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
-        assert target.startswith("http") or (ROOT / target).exists(), target
+        assert target.startswith("http") or (ROOT / page).parent.joinpath(target).exists(), target
 
 
 def test_contributing_is_short():
