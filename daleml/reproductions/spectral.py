@@ -254,6 +254,10 @@ _SCALE = (
     "grid with the lowest validation error, on a fifth of the training images."
 )
 _SHORT = _SCALE.format(updates=1125)
+_TRANSPLANT = (
+    "Recurrent, input and read-out weights are all transplanted, and biases are then zero. Signs are kept synapse by "
+    "synapse, those of the transplanted matrices."
+)
 
 
 def _claim(
@@ -368,17 +372,10 @@ PAPER = Paper(
                     at_least=0.0,
                     no_effect=0.0,
                 ),
-                Check(
-                    "spectrum over signs, from rnn",
-                    "what column EI's values cost an RNN, signs free, less what kept signs cost it, percentage points",
-                    at_least=0.0,
-                    no_effect=0.0,
-                ),
             ),
-            f"{_SHORT} 'As well' is read as within 1 point: on MNIST the paper's notebook prints 2.32 % against "
-            "1.65 %. The other two are checked as directions; the notebook's numbers give 0.90 and 0.57 points. "
-            "Recurrent, input and read-out weights are all transplanted, and biases are then zero. Signs are kept "
-            "synapse by synapse, those of the transplanted matrices.",
+            f"{_SHORT} {_TRANSPLANT} 'As well' is read as within 1 point: on MNIST the paper's notebook prints 2.32 % "
+            "against 1.65 %. The other is checked as a direction; the notebook's numbers give 0.90 points. The "
+            "same seen from the RNN's side is 2h.",
         ),
         _claim(
             "e",
@@ -459,6 +456,26 @@ PAPER = Paper(
         ),
         _claim(
             "h",
+            "An RNN, too, loses more by the singular values of column EI than by keeping the sign of every synapse.",
+            "released code, SVD_transplant.ipynb",
+            ROWS,
+            (
+                Check(
+                    "spectrum over signs, from rnn",
+                    "what column EI's values cost an RNN, signs free, less what kept signs cost it, percentage points",
+                    at_least=0.0,
+                    no_effect=0.0,
+                ),
+            ),
+            f"{_SHORT} {_TRANSPLANT} Checked as a direction; the notebook's numbers give 0.57 points, 1.40 against "
+            "0.82. Here we depart from the paper: in 1,125 updates of 8 steps, column EI's values cost the RNN about "
+            "nothing once each arm has its own rate; reference measurements by another implementation gave 3.0 points "
+            "against 0.7. Tried: choosing rates after 15 epochs instead of 25, for 4 seeds, gave 1.3 points, with an "
+            "interval from -0.2 to 2.8; what kept signs cost, 0.5 points on average, varies by more than that from seed "
+            "to seed.",
+        ),
+        _claim(
+            "i",
             "Column EI is worse, and the DANN level with the RNN, on the adding problem and on Penn Treebank too.",
             "figures on the adding problem and Penn Treebank",
             None,
@@ -467,7 +484,7 @@ PAPER = Paper(
             "not shipped with daleml, and needs word vectors that would have to be downloaded.",
         ),
         _claim(
-            "i",
+            "j",
             "A small circuit of high SVD entropy beats a large one of low entropy: 200 units, half of them inhibitory, "
             "against 1,000 with 1 %.",
             "released code, Entropy_predictive.ipynb: 2.52 % against 3.64 %",
@@ -477,7 +494,7 @@ PAPER = Paper(
             "entropies themselves are those of 2b.",
         ),
         _claim(
-            "j",
+            "k",
             "The same holds of naturalistic object tracking.",
             "not in the released code",
             None,
