@@ -471,8 +471,8 @@ PAPER = Paper(
             "0.82. Here we depart from the paper: in 1,125 updates of 8 steps, column EI's values cost the RNN about "
             "nothing once each arm has its own rate; reference measurements by another implementation gave 3.0 points "
             "against 0.7. Tried: choosing rates after 15 epochs instead of 25, for 4 seeds, gave 1.3 points, with an "
-            "interval from -0.2 to 2.8; what kept signs cost, 0.5 points on average, varies by more than that from seed "
-            "to seed.",
+            "interval from -0.2 to 2.8; what kept signs cost, 0.5 points on average, varies by more than that from "
+            "seed to seed.",
         ),
         _claim(
             "i",
