@@ -17,7 +17,7 @@ SEEDS = range(3)
 RATE = {"lrs": [0.1], "epochs": 1, "fraction": 0.2}  # one rate, so that nothing is spent on choosing it
 SETTINGS = {
     "dann initialisation": dann.INITIALISATION.settings["quick"],
-    "dann digits": {"epochs": 20, "choice": RATE},
+    "dann digits": {"epochs": 10, "choice": RATE},
     "spectral initialisation": {"draws": [[100, 3], [300, 1]]},
     "spectral row digits": {"epochs": 25, "choice": RATE},
 }
