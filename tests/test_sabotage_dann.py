@@ -89,12 +89,8 @@ def no_gain(weights, _):
     weights[3].zero_()
 
 
-def norm_kept_instead(arguments, before):
-    """The shape of the other spectrum, but the Frobenius norm of the own."""
-    arguments[0].mul_(before[0].norm() / arguments[0].norm())
-
-
 def vectors_and_values_kept(arguments, before):
+    """Nothing is transplanted. Another norm would not do: what the paper is about is the spectrum's shape."""
     arguments[0].copy_(before[0])
 
 
@@ -115,13 +111,12 @@ SABOTAGE = [
     ("2a", squared_values, None),
     ("2a", after(init, "column_ei_", unbalanced), None),
     ("2b", squared_values, None),
-    ("2d", after(init, "svd_spectrum_", norm_kept_instead), None),
     ("2d", after(init, "svd_spectrum_", vectors_and_values_kept), None),
     ("2e", independent_interneurons, None),
 ]
 NAMES = [
     "1a: too much inhibition", "1a: another scale", "1a: no shunting gain", "1c: corrections off", "1e: guard off",
-    "2a: squared values", "2a: unbalanced", "2b: squared values", "2d: another Frobenius norm",
+    "2a: squared values", "2a: unbalanced", "2b: squared values", 
     "2d: no transplant", "2e: independent interneurons",
 ]  # fmt: skip
 
