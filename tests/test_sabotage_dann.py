@@ -116,7 +116,7 @@ SABOTAGE = [
 ]
 NAMES = [
     "1a: too much inhibition", "1a: another scale", "1a: no shunting gain", "1c: corrections off", "1e: guard off",
-    "2a: squared values", "2a: unbalanced", "2b: squared values", 
+    "2a: squared values", "2a: unbalanced", "2b: squared values",
     "2d: no transplant", "2e: independent interneurons",
 ]  # fmt: skip
 
