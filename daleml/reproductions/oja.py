@@ -226,7 +226,8 @@ _GAIN = "gain in test accuracy, each arm at its learning rate"
 _UNKNOWN = (
     "The paper's text was not at hand: its widths, initial scales, coefficients and accuracies are unknown to us. "
     "Here: digits of 8 x 8 pixels, 1,200 images seen once, one at a time; softplus of sharpness 10; no biases; the "
-    "rule on all layers, the last with its softmax. Both arms choose from the same three learning rates by 237 other images. "
+    "rule on all layers, the last with its softmax. Both arms choose from the same three learning rates, by 237 other "
+    "images. "
 )
 _ABSTRACT = "abstract of arXiv 2408.08408"
 
