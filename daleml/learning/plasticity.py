@@ -65,8 +65,9 @@ class Oja:
           ``activation={"2": lambda z: z.softmax(-1)}``. Which layers and coefficients the paper of 2024 uses is not
           known to us.
         - Of a DANN it changes ``weight_ex``, by what the rule says for the effective weight (before any shunting).
-        - Where signs are fixed the subspace rule is followed by projection, and shrinks inhibitory weights between
-          units active together; ``PerNeuron()`` strengthens them. Neither is in the papers.
+        - Where signs are fixed the subspace rule is followed by projection, and takes strength from inhibitory weights
+          between units active together. ``PerNeuron()`` draws every strength, excitatory or inhibitory, towards
+          :math:`\langle y_i x_j \rangle / \langle y_i^2 \rangle`. Neither is in the papers.
         - Where the rule must diverge, at :math:`\theta |y|^2 \ge 2` for one row, a step is refused and nothing is
           changed. Below that it may grow still, if the activity does; see :class:`Normalised`.
         - A copy of the model, or a pickle, made while attached is of the model alone, and is not recorded.
