@@ -6,6 +6,7 @@
 ``eg``         Cornford et al. 2024: exponentiated gradient keeps signs and log-normal weights, and learns as well
 ``geometry``   Pogodin et al. 2024: the geometry of plasticity can be read off the change of the weights
 ``regimes``    Liu et al. 2024: how the rank of the initial connectivity makes learning rich or lazy
+``oja``        Shervani-Tabar et al. 2024: Oja's rule beside learning from errors
 =============  =======================================================================================================
 
 A claim is a value: see :mod:`daleml.reproductions.claim`. Its verdict is computed from all seeds by one rule, see
@@ -35,7 +36,7 @@ __all__ = [
     "reproduce",
 ]
 
-_PAPERS = ("dann", "spectral", "eg", "geometry", "regimes")
+_PAPERS = ("dann", "spectral", "eg", "geometry", "regimes", "oja")
 
 
 def papers() -> tuple[Paper, ...]:

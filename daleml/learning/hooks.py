@@ -1,0 +1,31 @@
+"""Hooks that a copy of the model does not inherit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+class Hook:
+    """Call a function, and become one that does nothing when copied or pickled.
+
+    A model is copied and saved with its hooks. A copy that went on reporting to what watches the original would mix
+    two models' activities, and a bound method would drag the watcher along.
+    """
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self._call = call
+
+    def __call__(self, *args: Any) -> Any:
+        """Call the function."""
+        return self._call(*args)
+
+    def __reduce__(self) -> tuple[type[Silent], tuple[()]]:
+        return Silent, ()
+
+
+class Silent:
+    """What is left of a hook in a copy."""
+
+    def __call__(self, *args: Any) -> None:
+        """Do nothing."""
