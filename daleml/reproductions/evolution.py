@@ -369,8 +369,9 @@ PAPER = Paper(
                 Check("es_most", "largest slope by evolution over the horizons", at_most=0.5),
             ),
             "The network's cell, by the semi-implicit step: the figure's own cell leaves its capacitance out. Horizons "
-            "of 100, 200, 400 and 800 ms, weights in [0.55, 0.60]; evolution smooths over 0.1, more widely than that. The slope is a line's "
-            "through 201 weights: spikes make the loss a staircase, and at 200 ms a step lies within the window.",
+            "of 100, 200, 400 and 800 ms, weights in [0.55, 0.60]; evolution smooths over 0.1, more widely than that. "
+            "The slope is that of a line through 201 weights: spikes make the loss a staircase, and at 200 ms one step "
+            "of it lies within that range.",
         ),
         Claim(
             "e3",
