@@ -17,7 +17,7 @@ from rich.table import Table
 from torch import nn
 
 import daleml
-from benchmarks import fits, memory, optimisers, recurrent
+from benchmarks import evolution, fits, memory, optimisers, recurrent
 from benchmarks.timing import Case, measure
 from daleml import Populations, signs
 from daleml.layers import DANNLinear, EILinear
@@ -65,6 +65,7 @@ CASES = [
     ),
     *recurrent.CASES,
     *fits.CASES,
+    *evolution.CASES,
     Case("signs.project_, 16M weights", "clamp_", lambda: projection()),
 ]
 

@@ -1,0 +1,323 @@
+r"""A recurrent network of Morris-Lecar neurons, coupled by graded currents."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from daleml import _checks, signs
+from daleml.learning.morris_lecar import REST_MV, REST_W, MorrisLecar
+from daleml.populations import Populations
+
+APPLIED, GAIN, OFFSET = 0.1, 36.75, 39.9
+"""Of the current, as published: the offset alone, in µA/cm², puts every cell at its rheobase."""
+_HALF_MV, _WIDTH_MV = -3.0, 8.0
+_SPREAD_MV = 5.0
+_CACHED = 50_000
+"""Cells advanced together, in however many networks: their states stay in a core's cache, where all would not."""
+
+State = tuple[Tensor, Tensor]
+
+
+class MorrisLecarNetwork(nn.Module):
+    r"""Cells that excite each other by how depolarised they are, read out by the mean of their last activity.
+
+    .. math::
+        T_j = \operatorname{logistic}\Big(\frac{V_j + 3\,\text{mV}}{8\,\text{mV}}\Big), \qquad
+        I = 36.75\, (0.1 + U u + W T) + 39.9 \;\text{µA/cm}^2, \qquad
+        y = R\, \langle T \rangle + b
+
+    with every :math:`V` and :math:`w` as in :class:`MorrisLecar`, and the mean over the last ``read_ms``. Each row of
+    the input lasts ``input_ms``. With ``populations``, ours, Dale's law fixes the sign of each column of :math:`W`.
+
+    Args:
+        input_size: Number of inputs.
+        hidden_size: Number of cells.
+        output_size: Number of outputs.
+        populations: Which cells excite and which inhibit; default: as published, synapses of any sign.
+        cell: The constants of the cells.
+        dt_ms: Length of a step.
+        input_ms: How long a row of the input lasts, a multiple of ``dt_ms``.
+        read_ms: Over how long the activity is averaged, at most the time a sequence lasts.
+        compiled: Whether to compile the cells' step, when no gradient is asked for. The first run then takes seconds
+            longer, and needs a C++ compiler.
+        generator: Source of randomness for weights and initial states; default: torch's global one.
+
+    Shape:
+        - input: (time, batch, input_size), one row every ``input_ms``.
+        - output: (batch, output_size).
+        - ``weight_ih``: (hidden_size, input_size); ``weight_hh``: (hidden_size, hidden_size), ``(post, pre)``.
+
+    Raises:
+        TypeError: If an argument is of the wrong type.
+        ValueError: If one is out of range, the step is too long for the cell, or ``populations`` has another size.
+
+    Example:
+        >>> import torch
+        >>> from daleml import Populations, signs
+        >>> net = MorrisLecarNetwork(5, 10, 3, populations=Populations(8, 2), dt_ms=0.5)
+        >>> net(torch.rand(20, 4, 5)).shape  # 20 rows of 4 ms
+        torch.Size([4, 3])
+        >>> bool(signs.check(net))
+        True
+
+    Notes:
+        Coupling is instantaneous, as in the published code: no synapse has a variable of its own. The published
+        current has a noise term too, whose size is not known; here the initial voltages, :math:`N(-20, 5^2)` mV, are
+        the only chance. Under ``populations`` magnitudes are those of the published draw, and inhibitory synapses are
+        ``n_exc / n_inh`` times as strong, so that the two balance.
+
+    References:
+        Evolutionary training of biophysical networks, 2023, arXiv:2311.10869.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        output_size: int,
+        *,
+        populations: Populations | None = None,
+        cell: MorrisLecar | None = None,
+        dt_ms: float = 0.1,
+        input_ms: float = 4.0,
+        read_ms: float = 10.0,
+        compiled: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        sizes = {"input_size": input_size, "hidden_size": hidden_size, "output_size": output_size}
+        for name, size in sizes.items():
+            setattr(self, name, _checks.integer(name, size, minimum=1))
+        if populations is not None and populations.size != hidden_size:
+            raise ValueError(f"`populations` must be of {hidden_size} units, `hidden_size`; got {populations.size}.")
+        if cell is not None and not isinstance(cell, MorrisLecar):
+            raise TypeError(f"`cell` must be a MorrisLecar; got {type(cell).__name__}.")
+        self.populations, self.cell = populations, cell or MorrisLecar()
+        self.dt_ms = self.cell.require_step(dt_ms)
+        self.input_ms, self.read_ms = float(input_ms), float(read_ms)
+        self._steps = _whole("input_ms", input_ms, self.dt_ms)
+        self._read_steps = _whole("read_ms", read_ms, self.dt_ms)
+        self.compiled = _checks.flag("compiled", compiled)
+        self.generator = generator
+        self.weight_ih = nn.Parameter(torch.empty(hidden_size, input_size))
+        self.weight_hh = nn.Parameter(torch.empty(hidden_size, hidden_size))
+        self.readout = nn.Linear(hidden_size, output_size)
+        self.reset_parameters(generator)
+
+    @torch.no_grad()
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw the weights anew, and fix their signs.
+
+        Args:
+            generator: Source of randomness; default: torch's global one.
+        """
+        for weight, mean in ((self.weight_ih, 0.1), (self.readout.weight, 0.1), (self.weight_hh, 0.001)):
+            spread = 1 / math.sqrt(weight.shape[1])
+            weight.uniform_(mean - spread, mean + spread, generator=generator)
+        self.readout.bias.zero_()
+        weak = torch.rand(self.weight_hh.shape, generator=generator) < 0.2
+        self.weight_hh.masked_fill_(weak.to(self.weight_hh.device), 0.001)
+        pops = self.populations
+        if pops is not None:
+            balance = pops.n_exc / pops.n_inh if pops.n_exc and pops.n_inh else 1.0
+            self.weight_hh.abs_()[:, pops.inh] *= -balance
+            signs.fix(self, "weight_hh", pops)
+
+    def initial_state(self, batch: int, generator: torch.Generator | None = None) -> State:
+        """Draw where a batch of sequences begins: voltages in mV and potassium gates, each (batch, hidden_size).
+
+        Args:
+            batch: Number of sequences.
+            generator: Source of randomness; default: the network's, or torch's global one.
+        """
+        generator = self.generator if generator is None else generator
+        where: dict[str, Any] = {"device": self.weight_hh.device, "dtype": self.weight_hh.dtype}
+        drawn = torch.randn(batch, self.hidden_size, generator=generator).to(**where)  # type: ignore[call-overload]
+        return REST_MV + _SPREAD_MV * drawn, torch.full_like(drawn, REST_W)
+
+    def forward(self, input: Tensor, state: State | None = None) -> Tensor:
+        """Return the answer to each sequence, (batch, output_size).
+
+        Args:
+            input: (time, batch, input_size).
+            state: Where the sequences begin; default: drawn by :meth:`initial_state`.
+
+        Raises:
+            ValueError: If the input has another shape, or is shorter than ``read_ms``.
+        """
+        return cast("Tensor", self.readout(self.activity(input, state)))
+
+    def activity(self, input: Tensor, state: State | None = None) -> Tensor:
+        r"""Return the mean :math:`\langle T \rangle` of each cell over the last ``read_ms``, (batch, hidden_size).
+
+        A readout trained on it alone sees the network as it is: the baseline that any learning must beat.
+        """
+        if input.ndim != 3 or input.shape[2] != self.input_size:
+            raise ValueError(f"`input` must have shape (time, batch, {self.input_size}); got {tuple(input.shape)}.")
+        n_steps = len(input) * self._steps
+        if n_steps < self._read_steps:
+            lasts = f"{n_steps * self.dt_ms:g} ms"
+            raise ValueError(f"`input` must last at least {self.read_ms:g} ms, as long as `read_ms`; got {lasts}.")
+        v, w = self.initial_state(input.shape[1]) if state is None else state
+        learns = torch.is_grad_enabled() and any(p.requires_grad for p in (self.weight_ih, self.weight_hh, input))
+        hold = _hold if learns else _held
+        total, left = torch.zeros_like(v), n_steps
+        for row in input:
+            drive = GAIN * (APPLIED + row @ self.weight_ih.t()) + OFFSET
+            skipped = min(max(left - self._read_steps, 0), self._steps)
+            left -= self._steps
+            for n, counted in ((skipped, False), (self._steps - skipped, True)):
+                if n:
+                    v, w, sums = hold(v, w, drive, self.weight_hh, self.cell, self.dt_ms, n, counted, self.compiled)
+                    total = total + sums
+        return total / self._read_steps
+
+    def extra_repr(self) -> str:
+        """Describe sizes and times."""
+        units = f"{self.hidden_size} cells" if self.populations is None else repr(self.populations)
+        return f"{self.input_size}, {units}, {self.output_size}, dt_ms={self.dt_ms:g}, input_ms={self.input_ms:g}"
+
+
+def _whole(name: str, duration: float, dt_ms: float) -> int:
+    n_steps = round(_checks.positive(name, duration) / dt_ms)
+    if not math.isclose(duration, n_steps * dt_ms, rel_tol=1e-9):
+        raise ValueError(f"`{name}` must be a multiple of `dt_ms`, {dt_ms:g}; got {duration:g}.")
+    return n_steps
+
+
+def transmission(v: Tensor) -> Tensor:
+    """Return how much a cell of voltage ``v``, mV, tells those it synapses on, in [0, 1]."""
+    return torch.sigmoid((v - _HALF_MV) * (1 / _WIDTH_MV))
+
+
+# -- steps under one input ---------------------------------------------------------------------------------------------
+
+
+def _hold(
+    v: Tensor,
+    w: Tensor,
+    drive: Tensor,
+    weight: Tensor,
+    cell: MorrisLecar,
+    dt_ms: float,
+    n: int,
+    counted: bool,
+    compiled: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Advance by ``n`` steps under one drive; returns the state, and the sum of the activity after each step."""
+    sums, sent = torch.zeros_like(v), transmission(v)
+    for _ in range(n):
+        v, w = cell.step(v, w, drive + GAIN * (sent @ weight.t()), dt_ms)
+        sent = transmission(v)
+        sums = sums + sent if counted else sums
+    return v, w, sums
+
+
+def _held(*inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
+    return cast("tuple[Tensor, Tensor, Tensor]", _Held.apply(*inputs))  # type: ignore[no-untyped-call]
+
+
+class _Held(torch.autograd.Function):
+    """The values of :func:`_hold` in place, with no gradient; many networks at once, a cacheful at a time."""
+
+    @staticmethod
+    def forward(
+        v: Tensor,
+        w: Tensor,
+        drive: Tensor,
+        weight: Tensor,
+        cell: MorrisLecar,
+        dt_ms: float,
+        n: int,
+        counted: bool,
+        compiled: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        members = max((x.shape[:-2] for x in (v, w, drive, weight)), key=math.prod)
+        full = (math.prod(members), *v.shape[-2:])
+        v, w, drive = (x.expand(*members, *x.shape[-2:]).reshape(full) for x in (v, w, drive))
+        weight = weight.expand(*members, *weight.shape[-2:]).reshape(full[0], *weight.shape[-2:])
+        v, w = v.clone(memory_format=torch.contiguous_format), w.clone(memory_format=torch.contiguous_format)
+        sums = torch.zeros_like(v)
+        step = _compiled(cell, dt_ms) if compiled else functools.partial(_step_, cell, dt_ms)
+        block = max(_CACHED // math.prod(full[1:]), 1)
+        for start in range(0, full[0], block):
+            part = slice(start, start + block)
+            _advance_(step, v[part], w[part], sums[part] if counted else None, drive[part], weight[part], n)
+        shape = (*members, *full[1:])
+        return v.view(shape), w.view(shape), sums.view(shape)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        """Keep nothing: there is no backward."""
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *inputs: Any) -> Any:
+        """Put the members first, where ``forward`` takes any number of them."""
+        moved = [x if dim is None else x.movedim(dim, 0) for x, dim in zip(inputs, in_dims, strict=True)]
+        # weights of two dimensions, of all members alike, broadcast against states of three
+        return _held(*moved), (0, 0, 0)
+
+
+def _advance_(
+    step: Callable[..., None], v: Tensor, w: Tensor, sums: Tensor | None, drive: Tensor, weight: Tensor, n: int
+) -> None:
+    sent, received, across = transmission(v), torch.empty_like(v), weight.mT
+    for _ in range(n):
+        torch.bmm(sent, across, out=received)  # the drive is added where the sum is read: a pass less
+        step(v, w, sent, sums, drive, received)
+
+
+def _step_(
+    cell: MorrisLecar,
+    dt_ms: float,
+    v: Tensor,
+    w: Tensor,
+    sent: Tensor,
+    sums: Tensor | None,
+    drive: Tensor,
+    received: Tensor,
+) -> None:
+    new_v, new_w = cell.step(v, w, drive + GAIN * received, dt_ms)
+    v.copy_(new_v)
+    w.copy_(new_w)
+    sent.copy_(transmission(new_v))
+    if sums is not None:
+        sums.add_(sent)
+
+
+def _compact_step_(
+    cell: MorrisLecar,
+    dt_ms: float,
+    v: Tensor,
+    w: Tensor,
+    sent: Tensor,
+    sums: Tensor | None,
+    drive: Tensor,
+    received: Tensor,
+) -> None:
+    """What :func:`_step_` does, by three exponentials and three divisions: compiled, those are what it costs."""
+    e = torch.exp(((v - cell.v3) * (0.5 / cell.v4)).clamp(-12, 12))  # clamped so that e**6 is finite
+    odds, pace = e * e * e * e, (cell.phi * dt_ms / 2) * (e * e + 1)
+    new_w = w + (odds - w * (1 + odds)) * pace / ((1 + odds) * (e + pace / 2))
+    closed = 1 + torch.exp(((cell.v1 - v) * (2 / cell.v2)).clamp(-50, 50))  # 1 / m
+    k = cell.g_k * new_w
+    g = cell.g_ca + (k + cell.g_l) * closed
+    towards = cell.g_ca * cell.e_ca + closed * (k * cell.e_k + (cell.g_l * cell.e_l + drive + GAIN * received))
+    new_v = v + dt_ms * (towards - g * v) / (cell.c * closed + dt_ms / 2 * g)
+    now = transmission(new_v)
+    v.copy_(new_v)
+    w.copy_(new_w)
+    sent.copy_(now)
+    if sums is not None:
+        sums.add_(now)
+
+
+@functools.cache
+def _compiled(cell: MorrisLecar, dt_ms: float) -> Callable[..., None]:
+    return torch.compile(functools.partial(_compact_step_, cell, dt_ms), dynamic=False)
