@@ -26,6 +26,7 @@ from daleml.learning import (
 )
 from daleml.learning.activations import logistic, softmax
 from daleml.optim import EGAdamW, enforce
+from daleml.reproductions.equilibrium import PAPER
 from tests.reference import equilibrium as twin
 
 F64 = torch.float64
@@ -584,24 +585,51 @@ def test_wrong_input_is_one_sentence(build, error, sentence):
 # -- learning ----------------------------------------------------------------------------------------------------------
 
 
-def train(make, *, lr=0.2, epochs=8, batch=20, seed=0):
-    """Accuracy on test digits, of a network that begins the same whatever the rule."""
+def train(make, *, seed, lr=0.15, epochs=8, batch=20):
+    """Accuracy on test digits, of a network that begins the same whatever the rule; the learning rate falls to 0."""
     data, rng = digits(), generator(seed)
-    network = HolomorphicNetwork(64, [64, 64], 10, generator=rng, tolerance=1e-4)
+    network = HolomorphicNetwork(64, [64, 64], 10, generator=rng, step_size=0.5, max_steps=100, tolerance=1e-3)
     rule, optimizer = make(network), torch.optim.SGD(network.parameters(), lr=lr)
+    n_batches = -(-len(data.train_x) // batch)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=epochs * n_batches)
+    left_out = []
     for _ in range(epochs):
         for rows in torch.randperm(len(data.train_x), generator=rng).split(batch):
             optimizer.zero_grad()
-            rule(data.train_x[rows], data.train_y[rows])
+            left_out.append(rule(data.train_x[rows], data.train_y[rows])[1].share_left_out)
             optimizer.step()
-    return float((network(data.test_x).argmax(1) == data.test_y).float().mean())
+            schedule.step()
+    return float((network(data.test_x).argmax(1) == data.test_y).float().mean()), float(np.mean(left_out))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_learns_digits_as_well_as_backpropagation_at_the_fixed_point(seed):
-    exact = train(RecurrentBackpropagation, seed=seed)
-    assert exact > 0.9
-    for n_points in (2, 4):
-        found = train(lambda network, n=n_points: EquilibriumPropagation(network, 0.4, n), seed=seed)
-        assert found > exact - 0.02
+def test_learns_digits_as_well_as_backpropagation_at_the_fixed_point():
+    rules = {
+        "exact": lambda network: RecurrentBackpropagation(network, leave_out=0.9),
+        "nudged": lambda network: EquilibriumPropagation(network, 0.2, 2, leave_out=0.9),
+    }
+    found = {name: [train(make, seed=seed) for seed in range(3)] for name, make in rules.items()}
+    accuracy = {name: np.mean([one for one, _ in pairs]) for name, pairs in found.items()}
+    assert accuracy["exact"] > 0.85
+    assert accuracy["nudged"] > accuracy["exact"] - 0.02
+    assert max(share for pairs in found.values() for _, share in pairs) < 0.15
+
+
+# -- the claims --------------------------------------------------------------------------------------------------------
+
+
+def test_claims_are_whole_and_read_numbers_that_are_measured():
+    assert [claim.id for claim in PAPER.claims] == [f"h{n}" for n in range(1, 11)]
+    cheap = {"holomorphic or not", "lawful feedback"}
+    for claim in PAPER.claims:
+        assert claim.paper == PAPER.name
+        if claim.experiment is None:
+            assert claim.note
+            continue
+        assert claim.checks
+        assert claim.experiment.seeds["quick"] >= 3
+        assert claim.experiment.seeds["paper"] >= 5
+        if claim.experiment.name in cheap:
+            numbers = claim.experiment.run(0, claim.experiment.settings["quick"])
+            assert numbers == claim.experiment.run(0, claim.experiment.settings["quick"])
+            assert all(math.isfinite(numbers[check.number]) for check in claim.checks)

@@ -144,7 +144,7 @@ class EquilibriumPropagation(GradientRule):
         >>> from daleml.datasets import digits
         >>> from daleml.learning import HolomorphicNetwork
         >>> data = digits()
-        >>> network = HolomorphicNetwork(64, [32], 10, generator=torch.Generator().manual_seed(0))
+        >>> network = HolomorphicNetwork(64, [32], 10, tolerance=1e-4, generator=torch.Generator().manual_seed(0))
         >>> rule = EquilibriumPropagation(network, beta=0.4, n_points=4)
         >>> optimizer = torch.optim.SGD(network.parameters(), lr=0.5)
         >>> losses = []

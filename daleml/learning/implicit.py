@@ -64,8 +64,8 @@ class RecurrentBackpropagation(GradientRule):
         with torch.enable_grad():
             states = tuple(state[keep].detach().requires_grad_() for state in free.states)
             moved = network.step(network.bottom(x[keep]), states)
-            loss = cross_entropy(network.readout(states[-1]), y[keep])
-        slopes = torch.autograd.grad(loss, states, retain_graph=True, allow_unused=True)
+            losses = cross_entropy(network.readout(states[-1]), y[keep], reduction="none")
+        slopes = torch.autograd.grad(losses.sum(), states, retain_graph=True, allow_unused=True)
         slopes = tuple(
             torch.zeros_like(state) if slope is None else slope for slope, state in zip(slopes, states, strict=True)
         )
@@ -78,18 +78,28 @@ class RecurrentBackpropagation(GradientRule):
             return tuple(slope + part for slope, part in zip(slopes, back, strict=True))
 
         adjoint = relax(pull, slopes, **limits)  # type: ignore[arg-type]
-        require_settled(adjoint.residual, **limits, leave_out=0.0, what="the adjoint of network")  # type: ignore[arg-type]
-        reached = torch.autograd.grad(
-            (loss, *moved), parameters, (torch.ones_like(loss), *(scale * part for part in adjoint.states))
+        both = keep.clone()
+        both[keep] = adjoint.residual <= network.tolerance
+        require_settled(
+            torch.where(both, 0.0, torch.full_like(free.residual, float(adjoint.residual.max()))),
+            **limits,  # type: ignore[arg-type]
+            leave_out=self.leave_out,
+            what="the adjoint of `network`",
         )
+        share = both[keep].to(losses) / both.sum()
+        weights = [
+            torch.where(both[keep].reshape(-1, *(1,) * (part.ndim - 1)), part, 0) * scale / both.sum()
+            for part in adjoint.states
+        ]
+        reached = torch.autograd.grad((losses, *moved), parameters, (share, *weights))
         found = Relaxations(
             n_relaxations=1,
             n_steps=free.n_steps + adjoint.n_steps,
-            free_residual=float(free.residual[keep].max()),
-            nudged_residual=float(adjoint.residual.max()),
-            share_left_out=1 - float(keep.double().mean()),
+            free_residual=float(free.residual[both].max()),
+            nudged_residual=float(adjoint.residual[both[keep]].max()),
+            share_left_out=1 - float(both.double().mean()),
         )
-        return loss.detach(), dict(zip(parameters, reached, strict=True)), found
+        return losses[both[keep]].mean().detach(), dict(zip(parameters, reached, strict=True)), found
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def relax(step: Callable[[States], States], states: States, *, max_steps: int, t
 
 
 def require_settled(
-    residual: Tensor, *, max_steps: int, tolerance: float, leave_out: float, what: str = "network"
+    residual: Tensor, *, max_steps: int, tolerance: float, leave_out: float, what: str = "`network`"
 ) -> Tensor:
     """Return which samples settled, or raise if more of them than a share ``leave_out`` did not.
 
@@ -68,7 +68,7 @@ def require_settled(
     if n_left_out > leave_out * len(settled) or n_left_out == len(settled):
         worst = float(residual.nan_to_num(torch.inf).max())
         raise NotSettledError(
-            f"`{what}` must settle to a residual of {tolerance:.2g} within {max_steps} steps; "
+            f"{what} must settle to a residual of {tolerance:.2g} within {max_steps} steps; "
             f"{n_left_out} of {len(settled)} samples did not, the worst at {worst:.2g}."
         )
     return settled
