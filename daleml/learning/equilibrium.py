@@ -30,6 +30,14 @@ class Relaxations:
             NaN where there is no such relaxation.
         nudged_residual: The same with a teaching signal; under noise it measures the noise.
         share_left_out: Share of the samples that did not settle and were left out.
+
+    Example:
+        >>> import torch
+        >>> from daleml.learning import EquilibriumPropagation, HolomorphicNetwork
+        >>> rule = EquilibriumPropagation(HolomorphicNetwork(6, [8], 3), n_points=10)
+        >>> _, relaxations = rule(torch.rand(4, 6), torch.tensor([0, 1, 2, 0]))
+        >>> relaxations.n_relaxations, relaxations.to_dict()["share_left_out"]
+        (6, 0.0)
     """
 
     n_relaxations: int

@@ -45,7 +45,8 @@ class HolomorphicNetwork(nn.Module):
             resolution of the dtype.
         generator: Source of randomness for the weights; default: torch's global one.
         device: Where the parameters live.
-        dtype: Their floating-point type. In float32 a small nudge is lost in round-off: see the notes.
+        dtype: Their floating-point type. In float32 a small nudge is lost in round-off: see
+            :class:`EquilibriumPropagation`.
 
     Shape:
         Input (batch, \*in_shape); output (batch, n_classes).

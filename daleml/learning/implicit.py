@@ -109,6 +109,10 @@ class GradientError:
     Attributes:
         relative_error: Length of the difference over that of the exact gradient.
         cosine: Of the angle between them.
+
+    Example:
+        >>> GradientError(relative_error=0.5, cosine=0.75).off_direction
+        0.25
     """
 
     relative_error: float

@@ -14,7 +14,18 @@ _LOOK_EVERY = 5  # iterations: a residual costs about half an iteration of a sma
 
 
 class NotSettledError(RuntimeError):
-    """A gradient was asked of states that are not at a fixed point."""
+    """A gradient was asked of states that are not at a fixed point.
+
+    Example:
+        >>> import torch
+        >>> from daleml.learning import EquilibriumPropagation, HolomorphicNetwork
+        >>> network = HolomorphicNetwork(6, [8, 8], 3, max_steps=2, dtype=torch.float64)
+        >>> try:
+        ...     EquilibriumPropagation(network)(torch.rand(4, 6, dtype=torch.float64), torch.tensor([0, 1, 2, 0]))
+        ... except NotSettledError as error:
+        ...     print(str(error)[:75])
+        `network` must settle to a residual of 2.2e-14 within 2 steps; 4 of 4 sampl
+    """
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +36,16 @@ class Settled:
         states: One tensor a hidden layer, samples first.
         residual: A sample's largest change of a unit in the last iteration, (samples,).
         n_steps: Iterations made.
+
+    Example:
+        >>> import torch
+        >>> from daleml.learning import HolomorphicNetwork
+        >>> settled = HolomorphicNetwork(6, [8, 5], 3).settle(torch.rand(4, 6))
+        >>> [state.shape for state in settled.states], settled.residual.shape
+        ([torch.Size([4, 8]), torch.Size([4, 5])], torch.Size([4]))
+
+    Notes:
+        The published code reports a residual too; whether it is the largest change, as here, is not known to us.
     """
 
     states: States = field(repr=False)
