@@ -190,13 +190,16 @@ def run_noisy_training(seed: int, settings: Settings) -> Numbers:
     data, numbers = digits(), {}
     for name, beta, n_points in (("small", 0.1, 1), ("classic", 0.4, 1), ("holomorphic", 0.4, 10)):
         generator = _seeds.generator(seed)
-        network = HolomorphicNetwork(64, [64, 64], 10, generator=generator, max_steps=100, tolerance=1e-2)
+        network = HolomorphicNetwork(
+            64, [64, 64], 10, generator=generator, max_steps=settings["n_free_steps"], tolerance=1e-2
+        )
         rule = EquilibriumPropagation(
             network,
             beta,
             n_points,
             noise=settings["noise"],
             n_steps=settings["n_steps"],
+            n_samples=5 if n_points == 1 else 1,
             leave_out=1.0,
             generator=generator,
         )
@@ -212,9 +215,9 @@ _NOISY_TRAINING = Experiment(
     name="noisy training",
     run=run_noisy_training,
     settings={
-        "quick": {"noise": 0.1, "n_steps": 20, "lr": 0.2, "epochs": 4, "batch": 20},
-        "paper": {"noise": 0.1, "n_steps": 30, "lr": 0.2, "epochs": 8, "batch": 10},
-        "long": {"noise": 0.1, "n_steps": 60, "lr": 0.2, "epochs": 20, "batch": 10},
+        "quick": {"noise": 0.1, "n_free_steps": 40, "n_steps": 15, "lr": 0.2, "epochs": 5, "batch": 10},
+        "paper": {"noise": 0.1, "n_free_steps": 100, "n_steps": 30, "lr": 0.2, "epochs": 8, "batch": 10},
+        "long": {"noise": 0.1, "n_free_steps": 100, "n_steps": 60, "lr": 0.2, "epochs": 20, "batch": 10},
     },
     seeds={"quick": 3, "paper": 5, "long": 5},
     minutes={"quick": 0.5, "paper": 2.0, "long": 8.0},
@@ -372,8 +375,9 @@ PAPER = Paper(
                 Check("accuracy_holomorphic", "test accuracy, N = 10, |beta| = .4", at_least=0.85, no_effect=0.1),
                 Check("rescue", "accuracy gained", at_least=0.5, no_effect=0.0),
             ),
-            note="Digits instead of MNIST, noise of sd .1, one sample of each phase with N = 1. Quick: four epochs of "
-            "batches of 20. Accuracy after the last epoch, where the paper reports the best on test data.",
+            note="Digits instead of MNIST, noise of sd .1, five samples of each phase with N = 1 as published. Quick: "
+            "five epochs of short relaxations. Samples that oscillate without a nudge are left out. Accuracy after the "
+            "last epoch, where the paper reports the best on test data. N = 1 at .4 trains too, with dips.",
         ),
         Claim(
             id="h6",
