@@ -397,8 +397,8 @@ PAPER = Paper(
             ),
             note="The paper compares with a feed-forward network of another activation; here both arms are the same "
             "network, and the exact gradient is backpropagation at the fixed point. States move half-way in each "
-            "iteration (`step_size`), for synchronous iterations begin to oscillate while it learns. It follows closely "
-            "while little is learnt, and then drifts off. Likely causes, not told apart: a smaller radius of convergence "
+            "iteration (`step_size`), for synchronous iterations begin to oscillate while it learns. It is close "
+            "while little is learnt, then drifts off. Likely causes, not told apart: a smaller radius of convergence "
             "as learning strengthens the loops, and that the rules leave out different samples. Accuracies are not "
             "judged: they still move by several points an epoch.",
         ),
