@@ -159,7 +159,7 @@ def test_processes_give_the_same(tmp_path):
     ("call", "sentence"),
     [
         (lambda path: reproduce([claim()], path, budget="huge"), "`budget` must be one of quick, paper, long; got 'huge'."),
-        (lambda path: reproductions.find(["dan"]), "`claims` must name papers (dann, spectral, eg, geometry, regimes, oja"),
+        (lambda path: reproductions.find(["dan"]), "`claims` must name papers (dann, spectral, eg, geometry, regimes, oja, equilibrium, evolution) or claims (1a"),
     ],
 )  # fmt: skip
 def test_wrong_input_is_one_sentence(tmp_path, call, sentence):

@@ -1,13 +1,15 @@
 """The founding claims of the field, each measured again by one command: ``daleml reproduce``.
 
-=============  =======================================================================================================
-``dann``       Cornford et al. 2021: networks under Dale's law that learn as well as those without
-``spectral``   Li et al. 2023: why column EI learns worse, told by singular values
-``eg``         Cornford et al. 2024: exponentiated gradient keeps signs and log-normal weights, and learns as well
-``geometry``   Pogodin et al. 2024: the geometry of plasticity can be read off the change of the weights
-``regimes``    Liu et al. 2024: how the rank of the initial connectivity makes learning rich or lazy
-``oja``        Shervani-Tabar et al. 2024: Oja's rule beside learning from errors
-=============  =======================================================================================================
+===============  ===================================================================================================
+``dann``         Cornford et al. 2021: networks under Dale's law that learn as well as those without
+``spectral``     Li et al. 2023: why column EI learns worse, told by singular values
+``eg``           Cornford et al. 2024: exponentiated gradient keeps signs and log-normal weights, and learns as well
+``geometry``     Pogodin et al. 2024: the geometry of plasticity can be read off the change of the weights
+``regimes``      Liu et al. 2024: how the rank of the initial connectivity makes learning rich or lazy
+``oja``          Shervani-Tabar et al. 2024: Oja's rule beside learning from errors
+``equilibrium``  Laborieux & Zenke 2022: exact gradients from oscillations of a network that settles
+``evolution``    Hazelden et al. 2023: evolution of networks of biophysical neurons
+===============  ===================================================================================================
 
 A claim is a value: see :mod:`daleml.reproductions.claim`. Its verdict is computed from all seeds by one rule, see
 :mod:`daleml.reproductions.verdict`; nothing is typed in.
@@ -36,7 +38,7 @@ __all__ = [
     "reproduce",
 ]
 
-_PAPERS = ("dann", "spectral", "eg", "geometry", "regimes", "oja")
+_PAPERS = ("dann", "spectral", "eg", "geometry", "regimes", "oja", "equilibrium", "evolution")
 
 
 def papers() -> tuple[Paper, ...]:

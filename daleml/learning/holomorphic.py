@@ -1,0 +1,303 @@
+"""Layered networks that settle to a fixed point, whose units take complex numbers as well as real ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from daleml import _checks, signs
+from daleml.learning.activations import Activation, Logistic, softmax
+from daleml.learning.connections import Connection, ConvBlock, ConvConnection, DenseConnection
+from daleml.learning.settling import Settled, States, relax
+from daleml.populations import Populations
+
+
+class HolomorphicNetwork(nn.Module):
+    r"""Layers that drive each other through the same weights, forwards and transposed, until they settle.
+
+    All hidden layers move at once, without leak or step size,
+
+    .. math::
+        h_l &\leftarrow \sigma(W_{l-1} h_{l-1} + b_{l-1} + W_l^\top h_{l+1}) \\
+        h_L &\leftarrow \sigma(W_{L-1} h_{L-1} + b_{L-1} + \beta\, W_L^\top (y - \operatorname{softmax}(z))), \qquad
+        z = W_L h_L + b_L
+
+    with the input :math:`h_0 = x` and the target :math:`y`. That is :math:`h \leftarrow \sigma(\partial \Phi_\beta /
+    \partial h)` of the potential :math:`\Phi_\beta = \sum_l h_{l+1} \cdot (W_l h_l + b_l) - \beta\, \mathrm{CE}(y, z)`,
+    whose sum leaves out the readout. A convolutional layer's drive is the pooled convolution, its feedback the
+    transposed Jacobian of that at the current state. Called, it settles with :math:`\beta = 0` and returns :math:`z`.
+
+    Args:
+        in_shape: Number of inputs, or (channels, height, width).
+        hidden: The hidden layers from below: an int for that many dense units, a :class:`ConvBlock` for a convolution.
+            Dense ones may follow convolutions, not the other way round.
+        n_classes: Number of outputs, which are read out and are no state.
+        activation: :math:`\sigma`, of a tensor, element by element. See :func:`is_holomorphic`.
+        gain: Weights begin normal with standard deviation ``gain / sqrt(fan_in)``, truncated at twice that.
+        bias: Whether the connections learn biases, which begin at 0.
+        max_steps: Iterations after which a relaxation gives up.
+        step_size: How far a state moves towards what it is driven to: at 1 all the way, as above; below 1 the fixed
+            points are the same and their approach is slower and surer, see Notes.
+        tolerance: The largest change of any unit in an iteration that counts as none; default: a hundred times the
+            resolution of the dtype.
+        generator: Source of randomness for the weights; default: torch's global one.
+        device: Where the parameters live.
+        dtype: Their floating-point type. In float32 a small nudge is lost in round-off: see
+            :class:`EquilibriumPropagation`.
+
+    Shape:
+        Input (batch, \*in_shape); output (batch, n_classes).
+
+    Raises:
+        TypeError: If a size is not an integer, or the activation cannot be called.
+        ValueError: If a size is below 1, there is no hidden layer, or the layers do not fit on each other.
+
+    Example:
+        >>> import torch
+        >>> network = HolomorphicNetwork(64, [32, 32], 10, generator=torch.Generator().manual_seed(0))
+        >>> network(torch.rand(5, 64)).shape
+        torch.Size([5, 10])
+        >>> settled = network.settle(torch.rand(5, 64))
+        >>> bool((settled.residual < 1e-4).all())
+        True
+        >>> [name for name, _ in network.named_parameters()][:2]
+        ['connections.0.weight', 'connections.0.bias']
+
+    Notes:
+        Learn with :class:`EquilibriumPropagation`; logits carry no gradient, so that backpropagating a loss of them
+        fails rather than giving a wrong gradient. Evaluation takes the last states even of samples that have not
+        settled; a gradient refuses them.
+
+        Synchronous iterations need not converge: with symmetric weights they end at a fixed point or in a cycle of two,
+        in which layers silence each other in turn. The published code begins with a gain of 1, with which dense
+        networks of the steep :class:`Logistic` sit at that edge; 0.5 is ours. So is a ``step_size`` below 1: if it is
+        small enough, it takes such cycles to a fixed point, and networks that have learnt for a while tend to need it.
+        The fixed points, and with them the gradient, do not depend on it.
+
+        **Dale's law.** The gradient of equilibrium propagation is exact because what carries the nudge down is the
+        transpose of what carries activity up. A hidden unit whose outgoing weights all have one sign, as
+        ``signs.fix(network, "connections.1.weight", ...)`` has it, therefore *receives* its feedback through synapses
+        of its own sign, and each unit above *sends* feedback of both signs: the law holds upwards and is broken
+        downwards. It can hold both ways with symmetric weights only between units of one kind. :meth:`keep_dale_` makes
+        it hold both ways by giving feedback the sign of its sender, and gives up the symmetry; the gradient then has a
+        bias that no nudge, number of points or length of relaxation removes. :func:`compare_gradients` measures it.
+
+    References:
+        Laborieux & Zenke 2022 (NeurIPS), arXiv 2209.00530; on asymmetric weights, Laborieux & Zenke 2024 (ICLR), arXiv
+        2309.02214.
+    """
+
+    def __init__(
+        self,
+        in_shape: int | tuple[int, int, int],
+        hidden: Sequence[int | ConvBlock],
+        n_classes: int,
+        activation: Activation | None = None,
+        *,
+        gain: float = 0.5,
+        bias: bool = True,
+        max_steps: int = 500,
+        step_size: float = 1.0,
+        tolerance: float | None = None,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.in_shape = _shape(in_shape)
+        self.n_classes = _checks.integer("n_classes", n_classes, minimum=1)
+        self.activation: Activation = Logistic() if activation is None else activation
+        if not callable(self.activation):
+            raise TypeError(f"`activation` must be a function of a tensor; got {activation!r}.")
+        self.gain = _checks.positive("gain", gain)
+        self.max_steps = _checks.integer("max_steps", max_steps, minimum=1)
+        if _checks.positive("step_size", step_size) > 1:
+            raise ValueError(f"`step_size` must be at most 1; got {step_size}.")
+        self.step_size = float(step_size)
+        self._tolerance = None if tolerance is None else _checks.positive("tolerance", tolerance)
+        if not hidden:
+            raise ValueError("`hidden` must hold a layer at least: only hidden layers settle; got none.")
+        self.connections = nn.ModuleList()
+        shape = self.in_shape
+        for layer in hidden:
+            connection: Connection
+            if isinstance(layer, ConvBlock):
+                if len(shape) != 3:
+                    raise ValueError(f"`hidden` must have convolutions on images only; got one on {shape}.")
+                connection = ConvConnection(shape, layer, bias, device, dtype)
+            else:
+                n_units = _checks.integer("hidden", layer, minimum=1)
+                connection = DenseConnection(shape, n_units, bias, device, dtype)
+            self.connections.append(connection)
+            shape = connection.post_shape
+        self.readout = DenseConnection(shape, self.n_classes, bias, device, dtype)
+        self.reset_parameters(generator)
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shape of each hidden layer's state, without samples."""
+        return tuple(connection.post_shape for connection in self.connections)  # type: ignore[misc]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating-point type of the weights."""
+        return self.readout.weight.dtype
+
+    @property
+    def tolerance(self) -> float:
+        """The largest change that counts as none."""
+        return 100 * torch.finfo(self.dtype).eps if self._tolerance is None else self._tolerance
+
+    @torch.no_grad()
+    def reset_parameters(self, generator: torch.Generator | None = None, *, sd: float | None = None) -> None:
+        """Draw the weights anew, with standard deviation ``sd`` whatever the fan-in if it is given; biases are 0."""
+        if sd is not None:
+            _checks.positive("sd", sd)
+        for connection in (*self.connections, self.readout):
+            fan_in = connection.weight[0].numel()
+            scale = self.gain / math.sqrt(fan_in) if sd is None else sd
+            nn.init.trunc_normal_(connection.weight, 0, scale, -2 * scale, 2 * scale, generator=generator)
+            if connection.bias is not None:
+                nn.init.zeros_(connection.bias)
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        """Settle without a teaching signal, and read out."""
+        return self.readout(self.settle(x).states[-1])  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def settle(self, x: Tensor) -> Settled:
+        """Settle without a teaching signal, from silence, and say how well."""
+        self._require_input(x)
+        bottom = self.bottom(x)
+        silence = tuple(x.new_zeros(len(x), *shape) for shape in self.shapes)
+        return relax(
+            lambda states: self.step(bottom, states), silence, max_steps=self.max_steps, tolerance=self.tolerance
+        )
+
+    def bottom(self, x: Tensor) -> Tensor:
+        """Return what the input contributes to the first hidden layer's drive; it does not change while they settle."""
+        return self.connections[0](x)  # type: ignore[no-any-return]
+
+    def step(
+        self,
+        bottom: Tensor,
+        states: States,
+        target: Tensor | None = None,
+        beta: Tensor | None = None,
+        noise: Sequence[Tensor] | None = None,
+    ) -> States:
+        """Move all hidden layers once.
+
+        Args:
+            bottom: See :meth:`bottom`.
+            states: One tensor a hidden layer.
+            target: Probability of each class, (batch, n_classes); None without a nudge.
+            beta: Strength of the nudge for each sample, (batch, 1), real or complex.
+            noise: Added to each layer's drive.
+
+        Returns:
+            The new states.
+        """
+        drives: list[Tensor] = [bottom]
+        for below, above, connection in zip(states, states[1:], list(self.connections)[1:], strict=False):
+            drive, feedback = connection.exchange(below, above)  # type: ignore[operator]
+            drives[-1] = drives[-1] + feedback
+            drives.append(drive)
+        if target is not None and beta is not None:
+            drives[-1] = drives[-1] + self.nudge(states[-1], target, beta)
+        if noise is not None:
+            drives = [drive + more for drive, more in zip(drives, noise, strict=True)]
+        moved = tuple(self.activation(drive) for drive in drives)
+        if self.step_size == 1:
+            return moved
+        return tuple(torch.lerp(old, new, self.step_size) for old, new in zip(states, moved, strict=True))
+
+    def nudge(self, top: Tensor, target: Tensor, beta: Tensor) -> Tensor:
+        """Return the teaching signal's drive of the last hidden layer."""
+        error = self.error(top, target)
+        return ((beta * error) @ self.readout.weight.to(top.dtype)).reshape(top.shape)
+
+    def error(self, top: Tensor, target: Tensor) -> Tensor:
+        """Return target minus output, ``y - softmax(z)``."""
+        return target - softmax(self.readout(top))
+
+    @torch.no_grad()
+    def keep_dale_(self, populations: Sequence[Populations | int]) -> HolomorphicNetwork:
+        r"""Make every hidden unit excitatory or inhibitory in all it sends, up and down, and so lose the symmetry.
+
+        The weights that hidden units send up are given the sign of their column, their feedback that of its sender:
+
+        .. math:: W_{ij} \leftarrow s_j |W_{ij}|, \qquad W^{\text{down}}_{ji} = s_i |W_{ij}|.
+
+        Args:
+            populations: A partition for each hidden layer: of its units, or of a convolution's channels.
+
+        Returns:
+            The network, for chaining. ``optim.enforce`` keeps the law while it learns.
+
+        Raises:
+            ValueError: If there is not a partition for each hidden layer, or one does not fit.
+
+        Example:
+            >>> import torch
+            >>> from daleml import Populations, signs
+            >>> from daleml.learning import EquilibriumPropagation, compare_gradients
+            >>> x, y = torch.rand(8, 6, dtype=torch.float64), torch.arange(8) % 3
+            >>> network = HolomorphicNetwork(6, [10, 10], 3, gain=0.3, dtype=torch.float64)
+            >>> rule = EquilibriumPropagation(network, beta=0.1, n_points=12)
+            >>> compare_gradients(rule, x, y).relative_error < 1e-10
+            True
+            >>> _ = network.keep_dale_([Populations(8, 2), Populations(8, 2)])
+            >>> bool(signs.check(network))
+            True
+            >>> compare_gradients(rule, x, y).relative_error > 1e-3  # and no better with more points
+            True
+        """
+        partitions = [Populations.coerce(partition) for partition in populations]
+        if len(partitions) != len(self.connections):
+            raise ValueError(
+                f"`populations` must hold a partition for each of the {len(self.connections)} hidden layers; "
+                f"got {len(partitions)}."
+            )
+        for partition, shape in zip(partitions, self.shapes, strict=True):
+            if partition.size != shape[0]:
+                raise ValueError(f"`populations` must divide the {shape[0]} units of a layer; got {partition.size}.")
+        upper = [*list(self.connections)[1:], self.readout]
+        for level, (partition, shape, connection) in enumerate(zip(partitions, self.shapes, upper, strict=True)):
+            columns = partition.signs(device="cpu")
+            dense = isinstance(connection, DenseConnection)
+            if dense:
+                columns = columns.repeat_interleave(math.prod(shape[1:]))
+            weight: Tensor = connection.weight  # type: ignore[assignment]
+            signed = columns.to(weight).reshape(1, -1, *(1,) * (weight.ndim - 2))
+            weight.copy_(weight.abs() * signed)
+            signs.fix(connection, "weight", columns)
+            if level:  # what this layer sends down, through the connection from the one below
+                sender = partition.signs(device="cpu").to(torch.int8)
+                self.connections[level].feedback_signs = sender.to(weight.device)
+        return self
+
+    def extra_repr(self) -> str:
+        """Describe the network."""
+        return f"in_shape={self.in_shape}, shapes={self.shapes}, n_classes={self.n_classes}, {self.activation!r}"
+
+    def _require_input(self, x: Tensor) -> None:
+        if not isinstance(x, Tensor) or x.dtype != self.dtype:
+            got = x.dtype if isinstance(x, Tensor) else type(x).__name__
+            raise TypeError(f"`x` must be a tensor of the network's {self.dtype}; got {got}.")
+        if x.shape[1:] != self.in_shape or len(x) == 0:
+            raise ValueError(f"`x` must be a batch of inputs of shape {self.in_shape}; got shape {tuple(x.shape)}.")
+        if not bool(x.isfinite().all()):
+            raise ValueError("`x` must be finite; got NaN or infinity.")
+
+
+def _shape(in_shape: int | Sequence[int]) -> tuple[int, ...]:
+    if isinstance(in_shape, Sequence):
+        if len(in_shape) != 3:
+            raise ValueError(f"`in_shape` must be an integer or (channels, height, width); got {in_shape!r}.")
+        return tuple(_checks.integer("in_shape", length, minimum=1) for length in in_shape)
+    return (_checks.integer("in_shape", in_shape, minimum=1),)

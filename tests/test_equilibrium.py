@@ -1,0 +1,635 @@
+"""Networks that settle, and gradients read from how they do; against loops, a dense solve, and autograd."""
+
+import copy
+import math
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from daleml import Populations, signs
+from daleml.datasets import digits
+from daleml.learning import (
+    ContinuousEquilibriumPropagation,
+    ConvBlock,
+    EquilibriumPropagation,
+    HardClip,
+    HolomorphicNetwork,
+    HoloTanh,
+    Logistic,
+    NotSettledError,
+    RecurrentBackpropagation,
+    SoftmaxPool,
+    compare_gradients,
+    is_holomorphic,
+)
+from daleml.learning.activations import logistic, softmax
+from daleml.optim import EGAdamW, enforce
+from daleml.reproductions.equilibrium import PAPER
+from tests.reference import equilibrium as twin
+
+F64 = torch.float64
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def dense(seed=0, **options):
+    """A toy network with biases that are not all 0, and one batch for it."""
+    rng = generator(seed)
+    options = {"dtype": F64, "generator": rng, **options}
+    network = HolomorphicNetwork(6, [4, 4], 4, **options)
+    for name, parameter in network.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(parameter, std=0.1, generator=rng)
+    x = torch.rand(5, 6, generator=rng, dtype=F64).to(options["dtype"])
+    return network, x, torch.randint(4, (5,), generator=rng)
+
+
+def convolutional(seed=0, **options):
+    rng = generator(seed)
+    blocks = [ConvBlock(3, pool=SoftmaxPool(2)), ConvBlock(4, kernel_size=3, padding=0), 5]
+    options = {"dtype": F64, "generator": rng, "activation": HoloTanh(), "gain": 0.4, **options}
+    network = HolomorphicNetwork((2, 8, 8), blocks, 3, **options)
+    for name, parameter in network.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(parameter, std=0.1, generator=rng)
+    return network, torch.rand(2, 2, 8, 8, generator=rng, dtype=F64), torch.tensor([2, 0])
+
+
+def lists(network):
+    connections = [*network.connections, network.readout]
+    return [c.weight.tolist() for c in connections], [c.bias.tolist() for c in connections]
+
+
+def gradients(rule, x, y):
+    return [gradient.clone() for gradient in rule.gradients(x, y)[1].values()]
+
+
+# -- activations -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("far", [1.0, 30.0, 800.0])
+def test_complex_logistic_is_the_logistic(far):
+    z = torch.complex(torch.linspace(-far, far, 201, dtype=F64), torch.linspace(-2, 2.3, 201, dtype=F64))
+    expected = torch.where(z.real > 0, 1 / (1 + torch.exp(-z)), torch.exp(z) / (1 + torch.exp(z)))
+    if far < 700:  # where the formula does not overflow
+        torch.testing.assert_close(logistic(z), expected, rtol=1e-13, atol=1e-100)
+    assert logistic(z).isfinite().all()
+    torch.testing.assert_close(logistic(z.real.to(z.dtype)).real, torch.sigmoid(z.real), rtol=1e-13, atol=1e-100)
+
+
+def test_complex_softmax_is_that_of_the_reals_and_carries_on():
+    z = torch.randn(3, 5, dtype=F64)
+    torch.testing.assert_close(softmax(z + 0j).real, torch.softmax(z, -1))
+    w = z + 1j * torch.randn(3, 5, dtype=F64)
+    torch.testing.assert_close(softmax(w), torch.exp(w) / torch.exp(w).sum(-1, keepdim=True))
+    assert softmax(1e4 * w).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("activation", "holomorphic"),
+    [
+        (Logistic(), True),
+        (Logistic(10, 0), True),
+        (HoloTanh(), True),
+        (HoloTanh(3), True),
+        (torch.tanh, True),
+        (lambda z: z**2, True),
+        (lambda z: 0 * z, True),
+        (HardClip(), False),
+        (torch.relu, False),
+        (torch.abs, False),
+        (torch.conj, False),
+        (lambda z: z * (z.real > 0.3), False),
+        (lambda z: z.real.clamp(0, 1) + 0j, False),
+        (lambda z: z + 1e-3 * z.conj(), False),
+        (lambda z: 1 / (z - 1), False),
+        (lambda z: z.sum(), False),
+    ],
+)
+def test_what_is_holomorphic(activation, holomorphic):
+    assert is_holomorphic(activation) is holomorphic
+
+
+def test_softmax_pooling_goes_from_the_maximum_to_the_mean_and_back_by_its_jacobian():
+    v = torch.randn(2, 3, 6, 6, dtype=F64)
+    torch.testing.assert_close(SoftmaxPool(2, 1e-3)(v), torch.nn.functional.max_pool2d(v, 2), atol=1e-2, rtol=0)
+    torch.testing.assert_close(SoftmaxPool(3, 1e9)(v), torch.nn.functional.avg_pool2d(v, 3), atol=1e-6, rtol=0)
+    z = torch.complex(v, torch.randn_like(v)).requires_grad_()
+    torch.testing.assert_close(SoftmaxPool(2, 0.7)(z), twin.pool(z, 2, 0.7))
+    signal = torch.randn(2, 3, 3, 3, dtype=torch.complex128)
+    pooled, back = SoftmaxPool(2, 0.7).transposed(z, signal)
+    # torch's derivatives of holomorphic functions are conjugated
+    expected = torch.autograd.grad(twin.pool(z, 2, 0.7), z, signal.conj())[0].conj()
+    torch.testing.assert_close(pooled, twin.pool(z, 2, 0.7))
+    torch.testing.assert_close(back, expected)
+
+
+# -- settling ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("build", [dense, convolutional])
+def test_a_step_is_the_activation_of_the_potentials_derivative(build):
+    network, x, y = build()
+    target = torch.nn.functional.one_hot(y, network.n_classes).to(F64)
+    states = tuple(torch.randn(len(x), *shape, dtype=torch.complex128, requires_grad=True) for shape in network.shapes)
+    beta = torch.full((len(x), 1), 0.3 + 0.2j, dtype=torch.complex128)
+    with torch.no_grad():
+        moved = network.step(network.bottom(x), states, target, beta)
+    phi = twin.potential(network, x, y, beta[:, 0], states)
+    for slope, new in zip(torch.autograd.grad(phi, states, torch.ones_like(phi)), moved, strict=True):
+        torch.testing.assert_close(new, network.activation(slope.conj()), rtol=1e-10, atol=1e-10)
+
+
+def test_it_settles_where_the_loop_does():
+    network, x, y = dense()
+    settled = network.settle(x)
+    assert settled.residual.max() <= network.tolerance
+    weights, biases = lists(network)
+    for i, (row, label) in enumerate(zip(x.tolist(), y.tolist(), strict=True)):
+        expected = twin.settle(weights, biases, row, label, 0, 200)
+        for state, loop in zip(settled.states, expected, strict=True):
+            np.testing.assert_allclose(state[i], np.array(loop).real, rtol=1e-12)
+
+
+def test_logits_are_read_from_the_fixed_point_and_carry_no_gradient():
+    network, x, _ = dense()
+    torch.testing.assert_close(network(x), network.readout(network.settle(x).states[-1]))
+    assert not network(x).requires_grad
+
+
+# -- the gradient ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_points", [1, 2, 3, 4, 5, 6])
+def test_equals_the_loop_over_units_and_points(n_points):
+    network, x, y = dense()
+    found = gradients(EquilibriumPropagation(network, 0.3, n_points), x, y)
+    weights, biases = lists(network)
+    one_by_one = [
+        twin.equilibrium(weights, biases, row, label, 0.3, n_points, 150)
+        for row, label in zip(x.tolist(), y.tolist(), strict=True)
+    ]
+    for layer in range(3):
+        for kind in range(2):
+            mean = np.mean([sample[kind][layer] for sample in one_by_one], axis=0)
+            np.testing.assert_allclose(found[2 * layer + kind], mean, rtol=1e-9, atol=1e-13)
+
+
+def test_recurrent_backpropagation_equals_a_dense_solve():
+    network, x, y = dense()
+    found = gradients(RecurrentBackpropagation(network), x, y)
+    weights, biases = lists(network)
+    one_by_one = [
+        twin.implicit(weights, biases, row, label, 200) for row, label in zip(x.tolist(), y.tolist(), strict=True)
+    ]
+    for layer in range(3):
+        for kind in range(2):
+            mean = np.mean([sample[kind][layer] for sample in one_by_one], axis=0)
+            np.testing.assert_allclose(found[2 * layer + kind], mean, rtol=1e-11, atol=1e-15)
+
+
+def test_recurrent_backpropagation_of_a_convolution_equals_differences_of_the_loss():
+    network, x, y = convolutional()
+    rule = RecurrentBackpropagation(network)
+    for parameter, gradient in rule.gradients(x, y)[1].items():
+        direction = torch.randn(parameter.shape, generator=generator(1), dtype=F64)
+        losses = []
+        for sign in (1, -1):
+            with torch.no_grad():
+                parameter += sign * 1e-5 * direction
+                losses.append(torch.nn.functional.cross_entropy(network(x), y))
+                parameter -= sign * 1e-5 * direction
+        torch.testing.assert_close((losses[0] - losses[1]) / 2e-5, (gradient * direction).sum(), rtol=1e-6, atol=1e-10)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("n_points", [1, 2, 4, 6])
+def test_error_falls_as_the_nth_power_of_the_nudge(n_points, seed):
+    network, x, y = dense(seed)
+    strengths = np.array([0.1, 0.2])
+    errors = [
+        compare_gradients(EquilibriumPropagation(network, beta, n_points), x, y).relative_error for beta in strengths
+    ]
+    slope = np.diff(np.log(errors)) / np.diff(np.log(strengths))
+    assert abs(slope[0] - n_points) < 0.15
+
+
+@pytest.mark.parametrize("build", [dense, convolutional])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_exact_at_a_finite_nudge(build, seed):
+    network, x, y = build(seed)
+    assert compare_gradients(EquilibriumPropagation(network, 0.1, 12), x, y).relative_error < 1e-12
+    assert compare_gradients(EquilibriumPropagation(network, 0.1, 1), x, y).relative_error > 1e-5
+
+
+def test_conjugate_symmetry_halves_the_relaxations():
+    network, x, y = dense()
+    counts = {n: EquilibriumPropagation(network, 0.1, n)(x, y)[1].n_relaxations for n in (1, 2, 3, 4, 5, 10)}
+    assert counts == {1: 1, 2: 2, 3: 2, 4: 3, 5: 3, 10: 6}
+
+
+@pytest.mark.parametrize("n_points", [1, 2])
+def test_one_and_two_points_compute_no_complex_number(n_points):
+    seen = []
+
+    def activation(z):
+        seen.append(z.dtype)
+        return torch.sigmoid(4 * z - 2)
+
+    network, x, y = dense(activation=activation)
+    EquilibriumPropagation(network, 0.1, n_points)(x, y)
+    assert set(seen) == {F64}
+
+
+def test_a_hard_clip_learns_from_one_and_two_points():
+    network, x, y = dense(activation=HardClip(), gain=0.6)
+    assert compare_gradients(EquilibriumPropagation(network, 1e-3, 2), x, y).cosine > 0.999
+
+
+def test_gradients_of_the_continuous_variant_approach_the_exact_one():
+    network, x, y = dense()
+    cosines = [
+        compare_gradients(
+            ContinuousEquilibriumPropagation(network, 0.3, 10, n_steps=n_steps, tolerance=10), x, y
+        ).cosine
+        for n_steps in (2, 5, 30)
+    ]
+    assert cosines == sorted(cosines)
+    assert cosines[-1] > 0.9999
+    rule = ContinuousEquilibriumPropagation(network, 0.3, 8, n_steps=20, n_periods=20)
+    loss, found = rule(x, y)
+    assert compare_gradients(rule, x, y).relative_error < 1e-4
+    torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(network(x), y), rtol=1e-6, atol=0)
+    assert math.isnan(found.free_residual)
+    assert found.n_relaxations == 160
+    two = ContinuousEquilibriumPropagation(network, 0.1, 2, n_steps=20, n_periods=10)
+    held = EquilibriumPropagation(network, 0.1, 2)
+    for one, other in zip(gradients(two, x, y), gradients(held, x, y), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-10)
+
+
+def test_noise_averages_out_and_follows_its_generator():
+    network, x, y = dense()
+
+    def cosine(n_points, n_samples, seed=0):
+        rule = EquilibriumPropagation(
+            network, 0.3, n_points, noise=0.02, n_steps=15, n_samples=n_samples, generator=generator(seed)
+        )
+        return compare_gradients(rule, x, y).cosine
+
+    assert cosine(8, 1) == cosine(8, 1) != cosine(8, 1, seed=1)
+    assert cosine(1, 1) < cosine(1, 100)
+    assert cosine(1, 100) < cosine(8, 100)
+    assert cosine(8, 100) > 0.95
+    rule = EquilibriumPropagation(network, 0.3, 8, noise=0.02, n_steps=30, generator=generator())
+    assert rule(x, y)[1].n_relaxations == 8  # noise breaks the symmetry
+    rule = ContinuousEquilibriumPropagation(
+        network, 0.3, 8, noise=0.02, n_steps=15, n_periods=10, generator=generator()
+    )
+    assert compare_gradients(rule, x, y).cosine > 0.95
+
+
+def test_gradients_land_in_grad_as_backward_would_put_them():
+    network, x, y = dense()
+    rule = EquilibriumPropagation(network, 0.1, 4)
+    network.connections[0].weight.requires_grad_(False)
+    loss, found = rule(x, y)
+    assert network.connections[0].weight.grad is None
+    first = [p.grad.clone() for p in network.parameters() if p.requires_grad]
+    rule(x, y)
+    for parameter, gradient in zip([p for p in network.parameters() if p.requires_grad], first, strict=True):
+        torch.testing.assert_close(parameter.grad, 2 * gradient)
+        assert parameter.grad.dtype == F64
+    torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(network(x), y))
+    assert found.share_left_out == 0
+    assert found.free_residual <= network.tolerance
+    assert found.nudged_residual <= network.tolerance
+    assert found.to_dict()["n_relaxations"] == 3
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, F64])
+@pytest.mark.parametrize("n_points", [1, 2, 4])
+def test_dtype_is_kept(dtype, n_points):
+    network, x, y = dense(dtype=dtype)
+    EquilibriumPropagation(network, 0.3, n_points)(x, y)
+    assert {p.grad.dtype for p in network.parameters()} == {dtype}
+
+
+def test_without_biases():
+    network, x, y = dense(bias=False)
+    assert len(list(network.parameters())) == 3
+    assert compare_gradients(EquilibriumPropagation(network, 0.1, 12), x, y).relative_error < 1e-12
+
+
+@pytest.mark.parametrize("carry", [copy.deepcopy, lambda network: pickle.loads(pickle.dumps(network))])
+def test_copies_and_state_dicts_compute_the_same(carry):
+    network, x, _ = dense()
+    assert torch.equal(carry(network)(x), network(x))
+    other, _, _ = dense(seed=1)
+    other.load_state_dict(network.state_dict())
+    assert torch.equal(other(x), network(x))
+
+
+def test_a_smaller_step_ends_at_the_same_fixed_point_and_gradient():
+    network, x, y = dense()
+    rules = [EquilibriumPropagation(network, 0.3, 4), RecurrentBackpropagation(network)]
+    whole = [gradients(rule, x, y) for rule in rules]
+    network.step_size = 0.5
+    assert network.settle(x).n_steps > 30
+    for rule, expected in zip(rules, whole, strict=True):
+        for one, other in zip(gradients(rule, x, y), expected, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-13)
+
+
+# -- what has not settled ----------------------------------------------------------------------------------------------
+
+
+def unstable():
+    network, x, y = dense(max_steps=60, tolerance=1e-9)
+    with torch.no_grad():
+        network.connections[1].weight.fill_(-4.0)  # each layer silences the other, both at once: it oscillates
+        network.connections[0].weight.zero_()
+        network.connections[0].weight[:, 0] = 5.0
+        network.connections[0].bias.fill_(2.0)
+        network.connections[1].bias.fill_(2.0)
+    x = torch.zeros_like(x)
+    x[:2, 0] = -3.0  # two samples whose first layer stays silent
+    return network, x, y
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda network, **kw: EquilibriumPropagation(network, 0.1, 1, **kw),
+        lambda network, **kw: EquilibriumPropagation(network, 0.1, 4, **kw),
+        lambda network, **kw: RecurrentBackpropagation(network, **kw),
+        lambda network, **kw: ContinuousEquilibriumPropagation(network, 0.1, 4, **kw),
+        lambda network, **kw: EquilibriumPropagation(network, 0.1, 4, noise=1e-3, n_steps=5, **kw),
+    ],
+)
+def test_no_gradient_from_states_that_have_not_settled(make):
+    network, x, y = unstable()
+    with pytest.raises(NotSettledError, match="3 of 5 samples did not, the worst at"):
+        make(network)(x, y)
+    assert all(p.grad is None for p in network.parameters())
+    rule = make(network, leave_out=0.6)
+    loss, found = rule(x, y)
+    assert found.share_left_out == pytest.approx(0.6)
+    torch.manual_seed(0)
+    kept = [p.grad.clone() for p in network.parameters()]
+    if getattr(rule, "noise", 0):
+        return
+    for parameter in network.parameters():
+        parameter.grad = None
+    expected, _ = make(network)(x[:2], y[:2])
+    torch.testing.assert_close(loss, expected)
+    for parameter, gradient in zip(network.parameters(), kept, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-6, atol=1e-9)
+
+
+def test_no_gradient_when_no_sample_has_settled():
+    network, x, y = unstable()
+    with pytest.raises(NotSettledError) as raised:
+        EquilibriumPropagation(network, 0.1, 2, leave_out=1.0)(x[2:], y[2:])
+    assert str(raised.value) == (
+        "`network` must settle to a residual of 1e-09 within 60 steps; 3 of 3 samples did not, the worst at 1."
+    )
+
+
+def test_a_smaller_step_settles_what_oscillates():
+    network, x, y = unstable()
+    network.step_size, network.max_steps = 0.1, 2000
+    assert EquilibriumPropagation(network, 0.1, 4)(x, y)[1].share_left_out == 0
+
+
+def test_not_a_number_has_not_settled():
+    network, x, y = dense()
+    with torch.no_grad():
+        network.readout.weight.fill_(torch.nan)
+    with pytest.raises(NotSettledError, match="5 of 5 samples did not, the worst at inf"):
+        EquilibriumPropagation(network, 0.1, 4)(x, y)
+
+
+# -- Dale's law --------------------------------------------------------------------------------------------------------
+
+
+def test_dales_law_upwards_alone_is_exact_and_both_ways_is_not():
+    network, x, y = dense(gain=0.3)
+    rule = EquilibriumPropagation(network, 0.1, 12)
+    columns = Populations(3, 1).signs()
+    signs.fix(network, "connections.1.weight", columns)
+    signs.fix(network, "readout.weight", columns)
+    signs.project_(network)
+    assert compare_gradients(rule, x, y).relative_error < 1e-11
+    network.keep_dale_([Populations(3, 1), Populations(3, 1)])
+    signs.check(network).raise_for_violations()
+    down = network.connections[1].feedback_weight()
+    assert (down[:3] >= 0).all()
+    assert (down[3] <= 0).all()
+    assert torch.equal(down.abs(), network.connections[1].weight.abs())
+    biased = compare_gradients(rule, x, y).relative_error
+    assert biased > 1e-3
+    finer = compare_gradients(EquilibriumPropagation(network, 0.02, 12), x, y).relative_error
+    assert finer == pytest.approx(biased, rel=1e-6)  # nothing a smaller nudge would cure
+
+
+def test_symmetric_weights_of_one_kind_are_lawful_both_ways_and_exact():
+    network, x, y = dense(gain=0.3)
+    network.keep_dale_([4, 4])
+    assert compare_gradients(EquilibriumPropagation(network, 0.1, 12), x, y).relative_error < 1e-11
+
+
+def test_dales_law_on_a_convolution_holds_channel_by_channel():
+    network, x, y = convolutional(gain=0.2)
+    network.keep_dale_([Populations(2, 1), Populations(3, 1), Populations(4, 1)])
+    assert signs.check(network).n_units == 3 + 4 * 2 * 2 + 5
+    signs.check(network).raise_for_violations()
+    down = network.connections[1].feedback_weight()
+    assert (down[:3] >= 0).all()
+    assert (down[3] <= 0).all()
+    EquilibriumPropagation(network, 0.1, 4)(x, y)
+
+
+def test_optimisers_of_daleml_keep_the_law():
+    network, x, y = dense(gain=0.3)
+    network.keep_dale_([Populations(3, 1), Populations(3, 1)])
+    optimizer = EGAdamW(network.parameters(), lr=0.05)
+    enforce(optimizer, network)
+    rule = EquilibriumPropagation(network, 0.1, 2)
+    for _ in range(5):
+        optimizer.zero_grad()
+        rule(x, y)
+        optimizer.step()
+    signs.check(network).raise_for_violations()
+
+
+# -- wrong input -------------------------------------------------------------------------------------------------------
+
+NETWORK, X, Y = dense()
+CLIPPED = HolomorphicNetwork(6, [4], 4, HardClip(), dtype=F64)
+SENTENCES = [
+    (
+        lambda: EquilibriumPropagation(CLIPPED, 0.1, 4),
+        ValueError,
+        "`n_points` must be 1 or 2 with an activation that is not holomorphic; got 4 with HardClip(slope=0.5).",
+    ),
+    (
+        lambda: ContinuousEquilibriumPropagation(CLIPPED),
+        ValueError,
+        "`n_points` must be 1 or 2 with an activation that is not holomorphic; got 10 with HardClip(slope=0.5).",
+    ),
+    (lambda: EquilibriumPropagation(NETWORK, 0), ValueError, "`beta` must be above 0; got 0."),
+    (lambda: EquilibriumPropagation(NETWORK, -0.1), ValueError, "`beta` must be above 0; got -0.1."),
+    (lambda: EquilibriumPropagation(NETWORK, 0.1j), TypeError, "`beta` must be a number; got 0.1j."),
+    (lambda: EquilibriumPropagation(NETWORK, 0.1, 0), ValueError, "`n_points` must be at least 1; got 0."),
+    (lambda: EquilibriumPropagation(NETWORK, 0.1, 2.0), TypeError, "`n_points` must be an integer; got 2.0."),
+    (lambda: EquilibriumPropagation(NETWORK, noise=-1), ValueError, "`noise` must be at least 0; got -1."),
+    (
+        lambda: EquilibriumPropagation(NETWORK, n_steps=5),
+        ValueError,
+        "`n_steps` must be left out without `noise`; got 5.",
+    ),
+    (
+        lambda: EquilibriumPropagation(NETWORK, leave_out=2),
+        ValueError,
+        "`leave_out` must be a fraction in [0, 1]; got 2.",
+    ),
+    (
+        lambda: EquilibriumPropagation(torch.nn.Linear(2, 2)),
+        TypeError,
+        "`network` must be a HolomorphicNetwork; got Linear.",
+    ),
+    (
+        lambda: EquilibriumPropagation(HolomorphicNetwork(6, [4], 4, dtype=torch.bfloat16), 0.1, 4),
+        ValueError,
+        "`n_points` must be 1 or 2 in torch.bfloat16; got 4.",
+    ),
+    (
+        lambda: ContinuousEquilibriumPropagation(NETWORK, 0.1, 1),
+        ValueError,
+        "`n_points` must be at least 2 where there is no free phase; got 1.",
+    ),
+    (
+        lambda: EquilibriumPropagation(NETWORK)(X.float(), Y),
+        TypeError,
+        "`x` must be a tensor of the network's torch.float64; got torch.float32.",
+    ),
+    (
+        lambda: EquilibriumPropagation(NETWORK)(X[:, :5], Y),
+        ValueError,
+        "`x` must be a batch of inputs of shape (6,); got shape (5, 5).",
+    ),
+    (lambda: EquilibriumPropagation(NETWORK)(X / 0, Y), ValueError, "`x` must be finite; got NaN or infinity."),
+    (
+        lambda: EquilibriumPropagation(NETWORK)(X, Y.double()),
+        ValueError,
+        "`y` must hold a class for each of the 5 samples, in int64; got torch.float64 of shape (5,).",
+    ),
+    (
+        lambda: EquilibriumPropagation(NETWORK)(X, Y + 4),
+        ValueError,
+        f"`y` must be classes from 0 to 3; got {int(Y[0]) + 4}.",
+    ),
+    (
+        lambda: HolomorphicNetwork(6, [], 4),
+        ValueError,
+        "`hidden` must hold a layer at least: only hidden layers settle; got none.",
+    ),
+    (lambda: HolomorphicNetwork(6, [4], 4, step_size=2), ValueError, "`step_size` must be at most 1; got 2."),
+    (lambda: HolomorphicNetwork(6, [0], 4), ValueError, "`hidden` must be at least 1; got 0."),
+    (
+        lambda: HolomorphicNetwork(6, [4], 4, "tanh"),
+        TypeError,
+        "`activation` must be a function of a tensor; got 'tanh'.",
+    ),
+    (
+        lambda: HolomorphicNetwork((1, 8), [4], 4),
+        ValueError,
+        "`in_shape` must be an integer or (channels, height, width); got (1, 8).",
+    ),
+    (
+        lambda: HolomorphicNetwork(6, [ConvBlock(3)], 4),
+        ValueError,
+        "`hidden` must have convolutions on images only; got one on (6,).",
+    ),
+    (
+        lambda: HolomorphicNetwork((1, 5, 5), [ConvBlock(3, pool=SoftmaxPool(2))], 4),
+        ValueError,
+        "`hidden` must hold convolutions whose maps the windows of their pooling divide evenly; got "
+        "ConvBlock(channels=3, kernel_size=3, padding=1, pool=SoftmaxPool(size=2, temperature=1.0)) on (1, 5, 5), "
+        "whose maps are 5 x 5.",
+    ),
+    (lambda: ConvBlock(3, pool=2), TypeError, "`pool` must be a SoftmaxPool or None; got 2."),
+    (lambda: SoftmaxPool(2, 0), ValueError, "`temperature` must be above 0; got 0."),
+    (lambda: Logistic(0), ValueError, "`slope` must be above 0; got 0."),
+    (
+        lambda: NETWORK.keep_dale_([4]),
+        ValueError,
+        "`populations` must hold a partition for each of the 2 hidden layers; got 1.",
+    ),
+    (lambda: NETWORK.keep_dale_([4, 5]), ValueError, "`populations` must divide the 4 units of a layer; got 5."),
+]
+
+
+@pytest.mark.parametrize(("build", "error", "sentence"), SENTENCES, ids=[sentence[:60] for *_, sentence in SENTENCES])
+def test_wrong_input_is_one_sentence(build, error, sentence):
+    with pytest.raises(error) as raised:
+        build()
+    assert str(raised.value) == sentence
+
+
+# -- learning ----------------------------------------------------------------------------------------------------------
+
+
+def train(make, *, seed, lr=0.15, epochs=8, batch=20):
+    """Accuracy on test digits, of a network that begins the same whatever the rule; the learning rate falls to 0."""
+    data, rng = digits(), generator(seed)
+    network = HolomorphicNetwork(64, [64, 64], 10, generator=rng, step_size=0.5, max_steps=100, tolerance=1e-3)
+    rule, optimizer = make(network), torch.optim.SGD(network.parameters(), lr=lr)
+    n_batches = -(-len(data.train_x) // batch)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=epochs * n_batches)
+    left_out = []
+    for _ in range(epochs):
+        for rows in torch.randperm(len(data.train_x), generator=rng).split(batch):
+            optimizer.zero_grad()
+            left_out.append(rule(data.train_x[rows], data.train_y[rows])[1].share_left_out)
+            optimizer.step()
+            schedule.step()
+    return float((network(data.test_x).argmax(1) == data.test_y).float().mean()), float(np.mean(left_out))
+
+
+@pytest.mark.slow
+def test_learns_digits_as_well_as_backpropagation_at_the_fixed_point():
+    rules = {
+        "exact": lambda network: RecurrentBackpropagation(network, leave_out=0.9),
+        "nudged": lambda network: EquilibriumPropagation(network, 0.2, 2, leave_out=0.9),
+    }
+    found = {name: [train(make, seed=seed) for seed in range(3)] for name, make in rules.items()}
+    accuracy = {name: np.mean([one for one, _ in pairs]) for name, pairs in found.items()}
+    assert accuracy["exact"] > 0.85
+    assert accuracy["nudged"] > accuracy["exact"] - 0.02
+    assert max(share for pairs in found.values() for _, share in pairs) < 0.15
+
+
+# -- the claims --------------------------------------------------------------------------------------------------------
+
+
+def test_claims_are_whole_and_read_numbers_that_are_measured():
+    assert [claim.id for claim in PAPER.claims] == [f"h{n}" for n in range(1, 11)]
+    cheap = {"holomorphic or not", "lawful feedback"}
+    for claim in PAPER.claims:
+        assert claim.paper == PAPER.name
+        if claim.experiment is None:
+            assert claim.note
+            continue
+        assert claim.checks
+        assert claim.experiment.seeds["quick"] >= 3
+        assert claim.experiment.seeds["paper"] >= 5
+        if claim.experiment.name in cheap:
+            numbers = claim.experiment.run(0, claim.experiment.settings["quick"])
+            assert numbers == claim.experiment.run(0, claim.experiment.settings["quick"])
+            assert all(math.isfinite(numbers[check.number]) for check in claim.checks)
