@@ -118,12 +118,13 @@ def test_public_functions_are_documented_with_their_arguments():
     import daleml.analysis
     import daleml.datasets
     import daleml.layers
+    import daleml.learning
     import daleml.optim
     import daleml.tasks
     import daleml.training
 
     wings = (daleml.layers, daleml.optim, daleml.analysis, daleml.datasets, daleml.tasks)
-    for home in (*wings, daleml.signs, daleml.training):
+    for home in (*wings, daleml.learning, daleml.signs, daleml.training):
         for name in getattr(home, "__all__", ["fix", "check", "train", "Shuffled"]):
             thing = getattr(home, name, None)
             if not inspect.isfunction(thing) and (not inspect.isclass(thing) or issubclass(thing, Exception)):
