@@ -197,7 +197,9 @@ def read_sign(given: Any, where: str, *, known: bool) -> int | None:
     except (TypeError, ValueError, RuntimeError):
         value = 0.0
     if value not in (1, -1):
-        raise ValueError(f"`graph` must have a sign, +1 or -1, on every node or edge; got {given!r} {where}.")
+        raise ValueError(
+            f"`graph` must have a sign, +1 or -1, on every node or edge, see `lawful_graph`; got {given!r} {where}."
+        )
     return int(value)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from daleml.analysis import GoodnessOfFit, compare_families, fit_weights, pair_test
+from daleml.analysis import GoodnessOfFit, compare_families, compare_groups, fit_weights, pair_test
 from daleml.analysis.comparison import Comparison
 from daleml.analysis.families import FAMILIES
 from daleml.analysis.fit import Material, fit_material
@@ -243,3 +243,42 @@ def test_results_travel():
         result["lognormal"]
     with pytest.raises(AttributeError):
         result.fits = ()
+
+
+# -- what must not be claimed ------------------------------------------------------------------------------------------
+
+
+def test_a_mixture_is_not_claimed_of_weights_of_one_lognormal():
+    """No textbook test compares it with its component, and a stray weight gives it a dozen AICc by chance."""
+    for seed in range(1000, 1012):
+        x = np.random.default_rng(seed).lognormal(size=500)
+        found = compare_families(x, ("lognormal", "lognormal2"))
+        assert found.best.family == "lognormal" or "lognormal" in found.cannot_tell
+
+
+def test_two_populations_are_claimed():
+    rng = np.random.default_rng(0)
+    x = np.r_[rng.lognormal(0, 0.5, 700), rng.lognormal(2.5, 0.5, 300)]
+    found = compare_families(x, ("lognormal", "lognormal2"))
+    assert found.best.family == "lognormal2"
+    assert found.cannot_tell == ()
+
+
+def test_of_a_few_weights_nothing_is_told():
+    found = compare_families([1.0, 2.0], ("lognormal", "gamma", "weibull"))
+    assert found.cannot_tell == tuple(fit.family for fit in found.fits[1:])
+    table = compare_groups([1.0, 2, 3, 5, *range(1, 30)], ["a"] * 4 + ["b"] * 29, ("lognormal", "gamma")).table()
+    assert table["best"].tolist()[0] == "too few"
+
+
+def test_few_bootstrap_samples_judge_nothing():
+    x = np.random.default_rng(3).exponential(size=2000)
+    assert "too few to test its goodness of fit" in compare_families(x, "lognormal", gof=10).conclusion()
+    assert "does not describe them fully" in compare_families(x, "lognormal", gof=30).conclusion()
+
+
+def test_the_connection_probability_is_told():
+    x = np.r_[np.random.default_rng(0).lognormal(size=50), np.zeros(50)]
+    assert "connection probability 0.5 [" in str(compare_families(x, ("lognormal", "gamma"), zeros="hurdle"))
+    groups = compare_groups(x, ["a", "b"] * 50, "lognormal", zeros="hurdle").table()
+    assert groups["connection"].str.contains(r"\[").all()

@@ -210,6 +210,13 @@ def test_the_threshold_of_real_clefts(folder):
     assert aware == pytest.approx({"mu": 5.004, "sigma": 1.212}, abs=5e-4)
 
 
+def test_what_is_said_not_to_be_seen_is_left_out_and_said(folder):
+    text, found = fitted(folder, "--truncate-below", "10", "--families", "lognormal")
+    assert "weights below 10 were left out, and the fits are of those that could be seen" in text
+    assert found["fits"][0]["observation"]["truncation"] == [10.0, None]
+    assert found["fits"][0]["n"] < fitted(folder, "--families", "lognormal")[1]["fits"][0]["n"]
+
+
 FILE = ["fit", "s.csv", "--column", "size"]
 
 
@@ -229,7 +236,6 @@ FILE = ["fit", "s.csv", "--column", "size"]
         (["--gof", "-1"], "`--gof` must be at least 0; got -1."),
         (["--jobs", "0"], "`--jobs` must be at least 1; got 0."),
         (["--seed", "-2"], "`--seed` must be at least 0; got -2."),
-        (["--truncate-below", "10"], "`weights` must lie within `truncation`, 10 to inf, or be left out first; got"),
         (["--truncate-below", "9", "--truncate-above", "3"], "`truncation` must be (low, high) with low below high; got (9.0, 3.0)."),
         (["--censor-below", "1e9"], "`censoring` must be below at least 2 different weights; got 1e+09."),
         (["--discrete"], "`weights` must be whole numbers where `discrete` is True; got"),

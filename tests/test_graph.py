@@ -388,7 +388,10 @@ def test_what_is_no_digraph_is_refused(read, graph, error, sentence):
 @pytest.mark.parametrize(
     ("attributes", "sentence"),
     [
-        ({"sign": 0}, "`graph` must have a sign, +1 or -1, on every node or edge; got 0 on the edge from 'a' to 'b'."),
+        (
+            {"sign": 0},
+            "`graph` must have a sign, +1 or -1, on every node or edge, see `lawful_graph`; got 0 on the edge from 'a' to 'b'.",
+        ),
         (
             {"weight": math.inf, "sign": 1},
             "`graph` must have finite numbers as weights; got inf on the edge from 'a' to 'b'.",

@@ -93,7 +93,9 @@ def test_a_family_that_none_can_be_compared_under():
     w, layer = np.r_[two(40)[0], 1.0, 2.0, 3.5], [*["big"] * 80, *["few"] * 3]
     result = compare_groups(w, layer, "lognormal2")
     assert list(result.groups) == ["big"]
-    assert result.conclusion() == "Only big could be fitted, so nothing was compared; few could not be fitted."
+    assert (
+        result.conclusion() == "Only the group big could be fitted, so nothing was compared; few could not be fitted."
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -261,3 +262,16 @@ def test_killed_ten_times_it_says_the_same(tmp_path):
     subprocess.run([*command, str(tmp_path / "killed")], check=True, capture_output=True)
     whole, killed = ((tmp_path / name / "claims.json").read_bytes() for name in ("whole", "killed"))
     assert whole == killed
+
+
+def test_the_tables_of_readme_and_docs_are_those_of_the_run_they_name():
+    from daleml.reproductions.tables import by_claim, by_paper
+
+    root = Path(__file__).parent.parent
+    found = json.loads((root / "docs" / "claims.json").read_text(encoding="utf-8"))
+    assert by_paper(found) in (root / "README.md").read_text(encoding="utf-8")
+    assert by_claim(found) in (root / "docs" / "claims.md").read_text(encoding="utf-8")
+    listed = {one["id"]: one for one in found["claims"]}
+    for claim in reproductions.find():  # a claim that was added, or expects something else now, is to be run again
+        assert listed[claim.id]["sentence"] == claim.sentence
+        assert [one["expected"] for one in listed[claim.id]["measured"]] == [check.bound() for check in claim.checks]

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 _ABOUT_AS_GOOD = 2.0  # difference in AICc below which a rival has about as much support, by the usual convention
 _LEVEL = 0.05
-_FEW = 10  # weights, below which no two families are told apart
+FEW = 10
+"""Weights, below which no two families are told apart."""
+_IRREGULAR = 20.0  # AICc by which a mixture must beat its own component: no test holds, and chance gives a dozen
 _FAR = 100  # times the sample: so many more weights nobody will have
 _POWER = 0.8  # chance of telling two families apart, with the weights said to be needed
 
@@ -88,12 +90,17 @@ class Comparison:
     @property
     def cannot_tell(self) -> tuple[str, ...]:
         """The families that this sample is too small to tell from the best one."""
+        if self._too_few():
+            return tuple(fit.family for fit in self.fits[1:])
         found = []
         for fit, test in zip(self.fits[1:], self.tests, strict=True):
-            close = fit.aicc - self.best.aicc < _ABOUT_AS_GOOD
-            if close or test.p_value > _LEVEL:
+            gap = fit.aicc - self.best.aicc
+            if gap < (_ABOUT_AS_GOOD if test.test else _IRREGULAR) or test.p_value > _LEVEL:
                 found.append(fit.family)
         return tuple(found)
+
+    def _too_few(self) -> bool:
+        return self.best.total < FEW or not all(math.isfinite(fit.aicc) for fit in self.fits)
 
     def table(self) -> pd.DataFrame:
         """Return one row a family, best first: AICc, its difference to the best, Akaike weight, tests, parameters."""
@@ -122,26 +129,32 @@ class Comparison:
         if len(self.fits) == 1:
             return f"Only {best.family} was fitted, so nothing was compared{self._verdict_of_fit()}."
         n = round(best.total)
-        if n < _FEW or not all(math.isfinite(fit.aicc) for fit in self.fits):
-            return f"{n} weights are too few to rank these families; give at least {_FEW}, better hundreds."
-        rivals = self.cannot_tell
+        if self._too_few():
+            return f"{n} weights are too few to rank these families; give at least {FEW}, better hundreds."
+        unneeded = [name for name in self.cannot_tell if best.family in self[name].rule.special_cases]
+        rivals = [name for name in self.cannot_tell if name not in unneeded]
+        more_general = f"; {_listed(unneeded)}, of which it is a special case, is no better" if unneeded else ""
         if rivals:
             needed = min((test.n_needed for test in self.tests if test.test and test.worse in rivals), default=math.inf)
             more = f"; about {_rounded(needed):,} would tell one of them apart" if n < needed < _FAR * n else ""
             return (
                 f"{best.family} ranks first, but {n:,} weights are too few to tell it from "
-                f"{_listed(rivals)}{more}{self._verdict_of_fit()}."
+                f"{_listed(rivals)}{more}{more_general}{self._verdict_of_fit()}."
             )
-        gap = self.fits[1].aicc - best.aicc
-        return (
-            f"{best.family} describes these weights best; {self.fits[1].family}, next, is {gap:,.1f} AICc behind"
-            f"{self._verdict_of_fit()}."
+        told_apart = [fit for fit in self.fits[1:] if fit.family not in unneeded]
+        gap = (
+            f"; {told_apart[0].family}, next, is {told_apart[0].aicc - best.aicc:,.1f} AICc behind"
+            if told_apart
+            else ""
         )
+        return f"{best.family} describes these weights best{gap}{more_general}{self._verdict_of_fit()}."
 
     def _verdict_of_fit(self) -> str:
         test = self.goodness.get(self.best.family)
         if test is None:
             return ""
+        if not test.can_reject:
+            return f"; {test.n_boot} bootstrap samples are too few to test its goodness of fit"
         if test.p_value < _LEVEL:
             return f"; yet it does not describe them fully (goodness of fit, p = {test.p_value:.3g})"
         return f"; nothing speaks against it (goodness of fit, p = {test.p_value:.3g})"
@@ -163,6 +176,7 @@ class Comparison:
         best = self.best
         seen = f" ({best.observation})" if str(best.observation) else ""
         header = f"{best.n:,} weights{seen}; {best.n_zero:,} zeros and {best.n_dropped:,} other values left out"
+        header += f"; {best.connection}" if best.connection else ""
         table = self.table().to_string(index=False, float_format=lambda value: f"{value:,.2f}")
         failed = "".join(f"\n{name}: {problem}" for name, problem in self.failures.items())
         return f"{header}\n{table}{failed}\n{self.conclusion()}"
@@ -306,7 +320,7 @@ def pair_test(first: WeightFit, second: WeightFit) -> PairTest:
     # so many standard errors lie between two families that are told apart at the level, with the power
     apart = float(ndtri(1 - _LEVEL / 2) + ndtri(_POWER))
     needed = n * (apart / z) ** 2 if z > 0 else math.inf
-    if simple.family in general.rule.irregular_cases or n < _FEW:
+    if simple.family in general.rule.irregular_cases or n < FEW:
         return PairTest(*names, None, math.nan, math.nan, needed)
     return PairTest(*names, "vuong", z, math.erfc(z / math.sqrt(2)), needed)
 

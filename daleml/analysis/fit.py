@@ -29,6 +29,9 @@ class Connection(NamedTuple):
     low: float
     high: float
 
+    def __str__(self) -> str:
+        return f"connection probability {self.probability:.3g} [{self.low:.3g}, {self.high:.3g}]"
+
 
 @dataclass(frozen=True)
 class Material:
@@ -166,11 +169,12 @@ class WeightFit:
         parts += [str(self.observation)] if str(self.observation) else []
         parts += [f"{self.n_censored:,} of them censored"] if self.n_censored else []
         if self.connection:
-            share, low, high = self.connection
-            parts.append(f"connection probability {share:.3g} [{low:.3g}, {high:.3g}]")
+            parts.append(str(self.connection))
             parts.append(f"{self.n_dropped:,} other values left out")
         else:
             parts.append(f"{self.n_zero:,} zeros and {self.n_dropped:,} other values left out")
+        if self.n_starts > 1:
+            parts.append(f"{self.n_agree} of {self.n_starts} starts agree")
         if self.limit:
             parts.append(f"at its limit, {self.limit}")
         return f"{self.family}: {values} ({', '.join(parts)})"

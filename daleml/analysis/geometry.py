@@ -204,11 +204,11 @@ class GeometryInference:
 
     def __str__(self) -> str:
         width = max(len(one.label) for one in self.changes)
-        lines = [self.conclusion(), f"{'potential':<{width}}  distance  95 % interval     floor (95 %)     n"]
+        lines = [self.conclusion(), f"{'potential':<{width}}  distance  95 % interval     centred  floor (95 %)     n"]
         for one in self.changes:
             low, high = one.interval
             lines.append(
-                f"{one.label:<{width}}  {one.distance:8.4f}  [{low:.4f}, {high:.4f}]  "
+                f"{one.label:<{width}}  {one.distance:8.4f}  [{low:.4f}, {high:.4f}]  {one.centred:7.4f}  "
                 f"{one.floor.mean:.4f} ({one.floor.upper:.4f})  {one.n:,}"
             )
         left_out = {"absent": self.n_absent, "unchanged, but counted": self.n_unchanged, "changed sign": self.n_crossed}

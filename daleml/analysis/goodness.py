@@ -14,6 +14,8 @@ from daleml.analysis.families import Family
 from daleml.analysis.families.base import Params
 from daleml.analysis.fit import Material, WeightFit, estimate, ks_distance
 
+_LEVEL = 0.05
+
 
 @dataclass(frozen=True)
 class GoodnessOfFit:
@@ -31,12 +33,18 @@ class GoodnessOfFit:
     p_value: float
     n_boot: int
 
+    @property
+    def can_reject(self) -> bool:
+        """Whether there are enough samples to reject anything at 5 %: 20 or more."""
+        return 1 / (1 + self.n_boot) < _LEVEL
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, ready for JSON."""
         return {"family": self.family, "distance": self.distance, "p_value": self.p_value, "n_boot": self.n_boot}
 
     def __str__(self) -> str:
-        verdict = "could be drawn from it" if self.p_value > 0.05 else "are not drawn from it"
+        verdict = "could be drawn from it" if self.p_value > _LEVEL else "are not drawn from it"
+        verdict = verdict if self.can_reject else "cannot be judged by so few bootstrap samples"
         how = f"KS {self.distance:.4f}, p = {self.p_value:.3g}, {self.n_boot} samples"
         return f"{self.family}: the weights {verdict} ({how})"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from daleml.analysis.comparison import Comparison, compare_material
+from daleml.analysis.comparison import FEW, Comparison, compare_material
 from daleml.analysis.families import SIMPLE, Family, find_all
 from daleml.analysis.fit import Material, require_spread
 from daleml.analysis.observation import Observation
@@ -69,26 +69,36 @@ class GroupComparison:
                 "group": name,
                 "n": comparison.best.n,
                 "zeros": comparison.best.n_zero,
-                "best": comparison.best.family,
-                "cannot_tell": ", ".join(comparison.cannot_tell),
+                "best": comparison.best.family if comparison.best.total >= FEW else "too few",
+                "cannot_tell": ", ".join(comparison.cannot_tell) if comparison.best.total >= FEW else "",
+                "connection": str(comparison.best.connection or "").removeprefix("connection probability "),
+                "p_fits": comparison.goodness[comparison.best.family].p_value if comparison.goodness else math.nan,
                 "parameters": comparison.best.parameters_text(),
                 "problem": "",
             }
             for name, comparison in self.groups.items()
         ]
         rows += [{"group": name, "problem": problem} for name, problem in self.failures.items()]
-        table = pd.DataFrame(rows, columns=["group", "n", "zeros", "best", "cannot_tell", "parameters", "problem"])
+        columns = ["group", "n", "zeros", "connection", "best", "cannot_tell", "p_fits", "parameters", "problem"]
+        table = pd.DataFrame(rows, columns=columns)
         table[["n", "zeros"]] = table[["n", "zeros"]].astype("Int64")
-        return table.drop(columns=[] if self.failures else ["problem"])
+        fits = [comparison.best for comparison in self.groups.values()]
+        unused = {
+            "problem": not self.failures,
+            "connection": not any(fit.connection for fit in fits),
+            "p_fits": not any(comparison.goodness for comparison in self.groups.values()),
+        }
+        return table.drop(columns=[name for name, empty in unused.items() if empty])
 
     def conclusion(self) -> str:
         """Say in one sentence whether the groups differ, under the family that describes them best together."""
         left_out = f"; {_listed(list(self.failures))} could not be fitted" if self.failures else ""
         if len(self.groups) < 2:
-            return f"Only {next(iter(self.groups))} could be fitted, so nothing was compared{left_out}."
-        if self.pooled.best.family not in self.same:
+            return f"Only the group {next(iter(self.groups))} could be fitted, so nothing was compared{left_out}."
+        families = [fit.family for fit in self.pooled.fits if fit.family in self.same]
+        if not families:
             return f"No family could be compared over all groups{left_out}."
-        test = self.same[self.pooled.best.family]
+        test = self.same[families[0]]
         how = f"likelihood ratio {test.statistic:.1f}, {test.freedom} degrees of freedom, p = {test.p_value:.2g}"
         verdict = "differ" if test.p_value < _LEVEL else "cannot be told apart"
         return f"The {len(self.groups)} groups {verdict} under the {test.family} ({how}){left_out}."

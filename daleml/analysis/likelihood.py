@@ -12,8 +12,8 @@ from daleml.analysis.families.base import Array, Family, Kind, Params
 from daleml.analysis.observation import Observation
 from daleml.analysis.weights import WeightSample
 
-_MANY = 20_000  # distinct values: beyond, the maximum is looked for on a histogram first
-_BINS = 4096
+_MANY = 5_000  # distinct values: beyond, the maximum is looked for on a histogram first
+_BINS = 2048
 _STEP = 1e-4  # of finite differences, in coordinates of order one
 _MAX_CLIMB = 100
 _MAX_POLISH = 3  # steps, from the top of a histogram to that of its values
@@ -228,7 +228,8 @@ def maximise(family: Family, data: Observed, start: Params | None = None) -> Max
         raise ValueError(f"`weights` must have a finite likelihood under the {family.name} family; got none.")
     if coarse is not scaled:
         best, _ = climb(lambda free: height(free, scaled), best, shape=height, most=_MAX_POLISH)
-    agree = sum(other > top - _SAME_HEIGHT for _, other in peaks)
+    highest = max(other for _, other in peaks)
+    agree = sum(other > highest - _SAME_HEIGHT for _, other in peaks)
     return Maximum(family.in_unit(family.from_free(best * lengths), unit), len(peaks), agree)
 
 

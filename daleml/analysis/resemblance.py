@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from daleml import _checks
+from daleml.analysis.comparison import FEW
 from daleml.analysis.families.base import Array
+from daleml.analysis.fit import require_spread
 from daleml.analysis.likelihood import Observed
 from daleml.analysis.weights import WeightSample, WeightsLike, weight_sample
 
@@ -68,6 +70,8 @@ class Resemblance:
 
     def conclusion(self) -> str:
         """Say in one sentence in which measures the two differ by more than chance."""
+        if min(self.n) < FEW:
+            return f"{min(self.n)} weights are too few to compare; give at least {FEW}, better hundreds."
         differ = [
             f"{name} ({'larger' if measure.difference.value > 0 else 'smaller'})"
             for name, measure in self.measures.items()
@@ -75,7 +79,7 @@ class Resemblance:
         ]
         how = f"a typical weight lies a factor of {np.exp(self.qq_distance.value):.2f} from the reference's shape"
         if not differ:
-            return f"The weights differ from the reference in none of {', '.join(self.measures)}; {how}."
+            return f"The weights do not differ measurably from the reference in {', '.join(self.measures)}; {how}."
         return f"The weights differ from the reference in {', '.join(differ)}; {how}."
 
     def to_dict(self) -> dict[str, Any]:
@@ -160,7 +164,7 @@ def compare_to(
 
 
 def _sample(weights: WeightsLike, **options: Any) -> WeightSample:
-    return weights if isinstance(weights, WeightSample) else weight_sample(weights, **options)
+    return require_spread(weights if isinstance(weights, WeightSample) else weight_sample(weights, **options))
 
 
 def _sorted(sample: WeightSample) -> tuple[Array, Array]:

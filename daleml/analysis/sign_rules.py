@@ -194,8 +194,11 @@ def _transmitter_signs(
         if isinstance(sign, bool) or sign not in (1, -1):
             raise ValueError(f"`signs` must be +1 or -1; got {sign!r} for {name!r}.")
     found = [graph.nodes[node].get(attribute) for node in nodes]
-    if not any(name in signs for name in found if isinstance(name, str)):
+    there = sorted({name for name in found if isinstance(name, str) and name})
+    if not there:
         raise ValueError(f"`attribute` must name a transmitter in `signs` on some node; got {attribute!r}.")
+    if not set(signs) & set(there):
+        raise ValueError(f"`signs` must name transmitters of the graph, {', '.join(there)}; got {', '.join(signs)}.")
     return np.array([signs.get(name, 0) if isinstance(name, str) else 0 for name in found], dtype=np.int8)
 
 

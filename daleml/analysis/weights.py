@@ -466,7 +466,9 @@ def numbers(values: Any, name: str = "weights") -> NDArray[Any]:
         values = np.ma.filled(values.astype(np.float64), np.nan)
     array = np.asarray(values)
     if array.dtype.kind not in "fiu":
-        raise TypeError(f"`{name}` must be real numbers; got {array.dtype} values.")
+        table = hasattr(values, "table") or hasattr(values, "edges")
+        hint = ", such as one column of the table" if table else ""
+        raise TypeError(f"`{name}` must be real numbers{hint}; got {array.dtype} values.")
     return array
 
 

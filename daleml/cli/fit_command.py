@@ -161,6 +161,7 @@ def fit(
     gathered = fit_report.gather(
         file, column, by=by, weights_column=weights_column, connections=connections, sign=direction, pool=pool
     )
+    gathered = gathered.within(truncate_below, truncate_above)
     reference = None if compare_to is None else fit_report.gather_reference(compare_to, pool=pool)
     figure, results, page = (
         (output or Path()) / f"{fit_report.safe(gathered.name)}-fit.{suffix}" for suffix in ("png", "json", "html")

@@ -206,7 +206,11 @@ class SynapseTable:
         self._require("column", column)
         cells = self.table[column]
         if len(cells) and (not is_numeric_dtype(cells) or is_bool_dtype(cells)):
-            raise ValueError(f"`column` must hold numbers; got {column!r}, with values such as {cells.iloc[0]!r}.")
+            import pandas as pd
+
+            lost = cells[cells.notna() & pd.to_numeric(cells, errors="coerce").isna()]
+            wrong = cells.iloc[0] if lost.empty else lost.iloc[0]
+            raise ValueError(f"`column` must hold numbers; got {column!r}, with values such as {wrong!r}.")
         return cells
 
     def _require(self, argument: str, column: str) -> None:

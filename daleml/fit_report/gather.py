@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,28 @@ class Gathered:
     by: str = ""
     from_table: bool = False
     notes: tuple[str, ...] = ()
+
+    def within(self, low: float | None, high: float | None) -> Gathered:
+        """Leave out magnitudes that are said not to be seen, and say how many: a table may hold some all the same."""
+        if isinstance(self.weights, (WeightSample, Mapping)) or (low is None and high is None):
+            return self
+        values = np.asarray(self.weights)
+        sizes = np.abs(values)
+        outside = (sizes > 0) & ((sizes < (low or 0.0)) | (sizes > (np.inf if high is None else high)))
+        n = int(np.count_nonzero(outside))
+        if not n or n == np.count_nonzero(sizes > 0):  # where none is left, the fit says so
+            return self
+        said = " and ".join(
+            ([f"below {low:g}"] if low is not None else []) + ([f"above {high:g}"] if high is not None else [])
+        )
+        kept = ~outside
+        return replace(
+            self,
+            weights=values[kept],
+            groups=None if self.groups is None else self.groups[kept],
+            counts=None if self.counts is None else self.counts[kept],
+            notes=(*self.notes, f"{n:,} weights {said} were left out, and the fits are of those that could be seen."),
+        )
 
 
 def gather(

@@ -78,7 +78,7 @@ def _row(fit: WeightFit, data: Seen, edges: np.ndarray, base: int, ax: Axes, lab
         ax.stairs(base + heights * scale, edges, baseline=base, fill=True, color="0.82", zorder=1)
     if fit.n >= _TOO_FEW:
         ax.plot(x, base + y * scale, zorder=2, label=label, **line(fit.family, 2.0))
-    median = float(data.values[np.searchsorted(data.below + data.counts, data.total / 2).clip(0, data.values.size - 1)])
+    median = float(np.median(fit.sample.values()))
     ax.plot(median, base - 0.07, "|", color="0.1", markersize=9, markeredgewidth=2, zorder=3)
 
 
