@@ -653,7 +653,7 @@ def test_a_connectome_becomes_a_circuit():
 
 def test_a_connectome_of_unknown_signs_is_refused():
     with pytest.raises(
-        ValueError, match="`graph` must have a sign, \\+1 or -1, on every node or edge; got None on the"
+        ValueError, match="`graph` must have a sign, \\+1 or -1, on every node or edge, see `lawful_graph`; got None on the"
     ):
         EIRNN.from_graph(celegans().graph(), 3)
     graph = nx.DiGraph([("a", "b"), ("b", "a")])
@@ -902,8 +902,8 @@ def test_a_balanced_graph_has_no_loop_to_scale():
 @pytest.mark.parametrize(
     ("edge", "sentence"),
     [
-        ({"sign": float("nan")}, "`graph` must have a sign, +1 or -1, on every node or edge; got nan on the edge from 'a' to 'b'."),
-        ({"sign": [1]}, "`graph` must have a sign, +1 or -1, on every node or edge; got [1] on the edge from 'a' to 'b'."),
+        ({"sign": float("nan")}, "`graph` must have a sign, +1 or -1, on every node or edge, see `lawful_graph`; got nan on the edge from 'a' to 'b'."),
+        ({"sign": [1]}, "`graph` must have a sign, +1 or -1, on every node or edge, see `lawful_graph`; got [1] on the edge from 'a' to 'b'."),
         ({"weight": float("nan")}, "`graph` must have finite numbers as weights; got nan on the edge from 'a' to 'b'."),
         ({"weight": "3"}, "`graph` must have finite numbers as weights; got '3' on the edge from 'a' to 'b'."),
         ({"weight": 1e300}, "`graph` must have weights in the range of torch.float32; got some beyond it."),
