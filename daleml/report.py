@@ -39,7 +39,7 @@ figcaption { color: var(--soft); font-size: .9rem; }
 table { border-collapse: collapse; font-size: .9rem; margin: .8rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .7rem; text-align: right; border-bottom: 1px solid var(--line); }
 td { white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; }
+th:first-child, td:first-child { text-align: left; white-space: normal; }
 th { color: var(--soft); font-weight: 600; vertical-align: bottom; min-width: 5.5em; }
 th:first-child { min-width: 9em; }
 code { background: var(--wash); padding: .1rem .3rem; border-radius: .25rem; font-size: .9em; }

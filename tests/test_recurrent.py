@@ -653,7 +653,8 @@ def test_a_connectome_becomes_a_circuit():
 
 def test_a_connectome_of_unknown_signs_is_refused():
     with pytest.raises(
-        ValueError, match="`graph` must have a sign, \\+1 or -1, on every node or edge, see `lawful_graph`; got None on the"
+        ValueError,
+        match="`graph` must have a sign, \\+1 or -1, on every node or edge, see `lawful_graph`; got None on the",
     ):
         EIRNN.from_graph(celegans().graph(), 3)
     graph = nx.DiGraph([("a", "b"), ("b", "a")])

@@ -21,6 +21,7 @@ from daleml.analysis.weights import WeightsLike, weight_sample
 if TYPE_CHECKING:
     import pandas as pd
 
+_MANY = 3  # parameters, which only the best family may have to be worth a bootstrap
 _ABOUT_AS_GOOD = 2.0  # difference in AICc below which a rival has about as much support, by the usual convention
 _LEVEL = 0.05
 FEW = 10
@@ -213,7 +214,8 @@ def compare_families(
         discrete: As for :func:`fit_weights`.
         zeros: As for :func:`fit_weights`.
         sample_weights: As for :func:`fit_weights`.
-        gof: Number of bootstrap samples of a goodness-of-fit test of each family, see :func:`goodness_of_fit`; 0 for
+        gof: Number of bootstrap samples of a goodness-of-fit test of the best family and of each of one or two
+            parameters, see :func:`goodness_of_fit`; 0 for
             none.
         rng: As for :func:`goodness_of_fit`.
         jobs: As for :func:`goodness_of_fit`.
@@ -259,10 +261,12 @@ def compare_material(
         raise ValueError(next(iter(failures.values())))
     fits.sort(key=lambda fit: (fit.aicc, -fit.log_likelihood))
     goodness = {}
-    for i, fit in enumerate(fits if gof else ()):
+    # a mixture takes as long as ten families of two parameters, and of those that rank behind nobody asks
+    tested = [fit for fit in fits if gof and (fit is fits[0] or len(fit.params) < _MANY)]
+    for i, fit in enumerate(tested):
         say: Callable[[int, int], object] | bool = progress
         if callable(progress):
-            say = functools.partial(_among, progress, i, len(fits))
+            say = functools.partial(_among, progress, i, len(tested))
         goodness[fit.family] = goodness_of_fit(fit, gof, rng=rng, jobs=jobs, progress=say)
     return Comparison(tuple(fits), goodness, failures)
 

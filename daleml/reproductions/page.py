@@ -10,7 +10,7 @@ from daleml.analysis import plots
 from daleml.report import Drawing, Section, page
 from daleml.reproductions.claim import Paper
 from daleml.reproductions.running import Reproduction
-from daleml.reproductions.verdict import HOLDS, NOT_TESTED, RULE, Outcome
+from daleml.reproductions.verdict import FAILS, HOLDS, NOT_TESTED, RULE, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,10 +45,7 @@ def summary(outcomes: Sequence[Outcome]) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame(
-        [
-            {"claim": outcome.claim.id, "what is claimed": outcome.claim.sentence, "verdict": outcome.verdict}
-            for outcome in outcomes
-        ]
+        [{"claim": f"{outcome.claim.id}: {outcome.claim.sentence}", "verdict": outcome.verdict} for outcome in outcomes]
     )
 
 
@@ -57,7 +54,12 @@ def verdict_counts(outcomes: Sequence[Outcome]) -> str:
     verdicts = [outcome.verdict for outcome in outcomes]
     counts = {verdict: verdicts.count(verdict) for verdict in dict.fromkeys([HOLDS, *sorted(verdicts)])}
     tested = len(verdicts) - counts.get(NOT_TESTED, 0)
-    rest = "; ".join(f"{count} {verdict}" for verdict, count in counts.items() if verdict != HOLDS)
+    several = {FAILS: "do not hold"}
+    rest = "; ".join(
+        f"{count} {several.get(verdict, verdict) if count > 1 else verdict}"
+        for verdict, count in counts.items()
+        if verdict != HOLDS
+    )
     return f"{counts[HOLDS]} of {tested} tested claims hold" + (f"; {rest}" if rest else "") + "."
 
 
