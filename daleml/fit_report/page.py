@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import daleml
 from daleml import report
 from daleml.analysis import Comparison, GroupComparison, Resemblance
+from daleml.analysis.comparison import FEW
 from daleml.fit_report.figures import names
 from daleml.fit_report.study import Study, median, reported
 
@@ -101,7 +102,9 @@ def _groups(result: GroupComparison, drawings: Mapping[str, report.Drawing]) -> 
         standard = next((fit for fit in one.fits if fit.family == _STANDARD), None)
         if standard:
             row["σ of ln w, log-normal"] = f"{standard.params['sigma']:.3f} ± {standard.stderr['sigma']:.2g}"
-        rows.append(row | {"best family": one.best.family, "cannot be told from": ", ".join(one.cannot_tell) or "none"})
+        told = one.best.total >= FEW
+        best, rivals = (one.best.family, ", ".join(one.cannot_tell) or "none") if told else ("too few", "")
+        rows.append(row | {"best family": best, "cannot be told from": rivals})
     table = pd.DataFrame(rows)
     tests = pd.DataFrame(
         {
