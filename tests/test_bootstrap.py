@@ -228,3 +228,18 @@ def test_wrong_input_is_one_sentence(call, error, sentence):
 
 def test_the_table_of_truths_is_whole():
     assert TRUTH.keys() == FAMILIES.keys()
+
+
+def test_weights_in_the_place_of_a_fit_are_answered_in_one_sentence():
+    from daleml.analysis import confidence_intervals, pair_test
+
+    weights = [1.0, 2.0, 3.0]
+    sentence = " must be a WeightFit, as `fit_weights` returns; got list."
+    for call, argument in (
+        (goodness_of_fit, "fit"),
+        (confidence_intervals, "fit"),
+        (lambda w: pair_test(w, w), "first"),
+    ):
+        with pytest.raises(TypeError) as raised:
+            call(weights)
+        assert str(raised.value) == f"`{argument}`{sentence}"

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from daleml.analysis import likelihood
 from daleml.analysis.families import SIMPLE, Family, find, find_all
-from daleml.analysis.fit import Material, WeightFit, fit_material, require_spread
+from daleml.analysis.fit import Material, WeightFit, fit_material, require_fit, require_spread
 from daleml.analysis.goodness import GoodnessOfFit, goodness_of_fit
 from daleml.analysis.observation import Observation
 from daleml.analysis.weights import WeightsLike, weight_sample
@@ -298,6 +298,8 @@ def pair_test(first: WeightFit, second: WeightFit) -> PairTest:
     References:
         Vuong 1989, Econometrica 57:307.
     """
+    require_fit("first", first)
+    require_fit("second", second)
     if first.material is not second.material and first.material != second.material:
         raise ValueError("`second` must be fitted to the sample of `first`; got another.")
     from scipy.special import chndtrinc, ndtri

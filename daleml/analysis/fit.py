@@ -313,6 +313,12 @@ def ks_distance(family: Family, params: Params, material: Material) -> float:
     return float(max(gaps))
 
 
+def require_fit(argument: str, value: object) -> None:
+    """Raise unless ``value`` is a fit: weights are easily given in its place."""
+    if not isinstance(value, WeightFit):
+        raise TypeError(f"`{argument}` must be a WeightFit, as `fit_weights` returns; got {type(value).__name__}.")
+
+
 def require_spread(sample: WeightSample) -> WeightSample:
     """Raise unless the values differ."""
     if sample.log_moments[1] < _SPREAD:

@@ -12,7 +12,7 @@ from daleml import _checks
 from daleml.analysis.bootstrap import replicate
 from daleml.analysis.families import Family
 from daleml.analysis.families.base import Params
-from daleml.analysis.fit import Material, WeightFit, estimate, ks_distance
+from daleml.analysis.fit import Material, WeightFit, estimate, ks_distance, require_fit
 
 _LEVEL = 0.05
 
@@ -89,6 +89,7 @@ def goodness_of_fit(
     References:
         Stute, Gonzalez-Manteiga & Presedo-Quindimil 1993, Metrika 40:243.
     """
+    require_fit("fit", fit)
     n_boot = _checks.integer("n_boot", n_boot, 1)
     distance = fit.ks_distance()
     drawn = replicate(_distance, fit, n_boot, rng=rng, jobs=jobs, progress=progress, what=f"fits of {fit.family}")

@@ -13,7 +13,7 @@ from daleml.analysis import likelihood
 from daleml.analysis.bootstrap import replicate
 from daleml.analysis.families import Family
 from daleml.analysis.families.base import Array, Kind, Params
-from daleml.analysis.fit import Material, WeightFit, estimate
+from daleml.analysis.fit import Material, WeightFit, estimate, require_fit
 from daleml.analysis.likelihood import Observed
 
 _MOST_STEPS = 40  # of a search for an end
@@ -66,6 +66,7 @@ def confidence_intervals(
         Over 400 samples of about 1,000 weights from each family but the mixture of three, seen whole, truncated or
         censored at their 15 % quantile, or counted, 95 % profile intervals held the truth in 91.5 % to 97.8 %.
     """
+    require_fit("fit", fit)
     if not 0 < _checks.number("level", level) < 1:
         raise ValueError(f"`level` must be between 0 and 1; got {level}.")
     if method == "profile":
