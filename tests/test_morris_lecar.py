@@ -7,7 +7,7 @@ import torch
 
 from daleml import Populations, signs
 from daleml.learning import EvidenceIntegration, MorrisLecar, MorrisLecarNetwork, Silencing
-from daleml.learning import morris_lecar_network as module
+from daleml.learning import morris_lecar_coupling as module
 from tests.reference import morris_lecar as slow
 
 
@@ -179,6 +179,48 @@ def test_compiled_is_the_same():
         fast = net(x, state)
         net.compiled = False
         torch.testing.assert_close(fast, net(x, state), rtol=1e-4, atol=1e-5)
+
+
+class TestCompilingUnasked:
+    """Whether many cells at once are compiled, and what becomes of it where torch cannot."""
+
+    @pytest.fixture(autouse=True)
+    def afresh(self, monkeypatch):
+        monkeypatch.setattr(module, "_MANY", 4 * 3 * 12)
+        module._compiled.cache_clear()
+        yield
+        module._compiled.cache_clear()
+
+    @staticmethod
+    def run(n, **options):
+        net, x = network(**options), torch.randn(4, 3, 5, dtype=torch.float64, generator=seeded())
+        own = net.weight_hh.detach() + torch.zeros(n, 1, 1)
+        state = net.initial_state(3, seeded(1))
+        with torch.no_grad():
+            return torch.func.vmap(lambda w: torch.func.functional_call(net, {"weight_hh": w}, (x, state)))(own)
+
+    def test_only_for_many(self, monkeypatch):
+        asked = []
+        monkeypatch.setattr(module, "compiled_copy", lambda step: asked.append(step) or step)
+        few, many = self.run(3), self.run(4)
+        assert len(asked) == 2  # with the activity counted, and without
+        torch.testing.assert_close(many[:3], few, rtol=1e-10, atol=1e-12)
+        self.run(4, compiled=False)
+        assert len(asked) == 2
+
+    def test_where_torch_cannot(self, monkeypatch):
+        def refuse(step):
+            def fail(*args):
+                raise RuntimeError("no compiler")
+
+            return fail
+
+        monkeypatch.setattr(module, "compiled_copy", refuse)
+        with pytest.warns(RuntimeWarning, match="cannot compile here"):
+            found = self.run(4)
+        torch.testing.assert_close(found, self.run(4, compiled=False))
+        with pytest.raises(RuntimeError, match="no compiler"):
+            self.run(4, compiled=True)
 
 
 def test_many_networks_at_once_are_one_after_another(monkeypatch):

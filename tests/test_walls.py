@@ -12,10 +12,11 @@ import daleml
 
 PACKAGE = Path(daleml.__file__).parent
 
-BELOW = {"_checks", "_files", "_graphs", "_idx", "_seeds", "populations", "potentials", "law", "signs"}
+BELOW = {"_checks", "_compiling", "_files", "_graphs", "_idx", "_seeds", "populations", "potentials", "law", "signs"}
 WINGS = {"layers", "optim", "analysis", "datasets", "tasks"}
 MAY_IMPORT = {
     "_checks": set(),
+    "_compiling": set(),
     "_files": set(),
     "_graphs": {"_checks"},
     "_idx": set(),

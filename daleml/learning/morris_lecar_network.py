@@ -12,14 +12,12 @@ from torch import Tensor, nn
 
 from daleml import _checks, signs
 from daleml.learning.morris_lecar import REST_MV, REST_W, MorrisLecar
+from daleml.learning.morris_lecar_coupling import GAIN, held, hold
 from daleml.populations import Populations
 
-APPLIED, GAIN, OFFSET = 0.1, 36.75, 39.9
+APPLIED, OFFSET = 0.1, 39.9
 """Of the current, as published: the offset alone, in µA/cm², puts every cell at its rheobase."""
-_HALF_MV, _WIDTH_MV = -3.0, 8.0
 _SPREAD_MV = 5.0
-_CACHED = 50_000
-"""Cells advanced together, in however many networks: their states stay in a core's cache, where all would not."""
 
 State = tuple[Tensor, Tensor]
 
@@ -45,7 +43,7 @@ class MorrisLecarNetwork(nn.Module):
         input_ms: How long a row of the input lasts, a multiple of ``dt_ms``.
         read_ms: Over how long the activity is averaged, at most the time a sequence lasts.
         compiled: Whether to compile the cells' step, when no gradient is asked for. The first run then takes seconds
-            longer, and needs a C++ compiler.
+            longer, and needs a C++ compiler. Default: where a run of many networks at once will soon repay it.
         generator: Source of randomness for weights and initial states; default: torch's global one.
 
     Shape:
@@ -87,7 +85,7 @@ class MorrisLecarNetwork(nn.Module):
         dt_ms: float = 0.1,
         input_ms: float = 4.0,
         read_ms: float = 10.0,
-        compiled: bool = False,
+        compiled: bool | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -103,7 +101,7 @@ class MorrisLecarNetwork(nn.Module):
         self.input_ms, self.read_ms = float(input_ms), float(read_ms)
         self._steps = _whole("input_ms", input_ms, self.dt_ms)
         self._read_steps = _whole("read_ms", read_ms, self.dt_ms)
-        self.compiled = _checks.flag("compiled", compiled)
+        self.compiled = None if compiled is None else _checks.flag("compiled", compiled)
         self.generator = generator
         self.weight_ih = nn.Parameter(torch.empty(hidden_size, input_size))
         self.weight_hh = nn.Parameter(torch.empty(hidden_size, hidden_size))
@@ -166,7 +164,8 @@ class MorrisLecarNetwork(nn.Module):
             raise ValueError(f"`input` must last at least {self.read_ms:g} ms, as long as `read_ms`; got {lasts}.")
         v, w = self.initial_state(input.shape[1]) if state is None else state
         learns = torch.is_grad_enabled() and any(p.requires_grad for p in (self.weight_ih, self.weight_hh, input))
-        hold = _hold if learns else _held
+        advance: Callable[..., tuple[Tensor, Tensor, Tensor]]
+        advance = hold if learns else functools.partial(held, compiled=self.compiled)
         total, left = torch.zeros_like(v), n_steps
         for row in input:
             drive = GAIN * (APPLIED + row @ self.weight_ih.t()) + OFFSET
@@ -174,7 +173,7 @@ class MorrisLecarNetwork(nn.Module):
             left -= self._steps
             for n, counted in ((skipped, False), (self._steps - skipped, True)):
                 if n:
-                    v, w, sums = hold(v, w, drive, self.weight_hh, self.cell, self.dt_ms, n, counted, self.compiled)
+                    v, w, sums = advance(v, w, drive, self.weight_hh, self.cell, self.dt_ms, n, counted)
                     total = total + sums
         return total / self._read_steps
 
@@ -189,135 +188,3 @@ def _whole(name: str, duration: float, dt_ms: float) -> int:
     if not math.isclose(duration, n_steps * dt_ms, rel_tol=1e-9):
         raise ValueError(f"`{name}` must be a multiple of `dt_ms`, {dt_ms:g}; got {duration:g}.")
     return n_steps
-
-
-def transmission(v: Tensor) -> Tensor:
-    """Return how much a cell of voltage ``v``, mV, tells those it synapses on, in [0, 1]."""
-    return torch.sigmoid((v - _HALF_MV) * (1 / _WIDTH_MV))
-
-
-# -- steps under one input ---------------------------------------------------------------------------------------------
-
-
-def _hold(
-    v: Tensor,
-    w: Tensor,
-    drive: Tensor,
-    weight: Tensor,
-    cell: MorrisLecar,
-    dt_ms: float,
-    n: int,
-    counted: bool,
-    compiled: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Advance by ``n`` steps under one drive; returns the state, and the sum of the activity after each step."""
-    sums, sent = torch.zeros_like(v), transmission(v)
-    for _ in range(n):
-        v, w = cell.step(v, w, drive + GAIN * (sent @ weight.t()), dt_ms)
-        sent = transmission(v)
-        sums = sums + sent if counted else sums
-    return v, w, sums
-
-
-def _held(*inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
-    return cast("tuple[Tensor, Tensor, Tensor]", _Held.apply(*inputs))  # type: ignore[no-untyped-call]
-
-
-class _Held(torch.autograd.Function):
-    """The values of :func:`_hold` in place, with no gradient; many networks at once, a cacheful at a time."""
-
-    @staticmethod
-    def forward(
-        v: Tensor,
-        w: Tensor,
-        drive: Tensor,
-        weight: Tensor,
-        cell: MorrisLecar,
-        dt_ms: float,
-        n: int,
-        counted: bool,
-        compiled: bool,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        members = max((x.shape[:-2] for x in (v, w, drive, weight)), key=math.prod)
-        full = (math.prod(members), *v.shape[-2:])
-        v, w, drive = (x.expand(*members, *x.shape[-2:]).reshape(full) for x in (v, w, drive))
-        weight = weight.expand(*members, *weight.shape[-2:]).reshape(full[0], *weight.shape[-2:])
-        v, w = v.clone(memory_format=torch.contiguous_format), w.clone(memory_format=torch.contiguous_format)
-        sums = torch.zeros_like(v)
-        step = _compiled(cell, dt_ms) if compiled else functools.partial(_step_, cell, dt_ms)
-        block = max(_CACHED // math.prod(full[1:]), 1)
-        for start in range(0, full[0], block):
-            part = slice(start, start + block)
-            _advance_(step, v[part], w[part], sums[part] if counted else None, drive[part], weight[part], n)
-        shape = (*members, *full[1:])
-        return v.view(shape), w.view(shape), sums.view(shape)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        """Keep nothing: there is no backward."""
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, *inputs: Any) -> Any:
-        """Put the members first, where ``forward`` takes any number of them."""
-        moved = [x if dim is None else x.movedim(dim, 0) for x, dim in zip(inputs, in_dims, strict=True)]
-        # weights of two dimensions, of all members alike, broadcast against states of three
-        return _held(*moved), (0, 0, 0)
-
-
-def _advance_(
-    step: Callable[..., None], v: Tensor, w: Tensor, sums: Tensor | None, drive: Tensor, weight: Tensor, n: int
-) -> None:
-    sent, received, across = transmission(v), torch.empty_like(v), weight.mT
-    for _ in range(n):
-        torch.bmm(sent, across, out=received)  # the drive is added where the sum is read: a pass less
-        step(v, w, sent, sums, drive, received)
-
-
-def _step_(
-    cell: MorrisLecar,
-    dt_ms: float,
-    v: Tensor,
-    w: Tensor,
-    sent: Tensor,
-    sums: Tensor | None,
-    drive: Tensor,
-    received: Tensor,
-) -> None:
-    new_v, new_w = cell.step(v, w, drive + GAIN * received, dt_ms)
-    v.copy_(new_v)
-    w.copy_(new_w)
-    sent.copy_(transmission(new_v))
-    if sums is not None:
-        sums.add_(sent)
-
-
-def _compact_step_(
-    cell: MorrisLecar,
-    dt_ms: float,
-    v: Tensor,
-    w: Tensor,
-    sent: Tensor,
-    sums: Tensor | None,
-    drive: Tensor,
-    received: Tensor,
-) -> None:
-    """What :func:`_step_` does, by three exponentials and three divisions: compiled, those are what it costs."""
-    e = torch.exp(((v - cell.v3) * (0.5 / cell.v4)).clamp(-12, 12))  # clamped so that e**6 is finite
-    odds, pace = e * e * e * e, (cell.phi * dt_ms / 2) * (e * e + 1)
-    new_w = w + (odds - w * (1 + odds)) * pace / ((1 + odds) * (e + pace / 2))
-    closed = 1 + torch.exp(((cell.v1 - v) * (2 / cell.v2)).clamp(-50, 50))  # 1 / m
-    k = cell.g_k * new_w
-    g = cell.g_ca + (k + cell.g_l) * closed
-    towards = cell.g_ca * cell.e_ca + closed * (k * cell.e_k + (cell.g_l * cell.e_l + drive + GAIN * received))
-    new_v = v + dt_ms * (towards - g * v) / (cell.c * closed + dt_ms / 2 * g)
-    now = transmission(new_v)
-    v.copy_(new_v)
-    w.copy_(new_w)
-    sent.copy_(now)
-    if sums is not None:
-        sums.add_(now)
-
-
-@functools.cache
-def _compiled(cell: MorrisLecar, dt_ms: float) -> Callable[..., None]:
-    return torch.compile(functools.partial(_compact_step_, cell, dt_ms), dynamic=False)

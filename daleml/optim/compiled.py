@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import sys
 import time
-import types
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from daleml._compiling import compiled_copy
 
 
 def run(
@@ -75,13 +76,7 @@ def _tensors(value: Any, dtype: torch.dtype) -> Any:
 
 @functools.lru_cache(maxsize=256)
 def _compiled(rule: Callable[..., None], *signature: Hashable) -> Callable[..., None]:
-    assert isinstance(rule, types.FunctionType)
-    # torch compiles one code object a few times only and then gives up, so each signature has a copy of its own.
-    copy = types.FunctionType(
-        rule.__code__.replace(), rule.__globals__, rule.__name__, rule.__defaults__, rule.__closure__
-    )
-    copy.__kwdefaults__ = rule.__kwdefaults__
-    compiled = torch.compile(copy, dynamic=False)
+    compiled = compiled_copy(rule)
     announced = False
 
     def call(*lists: Sequence[Tensor], **options: Any) -> None:
