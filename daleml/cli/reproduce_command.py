@@ -39,6 +39,7 @@ def reproduce(
         result = reproductions.reproduce(
             chosen,
             out,
+            sweeps=reproductions.sweeps_of(chosen),
             budget=budget,
             jobs=jobs,
             scheduler=scheduler,

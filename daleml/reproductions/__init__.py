@@ -22,6 +22,7 @@ from collections.abc import Sequence
 
 from daleml.reproductions.claim import BUDGETS, Check, Claim, Experiment, Paper
 from daleml.reproductions.running import Reproduction, reproduce
+from daleml.reproductions.sweep import Panel, Sweep, Swept
 from daleml.reproductions.verdict import Outcome, judge
 
 __all__ = [
@@ -30,12 +31,16 @@ __all__ = [
     "Claim",
     "Experiment",
     "Outcome",
+    "Panel",
     "Paper",
     "Reproduction",
+    "Sweep",
+    "Swept",
     "find",
     "judge",
     "papers",
     "reproduce",
+    "sweeps_of",
 ]
 
 _PAPERS = ("dann", "spectral", "eg", "geometry", "regimes", "oja", "equilibrium", "evolution")
@@ -64,3 +69,9 @@ def find(names: Sequence[str] = ()) -> list[Claim]:
             raise ValueError(f"`claims` must name papers ({', '.join(_PAPERS)}) or claims ({ids}); got {name!r}.")
     wanted = {name.lower() for name in names}
     return [claim for claim in listed if not wanted or {claim.id, claim.paper} & wanted]
+
+
+def sweeps_of(claims: Sequence[Claim]) -> list[Sweep]:
+    """Return the figures of every paper all of whose claims are among these."""
+    asked = {claim.id for claim in claims}
+    return [sweep for paper in papers() for sweep in paper.sweeps if asked >= {claim.id for claim in paper.claims}]

@@ -6,7 +6,10 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from daleml.reproductions.sweep import Sweep
 
 BUDGETS = ("quick", "paper", "long")
 
@@ -98,8 +101,10 @@ class Paper:
         name: Short, as typed on the command line.
         citation: Authors, year, title, where.
         claims: In order.
+        sweeps: Figures of their own, drawn where all its claims are asked for.
     """
 
     name: str
     citation: str
     claims: tuple[Claim, ...]
+    sweeps: tuple[Sweep, ...] = ()

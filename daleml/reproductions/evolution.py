@@ -20,6 +20,7 @@ from daleml.learning import (
     rk4,
 )
 from daleml.reproductions.claim import Check, Claim, Experiment, Numbers, Paper, Settings
+from daleml.reproductions.sweep import Panel, Sweep
 from daleml.tasks import Trials
 
 # -- E1: the neuron ----------------------------------------------------------------------------------------------------
@@ -56,7 +57,7 @@ def silencing(seed: int, settings: Settings) -> Numbers:
     n, worst_sign, least_spread, low, high = int(settings["n_weights"]), 0.0, math.inf, math.inf, -math.inf
     weights = 0.55 + 0.05 * torch.rand(n, generator=generator, dtype=torch.float64)
     numbers: Numbers = {}
-    for duration_ms in settings["durations_ms"]:
+    for duration_ms in settings["horizons_ms"]:
         neurons = Silencing(weights, cell=MorrisLecar(), width_mv=settings["width_mv"])
         neurons(duration_ms).sum().backward()
         assert neurons.weight.grad is not None
@@ -79,6 +80,7 @@ def silencing(seed: int, settings: Settings) -> Numbers:
             f"bp_positive_{duration_ms:g}": positive,
             f"bp_sd_{duration_ms:g}": float(gradient.std()),
             f"es_{duration_ms:g}": found,
+            f"es_positive_{duration_ms:g}": float(found > 0),
         }
         worst_sign = max(worst_sign, positive)
         least_spread = min(least_spread, float(gradient.std()) / max(abs(slope), 1e-12))
@@ -271,8 +273,8 @@ SILENCING = Experiment(
     "evolution, one neuron",
     silencing,
     _budgets(
-        {"n_weights": 400, "durations_ms": [100, 200, 400, 800], "population": 400, "width_mv": 0.01},
-        {"n_weights": 2000, "durations_ms": [100, 200, 400, 800], "population": 1000, "width_mv": 0.01},
+        {"n_weights": 400, "horizons_ms": [100, 200, 400, 800], "population": 400, "width_mv": 0.01},
+        {"n_weights": 2000, "horizons_ms": [100, 200, 400, 800], "population": 1000, "width_mv": 0.01},
     ),
     _SEEDS,
     {"quick": 0.2, "paper": 0.3, "long": 0.3},
@@ -281,11 +283,11 @@ HORIZONS = Experiment(
     "evolution, horizons",
     horizons,
     _budgets(
-        _SMALL | {"horizons_ms": [200, 800, 1200]},
+        _SMALL | {"horizons_ms": [100, 200, 400, 600, 800, 1200]},
         _SMALL | {"horizons_ms": [100, 200, 400, 600, 800, 1200], "cells": 64},
     ),
     {"quick": 10, "paper": 20, "long": 20},
-    {"quick": 0.15, "paper": 0.5, "long": 0.5},
+    {"quick": 0.25, "paper": 0.5, "long": 0.5},
 )
 SPIRAL = Experiment(
     "evolution, spiral",
@@ -334,6 +336,43 @@ INTEGRATION = Experiment(
     ),
     {"quick": 3, "paper": 5, "long": 5},
     {"quick": 0.7, "paper": 12, "long": 600},
+)
+
+_TIME = "time that the gradient goes through, ms"
+_SWEEP = Sweep(
+    name="horizon",
+    paper="evolution",
+    title="Sign and size of the gradient against the horizon.",
+    caption="Left and middle, one neuron to be silenced, as in e2: its loss rises with the weight, and half would be "
+    "right by chance; a gradient by evolution is one estimate a seed. Right, the network of e3 before it learns.",
+    panels=(
+        Panel(
+            SILENCING,
+            "horizons_ms",
+            {"backpropagation": "bp_positive_{x:g}", "evolution": "es_positive_{x:g}"},
+            _TIME,
+            "share of gradients of the right sign",
+            y_limits=(0, 1.03),
+            reference=0.5,
+            reference_label="by chance",
+        ),
+        Panel(
+            SILENCING,
+            "horizons_ms",
+            {"backpropagation, s.d.": "bp_sd_{x:g}", "evolution": "es_{x:g}", "slope of the loss": "slope_{x:g}"},
+            _TIME,
+            "gradient of one neuron",
+            log_y=True,
+        ),
+        Panel(
+            HORIZONS,
+            "horizons_ms",
+            {"backpropagation": "norm_{x:g}"},
+            _TIME,
+            "norm of the network's gradient",
+            log_y=True,
+        ),
+    ),
 )
 
 _PREPRINT = "arXiv 2311.10869 v2"
@@ -433,4 +472,5 @@ PAPER = Paper(
             "reaction, is in daleml.learning, with a solver that either gradient can go through.",
         ),
     ),
+    (_SWEEP,),
 )

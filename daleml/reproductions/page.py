@@ -10,12 +10,14 @@ from daleml.analysis import plots
 from daleml.report import Drawing, Section, page
 from daleml.reproductions.claim import Paper
 from daleml.reproductions.running import Reproduction
+from daleml.reproductions.sweep import SEEN, Swept
 from daleml.reproductions.verdict import FAILS, HOLDS, NOT_TESTED, RULE, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
+    from matplotlib.figure import Figure
 
 
 def table(outcomes: Sequence[Outcome]) -> pd.DataFrame:
@@ -64,7 +66,7 @@ def verdict_counts(outcomes: Sequence[Outcome]) -> str:
 
 
 def write(result: Reproduction, papers: Sequence[Paper], out: Path, command: str) -> Path:
-    """Write a figure a claim, and the page that holds them all.
+    """Write a figure a claim, those of the papers, and the page that holds them all.
 
     Args:
         result: What was found.
@@ -80,7 +82,8 @@ def write(result: Reproduction, papers: Sequence[Paper], out: Path, command: str
     for paper in papers:
         own = [outcome for outcome in result.outcomes if outcome.claim.paper == paper.name]
         if own:
-            sections.append(Section(paper.name, [paper.citation], [summary(own)]))
+            drawn = [_drawing(swept, figures) for swept in result.sweeps if swept.sweep in paper.sweeps]
+            sections.append(Section(paper.name, [paper.citation], [summary(own)], drawn))
         for outcome in own:
             sections.append(_section(outcome, figures, command))
     n_seeds = min((len(one.values) for outcome in result.outcomes for one in outcome.measured), default=0)
@@ -106,8 +109,17 @@ def _section(outcome: Outcome, figures: Path, command: str) -> Section:
         return Section(f"{claim.id}: {outcome.verdict}", said)
     said.append(f"`{command.replace('reproduce', f'reproduce {claim.id}', 1)}`")
     drawing = plots.claim(outcome)
-    path = figures / f"{claim.id}.png"
-    _files.write(path, lambda temporary: drawing.savefig(temporary, dpi=160, metadata={"Software": None}))
+    _save(drawing, figures / f"{claim.id}.png")
     caption = "Dots are seeds, the bar is the 95 % interval of their mean, the green band is what was expected."
     shown = table([outcome]).drop(columns="claim")
     return Section(f"{claim.id}: {outcome.verdict}", said, [shown], [Drawing(drawing, caption)])
+
+
+def _drawing(swept: Swept, figures: Path) -> Drawing:
+    drawing = plots.sweep(swept)
+    _save(drawing, figures / f"{swept.sweep.name}.png")
+    return Drawing(drawing, f"{swept.sweep.title} {swept.sweep.caption} {SEEN}")
+
+
+def _save(drawing: Figure, path: Path) -> None:
+    _files.write(path, lambda temporary: drawing.savefig(temporary, dpi=160, metadata={"Software": None}))

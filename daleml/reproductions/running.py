@@ -14,6 +14,7 @@ from typing import Any
 from daleml import _files
 from daleml.reproductions.claim import BUDGETS, Claim, Experiment, Numbers, Settings
 from daleml.reproductions.journal import Journal
+from daleml.reproductions.sweep import Sweep, Swept, measure
 from daleml.reproductions.verdict import Outcome, judge
 
 
@@ -24,12 +25,14 @@ class Reproduction:
     Attributes:
         budget: ``"quick"``, ``"paper"`` or ``"long"``.
         outcomes: One a claim, in their order.
+        sweeps: Figures that were asked for and could be measured.
         failures: Sentences of experiments that could not be run, by experiment and seed.
         machine: What they were run on.
     """
 
     budget: str
     outcomes: tuple[Outcome, ...]
+    sweeps: tuple[Swept, ...]
     failures: dict[str, str]
     machine: dict[str, str]
 
@@ -40,6 +43,7 @@ class Reproduction:
             "machine": self.machine,
             "failures": self.failures,
             "claims": [outcome.to_dict() for outcome in self.outcomes],
+            "sweeps": [swept.to_dict() for swept in self.sweeps],
         }
 
 
@@ -47,6 +51,7 @@ def reproduce(
     claims: Sequence[Claim],
     out: Path,
     *,
+    sweeps: Sequence[Sweep] = (),
     budget: str = "quick",
     jobs: int | None = None,
     scheduler: str | None = None,
@@ -58,6 +63,7 @@ def reproduce(
     Args:
         claims: What to reproduce.
         out: Folder of ``journal.jsonl``, and of ``claims.json``, written at the end.
+        sweeps: Figures to measure too.
         budget: How many seeds of which settings: ``"quick"``, ``"paper"`` or ``"long"``.
         jobs: Processes at once. Default: one a core, or every worker of the cluster.
         scheduler: Address of a Dask scheduler to run on, such as ``"tcp://host:8786"``; default: this machine.
@@ -71,6 +77,7 @@ def reproduce(
         raise ValueError(f"`budget` must be one of {', '.join(BUDGETS)}; got {budget!r}.")
     journal = Journal(_files.folder("out", out) / "journal.jsonl", say)
     experiments = {claim.experiment.name: claim.experiment for claim in claims if claim.experiment}
+    experiments |= {panel.experiment.name: panel.experiment for sweep in sweeps for panel in sweep.panels}
     wanted = [(experiment, seed) for experiment in experiments.values() for seed in range(experiment.seeds[budget])]
     missing = [(e, seed) for e, seed in wanted if (e.name, e.digest(budget), seed) not in journal.finished]
     missing.sort(key=lambda pair: -pair[0].minutes.get(budget, 0.0))  # a long one begun last would leave cores idle
@@ -86,14 +93,19 @@ def reproduce(
             else:
                 journal.add((name, experiments[name].digest(budget), seed), numbers)
             progress(done, len(wanted), name)
-    outcomes = tuple(judge(claim, _seeds(claim, budget, journal)) for claim in claims)
-    result = Reproduction(budget, outcomes, dict(sorted(failures.items())), machine())
+
+    def seeds_of(experiment: Experiment | None) -> list[Numbers]:
+        return _seeds(experiment, budget, journal)
+
+    outcomes = tuple(judge(claim, seeds_of(claim.experiment)) for claim in claims)
+    measured = (measure(sweep, budget, seeds_of) for sweep in sweeps)
+    swept = tuple(one for one in measured if one is not None)
+    result = Reproduction(budget, outcomes, swept, dict(sorted(failures.items())), machine())
     _files.write_json(out / "claims.json", result.to_dict())
     return result
 
 
-def _seeds(claim: Claim, budget: str, journal: Journal) -> list[Numbers]:
-    experiment = claim.experiment
+def _seeds(experiment: Experiment | None, budget: str, journal: Journal) -> list[Numbers]:
     if experiment is None:
         return []
     keys = [(experiment.name, experiment.digest(budget), seed) for seed in range(experiment.seeds[budget])]

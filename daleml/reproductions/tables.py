@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from daleml import _files
+from daleml.reproductions.sweep import SEEN
 from daleml.reproductions.verdict import HOLDS, NOT_TESTED
 
 _BEGIN, _END = "<!-- claims: written by `make claims` -->", "<!-- claims: end -->"
@@ -26,15 +27,24 @@ def by_paper(found: Mapping[str, Any]) -> str:
 
 
 def by_claim(found: Mapping[str, Any]) -> str:
-    """Return a section a claim: its sentence, what was measured with its interval, what was expected, the verdict."""
+    """Return a section a claim: its sentence, what was measured with its interval, what was expected, the verdict.
+
+    Figures of a paper, under ``figures`` beside the text, come before its first claim.
+    """
     parts = [_how(found)]
+    sweeps = list(found.get("sweeps", []))  # files of before figures have none
     for claim in found["claims"]:
+        for sweep in [sweep for sweep in sweeps if sweep["paper"] == claim["paper"]]:
+            parts.append(
+                f"![{sweep['title']}](figures/{sweep['name']}.png)\n\n{sweep['title']} {sweep['caption']} {SEEN}"
+            )
+            sweeps.remove(sweep)
         parts.append(f"## {claim['id']}: {claim['verdict']}\n\n{claim['sentence']} *{claim['source']}.*")
         if claim["measured"]:
             columns = ("measured", "mean", "95 % interval", "expected", "seeds", "verdict")
             rows = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
             rows += [
-                f"| {one['label']} | {_number(one['mean'])} | {_number(one['low'])} to {_number(one['high'])} "
+                f"| {_cell(one['label'])} | {_number(one['mean'])} | {_number(one['low'])} to {_number(one['high'])} "
                 f"| {one['expected']} | {len(one['values'])} | {one['verdict']} |"
                 for one in claim["measured"]
             ]
@@ -67,6 +77,10 @@ def _how(found: Mapping[str, Any]) -> str:
     )
     commit = f" at commit {machine['commit']}" if machine.get("commit") else ""
     return f"Printed by `daleml reproduce --budget {found['budget']}`{commit} on {machine['processor']} ({versions})."
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def _number(value: float | None) -> str:

@@ -16,6 +16,7 @@ from daleml.analysis.plots.plasticity import geometry, normality, regime
 from daleml.analysis.plots.quantiles import qq
 from daleml.analysis.plots.ranking import family_bars
 from daleml.analysis.plots.shapes import resemblance, shapes
+from daleml.analysis.plots.sweeps import sweep
 from daleml.analysis.plots.tails import ccdf
 from daleml.analysis.plots.trials import trial
 
@@ -45,5 +46,6 @@ __all__ = [
     "strengths",
     "style",
     "svg",
+    "sweep",
     "trial",
 ]

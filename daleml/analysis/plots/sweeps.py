@@ -1,0 +1,59 @@
+"""How a number changes with what is turned, for several arms, over seeds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from daleml.analysis.plots.canvas import figure, legend, style, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_MARKERS = "os^Dv<>p"
+
+
+def sweep(result: Any) -> Figure:
+    """Draw a figure of a paper: one pair of axes a panel, one line an arm.
+
+    Lines are means over seeds, bands their 95 % intervals, and faint dots the seeds.
+
+    Args:
+        result: What :func:`daleml.reproductions.sweep.measure` returns.
+    """
+    panels = result.sweep.panels
+    with style():
+        drawing, axes = figure(len(panels), width=4.6, height=3.9)
+        for ax, panel, curves in zip(axes[0], panels, result.curves, strict=True):
+            _panel(ax, panel, curves)
+    return drawing
+
+
+def _panel(ax: Axes, panel: Any, curves: Any) -> None:
+    import seaborn as sns
+
+    colours = _colours(sns, len(curves))
+    for curve, colour, marker in zip(curves, colours, _MARKERS, strict=False):
+        for seed in curve.values:
+            ax.plot(curve.x, seed, ".", color=colour, alpha=0.25, markersize=4, zorder=1)
+        ax.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.18, linewidth=0, zorder=2)
+        ax.plot(curve.x, curve.mean, color=colour, marker=marker, markersize=5, label=curve.label, zorder=3)
+    if panel.log_x:
+        ax.set_xscale("log")
+    if panel.log_y:
+        ax.set_yscale("log")
+    if panel.reference is not None:
+        ax.axhline(panel.reference, color="0.35", linestyle="--", linewidth=1, zorder=0, label=panel.reference_label)
+    if panel.y_limits is not None:
+        ax.set_ylim(*panel.y_limits)
+    turned = curves[0].x
+    ax.set_xticks(turned, [f"{round(x, 2):g}" for x in turned])
+    ax.minorticks_off()
+    ax.set(xlabel=panel.x_label, ylabel=panel.y_label)
+    legend(ax, 2 if len(curves) < 5 else 3)
+    tidy(ax)
+
+
+def _colours(sns: Any, n: int) -> Any:
+    """Arms of a scale, where there are many, go from light to dark; a few are told apart by hue."""
+    return sns.color_palette("colorblind", n) if n < 5 else sns.color_palette("viridis_r", n + 1)[1:]
