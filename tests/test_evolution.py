@@ -337,7 +337,7 @@ def test_bad_models_and_losses_are_refused_in_one_sentence():
 
 TINY = {
     "evolution, f-I curve": {"spacing": 2.0, "settle_ms": 200.0, "duration_ms": 300.0},
-    "evolution, one neuron": {"n_weights": 3, "durations_ms": [20, 40], "population": 4, "width_mv": 0.01},
+    "evolution, one neuron": {"n_weights": 3, "horizons_ms": [20, 40], "population": 4, "width_mv": 0.01},
     "evolution, horizons": {"cells": 4, "batch": 2, "dt_ms": 2.0, "horizons_ms": [200, 800, 1200]},
     "evolution, spiral": {"hidden": 5, "population": 4, "iterations": 2, "lr": 1e-3},
     "evolution, integration": {
