@@ -463,6 +463,16 @@ def test_the_spiral_network_learns_by_either_gradient():
             lambda: rosenbrock(Spiral(), Spiral().initial, torch.tensor([1.0, 2.0]), start=3.0),
             "`start` must be between 0 and the first of `times`, 1; got 3.",
         ),
+        (
+            lambda: rosenbrock(Spiral(), Spiral().initial, torch.tensor([0.0, 1.0])),
+            "`times` must be positive and increasing, at least one; got [0.0, 1.0] of 2.",
+        ),
+        (
+            lambda: radau(Spiral(), Spiral().initial, torch.tensor([])),
+            "`times` must be positive and increasing, at least one; got [] of 0.",
+        ),
+        (lambda: Spiral(decay=3.0), "`decay` must be below 0, or it winds outwards; got 3."),
+        (lambda: Robertson(k2=0.0), "`k2` must be above 0; got 0.0."),
         (lambda: RobertsonODE(torch.zeros(3)), "`scale` must be sizes above 0, one a component; got [0.0, 0.0, 0.0]."),
         (lambda: SpiralODE(0), "`hidden` must be at least 1; got 0."),
     ],

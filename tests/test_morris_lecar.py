@@ -79,6 +79,12 @@ def test_the_longest_step_is_where_a_step_overshoots():
     assert off(0.95 * longest) > 0 > off(1.05 * longest)
 
 
+def test_a_fast_cell_has_a_shorter_step_by_default():
+    fast = Silencing(cell=MorrisLecar(c=0.5))
+    assert fast.dt_ms == fast.cell.longest_step_ms < 0.1
+    assert Silencing().dt_ms == 0.1
+
+
 @pytest.mark.parametrize(
     ("call", "kind", "sentence"),
     [
@@ -128,6 +134,39 @@ def test_the_longest_step_is_where_a_step_overshoots():
             lambda: network()(torch.zeros(2, 2, 5).double()),
             ValueError,
             "`input` must last at least 10 ms, as long as `read_ms`; got 8 ms.",
+        ),
+        (
+            lambda: MorrisLecarNetwork(5, 4, 3, populations=4),
+            TypeError,
+            "`populations` must be a Populations; got int.",
+        ),
+        (
+            lambda: MorrisLecarNetwork(5, 4, 3, generator=3),
+            TypeError,
+            "`generator` must be a torch.Generator; got int.",
+        ),
+        (lambda: MorrisLecarNetwork(5, 4, 3, input_ms="a"), TypeError, "`input_ms` must be a number; got 'a'."),
+        (
+            lambda: network()(torch.zeros(50, 2, 5).double(), network().initial_state(1)),
+            ValueError,
+            "`state` must be two tensors (2, 12); got (1, 12) and (1, 12).",
+        ),
+        (lambda: Silencing(cell=3), TypeError, "`cell` must be a MorrisLecar; got int."),
+        (lambda: MorrisLecar().firing_rate(40.0), TypeError, "`current` must be a tensor; got float."),
+        (
+            lambda: MorrisLecar().firing_rate(torch.tensor([1.0, float("nan")])),
+            ValueError,
+            "`current` must be finite; got nan.",
+        ),
+        (
+            lambda: MorrisLecar().firing_rate(torch.zeros(1), duration_ms=0.04),
+            ValueError,
+            "`duration_ms` must be at least a step, 0.1; got 0.04.",
+        ),
+        (
+            lambda: EvidenceIntegration(n_features=2),
+            ValueError,
+            "`n_features` must be at least 3 for 5 words; got 2.",
         ),
         (lambda: EvidenceIntegration(n_evidence=1), ValueError, "`n_evidence` must be at least 2; got 1."),
         (lambda: EvidenceIntegration(dt_ms=0.0), ValueError, "`dt_ms` must be above 0; got 0.0."),
@@ -208,10 +247,16 @@ class TestCompilingUnasked:
         self.run(4, compiled=False)
         assert len(asked) == 2
 
-    def test_where_torch_cannot(self, monkeypatch):
+    def test_not_for_one_however_large(self, monkeypatch):
+        monkeypatch.setattr(module, "compiled_copy", lambda step: pytest.fail("compiled"))
+        with torch.no_grad():
+            network()(torch.randn(4, 50, 5, dtype=torch.float64))
+
+    @pytest.mark.parametrize("kind", [RuntimeError, FileNotFoundError])
+    def test_where_torch_cannot(self, monkeypatch, kind):
         def refuse(step):
             def fail(*args):
-                raise RuntimeError("no compiler")
+                raise kind("no compiler")
 
             return fail
 
@@ -219,7 +264,7 @@ class TestCompilingUnasked:
         with pytest.warns(RuntimeWarning, match="cannot compile here"):
             found = self.run(4)
         torch.testing.assert_close(found, self.run(4, compiled=False))
-        with pytest.raises(RuntimeError, match="no compiler"):
+        with pytest.raises(kind, match="no compiler"):
             self.run(4, compiled=True)
 
 
@@ -240,6 +285,15 @@ def test_many_networks_at_once_are_one_after_another(monkeypatch):
         inputs = torch.randn(n, 4, 3, 5, dtype=torch.float64)
         batched = torch.func.vmap(lambda x: net(x, state))(inputs)
         torch.testing.assert_close(batched, torch.stack([net(x, state) for x in inputs]))
+
+
+def test_gradients_reach_a_state_through_weights_that_do_not_learn():
+    net = network()
+    net.requires_grad_(False)
+    x, (v, w) = torch.randn(4, 3, 5).double(), net.initial_state(3)
+    v.requires_grad_()
+    net(x, (v, w)).square().sum().backward()
+    assert v.grad.abs().sum() > 0
 
 
 def test_the_initial_weights_are_those_published():
@@ -307,6 +361,12 @@ def test_a_phrase_holds_the_words_counted_in_random_order():
     assert task.words.unique().tolist() == pytest.approx([0.0, 0.2])
     assert torch.equal(task.words, EvidenceIntegration().words)
     assert not torch.equal(task.words, EvidenceIntegration(vocabulary=1).words)
+
+
+def test_no_two_words_are_the_same():
+    for vocabulary in range(50):
+        words = EvidenceIntegration(n_features=3, vocabulary=vocabulary).words
+        assert len(words.unique(dim=0)) == 5
 
 
 def test_answers_of_one_a_trial_or_one_a_step():

@@ -28,7 +28,7 @@ class EvidenceIntegration(ClassificationTask):
     Args:
         n_words: Words before the last.
         n_evidence: Number of answers, at least 2.
-        n_features: Length of a word's vector.
+        n_features: Length of a word's vector, enough for words to differ.
         vocabulary: Seed of the words.
         dt_ms: How long a word lasts; a step is a word.
 
@@ -66,6 +66,10 @@ class EvidenceIntegration(ClassificationTask):
         _checks.integer("n_evidence", self.n_evidence, minimum=2)
         _checks.integer("n_features", self.n_features, minimum=1)
         _checks.integer("vocabulary", self.vocabulary)
+        n_words = self.n_evidence + 2
+        if 2**self.n_features < n_words:
+            least = math.ceil(math.log2(n_words))
+            raise ValueError(f"`n_features` must be at least {least} for {n_words} words; got {self.n_features}.")
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -94,10 +98,12 @@ class EvidenceIntegration(ClassificationTask):
 
     @property
     def words(self) -> Tensor:
-        """The vectors, (n_evidence + 2, n_features): evidence, the null word, the question."""
+        """The vectors, (n_evidence + 2, n_features): evidence, the null word, the question. No two are the same."""
         shape, generator = (self.n_evidence + 2, self.n_features), _seeds.generator(self.vocabulary)
-        binary = torch.randint(2, shape, generator=generator).to(torch.get_default_dtype())
-        return binary / math.sqrt(self.n_features / 2)
+        binary = torch.randint(2, shape, generator=generator)
+        while len(torch.unique(binary, dim=0)) < len(binary):
+            binary = torch.randint(2, shape, generator=generator)
+        return binary.to(torch.get_default_dtype()) / math.sqrt(self.n_features / 2)
 
     def loss(self, outputs: Tensor, trials: Trials) -> Tensor:
         """Return the cross-entropy of the answers, in nats.

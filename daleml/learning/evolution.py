@@ -6,7 +6,8 @@ r"""Evolution strategies: a gradient from losses alone, for what backpropagation
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,7 +56,8 @@ class EvolutionStrategy:
     gradient is added to ``.grad``, as ``backward()`` adds it, and any optimiser follows.
 
     Args:
-        model: Any module.
+        model: Any module of operations that ``torch.func.vmap`` can batch: batch norm not in training, ``EIRNN`` in the
+            place of torch's own recurrent layers.
         population: Members, :math:`S`, at least 2; an even number of them if antithetic.
         sigma: Standard deviation of the perturbations, in the weights' unit; of log magnitudes, without a unit.
         antithetic: Whether members come in pairs.
@@ -63,7 +65,8 @@ class EvolutionStrategy:
             change a sign; a weight of exactly zero then stays there. Otherwise members are projected onto the signs.
         names: Of the parameters that are perturbed, as ``model.named_parameters()`` has them; default: all that
             require a gradient. The published code perturbs one at a time.
-        chunk_size: Members in memory at once; default: all.
+        chunk_size: Members run at once; default: all. Perturbations are kept for the whole population, half of it if
+            antithetic.
         generator: Source of the perturbations, on the CPU; default: torch's global one.
 
     Raises:
@@ -96,9 +99,12 @@ class EvolutionStrategy:
         Departures: antithetic pairs are the default, where the published code is one-sided, without a baseline; at the
         same population theirs is many times noisier. All members meet the same chance (common random numbers): the
         global generator, and the ``generator`` of every module, are set back for each, so that differences between
-        members are due to the perturbations alone. Projected members make :math:`g` the gradient of the smoothed,
+        members are due to the perturbations alone. No member changes the model: buffers and attributes that a forward
+        pass sets are as they were. Projected members make :math:`g` the gradient of the smoothed,
         projected loss: unbiased for that, not for the loss where weights sit at zero. Under ``log_magnitudes`` the
-        gradient with respect to the logarithm is divided by the weight, and is zero where the weight is.
+        gradient with respect to the logarithm is divided by the weight, and is zero where the weight is. So is its
+        error: of a weight near zero it is enormous. Optimisers that scale every gradient by its own size, as Adam does,
+        learn from it; SGD throws small weights across zero, and EG puts them into its exponent: project for those.
 
     References:
         Nesterov & Spokoiny 2017 Foundations of Computational Mathematics 17:527.
@@ -147,8 +153,10 @@ class EvolutionStrategy:
             The loss, and how far the gradient may be off.
 
         Raises:
-            RuntimeError: If the loss of a member is NaN or infinite; no gradient is changed then.
-            ValueError: If ``loss`` returns more than one number.
+            RuntimeError: If the loss of a member is NaN or infinite, or the model cannot be batched; no gradient is
+                changed then.
+            TypeError: If ``loss`` returns no tensor of real numbers. Whole ones will do: a count of errors.
+            ValueError: If it returns more than one number.
         """
         parameters = {name: self.model.get_parameter(name).detach() for name in self.names}
         drawn = self._draw(parameters)
@@ -158,7 +166,7 @@ class EvolutionStrategy:
             raise RuntimeError(f"`loss` must be finite for every member; got {losses[worst]:g} for member {worst}.")
         logs, errors = self._signs().keys() if self.log_magnitudes else set(), {}
         for name, weight in parameters.items():
-            gradient, error = self._gradient(losses.to(weight.dtype), drawn[name])
+            gradient, error = (x.to(weight.dtype) for x in self._gradient(losses, drawn[name]))
             if name in logs:
                 gradient, error = (torch.where(weight == 0, 0, x / weight) for x in (gradient, error))
             errors[name] = error.abs()
@@ -168,23 +176,45 @@ class EvolutionStrategy:
         return Estimate(float(losses.mean()), losses, errors)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what an interrupted run needs to go on with the same numbers: settings, and the source of chance."""
-        source = torch.get_rng_state() if self.generator is None else self.generator.get_state()
-        return {**self._settings(), "n_estimates": self.n_estimates, "random": source}
+        """Return what an interrupted run needs to go on with the same numbers: settings, and every source of chance.
+
+        Those are the strategy's ``generator``, torch's global one on the CPU, and the ``generator`` of any module.
+        """
+        return {
+            **self._settings(),
+            "n_estimates": self.n_estimates,
+            "random": None if self.generator is None else self.generator.get_state(),
+            "random_global": torch.get_rng_state(),
+            "random_modules": [generator.get_state() for generator in _generators(self.model)],
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from where a run was interrupted; without a ``generator``, torch's global one is set.
+        """Go on from where a run was interrupted; torch's global generator is set too.
 
         Raises:
-            ValueError: If the state is of a strategy with other settings; nothing is changed then.
+            ValueError: If the state is of a strategy with other settings, or other sources of chance; nothing is
+                changed then.
         """
         for name, value in self._settings().items():
             if state.get(name) != value:
                 raise ValueError(f"`state` must be of a strategy with {name} {value!r}; got {state.get(name)!r}.")
-        if self.generator is None:
-            torch.set_rng_state(state["random"].cpu())
-        else:
-            self.generator.set_state(state["random"].cpu())
+        own, others = state["random"], state["random_modules"]
+        if (own is None) != (self.generator is None):
+            wanted, got = (
+                "torch's global one" if missing else "one of its own"
+                for missing in (self.generator is None, own is None)
+            )
+            raise ValueError(f"`state` must be of a strategy with {wanted} for its generator; got {got}.")
+        generators = _generators(self.model)
+        if len(others) != len(generators):
+            raise ValueError(
+                f"`state` must be of a model with {len(generators)} generators of its own; got {len(others)}."
+            )
+        if self.generator is not None:
+            self.generator.set_state(own.cpu())
+        torch.set_rng_state(state["random_global"].cpu())
+        for generator, kept in zip(generators, others, strict=True):
+            generator.set_state(kept.cpu())
         self.n_estimates = int(state["n_estimates"])
 
     def _settings(self) -> dict[str, Any]:
@@ -195,23 +225,25 @@ class EvolutionStrategy:
 
     def _draw(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Draw the independent perturbations, (pairs or members, *shape); an absent synapse has none."""
-        n, drawn = self.population // 2 if self.antithetic else self.population, {}
+        n, drawn, present = self.population // 2 if self.antithetic else self.population, {}, _present(self.model)
         for name, weight in parameters.items():
             noise = torch.randn(n, *weight.shape, generator=self.generator, dtype=weight.dtype).to(weight.device)
             noise.mul_(self.sigma)
             if not self.antithetic:
                 noise[0] = 0  # as published: the first member is the model itself
-            present = _present(self.model, name)
-            drawn[name] = noise if present is None else noise.masked_fill_(~present, 0)
+            there = present.get(id(self.model.get_parameter(name)))
+            drawn[name] = noise if there is None else noise.masked_fill_(~there, 0)
         return drawn
 
     def _members(
-        self, parameters: Mapping[str, Tensor], drawn: Mapping[str, Tensor], which: slice
+        self, parameters: Mapping[str, Tensor], drawn: Mapping[str, Tensor], which: range
     ) -> dict[str, Tensor]:
         fixed, members = self._signs(), {}
         for name, weight in parameters.items():
             noise = drawn[name]
-            noise = torch.cat([noise, -noise])[which] if self.antithetic else noise[which]
+            rows = torch.tensor(which, device=noise.device)
+            side = torch.where(rows < len(noise), 1, -1).to(noise.dtype)  # the second of a pair is in the second half
+            noise = noise[rows % len(noise)] * side.view(-1, *[1] * weight.ndim)
             if name not in fixed:
                 members[name] = weight + noise
             elif self.log_magnitudes:
@@ -228,35 +260,38 @@ class EvolutionStrategy:
         drawn: Mapping[str, Tensor],
     ) -> Tensor:
         objective = _Objective(self.model, loss)
+        buffers = {f"model.{name}": buffer for name, buffer in self.model.named_buffers()}
 
         def one(members: dict[str, Tensor]) -> Tensor:
-            return functional_call(objective, members, args)  # type: ignore[no-any-return]
+            # copies, since a member may write into its buffers
+            return functional_call(objective, members | {name: b.clone() for name, b in buffers.items()}, args)  # type: ignore[no-any-return]
 
         found: list[Tensor] = []
-        size = self.chunk_size or self.population
-        generators = [
-            g for m in self.model.modules() if isinstance(g := getattr(m, "generator", None), torch.Generator)
-        ]
+        size, generators = self.chunk_size or self.population, _generators(self.model)
         before = torch.get_rng_state(), [g.get_state() for g in generators]
         for start in range(0, self.population, size):
             torch.set_rng_state(before[0])
             for generator, state in zip(generators, before[1], strict=True):
                 generator.set_state(state)
-            members = self._members(parameters, drawn, slice(start, start + size))
-            values = vmap(one, randomness="same")({f"model.{name}": member for name, member in members.items()})
+            which = range(start, min(start + size, self.population))
+            members = self._members(parameters, drawn, which)
+            with _left_as_it_was(self.model), _one_sentence():
+                values = vmap(one, randomness="same")({f"model.{name}": member for name, member in members.items()})
             if values.ndim != 1:
                 raise ValueError(f"`loss` must return a single number; got shape {tuple(values.shape[1:])}.")
             found.append(values)
         return torch.cat(found)
 
     def _gradient(self, losses: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the estimate for one parameter, and its standard error."""
+        """Return the estimate for one parameter, and its standard error, in single precision at least."""
         variance = self.sigma**2
         if self.antithetic:
             plus, minus = losses.chunk(2)
             scores, n = (plus - minus) / (2 * variance), len(plus)
         else:
             scores, n, noise = losses[1:] / variance, len(losses) - 1, noise[1:]
+        dtype = torch.promote_types(noise.dtype, torch.float32)
+        scores, noise = scores.to(dtype), noise.to(dtype)
         mean = torch.tensordot(scores, noise, 1) / n
         square = torch.tensordot(scores.square(), noise.square(), 1) / n
         spread = (square - mean.square()).clamp_(min=0)
@@ -265,7 +300,9 @@ class EvolutionStrategy:
         return mean * shrunk, error * shrunk
 
     def _signs(self) -> dict[str, Tensor]:
-        return {name: sign for name, _, sign in signs.named(self.model)}
+        """Return the signs fixed on the perturbed parameters, under whatever name they were."""
+        fixed = {id(parameter): sign for _, parameter, sign in signs.named(self.model)}
+        return {name: fixed[key] for name in self.names if (key := id(self.model.get_parameter(name))) in fixed}
 
 
 class _Objective(nn.Module):
@@ -276,7 +313,49 @@ class _Objective(nn.Module):
         self.model, self.loss = model, loss
 
     def forward(self, *args: Any) -> Tensor:
-        return self.loss(self.model, *args)
+        found = self.loss(self.model, *args)
+        if not isinstance(found, Tensor) or found.is_complex():
+            got = f"a tensor of {found.dtype}" if isinstance(found, Tensor) else type(found).__name__
+            raise TypeError(f"`loss` must return a tensor of real numbers; got {got}.")
+        return found if found.is_floating_point() else found.to(torch.get_default_dtype())
+
+
+@contextmanager
+def _left_as_it_was(model: nn.Module) -> Iterator[None]:
+    """Set every module's attributes back: what a forward pass under ``vmap`` leaves there is of no use outside it."""
+    registries = ("_parameters", "_buffers", "_modules")
+    before = [
+        (module, dict(module.__dict__), {kind: dict(module.__dict__[kind]) for kind in registries})
+        for module in model.modules()
+    ]
+    try:
+        yield
+    finally:
+        for module, attributes, registered in before:
+            module.__dict__.clear()
+            module.__dict__.update(attributes)
+            for kind, contents in registered.items():
+                module.__dict__[kind].clear()
+                module.__dict__[kind].update(contents)
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """Say in one sentence what ``vmap`` cannot do."""
+    try:
+        yield
+    except RuntimeError as error:
+        said = str(error).strip().split("\n")[0]
+        if not any(word in said.lower() for word in ("vmap", "batching rule", "batch norm")):
+            raise
+        raise RuntimeError(
+            f"`model` must be of operations that torch.func.vmap can batch, which batch norm in training and torch's "
+            f"own recurrent layers are not; it says: {said}"
+        ) from error
+
+
+def _generators(model: nn.Module) -> list[torch.Generator]:
+    return [g for m in model.modules() if isinstance(g := getattr(m, "generator", None), torch.Generator)]
 
 
 def _names(model: nn.Module, names: Sequence[str] | None) -> tuple[str, ...]:
@@ -293,6 +372,13 @@ def _names(model: nn.Module, names: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _present(model: nn.Module, name: str) -> Tensor | None:
-    path, _, leaf = name.rpartition(".")
-    return model.get_submodule(path)._buffers.get(leaf + law.PRESENT)
+def _present(model: nn.Module) -> dict[int, Tensor]:
+    """Return which synapses exist, by the identity of their parameter."""
+    found = {}
+    for module in model.modules():
+        for name, parameter in module._parameters.items():
+            # a pruned parameter has another name than its signs
+            there = module._buffers.get(name.removesuffix("_orig") + law.PRESENT)
+            if parameter is not None and there is not None:
+                found[id(parameter)] = there
+    return found

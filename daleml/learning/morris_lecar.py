@@ -174,14 +174,21 @@ class MorrisLecar:
             Rates, of the shape of ``current``.
 
         Raises:
-            ValueError: If a duration is out of range, or the step too long for the cell.
+            TypeError: If ``current`` is no tensor.
+            ValueError: If it is not finite, a duration is out of range, or the step too long for the cell.
 
         Example:
             >>> MorrisLecar().firing_rate(torch.tensor([35.0, 60.0, 130.0]), settle_ms=300, duration_ms=500)
             tensor([ 0., 16.,  0.])
         """
+        if not isinstance(current, Tensor):
+            raise TypeError(f"`current` must be a tensor; got {type(current).__name__}.")
+        if not bool(current.isfinite().all()):
+            raise ValueError(f"`current` must be finite; got {float(current[~current.isfinite()][0])}.")
         dt_ms = self.require_step(dt_ms)
         n_counted = round(_checks.positive("duration_ms", duration_ms) / dt_ms)
+        if not n_counted:
+            raise ValueError(f"`duration_ms` must be at least a step, {dt_ms:g}; got {duration_ms:g}.")
         n_settling = round(_checks.non_negative("settle_ms", settle_ms) / dt_ms)
         threshold_mv = _checks.number("threshold_mv", threshold_mv)
         with torch.no_grad():

@@ -94,13 +94,13 @@ class _Held(torch.autograd.Function):
         counted: bool,
         compiled: bool | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        members = max((x.shape[:-2] for x in (v, w, drive, weight)), key=math.prod)
+        members = torch.broadcast_shapes(*(x.shape[:-2] for x in (v, w, drive, weight)))  # type: ignore[no-untyped-call]
         full = (math.prod(members), *v.shape[-2:])
         v, w, drive = (x.expand(*members, *x.shape[-2:]).reshape(full).contiguous() for x in (v, w, drive))
         weight = weight.expand(*members, *weight.shape[-2:]).reshape(full[0], *weight.shape[-2:])
         v, w, sums = v.clone(), w.clone(), torch.zeros_like(v)
         if compiled is None:
-            compiled, required = v.is_cpu and v.numel() >= _MANY, False
+            compiled, required = v.is_cpu and full[0] > 1 and v.numel() >= _MANY, False
         else:
             required = compiled
         n_blocks = min(math.ceil(v.numel() / _CACHED), full[0])
@@ -120,9 +120,11 @@ class _Held(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, *inputs: Any) -> Any:
-        """Put the members first, where ``forward`` takes any number of them."""
-        moved = [x if dim is None else x.movedim(dim, 0) for x, dim in zip(inputs, in_dims, strict=True)]
-        # weights of two dimensions, of all members alike, broadcast against states of three
+        """Put the members first, a dimension of their own in each tensor, and so at every level of ``vmap``."""
+        moved: list[Any] = [
+            x if not isinstance(x, Tensor) else x.unsqueeze(0) if dim is None else x.movedim(dim, 0)
+            for x, dim in zip(inputs, in_dims, strict=True)
+        ]
         return held(*moved), (0, 0, 0)
 
 
@@ -180,7 +182,7 @@ def _compact_step_(
         sums.add_(now)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=64)
 def _compiled(
     cell: MorrisLecar,
     dt_ms: float,
@@ -195,7 +197,7 @@ def _compiled(
     v, w, sent, drive, received = (torch.zeros(shape, dtype=dtype, device=device) for _ in range(5))
     try:
         compact(v, w, sent, torch.zeros_like(v) if counted else None, drive, received)
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:
         if required:
             raise
         warnings.warn(

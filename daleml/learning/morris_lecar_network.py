@@ -92,15 +92,19 @@ class MorrisLecarNetwork(nn.Module):
         sizes = {"input_size": input_size, "hidden_size": hidden_size, "output_size": output_size}
         for name, size in sizes.items():
             setattr(self, name, _checks.integer(name, size, minimum=1))
+        if populations is not None and not isinstance(populations, Populations):
+            raise TypeError(f"`populations` must be a Populations; got {type(populations).__name__}.")
         if populations is not None and populations.size != hidden_size:
             raise ValueError(f"`populations` must be of {hidden_size} units, `hidden_size`; got {populations.size}.")
         if cell is not None and not isinstance(cell, MorrisLecar):
             raise TypeError(f"`cell` must be a MorrisLecar; got {type(cell).__name__}.")
+        if generator is not None and not isinstance(generator, torch.Generator):
+            raise TypeError(f"`generator` must be a torch.Generator; got {type(generator).__name__}.")
         self.populations, self.cell = populations, cell or MorrisLecar()
         self.dt_ms = self.cell.require_step(dt_ms)
-        self.input_ms, self.read_ms = float(input_ms), float(read_ms)
         self._steps = _whole("input_ms", input_ms, self.dt_ms)
         self._read_steps = _whole("read_ms", read_ms, self.dt_ms)
+        self.input_ms, self.read_ms = float(input_ms), float(read_ms)
         self.compiled = None if compiled is None else _checks.flag("compiled", compiled)
         self.generator = generator
         self.weight_ih = nn.Parameter(torch.empty(hidden_size, input_size))
@@ -147,7 +151,7 @@ class MorrisLecarNetwork(nn.Module):
             state: Where the sequences begin; default: drawn by :meth:`initial_state`.
 
         Raises:
-            ValueError: If the input has another shape, or is shorter than ``read_ms``.
+            ValueError: If the input or the state has another shape, or the input is shorter than ``read_ms``.
         """
         return cast("Tensor", self.readout(self.activity(input, state)))
 
@@ -163,7 +167,11 @@ class MorrisLecarNetwork(nn.Module):
             lasts = f"{n_steps * self.dt_ms:g} ms"
             raise ValueError(f"`input` must last at least {self.read_ms:g} ms, as long as `read_ms`; got {lasts}.")
         v, w = self.initial_state(input.shape[1]) if state is None else state
-        learns = torch.is_grad_enabled() and any(p.requires_grad for p in (self.weight_ih, self.weight_hh, input))
+        wanted = (input.shape[1], self.hidden_size)
+        if v.shape != wanted or w.shape != wanted:
+            raise ValueError(f"`state` must be two tensors {wanted}; got {tuple(v.shape)} and {tuple(w.shape)}.")
+        sources = (self.weight_ih, self.weight_hh, input, v, w)
+        learns = torch.is_grad_enabled() and any(source.requires_grad for source in sources)
         advance: Callable[..., tuple[Tensor, Tensor, Tensor]]
         advance = hold if learns else functools.partial(held, compiled=self.compiled)
         total, left = torch.zeros_like(v), n_steps

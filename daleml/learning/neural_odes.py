@@ -38,6 +38,11 @@ class Spiral:
     decay: float = -0.1
     turn: float = 2.0
 
+    def __post_init__(self) -> None:
+        if _checks.number("decay", self.decay) >= 0:
+            raise ValueError(f"`decay` must be below 0, or it winds outwards; got {self.decay:g}.")
+        _checks.number("turn", self.turn)
+
     @property
     def initial(self) -> Tensor:
         """Where it begins, (2,)."""
@@ -77,6 +82,10 @@ class Robertson:
     k1: float = 0.04
     k2: float = 3e7
     k3: float = 1e4
+
+    def __post_init__(self) -> None:
+        for name in ("k1", "k2", "k3"):
+            _checks.positive(name, getattr(self, name))
 
     @property
     def initial(self) -> Tensor:
@@ -155,7 +164,7 @@ def rosenbrock(field: Field, initial: Tensor, times: Tensor, *, substeps: int = 
         The states at ``times``, (k, ..., n).
 
     Raises:
-        ValueError: If ``times`` does not increase, or an argument is out of range.
+        ValueError: If ``times`` is not positive and increasing, or an argument is out of range.
 
     Example:
         >>> rosenbrock(lambda y: -1e6 * (y - 1), torch.zeros(1), torch.tensor([1e-6, 1.0]))[-1]
@@ -165,10 +174,9 @@ def rosenbrock(field: Field, initial: Tensor, times: Tensor, *, substeps: int = 
         Sandu, Verwer, Blom, Spee, Carmichael, Potra 1997 Atmospheric Environment 31:3459.
     """
     substeps = _checks.integer("substeps", substeps, minimum=1)
-    first = float(times[0])
-    if not 0 <= _checks.number("start", start) <= first or first <= 0:
+    first = _require_positive(times)
+    if not 0 <= _checks.number("start", start) <= first:
         raise ValueError(f"`start` must be between 0 and the first of `times`, {first:g}; got {start:g}.")
-    _steps(torch.cat([times, times[-1:] * 2]))  # they increase
     y, states = initial, []
     grid = times.double().tolist()
     stops = [[start, *(start + (first - start) * i / substeps for i in range(1, substeps + 1))]]
@@ -238,13 +246,13 @@ def radau(field: Field, initial: Tensor, times: Tensor, *, rtol: float = 1e-10, 
         The states at ``times``, (k, n), float64, without a gradient.
 
     Raises:
-        ValueError: If ``times`` does not increase.
+        ValueError: If ``times`` is not positive and increasing.
         RuntimeError: If scipy gives up, with its reason.
     """
     import numpy as np
     from scipy.integrate import solve_ivp
 
-    _steps(torch.cat([times, times[-1:] * 2]))
+    _require_positive(times)
 
     def derivative(t: float, y: np.ndarray) -> np.ndarray:
         with torch.no_grad():
@@ -257,6 +265,14 @@ def radau(field: Field, initial: Tensor, times: Tensor, *, rtol: float = 1e-10, 
     if not solution.success:
         raise RuntimeError(f"`field` must be solvable; scipy says: {solution.message}")
     return torch.as_tensor(solution.y.T.copy())
+
+
+def _require_positive(times: Tensor) -> float:
+    """Return the first of positive, increasing times, at least one, or raise."""
+    if times.ndim != 1 or not len(times) or not bool((times.diff() > 0).all()) or not times[0] > 0:
+        shown = f"{times.flatten()[:4].tolist()} of {times.numel()}"
+        raise ValueError(f"`times` must be positive and increasing, at least one; got {shown}.")
+    return float(times[0])
 
 
 def _steps(times: Tensor) -> Sequence[float]:

@@ -25,6 +25,7 @@ class Silencing(nn.Module):
         - output: that of ``weight``: the mean activity of each neuron, in [0, 1].
 
     Raises:
+        TypeError: If ``cell`` is no MorrisLecar.
         ValueError: If the step is too long for the cell, or an argument is out of range.
 
     Example:
@@ -47,12 +48,14 @@ class Silencing(nn.Module):
         *,
         cell: MorrisLecar | None = None,
         width_mv: float = 0.01,
-        dt_ms: float = 0.1,
+        dt_ms: float | None = None,
     ) -> None:
         super().__init__()
+        if cell is not None and not isinstance(cell, MorrisLecar):
+            raise TypeError(f"`cell` must be a MorrisLecar; got {type(cell).__name__}.")
         self.cell = MorrisLecar.stiff() if cell is None else cell
         self.width_mv = _checks.positive("width_mv", width_mv)
-        self.dt_ms = self.cell.require_step(dt_ms)
+        self.dt_ms = self.cell.require_step(min(0.1, self.cell.longest_step_ms) if dt_ms is None else dt_ms)
         start = (
             weight.detach().clone() if isinstance(weight, Tensor) else torch.tensor(_checks.number("weight", weight))
         )
