@@ -436,15 +436,15 @@ def test_the_spiral_network_learns_by_either_gradient():
         return (rk4(model, starts, times) - true).abs().mean()
 
     for way in ("backprop", "pairs", "one-sided"):
-        model = SpiralODE(hidden=50, generator=seeded())
-        optimizer = torch.optim.RMSprop(model.parameters(), 1e-2)
-        strategy = EvolutionStrategy(model, population=50, sigma=0.01, antithetic=way == "pairs", generator=seeded(1))
-        for _ in range(30):
+        model = SpiralODE(hidden=200, generator=seeded())
+        optimizer = torch.optim.RMSprop(model.parameters(), 5e-3)
+        strategy = EvolutionStrategy(model, population=100, sigma=0.01, antithetic=way == "pairs", generator=seeded(1))
+        for _ in range(50):
             optimizer.zero_grad()
             strategy.backward(loss) if way != "backprop" else loss(model).backward()
             optimizer.step()
         losses[way] = float(loss(model).detach())
-    assert losses["pairs"] < losses["one-sided"] / 2
+    assert losses["pairs"] < losses["one-sided"] / 5
     assert losses["pairs"] < 4 * losses["backprop"]
 
 
