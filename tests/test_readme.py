@@ -26,6 +26,9 @@ def test_the_readme_runs(block, tmp_path, monkeypatch, capsys):
         assert printed.startswith("3,638 weights (counts, zero not seen)")
         assert "The 2 groups differ" in printed
         assert namespace["seen"].min() == 5
+    elif "settling" in namespace:
+        assert "Dale's law holds: 1 parameter" in printed
+        assert 0 < namespace["settling"].readout.weight.grad.norm() < 1
     else:
         assert printed.startswith("('L2', 'L3', 'L4') Dale's law holds")
         assert namespace["rnn"].weight_hh_l0.grad.abs().sum() > 0

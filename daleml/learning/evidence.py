@@ -51,7 +51,7 @@ class EvidenceIntegration(ClassificationTask):
         The published generator can delay the question; no saved run of it does.
 
     References:
-        Evolutionary training of biophysical networks, 2023, arXiv:2311.10869.
+        Hazelden, Liu, Shlizerman, Shea-Brown 2023 arXiv:2311.10869.
     """
 
     n_words: int = 49

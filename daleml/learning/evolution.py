@@ -109,7 +109,7 @@ class EvolutionStrategy:
     References:
         Nesterov & Spokoiny 2017 Foundations of Computational Mathematics 17:527.
         Salimans, Ho, Chen, Sidor, Sutskever 2017 arXiv:1703.03864.
-        Evolutionary training of biophysical networks, 2023, arXiv:2311.10869.
+        Hazelden, Liu, Shlizerman, Shea-Brown 2023 arXiv:2311.10869.
     """
 
     def __init__(

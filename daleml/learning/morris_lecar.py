@@ -74,7 +74,7 @@ class MorrisLecar:
 
     References:
         Morris & Lecar 1981 Biophysical Journal 35:193.
-        Evolutionary training of biophysical networks, 2023, arXiv:2311.10869.
+        Hazelden, Liu, Shlizerman, Shea-Brown 2023 arXiv:2311.10869.
     """
 
     v1: float = -1.2

@@ -71,7 +71,7 @@ class MorrisLecarNetwork(nn.Module):
         ``n_exc / n_inh`` times as strong, so that the two balance.
 
     References:
-        Evolutionary training of biophysical networks, 2023, arXiv:2311.10869.
+        Hazelden, Liu, Shlizerman, Shea-Brown 2023 arXiv:2311.10869.
     """
 
     def __init__(

@@ -306,7 +306,7 @@ class SpiralODE(nn.Module):
         its two arms different initial weights, and only one of them biases.
 
     References:
-        Evolutionary training of biophysical networks, 2023, arXiv:2311.10869.
+        Hazelden, Liu, Shlizerman, Shea-Brown 2023 arXiv:2311.10869.
     """
 
     def __init__(self, hidden: int = 1000, *, generator: torch.Generator | None = None) -> None:

@@ -39,7 +39,7 @@ class Silencing(nn.Module):
         by an adaptive explicit rule; here it is -55 mV, and the step semi-implicit.
 
     References:
-        Evolutionary training of biophysical networks, 2023, arXiv:2311.10869, figure 1.
+        Hazelden, Liu, Shlizerman, Shea-Brown 2023 arXiv:2311.10869, figure 1.
     """
 
     def __init__(

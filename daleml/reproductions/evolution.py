@@ -1,4 +1,4 @@
-"""Evolutionary training of biophysical networks, 2023: can losses alone teach what gradients through spikes cannot?"""
+"""Hazelden et al. 2023: can losses alone teach biophysical networks what gradients through spikes cannot?"""
 
 from __future__ import annotations
 
@@ -379,7 +379,8 @@ _PREPRINT = "arXiv 2311.10869 v2"
 
 PAPER = Paper(
     "evolution",
-    "2023, Evolutionary training of biophysical networks, arXiv 2311.10869 v2",
+    "J. Hazelden, Y. H. Liu, E. Shlizerman, E. Shea-Brown (2023) Evolutionary algorithms as an alternative to "
+    "backpropagation for supervised training of biophysical neural networks and neural ODEs, arXiv 2311.10869 v2",
     (
         Claim(
             "e1",
