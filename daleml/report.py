@@ -34,6 +34,8 @@ p, li { max-width: 46rem; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1.2rem; }
 figure { margin: .6rem 0; max-width: 40rem; }
 figure img { width: 100%; height: auto; display: block; }
+figure.wide { max-width: none; grid-column: 1 / -1; overflow-x: auto; }
+figure.wide img { min-width: 44rem; }
 figcaption { color: var(--soft); font-size: .9rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .9rem; margin: .8rem 0; font-variant-numeric: tabular-nums; }
@@ -122,7 +124,10 @@ def _figure(drawing: Drawing) -> str:
     source = base64.b64encode(drawing.png()).decode("ascii")
     caption = _text(drawing.caption)
     alternative = html.escape(drawing.caption, quote=True)
-    return f'<figure><img alt="{alternative}" src="data:image/png;base64,{source}"><figcaption>{caption}</figcaption></figure>'
+    width, height = drawing.figure.get_size_inches()
+    wide = ' class="wide"' if width > 8 and width > 1.8 * height else ""  # panels side by side
+    image = f'<img alt="{alternative}" src="data:image/png;base64,{source}">'
+    return f"<figure{wide}>{image}<figcaption>{caption}</figcaption></figure>"
 
 
 def _paragraphs(paragraphs: Sequence[str]) -> str:
