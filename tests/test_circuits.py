@@ -10,7 +10,7 @@ from torch.nn.utils import prune
 
 from daleml import Populations, signs, tasks
 from daleml.datasets import digits
-from daleml.layers import DANNRNN, EIRNN, init
+from daleml.layers import DANNRNN, EIRNN, EIRNNCell, init
 
 POPS = Populations(4, 2)
 
@@ -337,3 +337,38 @@ def test_the_bias_cancels_the_mean_input_unit_by_unit():
     for units in (slice(0, 10), slice(10, 20), slice(20, 40)):
         assert drive[units].mean().item() == pytest.approx(0, abs=0.2)
     assert (EIRNN(200, Populations(40)).bias_ih_l0 == 0).all()
+
+
+# -- what may look on --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_layer_hook_sees_every_layer_as_it_runs(packed):
+    rnn = EIRNN(3, POPS, num_layers=2, dropout=0.5, dt_ms=20, tau_ms=100, generator=seeded()).double()
+    x, hx = torch.rand(4, 2, 3, dtype=torch.float64), torch.rand(2, 2, 6, dtype=torch.float64)
+    given = nn.utils.rnn.pack_padded_sequence(x, [4, 2]) if packed else x
+    seen = {}
+    with rnn.register_layer_hook(lambda suffix, *parts: seen.setdefault(suffix, parts)):
+        output, _ = rnn(given, hx)
+    sizes = (2, 2, 1, 1) if packed else (2, 2, 2, 2)
+    for layer, suffix in enumerate(("_l0", "_l1")):
+        rows, begun, rates, found = seen[suffix]
+        assert found == sizes
+        assert torch.equal(begun, hx[layer])
+        alone = EIRNN(rows.shape[1], POPS, dt_ms=20, tau_ms=100).double()
+        for name, parameter in alone.named_parameters():
+            parameter.data = rnn.get_parameter(name.replace("_l0", suffix)).data
+        again, _ = alone(nn.utils.rnn.PackedSequence(rows, torch.tensor(sizes)), begun[None])
+        assert torch.allclose(again.data, rates)
+    assert torch.equal(seen["_l0"][0], given.data if packed else x.reshape(8, 3))
+    assert bool((seen["_l1"][0] == 0).any())  # what dropout left
+    assert torch.equal(seen["_l1"][2], output.data if packed else output.reshape(8, 6))
+
+
+def test_a_removed_layer_hook_sees_nothing_and_a_cell_has_them_too():
+    cell, seen = EIRNNCell(3, POPS), []
+    with cell.register_layer_hook(lambda suffix, rows, begun, rates, sizes: seen.append((suffix, rates, sizes))):
+        after = cell(torch.rand(5, 3))
+    cell(torch.rand(5, 3))
+    assert [(suffix, sizes) for suffix, _, sizes in seen] == [("", (5,))]
+    assert torch.equal(seen[0][1], after)

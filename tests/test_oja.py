@@ -1,7 +1,6 @@
-"""Oja's rule: the rule itself, the object that applies it, fixed feedback, signs kept, and what the claims rest on."""
+"""Oja's rule: the rule itself, beside an error, signs kept, and what the claims rest on."""
 
 import copy
-import io
 import itertools
 
 import numpy as np
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from daleml import Populations, signs, train
-from daleml.layers import DANNRNN, EIRNN, DANNLinear, DANNRNNCell, EILinear, EIRNNCell
+from daleml.layers import DANNRNN, EIRNN, DANNLinear, EILinear
 from daleml.learning import (
     DivergenceError,
     FeedbackAlignment,
@@ -135,34 +134,6 @@ def test_added_to_backpropagation_it_is_the_published_update(fixed):
         np.testing.assert_allclose(model[i].weight.detach(), expected, rtol=1e-10)
 
 
-def test_fixed_feedback_leaves_the_forward_pass_and_undoes_itself():
-    model, x = mlp(5, 4, 4, 3, bias=True), random(6, 5).requires_grad_()
-    before = model(x)
-    ordinary = torch.autograd.grad(before.square().sum(), [x, *model.parameters()])
-    with FeedbackAlignment(model) as alignment:
-        assert alignment.attached
-        during = model(x)
-        assert torch.equal(during, before)
-        other = torch.autograd.grad(during.square().sum(), [x, *model.parameters()])
-        alignment.feedback = {name: model.get_submodule(name).weight.detach() for name in alignment.feedback}
-        symmetric = torch.autograd.grad(model(x).square().sum(), [x, *model.parameters()])
-    assert not alignment.attached
-    again = torch.autograd.grad(model(x).square().sum(), [x, *model.parameters()])
-    assert not torch.allclose(other[1], ordinary[1])
-    assert torch.allclose(other[-1], ordinary[-1])  # the last layer receives the true error
-    for expected, tied, undone in zip(ordinary, symmetric, again, strict=True):
-        assert torch.allclose(tied, expected)
-        assert torch.equal(undone, expected)
-
-
-def test_fixed_feedback_takes_daleml_layers():
-    model = nn.Sequential(EILinear(Populations(4, 1), 4), nn.ReLU(), DANNLinear(4, 3))
-    with FeedbackAlignment(model) as alignment:
-        model(torch.rand(2, 5)).sum().backward()
-    assert {name: tuple(b.shape) for name, b in alignment.feedback.items()} == {"0": (4, 5), "2": (3, 4)}
-    assert all(parameter.grad is not None for parameter in model.parameters())
-
-
 def test_it_follows_an_optimizer_in_the_training_loop():
     torch.manual_seed(1)
     model = nn.Sequential(EILinear(Populations(6, 2), 5), nn.ReLU(), EILinear(5, 3))
@@ -177,128 +148,6 @@ def test_it_follows_an_optimizer_in_the_training_loop():
     moved = copy.deepcopy(model.state_dict())
     train(model, [(x, y)], optimizer, nn.functional.cross_entropy, progress=False)  # detached, from the optimiser too
     assert torch.equal(model[0].weight, moved["0.weight"])
-
-
-# -- what it records -----------------------------------------------------------------------------------------------------
-
-
-def recorded(model, *inputs, **options):
-    """The rows recorded in one forward pass, by weight."""
-    with Oja(model, 0.01, **options) as plasticity:
-        model(*inputs)
-        return {name: seen[0] for name, seen in plasticity._recorded.items()}
-
-
-@pytest.mark.parametrize("activation", [nn.ReLU(inplace=True), nn.Softplus(10), nn.PReLU(dtype=F64)])
-def test_rates_are_those_after_the_activation(activation):
-    model, x = nn.Sequential(nn.Linear(4, 3), activation, nn.Dropout(0.9), nn.Linear(3, 2)).double(), random(2, 5, 4)
-    seen = recorded(model, x)
-    assert torch.equal(seen["0.weight"][0], x.reshape(10, 4))
-    assert torch.equal(seen["0.weight"][1], activation(model[0](x)).reshape(10, 3))
-
-
-def test_an_activation_can_be_given():
-    model, x = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2)).double(), random(5, 4)
-    assert torch.equal(recorded(model, x, activation=torch.relu)["0.weight"][1], model[0](x).relu())
-    seen = recorded(model, x, activation={"1": softmax})
-    assert torch.equal(seen["1.weight"][1], softmax(model(x)))
-    assert torch.equal(seen["0.weight"][1], model[0](x))
-
-
-CIRCUITS = {
-    "rnn": lambda: nn.RNN(3, 4, batch_first=True),
-    "ei": lambda: EIRNN(3, Populations(3, 1), batch_first=True),
-    "ei leaky": lambda: EIRNN(3, Populations(3, 1), batch_first=True, dt_ms=20, tau_ms=100, train_initial_state=True),
-    "dann": lambda: DANNRNN(3, 4, n_inh=2, batch_first=True),
-}
-
-
-@pytest.mark.parametrize("name", CIRCUITS)
-@pytest.mark.parametrize("given_state", [False, True])
-def test_a_circuit_records_each_step(name, given_state):
-    """Replaying the sequence one step at a time shows what was active before and after each."""
-    rnn, x = CIRCUITS[name]().double(), rates(2, 5, 3)
-    hx = rates(1, 2, 4, seed=3) if given_state else None
-    seen = recorded(rnn, x, hx)
-    stem = "weight_ex" if name == "dann" else "weight"
-    (pre_ih, post_ih), (pre_hh, post_hh) = seen[f"{stem}_ih_l0"], seen[f"{stem}_hh_l0"]
-    learned = getattr(rnn, "initial_state_l0", torch.zeros(4, dtype=F64)).detach()
-    state = hx if given_state else learned.expand(1, 2, 4)
-    as_rates = getattr(rnn, "rates", lambda state: state)
-    for t in range(5):
-        assert torch.allclose(pre_hh.view(2, 5, 4)[:, t], as_rates(state)[0])
-        _, state = rnn(x[:, t : t + 1], state.contiguous())
-        assert torch.allclose(post_hh.view(2, 5, 4)[:, t], as_rates(state)[0])
-    assert torch.equal(pre_ih.view(2, 5, 3), x)
-    assert torch.equal(post_ih, post_hh)
-
-
-@pytest.mark.parametrize(
-    "cell", [nn.RNNCell(3, 4), EIRNNCell(3, Populations(3, 1), dt_ms=20, tau_ms=100), DANNRNNCell(3, 4)]
-)
-def test_a_cell_records_its_step(cell):
-    cell = cell.double()
-    x, state = rates(2, 3), random(2, 4, seed=1)
-    as_rates = getattr(cell, "rates", lambda state: state)
-    name = (
-        next(name for name, _ in cell.named_parameters() if name.endswith("hh") and "weight" in name)
-        .replace("_ix", "_ex")
-        .replace("_ei", "_ex")
-    )
-    pre, post = recorded(cell, x, state)[name]
-    assert torch.equal(pre, as_rates(state))
-    assert torch.equal(post, as_rates(cell(x, state)))
-
-
-def test_nothing_is_left_behind():
-    model, x = mlp(4, 3, 2), random(5, 4)
-    plasticity = Oja(model, 0.01)
-    model(x)
-    assert not plasticity._recorded  # not attached yet
-    with plasticity:
-        model.eval()
-        model(x)
-        assert not plasticity._recorded  # what is evaluated is not learned from
-        model.train()
-        model(x)
-        model(x)
-        assert plasticity._recorded["0.weight"][0][0].requires_grad is False
-        plasticity.step()
-        assert not plasticity._recorded
-        model(x)
-    assert not plasticity._recorded
-    assert not plasticity.attached
-    assert all(not module._forward_hooks and not module._forward_pre_hooks for module in model.modules())
-    assert list(model.state_dict()) == ["0.weight", "2.weight"]
-
-
-def test_two_passes_are_one_batch():
-    model, x = mlp(4, 3, 2), random(6, 4)
-    other = copy.deepcopy(model)
-    with Oja(model, 0.1) as whole, Oja(other, 0.1) as parts:
-        model(x)
-        other(x[:2])
-        other(x[2:])
-        whole.step()
-        parts.step()
-    assert all(torch.allclose(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
-
-
-def test_a_copy_made_while_attached_is_not_recorded():
-    model, x = mlp(4, 3, 2), random(5, 4)
-    with Oja(model, 0.01) as plasticity, FeedbackAlignment(model):
-        twin = copy.deepcopy(model)
-        file = io.BytesIO()
-        torch.save(model, file)
-        file.seek(0)
-        loaded = torch.load(file, weights_only=False)
-        for other in (twin, loaded):
-            grads = torch.autograd.grad(other(x).sum(), list(other.parameters()))
-            assert not plasticity._recorded
-            assert torch.equal(other(x), model(x))
-            plasticity._recorded.clear()
-    plain = torch.autograd.grad(model(x).sum(), list(model.parameters()))
-    assert all(torch.equal(a, b) for a, b in zip(grads, plain, strict=True))
 
 
 # -- lawful layers -------------------------------------------------------------------------------------------------------
@@ -329,24 +178,23 @@ LAWFUL = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:.* drives negative rates")
 @pytest.mark.parametrize("rule", [Subspace(), PerNeuron(), Normalised(Subspace())])
 @pytest.mark.parametrize("name", LAWFUL)
 @settings(deadline=None, max_examples=12)
 @given(seed=st.integers(0, 1000), scale=st.floats(0.1, 3))
 def test_lawful_layers_stay_lawful(name, rule, seed, scale):
-    """Whatever is shown, signed rates included."""
+    """Whatever is shown, signed rates included, and however near to divergence."""
     torch.manual_seed(seed)
     layer = LAWFUL[name]().double()
     start = copy.deepcopy(layer)
     with Oja(layer, 0.05, rule=rule) as plasticity:
         for step in range(3):
             layer(scale * random(2, 4, 6, seed=seed + step))
-            try:
-                plasticity.step()
-            except DivergenceError:
-                break
-        else:
-            assert any(not torch.equal(a, b) for a, b in zip(layer.parameters(), start.parameters(), strict=True))
+            for weight, seen in plasticity._recorded.items():
+                plasticity.coefficients[weight] = min(0.05, 1.9 / rule.decay(seen[0][1]))
+            plasticity.step()
+    assert any(not torch.equal(a, b) for a, b in zip(layer.parameters(), start.parameters(), strict=True))
     signs.check(layer).raise_for_violations()
 
 
@@ -382,145 +230,6 @@ def test_inhibition_grows_by_the_rule_of_each_neuron_and_shrinks_by_the_subspace
     assert grown.weight[0, 1] < -0.1 < shrunk.weight[0, 1] < 0
 
 
-# -- the object ------------------------------------------------------------------------------------------------------------
-
-
-def test_coefficients_are_per_layer():
-    model = nn.Sequential(nn.Linear(6, 3), nn.ReLU(), nn.RNN(3, 4))
-    names = ["0.weight", "2.weight_ih_l0", "2.weight_hh_l0"]
-    assert Oja(model, 0.1).coefficients == dict.fromkeys(names, 0.1)
-    assert Oja(model, {"2": 0.1, "2.weight_hh_l0": 0.2}).coefficients == {names[1]: 0.1, names[2]: 0.2}
-    start = copy.deepcopy(model.state_dict())
-    with Oja(model, {"0": 0.1, "2": 0.0}) as plasticity:
-        model(torch.rand(5, 6))
-        plasticity.step()
-    moved = [name for name, value in model.state_dict().items() if not torch.equal(value, start[name])]
-    assert moved == ["0.weight"]
-    assert (
-        repr(plasticity)
-        == "Oja({0.weight: 0.1, 2.weight_ih_l0: 0, 2.weight_hh_l0: 0}, rule=Subspace(), attached=False)"
-    )
-
-
-def test_a_refused_step_changes_nothing():
-    model = mlp(4, 3, 2)
-    start = [parameter.detach().clone() for parameter in model.parameters()]
-    with Oja(model, {"0": 0.01, "2": 1e6}) as plasticity:
-        model(random(1, 4))
-        with pytest.raises(DivergenceError, match=r"`coefficients\['2.weight'\]` must be below 2 / "):
-            plasticity.step()
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), start, strict=True))
-
-
-def test_half_precision_activities_reach_a_single_precision_weight():
-    layer = nn.Linear(4, 3)
-    with torch.autocast("cpu", dtype=torch.bfloat16), Oja(layer, 0.1) as plasticity:
-        layer(torch.rand(2, 4))
-        plasticity.step()
-    assert layer.weight.dtype == torch.float32
-
-
-def pruned():
-    from torch.nn.utils import prune
-
-    return prune.random_unstructured(nn.Linear(3, 2), "weight", 0.5)
-
-
-def layer():
-    return nn.Linear(3, 2)
-
-
-WRONG = [
-    (lambda: Oja("model", 0.1), "`model` must be a module; got str."),
-    (lambda: Oja(nn.ReLU(), 0.1), "`model` must have a dense layer or a circuit; got ReLU without one."),
-    (lambda: Oja(layer(), -0.1), "`coefficients` must be at least 0; got -0.1."),
-    (lambda: Oja(layer(), "0.1"), "`coefficients` must be a number; got '0.1'."),
-    (
-        lambda: Oja(mlp(4, 3, 2), {"1": 0.1}),
-        "`coefficients` must name weights (0.weight, 2.weight) or their layers; got '1'.",
-    ),
-    (lambda: Oja(layer(), {}), "`coefficients` must name at least one weight; got none."),
-    (lambda: Oja(layer(), {"weight": float("nan")}), "`coefficients['weight']` must be finite; got nan."),
-    (lambda: Oja(layer(), 0.1, rule="subspace"), "`rule` must be a rule such as Subspace(); got 'subspace'."),
-    (lambda: Oja(layer(), 0.1, activation="relu"), "`activation` must be a function or a mapping of them; got 'relu'."),
-    (lambda: Oja(mlp(4, 3, 2), 0.1, activation={"1": softmax}), "`activation` must name dense layers (0, 2); got '1'."),
-    (lambda: Oja(mlp(4, 3, 2), 0.1, activation={"2": "relu"}), "`activation['2']` must be a function; got 'relu'."),
-    (lambda: Oja(pruned(), 0.1), "`coefficients` must leave out `weight`, since it is reparametrised."),
-    (
-        lambda: Oja(nn.RNN(3, 4, num_layers=2), 0.1),
-        "`coefficients` must leave out `weight_ih_l0`, since it is of a circuit with hidden layers, whose rates cannot be seen.",
-    ),
-    (lambda: Oja(layer(), 0.1).attach("sgd"), "`optimizer` must be a torch optimiser; got str."),
-    (
-        lambda: Oja(layer(), 0.1).attach().attach(),
-        "`attach` must be called once until `detach`; it is attached already.",
-    ),
-    (
-        lambda: Oja(layer(), 0.1).step(),
-        "`step` must follow a forward pass in training mode while attached; nothing was recorded of `weight` (not attached).",
-    ),
-    (
-        lambda: Oja(mlp(4, 3, 2), 0.1).update(torch.ones(4), torch.ones(3)),
-        "`weight` must be one of 0.weight, 2.weight; got None.",
-    ),
-    (
-        lambda: Oja(layer(), 0.1).update(torch.ones(4), torch.ones(2)),
-        "`pre` must have 3 units, those of `weight`; got shape (4,).",
-    ),
-    (
-        lambda: Oja(layer(), 0.1).update(torch.ones(3), torch.ones(3)),
-        "`post` must have 2 units, those of `weight`; got shape (3,).",
-    ),
-    (lambda: Oja(layer(), 0.1).update([1], torch.ones(2)), "`pre` must be a tensor; got list."),
-    (
-        lambda: Oja(layer(), 0.1).update(torch.ones(5, 3), torch.ones(4, 2)),
-        "`post` must have the leading dimensions of `pre`, (5,); got (4,).",
-    ),
-    (
-        lambda: Oja(layer(), 0.1).update(torch.ones(0, 3), torch.ones(0, 2)),
-        "`pre` must have at least one row; got shape (0, 3).",
-    ),
-    (
-        lambda: Oja(layer(), 0.5).update(torch.ones(3), torch.ones(2)),
-        None,
-    ),
-    (
-        lambda: Oja(layer(), 1.0).update(torch.ones(3), torch.ones(2)),
-        "`coefficients['weight']` must be below 2 / 2, over the strongest activity squared, since the rule diverges from there on; got 1.",
-    ),
-    (
-        lambda: Oja(layer(), 1.0).update(torch.ones(3), torch.tensor([1, torch.nan])),
-        "`coefficients['weight']` must be below 2 / nan, over the strongest activity squared, since the rule diverges from there on; got 1.",
-    ),
-    (lambda: Normalised("subspace"), "`rule` must be a rule such as Subspace(); got 'subspace'."),
-    (lambda: Normalised(eps=0), "`eps` must be above 0; got 0."),
-    (lambda: orthonormality_error(torch.ones(3)), "`weight` must be a matrix; got shape (3,)."),
-    (lambda: FeedbackAlignment("model"), "`model` must be a module; got str."),
-    (lambda: FeedbackAlignment(nn.ReLU()), "`model` must have a dense layer; got ReLU without one."),
-    (
-        lambda: FeedbackAlignment(layer()).attach().attach(),
-        "`attach` must be called once until `detach`; it is attached already.",
-    ),
-]
-
-
-@pytest.mark.parametrize(("call", "sentence"), WRONG)
-def test_wrong_input_gets_a_sentence(call, sentence):
-    if sentence is None:
-        call()
-        return
-    with pytest.raises((TypeError, ValueError, RuntimeError)) as raised:
-        call()
-    assert str(raised.value) == sentence
-
-
-def test_a_packed_sequence_is_refused():
-    packed = nn.utils.rnn.pack_sequence([torch.rand(3, 2), torch.rand(2, 2)])
-    with Oja(rnn := nn.RNN(2, 3), 0.1), pytest.raises(TypeError) as raised:
-        rnn(packed)
-    assert str(raised.value) == "`input` must be a tensor where activities are recorded; got PackedSequence."
-
-
 # -- the claims ------------------------------------------------------------------------------------------------------------
 
 
@@ -537,6 +246,22 @@ def test_circuits_remember_more_after_it_and_unbounded_ones_diverge():
     assert numbers["tanh ratio"] > 1.5
     assert numbers["linear/diverged"] == 1
     assert numbers["normalised linear/diverged"] == 0
+
+
+@pytest.mark.parametrize("rule", [Subspace(), Normalised(Subspace())])
+def test_circuits_of_the_claim_adapt_as_the_public_class_does(rule):
+    options = reproduction.MEMORY.settings["quick"] | {"units": 8, "steps": 50, "coefficient": 0.05}
+    circuit, same = (reproduction._Circuit(0, options, "tanh") for _ in range(2))
+    cell = nn.RNNCell(1, 8, bias=False).double()
+    cell.weight_hh.data, cell.weight_ih.data = circuit.weight.clone(), circuit.input_weight[:, None].clone()
+    assert not circuit.adapt(rule)
+    state = torch.zeros(1, 8, dtype=F64)
+    with Oja(cell, {"weight_hh": 0.05}, rule=rule) as plasticity:
+        for drive in same._noise(50):
+            state = cell(drive.view(1, 1), state)
+            plasticity.step()
+    assert torch.allclose(cell.weight_hh, circuit.weight, rtol=1e-12, atol=1e-14)
+    assert not torch.allclose(circuit.weight, same.weight, rtol=1e-2)
 
 
 def test_a_small_initialisation_is_rescued():

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from daleml import _checks, _graphs
 from daleml._graphs import GraphLike
 from daleml.layers import init
-from daleml.layers.circuit import Cell, Recurrent
 from daleml.layers.connectivity import Connectivity
 from daleml.layers.steps import Nonlinearity
+from daleml.layers.unrolled import Cell, Recurrent
 from daleml.layers.wiring import DANN, SPECTRAL_RADIUS, ColumnEI
 from daleml.populations import Populations
 

@@ -1,187 +1,150 @@
-"""Which weights of a model local plasticity can change, and what was active on both sides of each."""
+"""What was active on both sides of the weights of a layer in a forward pass, one row an example or step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+from torch.utils.hooks import RemovableHandle
 
-from daleml import signs
-from daleml.layers import DANNRNN, EIRNN, DANNLinear, DANNRNNCell, EILinear, EIRNNCell
+from daleml.layers import EILinear
+from daleml.learning.hooks import Hook
+from daleml.learning.synapses import CELLS, DALE_CIRCUITS, DENSE
 
 Activation: TypeAlias = Callable[[Tensor], Tensor]
-
-_DENSE = (nn.Linear, EILinear, DANNLinear)
-_SEQUENCES = (nn.RNN, EIRNN, DANNRNN)
-_CELLS = (nn.RNNCell, EIRNNCell, DANNRNNCell)
-_DALE_CIRCUITS = (EIRNN, DANNRNN, EIRNNCell, DANNRNNCell)
-_THREE_MATRICES = (DANNLinear, DANNRNN, DANNRNNCell)
-
-
-@dataclass(frozen=True, eq=False)
-class Synapses:
-    """One plastic weight.
-
-    Attributes:
-        layer: Name of the layer in the model.
-        name: Name of the parameter in the model.
-        module: The layer.
-        parameter: Name of the parameter in the layer. Of a DANN's three matrices it is the excitatory one, a change of
-            which is a change of the effective weight.
-        path: ``"dense"``, or ``"ih"`` or ``"hh"`` of a circuit.
-        obstacle: Why it cannot be changed, in words; empty if it can.
-    """
-
-    layer: str
-    name: str
-    module: nn.Module
-    parameter: str
-    path: str
-    obstacle: str
-
-    def weight(self) -> Tensor:
-        """Return the parameter to change."""
-        return self.module.get_parameter(self.parameter)
-
-    def effective(self) -> Tensor:
-        """Return what multiplies ``pre``, ``(post, pre)``."""
-        module: Any = self.module
-        if isinstance(module, DANNLinear):
-            return module.effective_weight()
-        if not isinstance(module, _DALE_CIRCUITS):
-            return self.weight()
-        weights: Any = module.effective_weights()
-        weights = weights[0] if isinstance(module, _SEQUENCES) else weights
-        effective: Tensor = weights.recurrent if self.path == "hh" else weights.input
-        return effective
-
-    def signs(self) -> Tensor | None:
-        """Return the signs fixed on the parameter, to broadcast against it; None if it is free."""
-        found = (sign for name, _, sign in signs.named(self.module) if name == self.parameter)
-        return next(found, None)
-
-
-def plastic(model: nn.Module) -> dict[str, Synapses]:
-    """Find the weights of dense layers and circuits, by name."""
-    found = {}
-    for layer, module in model.named_modules():
-        for path, parameter in _weights(module):
-            name = _join(layer, parameter)
-            found[name] = Synapses(layer, name, module, parameter, path, _obstacle(module, parameter))
-    return found
-
-
-def _weights(module: nn.Module) -> list[tuple[str, str]]:
-    stem = "weight_ex" if isinstance(module, _THREE_MATRICES) else "weight"
-    if isinstance(module, _DENSE):
-        return [("dense", stem)]
-    if isinstance(module, _CELLS):
-        return [(path, f"{stem}_{path}") for path in ("ih", "hh")]
-    if isinstance(module, _SEQUENCES):
-        return [(path, f"{stem}_{path}_l0") for path in ("ih", "hh")]
-    return []
-
-
-def _obstacle(module: nn.Module, parameter: str) -> str:
-    if parameter not in module._parameters:
-        return "is reparametrised"
-    if isinstance(module, _SEQUENCES) and (module.num_layers != 1 or module.bidirectional):
-        return "is of a circuit with hidden layers, whose rates cannot be seen"
-    return ""
-
-
-def _join(*parts: str) -> str:
-    return ".".join(part for part in parts if part)
-
+Seen: TypeAlias = dict[str, tuple[Tensor, Tensor]]
+"""By path, what was active before and after it."""
 
 # -- what makes rates of a layer's output ------------------------------------------------------------------------------
 
-
-def following(model: nn.Module) -> dict[str, Activation]:
-    """Find what makes rates of each dense layer's output: the activation modules right after it in a Sequential."""
-    found: dict[str, Activation] = {}
-    for path, module in model.named_modules():
-        if isinstance(module, nn.Sequential):
-            parts = list(module.named_children())
-            for i, (name, part) in enumerate(parts):
-                if isinstance(part, _DENSE):
-                    found[_join(path, name)] = _chain([after for _, after in parts[i + 1 :]])
-    return found
+_OF_RATES = frozenset({
+    nn.CELU, nn.ELU, nn.GELU, nn.Hardshrink, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh, nn.LeakyReLU, nn.Mish, nn.PReLU,
+    nn.ReLU, nn.ReLU6, nn.SELU, nn.Sigmoid, nn.SiLU, nn.Softmax, nn.Softmin, nn.Softplus, nn.Softshrink, nn.Softsign,
+    nn.Tanh, nn.Tanhshrink, nn.Threshold,
+})  # fmt: skip
+"""One rate an output, the same every time: not RReLU, which draws; GLU, which halves; LogSoftmax, which is no rate."""
 
 
-def _chain(modules: list[nn.Module]) -> Activation:
-    applied = []
-    for module in modules:
-        if type(module).__module__ != "torch.nn.modules.activation" or isinstance(module, nn.MultiheadAttention):
-            break
-        applied.append(module)
+@dataclass(frozen=True)
+class Chain:
+    """Modules one after another, as one function.
 
-    def activation(output: Tensor) -> Tensor:
-        for module in applied:
+    Attributes:
+        modules: The modules.
+        unclear: Name of the activation that ends them where nothing is known of its rates; empty if all are known.
+    """
+
+    modules: tuple[nn.Module, ...] = ()
+    unclear: str = ""
+
+    def __call__(self, output: Tensor) -> Tensor:
+        """Apply them in turn."""
+        for module in self.modules:
             output = module.forward(output)  # not a call, which would run the user's hooks twice
         return output
 
-    return activation
+
+def following(model: nn.Module) -> dict[nn.Module, Chain]:
+    """Find what makes rates of each dense layer's output: the activation modules right after it in a Sequential."""
+    found: dict[nn.Module, Chain] = {}
+    for module in model.modules():
+        if isinstance(module, nn.Sequential):
+            parts = list(module._modules.values())  # with repeats, which `children` leaves out
+            for i, part in enumerate(parts):
+                if isinstance(part, DENSE):
+                    found.setdefault(part, _chain(parts[i + 1 :]))
+    return found
 
 
-def identity(output: Tensor) -> Tensor:
-    """Return the output as it is."""
-    return output
+def _chain(modules: Sequence[nn.Module | None]) -> Chain:
+    applied: list[nn.Module] = []
+    for module in modules:
+        kind = type(module)
+        if kind in _OF_RATES:
+            applied.append(cast("nn.Module", module))
+        elif kind.__module__ == "torch.nn.modules.activation" and kind is not nn.MultiheadAttention:
+            return Chain(tuple(applied), kind.__name__)
+        else:
+            break
+    return Chain(tuple(applied))
 
 
 # -- what was active ---------------------------------------------------------------------------------------------------
 
 
-@torch.no_grad()
-def observed(
-    module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any, activation: Activation
-) -> dict[str, tuple[Tensor, Tensor]]:
-    """Return what was active before and after each path of a layer in one forward pass, one row an example or step.
+def watch(module: nn.Module, activation: Activation, report: Callable[[Seen], None]) -> RemovableHandle:
+    """Report what is active on both sides of a layer's weights, in every forward pass in training mode.
 
-    Raises:
-        TypeError: If a circuit was given a ``PackedSequence``.
+    The tensors reported are copies: a caller may use its buffers again.
     """
-    input = args[0] if args else kwargs["input"]
-    if not isinstance(input, Tensor):
-        raise TypeError(f"`input` must be a tensor where activities are recorded; got {type(input).__name__}.")
-    if isinstance(module, _DENSE):
-        post = activation(output.detach().clone())  # a clone, since the activation may work in place
-        pre = input.detach()
-        if isinstance(module, EILinear):
-            pre = pre[..., : module.weight.shape[1]]
-        return {"dense": (_rows(pre), _rows(post))}
-    hx = args[1] if len(args) > 1 else kwargs.get("hx")
-    before, after = _cell_rates(module, hx, output) if isinstance(module, _CELLS) else _rates(module, hx, output[0])
-    after = _rows(after)
-    return {"ih": (_rows(input.detach()), after), "hh": (_rows(before), after)}
+    if isinstance(module, DALE_CIRCUITS):
+
+        @torch.no_grad()
+        def look(suffix: str, rows: Tensor, begun: Tensor, rates: Tensor, sizes: tuple[int, ...]) -> None:
+            if module.training:
+                report(_swept(suffix, rows, module.rates(begun), rates, sizes))
+
+        return module.register_layer_hook(Hook(look))
+
+    @torch.no_grad()
+    def observe(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any) -> None:
+        if module.training:
+            input = args[0] if args else kwargs["input"]
+            hx = args[1] if len(args) > 1 else kwargs.get("hx")
+            if isinstance(module, DENSE):
+                report(_dense(module, input, output, activation))
+            else:
+                report(_cell(input, hx, output) if isinstance(module, CELLS) else _sequence(module, input, hx, output))
+
+    return module.register_forward_hook(Hook(observe), with_kwargs=True)
 
 
-def _cell_rates(module: Any, hx: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
-    begun = _begun(module, "", hx, state)
-    if isinstance(module, nn.RNNCell):
-        return begun, state.detach()
-    return module.rates(begun), module.rates(state.detach())
+def _dense(module: nn.Module, pre: Tensor, output: Tensor, activation: Activation) -> Seen:
+    post = activation(output.detach().clone())  # a clone, since the activation may work in place
+    if not isinstance(post, Tensor) or post.shape != output.shape:
+        got = tuple(post.shape) if isinstance(post, Tensor) else type(post).__name__
+        raise ValueError(f"`activation` must keep the shape {tuple(output.shape)} of an output; got {got}.")
+    if isinstance(module, EILinear) and module.excitatory_only:
+        pre = pre[..., module.populations.exc]
+    return {"dense": (_rows(pre).clone(), _rows(post))}
 
 
-def _rates(module: Any, hx: Tensor | None, rates: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the rates before and after each step of a sequence, in the layout of its output."""
-    time = 1 if module.batch_first and rates.ndim == 3 else 0
-    rates = rates.detach()
-    first = rates.select(time, 0)
-    begun = _begun(module, "_l0", None if hx is None else hx[0], first)
-    begun = begun if isinstance(module, nn.RNN) else module.rates(begun)
-    return torch.cat([begun.unsqueeze(time), rates.narrow(time, 0, rates.shape[time] - 1)], dim=time), rates
+def _cell(input: Tensor, hx: Tensor | None, state: Tensor) -> Seen:
+    begun = torch.zeros_like(state) if hx is None else hx
+    return _swept("", _rows(input), _rows(begun), _rows(state), [1 if state.ndim == 1 else len(state)])
 
 
-def _begun(module: nn.Module, suffix: str, hx: Tensor | None, like: Tensor) -> Tensor:
-    if hx is not None:
-        return hx.detach().expand_as(like)
-    learned: Tensor | None = getattr(module, f"initial_state{suffix}", None)
-    return torch.zeros_like(like) if learned is None else learned.detach().expand_as(like)
+def _sequence(module: Any, input: Tensor | PackedSequence, hx: Tensor | None, output: Any) -> Seen:
+    """Return the activities of an ``nn.RNN`` of one layer, its rows step after step whatever the layout."""
+    rates = output[0]
+    if isinstance(input, PackedSequence):
+        sizes, rows, rates = input.batch_sizes.tolist(), input.data, rates.data
+        if hx is not None and input.sorted_indices is not None:
+            hx = hx.index_select(1, input.sorted_indices)
+    else:
+        if input.ndim == 3 and module.batch_first:
+            input, rates = input.transpose(0, 1), rates.transpose(0, 1)
+        sizes = [1 if input.ndim == 2 else input.shape[1]] * len(input)
+        rows, rates = _rows(input), _rows(rates)
+    begun = rates.new_zeros(sizes[0], rates.shape[1]) if hx is None else _rows(hx)
+    return _swept("_l0", rows, begun, rates, sizes)
+
+
+def _swept(suffix: str, rows: Tensor, begun: Tensor, rates: Tensor, sizes: Sequence[int]) -> Seen:
+    """Return the activities of one layer that ran over steps; before a step are the rates of the one before it."""
+    rates = rates.detach().clone()
+    n_last = sizes[-1]
+    if n_last == sizes[0]:
+        before = [begun.detach(), rates[: len(rates) - n_last]]
+    else:
+        steps = torch.split(rates, list(sizes))
+        before = [begun.detach(), *(step[:n] for step, n in zip(steps, sizes[1:], strict=False))]
+    return {f"ih{suffix}": (rows.detach().clone(), rates), f"hh{suffix}": (torch.cat(before), rates)}
 
 
 def _rows(activity: Tensor) -> Tensor:
-    return activity.reshape(-1, activity.shape[-1])
+    return activity.detach().reshape(-1, activity.shape[-1])

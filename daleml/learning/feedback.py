@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
+from torch.autograd.function import FunctionCtx
 from torch.utils.hooks import RemovableHandle
 
+from daleml import law
 from daleml.layers import DANNLinear, EILinear
+from daleml.learning import synapses
 from daleml.learning.hooks import Hook
-
-_DENSE = (nn.Linear, EILinear, DANNLinear)
 
 
 def carry_back(x: Tensor, output: Tensor, feedback: Tensor) -> Tensor:
@@ -28,10 +29,30 @@ def carry_back(x: Tensor, output: Tensor, feedback: Tensor) -> Tensor:
         ``x`` (*, pre), ``output`` (*, post), ``feedback`` (post, pre) -> (*, post).
 
     Returns:
-        ``output``, plus zero: a difference of equals, only one of which is seen by autograd.
+        A copy of ``output``.
     """
-    through = linear(x, feedback)
-    return output + (through - through.detach())
+    return cast("Tensor", _CarryBack.apply(x, output, feedback))  # type: ignore[no-untyped-call]
+
+
+class _CarryBack(torch.autograd.Function):
+    """Not a difference of equals, which would be NaN where either overflows."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, output: Tensor, feedback: Tensor) -> Tensor:
+        return output.clone()  # not a view of it, on which no activation could work in place
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+        x, _, feedback = inputs
+        ctx.save_for_backward(feedback)
+        ctx.dtype = x.dtype
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, error: Tensor) -> tuple[Tensor, Tensor, None]:
+        (feedback,) = ctx.saved_tensors  # type: ignore[attr-defined]
+        return (error @ feedback).to(ctx.dtype), error, None  # type: ignore[attr-defined]
 
 
 class FeedbackAlignment:
@@ -42,16 +63,18 @@ class FeedbackAlignment:
     :math:`B^\top e` instead of :math:`W^\top e`. Any optimiser follows.
 
     Args:
-        model: A module with dense layers: ``nn.Linear``, ``EILinear``, ``DANNLinear``.
+        model: A module with dense layers: ``nn.Linear``, ``EILinear``, ``DANNLinear``. The output projection of
+            ``nn.MultiheadAttention`` is none of them, since it is never called.
         generator: Source of randomness; default: torch's global one.
 
     Attributes:
         feedback: :math:`B` by the layer's name, (post, pre), Glorot-uniform; put others in place to use them. It is no
-            part of the model: save it with what you save of the run.
+            part of the model: save it with what you save of the run. Where an ``EILinear`` reads no unit, or where a
+            column-EI synapse does not exist, it counts as 0.
 
     Raises:
         TypeError: If ``model`` is not a module.
-        ValueError: If it has no dense layer.
+        ValueError: If it has no dense layer, or one has no shape before its first forward pass.
 
     Example:
         >>> import torch
@@ -68,6 +91,10 @@ class FeedbackAlignment:
         Feedback weights have signs of both kinds even where the layers keep Dale's law: the law is about the forward
         synapses. A shunting DANN's divisor is left out of what it hands back.
 
+        Attach before the model is compiled: what was compiled, and has run, without the fixed weights goes on without
+        them. ``attach`` warns where the model itself says that it is compiled; of ``torch.compile(model)``, kept
+        beside the model, it cannot know.
+
     References:
         Lillicrap et al. 2016 (Nature Communications); Shervani-Tabar & Rosenbaum 2023 (Nature Communications), the
         "fix" option of the code, which draws B as it draws W.
@@ -76,9 +103,18 @@ class FeedbackAlignment:
     def __init__(self, model: nn.Module, *, generator: torch.Generator | None = None) -> None:
         if not isinstance(model, nn.Module):
             raise TypeError(f"`model` must be a module; got {type(model).__name__}.")
-        self._layers = {name: module for name, module in model.named_modules() if isinstance(module, _DENSE)}
+        uncalled = synapses.read_without_a_call(model)
+        self._layers = {
+            name: module
+            for name, module in model.named_modules()
+            if isinstance(module, synapses.DENSE) and module not in uncalled
+        }
         if not self._layers:
             raise ValueError(f"`model` must have a dense layer; got {type(model).__name__} without one.")
+        lazy = next((name for name, layer in self._layers.items() if synapses.is_lazy(layer)), None)
+        if lazy is not None:
+            raise ValueError(f"`model` must have run once, so that its layers have shapes; got `{lazy}` without one.")
+        self._model = model
         self.feedback = {name: _glorot(layer, generator) for name, layer in self._layers.items()}
         self._handles: list[RemovableHandle] = []
 
@@ -95,6 +131,10 @@ class FeedbackAlignment:
         """
         if self.attached:
             raise RuntimeError("`attach` must be called once until `detach`; it is attached already.")
+        if any(_is_compiled(module) for module in self._model.modules()):
+            warnings.warn(
+                "`model` was compiled before `attach`: where it ran, errors are not redirected.", stacklevel=2
+            )
         for name, layer in self._layers.items():
             before, after = self._hooks(name)
             self._handles.append(layer.register_forward_pre_hook(Hook(before), with_kwargs=True))
@@ -120,19 +160,40 @@ class FeedbackAlignment:
         shown: list[Tensor] = []
 
         def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            if not args and "input" not in kwargs:
+                raise TypeError(f"`input` must be given to `{name}` by position or as `input`; got neither.")
             x = args[0] if args else kwargs["input"]
             shown[:] = [x]  # not appended to: a forward pass that raised would leave its input behind
-            return (x.detach(),), {}
+            return ((x.detach(), *args[1:]), kwargs) if args else ((), kwargs | {"input": x.detach()})
 
         def after(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
             x = shown.pop()
-            return carry_back(x, output, self.feedback[name].to(output)) if x.requires_grad else output
+            if not x.requires_grad:
+                return output
+            return carry_back(x, output, _cut(module, self.feedback[name]).to(output))
 
         return before, after
+
+
+def _is_compiled(module: nn.Module) -> bool:
+    """Whether a module says of itself that it is compiled."""
+    return "_orig_mod" in module._modules or getattr(module, "_compiled_call_impl", None) is not None
 
 
 def _glorot(layer: nn.Module, generator: torch.Generator | None) -> Tensor:
     weight = layer.weight_ex if isinstance(layer, DANNLinear) else layer.weight
     assert isinstance(weight, Tensor)
     feedback = torch.empty(int(layer.out_features), int(layer.in_features), dtype=weight.dtype)  # type: ignore[arg-type]
-    return nn.init.xavier_uniform_(feedback, generator=generator).to(weight.device)
+    return _cut(layer, nn.init.xavier_uniform_(feedback, generator=generator).to(weight.device))
+
+
+def _cut(layer: nn.Module, feedback: Tensor) -> Tensor:
+    """Return the feedback, 0 where the layer reads nothing; a DANN reads all, through its interneurons."""
+    present = layer._buffers.get("weight" + law.PRESENT)
+    if present is not None:
+        unread = feedback.shape[1] - present.shape[1]
+        feedback = feedback * nn.functional.pad(present, (0, unread)).to(feedback.device)
+    if isinstance(layer, EILinear) and layer.excitatory_only:
+        feedback = feedback.clone()
+        feedback[:, layer.populations.inh] = 0
+    return feedback

@@ -19,7 +19,11 @@ LIMIT = 2.0
 
 
 class DivergenceError(ValueError):
-    """Raised where Oja's rule must diverge; no weight has been changed then."""
+    """Raised where Oja's rule must diverge; it has changed no weight then."""
+
+
+class ActivityError(ValueError):
+    """Raised where an activity is not finite, before Oja's rule has changed a weight."""
 
 
 # -- the rules, as functions -------------------------------------------------------------------------------------------
@@ -96,8 +100,16 @@ def normalise(pre: Tensor, post: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     Shape:
         ``pre`` (rows, pre), ``post`` (rows, post) -> the same.
     """
-    scale = (eps + post.square().sum(dim=1, keepdim=True)).rsqrt()
+    # by its largest rate first, or by the root of eps, whichever is more: the square of neither overflows then
+    largest = post.abs().amax(dim=1, keepdim=True).clamp(min=math.sqrt(eps))
+    pre, post = pre / largest, post / largest
+    scale = ((math.sqrt(eps) / largest).square() + post.square().sum(dim=1, keepdim=True)).rsqrt()
     return pre * scale, post * scale
+
+
+def at_least_single(dtype: torch.dtype) -> torch.dtype:
+    """Return the type that the rules are computed in: half precision has too few bits, and no eigenvalues."""
+    return torch.promote_types(dtype, torch.float32)
 
 
 def orthonormality_error(weight: Tensor) -> float:
@@ -128,7 +140,13 @@ def orthonormality_error(weight: Tensor) -> float:
 
 
 class Rule:
-    """What changes a weight, and how strongly it decays."""
+    """What changes a weight, and how strongly it decays.
+
+    Attributes:
+        keeps_signs: Whether it flips no sign where rates are not negative.
+    """
+
+    keeps_signs = False
 
     def change(self, weight: Tensor, pre: Tensor, post: Tensor, signs: Tensor | None) -> Tensor:
         """Return the change of a weight, before any coefficient."""
@@ -138,10 +156,14 @@ class Rule:
         """Return the largest rate at which a step of coefficient 1 shrinks the weight in some direction."""
         raise NotImplementedError
 
+    def bound(self, post: Tensor) -> float:
+        """Return what the decay cannot exceed, where that is cheaper to know than the decay."""
+        return self.decay(post)
+
     def refuse_divergence(self, name: str, coefficient: float, post: Tensor) -> None:
         """Raise :class:`DivergenceError` where a step would overshoot by as much as it corrects, or more."""
-        bound = float(post.square().sum(dim=1).mean())
-        if coefficient * bound < LIMIT:  # no decay is above it, and it is cheap
+        bound = self.bound(post)
+        if coefficient * bound < LIMIT:
             return
         decay = self.decay(post) if math.isfinite(bound) else bound
         if not coefficient * decay < LIMIT:
@@ -166,8 +188,13 @@ class Subspace(Rule):
 
     def decay(self, post: Tensor) -> float:
         """Return the largest eigenvalue of the mean of y yᵀ; of one row, |y|²."""
+        post = post.to(at_least_single(post.dtype))
         gram = post @ post.T if len(post) < post.shape[1] else post.T @ post
         return float(torch.linalg.eigvalsh(gram / len(post))[-1])
+
+    def bound(self, post: Tensor) -> float:
+        """Return the sum of all eigenvalues, the mean of |y|²."""
+        return float(post.square().sum(dim=1).mean())
 
 
 @dataclass(frozen=True)
@@ -178,6 +205,8 @@ class PerNeuron(Rule):
         >>> PerNeuron()
         PerNeuron()
     """
+
+    keeps_signs = True
 
     def change(self, weight: Tensor, pre: Tensor, post: Tensor, signs: Tensor | None) -> Tensor:
         """Return ``per_neuron(weight, pre, post, signs)``."""
@@ -216,6 +245,11 @@ class Normalised(Rule):
             raise TypeError(f"`rule` must be a rule such as Subspace(); got {self.rule!r}.")
         _checks.positive("eps", self.eps)
 
+    @property
+    def keeps_signs(self) -> bool:  # type: ignore[override]
+        """Whether the rule does."""
+        return self.rule.keeps_signs
+
     def change(self, weight: Tensor, pre: Tensor, post: Tensor, signs: Tensor | None) -> Tensor:
         """Return the rule's change for normalised activities."""
         return self.rule.change(weight, *normalise(pre, post, self.eps), signs)
@@ -223,3 +257,7 @@ class Normalised(Rule):
     def decay(self, post: Tensor) -> float:
         """Return the rule's decay for normalised activities."""
         return self.rule.decay(normalise(post, post, self.eps)[1])
+
+    def bound(self, post: Tensor) -> float:
+        """Return the rule's bound for normalised activities."""
+        return self.rule.bound(normalise(post, post, self.eps)[1])

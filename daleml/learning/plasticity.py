@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +13,21 @@ from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from daleml import _checks, signs
-from daleml.learning import activities
-from daleml.learning.activities import Activation, Synapses
+from daleml.learning import activities, choices, synapses
+from daleml.learning.activities import Activation, Chain, Seen
 from daleml.learning.hooks import Hook
-from daleml.learning.oja import Rule, Subspace
+from daleml.learning.oja import ActivityError, DivergenceError, Rule, Subspace, at_least_single
+from daleml.learning.synapses import Holders, Synapses
+
+
+class _Pool(NamedTuple):
+    """A parameter, whatever its names, and the rows of all of them."""
+
+    one: Synapses
+    coefficient: float
+    lawful: list[tuple[nn.Module, Tensor]]
+    pre: Tensor
+    post: Tensor
 
 
 class Oja:
@@ -30,20 +42,29 @@ class Oja:
     training mode, until :meth:`step` has used it. With activities of your own, :meth:`update` needs no attaching.
 
     Args:
-        model: A module with dense layers (``nn.Linear``, ``EILinear``, ``DANNLinear``) or circuits of one layer
-            (``nn.RNN``, ``EIRNN``, ``DANNRNN`` and their cells), or one of these.
+        model: A module with dense layers (``nn.Linear``, ``EILinear``, ``DANNLinear``) or circuits (``EIRNN``,
+            ``DANNRNN`` and their cells; ``nn.RNN`` of one layer and one direction; ``nn.RNNCell``), or one of these.
         coefficients: :math:`\theta \ge 0`, of all those weights; or a mapping from names to coefficients, where a name
             is a weight's, such as ``"rnn.weight_hh_l0"``, or a layer's, such as ``"rnn"``, for all it has. Weights that
             it leaves out, or gives 0, are left alone.
         rule: ``Subspace()``, ``PerNeuron()``, or ``Normalised`` of one.
         activation: What makes rates of a dense layer's output: a function for all, or a mapping from layers to
-            functions. Default: the activation modules that follow the layer in an ``nn.Sequential``, or nothing. A
+            functions. Default: torch's activation modules that follow the layer in an ``nn.Sequential``, or nothing. A
             circuit's rates are known.
+        on_divergence: What becomes of a step where the rule must diverge, or where an activity is not finite: it is
+            refused, ``"raise"``; or the rule is left out of it, ``"skip"``, with one warning in all.
+
+    Attributes:
+        coefficients: By the name of the weight, whether a weight or its layer was named at construction. Values may be
+            changed between steps, and names taken out; no other name can be put in.
+        skipped: Number of steps that the rule was left out of.
 
     Raises:
         TypeError: If an argument is of the wrong kind.
-        ValueError: If the model has no such layer, a name is unknown, a coefficient is negative, or a weight cannot be
-            changed: it is reparametrised, or a circuit has several layers or runs both ways.
+        ValueError: If the model has no such layer, a name is unknown, a coefficient is negative, ``on_divergence`` is
+            something else, ``activation`` is given where there is no dense layer or is missing where the activation
+            module is none that is known, or a weight cannot be changed: it is reparametrised, has no shape yet, is read
+            by ``nn.MultiheadAttention``, or an ``nn.RNN`` has several layers or runs both ways.
 
     Example:
         >>> import torch
@@ -68,9 +89,18 @@ class Oja:
         - Where signs are fixed the subspace rule is followed by projection, and takes strength from inhibitory weights
           between units active together. ``PerNeuron()`` draws every strength, excitatory or inhibitory, towards
           :math:`\langle y_i x_j \rangle / \langle y_i^2 \rangle`. Neither is in the papers.
-        - Where the rule must diverge, at :math:`\theta |y|^2 \ge 2` for one row, a step is refused and nothing is
-          changed. Below that it may grow still, if the activity does; see :class:`Normalised`.
-        - A copy of the model, or a pickle, made while attached is of the model alone, and is not recorded.
+        - Where the rule must diverge, at :math:`\theta |y|^2 \ge 2` for one row, the rule changes nothing. Below that
+          it may grow still, if the activity does; see :class:`Normalised`.
+        - A weight that projection has put at exactly zero cannot move again under ``EG``, whose steps are in proportion
+          to it; ``PerNeuron``, which takes none to zero where rates are not negative, suits it better.
+        - A weight that layers share is changed once, by the rows of all its names that have a coefficient, and keeps
+          the signs that are fixed under any of them.
+        - A frozen weight (``requires_grad=False``) is changed like any other: the rule is no gradient. Leave it out of
+          ``coefficients`` to keep it.
+        - A forward pass that raised is forgotten. Half-precision weights are changed by what single precision says.
+        - A copy of the model, or a pickle, made while attached is of the model alone, and is not recorded; a copy of
+          the ``Oja`` has its own copy of the model, and is detached. Attach before the model is compiled: what was
+          compiled without recording does not record.
 
     References:
         Shervani-Tabar et al. 2024 (arXiv 2408.08408); Shervani-Tabar & Rosenbaum 2023 (Nature Communications), whose
@@ -84,24 +114,30 @@ class Oja:
         *,
         rule: Rule | None = None,
         activation: Activation | Mapping[str, Activation] | None = None,
+        on_divergence: Literal["raise", "skip"] = "raise",
     ) -> None:
         if not isinstance(model, nn.Module):
             raise TypeError(f"`model` must be a module; got {type(model).__name__}.")
         if not (rule is None or isinstance(rule, Rule)):
             raise TypeError(f"`rule` must be a rule such as Subspace(); got {rule!r}.")
+        if on_divergence not in ("raise", "skip"):
+            raise ValueError(f"`on_divergence` must be 'raise' or 'skip'; got {on_divergence!r}.")
         self.rule = Subspace() if rule is None else rule
-        found = activities.plastic(model)
+        self.on_divergence, self.skipped = on_divergence, 0
+        found = synapses.plastic(model)
         if not found:
             raise ValueError(f"`model` must have a dense layer or a circuit; got {type(model).__name__} without one.")
-        self.coefficients = _by_weight(coefficients, found)
-        """By the name of the weight; to be changed freely between steps."""
+        self.coefficients = choices.by_weight(coefficients, found)
+        self._model = model
         self._synapses = {name: found[name] for name in self.coefficients}
         for name, one in self._synapses.items():
             if one.obstacle:
                 raise ValueError(f"`coefficients` must leave out `{name}`, since it {one.obstacle}.")
-        self._activations = _by_layer(activation, model, self._synapses)
+        self._activations = choices.by_layer(activation, model, self._synapses)
         self._recorded: dict[str, list[tuple[Tensor, Tensor]]] = {}
+        self._complete: dict[str, int] | None = None  # how many of these are of passes that ended, during a pass
         self._handles: list[RemovableHandle] = []
+        self._warned: set[str] = set()
 
     def __repr__(self) -> str:
         named = ", ".join(f"{name}: {coefficient:g}" for name, coefficient in self.coefficients.items())
@@ -126,15 +162,22 @@ class Oja:
         Raises:
             RuntimeError: If it is attached already.
             TypeError: If ``optimizer`` is no optimiser.
+
+        Notes:
+            Where the step after the optimiser's is refused, the optimiser has moved already, and so lawful weights are
+            projected before the error leaves: guards that come after it, such as ``enforce``'s, never run then.
         """
         if self.attached:
             raise RuntimeError("`attach` must be called once until `detach`; it is attached already.")
         if not (optimizer is None or isinstance(optimizer, Optimizer)):
             raise TypeError(f"`optimizer` must be a torch optimiser; got {type(optimizer).__name__}.")
+        self._handles.append(self._model.register_forward_pre_hook(Hook(self._begin)))
         for layer, module in {one.layer: one.module for one in self._synapses.values()}.items():
-            self._handles.append(module.register_forward_hook(Hook(self._recorder(layer)), with_kwargs=True))
+            activation = self._activations.get(layer, Chain())
+            self._handles.append(activities.watch(module, activation, self._recorder(layer)))
+        self._handles.append(self._model.register_forward_hook(Hook(self._end)))
         if optimizer is not None:
-            self._handles.append(optimizer.register_step_post_hook(lambda *_: self.step()))
+            self._handles.append(optimizer.register_step_post_hook(self._follow))
         return self
 
     def detach(self) -> None:
@@ -143,6 +186,7 @@ class Oja:
             handle.remove()
         self._handles.clear()
         self._recorded.clear()
+        self._complete = None
 
     def __enter__(self) -> Self:
         return self if self.attached else self.attach()
@@ -152,42 +196,95 @@ class Oja:
     ) -> None:
         self.detach()
 
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_handles": [], "_recorded": {}, "_complete": None}
+
+    def _begin(self, *_: Any) -> None:
+        self._forget_unfinished()
+        self._complete = {name: len(rows) for name, rows in self._recorded.items()}
+
+    def _end(self, *_: Any) -> None:
+        self._complete = None
+
+    def _forget_unfinished(self) -> None:
+        """Forget the rows of a forward pass that raised before its end."""
+        if self._complete is not None:
+            self._recorded = {name: self._recorded[name][:n] for name, n in self._complete.items()}
+            self._complete = None
+
     def _recorder(self, layer: str) -> Any:
         members = [one for one in self._synapses.values() if one.layer == layer]
-        activation = self._activations.get(layer, activities.identity)
 
-        def record(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-            if not module.training:
-                return
-            seen = activities.observed(module, args, kwargs, output, activation)
+        def record(seen: Seen) -> None:
             for one in members:
-                self._recorded.setdefault(one.name, []).append(seen[one.path])
+                if one.path in seen:
+                    self._recorded.setdefault(one.name, []).append(seen[one.path])
 
         return record
+
+    def _follow(self, *_: Any) -> None:
+        """Step after an optimiser's step."""
+        try:
+            self.step()
+        except Exception:
+            signs.project_(self._model)
+            raise
 
     # -- learning --
 
     def step(self) -> None:
-        """Change every weight by what was recorded since the last step, and forget it.
+        """Change every weight by what was recorded since the last step, and forget it, whether or not it is refused.
 
         Raises:
             RuntimeError: If nothing was recorded of a weight.
-            DivergenceError: If the rule must diverge at this activity; no weight is changed then.
+            TypeError: If a value put into ``coefficients`` is no number.
+            ValueError: If one is negative, a name put there is unknown, the names of one parameter have different ones,
+                or only empty batches were recorded.
+            DivergenceError: If the rule must diverge at this activity; no weight is changed by the rule then.
+            ActivityError: If an activity is not finite; likewise.
         """
-        wanted = [name for name, coefficient in self.coefficients.items() if coefficient]
-        missing = next((name for name in wanted if name not in self._recorded), None)
-        if missing is not None:
-            state = "attached" if self.attached else "not attached"
-            raise RuntimeError(
-                f"`step` must follow a forward pass in training mode while attached; nothing was recorded of "
-                f"`{missing}` ({state})."
-            )
+        self._forget_unfinished()
         recorded, self._recorded = self._recorded, {}
-        rows = {name: [torch.cat(side) if len(side) > 1 else side[0] for side in zip(*recorded[name], strict=True)]
-                for name in wanted}  # fmt: skip
-        changes = [(name, self._change(name, *rows[name])) for name in wanted]  # all, before any weight moves
-        for name, change in changes:
-            self._apply(name, change)
+        groups: dict[int, list[str]] = {}
+        for name, coefficient in self._checked().items():
+            if not coefficient:
+                continue
+            if name not in recorded:
+                state = "attached" if self.attached else "not attached"
+                raise RuntimeError(
+                    f"`step` must follow a forward pass in training mode while attached; nothing was recorded of "
+                    f"`{name}` ({state})."
+                )
+            groups.setdefault(id(self._synapses[name].weight()), []).append(name)
+        holders = synapses.holders(self._model)
+        self._learn([self._pooled(names, recorded, holders) for names in groups.values()])
+
+    def _checked(self) -> dict[str, float]:
+        """Return the coefficients, which anyone may have changed."""
+        for name in self.coefficients:
+            if name not in self._synapses:
+                names = ", ".join(self._synapses)
+                raise ValueError(f"`coefficients` must name weights it had at construction ({names}); got {name!r}.")
+        return {name: _checks.non_negative(f"coefficients[{name!r}]", c) for name, c in self.coefficients.items()}
+
+    def _pooled(self, names: list[str], recorded: dict[str, list[tuple[Tensor, Tensor]]], holders: Holders) -> _Pool:
+        first = names[0]
+        for name in names:
+            if self.coefficients[name] != self.coefficients[first]:
+                raise ValueError(
+                    f"`coefficients` must agree on `{first}` and `{name}`, which are one parameter; got "
+                    f"{self.coefficients[first]:g} and {self.coefficients[name]:g}."
+                )
+        rows = [seen for name in names for seen in recorded[name]]
+        pre, post = (torch.cat(side) if len(side) > 1 else side[0] for side in zip(*rows, strict=True))
+        if not len(post):
+            raise ValueError(f"`step` must follow a batch with at least one example; got an empty one at `{first}`.")
+        return self._pool(self._synapses[first], pre, post, holders)
+
+    def _pool(self, one: Synapses, pre: Tensor, post: Tensor, holders: Holders) -> _Pool:
+        weight = one.weight()
+        modules = holders.get(id(weight), [one.module])  # a layer may have left the model since
+        return _Pool(one, self.coefficients[one.name], synapses.lawful(weight, modules), pre, post)
 
     def update(self, pre: Tensor, post: Tensor, weight: str | None = None) -> None:
         """Change one weight by activities of your own.
@@ -201,8 +298,10 @@ class Oja:
             ``pre`` (*, pre), ``post`` (*, post), the same leading dimensions.
 
         Raises:
-            ValueError: If ``weight`` is not one of ``coefficients``, or shapes do not fit.
+            TypeError: If an activity is no tensor, or a value put into ``coefficients`` no number.
+            ValueError: If ``weight`` is not one of ``coefficients``, a coefficient is negative, or shapes do not fit.
             DivergenceError: If the rule must diverge at this activity; the weight is not changed then.
+            ActivityError: If an activity is not finite; likewise.
 
         Example:
             >>> import torch
@@ -210,78 +309,56 @@ class Oja:
             >>> oja, x = Oja(layer, 0.1), torch.rand(5, 4)
             >>> oja.update(x, layer(x).relu())
         """
-        if weight is None and len(self._synapses) == 1:
-            weight = next(iter(self._synapses))
-        if weight not in self._synapses:
-            names = ", ".join(self._synapses)
-            raise ValueError(f"`weight` must be one of {names}; got {weight!r}.")
-        change = self._change(weight, *_fitting(self._synapses[weight], pre, post))
-        self._apply(weight, change)
+        coefficients = self._checked()
+        if weight is None and len(coefficients) == 1:
+            weight = next(iter(coefficients))
+        if weight not in coefficients:
+            raise ValueError(f"`weight` must be one of {', '.join(coefficients)}; got {weight!r}.")
+        one = self._synapses[weight]
+        rows = choices.fitting(one, pre, post)
+        if coefficients[weight]:
+            self._learn([self._pool(one, *rows, synapses.holders(self._model))])
 
     @torch.no_grad()
-    def _change(self, name: str, pre: Tensor, post: Tensor) -> Tensor:
-        one, coefficient = self._synapses[name], self.coefficients[name]
-        effective = one.effective()
-        pre, post = pre.to(effective), post.to(effective)  # autocast may have computed them in fewer bits
-        self.rule.refuse_divergence(f"coefficients[{name!r}]", coefficient, post)
-        return coefficient * self.rule.change(effective, pre, post, one.signs())
+    def _learn(self, pools: list[_Pool]) -> None:
+        """Change all of them, or none."""
+        try:
+            changes = [self._change(pool) for pool in pools]  # all, before any weight moves
+        except (DivergenceError, ActivityError) as error:
+            if self.on_divergence == "raise":
+                raise
+            self.skipped += 1
+            self._warn_once("skip", f"{error} The rule is left out of such steps.", RuntimeWarning)
+        else:
+            for pool, change in zip(pools, changes, strict=True):
+                pool.one.weight().add_(change)
+        for module in dict.fromkeys(module for pool in pools for module, _ in pool.lawful):
+            signs.project_(module)
 
-    @torch.no_grad()
-    def _apply(self, name: str, change: Tensor) -> None:
-        one = self._synapses[name]
-        one.weight().add_(change)
-        if one.signs() is not None:
-            signs.project_(one.module)
+    def _change(self, pool: _Pool) -> Tensor:
+        one, coefficient = pool.one, pool.coefficient
+        with torch.autocast(one.weight().device.type, enabled=False):
+            effective = one.effective()
+            effective = effective.to(at_least_single(effective.dtype))
+            pre, post = pool.pre.to(effective), pool.post.to(effective)
+            for side, activity in (("pre", pre), ("post", post)):
+                if not activity.isfinite().all():
+                    found = "NaN" if activity.isnan().any() else "an infinite value"
+                    raise ActivityError(f"`{side}` must be finite; got {found} for `{one.name}`.")
+            self.rule.refuse_divergence(f"coefficients[{one.name!r}]", coefficient, post)
+            sign = next((sign for _, sign in pool.lawful), None)
+            if sign is not None and self.rule.keeps_signs and bool((post < 0).any()):
+                self._warn_of_negative_rates(one)
+            return coefficient * self.rule.change(effective, pre, post, sign)
 
-
-def _fitting(one: Synapses, pre: Tensor, post: Tensor) -> tuple[Tensor, Tensor]:
-    n_post, n_pre = one.weight().shape
-    for name, activity, size in (("pre", pre, n_pre), ("post", post, n_post)):
-        if not isinstance(activity, Tensor):
-            raise TypeError(f"`{name}` must be a tensor; got {type(activity).__name__}.")
-        if not activity.ndim or activity.shape[-1] != size:
-            raise ValueError(
-                f"`{name}` must have {size} units, those of `{one.name}`; got shape {tuple(activity.shape)}."
-            )
-    if pre.shape[:-1] != post.shape[:-1]:
-        raise ValueError(
-            f"`post` must have the leading dimensions of `pre`, {tuple(pre.shape[:-1])}; got {tuple(post.shape[:-1])}."
+    def _warn_of_negative_rates(self, one: Synapses) -> None:
+        cure = (
+            "pass `activation=`" if one.path == "dense" else "give the circuit a nonlinearity without negative values"
         )
-    if not pre.numel():
-        raise ValueError(f"`pre` must have at least one row; got shape {tuple(pre.shape)}.")
-    return pre.detach().reshape(-1, n_pre), post.detach().reshape(-1, n_post)
+        sentence = f"`{one.name}` drives negative rates, where {self.rule} may flip signs before projection: {cure}."
+        self._warn_once(one.name, sentence, UserWarning)
 
-
-def _by_weight(coefficients: float | Mapping[str, float], found: dict[str, Synapses]) -> dict[str, float]:
-    """Return a coefficient a weight, from those of layers or weights."""
-    if not isinstance(coefficients, Mapping):
-        return dict.fromkeys(found, _checks.non_negative("coefficients", coefficients))
-    chosen: dict[str, float] = {}
-    for key, value in coefficients.items():
-        coefficient = _checks.non_negative(f"coefficients[{key!r}]", value)
-        names = [name for name, one in found.items() if key in (name, one.layer)]
-        if not names:
-            raise ValueError(f"`coefficients` must name weights ({', '.join(found)}) or their layers; got {key!r}.")
-        chosen |= dict.fromkeys(names, coefficient)
-    if not chosen:
-        raise ValueError("`coefficients` must name at least one weight; got none.")
-    return chosen
-
-
-def _by_layer(
-    given: Activation | Mapping[str, Activation] | None, model: nn.Module, synapses: dict[str, Synapses]
-) -> dict[str, Activation]:
-    """Return what makes rates of each dense layer's output."""
-    layers = {one.layer for one in synapses.values() if one.path == "dense"}
-    if given is None:
-        return activities.following(model)
-    if isinstance(given, Mapping):
-        for layer, activation in given.items():
-            if layer not in layers:
-                raise ValueError(f"`activation` must name dense layers ({', '.join(sorted(layers))}); got {layer!r}.")
-            if not callable(activation):
-                raise TypeError(f"`activation[{layer!r}]` must be a function; got {activation!r}.")
-        return activities.following(model) | dict(given)
-    if not callable(given):
-        raise TypeError(f"`activation` must be a function or a mapping of them; got {given!r}.")
-    return dict.fromkeys(layers, given)
+    def _warn_once(self, key: str, sentence: str, category: type[Warning]) -> None:
+        if key not in self._warned:
+            self._warned.add(key)
+            warnings.warn(sentence, category, stacklevel=2)
