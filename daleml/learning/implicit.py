@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from daleml.learning.equilibrium import GradientRule, Gradients, Relaxations
+from daleml.learning.rules import GradientRule, Gradients, Relaxations
 from daleml.learning.settling import relax, require_settled
 
 

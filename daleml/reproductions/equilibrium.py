@@ -20,7 +20,7 @@ from daleml.learning import (
     compare_gradients,
 )
 from daleml.learning.activations import Activation
-from daleml.learning.equilibrium import GradientRule
+from daleml.learning.rules import GradientRule
 from daleml.populations import Populations
 from daleml.reproductions.claim import BUDGETS, Check, Claim, Experiment, Numbers, Paper, Settings
 from daleml.reproductions.sweep import Panel, Sweep
