@@ -7,6 +7,8 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from torch.nn.utils import prune
+from torch.nn.utils.parametrizations import weight_norm
 
 from daleml import Populations, signs
 from daleml.datasets import digits
@@ -66,6 +68,9 @@ def lists(network):
 
 def gradients(rule, x, y):
     return [gradient.clone() for gradient in rule.gradients(x, y)[1].values()]
+
+
+NETWORK, X, Y = dense()
 
 
 # -- activations -------------------------------------------------------------------------------------------------------
@@ -311,6 +316,132 @@ def test_gradients_land_in_grad_as_backward_would_put_them():
     assert found.to_dict()["n_relaxations"] == 3
 
 
+RULES = {
+    "one point": lambda network: EquilibriumPropagation(network, 0.1, 1),
+    "two points": lambda network: EquilibriumPropagation(network, 0.1, 2),
+    "four points": lambda network: EquilibriumPropagation(network, 0.1, 4),
+    "continuous": lambda network: ContinuousEquilibriumPropagation(network, 0.1, 4),
+    "exact": RecurrentBackpropagation,
+}
+OPTIMIZERS = {
+    "sgd": lambda parameters, **kw: torch.optim.SGD(parameters, lr=0.5, **kw),
+    "adam": lambda parameters, **kw: torch.optim.Adam(parameters, lr=0.01, **kw),
+}
+
+
+@pytest.mark.parametrize("build", [dense, convolutional])
+@pytest.mark.parametrize("make", RULES.values(), ids=RULES)
+def test_gradients_lie_as_their_parameters_do(make, build):
+    network, x, y = build()
+    for _ in range(2):  # into no gradient, and onto one
+        make(network)(x, y)
+        assert all(p.grad.stride() == p.stride() for p in network.parameters())
+    network.to(memory_format=torch.channels_last)
+    make(network)(x, y)
+    assert all(g.stride() == p.stride() for p, g in make(network).gradients(x, y)[1].items())
+
+
+@pytest.mark.parametrize("build", [dense, convolutional])
+@pytest.mark.parametrize("n_points", [2, 4])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_fused_optimisers_take_the_step_of_the_others(optimizer, n_points, build):
+    found = []
+    for fused in (True, False):
+        network, x, y = build()
+        step = OPTIMIZERS[optimizer](network.parameters(), fused=fused)
+        for _ in range(2):
+            step.zero_grad()
+            EquilibriumPropagation(network, 0.1, n_points)(x, y)
+            step.step()
+        found.append([p.detach() for p in network.parameters()])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("n_points", [2, 4])
+def test_lbfgs_takes_gradients_of_convolutions(n_points):
+    network, x, y = convolutional()
+    optimizer = torch.optim.LBFGS(network.parameters(), lr=0.1, max_iter=3)
+
+    def closure():
+        optimizer.zero_grad()
+        return EquilibriumPropagation(network, 0.1, n_points)(x, y)[0]
+
+    before = optimizer.step(closure)
+    assert closure() < before
+
+
+@pytest.mark.parametrize(
+    ("in_shape", "hidden"), [(6, [4]), ((2, 8, 8), [ConvBlock(3, pool=SoftmaxPool(2))])], ids=["dense", "convolution"]
+)
+@pytest.mark.parametrize("step_size", [1.0, 0.5])
+def test_one_hidden_layer(in_shape, hidden, step_size):
+    network = HolomorphicNetwork(in_shape, hidden, 3, dtype=F64, generator=generator(), step_size=step_size)
+    x, y = torch.rand(4, *network.in_shape, dtype=F64, generator=generator(1)), torch.tensor([0, 1, 2, 0])
+    assert compare_gradients(EquilibriumPropagation(network, 0.1, 12), x, y).relative_error < 1e-11
+    with torch.enable_grad():
+        losses = torch.nn.functional.cross_entropy(network.readout(network.activation(network.connections[0](x))), y)
+    expected = torch.autograd.grad(losses, list(network.parameters()))  # a lone layer is an ordinary network
+    for one, other in zip(gradients(RecurrentBackpropagation(network), x, y), expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-13)
+
+
+@pytest.mark.parametrize("make", RULES.values(), ids=RULES)
+@pytest.mark.parametrize("hidden", [[4], [4, 4]])
+def test_frozen_parameters_learn_nothing(make, hidden):
+    network = HolomorphicNetwork(6, hidden, 4, dtype=F64, generator=generator()).requires_grad_(False)
+    loss, found, _ = make(network).gradients(X, Y)
+    assert loss.isfinite()
+    assert found == {}
+    network.readout.requires_grad_(True)
+    assert len(make(network).gradients(X, Y)[1]) == 2
+    assert compare_gradients(make(network), X, Y).cosine > 0.99
+
+
+def pruned(connection):
+    prune.random_unstructured(connection, "weight", 0.3)
+
+
+@pytest.mark.parametrize("build", [dense, convolutional])
+@pytest.mark.parametrize("change", [pruned, weight_norm], ids=["pruned", "weight norm"])
+def test_gradients_reach_what_weights_are_computed_from(change, build):
+    network, x, y = build()
+    for connection in (*network.connections, network.readout):
+        change(connection)
+    found = EquilibriumPropagation(network, 0.1, 12).gradients(x, y)[1]
+    assert set(found) == set(network.parameters())
+    assert compare_gradients(EquilibriumPropagation(network, 0.1, 12), x, y).relative_error < 1e-11
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.5)
+    losses = []
+    for _ in range(3):  # the hooks compute the new weights
+        optimizer.zero_grad()
+        losses.append(EquilibriumPropagation(network, 0.1, 4)(x, y)[0])
+        optimizer.step()
+    assert losses[2] < losses[1] < losses[0]
+
+
+def test_an_activation_that_would_not_learn_is_named():
+    network, x, y = dense(activation=LearntSlope())
+    for rule in (EquilibriumPropagation(network, 0.1, 4), ContinuousEquilibriumPropagation(network, 0.1, 4)):
+        for ask in (rule, rule.gradients, lambda x, y, rule=rule: compare_gradients(rule, x, y)):
+            with pytest.raises(ValueError, match="got 'activation.slope', of which a relaxation gives no gradient"):
+                ask(x, y)
+    assert all(p.grad is None for p in network.parameters())
+    RecurrentBackpropagation(network)(x, y)
+    assert network.activation.slope.grad != 0
+    network.activation.requires_grad_(False)
+    assert compare_gradients(EquilibriumPropagation(network, 0.1, 12), x, y).relative_error < 1e-11
+
+
+class LearntSlope(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.slope = torch.nn.Parameter(torch.tensor(4.0, dtype=F64))
+
+    def forward(self, z):
+        return logistic(self.slope * z - 2)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, F64])
 @pytest.mark.parametrize("n_points", [1, 2, 4])
 def test_dtype_is_kept(dtype, n_points):
@@ -469,7 +600,6 @@ def test_optimisers_of_daleml_keep_the_law():
 
 # -- wrong input -------------------------------------------------------------------------------------------------------
 
-NETWORK, X, Y = dense()
 CLIPPED = HolomorphicNetwork(6, [4], 4, HardClip(), dtype=F64)
 SENTENCES = [
     (
@@ -565,6 +695,11 @@ SENTENCES = [
     ),
     (lambda: ConvBlock(3, pool=2), TypeError, "`pool` must be a SoftmaxPool or None; got 2."),
     (lambda: SoftmaxPool(2, 0), ValueError, "`temperature` must be above 0; got 0."),
+    (
+        lambda: compare_gradients(EquilibriumPropagation(copy.deepcopy(NETWORK).requires_grad_(False)), X, Y),
+        ValueError,
+        "`rule` must be of a network with a parameter that learns; got one whose are all frozen.",
+    ),
     (lambda: Logistic(0), ValueError, "`slope` must be above 0; got 0."),
     (
         lambda: NETWORK.keep_dale_([4]),

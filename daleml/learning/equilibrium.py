@@ -53,6 +53,8 @@ class EquilibriumPropagation(GradientRule):
         TypeError: If ``network`` is no :class:`HolomorphicNetwork`, or a number is of the wrong kind.
         ValueError: If ``beta`` is not positive, ``n_points`` is below 1, or above 2 with an activation that is not
             holomorphic; or ``n_steps`` or ``n_samples`` is given without noise.
+            Called, if a parameter learns that is not a connection's, such as one of the activation's; those that
+            weights and biases are computed from, when pruned or parametrised, do learn.
         NotSettledError: When called, if samples have not settled.
 
     Example:

@@ -204,7 +204,7 @@ class HolomorphicNetwork(nn.Module):
         """
         drives: list[Tensor] = [bottom]
         for below, above, connection in zip(states, states[1:], list(self.connections)[1:], strict=False):
-            drive, feedback = connection.exchange(below, above)  # type: ignore[operator]
+            drive, feedback = connection(below, above)
             drives[-1] = drives[-1] + feedback
             drives.append(drive)
         if target is not None and beta is not None:

@@ -11,8 +11,9 @@ from torch.nn.functional import one_hot as _one_hot
 
 from daleml import _checks
 from daleml.learning.activations import is_holomorphic
+from daleml.learning.connections import Connection
 from daleml.learning.holomorphic import HolomorphicNetwork
-from daleml.learning.rules import Gradients
+from daleml.learning.rules import Gradients, laid_out
 from daleml.learning.settling import States
 
 
@@ -35,7 +36,7 @@ def read(
     Returns:
         By parameter that is learnt, the gradient.
     """
-    gradients: Gradients = {}
+    found: dict[tuple[Connection, str], Tensor] = {}
     target = one_hot(y, network)[keep]
     for states, betas, counts in readings:
         n = len(betas)
@@ -45,10 +46,11 @@ def read(
         count = (counts / keep.sum()).repeat_interleave(len(target))[:, None]
         for connection, pre, post in zip(network.connections, below, kept, strict=True):
             signal = post * count.reshape(-1, *(1,) * (post.ndim - 1))
-            _add(gradients, connection, connection.learn(pre, signal))  # type: ignore[operator]
+            _add(found, connection, connection.learn(pre, signal))  # type: ignore[arg-type, operator]
         error = network.error(kept[-1], target.repeat(n, 1)) * betas.repeat_interleave(len(target))[:, None]
-        _add(gradients, network.readout, network.readout.learn(kept[-1], error * count))
-    return gradients
+        _add(found, network.readout, network.readout.learn(kept[-1], error * count))
+    samples = [x[:1], *(state[:1].new_zeros(1, *state.shape[1:], dtype=x.dtype) for state in kept)]
+    return _to_parameters(network, found, samples)
 
 
 def turning(beta: float, n_points: int, like: Tensor) -> Tensor:
@@ -72,10 +74,45 @@ def require_points(n_points: int, network: HolomorphicNetwork) -> int:
     return n_points
 
 
-def _add(gradients: Gradients, connection: nn.Module, found: tuple[Tensor, Tensor]) -> None:
-    for parameter, gradient in zip((connection.weight, connection.bias), found, strict=True):
-        if isinstance(parameter, nn.Parameter) and parameter.requires_grad:
-            gradients[parameter] = gradients[parameter] + gradient if parameter in gradients else gradient
+def _add(total: dict[tuple[Connection, str], Tensor], connection: Connection, found: tuple[Tensor, Tensor]) -> None:
+    for key, gradient in zip(((connection, "weight"), (connection, "bias")), found, strict=True):
+        total[key] = total[key] + gradient if key in total else gradient
+
+
+def _to_parameters(
+    network: HolomorphicNetwork, found: dict[tuple[Connection, str], Tensor], samples: list[Tensor]
+) -> Gradients:
+    """Carry gradients of weights and biases on to the parameters they are, or are computed from."""
+    gradients: Gradients = {}
+    inputs = dict(zip((*network.connections, network.readout), samples, strict=True))
+    for (connection, name), gradient in found.items():
+        for parameter, part in _origins(connection, name, gradient, inputs[connection]):
+            so_far = gradients.get(parameter)
+            gradients[parameter] = laid_out(parameter, part if so_far is None else so_far + part)
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad and parameter not in gradients:
+            raise ValueError(
+                "`network` must learn no parameters but those that its connections' weights and biases are computed "
+                f"from; got {name!r}, of which a relaxation gives no gradient."
+            )
+    return gradients
+
+
+@torch.enable_grad()
+def _origins(connection: Connection, name: str, gradient: Tensor, sample: Tensor) -> list[tuple[nn.Parameter, Tensor]]:
+    """List the parameters that a weight or bias is, or is computed from, with the gradient to each."""
+    value = getattr(connection, name)
+    if isinstance(value, nn.Parameter):
+        return [(value, gradient)] if value.requires_grad else []
+    if value is None:
+        return []
+    connection(sample)  # a hook that computes the weight, as pruning's, does so now with autograd watching
+    value = getattr(connection, name)
+    learnt = [parameter for parameter in connection.parameters() if parameter.requires_grad]
+    if not learnt or not value.requires_grad:
+        return []
+    parts = torch.autograd.grad(value, learnt, gradient, allow_unused=True)
+    return [(parameter, part) for parameter, part in zip(learnt, parts, strict=True) if part is not None]
 
 
 def one_hot(y: Tensor, network: HolomorphicNetwork) -> Tensor:

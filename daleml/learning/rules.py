@@ -79,7 +79,7 @@ class GradientRule:
         """
         loss, gradients, relaxations = self.gradients(x, y)
         for parameter, gradient in gradients.items():
-            parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+            parameter.grad = gradient if parameter.grad is None else laid_out(parameter, gradient + parameter.grad)
         return loss, relaxations
 
     def _require_batch(self, x: Tensor, y: Tensor) -> None:
@@ -98,3 +98,8 @@ class GradientRule:
 
 
 _UNSAID = {"network", "generator"}
+
+
+def laid_out(parameter: Tensor, gradient: Tensor) -> Tensor:
+    """Return a gradient in the parameter's own layout: fused optimisers take the memory of both for aligned."""
+    return gradient if gradient.stride() == parameter.stride() else torch.empty_like(parameter).copy_(gradient)
