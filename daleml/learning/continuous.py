@@ -12,7 +12,7 @@ from daleml import _checks
 from daleml.learning.holomorphic import HolomorphicNetwork
 from daleml.learning.readings import complex_cross_entropy, draw_noise, one_hot, read, require_points, turning
 from daleml.learning.rules import GradientRule, Gradients, Relaxations
-from daleml.learning.settling import Settled, States, relax, require_settled
+from daleml.learning.settling import Settled, States, beyond_noise, relax, require_settled
 
 
 class ContinuousEquilibriumPropagation(GradientRule):
@@ -30,8 +30,8 @@ class ContinuousEquilibriumPropagation(GradientRule):
         n_steps: Iterations at each point.
         n_periods: How often round.
         noise: As in :class:`EquilibriumPropagation`.
-        tolerance: The largest change of a unit in the last iteration at a point, over the last period, that is near
-            enough to settled. Not judged under noise.
+        tolerance: How far a unit may be from what it is driven to, before the last iteration at a point and over the
+            last period, times the smaller of 1 and ``beta``. Under noise, twenty times the noise is accepted too.
         leave_out: Share of a batch's samples that may exceed it and be left out.
         generator: Source of the noise; default: torch's global one.
 
@@ -73,7 +73,7 @@ class ContinuousEquilibriumPropagation(GradientRule):
         n_steps: int = 30,
         n_periods: int = 3,
         noise: float = 0.0,
-        tolerance: float = 1e-2,
+        tolerance: float = 1e-3,
         leave_out: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> None:
@@ -95,14 +95,18 @@ class ContinuousEquilibriumPropagation(GradientRule):
         network, target = self.network, one_hot(y, self.network)
         visits = list(self._visits(x, target))
         last = visits[-self.n_points :]
-        residual = torch.stack([settled.residual for settled, _ in last]).amax(0)
-        judged = residual.nan_to_num(torch.inf)
-        if self.noise:
-            judged = torch.where(residual.isfinite(), 0.0, torch.inf)
-        keep = require_settled(judged, max_steps=self.n_steps, tolerance=self.tolerance, leave_out=self.leave_out)
-        readings = [(settled.states, beta, -1 / (len(visits) * beta)) for settled, beta in visits]
+        residual = torch.stack([settled.residual for settled, _, _ in last]).amax(0)
+        keep = require_settled(
+            torch.stack([judged for _, _, judged in last]).amax(0),
+            max_steps=self.n_steps,
+            tolerance=network.tolerance_at(self.beta, self.tolerance),
+            leave_out=self.leave_out,
+            steps="n_steps",
+        )
+        readings = [(settled.states, beta, -1 / (len(visits) * beta)) for settled, beta, _ in visits]
         gradients = read(network, x, y, keep, readings)
-        losses = [complex_cross_entropy(network.readout(settled.states[-1][keep]), target[keep]) for settled, _ in last]
+        tops = [settled.states[-1][keep] for settled, _, _ in last]
+        losses = [complex_cross_entropy(network.readout(top), target[keep]) for top in tops]
         found = Relaxations(
             n_relaxations=len(visits),
             n_steps=len(visits) * self.n_steps,
@@ -112,8 +116,8 @@ class ContinuousEquilibriumPropagation(GradientRule):
         )
         return torch.stack(losses).mean(), gradients, found
 
-    def _visits(self, x: Tensor, target: Tensor) -> Iterator[tuple[Settled, Tensor]]:
-        """Yield the states at the end of each stay at a point, and the point."""
+    def _visits(self, x: Tensor, target: Tensor) -> Iterator[tuple[Settled, Tensor, Tensor]]:
+        """Yield the states at the end of each stay at a point, the point, and the residual to judge by."""
         network = self.network
         betas = x.new_tensor([self.beta, -self.beta]) if self.n_points == 2 else turning(self.beta, self.n_points, x)
         bottom = network.bottom(x)
@@ -121,10 +125,14 @@ class ContinuousEquilibriumPropagation(GradientRule):
         for beta in betas.repeat(self.n_periods)[:, None]:
             strength = beta.expand(len(x), 1)
 
-            def step(states: States, strength: Tensor = strength) -> States:
-                noise = draw_noise(states, self.noise, self.generator) if self.noise else None
+            def quiet(states: States, strength: Tensor = strength) -> States:
+                return network.step(bottom, states, target, strength)
+
+            def noisy(states: States, strength: Tensor = strength) -> States:
+                noise = draw_noise(states, self.noise, self.generator)
                 return network.step(bottom, states, target, strength, noise)
 
-            settled = relax(step, states, max_steps=self.n_steps, tolerance=-1.0)
+            step = noisy if self.noise else quiet
+            settled = relax(step, states, max_steps=self.n_steps, tolerance=-1.0, step_size=network.step_size)
             states = settled.states
-            yield settled, beta
+            yield settled, beta, beyond_noise(quiet, states, self.noise) if self.noise else settled.residual

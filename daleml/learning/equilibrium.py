@@ -10,7 +10,7 @@ from daleml import _checks
 from daleml.learning.holomorphic import HolomorphicNetwork
 from daleml.learning.readings import draw_noise, one_hot, read, require_points, turning
 from daleml.learning.rules import GradientRule, Gradients, Relaxations
-from daleml.learning.settling import Settled, States, relax, require_settled
+from daleml.learning.settling import Settled, States, beyond_noise, relax, require_settled
 
 
 class EquilibriumPropagation(GradientRule):
@@ -55,7 +55,9 @@ class EquilibriumPropagation(GradientRule):
             holomorphic; or ``n_steps`` or ``n_samples`` is given without noise.
             Called, if a parameter learns that is not a connection's, such as one of the activation's; those that
             weights and biases are computed from, when pruned or parametrised, do learn.
-        NotSettledError: When called, if samples have not settled.
+        NotSettledError: When called, if samples have not settled to :meth:`HolomorphicNetwork.tolerance_at` this nudge;
+            under noise, if without a nudge they have not settled to the network's tolerance, or under one move on by
+            more than twenty times the noise. Also if the gradient is not finite.
 
     Example:
         >>> import torch
@@ -118,18 +120,24 @@ class EquilibriumPropagation(GradientRule):
     def gradients(self, x: Tensor, y: Tensor) -> tuple[Tensor, Gradients, Relaxations]:
         """Return the mean loss, its gradient by parameter, and what it was read from; ``.grad`` is left alone."""
         self._require_batch(x, y)
-        free = self.network.settle(x)
+        network = self.network
+        tolerance = network.tolerance if self.noise else network.tolerance_at(self.beta)
+        free = network.settle(x, tolerance=tolerance)
         betas, coefficients = self._points(x)
-        nudged = self._nudged(x, y, free.states, betas)
-        residual = nudged.residual.reshape(len(betas), len(x)).amax(0)
-        judged = free.residual if self.noise else torch.maximum(free.residual, residual)
-        limits = {"max_steps": self.network.max_steps, "tolerance": self.network.tolerance}
-        keep = require_settled(judged, **limits, leave_out=self.leave_out)  # type: ignore[arg-type]
+        nudged, judged = self._nudged(x, y, free.states, betas, tolerance)
+        residual, judged = (one.reshape(len(betas), len(x)).amax(0) for one in (nudged.residual, judged))
+        keep = require_settled(
+            torch.maximum(free.residual, judged),
+            max_steps=network.max_steps,
+            tolerance=tolerance,
+            leave_out=self.leave_out,
+            steps="n_steps" if self.noise else "max_steps",
+        )
         readings = [(nudged.states, betas, coefficients)]
         if self.n_points == 1 and not self.noise:  # the free state is read as well, and has been settled already
             readings.append((free.states, 0 * betas, -coefficients))
-        gradients = read(self.network, x, y, keep, readings)
-        loss = cross_entropy(self.network.readout(free.states[-1][keep]), y[keep])
+        gradients = read(network, x, y, keep, readings)
+        loss = cross_entropy(network.readout(free.states[-1][keep]), y[keep])
         found = Relaxations(
             n_relaxations=len(betas),
             n_steps=free.n_steps + len(betas) * nudged.n_steps,
@@ -159,18 +167,23 @@ class EquilibriumPropagation(GradientRule):
             points, counts = points.repeat(self.n_samples), counts.repeat(self.n_samples) / self.n_samples
         return points, counts
 
-    def _nudged(self, x: Tensor, y: Tensor, start: States, betas: Tensor) -> Settled:
-        """Relax all points side by side, stacked along the batch, from the free states."""
+    def _nudged(self, x: Tensor, y: Tensor, start: States, betas: Tensor, tolerance: float) -> tuple[Settled, Tensor]:
+        """Relax all points side by side, stacked along the batch, from the free states; and say what to judge by."""
         network, n = self.network, len(betas)
         bottom = network.bottom(x).repeat(n, *(1,) * (len(network.shapes[0])))
         states = tuple(state.repeat(n, *(1,) * (state.ndim - 1)).to(betas.dtype) for state in start)
         target = one_hot(y, network).repeat(n, 1)
         strength = betas.repeat_interleave(len(x))[:, None]
 
-        def step(states: States) -> States:
-            noise = draw_noise(states, self.noise, self.generator) if self.noise else None
+        def quiet(states: States) -> States:
+            return network.step(bottom, states, target, strength)
+
+        def noisy(states: States) -> States:
+            noise = draw_noise(states, self.noise, self.generator)
             return network.step(bottom, states, target, strength, noise)
 
         if self.noise:
-            return relax(step, states, max_steps=self.n_steps, tolerance=-1.0)
-        return relax(step, states, max_steps=network.max_steps, tolerance=network.tolerance)
+            settled = relax(noisy, states, max_steps=self.n_steps, tolerance=-1.0, step_size=network.step_size)
+            return settled, beyond_noise(quiet, settled.states, self.noise)
+        settled = relax(quiet, states, max_steps=network.max_steps, tolerance=tolerance, step_size=network.step_size)
+        return settled, settled.residual

@@ -14,6 +14,8 @@ from daleml.learning.connections import Connection, ConvBlock, ConvConnection, D
 from daleml.learning.settling import Settled, States, relax
 from daleml.populations import Populations
 
+_RESOLVED = 4.0
+
 
 class HolomorphicNetwork(nn.Module):
     r"""Layers that drive each other through the same weights, forwards and transposed, until they settle.
@@ -41,8 +43,8 @@ class HolomorphicNetwork(nn.Module):
         max_steps: Iterations after which a relaxation gives up.
         step_size: How far a state moves towards what it is driven to: at 1 all the way, as above; below 1 the fixed
             points are the same and their approach is slower and surer, see Notes.
-        tolerance: The largest change of any unit in an iteration that counts as none; default: a hundred times the
-            resolution of the dtype.
+        tolerance: How far a unit may at most be from what it is driven to, to count as settled; default: a hundred
+            times the resolution of the dtype. For a gradient from a nudge it is stricter, see :meth:`tolerance_at`.
         generator: Source of randomness for the weights; default: torch's global one.
         device: Where the parameters live.
         dtype: Their floating-point type. In float32 a small nudge is lost in round-off: see
@@ -75,7 +77,8 @@ class HolomorphicNetwork(nn.Module):
         in which layers silence each other in turn. The published code begins with a gain of 1, with which dense
         networks of the steep :class:`Logistic` sit at that edge; 0.5 is ours. So is a ``step_size`` below 1: if it is
         small enough, it takes such cycles to a fixed point, and networks that have learnt for a while tend to need it.
-        The fixed points, and with them the gradient, do not depend on it.
+        The fixed points do not depend on it, nor does what counts as settled; but a step too small to move a state by
+        the last digit of its dtype never arrives, and its gradient is refused.
 
         **Dale's law.** The gradient of equilibrium propagation is exact because what carries the nudge down is the
         transpose of what carries activity up. A hidden unit whose outgoing weights all have one sign, as
@@ -148,8 +151,17 @@ class HolomorphicNetwork(nn.Module):
 
     @property
     def tolerance(self) -> float:
-        """The largest change that counts as none."""
+        """How far a unit may be from what it is driven to and count as settled."""
         return 100 * torch.finfo(self.dtype).eps if self._tolerance is None else self._tolerance
+
+    def tolerance_at(self, beta: float, tolerance: float | None = None) -> float:
+        r"""Return the tolerance under a nudge: :math:`\min(1, |\beta|)` times the network's, or another.
+
+        What is left of a relaxation is divided by :math:`\beta` in the gradient. Below four times the resolution of
+        the dtype nothing can be told apart, so it is not less than that: under a nudge so small the error of the
+        gradient grows as the nudge shrinks, and is not refused.
+        """
+        return max(min(1.0, beta) * (tolerance or self.tolerance), _RESOLVED * torch.finfo(self.dtype).eps)
 
     @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator | None = None, *, sd: float | None = None) -> None:
@@ -169,13 +181,17 @@ class HolomorphicNetwork(nn.Module):
         return self.readout(self.settle(x).states[-1])  # type: ignore[no-any-return]
 
     @torch.no_grad()
-    def settle(self, x: Tensor) -> Settled:
-        """Settle without a teaching signal, from silence, and say how well."""
+    def settle(self, x: Tensor, *, tolerance: float | None = None) -> Settled:
+        """Settle without a teaching signal, from silence, to the network's tolerance or another; and say how well."""
         self._require_input(x)
         bottom = self.bottom(x)
         silence = tuple(x.new_zeros(len(x), *shape) for shape in self.shapes)
         return relax(
-            lambda states: self.step(bottom, states), silence, max_steps=self.max_steps, tolerance=self.tolerance
+            lambda states: self.step(bottom, states),
+            silence,
+            max_steps=self.max_steps,
+            tolerance=self.tolerance if tolerance is None else tolerance,
+            step_size=self.step_size,
         )
 
     def bottom(self, x: Tensor) -> Tensor:
@@ -190,7 +206,7 @@ class HolomorphicNetwork(nn.Module):
         beta: Tensor | None = None,
         noise: Sequence[Tensor] | None = None,
     ) -> States:
-        """Move all hidden layers once.
+        """Return what all hidden layers are driven to; a ``step_size`` below 1 moves them less far.
 
         Args:
             bottom: See :meth:`bottom`.
@@ -211,10 +227,7 @@ class HolomorphicNetwork(nn.Module):
             drives[-1] = drives[-1] + self.nudge(states[-1], target, beta)
         if noise is not None:
             drives = [drive + more for drive, more in zip(drives, noise, strict=True)]
-        moved = tuple(self.activation(drive) for drive in drives)
-        if self.step_size == 1:
-            return moved
-        return tuple(torch.lerp(old, new, self.step_size) for old, new in zip(states, moved, strict=True))
+        return tuple(self.activation(drive) for drive in drives)
 
     def nudge(self, top: Tensor, target: Tensor, beta: Tensor) -> Tensor:
         """Return the teaching signal's drive of the last hidden layer."""

@@ -75,7 +75,7 @@ class RecurrentBackpropagation(GradientRule):
             back = _pulled(moved, states, adjoint)
             return tuple(slope + part for slope, part in zip(slopes, back, strict=True))
 
-        adjoint = relax(pull, slopes, **limits)  # type: ignore[arg-type]
+        adjoint = relax(pull, slopes, **limits, step_size=network.step_size)  # type: ignore[arg-type]
         both = keep.clone()
         both[keep] = adjoint.residual <= network.tolerance
         require_settled(

@@ -14,7 +14,7 @@ from daleml.learning.activations import is_holomorphic
 from daleml.learning.connections import Connection
 from daleml.learning.holomorphic import HolomorphicNetwork
 from daleml.learning.rules import Gradients, laid_out
-from daleml.learning.settling import States
+from daleml.learning.settling import NotSettledError, States
 
 
 def read(
@@ -94,6 +94,10 @@ def _to_parameters(
             raise ValueError(
                 "`network` must learn no parameters but those that its connections' weights and biases are computed "
                 f"from; got {name!r}, of which a relaxation gives no gradient."
+            )
+        if parameter in gradients and not bool(gradients[parameter].isfinite().all()):
+            raise NotSettledError(
+                f"`network` must settle to finite gradients; got infinity or NaN in that of {name!r}."
             )
     return gradients
 

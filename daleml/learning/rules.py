@@ -21,8 +21,8 @@ class Relaxations:
     Attributes:
         n_relaxations: Relaxations of a sample, besides the one without a teaching signal.
         n_steps: Iterations of all of them, if they are run one after another; the longest sample counts.
-        free_residual: Largest change of a unit in the last iteration without a teaching signal, of the samples kept;
-            NaN where there is no such relaxation.
+        free_residual: How far a unit was at most from what it is driven to, before the last iteration without a
+            teaching signal, of the samples kept; NaN where there is no such relaxation.
         nudged_residual: The same with a teaching signal; under noise it measures the noise.
         share_left_out: Share of the samples that did not settle and were left out.
 
