@@ -73,6 +73,12 @@ def gradients(rule, x, y):
 NETWORK, X, Y = dense()
 
 
+def raises_on_complex(z):
+    if z.is_complex():
+        raise ValueError("real numbers only")
+    return z.clamp(0, 1)
+
+
 # -- activations -------------------------------------------------------------------------------------------------------
 
 
@@ -113,6 +119,8 @@ def test_complex_softmax_is_that_of_the_reals_and_carries_on():
         (lambda z: z + 1e-3 * z.conj(), False),
         (lambda z: 1 / (z - 1), False),
         (lambda z: z.sum(), False),
+        (Logistic(40), False),  # its pole is at .08 from the line
+        (raises_on_complex, False),
     ],
 )
 def test_what_is_holomorphic(activation, holomorphic):
@@ -674,6 +682,24 @@ def test_dales_law_on_a_convolution_holds_channel_by_channel():
     EquilibriumPropagation(network, 0.1, 4)(x, y)
 
 
+@pytest.mark.parametrize("build", [dense, convolutional])
+def test_a_plain_checkpoint_loads_into_a_lawful_network_if_it_obeys_the_law(build):
+    partitions = [Populations(shape[0] - 1, 1) for shape in build()[0].shapes]
+    lawful, x, y = build(gain=0.2)
+    lawful.keep_dale_(partitions)
+    other, _, _ = build(seed=1, gain=0.2)
+    other.keep_dale_(partitions)
+    plain = {name: value for name, value in lawful.state_dict().items() if not name.endswith("_signs")}
+    keys = list(plain)
+    other.load_state_dict(plain)
+    assert list(plain) == keys
+    for one, two in zip(*(gradients(EquilibriumPropagation(n, 0.1, 2), x, y) for n in (other, lawful)), strict=True):
+        assert torch.equal(one, two)
+    plain["readout.weight"] = -plain["readout.weight"]
+    with pytest.raises(RuntimeError, match="Dale's law is broken"):
+        other.load_state_dict(plain)
+
+
 def test_optimisers_of_daleml_keep_the_law():
     network, x, y = dense(gain=0.3)
     network.keep_dale_([Populations(3, 1), Populations(3, 1)])
@@ -694,12 +720,12 @@ SENTENCES = [
     (
         lambda: EquilibriumPropagation(CLIPPED, 0.1, 4),
         ValueError,
-        "`n_points` must be 1 or 2 with an activation that is not holomorphic; got 4 with HardClip(slope=0.5).",
+        "`n_points` must be 1 or 2 with an activation that is not holomorphic within .1 of the real line; got 4 with HardClip(slope=0.5).",
     ),
     (
         lambda: ContinuousEquilibriumPropagation(CLIPPED),
         ValueError,
-        "`n_points` must be 1 or 2 with an activation that is not holomorphic; got 10 with HardClip(slope=0.5).",
+        "`n_points` must be 1 or 2 with an activation that is not holomorphic within .1 of the real line; got 10 with HardClip(slope=0.5).",
     ),
     (lambda: EquilibriumPropagation(NETWORK, 0), ValueError, "`beta` must be above 0; got 0."),
     (lambda: EquilibriumPropagation(NETWORK, -0.1), ValueError, "`beta` must be above 0; got -0.1."),
@@ -723,9 +749,63 @@ SENTENCES = [
         "`network` must be a HolomorphicNetwork; got Linear.",
     ),
     (
-        lambda: EquilibriumPropagation(HolomorphicNetwork(6, [4], 4, dtype=torch.bfloat16), 0.1, 4),
+        lambda: HolomorphicNetwork(6, [4], 4, dtype=torch.bfloat16),
         ValueError,
-        "`n_points` must be 1 or 2 in torch.bfloat16; got 4.",
+        "`dtype` must be of torch.float32 or torch.float64; got torch.bfloat16.",
+    ),
+    (
+        lambda: HolomorphicNetwork(6, [4], 4, dtype=torch.int64),
+        ValueError,
+        "`dtype` must be of torch.float32 or torch.float64; got torch.int64.",
+    ),
+    (
+        lambda: HolomorphicNetwork(6, [4], 4, dtype=torch.complex128),
+        ValueError,
+        "`dtype` must be of torch.float32 or torch.float64; got torch.complex128.",
+    ),
+    (
+        lambda: copy.deepcopy(NETWORK).half()(X.half()),
+        ValueError,
+        "`network` must be of torch.float32 or torch.float64; got torch.float16.",
+    ),
+    (lambda: HolomorphicNetwork(6, 8, 4), TypeError, "`hidden` must be a sequence of layers; got 8."),
+    (lambda: HolomorphicNetwork(6, [8], 4, bias="no"), TypeError, "`bias` must be True or False; got 'no'."),
+    (
+        lambda: HolomorphicNetwork(6, [8], 4, generator=0),
+        TypeError,
+        "`generator` must be a torch.Generator; got int.",
+    ),
+    (
+        lambda: EquilibriumPropagation(NETWORK, generator=0),
+        TypeError,
+        "`generator` must be a torch.Generator; got int.",
+    ),
+    (
+        lambda: ContinuousEquilibriumPropagation(NETWORK, generator=0),
+        TypeError,
+        "`generator` must be a torch.Generator; got int.",
+    ),
+    (
+        lambda: HolomorphicNetwork(6, [8], 4, Logistic),
+        TypeError,
+        "`activation` must be a function of a tensor; got <class 'daleml.learning.activations.Logistic'>.",
+    ),
+    (
+        lambda: EquilibriumPropagation(HolomorphicNetwork(6, [4], 4, Logistic(40)), 0.1, 4),
+        ValueError,
+        "`n_points` must be 1 or 2 with an activation that is not holomorphic within .1 of the real line; "
+        "got 4 with Logistic(slope=40, offset=2.0).",
+    ),
+    (lambda: setattr(NETWORK, "step_size", 5.0), ValueError, "`step_size` must be at most 1; got 5.0."),
+    (
+        lambda: NETWORK.keep_dale_(Populations(2, 2)),
+        TypeError,
+        "`populations` must be a sequence, a partition a hidden layer; got Populations(n_exc=2, n_inh=2).",
+    ),
+    (
+        lambda: NETWORK.keep_dale_(8),
+        TypeError,
+        "`populations` must be a sequence, a partition a hidden layer; got 8.",
     ),
     (
         lambda: ContinuousEquilibriumPropagation(NETWORK, 0.1, 1),

@@ -122,6 +122,7 @@ class Connection(nn.Module):
         own = nn.Parameter(torch.zeros(n_post, dtype=weight.dtype, device=weight.device)) if bias else None
         self.register_parameter("bias", own)
         self.register_buffer("feedback_signs", None)
+        self.register_load_state_dict_pre_hook(_keep_feedback_signs)  # type: ignore[no-untyped-call]
 
     def feedback_weight(self) -> Tensor:
         """Return what carries the upper state down, ``(post, pre)``: the weight itself, or under Dale's law its size.
@@ -213,6 +214,12 @@ class ConvConnection(Connection):
 
     def _convolved(self, pre: Tensor) -> Tensor:
         return conv2d(pre, self.weight.to(pre.dtype), self._bias(pre), padding=self.padding)
+
+
+def _keep_feedback_signs(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Let a checkpoint of a network without them load, as one without the signs of its weights does."""
+    if module.feedback_signs is not None:
+        state.setdefault(prefix + "feedback_signs", module.feedback_signs)
 
 
 def _real(x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from daleml import _checks
-from daleml.learning.holomorphic import HolomorphicNetwork
+from daleml.learning.holomorphic import HolomorphicNetwork, require_generator
 from daleml.learning.readings import complex_cross_entropy, draw_noise, one_hot, read, require_points, turning
 from daleml.learning.rules import GradientRule, Gradients, Relaxations
 from daleml.learning.settling import Settled, States, beyond_noise, relax, require_settled
@@ -86,6 +86,7 @@ class ContinuousEquilibriumPropagation(GradientRule):
         self.n_periods = _checks.integer("n_periods", n_periods, minimum=1)
         self.noise = _checks.non_negative("noise", noise)
         self.tolerance = _checks.positive("tolerance", tolerance)
+        require_generator(generator)
         self.generator = generator
 
     @torch.no_grad()

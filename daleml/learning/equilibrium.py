@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from daleml import _checks
-from daleml.learning.holomorphic import HolomorphicNetwork
+from daleml.learning.holomorphic import HolomorphicNetwork, require_generator
 from daleml.learning.readings import draw_noise, one_hot, read, require_points, turning
 from daleml.learning.rules import GradientRule, Gradients, Relaxations
 from daleml.learning.settling import Settled, States, beyond_noise, relax, require_settled
@@ -114,6 +114,7 @@ class EquilibriumPropagation(GradientRule):
                     raise ValueError(f"`{name}` must be left out without `noise`; got {value}.")
         self.n_steps = n_steps or network.max_steps
         self.n_samples = n_samples or 1
+        require_generator(generator)
         self.generator = generator
 
     @torch.no_grad()

@@ -47,15 +47,16 @@ class HolomorphicNetwork(nn.Module):
             times the resolution of the dtype. For a gradient from a nudge it is stricter, see :meth:`tolerance_at`.
         generator: Source of randomness for the weights; default: torch's global one.
         device: Where the parameters live.
-        dtype: Their floating-point type. In float32 a small nudge is lost in round-off: see
+        dtype: Their type, float32 or float64. In float32 a small nudge is lost in round-off: see
             :class:`EquilibriumPropagation`.
 
     Shape:
         Input (batch, \*in_shape); output (batch, n_classes).
 
     Raises:
-        TypeError: If a size is not an integer, or the activation cannot be called.
-        ValueError: If a size is below 1, there is no hidden layer, or the layers do not fit on each other.
+        TypeError: If a size is not an integer, ``hidden`` no sequence, or the activation no function.
+        ValueError: If a size is below 1, there is no hidden layer, the layers do not fit on each other, ``step_size``
+            is above 1, or the dtype is neither float32 nor float64; so is a network's that is called in half precision.
 
     Example:
         >>> import torch
@@ -113,14 +114,17 @@ class HolomorphicNetwork(nn.Module):
         self.in_shape = _shape(in_shape)
         self.n_classes = _checks.integer("n_classes", n_classes, minimum=1)
         self.activation: Activation = Logistic() if activation is None else activation
-        if not callable(self.activation):
+        if not callable(self.activation) or isinstance(self.activation, type):
             raise TypeError(f"`activation` must be a function of a tensor; got {activation!r}.")
+        _checks.flag("bias", bias)
+        _require_dtype("dtype", torch.get_default_dtype() if dtype is None else dtype)
+        require_generator(generator)
         self.gain = _checks.positive("gain", gain)
         self.max_steps = _checks.integer("max_steps", max_steps, minimum=1)
-        if _checks.positive("step_size", step_size) > 1:
-            raise ValueError(f"`step_size` must be at most 1; got {step_size}.")
-        self.step_size = float(step_size)
+        self.step_size = step_size
         self._tolerance = None if tolerance is None else _checks.positive("tolerance", tolerance)
+        if not isinstance(hidden, Sequence):
+            raise TypeError(f"`hidden` must be a sequence of layers; got {hidden!r}.")
         if not hidden:
             raise ValueError("`hidden` must hold a layer at least: only hidden layers settle; got none.")
         self.connections = nn.ModuleList()
@@ -143,6 +147,17 @@ class HolomorphicNetwork(nn.Module):
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """Shape of each hidden layer's state, without samples."""
         return tuple(connection.post_shape for connection in self.connections)  # type: ignore[misc]
+
+    @property
+    def step_size(self) -> float:
+        """How far a state moves towards what it is driven to; may be set."""
+        return self._step_size
+
+    @step_size.setter
+    def step_size(self, step_size: float) -> None:
+        if _checks.positive("step_size", step_size) > 1:
+            raise ValueError(f"`step_size` must be at most 1; got {step_size}.")
+        self._step_size = float(step_size)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -253,6 +268,7 @@ class HolomorphicNetwork(nn.Module):
             The network, for chaining. ``optim.enforce`` keeps the law while it learns.
 
         Raises:
+            TypeError: If ``populations`` is no sequence.
             ValueError: If there is not a partition for each hidden layer, or one does not fit.
 
         Example:
@@ -270,6 +286,8 @@ class HolomorphicNetwork(nn.Module):
             >>> compare_gradients(rule, x, y).relative_error > 1e-3  # and no better with more points
             True
         """
+        if not isinstance(populations, Sequence):
+            raise TypeError(f"`populations` must be a sequence, a partition a hidden layer; got {populations!r}.")
         partitions = [Populations.coerce(partition) for partition in populations]
         if len(partitions) != len(self.connections):
             raise ValueError(
@@ -299,6 +317,7 @@ class HolomorphicNetwork(nn.Module):
         return f"in_shape={self.in_shape}, shapes={self.shapes}, n_classes={self.n_classes}, {self.activation!r}"
 
     def _require_input(self, x: Tensor) -> None:
+        _require_dtype("network", self.dtype)
         if not isinstance(x, Tensor) or x.dtype != self.dtype:
             got = x.dtype if isinstance(x, Tensor) else type(x).__name__
             raise TypeError(f"`x` must be a tensor of the network's {self.dtype}; got {got}.")
@@ -306,6 +325,17 @@ class HolomorphicNetwork(nn.Module):
             raise ValueError(f"`x` must be a batch of inputs of shape {self.in_shape}; got shape {tuple(x.shape)}.")
         if not bool(x.isfinite().all()):
             raise ValueError("`x` must be finite; got NaN or infinity.")
+
+
+def require_generator(generator: torch.Generator | None) -> None:
+    """Raise unless ``generator`` is one, or None."""
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise TypeError(f"`generator` must be a torch.Generator; got {type(generator).__name__}.")
+
+
+def _require_dtype(name: str, dtype: torch.dtype) -> None:
+    if dtype not in (torch.float32, torch.float64):  # in half precision, states settle to two digits
+        raise ValueError(f"`{name}` must be of torch.float32 or torch.float64; got {dtype}.")
 
 
 def _shape(in_shape: int | Sequence[int]) -> tuple[int, ...]:

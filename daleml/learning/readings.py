@@ -63,14 +63,11 @@ def turning(beta: float, n_points: int, like: Tensor) -> Tensor:
 def require_points(n_points: int, network: HolomorphicNetwork) -> int:
     """Return the number of points, or raise if the network cannot be nudged at so many."""
     _checks.integer("n_points", n_points, minimum=1)
-    if n_points > 2:
-        if not is_holomorphic(network.activation):
-            raise ValueError(
-                "`n_points` must be 1 or 2 with an activation that is not holomorphic; "
-                f"got {n_points} with {network.activation!r}."
-            )
-        if network.dtype not in (torch.float32, torch.float64):
-            raise ValueError(f"`n_points` must be 1 or 2 in {network.dtype}; got {n_points}.")
+    if n_points > 2 and not is_holomorphic(network.activation):
+        raise ValueError(
+            "`n_points` must be 1 or 2 with an activation that is not holomorphic within .1 of the real line; "
+            f"got {n_points} with {network.activation!r}."
+        )
     return n_points
 
 
