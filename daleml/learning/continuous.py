@@ -31,7 +31,7 @@ class ContinuousEquilibriumPropagation(GradientRule):
         n_periods: How often round.
         noise: As in :class:`EquilibriumPropagation`.
         tolerance: How far a unit may be from what it is driven to, before the last iteration at a point and over the
-            last period, times the smaller of 1 and ``beta``. Under noise, twenty times the noise is accepted too.
+            last period, times the smaller of 1 and ``beta``. Under noise, a hundred times the noise is accepted too.
         leave_out: Share of a batch's samples that may exceed it and be left out.
         generator: Source of the noise; default: torch's global one.
 

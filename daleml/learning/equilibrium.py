@@ -57,7 +57,7 @@ class EquilibriumPropagation(GradientRule):
             weights and biases are computed from, when pruned or parametrised, do learn.
         NotSettledError: When called, if samples have not settled to :meth:`HolomorphicNetwork.tolerance_at` this nudge;
             under noise, if without a nudge they have not settled to the network's tolerance, or under one move on by
-            more than twenty times the noise. Also if the gradient is not finite.
+            more than a hundred times the noise. Also if the gradient is not finite.
 
     Example:
         >>> import torch

@@ -15,6 +15,7 @@ from daleml.learning.settling import Settled, States, relax
 from daleml.populations import Populations
 
 _RESOLVED = 4.0
+_LAWFUL_DRIVE = 0.5
 
 
 class HolomorphicNetwork(nn.Module):
@@ -261,6 +262,19 @@ class HolomorphicNetwork(nn.Module):
 
         .. math:: W_{ij} \leftarrow s_j |W_{ij}|, \qquad W^{\text{down}}_{ji} = s_i |W_{ij}|.
 
+        Signs that no longer cancel drive a layer of many units into saturation, where nothing can learn. So the weights
+        between two hidden layers are scaled down, where need be, until either layer, with all its units at 1, drives
+        those of the other by 1/2 on average:
+
+        .. math:: \max\Bigl( \bigl\langle \textstyle\sum_j s_j |W_{ij}| \bigr\rangle_i,\;
+                  \bigl\langle \textstyle\sum_i s_i |W_{ij}| \bigr\rangle_j \Bigr) \le \tfrac12
+
+        (either sum by its size). Wide layers are then coupled weakly, at first.
+
+        The lower a layer, the more of its gradient the asymmetry spoils. That of the readout stays exact, and is most
+        of the whole: a relative error of a few per cent over all parameters goes with one of 1 to 2 in the first layer,
+        worse than no gradient there. Read ``by_parameter`` of :func:`compare_gradients`.
+
         Args:
             populations: A partition for each hidden layer: of its units, or of a convolution's channels.
 
@@ -310,6 +324,7 @@ class HolomorphicNetwork(nn.Module):
             if level:  # what this layer sends down, through the connection from the one below
                 sender = partition.signs(device="cpu").to(torch.int8)
                 self.connections[level].feedback_signs = sender.to(weight.device)
+                _weaken_(self.connections[level])  # type: ignore[arg-type]
         return self
 
     def extra_repr(self) -> str:
@@ -325,6 +340,15 @@ class HolomorphicNetwork(nn.Module):
             raise ValueError(f"`x` must be a batch of inputs of shape {self.in_shape}; got shape {tuple(x.shape)}.")
         if not bool(x.isfinite().all()):
             raise ValueError("`x` must be finite; got NaN or infinity.")
+
+
+def _weaken_(connection: Connection) -> None:
+    """Scale a lawful weight down until neither layer drives the other by more than is good for it."""
+    n_post, n_pre = connection.weight.shape[:2]
+    up = connection.weight.sum() / n_post
+    down = connection.feedback_weight().sum() / n_pre
+    drive = max(abs(float(up)), abs(float(down)))
+    connection.weight.mul_(_LAWFUL_DRIVE / max(drive, _LAWFUL_DRIVE))
 
 
 def require_generator(generator: torch.Generator | None) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -121,11 +121,13 @@ def _by_parameter(parameters: list[nn.Parameter], gradients: Sequence[Tensor]) -
 
 @dataclass(frozen=True)
 class GradientError:
-    """How far an estimate of a gradient is from the exact one, all parameters taken as one vector.
+    """How far an estimate of a gradient is from the exact one, all parameters taken as one vector, and each alone.
 
     Attributes:
         relative_error: Length of the difference over that of the exact gradient.
         cosine: Of the angle between them.
+        by_parameter: The same of each parameter that learns, by its name: the largest gradient, often the readout's,
+            decides the other two numbers.
 
     Example:
         >>> GradientError(relative_error=0.5, cosine=0.75).off_direction
@@ -134,6 +136,7 @@ class GradientError:
 
     relative_error: float
     cosine: float
+    by_parameter: Mapping[str, GradientError] = field(default_factory=dict, repr=False, hash=False)
 
     @property
     def off_direction(self) -> float:
@@ -157,7 +160,7 @@ def compare_gradients(rule: GradientRule, x: Tensor, y: Tensor) -> GradientError
         y: Their classes, (batch,).
 
     Returns:
-        Both numbers. No ``.grad`` is touched.
+        Both numbers, over all parameters and for each. No ``.grad`` is touched.
 
     Raises:
         ValueError: If no parameter learns, or one of which the rule gives no gradient.
@@ -172,12 +175,22 @@ def compare_gradients(rule: GradientRule, x: Tensor, y: Tensor) -> GradientError
         >>> exact = compare_gradients(EquilibriumPropagation(network, beta=0.1, n_points=12), x, y)
         >>> classic.relative_error > 1e-4, exact.relative_error < 1e-10
         (True, True)
+        >>> classic.by_parameter["connections.0.weight"].relative_error > 1e-4
+        True
     """
     if not any(parameter.requires_grad for parameter in rule.network.parameters()):
         raise ValueError("`rule` must be of a network with a parameter that learns; got one whose are all frozen.")
     _, estimate, _ = rule.gradients(x, y)
     _, exact, _ = RecurrentBackpropagation(rule.network, rule.leave_out).gradients(x, y)
-    g = torch.cat([gradient.flatten() for gradient in exact.values()]).double()
-    found = torch.cat([estimate[parameter].flatten() for parameter in exact]).double()
-    lengths = found.norm() * g.norm()
-    return GradientError(float((found - g).norm() / g.norm()), float(found @ g / lengths))
+    pairs = {
+        name: (estimate[parameter].flatten().double(), exact[parameter].flatten().double())
+        for name, parameter in rule.network.named_parameters()
+        if parameter in exact
+    }
+    whole = (torch.cat(part) for part in zip(*pairs.values(), strict=True))
+    return GradientError(*_apart(*whole), {name: GradientError(*_apart(*pair)) for name, pair in pairs.items()})
+
+
+def _apart(found: Tensor, exact: Tensor) -> tuple[float, float]:
+    """Return the relative error and the cosine; NaN where the exact gradient is 0."""
+    return float((found - exact).norm() / exact.norm()), float(found @ exact / (found.norm() * exact.norm()))

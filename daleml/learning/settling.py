@@ -11,7 +11,7 @@ from torch import Tensor
 
 States: TypeAlias = tuple[Tensor, ...]
 _LOOK_EVERY = 5  # iterations: a residual costs about half an iteration of a small network
-NOISES = 20.0
+_NOISES = 100.0
 
 
 class NotSettledError(RuntimeError):
@@ -86,11 +86,11 @@ def relax(
 def beyond_noise(step: Callable[[States], States], states: States, sd: float) -> Tensor:
     """Return the residual of each sample without noise, or 0 where noise of standard deviation ``sd`` explains it.
 
-    The states carry the noise of the iterations before, the worst unit's some times ``sd``; a cycle or a blow-up is
-    more, unless the noise is as large.
+    The states carry the noise of the iterations before, which near a bifurcation is many times ``sd``. A cycle or a
+    blow-up is more, but under noise above a hundredth of a state only a blow-up is.
     """
     residual = _distance(step(states), states)
-    return torch.where(residual <= NOISES * sd, 0.0, residual)
+    return torch.where(residual <= _NOISES * sd, 0.0, residual)
 
 
 def _distance(new: States, old: States) -> Tensor:
