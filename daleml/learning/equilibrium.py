@@ -83,11 +83,11 @@ class EquilibriumPropagation(GradientRule):
         noise, each from where the last ended, and so averages over slowly changing states; whether its noise has an
         imaginary part is not known to us, ours is real. It averages five samples of each phase where N is 1.
 
-        Learning strengthens the loops, so that sooner or later some samples of deep networks no longer settle. Two ways to
-        train on the digits of :mod:`daleml.datasets` without being refused, by plain SGD at .1 on batches of 20 with
-        ``beta=0.4``, ``step_size=0.5`` and ``tolerance=1e-3``: one hidden layer of 64, of which every sample settled for
-        eight epochs (96 to 97 % of test images right, three seeds); and two, with ``leave_out=0.2``, of which one sample
-        in five hundred did not (93 to 97 %). Adam, weight decay or a smoother activation settled no better.
+        Learning strengthens the loops, so that sooner or later some samples of deep networks no longer settle. Two ways
+        to train on the digits of :mod:`daleml.datasets` without being refused, by plain SGD at .1 on batches of 20 with
+        ``beta=0.4``, ``step_size=0.5`` and ``tolerance=1e-3``: one hidden layer of 64, of which every sample settled
+        for eight epochs (96 to 97 % of test images right, three seeds); and two, with ``leave_out=0.2``, of which one
+        sample in five hundred did not (93 to 97 %). Adam, weight decay or a smoother activation settled no better.
 
         Exact for symmetric feedback alone; see :class:`HolomorphicNetwork` on Dale's law. In float32 the states'
         round-off, about 1e-6, is divided by beta: use float64 where a gradient has to be exact. The published code

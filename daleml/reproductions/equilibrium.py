@@ -232,7 +232,7 @@ _NOISY_TRAINING = Experiment(
         "paper": {"noise": 0.1, "n_free_steps": 100, "n_steps": 30, "lr": 0.2, "epochs": 8, "batch": 10},
         "long": {"noise": 0.1, "n_free_steps": 100, "n_steps": 60, "lr": 0.2, "epochs": 20, "batch": 10},
     },
-    seeds={"quick": 3, "paper": 5, "long": 5},
+    seeds={"quick": 7, "paper": 7, "long": 7},
     minutes={"quick": 0.5, "paper": 2.0, "long": 8.0},
 )
 
