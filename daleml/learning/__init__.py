@@ -9,7 +9,8 @@
 
 from daleml.learning.activations import HardClip, HoloTanh, Logistic, is_holomorphic
 from daleml.learning.connections import ConvBlock, SoftmaxPool
-from daleml.learning.equilibrium import ContinuousEquilibriumPropagation, EquilibriumPropagation, Relaxations
+from daleml.learning.continuous import ContinuousEquilibriumPropagation
+from daleml.learning.equilibrium import EquilibriumPropagation
 from daleml.learning.evidence import EvidenceIntegration
 from daleml.learning.evolution import Estimate, EvolutionStrategy
 from daleml.learning.feedback import FeedbackAlignment
@@ -20,6 +21,7 @@ from daleml.learning.morris_lecar_network import MorrisLecarNetwork
 from daleml.learning.neural_odes import Robertson, RobertsonODE, Spiral, SpiralODE, adaptive, radau, rk4, rosenbrock
 from daleml.learning.oja import DivergenceError, Normalised, PerNeuron, Subspace, orthonormality_error
 from daleml.learning.plasticity import Oja
+from daleml.learning.rules import Relaxations
 from daleml.learning.settling import NotSettledError, Settled
 from daleml.learning.silencing import Silencing
 

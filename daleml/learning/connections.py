@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -103,6 +104,9 @@ class ConvBlock:
 class Connection(nn.Module):
     """A weight between two layers, a bias of the upper one, and how each drives the other.
 
+    Called with the lower state, it returns the drive of the upper layer; with both, that and the feedback to the lower
+    one. Both go through the call, so that a weight that hooks compute, as pruning does, is computed anew.
+
     The term of the connection in the network's potential is the upper state times what arrives there: its derivative
     to the upper state is the drive, to the lower state the feedback, to the weight what is learnt from.
     """
@@ -118,6 +122,7 @@ class Connection(nn.Module):
         own = nn.Parameter(torch.zeros(n_post, dtype=weight.dtype, device=weight.device)) if bias else None
         self.register_parameter("bias", own)
         self.register_buffer("feedback_signs", None)
+        self.register_load_state_dict_pre_hook(_keep_feedback_signs)  # type: ignore[no-untyped-call]
 
     def feedback_weight(self) -> Tensor:
         """Return what carries the upper state down, ``(post, pre)``: the weight itself, or under Dale's law its size.
@@ -148,14 +153,13 @@ class DenseConnection(Connection):
         self.pre_shape = pre_shape
         self.post_shape: tuple[int, ...] = (n_post,)
 
-    def forward(self, pre: Tensor) -> Tensor:
-        """Return the drive of the upper layer, ``W h + b``."""
-        return linear(pre.flatten(1), self.weight.to(pre.dtype), self._bias(pre))
-
-    def exchange(self, pre: Tensor, post: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the drive of the upper layer and the feedback to the lower one."""
+    def forward(self, pre: Tensor, post: Tensor | None = None) -> Any:
+        """Return the drive of the upper layer, ``W h + b``, and with ``post`` the feedback to the lower one too."""
+        drive = linear(pre.flatten(1), self.weight.to(pre.dtype), self._bias(pre))
+        if post is None:
+            return drive
         # Transposed and never conjugated: a conjugate is not holomorphic.
-        return self(pre), (post @ self.feedback_weight().to(post.dtype)).reshape(pre.shape)
+        return drive, (post @ self.feedback_weight().to(post.dtype)).reshape(pre.shape)
 
     def learn(self, pre: Tensor, signal: Tensor) -> tuple[Tensor, Tensor]:
         """Return the real parts of ``signal`` times the derivatives of the drive to weight and bias, summed."""
@@ -189,14 +193,11 @@ class ConvConnection(Connection):
         self.padding, self.pool = block.padding, block.pool
         self.post_shape = (channels, height // size, width // size)
 
-    def forward(self, pre: Tensor) -> Tensor:
-        """Return the drive of the upper layer, ``pool(W * h + b)``."""
+    def forward(self, pre: Tensor, post: Tensor | None = None) -> Any:
+        """Return the drive of the upper layer, ``pool(W * h + b)``, and with ``post`` the feedback to the lower one."""
         drive = self._convolved(pre)
-        return drive if self.pool is None else self.pool(drive)
-
-    def exchange(self, pre: Tensor, post: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the drive of the upper layer and the feedback to the lower one."""
-        drive = self._convolved(pre)
+        if post is None:
+            return drive if self.pool is None else self.pool(drive)
         if self.pool is not None:
             drive, post = self.pool.transposed(drive, post)
         return drive, conv_transpose2d(post, self.feedback_weight().to(post.dtype), padding=self.padding)
@@ -213,6 +214,12 @@ class ConvConnection(Connection):
 
     def _convolved(self, pre: Tensor) -> Tensor:
         return conv2d(pre, self.weight.to(pre.dtype), self._bias(pre), padding=self.padding)
+
+
+def _keep_feedback_signs(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Let a checkpoint of a network without them load, as one without the signs of its weights does."""
+    if module.feedback_signs is not None:
+        state.setdefault(prefix + "feedback_signs", module.feedback_signs)
 
 
 def _real(x: Tensor) -> Tensor:

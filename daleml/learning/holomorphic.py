@@ -14,6 +14,9 @@ from daleml.learning.connections import Connection, ConvBlock, ConvConnection, D
 from daleml.learning.settling import Settled, States, relax
 from daleml.populations import Populations
 
+_RESOLVED = 4.0
+_LAWFUL_DRIVE = 0.5
+
 
 class HolomorphicNetwork(nn.Module):
     r"""Layers that drive each other through the same weights, forwards and transposed, until they settle.
@@ -41,19 +44,20 @@ class HolomorphicNetwork(nn.Module):
         max_steps: Iterations after which a relaxation gives up.
         step_size: How far a state moves towards what it is driven to: at 1 all the way, as above; below 1 the fixed
             points are the same and their approach is slower and surer, see Notes.
-        tolerance: The largest change of any unit in an iteration that counts as none; default: a hundred times the
-            resolution of the dtype.
+        tolerance: How far a unit may at most be from what it is driven to, to count as settled; default: a hundred
+            times the resolution of the dtype. For a gradient from a nudge it is stricter, see :meth:`tolerance_at`.
         generator: Source of randomness for the weights; default: torch's global one.
         device: Where the parameters live.
-        dtype: Their floating-point type. In float32 a small nudge is lost in round-off: see
+        dtype: Their type, float32 or float64. In float32 a small nudge is lost in round-off: see
             :class:`EquilibriumPropagation`.
 
     Shape:
         Input (batch, \*in_shape); output (batch, n_classes).
 
     Raises:
-        TypeError: If a size is not an integer, or the activation cannot be called.
-        ValueError: If a size is below 1, there is no hidden layer, or the layers do not fit on each other.
+        TypeError: If a size is not an integer, ``hidden`` no sequence, or the activation no function.
+        ValueError: If a size is below 1, there is no hidden layer, the layers do not fit on each other, ``step_size``
+            is above 1, or the dtype is neither float32 nor float64; so is a network's that is called in half precision.
 
     Example:
         >>> import torch
@@ -75,7 +79,8 @@ class HolomorphicNetwork(nn.Module):
         in which layers silence each other in turn. The published code begins with a gain of 1, with which dense
         networks of the steep :class:`Logistic` sit at that edge; 0.5 is ours. So is a ``step_size`` below 1: if it is
         small enough, it takes such cycles to a fixed point, and networks that have learnt for a while tend to need it.
-        The fixed points, and with them the gradient, do not depend on it.
+        The fixed points do not depend on it, nor does what counts as settled; but a step too small to move a state by
+        the last digit of its dtype never arrives, and its gradient is refused.
 
         **Dale's law.** The gradient of equilibrium propagation is exact because what carries the nudge down is the
         transpose of what carries activity up. A hidden unit whose outgoing weights all have one sign, as
@@ -110,14 +115,17 @@ class HolomorphicNetwork(nn.Module):
         self.in_shape = _shape(in_shape)
         self.n_classes = _checks.integer("n_classes", n_classes, minimum=1)
         self.activation: Activation = Logistic() if activation is None else activation
-        if not callable(self.activation):
+        if not callable(self.activation) or isinstance(self.activation, type):
             raise TypeError(f"`activation` must be a function of a tensor; got {activation!r}.")
+        _checks.flag("bias", bias)
+        _require_dtype("dtype", torch.get_default_dtype() if dtype is None else dtype)
+        require_generator(generator)
         self.gain = _checks.positive("gain", gain)
         self.max_steps = _checks.integer("max_steps", max_steps, minimum=1)
-        if _checks.positive("step_size", step_size) > 1:
-            raise ValueError(f"`step_size` must be at most 1; got {step_size}.")
-        self.step_size = float(step_size)
+        self.step_size = step_size
         self._tolerance = None if tolerance is None else _checks.positive("tolerance", tolerance)
+        if not isinstance(hidden, Sequence):
+            raise TypeError(f"`hidden` must be a sequence of layers; got {hidden!r}.")
         if not hidden:
             raise ValueError("`hidden` must hold a layer at least: only hidden layers settle; got none.")
         self.connections = nn.ModuleList()
@@ -142,14 +150,34 @@ class HolomorphicNetwork(nn.Module):
         return tuple(connection.post_shape for connection in self.connections)  # type: ignore[misc]
 
     @property
+    def step_size(self) -> float:
+        """How far a state moves towards what it is driven to; may be set."""
+        return self._step_size
+
+    @step_size.setter
+    def step_size(self, step_size: float) -> None:
+        if _checks.positive("step_size", step_size) > 1:
+            raise ValueError(f"`step_size` must be at most 1; got {step_size}.")
+        self._step_size = float(step_size)
+
+    @property
     def dtype(self) -> torch.dtype:
         """Floating-point type of the weights."""
         return self.readout.weight.dtype
 
     @property
     def tolerance(self) -> float:
-        """The largest change that counts as none."""
+        """How far a unit may be from what it is driven to and count as settled."""
         return 100 * torch.finfo(self.dtype).eps if self._tolerance is None else self._tolerance
+
+    def tolerance_at(self, beta: float, tolerance: float | None = None) -> float:
+        r"""Return the tolerance under a nudge: :math:`\min(1, |\beta|)` times the network's, or another.
+
+        What is left of a relaxation is divided by :math:`\beta` in the gradient. Below four times the resolution of
+        the dtype nothing can be told apart, so it is not less than that: under a nudge so small the error of the
+        gradient grows as the nudge shrinks, and is not refused.
+        """
+        return max(min(1.0, beta) * (tolerance or self.tolerance), _RESOLVED * torch.finfo(self.dtype).eps)
 
     @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator | None = None, *, sd: float | None = None) -> None:
@@ -169,13 +197,17 @@ class HolomorphicNetwork(nn.Module):
         return self.readout(self.settle(x).states[-1])  # type: ignore[no-any-return]
 
     @torch.no_grad()
-    def settle(self, x: Tensor) -> Settled:
-        """Settle without a teaching signal, from silence, and say how well."""
+    def settle(self, x: Tensor, *, tolerance: float | None = None) -> Settled:
+        """Settle without a teaching signal, from silence, to the network's tolerance or another; and say how well."""
         self._require_input(x)
         bottom = self.bottom(x)
         silence = tuple(x.new_zeros(len(x), *shape) for shape in self.shapes)
         return relax(
-            lambda states: self.step(bottom, states), silence, max_steps=self.max_steps, tolerance=self.tolerance
+            lambda states: self.step(bottom, states),
+            silence,
+            max_steps=self.max_steps,
+            tolerance=self.tolerance if tolerance is None else tolerance,
+            step_size=self.step_size,
         )
 
     def bottom(self, x: Tensor) -> Tensor:
@@ -190,7 +222,7 @@ class HolomorphicNetwork(nn.Module):
         beta: Tensor | None = None,
         noise: Sequence[Tensor] | None = None,
     ) -> States:
-        """Move all hidden layers once.
+        """Return what all hidden layers are driven to; a ``step_size`` below 1 moves them less far.
 
         Args:
             bottom: See :meth:`bottom`.
@@ -204,17 +236,14 @@ class HolomorphicNetwork(nn.Module):
         """
         drives: list[Tensor] = [bottom]
         for below, above, connection in zip(states, states[1:], list(self.connections)[1:], strict=False):
-            drive, feedback = connection.exchange(below, above)  # type: ignore[operator]
+            drive, feedback = connection(below, above)
             drives[-1] = drives[-1] + feedback
             drives.append(drive)
         if target is not None and beta is not None:
             drives[-1] = drives[-1] + self.nudge(states[-1], target, beta)
         if noise is not None:
             drives = [drive + more for drive, more in zip(drives, noise, strict=True)]
-        moved = tuple(self.activation(drive) for drive in drives)
-        if self.step_size == 1:
-            return moved
-        return tuple(torch.lerp(old, new, self.step_size) for old, new in zip(states, moved, strict=True))
+        return tuple(self.activation(drive) for drive in drives)
 
     def nudge(self, top: Tensor, target: Tensor, beta: Tensor) -> Tensor:
         """Return the teaching signal's drive of the last hidden layer."""
@@ -233,6 +262,19 @@ class HolomorphicNetwork(nn.Module):
 
         .. math:: W_{ij} \leftarrow s_j |W_{ij}|, \qquad W^{\text{down}}_{ji} = s_i |W_{ij}|.
 
+        Signs that no longer cancel drive a layer of many units into saturation, where nothing can learn. So the weights
+        between two hidden layers are scaled down, where need be, until either layer, with all its units at 1, drives
+        those of the other by 1/2 on average:
+
+        .. math:: \max\Bigl( \bigl\langle \textstyle\sum_j s_j |W_{ij}| \bigr\rangle_i,\;
+                  \bigl\langle \textstyle\sum_i s_i |W_{ij}| \bigr\rangle_j \Bigr) \le \tfrac12
+
+        (either sum by its size). Wide layers are then coupled weakly, at first.
+
+        The lower a layer, the more of its gradient the asymmetry spoils. That of the readout stays exact, and is most
+        of the whole: a relative error of a few per cent over all parameters goes with one of 1 to 2 in the first layer,
+        worse than no gradient there. Read ``by_parameter`` of :func:`compare_gradients`.
+
         Args:
             populations: A partition for each hidden layer: of its units, or of a convolution's channels.
 
@@ -240,6 +282,7 @@ class HolomorphicNetwork(nn.Module):
             The network, for chaining. ``optim.enforce`` keeps the law while it learns.
 
         Raises:
+            TypeError: If ``populations`` is no sequence.
             ValueError: If there is not a partition for each hidden layer, or one does not fit.
 
         Example:
@@ -257,6 +300,8 @@ class HolomorphicNetwork(nn.Module):
             >>> compare_gradients(rule, x, y).relative_error > 1e-3  # and no better with more points
             True
         """
+        if not isinstance(populations, Sequence):
+            raise TypeError(f"`populations` must be a sequence, a partition a hidden layer; got {populations!r}.")
         partitions = [Populations.coerce(partition) for partition in populations]
         if len(partitions) != len(self.connections):
             raise ValueError(
@@ -279,6 +324,7 @@ class HolomorphicNetwork(nn.Module):
             if level:  # what this layer sends down, through the connection from the one below
                 sender = partition.signs(device="cpu").to(torch.int8)
                 self.connections[level].feedback_signs = sender.to(weight.device)
+                _weaken_(self.connections[level])  # type: ignore[arg-type]
         return self
 
     def extra_repr(self) -> str:
@@ -286,6 +332,7 @@ class HolomorphicNetwork(nn.Module):
         return f"in_shape={self.in_shape}, shapes={self.shapes}, n_classes={self.n_classes}, {self.activation!r}"
 
     def _require_input(self, x: Tensor) -> None:
+        _require_dtype("network", self.dtype)
         if not isinstance(x, Tensor) or x.dtype != self.dtype:
             got = x.dtype if isinstance(x, Tensor) else type(x).__name__
             raise TypeError(f"`x` must be a tensor of the network's {self.dtype}; got {got}.")
@@ -293,6 +340,26 @@ class HolomorphicNetwork(nn.Module):
             raise ValueError(f"`x` must be a batch of inputs of shape {self.in_shape}; got shape {tuple(x.shape)}.")
         if not bool(x.isfinite().all()):
             raise ValueError("`x` must be finite; got NaN or infinity.")
+
+
+def _weaken_(connection: Connection) -> None:
+    """Scale a lawful weight down until neither layer drives the other by more than is good for it."""
+    n_post, n_pre = connection.weight.shape[:2]
+    up = connection.weight.sum() / n_post
+    down = connection.feedback_weight().sum() / n_pre
+    drive = max(abs(float(up)), abs(float(down)))
+    connection.weight.mul_(_LAWFUL_DRIVE / max(drive, _LAWFUL_DRIVE))
+
+
+def require_generator(generator: torch.Generator | None) -> None:
+    """Raise unless ``generator`` is one, or None."""
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise TypeError(f"`generator` must be a torch.Generator; got {type(generator).__name__}.")
+
+
+def _require_dtype(name: str, dtype: torch.dtype) -> None:
+    if dtype not in (torch.float32, torch.float64):  # in half precision, states settle to two digits
+        raise ValueError(f"`{name}` must be of torch.float32 or torch.float64; got {dtype}.")
 
 
 def _shape(in_shape: int | Sequence[int]) -> tuple[int, ...]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from daleml.learning.equilibrium import GradientRule, Gradients, Relaxations
+from daleml.learning.rules import GradientRule, Gradients, Relaxations, laid_out
 from daleml.learning.settling import relax, require_settled
 
 
@@ -65,19 +66,16 @@ class RecurrentBackpropagation(GradientRule):
             states = tuple(state[keep].detach().requires_grad_() for state in free.states)
             moved = network.step(network.bottom(x[keep]), states)
             losses = cross_entropy(network.readout(states[-1]), y[keep], reduction="none")
-        slopes = torch.autograd.grad(losses.sum(), states, retain_graph=True, allow_unused=True)
-        slopes = tuple(
-            torch.zeros_like(state) if slope is None else slope for slope, state in zip(slopes, states, strict=True)
-        )
+        slopes = _pulled((losses.sum(),), states, (torch.ones_like(losses[0]),))
         # In units of its largest entry, for a tolerance of states to mean the same of the adjoint.
         scale = torch.stack([slope.abs().max() for slope in slopes]).max().clamp(min=torch.finfo(x.dtype).tiny)
         slopes = tuple(slope / scale for slope in slopes)
 
         def pull(adjoint: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            back = torch.autograd.grad(moved, states, adjoint, retain_graph=True)
+            back = _pulled(moved, states, adjoint)
             return tuple(slope + part for slope, part in zip(slopes, back, strict=True))
 
-        adjoint = relax(pull, slopes, **limits)  # type: ignore[arg-type]
+        adjoint = relax(pull, slopes, **limits, step_size=network.step_size)  # type: ignore[arg-type]
         both = keep.clone()
         both[keep] = adjoint.residual <= network.tolerance
         require_settled(
@@ -91,7 +89,7 @@ class RecurrentBackpropagation(GradientRule):
             torch.where(both[keep].reshape(-1, *(1,) * (part.ndim - 1)), part, 0) * scale / both.sum()
             for part in adjoint.states
         ]
-        reached = torch.autograd.grad((losses, *moved), parameters, (share, *weights))
+        reached = _pulled((losses, *moved), parameters, (share, *weights))
         found = Relaxations(
             n_relaxations=1,
             n_steps=free.n_steps + adjoint.n_steps,
@@ -99,16 +97,37 @@ class RecurrentBackpropagation(GradientRule):
             nudged_residual=float(adjoint.residual[both[keep]].max()),
             share_left_out=1 - float(both.double().mean()),
         )
-        return losses[both[keep]].mean().detach(), dict(zip(parameters, reached, strict=True)), found
+        return losses[both[keep]].mean().detach(), _by_parameter(parameters, reached), found
+
+
+def _pulled(outputs: Sequence[Tensor], inputs: Sequence[Tensor], along: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Return the transposed Jacobian times ``along``; zeros where nothing depends on anything, as in a lone layer."""
+    pairs = [(output, one) for output, one in zip(outputs, along, strict=True) if output.requires_grad]
+    if not pairs or not inputs:
+        return tuple(torch.zeros_like(one) for one in inputs)
+    return torch.autograd.grad(
+        [output for output, _ in pairs],
+        inputs,
+        [one for _, one in pairs],
+        retain_graph=True,
+        allow_unused=True,
+        materialize_grads=True,
+    )
+
+
+def _by_parameter(parameters: list[nn.Parameter], gradients: Sequence[Tensor]) -> Gradients:
+    return {parameter: laid_out(parameter, one) for parameter, one in zip(parameters, gradients, strict=True)}
 
 
 @dataclass(frozen=True)
 class GradientError:
-    """How far an estimate of a gradient is from the exact one, all parameters taken as one vector.
+    """How far an estimate of a gradient is from the exact one, all parameters taken as one vector, and each alone.
 
     Attributes:
         relative_error: Length of the difference over that of the exact gradient.
         cosine: Of the angle between them.
+        by_parameter: The same of each parameter that learns, by its name: the largest gradient, often the readout's,
+            decides the other two numbers.
 
     Example:
         >>> GradientError(relative_error=0.5, cosine=0.75).off_direction
@@ -117,6 +136,7 @@ class GradientError:
 
     relative_error: float
     cosine: float
+    by_parameter: Mapping[str, GradientError] = field(default_factory=dict, repr=False, hash=False)
 
     @property
     def off_direction(self) -> float:
@@ -140,9 +160,10 @@ def compare_gradients(rule: GradientRule, x: Tensor, y: Tensor) -> GradientError
         y: Their classes, (batch,).
 
     Returns:
-        Both numbers. No ``.grad`` is touched.
+        Both numbers, over all parameters and for each. No ``.grad`` is touched.
 
     Raises:
+        ValueError: If no parameter learns, or one of which the rule gives no gradient.
         NotSettledError: If either gradient is refused.
 
     Example:
@@ -154,10 +175,22 @@ def compare_gradients(rule: GradientRule, x: Tensor, y: Tensor) -> GradientError
         >>> exact = compare_gradients(EquilibriumPropagation(network, beta=0.1, n_points=12), x, y)
         >>> classic.relative_error > 1e-4, exact.relative_error < 1e-10
         (True, True)
+        >>> classic.by_parameter["connections.0.weight"].relative_error > 1e-4
+        True
     """
+    if not any(parameter.requires_grad for parameter in rule.network.parameters()):
+        raise ValueError("`rule` must be of a network with a parameter that learns; got one whose are all frozen.")
     _, estimate, _ = rule.gradients(x, y)
     _, exact, _ = RecurrentBackpropagation(rule.network, rule.leave_out).gradients(x, y)
-    g = torch.cat([gradient.flatten() for gradient in exact.values()]).double()
-    found = torch.cat([estimate[parameter].flatten() for parameter in exact]).double()
-    lengths = found.norm() * g.norm()
-    return GradientError(float((found - g).norm() / g.norm()), float(found @ g / lengths))
+    pairs = {
+        name: (estimate[parameter].flatten().double(), exact[parameter].flatten().double())
+        for name, parameter in rule.network.named_parameters()
+        if parameter in exact
+    }
+    whole = (torch.cat(part) for part in zip(*pairs.values(), strict=True))
+    return GradientError(*_apart(*whole), {name: GradientError(*_apart(*pair)) for name, pair in pairs.items()})
+
+
+def _apart(found: Tensor, exact: Tensor) -> tuple[float, float]:
+    """Return the relative error and the cosine; NaN where the exact gradient is 0."""
+    return float((found - exact).norm() / exact.norm()), float(found @ exact / (found.norm() * exact.norm()))
