@@ -287,7 +287,8 @@ _ABSTRACT = "abstract of arXiv 2408.08408"
 
 PAPER = Paper(
     name="oja",
-    citation="Shervani-Tabar et al. 2024, Oja's rule beside backpropagation, arXiv 2408.08408.",
+    citation="N. Shervani-Tabar, M. A. Mirhoseini, R. Rosenbaum (2024) Oja's plasticity rule overcomes several "
+    "challenges of training neural networks under biological constraints, arXiv 2408.08408",
     claims=(
         Claim(
             id="o1",
