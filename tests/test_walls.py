@@ -148,4 +148,4 @@ def test_version_is_one():
 
     citation = yaml.safe_load((root / "CITATION.cff").read_text())
     assert citation["version"] == daleml.__version__
-    assert len(citation["references"]) == 5
+    assert len(citation["references"]) == 8
