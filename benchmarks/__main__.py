@@ -8,6 +8,7 @@ import os
 import platform
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy
@@ -91,8 +92,25 @@ def main() -> None:
     for case, ours, baseline in peaks:
         table.add_row(case.name, case.against, f"{ours / baseline:.2f}", f"{ours:.0f}", f"{baseline:.0f}")
     Console(width=160).print(table)
-    if wanted:
-        return
+    _keep(
+        {
+            "timings": [dataclasses.asdict(t) for t in timings],
+            "memory": [
+                {
+                    "name": case.name,
+                    "against": case.against,
+                    "ratio": ours / baseline,
+                    "mb": ours,
+                    "baseline_mb": baseline,
+                }
+                for case, ours, baseline in peaks
+            ],
+        }
+    )
+
+
+def _keep(measured: dict[str, list[dict[str, Any]]]) -> None:
+    """Write what was measured into ``results.json``, in the place of what it held of the same cases on this machine."""
     machine = {
         "machine": platform.machine(),
         "cores": os.cpu_count(),
@@ -104,26 +122,14 @@ def main() -> None:
         "daleml": daleml.__version__,
     }
     path = Path(__file__).parent / "results.json"
-    path.write_text(
-        json.dumps(
-            {
-                "machine": machine,
-                "timings": [dataclasses.asdict(t) for t in timings],
-                "memory": [
-                    {
-                        "name": case.name,
-                        "against": case.against,
-                        "ratio": ours / baseline,
-                        "mb": ours,
-                        "baseline_mb": baseline,
-                    }
-                    for case, ours, baseline in peaks
-                ],
-            },
-            indent=2,
-        )
-        + "\n"
-    )
+    before = json.loads(path.read_text()) if path.exists() else {}
+    if before.get("machine") != machine:  # rows of two machines are not to be compared
+        before = {}
+    rows = {}
+    for kind, found in measured.items():
+        kept = {(row["name"], row["against"]): row for row in [*before.get(kind, []), *found]}
+        rows[kind] = list(kept.values())
+    path.write_text(json.dumps({"machine": machine, **rows}, indent=2) + "\n")
 
 
 if __name__ == "__main__":
