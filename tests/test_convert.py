@@ -203,7 +203,7 @@ def test_a_dalified_resnet_learns():
     assert losses[-1] < 0.3 * losses[0]
 
 
-@pytest.mark.skipif("DALEML_DATA" not in os.environ, reason="set DALEML_DATA to the folder of data sets")
+@pytest.mark.skipif(not os.environ.get("DALEML_DATA"), reason="set DALEML_DATA to the folder of data sets")
 @pytest.mark.slow
 def test_a_dalified_resnet_learns_fashion():
     from daleml.datasets import fashion_mnist

@@ -10,7 +10,7 @@ import pytest
 from daleml.analysis import compare_families, fit_weights
 
 pytestmark = pytest.mark.skipif(
-    "DALEML_DATA" not in os.environ, reason="set DALEML_DATA to the folder of experimental data"
+    not os.environ.get("DALEML_DATA"), reason="set DALEML_DATA to the folder of experimental data"
 )
 
 

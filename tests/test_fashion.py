@@ -10,7 +10,7 @@ from daleml.datasets import fashion_mnist
 from daleml.layers import DANNConv2d, DANNLinear, EIConv2d, EILinear, populations_after
 from daleml.optim import enforce, param_groups
 
-has_data = pytest.mark.skipif("DALEML_DATA" not in os.environ, reason="set DALEML_DATA to the folder of data sets")
+has_data = pytest.mark.skipif(not os.environ.get("DALEML_DATA"), reason="set DALEML_DATA to the folder of data sets")
 
 
 def write_idx(path, values):

@@ -129,7 +129,7 @@ def test_ks_of_the_lognormal_is_that_of_z_scored_logs():
     assert fit_weights(x).ks_distance() == pytest.approx(stats.kstest(z, "norm").statistic, abs=1e-12)
 
 
-@pytest.mark.skipif("DALEML_DATA" not in os.environ, reason="set DALEML_DATA to the folder of experimental data")
+@pytest.mark.skipif(not os.environ.get("DALEML_DATA"), reason="set DALEML_DATA to the folder of experimental data")
 def test_experimental_reference_values():
     """Kasthuri's excitatory synapses and MICrONS spine volumes, as fitted by scipy before this code was written."""
     import pandas as pd

@@ -198,7 +198,7 @@ def test_whole_numbers_and_thresholds_are_hinted_at(folder):
     assert "pass `--truncate-below 20.5`" in fitted(folder)[0]
 
 
-@pytest.mark.skipif("DALEML_DATA" not in os.environ, reason="set DALEML_DATA to the folder of experimental data")
+@pytest.mark.skipif(not os.environ.get("DALEML_DATA"), reason="set DALEML_DATA to the folder of experimental data")
 def test_the_threshold_of_real_clefts(folder):
     file = Path(os.environ["DALEML_DATA"]) / "microns_l23_synapses.csv"
     options = ["--column", "cleft_vx", "--family", "lognormal", "--intervals", "none"]

@@ -25,7 +25,7 @@ from daleml.datasets import (
     read_synapses,
 )
 
-has_data = pytest.mark.skipif("DALEML_DATA" not in os.environ, reason="set DALEML_DATA to the folder of data sets")
+has_data = pytest.mark.skipif(not os.environ.get("DALEML_DATA"), reason="set DALEML_DATA to the folder of data sets")
 
 TOY = SynapseTable(
     "toy",
@@ -298,12 +298,13 @@ def test_an_absent_file_says_where_to_get_it(load, name, origin, tmp_path, monke
     monkeypatch.setenv("DALEML_DATA", str(tmp_path / "nowhere"))
     with pytest.raises(FileNotFoundError, match=name):
         load()
-    monkeypatch.delenv("DALEML_DATA")
-    with pytest.raises(ValueError) as raised:
-        load()
-    start = f"`path` must be given where the environment variable DALEML_DATA is not set: {name} is "
-    assert str(raised.value).startswith(start)
-    assert str(raised.value).endswith(f"{origin}; got None.")
+    for unset in (lambda: monkeypatch.setenv("DALEML_DATA", ""), lambda: monkeypatch.delenv("DALEML_DATA")):
+        unset()
+        with pytest.raises(ValueError) as raised:
+            load()
+        start = f"`path` must be given where the environment variable DALEML_DATA is not set: {name} is "
+        assert str(raised.value).startswith(start)
+        assert str(raised.value).endswith(f"{origin}; got None.")
 
 
 @LOADERS

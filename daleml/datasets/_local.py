@@ -45,7 +45,7 @@ class LocalFile:
             ValueError: If ``path`` is left out where the environment names no folder, or the checksum is another.
         """
         _checks.flag("check", check)
-        if path is None and VARIABLE not in os.environ:
+        if path is None and not os.environ.get(VARIABLE):
             raise ValueError(f"{_unset()}: {self.name} is {self.origin}; got None.")
         given = folder(path)
         file = given / self.name if given.is_dir() else given
@@ -81,7 +81,7 @@ def folder(path: str | Path | None, name: str = "") -> Path:
     """
     if path is not None:
         return Path(path)
-    if VARIABLE not in os.environ:
+    if not os.environ.get(VARIABLE):
         raise ValueError(f"{_unset()}; got None.")
     return Path(os.environ[VARIABLE]) / name
 
