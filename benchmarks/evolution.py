@@ -5,6 +5,7 @@ from torch import nn
 
 from benchmarks.timing import Case
 from daleml.learning import EvidenceIntegration, EvolutionStrategy, MorrisLecarNetwork
+from tests.reference import morris_lecar as reference
 
 N_CELLS, N_TRIALS, POPULATION = 128, 50, 64
 N_ROWS = 50
@@ -13,22 +14,7 @@ N_ROWS = 50
 
 def equation_by_equation(net, x):
     """Run the network as published code does: every line of the equations an operation, at every step."""
-    c, dt = net.cell, net.dt_ms
-    v, w = net.initial_state(x.shape[1])
-    sent, outputs = torch.sigmoid((v + 3) / 8), []
-    for row in x:
-        for _ in range(round(net.input_ms / dt)):
-            current = 36.75 * (0.1 + row @ net.weight_ih.T + sent @ net.weight_hh.T) + 39.9
-            m_inf = 0.5 * (1 + torch.tanh((v - c.v1) / c.v2))
-            w_inf = 0.5 * (1 + torch.tanh((v - c.v3) / c.v4))
-            tau = 1 / (c.phi * torch.cosh((v - c.v3) / (2 * c.v4)))
-            w = (w_inf * dt + (tau - dt / 2) * w) / (tau + dt / 2)
-            g = (c.g_ca * m_inf + c.g_k * w + c.g_l) / c.c
-            e = (c.g_ca * m_inf * c.e_ca + c.g_k * w * c.e_k + c.g_l * c.e_l) / c.c
-            v = (v * (1 - dt * g / 2) + dt * (e + current / c.c)) / (1 + dt * g / 2)
-            sent = torch.sigmoid((v + 3) / 8)
-            outputs.append(net.readout(sent))
-    return torch.stack(outputs[-round(net.read_ms / dt) :]).mean(0)
+    return reference.network(net, x, net.initial_state(x.shape[1]))
 
 
 def estimate(run, *, compiled=None):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import numbers
 
+from torch import Tensor
+
 
 def integer(name: str, value: object, minimum: int = 0) -> int:
     """Return ``value`` as an int, or raise if it is not an integer of at least ``minimum``."""
@@ -53,3 +55,10 @@ def fraction(name: str, value: object) -> float:
     if not 0 <= result <= 1:
         raise ValueError(f"`{name}` must be a fraction in [0, 1]; got {value}.")
     return result
+
+
+def tensor(name: str, value: object) -> Tensor:
+    """Return ``value``, or raise if it is no tensor."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"`{name}` must be a tensor; got {type(value).__name__}.")
+    return value

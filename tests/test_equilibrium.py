@@ -983,6 +983,7 @@ SENTENCES = [
         ValueError,
         "`populations` must hold a partition for each of the 2 hidden layers; got 1.",
     ),
+    (lambda: compare_gradients(3, X, Y), TypeError, "`rule` must be one such as EquilibriumPropagation; got int."),
     (lambda: NETWORK.keep_dale_([4, 5]), ValueError, "`populations` must divide the 4 units of a layer; got 5."),
 ]
 

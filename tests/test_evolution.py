@@ -326,6 +326,8 @@ def test_bad_models_and_losses_are_refused_in_one_sentence():
         EvolutionStrategy(nn.ReLU())
     model = Point(torch.ones(3))
     strategy = EvolutionStrategy(model, population=4, generator=seeded())
+    with pytest.raises(TypeError, match=r"^`loss` must be a function of the model; got str\.$"):
+        strategy.backward("loss")
     with pytest.raises(ValueError, match=r"^`loss` must return a single number; got shape \(3,\)\.$"):
         strategy.backward(lambda m: m())
     with pytest.raises(RuntimeError, match=r"^`loss` must be finite for every member; got nan for member \d\.$"):
@@ -471,6 +473,12 @@ def test_the_spiral_network_learns_by_either_gradient():
             lambda: radau(Spiral(), Spiral().initial, torch.tensor([])),
             "`times` must be positive and increasing, at least one; got [] of 0.",
         ),
+        (lambda: rk4(Spiral(), Spiral().initial, [0.0, 1.0]), "`times` must be a tensor; got list."),
+        (lambda: rk4(Spiral(), [2.0, 0.0], torch.tensor([0.0, 1.0])), "`initial` must be a tensor; got list."),
+        (lambda: rosenbrock(Robertson(), Robertson().initial, [0.1, 1.0]), "`times` must be a tensor; got list."),
+        (lambda: rosenbrock(Robertson(), [1.0, 0, 0], torch.tensor([1.0])), "`initial` must be a tensor; got list."),
+        (lambda: radau(Robertson(), [1.0, 0, 0], torch.tensor([1.0])), "`initial` must be a tensor; got list."),
+        (lambda: RobertsonODE([1.0, 2.0, 3.0]), "`scale` must be a tensor; got list."),
         (lambda: Spiral(decay=3.0), "`decay` must be below 0, or it winds outwards; got 3."),
         (lambda: Robertson(k2=0.0), "`k2` must be above 0; got 0.0."),
         (lambda: RobertsonODE(torch.zeros(3)), "`scale` must be sizes above 0, one a component; got [0.0, 0.0, 0.0]."),
@@ -478,7 +486,7 @@ def test_the_spiral_network_learns_by_either_gradient():
     ],
 )
 def test_bad_equations_are_refused_in_one_sentence(call, sentence):
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises((ValueError, TypeError)) as caught:
         call()
     assert str(caught.value) == sentence
 

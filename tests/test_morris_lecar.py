@@ -151,6 +151,13 @@ def test_a_fast_cell_has_a_shorter_step_by_default():
             ValueError,
             "`state` must be two tensors (2, 12); got (1, 12) and (1, 12).",
         ),
+        (lambda: network()([[1.0]]), TypeError, "`input` must be a tensor; got list."),
+        (
+            lambda: network()(torch.zeros(50, 2, 5).double(), torch.zeros(2, 12)),
+            TypeError,
+            "`state` must be a tuple of voltage and gate; got Tensor.",
+        ),
+        (lambda: Silencing([0.5]), TypeError, "`weight` must be a number; got [0.5]."),
         (lambda: Silencing(cell=3), TypeError, "`cell` must be a MorrisLecar; got int."),
         (lambda: MorrisLecar().firing_rate(40.0), TypeError, "`current` must be a tensor; got float."),
         (

@@ -373,6 +373,7 @@ WRONG = [
     ),
     (lambda: Normalised("subspace"), "`rule` must be a rule such as Subspace(); got 'subspace'."),
     (lambda: Normalised(eps=0), "`eps` must be above 0; got 0."),
+    (lambda: orthonormality_error([[1.0, 2.0]]), "`weight` must be a tensor; got list."),
     (lambda: orthonormality_error(torch.ones(3)), "`weight` must be a matrix; got shape (3,)."),
     (lambda: FeedbackAlignment("model"), "`model` must be a module; got str."),
     (lambda: FeedbackAlignment(nn.ReLU()), "`model` must have a dense layer; got ReLU without one."),

@@ -34,7 +34,7 @@ def experiment(name="toy", seeds=4, **options):
 
 def claim(*checks, of=None, id="9a"):
     checks = checks or (Check("effect", "an effect", at_least=0.5, no_effect=0.0),)
-    return Claim(id, "toy", "There is an effect.", "nowhere", of or experiment(), checks)
+    return Claim(id, "There is an effect.", "nowhere", of or experiment(), checks)
 
 
 # -- the rule ----------------------------------------------------------------------------------------------------------
@@ -66,7 +66,7 @@ def test_a_claim_holds_if_all_it_expects_does():
     assert judge(claim(good, unclear, bad), seeds).verdict == FAILS
     assert judge(claim(good, good), seeds).verdict == HOLDS
     assert judge(claim(good), []).verdict == NOT_TESTED
-    assert judge(Claim("9z", "toy", "Said.", "nowhere", None, note="no data"), []).verdict == NOT_TESTED
+    assert judge(Claim("9z", "Said.", "nowhere", None, note="no data"), []).verdict == NOT_TESTED
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=8))
@@ -160,6 +160,7 @@ def test_processes_give_the_same(tmp_path):
     ("call", "sentence"),
     [
         (lambda path: reproduce([claim()], path, budget="huge"), "`budget` must be one of quick, paper, long; got 'huge'."),
+        (lambda path: reproduce([claim()], path, jobs=-2), "`jobs` must be at least 1; got -2."),
         (lambda path: reproductions.find(["dan"]), "`claims` must name papers (dann, spectral, eg, geometry, regimes, oja, equilibrium, evolution) or claims (1a"),
     ],
 )  # fmt: skip
@@ -170,8 +171,9 @@ def test_wrong_input_is_one_sentence(tmp_path, call, sentence):
 
 
 def test_the_page_needs_nothing_else(tmp_path):
-    result, _, _ = run(tmp_path, [claim(), Claim("9z", "toy", "Said.", "nowhere", None, note="There are no data.")])
-    paper = reproductions.Paper("toy", "Nobody (1900)", tuple(outcome.claim for outcome in result.outcomes))
+    claims = claim(), Claim("9z", "Said.", "nowhere", None, note="There are no data.")
+    paper = reproductions.Paper("toy", "Nobody (1900)", claims)
+    result, _, _ = run(tmp_path, paper.claims)
     path = page.write(result, [paper], tmp_path / "out", "daleml reproduce --budget quick")
     text = path.read_text()
     assert 'src="data:image/png;base64,' in text
@@ -180,6 +182,12 @@ def test_the_page_needs_nothing_else(tmp_path):
     assert "There are no data." in text
     assert (tmp_path / "out" / "figures" / "9a.png").exists()
     assert page.verdict_counts(result.outcomes) == "1 of 1 tested claims hold; 1 not tested."
+
+
+def test_a_paper_writes_its_name_on_what_is_its_own():
+    paper = reproductions.Paper("toy", "Nobody (1900)", (claim(), claim(id="9b")))
+    assert [(one.id, one.paper) for one in paper.claims] == [("9a", "toy"), ("9b", "toy")]
+    assert all(one.paper == own.name for own in reproductions.papers() for one in own.claims)
 
 
 # -- the papers' own ---------------------------------------------------------------------------------------------------

@@ -10,9 +10,10 @@ from torch.optim import SGD
 from daleml import Populations, signs, train
 from daleml.datasets import digits
 from daleml.demo import recurrent
-from daleml.demo.recurrent import UNITS, RowReader
+from daleml.demo.recurrent import UNITS
 from daleml.layers import EIRNN, EILinear, init
 from daleml.optim import enforce, param_groups
+from daleml.tasks import RowReader
 from daleml.training import Shuffled
 
 pytestmark = pytest.mark.slow

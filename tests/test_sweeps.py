@@ -38,7 +38,7 @@ def panel(**options):
 
 
 def sweep(*panels):
-    return Sweep("sizes", "toy", "Effect against size.", "Made up.", panels or (panel(), panel(log_x=True, log_y=True)))
+    return Sweep("sizes", "Effect against size.", "Made up.", panels or (panel(), panel(log_x=True, log_y=True)))
 
 
 @pytest.fixture
@@ -75,22 +75,23 @@ def test_the_plot_shows_every_seed_and_what_was_turned():
 
 
 def test_it_is_run_kept_and_shown_on_the_page(tmp_path):
-    claim = Claim("9z", "toy", "Said.", "nowhere", None, note="No data.")
-    result = reproduce([claim], tmp_path, sweeps=[sweep()], jobs=1)
+    paper = Paper("toy", "Nobody (1900)", (Claim("9z", "Said.", "nowhere", None, note="No data."),), (sweep(),))
+    result = reproduce(paper.claims, tmp_path, sweeps=paper.sweeps, jobs=1)
     kept = json.loads((tmp_path / "claims.json").read_text())["sweeps"]
     assert kept[0]["panels"][0]["curves"][0]["values"][2][1] == 3 * math.e
-    page.write(result, [Paper("toy", "Nobody (1900)", (claim,), (sweep(),))], tmp_path, "daleml reproduce")
+    page.write(result, [paper], tmp_path, "daleml reproduce")
     assert "Effect against size. Made up." in (tmp_path / "index.html").read_text()
     assert (tmp_path / "figures" / "sizes.png").stat().st_size > 10_000
-    again = reproduce([claim], tmp_path, sweeps=[sweep()], jobs=1, progress=lambda done, total, _: total)
+    again = reproduce(paper.claims, tmp_path, sweeps=paper.sweeps, jobs=1)
     assert again.sweeps == result.sweeps
     assert len((tmp_path / "journal.jsonl").read_text().splitlines()) == 3
 
 
 def test_the_docs_show_it_before_the_claims_of_its_paper(tmp_path):
-    claims = [Claim(id, "toy", "Said.", "nowhere", None, note="No data.") for id in ("9y", "9z")]
-    result = reproduce(claims, tmp_path / "out", sweeps=[sweep()], jobs=1)
-    page.write(result, [Paper("toy", "Nobody (1900)", tuple(claims), (sweep(),))], tmp_path / "out", "")
+    claims = tuple(Claim(id, "Said.", "nowhere", None, note="No data.") for id in ("9y", "9z"))
+    paper = Paper("toy", "Nobody (1900)", claims, (sweep(),))
+    result = reproduce(paper.claims, tmp_path / "out", sweeps=paper.sweeps, jobs=1)
+    page.write(result, [paper], tmp_path / "out", "")
     marks = "<!-- claims: written by `make claims` -->\n<!-- claims: end -->\n"
     (tmp_path / "docs").mkdir()
     for path in (tmp_path / "README.md", tmp_path / "docs" / "claims.md"):

@@ -5,30 +5,18 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from daleml import Populations
 from daleml.datasets import ImageSplit
 from daleml.demo.learning import Arm, corrected_sgd, sgd
 from daleml.layers import DANNRNN, EIRNN, DANNLinear, EILinear
+from daleml.tasks import RowReader
 
 UNITS, N_INH, SIDE = 100, 10, 8
 CLIP_NORM = 10.0
 TIMES = 2
 """A Dale's ANN starts slower than an RNN, and these need some 2,500 updates to compare."""
-
-
-class RowReader(nn.Module):
-    """A recurrent network that is shown an image row by row, and asked at the last."""
-
-    def __init__(self, rnn: nn.Module, readout: nn.Module) -> None:
-        super().__init__()
-        self.rnn, self.readout = rnn, readout
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map (images, pixels) to (images, classes)."""
-        rates, _ = self.rnn(images.reshape(-1, SIDE, SIDE))
-        return self.readout(rates[:, -1])  # type: ignore[no-any-return]
 
 
 def build_rnn(data: ImageSplit, generator: torch.Generator) -> RowReader:

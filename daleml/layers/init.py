@@ -354,7 +354,7 @@ def svd_spectrum_(weight: Tensor, spectrum: Tensor) -> Tensor:
         Li, Cornford, Ghosh & Richards 2023 (NeurIPS), spectrum transplant.
     """
     _require_matrix("weight", weight)
-    _require_tensor("spectrum", spectrum)
+    _checks.tensor("spectrum", spectrum)
     if spectrum.ndim not in (1, 2):
         raise ValueError(f"`spectrum` must be a matrix or a vector; got shape {tuple(spectrum.shape)}.")
     values = spectrum.detach().double().to(weight.device)
@@ -445,15 +445,8 @@ def balance_rows_(weight: Tensor) -> Tensor:
     return weight.copy_(torch.where(weight < 0, weight * factor[:, None], weight))
 
 
-def _require_tensor(name: str, given: Tensor) -> None:
-    if not isinstance(given, Tensor):
-        raise TypeError(f"`{name}` must be a tensor; got {type(given).__name__}.")
-    if not given.is_floating_point():
-        raise TypeError(f"`{name}` must be floating-point; got {given.dtype}.")
-
-
 def _require_matrix(name: str, given: Tensor) -> None:
-    _require_tensor(name, given)
+    _checks.tensor(name, given)
     if given.ndim != 2 or not given.numel():
         raise ValueError(f"`{name}` must be a matrix, (post, pre); got shape {tuple(given.shape)}.")
     if not given.isfinite().all():

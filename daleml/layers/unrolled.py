@@ -176,5 +176,4 @@ class Cell(Circuit):
 def _require_tensors(input: object, hx: object) -> None:
     """Raise where torch would ask a list for its dimensions."""
     for name, given in {"input": input, **({} if hx is None else {"hx": hx})}.items():
-        if not isinstance(given, Tensor):
-            raise TypeError(f"`{name}` must be a tensor; got {type(given).__name__}.")
+        _checks.tensor(name, given)

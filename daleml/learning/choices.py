@@ -16,8 +16,7 @@ def fitting(one: Synapses, pre: Tensor, post: Tensor) -> tuple[Tensor, Tensor]:
     """Return activities as rows of what a weight reads and drives."""
     n_post, n_pre = one.weight().shape
     for name, activity, size in (("pre", pre, n_pre), ("post", post, n_post)):
-        if not isinstance(activity, Tensor):
-            raise TypeError(f"`{name}` must be a tensor; got {type(activity).__name__}.")
+        _checks.tensor(name, activity)
         if not activity.ndim or activity.shape[-1] != size:
             raise ValueError(
                 f"`{name}` must have {size} units, those of `{one.name}`; got shape {tuple(activity.shape)}."

@@ -158,6 +158,8 @@ class EvolutionStrategy:
             TypeError: If ``loss`` returns no tensor of real numbers. Whole ones will do: a count of errors.
             ValueError: If it returns more than one number.
         """
+        if not callable(loss):
+            raise TypeError(f"`loss` must be a function of the model; got {type(loss).__name__}.")
         parameters = {name: self.model.get_parameter(name).detach() for name in self.names}
         drawn = self._draw(parameters)
         losses = self._losses(loss, args, parameters, drawn)

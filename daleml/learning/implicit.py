@@ -163,6 +163,7 @@ def compare_gradients(rule: GradientRule, x: Tensor, y: Tensor) -> GradientError
         Both numbers, over all parameters and for each. No ``.grad`` is touched.
 
     Raises:
+        TypeError: If ``rule`` is none.
         ValueError: If no parameter learns, or one of which the rule gives no gradient.
         NotSettledError: If either gradient is refused.
 
@@ -178,6 +179,8 @@ def compare_gradients(rule: GradientRule, x: Tensor, y: Tensor) -> GradientError
         >>> classic.by_parameter["connections.0.weight"].relative_error > 1e-4
         True
     """
+    if not isinstance(rule, GradientRule):
+        raise TypeError(f"`rule` must be one such as EquilibriumPropagation; got {type(rule).__name__}.")
     if not any(parameter.requires_grad for parameter in rule.network.parameters()):
         raise ValueError("`rule` must be of a network with a parameter that learns; got one whose are all frozen.")
     _, estimate, _ = rule.gradients(x, y)

@@ -181,8 +181,7 @@ class MorrisLecar:
             >>> MorrisLecar().firing_rate(torch.tensor([35.0, 60.0, 130.0]), settle_ms=300, duration_ms=500)
             tensor([ 0., 16.,  0.])
         """
-        if not isinstance(current, Tensor):
-            raise TypeError(f"`current` must be a tensor; got {type(current).__name__}.")
+        _checks.tensor("current", current)
         if not bool(current.isfinite().all()):
             raise ValueError(f"`current` must be finite; got {float(current[~current.isfinite()][0])}.")
         dt_ms = self.require_step(dt_ms)

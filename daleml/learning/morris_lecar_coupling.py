@@ -10,6 +10,7 @@ import functools
 import math
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -32,51 +33,53 @@ def transmission(v: Tensor) -> Tensor:
     return torch.sigmoid((v - _HALF_MV) * (1 / _WIDTH_MV))
 
 
-def hold(
-    v: Tensor, w: Tensor, drive: Tensor, weight: Tensor, cell: MorrisLecar, dt_ms: float, n: int, counted: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Advance by ``n`` steps under one drive.
+@dataclass(frozen=True)
+class Stretch:
+    """A number of steps under one drive.
+
+    Attributes:
+        cell: The constants of the cells.
+        dt_ms: Length of a step.
+        n: Number of steps.
+        counted: Whether to sum the activity after each step.
+    """
+
+    cell: MorrisLecar
+    dt_ms: float
+    n: int
+    counted: bool
+
+
+def hold(v: Tensor, w: Tensor, drive: Tensor, weight: Tensor, stretch: Stretch) -> tuple[Tensor, Tensor, Tensor]:
+    """Advance under one drive.
 
     Args:
         v: Voltage, mV.
         w: Potassium gate.
         drive: Current from without, µA/cm².
         weight: Of the synapses, ``(post, pre)``.
-        cell: The constants of the cells.
-        dt_ms: Length of a step.
-        n: Number of steps.
-        counted: Whether to sum the activity after each step.
+        stretch: How far.
 
     Returns:
-        Voltage, gate, and the sum; zero where it is not counted.
+        Voltage, gate, and the summed activity; zero where it is not counted.
 
     Shape:
         ``v``, ``w``, ``drive`` and the results: (batch, cells). ``weight``: (cells, cells).
     """
     sums, sent = torch.zeros_like(v), transmission(v)
-    for _ in range(n):
-        v, w = cell.step(v, w, drive + GAIN * (sent @ weight.t()), dt_ms)
+    for _ in range(stretch.n):
+        v, w = stretch.cell.step(v, w, drive + GAIN * (sent @ weight.t()), stretch.dt_ms)
         sent = transmission(v)
-        sums = sums + sent if counted else sums
+        sums = sums + sent if stretch.counted else sums
     return v, w, sums
 
 
 def held(
-    v: Tensor,
-    w: Tensor,
-    drive: Tensor,
-    weight: Tensor,
-    cell: MorrisLecar,
-    dt_ms: float,
-    n: int,
-    counted: bool,
-    compiled: bool | None,
+    v: Tensor, w: Tensor, drive: Tensor, weight: Tensor, stretch: Stretch, compiled: bool | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return what :func:`hold` does, without gradients: faster, and under ``vmap`` for many networks at once."""
-    return cast(
-        "tuple[Tensor, Tensor, Tensor]",
-        _Held.apply(v, w, drive, weight, cell, dt_ms, n, counted, compiled),  # type: ignore[no-untyped-call]
-    )
+    found = _Held.apply(v, w, drive, weight, stretch, compiled)  # type: ignore[no-untyped-call]
+    return cast("tuple[Tensor, Tensor, Tensor]", found)
 
 
 class _Held(torch.autograd.Function):
@@ -84,15 +87,7 @@ class _Held(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        v: Tensor,
-        w: Tensor,
-        drive: Tensor,
-        weight: Tensor,
-        cell: MorrisLecar,
-        dt_ms: float,
-        n: int,
-        counted: bool,
-        compiled: bool | None,
+        v: Tensor, w: Tensor, drive: Tensor, weight: Tensor, stretch: Stretch, compiled: bool | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         members = torch.broadcast_shapes(*(x.shape[:-2] for x in (v, w, drive, weight)))  # type: ignore[no-untyped-call]
         full = (math.prod(members), *v.shape[-2:])
@@ -105,12 +100,13 @@ class _Held(torch.autograd.Function):
             required = compiled
         n_blocks = min(math.ceil(v.numel() / _CACHED), full[0])
         for part in zip(*(x.tensor_split(n_blocks) for x in (v, w, sums, drive, weight)), strict=True):
-            like, total = part[0], part[2] if counted else None
+            like, total = part[0], part[2] if stretch.counted else None
+            use = stretch.cell, stretch.dt_ms
             if compiled:
-                step = _compiled(cell, dt_ms, required, like.shape, like.dtype, like.device, counted)
+                step = _compiled(*use, required, like.shape, like.dtype, like.device, stretch.counted)
             else:
-                step = functools.partial(_step_, cell, dt_ms)
-            _advance_(step, part[0], part[1], total, part[3], part[4], n)
+                step = functools.partial(_step_, *use)
+            _advance_(step, part[0], part[1], total, part[3], part[4], stretch.n)
         shape = (*members, *full[1:])
         return v.view(shape), w.view(shape), sums.view(shape)
 

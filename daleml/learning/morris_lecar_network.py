@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from daleml import _checks, signs
 from daleml.learning.morris_lecar import REST_MV, REST_W, MorrisLecar
-from daleml.learning.morris_lecar_coupling import GAIN, held, hold
+from daleml.learning.morris_lecar_coupling import GAIN, Stretch, held, hold
 from daleml.populations import Populations
 
 APPLIED, OFFSET = 0.1, 39.9
@@ -151,6 +151,7 @@ class MorrisLecarNetwork(nn.Module):
             state: Where the sequences begin; default: drawn by :meth:`initial_state`.
 
         Raises:
+            TypeError: If one of them is no tensor.
             ValueError: If the input or the state has another shape, or the input is shorter than ``read_ms``.
         """
         return cast("Tensor", self.readout(self.activity(input, state)))
@@ -160,13 +161,14 @@ class MorrisLecarNetwork(nn.Module):
 
         A readout trained on it alone sees the network as it is: the baseline that any learning must beat.
         """
+        _checks.tensor("input", input)
         if input.ndim != 3 or input.shape[2] != self.input_size:
             raise ValueError(f"`input` must have shape (time, batch, {self.input_size}); got {tuple(input.shape)}.")
         n_steps = len(input) * self._steps
         if n_steps < self._read_steps:
             lasts = f"{n_steps * self.dt_ms:g} ms"
             raise ValueError(f"`input` must last at least {self.read_ms:g} ms, as long as `read_ms`; got {lasts}.")
-        v, w = self.initial_state(input.shape[1]) if state is None else state
+        v, w = self.initial_state(input.shape[1]) if state is None else _pair(state)
         wanted = (input.shape[1], self.hidden_size)
         if v.shape != wanted or w.shape != wanted:
             raise ValueError(f"`state` must be two tensors {wanted}; got {tuple(v.shape)} and {tuple(w.shape)}.")
@@ -181,7 +183,7 @@ class MorrisLecarNetwork(nn.Module):
             left -= self._steps
             for n, counted in ((skipped, False), (self._steps - skipped, True)):
                 if n:
-                    v, w, sums = advance(v, w, drive, self.weight_hh, self.cell, self.dt_ms, n, counted)
+                    v, w, sums = advance(v, w, drive, self.weight_hh, Stretch(self.cell, self.dt_ms, n, counted))
                     total = total + sums
         return total / self._read_steps
 
@@ -189,6 +191,12 @@ class MorrisLecarNetwork(nn.Module):
         """Describe sizes and times."""
         units = f"{self.hidden_size} cells" if self.populations is None else repr(self.populations)
         return f"{self.input_size}, {units}, {self.output_size}, dt_ms={self.dt_ms:g}, input_ms={self.input_ms:g}"
+
+
+def _pair(state: State) -> State:
+    if not isinstance(state, tuple) or len(state) != 2:
+        raise TypeError(f"`state` must be a tuple of voltage and gate; got {type(state).__name__}.")
+    return _checks.tensor("state[0]", state[0]), _checks.tensor("state[1]", state[1])
 
 
 def _whole(name: str, duration: float, dt_ms: float) -> int:

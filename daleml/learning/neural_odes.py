@@ -125,6 +125,7 @@ def rk4(field: Field, initial: Tensor, times: Tensor) -> Tensor:
         >>> rk4(lambda y: -y, torch.ones(1), torch.linspace(0, 1, 11))[-1]
         tensor([0.3679])
     """
+    _checks.tensor("initial", initial)
     y, states = initial, [initial]
     for h in _steps(times):
         k1 = field(y)
@@ -177,7 +178,7 @@ def rosenbrock(field: Field, initial: Tensor, times: Tensor, *, substeps: int = 
     first = _require_positive(times)
     if not 0 <= _checks.number("start", start) <= first:
         raise ValueError(f"`start` must be between 0 and the first of `times`, {first:g}; got {start:g}.")
-    y, states = initial, []
+    y, states = _checks.tensor("initial", initial), []
     grid = times.double().tolist()
     stops = [[start, *(start + (first - start) * i / substeps for i in range(1, substeps + 1))]]
     stops += [[t * (u / t) ** (i / substeps) for i in range(substeps + 1)] for t, u in itertools.pairwise(grid)]
@@ -224,6 +225,7 @@ def adaptive(
         ValueError: If ``times`` does not increase.
     """
     _steps(times)
+    _checks.tensor("initial", initial)
     try:
         from torchdiffeq import odeint
     except ImportError:
@@ -253,6 +255,7 @@ def radau(field: Field, initial: Tensor, times: Tensor, *, rtol: float = 1e-10, 
     from scipy.integrate import solve_ivp
 
     _require_positive(times)
+    _checks.tensor("initial", initial)
 
     def derivative(t: float, y: np.ndarray) -> np.ndarray:
         with torch.no_grad():
@@ -269,6 +272,7 @@ def radau(field: Field, initial: Tensor, times: Tensor, *, rtol: float = 1e-10, 
 
 def _require_positive(times: Tensor) -> float:
     """Return the first of positive, increasing times, at least one, or raise."""
+    _checks.tensor("times", times)
     if times.ndim != 1 or not len(times) or not bool((times.diff() > 0).all()) or not times[0] > 0:
         shown = f"{times.flatten()[:4].tolist()} of {times.numel()}"
         raise ValueError(f"`times` must be positive and increasing, at least one; got {shown}.")
@@ -276,6 +280,7 @@ def _require_positive(times: Tensor) -> float:
 
 
 def _steps(times: Tensor) -> Sequence[float]:
+    _checks.tensor("times", times)
     if times.ndim != 1 or len(times) < 2 or not bool((times.diff() > 0).all()):
         raise ValueError(f"`times` must be at least two increasing numbers; got shape {tuple(times.shape)}.")
     steps: list[float] = times.double().diff().tolist()
@@ -357,7 +362,7 @@ class RobertsonODE(nn.Module):
 
     def __init__(self, scale: Tensor | None = None, *, t_end: float = 1e5, hidden: int = 5, depth: int = 6) -> None:
         super().__init__()
-        scale = Robertson().scale if scale is None else scale
+        scale = Robertson().scale if scale is None else _checks.tensor("scale", scale)
         if scale.ndim != 1 or not bool((scale > 0).all()):
             raise ValueError(f"`scale` must be sizes above 0, one a component; got {scale.tolist()}.")
         self.t_end = _checks.positive("t_end", t_end)

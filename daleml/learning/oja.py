@@ -129,6 +129,7 @@ def orthonormality_error(weight: Tensor) -> float:
         >>> orthonormality_error(2 * torch.eye(4))
         3.0
     """
+    _checks.tensor("weight", weight)
     if weight.ndim != 2:
         raise ValueError(f"`weight` must be a matrix; got shape {tuple(weight.shape)}.")
     weight = weight.detach()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -76,21 +77,21 @@ class Claim:
 
     Attributes:
         id: Number of the paper and a letter: ``"1a"``.
-        paper: Short name of the paper: ``"dann"``.
         sentence: What is claimed, in one sentence.
         source: Where: paper, figure, section or file.
         experiment: What measures it; None if it cannot be, and ``note`` says why.
         checks: What is expected. The claim holds if all of it does.
         note: Where setting or bound depart from the paper's, why, and what was tried.
+        paper: Short name of the paper: ``"dann"``. Its :class:`Paper` writes it.
     """
 
     id: str
-    paper: str
     sentence: str
     source: str
     experiment: Experiment | None
     checks: tuple[Check, ...] = ()
     note: str = ""
+    paper: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,3 +109,8 @@ class Paper:
     citation: str
     claims: tuple[Claim, ...]
     sweeps: tuple[Sweep, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("claims", "sweeps"):
+            own = tuple(dataclasses.replace(one, paper=self.name) for one in getattr(self, name))
+            object.__setattr__(self, name, own)

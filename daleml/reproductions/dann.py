@@ -242,19 +242,13 @@ _SCALE = (
 )
 
 
-def _claim(
-    letter: str, sentence: str, source: str, experiment: Experiment | None, checks: tuple[Check, ...], note: str = ""
-) -> Claim:
-    return Claim(f"1{letter}", "dann", sentence, source, experiment, checks, note)
-
-
 PAPER = Paper(
     "dann",
     "J. Cornford, D. Kalajdzievski, M. Leite, A. Lamarquette, D. M. Kullmann & B. A. Richards (2021) Learning to live "
     "with Dale's principle: ANNs with separate excitatory and inhibitory units. ICLR.",
     (
-        _claim(
-            "a",
+        Claim(
+            "1a",
             "As initialised, a layer's inhibition centres its excitation exactly, and its divisor is about 1.",
             "released code, ariamis/ei_models.py: initialisation with one interneuron",
             INITIALISATION,
@@ -266,8 +260,8 @@ PAPER = Paper(
             "500 units read 500 rectified unit Gaussians. The paper aims at a deviation of 1; its scale leaves 0.77 of "
             "it, since inhibition removes what the units share. That is what is expected here.",
         ),
-        _claim(
-            "b",
+        Claim(
+            "1b",
             "With corrections, a DANN learns as well as an MLP; a column-EI network, and a DANN without corrections, "
             "learn worse.",
             "abstract",
@@ -304,8 +298,8 @@ PAPER = Paper(
             "and 1.5 points. Of training losses, 'about equal' is read as at most twice, and 'much larger' as ten "
             "times. Errors and losses are means of the last five epochs.",
         ),
-        _claim(
-            "c",
+        Claim(
+            "1c",
             "Corrections raise the usable learning rate more than tenfold.",
             "released code, exp_configs: rates of 0.11 with and 0.004 without corrections on MNIST",
             DIGITS,
@@ -329,8 +323,8 @@ PAPER = Paper(
             "as training, at most 5 %, is our own bound. A ratio of the largest rates below some error was tried, and "
             "depends on which error: without corrections no rate of the grid stays below 10 % for every seed.",
         ),
-        _claim(
-            "d",
+        Claim(
+            "1d",
             "The more outputs a layer has, the larger are the gradients of its interneurons' weights beside those of "
             "its excitatory ones.",
             "rationale of the released code's corrections, cSGD_Mixin",
@@ -354,8 +348,8 @@ PAPER = Paper(
             "One DANN layer with ten interneurons and a softmax, labels sampled from the model: the root of the "
             "diagonal of the Fisher information. The exponent is of a log-log fit over 25 to 800 outputs.",
         ),
-        _claim(
-            "e",
+        Claim(
+            "1e",
             "A DANN's weights never change sign, and what they amount to has both signs.",
             "released code, ariamis/ei_models.py: projected gradient descent",
             DIGITS,
@@ -371,8 +365,8 @@ PAPER = Paper(
             "Every step of every DANN and column-EI network of 1b and 1c is looked at. How many units should have "
             "mixed effective signs the paper does not say; nine tenths is our bound, and of column EI it is none.",
         ),
-        _claim(
-            "f",
+        Claim(
+            "1f",
             "Column EI starts slowly.",
             "reference measurements on the same digits; the paper compares with column EI",
             DIGITS,
@@ -386,16 +380,16 @@ PAPER = Paper(
             ),
             f"{_SCALE} Each at its own chosen rate.",
         ),
-        _claim(
-            "g",
+        Claim(
+            "1g",
             "A DANN whose inhibition only subtracts learns about as well as an MLP too.",
             "released code, ariamis/ei_models.py: EiDense; and Li et al. 2023, who use no other",
             DIGITS,
             (Check("subtractive - mlp", "test error of subtractive DANN less MLP's, percentage points", at_most=1.0),),
             _SCALE,
         ),
-        _claim(
-            "h",
+        Claim(
+            "1h",
             "On MNIST, Kuzushiji-MNIST and Fashion-MNIST a DANN reaches the test error of a standard network.",
             "abstract",
             None,
@@ -403,8 +397,8 @@ PAPER = Paper(
             "Not tested: the tables of test error could not be retrieved, so there is no size to expect, and the "
             "images are not shipped with daleml.",
         ),
-        _claim(
-            "i",
+        Claim(
+            "1i",
             "On CIFAR-10 a convolutional DANN learns as well as a standard VGG network.",
             "abstract; released code, conv/",
             None,
@@ -412,8 +406,8 @@ PAPER = Paper(
             "Not tested: the numbers could not be retrieved, the released convolutional code does not run as it is, "
             "and training VGG networks is beyond a laptop.",
         ),
-        _claim(
-            "j",
+        Claim(
+            "1j",
             "The corrections are those that the diagonal of the Fisher information prescribes.",
             "rationale of the released code's corrections, cSGD_Mixin",
             None,

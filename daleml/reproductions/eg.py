@@ -349,7 +349,6 @@ PAPER = Paper(
     (
         Claim(
             "3a",
-            "eg",
             "Exponentiated gradient flips no sign; gradient descent flips more than 1 % of the hidden weights.",
             f"{_SOURCE}, update rule and Fig. 1; sign flips in dual_space_changes.ipynb",
             DIGITS,
@@ -361,7 +360,6 @@ PAPER = Paper(
         ),
         Claim(
             "3b",
-            "eg",
             "Under exponentiated gradient log-normal weights stay log-normal; under gradient descent they do not.",
             f"{_SOURCE}, Fig. 2; dual_space_changes.ipynb",
             DIGITS,
@@ -377,7 +375,6 @@ PAPER = Paper(
         ),
         Claim(
             "3c",
-            "eg",
             "Exponentiated gradient learns as well as gradient descent.",
             f"{_SOURCE}, Fig. 1",
             DIGITS,
@@ -386,7 +383,6 @@ PAPER = Paper(
         ),
         Claim(
             "3d",
-            "eg",
             "Exponentiated gradient is far more robust to zero-shot magnitude pruning than gradient descent.",
             f"{_SOURCE}, Fig. 3, there with an epoch of training after pruning",
             DIGITS,
@@ -407,7 +403,6 @@ PAPER = Paper(
         ),
         Claim(
             "3e",
-            "eg",
             "Where most inputs are irrelevant exponentiated gradient learns r of k far better; where few are, as well.",
             f"{_SOURCE}, Fig. 4; sparse_inputs_rofk.ipynb",
             R_OF_K,
@@ -421,7 +416,6 @@ PAPER = Paper(
         ),
         Claim(
             "3f",
-            "eg",
             "A step of exponentiated gradient is an addition in the dual of the negative entropy; its decay shrinks "
             "every weight by one share, exp(-lr decay).",
             f"{_SOURCE}, update rule; eg_utils.py",
@@ -437,7 +431,6 @@ PAPER = Paper(
         ),
         Claim(
             "3g",
-            "eg",
             "Negative: on this small network the dual change under exponentiated gradient is no more Gaussian than the "
             "primal change is under gradient descent.",
             f"{_SOURCE}, Fig. 2, of its recurrent network of 2,500 units, where it is more Gaussian",
@@ -454,7 +447,6 @@ PAPER = Paper(
         ),
         Claim(
             "3h",
-            "eg",
             "Exponentiated gradient and gradient descent tie on 82 cognitive tasks, and pruned networks relearn better "
             "under exponentiated gradient.",
             f"{_SOURCE}, Figs. 1 and 3; pruning_relearn.ipynb",
@@ -465,7 +457,6 @@ PAPER = Paper(
         ),
         Claim(
             "3i",
-            "eg",
             "With many irrelevant inputs exponentiated gradient learns to reach with a simulated arm better.",
             f"{_SOURCE}, Fig. 5; reach_control.ipynb",
             None,
@@ -474,7 +465,6 @@ PAPER = Paper(
         ),
         Claim(
             "3j",
-            "eg",
             "Negative: on ImageNet exponentiated gradient does not reach gradient descent.",
             f"{_SOURCE}, Fig. S11; imagenet_plotting.ipynb",
             None,

@@ -9,23 +9,21 @@ import torch
 from torch import Tensor
 
 from daleml import _seeds
-from daleml.datasets import ImageSplit, digits
+from daleml.datasets import digits
 from daleml.learning import (
     EquilibriumPropagation,
     HardClip,
     HolomorphicNetwork,
     HoloTanh,
     NotSettledError,
-    RecurrentBackpropagation,
     compare_gradients,
 )
 from daleml.learning.activations import Activation
-from daleml.learning.rules import GradientRule
 from daleml.populations import Populations
 from daleml.reproductions.claim import BUDGETS, Check, Claim, Experiment, Numbers, Paper, Settings
+from daleml.reproductions.equilibrium_training import NOISY_TRAINING, TRAJECTORY
 from daleml.reproductions.sweep import Panel, Sweep
 
-_NAME = "equilibrium"
 _ORDERS = (1, 2, 4, 6)
 _BETAS, _POINTS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6], [1, 2, 4, 6, 12, 20]
 
@@ -198,127 +196,10 @@ _NOISE = Experiment(
 )
 
 
-def run_noisy_training(seed: int, settings: Settings) -> Numbers:
-    """Test accuracy of networks trained on digits by noisy estimates."""
-    data, numbers = digits(), {}
-    for name, beta, n_points in (("small", 0.1, 1), ("classic", 0.4, 1), ("holomorphic", 0.4, 10)):
-        generator = _seeds.generator(seed)
-        network = HolomorphicNetwork(
-            64, [64, 64], 10, generator=generator, max_steps=settings["n_free_steps"], tolerance=1e-2
-        )
-        rule = EquilibriumPropagation(
-            network,
-            beta,
-            n_points,
-            noise=settings["noise"],
-            n_steps=settings["n_steps"],
-            n_samples=5 if n_points == 1 else 1,
-            leave_out=1.0,
-            generator=generator,
-        )
-        by_epoch = _train(network, rule, data, settings, generator)
-        numbers[f"accuracy_{name}"] = by_epoch[-1]
-        numbers[f"deepest_dip_{name}"] = max(0.0, *(a - b for a, b in itertools.pairwise(by_epoch)))
-    numbers["rescue"] = numbers["accuracy_holomorphic"] - numbers["accuracy_small"]
-    numbers["over_classic"] = numbers["accuracy_holomorphic"] - numbers["accuracy_classic"]
-    return numbers
-
-
-_NOISY_TRAINING = Experiment(
-    name="noisy training",
-    run=run_noisy_training,
-    settings={
-        "quick": {"noise": 0.1, "n_free_steps": 40, "n_steps": 15, "lr": 0.2, "epochs": 5, "batch": 10},
-        "paper": {"noise": 0.1, "n_free_steps": 100, "n_steps": 30, "lr": 0.2, "epochs": 8, "batch": 10},
-        "long": {"noise": 0.1, "n_free_steps": 100, "n_steps": 60, "lr": 0.2, "epochs": 20, "batch": 10},
-    },
-    seeds={"quick": 7, "paper": 7, "long": 7},
-    minutes={"quick": 0.5, "paper": 2.0, "long": 8.0},
-)
-
-
-# -- beside backpropagation at the fixed point -------------------------------------------------------------------------
-
-
-def run_trajectory(seed: int, settings: Settings) -> Numbers:
-    """Weights and accuracy of networks that begin the same and see the same, trained by either gradient.
-
-    A third, trained by the exact gradient in double precision, shows what rounding alone does.
-    """
-    data, early = digits(), settings["early_epochs"]
-    changes, accuracies = {}, {}
-    for arm, dtype in (("nudged", torch.float32), ("exact", torch.float32), ("double", torch.float64)):
-        generator = _seeds.generator(seed)
-        network = HolomorphicNetwork(
-            64, [64, 64], 10, generator=generator, step_size=settings["step_size"], tolerance=1e-5
-        ).to(dtype)
-        start = _flat(network)
-        rule: GradientRule = RecurrentBackpropagation(network, leave_out=0.5)
-        if arm == "nudged":
-            rule = EquilibriumPropagation(network, settings["beta"], 2, leave_out=0.5)
-        _train(network, rule, data, {**settings, "epochs": early}, generator)
-        changes[arm, "early"] = _flat(network) - start
-        later = {**settings, "epochs": settings["epochs"] - early}
-        accuracies[arm] = _train(network, rule, data, later, generator)[-1]
-        changes[arm, "all"] = _flat(network) - start
-
-    def apart(arm: str, when: str) -> float:
-        change, exact = changes[arm, when].double(), changes["exact", when].double()
-        return float((change - exact).norm() / exact.norm())
-
-    return {
-        "early_apart": apart("nudged", "early"),
-        "apart": apart("nudged", "all"),
-        "early_apart_by_rounding": apart("double", "early"),
-        "apart_by_rounding": apart("double", "all"),
-        "accuracy": accuracies["nudged"],
-        "accuracy_exact": accuracies["exact"],
-        "accuracy_apart": abs(accuracies["nudged"] - accuracies["exact"]),
-    }
-
-
-_TRAJECTORY = Experiment(
-    name="beside the exact gradient",
-    run=run_trajectory,
-    settings={
-        "quick": {"lr": 0.05, "epochs": 5, "early_epochs": 2, "batch": 20, "beta": 0.1, "step_size": 0.5},
-        "paper": {"lr": 0.05, "epochs": 5, "early_epochs": 2, "batch": 20, "beta": 0.1, "step_size": 0.5},
-        "long": {"lr": 0.05, "epochs": 8, "early_epochs": 2, "batch": 20, "beta": 0.1, "step_size": 0.5},
-    },
-    seeds={"quick": 3, "paper": 5, "long": 5},
-    minutes={"quick": 0.4, "paper": 1.5, "long": 1.5},
-)
-
-
-def _train(
-    network: HolomorphicNetwork, rule: GradientRule, data: ImageSplit, settings: Settings, generator: torch.Generator
-) -> list[float]:
-    """Return the test accuracy after each epoch; a batch none of whose samples settles teaches nothing."""
-    optimizer = torch.optim.SGD(network.parameters(), lr=settings["lr"])
-    train_x, test_x = (images.to(next(network.parameters()).dtype) for images in (data.train_x, data.test_x))
-    by_epoch = []
-    for _ in range(settings["epochs"]):
-        for rows in torch.split(torch.randperm(len(data.train_x), generator=generator), settings["batch"]):
-            optimizer.zero_grad()
-            try:
-                rule(train_x[rows], data.train_y[rows])
-            except NotSettledError:
-                if not rule.leave_out:
-                    raise
-            optimizer.step()
-        by_epoch.append(float((network(test_x).argmax(1) == data.test_y).double().mean()))
-    return by_epoch
-
-
-def _flat(network: HolomorphicNetwork) -> Tensor:
-    return torch.cat([parameter.detach().flatten().clone() for parameter in network.parameters()])
-
-
 # -- the figure --------------------------------------------------------------------------------------------------------
 
 _SWEEP = Sweep(
     name="nudge",
-    paper=_NAME,
     title="Error of the gradient against the size of the nudge and the number of points.",
     caption="The networks of h1. With N points the error falls as the N-th power of the nudge, down to rounding; "
     "beyond the radius of convergence no number of points helps. An error of 1 includes gradients that were refused, "
@@ -347,13 +228,12 @@ _SWEEP = Sweep(
 # -- the claims --------------------------------------------------------------------------------------------------------
 
 PAPER = Paper(
-    name=_NAME,
+    name="equilibrium",
     citation="A. Laborieux, F. Zenke (2022) Holomorphic equilibrium propagation computes exact gradients through "
     "finite size oscillations, NeurIPS",
     claims=(
         Claim(
             id="h1",
-            paper=_NAME,
             sentence="The error of the gradient falls as the N-th power of the nudge, with N points.",
             source="Theory and figure 2; the order is implied there, and measured here",
             experiment=_NUDGE,
@@ -372,7 +252,6 @@ PAPER = Paper(
         ),
         Claim(
             id="h2",
-            paper=_NAME,
             sentence="At a finite nudge of .1 and twelve points the gradient is exact to machine precision.",
             source="Figure 2",
             experiment=_NUDGE,
@@ -386,7 +265,6 @@ PAPER = Paper(
         ),
         Claim(
             id="h3",
-            paper=_NAME,
             sentence="An activation that is not holomorphic spoils the direction of the gradient.",
             source="Figure 4",
             experiment=_HOLOMORPHY,
@@ -405,7 +283,6 @@ PAPER = Paper(
         ),
         Claim(
             id="h4",
-            paper=_NAME,
             sentence="Under noise a large nudge helps, and without bias only with many points.",
             source="Figure 3c",
             experiment=_NOISE,
@@ -422,10 +299,9 @@ PAPER = Paper(
         ),
         Claim(
             id="h5",
-            paper=_NAME,
             sentence="Under noise, classic training with a small nudge fails, and ten points at .4 train.",
             source="Table 1",
-            experiment=_NOISY_TRAINING,
+            experiment=NOISY_TRAINING,
             checks=(
                 Check("accuracy_small", "test accuracy, N = 1, |beta| = .1", at_most=0.3, no_effect=1.0),
                 Check("accuracy_holomorphic", "test accuracy, N = 10, |beta| = .4", at_least=0.85, no_effect=0.1),
@@ -437,10 +313,9 @@ PAPER = Paper(
         ),
         Claim(
             id="h6",
-            paper=_NAME,
             sentence="Training with two points follows training by the exact gradient.",
             source="Table 2 and text: accuracies on par with backpropagation",
-            experiment=_TRAJECTORY,
+            experiment=TRAJECTORY,
             checks=(
                 Check("early_apart", "relative distance of weight changes, two epochs", at_most=0.05, no_effect=1.0),
                 Check("apart", "the same after all epochs", at_most=0.05, no_effect=1.0),
@@ -456,7 +331,6 @@ PAPER = Paper(
         ),
         Claim(
             id="h7",
-            paper=_NAME,
             sentence="The nudge has a finite radius, beyond which more points do not help.",
             source="Figure 2d",
             experiment=_NUDGE,
@@ -469,7 +343,6 @@ PAPER = Paper(
         ),
         Claim(
             id="h8",
-            paper=_NAME,
             sentence="Feedback that is not the transpose leaves a bias that no oscillation removes.",
             source="Laborieux & Zenke 2024 (ICLR), arXiv 2309.02214, abstract",
             experiment=_DALE,
@@ -485,7 +358,6 @@ PAPER = Paper(
         ),
         Claim(
             id="h9",
-            paper=_NAME,
             sentence="Convolutional networks reach 88.6 % on CIFAR-10, 61.6 % on CIFAR-100 and 36.5 % on ImageNet32.",
             source="Table 2",
             experiment=None,
@@ -494,7 +366,6 @@ PAPER = Paper(
         ),
         Claim(
             id="h10",
-            paper=_NAME,
             sentence="On MNIST, N = 10 at |beta| = .4 errs on 1.97 % of test images without noise, 1.96 % with.",
             source="Table 1",
             experiment=None,

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
 
 from daleml import _seeds
 from daleml.learning import (
     EvidenceIntegration,
     EvolutionStrategy,
     MorrisLecar,
-    MorrisLecarNetwork,
     Silencing,
-    Spiral,
-    SpiralODE,
-    rk4,
 )
 from daleml.reproductions.claim import Check, Claim, Experiment, Numbers, Paper, Settings
+from daleml.reproductions.evolution_training import INTEGRATION, SEEDS, SMALL, SPIRAL, budgets, network
 from daleml.reproductions.sweep import Panel, Sweep
-from daleml.tasks import Trials
 
 # -- E1: the neuron ----------------------------------------------------------------------------------------------------
 
@@ -97,7 +91,7 @@ def horizons(seed: int, settings: Settings) -> Numbers:
     for horizon_ms in settings["horizons_ms"]:
         generator = _seeds.generator(seed)  # the same weights and the same words
         task = EvidenceIntegration(dt_ms=horizon_ms / 50)
-        net = _network(task, settings, generator)
+        net = network(task, settings, generator)
         trials = task.sample(int(settings["batch"]), generator)
         task.loss(net(trials.inputs), trials).backward()  # type: ignore[no-untyped-call]
         assert net.weight_hh.grad is not None
@@ -110,238 +104,42 @@ def horizons(seed: int, settings: Settings) -> Numbers:
     }
 
 
-# -- E4: the spiral ----------------------------------------------------------------------------------------------------
-
-
-_N_POINTS = 10
-"""Of a segment to learn from."""
-
-
-def spiral(seed: int, settings: Settings) -> Numbers:
-    """Train the same network on the spiral by backpropagation, by pairs, and one-sided, with the same population."""
-    field, times = Spiral(), torch.linspace(0, 25, 1000)
-    whole = rk4(field, field.initial, times)
-    numbers: Numbers = {}
-    for arm in ("bp", "pairs", "one_sided"):
-        generator = _seeds.generator(seed)
-        model = SpiralODE(int(settings["hidden"]), generator=generator)
-        optimizer = torch.optim.RMSprop(model.parameters(), lr=settings["lr"])
-        strategy = EvolutionStrategy(
-            model,
-            population=int(settings["population"]),
-            sigma=0.01,
-            antithetic=arm == "pairs",
-            generator=_seeds.generator(seed, 1),
-        )
-        recent = []
-        for _ in range(int(settings["iterations"])):
-            starts = torch.randint(len(times) - _N_POINTS, (20,), generator=generator)
-            true = torch.stack([whole[starts + i] for i in range(_N_POINTS)])
-
-            def loss(model: nn.Module, true: Tensor = true) -> Tensor:
-                return (rk4(model, true[0], times[:_N_POINTS]) - true).abs().mean()
-
-            optimizer.zero_grad()
-            value = loss(model)
-            if arm == "bp":
-                value.backward()  # type: ignore[no-untyped-call]
-            else:
-                strategy.backward(loss)
-            optimizer.step()
-            recent.append(float(value.detach()))
-        numbers[f"mae_{arm}"] = sum(recent[-5:]) / len(recent[-5:])  # each batch is another; five calm that
-    return numbers | {"ratio": numbers["mae_one_sided"] / numbers["mae_pairs"]}
-
-
-# -- E5 and E6: integration of evidence --------------------------------------------------------------------------------
-
-
-def integration(seed: int, settings: Settings) -> Numbers:
-    """Train the network by evolution, by backpropagation, and its readout alone."""
-    task = EvidenceIntegration(vocabulary=seed)
-    test = task.sample(int(settings["test"]), _seeds.generator(seed, 9))
-    numbers: Numbers = {}
-    for arm, train in (("readout", _train_readout), ("es", _train_evolved), ("bp", _train_backpropagated)):
-        net = _network(task, settings, _seeds.generator(seed))
-        train(task, net, settings, seed)
-        with torch.no_grad():
-            state = net.initial_state(len(test), _seeds.generator(seed, 8))
-            numbers[arm] = task.score(net(test.inputs, state), test)
-    return numbers | {
-        "es_minus_readout": numbers["es"] - numbers["readout"],
-        "es_minus_bp": numbers["es"] - numbers["bp"],
-    }
-
-
-def _network(task: EvidenceIntegration, settings: Settings, generator: torch.Generator) -> MorrisLecarNetwork:
-    return MorrisLecarNetwork(
-        task.n_inputs,
-        int(settings["cells"]),
-        task.n_outputs,
-        dt_ms=settings["dt_ms"],
-        input_ms=task.dt_ms,
-        generator=generator,
-    )
-
-
-def _batches(task: EvidenceIntegration, n: int, settings: Settings, seed: int) -> Callable[[], Trials]:
-    """Draw from a fixed set of training phrases, as published."""
-    generator = _seeds.generator(seed, 2)
-    phrases = task.sample(int(settings["phrases"]), generator)
-
-    def draw() -> Trials:
-        which = torch.randint(len(phrases), (n,), generator=generator)
-        parts = {name: getattr(phrases, name)[:, which] for name in ("inputs", "targets", "mask")}
-        return Trials(**parts, dt_ms=task.dt_ms, input_names=task.input_names, output_names=task.output_names)
-
-    return draw
-
-
-def _train_readout(task: EvidenceIntegration, net: MorrisLecarNetwork, settings: Settings, seed: int) -> None:
-    """Train the readout to the end, on the activity of the initial network to as many phrases as any arm may see."""
-    draw = _batches(task, int(settings["phrases"]), settings, seed)
-    trials = draw()
-    with torch.no_grad():
-        seen = net.activity(trials.inputs)
-    optimizer = torch.optim.Adam(net.readout.parameters(), lr=0.02)
-    for _ in range(int(settings["readout_iterations"])):
-        optimizer.zero_grad()
-        task.loss(net.readout(seen), trials).backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-
-
-def _train_evolved(task: EvidenceIntegration, net: MorrisLecarNetwork, settings: Settings, seed: int) -> None:
-    """Alternate between the two matrices, as published, in antithetic pairs; the readout follows its own gradient."""
-    generator = _seeds.generator(seed, 3)
-    strategies = [
-        EvolutionStrategy(net, population=int(settings["population"]), names=[name], generator=generator)
-        for name in ("weight_ih", "weight_hh")
-    ]
-    optimizer = torch.optim.Adam(net.parameters(), lr=5e-3)
-    draw = _batches(task, int(settings["batch"]), settings, seed)
-
-    def loss(net: MorrisLecarNetwork, trials: Trials, state: tuple[Tensor, Tensor]) -> Tensor:
-        return task.loss(net(trials.inputs, state), trials)
-
-    for iteration in range(int(settings["es_iterations"])):
-        trials = draw()
-        state = net.initial_state(len(trials))
-        optimizer.zero_grad()
-        strategies[iteration % 2].backward(loss, trials, state)
-        with torch.no_grad():
-            seen = net.activity(trials.inputs, state)
-        task.loss(net.readout(seen), trials).backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-
-
-def _train_backpropagated(task: EvidenceIntegration, net: MorrisLecarNetwork, settings: Settings, seed: int) -> None:
-    """Go through all steps, with the norm of the gradient clipped at 10, as published."""
-    optimizer = torch.optim.Adam(net.parameters(), lr=5e-3)
-    draw = _batches(task, int(settings["batch"]), settings, seed)
-    for _ in range(int(settings["bp_iterations"])):
-        trials = draw()
-        optimizer.zero_grad()
-        task.loss(net(trials.inputs), trials).backward()  # type: ignore[no-untyped-call]
-        for parameter in net.parameters():
-            assert parameter.grad is not None
-            parameter.grad.nan_to_num_(0.0, 0.0, 0.0)
-        nn.utils.clip_grad_norm_(net.parameters(), 10.0)
-        optimizer.step()
-
-
 # -- the claims --------------------------------------------------------------------------------------------------------
 
-
-def _budgets(quick: Settings, paper: Settings, long: Settings | None = None) -> dict[str, Settings]:
-    return {"quick": quick, "paper": paper, "long": long or paper}
-
-
-_SEEDS = {"quick": 3, "paper": 5, "long": 10}
-_SMALL = {"cells": 32, "batch": 32, "dt_ms": 0.5}
 
 FIRING = Experiment(
     "evolution, f-I curve",
     firing,
-    _budgets(
+    budgets(
         {"spacing": 0.5, "settle_ms": 500.0, "duration_ms": 1000.0},
         {"spacing": 0.25, "settle_ms": 1000.0, "duration_ms": 3000.0},
     ),
-    _SEEDS,
+    SEEDS,
     {"quick": 0.05, "paper": 0.15, "long": 0.15},
 )
 SILENCING = Experiment(
     "evolution, one neuron",
     silencing,
-    _budgets(
+    budgets(
         {"n_weights": 400, "horizons_ms": [100, 200, 400, 800], "population": 400, "width_mv": 0.01},
         {"n_weights": 2000, "horizons_ms": [100, 200, 400, 800], "population": 1000, "width_mv": 0.01},
     ),
-    _SEEDS,
+    SEEDS,
     {"quick": 0.2, "paper": 0.3, "long": 0.3},
 )
 HORIZONS = Experiment(
     "evolution, horizons",
     horizons,
-    _budgets(
-        _SMALL | {"horizons_ms": [100, 200, 400, 600, 800, 1200]},
-        _SMALL | {"horizons_ms": [100, 200, 400, 600, 800, 1200], "cells": 64},
+    budgets(
+        SMALL | {"horizons_ms": [100, 200, 400, 600, 800, 1200]},
+        SMALL | {"horizons_ms": [100, 200, 400, 600, 800, 1200], "cells": 64},
     ),
     {"quick": 10, "paper": 20, "long": 20},
     {"quick": 0.25, "paper": 0.5, "long": 0.5},
 )
-SPIRAL = Experiment(
-    "evolution, spiral",
-    spiral,
-    _budgets(
-        {"hidden": 200, "population": 200, "iterations": 50, "lr": 5e-3},
-        {"hidden": 1000, "population": 200, "iterations": 50, "lr": 1e-3},
-        {"hidden": 1000, "population": 500, "iterations": 200, "lr": 1e-3},
-    ),
-    _SEEDS,
-    {"quick": 0.4, "paper": 4, "long": 40},
-)
-INTEGRATION = Experiment(
-    "evolution, integration",
-    integration,
-    _budgets(
-        _SMALL
-        | {
-            "population": 32,
-            "phrases": 1000,
-            "test": 1000,
-            "readout_iterations": 1000,
-            "es_iterations": 120,
-            "bp_iterations": 120,
-        },
-        _SMALL
-        | {
-            "population": 32,
-            "phrases": 3200,
-            "test": 2000,
-            "readout_iterations": 3000,
-            "es_iterations": 1000,
-            "bp_iterations": 1000,
-        },
-        {
-            "cells": 128,
-            "batch": 50,
-            "dt_ms": 0.1,
-            "population": 100,
-            "phrases": 3200,
-            "test": 2000,
-            "readout_iterations": 3000,
-            "es_iterations": 2000,
-            "bp_iterations": 2000,
-        },
-    ),
-    {"quick": 3, "paper": 5, "long": 5},
-    {"quick": 0.7, "paper": 12, "long": 600},
-)
-
 _TIME = "time that the gradient goes through, ms"
 _SWEEP = Sweep(
     name="horizon",
-    paper="evolution",
     title="Sign and size of the gradient against the horizon.",
     caption="Left and middle, one neuron to be silenced, as in e2: its loss rises with the weight, and half would be "
     "right by chance; a gradient by evolution is one estimate a seed. Right, the network of e3 before it learns.",
@@ -384,7 +182,6 @@ PAPER = Paper(
     (
         Claim(
             "e1",
-            "evolution",
             "The Morris-Lecar neuron of the network is of type I: it begins to fire at a low rate.",
             f"{_PREPRINT}, constants of the network's cells",
             FIRING,
@@ -398,7 +195,6 @@ PAPER = Paper(
         ),
         Claim(
             "e2",
-            "evolution",
             "Where spikes are all or none, backpropagation's gradient misleads, and evolution's does not.",
             f"{_PREPRINT}, figure 1: turn a neuron off",
             SILENCING,
@@ -415,7 +211,6 @@ PAPER = Paper(
         ),
         Claim(
             "e3",
-            "evolution",
             "The gradient through the network grows with the time it goes through.",
             f"{_PREPRINT}, why backpropagation fails",
             HORIZONS,
@@ -428,7 +223,6 @@ PAPER = Paper(
         ),
         Claim(
             "e4",
-            "evolution",
             "Antithetic pairs learn far better than the published one-sided estimate, at the same population.",
             f"{_PREPRINT}, spiral neural ODE",
             SPIRAL,
@@ -438,7 +232,6 @@ PAPER = Paper(
         ),
         Claim(
             "e5",
-            "evolution",
             "Evolution teaches the network to integrate evidence, beyond what its readout alone could.",
             f"{_PREPRINT}, figure 3",
             INTEGRATION,
@@ -451,7 +244,6 @@ PAPER = Paper(
         ),
         Claim(
             "e6",
-            "evolution",
             "Evolution succeeds at integrating evidence where backpropagation fails.",
             f"{_PREPRINT}, abstract and figure 3",
             INTEGRATION,
@@ -464,7 +256,6 @@ PAPER = Paper(
         ),
         Claim(
             "e7",
-            "evolution",
             "Evolution trains a stiff neural ODE that backpropagation cannot.",
             f"{_PREPRINT}, abstract",
             None,

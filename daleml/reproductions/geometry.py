@@ -172,7 +172,6 @@ PAPER = Paper(
     (
         Claim(
             "4a",
-            "geometry",
             "A change normal in one dual is at the sampling floor there, and twice as far or more in any other.",
             f"{_SOURCE}, robustness experiment; plots.py",
             ROBUSTNESS,
@@ -191,7 +190,6 @@ PAPER = Paper(
         ),
         Claim(
             "4b",
-            "geometry",
             "After a regression of 10,000 weights on 100 examples the change is normal in the dual of the potential it "
             "was trained under, and in no other.",
             f"{_SOURCE}, linear regression; linear_regression.py",
@@ -211,7 +209,6 @@ PAPER = Paper(
         ),
         Claim(
             "4c",
-            "geometry",
             "The distance from normal in the matched dual falls with the number of weights, along the sampling floor.",
             f"{_SOURCE}, linear regression; linear_regression.py",
             REGRESSION,
@@ -227,7 +224,6 @@ PAPER = Paper(
         ),
         Claim(
             "4d",
-            "geometry",
             "The relative change of the weights in the dual shrinks as their number grows.",
             f"{_SOURCE}, linear regression; linear_regression.py",
             REGRESSION,
@@ -243,7 +239,6 @@ PAPER = Paper(
         ),
         Claim(
             "4e",
-            "geometry",
             "The potential whose dual makes the change most nearly normal is the one the regression was trained under.",
             f"{_SOURCE}, linear regression; linear_regression.py",
             REGRESSION,

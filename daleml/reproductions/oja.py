@@ -255,7 +255,6 @@ _UNKNOWN = (
 _ARMS = {"backpropagation": "backprop at ", "with Oja's rule": "oja at "}
 _SWEEP = Sweep(
     name="depth",
-    paper="oja",
     title="Test accuracy against depth and initial gain.",
     caption="Digits seen once, as in o1; left at Glorot's initialisation, right ten weight layers. Learning rates are "
     "chosen on validation images from the same three; so is the rule's coefficient, 0.003 or 0.03.",
@@ -292,7 +291,6 @@ PAPER = Paper(
     claims=(
         Claim(
             id="o1",
-            paper="oja",
             sentence="In a deep network learning online, Oja's rule added to backpropagation raises accuracy greatly.",
             source=_ABSTRACT,
             experiment=DEEP,
@@ -303,7 +301,6 @@ PAPER = Paper(
         ),
         Claim(
             id="o2",
-            paper="oja",
             sentence="From an initialisation too small for backpropagation to learn, Oja's rule lets it learn.",
             source=_ABSTRACT,
             experiment=SMALL,
@@ -315,7 +312,6 @@ PAPER = Paper(
         ),
         Claim(
             id="o3",
-            paper="oja",
             sentence="From an initialisation of the right gain, Oja's rule adds nothing to backpropagation.",
             source="ours: the control that o1 needs",
             experiment=RIGHT,
@@ -325,7 +321,6 @@ PAPER = Paper(
         ),
         Claim(
             id="o4",
-            paper="oja",
             sentence="Where errors come back through fixed random weights, Oja's rule raises accuracy greatly.",
             source="arXiv 2408.08408, by what others quote of it; the bound is ours",
             experiment=FIXED,
@@ -337,7 +332,6 @@ PAPER = Paper(
         ),
         Claim(
             id="o5",
-            paper="oja",
             sentence="Oja's rule spreads activity over more dimensions, and brings weights nearer to orthonormal.",
             source="abstract of arXiv 2408.08408, v3: richer activation subspaces",
             experiment=RICH,
@@ -361,7 +355,6 @@ PAPER = Paper(
         ),
         Claim(
             id="o6",
-            paper="oja",
             sentence="Oja's rule gives a recurrent network more memory; with units that are not bounded it diverges.",
             source="abstract of arXiv 2408.08408, v3: short-term memory; the divergence is ours",
             experiment=MEMORY,

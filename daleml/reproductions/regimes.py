@@ -221,7 +221,6 @@ PAPER = Paper(
     (
         Claim(
             "5a",
-            "regimes",
             "In two linear layers the alignment of the tangent kernel follows the effective rank of the first.",
             f"{_SOURCE}, theory of two-layer linear networks; the formula is derived from it",
             LINEAR,
@@ -232,7 +231,6 @@ PAPER = Paper(
         ),
         Claim(
             "5b",
-            "regimes",
             "A start of rank one that is aligned with the task stays lazy; one that is not learns richly.",
             f"{_SOURCE}, Proposition 1",
             LINEAR,
@@ -244,7 +242,6 @@ PAPER = Paper(
         ),
         Claim(
             "5c",
-            "regimes",
             "A recurrent network of rank one learns more richly than one of full rank and the same Frobenius norm.",
             f"{_SOURCE}, effect of rank; main.py",
             RECURRENT,
@@ -260,7 +257,6 @@ PAPER = Paper(
         ),
         Claim(
             "5d",
-            "regimes",
             "Matched by the largest singular value instead, the order is the same, and the gaps of alignment smaller.",
             f"{_SOURCE}, and its reviews, which name the gain as a confound",
             RECURRENT,
@@ -279,7 +275,6 @@ PAPER = Paper(
         ),
         Claim(
             "5e",
-            "regimes",
             "The rank of the start hardly changes the final loss.",
             f"{_SOURCE}, effect of rank",
             RECURRENT,

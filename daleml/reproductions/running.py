@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from daleml import _files
+from daleml import _checks, _files
 from daleml.reproductions.claim import BUDGETS, Claim, Experiment, Numbers, Settings
 from daleml.reproductions.journal import Journal
 from daleml.reproductions.sweep import Sweep, Swept, measure
@@ -71,10 +71,12 @@ def reproduce(
         progress: Called with the number of seeds done, of all, and the experiment of the last.
 
     Raises:
-        ValueError: If there is no such budget, or ``out`` cannot be written to.
+        ValueError: If there is no such budget, ``jobs`` is below 1, or ``out`` cannot be written to.
     """
     if budget not in BUDGETS:
         raise ValueError(f"`budget` must be one of {', '.join(BUDGETS)}; got {budget!r}.")
+    if jobs is not None:
+        _checks.integer("jobs", jobs, minimum=1)
     journal = Journal(_files.folder("out", out) / "journal.jsonl", say)
     experiments = {claim.experiment.name: claim.experiment for claim in claims if claim.experiment}
     experiments |= {panel.experiment.name: panel.experiment for sweep in sweeps for panel in sweep.panels}

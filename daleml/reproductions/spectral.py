@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from daleml import Populations, _seeds
 from daleml.analysis import spectrum
@@ -17,25 +17,13 @@ from daleml.layers import DANNRNN, EIRNN, DANNLinear, EILinear, init
 from daleml.reproductions import learning
 from daleml.reproductions.claim import Check, Claim, Experiment, Numbers, Paper, Settings
 from daleml.reproductions.learning import Arm
+from daleml.tasks import RowReader
 
 UNITS, SIDE, CLASSES = 100, 8, 10
 CLIP_NORM = 10.0
 
 
 # -- the networks ------------------------------------------------------------------------------------------------------
-
-
-class RowReader(nn.Module):
-    """A recurrent network that is shown an image row by row, and asked at the last."""
-
-    def __init__(self, rnn: nn.Module, readout: nn.Module) -> None:
-        super().__init__()
-        self.rnn, self.readout = rnn, readout
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map (images, pixels) to (images, classes)."""
-        rates, _ = self.rnn(images.reshape(-1, SIDE, SIDE))
-        return self.readout(rates[:, -1])  # type: ignore[no-any-return]
 
 
 def build_rnn(mean: float, generator: torch.Generator) -> RowReader:
@@ -260,12 +248,6 @@ _TRANSPLANT = (
 )
 
 
-def _claim(
-    letter: str, sentence: str, source: str, experiment: Experiment | None, checks: tuple[Check, ...], note: str = ""
-) -> Claim:
-    return Claim(f"2{letter}", "spectral", sentence, source, experiment, checks, note)
-
-
 def _entropy(name: str, label: str, expected: float) -> Check:
     return Check(
         f"{name} entropy, {UNITS}", f"normalised SVD entropy of {label}, {UNITS} units",
@@ -278,8 +260,8 @@ PAPER = Paper(
     "P. Li, J. Cornford, A. Ghosh & B. A. Richards (2023) Learning better with Dale's law: a spectral perspective. "
     "NeurIPS.",
     (
-        _claim(
-            "a",
+        Claim(
+            "2a",
             "As initialised, a column-EI circuit has a lower SVD entropy than a recurrent DANN, which has that of an "
             "RNN.",
             "released code, SVD_entropy_analysis.ipynb",
@@ -298,8 +280,8 @@ PAPER = Paper(
             f"{_DRAWS} Column EI has a spectral radius of 1.5 and no autapses. The least difference is what the "
             "tolerances of the two entropies leave.",
         ),
-        _claim(
-            "b",
+        Claim(
+            "2b",
             "The SVD entropy of column EI rises with the number of units and with the fraction that is inhibitory.",
             "released code, Entropy_predictive.ipynb",
             SPECTRA,
@@ -324,8 +306,8 @@ PAPER = Paper(
             "others. That entropy rises is checked as a direction; its size by the distance from "
             "reference values.",
         ),
-        _claim(
-            "c",
+        Claim(
+            "2c",
             "A column-EI circuit learns worse than an RNN, and the worse the fewer its inhibitory units.",
             "abstract; released code, experiments on the fraction of inhibitory units",
             ROWS,
@@ -352,8 +334,8 @@ PAPER = Paper(
             f"{_SHORT} Claimed without sizes, and checked as directions: reference measurements on digits, by another "
             "implementation, gave 8.5, 12.2 and 6.2 points.",
         ),
-        _claim(
-            "d",
+        Claim(
+            "2d",
             "The spectrum matters more than the signs: column EI's singular vectors learn as well as an RNN once they "
             "have an RNN's singular values, and its signs cost less than its spectrum.",
             "released code, SVD_transplant.ipynb",
@@ -377,8 +359,8 @@ PAPER = Paper(
             "against 1.65 %. The other is checked as a direction; the notebook's numbers give 0.90 points. The "
             "same seen from the RNN's side is 2h.",
         ),
-        _claim(
-            "e",
+        Claim(
+            "2e",
             "As initialised, column EI's largest singular value stands far out; an RNN's and a DANN's do not.",
             "released code, SVD_entropy_analysis.ipynb",
             SPECTRA,
@@ -404,8 +386,8 @@ PAPER = Paper(
             ),
             f"{_DRAWS} 'About 2.5' is read as within a tenth.",
         ),
-        _claim(
-            "f",
+        Claim(
+            "2f",
             "A DANN whose interneurons are drawn independently has one singular value that stands out, about 2, and "
             "still the entropy of an RNN.",
             "released code, option random=True",
@@ -429,8 +411,8 @@ PAPER = Paper(
             f"{_DRAWS} 'About 2' is read as within a tenth. That only one stands out, by half of the next at least, is "
             "our own bound.",
         ),
-        _claim(
-            "g",
+        Claim(
+            "2g",
             "Given more than 2,500 updates, a recurrent DANN ends level with the RNN; column EI stays worse.",
             "abstract; figures on row-sequential MNIST",
             LONG,
@@ -454,8 +436,8 @@ PAPER = Paper(
             f"{_SCALE.format(updates=2700)} 'Level' is read as within 1 point. That column EI stays worse is checked "
             "as a direction: reference measurements on digits, by another implementation, gave 4.8 and 5.4 points.",
         ),
-        _claim(
-            "h",
+        Claim(
+            "2h",
             "An RNN, too, loses more by the singular values of column EI than by keeping the sign of every synapse.",
             "released code, SVD_transplant.ipynb",
             ROWS,
@@ -474,8 +456,8 @@ PAPER = Paper(
             "interval from -0.2 to 2.8; what kept signs cost, 0.5 points on average, varies by more than that from "
             "seed to seed.",
         ),
-        _claim(
-            "i",
+        Claim(
+            "2i",
             "Column EI is worse, and the DANN level with the RNN, on the adding problem and on Penn Treebank too.",
             "figures on the adding problem and Penn Treebank",
             None,
@@ -483,8 +465,8 @@ PAPER = Paper(
             "Not tested: the learning curves are in figures only, so there is no size to expect; Penn Treebank is "
             "not shipped with daleml, and needs word vectors that would have to be downloaded.",
         ),
-        _claim(
-            "j",
+        Claim(
+            "2j",
             "A small circuit of high SVD entropy beats a large one of low entropy: 200 units, half of them inhibitory, "
             "against 1,000 with 1 %.",
             "released code, Entropy_predictive.ipynb: 2.52 % against 3.64 %",
@@ -493,8 +475,8 @@ PAPER = Paper(
             "Not tested: it is printed for 100 epochs of MNIST, and a thousand recurrent units take hours here. The "
             "entropies themselves are those of 2b.",
         ),
-        _claim(
-            "k",
+        Claim(
+            "2k",
             "Column EI is worse, and the DANN level with the RNN, on naturalistic object tracking too.",
             "not in the released code",
             None,

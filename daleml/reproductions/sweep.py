@@ -49,17 +49,17 @@ class Sweep:
 
     Attributes:
         name: Of its file: ``"nudge"``.
-        paper: Short name of the paper: ``"equilibrium"``.
         title: What is turned, and what is seen.
         caption: How it was made, in a sentence or two.
         panels: From left to right.
+        paper: Short name of the paper: ``"equilibrium"``. Its :class:`~daleml.reproductions.Paper` writes it.
     """
 
     name: str
-    paper: str
     title: str
     caption: str
     panels: tuple[Panel, ...]
+    paper: str = ""
 
 
 @dataclass(frozen=True)

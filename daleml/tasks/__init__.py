@@ -14,6 +14,7 @@ Decision
 ------------------------  ------------------------------------------------------------------------------------------
 Images and language
 ``RowSequentialImages``   what is in an image, seen row by row?
+``RowReader``             a circuit that is shown whole images, and reads them row by row
 ``read_idx``              images and labels as MNIST is published
 ``CharacterModel``        which character comes next?
 ------------------------  ------------------------------------------------------------------------------------------
@@ -26,7 +27,7 @@ A task of your own subclasses ``ClassificationTask``, ``RegressionTask`` or ``Ch
 from daleml._idx import read_idx
 from daleml.tasks.choice import ChoiceTask
 from daleml.tasks.decision import ContextDecision, PerceptualDecision
-from daleml.tasks.images import RowSequentialImages
+from daleml.tasks.images import RowReader, RowSequentialImages
 from daleml.tasks.language import CharacterModel
 from daleml.tasks.memory import AddingProblem, DelayedMatchToSample
 from daleml.tasks.neurogym import NeurogymTask, from_neurogym
@@ -44,6 +45,7 @@ __all__ = [
     "PerceptualDecision",
     "Period",
     "RegressionTask",
+    "RowReader",
     "RowSequentialImages",
     "Task",
     "Trials",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from daleml import _checks
 from daleml._idx import read_idx
@@ -187,3 +187,31 @@ def _squared(images: Tensor) -> Tensor:
     if not (low >= 0 and high <= 1):  # also refuses NaN
         raise ValueError(f"`images` must have pixels in [0, 1]; got {low:g} to {high:g}.")
     return images.to(torch.get_default_dtype())
+
+
+class RowReader(nn.Module):
+    """A circuit that is shown whole images, reads them row by row, and answers at the last.
+
+    Args:
+        rnn: Called like ``nn.RNN``, with ``batch_first``; as many inputs as a row has pixels.
+        readout: What makes an answer of its last rates.
+
+    Shape:
+        images: (n, pixels) or (n, height, width) -> what ``readout`` makes of (n, units).
+
+    Example:
+        >>> import torch
+        >>> rnn = torch.nn.RNN(8, 20, batch_first=True)
+        >>> RowReader(rnn, torch.nn.Linear(20, 10))(torch.rand(5, 64)).shape
+        torch.Size([5, 10])
+    """
+
+    def __init__(self, rnn: nn.Module, readout: nn.Module) -> None:
+        super().__init__()
+        self.rnn, self.readout = rnn, readout
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Answer for each image."""
+        width = int(self.rnn.input_size)  # type: ignore[arg-type]
+        rates, _ = self.rnn(images.reshape(len(images), -1, width))
+        return self.readout(rates[:, -1])  # type: ignore[no-any-return]
