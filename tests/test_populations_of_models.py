@@ -108,6 +108,15 @@ def test_half_precision_keeps_small_differences_of_a_large_loss(dtype):
     torch.testing.assert_close(gradients[1], 2 * half.weight.detach().float(), rtol=0.2, atol=0.15)
 
 
+def test_errors_of_half_precision_do_not_overflow():
+    model = nn.Linear(4, 1, bias=False).half()
+    strategy = EvolutionStrategy(model, population=64, sigma=0.002, generator=seeded())
+    estimate = strategy.backward(lambda m: m.weight.float().mul(4).square().sum())  # scores of several hundred
+    error = estimate.standard_errors["weight"]
+    assert error.isfinite().all()
+    assert (error > 0).all()
+
+
 # -- what members leave behind -----------------------------------------------------------------------------------------
 
 

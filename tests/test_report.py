@@ -29,6 +29,13 @@ def test_a_page_needs_nothing_else():
     assert base64.b64decode(image).startswith(b"\x89PNG")
 
 
+def test_only_panels_side_by_side_take_the_whole_width():
+    sizes = {(5, 4): 0, (6, 1): 0, (12, 9): 0, (9, 4): 1}  # one panel; a strip; a square of panels; a row of them
+    for size, wide in sizes.items():
+        section = report.Section("Figures", drawings=[report.Drawing(Figure(figsize=size), "A figure")])
+        assert report.page("T", "lead", [], [section]).count('<figure class="wide">') == wide, size
+
+
 def test_the_same_figure_gives_the_same_bytes():
     assert drawing().png() == drawing().png()
 

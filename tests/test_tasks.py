@@ -847,3 +847,13 @@ def test_codes_and_indices_must_exist():
     for index in (-1, 50):
         with pytest.raises(ValueError, match=f"`indices` must be between 0 and 49; got {index}."):
             image_task().batch([0, index])
+
+
+def test_a_row_reader_answers_at_the_last_row_of_each_image():
+    rnn, readout = torch.nn.RNN(8, 5, batch_first=True), torch.nn.Linear(5, 3)
+    images = torch.rand(4, 6, 8)  # six rows of eight pixels
+    state = torch.zeros(4, 5)
+    for row in images.unbind(1):
+        state = torch.tanh(row @ rnn.weight_ih_l0.T + rnn.bias_ih_l0 + state @ rnn.weight_hh_l0.T + rnn.bias_hh_l0)
+    for shown in (images, images.flatten(1)):
+        torch.testing.assert_close(tasks.RowReader(rnn, readout)(shown), readout(state))
