@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from daleml import law
+from daleml import law, modules
 from daleml.law import DaleError, SignReport, Violation
 from daleml.populations import Populations
 
@@ -35,14 +35,6 @@ __all__ = [
     "named",
     "project_",
 ]
-
-_PRESYNAPTIC_FIRST = (
-    nn.ConvTranspose1d,
-    nn.ConvTranspose2d,
-    nn.ConvTranspose3d,
-    nn.Embedding,
-    nn.EmbeddingBag,
-)
 
 
 @dataclass(frozen=True)
@@ -113,7 +105,7 @@ def fix(
     if weight.ndim == 0:
         raise ValueError(f"`{name}` must have presynaptic units, so at least one dimension; got a single number.")
     if dim is None:
-        dim = 0 if weight.ndim == 1 or isinstance(module, _PRESYNAPTIC_FIRST) else 1
+        dim = modules.presynaptic_dim(module, name, weight.ndim)
     if not 0 <= dim < weight.ndim:
         raise ValueError(f"`dim` must be between 0 and {weight.ndim - 1} for `{name}`; got {dim}.")
     groups = getattr(module, "groups", 1) if dim == 1 else 1

@@ -12,7 +12,19 @@ import daleml
 
 PACKAGE = Path(daleml.__file__).parent
 
-BELOW = {"_checks", "_compiling", "_files", "_graphs", "_idx", "_seeds", "populations", "potentials", "law", "signs"}
+BELOW = {
+    "_checks",
+    "_compiling",
+    "_files",
+    "_graphs",
+    "_idx",
+    "_seeds",
+    "populations",
+    "potentials",
+    "law",
+    "modules",
+    "signs",
+}
 WINGS = {"layers", "optim", "analysis", "datasets", "tasks"}
 MAY_IMPORT = {
     "_checks": set(),
@@ -24,7 +36,9 @@ MAY_IMPORT = {
     "populations": {"_checks"},
     "potentials": {"_checks"},
     "law": set(),
-    "signs": {"populations", "law"},
+    "_torch_table": set(),
+    "modules": {"_torch_table"},
+    "signs": {"populations", "law", "modules"},
     **dict.fromkeys(WINGS, BELOW),
     "trackers": BELOW | WINGS,
     "convert": BELOW | WINGS,

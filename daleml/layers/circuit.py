@@ -23,6 +23,7 @@ from daleml.layers.connectivity import Connectivity, matrix
 from daleml.layers.recurrence import Sweep
 from daleml.layers.steps import NONLINEARITIES, Nonlinearity
 from daleml.layers.wiring import Drawing, Path, Wiring
+from daleml.modules import Reads, SynapticWeight
 from daleml.populations import Populations
 
 INITIAL_STATE = 0.1
@@ -161,6 +162,25 @@ class Circuit(nn.Module):
             signs.fix(self, name, torch.ones(self.hidden_size, device="cpu"), role="initial_state")
         else:
             signs.declare(self, name, role="initial_state")
+
+    def plastic_weights(self) -> tuple[SynapticWeight, ...]:
+        """Return what is known of the weights, layer by layer, see :class:`daleml.modules.RecurrentDaleLayer`."""
+        found = []
+        for layer, suffix in enumerate(self._suffixes):
+            sources: tuple[tuple[str, Reads], ...] = (("ih", "below" if layer else "input"), ("hh", "state"))
+            for kind, reads in sources:
+                name, *parts = self._wiring.parts(f"{kind}{suffix}")
+                bias = f"bias_{kind}{suffix}" if self.bias else None
+                found.append(SynapticWeight(name, reads, layer, suffix, bias, parts=tuple(parts)))
+        return tuple(found)
+
+    def redraw_(self, *, draw: init.Draw, ratio: float = 1.0, generator: torch.Generator | None = None) -> None:
+        """Draw the weights anew, by magnitudes of another spread: see :class:`daleml.modules.DaleLayer`."""
+        self._wiring.redraw_(self, draw, ratio, generator)
+
+    def output_signs(self) -> Tensor | None:
+        """Return the sign of every unit."""
+        return self.populations.signs(device="cpu")
 
     def scale_recurrent_(self, factor: float, layer: int = 0) -> None:
         """Multiply the effective recurrent weight of a layer by a positive factor, in place."""

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from daleml import _checks, signs
-from daleml.layers import functional, init
+from daleml.layers import functional, init, redraw
 from daleml.layers.geometry import Geometry, Size
+from daleml.modules import SynapticWeight
 from daleml.populations import Populations
 
 
@@ -84,6 +85,18 @@ class _EIConv(nn.Module):
     def effective_weight(self) -> Tensor:
         """Return what multiplies the input, signed, ``(out_channels, in_channels / groups, *kernel)``: the weight."""
         return self.weight
+
+    def plastic_weights(self) -> tuple[SynapticWeight, ...]:
+        """Return what is known of the kernels, see :class:`daleml.modules.DaleLayer`."""
+        return (SynapticWeight("weight", bias=None if self.bias is None else "bias"),)
+
+    def redraw_(self, *, draw: init.Draw, ratio: float = 1.0, generator: torch.Generator | None = None) -> None:
+        """Draw the kernels anew, by magnitudes of another spread: see :class:`daleml.modules.DaleLayer`."""
+        self.reset_parameters(generator, draw=redraw.for_column_ei(draw, ratio))
+
+    def output_signs(self) -> Tensor | None:
+        """Return None: what reads the layer decides which of its channels inhibit."""
+        return None
 
     def extra_repr(self) -> str:
         """Describe the populations, and what nn.Conv says of the rest."""
@@ -235,6 +248,20 @@ class _DANNConv(nn.Module):
     def effective_weight(self) -> Tensor:
         """Return what multiplies the input before any division, signed, ``(out_channels, in_channels, *kernel)``."""
         return functional.dann_effective_weight(self.weight_ex, self.weight_ix, self.weight_ei)
+
+    def plastic_weights(self) -> tuple[SynapticWeight, ...]:
+        """Return what is known of the excitatory kernels, see :class:`daleml.modules.DaleLayer`."""
+        bias = None if self.bias is None else "bias"
+        return (SynapticWeight("weight_ex", bias=bias, parts=("weight_ix", "weight_ei")),)
+
+    def redraw_(self, *, draw: init.Draw, ratio: float = 1.0, generator: torch.Generator | None = None) -> None:
+        """Draw the kernels anew, by magnitudes of another spread: see :class:`daleml.modules.DaleLayer`."""
+        self.reset_parameters(generator, draw=redraw.for_dann(draw, ratio))
+        redraw.weaken_shunt_(self, ratio)
+
+    def output_signs(self) -> Tensor | None:
+        """Return +1 for every channel: they all excite."""
+        return torch.ones(self.out_channels)
 
     def extra_repr(self) -> str:
         """Describe the layer's sizes."""

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from daleml import _checks, signs
-from daleml.layers import functional, init
+from daleml.layers import functional, init, redraw
+from daleml.modules import SynapticWeight
 from daleml.populations import Populations
 
 
@@ -103,6 +104,19 @@ class EILinear(nn.Module):
         """Return what multiplies the input, signed, ``(post, pre)``: the weight itself, and 0 for units not read."""
         n_unread = self.in_features - self.weight.shape[1]
         return nn.functional.pad(self.weight, (0, n_unread)) if n_unread else self.weight
+
+    def plastic_weights(self) -> tuple[SynapticWeight, ...]:
+        """Return what is known of the weight, see :class:`daleml.modules.DaleLayer`."""
+        units = self.populations.exc if self.excitatory_only else None
+        return (SynapticWeight("weight", bias=None if self.bias is None else "bias", units=units),)
+
+    def redraw_(self, *, draw: init.Draw, ratio: float = 1.0, generator: torch.Generator | None = None) -> None:
+        """Draw the weight anew, by magnitudes of another spread: see :class:`daleml.modules.DaleLayer`."""
+        self.reset_parameters(generator, draw=redraw.for_column_ei(draw, ratio))
+
+    def output_signs(self) -> Tensor | None:
+        """Return None: what reads the layer decides which of its units inhibit."""
+        return None
 
     def extra_repr(self) -> str:
         """Describe the layer's sizes."""
@@ -231,6 +245,20 @@ class DANNLinear(nn.Module):
     def effective_weight(self) -> Tensor:
         """Return what multiplies the input before any division, ``Wex - Wei Wix``, signed, ``(post, pre)``."""
         return functional.dann_effective_weight(self.weight_ex, self.weight_ix, self.weight_ei)
+
+    def plastic_weights(self) -> tuple[SynapticWeight, ...]:
+        """Return what is known of the excitatory weight, see :class:`daleml.modules.DaleLayer`."""
+        bias = None if self.bias is None else "bias"
+        return (SynapticWeight("weight_ex", bias=bias, parts=("weight_ix", "weight_ei")),)
+
+    def redraw_(self, *, draw: init.Draw, ratio: float = 1.0, generator: torch.Generator | None = None) -> None:
+        """Draw the weights anew, by magnitudes of another spread: see :class:`daleml.modules.DaleLayer`."""
+        self.reset_parameters(generator, draw=redraw.for_dann(draw, ratio))
+        redraw.weaken_shunt_(self, ratio)
+
+    def output_signs(self) -> Tensor | None:
+        """Return +1 for every output: they all excite."""
+        return torch.ones(self.out_features)
 
     def extra_repr(self) -> str:
         """Describe the layer's sizes."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from daleml import signs
-from daleml.layers import functional, init, recurrence
+from daleml.layers import functional, init, recurrence, redraw
 from daleml.layers.recurrence import Sweep
 from daleml.populations import Populations
 
@@ -81,6 +81,14 @@ class Wiring:
         """Multiply the composed weight by a factor."""
         raise NotImplementedError
 
+    def parts(self, name: str) -> tuple[str, ...]:
+        """Return the names of the matrices that make up a path; first the one that local plasticity changes."""
+        raise NotImplementedError
+
+    def redraw_(self, module: Any, draw: init.Draw, ratio: float, generator: torch.Generator | None) -> None:
+        """Draw all paths anew, by magnitudes whose mean is ``ratio`` times their standard deviation."""
+        raise NotImplementedError
+
     def advance(
         self, module: nn.Module, suffix: str, rows: Tensor, bias: Tensor | None, sweep: Sweep
     ) -> tuple[Tensor, Tensor]:
@@ -119,6 +127,14 @@ class ColumnEI(Wiring):
     def weight(self, module: nn.Module, name: str) -> Tensor:
         """Return the weight, zero where there is no synapse."""
         return _present(module, f"weight_{name}")
+
+    def parts(self, name: str) -> tuple[str, ...]:
+        """Return the name of the only matrix."""
+        return (f"weight_{name}",)
+
+    def redraw_(self, module: Any, draw: init.Draw, ratio: float, generator: torch.Generator | None) -> None:
+        """Draw all paths anew, with means that keep the variance of column EI."""
+        module.reset_parameters(generator, draw=redraw.for_column_ei(draw, ratio))
 
     def scale_(self, module: nn.Module, name: str, factor: float) -> None:
         """Scale the weight."""
@@ -194,6 +210,15 @@ class DANN(Wiring):
     def weight(self, module: nn.Module, name: str) -> Tensor:
         """Compose the three, before any division."""
         return functional.dann_effective_weight(*self._parts(module, name))
+
+    def parts(self, name: str) -> tuple[str, ...]:
+        """Return the names of the three matrices, the excitatory one first."""
+        return tuple(f"{part}_{name}" for part in ("weight_ex", "weight_ix", "weight_ei"))
+
+    def redraw_(self, module: Any, draw: init.Draw, ratio: float, generator: torch.Generator | None) -> None:
+        """Draw all paths anew, with means that keep the variance of a DANN, and its mean shunt."""
+        module.reset_parameters(generator, draw=redraw.for_dann(draw, ratio))
+        redraw.weaken_shunt_(module, ratio)
 
     def scale_(self, module: nn.Module, name: str, factor: float) -> None:
         """Scale excitation and inhibition alike, and leave the shunt as it was."""
