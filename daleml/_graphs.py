@@ -1,6 +1,7 @@
 """What a signed graph says: the sign and strength of an edge, and which nodes excite.
 
 An edge goes from the sender to the receiver; its ``weight`` is a strength, its ``sign`` +1, -1 or None where unknown.
+Functions that read strengths take ``weight``, the name of the attribute that holds them; None takes every edge as 1.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ class GivesGraph(Protocol):
     def graph(self) -> nx.DiGraph[Any]:
         """Return a graph that is the caller's own."""
 
+
+WEIGHT = "weight"
+"""The attribute of an edge that holds its strength, unless another is named."""
 
 GraphLike: TypeAlias = "nx.DiGraph[Any] | GivesGraph"
 """A networkx ``DiGraph``, or what gives one by its method ``graph``."""
@@ -54,7 +58,9 @@ def digraph(name: str, given: GraphLike) -> nx.DiGraph[Any]:
     return graph
 
 
-def signed_nodes(given: GraphLike, *, drop_minority: bool = False) -> tuple[nx.DiGraph[Any], list[Any], int]:
+def signed_nodes(
+    given: GraphLike, *, drop_minority: bool = False, weight: str | None = WEIGHT
+) -> tuple[nx.DiGraph[Any], list[Any], int]:
     """Sort the nodes of a signed graph into excitatory ones, then inhibitory ones.
 
     A node's sign is its attribute ``sign``, or that of the edges it sends; they must agree. A node that says nothing
@@ -64,7 +70,8 @@ def signed_nodes(given: GraphLike, *, drop_minority: bool = False) -> tuple[nx.D
         given: A digraph, or what has a method ``graph`` that gives one, such as a connectome; its edges, or nodes, have
             an attribute ``sign`` of +1 or -1.
         drop_minority: Whether, where a node sends edges of both signs, to leave out those of the sign with the lesser
-            total ``weight`` (an edge without one weighs 1), instead of refusing the graph.
+            total strength, instead of refusing the graph.
+        weight: As for :func:`strength`.
 
     Returns:
         The graph, without what was left out; its nodes, excitatory ones first; how many of them are excitatory.
@@ -86,7 +93,7 @@ def signed_nodes(given: GraphLike, *, drop_minority: bool = False) -> tuple[nx.D
                     f"`graph` must keep Dale's law, unless `drop_minority` is True; node {node!r} sends both signs."
                 )
             sent = edges_sent(graph, node, known=False)
-            total = sum((sign or 0) * abs(strength(pre, post, data)) for pre, post, data, sign in sent)
+            total = sum((sign or 0) * abs(strength(pre, post, data, weight)) for pre, post, data, sign in sent)
             said = {1 if total >= 0 else -1}
             left_out += [(pre, post) for pre, post, _, sign in sent if sign is not None and sign not in said]
         signs[node] = said.pop() if said else 1
@@ -116,11 +123,11 @@ class SignedEdges(NamedTuple):
     sign: NDArray[np.int8]
 
 
-def signed_edges(graph: nx.DiGraph[Any]) -> SignedEdges:
+def signed_edges(graph: nx.DiGraph[Any], weight: str | None = WEIGHT) -> SignedEdges:
     """Read the edges of a graph.
 
     Raises:
-        ValueError: If there is no node, a sign is neither +1, -1 nor None, or a weight is not a finite number.
+        ValueError: If there is no node, a sign is neither +1, -1 nor None, or a strength is missing or not finite.
     """
     require_node(graph)
     nodes = tuple(graph)
@@ -131,7 +138,7 @@ def signed_edges(graph: nx.DiGraph[Any]) -> SignedEdges:
         for pre, post, data, sign in edges_sent(graph, node, known=False):
             said = own if sign is None else sign
             ends.append((index[pre], index[post]))
-            weights.append(abs(strength(pre, post, data)))
+            weights.append(abs(strength(pre, post, data, weight)))
             signs.append(said or 0)
     pre_post = np.array(ends, dtype=np.intp).reshape(-1, 2)
     return SignedEdges(
@@ -158,16 +165,16 @@ def present(graph: nx.DiGraph[Any], nodes: list[Any]) -> Tensor:
     return exists
 
 
-def strengths(graph: nx.DiGraph[Any], nodes: list[Any]) -> Tensor:
-    """Return the edges' ``weight``, without sign, as ``(post, pre)``; 1 where an edge has none.
+def strengths(graph: nx.DiGraph[Any], nodes: list[Any], weight: str | None = WEIGHT) -> Tensor:
+    """Return the edges' strengths, without sign, as ``(post, pre)``; see :func:`strength`.
 
     Raises:
-        ValueError: If a weight is not a finite number.
+        ValueError: If a strength is missing, or not a finite number.
     """
     index = {node: i for i, node in enumerate(nodes)}
     weights = torch.zeros(len(nodes), len(nodes), dtype=torch.float64)
     for pre, post, data in graph.edges(data=True):
-        weights[index[post], index[pre]] = abs(strength(pre, post, data))
+        weights[index[post], index[pre]] = abs(strength(pre, post, data, weight))
     return weights
 
 
@@ -203,14 +210,44 @@ def read_sign(given: Any, where: str, *, known: bool) -> int | None:
     return int(value)
 
 
-def strength(pre: Any, post: Any, data: dict[str, Any]) -> float:
-    """Read the ``weight`` of an edge, a finite number; 1 if it has none."""
-    given = data.get("weight", 1.0)
+def strength(pre: Any, post: Any, data: dict[str, Any], weight: str | None = WEIGHT) -> float:
+    """Read the strength of an edge, a finite number.
+
+    An edge without ``weight`` counts as 1 only where nothing else on it could be its strength: of a graph whose counts
+    are called ``n_syn``, every strength would be 1 without a word.
+
+    Raises:
+        ValueError: If the edge has no such attribute but others that hold numbers, or it holds no finite number.
+    """
+    if weight is None:
+        return 1.0
+    where = f"on the edge from {pre!r} to {post!r}"
+    if weight not in data:
+        others = [str(name) for name, value in data.items() if name != "sign" and _could_be_a_strength(value)]
+        if weight != WEIGHT or others:
+            have = ", ".join(map(str, data)) or "no attribute"
+            name = repr(others[0]) if others else "the attribute that holds it"
+            raise ValueError(
+                f"`graph` must have the strength of an edge as `{weight}`; got {have} {where}: pass `weight={name}`, "
+                "or `weight=None` to take every edge as 1."
+            )
+        return 1.0
+    given = data[weight]
     try:
         value = float(given)
     except (TypeError, ValueError, RuntimeError):
         value = math.nan
     if not math.isfinite(value) or isinstance(given, str):
-        where = f"on the edge from {pre!r} to {post!r}"
         raise ValueError(f"`graph` must have finite numbers as weights; got {given!r} {where}.")
     return value
+
+
+def _could_be_a_strength(value: Any) -> bool:
+    """Whether an attribute holds a number, as text too: what ``read_edgelist`` and GraphML give may be text."""
+    if value is None or isinstance(value, (bool, np.bool_)):
+        return False
+    try:
+        float(value)
+    except (TypeError, ValueError, RuntimeError):
+        return False
+    return True

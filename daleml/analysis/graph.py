@@ -144,7 +144,7 @@ class GraphSummary:
         return text + f"{edges} of edges have one back, and {weight} of the weight."
 
 
-def graph_summary(graph: GraphLike) -> GraphSummary:
+def graph_summary(graph: GraphLike, *, weight: str | None = _graphs.WEIGHT) -> GraphSummary:
     r"""Describe a signed graph: Dale's law, balance, degrees and strengths, reciprocity, spectrum.
 
     With the strength :math:`w_{ij} \ge 0` and the sign :math:`s_{ij}` of the edge from node :math:`j` to node
@@ -162,15 +162,17 @@ def graph_summary(graph: GraphLike) -> GraphSummary:
 
     Args:
         graph: A networkx ``DiGraph``, or what has a method ``graph`` that gives one, such as a connectome: edges with
-            ``weight`` (1 where there is none; its magnitude counts) and ``sign`` (+1, -1 or None; None is read as the
-            ``sign`` of the sender, if it has one).
+            ``weight`` (its magnitude counts; 1 where an edge has neither that nor another number) and ``sign`` (+1, -1
+            or None; None is read as the ``sign`` of the sender, if it has one).
+        weight: Name of the attribute of edges that holds their strengths, where it is not "weight"; None to take every
+            edge as 1.
 
     Returns:
         A :class:`GraphSummary`; ``table()`` has the measures of every node.
 
     Raises:
         TypeError: If ``graph`` is no digraph.
-        ValueError: If it has no node, a sign is none, or a weight is not a finite number.
+        ValueError: If it has no node, a sign is none, or a strength is missing or not a finite number.
 
     Example:
         >>> from daleml.datasets import fly_visual
@@ -187,7 +189,7 @@ def graph_summary(graph: GraphLike) -> GraphSummary:
     References:
         Squartini, Picciolo, Ruzzenenti & Garlaschelli 2013 Sci Rep 3:2729, for the reciprocity of weights.
     """
-    edges = _graphs.signed_edges(_graphs.digraph("graph", graph))
+    edges = _graphs.signed_edges(_graphs.digraph("graph", graph), weight)
     n = len(edges.nodes)
     sums = [np.bincount(edges.pre, edges.weight * (edges.sign == sign), minlength=n) for sign in (1, -1)]
     counts = [np.bincount(edges.pre[edges.sign == sign], minlength=n) for sign in (1, -1)]
@@ -223,7 +225,13 @@ class SignedMatrix(NamedTuple):
     values: NDArray[np.float64]
 
 
-def signed_matrix(graph: GraphLike, *, nodes: Sequence[Any] | None = None, drop_unknown: bool = False) -> SignedMatrix:
+def signed_matrix(
+    graph: GraphLike,
+    *,
+    nodes: Sequence[Any] | None = None,
+    drop_unknown: bool = False,
+    weight: str | None = _graphs.WEIGHT,
+) -> SignedMatrix:
     r"""Write a signed graph as a matrix :math:`W_{ij} = s_{ij} w_{ij}`, from node :math:`j` to node :math:`i`.
 
     Args:
@@ -231,6 +239,7 @@ def signed_matrix(graph: GraphLike, *, nodes: Sequence[Any] | None = None, drop_
         nodes: All nodes of the graph in the order wanted; default: its own order. :func:`graph_populations` gives the
             order of a layer.
         drop_unknown: Whether to leave edges of unknown sign out, instead of refusing the graph.
+        weight: As for :func:`graph_summary`.
 
     Shape:
         - ``values``: (nodes, nodes), a row a receiver, a column a sender.
@@ -240,7 +249,7 @@ def signed_matrix(graph: GraphLike, *, nodes: Sequence[Any] | None = None, drop_
 
     Raises:
         TypeError: If ``graph`` is no digraph.
-        ValueError: If a sign is unknown, or ``nodes`` are not its nodes, each once.
+        ValueError: If a sign is unknown, a strength is missing, or ``nodes`` are not its nodes, each once.
 
     Example:
         >>> import networkx as nx
@@ -250,7 +259,7 @@ def signed_matrix(graph: GraphLike, *, nodes: Sequence[Any] | None = None, drop_
         [[0.0, 0.0], [-2.0, 0.0]]
     """
     _checks.flag("drop_unknown", drop_unknown)
-    edges = _graphs.signed_edges(_graphs.digraph("graph", graph))
+    edges = _graphs.signed_edges(_graphs.digraph("graph", graph), weight)
     n_unknown = int((edges.sign == 0).sum())
     if n_unknown and not drop_unknown:
         raise ValueError(
@@ -262,13 +271,16 @@ def signed_matrix(graph: GraphLike, *, nodes: Sequence[Any] | None = None, drop_
     return SignedMatrix(order, _dense(edges, np.array([rank[node] for node in edges.nodes])))
 
 
-def graph_populations(graph: GraphLike, *, drop_minority: bool = False) -> tuple[Populations, tuple[Any, ...]]:
+def graph_populations(
+    graph: GraphLike, *, drop_minority: bool = False, weight: str | None = _graphs.WEIGHT
+) -> tuple[Populations, tuple[Any, ...]]:
     """Return the partition of a signed graph's nodes, and the nodes in its order: excitatory ones first.
 
     Args:
         graph: As for :func:`graph_summary`. A node's sign is its attribute ``sign``, or that of the edges it sends;
             a node that says nothing and sends nothing excites.
         drop_minority: Whether a node that sends both signs gets that of the greater weight, instead of being refused.
+        weight: As for :func:`graph_summary`.
 
     Raises:
         TypeError: If ``graph`` is no digraph.
@@ -281,7 +293,7 @@ def graph_populations(graph: GraphLike, *, drop_minority: bool = False) -> tuple
         >>> populations, nodes[0], nodes[-1]
         (Populations(n_exc=40, n_inh=25), 'L2', 'TmY15')
     """
-    _, nodes, n_exc = _graphs.signed_nodes(graph, drop_minority=drop_minority)
+    _, nodes, n_exc = _graphs.signed_nodes(graph, drop_minority=drop_minority, weight=weight)
     return Populations(n_exc, len(nodes) - n_exc), tuple(nodes)
 
 

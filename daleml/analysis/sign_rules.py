@@ -106,6 +106,7 @@ def lawful_graph(
     attribute: str | None = None,
     signs: Mapping[str, int] | None = None,
     otherwise: int | None = None,
+    weight: str | None = _graphs.WEIGHT,
 ) -> LawfulGraph:
     r"""Make a graph keep Dale's law, by one of three rules, and say what that changed.
 
@@ -122,22 +123,24 @@ def lawful_graph(
 
     Args:
         graph: A networkx ``DiGraph``, or what has a method ``graph`` that gives one, such as a connectome: edges with
-            ``weight`` (1 where there is none; its magnitude counts) and ``sign`` (+1, -1 or None; None is read as the
-            ``sign`` of the sender, if it has one).
+            ``weight`` (its magnitude counts; 1 where an edge has neither that nor another number) and ``sign`` (+1, -1
+            or None; None is read as the ``sign`` of the sender, if it has one).
         rule: Name of the rule.
         attribute: For ``"transmitter"``: the attribute of nodes that names it; default: "transmitter".
         signs: For ``"transmitter"``, where it has to be given: the sign of each transmitter, by name. A transmitter is
             not a sign; glutamate, for one, excites in the mammalian cortex and mostly inhibits in the fly. Names that
             are not in it have none.
         otherwise: Sign, +1 or -1, of the senders that the rule gives none.
+        weight: Name of the attribute of edges that holds their strengths, where it is not "weight"; None to take every
+            edge as 1.
 
     Returns:
         A :class:`LawfulGraph`. ``EIRNN.from_graph`` takes it as it is.
 
     Raises:
         TypeError: If ``graph`` is no digraph.
-        ValueError: If there is no such rule, an argument is missing or belongs to another, a sign is none, or a weight
-            is not a finite number.
+        ValueError: If there is no such rule, an argument is missing or belongs to another, a sign is none, or a
+            strength is missing or not a finite number.
 
     Example:
         >>> from daleml.datasets import fly_visual
@@ -161,7 +164,7 @@ def lawful_graph(
                 raise ValueError(f"`{name}` must be left out unless `rule` is 'transmitter'; got {value!r}.")
     if isinstance(otherwise, bool) or otherwise not in (1, -1, None):
         raise ValueError(f"`otherwise` must be +1, -1 or None; got {otherwise!r}.")
-    edges = _graphs.signed_edges(given)
+    edges = _graphs.signed_edges(given, weight)
     majority, tied = majority_signs(edges)
     of_node = majority
     if rule == "transmitter":

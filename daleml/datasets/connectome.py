@@ -188,4 +188,6 @@ def _require_columns(argument: str, frame: DataFrame, required: tuple[str, ...])
     missing = [column for column in required if column not in frame.columns]
     if missing:
         rule = f"`{argument}` must have the columns {', '.join(required)}"
-        raise ValueError(f"{rule}; got none called {', '.join(missing)}.")
+        others = [str(column) for column in frame.columns if column not in required]
+        beside = f", but {', '.join(others)}" if others else ""
+        raise ValueError(f"{rule}; got none called {', '.join(missing)}{beside}.")

@@ -145,6 +145,7 @@ class EIRNN(Recurrent):
         input_size: int | Populations,
         *,
         drop_minority: bool = False,
+        weight: str | None = _graphs.WEIGHT,
         **options: Any,
     ) -> EIRNN:
         """Build the circuit of a connectome: its neurons, their signs, its synapses and their strengths.
@@ -152,12 +153,14 @@ class EIRNN(Recurrent):
         Args:
             graph: A networkx ``DiGraph``, each edge from the sender to the receiver; or what has a method ``graph``
                 that gives one, such as a connectome. A node's sign is its attribute ``sign`` (+1 or -1), or that of the
-                edges it sends, and both if they agree; the magnitudes of the edges' ``weight`` (1 where there is none)
-                are the weights' initial proportions, scaled to a spectral radius of 1.5. ``reset_parameters`` draws
-                strengths anew, and forgets them.
+                edges it sends, and both if they agree; the magnitudes of the edges' ``weight`` (1 where an edge has
+                neither that nor another number) are the weights' initial proportions, scaled to a spectral radius of
+                1.5. ``reset_parameters`` draws strengths anew, and forgets them.
             input_size: As in the class.
             drop_minority: Whether, where a neuron sends edges of both signs, to leave out those of the sign with the
                 lesser total weight, instead of refusing the graph.
+            weight: Name of the attribute of edges that holds their strengths, where it is not "weight"; None to take
+                every edge as 1.
             options: Further arguments of the class.
 
         Returns:
@@ -165,7 +168,7 @@ class EIRNN(Recurrent):
 
         Raises:
             TypeError: If ``graph`` is no digraph.
-            ValueError: If a sign is unknown, or a neuron sends both.
+            ValueError: If a sign is unknown, a neuron sends both, or a strength is missing.
 
         Example:
             >>> from daleml.datasets import fly_visual
@@ -178,14 +181,14 @@ class EIRNN(Recurrent):
         for name in ("hidden_size", "mask"):
             if name in options:
                 raise TypeError(f"`{name}` must be left out, since the graph says it; got {options[name]!r}.")
-        signed, nodes, n_exc = _graphs.signed_nodes(graph, drop_minority=drop_minority)
+        signed, nodes, n_exc = _graphs.signed_nodes(graph, drop_minority=drop_minority, weight=weight)
         ordered = type(signed)()
         ordered.add_nodes_from((node, signed.nodes[node]) for node in nodes)
         ordered.add_edges_from(signed.edges(data=True))
         populations = Populations(n_exc, len(nodes) - n_exc)
         circuit = cls(input_size, populations, mask=ordered, **options)
         circuit.nodes = tuple(nodes)
-        strengths = _graphs.strengths(ordered, nodes) * populations.signs(dtype=torch.float64)
+        strengths = _graphs.strengths(ordered, nodes, weight) * populations.signs(dtype=torch.float64)
         with torch.no_grad():
             for name, weight in circuit.named_parameters():
                 if name.startswith("weight_hh") and not weight.is_meta:
