@@ -4,6 +4,10 @@ os.environ.setdefault("MPLBACKEND", "Agg")  # before anything imports matplotlib
 
 import pytest
 import torch
+from hypothesis import settings
+
+settings.register_profile("daleml", deadline=None, derandomize=True)  # no clock, and the same examples each time
+settings.load_profile("daleml")
 
 
 @pytest.fixture(autouse=True)

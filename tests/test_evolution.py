@@ -24,6 +24,10 @@ from daleml.learning import (
 from daleml.reproductions import evolution
 from tests.reference import morris_lecar as slow
 
+# Coarse steps are quick, and what these tests compare does not hang on the step.
+pytestmark = pytest.mark.filterwarnings("ignore:`dt_ms` should be at most:UserWarning")
+
+
 NAN = float("nan")
 
 

@@ -12,6 +12,10 @@ from daleml import Populations, signs
 from daleml.layers import EIRNN, EILinear
 from daleml.learning import EvolutionStrategy, MorrisLecarNetwork
 
+# Coarse steps are quick, and what these tests compare does not hang on the step.
+pytestmark = pytest.mark.filterwarnings("ignore:`dt_ms` should be at most:UserWarning")
+
+
 X = torch.rand(6, 4, generator=torch.Generator().manual_seed(8))
 
 

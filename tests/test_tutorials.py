@@ -24,7 +24,6 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 TUTORIALS = sorted((Path(__file__).parents[1] / "tutorials").glob("*.ipynb"))
-TIMEOUT = 120  # seconds a cell
 NUMBER = re.compile(r" *-?\d[\d,]*(?:\.\d+)?%?")
 
 
@@ -56,7 +55,7 @@ def execute(path: Path, folder: Path) -> NotebookNode:
         NotebookClient(
             notebook,
             kernel_manager_class=ThisInterpreter,
-            timeout=TIMEOUT,
+            timeout=None,  # a busy machine fails nothing
             resources={"metadata": {"path": str(folder / "work")}},
             coalesce_streams=True,
             record_timing=False,

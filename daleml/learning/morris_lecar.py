@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import warnings
 from dataclasses import dataclass
 
 import torch
@@ -117,6 +118,26 @@ class MorrisLecar:
         slowest = 1 / (self.phi * math.cosh(min(far / (2 * self.v4), 700.0)))
         return min(2 / fastest if fastest else math.inf, 2 * slowest)
 
+    @property
+    def accurate_step_ms(self) -> float:
+        """The longest step whose answers are near those of the equations, ms: a 24th of :attr:`longest_step_ms`.
+
+        The step's error is of first order. With the default constants this is 0.104 ms, just above the published
+        0.1 ms: there the current of depolarisation block is 2 µA/cm² too low (113.5, by the equations 115.5); at
+        0.25 ms it is 4 too low, and at 0.5 ms 8 too low.
+        """
+        return self.longest_step_ms / 24
+
+    def warn_if_coarse(self, dt_ms: float) -> None:
+        """Warn if a step is longer than :attr:`accurate_step_ms`."""
+        if dt_ms > self.accurate_step_ms:
+            warnings.warn(
+                f"`dt_ms` should be at most {self.accurate_step_ms:.3g} for this cell: with {dt_ms:g} cells fall "
+                "silent at currents under which the equations still fire.",
+                UserWarning,
+                stacklevel=3,
+            )
+
     def require_step(self, dt_ms: float) -> float:
         """Return a step's length, or raise if it is too long for this cell.
 
@@ -160,8 +181,12 @@ class MorrisLecar:
         settle_ms: float = 0.0,
         dt_ms: float = 0.1,
         threshold_mv: float = 0.0,
+        check_step: bool = True,
     ) -> Tensor:
         """Return the firing rate under constant currents, Hz: upward crossings of a threshold.
+
+        The rates are computed once more with half the step. Where they then differ by more than a tenth and two
+        spikes, the step is too coarse for its answer, and a warning names the current.
 
         Args:
             current: Injected, µA/cm², one a cell, of any shape.
@@ -169,6 +194,7 @@ class MorrisLecar:
             settle_ms: How long before; a cell started from rest may fire once at the onset of a current it then bears.
             dt_ms: Length of a step.
             threshold_mv: What a spike crosses.
+            check_step: Whether to compute the rates again with half the step, which takes three times as long in all.
 
         Returns:
             Rates, of the shape of ``current``.
@@ -176,6 +202,9 @@ class MorrisLecar:
         Raises:
             TypeError: If ``current`` is no tensor.
             ValueError: If it is not finite, a duration is out of range, or the step too long for the cell.
+
+        Warns:
+            UserWarning: If half the step gives other rates.
 
         Example:
             >>> MorrisLecar().firing_rate(torch.tensor([35.0, 60.0, 130.0]), settle_ms=300, duration_ms=500)
@@ -185,20 +214,45 @@ class MorrisLecar:
         if not bool(current.isfinite().all()):
             raise ValueError(f"`current` must be finite; got {float(current[~current.isfinite()][0])}.")
         dt_ms = self.require_step(dt_ms)
-        n_counted = round(_checks.positive("duration_ms", duration_ms) / dt_ms)
-        if not n_counted:
+        duration_ms = _checks.positive("duration_ms", duration_ms)
+        if not round(duration_ms / dt_ms):
             raise ValueError(f"`duration_ms` must be at least a step, {dt_ms:g}; got {duration_ms:g}.")
-        n_settling = round(_checks.non_negative("settle_ms", settle_ms) / dt_ms)
+        settle_ms = _checks.non_negative("settle_ms", settle_ms)
         threshold_mv = _checks.number("threshold_mv", threshold_mv)
-        with torch.no_grad():
-            v, w = torch.full_like(current, REST_MV), torch.full_like(current, REST_W)
-            spikes = torch.zeros_like(current)
-            for i in range(n_settling + n_counted):
-                before = v
-                v, w = self.step(v, w, current, dt_ms)
-                if i >= n_settling:
-                    spikes += (before < threshold_mv) & (v >= threshold_mv)
+        rates = self._count_spikes(current, duration_ms, settle_ms, dt_ms, threshold_mv)
+        if _checks.flag("check_step", check_step):
+            finer = self._count_spikes(current, duration_ms, settle_ms, dt_ms / 2, threshold_mv)
+            _warn_where_rates_differ(current, rates, finer, dt_ms, two_spikes_hz=2000 / duration_ms)
+        return rates
+
+    @torch.no_grad()
+    def _count_spikes(
+        self, current: Tensor, duration_ms: float, settle_ms: float, dt_ms: float, threshold_mv: float
+    ) -> Tensor:
+        n_counted, n_settling = round(duration_ms / dt_ms), round(settle_ms / dt_ms)
+        v, w = torch.full_like(current, REST_MV), torch.full_like(current, REST_W)
+        spikes = torch.zeros_like(current)
+        for i in range(n_settling + n_counted):
+            before = v
+            v, w = self.step(v, w, current, dt_ms)
+            if i >= n_settling:
+                spikes += (before < threshold_mv) & (v >= threshold_mv)
         return spikes * (1000 / (n_counted * dt_ms))
+
+
+def _warn_where_rates_differ(current: Tensor, rates: Tensor, finer: Tensor, dt_ms: float, two_spikes_hz: float) -> None:
+    change = (finer - rates).abs()
+    wrong = change > 0.1 * torch.maximum(rates, finer) + two_spikes_hz * (1 + 1e-6)
+    if not bool(wrong.any()):
+        return
+    first = wrong.flatten().nonzero()[0]
+    at, coarse, fine = (float(x.flatten()[first]) for x in (current, rates, finer))
+    warnings.warn(
+        f"`dt_ms` should be smaller than {dt_ms:g}: half of it gives other rates at {int(wrong.sum())} of "
+        f"{current.numel()} currents; at {at:g} µA/cm², {fine:.3g} Hz instead of {coarse:.3g}.",
+        UserWarning,
+        stacklevel=3,
+    )
 
 
 REST_MV = -20.0

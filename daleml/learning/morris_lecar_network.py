@@ -39,7 +39,7 @@ class MorrisLecarNetwork(nn.Module):
         output_size: Number of outputs.
         populations: Which cells excite and which inhibit; default: as published, synapses of any sign.
         cell: The constants of the cells.
-        dt_ms: Length of a step.
+        dt_ms: Length of a step; as published 0.1. A coarser one warns: see ``MorrisLecar.accurate_step_ms``.
         input_ms: How long a row of the input lasts, a multiple of ``dt_ms``.
         read_ms: Over how long the activity is averaged, at most the time a sequence lasts.
         compiled: Whether to compile the cells' step, when no gradient is asked for. The first run then takes seconds
@@ -58,13 +58,19 @@ class MorrisLecarNetwork(nn.Module):
     Example:
         >>> import torch
         >>> from daleml import Populations, signs
-        >>> net = MorrisLecarNetwork(5, 10, 3, populations=Populations(8, 2), dt_ms=0.5)
+        >>> net = MorrisLecarNetwork(5, 10, 3, populations=Populations(8, 2))
         >>> net(torch.rand(20, 4, 5)).shape  # 20 rows of 4 ms
         torch.Size([4, 3])
         >>> bool(signs.check(net))
         True
 
+    Warns:
+        UserWarning: If the step is longer than ``MorrisLecar.accurate_step_ms``.
+
     Notes:
+        With :math:`n` cells, initial weights are as published: those of the input and of the readout uniform in
+        :math:`0.1 \pm 1/\sqrt n`, the readout's bias in :math:`\pm 1/\sqrt n`, those between cells in
+        :math:`0.001 \pm 1/\sqrt n`, and a fifth of the last 0.001.
         Coupling is instantaneous, as in the published code: no synapse has a variable of its own. The published
         current has a noise term too, whose size is not known; here the initial voltages, :math:`N(-20, 5^2)` mV, are
         the only chance. Under ``populations`` magnitudes are those of the published draw, and inhibitory synapses are
@@ -102,6 +108,7 @@ class MorrisLecarNetwork(nn.Module):
             raise TypeError(f"`generator` must be a torch.Generator; got {type(generator).__name__}.")
         self.populations, self.cell = populations, cell or MorrisLecar()
         self.dt_ms = self.cell.require_step(dt_ms)
+        self.cell.warn_if_coarse(self.dt_ms)
         self._steps = _whole("input_ms", input_ms, self.dt_ms)
         self._read_steps = _whole("read_ms", read_ms, self.dt_ms)
         self.input_ms, self.read_ms = float(input_ms), float(read_ms)
@@ -119,10 +126,11 @@ class MorrisLecarNetwork(nn.Module):
         Args:
             generator: Source of randomness; default: torch's global one.
         """
+        # The published input matrix is (inputs, cells), so that its spread, by the second dimension, goes by cells.
+        spread = 1 / math.sqrt(self.hidden_size)
         for weight, mean in ((self.weight_ih, 0.1), (self.readout.weight, 0.1), (self.weight_hh, 0.001)):
-            spread = 1 / math.sqrt(weight.shape[1])
             weight.uniform_(mean - spread, mean + spread, generator=generator)
-        self.readout.bias.zero_()
+        self.readout.bias.uniform_(-spread, spread, generator=generator)
         weak = torch.rand(self.weight_hh.shape, generator=generator) < 0.2
         self.weight_hh.masked_fill_(weak.to(self.weight_hh.device), 0.001)
         pops = self.populations

@@ -20,7 +20,7 @@ from daleml.reproductions.claim import Experiment, Numbers, Settings
 from daleml.tasks import Trials
 
 SEEDS = {"quick": 3, "paper": 5, "long": 10}
-SMALL = {"cells": 32, "batch": 32, "dt_ms": 0.5}
+SMALL = {"cells": 32, "batch": 32, "dt_ms": 0.1}
 
 
 def budgets(quick: Settings, paper: Settings, long: Settings | None = None) -> dict[str, Settings]:
