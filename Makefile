@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-slow lint bench claims clean
+.PHONY: setup demo test test-slow test-lowest test-sdist lint bench claims clean
 
 setup: .venv/installed
 
@@ -21,6 +21,22 @@ test: setup
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
 
+# With the lowest versions that pyproject.toml admits. They have no wheels for every Python: PYTHON=python3.11.
+test-lowest: .venv-lowest/installed
+	.venv-lowest/bin/python -m pytest --numprocesses=2 -m 'not slow'
+
+.venv-lowest/installed: pyproject.toml requirements/lowest.txt
+	test -x .venv-lowest/bin/python || $(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements/lowest.txt --editable '.[test]'
+	@touch $@
+
+# As a distributor does: the tests of the source distribution, in it and beside no checkout.
+test-sdist: setup
+	rm -rf build/sdist
+	$(BIN)/python -m build --sdist --outdir build/sdist .
+	tar --extract --gzip --directory build/sdist --file build/sdist/daleml-*.tar.gz
+	cd build/sdist/daleml-*/ && ../../../$(BIN)/python -m pytest --numprocesses=2 -m 'not slow'
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -34,4 +50,4 @@ bench: setup
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf .venv demo reproduction build dist *.egg-info .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lowest demo reproduction build dist *.egg-info .mypy_cache .ruff_cache .hypothesis
