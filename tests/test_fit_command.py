@@ -105,7 +105,7 @@ def test_groups_are_fitted_apart_and_the_rest_is_reported(folder):
         run("fit", "s.csv", "--column", "size", "--by", "kind", "--families", "lognormal,weibull", "--out", "fit")
     )
     assert "220 weights; 0 zeros and 0 others left out, and 4 values of no group" in text
-    assert "kind one could not be fitted: `weights` must hold at least 2 values other than zero; got 1" in text
+    assert "kind one could not be fitted: the weights must hold at least 2 values other than zero; got 1" in text
     found = content(folder / "fit")
     expected = compare_groups(SIZES, KIND, ("lognormal", "weibull"))
     assert {name: one["best"] for name, one in found["groups"].items()} == {"E": "lognormal", "I": "weibull"}
@@ -231,21 +231,21 @@ FILE = ["fit", "s.csv", "--column", "size"]
         (["--post", "axon"], "`--post` must be left out unless `--per connection` is given; got 'axon'."),
         (["--weights-column", "times", "--gof", "9"], "`--gof` must be left out where `--weights-column` is given; got both, and nobody knows how weighted rows would be drawn or added up."),
         (["--weights-column", "times", "--intervals", "bootstrap"], "`--intervals bootstrap` must be left out where `--weights-column` is given; got both, and nobody knows how weighted rows would be drawn or added up."),
-        (["--families", "lognormal,norm"], "`family` must be one of lognormal, gamma"),
-        (["--families", "all,gamma"], "`family` must be one of lognormal, gamma"),
+        (["--families", "lognormal,norm"], "`--families` must be one of lognormal, gamma"),
+        (["--families", "all,gamma"], "`--families` must be one of lognormal, gamma"),
         (["--gof", "-1"], "`--gof` must be at least 0; got -1."),
         (["--jobs", "0"], "`--jobs` must be at least 1; got 0."),
         (["--seed", "-2"], "`--seed` must be at least 0; got -2."),
-        (["--truncate-below", "9", "--truncate-above", "3"], "`truncation` must be (low, high) with low below high; got (9.0, 3.0)."),
-        (["--censor-below", "1e9"], "`censoring` must be below at least 2 different weights; got 1e+09."),
-        (["--discrete"], "`weights` must be whole numbers where `discrete` is True; got"),
+        (["--truncate-below", "9", "--truncate-above", "3"], "`--truncate-below` and `--truncate-above` must be (low, high) with low below high; got (9.0, 3.0)."),
+        (["--censor-below", "1e9"], "`--censor-below` must be below at least 2 different weights; got 1e+09."),
+        (["--discrete"], "the weights must be whole numbers where `--discrete` is given; got"),
         (["--compare-to", "nowhere.csv:size"], "`--compare-to` must be one of celegans, fly, kasthuri, microns, or a file, FILE:COLUMN; got 'nowhere.csv:size'."),
         (["--compare-to", "s.csv:kind"], "column 'kind' of `s.csv` must hold numbers;"),
-        (["--sign", "I"], "`weights` must hold at least 2 values other than zero; got 0, with 0 zeros and 225 values left out."),
+        (["--sign", "I"], "the weights must hold at least 2 values other than zero; got 0, with 0 zeros and 225 values left out."),
     ],
 )  # fmt: skip
 def test_wrong_options_are_one_sentence_and_leave_nothing(options, sentence, folder):
-    text = says(run(*FILE, *options, "--out", "out"), 1)
+    text = says(run(*FILE, *options, "--out", "out"), 2)
     assert text.startswith(f"error: {sentence}")
     assert text.count("error:") == 1
     assert [path.name for path in folder.iterdir()] == ["s.csv"]
@@ -254,24 +254,24 @@ def test_wrong_options_are_one_sentence_and_leave_nothing(options, sentence, fol
 @pytest.mark.parametrize(
     ("table", "sentence"),
     [
-        ("size,kind\n", "`weights` must hold at least 2 values other than zero; got 0"),
-        ("size,kind\n3,a\n3,a\n3,a\n", "`weights` must vary to be fitted; got 3 values of 3."),
-        ("size,kind\n3,a\n-3,a\n1,b\n", "`weights` must be of one sign unless `sign` or `pool` is given"),
+        ("size,kind\n", "the weights must hold at least 2 values other than zero; got 0"),
+        ("size,kind\n3,a\n3,a\n3,a\n", "the weights must vary to be fitted; got 3 values of 3."),
+        ("size,kind\n3,a\n-3,a\n1,b\n", "the weights must be of one sign unless `--sign` or `--pool` is given"),
         ("size,kind\n1,a\nnan,a\n", "column 'size' of `s.csv` must hold numbers; got 'nan' in row 2."),
-        ("size,kind\n1,a\ninf,a\n3,a\n", "`weights` must be finite; got 1 NaN or infinite values of 3."),
+        ("size,kind\n1,a\ninf,a\n3,a\n", "the weights must be finite; got 1 NaN or infinite values of 3."),
     ],
 )
 @pytest.mark.parametrize("by", [[], ["--by", "kind"]])
 def test_wrong_tables_are_one_sentence(table, sentence, by, folder):
     (folder / "s.csv").write_text(table)
-    text = says(run(*FILE, *by, "--out", "out"), 1)
-    assert sentence in text or (by and "`by` must name a group that can be fitted; got none" in text)
+    text = says(run(*FILE, *by, "--out", "out"), 2)
+    assert sentence in text or (by and "`--by` must name a group that can be fitted; got none" in text)
     assert [path.name for path in folder.iterdir()] == ["s.csv"]
 
 
 def test_tables_only_for_what_needs_rows(folder):
     np.save("w.npy", SIZES)
-    text = says(run("fit", "w.npy", "--by", "kind"), 1)
+    text = says(run("fit", "w.npy", "--by", "kind"), 2)
     assert text == "error: `--by` must be left out unless the file is a table, .csv or .tsv; got 'kind'."
 
 

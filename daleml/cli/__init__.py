@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
+from daleml.cli.entry import Command, Commands
 from daleml.cli.fit_command import fit
 from daleml.cli.reproduce_command import reproduce
 from daleml.cli.terminal import Weights, console, plainly, print_table
 
 app = typer.Typer(
     name="daleml",
+    cls=Commands,
     help="Networks that keep Dale's law: a demo, fits of weights, spectra, checks, and the founding claims.",
     no_args_is_help=True,
     add_completion=False,
@@ -35,7 +37,7 @@ def main(
     """Networks that keep Dale's law: a demo, fits of weights, spectra, checks, and the founding claims."""
 
 
-@app.command()
+@app.command(cls=Command)
 @plainly
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the report, figures and JSON.")] = Path(
@@ -69,11 +71,11 @@ def demo(
     screen.print(f"report: {output / 'report.html'}", highlight=False, soft_wrap=True)
 
 
-app.command()(fit)
-app.command()(reproduce)
+app.command(cls=Command)(fit)
+app.command(cls=Command)(reproduce)
 
 
-@app.command()
+@app.command(cls=Command)
 @plainly
 def spectrum(
     file: Weights,
@@ -96,7 +98,7 @@ def spectrum(
     print_table(console(), pd.DataFrame(measures).rename(columns=lambda name: name.replace("_", " ")), str(file.name))
 
 
-@app.command()
+@app.command(cls=Command)
 @plainly
 def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="safetensors, or a torch state dict.")]) -> None:
     """Tell whether a checkpoint obeys Dale's law, unit by unit, unpickling nothing. Exit with 1 if it does not.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperOption
 
+from daleml.cli.errors import in_options
 from daleml.cli.terminal import Weights, console, plainly, print_table
 
 if TYPE_CHECKING:
@@ -223,7 +224,7 @@ def _print(screen: Any, study: Study) -> None:
     screen.print(study.result.conclusion(), highlight=False)
     if not isinstance(study.result, Comparison):
         for name, problem in study.result.failures.items():
-            screen.print(f"{study.title(name)} could not be fitted: {problem}", highlight=False)
+            screen.print(f"{study.title(name)} could not be fitted: {in_options(problem)}", highlight=False)
     for group, beside in study.resemblances.items():
         screen.print(f"{study.title(group)}: {beside.conclusion()}" if group else beside.conclusion(), highlight=False)
     for note in (*study.gathered.notes, *study.hints):

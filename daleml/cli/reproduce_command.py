@@ -13,7 +13,7 @@ from daleml.cli.terminal import console, plainly, print_table
 @plainly
 def reproduce(
     claims: Annotated[
-        list[str] | None, typer.Argument(metavar="[PAPER | CLAIM]...", help="Such as: dann 3b. Default: all.")
+        list[str] | None, typer.Argument(metavar="PAPER|CLAIM", help="Such as: dann 3b. Default: all.")
     ] = None,
     budget: Annotated[str, typer.Option(help="quick (minutes), paper (an hour) or long (a day).")] = "quick",
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for journal, figures, claims.json and page.")] = Path(

@@ -1,52 +1,59 @@
-"""What every command shares: errors in one sentence, tables, a console."""
+"""What every command prints by: a console on which only daleml moves the cursor, and tables."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from daleml import _text
+from daleml.cli.errors import plainly
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-_P = ParamSpec("_P")
+__all__ = ["Weights", "console", "plainly", "print_table"]
+
+_WIDTH = 160  # of what is no terminal: tables keep their columns
 
 Weights = Annotated[
     Path, typer.Argument(metavar="FILE", help="csv, tsv, npy, npz, safetensors, or a torch state dict (pt, pth).")
 ]
 
 
-def plainly(command: Callable[_P, None]) -> Callable[_P, None]:
-    """Say what is wrong in one sentence and exit with 1, instead of showing a traceback."""
-
-    @functools.wraps(command)
-    def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except typer.Exit:
-            raise
-        except Exception as error:
-            sentence = " ".join(str(error).split())
-            expected = isinstance(error, (ValueError, TypeError, OSError))
-            typer.echo(f"error: {sentence if expected else f'{type(error).__name__}: {sentence}'}", err=True)
-            raise typer.Exit(1) from None
-
-    return wrapped
-
-
 def console(*, stderr: bool = False) -> Console:
-    """Return a console without markup: names of files and columns may hold brackets."""
-    from rich.console import Console
+    """Return a console that shows text as it is: no markup, no emoji codes, and no control character of a name."""
+    made = _console_class()
+    options: dict[str, Any] = {"stderr": stderr, "markup": False, "emoji": False, "highlight": False}
+    found = made(**options)
+    return found if found.is_terminal else made(width=_WIDTH, **options)
 
-    found = Console(stderr=stderr)
-    # Tables keep their columns where there is no terminal to fit them to.
-    return (
-        Console(markup=False, stderr=stderr) if found.is_terminal else Console(width=160, markup=False, stderr=stderr)
-    )
+
+@functools.cache
+def _console_class() -> type[Console]:
+    """Make the class here: rich is imported when something is printed."""
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
+    from rich.text import Text
+
+    class SafeConsole(Console):
+        """The one door to the terminal: every piece of text passes here, in a table and in a bar of progress too."""
+
+        def render_str(self, text: str, **options: Any) -> Text:
+            return super().render_str(_text.shown(text, lines=True), **options)  # before widths are measured
+
+        def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+            for segment in super().render(renderable, options):
+                if segment.control:  # daleml's own, of a bar of progress
+                    yield segment
+                else:
+                    yield Segment(_text.shown(segment.text, lines=True), segment.style)
+
+    return SafeConsole
 
 
 def print_table(console: Console, table: pd.DataFrame, title: str) -> None:
@@ -54,11 +61,11 @@ def print_table(console: Console, table: pd.DataFrame, title: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(title=Text(title, style="italic"), title_justify="left", header_style="bold")
+    drawn = Table(title=Text(_text.shown(title), style="italic"), title_justify="left", header_style="bold")
     for i, name in enumerate(table.columns):
-        drawn.add_column(Text(str(name)), justify="left" if i == 0 else "right")
+        drawn.add_column(Text(_text.shown(str(name))), justify="left" if i == 0 else "right")
     for row in table.itertuples(index=False):
-        drawn.add_row(*(Text(_cell(value)) for value in row))
+        drawn.add_row(*(Text(_text.shown(_cell(value))) for value in row))
     console.print(drawn)
 
 
@@ -67,10 +74,6 @@ def _cell(value: Any) -> str:
 
     if pd.isna(value):
         return "–"
-    return (
-        f"{value:,.4g}"
-        if isinstance(value, float) and abs(value) < 1e4
-        else f"{value:,.1f}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    if isinstance(value, float):
+        return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.1f}"
+    return str(value)

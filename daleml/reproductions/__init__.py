@@ -17,6 +17,7 @@ A claim is a value: see :mod:`daleml.reproductions.claim`. Its verdict is comput
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from collections.abc import Sequence
 
@@ -65,10 +66,23 @@ def find(names: Sequence[str] = ()) -> list[Claim]:
     known = {claim.id for claim in listed} | {claim.paper for claim in listed}
     for name in names:
         if name.lower() not in known:
-            ids = ", ".join(claim.id for claim in listed)
-            raise ValueError(f"`claims` must name papers ({', '.join(_PAPERS)}) or claims ({ids}); got {name!r}.")
+            ids = f"{listed[0].id} to {listed[-1].id}"
+            meant = ", ".join(_nearest(name.lower(), sorted(known)))
+            raise ValueError(
+                f"`claims` must name papers ({', '.join(_PAPERS)}) or claims ({ids}); got {name!r}. "
+                f"The nearest names are {meant}."
+            )
     wanted = {name.lower() for name in names}
     return [claim for claim in listed if not wanted or {claim.id, claim.paper} & wanted]
+
+
+def _nearest(name: str, known: Sequence[str], most: int = 3) -> list[str]:
+    """Return the names most like one that is not known: first those that begin alike, then those spelt alike."""
+
+    def likeness(other: str) -> tuple[bool, float]:
+        return name[:1] == other[:1], difflib.SequenceMatcher(None, name, other).ratio()
+
+    return sorted(known, key=likeness, reverse=True)[:most]
 
 
 def sweeps_of(claims: Sequence[Claim]) -> list[Sweep]:

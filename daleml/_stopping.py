@@ -1,0 +1,50 @@
+"""Signals that ask a process to end, raised as exceptions so that what it started is ended too."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_ASK_TO_END = ("SIGTERM", "SIGHUP", "SIGBREAK")  # Windows has no SIGHUP, others no SIGBREAK
+
+
+class Stopped(KeyboardInterrupt):
+    """Raised where a signal asks the process to end. It takes the way of Ctrl-C: workers are ended, locks given back.
+
+    Attributes:
+        signal: The signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.signal = signal.Signals(number)
+
+
+@contextmanager
+def signals_raise() -> Iterator[None]:
+    """Within, let SIGTERM and SIGHUP raise :class:`Stopped`, as SIGINT raises KeyboardInterrupt.
+
+    A second signal of the kind ends the process at once. One that the caller ignores, as ``nohup`` does, stays ignored.
+    Outside the main thread, where Python handles no signals, nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {}
+    for name in _ASK_TO_END:
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            before[number] = signal.signal(number, _raise)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    raise Stopped(number)

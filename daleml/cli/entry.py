@@ -1,0 +1,81 @@
+"""The way into the command line: what is typed wrong is one sentence, signals are exceptions, streams are there."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from daleml import _text
+from daleml._stopping import Stopped, signals_raise
+from daleml.cli.errors import ERROR
+
+_LONGEST = 1_000
+
+
+class Command(TyperCommand):
+    """A command whose usage line writes a required argument without braces, as manuals do."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return what is written after the command's name."""
+        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
+
+
+class Commands(TyperGroup):
+    """The group of commands."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run a command, and exit with its code."""
+        _open_streams()
+        try:
+            with signals_raise():
+                code = super().main(args, prog_name or "daleml", complete_var, False, windows_expand_args, **extra)
+        except KeyboardInterrupt as stop:  # before the command began
+            code = 128 + (stop.signal if isinstance(stop, Stopped) else 2)
+        except typer.Abort:
+            code = 130
+        except Exception as error:
+            # Told by what it offers: newer versions of typer bring a click of their own.
+            if not hasattr(error, "format_message"):
+                raise
+            _show(error)
+            code = ERROR
+        if standalone_mode:
+            sys.exit(code if isinstance(code, int) else 0)
+        return code
+
+
+def _show(error: Any) -> None:
+    """Print what is wrong with what was typed."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        return
+    message = " ".join(str(error.format_message()).split())
+    context = getattr(error, "ctx", None)
+    hint = f" See {context.command_path} --help." if context is not None else ""
+    typer.echo(f"error: {_text.shortened(_text.shown(message), _LONGEST).rstrip('.')}.{hint}", err=True)
+
+
+def _open_streams() -> None:
+    """Open the streams that were closed, as by ``>&-``: else a file of results would be opened in their place."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gives the lowest number that is free: this one
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a letter shows its code, in place of an exception.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
