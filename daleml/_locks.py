@@ -1,0 +1,113 @@
+"""One writer per folder: a lock that a killed process gives back by dying.
+
+The lock belongs to an open file, so the operating system releases it however the process ends. The file itself,
+``.daleml-lock``, is removed by whoever held the lock; one that a killed process left behind hinders nobody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+NAME = ".daleml-lock"
+
+# What file systems without locks answer: there, nothing is guarded, and nothing is refused either.
+_WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+
+
+class InUseError(ValueError):
+    """Raised where another process, or another thread, writes into the same folder."""
+
+
+@contextlib.contextmanager
+def only_writer(folder: Path, argument: str = "folder") -> Iterator[None]:
+    """Be the only one who writes into a folder, for as long as the block lasts.
+
+    Args:
+        folder: The folder; it must exist.
+        argument: What the caller calls it, for the error.
+
+    Raises:
+        InUseError: If somebody else does.
+        OSError: If the folder cannot be written to.
+    """
+    handle = _open_locked(folder / NAME, folder, argument)
+    try:
+        yield
+    finally:
+        _release(handle, folder / NAME)
+
+
+def _open_locked(path: Path, folder: Path, argument: str) -> int:
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            if not _lock(handle):
+                raise InUseError(
+                    f"`{argument}` must be a folder into which nobody else writes; `{folder}` is in use by "
+                    f"{_holder(handle)}. Wait for it, or name another folder."
+                )
+            # Another process may have removed the file between the two calls: then its lock guards nothing.
+            if _is_at(handle, path):
+                os.ftruncate(handle, 0)
+                os.write(handle, f"process {os.getpid()} on {platform.node()}".encode())
+                return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
+
+
+def _release(handle: int, path: Path) -> None:
+    # Removed while it is locked, so that nobody can hold a lock on a file that is gone. Windows removes no open file.
+    if sys.platform != "win32" and _is_at(handle, path):
+        with contextlib.suppress(OSError):
+            path.unlink()
+    os.close(handle)
+    if sys.platform == "win32":
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except OSError:
+        return False
+
+
+def _holder(handle: int) -> str:
+    try:
+        text = os.read(handle, 200).decode("utf-8", "replace")
+    except OSError:  # Windows lets nobody read what is locked
+        text = ""
+    return text if text.startswith("process ") else "another process"
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(handle: int) -> bool:
+        try:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _lock(handle: int) -> bool:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
+                return False
+            if error.errno not in _WITHOUT_LOCKS:
+                raise
+        return True
