@@ -130,8 +130,12 @@ def method(module: nn.Module, name: str) -> Callable[..., Any] | None:
 
 
 def speaks(module: nn.Module) -> bool:
-    """Whether a module has methods of the protocol, if only some of them."""
-    return any(method(module, name) is not None for name in _SAYS)
+    """Whether a module is a layer of the protocol: it has some of the methods, and weights of its own to speak of."""
+    if method(module, "plastic_weights") is not None:
+        return True
+    # A model may well pass on the effective weight of a layer within it.
+    owns = bool(module._parameters) or parametrize.is_parametrized(module)
+    return owns and any(method(module, name) is not None for name in _SAYS)
 
 
 def required(module: nn.Module, path: str, name: str, purpose: str) -> Callable[..., Any]:

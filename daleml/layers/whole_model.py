@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import functools
 import math
+import warnings
+from collections.abc import Callable, Iterator
 from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
-from daleml import _checks, law
+from daleml import _checks, law, modules
 from daleml.layers import init
-
-_TORCH = (
-    nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d,
-    nn.RNN, nn.GRU, nn.LSTM, nn.RNNCell, nn.GRUCell, nn.LSTMCell,
-)  # fmt: skip
 
 
 @torch.no_grad()
@@ -29,12 +27,14 @@ def lognormal_model_(
         \frac{\text{mean } |w|}{\text{sd } |w|} = k, \qquad
         \operatorname{E} w^2 = \frac{\text{gain}^2}{\text{fan in}}
 
-    Signs are those fixed by ``signs.fix``, and elsewhere drawn for each synapse, + or - alike. Layers of daleml are
-    drawn by their own balanced rules instead, with log-normal magnitudes of the same ratio.
+    Signs are those fixed by ``signs.fix``, and elsewhere drawn for each synapse, + or - alike. Layers of daleml, and
+    yours that have ``redraw_`` (:class:`daleml.modules.DaleLayer`), are drawn by their own balanced rules instead, with
+    log-normal magnitudes of the same ratio.
 
     Args:
-        model: Weights of ``nn.Linear``, convolutions, ``nn.RNN``, ``GRU``, ``LSTM`` and their cells, and of daleml's
-            layers. Biases, normalisations and embeddings are left alone.
+        model: Weights of ``nn.Linear``, convolutions, ``nn.RNN``, ``GRU``, ``LSTM`` and their cells, of daleml's
+            layers and yours, of subclasses of all these, and any matrix whose signs are fixed. Biases, normalisations
+            and embeddings are left alone; so are other matrices, such as those of attention, and a warning names them.
         gain: Square root of the variance of a pre-activation, for inputs of variance 1; of torch's layers only.
         ratio: :math:`k`, mean over standard deviation of the magnitudes.
         generator: Source of randomness; default: torch's global one.
@@ -44,7 +44,8 @@ def lognormal_model_(
 
     Raises:
         TypeError: If ``model`` is not a module.
-        ValueError: If ``gain`` or ``ratio`` is not above 0, or the model has no such weight.
+        ValueError: If ``gain`` or ``ratio`` is not above 0, the model has no such weight, a layer has no shape before
+            its first forward pass, or a layer of the protocol cannot be drawn anew.
 
     Example:
         >>> from torch import nn
@@ -65,52 +66,98 @@ def lognormal_model_(
         raise TypeError(f"`model` must be a module; got {type(model).__name__}.")
     _checks.positive("gain", gain)
     _checks.positive("ratio", ratio)
+    modules.require_shapes(model)
+    layers = {path: module for path, module in model.named_modules() if modules.speaks(module)}
+    redraws = {path: _own_redraw(path, module, ratio, generator) for path, module in layers.items()}
+    left_alone: list[str] = []
     drawn = 0
-    for module in model.modules():
-        reset = getattr(module, "reset_parameters", None)
-        if type(module).__module__.startswith("daleml.layers") and reset is not None:
-            dann = "DANN" in type(module).__name__
-            reset(generator, draw=_balanced_draw(ratio, dann=dann))
-            for name, parameter in module.named_parameters(recurse=False):
-                if name.startswith("alpha"):  # inhibition has grown by as much: the mean shunt stays 1
-                    parameter.sub_(math.log(ratio))
+    for path, module in model.named_modules():
+        if path in redraws:
+            redraws[path]()
             drawn += 1
-        elif isinstance(module, _TORCH):
-            for name, parameter in module.named_parameters(recurse=False):
-                if parameter.ndim > 1:
-                    _fill(module, name, parameter, gain, ratio, generator)
-                    drawn += 1
+        for name, weight, of_layer in _matrices(module, path):
+            if of_layer or _stored(module, name, law.SUFFIX) is not None:
+                _fill(module, name, weight, gain, ratio, generator)
+                drawn += 1
+            else:
+                left_alone.append(f"{path}.{name}".lstrip("."))
     if not drawn:
         raise ValueError(f"`model` must have a weight to draw; got {type(model).__name__} without one.")
+    if left_alone:
+        warnings.warn(
+            f"`lognormal_model_` left alone {', '.join(left_alone)}, of which it does not know whether they are "
+            "synaptic weights: fix their signs (`signs.fix`) to have them drawn.",
+            stacklevel=3,
+        )
     return model
+
+
+def _own_redraw(path: str, module: nn.Module, ratio: float, generator: torch.Generator | None) -> Callable[[], object]:
+    """Return a call that draws a layer of the protocol by its own rule.
+
+    Raises:
+        ValueError: If it has none.
+    """
+    draw = functools.partial(_lognormal, ratio)
+    redraw = modules.method(module, "redraw_")
+    if redraw is None and modules.takes_draw(module):
+        reset = modules.required(module, path, "reset_parameters", "draws the weights anew")
+        return functools.partial(reset, generator, draw=draw)
+    redraw = modules.required(module, path, "redraw_", "draws the weights anew")
+    return functools.partial(redraw, draw=draw, ratio=ratio, generator=generator)
+
+
+def _lognormal(ratio: float, tensor: Tensor, mean: float, /, *, generator: torch.Generator | None = None) -> Tensor:
+    return init.lognormal_(tensor, mean, ratio, generator=generator)
+
+
+def _matrices(module: nn.Module, path: str) -> Iterator[tuple[str, Tensor, bool]]:
+    """Yield the matrices of a module that no layer's own rule draws, and whether the table says they are weights."""
+    of_torch = () if modules.speaks(module) else modules.synaptic_weights(module, path)
+    for one in of_torch:
+        if parametrize.is_parametrized(module, one.name):
+            yield one.name, cast("Tensor", getattr(module, one.name)), True
+        elif one.name in module._parameters or f"{one.name}_orig" in module._parameters:
+            actual = one.name if one.name in module._parameters else f"{one.name}_orig"
+            yield actual, module.get_parameter(actual), True
+    for name, parameter in modules.other_matrices(module, path):
+        yield name, parameter, bool(of_torch)
+
+
+def _stored(module: nn.Module, name: str, suffix: str) -> Tensor | None:
+    """Return what ``signs.fix`` stored beside a parameter, which pruning may have renamed since."""
+    return module._buffers.get(modules.plain_name(module, name) + suffix)
 
 
 def _fill(
     module: nn.Module, name: str, weight: Tensor, gain: float, ratio: float, generator: torch.Generator | None
 ) -> None:
-    transposed = isinstance(module, (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d))
-    fan_in = weight.numel() // weight.shape[1 if transposed else 0]
-    mean = gain / math.sqrt(fan_in * (1 + 1 / ratio**2))
-    stored = getattr(module, name + law.SUFFIX, None)
+    stored, present = _stored(module, name, law.SUFFIX), _stored(module, name, law.PRESENT)
+    mean = gain / math.sqrt(_fan_in(module, name, weight) * (1 + 1 / ratio**2))
     if stored is None:
         where = weight.device if generator is None else generator.device
         coins = torch.randint(2, weight.shape, generator=generator, device=where)
         sign = (2 * coins - 1).to(weight)
     else:
-        sign = law.broadcastable(cast("Tensor", stored), weight).to(weight)
-    init.lognormal_(weight, mean, ratio, generator=generator).mul_(sign)
-    present = getattr(module, name + law.PRESENT, None)
+        sign = law.broadcastable(stored, weight).to(weight)
+    drawn = init.lognormal_(torch.empty_like(weight), mean, ratio, generator=generator).mul_(sign)
     if present is not None:
-        weight.mul_(cast("Tensor", present))
+        drawn *= present
+    if isinstance(weight, nn.Parameter):
+        weight.copy_(drawn)
+        return
+    try:
+        setattr(module, name, drawn)
+    except (NotImplementedError, RuntimeError):
+        raise ValueError(
+            f"`model` must have weights that can be set; got a {type(module).__name__} whose `{name}` is computed by a "
+            "parametrisation without `right_inverse`."
+        ) from None
 
 
-def _balanced_draw(ratio: float, *, dann: bool) -> init.Draw:
-    pi = math.pi
-    factor = ratio if dann else math.sqrt((2 * pi - 1) / (pi * (1 + 1 / ratio**2) - 1))
-    return functools.partial(_scaled_draw, ratio, factor)
-
-
-def _scaled_draw(
-    ratio: float, factor: float, tensor: Tensor, mean: float, /, *, generator: torch.Generator | None = None
-) -> Tensor:
-    return init.lognormal_(tensor, mean * factor, ratio, generator=generator)
+def _fan_in(module: nn.Module, name: str, weight: Tensor) -> int:
+    """Return how many synapses a postsynaptic unit has."""
+    pre_dim = modules.presynaptic_dim(module, modules.plain_name(module, name), weight.ndim)
+    fan_in = weight.numel() // weight.shape[1 - pre_dim]
+    groups = getattr(module, "groups", 1) if pre_dim == 0 else 1  # elsewhere the weight has one group's inputs only
+    return fan_in // groups
