@@ -59,6 +59,7 @@ class TorchKind:
         spatial: Number of dimensions of its input after that of the units.
         recurrent: Whether it has a state of its own.
         sequences: Whether it runs over sequences; else, if it is recurrent, it takes one step.
+        packed: Whether torch reads its parameters as one block of memory, so that none may be reparametrised.
         projects: Whether its output may be a projection of its state, of ``proj_size`` units.
         gain: Whether ``weight`` is the gain of a normalisation.
         table: Whether ``weight`` is a table of inputs, an embedding.
@@ -74,6 +75,7 @@ class TorchKind:
     spatial: int = 0
     recurrent: bool = False
     sequences: bool = False
+    packed: bool = False
     projects: bool = False
     gain: bool = False
     table: bool = False
@@ -132,7 +134,9 @@ def _transposed(spatial: int) -> TorchKind:
 
 
 def _stack(gates: int) -> TorchKind:
-    return TorchKind(_of_stack(gates), "input_size", "hidden_size", recurrent=True, sequences=True, projects=True)
+    return TorchKind(
+        _of_stack(gates), "input_size", "hidden_size", recurrent=True, sequences=True, packed=True, projects=True
+    )
 
 
 def _cell(gates: int) -> TorchKind:

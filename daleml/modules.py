@@ -47,6 +47,7 @@ __all__ = [
     "accounted",
     "effective",
     "effective_layers",
+    "fan_in",
     "is_dense",
     "is_lazy",
     "is_norm",
@@ -146,7 +147,7 @@ def required(module: nn.Module, path: str, name: str, purpose: str) -> Callable[
     """
     found = method(module, name)
     if found is None:
-        where = f"`{path}`" if path else "it"
+        where = f"`{path}`" if path else "the model itself"
         raise ValueError(
             f"`model` must have layers with the method `{name}`, which {purpose}; got {where}, a "
             f"{type(module).__name__} without one."
@@ -255,6 +256,16 @@ def _weights_while_built(module: nn.Module) -> tuple[SynapticWeight, ...]:
         return () if kind is None or kind.weights is None else kind.weights(module)
 
 
+def fan_in(module: nn.Module, name: str) -> int:
+    """Return how many synapses each postsynaptic unit has in a weight of a module."""
+    weight = cast("Tensor", getattr(module, name))
+    pre_dim = presynaptic_dim(module, plain_name(module, name), weight.ndim)
+    n_synapses = weight.numel() // weight.shape[1 - pre_dim]
+    if pre_dim == 1:  # a grouped convolution's weight has the inputs of one group only
+        return n_synapses
+    return n_synapses // int(getattr(module, "groups", 1))
+
+
 def unit_dim(module: nn.Module, tensor: Tensor) -> int:
     """Return the dimension of a module's input or output along which its units lie."""
     return tensor.ndim - n_spatial(module) - 1
@@ -321,7 +332,14 @@ def effective(module: nn.Module, one: SynapticWeight, path: str = "") -> Tensor:
         found = layer.recurrent if one.recurrent else layer.input
     else:
         found = required(module, path, "effective_weight", "gives what multiplies the input")()
-    return found if one.units is None else found[:, one.units]
+    found = found if one.units is None else found[:, one.units]
+    weight = cast("Tensor", getattr(module, one.name))
+    if found.shape != weight.shape:
+        raise ValueError(
+            f"the effective weight of {type(module).__name__} must have the shape {tuple(weight.shape)} of "
+            f"`{one.name}`, as far as that reads its input; got {tuple(found.shape)}."
+        )
+    return found
 
 
 def accounted(module: nn.Module, path: str = "") -> set[str]:

@@ -133,7 +133,7 @@ def _fill(
     module: nn.Module, name: str, weight: Tensor, gain: float, ratio: float, generator: torch.Generator | None
 ) -> None:
     stored, present = _stored(module, name, law.SUFFIX), _stored(module, name, law.PRESENT)
-    mean = gain / math.sqrt(_fan_in(module, name, weight) * (1 + 1 / ratio**2))
+    mean = gain / math.sqrt(modules.fan_in(module, name) * (1 + 1 / ratio**2))
     if stored is None:
         where = weight.device if generator is None else generator.device
         coins = torch.randint(2, weight.shape, generator=generator, device=where)
@@ -153,11 +153,3 @@ def _fill(
             f"`model` must have weights that can be set; got a {type(module).__name__} whose `{name}` is computed by a "
             "parametrisation without `right_inverse`."
         ) from None
-
-
-def _fan_in(module: nn.Module, name: str, weight: Tensor) -> int:
-    """Return how many synapses a postsynaptic unit has."""
-    pre_dim = modules.presynaptic_dim(module, modules.plain_name(module, name), weight.ndim)
-    fan_in = weight.numel() // weight.shape[1 - pre_dim]
-    groups = getattr(module, "groups", 1) if pre_dim == 0 else 1  # elsewhere the weight has one group's inputs only
-    return fan_in // groups

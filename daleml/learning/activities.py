@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
@@ -11,22 +11,14 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 from torch.utils.hooks import RemovableHandle
 
-from daleml.layers import EILinear
+from daleml import modules
 from daleml.learning.hooks import Hook
-from daleml.learning.synapses import CELLS, DALE_CIRCUITS, DENSE
 
 Activation: TypeAlias = Callable[[Tensor], Tensor]
 Seen: TypeAlias = dict[str, tuple[Tensor, Tensor]]
 """By path, what was active before and after it."""
 
 # -- what makes rates of a layer's output ------------------------------------------------------------------------------
-
-_OF_RATES = frozenset({
-    nn.CELU, nn.ELU, nn.GELU, nn.Hardshrink, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh, nn.LeakyReLU, nn.Mish, nn.PReLU,
-    nn.ReLU, nn.ReLU6, nn.SELU, nn.Sigmoid, nn.SiLU, nn.Softmax, nn.Softmin, nn.Softplus, nn.Softshrink, nn.Softsign,
-    nn.Tanh, nn.Tanhshrink, nn.Threshold,
-})  # fmt: skip
-"""One rate an output, the same every time: not RReLU, which draws; GLU, which halves; LogSoftmax, which is no rate."""
 
 
 @dataclass(frozen=True)
@@ -53,24 +45,39 @@ def following(model: nn.Module) -> dict[nn.Module, Chain]:
     found: dict[nn.Module, Chain] = {}
     for module in model.modules():
         if isinstance(module, nn.Sequential):
-            parts = list(module._modules.values())  # with repeats, which `children` leaves out
+            parts = list(_in_order(module))
             for i, part in enumerate(parts):
-                if isinstance(part, DENSE):
+                if modules.is_dense(part):
                     found.setdefault(part, _chain(parts[i + 1 :]))
     return found
 
 
-def _chain(modules: Sequence[nn.Module | None]) -> Chain:
+def _in_order(sequential: nn.Sequential) -> Iterator[nn.Module]:
+    """Yield what runs, with repeats, which ``children`` leaves out, and what stands in sequences within."""
+    for part in sequential._modules.values():
+        if isinstance(part, nn.Sequential):
+            yield from _in_order(part)
+        elif part is not None:
+            yield part
+
+
+def _chain(following: Sequence[nn.Module]) -> Chain:
     applied: list[nn.Module] = []
-    for module in modules:
-        kind = type(module)
-        if kind in _OF_RATES:
-            applied.append(cast("nn.Module", module))
-        elif kind.__module__ == "torch.nn.modules.activation" and kind is not nn.MultiheadAttention:
-            return Chain(tuple(applied), kind.__name__)
+    for module in following:
+        kind = modules.torch_kind(module)
+        if kind is not None and kind.rates and modules.runs_as_torch(module):
+            applied.append(module)
+        elif (kind is not None and kind.activation) or _may_be_activation(module):
+            return Chain(tuple(applied), type(module).__name__)
         else:
             break
     return Chain(tuple(applied))
+
+
+def _may_be_activation(module: nn.Module) -> bool:
+    """Whether a module is nobody's layer, and so may be an activation of the user's."""
+    known = modules.torch_kind(module) is not None or modules.speaks(module)
+    return not known and not module._parameters and not module._modules
 
 
 # -- what was active ---------------------------------------------------------------------------------------------------
@@ -81,24 +88,29 @@ def watch(module: nn.Module, activation: Activation, report: Callable[[Seen], No
 
     The tensors reported are copies: a caller may use its buffers again.
     """
-    if isinstance(module, DALE_CIRCUITS):
+    register_layer_hook = modules.method(module, "register_layer_hook") if modules.is_recurrent(module) else None
+    if register_layer_hook is not None:
+        rates_of = modules.required(module, "", "rates", "gives the rates of a state")
 
         @torch.no_grad()
         def look(suffix: str, rows: Tensor, begun: Tensor, rates: Tensor, sizes: tuple[int, ...]) -> None:
             if module.training:
-                report(_swept(suffix, rows, module.rates(begun), rates, sizes))
+                report(_swept(suffix, rows, rates_of(begun), rates, sizes))
 
-        return module.register_layer_hook(Hook(look))
+        return cast("RemovableHandle", register_layer_hook(Hook(look)))
+
+    kind = modules.torch_kind(module)
+    sequences = kind is not None and kind.sequences
 
     @torch.no_grad()
     def observe(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any) -> None:
         if module.training:
             input = args[0] if args else kwargs["input"]
             hx = args[1] if len(args) > 1 else kwargs.get("hx")
-            if isinstance(module, DENSE):
+            if modules.is_dense(module):
                 report(_dense(module, input, output, activation))
             else:
-                report(_cell(input, hx, output) if isinstance(module, CELLS) else _sequence(module, input, hx, output))
+                report(_sequence(module, input, hx, output) if sequences else _cell(input, hx, output))
 
     return module.register_forward_hook(Hook(observe), with_kwargs=True)
 
@@ -108,8 +120,9 @@ def _dense(module: nn.Module, pre: Tensor, output: Tensor, activation: Activatio
     if not isinstance(post, Tensor) or post.shape != output.shape:
         got = tuple(post.shape) if isinstance(post, Tensor) else type(post).__name__
         raise ValueError(f"`activation` must keep the shape {tuple(output.shape)} of an output; got {got}.")
-    if isinstance(module, EILinear) and module.excitatory_only:
-        pre = pre[..., module.populations.exc]
+    units = modules.synaptic_weights(module)[0].units
+    if units is not None:
+        pre = pre[..., units]
     return {"dense": (_rows(pre).clone(), _rows(post))}
 
 

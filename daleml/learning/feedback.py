@@ -11,9 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from torch.utils.hooks import RemovableHandle
 
-from daleml import law
-from daleml.layers import DANNLinear, EILinear
-from daleml.learning import synapses
+from daleml import law, modules
 from daleml.learning.hooks import Hook
 
 
@@ -63,8 +61,9 @@ class FeedbackAlignment:
     :math:`B^\top e` instead of :math:`W^\top e`. Any optimiser follows.
 
     Args:
-        model: A module with dense layers: ``nn.Linear``, ``EILinear``, ``DANNLinear``. The output projection of
-            ``nn.MultiheadAttention`` is none of them, since it is never called.
+        model: A module with dense layers: ``nn.Linear``, ``EILinear``, ``DANNLinear``, subclasses of them, and yours
+            that satisfy :class:`daleml.modules.DaleLayer`. The output projection of ``nn.MultiheadAttention`` is none
+            of them, since it is never called.
         generator: Source of randomness; default: torch's global one.
 
     Attributes:
@@ -103,19 +102,17 @@ class FeedbackAlignment:
     def __init__(self, model: nn.Module, *, generator: torch.Generator | None = None) -> None:
         if not isinstance(model, nn.Module):
             raise TypeError(f"`model` must be a module; got {type(model).__name__}.")
-        uncalled = synapses.read_without_a_call(model)
+        uncalled = modules.uncalled(model)
         self._layers = {
             name: module
             for name, module in model.named_modules()
-            if isinstance(module, synapses.DENSE) and module not in uncalled
+            if module not in uncalled and modules.is_dense(module, name)
         }
         if not self._layers:
             raise ValueError(f"`model` must have a dense layer; got {type(model).__name__} without one.")
-        lazy = next((name for name, layer in self._layers.items() if synapses.is_lazy(layer)), None)
-        if lazy is not None:
-            raise ValueError(f"`model` must have run once, so that its layers have shapes; got `{lazy}` without one.")
+        modules.require_shapes(model)
         self._model = model
-        self.feedback = {name: _glorot(layer, generator) for name, layer in self._layers.items()}
+        self.feedback = {name: _glorot(layer, name, generator) for name, layer in self._layers.items()}
         self._handles: list[RemovableHandle] = []
 
     @property
@@ -180,20 +177,20 @@ def _is_compiled(module: nn.Module) -> bool:
     return "_orig_mod" in module._modules or getattr(module, "_compiled_call_impl", None) is not None
 
 
-def _glorot(layer: nn.Module, generator: torch.Generator | None) -> Tensor:
-    weight = layer.weight_ex if isinstance(layer, DANNLinear) else layer.weight
-    assert isinstance(weight, Tensor)
-    feedback = torch.empty(int(layer.out_features), int(layer.in_features), dtype=weight.dtype)  # type: ignore[arg-type]
-    return _cut(layer, nn.init.xavier_uniform_(feedback, generator=generator).to(weight.device))
+def _glorot(layer: nn.Module, name: str, generator: torch.Generator | None) -> Tensor:
+    (spec,) = modules.synaptic_weights(layer, name)
+    weight = cast("Tensor", getattr(layer, spec.name))
+    shape = modules.n_outputs(layer), modules.n_inputs(layer)
+    feedback = nn.init.xavier_uniform_(torch.empty(*shape, dtype=weight.dtype), generator=generator)
+    return _cut(layer, feedback.to(weight.device))
 
 
 def _cut(layer: nn.Module, feedback: Tensor) -> Tensor:
     """Return the feedback, 0 where the layer reads nothing; a DANN reads all, through its interneurons."""
-    present = layer._buffers.get("weight" + law.PRESENT)
-    if present is not None:
-        unread = feedback.shape[1] - present.shape[1]
-        feedback = feedback * nn.functional.pad(present, (0, unread)).to(feedback.device)
-    if isinstance(layer, EILinear) and layer.excitatory_only:
-        feedback = feedback.clone()
-        feedback[:, layer.populations.inh] = 0
-    return feedback
+    (spec,) = modules.synaptic_weights(layer)
+    present = None if spec.parts else layer._buffers.get(spec.name + law.PRESENT)
+    if present is None and spec.units is None:
+        return feedback
+    read = torch.zeros_like(feedback)
+    read[:, slice(None) if spec.units is None else spec.units] = 1 if present is None else present.to(feedback)
+    return feedback * read

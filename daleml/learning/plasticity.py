@@ -43,7 +43,8 @@ class Oja:
 
     Args:
         model: A module with dense layers (``nn.Linear``, ``EILinear``, ``DANNLinear``) or circuits (``EIRNN``,
-            ``DANNRNN`` and their cells; ``nn.RNN`` of one layer and one direction; ``nn.RNNCell``), or one of these.
+            ``DANNRNN`` and their cells; ``nn.RNN`` of one layer and one direction; ``nn.RNNCell``), or one of these;
+            subclasses of them too, and your own layers that satisfy :class:`daleml.modules.DaleLayer`.
         coefficients: :math:`\theta \ge 0`, of all those weights; or a mapping from names to coefficients, where a name
             is a weight's, such as ``"rnn.weight_hh_l0"``, or a layer's, such as ``"rnn"``, for all it has. Weights that
             it leaves out, or gives 0, are left alone.

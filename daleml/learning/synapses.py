@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedParameter
 
-from daleml import signs
-from daleml.layers import DANNRNN, EIRNN, DANNLinear, DANNRNNCell, EILinear, EIRNNCell
-
-DENSE = (nn.Linear, EILinear, DANNLinear)
-CELLS = (nn.RNNCell, EIRNNCell, DANNRNNCell)
-DALE_CIRCUITS = (EIRNN, DANNRNN, EIRNNCell, DANNRNNCell)
-_THREE_MATRICES = (DANNLinear, DANNRNN, DANNRNNCell)
+from daleml import modules, signs
+from daleml.modules import SynapticWeight
 
 Holders: TypeAlias = Mapping[int, list[nn.Module]]
 """By the identity of a parameter, the modules that hold it."""
@@ -33,6 +27,7 @@ class Synapses:
             which is a change of the effective weight.
         path: ``"dense"``, or of a circuit ``"ih"`` or ``"hh"``, and of a circuit with layers ``"ih_l0"``, ...
         obstacle: Why it cannot be changed, in words; empty if it can.
+        spec: What the layer says of the weight.
     """
 
     layer: str
@@ -41,6 +36,7 @@ class Synapses:
     parameter: str
     path: str
     obstacle: str
+    spec: SynapticWeight
 
     def weight(self) -> Tensor:
         """Return the parameter to change.
@@ -57,64 +53,65 @@ class Synapses:
 
     def effective(self) -> Tensor:
         """Return what multiplies ``pre``, ``(post, pre)``."""
-        module: Any = self.module
-        if isinstance(module, DANNLinear):
-            return module.effective_weight()
-        if not isinstance(module, DALE_CIRCUITS):
-            return self.weight()
-        weights: Any = module.effective_weights()
-        kind, _, layer = self.path.partition("_l")
-        weights = weights[int(layer)] if layer else weights
-        effective: Tensor = weights.recurrent if kind == "hh" else weights.input
-        return effective
+        return modules.effective(self.module, self.spec, self.layer)
 
 
 def plastic(model: nn.Module) -> dict[str, Synapses]:
     """Find the weights of dense layers and circuits, by name; those that cannot be changed say why."""
-    uncalled = read_without_a_call(model)
+    uncalled = modules.uncalled(model)
     found = {}
     for layer, module in model.named_modules():
-        for path, parameter in _weights(module):
-            name = ".".join(part for part in (layer, parameter) if part)
+        for spec in _weights(module, layer):
+            name = ".".join(part for part in (layer, spec.name) if part)
             obstacle = "is read by an attention module that does not call its layer" if module in uncalled else ""
-            found[name] = Synapses(layer, name, module, parameter, path, obstacle or _obstacle(module, parameter))
+            obstacle = obstacle or _obstacle(module, spec)
+            found[name] = Synapses(layer, name, module, spec.name, _path(module, spec), obstacle, spec)
     return found
 
 
-def read_without_a_call(model: nn.Module) -> set[nn.Module]:
-    """Find the dense layers whose weight is read by another module: no hook of theirs ever runs."""
-    return {module.out_proj for module in model.modules() if isinstance(module, nn.MultiheadAttention)}
+def _weights(module: nn.Module, layer: str) -> tuple[SynapticWeight, ...]:
+    """Return the weights between units whose rates can be told: not of convolutions, and none that have gates."""
+    found = modules.synaptic_weights(module, layer)
+    if modules.is_recurrent(module):
+        return found if all(spec.gates == 1 for spec in found) else ()
+    return found if modules.n_spatial(module) == 0 else ()
 
 
-def is_lazy(module: nn.Module) -> bool:
-    """Whether a layer waits for its first forward pass to know its shape."""
-    return any(isinstance(parameter, UninitializedParameter) for parameter in module._parameters.values())
+def _path(module: nn.Module, spec: SynapticWeight) -> str:
+    if not modules.is_recurrent(module):
+        return "dense"
+    return f"{'hh' if spec.recurrent else 'ih'}{spec.suffix}"
 
 
-def _weights(module: nn.Module) -> list[tuple[str, str]]:
-    stem = "weight_ex" if isinstance(module, _THREE_MATRICES) else "weight"
-    if isinstance(module, DENSE):
-        return [("dense", stem)]
-    suffixes: tuple[str, ...] = ()
-    if isinstance(module, nn.RNNCell):
-        suffixes = ("",)
-    elif isinstance(module, nn.RNN):
-        ways = ("", "_reverse") if module.bidirectional else ("",)
-        suffixes = tuple(f"_l{i}{way}" for i in range(module.num_layers) for way in ways)
-    elif isinstance(module, DALE_CIRCUITS):
-        suffixes = module._suffixes
-    return [(f"{kind}{suffix}", f"{stem}_{kind}{suffix}") for suffix in suffixes for kind in ("ih", "hh")]
-
-
-def _obstacle(module: nn.Module, parameter: str) -> str:
-    if isinstance(module, nn.RNN) and (module.num_layers != 1 or module.bidirectional):
+def _obstacle(module: nn.Module, spec: SynapticWeight) -> str:
+    if modules.speaks(module):
+        obstacle = _missing(module)
+        if obstacle:
+            return obstacle
+    elif modules.is_recurrent(module) and _rates_hidden(module):
         return (
             "is of an nn.RNN with several layers or both directions, whose inner rates cannot be seen: "
             "stack modules of one layer, or use EIRNN"
         )
-    if parameter not in module._parameters:
-        return "is reparametrised"
-    return "has no shape before the model's first forward pass" if is_lazy(module) else ""
+    if modules.is_lazy(module):
+        return "has no shape before the model's first forward pass"
+    return "" if spec.name in module._parameters else "is reparametrised"
+
+
+def _rates_hidden(module: nn.Module) -> bool:
+    return len(modules.synaptic_weights(module)) > 2
+
+
+def _missing(module: nn.Module) -> str:
+    """Say which method a layer of the protocol lacks."""
+    recurrent = modules.is_recurrent(module)
+    needed = ("register_layer_hook", "rates") if recurrent else ("effective_weight",)
+    for name in needed:
+        if modules.method(module, name) is None:
+            return f"is of a layer, {type(module).__name__}, without the method `{name}`"
+    if not recurrent and len(modules.synaptic_weights(module)) != 1:
+        return f"is one of several weights of a layer, {type(module).__name__}, that is not recurrent"
+    return ""
 
 
 # -- shared weights ----------------------------------------------------------------------------------------------------

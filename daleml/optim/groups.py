@@ -6,9 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from daleml import _checks, signs
-
-_TABLES = (nn.Embedding, nn.EmbeddingBag)
+from daleml import _checks, modules, signs
 
 
 class ParamGroups(list[dict[str, Any]]):
@@ -84,7 +82,7 @@ def param_groups(
     tables = {
         id(parameter)
         for module in model.modules()
-        if isinstance(module, _TABLES)
+        if modules.is_table(module)
         for parameter in module.parameters(recurse=False)
     }
     groups: dict[tuple[str, float, bool], dict[str, Any]] = {}

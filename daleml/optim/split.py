@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from daleml import _checks, signs
+from daleml import _checks, modules, signs
 
-_FLAT = (nn.RNN, nn.GRU, nn.LSTM)
 _PARTS = ("original0", "original1")
 
 
@@ -125,11 +124,14 @@ def _require_module(model: object) -> None:
 def _biases(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
     """Yield the biases there are, split already or not, with the modules that own them."""
     fixed = {id(parameter) for _, parameter, _ in signs.named(model)}
+    paths = {module: path for path, module in model.named_modules()}
     for module in list(model.modules()):
-        if isinstance(module, (*_FLAT, parametrize.ParametrizationList)):
+        kind = modules.torch_kind(module)
+        if isinstance(module, parametrize.ParametrizationList) or (kind is not None and kind.packed):
             continue
+        declared = {one.bias for one in modules.synaptic_weights(module, paths[module])}
         for name, parameter in list(module.named_parameters(recurse=False)):
-            bias = name.startswith("bias") and parameter.ndim == 1
+            bias = (name.startswith("bias") or name in declared) and parameter.ndim == 1
             if bias and parameter.requires_grad and id(parameter) not in fixed:
                 yield module, name
         yield from ((module, name) for name in _split_names(module))
@@ -143,8 +145,8 @@ def _split_names(module: nn.Module) -> list[str]:
 
 
 def _default_spread(module: nn.Module) -> float:
-    matrices = [p for p in module.parameters(recurse=False) if p.ndim > 1]
-    return math.sqrt(2 / matrices[0][0].numel()) / 2 if matrices else 5e-5
+    matrix = next((name for name, p in module.named_parameters(recurse=False) if p.ndim > 1), None)
+    return 5e-5 if matrix is None else math.sqrt(2 / modules.fan_in(module, matrix)) / 2
 
 
 def _split_on_load(module: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
