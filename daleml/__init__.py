@@ -14,6 +14,9 @@ Conventions, everywhere:
 - an error is one sentence: argument, rule, value.
 """
 
+import importlib
+import pkgutil
+import sys
 from typing import TYPE_CHECKING, Any
 
 from daleml import layers, optim, signs
@@ -30,10 +33,6 @@ __all__ = ["Populations", "__version__", "analysis", "dalify", "datasets", "laye
 
 def __getattr__(name: str) -> Any:
     """Import what costs time when it is first asked for."""
-    if name in ("analysis", "datasets", "tasks"):
-        import importlib
-
-        return importlib.import_module(f"daleml.{name}")
     if name == "dalify":
         from daleml.convert import dalify
 
@@ -42,7 +41,17 @@ def __getattr__(name: str) -> Any:
         from daleml.training import train
 
         return train
-    raise AttributeError(f"module 'daleml' has no attribute {name!r}")
+    if name.startswith("_"):
+        raise AttributeError(f"module 'daleml' has no attribute {name!r}")
+    if any(found.name == name for found in pkgutil.iter_modules(__path__)):
+        return importlib.import_module(f"daleml.{name}")
+    from daleml._where import hint
+
+    end = f"; {found}" if (found := hint(name)) else ""
+    # `from daleml import EG` asks here through importlib, which would drop the text of an AttributeError.
+    if sys._getframe(1).f_globals.get("__name__") == "importlib._bootstrap" and end:
+        raise ImportError(f"cannot import name {name!r} from 'daleml'{end}", name="daleml")
+    raise AttributeError(f"module 'daleml' has no attribute {name!r}{end}")
 
 
 def __dir__() -> list[str]:

@@ -127,7 +127,7 @@ class MorrisLecarNetwork(nn.Module):
             generator: Source of randomness; default: torch's global one.
         """
         # The published input matrix is (inputs, cells), so that its spread, by the second dimension, goes by cells.
-        spread = 1 / math.sqrt(self.hidden_size)
+        spread = 1 / math.sqrt(len(self.weight_hh))
         for weight, mean in ((self.weight_ih, 0.1), (self.readout.weight, 0.1), (self.weight_hh, 0.001)):
             weight.uniform_(mean - spread, mean + spread, generator=generator)
         self.readout.bias.uniform_(-spread, spread, generator=generator)

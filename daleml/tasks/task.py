@@ -148,6 +148,10 @@ class Task(ABC):
 
     def _require(self, outputs: Tensor, trials: Trials) -> None:
         """Raise unless the answers are to these trials, and the trials this task's."""
+        if not isinstance(trials, Trials):
+            raise TypeError(
+                f"`trials` must be Trials, the second argument after `outputs`; got {type(trials).__name__}."
+            )
         if trials.output_names != self.output_names:
             raise ValueError(f"`trials` must be of {type(self).__name__}, with its outputs; got those of another task.")
         if not isinstance(outputs, Tensor):
