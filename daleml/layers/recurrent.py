@@ -190,16 +190,16 @@ class EIRNN(Recurrent):
         circuit.nodes = tuple(nodes)
         strengths = _graphs.strengths(ordered, nodes, weight) * populations.signs(dtype=torch.float64)
         with torch.no_grad():
-            for name, weight in circuit.named_parameters():
-                if name.startswith("weight_hh") and not weight.is_meta:
+            for name, parameter in circuit.named_parameters():
+                if name.startswith("weight_hh") and not parameter.is_meta:
                     present = getattr(circuit, f"{name}_present", None)
                     scaled = strengths if present is None else strengths * present.cpu()
                     if init.has_loop(scaled):
                         init.spectral_radius_(scaled, SPECTRAL_RADIUS)
-                    weight.copy_(scaled)
-                    if not weight.isfinite().all():
+                    parameter.copy_(scaled)
+                    if not parameter.isfinite().all():
                         raise ValueError(
-                            f"`graph` must have weights in the range of {weight.dtype}; got some beyond it."
+                            f"`graph` must have weights in the range of {parameter.dtype}; got some beyond it."
                         )
         return circuit
 
