@@ -25,12 +25,15 @@ class InUseError(ValueError):
 
 
 @contextlib.contextmanager
-def only_writer(folder: Path, argument: str = "folder") -> Iterator[None]:
+def only_writer(folder: Path, argument: str = "folder") -> Iterator[int]:
     """Be the only one who writes into a folder, for as long as the block lasts.
 
     Args:
         folder: The folder; it must exist.
         argument: What the caller calls it, for the error.
+
+    Yields:
+        The open file that holds the lock: a process that inherits it holds the lock too.
 
     Raises:
         InUseError: If somebody else does.
@@ -38,7 +41,7 @@ def only_writer(folder: Path, argument: str = "folder") -> Iterator[None]:
     """
     handle = _open_locked(folder / NAME, folder, argument)
     try:
-        yield
+        yield handle
     finally:
         _release(handle, folder / NAME)
 

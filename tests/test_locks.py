@@ -26,6 +26,7 @@ def test_an_exception_gives_it_back(tmp_path):
         pass
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_what_a_killed_process_left_hinders_nobody(tmp_path):
     process = os.fork()
     if process == 0:

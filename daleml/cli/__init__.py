@@ -63,12 +63,12 @@ def demo(
             seeds=seeds,
             recurrent=recurrent,
             jobs=jobs,
-            say=lambda line: screen.print(line, highlight=False),
+            say=lambda line: screen.print(line),
         )
     print_table(screen, summary(results), "Four networks learned digits")
     if recurrent:
         print_table(screen, rows_page.summary(results), "Three recurrent networks learned them row by row")
-    screen.print(f"report: {output / 'report.html'}", highlight=False, soft_wrap=True)
+    screen.print(f"report: {output / 'report.html'}", soft_wrap=True)
 
 
 app.command(cls=Command)(fit)
@@ -127,12 +127,11 @@ def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="safetensors
             for violation in report.violations
         ]
         print_table(screen, pd.DataFrame(rows), "Units that break Dale's law")
-    screen.print(str(report).splitlines()[0], highlight=False, soft_wrap=True)
+    screen.print(str(report).splitlines()[0], soft_wrap=True)
     if report.inferred:
         names = ", ".join(report.inferred)
         screen.print(
             f"No signs were saved for {names}: judged unit by unit, by the signs of most of its synapses.",
-            highlight=False,
         )
     if not report:
         raise typer.Exit(1)

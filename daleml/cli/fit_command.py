@@ -185,32 +185,30 @@ def fit(
             jobs=jobs,
             progress=progress,
         )
-    screen = console()
-    _print(screen, study)
     found = study.to_dict()
     command = _command(context)
     about = {"file": str(file), "command": command, "seed": seed, "versions": fit_report.versions()}
     content = about | found
     overview = fit_report.overview(study)
-    folder = _files.folder("--output", output or Path())
+    files: dict[str, bytes] = {}
     if output is None:
-        _files.write_bytes(figure, overview.png())
-        _files.write_json(results, content)
-        screen.print(f"wrote {figure} and {results}", highlight=False, soft_wrap=True)
-        return
-    drawings = dict(fit_report.draw(study))
-    stem = fit_report.safe(gathered.name)
-    pictures = {f"{stem}-{name}": drawing for name, drawing in drawings.items() if name != "groups"}
-    pictures[figure.stem] = drawings.get("groups", overview)
-    html = fit_report.compose(study, drawings, file=str(file), command=command)
-    for name, drawing in pictures.items():
-        _files.write_bytes(folder / f"{name}.png", drawing.png())
-        _files.write_bytes(folder / f"{name}.svg", drawing.svg())
-    _files.write_json(results, content | {"figures": sorted(pictures)})
-    _files.write_text(page, html)
-    screen.print(
-        f"wrote {page}, {results} and {len(pictures)} figures, each as SVG and PNG", highlight=False, soft_wrap=True
-    )
+        files[figure.name] = overview.png()
+        wrote = f"wrote {figure} and {results}"
+    else:
+        drawings = dict(fit_report.draw(study))
+        stem = fit_report.safe(gathered.name)
+        pictures = {f"{stem}-{name}": drawing for name, drawing in drawings.items() if name != "groups"}
+        pictures[figure.stem] = drawings.get("groups", overview)
+        for name, drawing in pictures.items():
+            files |= {f"{name}.png": drawing.png(), f"{name}.svg": drawing.svg()}
+        content |= {"figures": sorted(pictures)}
+        files[page.name] = fit_report.compose(study, drawings, file=str(file), command=command).encode()
+        wrote = f"wrote {page}, {results} and {len(pictures)} figures, each as SVG and PNG"
+    # Before anything is printed: whoever reads the first lines only, as `head` does, still gets the files.
+    _files.write_set("--output", output or Path(), files, results.name, content)
+    screen = console()
+    _print(screen, study)
+    screen.print(wrote, soft_wrap=True)
 
 
 def _print(screen: Any, study: Study) -> None:
@@ -221,14 +219,14 @@ def _print(screen: Any, study: Study) -> None:
     if "problem" in table:  # a sentence each, below
         table = table[table["problem"] == ""].drop(columns="problem")
     print_table(screen, table, title)
-    screen.print(study.result.conclusion(), highlight=False)
+    screen.print(study.result.conclusion())
     if not isinstance(study.result, Comparison):
         for name, problem in study.result.failures.items():
-            screen.print(f"{study.title(name)} could not be fitted: {in_options(problem)}", highlight=False)
+            screen.print(f"{study.title(name)} could not be fitted: {in_options(problem)}")
     for group, beside in study.resemblances.items():
-        screen.print(f"{study.title(group)}: {beside.conclusion()}" if group else beside.conclusion(), highlight=False)
+        screen.print(f"{study.title(group)}: {beside.conclusion()}" if group else beside.conclusion())
     for note in (*study.gathered.notes, *study.hints):
-        screen.print(f"note: {note}", highlight=False)
+        screen.print(f"note: {note}")
 
 
 def _sign(sign: str | None) -> int | None:

@@ -43,14 +43,14 @@ def reproduce(
             budget=budget,
             jobs=jobs,
             scheduler=scheduler,
-            say=lambda line: bar.console.print(line, highlight=False, soft_wrap=True),
+            say=lambda line: bar.console.print(line, soft_wrap=True),
             progress=lambda done, total, name: bar.update(
                 task, completed=done, total=total, description=f"seeds, {name} last" if name else "seeds"
             ),
         )
     print_table(screen, page.table(result.outcomes), "The founding claims, measured again")
     written = page.write(result, reproductions.papers(), out, f"daleml reproduce --budget {budget}")
-    screen.print(page.verdict_counts(result.outcomes), highlight=False, soft_wrap=True)
-    screen.print(f"report: {written}", highlight=False, soft_wrap=True)
+    screen.print(page.verdict_counts(result.outcomes), soft_wrap=True)
+    screen.print(f"report: {written}", soft_wrap=True)
     if result.failures:
         raise ValueError(f"{len(result.failures)} seeds could not be run: the same command tries them again.")
