@@ -4,6 +4,8 @@
 ``fit_weights``           one family fitted to the magnitudes of weights, as they were observed
 ``compare_families``      several, ranked, and what the ranking can and cannot tell
 ``compare_groups``        the same group by group, and whether the groups are of one distribution
+``Observation``           how weights were observed: truncated, censored, rounded, counted
+``interval_sample``       weights of which only intervals are known
 ``goodness_of_fit``       whether the weights could have been drawn from a fit
 ``confidence_intervals``  of its parameters
 ``compare_to``            a network's weights beside a brain's, free of scale
@@ -35,7 +37,9 @@ from daleml.analysis.graph import (
     signed_matrix,
 )
 from daleml.analysis.groups import GroupComparison, compare_groups
+from daleml.analysis.interval_sample import interval_sample
 from daleml.analysis.intervals import confidence_intervals
+from daleml.analysis.observation import Observation
 from daleml.analysis.regime import Regime, regime
 from daleml.analysis.resemblance import Resemblance, compare_to
 from daleml.analysis.sign_rules import LawfulGraph, lawful_graph
@@ -55,6 +59,7 @@ __all__ = [
     "GraphSummary",
     "GroupComparison",
     "LawfulGraph",
+    "Observation",
     "PairTest",
     "Regime",
     "Resemblance",
@@ -74,6 +79,7 @@ __all__ = [
     "graph_populations",
     "graph_summary",
     "infer_geometry",
+    "interval_sample",
     "lawful_graph",
     "pair_test",
     "plots",

@@ -41,12 +41,29 @@ def draw(family: Family, params: Params, n: int, observation: Observation, rng: 
             values = np.concatenate(kept)
         else:
             values = _between(family, params, low, high, rng.uniform(size=n))
-    if observation.discrete:
-        values = np.maximum(np.ceil(values - 0.5), math.ceil(low))
-    if observation.censoring is not None:
-        values = np.maximum(values, observation.censoring)
     numbers = np.finfo(np.float64)
-    return np.asarray(np.clip(values, numbers.tiny, numbers.max))
+    values = np.clip(values, numbers.tiny, numbers.max)
+    if observation.grid is not None:
+        values = _written(values, observation)
+    floor, ceiling, grid = observation.censored_below, observation.censored_above, observation.grid
+    below, above = values <= floor, values >= ceiling
+    if grid is not None:  # thresholds lie halfway between two numbers that can be written down
+        floor = float(grid.floor(floor))
+        ceiling = float(grid.ceil(ceiling)) if math.isfinite(ceiling) else ceiling
+    values = np.where(below, 0.0 if observation.zeros == "censored" else floor, values)
+    return np.asarray(np.where(above, ceiling, values))
+
+
+def _written(values: Array, observation: Observation) -> Array:
+    """Return what is written down of magnitudes that were seen: the ends of what is seen belong to what is inside."""
+    grid, truncation = observation.grid, observation.truncation or (None, None)
+    assert grid is not None
+    rounded = grid.rounded(values)
+    if observation.low > 0:
+        rounded = np.maximum(rounded, grid.ceil(truncation[0] or 0.0))
+    if math.isfinite(observation.high):
+        rounded = np.minimum(rounded, grid.floor(observation.high))
+    return rounded
 
 
 def _between(family: Family, params: Params, low: float, high: float, levels: Array) -> Array:
@@ -77,6 +94,8 @@ def replicate(
     """
     if fit.sample.counts() is not None:
         raise ValueError("`fit` must be of a sample without sample weights to draw more like it; got some.")
+    if fit.sample.intervals is not None:
+        raise ValueError("`fit` must be of a sample without intervals of its own to draw more like it; got some.")
     jobs = None if jobs is None else _checks.integer("jobs", jobs, 1)
     entropy = int(rng.integers(2**63)) if isinstance(rng, np.random.Generator) else _checks.integer("rng", rng)
     seeds = np.random.SeedSequence(entropy).spawn(n_boot)
@@ -125,8 +144,8 @@ def _batch(
         rng = np.random.default_rng(seed)
         while True:
             values = draw(family, params, n, observation, rng)
-            threshold = observation.censoring or 0.0
-            if np.unique(values[values > threshold]).size > 1:  # else nothing could be fitted: draw again
+            inside = (values > observation.censored_below) & (values < observation.censored_above)
+            if np.unique(values[inside]).size > 1:  # else nothing could be fitted: draw again
                 break
         found.append(function(family, Material(weight_sample(values), observation), params))
     return found

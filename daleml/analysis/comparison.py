@@ -15,7 +15,7 @@ from daleml.analysis import likelihood
 from daleml.analysis.families import SIMPLE, Family, find, find_all
 from daleml.analysis.fit import Material, WeightFit, fit_material, require_fit, require_spread
 from daleml.analysis.goodness import GoodnessOfFit, goodness_of_fit
-from daleml.analysis.observation import Observation
+from daleml.analysis.observation import Ends, Observation, one_observation
 from daleml.analysis.weights import WeightsLike, weight_sample
 
 if TYPE_CHECKING:
@@ -190,11 +190,13 @@ def compare_families(
     sign: int | None = None,
     pool: bool = False,
     drop_missing: bool = False,
-    truncation: tuple[float | None, float | None] | None = None,
-    censoring: float | None = None,
+    truncation: Ends | None = None,
+    censoring: float | Ends | None = None,
     discrete: bool = False,
     zeros: str = "exclude",
     sample_weights: ArrayLike | None = None,
+    resolution: float | None = None,
+    observation: Observation | None = None,
     gof: int = 0,
     rng: int | np.random.Generator = 0,
     jobs: int | None = None,
@@ -214,6 +216,8 @@ def compare_families(
         discrete: As for :func:`fit_weights`.
         zeros: As for :func:`fit_weights`.
         sample_weights: As for :func:`fit_weights`.
+        resolution: As for :func:`fit_weights`.
+        observation: As for :func:`fit_weights`.
         gof: Number of bootstrap samples of a goodness-of-fit test of the best family and of each of one or two
             parameters, see :func:`goodness_of_fit`; 0 for
             none.
@@ -234,7 +238,15 @@ def compare_families(
         AICc ranks. Whether a rival can be ruled out is another question, and Vuong's test answers it: see
         :func:`pair_test`. Whether any of them is true is a third, and ``gof`` answers that one.
     """
-    chosen, observation = find_all(families), Observation(truncation, censoring, discrete, zeros)
+    chosen = find_all(families)
+    observation = one_observation(
+        observation,
+        truncation=truncation,
+        censoring=censoring,
+        discrete=discrete,
+        zeros=zeros,
+        resolution=resolution,
+    )
     sample = weight_sample(weights, sign=sign, pool=pool, drop_missing=drop_missing, sample_weights=sample_weights)
     return compare_material(
         Material(require_spread(sample), observation), chosen, gof=gof, rng=rng, jobs=jobs, progress=progress

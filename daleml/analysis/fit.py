@@ -15,10 +15,12 @@ from daleml.analysis import likelihood
 from daleml.analysis.families import Family, find
 from daleml.analysis.families.base import Array, Params
 from daleml.analysis.likelihood import Observed
-from daleml.analysis.observation import Observation
+from daleml.analysis.observation import Ends, Observation, one_observation
+from daleml.analysis.rounding import Steps
 from daleml.analysis.weights import WeightSample, WeightsLike, weight_sample
 
 _SPREAD = 1e-5  # of ln w: below, all values are the same but for rounding
+_FINE = 1e-4  # of a value: a step so fine leaves the parameters and their errors where they are
 _Z = 1.959964  # of a 95 % interval
 
 
@@ -43,7 +45,25 @@ class Material:
     @property
     def whole(self) -> bool:
         """Whether every magnitude was seen as it is, and counts once."""
-        return self.observation.whole and self.sample.counts() is None
+        plain = self.sample.counts() is None and self.sample.intervals is None
+        return self.observation.whole and plain
+
+    @property
+    def nearly_whole(self) -> bool:
+        """Whether every magnitude was seen, as it is or rounded by less than what shows in any result."""
+        observation = self.observation
+        if self.sample.intervals is not None or observation.whole:
+            return observation.whole and self.sample.intervals is None
+        unbounded = Observation(
+            discrete=observation.discrete,
+            resolution=observation.resolution,
+            significant=observation.significant,
+            zeros=observation.zeros,
+        )
+        if observation.grid is None or unbounded != observation or observation.zeros == "censored":
+            return False
+        data = self.data
+        return bool(np.all(observation.grid.widths(data.values) < _FINE * data.values))
 
     @functools.cached_property
     def data(self) -> Observed:
@@ -62,9 +82,10 @@ class WeightFit:
             was seen, else by the observed one. NaN where the likelihood is flat.
         log_likelihood: Of the ``n`` magnitudes, given that they were seen; natural log, in the units of the weights.
         n: Number of magnitudes fitted, the censored ones too.
-        n_zero: Number of exact zeros, which no family here can explain; left out.
+        n_zero: Number of exact zeros, which no family here can explain; left out, unless they were taken for censored.
         n_dropped: Number of other values left out: of the other sign, or missing.
         n_censored: Number of magnitudes known only to be no larger than the threshold.
+        n_censored_above: Number of magnitudes known only to be no smaller than the ceiling.
         connection: With ``zeros="hurdle"``, how likely a pair is connected; else None.
         n_starts: Number of places from which the likelihood was climbed; 0 for a closed form.
         n_agree: Number of those climbs that ended at the highest peak.
@@ -79,6 +100,7 @@ class WeightFit:
     n_zero: int
     n_dropped: int
     n_censored: int
+    n_censored_above: int
     connection: Connection | None
     n_starts: int
     n_agree: int
@@ -130,7 +152,7 @@ class WeightFit:
         r"""Return :math:`P(W \le w)` of a magnitude that was seen; of counts, up to and with ``w``."""
         data = self.material.data
         values = np.asarray(w, dtype=np.float64)
-        upper = np.minimum(np.floor(values) + 0.5 if data.half_width else values, data.high)
+        upper = np.minimum(_reached(self.observation, values), data.high)
         inside = np.maximum(upper, max(data.low, 1e-300))
         share = np.exp(
             likelihood.log_interval(self.rule, self.values, data.low, inside)
@@ -149,7 +171,10 @@ class WeightFit:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the results as plain values, ready for JSON; the sample is left out."""
-        names = ("family", "log_likelihood", "n", "n_zero", "n_dropped", "n_censored", "n_starts", "n_agree", "aic")
+        names = (
+            "family", "log_likelihood", "n", "n_zero", "n_dropped", "n_censored", "n_censored_above", "n_starts",
+            "n_agree", "aic",
+        )  # fmt: skip
         return {name: getattr(self, name) for name in names} | {
             "aicc": self.aicc if math.isfinite(self.aicc) else None,
             "params": dict(self.params),
@@ -168,6 +193,7 @@ class WeightFit:
         parts = [f"n = {self.n:,}"]
         parts += [str(self.observation)] if str(self.observation) else []
         parts += [f"{self.n_censored:,} of them censored"] if self.n_censored else []
+        parts += [f"{self.n_censored_above:,} of them censored above"] if self.n_censored_above else []
         if self.connection:
             parts.append(str(self.connection))
             parts.append(f"{self.n_dropped:,} other values left out")
@@ -187,11 +213,13 @@ def fit_weights(
     sign: int | None = None,
     pool: bool = False,
     drop_missing: bool = False,
-    truncation: tuple[float | None, float | None] | None = None,
-    censoring: float | None = None,
+    truncation: Ends | None = None,
+    censoring: float | Ends | None = None,
     discrete: bool = False,
     zeros: str = "exclude",
     sample_weights: ArrayLike | None = None,
+    resolution: float | None = None,
+    observation: Observation | None = None,
 ) -> WeightFit:
     r"""Fit one family to the magnitudes of weights, by maximum likelihood with the location fixed at 0.
 
@@ -211,11 +239,15 @@ def fit_weights(
         drop_missing: Whether to leave NaN out, counted, instead of refusing it.
         truncation: ``(low, high)``, either may be None: magnitudes outside were not seen, as below a threshold of
             detection.
-        censoring: Magnitudes up to this are known only to be no larger than it.
+        censoring: Magnitudes up to this are known only to be no larger than it. Or ``(low, high)``: those from
+            ``high`` on are known only to be no smaller, as where an instrument saturates.
         discrete: Whether they are counts, of which zero is not seen: a count stands for what lies within one half.
         zeros: ``"exclude"`` counts exact zeros and leaves them out; ``"hurdle"`` takes them for pairs without a
-            connection and estimates its probability beside the strengths; ``"error"`` refuses them.
+            connection and estimates its probability beside the strengths; ``"censored"`` takes them for magnitudes
+            too small to be written down; ``"error"`` refuses them.
         sample_weights: How often each value counts; 2 is the value twice. Default: once.
+        resolution: The step to which they were rounded: each stands for all that lie within half a step of it.
+        observation: All of this in one object, instead of ``truncation`` to ``resolution``.
 
     Returns:
         The fit, with zeros and dropped values counted.
@@ -242,7 +274,15 @@ def fit_weights(
         logarithms. Sample weights are frequencies: weights of another meaning must first be scaled to add up to the
         number of independent values.
     """
-    chosen, observation = find(family), Observation(truncation, censoring, discrete, zeros)
+    chosen = find(family)
+    observation = one_observation(
+        observation,
+        truncation=truncation,
+        censoring=censoring,
+        discrete=discrete,
+        zeros=zeros,
+        resolution=resolution,
+    )
     sample = weight_sample(weights, sign=sign, pool=pool, drop_missing=drop_missing, sample_weights=sample_weights)
     return fit_material(Material(require_spread(sample), observation), chosen)
 
@@ -257,21 +297,24 @@ def fit_material(material: Material, family: Family) -> WeightFit:
         height = sample.n * family.mean_log_likelihood(params, sample)
     else:
         height = likelihood.log_likelihood(family, params, material.data)
-    errors = family.stderr(params, _total(material)) if material.observation.whole else None
+    errors = None
+    if material.nearly_whole:
+        errors = family.stderr(params, _total(material))
     if errors is None:
         errors = tuple(np.sqrt(np.diag(likelihood.covariance(family, params, material.data))).tolist())
-    censoring = material.observation.censoring
-    n_censored = 0 if censoring is None else int((sample.values() <= censoring).sum())
+    n_censored, n_above = _n_censored(material)
+    n_small = sample.n_zero if material.observation.zeros == "censored" else 0
     return WeightFit(
         family=family.name,
         params=dict(zip(family.parameters, params, strict=True)),
         stderr=dict(zip(family.parameters, errors, strict=True)),
         log_likelihood=height,
-        n=sample.n,
-        n_zero=sample.n_zero,
+        n=sample.n + n_small,
+        n_zero=sample.n_zero - n_small,
         n_dropped=sample.n_dropped,
         n_censored=n_censored,
-        connection=_connection(material) if material.observation.zeros == "hurdle" else None,
+        n_censored_above=n_above,
+        connection=_connection(material, family, params) if material.observation.zeros == "hurdle" else None,
         n_starts=n_starts,
         n_agree=n_agree,
         material=material,
@@ -292,24 +335,51 @@ def estimate(material: Material, family: Family, start: Params | None = None) ->
     return found.params, found.n_starts, found.n_agree
 
 
+def _n_censored(material: Material) -> tuple[int, int]:
+    """Return how many magnitudes are censored, below and above, each counted once."""
+    observation, sample = material.observation, material.sample
+    if observation.censoring is None and observation.zeros != "censored":
+        return 0, 0
+    values = sample.values() if observation.grid is None else likelihood.on_grid(sample.values(), observation)
+    n_below = int(np.count_nonzero(values <= observation.censored_below))
+    n_below += sample.n_zero if observation.zeros == "censored" else 0
+    return n_below, int(np.count_nonzero(values >= observation.censored_above))
+
+
+def _reached(observation: Observation, values: Array) -> Array:
+    """Return up to where magnitudes reach that were written down as no more than each of ``values``."""
+    grid = observation.grid
+    if grid is None:
+        return values
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isfinite(values), grid.above(grid.floor(values)), values)
+
+
 def ks_distance(family: Family, params: Params, material: Material) -> float:
-    """Return the largest gap between the cumulative distributions of what was seen and of the fit."""
+    """Return the largest gap between the cumulative distributions of what was seen and of the fit.
+
+    NaN of a sample of intervals, of which nobody knows the order.
+    """
     data = material.data
-    values, counts = data.values, data.counts
-    if not data.half_width:
-        order = np.argsort(values)
-        values, counts = values[order], counts[order]
+    if not data.edged:
+        return math.nan
+    order = np.argsort(data.values, kind="stable")
+    ends, counts = data.ends[order], data.counts[order]
     after = (data.n_censored + np.cumsum(counts)) / data.total
     seen = likelihood.log_seen(family, params, data)
     with np.errstate(all="ignore"):
-        ends = np.minimum(values + data.half_width, data.high)
-        theory = np.exp(likelihood.log_interval(family, params, data.low, ends) - seen)
+
+        def below(place: Array | float) -> Array:
+            return np.exp(likelihood.log_interval(family, params, data.low, place) - seen)
+
+        theory = below(np.minimum(ends, data.high))
         gaps = [np.max(np.abs(after - theory))]
-        if not data.half_width:  # of counts, both climb in the same steps
+        if data.lower is None:  # of rounded weights, both climb in the same steps
             gaps.append(np.max(np.abs(theory - np.append(data.n_censored / data.total, after[:-1]))))
         if data.n_censored:
-            below = math.exp(float(likelihood.log_interval(family, params, data.low, data.threshold)) - seen)
-            gaps.append(abs(below - data.n_censored / data.total))
+            gaps.append(abs(float(below(data.threshold)) - data.n_censored / data.total))
+        if data.n_above:
+            gaps.append(abs(float(below(data.ceiling)) - (1 - data.n_above / data.total)))
     return float(max(gaps))
 
 
@@ -327,13 +397,18 @@ def require_spread(sample: WeightSample) -> WeightSample:
 
 
 def _total(material: Material) -> float:
-    return float(material.sample.n) if material.sample.counts() is None else material.data.total
+    return float(material.sample.n) if material.whole else material.data.total
 
 
-def _connection(material: Material) -> Connection:
+def _connection(material: Material, family: Family, params: Params) -> Connection:
+    """Return how likely a pair is connected; of rounded weights, those that were rounded to zero too."""
     n_connected = _total(material)
     n = n_connected + material.sample.zero_weight
     share = n_connected / n
     center, reach = share + _Z**2 / (2 * n), _Z * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
     low, high = ((center + side * reach) / (1 + _Z**2 / n) for side in (-1, 1))
-    return Connection(share, max(low, 0.0), min(high, 1.0))
+    seen = 1.0
+    if material.observation.resolution is not None and material.sample.intervals is None:
+        least = Steps(material.observation.resolution).least
+        seen = math.exp(float(family.logsf(np.array(least), params)))
+    return Connection(*(min(max(end / seen, 0.0), 1.0) for end in (share, low, high)))

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from daleml.analysis.comparison import FEW, Comparison, compare_material
 from daleml.analysis.families import SIMPLE, Family, find_all
 from daleml.analysis.fit import Material, require_spread
-from daleml.analysis.observation import Observation
+from daleml.analysis.observation import Ends, Observation, one_observation
 from daleml.analysis.weights import WeightSample, numbers, weight_sample
 
 if TYPE_CHECKING:
@@ -129,11 +129,13 @@ def compare_groups(
     sign: int | None = None,
     pool: bool = False,
     drop_missing: bool = False,
-    truncation: tuple[float | None, float | None] | None = None,
-    censoring: float | None = None,
+    truncation: Ends | None = None,
+    censoring: float | Ends | None = None,
     discrete: bool = False,
     zeros: str = "exclude",
     sample_weights: ArrayLike | None = None,
+    resolution: float | None = None,
+    observation: Observation | None = None,
     gof: int = 0,
     rng: int | np.random.Generator = 0,
     jobs: int | None = None,
@@ -155,6 +157,8 @@ def compare_groups(
         discrete: As for :func:`fit_weights`.
         zeros: As for :func:`fit_weights`.
         sample_weights: As for :func:`fit_weights`.
+        resolution: As for :func:`fit_weights`.
+        observation: As for :func:`fit_weights`.
         gof: As for :func:`compare_families`, of each group.
         rng: As for :func:`compare_families`.
         jobs: As for :func:`compare_families`.
@@ -178,7 +182,15 @@ def compare_groups(
         Magnitudes are pooled over groups, whatever their sign, for the test that they are of one distribution, and
         only for it.
     """
-    chosen, observation = find_all(families), Observation(truncation, censoring, discrete, zeros)
+    chosen = find_all(families)
+    observation = one_observation(
+        observation,
+        truncation=truncation,
+        censoring=censoring,
+        discrete=discrete,
+        zeros=zeros,
+        resolution=resolution,
+    )
     values = numbers(weights).reshape(-1)
     labels = _labels(by, values.size)
     counts = None if sample_weights is None else numbers(sample_weights, "sample_weights").reshape(-1)

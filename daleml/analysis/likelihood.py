@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from daleml.analysis.families.base import Array, Family, Kind, Params
-from daleml.analysis.observation import Observation
-from daleml.analysis.weights import WeightSample
+from daleml.analysis.families.base import Array, Family, Params
+from daleml.analysis.observed import Observed, observe, on_grid
 
-_MANY = 5_000  # distinct values: beyond, the maximum is looked for on a histogram first
-_BINS = 2048
+__all__ = [
+    "Maximum",
+    "Observed",
+    "climb",
+    "covariance",
+    "derivatives",
+    "log_interval",
+    "log_likelihood",
+    "log_seen",
+    "maximise",
+    "observe",
+    "on_grid",
+    "pointwise",
+]
+
 _STEP = 1e-4  # of finite differences, in coordinates of order one
 _MAX_CLIMB = 100
 _MAX_POLISH = 3  # steps, from the top of a histogram to that of its values
@@ -24,132 +36,51 @@ _FLAT = 1e-9  # of a log-likelihood
 _NOISE = 1e-14  # of a log-likelihood's size: its rounding
 _SAME_PLACE = 1e-3
 _SAME_HEIGHT = 0.05  # of log-likelihoods: no data tell such peaks apart
-
-
-@dataclass(frozen=True)
-class Observed:
-    """Magnitudes as a likelihood sees them.
-
-    Attributes:
-        values: Distinct ones, above 0.
-        counts: How often each was seen.
-        n_censored: How many are known only to be no larger than ``threshold``.
-        low: The lower end of what could be seen.
-        high: The upper end.
-        threshold: Of censoring; 0 without it.
-        half_width: A value stands for all that lie no farther from it: one half for counts, else 0.
-    """
-
-    values: Array
-    counts: Array
-    n_censored: float = 0.0
-    low: float = 0.0
-    high: float = math.inf
-    threshold: float = 0.0
-    half_width: float = 0.0
-
-    @property
-    def total(self) -> float:
-        """How many magnitudes there are, the censored ones too."""
-        return float(self.counts.sum()) + self.n_censored
-
-    @property
-    def all_counts(self) -> Array:
-        """How often each value was seen; then the number of the censored ones, if there are any."""
-        return np.append(self.counts, self.n_censored) if self.n_censored else self.counts
-
-    def lengths(self, family: Family) -> Array:
-        """Return of what order each free coordinate is: where the values hardly vary, locations vary little."""
-        logs = np.log(self.values)
-        spread = math.sqrt(float(np.cov(logs, aweights=self.counts, ddof=0))) if logs.size > 1 else 1.0
-        short = (Kind.LOCATION, Kind.LOG_LOCATION)
-        return np.array([min(max(spread, 1e-6), 1.0) if kind in short else 1.0 for kind in family.kinds])
-
-    @property
-    def geometric_mean(self) -> float:
-        """That of the values: a unit in which they are of order one."""
-        return math.exp(float(np.average(np.log(self.values), weights=self.counts)))
-
-    def complete(self) -> tuple[Array, Array]:
-        """Return values and counts as if all had been seen: the censored ones halfway below their threshold."""
-        if not self.n_censored:
-            return self.values, self.counts
-        return np.append(self.values, (self.low + self.threshold) / 2), self.all_counts
-
-    def coarse(self) -> Observed:
-        """Return a histogram of the values, each bin at its geometric mean; the same where there are few."""
-        if self.values.size <= _MANY or self.half_width:
-            return self
-        logs = np.log(self.values)
-        edges = np.linspace(logs.min(), logs.max(), _BINS + 1)
-        bins = np.minimum(((logs - edges[0]) / (edges[1] - edges[0])).astype(np.intp), _BINS - 1)
-        counts, sums = (np.bincount(bins, by, _BINS).astype(np.float64) for by in (self.counts, self.counts * logs))
-        seen = counts > 0
-        return replace(self, values=np.exp(sums[seen] / counts[seen]), counts=counts[seen])
-
-    def in_unit(self, unit: float) -> Observed:
-        """Return the same magnitudes, measured in another unit."""
-        ends = (self.low, self.high, self.threshold, self.half_width)
-        return Observed(self.values / unit, self.counts, self.n_censored, *(end / unit for end in ends))
-
-
-def observe(sample: WeightSample, observation: Observation) -> Observed:
-    """Read a sample through an observation.
-
-    Raises:
-        ValueError: If values lie outside the truncation or all below the threshold of censoring; if they are no counts
-            where counts were said to be; if there are zeros where there must be none.
-    """
-    values, counts = sample.values(), sample.counts()
-    _check(values, sample.n_zero, observation)
-    counts = np.ones(values.size) if counts is None else counts
-    n_censored, threshold = 0.0, observation.censoring or 0.0
-    if threshold:
-        below = values <= threshold
-        n_censored = float(counts[below].sum())
-        values, counts = values[~below], counts[~below]
-    if observation.discrete:
-        values, places = np.unique(values, return_inverse=True)
-        counts = np.bincount(places, counts).astype(np.float64)
-    half_width = 0.5 if observation.discrete else 0.0
-    return Observed(values, counts, n_censored, observation.low, observation.high, threshold, half_width)
-
-
-def _check(values: Array, n_zero: int, observation: Observation) -> None:
-    if observation.zeros == "error" and n_zero:
-        raise ValueError(f'`weights` must hold no zero where `zeros` is "error"; got {n_zero}.')
-    fractions = values != np.round(values)
-    if observation.discrete and fractions.any():
-        raise ValueError(f"`weights` must be whole numbers where `discrete` is True; got {values[fractions][0]:g}.")
-    outside = (values < observation.low) | (values > observation.high)
-    if outside.any():
-        raise ValueError(
-            f"`weights` must lie within `truncation`, {observation.low:g} to {observation.high:g}, or be left out "
-            f"first; got {int(outside.sum())} of {values.size} outside it, {values[outside][0]:g} for one."
-        )
-    threshold = observation.censoring
-    if threshold is not None and np.unique(values[values > threshold]).size < 2:
-        raise ValueError(f"`censoring` must be below at least 2 different weights; got {threshold:g}.")
+_NARROW = math.log(1e-2)  # of the part of a tail that an interval holds: below, the difference of two tails cancels
+_SMOOTH = 0.1  # of the logarithm of a density over an interval: three points integrate it to 1e-12
+_NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(3)
 
 
 # -- its value ---------------------------------------------------------------------------------------------------------
 
 
 def log_interval(family: Family, params: Params, low: Array | float, high: Array | float) -> Array:
-    r"""Return :math:`\ln P(\mathrm{low} < W \le \mathrm{high})`, precise in either tail."""
+    r"""Return :math:`\ln P(\mathrm{low} < W \le \mathrm{high})`, precise in either tail and of a narrow interval.
+
+    It is the difference of two tails, the smaller ones. Where the interval holds a small part of the tail, the
+    difference would cancel, and the density is integrated instead, by three points of Gauss and Legendre.
+    """
     low, high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
     inside = np.maximum(low, np.finfo(np.float64).tiny)
     with np.errstate(all="ignore"):
         above_low = np.where(low <= 0, 0.0, family.logsf(inside, params))
         if np.all(high == np.inf):
             return above_low
-        below_high = np.where(high == np.inf, 0.0, family.logcdf(high, params))
+        below_high = np.where(high == np.inf, 0.0, family.logcdf(np.where(high == np.inf, inside, high), params))
         if np.all(low <= 0):
             return below_high
         above_high = np.where(high == np.inf, -np.inf, family.logsf(high, params))
         below_low = np.where(low <= 0, -np.inf, family.logcdf(inside, params))
         upper = above_low < below_high
-        return np.where(upper, _log_difference(above_low, above_high), _log_difference(below_high, below_low))
+        larger, smaller = np.where(upper, above_low, below_high), np.where(upper, above_high, below_low)
+        result = _log_difference(larger, smaller)
+        narrow = ~(result - larger > _NARROW) & (low > 0) & (low < high) & (high < np.inf)
+        if not narrow.any():
+            return result
+        result = np.broadcast_to(result, narrow.shape).copy()
+        starts, ends = (np.broadcast_to(end, narrow.shape)[narrow] for end in (low, high))
+        result[narrow] = _integrated(family, params, starts, ends, result[narrow])
+        return result
+
+
+def _integrated(family: Family, params: Params, low: Array, high: Array, otherwise: Array) -> Array:
+    """Return ln of the integrals of the density by three points; ``otherwise`` where it bends too much for them."""
+    middle, half = low + (high - low) / 2, (high - low) / 2
+    logs = np.array([family.logpdf(middle + node * half, params) for node in _NODES])
+    top = logs.max(axis=0)
+    integral = np.log(half) + top + np.log(_NODE_WEIGHTS @ np.exp(logs - top))
+    smooth = top - logs.min(axis=0) < _SMOOTH
+    return np.where(smooth | ~np.isfinite(otherwise), integral, otherwise)
 
 
 def _log_difference(larger: Array, smaller: Array) -> Array:
@@ -165,13 +96,29 @@ def log_seen(family: Family, params: Params, data: Observed) -> float:
 
 def pointwise(family: Family, params: Params, data: Observed) -> Array:
     """Return the log-likelihood of each value, given that it was seen; then that of a censored one, if any."""
-    if data.half_width:
-        terms = log_interval(family, params, data.values - data.half_width, data.values + data.half_width)
-    else:
-        terms = family.logpdf(data.values, params)
+    terms = _terms(family, params, data)
     if data.n_censored:
         terms = np.append(terms, log_interval(family, params, data.low, data.threshold))
+    if data.n_above:
+        terms = np.append(terms, log_interval(family, params, data.ceiling, data.high))
     return terms - log_seen(family, params, data)
+
+
+def _terms(family: Family, params: Params, data: Observed) -> Array:
+    """Return ln of the density at each value, or of the probability of all that it stands for."""
+    if data.lower is None or data.upper is None:
+        return family.logpdf(data.values, params)
+    alone = data.lower == data.upper
+    if alone.all():
+        return family.logpdf(data.values, params) + (0.0 if data.log_widths is None else data.log_widths)
+    if not alone.any():
+        return log_interval(family, params, data.lower, data.upper)
+    terms = np.empty(data.values.size)
+    terms[alone] = family.logpdf(data.values[alone], params)
+    if data.log_widths is not None:
+        terms[alone] += data.log_widths[alone]
+    terms[~alone] = log_interval(family, params, data.lower[~alone], data.upper[~alone])
+    return terms
 
 
 def log_likelihood(family: Family, params: Params, data: Observed) -> float:

@@ -46,6 +46,7 @@ class WeightSample:
         n_dropped: Number of other values left out: of the other sign, or missing.
         sign: +1 for excitatory weights, -1 for inhibitory ones, 0 for both, pooled because the caller asked.
         log_moments: Mean and standard deviation of the logarithms of the magnitudes.
+        intervals: The lower and the upper end of each, where no more is known of it; see :func:`interval_sample`.
     """
 
     n: int
@@ -55,6 +56,7 @@ class WeightSample:
     log_moments: tuple[float, float]
     _source: NDArray[Any] = field(repr=False, compare=False)
     _counts: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
+    intervals: tuple[NDArray[np.float64], NDArray[np.float64]] | None = field(default=None, repr=False, compare=False)
 
     def chunks(self) -> Iterator[NDArray[np.float64]]:
         """Yield the magnitudes, a few at a time, as float64."""

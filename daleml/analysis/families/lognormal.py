@@ -166,6 +166,8 @@ class LogNormalMixture(Family):
     def starts(self, data: Observed) -> Iterator[Params]:
         """Yield where EM ends from each of several places, of the values as if all had been seen."""
         w, counts = data.coarse().complete()
+        order = np.argsort(w, kind="stable")  # the places must not depend on the order of the rows
+        w, counts = w[order], counts[order]
         n_different = np.unique(w).size
         if n_different <= len(self.parameters):
             raise ValueError(

@@ -101,11 +101,11 @@ def _log_edges(result: WeightFit) -> Any:
     values = seen(result).values
     trimmed = float(np.quantile(values, _TRIM))
     low, largest = trimmed if values[0] < trimmed / 10 else values[0], values[-1]
-    if result.observation.censoring:
-        low = result.observation.censoring
+    if result.observation.censored_below:
+        low = result.observation.censored_below
     bins = min(_BINS, max(_FEWEST_BINS, round(2 * math.sqrt(values.size))))
     edges = np.geomspace(low, largest * (1 + 1e-9), bins + 1)
-    if not np.all(values == np.floor(values)) or result.observation.censoring:
+    if not np.all(values == np.floor(values)) or result.observation.censored_below:
         return edges
     # the last edge is not rounded like the others: a bin of one whole number among wide ones would be a spike
     return np.unique(np.r_[np.floor(edges[:-1] + 0.5) - 0.5, np.floor(largest) + 0.5]).clip(0.5)
@@ -135,7 +135,7 @@ def _density(result: WeightFit, edges: Any, ax: Axes, **look: Any) -> None:
 
 def _start(result: WeightFit, edges: Any) -> float:
     """Return from where to draw: below a threshold of censoring, from where next to nothing is left."""
-    if not result.observation.censoring:
+    if not result.observation.censored_below:
         return float(edges[0])
     lowest = float(result.distribution().ppf(_FAR_BELOW * result.n_censored / result.n)) if result.n_censored else 0.0
     return float(max(min(lowest, edges[0] / 2), edges[0] / 1e3, result.observation.low))
@@ -155,7 +155,7 @@ def _finish(result: WeightFit, edges: Any, ax: Axes, xlabel: str | None, title: 
         ylabel=f"density of ln {'count' if result.observation.discrete else '|weight|'}",
     )
     if result.n_censored:
-        start, threshold = _start(result, edges), result.observation.censoring or 0.0
+        start, threshold = _start(result, edges), result.observation.censored_below
         share = seen(result).n_censored / seen(result).total
         ax.stairs(
             [share / math.log(threshold / start)], [start, threshold], fill=True, facecolor="0.9", edgecolor="0.55",
