@@ -43,7 +43,7 @@ class Observation:
         >>> from daleml.analysis import fit_weights
         >>> areas = np.round(np.random.default_rng(0).lognormal(-2.9, 0.85, 2000), 2)  # um2, to 0.01
         >>> print(fit_weights(areas, observation=Observation(resolution=0.01)).parameters_text())
-        mu -2.908 ± 0.021, sigma 0.8577 ± 0.017
+        mu -2.917 ± 0.019, sigma 0.8395 ± 0.014
 
     Notes:
         With a resolution, less than half a step is written down as zero. ``"exclude"`` then fits what is left as
