@@ -12,13 +12,16 @@ Mirror descent takes its step in the dual coordinate :math:`\nabla\phi(w)` of a 
 =====================  ==============================================================  =================================
 
 Only under the negative entropy can no weight change sign. All four act weight by weight, on tensors of any shape.
+
+A potential of your own is a subclass of :class:`Potential`, or of one of these: whatever method it overrides,
+``MirrorDescent`` follows it, on whole tensors. Its parameters are best the fields of a frozen dataclass.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, ClassVar
 
 import torch
@@ -65,10 +68,6 @@ class Potential(ABC):
                 its gradient is one to one within an orthant, not across; default: the positive one.
         """
 
-    @abstractmethod
-    def _divergences(self, weight: Tensor, reference: Tensor) -> Tensor:
-        """Return the divergence of each weight, rounding errors below zero and all."""
-
     def divergence(self, weight: Tensor, reference: Tensor) -> Tensor:
         r"""Return the Bregman divergence :math:`\phi(w) - \phi(r) - \langle\nabla\phi(r), w - r\rangle`, one number.
 
@@ -78,7 +77,15 @@ class Potential(ABC):
             weight: :math:`w`.
             reference: :math:`r`, of the weight's shape.
         """
-        return self._divergences(weight, reference).clamp_min(0).sum()
+        each = self._divergences(weight, reference)
+        if each is None:
+            apart = (self.gradient(reference) * (weight - reference)).sum()
+            return (self.value(weight) - self.value(reference) - apart).clamp_min(0)
+        return each.clamp_min(0).sum()
+
+    def _divergences(self, weight: Tensor, reference: Tensor) -> Tensor | None:
+        """Return the divergence of each weight, rounding errors below zero and all, where there is a closed form."""
+        return None
 
     @abstractmethod
     def decay(self, weight: Tensor) -> Tensor:
@@ -90,11 +97,20 @@ class Potential(ABC):
 
     def step(self, weight: Tensor, dual_step: Tensor) -> Tensor:
         r"""Return the weight after a step in the dual, :math:`(\nabla\phi)^{-1}(\nabla\phi(w) - \mathrm{step})`."""
-        return self.inverse_gradient(self.gradient(weight) - dual_step)
+        dual = self.gradient(weight) - dual_step
+        if not self.keeps_signs:
+            return self.inverse_gradient(dual)
+        # A weight of zero has no dual coordinate under such a potential, and stays where it is.
+        return torch.where(weight == 0, weight, self.inverse_gradient(dual, weight.sign()))
+
+    def _maps_as(self, owner: type[Potential]) -> bool:
+        """Whether the maps to the dual and back are those of a class, so that its closed forms hold."""
+        own = type(self)
+        return own.gradient is owner.gradient and own.inverse_gradient is owner.inverse_gradient
 
     def to_dict(self) -> dict[str, Any]:
         """Return the potential as plain data: its name, under ``"name"``, and its parameters."""
-        return {"name": type(self).__name__, **asdict(self)}
+        return {"name": type(self).__name__, **asdict(self), **vars(self)}
 
 
 @dataclass(frozen=True)
@@ -122,7 +138,7 @@ class Euclidean(Potential):
 
     def step(self, weight: Tensor, dual_step: Tensor) -> Tensor:
         """Return :math:`w` less the step."""
-        return weight - dual_step
+        return weight - dual_step if self._maps_as(Euclidean) else super().step(weight, dual_step)
 
 
 @dataclass(frozen=True)
@@ -169,6 +185,8 @@ class NegativeEntropy(Potential):
 
     def step(self, weight: Tensor, dual_step: Tensor) -> Tensor:
         r"""Return :math:`w \exp(-\operatorname{sign}(w) \cdot \mathrm{step})`."""
+        if not self._maps_as(NegativeEntropy):
+            return super().step(weight, dual_step)
         return weight * torch.exp(-weight.sign() * dual_step)
 
 
@@ -270,6 +288,8 @@ class HyperbolicEntropy(Potential):
 
     def step(self, weight: Tensor, dual_step: Tensor) -> Tensor:
         """Return the weight after a step in the dual, without the detour: see the notes of the class."""
+        if not self._maps_as(HyperbolicEntropy):
+            return super().step(weight, dual_step)
         sign = torch.where(weight < 0, -1.0, 1.0).to(weight.dtype)
         size, along = weight.abs(), dual_step * sign
         return sign * (size * torch.exp(-along) - self.beta**2 / (self._root(weight) + size) * torch.sinh(along))
@@ -290,16 +310,82 @@ def _power(base: Tensor, exponent: float) -> Tensor:
 _KINDS: dict[str, type[Potential]] = {
     kind.__name__: kind for kind in (Euclidean, NegativeEntropy, PNorm, HyperbolicEntropy)
 }
+_YOURS = "yours"
+"""The key that marks, in an optimiser's state, a potential of a class that is not daleml's."""
+
+
+def is_plain(potential: Potential) -> bool:
+    """Whether a potential is exactly one of daleml's, which act weight by weight, and none that inherits from it."""
+    return type(potential) in _KINDS.values()
 
 
 def from_dict(data: Mapping[str, Any]) -> Potential:
     """Return the potential that :meth:`Potential.to_dict` described.
 
     Raises:
-        ValueError: If no potential has that name.
+        ValueError: If no potential of daleml has that name.
     """
     options = dict(data)
     name = options.pop("name", None)
     if name not in _KINDS:
         raise ValueError(f"`name` must be one of {', '.join(_KINDS)}; got {name!r}.")
     return _KINDS[name](**options)
+
+
+def described(potential: Potential) -> dict[str, Any]:
+    """Return a potential as an optimiser's state holds it: as plain data, and whether its class is daleml's."""
+    return potential.to_dict() | ({} if is_plain(potential) else {_YOURS: True})
+
+
+def restored(saved: Mapping[str, Any], live: Potential) -> Potential:
+    """Return the potential that :func:`described` described.
+
+    One of daleml's is built anew. No class of yours is ever looked up by its name: it must be that of the potential in
+    use, which is kept where it is the same, and takes the saved parameters where they are the fields of a dataclass.
+
+    Args:
+        saved: What an optimiser's state holds.
+        live: The potential in use.
+
+    Raises:
+        ValueError: If the saved potential is of a class of yours other than that in use.
+    """
+    now = described(live)
+    if _alike(saved, now):
+        return live
+    if not saved.get(_YOURS):
+        return from_dict(saved)
+    parameters = {key: value for key, value in saved.items() if key not in ("name", _YOURS)}
+    of_its_class = now.get(_YOURS) and now["name"] == saved["name"]
+    if of_its_class and parameters.keys() == {one.name for one in fields(live) if one.init} and not _beside(live):
+        old = {one.name: getattr(live, one.name) for one in fields(live)}
+        return replace(live, **{key: _as(old[key], value) for key, value in parameters.items()})
+    raise ValueError(
+        f"`potential` must be the one that the state was saved under, {_named(saved)}; got {_named(now)}: "
+        "build the optimiser with it."
+    )
+
+
+def _beside(potential: Potential) -> set[str]:
+    """Return the names of what a potential holds that is no field of a dataclass."""
+    return set(vars(potential)) - {one.name for one in fields(potential)}
+
+
+def _alike(one: Any, other: Any) -> bool:
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_alike(value, other[key]) for key, value in one.items())
+    if isinstance(one, Tensor) or isinstance(other, Tensor):
+        both = isinstance(one, Tensor) and isinstance(other, Tensor)
+        return both and torch.equal(one.detach().cpu(), other.detach().cpu())
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):  # JSON knows one kind of sequence
+        return len(one) == len(other) and all(map(_alike, one, other))
+    return bool(one == other)
+
+
+def _as(old: Any, value: Any) -> Any:
+    return tuple(value) if isinstance(old, tuple) and isinstance(value, list) else value
+
+
+def _named(described: Mapping[str, Any]) -> str:
+    parameters = ", ".join(f"{key}={value}" for key, value in described.items() if key not in ("name", _YOURS))
+    return f"{described.get('name')}({parameters})"

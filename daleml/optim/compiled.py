@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from daleml._compiling import compiled_copy
+from daleml.potentials import is_plain
 
 
 def run(
@@ -29,15 +30,38 @@ def run(
     """
     shapes = _shapes(lists[0]), tuple(bool(tensors) for tensors in lists)
     flags = tuple(sorted(key for key, value in options.items() if value is None or value is True))
-    seen = _seen(rule, shapes, flags, options.get("limits"), options.get("potential"))
+    potential = _Same(options.get("potential"))
+    seen = _seen(rule, shapes, flags, options.get("limits"), potential)
     for key, value in options.items():
+        if key == "potential":
+            continue
         if key in changing or seen.first.setdefault(key, value) != value:
             seen.changing.add(key)
     loose = {key: _tensors(options[key], lists[0][0].dtype) for key in sorted(seen.changing)}
     fixed = {key: value for key, value in options.items() if key not in seen.changing}
-    _compiled(rule, shapes, tuple(sorted(fixed.items(), key=lambda item: item[0])), tuple(loose))(
-        *lists, **fixed, **loose
-    )
+    signature = tuple(sorted((key, potential if key == "potential" else value) for key, value in fixed.items()))
+    _compiled(rule, shapes, signature, tuple(loose))(*lists, **fixed, **loose)
+
+
+@dataclass(frozen=True)
+class _Same:
+    """A potential as a key: equal ones of daleml's are one, one of yours is like no other, whatever it holds."""
+
+    potential: Any
+
+    def __hash__(self) -> int:
+        return hash(self.potential) if self._by_value else id(self.potential)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _Same):
+            return NotImplemented
+        if self._by_value and other._by_value:
+            return bool(self.potential == other.potential)
+        return self.potential is other.potential
+
+    @property
+    def _by_value(self) -> bool:
+        return self.potential is None or is_plain(self.potential)
 
 
 _known: dict[tuple[int, ...], Hashable] = {}

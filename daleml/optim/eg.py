@@ -114,7 +114,8 @@ class EG(MomentumDescent):
         return count_stuck(self)
 
     def _descend(self, group: dict[str, Any], lists: tuple[list[Tensor], ...], options: dict[str, Any]) -> None:
-        if not group["fused"] and _whole_lists(group, lists[0][0]):
+        plain_eg = type(self.potential(group)) is NegativeEntropy  # a subclass may step under another potential
+        if plain_eg and not group["fused"] and _whole_lists(group, lists[0][0]):
             functional.eg_foreach_(*lists, **options)
         else:
             super()._descend(group, lists, options)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from daleml.optim.exponent import Number, exponentiate_, exponentiate_foreach_, exponentiated, times_sign
 from daleml.optim.pieces import Piece, pieces
-from daleml.potentials import NegativeEntropy, Potential
+from daleml.potentials import NegativeEntropy, Potential, is_plain
 
 
 def mirror_(
@@ -57,17 +57,20 @@ def mirror_(
         headroom: One a weight, changed in place, see :func:`~daleml.optim.exponent.exponentiate_`; None to guard
             every step.
     """
-    left = [math.inf] * len(weights)
+    exponentiated_gradient = type(potential) is NegativeEntropy  # a subclass may step otherwise
+    left = [math.inf if exponentiated_gradient else -math.inf] * len(weights)
     changed = [weights, buffers] if buffers else [weights]
-    for piece in _pieces_or_whole(changed, [grads], n_scratch=1):
+    cut = _pieces_or_whole if is_plain(potential) else _whole
+    for piece in cut(changed, [grads], n_scratch=1):
         weight, *buffer = piece.changed
         direction = -piece.read[0] if maximize else piece.read[0]
         if weight_decay is not None:
             direction = direction + weight_decay * potential.decay(weight)
         if buffer:
             direction = _accelerate(direction, buffer[0], momentum, dampening, nesterov=nesterov, fresh=fresh)
-        if not isinstance(potential, NegativeEntropy):
-            weight.copy_(potential.step(weight, direction * lr))
+        if not exponentiated_gradient:
+            after = potential.step(weight, direction * lr)
+            weight.copy_(_kept_alive(weight, after, limits) if potential.keeps_signs else after)
         elif not piece.scratch:
             weight.copy_(exponentiated(weight, direction * lr, limits))
         else:
@@ -77,6 +80,12 @@ def mirror_(
                 left[i] = min(left[i], room)
     if headroom is not None:
         headroom[:] = left
+
+
+def _kept_alive(before: Tensor, after: Tensor, limits: tuple[float, float]) -> Tensor:
+    """Keep a step under a potential that keeps signs from ending at zero or at infinity."""
+    living = torch.where(after == 0, before, after).sign() * after.abs().clamp(*limits)
+    return torch.where(before == 0, after, living)
 
 
 def _least(headroom: list[float] | None, piece: Piece) -> float:
@@ -209,7 +218,14 @@ def _pieces_or_whole(
     """Yield pieces with scratch where cache is what counts; elsewhere, and to a compiler, tensors as they are."""
     if changed[0] and changed[0][0].is_cpu and not torch.compiler.is_compiling():
         yield from pieces(changed, read, n_scratch)
-        return
+    else:
+        yield from _whole(changed, read)
+
+
+def _whole(
+    changed: Sequence[Sequence[Tensor]], read: Sequence[Sequence[Tensor]], n_scratch: int = 0
+) -> Iterator[Piece]:
+    """Yield tensors as they are, in their own shape."""
     for i, row in enumerate(zip(*changed, *read, strict=True)):
         yield Piece(row[: len(changed)], row[len(changed) :], (), (i,))
 

@@ -121,7 +121,7 @@ class MirrorDescent(MomentumDescent):
         params: Parameters, named parameters, or parameter groups. A group may have its own ``potential``; one with
             ``euclidean=True`` takes the steps of ``torch.optim.SGD``. ``param_groups`` sets it.
         lr: Learning rate :math:`\eta`, in the unit of the dual coordinate: it does not carry over between potentials.
-        potential: :math:`\phi`, of :mod:`daleml.potentials`.
+        potential: :math:`\phi`, of :mod:`daleml.potentials`, or your own: its ``step`` is what moves a weight.
         momentum: :math:`\mu`, on the gradient, hence in the dual coordinate.
         dampening: :math:`d`.
         weight_decay: :math:`\lambda`: a pull in the dual that shrinks all weights by one share, whatever their size.
@@ -149,7 +149,8 @@ class MirrorDescent(MomentumDescent):
         tensor([3., 1.])
 
     Notes:
-        The potential is part of the state dict, as plain data, and loading restores it.
+        The potential is part of the state dict, as plain data, and loading restores it. One of your own must be the
+        optimiser's already: its class is never looked up by name.
 
         Zeros, extreme steps and low precision under the negative entropy: as in :class:`~daleml.optim.EG`.
 
@@ -192,15 +193,21 @@ class MirrorDescent(MomentumDescent):
         state = super().state_dict()
         for group in state["param_groups"]:
             if isinstance(group.get("potential"), Potential):
-                group["potential"] = group["potential"].to_dict()
+                group["potential"] = potentials.described(group["potential"])
         return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load the state, potentials included."""
+        """Load the state, potentials included.
+
+        Raises:
+            ValueError: If it was saved under a potential of your own other than the optimiser's; it must be built with
+                that.
+        """
         groups = [dict(group) for group in state_dict["param_groups"]]
-        for group in groups:
+        for i, group in enumerate(groups):
             if isinstance(group.get("potential"), dict):
-                group["potential"] = potentials.from_dict(group["potential"])
+                live = self.param_groups[i] if i < len(self.param_groups) else self.defaults
+                group["potential"] = potentials.restored(group["potential"], live["potential"])
         super().load_state_dict({**state_dict, "param_groups": groups})
 
     def potential(self, group: dict[str, Any]) -> Potential:

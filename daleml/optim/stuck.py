@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from daleml.optim.exponent import bounds
-from daleml.potentials import NegativeEntropy
 
 
 @dataclass(frozen=True)
@@ -83,6 +82,16 @@ def _multiplicative(optimizer: torch.optim.Optimizer) -> Iterator[tuple[str, Ten
     for group in optimizer.param_groups:
         names = group.get("param_names") or [str(place + i) for i in range(len(group["params"]))]
         place += len(group["params"])
-        if group["euclidean"] or not isinstance(group.get("potential", NegativeEntropy()), NegativeEntropy):
+        if group["euclidean"] or not _leaves_zeros(optimizer, group):
             continue
         yield from ((name, p, group.get("floor", 0.0)) for name, p in zip(names, group["params"], strict=True))
+
+
+def _leaves_zeros(optimizer: torch.optim.Optimizer, group: dict[str, Any]) -> bool:
+    """Whether no step of a group moves a zero; asked of its potential, if it has one."""
+    potential_of = getattr(optimizer, "potential", None)
+    if potential_of is None:
+        return True
+    # In the shape of a weight, since a potential of the user's may look at the whole of it.
+    step = torch.ones(group["params"][0].shape if group["params"] else 1, device="cpu")
+    return not bool(potential_of(group).step(torch.zeros_like(step), step).any())
