@@ -5,8 +5,9 @@ units are: it has as few dimensions as it needs to broadcast against the weight,
 than the weight, ``(groups, 1, in / groups, 1, ...)`` against the weight split into groups. In a state dict the buffer
 of ``weight`` is ``weight_signs``.
 
-Where not every synapse exists, a second buffer, ``weight_present``, boolean and of the weight's shape, says which do.
-An absent synapse obeys the law when it is exactly zero.
+Where not every synapse exists, a second buffer, ``weight_present``, says which do: int8, 1 or 0, of the weight's shape.
+A boolean would not survive averaging: ``AveragedModel`` subtracts buffers. Boolean ones of older files are read. An
+absent synapse obeys the law when it is exactly zero.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from torch import Tensor
 SUFFIX = "_signs"
 PRESENT = "_present"
 SHOWN = 8
+"""How many units, or weights, a report names before it counts the rest."""
+_ROUNDING = 1e-3
+"""How far a sign or a mask that went through an average in floating point may be from a whole number."""
 
 
 class DaleError(ValueError):
@@ -51,8 +55,19 @@ class Violation:
 
 
 @dataclass(frozen=True)
+class Unjudged:
+    """One weight that is not under the law, because nobody fixed its signs."""
+
+    parameter: str
+    n_synapses: int
+
+    def __str__(self) -> str:
+        return f"{self.parameter}, {_plural(self.n_synapses, 'synapse')}"
+
+
+@dataclass(frozen=True)
 class SignReport:
-    """The verdict of ``signs.check``; true when the law holds.
+    """The verdict of ``signs.check``; true when the law holds for every weight that it judged.
 
     Attributes:
         violations: The units that break it, in the model's order.
@@ -60,6 +75,8 @@ class SignReport:
         n_units: Number of presynaptic units judged, over all parameters.
         n_synapses: Number of synapses judged; absent ones do not count.
         inferred: Names judged without declared signs: a unit there is lawful if all it makes has one sign.
+        unjudged: The weights that are not under the law: parameters of two or more dimensions without signs.
+        transposed: Whether inferred weights break the law as ``(post, pre)`` and would keep it as ``(pre, post)``.
     """
 
     violations: tuple[Violation, ...]
@@ -67,6 +84,8 @@ class SignReport:
     n_units: int
     n_synapses: int
     inferred: tuple[str, ...] = ()
+    unjudged: tuple[Unjudged, ...] = ()
+    transposed: bool = False
 
     @property
     def n_violations(self) -> int:
@@ -77,17 +96,51 @@ class SignReport:
         return not self.violations
 
     def __str__(self) -> str:
-        counts = {"parameter": self.n_parameters, "unit": self.n_units, "synapse": self.n_synapses}
-        judged = ", ".join(_plural(count, noun) for noun, count in counts.items())
         if not self.n_parameters:
-            return "Nothing to check: no parameter has its signs fixed."
-        if self:
-            return f"Dale's law holds: {judged}."
-        broken = f"{_plural(self.n_violations, 'synapse')} of {_plural(len(self.violations), 'unit')}"
-        lines = [f"Dale's law is broken by {broken} ({judged}):"]
-        lines += [f"  {violation}" for violation in self.violations[:SHOWN]]
-        hidden = len(self.violations) - SHOWN
-        return "\n".join(lines + ([f"  ... and {hidden:,} more units"] if hidden > 0 else []))
+            return "Nothing to check: no parameter has its signs fixed." + self._free(" Not under the law: ", ".")
+        counts = f"{_plural(self.n_units, 'unit')}, {_plural(self.n_synapses, 'synapse')}"
+        n_weights = self.n_parameters + len(self.unjudged)
+        judged = f"the {self.n_parameters:,} of {_plural(n_weights, 'weight')} that have signs"
+        whole = f"{_plural(self.n_parameters, 'parameter')}, {counts}"
+        if self and self.unjudged:
+            lines = [f"Dale's law holds for {judged} ({counts})" + self._free("; not under the law: ", ".")]
+        elif self:
+            lines = [f"Dale's law holds: {whole}."]
+        else:
+            broken = f"{_plural(self.n_violations, 'synapse')} of {_plural(len(self.violations), 'unit')}"
+            lines = [f"Dale's law is broken by {broken} ({f'{judged}: {counts}' if self.unjudged else whole}):"]
+            lines += [f"  {violation}" for violation in self.violations[:SHOWN]]
+            hidden = len(self.violations) - SHOWN
+            lines += [f"  ... and {hidden:,} more units"] if hidden > 0 else []
+        return "\n".join(lines + self.remarks())
+
+    def remarks(self) -> list[str]:
+        """Return what a reader must know of the verdict beside its first line, one sentence each."""
+        remarks = []
+        if self.violations and self.unjudged:
+            remarks.append(self._free("Not under the law: ", "."))
+        if self.inferred:
+            remarks.append(
+                f"No signs were saved for {_listed(self.inferred)}: judged unit by unit, by the signs of most of its "
+                "synapses."
+            )
+        if self.transposed:
+            remarks.append(
+                "Read as (pre, post), every unit keeps one sign: if that is how the weights are stored, as in Keras "
+                "and JAX, say that presynaptic units lie along dimension 0."
+            )
+        return remarks
+
+    def _free(self, before: str, after: str) -> str:
+        """List the weights that are not under the law; nothing if there are none."""
+        if not self.unjudged:
+            return ""
+        hidden = self.unjudged[SHOWN:]
+        named = [str(weight) for weight in self.unjudged[:SHOWN]]
+        if hidden:
+            n_synapses = sum(weight.n_synapses for weight in hidden)
+            named.append(f"and {len(hidden):,} more, {_plural(n_synapses, 'synapse')}")
+        return before + "; ".join(named) + after
 
     def raise_for_violations(self) -> None:
         """Raise :class:`DaleError`, with the report as its text, unless the law holds."""
@@ -162,13 +215,35 @@ def valid_signs(name: str, stored: Tensor) -> Tensor:
     """Return signs as int8, or raise if one is neither +1 nor -1: memory nobody filled, or somebody overwrote."""
     if stored.is_meta:
         raise ValueError(f"the signs of `{name}` must have values to judge by; they are on the meta device.")
-    wrong = ~((stored == 1) | (stored == -1))
+    whole = _whole(stored)
+    wrong = ~((whole == 1) | (whole == -1))
     if wrong.any():
         unit = int(wrong.flatten().nonzero()[0])
         raise ValueError(
             f"the signs of `{name}` must be +1 or -1; got {stored.flatten()[unit].item()} for unit {unit}."
         )
-    return stored.to(torch.int8)
+    return whole.to(torch.int8)
+
+
+def valid_present(name: str, stored: Tensor) -> Tensor:
+    """Return a mask as boolean, or raise if it holds anything but 0 and 1."""
+    if stored.is_meta:
+        raise ValueError(f"the mask of `{name}` must have values to judge by; it is on the meta device.")
+    if stored.dtype == torch.bool:
+        return stored
+    whole = _whole(stored)
+    wrong = ~((whole == 0) | (whole == 1))
+    if wrong.any():
+        raise ValueError(f"`{name}{PRESENT}` must be 0 or 1; got {stored[wrong][0].item()}.")
+    return whole.to(torch.bool)
+
+
+def _whole(stored: Tensor) -> Tensor:
+    """Round what an average in floating point moved by less than its error; leave anything else as it is."""
+    if not stored.is_floating_point():
+        return stored
+    rounded = stored.round()
+    return torch.where((stored - rounded).abs() <= _ROUNDING, rounded, stored)
 
 
 def saved_signs(state: Mapping[str, Any], key: str) -> Tensor | None:
@@ -200,40 +275,21 @@ def saved_present(state: Mapping[str, Any], key: str) -> Tensor | None:
     Raises:
         ValueError: If what is saved does not fit the weight.
     """
-    present = state.get(key.removesuffix("_orig") + PRESENT)
+    plain = key.removesuffix("_orig")
+    present = state.get(plain + PRESENT)
     if present is None:
         return None
     present, shape = torch.as_tensor(present), torch.as_tensor(state[key]).shape
-    if present.shape != shape or present.dtype != torch.bool:
+    if present.shape != shape or present.dtype not in (torch.bool, torch.int8, torch.uint8):
         raise ValueError(
             f"`{key}{PRESENT}` must be boolean and fit `{key}` of shape {tuple(shape)}; "
             f"got {str(present.dtype).removeprefix('torch.')} of shape {tuple(present.shape)}."
         )
-    return present
+    return valid_present(plain, present)
 
 
 Case: TypeAlias = tuple[str, Tensor, Tensor, Tensor | None]
 """What :func:`violations` judges: a name, a weight, and its two buffers."""
-
-
-def judged_in_state(state: Mapping[str, Any]) -> tuple[list[Case], tuple[str, ...]]:
-    """List the weights of a state dict with the signs to judge them by, and the names whose signs are inferred."""
-    judged: list[Case] = []
-    inferred = []
-    for key, weight in state.items():
-        if not isinstance(weight, Tensor) or not weight.is_floating_point() or key.endswith("_mask"):
-            continue
-        stored = saved_signs(state, key)
-        if stored is not None:
-            judged.append((key, weight, stored, saved_present(state, key)))
-        elif weight.ndim >= 2:
-            weight = weight.float() if weight.dtype.itemsize == 1 else weight
-            others = [dim for dim in range(weight.ndim) if dim != 1]
-            n_exc, n_inh = (weight > 0).sum(others), (weight < 0).sum(others)
-            majority = torch.where(n_exc >= n_inh, 1, -1).reshape(-1, *(1,) * (weight.ndim - 2))
-            judged.append((key, weight, majority, None))
-            inferred.append(key)
-    return judged, tuple(inferred)
 
 
 def _by_group(weight: Tensor, stored: Tensor) -> Tensor:
@@ -242,3 +298,9 @@ def _by_group(weight: Tensor, stored: Tensor) -> Tensor:
 
 def _plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    """Join names, and count those that a line has no room for."""
+    hidden = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {hidden:,} more" if hidden > 0 else "")

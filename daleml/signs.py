@@ -1,55 +1,54 @@
 r"""Dale's law as a declaration on any ``nn.Module``: fix signs, list them, project onto them, check them.
 
 A sign is a stored fact about the presynaptic unit, never inferred from the current weight. ``fix`` keeps it as an int8
-buffer ``<parameter>_signs`` beside the parameter, one entry a presynaptic unit, so it follows ``.to()``, ``deepcopy``,
-``pickle`` and ``state_dict``. With :math:`s_j` the sign of unit :math:`j`, a weight obeys the law when
+buffer ``<parameter>_signs`` beside the parameter, one entry for each presynaptic unit, so it follows ``.to()``,
+``deepcopy``, ``pickle`` and ``state_dict``. With :math:`s_j` the sign of unit :math:`j`, a weight obeys the law when
 
 .. math:: s_j \, w_{ij} \ge 0 \quad \text{for every } i.
 
 Zero obeys it with either sign; NaN never does.
+
+What was fixed stays fixed: a later ``fix`` or ``declare`` keeps signs, mask, role and learning-rate correction unless
+it is told otherwise by name (``replace=True``, :func:`release`), a checkpoint with other facts is refused unless it is
+to be adopted (:func:`adopt_signs`, :func:`adopt_masks`, :func:`keep_masks`), and a buffer that something wrote into is
+found out by :func:`check` (:func:`restore_` puts it back). ``docs/routes.md`` lists the routes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
-from daleml import law, modules
-from daleml.law import DaleError, SignReport, Violation
+from daleml import _facts, _fixing, _loading, judging, law
+from daleml._facts import Declaration
+from daleml.law import DaleError, SignReport, Unjudged, Violation
 from daleml.populations import Populations
 
 __all__ = [
     "DaleError",
     "Declaration",
     "SignReport",
+    "Unjudged",
     "Violation",
+    "adopt_masks",
+    "adopt_signs",
     "check",
     "declare",
     "declared",
     "fix",
+    "keep_masks",
     "named",
+    "parameter",
     "project_",
+    "release",
+    "restore_",
 ]
 
-
-@dataclass(frozen=True)
-class Declaration:
-    """What a module says of one of its parameters.
-
-    Attributes:
-        role: The part it plays, such as ``"weight"``, ``"weight_ix"``, ``"alpha"`` or ``"bias"``.
-        lr_scale: Factor on the learning rate, which ``optim.param_groups`` applies.
-        signed: Whether its signs are fixed.
-    """
-
-    role: str
-    lr_scale: float = 1.0
-    signed: bool = False
+_judge_checkpoint = _loading.judge_checkpoint  # the name by which older pickles call it
 
 
 def fix(
@@ -60,35 +59,46 @@ def fix(
     dim: int | None = None,
     present: Tensor | None = None,
     role: str | None = None,
-    lr_scale: float = 1.0,
+    lr_scale: float | None = None,
+    drawn: bool = False,
+    replace: bool = False,
+    default: bool = False,
 ) -> None:
     """Fix the sign of every presynaptic unit of one parameter, and which of its synapses exist.
 
     The values are left alone: :func:`project_` moves them onto the law, :func:`check` says whether they keep it, and
     ``optim.enforce`` keeps it while they learn. From now on a checkpoint that breaks the law, or that holds other
-    signs, is refused by ``load_state_dict``; one without sign buffers still loads, judged by the signs fixed here. A
-    refused checkpoint leaves every weight it breaks as it was; as always in torch, what is lawful in it is loaded. A
-    parameter shared under several names is judged under those it was fixed by.
+    signs or another mask, is refused by ``load_state_dict``; one without sign buffers still loads, judged by the signs
+    fixed here. A refused checkpoint leaves every weight it breaks as it was; as always in torch, what is lawful in it
+    is loaded. A parameter shared under several names is judged under those it was fixed by.
+
+    A second call keeps what the first fixed: the mask, role and correction that it does not name. It may not change
+    signs or mask unless ``replace`` says so.
 
     Args:
         module: Any module, daleml's own or yours.
         name: Name of one of its parameters: ``"weight"``, ``"weight_hh_l0"``; of a submodule, ``"0.weight"``.
         signs: +1 (excitatory) or -1 (inhibitory) for each presynaptic unit, or a partition of them. A grouped
-            convolution has one entry an input channel, over all groups.
+            convolution has one entry for each input channel, over all groups.
         dim: The dimension of the parameter along which presynaptic units lie. Default: 1, as in ``nn.Linear``
             ``(post, pre)``; 0 for transposed convolutions, embeddings and vectors.
-        present: Boolean, of the parameter's shape: which synapses exist; default: all. One that does not is kept at
-            exactly zero. A checkpoint brings its own, if it has any. The module's ``forward`` should multiply by the
-            buffer ``<name>_present``, as daleml's layers do: else absent synapses have gradients, which count in a
+        present: Boolean, of the parameter's shape: which synapses exist; default: all, or those fixed before. One that
+            does not is kept at exactly zero. The module's ``forward`` should multiply by the buffer
+            ``<name>_present``, 1 or 0, as daleml's layers do: else absent synapses have gradients, which count in a
             gradient's norm.
-        role: Name of the part it plays, for ``optim.param_groups``; default: ``name``.
-        lr_scale: Factor on its learning rate, for ``optim.param_groups``.
+        role: Name of the part it plays, for ``optim.param_groups``; default: that declared before, or ``name``.
+        lr_scale: Factor on its learning rate, for ``optim.param_groups``; default: that declared before, or 1.
+        drawn: Whether ``present`` was drawn at random. Then a checkpoint may bring another draw of that density, as
+            that of an interrupted run does when the model is built anew.
+        replace: Whether to replace signs or a mask that were fixed before by those given here.
+        default: Whether these are a layer's own defaults, as in ``reset_parameters``: all that was fixed before is
+            kept, whatever is given here, and buffers that were emptied or written into are filled anew.
 
     Raises:
         AttributeError: If the module has no such parameter.
         TypeError: If ``signs`` is no sequence of numbers, or ``present`` no boolean tensor.
-        ValueError: If ``signs`` has the wrong length or a value other than +1 and -1, ``dim`` is out of range, or
-            ``present`` has another shape than the parameter.
+        ValueError: If ``signs`` has the wrong length or a value other than +1 and -1, ``dim`` is out of range,
+            ``present`` has another shape than the parameter, or other signs or another mask were fixed before.
 
     Example:
         >>> import torch
@@ -101,53 +111,180 @@ def fix(
     _require_module("module", module)
     path, _, name = name.rpartition(".")
     module = module.get_submodule(path)
-    _, weight = _resolve(module, name)
-    if weight.ndim == 0:
-        raise ValueError(f"`{name}` must have presynaptic units, so at least one dimension; got a single number.")
-    if dim is None:
-        dim = modules.presynaptic_dim(module, name, weight.ndim)
-    if not 0 <= dim < weight.ndim:
-        raise ValueError(f"`dim` must be between 0 and {weight.ndim - 1} for `{name}`; got {dim}.")
-    groups = getattr(module, "groups", 1) if dim == 1 else 1
-    buffer = _stored(signs, weight, dim, groups if isinstance(groups, int) else 1, name)
-    module.register_buffer(name + law.SUFFIX, buffer)
-    if present is not None:
-        if not isinstance(present, Tensor) or present.dtype != torch.bool:
-            got = present.dtype if isinstance(present, Tensor) else type(present).__name__
-            raise TypeError(f"`present` must be a boolean tensor; got {got}.")
-        if present.shape != weight.shape:
-            raise ValueError(
-                f"`present` must have the shape {tuple(weight.shape)} of `{name}`; got {tuple(present.shape)}."
-            )
-        module.register_buffer(name + law.PRESENT, present.detach().to(weight.device, copy=True))
-    elif _present(module, name) is not None:
-        delattr(module, name + law.PRESENT)
-    declare(module, name, role=role, lr_scale=lr_scale, signed=True)
+    _, weight = _facts.resolve(module, name)
+    _facts.require_shape(name, weight)
+    given = _fixing.given(module, name, weight, signs, dim, present, drawn)
+    earlier = _facts.record(module, name)
+    if earlier is not None:
+        given = earlier if default else _fixing.merged(module, name, earlier, given, replace)
+    _facts.keep(module, name, given, weight.device)
+    _declare(module, name, role, lr_scale, signed=True, default=default and earlier is not None)
 
 
 def declare(
-    module: nn.Module, name: str, *, role: str | None = None, lr_scale: float = 1.0, signed: bool = False
+    module: nn.Module,
+    name: str,
+    *,
+    role: str | None = None,
+    lr_scale: float | None = None,
+    signed: bool | None = None,
+    default: bool = False,
 ) -> None:
     """Declare the role and the learning-rate correction of a parameter, whether or not its signs are fixed.
+
+    What is not given stays as it was declared before, and fixed signs stay fixed.
 
     Args:
         module: The module that owns the parameter.
         name: The parameter's name in it.
-        role: Name of the part it plays; default: ``name``.
-        lr_scale: Factor on its learning rate; positive.
-        signed: Whether its signs are fixed, which :func:`fix` sets.
+        role: Name of the part it plays; default: that declared before, or ``name``.
+        lr_scale: Factor on its learning rate; positive. Default: that declared before, or 1.
+        signed: Whether its signs are fixed: to be left out, or as it is, since :func:`fix` and :func:`release` set it.
+        default: Whether these are a layer's own defaults, which give way to whatever was declared before.
 
     Raises:
         AttributeError: If the module has no such parameter.
-        ValueError: If ``lr_scale`` is not positive.
+        ValueError: If ``lr_scale`` is not positive, or ``signed`` is not as it is.
     """
-    _resolve(module, name)
-    if not lr_scale > 0:
-        raise ValueError(f"`lr_scale` must be positive; got {lr_scale}.")
-    if "_dale" not in module.__dict__:
-        module._dale = {}  # type: ignore[assignment]
-        module.register_load_state_dict_pre_hook(_judge_checkpoint)  # type: ignore[no-untyped-call]
-    _declarations(module)[name] = Declaration(role or name, float(lr_scale), signed)
+    path, _, name = name.rpartition(".")
+    module = module.get_submodule(path)
+    _facts.resolve(module, name)
+    earlier = _facts.declarations(module).get(name)
+    is_signed = earlier is not None and earlier.signed
+    if signed is not None and signed != is_signed:
+        other = "fix" if signed else "release"
+        raise ValueError(f"`signed` must be left out, or {is_signed} for `{name}`; got {signed}: call `signs.{other}`.")
+    _declare(module, name, role, lr_scale, signed=is_signed, default=default)
+
+
+def release(module: nn.Module, name: str) -> None:
+    """Drop what was fixed and declared of one parameter: signs, mask, role and correction.
+
+    Args:
+        module: The module.
+        name: The parameter's name in it; of a submodule, ``"0.weight"``.
+
+    Raises:
+        ValueError: If nothing was fixed or declared of it.
+
+    Example:
+        >>> import torch
+        >>> from daleml import signs
+        >>> layer = torch.nn.Linear(3, 2)
+        >>> signs.fix(layer, "weight", [1, 1, -1])
+        >>> signs.release(layer, "weight")
+        >>> print(signs.check(layer))
+        Nothing to check: no parameter has its signs fixed. Not under the law: weight, 6 synapses.
+    """
+    _require_module("module", module)
+    path, _, name = name.rpartition(".")
+    module = module.get_submodule(path)
+    if name not in _facts.declarations(module):
+        raise ValueError(f"`name` must name a parameter that something was fixed or declared of; got {name!r}.")
+    _facts.forget(module, name)
+
+
+def restore_(model: nn.Module) -> nn.Module:
+    """Put back every sign and mask that was fixed, where memory was emptied or something wrote into a buffer.
+
+    Returns:
+        The model, for chaining.
+
+    Example:
+        >>> from daleml import Populations, signs
+        >>> from daleml.layers import EILinear
+        >>> layer = EILinear(Populations(2, 1), 4)
+        >>> _ = layer.weight_signs.zero_()
+        >>> signs.restore_(layer).weight_signs.tolist()
+        [1, 1, -1]
+    """
+    _require_module("model", model)
+    for module in model.modules():
+        for name, declaration in _facts.declarations(module).items():
+            kept = _facts.record(module, name)
+            if declaration.signed and kept is not None:
+                _facts.keep(module, name, kept, _facts.resolve(module, name)[1].device)
+    return model
+
+
+def adopt_signs(model: nn.Module) -> AbstractContextManager[None]:
+    """Let checkpoints that are read inside the context bring their own signs, in place of those of the model.
+
+    Example:
+        >>> from daleml import Populations, signs
+        >>> from daleml.layers import EILinear
+        >>> trained, layer = EILinear(Populations(1, 2), 4), EILinear(Populations(2, 1), 4)
+        >>> with signs.adopt_signs(layer):
+        ...     layer.load_state_dict(trained.state_dict())
+        <All keys matched successfully>
+        >>> layer.weight_signs.tolist()
+        [1, -1, -1]
+    """
+    _require_module("model", model)
+    return _loading.wishing(model, adopt_signs=True)
+
+
+def adopt_masks(model: nn.Module) -> AbstractContextManager[None]:
+    """Let checkpoints that are read inside the context bring their own synapses, in place of those of the model.
+
+    Example:
+        >>> import torch
+        >>> from daleml import Populations, signs
+        >>> from daleml.layers import EIRNN
+        >>> trained = EIRNN(3, Populations(8, 2))
+        >>> circuit = EIRNN(3, Populations(8, 2), mask=torch.ones(10, 10).tril(-1))
+        >>> with signs.adopt_masks(circuit):
+        ...     circuit.load_state_dict(trained.state_dict())
+        <All keys matched successfully>
+        >>> int(circuit.weight_hh_l0_present.sum())
+        90
+    """
+    _require_module("model", model)
+    return _loading.wishing(model, adopt_masks=True)
+
+
+def keep_masks(model: nn.Module) -> AbstractContextManager[None]:
+    """Let checkpoints that are read inside the context lose the synapses that the model has not: they are set to zero.
+
+    Example:
+        >>> import torch
+        >>> from daleml import Populations, signs
+        >>> from daleml.layers import EIRNN
+        >>> trained = EIRNN(3, Populations(8, 2))
+        >>> lesioned = EIRNN(3, Populations(8, 2), mask=torch.ones(10, 10).tril(-1))
+        >>> with signs.keep_masks(lesioned):
+        ...     lesioned.load_state_dict(trained.state_dict())
+        <All keys matched successfully>
+        >>> int(lesioned.weight_hh_l0_present.sum())
+        45
+    """
+    _require_module("model", model)
+    return _loading.wishing(model, keep_masks=True)
+
+
+def parameter(module: nn.Module, name: str) -> nn.Parameter:
+    """Return the parameter that was fixed or declared under a name, whatever pruning has called it since.
+
+    Args:
+        module: The module that owns it.
+        name: The name it was built with: ``"weight"``, also where it is ``"weight_orig"`` now.
+
+    Raises:
+        AttributeError: If the module has no such parameter.
+        ValueError: If it is computed by a parametrisation, so that there is no parameter to write to.
+
+    Example:
+        >>> import torch
+        >>> from torch.nn.utils import prune
+        >>> from daleml import signs
+        >>> layer = prune.random_unstructured(torch.nn.Linear(3, 2), "weight", 0.5)
+        >>> signs.parameter(layer, "weight") is layer.weight_orig
+        True
+    """
+    actual, weight = _facts.resolve(module, name)
+    if not isinstance(weight, nn.Parameter):
+        raise ValueError(f"`{actual}` must be a parameter; it is computed by a parametrisation, which must go first.")
+    return weight
 
 
 def named(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, Tensor, Tensor]]:
@@ -170,12 +307,8 @@ def named(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, Tensor, Ten
         >>> [(name, sign.tolist()) for name, _, sign in signs.named(layer)]
         [('weight', [1.0, 1.0, -1.0])]
     """
-    for path, module in model.named_modules(prefix=prefix):
-        for name, declaration in _declarations(module).items():
-            if declaration.signed:
-                actual, weight = _resolve(module, name)
-                sign = law.broadcastable(_signs(module, name), weight).to(weight.dtype)
-                yield f"{path}.{actual}" if path else actual, weight, sign
+    for one in _facts.fixed(model, prefix):
+        yield one.name, one.weight, law.broadcastable(one.signs, one.weight).to(one.weight.dtype)
 
 
 def declared(model: nn.Module) -> Iterator[tuple[str, Tensor, Declaration]]:
@@ -185,14 +318,14 @@ def declared(model: nn.Module) -> Iterator[tuple[str, Tensor, Declaration]]:
     """
     for path, module in model.named_modules():
         prefix = f"{path}." if path else ""
-        for name, declaration in _declarations(module).items():
-            actual, weight = _resolve(module, name)
+        for name, declaration in _facts.declarations(module).items():
+            actual, weight = _facts.resolve(module, name)
             if isinstance(weight, nn.Parameter):
                 yield prefix + actual, weight, declaration
                 continue
-            parametrization = module.get_submodule(f"parametrizations.{name}")
-            for inner, original in parametrization.named_parameters():  # what an optimiser trains instead
-                yield f"{prefix}parametrizations.{name}.{inner}", original, declaration
+            names = {id(own): inner for inner, own in module.named_parameters()}
+            for original in _facts.trained(module, name):  # what an optimiser trains instead
+                yield prefix + names[id(original)], original, declaration
 
 
 @torch.no_grad()
@@ -207,194 +340,85 @@ def project_(model: nn.Module) -> nn.Module:
 
     Raises:
         DaleError: If a weight that breaks the law is computed by ``torch.nn.utils.parametrize``.
+        ValueError: If a buffer of signs or a mask does not hold what was fixed.
     """
     _require_module("model", model)
-    for path, module in model.named_modules():
-        for name, declaration in _declarations(module).items():
-            if not declaration.signed:
-                continue
-            actual, weight = _resolve(module, name)
-            excitatory = law.broadcastable(_signs(module, name), weight) > 0
-            low = torch.where(excitatory, 0.0, -torch.inf).to(weight.dtype)
-            high = torch.where(excitatory, torch.inf, 0.0).to(weight.dtype)
-            present = _present(module, name)
-            if isinstance(weight, nn.Parameter):
-                weight.clamp_(min=low, max=high)
-                if present is not None:
-                    weight.masked_fill_(~present, 0)
-            elif law.violations(actual, weight, _signs(module, name), present):
-                full = f"{path}.{actual}" if path else actual
+    for one in _facts.fixed(model, quickly=True):
+        weight = one.weight
+        if not isinstance(weight, nn.Parameter):
+            if law.violations(one.name, weight, one.signs, one.present):
                 raise DaleError(
-                    f"`{full}` is reparametrised and breaks Dale's law, and only a parameter can be projected."
+                    f"`{one.name}` is reparametrised and breaks Dale's law, and only a parameter can be projected."
                 )
+            continue
+        excitatory = law.broadcastable(one.signs, weight) > 0
+        low = torch.where(excitatory, 0.0, -torch.inf).to(weight.dtype)
+        high = torch.where(excitatory, torch.inf, 0.0).to(weight.dtype)
+        weight.clamp_(min=low, max=high)
+        if one.present is not None:
+            weight.masked_fill_(~one.present, 0)
     return model
 
 
 @torch.no_grad()
-def check(model: nn.Module | Mapping[str, Any]) -> SignReport:
-    """Judge every weight whose sign is fixed, and every synapse that does not exist.
+def check(model: nn.Module | Mapping[str, Any], *, dim: int | None = None) -> SignReport:
+    """Judge every weight whose signs are fixed, and every synapse that does not exist; name the weights without signs.
 
     Args:
-        model: A module; or a state dict, where a weight beside its ``<name>_signs`` is judged by them, and any other
-            floating-point tensor of two or more dimensions by itself: each presynaptic unit (dimension 1) must make
+        model: A module; or a state dict, which is judged as the module would be: a weight beside its ``<name>_signs``
+            by them. A state dict without any signs is judged by itself, and says so: each presynaptic unit must make
             synapses of one sign only, and the rarer sign is counted as broken.
+        dim: Where presynaptic units lie in the weights of a state dict without signs. Default: 1, ``(post, pre)``;
+            0 for kernels ``(pre, post)``, as Keras and JAX store them.
 
     Returns:
-        A report that is true when the law holds, and otherwise names parameter, unit and count.
+        A report that is true when the law holds, and otherwise names parameter, unit and count. ``report.unjudged``
+        names the weights that are not under the law: floating-point tensors of two or more dimensions.
+
+    Raises:
+        AttributeError: If a parameter whose signs were fixed is gone.
+        TypeError: If ``model`` is neither a module nor a state dict.
+        ValueError: If signs do not fit their weight, or a buffer no longer holds what was fixed.
 
     Example:
         >>> import torch
         >>> from daleml import Populations, signs
         >>> from daleml.layers import EILinear
         >>> layer = EILinear(Populations(2, 1), 4)
+        >>> print(signs.check(torch.nn.Sequential(layer, torch.nn.Linear(4, 2))))
+        Dale's law holds for the 1 of 2 weights that have signs (3 units, 12 synapses); not under the law: 1.weight, 8
+        synapses.
         >>> _ = torch.nn.init.constant_(layer.weight, 0.5)
         >>> print(signs.check(layer))
         Dale's law is broken by 4 synapses of 1 unit (1 parameter, 3 units, 12 synapses):
           weight, unit 2 (inhibitory): 4 of 4 synapses positive, worst 0.5
     """
     if isinstance(model, nn.Module):
-        judged: list[law.Case] = [
-            (
-                full := f"{path}.{name}" if path else name,
-                _resolve(module, name)[1],
-                law.valid_signs(full, _signs(module, name)),
-                _present(module, name),
-            )
-            for path, module in model.named_modules()
-            for name, declaration in _declarations(module).items()
-            if declaration.signed
-        ]
-        inferred: tuple[str, ...] = ()
-    elif isinstance(model, Mapping):
-        judged, inferred = law.judged_in_state(model)
-    else:
-        raise TypeError(f"`model` must be a module or a state dict; got {type(model).__name__}.")
-    return SignReport(
-        violations=tuple(violation for case in judged for violation in law.violations(*case)),
-        n_parameters=len(judged),
-        n_units=sum(signs.numel() for _, _, signs, _ in judged),
-        n_synapses=sum(weight.numel() if present is None else int(present.sum()) for _, weight, _, present in judged),
-        inferred=inferred,
-    )
+        if dim is not None:
+            raise ValueError(f"`dim` must be left out for a module, whose signs say where units lie; got {dim}.")
+        return judging.of_model(model)
+    if isinstance(model, Mapping):
+        return judging.of_state(model, dim)
+    raise TypeError(f"`model` must be a module or a state dict; got {type(model).__name__}.")
 
 
-# -- where the facts are kept ------------------------------------------------------------------------------------------
-
-
-def _declarations(module: nn.Module) -> dict[str, Declaration]:
-    declarations: dict[str, Declaration] = module.__dict__.get("_dale", {})
-    return declarations
-
-
-def _signs(module: nn.Module, name: str) -> Tensor:
-    return module.get_buffer(name + law.SUFFIX)
-
-
-def _present(module: nn.Module, name: str) -> Tensor | None:
-    return module._buffers.get(name + law.PRESENT)
-
-
-def _resolve(module: nn.Module, name: str) -> tuple[str, Tensor]:
-    """Find a parameter by the name it was declared under, through pruning and reparametrisation."""
-    for candidate in (name, f"{name}_orig"):
-        parameter = module._parameters.get(candidate)
-        if parameter is not None:
-            return candidate, parameter
-    if parametrize.is_parametrized(module, name):
-        return name, getattr(module, name)
-    raise AttributeError(f"`name` must name a parameter of {type(module).__name__}; got {name!r}.")
-
-
-def _stored(signs: Tensor | Sequence[float] | Populations, weight: Tensor, dim: int, groups: int, name: str) -> Tensor:
-    """Shape a vector of signs so that it says by itself where the presynaptic units of ``weight`` are.
-
-    The result has as few dimensions as it needs to broadcast against the weight, or, for a grouped convolution, one
-    more than the weight: ``(groups, 1, in / groups, 1, ...)`` against the weight split into groups.
-    """
-    if isinstance(signs, Populations):
-        signs = signs.signs(device="cpu")
-    try:
-        vector = torch.as_tensor(signs, device="cpu").detach()  # even inside `with torch.device("meta")`
-    except (TypeError, ValueError, RuntimeError):
-        raise TypeError(f"`signs` must be numbers or a partition; got {type(signs).__name__}.") from None
-    n_pre = weight.shape[dim] * groups
-    if vector.shape != (n_pre,):
-        raise ValueError(
-            f"`signs` must hold one sign for each of the {n_pre} presynaptic units of `{name}`; "
-            f"got shape {tuple(vector.shape)}."
-        )
-    wrong = vector[(vector != 1) & (vector != -1)]
-    if wrong.numel():
-        raise ValueError(f"`signs` must be +1 or -1; got {wrong[0].item()}.")
-    trailing = (1,) * (weight.ndim - dim - 1)
-    shape = (n_pre, *trailing) if groups == 1 else (groups, 1, n_pre // groups, *trailing)
-    # A copy, and a signed byte: `.half()` on the module leaves it alone, and a view would alias the caller's tensor.
-    return vector.to(torch.int8).reshape(shape).clone().to(weight.device)
+def _declare(
+    module: nn.Module, name: str, role: str | None, lr_scale: float | None, *, signed: bool, default: bool
+) -> None:
+    if lr_scale is not None and not lr_scale > 0:
+        raise ValueError(f"`lr_scale` must be positive; got {lr_scale}.")
+    if "_dale" not in module.__dict__:
+        module._dale = {}  # type: ignore[assignment]
+        module.register_load_state_dict_pre_hook(_loading.judge_checkpoint)  # type: ignore[no-untyped-call]
+    known = _facts.declarations(module)
+    earlier = known.get(name)
+    if earlier is not None and (default or role is None):
+        role = earlier.role
+    if earlier is not None and (default or lr_scale is None):
+        lr_scale = earlier.lr_scale
+    known[name] = Declaration(role or name, 1.0 if lr_scale is None else float(lr_scale), signed)
 
 
 def _require_module(argument: str, model: object) -> None:
     if not isinstance(model, nn.Module):
         raise TypeError(f"`{argument}` must be a module; got {type(model).__name__}.")
-
-
-# -- checkpoints -------------------------------------------------------------------------------------------------------
-
-
-def _judge_checkpoint(
-    module: nn.Module,
-    state: dict[str, Any],
-    prefix: str,
-    metadata: dict[str, Any],
-    strict: bool,
-    missing: list[str],
-    unexpected: list[str],
-    errors: list[str],
-) -> None:
-    """Refuse lawless values before they are copied in; torch raises ``errors`` when it has read the rest."""
-    for name, declaration in _declarations(module).items():
-        if not declaration.signed:
-            continue
-        signs_key, signs = prefix + name + law.SUFFIX, _signs(module, name)
-        actual, weight = _resolve(module, name)
-        saved, incoming = state.get(signs_key), state.get(prefix + actual)
-        unknown = signs.is_meta or not bool((signs.abs() == 1).all())  # as after `to_empty`
-        if saved is None:  # a checkpoint of the plain module
-            if unknown:
-                errors.append(f"{signs_key}: neither the module nor the checkpoint has signs; call `signs.fix` first.")
-            state[signs_key] = signs
-        elif isinstance(saved, Tensor) and saved.shape == signs.shape and not saved.is_meta:
-            try:
-                saved = law.valid_signs(prefix + name, saved)
-            except ValueError as error:
-                errors.append(str(error))
-                saved = signs
-            if not unknown and not torch.equal(saved.to(signs.device), signs):
-                differing = (saved.to(signs.device) != signs).flatten().nonzero().flatten().tolist()
-                errors.append(
-                    f"{signs_key}: the signs of {len(differing)} units, the first of them unit {differing[0]}, differ "
-                    "from those fixed on the module; call `signs.fix` with the checkpoint's signs first to accept them."
-                )
-                saved = signs
-            state[signs_key] = signs = saved
-            unknown = False
-        present = _present(module, name)
-        if present is not None:
-            present = _adopt_present(state, prefix + name, present)
-        if not isinstance(incoming, Tensor) or incoming.shape != weight.shape or unknown or incoming.is_meta:
-            continue  # torch reports missing keys and wrong shapes itself; there is nothing to judge on meta
-        present = None if present is None else present.to(incoming.device)
-        violations = law.violations(prefix + actual, incoming, signs.to(incoming.device), present)
-        if violations:
-            errors.extend(f"Dale's law is broken: {violation}." for violation in violations[: law.SHOWN])
-            if len(violations) > law.SHOWN:
-                errors.append(f"Dale's law is broken by {len(violations) - law.SHOWN} more units of {prefix + actual}.")
-            state[prefix + actual] = weight
-
-
-def _adopt_present(state: dict[str, Any], name: str, present: Tensor) -> Tensor:
-    """Return which synapses exist after loading: those of the checkpoint, or of the module if it does not say."""
-    saved = state.setdefault(name + law.PRESENT, present)
-    if not isinstance(saved, Tensor) or saved.shape != present.shape or saved.is_meta:
-        return present
-    state[name + law.PRESENT] = saved = saved.to(torch.bool)
-    return saved

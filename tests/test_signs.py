@@ -83,10 +83,10 @@ def test_fix_copies_the_callers_signs():
     assert layer.weight_signs.tolist() == [1, -1, 1]
 
 
-def test_fix_again_replaces():
+def test_fix_again_replaces_if_asked():
     layer = nn.Linear(3, 2)
     signs.fix(layer, "weight", [E, I, E])
-    signs.fix(layer, "weight", [I, I, E])
+    signs.fix(layer, "weight", [I, I, E], replace=True)
     assert layer.weight_signs.tolist() == [-1, -1, 1]
     assert len(list(signs.named(layer))) == 1
 
@@ -211,8 +211,9 @@ def test_report_names_module_unit_and_count():
         model[1].weight[:, 2] = torch.tensor([0.25, 0.5, 0.0, -1.0])
     report = signs.check(model)
     assert str(report) == (
-        "Dale's law is broken by 2 synapses of 1 unit (1 parameter, 3 units, 12 synapses):\n"
-        "  1.weight, unit 2 (inhibitory): 2 of 4 synapses positive, worst 0.5"
+        "Dale's law is broken by 2 synapses of 1 unit (the 1 of 2 weights that have signs: 3 units, 12 synapses):\n"
+        "  1.weight, unit 2 (inhibitory): 2 of 4 synapses positive, worst 0.5\n"
+        "Not under the law: 0.weight, 4 synapses."
     )
     with pytest.raises(signs.DaleError, match="1.weight, unit 2"):
         report.raise_for_violations()
@@ -240,7 +241,8 @@ def test_a_model_without_signs_has_nothing_to_check():
     report = signs.check(nn.Linear(3, 2))
     assert report
     assert report.n_parameters == 0
-    assert str(report) == "Nothing to check: no parameter has its signs fixed."
+    sentence = "Nothing to check: no parameter has its signs fixed. Not under the law: weight, 6 synapses."
+    assert str(report) == sentence
 
 
 def test_check_refuses_other_things():
@@ -292,7 +294,7 @@ def test_signs_follow(carry):
 def test_a_copy_judges_by_its_own_signs():
     original = fixed_linear((E, I))
     other = copy.deepcopy(original)
-    signs.fix(other, "weight", [I, E])
+    signs.fix(other, "weight", [I, E], replace=True)
     original.load_state_dict({"weight": original.weight.clone(), "bias": original.bias.clone()})
     with pytest.raises(RuntimeError, match="Dale's law"):
         other.load_state_dict({"weight": original.weight.clone(), "bias": original.bias.clone()})

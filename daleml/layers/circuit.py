@@ -19,7 +19,7 @@ from torch.utils.hooks import RemovableHandle
 
 from daleml import _checks, signs
 from daleml.layers import init
-from daleml.layers.connectivity import Connectivity, matrix
+from daleml.layers.connectivity import Connectivity, is_density, matrix
 from daleml.layers.recurrence import Sweep
 from daleml.layers.steps import NONLINEARITIES, Nonlinearity
 from daleml.layers.wiring import Drawing, Path, Wiring
@@ -116,10 +116,10 @@ class Circuit(nn.Module):
             if hasattr(given, "adjacency"):
                 raise TypeError("`input_mask` must be a matrix or a density; got a graph.")
             present = matrix("input_mask", given, (size, pre.size), autapses=True, generator=generator)
-            paths.append(Path(f"ih{suffix}", pre, size, present))
+            paths.append(Path(f"ih{suffix}", pre, size, present, is_density(given)))
             unit_signs = self.populations.signs(device="cpu")
             present = matrix("mask", mask, (size, size), autapses=autapses, signs=unit_signs, generator=generator)
-            paths.append(Path(f"hh{suffix}", self.populations, size, present))
+            paths.append(Path(f"hh{suffix}", self.populations, size, present, is_density(mask)))
         return paths
 
     def reset_parameters(

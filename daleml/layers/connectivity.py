@@ -50,7 +50,7 @@ def matrix(
         present, says = torch.ones(shape, dtype=torch.bool), False
     elif _graphs.is_graph(given):
         present, says = _of_graph(name, given, shape, signs), True
-    elif not isinstance(given, bool) and isinstance(given, numbers.Real):
+    elif is_density(given):
         density = _checks.fraction(name, given)
         if density == 0:
             raise ValueError(f"`{name}` must be above 0 if it is a density; got {given}.")
@@ -61,6 +61,13 @@ def matrix(
     if autapses is False or (autapses is None and not says):
         present.fill_diagonal_(False)
     return None if bool(present.all()) else present
+
+
+def is_density(given: Any) -> bool:
+    """Whether synapses are drawn at random, at a density."""
+    if isinstance(given, (torch.Tensor, np.ndarray, np.generic)) and given.ndim == 0:
+        given = given.item()
+    return isinstance(given, numbers.Real) and not isinstance(given, bool)
 
 
 def _of_matrix(name: str, given: Any, shape: tuple[int, int]) -> Tensor:

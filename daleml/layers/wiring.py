@@ -32,6 +32,7 @@ class Path(NamedTuple):
     pre: Populations
     post: int
     present: Tensor | None
+    drawn: bool = False  # whether `present` was drawn at random, so that a checkpoint may bring another draw
 
     @property
     def from_state(self) -> bool:
@@ -106,8 +107,9 @@ class ColumnEI(Wiring):
 
     def declare(self, module: nn.Module, path: Path) -> None:
         """Fix one sign a presynaptic unit."""
-        pre_signs = path.pre.signs(device="cpu")
-        signs.fix(module, f"weight_{path.name}", pre_signs, present=path.present, role=f"weight_{path.kind}")
+        role, pre_signs = f"weight_{path.kind}", path.pre.signs(device="cpu")
+        known = {"present": path.present, "drawn": path.drawn, "default": True}
+        signs.fix(module, f"weight_{path.name}", pre_signs, role=role, **known)
 
     def draw(self, module: nn.Module, path: Path, bias: Tensor | None, how: Drawing) -> None:
         """Balance inhibition and excitation; give a recurrent path its spectral radius."""
@@ -175,10 +177,11 @@ class DANN(Wiring):
             ("weight_ei", interneurons, None, per_input),
         ):
             role = f"{part}_{path.kind}"
-            signs.fix(module, f"{part}_{path.name}", pre, present=present, role=role, lr_scale=scale)
+            known = {"present": present, "drawn": path.drawn, "default": True}
+            signs.fix(module, f"{part}_{path.name}", pre, role=role, lr_scale=scale, **known)
         if self.shunting:
             role = f"alpha_{path.kind}"
-            signs.declare(module, f"alpha_{path.name}", role=role, lr_scale=per_output * per_input)
+            signs.declare(module, f"alpha_{path.name}", role=role, lr_scale=per_output * per_input, default=True)
 
     def draw(self, module: nn.Module, path: Path, bias: Tensor | None, how: Drawing) -> None:
         """Centre the composed weight, and give it the variance of ``nn.RNN``'s, 1 / (3 units), on both paths."""

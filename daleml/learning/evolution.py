@@ -234,7 +234,7 @@ class EvolutionStrategy:
             if not self.antithetic:
                 noise[0] = 0  # as published: the first member is the model itself
             there = present.get(id(self.model.get_parameter(name)))
-            drawn[name] = noise if there is None else noise.masked_fill_(~there, 0)
+            drawn[name] = noise if there is None else noise.masked_fill_(there == 0, 0)
         return drawn
 
     def _members(
