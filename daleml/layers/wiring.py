@@ -108,8 +108,8 @@ class ColumnEI(Wiring):
     def declare(self, module: nn.Module, path: Path) -> None:
         """Fix one sign a presynaptic unit."""
         role, pre_signs = f"weight_{path.kind}", path.pre.signs(device="cpu")
-        known = {"present": path.present, "drawn": path.drawn, "default": True}
-        signs.fix(module, f"weight_{path.name}", pre_signs, role=role, **known)
+        name, present = f"weight_{path.name}", path.present
+        signs.fix(module, name, pre_signs, present=present, role=role, drawn=path.drawn, default=True)
 
     def draw(self, module: nn.Module, path: Path, bias: Tensor | None, how: Drawing) -> None:
         """Balance inhibition and excitation; give a recurrent path its spectral radius."""
@@ -177,8 +177,8 @@ class DANN(Wiring):
             ("weight_ei", interneurons, None, per_input),
         ):
             role = f"{part}_{path.kind}"
-            known = {"present": present, "drawn": path.drawn, "default": True}
-            signs.fix(module, f"{part}_{path.name}", pre, role=role, lr_scale=scale, **known)
+            name, drawn = f"{part}_{path.name}", path.drawn
+            signs.fix(module, name, pre, present=present, role=role, lr_scale=scale, drawn=drawn, default=True)
         if self.shunting:
             role = f"alpha_{path.kind}"
             signs.declare(module, f"alpha_{path.name}", role=role, lr_scale=per_output * per_input, default=True)
