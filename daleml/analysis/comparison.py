@@ -89,6 +89,12 @@ class Comparison:
         return tuple(pair_test(self.best, other) for other in self.fits[1:])
 
     @property
+    def p_fits(self) -> float:
+        """The p-value of the goodness of fit of the best family; NaN where that was not tested."""
+        test = self.goodness.get(self.best.family)
+        return math.nan if test is None else test.p_value
+
+    @property
     def cannot_tell(self) -> tuple[str, ...]:
         """The families that this sample is too small to tell from the best one."""
         if self._too_few():

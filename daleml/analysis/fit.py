@@ -389,9 +389,14 @@ def require_fit(argument: str, value: object) -> None:
         raise TypeError(f"`{argument}` must be a WeightFit, as `fit_weights` returns; got {type(value).__name__}.")
 
 
+def has_spread(sample: WeightSample) -> bool:
+    """Say whether the values differ by more than rounding."""
+    return sample.log_moments[1] >= _SPREAD
+
+
 def require_spread(sample: WeightSample) -> WeightSample:
     """Raise unless the values differ."""
-    if sample.log_moments[1] < _SPREAD:
+    if not has_spread(sample):
         raise ValueError(f"`weights` must vary to be fitted; got {sample.n} values of {sample.moments.mean:.6g}.")
     return sample
 

@@ -24,6 +24,7 @@ __all__ = [
     "observe",
     "on_grid",
     "pointwise",
+    "terms",
 ]
 
 _STEP = 1e-4  # of finite differences, in coordinates of order one
@@ -96,15 +97,15 @@ def log_seen(family: Family, params: Params, data: Observed) -> float:
 
 def pointwise(family: Family, params: Params, data: Observed) -> Array:
     """Return the log-likelihood of each value, given that it was seen; then that of a censored one, if any."""
-    terms = _terms(family, params, data)
+    found = terms(family, params, data)
     if data.n_censored:
-        terms = np.append(terms, log_interval(family, params, data.low, data.threshold))
+        found = np.append(found, log_interval(family, params, data.low, data.threshold))
     if data.n_above:
-        terms = np.append(terms, log_interval(family, params, data.ceiling, data.high))
-    return terms - log_seen(family, params, data)
+        found = np.append(found, log_interval(family, params, data.ceiling, data.high))
+    return found - log_seen(family, params, data)
 
 
-def _terms(family: Family, params: Params, data: Observed) -> Array:
+def terms(family: Family, params: Params, data: Observed) -> Array:
     """Return ln of the density at each value, or of the probability of all that it stands for."""
     if data.lower is None or data.upper is None:
         return family.logpdf(data.values, params)
@@ -113,12 +114,12 @@ def _terms(family: Family, params: Params, data: Observed) -> Array:
         return family.logpdf(data.values, params) + (0.0 if data.log_widths is None else data.log_widths)
     if not alone.any():
         return log_interval(family, params, data.lower, data.upper)
-    terms = np.empty(data.values.size)
-    terms[alone] = family.logpdf(data.values[alone], params)
+    found = np.empty(data.values.size)
+    found[alone] = family.logpdf(data.values[alone], params)
     if data.log_widths is not None:
-        terms[alone] += data.log_widths[alone]
-    terms[~alone] = log_interval(family, params, data.lower[~alone], data.upper[~alone])
-    return terms
+        found[alone] += data.log_widths[alone]
+    found[~alone] = log_interval(family, params, data.lower[~alone], data.upper[~alone])
+    return found
 
 
 def log_likelihood(family: Family, params: Params, data: Observed) -> float:

@@ -164,10 +164,10 @@ def observe(sample: WeightSample, observation: Observation) -> Observed:
         float(counts[above].sum()),
         ceiling,
     )
-    return found if observation.grid is None else _cells(found, observation.grid)
+    return found if observation.grid is None else cells(found, observation.grid)
 
 
-def _cells(data: Observed, grid: Grid) -> Observed:
+def cells(data: Observed, grid: Grid) -> Observed:
     """Return rounded values, each once, with all that they stand for."""
     values, places = np.unique(data.values, return_inverse=True)
     counts = np.bincount(places, data.counts).astype(np.float64)
