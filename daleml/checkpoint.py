@@ -1,77 +1,72 @@
-"""Checkpoints of a training run: safetensors for tensors, JSON for the rest, and no pickle.
+"""Checkpoints of a training run: safetensors for tensors, typed JSON for the rest, and no pickle.
 
 A checkpoint is a folder. ``checkpoint.json`` names the two tensor files that belong to it, with their SHA-256, and is
 replaced last: a run killed at any moment leaves the previous checkpoint or the new one, never a mixture.
-``model-<epoch>.safetensors`` is the plain state dict of the model.
+``model-<epoch>.safetensors`` is the plain state dict of the model. Files of others in the folder are left alone.
+
+A checkpoint is judged as a whole before anything is changed: a run whose checkpoint is refused is as it was. Formats
+of earlier versions are read.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import random
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch import Tensor
 
 from daleml import _files
+from daleml._saving import belongs, old_formats, randomness, restore, settings
+from daleml._saving import folder as files
+from daleml._saving.errors import CheckpointError
+from daleml._saving.saved import Run, Saved, encode_states
+from daleml._saving.typed_json import Decoder, Encoder, StateError
+from daleml._saving.writer_lock import only_writer
 
-_INDEX = "checkpoint.json"
-_FORMAT = 1
-_TENSOR = "tensor"
+__all__ = ["CheckpointError", "Run", "load", "opened", "save"]
+
+_DAMAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError)
 
 
-class CheckpointError(ValueError):
-    """Raised when a checkpoint cannot be read, or does not belong to this run."""
+@contextmanager
+def opened(folder: Path, run: Run) -> Iterator[None]:
+    """Be the only writer of a folder, which is made if it is missing.
 
-
-@dataclass
-class Run:
-    """What a training run must get back to go on as if it had not stopped."""
-
-    model: nn.Module
-    optimizer: Optimizer
-    scheduler: LRScheduler | None = None
-    generators: list[torch.Generator] = field(default_factory=list)
+    Raises:
+        CheckpointError: If another run writes there, or the run holds what no checkpoint can keep.
+        ValueError: If the folder cannot be written to.
+    """
+    run.given = _describe(run)
+    finished = (folder / files.INDEX).exists()
+    if not finished:
+        _files.folder("checkpoint", folder)
+    with only_writer(folder) as name:
+        run.name = name
+        yield
 
 
 def save(folder: Path, run: Run, epoch: int, rows: list[dict[str, Any]]) -> None:
-    """Write a checkpoint, and drop the tensor files of earlier ones."""
+    """Write a checkpoint, and drop the files of this run's earlier ones.
+
+    Raises:
+        CheckpointError: If a part of the state cannot be kept, or written. The checkpoint before it stays.
+    """
     _files.folder("checkpoint", folder)
-    tensors: dict[str, Tensor] = {}
-    optimizer = _take_tensors(run.optimizer.state_dict(), tensors, "optimizer")
-    scheduler = _take_tensors(run.scheduler.state_dict(), tensors, "scheduler") if run.scheduler else None
-    files = {
-        f"model-{epoch}.safetensors": run.model.state_dict(),
-        f"optimizer-{epoch}.safetensors": tensors | _random_tensors(run.generators),
-    }
-    for name, content in files.items():
-        _write_tensors(folder / name, content)
-    content = {
-        "epoch": epoch,
-        "files": {name: _sha256(folder / name) for name in files},
-        "classes": _classes(run),
-        "optimizer": optimizer,
-        "scheduler": scheduler,
-        "python_random": random.getstate(),
-        "history": rows,
-    }
-    try:
-        written = json.dumps(content, default=_plain)
-    except TypeError as error:
-        raise CheckpointError(
-            f"the optimiser's or scheduler's state must be tensors and plain values; {error}."
-        ) from None
-    index = {"format": _FORMAT, "sha256": _digest(written), "content": json.loads(written)}
-    _files.write_text(folder / _INDEX, json.dumps(index) + "\n")
-    _drop(folder, keep=files)
+    model, tensors, content = _encode(run, epoch, rows)
+    tensors |= randomness.read_tensors(run.generators)
+    written = [
+        files.write_tensors(folder, "model", epoch, model, run.name),
+        files.write_tensors(folder, "optimizer", epoch, tensors, run.name),
+    ]
+    content["files"] = {name: files.sha256(folder / name) for name in written}
+    files.write_index(folder, content)
+    files.drop_old(folder, keep=written, named=run.files, run=run.name)
+    run.files = tuple(written)
 
 
 def load(folder: Path, run: Run) -> tuple[int, list[dict[str, Any]]] | None:
@@ -81,159 +76,165 @@ def load(folder: Path, run: Run) -> tuple[int, list[dict[str, Any]]] | None:
         The epoch it had finished and its history; or None if the folder holds no checkpoint.
 
     Raises:
-        CheckpointError: If the checkpoint is damaged, or of another model or optimiser.
+        CheckpointError: If the checkpoint is damaged, or of another model or optimiser. Nothing is changed then.
     """
-    path = folder / _INDEX
+    path = folder / files.INDEX
     if not path.exists():
         return None
-    content = _read_index(path)
-    model, tensors = (_read_tensors(folder / name, digest) for name, digest in content["files"].items())
-    if content["classes"] != _classes(run):
-        saved, given = (", ".join(filter(None, classes)) for classes in (content["classes"], _classes(run)))
-        raise CheckpointError(f"`{folder}` must be of the same optimiser and scheduler; it is of {saved}, not {given}.")
-    optimizer = _put_tensors(content["optimizer"], tensors)
-    optimizer["state"] = {int(parameter): state for parameter, state in optimizer["state"].items()}
-    optimizer["param_groups"] = [_tuples(group) for group in optimizer["param_groups"]]
-    before = {name: value.clone() for name, value in run.model.state_dict().items()}
+    number, content = files.read_index(path)
     try:
-        run.model.load_state_dict(model)
-        run.optimizer.load_state_dict(optimizer)
-    except (RuntimeError, ValueError) as error:
-        run.model.load_state_dict(before)  # torch may have read a part already
-        raise CheckpointError(f"`{folder}` does not belong to this model and optimiser: {error}") from None
-    if run.scheduler:
-        run.scheduler.load_state_dict(_put_tensors(content["scheduler"], tensors))
-    _restore_random(tensors, content["python_random"], run.generators)
-    return int(content["epoch"]), list(content["history"])
-
-
-def _read_index(path: Path) -> dict[str, Any]:
-    try:
-        index = json.loads(path.read_text(encoding="utf-8"))
-        if index["format"] != _FORMAT:
-            raise CheckpointError(f"`{path}` must be of format {_FORMAT}; got {index['format']}.")
-        if index["sha256"] != _digest(json.dumps(index["content"])):
-            raise CheckpointError(f"`{path}` is damaged: its SHA-256 is not the one it names.")
+        named = files.named_files(content)
+        model, tensors = (files.read_tensors(folder / name, digest) for name, digest in named.items())
+        saved = _read(number, content, model, tensors, run)
     except CheckpointError:
         raise
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"`{path}` is damaged: {type(error).__name__} {error}.") from None
-    content: dict[str, Any] = index["content"]
-    return content
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _classes(run: Run) -> list[str | None]:
-    return [
-        None if part is None else f"{type(part).__module__}.{type(part).__qualname__}"
-        for part in (run.optimizer, run.scheduler)
-    ]
-
-
-# -- tensors -----------------------------------------------------------------------------------------------------------
-
-
-def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    from safetensors.torch import save_file
-
-    # Copies, since the format has no tied tensors: they are written twice and read back into one.
-    others = [name for name, value in tensors.items() if not isinstance(value, Tensor)]
-    if others:
-        raise CheckpointError(
-            f"the model's state must be tensors; `{others[0]}` is {type(tensors[others[0]]).__name__}."
-        )
-    contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    _files.write(path, lambda temporary: save_file(contiguous, temporary))
-
-
-def _read_tensors(path: Path, digest: str) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    if not path.exists():
-        raise CheckpointError(f"`{path}` must be there, its checkpoint names it; it is not.")
-    if _sha256(path) != digest:
-        raise CheckpointError(f"`{path}` is damaged: its SHA-256 is not the one its checkpoint names.")
+    except _DAMAGE as error:
+        raise CheckpointError(f"`{path}` is damaged: {type(error).__name__} {_line(error)}.") from None
+    _require_classes(saved, run, folder)
     try:
-        # Copies in memory of torch's own: where numbers lie decides the order in which a dot product adds them up.
-        return {name: tensor.clone() for name, tensor in load_file(path).items()}
-    except SafetensorError as error:
-        raise CheckpointError(f"`{path}` is damaged: {error}.") from None
+        belongs.require(saved, run)
+        restore.apply(saved, run)
+    except Exception as error:  # a part that refuses its state may raise anything
+        raise CheckpointError(f"`{folder}` does not belong to this model and optimiser: {_line(error)}") from None
+    run.files = tuple(named)
+    run.name = saved.name or run.name
+    _tell_other_settings(saved, run)
+    return saved.epoch, saved.history
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+# -- writing -----------------------------------------------------------------------------------------------------------
 
 
-def _drop(folder: Path, keep: Iterable[str]) -> None:
-    for pattern in ("model-*.safetensors", "optimizer-*.safetensors", ".*.safetensors", f".{_INDEX}.*"):
-        for old in folder.glob(pattern):
-            if old.name not in keep:
-                old.unlink(missing_ok=True)
+def _describe(run: Run) -> dict[str, Any]:
+    """Return how a run is set, and raise if its state could not be kept: before it trains, not after."""
+    try:
+        _refuse_whole_numbers(run)
+        encode_states(run, Encoder())
+        return settings.describe(run)
+    except StateError as error:
+        raise CheckpointError(str(error)) from None
 
 
-# -- nested state ---------------------------------------------------------------------------------------------
+def _encode(
+    run: Run, epoch: int, rows: list[dict[str, Any]]
+) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
+    """Return the tensors of the model, those of everything else, and the content of the index but for its files."""
+    import random
+
+    encoder = Encoder()
+    model: dict[str, Any] = {}
+    others: dict[str, Any] = {}
+    for name, value in run.model.state_dict().items():
+        plain = isinstance(value, Tensor) and value.layout == torch.strided and value.dtype != torch.complex128
+        (model if plain else others)[name] = value
+    try:
+        _refuse_whole_numbers(run)
+        content = {
+            "run": run.name,
+            "epoch": epoch,
+            "files": {},
+            "classes": run.classes(),
+            "parameters": run.parameter_names(),
+            **encode_states(run, encoder),
+            "model": encoder.encode(others, "model"),
+            "python_random": encoder.encode(random.getstate(), "python_random"),
+            "history": encoder.encode(rows, "history"),
+            "given": run.given,
+        }
+        _refuse_shared_memory(encoder.tensors, model)
+    except StateError as error:
+        raise CheckpointError(str(error)) from None
+    return model, encoder.tensors, content
 
 
-def _take_tensors(value: Any, tensors: dict[str, Tensor], path: str) -> Any:
-    """Move the tensors of a nested state into ``tensors``, leaving their names; keys become strings, as in JSON."""
-    if isinstance(value, Tensor):
-        tensors[path] = value
-        return {_TENSOR: path}
-    if isinstance(value, dict):
-        return {str(key): _take_tensors(item, tensors, f"{path}.{key}") for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_take_tensors(item, tensors, f"{path}.{i}") for i, item in enumerate(value)]
-    return value
+def _refuse_whole_numbers(run: Run) -> None:
+    """Refuse an optimiser whose own keys look like numbers of parameters: torch itself confuses them."""
+    keys: list[Any] = list(run.optimizer.state)
+    for key in keys:
+        if isinstance(key, int):
+            raise StateError(f"`optimizer.state` must have no whole numbers as keys, torch's own are; got {key}.")
 
 
-def _put_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """Undo :func:`_take_tensors`."""
-    if isinstance(value, dict):
-        if _TENSOR in value:
-            return tensors[value[_TENSOR]]
-        return {key: _put_tensors(item, tensors) for key, item in value.items()}
-    return [_put_tensors(item, tensors) for item in value] if isinstance(value, list) else value
+def _refuse_shared_memory(tensors: dict[str, Tensor], model: dict[str, Tensor]) -> None:
+    """Refuse tensors of the state that overlap in memory: a resumed run would have them apart."""
+    places: dict[int, list[tuple[int, int, str]]] = {}
+    every = [*tensors.items(), *((f"model.{name}", value) for name, value in model.items())]
+    for name, tensor in every:
+        if tensor.numel():
+            span = 1 + sum((n - 1) * stride for n, stride in zip(tensor.shape, tensor.stride(), strict=True))
+            start = tensor.data_ptr()
+            end = start + span * tensor.element_size()
+            places.setdefault(tensor.untyped_storage().data_ptr(), []).append((start, end, name))
+    for found in places.values():
+        for (start, end, name), (other_start, other_end, other) in combinations(found, 2):
+            if start < other_end and other_start < end and name in tensors:
+                raise StateError(
+                    f"`{name}` must have memory of its own, to be kept in a checkpoint; it shares `{other}`'s."
+                )
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"got {type(value).__name__}")
+# -- reading -----------------------------------------------------------------------------------------------------------
 
 
-def _tuples(group: dict[str, Any]) -> dict[str, Any]:
-    """Undo JSON's one kind of sequence: of a group's values only ``params`` is a list."""
-    return {key: tuple(value) if isinstance(value, list) and key != "params" else value for key, value in group.items()}
+def _read(
+    number: int, content: dict[str, Any], model: dict[str, Tensor], tensors: dict[str, Tensor], run: Run
+) -> Saved:
+    if number == 1:
+        return old_formats.read(content, model, tensors, run)
+    live = Encoder()
+    encode_states(run, live)  # for its functions and generators
+    decoder = Decoder(tensors, live.functions, live.generators)
+    others = decoder.decode(content["model"], "model")
+    optimizer = decoder.decode(content["optimizer"], "optimizer")
+    if not isinstance(others, dict) or not isinstance(optimizer, dict):
+        raise TypeError("its model or optimiser is no mapping")
+    given = content["given"]
+    return Saved(
+        epoch=content["epoch"],
+        history=decoder.decode(content["history"], "history"),
+        classes=content["classes"],
+        model=model | others,
+        optimizer={"state": optimizer["state"], **optimizer, "param_groups": optimizer["param_groups"]},
+        scheduler=decoder.decode(content["scheduler"], "scheduler"),
+        random=tensors,
+        python_random=decoder.decode(content["python_random"], "python_random"),
+        name=_run_name(content["run"]),
+        pending=decoder.pending,
+        given=given if isinstance(given, dict) else None,
+        parameters=content["parameters"],
+        trees={part: content[part] for part in ("optimizer", "scheduler")},
+    )
 
 
-# -- randomness --------------------------------------------------------------------------------------------------------
+def _run_name(name: Any) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"its run is {name!r}")
+    return name
 
 
-def _random_tensors(generators: list[torch.Generator]) -> dict[str, Tensor]:
-    states = {"random.torch": torch.get_rng_state()}
-    states |= {f"random.cuda.{i}": state for i, state in enumerate(torch.cuda.get_rng_state_all())}
-    states |= {f"random.generator.{i}": generator.get_state() for i, generator in enumerate(generators)}
-    _, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002  (saved for code that still uses it)
-    states["random.numpy"] = torch.from_numpy(np.asarray(keys).astype(np.int64))
-    states["random.numpy.rest"] = torch.tensor([position, has_gauss, gauss], dtype=torch.float64)
-    return states
+def _require_classes(saved: Saved, run: Run, folder: Path) -> None:
+    if saved.classes != run.classes():
+        there = saved.classes if isinstance(saved.classes, list) else [saved.classes]
+        before, now = (", ".join(str(name) for name in names if name) for names in (there, run.classes()))
+        raise CheckpointError(f"`{folder}` must be of the same optimiser and scheduler; it is of {before}, not {now}.")
 
 
-def _restore_random(states: dict[str, Tensor], python_random: Any, generators: list[torch.Generator]) -> None:
-    torch.set_rng_state(states["random.torch"])
-    for i in range(torch.cuda.device_count()):
-        if f"random.cuda.{i}" in states:
-            torch.cuda.set_rng_state(states[f"random.cuda.{i}"], i)
-    for i, generator in enumerate(generators):
-        if f"random.generator.{i}" in states:
-            generator.set_state(states[f"random.generator.{i}"])
-    position, has_gauss, gauss = states["random.numpy.rest"].tolist()
-    keys = states["random.numpy"].numpy().astype(np.uint32)
-    np.random.set_state(("MT19937", keys, int(position), int(has_gauss), gauss))  # noqa: NPY002
-    version, internal, gauss_next = python_random
-    random.setstate((version, tuple(internal), gauss_next))
+def _tell_other_settings(saved: Saved, run: Run) -> None:
+    """Warn where a run is set otherwise than the one that it resumes, whose settings are kept."""
+    if saved.given is not None and run.given is not None:
+        told = settings.differences(saved.given, run.given)
+        if told:
+            warnings.warn(f"`checkpoint` goes on with what its run began with: {told}.", stacklevel=4)
+        run.given = saved.given
+    n_saved, n_here = randomness.count(saved.random), len(run.generators)
+    if n_saved != n_here:
+        warnings.warn(
+            f"`checkpoint` has the states of {n_saved} random generators, and this run has {n_here}: what they draw "
+            "will not be what a run that was never stopped draws.",
+            stacklevel=4,
+        )
+
+
+def _line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 600 else text[:600] + "..."

@@ -1,0 +1,82 @@
+"""What a training run consists of, and what a checkpoint holds of it, read but not yet put back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from daleml._saving.typed_json import Encoder
+
+
+@dataclass
+class Run:
+    """What a training run must get back to go on as if it had not stopped.
+
+    Attributes:
+        settings: What else it was given, as plain values: another value on resuming is said.
+        name: Which run it is: files of other runs are left alone.
+        given: How optimiser, scheduler, and the rest were set when the run began; None before.
+        files: The tensor files that its last index named.
+    """
+
+    model: nn.Module
+    optimizer: Optimizer
+    scheduler: LRScheduler | None = None
+    generators: list[torch.Generator] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+    name: str = ""
+    given: dict[str, Any] | None = None
+    files: tuple[str, ...] = ()
+
+    def classes(self) -> list[str | None]:
+        """Return the full class names of optimiser and scheduler."""
+        parts = (self.optimizer, self.scheduler)
+        return [None if part is None else f"{type(part).__module__}.{type(part).__qualname__}" for part in parts]
+
+    def parameter_names(self) -> list[list[str | None]]:
+        """Return what the model calls the parameters of each group of the optimiser; None for others."""
+        names = {id(parameter): name for name, parameter in self.model.named_parameters()}
+        return [[names.get(id(parameter)) for parameter in group["params"]] for group in self.optimizer.param_groups]
+
+
+@dataclass
+class Saved:
+    """The content of a checkpoint.
+
+    Attributes:
+        random: The states of random generators, by name.
+        pending: Generators within the state of optimiser and scheduler, and the states they are to have.
+        trees: The JSON of optimiser and scheduler, to compare with what they say once they have loaded it.
+    """
+
+    epoch: int
+    history: list[dict[str, Any]]
+    classes: list[str | None]
+    model: dict[str, Any]
+    optimizer: dict[str, Any]
+    scheduler: Any
+    random: dict[str, Tensor]
+    python_random: Any
+    name: str = ""
+    pending: list[tuple[Any, Any]] = field(default_factory=list)
+    given: dict[str, Any] | None = None
+    parameters: list[list[str | None]] | None = None
+    trees: dict[str, Any] = field(default_factory=dict)
+
+
+def encode_states(run: Run, encoder: Encoder) -> dict[str, Any]:
+    """Return the states of optimiser and scheduler as JSON.
+
+    Raises:
+        StateError: If a part of them cannot be kept.
+    """
+    scheduler = None if run.scheduler is None else run.scheduler.state_dict()
+    return {
+        "optimizer": encoder.encode(run.optimizer.state_dict(), "optimizer"),
+        "scheduler": encoder.encode(scheduler, "scheduler"),
+    }
