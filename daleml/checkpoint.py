@@ -10,6 +10,8 @@ of earlier versions are read.
 
 from __future__ import annotations
 
+import os
+import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +28,7 @@ from daleml._saving import folder as files
 from daleml._saving.errors import CheckpointError
 from daleml._saving.saved import Run, Saved, encode_states
 from daleml._saving.typed_json import Decoder, Encoder, StateError
-from daleml._saving.writer_lock import only_writer
+from daleml._saving.writer import only_writer
 
 __all__ = ["CheckpointError", "Run", "load", "opened", "save"]
 
@@ -45,8 +47,10 @@ def opened(folder: Path, run: Run) -> Iterator[None]:
     finished = (folder / files.INDEX).exists()
     if not finished:
         _files.folder("checkpoint", folder)
-    with only_writer(folder) as name:
-        run.name = name
+    if finished and not os.access(folder, os.W_OK):
+        yield  # to be read, not to be trained further
+        return
+    with only_writer(folder):
         yield
 
 
@@ -57,6 +61,9 @@ def save(folder: Path, run: Run, epoch: int, rows: list[dict[str, Any]]) -> None
         CheckpointError: If a part of the state cannot be kept, or written. The checkpoint before it stays.
     """
     _files.folder("checkpoint", folder)
+    if not run.name:  # the first: named before a file is written, so that a kill leaves none that is nobody's
+        run.name = uuid.uuid4().hex  # which draws from no generator of the run
+        files.write_index(folder, _begun(run.name))
     model, tensors, content = _encode(run, epoch, rows)
     tensors |= randomness.read_tensors(run.generators)
     written = [
@@ -82,6 +89,9 @@ def load(folder: Path, run: Run) -> tuple[int, list[dict[str, Any]]] | None:
     if not path.exists():
         return None
     number, content = files.read_index(path)
+    if content == _begun(str(content.get("run"))):
+        run.name = content["run"]
+        return None
     try:
         named = files.named_files(content)
         model, tensors = (files.read_tensors(folder / name, digest) for name, digest in named.items())
@@ -97,9 +107,14 @@ def load(folder: Path, run: Run) -> tuple[int, list[dict[str, Any]]] | None:
     except Exception as error:  # a part that refuses its state may raise anything
         raise CheckpointError(f"`{folder}` does not belong to this model and optimiser: {_line(error)}") from None
     run.files = tuple(named)
-    run.name = saved.name or run.name
+    run.name = saved.name or uuid.uuid4().hex
     _tell_other_settings(saved, run)
     return saved.epoch, saved.history
+
+
+def _begun(name: str) -> dict[str, Any]:
+    """Return the content of an index before anything is saved."""
+    return {"run": name, "begun": True}
 
 
 # -- writing -----------------------------------------------------------------------------------------------------------

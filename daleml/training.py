@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -15,11 +15,19 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from daleml import _checks, _seeds
+from daleml import _training_inputs as inputs
 from daleml import checkpoint as checkpoints
+from daleml._diverged import DivergedError
+from daleml._rates import Corrections
+from daleml._saving.randomness import generators_of
+from daleml._soundness import Soundness
+from daleml._stopping import signals_raise
 from daleml.trackers import DEFAULT, Tracker, n_correct, read
 
 if TYPE_CHECKING:
     import pandas as pd
+
+__all__ = ["Batch", "Batches", "DivergedError", "Shuffled", "train"]
 
 Batch: TypeAlias = tuple[Tensor, Any]
 Batches: TypeAlias = Iterable[Batch] | Callable[[int], Iterable[Batch]]
@@ -31,13 +39,15 @@ class Shuffled:
     """Mini-batches of tensors in memory, in an order that depends on the seed and the epoch only.
 
     Args:
-        inputs: ``(n, ...)``.
+        inputs: ``(n, ...)``. Examples lie along the first dimension, whatever the model: sequences whose time comes
+            first, ``(time, n, ...)``, would have their time steps shuffled. Transpose them, or use a task's batches.
         targets: ``(n, ...)``.
         batch_size: Examples a batch; the last batch may be smaller.
         seed: Of the order.
 
     Raises:
-        ValueError: If lengths differ or ``batch_size`` is below 1.
+        TypeError: If ``inputs`` or ``targets`` is no tensor.
+        ValueError: If lengths differ, there is no example, or ``batch_size`` is below 1.
     """
 
     inputs: Tensor
@@ -48,8 +58,13 @@ class Shuffled:
     def __post_init__(self) -> None:
         _checks.integer("batch_size", self.batch_size, minimum=1)
         _checks.integer("seed", self.seed)
+        for name in ("inputs", "targets"):
+            if not _checks.tensor(name, getattr(self, name)).ndim:
+                raise ValueError(f"`{name}` must hold examples along its first dimension; got a single number.")
         if len(self.inputs) != len(self.targets):
             raise ValueError(f"`targets` must be as many as `inputs`, {len(self.inputs)}; got {len(self.targets)}.")
+        if not len(self.inputs):
+            raise ValueError("`inputs` must hold at least one example; got none.")
 
     def __call__(self, epoch: int) -> Iterator[Batch]:
         """Yield the batches of an epoch."""
@@ -92,10 +107,15 @@ def train(
         training batches as they were met, and a column a tracker.
 
     Raises:
-        CheckpointError: If the checkpoint is damaged or belongs to another model or optimiser; nothing is changed then.
-        RuntimeError: If the loss becomes NaN or infinite; the last checkpoint is kept.
-        TypeError: If ``model`` or ``optimizer`` is something else.
-        ValueError: If an argument is out of range, or an epoch has no batches.
+        CheckpointError: If the checkpoint is damaged or belongs to another model or optimiser, another run writes to
+            its folder, or the state of the optimiser or scheduler is of a kind that no checkpoint can keep. Nothing is
+            changed then. Or if it cannot be written, to a full disk say; the one before it is kept.
+        DivergedError: If the loss becomes NaN or infinite, or after an epoch the weights or the optimiser's state are;
+            the last checkpoint is kept. It is a ``RuntimeError``.
+        DaleError: If weights that are to be saved break Dale's law; the last checkpoint is kept.
+        TypeError: If an argument is of the wrong kind.
+        ValueError: If an argument is out of range, an epoch has no batches, or ``optimizer`` holds no parameter of
+            ``model``.
 
     Example:
         >>> import torch
@@ -109,8 +129,15 @@ def train(
         [0.0, 0.0, 0.0]
 
     Notes:
-        A checkpoint holds the states of torch's, numpy's and Python's global generators, and of ``batches.generator``
-        and the ``generator`` of any module: whatever random source you hold elsewhere is yours to restore.
+        A checkpoint holds the states of torch's, numpy's and Python's global generators, of the ``generator`` of
+        ``batches``, of its sampler and data set, and of any module: whatever random source you hold elsewhere is yours
+        to restore. So are moving averages of the weights, gradient scalers, and functions given to a scheduler.
+
+        Of a resumed run, the settings of optimiser and scheduler are those of the checkpoint. Where this run was given
+        others, or another batch size, loss or model of the same shapes, one warning says so.
+
+        SIGTERM raises ``KeyboardInterrupt``, as Ctrl-C does. One run writes to a folder at a time: its lock ends with
+        its process, and on network file systems is as good as theirs.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"`model` must be a module; got {type(model).__name__}.")
@@ -119,26 +146,38 @@ def train(
     _checks.integer("epochs", epochs, minimum=1)
     if clip_norm is not None:
         _checks.positive("clip_norm", clip_norm)
-    found = [getattr(source, "generator", None) for source in (batches, *model.modules())]  # a circuit's noise has one
-    generators = [generator for generator in found if isinstance(generator, torch.Generator)]
-    run = checkpoints.Run(model, optimizer, scheduler, generators)
+    inputs.require_loss(loss)
+    inputs.require_batches(batches, epochs)
+    inputs.require_scheduler(scheduler, optimizer)
+    inputs.require_trackers(trackers)
+    inputs.require_parameters(model, optimizer)
+    settings = {"batches": inputs.describe_batches(batches), "clip_norm": clip_norm, "loss": loss}
+    run = checkpoints.Run(model, optimizer, scheduler, generators_of(batches, model), settings)
     folder = None if checkpoint is None else Path(checkpoint)
-    resumed = checkpoints.load(folder, run) if folder else None
-    if resumed is None:
-        done, rows = 0, [{"epoch": 0, "loss": math.nan, **read(trackers, model)}]
-        if folder:  # what a run killed in its first epoch starts again from
-            checkpoints.save(folder, run, 0, rows)
-    else:
-        done, rows = resumed
-    with _bar(progress, done, epochs) as advance:
-        for epoch in range(done + 1, epochs + 1):
-            results = _epoch(model, batches(epoch) if callable(batches) else batches, optimizer, loss, clip_norm, epoch)
-            if scheduler is not None:
-                _advance(scheduler, results["loss"])
-            rows.append({"epoch": epoch, **results, **read(trackers, model)})
-            if folder:
-                checkpoints.save(folder, run, epoch, rows)
-            advance(results)
+    with signals_raise(), nullcontext() if folder is None else checkpoints.opened(folder, run):
+        resumed = checkpoints.load(folder, run) if folder else None
+        soundness = Soundness(model, optimizer, saved=folder is not None)
+        rates = Corrections(optimizer)
+        rates.look()
+        if resumed is None:
+            soundness.require(0)
+            done, rows = 0, [{"epoch": 0, "loss": math.nan, **read(trackers, model)}]
+            if folder:  # what a run killed in its first epoch starts again from
+                checkpoints.save(folder, run, 0, rows)
+        else:
+            done, rows = resumed
+        with _bar(progress, done, epochs) as advance:
+            for epoch in range(done + 1, epochs + 1):
+                given = batches(epoch) if callable(batches) else batches
+                results = _epoch(model, given, optimizer, loss, clip_norm, epoch)
+                if scheduler is not None:
+                    _advance(scheduler, results["loss"])
+                    rates.look()
+                soundness.require(epoch)
+                rows.append({"epoch": epoch, **results, **read(trackers, model)})
+                if folder:
+                    checkpoints.save(folder, run, epoch, rows)
+                advance(results)
     import pandas as pd
 
     return pd.DataFrame(rows)
@@ -163,36 +202,47 @@ def _epoch(
     total_loss, total_correct, n_examples = 0.0, 0, 0
     classes = True
     for batch in batches:
-        if not (isinstance(batch, (tuple, list)) and len(batch) == 2):
-            raise ValueError(f"`batches` must yield pairs of inputs and targets; got {type(batch).__name__}.")
-        inputs, targets = batch
+        x, targets = inputs.pair(batch)
         if not len(targets):
             continue
         met: list[tuple[Tensor, Tensor | None]] = []
 
-        def closure(inputs: Tensor = inputs, targets: Any = targets, met: list[Any] = met) -> Tensor:
+        def closure(x: Any = x, targets: Any = targets, met: list[Any] = met) -> Tensor:
             optimizer.zero_grad()
-            outputs = model(inputs)
-            value = loss(outputs, targets)
+            outputs = model(x)
+            value = inputs.scalar(loss(outputs, targets))
+            if not met and value.is_cpu:  # elsewhere to ask now would cost a synchronisation; it is asked below
+                _require_finite(value, epoch)
             value.backward()  # type: ignore[no-untyped-call]
             if clip_norm is not None:
                 nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
             met.append((value.detach(), outputs.detach() if isinstance(outputs, Tensor) else None))
             return value
 
-        optimizer.step(closure)  # type: ignore[arg-type]
+        try:
+            optimizer.step(closure)  # type: ignore[arg-type]
+        except DivergedError as error:  # of an optimiser, which knows no epoch
+            if error.epoch is not None:
+                raise
+            raise DivergedError(f"{error} It was in epoch {epoch}.", epoch) from None
         value, outputs = met[0]  # LBFGS evaluates more than once a step
+        _require_finite(value, epoch)
         correct = n_correct(outputs, targets)
         classes = classes and correct is not None
         total_loss += float(value) * len(targets)
         total_correct += correct or 0
         n_examples += len(targets)
-        if not math.isfinite(total_loss):
-            raise RuntimeError(f"`loss` must stay finite; got {float(value)} in epoch {epoch}.")
     if not n_examples:
-        raise ValueError(f"`batches` must hold at least one batch; got none in epoch {epoch}.")
+        used_up = "" if epoch == 1 else " If they can be read once only, give a list or a function of the epoch."
+        raise ValueError(f"`batches` must hold at least one batch; got none in epoch {epoch}.{used_up}")
     results = {"loss": total_loss / n_examples}
     return results | {"accuracy": total_correct / n_examples} if classes else results
+
+
+def _require_finite(value: Tensor, epoch: int) -> None:
+    """Raise unless a loss is finite: nothing is learned from any other."""
+    if not math.isfinite(value.item()):
+        raise DivergedError(f"`loss` must stay finite; got {value.item()} in epoch {epoch}.", epoch)
 
 
 @contextmanager

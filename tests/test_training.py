@@ -285,7 +285,7 @@ def spoil_index(folder):
 
 
 def forget_a_key(folder):
-    (folder / "checkpoint.json").write_text('{"format": 1, "epoch": 2}')
+    (folder / "checkpoint.json").write_text('{"format": 2, "epoch": 2}')
 
 
 def truncate(folder):
@@ -327,7 +327,7 @@ def other_format(folder):
         (lose, "must be there, its checkpoint names it; it is not"),
         (change_a_digit, "is damaged: its SHA-256 is not the one it names"),
         (not_a_dict, "is damaged: TypeError"),
-        (other_format, "must be of format 1; got 99"),
+        (other_format, "must be of format 2 or older; got 99"),
     ],
 )
 def test_a_damaged_checkpoint_is_one_sentence_and_changes_nothing(damage, match, tmp_path):

@@ -18,7 +18,7 @@ INDEX = "checkpoint.json"
 FORMAT = 2
 KINDS = ("model", "optimizer")
 _OWN_NAME = re.compile(r"(model|optimizer)-\d+(\.\d+)?\.safetensors")
-_OWN_TEMPORARY = re.compile(r"\.unfinished-[A-Za-z0-9_-]+\.(json|safetensors)")
+_OWN_TEMPORARY = re.compile(r"\.unfinished-[a-z0-9_]{1,8}\.(json|safetensors)")
 _MARK = "daleml_checkpoint"
 """In the header of a tensor file: which run wrote it, and under which name. So a copy of it is no file of ours."""
 

@@ -12,6 +12,43 @@ from daleml import _checks, modules, signs
 class ParamGroups(list[dict[str, Any]]):
     """Groups as torch's optimisers take them, which print as a table with counts."""
 
+    def lrs(self, max_lr: float) -> list[float]:
+        r"""Return one learning rate per group, with the corrections kept: the list that a scheduler wants.
+
+        .. math:: \eta_k = c_k \, \eta_{\max}
+
+        where :math:`c_k` is what :func:`param_groups` multiplied the rate of group :math:`k` by. A single number would
+        give every group the same rate.
+
+        Args:
+            max_lr: :math:`\eta_{\max}`, the learning rate of a parameter without correction.
+
+        Returns:
+            One rate per group, in their order.
+
+        Raises:
+            ValueError: If ``max_lr`` is negative, or a group does not come from :func:`param_groups`.
+
+        Example:
+            >>> import torch
+            >>> from daleml.layers import DANNLinear
+            >>> from daleml.optim import param_groups
+            >>> groups = param_groups(DANNLinear(100, 25), lr=0.1)
+            >>> optimizer = torch.optim.SGD(groups, lr=0.1, momentum=0.9)
+            >>> scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, groups.lrs(0.5), total_steps=10)
+            >>> [round(group["max_lr"], 6) for group in optimizer.param_groups]
+            [0.5, 0.1, 0.005, 0.5]
+
+        Notes:
+            For ``max_lr`` of ``OneCycleLR``, ``base_lr`` and ``max_lr`` of ``CyclicLR``, ``min_lr`` of
+            ``ReduceLROnPlateau`` and ``swa_lr`` of ``SWALR``. The one ``eta_min`` of cosine annealing is the same for
+            all groups: leave it at 0. ``train`` warns where corrections are lost.
+        """
+        _checks.non_negative("max_lr", max_lr)
+        if any("lr_scale" not in group for group in self):
+            raise ValueError("`lrs` needs groups that param_groups made; got one without `lr_scale`.")
+        return [max_lr * float(group["lr_scale"]) for group in self]
+
     def __str__(self) -> str:
         rows = [("role", "rule", "lr", "tensors", "weights")]
         for group in self:
@@ -51,8 +88,9 @@ def param_groups(
         signed_only: Whether only parameters whose signs are fixed go to exponentiated gradient.
 
     Returns:
-        Groups with keys ``params``, ``lr``, ``role`` and ``euclidean``. The last tells ``EG`` and ``EGAdamW`` to step
-        by plain SGD or AdamW; other optimisers ignore it.
+        Groups with keys ``params``, ``lr``, ``role``, ``euclidean`` and ``lr_scale``. ``euclidean`` tells ``EG`` and
+        ``EGAdamW`` to step by plain SGD or AdamW; ``lr_scale`` is the factor on ``lr``, see :meth:`ParamGroups.lrs`.
+        Other optimisers ignore both.
 
     Raises:
         TypeError: If ``model`` is not a module.
@@ -69,7 +107,8 @@ def param_groups(
         total                                     4    2,775
 
     Notes:
-        Learning rates survive Adam, which would divide scaled gradients back.
+        Learning rates survive Adam, which would divide scaled gradients back. They do not survive a scheduler that is
+        given one number for all groups: give it :meth:`ParamGroups.lrs`.
 
     References:
         Cornford et al. 2021 (ICLR); the constants are those of the released code.
@@ -96,6 +135,7 @@ def param_groups(
         )
         key = declaration.role, rates[euclidean] * declaration.lr_scale, euclidean
         group = {"params": [], "lr": key[1], "role": key[0], "euclidean": euclidean}
+        group["lr_scale"] = declaration.lr_scale * (rates[euclidean] / lr if lr else 1.0)
         groups.setdefault(key, group)["params"].append(parameter)
     if not groups:
         raise ValueError(f"`model` must have a parameter to train; got {type(model).__name__} without one.")

@@ -25,7 +25,7 @@ from daleml.layers.init import lognormal_
 from daleml.optim import EG
 from daleml.potentials import NegativeEntropy
 from daleml.reproductions.claim import Check, Claim, Experiment, Numbers, Paper, Settings
-from daleml.training import Shuffled, train
+from daleml.training import DivergedError, Shuffled, train
 
 _RATIO = 1.5  # mean over standard deviation of the initial magnitudes
 _ARMS = ("gd", "sign_gd", "eg")
@@ -115,9 +115,7 @@ def _trained(initial: nn.Module, arm: str, lr: float, examples: Set, seed: int, 
             clip_norm=settings["clip"],
             progress=False,
         )
-    except RuntimeError as error:
-        if "`loss` must stay finite" not in str(error):
-            raise
+    except DivergedError:
         return None
     return model
 

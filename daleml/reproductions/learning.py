@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from torch.optim import SGD, Optimizer
 from daleml import _seeds, signs, trackers
 from daleml.datasets import ImageSplit
 from daleml.optim import enforce, param_groups
-from daleml.training import Shuffled, train
+from daleml.training import DivergedError, Shuffled, train
 
 BATCH = 32
 _NETWORK, _DIVISION = 1, 2  # streams of chance of one seed, beside that of the epochs' order
@@ -112,10 +112,6 @@ class Choice:
         return max((lr for lr, found in self.errors.items() if found <= error), default=math.nan)
 
 
-class _DivergedError(Exception):
-    """The loss is no longer finite."""
-
-
 def train_images(data: ImageSplit) -> Images:
     """Return what may be learned from, and chosen by."""
     return Images(data.train_x, data.train_y)
@@ -163,10 +159,10 @@ def learn(arm: Arm, lr: float, seed: int, shown: Images, judged: Images, epochs:
     watched = {"judged": trackers.held_out(judged.x, judged.y, cross_entropy)}
     try:
         history = train(
-            model, Shuffled(shown.x, shown.y, BATCH, seed), optimizer, _finite_cross_entropy,
+            model, Shuffled(shown.x, shown.y, BATCH, seed), optimizer, cross_entropy,
             epochs=epochs, trackers=watched, clip_norm=arm.clip_norm, progress=False,
         )  # fmt: skip
-    except _DivergedError:
+    except DivergedError:
         n_classes = int(shown.y.max()) + 1
         guess, error = (math.log(n_classes),) * epochs, (1 - 1 / n_classes,) * epochs
         return Course(model, error, guess, guess, lowest())
@@ -174,13 +170,6 @@ def learn(arm: Arm, lr: float, seed: int, shown: Images, judged: Images, epochs:
         tuple(float(value) for value in history[name].iloc[1:]) for name in ("judged/error", "judged/loss", "loss")
     )
     return Course(model, errors, losses, train_losses, lowest())
-
-
-def _finite_cross_entropy(outputs: Tensor, targets: Any) -> Tensor:
-    loss = cross_entropy(outputs, targets)
-    if not torch.isfinite(loss):
-        raise _DivergedError
-    return loss
 
 
 def _keep_each_sign(optimizer: Optimizer, model: nn.Module) -> None:

@@ -1,0 +1,136 @@
+"""What ``train`` is given, judged before it begins: one sentence for each slip."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+_READ_ONCE = ("builtins", "itertools")
+"""Where iterators live that can be read once. One of a user's own class may well begin anew."""
+_SHOWN = 4
+
+
+def require_parameters(model: nn.Module, optimizer: Optimizer) -> None:
+    """Raise if the optimiser trains nothing of the model, and warn if it leaves out something that would learn.
+
+    Raises:
+        ValueError: If they share no parameter.
+    """
+    trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    named = dict(model.named_parameters())
+    if not any(id(parameter) in trained for parameter in named.values()):
+        raise ValueError(
+            "`optimizer` must train parameters of `model`; it holds none of them: make it from this model's parameters "
+            "once the model is as it stays."
+        )
+    missed = [name for name, parameter in named.items() if parameter.requires_grad and id(parameter) not in trained]
+    if missed:
+        shown = ", ".join(f"`{name}`" for name in missed[:_SHOWN])
+        more = f" and {len(missed) - _SHOWN} more" if len(missed) > _SHOWN else ""
+        warnings.warn(
+            f"`optimizer` leaves out {len(missed)} of the {len(named)} parameters of `model`, {shown}{more}, "
+            "which will not learn: call requires_grad_(False) on what is meant to stay.",
+            stacklevel=3,
+        )
+
+
+def require_batches(batches: Any, epochs: int) -> None:
+    """Raise if batches cannot be read anew every epoch.
+
+    Raises:
+        TypeError: If they are no batches at all.
+        ValueError: If they can be read once, and there are several epochs.
+    """
+    if isinstance(batches, type):
+        raise TypeError(f"`batches` must be an object; got the class {batches.__name__}: call it first.")
+    if callable(batches):
+        return
+    wrong = isinstance(batches, (str, bytes, Mapping, Tensor))
+    if wrong or not (isinstance(batches, Iterable) or hasattr(batches, "__getitem__")):
+        raise TypeError(
+            "`batches` must be a list of pairs, a DataLoader, or a function of the epoch's number; "
+            f"got {type(batches).__name__}."
+        )
+    if epochs > 1 and hasattr(batches, "__next__") and type(batches).__module__ in _READ_ONCE:
+        raise ValueError(
+            f"`batches` must be read anew in each of the {epochs} epochs; got a {type(batches).__name__}, which can be "
+            "read once: give a list, a DataLoader, or a function of the epoch's number."
+        )
+
+
+def require_loss(loss: Any) -> None:
+    """Raise unless ``loss`` can be called with outputs and targets."""
+    if isinstance(loss, type):
+        raise TypeError(
+            f"`loss` must be a function of outputs and targets; got the class {loss.__name__}: call it first."
+        )
+    if not callable(loss):
+        raise TypeError(
+            "`loss` must be a function of outputs and targets, such as torch.nn.functional.cross_entropy; "
+            f"got {loss!r}."
+        )
+
+
+def require_scheduler(scheduler: Any, optimizer: Optimizer) -> None:
+    """Raise unless ``scheduler`` sets the learning rates of ``optimizer``."""
+    if scheduler is None:
+        return
+    if isinstance(scheduler, type) or not callable(getattr(scheduler, "step", None)):
+        got = f"the class {scheduler.__name__}" if isinstance(scheduler, type) else type(scheduler).__name__
+        raise TypeError(f"`scheduler` must be a scheduler of torch.optim.lr_scheduler, or one like them; got {got}.")
+    if isinstance(scheduler, LRScheduler) and scheduler.optimizer is not optimizer:
+        raise ValueError("`scheduler` must be one of `optimizer`; it was made for another optimiser.")
+
+
+def require_trackers(trackers: Any) -> None:
+    """Raise unless ``trackers`` are functions by name."""
+    if not isinstance(trackers, Mapping):
+        raise TypeError(f"`trackers` must map names to functions of the model; got {type(trackers).__name__}.")
+    for name, tracker in trackers.items():
+        if not isinstance(name, str) or not callable(tracker):
+            raise TypeError(f"`trackers` must map names to functions of the model; got {tracker!r} for {name!r}.")
+
+
+def pair(batch: Any) -> tuple[Any, Any]:
+    """Return inputs and targets of a batch, or raise."""
+    if not (isinstance(batch, (tuple, list)) and len(batch) == 2):
+        raise ValueError(f"`batches` must yield pairs of inputs and targets; got {type(batch).__name__}.")
+    inputs, targets = batch
+    if not hasattr(targets, "__len__") or (isinstance(targets, Tensor) and not targets.ndim):
+        raise ValueError(f"`batches` must yield targets that have a length; got {_form(targets)}.")
+    return inputs, targets
+
+
+def scalar(value: Any) -> Tensor:
+    """Return what a loss function returned, or raise if it cannot be descended."""
+    if not isinstance(value, Tensor) or value.numel() != 1:
+        raise ValueError(f"`loss` must return a tensor of one number; got {_form(value)}.")
+    if not value.requires_grad:
+        raise ValueError("`loss` must depend on what `model` learns; what it returned has no gradient.")
+    return value
+
+
+def _form(value: Any) -> str:
+    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+
+
+def describe_batches(batches: Any) -> Any:
+    """Return what is known of batches in plain values, for a checkpoint to compare; None if nothing is."""
+    described: dict[str, Any] = {}
+    for name in ("batch_size", "seed", "drop_last"):
+        value = getattr(batches, name, None)
+        if isinstance(value, (bool, int)):
+            described[name] = value
+    for name, source in (("n_batches", batches), ("n_examples", getattr(batches, "inputs", None))):
+        if source is None:
+            continue
+        try:
+            described[name] = len(source)
+        except TypeError:  # a generator, or a loader that does not know
+            continue
+    return described or None
