@@ -111,10 +111,10 @@ def _bring_back(folder: Path, staged: Path, put: list[str]) -> None:
             os.replace(staged / OLD / name, folder / name)
         else:
             (folder / name).unlink(missing_ok=True)
-    for old in sorted((staged / OLD).rglob("*")):
-        name = old.relative_to(staged / OLD)
-        if old.is_file() and not (folder / name).exists():
-            os.replace(old, folder / name)
+    for kept in sorted((staged / OLD).rglob("*")):
+        place = folder / kept.relative_to(staged / OLD)
+        if kept.is_file() and not place.exists():
+            os.replace(kept, place)
     (staged / RECORD).unlink()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 import time
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from daleml import _checks
+from daleml import _checks, _workers
 from daleml.analysis import likelihood
 from daleml.analysis.families import Family
 from daleml.analysis.families.base import Array, Params
@@ -121,14 +122,12 @@ def _in_processes(
     jobs: int | None,
     say: Callable[[int], object],
 ) -> None:
-    from joblib import Parallel, cpu_count, delayed
-
-    done = len(results)
-    batches = [seeds[i : i + _BATCH] for i in range(done, len(seeds), _BATCH)]
-    workers = Parallel(n_jobs=jobs or cpu_count(), return_as="generator")
-    for part in workers(delayed(_batch)(*common, batch) for batch in batches):
-        results += part
-        say(len(results))
+    batches = [seeds[i : i + _BATCH] for i in range(len(results), len(seeds), _BATCH)]
+    calls = [(*common, batch) for batch in batches]
+    with contextlib.closing(_workers.run(_batch, calls, _workers.count(jobs, len(calls)), ordered=True)) as parts:
+        for part in parts:
+            results += part
+            say(len(results))
 
 
 def _batch(

@@ -19,8 +19,17 @@ def reproduce(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for journal, figures, claims.json and page.")] = Path(
         "reproduction"
     ),
-    jobs: Annotated[int | None, typer.Option(help="Seeds to run at once. Default: one a core.")] = None,
-    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, such as tcp://host:8786.")] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(help="Seeds to run at once, at least 1; never more than cores or seeds. Default: one per core."),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of a Dask scheduler, such as tcp://host:8786. It must be one you trust: "
+            "whoever answers there can run any code on this machine."
+        ),
+    ] = None,
 ) -> None:
     """Measure the founding papers' claims again, and say which hold.
 
@@ -43,6 +52,7 @@ def reproduce(
             budget=budget,
             jobs=jobs,
             scheduler=scheduler,
+            save=False,  # with the page, as one set
             say=lambda line: bar.console.print(line, soft_wrap=True),
             progress=lambda done, total, name: bar.update(
                 task, completed=done, total=total, description=f"seeds, {name} last" if name else "seeds"

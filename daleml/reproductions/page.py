@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
-    from matplotlib.figure import Figure
 
 
 def table(outcomes: Sequence[Outcome]) -> pd.DataFrame:
@@ -66,26 +65,30 @@ def verdict_counts(outcomes: Sequence[Outcome]) -> str:
 
 
 def write(result: Reproduction, papers: Sequence[Paper], out: Path, command: str) -> Path:
-    """Write a figure a claim, those of the papers, and the page that holds them all.
+    """Write ``claims.json``, a figure per claim, those of the papers, and the page that holds them all: as one set.
 
     Args:
         result: What was found.
         papers: Whose claims they are.
-        out: Folder for ``index.html`` and ``figures/``.
+        out: Folder for ``claims.json``, ``index.html`` and ``figures/``.
         command: What was typed, without the claims.
 
     Returns:
         The page.
+
+    Raises:
+        ValueError: If the folder cannot be written to.
+        OSError: If the set cannot be written; the earlier one is there still.
     """
-    figures = _files.folder("out", out / "figures")
+    files: dict[str, bytes] = {}
     sections = []
     for paper in papers:
         own = [outcome for outcome in result.outcomes if outcome.claim.paper == paper.name]
         if own:
-            drawn = [_drawing(swept, figures) for swept in result.sweeps if swept.sweep in paper.sweeps]
+            drawn = [_drawing(swept, files) for swept in result.sweeps if swept.sweep in paper.sweeps]
             sections.append(Section(paper.name, [paper.citation], [summary(own)], drawn))
         for outcome in own:
-            sections.append(_section(outcome, figures, command))
+            sections.append(_section(outcome, files, command))
     n_seeds = min((len(one.values) for outcome in result.outcomes for one in outcome.measured), default=0)
     facts = [
         (str(sum(outcome.verdict == HOLDS for outcome in result.outcomes)), "claims hold"),
@@ -95,31 +98,26 @@ def write(result: Reproduction, papers: Sequence[Paper], out: Path, command: str
     ]
     footer = [RULE, ", ".join(f"{name} {value}" for name, value in result.machine.items() if value)]
     lead = verdict_counts(result.outcomes)
-    text = page("The founding claims, measured again", lead, facts, sections, footer)
-    path = out / "index.html"
-    _files.write_text(path, text)
-    return path
+    files["index.html"] = page("The founding claims, measured again", lead, facts, sections, footer).encode()
+    _files.write_set("out", out, files, "claims.json", result.to_dict())
+    return out / "index.html"
 
 
-def _section(outcome: Outcome, figures: Path, command: str) -> Section:
+def _section(outcome: Outcome, files: dict[str, bytes], command: str) -> Section:
     claim = outcome.claim
     said = [f"{claim.sentence} {outcome.verdict.capitalize()}.", f"Source: {claim.source}."]
     said += [claim.note] if claim.note else []
     if not outcome.measured:
         return Section(f"{claim.id}: {outcome.verdict}", said)
     said.append(f"`{command.replace('reproduce', f'reproduce {claim.id}', 1)}`")
-    drawing = plots.claim(outcome)
-    _save(drawing, figures / f"{claim.id}.png")
     caption = "Dots are seeds, the bar is the 95 % interval of their mean, the green band is what was expected."
     shown = table([outcome]).drop(columns="claim")
-    return Section(f"{claim.id}: {outcome.verdict}", said, [shown], [Drawing(drawing, caption)])
+    drawing = Drawing(plots.claim(outcome), caption)
+    files[f"figures/{claim.id}.png"] = drawing.png()
+    return Section(f"{claim.id}: {outcome.verdict}", said, [shown], [drawing])
 
 
-def _drawing(swept: Swept, figures: Path) -> Drawing:
-    drawing = plots.sweep(swept)
-    _save(drawing, figures / f"{swept.sweep.name}.png")
-    return Drawing(drawing, f"{swept.sweep.title} {swept.sweep.caption} {SEEN}")
-
-
-def _save(drawing: Figure, path: Path) -> None:
-    _files.write(path, lambda temporary: drawing.savefig(temporary, dpi=160, metadata={"Software": None}))
+def _drawing(swept: Swept, files: dict[str, bytes]) -> Drawing:
+    drawing = Drawing(plots.sweep(swept), f"{swept.sweep.title} {swept.sweep.caption} {SEEN}")
+    files[f"figures/{swept.sweep.name}.png"] = drawing.png()
+    return drawing

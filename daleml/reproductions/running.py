@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import platform
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from daleml import _checks, _files
+from daleml import _checks, _files, _locks, _workers
+from daleml.reproductions import cluster
 from daleml.reproductions.claim import BUDGETS, Claim, Experiment, Numbers, Settings
 from daleml.reproductions.journal import Journal
-from daleml.reproductions.sweep import Sweep, Swept, measure
+from daleml.reproductions.provenance import machine
+from daleml.reproductions.sweep import Sweep, Swept, measure, names
 from daleml.reproductions.verdict import Outcome, judge
 
 
@@ -55,6 +54,7 @@ def reproduce(
     budget: str = "quick",
     jobs: int | None = None,
     scheduler: str | None = None,
+    save: bool = True,
     say: Callable[[str], object] = lambda line: None,
     progress: Callable[[int, int, str], object] = lambda done, total, name: None,
 ) -> Reproduction:
@@ -65,28 +65,49 @@ def reproduce(
         out: Folder of ``journal.jsonl``, and of ``claims.json``, written at the end.
         sweeps: Figures to measure too.
         budget: How many seeds of which settings: ``"quick"``, ``"paper"`` or ``"long"``.
-        jobs: Processes at once. Default: one a core, or every worker of the cluster.
-        scheduler: Address of a Dask scheduler to run on, such as ``"tcp://host:8786"``; default: this machine.
+        jobs: Processes at once, at least 1. Default: one per core, or every worker of the cluster. Never more than
+            there are seeds to run or, on this machine, cores.
+        scheduler: Address of a Dask scheduler to run on, such as ``"tcp://host:8786"``; default: this machine. It has
+            to be trusted: Dask's messages are pickles, by which whoever answers there can run any code here.
+        save: Whether to write ``claims.json``; False where it is written with the page, as one set.
         say: Called with a sentence about anything unusual.
         progress: Called with the number of seeds done, of all, and the experiment of the last.
 
     Raises:
-        ValueError: If there is no such budget, ``jobs`` is below 1, or ``out`` cannot be written to.
+        ValueError: If there is no such budget, ``jobs`` is below 1, ``out`` cannot be written to or another process
+            writes into it, or ``scheduler`` is none.
     """
     if budget not in BUDGETS:
         raise ValueError(f"`budget` must be one of {', '.join(BUDGETS)}; got {budget!r}.")
     if jobs is not None:
         _checks.integer("jobs", jobs, minimum=1)
-    journal = Journal(_files.folder("out", out) / "journal.jsonl", say)
+    folder = _files.folder("out", out)
+    with _locks.only_writer(folder, "out"):
+        return _reproduce(claims, folder, sweeps, budget, jobs, scheduler, save, say, progress)
+
+
+def _reproduce(
+    claims: Sequence[Claim],
+    out: Path,
+    sweeps: Sequence[Sweep],
+    budget: str,
+    jobs: int | None,
+    scheduler: str | None,
+    save: bool,
+    say: Callable[[str], object],
+    progress: Callable[[int, int, str], object],
+) -> Reproduction:
+    journal = Journal(out / "journal.jsonl", say)
     experiments = {claim.experiment.name: claim.experiment for claim in claims if claim.experiment}
     experiments |= {panel.experiment.name: panel.experiment for sweep in sweeps for panel in sweep.panels}
+    _forget_other_numbers(journal, _needed(claims, sweeps, budget), say)
     wanted = [(experiment, seed) for experiment in experiments.values() for seed in range(experiment.seeds[budget])]
     missing = [(e, seed) for e, seed in wanted if (e.name, e.digest(budget), seed) not in journal.finished]
     missing.sort(key=lambda pair: -pair[0].minutes.get(budget, 0.0))  # a long one begun last would leave cores idle
     failures: dict[str, str] = {}
     done = len(wanted) - len(missing)
     progress(done, len(wanted), "")
-    with _results(missing, budget, jobs, scheduler) as results:
+    with _results(missing, budget, jobs, scheduler, say) as results:
         for name, seed, numbers, problem in results:
             done += 1
             if problem:
@@ -103,8 +124,34 @@ def reproduce(
     measured = (measure(sweep, budget, seeds_of) for sweep in sweeps)
     swept = tuple(one for one in measured if one is not None)
     result = Reproduction(budget, outcomes, swept, dict(sorted(failures.items())), machine())
-    _files.write_json(out / "claims.json", result.to_dict())
+    if save:
+        _files.write_json(out / "claims.json", result.to_dict())
     return result
+
+
+def _needed(claims: Sequence[Claim], sweeps: Sequence[Sweep], budget: str) -> dict[tuple[str, str], set[str]]:
+    """Return the names of the numbers that are judged or shown, by experiment and digest of its settings."""
+    needed: dict[tuple[str, str], set[str]] = {}
+    for claim in claims:
+        if claim.experiment:
+            key = claim.experiment.name, claim.experiment.digest(budget)
+            needed.setdefault(key, set()).update(check.number for check in claim.checks)
+    for sweep in sweeps:
+        for panel in sweep.panels:
+            key = panel.experiment.name, panel.experiment.digest(budget)
+            needed.setdefault(key, set()).update(names(panel, budget))
+    return needed
+
+
+def _forget_other_numbers(
+    journal: Journal, needed: dict[tuple[str, str], set[str]], say: Callable[[str], object]
+) -> None:
+    """Run again the seeds whose lines are whole but hold other numbers, as those of another version may."""
+    for key, numbers in list(journal.finished.items()):
+        lacking = needed.get(key[:2], set()) - numbers.keys()
+        if lacking:
+            say(f"`{journal.path}`: {key[0]}, seed {key[2]}, lacks {sorted(lacking)[0]!r}: it is run again.")
+            del journal.finished[key]
 
 
 def _seeds(experiment: Experiment | None, budget: str, journal: Journal) -> list[Numbers]:
@@ -119,47 +166,26 @@ Result = tuple[str, int, Numbers, str]
 
 @contextlib.contextmanager
 def _results(
-    missing: Sequence[tuple[Experiment, int]], budget: str, jobs: int | None, scheduler: str | None
+    missing: Sequence[tuple[Experiment, int]],
+    budget: str,
+    jobs: int | None,
+    scheduler: str | None,
+    say: Callable[[str], object],
 ) -> Iterator[Iterator[Result]]:
     """Hand over the results as they come."""
-    from joblib import Parallel, delayed, parallel_config
-
     calls = [(experiment.run, experiment.name, seed, experiment.settings[budget]) for experiment, seed in missing]
     if not calls:
         yield iter(())
         return
-    with contextlib.ExitStack() as stack:
-        if scheduler is None:
-            stack.enter_context(parallel_config("loky", n_jobs=jobs or os.cpu_count() or 1))
-        else:
-            stack.enter_context(_cluster(scheduler))
-            stack.enter_context(parallel_config("dask", n_jobs=jobs or -1))
-        # seeds are minutes long: handing over one at a time costs nothing, and loses least
-        workers = Parallel(
-            return_as="generator_unordered", batch_size=1, pre_dispatch="all" if scheduler else "2*n_jobs"
-        )
-        yield workers(delayed(_one)(*call) for call in calls)
-
-
-@contextlib.contextmanager
-def _cluster(address: str) -> Iterator[None]:
-    """Connect to a Dask scheduler for as long as it is needed.
-
-    Raises:
-        ValueError: If Dask is not installed, or nothing answers at the address.
-    """
-    try:
-        from distributed import Client
-    except ImportError:
-        raise ValueError(
-            "`scheduler` must be left out unless dask is installed: pip install 'daleml[cluster]'."
-        ) from None
-    try:
-        client = Client(address, timeout="10s")  # type: ignore[no-untyped-call]
-    except (OSError, TimeoutError) as error:
-        raise ValueError(f"`scheduler` must be the address of a Dask scheduler; got {address!r}: {error}.") from None
-    with client:
-        yield
+    if scheduler is not None:
+        with cluster.results(scheduler, _one, calls, jobs) as found:
+            yield found
+        return
+    processes = _workers.count(jobs, len(calls))
+    if told := _workers.fewer(jobs, processes):
+        say(told)
+    with contextlib.closing(_workers.run(_one, calls, processes, ordered=False)) as local:
+        yield local
 
 
 def _one(run: Callable[[int, Settings], Numbers], name: str, seed: int, settings: Settings) -> Result:
@@ -174,37 +200,3 @@ def _one(run: Callable[[int, Settings], Numbers], name: str, seed: int, settings
         return name, seed, {}, f"{type(error).__name__}: {' '.join(str(error).split())}"
     finally:
         torch.set_num_threads(threads)
-
-
-def machine() -> dict[str, str]:
-    """Return what numbers may depend on: the processor, and versions; and the commit, where there is one."""
-    import numpy as np
-    import scipy
-    import torch
-
-    import daleml
-
-    commit = ""
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        here = Path(__file__).parent
-        found = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True, check=True
-        )
-        commit = found.stdout.strip()
-    return {
-        "processor": _processor(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "scipy": scipy.__version__,
-        "daleml": daleml.__version__,
-        "commit": commit,
-    }
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()

@@ -122,6 +122,12 @@ def measure(sweep: Sweep, budget: str, seeds_of: Callable[[Experiment], Sequence
     return Swept(sweep, tuple(panels))
 
 
+def names(panel: Panel, budget: str) -> set[str]:
+    """Return the names of the numbers that a panel shows."""
+    turned = [float(x) for x in panel.experiment.settings[budget][panel.turned]]
+    return {name.format(x=x) for name in panel.curves.values() for x in turned}
+
+
 def _curve(panel: Panel, label: str, name: str, turned: tuple[float, ...], seeds: Sequence[Numbers]) -> Curve:
     values = np.array([[numbers[name.format(x=x)] for x in turned] for numbers in seeds])
     shown = np.log(values) if panel.log_y else values
