@@ -172,6 +172,8 @@ TABLE: dict[type[nn.Module], TorchKind] = {
     nn.RNNCell: _cell(1),
     nn.GRUCell: _cell(3),
     nn.LSTMCell: _cell(4),
+    nn.RNNBase: TorchKind(recurrent=True, sequences=True, packed=True),
+    nn.RNNCellBase: TorchKind(recurrent=True),
     nn.Bilinear: TorchKind(obstacle="multiplies two inputs with each other"),
     nn.MultiheadAttention: TorchKind(obstacle="lets activities multiply activities"),
     nn.Embedding: TorchKind(table=True),

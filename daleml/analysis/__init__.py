@@ -39,18 +39,13 @@ from daleml.analysis.graph import (
 from daleml.analysis.groups import GroupComparison, compare_groups
 from daleml.analysis.interval_sample import interval_sample
 from daleml.analysis.intervals import confidence_intervals
+from daleml.analysis.matrices import effective_weights, weight_matrices
 from daleml.analysis.observation import Observation
 from daleml.analysis.regime import Regime, regime
 from daleml.analysis.resemblance import Resemblance, compare_to
 from daleml.analysis.sign_rules import LawfulGraph, lawful_graph
 from daleml.analysis.spectrum import Spectrum, effective_rank, spectrum, svd_entropy
-from daleml.analysis.weights import (
-    WeightSample,
-    effective_weights,
-    weight_matrices,
-    weight_sample,
-    weight_samples,
-)
+from daleml.analysis.weights import WeightSample, weight_sample, weight_samples
 
 __all__ = [
     "Comparison",

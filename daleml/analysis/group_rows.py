@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from daleml.analysis.families.base import Array
-from daleml.analysis.weights import WeightSample, numbers, weight_sample
+from daleml.analysis.matrices import numbers
+from daleml.analysis.weights import WeightSample, weight_sample
 
 Places = NDArray[np.intp]
 Labels = NDArray[np.object_]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from daleml.analysis.weights import WeightSample, numbers, weight_sample
+from daleml.analysis.matrices import numbers
+from daleml.analysis.weights import WeightSample, weight_sample
 
 _BEYOND = 1.3  # times the lower end: where a weight without an upper end is taken to lie, to begin with
 

@@ -9,6 +9,10 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.utils import parametrize
+
+from daleml import modules
+from daleml.analysis.matrices import parametrized
 
 Weights: TypeAlias = "nn.Module | Mapping[str, Any]"
 State: TypeAlias = dict[str, Tensor]
@@ -39,7 +43,7 @@ def activities(
     if not calls:
         raise ValueError(f"`hidden` must be a module that the model calls; got {hidden!r}.")
     name, given, returned = calls[-1]
-    reads = hidden is None and len({called for called, *_ in calls}) > 1 and not _is_recurrent(watched[name])
+    reads = hidden is None and len({called for called, *_ in calls}) > 1 and not modules.is_recurrent(watched[name])
     found = require_tensor("hidden", first_of(given if reads else returned))
     label = f"{'input' if reads else 'output'} of {name or 'the model'}"
     return _rows(last_step(found, sequence_axis)), label
@@ -69,17 +73,13 @@ def require_tensor(argument: str, value: Any) -> Tensor:
     return value
 
 
-def _is_recurrent(module: nn.Module) -> bool:
-    """Whether a module steps through time: torch's own, or one that says what its effective weights are."""
-    return isinstance(module, (nn.RNNBase, nn.RNNCellBase)) or hasattr(module, "effective_weights")
-
-
 def time_axis(model: nn.Module) -> int | None:
     """Return which dimension of a sequence is time; None if no module takes sequences."""
-    firsts = [
-        module.batch_first for module in model.modules() if _is_recurrent(module) and hasattr(module, "batch_first")
-    ]
-    return int(bool(firsts[0])) if firsts else None
+    for module in model.modules():
+        batch_first = getattr(module, "batch_first", None) if modules.is_recurrent(module) else None
+        if batch_first is not None:
+            return int(bool(batch_first))
+    return None
 
 
 def _weighted(model: nn.Module) -> dict[str, nn.Module]:
@@ -89,11 +89,18 @@ def _weighted(model: nn.Module) -> dict[str, nn.Module]:
     for name, module in model.named_modules():
         if any(not above or name.startswith(f"{above}.") for above in whole):
             continue
-        if _is_recurrent(module):
+        if modules.is_recurrent(module):
             whole.append(name)
-        if _is_recurrent(module) or any(value.ndim > 1 for value in module.parameters(recurse=False)):
+        if modules.is_recurrent(module) or _holds_matrix(module):
             found[name] = module
     return found
+
+
+def _holds_matrix(module: nn.Module) -> bool:
+    if isinstance(module, parametrize.ParametrizationList):
+        return False
+    own = [value.ndim for value in module.parameters(recurse=False)]
+    return any(n > 1 for n in own) or any(getattr(module, name).ndim > 1 for name in parametrized(module))
 
 
 def _named(model: nn.Module, hidden: Any) -> nn.Module:

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vjp, vmap
 
-from daleml import _checks
+from daleml import _checks, modules
 from daleml.analysis.probes import (
     State,
     Weights,
@@ -273,7 +273,7 @@ def _outputs(returned: Any, output: Callable[[Any], Tensor] | None, sequence_axi
 def _parameters(model: nn.Module, parameter: str | Sequence[str] | None) -> tuple[str, ...]:
     matrices = [name for name, value in model.named_parameters() if value.ndim > 1 and value.is_floating_point()]
     if parameter is None:
-        recurrent = [name for name in matrices if "_hh" in name.rpartition(".")[2]]
+        recurrent = _recurrent(model, matrices)
         if not matrices:
             raise ValueError("`model` must hold a weight of two dimensions or more; got none.")
         return tuple(recurrent or matrices)
@@ -283,3 +283,17 @@ def _parameters(model: nn.Module, parameter: str | Sequence[str] | None) -> tupl
         if name not in known:
             raise ValueError(f"`parameter` must be among {', '.join(known)}; got {name!r}.")
     return chosen
+
+
+def _recurrent(model: nn.Module, matrices: Sequence[str]) -> list[str]:
+    """Return the names of the matrices that read a state: as layers say, or, of nobody's layer, named as torch's."""
+    found = set()
+    for path, module in model.named_modules():
+        prefix = f"{path}." if path else ""
+        known = modules.synaptic_weights(module, path)
+        states = {part for one in known if one.recurrent for part in (one.name, *one.parts)}
+        for name, _ in module.named_parameters(recurse=False):
+            named = not known and name.startswith("weight_hh")
+            if named or modules.plain_name(module, name) in states:
+                found.add(prefix + name)
+    return [name for name in matrices if name in found]

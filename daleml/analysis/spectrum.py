@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daleml.analysis.weights import WeightsLike, matrix
+from daleml.analysis.matrices import matrix
+from daleml.analysis.weights import WeightsLike
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,19 +7,17 @@ import math
 import mmap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from daleml import law
+from daleml.analysis.matrices import numbers, weight_matrices
 
 WeightsLike: TypeAlias = "Tensor | ArrayLike | nn.Module | Mapping[str, Any] | WeightSample"
 """What the analysis reads: a tensor, an array, a module, a state dict, or a sample already taken."""
 
-_PLAIN_RECURRENT = nn.RNN, nn.RNNCell
 _CHUNK = 1 << 16  # scratch of a chunk stays in cache
 
 
@@ -230,91 +228,6 @@ def _first_sign(array: NDArray[Any]) -> int:
     return 1
 
 
-def effective_weights(weights: nn.Module | Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
-    """Yield what multiplies the input of each layer, ``(post, pre)``, by name; of a convolution, ``pre`` is every tap.
-
-    Args:
-        weights: A module: a daleml layer gives its effective weight under its own name; a recurrent one, and torch's
-            own ``RNN``, as ``input`` and ``recurrent``, with ``_l1`` and so on for further layers; other modules give
-            their matrix parameters. Or a state dict: only a DANN's three matrices are composed, other matrices come
-            as they are.
-    """
-    if isinstance(weights, nn.Module):
-        for path, module in weights.named_modules():
-            if hasattr(module, "effective_weight"):
-                yield path or "weight", cast("Tensor", module.effective_weight()).detach().flatten(1)
-            elif isinstance(module, _PLAIN_RECURRENT) or hasattr(module, "effective_weights"):
-                prefix = f"{path}." if path else ""
-                for name, value in _recurrent_weights(module):
-                    yield prefix + name, value.detach()
-            else:
-                own = {name: value.detach() for name, value in module.named_parameters(recurse=False)}
-                own |= {name: value for name, value in module.named_buffers(recurse=False) if name.endswith("_mask")}
-                for name, value in _unpruned(own).items():
-                    if value.ndim > 1:
-                        yield f"{path}.{name}" if path else name, value.flatten(1)
-        return
-    state = _unpruned(weights)
-    for name, value in state.items():
-        path, _, last = name.rpartition(".")
-        if not isinstance(value, Tensor) or value.ndim < 2 or last.endswith((law.SUFFIX, law.PRESENT)):
-            continue
-        prefix = f"{path}." if path else ""
-        parts = [state.get(prefix + last.replace("weight_ex", part)) for part in ("weight_ix", "weight_ei")]
-        if last.startswith("weight_ex") and all(isinstance(part, Tensor) for part in parts):
-            effective = value.flatten(1) - cast("Tensor", parts[1]) @ cast("Tensor", parts[0]).flatten(1)
-            yield prefix + last.replace("weight_ex", "effective"), effective
-        elif not last.startswith(("weight_ix", "weight_ei")):
-            yield name, value.flatten(1)
-
-
-def _recurrent_weights(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Yield the effective weights of a recurrent module or cell; the first layer's names have no number."""
-    if isinstance(module, _PLAIN_RECURRENT):
-        for i in range(getattr(module, "num_layers", 1)):
-            suffix = f"_l{i}" if isinstance(module, nn.RNN) else ""
-            for path, field_name in (("ih", "input"), ("hh", "recurrent")):
-                yield f"{field_name}_l{i}" if i else field_name, getattr(module, f"weight_{path}{suffix}")
-        return
-    given = cast("Any", module.effective_weights)()
-    layers = [given] if hasattr(given, "_fields") else given
-    for i, layer in enumerate(layers):
-        for field_name, value in layer._asdict().items():
-            yield f"{field_name}_l{i}" if i else field_name, value
-
-
-def matrix(weights: WeightsLike) -> NDArray[np.float64]:
-    """Read one matrix, float64: of a module, its effective weight if it has one, else its only weight.
-
-    A recurrent module of one layer gives what multiplies its state.
-
-    Raises:
-        ValueError: If there is not exactly one matrix, or an entry is NaN or infinite.
-    """
-    if isinstance(weights, nn.Module) and hasattr(weights, "effective_weight"):
-        weights = cast("Tensor", weights.effective_weight()).flatten(1)  # type: ignore[operator]
-    elif isinstance(weights, nn.Module) and (
-        isinstance(weights, _PLAIN_RECURRENT) or hasattr(weights, "effective_weights")
-    ):
-        recurrent = {name: value for name, value in _recurrent_weights(weights) if name.startswith("recurrent")}
-        if len(recurrent) != 1:
-            raise ValueError(
-                f"`weights` must have one layer; got {len(recurrent)}: give `effective_weights()[i].recurrent`."
-            )
-        weights = recurrent["recurrent"]
-    elif isinstance(weights, (nn.Module, Mapping)):
-        found = dict(effective_weights(weights))
-        if len(found) != 1:
-            raise ValueError(f"`weights` must hold one matrix; got {', '.join(found) or 'none'}.")
-        weights = next(iter(found.values()))
-    array = np.asarray(numbers(weights), dtype=np.float64)
-    if array.ndim != 2 or not array.size:
-        raise ValueError(f"`weights` must be a matrix; got shape {array.shape}.")
-    if not np.isfinite(array).all():
-        raise ValueError(f"`weights` must be finite; got {_count_bad(array)} NaN or infinite values of {array.size}.")
-    return array
-
-
 def _only_sample(samples: dict[str, WeightSample], sign: int | None) -> WeightSample:
     chosen = {name: sample for name, sample in samples.items() if sign in (None, sample.sign)}
     if not chosen:
@@ -325,59 +238,6 @@ def _only_sample(samples: dict[str, WeightSample], sign: int | None) -> WeightSa
             f"`weights` must hold one sample of weights unless `pool` is given, see `weight_samples`; got {names}."
         )
     return next(iter(chosen.values()))
-
-
-def _unpruned(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Compose what ``torch.nn.utils.prune`` took apart: ``weight_orig`` times ``weight_mask`` is ``weight``."""
-    composed = {}
-    for name, value in state.items():
-        plain = name.removesuffix("_orig")
-        if f"{name.removesuffix('_mask')}_orig" in state:
-            continue
-        composed[plain] = value * state[f"{plain}_mask"] if f"{plain}_mask" in state and plain != name else value
-    return composed
-
-
-class WeightMatrix(NamedTuple):
-    """One parameter of a model, with what is known of its synapses.
-
-    Attributes:
-        name: The parameter's.
-        values: Its weights; where signs are fixed, ``(others, pre)``.
-        signs: One a presynaptic unit; None if not fixed.
-        present: Which synapses exist, of the shape of ``values``; None if all do.
-    """
-
-    name: str
-    values: NDArray[Any]
-    signs: NDArray[Any] | None
-    present: NDArray[np.bool_] | None
-
-    def synapses(self) -> NDArray[Any]:
-        """Return the weights of the synapses that exist, in one row."""
-        return self.values.ravel() if self.present is None else self.values[self.present]
-
-
-def weight_matrices(weights: nn.Module | Mapping[str, Any]) -> Iterator[WeightMatrix]:
-    """Yield the weights of a model, parameter by parameter.
-
-    Pruned weights come with their zeros; parameters with fewer than two dimensions are left out.
-    """
-    state = _unpruned(weights.state_dict() if isinstance(weights, nn.Module) else weights)
-    for name, value in state.items():
-        if not isinstance(value, (Tensor, np.ndarray)) or value.ndim < 2 or name.endswith((law.SUFFIX, law.PRESENT)):
-            continue
-        array = numbers(value)
-        if array.dtype.kind != "f":
-            continue
-        stored = law.saved_signs(state, name)
-        if stored is None:
-            yield WeightMatrix(name, array, None, None)
-            continue
-        by_unit, unit_signs = law.by_unit(torch.as_tensor(array), stored.cpu())
-        present = law.saved_present(state, name)
-        exists = None if present is None else law.by_unit(present.cpu(), stored.cpu())[0].numpy().T
-        yield WeightMatrix(name, by_unit.numpy().T, unit_signs.numpy(), exists)
 
 
 def _take(
@@ -456,23 +316,3 @@ def _require_two(sample: WeightSample) -> WeightSample:
 def _array(values: Any) -> NDArray[Any]:
     array = numbers(values)
     return array.reshape(-1)
-
-
-def numbers(values: Any, name: str = "weights") -> NDArray[Any]:
-    """Read real numbers, a tensor's or anybody's, into an array."""
-    if isinstance(values, Tensor):
-        values = values.detach().cpu()
-        numpy_has_none = values.is_floating_point() and (values.dtype == torch.bfloat16 or values.dtype.itemsize == 1)
-        values = (values.float() if numpy_has_none else values).numpy()
-    if isinstance(values, np.ma.MaskedArray):
-        values = np.ma.filled(values.astype(np.float64), np.nan)
-    array = np.asarray(values)
-    if array.dtype.kind not in "fiu":
-        table = hasattr(values, "table") or hasattr(values, "edges")
-        hint = ", such as one column of the table" if table else ""
-        raise TypeError(f"`{name}` must be real numbers{hint}; got {array.dtype} values.")
-    return array
-
-
-def _count_bad(array: NDArray[Any]) -> int:
-    return int(np.count_nonzero(~np.isfinite(array)))
