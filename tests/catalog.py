@@ -204,7 +204,7 @@ def attach(case: OptimizerCase, model: nn.Module, weight_decay: float = 0.0) -> 
     for group in optimizer.param_groups if isinstance(model, Circuits) else ():
         group["lr"] *= 0.1  # circuits diverge where dense networks do not, and NaN has no sign
     if case.guarded:
-        enforce(optimizer, model)
+        enforce(optimizer, model, partial=case.matrices_only)
     return optimizer
 
 

@@ -1,6 +1,7 @@
 import copy
 import itertools
 import math
+import pickle
 
 import pytest
 import torch
@@ -763,11 +764,17 @@ def test_enforce_undoes_itself():
     assert not signs.check(layer)
 
 
-def test_a_copied_optimizer_is_not_guarded():
+@pytest.mark.parametrize("carry", [copy.deepcopy, lambda both: pickle.loads(pickle.dumps(both))])
+def test_a_copied_optimizer_guards_the_copied_model(carry):
     layer = EILinear(Populations(2, 1), 1)
     optimizer = torch.optim.SGD(layer.parameters(), lr=100.0)
     enforce(optimizer, layer)
-    assert not copy.deepcopy(optimizer)._optimizer_step_post_hooks
+    copied, moved = carry((layer, optimizer))
+    copied(torch.rand(4, 3)).sum().backward()
+    moved.step()
+    assert not torch.equal(copied.weight, layer.weight)
+    assert signs.check(copied)
+    assert moved.param_groups[0]["params"][0] is copied.weight
 
 
 # -- groups ------------------------------------------------------------------------------------------------------------

@@ -100,38 +100,31 @@ def spectrum(
 
 @app.command(cls=Command)
 @plainly
-def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="safetensors, or a torch state dict.")]) -> None:
-    """Tell whether a checkpoint obeys Dale's law, unit by unit, unpickling nothing. Exit with 1 if it does not.
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="safetensors, or a torch state dict.")],
+    dim: Annotated[
+        int | None,
+        typer.Option(
+            help="Where presynaptic units lie in weights saved without signs: 1, (post, pre), as in PyTorch; 0, (pre, "
+            "post), as in Keras and JAX. Default: 1."
+        ),
+    ] = None,
+) -> None:
+    """Tell whether a checkpoint obeys Dale's law, unit by unit, unpickling nothing.
 
-    A weight saved beside its signs is judged by them. Any other weight is judged by itself: all that a presynaptic unit
+    Exit with 0 if the law holds, with 1 if it is broken, and with 2 if that cannot be told.
+
+    A weight saved beside its signs is judged by them, and weights without signs in the same file are named: they are
+    not under the law. If a file holds no signs at all, weights are judged by themselves: all that a presynaptic unit
     makes must have one sign.
     """
     from daleml import signs
+    from daleml.cli import verdict
     from daleml.readers import read_state
 
-    report = signs.check(read_state(file))
+    report = signs.check(read_state(file), dim=dim)
     if not report.n_parameters:
         raise ValueError(f"`{file}` must hold a weight to judge; got none.")
-    screen = console()
-    if report.violations:
-        import pandas as pd
-
-        rows = [
-            {
-                "parameter": violation.parameter,
-                "unit": violation.unit,
-                "should be": "excitatory" if violation.sign > 0 else "inhibitory",
-                "wrong": f"{violation.count} of {violation.size}",
-                "worst": violation.worst,
-            }
-            for violation in report.violations
-        ]
-        print_table(screen, pd.DataFrame(rows), "Units that break Dale's law")
-    screen.print(str(report).splitlines()[0], soft_wrap=True)
-    if report.inferred:
-        names = ", ".join(report.inferred)
-        screen.print(
-            f"No signs were saved for {names}: judged unit by unit, by the signs of most of its synapses.",
-        )
+    verdict.show(console(), report)
     if not report:
         raise typer.Exit(1)

@@ -1,0 +1,55 @@
+"""Whether an optimiser trains the parameters of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from daleml import _facts
+from daleml.optim import _guards
+
+_SHOWN = 8
+
+
+def require_trained(optimizer: Any, model: nn.Module) -> None:
+    """Raise if an optimiser trains no parameter of a model: it was built for another model, or for a copy of it.
+
+    Raises:
+        ValueError: If it shares none.
+    """
+    trained = _guards.trained_by(_guards.steppers(optimizer))
+    if not any(id(parameter) in trained for parameter in model.parameters()):
+        raise ValueError(
+            f"`optimizer` must train a parameter of `model`; got {type(optimizer).__name__}, which trains none of "
+            f"{type(model).__name__}'s: build it from `model.parameters()` of the same object."
+        )
+
+
+def require_signed_trained(optimizers: Sequence[Any], model: nn.Module, *, partial: bool) -> None:
+    """Raise if optimisers train none of the parameters whose signs are fixed, or miss some that learn.
+
+    Raises:
+        ValueError: If so.
+    """
+    trained = _guards.trained_by(optimizers)
+    found, missed = 0, []
+    for one in _facts.fixed(model):
+        parts = _facts.trained(one.module, one.own)
+        if any(id(part) in trained for part in parts):
+            found += 1
+        elif any(part.requires_grad for part in parts):
+            missed.append(one.name)
+    kind = type(optimizers[0]).__name__
+    if not found:
+        raise ValueError(
+            f"`optimizer` must train a parameter of `model` whose signs are fixed; got {kind}, which trains none of "
+            f"them: build it from `model.parameters()` of the same object."
+        )
+    if missed and not partial:
+        hidden = f" and {len(missed) - _SHOWN:,} more" if len(missed) > _SHOWN else ""
+        raise ValueError(
+            f"`optimizer` must train every parameter of `model` whose signs are fixed; got {kind}, which misses "
+            f"{', '.join(missed[:_SHOWN])}{hidden}: give `partial=True` if another optimiser trains them, or none."
+        )
