@@ -237,9 +237,10 @@ def _of(module: nn.Module, path: str, own: str, *, quickly: bool) -> Fixed:
         ) from None
     require_shape(full, weight)
     stored, present = _buffers(module, own, full)
-    if not (quickly and _unchanged(module, own, stored, present)):
+    if not (quickly and _counted(stored, present) and _unchanged(module, own, stored, present)):
         _compare(module, own, full, weight, stored, present)
-        _verified.setdefault(module, {})[own] = _stamp(stored, present)
+        if _counted(stored, present):
+            _verified.setdefault(module, {})[own] = _stamp(stored, present)
     exists = None if present is None else present.to(torch.bool)
     return Fixed(f"{path}.{actual}" if path else actual, module, own, weight, stored, exists)
 
@@ -282,24 +283,25 @@ def _require_equal(full: str, suffix: str, found: Tensor, expected: Tensor) -> N
     )
 
 
+def _counted(stored: Tensor, present: Tensor | None) -> bool:
+    """Whether torch counts writes into buffers: not those made in inference mode."""
+    return not any(buffer is not None and buffer.is_inference() for buffer in (stored, present))
+
+
 def _stamp(stored: Tensor, present: Tensor | None) -> tuple[Any, ...]:
+    """Return what tells buffers from others and from themselves before a write; torch counts writes.
+
+    No weak references: torch does not swap a tensor that has one.
+    """
     return tuple(
-        None if buffer is None else (weakref.ref(buffer), None if buffer.is_inference() else buffer._version)
-        for buffer in (stored, present)
+        None if buffer is None else (id(buffer), buffer.data_ptr(), buffer._version) for buffer in (stored, present)
     )
 
 
 def _unchanged(module: nn.Module, own: str, stored: Tensor, present: Tensor | None) -> bool:
     """Whether buffers are those that were compared last, and torch has counted no write into them."""
     before = _verified.get(module, {}).get(own)
-    if before is None:
-        return False
-    for buffer, seen in zip((stored, present), before, strict=True):
-        if (buffer is None) != (seen is None):
-            return False
-        if buffer is not None and (buffer.is_inference() or seen != (weakref.ref(buffer), buffer._version)):
-            return False
-    return True
+    return before is not None and before == _stamp(stored, present)
 
 
 def fits(weight: Tensor, stored: Tensor) -> bool:

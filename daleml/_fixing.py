@@ -69,7 +69,8 @@ def _difference(earlier: _facts.Record, now: _facts.Record) -> str:
     if now.shape != earlier.shape:
         return f"signs of {now.sign_tensor().numel()} units, not of {before.numel()}, or along another dimension"
     differing = (before != now.sign_tensor().flatten()).nonzero().flatten().tolist()
-    return f"other signs for {len(differing)} units, the first of them unit {differing[0]}"
+    units = "1 unit" if len(differing) == 1 else f"{len(differing)} units"
+    return f"other signs for {units}, the first of them unit {differing[0]}"
 
 
 def _require_replaceable(module: nn.Module, name: str, earlier: _facts.Record, now: _facts.Record) -> None:

@@ -1,4 +1,4 @@
-"""Whether an optimiser trains the parameters of a model."""
+"""Whether an optimiser trains the parameters of a model whose signs are fixed."""
 
 from __future__ import annotations
 
@@ -11,20 +11,6 @@ from daleml import _facts
 from daleml.optim import _guards
 
 _SHOWN = 8
-
-
-def require_trained(optimizer: Any, model: nn.Module) -> None:
-    """Raise if an optimiser trains no parameter of a model: it was built for another model, or for a copy of it.
-
-    Raises:
-        ValueError: If it shares none.
-    """
-    trained = _guards.trained_by(_guards.steppers(optimizer))
-    if not any(id(parameter) in trained for parameter in model.parameters()):
-        raise ValueError(
-            f"`optimizer` must train a parameter of `model`; got {type(optimizer).__name__}, which trains none of "
-            f"{type(model).__name__}'s: build it from `model.parameters()` of the same object."
-        )
 
 
 def require_signed_trained(optimizers: Sequence[Any], model: nn.Module, *, partial: bool) -> None:
