@@ -1,249 +1,202 @@
-"""Read weights from files: tables, arrays and checkpoints. Nothing is ever unpickled."""
+"""Read weights from files: tables, arrays and checkpoints. Nothing is ever unpickled.
+
+What reads the files themselves is :mod:`daleml.reading`; here is what the commands ask of it.
+"""
 
 from __future__ import annotations
 
-import warnings
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from daleml import law
+from daleml import law, reading
 from daleml.analysis import effective_weights
+from daleml.reading import Say, Table, TableOptions, choose, is_table, printable, warn
+from daleml.reading.files import require_file, suffix
+from daleml.reading.options import listed
 
-if TYPE_CHECKING:
-    import pandas as pd
+__all__ = ["is_table", "read_columns", "read_matrices", "read_state", "read_weights"]
 
-_TABLES = {".csv": ",", ".tsv": "\t"}
-_STATES = (".safetensors", ".pt", ".pth", ".bin")
 _BUFFERS = (law.SUFFIX, law.PRESENT)
-_MISSING = ("", "NA")
-_NESTED = ("state_dict", "model_state_dict", "model")
+_DEFAULT = TableOptions()
+_SENDER = re.compile(r"(pre|source|from|sender|src)([ _.-].*|id)?|.*[ _.-]pre", re.IGNORECASE)
+_RECEIVER = re.compile(r"(post|target|to|receiver|dst|tgt)([ _.-].*|id)?|.*[ _.-]post", re.IGNORECASE)
 
 
-def read_weights(path: Path, name: str | None = None) -> tuple[str, Any]:
+def read_weights(
+    path: Path, name: str | None = None, *, options: TableOptions = _DEFAULT, say: Say = warn
+) -> tuple[str, Any]:
     """Read one thing to fit: a column of a table, an array, or the weights of a checkpoint.
 
     Args:
-        path: A ``.csv``, ``.tsv``, ``.npy``, ``.npz``, ``.safetensors``, ``.pt``, ``.pth`` or ``.bin`` file.
+        path: A table (``.csv``, ``.tsv``, compressed or not, ``.xlsx``, ``.parquet``, ``.feather``), a file of arrays
+            (``.npy``, ``.npz``, ``.mat``, ``.h5``) or a checkpoint (``.safetensors``, ``.pt``, ``.pth``, ``.bin``,
+            ``.ckpt``).
         name: The column, array or tensor; may be left out where there is only one, or for a whole checkpoint.
+        options: How a table is written, where that is not to be found out.
+        say: What takes notes, a sentence each, on what was taken for what; default: a warning.
 
     Returns:
-        A name for it, and values that the analysis reads; a table's missing cells (empty, or NA) are NaN.
+        A name for it, and values that the analysis reads; a table's missing cells are NaN.
 
     Raises:
         ValueError: If the file cannot be read as what its name says, or there is no such column.
+        ModuleNotFoundError: If the library for it is not installed.
         OSError: If it cannot be opened.
     """
-    _require_file(path)
-    if _suffix(path) in _TABLES:
-        column = _column(_table(path), name, path)
-        return f"{path.stem}-{column.name}", _to_numbers(column, path)
-    if _suffix(path) in _STATES:
-        state = read_state(path)
+    require_file(path, reading.KINDS)
+    if is_table(path):
+        table = reading.read_table(path, options, say)
+        column = choose(name, table.names(), path, "column")
+        return f"{path.stem}-{column}", table.numbers(column)
+    if suffix(path) in reading.STATES:
+        state = reading.read_checkpoint(path, say)
         if name is None:
             return path.stem, state
-        _choose(name, [key for key in state if not key.endswith(_BUFFERS)], path, "tensor")
+        choose(name, [key for key in state if not key.endswith(_BUFFERS)], path, "tensor")
         about = [name.removesuffix("_orig") + suffix for suffix in _BUFFERS]
         known = {key: state[key] for key in about if key in state}
         return f"{path.stem}-{name}", {name: state[name], **known} if known else state[name]
-    arrays = _arrays(path)
-    chosen = _choose(name, list(arrays), path, "array")
-    return path.stem if chosen == "" else f"{path.stem}-{chosen}", arrays[chosen]
-
-
-def is_table(path: Path) -> bool:
-    """Return whether a file has columns by name, as far as its ending says."""
-    return _suffix(path) in _TABLES
+    chosen, array = reading.read_array(path, name, "array", say)
+    _require_numbers(path, chosen, array)
+    return path.stem if chosen == "" else f"{path.stem}-{chosen}", array
 
 
 def read_columns(
-    path: Path, name: str | None, numbers: Mapping[str, str], labels: Mapping[str, str]
+    path: Path,
+    name: str | None,
+    numbers: Mapping[str, str],
+    labels: Mapping[str, str],
+    *,
+    options: TableOptions = _DEFAULT,
+    say: Say = warn,
+    censor_below: float | None = None,
+    signed: bool = False,
 ) -> tuple[str, NDArray[np.float64], dict[str, NDArray[Any]]]:
     """Read a column of a table to fit, and others that say of each row how to take it.
 
     Args:
-        path: A ``.csv`` or ``.tsv`` file.
+        path: A table, or a file of arrays of one length.
         name: The column to fit; may be left out where there is only one.
         numbers: Columns of numbers, by the option that names them.
-        labels: Columns of names, by the option that names them.
+        labels: Columns of names, by the option that names them; ids are kept as they are written.
+        options: How the table is written, where that is not to be found out.
+        say: What takes notes on what was taken for what; default: a warning.
+        censor_below: The bound below which magnitudes are known only to be no larger: cells such as ``<0.01`` are read
+            then.
+        signed: Whether negative values are known to mean something.
 
     Returns:
         The column's name, its values, and the others by option; missing cells are NaN, or an empty name.
 
     Raises:
         ValueError: If the file is no table, there is no such column, or it does not hold numbers where it must.
+        ModuleNotFoundError: If the library for it is not installed.
         OSError: If it cannot be opened.
     """
-    _require_file(path)
-    table = _table(path)
-    column = _column(table, name, path)
-    found: dict[str, NDArray[Any]] = {}
-    for option, other in numbers.items():
-        found[option] = _to_numbers(table[_choose(other, list(table.columns), path, "column", option)], path)
-    for option, other in labels.items():
-        cells = table[_choose(other, list(table.columns), path, "column", option)].fillna("").str.strip()
-        found[option] = cells.mask(cells.isin(_MISSING), "").to_numpy(dtype=object)
-    return str(column.name), _to_numbers(column, path), found
+    table = reading.read_table(path, options, say)
+    return columns_of(table, name, numbers, labels, censor_below=censor_below, signed=signed)
 
 
-def read_matrices(path: Path, name: str | None = None) -> dict[str, Any]:
+def columns_of(
+    table: Table,
+    name: str | None,
+    numbers: Mapping[str, str],
+    labels: Mapping[str, str],
+    *,
+    censor_below: float | None = None,
+    signed: bool = False,
+) -> tuple[str, NDArray[np.float64], dict[str, NDArray[Any]]]:
+    """Take the columns of a table that was read: see :func:`read_columns`."""
+    available = table.names()
+    column = choose(name, available, table.path, "column")
+    others = {option: choose(other, available, table.path, "column", option) for option, other in numbers.items()}
+    named = {option: choose(other, available, table.path, "column", option) for option, other in labels.items()}
+    found: dict[str, NDArray[Any]] = {option: table.numbers(other) for option, other in others.items()}
+    ends = ("--pre", "--post")
+    found |= {option: table.names_of(other, ids=option in ends) for option, other in named.items()}
+    return column, table.numbers(column, censor_below=censor_below, signed=signed), found
+
+
+def read_matrices(
+    path: Path, name: str | None = None, *, options: TableOptions = _DEFAULT, say: Say = warn
+) -> dict[str, Any]:
     """Read every matrix of a file, by name; of a checkpoint with a DANN's three matrices, their effective weight too.
+
+    Args:
+        path: As for :func:`read_weights`.
+        name: Of the one to read; default: all.
+        options: How a table is written, where that is not to be found out.
+        say: What takes notes on what was taken for what; default: a warning.
 
     Raises:
         ValueError: If the file cannot be read as what its name says, or holds no matrix.
+        ModuleNotFoundError: If the library for it is not installed.
         OSError: If it cannot be opened.
     """
-    _require_file(path)
-    if _suffix(path) in _STATES:
-        state = read_state(path)
+    require_file(path, reading.KINDS)
+    if suffix(path) in reading.STATES:
+        state = reading.read_checkpoint(path, say)
         found: dict[str, Any] = {
             key: value for key, value in state.items() if value.is_floating_point() and value.ndim == 2
         }
         found |= dict(effective_weights(state))
-    elif _suffix(path) in _TABLES:
-        table = _table(path)
-        found = {path.stem: np.column_stack([_to_numbers(table[column], path) for column in table.columns])}
+    elif is_table(path):
+        found = {path.stem: matrix_of(reading.read_table(path, options, say))}
+    elif name is not None:
+        chosen, array = reading.read_array(path, name, "matrix", say)
+        found = {chosen: array} if array.ndim == 2 else {}
     else:
-        found = {key or path.stem: array for key, array in _arrays(path).items() if array.ndim == 2}
+        arrays = reading.read_arrays(path, say)
+        found = {key or path.stem: array for key, array in arrays.items() if array.ndim == 2 and array.size}
     if not found:
-        raise ValueError(f"`{path}` must hold a matrix; got none.")
-    return found if name is None else {name: found[_choose(name, list(found), path, "matrix")]}
+        raise ValueError(f"`{printable(path)}` must hold a matrix; got none.")
+    for key, value in found.items():
+        if isinstance(value, np.ndarray):
+            _require_numbers(path, key, value)
+    return found if name is None else {name: found[choose(name, list(found), path, "matrix")]}
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
-    """Read a state dict from a safetensors file, or from a torch file with ``weights_only=True``.
+def matrix_of(table: Table) -> NDArray[np.float64]:
+    """Return the matrix that a table is.
+
+    Raises:
+        ValueError: If it is a list of connections, or a cell is no number.
+    """
+    names, where = table.names(), printable(table.path)
+    ends = [next((name for name in names if rule.fullmatch(name)), None) for rule in (_SENDER, _RECEIVER)]
+    if table.named and None not in ends and table.labels is None:
+        raise ValueError(
+            f"`{where}` must hold a matrix; it lists connections, from {ends[0]} to {ends[1]}, a row each: write it as "
+            "a matrix, a row for each receiver and a column for each sender."
+        )
+    if not names or not len(table):
+        raise ValueError(f"`{where}` must hold a matrix; got none.")
+    if table.named and table.labels is None and not table.is_labelled_square():
+        table.say(f"The columns {listed(names, 4)} were taken as those of one matrix.")
+    return table.matrix()
+
+
+def read_state(path: Path, say: Say = warn) -> dict[str, Tensor]:
+    """Read a state dict from a safetensors file, from a torch file with ``weights_only=True``, or from a ``.npz``.
+
+    Args:
+        path: The checkpoint.
+        say: What takes notes on what was taken for what; default: a warning.
 
     Raises:
         ValueError: If the file is damaged or holds something else.
         OSError: If it cannot be opened.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    _require_file(path, _STATES)
-    try:
-        content: Any
-        if _suffix(path) == ".safetensors":
-            content = load_file(path)
-        else:
-            with warnings.catch_warnings(action="ignore"):  # torch's on pickle protocols, of a file it then refuses
-                content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except SafetensorError as error:
-        raise ValueError(f"`{path}` must be a safetensors file; {error}.") from None
-    except Exception:  # whatever the damage happens to trip over; torch's own advice here is to unpickle
-        raise ValueError(
-            f"`{path}` must be a torch state dict of tensors only; it is damaged or holds something else."
-        ) from None
-    for key in _NESTED:
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    tensors = (
-        {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
-        if isinstance(content, dict)
-        else {}
-    )
-    if not tensors:
-        raise ValueError(f"`{path}` must hold a state dict of tensors; got {type(content).__name__}.")
-    return tensors
+    return reading.read_checkpoint(path, say)
 
 
-def _suffix(path: Path) -> str:
-    return path.suffix.lower()
-
-
-def _require_file(path: Path, known: tuple[str, ...] = (*_TABLES, ".npy", ".npz", *_STATES)) -> None:
-    if not path.exists():
-        raise FileNotFoundError(f"`{path}` must be a file; it is not there.")
-    if not path.is_file():
-        raise ValueError(f"`{path}` must be a file; it is a folder.")
-    if _suffix(path) not in known:
-        raise ValueError(f"`{path}` must end in one of {', '.join(known)}; got {path.suffix or 'no ending'!r}.")
-
-
-def _choose(name: str | None, available: list[str], path: Path, kind: str, option: str = "--column") -> str:
-    if not available:
-        raise ValueError(f"`{path}` must hold something to read; it is empty.")
-    if name is None and len(available) == 1:
-        return available[0]
-    if name not in available:
-        wanted = "be named, there being several" if name is None else f"be in `{path}`, and {name!r} is not"
-        shown = ", ".join(available[:20]) + (", ..." if len(available) > 20 else "")
-        raise ValueError(f"`{option}` must name one {kind}: it must {wanted}; got {shown} to choose from.")
-    return str(name)
-
-
-def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        content = np.load(path, allow_pickle=False)
-        arrays = {key: content[key] for key in content.files} if _suffix(path) == ".npz" else {"": content}
-    except OSError:
-        raise
-    except Exception as error:  # numpy, zipfile and zlib each have their own
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"`{path}` must be a {path.suffix} file of numbers; {reason}") from None
-    return arrays
-
-
-def _table(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    def read(header: Literal[0] | None, rows: int | None = None) -> pd.DataFrame:
-        separator = _TABLES[_suffix(path)]
-        # A warning, made an error: rows longer than the header would lose their end.
-        with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
-            return pd.read_csv(
-                path,
-                sep=separator,
-                header=header,
-                nrows=rows,
-                dtype=str,
-                keep_default_na=False,
-                skipinitialspace=True,
-                index_col=False,
-            )
-
-    try:
-        first = [str(cell).strip() for cell in read(header=None, rows=1).iloc[0].fillna("")]
-        has_header = not all(_is_number(cell) or cell in _MISSING for cell in first)
-        table = (read(header=0) if has_header else read(header=None)).rename(columns=lambda name: str(name).strip())
-    except OSError:
-        raise
-    except pd.errors.ParserWarning:
-        raise ValueError(f"`{path}` must be a table; it has rows longer than its first.") from None
-    except (ValueError, pd.errors.ParserError) as error:
-        raise ValueError(f"`{path}` must be a table; {str(error).splitlines()[0]}.") from None
-    return table
-
-
-def _column(table: pd.DataFrame, name: str | None, path: Path) -> pd.Series[str]:
-    return table[_choose(name, list(table.columns), path, "column")]
-
-
-def _to_numbers(column: pd.Series[str], path: Path) -> NDArray[np.float64]:
-    import pandas as pd
-
-    text = column.fillna("").str.strip()  # short rows end in missing cells
-    missing = text.isin(_MISSING)
-    numbers = pd.to_numeric(text.mask(missing), errors="coerce")
-    wrong = text[numbers.isna() & ~missing]
-    if len(wrong):
-        raise ValueError(
-            f"column {column.name!r} of `{path}` must hold numbers; got {wrong.iloc[0]!r} in row {wrong.index[0] + 1}"
-            + (f", and {len(wrong) - 1} more such values." if len(wrong) > 1 else ".")
-        )
-    return np.asarray(numbers, dtype=np.float64)
-
-
-def _is_number(text: object) -> bool:
-    try:
-        float(str(text))
-    except ValueError:
-        return False
-    return True
+def _require_numbers(path: Path, name: str, array: NDArray[Any]) -> None:
+    if array.dtype.kind not in "fiu":
+        what = f"array {name!r} of `{printable(path)}`" if name else f"`{printable(path)}`"
+        raise ValueError(f"{what} must hold real numbers; got {array.dtype}.")

@@ -111,7 +111,7 @@ def test_fit_of_a_checkpoint(folder, model):
         ("a,b\n1,2\n", [], "error: `--column` must name one column: it must be named, there being several; got a, b to choose from."),
         ("a,b\n1,2\n", ["--column", "c"], "error: `--column` must name one column: it must be in `w.csv`, and 'c' is not; got a, b to choose from."),
         ("a\nx\n2\ny\n", [], "error: column 'a' of `w.csv` must hold numbers; got 'x' in row 1, and 1 more such values."),
-        ("a\n1\nnan\n", [], "error: column 'a' of `w.csv` must hold numbers; got 'nan' in row 2."),
+        ("a\n1\nnan\n", [], "error: the weights must hold at least 2 values other than zero; got 1, with 0 zeros and 1 values left out."),
         ("a\n0\n0\n", [], "error: the weights must hold at least 2 values other than zero; got 0, with 2 zeros and 0 values left out."),
         ("a\n3\n", [], "error: the weights must hold at least 2 values other than zero; got 1, with 0 zeros and 0 values left out."),
         ("a\n3\n3\n", [], "error: the weights must vary to be fitted; got 2 values of 3."),
@@ -142,7 +142,7 @@ class Evil:
 BROKEN = [
     ("none.csv", lambda folder: None, "error: `none.csv` must be a file; it is not there."),
     (".", lambda folder: None, "error: `.` must be a file; it is a folder."),
-    ("w.txt", spoilt("w.txt"), "error: `w.txt` must end in one of .csv, .tsv, .npy, .npz, .safetensors, .pt, .pth, .bin; got '.txt'."),
+    ("w.txt", spoilt("w.txt"), "error: `w.txt` must end in one of .csv, .tsv, .tab, .xlsx, .xlsm, .parquet, .pq, .feather, .arrow, .npy, .npz, .mat, .h5, .hdf5, .safetensors, .pt, .pth, .bin, .ckpt, or .csv.gz and the like; got '.txt'."),
     ("w.npy", spoilt("w.npy"), "error: `w.npy` must be a .npy file of numbers;"),
     ("w.npz", spoilt("w.npz"), "error: `w.npz` must be a .npz file of numbers;"),
     ("w.safetensors", spoilt("w.safetensors"), "error: `w.safetensors` must be a safetensors file;"),
@@ -233,7 +233,8 @@ def test_whatever_goes_wrong_is_one_line(folder, monkeypatch):
 def test_check_looks_at_the_ending(folder):
     np.save(folder / "v.npy", X)
     assert (
-        says(run("check", "v.npy"), 2) == "error: `v.npy` must end in one of .safetensors, .pt, .pth, .bin; got '.npy'."
+        says(run("check", "v.npy"), 2)
+        == "error: `v.npy` must end in one of .safetensors, .pt, .pth, .bin, .ckpt, .npz; got '.npy'."
     )
 
 

@@ -257,8 +257,14 @@ def test_wrong_options_are_one_sentence_and_leave_nothing(options, sentence, fol
         ("size,kind\n", "the weights must hold at least 2 values other than zero; got 0"),
         ("size,kind\n3,a\n3,a\n3,a\n", "the weights must vary to be fitted; got 3 values of 3."),
         ("size,kind\n3,a\n-3,a\n1,b\n", "the weights must be of one sign unless `--sign` or `--pool` is given"),
-        ("size,kind\n1,a\nnan,a\n", "column 'size' of `s.csv` must hold numbers; got 'nan' in row 2."),
-        ("size,kind\n1,a\ninf,a\n3,a\n", "the weights must be finite; got 1 NaN or infinite values of 3."),
+        (
+            "size,kind\n1,a\nnan,a\n",
+            "the weights must hold at least 2 values other than zero; got 1, with 0 zeros and 1 values left",
+        ),
+        (
+            "size,kind\n1,a\ninf,a\n3,a\n",
+            "column 'size' of `s.csv` must hold finite numbers; got 'inf' in row 2, infinite: pass `--missing inf`",
+        ),
     ],
 )
 @pytest.mark.parametrize("by", [[], ["--by", "kind"]])

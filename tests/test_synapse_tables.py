@@ -182,8 +182,11 @@ class TestReadSynapses:
         assert read_synapses(tmp_path / "ends.csv").table.to_dict("list") == {"a": [1, 3], "b": [2, 4]}
 
     def test_what_is_no_table_is_named(self, tmp_path):
-        with pytest.raises(ValueError, match=r"^`path` must end in \.csv or \.tsv, gzipped or not; got mine\.xlsx\.$"):
-            read_synapses(tmp_path / "mine.xlsx")
+        with pytest.raises(
+            ValueError,
+            match=r"^`path` must end in one of \.csv, \.tsv, .*, or \.csv\.gz and the like; got mine\.ods\.$",
+        ):
+            read_synapses(tmp_path / "mine.ods")
         with pytest.raises(FileNotFoundError, match=r"^`path` must be a file of synapses; got .*mine\.csv\.$"):
             read_synapses(tmp_path / "mine.csv")
         (tmp_path / "empty.csv").write_text("")
@@ -195,7 +198,9 @@ class TestReadSynapses:
         with pytest.raises(ValueError, match=r"^`path` must be a table; got ragged\.csv: Error tokenizing data\."):
             read_synapses(tmp_path / "ragged.csv")
         (tmp_path / "nameless.csv").write_text("a,b\n1,2,3\n4,5,6\n")
-        with pytest.raises(ValueError, match=r"^`path` must be a table; got nameless\.csv: Length of header or names"):
+        with pytest.raises(
+            ValueError, match=r"^`path` must be a table; got nameless\.csv: it has rows longer than its first"
+        ):
             read_synapses(tmp_path / "nameless.csv")
         (tmp_path / "mine.csv").write_text("a,b\n1,2\n")
         with pytest.raises(ValueError, match=r"^`units` must name a column of a, b; got 'c'\.$"):

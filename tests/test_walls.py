@@ -31,6 +31,7 @@ BELOW = {
     "potentials",
     "law",
     "modules",
+    "reading",
     "signs",
 }
 WINGS = {"layers", "optim", "analysis", "datasets", "tasks"}
@@ -48,6 +49,7 @@ MAY_IMPORT = {
     "_seeds": set(),
     "_stopping": set(),
     "_text": set(),
+    "reading": {"_text", "_checks"},
     "_workers": {"_checks", "_processes"},
     "populations": {"_checks"},
     "potentials": {"_checks"},

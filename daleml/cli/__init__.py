@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from daleml.cli import table_options
 from daleml.cli.entry import Command, Commands
 from daleml.cli.fit_command import fit
 from daleml.cli.reproduce_command import reproduce
@@ -79,9 +80,14 @@ app.command(cls=Command)(reproduce)
 @plainly
 def spectrum(
     file: Weights,
-    column: Annotated[
-        str | None, typer.Option(help="Column of a table, or name of a tensor in a file of several.")
-    ] = None,
+    column: Annotated[str | None, typer.Option(help="Name of a matrix in a file of several.")] = None,
+    separator: table_options.Separator = None,
+    decimal: table_options.Decimal = None,
+    header: table_options.Header = None,
+    labels: table_options.Labels = None,
+    missing: table_options.Missing = None,
+    sheet: table_options.Sheet = None,
+    trailing: table_options.Trailing = False,
 ) -> None:
     """Print SVD entropy, effective rank and the like of every matrix in a file."""
     import pandas as pd
@@ -90,18 +96,25 @@ def spectrum(
     from daleml.readers import read_matrices
 
     measures = []
-    for name, matrix in read_matrices(file, column).items():
+    notes: list[str] = []
+    options = table_options.gathered(separator, decimal, header, labels, missing, sheet, trailing)
+    for name, matrix in read_matrices(file, column, options=options, say=notes.append).items():
         result = compute(matrix).to_dict()
         shape = " x ".join(str(size) for size in result.pop("shape"))
         result.pop("singular_values")
         measures.append({"matrix": name, "shape": shape, **result})
-    print_table(console(), pd.DataFrame(measures).rename(columns=lambda name: name.replace("_", " ")), str(file.name))
+    screen = console()
+    print_table(screen, pd.DataFrame(measures).rename(columns=lambda name: name.replace("_", " ")), str(file.name))
+    for note in notes:
+        screen.print(f"note: {note}")
 
 
 @app.command(cls=Command)
 @plainly
 def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="safetensors, or a torch state dict.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="safetensors, a torch state dict (pt, pth, ckpt), or npz.")
+    ],
     dim: Annotated[
         int | None,
         typer.Option(
@@ -122,9 +135,13 @@ def check(
     from daleml.cli import verdict
     from daleml.readers import read_state
 
-    report = signs.check(read_state(file), dim=dim)
+    notes: list[str] = []
+    report = signs.check(read_state(file, notes.append), dim=dim)
     if not report.n_parameters:
         raise ValueError(f"`{file}` must hold a weight to judge; got none.")
-    verdict.show(console(), report)
+    screen = console()
+    verdict.show(screen, report)
+    for note in notes:
+        screen.print(f"note: {note}", soft_wrap=True)
     if not report:
         raise typer.Exit(1)

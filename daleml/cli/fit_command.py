@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperOption
 
+from daleml.cli import table_options
 from daleml.cli.errors import in_options
 from daleml.cli.terminal import Weights, console, plainly, print_table
 
@@ -76,9 +77,19 @@ def fit(
         str | None,
         typer.Option(metavar="COLUMN", help="The receiving cell, likewise.", rich_help_panel=_TAKE),
     ] = None,
+    matrix: Annotated[
+        bool, typer.Option("--matrix", help="Take all numbers of a table as one matrix.", rich_help_panel=_TAKE)
+    ] = False,
     weights_column: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="How often each row counts.", rich_help_panel=_TAKE)
     ] = None,
+    separator: table_options.Separator = None,
+    decimal: table_options.Decimal = None,
+    header: table_options.Header = None,
+    labels: table_options.Labels = None,
+    missing: table_options.Missing = None,
+    sheet: table_options.Sheet = None,
+    trailing: table_options.Trailing = False,
     truncate_below: Annotated[
         float | None, typer.Option(help="Smaller weights could not be seen.", rich_help_panel=_SEEN)
     ] = None,
@@ -160,7 +171,16 @@ def fit(
     find_all(named)
     _files.require_room("--output", output or Path())  # found out before long work, made only for what is fit to write
     gathered = fit_report.gather(
-        file, column, by=by, weights_column=weights_column, connections=connections, sign=direction, pool=pool
+        file,
+        column,
+        by=by,
+        weights_column=weights_column,
+        connections=connections,
+        sign=direction,
+        pool=pool,
+        options=table_options.gathered(separator, decimal, header, labels, missing, sheet, trailing),
+        matrix=matrix,
+        censor_below=censor_below,
     )
     gathered = gathered.within(truncate_below, truncate_above)
     reference = None if compare_to is None else fit_report.gather_reference(compare_to, pool=pool)

@@ -21,7 +21,11 @@ __all__ = ["Weights", "console", "plainly", "print_table"]
 _WIDTH = 160  # of what is no terminal: tables keep their columns
 
 Weights = Annotated[
-    Path, typer.Argument(metavar="FILE", help="csv, tsv, npy, npz, safetensors, or a torch state dict (pt, pth).")
+    Path,
+    typer.Argument(
+        metavar="FILE",
+        help="csv, tsv (gz too), xlsx, parquet, feather, npy, npz, mat, h5, safetensors, or torch's (pt, pth, ckpt).",
+    ),
 ]
 
 

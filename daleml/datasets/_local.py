@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daleml import _checks
+from daleml import _checks, reading
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -60,16 +60,37 @@ class LocalFile:
                 )
         return file
 
-    def table(self, path: str | Path | None, columns: tuple[str, ...], *, check: bool) -> DataFrame:
-        """Read the file as a table that has ``columns``, empty cells missing and nothing else; see :meth:`find`."""
-        import pandas as pd
+    def table(
+        self, path: str | Path | None, columns: tuple[str, ...], *, check: bool, numbers: tuple[str, ...] = ()
+    ) -> DataFrame:
+        """Read the file as a table that has ``columns``; see :meth:`find`.
 
+        Args:
+            path: As for :meth:`find`.
+            columns: Those that it must have.
+            check: As for :meth:`find`.
+            numbers: Those of them that must hold numbers: whole ones as int64, others, or with gaps, as float64.
+
+        Returns:
+            Its rows. Ids stay exact: whole numbers with gaps are pandas' ``Int64``, everything else is text.
+
+        Raises:
+            ValueError: If the file is no table, a column is missing, or a cell of ``numbers`` is no number.
+        """
         file = self.find(path, check=check)
-        frame = pd.read_csv(file, keep_default_na=False, na_values=[""])
-        missing = [column for column in columns if column not in frame.columns]
-        if missing:
-            rule = f"`path` must be a table with the columns {', '.join(columns)}"
-            raise ValueError(f"{rule}; got none called {', '.join(missing)} in {file}.")
+        try:
+            table = reading.read_table(file, reading.TableOptions(trailing=True), reading.warn)
+            missing = [column for column in columns if column not in table.columns]
+            if missing:
+                rule = f"`path` must be a table with the columns {', '.join(columns)}"
+                raise ValueError(f"{rule}; got none called {', '.join(missing)} in {file}.")
+            frame = table.frame()
+            for column in numbers:
+                values = table.numbers(column, codes=False)
+                if frame[column].dtype != "int64":
+                    frame[column] = values
+        except ValueError as error:
+            raise ValueError(reading.in_keywords(str(error))) from None
         return frame
 
 

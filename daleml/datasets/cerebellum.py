@@ -55,9 +55,10 @@ def cerebellum(
         Nguyen, Thomas et al. 2023 Nature 613:543.
     """
     least = None if min_area_um2 is None else _checks.non_negative("min_area_um2", min_area_um2)
-    table = _SYNAPSES.table(path, ("granule_cell", "purkinje_cell", "cleft_area_um2"), check=check)
+    area = "cleft_area_um2"
+    table = _SYNAPSES.table(path, ("granule_cell", "purkinje_cell", area), check=check, numbers=(area,))
     if least is not None:
-        table = table[table["cleft_area_um2"] >= least].reset_index(drop=True)
+        table = table[table[area] >= least].reset_index(drop=True)
     return SynapseTable(
         name="Mouse cerebellum, granule to Purkinje cells (Nguyen 2023)",
         table=table,
@@ -100,6 +101,7 @@ def mossy_fibres(path: str | Path | None = None, *, check: bool = True) -> Conne
 
     edges = _MOSSY.table(path, ("mossy_bouton", "granule_cell"), check=check)
     edges = edges.rename(columns={"mossy_bouton": "source", "granule_cell": "target"})
+    edges[["source", "target"]] = edges[["source", "target"]].astype("str")
     edges["weight"] = 1.0
     edges["sign"] = pd.Series(1, index=edges.index, dtype="Int8")
     boutons, granule_cells = edges["source"].drop_duplicates(), edges["target"].drop_duplicates()

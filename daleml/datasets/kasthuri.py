@@ -49,7 +49,8 @@ def kasthuri(path: str | Path | None = None, *, check: bool = True) -> SynapseTa
     References:
         Kasthuri et al. 2015 Cell 162:648.
     """
-    table = _FILE.table(path, ("axon", "dendrite", "axon_type", "is_spine", *_UNITS, *_NONE_BELOW), check=check)
+    numbers = ("axon_type", "is_spine", *_UNITS, *_NONE_BELOW)
+    table = _FILE.table(path, ("axon", "dendrite", *numbers), check=check, numbers=numbers)
     table["axon_type_code"] = table["axon_type"]
     table["axon_type"] = table["axon_type"].map(_AXON_TYPE).fillna("other")
     table["is_spine"] = table["is_spine"] == 1

@@ -65,7 +65,7 @@ def larva(path: str | Path | None = None, *, glutamate: int | None = -1, check: 
     if isinstance(glutamate, bool) or glutamate not in (1, -1, None):
         raise ValueError(f"`glutamate` must be +1, -1 or None; got {glutamate!r}.")
     neurons = _NEURONS.table(path, ("neuron", "name", "simple_group", "hemisphere", "nt"), check=check)
-    edges = _EDGES.table(path, ("source", "target", "synapses"), check=check)
+    edges = _EDGES.table(path, ("source", "target", "synapses"), check=check, numbers=("synapses",))
     neurons = neurons.rename(columns={"simple_group": "group", "nt": "transmitter"})
     signs = {"acetylcholine": 1, "gaba": -1} | ({} if glutamate is None else {"glutamate": glutamate})
     of_neuron = neurons.set_index("neuron")["transmitter"].map(signs)

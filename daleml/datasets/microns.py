@@ -46,7 +46,7 @@ def microns_l23(path: str | Path | None = None, *, check: bool = True) -> Synaps
     """
     return SynapseTable(
         name="Mouse visual cortex, layer 2/3 (MICrONS)",
-        table=_FILE.table(path, ("pre_root_id", "post_root_id", *_UNITS), check=check),
+        table=_FILE.table(path, ("pre_root_id", "post_root_id", *_UNITS), check=check, numbers=tuple(_UNITS)),
         source="MICrONS layer 2/3 release v185",
         licence="not for commercial use",
         citation="Dorkenwald et al. 2022 eLife 11:e76120; Turner et al. 2022 Cell",

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from daleml import reading
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from pandas import DataFrame, Series
 
-_SEPARATORS = {".csv": ",", ".tsv": "\t"}
-_MISSING = ["", "NA", "NaN", "nan"]
 _SHOWN = 8
+_EXACT = 2**53  # whole numbers beyond it are rounded in float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,8 @@ class SynapseTable:
         row: What a row is: "synapse", or "connection" where those of one pair of cells were summed.
 
     Raises:
-        ValueError: If ``units``, ``pre``, ``post`` or ``thresholds`` name a column that is not there.
+        ValueError: If ``units``, ``pre``, ``post`` or ``thresholds`` name a column that is not there; or if ``pre`` or
+            ``post`` hold long ids as floating-point numbers, which have rounded them.
 
     Example:
         >>> import pandas as pd
@@ -73,6 +74,8 @@ class SynapseTable:
         for argument, names in (("units", self.units), ("pre or post", ends), ("thresholds", self.thresholds)):
             for column in names:
                 self._require(argument, column)
+        for end in ends:
+            self._require_exact(end)
 
     def __str__(self) -> str:
         counts = [f"{len(self.table):,} {self.row}{'' if len(self.table) == 1 else 's'}"]
@@ -213,6 +216,16 @@ class SynapseTable:
             raise ValueError(f"`column` must hold numbers; got {column!r}, with values such as {wrong!r}.")
         return cells
 
+    def _require_exact(self, end: str) -> None:
+        """Refuse ids that are rounded already, as pandas rounds a column of ids in which one is missing."""
+        from pandas.api.types import is_float_dtype
+
+        cells = self.table[end]
+        if is_float_dtype(cells) and bool((cells.abs() >= _EXACT).any()):
+            raise ValueError(
+                f"`{end}` must hold exact ids; got {cells.dtype}, which rounds them: read them as text or as Int64."
+            )
+
     def _require(self, argument: str, column: str) -> None:
         if column not in self.table.columns:
             columns = ", ".join(map(str, self.table.columns))
@@ -227,20 +240,35 @@ def read_synapses(
     units: Mapping[str, str] | None = None,
     thresholds: Mapping[str, float] | None = None,
     separator: str | None = None,
+    decimal: str | None = None,
+    header: bool | None = None,
+    labels: bool | None = None,
+    missing: Sequence[str | float] | None = None,
+    sheet: str | None = None,
     name: str | None = None,
     source: str = "",
     licence: str = "",
     citation: str = "",
 ) -> SynapseTable:
-    r"""Read a table of synapses of yours, one a row, from comma- or tab-separated text.
+    r"""Read a table of synapses of yours, one a row.
+
+    What the file leaves open is found out, and said in a warning: a separator other than its ending says, decimal
+    commas, a unit in the cells, a header of numbers, names of rows.
 
     Args:
-        path: A ``.csv`` or ``.tsv`` file, or one of them gzipped (``.csv.gz``), whose first line names the columns.
+        path: A table of text, ``.csv`` or ``.tsv``, compressed or not (``.csv.gz``); a workbook (``.xlsx``), Parquet or
+            Feather file, for which the extra ``files`` is needed; or a file of arrays of one length (``.npz``,
+            ``.mat``, ``.h5``).
         pre: Name of the column that says which cell sends.
         post: Name of the column that says which cell receives.
         units: Unit of each column that has one, by name.
         thresholds: By column, the value above which a synapse was seen at all.
-        separator: What stands between two cells; default: a comma in ``.csv``, a tabulator in ``.tsv``.
+        separator: What stands between two cells; default: found out, a comma in ``.csv``, a tabulator in ``.tsv``.
+        decimal: The decimal mark, ``"."`` or ``","``; default: found out.
+        header: Whether the first row names the columns; default: found out.
+        labels: Whether the first column names the rows; default: found out.
+        missing: Cells that have no value, beside empty ones and NA, NaN and the like, such as -9999.
+        sheet: Of a workbook, the sheet to read.
         name: What was measured; default: the file's name.
         source: Where it comes from.
         licence: Terms under which it is shared.
@@ -248,10 +276,12 @@ def read_synapses(
 
     Returns:
         A :class:`SynapseTable` of all rows. Blanks around the names of columns are taken off; a cell that is empty,
-        or says NA or NaN, has no value.
+        or says NA or NaN, has no value. Ids are exact: whole numbers are int64, or Int64 where one is missing, and what
+        begins with 0 or is longer is text.
 
     Raises:
         FileNotFoundError: If there is no such file.
+        ModuleNotFoundError: If the library that it needs is not installed.
         ValueError: If it is no such table, or has no column of a name given.
 
     Example:
@@ -263,26 +293,30 @@ def read_synapses(
         >>> print(synapses)
         mine.csv: 2 synapses; area (um2, n = 1)
     """
-    import pandas as pd
-
     file = Path(path)
-    kind = Path(file.stem).suffix.lower() if file.suffix.lower() == ".gz" else file.suffix.lower()
-    if kind not in _SEPARATORS:
-        raise ValueError(f"`path` must end in .csv or .tsv, gzipped or not; got {file.name}.")
-    if not file.is_file():
-        raise FileNotFoundError(f"`path` must be a file of synapses; got {file}.")
-    separator = _SEPARATORS[kind] if separator is None else separator
-    how = {"sep": separator, "skipinitialspace": True, "keep_default_na": False, "na_values": _MISSING}
+    if not reading.holds_rows(file):
+        kinds = ", ".join(kind for kind in (*reading.TABLES, *reading.ARRAYS) if kind.count(".") == 1)
+        raise ValueError(
+            f"`path` must end in one of {kinds}, or .csv.gz and the like; got {reading.printable(file.name)}."
+        )
+    if not file.exists():
+        raise FileNotFoundError(f"`path` must be a file of synapses; got {reading.printable(file)}.")
+    given = None if missing is None else tuple(str(cell) for cell in missing)
+    options = reading.TableOptions(separator, decimal, header, labels, given, sheet, trailing=True)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "error", pd.errors.ParserWarning
-            )  # cells beyond the last name: their columns would shift
-            table = pd.read_csv(file, index_col=False, **how)  # type: ignore[call-overload]
-    except (ValueError, OSError, pd.errors.ParserWarning) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise ValueError(f"`path` must be a table; got {file.name}: {reason}.") from None
-    table.columns = table.columns.str.strip()
+        read = reading.read_table(file, options, reading.warn)
+        for end in (pre, post):
+            if end in read.columns:
+                read.names_of(end, ids=True)
+        table = read.frame()
+    except ValueError as error:
+        sentence = reading.in_keywords(str(error))
+        ours = f"`{reading.printable(file)}` must be a table; "
+        if sentence.startswith(ours):
+            sentence = f"`path` must be a table; got {reading.printable(file.name)}: {sentence.removeprefix(ours)}"
+        raise ValueError(sentence) from None
+    for note in read.codes():
+        reading.warn(note)
     return SynapseTable(
         name=file.name if name is None else name,
         table=table,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daleml.analysis import WeightSample, weight_sample, weight_samples
-from daleml.readers import is_table, read_columns, read_weights
+from daleml.readers import columns_of, matrix_of, read_weights
+from daleml.reading import Table, TableOptions, holds_rows, is_table, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,6 +75,9 @@ def gather(
     connections: tuple[str, str] | None = None,
     sign: int | None = None,
     pool: bool = False,
+    options: TableOptions | None = None,
+    matrix: bool = False,
+    censor_below: float | None = None,
 ) -> Gathered:
     """Read a file.
 
@@ -84,6 +89,9 @@ def gather(
         connections: A table's columns that name the sending and the receiving cell, to add up the synapses of a pair.
         sign: +1 or -1 to choose among the populations of a checkpoint.
         pool: Whether to take all weights of a checkpoint together.
+        options: How a table is written, where that is not to be found out.
+        matrix: Whether to take all the numbers of a table as one matrix of weights.
+        censor_below: The bound below which magnitudes are known only to be no larger, as cells such as ``<0.01`` are.
 
     Raises:
         ValueError: If the file cannot be read, or has no such columns.
@@ -93,20 +101,91 @@ def gather(
     labels = {"--by": by} if by is not None else {}
     if connections:
         labels |= dict(zip(("--pre", "--post"), connections, strict=True))
-    if file.exists() and not is_table(file):
-        for option, given in (numbers | labels).items():
-            raise ValueError(f"`{option}` must be left out unless the file is a table, .csv or .tsv; got {given!r}.")
-    if not is_table(file):
-        name, weights = read_weights(file, column)
+    options = TableOptions() if options is None else options
+    notes: list[str] = []
+    rows = numbers | labels
+    if file.exists() and rows and not holds_rows(file):
+        _refuse_rows(rows)
+    if not is_table(file) and not (rows and holds_rows(file)):
+        name, weights = read_weights(file, column, say=notes.append)
         if isinstance(weights, Mapping) and not pool:
             weights = _only_sample(name, weight_samples(weights), sign)
-        return Gathered(name, f"|{column or 'weight'}|", weights)
-    label, values, others = read_columns(file, column, numbers, labels)
+        return Gathered(name, f"|{column or 'weight'}|", weights, notes=tuple(notes))
+    table = read_table(file, options, notes.append)
+    if not is_table(file) and len(table.columns) == 1:
+        _refuse_rows(rows)
+    if matrix or (column is None and not rows and table.is_labelled_square()):
+        return _of_matrix(file, table, column, rows, notes, chosen=matrix)
+    if column is None:
+        _hint_at_matrix(table)
+    label, values, others = columns_of(
+        table, column, numbers, labels, censor_below=censor_below, signed=pool or sign is not None
+    )
     groups, counts = others.get("--by"), others.get("--weights-column")
-    notes: tuple[str, ...] = ()
+    notes += _hints_of_logarithms(label, values, decided=pool or sign is not None)
     if connections:
-        values, groups, notes = _per_connection(values, others["--pre"], others["--post"], groups)
-    return Gathered(f"{file.stem}-{label}", label, values, groups, counts, by or "", True, notes)
+        values, groups, said = _per_connection(values, others["--pre"], others["--post"], groups)
+        notes += said
+    return Gathered(f"{file.stem}-{label}", label, values, groups, counts, by or "", True, tuple(notes))
+
+
+def _refuse_rows(options: Mapping[str, str]) -> None:
+    for option, given in options.items():
+        raise ValueError(f"`{option}` must be left out unless the file is a table, .csv or .tsv; got {given!r}.")
+
+
+def _of_matrix(
+    file: Path, table: Table, column: str | None, rows: Mapping[str, str], notes: list[str], *, chosen: bool
+) -> Gathered:
+    """Take all the numbers of a table as one matrix of weights."""
+    for option, given in ({"--column": column} if column is not None else {}).items() | rows.items():
+        raise ValueError(f"`{option}` must be left out where `--matrix` is given; got {given!r}.")
+    values = matrix_of(table)
+    height, width = values.shape
+    what = "" if chosen else ", its rows and columns having the same names"
+    notes.append(f"All {values.size:,} numbers were taken as the weights of one matrix, {height:,} x {width:,}{what}.")
+    return Gathered(file.stem, "|weight|", values.reshape(-1), from_table=True, notes=tuple(notes))
+
+
+def _hint_at_matrix(table: Table) -> None:
+    """Refuse a table of several columns that looks like a matrix, with the option that takes it as one."""
+    names = table.names()
+    matrix_like = len(names) > 1 and (not table.named or table.labels is not None)
+    if matrix_like and len(table.numeric()) == len(names):
+        some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        raise ValueError(
+            "`--column` must name one column, or `--matrix` take all as one matrix of weights; got "
+            f"{len(names):,} columns of numbers, {some}."
+        )
+
+
+_LOGARITHM = re.compile(r"(log|ln)(10|2|e)?([ _.(-].*|)$|.*[ _.-](log|ln)(10|2)?$", re.IGNORECASE)
+_LARGEST_LOGARITHM = 50  # of sizes in whatever unit, natural ones too
+
+
+def _hints_of_logarithms(label: str, values: NDArray[np.float64], *, decided: bool) -> list[str]:
+    """Say so if numbers look like the logarithms of sizes, which a fit would take for sizes.
+
+    Raises:
+        ValueError: If they are of both signs, and nothing says what the signs mean.
+    """
+    kept = values[np.isfinite(values) & (values != 0)]
+    named = _LOGARITHM.match(label) is not None
+    negative = int(np.count_nonzero(kept < 0))
+    broken = kept.size > 2 and bool(np.any(kept != np.floor(kept))) and np.abs(kept).max() < _LARGEST_LOGARITHM
+    if not kept.size or not (named or (negative and broken)) or decided:
+        return []
+    undo = "undo the logarithm before the fit"
+    if 0 < negative < kept.size:
+        if not named:
+            return []
+        raise ValueError(
+            f"column {label!r} must hold sizes; got {negative:,} negative and {kept.size - negative:,} positive "
+            f"numbers, and by its name they are logarithms: {undo}; or give `--sign` or `--pool` if they are weights."
+        )
+    if negative:
+        return [f"All numbers are negative and were fitted by their size; if they are logarithms, {undo}."]
+    return [f"By the name of {label!r} its numbers are logarithms and were fitted as sizes; if they are, {undo}."]
 
 
 def gather_reference(text: str, *, pool: bool = False) -> tuple[str, WeightSample]:
