@@ -24,6 +24,7 @@ class SynapticWeight:
         reads: ``"input"``, the module's own input; ``"below"``, the layer below in a stack; ``"state"``, the module's
             own state; ``"cells"``, what a projection reads.
         layer: Place in a recurrent stack, from 0.
+        reverse: Whether it belongs to the direction of a stack that runs backwards.
         suffix: End of the names of the layer's parameters in a recurrent stack, such as ``"_l0"``.
         bias: Name of the bias that is added to what this weight gives, or None.
         pre_dim: The dimension of the parameter along which presynaptic units lie.
@@ -37,6 +38,7 @@ class SynapticWeight:
     layer: int = 0
     suffix: str = ""
     bias: str | None = None
+    reverse: bool = False
     pre_dim: int = 1
     gates: int = 1
     units: slice | None = None
@@ -113,13 +115,14 @@ def _of_stack(gates: int) -> Callable[[Any], tuple[SynapticWeight, ...]]:
         found = []
         for layer in range(module.num_layers):
             reads: Reads = "below" if layer else "input"
-            for direction in ("", "_reverse") if module.bidirectional else ("",):
-                suffix = f"_l{layer}{direction}"
+            for reverse in (False, True) if module.bidirectional else (False,):
+                suffix = f"_l{layer}{'_reverse' * reverse}"
                 bias_ih, bias_hh = (f"bias_ih{suffix}", f"bias_hh{suffix}") if module.bias else (None, None)
-                found.append(SynapticWeight(f"weight_ih{suffix}", reads, layer, suffix, bias_ih, gates=gates))
-                found.append(SynapticWeight(f"weight_hh{suffix}", "state", layer, suffix, bias_hh, gates=gates))
+                place: dict[str, Any] = {"layer": layer, "suffix": suffix, "reverse": reverse, "gates": gates}
+                found.append(SynapticWeight(f"weight_ih{suffix}", reads, bias=bias_ih, **place))
+                found.append(SynapticWeight(f"weight_hh{suffix}", "state", bias=bias_hh, **place))
                 if module.proj_size:
-                    found.append(SynapticWeight(f"weight_hr{suffix}", "cells", layer, suffix))
+                    found.append(SynapticWeight(f"weight_hr{suffix}", "cells", **place | {"gates": 1}))
         return tuple(found)
 
     return weights

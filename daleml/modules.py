@@ -63,6 +63,7 @@ __all__ = [
     "require_shapes",
     "required",
     "runs_as_torch",
+    "runs_over_sequences",
     "speaks",
     "synaptic_weights",
     "takes_draw",
@@ -190,6 +191,12 @@ def is_recurrent(module: nn.Module) -> bool:
     return kind is not None and kind.recurrent
 
 
+def runs_over_sequences(module: nn.Module) -> bool:
+    """Whether a recurrent module takes sequences; else it takes one step."""
+    kind = torch_kind(module)
+    return kind.sequences if kind is not None and not speaks(module) else hasattr(module, "batch_first")
+
+
 def is_dense(module: nn.Module, path: str = "") -> bool:
     """Whether a module is one matrix between units that lie along the last dimension of its input and output."""
     if is_recurrent(module):
@@ -285,6 +292,8 @@ def n_inputs(module: nn.Module) -> int:
     kind = torch_kind(module)
     if kind is not None and kind.inputs:
         return int(getattr(module, kind.inputs))
+    if is_recurrent(module):
+        return int(effective_layers(module)[0].input.shape[1])
     effective = required(module, "", "effective_weight", "gives what multiplies the input")()
     return int(cast("Tensor", effective).shape[1])
 

@@ -74,7 +74,7 @@ def recurrent_weights(module: nn.Module, path: str = "") -> Iterator[tuple[str, 
         return
     for one in modules.synaptic_weights(module):
         number = f"_l{one.layer}" if one.layer else ""
-        reverse = one.suffix.removeprefix(f"_l{one.layer}")
+        reverse = "_reverse" if one.reverse else ""
         yield f"{'recurrent' if one.recurrent else 'input'}{number}{reverse}", getattr(module, one.name)
 
 

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList
 
-from daleml import _checks, law, signs
+from daleml import _checks, law, modules, signs
 from daleml.convert import calibration
-from daleml.convert.report import EXEMPT, LAWFUL, NOT_LAWFUL, DalifyReport, Verdict
-from daleml.convert.synapses import (
-    NORMS,
-    TABLES,
-    WEIGHTED,
-    Synapses,
-    is_ours,
-    own_signs,
-    synapses_of,
-)
-from daleml.convert.tracing import Example, Trace, guess_example, trace
+from daleml.convert.examples import Example, guess_example
+from daleml.convert.report import EXEMPT, LAWFUL, NOT_LAWFUL, DalifyReport, Kind, Note, Verdict
+from daleml.convert.tracing import Trace, trace
+from daleml.convert.units import Units, fixed_inputs, is_convertible
 from daleml.layers import init
+from daleml.modules import SynapticWeight
 from daleml.populations import Populations
 
 __all__ = ["Dalified", "DalifyReport", "Verdict", "dalify"]
@@ -33,6 +27,20 @@ class Dalified(NamedTuple):
 
     model: nn.Module
     report: DalifyReport
+
+    def __call__(self, *args: object, **kwargs: object) -> NoReturn:
+        """Refuse to be called like the model, which is one half of the pair.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError("`dalify` returns the pair `(model, report)`; call its `model`: `model, report = dalify(net)`.")
+
+    def __getattr__(self, name: str) -> NoReturn:
+        hint = ""
+        if hasattr(nn.Module, name) and not name.startswith("_"):
+            hint = " `dalify` returns the pair `(model, report)`: unpack it, `model, report = dalify(net)`."
+        raise AttributeError(f"'Dalified' object has no attribute {name!r}.{hint}")
 
 
 def dalify(
@@ -47,11 +55,13 @@ def dalify(
 ) -> Dalified:
     """Make an ordinary torch model obey Dale's law, in place, and report on every parameter.
 
-    Every weight of ``Linear``, convolutions, ``RNN``, ``GRU``, ``LSTM`` and their cells gets one sign a presynaptic
-    unit, and is drawn anew so that the variance of its pre-activations is what it was: each output unit of each layer
-    is excitatory or inhibitory, and has that sign wherever it is read. Which units a weight reads, through pooling,
-    flattening, concatenation and residual connections, is found by sending the units' signs through the model. What
-    keeps the law from then on is the optimiser: ``EG``, or any other under ``optim.enforce``.
+    Every weight of ``Linear``, convolutions, ``RNN``, ``GRU``, ``LSTM``, their cells and subclasses gets one sign per
+    presynaptic unit, and is drawn anew so that the variance of its pre-activations is what it was: each output unit of
+    each layer is excitatory or inhibitory, and has that sign wherever it is read. Which units a weight reads, through
+    pooling, flattening, concatenation and residual connections, is found by sending the units' signs through the model.
+    Layers of daleml, and yours that satisfy :class:`daleml.modules.DaleLayer`, stay as they are: their units have the
+    signs that the layer says, and the units they read those that are fixed there. What keeps the law from then on is
+    the optimiser: ``EG``, or any other under ``optim.enforce``.
 
     Args:
         model: Any module. It is changed; copy it first to keep the original.
@@ -70,8 +80,8 @@ def dalify(
 
     Raises:
         TypeError: If ``model`` is not a module.
-        ValueError: If it is dalified already, has no weight to fix, or a fraction is outside [0, 1]. Nothing is changed
-            then.
+        ValueError: If it is dalified already, has no weight to fix, a layer has no shape before its first forward pass
+            or only some methods of the protocol, or a fraction is outside [0, 1]. Nothing is changed then.
 
     Example:
         >>> import torch
@@ -101,7 +111,12 @@ def dalify(
     _checks.fraction("inhibitory", inhibitory)
     if inputs is not None:
         _checks.fraction("inputs", inputs)
+    modules.require_shapes(model)
     _refuse_twice(model)
+    for path, module in model.named_modules():
+        if modules.speaks(module):
+            modules.synaptic_weights(module, path)
+            modules.required(module, path, "output_signs", "says which of its units inhibit")
     given = (example,) if isinstance(example, Tensor) else None if example is None else tuple(example)
     return _Conversion(model, inhibitory, inputs, given, tuple(exempt), draw, generator).run()
 
@@ -110,8 +125,8 @@ def _refuse_twice(model: nn.Module) -> None:
     convertible = [
         (f"{path}.{one.name}".lstrip("."), module, one.name)
         for path, module in model.named_modules()
-        if isinstance(module, WEIGHTED) and not is_ours(module)
-        for one in synapses_of(module)
+        if is_convertible(module)
+        for one in modules.synaptic_weights(module)
     ]
     if not convertible:
         raise ValueError(f"`model` must have a layer with weights to fix; got {type(model).__name__} without one.")
@@ -143,7 +158,7 @@ class _Conversion:
     ) -> None:
         self.model, self.inhibitory, self.inputs, self.exempt = model, inhibitory, inputs, exempt
         self.draw, self.generator = draw, generator
-        self.notes: list[str] = []
+        self.notes: list[Note] = []
         self.guessed = example is None
         self.example = guess_example(model) if example is None else example
         self.verdicts: dict[str, Verdict] = {}
@@ -151,6 +166,7 @@ class _Conversion:
     def run(self) -> Dalified:
         traced, targets = self._look()
         redrawn = self._fix(traced)
+        self._judge_fixed(traced)
         self._fix_norms()
         drives = {}
         if self.example is not None:
@@ -163,27 +179,31 @@ class _Conversion:
                 old = self.verdicts[name]
                 self.verdicts[name] = Verdict(name, old.kind, old.why, after.variance, before.variance)
         self._name_the_rest()
+        self._name_what_is_no_parameter()
         order = [name for name, _ in self.model.named_parameters(remove_duplicate=False) if name in self.verdicts]
         return Dalified(self.model, DalifyReport(tuple(self.verdicts[name] for name in order), tuple(self.notes)))
+
+    def _remark(self, said: str, *, unlawful: bool = False) -> None:
+        self.notes.append(Note(said, unlawful))
 
     def _look(self) -> tuple[Trace | None, dict[calibration.Key, calibration.Drive]]:
         """Run the example before anything is changed."""
         if self.example is None:
-            self.notes.append(
+            self._remark(
                 "no input that the model takes could be guessed, so what lies between its layers was not looked at, "
                 "units were told apart by the width of what reads them, and variances were matched by the weights'"
             )
             return None, {}
         if self.guessed:
             shapes = ", ".join(str(tuple(part.shape)) for part in self.example)
-            self.notes.append(
+            self._remark(
                 f"variances were matched on random input of shape {shapes}: better give an example of the data"
             )
         traced = trace(self.model, self.example, self.inhibitory, self.inputs)
-        self.notes += list(traced.findings)
+        self.notes += traced.findings
         signed = [name or "the model itself" for name in traced.order if name in traced.signed_rates]
         if signed:
-            self.notes.append(f"on the example {', '.join(signed)} read negative rates, whose sign is not the unit's")
+            self._remark(f"on the example {', '.join(signed)} read negative rates, whose sign is not the unit's")
         return traced, calibration.measure(self.model, self.example)
 
     def _fix(self, traced: Trace | None) -> set[calibration.Key]:
@@ -192,11 +212,10 @@ class _Conversion:
         owners = self._shared()
         for path, module, one in self._weights():
             name = f"{path}.{one.name}".lstrip(".")
-            found, why = self._signs(traced, path, module, one)
+            found, kind, why = self._signs(traced, path, module, one)
             if self._is_exempt(name):
                 self.verdicts[name] = Verdict(name, EXEMPT, "left as it is, as asked")
             elif found is None:
-                kind = EXEMPT if why.endswith("no sign") else NOT_LAWFUL
                 self.verdicts[name] = Verdict(name, kind, why)
             elif len(owners[id(getattr(module, one.name))]) > 1:
                 others = ", ".join(other for other in owners[id(getattr(module, one.name))] if other != name)
@@ -212,10 +231,11 @@ class _Conversion:
                 redrawn.add((path, one.name))
         return redrawn
 
-    def _weights(self) -> Iterator[tuple[str, nn.Module, Synapses]]:
+    def _weights(self) -> Iterator[tuple[str, nn.Module, SynapticWeight]]:
         for path, module in self.model.named_modules():
-            if isinstance(module, WEIGHTED) and not is_ours(module):
-                yield from ((path, module, one) for one in synapses_of(module) if one.name in module._parameters)
+            if is_convertible(module):
+                known = modules.synaptic_weights(module)
+                yield from ((path, module, one) for one in known if one.name in module._parameters)
 
     def _shared(self) -> dict[int, list[str]]:
         """Return the names of every parameter, one a module that has it."""
@@ -225,28 +245,43 @@ class _Conversion:
                 owners.setdefault(id(parameter), []).append(f"{path}.{own}".lstrip("."))
         return owners
 
-    def _signs(self, traced: Trace | None, path: str, module: nn.Module, one: Synapses) -> tuple[Tensor | None, str]:
-        """Return the signs of the units that a weight reads, or None, and the reason."""
+    def _signs(
+        self, traced: Trace | None, path: str, module: nn.Module, one: SynapticWeight
+    ) -> tuple[Tensor | None, Kind, str]:
+        """Return the signs of the units that a weight reads, or None; what that makes of it; and the reason."""
         if one.reads != "input":
-            found = own_signs(module, one, self.inhibitory)
+            units = Units(self.inhibitory, self.inputs) if traced is None else traced.units
+            found = units.own(path, module, one)
             of = {"state": "its own state", "cells": "its own cells", "below": "the layer below"}[one.reads]
-            return found, _describe(found, of)
-        n = _n_inputs(module)
+            return found, LAWFUL, _describe(found, of)
         if traced is None:
-            found = Populations.split(n, self.inhibitory).signs()
-            return found, _describe(found, "a layer of this width")
+            found = Populations.split(modules.n_inputs(module), self.inhibitory).signs()
+            return found, LAWFUL, _describe(found, "a layer of this width")
         if path not in traced.signs:
-            return None, "did not run on the example, or not on a tensor given by position"
+            return None, NOT_LAWFUL, "did not run on the example, or not on a tensor given by position"
         found = traced.signs[path]
         if path in traced.inconsistent:
-            return None, "reads units of other signs at another call"
+            return None, NOT_LAWFUL, "reads units of other signs at another call"
         if (found == 0).any():
-            return None, f"reads {int((found == 0).sum())} inputs that mix excitatory and inhibitory units"
+            mixed = int((found == 0).sum())
+            return None, NOT_LAWFUL, f"reads {mixed} inputs that mix excitatory and inhibitory units"
         if found.isnan().all():
-            return None, "reads units that have no sign"
+            return None, EXEMPT, "reads units that have no sign"
         if found.isnan().any():
-            return None, f"reads {int(found.isnan().sum())} inputs that no unit reaches"
-        return found, _describe(found, "")
+            return None, NOT_LAWFUL, f"reads {int(found.isnan().sum())} inputs that no unit reaches"
+        return found, LAWFUL, _describe(found, "")
+
+    def _judge_fixed(self, traced: Trace | None) -> None:
+        """Judge the layers that fix their signs themselves by the units they read."""
+        for path, weight, fixed in fixed_inputs(self.model):
+            found = None if traced is None else traced.signs.get(path)
+            if found is None or found.shape != fixed.shape:
+                continue
+            other = int(((found == 0) & ~fixed.isnan()).sum() + (found * fixed < 0).sum())
+            name = f"{path}.{weight}".lstrip(".")
+            if other and not self._is_exempt(name):
+                why = f"reads {other} units of another sign than is fixed for them, or of both"
+                self.verdicts[name] = Verdict(name, NOT_LAWFUL, why)
 
     def _is_exempt(self, name: str) -> bool:
         from fnmatch import fnmatchcase
@@ -257,44 +292,61 @@ class _Conversion:
         for path, module in self.model.named_modules():
             gain = getattr(module, "weight", None)
             name = f"{path}.weight".lstrip(".")
-            if not isinstance(module, NORMS) or not isinstance(gain, nn.Parameter) or self._is_exempt(name):
+            if not modules.is_norm(module) or not isinstance(gain, nn.Parameter) or self._is_exempt(name):
                 continue
             with torch.no_grad():
                 gain.abs_()  # what reads the unit is drawn anew, so nothing is lost; projected, the unit would be
             signs.fix(module, "weight", torch.ones(gain.shape[0]), dim=0, role="gain")
             why = "gain of a normalisation, non-negative; the mean it subtracts is inhibition that is no synapse"
             if not gain.any():
-                self.notes.append(f"`{name}` is all zero: exponentiated gradient leaves it there, projection does not")
+                self._remark(f"`{name}` is all zero: exponentiated gradient leaves it there, projection does not")
             self.verdicts[name] = Verdict(name, LAWFUL, why)
 
     def _name_the_rest(self) -> None:
         """Leave no parameter without a verdict."""
-        ours = {name for name, _, _ in signs.named(self.model)} - set(self.verdicts)
+        fixed = {name for name, _, _ in signs.named(self.model)}
+        declared = {name for name, _, _ in signs.declared(self.model)}
         for path, module in self.model.named_modules():
             for own, parameter in module.named_parameters(recurse=False):
                 name = f"{path}.{own}".lstrip(".")
                 if name in self.verdicts:
                     continue
-                if name in ours or is_ours(module):
+                if name in fixed or (name in declared and parameter.ndim < 2):
                     verdict = Verdict(name, LAWFUL, "already")
                 elif self._is_exempt(name):
                     verdict = Verdict(name, EXEMPT, "left as it is, as asked")
-                elif isinstance(module, TABLES):
+                elif modules.is_table(module):
                     verdict = Verdict(name, EXEMPT, "a table of inputs, no synapses")
                 elif parameter.ndim < 2:
                     verdict = Verdict(name, EXEMPT, "a bias, or another vector, which has no sign to keep")
-                elif isinstance(module, (*WEIGHTED, ParametrizationList)):
-                    verdict = Verdict(name, NOT_LAWFUL, "a weight is computed from it, whose signs are not its own")
                 else:
-                    verdict = Verdict(name, NOT_LAWFUL, f"a weight of {type(module).__name__}, which is not known")
+                    verdict = Verdict(name, NOT_LAWFUL, _why_unlawful(module, own))
                 self.verdicts[name] = verdict
 
+    def _name_what_is_no_parameter(self) -> None:
+        """Name the modules that keep weights otherwise than as parameters, as quantised ones do."""
+        for path, module in self.model.named_modules():
+            if module._modules or module._parameters:
+                continue
+            kept = set(module.state_dict()) - set(module._buffers)
+            if kept:
+                self._remark(
+                    f"`{path}` keeps {', '.join(sorted(kept))} otherwise than as parameters, as quantised modules do, "
+                    "which cannot be judged: not lawful",
+                    unlawful=True,
+                )
 
-def _n_inputs(module: nn.Module) -> int:
-    for attribute in ("in_features", "in_channels", "input_size"):
-        if hasattr(module, attribute):
-            return int(getattr(module, attribute))
-    raise AssertionError(type(module))
+
+def _why_unlawful(module: nn.Module, parameter: str) -> str:
+    plain = modules.plain_name(module, parameter)
+    if modules.speaks(module) and plain in modules.accounted(module):
+        return f"a weight of {type(module).__name__}, which has not fixed its signs: call `signs.fix` in it"
+    computed = isinstance(module, ParametrizationList)
+    if is_convertible(module):  # one of its weights is pruned, or normalised by a hook
+        computed = any(one.name not in module._parameters for one in modules.synaptic_weights(module))
+    if computed:
+        return "a weight is computed from it, whose signs are not its own"
+    return f"a weight of {type(module).__name__}, which is not known"
 
 
 def _describe(found: Tensor, of: str) -> str:

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from daleml import law
-from daleml.convert.synapses import CELLS, RECURRENT, TRANSPOSED, WEIGHTED, Synapses, synapses_of, unit_dim
-from daleml.convert.tracing import Example, hooked, undisturbed
+from daleml import law, modules
+from daleml.convert.examples import Example, hooked, undisturbed
+from daleml.convert.units import is_convertible
 from daleml.layers import init
+from daleml.modules import SynapticWeight
 
 Key = tuple[str, str]  # of a module, of a weight within it
 
@@ -46,7 +47,7 @@ class Live(NamedTuple):
         drive: Computes what the weight gives now, of shape ``(..., units)``.
     """
 
-    synapses: Synapses
+    synapses: SynapticWeight
     rates: Tensor | None
     drive: Callable[[], Tensor]
 
@@ -59,7 +60,7 @@ def redraw_(module: nn.Module, weight: str, draw: init.Draw, generator: torch.Ge
     parameter = cast("Tensor", getattr(module, weight))
     sign = law.broadcastable(cast("Tensor", getattr(module, weight + law.SUFFIX)), parameter).expand_as(parameter)
     magnitude = draw(torch.empty_like(parameter), 1.0, generator=generator)
-    pre = 0 if isinstance(module, TRANSPOSED) else 1
+    pre = modules.presynaptic_dim(module, weight, parameter.ndim)
     excitation, inhibition = ((magnitude * (sign == s)).sum(pre, keepdim=True) for s in (1, -1))
     balance = torch.where((excitation > 0) & (inhibition > 0), excitation / inhibition, 1.0)
     with torch.no_grad():
@@ -168,7 +169,7 @@ def _walk(model: nn.Module, example: Example, visit: Callable[[str, nn.Module, L
     visited: set[nn.Module] = set()
 
     def before(module: nn.Module, args: tuple[Any, ...]) -> None:
-        if not isinstance(module, WEIGHTED) or module in visited or not args or not isinstance(args[0], Tensor):
+        if not is_convertible(module) or module in visited or not args or not isinstance(args[0], Tensor):
             return
         visited.add(module)
         for live in _drives(module, args):
@@ -179,26 +180,27 @@ def _walk(model: nn.Module, example: Example, visit: Callable[[str, nn.Module, L
 
 
 def _drives(module: nn.Module, args: tuple[Any, ...]) -> Iterator[Live]:
-    if isinstance(module, RECURRENT):
-        yield from _recurrent_drives(module, args[0])
-    elif isinstance(module, CELLS):
-        yield from _cell_drives(module, args)
-    else:
-        (synapses,) = synapses_of(module)
-        forward = type(module).forward  # without the hooks, which brought us here
+    if modules.is_recurrent(module):
+        drives = _recurrent_drives if modules.runs_over_sequences(module) else _cell_drives
+        yield from drives(module, args)
+        return
+    (synapses,) = modules.synaptic_weights(module)
+    forward = type(module).forward  # without the hooks, which brought us here
 
-        def drive() -> Tensor:
-            output = cast("Tensor", forward(module, *args))
-            return output.movedim(unit_dim(module, output), -1)
+    def drive() -> Tensor:
+        output = cast("Tensor", forward(module, *args))
+        return output.movedim(modules.unit_dim(module, output), -1)
 
-        yield Live(synapses, args[0].movedim(unit_dim(module, args[0]), -1), drive)
+    # A subclass that runs in a way of its own may put out anything.
+    if modules.runs_as_torch(module) or isinstance(forward(module, *args), Tensor):
+        yield Live(synapses, args[0].movedim(modules.unit_dim(module, args[0]), -1), drive)
 
 
 def _cell_drives(module: nn.Module, args: tuple[Any, ...]) -> Iterator[Live]:
     cell = cast("Any", module)
     state = args[1] if len(args) > 1 else None
     state = state[0] if isinstance(state, tuple) else state
-    for synapses in synapses_of(module):
+    for synapses in modules.synaptic_weights(module):
         if synapses.reads == "state" and state is None:
             forward = type(module).forward
             output = forward(module, args[0])
@@ -209,23 +211,23 @@ def _cell_drives(module: nn.Module, args: tuple[Any, ...]) -> Iterator[Live]:
         yield Live(synapses, rates if synapses.reads == "input" else None, drive)
 
 
-def _linear_drive(module: Any, synapses: Synapses, rates: Tensor) -> Tensor:
+def _linear_drive(module: Any, synapses: SynapticWeight, rates: Tensor) -> Tensor:
     bias = getattr(module, synapses.bias) if synapses.bias else None
     return nn.functional.linear(rates, getattr(module, synapses.name), bias)
 
 
-def _recurrent_drives(module: nn.Module, x: Tensor) -> Iterator[Live]:
+def _recurrent_drives(module: nn.Module, args: tuple[Any, ...]) -> Iterator[Live]:
     """Run a stack layer by layer and direction by direction, each as a module of one layer."""
-    stack = cast("Any", module)
+    stack, x = cast("Any", module), args[0]
     x = x if not stack.batch_first or x.ndim < 3 else x.transpose(0, 1)
     n_directions = 2 if stack.bidirectional else 1
-    all_synapses = list(synapses_of(module))
+    all_synapses = modules.synaptic_weights(module)
     for layer in range(stack.num_layers):
         outputs = []
         for direction in range(n_directions):
             suffix = f"_l{layer}" + "_reverse" * direction
             rates = x.flip(0) if direction else x
-            for synapses in (one for one in all_synapses if one.name.endswith(suffix)):
+            for synapses in (one for one in all_synapses if one.suffix == suffix):
                 own = synapses.reads in ("state", "cells")
                 yield Live(synapses, None if own else rates, _one_layer_drive(stack, synapses, suffix, rates))
             output = _one_layer(stack, suffix, rates)(rates)[0]
@@ -236,17 +238,18 @@ def _recurrent_drives(module: nn.Module, x: Tensor) -> Iterator[Live]:
 def _one_layer(stack: Any, suffix: str, rates: Tensor) -> nn.Module:
     """Return one layer and direction of a stack, with its weights as they are now."""
     options = {"bias": stack.bias, "device": rates.device, "dtype": rates.dtype}
-    if isinstance(stack, nn.RNN):
+    if hasattr(stack, "nonlinearity"):
         options["nonlinearity"] = stack.nonlinearity
     if stack.proj_size:
         options["proj_size"] = stack.proj_size
-    single = type(stack)(rates.shape[-1], stack.hidden_size, **options)
+    # Of torch's own class: what a subclass takes to be built is not known.
+    single = cast("Any", modules.torch_class(stack))(rates.shape[-1], stack.hidden_size, **options)
     for name, parameter in single.named_parameters():
         parameter.copy_(getattr(stack, name.replace("_l0", suffix)))
     return cast("nn.Module", single)
 
 
-def _one_layer_drive(stack: Any, synapses: Synapses, suffix: str, rates: Tensor) -> Callable[[], Tensor]:
+def _one_layer_drive(stack: Any, synapses: SynapticWeight, suffix: str, rates: Tensor) -> Callable[[], Tensor]:
     def drive() -> Tensor:
         if synapses.reads in ("input", "below"):
             return _linear_drive(stack, synapses, rates)
@@ -277,17 +280,21 @@ def _net(module: nn.Module, weight: Tensor, rates: Tensor) -> Tensor:
     """Return what one rate a presynaptic unit gives through a weight: (units, taps)."""
     groups = getattr(module, "groups", 1)
     weight = weight.view(groups, -1, *weight.shape[1:])
-    if isinstance(module, TRANSPOSED):
+    if _pre_first(module):
         weight = weight.transpose(1, 2)
     taps = weight.flatten(3) if weight.ndim > 3 else weight[..., None]
     return torch.einsum("goit,gi->got", taps.double(), rates.view(groups, -1)).flatten(0, 1)
+
+
+def _pre_first(module: nn.Module) -> bool:
+    return modules.synaptic_weights(module)[0].pre_dim == 0
 
 
 def _per_tap(module: nn.Module, factor: Tensor, weight: Tensor) -> Tensor:
     """Return a factor for every unit and tap as one that multiplies the weight."""
     kernel = weight.shape[2:]
     factor = factor.to(weight)
-    if not isinstance(module, TRANSPOSED):
+    if not _pre_first(module):
         return factor.view(weight.shape[0], 1, *kernel)
     groups = cast("Any", module).groups
     factor = factor.view(groups, 1, -1, *kernel)

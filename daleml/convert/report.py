@@ -3,9 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Any
 
-LAWFUL, EXEMPT, NOT_LAWFUL = "lawful", "exempt", "not lawful"
+
+class Kind(StrEnum):
+    """What a parameter is, after ``dalify``."""
+
+    LAWFUL = "lawful"
+    EXEMPT = "exempt"
+    NOT_LAWFUL = "not lawful"
+
+
+LAWFUL, EXEMPT, NOT_LAWFUL = Kind.LAWFUL, Kind.EXEMPT, Kind.NOT_LAWFUL
+
+
+class Note(str):
+    """A remark of a report, as text.
+
+    Attributes:
+        unlawful: Whether it names something that is not lawful, so that the report is false.
+    """
+
+    __slots__ = ("unlawful",)
+    unlawful: bool
+
+    def __new__(cls, text: str, unlawful: bool = False) -> Note:
+        """Return the text as a remark."""
+        note = super().__new__(cls, text)
+        note.unlawful = unlawful
+        return note
+
+    def __reduce__(self) -> tuple[type[Note], tuple[str, bool]]:
+        return Note, (str(self), self.unlawful)
 
 
 @dataclass(frozen=True)
@@ -18,13 +48,22 @@ class Verdict:
         why: The reason, or which units it reads.
         variance: Of its pre-activations over batch, positions and units, on the example; None if not measured.
         original: The same before the model was changed.
+
+    Raises:
+        ValueError: If ``kind`` is none of the three.
     """
 
     name: str
-    kind: str
+    kind: Kind | str
     why: str
     variance: float | None = None
     original: float | None = None
+
+    def __post_init__(self) -> None:
+        kinds = [kind.value for kind in Kind]
+        if self.kind not in kinds:
+            raise ValueError(f"`kind` must be one of {', '.join(kinds)}; got {self.kind!r}.")
+        object.__setattr__(self, "kind", Kind(self.kind))
 
     @property
     def ratio(self) -> float | None:
@@ -36,25 +75,26 @@ class Verdict:
 
 @dataclass(frozen=True)
 class DalifyReport:
-    """What ``dalify`` did; true when no parameter was left unlawful.
+    """What ``dalify`` did; true when no parameter was left unlawful, and nothing else that was found is.
 
     Attributes:
-        verdicts: One a parameter, in the model's order.
-        notes: What else to know: assumptions, and what could not be looked for.
+        verdicts: One for each parameter, in the model's order.
+        notes: What else to know: assumptions, and what could not be looked for. Those of type :class:`Note` say by
+            themselves whether they name something unlawful; a plain string is a remark and decides nothing.
     """
 
     verdicts: tuple[Verdict, ...]
     notes: tuple[str, ...]
 
     def __bool__(self) -> bool:
-        return not self.of(NOT_LAWFUL) and not any(note.endswith("not lawful") for note in self.notes)
+        return not self.of(NOT_LAWFUL) and not any(isinstance(note, Note) and note.unlawful for note in self.notes)
 
     def of(self, kind: str) -> tuple[Verdict, ...]:
         """Return the verdicts of one kind."""
         return tuple(verdict for verdict in self.verdicts if verdict.kind == kind)
 
     def __str__(self) -> str:
-        counts = ", ".join(f"{len(self.of(kind))} {kind}" for kind in (LAWFUL, EXEMPT, NOT_LAWFUL))
+        counts = ", ".join(f"{len(self.of(kind))} {kind}" for kind in Kind)
         width = max((len(verdict.name) for verdict in self.verdicts), default=0)
         lines = [f"{len(self.verdicts)} parameters: {counts}."]
         for verdict in self.verdicts:
@@ -63,5 +103,6 @@ class DalifyReport:
         return "\n".join([*lines, *(f"Note: {note}." for note in self.notes)])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the verdicts and notes as plain data."""
-        return asdict(self)
+        """Return the verdicts and notes as plain data, and whether all is lawful."""
+        verdicts = [asdict(verdict) | {"kind": str(verdict.kind)} for verdict in self.verdicts]
+        return {"lawful": bool(self), "verdicts": tuple(verdicts), "notes": tuple(str(note) for note in self.notes)}

@@ -1,0 +1,100 @@
+"""What is done to activations outside the layers that are known: noticed, and kept from deciding by its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import ParametrizationList
+from torch.overrides import TorchFunctionMode
+
+from daleml import modules
+from daleml.convert.report import Note
+from daleml.convert.units import is_layer
+
+_ADDITIONS = {"add", "add_", "__add__", "__radd__", "__iadd__"}
+_NEGATIONS = {"sub", "sub_", "__sub__", "__rsub__", "rsub", "neg", "__neg__", "negative", "subtract"}
+_SCALINGS = {"mul", "mul_", "__mul__", "__rmul__", "multiply", "div", "div_", "__truediv__", "true_divide"}
+_PRODUCTS = {"matmul", "__matmul__", "bmm", "einsum", "baddbmm", "scaled_dot_product_attention"}
+_WEIGHTED_FUNCTIONS = {"linear", "conv1d", "conv2d", "conv3d", "bilinear", "multi_head_attention_forward"}
+
+
+class Bystanders(TorchFunctionMode):
+    """While the marks of units run through a model, see what else it does to them.
+
+    A parameter that is no known layer's would let its numbers decide whom a unit reaches, which a rectifier then cuts:
+    so it counts as one that passes every unit on to all.
+
+    Attributes:
+        findings: What was found, each once, in order.
+    """
+
+    def __init__(self, inside: list[nn.Module], names: dict[nn.Module, str], findings: dict[Note, None]) -> None:
+        super().__init__()
+        self.inside, self.names, self.findings = inside, names, findings
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if self._is_known():
+            return func(*args, **kwargs)
+        name = getattr(func, "__name__", "")
+        tensors = [given for given in (*args, *kwargs.values()) if isinstance(given, Tensor)]
+        own = self._own_parameters()
+        foreign = [t for t in tensors if isinstance(t, nn.Parameter) and id(t) not in own]
+        activations = [t for t in tensors if not isinstance(t, nn.Parameter) and t.ndim > 1]
+        negative = any(isinstance(given, (int, float)) and given < 0 for given in args)
+        uses_weight = (name in _WEIGHTED_FUNCTIONS and not own) or (name in _PRODUCTS and len(foreign) > 0)
+        self._note(name, activations, foreign, negated=name in _SCALINGS and negative, uses_weight=uses_weight)
+        if uses_weight:
+            return _everywhere(func(*args, **kwargs), activations)
+        if foreign and name in _ADDITIONS | _NEGATIONS | _SCALINGS:
+            neutral = torch.ones_like if name in _SCALINGS else torch.zeros_like
+            args = [neutral(given) if isinstance(given, nn.Parameter) else given for given in args]
+        return func(*args, **kwargs)
+
+    def _is_known(self) -> bool:
+        """Whether what runs now is a layer that is known, as it is known, or nothing of the model at all."""
+        if not self.inside:  # the example is being marked
+            return False
+        if any(isinstance(module, ParametrizationList) or modules.speaks(module) for module in self.inside):
+            return True
+        module = self.inside[-1]
+        kind = modules.torch_kind(module)
+        has_units = is_layer(module) or modules.is_norm(module) or modules.is_table(module)
+        return kind is not None and has_units and modules.runs_as_torch(module)
+
+    def _own_parameters(self) -> set[int]:
+        """Return the weights that a subclass of a known layer, which runs in a way of its own, may well use."""
+        module = self.inside[-1] if self.inside else None
+        if module is None or not is_layer(module):
+            return set()
+        names = modules.accounted(module)
+        return {id(parameter) for name, parameter in module.named_parameters(recurse=False) if name in names}
+
+    def _note(
+        self, name: str, activations: list[Tensor], foreign: Sequence[Tensor], *, negated: bool, uses_weight: bool
+    ) -> None:
+        unlawful = True
+        if name in _ADDITIONS and len(activations) == 2:
+            unlawful = False
+            said = "activities are added (a residual connection): an inhibitory unit carried on, not a synapse"
+        elif activations and (negated or (name in _NEGATIONS and not foreign)):
+            said = "activities are subtracted or negated, which turns excitation into inhibition: not lawful"
+        elif name in _PRODUCTS and len(activations) >= 2:
+            said = "activities multiply activities (attention), which have no fixed sign: not lawful"
+        elif uses_weight:
+            said = "a parameter is used as a weight outside the modules that are known: not lawful"
+        else:
+            return
+        where = self.names.get(self.inside[-1], "") if self.inside else ""
+        self.findings[Note(f"{where or 'the model itself'}: {said}", unlawful)] = None
+
+
+def _everywhere(result: Any, activations: list[Tensor]) -> Any:
+    """Return marks in every place if there is one anywhere in what was read."""
+    if not isinstance(result, Tensor) or not result.is_floating_point():
+        return result
+    active = any(bool(read.any()) for read in activations)
+    return torch.full_like(result, float(active))
