@@ -149,9 +149,8 @@ def _infer(tensors: Mapping[str, Tensor], dim: int | None) -> SignReport:
 def _majority(key: str, weight: Tensor, dim: int) -> Case:
     """Return what to judge a weight by that has no signs: for each unit, the sign of most of its synapses."""
     weight = weight.float() if weight.dtype.itemsize == 1 else weight
-    if not -weight.ndim <= dim < weight.ndim:
+    if not 0 <= dim < weight.ndim:
         raise ValueError(f"`dim` must be between 0 and {weight.ndim - 1} for `{key}`; got {dim}.")
-    dim %= weight.ndim
     others = [other for other in range(weight.ndim) if other != dim]
     n_exc, n_inh = (weight > 0).sum(others), (weight < 0).sum(others)
     signs = torch.where(n_exc >= n_inh, 1, -1).reshape(-1, *(1,) * (weight.ndim - dim - 1))

@@ -27,7 +27,7 @@ def test_the_readme_runs(block, tmp_path, monkeypatch, capsys):
         assert "The 2 groups differ" in printed
         assert namespace["seen"].min() == 5
     elif "settling" in namespace:
-        assert "Dale's law holds: 1 parameter" in printed
+        assert "Dale's law holds for the 1 of 2 weights that have signs" in printed
         assert 0 < namespace["settling"].readout.weight.grad.norm() < 1
     else:
         assert printed.startswith("('L2', 'L3', 'L4') Dale's law holds")
