@@ -159,7 +159,7 @@ def require_node(graph: nx.DiGraph[Any]) -> None:
 def present(graph: nx.DiGraph[Any], nodes: list[Any]) -> Tensor:
     """Return which edges there are, boolean, ``(post, pre)``."""
     index = {node: i for i, node in enumerate(nodes)}
-    exists = torch.zeros(len(nodes), len(nodes), dtype=torch.bool)
+    exists = torch.zeros(len(nodes), len(nodes), dtype=torch.bool, device="cpu")
     for pre, post in graph.edges:
         exists[index[post], index[pre]] = True
     return exists
@@ -172,7 +172,7 @@ def strengths(graph: nx.DiGraph[Any], nodes: list[Any], weight: str | None = WEI
         ValueError: If a strength is missing, or not a finite number.
     """
     index = {node: i for i, node in enumerate(nodes)}
-    weights = torch.zeros(len(nodes), len(nodes), dtype=torch.float64)
+    weights = torch.zeros(len(nodes), len(nodes), dtype=torch.float64, device="cpu")
     for pre, post, data in graph.edges(data=True):
         weights[index[post], index[pre]] = abs(strength(pre, post, data, weight))
     return weights

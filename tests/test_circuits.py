@@ -19,9 +19,13 @@ def seeded(s=0):
     return torch.Generator().manual_seed(s)
 
 
-def test_radius_of_one_sign():
-    for pops, radius in ((Populations(30), 0.9), (Populations(0, 30), 0.9), (Populations(20, 10), 1.5)):
+def test_the_radius_a_circuit_starts_with():
+    for pops, radius in ((Populations(30), 0.9), (Populations(0, 30), 0.9), (Populations(20, 10), 0.95)):
         assert init._measured_radius(EIRNN(3, pops).weight_hh_l0) == pytest.approx(radius, rel=1e-5)
+        rnn = EIRNN(3, pops, spectral_radius=1.5)
+        assert init._measured_radius(rnn.weight_hh_l0) == pytest.approx(1.5, rel=1e-5)
+        rnn.reset_parameters()
+        assert init._measured_radius(rnn.weight_hh_l0) == pytest.approx(1.5, rel=1e-5)
 
 
 def test_both_paths_have_the_variance_of_nn_rnn():

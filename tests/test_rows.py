@@ -25,7 +25,8 @@ SEEDS = range(3)
 def column_ei(n_inh, seed):
     """A column-EI circuit with this many inhibitory units of a hundred."""
     generator, populations = torch.Generator().manual_seed(seed), Populations(UNITS - n_inh, n_inh)
-    rnn, readout = EIRNN(8, populations, batch_first=True), EILinear(populations, 10)
+    rnn = EIRNN(8, populations, batch_first=True, spectral_radius=recurrent.SPECTRAL_RADIUS)
+    readout = EILinear(populations, 10)
     rnn.reset_parameters(generator, input_mean=DATA.pixel_mean)
     readout.reset_parameters(generator)
     return RowReader(rnn, readout)

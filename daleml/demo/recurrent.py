@@ -14,6 +14,8 @@ from daleml.layers import DANNRNN, EIRNN, DANNLinear, EILinear
 from daleml.tasks import RowReader
 
 UNITS, N_INH, SIDE = 100, 10, 8
+SPECTRAL_RADIUS = 1.5
+"""Of the column-EI circuit before learning, as in the paper."""
 CLIP_NORM = 10.0
 TIMES = 2
 """A Dale's ANN starts slower than an RNN, and these need some 2,500 updates to compare."""
@@ -34,7 +36,8 @@ def build_rnn(data: ImageSplit, generator: torch.Generator) -> RowReader:
 def build_column_ei(data: ImageSplit, generator: torch.Generator) -> RowReader:
     """Build a column-EI circuit of 90 excitatory and 10 inhibitory units."""
     populations = Populations(UNITS - N_INH, N_INH)
-    rnn, readout = EIRNN(SIDE, populations, batch_first=True), EILinear(populations, 10)
+    rnn = EIRNN(SIDE, populations, batch_first=True, spectral_radius=SPECTRAL_RADIUS)
+    readout = EILinear(populations, 10)
     rnn.reset_parameters(generator, input_mean=data.pixel_mean)
     readout.reset_parameters(generator)
     return RowReader(rnn, readout)

@@ -7,10 +7,9 @@ A circuit holds layers; each has an input path and a recurrent one, which its wi
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +17,12 @@ from torch.nn.functional import softplus
 from torch.utils.hooks import RemovableHandle
 
 from daleml import _checks, signs
-from daleml.layers import init
+from daleml.layers import init, parameters
 from daleml.layers.connectivity import Connectivity, is_density, matrix
+from daleml.layers.leak import Leaky
+from daleml.layers.parameters import acting, rewritten
 from daleml.layers.recurrence import Sweep
+from daleml.layers.settings import Check, positive_or_none
 from daleml.layers.steps import NONLINEARITIES, Nonlinearity
 from daleml.layers.wiring import Drawing, Path, Wiring
 from daleml.modules import Reads, SynapticWeight
@@ -47,10 +49,27 @@ class EffectiveWeights(NamedTuple):
     recurrent: Tensor
 
 
-class Circuit(nn.Module):
+def _generator(name: str, value: Any) -> torch.Generator | None:
+    """Accept a generator, or None for torch's global one."""
+    if value is not None and not isinstance(value, torch.Generator):
+        raise TypeError(f"`{name}` must be a torch.Generator; got {type(value).__name__}.")
+    return value
+
+
+class Circuit(Leaky):
     """What recurrent layers and cells share."""
 
     _suffixes: tuple[str, ...]
+    nonlinearity: str | Nonlinearity
+
+    _fixed = frozenset({"inputs", "populations", "input_size", "hidden_size", "bias"})
+    _checked: ClassVar[Mapping[str, Check]] = {
+        "noise": _checks.non_negative,
+        "noise_in_eval": _checks.flag,
+        "generator": _generator,
+        "input_mean": _checks.number,
+        "spectral_radius": positive_or_none,
+    }
 
     def __init__(
         self,
@@ -70,6 +89,7 @@ class Circuit(nn.Module):
         noise_in_eval: bool,
         train_initial_state: bool,
         input_mean: float,
+        spectral_radius: float | None,
         generator: torch.Generator | None,
         device: torch.device | str | None,
         dtype: torch.dtype | None,
@@ -80,24 +100,17 @@ class Circuit(nn.Module):
         self.inputs, self.populations = inputs, populations
         self.input_size, self.hidden_size = inputs.size, populations.size
         self.bias = bias
-        self.nonlinearity = _known_nonlinearity(nonlinearity)
-        self.dt_ms, self.noise = dt_ms, _checks.non_negative("noise", noise)
-        self.noise_in_eval = _checks.flag("noise_in_eval", noise_in_eval)
+        self.nonlinearity = nonlinearity
+        self.noise = noise
+        self.noise_in_eval = noise_in_eval
         _checks.flag("train_initial_state", train_initial_state)
-        if generator is not None and not isinstance(generator, torch.Generator):
-            raise TypeError(f"`generator` must be a torch.Generator; got {type(generator).__name__}.")
+        self.generator = generator
         if dtype is not None and not dtype.is_floating_point:
             raise TypeError(f"`dtype` must be a floating-point type; got {dtype}.")
-        self.generator = generator
-        self.input_mean = _checks.number("input_mean", input_mean)
+        self.input_mean, self.spectral_radius = input_mean, spectral_radius
         self._wiring, self._suffixes = wiring, tuple(suffixes)
-        leak = _leak(dt_ms, tau_ms, self.hidden_size)
-        self.leak: float | Tensor | None
-        if isinstance(leak, Tensor):
-            leak = leak.to(device=device, dtype=dtype or torch.get_default_dtype())
-            self.register_buffer("leak", leak, persistent=False)
-        else:
-            self.leak = leak
+        like = {"device": device or torch.get_default_device(), "dtype": dtype or torch.get_default_dtype()}
+        self._build_leak(dt_ms, tau_ms, self.hidden_size, like)
         self._paths = self._connect(mask, input_mask, autapses)
         for path in self._paths:
             wiring.register(self, path, factory)
@@ -139,29 +152,29 @@ class Circuit(nn.Module):
         """
         for path in self._paths:
             self._wiring.declare(self, path)
-        with torch.no_grad():
-            for suffix in self._suffixes:
-                for kind in ("ih", "hh"):
-                    if self.bias:
-                        self.get_parameter(f"bias_{kind}{suffix}").zero_()
-                        signs.declare(self, f"bias_{kind}{suffix}", role="bias")
-                self._wiring.draw_shared(self, suffix)
-                self._reset_initial_state(suffix)
+            if self.bias:
+                signs.declare(self, f"bias_{path.name}", role="bias", default=True)
+        for suffix in self._suffixes:
+            self._wiring.draw_shared(self, suffix)
+            self._reset_initial_state(suffix)
         for path in self._paths:
-            bias = self.get_parameter(f"bias_{path.name}") if self.bias else None
             centred = self.input_mean if input_mean is None else input_mean
             mean = centred if path.pre is self.inputs else init.RECTIFIED_MEAN
-            self._wiring.draw(self, path, bias, Drawing(mean, draw, generator))
+            with parameters.rewritten_or_none(self, f"bias_{path.name}") as bias:
+                if bias is not None:
+                    bias.zero_()
+                self._wiring.draw(self, path, bias, Drawing(mean, draw, generator))
 
     def _reset_initial_state(self, suffix: str) -> None:
         name = f"initial_state{suffix}"
-        if name not in self._parameters:
+        if getattr(self, name, None) is None:
             return
-        self.get_parameter(name).fill_(INITIAL_STATE)
         if self.leak is None and self.nonlinearity in ("relu", "softplus"):  # the state is a rate, and none is negative
-            signs.fix(self, name, torch.ones(self.hidden_size, device="cpu"), role="initial_state")
+            signs.fix(self, name, torch.ones(self.hidden_size, device="cpu"), role="initial_state", default=True)
         else:
-            signs.declare(self, name, role="initial_state")
+            signs.declare(self, name, role="initial_state", default=True)
+        with rewritten(self, name) as begin:
+            begin.fill_(INITIAL_STATE)
 
     def plastic_weights(self) -> tuple[SynapticWeight, ...]:
         """Return what is known of the weights, layer by layer, see :class:`daleml.modules.RecurrentDaleLayer`."""
@@ -181,6 +194,13 @@ class Circuit(nn.Module):
     def output_signs(self) -> Tensor | None:
         """Return the sign of every unit."""
         return self.populations.signs(device="cpu")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; a nonlinearity may be a module, of which torch would keep the old one too."""
+        if name == "nonlinearity":
+            value = _known_nonlinearity(value)
+            self._modules.pop(name, None)
+        super().__setattr__(name, value)
 
     def scale_recurrent_(self, factor: float, layer: int = 0) -> None:
         """Multiply the effective recurrent weight of a layer by a positive factor, in place."""
@@ -245,27 +265,30 @@ class Circuit(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Run one layer; the state of None is where it begins."""
         if state is None:
-            begun = getattr(self, f"initial_state{suffix}", None)
+            begun = parameters.acting_or_none(self, f"initial_state{suffix}")
             n_sequences = sizes[0]
             state = rows.new_zeros(n_sequences, self.hidden_size) if begun is None else begun.expand(n_sequences, -1)
-        bias = getattr(self, f"bias_ih{suffix}") + getattr(self, f"bias_hh{suffix}") if self.bias else None
-        sweep = Sweep(state, self._draw_noise(rows), self.leak, self.nonlinearity, tuple(sizes))
+        bias = acting(self, f"bias_ih{suffix}") + acting(self, f"bias_hh{suffix}") if self.bias else None
+        step = self._step(rows)
+        noise = self._draw_noise(rows, 2**0.5 if step is None else step.spread)
+        leak, keep = (None, None) if step is None else (step.leak, step.keep)
+        sweep = Sweep(state, noise, leak, self.nonlinearity, tuple(sizes), keep)
         rates, last = self._wiring.advance(self, suffix, rows, bias, sweep)
         for look in tuple(self._layer_hooks.values()):
             look(suffix, rows, state, rates, sweep.batch_sizes)
         return rates, last
 
-    def _draw_noise(self, rows: Tensor) -> Tensor | None:
+    def _draw_noise(self, rows: Tensor, spread: Tensor | float) -> Tensor | None:
         if not self.noise or not (self.training or self.noise_in_eval):
             return None
-        leak = 1.0 if self.leak is None else self.leak
         shape = rows.shape[0], self.hidden_size
         where: dict[str, Any] = {"device": rows.device, "dtype": rows.dtype}
         if self.generator is not None and self.generator.device != rows.device:  # one generator, wherever the model is
             drawn = torch.randn(shape, generator=self.generator, device=self.generator.device).to(**where)
         else:
             drawn = torch.randn(shape, generator=self.generator, **where)
-        return drawn.mul_((2 * leak) ** 0.5 * self.noise)
+        scale = spread * self.noise
+        return drawn * (scale.to(rows.dtype) if isinstance(scale, Tensor) else scale)
 
     def extra_repr(self) -> str:
         """Describe the circuit's sizes and dynamics."""
@@ -295,27 +318,3 @@ def _known_nonlinearity(given: str | Nonlinearity) -> str | Nonlinearity:
     if given not in NONLINEARITIES:
         raise ValueError(f"Unknown nonlinearity {given!r}. Select from 'relu', 'tanh' or 'softplus'.")
     return given
-
-
-def _leak(dt_ms: float | None, tau_ms: float | Sequence[float] | Tensor | None, size: int) -> float | Tensor | None:
-    """Return the fraction of the state that a step replaces, dt / tau."""
-    if dt_ms is None and tau_ms is None:
-        return None
-    if dt_ms is None or tau_ms is None:
-        missing, given = ("dt_ms", "tau_ms") if dt_ms is None else ("tau_ms", "dt_ms")
-        raise ValueError(f"`{missing}` must be given where `{given}` is; got None.")
-    dt_ms = _checks.positive("dt_ms", dt_ms)
-    try:
-        each = torch.as_tensor(tau_ms, dtype=torch.float64, device="cpu").detach()
-    except (TypeError, ValueError, RuntimeError):
-        raise TypeError(f"`tau_ms` must be a number, or one a unit; got {type(tau_ms).__name__}.") from None
-    if each.ndim and each.shape != (size,):
-        raise ValueError(
-            f"`tau_ms` must be a number or one for each of the {size} units; got shape {tuple(each.shape)}."
-        )
-    shortest = float(each.min())
-    if not (math.isfinite(shortest) and shortest > 0 and bool(each.isfinite().all())):
-        raise ValueError(f"`tau_ms` must be finite and above 0; got {shortest:g}.")
-    if dt_ms > shortest:
-        raise ValueError(f"`dt_ms` must be at most `tau_ms`; got {dt_ms:g} and {shortest:g}.")
-    return dt_ms / each if each.ndim else dt_ms / shortest

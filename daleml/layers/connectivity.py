@@ -47,7 +47,7 @@ def matrix(
     if isinstance(given, (torch.Tensor, np.ndarray, np.generic)) and given.ndim == 0:
         given = given.item()
     if given is None:
-        present, says = torch.ones(shape, dtype=torch.bool), False
+        present, says = torch.ones(shape, dtype=torch.bool, device="cpu"), False
     elif _graphs.is_graph(given):
         present, says = _of_graph(name, given, shape, signs), True
     elif is_density(given):

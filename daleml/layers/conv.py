@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from daleml import _checks, signs
-from daleml.layers import functional, init, redraw
+from daleml.layers import dann, functional, init, parameters, redraw
 from daleml.layers.geometry import Geometry, Size
+from daleml.layers.parameters import acting, acting_or_none, rewritten
+from daleml.layers.settings import Check, Settings
 from daleml.modules import SynapticWeight
 from daleml.populations import Populations
 
 
-class _EIConv(nn.Module):
+class _EIConv(Settings):
     """What column-EI convolutions of any number of dimensions share, above torch's own convolution."""
+
+    _fixed = frozenset({"populations", "in_channels", "out_channels", "kernel_size", "groups"})
 
     populations: Populations
     groups: int
@@ -72,19 +76,31 @@ class _EIConv(nn.Module):
         if not hasattr(self, "populations"):  # torch's convolution asks for it before there are any
             return
         channel_signs = self.populations.signs(device="cpu")
-        signs.fix(self, "weight", channel_signs)
+        signs.fix(self, "weight", channel_signs, default=True)
         if self.bias is not None:
-            signs.declare(self, "bias")
-        biases = self.bias.chunk(self.groups) if self.bias is not None else [None] * self.groups
-        parts = zip(self.weight.chunk(self.groups), channel_signs.chunk(self.groups), biases, strict=True)
-        for weight, part_signs, bias in parts:
-            tap_signs = part_signs.repeat_interleave(weight[0, 0].numel())
-            rows = weight.flatten(1)
-            init.column_ei_(rows, tap_signs, bias, input_mean=input_mean, draw=draw, generator=generator)
+            signs.declare(self, "bias", default=True)
+        channel_signs = parameters.unit_signs(self, "weight", channel_signs)
+        present = parameters.present(self, "weight")
+        with rewritten(self, "weight") as weight, parameters.rewritten_or_none(self, "bias") as bias:
+            biases = [None] * self.groups if bias is None else bias.chunk(self.groups)
+            groups = zip(weight.chunk(self.groups), channel_signs.chunk(self.groups), biases, strict=True)
+            for kernels, group_signs, group_bias in groups:
+                tap_signs = group_signs.repeat_interleave(kernels[0, 0].numel())
+                rows = kernels.flatten(1)
+                init.column_ei_(rows, tap_signs, group_bias, input_mean=input_mean, draw=draw, generator=generator)
+                kernels.copy_(rows.view(kernels.shape))  # in another order of memory the rows are a copy
+            if bias is not None and present is not None:
+                bias.mul_(present.flatten(1).double().mean(1).to(bias))
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Apply the layer."""
+        convolve: Any = self._conv_forward
+        convolved: Tensor = convolve(input, acting(self, "weight"), acting_or_none(self, "bias"))
+        return convolved
 
     def effective_weight(self) -> Tensor:
         """Return what multiplies the input, signed, ``(out_channels, in_channels / groups, *kernel)``: the weight."""
-        return self.weight
+        return acting(self, "weight")
 
     def plastic_weights(self) -> tuple[SynapticWeight, ...]:
         """Return what is known of the kernels, see :class:`daleml.modules.DaleLayer`."""
@@ -167,10 +183,12 @@ class EIConv1d(_EIConv, nn.Conv1d):
     _dimensions = 1
 
 
-class _DANNConv(nn.Module):
+class _DANNConv(Settings):
     """What Dale's ANNs over any number of dimensions share."""
 
     _dimensions: int
+    _fixed = frozenset({"in_channels", "out_channels", "geometry", "n_inh", "shunting"})
+    _checked: ClassVar[Mapping[str, Check]] = {"eps": _checks.positive}
 
     def __init__(
         self,
@@ -196,7 +214,7 @@ class _DANNConv(nn.Module):
         self.n_inh = max(out_channels // 10, 1) if n_inh is None else _checks.integer("n_inh", n_inh, minimum=1)
         self.geometry = Geometry.of(self._dimensions, kernel_size, stride, padding, dilation, padding_mode)
         self.shunting = bool(shunting)
-        self.eps = _checks.positive("eps", eps)
+        self.eps = eps
 
         def empty(*shape: int) -> nn.Parameter:
             return nn.Parameter(torch.empty(*shape, device=device, dtype=dtype))
@@ -216,38 +234,21 @@ class _DANNConv(nn.Module):
         self, generator: torch.Generator | None = None, *, draw: init.Draw = init.exponential_
     ) -> None:
         """Draw the weights anew, those that excite from ``draw``, fix their signs, and reset gain and bias."""
-        self._declare()
-        banks = self.weight_ex.flatten(1), self.weight_ix.flatten(1)
-        init.dann_(*banks, self.weight_ei, self.alpha, draw=draw, generator=generator)
-        if self.gain is not None:
-            nn.init.ones_(self.gain)
-        if self.bias is not None:
-            nn.init.zeros_(self.bias)
-
-    def _declare(self) -> None:
-        per_output, per_input = 1 / math.sqrt(self.out_channels), 1 / self.weight_ex[0].numel()
-        inputs, interneurons = (torch.ones(n, device="cpu") for n in (self.in_channels, self.n_inh))
-        signs.fix(self, "weight_ex", inputs)
-        signs.fix(self, "weight_ix", inputs, lr_scale=per_output)
-        signs.fix(self, "weight_ei", interneurons, lr_scale=per_input)
-        if self.shunting:
-            signs.fix(self, "gain", torch.ones(self.out_channels, device="cpu"))
-            signs.declare(self, "alpha", lr_scale=per_output * per_input)
-        if self.bias is not None:
-            signs.declare(self, "bias")
+        n_in = self.weight_ex[0].numel()
+        dann.declare(self, n_in=n_in, n_out=self.out_channels, n_channels=self.in_channels)
+        dann.draw_(self, draw=draw, generator=generator)
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply the layer."""
-        weights = self.weight_ex, self.weight_ix, self.weight_ei
+        weights, bias = dann.weights(self), acting_or_none(self, "bias")
         if self.alpha is None or self.gain is None:
-            return functional.dann_convolution(input, *weights, self.bias, self.geometry)
-        return functional.dann_shunting_convolution(
-            input, *weights, self.alpha, self.gain, self.bias, self.eps, self.geometry
-        )
+            return functional.dann_convolution(input, *weights, bias, self.geometry)
+        alpha, gain = acting(self, "alpha"), acting(self, "gain")
+        return functional.dann_shunting_convolution(input, *weights, alpha, gain, bias, self.eps, self.geometry)
 
     def effective_weight(self) -> Tensor:
         """Return what multiplies the input before any division, signed, ``(out_channels, in_channels, *kernel)``."""
-        return functional.dann_effective_weight(self.weight_ex, self.weight_ix, self.weight_ei)
+        return functional.dann_effective_weight(*dann.weights(self))
 
     def plastic_weights(self) -> tuple[SynapticWeight, ...]:
         """Return what is known of the excitatory kernels, see :class:`daleml.modules.DaleLayer`."""

@@ -285,12 +285,12 @@ def spectral_radius_(weight: Tensor | nn.Module, radius: float) -> Tensor | nn.M
     """
     _checks.positive("radius", radius)
     if isinstance(weight, Tensor):
-        return weight.mul_(_scale(weight, radius))
+        return weight.mul_(radius_factor(weight, radius))
     if not hasattr(weight, "scale_recurrent_"):
         raise TypeError(f"`weight` must be a matrix or a recurrent module; got {type(weight).__name__}.")
     given = weight.effective_weights()  # type: ignore[operator]
     for layer, weights in enumerate([given] if hasattr(given, "_fields") else given):
-        weight.scale_recurrent_(_scale(weights.recurrent, radius), layer)  # type: ignore[operator]
+        weight.scale_recurrent_(radius_factor(weights.recurrent, radius), layer)  # type: ignore[operator]
     return weight
 
 
@@ -309,7 +309,7 @@ def _measured_radius(weight: Tensor) -> float:
     return radius if radius > _ROUNDING * norm else 0.0
 
 
-def _scale(weight: Tensor, radius: float) -> float:
+def radius_factor(weight: Tensor, radius: float) -> float:
     """Return the factor that takes a matrix to a spectral radius."""
     _require_matrix("weight", weight)
     if weight.shape[0] != weight.shape[1]:

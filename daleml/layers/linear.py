@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from daleml import _checks, signs
-from daleml.layers import functional, init, redraw
+from daleml.layers import dann, functional, init, parameters, redraw
+from daleml.layers.parameters import acting, acting_or_none, rewritten
+from daleml.layers.settings import Check, Settings
 from daleml.modules import SynapticWeight
 from daleml.populations import Populations
 
 
-class EILinear(nn.Module):
+class EILinear(Settings):
     r"""A dense layer read by excitatory and inhibitory units ("column EI"), :math:`y = W x + b`.
 
     :math:`W` is signed and stored as it is, ``(out_features, in_features)``; the sign of column :math:`j` is that of
@@ -54,6 +57,8 @@ class EILinear(nn.Module):
         Song, Yang & Wang 2016; Cornford et al. 2021 (ICLR), the column-EI baseline.
     """
 
+    _fixed = frozenset({"populations", "in_features", "out_features", "excitatory_only"})
+
     def __init__(
         self,
         populations: Populations | int,
@@ -85,10 +90,15 @@ class EILinear(nn.Module):
         column_signs = self.populations.signs(device="cpu")
         if self.excitatory_only:
             column_signs = column_signs[self.populations.exc]
-        signs.fix(self, "weight", column_signs)
+        signs.fix(self, "weight", column_signs, default=True)
         if self.bias is not None:
-            signs.declare(self, "bias")
-        init.column_ei_(self.weight, column_signs, self.bias, draw=draw, generator=generator)
+            signs.declare(self, "bias", default=True)
+        column_signs = parameters.unit_signs(self, "weight", column_signs)
+        present = parameters.present(self, "weight")
+        with rewritten(self, "weight") as weight, parameters.rewritten_or_none(self, "bias") as bias:
+            init.column_ei_(weight, column_signs, bias, draw=draw, generator=generator)
+            if bias is not None and present is not None:
+                bias.mul_(present.double().mean(1).to(bias))
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply the layer."""
@@ -98,12 +108,13 @@ class EILinear(nn.Module):
                     f"input.size(-1) must be equal to in_features. Expected {self.in_features}, got {input.size(-1)}"
                 )
             input = input[..., self.populations.exc]
-        return nn.functional.linear(input, self.weight, self.bias)
+        return nn.functional.linear(input, acting(self, "weight"), acting_or_none(self, "bias"))
 
     def effective_weight(self) -> Tensor:
         """Return what multiplies the input, signed, ``(post, pre)``: the weight itself, and 0 for units not read."""
-        n_unread = self.in_features - self.weight.shape[1]
-        return nn.functional.pad(self.weight, (0, n_unread)) if n_unread else self.weight
+        weight = acting(self, "weight")
+        n_unread = self.in_features - weight.shape[1]
+        return nn.functional.pad(weight, (0, n_unread)) if n_unread else weight
 
     def plastic_weights(self) -> tuple[SynapticWeight, ...]:
         """Return what is known of the weight, see :class:`daleml.modules.DaleLayer`."""
@@ -125,7 +136,7 @@ class EILinear(nn.Module):
         return sizes + ", excitatory_only=True" * self.excitatory_only
 
 
-class DANNLinear(nn.Module):
+class DANNLinear(Settings):
     r"""A dense layer of excitatory units with feed-forward inhibition (Dale's ANN).
 
     .. math:: y = (W_{ex} - W_{ei} W_{ix}) x + b
@@ -182,6 +193,9 @@ class DANNLinear(nn.Module):
         Cornford et al. 2021 (ICLR); Li et al. 2023 (NeurIPS), for the initialisation.
     """
 
+    _fixed = frozenset({"in_features", "out_features", "n_inh", "shunting"})
+    _checked: ClassVar[Mapping[str, Check]] = {"eps": _checks.positive}
+
     def __init__(
         self,
         in_features: int,
@@ -200,7 +214,7 @@ class DANNLinear(nn.Module):
         self.out_features = _checks.integer("out_features", out_features, minimum=1)
         self.n_inh = max(out_features // 10, 1) if n_inh is None else _checks.integer("n_inh", n_inh, minimum=1)
         self.shunting = bool(shunting)
-        self.eps = _checks.positive("eps", eps)
+        self.eps = eps
         self.weight_ex = nn.Parameter(torch.empty(out_features, in_features, device=device, dtype=dtype))
         self.weight_ix = nn.Parameter(torch.empty(self.n_inh, in_features, device=device, dtype=dtype))
         self.weight_ei = nn.Parameter(torch.empty(out_features, self.n_inh, device=device, dtype=dtype))
@@ -216,35 +230,20 @@ class DANNLinear(nn.Module):
         self, generator: torch.Generator | None = None, *, draw: init.Draw = init.exponential_
     ) -> None:
         """Draw the weights anew, those that excite from ``draw``, fix their signs, and reset gain and bias."""
-        self._declare()
-        init.dann_(self.weight_ex, self.weight_ix, self.weight_ei, self.alpha, draw=draw, generator=generator)
-        if self.gain is not None:
-            nn.init.ones_(self.gain)
-        if self.bias is not None:
-            nn.init.zeros_(self.bias)
-
-    def _declare(self) -> None:
-        per_output, per_input = 1 / math.sqrt(self.out_features), 1 / self.in_features
-        inputs, interneurons = (torch.ones(n, device="cpu") for n in (self.in_features, self.n_inh))
-        signs.fix(self, "weight_ex", inputs)
-        signs.fix(self, "weight_ix", inputs, lr_scale=per_output)
-        signs.fix(self, "weight_ei", interneurons, lr_scale=per_input)
-        if self.shunting:
-            signs.fix(self, "gain", torch.ones(self.out_features, device="cpu"))
-            signs.declare(self, "alpha", lr_scale=per_output * per_input)
-        if self.bias is not None:
-            signs.declare(self, "bias")
+        dann.declare(self, n_in=self.in_features, n_out=self.out_features, n_channels=self.in_features)
+        dann.draw_(self, draw=draw, generator=generator)
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply the layer."""
-        weights = self.weight_ex, self.weight_ix, self.weight_ei
+        weights, bias = dann.weights(self), acting_or_none(self, "bias")
         if self.alpha is None or self.gain is None:
-            return functional.dann_linear(input, *weights, self.bias)
-        return functional.dann_shunting_linear(input, *weights, self.alpha, self.gain, self.bias, self.eps)
+            return functional.dann_linear(input, *weights, bias)
+        alpha, gain = acting(self, "alpha"), acting(self, "gain")
+        return functional.dann_shunting_linear(input, *weights, alpha, gain, bias, self.eps)
 
     def effective_weight(self) -> Tensor:
         """Return what multiplies the input before any division, ``Wex - Wei Wix``, signed, ``(post, pre)``."""
-        return functional.dann_effective_weight(self.weight_ex, self.weight_ix, self.weight_ei)
+        return functional.dann_effective_weight(*dann.weights(self))
 
     def plastic_weights(self) -> tuple[SynapticWeight, ...]:
         """Return what is known of the excitatory weight, see :class:`daleml.modules.DaleLayer`."""

@@ -34,6 +34,7 @@ class Sweep(NamedTuple):
         leak: Fraction of the state that is replaced in a step, a number or (units,); None if the state is the rate.
         nonlinearity: Its name in ``NONLINEARITIES``, or a function.
         batch_sizes: Number of sequences that take part in each step.
+        kept: Fraction that is kept, where it is known more exactly than from a leak in the precision of the weights.
     """
 
     state: Tensor
@@ -41,6 +42,7 @@ class Sweep(NamedTuple):
     leak: Tensor | float | None
     nonlinearity: str | Nonlinearity
     batch_sizes: tuple[int, ...]
+    kept: Tensor | float | None = None
 
     @property
     def f(self) -> Nonlinearity:
@@ -51,7 +53,9 @@ class Sweep(NamedTuple):
     @property
     def keep(self) -> Tensor | float | None:
         """Fraction of the state that is kept from step to step."""
-        return None if self.leak is None else 1 - self.leak
+        if self.leak is None or self.kept is not None:
+            return self.kept
+        return 1 - self.leak
 
 
 def run(x: Tensor, weight_ih: Tensor, bias: Tensor | None, weight_hh: Tensor, sweep: Sweep) -> tuple[Tensor, Tensor]:
@@ -66,7 +70,7 @@ def run(x: Tensor, weight_ih: Tensor, bias: Tensor | None, weight_hh: Tensor, sw
         weight_ih, weight_hh = (weight * _column(leak) for weight in (weight_ih, weight_hh))
         bias = None if bias is None else bias * leak
     tensors = x, weight_ih, bias, weight_hh, sweep.state, sweep.noise
-    if callable(sweep.nonlinearity) or _is_transformed() or any(_has_tangent(tensor) for tensor in tensors):
+    if callable(sweep.nonlinearity) or _is_transformed() or any(map(_has_tangent, tensors)) or _is_learned(sweep.keep):
         return loop(*tensors, sweep.keep, sweep.f, sweep.batch_sizes)
     options = sweep.keep, sweep.nonlinearity, sweep.batch_sizes
     if not torch.is_autocast_enabled(x.device.type):
@@ -141,6 +145,13 @@ def _inhibited(x: Tensor, weights: ShuntingPath) -> tuple[Tensor, Tensor]:
 
 def _has_tangent(tensor: Tensor | None) -> bool:
     return tensor is not None and forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]
+
+
+def _is_learned(keep: Tensor | float | None) -> bool:
+    """Whether the fraction that is kept wants a derivative, which the fused function does not give."""
+    if not isinstance(keep, Tensor):
+        return False
+    return (keep.requires_grad and torch.is_grad_enabled()) or _has_tangent(keep)
 
 
 def _column(leak: Tensor | float) -> Tensor | float:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from typing import Any
+import warnings
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from daleml import _checks, _graphs
 from daleml._graphs import GraphLike
-from daleml.layers import init
+from daleml.layers import by_node, init
 from daleml.layers.connectivity import Connectivity
+from daleml.layers.settings import Check
 from daleml.layers.steps import Nonlinearity
 from daleml.layers.unrolled import Cell, Recurrent
-from daleml.layers.wiring import DANN, SPECTRAL_RADIUS, ColumnEI
+from daleml.layers.wiring import DANN, ColumnEI, starting_radius
 from daleml.populations import Populations
+
+_DANN_FIXED = frozenset({"n_inh", "shunting", "input_mean", "spectral_radius"})
+"""What cannot be set on a DANN; the last two mean nothing to it, since its inhibition centres any input."""
 
 
 class EIRNN(Recurrent):
@@ -34,7 +39,8 @@ class EIRNN(Recurrent):
 
     Args:
         input_size: The inputs of the first layer: a partition, or an int for as many excitatory ones.
-        hidden_size: The units of every layer: a partition, or an int for as many excitatory ones.
+        hidden_size: The units of every layer: a partition, such as ``Populations.split(100)``, a fifth of which
+            inhibits; an int is read as that many excitatory ones, with a warning.
         num_layers: Number of layers; each reads the rates of the one before.
         nonlinearity: ``"relu"``, ``"tanh"``, ``"softplus"``, or a function of a tensor. Rates should not be negative,
             since the sign of a synapse means nothing for a negative rate; ``"tanh"`` is there for comparison.
@@ -56,6 +62,9 @@ class EIRNN(Recurrent):
         train_initial_state: Whether the state a sequence begins with is learned; else it is zero.
         input_mean: Mean of the input, e.g. the mean pixel: where all inputs excite, the first bias starts by cancelling
             what that adds up to. The default cancels nothing; too much would start the circuit silent.
+        spectral_radius: Of the recurrent weights when they are drawn, the largest modulus of an eigenvalue. Default:
+            0.95, or 0.9 if all units have one sign, so that activity fades without input; Li et al. start at 1.5, where
+            one circuit in ten runs away.
         generator: Source of randomness for masks, weights and noise; default: torch's global one.
         device: Where the parameters live.
         dtype: Their floating-point type.
@@ -91,11 +100,18 @@ class EIRNN(Recurrent):
           ``hx`` are :math:`x`, so that a sequence cut in two continues where it was; ``rnn.rates(h_n)`` are its rates.
         - Noise from a ``generator`` is drawn anew where ``torch.utils.checkpoint`` runs a circuit twice: torch restores
           its global source of randomness only. Do not change the output in place before ``backward``.
-        - The names of parameters are those of ``nn.RNN``; a checkpoint of one loads if it is lawful. The two biases
-          add up, so gradient descent moves their sum twice as fast as it would one.
-        - Initialised as a circuit balanced on average (``layers.init.column_ei_``), of spectral radius 1.5; of 0.9 if
-          all units have one sign. ``layers.init.balance_rows_`` balances every unit, which a structured mask may need,
-          and ``spectral_radius_`` sets another radius.
+        - The names of parameters are those of ``nn.RNN``, whose units may have synapses onto themselves: a checkpoint
+          of one loads into a circuit built with ``autapses=True`` if it is lawful. The two biases add up, so gradient
+          descent moves their sum twice as fast as it would one.
+        - ``dt_ms``, ``tau_ms``, ``leak``, ``noise``, ``noise_in_eval``, ``nonlinearity``, ``generator``,
+          ``batch_first`` and ``dropout`` may be set at any time, and are obeyed: train at ``dt_ms=20``, then set
+          ``rnn.dt_ms = 2`` to run the same circuit in finer steps. ``input_mean`` and ``spectral_radius`` are used by
+          ``reset_parameters``. Sizes and populations cannot be set. ``tau_ms`` or ``leak`` (:math:`\alpha`, a fraction
+          in (0, 1]) may be a tensor with a gradient, or an ``nn.Parameter``, which is learned.
+        - A checkpoint holds ``tau_ms`` and is refused by a circuit of another; ``dt_ms`` may differ. Nonlinearity and
+          noise are no part of it. A cast changes the precision of parameters and not the time constants.
+        - Initialised as a circuit balanced on average (``layers.init.column_ei_``). ``layers.init.balance_rows_``
+          balances every unit, which a structured mask may need, and ``spectral_radius_`` sets another radius.
 
     References:
         Song, Yang & Wang 2016 (PLoS Computational Biology), for the circuit; Li, Cornford, Ghosh & Richards 2023
@@ -125,16 +141,17 @@ class EIRNN(Recurrent):
         noise_in_eval: bool = False,
         train_initial_state: bool = False,
         input_mean: float = 0.0,
+        spectral_radius: float | None = None,
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(
-            ColumnEI(), _sizes("input_size", input_size), _sizes("hidden_size", hidden_size),
+            ColumnEI(), _sizes("input_size", input_size), _partition(hidden_size),
             num_layers, bias, batch_first, dropout, bidirectional,
             nonlinearity=nonlinearity, mask=mask, input_mask=input_mask, autapses=autapses, dt_ms=dt_ms, tau_ms=tau_ms,
             noise=noise, noise_in_eval=noise_in_eval, train_initial_state=train_initial_state,
-            input_mean=input_mean,
+            input_mean=input_mean, spectral_radius=spectral_radius,
             generator=generator, device=device, dtype=dtype,
         )  # fmt: skip
 
@@ -155,20 +172,24 @@ class EIRNN(Recurrent):
                 that gives one, such as a connectome. A node's sign is its attribute ``sign`` (+1 or -1), or that of the
                 edges it sends, and both if they agree; the magnitudes of the edges' ``weight`` (1 where an edge has
                 neither that nor another number) are the weights' initial proportions, scaled to a spectral radius of
-                1.5. ``reset_parameters`` draws strengths anew, and forgets them.
+                ``spectral_radius``. ``reset_parameters`` draws strengths anew, and forgets them.
             input_size: As in the class.
             drop_minority: Whether, where a neuron sends edges of both signs, to leave out those of the sign with the
                 lesser total weight, instead of refusing the graph.
             weight: Name of the attribute of edges that holds their strengths, where it is not "weight"; None to take
                 every edge as 1.
-            options: Further arguments of the class.
+            options: Further arguments of the class. Those with a value for each unit go by node: ``tau_ms={"L1": 20,
+                ...}``, a value for every node; ``input_mask={"R1": [True, False], ...}``, a row for every node that
+                receives input. A sequence, or a matrix, is taken in the order of the nodes, and refused where the
+                circuit has to change that order.
 
         Returns:
             An ``EIRNN``, excitatory neurons first; ``rnn.nodes`` names them, unit by unit.
 
         Raises:
             TypeError: If ``graph`` is no digraph.
-            ValueError: If a sign is unknown, a neuron sends both, or a strength is missing.
+            ValueError: If a sign is unknown, a neuron sends both, a strength is missing, or an option for each unit
+                does not fit the nodes.
 
         Example:
             >>> from daleml.datasets import fly_visual
@@ -182,20 +203,27 @@ class EIRNN(Recurrent):
             if name in options:
                 raise TypeError(f"`{name}` must be left out, since the graph says it; got {options[name]!r}.")
         signed, nodes, n_exc = _graphs.signed_nodes(graph, drop_minority=drop_minority, weight=weight)
+        listed = list(signed)
+        if "tau_ms" in options:
+            options["tau_ms"] = by_node.per_unit("tau_ms", options["tau_ms"], nodes, listed)
+        if "input_mask" in options:
+            n_inputs = _sizes("input_size", input_size).size
+            options["input_mask"] = by_node.rows("input_mask", options["input_mask"], n_inputs, nodes, listed)
         ordered = type(signed)()
         ordered.add_nodes_from((node, signed.nodes[node]) for node in nodes)
         ordered.add_edges_from(signed.edges(data=True))
         populations = Populations(n_exc, len(nodes) - n_exc)
         circuit = cls(input_size, populations, mask=ordered, **options)
         circuit.nodes = tuple(nodes)
-        strengths = _graphs.strengths(ordered, nodes, weight) * populations.signs(dtype=torch.float64)
+        column_signs = populations.signs(device="cpu", dtype=torch.float64)
+        strengths = _graphs.strengths(ordered, nodes, weight) * column_signs
         with torch.no_grad():
             for name, parameter in circuit.named_parameters():
                 if name.startswith("weight_hh") and not parameter.is_meta:
                     present = getattr(circuit, f"{name}_present", None)
                     scaled = strengths if present is None else strengths * present.cpu()
                     if init.has_loop(scaled):
-                        init.spectral_radius_(scaled, SPECTRAL_RADIUS)
+                        init.spectral_radius_(scaled, starting_radius(circuit))
                     parameter.copy_(scaled)
                     if not parameter.isfinite().all():
                         raise ValueError(
@@ -283,6 +311,9 @@ class DANNRNN(Recurrent):
         the shunt, whose recurrent form is ours.
     """
 
+    _fixed = Recurrent._fixed | _DANN_FIXED
+    _checked: ClassVar[Mapping[str, Check]] = {**Recurrent._checked, "eps": _checks.positive}
+
     def __init__(
         self,
         input_size: int,
@@ -314,10 +345,10 @@ class DANNRNN(Recurrent):
             wiring, inputs, units, num_layers, bias, batch_first, dropout, bidirectional,
             nonlinearity=nonlinearity, mask=mask, input_mask=input_mask, autapses=autapses, dt_ms=dt_ms, tau_ms=tau_ms,
             noise=noise, noise_in_eval=noise_in_eval, train_initial_state=train_initial_state,
-            input_mean=0.0,
+            input_mean=0.0, spectral_radius=None,
             generator=generator, device=device, dtype=dtype,
         )  # fmt: skip
-        self.n_inh, self.shunting, self.eps = wiring.n_inh, wiring.shunting, wiring.eps
+        self.n_inh, self.shunting, self.eps = wiring.n_inh, wiring.shunting, eps
 
     def _describe_units(self) -> str:
         return f"{self.hidden_size}, n_inh={self.n_inh}, shunting={self.shunting}"
@@ -340,6 +371,7 @@ class EIRNNCell(Cell):
         noise_in_eval: Whether there is noise in ``eval()`` too.
         train_initial_state: Whether the state a sequence begins with is learned.
         input_mean: Mean of the input, which the first bias cancels.
+        spectral_radius: Of the recurrent weight when it is drawn; default: 0.95, or 0.9 if all units have one sign.
         generator: Source of randomness for masks, weights and noise.
         device: Where the parameters live.
         dtype: Their floating-point type.
@@ -382,15 +414,16 @@ class EIRNNCell(Cell):
         noise_in_eval: bool = False,
         train_initial_state: bool = False,
         input_mean: float = 0.0,
+        spectral_radius: float | None = None,
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(
-            ColumnEI(), _sizes("input_size", input_size), _sizes("hidden_size", hidden_size), bias,
+            ColumnEI(), _sizes("input_size", input_size), _partition(hidden_size), bias,
             nonlinearity=nonlinearity, mask=mask, input_mask=input_mask, autapses=autapses, dt_ms=dt_ms, tau_ms=tau_ms,
             noise=noise, noise_in_eval=noise_in_eval, train_initial_state=train_initial_state,
-            input_mean=input_mean,
+            input_mean=input_mean, spectral_radius=spectral_radius,
             generator=generator, device=device, dtype=dtype,
         )  # fmt: skip
 
@@ -433,6 +466,9 @@ class DANNRNNCell(Cell):
         torch.Size([8, 50])
     """
 
+    _fixed = Cell._fixed | _DANN_FIXED
+    _checked: ClassVar[Mapping[str, Check]] = {**Cell._checked, "eps": _checks.positive}
+
     def __init__(
         self,
         input_size: int,
@@ -460,10 +496,10 @@ class DANNRNNCell(Cell):
             wiring, inputs, units, bias,
             nonlinearity=nonlinearity, mask=mask, input_mask=input_mask, autapses=autapses, dt_ms=dt_ms, tau_ms=tau_ms,
             noise=noise, noise_in_eval=noise_in_eval, train_initial_state=train_initial_state,
-            input_mean=0.0,
+            input_mean=0.0, spectral_radius=None,
             generator=generator, device=device, dtype=dtype,
         )  # fmt: skip
-        self.n_inh, self.shunting, self.eps = wiring.n_inh, wiring.shunting, wiring.eps
+        self.n_inh, self.shunting, self.eps = wiring.n_inh, wiring.shunting, eps
 
     def _describe_units(self) -> str:
         return f"{self.hidden_size}, n_inh={self.n_inh}, shunting={self.shunting}"
@@ -481,11 +517,26 @@ def _sizes(name: str, given: Populations | int) -> Populations:
     return Populations(given)
 
 
+def _partition(given: Populations | int) -> Populations:
+    """Read the units of a circuit, and say that an int leaves it without inhibition."""
+    units = _sizes("hidden_size", given)
+    if not isinstance(given, Populations):
+        warnings.warn(
+            f"`hidden_size` is an int, so all {units.size} units excite and nothing inhibits; write "
+            f"Populations.split({units.size}) for a fifth of inhibitory ones, or Populations({units.size}) if you "
+            "mean it.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return units
+
+
 def _dann(
     input_size: int, hidden_size: int, n_inh: int | None, shunting: bool, eps: float
 ) -> tuple[Populations, Populations, DANN]:
     inputs, units = _sizes("input_size", input_size), _sizes("hidden_size", hidden_size)
     if inputs.n_inh or units.n_inh:
         raise ValueError(f"a DANN's inputs and units must all be excitatory; got {inputs} and {units}.")
+    _checks.positive("eps", eps)
     n_inh = max(units.size // 10, 1) if n_inh is None else _checks.integer("n_inh", n_inh, minimum=1)
-    return inputs, units, DANN(n_inh, _checks.flag("shunting", shunting), _checks.positive("eps", eps))
+    return inputs, units, DANN(n_inh, _checks.flag("shunting", shunting))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -11,12 +12,20 @@ from torch.nn.utils.rnn import PackedSequence
 
 from daleml import _checks
 from daleml.layers.circuit import Circuit, EffectiveWeights
+from daleml.layers.settings import Check
 from daleml.layers.wiring import Wiring
 from daleml.populations import Populations
 
 
 class Recurrent(Circuit):
     """A circuit that runs over sequences, as ``nn.RNN`` does."""
+
+    _fixed = Circuit._fixed | {"num_layers", "bidirectional"}
+    _checked: ClassVar[Mapping[str, Check]] = {
+        **Circuit._checked,
+        "batch_first": _checks.flag,
+        "dropout": _checks.fraction,
+    }
 
     def __init__(
         self,
@@ -37,7 +46,7 @@ class Recurrent(Circuit):
         nn.RNN(inputs.size, populations.size, num_layers, "relu", bias, batch_first, dropout, device="meta")
         suffixes = [f"_l{i}" for i in range(num_layers)]
         super().__init__(wiring, inputs, populations, suffixes, bias=bias, **options)
-        self.num_layers, self.batch_first, self.dropout = num_layers, batch_first, float(dropout)
+        self.num_layers, self.batch_first, self.dropout = num_layers, batch_first, dropout
         self.bidirectional = False
 
     def forward(

@@ -20,6 +20,8 @@ from daleml.reproductions.learning import Arm
 from daleml.tasks import RowReader
 
 UNITS, SIDE, CLASSES = 100, 8, 10
+RADIUS = 1.5
+"""Spectral radius of column EI before learning, as in the paper."""
 CLIP_NORM = 10.0
 
 
@@ -54,7 +56,7 @@ class ColumnEI:
     def __call__(self, mean: float, generator: torch.Generator) -> RowReader:
         """Build it."""
         populations = Populations(UNITS - self.n_inh, self.n_inh)
-        rnn = EIRNN(SIDE, populations, batch_first=True, input_mean=mean, generator=generator)
+        rnn = EIRNN(SIDE, populations, batch_first=True, input_mean=mean, spectral_radius=RADIUS, generator=generator)
         return RowReader(rnn, EILinear(populations, CLASSES, generator=generator))
 
 
@@ -142,7 +144,7 @@ def _spectra(size: int, generator: torch.Generator) -> Numbers:
     spectra["independent"] = spectrum(dann)
     for part in FRACTIONS:
         populations = Populations.split(size, inhibitory=part)
-        spectra[f"column_ei {part:g}"] = spectrum(EIRNN(SIDE, populations, generator=generator))
+        spectra[f"column_ei {part:g}"] = spectrum(EIRNN(SIDE, populations, spectral_radius=RADIUS, generator=generator))
     numbers = {}
     for name, one in spectra.items():
         values = one.singular_values

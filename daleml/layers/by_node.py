@@ -1,0 +1,87 @@
+"""Options with a value for each unit, of a circuit whose units are the nodes of a graph.
+
+A circuit puts excitatory nodes first, so its units may stand in another order than the graph's nodes, and a plain
+sequence would not say which of the two it follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def per_unit(name: str, given: Any, nodes: Sequence[Hashable], listed: Sequence[Hashable]) -> Any:
+    """Return an option in the order of the units, from a mapping by node, or as it is if it has no order.
+
+    Args:
+        name: The option.
+        given: A mapping that has every node; or what is for all units; or a sequence in the order of the units, where
+            that is the graph's own.
+        nodes: The units.
+        listed: The nodes in the graph's order.
+
+    Raises:
+        ValueError: If a mapping lacks a node or has others, or a sequence's order is not clear.
+    """
+    if not _is_mapping(given):
+        _require_order(name, given, nodes, listed)
+        return given
+    values = _chosen(name, given, nodes)
+    missing = [node for node in nodes if node not in values]
+    if missing:
+        raise ValueError(f"`{name}` must have a value for every node; got none for {missing[0]!r}.")
+    ordered = [values[node] for node in nodes]
+    if any(isinstance(value, Tensor) for value in ordered):
+        return torch.stack([torch.as_tensor(value) for value in ordered])
+    return ordered
+
+
+def rows(name: str, given: Any, n_columns: int, nodes: Sequence[Hashable], listed: Sequence[Hashable]) -> Any:
+    """Return a mask of one row for each unit, from a mapping of nodes to rows; nodes it leaves out have none.
+
+    Raises:
+        ValueError: If a mapping has others than the nodes, a row has another length, or a matrix's order is not clear.
+    """
+    if not _is_mapping(given):
+        _require_order(name, given, nodes, listed)
+        return given
+    values = _chosen(name, given, nodes)
+    mask = torch.zeros(len(nodes), n_columns, device="cpu", dtype=torch.float64)
+    for unit, node in enumerate(nodes):
+        row = torch.as_tensor(values.get(node, False), device="cpu")
+        if row.ndim and row.shape != (n_columns,):
+            raise ValueError(
+                f"`{name}` must have rows of {n_columns} inputs; got shape {tuple(row.shape)} for node {node!r}."
+            )
+        mask[unit] = row
+    return mask
+
+
+def _is_mapping(given: Any) -> bool:
+    """Whether something is a dict, or a table's column with its index, as of pandas."""
+    return isinstance(given, Mapping) or (hasattr(given, "keys") and hasattr(given, "items"))
+
+
+def _chosen(name: str, given: Any, nodes: Sequence[Hashable]) -> dict[Hashable, Any]:
+    values = dict(given.items())
+    others = [key for key in values if key not in set(nodes)]
+    if others:
+        raise ValueError(f"`{name}` must name nodes of the graph; got {others[0]!r}.")
+    return values
+
+
+def _require_order(name: str, given: Any, nodes: Sequence[Hashable], listed: Sequence[Hashable]) -> None:
+    """Raise if a sequence could follow the graph's nodes or the circuit's units, and these differ."""
+    try:
+        n_values = len(given)
+    except TypeError:  # a number, None, or a tensor of one
+        return
+    if isinstance(given, str) or list(nodes) == list(listed):
+        return
+    raise ValueError(
+        f"`{name}` must be a mapping by node, {{{nodes[0]!r}: ..., }}, since the circuit puts excitatory nodes first "
+        f"and the graph does not; got {type(given).__name__} of {n_values}."
+    )

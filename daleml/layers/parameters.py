@@ -1,0 +1,104 @@
+"""A layer's own parameters: what of them acts, and how they are written, through masks, pruning and parametrisations.
+
+Signs and a mask may have been fixed on a layer after it was built, or come with a checkpoint: what is written keeps them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from torch.nn.utils.prune import BasePruningMethod
+
+from daleml import law
+
+
+def acting(module: nn.Module, name: str) -> Tensor:
+    """Return a parameter as it acts: zero where there is no synapse, so that what does not exist has no gradient."""
+    weight: Tensor = getattr(module, name)
+    present = module._buffers.get(name + law.PRESENT)
+    return weight if present is None else weight * present
+
+
+def acting_or_none(module: nn.Module, name: str) -> Tensor | None:
+    """Return a parameter as it acts; None if the module has none of that name."""
+    return None if getattr(module, name, None) is None else acting(module, name)
+
+
+def unit_signs(module: nn.Module, name: str, otherwise: Tensor) -> Tensor:
+    """Return the sign of each presynaptic unit as it is fixed; of a module without values, ``otherwise``."""
+    stored = module._buffers.get(name + law.SUFFIX)
+    if stored is None or stored.is_meta or stored.numel() != otherwise.numel():
+        return otherwise
+    return stored.flatten()
+
+
+def present(module: nn.Module, name: str) -> Tensor | None:
+    """Return which synapses of a parameter exist, boolean; None if all do, or if it has no values."""
+    stored = module._buffers.get(name + law.PRESENT)
+    return None if stored is None or stored.is_meta else stored.bool()
+
+
+# -- what is written ---------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def rewritten(module: nn.Module, name: str) -> Iterator[Tensor]:
+    """Yield the values of a parameter to change in place; afterwards they are where the module keeps them, lawful.
+
+    Raises:
+        ValueError: If it is computed from others by a parametrisation that cannot be assigned to.
+    """
+    with torch.no_grad():
+        for candidate in (name, f"{name}_orig"):
+            stored = module._parameters.get(candidate)
+            if stored is not None:
+                yield stored
+                _keep_law_(module, name, stored)
+                _prune_again(module, name)
+                return
+        if not parametrize.is_parametrized(module, name):
+            raise ValueError(f"`{name}` must be a parameter of {type(module).__name__} to be written; it is none.")
+        values = getattr(module, name).detach().clone()
+        yield values
+        _keep_law_(module, name, values)
+        try:
+            setattr(module, name, values)
+        except (NotImplementedError, AttributeError, RuntimeError, TypeError):
+            kinds = ", ".join(type(one).__name__ for one in module.get_submodule(f"parametrizations.{name}").children())
+            raise ValueError(
+                f"`{name}` must be a parameter, or parametrised by what can be assigned to; got {kinds}: remove it "
+                "first, and register it again."
+            ) from None
+
+
+@contextmanager
+def rewritten_or_none(module: nn.Module, name: str) -> Iterator[Tensor | None]:
+    """Yield what :func:`rewritten` does; None if the module has no parameter of that name."""
+    if getattr(module, name, None) is None:
+        yield None
+        return
+    with rewritten(module, name) as values:
+        yield values
+
+
+def _keep_law_(module: nn.Module, name: str, weight: Tensor) -> None:
+    """Move what was written onto the signs that are fixed, and put absent synapses at zero."""
+    stored = module._buffers.get(name + law.SUFFIX)
+    if stored is None or stored.is_meta or weight.is_meta:
+        return
+    sign = law.broadcastable(stored, weight).to(weight.dtype)
+    weight.copy_((weight * sign).clamp(min=0) * sign)
+    exists = present(module, name)
+    if exists is not None:
+        weight.masked_fill_(~exists, 0)
+
+
+def _prune_again(module: nn.Module, name: str) -> None:
+    """Compute a pruned parameter from what was written, as the next forward pass would."""
+    for hook in module._forward_pre_hooks.values():
+        if isinstance(hook, BasePruningMethod) and hook._tensor_name == name:
+            setattr(module, name, hook.apply_mask(module))  # type: ignore[no-untyped-call]

@@ -1,0 +1,52 @@
+"""Attributes of a layer that look like settings: each is checked and obeyed when it is set, or cannot be set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, TypeAlias
+
+from torch import nn
+
+from daleml import _checks
+
+Check: TypeAlias = Callable[[str, Any], Any]
+"""Takes an attribute's name and the value given, and returns what to keep, or raises."""
+
+
+class Settings(nn.Module):
+    """A module that reads a new value of an attribute as carefully as its constructor does.
+
+    Attributes:
+        _checked: The attributes that may be set at any time, and what checks each.
+        _fixed: Those that cannot be set once they are there: the parameters were made for them.
+    """
+
+    _checked: ClassVar[Mapping[str, Check]] = {}
+    _fixed: ClassVar[frozenset[str]] = frozenset()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute, or say in one sentence why not."""
+        if name in self._fixed and name in self.__dict__:
+            if not _same(self.__dict__[name], value):
+                kind = type(self).__name__
+                raise AttributeError(
+                    f"`{name}` cannot be set, since the parameters of this {kind} were made for it: build another; "
+                    f"got {value!r}."
+                )
+            return
+        check = self._checked.get(name)
+        super().__setattr__(name, value if check is None else check(name, value))
+
+
+def _same(one: object, other: object) -> bool:
+    return one is other or (type(one) is type(other) and bool(one == other))
+
+
+def as_given(name: str, value: Any) -> Any:
+    """Accept any value."""
+    return value
+
+
+def positive_or_none(name: str, value: Any) -> float | None:
+    """Accept a number above 0, or None."""
+    return None if value is None else _checks.positive(name, value)

@@ -1,0 +1,390 @@
+"""Attributes of circuits and layers that look like settings: each is obeyed, and saved if it is dynamics, or refused."""
+
+import copy
+import io
+import math
+import pickle
+import warnings
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_sequence
+from torch.optim.swa_utils import AveragedModel
+
+from daleml import Populations
+from daleml.layers import (
+    DANNRNN,
+    EIRNN,
+    DANNConv2d,
+    DANNLinear,
+    DANNRNNCell,
+    EIConv1d,
+    EILinear,
+    EIRNNCell,
+)
+
+DOUBLE = torch.float64
+POPS = Populations(4, 2)
+TAUS = [20.0, 33.3, 47.0, 110.0, 71.3, 10000.0]
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+CIRCUITS = {
+    "EIRNN": lambda **kw: EIRNN(3, POPS, **kw),
+    "two layers": lambda **kw: EIRNN(3, POPS, num_layers=2, **kw),
+    "DANNRNN": lambda **kw: DANNRNN(3, 6, 2, **kw),
+    "shunting": lambda **kw: DANNRNN(3, 6, 2, shunting=True, **kw),
+    "cell": lambda **kw: EIRNNCell(3, POPS, **kw),
+    "DANN cell": lambda **kw: DANNRNNCell(3, 6, 2, **kw),
+}
+circuits = pytest.mark.parametrize("build", CIRCUITS.values(), ids=CIRCUITS)
+
+
+def states(rnn, n=5):
+    """States after some steps of a fixed input, by layers and by cells alike."""
+    x = torch.linspace(0.1, 1, n * 6, dtype=DOUBLE).sin().view(n, 2, 3).to(next(rnn.parameters()).dtype)
+    if isinstance(rnn, (EIRNN, DANNRNN)):
+        return rnn(x)[1]
+    state = None
+    for now in x:
+        state = rnn(now, state)
+    return state
+
+
+# -- the time step and the time constants ------------------------------------------------------------------------------
+
+
+@circuits
+@pytest.mark.parametrize("tau_ms", [100.0, TAUS], ids=["one", "a unit"])
+def test_a_time_step_that_is_set_is_obeyed(build, tau_ms):
+    coarse = build(dt_ms=20, tau_ms=tau_ms, dtype=DOUBLE)
+    fine = build(dt_ms=2, tau_ms=tau_ms, dtype=DOUBLE)
+    fine.load_state_dict(coarse.state_dict())  # a time step may differ
+    before = states(coarse)
+    coarse.dt_ms = 2
+    assert torch.equal(states(coarse), states(fine))
+    assert not torch.equal(states(coarse), before)
+    assert f"dt_ms=2, dt/tau={0.02 if tau_ms == 100.0 else 'one a unit'}" in repr(coarse)
+
+
+@circuits
+def test_a_time_constant_that_is_set_is_obeyed(build):
+    rnn, other = build(dt_ms=2, tau_ms=30, dtype=DOUBLE), build(dt_ms=2, tau_ms=TAUS, dtype=DOUBLE)
+    rnn.tau_ms = TAUS
+    assert rnn.tau_ms.tolist() == other.tau_ms.tolist() == TAUS
+    other.load_state_dict(rnn.state_dict())
+    assert torch.equal(states(rnn), states(other))
+    rnn.leak = 0.5
+    assert (rnn.tau_ms, rnn.dt_ms) == (4.0, 2.0)
+    rnn.leak = None
+    assert rnn.tau_ms is rnn.dt_ms is rnn.leak is None
+
+
+@pytest.mark.parametrize("name", ["leak", "tau_ms"])
+def test_writing_into_a_time_constant_means_it(name):
+    rnn = EIRNN(3, POPS, dt_ms=2, tau_ms=TAUS, dtype=DOUBLE)
+    getattr(rnn, name)[1] = {"leak": 0.5, "tau_ms": 4.0}[name]
+    again = EIRNN(3, POPS, dt_ms=2, tau_ms=[20.0, 4.0, *TAUS[2:]], dtype=DOUBLE)
+    again.load_state_dict(rnn.state_dict())
+    for one in (rnn, copy.deepcopy(rnn), rnn.float().double()):
+        torch.testing.assert_close(states(one), states(again), rtol=1e-6, atol=1e-7)
+
+
+def test_a_leak_in_half_precision_is_the_exact_one_rounded():
+    for dtype in (torch.float16, torch.bfloat16):
+        rnn = EIRNN(3, POPS, dt_ms=1, tau_ms=TAUS, noise=0.1).to(dtype)
+        step = rnn._step(torch.zeros((), dtype=dtype))
+        exact = 1 / torch.tensor(TAUS, dtype=DOUBLE)
+        for found, expected in zip(step, (exact, 1 - exact, (2 * exact).sqrt()), strict=True):
+            assert torch.equal(found, expected.to(dtype))
+        assert rnn.tau_ms.tolist() == TAUS
+
+
+@pytest.mark.parametrize("tau_ms", [33.3, TAUS], ids=["one", "a unit"])
+@pytest.mark.parametrize(
+    "carry",
+    [
+        copy.deepcopy,
+        lambda m: pickle.loads(pickle.dumps(m)),
+        lambda m: m.half().bfloat16().double(),
+        lambda m: m.to("meta").to_empty(device="cpu"),
+        lambda m: AveragedModel(m).module,
+        lambda m: torch.load(saved(m), weights_only=False),
+    ],
+    ids=["copy", "pickle", "casts", "meta", "averaged", "saved"],
+)
+def test_time_constants_are_carried_exactly(carry, tau_ms):
+    rnn = EIRNN(3, POPS, dt_ms=1, tau_ms=tau_ms, dtype=DOUBLE)
+    before = (
+        torch.as_tensor(rnn.leak).clone(),
+        [torch.as_tensor(part) for part in rnn._step(torch.zeros((), dtype=DOUBLE))],
+    )
+    moved = carry(rnn)
+    assert torch.as_tensor(moved.tau_ms, dtype=DOUBLE).tolist() == tau_ms
+    assert moved.dt_ms == 1
+    assert torch.equal(torch.as_tensor(moved.leak), before[0])
+    for one, other in zip(moved._step(torch.zeros((), dtype=DOUBLE)), before[1], strict=True):
+        assert torch.equal(torch.as_tensor(one), other)
+
+
+def saved(module):
+    file = io.BytesIO()
+    torch.save(module, file)
+    file.seek(0)
+    return file
+
+
+def test_a_circuit_made_on_meta_has_its_time_constants_once_it_is_filled():
+    whole = EIRNN(3, POPS, dt_ms=2, tau_ms=TAUS)
+    with torch.device("meta"):
+        empty = EIRNN(3, POPS, dt_ms=2, tau_ms=TAUS)
+    assert empty.weight_hh_l0.is_meta
+    empty.load_state_dict(whole.state_dict(), assign=True)
+    assert torch.equal(states(empty), states(whole))
+
+
+@pytest.mark.parametrize("version", ["no metadata", "version 1"])
+def test_a_checkpoint_from_before_time_constants_were_saved_loads(version):
+    rnn, other = (EIRNN(3, POPS, dt_ms=2, tau_ms=tau) for tau in (100, 50))
+    old = rnn.state_dict()
+    del old["tau_ms"]
+    if version == "no metadata":
+        old = dict(old)
+    else:
+        old._metadata[""]["version"] = 1
+    assert str(other.load_state_dict(old)) == "<All keys matched successfully>"
+    assert other.tau_ms == 50
+
+
+@pytest.mark.parametrize(
+    ("saved_by", "loaded_by", "sentence"),
+    [
+        ({"dt_ms": 2, "tau_ms": 50}, {"dt_ms": 2, "tau_ms": 100}, "tau_ms: the checkpoint has 50 and this circuit 100; set `tau_ms` to the checkpoint's before loading it, and to another afterwards if you mean it."),
+        ({"dt_ms": 2, "tau_ms": TAUS}, {"dt_ms": 2, "tau_ms": 100}, "tau_ms: the checkpoint has 20 to 10000 (one a unit) and this circuit 100;"),
+        ({"dt_ms": 2, "tau_ms": 50}, {}, "tau_ms: the checkpoint is of a circuit with `tau_ms` 50, and this one has no leak; build it with the same `dt_ms` and `tau_ms`."),
+        ({}, {"dt_ms": 2, "tau_ms": 100}, "tau_ms: the checkpoint is of a circuit without a leak, and this one has `tau_ms` 100; load it into one built without `dt_ms` and `tau_ms`."),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_checkpoint_of_other_time_constants_is_refused_whole(saved_by, loaded_by, sentence, strict):
+    rnn = EIRNN(3, POPS, **loaded_by)
+    before = rnn.weight_hh_l0.detach().clone()
+    with pytest.raises(RuntimeError) as raised:
+        rnn.load_state_dict(EIRNN(3, POPS, **saved_by).state_dict(), strict=strict)
+    assert sentence in str(raised.value)
+    assert torch.equal(rnn.weight_hh_l0, before)
+
+
+def test_the_same_time_constants_agree_however_they_were_given_or_saved():
+    one, each = EIRNN(3, POPS, dt_ms=2, tau_ms=33.3), EIRNN(3, POPS, dt_ms=5, tau_ms=[33.3] * 6)
+    each.load_state_dict(one.state_dict())
+    one.load_state_dict(each.state_dict())
+    one.load_state_dict(
+        {name: value.half() if value.is_floating_point() else value for name, value in each.state_dict().items()}
+    )
+    assert one.tau_ms == 33.3
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "sentence"),
+    [
+        (lambda m: setattr(m, "dt_ms", 200), ValueError, "`dt_ms` must be at most `tau_ms`; got 200 and 100."),
+        (lambda m: setattr(m, "dt_ms", -1), ValueError, "`dt_ms` must be above 0; got -1."),
+        (lambda m: setattr(m, "dt_ms", None), TypeError, "`dt_ms` must be a number; got None."),
+        (lambda m: setattr(m, "tau_ms", 5), ValueError, "`dt_ms` must be at most `tau_ms`; got 20 and 5."),
+        (lambda m: setattr(m, "tau_ms", [5, 6]), ValueError, "`tau_ms` must be a number or one for each of the 6 units; got shape (2,)."),
+        (lambda m: setattr(m, "leak", 1.5), ValueError, "`leak` must be above 0 and at most 1; got 1.5."),
+        (lambda m: setattr(m, "leak", torch.tensor([0.1, 0.2])), ValueError, "`leak` must be a number or one for each of the 6 units; got shape (2,)."),
+        (lambda m: setattr(m, "leak", "fast"), TypeError, "`leak` must be a number, or one a unit; got str."),
+        (lambda m: setattr(m, "leak", torch.full((6,), math.nan)), ValueError, "`leak` must be above 0 and at most 1; got nan."),
+        (lambda m: setattr(m, "noise", -0.1), ValueError, "`noise` must be at least 0; got -0.1."),
+        (lambda m: setattr(m, "noise", torch.tensor(0.1, requires_grad=True)), TypeError, "`noise` must be a number; got tensor(0.1000, requires_grad=True)."),
+        (lambda m: setattr(m, "noise_in_eval", 1), TypeError, "`noise_in_eval` must be True or False; got 1."),
+        (lambda m: setattr(m, "nonlinearity", "sigmoid"), ValueError, "Unknown nonlinearity 'sigmoid'. Select from 'relu', 'tanh' or 'softplus'."),
+        (lambda m: setattr(m, "generator", 3), TypeError, "`generator` must be a torch.Generator; got int."),
+        (lambda m: setattr(m, "spectral_radius", 0), ValueError, "`spectral_radius` must be above 0; got 0."),
+        (lambda m: setattr(m, "dropout", 2), ValueError, "`dropout` must be a fraction in [0, 1]; got 2."),
+        (lambda m: setattr(m, "batch_first", None), TypeError, "`batch_first` must be True or False; got None."),
+        (lambda m: setattr(m, "hidden_size", 7), AttributeError, "`hidden_size` cannot be set, since the parameters of this EIRNN were made for it: build another; got 7."),
+        (lambda m: setattr(m, "populations", Populations(2, 4)), AttributeError, "`populations` cannot be set, since the parameters of this EIRNN were made for it: build another; got Populations(n_exc=2, n_inh=4)."),
+        (lambda m: setattr(m, "bias", False), AttributeError, "`bias` cannot be set, since the parameters of this EIRNN were made for it: build another; got False."),
+    ],
+)  # fmt: skip
+def test_a_setting_is_read_as_carefully_as_by_the_constructor(change, error, sentence):
+    rnn = EIRNN(3, POPS, dt_ms=20, tau_ms=100)
+    before = repr(rnn), states(rnn)
+    with pytest.raises(error) as raised:
+        change(rnn)
+    assert str(raised.value).startswith(sentence)
+    assert repr(rnn) == before[0]
+    assert torch.equal(states(rnn), before[1])
+
+
+@pytest.mark.parametrize(
+    ("build", "name", "value"),
+    [
+        (lambda: EILinear(POPS, 3), "excitatory_only", True),
+        (lambda: EILinear(POPS, 3), "in_features", 9),
+        (lambda: DANNLinear(6, 3), "shunting", True),
+        (lambda: DANNLinear(6, 3), "n_inh", 4),
+        (lambda: EIConv1d(POPS, 3, 2), "populations", Populations(3, 3)),
+        (lambda: EIConv1d(POPS, 4, 2, groups=2), "groups", 1),
+        (lambda: DANNConv2d(3, 4, 2), "geometry", None),
+        (lambda: DANNRNN(3, 4), "input_mean", 0.5),
+        (lambda: DANNRNN(3, 4, shunting=True), "shunting", False),
+        (lambda: EIRNN(3, POPS), "num_layers", 2),
+        (lambda: EIRNN(3, POPS), "bidirectional", True),
+    ],
+)
+def test_what_the_parameters_were_made_for_cannot_be_set(build, name, value):
+    layer = build()
+    with pytest.raises(AttributeError, match=f"`{name}` cannot be set, since the parameters of this "):
+        setattr(layer, name, value)
+    setattr(layer, name, getattr(layer, name))  # the value it has already
+
+
+@pytest.mark.parametrize("build", [lambda: DANNLinear(6, 3, shunting=True), lambda: DANNRNN(3, 6, shunting=True)])
+def test_the_floor_of_a_shunt_is_obeyed(build):
+    layer = build()
+    x = torch.zeros(2, 6) if isinstance(layer, DANNLinear) else torch.full((4, 2, 3), 1e-4)
+    with torch.no_grad():
+        for name, parameter in layer.named_parameters():
+            if name.startswith("alpha"):
+                parameter.fill_(-20)  # a shunt below any floor
+    if isinstance(layer, DANNLinear):
+        x = x + 0.1
+    before = layer(x)[0] if isinstance(layer, DANNLinear) else layer(x)[0][0]
+    layer.eps = layer.eps / 2
+    after = layer(x)[0] if isinstance(layer, DANNLinear) else layer(x)[0][0]
+    torch.testing.assert_close(after, 2 * before)
+    with pytest.raises(ValueError, match="`eps` must be above 0; got 0."):
+        layer.eps = 0
+
+
+def test_a_nonlinearity_may_be_replaced_by_any_other():
+    rnn = EIRNN(3, POPS)
+    relu = states(rnn)
+    rnn.nonlinearity = nn.PReLU(init=0.0)
+    assert "nonlinearity.weight" in dict(rnn.named_parameters())
+    torch.testing.assert_close(states(rnn), relu)
+    rnn.nonlinearity = nn.Tanh()
+    rnn.nonlinearity = torch.tanh
+    assert rnn.nonlinearity == "tanh"
+    assert "nonlinearity.weight" not in dict(rnn.named_parameters())
+    rnn.nonlinearity = "relu"
+    assert torch.equal(states(rnn), relu)
+
+
+def test_batch_first_and_generator_are_obeyed():
+    rnn = EIRNN(3, POPS, noise=0.5)
+    x = torch.rand(5, 2, 3)
+    rnn.generator = seeded(7)
+    first = rnn(x)[0]
+    rnn.generator, rnn.batch_first = seeded(7), True
+    assert torch.equal(rnn(x.transpose(0, 1))[0].transpose(0, 1), first)
+
+
+# -- derivatives -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["leak", "tau_ms"])
+@pytest.mark.parametrize("size", [(), (6,)], ids=["one", "a unit"])
+@pytest.mark.parametrize("input_kind", ["sequence", "packed"])
+@pytest.mark.parametrize("build", [CIRCUITS[k] for k in ("EIRNN", "two layers", "DANNRNN", "shunting")])
+def test_the_gradient_of_a_leak_checks_numerically(name, size, build, input_kind):
+    rnn = build(dt_ms=20, tau_ms=100, dtype=DOUBLE, nonlinearity="tanh", generator=seeded())
+    value = torch.full(size, {"leak": 0.2, "tau_ms": 100.0}[name], dtype=DOUBLE, requires_grad=True)
+    x = torch.rand(4, 2, 3, generator=seeded(1), dtype=DOUBLE)
+    given = pack_sequence([x[:, 0], x[:2, 1]]) if input_kind == "packed" else x
+
+    def run(value):
+        setattr(rnn, name, value)
+        output, last = rnn(given)
+        return (output.data if input_kind == "packed" else output), last
+
+    assert torch.autograd.gradcheck(run, value)
+
+
+def test_a_leak_may_be_learned_with_noise_and_twice_differentiated():
+    rnn = EIRNN(3, POPS, dt_ms=20, tau_ms=100, noise=0.2, dtype=DOUBLE, nonlinearity="tanh")
+    leak = torch.rand(6, generator=seeded(), dtype=DOUBLE).requires_grad_()
+
+    def run(leak):
+        rnn.leak, rnn.generator = leak, seeded(3)
+        return states(rnn)
+
+    assert torch.autograd.gradcheck(run, leak)
+    assert torch.autograd.gradgradcheck(run, leak)
+
+
+@pytest.mark.parametrize("name", ["leak", "tau_ms"])
+def test_a_parameter_of_time_is_a_parameter(name):
+    rnn = EIRNN(3, POPS, dt_ms=20, tau_ms=TAUS[:3] + [50.0] * 3, dtype=DOUBLE)
+    setattr(rnn, name, nn.Parameter(torch.as_tensor(getattr(rnn, name), dtype=DOUBLE).clone()))
+    twin = copy.deepcopy(rnn)
+    states(rnn).sum().backward()
+    assert rnn.get_parameter(name).grad.abs().min() > 0
+    with torch.no_grad():
+        rnn.get_parameter(name).mul_(1.5 if name == "tau_ms" else 0.5)
+    twin.load_state_dict(rnn.state_dict())
+    assert torch.equal(states(twin), states(rnn))
+    plain = EIRNN(3, POPS, dt_ms=20, tau_ms=rnn.tau_ms.detach(), dtype=DOUBLE)
+    plain.load_state_dict({k: v for k, v in rnn.state_dict().items() if k not in ("leak", "tau_ms", "dt_ms")})
+    torch.testing.assert_close(states(plain), states(rnn))
+    for one in (rnn, plain):
+        one.dt_ms = 2
+    torch.testing.assert_close(states(plain), states(rnn))
+
+
+def test_a_learned_leak_is_a_fraction_of_the_step_it_was_learned_at():
+    rnn, finer = (EIRNN(3, POPS, dt_ms=dt, tau_ms=100) for dt in (20, 2))
+    for one in (rnn, finer):
+        one.leak = nn.Parameter(torch.full((6,), one.dt_ms / 100))
+    with pytest.raises(RuntimeError, match="dt_ms: the checkpoint has 20 and this circuit 2; set `dt_ms` to the"):
+        finer.load_state_dict(rnn.state_dict())
+    finer.dt_ms = 20
+    finer.load_state_dict(rnn.state_dict())
+    finer.dt_ms = 2
+    torch.testing.assert_close(finer.leak, torch.full((6,), 0.02))
+
+
+def test_tangents_and_batches_of_leaks():
+    rnn = EIRNN(3, POPS, dt_ms=20, tau_ms=100, dtype=DOUBLE, nonlinearity="tanh")
+    leaks = torch.rand(3, 6, generator=seeded(), dtype=DOUBLE)
+
+    def run(leak):
+        rnn.leak = leak
+        return states(rnn)
+
+    each = torch.stack([run(leak) for leak in leaks])
+    torch.testing.assert_close(torch.func.vmap(run)(leaks), each)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.func.jvp's own
+        _, forward = torch.func.jvp(run, (leaks[0],), (torch.ones_like(leaks[0]),))
+    jacobian = torch.autograd.functional.jacobian(run, leaks[0])
+    torch.testing.assert_close(forward, jacobian.sum(-1))
+
+
+# -- what is no setting ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("build", [lambda: EIRNN(10, 100), lambda: EIRNNCell(10, hidden_size=100)])
+def test_a_circuit_without_inhibition_says_so_once(build):
+    with pytest.warns(UserWarning, match="Populations") as caught:
+        build()
+    assert [str(w.message) for w in caught] == [
+        "`hidden_size` is an int, so all 100 units excite and nothing inhibits; write Populations.split(100) for a "
+        "fifth of inhibitory ones, or Populations(100) if you mean it."
+    ]
+    assert caught[0].filename == __file__
+
+
+def test_a_partition_says_nothing():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        EIRNN(10, Populations(100))
+        DANNRNN(10, 100)
