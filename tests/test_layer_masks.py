@@ -61,7 +61,7 @@ def masked(layer, seed=1):
         present = torch.rand(weight.shape, generator=seeded(seed)) < 0.6
         present.view(-1)[0] = True
         old = layer._dale[name]
-        signs.fix(layer, name, stored, present=present, role=old.role, lr_scale=old.lr_scale)
+        signs.fix(layer, name, stored, present=present, role=old.role, lr_scale=old.lr_scale, replace=True)
     return layer
 
 
@@ -126,10 +126,7 @@ def test_drawing_anew_keeps_what_was_fixed_later(build, shape):
 def test_drawing_anew_takes_the_signs_there_are():
     layer = EILinear(POPS, 50)
     given = [1, -1, 1, -1, 1, 1]
-    try:
-        signs.fix(layer, "weight", given)
-    except ValueError:
-        signs.fix(layer, "weight", given, replace=True)
+    signs.fix(layer, "weight", given, replace=True)
     layer.reset_parameters(seeded())
     assert (layer.weight.sign() == torch.tensor(given)).all()
     means = layer.weight.detach().mean(0)
@@ -139,9 +136,8 @@ def test_drawing_anew_takes_the_signs_there_are():
 def test_a_mask_that_came_with_a_checkpoint_survives_a_reset():
     wired = EIRNN(3, POPS, mask=torch.ones(6, 6).triu(1))
     rnn = EIRNN(3, POPS, mask=torch.ones(6, 6).tril(-1))
-    for name, value in rnn.named_buffers():
-        if name.endswith("_present"):
-            value.copy_(wired.get_buffer(name))
+    with signs.adopt_masks(rnn):
+        rnn.load_state_dict(wired.state_dict())
     rnn.reset_parameters(seeded())
     assert torch.equal(present(rnn, "weight_hh_l0"), torch.ones(6, 6).triu(1).bool())
     assert (rnn.weight_hh_l0.tril() == 0).all()

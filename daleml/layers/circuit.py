@@ -208,6 +208,10 @@ class Circuit(Leaky):
             raise ValueError(f"`layer` must be below {len(self._suffixes)}, the number of layers; got {layer}.")
         self._wiring.scale_(self, f"hh{self._suffixes[layer]}", _checks.positive("factor", factor))
 
+    def balance_recurrent_(self, balance: Callable[[Tensor], Tensor]) -> bool:
+        """Multiply every recurrent weight by factors of it as it acts; False if the wiring has no signed one."""
+        return all(self._wiring.balance_(self, f"hh{suffix}", balance) for suffix in self._suffixes)
+
     def rates(self, state: Tensor) -> Tensor:
         """Return the rates of a state: ``f(state)`` with a leak, the state itself without."""
         return state if self.leak is None else self._f(state)

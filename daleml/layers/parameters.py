@@ -1,6 +1,7 @@
 """A layer's own parameters: what of them acts, and how they are written, through masks, pruning and parametrisations.
 
-Signs and a mask may have been fixed on a layer after it was built, or come with a checkpoint: what is written keeps them.
+Signs and a mask may have been fixed on a layer after it was built, or come with a checkpoint: what is written keeps
+them.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ parameters make up a path, what their signs are, how they are drawn, and what th
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, NamedTuple, cast
 
@@ -87,6 +88,10 @@ class Wiring:
         """Multiply the composed weight by a factor."""
         raise NotImplementedError
 
+    def balance_(self, module: nn.Module, name: str, balance: Callable[[Tensor], Tensor]) -> bool:
+        """Multiply a weight that holds both signs by factors of it; False if there is none, as in a DANN."""
+        return False
+
     def parts(self, name: str) -> tuple[str, ...]:
         """Return the names of the matrices that make up a path; first the one that local plasticity changes."""
         raise NotImplementedError
@@ -133,6 +138,13 @@ class ColumnEI(Wiring):
     def weight(self, module: nn.Module, name: str) -> Tensor:
         """Return the weight, zero where there is no synapse."""
         return acting(module, f"weight_{name}")
+
+    def balance_(self, module: nn.Module, name: str, balance: Callable[[Tensor], Tensor]) -> bool:
+        """Multiply the weight by factors of it as it acts."""
+        factors = balance(acting(module, f"weight_{name}").detach())
+        with rewritten(module, f"weight_{name}") as weight:
+            weight.mul_(factors.to(weight))
+        return True
 
     def parts(self, name: str) -> tuple[str, ...]:
         """Return the name of the only matrix."""
