@@ -14,15 +14,13 @@ import torch
 from torch import Tensor
 
 from daleml import _checks
-from daleml.layers.matrices import (  # noqa: F401  (those given another spectrum, which have a file of their own)
-    _measured_radius,
-    balance_rows_,
-    has_loop,
-    low_rank_,
-    radius_factor,
-    spectral_radius_,
-    svd_spectrum_,
-)
+from daleml.layers.matrices import _measured_radius as _measured_radius
+from daleml.layers.matrices import balance_rows_ as balance_rows_
+from daleml.layers.matrices import has_loop as has_loop
+from daleml.layers.matrices import low_rank_ as low_rank_
+from daleml.layers.matrices import radius_factor as radius_factor
+from daleml.layers.matrices import spectral_radius_ as spectral_radius_
+from daleml.layers.matrices import svd_spectrum_ as svd_spectrum_
 
 RECTIFIED_MEAN = 1 / math.sqrt(2 * math.pi)
 """Mean of a rectified unit Gaussian, the input the initialisations assume."""

@@ -232,7 +232,7 @@ def _require_matrix(name: str, given: Tensor) -> None:
 
 def _require_own(name: str, given: Tensor) -> None:
     """Raise if a tensor was computed from parameters: what is written into it is lost at the next forward pass."""
-    of_a_parameter = given._is_view() and given._base is not None and given._base.grad_fn is None  # type: ignore[no-untyped-call]
+    of_a_parameter = given._is_view() and given._base is not None and given._base.grad_fn is None
     if given.grad_fn is not None and not of_a_parameter:
         raise ValueError(
             f"`{name}` must be a parameter or a tensor of its own; got one computed from parameters, as by pruning: "

@@ -74,7 +74,9 @@ def fraction(given: Any, size: int) -> PerUnit:
     if not (lowest > 0 and highest <= 1):  # NaN too
         wrong = highest if lowest > 0 else lowest
         raise ValueError(f"`leak` must be above 0 and at most 1; got {wrong:g}.")
-    if not isinstance(given, Tensor) or not is_plain(given):
+    if not isinstance(given, Tensor):
+        return lowest
+    if not is_plain(given):
         return given
     return given.detach().double().cpu().clone() if given.ndim else float(given)
 
