@@ -106,6 +106,7 @@ def load(folder: Path, run: Run) -> tuple[int, list[dict[str, Any]]] | None:
         restore.apply(saved, run)
     except Exception as error:  # a part that refuses its state may raise anything
         raise CheckpointError(f"`{folder}` does not belong to this model and optimiser: {_line(error)}") from None
+    restore.tell_what_is_lost(saved, run)
     run.files = tuple(named)
     run.name = saved.name or uuid.uuid4().hex
     _tell_other_settings(saved, run)
@@ -199,20 +200,21 @@ def _read(
     live = Encoder()
     encode_states(run, live)  # for its functions and generators
     decoder = Decoder(tensors, live.functions, live.generators)
-    others = decoder.decode(content["model"], "model")
-    optimizer = decoder.decode(content["optimizer"], "optimizer")
+    # In the order in which they were written, by which things that are shared are counted.
+    parts = ("optimizer", "scheduler", "model", "python_random", "history")
+    optimizer, scheduler, others, python_random, history = (decoder.decode(content[part], part) for part in parts)
     if not isinstance(others, dict) or not isinstance(optimizer, dict):
         raise TypeError("its model or optimiser is no mapping")
     given = content["given"]
     return Saved(
         epoch=content["epoch"],
-        history=decoder.decode(content["history"], "history"),
+        history=history,
         classes=content["classes"],
         model=model | others,
         optimizer={"state": optimizer["state"], **optimizer, "param_groups": optimizer["param_groups"]},
-        scheduler=decoder.decode(content["scheduler"], "scheduler"),
+        scheduler=scheduler,
         random=tensors,
-        python_random=decoder.decode(content["python_random"], "python_random"),
+        python_random=python_random,
         name=_run_name(content["run"]),
         pending=decoder.pending,
         given=given if isinstance(given, dict) else None,

@@ -18,7 +18,6 @@ INDEX = "checkpoint.json"
 FORMAT = 2
 KINDS = ("model", "optimizer")
 _OWN_NAME = re.compile(r"(model|optimizer)-\d+(\.\d+)?\.safetensors")
-_OWN_TEMPORARY = re.compile(r"\.unfinished-[a-z0-9_]{1,8}\.(json|safetensors)")
 _MARK = "daleml_checkpoint"
 """In the header of a tensor file: which run wrote it, and under which name. So a copy of it is no file of ours."""
 
@@ -148,18 +147,13 @@ def is_own(path: Path, run: str) -> bool:
 
 
 def drop_old(folder: Path, keep: Iterable[str], named: Iterable[str], run: str) -> None:
-    """Remove what earlier moments of this run left: files that the last index named, and those that bear its mark.
-
-    To be called by the only writer: what is unfinished is of a run that was killed.
-    """
+    """Remove what earlier moments of this run left: files that the last index named, and those that bear its mark."""
     kept = set(keep)
     earlier = set(named)
     for path in list(folder.iterdir()):
         if path.name in kept or path.is_dir():
             continue
-        temporary = _OWN_TEMPORARY.fullmatch(path.name)
-        own = _OWN_NAME.fullmatch(path.name) and (path.name in earlier or is_own(path, run))
-        if temporary or own:
+        if _OWN_NAME.fullmatch(path.name) and (path.name in earlier or is_own(path, run)):
             path.unlink(missing_ok=True)
 
 

@@ -37,7 +37,6 @@ def apply(saved: Saved, run: Run) -> None:
         for step in reversed(undo):
             step()
         raise
-    _tell_what_is_lost(saved, run)
 
 
 def _remember(saved: Saved, run: Run) -> list[Callable[[], None]]:
@@ -122,14 +121,14 @@ def _is_as_saved(loaded: Any, saved: Any) -> bool:
     return saved is None or (type(saved) is type(loaded) and isinstance(saved, (bool, int, float)))
 
 
-def _tell_what_is_lost(saved: Saved, run: Run) -> None:
+def tell_what_is_lost(saved: Saved, run: Run) -> None:
     """Warn if optimiser or scheduler do not say now what they said when the checkpoint was written."""
     if not saved.trees:
         return
     try:
         trees = encode_states(run, Encoder())
     except StateError as error:
-        warnings.warn(f"`checkpoint` does not bring everything back: {error}", stacklevel=5)
+        warnings.warn(f"`checkpoint` does not bring everything back: {error}", stacklevel=4)
         return
     for part, tree in trees.items():
         lost = _difference(saved.trees[part], tree, part)
@@ -137,7 +136,7 @@ def _tell_what_is_lost(saved: Saved, run: Run) -> None:
             warnings.warn(
                 f"`checkpoint` does not bring `{lost}` back: load_state_dict of {type(getattr(run, part)).__name__} "
                 "leaves it different from what was saved.",
-                stacklevel=5,
+                stacklevel=4,
             )
 
 

@@ -387,12 +387,12 @@ def _new_generator(kind: str, state: Any) -> Any:
     if kind == "random.Random":
         return random.Random()
     if state["bit_generator"] not in _BIT_GENERATORS:
-        raise StateError(f"there is no random generator {state['bit_generator']!r}")
+        raise ValueError(f"there is no random generator {state['bit_generator']!r}")
     if kind == "numpy.random.mtrand.RandomState":
         return np.random.RandomState()
     if kind == "numpy.random._generator.Generator":
         return np.random.Generator(getattr(np.random, state["bit_generator"])())
-    raise StateError(f"there is no type {kind!r}")
+    raise ValueError(f"there is no type {kind!r}")
 
 
 def _read_plain(kind: str, value: Any) -> Any:
@@ -412,14 +412,14 @@ def _torch_value(kind: str, value: Any) -> Any:
         return torch.device(value)
     if kind == "torch.Size":
         return torch.Size(value)
-    raise StateError(f"there is no type {kind!r}")
+    raise ValueError(f"there is no type {kind!r}")
 
 
 def _class(name: str, base: type) -> Any:
     """Return a class that this program has imported already: nothing is imported because a file says so."""
     found = _known_class(name)
     if found is None or not issubclass(found, base):
-        raise StateError(f"there is no {base.__name__} {name!r} in this program")
+        raise ValueError(f"there is no {base.__name__} {name!r} in this program")
     return found
 
 

@@ -24,10 +24,11 @@ class MasteredOptimizer(Optimizer):
         super().__init__(params, {**defaults, "euclidean": False})
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        defaults = dict(self.defaults)  # to which torch adds an option that these optimisers have not
         super().__setstate__(state)
         self._headroom = {}
         for group in self.param_groups:
-            for key, value in self.defaults.items():
+            for key, value in defaults.items():
                 group.setdefault(key, value)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
