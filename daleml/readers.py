@@ -152,7 +152,7 @@ def read_matrices(
         chosen, array = reading.read_array(path, name, "matrix", say)
         found = {chosen: array} if array.ndim == 2 else {}
     else:
-        arrays = reading.read_arrays(path, say)
+        arrays = reading.read_arrays(path, say, dimensions=2)
         found = {key or path.stem: array for key, array in arrays.items() if array.ndim == 2 and array.size}
     if not found:
         raise ValueError(f"`{printable(path)}` must hold a matrix; got none.")

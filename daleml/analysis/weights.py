@@ -161,7 +161,8 @@ def weight_sample(
     Raises:
         TypeError: If the weights are not numbers.
         ValueError: If they are NaN or infinite, of both signs or of several parameters without ``sign`` or ``pool``;
-            if fewer than two differ from zero; if ``sample_weights`` do not fit them, or are negative.
+            if they are a table of several columns without ``pool``; if fewer than two differ from zero; if
+            ``sample_weights`` do not fit them, are negative, or add up to 1.
     """
     if isinstance(weights, WeightSample):
         if pool or sign not in (None, weights.sign) or sample_weights is not None:
@@ -180,6 +181,8 @@ def weight_sample(
         if not pool:
             return _only_sample(weight_samples(weights, drop_missing=drop_missing), sign)
         weights = np.concatenate([one.synapses() for one in weight_matrices(weights)] or [np.empty(0)])
+    if not pool:
+        _refuse_columns(weights)
     array = _array(weights)
     counts = None if sample_weights is None else _counts(sample_weights, array.size)
     taken = 0 if pool else sign if sign is not None else _first_sign(array)
@@ -215,6 +218,12 @@ def _counts(sample_weights: ArrayLike, size: int) -> NDArray[np.float64]:
         raise ValueError(f"`sample_weights` must be finite and at least 0; got {wrong[0]:g}.")
     if not counts.any():
         raise ValueError(f"`sample_weights` must not all be 0; got {counts.size} zeros.")
+    whole = bool(np.all(counts == np.floor(counts)))
+    if not whole and math.isclose(float(counts.sum()), 1.0, rel_tol=1e-6):
+        raise ValueError(
+            "`sample_weights` must say how often each value was seen; got numbers that add up to 1, which are "
+            "frequencies: multiply them by the number of values that were seen."
+        )
     return counts
 
 
@@ -311,6 +320,19 @@ def _require_two(sample: WeightSample) -> WeightSample:
             f"with {sample.n_zero} zeros and {sample.n_dropped} values left out."
         )
     return sample
+
+
+def _refuse_columns(weights: Any) -> None:
+    """Refuse a table of several columns: sizes and counts side by side are no sample of one thing."""
+    columns = getattr(weights, "columns", None)
+    if columns is None or not hasattr(weights, "to_numpy") or len(columns) < 2:
+        return
+    names = [str(name) for name in columns]
+    some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    raise ValueError(
+        f"`weights` must be one column of a table unless `pool` is given; got {len(names)} columns, {some}: choose one "
+        f"as `table[{names[0]!r}]`, or give `table.to_numpy()` if they are one matrix of weights."
+    )
 
 
 def _array(values: Any) -> NDArray[Any]:

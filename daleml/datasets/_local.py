@@ -94,8 +94,13 @@ class LocalFile:
         return frame
 
 
-def folder(path: str | Path | None, name: str = "") -> Path:
+def folder(path: str | Path | None, name: str = "", what: str = "") -> Path:
     """Return ``path``, or else the folder ``name`` in the one that the environment names.
+
+    Args:
+        path: The folder, if the user gave it.
+        name: Of the folder in the one of the environment.
+        what: Which files must be in it, and where to get them: part of the sentence of an error.
 
     Raises:
         ValueError: If the environment names none.
@@ -103,7 +108,7 @@ def folder(path: str | Path | None, name: str = "") -> Path:
     if path is not None:
         return Path(path)
     if not os.environ.get(VARIABLE):
-        raise ValueError(f"{_unset()}; got None.")
+        raise ValueError(f"{_unset()}{f': {what}' if what else ''}; got None.")
     return Path(os.environ[VARIABLE]) / name
 
 

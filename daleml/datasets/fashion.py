@@ -12,6 +12,7 @@ from daleml.datasets.digits import ImageSplit
 _N_TRAIN = 8000
 _N = 10_000
 _IMAGES, _LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
+_ORIGIN = "https://github.com/zalandoresearch/fashion-mnist"
 
 
 def fashion_mnist(path: str | Path | None = None, seed: int = 0) -> ImageSplit:
@@ -40,7 +41,7 @@ def fashion_mnist(path: str | Path | None = None, seed: int = 0) -> ImageSplit:
         H. Xiao, K. Rasul, R. Vollgraf (2017) Fashion-MNIST, arXiv:1708.07747.
     """
     seed = _checks.integer("seed", seed)
-    folder = _local.folder(path, "fashion_mnist")
+    folder = _local.folder(path, "fashion_mnist", what=f"{_IMAGES}.gz and {_LABELS}.gz are from {_ORIGIN}")
     import numpy as np
 
     images, labels = read_idx(_find(folder, _IMAGES)), read_idx(_find(folder, _LABELS))
@@ -57,7 +58,7 @@ def fashion_mnist(path: str | Path | None = None, seed: int = 0) -> ImageSplit:
         train_y=y[:_N_TRAIN].clone(),
         test_x=x[_N_TRAIN:].clone(),
         test_y=y[_N_TRAIN:].clone(),
-        source="https://github.com/zalandoresearch/fashion-mnist",
+        source=_ORIGIN,
         citation="H. Xiao, K. Rasul, R. Vollgraf (2017) Fashion-MNIST, arXiv:1708.07747",
         licence="MIT",
     )
@@ -67,6 +68,4 @@ def _find(folder: Path, name: str) -> Path:
     for candidate in (folder / f"{name}.gz", folder / name):
         if candidate.exists():
             return candidate
-    raise FileNotFoundError(
-        f"`path` must be a folder with {name}.gz, from https://github.com/zalandoresearch/fashion-mnist; got {folder}."
-    )
+    raise FileNotFoundError(f"`path` must be a folder with {name}.gz, from {_ORIGIN}; got {folder}.")

@@ -308,7 +308,7 @@ def read_synapses(
         for end in (pre, post):
             if end in read.columns:
                 read.names_of(end, ids=True)
-        table = read.frame()
+        table = read.frame(ids=(pre, post))
     except ValueError as error:
         sentence = reading.in_keywords(str(error))
         ours = f"`{reading.printable(file)}` must be a table; "

@@ -51,14 +51,22 @@ class Archive:
             if isinstance(error, OSError) and error.errno is not None and not _is_zip_error(error):
                 raise
             raise ValueError(f"`{self._name}` must be a .npz file of numbers; {reason(error)}.") from None
+        self._taken = 0
         self._members = {name.removesuffix(".npy"): name for name in names if name.endswith(".npy")}
         others = [name for name in names if not name.endswith(".npy")]
         if others:
             say(f"`{self._name}` holds {listed(others, 5)} too, which are no arrays and were left out.")
 
-    def names(self) -> list[str]:
-        """Return the names of what it holds; a sparse matrix of SciPy's is one thing, with no name."""
-        return [""] if self.is_sparse() else list(self._members)
+    def names(self, dimensions: int | None = None) -> list[str]:
+        """Return the names of what it holds; a sparse matrix of SciPy's is one thing, with no name.
+
+        Args:
+            dimensions: Of those to name; what has no good header is named too, for reading it says what is wrong.
+        """
+        if self.is_sparse():
+            return [""]
+        shapes = self.shapes() if dimensions is not None else {}
+        return [name for name in self._members if name not in shapes or len(shapes[name]) == dimensions]
 
     def is_sparse(self) -> bool:
         """Whether the file is a sparse matrix, as ``scipy.sparse.save_npz`` writes it."""
@@ -89,7 +97,8 @@ class Archive:
         try:
             with zipfile.ZipFile(self.path) as archive:
                 info = archive.getinfo(self._members[name])
-                require_room(self.path, info.file_size, ARRAYS)
+                self._taken += info.file_size
+                require_room(self.path, self._taken, ARRAYS)
                 with archive.open(info) as file:
                     return _array(file, self.path, info.file_size, self._name)
         except ValueError as error:

@@ -105,8 +105,9 @@ def to_numbers(cells: Iterable[str], name: str, hints: Hints) -> Numbers:
     numbers = dict(zip(kept, values, strict=True))
     table = np.array([numbers.get(text, math.nan) for text in texts], dtype=np.float64)
     said = Counter({text: how_often[text] for text, is_gone in zip(texts, gone, strict=True) if is_gone})
-    for text in EMPTY:
-        said.pop(text, None)
+    for text in list(said):
+        if text in EMPTY or text not in MISSING:  # or the user named it
+            del said[text]
     if said:
         what = ", ".join(shown(text) for text, _ in said.most_common(3))
         n = sum(said.values())

@@ -54,6 +54,7 @@ def read_hdf5(path: Path, *, matlab: bool = False, name: str | None = None) -> d
     """
     found: dict[str, NDArray[Any]] = {}
     others: list[str] = []
+    taken = 0
     with _opened(path) as (file, h5py):
         for key, value in _walk(file, h5py):
             wanted = name is None or name == key or name.startswith(f"{key}/")
@@ -62,6 +63,8 @@ def read_hdf5(path: Path, *, matlab: bool = False, name: str | None = None) -> d
                 array = _sparse(value, path, h5py)
             elif wanted and _is_numeric(value):
                 array = _array(value, path, matlab)
+            taken += 0 if array is None else array.nbytes
+            require_room(path, taken, ARRAYS)
             if array is None:
                 others.append(key)
             elif array.dtype.names is None:

@@ -109,6 +109,8 @@ def _is_header(first: list[Cell], body: list[list[Cell]]) -> bool:
     texts = [i for i, cell in enumerate(first) if not is_number(cell.text) and not is_missing(cell.text)]
     numbers = [cell for cell in first if is_number(cell.text)]
     if not texts:
+        if not first[0].text:  # the corner above names of rows, which may be numbers as large as those of the columns
+            rest = [cell for row in body for cell in row[1:]]
         return bool(numbers) and unlike(numbers, rest)
     if not numbers:
         return True

@@ -57,8 +57,13 @@ def read_table(path: Path, options: TableOptions, say: Say) -> Table:
     return _of_columns(path, options, say)
 
 
-def read_arrays(path: Path, say: Say) -> dict[str, NDArray[Any]]:
+def read_arrays(path: Path, say: Say, *, dimensions: int | None = None) -> dict[str, NDArray[Any]]:
     """Read every array of a file by name; the only one of a ``.npy`` has none.
+
+    Args:
+        path: The file.
+        say: What takes notes.
+        dimensions: How many those to read have; of a ``.npz``, others are never unpacked. Default: any number.
 
     Raises:
         ValueError: If it cannot be read as what its ending says.
@@ -70,7 +75,7 @@ def read_arrays(path: Path, say: Say) -> dict[str, NDArray[Any]]:
         return _fields(arrays.read_npy(path))
     if suffix(path) == ".npz":
         archive = arrays.Archive(path, say)
-        return {name: archive.read(name) for name in archive.names()}
+        return {name: archive.read(name) for name in archive.names(dimensions)}
     return hdf5.read_hdf5(path) if suffix(path) in _HDF5 else matlab.read_mat(path)
 
 
@@ -123,7 +128,9 @@ def read_checkpoint(path: Path, say: Say) -> dict[str, Tensor]:
 
 def _of_columns(path: Path, options: TableOptions, say: Say) -> Table:
     found = {
-        key: value for key, value in read_arrays(path, say).items() if value.ndim == 1 and value.dtype.kind in "fiubSU"
+        key: value
+        for key, value in read_arrays(path, say, dimensions=1).items()
+        if value.ndim == 1 and value.dtype.kind in "fiubSU"
     }
     if not found:
         raise ValueError(f"`{printable(path)}` must hold arrays of one dimension, a column each; got none.")

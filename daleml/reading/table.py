@@ -125,11 +125,16 @@ class Table:
             self._refuse_nobody(where, found)
         return _without_point(found)
 
-    def frame(self) -> pd.DataFrame:
-        """Return a DataFrame: whole numbers and ids exact, other numbers float64, the rest text; gaps are missing."""
+    def frame(self, ids: Iterable[str | None] = ()) -> pd.DataFrame:
+        """Return a DataFrame: whole numbers and ids exact, other numbers float64, the rest text; gaps are missing.
+
+        Args:
+            ids: Columns that hold names: no float64 whatever they look like.
+        """
         import pandas as pd
 
-        return pd.DataFrame({name: self._typed(name) for name in self.columns})
+        named = set(ids)
+        return pd.DataFrame({name: self._typed(name, number=name not in named) for name in self.columns})
 
     def matrix(self) -> NDArray[np.float64]:
         """Return all columns of numbers as a matrix; a first column of names is left out.
@@ -240,7 +245,7 @@ class Table:
                 f"is: pass `--missing {cell}` to leave it out, or `--missing ''` if it is a cell."
             )
 
-    def _typed(self, name: str) -> Any:
+    def _typed(self, name: str, *, number: bool = True) -> Any:
         import pandas as pd
 
         cells = self.columns[name]
@@ -254,7 +259,7 @@ class Table:
         kept = set(texts.tolist()) - MISSING_LABELS
         if kept and kept <= set(_TRUTH) and not set(texts.tolist()) & MISSING_LABELS:
             return pd.Series([_TRUTH[cell] for cell in texts])
-        if kept and not _are_padded(kept):
+        if kept and number and not _are_padded(kept):
             try:
                 return pd.Series(self._numbers(name))
             except ValueError:

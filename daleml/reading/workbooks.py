@@ -51,11 +51,10 @@ def read_workbook(path: Path, options: TableOptions, say: Say) -> Table:
         with warnings.catch_warnings(action="ignore"):  # openpyxl's, of styles it does not know
             book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
             try:
-                sheet, rows = _sheet(book, path, options)
-                empty = any(value is None for row in rows for value in row)
+                sheet, every = _sheet(book, path, options)
             finally:
                 book.close()
-            if empty:
+            if any(value is None for row in every for value in row):
                 _refuse_formulas(openpyxl, path, sheet)
     except (ValueError, OSError) as error:
         if str(error).startswith(("`", "column")) or isinstance(error, OSError):
@@ -63,7 +62,7 @@ def read_workbook(path: Path, options: TableOptions, say: Say) -> Table:
         raise ValueError(f"`{name}` must be a workbook, .xlsx; {reason(error)}.") from None
     except Exception as error:  # of the parsers of zip and XML, whatever the damage trips over
         raise ValueError(f"`{name}` must be a workbook, .xlsx; {reason(error)}.") from None
-    return _table_of_cells(path, rows, options, say)
+    return _table_of_cells(path, [row for row in every if any(value is not None for value in row)], options, say)
 
 
 def _sheet(book: Any, path: Path, options: TableOptions) -> tuple[str, list[tuple[Any, ...]]]:
@@ -86,7 +85,7 @@ def _sheet(book: Any, path: Path, options: TableOptions) -> tuple[str, list[tupl
 
 
 def _rows(sheet: Any, path: Path) -> list[tuple[Any, ...]]:
-    """Return the rows of a sheet that hold something, without the empty columns at their end."""
+    """Return the rows of a sheet, without empty rows and columns at their end."""
     allowed = allowance(path, ARRAYS)
     rows, taken = [], 0
     sheet.reset_dimensions()  # what a sheet says of its size may be wrong
@@ -94,9 +93,10 @@ def _rows(sheet: Any, path: Path) -> list[tuple[Any, ...]]:
         taken += _CELL * (len(row) + 1)
         if taken > allowed:
             raise too_large(path, allowed)
-        if any(value is not None for value in row):
-            rows.append(row)
-    width = max((max(i for i, value in enumerate(row) if value is not None) + 1 for row in rows), default=0)
+        rows.append(row)
+    while rows and all(value is None for value in rows[-1]):
+        rows.pop()
+    width = max((i + 1 for row in rows for i, value in enumerate(row) if value is not None), default=0)
     return [tuple(row[:width]) + (None,) * (width - len(row)) for row in rows]
 
 
