@@ -265,7 +265,10 @@ def test_a_convolutions_weights_are_split_by_input_channel():
 
 def test_missing_values():
     x = [1.0, 2.0, 4.0, math.nan]
-    with pytest.raises(ValueError, match="`weights` must be finite; got 1 NaN or infinite values of 4."):
+    with pytest.raises(
+        ValueError,
+        match="`weights` must be finite; got 1 NaN or infinite values of 4: `drop_missing=True` leaves NaN out, and counts them.",
+    ):
         fit_weights(x)
     fit = fit_weights(x, drop_missing=True)
     assert (fit.n, fit.n_dropped) == (3, 1)

@@ -66,7 +66,7 @@ def test_what_cannot_be_fitted_is_reported_and_stops_nobody():
     assert list(result.groups) == ["L2", "L5"]
     assert result.failures == {
         "flat": "`weights` must vary to be fitted; got 3 values of 2.",
-        "missing": "`weights` must be finite; got 1 NaN or infinite values of 2.",
+        "missing": "`weights` must be finite; got 1 NaN or infinite values of 2: `drop_missing=True` leaves NaN out, and counts them.",
         "mixed": "`weights` must be of one sign unless `sign` or `pool` is given; got 1 positive and 1 negative values.",
         "one": f"`weights` must hold at least 2 values other than zero; got 1, {LEFT}",
     }

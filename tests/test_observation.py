@@ -243,7 +243,7 @@ LEFT = "with 0 zeros and 0 values left out."
         ([], {}, f"`weights` must hold at least 2 values other than zero; got 0, {LEFT}"),
         ([1.5], {}, f"`weights` must hold at least 2 values other than zero; got 1, {LEFT}"),
         ([2.0] * 5, {"truncation": (1, None)}, "`weights` must vary to be fitted; got 5 values of 2."),
-        ([1.0, 2.0, math.nan], {}, "`weights` must be finite; got 1 NaN or infinite values of 3."),
+        ([1.0, 2.0, math.nan], {}, "`weights` must be finite; got 1 NaN or infinite values of 3: `drop_missing=True` leaves NaN out, and counts them."),
         ([1.0, 2.0, math.inf], {}, "`weights` must be finite; got 1 NaN or infinite values of 3."),
         ([1.0, 2.0, -3.0], {}, "`weights` must be of one sign unless `sign` or `pool` is given; got 2 positive and 1 negative values."),
         (GOOD, {"truncation": (1.5, None)}, "`weights` must lie within `truncation`, 1.5 to inf, or be left out first; got 1 of 4 outside it, 1 for one."),

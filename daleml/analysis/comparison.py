@@ -160,6 +160,8 @@ class Comparison:
         test = self.goodness.get(self.best.family)
         if test is None:
             return ""
+        if test.unjudged:
+            return f"; its goodness of fit was not judged: {test.reason}"
         if not test.can_reject:
             return f"; {test.n_boot} bootstrap samples are too few to test its goodness of fit"
         if test.p_value < _LEVEL:

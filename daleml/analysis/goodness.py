@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from daleml import _checks
 from daleml.analysis.bootstrap import replicate
+from daleml.analysis.detect_rounding import detect_rounding
 from daleml.analysis.families import Family
 from daleml.analysis.families.base import Params
 from daleml.analysis.fit import Material, WeightFit, estimate, ks_distance, require_fit
@@ -24,25 +26,41 @@ class GoodnessOfFit:
     Attributes:
         family: The family.
         distance: The Kolmogorov-Smirnov distance of the fit.
-        p_value: Share of samples drawn from the fit that, refitted, lie at least as far from their own fit.
+        p_value: Share of samples drawn from the fit that, refitted, lie at least as far from their own fit; NaN where
+            nothing can be judged.
         n_boot: Number of samples drawn.
+        unjudged: Why nothing can be judged and what to do, if so; else empty.
     """
 
     family: str
     distance: float
     p_value: float
     n_boot: int
+    unjudged: str = ""
+
+    @property
+    def reason(self) -> str:
+        """Why nothing can be judged, without what to do about it."""
+        return self.unjudged.partition("; ")[0]
 
     @property
     def can_reject(self) -> bool:
         """Whether there are enough samples to reject anything at 5 %: 20 or more."""
-        return 1 / (1 + self.n_boot) < _LEVEL
+        return 1 / (1 + self.n_boot) < _LEVEL and not self.unjudged
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, ready for JSON."""
-        return {"family": self.family, "distance": self.distance, "p_value": self.p_value, "n_boot": self.n_boot}
+        return {
+            "family": self.family,
+            "distance": self.distance,
+            "p_value": None if self.unjudged else self.p_value,
+            "n_boot": self.n_boot,
+            "unjudged": self.unjudged or None,
+        }
 
     def __str__(self) -> str:
+        if self.unjudged:
+            return f"{self.family}: not judged (KS {self.distance:.4f}): {self.unjudged}"
         verdict = "could be drawn from it" if self.p_value > _LEVEL else "are not drawn from it"
         verdict = verdict if self.can_reject else "cannot be judged by so few bootstrap samples"
         how = f"KS {self.distance:.4f}, p = {self.p_value:.3g}, {self.n_boot} samples"
@@ -65,6 +83,9 @@ def goodness_of_fit(
     .. math:: p = \frac{1 + \#\{b : D_b \ge D\}}{1 + B} .
 
     The textbook p-value of :math:`D` does not hold, because the parameters were fitted to the same data.
+
+    Of values that were rounded and fitted as if they were not, every family is false: nothing is judged until the fit
+    has a ``resolution``. Nor is anything judged of fewer than 10 values.
 
     Args:
         fit: A fit.
@@ -91,11 +112,27 @@ def goodness_of_fit(
     """
     require_fit("fit", fit)
     n_boot = _checks.integer("n_boot", n_boot, 1)
+    unjudged = _unjudged(fit)
+    if unjudged:
+        return GoodnessOfFit(fit.family, fit.ks_distance(), math.nan, n_boot, unjudged)
     distance = fit.ks_distance()
     drawn = replicate(_distance, fit, n_boot, rng=rng, jobs=jobs, progress=progress, what=f"fits of {fit.family}")
     # equal but for rounding counts as equal: distances of counts are often tied
     n_farther = sum(other >= distance * (1 - 1e-9) for other in drawn)
     return GoodnessOfFit(fit.family, distance, (1 + n_farther) / (1 + n_boot), n_boot)
+
+
+def _unjudged(fit: WeightFit) -> str:
+    """Return why the fit cannot be judged, in a sentence; empty if it can."""
+    if fit.observation.grid is not None or fit.sample.counts() is not None or fit.sample.intervals is not None:
+        return ""
+    rounding = detect_rounding(fit.sample.values())
+    if rounding is None or not rounding.matters:
+        return ""
+    return (
+        f"the values are {rounding.said} and were fitted as if they were not, which counts against every family; "
+        f"pass {rounding.argument}."
+    )
 
 
 def _distance(family: Family, material: Material, start: Params) -> float:

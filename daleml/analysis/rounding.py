@@ -10,8 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
-_SLIP = 1e-9
-"""A bound within this fraction of a recordable number is that number: 0.3 / 0.1 is not quite 3."""
+_SLIP = 4e-7
+"""A bound within this fraction of a recordable number is that number: 0.3 / 0.1 is not quite 3, nor in single precision
+is 0.09 / 0.01 quite 9."""
+_MOST_SLIP = 0.01
+"""Of a step, at most."""
 
 
 class Grid(Protocol):
@@ -40,6 +43,10 @@ class Grid(Protocol):
         """The number below which everything is recorded as zero; 0 if nothing is."""
 
 
+def _slip(steps: Array) -> Array:
+    return np.minimum(_SLIP * np.maximum(steps, 1), _MOST_SLIP)
+
+
 @dataclass(frozen=True)
 class Steps:
     """Whole multiples of one step: counts, or a ruler's marks. Less than half a step is recorded as zero.
@@ -57,12 +64,12 @@ class Steps:
     def floor(self, w: ArrayLike) -> Array:
         """Return the largest multiple that is no larger."""
         steps = self._steps(w)
-        return np.floor(steps + _SLIP * np.maximum(steps, 1)) * self.size
+        return np.floor(steps + _slip(steps)) * self.size
 
     def ceil(self, w: ArrayLike) -> Array:
         """Return the smallest multiple that is no smaller, and not zero."""
         steps = self._steps(w)
-        return np.maximum(np.ceil(steps - _SLIP * np.maximum(steps, 1)), 1) * self.size
+        return np.maximum(np.ceil(steps - _slip(steps)), 1) * self.size
 
     def below(self, recorded: ArrayLike) -> Array:
         """Return half a step less."""
@@ -108,18 +115,18 @@ class Figures:
         """Return the largest number of so many figures that is no larger."""
         w = np.asarray(w, dtype=np.float64)
         step = self._step(w)
-        return np.floor(w / step * (1 + _SLIP)) * step
+        return np.floor(w / step + _slip(w / step)) * step
 
     def ceil(self, w: ArrayLike) -> Array:
         """Return the smallest number of so many figures that is no smaller."""
         w = np.asarray(w, dtype=np.float64)
         step = self._step(w)
-        return np.ceil(w / step * (1 - _SLIP)) * step
+        return np.ceil(w / step - _slip(w / step)) * step
 
     def below(self, recorded: ArrayLike) -> Array:
         """Return half a step less: a power of ten has steps a tenth as wide below it."""
         recorded = np.asarray(recorded, dtype=np.float64)
-        return recorded - self._step(recorded * (1 - 1e-7)) / 2
+        return recorded - self._step(recorded * (1 - 1e-5)) / 2
 
     def above(self, recorded: ArrayLike) -> Array:
         """Return half a step more."""
@@ -129,7 +136,7 @@ class Figures:
     def widths(self, recorded: ArrayLike) -> Array:
         """Return half the steps below and above each."""
         recorded = np.asarray(recorded, dtype=np.float64)
-        return self._step(recorded) / 2 + self._step(recorded * (1 - 1e-7)) / 2
+        return self._step(recorded) / 2 + self._step(recorded * (1 - 1e-5)) / 2
 
     @property
     def least(self) -> float:
@@ -138,7 +145,7 @@ class Figures:
 
     def _step(self, w: Array) -> Array:
         with np.errstate(divide="ignore"):
-            exponent = np.floor(np.log10(np.maximum(w, 1e-300)) + _SLIP)
+            exponent = np.floor(np.log10(np.maximum(w, 1e-300)) + 5e-8)  # 0.01 in single precision
         return np.asarray(10.0 ** (exponent - self.number + 1))
 
     def __str__(self) -> str:

@@ -74,6 +74,13 @@ class WeightSample:
             return self._counts
         return self._counts[_magnitudes(self._source, self.sign) > 0]
 
+    def others(self) -> NDArray[np.float64]:
+        """Return the sizes of the values of the other sign, which were left out; none where both signs were pooled."""
+        if not self.n_dropped or self.sign == 0 or self._source.dtype.kind == "u":
+            return np.empty(0)
+        values = self._source.astype(np.float64)
+        return np.asarray(np.abs(values[np.sign(values) == -self.sign]))
+
     @property
     def zero_weight(self) -> float:
         """How much the exact zeros count together: their number, unless sample weights were given."""
@@ -194,9 +201,18 @@ def weight_sample(
         if n_exc and n_inh:
             raise ValueError(
                 "`weights` must be of one sign unless `sign` or `pool` is given; "
-                f"got {n_exc} positive and {n_inh} negative values."
+                f"got {n_exc} positive and {n_inh} negative values.{_noise(array)}"
             )
     return _weighted(_require_two(sample))
+
+
+def _noise(array: NDArray[Any]) -> str:
+    """Return a sentence if values of the lesser sign look like noise on small weights, with a space before it."""
+    from daleml.analysis.recording import noise_hint
+
+    sizes = [np.abs(array[array * sign > 0]).astype(np.float64) for sign in (1, -1)]
+    hint = noise_hint(*sorted(sizes, key=lambda part: -part.size))
+    return f" The {hint.said}." if hint else ""
 
 
 def _weighted(sample: WeightSample) -> WeightSample:
@@ -292,9 +308,10 @@ def _take(
         squares += float(np.dot(room, room)) + shift**2 * (n - room.size) * room.size / n
         mean += shift * room.size / n
     if n_infinite or (n_missing and not drop_missing):
-        raise ValueError(
-            f"`{name}` must be finite; got {n_missing + n_infinite} NaN or infinite values of {array.size}."
-        )
+        what = f"got {n_missing + n_infinite} NaN or infinite values of {array.size}"
+        only_missing = n_missing and not n_infinite
+        advice = ": `drop_missing=True` leaves NaN out, and counts them" if only_missing else ""
+        raise ValueError(f"`{name}` must be finite; {what}{advice}.")
     return WeightSample(n, n_zero, n_other - n_zero, sign, (mean, math.sqrt(squares / max(n, 1))), source, counts)
 
 

@@ -82,6 +82,7 @@ def sentence(error: BaseException, options: Mapping[str, str] = _OPTIONS_OF_ARGU
 def in_options(text: str, options: Mapping[str, str] = _OPTIONS_OF_ARGUMENTS) -> str:
     """Return a sentence about arguments in the words of the command line: ``--sign`` for ``sign``."""
     text = re.sub(r"`(\w+)`", lambda found: options.get(found[1], found[0]), text)
+    text = text.replace(": `drop_missing=True` leaves NaN out, and counts them", "")  # no option does: tables do it
     return text.replace("` is True", "` is given")
 
 

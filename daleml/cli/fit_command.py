@@ -17,6 +17,7 @@ from daleml.cli.errors import in_options
 from daleml.cli.terminal import Weights, console, plainly, print_table
 
 if TYPE_CHECKING:
+    from daleml.analysis import Observation
     from daleml.fit_report import Study
     from daleml.fit_report.study import Progress
 
@@ -28,6 +29,7 @@ class Zeros(StrEnum):
 
     exclude = "exclude"
     hurdle = "hurdle"
+    censored = "censored"
     error = "error"
 
 
@@ -100,13 +102,26 @@ def fit(
         float | None,
         typer.Option(help="Weights up to this are known only to be no larger.", rich_help_panel=_SEEN),
     ] = None,
+    censor_above: Annotated[
+        float | None,
+        typer.Option(help="Weights from this on are known only to be no smaller.", rich_help_panel=_SEEN),
+    ] = None,
+    resolution: Annotated[
+        float | None,
+        typer.Option(metavar="STEP", help="Weights were rounded to multiples of this.", rich_help_panel=_SEEN),
+    ] = None,
+    significant: Annotated[
+        int | None,
+        typer.Option(metavar="FIGURES", help="Weights were rounded to so many figures.", rich_help_panel=_SEEN),
+    ] = None,
     discrete: Annotated[
         bool, typer.Option("--discrete", help="They are counts, of which zero is not seen.", rich_help_panel=_SEEN)
     ] = False,
     zeros: Annotated[
         Zeros,
         typer.Option(
-            help="Leave zeros out; take them for pairs without a connection (hurdle); or refuse them.",
+            help="Leave zeros out; take them for pairs without a connection (hurdle), or for weights too small to be "
+            "written down (censored); or refuse them.",
             rich_help_panel=_SEEN,
         ),
     ] = Zeros.exclude,
@@ -162,7 +177,9 @@ def fit(
     from daleml import _files, fit_report
     from daleml.analysis.families import SIMPLE, find_all
 
-    at_all = truncate_below is not None or truncate_above is not None
+    observation = _observation(
+        (truncate_below, truncate_above), (censor_below, censor_above), discrete, zeros, resolution, significant
+    )
     direction = _sign(sign)
     _check(gof=gof, seed=seed, jobs=jobs, weights_column=weights_column, intervals=intervals, per=per)
     connections = _connections(per, pre, post)
@@ -182,7 +199,11 @@ def fit(
         matrix=matrix,
         censor_below=censor_below,
     )
-    gathered = gathered.within(truncate_below, truncate_above)
+    low, high = truncate_below, truncate_above
+    if observation.grid is not None and not discrete:  # what was written down has slipped in its last digits
+        low = None if low is None else observation.low
+        high = None if high is None else observation.high
+    gathered = gathered.within(low, high)
     reference = None if compare_to is None else fit_report.gather_reference(compare_to, pool=pool)
     figure, results, page = (
         (output or Path()) / f"{fit_report.safe(gathered.name)}-fit.{suffix}" for suffix in ("png", "json", "html")
@@ -194,10 +215,7 @@ def fit(
             named,
             sign=direction,
             pool=pool,
-            truncation=(truncate_below, truncate_above) if at_all else None,
-            censoring=censor_below,
-            discrete=discrete,
-            zeros=zeros.value,
+            observation=observation,
             gof=gof,
             intervals=intervals.value,
             reference=reference,
@@ -247,6 +265,28 @@ def _print(screen: Any, study: Study) -> None:
         screen.print(f"{study.title(group)}: {beside.conclusion()}" if group else beside.conclusion())
     for note in (*study.gathered.notes, *study.hints):
         screen.print(f"note: {note}")
+
+
+def _observation(
+    truncation: tuple[float | None, float | None],
+    censoring: tuple[float | None, float | None],
+    discrete: bool,
+    zeros: Zeros,
+    resolution: float | None,
+    significant: int | None,
+) -> Observation:
+    """Return how the options say that weights were observed."""
+    from daleml.analysis import Observation
+
+    below, above = censoring
+    return Observation(
+        truncation=None if truncation == (None, None) else truncation,
+        censoring=below if above is None else censoring,
+        discrete=discrete,
+        zeros=zeros.value,
+        resolution=resolution,
+        significant=significant,
+    )
 
 
 def _sign(sign: str | None) -> int | None:

@@ -88,7 +88,7 @@ def _facts(study: Study) -> list[tuple[str, str]]:
         share, low, high = best.connection
         facts.append((f"{share:.1%}", f"of pairs are connected, {low:.1%} to {high:.1%}"))
     test = result.goodness.get(best.family)
-    if test:
+    if test and not test.unjudged:
         facts.append((_with_p(test.p_value), "goodness of fit of the best family"))
     return facts
 
@@ -189,7 +189,9 @@ def _goodness(comparison: Comparison) -> list[str]:
     best = comparison.best
     said = f"The largest gap between the two cumulative distributions (Kolmogorov-Smirnov) is {best.ks_distance():.4f}."
     test = comparison.goodness.get(best.family)
-    if test:
+    if test and test.unjudged:
+        said += f" Whether that is more than chance was not judged: {test.reason}."
+    elif test:
         verdict = (
             "this family does not describe the weights fully"
             if test.p_value < 0.05
@@ -227,7 +229,12 @@ def _observed(study: Study, file: str) -> report.Section:
     said = [f"`{study.gathered.label}` of `{file}`: {study.n:,} weights; {study.left_out}. {observed}"]
     if best.n_censored:
         n_censored = sum(one.best.n_censored for one in study.comparisons.values())
-        said.append(f"{n_censored:,} are known only to be no larger than {best.observation.censoring:g}.")
+        said.append(f"{n_censored:,} are known only to be no larger than {best.observation.censored_below:g}.")
+    if best.n_censored_above:
+        n_above = sum(one.best.n_censored_above for one in study.comparisons.values())
+        said.append(f"{n_above:,} are known only to be no smaller than {best.observation.censored_above:g}.")
+    if best.observation.resolution is not None:
+        said.append(f"Each stands for what lies within half a step of it, {best.observation.resolution / 2:g}.")
     if study.gathered.counts is not None:
         said.append("Each weight counts as often as its sample weight says.")
     if best.observation.discrete:

@@ -20,6 +20,7 @@ from daleml.analysis import (
     confidence_intervals,
 )
 from daleml.analysis.families import SIMPLE
+from daleml.analysis.observation import Observation, one_observation
 from daleml.fit_report.gather import Gathered
 from daleml.fit_report.hints import hints
 
@@ -110,9 +111,11 @@ def study(
     sign: int | None = None,
     pool: bool = False,
     truncation: tuple[float | None, float | None] | None = None,
-    censoring: float | None = None,
+    censoring: float | tuple[float | None, float | None] | None = None,
     discrete: bool = False,
     zeros: str = "exclude",
+    resolution: float | None = None,
+    observation: Observation | None = None,
     gof: int = 0,
     intervals: str = "profile",
     n_boot: int = 1000,
@@ -132,6 +135,8 @@ def study(
         censoring: Likewise.
         discrete: Likewise.
         zeros: Likewise.
+        resolution: Likewise.
+        observation: Likewise.
         gof: Number of bootstrap samples of a goodness-of-fit test of each family; 0 for none.
         intervals: ``"profile"``, ``"bootstrap"`` or ``"none"``.
         n_boot: Number of bootstrap samples of the intervals.
@@ -144,9 +149,17 @@ def study(
         ValueError: If nothing can be fitted.
     """
     say = progress or (lambda *_: None)
+    observed = one_observation(
+        observation,
+        truncation=truncation,
+        censoring=censoring,
+        discrete=discrete,
+        zeros=zeros,
+        resolution=resolution,
+    )
     options: dict[str, Any] = {
-        "sign": sign, "pool": pool, "drop_missing": gathered.from_table, "truncation": truncation,
-        "censoring": censoring, "discrete": discrete, "zeros": zeros, "sample_weights": gathered.counts,
+        "sign": sign, "pool": pool, "drop_missing": gathered.from_table, "observation": observed,
+        "sample_weights": gathered.counts,
         "gof": gof, "rng": seed, "jobs": jobs, "progress": lambda done, of: say("goodness of fit", done, of),
     }  # fmt: skip
     with np.errstate(all="ignore"):  # parameters far off the data are tried, and rejected
@@ -189,7 +202,10 @@ def _study(
             group: compare_to(comparison.best.sample, reference[1], rng=seed)
             for group, comparison in comparisons.items()
         }
-    values = np.concatenate([comparison.best.sample.values() for comparison in comparisons.values()])
+    samples = [comparison.best.sample for comparison in comparisons.values()]
+    values = np.concatenate([sample.values() for sample in samples])
+    negative = np.concatenate([sample.others() for sample in samples])
+    n_zero = sum(comparison.best.n_zero for comparison in comparisons.values())
     observation = next(iter(comparisons.values())).best.observation
     return Study(
         gathered,
@@ -198,7 +214,7 @@ def _study(
         intervals,
         reference[0] if reference else "",
         beside,
-        (*hints(values, observation), *problems),
+        (*hints(values, observation, n_zero=n_zero, negative=negative), *problems),
     )
 
 
