@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from daleml import _checks
+from daleml import _checks, modules
 from daleml.populations import Populations
 
 
@@ -16,8 +17,9 @@ def populations_after(module: nn.Module, populations: Populations | int, size: i
     """Return the partition of a module's outputs, given that of its input channels.
 
     For what stands between layers: pooling, flattening, upsampling, dropout, a non-linearity, and sequences of them.
-    Nothing is known of any class: images in which only the excitatory or only the inhibitory channels are active are
-    run through the module, and what they reach is looked at.
+    Images in which only the excitatory or only the inhibitory channels are active are run through the module, and what
+    they reach is looked at. The weights of a layer within it do not run: its units have the signs that it says itself,
+    such as a DANN, or the module is refused.
 
     Args:
         module: Run in evaluation mode, which is undone after.
@@ -30,7 +32,7 @@ def populations_after(module: nn.Module, populations: Populations | int, size: i
     Raises:
         TypeError: If ``module`` is not a module.
         ValueError: If an output mixes excitatory and inhibitory channels, is reached by none, or comes before an
-            excitatory one though it inhibits.
+            excitatory one though it inhibits; or if the module holds a layer that does not say the signs of its units.
 
     Example:
         >>> from torch import nn
@@ -45,6 +47,7 @@ def populations_after(module: nn.Module, populations: Populations | int, size: i
     if not isinstance(module, nn.Module):
         raise TypeError(f"`module` must be a module; got {type(module).__name__}.")
     pops = Populations.coerce(populations)
+    answering = _layers_within(module, pops)
     sizes = (size,) if isinstance(size, int) else tuple(size)
     shape = tuple(_checks.integer("size", length, minimum=1) for length in sizes)
     like = next(module.parameters(), torch.empty(0))
@@ -52,7 +55,7 @@ def populations_after(module: nn.Module, populations: Populations | int, size: i
     modes = {part: part.training for part in module.modules()}
     module.eval()
     try:
-        reached = [_reached(module, silent, channels) for channels in (pops.exc, pops.inh)]
+        reached = [_reached(module, silent, pops, sign, answering) for sign in (1, -1)]
     finally:
         for part, training in modes.items():
             part.training = training
@@ -71,12 +74,53 @@ def populations_after(module: nn.Module, populations: Populations | int, size: i
     return Populations(n_exc, excited.numel() - n_exc)
 
 
-def _reached(module: nn.Module, silent: Tensor, channels: slice) -> Tensor:
-    """Return which outputs differ when the channels are active, whatever their sign: one entry a unit."""
+def _layers_within(module: nn.Module, pops: Populations) -> dict[nn.Module, Tensor]:
+    """Return the layers that a module holds, with the signs of their units; raise if one does not say them."""
+    found = {}
+    for path, part in module.named_modules():
+        if not modules.synaptic_weights(part, path):
+            continue
+        says = modules.method(part, "output_signs")
+        unit_signs = None if says is None or modules.is_recurrent(part) else says()
+        if unit_signs is None:
+            name = type(module).__name__
+            if pops.n_exc and pops.n_inh:
+                raise ValueError(f"`module` must not mix excitatory and inhibitory channels; got {name}, which does.")
+            raise ValueError(
+                f"`module` must be what stands between layers; got {name}, which is or holds a layer, "
+                f"{type(part).__name__}, that does not say which of its units inhibit."
+            )
+        found[part] = unit_signs
+    return found
+
+
+def _reached(
+    module: nn.Module, silent: Tensor, pops: Populations, sign: int, answering: dict[nn.Module, Tensor]
+) -> Tensor:
+    """Return which outputs differ when the units of one sign are active, however much: one entry for each unit."""
+    channels = pops.exc if sign > 0 else pops.inh
+    quiet = _run(module, silent, answering, sign, 0.0)
     moved = torch.zeros((), dtype=torch.bool)
     for level in (1.0, -1.0):
         active = silent.clone()
         active[:, channels] = level
-        output = module(active)[0]
-        moved = moved | (output != module(silent)[0])
+        moved = moved | (_run(module, active, answering, sign, level) != quiet)
     return moved.flatten(1).any(dim=1) if moved.ndim > 1 else moved
+
+
+def _run(module: nn.Module, image: Tensor, answering: dict[nn.Module, Tensor], sign: int, level: float) -> Tensor:
+    """Run the module on one image, the layers within it answering with the activity of their units of one sign."""
+
+    def answer(layer: nn.Module, args: Any, output: Tensor) -> Tensor:
+        shape = [1] * output.ndim
+        shape[modules.unit_dim(layer, output)] = -1
+        active = (answering[layer] == sign).to(output) * level
+        return active.view(shape).expand_as(output).contiguous()
+
+    handles = [layer.register_forward_hook(answer) for layer in answering]
+    try:
+        output: Tensor = module(image)[0]
+    finally:
+        for handle in handles:
+            handle.remove()
+    return output
