@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -22,7 +23,10 @@ from daleml.layers import (
     EIConv2d,
     EILinear,
     EIRNNCell,
+    redraw,
 )
+from daleml.layers.init import column_ei_
+from daleml.modules import SynapticWeight
 from daleml.optim import EG, EGAdamW, MirrorDescent, enforce
 from daleml.potentials import Euclidean, HyperbolicEntropy, PNorm
 
@@ -285,3 +289,222 @@ def step(model: nn.Module, optimizer: Optimizer, x: torch.Tensor) -> None:
         return loss
 
     optimizer.step(closure)
+
+
+# -- layers of strangers -----------------------------------------------------------------------------------------------
+
+
+class Zebra(EILinear):
+    pass
+
+
+class Okapi(DANNLinear):
+    pass
+
+
+class Gnu(EIConv1d):
+    pass
+
+
+class Kudu(EIConv2d):
+    pass
+
+
+class Eland(DANNConv1d):
+    pass
+
+
+class Oryx(DANNConv2d):
+    pass
+
+
+class Heron(EIRNN):
+    pass
+
+
+class Stork(DANNRNN):
+    pass
+
+
+class Ibis(EIRNNCell):
+    pass
+
+
+class Crane(DANNRNNCell):
+    pass
+
+
+class Otter(nn.Linear):
+    pass
+
+
+class Marten(nn.Conv2d):
+    pass
+
+
+class Badger(nn.ConvTranspose1d):
+    pass
+
+
+class Lynx(nn.RNN):
+    pass
+
+
+class Stoat(nn.LSTM):
+    pass
+
+
+class Weasel(nn.GRUCell):
+    pass
+
+
+class Scratch(nn.Module):
+    """A dense layer written against the protocol, with no class of daleml above it and names of its own."""
+
+    def __init__(self, populations: Populations, n_post: int) -> None:
+        super().__init__()
+        self.unit_signs = populations.signs()
+        self.synapses = nn.Parameter(torch.empty(n_post, populations.size))
+        self.offset = nn.Parameter(torch.zeros(n_post))
+        signs.fix(self, "synapses", self.unit_signs, role="weight")
+        signs.declare(self, "offset", role="bias")
+        self.redraw_(draw=torch_exponential)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ self.synapses.T + self.offset
+
+    def plastic_weights(self):
+        return [SynapticWeight("synapses", bias="offset")]
+
+    def effective_weight(self):
+        return self.synapses
+
+    @torch.no_grad()
+    def redraw_(self, *, draw, ratio=1.0, generator=None):
+        column_ei_(self.synapses, self.unit_signs, draw=redraw.for_column_ei(draw, ratio), generator=generator)
+
+    def output_signs(self):
+        return None
+
+
+def torch_exponential(tensor, mean, *, generator=None):
+    return tensor.exponential_(1 / mean, generator=generator)
+
+
+class Weights(NamedTuple):
+    input: torch.Tensor
+    recurrent: torch.Tensor
+
+
+class ScratchRecurrent(nn.Module):
+    """A circuit written against the protocol: rates of one layer over steps, batches second."""
+
+    batch_first = False
+
+    def __init__(self, inputs: Populations, populations: Populations) -> None:
+        super().__init__()
+        self.inputs, self.populations = inputs, populations
+        n = populations.size
+        self.afferent = nn.Parameter(torch.empty(n, inputs.size))
+        self.lateral = nn.Parameter(torch.empty(n, n))
+        self.looks = []
+        signs.fix(self, "afferent", inputs)
+        signs.fix(self, "lateral", populations)
+        self.redraw_(draw=torch_exponential)
+
+    def forward(self, x, hx=None):
+        state = begun = x.new_zeros(x.shape[1], self.populations.size) if hx is None else hx
+        rates = []
+        for rows in x:
+            state = (rows @ self.afferent.T + state @ self.lateral.T).relu()
+            rates.append(state)
+        for look in self.looks:
+            look("", x.flatten(0, 1), begun, torch.cat(rates), (x.shape[1],) * len(x))
+        return torch.stack(rates), state
+
+    def plastic_weights(self):
+        return [SynapticWeight("afferent"), SynapticWeight("lateral", "state")]
+
+    def effective_weights(self):
+        return Weights(self.afferent, self.lateral)
+
+    @torch.no_grad()
+    def redraw_(self, *, draw, ratio=1.0, generator=None):
+        for weight, pre in ((self.afferent, self.inputs), (self.lateral, self.populations)):
+            column_ei_(weight, pre.signs(), draw=draw, generator=generator).mul_(0.3)
+
+    def output_signs(self):
+        return self.populations.signs()
+
+    def rates(self, state):
+        return state
+
+    def register_layer_hook(self, look):
+        self.looks.append(look)
+        return Removal(self.looks, look)
+
+
+@dataclass
+class Removal:
+    looks: list
+    look: Callable
+
+    def remove(self):
+        self.looks.remove(self.look)
+
+
+@dataclass(frozen=True)
+class StrangerCase:
+    """A layer that no file of daleml knows, and one that daleml knows and that computes the same."""
+
+    name: str
+    build: Callable[[], nn.Module]
+    twin: Callable[[], nn.Module] | None
+    shape: tuple[int, ...]  # of a batch
+
+
+PRE, POST = Populations(6, 3), Populations(4, 2)
+STRANGERS = [
+    StrangerCase("EILinear", lambda: Zebra(PRE, 6), lambda: EILinear(PRE, 6), (5, 9)),
+    StrangerCase(
+        "EILinear excitatory only",
+        lambda: Zebra(PRE, 6, excitatory_only=True),
+        lambda: EILinear(PRE, 6, excitatory_only=True),
+        (5, 9),
+    ),
+    StrangerCase("DANNLinear", lambda: Okapi(9, 6, 2), lambda: DANNLinear(9, 6, 2), (5, 9)),
+    StrangerCase(
+        "DANNLinear shunting",
+        lambda: Okapi(9, 6, 2, shunting=True),
+        lambda: DANNLinear(9, 6, 2, shunting=True),
+        (5, 9),
+    ),
+    StrangerCase("EIConv1d", lambda: Gnu(PRE, 6, 3), lambda: EIConv1d(PRE, 6, 3), (5, 9, 7)),
+    StrangerCase("EIConv2d", lambda: Kudu(PRE, 6, 2), lambda: EIConv2d(PRE, 6, 2), (5, 9, 4, 4)),
+    StrangerCase("DANNConv1d", lambda: Eland(9, 6, 3), lambda: DANNConv1d(9, 6, 3), (5, 9, 7)),
+    StrangerCase("DANNConv2d", lambda: Oryx(9, 6, 2), lambda: DANNConv2d(9, 6, 2), (5, 9, 4, 4)),
+    StrangerCase("EIRNN", lambda: Heron(PRE, POST), lambda: EIRNN(PRE, POST), (4, 5, 9)),
+    StrangerCase("EIRNN of two layers", lambda: Heron(PRE, POST, 2), lambda: EIRNN(PRE, POST, 2), (4, 5, 9)),
+    StrangerCase("DANNRNN", lambda: Stork(9, 6, 2), lambda: DANNRNN(9, 6, 2), (4, 5, 9)),
+    StrangerCase("EIRNNCell", lambda: Ibis(PRE, POST), lambda: EIRNNCell(PRE, POST), (5, 9)),
+    StrangerCase("DANNRNNCell", lambda: Crane(9, 6, 2), lambda: DANNRNNCell(9, 6, 2), (5, 9)),
+    StrangerCase("nn.Linear", lambda: Otter(9, 6), lambda: nn.Linear(9, 6), (5, 9)),
+    StrangerCase("nn.Conv2d", lambda: Marten(9, 6, 2), lambda: nn.Conv2d(9, 6, 2), (5, 9, 4, 4)),
+    StrangerCase(
+        "nn.ConvTranspose1d",
+        lambda: Badger(9, 6, 2, groups=3),
+        lambda: nn.ConvTranspose1d(9, 6, 2, groups=3),
+        (5, 9, 7),
+    ),
+    StrangerCase("nn.RNN", lambda: Lynx(9, 6), lambda: nn.RNN(9, 6), (4, 5, 9)),
+    StrangerCase(
+        "nn.LSTM", lambda: Stoat(9, 6, 2, bidirectional=True), lambda: nn.LSTM(9, 6, 2, bidirectional=True), (4, 5, 9)
+    ),
+    StrangerCase("nn.GRUCell", lambda: Weasel(9, 6), lambda: nn.GRUCell(9, 6), (5, 9)),
+    StrangerCase("from scratch", lambda: Scratch(PRE, 6), None, (5, 9)),
+    StrangerCase("from scratch, recurrent", lambda: ScratchRecurrent(PRE, POST), None, (4, 5, 9)),
+]
+
+
+def strangers(cases=STRANGERS):
+    return pytest.mark.parametrize("case", cases, ids=lambda case: case.name)

@@ -1,12 +1,15 @@
 import copy
+import json
 import os
+import pickle
 
 import pytest
 import torch
 from torch import nn
 
-from daleml import dalify, signs
-from daleml.layers import EILinear
+from daleml import Populations, dalify, signs
+from daleml.convert.report import DalifyReport, Kind, Note, Verdict
+from daleml.layers import DANNRNN, EIRNN, DANNConv2d, DANNLinear, EIConv2d, EILinear
 from daleml.optim import EGAdamW, Reparametrization, enforce, param_groups
 
 
@@ -524,3 +527,189 @@ def test_an_example_that_fails_changes_nothing():
     assert model.state_dict().keys() == before.keys()
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert not any(module._forward_pre_hooks or module._forward_hooks for module in model.modules())
+
+
+# -- signs are followed by rule ----------------------------------------------------------------------------------------
+
+
+class Stacked(nn.Module):
+    """Any layers one after another, rectified; of recurrent ones the last rates."""
+
+    def __init__(self, *layers):
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x):
+        for i, layer in enumerate(self.layers):
+            if isinstance(layer, nn.Linear) and x.ndim > 2:
+                x = x.flatten(1)
+            x = layer(x)
+            x = x[0][-1] if isinstance(x, tuple) else x
+            x = x.relu() if i < len(self.layers) - 1 else x
+        return x
+
+
+@pytest.mark.parametrize(
+    ("build", "shape", "reads"),
+    [
+        (lambda: (DANNLinear(10, 6), nn.Linear(6, 2)), (16, 10), (6, 0)),
+        (lambda: (EILinear(Populations(8, 2), 6), nn.Linear(6, 2)), (16, 10), (5, 1)),
+        (lambda: (EIConv2d(3, 5, 3), nn.Linear(45, 2)), (8, 3, 5, 5), (36, 9)),
+        (lambda: (DANNConv2d(3, 5, 3), nn.Linear(45, 2)), (8, 3, 5, 5), (45, 0)),
+        (lambda: (EIRNN(4, Populations(7, 3)), nn.Linear(10, 2)), (6, 8, 4), (7, 3)),
+        (lambda: (DANNRNN(4, 6), nn.Linear(6, 2)), (6, 8, 4), (6, 0)),
+        (lambda: (DANNLinear(10, 8), DANNLinear(8, 6), nn.Linear(6, 2)), (16, 10), (6, 0)),
+        (lambda: (DANNLinear(10, 8), EILinear(8, 5), nn.Linear(5, 2)), (16, 10), (4, 1)),
+    ],
+    ids=["dann", "ei", "ei conv", "dann conv", "ei rnn", "dann rnn", "danns", "dann and ei"],
+)
+def test_a_layer_behind_daleml_s_own_is_judged_alike_whatever_the_weights(build, shape, reads):
+    for seed in range(4):
+        torch.manual_seed(seed)
+        model, report = dalify(Stacked(*build()), example=torch.rand(shape))
+        assert report
+        last = [verdict for verdict in report.verdicts if verdict.name.endswith(".weight")][-1]
+        assert last.why == f"reads {reads[0]} excitatory and {reads[1]} inhibitory units"
+        assert signs.check(model)
+
+
+def test_units_have_the_signs_that_their_reader_has_fixed():
+    model, report = dalify(Stacked(nn.Linear(4, 6), EILinear(Populations(2, 4), 3)), example=torch.rand(9, 4))
+    assert report
+
+    class Forked(nn.Module):
+        """What a fixed layer reads, another reads too; so does the circuit that puts it out."""
+
+        def __init__(self, fixed):
+            super().__init__()
+            self.rnn, self.fixed, self.free = nn.RNN(4, 6, bidirectional=True), fixed, nn.Linear(12, 2)
+
+        def forward(self, x):
+            rates = self.rnn(x)[0].relu()
+            return self.fixed(rates) + self.free(rates)
+
+    for seed in range(2):
+        torch.manual_seed(seed)
+        fixed = Signed()
+        fixed.build(torch.tensor([1.0, -1, 1, -1, 1, -1, -1, -1, -1, 1, 1, 1]))
+        model, report = dalify(Forked(fixed), example=torch.rand(5, 7, 4))
+        assert report
+        assert torch.equal(model.free.weight_signs.float(), fixed.weight_signs.float())
+        assert torch.equal(model.rnn.weight_hh_l0_signs.float(), fixed.weight_signs[:6].float())
+        assert torch.equal(model.rnn.weight_hh_l0_reverse_signs.float(), fixed.weight_signs[6:].float())
+
+
+class Signed(nn.Module):
+    """A dense layer of a stranger's, which fixes any signs."""
+
+    def build(self, unit_signs):
+        self.weight = nn.Parameter(torch.rand(2, len(unit_signs)) * unit_signs)
+        signs.fix(self, "weight", unit_signs)
+
+    def forward(self, x):
+        return x @ self.weight.T
+
+    def plastic_weights(self):
+        return ["weight"]
+
+    def effective_weight(self):
+        return self.weight
+
+    def output_signs(self):
+        return None
+
+
+def test_a_unit_that_excites_by_structure_is_no_inhibitory_one():
+    model = Stacked(DANNLinear(5, 6), EILinear(Populations(3, 3), 4), nn.Linear(4, 2))
+    _, report = dalify(model, example=torch.rand(9, 5))
+    (unlawful,) = report.of("not lawful")
+    assert not report
+    assert (unlawful.name, unlawful.why) == (
+        "layers.1.weight",
+        "reads 3 units of another sign than is fixed for them, or of both",
+    )
+
+
+def test_a_bare_parameter_decides_nothing_by_its_numbers():
+    class Bare(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.out = nn.Linear(4, 5), nn.Linear(6, 2)
+            self.w, self.scale, self.shift = (nn.Parameter(torch.randn(s)) for s in ((6, 5), (6,), (6,)))
+
+        def forward(self, x):
+            return self.out(((self.first(x).relu() @ self.w.T) * self.scale + self.shift).relu())
+
+    whys = set()
+    for seed in range(4):
+        torch.manual_seed(seed)
+        _, report = dalify(Bare(), example=torch.rand(9, 4))
+        assert not report
+        whys.add(next(verdict.why for verdict in report.verdicts if verdict.name == "out.weight"))
+    assert whys == {"reads 6 inputs that mix excitatory and inhibitory units"}
+
+
+def test_the_state_of_a_circuit_is_read_like_its_rates():
+    class Last(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn, self.out = nn.LSTM(4, 10), nn.Linear(10, 2)
+
+        def forward(self, x):
+            return self.out(self.rnn(x)[1][0][0])
+
+    for seed in range(2):
+        torch.manual_seed(seed)
+        _, report = dalify(Last(), example=torch.rand(5, 7, 4))
+        why = {verdict.name: verdict.why for verdict in report.verdicts}["out.weight"]
+        assert why == "reads 8 excitatory and 2 inhibitory units"
+
+
+def test_what_keeps_its_weights_otherwise_than_as_parameters_is_named():
+    class Packed(nn.Module):
+        """As quantised modules do."""
+
+        def _save_to_state_dict(self, destination, prefix, keep_vars):
+            destination[prefix + "packed"] = torch.ones(3)
+
+        def forward(self, x):
+            return x
+
+    _, report = dalify(nn.Sequential(nn.Linear(3, 4), Packed()), example=torch.rand(5, 3))
+    assert not report
+    assert "`1` keeps packed otherwise than as parameters" in report.notes[-1]
+
+
+# -- the report's verdict is in its fields -----------------------------------------------------------------------------
+
+
+def test_no_full_stop_decides_a_verdict():
+    for text in ("x is not lawful", "x is not lawful.", "x is NOT LAWFUL", "lawful"):
+        assert DalifyReport((), (text,))
+        assert not DalifyReport((), (Note(text, unlawful=True),))
+        assert DalifyReport((), (Note(text),))
+    wrong = Verdict("w", "not lawful", "reads inputs that have no sign")
+    assert not DalifyReport((wrong,), ())
+    assert wrong == Verdict("w", Kind.NOT_LAWFUL, "reads inputs that have no sign")
+    with pytest.raises(ValueError, match=r"^`kind` must be one of lawful, exempt, not lawful; got 'unlawful'\.$"):
+        Verdict("w", "unlawful", "")
+
+
+def test_a_report_is_copied_and_written_with_its_verdict():
+    report = DalifyReport((Verdict("w", "lawful", "already"),), (Note("so it is", unlawful=True),))
+    for again in (copy.deepcopy(report), pickle.loads(pickle.dumps(report))):
+        assert again == report
+        assert not again
+    written = json.loads(json.dumps(report.to_dict()))
+    assert (written["lawful"], written["notes"], written["verdicts"][0]["kind"]) == (False, ["so it is"], "lawful")
+
+
+def test_the_pair_that_it_returns_says_what_it_is():
+    pair = dalify(nn.Sequential(nn.Linear(3, 2)))
+    with pytest.raises(TypeError, match=r"^`dalify` returns the pair `\(model, report\)`; call its `model`"):
+        pair(torch.rand(1, 3))
+    with pytest.raises(AttributeError, match=r"no attribute 'parameters'\. `dalify` returns the pair"):
+        pair.parameters()
+    with pytest.raises(AttributeError, match=r"no attribute 'nonsense'\.$"):
+        _ = pair.nonsense
+    assert copy.copy(pair).report is pair.report

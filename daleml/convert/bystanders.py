@@ -34,6 +34,9 @@ class Bystanders(TorchFunctionMode):
     def __init__(self, inside: list[nn.Module], names: dict[nn.Module, str], findings: dict[Note, None]) -> None:
         super().__init__()
         self.inside, self.names, self.findings = inside, names, findings
+        # By identity, and held, so that no identity is given to another tensor meanwhile.
+        self._buffers = {id(buffer): buffer for module in names for buffer in module.buffers(recurse=False)}
+        self._computed: dict[int, Tensor] = {}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -41,18 +44,38 @@ class Bystanders(TorchFunctionMode):
             return func(*args, **kwargs)
         name = getattr(func, "__name__", "")
         tensors = [given for given in (*args, *kwargs.values()) if isinstance(given, Tensor)]
+        if tensors and all(map(self._is_parameter, tensors)):  # as a weight is transposed, or masked
+            return self._remember(func(*args, **kwargs))
         own = self._own_parameters()
-        foreign = [t for t in tensors if isinstance(t, nn.Parameter) and id(t) not in own]
-        activations = [t for t in tensors if not isinstance(t, nn.Parameter) and t.ndim > 1]
-        negative = any(isinstance(given, (int, float)) and given < 0 for given in args)
-        uses_weight = (name in _WEIGHTED_FUNCTIONS and not own) or (name in _PRODUCTS and len(foreign) > 0)
-        self._note(name, activations, foreign, negated=name in _SCALINGS and negative, uses_weight=uses_weight)
+        foreign = [t for t in tensors if self._is_parameter(t) and id(t) not in {id(one) for one in own}]
+        activations = [t for t in tensors if not self._is_parameter(t) and t.ndim > 1]
+        uses_weight = name in _PRODUCTS and (len(foreign) > 0 or any(id(t) in self._buffers for t in tensors))
+        if name in _WEIGHTED_FUNCTIONS:
+            uses_weight = not any(_is_scaled(t, weight) for t in tensors for weight in own)
+        negated = name in _SCALINGS and any(map(self._is_negative, args))
+        self._note(name, activations, foreign, negated=negated, uses_weight=uses_weight)
         if uses_weight:
             return _everywhere(func(*args, **kwargs), activations)
         if foreign and name in _ADDITIONS | _NEGATIONS | _SCALINGS:
             neutral = torch.ones_like if name in _SCALINGS else torch.zeros_like
-            args = [neutral(given) if isinstance(given, nn.Parameter) else given for given in args]
+            args = [neutral(given) if self._is_parameter(given) else given for given in args]
         return func(*args, **kwargs)
+
+    def _is_parameter(self, given: Any) -> bool:
+        """Whether something is a parameter, or computed from parameters alone."""
+        return isinstance(given, nn.Parameter) or id(given) in self._computed
+
+    def _is_negative(self, given: Any) -> bool:
+        """Whether a factor is a number below zero, or a constant of the model that has one."""
+        if id(given) in self._buffers:
+            return bool((given < 0).any())
+        return isinstance(given, (int, float)) and given < 0
+
+    def _remember(self, result: Any) -> Any:
+        for one in result if isinstance(result, (list, tuple)) else [result]:
+            if isinstance(one, Tensor):
+                self._computed[id(one)] = one
+        return result
 
     def _is_known(self) -> bool:
         """Whether what runs now is a layer that is known, as it is known, or nothing of the model at all."""
@@ -65,13 +88,13 @@ class Bystanders(TorchFunctionMode):
         has_units = is_layer(module) or modules.is_norm(module) or modules.is_table(module)
         return kind is not None and has_units and modules.runs_as_torch(module)
 
-    def _own_parameters(self) -> set[int]:
+    def _own_parameters(self) -> list[Tensor]:
         """Return the weights that a subclass of a known layer, which runs in a way of its own, may well use."""
         module = self.inside[-1] if self.inside else None
         if module is None or not is_layer(module):
-            return set()
+            return []
         names = modules.accounted(module)
-        return {id(parameter) for name, parameter in module.named_parameters(recurse=False) if name in names}
+        return [parameter for name, parameter in module.named_parameters(recurse=False) if name in names]
 
     def _note(
         self, name: str, activations: list[Tensor], foreign: Sequence[Tensor], *, negated: bool, uses_weight: bool
@@ -90,6 +113,13 @@ class Bystanders(TorchFunctionMode):
             return
         where = self.names.get(self.inside[-1], "") if self.inside else ""
         self.findings[Note(f"{where or 'the model itself'}: {said}", unlawful)] = None
+
+
+def _is_scaled(used: Tensor, weight: Tensor) -> bool:
+    """Whether a matrix is a weight, each entry of it times a number of at least 0, as where it is masked."""
+    if used is weight:
+        return weight.ndim > 1
+    return used.ndim > 1 and used.shape == weight.shape and bool((used * weight >= 0).all())
 
 
 def _everywhere(result: Any, activations: list[Tensor]) -> Any:
