@@ -85,6 +85,7 @@ def release(subject):
 def reset(subject):
     module = subject.build()
     module.reset_parameters()
+    assert subject.name not in OURS or signs.check(module)
     return Kept(module)
 
 
@@ -660,7 +661,7 @@ def pruned_globally(subject):
     return Kept(module)
 
 
-@route("Weights computed anew", "pruned, then `reset_parameters()`", only=("EILinear", "DANNLinear", "EIConv2d"))
+@route("Weights computed anew", "pruned, then `reset_parameters()`", only=OURS)
 def pruned_reset(subject):
     module = subject.build()
     prune.random_unstructured(module, subject.parameter, 0.3)

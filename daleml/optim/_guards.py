@@ -144,7 +144,8 @@ def _project_whatever_ends(optimizer: Any, name: str) -> None:
 
 def _reduce(optimizer: Any, protocol: int) -> Any:
     """Let ``copy.deepcopy`` and ``pickle`` take the guards along, with the models that they guard."""
-    reduced = type(optimizer).__reduce_ex__(optimizer, protocol)
+    kind: Any = type(optimizer)
+    reduced: Any = kind.__reduce_ex__(optimizer, protocol)
     plain = isinstance(reduced, tuple) and len(reduced) >= 3 and isinstance(reduced[2], dict)
     guards, steps = optimizer.__dict__[_GUARDS], optimizer.__dict__[_STEPS]
     if not guards:

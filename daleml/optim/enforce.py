@@ -61,7 +61,8 @@ def enforce(
         under it. ``EG``, ``EGAdamW`` and ``MirrorDescent`` with its default potential keep the law by themselves.
         Parameters sharded by ``fully_shard`` are refused: signs do not follow them.
     """
-    if not isinstance(optimizer, Optimizer) and not _wraps_an_optimizer(optimizer):
+    given: Any = optimizer
+    if not isinstance(given, Optimizer) and not _wraps_an_optimizer(given):
         raise TypeError(f"`optimizer` must be a torch optimiser; got {type(optimizer).__name__}.")
     if not isinstance(model, nn.Module):
         raise TypeError(f"`model` must be a module; got {type(model).__name__}.")
