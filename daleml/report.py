@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import functools
 import html
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from daleml._text import shown
 from daleml.analysis import plots
 
 if TYPE_CHECKING:
@@ -66,10 +66,7 @@ class Drawing:
 
     @functools.cached_property
     def _png(self) -> bytes:
-        buffer = io.BytesIO()
-        # No creation date or version inside, so that the same results give the same bytes.
-        self.figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
-        return buffer.getvalue()
+        return plots.png(self.figure, _DPI)
 
 
 @dataclass(frozen=True)
@@ -101,7 +98,7 @@ def page(
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"<title>{_escaped(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
         f'<h1>{_text(title)}</h1>\n<p class="lead">{_text(lead)}</p>\n<ul class="facts">{tiles}</ul>\n'
         + "\n".join(_section(section) for section in sections)
         + f"\n<footer>{_paragraphs(footer)}</footer>\n</body>\n</html>\n"
@@ -111,19 +108,19 @@ def page(
 def _section(section: Section) -> str:
     tables = "".join(f'<div class="scroll">{_table(table)}</div>' for table in section.tables)
     figures = "".join(_figure(drawing) for drawing in section.drawings)
-    shown = f'<div class="figures">{figures}</div>' if figures else ""
-    return f"<section>\n<h2>{_text(section.heading)}</h2>\n{_paragraphs(section.paragraphs)}{tables}{shown}\n</section>"
+    drawn = f'<div class="figures">{figures}</div>' if figures else ""
+    return f"<section>\n<h2>{_text(section.heading)}</h2>\n{_paragraphs(section.paragraphs)}{tables}{drawn}\n</section>"
 
 
 def _table(table: pd.DataFrame) -> str:
-    shown = table.astype(object).where(table.notna(), "–")
-    return str(shown.to_html(index=False, border=0, justify="right"))
+    readable = table.astype(object).where(table.notna(), "–").map(_readable).rename(columns=_readable)
+    return str(readable.to_html(index=False, border=0, justify="right"))
 
 
 def _figure(drawing: Drawing) -> str:
     source = base64.b64encode(drawing.png()).decode("ascii")
     caption = _text(drawing.caption)
-    alternative = html.escape(drawing.caption, quote=True)
+    alternative = _escaped(drawing.caption, quote=True)
     width, height = drawing.figure.get_size_inches()
     wide = ' class="wide"' if width > 8 and width > 1.8 * height else ""  # panels side by side
     image = f'<img alt="{alternative}" src="data:image/png;base64,{source}">'
@@ -135,5 +132,14 @@ def _paragraphs(paragraphs: Sequence[str]) -> str:
 
 
 def _text(text: str) -> str:
-    pieces = html.escape(text, quote=False).split("`")
+    pieces = _escaped(text).split("`")
     return "".join(f"<code>{piece}</code>" if i % 2 else piece for i, piece in enumerate(pieces))
+
+
+def _escaped(text: str, *, quote: bool = False) -> str:
+    """Return text for a page: what moves, hides or is no character of HTML is shown as an escape."""
+    return html.escape(shown(text), quote=quote)
+
+
+def _readable(value: object) -> object:
+    return shown(value) if isinstance(value, str) else value

@@ -5,9 +5,12 @@ import numpy as np
 import pytest
 import torch
 
-from daleml import demo, signs
-from daleml.datasets import digits
-from daleml.demo import rows_page
+from daleml import _locks, demo, signs
+from daleml.analysis import compare_families
+from daleml.analysis.families import SIMPLE
+from daleml.datasets import celegans, digits, fly_visual
+from daleml.demo import found, rows_page
+from daleml.demo import page as demo_page
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +36,9 @@ def test_writes_its_files_and_nothing_else(results):
     tiles = [
         f"0 of {3 * 15 * 45:,}",
         f"{np.mean(arms['mlp']['sign_flips']):.1%}",
-        f"{np.mean(arms['dann_sgd']['test_error']):.1%} and {np.mean(arms['mlp']['test_error']):.1%}",
+        "{:.1%}, {:.1%} and {:.1%}".format(
+            *(np.mean(arms[key]["test_error"]) for key in ("dann_sgd", "dann_eg", "mlp"))
+        ),
         f"{np.mean(arms['dann_sgd']['ks_lognormal']) / np.mean(arms['dann_eg']['ks_lognormal']):.0f} times",
     ]
     assert re.findall(r"<li><b>(.*?)</b>", page) == tiles
@@ -76,10 +81,80 @@ def test_the_numbers_are_those_of_the_history(results):
         history = content["history"][key][0]
         assert arm["test_error"][0] == pytest.approx(np.mean(history["test/error"][-5:]))
         assert arm["ks_lognormal_before"][0] < 0.15
-    assert all(row["log-normal behind by (AICc)"] >= 0 for rows in content["synapses"].values() for row in rows)
+    fitted = [row for rows in content["synapses"].values() for row in rows if not row["not fitted"]]
+    assert len(fitted) > 20
+    assert all(row["log-normal behind by (AICc)"] >= 0 for row in fitted)
     rows = {row["synapses"]: row["KS from log-normal"] for row in content["synapses"]["dann_eg"]}
     hidden = [rows[f"{i}.weight_ex"] for i in (0, 2, 4)]
     assert content["arms"]["dann_eg"]["ks_lognormal"][0] == pytest.approx(np.mean(hidden))
+
+
+def test_ten_equal_weights_are_of_no_family(results):
+    """The last layer of a DANN has one interneuron: ten weights, which begin equal and hardly change."""
+    folder, content, _ = results
+    rows = {row["synapses"]: row for row in content["synapses"]["dann_eg"]}
+    assert rows["6.weight_ei"] == {
+        "synapses": "6.weight_ei", "n": 10, "zeros": 0, "best family": None, "log-normal behind by (AICc)": None,
+        "sigma of ln|w|": None, "± s.e.": None, "KS from log-normal": None, "not fitted": "too few",
+    }  # fmt: skip
+    page = (folder / "report.html").read_text()
+    assert re.search(r"<td>6\.weight_ei</td>\s*<td>10</td>\s*<td>0</td>\s*<td>too few</td>\s*<td>–</td>", page)
+    assert "Where weights are <code>too few</code>" in page
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [(49, "too few"), (50, ""), ("equal", "nearly equal"), ("nearly", "nearly equal"), ("spread", "")],
+)
+def test_what_is_fitted_has_a_shape(values, reason):
+    rng = np.random.default_rng(0)
+    drawn = {"equal": np.ones(200), "nearly": rng.lognormal(0, 0.01, 200), "spread": rng.lognormal(0, 0.04, 200)}
+    row = found.fit_row("x", drawn[values] if isinstance(values, str) else rng.lognormal(size=values))
+    assert row["not fitted"] == reason
+    assert (row["best family"] is None) == bool(reason)
+
+
+def test_the_worm_is_counted_and_the_fly_is_not(results):
+    folder, content, _ = results
+    worm, fly = celegans(), fly_visual()
+    assert content["counts"] == {worm.name: True, fly.name: False}
+    expected = compare_families(worm.weights(), discrete=True)
+    row = content["brains"][worm.name][0]
+    assert row["best family"] == expected.best.family
+    assert row["sigma of ln|w|"] == pytest.approx(expected["lognormal"].params["sigma"])
+    page = (folder / "report.html").read_text()
+    assert "Those of C. elegans are whole numbers, and are fitted as counts" in page
+    assert "Those of Fly visual system are means of counts" in page
+
+
+def test_the_words_name_the_families_that_were_compared(results):
+    folder, content, _ = results
+    assert content["families"] == list(SIMPLE)
+    page = (folder / "report.html").read_text()
+    (named,) = re.findall(r"log-normal is compared by AICc with (.*?); 0 means", page)
+    assert set(re.split(", | and ", named)) == set(SIMPLE) - {"lognormal"}
+    best = {row["best family"] for rows in content["brains"].values() for row in rows}
+    assert best <= set(SIMPLE)
+
+
+@pytest.mark.parametrize(
+    ("difference", "first", "shown"),
+    [(0.0, True, "0"), (0.0, False, "< 0.1"), (0.04, False, "< 0.1"), (0.3, False, "0.3"), (9.94, False, "9.9"), (1234.5, False, "1,234")],
+)  # fmt: skip
+def test_no_rival_is_behind_by_nothing(difference, first, shown):
+    assert demo_page._behind(difference, ranks_first=first) == shown
+
+
+def test_a_file_in_place_of_the_folder_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    for output in (tmp_path / "file", tmp_path / "file" / "under"):
+        with pytest.raises(ValueError, match="^`output` must be a folder that can be written to; got"):
+            demo.run(output, epochs=1, seeds=1, jobs=1)
+
+
+def test_two_demos_in_one_folder(tmp_path):
+    with _locks.only_writer(tmp_path), pytest.raises(ValueError, match="^`output` must be a folder into which nobody"):
+        demo.run(tmp_path, epochs=1, seeds=1, jobs=1)
 
 
 @pytest.mark.parametrize("arm", demo.ARMS, ids=lambda arm: arm.key)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from daleml import _text
 from daleml.cli import table_options
 from daleml.cli.entry import Command, Commands
 from daleml.cli.fit_command import fit
@@ -102,7 +103,7 @@ def spectrum(
         result = compute(matrix).to_dict()
         shape = " x ".join(str(size) for size in result.pop("shape"))
         result.pop("singular_values")
-        measures.append({"matrix": name, "shape": shape, **result})
+        measures.append({"matrix": _text.shown(name), "shape": shape, **result})
     screen = console()
     print_table(screen, pd.DataFrame(measures).rename(columns=lambda name: name.replace("_", " ")), str(file.name))
     for note in notes:

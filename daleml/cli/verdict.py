@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from daleml import _text
 from daleml.cli.terminal import print_table
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def show(screen: Console, report: SignReport) -> None:
         print_table(screen, pd.DataFrame(map(_row, report.violations)), "Units that break Dale's law")
     screen.print(str(report).splitlines()[0], soft_wrap=True)
     for remark in report.remarks():
-        screen.print(remark, soft_wrap=True)
+        screen.print(_text.shown(remark), soft_wrap=True)  # of one line, whatever a tensor is called
     if report.transposed:
         screen.print("Say so with `--dim 0`.", soft_wrap=True)
 
@@ -28,7 +29,7 @@ def show(screen: Console, report: SignReport) -> None:
 def _row(violation: Violation) -> dict[str, str | int | float]:
     should_be = "excitatory" if violation.sign > 0 else "inhibitory"
     return {
-        "parameter": violation.parameter,
+        "parameter": _text.shown(violation.parameter),
         "unit": violation.unit,
         "should be": "absent" if violation.absent else should_be,
         "wrong": f"{violation.count} of {violation.size}",

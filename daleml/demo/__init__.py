@@ -11,8 +11,8 @@ It composes the package; what it finds goes to ``results.json``, ``report.html``
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import functools
 import platform
 import shutil
 import time
@@ -20,14 +20,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import joblib
 import torch
 
 import daleml
-from daleml import _checks, _files
+from daleml import _checks, _files, _locks, _workers
+from daleml.analysis.families import SIMPLE
 from daleml.datasets import celegans, digits, fly_visual
 from daleml.demo.dense import ARMS, HIDDEN, LAYERS, N_INH
-from daleml.demo.found import fit_row, recurrent_spectrum, summarise, synapse_table
+from daleml.demo.found import are_counts, brain_table, recurrent_spectrum, summarise, synapse_table
 from daleml.demo.learning import BATCH, Arm, Trained, learn
 from daleml.demo.recurrent import ARMS as RECURRENT_ARMS
 from daleml.demo.recurrent import CLIP_NORM, TIMES, UNITS
@@ -47,14 +47,16 @@ def run(
 ) -> dict[str, Any]:
     """Run the demo and write ``results.json``, ``report.html`` and the figures.
 
-    Interrupted, it goes on where it was when it is started again with the same settings and output folder.
+    They are exchanged as one set: those of an earlier run stay, or all are of this one. Interrupted, it goes on where
+    it was when it is started again with the same settings and output folder.
 
     Args:
         output: Folder for what it writes; made if missing.
         epochs: Epochs each network learns for.
         seeds: Number of seeds; each makes its own networks and order of digits.
         recurrent: Whether to train three recurrent networks too, that see a digit row by row, for twice the epochs.
-        jobs: Number of networks to train at once, each in a process of its own; default: as many as there are cores.
+        jobs: Number of networks to train at once, each in a process of its own; default: one per core. Never more than
+            there are networks or cores.
         say: Called with a line of progress.
 
     Returns:
@@ -62,25 +64,35 @@ def run(
 
     Raises:
         TypeError: If a number is not an integer.
-        ValueError: If a number is below 1.
+        ValueError: If a number is below 1, or ``output`` cannot be written to or another process writes there.
     """
-    from daleml.demo import page, rows_page
-
     _checks.integer("epochs", epochs, minimum=1)
     _checks.integer("seeds", seeds, minimum=1)
-    n_jobs = joblib.cpu_count() if jobs is None else _checks.integer("jobs", jobs, minimum=1)
-    output.mkdir(parents=True, exist_ok=True)
+    if jobs is not None:
+        _checks.integer("jobs", jobs, minimum=1)
+    folder = _files.folder("output", output)
+    with _locks.only_writer(folder, "output"):
+        return _run(folder, epochs, seeds, recurrent, jobs, say)
+
+
+def _run(
+    output: Path, epochs: int, seeds: int, recurrent: bool, jobs: int | None, say: Callable[[str], None]
+) -> dict[str, Any]:
+    from daleml.demo import page, rows_page
+
     started, data, unfinished = time.perf_counter(), digits(), output / ".unfinished"
     arms = ARMS + RECURRENT_ARMS if recurrent else ARMS
     runs: dict[str, list[Trained]] = {arm.key: [] for arm in arms}
-    wanted = [(arm, seed) for arm in arms for seed in range(seeds)]
-    pool = joblib.Parallel(n_jobs=min(n_jobs, len(wanted)), return_as="generator")
-    for trained in pool(
-        joblib.delayed(_learn_on_one_thread)(arm, seed, data, epochs, unfinished / f"{arm.key}-{seed}-of-{epochs}")
-        for arm, seed in wanted
-    ):
-        runs[trained.arm.key].append(trained)
-        say(f"{trained.arm.label}, seed {trained.seed}: {trained.test_error:.2%} of test digits missed")
+    calls = [
+        (arm, seed, data, epochs, unfinished / f"{arm.key}-{seed}-of-{epochs}") for arm in arms for seed in range(seeds)
+    ]
+    processes = _workers.count(jobs, len(calls))
+    if told := _workers.fewer(jobs, processes):
+        say(told)
+    with contextlib.closing(_workers.run(_learn_on_one_thread, calls, processes, ordered=True)) as results_of_calls:
+        for trained in results_of_calls:
+            runs[trained.arm.key].append(trained)
+            say(f"{trained.arm.label}, seed {trained.seed}: {trained.test_error:.2%} of test digits missed")
     brains, read_rows = [celegans(), fly_visual()], {arm.key: runs.pop(arm.key) for arm in arms[len(ARMS) :]}
     results: dict[str, Any] = {
         "versions": {"daleml": daleml.__version__, "torch": torch.__version__, "python": platform.python_version()},
@@ -96,17 +108,18 @@ def run(
         "arms": {key: dataclasses.asdict(summarise(arm)) for key, arm in runs.items()},
         "history": {key: [one.history.to_dict("list") for one in arm] for key, arm in runs.items()},
         "synapses": {key: synapse_table(arm[0].after) for key, arm in runs.items()},
-        "brains": {brain.name: [fit_row(name, brain.weights(sign)) for name, sign in SIGNS] for brain in brains},
+        "brains": {brain.name: brain_table(brain) for brain in brains},
+        "counts": {brain.name: are_counts(brain) for brain in brains},
+        "families": list(SIMPLE),
     }
     if recurrent:
         results["recurrent"] = _by_rows(read_rows)
     say("drawing the report")
     drawings = dict(page.draw(runs, brains)) | (dict(rows_page.draw(read_rows, data)) if recurrent else {})
     results["seconds"] = time.perf_counter() - started
-    for name, drawing in drawings.items():
-        _files.write(output / f"{name}.png", functools.partial(_write_bytes, content=drawing.png()))
-    _files.write_text(output / "report.html", page.compose(results, drawings, brains))
-    _files.write_json(output / "results.json", results)
+    files = {f"{name}.png": drawing.png() for name, drawing in drawings.items()}
+    files["report.html"] = page.compose(results, drawings, brains).encode()
+    _files.write_set("output", output, files, "results.json", results, lock=False)
     shutil.rmtree(unfinished, ignore_errors=True)
     return results
 
@@ -124,13 +137,6 @@ def _by_rows(runs: dict[str, list[Trained]]) -> dict[str, Any]:
             for key, arm in runs.items()
         },
     }
-
-
-SIGNS = (("all", None), ("E", 1), ("I", -1))
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
 
 
 def _learn_on_one_thread(*arguments: Any) -> Trained:

@@ -10,9 +10,24 @@ from numpy.typing import NDArray
 from torch import nn
 
 from daleml import signs
-from daleml.analysis import Spectrum, WeightSample, compare_families, fit_weights, spectrum, weight_samples
+from daleml.analysis import (
+    Spectrum,
+    WeightSample,
+    compare_families,
+    fit_weights,
+    spectrum,
+    weight_sample,
+    weight_samples,
+)
+from daleml.datasets import Connectome
 from daleml.demo.dense import LAYERS
 from daleml.demo.learning import Trained
+
+SIGNS = (("all", None), ("E", 1), ("I", -1))
+
+_FITTED = ("best family", "log-normal behind by (AICc)", "sigma of ln|w|", "± s.e.", "KS from log-normal")
+_FEWEST = 50  # weights: with fewer, the family that ranks first is chance
+_LEAST_SPREAD = 0.02  # of ln|w|: weights within a few per cent of each other have no shape to be told
 
 
 @dataclass(frozen=True)
@@ -84,17 +99,49 @@ def synapse_table(model: nn.Module) -> list[dict[str, Any]]:
     return [fit_row(name, sample) for name, sample in weight_samples(model).items()]
 
 
-def fit_row(name: str, sample: WeightSample | NDArray[np.float64]) -> dict[str, Any]:
-    """Fit one population of synapses, and tell how the log-normal does."""
-    comparison = compare_families(sample)
+def brain_table(brain: Connectome) -> list[dict[str, Any]]:
+    """Fit the synapses of a connectome: all, those of excitatory and those of inhibitory neurons."""
+    discrete = are_counts(brain)
+    return [fit_row(name, brain.weights(sign), discrete=discrete) for name, sign in SIGNS]
+
+
+def are_counts(brain: Connectome) -> bool:
+    """Whether the strengths of a connectome are whole numbers; means of counts are not."""
+    weights = brain.weights()
+    return bool(np.all(weights == np.floor(weights)))
+
+
+def fit_row(name: str, weights: WeightSample | NDArray[np.float64], *, discrete: bool = False) -> dict[str, Any]:
+    """Fit one population of synapses, and tell how the log-normal does.
+
+    Args:
+        name: What to call it.
+        weights: Its magnitudes.
+        discrete: Whether they are counts.
+
+    Returns:
+        What was found, by the name of its column; None, and the reason under ``"not fitted"``, where a family's name
+        would mean nothing.
+    """
+    sample = weight_sample(weights)
+    row: dict[str, Any] = {"synapses": name, "n": sample.n, "zeros": sample.n_zero}
+    reason = _why_not(sample)
+    if reason:
+        return row | dict.fromkeys(_FITTED) | {"not fitted": reason}
+    comparison = compare_families(sample, discrete=discrete)
     lognormal = comparison["lognormal"]
-    return {
-        "synapses": name,
-        "n": lognormal.n,
-        "zeros": lognormal.n_zero,
-        "best family": comparison.best.family,
-        "log-normal behind by (AICc)": lognormal.aicc - comparison.best.aicc,
-        "sigma of ln|w|": lognormal.params["sigma"],
-        "± s.e.": lognormal.stderr["sigma"],
-        "KS from log-normal": lognormal.ks_distance(),
-    }
+    values = (
+        comparison.best.family,
+        lognormal.aicc - comparison.best.aicc,
+        lognormal.params["sigma"],
+        lognormal.stderr["sigma"],
+        lognormal.ks_distance(),
+    )
+    return row | dict(zip(_FITTED, values, strict=True)) | {"not fitted": ""}
+
+
+def _why_not(sample: WeightSample) -> str:
+    if sample.n < _FEWEST:
+        return "too few"
+    spread = sample.log_moments[1]
+    return "nearly equal" if spread < _LEAST_SPREAD else ""

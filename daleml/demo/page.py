@@ -10,6 +10,7 @@ import numpy as np
 from daleml import report
 from daleml.analysis import compare_families, fit_weights, plots, spectrum, weight_samples
 from daleml.demo import rows_page
+from daleml.demo.found import are_counts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from daleml.demo.learning import Trained
 
 _SHORT = {"mlp": "MLP", "column_ei": "column EI", "dann_sgd": "DANN, SGD", "dann_eg": "DANN, EG"}
+_FITTED_COLUMNS = ("log-normal behind by (AICc)", "σ of ln|w|", "KS from log-normal")
 _LAYER = 2  # the second layer's place in the stack: the first that reads learned units
 
 
@@ -48,7 +50,11 @@ def draw(runs: Mapping[str, list[Trained]], brains: list[Connectome]) -> Iterato
     for brain, name in zip(brains, ("celegans", "fly"), strict=True):
         yield (
             f"brain_{name}",
-            _drawn(f"{brain.name}: {brain.weight_unit}.", plots.families, compare_families(brain.weights())),
+            _drawn(
+                f"{brain.name}: {brain.weight_unit}.",
+                plots.families,
+                compare_families(brain.weights(), discrete=are_counts(brain)),
+            ),
         )
     shapes = {f"{_SHORT[key]} (network)": comparison["lognormal"] for key, comparison in fits.items()}
     shapes |= {brain.name.partition(",")[0]: fit_weights(brain.weights()) for brain in brains}
@@ -121,7 +127,10 @@ def compose(results: dict[str, Any], drawings: Mapping[str, report.Drawing], bra
         [
             (f"{broken:,} of {checks:,}", "learning steps that broke the law, in the three lawful networks"),
             (f"{flips:.1%}", "of the MLP's weights changed sign"),
-            (f"{error['dann_sgd']:.1%} and {error['mlp']:.1%}", "test error of the DANN and of the MLP"),
+            (
+                f"{error['dann_sgd']:.1%}, {error['dann_eg']:.1%} and {error['mlp']:.1%}",
+                "test error of the DANN by gradient descent, of the DANN by EG, and of the MLP",
+            ),
             (
                 f"{ratio:.0f} times",
                 "the distance from log-normal after gradient descent, over that after EG, same network and start",
@@ -161,7 +170,7 @@ def compose(results: dict[str, Any], drawings: Mapping[str, report.Drawing], bra
                 [
                     "By role, excitatory (E) and inhibitory (I) apart, in the networks of seed 0. `weight_ex` runs from input to unit, `weight_ix` "
                     "from input to interneuron, `weight_ei` from interneuron to unit; the number is the layer's place in the network. The "
-                    "log-normal is compared with gamma, Weibull, exponential and half-normal by AICc: 0 means it ranks first.",
+                    f"log-normal is compared by AICc with {_rivals(results)}; 0 means that it ranks first. {_unfitted(results)}",
                 ],
                 [_synapses_table(rows, _SHORT[key]) for key, rows in results["synapses"].items() if key != "mlp"],
             ),
@@ -179,8 +188,7 @@ def compose(results: dict[str, Any], drawings: Mapping[str, report.Drawing], bra
             report.Section(
                 "Beside real synapses",
                 [
-                    "Strengths in two connectomes: they are counts, of EM sections and of synapses, not recorded currents. A continuous fit of counts "
-                    "describes them but does not settle which family they come from, so read the ranking here with care.",
+                    f"Strengths in two connectomes, not recorded currents. {_how_fitted(results['counts'])}",
                 ],
                 [_synapses_table(rows, name) for name, rows in results["brains"].items()],
                 show("brain_celegans", "brain_fly", "shapes"),
@@ -240,10 +248,56 @@ def _synapses_table(rows: list[dict[str, Any]], title: str) -> pd.DataFrame:
             title: row["synapses"],
             "n": f"{row['n']:,}",
             "zeros": f"{row['zeros']:,}",
-            "best family": row["best family"],
-            "log-normal behind by (AICc)": f"{row['log-normal behind by (AICc)']:,.0f}",
-            "σ of ln|w|": f"{row['sigma of ln|w|']:.3f} ± {row['± s.e.']:.3f}",
-            "KS from log-normal": f"{row['KS from log-normal']:.3f}",
+            **_fitted_cells(row),
         }
         for row in rows
     )
+
+
+def _fitted_cells(row: Mapping[str, Any]) -> dict[str, str]:
+    if row["not fitted"]:
+        return {"best family": row["not fitted"], **dict.fromkeys(_FITTED_COLUMNS, "–")}
+    behind = _behind(row["log-normal behind by (AICc)"], ranks_first=row["best family"] == "lognormal")
+    sigma = f"{row['sigma of ln|w|']:.3f} ± {row['± s.e.']:.3f}"
+    cells = (behind, sigma, f"{row['KS from log-normal']:.3f}")
+    return {"best family": row["best family"], **dict(zip(_FITTED_COLUMNS, cells, strict=True))}
+
+
+def _behind(difference: float, *, ranks_first: bool) -> str:
+    """Return how far behind the log-normal is: 0 only where it ranks first."""
+    if ranks_first:
+        return "0"
+    if difference < 0.05:
+        return "< 0.1"
+    return f"{difference:,.1f}" if difference < 10 else f"{difference:,.0f}"
+
+
+def _rivals(results: Mapping[str, Any]) -> str:
+    """Return the families that the log-normal was compared with."""
+    names = [name for name in results["families"] if name != "lognormal"]
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _unfitted(results: Mapping[str, Any]) -> str:
+    """Say which populations no family was fitted to, if any."""
+    rows = [row for key, rows in results["synapses"].items() if key != "mlp" for row in rows]
+    reasons = [reason for reason in ("too few", "nearly equal") if any(row["not fitted"] == reason for row in rows)]
+    if not reasons:
+        return ""
+    which = " or ".join(f"`{reason}`" for reason in reasons)
+    return f"Where weights are {which}, no family is named: any would fit."
+
+
+def _how_fitted(counts: Mapping[str, bool]) -> str:
+    """Say which connectomes were fitted as counts, and why the others were not."""
+    said = []
+    for name, whole in counts.items():
+        short = name.partition(",")[0]
+        if whole:
+            said.append(f"Those of {short} are whole numbers, and are fitted as counts, of which zero is not seen.")
+        else:
+            said.append(
+                f"Those of {short} are means of counts, which are no whole numbers: they cannot be fitted as counts, and a "
+                "continuous fit describes them without settling which family they come from."
+            )
+    return " ".join(said)

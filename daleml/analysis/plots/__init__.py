@@ -4,7 +4,7 @@ Only this folder imports matplotlib and seaborn, and it does so when a plot is c
 excitatory red, inhibitory blue, and each family of distributions its own, with a line style and a marker.
 """
 
-from daleml.analysis.plots.canvas import EXCITATORY, INHIBITORY, figure, style, svg
+from daleml.analysis.plots.canvas import EXCITATORY, INHIBITORY, figure, png, style, svg
 from daleml.analysis.plots.claims import claim
 from daleml.analysis.plots.density import families, fit
 from daleml.analysis.plots.graphs import balance, degrees, strengths
@@ -37,6 +37,7 @@ __all__ = [
     "learning_curves",
     "matrix",
     "normality",
+    "png",
     "qq",
     "regime",
     "resemblance",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from daleml import _text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -13,6 +17,13 @@ if TYPE_CHECKING:
 
 EXCITATORY, INHIBITORY = "#c0392b", "#2c6fbb"
 
+_LONGEST = 80  # characters of the name of an axis: a longer one leaves no room for the axes
+# Fonts that hold other scripts, of Linux, macOS and Windows.
+_OTHER_LETTERS = (
+    "Noto Sans CJK JP", "Noto Sans CJK SC", "Source Han Sans", "WenQuanYi Zen Hei", "Hiragino Sans", "PingFang SC",
+    "Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari",
+    "Arial Unicode MS",
+)  # fmt: skip
 _BELOW = 0.5  # inches from the axes to their legend: what ticks and a label take
 
 
@@ -20,9 +31,65 @@ _BELOW = 0.5  # inches from the axes to their legend: what ticks and a label tak
 def style() -> Iterator[None]:
     """Draw in daleml's style: the look of the demo, the tutorials and the command line."""
     import seaborn as sns
+    from matplotlib import rc_context, rcParams
 
-    with sns.axes_style("ticks"), sns.plotting_context("notebook", font_scale=0.85):
+    with sns.axes_style("ticks"), sns.plotting_context("notebook", font_scale=0.85), rc_context():
+        rcParams["font.family"] = [*rcParams["font.family"], *_other_fonts()]
         yield
+
+
+@functools.cache
+def _other_fonts() -> tuple[str, ...]:
+    """Return the installed fonts from which letters are taken that the usual one lacks."""
+    from matplotlib.font_manager import fontManager
+
+    installed = {font.name for font in fontManager.ttflist}
+    return tuple(name for name in _OTHER_LETTERS if name in installed)
+
+
+def name(text: object, longest: int = 44) -> str:
+    r"""Return a name that matplotlib draws as it is written: no maths between ``$``, and nothing that moves or hides.
+
+    Args:
+        text: Of a column, a group, a network, a unit: whatever it is called.
+        longest: How many characters there is room for; the middle of a longer name is left out.
+
+    Example:
+        >>> print(name("cost in $ and $^"), name("_private"))
+        cost in \$ and \$^  _private
+    """
+    written = _text.shown(str(text))
+    if len(written) > longest:
+        written = f"{written[: longest - 11]} … {written[-8:]}"
+    written = written.replace("$", r"\$")
+    # Matplotlib keeps labels that begin so to itself, and leaves them out of legends.
+    return f" {written}" if written.startswith("_") else written
+
+
+def axis_name(text: object) -> str:
+    """Return the name of an axis, which has more room than others."""
+    return name(text, _LONGEST)
+
+
+@contextmanager
+def _without_a_word_on_glyphs() -> Iterator[None]:
+    """Draw letters that no installed font has as boxes, as they are, without a warning for each."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from")
+        # Of scripts whose letters change with their neighbours, which matplotlib draws one by one.
+        warnings.filterwarnings("ignore", message="Matplotlib currently does not support .* natively")
+        yield
+
+
+def png(drawing: Figure, dpi: int) -> bytes:
+    """Render a figure as PNG; the same figure gives the same bytes."""
+    import io
+
+    buffer = io.BytesIO()
+    # No creation date or version inside, so that the same results give the same bytes.
+    with _without_a_word_on_glyphs():
+        drawing.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    return buffer.getvalue()
 
 
 def figure(columns: int = 1, rows: int = 1, *, width: float = 5.2, height: float = 3.8) -> tuple[Figure, Any]:
@@ -40,7 +107,7 @@ def svg(drawing: Figure) -> bytes:
     from matplotlib import rc_context
 
     buffer = io.BytesIO()
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "daleml"}):
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "daleml"}), _without_a_word_on_glyphs():
         drawing.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from daleml.analysis.comparison import Comparison
 from daleml.analysis.fit import WeightFit
-from daleml.analysis.plots.canvas import axes_or_new, legend, log_ticks, require, tidy
+from daleml.analysis.plots.canvas import axes_or_new, axis_name, legend, log_ticks, require, tidy
 from daleml.analysis.plots.palette import line
 from daleml.analysis.plots.seen import density, seen, share_between
 
@@ -151,7 +151,7 @@ def _finish(result: WeightFit, edges: Any, ax: Axes, xlabel: str | None, title: 
     note = f" ({' and '.join(hidden)} not shown)" if hidden else ""
     ax.set(
         xscale="log",
-        xlabel=f"{xlabel or '|weight|'}{note}",
+        xlabel=f"{axis_name(xlabel or '|weight|')}{note}",
         ylabel=f"density of ln {'count' if result.observation.discrete else '|weight|'}",
     )
     if result.n_censored:

@@ -8,7 +8,7 @@ import numpy as np
 
 from daleml.analysis.fit import WeightFit
 from daleml.analysis.groups import GroupComparison
-from daleml.analysis.plots.canvas import axes_or_new, legend, log_ticks, require, tidy
+from daleml.analysis.plots.canvas import axes_or_new, axis_name, legend, log_ticks, name, require, tidy
 from daleml.analysis.plots.palette import line
 from daleml.analysis.plots.seen import Seen, density, seen, share_between
 
@@ -35,27 +35,33 @@ def groups(result: GroupComparison, ax: Axes | None = None, *, xlabel: str | Non
     """
     require(result, GroupComparison, "compare_groups")
     ax = axes_or_new(ax)
-    best = {name: comparison.best for name, comparison in result.groups.items()}
-    sizes = {name: seen(fit) for name, fit in best.items()}
+    best = {group: comparison.best for group, comparison in result.groups.items()}
+    sizes = {group: seen(fit) for group, fit in best.items()}
     edges = _edges(list(sizes.values()))
     names = [*best, *result.failures]
     labels: list[str] = []
     drawn: set[str] = set()
-    for place, name in enumerate(names):
+    for place, group in enumerate(names):
+        shown = name(group)
         base = len(names) - 1 - place
         ax.axhline(base, color="0.8", linewidth=0.8, zorder=0)
-        if name not in best:
-            labels.append(f"{name}\nnot fitted")
+        if group not in best:
+            labels.append(f"{shown}\nnot fitted")
             continue
-        fit = best[name]
-        labels.append(f"{name}\nn = {fit.n:,}")
+        fit = best[group]
+        labels.append(f"{shown}\nn = {fit.n:,}")
         label = None if fit.family in drawn else fit.family
         drawn |= {fit.family} if fit.n >= _TOO_FEW else set()
-        _row(fit, sizes[name], edges, base, ax, label)
+        _row(fit, sizes[group], edges, base, ax, label)
     ax.set_yticks([len(names) - 1 - place + 0.3 for place in range(len(names))], labels)
     ax.tick_params(axis="y", length=0)
     ax.plot([], [], "|", color="0.1", markersize=9, markeredgewidth=2, label="median")
-    ax.set(xscale="log", xlabel=xlabel or "|weight|", xlim=(edges[0], edges[-1]), ylim=(-0.25, len(names) + 0.05))
+    ax.set(
+        xscale="log",
+        xlabel=axis_name(xlabel or "|weight|"),
+        xlim=(edges[0], edges[-1]),
+        ylim=(-0.25, len(names) + 0.05),
+    )
     log_ticks(ax.xaxis)
     legend(ax, 3)
     tidy(ax).spines["left"].set_visible(False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from daleml.analysis.plots.canvas import EXCITATORY, INHIBITORY, axes_or_new, legend, tidy
+from daleml.analysis.plots.canvas import EXCITATORY, INHIBITORY, axes_or_new, axis_name, legend, name, tidy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,10 +27,12 @@ def learning_curves(
         if column not in history.columns:
             raise ValueError(f"`history` must have a column {column!r}; got {', '.join(map(str, history.columns))}.")
     ax = axes_or_new(ax)
+    if hue:
+        history = history.assign(**{hue: history[hue].map(name)})
     sns.lineplot(history, x=x, y=y, hue=hue, errorbar=("pi", 100), palette="colorblind" if hue else None, ax=ax)
     if hue:
         legend(ax)
-    ax.set(xlabel=x, ylabel=y.replace("_", " "))
+    ax.set(xlabel=axis_name(x), ylabel=axis_name(y.replace("_", " ")))
     return tidy(ax)
 
 
@@ -38,11 +40,12 @@ def signs(result: SignReport, ax: Axes | None = None) -> Axes:
     """Draw the units that break the law, and the fraction of each one's synapses at fault; or say that none does."""
     ax = axes_or_new(ax)
     if result:
-        ax.text(0.5, 0.5, str(result).replace(": ", ":\n"), ha="center", va="center", transform=ax.transAxes)
+        said = "\n".join(axis_name(line) for line in str(result).replace(": ", ":\n").splitlines())
+        ax.text(0.5, 0.5, said, ha="center", va="center", transform=ax.transAxes)
         ax.set(xticks=[], yticks=[])
         return ax
     worst = sorted(result.violations, key=lambda violation: violation.count / violation.size, reverse=True)[:20]
-    labels = [f"{violation.parameter} [{violation.unit}]" for violation in worst]
+    labels = [name(f"{violation.parameter} [{violation.unit}]") for violation in worst]
     colors = [EXCITATORY if violation.sign > 0 else INHIBITORY for violation in worst]
     ax.barh(labels[::-1], [violation.count / violation.size for violation in worst][::-1], color=colors[::-1])
     shown = f", the worst {len(worst)} of {len(result.violations)} units" if len(worst) < len(result.violations) else ""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from daleml.analysis.plots.canvas import EXCITATORY, INHIBITORY, axes_or_new, legend, tidy, widen_flat_log_axis
+from daleml.analysis.plots.canvas import EXCITATORY, INHIBITORY, axes_or_new, legend, name, tidy, widen_flat_log_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +32,7 @@ def spectrum(result: Spectrum | Sequence[Spectrum] | Mapping[str, Spectrum], ax:
     for (label, one), color in zip(labelled, colors, strict=True):
         largest = one.singular_values[0] or 1.0
         ranks = (np.arange(one.singular_values.size) + 1) / one.singular_values.size
-        text = f"{label}: H = {one.svd_entropy:.3f}" if len(several) > 1 else f"H = {one.svd_entropy:.3f}"
+        text = f"{name(label)}: H = {one.svd_entropy:.3f}" if len(several) > 1 else f"H = {one.svd_entropy:.3f}"
         n_lost = int(np.sum(one.singular_values < _ROUNDING * largest))
         text += f", {n_lost} at zero" if n_lost else ""
         ax.plot(ranks, one.singular_values / largest, marker=".", markersize=4, linewidth=1, color=color, label=text)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from daleml.analysis.geometry import LEVELS, DualChange, GeometryInference
-from daleml.analysis.plots.canvas import axes_or_new, legend, require, tidy
+from daleml.analysis.plots.canvas import axes_or_new, legend, name, require, tidy
 from daleml.analysis.regime import Regime
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def geometry(result: GeometryInference, ax: Axes | None = None) -> Axes:
     ax.set(
         xscale="log",
         yticks=[place for place, _ in rows],
-        yticklabels=[one.label for _, one in rows],
+        yticklabels=[name(one.label) for _, one in rows],
         xlabel="distance of the dual change from normal, ∫ |F − Φ| dz",
         xlim=(low, None),
         ylim=(-0.6, len(rows) - 0.4),
@@ -79,7 +79,7 @@ def normality(result: GeometryInference, ax: Axes | None = None) -> Axes:
         z = _standardised(one)
         ax.plot(
             z, LEVELS - ndtr(z), color=colors[rank], linestyle=_DASHES[rank % len(_DASHES)],
-            linewidth=1.5 if rank else 2.4, label=f"{one.label}: {one.distance:.3g}",
+            linewidth=1.5 if rank else 2.4, label=f"{name(one.label)}: {one.distance:.3g}",
         )  # fmt: skip
     ax.set(xlabel="dual change / its standard deviation, z", ylabel="F(z) − Φ(z)", xlim=(-_LIMIT, _LIMIT))
     legend(ax)
@@ -106,7 +106,9 @@ def regime(result: Regime | Mapping[str, Regime], ax: Axes | None = None) -> Axe
     for kind, label, marker, color in kinds:
         x = [getattr(one, kind) for _, (_, one) in rows]
         ax.plot(x, [place for place, _ in rows], marker, color=color, markersize=7.5, zorder=2, label=label)
-    changes = [f"{name}\n" * bool(name) + f"|ΔW| / |W| = {one.relative_weight_change:.0%}" for _, (name, one) in rows]
+    changes = [
+        f"{name(key)}\n" * bool(key) + f"|ΔW| / |W| = {one.relative_weight_change:.0%}" for _, (key, one) in rows
+    ]
     ax.set(
         yticks=[place for place, _ in rows],
         yticklabels=changes,

@@ -9,7 +9,7 @@ import numpy as np
 from daleml import _checks
 from daleml.analysis.families.base import Array
 from daleml.analysis.fit import WeightFit
-from daleml.analysis.plots.canvas import axes_or_new, legend, log_ticks, require, tidy
+from daleml.analysis.plots.canvas import axes_or_new, axis_name, legend, log_ticks, require, tidy
 from daleml.analysis.plots.palette import look
 from daleml.analysis.plots.seen import band as order_statistics
 from daleml.analysis.plots.seen import quantile, seen
@@ -58,7 +58,7 @@ def qq(result: WeightFit, ax: Axes | None = None, *, band: float | None = 0.95, 
         )
     color = look(result.family).color
     ax.plot(theory, data, ".", color=color, markersize=5, zorder=2, label=f"n = {result.n:,}")
-    what = xlabel or "|weight|"
+    what = axis_name(xlabel or "|weight|")
     ax.set(xscale="log", yscale="log", xlabel=f"{what}: quantiles of the {result.family} fit", ylabel="quantiles seen")
     log_ticks(ax.xaxis)
     log_ticks(ax.yaxis)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from daleml.analysis.fit import WeightFit
-from daleml.analysis.plots.canvas import EXCITATORY, axes_or_new, legend, require, tidy
+from daleml.analysis.plots.canvas import EXCITATORY, axes_or_new, legend, name, require, tidy
 from daleml.analysis.resemblance import Resemblance
 
 if TYPE_CHECKING:
@@ -32,17 +32,18 @@ def resemblance(
     """
     require(result, Resemblance, "compare_to")
     ax = axes_or_new(ax)
+    weights, reference = name(weights), name(reference)
     ours, theirs = result.quantiles
     low, high = min(ours[0], theirs[0]), max(ours[-1], theirs[-1])
     margin = 0.05 * (high - low)
     ax.plot([low, high], [low, high], color="0.45", linewidth=1, zorder=1, label="one shape")
     ax.plot(theirs, ours, ".", color=EXCITATORY, markersize=5, zorder=2, label="500 quantiles")
     lines, any_differs = [], False
-    for name, measure in result.measures.items():
+    for key, measure in result.measures.items():
         differs = measure.difference.low > 0 or measure.difference.high < 0
         any_differs |= differs
         values = f"{measure.weights.value:.2f}, of {reference} {measure.reference.value:.2f}"
-        lines.append(f"{_MEASURES.get(name, name)}: {values}{' *' * differs}")
+        lines.append(f"{_MEASURES.get(key, key)}: {values}{' *' * differs}")
     lines.append(f"mean distance: {result.qq_distance.value:.2f}")
     lines += ["* differ by more than chance"] * any_differs
     ax.text(0.03, 0.97, "\n".join(lines), transform=ax.transAxes, va="top", fontsize="small", linespacing=1.4)
@@ -68,7 +69,7 @@ def shapes(results: Mapping[str, WeightFit], ax: Axes | None = None) -> Axes:
         if result.family != "lognormal":
             raise ValueError(f"`results` must be log-normal fits; got {result.family} for {label!r}.")
         scores = (np.log(result.sample.values()) - result.params["mu"]) / result.params["sigma"]
-        ax.ecdf(scores, color=color, linewidth=1.8, label=f"{label} (n = {result.n:,})")
+        ax.ecdf(scores, color=color, linewidth=1.8, label=f"{name(label)} (n = {result.n:,})")
     grid = np.linspace(-4, 4, 200)
     ax.plot(grid, ndtr(grid), "--", color="0.2", linewidth=1.2, label="log-normal")
     ax.set(xlabel="z-scored ln |weight|", ylabel="fraction of weights below", xlim=(-3.5, 3.5), ylim=(0, 1))

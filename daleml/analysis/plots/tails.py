@@ -8,7 +8,7 @@ import numpy as np
 
 from daleml.analysis.comparison import Comparison
 from daleml.analysis.fit import WeightFit
-from daleml.analysis.plots.canvas import axes_or_new, legend, log_ticks, require, tidy
+from daleml.analysis.plots.canvas import axes_or_new, axis_name, legend, log_ticks, require, tidy
 from daleml.analysis.plots.density import BEHIND, named, shade_unseen
 from daleml.analysis.plots.palette import line
 from daleml.analysis.plots.seen import at_least, seen
@@ -54,7 +54,7 @@ def ccdf(result: WeightFit | Comparison, ax: Axes | None = None, *, xlabel: str 
         heights = at_least(fitted, grid)
         look = line(fitted.family, 1.5 if rank else 2.4)
         ax.plot(grid, np.where(heights > 0, heights, np.nan), zorder=3 - rank / 10, label=label, **look)
-    ax.set(xscale="log", yscale="log", xlabel=xlabel or "|weight|", ylabel="fraction at least as large")
+    ax.set(xscale="log", yscale="log", xlabel=axis_name(xlabel or "|weight|"), ylabel="fraction at least as large")
     ax.set_ylim(shares.min() / 3, 1.5)
     shade_unseen(first, ax)
     log_ticks(ax.xaxis)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daleml.analysis.plots.canvas import EXCITATORY, INHIBITORY, tidy
+from daleml.analysis.plots.canvas import EXCITATORY, INHIBITORY, name, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,8 +61,8 @@ def _draw_inputs(ax: Axes, edges: Any, inputs: Any, names: Sequence[str]) -> Non
     import seaborn as sns
 
     if len(names) <= 3:
-        for values, name, color in zip(inputs.T, names, sns.color_palette("colorblind", len(names)), strict=True):
-            ax.stairs(values, edges, baseline=None, color=color, linewidth=1.6, label=name)
+        for values, key, color in zip(inputs.T, names, sns.color_palette("colorblind", len(names)), strict=True):
+            ax.stairs(values, edges, baseline=None, color=color, linewidth=1.6, label=name(key))
         ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
         ax.set_ylabel("input")
         return
@@ -91,7 +91,7 @@ def _draw_target(ax: Axes, edges: Any, targets: Any, mask: Any, names: Sequence[
             column[starts][counted], edges[starts][counted], edges[ends][counted], color=color, linewidth=3, zorder=3
         )
     if targets.ndim == 2:
-        ax.set_ylabel("target: " + ", ".join(names))
+        ax.set_ylabel("target: " + ", ".join(map(name, names)))
         return
     ax.set_ylim(len(names) - 0.5, -0.5)
     _name_ticks(ax, names, "target")
@@ -100,7 +100,7 @@ def _draw_target(ax: Axes, edges: Any, targets: Any, mask: Any, names: Sequence[
 def _name_ticks(ax: Axes, names: Sequence[str], label: str) -> None:
     """Name the rows of an axis if there is room, number them from 1 otherwise."""
     if len(names) <= 10:
-        ax.set_yticks(range(len(names)), names)
+        ax.set_yticks(range(len(names)), [name(key) for key in names])
         ax.tick_params(axis="y", length=0)
     else:
         ax.set_yticks([0, len(names) - 1], ["1", str(len(names))])
@@ -108,13 +108,13 @@ def _name_ticks(ax: Axes, names: Sequence[str], label: str) -> None:
 
 
 def _draw_periods(top: Axes, bottom: Axes, periods: Sequence[tuple[str, float, float]]) -> None:
-    shown = [period for period in periods if period[2] > period[1]]
-    for rank, (name, start, end) in enumerate(shown):
+    shown = [each for each in periods if each[2] > each[1]]
+    for rank, (period, start, end) in enumerate(shown):
         for ax in (top, bottom):
             if rank % 2:
                 ax.axvspan(start, end, color="0.93", linewidth=0, zorder=0)
         top.annotate(
-            name.replace("_", " "),
+            name(period.replace("_", " ")),
             xy=((start + end) / 2, 1),
             xycoords=top.get_xaxis_transform(),
             xytext=(0, 3),
