@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import runpy
+import threading
 import warnings
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
@@ -97,7 +99,9 @@ def _backend() -> Any:
         """joblib's own, whose workers watch the process that started them from their first moment."""
 
         def configure(self, *args: Any, **options: Any) -> int:
-            watch = {"initializer": _processes.end_with, "initargs": (os.getpid(),)}
+            from_main = threading.current_thread() is threading.main_thread()
+            about = {"PARENT": os.getpid(), "BY_SYSTEM": from_main}
+            watch = {"initializer": runpy.run_path, "initargs": (_processes.__file__, about, _processes.WATCH)}
             made: int = super().configure(*args, **{**options, **watch})
             return made
 

@@ -187,7 +187,7 @@ class Reader(HTMLParser):
 def test_a_page_shows_every_name_and_obeys_none(name, results):
     figure = plot(lambda ax: plots.fit(results["fit"], ax, xlabel=name))
     drawing = report.Drawing(figure, name)
-    table = pd.DataFrame({name: [name, 1.5]}, dtype=object, columns=pd.Index([name], dtype=object))
+    table = pd.DataFrame(np.array([[name], [1.5]], dtype=object), columns=pd.Index([name], dtype=object))
     page = report.page(name, name, [(name, name)], [report.Section(name, [name], [table], [drawing])], [name])
     page.encode()
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", page)

@@ -60,12 +60,16 @@ def wait_until(condition, seconds=120.0):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux who is whose child")
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
-def test_no_process_outlives_its_parent(tmp_path, number):
+@pytest.mark.parametrize(
+    ("number", "working"),
+    [(signal.SIGKILL, 0), (signal.SIGKILL, 2), pytest.param(signal.SIGTERM, 2, marks=pytest.mark.slow)],
+)
+def test_no_process_outlives_its_parent(tmp_path, number, working):
     """Neither workers nor the trackers beside them: without the watch, both live on for five minutes."""
     parent = subprocess.Popen([sys.executable, "-c", PARENT, tmp_path], stderr=subprocess.DEVNULL)
     try:
-        assert wait_until(lambda: len(os.listdir(tmp_path)) == 2)
+        # Both at work; or both just there, and busy with their imports.
+        assert wait_until(lambda: len(os.listdir(tmp_path)) == 2 if working else len(family(parent.pid)) >= 3)
         started = family(parent.pid)
         assert {int(name) for name in os.listdir(tmp_path)} <= set(started)
         parent.send_signal(number)
