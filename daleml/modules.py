@@ -53,6 +53,7 @@ __all__ = [
     "is_norm",
     "is_recurrent",
     "is_table",
+    "kept_otherwise",
     "method",
     "n_inputs",
     "n_outputs",
@@ -374,6 +375,16 @@ def other_matrices(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.
         shaped = not isinstance(parameter, UninitializedParameter)
         if shaped and parameter.ndim > 1 and plain_name(module, name) not in known:
             yield name, parameter
+
+
+def kept_otherwise(model: nn.Module) -> Iterator[tuple[str, list[str]]]:
+    """Yield the modules that keep weights otherwise than as parameters, as quantised ones do, and under which names."""
+    for path, module in model.named_modules():
+        if module._modules or module._parameters:
+            continue
+        kept = sorted(set(module.state_dict()) - set(module._buffers))
+        if kept:
+            yield path, kept
 
 
 def takes_draw(module: nn.Module) -> bool:

@@ -10,9 +10,11 @@ from torch.nn.utils import parametrizations, parametrize, prune
 
 from daleml import Populations, dalify, modules, signs
 from daleml.analysis import effective_weights, regime, spectrum, weight_samples
+from daleml.analysis.families import LogNormal, find, find_all
 from daleml.layers import EILinear, init, populations_after
 from daleml.learning import FeedbackAlignment, Oja
-from daleml.optim import param_groups, split_bias_
+from daleml.learning.oja import DivergenceError, Normalised, Subspace
+from daleml.optim import Reparametrization, param_groups, split_bias_
 from tests.catalog import STRANGERS, Scratch, ScratchRecurrent, strangers
 
 
@@ -453,3 +455,43 @@ def test_the_table_knows_no_class_twice_and_finds_the_nearest():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert not modules.synaptic_weights(nn.MultiheadAttention(4, 2))
+
+
+# -- plug-in points that code could pass by ----------------------------------------------------------------------------
+
+
+def test_a_rule_whose_decay_is_its_own_is_not_judged_by_its_parents_bound():
+    class Strong(Subspace):
+        def decay(self, post):
+            return 100.0
+
+    post = torch.full((1, 2), 0.1)
+    for rule in (Strong(), Normalised(Strong())):
+        with pytest.raises(DivergenceError, match="must be below 2 / 100"):
+            rule.refuse_divergence("coefficient", 0.5, post)
+    Subspace().refuse_divergence("coefficient", 0.5, post)
+
+
+def test_two_families_of_one_name_are_refused():
+    class Mine(LogNormal):
+        pass
+
+    with pytest.raises(ValueError, match="must have names of their own; got two that are called 'lognormal'"):
+        find_all(["lognormal", Mine()])
+    assert find_all(["lognormal", LogNormal()]) == [find("lognormal")]
+
+
+def test_attention_has_a_regime_too():
+    model = nn.Sequential(nn.Linear(3, 4), nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0), nn.Linear(4, 1))
+    before = copy.deepcopy(model.state_dict())
+    assert regime(model, before, model, torch.rand(3, 2, 3)).kernel_alignment == pytest.approx(1)
+
+
+def test_a_lawful_weight_is_lawful_however_it_is_computed():
+    model = nn.Sequential(EILinear(Populations(4, 2), 5), nn.ReLU(), nn.Linear(5, 2))
+    Reparametrization().attach(model[:1], 0.1)
+    assert list(weight_samples(model)) == ["0.weight E", "0.weight I", "2.weight E", "2.weight I"]
+    _, report = dalify(model, example=torch.rand(4, 6))
+    assert report
+    assert report.verdicts[1].name == "0.parametrizations.weight.original"
+    assert report.verdicts[1].why == "already"

@@ -220,13 +220,19 @@ def weight_matrices(weights: nn.Module | Mapping[str, Any]) -> Iterator[WeightMa
 def _state_of(model: nn.Module) -> dict[str, Any]:
     """Return a model's state dict, with what is reparametrised as it is computed."""
     state: dict[str, Any] = model.state_dict()
+    computed: dict[str, Tensor] = {}
     for path, module in model.named_modules():
         prefix = f"{path}." if path else ""
         for name in parametrized(module):
-            inner = f"{prefix}parametrizations.{name}."
-            state = {key: value for key, value in state.items() if not key.startswith(inner)}
-            state[prefix + name] = getattr(module, name).detach()
-    return state
+            computed[prefix + name] = getattr(module, name).detach()
+    if not computed:
+        return state
+    found: dict[str, Any] = {}
+    for key, value in state.items():
+        owner, inside, rest = key.partition("parametrizations.")
+        name = owner + rest.partition(".")[0] if inside else key
+        found[name] = computed.get(name, value)
+    return found
 
 
 def numbers(values: Any, name: str = "weights") -> NDArray[Any]:

@@ -23,6 +23,7 @@ from typing import Any, TypeAlias, cast
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vjp, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from daleml import _checks, modules
 from daleml.analysis.probes import (
@@ -178,7 +179,8 @@ def regime(
     names = _parameters(model, parameter)
     sequence_axis = time_axis(model)
     # cuDNN's recurrent kernels have no backward pass in evaluation mode, and none through a backward pass
-    with untouched(model), torch.backends.cudnn.flags(enabled=False):
+    # and only plain attention is differentiated twice
+    with untouched(model), torch.backends.cudnn.flags(enabled=False), sdpa_kernel(SDPBackend.MATH):
         model.eval()
         old_and_new = [activities(model, state, arguments, hidden, sequence_axis) for state in (first, last)]
         functions = [

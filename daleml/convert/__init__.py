@@ -311,7 +311,7 @@ class _Conversion:
                 name = f"{path}.{own}".lstrip(".")
                 if name in self.verdicts:
                     continue
-                if name in fixed or (name in declared and parameter.ndim < 2):
+                if name in fixed or _computes(path) in fixed or (name in declared and parameter.ndim < 2):
                     verdict = Verdict(name, LAWFUL, "already")
                 elif self._is_exempt(name):
                     verdict = Verdict(name, EXEMPT, "left as it is, as asked")
@@ -325,16 +325,18 @@ class _Conversion:
 
     def _name_what_is_no_parameter(self) -> None:
         """Name the modules that keep weights otherwise than as parameters, as quantised ones do."""
-        for path, module in self.model.named_modules():
-            if module._modules or module._parameters:
-                continue
-            kept = set(module.state_dict()) - set(module._buffers)
-            if kept:
-                self._remark(
-                    f"`{path}` keeps {', '.join(sorted(kept))} otherwise than as parameters, as quantised modules do, "
-                    "which cannot be judged: not lawful",
-                    unlawful=True,
-                )
+        for path, kept in modules.kept_otherwise(self.model):
+            self._remark(
+                f"`{path}` keeps {', '.join(kept)} otherwise than as parameters, as quantised modules do, which cannot "
+                "be judged: not lawful",
+                unlawful=True,
+            )
+
+
+def _computes(path: str) -> str | None:
+    """Return the name of the weight that a module of ``torch.nn.utils.parametrize`` computes; None if it is none."""
+    owner, found, rest = path.rpartition("parametrizations.")
+    return owner + rest.partition(".")[0] if found else None
 
 
 def _why_unlawful(module: nn.Module, parameter: str) -> str:

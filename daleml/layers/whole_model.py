@@ -83,6 +83,7 @@ def lognormal_model_(
                 left_alone.append(f"{path}.{name}".lstrip("."))
     if not drawn:
         raise ValueError(f"`model` must have a weight to draw; got {type(model).__name__} without one.")
+    left_alone += [path for path, _ in modules.kept_otherwise(model)]
     if left_alone:
         warnings.warn(
             f"`lognormal_model_` left alone {', '.join(left_alone)}, of which it does not know whether they are "

@@ -161,9 +161,14 @@ class Rule:
         """Return what the decay cannot exceed, where that is cheaper to know than the decay."""
         return self.decay(post)
 
+    def known_bound(self, post: Tensor) -> float:
+        """Return the bound, where it was written for the decay of this class; of a subclass with its own, the decay."""
+        bound, decay = (next(c for c in type(self).__mro__ if name in vars(c)) for name in ("bound", "decay"))
+        return self.bound(post) if bound is Rule or issubclass(bound, decay) else self.decay(post)
+
     def refuse_divergence(self, name: str, coefficient: float, post: Tensor) -> None:
         """Raise :class:`DivergenceError` where a step would overshoot by as much as it corrects, or more."""
-        bound = self.bound(post)
+        bound = self.known_bound(post)
         if coefficient * bound < LIMIT:
             return
         decay = self.decay(post) if math.isfinite(bound) else bound
@@ -261,4 +266,4 @@ class Normalised(Rule):
 
     def bound(self, post: Tensor) -> float:
         """Return the rule's bound for normalised activities."""
-        return self.rule.bound(normalise(post, post, self.eps)[1])
+        return self.rule.known_bound(normalise(post, post, self.eps)[1])

@@ -107,12 +107,15 @@ def find_all(families: str | Family | Sequence[str | Family]) -> list[Family]:
     """Return families by their names; ``"all"`` are all of them, each once.
 
     Raises:
-        ValueError: If there are none.
+        ValueError: If there are none, or two of different classes have one name.
     """
     if isinstance(families, str) and families.lower() == "all":
         return list(FAMILIES.values())
     given = families if isinstance(families, Iterable) and not isinstance(families, str) else (families,)
-    chosen = list({family.name: family for family in map(find, given)}.values())
+    chosen: dict[str, Family] = {}
+    for family in map(find, given):
+        if type(chosen.setdefault(family.name, family)) is not type(family):
+            raise ValueError(f"`families` must have names of their own; got two that are called {family.name!r}.")
     if not chosen:
         raise ValueError("`families` must name at least one family; got none.")
-    return chosen
+    return list(chosen.values())
