@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,24 +11,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from daleml import _checks
+from daleml.analysis import shape_test
 from daleml.analysis.comparison import FEW
+from daleml.analysis.effects import Interval
 from daleml.analysis.families.base import Array
 from daleml.analysis.fit import require_spread
 from daleml.analysis.likelihood import Observed
+from daleml.analysis.p_values import LEVEL, at_floor, p_text
+from daleml.analysis.shape_test import ShapeTest
 from daleml.analysis.weights import WeightSample, WeightsLike, weight_sample
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_LEVELS = (np.arange(500) + 0.5) / 500
-
-
-class Interval(NamedTuple):
-    """A value with its bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 class Measure(NamedTuple):
@@ -50,6 +45,7 @@ class Resemblance:
         n: Number of weights, and of reference values.
         level: Of the bootstrap intervals.
         quantiles: Quantiles of centred :math:`\ln w` at 500 levels, of the weights and of the reference.
+        test: Whether both are of one shape; None of fewer than 10 weights.
     """
 
     measures: Mapping[str, Measure]
@@ -57,6 +53,19 @@ class Resemblance:
     n: tuple[int, int]
     level: float
     quantiles: tuple[Array, Array] = field(repr=False, compare=False)
+    test: ShapeTest | None = None
+
+    @property
+    def p_value(self) -> float:
+        """Of the one test that both are of one shape; NaN of too few weights."""
+        return self.test.p_value if self.test else math.nan
+
+    @property
+    def differ(self) -> tuple[str, ...]:
+        """The measures in which they differ by more than chance, all of them together at 5 %."""
+        if self.test is None:
+            return ()
+        return tuple(name for name, p in self.test.p_values.items() if p < LEVEL)
 
     def table(self) -> pd.DataFrame:
         """Return one row a measure: weights, reference, difference, each with its interval."""
@@ -70,17 +79,27 @@ class Resemblance:
 
     def conclusion(self) -> str:
         """Say in one sentence in which measures the two differ by more than chance."""
-        if min(self.n) < FEW:
+        if self.test is None:
             return f"{min(self.n)} weights are too few to compare; give at least {FEW}, better hundreds."
-        differ = [
-            f"{name} ({'larger' if measure.difference.value > 0 else 'smaller'})"
-            for name, measure in self.measures.items()
-            if measure.difference.low > 0 or measure.difference.high < 0
-        ]
+        p = p_text(self.test.p_value, self.test.n_shuffles)
         how = f"a typical weight lies a factor of {np.exp(self.qq_distance.value):.2f} from the reference's shape"
-        if not differ:
-            return f"The weights do not differ measurably from the reference in {', '.join(self.measures)}; {how}."
-        return f"The weights differ from the reference in {', '.join(differ)}; {how}."
+        if not self.differ:
+            names = ", ".join(self.measures)
+            return f"The weights do not differ measurably from the reference in {names}; all together, {p}; {how}."
+        words = ", ".join(self._direction(name) for name in self.differ)
+        sizes = "; ".join(self._sizes(name) for name in self.differ if name in self.measures)
+        return (
+            f"The weights differ from the reference in {words}; {f'{sizes}; ' * bool(sizes)}all together, {p}; {how}."
+        )
+
+    def _direction(self, name: str) -> str:
+        if name not in self.measures:
+            return "quantiles"
+        return f"{name} ({'larger' if self.measures[name].difference.value > 0 else 'smaller'})"
+
+    def _sizes(self, name: str) -> str:
+        ours, theirs, _ = self.measures[name]
+        return f"{name} {ours.value:.2g} [{ours.low:.2g}, {ours.high:.2g}] against {theirs.value:.2g}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the results as plain values, ready for JSON."""
@@ -89,7 +108,11 @@ class Resemblance:
             for name, measure in self.measures.items()
         }
         distance = self.qq_distance._asdict()
-        return {"measures": measures, "qq_distance": distance, "n": list(self.n), "level": self.level}
+        found = {"measures": measures, "qq_distance": distance, "n": list(self.n), "level": self.level}
+        if self.test is None:
+            return found | {"test": None, "differ": []}
+        floor = at_floor(self.test.p_value, self.test.n_shuffles)
+        return found | {"test": self.test._asdict() | {"at_floor": floor}, "differ": list(self.differ)}
 
     def __str__(self) -> str:
         return f"{self.table().to_string(index=False)}\n{self.conclusion()}"
@@ -104,6 +127,7 @@ def compare_to(
     drop_missing: bool = False,
     n_boot: int = 1000,
     level: float = 0.95,
+    n_shuffles: int = 999,
     rng: int | np.random.Generator = 0,
 ) -> Resemblance:
     """Put a network's weights beside a data set of synapses, free of scale.
@@ -116,6 +140,7 @@ def compare_to(
         drop_missing: As for :func:`fit_weights`, of both.
         n_boot: Number of bootstrap samples of both.
         level: Of the intervals between their quantiles.
+        n_shuffles: Number of shuffles of the test that both are of one shape, 19 or more.
         rng: A seed, or a generator.
 
     Raises:
@@ -135,20 +160,24 @@ def compare_to(
         Zeros are left out of both, and thresholds of detection act on the measures: compare what was seen alike. Of two
         samples from one distribution the distance is above zero, and of bootstrap samples it is larger still: its
         interval reaches as far below it as the upper quantile lies above, at most to zero, and errs on the wide side.
+        Whether the two differ is one test of all measures together, by shuffling, see
+        :func:`daleml.analysis.shape_test.same_shape`: intervals that each hold at 95 % do not hold together. It takes
+        values for independent, which synapses of one animal are not.
     """
     level = _checks.number("level", level)
     if not 0 < level < 1:
         raise ValueError(f"`level` must be between 0 and 1; got {level}.")
     n_boot = _checks.integer("n_boot", n_boot, 2)
+    n_shuffles = _checks.integer("n_shuffles", n_shuffles, 19)
     chance = np.random.default_rng(rng)
     options: dict[str, Any] = {"pool": pool, "drop_missing": drop_missing}
     samples = _sample(weights, sign=sign, **options), _sample(reference, **options)
     sides = [_sorted(sample) for sample in samples]
-    drawn = [[_measure(w, counts)] for w, counts in sides]
+    drawn = [[shape_test.measure(w, counts)] for w, counts in sides]
     for (w, counts), results in zip(sides, drawn, strict=True):
         n = round(float(counts.sum()))
         shares = counts / counts.sum()
-        results += [_measure(w, chance.multinomial(n, shares).astype(np.float64)) for _ in range(n_boot)]
+        results += [shape_test.measure(w, chance.multinomial(n, shares).astype(np.float64)) for _ in range(n_boot)]
     ours, theirs = (np.array([list(one[0].values()) for one in results]) for results in drawn)
     measures = {
         name: Measure(*(_interval(column, level) for column in (ours[:, i], theirs[:, i], ours[:, i] - theirs[:, i])))
@@ -160,7 +189,11 @@ def compare_to(
     distance, _, high = _interval(distances, level)
     reach = max(high - distance, 0.0)
     apart = Interval(distance, max(distance - reach, 0.0), distance + reach)
-    return Resemblance(measures, apart, (samples[0].n, samples[1].n), level, quantiles)
+    sizes = samples[0].n, samples[1].n
+    test = None
+    if min(sizes) >= FEW:
+        test = shape_test.same_shape(sides[0], sides[1], n_shuffles, chance)
+    return Resemblance(measures, apart, sizes, level, quantiles, test)
 
 
 def _sample(weights: WeightsLike, **options: Any) -> WeightSample:
@@ -172,19 +205,6 @@ def _sorted(sample: WeightSample) -> tuple[Array, Array]:
     data = Observed(values, np.ones(values.size) if counts is None else counts).coarse()
     order = np.argsort(data.values)
     return data.values[order], data.counts[order]
-
-
-def _measure(w: Array, counts: Array) -> tuple[dict[str, float], Array]:
-    """Return the measures of sorted values, each seen ``counts`` times, and quantiles of their centred logarithms."""
-    n, logs = counts.sum(), np.log(w)
-    centred = logs - counts @ logs / n
-    sd = np.sqrt(counts @ centred**2 / n)
-    skewness = counts @ centred**3 / n / sd**3 if sd > 0 else 0.0
-    below = np.cumsum(counts)
-    sizes = counts * (w / w[-1])
-    gini = 2 * float(sizes @ (below - counts / 2)) / (n * sizes.sum()) - 1
-    quantiles = centred[np.minimum(np.searchsorted(below, _LEVELS * n), w.size - 1)]
-    return {"log_sd": float(sd), "gini": gini, "log_skewness": float(skewness)}, quantiles
 
 
 def _interval(values: ArrayLike, level: float) -> Interval:
