@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from daleml.analysis import likelihood
-from daleml.analysis.families import SIMPLE, Family, find, find_all
-from daleml.analysis.fit import Material, WeightFit, fit_material, require_fit, require_spread
+from daleml.analysis.families import SIMPLE, Family, LogNormalMixture, find, find_all
+from daleml.analysis.fit import Material, WeightFit, fit_material, require_spread
 from daleml.analysis.goodness import GoodnessOfFit, goodness_of_fit
 from daleml.analysis.observation import Ends, Observation, one_observation
+from daleml.analysis.p_values import bare_p
+from daleml.analysis.vuong import FEW, PairTest, pair_test
 from daleml.analysis.weights import WeightsLike, weight_sample
 
 if TYPE_CHECKING:
@@ -24,33 +25,12 @@ if TYPE_CHECKING:
 _MANY = 3  # parameters, which only the best family may have to be worth a bootstrap
 _ABOUT_AS_GOOD = 2.0  # difference in AICc below which a rival has about as much support, by the usual convention
 _LEVEL = 0.05
-FEW = 10
-"""Weights, below which no two families are told apart."""
 _IRREGULAR = 20.0  # AICc by which a mixture must beat its own component: no test holds, and chance gives a dozen
+_AT_AN_END = (
+    4.0  # AICc likewise, of a family that the other becomes where a parameter ends: chance gives so much in 2 %
+)
+_ONE_FAMILY = 1e-9  # of variances: two families of which neither says what the other does not
 _FAR = 100  # times the sample: so many more weights nobody will have
-_POWER = 0.8  # chance of telling two families apart, with the weights said to be needed
-
-
-@dataclass(frozen=True)
-class PairTest:
-    r"""Whether a sample tells two families apart.
-
-    Attributes:
-        better: The family with the larger likelihood, corrected for the number of parameters.
-        worse: The other.
-        test: ``"vuong"``; ``"likelihood ratio"`` where one family is a special case of the other; None where neither
-            holds, as for a mixture and its own component.
-        statistic: Of the test: normal, or chi-squared.
-        p_value: Two-sided; NaN without a test.
-        n_needed: How many weights would tell them apart at 5 % four times in five, if they went on like these.
-    """
-
-    better: str
-    worse: str
-    test: str | None
-    statistic: float
-    p_value: float
-    n_needed: float
 
 
 @dataclass(frozen=True)
@@ -94,6 +74,11 @@ class Comparison:
         test = self.goodness.get(self.best.family)
         return math.nan if test is None else test.p_value
 
+    def p_fits_text(self, family: str) -> str:
+        """Return the p-value of the goodness of fit of a family as a table has it, ``< 0.01`` where it may be less."""
+        test = self.goodness.get(family)
+        return "–" if test is None else bare_p(test.p_value, test.n_boot)
+
     @property
     def cannot_tell(self) -> tuple[str, ...]:
         """The families that this sample is too small to tell from the best one."""
@@ -102,9 +87,18 @@ class Comparison:
         found = []
         for fit, test in zip(self.fits[1:], self.tests, strict=True):
             gap = fit.aicc - self.best.aicc
-            if gap < (_ABOUT_AS_GOOD if test.test else _IRREGULAR) or test.p_value > _LEVEL:
+            # families that say nearly the same of every weight differ by less than their fitting does
+            alike = test.p_variance > _LEVEL and gap < _AT_AN_END
+            if gap < self._enough(fit, test) or test.p_value > _LEVEL or alike:
                 found.append(fit.family)
         return tuple(found)
+
+    def _enough(self, fit: WeightFit, test: PairTest) -> float:
+        """Return the AICc by which the best family must be ahead of another to be told from it."""
+        if test.test:
+            return _ABOUT_AS_GOOD
+        mixture = any(isinstance(one.rule, LogNormalMixture) for one in (self.best, fit))
+        return _IRREGULAR if mixture else _AT_AN_END
 
     def _too_few(self) -> bool:
         return self.best.total < FEW or not all(math.isfinite(fit.aicc) for fit in self.fits)
@@ -165,8 +159,8 @@ class Comparison:
         if not test.can_reject:
             return f"; {test.n_boot} bootstrap samples are too few to test its goodness of fit"
         if test.p_value < _LEVEL:
-            return f"; yet it does not describe them fully (goodness of fit, p = {test.p_value:.3g})"
-        return f"; nothing speaks against it (goodness of fit, p = {test.p_value:.3g})"
+            return f"; yet it does not describe them fully (goodness of fit, {test.p_text()})"
+        return f"; nothing speaks against it (goodness of fit, {test.p_text()})"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the results as plain values, ready for JSON."""
@@ -186,7 +180,11 @@ class Comparison:
         seen = f" ({best.observation})" if str(best.observation) else ""
         header = f"{best.n:,} weights{seen}; {best.n_zero:,} zeros and {best.n_dropped:,} other values left out"
         header += f"; {best.connection}" if best.connection else ""
-        table = self.table().to_string(index=False, float_format=lambda value: f"{value:,.2f}")
+        rows = self.table()
+        rows["p_as_good"] = rows["p_as_good"].map(bare_p)
+        if "p_fits" in rows:
+            rows["p_fits"] = [self.p_fits_text(name) for name in rows["family"]]
+        table = rows.to_string(index=False, float_format=lambda value: f"{value:,.2f}")
         failed = "".join(f"\n{name}: {problem}" for name, problem in self.failures.items())
         return f"{header}\n{table}{failed}\n{self.conclusion()}"
 
@@ -281,8 +279,10 @@ def compare_material(
         raise ValueError(next(iter(failures.values())))
     fits.sort(key=lambda fit: (fit.aicc, -fit.log_likelihood))
     goodness = {}
-    # a mixture takes as long as ten families of two parameters, and of those that rank behind nobody asks
-    tested = [fit for fit in fits if gof and (fit is fits[0] or len(fit.params) < _MANY)]
+    # a mixture takes as long as ten families of two parameters, and of those that rank behind nobody asks;
+    # of fewer weights than tell families apart any family can be fitted well
+    asked = gof if fits[0].total >= FEW else 0
+    tested = [fit for fit in fits if asked and (fit is fits[0] or len(fit.params) < _MANY)]
     for i, fit in enumerate(tested):
         say: Callable[[int, int], object] | bool = progress
         if callable(progress):
@@ -293,62 +293,6 @@ def compare_material(
 
 def _among(progress: Callable[[int, int], object], i: int, of: int, done: int, total: int) -> None:
     progress(i * total + done, of * total)
-
-
-def pair_test(first: WeightFit, second: WeightFit) -> PairTest:
-    r"""Test whether a sample tells two fitted families apart.
-
-    With :math:`m_i` the difference of the two log-likelihoods of a weight, and :math:`k` the numbers of parameters,
-
-    .. math:: z = \frac{\sum_i m_i - (k_1 - k_2)}{\sqrt{n}\, \mathrm{sd}(m)}
-
-    is standard normal if the two are equally far from the truth. Where one family is a special case of the other, twice
-    the difference is chi-squared, with as many degrees of freedom as parameters are added, if the simpler is true.
-
-    Args:
-        first: A fit.
-        second: A fit of another family to the same sample.
-
-    Raises:
-        ValueError: If they were fitted to different samples.
-
-    Notes:
-        The correction is Akaike's, so that the sign of :math:`z` agrees with the ranking by AIC.
-
-    References:
-        Vuong 1989, Econometrica 57:307.
-    """
-    require_fit("first", first)
-    require_fit("second", second)
-    if first.material is not second.material and first.material != second.material:
-        raise ValueError("`second` must be fitted to the sample of `first`; got another.")
-    from scipy.special import chndtrinc, ndtri
-    from scipy.stats import chi2
-
-    data = first.material.data
-    terms = [likelihood.pointwise(fit.rule, fit.values, data) for fit in (first, second)]
-    gaps, counts = terms[0] - terms[1], data.all_counts
-    n = float(counts.sum())
-    total = float(counts @ gaps)
-    corrected = total - (len(first.params) - len(second.params))
-    mean = total / n
-    spread = math.sqrt(max(float(counts @ (gaps - mean) ** 2) / n, 0.0))
-    better, worse = (first, second) if corrected >= 0 else (second, first)
-    z = abs(corrected) / (math.sqrt(n) * spread) if spread > 0 else 0.0
-    simple, general = (first, second) if len(first.params) <= len(second.params) else (second, first)
-    names = better.family, worse.family
-    if simple.family in general.rule.special_cases:
-        ratio = max(2 * (general.log_likelihood - simple.log_likelihood), 0.0)
-        freedom = len(general.params) - len(simple.params)
-        excess = float(chndtrinc(chi2.isf(_LEVEL, freedom), freedom, 1 - _POWER))  # over what chance adds
-        needed = n * excess / (ratio - freedom) if ratio > freedom else math.inf
-        return PairTest(*names, "likelihood ratio", ratio, float(chi2.sf(ratio, freedom)), needed)
-    # so many standard errors lie between two families that are told apart at the level, with the power
-    apart = float(ndtri(1 - _LEVEL / 2) + ndtri(_POWER))
-    needed = n * (apart / z) ** 2 if z > 0 else math.inf
-    if simple.family in general.rule.irregular_cases or n < FEW:
-        return PairTest(*names, None, math.nan, math.nan, needed)
-    return PairTest(*names, "vuong", z, math.erfc(z / math.sqrt(2)), needed)
 
 
 def _listed(names: Sequence[str]) -> str:

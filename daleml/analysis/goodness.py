@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from daleml import _checks
+from daleml.analysis import p_values
 from daleml.analysis.bootstrap import replicate
 from daleml.analysis.detect_rounding import detect_rounding
 from daleml.analysis.families import Family
@@ -48,6 +49,15 @@ class GoodnessOfFit:
         """Whether there are enough samples to reject anything at 5 %: 20 or more."""
         return 1 / (1 + self.n_boot) < _LEVEL and not self.unjudged
 
+    @property
+    def at_floor(self) -> bool:
+        """Whether at most one sample lies as far: the p-value may be far smaller than so few samples can show."""
+        return p_values.at_floor(self.p_value, self.n_boot)
+
+    def p_text(self, digits: int = 3) -> str:
+        """Return the p-value in words: ``p = 0.312``, ``p < 0.01``."""
+        return p_values.p_text(self.p_value, self.n_boot, digits)
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, ready for JSON."""
         return {
@@ -55,6 +65,7 @@ class GoodnessOfFit:
             "distance": self.distance,
             "p_value": None if self.unjudged else self.p_value,
             "n_boot": self.n_boot,
+            "at_floor": self.at_floor,
             "unjudged": self.unjudged or None,
         }
 
@@ -63,7 +74,7 @@ class GoodnessOfFit:
             return f"{self.family}: not judged (KS {self.distance:.4f}): {self.unjudged}"
         verdict = "could be drawn from it" if self.p_value > _LEVEL else "are not drawn from it"
         verdict = verdict if self.can_reject else "cannot be judged by so few bootstrap samples"
-        how = f"KS {self.distance:.4f}, p = {self.p_value:.3g}, {self.n_boot} samples"
+        how = f"KS {self.distance:.4f}, {self.p_text()}, {self.n_boot} samples"
         return f"{self.family}: the weights {verdict} ({how})"
 
 

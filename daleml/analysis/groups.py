@@ -14,7 +14,8 @@ from daleml import _checks
 from daleml.analysis import clusters as nested
 from daleml.analysis import effects, group_words
 from daleml.analysis.clusters import Clusters
-from daleml.analysis.comparison import FEW, Comparison, compare_material
+from daleml.analysis.comparison import Comparison, compare_material
+from daleml.analysis.vuong import FEW
 from daleml.analysis.effects import GroupEffect, Interval
 from daleml.analysis.families import SIMPLE, Family, find_all
 from daleml.analysis.fit import Material, has_spread, require_spread

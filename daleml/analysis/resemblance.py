@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from daleml import _checks
 from daleml.analysis import shape_test
-from daleml.analysis.comparison import FEW
+from daleml.analysis.vuong import FEW
 from daleml.analysis.effects import Interval
 from daleml.analysis.families.base import Array
 from daleml.analysis.fit import require_spread

@@ -170,7 +170,8 @@ def _binned(logs: Array, counts: Array) -> Measured:
     if different.size > _BINS:
         width = (different[-1] - different[0]) / _BINS
         places = np.minimum(((logs - different[0]) / width).astype(np.intp), _BINS - 1)
-    total, sums = np.bincount(places, counts), np.bincount(places, counts * logs)
+    total = np.asarray(np.bincount(places, counts), dtype=np.float64)
+    sums = np.bincount(places, counts * logs)
     there = total > 0
     return np.exp(sums[there] / total[there]), total[there]
 

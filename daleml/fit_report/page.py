@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import daleml
 from daleml import report
 from daleml.analysis import Comparison, GroupComparison, Resemblance
-from daleml.analysis.comparison import FEW
+from daleml.analysis.vuong import FEW
 from daleml.fit_report.figures import names
 from daleml.fit_report.study import Study, median, reported
 
