@@ -109,7 +109,7 @@ def test_groups_and_those_that_failed(grouped):
     assert same["family"].tolist() == list(found["same_distribution"])
     assert same["likelihood ratio"][0] == f"{found['same_distribution'][same['family'][0]]['statistic']:,.1f}"
     failed = page[page.index("Groups that could not be fitted") :]
-    assert "<code>6</code>: <code>weights</code> must hold at least 2 values other than zero; got 1" in failed
+    assert "<code>6</code>: at least 2 values other than zero are needed, and it has 1 beside 0 zeros." in failed
     assert "<h2>layer 2/3: how families rank</h2>" in page
     assert "A note of rows." in page
     assert "pass <code>--gof 1000</code>" in page

@@ -22,6 +22,8 @@ from daleml.analysis.weights import WeightsLike, weight_sample
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = ["FEW", "Comparison", "PairTest", "compare_families", "compare_material", "pair_test"]
+
 _MANY = 3  # parameters, which only the best family may have to be worth a bootstrap
 _ABOUT_AS_GOOD = 2.0  # difference in AICc below which a rival has about as much support, by the usual convention
 _LEVEL = 0.05
@@ -124,6 +126,13 @@ class Comparison:
         columns["parameters"] = [fit.parameters_text() for fit in self.fits]
         return pd.DataFrame(columns)
 
+    def text_table(self) -> pd.DataFrame:
+        """Return the table as it is printed: a p-value that was counted reads ``< 0.01`` where it may be less."""
+        table = self.table()
+        if "p_fits" in table:
+            table["p_fits"] = [self.p_fits_text(name) for name in table["family"]]
+        return table
+
     def conclusion(self) -> str:
         """Say in one sentence what the sample can and cannot tell, among these families only."""
         best = self.best
@@ -180,10 +189,8 @@ class Comparison:
         seen = f" ({best.observation})" if str(best.observation) else ""
         header = f"{best.n:,} weights{seen}; {best.n_zero:,} zeros and {best.n_dropped:,} other values left out"
         header += f"; {best.connection}" if best.connection else ""
-        rows = self.table()
+        rows = self.text_table()
         rows["p_as_good"] = rows["p_as_good"].map(bare_p)
-        if "p_fits" in rows:
-            rows["p_fits"] = [self.p_fits_text(name) for name in rows["family"]]
         table = rows.to_string(index=False, float_format=lambda value: f"{value:,.2f}")
         failed = "".join(f"\n{name}: {problem}" for name, problem in self.failures.items())
         return f"{header}\n{table}{failed}\n{self.conclusion()}"

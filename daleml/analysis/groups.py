@@ -15,7 +15,6 @@ from daleml.analysis import clusters as nested
 from daleml.analysis import effects, group_words
 from daleml.analysis.clusters import Clusters
 from daleml.analysis.comparison import Comparison, compare_material
-from daleml.analysis.vuong import FEW
 from daleml.analysis.effects import GroupEffect, Interval
 from daleml.analysis.families import SIMPLE, Family, find_all
 from daleml.analysis.fit import Material, has_spread, require_spread
@@ -31,6 +30,7 @@ from daleml.analysis.group_tests import (
 )
 from daleml.analysis.observation import Ends, Observation, one_observation
 from daleml.analysis.permutation import Codes
+from daleml.analysis.vuong import FEW
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,7 +97,7 @@ class GroupComparison:
                 "cannot_tell": ", ".join(comparison.cannot_tell) if comparison.best.total >= FEW else "",
                 "connection": str(comparison.best.connection or "").removeprefix("connection probability "),
                 "p_fits": comparison.p_fits,
-                "parameters": comparison.best.parameters_text(),
+                "parameters": comparison.best.parameters_text() if comparison.best.total >= FEW else "",
                 "problem": "",
             }
             for name, comparison in self.groups.items()
@@ -113,6 +113,14 @@ class GroupComparison:
             "p_fits": not any(comparison.goodness for comparison in self.groups.values()),
         }
         return table.drop(columns=[name for name, empty in unused.items() if empty])
+
+    def text_table(self) -> pd.DataFrame:
+        """Return the table as it is printed: a p-value that was counted reads ``< 0.01`` where it may be less."""
+        table = self.table()
+        if "p_fits" in table:
+            fits = {name: one.p_fits_text(one.best.family) for name, one in self.groups.items()}
+            table["p_fits"] = [fits.get(name, "–") for name in table["group"]]
+        return table
 
     def conclusion(self) -> str:
         """Say whether the groups differ, under the family that describes them best together, and by how much."""

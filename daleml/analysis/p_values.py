@@ -16,8 +16,11 @@ def floor(n_samples: int) -> float:
 
 
 def at_floor(p: float, n_samples: int) -> bool:
-    """Say whether at most one of ``n_samples`` lies as far as the data: the true p-value may be far smaller."""
-    return p <= 2 * floor(n_samples) * (1 + _EQUAL)
+    """Say whether at most one of ``n_samples`` lies as far as the data: the true p-value may be far smaller.
+
+    So few that they can reject nothing have no such floor.
+    """
+    return floor(n_samples) < LEVEL and p <= 2 * floor(n_samples) * (1 + _EQUAL)
 
 
 def p_text(p: float, n_samples: int | None = None, digits: int = 2) -> str:

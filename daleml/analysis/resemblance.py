@@ -12,13 +12,13 @@ from numpy.typing import ArrayLike
 
 from daleml import _checks
 from daleml.analysis import shape_test
-from daleml.analysis.vuong import FEW
 from daleml.analysis.effects import Interval
 from daleml.analysis.families.base import Array
 from daleml.analysis.fit import require_spread
 from daleml.analysis.likelihood import Observed
 from daleml.analysis.p_values import LEVEL, at_floor, p_text
 from daleml.analysis.shape_test import ShapeTest
+from daleml.analysis.vuong import FEW
 from daleml.analysis.weights import WeightSample, WeightsLike, weight_sample
 
 if TYPE_CHECKING:

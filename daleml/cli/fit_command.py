@@ -60,6 +60,14 @@ def fit(
         str | None,
         typer.Option(metavar="COLUMN", help="Fit groups apart: cell class, layer, area.", rich_help_panel=_TAKE),
     ] = None,
+    within: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="The animal or cell each row lies in, with --by: rows of one are not independent.",
+            rich_help_panel=_TAKE,
+        ),
+    ] = None,
     sign: Annotated[
         str | None,
         typer.Option(metavar="E|I", help="E to take the positive weights only, I the negative.", rich_help_panel=_TAKE),
@@ -182,6 +190,7 @@ def fit(
     )
     direction = _sign(sign)
     _check(gof=gof, seed=seed, jobs=jobs, weights_column=weights_column, intervals=intervals, per=per)
+    _check_within(within, by, per)
     connections = _connections(per, pre, post)
     chosen = [name.strip() for given in families or () for name in given.split(",") if name.strip()]
     named = "all" if [name.lower() for name in chosen] == ["all"] else tuple(chosen) or SIMPLE
@@ -191,6 +200,7 @@ def fit(
         file,
         column,
         by=by,
+        within=within,
         weights_column=weights_column,
         connections=connections,
         sign=direction,
@@ -253,14 +263,15 @@ def _print(screen: Any, study: Study) -> None:
     from daleml.analysis import Comparison
 
     title = f"{study.gathered.name}: {study.n:,} weights; {study.left_out}"
-    table = study.result.table()
+    table = study.result.text_table()
     if "problem" in table:  # a sentence each, below
         table = table[table["problem"] == ""].drop(columns="problem")
     print_table(screen, table, title)
     screen.print(study.result.conclusion())
     if not isinstance(study.result, Comparison):
-        for name, problem in study.result.failures.items():
-            screen.print(f"{study.title(name)} could not be fitted: {in_options(problem)}")
+        screen.print(in_options(study.result.caution()))
+        for name, reason in study.result.reasons().items():
+            screen.print(f"{study.title(name)} could not be fitted: {in_options(reason)}.")
     for group, beside in study.resemblances.items():
         screen.print(f"{study.title(group)}: {beside.conclusion()}" if group else beside.conclusion())
     for note in (*study.gathered.notes, *study.hints):
@@ -318,6 +329,18 @@ def _check(
                     f"`{option}` must be left out where `--weights-column` is given; got both, and nobody knows how "
                     "weighted rows would be drawn or added up."
                 )
+
+
+def _check_within(within: str | None, by: str | None, per: Per) -> None:
+    if within is None:
+        return
+    if by is None:
+        raise ValueError(f"`--within` must be left out unless `--by` names groups to compare; got {within!r}.")
+    if per is Per.connection:
+        raise ValueError(
+            f"`--within` must be left out where `--per connection` is given; got {within!r}. Add the synapses of a "
+            "pair up first, and fit the table of connections."
+        )
 
 
 def _connections(per: Per, pre: str | None, post: str | None) -> tuple[str, str] | None:

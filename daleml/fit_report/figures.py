@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from daleml.analysis import Comparison, GroupComparison, plots
+from daleml.analysis.vuong import FEW
 from daleml.fit_report.study import Study
 from daleml.report import Drawing
 
@@ -48,6 +49,8 @@ def draw(study: Study) -> Iterator[tuple[str, Drawing]]:
                 xlabel=label,
             ),
         )
+        if best.total < FEW:  # its values, and no curve, band or ranking that they could carry
+            continue
         yield (
             f"{prefix}ranking",
             _drawn(

@@ -32,6 +32,8 @@ class Gathered:
         by: What the groups are groups of.
         from_table: Whether missing values are empty cells, which are counted and left out.
         notes: What was done to the rows, a sentence each.
+        clusters: The animal or cell that each value lies in; None if values are taken for independent.
+        clustered_by: What those are.
     """
 
     name: str
@@ -42,6 +44,8 @@ class Gathered:
     by: str = ""
     from_table: bool = False
     notes: tuple[str, ...] = ()
+    clusters: NDArray[Any] | None = None
+    clustered_by: str = ""
 
     def within(self, low: float | None, high: float | None) -> Gathered:
         """Leave out magnitudes that are said not to be seen, and say how many: a table may hold some all the same."""
@@ -62,6 +66,7 @@ class Gathered:
             weights=values[kept],
             groups=None if self.groups is None else self.groups[kept],
             counts=None if self.counts is None else self.counts[kept],
+            clusters=None if self.clusters is None else self.clusters[kept],
             notes=(*self.notes, f"{n:,} weights {said} were left out, and the fits are of those that could be seen."),
         )
 
@@ -71,6 +76,7 @@ def gather(
     column: str | None = None,
     *,
     by: str | None = None,
+    within: str | None = None,
     weights_column: str | None = None,
     connections: tuple[str, str] | None = None,
     sign: int | None = None,
@@ -85,6 +91,7 @@ def gather(
         file: A table, an array or a checkpoint.
         column: The column or tensor to fit; may be left out where there is only one.
         by: A table's column of groups.
+        within: A table's column of the animals or cells that rows lie in.
         weights_column: A table's column that says how often each row counts.
         connections: A table's columns that name the sending and the receiving cell, to add up the synapses of a pair.
         sign: +1 or -1 to choose among the populations of a checkpoint.
@@ -99,6 +106,7 @@ def gather(
     """
     numbers = {"--weights-column": weights_column} if weights_column is not None else {}
     labels = {"--by": by} if by is not None else {}
+    labels |= {"--within": within} if within is not None else {}
     if connections:
         labels |= dict(zip(("--pre", "--post"), connections, strict=True))
     options = TableOptions() if options is None else options
@@ -126,7 +134,22 @@ def gather(
     if connections:
         values, groups, said = _per_connection(values, others["--pre"], others["--post"], groups)
         notes += said
-    return Gathered(f"{file.stem}-{label}", label, values, groups, counts, by or "", True, tuple(notes))
+    clusters = others.get("--within")
+    if clusters is not None and groups is not None:
+        groups, homeless = _only_clustered(groups, clusters, within or "")
+        notes += homeless
+    return Gathered(
+        f"{file.stem}-{label}", label, values, groups, counts, by or "", True, tuple(notes), clusters, within or ""
+    )
+
+
+def _only_clustered(groups: NDArray[Any], clusters: NDArray[Any], within: str) -> tuple[NDArray[Any], list[str]]:
+    """Take the group away from rows of which nobody knows which animal they lie in, and say how many."""
+    homeless = (clusters == "") & (groups != "")
+    if not homeless.any():
+        return groups, []
+    n = int(np.count_nonzero(homeless))
+    return np.where(homeless, "", groups), [f"{n:,} rows have no `{within}`, and were left out."]
 
 
 def _refuse_rows(options: Mapping[str, str]) -> None:

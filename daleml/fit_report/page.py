@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import daleml
 from daleml import report
 from daleml.analysis import Comparison, GroupComparison, Resemblance
+from daleml.analysis.group_tests import Verdict
+from daleml.analysis.p_values import bare_p
 from daleml.analysis.vuong import FEW
 from daleml.fit_report.figures import names
 from daleml.fit_report.study import Study, median, reported
@@ -68,12 +70,14 @@ def _facts(study: Study) -> list[tuple[str, str]]:
     result = study.result
     n = study.n
     if isinstance(result, GroupComparison):
-        family = result.pooled.best.family
-        same = result.same.get(family)
         of = len(result.groups) + len(result.failures)
         facts = [(f"{n:,}", "weights fitted"), (f"{len(result.groups)} of {of}", "groups could be fitted")]
-        if same:
-            facts.append((_with_p(same.p_value), f"likelihood ratio: are the groups of one {family} distribution?"))
+        if result.test and result.verdict is not Verdict.UNTESTED:
+            asked = "are the groups alike in strengths and connections" if result.connection else "are they alike"
+            facts.append((_with_p(result.test.p_value), f"{asked}, under the {result.test.family}?"))
+        if result.effect:
+            effect = result.effect
+            facts.append((effect.ratio.text(), f"the median of {effect.other} over that of {effect.reference}"))
         return facts
     best = result.best
     facts = [(f"{n:,}", "weights fitted"), (best.family, f"ranks first of {len(result.fits)}")]
@@ -89,7 +93,7 @@ def _facts(study: Study) -> list[tuple[str, str]]:
         facts.append((f"{share:.1%}", f"of pairs are connected, {low:.1%} to {high:.1%}"))
     test = result.goodness.get(best.family)
     if test and not test.unjudged:
-        facts.append((_with_p(test.p_value), "goodness of fit of the best family"))
+        facts.append((test.p_text(2), "goodness of fit of the best family"))
     return facts
 
 
@@ -109,20 +113,22 @@ def _groups(result: GroupComparison, drawings: Mapping[str, report.Drawing]) -> 
     tests = pd.DataFrame(
         {
             "family": name,
-            "likelihood ratio": f"{test.statistic:,.1f}",
+            "likelihood ratio": f"{test.statistic:,.1f}" if math.isfinite(test.statistic) else "–",
             "degrees of freedom": test.freedom,
-            "p, one distribution": _p(test.p_value),
+            "p, one distribution": bare_p(test.p_strengths, test.n_shuffles or None),
+            "by": test.method,
         }
         for name, test in result.same.items()
     )
     said = [
         "Groups are fitted apart. They are put together only for the test below: whether one set of parameters does for "
         "all of them, under each family.",
+        result.caution(),
         _RANKS,
     ]
     sections = [report.Section("The groups", said, [table, *([tests] if len(tests) else [])], [drawings["groups"]])]
     if result.failures:
-        said = [f"`{name}`: {why}" for name, why in result.failures.items()]
+        said = [f"`{name}`: {why}." for name, why in result.reasons().items()]
         sections.append(report.Section("Groups that could not be fitted", said))
     return sections
 
@@ -131,6 +137,9 @@ def _comparison(
     study: Study, group: str, comparison: Comparison, drawings: Mapping[str, report.Drawing], prefix: str
 ) -> list[report.Section]:
     of = f"{study.title(group)}: " if group else ""
+    if comparison.best.total < FEW:
+        heading = f"{of}{'too' if of else 'Too'} few weights to say more"
+        return [report.Section(heading, [comparison.conclusion()], [], [drawings[f"{prefix}density"]])]
     show = [drawings[prefix + name] for name in ("density", "ranking")]
     said = ([comparison.conclusion()] if group else []) + ([] if group else [_RANKS])
     sections = [report.Section(f"{of}{'how' if of else 'How'} families rank", said, [ranking(comparison)], show)]
@@ -164,7 +173,7 @@ def ranking(comparison: Comparison) -> pd.DataFrame:
         "p, as good": table["p_as_good"].map(_p),
     }
     if "p_fits" in table:
-        shown["p, fits"] = table["p_fits"].map(_p)
+        shown["p, fits"] = table["family"].map(comparison.p_fits_text)
     return table[[]].assign(**{name: column.replace({"nan": "–", "inf": "–"}) for name, column in shown.items()})
 
 
@@ -197,9 +206,9 @@ def _goodness(comparison: Comparison) -> list[str]:
             if test.p_value < 0.05
             else "nothing speaks against this family"
         )
-        said += (
-            f" Against {test.n_boot:,} samples drawn from the fit and fitted anew, p = {test.p_value:.2g}: {verdict}."
-        )
+        said += f" Against {test.n_boot:,} samples drawn from the fit and fitted anew, {test.p_text(2)}: {verdict}."
+    elif best.total < FEW:
+        said += f" Of {round(best.total)} weights, that says nothing; give at least {FEW}, better hundreds."
     else:
         said += " Whether that is more than chance was not tested: pass `--gof 1000`."
     if best.limit:

@@ -175,10 +175,15 @@ def _study(
     reference: tuple[str, WeightSample] | None,
     say: Progress,
 ) -> Study:
+    import pandas as pd
+
     result: Comparison | GroupComparison
     seed, jobs = options["rng"], options["jobs"]
     if gathered.groups is not None:
-        result = compare_groups(gathered.weights, gathered.groups, families, **options)
+        clusters = None
+        if gathered.clusters is not None:
+            clusters = pd.Series(gathered.clusters, name=gathered.clustered_by)
+        result = compare_groups(gathered.weights, gathered.groups, families, within=clusters, **options)
     else:
         taken = isinstance(gathered.weights, WeightSample)
         options |= {"sign": None, "pool": False} if taken else {}

@@ -12,6 +12,7 @@ from daleml.analysis.fit import WeightFit
 from daleml.analysis.plots.canvas import axes_or_new, axis_name, legend, log_ticks, require, tidy
 from daleml.analysis.plots.palette import line
 from daleml.analysis.plots.seen import density, seen, share_between
+from daleml.analysis.vuong import FEW
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,7 +61,8 @@ def families(result: Comparison, ax: Axes | None = None, *, xlabel: str | None =
     require(result, Comparison, "compare_families")
     ax = axes_or_new(ax)
     edges = _histogram(result.best, ax)
-    for rank, (fitted, label) in enumerate(named(result)):
+    curves = named(result) if result.best.total >= FEW else []  # of a few values any curve says what is not known
+    for rank, (fitted, label) in enumerate(curves):
         _density(fitted, edges, ax, label=label, zorder=3 - rank / 10, **line(fitted.family, 1.5 if rank else 2.6))
     return _finish(result.best, edges, ax, xlabel, title=BEHIND)
 
