@@ -27,7 +27,7 @@ from daleml.analysis.weights import weight_sample
 
 DOCS = Path(__file__).parent.parent / "docs"
 LEVEL = 0.05
-SHUFFLES = 399
+SHUFFLES = 199
 
 Draw = Callable[[np.random.Generator, int], Any]
 
@@ -81,7 +81,7 @@ def groups_differ(
 
         clusters = find_clusters(np.asarray(within, dtype=object)[order], labels, "animal")
     apart = [None] * int(labels.max() + 1)
-    chance = np.random.default_rng(0)
+    chance = np.random.default_rng(int(weights.sum() * 1e6) % 2**32)
     counts = np.ones(weights.size)
     found = judge_strengths([fit], weights, counts, labels, apart, clusters, SHUFFLES, chance)
     return found[family].p_value < LEVEL
@@ -93,7 +93,7 @@ def groups_differ(
 def group_cells() -> list[Cell]:
     """Groups of one distribution, at the sizes that people have."""
     cells = []
-    sizes = [(2, 5), (2, 20), (2, 200), (5, 5), (10, 10), (40, 5), (40, 20)]
+    sizes = [(2, 5), (2, 20), (2, 200), (5, 5), (10, 10), (40, 5)]
     for family, draw in FAMILIES.items():
         for n_groups, n in sizes:
 
@@ -433,9 +433,9 @@ def main() -> None:
             rows.append(cell.run(options.share) | {"seconds": 0.0})
         rows[-1]["seconds"] = round(time.process_time() - start, 1)
         print(f"{cell.verdict}: {cell.case}: {rows[-1]['share']:.3f} ({rows[-1]['seconds']} s)", flush=True)
-        about = {"samples": sum(row["n"] for row in rows), "seconds": round(sum(row["seconds"] for row in rows))}
-        file.write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
-        (options.folder / "calibration.md").write_text(page(rows, about))
+    about = {"samples": sum(row["n"] for row in rows), "seconds": round(sum(row["seconds"] for row in rows))}
+    file.write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
+    (options.folder / "calibration.md").write_text(page(rows, about))
 
 
 if __name__ == "__main__":

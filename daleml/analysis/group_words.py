@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _NAMED = 8  # groups that a sentence names; of more it says how many there are
 
+_IRREGULAR = {"mouse": "mice", "fish": "fish", "larva": "larvae"}
 _TWO = r"`weights` must hold at least 2 values other than zero; got (\d+), with (\d+) zeros .*"
 _VARY = r"`weights` must vary to be fitted; got (\d+) values of (.+)\."
 _FINITE = r"`weights` must be finite; got (\d+) NaN or infinite values of (\d+)\."
@@ -149,6 +150,8 @@ def _absent(result: GroupComparison) -> str:
 
 
 def _several(what: str) -> str:
+    if what in _IRREGULAR:
+        return _IRREGULAR[what]
     return what if what.endswith("s") else f"{what}s"
 
 

@@ -13,7 +13,7 @@ from daleml.analysis.families.base import Array
 from daleml.analysis.p_values import LEVEL
 
 _CELLS = 400_000  # numbers that a batch of shuffles takes at once: it stays in cache
-_TIE = 1e-9  # relative: statistics of the same partition differ by rounding
+_TIE = 1e-9  # statistics of the same partition differ by rounding
 
 Codes = NDArray[np.intp]
 
@@ -59,7 +59,7 @@ def shuffled_labels(
     observed = statistics(np.arange(groups.size)[None])[0]
     as_far = np.zeros(len(tests))
     for shuffles in _shuffles(groups.size, weighted.shape[1], n_shuffles, rng, strata):
-        as_far += (statistics(shuffles) >= observed * (1 - _TIE)).sum(axis=0)
+        as_far += (statistics(shuffles) >= observed - _TIE * (1 + observed)).sum(axis=0)
     return np.asarray((1 + as_far) / (1 + n_shuffles))
 
 
