@@ -105,7 +105,10 @@ def test_groups_are_fitted_apart_and_the_rest_is_reported(folder):
         run("fit", "s.csv", "--column", "size", "--by", "kind", "--families", "lognormal,weibull", "--out", "fit")
     )
     assert "220 weights; 0 zeros and 0 others left out, and 4 values of no group" in text
-    assert "kind one could not be fitted: at least 2 values other than zero are needed, and it has 1 beside 0 zeros" in text
+    assert (
+        "kind one could not be fitted: at least 2 values other than zero are needed, and it has 1 beside 0 zeros"
+        in text
+    )
     found = content(folder / "fit")
     expected = compare_groups(SIZES, KIND, ("lognormal", "weibull"))
     assert {name: one["best"] for name, one in found["groups"].items()} == {"E": "lognormal", "I": "weibull"}
