@@ -1,6 +1,8 @@
-"""Generators that differ wherever their keys do."""
+"""Generators that differ wherever their keys do, and batches that are divided between processes."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -12,3 +14,14 @@ def generator(*key: int) -> torch.Generator:
     torch's own looks at the lowest 32 bits of a seed only, so that numbers cannot simply be put side by side in one.
     """
     return torch.Generator().manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
+
+
+def share() -> Callable[[int], bool]:
+    """Return what says whether a batch, by its number, is this process's to yield.
+
+    Every worker of a ``DataLoader`` has a copy of an iterable data set, and would yield all of it.
+    """
+    worker = torch.utils.data.get_worker_info()
+    if worker is None:
+        return lambda number: True
+    return lambda number: number % worker.num_workers == worker.id

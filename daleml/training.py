@@ -22,6 +22,7 @@ from daleml._rates import Corrections
 from daleml._saving.randomness import generators_of
 from daleml._soundness import Soundness
 from daleml._stopping import signals_raise
+from daleml.tasks.layout import time_first
 from daleml.trackers import DEFAULT, Tracker, n_correct, read
 
 if TYPE_CHECKING:
@@ -67,10 +68,13 @@ class Shuffled:
             raise ValueError("`inputs` must hold at least one example; got none.")
 
     def __call__(self, epoch: int) -> Iterator[Batch]:
-        """Yield the batches of an epoch."""
+        """Yield the batches of an epoch; in a worker of a ``DataLoader``, its part of them."""
         generator = _seeds.generator(self.seed, epoch)
-        for index in torch.randperm(len(self.inputs), generator=generator).split(self.batch_size):  # type: ignore[no-untyped-call]
-            yield self.inputs[index], self.targets[index]
+        is_mine = _seeds.share()
+        order = torch.randperm(len(self.inputs), generator=generator)
+        for number, index in enumerate(order.split(self.batch_size)):  # type: ignore[no-untyped-call]
+            if is_mine(number):
+                yield self.inputs[index], self.targets[index]
 
 
 def train(
@@ -206,10 +210,12 @@ def _epoch(
         if not len(targets):
             continue
         met: list[tuple[Tensor, Tensor | None]] = []
+        first = targets if not n_examples else None  # it tells of the others
 
-        def closure(x: Any = x, targets: Any = targets, met: list[Any] = met) -> Tensor:
+        def closure(x: Any = x, targets: Any = targets, met: list[Any] = met, first: Any = first) -> Tensor:
             optimizer.zero_grad()
-            outputs = model(x)
+            with time_first(model, first):
+                outputs = model(x)
             value = inputs.scalar(loss(outputs, targets))
             if not met and value.is_cpu:  # elsewhere to ask now would cost a synchronisation; it is asked below
                 _require_finite(value, epoch)

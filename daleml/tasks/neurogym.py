@@ -62,7 +62,7 @@ def from_neurogym(environment: Any, *, fixate: bool = True, **settings: Any) -> 
 class NeurogymTask(ClassificationTask):
     """Trials of a NeuroGym environment, aligned at their starts; made by :func:`from_neurogym`.
 
-    The environment is seeded from the generator before every trial. Trials shorter than the longest of their batch are
+    The environment is seeded from the generator before every sample. Trials shorter than the longest of their batch are
     padded with steps that do not count.
 
     Args:
@@ -147,8 +147,10 @@ class NeurogymTask(ClassificationTask):
         # no copy of the environment: those whose timing is a lambda would go on drawing it from the original
         inner, outer = _inner(self.environment), _outer(self.environment)
         drawn = []
-        for seed in torch.randint(2**31, (n,), generator=generator).tolist():
-            _seed(inner, seed)
+        for i, seed in enumerate(torch.randint(2**31, (n,), generator=generator).tolist()):
+            if i == 0:
+                inner.seed(seed)  # once a sample: it takes as long as drawing a trial
+            _seed_durations(inner, seed)
             outer.new_trial()
             steps = np.asarray(inner.ob, dtype=np.float32).reshape(len(inner.ob), -1), np.array(inner.gt)
             drawn.append((*steps, _periods(inner), dict(inner.trial or {})))
@@ -192,9 +194,8 @@ def _inner(environment: Any) -> Any:
     return getattr(environment, "unwrapped", environment)
 
 
-def _seed(inner: Any, seed: int) -> None:
-    """Seed the environment and, differently, each of its random durations: alike, they would all be correlated."""
-    inner.seed(seed)
+def _seed_durations(inner: Any, seed: int) -> None:
+    """Seed each of the random durations differently: alike, they would all be correlated."""
     for rank, duration in enumerate(getattr(inner, "timing", {}).values(), start=1):
         if hasattr(duration, "seed"):
             duration.seed((seed + rank) % 2**32)

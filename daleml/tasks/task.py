@@ -118,7 +118,16 @@ class Task(ABC):
 
     @property
     def n_steps(self) -> int:
-        """How many steps a trial has."""
+        """How many steps a trial has.
+
+        Raises:
+            ValueError: If trials may differ in length, so that there are no periods they share.
+        """
+        if not self.periods:
+            raise ValueError(
+                "`n_steps` must be read from the trials, `len(trials.inputs)`, where those of a task differ in length; "
+                f"got {type(self).__name__} without periods."
+            )
         return round(self.periods[-1].end_ms / self.dt_ms)
 
     def steps(self, period: str) -> slice:
@@ -130,7 +139,7 @@ class Task(ABC):
         for name, start, end in self.periods:
             if name == period:
                 return slice(round(start / self.dt_ms), round(end / self.dt_ms))
-        names = ", ".join(name for name, _, _ in self.periods)
+        names = ", ".join(name for name, _, _ in self.periods) or "those that all trials share, of which there are none"
         raise ValueError(f"`period` must be one of {names}; got {period!r}.")
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Trials:
@@ -202,11 +211,13 @@ class TrialBatches:
         _checks.integer("seed", self.seed)
 
     def __call__(self, epoch: int) -> Iterator[tuple[Tensor, Trials]]:
-        """Yield the batches of an epoch."""
+        """Yield the batches of an epoch; in a worker of a ``DataLoader``, its part of them."""
         generator = _seeds.generator(self.seed, epoch)
-        for _ in range(self.n_batches):
-            trials = self.task.sample(self.n_trials, generator)
-            yield trials.inputs, trials
+        is_mine = _seeds.share()
+        for i in range(self.n_batches):
+            trials = self.task.sample(self.n_trials, generator)  # another worker's too, so that all draw alike
+            if is_mine(i):
+                yield trials.inputs, trials
 
 
 class ClassificationTask(Task):
