@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from daleml import _checks
+from daleml._keywords import Keywords
 
 
 @dataclass(frozen=True)
-class Populations:
+class Populations(Keywords):
     r"""A partition of ``n`` units into excitatory units, then inhibitory ones.
 
     Dale's law: unit :math:`j` has one sign :math:`s_j \in \{+1, -1\}` for every synapse it makes, so
@@ -42,6 +43,11 @@ class Populations:
     n_inh: int = 0
 
     def __post_init__(self) -> None:
+        if isinstance(self.n_inh, float) and 0 < self.n_inh < 1:
+            raise TypeError(
+                f"`n_inh` must be an integer; got {self.n_inh}: for a fraction of {self.n_exc} units write "
+                f"Populations.split({self.n_exc}, {self.n_inh})."
+            )
         for name, count in (("n_exc", self.n_exc), ("n_inh", self.n_inh)):
             object.__setattr__(self, name, _checks.integer(name, count))
         if self.size == 0:
@@ -68,6 +74,7 @@ class Populations:
         """Read an int as that many excitatory units; leave a partition as it is."""
         if isinstance(populations, Populations):
             return populations
+        require_no_pair("populations", populations)
         return cls(_checks.integer("populations", populations, minimum=1))
 
     @property
@@ -107,3 +114,11 @@ class Populations:
     def to_dict(self) -> dict[str, int]:
         """Return the two counts, ready for JSON."""
         return {"n_exc": self.n_exc, "n_inh": self.n_inh}
+
+
+def require_no_pair(name: str, given: object) -> None:
+    """Raise if two counts are given in a tuple where a partition was meant."""
+    if isinstance(given, tuple) and len(given) == 2 and all(isinstance(count, int) for count in given):
+        raise TypeError(
+            f"`{name}` must be a Populations or an integer; got {given}: write Populations({given[0]}, {given[1]})."
+        )

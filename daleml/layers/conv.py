@@ -12,7 +12,7 @@ from daleml import _checks, signs
 from daleml.layers import dann, functional, init, parameters, redraw
 from daleml.layers.geometry import Geometry, Size
 from daleml.layers.parameters import acting, acting_or_none, rewritten
-from daleml.layers.settings import Check, Settings
+from daleml.layers.settings import Check, Settings, require_no_state
 from daleml.modules import SynapticWeight
 from daleml.populations import Populations
 
@@ -94,6 +94,7 @@ class _EIConv(Settings):
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply the layer."""
+        require_no_state(input)
         convolve: Any = self._conv_forward
         convolved: Tensor = convolve(input, acting(self, "weight"), acting_or_none(self, "bias"))
         return convolved
@@ -240,9 +241,11 @@ class _DANNConv(Settings):
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply the layer."""
+        require_no_state(input)
         weights, bias = dann.weights(self), acting_or_none(self, "bias")
         if self.alpha is None or self.gain is None:
             return functional.dann_convolution(input, *weights, bias, self.geometry)
+        dann.look_once(self, input)
         alpha, gain = acting(self, "alpha"), acting(self, "gain")
         return functional.dann_shunting_convolution(input, *weights, alpha, gain, bias, self.eps, self.geometry)
 

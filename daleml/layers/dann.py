@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from contextlib import ExitStack
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from daleml import signs
 from daleml.layers import init, parameters
 from daleml.layers.parameters import acting, rewritten
+from daleml.layers.time_constants import is_wrapped
 
 
 def declare(module: Any, *, n_in: int, n_out: int, n_channels: int) -> None:
@@ -56,3 +58,24 @@ def draw_(module: Any, *, draw: init.Draw, generator: torch.Generator | None) ->
 def weights(module: Any) -> tuple[Tensor, Tensor, Tensor]:
     """Return the three matrices of a DANN, zero where there is no synapse."""
     return acting(module, "weight_ex"), acting(module, "weight_ix"), acting(module, "weight_ei")
+
+
+def look_once(module: Any, input: Tensor) -> None:
+    """Say, at the first input that a shunting layer sees, that parts of it are no rates."""
+    seen = vars(module)
+    if "_looked_at_input" in seen or input.is_meta or is_wrapped(input) or _is_recorded():
+        return
+    seen["_looked_at_input"] = True
+    negative = float((input.detach() < 0).double().mean()) if input.numel() else 0.0
+    if negative:
+        warnings.warn(
+            f"`input` of a shunting {type(module).__name__} should be rates, at least 0; got {negative:.0%} below 0, "
+            f"and where they make the divisor fall below `eps`, {module.eps:g} divides instead.",
+            UserWarning,
+            stacklevel=5,
+        )
+
+
+def _is_recorded() -> bool:
+    """Whether something records operations, which has no values to look at."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[no-untyped-call]

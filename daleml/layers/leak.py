@@ -220,14 +220,13 @@ class Leaky(Settings):
         return {"device": of.device, "dtype": of.dtype}
 
     def _versions(self) -> tuple[int, int]:
-        derived = cast("Step | None", vars(self)["_derived"])
-        tau = vars(self)["_tau"]
+        derived, tau = self.__dict__["_derived"], self.__dict__["_tau"]
         return version(None if derived is None else derived.leak), version(tau)
 
     def _follow_edits(self) -> None:
         """Take what was written into ``leak`` or ``tau_ms`` in place for what was meant."""
-        derived = cast("Step | None", vars(self)["_derived"])
-        if derived is None or vars(self)["_seen"] == self._versions():
+        derived = cast("Step | None", self.__dict__["_derived"])
+        if derived is None or self.__dict__["_seen"] == self._versions():
             return
         leak, exact = cast("Tensor", derived.leak), cast("Tensor", self._exact_leak())
         like: dict[str, Any] = {"device": leak.device, "dtype": leak.dtype}

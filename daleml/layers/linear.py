@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from daleml import _checks, signs
 from daleml.layers import dann, functional, init, parameters, redraw
 from daleml.layers.parameters import acting, acting_or_none, rewritten
-from daleml.layers.settings import Check, Settings
+from daleml.layers.settings import Check, Settings, require_no_state
 from daleml.modules import SynapticWeight
 from daleml.populations import Populations
 
@@ -102,6 +102,7 @@ class EILinear(Settings):
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply the layer."""
+        require_no_state(input)
         if self.excitatory_only:
             if input.shape[-1] != self.in_features:
                 raise RuntimeError(
@@ -235,9 +236,11 @@ class DANNLinear(Settings):
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply the layer."""
+        require_no_state(input)
         weights, bias = dann.weights(self), acting_or_none(self, "bias")
         if self.alpha is None or self.gain is None:
             return functional.dann_linear(input, *weights, bias)
+        dann.look_once(self, input)
         alpha, gain = acting(self, "alpha"), acting(self, "gain")
         return functional.dann_shunting_linear(input, *weights, alpha, gain, bias, self.eps)
 

@@ -19,14 +19,18 @@ from daleml import law
 
 def acting(module: nn.Module, name: str) -> Tensor:
     """Return a parameter as it acts: zero where there is no synapse, so that what does not exist has no gradient."""
-    weight: Tensor = getattr(module, name)
+    weight: Tensor | None = module._parameters.get(name)  # much faster than getattr, which is for computed ones
+    if weight is None:
+        weight = getattr(module, name)
     present = module._buffers.get(name + law.PRESENT)
     return weight if present is None else weight * present
 
 
 def acting_or_none(module: nn.Module, name: str) -> Tensor | None:
     """Return a parameter as it acts; None if the module has none of that name."""
-    return None if getattr(module, name, None) is None else acting(module, name)
+    if module._parameters.get(name) is None and getattr(module, name, None) is None:
+        return None
+    return acting(module, name)
 
 
 def unit_signs(module: nn.Module, name: str, otherwise: Tensor) -> Tensor:

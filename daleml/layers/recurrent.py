@@ -17,7 +17,7 @@ from daleml.layers.settings import Check
 from daleml.layers.steps import Nonlinearity
 from daleml.layers.unrolled import Cell, Recurrent
 from daleml.layers.wiring import DANN, ColumnEI, starting_radius
-from daleml.populations import Populations
+from daleml.populations import Populations, require_no_pair
 
 _DANN_FIXED = frozenset({"n_inh", "shunting", "input_mean", "spectral_radius"})
 """What cannot be set on a DANN; the last two mean nothing to it, since its inhibition centres any input."""
@@ -509,6 +509,7 @@ def _sizes(name: str, given: Populations | int) -> Populations:
     """Read a size or a partition; what is neither is refused in the words of ``nn.RNN``."""
     if isinstance(given, Populations):
         return given
+    require_no_pair(name, given)
     if isinstance(given, bool):
         raise TypeError(f"{name} should be of type int, got: bool")
     given = int(given) if hasattr(given, "__index__") else given  # numpy's integers too

@@ -8,12 +8,13 @@ from typing import Any, ClassVar, TypeAlias
 from torch import nn
 
 from daleml import _checks
+from daleml._keywords import Keywords
 
 Check: TypeAlias = Callable[[str, Any], Any]
 """Takes an attribute's name and the value given, and returns what to keep, or raises."""
 
 
-class Settings(nn.Module):
+class Settings(Keywords, nn.Module):
     """A module that reads a new value of an attribute as carefully as its constructor does.
 
     Attributes:
@@ -42,11 +43,15 @@ def _same(one: object, other: object) -> bool:
     return one is other or (type(one) is type(other) and bool(one == other))
 
 
-def as_given(name: str, value: Any) -> Any:
-    """Accept any value."""
-    return value
-
-
 def positive_or_none(name: str, value: Any) -> float | None:
     """Accept a number above 0, or None."""
     return None if value is None else _checks.positive(name, value)
+
+
+def require_no_state(input: Any) -> None:
+    """Raise if a layer is shown what a recurrent layer returns: its rates and its state."""
+    if isinstance(input, (tuple, list)):
+        raise TypeError(
+            f"`input` must be a tensor; got a {type(input).__name__} of {len(input)}: of what a recurrent layer "
+            "returns, (rates, state), pass the first, as in `layer(rnn(x)[0])`, which nn.Sequential does not do."
+        )

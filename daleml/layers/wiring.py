@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from daleml import signs
-from daleml.layers import functional, init, parameters, recurrence, redraw
+from daleml.layers import dann, functional, init, parameters, recurrence, redraw
 from daleml.layers.parameters import acting, rewritten
 from daleml.layers.recurrence import Sweep
 from daleml.populations import Populations
@@ -259,6 +259,7 @@ class DANN(Wiring):
         weights_ih, weights_hh = (
             (*self._parts(module, name), acting(module, f"alpha_{name}")) for name in (f"ih{suffix}", f"hh{suffix}")
         )
+        dann.look_once(module, rows)
         gain, eps = acting(module, f"gain{suffix}"), float(cast("float", module.eps))
         return recurrence.run_shunting(rows, weights_ih, weights_hh, gain, bias, eps, sweep)
 

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from daleml import _checks, _seeds
+from daleml._keywords import Keywords
 from daleml.tasks.trials import Period, Trials
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Task(ABC):
+class Task(Keywords, ABC):
     """A source of trials that can also judge the answers.
 
     A subclass is a frozen dataclass whose fields are settings. It says what its inputs, outputs and periods are, draws

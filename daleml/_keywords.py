@@ -1,0 +1,60 @@
+"""Misspelt keyword arguments, answered with the name that was meant."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from typing import Any, Self
+
+_MEANT = {
+    "dt": "dt_ms",
+    "tau": "tau_ms",
+    "exc": "n_exc",
+    "excitatory": "n_exc",
+    "n_excitatory": "n_exc",
+    "inh": "n_inh",
+    "inhibitory": "n_inh",
+    "n_inhibitory": "n_inh",
+    "in_features": "populations",
+    "in_channels": "populations",
+    "hidden": "hidden_size",
+    "units": "hidden_size",
+    "alpha": "leak",
+    "sigma": "noise",
+    "activation": "nonlinearity",
+    "seed": "generator",
+    "rho": "spectral_radius",
+    "density": "mask",
+}
+"""What other libraries, and papers, call an argument. A name counts only where the class has what was meant."""
+
+
+class Keywords:
+    """A class that says which argument was meant, where it is called with one that it has not got."""
+
+    def __new__(cls, *arguments: Any, **keywords: Any) -> Self:
+        """Look at the names of the arguments, and leave their values to the constructor."""
+        if keywords:
+            _require_known(cls, keywords)
+        return super().__new__(cls)
+
+
+def _require_known(cls: type, keywords: dict[str, Any]) -> None:
+    parameters = inspect.signature(cls.__init__).parameters  # type: ignore[misc]
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    for name in keywords:
+        if name in parameters:
+            continue
+        near = _meant(name, [known for known in parameters if known != "self"])
+        if near is not None:
+            raise TypeError(f"{cls.__name__} has no argument `{name}`; did you mean `{near}`?")
+
+
+def _meant(name: str, known: list[str]) -> str | None:
+    """Return the argument that was meant; None leaves the answer to Python."""
+    if _MEANT.get(name) in known:
+        return _MEANT[name]
+    longer = [one for one in known if one.startswith(f"{name}_")]
+    near = longer or difflib.get_close_matches(name, known, n=1, cutoff=0.7)
+    return near[0] if near else None
