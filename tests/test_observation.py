@@ -277,7 +277,7 @@ LEFT = "with 0 zeros and 0 values left out."
         (GOOD, {"sample_weights": list("abcd")}, "`sample_weights` must be real numbers; got <U1 values."),
         (GOOD, {"sample_weights": [0, 0, 1, 0]}, f"`weights` must hold at least 2 values other than zero; got 1, {LEFT}"),
         (torch.nn.Linear(3, 3), {"sample_weights": [1.0]}, "`sample_weights` must be left out for a model; got some."),
-        (GOOD, {"family": "normal"}, f"`family` must be one of {', '.join(FAMILIES)}; got 'normal'."),
+        (GOOD, {"family": "normal"}, f"`family` must be one of {', '.join(FAMILIES)}, powerlaw; got 'normal'."),
         (GOOD, {"family": "lognormal2"}, "`weights` must hold more than 5 different values to fit lognormal2; got 4."),
     ],
 )  # fmt: skip

@@ -7,6 +7,7 @@
 ``Observation``           how weights were observed: truncated, censored, rounded, counted
 ``interval_sample``       weights of which only intervals are known
 ``goodness_of_fit``       whether the weights could have been drawn from a fit
+``power_law``             the tail that is closest to one, and whether it could be one
 ``confidence_intervals``  of its parameters
 ``compare_to``            a network's weights beside a brain's, free of scale
 ``infer_geometry``        the potential under which weights were learned, read off their change
@@ -41,6 +42,7 @@ from daleml.analysis.interval_sample import interval_sample
 from daleml.analysis.intervals import confidence_intervals
 from daleml.analysis.matrices import effective_weights, weight_matrices
 from daleml.analysis.observation import Observation
+from daleml.analysis.power_law import PowerLawTail, power_law
 from daleml.analysis.regime import Regime, regime
 from daleml.analysis.resemblance import Resemblance, compare_to
 from daleml.analysis.sign_rules import LawfulGraph, lawful_graph
@@ -56,6 +58,7 @@ __all__ = [
     "LawfulGraph",
     "Observation",
     "PairTest",
+    "PowerLawTail",
     "Regime",
     "Resemblance",
     "SignedMatrix",
@@ -78,6 +81,7 @@ __all__ = [
     "lawful_graph",
     "pair_test",
     "plots",
+    "power_law",
     "regime",
     "signed_matrix",
     "spectrum",

@@ -30,7 +30,10 @@ Result = TypeVar("Result")
 def draw(family: Family, params: Params, n: int, observation: Observation, rng: np.random.Generator) -> Array:
     """Draw ``n`` magnitudes that would have been seen, as they would have been."""
     low, high = observation.low, observation.high
-    if low == 0 and high == math.inf:
+    short_way = family.between(params, n, low, high, rng)
+    if short_way is not None:
+        values = short_way
+    elif low == 0 and high == math.inf:
         values = family.sample(params, n, rng)
     else:
         share = math.exp(float(likelihood.log_interval(family, params, low, high)))

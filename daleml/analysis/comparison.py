@@ -32,6 +32,7 @@ _AT_AN_END = (
     4.0  # AICc likewise, of a family that the other becomes where a parameter ends: chance gives so much in 2 %
 )
 _ONE_FAMILY = 1e-9  # of variances: two families of which neither says what the other does not
+_POWER_LAW = "a power law"  # what tails run off to
 _FAR = 100  # times the sample: so many more weights nobody will have
 
 
@@ -141,7 +142,7 @@ class Comparison:
         n = round(best.total)
         if self._too_few():
             return f"{n} weights are too few to rank these families; give at least {FEW}, better hundreds."
-        unneeded = [name for name in self.cannot_tell if best.family in self[name].rule.special_cases]
+        unneeded = [name for name in self.cannot_tell if _has_become(self[name], best)]
         rivals = [name for name in self.cannot_tell if name not in unneeded]
         more_general = f"; {_listed(unneeded)}, of which it is a special case, is no better" if unneeded else ""
         if rivals:
@@ -300,6 +301,12 @@ def compare_material(
 
 def _among(progress: Callable[[int, int], object], i: int, of: int, done: int, total: int) -> None:
     progress(i * total + done, of * total)
+
+
+def _has_become(fit: WeightFit, best: WeightFit) -> bool:
+    """Whether the best family is a special case of another, or what that has run off to."""
+    ran_off = fit.limit == _POWER_LAW and best.family == "powerlaw"
+    return ran_off or best.family in fit.rule.special_cases
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -137,7 +137,7 @@ class WeightFit:
     @property
     def limit(self) -> str | None:
         """The simpler family that the parameters have run off to; None where they stay within their range."""
-        return self.rule.limit(self.values)
+        return self.rule.limit(self.values) or self.rule.limit_above(self.values, self.observation.low)
 
     @property
     def values(self) -> Params:
@@ -146,6 +146,8 @@ class WeightFit:
 
     def distribution(self) -> Any:
         """Return the fitted distribution of all magnitudes, seen or not: ``pdf``, ``cdf``, ``ppf``, ``rvs``..."""
+        if self.rule.needs_bound:
+            return self.rule.above(self.values, self.observation.low)
         return self.rule.distribution(self.values)
 
     def seen_cdf(self, w: ArrayLike) -> Array:
@@ -186,7 +188,8 @@ class WeightFit:
 
     def parameters_text(self) -> str:
         """Return the parameters with their standard errors, in one line."""
-        return ", ".join(f"{name} {value:.4g} ± {self.stderr[name]:.2g}" for name, value in self.params.items())
+        text = ", ".join(f"{name} {value:.4g} ± {self.stderr[name]:.2g}" for name, value in self.params.items())
+        return f"{text} (at its limit, {self.limit})" if self.limit else text
 
     def __str__(self) -> str:
         values = ", ".join(f"{name} = {value:.4g} ± {self.stderr[name]:.2g}" for name, value in self.params.items())
@@ -289,6 +292,7 @@ def fit_weights(
 
 def fit_material(material: Material, family: Family) -> WeightFit:
     """Fit a family to a sample as it was observed."""
+    family = family.observed_as(material.observation)
     sample, whole = material.sample, material.whole
     if material.observation.zeros == "error" or not whole:
         _ = material.data  # refused here, if it cannot have been observed so

@@ -63,6 +63,10 @@ def confidence_intervals(
         {'mu': (-0.109, 0.013), 'sigma': (0.935, 1.021)}
 
     Notes:
+        Of few weights such intervals are too narrow: at n = 8 those of a gamma's shape hold the truth in about 9 of 10
+        samples, and two standard errors in fewer. Those of a log-normal seen whole are corrected: of mu by Student's
+        distribution, exactly, of sigma by Bartlett's factor. ``docs/calibration_observations.md`` has the figures.
+
         Over 400 samples of about 1,000 weights from each family but the mixture of three, seen whole, truncated or
         censored at their 15 % quantile, or counted, 95 % profile intervals held the truth in 91.5 % to 97.8 %.
     """
@@ -104,16 +108,19 @@ def _profile(fit: WeightFit, index: int, level: float) -> tuple[float, float]:
     family, data = fit.rule, fit.material.data.coarse()
     if data.values.size <= len(family.parameters):  # as many parameters as values: they may be anything
         return family.kinds[index].bound(-math.inf), family.kinds[index].bound(math.inf)
-    unit = data.geometric_mean  # heights are climbed where weights are of order one
+    unit = 1.0 if family.own_unit else data.geometric_mean  # heights are climbed where weights are of order one
     data, best = data.in_unit(unit), family.in_unit(fit.values, 1 / unit)
     kind = family.kinds[index]
     error = fit.stderr[family.parameters[index]] / (unit if kind in (Kind.SCALE, Kind.LOCATION) else 1.0)
     slope = kind.slope(best[index])
     spread = error / slope if slope > 0 else math.nan
     reach = (spread if math.isfinite(spread) and 0 < spread < 5 else 0.5) * float(ndtri((1 + level) / 2))
+    deep = float(ndtri((1 + level) / 2))
+    if fit.material.nearly_whole:
+        deep *= math.sqrt(family.interval_factor(index, fit.total, level))
     valley = _Profile(family, data, best, index)
     length = float(valley.lengths[index])
-    ends = (length * valley.end(side * reach / length, float(ndtri((1 + level) / 2))) for side in (-1, 1))
+    ends = (length * valley.end(side * reach / length, deep) for side in (-1, 1))
     low, high = (family.in_unit((*best[:index], kind.bound(place), *best[index + 1 :]), unit)[index] for place in ends)
     return low, high
 

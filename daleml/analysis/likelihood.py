@@ -109,6 +109,9 @@ def terms(family: Family, params: Params, data: Observed) -> Array:
     """Return ln of the density at each value, or of the probability of all that it stands for."""
     if data.lower is None or data.upper is None:
         return family.logpdf(data.values, params)
+    mass = family.log_mass(data.values, params)
+    if mass is not None:
+        return mass
     alone = data.lower == data.upper
     if alone.all():
         return family.logpdf(data.values, params) + (0.0 if data.log_widths is None else data.log_widths)
@@ -155,7 +158,7 @@ def maximise(family: Family, data: Observed, start: Params | None = None) -> Max
     Raises:
         ValueError: If no climb arrives anywhere.
     """
-    unit = data.geometric_mean
+    unit = 1.0 if family.own_unit else data.geometric_mean
     scaled = data.in_unit(unit)
     coarse = scaled.coarse()
     lengths = coarse.lengths(family)
@@ -252,7 +255,7 @@ def covariance(family: Family, params: Params, data: Observed) -> Array:
     It is taken in the free coordinates, where the likelihood is closest to a parabola, and carried over.
     """
     data = data.coarse()
-    unit = data.geometric_mean
+    unit = 1.0 if family.own_unit else data.geometric_mean
     scaled, lengths = data.in_unit(unit), data.lengths(family)
     free = family.to_free(family.in_unit(params, 1 / unit)) / lengths
 

@@ -85,6 +85,8 @@ def pair_test(first: WeightFit, second: WeightFit) -> PairTest:
     z = abs(corrected) / (math.sqrt(n) * spread) if spread > 0 else 0.0
     simple, general = (first, second) if len(first.params) <= len(second.params) else (second, first)
     names = better.family, worse.family
+    if general.limit == "a power law" and simple.family == "powerlaw":  # the same curve: there is nothing to test
+        return PairTest(*names, None, math.nan, math.nan, math.inf)
     if simple.family in general.rule.special_cases:
         ratio = max(2 * (general.log_likelihood - simple.log_likelihood), 0.0)
         freedom = len(general.params) - len(simple.params)

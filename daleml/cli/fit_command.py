@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import Enum, StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +19,7 @@ from daleml.cli.terminal import Weights, console, plainly, print_table
 
 if TYPE_CHECKING:
     from daleml.analysis import Observation
-    from daleml.fit_report import Study
+    from daleml.fit_report import Gathered, Study
     from daleml.fit_report.study import Progress
 
 _TAKE, _SEEN, _TOLD, _RUN = "What to take", "How it was observed", "What to find out", "How to run"
@@ -106,6 +107,14 @@ def fit(
     truncate_above: Annotated[
         float | None, typer.Option(help="Larger weights could not be seen.", rich_help_panel=_SEEN)
     ] = None,
+    tail: Annotated[
+        bool,
+        typer.Option(
+            "--tail",
+            help="Fit only the upper tail that is closest to a power law, wherever that begins (Clauset et al.).",
+            rich_help_panel=_SEEN,
+        ),
+    ] = False,
     censor_below: Annotated[
         float | None,
         typer.Option(help="Weights up to this are known only to be no larger.", rich_help_panel=_SEEN),
@@ -139,7 +148,8 @@ def fit(
             "--families",
             "--family",
             metavar="NAMES",
-            help="Families to compare, by commas, or all. Default: those of one or two parameters.",
+            help="Families to compare, by commas, or all. Default: those of one or two parameters. powerlaw by name, "
+            "above a bound. stretchedexponential is the density; what others call so, of its tail, is weibull.",
             rich_help_panel=_TOLD,
         ),
     ] = None,
@@ -210,6 +220,9 @@ def fit(
         censor_below=censor_below,
     )
     low, high = truncate_below, truncate_above
+    if tail:
+        gathered, low = _tail(gathered, observation, direction, pool=pool)
+        observation = replace(observation, truncation=(low, high))
     if observation.grid is not None and not discrete:  # what was written down has slipped in its last digits
         low = None if low is None else observation.low
         high = None if high is None else observation.high
@@ -298,6 +311,20 @@ def _observation(
         resolution=resolution,
         significant=significant,
     )
+
+
+def _tail(gathered: Gathered, observation: Observation, sign: int | None, *, pool: bool) -> tuple[Gathered, float]:
+    """Return where the tail begins that is closest to a power law, and what was gathered with a note of it."""
+    from daleml.analysis import WeightSample, power_law, weight_sample
+
+    if observation.truncation is not None and observation.truncation[0]:
+        raise ValueError("`--tail` must be left out where `--truncate-below` is given; got both.")
+    sample = gathered.weights
+    if not isinstance(sample, WeightSample):
+        sample = weight_sample(sample, sign=sign, pool=pool, drop_missing=gathered.from_table)
+    found = power_law(sample, discrete=observation.discrete)
+    note = f"What lies {str(found).partition(':')[0]}, is the tail that is closest to a power law."
+    return replace(gathered, notes=(*gathered.notes, note)), found.xmin
 
 
 def _sign(sign: str | None) -> int | None:

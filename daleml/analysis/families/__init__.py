@@ -13,7 +13,12 @@ r"""Families of distributions for magnitudes, location fixed at 0: one small obj
 ``generalizedgamma``      mu, sigma, q; log-normal at q = 0, Weibull at q = 1  ``GeneralizedGamma``
 ``lognormal2``            share, mu, sigma, of each component                  ``LogNormalMixture(2)``
 ``lognormal3``            share, mu, sigma, of each component                  ``LogNormalMixture(3)``
+``powerlaw``              alpha; from a lower bound on; Pareto I, or zeta      ``PowerLaw``
 ========================  ===================================================  ========================
+
+``stretchedexponential`` is the *density* :math:`e^{-(w/s)^k}`. The package ``powerlaw`` and Clauset et al. call the
+Weibull by this name, whose *tail* has the form: to compare with them, fit ``weibull``. ``pareto`` is Pareto I, the
+power law, as in ``scipy.stats``; Pareto II is ``lomax``. A power law is fitted only where it is named, above a bound.
 """
 
 from __future__ import annotations
@@ -24,10 +29,12 @@ from daleml.analysis.families.base import Distribution, Family, Kind
 from daleml.analysis.families.gamma import Exponential, Gamma, GeneralizedGamma, Weibull
 from daleml.analysis.families.lognormal import LogNormal, LogNormalMixture
 from daleml.analysis.families.normal import HalfNormal, StretchedExponential, TruncatedNormal
+from daleml.analysis.families.powerlaw import PowerLaw
 from daleml.analysis.families.tails import InverseGaussian, Lomax
 
 __all__ = [
     "FAMILIES",
+    "OF_TAILS",
     "SIMPLE",
     "Distribution",
     "Exponential",
@@ -40,6 +47,7 @@ __all__ = [
     "LogNormal",
     "LogNormalMixture",
     "Lomax",
+    "PowerLaw",
     "StretchedExponential",
     "TruncatedNormal",
     "Weibull",
@@ -66,6 +74,9 @@ FAMILIES: dict[str, Family] = {
 }
 """The families by name."""
 
+OF_TAILS: dict[str, Family] = {"powerlaw": PowerLaw()}
+"""Those that hold from a lower bound on, which are compared only where they are named."""
+
 SIMPLE: tuple[str, ...] = tuple(name for name, family in FAMILIES.items() if len(family.parameters) < 3)
 """Those of one or two parameters, which are compared unless others are named."""
 
@@ -80,11 +91,17 @@ _OTHER_NAMES = {
     "lognormalmixture": "lognormal2",
     "lognormalmixture2": "lognormal2",
     "lognormalmixture3": "lognormal3",
-    "pareto": "lomax",
+    "pareto": "powerlaw",
+    "pareto1": "powerlaw",
+    "pareto2": "lomax",
+    "paretoi": "powerlaw",
+    "paretoii": "lomax",
     "truncnorm": "truncatednormal",
     "truncnormal": "truncatednormal",
     "wald": "inversegaussian",
     "weibullmin": "weibull",
+    "zeta": "powerlaw",
+    "zipf": "powerlaw",
 }
 
 
@@ -98,9 +115,10 @@ def find(family: str | Family) -> Family:
         return family
     name = "".join(letter for letter in family.lower() if letter.isalnum()) if isinstance(family, str) else ""
     name = _OTHER_NAMES.get(name, name)
-    if name not in FAMILIES:
-        raise ValueError(f"`family` must be one of {', '.join(FAMILIES)}; got {family!r}.")
-    return FAMILIES[name]
+    known = FAMILIES | OF_TAILS
+    if name not in known:
+        raise ValueError(f"`family` must be one of {', '.join(known)}; got {family!r}.")
+    return known[name]
 
 
 def find_all(families: str | Family | Sequence[str | Family]) -> list[Family]:

@@ -16,6 +16,7 @@ from daleml.analysis.weights import WeightSample
 
 if TYPE_CHECKING:
     from daleml.analysis.likelihood import Observed
+    from daleml.analysis.observation import Observation
 
 Array: TypeAlias = NDArray[np.float64]
 Params: TypeAlias = tuple[float, ...]
@@ -75,6 +76,11 @@ class Family(ABC):
     irregular_cases: ClassVar[frozenset[str]] = frozenset()
     """Those that it becomes where parameters lose their meaning or end, so that no textbook test compares the two."""
 
+    needs_bound: ClassVar[bool] = False
+    """Whether it is no distribution without the lower end of what was seen."""
+    own_unit: ClassVar[bool] = False
+    """Whether its values have a unit of their own, as counts do, in which likelihoods must be computed."""
+
     # -- the distribution ----------------------------------------------------------------------------------------------
 
     @abstractmethod
@@ -104,6 +110,26 @@ class Family(ABC):
     def distribution(self, params: Params) -> Any:
         """Return it with its parameters fixed: ``pdf``, ``cdf``, ``ppf``, ``rvs``... as in ``scipy.stats``."""
         return Distribution(self, params)
+
+    def log_mass(self, counts: Array, params: Params) -> Array | None:
+        """Return the log-probabilities of counts, of a family of counts; else None: they are rounded magnitudes."""
+        return None
+
+    def between(self, params: Params, n: int, low: float, high: float, rng: np.random.Generator) -> Array | None:
+        """Draw ``n`` magnitudes between two ends, if there is a shorter way than to try; else None."""
+        return None
+
+    def above(self, params: Params, low: float) -> Any:
+        """Return the distribution of what is larger than ``low``, of a family that needs a bound."""
+        raise NotImplementedError
+
+    def observed_as(self, observation: Observation) -> Family:
+        """Return what to fit to weights observed so: this family, or its form for counts.
+
+        Raises:
+            ValueError: If it cannot be fitted to such weights.
+        """
+        return self
 
     # -- its parameters ------------------------------------------------------------------------------------------------
 
@@ -148,8 +174,16 @@ class Family(ABC):
         """Return the standard errors of ``n`` values seen whole, by the expected information; None if not known."""
         return None
 
+    def interval_factor(self, index: int, n: float, level: float) -> float:
+        r"""Return by what to multiply :math:`\chi^2_1(\mathrm{level})` for a profile interval of few weights."""
+        return 1.0
+
     def limit(self, params: Params) -> str | None:
         """Say which simpler family the parameters have run off to, if they have."""
+        return None
+
+    def limit_above(self, params: Params, low: float) -> str | None:
+        """Say what they have run off to as far as what is larger than ``low`` can tell, if they have."""
         return None
 
     def __repr__(self) -> str:

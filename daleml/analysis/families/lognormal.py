@@ -14,6 +14,7 @@ from daleml.analysis.weights import WeightSample
 if TYPE_CHECKING:
     from daleml.analysis.likelihood import Observed
 
+_FAR_OFF = 6.0  # standard deviations, above which nothing is seen of a log-normal but the form of its tail
 _N_STARTS = 10
 _MAX_ITERATIONS = 500
 _SMALLEST_SHARE = 1e-6
@@ -68,6 +69,21 @@ class LogNormal(Family):
 
     def stderr(self, params: Params, n: float) -> Params:
         return params[1] / math.sqrt(n), params[1] / math.sqrt(2 * n)
+
+    def interval_factor(self, index: int, n: float, level: float) -> float:
+        """Return Student's exact correction for mu, and Bartlett's for sigma, whose error is of order 1 / n^2."""
+        from scipy.special import chdtri, digamma, stdtrit
+
+        if n < 3:
+            return 1.0
+        if index == 0:
+            t = float(stdtrit(n - 1, (1 + level) / 2))
+            return n * math.log1p(t * t / (n - 1)) / float(chdtri(1, 1 - level))
+        return -1 - n * (float(digamma((n - 1) / 2)) + math.log(2 / n))
+
+    def limit_above(self, params: Params, low: float) -> str | None:
+        # the exponent of such a tail, z / sigma, changes by a few hundredths over all that is seen
+        return "a power law" if low > 0 and math.log(low) - params[0] > _FAR_OFF * params[1] else None
 
 
 class LogNormalMixture(Family):

@@ -1,4 +1,4 @@
-"""Families with heavy tails: inverse Gaussian and Lomax."""
+"""The inverse Gaussian, whose tail is exponential in the end, and the Lomax, whose tail is a power: heavy."""
 
 from __future__ import annotations
 
@@ -131,3 +131,6 @@ class Lomax(Family):
 
     def limit(self, params: Params) -> str | None:
         return "the exponential" if params[0] > 0.5e4 else None
+
+    def limit_above(self, params: Params, low: float) -> str | None:
+        return "a power law" if low > 1e3 * params[1] else None

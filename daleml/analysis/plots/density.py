@@ -107,6 +107,11 @@ def _log_edges(result: WeightFit) -> Any:
         low = result.observation.censored_below
     bins = min(_BINS, max(_FEWEST_BINS, round(2 * math.sqrt(values.size))))
     edges = np.geomspace(low, largest * (1 + 1e-9), bins + 1)
+    step = result.observation.resolution
+    if step:  # edges between the values that can be written down: bins without any would be gaps, and others spikes
+        return (
+            np.unique(np.r_[np.floor(edges[:-1] / step + 0.5) - 0.5, np.round(largest / step) + 0.5].clip(0.5)) * step
+        )
     if not np.all(values == np.floor(values)) or result.observation.censored_below:
         return edges
     # the last edge is not rounded like the others: a bin of one whole number among wide ones would be a spike

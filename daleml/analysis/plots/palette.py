@@ -27,6 +27,7 @@ _LOOKS = {
     "generalizedgamma": Look("#8a8a00", (0, (5, 1, 1, 1)), "p"),
     "lognormal2": Look("#08306b", (0, (9, 2, 2, 2)), "h"),
     "lognormal3": Look("#56b4e9", (0, (3, 2)), "*"),
+    "powerlaw": Look("#e31a1c", (0, (6, 1, 1, 1)), "H"),
 }
 _OF_ONES_OWN = Look("#5e3c99", (0, (2, 2)), "d")
 

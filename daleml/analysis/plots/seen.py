@@ -56,19 +56,25 @@ def share_between(fit: WeightFit, edges: Array) -> Array:
 def at_least(fit: WeightFit, w: ArrayLike) -> Array:
     r"""Return the fitted :math:`P(W \ge w)` of magnitudes that were seen."""
     w = np.asarray(w, dtype=np.float64)
-    return np.asarray(1 - fit.seen_cdf(w - 1 if fit.observation.discrete else w))
+    grid = fit.observation.grid
+    return np.asarray(1 - fit.seen_cdf(w if grid is None else grid.floor(grid.below(w))))
 
 
 def quantile(fit: WeightFit, levels: Array) -> Array:
     """Return the fitted quantiles of magnitudes that were seen."""
     low, high = fit.observation.low, fit.observation.high
-    ends = [0.0, 1.0]
-    if low > 0:
-        ends[0] = math.exp(float(fit.rule.logcdf(np.asarray(low), fit.values)))
-    if high < math.inf:
-        ends[1] = math.exp(float(fit.rule.logcdf(np.asarray(high), fit.values)))
-    found = fit.rule.ppf(ends[0] + levels * (ends[1] - ends[0]), fit.values).clip(low, high)
-    return np.maximum(np.ceil(found - 0.5), math.ceil(low)) if fit.observation.discrete else found
+    grid = fit.observation.grid
+    law = fit.distribution() if fit.rule.needs_bound else None
+
+    def below(end: float) -> float:
+        return float(law.cdf(end)) if law is not None else math.exp(float(fit.rule.logcdf(np.asarray(end), fit.values)))
+
+    ends = below(low) if low > 0 else 0.0, below(high) if high < math.inf else 1.0
+    inside = ends[0] + levels * (ends[1] - ends[0])
+    found = (fit.rule.ppf(inside, fit.values) if law is None else np.asarray(law.ppf(inside))).clip(low, high)
+    if grid is None:
+        return np.asarray(found)
+    return np.asarray(np.maximum(grid.rounded(found), grid.ceil(low)) if low > 0 else grid.rounded(found))
 
 
 def band(fit: WeightFit, ranks: Array, n: float, level: float) -> tuple[Array, Array]:

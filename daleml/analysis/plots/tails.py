@@ -49,7 +49,7 @@ def ccdf(result: WeightFit | Comparison, ax: Axes | None = None, *, xlabel: str 
         zorder=1,
         label=f"n = {first.n:,}",
     )
-    grid = values if first.observation.discrete else np.geomspace(values[0], values[-1], _POINTS)
+    grid = values if first.observation.grid is not None else np.geomspace(values[0], values[-1], _POINTS)
     for rank, (fitted, label) in enumerate(fits):
         heights = at_least(fitted, grid)
         look = line(fitted.family, 1.5 if rank else 2.4)
