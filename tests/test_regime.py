@@ -68,10 +68,9 @@ MODELS = {
 
 def before_and_after(model, size=0.7):
     before = copy.deepcopy(model.state_dict())
+    learned = dict(model.named_parameters())  # a circuit's time constants are in its state too, and do not learn
     after = {
-        name: value * torch.exp(size * torch.randn(value.shape, dtype=value.dtype))
-        if value.is_floating_point()
-        else value
+        name: value * torch.exp(size * torch.randn(value.shape, dtype=value.dtype)) if name in learned else value
         for name, value in before.items()
     }
     return before, after
