@@ -130,3 +130,30 @@ def test_nobody_reads_a_private_attribute_of_another_package():
         "_replace",
     }  # torch's, and named tuples'
     assert not [one for one in found if one.rpartition(" ")[2] not in of_others], found
+
+
+def reads_a_message(tree):
+    """Yield the places where what code does hangs on the words of an error."""
+    caught = {node.name for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler)}
+
+    def is_message(node):
+        of_text = isinstance(node, ast.Call) and ast.unparse(node.func) == "str" and len(node.args) == 1
+        return of_text and isinstance(node.args[0], ast.Name) and node.args[0].id in caught
+
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare) and any(map(is_message, (node.left, *node.comparators))):
+            yield node
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and is_message(node.func.value):
+            if node.func.attr in ("startswith", "endswith", "find", "count"):
+                yield node
+
+
+@pytest.mark.parametrize("path", modules(), ids=str)
+def test_no_code_reacts_to_the_words_of_an_error(path):
+    found = [ast.unparse(node) for node in reads_a_message(ast.parse((PACKAGE / path).read_text()))]
+    assert not found, f"{path}: give the error a type: {found}"
+
+
+@pytest.mark.parametrize("line", ["'x' in str(e)", "str(e).startswith('x')", "str(e) == 'x'"])
+def test_every_way_of_reacting_to_words_would_be_seen(line):
+    assert list(reads_a_message(ast.parse(f"try: pass\nexcept ValueError as e: {line}")))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daleml.reading.files import ARRAYS, require_room
-from daleml.reading.options import Say, listed, printable, reason
+from daleml.reading.options import ReadingError, Say, listed, printable, reason
 
 SPARSE = ("csr", "csc", "bsr", "coo", "dia")
 _PARTS = {"data", "indices", "indptr", "row", "col", "offsets", "shape", "format", "coords", "_is_array"}
@@ -50,7 +50,7 @@ class Archive:
         except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None and not _is_zip_error(error):
                 raise
-            raise ValueError(f"`{self._name}` must be a .npz file of numbers; {reason(error)}.") from None
+            raise ReadingError(f"`{self._name}` must be a .npz file of numbers; {reason(error)}.") from None
         self._taken = 0
         self._members = {name.removesuffix(".npy"): name for name in names if name.endswith(".npy")}
         others = [name for name in names if not name.endswith(".npy")]
@@ -102,11 +102,11 @@ class Archive:
                 with archive.open(info) as file:
                     return _array(file, self.path, info.file_size, self._name)
         except ValueError as error:
-            if str(error).startswith("`"):
+            if isinstance(error, ReadingError):
                 raise
-            raise ValueError(f"`{self._name}` must be a .npz file of numbers; {reason(error)}.") from None
+            raise ReadingError(f"`{self._name}` must be a .npz file of numbers; {reason(error)}.") from None
         except Exception as error:  # zipfile, zlib and NumPy each have their own
-            raise ValueError(f"`{self._name}` must be a .npz file of numbers; {reason(error)}.") from None
+            raise ReadingError(f"`{self._name}` must be a .npz file of numbers; {reason(error)}.") from None
 
     def _dense(self) -> NDArray[Any]:
         """Return a sparse matrix as an array, every index checked: SciPy trusts them."""
@@ -116,10 +116,10 @@ class Archive:
         kind = kind.decode("ascii", "replace") if isinstance(kind, bytes) else str(kind)
         shape = tuple(int(size) for size in np.atleast_1d(self._member("shape")).tolist())
         if kind not in SPARSE or len(shape) != 2 or min(shape) < 0:
-            raise ValueError(f"`{self._name}` must hold a sparse matrix of two dimensions; got {kind!r} of {shape}.")
+            raise ReadingError(f"`{self._name}` must hold a sparse matrix of two dimensions; got {kind!r} of {shape}.")
         data = self._member("data")
         if data.dtype.kind not in "fiub":
-            raise ValueError(f"`{self._name}` must hold real numbers; got {data.dtype}.")
+            raise ReadingError(f"`{self._name}` must hold real numbers; got {data.dtype}.")
         require_room(self.path, math.prod(shape) * 8, ARRAYS)
         parts = {
             name: self._member(name) for name in ("indices", "indptr", "row", "col", "offsets") if name in self._members
@@ -143,7 +143,7 @@ class Archive:
                 dense = np.zeros(shape)
                 np.add.at(dense, (rows.row, rows.col), rows.data)
         except Exception as error:  # of the constructors, of whatever does not fit
-            raise ValueError(f"`{self._name}` must hold a whole sparse matrix; {reason(error)}.") from None
+            raise ReadingError(f"`{self._name}` must hold a whole sparse matrix; {reason(error)}.") from None
         return dense
 
 
@@ -180,10 +180,10 @@ def _array(file: Any, path: Path, size: int, name: str) -> NDArray[Any]:
             content.seek(0)
             return np.asarray(np.lib.format.read_array(content, allow_pickle=False), order="C")
     except ValueError as error:
-        if str(error).startswith("`"):
+        if isinstance(error, ReadingError):
             raise
-        raise ValueError(f"`{name}` must be a {path.suffix.lower()} file of numbers; {reason(error)}.") from None
+        raise ReadingError(f"`{name}` must be a {path.suffix.lower()} file of numbers; {reason(error)}.") from None
     except OSError:
         raise
     except Exception as error:  # whatever the damage trips over
-        raise ValueError(f"`{name}` must be a {path.suffix.lower()} file of numbers; {reason(error)}.") from None
+        raise ReadingError(f"`{name}` must be a {path.suffix.lower()} file of numbers; {reason(error)}.") from None

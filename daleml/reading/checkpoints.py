@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from daleml.reading.files import ARRAYS, allowance, require_room, suffix
-from daleml.reading.options import Say, listed, printable, reason
+from daleml.reading.options import ReadingError, Say, listed, printable, reason
 
 SAFETENSORS = ".safetensors"
 INDEX = ".json"
@@ -81,7 +81,7 @@ def read_state(path: Path, say: Say) -> dict[str, Tensor]:
         if dense.numel():
             tensors[key] = dense
     if not tensors:
-        raise ValueError(f"`{name}` must hold a state dict of tensors; got {_described(content)}.")
+        raise ReadingError(f"`{name}` must hold a state dict of tensors; got {_described(content)}.")
     return _unwrapped(tensors, name, say)
 
 
@@ -92,11 +92,11 @@ def _of_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return dict(load_file(path))
     except SafetensorError as error:
-        raise ValueError(f"`{printable(path)}` must be a safetensors file; {reason(error)}.") from None
+        raise ReadingError(f"`{printable(path)}` must be a safetensors file; {reason(error)}.") from None
     except OSError:
         raise
     except Exception as error:  # of torch, of types and sizes it does not know
-        raise ValueError(f"`{printable(path)}` must be a safetensors file; {reason(error)}.") from None
+        raise ReadingError(f"`{printable(path)}` must be a safetensors file; {reason(error)}.") from None
 
 
 def _of_index(path: Path) -> dict[str, Tensor]:
@@ -107,11 +107,13 @@ def _of_index(path: Path) -> dict[str, Tensor]:
         parts = json.loads(path.read_bytes())["weight_map"]
         files = sorted({str(file) for file in parts.values()})
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
-        raise ValueError(f"`{name}` must be an index of safetensors files, with a `weight_map`; it is none.") from None
+        raise ReadingError(
+            f"`{name}` must be an index of safetensors files, with a `weight_map`; it is none."
+        ) from None
     found: dict[str, Tensor] = {}
     for file in files:
         if Path(file).name != file or not file.endswith(SAFETENSORS):
-            raise ValueError(f"`{name}` must name safetensors files beside it; got {printable(file)!r}.")
+            raise ReadingError(f"`{name}` must name safetensors files beside it; got {printable(file)!r}.")
         beside = path.with_name(file)
         if not beside.is_file():
             raise FileNotFoundError(f"`{printable(beside)}` must be a file, which `{name}` names; it is not there.")
@@ -141,13 +143,13 @@ def _of_torch(path: Path, say: Say) -> Any:
             what = (
                 f"; it holds a {unknown[1]}, of which nothing was run: save the `state_dict()` alone" if unknown else ""
             )
-            raise ValueError(
+            raise ReadingError(
                 f"`{name}` must be a torch state dict of tensors only; it is damaged or holds something else{what}."
             ) from None
         if left:
             say(f"`{name}` holds settings too ({listed(sorted(left), 5)}), which were left unread.")
         return content
-    raise ValueError(f"`{name}` must be a torch state dict of tensors only; it holds too many other things.")
+    raise ReadingError(f"`{name}` must be a torch state dict of tensors only; it holds too many other things.")
 
 
 def _require_stored(path: Path) -> None:
@@ -184,13 +186,13 @@ def _find(content: Any, name: str, say: Say) -> dict[str, Any]:
             break
         inner = inner[known[0]]
     if not isinstance(inner, Mapping):
-        raise ValueError(f"`{name}` must hold a state dict of tensors; got {_described(content)}.")
+        raise ReadingError(f"`{name}` must hold a state dict of tensors; got {_described(content)}.")
     own = _own_tensors(inner)
     if own:
         return own
     found = dict(_state_dicts(inner))
     if not found:
-        raise ValueError(f"`{name}` must hold a state dict of tensors; got {_described(content)}.")
+        raise ReadingError(f"`{name}` must hold a state dict of tensors; got {_described(content)}.")
     if len(found) == 1:
         (key, state), *_ = found.items()
         say(f"The state dict of `{name}` was found under {printable(key)!r}.")
@@ -247,9 +249,9 @@ def _dense(key: str, value: Any, path: Path) -> Tensor:
     if isinstance(value, np.ndarray):
         value = torch.from_numpy(np.array(value, dtype=value.dtype.newbyteorder("="), order="C"))
     if value.is_meta:
-        raise ValueError(f"{where}; got {printable(key)!r}, which has a shape and no data.")
+        raise ReadingError(f"{where}; got {printable(key)!r}, which has a shape and no data.")
     if value.is_nested:
-        raise ValueError(f"{where}; got {printable(key)!r}, which is nested.")
+        raise ReadingError(f"{where}; got {printable(key)!r}, which is nested.")
     allowed = allowance(path, ARRAYS)
     needed = math.prod(value.shape) * value.element_size() if value.numel() else 0
     if needed > allowed:
@@ -261,7 +263,7 @@ def _dense(key: str, value: Any, path: Path) -> Tensor:
             if value.layout != torch.strided:
                 value = value.to_dense()
     except (RuntimeError, NotImplementedError, ValueError) as error:
-        raise ValueError(f"{where}; got {printable(key)!r}: {reason(error)}.") from None
+        raise ReadingError(f"{where}; got {printable(key)!r}: {reason(error)}.") from None
     dense: Tensor = value.detach()
     return dense
 

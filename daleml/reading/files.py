@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from daleml.reading.options import printable, reason
+from daleml.reading.options import ReadingError, printable, reason
 
 VARIABLE = "DALEML_MAX_BYTES"
 """The environment variable that says how many bytes a file may unpack to, in place of the limits below."""
@@ -47,14 +47,14 @@ def require_file(path: Path, known: tuple[str, ...]) -> None:
     if not path.exists():
         raise FileNotFoundError(f"`{name}` must be a file; it is not there.")
     if path.is_dir():
-        raise ValueError(f"`{name}` must be a file; it is a folder.")
+        raise ReadingError(f"`{name}` must be a file; it is a folder.")
     if not path.is_file():
-        raise ValueError(f"`{name}` must be a file; it is a device or a pipe.")
+        raise ReadingError(f"`{name}` must be a file; it is a device or a pipe.")
     if suffix(path) not in known:
         got = printable(suffix(path)) or "no ending"
         plain = ", ".join(kind for kind in known if kind.count(".") == 1)
         packed = ", or .csv.gz and the like" if any(kind.count(".") > 1 for kind in known) else ""
-        raise ValueError(f"`{name}` must end in one of {plain}{packed}; got {got!r}.")
+        raise ReadingError(f"`{name}` must end in one of {plain}{packed}; got {got!r}.")
 
 
 def allowance(path: Path, least: int) -> int:
@@ -66,7 +66,7 @@ def allowance(path: Path, least: int) -> int:
     given = os.environ.get(VARIABLE)
     if given:
         if not given.isascii() or not given.isdigit():
-            raise ValueError(f"`{VARIABLE}` must be a number of bytes; got {given!r}.")
+            raise ReadingError(f"`{VARIABLE}` must be a number of bytes; got {given!r}.")
         return int(given)
     found = path.stat()
     blocks = getattr(found, "st_blocks", None)  # a file with holes is smaller than it says
@@ -87,7 +87,7 @@ def require_room(path: Path, needed: int, least: int) -> None:
 
 def too_large(path: Path, allowed: int, got: str = "more") -> ValueError:
     """Return the error of a file that unpacks to too much."""
-    return ValueError(
+    return ReadingError(
         f"`{printable(path)}` must unpack to at most {allowed:,} bytes, unless {VARIABLE} says more; got {got}."
     )
 
@@ -118,7 +118,7 @@ def unpack(path: Path, kind: str, allowed: int) -> bytes:
         try:
             return _gather(_unpacked(file, kind, path), path, allowed)
         except _DAMAGE as error:
-            raise ValueError(f"`{printable(path)}` must be a whole {kind} file; {reason(error)}.") from None
+            raise ReadingError(f"`{printable(path)}` must be a whole {kind} file; {reason(error)}.") from None
 
 
 def _gather(chunks: Iterator[bytes], path: Path, allowed: int) -> bytes:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daleml.reading.files import ARRAYS, require_room
-from daleml.reading.options import listed, printable, reason
+from daleml.reading.options import ReadingError, listed, printable, reason
 from daleml.reading.workbooks import need
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -72,7 +72,7 @@ def read_hdf5(path: Path, *, matlab: bool = False, name: str | None = None) -> d
             else:
                 found |= {f"{key}/{column}": np.asarray(array[column]) for column in _fields(value)}
     if not found:
-        raise ValueError(f"`{printable(path)}` must hold an array of numbers; got {listed(others, 5) or 'nothing'}.")
+        raise ReadingError(f"`{printable(path)}` must hold an array of numbers; got {listed(others, 5) or 'nothing'}.")
     return found
 
 
@@ -88,11 +88,11 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
         with h5py.File(path, "r") as file:
             yield file, h5py
     except ValueError as error:
-        if str(error).startswith("`"):
+        if isinstance(error, ReadingError):
             raise
-        raise ValueError(f"`{printable(path)}` must be an HDF5 file; {reason(error)}.") from None
+        raise ReadingError(f"`{printable(path)}` must be an HDF5 file; {reason(error)}.") from None
     except Exception as error:  # whatever the damage trips over
-        raise ValueError(f"`{printable(path)}` must be an HDF5 file; {reason(error)}.") from None
+        raise ReadingError(f"`{printable(path)}` must be an HDF5 file; {reason(error)}.") from None
 
 
 def _walk(group: Any, h5py: Any) -> Iterator[tuple[str, Any]]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from daleml.reading import hdf5
 from daleml.reading.files import ARRAYS, allowance, require_room, too_large
-from daleml.reading.options import printable, reason
+from daleml.reading.options import ReadingError, printable, reason
 
 _HEADER = 128
 _COMPRESSED = 15
@@ -42,13 +42,13 @@ def read_mat(path: Path) -> dict[str, NDArray[Any]]:
         with warnings.catch_warnings(action="ignore"):  # SciPy's, of objects it cannot read
             content = loadmat(str(path), mat_dtype=False, struct_as_record=True, verify_compressed_data_integrity=True)
     except ValueError as error:
-        if str(error).startswith("`"):
+        if isinstance(error, ReadingError):
             raise
-        raise ValueError(f"`{name}` must be a MATLAB file; {reason(error)}.") from None
+        raise ReadingError(f"`{name}` must be a MATLAB file; {reason(error)}.") from None
     except FileNotFoundError:
         raise
     except Exception as error:  # of SciPy's reader, whatever the damage trips over
-        raise ValueError(f"`{name}` must be a MATLAB file; {reason(error)}.") from None
+        raise ReadingError(f"`{name}` must be a MATLAB file; {reason(error)}.") from None
     found: dict[str, NDArray[Any]] = {}
     others = []
     for key, value in content.items():
@@ -60,7 +60,7 @@ def read_mat(path: Path) -> dict[str, NDArray[Any]]:
             others.append(key)
     if not found:
         what = ", ".join(printable(other) for other in others[:5]) or "nothing"
-        raise ValueError(f"`{name}` must hold an array of numbers; got {what}.")
+        raise ReadingError(f"`{name}` must hold an array of numbers; got {what}.")
     return found
 
 

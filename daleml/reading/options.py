@@ -19,6 +19,10 @@ _QUOTES = "'"
 _LONGEST = 60  # characters of a cell that a sentence shows
 
 
+class ReadingError(ValueError):
+    """A sentence of the readers' own, which names the file, the rule and what was found."""
+
+
 @dataclass(frozen=True)
 class TableOptions:
     """How a table is written. What is None is found out from the table, and said.
@@ -51,12 +55,12 @@ class TableOptions:
             mark = _SEPARATORS.get(self.separator.lower(), self.separator)
             if len(mark) != 1 or mark in '"\r\n':
                 names = ", ".join(name for name in _SEPARATORS if name.isalpha())
-                raise ValueError(f"`separator` must be one character, or one of {names}; got {self.separator!r}.")
+                raise ReadingError(f"`separator` must be one character, or one of {names}; got {self.separator!r}.")
             object.__setattr__(self, "separator", mark)
         if self.decimal not in (None, ".", ","):
-            raise ValueError(f'`decimal` must be "." or ","; got {self.decimal!r}.')
+            raise ReadingError(f'`decimal` must be "." or ","; got {self.decimal!r}.')
         if self.decimal is not None and self.decimal == self.separator:
-            raise ValueError(f"`decimal` must differ from `separator`; got {self.decimal!r} for both.")
+            raise ReadingError(f"`decimal` must differ from `separator`; got {self.decimal!r} for both.")
         if self.missing is not None:
             object.__setattr__(self, "missing", tuple(cell.strip() for cell in self.missing if cell.strip()))
 

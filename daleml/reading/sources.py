@@ -11,7 +11,7 @@ from torch import Tensor
 
 from daleml.reading import arrays, checkpoints, hdf5, matlab, workbooks
 from daleml.reading.files import require_file, suffix
-from daleml.reading.options import Say, TableOptions, listed, printable
+from daleml.reading.options import ReadingError, Say, TableOptions, listed, printable
 from daleml.reading.table import Table, choose, read_text_table
 
 _PACKED = ("", ".gz", ".bz2", ".xz", ".zip")
@@ -121,7 +121,7 @@ def read_checkpoint(path: Path, say: Say) -> dict[str, Tensor]:
     found = read_arrays(path, say)
     numbers = {key or path.stem: value for key, value in found.items() if value.dtype.kind in "fiub" and value.size}
     if not numbers:
-        raise ValueError(f"`{printable(path)}` must hold arrays of numbers; got {listed(list(found)) or 'none'}.")
+        raise ReadingError(f"`{printable(path)}` must hold arrays of numbers; got {listed(list(found)) or 'none'}.")
     native = {key: value.astype(value.dtype.newbyteorder("=")) for key, value in numbers.items()}
     return {key: torch.from_numpy(value) for key, value in native.items()}
 
@@ -133,7 +133,7 @@ def _of_columns(path: Path, options: TableOptions, say: Say) -> Table:
         if value.ndim == 1 and value.dtype.kind in "fiubSU"
     }
     if not found:
-        raise ValueError(f"`{printable(path)}` must hold arrays of one dimension, a column each; got none.")
+        raise ReadingError(f"`{printable(path)}` must hold arrays of one dimension, a column each; got none.")
     lengths = [len(value) for value in found.values()]
     usual = max(set(lengths), key=lambda length: (lengths.count(length), length))
     columns = {key or path.stem: _column(value) for key, value in found.items() if len(value) == usual}

@@ -16,7 +16,7 @@ from daleml.reading import cells as _cells
 from daleml.reading.cells import EMPTY, MISSING, MISSING_LABELS, Hints, NotNumbersError
 from daleml.reading.files import read_text_bytes, suffix
 from daleml.reading.header import Layout, find_layout, said_of_repeats
-from daleml.reading.options import Say, TableOptions, listed, printable, reason, shown
+from daleml.reading.options import ReadingError, Say, TableOptions, listed, printable, reason, shown
 from daleml.reading.rows import Row, find_separator, first_rows, name_of, split
 from daleml.reading.text import decode
 
@@ -114,7 +114,7 @@ class Table:
         cells = self._text(name)
         rounded = _cells.rounded_ids(cells.tolist())
         if rounded is not None:
-            raise ValueError(
+            raise ReadingError(
                 f"{where} must hold whole ids; got {shown(rounded)}: a program took them for numbers and rounded them; "
                 "save them as text or as integers."
             )
@@ -175,7 +175,7 @@ class Table:
                 values[[_cells.is_named(repr(float(value)), (given,)) for value in values]] = np.nan
             if np.isinf(values).any():
                 where = int(np.flatnonzero(np.isinf(values))[0])
-                raise ValueError(
+                raise ReadingError(
                     f"column {shown(name)} of `{printable(self.path)}` must hold finite numbers; got "
                     f"{values[where]} in row {where + 1}."
                 )
@@ -185,7 +185,7 @@ class Table:
         try:
             found = _cells.to_numbers(self._text(name), name, hints)
         except NotNumbersError as error:
-            raise ValueError(f"column {shown(name)} of `{printable(self.path)}` {error}.") from None
+            raise ReadingError(f"column {shown(name)} of `{printable(self.path)}` {error}.") from None
         return found.values, found.notes
 
     def _are_numbers(self, name: str) -> bool:
@@ -217,7 +217,7 @@ class Table:
         if cells.dtype != np.float64:
             return cells
         if np.any(np.abs(cells[np.isfinite(cells)]) >= 2**53):
-            raise ValueError(
+            raise ReadingError(
                 f"column {shown(name)} of `{printable(self.path)}` must hold whole ids; it holds floating-point "
                 "numbers, which have rounded them; save them as text or as integers."
             )
@@ -227,7 +227,7 @@ class Table:
         found = None if self.options.missing is not None else _cells.code(values, signed=signed)
         if found is not None:
             value, n = found
-            raise ValueError(
+            raise ReadingError(
                 f"{where} must hold sizes; got {value:g} in {n:,} of {np.count_nonzero(~np.isnan(values)):,} cells, "
                 f"unlike all the others, as a code for a missing value is: pass `--missing {value:.15g}` to leave it "
                 "out, or `--missing ''` if it was measured."
@@ -240,7 +240,7 @@ class Table:
         if nobody and others and all(cell.isdigit() and len(cell) >= _SHORTEST_ID for cell in others):
             cell = min(nobody)
             n = int(np.count_nonzero(cells == cell))
-            raise ValueError(
+            raise ReadingError(
                 f"{where} must name cells; got {cell} in {n:,} rows, unlike all the other ids, as a code for no cell "
                 f"is: pass `--missing {cell}` to leave it out, or `--missing ''` if it is a cell."
             )
@@ -294,7 +294,7 @@ def read_text_table(path: Path, options: TableOptions, say: Say) -> Table:
     start, said = _preamble(text)
     rows = first_rows(text, start)
     if not rows:
-        raise ValueError(f"`{name}` must be a table; No columns to parse from file.")
+        raise ReadingError(f"`{name}` must be a table; No columns to parse from file.")
     separator = options.separator or said or find_separator(rows, "," if usual == "," else usual)
     if options.separator is None and separator != usual:
         say(f"`{name}` was read with {name_of(separator)} between its cells.")
@@ -303,7 +303,7 @@ def read_text_table(path: Path, options: TableOptions, say: Say) -> Table:
     try:
         separator, layout = _layout(rows, separator, options, say, name)
     except ValueError as error:
-        raise ValueError(f"`{name}` must be a table; {error}.") from None
+        raise ReadingError(f"`{name}` must be a table; {error}.") from None
     for note in layout.notes:
         say(note)
     body = text[rows[0].end :] if layout.header else text[start:]
@@ -370,9 +370,9 @@ def _columns(body: str, separator: str, width: int, name: str) -> list[NDArray[A
     except pd.errors.EmptyDataError:
         table = pd.DataFrame({i: pd.Series(dtype=str) for i in range(width)})
     except pd.errors.ParserWarning:
-        raise ValueError(f"`{name}` must be a table; it has rows longer than its first.") from None
+        raise ReadingError(f"`{name}` must be a table; it has rows longer than its first.") from None
     except (ValueError, pd.errors.ParserError) as error:
-        raise ValueError(f"`{name}` must be a table; {reason(error)}.") from None
+        raise ReadingError(f"`{name}` must be a table; {reason(error)}.") from None
     return [table[i].fillna("").str.strip().to_numpy(dtype=object) for i in range(width)]
 
 
@@ -418,10 +418,10 @@ def choose(name: str | None, available: Iterable[str], path: Path, kind: str, op
     """
     names, where = list(available), printable(path)
     if not names:
-        raise ValueError(f"`{where}` must hold something to read; it is empty.")
+        raise ReadingError(f"`{where}` must hold something to read; it is empty.")
     if name is None and len(names) == 1:
         return names[0]
     if name not in names:
         wanted = "be named, there being several" if name is None else f"be in `{where}`, and {shown(name)} is not"
-        raise ValueError(f"`{option}` must name one {kind}: it must {wanted}; got {listed(names)} to choose from.")
+        raise ReadingError(f"`{option}` must name one {kind}: it must {wanted}; got {listed(names)} to choose from.")
     return str(name)

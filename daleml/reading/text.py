@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from pathlib import Path
 
-from daleml.reading.options import Say, printable
+from daleml.reading.options import ReadingError, Say, printable
 
 _MARKS = (  # the longer first: the mark of UTF-32 begins with that of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -36,7 +36,7 @@ def decode(content: bytes, path: Path, say: Say) -> str:
     name = printable(path)
     for mark, what in _OTHERS.items():
         if content.startswith(mark):
-            raise ValueError(f"`{name}` must be a table of text; it is {what}.")
+            raise ReadingError(f"`{name}` must be a table of text; it is {what}.")
     encoding = next((encoding for mark, encoding in _MARKS if content.startswith(mark)), None)
     encoding = encoding or _unmarked(content[:_SAMPLE])
     try:
@@ -44,10 +44,10 @@ def decode(content: bytes, path: Path, say: Say) -> str:
     except UnicodeDecodeError:
         text = _western(content, name, say) if encoding == "utf-8" else None
     if text is None:
-        raise ValueError(f"`{name}` must be a table of text; its characters are no {encoding}.")
+        raise ReadingError(f"`{name}` must be a table of text; its characters are no {encoding}.")
     text = text.removeprefix("\ufeff")
     if "\0" in text:
-        raise ValueError(f"`{name}` must be a table of text; it holds bytes of zero.")
+        raise ReadingError(f"`{name}` must be a table of text; it holds bytes of zero.")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from daleml.reading.files import ARRAYS, allowance, require_room, suffix, too_large
 from daleml.reading.header import find_layout
-from daleml.reading.options import Say, TableOptions, listed, printable, reason, shown
+from daleml.reading.options import ReadingError, Say, TableOptions, listed, printable, reason, shown
 from daleml.reading.rows import SAMPLE, Cell
 from daleml.reading.table import Table, name_columns
 
@@ -46,7 +46,7 @@ def read_workbook(path: Path, options: TableOptions, say: Say) -> Table:
         with zipfile.ZipFile(path) as archive:
             require_room(path, sum(member.file_size for member in archive.infolist()), ARRAYS)
     except (zipfile.BadZipFile, NotImplementedError) as error:
-        raise ValueError(f"`{name}` must be a workbook, .xlsx; {reason(error)}.") from None
+        raise ReadingError(f"`{name}` must be a workbook, .xlsx; {reason(error)}.") from None
     try:
         with warnings.catch_warnings(action="ignore"):  # openpyxl's, of styles it does not know
             book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
@@ -57,11 +57,11 @@ def read_workbook(path: Path, options: TableOptions, say: Say) -> Table:
             if any(value is None for row in every for value in row):
                 _refuse_formulas(openpyxl, path, sheet)
     except (ValueError, OSError) as error:
-        if str(error).startswith(("`", "column")) or isinstance(error, OSError):
+        if isinstance(error, (ReadingError, OSError)):
             raise
-        raise ValueError(f"`{name}` must be a workbook, .xlsx; {reason(error)}.") from None
+        raise ReadingError(f"`{name}` must be a workbook, .xlsx; {reason(error)}.") from None
     except Exception as error:  # of the parsers of zip and XML, whatever the damage trips over
-        raise ValueError(f"`{name}` must be a workbook, .xlsx; {reason(error)}.") from None
+        raise ReadingError(f"`{name}` must be a workbook, .xlsx; {reason(error)}.") from None
     return _table_of_cells(path, [row for row in every if any(value is not None for value in row)], options, say)
 
 
@@ -71,16 +71,16 @@ def _sheet(book: Any, path: Path, options: TableOptions) -> tuple[str, list[tupl
     if options.sheet is not None:
         if options.sheet not in sheets:
             titles = listed(list(sheets))
-            raise ValueError(f"`--sheet` must name a sheet of `{where}`; got {shown(options.sheet)}, of {titles}.")
+            raise ReadingError(f"`--sheet` must name a sheet of `{where}`; got {shown(options.sheet)}, of {titles}.")
         return options.sheet, _rows(sheets[options.sheet], path)
     found = {title: _rows(sheet, path) for title, sheet in sheets.items()}
     filled = {title: rows for title, rows in found.items() if rows}
     if len(filled) > 1:
-        raise ValueError(
+        raise ReadingError(
             f"`--sheet` must name one sheet of `{printable(path)}`; got {listed(list(filled))} to choose from."
         )
     if not filled:
-        raise ValueError(f"`{printable(path)}` must be a table; its sheets are empty.")
+        raise ReadingError(f"`{printable(path)}` must be a table; its sheets are empty.")
     return next(iter(filled.items()))
 
 
@@ -111,7 +111,7 @@ def _refuse_formulas(openpyxl: Any, path: Path, title: str) -> None:
         for written, computed in zip(*(sheet.iter_rows(values_only=True) for sheet in sheets), strict=False):
             for one, value in zip(written, computed, strict=False):
                 if value is None and isinstance(one, str) and one.startswith("="):
-                    raise ValueError(
+                    raise ReadingError(
                         f"`{printable(path)}` must hold the values of its formulas; got {shown(one)} without one: open "
                         "and save it in a spreadsheet program."
                     )
@@ -129,7 +129,7 @@ def _table_of_cells(path: Path, rows: list[tuple[Any, ...]], options: TableOptio
     try:
         layout = find_layout(cells, options, "cell")
     except ValueError as error:
-        raise ValueError(f"`{printable(path)}` must be a table; {error}.") from None
+        raise ReadingError(f"`{printable(path)}` must be a table; {error}.") from None
     for note in layout.notes:
         say(note)
     body = texts[1:] if layout.header else texts
@@ -174,11 +174,11 @@ def read_frame(path: Path, options: TableOptions, say: Say) -> Table:
     except FileNotFoundError:
         raise
     except ValueError as error:
-        if str(error).startswith("`"):
+        if isinstance(error, ReadingError):
             raise
-        raise ValueError(f"`{name}` must be a {suffix(path)} file; {reason(error)}.") from None
+        raise ReadingError(f"`{name}` must be a {suffix(path)} file; {reason(error)}.") from None
     except Exception as error:  # Arrow has its own kinds, of OSError too
-        raise ValueError(f"`{name}` must be a {suffix(path)} file; {reason(error)}.") from None
+        raise ReadingError(f"`{name}` must be a {suffix(path)} file; {reason(error)}.") from None
     kept = [i for i in range(len(names)) if i not in index]
     labels = columns[index[0]] if len(index) == 1 else None
     counts: dict[str, int] = {}
