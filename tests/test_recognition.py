@@ -143,9 +143,10 @@ def reads_a_message(tree):
     for node in ast.walk(tree):
         if isinstance(node, ast.Compare) and any(map(is_message, (node.left, *node.comparators))):
             yield node
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and is_message(node.func.value):
-            if node.func.attr in ("startswith", "endswith", "find", "count"):
-                yield node
+        called = node.func if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else None
+        asks = called is not None and called.attr in ("startswith", "endswith", "find", "count")
+        if asks and is_message(called.value):
+            yield node
 
 
 @pytest.mark.parametrize("path", modules(), ids=str)
