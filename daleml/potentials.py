@@ -19,6 +19,7 @@ A potential of your own is a subclass of :class:`Potential`, or of one of these:
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -28,6 +29,8 @@ import torch
 from torch import Tensor
 
 from daleml import _checks
+
+_LONG = 20.0  # dual coordinates beyond which the hyperbolic sine is half an exponential, to the last digit
 
 
 @dataclass(frozen=True)
@@ -253,7 +256,8 @@ class HyperbolicEntropy(Potential):
     Notes:
         The constant :math:`\beta` makes :math:`\phi(0) = 0`. The step is computed as
         :math:`|w| e^{-\sigma s} - \beta^2 \sinh(\sigma s) / (\sqrt{w^2 + \beta^2} + |w|)`, times the sign
-        :math:`\sigma`, which is the same and cancels less.
+        :math:`\sigma`, which is the same and cancels less. Steps are kept between ±88 (±709 in float64) and weights
+        within their dtype, so that no step makes a weight infinite.
 
     References:
         Ghai, Hazan & Singer 2020, "Exponentiated gradient meets gradient descent".
@@ -266,20 +270,25 @@ class HyperbolicEntropy(Potential):
 
     def value(self, weight: Tensor) -> Tensor:
         r"""Return :math:`\sum w \operatorname{arsinh}(w / \beta) - \sqrt{w^2 + \beta^2} + \beta`."""
-        bulk = weight.square() / (self._root(weight) + self.beta)
+        bulk = weight * (weight / (self._root(weight) + self._beta(weight)))  # the square alone might overflow
         return (weight * self.gradient(weight) - bulk).sum()
 
     def gradient(self, weight: Tensor) -> Tensor:
         r"""Return :math:`\operatorname{arsinh}(w / \beta)`."""
-        return torch.asinh(weight / self.beta)
+        beta = self._beta(weight)
+        ratio = weight / beta
+        far = weight.sign() * (weight.abs().log() + math.log(2 / beta))  # where the ratio overflows
+        return torch.where(ratio.isinf(), far, torch.asinh(ratio))
 
     def inverse_gradient(self, dual: Tensor, signs: Tensor | float = 1.0) -> Tensor:
-        r"""Return :math:`\beta \sinh y`."""
-        return self.beta * torch.sinh(dual)
+        r"""Return :math:`\beta \sinh y`, or the largest finite number where that is beyond it."""
+        beta, largest = self._beta(dual), torch.finfo(dual.dtype).max
+        far = dual.sign() * torch.exp(dual.abs() + math.log(beta / 2))  # where the hyperbolic sine overflows
+        return torch.where(dual.abs() > _LONG, far, beta * torch.sinh(dual)).clamp(-largest, largest)
 
     def _divergences(self, weight: Tensor, reference: Tensor) -> Tensor:
         apart = weight - reference
-        fall = apart * (weight + reference) / (self._root(weight) + self._root(reference))
+        fall = apart * ((weight + reference) / (self._root(weight) + self._root(reference)))
         return weight * (self.gradient(weight) - self.gradient(reference)) - fall
 
     def decay(self, weight: Tensor) -> Tensor:
@@ -290,12 +299,20 @@ class HyperbolicEntropy(Potential):
         """Return the weight after a step in the dual, without the detour: see the notes of the class."""
         if not self._maps_as(HyperbolicEntropy):
             return super().step(weight, dual_step)
+        beta, largest = self._beta(weight), torch.finfo(weight.dtype).max
+        longest = math.floor(math.log(largest))  # longer steps would be infinite, and their difference no number
         sign = torch.where(weight < 0, -1.0, 1.0).to(weight.dtype)
-        size, along = weight.abs(), dual_step * sign
-        return sign * (size * torch.exp(-along) - self.beta**2 / (self._root(weight) + size) * torch.sinh(along))
+        size, along = weight.abs(), dual_step.clamp(-longest, longest) * sign
+        across = beta / (self._root(weight) + size) * torch.sinh(along) * beta
+        return sign * (size * torch.exp(-along) - across).clamp(-largest, largest)
 
     def _root(self, weight: Tensor) -> Tensor:
-        return torch.hypot(weight, torch.full_like(weight, self.beta))
+        return torch.hypot(weight, torch.full_like(weight, self._beta(weight)))
+
+    def _beta(self, weight: Tensor) -> float:
+        """Return ``beta`` as the weight's dtype can hold it: neither zero nor infinite."""
+        limits = torch.finfo(weight.dtype)
+        return min(max(self.beta, limits.tiny), limits.max / 4)
 
 
 def _power(base: Tensor, exponent: float) -> Tensor:

@@ -50,7 +50,12 @@ class MasteredOptimizer(Optimizer):
         raise NotImplementedError
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load the optimiser's state, keeping float32 masters and moments of low-precision parameters as they are."""
+        """Load the optimiser's state, keeping float32 masters and moments of low-precision parameters as they are.
+
+        Raises:
+            ValueError: If groups that ``param_groups`` made come in another order: their rates would be exchanged.
+        """
+        self._require_order(state_dict["param_groups"])
         super().load_state_dict(state_dict)
         self._headroom = {}
         saved_ids = [i for group in state_dict["param_groups"] for i in group["params"]]
@@ -63,6 +68,14 @@ class MasteredOptimizer(Optimizer):
                 cast = self.state[parameter][key]
                 keep = parameter.dtype in _LOW_PRECISION and key != "step"
                 self.state[parameter][key] = saved.to(parameter.device, copy=True) if keep else cast.clone()
+
+    def _require_order(self, saved: list[dict[str, Any]]) -> None:
+        there, here = ([group.get("role") for group in groups] for groups in (saved, self.param_groups))
+        if len(there) == len(here) and None not in there and None not in here and there != here:
+            raise ValueError(
+                f"`state_dict` must have its groups in the order of the optimiser's, {', '.join(map(str, here))}; "
+                f"got {', '.join(map(str, there))}."
+            )
 
     @overload
     def step(self, closure: None = None) -> None: ...

@@ -15,6 +15,7 @@ from daleml import _checks
 from daleml.optim import compiled, functional
 from daleml.optim.base import MasteredOptimizer, check_forms, check_lr, plain
 from daleml.optim.exponent import bounds, measured_headroom
+from daleml.optim.finite import refuse_nan
 from daleml.optim.mirror import MomentumDescent
 from daleml.optim.stuck import Stuck, count_stuck, refuse_zeros
 from daleml.potentials import NegativeEntropy, Potential
@@ -51,6 +52,7 @@ class EG(MomentumDescent):
     Raises:
         ValueError: If a hyperparameter is negative or not finite, Nesterov's momentum has none to work with, a
             parameter is not real and floating-point, or all parameters are zero, where they would stay.
+        DivergedError: From ``step`` on a CPU, if a gradient is NaN. It is a ``RuntimeError``; no weight becomes NaN.
         RuntimeError: From ``step``, if a gradient is sparse.
 
     Example:
@@ -66,7 +68,10 @@ class EG(MomentumDescent):
         An exact zero stays zero: absent and pruned synapses stay absent, and a bias that starts at zero never learns,
         unless it is in a ``euclidean`` group. Results are kept between the smallest normal number of the dtype (in
         float16 the smallest of all) and the largest, and the exponent between ±88 (±709 in float64), so no step makes a
-        living weight infinite or kills it; short of that the update is the formula.
+        living weight infinite or kills it; short of that the update is the formula. Infinite gradients are bounded so,
+        too. A gradient of NaN is an error on a CPU, at which weights already stepped have taken a finite step and the
+        others none; elsewhere, where asking costs a synchronisation, NaN goes through as in torch's optimisers, and
+        :func:`~daleml.training.train` finds it at the end of an epoch.
 
         float16 and bfloat16 parameters are updated through a float32 master copy in the optimiser's state: otherwise
         steps below one part in a thousand would round away.
@@ -116,6 +121,7 @@ class EG(MomentumDescent):
     def _descend(self, group: dict[str, Any], lists: tuple[list[Tensor], ...], options: dict[str, Any]) -> None:
         plain_eg = type(self.potential(group)) is NegativeEntropy  # a subclass may step under another potential
         if plain_eg and not group["fused"] and _whole_lists(group, lists[0][0]):
+            refuse_nan(lists[1])
             functional.eg_foreach_(*lists, **options)
         else:
             super()._descend(group, lists, options)
@@ -147,6 +153,7 @@ class EGAdamW(MasteredOptimizer):
     Raises:
         ValueError: If a hyperparameter is out of range, a parameter is not real and floating-point, or all parameters
             are zero, where they would stay.
+        DivergedError: From ``step`` on a CPU, if a gradient is NaN. It is a ``RuntimeError``; no weight becomes NaN.
         RuntimeError: From ``step``, if a gradient is sparse.
 
     Example:
@@ -242,11 +249,14 @@ class EGAdamW(MasteredOptimizer):
             beta1, beta2 = group["betas"]
             options |= {"amsgrad": group["amsgrad"], "beta1": beta1, "beta2": beta2, "foreach": False}
             weights, grads, averages, squares, largest = lists
+            refuse_nan(grads)
             adamw(weights, grads, averages, squares, largest, steps, **options)
             return
         torch._foreach_add_(steps, 1.0)
         options |= {"betas": group["betas"], "limits": bounds(dtype, group["floor"])}
         options["corrections"] = functional.adam_corrections(group["betas"], count)
+        if group["fused"] or _whole_lists(group, lists[0][0]):
+            refuse_nan(lists[1])
         if group["fused"]:
             self._fused_step(lists, options, dtype)
         elif _whole_lists(group, lists[0][0]):

@@ -16,6 +16,8 @@ import math
 import torch
 from torch import Tensor
 
+from daleml.optim.finite import is_nan, nan_error
+
 Number = float | Tensor  # a compiled rule takes what changes between steps as tensors, or it would be compiled anew
 
 _EXPONENT_LIMIT = {dtype: math.floor(math.log(torch.finfo(dtype).max)) for dtype in (torch.float32, torch.float64)}
@@ -83,11 +85,16 @@ def exponentiate_(
 
     Returns:
         The headroom left, never more than there is.
+
+    Raises:
+        DivergedError: If the reach is measured and there is NaN in ``exponent``. The weight is as it was.
     """
     if reach == math.inf:
         reach = math.sqrt(
             torch.dot(exponent, exponent).item()
         )  # none is longer, and the largest costs three times that
+        if is_nan(reach):
+            raise nan_error()
         if reach > 0.01 * headroom:
             reach = max(exponent.amax().item(), -exponent.amin().item())
     reach = 1.01 * reach + shrink  # 1 % for rounding

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from daleml.optim.exponent import Number, exponentiate_, exponentiate_foreach_, exponentiated, times_sign
+from daleml.optim.finite import bounded, refuse_nan
 from daleml.optim.pieces import Piece, pieces
 from daleml.potentials import NegativeEntropy, Potential, is_plain
 
@@ -69,8 +70,10 @@ def mirror_(
         if buffer:
             direction = _accelerate(direction, buffer[0], momentum, dampening, nesterov=nesterov, fresh=fresh)
         if not exponentiated_gradient:
-            after = potential.step(weight, direction * lr)
-            weight.copy_(_kept_alive(weight, after, limits) if potential.keeps_signs else after)
+            after = potential.step(weight, bounded(direction * lr, limits[1]))
+            refuse_nan([after])
+            after = _kept_alive(weight, after, limits) if potential.keeps_signs else bounded(after, limits[1])
+            weight.copy_(after)
         elif not piece.scratch:
             weight.copy_(exponentiated(weight, direction * lr, limits))
         else:
@@ -167,6 +170,7 @@ def eg_adamw_(
         )  # fmt: skip
         if rate > 1:  # the kernel would multiply the moment by it first, and could overflow
             step.mul_(rate)
+        refuse_nan([step])
         room = exponentiate_(
             weight, times_sign(weight, step, out=step), limits, shrink=rate * float(weight_decay),
             headroom=_least(headroom, piece), reach=longest,

@@ -14,6 +14,7 @@ from daleml import _checks, potentials
 from daleml.optim import compiled, functional
 from daleml.optim.base import MasteredOptimizer, check_forms, check_lr, plain
 from daleml.optim.exponent import bounds
+from daleml.optim.finite import refuse_nan
 from daleml.optim.stuck import Stuck, count_stuck, refuse_zeros
 from daleml.potentials import NegativeEntropy, Potential
 
@@ -77,6 +78,7 @@ class MomentumDescent(MasteredOptimizer):
         options = {key: group[key] for key in ("momentum", "dampening", "nesterov", "maximize")}
         options["lr"] = plain(group["lr"])
         if group["euclidean"]:
+            refuse_nan(grads)
             _euclidean_step(weights, grads, buffers, fresh, options | {"weight_decay": group["weight_decay"]})
             return
         options |= {
@@ -88,6 +90,8 @@ class MomentumDescent(MasteredOptimizer):
 
     def _descend(self, group: dict[str, Any], lists: tuple[list[Tensor], ...], options: dict[str, Any]) -> None:
         options["potential"] = self.potential(group)
+        if group["fused"]:
+            refuse_nan(lists[1])
         if group["fused"] and not options["fresh"]:  # a first momentum step comes once: not worth compiling
             compiled.run(functional.mirror_, lists, options, changing=("lr",))
         else:
@@ -135,6 +139,7 @@ class MirrorDescent(MomentumDescent):
         TypeError: If ``potential`` is not a potential.
         ValueError: If a hyperparameter is negative or not finite, Nesterov's momentum has none to work with, a
             parameter is not real and floating-point, or under the negative entropy all parameters are zero.
+        DivergedError: From ``step`` on a CPU, if a gradient is NaN. It is a ``RuntimeError``; no weight becomes NaN.
         RuntimeError: From ``step``, if a gradient is sparse.
 
     Example:
@@ -152,7 +157,8 @@ class MirrorDescent(MomentumDescent):
         The potential is part of the state dict, as plain data, and loading restores it. One of your own must be the
         optimiser's already: its class is never looked up by name.
 
-        Zeros, extreme steps and low precision under the negative entropy: as in :class:`~daleml.optim.EG`.
+        Zeros, extreme steps and low precision under the negative entropy: as in :class:`~daleml.optim.EG`. Under the
+        others, too, infinite steps are bounded, and results kept within their dtype.
 
     References:
         Nemirovski & Yudin 1983; Pogodin et al. 2024 (geometry of plasticity). Departure: their code decays along
