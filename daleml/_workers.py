@@ -11,6 +11,7 @@ import os
 import runpy
 import threading
 import warnings
+import weakref
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
@@ -79,14 +80,18 @@ def run(
         jobs, backend=_backend(), batch_size=1, return_as="generator" if ordered else "generator_unordered"
     )
     results = workers(delayed(function)(*arguments) for arguments in calls)
+    read = False
     try:
         for result in results:  # noqa: UP028  (`yield from` would close what it reads before the warning is silenced)
             yield result
+        read = True
     except BrokenProcessPool:
         raise WorkerError(
             "a worker process was killed from outside, as happens where memory runs out: try again with fewer `jobs`."
         ) from None
     finally:
+        if not read:
+            _hush_managers()
         with warnings.catch_warnings(), contextlib.suppress(RuntimeError):
             warnings.simplefilter("ignore")  # that work was given up is what was wanted
             results.close()
@@ -106,3 +111,21 @@ def _backend() -> Any:
             return made
 
     return Backend()
+
+
+_given_up: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+
+
+def _hush_managers() -> None:
+    """Let no traceback of a thread be printed that manages workers who are given up: it may still wait for them."""
+    _given_up.update(thread for thread in threading.enumerate() if thread.name == "ExecutorManagerThread")  # joblib's
+    before = threading.excepthook
+    if not _given_up or getattr(before, "passes_over_given_up", False):
+        return
+
+    def hook(problem: threading.ExceptHookArgs) -> None:
+        if problem.thread not in _given_up:
+            before(problem)
+
+    hook.passes_over_given_up = True  # type: ignore[attr-defined]
+    threading.excepthook = hook

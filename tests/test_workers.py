@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -95,6 +96,28 @@ def test_what_is_given_up_is_given_up_in_silence():
     results = _workers.run(double, [(number,) for number in range(20)], 2, ordered=True)
     with warnings.catch_warnings(action="error"), contextlib.closing(results):
         assert next(results)[0] == 0
+
+
+def test_only_threads_of_workers_that_were_given_up_are_hushed(monkeypatch):
+    told, go = [], threading.Event()
+    monkeypatch.setattr(threading, "excepthook", lambda problem: told.append(problem.thread.name))
+
+    def fail():
+        go.wait()
+        raise OSError("handle is closed")
+
+    names = ["ExecutorManagerThread", "another"]
+    threads = [threading.Thread(target=fail, name=name) for name in names]
+    for thread in threads:
+        thread.start()
+    _workers._hush_managers()
+    _workers._hush_managers()
+    go.set()
+    later = threading.Thread(target=fail, name="ExecutorManagerThread")
+    later.start()
+    for thread in (*threads, later):
+        thread.join()
+    assert sorted(told) == ["ExecutorManagerThread", "another"]
 
 
 def die(number):

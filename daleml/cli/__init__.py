@@ -14,6 +14,9 @@ from daleml.cli.fit_command import fit
 from daleml.cli.reproduce_command import reproduce
 from daleml.cli.terminal import Weights, console, plainly, print_table
 
+_BYTES_PER_ENTRY = 24  # in double precision, the copy that is decomposed, and its workspace
+_MOST_BYTES = 2 << 30
+
 app = typer.Typer(
     name="daleml",
     cls=Commands,
@@ -50,7 +53,12 @@ def demo(
     recurrent: Annotated[
         bool, typer.Option("--recurrent", help="Train three recurrent networks too, for twice the epochs.")
     ] = False,
-    jobs: Annotated[int | None, typer.Option(help="Networks to train at once. Default: one a core.")] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            help="Networks to train at once, at least 1; never more than cores or networks. Default: one per core."
+        ),
+    ] = None,
 ) -> None:
     """Let four networks learn digits, prove their signs, and fit their synapses beside real ones."""
     from daleml import demo as demonstration
@@ -100,6 +108,7 @@ def spectrum(
     notes: list[str] = []
     options = table_options.gathered(separator, decimal, header, labels, missing, sheet, trailing)
     for name, matrix in read_matrices(file, column, options=options, say=notes.append).items():
+        _require_room(name, matrix.shape)
         result = compute(matrix).to_dict()
         shape = " x ".join(str(size) for size in result.pop("shape"))
         result.pop("singular_values")
@@ -108,6 +117,18 @@ def spectrum(
     print_table(screen, pd.DataFrame(measures).rename(columns=lambda name: name.replace("_", " ")), str(file.name))
     for note in notes:
         screen.print(f"note: {note}")
+
+
+def _require_room(name: str, shape: tuple[int, ...]) -> None:
+    """Refuse a matrix whose singular values would take the memory of the machine, before it is taken."""
+    rows, columns = shape
+    if _BYTES_PER_ENTRY * rows * columns > _MOST_BYTES:
+        raise ValueError(
+            f"`{name or 'the matrix'}` must be small enough for its singular values to be found in "
+            f"{_MOST_BYTES >> 30} GiB of memory; got {rows:,} x {columns:,}, which take "
+            f"{_BYTES_PER_ENTRY * rows * columns / (1 << 30):,.0f} GiB. Take a part of it, or call "
+            "`daleml.analysis.spectrum` where there is room."
+        )
 
 
 @app.command(cls=Command)

@@ -183,7 +183,11 @@ def fit(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the bootstraps.", rich_help_panel=_RUN)] = 0,
     jobs: Annotated[
-        int | None, typer.Option(help="Processes for long bootstraps. Default: one a core.", rich_help_panel=_RUN)
+        int | None,
+        typer.Option(
+            help="Processes for long bootstraps, at least 1; never more than cores. Default: one per core.",
+            rich_help_panel=_RUN,
+        ),
     ] = None,
 ) -> None:
     """Fit families of distributions to weights, rank them, and say what can be concluded.
@@ -407,7 +411,7 @@ def _progress() -> Iterator[Progress]:
     """Show a bar for each piece of long work, and take it away when all is done."""
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
     screen = console(stderr=True)
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bars:
         tasks: dict[str, Any] = {}
@@ -415,6 +419,8 @@ def _progress() -> Iterator[Progress]:
         def say(what: str, done: int, of: int) -> None:
             if what not in tasks:
                 tasks[what] = bars.add_task(what, total=of)
+                if not screen.is_terminal:  # in a log, one line says that there is work, and how much
+                    screen.print(f"{what}: {of:,} samples are drawn and fitted, for each fit", soft_wrap=True)
             bars.update(tasks[what], completed=done, total=of)
 
         yield say

@@ -42,7 +42,7 @@ def reproduce(
 
     chosen = reproductions.find(claims or ())
     screen = console()
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=screen, transient=True) as bar:
         task = bar.add_task("seeds", total=None)
         result = reproductions.reproduce(
