@@ -170,7 +170,7 @@ def moment(kind, process, rng):
     else:
         while not ended() and not staged():
             time.sleep(0.0005)
-        time.sleep(rng.uniform(0, 0.06))
+        time.sleep(rng.uniform(0, 0.5))
 
 
 def one_kill(command, number, kind, earlier, rng):
