@@ -104,7 +104,18 @@ class Comparison:
         return _IRREGULAR if mixture else _AT_AN_END
 
     def _too_few(self) -> bool:
-        return self.best.total < FEW or not all(math.isfinite(fit.aicc) for fit in self.fits)
+        enough = self.best.total >= FEW and not self._two_values()
+        return not enough or not all(math.isfinite(fit.aicc) for fit in self.fits)
+
+    def _two_values(self) -> bool:
+        """Whether there are no more than two different values, which two parameters can describe exactly."""
+        values = self.best.material.data.values
+        return bool(np.all((values == values.min()) | (values == values.max())))
+
+    def _why_too_few(self, n: int) -> str:
+        if n >= FEW and self._two_values():
+            return "2 different values are too few to rank these families, however often each was seen."
+        return f"{n} weights are too few to rank these families; give at least {FEW}, better hundreds."
 
     def table(self) -> pd.DataFrame:
         """Return one row a family, best first: AICc, its difference to the best, Akaike weight, tests, parameters."""
@@ -141,7 +152,7 @@ class Comparison:
             return f"Only {best.family} was fitted, so nothing was compared{self._verdict_of_fit()}."
         n = round(best.total)
         if self._too_few():
-            return f"{n} weights are too few to rank these families; give at least {FEW}, better hundreds."
+            return self._why_too_few(n)
         unneeded = [name for name in self.cannot_tell if _has_become(self[name], best)]
         rivals = [name for name in self.cannot_tell if name not in unneeded]
         more_general = f"; {_listed(unneeded)}, of which it is a special case, is no better" if unneeded else ""

@@ -16,9 +16,12 @@ from daleml.analysis.families import Family, find
 from daleml.analysis.families.base import Array, Params
 from daleml.analysis.likelihood import Observed
 from daleml.analysis.observation import Ends, Observation, one_observation
+from daleml.analysis.recording import recording_hints
 from daleml.analysis.rounding import Steps
 from daleml.analysis.weights import WeightSample, WeightsLike, weight_sample
 
+FEW = 10
+"""Weights, below which no two families are told apart, and no fit is judged."""
 _SPREAD = 1e-5  # of ln w: below, all values are the same but for rounding
 _FINE = 1e-4  # of a value: a step so fine leaves the parameters and their errors where they are
 _Z = 1.959964  # of a 95 % interval
@@ -139,6 +142,16 @@ class WeightFit:
         """The simpler family that the parameters have run off to; None where they stay within their range."""
         return self.rule.limit(self.values) or self.rule.limit_above(self.values, self.observation.low)
 
+    @functools.cached_property
+    def hints(self) -> tuple[str, ...]:
+        """What looks wrong in how the weights were recorded, and what to pass if it is: a sentence each."""
+        if self.sample.counts() is not None or self.sample.intervals is not None:
+            return ()
+        found = recording_hints(
+            self.sample.values(), self.observation, n_zero=self.n_zero, negative=self.sample.others()
+        )
+        return tuple(hint.in_python for hint in found)
+
     @property
     def values(self) -> Params:
         """The parameters in the family's order."""
@@ -206,7 +219,10 @@ class WeightFit:
             parts.append(f"{self.n_agree} of {self.n_starts} starts agree")
         if self.limit:
             parts.append(f"at its limit, {self.limit}")
-        return f"{self.family}: {values} ({', '.join(parts)})"
+        if self.total < FEW:
+            parts.append("too few to rely on")
+        said = "".join(f"\nnote: {hint}" for hint in self.hints)
+        return f"{self.family}: {values} ({', '.join(parts)}){said}"
 
 
 def fit_weights(

@@ -15,7 +15,7 @@ from daleml.analysis.bootstrap import replicate
 from daleml.analysis.detect_rounding import detect_rounding
 from daleml.analysis.families import Family
 from daleml.analysis.families.base import Params
-from daleml.analysis.fit import Material, WeightFit, estimate, ks_distance, require_fit
+from daleml.analysis.fit import FEW, Material, WeightFit, estimate, ks_distance, require_fit
 
 _LEVEL = 0.05
 
@@ -63,7 +63,7 @@ class GoodnessOfFit:
         return {
             "family": self.family,
             "distance": self.distance,
-            "p_value": None if self.unjudged else self.p_value,
+            "p_value": None if math.isnan(self.p_value) else self.p_value,
             "n_boot": self.n_boot,
             "at_floor": self.at_floor,
             "unjudged": self.unjudged or None,
@@ -124,17 +124,19 @@ def goodness_of_fit(
     require_fit("fit", fit)
     n_boot = _checks.integer("n_boot", n_boot, 1)
     unjudged = _unjudged(fit)
-    if unjudged:
+    if unjudged and fit.total >= FEW:
         return GoodnessOfFit(fit.family, fit.ks_distance(), math.nan, n_boot, unjudged)
     distance = fit.ks_distance()
     drawn = replicate(_distance, fit, n_boot, rng=rng, jobs=jobs, progress=progress, what=f"fits of {fit.family}")
     # equal but for rounding counts as equal: distances of counts are often tied
     n_farther = sum(other >= distance * (1 - 1e-9) for other in drawn)
-    return GoodnessOfFit(fit.family, distance, (1 + n_farther) / (1 + n_boot), n_boot)
+    return GoodnessOfFit(fit.family, distance, (1 + n_farther) / (1 + n_boot), n_boot, unjudged)
 
 
 def _unjudged(fit: WeightFit) -> str:
     """Return why the fit cannot be judged, in a sentence; empty if it can."""
+    if fit.total < FEW:
+        return f"{fit.total:.3g} weights are too few to judge a fit by; give at least {FEW}, better hundreds."
     if fit.observation.grid is not None or fit.sample.counts() is not None or fit.sample.intervals is not None:
         return ""
     rounding = detect_rounding(fit.sample.values())

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from daleml.analysis import likelihood
+from daleml.analysis.fit import FEW as FEW
 from daleml.analysis.fit import WeightFit, require_fit
 from daleml.analysis.p_values import LEVEL
 from daleml.analysis.scores import standard_scores
 
-FEW = 10
-"""Weights, below which no two families are told apart."""
 _ONE_FAMILY = 1e-9  # of variances: two families of which neither says what the other does not
 _POWER = 0.8  # chance of telling two families apart, with the weights said to be needed
 

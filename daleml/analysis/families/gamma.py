@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from daleml.analysis.families.special import (
     log_gammaincc,
 )
 from daleml.analysis.weights import WeightSample
+
+if TYPE_CHECKING:
+    from daleml.analysis.likelihood import Observed
 
 _NEAR_NORMAL = 1e-2  # of q: below, gamma functions of 1 / q^2 lose their digits
 _SERIES = 100.0  # of a large k, the series of Stirling is exact where gammaln cancels
@@ -271,6 +275,30 @@ class GeneralizedGamma(Family):
         k = q**-2
         sigma = sd * abs(q) / math.sqrt(float(polygamma(1, k)))
         return mean - sigma / q * (float(digamma(k)) - math.log(k)), sigma, q
+
+    def starts(self, data: Observed) -> Iterator[Params]:
+        """Yield one place of what was seen whole; where a part is hidden, also where its special cases end."""
+        yield self.start(*data.complete())
+        if data.low == 0 and data.high == math.inf and not data.n_censored and not data.n_above:
+            return
+        from daleml.analysis.families.lognormal import LogNormal
+        from daleml.analysis.likelihood import maximise
+
+        for family in (LogNormal(), Weibull(), Gamma()):
+            try:
+                yield self._as_general(family, maximise(family, data).params)
+            except (ValueError, OverflowError):
+                continue
+
+    @staticmethod
+    def _as_general(family: Family, params: Params) -> Params:
+        """Return the parameters of a special case as those of this family."""
+        first, second = params
+        if family.name == "lognormal":
+            return first, second, 1e-3
+        if family.name == "weibull":
+            return math.log(second), 1 / first, 1.0
+        return math.log(first * second), first**-0.5, first**-0.5
 
 
 def _bend(q: float, z: Array) -> Array:
