@@ -7,6 +7,7 @@ longer holds what the record says is refused in one sentence, and :func:`restore
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -133,6 +134,24 @@ def keep(module: nn.Module, name: str, kept: Record, device: torch.device) -> No
         module.register_buffer(name + law.PRESENT, mask.to(device))
     elif name + law.PRESENT in module._buffers:
         delattr(module, name + law.PRESENT)
+
+
+def refresh(module: nn.Module, name: str) -> None:
+    """Write the facts into what a parametrisation keeps of them, in buffers called ``signs`` and ``present``."""
+    stored, present = module._buffers.get(name + law.SUFFIX), module._buffers.get(name + law.PRESENT)
+    for inner in _copies(module, name):
+        if stored is not None:
+            inner._buffers["signs"].copy_(law.broadcastable(stored, getattr(module, name)))  # type: ignore[union-attr]
+        if present is not None and inner._buffers.get("present") is not None:
+            inner._buffers["present"].copy_(present)  # type: ignore[union-attr]
+
+
+def _copies(module: nn.Module, name: str) -> list[nn.Module]:
+    """Return the parametrisations of a parameter that keep signs of their own."""
+    if not parametrize.is_parametrized(module, name):
+        return []
+    inside = module.get_submodule(f"parametrizations.{name}").children()
+    return [inner for inner in inside if inner._buffers.get("signs") is not None]
 
 
 def forget(module: nn.Module, name: str) -> None:
@@ -265,13 +284,38 @@ def _compare(module: nn.Module, own: str, full: str, weight: Tensor, stored: Ten
     if kept is not None:
         signs, mask = kept.sign_tensor(), kept.mask_tensor()
         _require_equal(full, law.SUFFIX, stored, signs)
-        if present is not None and mask is not None:
+        if present is not None and mask is not None and not _adopt_draw(module, own, kept, stored, present):
             _require_equal(full, law.PRESENT, present, mask)
     if not fits(weight, stored) or (present is not None and present.shape != weight.shape):
         raise ValueError(
             f"`{full}` must have the shape that its signs were fixed for; got {tuple(weight.shape)}, and signs of "
             f"{stored.numel()} units: call `signs.release`, then `signs.fix`."
         )
+    sign = law.broadcastable(stored, weight)
+    if not all(bool((inner._buffers["signs"] * sign > 0).all()) for inner in _copies(module, own)):  # type: ignore[operator]
+        raise ValueError(
+            f"`{full}` must be computed by the signs that were fixed; something wrote into its parametrisation: call "
+            "`signs.restore_` to put them back."
+        )
+
+
+def _adopt_draw(module: nn.Module, own: str, kept: Record, stored: Tensor, present: Tensor) -> bool:
+    """Take another draw of a mask that was drawn at random: as of the first process, which broadcasts its own."""
+    mask = kept.mask_tensor()
+    if mask is None or present.shape != mask.shape or not is_another_draw(present, mask, drawn=kept.drawn):
+        return False
+    module.__dict__["_dale_fixed"][own] = make_record(stored, present, drawn=True)
+    return True
+
+
+def is_another_draw(present: Tensor, mask: Tensor, *, drawn: bool) -> bool:
+    """Whether a mask may be another draw at the density of one that was drawn: within 5 standard errors."""
+    if not drawn:
+        return False
+    n, here, there = mask.numel(), int((mask != 0).sum()), int((present != 0).sum())
+    density = (here + there) / (2 * n)
+    spread = math.sqrt(2 * n * density * (1 - density))  # of the difference of two binomial counts
+    return abs(here - there) <= 5 * spread + 1
 
 
 def _require_equal(full: str, suffix: str, found: Tensor, expected: Tensor) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,8 +27,10 @@ _wishes: weakref.WeakKeyDictionary[nn.Module, Wish] = weakref.WeakKeyDictionary(
 
 
 @contextmanager
-def wishing(model: nn.Module, **wish: bool) -> Iterator[None]:
+def _wishing(model: nn.Module, **wish: bool) -> Iterator[None]:
     """Let every module of a model read checkpoints by a wish, as long as the context lasts."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"`model` must be a module; got {type(model).__name__}.")
     before = {module: _wishes.get(module) for module in model.modules()}
     for module, earlier in before.items():
         _wishes[module] = replace(earlier or Wish(), **wish)
@@ -41,6 +42,58 @@ def wishing(model: nn.Module, **wish: bool) -> Iterator[None]:
                 _wishes.pop(module, None)
             else:
                 _wishes[module] = earlier
+
+
+def adopt_signs(model: nn.Module) -> AbstractContextManager[None]:
+    """Let checkpoints that are read inside the context bring their own signs, in place of those of the model.
+
+    Example:
+        >>> from daleml import Populations, signs
+        >>> from daleml.layers import EILinear
+        >>> trained, layer = EILinear(Populations(1, 2), 4), EILinear(Populations(2, 1), 4)
+        >>> with signs.adopt_signs(layer):
+        ...     layer.load_state_dict(trained.state_dict())
+        <All keys matched successfully>
+        >>> layer.weight_signs.tolist()
+        [1, -1, -1]
+    """
+    return _wishing(model, adopt_signs=True)
+
+
+def adopt_masks(model: nn.Module) -> AbstractContextManager[None]:
+    """Let checkpoints that are read inside the context bring their own synapses, in place of those of the model.
+
+    Example:
+        >>> import torch
+        >>> from daleml import Populations, signs
+        >>> from daleml.layers import EIRNN
+        >>> trained = EIRNN(3, Populations(8, 2))
+        >>> circuit = EIRNN(3, Populations(8, 2), mask=torch.ones(10, 10).tril(-1))
+        >>> with signs.adopt_masks(circuit):
+        ...     circuit.load_state_dict(trained.state_dict())
+        <All keys matched successfully>
+        >>> int(circuit.weight_hh_l0_present.sum())
+        90
+    """
+    return _wishing(model, adopt_masks=True)
+
+
+def keep_masks(model: nn.Module) -> AbstractContextManager[None]:
+    """Let checkpoints that are read inside the context lose the synapses that the model has not: they are set to zero.
+
+    Example:
+        >>> import torch
+        >>> from daleml import Populations, signs
+        >>> from daleml.layers import EIRNN
+        >>> trained = EIRNN(3, Populations(8, 2))
+        >>> lesioned = EIRNN(3, Populations(8, 2), mask=torch.ones(10, 10).tril(-1))
+        >>> with signs.keep_masks(lesioned):
+        ...     lesioned.load_state_dict(trained.state_dict())
+        <All keys matched successfully>
+        >>> int(lesioned.weight_hh_l0_present.sum())
+        45
+    """
+    return _wishing(model, keep_masks=True)
 
 
 def judge_checkpoint(
@@ -170,7 +223,7 @@ class _Reading:
         except ValueError as error:
             self.errors.append(str(error))
             return expected
-        if not self.wish.adopt_masks and not _is_another_draw(saved, expected, kept):
+        if not self.wish.adopt_masks and not self._is_another_draw(saved, expected, kept):
             said = _difference(saved, expected)
             if said:
                 self.errors.append(
@@ -184,14 +237,19 @@ class _Reading:
         self.state[key] = saved
         return saved
 
+    @staticmethod
+    def _is_another_draw(saved: Tensor, expected: Tensor | None, kept: _facts.Record | None) -> bool:
+        if kept is None or expected is None:
+            return False
+        return _facts.is_another_draw(saved, expected, drawn=kept.drawn)
+
     def _adopt(self, signs: Tensor, present: Tensor | None) -> None:
         """Make what the checkpoint brings the module's own, before torch copies it into the buffers."""
         kept = _facts.record(self.module, self.name)
         adopted = _facts.make_record(signs, present, drawn=kept is not None and kept.drawn)
-        if adopted == kept:
-            return
-        device = _facts.resolve(self.module, self.name)[1].device
-        _facts.keep(self.module, self.name, adopted, device)
+        if adopted != kept:
+            device = _facts.resolve(self.module, self.name)[1].device
+            _facts.keep(self.module, self.name, adopted, device)
 
     def _refuse(self, violations: list[law.Violation], incoming: Tensor, exists: Tensor | None) -> None:
         own = self.prefix + self.name
@@ -221,16 +279,6 @@ def _autapses_only(incoming: Tensor, exists: Tensor | None) -> int:
     grown = (incoming != 0) & ~exists
     on_diagonal = int(grown.diagonal().sum())
     return on_diagonal if on_diagonal == int(grown.sum()) else 0
-
-
-def _is_another_draw(saved: Tensor, expected: Tensor | None, kept: _facts.Record | None) -> bool:
-    """Whether a saved mask may be another draw at the density at which the module's was drawn."""
-    if kept is None or not kept.drawn or expected is None:
-        return False
-    n, drawn, found = expected.numel(), int(expected.sum()), int(saved.sum())
-    density = (drawn + found) / (2 * n)
-    spread = math.sqrt(2 * n * density * (1 - density))  # of the difference of two binomial counts
-    return abs(drawn - found) <= 5 * spread + 1
 
 
 def _difference(saved: Tensor, expected: Tensor | None) -> str:

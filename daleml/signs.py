@@ -17,7 +17,6 @@ found out by :func:`check` (:func:`restore_` puts it back). ``docs/routes.md`` l
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -25,6 +24,7 @@ from torch import Tensor, nn
 
 from daleml import _facts, _fixing, _loading, judging, law
 from daleml._facts import Declaration
+from daleml._loading import adopt_masks, adopt_signs, keep_masks
 from daleml.law import DaleError, SignReport, Unjudged, Violation
 from daleml.populations import Populations
 
@@ -204,62 +204,8 @@ def restore_(model: nn.Module) -> nn.Module:
             kept = _facts.record(module, name)
             if declaration.signed and kept is not None:
                 _facts.keep(module, name, kept, _facts.resolve(module, name)[1].device)
+                _facts.refresh(module, name)
     return model
-
-
-def adopt_signs(model: nn.Module) -> AbstractContextManager[None]:
-    """Let checkpoints that are read inside the context bring their own signs, in place of those of the model.
-
-    Example:
-        >>> from daleml import Populations, signs
-        >>> from daleml.layers import EILinear
-        >>> trained, layer = EILinear(Populations(1, 2), 4), EILinear(Populations(2, 1), 4)
-        >>> with signs.adopt_signs(layer):
-        ...     layer.load_state_dict(trained.state_dict())
-        <All keys matched successfully>
-        >>> layer.weight_signs.tolist()
-        [1, -1, -1]
-    """
-    _require_module("model", model)
-    return _loading.wishing(model, adopt_signs=True)
-
-
-def adopt_masks(model: nn.Module) -> AbstractContextManager[None]:
-    """Let checkpoints that are read inside the context bring their own synapses, in place of those of the model.
-
-    Example:
-        >>> import torch
-        >>> from daleml import Populations, signs
-        >>> from daleml.layers import EIRNN
-        >>> trained = EIRNN(3, Populations(8, 2))
-        >>> circuit = EIRNN(3, Populations(8, 2), mask=torch.ones(10, 10).tril(-1))
-        >>> with signs.adopt_masks(circuit):
-        ...     circuit.load_state_dict(trained.state_dict())
-        <All keys matched successfully>
-        >>> int(circuit.weight_hh_l0_present.sum())
-        90
-    """
-    _require_module("model", model)
-    return _loading.wishing(model, adopt_masks=True)
-
-
-def keep_masks(model: nn.Module) -> AbstractContextManager[None]:
-    """Let checkpoints that are read inside the context lose the synapses that the model has not: they are set to zero.
-
-    Example:
-        >>> import torch
-        >>> from daleml import Populations, signs
-        >>> from daleml.layers import EIRNN
-        >>> trained = EIRNN(3, Populations(8, 2))
-        >>> lesioned = EIRNN(3, Populations(8, 2), mask=torch.ones(10, 10).tril(-1))
-        >>> with signs.keep_masks(lesioned):
-        ...     lesioned.load_state_dict(trained.state_dict())
-        <All keys matched successfully>
-        >>> int(lesioned.weight_hh_l0_present.sum())
-        45
-    """
-    _require_module("model", model)
-    return _loading.wishing(model, keep_masks=True)
 
 
 def parameter(module: nn.Module, name: str) -> nn.Parameter:

@@ -736,6 +736,36 @@ def reparametrised_and_replaced(subject):
     signs.fix(module, subject.parameter, subject.other_signs, replace=True)
 
 
+@route(
+    "Weights computed anew",
+    "`Reparametrization` and `to_empty`, which empties its copy of the signs too",
+    REFUSED,
+    only=OTHERS,
+)
+def reparametrised_and_emptied(subject):
+    module = subject.build()
+    Reparametrization().attach(module, 0.1)
+    module.load_state_dict({**module.to_empty(device="cpu").state_dict(), **_state_of_facts(subject)}, strict=False)
+    for inner in module.parametrizations[subject.parameter]:
+        inner.signs.zero_()
+    signs.check(module)
+
+
+@route("Weights computed anew", "the same, then `signs.restore_`", only=OTHERS)
+def reparametrised_and_restored(subject):
+    module = subject.build()
+    Reparametrization().attach(module, 0.1)
+    for inner in module.parametrizations[subject.parameter]:
+        inner.signs.zero_()
+    return Kept(signs.restore_(module), watched=False)
+
+
+def _state_of_facts(subject):
+    return {
+        key: value for key, value in subject.build().state_dict().items() if key.endswith((law.SUFFIX, law.PRESENT))
+    }
+
+
 @route("Weights computed anew", "`torch.func.functional_call` with other weights: the module is as it was")
 def functional(subject):
     module = subject.build()

@@ -267,3 +267,15 @@ def test_masks_are_whole_numbers_that_a_boolean_operator_cannot_misread():
     with pytest.raises(IndexError):
         rnn.weight_hh_l0[~rnn.weight_hh_l0_present]  # silently all of them, were it uint8
     assert torch.equal(rnn.weight_hh_l0 * rnn.weight_hh_l0_present, rnn.weight_hh_l0)
+
+
+def test_a_drawn_mask_may_be_that_of_the_process_that_broadcasts_its_own():
+    first, other = EIRNN(3, POPS, mask=0.3), EIRNN(3, POPS, mask=0.3)
+    other.weight_hh_l0_present.copy_(first.weight_hh_l0_present)  # as DistributedDataParallel does
+    with torch.no_grad():
+        other.weight_hh_l0.copy_(first.weight_hh_l0)
+    assert signs.check(other)
+    other.weight_hh_l0_present.fill_(1)  # no draw at that density
+    with pytest.raises(ValueError, match="`weight_hh_l0_present` must hold what was fixed"):
+        signs.check(other)
+    assert torch.equal(signs.restore_(other).weight_hh_l0_present, first.weight_hh_l0_present)

@@ -7,13 +7,14 @@ import os
 import pickle
 import warnings
 import weakref
+from unittest import mock
 
 import pytest
 import torch
 from torch import multiprocessing, nn
 
 from daleml import Populations, signs
-from daleml.layers import EILinear
+from daleml.layers import EIRNN, EILinear
 from daleml.optim import Projection, enforce
 from tests.catalog import OPTIMIZERS, network, optimizers, step
 
@@ -194,6 +195,27 @@ def test_a_mechanism_attached_again_guards_the_new_optimizer():
         assert signs.check(layer)
 
 
+class Distributed(nn.Module):
+    """What is asked of ``DistributedDataParallel``."""
+
+    def __init__(self, module, broadcast_buffers, size):
+        super().__init__()
+        self.module, self.broadcast_buffers = module, broadcast_buffers
+        self.process_group = mock.Mock(size=lambda: size)
+
+
+@pytest.mark.parametrize(("broadcast", "size", "mask"), [(True, 2, 0.5), (False, 1, 0.5), (False, 2, None)])
+def test_processes_that_share_their_synapses_are_not_warned_of(broadcast, size, mask):
+    model = Distributed(EIRNN(3, 4, mask=mask), broadcast, size)
+    enforce(torch.optim.SGD(model.parameters(), lr=1.0), model)
+
+
+def test_processes_that_draw_synapses_each_by_itself_are_warned_of():
+    model = Distributed(EIRNN(3, 4, mask=0.5), False, 2)
+    with pytest.warns(UserWarning, match="synapses drawn at random, and DistributedDataParallel"):
+        enforce(torch.optim.SGD(model.parameters(), lr=1.0), model)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "sentence"),
     [
@@ -227,8 +249,6 @@ def test_natural_mistakes_are_one_sentence(call, error, sentence):
 
 def _train_on(rank, port, broadcast, folder):
     from torch import distributed
-
-    from daleml.layers import EIRNN
 
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.set_num_threads(1)

@@ -43,6 +43,7 @@ class Summary:
     steps: int
     lawless_steps: int
     n_synapses: int
+    n_unjudged: int
     ks_lognormal_before: list[float]
     ks_lognormal: list[float]
     fraction_at_zero: list[float]
@@ -52,7 +53,8 @@ class Summary:
 def summarise(runs: list[Trained]) -> Summary:
     """Gather the runs of one arm."""
     histories = [run.history for run in runs]
-    lawful = signs.check(runs[0].after).n_parameters > 0
+    verdict = signs.check(runs[0].after)
+    lawful = verdict.n_parameters > 0
     entropies = [column for column in histories[0].columns if column.startswith("svd_entropy/")]
     return Summary(
         label=runs[0].arm.label,
@@ -63,7 +65,8 @@ def summarise(runs: list[Trained]) -> Summary:
         sign_violations=[history["sign_violations"].tolist() for history in histories] if lawful else [],
         steps=int(sum(history["signs/steps"].sum() for history in histories)),
         lawless_steps=int(sum(history["signs/lawless_steps"].sum() for history in histories)),
-        n_synapses=signs.check(runs[0].after).n_synapses,
+        n_synapses=verdict.n_synapses,
+        n_unjudged=sum(weight.n_synapses for weight in verdict.unjudged),
         ks_lognormal_before=[_mean_ks(run.before) for run in runs],
         ks_lognormal=[_mean_ks(run.after) for run in runs],
         fraction_at_zero=[float(history["fraction_at_zero"].iloc[-1]) for history in histories],

@@ -227,7 +227,7 @@ def _arms_table(arms: Mapping[str, dict[str, Any]]) -> pd.DataFrame:
             "test error": f"{np.mean(arm['test_error']):.2%}",
             "lowest, highest seed": f"{min(arm['test_error']):.1%}, {max(arm['test_error']):.1%}",
             "training loss": f"{np.mean(arm['train_loss']):.4f}",
-            "synapses checked": f"{arm['n_synapses']:,}" if arm["sign_violations"] else "no law",
+            "synapses checked": _checked(arm),
             "steps that broke the law": f"{arm['lawless_steps']:,} of {arm['steps']:,}"
             if arm["sign_violations"]
             else "no law",
@@ -238,6 +238,13 @@ def _arms_table(arms: Mapping[str, dict[str, Any]]) -> pd.DataFrame:
         }
         for arm in arms.values()
     )
+
+
+def _checked(arm: Mapping[str, Any]) -> str:
+    """Say how many synapses were judged, of how many."""
+    if not arm["sign_violations"]:
+        return "no law"
+    return f"{arm['n_synapses']:,} of {arm['n_synapses'] + arm['n_unjudged']:,}"
 
 
 def _synapses_table(rows: list[dict[str, Any]], title: str) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,4 +39,20 @@ def require_signed_trained(optimizers: Sequence[Any], model: nn.Module, *, parti
         raise ValueError(
             f"`optimizer` must train every parameter of `model` whose signs are fixed; got {kind}, which misses "
             f"{', '.join(missed[:_SHOWN])}{hidden}: give `partial=True` if another optimiser trains them, or none."
+        )
+
+
+def warn_of_draws(model: nn.Module) -> None:
+    """Warn where each of several processes has drawn its own synapses, and none sends them to the others."""
+    alone = any(
+        getattr(module, "broadcast_buffers", True) is False and module.process_group.size() > 1
+        for module in model.modules()
+        if hasattr(module, "process_group")
+    )
+    records = (_facts.record(one.module, one.own) for one in _facts.fixed(model))
+    if alone and any(record is not None and record.drawn for record in records):
+        warnings.warn(
+            "`model` has synapses drawn at random, and DistributedDataParallel(broadcast_buffers=False) does not send "
+            "them from process to process: draw them from one seed in all, or leave `broadcast_buffers` as it is.",
+            stacklevel=3,
         )

@@ -11,7 +11,7 @@ from torch.utils.hooks import RemovableHandle
 
 from daleml import signs
 from daleml.optim import _guards
-from daleml.optim.coverage import require_signed_trained
+from daleml.optim.coverage import require_signed_trained, warn_of_draws
 
 
 def enforce(
@@ -76,6 +76,7 @@ def enforce(
     require_signed_trained(stepping, model, partial=partial)
     if len(stepping) == 1:
         _require_seen(optimizer, steps)
+    warn_of_draws(model)
     return _guards.install(stepping, model, steps)
 
 
