@@ -24,7 +24,8 @@ class MasteredOptimizer(Optimizer):
         super().__init__(params, {**defaults, "euclidean": False})
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        defaults = dict(self.defaults)  # to which torch adds an option that these optimisers have not
+        known = state if "defaults" in state else vars(self)  # a copy has no attributes yet
+        defaults = dict(known["defaults"])  # to which torch adds an option that these optimisers have not
         super().__setstate__(state)
         self._headroom = {}
         for group in self.param_groups:
