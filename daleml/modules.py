@@ -35,44 +35,13 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 from torch.nn.utils import parametrize
 
-from daleml._torch_table import TABLE, Reads, SynapticWeight, TorchKind, runs_as_torch, torch_class, torch_kind
-
-__all__ = [
-    "TABLE",
-    "DaleLayer",
-    "Reads",
-    "RecurrentDaleLayer",
-    "SynapticWeight",
-    "TorchKind",
-    "accounted",
-    "effective",
-    "effective_layers",
-    "fan_in",
-    "is_dense",
-    "is_lazy",
-    "is_norm",
-    "is_recurrent",
-    "is_table",
-    "kept_otherwise",
-    "method",
-    "n_inputs",
-    "n_outputs",
-    "n_spatial",
-    "other_matrices",
-    "plain_name",
-    "presynaptic_dim",
-    "require_shapes",
-    "required",
-    "runs_as_torch",
-    "runs_over_sequences",
-    "speaks",
-    "synaptic_weights",
-    "takes_draw",
-    "torch_class",
-    "torch_kind",
-    "uncalled",
-    "unit_dim",
-]
+from daleml._torch_table import TABLE as TABLE
+from daleml._torch_table import Reads as Reads
+from daleml._torch_table import SynapticWeight as SynapticWeight
+from daleml._torch_table import TorchKind as TorchKind
+from daleml._torch_table import runs_as_torch as runs_as_torch
+from daleml._torch_table import torch_class as torch_class
+from daleml._torch_table import torch_kind as torch_kind
 
 
 @runtime_checkable
@@ -181,6 +150,27 @@ def synaptic_weights(module: nn.Module, path: str = "") -> tuple[SynapticWeight,
                 f"`plastic_weights` of {type(module).__name__} must name its parameters; got {one.name!r}, which it "
                 "has not."
             )
+    return found
+
+
+def output_signs(module: nn.Module, path: str = "") -> Tensor | None:
+    """Return +1 or -1 for each unit that a layer of the protocol puts out; None if it leaves that to its readers.
+
+    Raises:
+        ValueError: If the layer does not say, or says anything else.
+    """
+    said = required(module, path, "output_signs", "says which of its units inhibit")()
+    if said is None:
+        return None
+    given = said.signs() if hasattr(said, "signs") else said
+    try:
+        found = torch.as_tensor(given, device="cpu").detach().float()
+    except (TypeError, ValueError, RuntimeError):
+        found = torch.zeros(1)
+    if found.ndim != 1 or not bool((found.abs() == 1).all()):
+        raise ValueError(
+            f"`output_signs` of {type(module).__name__} must give +1 or -1 for each output unit, or None; got {said!r}."
+        )
     return found
 
 
@@ -344,6 +334,7 @@ def effective(module: nn.Module, one: SynapticWeight, path: str = "") -> Tensor:
         found = required(module, path, "effective_weight", "gives what multiplies the input")()
     found = found if one.units is None else found[:, one.units]
     weight = cast("Tensor", getattr(module, one.name))
+    weight = weight.transpose(0, 1) if one.pre_dim == 0 else weight
     if found.shape != weight.shape:
         raise ValueError(
             f"the effective weight of {type(module).__name__} must have the shape {tuple(weight.shape)} of "
@@ -387,7 +378,15 @@ def kept_otherwise(model: nn.Module) -> Iterator[tuple[str, list[str]]]:
             yield path, kept
 
 
+def takes(function: Callable[..., Any], *keywords: str) -> bool:
+    """Whether a function takes arguments by these names."""
+    parameters = inspect.signature(function).parameters.values()
+    if any(one.kind is one.VAR_KEYWORD for one in parameters):
+        return True
+    return {one.name for one in parameters if one.kind is not one.POSITIONAL_ONLY} >= set(keywords)
+
+
 def takes_draw(module: nn.Module) -> bool:
     """Whether ``reset_parameters`` of a module takes a distribution: ``reset_parameters(generator, draw=)``."""
     reset = method(module, "reset_parameters")
-    return reset is not None and "draw" in inspect.signature(reset).parameters
+    return reset is not None and takes(reset, "draw")

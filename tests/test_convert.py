@@ -665,6 +665,23 @@ def test_the_state_of_a_circuit_is_read_like_its_rates():
         assert why == "reads 8 excitatory and 2 inhibitory units"
 
 
+def test_what_a_packed_sequence_carries_is_read_by_rule():
+    class Packed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn, self.out = nn.GRU(4, 10), nn.Linear(10, 2)
+
+        def forward(self, x):
+            packed = nn.utils.rnn.pack_padded_sequence(x, [3, 5], enforce_sorted=False)
+            return self.out(nn.utils.rnn.pad_packed_sequence(self.rnn(packed)[0])[0])
+
+    for seed in range(3):
+        torch.manual_seed(seed)
+        _, report = dalify(Packed(), example=torch.rand(5, 2, 4))
+        why = {verdict.name: verdict.why for verdict in report.verdicts}
+        assert why["out.weight"] == "reads 8 excitatory and 2 inhibitory units"
+
+
 def test_what_keeps_its_weights_otherwise_than_as_parameters_is_named():
     class Packed(nn.Module):
         """As quantised modules do."""

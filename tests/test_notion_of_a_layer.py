@@ -14,6 +14,7 @@ from daleml.analysis.families import LogNormal, find, find_all
 from daleml.layers import EILinear, init, populations_after
 from daleml.learning import FeedbackAlignment, Oja
 from daleml.learning.oja import DivergenceError, Normalised, Subspace
+from daleml.modules import SynapticWeight
 from daleml.optim import Reparametrization, param_groups, split_bias_
 from tests.catalog import STRANGERS, Scratch, ScratchRecurrent, strangers
 
@@ -495,3 +496,60 @@ def test_a_lawful_weight_is_lawful_however_it_is_computed():
     assert report
     assert report.verdicts[1].name == "0.parametrizations.weight.original"
     assert report.verdicts[1].why == "already"
+
+
+@pytest.mark.parametrize("given", [[1, 0, 1, 1, 1, -1], "all", torch.ones(2, 3), torch.full((6,), torch.nan)])
+def test_signs_of_units_that_are_none_are_refused(given):
+    layer = Scratch(Populations(6, 3), 6)
+    layer.output_signs = lambda: given
+    with pytest.raises(
+        ValueError, match=r"^`output_signs` of Scratch must give \+1 or -1 for each output unit, or None"
+    ):
+        dalify(Behind(layer, torch.rand(5, 9)), example=torch.rand(5, 9))
+
+
+@pytest.mark.parametrize("given", [[1, 1, 1, 1, -1, -1], Populations(4, 2), torch.tensor([1, 1, 1, 1, -1, -1])])
+def test_a_layer_says_the_signs_of_its_units_in_any_form(given):
+    layer = Scratch(Populations(6, 3), 6)
+    layer.output_signs = lambda: given
+    model, report = dalify(Behind(layer, torch.rand(5, 9)), example=torch.rand(5, 9))
+    assert report
+    assert model.out.weight_signs.tolist() == [1, 1, 1, 1, -1, -1]
+
+
+def test_units_that_are_not_as_many_as_their_signs_are_named():
+    layer = Scratch(Populations(6, 3), 6)
+    layer.output_signs = lambda: torch.ones(4)
+    _, report = dalify(Behind(layer, torch.rand(5, 9)), example=torch.rand(5, 9))
+    assert not report
+    assert any("puts out something else than the rates of its units" in note for note in report.notes)
+
+
+def test_a_redraw_that_takes_no_draw_is_refused():
+    layer = Scratch(Populations(6, 3), 6)
+    layer.redraw_ = lambda generator=None: None
+    with pytest.raises(ValueError, match="`redraw_` of Scratch must take the keywords `draw`, `ratio` and `generator`"):
+        init.lognormal_model_(layer)
+
+
+def test_a_weight_stored_pre_by_post_is_fixed_along_its_own_dimension():
+    class Sideways(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.rand(5, 2))
+            signs.fix(self, "weight", Populations(3, 2))
+
+        def plastic_weights(self):
+            return [SynapticWeight("weight", pre_dim=0)]
+
+        def effective_weight(self):
+            return self.weight.T
+
+    layer = Sideways()
+    assert layer.weight_signs.shape == (5, 1)
+    with pytest.raises(ValueError, match=r"must leave out `weight`, since it is stored as \(pre, post\)"):
+        Oja(layer, 0.1)
+    assert FeedbackAlignment(layer).feedback[""].shape == (2, 5)
+    layer.effective_weight = lambda: layer.weight
+    with pytest.raises(ValueError, match=r"must have the shape \(2, 5\) of `weight`, as far as that reads its input"):
+        modules.effective(layer, SynapticWeight("weight", pre_dim=0))

@@ -116,7 +116,7 @@ def dalify(
     for path, module in model.named_modules():
         if modules.speaks(module):
             modules.synaptic_weights(module, path)
-            modules.required(module, path, "output_signs", "says which of its units inhibit")
+            modules.output_signs(module, path)
     given = (example,) if isinstance(example, Tensor) else None if example is None else tuple(example)
     return _Conversion(model, inhibitory, inputs, given, tuple(exempt), draw, generator).run()
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from daleml import modules
 from daleml.convert.bystanders import Bystanders
@@ -147,9 +148,11 @@ class _Runner:
         return _spread(output, marks(name), dim)
 
     def _of_circuit(self, name: str, module: nn.Module, output: Any, marks: Marks) -> Any:
-        """Mark rates and states alike; of a packed sequence, the units are not looked for."""
-        rates = output if isinstance(output, Tensor) else output[0]
+        """Mark rates and states alike, those of packed sequences too."""
+        first = output if isinstance(output, Tensor) else output[0]
+        rates = first.data if isinstance(first, PackedSequence) else first
         if not isinstance(rates, Tensor):
+            self._unlike(name, module)
             return None
         unit_signs = self.units.of_layer(name, module, rates.shape[-1])
         if unit_signs.numel() != rates.shape[-1]:
@@ -166,12 +169,13 @@ class _Runner:
 
         if isinstance(output, Tensor):
             return _spread(output, marked, -1)
-        return (_spread(rates, marked, -1), *(states(part) for part in output[1:]))
+        answered: Any = _spread(rates, marked, -1)
+        if isinstance(first, PackedSequence):
+            answered = PackedSequence(answered, first.batch_sizes, first.sorted_indices, first.unsorted_indices)
+        return (answered, *(states(part) for part in output[1:]))
 
     def _unlike(self, name: str, module: nn.Module) -> None:
-        said = (
-            f"{type(module).__name__} puts out something else than its units' rates, which cannot be told: not lawful"
-        )
+        said = f"{type(module).__name__} puts out something else than the rates of its units: not lawful"
         self.result.findings[Note(f"{name or 'the model itself'}: {said}", True)] = None
 
     def _marked_input(self, i: int, given: Any, marks: Marks) -> Any:

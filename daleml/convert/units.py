@@ -57,14 +57,10 @@ class Units:
     def of_layer(self, name: str, module: nn.Module, width: int) -> Tensor:
         """Return the signs of the units that a layer puts out, which are ``width`` wide."""
         if name not in self.signs:
-            own = (
-                modules.required(module, name, "output_signs", "says which of its units inhibit")()
-                if (modules.speaks(module))
-                else None
-            )
+            own = modules.output_signs(module, name) if modules.speaks(module) else None
             if own is not None:
                 self.said.add(name)
-            self._register(name, self._split(module, width) if own is None else own.detach().float().cpu())
+            self._register(name, self._split(module, width) if own is None else own)
         return self.signs[name]
 
     def of_input(self, name: str, width: int) -> Tensor:

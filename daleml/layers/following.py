@@ -80,8 +80,8 @@ def _layers_within(module: nn.Module, pops: Populations) -> dict[nn.Module, Tens
     for path, part in module.named_modules():
         if not modules.synaptic_weights(part, path):
             continue
-        says = modules.method(part, "output_signs")
-        unit_signs = None if says is None or modules.is_recurrent(part) else says()
+        answers = modules.speaks(part) and not modules.is_recurrent(part)
+        unit_signs = modules.output_signs(part, path) if answers else None
         if unit_signs is None:
             name = type(module).__name__
             if pops.n_exc and pops.n_inh:

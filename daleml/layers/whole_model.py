@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 import warnings
 from collections.abc import Callable, Iterator
@@ -105,6 +106,11 @@ def _own_redraw(path: str, module: nn.Module, ratio: float, generator: torch.Gen
         reset = modules.required(module, path, "reset_parameters", "draws the weights anew")
         return functools.partial(reset, generator, draw=draw)
     redraw = modules.required(module, path, "redraw_", "draws the weights anew")
+    if not modules.takes(redraw, "draw", "ratio", "generator"):
+        raise ValueError(
+            f"`redraw_` of {type(module).__name__} must take the keywords `draw`, `ratio` and `generator`; got "
+            f"{inspect.signature(redraw)}."
+        )
     return functools.partial(redraw, draw=draw, ratio=ratio, generator=generator)
 
 

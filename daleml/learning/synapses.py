@@ -93,6 +93,8 @@ def _obstacle(module: nn.Module, spec: SynapticWeight) -> str:
             "is of an nn.RNN with several layers or both directions, whose inner rates cannot be seen: "
             "stack modules of one layer, or use EIRNN"
         )
+    if spec.pre_dim != 1:
+        return "is stored as (pre, post), where the rule has (post, pre)"
     if modules.is_lazy(module):
         return "has no shape before the model's first forward pass"
     return "" if spec.name in module._parameters else "is reparametrised"
