@@ -95,7 +95,7 @@ def _nested(value: Any, path: str) -> Iterator[tuple[str, Tensor]]:
 @torch.no_grad()
 def _count(value: Tensor) -> int:
     """Return how many values are not finite; none in what has no values to look at."""
-    if value.is_meta or value.layout != torch.strided or value.is_quantized:
+    if nn.parameter.is_lazy(value) or value.is_meta or value.layout != torch.strided or value.is_quantized:
         return 0
     if not (value.is_floating_point() or value.is_complex()):
         return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -85,6 +86,19 @@ def require_scheduler(scheduler: Any, optimizer: Optimizer) -> None:
         raise TypeError(f"`scheduler` must be a scheduler of torch.optim.lr_scheduler, or one like them; got {got}.")
     if isinstance(scheduler, LRScheduler) and scheduler.optimizer is not optimizer:
         raise ValueError("`scheduler` must be one of `optimizer`; it was made for another optimiser.")
+
+
+def require_folder(checkpoint: Any, scheduler: Any) -> None:
+    """Raise unless ``checkpoint`` is a path, and the scheduler can be saved there."""
+    if checkpoint is None:
+        return
+    if not isinstance(checkpoint, (str, os.PathLike)) or not os.fspath(checkpoint):
+        raise TypeError(f"`checkpoint` must be the path of a folder; got {checkpoint!r}.")
+    for name in ("state_dict", "load_state_dict"):
+        if scheduler is not None and not callable(getattr(scheduler, name, None)):
+            raise TypeError(
+                f"`scheduler` must have {name} to be kept in a checkpoint; {type(scheduler).__name__} has none."
+            )
 
 
 def require_trackers(trackers: Any) -> None:

@@ -32,6 +32,7 @@ from daleml._saving.writer import only_writer
 
 __all__ = ["CheckpointError", "Run", "load", "opened", "save"]
 
+_digest = files.digest
 _DAMAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError)
 
 
@@ -241,7 +242,7 @@ def _tell_other_settings(saved: Saved, run: Run) -> None:
     if saved.given is not None and run.given is not None:
         told = settings.differences(saved.given, run.given)
         if told:
-            warnings.warn(f"`checkpoint` goes on with what its run began with: {told}.", stacklevel=4)
+            warnings.warn(f"`checkpoint` {told}.", stacklevel=4)
         run.given = saved.given
     n_saved, n_here = randomness.count(saved.random), len(run.generators)
     if n_saved != n_here:

@@ -137,8 +137,9 @@ def train(
         ``batches``, of its sampler and data set, and of any module: whatever random source you hold elsewhere is yours
         to restore. So are moving averages of the weights, gradient scalers, and functions given to a scheduler.
 
-        Of a resumed run, the settings of optimiser and scheduler are those of the checkpoint. Where this run was given
-        others, or another batch size, loss or model of the same shapes, one warning says so.
+        Of a resumed run, the settings of optimiser and scheduler are those of the checkpoint, and all else is as this
+        run was given it. Where it was given others than the run began with, be it a rate, a batch size, a loss or a
+        model of the same shapes, one warning says so.
 
         SIGTERM raises ``KeyboardInterrupt``, as Ctrl-C does. One run writes to a folder at a time: its lock ends with
         its process, and on network file systems is as good as theirs.
@@ -153,6 +154,7 @@ def train(
     inputs.require_loss(loss)
     inputs.require_batches(batches, epochs)
     inputs.require_scheduler(scheduler, optimizer)
+    inputs.require_folder(checkpoint, scheduler)
     inputs.require_trackers(trackers)
     inputs.require_parameters(model, optimizer)
     settings = {"batches": inputs.describe_batches(batches), "clip_norm": clip_norm, "loss": loss}

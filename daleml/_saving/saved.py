@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from daleml._saving.typed_json import Encoder
+from daleml._saving.typed_json import Encoder, StateError
 
 
 @dataclass
@@ -75,8 +75,22 @@ def encode_states(run: Run, encoder: Encoder) -> dict[str, Any]:
     Raises:
         StateError: If a part of them cannot be kept.
     """
-    scheduler = None if run.scheduler is None else run.scheduler.state_dict()
-    return {
-        "optimizer": encoder.encode(run.optimizer.state_dict(), "optimizer"),
-        "scheduler": encoder.encode(scheduler, "scheduler"),
-    }
+    parts = {"optimizer": run.optimizer, "scheduler": run.scheduler}
+    try:
+        return {name: encoder.encode(_state_of(name, part), name) for name, part in parts.items()}
+    except RecursionError:
+        raise StateError(
+            "the state of the optimiser or scheduler is nested too deeply to be kept in a checkpoint."
+        ) from None
+
+
+def _state_of(name: str, part: Any) -> Any:
+    if part is None:
+        return None
+    try:
+        return part.state_dict()
+    except Exception as error:  # whatever a stranger's raises, and torch's for functions without attributes
+        raise StateError(
+            f"`{name}` must tell its state, to be kept in a checkpoint; its state_dict raises "
+            f"{type(error).__name__}: {error}."
+        ) from None

@@ -13,6 +13,8 @@ from daleml._saving.saved import Run
 from daleml._saving.typed_json import name_of
 
 _SHOWN = 3
+_KEPT = ("optimizer", "scheduler")
+"""Whose settings a checkpoint brings back. All else is as the run that goes on was given it."""
 
 
 def describe(run: Run) -> dict[str, Any]:
@@ -31,6 +33,14 @@ def describe(run: Run) -> dict[str, Any]:
 
 def differences(saved: Mapping[str, Any], given: Mapping[str, Any]) -> str:
     """Return, in words, which settings are not those that a checkpoint's run began with; empty if all are."""
+    kept = _differences(*({name: each.get(name) for name in _KEPT} for each in (saved, given)))
+    changed = _differences(*({name: each[name] for name in each if name not in _KEPT} for each in (saved, given)))
+    told = [f"goes on with what its run began with: {kept}" if kept else ""]
+    told.append(f"was begun with other settings than this run's: {changed}" if changed else "")
+    return "; and it ".join(filter(None, told))
+
+
+def _differences(saved: Mapping[str, Any], given: Mapping[str, Any]) -> str:
     before, now = dict(_leaves(saved, "")), dict(_leaves(given, ""))
     names = [name for name in before if name in now and before[name] != now[name]]
     shown = [f"`{name}` {before[name]!r}, not {now[name]!r}" for name in names[:_SHOWN]]

@@ -1,7 +1,7 @@
 """Nested state as strict JSON that keeps its types, with its tensors apart; and back again, without pickle.
 
-None, booleans, integers, finite floats, strings, lists, and dictionaries whose keys are strings are written as they
-are. Everything else is an object ``{"type": ..., ...}``. What has no entry in this file is refused by its path.
+None, booleans, integers below 2**53, finite floats, strings, lists, and dictionaries whose keys are strings are written
+as they are. Everything else is an object ``{"type": ..., ...}``. What has no entry in this file is refused by its path.
 """
 
 from __future__ import annotations
@@ -60,8 +60,10 @@ class Encoder:
             StateError: If the value, or a part of it, cannot be kept.
         """
         kind = type(value)
-        if value is None or kind in (bool, int, str):
+        if value is None or kind in (bool, str):
             return value
+        if kind is int:  # readers of JSON take longer ones for floats, and Python reads no more than 4300 digits
+            return value if abs(value) < 2**53 else _entry("int", hex(value))
         if kind is float:
             return value if math.isfinite(value) else _entry("float", str(value))
         if isinstance(value, Tensor):
@@ -269,7 +271,7 @@ class Decoder:
             if not 0 <= value < len(self._made):
                 raise IndexError(value)
             return self._made[value]
-        if kind in ("float", "complex", "bytes", "range"):
+        if kind in ("float", "int", "complex", "bytes", "range"):
             return _read_plain(kind, value)
         if kind in ("tuple", "frozenset"):
             return {"tuple": tuple, "frozenset": frozenset}[kind](self._items(value, path))
@@ -398,6 +400,8 @@ def _new_generator(kind: str, state: Any) -> Any:
 def _read_plain(kind: str, value: Any) -> Any:
     if kind == "float":
         return float(value)
+    if kind == "int":
+        return int(value, 16)
     if kind == "complex":
         return complex(float(value[0]), float(value[1]))
     return bytes.fromhex(value) if kind == "bytes" else range(*value)
