@@ -388,3 +388,49 @@ def test_a_partition_says_nothing():
         warnings.simplefilter("error")
         EIRNN(10, Populations(100))
         DANNRNN(10, 100)
+
+
+@pytest.mark.parametrize("build", [CIRCUITS[k] for k in ("EIRNN", "DANNRNN", "shunting")], ids=str)
+@pytest.mark.parametrize("tau_ms", [100.0, TAUS], ids=["one", "a unit"])
+@pytest.mark.parametrize("learned", [False, True])
+def test_a_leak_is_lowered_by_autocast_too(build, tau_ms, learned):
+    rnn = build(dt_ms=20, tau_ms=tau_ms)
+    if learned:
+        rnn.leak = nn.Parameter(torch.as_tensor(rnn.leak).clone())
+    expected = rnn(torch.linspace(0.1, 1, 30).view(5, 2, 3))[0]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output, last = rnn(torch.linspace(0.1, 1, 30).view(5, 2, 3))
+    assert output.dtype == last.dtype == torch.bfloat16
+    torch.testing.assert_close(output.float(), expected, rtol=0.05, atol=0.05)
+    output.float().sum().backward()
+    assert not learned or rnn.leak.grad.isfinite().all()
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's own recorders warn of themselves
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_circuit_of_many_time_constants_may_be_exported(strict):
+    rnn, x = EIRNN(3, POPS, dt_ms=20, tau_ms=TAUS), torch.rand(4, 2, 3)
+    exported = torch.export.export(rnn, (x,), strict=strict).module()
+    torch.testing.assert_close(exported(x)[0], rnn(x)[0])
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's compiler warns of itself
+@pytest.mark.parametrize("layer", [lambda: DANNLinear(3, 4, shunting=True), lambda: EILinear(3, 4)])
+def test_a_dense_layer_compiles_as_one_graph(layer):
+    built, x = layer(), torch.rand(2, 3)
+    torch.testing.assert_close(torch.compile(built, backend="aot_eager", fullgraph=True)(x), built(x))
+
+
+def test_a_leak_without_a_unit_of_time_is_shown_and_saved():
+    rnn, plain = EIRNN(3, POPS), EIRNN(3, POPS)
+    rnn.leak = 0.25
+    assert "leak=0.25" in repr(rnn)
+    with pytest.raises(
+        RuntimeError, match="leak: the checkpoint is of a circuit with `leak` 0.25, and this one has no"
+    ):
+        plain.load_state_dict(rnn.state_dict())
+    plain.leak = 0.25
+    plain.load_state_dict(rnn.state_dict())
+    assert torch.equal(states(plain), states(rnn))
+    rnn.dt_ms = 5
+    assert rnn.tau_ms == 20

@@ -302,9 +302,9 @@ class Circuit(Leaky):
             parts.append(f"num_layers={len(self._suffixes)}")
         named = self.nonlinearity if isinstance(self.nonlinearity, str) else "a function"
         parts.append(f"nonlinearity={named}")
-        if self.dt_ms is not None:
+        if self.leak is not None:
             leak = self.leak if isinstance(self.leak, float) else "one a unit"
-            parts.append(f"dt_ms={self.dt_ms:g}, dt/tau={leak}")
+            parts.append(f"leak={leak}" if self.dt_ms is None else f"dt_ms={self.dt_ms:g}, dt/tau={leak}")
         return ", ".join(parts + ([f"noise={self.noise:g}"] if self.noise else []))
 
     def _describe_units(self) -> str:

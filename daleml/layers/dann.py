@@ -62,8 +62,10 @@ def weights(module: Any) -> tuple[Tensor, Tensor, Tensor]:
 
 def look_once(module: Any, input: Tensor) -> None:
     """Say, at the first input that a shunting layer sees, that parts of it are no rates."""
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[no-untyped-call]
+        return  # what records operations has no values to look at
     seen = vars(module)
-    if "_looked_at_input" in seen or input.is_meta or is_wrapped(input) or _is_recorded():
+    if "_looked_at_input" in seen or input.is_meta or is_wrapped(input):
         return
     seen["_looked_at_input"] = True
     negative = float((input.detach() < 0).double().mean()) if input.numel() else 0.0
@@ -74,8 +76,3 @@ def look_once(module: Any, input: Tensor) -> None:
             UserWarning,
             stacklevel=5,
         )
-
-
-def _is_recorded() -> bool:
-    """Whether something records operations, which has no values to look at."""
-    return torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[no-untyped-call]

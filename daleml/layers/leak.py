@@ -114,8 +114,13 @@ class Leaky(Settings):
 
     def _step(self, like: Tensor) -> Step | None:
         """Return what a step does to states like ``like``, on its device and in its dtype."""
-        self._follow_edits()
         leak = self._buffers.get("leak")
+        if torch.compiler.is_compiling():  # what records operations knows nothing of edits
+            if leak is not None:
+                return Step.of(leak)
+        else:
+            self._follow_edits()
+            leak = self._buffers.get("leak")
         derived = cast("Step | None", vars(self)["_derived"])
         if leak is None:
             exact = self._exact_leak()

@@ -70,21 +70,23 @@ def run(x: Tensor, weight_ih: Tensor, bias: Tensor | None, weight_hh: Tensor, sw
         weight_ih, weight_hh = (weight * _column(leak) for weight in (weight_ih, weight_hh))
         bias = None if bias is None else bias * leak
     tensors = x, weight_ih, bias, weight_hh, sweep.state, sweep.noise
-    if callable(sweep.nonlinearity) or _is_transformed() or any(map(_has_tangent, tensors)) or _is_learned(sweep.keep):
+    if callable(sweep.nonlinearity) or _is_transformed() or any(map(_has_tangent, tensors)):
         return loop(*tensors, sweep.keep, sweep.f, sweep.batch_sizes)
-    options = sweep.keep, sweep.nonlinearity, sweep.batch_sizes
+    learned = _is_learned(sweep.keep)
+    follow = loop if learned else fused
+    options = (sweep.f if learned else sweep.nonlinearity), sweep.batch_sizes
     if not torch.is_autocast_enabled(x.device.type):
-        return fused(*tensors, *options)
-    lowered = _lowered(*tensors)
+        return follow(*tensors, sweep.keep, *options)
+    *lowered, keep = _lowered(*tensors, sweep.keep)
     with torch.autocast(x.device.type, enabled=False):
-        return fused(*lowered, *options)
+        return follow(*lowered, keep, *options)
 
 
-def _lowered(*tensors: Tensor | None) -> list[Any]:
-    """Return tensors in the precision of autocast, as ``nn.RNN`` takes them: all of it is lowered."""
-    device = next(tensor for tensor in tensors if tensor is not None).device.type
+def _lowered(*values: Tensor | float | None) -> list[Any]:
+    """Return tensors in the precision of autocast, as ``nn.RNN`` takes them: all of it is lowered. Numbers stay."""
+    device = next(value for value in values if isinstance(value, Tensor)).device.type
     dtype = torch.get_autocast_dtype(device)
-    return [None if tensor is None else tensor.to(dtype) for tensor in tensors]
+    return [value.to(dtype) if isinstance(value, Tensor) else value for value in values]
 
 
 def _is_transformed() -> bool:
@@ -115,11 +117,12 @@ def run_shunting(
     """
     if torch.is_autocast_enabled(x.device.type):
         x, gain, bias, state, noise = _lowered(x, gain, bias, sweep.state, sweep.noise)
+        leak, kept = _lowered(x, sweep.leak, sweep.kept)[1:]
         weights_ih, weights_hh = (
             cast("ShuntingPath", tuple(_lowered(*weights))) for weights in (weights_ih, weights_hh)
         )
         with torch.autocast(x.device.type, enabled=False):
-            lowered = sweep._replace(state=state, noise=noise)
+            lowered = sweep._replace(state=state, noise=noise, leak=leak, kept=kept)
             return run_shunting(x, weights_ih, weights_hh, gain, bias, eps, lowered)
     drive = torch.cat(_inhibited(x, weights_ih), dim=-1)
     n_units, leak = len(gain), 1.0 if sweep.leak is None else sweep.leak
