@@ -164,7 +164,7 @@ def test_a_checkpoint_from_before_time_constants_were_saved_loads(version):
     ("saved_by", "loaded_by", "sentence"),
     [
         ({"dt_ms": 2, "tau_ms": 50}, {"dt_ms": 2, "tau_ms": 100}, "tau_ms: the checkpoint has 50 and this circuit 100; set `tau_ms` to the checkpoint's before loading it, and to another afterwards if you mean it."),
-        ({"dt_ms": 2, "tau_ms": TAUS}, {"dt_ms": 2, "tau_ms": 100}, "tau_ms: the checkpoint has 20 to 10000 (one a unit) and this circuit 100;"),
+        ({"dt_ms": 2, "tau_ms": TAUS}, {"dt_ms": 2, "tau_ms": 100}, "tau_ms: the checkpoint has 20 to 10000 (6 units) and this circuit 100;"),
         ({"dt_ms": 2, "tau_ms": 50}, {}, "tau_ms: the checkpoint is of a circuit with `tau_ms` 50, and this one has no leak; build it with the same `dt_ms` and `tau_ms`."),
         ({}, {"dt_ms": 2, "tau_ms": 100}, "tau_ms: the checkpoint is of a circuit without a leak, and this one has `tau_ms` 100; load it into one built without `dt_ms` and `tau_ms`."),
     ],
@@ -187,6 +187,9 @@ def test_the_same_time_constants_agree_however_they_were_given_or_saved():
         {name: value.half() if value.is_floating_point() else value for name, value in each.state_dict().items()}
     )
     assert one.tau_ms == 33.3
+    for wrong in (torch.tensor([33.3, 33.3]), torch.tensor(math.nan)):
+        with pytest.raises(RuntimeError, match="tau_ms: the checkpoint has"):
+            one.load_state_dict({**one.state_dict(), "tau_ms": wrong})
 
 
 @pytest.mark.parametrize(
@@ -434,3 +437,22 @@ def test_a_leak_without_a_unit_of_time_is_shown_and_saved():
     assert torch.equal(states(plain), states(rnn))
     rnn.dt_ms = 5
     assert rnn.tau_ms == 20
+
+
+@pytest.mark.parametrize("tau_ms", [None, 100.0, TAUS], ids=["none", "one", "a unit"])
+def test_a_pickle_from_before_time_constants_were_kept_is_read(tau_ms):
+    rnn = EIRNN(3, POPS, dtype=DOUBLE, **({} if tau_ms is None else {"dt_ms": 2, "tau_ms": tau_ms}))
+    leak, expected = rnn.leak, states(rnn)
+    old = copy.deepcopy(rnn)
+    for name in ("_tau", "_rate", "_derived", "_seen", "_n_units", "spectral_radius"):
+        del old.__dict__[name]
+    if not isinstance(leak, torch.Tensor):
+        old.__dict__["leak"] = leak
+    again = EIRNN.__new__(EIRNN)
+    again.__setstate__(old.__dict__)
+    torch.testing.assert_close(states(again), expected)
+    if tau_ms is not None:
+        torch.testing.assert_close(
+            torch.as_tensor(again.tau_ms), torch.as_tensor(tau_ms, dtype=DOUBLE).to(torch.as_tensor(again.tau_ms))
+        )
+    again.reset_parameters()

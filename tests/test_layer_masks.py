@@ -185,6 +185,10 @@ def test_reparametrised_weights_are_drawn_if_they_can_be_assigned():
     nn.utils.parametrize.register_parametrization(layer, "weight_ix", Softplus())
     with pytest.raises(ValueError, match="`weight_ix` must be a parameter, or parametrised by what can be assigned to"):
         layer.reset_parameters()
+    turned = EILinear(POPS, 6)
+    parametrizations.orthogonal(turned, "weight")
+    with pytest.raises(ValueError, match="`weight` must keep its signs through its parametrisation to be written"):
+        turned.reset_parameters()
 
 
 @pytest.mark.parametrize("fill", [init.balance_rows_, lambda w: init.spectral_radius_(w, 0.5), lambda w: init.low_rank_(w, 2), lambda w: init.svd_spectrum_(w, torch.ones(6))])  # fmt: skip

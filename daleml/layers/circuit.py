@@ -61,6 +61,7 @@ class Circuit(Leaky):
 
     _suffixes: tuple[str, ...]
     nonlinearity: str | Nonlinearity
+    spectral_radius: float | None = None
 
     _fixed = frozenset({"inputs", "populations", "input_size", "hidden_size", "bias"})
     _checked: ClassVar[Mapping[str, Check]] = {

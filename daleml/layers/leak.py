@@ -332,7 +332,8 @@ class Leaky(Settings):
                     f"{prefix}{name}: the checkpoint is of a circuit with `{name}` {shown(value)}, and this one has "
                     f"{have}; build it with the same `dt_ms` and `tau_ms`."
                 )
-            if not agree(value, own[name]):
+            fits = value.numel() == 1 or value.shape == (self._n_units,)
+            if not fits or not agree(value, own[name]):
                 return (
                     f"{prefix}{name}: the checkpoint has {shown(value)} and this circuit {shown(own[name])}; set "
                     f"`{name}` to the checkpoint's before loading it, and to another afterwards if you mean it."

@@ -78,6 +78,7 @@ def rewritten(module: nn.Module, name: str) -> Iterator[Tensor]:
                 f"`{name}` must be a parameter, or parametrised by what can be assigned to; got {kinds}: remove it "
                 "first, and register it again."
             ) from None
+        _require_lawful(module, name)
 
 
 @contextmanager
@@ -100,6 +101,17 @@ def _keep_law_(module: nn.Module, name: str, weight: Tensor) -> None:
     exists = present(module, name)
     if exists is not None:
         weight.masked_fill_(~exists, 0)
+
+
+def _require_lawful(module: nn.Module, name: str) -> None:
+    """Raise if a parametrisation makes lawless weights of lawful values, as an orthogonal one does."""
+    computed = getattr(module, name).detach()
+    lawful = computed.clone()
+    _keep_law_(module, name, lawful)
+    if not torch.equal(computed, lawful):
+        raise ValueError(
+            f"`{name}` must keep its signs through its parametrisation to be written; got one that breaks Dale's law."
+        )
 
 
 def _prune_again(module: nn.Module, name: str) -> None:

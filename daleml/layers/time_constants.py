@@ -117,4 +117,6 @@ def agree(saved: Tensor, own: Tensor) -> bool:
 def shown(value: Tensor) -> str:
     """Show one number, or how far several range."""
     low, high = float(value.detach().min()), float(value.detach().max())
-    return f"{low:g}" if low == high else f"{low:g} to {high:g} (one a unit)"
+    if value.numel() == 1:
+        return f"{low:g}"
+    return f"{low:g} to {high:g} ({value.numel()} units)"
