@@ -205,7 +205,7 @@ class _Reading:
         key = self.prefix + self.name + law.PRESENT
         kept = _facts.record(self.module, self.name)
         present = self.module._buffers.get(self.name + law.PRESENT)
-        expected = present if kept is None else kept.mask_tensor()
+        expected = present if kept is None or kept.mask is None else kept.mask_tensor()
         saved = self.state.get(key)
         if expected is None and saved is None:
             return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ def of_model(model: nn.Module) -> SignReport:
     judged = {id(part) for one in fixed for part in _facts.trained(one.module, one.own)}
     entries = _entries(model)
     free = {name: tensor for name, tensor in entries.items() if id(tensor) not in judged}
-    return _report(cases, (), unjudged=_unjudged(free, entries))
+    return _report(cases, (), unjudged=_unjudged(_distinct(free, id), entries))
 
 
 def of_state(state: Mapping[Any, Any], dim: int | None = None) -> SignReport:
@@ -51,11 +51,11 @@ def of_state(state: Mapping[Any, Any], dim: int | None = None) -> SignReport:
         return _infer(tensors, dim)
     if dim is not None:
         raise ValueError(f"`dim` must be left out where signs are saved, which say where units lie; got {dim}.")
-    signed = [key for key in tensors if _is_signed(tensors, key)]
+    signed = _once(tensors, [key for key in tensors if _is_signed(tensors, key)])
     cases = [(key, tensors[key], *_saved_facts(tensors, key)) for key in signed]
     judged = {place for key in signed if (place := _place(tensors[key])) is not None}
     free = {key: tensor for key, tensor in tensors.items() if key not in signed and _place(tensor) not in judged}
-    return _report(cases, (), unjudged=_unjudged(free, tensors))
+    return _report(cases, (), unjudged=_unjudged(_distinct(free, _place), tensors))
 
 
 def _report(
@@ -131,6 +131,18 @@ def _place(tensor: Tensor) -> tuple[Any, ...] | None:
     return tensor.data_ptr(), tuple(tensor.shape), tensor.stride()
 
 
+def _once(tensors: Mapping[str, Tensor], signed: list[str]) -> list[str]:
+    """Leave out the second name of a weight whose signs are the same memory too: of a module that is there twice."""
+    seen = set()
+    found = []
+    for key in signed:
+        places = _place(tensors[key]), _place(tensors[key.removesuffix("_orig") + law.SUFFIX])
+        if None in places or places not in seen:
+            found.append(key)
+        seen.add(places)
+    return found
+
+
 def _infer(tensors: Mapping[str, Tensor], dim: int | None) -> SignReport:
     """Judge weights by themselves; what a parametrisation computes is not there to be judged."""
     sizes, plain = _weights(tensors, tensors)
@@ -177,6 +189,18 @@ def _weights(entries: Mapping[str, Tensor], among: Mapping[str, Tensor]) -> tupl
             sizes[key] = tensor.numel()
             plain[key] = tensor
     return sizes, plain
+
+
+def _distinct(entries: Mapping[str, Tensor], identity: Callable[[Tensor], Any]) -> dict[str, Tensor]:
+    """Leave out all names but the first of a tensor that several share."""
+    found: dict[str, Tensor] = {}
+    seen = set()
+    for key, tensor in entries.items():
+        known = identity(tensor)
+        if known is None or known not in seen:
+            found[key] = tensor
+        seen.add(known)
+    return found
 
 
 def _unjudged(free: Mapping[str, Tensor], among: Mapping[str, Tensor]) -> tuple[Unjudged, ...]:

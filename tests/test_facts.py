@@ -279,3 +279,14 @@ def test_a_drawn_mask_may_be_that_of_the_process_that_broadcasts_its_own():
     with pytest.raises(ValueError, match="`weight_hh_l0_present` must hold what was fixed"):
         signs.check(other)
     assert torch.equal(signs.restore_(other).weight_hh_l0_present, first.weight_hh_l0_present)
+
+
+def test_a_mask_registered_by_hand_beside_the_signs_is_read_back():
+    layer, again = (nn.Linear(3, 2) for _ in range(2))
+    for one in (layer, again):
+        signs.fix(one, "weight", [1, -1, 1])
+        one.register_buffer("weight_present", torch.tensor([[1, 1, 0], [0, 1, 1]]))
+        signs.project_(one)
+    again.load_state_dict(layer.state_dict())
+    assert torch.equal(again.weight, layer.weight)
+    assert signs.check(again).n_synapses == 4

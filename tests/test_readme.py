@@ -45,7 +45,9 @@ def test_the_readmes_commands_exist():
     assert set(re.findall(r"\$ daleml (\w+)", README)) <= commands
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/claims.md", "docs/mechanisms.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "docs/claims.md", "docs/mechanisms.md", "docs/routes.md"]
+)
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
         assert target.startswith("http") or (ROOT / page).parent.joinpath(target).exists(), target

@@ -126,7 +126,22 @@ def test_a_pruned_a_parametrised_and_a_shared_weight_have_one_name_each():
     assert {one.parameter: one.n_synapses for one in report.unjudged} == {"0.weight_orig": 6, "1.weight": 8}
     tied = nn.Linear(3, 2)
     tied.weight = pruned.weight_orig
-    assert "4.weight" in str(agree(nn.ModuleList([pruned, normed, lawful, shared, tied])))
+    assert agree(nn.ModuleList([pruned, normed, lawful, shared, tied])).unjudged == report.unjudged
+
+
+def test_a_module_that_is_there_twice_is_judged_once():
+    lawful, free = EILinear(3, 3), nn.Linear(3, 3)
+    report = agree(nn.Sequential(lawful, free, lawful, free))
+    assert (report.n_parameters, report.unjudged) == (1, (Unjudged("1.weight", 9),))
+
+
+def test_a_weight_tied_between_modules_that_each_fix_its_signs_is_judged_by_both():
+    one, two = EILinear(Populations(2, 1), 3), nn.Linear(3, 3)
+    two.weight = one.weight
+    signs.fix(two, "weight", [-1, 1, -1])
+    report = agree(nn.ModuleList([one, two]))
+    assert report.n_parameters == 2
+    assert {violation.unit for violation in report.violations} == {0}
 
 
 def test_a_matrix_in_a_buffer_is_named():

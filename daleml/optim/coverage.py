@@ -44,10 +44,9 @@ def require_signed_trained(optimizers: Sequence[Any], model: nn.Module, *, parti
 
 def warn_of_draws(model: nn.Module) -> None:
     """Warn where each of several processes has drawn its own synapses, and none sends them to the others."""
+    modules: list[Any] = [module for module in model.modules() if hasattr(module, "process_group")]
     alone = any(
-        getattr(module, "broadcast_buffers", True) is False and module.process_group.size() > 1
-        for module in model.modules()
-        if hasattr(module, "process_group")
+        getattr(module, "broadcast_buffers", True) is False and module.process_group.size() > 1 for module in modules
     )
     records = (_facts.record(one.module, one.own) for one in _facts.fixed(model))
     if alone and any(record is not None and record.drawn for record in records):
