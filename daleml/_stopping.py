@@ -24,27 +24,31 @@ class Stopped(KeyboardInterrupt):
 
 
 @contextmanager
-def signals_raise() -> Iterator[None]:
+def signals_raise() -> Iterator[list[signal.Signals]]:
     """Within, let SIGTERM and SIGHUP raise :class:`Stopped`, as SIGINT raises KeyboardInterrupt.
+
+    What is yielded gets the signal that came: others may have made a plain KeyboardInterrupt of it on its way.
 
     A second signal of the kind ends the process at once. One that the caller ignores, as ``nohup`` does, stays ignored.
     Outside the main thread, where Python handles no signals, nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield []
         return
+    came: list[signal.Signals] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        came.append(signal.Signals(number))
+        raise Stopped(number)
+
     before = {}
     for name in _ASK_TO_END:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:
-            before[number] = signal.signal(number, _raise)
+            before[number] = signal.signal(number, stop)
     try:
-        yield
+        yield came
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _raise(number: int, frame: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_DFL)
-    raise Stopped(number)

@@ -131,6 +131,17 @@ def test_a_signal_is_one_line_and_its_code(number, monkeypatch):
     assert signal.getsignal(number) is before
 
 
+def test_a_signal_before_the_command_begins_has_its_own_code(monkeypatch):
+    """There, typer makes Ctrl-C of every stop."""
+    from daleml.cli import entry
+
+    def early(self, context):
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(entry.Commands, "invoke", early)
+    assert run("demo").exit_code == 128 + signal.SIGTERM
+
+
 def test_a_signal_that_is_ignored_stays_ignored(monkeypatch):
     from daleml._stopping import signals_raise
 
@@ -205,3 +216,19 @@ def test_as_a_module_with_a_reader_who_has_seen_enough():
     done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, timeout=120)
     assert done.stderr == ""
     assert done.stdout.split()[-1] == "0"
+
+
+@pytest.mark.parametrize(
+    ("number", "named", "of_output"), [(28, None, True), (28, "o/x.csv", False), (13, None, False)]
+)
+def test_a_full_disk_under_standard_output_is_named(number, named, of_output, monkeypatch, capsys):
+    @errors.plainly
+    def command():
+        raise OSError(number, "No room", named) if named else OSError(number, "No room")
+
+    monkeypatch.setattr(errors, "_drop_output", lambda: None)
+    with pytest.raises(errors.typer.Exit):
+        command()
+    said = capsys.readouterr().err
+    assert said.startswith("error: standard output could not be written to: No room.") == of_output
+    assert (named or "No room") in said

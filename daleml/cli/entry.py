@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -39,11 +40,12 @@ class Commands(TyperGroup):
     ) -> Any:
         """Run a command, and exit with its code."""
         _open_streams()
+        came: list[signal.Signals] = []
         try:
-            with signals_raise():
+            with signals_raise() as came:
                 code = super().main(args, prog_name or "daleml", complete_var, False, windows_expand_args, **extra)
         except KeyboardInterrupt as stop:  # before the command began
-            code = 128 + (stop.signal if isinstance(stop, Stopped) else 2)
+            code = 128 + (stop.signal if isinstance(stop, Stopped) else signal.SIGINT)
         except typer.Abort:
             code = 130
         except Exception as error:
@@ -52,6 +54,8 @@ class Commands(TyperGroup):
                 raise
             _show(error)
             code = ERROR
+        if code == 130 and came:  # before or after the command itself, where typer takes every stop for Ctrl-C
+            code = 128 + came[0]
         if standalone_mode:
             sys.exit(code if isinstance(code, int) else 0)
         return code

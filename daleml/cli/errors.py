@@ -7,6 +7,7 @@ what was typed, in a file, or inside daleml; 128 and the number of the signal wh
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import inspect
 import os
@@ -61,6 +62,9 @@ def plainly(command: Callable[_P, None]) -> Callable[_P, None]:
         except Exception as error:
             if os.environ.get(_TRACEBACK):
                 raise
+            if _is_of_output(error):
+                _drop_output()
+                error = OSError(f"standard output could not be written to: {sentence(error)}")
             given = {str(value) for value in (*args, *kwargs.values())}  # a file may be called `weights`
             words = {name: option for name, option in options.items() if name not in given}
             _say(f"error: {sentence(error, words)}")
@@ -121,6 +125,12 @@ def _say(line: str) -> None:
 def _flush() -> None:
     if sys.stdout is not None:
         sys.stdout.flush()  # a full disk or a closed pipe is found out here, not after the last line
+
+
+def _is_of_output(error: Exception) -> bool:
+    """Whether what was printed could not be, as on a full disk: errors of files name them, that of a stream does not."""
+    full = {errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EBADF, getattr(errno, "EDQUOT", errno.ENOSPC)}
+    return isinstance(error, OSError) and error.filename is None and error.errno in full and len(error.args) > 1
 
 
 def _drop_output() -> None:
