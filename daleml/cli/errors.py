@@ -128,7 +128,7 @@ def _flush() -> None:
 
 
 def _is_of_output(error: Exception) -> bool:
-    """Whether what was printed could not be, as on a full disk: errors of files name them, that of a stream does not."""
+    """Whether what was printed could not be, as on a full disk: errors of files name them, those of streams do not."""
     full = {errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EBADF, getattr(errno, "EDQUOT", errno.ENOSPC)}
     return isinstance(error, OSError) and error.filename is None and error.errno in full and len(error.args) > 1
 
