@@ -211,8 +211,25 @@ def test_matlab(folder):
         b"MATLAB 5.0 MAT-file" + b" " * 200,
     ):
         Path("d.mat").write_bytes(damaged)
-        with pytest.raises(ValueError, match=r"`d\.mat` must (be a MATLAB file|hold an array of numbers)"):
+        with pytest.raises(ValueError, match=r"`d\.mat` must (be a whole MATLAB file|hold an array of numbers)"):
             read_matrices(Path("d.mat"), "W")
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_matlab_arrays_are_those_that_scipy_reads(compressed, folder):
+    rng = np.random.default_rng(0)
+    content = {
+        "double": rng.random((3, 4)), "single": rng.random((2, 3)).astype("f4"), "small": np.arange(12).reshape(3, 4) * 1.0,
+        "i2": np.arange(6, dtype="i2").reshape(2, 3), "u8": np.array([[2**60 + 1, 2**63], [1, 2]], dtype="u8"),
+        "three": rng.random((2, 3, 4)), "none": np.empty((0, 3)), "true": np.array([[True, False], [False, True]]),
+        "cell": np.array(["a", "bb"], dtype=object), "complex": 1j * np.ones((2, 2)), "text": "x",
+    }  # fmt: skip
+    scipy.io.savemat("m.mat", content, do_compression=compressed)
+    found, expected = read_arrays(Path("m.mat"), quiet), scipy.io.loadmat("m.mat")
+    assert sorted(found) == sorted(set(content) - {"cell", "complex", "text"})
+    for name, array in found.items():
+        assert array.dtype == expected[name].dtype
+        assert np.array_equal(array, expected[name])
 
 
 def test_matlab_of_version_7_3_has_its_dimensions_in_order(folder):

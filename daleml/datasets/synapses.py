@@ -228,7 +228,7 @@ class SynapseTable:
 
     def _require(self, argument: str, column: str) -> None:
         if column not in self.table.columns:
-            columns = ", ".join(map(str, self.table.columns))
+            columns = ", ".join(map(reading.printable, self.table.columns))
             raise ValueError(f"`{argument}` must name a column of {columns}; got {column!r}.")
 
 

@@ -11,7 +11,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daleml.reading.files import ARRAYS, require_room
+from daleml.reading.files import ARRAYS, is_of_system, require_room
 from daleml.reading.options import ReadingError, Say, listed, printable, reason
 
 SPARSE = ("csr", "csc", "bsr", "coo", "dia")
@@ -47,8 +47,8 @@ class Archive:
         try:
             with zipfile.ZipFile(path) as archive:
                 names = [member.filename for member in archive.infolist() if not member.is_dir()]
-        except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
-            if isinstance(error, OSError) and error.errno is not None and not _is_zip_error(error):
+        except Exception as error:  # zipfile's own, and what its directory trips over where it is damaged
+            if is_of_system(error):
                 raise
             raise ReadingError(f"`{self._name}` must be a .npz file of numbers; {reason(error)}.") from None
         self._taken = 0
@@ -147,11 +147,6 @@ class Archive:
         return dense
 
 
-def _is_zip_error(error: OSError) -> bool:
-    """Whether an error of the system is of a seek to nowhere, which a damaged directory of a zip asks for."""
-    return error.filename is None
-
-
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     version = np.lib.format.read_magic(file)
     read = {
@@ -183,7 +178,7 @@ def _array(file: Any, path: Path, size: int, name: str) -> NDArray[Any]:
         if isinstance(error, ReadingError):
             raise
         raise ReadingError(f"`{name}` must be a {path.suffix.lower()} file of numbers; {reason(error)}.") from None
-    except OSError:
-        raise
     except Exception as error:  # whatever the damage trips over
+        if is_of_system(error):
+            raise
         raise ReadingError(f"`{name}` must be a {path.suffix.lower()} file of numbers; {reason(error)}.") from None

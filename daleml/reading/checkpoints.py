@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from daleml.reading.files import ARRAYS, allowance, require_room, suffix
+from daleml.reading.files import ARRAYS, allowance, is_of_system, require_room, suffix
 from daleml.reading.options import ReadingError, Say, listed, printable, reason
 
 SAFETENSORS = ".safetensors"
@@ -93,9 +93,9 @@ def _of_safetensors(path: Path) -> dict[str, Tensor]:
         return dict(load_file(path))
     except SafetensorError as error:
         raise ReadingError(f"`{printable(path)}` must be a safetensors file; {reason(error)}.") from None
-    except OSError:
-        raise
     except Exception as error:  # of torch, of types and sizes it does not know
+        if is_of_system(error):
+            raise
         raise ReadingError(f"`{printable(path)}` must be a safetensors file; {reason(error)}.") from None
 
 
@@ -132,9 +132,9 @@ def _of_torch(path: Path, say: Say) -> Any:
             # torch's warnings on pickle protocols, of a file that it then refuses
             with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals(stands):
                 content = torch.load(path, map_location="cpu", weights_only=True)
-        except OSError:
-            raise
         except Exception as error:  # whatever the damage happens to trip over; torch's own advice is to unpickle
+            if is_of_system(error):
+                raise
             unknown = _GLOBAL.search(str(error))
             if unknown and _SETTINGS.fullmatch(unknown[1]) and unknown[1] not in left:
                 left.add(unknown[1])
@@ -157,10 +157,8 @@ def _require_stored(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             needed = sum(member.file_size for member in archive.infolist())
-    except (zipfile.BadZipFile, NotImplementedError, ValueError):
-        return  # an older kind, or damaged, which torch says
-    except OSError as error:
-        if error.filename is not None:
+    except Exception as error:  # an older kind, or damaged, which torch says
+        if is_of_system(error):
             raise
         return
     require_room(path, needed, ARRAYS)

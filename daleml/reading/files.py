@@ -57,6 +57,11 @@ def require_file(path: Path, known: tuple[str, ...]) -> None:
         raise ReadingError(f"`{name}` must end in one of {plain}{packed}; got {got!r}.")
 
 
+def is_of_system(error: Exception) -> bool:
+    """Whether an error is of a file that could not be opened, and not of damage: that may ask for a seek to nowhere."""
+    return isinstance(error, OSError) and error.filename is not None
+
+
 def allowance(path: Path, least: int) -> int:
     """Return how many bytes a file may unpack to: ``least``, or 32 times what it takes on its disk.
 

@@ -97,6 +97,8 @@ def _rows(sheet: Any, path: Path) -> list[tuple[Any, ...]]:
     while rows and all(value is None for value in rows[-1]):
         rows.pop()
     width = max((i + 1 for row in rows for i, value in enumerate(row) if value is not None), default=0)
+    if _CELL * width * len(rows) > allowed:  # a single cell at the far end of a sheet makes all rows as wide
+        raise too_large(path, allowed)
     return [tuple(row[:width]) + (None,) * (width - len(row)) for row in rows]
 
 
