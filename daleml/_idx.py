@@ -72,8 +72,10 @@ def _content(file: Path) -> bytes:
             with gzip.GzipFile(fileobj=opened) as unpacked:
                 start = unpacked.read(4 + 4 * _MOST_DIMENSIONS)
                 rank = min(start[3], _MOST_DIMENSIONS) if len(start) > 3 else 0
-                sizes = np.frombuffer(start[4 : 4 + 4 * rank], dtype=">u4") if len(start) >= 4 + 4 * rank else []
-                needed = 4 + 4 * rank + math.prod(int(size) for size in sizes)
+                sizes = (
+                    np.frombuffer(start[4 : 4 + 4 * rank], dtype=">u4").tolist() if len(start) >= 4 + 4 * rank else [0]
+                )
+                needed = 4 + 4 * rank + math.prod(sizes)
                 # A byte more than there should be tells that there are too many; a bomb's billions are never unpacked.
                 limit = min(needed + 1, _RATIO * file.stat().st_size + _LEAST)
                 return start + unpacked.read(max(limit - len(start), 0))
