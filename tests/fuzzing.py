@@ -35,7 +35,9 @@ from daleml.datasets import cerebellum, fashion_mnist, kasthuri, larva, microns_
 from daleml.fit_report import gather
 from daleml.readers import read_columns, read_matrices, read_state, read_weights
 from daleml.reading import TableOptions
+from daleml.reading.options import ReadingError
 
+REFUSALS = (ValueError, ReadingError, FileNotFoundError)
 SECONDS = 30  # for one file through one reader
 ROOM = 1 << 30  # of address space beyond what the libraries take
 FORBIDDEN = {
@@ -287,7 +289,7 @@ def attempt(read):
             read()
     except (ValueError, OSError) as error:
         text = str(error)
-        if "must" in text and "\n" not in text and len(text) < 1500 and type(error) in (ValueError, FileNotFoundError):
+        if "must" in text and "\n" not in text and len(text) < 1500 and type(error) in REFUSALS:
             return "refused"
         return f"{type(error).__name__}: {text[:300]}"
     except TooSlowError:

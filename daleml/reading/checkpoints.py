@@ -186,11 +186,14 @@ def _find(content: Any, name: str, say: Say) -> dict[str, Any]:
     if not isinstance(inner, Mapping):
         raise ReadingError(f"`{name}` must hold a state dict of tensors; got {_described(content)}.")
     own = _own_tensors(inner)
-    if own:
-        return own
     found = dict(_state_dicts(inner))
-    if not found:
+    if not found and not own:
         raise ReadingError(f"`{name}` must hold a state dict of tensors; got {_described(content)}.")
+    if not found:
+        return own
+    if any(value.ndim > 1 for value in own.values()):  # weights, not the numbers of a step or of an epoch
+        say(f"`{name}` holds weights beside the state dict{'s' if len(found) > 1 else ''} {listed(list(found), 8)}.")
+        return own | {f"{key}.{name}": value for key, state in found.items() for name, value in state.items()}
     if len(found) == 1:
         (key, state), *_ = found.items()
         say(f"The state dict of `{name}` was found under {printable(key)!r}.")

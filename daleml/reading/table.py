@@ -422,6 +422,10 @@ def choose(name: str | None, available: Iterable[str], path: Path, kind: str, op
     if name is None and len(names) == 1:
         return names[0]
     if name not in names:
+        if names == [""]:
+            raise ReadingError(
+                f"`{option}` must be left out for `{where}`, whose one {kind} has no name; got {shown(name)}."
+            )
         wanted = "be named, there being several" if name is None else f"be in `{where}`, and {shown(name)} is not"
         raise ReadingError(f"`{option}` must name one {kind}: it must {wanted}; got {listed(names)} to choose from.")
     return str(name)

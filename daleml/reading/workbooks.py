@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daleml.reading.files import ARRAYS, allowance, require_room, suffix, too_large
+from daleml.reading.files import ARRAYS, allowance, is_of_system, require_room, suffix, too_large
 from daleml.reading.header import find_layout
 from daleml.reading.options import ReadingError, Say, TableOptions, listed, printable, reason, shown
 from daleml.reading.rows import SAMPLE, Cell
@@ -45,7 +45,9 @@ def read_workbook(path: Path, options: TableOptions, say: Say) -> Table:
     try:
         with zipfile.ZipFile(path) as archive:
             require_room(path, sum(member.file_size for member in archive.infolist()), ARRAYS)
-    except (zipfile.BadZipFile, NotImplementedError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, IndexError, OSError) as error:
+        if is_of_system(error):
+            raise
         raise ReadingError(f"`{name}` must be a workbook, .xlsx; {reason(error)}.") from None
     try:
         with warnings.catch_warnings(action="ignore"):  # openpyxl's, of styles it does not know
@@ -56,11 +58,11 @@ def read_workbook(path: Path, options: TableOptions, say: Say) -> Table:
                 book.close()
             if any(value is None for row in every for value in row):
                 _refuse_formulas(openpyxl, path, sheet)
-    except (ValueError, OSError) as error:
-        if isinstance(error, (ReadingError, OSError)):
-            raise
-        raise ReadingError(f"`{name}` must be a workbook, .xlsx; {reason(error)}.") from None
+    except ReadingError:
+        raise
     except Exception as error:  # of the parsers of zip and XML, whatever the damage trips over
+        if is_of_system(error):
+            raise
         raise ReadingError(f"`{name}` must be a workbook, .xlsx; {reason(error)}.") from None
     return _table_of_cells(path, [row for row in every if any(value is not None for value in row)], options, say)
 
