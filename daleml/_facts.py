@@ -277,10 +277,16 @@ def _buffers(module: nn.Module, own: str, full: str) -> tuple[Tensor, Tensor | N
 
 def _compare(module: nn.Module, own: str, full: str, weight: Tensor, stored: Tensor, present: Tensor | None) -> None:
     """Raise unless buffers hold what was fixed, and fit the parameter."""
-    law.valid_signs(full, stored)
-    if present is not None:
-        law.valid_present(full, present)
     kept = record(module, own)
+    try:
+        law.valid_signs(full, stored)
+        if present is not None:
+            law.valid_present(full, present)
+    except ValueError as error:
+        known = kept is not None and not stored.is_meta
+        raise ValueError(
+            f"{error} Call `signs.restore_` to put back what was fixed." if known else str(error)
+        ) from None
     if kept is not None:
         signs, mask = kept.sign_tensor(), kept.mask_tensor()
         _require_equal(full, law.SUFFIX, stored, signs)

@@ -104,6 +104,15 @@ SUBJECTS = (
 )
 
 
+OURS = ("EILinear", "DANNLinear", "EIConv2d", "EIRNN", "DANNRNN")
+OTHERS = tuple(subject.name for subject in SUBJECTS if subject.name != "nn.RNN")  # which keeps its weights in one block
+
+
+def weight_of(module: nn.Module, subject: Subject) -> nn.Parameter:
+    """Return the studied parameter."""
+    return signs.parameter(module, subject.parameter)
+
+
 # -- what a route does ---------------------------------------------------------------------------------------------
 
 
@@ -240,8 +249,11 @@ def _first_sentence(error: Exception) -> str:
 
 def walk_all() -> list[Row]:
     """Walk every route over every module it is for."""
+    import tests.routes_calls
+    import tests.routes_checkpoints
+    import tests.routes_computed
     import tests.routes_guards
-    import tests.routes_modules  # noqa: F401
+    import tests.routes_memory  # noqa: F401
 
     rows = []
     for one in ROUTES:
