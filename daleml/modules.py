@@ -153,6 +153,12 @@ def synaptic_weights(module: nn.Module, path: str = "") -> tuple[SynapticWeight,
     return found
 
 
+def known_weights(module: nn.Module, path: str = "") -> tuple[SynapticWeight, ...]:
+    """Return the synaptic weights of a module; none of a layer that does not say which they are."""
+    silent = speaks(module) and method(module, "plastic_weights") is None
+    return () if silent else synaptic_weights(module, path)
+
+
 def output_signs(module: nn.Module, path: str = "") -> Tensor | None:
     """Return +1 or -1 for each unit that a layer of the protocol puts out; None if it leaves that to its readers.
 
@@ -346,7 +352,7 @@ def effective(module: nn.Module, one: SynapticWeight, path: str = "") -> Tensor:
 def accounted(module: nn.Module, path: str = "") -> set[str]:
     """Return the names of the parameters that a module's weights are made of, their biases included."""
     names: set[str] = set()
-    for one in synaptic_weights(module, path):
+    for one in known_weights(module, path):
         names |= {one.name, *one.parts} | ({one.bias} if one.bias else set())
     return names
 
@@ -361,7 +367,7 @@ def other_matrices(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.
     """Yield the matrices of a module that are not accounted for, and no gain and no table: by name."""
     if is_norm(module) or is_table(module) or isinstance(module, parametrize.ParametrizationList):
         return
-    known = accounted(module, path) if not speaks(module) or method(module, "plastic_weights") else set()
+    known = accounted(module, path)
     for name, parameter in module.named_parameters(recurse=False):
         shaped = not isinstance(parameter, UninitializedParameter)
         if shaped and parameter.ndim > 1 and plain_name(module, name) not in known:

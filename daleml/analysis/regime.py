@@ -292,7 +292,7 @@ def _recurrent(model: nn.Module, matrices: Sequence[str]) -> list[str]:
     found = set()
     for path, module in model.named_modules():
         prefix = f"{path}." if path else ""
-        known = modules.synaptic_weights(module, path)
+        known = modules.known_weights(module, path)
         states = {part for one in known if one.recurrent for part in (one.name, *one.parts)}
         for name, _ in module.named_parameters(recurse=False):
             named = not known and name.startswith("weight_hh")

@@ -129,7 +129,7 @@ def _biases(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
         kind = modules.torch_kind(module)
         if isinstance(module, parametrize.ParametrizationList) or (kind is not None and kind.packed):
             continue
-        declared = {one.bias for one in modules.synaptic_weights(module, paths[module])}
+        declared = {one.bias for one in modules.known_weights(module, paths[module])}
         for name, parameter in list(module.named_parameters(recurse=False)):
             bias = (name.startswith("bias") or name in declared) and parameter.ndim == 1
             if bias and parameter.requires_grad and id(parameter) not in fixed:
