@@ -25,9 +25,11 @@ from torch import Tensor
 from daleml import _files
 from daleml._saving import belongs, old_formats, randomness, restore, settings
 from daleml._saving import folder as files
+from daleml._saving.decoding import Decoder
+from daleml._saving.encoding import Encoder
 from daleml._saving.errors import CheckpointError
 from daleml._saving.saved import Run, Saved, encode_states
-from daleml._saving.typed_json import Decoder, Encoder, StateError
+from daleml._saving.typed_json import StateError
 from daleml._saving.writer import only_writer
 
 __all__ = ["CheckpointError", "Run", "load", "opened", "save"]

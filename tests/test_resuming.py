@@ -19,7 +19,10 @@ from torch.optim import lr_scheduler as schedules
 from torch.optim.swa_utils import SWALR
 
 from daleml import signs
-from daleml._saving.typed_json import Decoder, Encoder, StateError
+from daleml._saving.decoding import Decoder
+from daleml._saving.encoding import Encoder
+from daleml._saving.generators import write_generator
+from daleml._saving.typed_json import StateError
 from daleml.checkpoint import CheckpointError
 from daleml.layers import DANNLinear
 from daleml.optim import EG, MirrorDescent, param_groups
@@ -141,8 +144,6 @@ def test_generators_come_back_where_they_were(make):
         assert back[0] is back[1]
         assert (back[0] is generator) == bool(own)
         ((source, state),) = decoder.pending
-        from daleml._saving.typed_json import write_generator
-
         write_generator(source, state)
         assert draw(back[0]) == expected
 
@@ -348,6 +349,39 @@ def test_a_users_scheduler_keeps_its_types(tmp_path):
     assert again.stage is Phase.COOL
     assert again.rule is warm_up
     assert again.met == ours.met
+
+
+class WarmUp(schedules.LRScheduler):
+    """Holds the scheduler that takes over, as strangers' often do."""
+
+    def __init__(self, optimizer, after):
+        self.after = after
+        super().__init__(optimizer)
+
+    def get_lr(self):
+        return [rate * (self.last_epoch + 1) / 3 for rate in self.base_lrs]
+
+    def step(self, epoch=None):
+        if self.last_epoch >= 2:
+            self.last_epoch += 1
+            self.after.step()
+        else:
+            super().step()
+
+
+def test_a_scheduler_within_a_strangers_resumes(tmp_path):
+    for name, inner in {
+        "milestones": lambda o: schedules.MultiStepLR(o, [1, 3], 0.5),
+        "nested": lambda o: WarmUp(o, schedules.MultiStepLR(o, [1], 0.5)),
+    }.items():
+        build = lambda o, inner=inner: WarmUp(o, inner(o))  # noqa: E731
+        whole = go(7, scheduler=build)
+        for epochs in (2, 5, 7):
+            resumed = go(epochs, tmp_path / name, build)
+        assert_same(whole, resumed)
+        assert type(resumed[2].after) is type(whole[2].after)
+    with pytest.raises(CheckpointError, match=r"`scheduler\.after` must be a torch\.optim\.lr_scheduler\.MultiStepLR"):
+        go(8, tmp_path / "milestones", lambda o: WarmUp(o, schedules.StepLR(o, 1)))
 
 
 class Holds(schedules.StepLR):

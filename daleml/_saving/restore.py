@@ -13,8 +13,11 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from daleml._saving import randomness
+from daleml._saving.decoding import Decoder
+from daleml._saving.encoding import Encoder
+from daleml._saving.generators import read_generator, write_generator
 from daleml._saving.saved import Run, Saved, encode_states
-from daleml._saving.typed_json import Decoder, Encoder, StateError, read_generator, write_generator
+from daleml._saving.typed_json import StateError
 
 
 def apply(saved: Saved, run: Run) -> None:

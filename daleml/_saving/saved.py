@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from daleml._saving.typed_json import Encoder, StateError
+from daleml._saving.encoding import Encoder
+from daleml._saving.typed_json import StateError
 
 
 @dataclass
