@@ -55,7 +55,8 @@ def execute(path: Path, folder: Path) -> NotebookNode:
         NotebookClient(
             notebook,
             kernel_manager_class=ThisInterpreter,
-            timeout=None,  # a busy machine fails nothing
+            timeout=None,  # a busy machine fails nothing,
+            iopub_timeout=600,  # and loses no output: by default what comes later than 4 s is dropped
             resources={"metadata": {"path": str(folder / "work")}},
             coalesce_streams=True,
             record_timing=False,

@@ -62,7 +62,7 @@ def weights(module: Any) -> tuple[Tensor, Tensor, Tensor]:
 
 def look_once(module: Any, input: Tensor) -> None:
     """Say, at the first input that a shunting layer sees, that parts of it are no rates."""
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[no-untyped-call]
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
         return  # what records operations has no values to look at
     seen = vars(module)
     if "_looked_at_input" in seen or input.is_meta or is_wrapped(input):

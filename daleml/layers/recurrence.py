@@ -72,14 +72,19 @@ def run(x: Tensor, weight_ih: Tensor, bias: Tensor | None, weight_hh: Tensor, sw
     tensors = x, weight_ih, bias, weight_hh, sweep.state, sweep.noise
     if callable(sweep.nonlinearity) or _is_transformed() or any(map(_has_tangent, tensors)):
         return loop(*tensors, sweep.keep, sweep.f, sweep.batch_sizes)
-    learned = _is_learned(sweep.keep)
-    follow = loop if learned else fused
-    options = (sweep.f if learned else sweep.nonlinearity), sweep.batch_sizes
+    follow = _by_loop if _is_learned(sweep.keep) else fused
+    options = sweep.nonlinearity, sweep.batch_sizes
     if not torch.is_autocast_enabled(x.device.type):
         return follow(*tensors, sweep.keep, *options)
     *lowered, keep = _lowered(*tensors, sweep.keep)
     with torch.autocast(x.device.type, enabled=False):
         return follow(*lowered, keep, *options)
+
+
+def _by_loop(*arguments: Any) -> tuple[Tensor, Tensor]:
+    """Run one layer as the fused function does, by the loop, for a nonlinearity by its name."""
+    *tensors, keep, nonlinearity, batch_sizes = arguments
+    return loop(*tensors, keep, NONLINEARITIES[nonlinearity], batch_sizes)
 
 
 def _lowered(*values: Tensor | float | None) -> list[Any]:

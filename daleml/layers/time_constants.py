@@ -49,16 +49,19 @@ def require_short(dt_ms: float, tau_ms: PerUnit) -> None:
         raise ValueError(f"`dt_ms` must be at most `tau_ms`; got {dt_ms:g} and {shortest:g}.")
 
 
-def fraction(given: Any, size: int) -> PerUnit:
+def fraction(leak: Any, size: int) -> PerUnit:
     """Read ``leak``: a float, or float64 on the CPU, or as it is if it has a gradient."""
-    if not isinstance(given, Tensor):
+    given: PerUnit
+    if isinstance(leak, Tensor):
+        given = leak
+    else:
         try:
-            given = _checks.number("leak", given)
+            given = _checks.number("leak", leak)
         except TypeError:
             try:
-                given = torch.as_tensor(given, dtype=torch.float64, device="cpu")
+                given = torch.as_tensor(leak, dtype=torch.float64, device="cpu")
             except (TypeError, ValueError, RuntimeError):
-                raise TypeError(f"`leak` must be a number, or one a unit; got {type(given).__name__}.") from None
+                raise TypeError(f"`leak` must be a number, or one a unit; got {type(leak).__name__}.") from None
     if not isinstance(given, Tensor):
         lowest = highest = given
     else:
