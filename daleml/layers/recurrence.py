@@ -14,6 +14,7 @@ factor :math:`1 - k` already)
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -72,7 +73,7 @@ def run(x: Tensor, weight_ih: Tensor, bias: Tensor | None, weight_hh: Tensor, sw
     tensors = x, weight_ih, bias, weight_hh, sweep.state, sweep.noise
     if callable(sweep.nonlinearity) or _is_transformed() or any(map(_has_tangent, tensors)):
         return loop(*tensors, sweep.keep, sweep.f, sweep.batch_sizes)
-    follow = _by_loop if _is_learned(sweep.keep) else fused
+    follow: Callable[..., tuple[Tensor, Tensor]] = _by_loop if _is_learned(sweep.keep) else fused
     options = sweep.nonlinearity, sweep.batch_sizes
     if not torch.is_autocast_enabled(x.device.type):
         return follow(*tensors, sweep.keep, *options)
@@ -81,10 +82,19 @@ def run(x: Tensor, weight_ih: Tensor, bias: Tensor | None, weight_hh: Tensor, sw
         return follow(*lowered, keep, *options)
 
 
-def _by_loop(*arguments: Any) -> tuple[Tensor, Tensor]:
+def _by_loop(
+    x: Tensor,
+    weight_ih: Tensor,
+    bias: Tensor | None,
+    weight_hh: Tensor,
+    state: Tensor,
+    noise: Tensor | None,
+    keep: Tensor | float | None,
+    nonlinearity: str,
+    batch_sizes: tuple[int, ...],
+) -> tuple[Tensor, Tensor]:
     """Run one layer as the fused function does, by the loop, for a nonlinearity by its name."""
-    *tensors, keep, nonlinearity, batch_sizes = arguments
-    return loop(*tensors, keep, NONLINEARITIES[nonlinearity], batch_sizes)
+    return loop(x, weight_ih, bias, weight_hh, state, noise, keep, NONLINEARITIES[nonlinearity], batch_sizes)
 
 
 def _lowered(*values: Tensor | float | None) -> list[Any]:
