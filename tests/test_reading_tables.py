@@ -155,7 +155,7 @@ def test_codes_for_no_value_are_told(values, code, folder):
 
 
 @pytest.mark.parametrize(
-    "values", [[5, -3, 7, -1], [0.5, 0.7, 99], [999, 998, 700], [-1, -1, -2], [1e30, 2e30, 1.5e30]]
+    "values", [[5, -3, 7, -1], [1, -1, 1, -1], [0.5, 0.7, 99], [999, 998, 700], [-1, -1, -2], [1e30, 2e30, 1.5e30]]
 )
 def test_what_is_like_the_others_is_no_code(values, folder):
     assert column("size\n" + "\n".join(map(str, values)))[0] == values

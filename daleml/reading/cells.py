@@ -352,6 +352,8 @@ def code(values: NDArray[np.float64], *, signed: bool = False) -> tuple[float, i
         n = finite.size - others.size
         if not _is_code(value) or not np.any(others > 0):
             continue
+        if np.all(np.abs(others) == abs(value)):
+            return None  # a column of signs
         if value < 0 and others.min() >= 0 and not (signed and value > -10):
             return value, n
         if value > 0 and _FAR * np.abs(others).max() < value and (n > 1 or value >= 999):
