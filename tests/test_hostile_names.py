@@ -54,12 +54,7 @@ def as_shown(text):
 
 
 # The same, together: drawing takes its time.
-TOGETHER = [
-    "a$\\bad{1}$b \\$ $突触😀[red]{0}",
-    "\t\x1b[2J\x00\u202e\udcff\n</text>]]>",
-    "_p $\\frac{$",
-    "",
-]
+TOGETHER = ["a$\\bad{1}$b \\$ $突触😀[red]{0}", "_p\t\x1b[\x00\u202e\udcff\n</text>]]>"]
 
 
 def text_of(figure):
@@ -183,7 +178,7 @@ class Reader(HTMLParser):
         self.text.append(data)
 
 
-@pytest.mark.parametrize("name", [*NAMES[::3], NAMES[11], NAMES[13], *TOGETHER])
+@pytest.mark.parametrize("name", [*NAMES[::5], NAMES[11], NAMES[13], *TOGETHER])
 def test_a_page_shows_every_name_and_obeys_none(name, results):
     figure = plot(lambda ax: plots.fit(results["fit"], ax, xlabel=name))
     drawing = report.Drawing(figure, name)

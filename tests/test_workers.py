@@ -63,7 +63,11 @@ def wait_until(condition, seconds=120.0):
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux who is whose child")
 @pytest.mark.parametrize(
     ("number", "working"),
-    [(signal.SIGKILL, 0), (signal.SIGKILL, 2), pytest.param(signal.SIGTERM, 2, marks=pytest.mark.slow)],
+    [
+        (signal.SIGKILL, 0),
+        pytest.param(signal.SIGKILL, 2, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, 2, marks=pytest.mark.slow),
+    ],
 )
 def test_no_process_outlives_its_parent(tmp_path, number, working):
     """Neither workers nor the trackers beside them: without the watch, both live on for five minutes."""
@@ -84,6 +88,7 @@ def double(number):
     return 2 * number, os.getpid()
 
 
+@pytest.mark.slow
 def test_results_come_in_order_and_of_other_processes():
     calls = [(number,) for number in range(5)]
     for jobs in (1, 2):
