@@ -248,3 +248,16 @@ def test_points_that_cannot_be_told_from_the_best_are_filled():
     filled, hollow = plots.geometry(result).lines[-2:]
     assert list(filled.get_xdata()) == [one.distance for one in result.tied]
     assert len(hollow.get_xdata()) == len(result.changes) - len(result.tied)
+
+
+def test_the_style_puts_back_its_own_settings_and_no_others():
+    import matplotlib
+
+    before, interactive = list(matplotlib.rcParams["font.family"]), matplotlib.is_interactive()
+    try:
+        with plots.style():
+            matplotlib.interactive(True)  # as a notebook's backend does when pyplot is first imported in here
+        assert matplotlib.is_interactive()
+        assert matplotlib.rcParams["font.family"] == before
+    finally:
+        matplotlib.interactive(interactive)

@@ -31,11 +31,17 @@ _BELOW = 0.5  # inches from the axes to their legend: what ticks and a label tak
 def style() -> Iterator[None]:
     """Draw in daleml's style: the look of the demo, the tutorials and the command line."""
     import seaborn as sns
-    from matplotlib import rc_context, rcParams
+    from matplotlib import rcParams
 
-    with sns.axes_style("ticks"), sns.plotting_context("notebook", font_scale=0.85), rc_context():
-        rcParams["font.family"] = [*rcParams["font.family"], *_other_fonts()]
-        yield
+    with sns.axes_style("ticks"), sns.plotting_context("notebook", font_scale=0.85):
+        # One parameter is put back, not all of them as `rc_context` does: a notebook that imports pyplot in here
+        # becomes interactive, and would show no figure after it ceased to be.
+        before = rcParams["font.family"]
+        rcParams["font.family"] = [*before, *_other_fonts()]
+        try:
+            yield
+        finally:
+            rcParams["font.family"] = before
 
 
 @functools.cache
