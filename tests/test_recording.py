@@ -97,8 +97,17 @@ CASES = {
         lambda w: rounded(np.minimum(w, 0.09), 0.01), Observation(resolution=0.01), {"censoring": (None, 0.09)}
     ),
     "limit of detection": (lambda w: np.maximum(w, 0.04), Observation(), {"censoring": 0.04}),
+    "half the limit": (lambda w: np.where(w < 0.04, 0.02, w), Observation(), None),
+    "twice the ceiling": (lambda w: np.where(w > 0.09, 0.2, w), Observation(), None),
+    "saturated counts": (
+        lambda w: np.minimum(np.round(w * 400)[w * 400 >= 0.5], 40), Observation(discrete=True), {"censoring": (None, 40)}
+    ),
     "counts": (lambda w: np.round(w * 40)[w * 40 >= 0.5], Observation(), {"discrete": True}),
 }  # fmt: skip
+
+
+ONE_ERROR_ONLY = ("rounded", "half the limit")
+"""Where one of the two parameters is hardly wrong to begin with; both together are nearer to the truth."""
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -114,11 +123,11 @@ def test_following_a_hint_brings_the_parameters_nearer_to_the_truth(case, dtype)
             assert {
                 name: pytest.approx(value) for name, value in hints[0].changes.items()
             } == changes or dtype == np.float32
-        truth = (-2.9 + (math.log(40) if case == "counts" else 0), 0.85)
+        truth = (-2.9 + math.log({"counts": 40, "saturated counts": 400}.get(case, 1)), 0.85)
         one, other = errors(w, observation, hints[0], truth)
         before.append(one)
         after.append(other)
-    assert (np.mean(after, axis=0) < np.mean(before, axis=0)).all() or case == "rounded"
+    assert (np.mean(after, axis=0) < np.mean(before, axis=0)).all() or case in ONE_ERROR_ONLY
     assert np.mean(after) < np.mean(before)
     assert (np.mean(after, axis=0) < 0.2).all()
 
@@ -222,6 +231,14 @@ def test_each_option_reaches_the_fit(folder):
     assert found["fits"][0]["n_censored_above"] == expected.n_censored_above > 0
     _, found = command(folder, "--significant", "2")
     assert found["fits"][0]["observation"]["significant"] == 2
+
+
+def test_half_a_limit_of_detection_is_no_limit():
+    w = draws(800)
+    (hint,) = recording_hints(np.where(w < 0.04, 0.02, w), Observation())
+    assert hint.changes["censoring"] == pytest.approx(0.04, abs=0.0011)
+    assert hint.changes["censoring"] < w[w >= 0.04].min()
+    assert "none lies between it and" in hint.said
 
 
 def test_a_ceiling_is_said_and_followed(folder):

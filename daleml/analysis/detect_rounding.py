@@ -19,7 +19,7 @@ _SLIP = 1e-3  # of a step
 _SINGLE = 3e-7  # of a value: the digits of single precision
 _MOST_STEPS = 2e4  # times the step: of larger values a step cannot be told from none in single precision
 _FIGURES = 4  # significant figures at most: more leave no trace in a fit
-_LARGE = 5  # values that a step would have written down with more figures
+_LARGE = 4  # different values that a step would have written down with more figures
 _MATTERS = 0.2  # of one over the root of the number of values: the part of them in one cell that shows in a test
 _MANTISSAS = (1.0, 2.0, 2.5, 4.0, 5.0)
 
@@ -144,9 +144,10 @@ def _figures(w: Array, counts: Array, step: float) -> int:
         on = np.abs(w - grid.rounded(w)) <= _SINGLE * w
         if counts[on].sum() < _ON_IT * counts.sum():
             continue
-        large = w >= 10.0**number * step * (1 - 1e-9)
+        large = w > 10.0**number * step * (1 + 1e-6)  # a power of ten has one figure, however it was rounded
         n_large = float(counts[large].sum())
-        return number if n_large >= _LARGE and counts[large & on].sum() >= _ON_IT * n_large else 0
+        clear = np.count_nonzero(large & on) >= _LARGE and counts[large & on].sum() >= _ON_IT * n_large
+        return number if clear else 0
     return 0
 
 

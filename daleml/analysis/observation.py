@@ -121,7 +121,7 @@ class Observation:
             below = None if given[0] is None else _checks.positive("censoring[0]", given[0])
             unbounded = given[1] is None or given[1] == math.inf
             above = None if unbounded else _checks.positive("censoring[1]", given[1])
-        if self.discrete:
+        if self.discrete and below is not None:  # of counts, the least is one
             raise ValueError("`censoring` must be None where `discrete` is True; got both.")
         if below is not None and above is not None and below >= above:
             raise ValueError(f"`censoring` must be (low, high) with low below high; got {self.censoring!r}.")

@@ -22,6 +22,9 @@ _NOT_THIN = 0.2  # of the height of the peak
 _PILE = 4  # equal values at an end, fewer than which may be chance
 _PILED = 2.5  # times the fullest of the neighbouring cells
 _NEIGHBOURS = 2  # cells beside an end, to compare with
+_FOLLOWING = 10  # distinct values, whose distances a gap is compared with
+_GAP = 8.0  # times their median distance
+_GAP_OF_IT = 0.1  # of the value behind it
 _LARGE = 1e4  # a whole number as large is not said to be one: half of one is nothing beside it
 _FEW_BELOW = 0.5  # times the positive values: more negative ones are of another kind
 
@@ -160,12 +163,19 @@ def _pile_above(values: Array, observation: Observation, step: float) -> Hint | 
     distinct, counts = np.unique(values, return_counts=True)
     if not _piled(counts[::-1], distinct[::-1], step):
         return None
-    largest = float(distinct[-1])
-    return Hint(
+    largest, beside = float(distinct[-1]), float(distinct[-2])
+    said = (
         f"{counts[-1]:,} values equal the largest, {largest:g}, where larger values thin out: it may be a ceiling at "
-        "which an instrument saturates; if larger ones were recorded as it",
-        {"censoring": (observation.censored_below or None, largest)},
+        "which an instrument saturates; if larger ones were recorded as it"
     )
+    ceiling = largest
+    if _apart(-distinct[::-1]):
+        ceiling = _digits(beside, upwards=True)
+        said = (
+            f"{counts[-1]:,} values equal the largest, {largest:g}, and none lies between {beside:g} and it: it may "
+            f"stand for all that are larger than {ceiling:g}; if so"
+        )
+    return Hint(said, {"censoring": (observation.censored_below or None, ceiling)})
 
 
 def _pile_below(values: Array, observation: Observation, step: float, *, ceiling: float) -> Hint | None:
@@ -175,14 +185,36 @@ def _pile_below(values: Array, observation: Observation, step: float, *, ceiling
     distinct, counts = np.unique(values, return_counts=True)
     if observation.discrete or (step and distinct[0] < 1.5 * step) or not _piled(counts, distinct, step):
         return None  # next to zero, where many families have most of their values, nothing is told from a pile
-    smallest = float(distinct[0])
-    above = min(observation.censored_above, ceiling)
-    censoring = smallest if math.isinf(above) else (smallest, above)
-    return Hint(
+    smallest, beside = float(distinct[0]), float(distinct[1])
+    limit = smallest
+    said = (
         f"{counts[0]:,} values equal the smallest, {smallest:g}: it may be a limit of detection that was written down "
-        "for all that are smaller; if so",
-        {"censoring": censoring},
+        "for all that are smaller; if so"
     )
+    if _apart(distinct):  # as half a limit of detection, which many write down
+        limit = _digits(beside, upwards=False)
+        said = (
+            f"{counts[0]:,} values equal the smallest, {smallest:g}, and none lies between it and {beside:g}: it may "
+            f"stand for all that are smaller than {limit:g}; if so"
+        )
+    above = min(observation.censored_above, ceiling)
+    return Hint(said, {"censoring": limit if math.isinf(above) else (limit, above)})
+
+
+def _apart(ascending: Array) -> bool:
+    """Whether the first of several values lies much farther from the second than those that follow from each other."""
+    gaps = np.diff(ascending[: 2 + _FOLLOWING])
+    return bool(gaps.size > 3 and gaps[0] > _GAP * np.median(gaps[1:]) and gaps[0] > _GAP_OF_IT * abs(ascending[1]))
+
+
+def _digits(value: float, *, upwards: bool) -> float:
+    """Return a number of three figures beside a value, on the side where no other value lies."""
+    step = 10.0 ** (math.floor(math.log10(value)) - 2)
+    steps = value / step
+    whole = math.ceil(steps - 1e-9) if upwards else math.floor(steps + 1e-9)
+    if abs(whole - steps) < 1e-6:  # the value itself, which must stay outside
+        whole += 1 if upwards else -1
+    return float(f"{whole * step:.3g}")
 
 
 def _piled(counts: NDArray[np.intp], distinct: Array, step: float) -> bool:
