@@ -44,10 +44,19 @@ def svd_entropies(model: nn.Module) -> dict[str, float]:
 
 
 def held_out(inputs: Tensor, targets: Any, loss: Callable[[Tensor, Any], Tensor]) -> Tracker:
-    """Make a tracker of ``loss`` and, where targets are classes, ``error`` (a fraction) on held-out data."""
+    """Make a tracker of ``loss`` and, where targets are classes, ``error`` (a fraction) on held-out data.
+
+    Raises:
+        TypeError: If ``loss`` is no function.
+        ValueError: When the tracker is called, if a model of classes has not one output for each target.
+    """
+    if isinstance(loss, type) or not callable(loss):
+        raise TypeError(f"`loss` must be a function of outputs and targets; got {loss!r}.")
 
     def evaluate(model: nn.Module) -> dict[str, float]:
         outputs = model(inputs)
+        if _are_classes(outputs, targets) and len(outputs) != len(targets):
+            raise ValueError(f"`targets` must be as many as the model's outputs, {len(outputs)}; got {len(targets)}.")
         results = {"loss": float(loss(outputs, targets))}
         correct = n_correct(outputs, targets)
         return results if correct is None else results | {"error": 1 - correct / len(targets)}
@@ -69,15 +78,15 @@ def sign_flips(model: nn.Module) -> Tracker:
 
 def n_correct(outputs: Any, targets: Any) -> int | None:
     """Count the right answers of a classifier, outputs ``(n, classes)`` and targets ``(n,)``; None if it is none."""
-    if (
-        not isinstance(targets, Tensor)
-        or not isinstance(outputs, Tensor)
-        or targets.is_floating_point()
-        or outputs.ndim != 2
-        or targets.ndim != 1
-    ):
+    if not _are_classes(outputs, targets):
         return None
     return int((outputs.argmax(dim=-1) == targets).sum())
+
+
+def _are_classes(outputs: Any, targets: Any) -> bool:
+    if not isinstance(targets, Tensor) or not isinstance(outputs, Tensor) or targets.is_floating_point():
+        return False
+    return outputs.ndim == 2 and targets.ndim == 1
 
 
 DEFAULT: dict[str, Tracker] = {

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from daleml.layers import DANNLinear, EILinear
 from daleml.optim import EG, EGAdamW, enforce, param_groups
+from daleml.trackers import held_out
 from daleml.training import Shuffled, train
 
 X = torch.rand(12, 9, generator=torch.Generator().manual_seed(0))
@@ -152,6 +153,17 @@ def test_shuffled_wants_tensors_with_examples():
     ):
         with pytest.raises(error, match=match):
             Shuffled(inputs, targets)
+
+
+def test_held_out_wants_a_function_and_as_many_targets():
+    for loss in ("cross_entropy", nn.CrossEntropyLoss):
+        with pytest.raises(TypeError, match="`loss` must be a function of outputs and targets; got"):
+            held_out(X, Y, loss)
+    for targets in (Y[:5], Y[:1]):  # one would be compared with every output
+        with pytest.raises(
+            ValueError, match=f"`targets` must be as many as the model's outputs, 12; got {len(targets)}"
+        ):
+            held_out(X, targets, cross_entropy)(nn.Linear(9, 3))
 
 
 # -- learning-rate corrections -----------------------------------------------------------------------------------------
