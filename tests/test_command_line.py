@@ -206,6 +206,14 @@ def test_a_checkpoint_cannot_paint_over_the_verdict(folder):
     assert r"\x1b]0;mine\x07" in says(run("spectrum", "e.safetensors"), 0)
 
 
+@pytest.mark.parametrize("shape", [[0, 100_000_000], [10**6, 0], [0]])
+def test_a_tensor_without_entries_is_nothing_to_judge_and_takes_nothing(shape, folder):
+    header = json.dumps({"a": {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]}}).encode()
+    (folder / "z.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    wanted = "error: `z.safetensors` must hold a state dict of tensors; got only tensors without entries."
+    assert says(run("check", "z.safetensors"), 2) == wanted
+
+
 # -- the streams -------------------------------------------------------------------------------------------------------
 
 

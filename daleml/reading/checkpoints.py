@@ -81,7 +81,8 @@ def read_state(path: Path, say: Say) -> dict[str, Tensor]:
         if dense.numel():
             tensors[key] = dense
     if not tensors:
-        raise ReadingError(f"`{name}` must hold a state dict of tensors; got {_described(content)}.")
+        got = "only tensors without entries" if found else _described(content)
+        raise ReadingError(f"`{name}` must hold a state dict of tensors; got {got}.")
     return _unwrapped(tensors, name, say)
 
 
