@@ -196,6 +196,7 @@ class _Reading:
                     "those fixed on the module; load inside `with signs.adopt_signs(model):` to take the "
                     "checkpoint's."
                 )
+                self._judge(expected, None)  # and what that does to the law here
                 return None
         self.state[key] = saved
         return saved
