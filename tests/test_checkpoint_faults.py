@@ -594,7 +594,7 @@ def every_path(value, path=()):
 
 @pytest.mark.parametrize("scheduler", [milestones, plateau], ids=["milestones", "plateau"])
 def test_mutated_checkpoints_are_refused_whole_or_loaded_whole(scheduler, tmp_path):
-    """60 changes of the JSON tree, drawn once: no other exception, and never half of a checkpoint."""
+    """40 changes of the JSON tree, drawn once: no other exception, and never half of a checkpoint."""
     saved(tmp_path, scheduler)
     original = (tmp_path / "checkpoint.json").read_text()
     tree = json.loads(original)["content"]
@@ -616,7 +616,7 @@ def test_mutated_checkpoints_are_refused_whole_or_loaded_whole(scheduler, tmp_pa
     refused = 0
     import warnings
 
-    for _ in range(60):
+    for _ in range(40):
         path, value = paths[draw.integers(len(paths))], values[draw.integers(len(values))]
         value = "huge" if value == 1e400 else value
         (tmp_path / "checkpoint.json").write_text(original)
@@ -624,7 +624,7 @@ def test_mutated_checkpoints_are_refused_whole_or_loaded_whole(scheduler, tmp_pa
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             refused += resume(tmp_path, scheduler) is not None
-    assert refused > 40
+    assert refused > 26
     (tmp_path / "checkpoint.json").write_text(original)
     with pytest.warns(UserWarning, match="goes on with"):
         assert resume(tmp_path, scheduler) is None
@@ -807,7 +807,7 @@ def test_a_kill_at_any_step_of_saving_leaves_the_old_state_or_the_new(tmp_path, 
     """Every file that a save moves into its place is once the last one: then everything stops, nothing is tidied up."""
     whole, finished = weights(go(4, scheduler=milestones)), 0
     replace, unlink = Path.replace, Path.unlink
-    for last in range(1, 17):
+    for last in (1, 2, 3, 4, 6, 9, 13, 16):
         folder, n = tmp_path / str(last), [0]
 
         def moved(self, *rest, n=n, last=last, **options):
