@@ -116,7 +116,7 @@ def test_fit_of_a_checkpoint(folder, model):
         ("a\n3\n", [], "error: the weights must hold at least 2 values other than zero; got 1, with 0 zeros and 0 values left out."),
         ("a\n3\n3\n", [], "error: the weights must vary to be fitted; got 2 values of 3."),
         ("a\n3\n-3\n", [], "error: the weights must be of one sign unless `--sign` or `--pool` is given; got 1 positive and 1 negative values."),
-        ("a\n1\n2\n", ["--family", "normal"], "error: `--families` must be one of " + ", ".join(FAMILIES) + "; got 'normal'."),
+        ("a\n1\n2\n", ["--family", "normal"], "error: `--families` must be one of " + ", ".join(FAMILIES) + ", powerlaw; got 'normal'."),
         ("a\n1\n2\n", ["--sign", "X"], "error: `--sign` must be E or I; got 'X'."),
         ("", [], "error: `w.csv` must be a table; No columns to parse from file."),
     ],

@@ -285,13 +285,13 @@ def test_missing_values():
         (lambda: fit_weights([2.0, 2.0, 2.0]), ValueError, "`weights` must vary to be fitted; got 3 values of 2."),
         (lambda: fit_weights(["a", "b"]), TypeError, "`weights` must be real numbers; got <U1 values."),
         (lambda: fit_weights([1 + 2j, 2]), TypeError, "`weights` must be real numbers; got complex128 values."),
-        (lambda: fit_weights([1.0, 2.0], "normal"), ValueError, "`family` must be one of " + ", ".join(FAMILIES) + "; got 'normal'."),
+        (lambda: fit_weights([1.0, 2.0], "normal"), ValueError, "`family` must be one of " + ", ".join(FAMILIES) + ", powerlaw; got 'normal'."),
         (lambda: fit_weights([1.0, 2.0], sign=2), ValueError, "`sign` must be +1, -1 or None; got 2."),
         (lambda: fit_weights([1.0, 2.0], sign=1, pool=True), ValueError, "`sign` must be None where `pool` is True; got 1."),
         (lambda: compare_families([1.0, 2.0], ()), ValueError, "`families` must name at least one family; got none."),
         (lambda: fit_weights(nn.ReLU()), ValueError, "`weights` must hold a parameter with at least 2 values other than zero; got none."),
         (lambda: fit_weights({"w": torch.zeros(3, 3)}), ValueError, "`weights` must hold a parameter with at least 2 values other than zero; got none."),
-        (lambda: fit_weights([1.0, 2.0], ["gamma"]), ValueError, "`family` must be one of " + ", ".join(FAMILIES) + "; got ['gamma']."),
+        (lambda: fit_weights([1.0, 2.0], ["gamma"]), ValueError, "`family` must be one of " + ", ".join(FAMILIES) + ", powerlaw; got ['gamma']."),
     ],
 )  # fmt: skip
 def test_wrong_input_is_one_sentence(call, error, sentence):
