@@ -10,13 +10,16 @@ measured before memory is taken for it.
 ``rows``         the first rows, cell by cell, and what stands between the cells
 ``header``       which row names the columns, which column names the rows
 ``cells``        from the text of a column to numbers
+``codes``        numbers that are no sizes: codes for "no value", and ids
 ``table``        a table of text: its columns as numbers, as names, as a matrix
+``choice``       which of several columns or arrays is meant
 ``workbooks``    tables of typed cells: Excel, Parquet, Feather
 ``arrays``       NumPy's files, dense and sparse
 ``matlab``       MATLAB's, ``hdf5`` those of HDF5
 ``checkpoints``  the state dict of a model
 """
 
+from daleml.reading.choice import choose
 from daleml.reading.options import Say, TableOptions, in_keywords, printable, shown, warn
 from daleml.reading.sources import (
     ARRAYS,
@@ -30,7 +33,7 @@ from daleml.reading.sources import (
     read_checkpoint,
     read_table,
 )
-from daleml.reading.table import Table, choose
+from daleml.reading.table import Table
 
 __all__ = [
     "ARRAYS",

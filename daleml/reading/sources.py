@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from daleml.reading import arrays, checkpoints, hdf5, matlab, workbooks
+from daleml.reading.choice import choose
 from daleml.reading.files import require_file, suffix
 from daleml.reading.options import ReadingError, Say, TableOptions, listed, printable
-from daleml.reading.table import Table, choose, read_text_table
+from daleml.reading.table import Table, read_text_table
 
 _PACKED = ("", ".gz", ".bz2", ".xz", ".zip")
 _TEXTS = tuple(kind + packed for kind in (".csv", ".tsv", ".tab") for packed in _PACKED)

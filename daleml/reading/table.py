@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daleml.reading import cells as _cells
+from daleml.reading import codes as _codes
 from daleml.reading.cells import EMPTY, MISSING, MISSING_LABELS, Hints, NotNumbersError
 from daleml.reading.files import read_text_bytes, suffix
 from daleml.reading.header import Layout, find_layout, said_of_repeats
-from daleml.reading.options import ReadingError, Say, TableOptions, listed, printable, reason, shown
+from daleml.reading.options import ReadingError, Say, TableOptions, printable, reason, shown
 from daleml.reading.rows import Row, find_separator, first_rows, name_of, split
 from daleml.reading.text import decode
 
@@ -112,7 +113,7 @@ class Table:
         """
         where = f"column {shown(name)} of `{printable(self.path)}`"
         cells = self._text(name)
-        rounded = _cells.rounded_ids(cells.tolist())
+        rounded = _codes.rounded_ids(cells.tolist())
         if rounded is not None:
             raise ReadingError(
                 f"{where} must hold whole ids; got {shown(rounded)}: a program took them for numbers and rounded them; "
@@ -163,7 +164,7 @@ class Table:
             return True
         if cells == self.names()[1:]:
             return True
-        whole = _cells.whole(np.array(cells, dtype=object))
+        whole = _codes.whole(np.array(cells, dtype=object))
         headed = all(other.isdigit() for other in self.names()[1:])
         return whole is not None and headed and not name.isdigit() and len(set(cells)) == len(cells)
 
@@ -224,7 +225,7 @@ class Table:
         return np.array(["" if np.isnan(value) else f"{value:.17g}" for value in cells], dtype=object)
 
     def _refuse_codes(self, where: str, values: NDArray[np.float64], *, signed: bool) -> None:
-        found = None if self.options.missing is not None else _cells.code(values, signed=signed)
+        found = None if self.options.missing is not None else _codes.code(values, signed=signed)
         if found is not None:
             value, n = found
             raise ReadingError(
@@ -253,7 +254,7 @@ class Table:
             return pd.Series(self._numbers(name))
         missing = self.options.missing or ()
         texts = np.array(["" if _cells.is_named(cell, missing) else cell for cell in cells], dtype=object)
-        whole = _cells.whole(texts)
+        whole = _codes.whole(texts)
         if whole is not None:
             return pd.Series(whole, dtype="Int64" if None in whole else "int64")
         kept = set(texts.tolist()) - MISSING_LABELS
@@ -408,24 +409,3 @@ def name_columns(
         else:
             say(f"Column {i + 1}, which has no name, was taken as {shown(name)}.")
     return by_name
-
-
-def choose(name: str | None, available: Iterable[str], path: Path, kind: str, option: str = "--column") -> str:
-    """Return the one name there is, or the one asked for.
-
-    Raises:
-        ValueError: If there are several to choose from, or none of that name.
-    """
-    names, where = list(available), printable(path)
-    if not names:
-        raise ReadingError(f"`{where}` must hold something to read; it is empty.")
-    if name is None and len(names) == 1:
-        return names[0]
-    if name not in names:
-        if names == [""]:
-            raise ReadingError(
-                f"`{option}` must be left out for `{where}`, whose one {kind} has no name; got {shown(name)}."
-            )
-        wanted = "be named, there being several" if name is None else f"be in `{where}`, and {shown(name)} is not"
-        raise ReadingError(f"`{option}` must name one {kind}: it must {wanted}; got {listed(names)} to choose from.")
-    return str(name)
