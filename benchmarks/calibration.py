@@ -254,7 +254,7 @@ def shape_cells() -> list[Cell]:
                 found = compare_to(draw(rng, n), 3 * draw(rng, n), n_boot=2, n_shuffles=SHUFFLES, rng=1)
                 return bool(found.differ)
 
-            cells.append(Cell("compare_to", f"{name}, {n} and {n}", True, trial, 300))
+            cells.append(Cell("compare_to", f"{name}, {n} and {n}", True, trial, 300 if n < 300 else 200))
 
     def wider(rng: Any) -> bool:
         given = rng.lognormal(0, 0.6, 100), rng.lognormal(0, 0.9, 100)
@@ -277,7 +277,7 @@ def fit_cells() -> list[Cell]:
     def rejected(draw: Draw, n: int, family: str, **options: Any) -> Callable[[Any], bool]:
         def trial(rng: Any) -> bool:
             fit = fit_weights(draw(rng, n), family, **options)
-            return goodness_of_fit(fit, 39, rng=int(rng.integers(2**31)), jobs=1).p_value <= LEVEL
+            return goodness_of_fit(fit, 19, rng=int(rng.integers(2**31)), jobs=1).p_value <= LEVEL
 
         return trial
 
@@ -289,8 +289,8 @@ def fit_cells() -> list[Cell]:
         *(Cell(name, f"{family}, n = 60", True, rejected(draw, 60, family), 200) for family, draw in FAMILIES.items()),
         Cell(name, "lognormal, n = 500", True, rejected(FAMILIES["lognormal"], 500, "lognormal"), 200),
         Cell(
-            name, "lognormal rounded to 0.01 (--resolution), n = 300", True,
-            rejected(rounded, 300, "lognormal", resolution=0.01), 150,
+            name, "lognormal rounded to 0.01 (--resolution), n = 200", True,
+            rejected(rounded, 200, "lognormal", resolution=0.01), 150,
         ),
         Cell(
             name, "lognormal counts (--discrete), n = 100", True,

@@ -282,3 +282,73 @@ def test_the_connection_probability_is_told():
     assert "connection probability 0.5 [" in str(compare_families(x, ("lognormal", "gamma"), zeros="hurdle"))
     groups = compare_groups(x, ["a", "b"] * 50, "lognormal", zeros="hurdle").table()
     assert groups["connection"].str.contains(r"\[").all()
+
+
+# -- what small and large gaps allow -----------------------------------------------------------------------------------
+
+
+def test_a_family_far_behind_is_not_called_as_good():
+    """No textbook test compares a family with the end of its own range; far behind it is told apart all the same."""
+    w = stats.truncnorm(-1, 3).rvs(90, random_state=np.random.default_rng(0)) + 1.2
+    found = compare_families(w, ("truncatednormal", "exponential", "weibull"))
+    rivals = {fit.family: fit.aicc - found.best.aicc for fit in found.fits[1:]}
+    assert rivals["exponential"] > 10
+    assert "exponential" not in found.cannot_tell
+
+
+def test_an_exponential_is_hardly_ever_beaten_by_what_ends_in_it():
+    """Of 60 at 2 %, four or more come once in thirty."""
+    beaten = 0
+    for seed in range(30):
+        x = np.random.default_rng(seed).exponential(size=80)
+        for other in ("lomax", "truncatednormal"):
+            found = compare_families(x, ("exponential", other))
+            beaten += found.best.family == other and "exponential" not in found.cannot_tell
+    assert beaten < 4
+
+
+def test_families_that_say_the_same_of_every_weight():
+    """A gamma and a generalised gamma near it differ by no more than fitting does: Vuong's first test says so."""
+    w = np.random.default_rng(0).lognormal(size=60)
+    near, far = pair_test(*fits(w, "lognormal2", "gamma")), pair_test(*fits(draw(3000), "gamma", "lognormal"))
+    assert far.p_variance < 1e-6
+    assert 0 <= near.p_variance <= 1
+    shifted = pair_test(*fits(np.random.default_rng(2).weibull(1.0, 80), "gamma", "weibull"))
+    assert shifted.p_variance > 0.05
+
+
+def test_of_fewer_than_ten_weights_no_fit_is_judged():
+    found = compare_families([1.0, 2.0, 4.0, 7.0], ("lognormal", "gamma"), gof=30)
+    assert found.goodness == {}
+    assert "goodness of fit" not in found.conclusion()
+    assert "p_fits" not in found.table()
+
+
+def test_the_figure_the_table_and_the_text_agree():
+    import matplotlib.pyplot as plt
+
+    from daleml.analysis import plots
+
+    found = compare_families(draw(60), ("gamma", "weibull", "halfnormal", "lognormal"))
+    axes = plots.family_bars(found)
+    filled = {
+        float(mark.get_ydata()[0])
+        for mark in axes.lines
+        if mark.get_markersize() == 8 and len(mark.get_ydata()) == 1 and mark.get_markerfacecolor() != "white"
+    }
+    rows = {len(found.fits) - 1 - i: fit.family for i, fit in enumerate(found.fits)}
+    assert {rows[round(place)] for place in filled} == {found.best.family, *found.cannot_tell}
+    for name in found.cannot_tell:
+        assert name in found.conclusion()
+    plt.close("all")
+
+
+def test_a_floor_of_the_bootstrap_is_said():
+    x = np.random.default_rng(3).exponential(size=500)
+    found = compare_families(x, "lognormal", gof=99)
+    assert "(goodness of fit, p < 0.01)" in found.conclusion()
+    assert "< 0.01" in str(found)
+    assert found.text_table()["p_fits"].tolist() == ["< 0.01"]
+    assert found.table()["p_fits"].tolist() == [0.01]
+    assert found.goodness["lognormal"].to_dict()["at_floor"] is True
+    assert "p < 0.01, 99 samples" in str(found.goodness["lognormal"])

@@ -152,3 +152,63 @@ def test_wrong_input_is_one_sentence(options, sentence):
     with pytest.raises(ValueError) as raised:
         compare_to([1.0, 2.0], [1.0, 3.0], **options)
     assert str(raised.value) == sentence
+
+
+# -- the one test ------------------------------------------------------------------------------------------------------
+
+
+def alike(draw, n, n_samples=40):
+    rngs = (np.random.default_rng(seed) for seed in range(n_samples))
+    return sum(bool(compare_to(draw(rng, n), 5 * draw(rng, n), n_boot=2, n_shuffles=99).differ) for rng in rngs)
+
+
+@pytest.mark.parametrize(
+    ("draw", "n"),
+    [
+        (lambda rng, n: rng.weibull(0.6, n), 100),
+        (lambda rng, n: rng.lognormal(0, 0.8, n), 12),
+        (lambda rng, n: np.ceil(rng.lognormal(1, 0.8, n)), 200),
+        (lambda rng, n: np.round(rng.lognormal(2, 0.3, n), 0) / 100, 100),
+    ],
+    ids=["weibull", "few", "counts", "rounded"],
+)
+def test_two_samples_of_one_shape_do_not_differ(draw, n):
+    """Of 40 at 5 %, seven or more come once in two hundred; three intervals of 95 % say so of ten and more."""
+    assert alike(draw, n) < 7
+
+
+def test_the_test_knows_no_scale_and_no_order():
+    rng = np.random.default_rng(0)
+    one, other = rng.lognormal(0, 0.5, 60), rng.lognormal(0, 0.9, 80)
+    found = compare_to(one, other, n_boot=2)
+    assert compare_to(1e9 * one[::-1], 1e-6 * other, n_boot=2).p_value == pytest.approx(found.p_value, abs=0.01)
+    assert found.differ[:2] == ("log_sd", "gini")
+    assert "log_sd 0.4" in found.conclusion() or "log_sd 0.5" in found.conclusion()
+    assert "all together, p < 0.002; " in found.conclusion()
+    as_json = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert as_json["test"]["at_floor"] is True
+    assert as_json["differ"] == list(found.differ)
+
+
+def test_shapes_that_differ_in_their_skewness_alone():
+    rng = np.random.default_rng(0)
+    one = np.exp(rng.normal(0, 1, 400))
+    other = np.exp(-stats.zscore(rng.exponential(1, 400)))
+    assert "log_skewness" in compare_to(one, other, n_boot=2).differ
+
+
+def test_many_values_are_dealt_in_bins():
+    rng = np.random.default_rng(1)
+    one, other, wide = rng.lognormal(0, 0.8, 6000), rng.lognormal(0, 0.8, 3000), rng.lognormal(0, 0.9, 6000)
+    assert not compare_to(one, other, n_boot=2, n_shuffles=99).differ
+    assert "log_sd" in compare_to(one, wide, n_boot=2, n_shuffles=99).differ
+    halves = weight_sample(one, sample_weights=np.full(6000, 0.5))
+    assert not compare_to(halves, other, n_boot=2, n_shuffles=99).differ
+
+
+def test_of_few_weights_nothing_is_tested():
+    result = compare_to([1.0, 2.0, 4.0], np.arange(1.0, 30.0), n_boot=2)
+    assert result.test is None
+    assert math.isnan(result.p_value)
+    assert result.to_dict()["test"] is None
+    assert result.conclusion() == "3 weights are too few to compare; give at least 10, better hundreds."

@@ -30,7 +30,7 @@ class Interval(NamedTuple):
 
     def text(self) -> str:
         """Return it as a sentence has it: ``1.52 [1.31, 1.77]``."""
-        return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
+        return f"{three_digits(self.value)} [{three_digits(self.low)}, {three_digits(self.high)}]"
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,9 @@ class GroupEffect:
     def sentence(self, *, differ: bool) -> str:
         """Return it in words, of groups that were found to differ or not."""
         adjusted = f", for all {self.n_pairs:,} pairs together" if self.n_pairs > 1 else ""
-        said = f"the median of {self.other} is {self.ratio.value:.3g} times that of {self.reference} "
-        said += f"[{self.ratio.low:.3g}, {self.ratio.high:.3g}]{adjusted}"
+        low, high = three_digits(self.ratio.low), three_digits(self.ratio.high)
+        said = f"the median of {self.other} is {three_digits(self.ratio.value)} times that of {self.reference} "
+        said += f"[{low}, {high}]{adjusted}"
         if not differ or self.scaling is None:
             return said
         if self.is_scaling:
@@ -218,6 +219,11 @@ def _last_error(curvature: Array) -> float:
     except np.linalg.LinAlgError:
         return math.inf
     return math.sqrt(variance) if variance > 0 else math.inf
+
+
+def three_digits(value: float) -> str:
+    """Return a number with three digits, the zeros among them too: ``1.00``, ``304``."""
+    return f"{value:#.3g}".rstrip(".")
 
 
 def _exp(value: float) -> float:
