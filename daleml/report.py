@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import html
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DPI = 160
+_LONG_CELL = re.compile(r"<td>([^<]{24,})</td>")  # a sentence or a list, which may wrap; a number may not
 
 _STYLE = """
 :root { color-scheme: light; --ink: #1c2530; --soft: #5c6875; --line: #dfe4ea; --wash: #f5f7f9; }
@@ -37,11 +39,14 @@ figure img { width: 100%; height: auto; display: block; }
 figure.wide { max-width: none; grid-column: 1 / -1; overflow-x: auto; }
 figure.wide img { min-width: 44rem; }
 figcaption { color: var(--soft); font-size: .9rem; }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto;
+          background: linear-gradient(to right, transparent 90%, #c8d0d8) right / 1.6rem 100% no-repeat scroll,
+                      linear-gradient(#fff, #fff) right / 1.6rem 100% no-repeat local; }
 table { border-collapse: collapse; font-size: .9rem; margin: .8rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .7rem; text-align: right; border-bottom: 1px solid var(--line); }
 td { white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; white-space: normal; }
+td.long { white-space: normal; min-width: 14rem; }
+th:first-child, td:first-child { text-align: left; white-space: normal; position: sticky; left: 0; background: #fff; }
 th { color: var(--soft); font-weight: 600; vertical-align: bottom; min-width: 5.5em; }
 th:first-child { min-width: 9em; }
 code { background: var(--wash); padding: .1rem .3rem; border-radius: .25rem; font-size: .9em; }
@@ -114,7 +119,8 @@ def _section(section: Section) -> str:
 
 def _table(table: pd.DataFrame) -> str:
     readable = table.astype(object).where(table.notna(), "–").map(_readable).rename(columns=_readable)
-    return str(readable.to_html(index=False, border=0, justify="right"))
+    drawn = str(readable.to_html(index=False, border=0, justify="right"))
+    return _LONG_CELL.sub(r'<td class="long">\1</td>', drawn)
 
 
 def _figure(drawing: Drawing) -> str:

@@ -304,3 +304,36 @@ def test_an_interrupted_run_leaves_nothing(folder, monkeypatch):
 def test_help_is_in_panels():
     text = says(run("fit", "--help"))
     assert all(panel in text for panel in ("What to take", "How it was observed", "What to find out", "How to run"))
+
+
+def test_rows_of_one_animal_are_not_independent(folder):
+    rng = np.random.default_rng(0)
+    animal = np.repeat(np.arange(8), 15)
+    table = pd.DataFrame({"w": rng.lognormal(size=120), "g": np.where(animal < 4, "wt", "ko"), "mouse": animal})
+    table["mouse"] = table["mouse"].astype("Int64")
+    table.loc[3, "mouse"] = pd.NA
+    table.to_csv("n.csv", index=False)
+    options = ["--column", "w", "--by", "g", "--family", "lognormal", "--intervals", "none"]
+    text = says(run("fit", "n.csv", *options, "--within", "mouse", "--out", "o"))
+    assert "F test of the means of 4 and 4 mice" in text
+    assert "1 rows have no `mouse`, and were left out." in text
+    found = content(folder / "o", "n-w-fit.json")
+    assert (found["within"], found["n_clusters"]) == ("mouse", {"ko": 4, "wt": 4})
+    assert "--within mouse" in found["command"]
+    assert "takes rows for independent" in says(run("fit", "n.csv", *options, "--out", "p"))
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--within", "kind"], "`--within` must be left out unless `--by` names groups to compare; got 'kind'."),
+        (
+            ["--within", "kind", "--by", "kind", "--per", "connection", "--pre", "kind", "--post", "kind"],
+            "`--within` must be left out where `--per connection` is given; got 'kind'.",
+        ),
+    ],
+)
+def test_within_is_of_groups_of_rows(options, sentence, folder):
+    result = run("fit", "s.csv", "--column", "size", *options)
+    assert result.exit_code
+    assert sentence.split(";")[0] in " ".join((result.output + result.stderr).split())

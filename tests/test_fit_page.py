@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from daleml import fit_report
+from daleml import fit_report, report
 from daleml.analysis import weight_sample
 from daleml.analysis.observation import Observation
 from daleml.fit_report import Gathered, study
@@ -160,3 +160,48 @@ def test_intervals_that_were_not_found_do_not_stop_the_rest(monkeypatch):
     page, _ = compose(result)
     assert result.hints == ("Intervals of gamma were not found.",)
     assert tables(page)[1]["95 % interval"].tolist() == ["–", "–"]
+
+
+# -- groups, and what little some of them hold -------------------------------------------------------------------------
+
+
+def test_of_two_weights_the_page_claims_nothing():
+    sizes, kind = np.r_[SIZES[:60], 2.0, 5.0], np.array(["big"] * 60 + ["few"] * 2, dtype=object)
+    result = study(Gathered("s", "size", sizes, kind, by="kind", from_table=True), FAMILIES, gof=19, jobs=1)
+    page, drawings = compose(result)
+    assert {name for name in drawings if name.startswith("few-")} == {"few-density"}
+    few = page[page.index("kind few: too few weights to say more") : page.index("How they were observed")]
+    assert "2 weights are too few to rank these families" in few
+    assert "p =" not in few
+    assert "nan" not in few
+    assert np.isnan(result.result.table()["p_fits"][1])
+    assert result.result.table()["parameters"][1] == ""
+    assert len(drawings["few-density"].figure.axes[0].lines) == 0
+
+
+def test_the_headline_names_the_effect_and_what_is_taken_for_granted(grouped):
+    page, _ = compose(grouped)
+    effect = grouped.result.effect
+    assert f"<b>{effect.ratio.text()}</b>" in page
+    lead = re.search(r'<p class="lead">(.*?)</p>', page)[1]
+    assert f"times that of {effect.reference} [" in html.unescape(lead)
+    assert "The test takes rows for independent." in page
+
+
+def test_animals_reach_the_test():
+    rng = np.random.default_rng(0)
+    animals = np.repeat([f"m{i}" for i in range(8)], 20).astype(object)
+    group = np.repeat(["a", "b"], 80).astype(object)
+    gathered = Gathered(
+        "s", "size", rng.lognormal(size=160), group, by="kind", from_table=True, clusters=animals, clustered_by="mouse"
+    )
+    result = study(gathered, ("lognormal",), intervals="none")
+    assert result.result.n_clusters == {"a": 4, "b": 4}
+    assert "F test of the means of 4 and 4 mice" in compose(result)[0]
+    assert result.to_dict()["within"] == "mouse"
+
+
+def test_tables_are_wide_and_say_so():
+    style = compose(study(Gathered("s", "size", SIZES[:40], from_table=True), ("lognormal",)))[0]
+    assert "position: sticky" in style
+    assert 'class="long"' in report._table(pd.DataFrame({"a": ["x"], "b": ["one, two, three, four, five, six"]}))
