@@ -29,7 +29,7 @@ from daleml.analysis.group_tests import (
     taking_part,
 )
 from daleml.analysis.observation import Ends, Observation, one_observation
-from daleml.analysis.permutation import Codes
+from daleml.analysis.permutation import Codes, generator_for
 from daleml.analysis.vuong import FEW
 
 if TYPE_CHECKING:
@@ -271,7 +271,7 @@ def compare_groups(
         first = next(iter(failures.items()), None)
         why = f", {first[0]}: {first[1]}" if first else ": every value is without a group."
         raise ValueError(f"`by` must name a group that can be fitted; got none{why}")
-    return _tested(rows, groups, failures, sizes, chosen, observation, n_shuffles, np.random.default_rng(rng))
+    return _tested(rows, groups, failures, sizes, chosen, observation, n_shuffles, generator_for(rng, rows.sizes))
 
 
 @dataclass(frozen=True)

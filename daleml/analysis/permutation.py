@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import zlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -16,6 +17,20 @@ _CELLS = 400_000  # numbers that a batch of shuffles takes at once: it stays in 
 _TIE = 1e-9  # statistics of the same partition differ by rounding
 
 Codes = NDArray[np.intp]
+
+
+def generator_for(rng: int | np.random.Generator, *data: Array) -> np.random.Generator:
+    """Return where shuffles of some data are drawn from: the same for the same data and seed, others for other data.
+
+    The same shuffles for all data would not do: of sorted values, each shuffle always picks the same ranks, and how far
+    out the data lie among them has a distribution of its own for every seed.
+    """
+    if isinstance(rng, np.random.Generator):
+        return rng
+    mark = 0
+    for array in data:
+        mark = zlib.crc32(np.ascontiguousarray(array, dtype=np.float64).tobytes(), mark)
+    return np.random.default_rng([rng, mark])
 
 
 def shuffled_labels(

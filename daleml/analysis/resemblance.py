@@ -17,6 +17,7 @@ from daleml.analysis.families.base import Array
 from daleml.analysis.fit import require_spread
 from daleml.analysis.likelihood import Observed
 from daleml.analysis.p_values import LEVEL, at_floor, p_text
+from daleml.analysis.permutation import generator_for
 from daleml.analysis.shape_test import ShapeTest
 from daleml.analysis.vuong import FEW
 from daleml.analysis.weights import WeightSample, WeightsLike, weight_sample
@@ -192,6 +193,7 @@ def compare_to(
     sizes = samples[0].n, samples[1].n
     test = None
     if min(sizes) >= FEW:
+        chance = generator_for(rng, sides[0][0], sides[1][0])
         test = shape_test.same_shape(sides[0], sides[1], n_shuffles, chance)
     return Resemblance(measures, apart, sizes, level, quantiles, test)
 
