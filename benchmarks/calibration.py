@@ -284,6 +284,10 @@ def fit_cells() -> list[Cell]:
     def rounded(rng: Any, n: int) -> Any:
         return np.maximum(np.round(rng.lognormal(-2.9, 0.85, n), 2), 0.01)
 
+    def counted(rng: Any, n: int) -> Any:
+        counts = np.round(rng.lognormal(1, 0.8, 2 * n))
+        return counts[counts > 0][:n]
+
     name = "goodness of fit"
     return [
         *(Cell(name, f"{family}, n = 60", True, rejected(draw, 60, family), 200) for family, draw in FAMILIES.items()),
@@ -293,8 +297,8 @@ def fit_cells() -> list[Cell]:
             rejected(rounded, 200, "lognormal", resolution=0.01), 150,
         ),
         Cell(
-            name, "lognormal counts (--discrete), n = 100", True,
-            rejected(lambda rng, n: np.ceil(rng.lognormal(1, 0.8, n)), 100, "lognormal", discrete=True), 150,
+            name, "lognormal counts (--discrete), n = 60", True,
+            rejected(counted, 60, "lognormal", discrete=True), 150,
         ),
         Cell(name, "gamma weights under the lognormal, n = 200", False,
              rejected(FAMILIES["gamma"], 200, "lognormal"), 100),
