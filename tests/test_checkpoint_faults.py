@@ -32,6 +32,7 @@ from daleml.layers import EILinear
 from daleml.optim import EG, EGAdamW, MirrorDescent, enforce, param_groups
 from daleml.potentials import HyperbolicEntropy
 from daleml.training import DivergedError, Shuffled, train
+from tests.names import steady
 
 X = torch.rand(12, 9, generator=torch.Generator().manual_seed(0))
 Y = torch.arange(12) % 3
@@ -518,7 +519,7 @@ WRONG = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("path", "value"), WRONG, ids=lambda value: str(value)[:50])
+@pytest.mark.parametrize(("path", "value"), WRONG, ids=steady)
 def test_a_wrong_value_is_refused_and_nothing_is_changed(path, value, tmp_path):
     saved(tmp_path)
     rewrite(tmp_path, lambda content: put(content, path, value) or content)

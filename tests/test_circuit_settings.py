@@ -393,7 +393,9 @@ def test_a_partition_says_nothing():
         DANNRNN(10, 100)
 
 
-@pytest.mark.parametrize("build", [CIRCUITS[k] for k in ("EIRNN", "DANNRNN", "shunting")], ids=str)
+@pytest.mark.parametrize(
+    "build", [CIRCUITS[k] for k in ("EIRNN", "DANNRNN", "shunting")], ids=["EIRNN", "DANNRNN", "shunting"]
+)
 @pytest.mark.parametrize("tau_ms", [100.0, TAUS], ids=["one", "a unit"])
 @pytest.mark.parametrize("learned", [False, True])
 def test_a_leak_is_lowered_by_autocast_too(build, tau_ms, learned):

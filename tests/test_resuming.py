@@ -29,6 +29,7 @@ from daleml.optim import EG, MirrorDescent, param_groups
 from daleml.potentials import PNorm
 from daleml.training import Shuffled, train
 from tests.catalog import OPTIMIZERS, attach, network, optimizers
+from tests.names import steady
 
 X = torch.rand(12, 9, generator=torch.Generator().manual_seed(0))
 Y = torch.arange(12) % 3
@@ -72,7 +73,7 @@ def there_and_back(value):
         np.float32(0.1), np.int64(7), np.bool_(True), np.float64(math.nan), np.complex64(1 + 2j), np.str_("a"),
         torch.float16, torch.device("cpu"), torch.Size([2, 3]),
     ],
-    ids=lambda value: repr(value)[:40] if type(value) is not int else "int",
+    ids=lambda value: steady(value) if type(value) is not int else "int",
 )  # fmt: skip
 def test_plain_values_come_back_with_their_types(value):
     back = there_and_back(value)
@@ -98,7 +99,7 @@ def test_plain_values_come_back_with_their_types(value):
         torch.complex64,
         torch.complex128,
     ],
-    ids=str,
+    ids=steady,
 )
 def test_tensors_come_back(dtype):
     value = torch.tensor([[0.0, 1.0], [2.0, 3.0]]).to(dtype)
@@ -164,7 +165,7 @@ class OwnList(list):
         (nn.Linear(1, 1), "torch.nn.modules.linear.Linear"), (defaultdict(lambda: 0), "<lambda>"),
         (np.longdouble(1), "longdouble|float128"), (iter([]), "list_iterator"), (Custom().__init__, "method"),
     ],
-    ids=str,
+    ids=steady,
 )  # fmt: skip
 def test_what_cannot_be_kept_is_refused_by_its_path(value, got):
     with pytest.raises(StateError, match=rf"`it\.deep\.1` must .*; got .*({got})"):
@@ -191,7 +192,7 @@ def test_an_enum_of_a_function_is_refused():
         {"type": "numpy.random._generator.Generator", "value": {"bit_generator": "seed"}}, {"type": "set", "value": [[]]},
         {"type": "torch.Size", "value": "ab"}, {"type": "numpy", "value": 1, "dtype": "nonsense"}, {"type": "array", "value": 1},
     ],
-    ids=lambda tree: str(tree)[:60],
+    ids=steady,
 )  # fmt: skip
 def test_json_that_describes_no_value_is_one_error_and_runs_nothing(tree):
     with pytest.raises(StateError, match="it"):

@@ -16,6 +16,7 @@ from daleml.layers import DANNLinear, EILinear
 from daleml.optim import EG, EGAdamW, enforce, param_groups
 from daleml.trackers import held_out
 from daleml.training import Shuffled, train
+from tests.names import steady
 
 X = torch.rand(12, 9, generator=torch.Generator().manual_seed(0))
 Y = torch.arange(12) % 3
@@ -67,7 +68,7 @@ def other_scheduler():
         ({"trackers": [len]}, TypeError, "`trackers` must map names to functions of the model; got list."),
         ({"trackers": {"n": 3}}, TypeError, "`trackers` must map names to functions of the model; got 3 for 'n'."),
     ],
-    ids=lambda value: str(value)[:40],
+    ids=steady,
 )  # fmt: skip
 def test_a_slip_is_one_sentence_before_anything_is_learnt(options, error, sentence):
     net = options.setdefault("net", nn.Linear(9, 3))
