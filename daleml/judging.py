@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from daleml import _facts, law
+from daleml import _facts, law, modules
 from daleml.law import Case, SignReport, Unjudged
 
 _PARAMETRISED = re.compile(r"^(?P<path>(?:.*\.)?)parametrizations\.(?P<name>.+)\.original\d*$")
@@ -29,7 +29,13 @@ def of_model(model: nn.Module) -> SignReport:
     judged = {id(part) for one in fixed for part in _facts.trained(one.module, one.own)}
     entries = _entries(model)
     free = {name: tensor for name, tensor in entries.items() if id(tensor) not in judged}
-    return _report(cases, (), unjudged=_unjudged(_distinct(free, id), entries))
+    unjudged = _unjudged(_distinct(free, id), entries)
+    packed = {
+        f"{path}.{name}".lstrip("."): model.get_submodule(path).state_dict()[name]
+        for path, names in modules.kept_otherwise(model)
+        for name in names
+    }
+    return _report(cases, (), unjudged=unjudged + _packed(packed))
 
 
 def of_state(state: Mapping[Any, Any], dim: int | None = None) -> SignReport:
@@ -48,14 +54,14 @@ def of_state(state: Mapping[Any, Any], dim: int | None = None) -> SignReport:
     tensors = {str(key): tensor for key, value in state.items() if (tensor := _as_tensor(value)) is not None}
     _require_flat(state, tensors)
     if not any(key.endswith(law.SUFFIX) for key in tensors):
-        return _infer(tensors, dim)
+        return _infer(tensors, _packed(state), dim)
     if dim is not None:
         raise ValueError(f"`dim` must be left out where signs are saved, which say where units lie; got {dim}.")
     signed = _once(tensors, [key for key in tensors if _is_signed(tensors, key)])
     cases = [(key, tensors[key], *_saved_facts(tensors, key)) for key in signed]
     judged = {place for key in signed if (place := _place(tensors[key])) is not None}
     free = {key: tensor for key, tensor in tensors.items() if key not in signed and _place(tensor) not in judged}
-    return _report(cases, (), unjudged=_unjudged(_distinct(free, _place), tensors))
+    return _report(cases, (), unjudged=_unjudged(_distinct(free, _place), tensors) + _packed(state))
 
 
 def _report(
@@ -143,12 +149,12 @@ def _once(tensors: Mapping[str, Tensor], signed: list[str]) -> list[str]:
     return found
 
 
-def _infer(tensors: Mapping[str, Tensor], dim: int | None) -> SignReport:
+def _infer(tensors: Mapping[str, Tensor], packed: tuple[Unjudged, ...], dim: int | None) -> SignReport:
     """Judge weights by themselves; what a parametrisation computes is not there to be judged."""
     sizes, plain = _weights(tensors, tensors)
     plain = {key: weight for key, weight in plain.items() if weight.is_floating_point()}
     cases = [_majority(key, weight, 1 if dim is None else dim) for key, weight in plain.items()]
-    unjudged = tuple(Unjudged(name, n_synapses) for name, n_synapses in sizes.items() if name not in plain)
+    unjudged = tuple(Unjudged(name, n_synapses) for name, n_synapses in sizes.items() if name not in plain) + packed
     report = _report(cases, plain, unjudged=unjudged)
     matrices = all(weight.ndim == 2 for weight in plain.values())
     if report or dim is not None or not matrices:
@@ -207,3 +213,19 @@ def _unjudged(free: Mapping[str, Tensor], among: Mapping[str, Tensor]) -> tuple[
     """Name the weights that nobody judged: floating-point tensors of two or more dimensions."""
     sizes, _ = _weights(free, among)
     return tuple(Unjudged(name, n_synapses) for name, n_synapses in sizes.items())
+
+
+def _packed(state: Mapping[Any, Any]) -> tuple[Unjudged, ...]:
+    """Name what holds matrices and is no tensor itself, as the packed weights of quantised modules are."""
+    sizes = {str(key): _n_packed(value) for key, value in state.items() if not isinstance(value, (Tensor, Mapping))}
+    return tuple(Unjudged(name, n_synapses) for name, n_synapses in sizes.items() if n_synapses)
+
+
+def _n_packed(value: Any) -> int:
+    """Count the elements of all matrices in tuples, lists and objects of TorchScript."""
+    if isinstance(value, Tensor):
+        is_matrix = value.ndim > 1 and (value.is_floating_point() or value.is_quantized)
+        return value.numel() if is_matrix else 0
+    if isinstance(value, torch.ScriptObject):
+        value = value.__getstate__()
+    return sum(map(_n_packed, value)) if isinstance(value, (tuple, list)) else 0

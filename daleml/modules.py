@@ -27,6 +27,7 @@ the method.
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -382,6 +383,17 @@ def kept_otherwise(model: nn.Module) -> Iterator[tuple[str, list[str]]]:
         kept = sorted(set(module.state_dict()) - set(module._buffers))
         if kept:
             yield path, kept
+
+
+def warn_of_kept_otherwise(model: nn.Module, tool: str) -> None:
+    """Warn that a tool leaves alone what keeps its weights otherwise than as parameters."""
+    found = [path or "the model itself" for path, _ in kept_otherwise(model)]
+    if found:
+        warnings.warn(
+            f"`{tool}` left alone {', '.join(found)}, where weights are kept otherwise than as parameters, as in "
+            "quantised modules.",
+            stacklevel=3,
+        )
 
 
 def takes(function: Callable[..., Any], *keywords: str) -> bool:

@@ -156,8 +156,53 @@ def test_a_checkpoint_from_before_time_constants_were_saved_loads(version):
         old = dict(old)
     else:
         old._metadata[""]["version"] = 1
-    assert str(other.load_state_dict(old)) == "<All keys matched successfully>"
+    with pytest.warns(UserWarning, match=r"^tau_ms: the checkpoint does not say it, .*; this circuit's, 50, stays.$"):
+        assert str(other.load_state_dict(old)) == "<All keys matched successfully>"
     assert other.tau_ms == 50
+
+
+def test_a_checkpoint_without_a_leak_and_without_metadata_is_no_surprise():
+    discrete, leaky = EIRNN(3, POPS), EIRNN(3, POPS, dt_ms=2, tau_ms=100)
+    EIRNN(3, POPS).load_state_dict(dict(discrete.state_dict()))  # nothing to say
+    model = nn.Sequential(leaky)
+    with pytest.warns(UserWarning, match=r"^0.tau_ms: the checkpoint does not say it"):
+        model.load_state_dict({f"0.{name}": value for name, value in discrete.state_dict().items()})
+    model.load_state_dict({}, strict=False)  # of this circuit there is nothing in it
+
+
+SHUNTING = {
+    "linear": lambda eps: DANNLinear(3, 4, 2, shunting=True, eps=eps),
+    "convolution": lambda eps: DANNConv2d(2, 3, 2, n_inh=1, shunting=True, eps=eps),
+    "circuit": lambda eps: DANNRNN(3, 6, 2, shunting=True, eps=eps),
+    "cell": lambda eps: DANNRNNCell(3, 6, 2, shunting=True, eps=eps),
+}
+
+
+@pytest.mark.parametrize("build", SHUNTING.values(), ids=SHUNTING)
+def test_another_eps_in_a_checkpoint_is_said(build):
+    module = build(0.5)
+    buffer = io.BytesIO()
+    torch.save(build(0.25).state_dict(), buffer)
+    buffer.seek(0)
+    with pytest.warns(UserWarning, match=r"^eps: the checkpoint is of a module with 0.25, and this one has 0.5, which"):
+        module.load_state_dict(torch.load(buffer, weights_only=True))
+    module.load_state_dict(build(0.5).state_dict())
+
+
+def test_an_eps_that_does_not_act_is_not_told():
+    DANNLinear(3, 4, 2, eps=0.5).load_state_dict(DANNLinear(3, 4, 2, eps=0.25).state_dict())
+
+
+@circuits
+def test_another_nonlinearity_in_a_checkpoint_is_said(build):
+    tanh, relu, own = (build(nonlinearity=f) for f in ("tanh", "relu", lambda z: z.relu()))
+    model = nn.ModuleDict({"rnn": relu})
+    with pytest.warns(UserWarning, match=r"^rnn.nonlinearity: the checkpoint is of a module with 'tanh', and this one"):
+        model.load_state_dict(nn.ModuleDict({"rnn": tanh}).state_dict())
+    assert relu.nonlinearity == "relu"
+    relu.load_state_dict(build().state_dict())
+    relu.load_state_dict(own.state_dict())  # what a function computes cannot be compared
+    own.load_state_dict(tanh.state_dict())
 
 
 @pytest.mark.parametrize(
@@ -336,7 +381,8 @@ def test_a_parameter_of_time_is_a_parameter(name):
     twin.load_state_dict(rnn.state_dict())
     assert torch.equal(states(twin), states(rnn))
     plain = EIRNN(3, POPS, dt_ms=20, tau_ms=rnn.tau_ms.detach(), dtype=DOUBLE)
-    plain.load_state_dict({k: v for k, v in rnn.state_dict().items() if k not in ("leak", "tau_ms", "dt_ms")})
+    with pytest.warns(UserWarning, match="tau_ms: the checkpoint does not say it"):
+        plain.load_state_dict({k: v for k, v in rnn.state_dict().items() if k not in ("leak", "tau_ms", "dt_ms")})
     torch.testing.assert_close(states(plain), states(rnn))
     for one in (rnn, plain):
         one.dt_ms = 2
@@ -458,3 +504,88 @@ def test_a_pickle_from_before_time_constants_were_kept_is_read(tau_ms):
             torch.as_tensor(again.tau_ms), torch.as_tensor(tau_ms, dtype=DOUBLE).to(torch.as_tensor(again.tau_ms))
         )
     again.reset_parameters()
+
+
+# -- nonlinearities of the user's --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("f", [nn.ReLU(inplace=True), torch.relu_], ids=["module", "function"])
+@circuits
+def test_a_nonlinearity_may_work_in_place(build, f):
+    rnn = build(dt_ms=20, tau_ms=100).double()
+    first = "bias_ih" if hasattr(rnn, "bias_ih") else "bias_ih_l0"
+    with torch.no_grad():
+        for name, parameter in rnn.named_parameters():
+            if name.startswith("bias"):
+                parameter.copy_(torch.linspace(-2, 2, 6))  # some states are negative
+    wanted = states(rnn)
+    (gradient,) = torch.autograd.grad(wanted.sum(), rnn.get_parameter(first))
+    rnn.nonlinearity = f
+    found = states(rnn)
+    assert torch.allclose(found, wanted, rtol=0, atol=1e-12)
+    (again,) = torch.autograd.grad(found.sum(), rnn.get_parameter(first))
+    assert torch.allclose(again, gradient, rtol=0, atol=1e-12)
+    with torch.no_grad():
+        assert torch.allclose(states(rnn), wanted, rtol=0, atol=1e-12)
+    state = torch.linspace(-1, 1, 6)
+    assert rnn.rates(state).min() == 0
+    assert state.min() == -1
+
+
+@pytest.mark.parametrize("kw", [{}, {"dt_ms": 20, "tau_ms": 100}], ids=["no leak", "leak"])
+@pytest.mark.parametrize(("f", "got"), [(lambda z: z.sum(), r"\(\)"), (lambda z: z.tolist(), "list")])
+def test_a_nonlinearity_gives_a_rate_for_each_state(kw, f, got):
+    rnn = EIRNN(3, POPS, nonlinearity=f, **kw)
+    with pytest.raises(TypeError, match=rf"^`nonlinearity` must give a rate for each state, \(2, 6\); got {got}.$"):
+        states(rnn)
+
+
+def test_a_nonlinearity_is_no_class():
+    with pytest.raises(TypeError, match=r"^`nonlinearity` must be a name or a function; got the class ELU: give `ELU"):
+        EIRNN(3, POPS, nonlinearity=nn.ELU)
+
+
+# -- time constants that leave their range while they learn ------------------------------------------------------------
+
+
+@circuits
+def test_a_learned_time_constant_below_the_time_step_is_refused(build):
+    rnn = build(dt_ms=20, tau_ms=100)
+    rnn.tau_ms = nn.Parameter(torch.tensor(TAUS))
+    states(rnn)  # the shortest is the time step itself
+    for value, shown in ((19.0, "19"), (-50.0, "-50"), (math.nan, "nan")):
+        with torch.no_grad():
+            rnn.tau_ms[2] = value
+        with pytest.raises(
+            ValueError, match=rf"^`tau_ms` must stay at least `dt_ms`, 20, while it learns; got {shown}:"
+        ):
+            states(rnn)
+    with torch.no_grad():
+        rnn.tau_ms.copy_(torch.tensor(TAUS))
+    states(rnn)
+
+
+def test_a_learned_leak_above_one_is_refused():
+    rnn = EIRNN(3, POPS, dt_ms=20, tau_ms=100)
+    rnn.leak = nn.Parameter(torch.full((6,), 0.5))
+    with torch.no_grad():
+        rnn.leak[1] = 1.5
+    with pytest.raises(ValueError, match=r"^`leak` must stay above 0 and at most 1 while it learns; got 1.5:"):
+        states(rnn)
+    with torch.no_grad():
+        rnn.leak[1] = 0
+    with pytest.raises(ValueError, match="while it learns; got 0:"):
+        states(rnn)
+
+
+# -- what torch cannot do with a layer ---------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("build", [*CIRCUITS.values(), lambda: EILinear(POPS, 2), lambda: EIConv1d(POPS, 2, 3)])
+def test_scripting_is_refused_in_a_sentence(build):
+    module = build()
+    said = f"got {type(module).__name__}: use `torch.export`, `torch.compile`, or `torch.jit.trace`"
+    for model in (module, nn.Sequential(nn.Linear(2, 2), module)):
+        with pytest.raises(TypeError, match=said):
+            torch.jit.script(model)

@@ -15,6 +15,7 @@ from daleml import Populations, signs, trackers
 from daleml.cli import app
 from daleml.law import SHOWN, Unjudged
 from daleml.layers import EIRNN, EILinear
+from daleml.learning import FeedbackAlignment, Oja
 from daleml.optim import Reparametrization
 from tests.catalog import NETWORKS, layers
 
@@ -264,3 +265,46 @@ def test_an_absent_synapse_that_grew_is_shown_as_absent(tmp_path):
     assert result.exit_code == 1
     assert "absent" in result.output
     assert "1 of 1" in result.output
+
+
+# -- weights that are no parameters ------------------------------------------------------------------------------------
+
+
+class Packed(nn.Module):
+    """A layer that keeps its weights in a tuple, as quantised ones do."""
+
+    def __init__(self):
+        super().__init__()
+        self.packed = torch.ones(5, 4), torch.ones(5)
+
+    def _save_to_state_dict(self, destination, prefix, keep_vars):
+        destination[prefix + "packed"] = self.packed
+        destination[prefix + "scale"] = 0.5
+
+    def forward(self, x):
+        return nn.functional.linear(x, *self.packed)
+
+
+def test_packed_weights_are_not_under_the_law():
+    model = nn.Sequential(EILinear(20, 4), Packed())
+    report = agree(model)
+    assert report.unjudged == (Unjudged("1.packed", 20),)
+    without = {name: value for name, value in model.state_dict().items() if not name.endswith("signs")}
+    assert signs.check(without).unjudged == report.unjudged
+
+
+@pytest.mark.filterwarnings("ignore")  # torch moves its quantisation elsewhere
+def test_quantised_weights_are_not_under_the_law():
+    model = nn.Sequential(EILinear(20, 4), nn.Linear(4, 2), nn.LSTM(2, 3))
+    quantised = torch.ao.quantization.quantize_dynamic(model, {nn.Linear, nn.LSTM})
+    assert [weight.n_synapses for weight in agree(quantised).unjudged] == [4 * 2, 4 * 3 * (2 + 3)]
+
+
+@pytest.mark.parametrize("tool", [lambda model: Oja(model, 0.1), FeedbackAlignment], ids=["Oja", "FeedbackAlignment"])
+def test_tools_say_that_they_leave_packed_weights_alone(tool):
+    with pytest.warns(UserWarning, match=r"^`\w+` left alone 0, where weights are kept otherwise than as parameters"):
+        tool(nn.Sequential(Packed(), EILinear(5, 3)))
+
+
+def test_oja_by_name_leaves_packed_weights_alone_without_a_word():
+    Oja(nn.Sequential(Packed(), EILinear(5, 3)), {"1": 0.1})

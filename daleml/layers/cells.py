@@ -131,6 +131,7 @@ class DANNRNNCell(Cell):
     """
 
     _fixed = Cell._fixed | DANN_FIXED
+    _told = (*Cell._told, "eps")
     _checked: ClassVar[Mapping[str, Check]] = {**Cell._checked, "eps": _checks.positive}
 
     def __init__(

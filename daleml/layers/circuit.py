@@ -23,7 +23,7 @@ from daleml.layers.leak import Leaky
 from daleml.layers.parameters import acting, rewritten
 from daleml.layers.recurrence import Sweep
 from daleml.layers.settings import Check, positive_or_none
-from daleml.layers.steps import NONLINEARITIES, Nonlinearity
+from daleml.layers.steps import NONLINEARITIES, Nonlinearity, function
 from daleml.layers.wiring import Drawing, Path, Wiring
 from daleml.modules import Reads, SynapticWeight
 from daleml.populations import Populations
@@ -64,6 +64,7 @@ class Circuit(Leaky):
     spectral_radius: float | None = None
 
     _fixed = frozenset({"inputs", "populations", "input_size", "hidden_size", "bias"})
+    _told: ClassVar[tuple[str, ...]] = ("nonlinearity",)
     _checked: ClassVar[Mapping[str, Check]] = {
         "noise": _checks.non_negative,
         "noise_in_eval": _checks.flag,
@@ -252,8 +253,7 @@ class Circuit(Leaky):
 
     @property
     def _f(self) -> Nonlinearity:
-        known = self.nonlinearity
-        return known if callable(known) else NONLINEARITIES[known]
+        return function(self.nonlinearity)
 
     def _weights(self, suffix: str) -> EffectiveWeights:
         return EffectiveWeights(self._wiring.weight(self, f"ih{suffix}"), self._wiring.weight(self, f"hh{suffix}"))
@@ -312,12 +312,16 @@ class Circuit(Leaky):
         return f"n_exc={self.populations.n_exc}, n_inh={self.populations.n_inh}"
 
 
-def _known_nonlinearity(given: str | Nonlinearity) -> str | Nonlinearity:
+def _known_nonlinearity(given: Any) -> str | Nonlinearity:
+    if isinstance(given, type) and issubclass(given, nn.Module):
+        name = given.__name__
+        raise TypeError(f"`nonlinearity` must be a name or a function; got the class {name}: give `{name}()`.")
     if callable(given):
+        own: Nonlinearity = given
         try:
-            return _KNOWN_FUNCTIONS.get(given, given)
+            return _KNOWN_FUNCTIONS.get(own, own)
         except TypeError:  # a function of the user's that cannot be hashed
-            return given
+            return own
     if not isinstance(given, str):
         raise TypeError(f"`nonlinearity` must be a name or a function; got {type(given).__name__}.")
     if given not in NONLINEARITIES:

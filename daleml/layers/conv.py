@@ -189,6 +189,7 @@ class _DANNConv(Settings):
 
     _dimensions: int
     _fixed = frozenset({"in_channels", "out_channels", "geometry", "n_inh", "shunting"})
+    _told = ("eps",)
     _checked: ClassVar[Mapping[str, Check]] = {"eps": _checks.positive}
 
     def __init__(

@@ -8,6 +8,7 @@ The time constant is the fact. It is kept exactly, a float or float64, whatever 
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -20,6 +21,7 @@ from daleml.layers.time_constants import (
     agree,
     fraction,
     is_plain,
+    out_of_range,
     require_short,
     shown,
     time_constants,
@@ -129,12 +131,31 @@ class Leaky(Settings):
             step = Step.of(exact)
             if not isinstance(exact, Tensor):
                 return step
+            self._require_learned(exact)
             return Step(*(cast("Tensor", part).expand(self._n_units).to(like) for part in step))
         if derived is None or leak is not derived.leak:  # another stands in for it, as in torch.func.functional_call
             return Step.of(leak)
         if leak.device != like.device:
             return Step.of(cast("Tensor", self._exact_leak())).to(like)
         return derived
+
+    def _require_learned(self, exact: Tensor) -> None:
+        """Raise if learning, or what wrote into a time constant, took it where it could not be set to."""
+        if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+            return
+        beyond = out_of_range(exact)
+        if beyond is None:
+            return
+        if vars(self)["_rate"] is not None or "leak" in self._parameters:
+            raise ValueError(
+                f"`leak` must stay above 0 and at most 1 while it learns; got {beyond:g}: clamp it after each step, or "
+                "learn what a sigmoid makes it of."
+            )
+        dt_ms = cast("float", self.dt_ms)
+        raise ValueError(
+            f"`tau_ms` must stay at least `dt_ms`, {dt_ms:g}, while it learns; got {dt_ms / beyond:g}: clamp it after "
+            "each step, as in `tau_ms.data.clamp_(min=dt_ms)`, or learn its logarithm."
+        )
 
     # -- what can be set -----------------------------------------------------------------------------------------------
 
@@ -307,6 +328,8 @@ class Leaky(Settings):
             if name not in self._parameters and isinstance(state_dict.get(prefix + name), Tensor):
                 saved[name] = state_dict.pop(prefix + name)
         says = int(local_metadata.get("version") or 1) >= _WITH_LEAK
+        if not saved and not says and any(prefix + name in state_dict for name in self._parameters):
+            self._warn_unsaid(prefix)
         wrong = self._disagreement(prefix, saved, says=says)
         if wrong is not None:
             error_msgs.append(wrong)  # torch raises it when it has read the rest; nothing of this circuit is loaded
@@ -317,6 +340,17 @@ class Leaky(Settings):
         leak = self._buffers.get("leak")
         if leak is not None and leak.is_meta:  # as after `load_state_dict(assign=True)`
             self._derive(self._like())
+
+    def _warn_unsaid(self, prefix: str) -> None:
+        """Warn that nothing is known of the time constants that weights were trained with, if the circuit leaks."""
+        for name, value in self._facts().items():
+            if name == "dt_ms":  # of a leak that is a parameter, which torch reports if it is missing
+                continue
+            warnings.warn(
+                f"{prefix}{name}: the checkpoint does not say it, as one without torch's metadata, of an earlier "
+                f"version or of another module; this circuit's, {shown(value)}, stays.",
+                stacklevel=2,
+            )
 
     def _disagreement(self, prefix: str, saved: dict[str, Tensor], *, says: bool) -> str | None:
         """Say in one sentence how the leak of a checkpoint differs from the module's; None if it does not.

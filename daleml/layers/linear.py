@@ -195,6 +195,7 @@ class DANNLinear(Settings):
     """
 
     _fixed = frozenset({"in_features", "out_features", "n_inh", "shunting"})
+    _told = ("eps",)
     _checked: ClassVar[Mapping[str, Check]] = {"eps": _checks.positive}
 
     def __init__(

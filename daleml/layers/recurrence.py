@@ -23,7 +23,7 @@ from torch.autograd import forward_ad
 from torch.nn.functional import linear
 
 from daleml.layers.fused import fused
-from daleml.layers.steps import NONLINEARITIES, Nonlinearity, advance, loop
+from daleml.layers.steps import NONLINEARITIES, Nonlinearity, advance, function, loop
 
 
 class Sweep(NamedTuple):
@@ -48,8 +48,7 @@ class Sweep(NamedTuple):
     @property
     def f(self) -> Nonlinearity:
         """The nonlinearity, as a function."""
-        known = self.nonlinearity
-        return known if callable(known) else NONLINEARITIES[known]
+        return function(self.nonlinearity)
 
     @property
     def keep(self) -> Tensor | float | None:

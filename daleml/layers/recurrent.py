@@ -311,6 +311,7 @@ class DANNRNN(Recurrent):
     """
 
     _fixed = Recurrent._fixed | DANN_FIXED
+    _told = (*Recurrent._told, "eps")
     _checked: ClassVar[Mapping[str, Check]] = {**Recurrent._checked, "eps": _checks.positive}
 
     def __init__(

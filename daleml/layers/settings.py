@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeAlias
 
@@ -20,10 +21,19 @@ class Settings(Keywords, nn.Module):
     Attributes:
         _checked: The attributes that may be set at any time, and what checks each.
         _fixed: Those that cannot be set once they are there: the parameters were made for them.
+        _told: Those that a checkpoint tells in its metadata, since weights were trained with them.
     """
 
     _checked: ClassVar[Mapping[str, Check]] = {}
     _fixed: ClassVar[frozenset[str]] = frozenset()
+    _told: ClassVar[tuple[str, ...]] = ()
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        """Say why not, where ``torch.jit.script`` asks for what it is to compile."""
+        raise TypeError(
+            f"`torch.jit.script` must be given modules in its subset of Python; got {type(self).__name__}: use "
+            "`torch.export`, `torch.compile`, or `torch.jit.trace`."
+        )
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute, or say in one sentence why not."""
@@ -37,6 +47,42 @@ class Settings(Keywords, nn.Module):
             return
         check = self._checked.get(name)
         super().__setattr__(name, value if check is None else check(name, value))
+
+    # -- checkpoints ---------------------------------------------------------------------------------------------------
+
+    def _tells(self) -> dict[str, Any]:
+        """Return what a checkpoint tells of the settings: names and numbers, not functions of the user's."""
+        acting = [name for name in self._told if name != "eps" or getattr(self, "shunting", False)]
+        values = {name: getattr(self, name, None) for name in acting}
+        return {name: value for name, value in values.items() if isinstance(value, (str, float))}
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        metadata = getattr(destination, "_metadata", {}).get(prefix[:-1])
+        if metadata is not None:
+            metadata.update(self._tells())
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        for name, own in self._tells().items():
+            saved = local_metadata.get(name, own)
+            if saved != own:
+                warnings.warn(
+                    f"{prefix}{name}: the checkpoint is of a module with {saved!r}, and this one has {own!r}, which "
+                    "stays: set it to the checkpoint's unless another is meant.",
+                    stacklevel=2,
+                )
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
 
 
 def _same(one: object, other: object) -> bool:

@@ -14,6 +14,28 @@ NONLINEARITIES: dict[str, Nonlinearity] = {"relu": torch.relu, "tanh": torch.tan
 """Those the fused function knows: the derivative of each can be told from what it returns."""
 
 
+def function(nonlinearity: str | Nonlinearity) -> Nonlinearity:
+    """Return a nonlinearity, by its name or given, as a function that leaves the state as it is.
+
+    One of the user's may work in place, as ``nn.ReLU(inplace=True)`` does, and a leak needs the state afterwards.
+
+    Raises:
+        TypeError: From the function, if the nonlinearity gives no tensor of the shape that it was given.
+    """
+    if not callable(nonlinearity):
+        return NONLINEARITIES[nonlinearity]
+    given = nonlinearity
+
+    def of_copy(state: Tensor) -> Tensor:
+        rates = given(state.clone())
+        if not isinstance(rates, Tensor) or rates.shape != state.shape:
+            got = tuple(rates.shape) if isinstance(rates, Tensor) else type(rates).__name__
+            raise TypeError(f"`nonlinearity` must give a rate for each state, {tuple(state.shape)}; got {got}.")
+        return rates
+
+    return of_copy
+
+
 def loop(
     x: Tensor,
     weight_ih: Tensor,

@@ -84,6 +84,16 @@ def fraction(leak: Any, size: int) -> PerUnit:
     return given.detach().double().cpu().clone() if given.ndim else float(given)
 
 
+def out_of_range(leak: Tensor) -> float | None:
+    """Return a value of a leak that is not above 0 and at most 1, but for rounding; None if there is none."""
+    if leak.is_meta or is_wrapped(leak):
+        return None
+    lowest, highest = (float(end) for end in leak.detach().aminmax())
+    if not lowest > 0:  # NaN too
+        return lowest
+    return None if highest <= 1 + 4 * torch.finfo(leak.dtype).eps else highest
+
+
 def is_plain(given: Tensor) -> bool:
     """Whether a tensor is values only: nothing could want its derivative."""
     if given.requires_grad or isinstance(given, nn.Parameter) or is_wrapped(given):

@@ -111,6 +111,7 @@ class FeedbackAlignment:
         if not self._layers:
             raise ValueError(f"`model` must have a dense layer; got {type(model).__name__} without one.")
         modules.require_shapes(model)
+        modules.warn_of_kept_otherwise(model, "FeedbackAlignment")
         self._model = model
         self.feedback = {name: _glorot(layer, name, generator) for name, layer in self._layers.items()}
         self._handles: list[RemovableHandle] = []

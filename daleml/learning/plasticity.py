@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from daleml import _checks, signs
+from daleml import _checks, modules, signs
 from daleml.learning import activities, choices, synapses
 from daleml.learning.activities import Activation, Chain, Seen
 from daleml.learning.hooks import Hook
@@ -129,6 +129,8 @@ class Oja:
         if not found:
             raise ValueError(f"`model` must have a dense layer or a circuit; got {type(model).__name__} without one.")
         self.coefficients = choices.by_weight(coefficients, found)
+        if not isinstance(coefficients, Mapping):
+            modules.warn_of_kept_otherwise(model, "Oja")
         self._model = model
         self._synapses = {name: found[name] for name in self.coefficients}
         for name, one in self._synapses.items():
