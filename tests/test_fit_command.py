@@ -152,7 +152,8 @@ def test_each_way_of_observing_reaches_the_fit(folder):
     _, found = fitted(folder, "--weights-column", "times")
     same(found, SIZES, sample_weights=1 + PRE % 3)
     (folder / "s.csv").write_text("size\n0\n0\n1\n2\n4\n-1\n")
-    _, found = fitted(folder, "--zeros", "hurdle", "--sign", "E")
+    text, found = fitted(folder, "--zeros", "hurdle", "--sign", "E")
+    assert "2 zeros, pairs without a connection; connection probability 0.6 [" in " ".join(text.split())
     assert found["fits"][0]["connection"]["probability"] == pytest.approx(0.6)
 
 

@@ -417,6 +417,35 @@ def test_of_many_groups_the_pair_is_named_and_its_interval_is_wider():
     assert len(set(pair_to_name(equal))) == 2
 
 
+# -- medians of counts and of rounded values ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda rng, n: rng.geometric(0.3, n),  # half of it is 2 or less: the median is 2 or 3 by chance
+        lambda rng, n: 1 + rng.poisson(1.5, n),
+        lambda rng, n: rng.choice([1, 2, 3], n, p=[0.55, 0.3, 0.15]),
+        lambda rng, n: np.maximum(np.round(rng.lognormal(-0.5, 0.8, n), 1), 0.1),
+    ],
+)
+@pytest.mark.parametrize("n", [15, 60])
+def test_the_median_ratio_of_tied_values_holds_one_where_nothing_differs(draw, n):
+    rng = np.random.default_rng(n)
+    found = [ratio_of_medians([weight_sample(1.0 * draw(rng, n)) for _ in "ab"]) for _ in range(100)]
+    assert sum(not one.low <= 1 <= one.high for one in found) <= 10
+    assert all(one.low <= one.value <= one.high for one in found)
+
+
+def test_the_median_ratio_of_rounded_values_is_about_that_before_rounding():
+    rng = np.random.default_rng(0)
+    first, second = rng.lognormal(0, 0.8, 400), rng.lognormal(0.5, 0.8, 400)
+    exact = ratio_of_medians([weight_sample(first), weight_sample(second)])
+    coarse = ratio_of_medians([weight_sample(np.round(w / 0.5).clip(1) * 0.5) for w in (first, second)])
+    assert coarse.low < exact.value < coarse.high
+    assert np.log(coarse.high / coarse.low) == pytest.approx(np.log(exact.high / exact.low), rel=0.3)
+
+
 # -- how p-values are written ------------------------------------------------------------------------------------------
 
 

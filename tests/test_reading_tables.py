@@ -448,6 +448,121 @@ def test_read_synapses_speaks_python(folder):
     assert read_synapses("t.csv", missing=[-1]).values("size").tolist() == [5, 7]
 
 
+# -- totals, titles and comments around the data -------------------------------------------------------------------------
+
+
+TEN = "".join(f"s{i},{i}.25\n" for i in range(1, 11))
+OF_TEN = [i + 0.25 for i in range(1, 11)]
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        ("Total,57.5\n", "The last row ('Total')"),
+        ("sum:,57.5\n", "The last row ('sum:')"),
+        ("Summe,57.5\n", "The last row ('Summe')"),
+        (",57.5\n", "The last row of `t.csv` sums up"),
+        ("Mean,5.75\nSD,3.03\nMin,1.25\nMax,10.25\n", "The last 4 rows, from 'Mean' on,"),
+        (",\nTotal,57.5\n", "The last row ('Total')"),
+    ],
+)
+def test_rows_that_sum_up_the_data_are_left_out_and_said(last, said, folder):
+    values, notes = column(f"spine,volume\n{TEN}{last}", "volume")
+    assert [value for value in values if value == value] == OF_TEN
+    assert said in notes
+    assert "pass `--keep-totals` if" in notes
+    kept, notes = column(f"spine,volume\n{TEN}{last}", "volume", keep_totals=True)
+    assert len(kept) > 10
+    assert "totals" not in notes
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        "s11,57.5\n",  # as large as all others, and named as they are
+        ",57.4\n",
+        "SD,0.5\n",  # a word that a region may be called, and no total beside it
+        "Total,57.5\ns12,3\n",
+    ],
+)
+def test_other_last_rows_are_data(last, folder):
+    values, notes = column(f"spine,volume\n{TEN}{last}", "volume")
+    assert values == OF_TEN + [float(row.split(",")[1]) for row in last.split()]
+    assert "left out" not in notes
+
+
+def test_a_kind_called_as_a_total_is_a_kind(folder):
+    rows = "Sum,1\nother,2\n" * 6 + "Sum,3\n"
+    assert len(column(f"kind,size\n{rows}", "size")[0]) == 13
+
+
+def test_a_single_column_may_end_in_its_sum(folder):
+    values, notes = column("size\n" + "".join(f"{value}\n" for value in [*OF_TEN, 57.5]))
+    assert values == OF_TEN
+    assert "sums up those above" in notes
+
+
+def test_margins_of_a_matrix_are_no_part_of_it(folder):
+    rows = "A,1,0,2,3\nB,0,4,1,5\nC,2,2,7,11\n"
+    found, notes = matrix(f",A,B,C,Total\n{rows}Total,3,6,10,19\n")
+    assert found == [[1, 0, 2], [0, 4, 1], [2, 2, 7]]
+    assert "The last row ('Total')" in notes
+    assert "The last column, 'Total', sums up the others" in notes
+    found, _ = matrix(f",A,B,C,Total\n{rows}".replace(",11", ",40"))
+    assert found == [[1, 0, 2, 3], [0, 4, 1, 5], [2, 2, 7, 40]]
+
+
+def test_synapses_are_read_without_their_total(folder):
+    Path("t.txt").write_text("spine,size\ns1,1.5\ns2,2.5\ns3,3.5\nTotal,7.5\n")
+    with pytest.warns(UserWarning, match="pass `keep_totals=True` if it is data"):
+        table = read_synapses("t.txt")
+    assert table.values("size").tolist() == [1.5, 2.5, 3.5]
+    assert read_synapses("t.txt", keep_totals=True).values("size").size == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Spines of mouse 3\n\nid,size\n1,0.5\n2,0.7\n", "'Spines of mouse 3', was taken as a title"),
+        ("Spines of mouse 3,,\nid,size,kind\n1,0.5,a\n2,0.7,b\n", "was taken as a title"),
+        ("% by me\nid,size\n1,0.5\n2,0.7\n", "was taken as a title"),
+        ("# id,size\n1.5,0.5\n2.5,0.7\n", "The columns were named id, size, as the comment above them says"),
+        ("# by me\n# id size\n1.5 0.5\n2.5 0.7\n", "The columns were named id, size"),
+    ],
+)
+def test_what_stands_above_the_names_is_no_name(text, said, folder):
+    values, notes = column(text, "size", file="t.txt")
+    assert values == [0.5, 0.7]
+    assert said in notes
+
+
+def test_a_comment_of_another_width_names_nothing(folder):
+    values, notes = column("# made by me today\n1.5,0.5\n2.5,0.7\n", "1")
+    assert values == [0.5, 0.7]
+    assert "were named" not in notes
+
+
+def test_rows_with_names_need_none_above_them_where_blanks_separate(folder):
+    values, notes = column('"psd" "head"\n"1" 0.5 2\n"2" 0.7 4\n"3" 0.6 5\n', "psd")
+    assert values == [0.5, 0.7, 0.6]
+    assert "taken as names of the rows" in notes
+
+
+def test_exponents_of_fortran_are_no_units(folder):
+    assert column("size\n6.25D-02\n5.0d-02\n1.5D+01\n")[0] == [0.0625, 0.05, 15]
+
+
+def test_commas_in_the_larger_numbers_only_are_asked_about(folder):
+    text = "id;volume\n1;12,345\n2;678\n3;1,902\n"
+    with pytest.raises(
+        ValueError, match=r"`--decimal \.` or `--decimal ,`; got '12,345', which may be 12345 or 12.345"
+    ):
+        column(text, "volume")
+    assert column(text, "volume", decimal=".")[0] == [12345, 678, 1902]
+    assert column(text, "volume", decimal=",")[0] == [12.345, 678, 1.902]
+    assert column("id;volume\n1;12,345\n2;678\n3;0,902\n", "volume")[0] == [12.345, 678, 0.902]
+
+
 # -- whatever is written is read back --------------------------------------------------------------------------------------
 
 numbers = st.lists(st.floats(0.001, 900, allow_subnormal=False).map(lambda x: round(x, 4)), min_size=3, max_size=8)

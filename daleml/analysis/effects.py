@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from daleml.analysis import likelihood
+from daleml.analysis.detect_rounding import detect_rounding
 from daleml.analysis.families import Family
 from daleml.analysis.families.base import Array, Kind
 from daleml.analysis.fit import WeightFit
@@ -101,8 +102,8 @@ def pair_to_name(samples: Mapping[str, WeightSample]) -> tuple[str, str]:
     if len(names) == 2:
         return names[0], names[1]
     found = np.array([_log_median(sample) for sample in samples.values()])
-    order = np.argsort(found[:, 0], kind="stable")
-    places, variances = found[order].T
+    order = np.argsort(found[:, 1], kind="stable")
+    _, places, variances = found[order].T
     gaps = places[None, :] - places[:, None]
     # of equal counts the variance is 0: a millionth keeps what is finite in order
     surely = np.triu(gaps / np.sqrt(variances[None, :] + variances[:, None] + 1e-6), 1)
@@ -115,15 +116,18 @@ def pair_to_name(samples: Mapping[str, WeightSample]) -> tuple[str, str]:
 def median_ratio(samples: Sequence[WeightSample], n_pairs: int = 1) -> Interval:
     """Return the ratio of the second sample's median to the first's, with a 95 % interval free of distributions.
 
+    Of rounded values the interval is that of the medians before rounding, as far as these can be told.
+
     References:
         Price & Bonett 2002, Journal of Statistical Computation and Simulation 72:119.
     """
     from scipy.special import ndtri
 
-    (first, variance_first), (second, variance_second) = (_log_median(sample) for sample in samples)
-    reach = float(ndtri(1 - LEVEL / 2 / n_pairs)) * math.sqrt(variance_first + variance_second)
-    difference = second - first
-    return Interval(*(_exp(value) for value in (difference, difference - reach, difference + reach)))
+    first, second = (_log_median(sample) for sample in samples)
+    reach = float(ndtri(1 - LEVEL / 2 / n_pairs)) * math.sqrt(first.variance + second.variance)
+    written, difference = second.written - first.written, second.place - first.place
+    ends = min(difference - reach, written), max(difference + reach, written)
+    return Interval(*(_exp(value) for value in (written, *ends)))
 
 
 def median(sample: WeightSample) -> float:
@@ -131,8 +135,20 @@ def median(sample: WeightSample) -> float:
     return math.exp(_log_median(sample)[0])
 
 
-def _log_median(sample: WeightSample) -> tuple[float, float]:
-    """Return the logarithm of the median, and its variance by the distance between two order statistics around it."""
+class _LogMedian(NamedTuple):
+    """The logarithm of a median: as it was written down, as it was before rounding, and the variance of that."""
+
+    written: float
+    place: float
+    variance: float
+
+
+def _log_median(sample: WeightSample) -> _LogMedian:
+    """Return the logarithm of the median, and its variance by the distance between two order statistics around it.
+
+    Rounded values tie. The median of many ties lies on one number, or jumps to the next, however unsure it is; so ties
+    are laid out evenly over the interval that was rounded to them, as for the median of grouped data.
+    """
     from scipy.stats import binom, norm
 
     values, counts = sample.values(), sample.counts()
@@ -140,16 +156,29 @@ def _log_median(sample: WeightSample) -> tuple[float, float]:
     order = np.argsort(values)
     values, reached = values[order], np.cumsum(counts[order])
     n = float(reached[-1])
+    rounding = detect_rounding(values, counts[order])
+    grid = rounding.grid if rounding is not None and rounding.matters else None
 
     def at(rank: float) -> float:
         place = int(np.searchsorted(reached, rank * (1 - 1e-12)))
         return float(values[min(place, values.size - 1)])
 
-    middle = math.log((at(math.floor((n + 1) / 2)) + at(math.ceil((n + 1) / 2))) / 2)
+    def laid_out(rank: float) -> float:
+        value = at(rank)
+        if grid is None:
+            return value
+        first, end = (int(np.searchsorted(values, value, side=side)) for side in ("left", "right"))
+        before = float(reached[first - 1]) if first else 0.0
+        part = (rank - 0.5 - before) / float(reached[end - 1] - before)
+        bottom, top = float(grid.below(value)), float(grid.above(value))
+        return bottom + (top - bottom) * min(max(part, 1 / (2 * n)), 1.0)
+
+    middle = math.floor((n + 1) / 2), math.ceil((n + 1) / 2)
+    written, place = (math.log((find(middle[0]) + find(middle[1])) / 2) for find in (at, laid_out))
     below = max(math.floor((n + 1) / 2 - math.sqrt(n) + 0.5), 1)
     outside = 2 * float(binom.cdf(below - 1, max(math.floor(n), 2), 0.5))
     z = float(norm.isf(min(outside, 0.9) / 2))
-    return middle, (math.log(at(n - below + 1) / at(below)) / (2 * z)) ** 2
+    return _LogMedian(written, place, (math.log(laid_out(n - below + 1) / laid_out(below)) / (2 * z)) ** 2)
 
 
 def scaling(first: WeightFit, second: WeightFit) -> tuple[Interval, float]:

@@ -97,6 +97,7 @@ def spectrum(
     missing: table_options.Missing = None,
     sheet: table_options.Sheet = None,
     trailing: table_options.Trailing = False,
+    keep_totals: table_options.KeepTotals = False,
 ) -> None:
     """Print SVD entropy, effective rank and the like of every matrix in a file."""
     import pandas as pd
@@ -106,7 +107,7 @@ def spectrum(
 
     measures = []
     notes: list[str] = []
-    options = table_options.gathered(separator, decimal, header, labels, missing, sheet, trailing)
+    options = table_options.gathered(separator, decimal, header, labels, missing, sheet, trailing, keep_totals)
     for name, matrix in read_matrices(file, column, options=options, say=notes.append).items():
         _require_room(name, matrix.shape)
         result = compute(matrix).to_dict()

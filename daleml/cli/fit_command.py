@@ -101,6 +101,7 @@ def fit(
     missing: table_options.Missing = None,
     sheet: table_options.Sheet = None,
     trailing: table_options.Trailing = False,
+    keep_totals: table_options.KeepTotals = False,
     truncate_below: Annotated[
         float | None, typer.Option(help="Smaller weights could not be seen.", rich_help_panel=_SEEN)
     ] = None,
@@ -219,7 +220,7 @@ def fit(
         connections=connections,
         sign=direction,
         pool=pool,
-        options=table_options.gathered(separator, decimal, header, labels, missing, sheet, trailing),
+        options=table_options.gathered(separator, decimal, header, labels, missing, sheet, trailing, keep_totals),
         matrix=matrix,
         censor_below=censor_below,
     )

@@ -35,6 +35,10 @@ Trailing = Annotated[
     bool,
     typer.Option("--trailing", help="Rows end in a separator more than the first row.", rich_help_panel=_PANEL),
 ]
+KeepTotals = Annotated[
+    bool,
+    typer.Option("--keep-totals", help="Last rows called Total, Mean or so are data.", rich_help_panel=_PANEL),
+]
 
 
 def gathered(
@@ -45,9 +49,11 @@ def gathered(
     missing: list[str] | None,
     sheet: str | None,
     trailing: bool,
+    keep_totals: bool,
 ) -> TableOptions:
     """Return the options as the readers take them."""
     from daleml.reading import TableOptions
 
     # Without any `--missing` the parser gives an empty list, or None, as its version has it.
-    return TableOptions(separator, decimal, header, labels, tuple(missing) if missing else None, sheet, trailing)
+    gone = tuple(missing) if missing else None
+    return TableOptions(separator, decimal, header, labels, gone, sheet, trailing, keep_totals)

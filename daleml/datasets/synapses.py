@@ -249,6 +249,7 @@ def read_synapses(
     source: str = "",
     licence: str = "",
     citation: str = "",
+    keep_totals: bool = False,
 ) -> SynapseTable:
     r"""Read a table of synapses of yours, one a row.
 
@@ -256,9 +257,9 @@ def read_synapses(
     commas, a unit in the cells, a header of numbers, names of rows.
 
     Args:
-        path: A table of text, ``.csv`` or ``.tsv``, compressed or not (``.csv.gz``); a workbook (``.xlsx``), Parquet or
-            Feather file, for which the extra ``files`` is needed; or a file of arrays of one length (``.npz``,
-            ``.mat``, ``.h5``).
+        path: A table of text, ``.csv``, ``.tsv`` or ``.txt``, compressed or not (``.csv.gz``); a workbook (``.xlsx``),
+            Parquet or Feather file, for which the extra ``files`` is needed; or a file of arrays of one length
+            (``.npz``, ``.mat``, ``.h5``).
         pre: Name of the column that says which cell sends.
         post: Name of the column that says which cell receives.
         units: Unit of each column that has one, by name.
@@ -273,6 +274,8 @@ def read_synapses(
         source: Where it comes from.
         licence: Terms under which it is shared.
         citation: What to cite.
+        keep_totals: Whether last rows that sum up those above, called Total or Mean, are data all the same; default:
+            they are left out, which is said.
 
     Returns:
         A :class:`SynapseTable` of all rows. Blanks around the names of columns are taken off; a cell that is empty,
@@ -302,7 +305,7 @@ def read_synapses(
     if not file.exists():
         raise FileNotFoundError(f"`path` must be a file of synapses; got {reading.printable(file)}.")
     given = None if missing is None else tuple(str(cell) for cell in missing)
-    options = reading.TableOptions(separator, decimal, header, labels, given, sheet, trailing=True)
+    options = reading.TableOptions(separator, decimal, header, labels, given, sheet, True, keep_totals)
     try:
         read = reading.read_table(file, options, reading.warn)
         for end in (pre, post):

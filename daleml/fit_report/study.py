@@ -73,6 +73,9 @@ class Study:
         bests = [comparison.best for comparison in self.comparisons.values()]
         zeros, dropped = sum(best.n_zero for best in bests), sum(best.n_dropped for best in bests)
         text = f"{zeros:,} zeros and {dropped:,} others left out"
+        if all(best.connection for best in bests):
+            said = f"; {bests[0].connection}" if len(bests) == 1 else ""
+            text = f"{zeros:,} zeros, pairs without a connection{said}; {dropped:,} others left out"
         unlabelled = self.result.n_unlabelled if isinstance(self.result, GroupComparison) else 0
         return text + (f", and {unlabelled:,} values of no group" if unlabelled else "")
 

@@ -31,6 +31,7 @@ _BOUND = re.compile(r"([<>\u2264\u2265])\s*=?\s*([\d.,eE+-]+)\s*([A-Za-z\u00b5\u
 _MEASURED = re.compile(
     r"([+-]?[\d.,'\u2019 ]*\d(?:\.|,)?(?:[eE][+-]?\d+)?)\s*(?![eE][+-]?\d)([%A-Za-z\u00b5\u03bc\u00b0\u03a9\u00c5].*)"
 )
+_FORTRAN = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+))[dD]([+-]?\d+)$")
 _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 _ERROR = re.compile(r"#(DIV/0|VALUE|REF|NAME|NUM|NULL)[!?]?")
 _BLANKS = str.maketrans({"\u2212": "-", "\u00a0": " ", "\u202f": " ", "\u2009": " "})
@@ -134,6 +135,7 @@ class _Column:
             return [self._exact(float(text), text) for text in texts], []
         texts = self._renamed(texts, [text.translate(_BLANKS) for text in texts])
         self._refuse_words(texts)
+        texts = self._renamed(texts, [_FORTRAN.sub(r"\1e\2", text) for text in texts])
         texts, notes = self._without_bounds(texts)
         texts, unit = self._without_unit(texts)
         values, how = self._by_style(texts)
@@ -243,7 +245,7 @@ class _Column:
             return style  # points alone are decimal marks
         comma = next((one for one in (style, other) if one.decimal == ","), None)
         point = next((one for one in (style, other) if one.decimal == "."), None)
-        if comma is not None and point is not None:
+        if comma is not None and point is not None and not (self.hints.separator == ";" and _may_be_thousands(texts)):
             if self.hints.separator == ";" or self.hints.comma:
                 return comma
             if self.hints.separator == ",":  # the cells were quoted for their commas, as English spreadsheets do
@@ -327,6 +329,14 @@ def _pattern(style: _Style) -> re.Pattern[str]:
 
 
 _PATTERNS = {style: _pattern(style) for style in _STYLES}
+
+
+def _may_be_thousands(texts: list[str]) -> bool:
+    """Whether commas stand in the larger numbers only, before three digits each: 1,234 beside 567."""
+    grouped = [text for text in texts if "," in text]
+    bare = [text for text in texts if "," not in text]
+    pattern = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+    return bool(grouped and bare) and all(map(pattern.fullmatch, grouped)) and all(abs(float(t)) < 1000 for t in bare)
 
 
 def _bound(text: str) -> float:

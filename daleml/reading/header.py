@@ -13,6 +13,9 @@ _WHOLE = re.compile(r"0|[1-9]\d*")
 _YEARS = range(1900, 2101)
 _FAR = 10  # names of units are so many times larger than counts between them
 _SHOWN = 4
+_OF_TITLE = (
+    ": if lines above its header are a title, take them out; if its first column names the rows, pass `--labels`"
+)
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ def _of_short_header(
     sure = named and not digits and options.header is not False and _name_rows(ids, rest)
     if not sure and options.labels is not True:
         either = ": if the comma is a decimal mark, pass `--decimal ,`; if the first column names the rows, `--labels`"
-        raise ValueError(f"it has rows longer than its first{either if digits else ''}")
+        raise ValueError(f"it has rows longer than its first{either if digits else _OF_TITLE}")
     note = f"The first column, {_some(ids)}, which the first row does not name, was taken as names of the rows."
     return Layout(True, True, width, tuple(_names([Cell("", False), *first], width)), (note,))
 

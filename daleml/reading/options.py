@@ -37,6 +37,7 @@ class TableOptions:
             number is a code for "no value".
         sheet: Of a workbook, the name of the sheet.
         trailing: Whether rows may end in one separator more than the first row does.
+        keep_totals: Whether last rows that sum up those above, called Total or Mean, are data all the same.
 
     Raises:
         ValueError: If the separator is no single character, or the decimal mark is neither a point nor a comma.
@@ -49,6 +50,7 @@ class TableOptions:
     missing: tuple[str, ...] | None = None
     sheet: str | None = None
     trailing: bool = False
+    keep_totals: bool = False
 
     def __post_init__(self) -> None:
         if self.separator is not None:
@@ -83,7 +85,13 @@ def in_keywords(sentence: str) -> str:
 def _keyword(found: re.Match[str]) -> str:
     off, name, value = found["off"], found["name"].replace("-", "_"), found["value"]
     if value is None:
-        return f"`{name}=False`" if off else f"`{name}=True`" if name in ("header", "labels") else f"`{name}`"
+        return (
+            f"`{name}=False`"
+            if off
+            else f"`{name}=True`"
+            if name in ("header", "labels", "keep_totals")
+            else f"`{name}`"
+        )
     return f"`{name}={value.strip(_QUOTES)!r}`"
 
 

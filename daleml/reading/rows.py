@@ -100,7 +100,9 @@ def find_separator(rows: list[Row], usual: str) -> str:
     scores = {mark: _score(lines, mark) for mark in (usual, *(mark for mark in ",;\t|" if mark != usual))}
     found = {mark: score for mark, score in scores.items() if score is not None}
     if not found:
-        blanks = _score(lines, " ")
+        # R writes no name above the names of its rows: the first row may lack a cell.
+        short = len(lines) > 1 and len(split(lines[0], " ")) == len(split(lines[1], " ")) - 1
+        blanks = _score(lines[1:] if short else lines, " ")
         alike = blanks is not None and blanks[0] == 1 and blanks[1] >= _ENOUGH
         return " " if alike and not _is_unit(lines) else usual
     if usual not in found:

@@ -16,7 +16,7 @@ from daleml.reading.options import ReadingError, Say, TableOptions, listed, prin
 from daleml.reading.table import Table, read_text_table
 
 _PACKED = ("", ".gz", ".bz2", ".xz", ".zip")
-_TEXTS = tuple(kind + packed for kind in (".csv", ".tsv", ".tab") for packed in _PACKED)
+_TEXTS = tuple(kind + packed for kind in (".csv", ".tsv", ".tab", ".txt", ".dat") for packed in _PACKED)
 TABLES = (*_TEXTS, *workbooks.WORKBOOKS, *workbooks.FRAMES)
 """Endings of tables."""
 
@@ -50,11 +50,11 @@ def read_table(path: Path, options: TableOptions, say: Say) -> Table:
     """
     require_file(path, (*TABLES, *ARRAYS))
     if suffix(path) in workbooks.WORKBOOKS:
-        return workbooks.read_workbook(path, options, say)
+        return workbooks.read_workbook(path, options, say).without_totals()
     if suffix(path) in workbooks.FRAMES:
         return workbooks.read_frame(path, options, say)
     if is_table(path):
-        return read_text_table(path, options, say)
+        return read_text_table(path, options, say).without_totals()
     return _of_columns(path, options, say)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from daleml.reading import cells as _cells
 from daleml.reading import codes as _codes
+from daleml.reading.above import names_in_comment, preamble, without_title
 from daleml.reading.cells import EMPTY, MISSING, MISSING_LABELS, Hints, NotNumbersError
 from daleml.reading.files import read_text_bytes, suffix
 from daleml.reading.header import Layout, find_layout, said_of_repeats
-from daleml.reading.options import ReadingError, Say, TableOptions, printable, reason, shown
+from daleml.reading.options import ReadingError, Say, TableOptions, listed, printable, reason, shown
 from daleml.reading.rows import Row, find_separator, first_rows, name_of, split
 from daleml.reading.text import decode
+from daleml.reading.totals import is_total, rows_below, sums_up
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,6 +57,22 @@ class Table:
 
     def __len__(self) -> int:
         return max((len(cells) for cells in self.columns.values()), default=0)
+
+    def without_totals(self) -> Table:
+        """Return the table without last rows that sum up those above, which is said."""
+        labels = () if self.labels is None else (self.labels,)
+        n, word = (0, "") if self.options.keep_totals else rows_below([*labels, *self.columns.values()])
+        if not n:
+            return self
+        called = f" ({shown(word)})" if word else ""
+        first = f"The last row{called}" if n == 1 else f"The last {n} rows, from {shown(word)} on,"
+        verbs = ("sums", "was", "it is") if n == 1 else ("sum", "were", "they are")
+        self.say(
+            f"{first} of `{printable(self.path)}` {verbs[0]} up those above, and {verbs[1]} left out; pass "
+            f"`--keep-totals` if {verbs[2]} data."
+        )
+        kept = {name: cells[:-n] for name, cells in self.columns.items()}
+        return replace(self, columns=kept, labels=None if self.labels is None else self.labels[:-n])
 
     def names(self) -> list[str]:
         """Return the names of the columns."""
@@ -148,6 +166,12 @@ class Table:
             self.say(f"The first column, {shown(names[0])}, was taken as names of the rows.")
             names = names[1:]
         values = np.column_stack([self.numbers(name, codes=False) for name in names])
+        if is_total(names[-1]) and not self.options.keep_totals and sums_up(values[:, -1], values[:, :-1]):
+            self.say(
+                f"The last column, {shown(names[-1])}, sums up the others, and was left out; pass `--keep-totals` if "
+                "it is data."
+            )
+            values = values[:, :-1]
         self._refuse_codes(f"the matrix of `{printable(self.path)}`", values, signed=True)
         return values
 
@@ -292,19 +316,25 @@ def read_text_table(path: Path, options: TableOptions, say: Say) -> Table:
     text = decode(read_text_bytes(path), path, say)
     name = printable(path)
     usual = _USUAL.get(suffix(path)[:4], ",")
-    start, said = _preamble(text)
+    start, said = preamble(text)
     rows = first_rows(text, start)
     if not rows:
         raise ReadingError(f"`{name}` must be a table; No columns to parse from file.")
+    if options.header is not False:
+        rows, start = without_title(rows, start, options.separator or said, say)
     separator = options.separator or said or find_separator(rows, "," if usual == "," else usual)
     if options.separator is None and separator != usual:
         say(f"`{name}` was read with {name_of(separator)} between its cells.")
-    if start and not said:
+    if start and text.startswith("#"):
         say(f"The lines of `{name}` that begin with # were left out.")
     try:
         separator, layout = _layout(rows, separator, options, say, name)
     except ValueError as error:
         raise ReadingError(f"`{name}` must be a table; {error}.") from None
+    names = None if layout.header or options.header is False else names_in_comment(text[:start], separator, layout)
+    if names:
+        say(f"The columns were named {listed(names, 4)}, as the comment above them says.")
+        layout = replace(layout, names=tuple(names))
     for note in layout.notes:
         say(note)
     body = text[rows[0].end :] if layout.header else text[start:]
@@ -314,19 +344,6 @@ def read_text_table(path: Path, options: TableOptions, say: Say) -> Table:
     by_name = name_columns(layout, given, columns, say, trailing=options.trailing)
     labels = by_name.pop(layout.names[0]) if layout.labels else None
     return Table(path, by_name, options, say, labels, separator, layout.header)
-
-
-def _preamble(text: str) -> tuple[int, str | None]:
-    """Return where the table begins, and the separator if the file says it, as ``sep=;`` does."""
-    start, said = 0, None
-    if text[:4].lower() == "sep=" and text[5:6] in ("\n", ""):
-        return min(6, len(text)), text[4:5]
-    while text.startswith("#", start) and not text.startswith("#N", start):
-        stop = text.find("\n", start)
-        if stop < 0:
-            break
-        start = stop + 1
-    return start, said
 
 
 def _layout(rows: list[Row], separator: str, options: TableOptions, say: Say, name: str) -> tuple[str, Layout]:
