@@ -11,7 +11,7 @@ from daleml.analysis import plots
 from daleml.reproductions import Claim, Experiment, Panel, Paper, Sweep, page, reproduce
 from daleml.reproductions.__main__ import main
 from daleml.reproductions.sweep import measure
-from daleml.reproductions.tables import by_claim
+from daleml.reproductions.tables import by_claim, merge
 from daleml.reproductions.verdict import mean_interval
 
 NAMES = ("a rises", "a falls")
@@ -101,6 +101,20 @@ def test_the_docs_show_it_before_the_claims_of_its_paper(tmp_path):
     assert text.count("![Effect against size.](figures/sizes.png)") == 1
     assert text.index("figures/sizes.png") < text.index("9y")
     assert (tmp_path / "docs" / "figures" / "sizes.png").exists()
+
+
+def test_claims_of_one_paper_take_the_place_of_earlier_ones(tmp_path):
+    claim = {"paper": "toy", "sentence": "Said.", "source": "nowhere", "note": "", "measured": []}
+    before = {"claims": [{**claim, "id": "9y", "verdict": "holds"}, {**claim, "id": "9z", "verdict": "holds"}]}
+    before |= {"sweeps": [], "budget": "quick", "machine": {"processor": "abacus", "commit": "1111111"}}
+    newer = {**before, "claims": [{**claim, "id": "9z", "verdict": "does not hold"}]}
+    newer["machine"] = {"processor": "slide rule", "commit": "2222222"}
+    merged = merge(before, newer)
+    assert [(one["id"], one["verdict"]) for one in merged["claims"]] == [("9y", "holds"), ("9z", "does not hold")]
+    said = by_claim(merged)
+    assert "at commit 1111111 on abacus (). Printed again later: 9z at commit 2222222 on slide rule ()." in said
+    with pytest.raises(ValueError, match="`newer` must be of the budget 'quick'; got 'paper'"):
+        merge(before, newer | {"budget": "paper"})
 
 
 def test_a_bar_in_a_label_does_not_end_its_cell():

@@ -54,6 +54,23 @@ def by_claim(found: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def merge(found: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, Any]:
+    """Put the claims and figures of a run of some papers in the place of those of an earlier run of all.
+
+    Each claim that was put there remembers the machine of its own run.
+
+    Raises:
+        ValueError: If the runs had different budgets.
+    """
+    if newer["budget"] != found["budget"]:
+        raise ValueError(f"`newer` must be of the budget {found['budget']!r}; got {newer['budget']!r}.")
+    claims = {claim["id"]: claim for claim in found["claims"]}
+    for claim in newer["claims"]:
+        claims[claim["id"]] = {**claim, "machine": newer["machine"]}
+    sweeps = {sweep["name"]: sweep for sweep in [*found.get("sweeps", []), *newer.get("sweeps", [])]}
+    return {**found, "claims": list(claims.values()), "sweeps": list(sweeps.values())}
+
+
 def update(path: Path, text: str) -> bool:
     """Put ``text`` between the two marks of a file, and tell whether that changed it.
 
@@ -71,12 +88,21 @@ def update(path: Path, text: str) -> bool:
 
 
 def _how(found: Mapping[str, Any]) -> str:
-    machine = found["machine"]
+    sentences = [f"Printed by `daleml reproduce --budget {found['budget']}`{_where(found['machine'])}."]
+    later: dict[str, list[str]] = {}
+    for claim in found["claims"]:
+        if "machine" in claim:
+            later.setdefault(_where(claim["machine"]), []).append(claim["id"])
+    sentences += [f"Printed again later: {', '.join(ids)}{where}." for where, ids in later.items()]
+    return " ".join(sentences)
+
+
+def _where(machine: Mapping[str, Any]) -> str:
     versions = ", ".join(
         f"{name} {machine[name]}" for name in ("torch", "numpy", "scipy", "python") if machine.get(name)
     )
     commit = f" at commit {machine['commit']}" if machine.get("commit") else ""
-    return f"Printed by `daleml reproduce --budget {found['budget']}`{commit} on {machine['processor']} ({versions})."
+    return f"{commit} on {machine['processor']} ({versions})"
 
 
 def _cell(text: str) -> str:
