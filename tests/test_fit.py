@@ -411,7 +411,9 @@ def test_pruned_weights_come_with_their_zeros():
 
     n = 40 + 50 + 10 + 20 + 30
     assert trackers.fraction_at_zero(model) == pytest.approx((20 + 25 + 15) / n)
-    assert signs.check(model.state_dict()).n_parameters == 5
+    for report in (signs.check(model), signs.check(model.state_dict())):  # the third has no signs, and is named
+        assert report.n_parameters == 4
+        assert [(one.parameter, one.n_synapses) for one in report.unjudged] == [("2.weight_orig", 30)]
 
 
 def test_names_follow_the_signs_not_what_is_left():

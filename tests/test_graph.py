@@ -283,7 +283,7 @@ class TestLawfulGraph:
         assert (rnn.populations, rnn.nodes) == (populations, nodes)
         values = signed_matrix(lawful, nodes=nodes).values
         weight = rnn.weight_hh_l0.detach().double().numpy()
-        np.testing.assert_allclose(weight, values * (1.5 / spectrum(values).spectral_radius), rtol=1e-5)
+        np.testing.assert_allclose(weight, values * (0.95 / spectrum(values).spectral_radius), rtol=1e-5)
         assert torch.equal(rnn.weight_hh_l0_present, graph_mask(lawful, nodes=nodes))
 
     def test_all_edges_of_the_mushroom_body_by_class(self):

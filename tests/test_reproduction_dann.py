@@ -171,7 +171,8 @@ def test_signs_are_watched_whoever_keeps_them(monkeypatch):
     assert lawful.lowest >= 0
     assert signs.check(lawful.model)
     monkeypatch.setattr(learning, "enforce", lambda optimizer, model: None)
-    assert learning.learn(arm, 0.1, 0, few(), few(), 2).lowest < 0
+    with pytest.warns(UserWarning, match="synapses break Dale's law after epoch 1"):
+        assert learning.learn(arm, 0.1, 0, few(), few(), 2).lowest < 0
     assert learning.learn(dann.ARMS[0], 0.1, 0, few(), few(), 1).lowest == math.inf
 
 
