@@ -21,7 +21,9 @@ _MEANT = {
     "units": "hidden_size",
     "alpha": "leak",
     "sigma": "noise",
+    "sigma_rec": "noise",
     "activation": "nonlinearity",
+    "learning_rate": "lr",
     "seed": "generator",
     "rho": "spectral_radius",
     "density": "mask",
@@ -46,13 +48,13 @@ def _require_known(cls: type, keywords: dict[str, Any]) -> None:
     for name in keywords:
         if name in parameters:
             continue
-        near = _meant(name, [known for known in parameters if known != "self"])
+        near = meant(name, [known for known in parameters if known != "self"])
         if near is not None:
             raise TypeError(f"{cls.__name__} has no argument `{name}`; did you mean `{near}`?")
 
 
-def _meant(name: str, known: list[str]) -> str | None:
-    """Return the argument that was meant; None leaves the answer to Python."""
+def meant(name: str, known: list[str]) -> str | None:
+    """Return the argument that was meant; None if that cannot be told."""
     if _MEANT.get(name) in known:
         return _MEANT[name]
     longer = [one for one in known if one.startswith(f"{name}_")]

@@ -155,6 +155,7 @@ class SignReport:
 def violations(parameter: str, weight: Tensor, stored: Tensor, present: Tensor | None = None) -> list[Violation]:
     """List the presynaptic units that break the law in one weight, judged by its buffers."""
     weight = weight.detach().float() if weight.dtype.itemsize == 1 else weight.detach()  # float8 has no arithmetic
+    weight = weight.to_dense() if weight.layout != torch.strided else weight  # sparse ones have no comparisons
     grown = [] if present is None else _grown(parameter, weight, stored, present)
     signed = weight * broadcastable(stored, weight)
     lawless = ~(signed >= 0) if present is None else ~(signed >= 0) & present

@@ -286,7 +286,7 @@ def project_(model: nn.Module) -> nn.Module:
 
     Raises:
         DaleError: If a weight that breaks the law is computed by ``torch.nn.utils.parametrize``.
-        ValueError: If a buffer of signs or a mask does not hold what was fixed.
+        ValueError: If a buffer of signs or a mask does not hold what was fixed, or a weight is sparse.
     """
     _require_module("model", model)
     for one in _facts.fixed(model, quickly=True):
@@ -297,6 +297,9 @@ def project_(model: nn.Module) -> nn.Module:
                     f"`{one.name}` is reparametrised and breaks Dale's law, and only a parameter can be projected."
                 )
             continue
+        if weight.layout != torch.strided:
+            kind = str(weight.layout).removeprefix("torch.")
+            raise ValueError(f"`{one.name}` must be dense to be projected; got {kind}: make it so by `.to_dense()`.")
         excitatory = law.broadcastable(one.signs, weight) > 0
         low = torch.where(excitatory, 0.0, -torch.inf).to(weight.dtype)
         high = torch.where(excitatory, torch.inf, 0.0).to(weight.dtype)

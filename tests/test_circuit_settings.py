@@ -589,3 +589,41 @@ def test_scripting_is_refused_in_a_sentence(build):
     for model in (module, nn.Sequential(nn.Linear(2, 2), module)):
         with pytest.raises(TypeError, match=said):
             torch.jit.script(model)
+
+
+# -- attributes that are no settings -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("tau", "tau_ms"), ("dt", "dt_ms"), ("alpha", "leak"), ("sigma", "noise"), ("activation", "nonlinearity"), ("nosie", "noise")],
+)  # fmt: skip
+@circuits
+def test_a_setting_by_another_name_is_not_swallowed(build, name, meant):
+    rnn = build(dt_ms=20, tau_ms=100)
+    kind = type(rnn).__name__
+    with pytest.raises(AttributeError, match=rf"^`{name}` is no setting of {kind}; did you mean `{meant}`\? Got 0.5.$"):
+        setattr(rnn, name, 0.5)
+    assert not hasattr(rnn, name)
+
+
+@pytest.mark.parametrize("name", ["mask", "input_mask", "autapses", "signs", "train_initial_state", "dtype", "device"])
+@pytest.mark.parametrize("build", [*CIRCUITS.values(), lambda: EILinear(POPS, 2), lambda: DANNConv2d(2, 3, 2)])
+def test_what_a_layer_is_built_with_cannot_be_set(build, name):
+    module = build()
+    with pytest.raises(
+        AttributeError, match=rf"^`{name}` cannot be set of {type(module).__name__}, wh.*; got Tensor.$"
+    ):
+        setattr(module, name, torch.ones(2))
+
+
+def test_attributes_of_ones_own_are_free():
+    class Mine(EIRNN):
+        def __init__(self):
+            super().__init__(3, POPS)
+            self.mask = "all"
+
+    rnn, mine = EIRNN(3, POPS), Mine()
+    rnn.label = mine.tau = "mine"
+    rnn.alpha = nn.Parameter(torch.ones(1))  # is trained and saved, if nothing else
+    assert (rnn.label, mine.tau, mine.mask) == ("mine", "mine", "all")

@@ -290,3 +290,17 @@ def test_a_mask_registered_by_hand_beside_the_signs_is_read_back():
     again.load_state_dict(layer.state_dict())
     assert torch.equal(again.weight, layer.weight)
     assert signs.check(again).n_synapses == 4
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR")
+@pytest.mark.parametrize("sparse", [torch.Tensor.to_sparse, torch.Tensor.to_sparse_csr])
+def test_a_sparse_weight_is_judged_and_not_projected(sparse):
+    layer = EILinear(Populations(2, 1), 4)
+    layer.weight = nn.Parameter(sparse(layer.weight.detach()))
+    assert signs.check(layer).n_synapses == 12
+    with pytest.raises(
+        ValueError, match=r"^`weight` must be dense to be projected; got sparse_(coo|csr): make it so by"
+    ):
+        signs.project_(layer)
+    layer.weight = nn.Parameter(sparse(-layer.weight.detach().to_dense()))
+    assert signs.check(layer).n_violations == 12

@@ -821,3 +821,15 @@ def test_eg_learns_biases_of_param_groups():
     layer(torch.rand(3, 4)).sum().backward()
     optimizer.step()
     assert layer.bias.tolist() == pytest.approx([-0.3, -0.3])
+
+
+@pytest.mark.parametrize("build", [EG, EGAdamW])
+@pytest.mark.parametrize(
+    ("name", "meant"), [("learning_rate", "lr"), ("weightdecay", "weight_decay"), ("euclidian", "euclidean")]
+)
+def test_a_misspelt_option_of_a_group_is_not_swallowed(build, name, meant):
+    weights = torch.nn.Parameter(torch.ones(3))
+    with pytest.raises(TypeError, match=rf"has a group with the option `{name}`; did you mean `{meant}`\?$"):
+        build([{"params": [weights], name: 0.5}], lr=0.1)
+    extra = {"name": "all", "role": "weight", "initial_lr": 0.1, "base_momentum": 0.5, "lr_scale": 0.5}
+    assert extra.items() <= build([{"params": [weights], **extra}], lr=0.1).param_groups[0].items()

@@ -64,6 +64,7 @@ class Circuit(Leaky):
     spectral_radius: float | None = None
 
     _fixed = frozenset({"inputs", "populations", "input_size", "hidden_size", "bias"})
+    _settable = ("nonlinearity", "dt_ms", "tau_ms", "leak")
     _told: ClassVar[tuple[str, ...]] = ("nonlinearity",)
     _checked: ClassVar[Mapping[str, Check]] = {
         "noise": _checks.non_negative,

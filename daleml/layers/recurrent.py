@@ -107,8 +107,12 @@ class EIRNN(Recurrent):
           ``rnn.dt_ms = 2`` to run the same circuit in finer steps. ``input_mean`` and ``spectral_radius`` are used by
           ``reset_parameters``. Sizes and populations cannot be set. ``tau_ms`` or ``leak`` (:math:`\alpha`, a fraction
           in (0, 1]) may be a tensor with a gradient, or an ``nn.Parameter``, which is learned.
-        - A checkpoint holds ``tau_ms`` and is refused by a circuit of another; ``dt_ms`` may differ. Nonlinearity and
-          noise are no part of it. A cast changes the precision of parameters and not the time constants.
+        - A checkpoint holds ``tau_ms`` and is refused by a circuit of another; ``dt_ms`` may differ. It tells the
+          nonlinearity in its metadata, and another one warns; noise is no part of it. What keeps tensors alone, as
+          safetensors does, loses the metadata; what does not say ``tau_ms`` warns. A cast changes the precision of
+          parameters and not the time constants.
+        - ``torch.func.stack_module_state`` stacks tensors alone: circuits of an ensemble must have the same settings,
+          but for time constants that are given one for each unit.
         - Initialised as a circuit balanced on average (``layers.init.column_ei_``). ``layers.init.balance_rows_``
           balances every unit, which a structured mask may need, and ``spectral_radius_`` sets another radius.
 

@@ -9,10 +9,21 @@ from typing import Any, ClassVar, TypeAlias
 from torch import nn
 
 from daleml import _checks
-from daleml._keywords import Keywords
+from daleml._keywords import Keywords, meant
 
 Check: TypeAlias = Callable[[str, Any], Any]
 """Takes an attribute's name and the value given, and returns what to keep, or raises."""
+
+_GIVEN_ONCE = dict.fromkeys(
+    ("mask", "input_mask", "autapses"),
+    "which is built with it: fix another by `signs.fix(..., present=, replace=True)`, see `signs`",
+) | {
+    "signs": "which is built with them: fix others by `signs.fix(..., replace=True)`",
+    "train_initial_state": "which is built with it: build another",
+    "dtype": "whose parameters have one: cast it by `.to(dtype)`",
+    "device": "whose parameters have one: move it by `.to(device)`",
+}
+"""What is given to a layer once, and what to do afterwards."""
 
 
 class Settings(Keywords, nn.Module):
@@ -21,11 +32,13 @@ class Settings(Keywords, nn.Module):
     Attributes:
         _checked: The attributes that may be set at any time, and what checks each.
         _fixed: Those that cannot be set once they are there: the parameters were made for them.
+        _settable: Others that may be set at any time.
         _told: Those that a checkpoint tells in its metadata, since weights were trained with them.
     """
 
     _checked: ClassVar[Mapping[str, Check]] = {}
     _fixed: ClassVar[frozenset[str]] = frozenset()
+    _settable: ClassVar[tuple[str, ...]] = ()
     _told: ClassVar[tuple[str, ...]] = ()
 
     def __prepare_scriptable__(self) -> nn.Module:
@@ -45,8 +58,25 @@ class Settings(Keywords, nn.Module):
                     f"got {value!r}."
                 )
             return
+        self._require_obeyed(name, value)
         check = self._checked.get(name)
         super().__setattr__(name, value if check is None else check(name, value))
+
+    def _require_obeyed(self, name: str, value: Any) -> None:
+        """Raise if a new attribute is by its name a setting, which nothing would obey.
+
+        A subclass of the user's may call its own attributes what it likes.
+        """
+        is_own = type(self).__module__.partition(".")[0] == __name__.partition(".")[0]
+        if not is_own or name.startswith("_") or isinstance(value, (nn.Module, nn.Parameter)) or hasattr(self, name):
+            return
+        kind = type(self).__name__
+        if name in _GIVEN_ONCE:
+            raise AttributeError(f"`{name}` cannot be set of {kind}, {_GIVEN_ONCE[name]}; got {type(value).__name__}.")
+        settable = [*self._checked, *self._settable]
+        near = None if name in settable or name in self._fixed else meant(name, settable)
+        if near is not None:
+            raise AttributeError(f"`{name}` is no setting of {kind}; did you mean `{near}`? Got {value!r}.")
 
     # -- checkpoints ---------------------------------------------------------------------------------------------------
 

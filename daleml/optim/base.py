@@ -11,8 +11,11 @@ from torch import Tensor
 from torch.optim.optimizer import Optimizer, ParamsT
 
 from daleml import _checks
+from daleml._keywords import meant
 
 _LOW_PRECISION = (torch.float16, torch.bfloat16)
+_OF_SCHEDULERS = ("initial_", "base_", "max_", "min_", "swa_")
+"""How options begin that torch's schedulers keep in groups."""
 
 
 class MasteredOptimizer(Optimizer):
@@ -34,6 +37,7 @@ class MasteredOptimizer(Optimizer):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group, after checking its options, and that every parameter in it is real and floating-point."""
+        self._require_known(param_group)
         super().add_param_group(param_group)
         try:
             self._check_options(self.param_groups[-1])
@@ -45,6 +49,17 @@ class MasteredOptimizer(Optimizer):
         except (TypeError, ValueError):
             self.param_groups.pop()
             raise
+
+    def _require_known(self, group: Any) -> None:
+        """Raise if an option of a group is a misspelt one; torch takes any, and schedulers add their own."""
+        for name in group if isinstance(group, dict) else ():
+            if name in self.defaults or name in ("params", "param_names") or name.startswith(_OF_SCHEDULERS):
+                continue
+            near = meant(name, [*self.defaults, "params"])
+            if near is not None:
+                raise TypeError(
+                    f"`params` of {type(self).__name__} has a group with the option `{name}`; did you mean `{near}`?"
+                )
 
     def _check_options(self, options: Mapping[str, Any]) -> None:
         """Raise if a hyperparameter, of the defaults or of a group, is out of range."""
