@@ -118,6 +118,15 @@ def test_a_workbook_of_several_sheets_asks_for_one(folder):
     assert read_synapses("t.xlsx", sheet="b").values("size").tolist() == [2, 2, 2, 2]
 
 
+def test_a_title_and_a_total_of_a_workbook_are_no_data(folder):
+    rows = [["Spines of mouse 3"], [None], ["spine", "size"], ["a", 1.5], ["b", 2.5], ["c", 4], ["Total", 8]]
+    write_workbook("t.xlsx", rows)
+    notes = []
+    assert read_weights(Path("t.xlsx"), "size", say=notes.append)[1].tolist() == [1.5, 2.5, 4]
+    assert "'Spines of mouse 3', was taken as a title" in notes[0]
+    assert "The last row ('Total')" in notes[-1]
+
+
 def test_a_formula_without_its_value_is_no_empty_cell(folder):
     write_workbook("t.xlsx", [["size"], [1.5], ["=A2*2"], [2.5]])
     with pytest.raises(ValueError, match=r"must hold the values of its formulas; got '=A2\*2' without one"):

@@ -463,6 +463,7 @@ OF_TEN = [i + 0.25 for i in range(1, 11)]
         ("Summe,57.5\n", "The last row ('Summe')"),
         (",57.5\n", "The last row of `t.csv` sums up"),
         ("Mean,5.75\nSD,3.03\nMin,1.25\nMax,10.25\n", "The last 4 rows, from 'Mean' on,"),
+        ("min,1.25\nmax,10.25\n", "The last 2 rows, from 'min' on,"),
         (",\nTotal,57.5\n", "The last row ('Total')"),
     ],
 )
@@ -546,6 +547,27 @@ def test_rows_with_names_need_none_above_them_where_blanks_separate(folder):
     values, notes = column('"psd" "head"\n"1" 0.5 2\n"2" 0.7 4\n"3" 0.6 5\n', "psd")
     assert values == [0.5, 0.7, 0.6]
     assert "taken as names of the rows" in notes
+
+
+@pytest.mark.parametrize(
+    ("cells", "code"),
+    [
+        ([-12.5, -8.1, -999, -20.3], -999),  # inward currents
+        ([-12.5, -8.1, -99, -99, -2.3, -999, -999], -999),
+        ([3, -1, 5.5, -999, 2, -1], -999),
+        ([3, -9, 5.5, -99, 2, 7], -99),
+    ],
+)
+def test_codes_among_negative_numbers_and_several_codes(cells, code, folder):
+    text = "size\n" + "".join(f"{cell}\n" for cell in cells)
+    with pytest.raises(ValueError, match=f"got {code} in .* as a code for a missing value is: pass `--missing {code}`"):
+        column(text)
+    assert column(text, missing=("",))[0] == cells
+
+
+@pytest.mark.parametrize("cells", [[-12.5, -8.1, -99, -20.3], [3, -1, -2, 5, -99], [-1, -9, 4, 5], [-0.9, -99, -80]])
+def test_other_negative_numbers_are_no_codes(cells, folder):
+    assert column("size\n" + "".join(f"{cell}\n" for cell in cells))[0] == cells
 
 
 def test_exponents_of_fortran_are_no_units(folder):

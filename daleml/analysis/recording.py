@@ -124,8 +124,8 @@ def noise_hint(values: Array, negative: Array) -> Hint | None:
     if not negative.size or values.size + negative.size < 20 or negative.size > _FEW_BELOW * values.size:
         return None
     middle = float(np.median(values))
-    if negative.max() > middle:
-        return None
+    if negative.max() > middle or (negative.size > 2 and np.ptp(negative) == 0):
+        return None  # one number time and again is no noise, but a code
     noise = float(np.sqrt(np.mean(negative**2)))
     said = (
         f"{negative.size:,} values of the other sign are all smaller than the median of the {values.size:,} others: "
@@ -173,7 +173,7 @@ def _pile_above(values: Array, observation: Observation, step: float) -> Hint | 
         ceiling = _digits(beside, upwards=True)
         said = (
             f"{counts[-1]:,} values equal the largest, {largest:g}, and none lies between {beside:g} and it: it may "
-            f"stand for all that are larger than {ceiling:g}; if so"
+            f"stand for all that are larger than {ceiling:g}, or for a value that is missing; if for larger ones"
         )
     return Hint(said, {"censoring": (observation.censored_below or None, ceiling)})
 

@@ -24,7 +24,7 @@ Weights = Annotated[
     Path,
     typer.Argument(
         metavar="FILE",
-        help="csv, tsv (gz too), xlsx, parquet, feather, npy, npz, mat, h5, safetensors, or torch's (pt, pth, ckpt).",
+        help="csv, tsv, txt (or gz), xlsx, parquet, feather, npy, npz, mat, h5, safetensors, or of torch (pt, ckpt).",
     ),
 ]
 

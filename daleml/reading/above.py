@@ -23,16 +23,22 @@ def preamble(text: str) -> tuple[int, str | None]:
 def without_title(rows: list[Row], start: int, separator: str | None, say: Say) -> tuple[list[Row], int]:
     """Leave out a title: a line of one cell of text above names of several columns and rows of numbers."""
     for mark in separator or ",;\t":
-        cells = [split(row.text, mark) for row in rows[:3]]
-        if len(cells) < 3:
-            break
-        title, names, data = ([cell.text for cell in row] for row in cells)
-        alone = bool(title[0]) and not any(title[1:]) and not is_number(title[0])
-        headed = len(names) > 1 and all(names) and not any(map(is_number, names))
-        if alone and headed and len(data) >= len(names) and any(map(is_number, data)):
-            say(f"The first line, {shown(title[0])}, was taken as a title and left out.")
+        if is_title([[cell.text for cell in split(row.text, mark)] for row in rows[:3]], say):
             return rows[1:], rows[0].end
     return rows, start
+
+
+def is_title(cells: list[list[str]], say: Say) -> bool:
+    """Say so, if the first row is a title: a cell of text above names of several columns and a row of numbers."""
+    if len(cells) < 3:
+        return False
+    title, names, data = cells
+    alone = bool(title[0]) and not any(title[1:]) and not is_number(title[0])
+    headed = len(names) > 1 and all(names) and not any(map(is_number, names))
+    if not (alone and headed and len(data) >= len(names) and any(map(is_number, data))):
+        return False
+    say(f"The first line, {shown(title[0])}, was taken as a title and left out.")
+    return True
 
 
 def names_in_comment(above: str, separator: str, layout: Layout) -> list[str]:

@@ -15,21 +15,28 @@ _CODES = (-1.0, -9.0, 32767.0, -32768.0, 65535.0, 2147483647.0, -2147483648.0, 4
 """What programs write where there is no value, beside numbers all of whose digits are 9, and endless ones."""
 
 _ENDLESS = 1e20
+_MOST = 3  # codes in one column
 _FAR = 10  # a code is so many times larger than all that was measured
 
 
 def code(values: NDArray[np.float64], *, signed: bool = False) -> tuple[float, int] | None:
     """Return a value that is a code for "no value" by its looks, and how often it is there; or None.
 
-    A negative code is the only negative number; a positive one is far above all others.
+    Negative codes are the only negative numbers; a positive one is far above all others, and where all numbers are
+    negative, as inward currents are, a negative one is far below them.
 
     Args:
         values: A column.
         signed: Whether negative values are known to mean something: -1 is no code then.
     """
     finite = values[np.isfinite(values)]
-    if finite.size < 3 or not np.any(finite > 0):
+    if finite.size < 3:
         return None
+    if not np.any(finite > 0):
+        return _far_below(finite)
+    several = _several(finite)
+    if several is not None:
+        return several
     for value in (float(finite.min()), float(finite.max())):
         others = finite[finite != value]
         n = finite.size - others.size
@@ -42,6 +49,24 @@ def code(values: NDArray[np.float64], *, signed: bool = False) -> tuple[float, i
         if value > 0 and _FAR * np.abs(others).max() < value and (n > 1 or value >= 999):
             return value, n
     return None
+
+
+def _far_below(values: NDArray[np.float64]) -> tuple[float, int] | None:
+    """Return a code among numbers that are all negative or zero."""
+    value = float(values.min())
+    others = values[values != value]
+    n = values.size - others.size
+    if not _is_code(value) or not np.any(others < 0):
+        return None
+    return (value, n) if _FAR * np.abs(others).max() < -value and (n > 1 or value <= -999) else None
+
+
+def _several(values: NDArray[np.float64]) -> tuple[float, int] | None:
+    """Return the farthest of several negative codes, as -1 and -999 are: one of them has two digits or more."""
+    found, counts = np.unique(values[values < 0], return_counts=True)
+    if not 1 < found.size <= _MOST or found[0] > -99 or not all(_is_code(float(value)) for value in found):
+        return None
+    return float(found[0]), int(counts[0])
 
 
 def _is_code(value: float) -> bool:

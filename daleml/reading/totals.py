@@ -48,7 +48,7 @@ def rows_below(columns: Sequence[NDArray[Any]]) -> tuple[int, str]:
     texts = [column for column in columns if column.dtype == object]
     n = max((len(column) for column in columns), default=0)
     found, name = 0, ""
-    sure = False
+    words: set[str] = set()
     for below in range(1, min(_LONGEST, n - _FEWEST) + 1):
         cells = [(column, str(column[n - below]).strip()) for column in texts if len(column) == n]
         if columns and not any(cell for _, cell in cells) and len(texts) == len(columns):
@@ -57,8 +57,8 @@ def rows_below(columns: Sequence[NDArray[Any]]) -> tuple[int, str]:
         if word is None:
             break
         found, name = below, word
-        sure = sure or is_total(word)
-    if sure:
+        words.add(_plain(word))
+    if words & _SURE or len(words) > 1:  # one alone, as SD, may well be a region's name
         return found, name
     return (1, "") if _is_sum(columns, n) else (0, "")
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from daleml.reading.above import is_title
 from daleml.reading.files import ARRAYS, allowance, is_of_system, require_room, suffix, too_large
 from daleml.reading.header import find_layout
 from daleml.reading.options import ReadingError, Say, TableOptions, listed, printable, reason, shown
@@ -126,6 +127,8 @@ def _refuse_formulas(openpyxl: Any, path: Path, title: str) -> None:
 
 def _table_of_cells(path: Path, rows: list[tuple[Any, ...]], options: TableOptions, say: Say) -> Table:
     texts = [[_text(value) for value in row] for row in rows]
+    if options.header is not False and is_title(texts[:3], say):
+        texts, rows = texts[1:], rows[1:]
     cells = [
         [Cell(text, isinstance(value, str)) for text, value in zip(row, given, strict=True)]
         for row, given in zip(texts[: SAMPLE + 1], rows, strict=False)
