@@ -142,7 +142,7 @@ class Evil:
 BROKEN = [
     ("none.csv", lambda folder: None, "error: `none.csv` must be a file; it is not there."),
     (".", lambda folder: None, "error: `.` must be a file; it is a folder."),
-    ("w.txt", spoilt("w.txt"), "error: `w.txt` must end in one of .csv, .tsv, .tab, .xlsx, .xlsm, .parquet, .pq, .feather, .arrow, .npy, .npz, .mat, .h5, .hdf5, .safetensors, .pt, .pth, .bin, .ckpt, or .csv.gz and the like; got '.txt'."),
+    ("w.rtf", spoilt("w.rtf"), "error: `w.rtf` must end in one of .csv, .tsv, .tab, .txt, .dat, .xlsx, .xlsm, .parquet, .pq, .feather, .arrow, .npy, .npz, .mat, .h5, .hdf5, .safetensors, .pt, .pth, .bin, .ckpt, or .csv.gz and the like; got '.rtf'."),
     ("w.npy", spoilt("w.npy"), "error: `w.npy` must be a .npy file of numbers;"),
     ("w.npz", spoilt("w.npz"), "error: `w.npz` must be a .npz file of numbers;"),
     ("w.safetensors", spoilt("w.safetensors"), "error: `w.safetensors` must be a safetensors file;"),
