@@ -578,6 +578,19 @@ def test_a_learned_leak_above_one_is_refused():
         states(rnn)
 
 
+@pytest.mark.parametrize("name", ["tau_ms", "leak"])
+@circuits
+def test_a_circuit_whose_time_constants_were_computed_is_copied_with_their_values(build, name):
+    rnn = build(dt_ms=20, tau_ms=100).double()
+    logarithms = torch.linspace(-1, 0, 6, dtype=DOUBLE, requires_grad=True)
+    setattr(rnn, name, logarithms.exp() * (100 if name == "tau_ms" else 1))
+    for twin in (copy.deepcopy(rnn), pickle.loads(pickle.dumps(rnn)), AveragedModel(rnn).module):
+        assert torch.allclose(states(twin), states(rnn), rtol=0, atol=1e-12)  # the copy is fused
+        assert not getattr(twin, name).requires_grad
+    states(rnn).sum().backward()
+    assert logarithms.grad.abs().min() > 0
+
+
 # -- what torch cannot do with a layer ---------------------------------------------------------------------------------
 
 

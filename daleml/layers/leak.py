@@ -154,7 +154,8 @@ class Leaky(Settings):
         dt_ms = cast("float", self.dt_ms)
         raise ValueError(
             f"`tau_ms` must stay at least `dt_ms`, {dt_ms:g}, while it learns; got {dt_ms / beyond:g}: clamp it after "
-            "each step, as in `tau_ms.data.clamp_(min=dt_ms)`, or learn its logarithm."
+            "each step, as in `tau_ms.data.clamp_(min=dt_ms)`, or learn its logarithm and set `tau_ms` to the "
+            "exponential before each call."
         )
 
     # -- what can be set -----------------------------------------------------------------------------------------------
@@ -275,9 +276,14 @@ class Leaky(Settings):
         return result
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what is copied and pickled."""
+        """Return what is copied and pickled; of a time constant computed from what learns, its value alone."""
         self._follow_edits()
-        return self.__dict__.copy()
+        state = self.__dict__.copy()
+        for name in ("_tau", "_rate"):
+            value = state[name]
+            if isinstance(value, Tensor) and not value.is_leaf:  # torch copies no part of a graph
+                state[name] = value.detach().clone()
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Read a pickle; in older ones there is a leak, and no time constant."""
