@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import numbers
+import os
+from pathlib import Path
 
+import torch
 from torch import Tensor
 
 
@@ -61,4 +64,26 @@ def tensor(name: str, value: object) -> Tensor:
     """Return ``value``, or raise if it is no tensor."""
     if not isinstance(value, Tensor):
         raise TypeError(f"`{name}` must be a tensor; got {type(value).__name__}.")
+    return value
+
+
+def text(name: str, value: object) -> str:
+    """Return ``value``, or raise if it is no string."""
+    if not isinstance(value, str):
+        raise TypeError(f"`{name}` must be a string; got {type(value).__name__}.")
+    return value
+
+
+def path(name: str, value: object) -> Path:
+    """Return ``value`` as a path, or raise if it is neither a string nor a path."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"`{name}` must be the path of a file or folder; got {type(value).__name__}.")
+    return Path(value)
+
+
+def generator(name: str, value: object) -> torch.Generator | None:
+    """Return ``value``, or raise if it is neither a generator nor None."""
+    if value is not None and not isinstance(value, torch.Generator):
+        hint = ": write `torch.Generator().manual_seed(...)`" if isinstance(value, numbers.Integral) else ""
+        raise TypeError(f"`{name}` must be a torch.Generator; got {type(value).__name__}{hint}.")
     return value

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from daleml import _checks
+
 _UNSIGNED_BYTES = b"\x00\x00\x08"
 _MOST_DIMENSIONS = 8
 _RATIO = 64  # images shrink to a third, labels to a tenth; what unpacks to more than this is no data set
@@ -40,7 +42,7 @@ def read_idx(path: str | Path) -> Tensor:
         ...     read_idx(path)
         tensor([7, 2, 1], dtype=torch.uint8)
     """
-    file = Path(path)
+    file = _checks.path("path", path)
     content = _content(file)
     if content[:3] != _UNSIGNED_BYTES or len(content) < 4:
         rule = "`path` must be an idx file of unsigned bytes, which begins with 000008"
@@ -63,6 +65,8 @@ def _content(file: Path) -> bytes:
     """Return the bytes of a file, unpacked if it is gzipped: no more of them than its own header asks for."""
     if not file.is_file() and file.exists():
         raise ValueError(f"`path` must be a file; got {file}, which is a folder, a device or a pipe.")
+    if not file.exists():
+        raise FileNotFoundError(f"`path` must be a file; {file} is not there.")
     with file.open("rb") as opened:
         if opened.read(2) != b"\x1f\x8b":
             opened.seek(0)

@@ -61,7 +61,7 @@ def adopt_signs(model: nn.Module) -> AbstractContextManager[None]:
 
 
 def adopt_masks(model: nn.Module) -> AbstractContextManager[None]:
-    """Let checkpoints that are read inside the context bring their own synapses, in place of those of the model.
+    """Let a checkpoint that is loaded inside the context replace the model's masks by its own.
 
     Example:
         >>> import torch

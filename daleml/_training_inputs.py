@@ -27,7 +27,7 @@ def require_parameters(model: nn.Module, optimizer: Optimizer) -> None:
     if not any(id(parameter) in trained for parameter in named.values()):
         raise ValueError(
             "`optimizer` must train parameters of `model`; it holds none of them: make it from this model's parameters "
-            "once the model is as it stays."
+            "after the last change to the model."
         )
     missed = [name for name, parameter in named.items() if parameter.requires_grad and id(parameter) not in trained]
     if missed:

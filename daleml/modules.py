@@ -47,25 +47,28 @@ from daleml._torch_table import torch_kind as torch_kind
 
 @runtime_checkable
 class DaleLayer(Protocol):
-    """What a feed-forward layer says of itself; a recurrent one has ``effective_weights`` for ``effective_weight``."""
+    """The methods by which a feed-forward layer of yours tells every tool what it is.
+
+    A recurrent layer has ``effective_weights`` in place of ``effective_weight``.
+    """
 
     def plastic_weights(self) -> Iterable[SynapticWeight | str]:
-        """Return the synaptic weights, in the order in which they are used; a plain name is a dense weight's."""
+        """Return the synaptic weights, in the order in which they are used; a plain name stands for a dense weight."""
 
     def effective_weight(self) -> Tensor:
         """Return what multiplies the input, signed, ``(post, pre)``; of a convolution ``(post, pre, *kernel)``."""
 
     def redraw_(self, *, draw: Any, ratio: float = 1.0, generator: torch.Generator | None = None) -> None:
-        """Draw the weights anew, in place, and keep their signs and the variance of what the layer gives.
+        """Draw the weights anew, in place, and keep their signs and the variance of the layer's output.
 
         Args:
             draw: Fills a tensor with positive numbers of a given mean, ``draw(tensor, mean, generator=)``.
-            ratio: Mean over standard deviation of what it draws.
+            ratio: Mean of the magnitudes that it draws, divided by their standard deviation.
             generator: Source of randomness; default: torch's global one.
         """
 
     def output_signs(self) -> Tensor | None:
-        """Return +1 (excites) or -1 (inhibits) for each output unit; None if what reads them may decide."""
+        """Return +1 (excites) or -1 (inhibits) for each output unit; None if the layers that read them may decide."""
 
 
 @runtime_checkable

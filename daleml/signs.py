@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from daleml import _facts, _fixing, _loading, judging, law
+from daleml import _checks, _facts, _fixing, _loading, judging, law
 from daleml._facts import Declaration
 from daleml._loading import adopt_masks, adopt_signs, keep_masks
 from daleml.law import DaleError, SignReport, Unjudged, Violation
@@ -108,9 +108,7 @@ def fix(
         >>> print(signs.check(signs.project_(layer)))
         Dale's law holds: 1 parameter, 5 units, 10 synapses.
     """
-    _require_module("module", module)
-    path, _, name = name.rpartition(".")
-    module = module.get_submodule(path)
+    module, name = _owner(module, name)
     _, weight = _facts.resolve(module, name)
     _facts.require_shape(name, weight)
     given = _fixing.given(module, name, weight, signs, dim, present, drawn)
@@ -146,8 +144,9 @@ def declare(
         AttributeError: If the module has no such parameter.
         ValueError: If ``lr_scale`` is not positive, or ``signed`` is not as it is.
     """
-    path, _, name = name.rpartition(".")
-    module = module.get_submodule(path)
+    module, name = _owner(module, name)
+    if role is not None:
+        _checks.text("role", role)
     _facts.resolve(module, name)
     earlier = _facts.declarations(module).get(name)
     is_signed = earlier is not None and earlier.signed
@@ -158,7 +157,7 @@ def declare(
 
 
 def release(module: nn.Module, name: str) -> None:
-    """Drop what was fixed and declared of one parameter: signs, mask, role and correction.
+    """Free one parameter: drop its signs, its mask, its role and its learning-rate correction.
 
     Args:
         module: The module.
@@ -176,16 +175,14 @@ def release(module: nn.Module, name: str) -> None:
         >>> print(signs.check(layer))
         Nothing to check: no parameter has its signs fixed. Not under the law: weight, 6 synapses.
     """
-    _require_module("module", module)
-    path, _, name = name.rpartition(".")
-    module = module.get_submodule(path)
+    module, name = _owner(module, name)
     if name not in _facts.declarations(module):
         raise ValueError(f"`name` must name a parameter that something was fixed or declared of; got {name!r}.")
     _facts.forget(module, name)
 
 
 def restore_(model: nn.Module) -> nn.Module:
-    """Put back every sign and mask that was fixed, where memory was emptied or something wrote into a buffer.
+    """Put back every sign and mask that was fixed, if something overwrote the buffers that hold them.
 
     Returns:
         The model, for chaining.
@@ -253,6 +250,7 @@ def named(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, Tensor, Ten
         >>> [(name, sign.tolist()) for name, _, sign in signs.named(layer)]
         [('weight', [1.0, 1.0, -1.0])]
     """
+    _require_module("model", model)
     for one in _facts.fixed(model, prefix):
         yield one.name, one.weight, law.broadcastable(one.signs, one.weight).to(one.weight.dtype)
 
@@ -262,6 +260,7 @@ def declared(model: nn.Module) -> Iterator[tuple[str, Tensor, Declaration]]:
 
     A reparametrised parameter is represented by the originals that an optimiser trains instead.
     """
+    _require_module("model", model)
     for path, module in model.named_modules():
         prefix = f"{path}." if path else ""
         for name, declaration in _facts.declarations(module).items():
@@ -371,3 +370,13 @@ def _declare(
 def _require_module(argument: str, model: object) -> None:
     if not isinstance(model, nn.Module):
         raise TypeError(f"`{argument}` must be a module; got {type(model).__name__}.")
+
+
+def _owner(module: nn.Module, name: str) -> tuple[nn.Module, str]:
+    """Return the submodule that holds a parameter, and the parameter's name in it."""
+    _require_module("module", module)
+    path, _, own = _checks.text("name", name).rpartition(".")
+    try:
+        return module.get_submodule(path), own
+    except AttributeError:
+        raise AttributeError(f"`name` must name a parameter of {type(module).__name__}; got {name!r}.") from None

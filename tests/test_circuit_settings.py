@@ -68,7 +68,7 @@ def test_a_time_step_that_is_set_is_obeyed(build, tau_ms):
     coarse.dt_ms = 2
     assert torch.equal(states(coarse), states(fine))
     assert not torch.equal(states(coarse), before)
-    assert f"dt_ms=2, dt/tau={0.02 if tau_ms == 100.0 else 'one a unit'}" in repr(coarse)
+    assert f"dt_ms=2, dt/tau={0.02 if tau_ms == 100.0 else 'one per unit'}" in repr(coarse)
 
 
 @circuits
@@ -247,7 +247,7 @@ def test_the_same_time_constants_agree_however_they_were_given_or_saved():
         (lambda m: setattr(m, "tau_ms", [5, 6]), ValueError, "`tau_ms` must be a number or one for each of the 6 units; got shape (2,)."),
         (lambda m: setattr(m, "leak", 1.5), ValueError, "`leak` must be above 0 and at most 1; got 1.5."),
         (lambda m: setattr(m, "leak", torch.tensor([0.1, 0.2])), ValueError, "`leak` must be a number or one for each of the 6 units; got shape (2,)."),
-        (lambda m: setattr(m, "leak", "fast"), TypeError, "`leak` must be a number, or one a unit; got str."),
+        (lambda m: setattr(m, "leak", "fast"), TypeError, "`leak` must be a number, or one per unit; got str."),
         (lambda m: setattr(m, "leak", torch.full((6,), math.nan)), ValueError, "`leak` must be above 0 and at most 1; got nan."),
         (lambda m: setattr(m, "noise", -0.1), ValueError, "`noise` must be at least 0; got -0.1."),
         (lambda m: setattr(m, "noise", torch.tensor(0.1, requires_grad=True)), TypeError, "`noise` must be a number; got tensor(0.1000, requires_grad=True)."),

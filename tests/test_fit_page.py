@@ -176,7 +176,10 @@ def test_of_two_weights_the_page_claims_nothing():
     assert "nan" not in few
     assert np.isnan(result.result.table()["p_fits"][1])
     assert result.result.table()["parameters"][1] == ""
-    assert len(drawings["few-density"].figure.axes[0].lines) == 0
+    (axes,) = drawings["few-density"].figure.axes
+    assert len(axes.lines) == 0
+    assert drawings["few-density"].caption == "kind few: 2 weights."
+    assert axes.get_legend().get_title().get_text() == ""
 
 
 def test_the_headline_names_the_effect_and_what_is_taken_for_granted(grouped):

@@ -36,6 +36,13 @@ def test_only_panels_side_by_side_take_the_whole_width():
         assert report.page("T", "lead", [], [section]).count('<figure class="wide">') == wide, size
 
 
+def test_a_table_that_fits_has_no_shadow():
+    """What moves with the table lies above what marks the edge of a wide one, and covers it where nothing is cut."""
+    page = report.page("T", "lead", [], [report.Section("S", tables=[pd.DataFrame({"a": [1]})])])
+    layers = re.search(r"\.scroll \{[^}]*background: ([^;]*);", page).group(1)
+    assert re.findall(r"no-repeat (\w+)", layers) == ["local", "scroll"]
+
+
 def test_the_same_figure_gives_the_same_bytes():
     assert drawing().png() == drawing().png()
 

@@ -390,12 +390,12 @@ REFUSED = [
     (
         lambda: ROWS(IMAGES, LABELS[:2]),
         ValueError,
-        "`labels` must be 3 integers, one an image; got torch.int64 of shape (2,).",
+        "`labels` must be 3 integers, one per image; got torch.int64 of shape (2,).",
     ),
     (
         lambda: ROWS(IMAGES, LABELS.float()),
         ValueError,
-        "`labels` must be 3 integers, one an image; got torch.float32 of shape (3,).",
+        "`labels` must be 3 integers, one per image; got torch.float32 of shape (3,).",
     ),
     (lambda: ROWS(IMAGES, LABELS, n_classes=2), ValueError, "`labels` must be between 0 and 1; got 2."),
     (lambda: ROWS(IMAGES, LABELS - 1), ValueError, "`labels` must be between 0 and 1; got -1."),
@@ -623,7 +623,7 @@ class TestImages:
         labels.write_bytes(idx(self.CLASSES[:4]))
         with pytest.raises(ValueError) as raised:
             tasks.RowSequentialImages.from_idx(images, labels)
-        assert str(raised.value) == "`labels_path` must hold 5 labels, one an image; got shape (4,)."
+        assert str(raised.value) == "`labels_path` must hold 5 labels, one per image; got shape (4,)."
         with pytest.raises(ValueError) as raised:
             tasks.RowSequentialImages.from_idx(labels, labels)
         assert str(raised.value) == "`images_path` must hold an array of 3 dimensions; got 1."

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from daleml import _checks
 from daleml.analysis.families import SIMPLE, Family, LogNormalMixture, find, find_all
 from daleml.analysis.fit import Material, WeightFit, fit_material, require_spread
 from daleml.analysis.goodness import GoodnessOfFit, goodness_of_fit
@@ -288,6 +289,7 @@ def compare_material(
     progress: Callable[[int, int], object] | bool = False,
 ) -> Comparison:
     """Fit several families to a sample as it was observed, and rank them."""
+    _checks.integer("gof", gof)
     fits, failures = [], {}
     for family in families:
         try:

@@ -124,6 +124,11 @@ def read_labels(argument: str, given: ArrayLike, size: int, what: str) -> Labels
     import pandas as pd
 
     array = np.asarray(given, dtype=object).reshape(-1)
+    if isinstance(given, str):
+        raise TypeError(
+            f"`{argument}` must hold {what} of each of the {size} weights; got the name {given!r}: pass the column "
+            f"itself, as in `table[{given!r}]`."
+        )
     if array.size != size:
         raise ValueError(f"`{argument}` must name {what} of each of the {size} weights; got {array.size} names.")
     missing = pd.isna(array)

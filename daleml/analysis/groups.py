@@ -187,8 +187,8 @@ def compare_groups(
     The test is Rao's: with :math:`u_i` the scores of a value under the family fitted to all groups together, made
     uncorrelated and of variance 1, :math:`T = \sum_g |\sum_{i \in g} u_i|^2 / n_g` is large where groups differ. How
     large it is by chance is counted over shuffled labels, so that its level holds for groups of any size, under a
-    wrong family too. Where not one shuffle is as far and groups have 100 values or more, the p-value is that of the
-    likelihood ratio, which can be smaller.
+    wrong family too. If no shuffle gives as large a :math:`T` and groups have 100 values or more, the p-value is
+    that of the likelihood ratio, which can be smaller.
 
     Args:
         weights: A tensor or an array of magnitudes.
@@ -204,8 +204,8 @@ def compare_groups(
         censoring: As for :func:`fit_weights`.
         discrete: As for :func:`fit_weights`.
         zeros: As for :func:`fit_weights`. With ``"hurdle"``, two things are tested: how often pairs are connected,
-            and how strong those are that are; groups differ if they differ in either, both together at 5 % (Holm's
-            rule).
+            and how strong the connections are. Groups differ if they differ in either; the level of both tests together
+            is 5 % (Holm's rule).
         sample_weights: As for :func:`fit_weights`.
         resolution: As for :func:`fit_weights`.
         observation: As for :func:`fit_weights`.

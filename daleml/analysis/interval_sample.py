@@ -12,7 +12,7 @@ _BEYOND = 1.3  # times the lower end: where a weight without an upper end is tak
 
 
 def interval_sample(low: ArrayLike, high: ArrayLike, *, sample_weights: ArrayLike | None = None) -> WeightSample:
-    r"""Return a sample of which each magnitude is known to lie between two ends, to be fitted like any other.
+    r"""Return a sample of magnitudes that are known only to lie between two ends each; it is fitted like any other.
 
     Its likelihood is that of interval censoring, :math:`\sum_i \ln P(\mathrm{low}_i < W \le \mathrm{high}_i)`, and the
     density where both ends are equal.
@@ -26,7 +26,8 @@ def interval_sample(low: ArrayLike, high: ArrayLike, *, sample_weights: ArrayLik
         A sample for :func:`fit_weights` and :func:`compare_families`.
 
     Raises:
-        ValueError: If the ends are not as many, not in order, negative or missing; or if fewer than two say anything.
+        ValueError: If the ends differ in number, are not in order, negative or missing; or if fewer than two intervals
+            exclude anything.
 
     Example:
         >>> import numpy as np

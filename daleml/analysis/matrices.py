@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, cast
 
@@ -30,7 +31,7 @@ def effective_weights(weights: nn.Module | Mapping[str, Any]) -> Iterator[tuple[
         ValueError: If a layer has methods of the protocol, but none that gives its effective weight.
     """
     if not isinstance(weights, nn.Module):
-        yield from _of_state(weights)
+        yield from _of_state(_mapping(weights))
         return
     for path, module in weights.named_modules():
         prefix = f"{path}." if path else ""
@@ -200,7 +201,7 @@ def weight_matrices(weights: nn.Module | Mapping[str, Any]) -> Iterator[WeightMa
 
     Pruned weights come with their zeros; parameters with fewer than two dimensions are left out.
     """
-    state = unpruned(_state_of(weights) if isinstance(weights, nn.Module) else weights)
+    state = unpruned(_state_of(weights) if isinstance(weights, nn.Module) else _mapping(weights))
     for name, value in state.items():
         if not isinstance(value, (Tensor, np.ndarray)) or value.ndim < 2 or name.endswith((law.SUFFIX, law.PRESENT)):
             continue
@@ -237,18 +238,30 @@ def _state_of(model: nn.Module) -> dict[str, Any]:
 
 def numbers(values: Any, name: str = "weights") -> NDArray[Any]:
     """Read real numbers, a tensor's or anybody's, into an array."""
+    if isinstance(values, (str, os.PathLike)):
+        raise TypeError(f"`{name}` must be real numbers; got {str(values)!r}: if that is a file, read it first.")
     if isinstance(values, Tensor):
         values = values.detach().cpu()
         numpy_has_none = values.is_floating_point() and (values.dtype == torch.bfloat16 or values.dtype.itemsize == 1)
         values = (values.float() if numpy_has_none else values).numpy()
     if isinstance(values, np.ma.MaskedArray):
         values = np.ma.filled(values.astype(np.float64), np.nan)
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError:  # NumPy's words for it do not name the argument
+        raise ValueError(f"`{name}` must have rows of one length; got rows of several lengths.") from None
     if array.dtype.kind not in "fiu":
         table = hasattr(values, "table") or hasattr(values, "edges")
         hint = ", such as one column of the table" if table else ""
         raise TypeError(f"`{name}` must be real numbers{hint}; got {array.dtype} values.")
     return array
+
+
+def _mapping(weights: object) -> Mapping[str, Any]:
+    """Return a state dict as it is, or raise if it is something else."""
+    if not isinstance(weights, Mapping):
+        raise TypeError(f"`weights` must be a module or a state dict; got {type(weights).__name__}.")
+    return weights
 
 
 def _count_bad(array: NDArray[Any]) -> int:

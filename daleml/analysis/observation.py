@@ -16,12 +16,13 @@ _ZEROS = ("exclude", "hurdle", "censored", "error")
 
 @dataclass(frozen=True)
 class Observation:
-    r"""What an instrument let through, and what it wrote down.
+    r"""How weights were observed: which could be seen, and how they were written down.
 
     Args:
         truncation: ``(low, high)``: magnitudes outside were not seen, and nobody knows how many there were. Either end
-            may be None. Of counts and of rounded weights it speaks of what was written down, and both ends were seen.
-        censoring: Magnitudes up to this are known only to be no larger than it: below a threshold of detection, say.
+            may be None. For counts and rounded weights the bounds are compared with the numbers as
+            written down, and a number equal to a bound was seen.
+        censoring: Of magnitudes up to this, it is known only that they are no larger, as below a detection limit.
             Or ``(low, high)``, either of which may be None: those from ``high`` on are known only to be no smaller,
             as where an instrument saturates.
         discrete: Whether magnitudes are whole numbers, 1 or more: a count :math:`k` stands for what lies between
@@ -36,7 +37,7 @@ class Observation:
 
     Raises:
         TypeError: If a bound is not a number.
-        ValueError: If the bounds leave no room, ``zeros`` is none of the four, or two ways of rounding are given.
+        ValueError: If nothing lies between the bounds, ``zeros`` is none of the four, or both roundings are given.
 
     Example:
         >>> import numpy as np
@@ -46,9 +47,10 @@ class Observation:
         mu -2.917 ± 0.019, sigma 0.8395 ± 0.014
 
     Notes:
-        With a resolution, less than half a step is written down as zero. ``"exclude"`` then fits what is left as
-        seen from half a step on, which is right whatever the zeros are; ``"censored"`` is surer of the parameters,
-        if they are small weights and nothing else; ``"hurdle"`` counts as connected those that are so small.
+        With a resolution, a weight below half a step is written down as zero. ``"exclude"`` then fits the others as
+        weights that can be seen from half a step on, which is right whatever the zeros are. ``"censored"`` has smaller
+        standard errors, and is right only if every zero is a small weight. ``"hurdle"`` counts small weights that were
+        written down as zero among the connections, by the fit's probability of them.
     """
 
     truncation: Ends | None = None

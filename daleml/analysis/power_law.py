@@ -104,8 +104,9 @@ def power_law(
         discrete: Whether they are counts: the power law is the zeta distribution.
         sign: As for :func:`fit_weights`.
         pool: As for :func:`fit_weights`.
-        n_boot: Number of samples drawn to test it: weights below the bound from those that are there, weights above
-            from the power law, each sample with a bound of its own. 0 for no test; 2,500 give p to 0.01.
+        n_boot: Number of bootstrap samples to test the fit; 0 for no test, 2,500 give p to 0.01. A sample's weights
+            below the bound are drawn from those given, its weights above from the power law; then its own bound is
+            found.
         rng: A seed, or a generator.
 
     Raises:
@@ -140,7 +141,8 @@ def power_law(
     if found is None:
         n_tail = values.size if bound is None else int((values >= bound).sum())
         raise ValueError(
-            f"`weights` must hold at least {_FEWEST} in the tail, not all equal, to look for a power law; got {n_tail}."
+            f"`weights` must hold at least {_FEWEST} in the tail, not all equal, to look for a power law; got {n_tail}"
+            f"{', all equal' if n_tail >= _FEWEST else ''}."
         )
     start, alpha, distance = found
     n_tail = int((values >= start).sum())

@@ -130,7 +130,7 @@ def spectrum(weights: WeightsLike) -> Spectrum:
 
     values = matrix(weights)
     # torch's divide-and-conquer driver is several times faster than numpy's on large matrices
-    singular_values = torch.linalg.svdvals(torch.from_numpy(values)).numpy()
+    singular_values = torch.linalg.svdvals(torch.tensor(values)).numpy()
     return Spectrum(values.shape, singular_values, values)
 
 

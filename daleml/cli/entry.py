@@ -69,7 +69,9 @@ def _show(error: Any) -> None:
     message = " ".join(str(error.format_message()).split())
     context = getattr(error, "ctx", None)
     hint = f" See {context.command_path} --help." if context is not None else ""
-    typer.echo(f"error: {_text.shortened(_text.shown(message), _LONGEST).rstrip('.')}.{hint}", err=True)
+    said = _text.shortened(_text.shown(message), _LONGEST).rstrip(".")
+    end = "" if said.endswith("?") else "."
+    typer.echo(f"error: {said}{end}{hint}", err=True)
 
 
 def _open_streams() -> None:

@@ -65,20 +65,25 @@ def fit(
         str | None,
         typer.Option(
             metavar="COLUMN",
-            help="The animal or cell each row lies in, with --by: rows of one are not independent.",
+            help="With --by: the animal or cell that each row comes from. Rows of one animal are not independent.",
             rich_help_panel=_TAKE,
         ),
     ] = None,
     sign: Annotated[
         str | None,
-        typer.Option(metavar="E|I", help="E to take the positive weights only, I the negative.", rich_help_panel=_TAKE),
+        typer.Option(
+            metavar="E|I", help="E takes the positive weights only, I the negative ones.", rich_help_panel=_TAKE
+        ),
     ] = None,
     pool: Annotated[
         bool, typer.Option("--pool", help="Take the magnitudes of all weights together.", rich_help_panel=_TAKE)
     ] = False,
     per: Annotated[
         Per,
-        typer.Option(help="Add the synapses of a pair of cells up, or not.", rich_help_panel=_TAKE),
+        typer.Option(
+            help="What one weight is: one synapse, or the sum over all synapses of a pair of cells.",
+            rich_help_panel=_TAKE,
+        ),
     ] = Per.synapse,
     pre: Annotated[
         str | None,
@@ -86,13 +91,14 @@ def fit(
     ] = None,
     post: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN", help="The receiving cell, likewise.", rich_help_panel=_TAKE),
+        typer.Option(metavar="COLUMN", help="The receiving cell, with --per connection.", rich_help_panel=_TAKE),
     ] = None,
     matrix: Annotated[
         bool, typer.Option("--matrix", help="Take all numbers of a table as one matrix.", rich_help_panel=_TAKE)
     ] = False,
     weights_column: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="How often each row counts.", rich_help_panel=_TAKE)
+        str | None,
+        typer.Option(metavar="COLUMN", help="The column that says how often each row counts.", rich_help_panel=_TAKE),
     ] = None,
     separator: table_options.Separator = None,
     decimal: table_options.Decimal = None,
@@ -118,11 +124,11 @@ def fit(
     ] = False,
     censor_below: Annotated[
         float | None,
-        typer.Option(help="Weights up to this are known only to be no larger.", rich_help_panel=_SEEN),
+        typer.Option(help="Of weights up to this, it is known only that they are no larger.", rich_help_panel=_SEEN),
     ] = None,
     censor_above: Annotated[
         float | None,
-        typer.Option(help="Weights from this on are known only to be no smaller.", rich_help_panel=_SEEN),
+        typer.Option(help="Of weights from this on, it is known only that they are no smaller.", rich_help_panel=_SEEN),
     ] = None,
     resolution: Annotated[
         float | None,
@@ -130,10 +136,15 @@ def fit(
     ] = None,
     significant: Annotated[
         int | None,
-        typer.Option(metavar="FIGURES", help="Weights were rounded to so many figures.", rich_help_panel=_SEEN),
+        typer.Option(
+            metavar="FIGURES", help="Weights were rounded to this number of significant figures.", rich_help_panel=_SEEN
+        ),
     ] = None,
     discrete: Annotated[
-        bool, typer.Option("--discrete", help="They are counts, of which zero is not seen.", rich_help_panel=_SEEN)
+        bool,
+        typer.Option(
+            "--discrete", help="Weights are counts: 1, 2, 3... A count of zero is never seen.", rich_help_panel=_SEEN
+        ),
     ] = False,
     zeros: Annotated[
         Zeros,
@@ -149,26 +160,32 @@ def fit(
             "--families",
             "--family",
             metavar="NAMES",
-            help="Families to compare, by commas, or all. Default: those of one or two parameters. powerlaw by name, "
-            "above a bound. stretchedexponential is the density; what others call so, of its tail, is weibull.",
+            help="Families to compare, with commas between them, or all. Default: those of one or two parameters. "
+            "powerlaw must be named, and needs --truncate-below or --tail. If your field says stretched exponential "
+            "and means the fraction of larger weights, that is weibull here; stretchedexponential is of the density.",
             rich_help_panel=_TOLD,
         ),
     ] = None,
     gof: Annotated[
         int,
         typer.Option(
-            metavar="SAMPLES", help="Test the goodness of fit by so many bootstrap samples.", rich_help_panel=_TOLD
+            metavar="SAMPLES",
+            help="Number of bootstrap samples to test the goodness of fit; 0 for no test.",
+            rich_help_panel=_TOLD,
         ),
     ] = 0,
     intervals: Annotated[
         Intervals,
-        typer.Option(help="95 % intervals of the best family and of the log-normal.", rich_help_panel=_TOLD),
+        typer.Option(
+            help="How to find 95 % intervals, of the best family and of the log-normal.", rich_help_panel=_TOLD
+        ),
     ] = Intervals.profile,
     compare_to: Annotated[
         str | None,
         typer.Option(
             metavar="FILE:COLUMN",
-            help="Put the weights beside others, free of scale; or beside celegans, fly, kasthuri, microns.",
+            help="Compare the shape, whatever the scale, with a column of another file, or with celegans, fly, "
+            "kasthuri or microns.",
             rich_help_panel=_TOLD,
         ),
     ] = None,
@@ -182,7 +199,7 @@ def fit(
             rich_help_panel=_RUN,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the bootstraps.", rich_help_panel=_RUN)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random numbers.", rich_help_panel=_RUN)] = 0,
     jobs: Annotated[
         int | None,
         typer.Option(

@@ -33,7 +33,7 @@ Sheet = Annotated[
 ]
 Trailing = Annotated[
     bool,
-    typer.Option("--trailing", help="Rows end in a separator more than the first row.", rich_help_panel=_PANEL),
+    typer.Option("--trailing", help="Rows end in one separator more than the first row does.", rich_help_panel=_PANEL),
 ]
 KeepTotals = Annotated[
     bool,

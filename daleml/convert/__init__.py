@@ -117,8 +117,42 @@ def dalify(
         if modules.speaks(module):
             modules.synaptic_weights(module, path)
             modules.output_signs(module, path)
-    given = (example,) if isinstance(example, Tensor) else None if example is None else tuple(example)
+    given = _example(example)
+    _require_exempt(model, exempt)
     return _Conversion(model, inhibitory, inputs, given, tuple(exempt), draw, generator).run()
+
+
+def _example(example: Tensor | Sequence[object] | None) -> tuple[object, ...] | None:
+    """Return the arguments of a call of the model; None if none are given."""
+    if example is None:
+        return None
+    if isinstance(example, Tensor):
+        return (example,)
+    if not isinstance(example, (tuple, list)):
+        raise TypeError(
+            f"`example` must be a tensor, or a tuple of the model's arguments; got {type(example).__name__}: "
+            "write `torch.as_tensor(example)`."
+        )
+    return tuple(example)
+
+
+def _require_exempt(model: nn.Module, exempt: Sequence[str]) -> None:
+    """Raise if a name to leave as it is names nothing: the weight it was meant for would be changed."""
+    if isinstance(exempt, str):
+        raise TypeError(f"`exempt` must be a sequence of names; got {exempt!r}: write `[{exempt!r}]`.")
+    names = [name for name, _ in model.named_modules(remove_duplicate=False)]
+    names += [name for name, _ in model.named_parameters(remove_duplicate=False)]
+    for path, module in model.named_modules(remove_duplicate=False):  # under the names that a report gives them
+        names += [f"{path}.{one.name}".lstrip(".") for one in modules.synaptic_weights(module, path)]
+    for pattern in exempt:
+        if not any(_matches(name, pattern) for name in names):
+            raise ValueError(f"`exempt` must name modules or parameters of `model`; got {pattern!r}, which names none.")
+
+
+def _matches(name: str, pattern: str) -> bool:
+    from fnmatch import fnmatchcase
+
+    return fnmatchcase(name, pattern) or name.startswith(f"{pattern}.")
 
 
 def _refuse_twice(model: nn.Module) -> None:
@@ -284,9 +318,7 @@ class _Conversion:
                 self.verdicts[name] = Verdict(name, NOT_LAWFUL, why)
 
     def _is_exempt(self, name: str) -> bool:
-        from fnmatch import fnmatchcase
-
-        return any(fnmatchcase(name, pattern) or name.startswith(f"{pattern}.") for pattern in self.exempt)
+        return any(_matches(name, pattern) for pattern in self.exempt)
 
     def _fix_norms(self) -> None:
         for path, module in self.model.named_modules():

@@ -106,7 +106,7 @@ def folder(path: str | Path | None, name: str = "", what: str = "") -> Path:
         ValueError: If the environment names none.
     """
     if path is not None:
-        return Path(path)
+        return _checks.path("path", path)
     if not os.environ.get(VARIABLE):
         raise ValueError(f"{_unset()}{f': {what}' if what else ''}; got None.")
     return Path(os.environ[VARIABLE]) / name

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from daleml import reading
+from daleml import _checks, reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +71,10 @@ class SynapseTable:
 
     def __post_init__(self) -> None:
         ends = [end for end in (self.pre, self.post) if end is not None]
-        for argument, names in (("units", self.units), ("pre or post", ends), ("thresholds", self.thresholds)):
+        for argument, end in (("pre", self.pre), ("post", self.post)):
+            if end is not None:
+                self._require(argument, end)
+        for argument, names in (("units", self.units), ("thresholds", self.thresholds)):
             for column in names:
                 self._require(argument, column)
         for end in ends:
@@ -296,7 +299,7 @@ def read_synapses(
         >>> print(synapses)
         mine.csv: 2 synapses; area (um2, n = 1)
     """
-    file = Path(path)
+    file = _checks.path("path", path)
     if not reading.holds_rows(file):
         kinds = ", ".join(kind for kind in (*reading.TABLES, *reading.ARRAYS) if kind.count(".") == 1)
         raise ValueError(

@@ -40,10 +40,12 @@ def draw(study: Study) -> Iterator[tuple[str, Drawing]]:
         of = f"{study.title(group)}: " if group else ""
         label, best = study.gathered.label, comparison.best
         seen = f" ({best.observation})" if str(best.observation) else ""
+        # Too few carry no curve, so that there is none to speak of.
+        described = "" if best.total < FEW else ", and the families that describe them best"
         yield (
             f"{prefix}density",
             _drawn(
-                f"{of}{best.n:,} weights{seen}, and the families that describe them best.",
+                f"{of}{best.n:,} weights{seen}{described}.",
                 plots.families,
                 comparison,
                 xlabel=label,

@@ -305,7 +305,7 @@ class Circuit(Leaky):
         named = self.nonlinearity if isinstance(self.nonlinearity, str) else "a function"
         parts.append(f"nonlinearity={named}")
         if self.leak is not None:
-            leak = self.leak if isinstance(self.leak, float) else "one a unit"
+            leak = self.leak if isinstance(self.leak, float) else "one per unit"
             parts.append(f"leak={leak}" if self.dt_ms is None else f"dt_ms={self.dt_ms:g}, dt/tau={leak}")
         return ", ".join(parts + ([f"noise={self.noise:g}"] if self.noise else []))
 

@@ -90,7 +90,7 @@ def _of_graph(name: str, graph: nx.DiGraph[Any], shape: tuple[int, int], signs: 
     graph = _graphs.digraph(name, graph)
     nodes = list(graph)
     if (len(nodes), len(nodes)) != shape:
-        raise ValueError(f"`{name}` must have one node a unit, {shape[0]}; got {len(nodes)}.")
+        raise ValueError(f"`{name}` must have one node per unit, {shape[0]}; got {len(nodes)}.")
     if signs is not None:
         for node, sign in zip(nodes, signs.tolist(), strict=True):
             found = _graphs.signs_said(graph, node, known=False)

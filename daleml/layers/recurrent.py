@@ -61,9 +61,9 @@ class EIRNN(Recurrent):
         train_initial_state: Whether the state a sequence begins with is learned; else it is zero.
         input_mean: Mean of the input, e.g. the mean pixel: where all inputs excite, the first bias starts by cancelling
             what that adds up to. The default cancels nothing; too much would start the circuit silent.
-        spectral_radius: Of the recurrent weights when they are drawn, the largest modulus of an eigenvalue. Default:
-            0.95, or 0.9 if all units have one sign, so that activity fades without input; Li et al. start at 1.5, where
-            one circuit in ten runs away.
+        spectral_radius: Largest absolute value of an eigenvalue of the recurrent weights when they are drawn. Below 1,
+            activity fades without input; above, it may grow. Default: 0.95, or 0.9 if all units have one sign. Li et
+            al. start at 1.5, where the activity of one circuit in ten grows without end.
         generator: Source of randomness for masks, weights and noise; default: torch's global one.
         device: Where the parameters live.
         dtype: Their floating-point type.

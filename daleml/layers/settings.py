@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeAlias
 
-from torch import nn
+from torch import Tensor, nn
 
 from daleml import _checks
 from daleml._keywords import Keywords, meant
@@ -126,6 +126,8 @@ def positive_or_none(name: str, value: Any) -> float | None:
 
 def require_no_state(input: Any) -> None:
     """Raise if a layer is shown what a recurrent layer returns: its rates and its state."""
+    if isinstance(input, list) and not any(isinstance(one, Tensor) for one in input):
+        raise TypeError("`input` must be a tensor; got a list: write `torch.tensor(input)`.")
     if isinstance(input, (tuple, list)):
         raise TypeError(
             f"`input` must be a tensor; got a {type(input).__name__} of {len(input)}: of what a recurrent layer "

@@ -20,7 +20,7 @@ def time_constants(given: Any, size: int) -> PerUnit:
     try:
         each = torch.as_tensor(given, dtype=torch.float64, device=_device_of(given)).detach()
     except (TypeError, ValueError, RuntimeError):
-        raise TypeError(f"`tau_ms` must be a number, or one a unit; got {type(given).__name__}.") from None
+        raise TypeError(f"`tau_ms` must be a number, or one per unit; got {type(given).__name__}.") from None
     if each.ndim and each.shape != (size,):
         raise ValueError(
             f"`tau_ms` must be a number or one for each of the {size} units; got shape {tuple(each.shape)}."
@@ -61,7 +61,7 @@ def fraction(leak: Any, size: int) -> PerUnit:
             try:
                 given = torch.as_tensor(leak, dtype=torch.float64, device="cpu")
             except (TypeError, ValueError, RuntimeError):
-                raise TypeError(f"`leak` must be a number, or one a unit; got {type(leak).__name__}.") from None
+                raise TypeError(f"`leak` must be a number, or one per unit; got {type(leak).__name__}.") from None
     if not isinstance(given, Tensor):
         lowest = highest = given
     else:

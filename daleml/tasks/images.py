@@ -64,7 +64,7 @@ class RowSequentialImages(ClassificationTask):
         whole_steps("row_ms", self.row_ms, self.dt_ms)
         images, labels = _squared(torch.as_tensor(self.images)), torch.as_tensor(self.labels)
         if labels.ndim != 1 or len(labels) != len(images) or labels.is_floating_point():
-            rule = f"`labels` must be {len(images)} integers, one an image"
+            rule = f"`labels` must be {len(images)} integers, one per image"
             raise ValueError(f"{rule}; got {labels.dtype} of shape {tuple(labels.shape)}.")
         needed = int(labels.max()) + 1
         n_classes = needed if self.n_classes is None else _checks.integer("n_classes", self.n_classes, minimum=1)
@@ -110,7 +110,7 @@ class RowSequentialImages(ClassificationTask):
         if images.ndim != 3:
             raise ValueError(f"`images_path` must hold an array of 3 dimensions; got {images.ndim}.")
         if labels.shape != images.shape[:1]:
-            rule = f"`labels_path` must hold {len(images)} labels, one an image"
+            rule = f"`labels_path` must hold {len(images)} labels, one per image"
             raise ValueError(f"{rule}; got shape {tuple(labels.shape)}.")
         return cls(images.float() / 255, labels.to(torch.int64), **settings)
 
@@ -208,6 +208,9 @@ class RowReader(nn.Module):
 
     def __init__(self, rnn: nn.Module, readout: nn.Module) -> None:
         super().__init__()
+        for name, module in (("rnn", rnn), ("readout", readout)):
+            if not callable(module):
+                raise TypeError(f"`{name}` must be a module; got {type(module).__name__}.")
         self.rnn, self.readout = rnn, readout
 
     def forward(self, images: Tensor) -> Tensor:

@@ -151,10 +151,11 @@ class Task(Keywords, ABC):
             generator: Only source of randomness, on the CPU; default: torch's global one.
 
         Raises:
-            TypeError: If ``n`` is not an integer.
+            TypeError: If ``n`` is not an integer, or ``generator`` is no generator.
             ValueError: If ``n`` is below 1.
         """
-        return self._sample(_checks.integer("n", n, minimum=1), generator)
+        n = _checks.integer("n", n, minimum=1)
+        return self._sample(n, _checks.generator("generator", generator))
 
     def _require(self, outputs: Tensor, trials: Trials) -> None:
         """Raise unless the answers are to these trials, and the trials this task's."""

@@ -23,6 +23,7 @@ power law, as in ``scipy.stats``; Pareto II is ``lomax``. A power law is fitted 
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Sequence
 
 from daleml.analysis.families.base import Distribution, Family, Kind
@@ -105,6 +106,16 @@ _OTHER_NAMES = {
 }
 
 
+def _shown(family: object) -> str:
+    """Return what was given instead of a family, in few words, and which family may have been meant."""
+    if not isinstance(family, str):
+        several = isinstance(family, (list, tuple, set))
+        hint = ": `compare_families` takes several" if several else ""
+        return f"{type(family).__name__}{hint}."
+    near = difflib.get_close_matches(family.lower(), FAMILIES | OF_TAILS, n=1)
+    return f"{family!r}" + (f": did you mean {near[0]!r}?" if near else ".")
+
+
 def find(family: str | Family) -> Family:
     """Return a family by its name, hyphens and the like aside; a family is returned as it is.
 
@@ -117,7 +128,7 @@ def find(family: str | Family) -> Family:
     name = _OTHER_NAMES.get(name, name)
     known = FAMILIES | OF_TAILS
     if name not in known:
-        raise ValueError(f"`family` must be one of {', '.join(known)}; got {family!r}.")
+        raise ValueError(f"`family` must be one of {', '.join(known)}; got {_shown(family)}")
     return known[name]
 
 

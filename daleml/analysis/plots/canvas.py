@@ -127,10 +127,20 @@ def require(result: object, kind: type, maker: str) -> None:
 def axes_or_new(ax: Axes | None) -> Axes:
     """Return the axes given, or new ones."""
     if ax is not None:
+        _require_axes(ax)
         return ax
     import matplotlib.pyplot as plt
 
     return plt.figure(layout="constrained").subplots()
+
+
+def _require_axes(ax: object) -> None:
+    """Raise unless something is matplotlib's axes: a figure or an array of axes is not."""
+    from matplotlib.axes import Axes
+
+    if not isinstance(ax, Axes):
+        hint = ": give one of its axes" if hasattr(ax, "axes") or hasattr(ax, "flat") else ""
+        raise TypeError(f"`ax` must be matplotlib axes; got {type(ax).__name__}{hint}.")
 
 
 def legend(ax: Axes, columns: int = 2, *, title: str | None = None) -> None:

@@ -64,7 +64,7 @@ def families(result: Comparison, ax: Axes | None = None, *, xlabel: str | None =
     curves = named(result) if result.best.total >= FEW else []  # of a few values any curve says what is not known
     for rank, (fitted, label) in enumerate(curves):
         _density(fitted, edges, ax, label=label, zorder=3 - rank / 10, **line(fitted.family, 1.5 if rank else 2.6))
-    return _finish(result.best, edges, ax, xlabel, title=BEHIND)
+    return _finish(result.best, edges, ax, xlabel, title=BEHIND if curves else None)
 
 
 def named(result: Comparison) -> list[tuple[WeightFit, str]]:

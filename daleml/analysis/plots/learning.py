@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from daleml.analysis.plots.canvas import EXCITATORY, INHIBITORY, axes_or_new, axis_name, legend, name, tidy
+from daleml.analysis.plots.canvas import EXCITATORY, INHIBITORY, axes_or_new, axis_name, legend, name, require, tidy
+from daleml.law import SignReport
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-
-    from daleml.signs import SignReport
 
 
 def learning_curves(
@@ -23,6 +22,8 @@ def learning_curves(
     """
     import seaborn as sns
 
+    if not hasattr(history, "columns"):
+        raise TypeError(f"`history` must be a DataFrame, as `train` returns; got {type(history).__name__}.")
     for column in (x, y, *([hue] if hue else [])):
         if column not in history.columns:
             raise ValueError(f"`history` must have a column {column!r}; got {', '.join(map(str, history.columns))}.")
@@ -38,6 +39,7 @@ def learning_curves(
 
 def signs(result: SignReport, ax: Axes | None = None) -> Axes:
     """Draw the units that break the law, and the fraction of each one's synapses at fault; or say that none does."""
+    require(result, SignReport, "signs.check")
     ax = axes_or_new(ax)
     if result:
         said = "\n".join(axis_name(line) for line in str(result).replace(": ", ":\n").splitlines())

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+from torch import nn
 
-from daleml.analysis.plots.canvas import EXCITATORY, INHIBITORY, axes_or_new, legend, name, tidy, widen_flat_log_axis
+from daleml.analysis import matrices
+from daleml.analysis.plots.canvas import (
+    EXCITATORY,
+    INHIBITORY,
+    axes_or_new,
+    legend,
+    name,
+    require,
+    tidy,
+    widen_flat_log_axis,
+)
+from daleml.analysis.spectrum import Spectrum
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from daleml.analysis.spectrum import Spectrum
 
 _ROUNDING = 1e-6
 
@@ -29,6 +39,8 @@ def spectrum(result: Spectrum | Sequence[Spectrum] | Mapping[str, Spectrum], ax:
     several = result if isinstance(result, (Mapping, Sequence)) else [result]
     labelled = several.items() if isinstance(several, Mapping) else enumerate(several, start=1)
     colors = sns.color_palette("colorblind", len(several))
+    for one in several.values() if isinstance(several, Mapping) else several:
+        require(one, Spectrum, "spectrum")
     for (label, one), color in zip(labelled, colors, strict=True):
         largest = one.singular_values[0] or 1.0
         ranks = (np.arange(one.singular_values.size) + 1) / one.singular_values.size
@@ -46,7 +58,7 @@ def spectrum(result: Spectrum | Sequence[Spectrum] | Mapping[str, Spectrum], ax:
     return tidy(ax)
 
 
-def matrix(weight: ArrayLike, ax: Axes | None = None) -> Axes:
+def matrix(weight: ArrayLike | nn.Module, ax: Axes | None = None) -> Axes:
     """Draw a signed weight matrix ``(post, pre)``: excitatory entries red, inhibitory ones blue, zero white.
 
     Under Dale's law a column has one colour. Its depth goes with the square root of the strength, so that weak weights
@@ -54,11 +66,21 @@ def matrix(weight: ArrayLike, ax: Axes | None = None) -> Axes:
     """
     import seaborn as sns
 
+    values = _read(weight)
     ax = axes_or_new(ax)
-    values = np.asarray(weight, dtype=np.float64)
     depth = np.sign(values) * np.sqrt(np.abs(values))
     limit = np.abs(depth).max() or 1.0
     colors = sns.blend_palette([INHIBITORY, "white", EXCITATORY], as_cmap=True)
     ax.imshow(depth, cmap=colors, vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
     ax.set(xlabel="presynaptic unit", ylabel="postsynaptic unit")
     return ax
+
+
+def _read(weight: Any) -> NDArray[np.float64]:
+    """Read a matrix, of a module its effective weight; NaN is let through, and drawn as nothing."""
+    if isinstance(weight, nn.Module):
+        return matrices.matrix(weight)
+    values = np.asarray(matrices.numbers(weight, "weight"), dtype=np.float64)
+    if values.ndim != 2 or not values.size:
+        raise ValueError(f"`weight` must be a matrix, (post, pre); got shape {values.shape}.")
+    return values

@@ -64,6 +64,10 @@ def shapes(results: Mapping[str, WeightFit], ax: Axes | None = None) -> Axes:
     import seaborn as sns
     from scipy.special import ndtr
 
+    if not isinstance(results, Mapping):
+        raise TypeError(f"`results` must map names to fits, as in {{'EG': fit}}; got {type(results).__name__}.")
+    for one in results.values():
+        require(one, WeightFit, "fit_weights")
     ax = axes_or_new(ax)
     for (label, result), color in zip(results.items(), sns.color_palette("colorblind", len(results)), strict=True):
         if result.family != "lognormal":
