@@ -19,7 +19,7 @@ def show(screen: Console, report: SignReport) -> None:
         import pandas as pd
 
         print_table(screen, pd.DataFrame(map(_row, report.violations)), "Units that break Dale's law")
-    screen.print(_headline(report), soft_wrap=True)
+    screen.print(str(report).splitlines()[0], soft_wrap=True)
     for remark in report.remarks():
         screen.print(_text.shown(remark), soft_wrap=True)  # of one line, whatever a tensor is called
     if report.transposed:
@@ -35,8 +35,3 @@ def _row(violation: Violation) -> dict[str, str | int | float]:
         "wrong": f"{violation.count} of {violation.size}",
         "worst": violation.worst,
     }
-
-
-def _headline(report: SignReport) -> str:
-    """Return the verdict as a sentence of its own: the units it announces stand in the table above it."""
-    return str(report).splitlines()[0].removesuffix(":")

@@ -112,7 +112,7 @@ def _shown(family: object) -> str:
         several = isinstance(family, (list, tuple, set))
         hint = ": `compare_families` takes several" if several else ""
         return f"{type(family).__name__}{hint}."
-    near = difflib.get_close_matches(family.lower(), FAMILIES | OF_TAILS, n=1)
+    near = difflib.get_close_matches(family.lower(), FAMILIES | OF_TAILS, n=1, cutoff=0.83)  # normal is not lognormal
     return f"{family!r}" + (f": did you mean {near[0]!r}?" if near else ".")
 
 
