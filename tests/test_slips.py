@@ -44,7 +44,7 @@ SLIPS = {
     "named of a state dict": (lambda: list(signs.named({})), TypeError, "`model` must be a module; got dict."),
     "a number for a role": (lambda: signs.declare(nn.Linear(3, 2), "weight", role=3), TypeError, "`role` must be a string; got int."),
     "a misspelt family": (lambda: compare_families(WEIGHTS, ("gama",)), ValueError, "lognormal2, lognormal3, powerlaw; got 'gama': did you mean 'gamma'?"),
-    "several families for one": (lambda: fit_weights(WEIGHTS, ["lognormal"]), ValueError, "powerlaw; got list: `compare_families` takes several."),
+    "several families for one": (lambda: fit_weights(WEIGHTS, ["lognormal"]), ValueError, "powerlaw; got ['lognormal']: `compare_families` takes several."),
     "weights for a family": (lambda: fit_weights("lognormal", WEIGHTS), ValueError, "powerlaw; got ndarray."),
     "a file for weights": (lambda: fit_weights("synapses.csv"), TypeError, "`weights` must be real numbers; got 'synapses.csv': if that is a file, read it first."),
     "a file for a matrix": (lambda: spectrum("model.pt"), TypeError, "`weights` must be real numbers; got 'model.pt': if that is a file, read it first."),

@@ -106,12 +106,17 @@ _OTHER_NAMES = {
 }
 
 
+_LONGEST = 60  # characters of a value that an error repeats: an array given by mistake would fill the screen
+
+
 def _shown(family: object) -> str:
     """Return what was given instead of a family, in few words, and which family may have been meant."""
     if not isinstance(family, str):
         several = isinstance(family, (list, tuple, set))
         hint = ": `compare_families` takes several" if several else ""
-        return f"{type(family).__name__}{hint}."
+        value = repr(family)
+        short = value if len(value) <= _LONGEST and "\n" not in value else type(family).__name__
+        return f"{short}{hint}."
     near = difflib.get_close_matches(family.lower(), FAMILIES | OF_TAILS, n=1, cutoff=0.83)  # normal is not lognormal
     return f"{family!r}" + (f": did you mean {near[0]!r}?" if near else ".")
 
