@@ -40,7 +40,7 @@ figure.wide { max-width: none; grid-column: 1 / -1; overflow-x: auto; }
 figure.wide img { min-width: 44rem; }
 figcaption { color: var(--soft); font-size: .9rem; }
 .scroll { overflow-x: auto;
-          background: linear-gradient(#fff, #fff) right / 1.6rem 100% no-repeat local,
+          background: linear-gradient(#fff, #fff) right -2px top / 1.6rem 100% no-repeat local,
                       linear-gradient(to right, transparent, #c8d0d8) right / 1.2rem 100% no-repeat scroll; }
 table { border-collapse: collapse; font-size: .9rem; margin: .8rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .7rem; text-align: right; border-bottom: 1px solid var(--line); }
