@@ -222,7 +222,7 @@ def test_packed_tables(ending, kind, folder):
     ("content", "sentence"),
     [
         (b"PK\x03\x04rest", "it is a zip file or a workbook; name it .xlsx or .csv.zip"),
-        (gzip.compress(b"a\n1\n"), "it is gzipped; name it .csv.gz"),
+        (gzip.compress(b"a\n1\n", mtime=0), "it is gzipped; name it .csv.gz"),
         (b"a,b\n1,\x00\n", "it holds bytes of zero"),
         (b"", "No columns to parse from file"),
         (b"\n\n  \n", "No columns to parse from file"),
