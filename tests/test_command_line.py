@@ -185,6 +185,22 @@ def test_no_control_character_reaches_a_terminal(show):
     assert r"\x1b]0;mine\x07\x1b[2J\r\x9b[31mholds\u202e [red]x[/red] :smile:" in text  # still to be read
 
 
+@pytest.mark.parametrize(
+    "show",
+    [
+        lambda screen, name: terminal.print_table(screen, pd.DataFrame({"name": [name]}), "title"),
+        lambda screen, name: terminal.print_table(screen, pd.DataFrame({name: [1]}), "title"),
+        lambda screen, name: terminal.print_table(screen, pd.DataFrame({"name": [1]}), name),
+        lambda screen, name: screen.print(f"note: {name} was left out."),
+    ],
+)
+def test_a_name_without_end_is_cut(show):
+    stream = io.StringIO()
+    show(terminal._console_class()(file=stream, markup=False, width=160), "w" * 200_000)
+    assert len(stream.getvalue()) < 20_000
+    assert "[199,000charactersleftout]" in re.sub(r"[\s\u2502\u2503]", "", stream.getvalue())  # lines and frames apart
+
+
 def test_a_bar_of_progress_is_safe_too():
     from rich.progress import Progress, TextColumn
 

@@ -123,6 +123,8 @@ def test_options_settle_what_is_open(text, options, values, folder):
         ("id,size\n1,٣\n2,2\n", "must hold numbers; got '٣' in row 1."),
         ("id,size\n1,1e400\n2,2\n", "must hold numbers; got '1e400' in row 1."),
         ("id,size\n1,720575940600000001\n2,2\n", "it holds whole numbers such as 720575940600000001, which are ids and would be rounded."),
+        ("id,size\n1," + "7" * 400 + "\n2,2\n", "must hold numbers; got '" + "7" * 60 + "...' in row 1."),
+        ("id,size\n1," + "7" * 5_000 + "\n2,2\n", "must hold numbers; got '" + "7" * 60 + "...' in row 1."),
         ("id,size\n1,9,\n2,8,\n", "they end in ',', and the first row does not; pass `--trailing`"),
         ("id,size\n1,9\n2,8,7\n", "must be a table;"),
         ("id,size\n1," + "x" * 100_000 + "\n2,3\n", "must hold numbers; got '" + "x" * 60 + "...' in row 1."),
@@ -250,6 +252,15 @@ def test_a_number_may_name_a_column(name, folder):
     )
     if len(name) < 16:
         assert len(column(f"{name}\n{SIZES}\n", header=False)[0]) == 201
+
+
+def test_more_digits_than_a_number_can_have_are_no_name_of_a_column(folder):
+    with pytest.raises(ValueError, match=r"must hold numbers; got '7{60}\.\.\.' in row 1\.$"):
+        column("7" * 5_000 + "\n1\n2\n")
+
+
+def test_the_name_of_a_column_of_names_may_be_empty(folder):
+    assert "The first row, '', 0, 1, was taken" in matrix(",0,1\n0,2.5,1.5\n1,0.5,3.5\n")[1]
 
 
 @pytest.mark.parametrize("text", [SIZES, "3\n5\n7\n3\n", "1\n0.5\n0.2\n2.5\n", "0,1\n1,0\n", "0,1,2\n3,4,5\n6,7,8\n"])
@@ -434,6 +445,12 @@ def test_a_table_made_by_hand_with_rounded_ids_is_refused():
 
 
 @pytest.mark.filterwarnings("ignore:(`t.csv` was read|The first row):UserWarning")
+def test_ids_of_thousands_of_digits_are_kept_as_they_are(folder):
+    long = "7" * 5_000
+    Path("t.csv").write_text(f"pre,post,size\n{long},1,2.5\n1,2,3.5\n")
+    assert read_synapses("t.csv", pre="pre", post="post").table["pre"].tolist() == [long, "1"]
+
+
 def test_read_synapses_speaks_python(folder):
     assert in_keywords("pass `--no-header`, `--decimal ,` or `--missing '<1'`.") == (
         "pass `header=False`, `decimal=','` or `missing='<1'`."

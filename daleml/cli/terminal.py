@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["Weights", "console", "plainly", "print_table"]
 
 _WIDTH = 160  # of what is no terminal: tables keep their columns
+_LONGEST_NAME = 1_000  # in a table or above it: a damaged file may have a name of a million letters
+_LONGEST_WORD = 5_000  # anywhere: longer than the longest path
 
 Weights = Annotated[
     Path,
@@ -48,7 +51,7 @@ def _console_class() -> type[Console]:
         """The one door to the terminal: every piece of text passes here, in a table and in a bar of progress too."""
 
         def render_str(self, text: str, **options: Any) -> Text:
-            return super().render_str(_text.shown(text, lines=True), **options)  # before widths are measured
+            return super().render_str(_shown(text), **options)  # before widths are measured
 
         def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
             for segment in super().render(renderable, options):
@@ -65,12 +68,22 @@ def print_table(console: Console, table: pd.DataFrame, title: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(title=Text(_text.shown(title), style="italic"), title_justify="left", header_style="bold")
+    drawn = Table(title=Text(_name(title), style="italic"), title_justify="left", header_style="bold")
     for i, name in enumerate(table.columns):
-        drawn.add_column(Text(_text.shown(str(name))), justify="left" if i == 0 else "right")
+        drawn.add_column(Text(_name(str(name))), justify="left" if i == 0 else "right")
     for row in table.itertuples(index=False):
-        drawn.add_row(*(Text(_text.shown(_cell(value))) for value in row))
+        drawn.add_row(*(Text(_name(_cell(value))) for value in row))
     console.print(drawn)
+
+
+def _name(text: str) -> str:
+    return _text.shortened(_text.shown(text), _LONGEST_NAME)
+
+
+def _shown(text: str) -> str:
+    """Return text of several lines that is safe to show, and without words that no one could read to their end."""
+    cut = re.sub(rf"\S{{{_LONGEST_WORD + 1},}}", lambda found: _text.shortened(found[0], _LONGEST_NAME), text)
+    return _text.shown(cut, lines=True)
 
 
 def _cell(value: Any) -> str:

@@ -155,12 +155,12 @@ class _Column:
         return new
 
     def _exact(self, value: float, text: str) -> float:
+        if math.isinf(value):  # first: it is more than a number can hold, and no whole number can be made of it
+            raise self._wrong([text])
         if abs(value) >= _EXACT and text.lstrip("+-").isdigit() and int(value) != int(text):
             raise NotNumbersError(
                 f"must hold sizes; it holds whole numbers such as {text}, which are ids and would be rounded"
             )
-        if math.isinf(value):
-            raise self._wrong([text])
         return value
 
     def _refuse_thousands(self, texts: list[str]) -> None:

@@ -101,7 +101,8 @@ def whole(cells: NDArray[Any]) -> list[int | None] | None:
     """
     texts = cells.tolist()
     kept = {text for text in texts if text not in MISSING_LABELS}
-    if not kept or not all(map(_INTEGER.fullmatch, kept)):
+    # Python makes no whole number of a text of thousands of digits.
+    if not kept or max(map(len, kept)) > _LONGEST_INTEGER or not all(map(_INTEGER.fullmatch, kept)):
         return None
     numbers = {text: int(text) for text in kept}
     if any(not -(2**63) <= number < 2**63 for number in numbers.values()):
@@ -110,3 +111,4 @@ def whole(cells: NDArray[Any]) -> list[int | None] | None:
 
 
 _INTEGER = re.compile(r"0|-?[1-9]\d*", re.ASCII)
+_LONGEST_INTEGER = 20  # of 64 bits, with its sign

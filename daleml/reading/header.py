@@ -10,6 +10,7 @@ from daleml.reading.options import TableOptions, listed, shown
 from daleml.reading.rows import Cell, is_missing, is_number, usual_width
 
 _WHOLE = re.compile(r"0|[1-9]\d*")
+_LONGEST = 300  # digits: longer ones are beyond any number, and Python makes no whole number of thousands
 _YEARS = range(1900, 2101)
 _FAR = 10  # names of units are so many times larger than counts between them
 _SHOWN = 4
@@ -137,6 +138,8 @@ def unlike(names: list[Cell], data: list[Cell], *, least: int = 3) -> bool:
     texts = [cell.text for cell in names]
     if not all(_WHOLE.fullmatch(text) for text in texts) or len(set(texts)) < len(texts):
         return False
+    if any(len(text) > _LONGEST for text in texts):
+        return False
     numbers = [cell for cell in data if is_number(cell.text)]
     if not numbers:
         return False
@@ -216,4 +219,4 @@ def _said_of_header(first: list[Cell], header: bool) -> str:
 
 def _some(cells: list[Cell]) -> str:
     texts = [cell.text for cell in cells[:_SHOWN]]
-    return ", ".join(shown(text)[1:-1] for text in texts) + (", ..." if len(cells) > _SHOWN else "")
+    return ", ".join(shown(text)[1:-1] or "''" for text in texts) + (", ..." if len(cells) > _SHOWN else "")
