@@ -241,12 +241,22 @@ def _edge(values: Array, observation: Observation, step: float, *, whole: bool) 
     near = np.searchsorted(logs, logs + width * (1 + 1e-9), side="left") - np.searchsorted(logs, logs, side="left")
     if near[0] < max(_AT_LEAST, _NOT_THIN * near.max()):
         return None
-    bound = smallest if observation.discrete or not step else float(f"{smallest - step / 2:.12g}")
+    half_a_step_below = bool(step) and not observation.discrete
+    bound = float(f"{smallest - step / 2:.12g}") if half_a_step_below else _rounded_down(smallest)
     return Hint(
         f"The smallest value, {smallest:g}, may be a threshold of detection: {near[0]:,} values lie at it or just "
         "above, where a distribution that was seen whole thins out; if smaller ones could not be seen",
         {"truncation": (bound, None)},
     )
+
+
+def _rounded_down(value: float) -> float:
+    """Return a value of at most six digits that is not above it, so that a bound there leaves nothing out."""
+    rounded = float(f"{value:.6g}")
+    if rounded <= value:
+        return rounded
+    unit = 10.0 ** (math.floor(math.log10(value)) - 5)
+    return float(f"{value - unit:.6g}")
 
 
 def _plain(value: object) -> str:
