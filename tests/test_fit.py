@@ -291,7 +291,7 @@ def test_missing_values():
         (lambda: compare_families([1.0, 2.0], ()), ValueError, "`families` must name at least one family; got none."),
         (lambda: fit_weights(nn.ReLU()), ValueError, "`weights` must hold a parameter with at least 2 values other than zero; got none."),
         (lambda: fit_weights({"w": torch.zeros(3, 3)}), ValueError, "`weights` must hold a parameter with at least 2 values other than zero; got none."),
-        (lambda: fit_weights([1.0, 2.0], ["gamma"]), ValueError, "`family` must be one of " + ", ".join(FAMILIES) + ", powerlaw; got ['gamma']."),
+        (lambda: fit_weights([1.0, 2.0], ["gamma"]), ValueError, "`family` must be one of " + ", ".join(FAMILIES) + ", powerlaw; got ['gamma']: `compare_families` takes several."),
     ],
 )  # fmt: skip
 def test_wrong_input_is_one_sentence(call, error, sentence):

@@ -62,6 +62,8 @@ class EIRNNCell(Cell):
         is faster, and composes its weights once.
     """
 
+    _closed = True
+
     def __init__(
         self,
         input_size: int | Populations,
@@ -129,6 +131,8 @@ class DANNRNNCell(Cell):
         >>> cell(torch.rand(8, 3)).shape
         torch.Size([8, 50])
     """
+
+    _closed = True
 
     _fixed = Cell._fixed | DANN_FIXED
     _told = (*Cell._told, "eps")

@@ -165,6 +165,8 @@ class EIConv2d(_EIConv, nn.Conv2d):
         Cornford et al. 2021 (ICLR), for dense layers. Departure: convolution is ours.
     """
 
+    _closed = True
+
     _dimensions = 2
 
 
@@ -180,6 +182,8 @@ class EIConv1d(_EIConv, nn.Conv1d):
         >>> EIConv1d(4, 8, kernel_size=5, padding="same")(torch.rand(2, 4, 30)).shape
         torch.Size([2, 8, 30])
     """
+
+    _closed = True
 
     _dimensions = 1
 
@@ -334,6 +338,8 @@ class DANNConv2d(_DANNConv):
         Cornford et al. 2021 (ICLR), appendix on convolution, and the dense layer's released code.
     """
 
+    _closed = True
+
     _dimensions = 2
 
 
@@ -349,5 +355,7 @@ class DANNConv1d(_DANNConv):
         >>> DANNConv1d(4, 8, kernel_size=5, padding="same")(torch.rand(2, 4, 30)).shape
         torch.Size([2, 8, 30])
     """
+
+    _closed = True
 
     _dimensions = 1

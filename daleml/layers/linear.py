@@ -57,6 +57,8 @@ class EILinear(Settings):
         Song, Yang & Wang 2016; Cornford et al. 2021 (ICLR), the column-EI baseline.
     """
 
+    _closed = True
+
     _fixed = frozenset({"populations", "in_features", "out_features", "excitatory_only"})
 
     def __init__(
@@ -193,6 +195,8 @@ class DANNLinear(Settings):
     References:
         Cornford et al. 2021 (ICLR); Li et al. 2023 (NeurIPS), for the initialisation.
     """
+
+    _closed = True
 
     _fixed = frozenset({"in_features", "out_features", "n_inh", "shunting"})
     _told = ("eps",)

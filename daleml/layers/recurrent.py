@@ -121,6 +121,8 @@ class EIRNN(Recurrent):
         (NeurIPS), for its initialisation.
     """
 
+    _closed = True
+
     nodes: tuple[Hashable, ...] | None = None
     """The nodes of the graph it was built from, unit by unit."""
 
@@ -313,6 +315,8 @@ class DANNRNN(Recurrent):
         Li, Cornford, Ghosh & Richards 2023 (NeurIPS), for the subtractive circuit; Cornford et al. 2021 (ICLR), for
         the shunt, whose recurrent form is ours.
     """
+
+    _closed = True
 
     _fixed = Recurrent._fixed | DANN_FIXED
     _told = (*Recurrent._told, "eps")

@@ -33,12 +33,14 @@ class Settings(Keywords, nn.Module):
         _checked: The attributes that may be set at any time, and what checks each.
         _fixed: Those that cannot be set once they are there: the parameters were made for them.
         _settable: Others that may be set at any time.
+        _closed: Whether a class itself, and no subclass of it, refuses new attributes that look like settings.
         _told: Those that a checkpoint tells in its metadata, since weights were trained with them.
     """
 
     _checked: ClassVar[Mapping[str, Check]] = {}
     _fixed: ClassVar[frozenset[str]] = frozenset()
     _settable: ClassVar[tuple[str, ...]] = ()
+    _closed: ClassVar[bool] = False
     _told: ClassVar[tuple[str, ...]] = ()
 
     def __prepare_scriptable__(self) -> nn.Module:
@@ -67,8 +69,8 @@ class Settings(Keywords, nn.Module):
 
         A subclass of the user's may call its own attributes what it likes.
         """
-        is_own = type(self).__module__.partition(".")[0] == __name__.partition(".")[0]
-        if not is_own or name.startswith("_") or isinstance(value, (nn.Module, nn.Parameter)) or hasattr(self, name):
+        closed = vars(type(self)).get("_closed", False)
+        if not closed or name.startswith("_") or isinstance(value, (nn.Module, nn.Parameter)) or hasattr(self, name):
             return
         kind = type(self).__name__
         if name in _GIVEN_ONCE:
