@@ -456,8 +456,11 @@ def test_read_synapses_speaks_python(folder):
         "pass `header=False`, `decimal=','` or `missing='<1'`."
     )
     Path("t.csv").write_text("2019;b\n0,5;1\n0,7;2\n")
-    with pytest.warns(UserWarning, match="The numbers of '2019' were read with decimal commas"):
+    with pytest.warns(UserWarning, match="read with") as said:
         table = read_synapses("t.csv")
+    told = [str(one.message) for one in said]
+    assert "`t.csv` was read with semicolons between its cells." in told
+    assert any("The numbers of '2019' were read with decimal commas" in one for one in told)
     assert table.table.to_dict("list") == {"2019": [0.5, 0.7], "b": [1, 2]}
     Path("t.csv").write_text("size\n5\n-1\n7\n")
     with pytest.warns(UserWarning, match=r"pass `missing='-1'` to leave it out"):
