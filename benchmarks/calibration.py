@@ -423,6 +423,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of the samples")
     parser.add_argument("--folder", type=Path, default=DOCS)
     options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)  # before the work, which would be lost
     file = options.folder / "calibration.json"
     known = json.loads(file.read_text())["rows"] if file.exists() else []
     before = {(row["verdict"], row["case"]): row for row in known}
