@@ -54,10 +54,14 @@ CASES = [
     *optimisers.CASES,
     *(
         Case(
-            f"DANNLinear{' shunting' if shunting else ''} forward and backward, batch {batch}",
+            f"DANNLinear{' shunting' if shunting else ''} forward and backward, batch"
+            f" {batch}",
             "nn.Linear",
             layer_step(
-                lambda s=shunting: DANNLinear(784, 500, 50, shunting=s), lambda: nn.Linear(784, 500), batch, 784
+                lambda s=shunting: DANNLinear(784, 500, 50, shunting=s),
+                lambda: nn.Linear(784, 500),
+                batch,
+                784,
             ),
             rounds=41,
         )
@@ -75,10 +79,19 @@ def main() -> None:
     """Run the cases whose name holds the words given, or all."""
     wanted = " ".join(sys.argv[1:])
     timings = [measure(case) for case in CASES if wanted in case.name]
-    peaks = [(case, *memory.measure(case)) for case in recurrent.MEMORY_CASES if wanted in case.name]
-    table = Table(title="daleml beside torch and scipy: time ratios, lower is better", title_justify="left")
+    peaks = [
+        (case, *memory.measure(case))
+        for case in recurrent.MEMORY_CASES
+        if wanted in case.name
+    ]
+    table = Table(
+        title="daleml beside torch and scipy: time ratios, lower is better",
+        title_justify="left",
+    )
     for column in ("case", "against", "ratio", "quartiles", "ms", "baseline ms"):
-        table.add_column(column, justify="left" if column in ("case", "against") else "right")
+        table.add_column(
+            column, justify="left" if column in ("case", "against") else "right"
+        )
     for t in timings:
         quartiles, milliseconds = (
             f"{t.low:.2f} to {t.high:.2f}",
@@ -86,11 +99,22 @@ def main() -> None:
         )
         table.add_row(t.name, t.against, f"{t.ratio:.2f}", quartiles, *milliseconds)
     Console(width=160).print(table)
-    table = Table(title="peak memory of a training step: ratios, lower is better", title_justify="left")
+    table = Table(
+        title="peak memory of a training step: ratios, lower is better",
+        title_justify="left",
+    )
     for column in ("case", "against", "ratio", "MB", "baseline MB"):
-        table.add_column(column, justify="left" if column in ("case", "against") else "right")
+        table.add_column(
+            column, justify="left" if column in ("case", "against") else "right"
+        )
     for case, ours, baseline in peaks:
-        table.add_row(case.name, case.against, f"{ours / baseline:.2f}", f"{ours:.0f}", f"{baseline:.0f}")
+        table.add_row(
+            case.name,
+            case.against,
+            f"{ours / baseline:.2f}",
+            f"{ours:.0f}",
+            f"{baseline:.0f}",
+        )
     Console(width=160).print(table)
     _keep(
         {
@@ -127,7 +151,10 @@ def _keep(measured: dict[str, list[dict[str, Any]]]) -> None:
         before = {}
     rows = {}
     for kind, found in measured.items():
-        kept = {(row["name"], row["against"]): row for row in [*before.get(kind, []), *found]}
+        kept = {
+            (row["name"], row["against"]): row
+            for row in [*before.get(kind, []), *found]
+        }
         rows[kind] = list(kept.values())
     path.write_text(json.dumps({"machine": machine, **rows}, indent=2) + "\n")
 

@@ -1,7 +1,10 @@
-"""Calibration of what is said of weights that were rounded: false alarms, bias, and the coverage of intervals.
+"""Calibration of what is said of weights that were rounded.
 
-``python -m benchmarks.calibrate_observations`` measures and writes ``docs/calibration_observations.json``;
-with ``--page`` it only writes the page, ``docs/calibration_observations.md``, from the numbers that are there.
+False alarms, bias, and the coverage of intervals.
+
+``python -m benchmarks.calibrate_observations`` measures and writes
+``docs/calibration_observations.json``; with ``--page`` it only writes the page,
+``docs/calibration_observations.md``, from the numbers that are there.
 """
 
 from __future__ import annotations
@@ -19,7 +22,10 @@ from daleml.analysis import confidence_intervals, fit_weights, goodness_of_fit
 from daleml.analysis.families import find
 
 DOCS = Path(__file__).parent.parent / "docs"
-NUMBERS, PAGE = DOCS / "calibration_observations.json", DOCS / "calibration_observations.md"
+NUMBERS, PAGE = (
+    DOCS / "calibration_observations.json",
+    DOCS / "calibration_observations.md",
+)
 
 TRUTHS = {
     "lognormal": (-2.9, 0.85),
@@ -46,7 +52,11 @@ def false_alarms(family: str, n: int, step: float, repeats: int) -> dict[str, fl
         rejected += goodness_of_fit(fit, N_BOOT, rng=i, jobs=1).p_value <= 0.05
     errors = np.mean(estimates, axis=0) - np.array(TRUTHS[family])
     spread = np.std(estimates, axis=0)
-    return {"rejected": rejected / repeats, "bias": float(np.abs(errors / spread).max()), "repeats": repeats}
+    return {
+        "rejected": rejected / repeats,
+        "bias": float(np.abs(errors / spread).max()),
+        "repeats": repeats,
+    }
 
 
 def coverage(family: str, n: int, repeats: int) -> dict[str, float]:
@@ -54,13 +64,18 @@ def coverage(family: str, n: int, repeats: int) -> dict[str, float]:
     rule, truth = find(family), TRUTHS[family]
     profile, errors = np.zeros(len(truth)), np.zeros(len(truth))
     for i in range(repeats):
-        fit = fit_weights(rule.sample(truth, n, np.random.default_rng([n, i, 1])), family)
+        fit = fit_weights(
+            rule.sample(truth, n, np.random.default_rng([n, i, 1])), family
+        )
         for j, (name, (low, high)) in enumerate(confidence_intervals(fit).items()):
             profile[j] += low <= truth[j] <= high
             errors[j] += abs(fit.params[name] - truth[j]) <= 2 * fit.stderr[name]
     names = rule.parameters
-    return {f"{name}, profile": float(profile[j] / repeats) for j, name in enumerate(names)} | {
-        f"{name}, two standard errors": float(errors[j] / repeats) for j, name in enumerate(names)
+    return {
+        f"{name}, profile": float(profile[j] / repeats) for j, name in enumerate(names)
+    } | {
+        f"{name}, two standard errors": float(errors[j] / repeats)
+        for j, name in enumerate(names)
     }
 
 
@@ -68,10 +83,20 @@ def measure(repeats: int) -> dict[str, Any]:
     """Measure everything."""
     start = time.process_time()
     alarms = {
-        f"{family}, {n}": false_alarms(family, n, step, repeats) for family in TRUTHS for n, step in STEPS.items()
+        f"{family}, {n}": false_alarms(family, n, step, repeats)
+        for family in TRUTHS
+        for n, step in STEPS.items()
     }
-    held = {f"{family}, {n}": coverage(family, n, 4 * repeats) for family in ("lognormal", "gamma") for n in SMALL}
-    return {"false_alarms": alarms, "coverage": held, "seconds": time.process_time() - start}
+    held = {
+        f"{family}, {n}": coverage(family, n, 4 * repeats)
+        for family in ("lognormal", "gamma")
+        for n in SMALL
+    }
+    return {
+        "false_alarms": alarms,
+        "coverage": held,
+        "seconds": time.process_time() - start,
+    }
 
 
 def page(found: dict[str, Any]) -> str:
@@ -79,15 +104,20 @@ def page(found: dict[str, Any]) -> str:
     lines = [
         "# Calibration: rounded weights, and few",
         "",
-        "Written by `python -m benchmarks.calibrate_observations --repeats 160`; the numbers are in "
-        "`calibration_observations.json`.",
+        (
+            "Written by `python -m benchmarks.calibrate_observations --repeats 160`; the"
+            " numbers are in `calibration_observations.json`."
+        ),
         "",
         "## False alarms of the goodness of fit",
         "",
-        "Weights are drawn from a family, rounded, and fitted with `resolution=`. At 5 % the true family should be "
-        "rejected in 5 % of the samples; the last row, of all samples, says how sure that is. Without `resolution=` "
-        "nothing is judged: the rounding is noticed, and said. `bias` is the mean error of the worst parameter, in "
-        "standard deviations of the estimates.",
+        (
+            "Weights are drawn from a family, rounded, and fitted with `resolution=`. At 5"
+            " % the true family should be rejected in 5 % of the samples; the last row, of"
+            " all samples, says how sure that is. Without `resolution=` nothing is judged:"
+            " the rounding is noticed, and said. `bias` is the mean error of the worst"
+            " parameter, in standard deviations of the estimates."
+        ),
         "",
         "| family | n | step | samples | rejected | bias |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -95,17 +125,25 @@ def page(found: dict[str, Any]) -> str:
     for name, row in found["false_alarms"].items():
         family, n = name.split(", ")
         shown = f"{100 * row['rejected']:.1f} % | {row['bias']:.2f}"
-        lines.append(f"| {family} | {n} | {STEPS[int(n)]:g} | {row['repeats']} | {shown} |")
+        lines.append(
+            f"| {family} | {n} | {STEPS[int(n)]:g} | {row['repeats']} | {shown} |"
+        )
     total = sum(row["repeats"] for row in found["false_alarms"].values())
-    share = sum(row["repeats"] * row["rejected"] for row in found["false_alarms"].values()) / total
+    share = (
+        sum(row["repeats"] * row["rejected"] for row in found["false_alarms"].values())
+        / total
+    )
     error = math.sqrt(share * (1 - share) / total)
     lines += [
         f"| all | | | {total} | {100 * share:.1f} % ± {100 * error:.1f} % | |",
         "",
         "## Intervals of few weights",
         "",
-        "How often 95 % intervals hold the truth. Plus or minus two standard errors is too narrow below about 50 "
-        "weights, most for sigma and shapes; profile intervals of the log-normal are corrected to hold what they say.",
+        (
+            "How often 95 % intervals hold the truth. Plus or minus two standard errors is"
+            " too narrow below about 50 weights, most for sigma and shapes; profile"
+            " intervals of the log-normal are corrected to hold what they say."
+        ),
         "",
         "| family | n | parameter | profile | ± 2 standard errors |",
         "| --- | --- | --- | --- | --- |",
@@ -113,15 +151,24 @@ def page(found: dict[str, Any]) -> str:
     for name, row in found["coverage"].items():
         family, n = name.split(", ")
         for parameter in find(family).parameters:
-            shares = row[f"{parameter}, profile"], row[f"{parameter}, two standard errors"]
-            lines.append(f"| {family} | {n} | {parameter} | {shares[0]:.3f} | {shares[1]:.3f} |")
+            shares = (
+                row[f"{parameter}, profile"],
+                row[f"{parameter}, two standard errors"],
+            )
+            lines.append(
+                f"| {family} | {n} | {parameter} | {shares[0]:.3f} | {shares[1]:.3f} |"
+            )
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
     """Measure, or only write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--page", action="store_true", help="write the page from the numbers that are there")
+    parser.add_argument(
+        "--page",
+        action="store_true",
+        help="write the page from the numbers that are there",
+    )
     parser.add_argument("--repeats", type=int, default=160, help="samples of each kind")
     options = parser.parse_args()
     if not options.page:

@@ -1,8 +1,9 @@
 """How often the verdicts of daleml are wrong where nothing is there, and right where something is.
 
-``python -m benchmarks.calibration`` draws the samples of every cell below, counts the verdicts, and writes
-``docs/calibration.json`` and from it ``docs/calibration.md``. ``--only NAME`` runs the cells whose name holds it and
-keeps the others; ``--share 0.1`` takes a tenth of the samples.
+``python -m benchmarks.calibration`` draws the samples of every cell below, counts the verdicts,
+and writes ``docs/calibration.json`` and from it ``docs/calibration.md``. ``--only NAME`` runs
+the cells whose name holds it and keeps the others; ``--share 0.1`` takes a tenth of the
+samples.
 """
 
 from __future__ import annotations
@@ -18,7 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from daleml.analysis import compare_families, compare_groups, compare_to, fit_weights, goodness_of_fit
+from daleml.analysis import (
+    compare_families,
+    compare_groups,
+    compare_to,
+    fit_weights,
+    goodness_of_fit,
+)
 from daleml.analysis.families import find
 from daleml.analysis.fit import Material, fit_material
 from daleml.analysis.group_tests import judge_strengths
@@ -61,33 +68,58 @@ class Cell:
     def run(self, share: float = 1.0) -> dict[str, Any]:
         """Count verdicts, each of its own seed."""
         n = max(round(self.n * share), 1)
-        key = sum(ord(letter) * (i + 1) for i, letter in enumerate(self.verdict + self.case))
-        found = sum(bool(self.trial(np.random.default_rng([key, seed]))) for seed in range(n))
-        row = {"verdict": self.verdict, "case": self.case, "wrong": self.wrong, "n": n, "share": found / n}
+        key = sum(
+            ord(letter) * (i + 1) for i, letter in enumerate(self.verdict + self.case)
+        )
+        found = sum(
+            bool(self.trial(np.random.default_rng([key, seed]))) for seed in range(n)
+        )
+        row = {
+            "verdict": self.verdict,
+            "case": self.case,
+            "wrong": self.wrong,
+            "n": n,
+            "share": found / n,
+        }
         return row | {"error": math.sqrt(max(found, 1) * (1 - found / n)) / n}
 
 
 def groups_differ(
-    weights: Any, labels: Any, family: str, within: Any = None, observation: Observation | None = None
+    weights: Any,
+    labels: Any,
+    family: str,
+    within: Any = None,
+    observation: Observation | None = None,
 ) -> bool:
-    """Say whether groups are found to differ, by the test alone: a fit of each takes time, and is not judged."""
+    """Say whether groups are found to differ, by the test alone.
+
+    A fit of each takes time, and is not judged.
+    """
     observation = observation or Observation()
     order = np.argsort(labels, kind="stable")
-    weights, labels = np.asarray(weights, dtype=float)[order], np.unique(labels[order], return_inverse=True)[1]
+    weights, labels = (
+        np.asarray(weights, dtype=float)[order],
+        np.unique(labels[order], return_inverse=True)[1],
+    )
     fit = fit_material(Material(weight_sample(weights), observation), find(family))
     clusters = None
     if within is not None:
         from daleml.analysis.clusters import find_clusters
 
-        clusters = find_clusters(np.asarray(within, dtype=object)[order], labels, "animal")
+        clusters = find_clusters(
+            np.asarray(within, dtype=object)[order], labels, "animal"
+        )
     apart = [None] * int(labels.max() + 1)
     chance = np.random.default_rng(int(weights.sum() * 1e6) % 2**32)
     counts = np.ones(weights.size)
-    found = judge_strengths([fit], weights, counts, labels, apart, clusters, SHUFFLES, chance)
+    found = judge_strengths(
+        [fit], weights, counts, labels, apart, clusters, SHUFFLES, chance
+    )
     return found[family].p_value < LEVEL
 
 
-# -- cells -------------------------------------------------------------------------------------------------------------
+# -- cells
+# -------------------------------------------------------------------------------------------------------------
 
 
 def group_cells() -> list[Cell]:
@@ -97,10 +129,26 @@ def group_cells() -> list[Cell]:
     for family, draw in FAMILIES.items():
         for n_groups, n in sizes:
 
-            def trial(rng: Any, family: str = family, draw: Draw = draw, n_groups: int = n_groups, n: int = n) -> bool:
-                return groups_differ(draw(rng, n_groups * n), np.repeat(np.arange(n_groups), n), family)
+            def trial(
+                rng: Any,
+                family: str = family,
+                draw: Draw = draw,
+                n_groups: int = n_groups,
+                n: int = n,
+            ) -> bool:
+                return groups_differ(
+                    draw(rng, n_groups * n), np.repeat(np.arange(n_groups), n), family
+                )
 
-            cells.append(Cell("compare_groups", f"{family}, {n_groups} groups of {n}", True, trial, 400))
+            cells.append(
+                Cell(
+                    "compare_groups",
+                    f"{family}, {n_groups} groups of {n}",
+                    True,
+                    trial,
+                    400,
+                )
+            )
     labels = np.repeat(np.arange(11), [200] + [2] * 10)
     cells.append(
         Cell(
@@ -130,35 +178,63 @@ def observed_cells() -> list[Cell]:
     def truncated(rng: Any) -> bool:
         w = rng.lognormal(0, 0.8, 400)
         w = w[w > 0.7][:160]
-        return groups_differ(w, np.arange(w.size) % 4, "lognormal", observation=Observation((0.7, None)))
+        return groups_differ(
+            w, np.arange(w.size) % 4, "lognormal", observation=Observation((0.7, None))
+        )
 
     def counted(rng: Any) -> bool:
         w = np.ceil(rng.lognormal(0.3, 0.8, 150))
-        return groups_differ(w, np.arange(150) % 15, "lognormal", observation=Observation(discrete=True))
+        return groups_differ(
+            w, np.arange(150) % 15, "lognormal", observation=Observation(discrete=True)
+        )
 
     def rounded(rng: Any) -> bool:
         w = np.maximum(np.round(rng.lognormal(-2.9, 0.85, 100), 2), 0.01)
-        return groups_differ(w, np.arange(100) % 5, "lognormal", observation=Observation(resolution=0.01))
+        return groups_differ(
+            w, np.arange(100) % 5, "lognormal", observation=Observation(resolution=0.01)
+        )
 
     def censored(rng: Any) -> bool:
         w = np.maximum(rng.lognormal(0, 0.8, 120), 0.6)
-        return groups_differ(w, np.arange(120) % 6, "lognormal", observation=Observation(censoring=0.6))
+        return groups_differ(
+            w, np.arange(120) % 6, "lognormal", observation=Observation(censoring=0.6)
+        )
 
     def hurdle(rng: Any, second: float = 0.2, factor: float = 1.0) -> bool:
         there = rng.random(300) < np.repeat([0.2, second], 150)
         w = rng.lognormal(0, 0.8, 300) * there * np.repeat([1.0, factor], 150)
-        found = compare_groups(w, np.repeat(["a", "b"], 150), "lognormal", zeros="hurdle", n_shuffles=SHUFFLES)
+        found = compare_groups(
+            w,
+            np.repeat(["a", "b"], 150),
+            "lognormal",
+            zeros="hurdle",
+            n_shuffles=SHUFFLES,
+        )
         return found.verdict.value == "differ"
 
     name = "compare_groups"
     return [
         Cell(name, "lognormal seen above 0.7, 4 groups of 40", True, truncated, 300),
         Cell(name, "counts (--discrete), 15 groups of 10", True, counted, 300),
-        Cell(name, "rounded to 0.01 (--resolution), 5 groups of 20", True, rounded, 300),
+        Cell(
+            name, "rounded to 0.01 (--resolution), 5 groups of 20", True, rounded, 300
+        ),
         Cell(name, "censored at 0.6, 6 groups of 20", True, censored, 300),
         Cell(name, "hurdle, both halves, 2 groups of 150 pairs", True, hurdle, 300),
-        Cell(name, "hurdle, probability 0.2 against 0.35", False, lambda rng: hurdle(rng, second=0.35), 200),
-        Cell(name, "hurdle, strengths times 1.8", False, lambda rng: hurdle(rng, factor=1.8), 200),
+        Cell(
+            name,
+            "hurdle, probability 0.2 against 0.35",
+            False,
+            lambda rng: hurdle(rng, second=0.35),
+            200,
+        ),
+        Cell(
+            name,
+            "hurdle, strengths times 1.8",
+            False,
+            lambda rng: hurdle(rng, factor=1.8),
+            200,
+        ),
     ]
 
 
@@ -168,12 +244,18 @@ def power_cells() -> list[Cell]:
     def scaled(n: int, factor: float) -> Callable[[Any], bool]:
         labels = np.repeat([0, 1], n)
         return lambda rng: groups_differ(
-            np.r_[rng.lognormal(0, 0.8, n), factor * rng.lognormal(0, 0.8, n)], labels, "lognormal"
+            np.r_[rng.lognormal(0, 0.8, n), factor * rng.lognormal(0, 0.8, n)],
+            labels,
+            "lognormal",
         )
 
     def wider(n: int) -> Callable[[Any], bool]:
         labels = np.repeat([0, 1], n)
-        return lambda rng: groups_differ(np.r_[rng.lognormal(0, 0.6, n), rng.lognormal(0, 1.0, n)], labels, "lognormal")
+        return lambda rng: groups_differ(
+            np.r_[rng.lognormal(0, 0.6, n), rng.lognormal(0, 1.0, n)],
+            labels,
+            "lognormal",
+        )
 
     def one_of_ten(rng: Any) -> bool:
         w = rng.lognormal(0, 0.8, 200)
@@ -183,19 +265,30 @@ def power_cells() -> list[Cell]:
     name = "compare_groups"
     return [
         Cell(name, "2 groups of 10, one twice as large", False, scaled(10, 2.0), 300),
-        Cell(name, "2 groups of 50, one 1.5 times as large", False, scaled(50, 1.5), 300),
+        Cell(
+            name, "2 groups of 50, one 1.5 times as large", False, scaled(50, 1.5), 300
+        ),
         Cell(name, "2 groups of 50, sigma 0.6 against 1.0", False, wider(50), 300),
         Cell(name, "10 groups of 20, one twice as large", False, one_of_ten, 300),
     ]
 
 
-def nested(rng: Any, n_animals: int, n_spines: int, icc: float, factor: float = 1.0) -> tuple[Any, Any, Any]:
-    """Draw spines of animals of two groups: the variance between animals is ``icc`` of all of it."""
+def nested(
+    rng: Any, n_animals: int, n_spines: int, icc: float, factor: float = 1.0
+) -> tuple[Any, Any, Any]:
+    """Draw spines of animals of two groups.
+
+    The variance between animals is ``icc`` of all of it.
+    """
     total = 0.8
     animals = np.repeat(np.arange(2 * n_animals), n_spines)
     between = rng.normal(0, total * math.sqrt(icc), 2 * n_animals)[animals]
     groups = (animals >= n_animals).astype(int)
-    logs = between + rng.normal(0, total * math.sqrt(1 - icc), animals.size) + math.log(factor) * groups
+    logs = (
+        between
+        + rng.normal(0, total * math.sqrt(1 - icc), animals.size)
+        + math.log(factor) * groups
+    )
     return np.exp(logs), groups, animals
 
 
@@ -205,11 +298,18 @@ def nested_cells() -> list[Cell]:
     for n_animals, n_spines in ((3, 10), (3, 50), (4, 50), (6, 10), (6, 200)):
         for icc in (0.0, 0.05, 0.2):
 
-            def trial(rng: Any, n_animals: int = n_animals, n_spines: int = n_spines, icc: float = icc) -> bool:
+            def trial(
+                rng: Any,
+                n_animals: int = n_animals,
+                n_spines: int = n_spines,
+                icc: float = icc,
+            ) -> bool:
                 w, groups, animals = nested(rng, n_animals, n_spines, icc)
                 return groups_differ(w, groups, "lognormal", animals)
 
-            case = f"{n_animals} animals of {n_spines} spines in either group, ICC {icc:g}"
+            case = (
+                f"{n_animals} animals of {n_spines} spines in either group, ICC {icc:g}"
+            )
             cells.append(Cell("compare_groups, within", case, True, trial, 400))
 
     def crossed(rng: Any) -> bool:
@@ -232,10 +332,34 @@ def nested_cells() -> list[Cell]:
     name = "compare_groups, within"
     return [
         *cells,
-        Cell(name, "5 animals of 10 to 200 spines in either group, ICC 0.1", True, uneven, 400),
-        Cell(name, "6 animals of 30 spines, each in both groups, ICC 0.2", True, crossed, 400),
-        Cell("compare_groups, without within", "4 animals of 50 spines in either group, ICC 0.1", True, unaware, 200),
-        Cell(name, "6 animals of 50 spines, one group 1.8 times as large, ICC 0.1", False, larger, 300),
+        Cell(
+            name,
+            "5 animals of 10 to 200 spines in either group, ICC 0.1",
+            True,
+            uneven,
+            400,
+        ),
+        Cell(
+            name,
+            "6 animals of 30 spines, each in both groups, ICC 0.2",
+            True,
+            crossed,
+            400,
+        ),
+        Cell(
+            "compare_groups, without within",
+            "4 animals of 50 spines in either group, ICC 0.1",
+            True,
+            unaware,
+            200,
+        ),
+        Cell(
+            name,
+            "6 animals of 50 spines, one group 1.8 times as large, ICC 0.1",
+            False,
+            larger,
+            300,
+        ),
     ]
 
 
@@ -244,17 +368,29 @@ def shape_cells() -> list[Cell]:
     draws: dict[str, Draw] = {
         **FAMILIES,
         "counts": lambda rng, n: np.ceil(rng.lognormal(1, 0.8, n)),
-        "rounded to 0.01": lambda rng, n: np.maximum(np.round(rng.lognormal(-2.9, 0.85, n), 2), 0.01),
+        "rounded to 0.01": lambda rng, n: np.maximum(
+            np.round(rng.lognormal(-2.9, 0.85, n), 2), 0.01
+        ),
     }
     cells = []
     for name, draw in draws.items():
         for n in (10, 60, 300):
 
             def trial(rng: Any, draw: Draw = draw, n: int = n) -> bool:
-                found = compare_to(draw(rng, n), 3 * draw(rng, n), n_boot=2, n_shuffles=SHUFFLES, rng=1)
+                found = compare_to(
+                    draw(rng, n), 3 * draw(rng, n), n_boot=2, n_shuffles=SHUFFLES, rng=1
+                )
                 return bool(found.differ)
 
-            cells.append(Cell("compare_to", f"{name}, {n} and {n}", True, trial, 300 if n < 300 else 200))
+            cells.append(
+                Cell(
+                    "compare_to",
+                    f"{name}, {n} and {n}",
+                    True,
+                    trial,
+                    300 if n < 300 else 200,
+                )
+            )
 
     def wider(rng: Any) -> bool:
         given = rng.lognormal(0, 0.6, 100), rng.lognormal(0, 0.9, 100)
@@ -274,10 +410,15 @@ def shape_cells() -> list[Cell]:
 def fit_cells() -> list[Cell]:
     """Samples of a family that is fitted to them, whole and rounded; and of another."""
 
-    def rejected(draw: Draw, n: int, family: str, **options: Any) -> Callable[[Any], bool]:
+    def rejected(
+        draw: Draw, n: int, family: str, **options: Any
+    ) -> Callable[[Any], bool]:
         def trial(rng: Any) -> bool:
             fit = fit_weights(draw(rng, n), family, **options)
-            return goodness_of_fit(fit, 19, rng=int(rng.integers(2**31)), jobs=1).p_value <= LEVEL
+            return (
+                goodness_of_fit(fit, 19, rng=int(rng.integers(2**31)), jobs=1).p_value
+                <= LEVEL
+            )
 
         return trial
 
@@ -311,7 +452,10 @@ def ranking_cells() -> list[Cell]:
     def claims(draw: Draw, n: int, *families: str) -> Callable[[Any], bool]:
         def trial(rng: Any) -> bool:
             found = compare_families(draw(rng, n), families)
-            return found.best.family != families[0] and families[0] not in found.cannot_tell
+            return (
+                found.best.family != families[0]
+                and families[0] not in found.cannot_tell
+            )
 
         return trial
 
@@ -336,7 +480,9 @@ def interval_cells() -> list[Cell]:
         def trial(rng: Any) -> bool:
             from daleml.analysis.effects import median_ratio
 
-            low, high = median_ratio([weight_sample(rng.lognormal(0, 0.8, n)) for _ in range(2)])[1:]
+            low, high = median_ratio(
+                [weight_sample(rng.lognormal(0, 0.8, n)) for _ in range(2)]
+            )[1:]
             return not low <= 1 <= high
 
         return trial
@@ -347,7 +493,10 @@ def interval_cells() -> list[Cell]:
 
             drawn = [rng.lognormal(0, 0.8, 4 * n), 1.5 * rng.lognormal(0, 0.8, 4 * n)]
             seen = [w[w > (low or 0)][:n] for w in drawn]
-            fits = [fit_weights(w, truncation=None if low is None else (low, None)) for w in seen]
+            fits = [
+                fit_weights(w, truncation=None if low is None else (low, None))
+                for w in seen
+            ]
             interval, _ = scaling(*fits)
             return not interval.low <= 1.5 <= interval.high
 
@@ -361,12 +510,36 @@ def interval_cells() -> list[Cell]:
 
     return [
         *(
-            Cell("95 % interval of the ratio of medians", f"2 groups of {n}", True, median(n), 400)
+            Cell(
+                "95 % interval of the ratio of medians",
+                f"2 groups of {n}",
+                True,
+                median(n),
+                400,
+            )
             for n in (5, 20, 200)
         ),
-        Cell("95 % interval of the scaling", "2 groups of 40, seen whole", True, factor(40, None), 300),
-        Cell("95 % interval of the scaling", "2 groups of 80, seen above 0.7", True, factor(80, 0.7), 200),
-        Cell("no one factor describes it", "2 groups of 40, one twice the other", True, shape, 400),
+        Cell(
+            "95 % interval of the scaling",
+            "2 groups of 40, seen whole",
+            True,
+            factor(40, None),
+            300,
+        ),
+        Cell(
+            "95 % interval of the scaling",
+            "2 groups of 80, seen above 0.7",
+            True,
+            factor(80, 0.7),
+            200,
+        ),
+        Cell(
+            "no one factor describes it",
+            "2 groups of 40, one twice the other",
+            True,
+            shape,
+            400,
+        ),
     ]
 
 
@@ -386,7 +559,8 @@ def cells() -> list[Cell]:
     return [cell for make in makers for cell in make()]
 
 
-# -- the page ----------------------------------------------------------------------------------------------------------
+# -- the page
+# ----------------------------------------------------------------------------------------------------------
 
 INTRODUCTION = """# How often verdicts are wrong
 
@@ -405,25 +579,36 @@ def page(rows: list[dict[str, Any]], about: dict[str, Any]) -> str:
     """Return the table as Markdown."""
     parts = [INTRODUCTION]
     for verdict in dict.fromkeys(row["verdict"] for row in rows):
-        parts.append(f"## {verdict}\n\n| of | samples | wrong | right |\n| --- | ---: | ---: | ---: |")
+        parts.append(
+            f"## {verdict}\n\n| of | samples | wrong | right |\n| --- | ---: | ---: |"
+            " ---: |"
+        )
         for row in rows:
             if row["verdict"] != verdict:
                 continue
             share = f"{row['share']:.3f} ± {row['error']:.3f}"
             columns = (share, "") if row["wrong"] else ("", share)
-            parts[-1] += f"\n| {row['case']} | {row['n']} | {columns[0]} | {columns[1]} |"
-    parts.append(f"{about['samples']:,} samples, {about['seconds']:,} seconds of one processor.")
+            parts[-1] += (
+                f"\n| {row['case']} | {row['n']} | {columns[0]} | {columns[1]} |"
+            )
+    parts.append(
+        f"{about['samples']:,} samples, {about['seconds']:,} seconds of one processor."
+    )
     return "\n\n".join(parts) + "\n"
 
 
 def main() -> None:
     """Run the cells, and write both files."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="", help="run the cells whose name holds this")
+    parser.add_argument(
+        "--only", default="", help="run the cells whose name holds this"
+    )
     parser.add_argument("--share", type=float, default=1.0, help="of the samples")
     parser.add_argument("--folder", type=Path, default=DOCS)
     options = parser.parse_args()
-    options.folder.mkdir(parents=True, exist_ok=True)  # before the work, which would be lost
+    options.folder.mkdir(
+        parents=True, exist_ok=True
+    )  # before the work, which would be lost
     file = options.folder / "calibration.json"
     known = json.loads(file.read_text())["rows"] if file.exists() else []
     before = {(row["verdict"], row["case"]): row for row in known}
@@ -437,8 +622,15 @@ def main() -> None:
         with np.errstate(all="ignore"):
             rows.append(cell.run(options.share) | {"seconds": 0.0})
         rows[-1]["seconds"] = round(time.process_time() - start, 1)
-        print(f"{cell.verdict}: {cell.case}: {rows[-1]['share']:.3f} ({rows[-1]['seconds']} s)", flush=True)
-    about = {"samples": sum(row["n"] for row in rows), "seconds": round(sum(row["seconds"] for row in rows))}
+        print(
+            f"{cell.verdict}: {cell.case}: {rows[-1]['share']:.3f}"
+            f" ({rows[-1]['seconds']} s)",
+            flush=True,
+        )
+    about = {
+        "samples": sum(row["n"] for row in rows),
+        "seconds": round(sum(row["seconds"] for row in rows)),
+    }
     file.write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
     (options.folder / "calibration.md").write_text(page(rows, about))
 

@@ -43,8 +43,20 @@ def _claimed(n: int) -> Any:
 _CLAIM = "claims of papers, one side (2.5 %)"
 _BOUND = "holds, where the mean lies on the bound"
 ROWS = [
-    *(("geometry of plasticity", f"normal under none, n = {n}", True, _no_potential(n), 400) for n in (20, 50, 300)),
-    *(("normal distance", f"above the floor, n = {n}", True, _above_floor(n), 1000) for n in (20, 50)),
+    *(
+        (
+            "geometry of plasticity",
+            f"normal under none, n = {n}",
+            True,
+            _no_potential(n),
+            400,
+        )
+        for n in (20, 50, 300)
+    ),
+    *(
+        ("normal distance", f"above the floor, n = {n}", True, _above_floor(n), 1000)
+        for n in (20, 50)
+    ),
     *((_CLAIM, f"{_BOUND}, {n} seeds", True, _claimed(n), 400) for n in (3, 5, 10, 36)),
 ]
 """Verdict, case, whether it is wrong, the trial, number of samples."""

@@ -13,7 +13,10 @@ N_ROWS = 50
 
 
 def equation_by_equation(net, x):
-    """Run the network as published code does: every line of the equations an operation, at every step."""
+    """Run the network as published code does.
+
+    Every line of the equations an operation, at every step.
+    """
     return reference.network(net, x, net.initial_state(x.shape[1]))
 
 
@@ -24,7 +27,9 @@ def estimate(run, *, compiled=None):
         task = EvidenceIntegration()
         trials = task.sample(N_TRIALS, torch.Generator().manual_seed(0))
         x, targets = trials.inputs[-N_ROWS:], trials.targets[-1]
-        net = MorrisLecarNetwork(task.n_inputs, N_CELLS, task.n_outputs, compiled=compiled)
+        net = MorrisLecarNetwork(
+            task.n_inputs, N_CELLS, task.n_outputs, compiled=compiled
+        )
         alone = MorrisLecarNetwork(task.n_inputs, N_CELLS, task.n_outputs)
         strategy = EvolutionStrategy(net, population=POPULATION)
 
@@ -43,10 +48,23 @@ def estimate(run, *, compiled=None):
     return setup
 
 
-NAME = f"EvolutionStrategy, {POPULATION} networks of {N_CELLS} Morris-Lecar cells, batch {N_TRIALS}"
+NAME = (
+    f"EvolutionStrategy, {POPULATION} networks of {N_CELLS} Morris-Lecar cells, batch"
+    f" {N_TRIALS}"
+)
 CASES = [
-    Case(NAME, "loop over members, the published lines", estimate(equation_by_equation), rounds=3),
-    Case(NAME, "loop over members, our own step", estimate(lambda net, x: net(x)), rounds=3),
+    Case(
+        NAME,
+        "loop over members, the published lines",
+        estimate(equation_by_equation),
+        rounds=3,
+    ),
+    Case(
+        NAME,
+        "loop over members, our own step",
+        estimate(lambda net, x: net(x)),
+        rounds=3,
+    ),
     Case(
         f"{NAME}, not compiled",
         "loop over members, the published lines",

@@ -27,7 +27,9 @@ FITTERS_NAMES = {
 Pair = tuple[Callable[[], object], Callable[[], object]]
 
 
-def lognormal(n: int, dtype: type, baseline: Callable[[np.ndarray], object]) -> Callable[[], Pair]:
+def lognormal(
+    n: int, dtype: type, baseline: Callable[[np.ndarray], object]
+) -> Callable[[], Pair]:
     """Compare a log-normal fit with another way to spend time on as many weights."""
 
     def setup() -> Pair:
@@ -38,20 +40,27 @@ def lognormal(n: int, dtype: type, baseline: Callable[[np.ndarray], object]) -> 
 
 
 def ten_families(n: int) -> Pair:
-    """Compare ten families with the same ten by fitter, which frees the location: where it finds 0, they agree."""
+    """Compare ten families with the same ten by fitter, which frees the location.
+
+    Where it finds 0, they agree.
+    """
     from fitter import Fitter
 
     x = np.random.default_rng(0).gamma(1.7, 0.3, n)
 
     def fitters() -> None:
-        Fitter(x, distributions=list(FITTERS_NAMES.values()), timeout=3600).fit(progress=False)
+        Fitter(x, distributions=list(FITTERS_NAMES.values()), timeout=3600).fit(
+            progress=False
+        )
 
     return lambda: compare_families(x, tuple(FITTERS_NAMES)), fitters
 
 
 CASES = [
     Case(
-        "log-normal fit, 10M weights", "np.log(x).sum()", lognormal(10_000_000, np.float64, lambda x: np.log(x).sum())
+        "log-normal fit, 10M weights",
+        "np.log(x).sum()",
+        lognormal(10_000_000, np.float64, lambda x: np.log(x).sum()),
     ),
     Case(
         "log-normal fit, 10M weights, float32",
@@ -66,4 +75,11 @@ CASES = [
     ),
 ]
 if importlib.util.find_spec("fitter"):
-    CASES.append(Case("ten families, 1M weights", "fitter", lambda: ten_families(1_000_000), rounds=1))
+    CASES.append(
+        Case(
+            "ten families, 1M weights",
+            "fitter",
+            lambda: ten_families(1_000_000),
+            rounds=1,
+        )
+    )

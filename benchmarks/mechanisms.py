@@ -1,6 +1,9 @@
-"""Projection, reparametrisation and EG side by side on digits: what each costs, and what it makes of the weights.
+"""Projection, reparametrisation and EG side by side on digits.
 
-Learning rates are chosen by one rule for all, on a fifth of the training digits; the test digits judge once.
+What each costs, and what it makes of the weights.
+
+Learning rates are chosen by one rule for all, on a fifth of the training digits; the test
+digits judge once.
 """
 
 from __future__ import annotations
@@ -22,7 +25,11 @@ from daleml.datasets import digits
 from daleml.demo.dense import build_column_ei, build_dann
 from daleml.optim import Exponentiation, Projection, Reparametrization
 
-MECHANISMS = {"projection": Projection(), "abs": Reparametrization(), "EG": Exponentiation()}
+MECHANISMS = {
+    "projection": Projection(),
+    "abs": Reparametrization(),
+    "EG": Exponentiation(),
+}
 NETWORKS = {"DANN": build_dann, "column EI": build_column_ei}
 OPTIMIZERS = {
     "SGD": (torch.optim.SGD, {"momentum": 0.9}, (0.01, 0.03, 0.1, 0.3)),
@@ -37,12 +44,16 @@ def learn(network, mechanism, optimizer, lr, decay, seed, train, test, data):
     build, options, _ = OPTIMIZERS[optimizer]
     rng = torch.Generator().manual_seed(seed)
     model = NETWORKS[network](data, rng)
-    built = MECHANISMS[mechanism].attach(model, lr, optimizer=build, weight_decay=decay, **options)
+    built = MECHANISMS[mechanism].attach(
+        model, lr, optimizer=build, weight_decay=decay, **options
+    )
     took = []
     for _ in range(EPOCHS):
         for batch in torch.randperm(len(train[1]), generator=rng).split(BATCH):
             built.zero_grad()
-            nn.functional.cross_entropy(model(train[0][batch]), train[1][batch]).backward()
+            nn.functional.cross_entropy(
+                model(train[0][batch]), train[1][batch]
+            ).backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             start = time.perf_counter()
             built.step()
@@ -67,10 +78,16 @@ def rows(data) -> Iterator[tuple[str, ...]]:
             arm = network, mechanism, optimizer
             rates = OPTIMIZERS[optimizer][2]
             wrong = {
-                lr: sum(learn(*arm, lr, decay, seed, fit, held_out, data)[1] for seed in TRIAL_SEEDS) for lr in rates
+                lr: sum(
+                    learn(*arm, lr, decay, seed, fit, held_out, data)[1]
+                    for seed in TRIAL_SEEDS
+                )
+                for lr in rates
             }
             chosen = min(rates, key=wrong.__getitem__)
-            runs = [learn(*arm, chosen, decay, seed, whole, test, data) for seed in SEEDS]
+            runs = [
+                learn(*arm, chosen, decay, seed, whole, test, data) for seed in SEEDS
+            ]
             errors = [wrong for _, wrong, _ in runs]
             seconds = statistics.median(took for *_, took in runs)
             baseline = baseline or seconds
@@ -85,20 +102,29 @@ def rows(data) -> Iterator[tuple[str, ...]]:
 
 def shape(model) -> tuple[float, float]:
     """Return the share of exact zeros, and how far the logarithms of the largest weight are from normal."""
-    weights = [parameter for _, parameter, _ in signs.named(model) if parameter.ndim > 1]
+    weights = [
+        parameter for _, parameter, _ in signs.named(model) if parameter.ndim > 1
+    ]
     zeros = sum(int((w == 0).sum()) for w in weights) / sum(w.numel() for w in weights)
     distances = []
     for sample in weight_samples(model).values():
         if sample.n >= 1000:
             logs = torch.as_tensor(sample.values()).log()
-            distances.append(stats.kstest(((logs - logs.mean()) / logs.std()).numpy(), "norm").statistic)
+            distances.append(
+                stats.kstest(
+                    ((logs - logs.mean()) / logs.std()).numpy(), "norm"
+                ).statistic
+            )
     return zeros, statistics.mean(distances)
 
 
 def main() -> None:
     """Print the table."""
     torch.set_num_threads(1)
-    table = Table(title="Three ways to keep Dale's law, on digits; three seeds", title_justify="left")
+    table = Table(
+        title="Three ways to keep Dale's law, on digits; three seeds",
+        title_justify="left",
+    )
     for column in (
         "network",
         "optimiser",

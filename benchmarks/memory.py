@@ -15,7 +15,10 @@ from torch import nn
 
 @dataclass(frozen=True)
 class MemoryCase:
-    """A layer's training step, and the layer it is measured against; both are built where they run."""
+    """A layer's training step, and the layer it is measured against.
+
+    Both are built where they run.
+    """
 
     name: str
     against: str
@@ -27,14 +30,22 @@ class MemoryCase:
 
 
 def measure(case: MemoryCase, rounds: int = 3) -> tuple[float, float]:
-    """Return the megabytes by which a step raises the peak, ours and the baseline's: medians of fresh processes."""
+    """Return the megabytes by which a step raises the peak, ours and the baseline's.
+
+    Medians of fresh processes.
+    """
     sizes = case.n_steps, case.n_sequences, case.n_inputs
-    found = [statistics.median(_rise(build, sizes) for _ in range(rounds)) for build in (case.ours, case.baseline)]
+    found = [
+        statistics.median(_rise(build, sizes) for _ in range(rounds))
+        for build in (case.ours, case.baseline)
+    ]
     return found[0], found[1]
 
 
 def _rise(build: Callable[[], nn.Module], sizes: tuple[int, int, int]) -> float:
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        1, mp_context=multiprocessing.get_context("spawn")
+    ) as pool:
         return pool.submit(_step, build, sizes).result()
 
 
@@ -42,7 +53,9 @@ def _step(build: Callable[[], nn.Module], sizes: tuple[int, int, int]) -> float:
     layer, x = build(), torch.rand(sizes)
     layer(x[:2])[0].sum().backward()  # what is allocated once: kernels, gradients
     layer.zero_grad(set_to_none=False)
-    Path("/proc/self/clear_refs").write_text("5")  # start the peak anew: importing torch once took more
+    Path("/proc/self/clear_refs").write_text(
+        "5"
+    )  # start the peak anew: importing torch once took more
     before = _peak()
     layer(x)[0].sum().backward()
     return _peak() - before

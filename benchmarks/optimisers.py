@@ -16,7 +16,11 @@ from daleml.potentials import PNorm
 def mlp(hidden: int) -> list[tuple[int, ...]]:
     """Shapes of a perceptron of three hidden layers for images of 28 x 28."""
     sizes = [784, hidden, hidden, hidden, 10]
-    return [shape for n_in, n_out in itertools.pairwise(sizes) for shape in ((n_out, n_in), (n_out,))]
+    return [
+        shape
+        for n_in, n_out in itertools.pairwise(sizes)
+        for shape in ((n_out, n_in), (n_out,))
+    ]
 
 
 def resnet50(width: int, n_classes: int) -> list[tuple[int, ...]]:
@@ -26,9 +30,17 @@ def resnet50(width: int, n_classes: int) -> list[tuple[int, ...]]:
     for stage, n_blocks in enumerate((3, 4, 6, 3)):
         planes = width * 2**stage
         for block in range(n_blocks):
-            kernels = [(planes, n_in, 1, 1), (planes, planes, 3, 3), (4 * planes, planes, 1, 1)]
+            kernels = [
+                (planes, n_in, 1, 1),
+                (planes, planes, 3, 3),
+                (4 * planes, planes, 1, 1),
+            ]
             kernels += [(4 * planes, n_in, 1, 1)] if block == 0 else []
-            shapes += [shape for kernel in kernels for shape in (kernel, kernel[:1], kernel[:1])]
+            shapes += [
+                shape
+                for kernel in kernels
+                for shape in (kernel, kernel[:1], kernel[:1])
+            ]
             n_in = 4 * planes
     return [*shapes, (n_classes, n_in), (n_classes,)]
 
@@ -46,7 +58,10 @@ def weights_of(shapes: list[tuple[int, ...]]) -> list[nn.Parameter]:
     rng = torch.Generator().manual_seed(0)
     weights = []
     for shape in shapes:
-        size, coin = torch.rand(shape, generator=rng) + 0.1, torch.randint(2, shape, generator=rng)
+        size, coin = (
+            torch.rand(shape, generator=rng) + 0.1,
+            torch.randint(2, shape, generator=rng),
+        )
         weight = nn.Parameter(0.1 * size * (2 * coin - 1))
         weight.grad = 1e-2 * torch.randn(shape, generator=rng)
         weights.append(weight)
@@ -54,7 +69,9 @@ def weights_of(shapes: list[tuple[int, ...]]) -> list[nn.Parameter]:
 
 
 def step(
-    ours: Callable[..., object], baseline: Callable[..., object], shapes: list[tuple[int, ...]]
+    ours: Callable[..., object],
+    baseline: Callable[..., object],
+    shapes: list[tuple[int, ...]],
 ) -> Callable[[], tuple[Callable[[], object], Callable[[], object]]]:
     """Compare one step of each, past the first, which makes momentum and compiles."""
 
@@ -85,9 +102,24 @@ def _sgd(ps, momentum=0.0, **form):
 RULES = [
     ("EG", lambda ps: EG(ps, 0.01).step, "SGD(fused)", lambda ps: _sgd(ps, fused=True)),
     ("EG", lambda ps: EG(ps, 0.01).step, "the published formula", formula),
-    ("EGAdamW", lambda ps: EGAdamW(ps, 1e-3).step, "AdamW", lambda ps: torch.optim.AdamW(ps, 1e-3).step),
-    ("EG(fused)", lambda ps: EG(ps, 0.01, fused=True).step, "SGD(fused)", lambda ps: _sgd(ps, fused=True)),
-    ("EG(fused)", lambda ps: EG(ps, 0.01, fused=True).step, "the published formula", formula),
+    (
+        "EGAdamW",
+        lambda ps: EGAdamW(ps, 1e-3).step,
+        "AdamW",
+        lambda ps: torch.optim.AdamW(ps, 1e-3).step,
+    ),
+    (
+        "EG(fused)",
+        lambda ps: EG(ps, 0.01, fused=True).step,
+        "SGD(fused)",
+        lambda ps: _sgd(ps, fused=True),
+    ),
+    (
+        "EG(fused)",
+        lambda ps: EG(ps, 0.01, fused=True).step,
+        "the published formula",
+        formula,
+    ),
     (
         "EG(fused), momentum",
         lambda ps: EG(ps, 0.01, 0.9, fused=True).step,

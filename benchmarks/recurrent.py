@@ -54,7 +54,10 @@ def called(build, *args, **options):
 
 
 def step_by_step(rnn, x):
-    """Run a leaky circuit as published code does: a loop in Python that composes the weight at every step."""
+    """Run a leaky circuit as published code does.
+
+    A loop in Python that composes the weight at every step.
+    """
     alpha, state = rnn.leak, x.new_zeros(x.shape[1], rnn.hidden_size)
     sign, rates, outputs = rnn.populations.signs(), state, []
     for now in x:
@@ -76,7 +79,10 @@ CASES = [
             rounds,
         )
         for n_units, rounds in ((128, 41), (512, 21), (1024, 11))
-        for name, ours in (("EIRNN", (column_ei, n_units)), ("DANNRNN", (dann, n_units)))
+        for name, ours in (
+            ("EIRNN", (column_ei, n_units)),
+            ("DANNRNN", (dann, n_units)),
+        )
     ),
     *(
         Case(
@@ -90,12 +96,17 @@ CASES = [
     Case(
         "leaky EIRNN forward and backward, 128 units",
         "loop composing the weight at every step",
-        recurrent_step(called(column_ei, 128, **LEAK), lambda: (column_ei(128, **LEAK), step_by_step)),
+        recurrent_step(
+            called(column_ei, 128, **LEAK),
+            lambda: (column_ei(128, **LEAK), step_by_step),
+        ),
         rounds=21,
     ),
 ]
 MEMORY_CASES = [
-    MemoryCase(f"{name}, 512 units, 784 steps", "nn.RNN", ours, functools.partial(plain, 512))
+    MemoryCase(
+        f"{name}, 512 units, 784 steps", "nn.RNN", ours, functools.partial(plain, 512)
+    )
     for name, ours in (
         ("EIRNN", functools.partial(column_ei, 512)),
         ("DANNRNN", functools.partial(dann, 512)),

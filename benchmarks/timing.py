@@ -1,4 +1,7 @@
-"""How a case is timed beside its baseline: interleaved, in one process, as the median of the ratios."""
+"""How a case is timed beside its baseline.
+
+Interleaved, in one process, as the median of the ratios.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ class Case:
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds are medians and drift with the machine; the ratio is the median of the rounds' own ratios."""
+    """Seconds are medians and drift with the machine.
+
+    The ratio is the median of the rounds' own ratios.
+    """
 
     name: str
     against: str

@@ -1,16 +1,20 @@
 """daleml: networks that keep Dale's law, and still learn well.
 
-A synapse has a *sign* that is a fact about the neuron, and a *strength* that learns. daleml keeps the two apart:
+A synapse has a *sign* that is a fact about the neuron, and a *strength* that learns. daleml
+keeps the two apart:
 
-    Populations -> signs -> layer -> parameter groups -> optimiser -> snapshot -> weight sample -> fit -> result -> plot
+    Populations -> signs -> layer -> parameter groups -> optimiser -> snapshot -> weight sample
+    -> fit -> result -> plot
 
 Conventions, everywhere:
 
 - weights are ``(post, pre)``, like ``nn.Linear``'s, so Dale's law fixes the sign of each *column*;
-- excitatory units come first; signs are +1 and -1, one a presynaptic unit, stored and never inferred;
+- excitatory units come first; signs are +1 and -1, one a presynaptic unit, stored and never
+  inferred;
 - rates are non-negative; all of a DANN's matrices are too, and its minus is structure;
 - randomness comes from ``generator=``, never from a global seed set behind your back;
-- in-place functions end in ``_``; logarithms are natural; results are frozen and have ``to_dict()``;
+- in-place functions end in ``_``; logarithms are natural; results are frozen and have
+  ``to_dict()``;
 - an error is one sentence: argument, rule, value.
 """
 
@@ -28,7 +32,18 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Populations", "__version__", "analysis", "dalify", "datasets", "layers", "optim", "signs", "tasks", "train"]
+__all__ = [
+    "Populations",
+    "__version__",
+    "analysis",
+    "dalify",
+    "datasets",
+    "layers",
+    "optim",
+    "signs",
+    "tasks",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -48,9 +63,12 @@ def __getattr__(name: str) -> Any:
     from daleml._where import hint
 
     end = f"; {found}" if (found := hint(name)) else ""
-    # `from daleml import EG` asks here through importlib, which would drop the text of an AttributeError.
+    # `from daleml import EG` asks here through importlib, which would drop the text of an
+    # AttributeError.
     if sys._getframe(1).f_globals.get("__name__") == "importlib._bootstrap" and end:
-        raise ImportError(f"cannot import name {name!r} from 'daleml'{end}", name="daleml")
+        raise ImportError(
+            f"cannot import name {name!r} from 'daleml'{end}", name="daleml"
+        )
     raise AttributeError(f"module 'daleml' has no attribute {name!r}{end}")
 
 

@@ -21,7 +21,10 @@ def integer(name: str, value: object, minimum: int = 0) -> int:
 
 
 def flag(name: str, value: object) -> bool:
-    """Return ``value`` if it is True or False, or raise: what merely looks true or false is a slip more often."""
+    """Return ``value`` if it is True or False, or raise.
+
+    What merely looks true or false is a slip more often.
+    """
     if not isinstance(value, bool):
         raise TypeError(f"`{name}` must be True or False; got {value!r}.")
     return value
@@ -77,13 +80,21 @@ def text(name: str, value: object) -> str:
 def path(name: str, value: object) -> Path:
     """Return ``value`` as a path, or raise if it is neither a string nor a path."""
     if not isinstance(value, (str, os.PathLike)):
-        raise TypeError(f"`{name}` must be the path of a file or folder; got {type(value).__name__}.")
+        raise TypeError(
+            f"`{name}` must be the path of a file or folder; got {type(value).__name__}."
+        )
     return Path(value)
 
 
 def generator(name: str, value: object) -> torch.Generator | None:
     """Return ``value``, or raise if it is neither a generator nor None."""
     if value is not None and not isinstance(value, torch.Generator):
-        hint = ": write `torch.Generator().manual_seed(...)`" if isinstance(value, numbers.Integral) else ""
-        raise TypeError(f"`{name}` must be a torch.Generator; got {type(value).__name__}{hint}.")
+        hint = (
+            ": write `torch.Generator().manual_seed(...)`"
+            if isinstance(value, numbers.Integral)
+            else ""
+        )
+        raise TypeError(
+            f"`{name}` must be a torch.Generator; got {type(value).__name__}{hint}."
+        )
     return value

@@ -12,7 +12,8 @@ import torch
 def compiled_copy(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a compiled copy of a plain function, meant for tensors of one set of shapes.
 
-    torch compiles one code object a few times only and then, without a word, gives up: each use has a copy of its own.
+    torch compiles one code object a few times only and then, without a word, gives up: each use
+    has a copy of its own.
     """
     assert isinstance(function, types.FunctionType)
     copy = types.FunctionType(

@@ -1,18 +1,20 @@
 """The last step of writing a set of files: all of them take their places, or none does.
 
-A set is staged in a folder of its own inside the folder it is for, ``.daleml-set-...``, so that both lie on one file
-system, whether the folder is a mount point, a link or somebody's working directory. The staged folder holds
+A set is staged in a folder of its own inside the folder it is for, ``.daleml-set-...``, so that
+both lie on one file system, whether the folder is a mount point, a link or somebody's working
+directory. The staged folder holds
 
 ``new/``         the files, under the names they will have
 ``old/``         second links to those that they replace
 ``set.json``     written last: which files take their places, and which of the earlier set go
 
-Until ``set.json`` is there, the set counts for nothing and can be deleted. From then on it is completed, whatever
-happens: by :func:`complete`, which only renames; if that is killed, by whoever writes into the folder next. If a rename
-is refused, the links in ``old/`` bring the earlier files back.
+Until ``set.json`` is there, the set counts for nothing and can be deleted. From then on it is
+completed, whatever happens: by :func:`complete`, which only renames; if that is killed, by
+whoever writes into the folder next. If a rename is refused, the links in ``old/`` bring the
+earlier files back.
 
-This file uses the standard library only, and is run as a program, in a session of its own: a signal that ends the
-command, KILL too, does not end the few renames half-way.
+This file uses the standard library only, and is run as a program, in a session of its own: a
+signal that ends the command, KILL too, does not end the few renames half-way.
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ def complete(staged: Path) -> None:
     """
     folder = staged.parent
     record: dict[str, Any] = json.loads((staged / RECORD).read_text(encoding="utf-8"))
-    names = [name for name in record["put"] if (staged / NEW / name).exists()]  # the others are in place already
+    names = [
+        name for name in record["put"] if (staged / NEW / name).exists()
+    ]  # the others are in place already
     gone = [name for name in record["remove"] if (folder / name).exists()]
     try:
         for name in (*names, *gone):
@@ -61,12 +65,20 @@ def in_a_process_of_its_own(staged: Path, lock: int | None = None) -> list[Any] 
 
     Args:
         staged: The staged set.
-        lock: An open file to hand on: its lock is held until the last rename, even if this process is killed.
+        lock: An open file to hand on: its lock is held until the last rename, even if this
+            process is killed.
 
     Returns:
-        Nothing, ``[]``, if all went well; the arguments of the OSError if not; None if there can be no other process.
+        Nothing, ``[]``, if all went well; the arguments of the OSError if not; None if there
+        can be no other process.
     """
-    program = [sys.executable, "-I", "-S", os.path.abspath(__file__), os.path.abspath(staged)]
+    program = [
+        sys.executable,
+        "-I",
+        "-S",
+        os.path.abspath(__file__),
+        os.path.abspath(staged),
+    ]
     try:
         process = subprocess.Popen(
             program,
@@ -123,7 +135,15 @@ def main() -> int:
     try:
         complete(Path(sys.argv[1]))
     except OSError as error:
-        print(json.dumps([error.errno, error.strerror, str(error.filename2 or error.filename or "")]))
+        print(
+            json.dumps(
+                [
+                    error.errno,
+                    error.strerror,
+                    str(error.filename2 or error.filename or ""),
+                ]
+            )
+        )
         return 1
     return 0
 

@@ -1,8 +1,11 @@
-"""Where a module keeps what was fixed: signs and masks as buffers, and a record by which a changed buffer is found out.
+"""Where a module keeps what was fixed.
 
-The buffers follow the module wherever torch carries it, and any code may write into them: memory is emptied, averages
-are rounded, a rank broadcasts its own. The record is a plain attribute, which no such code touches. A buffer that no
-longer holds what the record says is refused in one sentence, and :func:`restore` writes it anew.
+Signs and masks as buffers, and a record by which a changed buffer is found out.
+
+The buffers follow the module wherever torch carries it, and any code may write into them:
+memory is emptied, averages are rounded, a rank broadcasts its own. The record is a plain
+attribute, which no such code touches. A buffer that no longer holds what the record says is
+refused in one sentence, and :func:`restore` writes it anew.
 """
 
 from __future__ import annotations
@@ -57,7 +60,9 @@ class Record:
 
     def sign_tensor(self) -> Tensor:
         """Return the signs, int8, on the CPU."""
-        return torch.from_numpy(np.frombuffer(self.signs, dtype=np.int8).copy()).reshape(self.shape)
+        return torch.from_numpy(
+            np.frombuffer(self.signs, dtype=np.int8).copy()
+        ).reshape(self.shape)
 
     def mask_tensor(self) -> Tensor | None:
         """Return which synapses exist, int8, on the CPU; None if all do."""
@@ -88,7 +93,8 @@ class Fixed(NamedTuple):
     present: Tensor | None
 
 
-# -- what a module says ------------------------------------------------------------------------------------------------
+# -- what a module says
+# ------------------------------------------------------------------------------------------------
 
 
 def declarations(module: nn.Module) -> dict[str, Declaration]:
@@ -107,7 +113,12 @@ def record(module: nn.Module, name: str) -> Record | None:
         return found
     declaration = declarations(module).get(name)
     stored = module._buffers.get(name + law.SUFFIX)
-    if declaration is None or not declaration.signed or stored is None or stored.is_meta:
+    if (
+        declaration is None
+        or not declaration.signed
+        or stored is None
+        or stored.is_meta
+    ):
         return None
     if not bool((stored.abs() == 1).all()):
         return None
@@ -138,10 +149,15 @@ def keep(module: nn.Module, name: str, kept: Record, device: torch.device) -> No
 
 def refresh(module: nn.Module, name: str) -> None:
     """Write the facts into what a parametrisation keeps of them, in buffers called ``signs`` and ``present``."""
-    stored, present = module._buffers.get(name + law.SUFFIX), module._buffers.get(name + law.PRESENT)
+    stored, present = (
+        module._buffers.get(name + law.SUFFIX),
+        module._buffers.get(name + law.PRESENT),
+    )
     for inner in _copies(module, name):
         if stored is not None:
-            inner._buffers["signs"].copy_(law.broadcastable(stored, getattr(module, name)))  # type: ignore[union-attr]
+            inner._buffers["signs"].copy_(
+                law.broadcastable(stored, getattr(module, name))
+            )  # type: ignore[union-attr]
         if present is not None and inner._buffers.get("present") is not None:
             inner._buffers["present"].copy_(present)  # type: ignore[union-attr]
 
@@ -163,7 +179,8 @@ def forget(module: nn.Module, name: str) -> None:
     declarations(module).pop(name, None)
 
 
-# -- finding the parameter ---------------------------------------------------------------------------------------------
+# -- finding the parameter
+# ---------------------------------------------------------------------------------------------
 
 
 def resolve(module: nn.Module, name: str) -> tuple[str, Tensor]:
@@ -181,14 +198,21 @@ def resolve(module: nn.Module, name: str) -> tuple[str, Tensor]:
             return candidate, parameter
     if parametrize.is_parametrized(module, name):
         return name, getattr(module, name)
-    for hook in module._forward_pre_hooks.values():  # torch.nn.utils.weight_norm, the older one
+    for hook in (
+        module._forward_pre_hooks.values()
+    ):  # torch.nn.utils.weight_norm, the older one
         if getattr(hook, "name", None) == name and hasattr(hook, "compute_weight"):
             return name, hook.compute_weight(module)
-    raise AttributeError(f"`name` must name a parameter of {type(module).__name__}; got {name!r}.")
+    raise AttributeError(
+        f"`name` must name a parameter of {type(module).__name__}; got {name!r}."
+    )
 
 
 def trained(module: nn.Module, name: str) -> list[nn.Parameter]:
-    """Return what an optimiser trains in order to change a parameter: itself, or what it is computed from."""
+    """Return what an optimiser trains in order to change a parameter.
+
+    Itself, or what it is computed from.
+    """
     _, weight = resolve(module, name)
     if isinstance(weight, nn.Parameter):
         return [weight]
@@ -201,31 +225,40 @@ def trained(module: nn.Module, name: str) -> list[nn.Parameter]:
 def require_shape(name: str, weight: Tensor) -> None:
     """Raise if a parameter has no shape yet, or only a part of it is here."""
     if isinstance(weight, UninitializedParameter):
-        raise ValueError(f"`{name}` must have a shape before its signs are fixed; run the lazy module once first.")
+        raise ValueError(
+            f"`{name}` must have a shape before its signs are fixed; run the lazy module"
+            " once first."
+        )
     if hasattr(weight, "device_mesh"):
         raise ValueError(
-            f"`{name}` must be whole; it is sharded by `fully_shard`, which signs do not follow: train with "
-            "DistributedDataParallel instead."
+            f"`{name}` must be whole; it is sharded by `fully_shard`, which signs do not"
+            " follow: train with DistributedDataParallel instead."
         )
 
 
-# -- facts, verified ---------------------------------------------------------------------------------------------------
+# -- facts, verified
+# ---------------------------------------------------------------------------------------------------
 
 
-_verified: weakref.WeakKeyDictionary[nn.Module, dict[str, tuple[Any, ...]]] = weakref.WeakKeyDictionary()
+_verified: weakref.WeakKeyDictionary[nn.Module, dict[str, tuple[Any, ...]]] = (
+    weakref.WeakKeyDictionary()
+)
 """Of each module, the buffers that held what was fixed, as they were when they were compared last."""
 
 
-def fixed(model: nn.Module, prefix: str = "", *, quickly: bool = False) -> Iterator[Fixed]:
+def fixed(
+    model: nn.Module, prefix: str = "", *, quickly: bool = False
+) -> Iterator[Fixed]:
     """Yield every parameter of a model whose signs are fixed, after comparing its buffers with the record.
 
-    A module that says nothing, and has a buffer of signs beside a parameter, is believed: a traced or an exported copy
-    of a model consists of such modules.
+    A module that says nothing, and has a buffer of signs beside a parameter, is believed: a
+    traced or an exported copy of a model consists of such modules.
 
     Args:
         model: Any module.
         prefix: Put before the names.
-        quickly: Whether to trust buffers that torch has counted no change of since they were compared last.
+        quickly: Whether to trust buffers that torch has counted no change of since they were
+            compared last.
 
     Raises:
         AttributeError: If a parameter whose signs were fixed is gone.
@@ -251,31 +284,55 @@ def _of(module: nn.Module, path: str, own: str, *, quickly: bool) -> Fixed:
         actual, weight = resolve(module, own)
     except AttributeError:
         raise AttributeError(
-            f"`{full}` has its signs fixed and must be a parameter of {type(module).__name__}; it is gone: call "
-            "`signs.release` before it is deleted or replaced."
+            f"`{full}` has its signs fixed and must be a parameter of"
+            f" {type(module).__name__}; it is gone: call `signs.release` before it is"
+            " deleted or replaced."
         ) from None
     require_shape(full, weight)
     stored, present = _buffers(module, own, full)
-    if not (quickly and _counted(stored, present) and _unchanged(module, own, stored, present)):
+    if not (
+        quickly
+        and _counted(stored, present)
+        and _unchanged(module, own, stored, present)
+    ):
         _compare(module, own, full, weight, stored, present)
         if _counted(stored, present):
             _verified.setdefault(module, {})[own] = _stamp(stored, present)
     exists = None if present is None else present.to(torch.bool)
-    return Fixed(f"{path}.{actual}" if path else actual, module, own, weight, stored, exists)
+    return Fixed(
+        f"{path}.{actual}" if path else actual, module, own, weight, stored, exists
+    )
 
 
 def _buffers(module: nn.Module, own: str, full: str) -> tuple[Tensor, Tensor | None]:
-    stored, present = module._buffers.get(own + law.SUFFIX), module._buffers.get(own + law.PRESENT)
+    stored, present = (
+        module._buffers.get(own + law.SUFFIX),
+        module._buffers.get(own + law.PRESENT),
+    )
     kept = record(module, own)
-    lost = law.SUFFIX if stored is None else law.PRESENT if kept and kept.mask and present is None else ""
+    lost = (
+        law.SUFFIX
+        if stored is None
+        else law.PRESENT
+        if kept and kept.mask and present is None
+        else ""
+    )
     if stored is None or lost:
         raise ValueError(
-            f"`{full}{lost}` must be a buffer; it was fixed and is gone: call `signs.restore_` to put it back."
+            f"`{full}{lost}` must be a buffer; it was fixed and is gone: call"
+            " `signs.restore_` to put it back."
         )
     return stored, present
 
 
-def _compare(module: nn.Module, own: str, full: str, weight: Tensor, stored: Tensor, present: Tensor | None) -> None:
+def _compare(
+    module: nn.Module,
+    own: str,
+    full: str,
+    weight: Tensor,
+    stored: Tensor,
+    present: Tensor | None,
+) -> None:
     """Raise unless buffers hold what was fixed, and fit the parameter."""
     kept = record(module, own)
     try:
@@ -285,70 +342,106 @@ def _compare(module: nn.Module, own: str, full: str, weight: Tensor, stored: Ten
     except ValueError as error:
         known = kept is not None and not stored.is_meta
         raise ValueError(
-            f"{error} Call `signs.restore_` to put back what was fixed." if known else str(error)
+            f"{error} Call `signs.restore_` to put back what was fixed."
+            if known
+            else str(error)
         ) from None
     if kept is not None:
         signs, mask = kept.sign_tensor(), kept.mask_tensor()
         _require_equal(full, law.SUFFIX, stored, signs)
-        if present is not None and mask is not None and not _adopt_draw(module, own, kept, stored, present):
+        if (
+            present is not None
+            and mask is not None
+            and not _adopt_draw(module, own, kept, stored, present)
+        ):
             _require_equal(full, law.PRESENT, present, mask)
-    if not fits(weight, stored) or (present is not None and present.shape != weight.shape):
+    if not fits(weight, stored) or (
+        present is not None and present.shape != weight.shape
+    ):
         raise ValueError(
-            f"`{full}` must have the shape that its signs were fixed for; got {tuple(weight.shape)}, and signs of "
-            f"{stored.numel()} units: call `signs.release`, then `signs.fix`."
+            f"`{full}` must have the shape that its signs were fixed for; got"
+            f" {tuple(weight.shape)}, and signs of {stored.numel()} units: call"
+            " `signs.release`, then `signs.fix`."
         )
     sign = law.broadcastable(stored, weight)
-    if not all(bool((inner._buffers["signs"] * sign > 0).all()) for inner in _copies(module, own)):  # type: ignore[operator]
+    if not all(
+        bool((inner._buffers["signs"] * sign > 0).all())
+        for inner in _copies(module, own)
+    ):  # type: ignore[operator]
         raise ValueError(
-            f"`{full}` must be computed by the signs that were fixed; something wrote into its parametrisation: call "
-            "`signs.restore_` to put them back."
+            f"`{full}` must be computed by the signs that were fixed; something wrote into"
+            " its parametrisation: call `signs.restore_` to put them back."
         )
 
 
-def _adopt_draw(module: nn.Module, own: str, kept: Record, stored: Tensor, present: Tensor) -> bool:
-    """Take another draw of a mask that was drawn at random: as of the first process, which broadcasts its own."""
+def _adopt_draw(
+    module: nn.Module, own: str, kept: Record, stored: Tensor, present: Tensor
+) -> bool:
+    """Take another draw of a mask that was drawn at random.
+
+    As of the first process, which broadcasts its own.
+    """
     mask = kept.mask_tensor()
-    if mask is None or present.shape != mask.shape or not is_another_draw(present, mask, drawn=kept.drawn):
+    if (
+        mask is None
+        or present.shape != mask.shape
+        or not is_another_draw(present, mask, drawn=kept.drawn)
+    ):
         return False
     module.__dict__["_dale_fixed"][own] = make_record(stored, present, drawn=True)
     return True
 
 
 def is_another_draw(present: Tensor, mask: Tensor, *, drawn: bool) -> bool:
-    """Whether a mask may be another draw at the density of one that was drawn: within 5 standard errors."""
+    """Whether a mask may be another draw at the density of one that was drawn.
+
+    Within 5 standard errors.
+    """
     if not drawn:
         return False
     n, here, there = mask.numel(), int((mask != 0).sum()), int((present != 0).sum())
     density = (here + there) / (2 * n)
-    spread = math.sqrt(2 * n * density * (1 - density))  # of the difference of two binomial counts
+    spread = math.sqrt(
+        2 * n * density * (1 - density)
+    )  # of the difference of two binomial counts
     return abs(here - there) <= 5 * spread + 1
 
 
 def _require_equal(full: str, suffix: str, found: Tensor, expected: Tensor) -> None:
-    if found.shape == expected.shape and torch.equal(found.to("cpu", torch.int8), expected):
+    if found.shape == expected.shape and torch.equal(
+        found.to("cpu", torch.int8), expected
+    ):
         return
     raise ValueError(
-        f"`{full}{suffix}` must hold what was fixed; something wrote into it since: call `signs.restore_` to put "
-        "back what was fixed, or `signs.fix` with `replace=True` to fix something else."
+        f"`{full}{suffix}` must hold what was fixed; something wrote into it since: call"
+        " `signs.restore_` to put back what was fixed, or `signs.fix` with `replace=True`"
+        " to fix something else."
     )
 
 
 def _counted(stored: Tensor, present: Tensor | None) -> bool:
     """Whether torch counts writes into buffers: not those made in inference mode."""
-    return not any(buffer is not None and buffer.is_inference() for buffer in (stored, present))
+    return not any(
+        buffer is not None and buffer.is_inference() for buffer in (stored, present)
+    )
 
 
 def _stamp(stored: Tensor, present: Tensor | None) -> tuple[Any, ...]:
-    """Return what tells buffers from others and from themselves before a write; torch counts writes.
+    """Return what tells buffers from others and from themselves before a write.
+
+    Torch counts writes.
 
     No weak references: torch does not swap a tensor that has one.
     """
     return tuple(
-        None if buffer is None else (id(buffer), buffer.data_ptr(), buffer._version) for buffer in (stored, present)
+        None if buffer is None else (id(buffer), buffer.data_ptr(), buffer._version)
+        for buffer in (stored, present)
     )
 
 
-def _unchanged(module: nn.Module, own: str, stored: Tensor, present: Tensor | None) -> bool:
+def _unchanged(
+    module: nn.Module, own: str, stored: Tensor, present: Tensor | None
+) -> bool:
     """Whether buffers are those that were compared last, and torch has counted no write into them."""
     before = _verified.get(module, {}).get(own)
     return before is not None and before == _stamp(stored, present)
@@ -357,14 +450,19 @@ def _unchanged(module: nn.Module, own: str, stored: Tensor, present: Tensor | No
 def fits(weight: Tensor, stored: Tensor) -> bool:
     """Whether a sign buffer has one entry for each presynaptic unit of a weight."""
     try:
-        law.saved_signs({"weight": weight.detach(), "weight" + law.SUFFIX: torch.ones_like(stored)}, "weight")
+        law.saved_signs(
+            {"weight": weight.detach(), "weight" + law.SUFFIX: torch.ones_like(stored)},
+            "weight",
+        )
     except ValueError:
         return False
     return True
 
 
 def _believed(module: nn.Module, path: str, own: str) -> Fixed | None:
-    """Return a parameter beside a buffer of signs, of a module that says nothing; None if they do not belong together.
+    """Return a parameter beside a buffer of signs, of a module that says nothing.
+
+    None if they do not belong together.
 
     A stranger's buffer may bear such a name and mean something else.
     """
@@ -372,8 +470,16 @@ def _believed(module: nn.Module, path: str, own: str) -> Fixed | None:
         actual, weight = resolve(module, own)
     except AttributeError:
         return None
-    stored, present = module._buffers[own + law.SUFFIX], module._buffers.get(own + law.PRESENT)
-    if stored is None or stored.is_floating_point() or stored.is_meta or not fits(weight, stored):
+    stored, present = (
+        module._buffers[own + law.SUFFIX],
+        module._buffers.get(own + law.PRESENT),
+    )
+    if (
+        stored is None
+        or stored.is_floating_point()
+        or stored.is_meta
+        or not fits(weight, stored)
+    ):
         return None
     full = f"{path}.{actual}" if path else actual
     if present is not None and present.shape != weight.shape:

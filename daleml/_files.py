@@ -1,12 +1,13 @@
 """Atomic writes: of one file, and of a set of files that belong together.
 
-One file is written beside its place and moved into it. A set is staged whole in a folder inside the one it is for, and
-exchanged as :mod:`daleml._exchange` says: whoever is killed, and whatever disk is full, leaves the earlier set or the
-new one. The set's index, a JSON file, holds the SHA-256 of every other file, so that anybody can check the set; and
-files that the earlier index named and the new one does not are removed, if they are still what was written.
+One file is written beside its place and moved into it. A set is staged whole in a folder inside
+the one it is for, and exchanged as :mod:`daleml._exchange` says: whoever is killed, and
+whatever disk is full, leaves the earlier set or the new one. The set's index, a JSON file,
+holds the SHA-256 of every other file, so that anybody can check the set; and files that the
+earlier index named and the new one does not are removed, if they are still what was written.
 
-Names of temporaries say whose they are. Those of processes that are no more are removed at the next write into their
-folder; nothing else ever is.
+Names of temporaries say whose they are. Those of processes that are no more are removed at the
+next write into their folder; nothing else ever is.
 """
 
 from __future__ import annotations
@@ -30,10 +31,15 @@ from daleml import _exchange, _locks, _processes, _text
 
 _PREFIX = ".unfinished-"
 _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
-_OWN = re.compile(r"\.unfinished-(?P<host>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{16}(\.\w+)?")
+_OWN = re.compile(
+    r"\.unfinished-(?P<host>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{16}(\.\w+)?"
+)
 # What earlier versions left: `tempfile`'s letters, and an ending that daleml writes.
-_EARLIER = re.compile(r"\.unfinished-[a-z0-9_]{1,8}\.(json|safetensors|png|svg|html|md)")
-_OF_ANOTHER_MACHINE = 86_400.0  # seconds after which a temporary of a machine that cannot be asked is taken for dead
+_EARLIER = re.compile(
+    r"\.unfinished-[a-z0-9_]{1,8}\.(json|safetensors|png|svg|html|md)"
+)
+# seconds after which a temporary of a machine that cannot be asked is taken for dead
+_OF_ANOTHER_MACHINE = 86_400.0
 _writing: set[Path] = set()
 
 
@@ -49,7 +55,8 @@ def folder(argument: str, path: Path) -> Path:
             pass
     except OSError as error:
         raise ValueError(
-            f"`{argument}` must be a folder that can be written to; got `{path}`: {error.strerror}."
+            f"`{argument}` must be a folder that can be written to; got `{path}`:"
+            f" {error.strerror}."
         ) from None
     return path
 
@@ -60,7 +67,9 @@ def require_room(argument: str, path: Path) -> None:
     Raises:
         ValueError: If ``path`` is a file, or what is there of it cannot be written to.
     """
-    there = next(place for place in (path, *path.absolute().parents) if os.path.lexists(place))
+    there = next(
+        place for place in (path, *path.absolute().parents) if os.path.lexists(place)
+    )
     folder(argument, there)
 
 
@@ -71,7 +80,8 @@ def require_writable(*paths: Path) -> None:
             raise ValueError(f"`{path}` must be a file to write; it is a folder.")
 
 
-# -- one file ----------------------------------------------------------------------------------------------------------
+# -- one file
+# ----------------------------------------------------------------------------------------------------------
 
 
 def write(path: Path, fill: Callable[[Path], object]) -> None:
@@ -81,7 +91,10 @@ def write(path: Path, fill: Callable[[Path], object]) -> None:
         OSError: If that cannot be done, as where the disk is full; what was there is there still.
     """
     clean(path.parent)
-    temporary = path.parent / f"{_PREFIX}{_HOST}-{os.getpid()}-{secrets.token_hex(8)}{path.suffix}"
+    temporary = (
+        path.parent
+        / f"{_PREFIX}{_HOST}-{os.getpid()}-{secrets.token_hex(8)}{path.suffix}"
+    )
     _writing.add(temporary)
     try:
         # As an ordinary `open` would make it: the system takes the user's mask off these rights.
@@ -115,12 +128,18 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def to_json(content: Any) -> str:
-    """Return strict JSON: NaN and infinities become null, and halves of surrogate pairs escapes that can be read."""
+    """Return strict JSON.
+
+    NaN and infinities become null, and halves of surrogate pairs escapes that can be read.
+    """
     return json.dumps(_strict(content), indent=2, allow_nan=False) + "\n"
 
 
 def clean(place: Path) -> None:
-    """Remove the temporary files that processes left which are no more; only those that daleml named."""
+    """Remove the temporary files that processes left which are no more.
+
+    Only those that daleml named.
+    """
     with contextlib.suppress(OSError), os.scandir(place) as entries:
         for entry in entries:
             if entry.name.startswith(_PREFIX) and _is_left_over(place / entry.name):
@@ -137,7 +156,9 @@ def _is_left_over(path: Path) -> bool:
     if own["host"] != _HOST:
         return time.time() - path.stat().st_mtime > _OF_ANOTHER_MACHINE
     process = int(own["process"])
-    if process == os.getpid():  # this one, or a dead one whose number it got, as in every container
+    if (
+        process == os.getpid()
+    ):  # this one, or a dead one whose number it got, as in every container
         return path not in _writing
     return not _processes.is_alive(process)
 
@@ -147,11 +168,18 @@ def _sync(path: Path) -> None:
         os.fsync(written.fileno())
 
 
-# -- a set of files ----------------------------------------------------------------------------------------------------
+# -- a set of files
+# ----------------------------------------------------------------------------------------------------
 
 
 def write_set(
-    argument: str, place: Path, files: Mapping[str, bytes], index: str, content: Mapping[str, Any], *, lock: bool = True
+    argument: str,
+    place: Path,
+    files: Mapping[str, bytes],
+    index: str,
+    content: Mapping[str, Any],
+    *,
+    lock: bool = True,
 ) -> None:
     """Write files that belong together into a folder: all, or none.
 
@@ -166,25 +194,44 @@ def write_set(
         lock: Whether to take the folder's lock; False where the caller holds it.
 
     Raises:
-        ValueError: If the folder cannot be written to, one of the files is a folder, or another process writes there.
-        OSError: If the set cannot be written, as where the disk is full; what was there is there still.
+        ValueError: If the folder cannot be written to, one of the files is a folder, or another
+            process writes there.
+        OSError: If the set cannot be written, as where the disk is full; what was there is
+            there still.
     """
     made = [each for each in (place, *place.parents) if not os.path.lexists(each)]
     folder(argument, place)
     try:
         require_writable(*(place / name for name in (*files, index)))
-        with _locks.only_writer(place, argument) if lock else contextlib.nullcontext(None) as handle:
+        with (
+            _locks.only_writer(place, argument)
+            if lock
+            else contextlib.nullcontext(None)
+        ) as handle:
             recover(place)
             clean(place)
-            digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+            digests = {
+                name: hashlib.sha256(data).hexdigest() for name, data in files.items()
+            }
             described = to_json({**content, "files": digests}).encode()
-            staged = _stage(place, {**files, index: described}, _of_before(place / index, keep=digests))
+            staged = _stage(
+                place,
+                {**files, index: described},
+                _of_before(place / index, keep=digests),
+            )
             _put(staged, handle)
     except OSError as error:
         _unmake(made)
         reason = error.strerror or str(error)
-        where = f" (`{error.filename}`)" if error.filename and Path(error.filename).parent == place else ""
-        told = OSError(f"`{place}` could not be written to, and holds what it held before: {reason}{where}.")
+        where = (
+            f" (`{error.filename}`)"
+            if error.filename and Path(error.filename).parent == place
+            else ""
+        )
+        told = OSError(
+            f"`{place}` could not be written to, and holds what it held before:"
+            f" {reason}{where}."
+        )
         told.errno = error.errno
         raise told from None
     except BaseException:
@@ -201,7 +248,9 @@ def recover(place: Path) -> None:
         if staged.is_symlink() or not staged.is_dir():
             continue
         if (staged / _exchange.RECORD).exists():
-            with contextlib.suppress(ValueError, KeyError, TypeError):  # a damaged record counts for nothing
+            with contextlib.suppress(
+                ValueError, KeyError, TypeError
+            ):  # a damaged record counts for nothing
                 _exchange.complete(staged)
         shutil.rmtree(staged, ignore_errors=True)
 
@@ -215,7 +264,9 @@ def _stage(place: Path, files: Mapping[str, bytes], remove: list[str]) -> Path:
             path.write_bytes(data)
             _sync(path)
         record = staged / f"{_exchange.RECORD}.part"
-        record.write_text(json.dumps({"put": list(files), "remove": remove}), encoding="utf-8")
+        record.write_text(
+            json.dumps({"put": list(files), "remove": remove}), encoding="utf-8"
+        )
         _sync(record)
         record.replace(staged / _exchange.RECORD)
     except BaseException:
@@ -244,14 +295,24 @@ def _of_before(index: Path, keep: Mapping[str, str]) -> list[str]:
     return [
         name
         for name, digest in pairs
-        if name not in keep and _is_inside(name) and _digest(index.parent / name) == digest
+        if name not in keep
+        and _is_inside(name)
+        and _digest(index.parent / name) == digest
     ]
 
 
 def _is_inside(name: str) -> bool:
-    """Whether a name stays inside its folder: the index lies where anybody may have written to it."""
+    """Whether a name stays inside its folder.
+
+    The index lies where anybody may have written to it.
+    """
     path = Path(name)
-    return not path.is_absolute() and not path.drive and ".." not in path.parts and name not in ("", ".")
+    return (
+        not path.is_absolute()
+        and not path.drive
+        and ".." not in path.parts
+        and name not in ("", ".")
+    )
 
 
 def _digest(path: Path) -> str:

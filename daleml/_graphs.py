@@ -1,7 +1,8 @@
 """What a signed graph says: the sign and strength of an edge, and which nodes excite.
 
-An edge goes from the sender to the receiver; its ``weight`` is a strength, its ``sign`` +1, -1 or None where unknown.
-Functions that read strengths take ``weight``, the name of the attribute that holds them; None takes every edge as 1.
+An edge goes from the sender to the receiver; its ``weight`` is a strength, its ``sign`` +1, -1
+or None where unknown. Functions that read strengths take ``weight``, the name of the attribute
+that holds them; None takes every edge as 1.
 """
 
 from __future__ import annotations
@@ -52,9 +53,14 @@ def digraph(name: str, given: GraphLike) -> nx.DiGraph[Any]:
     if not is_graph(given) and callable(getattr(given, "graph", None)):
         graph = given.graph()
     if not is_graph(graph):
-        raise TypeError(f"`{name}` must be a networkx digraph; got {type(graph).__name__}.")
+        raise TypeError(
+            f"`{name}` must be a networkx digraph; got {type(graph).__name__}."
+        )
     if not graph.is_directed() or graph.is_multigraph():
-        raise TypeError(f"`{name}` must be a DiGraph, one edge from node to node; got {type(graph).__name__}.")
+        raise TypeError(
+            f"`{name}` must be a DiGraph, one edge from node to node; got"
+            f" {type(graph).__name__}."
+        )
     return graph
 
 
@@ -63,18 +69,19 @@ def signed_nodes(
 ) -> tuple[nx.DiGraph[Any], list[Any], int]:
     """Sort the nodes of a signed graph into excitatory ones, then inhibitory ones.
 
-    A node's sign is its attribute ``sign``, or that of the edges it sends; they must agree. A node that says nothing
-    and sends nothing excites, which makes no difference to anything.
+    A node's sign is its attribute ``sign``, or that of the edges it sends; they must agree. A
+    node that says nothing and sends nothing excites, which makes no difference to anything.
 
     Args:
-        given: A digraph, or what has a method ``graph`` that gives one, such as a connectome; its edges, or nodes, have
-            an attribute ``sign`` of +1 or -1.
-        drop_minority: Whether, where a node sends edges of both signs, to leave out those of the sign with the lesser
-            total strength, instead of refusing the graph.
+        given: A digraph, or what has a method ``graph`` that gives one, such as a connectome;
+            its edges, or nodes, have an attribute ``sign`` of +1 or -1.
+        drop_minority: Whether, where a node sends edges of both signs, to leave out those of
+            the sign with the lesser total strength, instead of refusing the graph.
         weight: As for :func:`strength`.
 
     Returns:
-        The graph, without what was left out; its nodes, excitatory ones first; how many of them are excitatory.
+        The graph, without what was left out; its nodes, excitatory ones first; how many of them
+        are excitatory.
 
     Raises:
         TypeError: If there is no digraph.
@@ -90,12 +97,20 @@ def signed_nodes(
         if len(said) == 2:
             if not drop_minority:
                 raise ValueError(
-                    f"`graph` must keep Dale's law, unless `drop_minority` is True; node {node!r} sends both signs."
+                    "`graph` must keep Dale's law, unless `drop_minority` is True; node"
+                    f" {node!r} sends both signs."
                 )
             sent = edges_sent(graph, node, known=False)
-            total = sum((sign or 0) * abs(strength(pre, post, data, weight)) for pre, post, data, sign in sent)
+            total = sum(
+                (sign or 0) * abs(strength(pre, post, data, weight))
+                for pre, post, data, sign in sent
+            )
             said = {1 if total >= 0 else -1}
-            left_out += [(pre, post) for pre, post, _, sign in sent if sign is not None and sign not in said]
+            left_out += [
+                (pre, post)
+                for pre, post, _, sign in sent
+                if sign is not None and sign not in said
+            ]
         signs[node] = said.pop() if said else 1
     kept = graph
     if left_out:
@@ -127,7 +142,8 @@ def signed_edges(graph: nx.DiGraph[Any], weight: str | None = WEIGHT) -> SignedE
     """Read the edges of a graph.
 
     Raises:
-        ValueError: If there is no node, a sign is neither +1, -1 nor None, or a strength is missing or not finite.
+        ValueError: If there is no node, a sign is neither +1, -1 nor None, or a strength is
+            missing or not finite.
     """
     require_node(graph)
     nodes = tuple(graph)
@@ -165,7 +181,9 @@ def present(graph: nx.DiGraph[Any], nodes: list[Any]) -> Tensor:
     return exists
 
 
-def strengths(graph: nx.DiGraph[Any], nodes: list[Any], weight: str | None = WEIGHT) -> Tensor:
+def strengths(
+    graph: nx.DiGraph[Any], nodes: list[Any], weight: str | None = WEIGHT
+) -> Tensor:
     """Return the edges' strengths, without sign, as ``(post, pre)``; see :func:`strength`.
 
     Raises:
@@ -178,8 +196,13 @@ def strengths(graph: nx.DiGraph[Any], nodes: list[Any], weight: str | None = WEI
     return weights
 
 
-def signs_said(graph: nx.DiGraph[Any], node: Hashable, *, known: bool = True) -> set[int]:
-    """Return the signs that a node and the edges it sends name; with ``known``, one of the two must name them all."""
+def signs_said(
+    graph: nx.DiGraph[Any], node: Hashable, *, known: bool = True
+) -> set[int]:
+    """Return the signs that a node and the edges it sends name.
+
+    With ``known``, one of the two must name them all.
+    """
     own = read_sign(graph.nodes[node].get("sign"), f"on node {node!r}", known=False)
     sent = edges_sent(graph, node, known=known and own is None)
     return {sign for sign in (own, *(sign for *_, sign in sent)) if sign is not None}
@@ -190,7 +213,14 @@ def edges_sent(
 ) -> list[tuple[Any, Any, dict[str, Any], int | None]]:
     """List the edges that a node sends, with the sign of each."""
     return [
-        (pre, post, data, read_sign(data.get("sign"), f"on the edge from {pre!r} to {post!r}", known=known))
+        (
+            pre,
+            post,
+            data,
+            read_sign(
+                data.get("sign"), f"on the edge from {pre!r} to {post!r}", known=known
+            ),
+        )
         for pre, post, data in graph.out_edges(node, data=True)
     ]
 
@@ -205,31 +235,39 @@ def read_sign(given: Any, where: str, *, known: bool) -> int | None:
         value = 0.0
     if value not in (1, -1):
         raise ValueError(
-            f"`graph` must have a sign, +1 or -1, on every node or edge, see `lawful_graph`; got {given!r} {where}."
+            "`graph` must have a sign, +1 or -1, on every node or edge, see"
+            f" `lawful_graph`; got {given!r} {where}."
         )
     return int(value)
 
 
-def strength(pre: Any, post: Any, data: dict[str, Any], weight: str | None = WEIGHT) -> float:
+def strength(
+    pre: Any, post: Any, data: dict[str, Any], weight: str | None = WEIGHT
+) -> float:
     """Read the strength of an edge, a finite number.
 
-    An edge without ``weight`` counts as 1 only where nothing else on it could be its strength: of a graph whose counts
-    are called ``n_syn``, every strength would be 1 without a word.
+    An edge without ``weight`` counts as 1 only where nothing else on it could be its strength:
+    of a graph whose counts are called ``n_syn``, every strength would be 1 without a word.
 
     Raises:
-        ValueError: If the edge has no such attribute but others that hold numbers, or it holds no finite number.
+        ValueError: If the edge has no such attribute but others that hold numbers, or it holds
+            no finite number.
     """
     if weight is None:
         return 1.0
     where = f"on the edge from {pre!r} to {post!r}"
     if weight not in data:
-        others = [str(name) for name, value in data.items() if name != "sign" and _could_be_a_strength(value)]
+        others = [
+            str(name)
+            for name, value in data.items()
+            if name != "sign" and _could_be_a_strength(value)
+        ]
         if weight != WEIGHT or others:
             have = ", ".join(map(str, data)) or "no attribute"
             name = repr(others[0]) if others else "the attribute that holds it"
             raise ValueError(
-                f"`graph` must have the strength of an edge as `{weight}`; got {have} {where}: pass `weight={name}`, "
-                "or `weight=None` to take every edge as 1."
+                f"`graph` must have the strength of an edge as `{weight}`; got {have}"
+                f" {where}: pass `weight={name}`, or `weight=None` to take every edge as 1."
             )
         return 1.0
     given = data[weight]
@@ -238,12 +276,17 @@ def strength(pre: Any, post: Any, data: dict[str, Any], weight: str | None = WEI
     except (TypeError, ValueError, RuntimeError):
         value = math.nan
     if not math.isfinite(value) or isinstance(given, str):
-        raise ValueError(f"`graph` must have finite numbers as weights; got {given!r} {where}.")
+        raise ValueError(
+            f"`graph` must have finite numbers as weights; got {given!r} {where}."
+        )
     return value
 
 
 def _could_be_a_strength(value: Any) -> bool:
-    """Whether an attribute holds a number, as text too: what ``read_edgelist`` and GraphML give may be text."""
+    """Whether an attribute holds a number, as text too.
+
+    What ``read_edgelist`` and GraphML give may be text.
+    """
     if value is None or isinstance(value, (bool, np.bool_)):
         return False
     try:

@@ -28,7 +28,10 @@ _MEANT = {
     "rho": "spectral_radius",
     "density": "mask",
 }
-"""What other libraries, and papers, call an argument. A name counts only where the class has what was meant."""
+"""What other libraries, and papers, call an argument.
+
+A name counts only where the class has what was meant.
+"""
 
 
 class Keywords:
@@ -43,14 +46,19 @@ class Keywords:
 
 def _require_known(cls: type, keywords: dict[str, Any]) -> None:
     parameters = inspect.signature(cls.__init__).parameters  # type: ignore[misc]
-    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+    if any(
+        parameter.kind is inspect.Parameter.VAR_KEYWORD
+        for parameter in parameters.values()
+    ):
         return
     for name in keywords:
         if name in parameters:
             continue
         near = meant(name, [known for known in parameters if known != "self"])
         if near is not None:
-            raise TypeError(f"{cls.__name__} has no argument `{name}`; did you mean `{near}`?")
+            raise TypeError(
+                f"{cls.__name__} has no argument `{name}`; did you mean `{near}`?"
+            )
 
 
 def meant(name: str, known: list[str]) -> str | None:

@@ -1,4 +1,7 @@
-"""What a checkpoint may do to facts: it is judged before a value of it is copied in, and facts are adopted if asked."""
+"""What a checkpoint may do to facts.
+
+It is judged before a value of it is copied in, and facts are adopted if asked.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +82,9 @@ def adopt_masks(model: nn.Module) -> AbstractContextManager[None]:
 
 
 def keep_masks(model: nn.Module) -> AbstractContextManager[None]:
-    """Let checkpoints that are read inside the context lose the synapses that the model has not: they are set to zero.
+    """Let checkpoints that are read inside the context lose the synapses that the model has not.
+
+    They are set to zero.
 
     Example:
         >>> import torch
@@ -106,7 +111,10 @@ def judge_checkpoint(
     unexpected: list[str],
     errors: list[str],
 ) -> None:
-    """Refuse lawless values before they are copied in; torch raises ``errors`` when it has read the rest."""
+    """Refuse lawless values before they are copied in.
+
+    Torch raises ``errors`` when it has read the rest.
+    """
     wish = _wishes.get(module, Wish())
     for name, declaration in list(_facts.declarations(module).items()):
         if declaration.signed:
@@ -125,7 +133,10 @@ class _Reading:
     errors: list[str]
 
     def run(self) -> None:
-        """Settle the signs, then the mask, then judge the weight by them; refuse all three or take all three."""
+        """Settle the signs, then the mask, then judge the weight by them.
+
+        Refuse all three or take all three.
+        """
         n_errors = len(self.errors)
         signs, present = self._signs(), self._present()
         if len(self.errors) == n_errors and signs is not None:
@@ -138,20 +149,36 @@ class _Reading:
     def _judge(self, signs: Tensor, present: Tensor | None) -> None:
         actual, weight = _facts.resolve(self.module, self.name)
         incoming = self.state.get(self.prefix + actual)
-        if not isinstance(incoming, Tensor) or incoming.shape != weight.shape or incoming.is_meta or signs.is_meta:
-            return  # torch reports missing keys and wrong shapes itself; there is nothing to judge on meta
-        exists = None if present is None or present.is_meta else present.to(incoming.device) != 0
+        if (
+            not isinstance(incoming, Tensor)
+            or incoming.shape != weight.shape
+            or incoming.is_meta
+            or signs.is_meta
+        ):
+            # torch reports missing keys and wrong shapes itself; there is nothing to judge on
+            # meta
+            return
+        exists = (
+            None
+            if present is None or present.is_meta
+            else present.to(incoming.device) != 0
+        )
         if self.wish.keep_masks and exists is not None:
             incoming = incoming.masked_fill(~exists, 0)
             self.state[self.prefix + actual] = incoming
-        violations = law.violations(self.prefix + actual, incoming, signs.to(incoming.device), exists)
+        violations = law.violations(
+            self.prefix + actual, incoming, signs.to(incoming.device), exists
+        )
         if violations:
             self._refuse(violations, incoming, exists)
 
     def _put_back(self) -> None:
         """Let torch read the module's own values, where it goes on reading after an error."""
         for suffix in (law.SUFFIX, law.PRESENT):
-            key, own = self.prefix + self.name + suffix, self.module._buffers.get(self.name + suffix)
+            key, own = (
+                self.prefix + self.name + suffix,
+                self.module._buffers.get(self.name + suffix),
+            )
             if own is not None:
                 self.state[key] = own
             else:
@@ -168,15 +195,22 @@ class _Reading:
         kept = _facts.record(self.module, self.name)
         saved = self.state.get(key)
         if signs is None:
-            self.errors.append(f"{key}: the module's signs are gone; call `signs.restore_` first.")
+            self.errors.append(
+                f"{key}: the module's signs are gone; call `signs.restore_` first."
+            )
             return None
-        unknown = signs.is_meta or not bool((signs.abs() == 1).all())  # as after `to_empty`
+        unknown = signs.is_meta or not bool(
+            (signs.abs() == 1).all()
+        )  # as after `to_empty`
         if kept is not None and not unknown:
             unknown = not torch.equal(signs.to("cpu", torch.int8), kept.sign_tensor())
         if saved is None:  # a checkpoint of the plain module
             self.state[key] = signs
             if unknown:
-                self.errors.append(f"{key}: neither the module nor the checkpoint has signs; call `signs.fix` first.")
+                self.errors.append(
+                    f"{key}: neither the module nor the checkpoint has signs; call"
+                    " `signs.fix` first."
+                )
                 return None
             return signs
         if not isinstance(saved, Tensor) or saved.shape != signs.shape or saved.is_meta:
@@ -189,12 +223,14 @@ class _Reading:
         nothing_fixed = kept is None and unknown
         if not nothing_fixed and not self.wish.adopt_signs:
             expected = signs if kept is None else kept.sign_tensor()
-            differing = (saved.cpu() != expected.cpu()).flatten().nonzero().flatten().tolist()
+            differing = (
+                (saved.cpu() != expected.cpu()).flatten().nonzero().flatten().tolist()
+            )
             if differing:
                 self.errors.append(
-                    f"{key}: the signs of {len(differing)} units, the first of them unit {differing[0]}, differ from "
-                    "those fixed on the module; load inside `with signs.adopt_signs(model):` to take the "
-                    "checkpoint's."
+                    f"{key}: the signs of {len(differing)} units, the first of them unit"
+                    f" {differing[0]}, differ from those fixed on the module; load inside"
+                    " `with signs.adopt_signs(model):` to take the checkpoint's."
                 )
                 self._judge(expected, None)  # and what that does to the law here
                 return None
@@ -217,19 +253,26 @@ class _Reading:
                 return None
             self.state[key] = expected
             return expected
-        if not isinstance(saved, Tensor) or saved.shape != weight.shape or saved.is_meta:
+        if (
+            not isinstance(saved, Tensor)
+            or saved.shape != weight.shape
+            or saved.is_meta
+        ):
             return expected  # torch says what is wrong with it
         try:
             saved = law.valid_present(self.prefix + self.name, saved).to(torch.int8)
         except ValueError as error:
             self.errors.append(str(error))
             return expected
-        if not self.wish.adopt_masks and not self._is_another_draw(saved, expected, kept):
+        if not self.wish.adopt_masks and not self._is_another_draw(
+            saved, expected, kept
+        ):
             said = _difference(saved, expected)
             if said:
                 self.errors.append(
-                    f"{key}: {said}; load inside `with signs.adopt_masks(model):` to take the checkpoint's synapses, "
-                    "or `with signs.keep_masks(model):` to keep the module's and zero the others."
+                    f"{key}: {said}; load inside `with signs.adopt_masks(model):` to take"
+                    " the checkpoint's synapses, or `with signs.keep_masks(model):` to"
+                    " keep the module's and zero the others."
                 )
                 return expected
         if expected is None and bool(saved.all()):
@@ -239,7 +282,9 @@ class _Reading:
         return saved
 
     @staticmethod
-    def _is_another_draw(saved: Tensor, expected: Tensor | None, kept: _facts.Record | None) -> bool:
+    def _is_another_draw(
+        saved: Tensor, expected: Tensor | None, kept: _facts.Record | None
+    ) -> bool:
         if kept is None or expected is None:
             return False
         return _facts.is_another_draw(saved, expected, drawn=kept.drawn)
@@ -247,29 +292,37 @@ class _Reading:
     def _adopt(self, signs: Tensor, present: Tensor | None) -> None:
         """Make what the checkpoint brings the module's own, before torch copies it into the buffers."""
         kept = _facts.record(self.module, self.name)
-        adopted = _facts.make_record(signs, present, drawn=kept is not None and kept.drawn)
+        adopted = _facts.make_record(
+            signs, present, drawn=kept is not None and kept.drawn
+        )
         if adopted != kept:
             device = _facts.resolve(self.module, self.name)[1].device
             _facts.keep(self.module, self.name, adopted, device)
 
-    def _refuse(self, violations: list[law.Violation], incoming: Tensor, exists: Tensor | None) -> None:
+    def _refuse(
+        self, violations: list[law.Violation], incoming: Tensor, exists: Tensor | None
+    ) -> None:
         own = self.prefix + self.name
         n_autapses = _autapses_only(incoming, exists)
         if n_autapses:
             violations = [violation for violation in violations if not violation.absent]
             self.errors.append(
-                f"Dale's law is broken: {own} has {n_autapses} autapses, weights on the diagonal, where the module has "
-                "no synapse: build it with `autapses=True`, or load inside `with signs.keep_masks(model):` to zero "
-                "them."
+                f"Dale's law is broken: {own} has {n_autapses} autapses, weights on the"
+                " diagonal, where the module has no synapse: build it with"
+                " `autapses=True`, or load inside `with signs.keep_masks(model):` to zero"
+                " them."
             )
-        self.errors.extend(f"Dale's law is broken: {violation}." for violation in violations[: law.SHOWN])
+        self.errors.extend(
+            f"Dale's law is broken: {violation}."
+            for violation in violations[: law.SHOWN]
+        )
         hidden = len(violations) - law.SHOWN
         if hidden > 0:
             self.errors.append(f"Dale's law is broken by {hidden} more units of {own}.")
         if any(violation.absent for violation in violations):
             self.errors.append(
-                f"To zero the weights of {own} where the module has no synapse, load inside `with "
-                "signs.keep_masks(model):`."
+                f"To zero the weights of {own} where the module has no synapse, load inside"
+                " `with signs.keep_masks(model):`."
             )
 
 
@@ -286,12 +339,17 @@ def _difference(saved: Tensor, expected: Tensor | None) -> str:
     """Say how a saved mask differs from the module's; nothing if it does not."""
     if expected is None:
         absent = int((saved == 0).sum())
-        return f"the checkpoint has {absent} absent synapses, the module none" if absent else ""
+        return (
+            f"the checkpoint has {absent} absent synapses, the module none"
+            if absent
+            else ""
+        )
     here = expected.to(saved.device) != 0
     there = saved != 0
     more, fewer = int((there & ~here).sum()), int((here & ~there).sum())
     if not more and not fewer:
         return ""
     return (
-        f"of the checkpoint's synapses {more} are absent in the module, and of the module's {fewer} in the checkpoint"
+        f"of the checkpoint's synapses {more} are absent in the module, and of the module's"
+        f" {fewer} in the checkpoint"
     )

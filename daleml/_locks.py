@@ -1,7 +1,8 @@
 """One writer per folder: a lock that a killed process gives back by dying.
 
-The lock belongs to an open file, so the operating system releases it however the process ends. The file itself,
-``.daleml-lock``, is removed by whoever held the lock; one that a killed process left behind hinders nobody.
+The lock belongs to an open file, so the operating system releases it however the process ends.
+The file itself, ``.daleml-lock``, is removed by whoever held the lock; one that a killed
+process left behind hinders nobody.
 """
 
 from __future__ import annotations
@@ -17,7 +18,13 @@ from pathlib import Path
 NAME = ".daleml-lock"
 
 # What file systems without locks answer: there, nothing is guarded, and nothing is refused either.
-_WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+_WITHOUT_LOCKS = {
+    errno.ENOLCK,
+    errno.ENOTSUP,
+    errno.EOPNOTSUPP,
+    errno.ENOSYS,
+    errno.EINVAL,
+}
 
 
 class InUseError(ValueError):
@@ -52,10 +59,12 @@ def _open_locked(path: Path, folder: Path, argument: str) -> int:
         try:
             if not _lock(handle):
                 raise InUseError(
-                    f"`{argument}` must be a folder into which nobody else writes; `{folder}` is in use by "
-                    f"{_holder(handle)}. Wait for it, or name another folder."
+                    f"`{argument}` must be a folder into which nobody else writes;"
+                    f" `{folder}` is in use by {_holder(handle)}. Wait for it, or name"
+                    " another folder."
                 )
-            # Another process may have removed the file between the two calls: then its lock guards nothing.
+            # Another process may have removed the file between the two calls: then its lock
+            # guards nothing.
             if _is_at(handle, path):
                 os.ftruncate(handle, 0)
                 os.write(handle, f"process {os.getpid()} on {platform.node()}".encode())
@@ -67,7 +76,8 @@ def _open_locked(path: Path, folder: Path, argument: str) -> int:
 
 
 def _release(handle: int, path: Path) -> None:
-    # Removed while it is locked, so that nobody can hold a lock on a file that is gone. Windows removes no open file.
+    # Removed while it is locked, so that nobody can hold a lock on a file that is gone. Windows
+    # removes no open file.
     if sys.platform != "win32" and _is_at(handle, path):
         with contextlib.suppress(OSError):
             path.unlink()

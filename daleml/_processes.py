@@ -1,7 +1,8 @@
 """Whether a process lives, and a watch that ends this one when the one that started it is gone.
 
-This file uses the standard library only, and workers run it as a program before they import anything of daleml: to
-import torch takes seconds, in which a worker would not notice that its parent was killed.
+This file uses the standard library only, and workers run it as a program before they import
+anything of daleml: to import torch takes seconds, in which a worker would not notice that its
+parent was killed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ import sys
 import threading
 
 WATCH = "daleml's watch"
-"""The name under which workers run this file; the globals ``PARENT`` and ``BY_SYSTEM`` are then :func:`end_with`'s."""
+"""The name under which workers run this file.
+
+The globals ``PARENT`` and ``BY_SYSTEM`` are then :func:`end_with`'s.
+"""
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl(2)
 _EVERY = 0.5  # seconds between two looks at the parent
 
@@ -25,10 +29,13 @@ def end_with(parent: int, by_system: bool = False) -> None:
 
     Args:
         parent: The process that started this one.
-        by_system: Whether Linux may be asked to do it, at once, and whatever this process is doing. It goes by the
-            *thread* that started this process, so that has to be one that lives as long as its process: the main one.
+        by_system: Whether Linux may be asked to do it, at once, and whatever this process is
+            doing. It goes by the *thread* that started this process, so that has to be one that
+            lives as long as its process: the main one.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches workers too; the parent ends them, without a word
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches workers too; the parent ends them, without a word
     if by_system and sys.platform == "linux":
         import ctypes
 
@@ -36,7 +43,9 @@ def end_with(parent: int, by_system: bool = False) -> None:
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     if not _is_parent(parent):
         os._exit(1)
-    threading.Thread(target=_watch, args=(parent,), name="daleml-watch", daemon=True).start()
+    threading.Thread(
+        target=_watch, args=(parent,), name="daleml-watch", daemon=True
+    ).start()
 
 
 def _watch(parent: int) -> None:

@@ -8,11 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_ASK_TO_END = ("SIGTERM", "SIGHUP", "SIGBREAK")  # Windows has no SIGHUP, others no SIGBREAK
+_ASK_TO_END = (
+    "SIGTERM",
+    "SIGHUP",
+    "SIGBREAK",
+)  # Windows has no SIGHUP, others no SIGBREAK
 
 
 class Stopped(KeyboardInterrupt):
-    """Raised where a signal asks the process to end. It takes the way of Ctrl-C: workers are ended, locks given back.
+    """Raised where a signal asks the process to end.
+
+    It takes the way of Ctrl-C: workers are ended, locks given back.
 
     Attributes:
         signal: The signal.
@@ -27,10 +33,12 @@ class Stopped(KeyboardInterrupt):
 def signals_raise() -> Iterator[list[signal.Signals]]:
     """Within, let SIGTERM and SIGHUP raise :class:`Stopped`, as SIGINT raises KeyboardInterrupt.
 
-    What is yielded gets the signal that came: others may have made a plain KeyboardInterrupt of it on its way.
+    What is yielded gets the signal that came: others may have made a plain KeyboardInterrupt of
+    it on its way.
 
-    A second signal of the kind ends the process at once. One that the caller ignores, as ``nohup`` does, stays ignored.
-    Outside the main thread, where Python handles no signals, nothing changes.
+    A second signal of the kind ends the process at once. One that the caller ignores, as
+    ``nohup`` does, stays ignored. Outside the main thread, where Python handles no signals,
+    nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield []

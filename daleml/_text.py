@@ -1,27 +1,37 @@
-r"""Text made safe to show: what came from a file or a shell never controls a terminal or breaks a page.
+r"""Text made safe to show.
 
-Names of columns, groups, tensors and files are other people's. One of them may hold an escape sequence that clears the
-screen, a bidirectional control that shows a word backwards, or half a character. Here each such character becomes an
-escape that can be read, ``\x1b``, and all other text stays as it is.
+What came from a file or a shell never controls a terminal or breaks a page.
+
+Names of columns, groups, tensors and files are other people's. One of them may hold an escape
+sequence that clears the screen, a bidirectional control that shows a word backwards, or half a
+character. Here each such character becomes an escape that can be read, ``\x1b``, and all other
+text stays as it is.
 """
 
 from __future__ import annotations
 
 import unicodedata
 
-_JOINERS = "\u200c\u200d"  # needed to write Persian, Hindi and many emoji; they move nothing
+_JOINERS = (  # needed to write Persian, Hindi and many emoji; they move nothing
+    "\u200c\u200d"
+)
 # Number signs and end marks of Arabic and Syriac: of the class of format characters, but seen.
 _VISIBLE = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2"
-_SEPARATORS = "\u2028\u2029"  # line and paragraph separators, of which some readers make a new line
-_UNDECODED = range(0xDC80, 0xDD00)  # how Python keeps the bytes of a file's name that are no UTF-8
+_SEPARATORS = (  # line and paragraph separators, of which some readers make a new line
+    "\u2028\u2029"
+)
+_UNDECODED = range(
+    0xDC80, 0xDD00
+)  # how Python keeps the bytes of a file's name that are no UTF-8
 
 
 def shown(text: str, *, lines: bool = False) -> str:
     r"""Return text in which every character that is not meant to be seen is written as an escape.
 
-    These are control characters (C0, DEL, C1), bidirectional and other invisible format characters but for the two
-    joiners, line separators, halves of surrogate pairs, and code points that are no characters. A byte of a file's name
-    that is not UTF-8 is shown as that byte.
+    These are control characters (C0, DEL, C1), bidirectional and other invisible format
+    characters but for the two joiners, line separators, halves of surrogate pairs, and code
+    points that are no characters. A byte of a file's name that is not UTF-8 is shown as that
+    byte.
 
     Args:
         text: Any text.
@@ -36,13 +46,19 @@ def shown(text: str, *, lines: bool = False) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(
-        character if (lines and character == "\n") or not _is_hidden(character) else _escaped(character)
+        (
+            character
+            if (lines and character == "\n") or not _is_hidden(character)
+            else _escaped(character)
+        )
         for character in text
     )
 
 
 def encodable(text: str) -> str:
-    r"""Return text without halves of surrogate pairs, which no UTF-8 file can hold; each is written as an escape.
+    r"""Return text without halves of surrogate pairs, which no UTF-8 file can hold.
+
+    Each is written as an escape.
 
     Example:
         >>> print(encodable("s\udcff.csv"))
@@ -51,12 +67,16 @@ def encodable(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return "".join(_escaped(each) if 0xD800 <= ord(each) < 0xE000 else each for each in text)
+        return "".join(
+            _escaped(each) if 0xD800 <= ord(each) < 0xE000 else each for each in text
+        )
     return text
 
 
 def shortened(text: str, most: int) -> str:
-    """Return text of at most about ``most`` characters: the middle of a longer one is left out, and that is said.
+    """Return text of at most about ``most`` characters.
+
+    The middle of a longer one is left out, and that is said.
 
     Example:
         >>> shortened("x" * 1_000 + " end", 40)
@@ -87,4 +107,8 @@ def _escaped(character: str) -> str:
     code = ord(character)
     if code in _UNDECODED:
         return f"\\x{code - 0xDC00:02x}"
-    return character.encode("unicode_escape").decode() if code < 0xD800 or code > 0xDFFF else f"\\u{code:04x}"
+    return (
+        character.encode("unicode_escape").decode()
+        if code < 0xD800 or code > 0xDFFF
+        else f"\\u{code:04x}"
+    )

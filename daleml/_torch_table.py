@@ -1,4 +1,6 @@
-"""The table of torch's own modules: which of their parameters are synaptic weights, and what is known of the rest.
+"""The table of torch's own modules.
+
+Which of their parameters are synaptic weights, and what is known of the rest.
 
 Read it through :mod:`daleml.modules`, which also asks the layers that are not torch's.
 """
@@ -19,17 +21,18 @@ class SynapticWeight:
     """One synaptic weight of a module.
 
     Attributes:
-        name: The parameter's name in the module. Of a weight composed of several parameters, the one whose change is a
-            change of the effective weight.
-        reads: ``"input"``, the module's own input; ``"below"``, the layer below in a stack; ``"state"``, the module's
-            own state; ``"cells"``, what a projection reads.
+        name: The parameter's name in the module. Of a weight composed of several parameters,
+            the one whose change is a change of the effective weight.
+        reads: ``"input"``, the module's own input; ``"below"``, the layer below in a stack;
+            ``"state"``, the module's own state; ``"cells"``, what a projection reads.
         layer: Place in a recurrent stack, from 0.
         reverse: Whether it belongs to the direction of a stack that runs backwards.
         suffix: End of the names of the layer's parameters in a recurrent stack, such as ``"_l0"``.
         bias: Name of the bias that is added to what this weight gives, or None.
         pre_dim: The dimension of the parameter along which presynaptic units lie.
         gates: How many gates are stacked along the other dimension: 3 in a GRU, 4 in an LSTM.
-        units: Which units of the input the weight reads, of those that there are; None if it reads all.
+        units: Which units of the input the weight reads, of those that there are; None if it
+            reads all.
         parts: Names of the other parameters that the effective weight is composed of.
     """
 
@@ -61,7 +64,8 @@ class TorchKind:
         spatial: Number of dimensions of its input after that of the units.
         recurrent: Whether it has a state of its own.
         sequences: Whether it runs over sequences; else, if it is recurrent, it takes one step.
-        packed: Whether torch reads its parameters as one block of memory, so that none may be reparametrised.
+        packed: Whether torch reads its parameters as one block of memory, so that none may be
+            reparametrised.
         projects: Whether its output may be a projection of its state, of ``proj_size`` units.
         gain: Whether ``weight`` is the gain of a normalisation.
         table: Whether ``weight`` is a table of inputs, an embedding.
@@ -117,12 +121,29 @@ def _of_stack(gates: int) -> Callable[[Any], tuple[SynapticWeight, ...]]:
             reads: Reads = "below" if layer else "input"
             for reverse in (False, True) if module.bidirectional else (False,):
                 suffix = f"_l{layer}{'_reverse' * reverse}"
-                bias_ih, bias_hh = (f"bias_ih{suffix}", f"bias_hh{suffix}") if module.bias else (None, None)
-                place: dict[str, Any] = {"layer": layer, "suffix": suffix, "reverse": reverse, "gates": gates}
-                found.append(SynapticWeight(f"weight_ih{suffix}", reads, bias=bias_ih, **place))
-                found.append(SynapticWeight(f"weight_hh{suffix}", "state", bias=bias_hh, **place))
+                bias_ih, bias_hh = (
+                    (f"bias_ih{suffix}", f"bias_hh{suffix}")
+                    if module.bias
+                    else (None, None)
+                )
+                place: dict[str, Any] = {
+                    "layer": layer,
+                    "suffix": suffix,
+                    "reverse": reverse,
+                    "gates": gates,
+                }
+                found.append(
+                    SynapticWeight(f"weight_ih{suffix}", reads, bias=bias_ih, **place)
+                )
+                found.append(
+                    SynapticWeight(f"weight_hh{suffix}", "state", bias=bias_hh, **place)
+                )
                 if module.proj_size:
-                    found.append(SynapticWeight(f"weight_hr{suffix}", "cells", **place | {"gates": 1}))
+                    found.append(
+                        SynapticWeight(
+                            f"weight_hr{suffix}", "cells", **place | {"gates": 1}
+                        )
+                    )
         return tuple(found)
 
     return weights
@@ -138,7 +159,13 @@ def _transposed(spatial: int) -> TorchKind:
 
 def _stack(gates: int) -> TorchKind:
     return TorchKind(
-        _of_stack(gates), "input_size", "hidden_size", recurrent=True, sequences=True, packed=True, projects=True
+        _of_stack(gates),
+        "input_size",
+        "hidden_size",
+        recurrent=True,
+        sequences=True,
+        packed=True,
+        projects=True,
     )
 
 
@@ -186,7 +213,10 @@ TABLE: dict[type[nn.Module], TorchKind] = {
     **dict.fromkeys(_OTHER_ACTIVATIONS, TorchKind(activation=True)),
     **dict.fromkeys(_PASSED_THROUGH, TorchKind(passive=True)),
 }
-"""What is known of torch's classes. A class that is not here, and inherits from none that is, is not known."""
+"""What is known of torch's classes.
+
+A class that is not here, and inherits from none that is, is not known.
+"""
 
 
 def torch_class(module: nn.Module | None) -> type[nn.Module] | None:

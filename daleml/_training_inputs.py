@@ -22,20 +22,29 @@ def require_parameters(model: nn.Module, optimizer: Optimizer) -> None:
     Raises:
         ValueError: If they share no parameter.
     """
-    trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    trained = {
+        id(parameter)
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    }
     named = dict(model.named_parameters())
     if not any(id(parameter) in trained for parameter in named.values()):
         raise ValueError(
-            "`optimizer` must train parameters of `model`; it holds none of them: make it from this model's parameters "
-            "after the last change to the model."
+            "`optimizer` must train parameters of `model`; it holds none of them: make it"
+            " from this model's parameters after the last change to the model."
         )
-    missed = [name for name, parameter in named.items() if parameter.requires_grad and id(parameter) not in trained]
+    missed = [
+        name
+        for name, parameter in named.items()
+        if parameter.requires_grad and id(parameter) not in trained
+    ]
     if missed:
         shown = ", ".join(f"`{name}`" for name in missed[:_SHOWN])
         more = f" and {len(missed) - _SHOWN} more" if len(missed) > _SHOWN else ""
         warnings.warn(
-            f"`optimizer` leaves out {len(missed)} of the {len(named)} parameters of `model`, {shown}{more}, "
-            "which will not learn: call requires_grad_(False) on what is meant to stay.",
+            f"`optimizer` leaves out {len(missed)} of the {len(named)} parameters of"
+            f" `model`, {shown}{more}, which will not learn: call requires_grad_(False) on"
+            " what is meant to stay.",
             stacklevel=3,
         )
 
@@ -48,19 +57,26 @@ def require_batches(batches: Any, epochs: int) -> None:
         ValueError: If they can be read once, and there are several epochs.
     """
     if isinstance(batches, type):
-        raise TypeError(f"`batches` must be an object; got the class {batches.__name__}: call it first.")
+        raise TypeError(
+            f"`batches` must be an object; got the class {batches.__name__}: call it first."
+        )
     if callable(batches):
         return
     wrong = isinstance(batches, (str, bytes, Mapping, Tensor))
     if wrong or not (isinstance(batches, Iterable) or hasattr(batches, "__getitem__")):
         raise TypeError(
-            "`batches` must be a list of pairs, a DataLoader, or a function of the epoch's number; "
-            f"got {type(batches).__name__}."
+            "`batches` must be a list of pairs, a DataLoader, or a function of the epoch's"
+            f" number; got {type(batches).__name__}."
         )
-    if epochs > 1 and hasattr(batches, "__next__") and type(batches).__module__ in _READ_ONCE:
+    if (
+        epochs > 1
+        and hasattr(batches, "__next__")
+        and type(batches).__module__ in _READ_ONCE
+    ):
         raise ValueError(
-            f"`batches` must be read anew in each of the {epochs} epochs; got a {type(batches).__name__}, which can be "
-            "read once: give a list, a DataLoader, or a function of the epoch's number."
+            f"`batches` must be read anew in each of the {epochs} epochs; got a"
+            f" {type(batches).__name__}, which can be read once: give a list, a DataLoader,"
+            " or a function of the epoch's number."
         )
 
 
@@ -68,12 +84,13 @@ def require_loss(loss: Any) -> None:
     """Raise unless ``loss`` can be called with outputs and targets."""
     if isinstance(loss, type):
         raise TypeError(
-            f"`loss` must be a function of outputs and targets; got the class {loss.__name__}: call it first."
+            "`loss` must be a function of outputs and targets; got the class"
+            f" {loss.__name__}: call it first."
         )
     if not callable(loss):
         raise TypeError(
-            "`loss` must be a function of outputs and targets, such as torch.nn.functional.cross_entropy; "
-            f"got {loss!r}."
+            "`loss` must be a function of outputs and targets, such as"
+            f" torch.nn.functional.cross_entropy; got {loss!r}."
         )
 
 
@@ -82,10 +99,19 @@ def require_scheduler(scheduler: Any, optimizer: Optimizer) -> None:
     if scheduler is None:
         return
     if isinstance(scheduler, type) or not callable(getattr(scheduler, "step", None)):
-        got = f"the class {scheduler.__name__}" if isinstance(scheduler, type) else type(scheduler).__name__
-        raise TypeError(f"`scheduler` must be a scheduler of torch.optim.lr_scheduler, or one like them; got {got}.")
+        got = (
+            f"the class {scheduler.__name__}"
+            if isinstance(scheduler, type)
+            else type(scheduler).__name__
+        )
+        raise TypeError(
+            "`scheduler` must be a scheduler of torch.optim.lr_scheduler, or one like"
+            f" them; got {got}."
+        )
     if isinstance(scheduler, LRScheduler) and scheduler.optimizer is not optimizer:
-        raise ValueError("`scheduler` must be one of `optimizer`; it was made for another optimiser.")
+        raise ValueError(
+            "`scheduler` must be one of `optimizer`; it was made for another optimiser."
+        )
 
 
 def require_folder(checkpoint: Any, scheduler: Any) -> None:
@@ -93,54 +119,83 @@ def require_folder(checkpoint: Any, scheduler: Any) -> None:
     if checkpoint is None:
         return
     if not isinstance(checkpoint, (str, os.PathLike)) or not os.fspath(checkpoint):
-        raise TypeError(f"`checkpoint` must be the path of a folder; got {checkpoint!r}.")
+        raise TypeError(
+            f"`checkpoint` must be the path of a folder; got {checkpoint!r}."
+        )
     for name in ("state_dict", "load_state_dict"):
         if scheduler is not None and not callable(getattr(scheduler, name, None)):
             raise TypeError(
-                f"`scheduler` must have {name} to be kept in a checkpoint; {type(scheduler).__name__} has none."
+                f"`scheduler` must have {name} to be kept in a checkpoint;"
+                f" {type(scheduler).__name__} has none."
             )
 
 
 def require_trackers(trackers: Any) -> None:
     """Raise unless ``trackers`` are functions by name."""
     if not isinstance(trackers, Mapping):
-        raise TypeError(f"`trackers` must map names to functions of the model; got {type(trackers).__name__}.")
+        raise TypeError(
+            "`trackers` must map names to functions of the model; got"
+            f" {type(trackers).__name__}."
+        )
     for name, tracker in trackers.items():
         if not isinstance(name, str) or not callable(tracker):
-            raise TypeError(f"`trackers` must map names to functions of the model; got {tracker!r} for {name!r}.")
+            raise TypeError(
+                f"`trackers` must map names to functions of the model; got {tracker!r} for"
+                f" {name!r}."
+            )
 
 
 def pair(batch: Any) -> tuple[Any, Any]:
     """Return inputs and targets of a batch, or raise."""
     if not (isinstance(batch, (tuple, list)) and len(batch) == 2):
-        raise ValueError(f"`batches` must yield pairs of inputs and targets; got {type(batch).__name__}.")
+        raise ValueError(
+            f"`batches` must yield pairs of inputs and targets; got {type(batch).__name__}."
+        )
     inputs, targets = batch
-    if not hasattr(targets, "__len__") or (isinstance(targets, Tensor) and not targets.ndim):
-        raise ValueError(f"`batches` must yield targets that have a length; got {_form(targets)}.")
+    if not hasattr(targets, "__len__") or (
+        isinstance(targets, Tensor) and not targets.ndim
+    ):
+        raise ValueError(
+            f"`batches` must yield targets that have a length; got {_form(targets)}."
+        )
     return inputs, targets
 
 
 def scalar(value: Any) -> Tensor:
     """Return what a loss function returned, or raise if it cannot be descended."""
     if not isinstance(value, Tensor) or value.numel() != 1:
-        raise ValueError(f"`loss` must return a tensor of one number; got {_form(value)}.")
+        raise ValueError(
+            f"`loss` must return a tensor of one number; got {_form(value)}."
+        )
     if not value.requires_grad:
-        raise ValueError("`loss` must depend on what `model` learns; what it returned has no gradient.")
+        raise ValueError(
+            "`loss` must depend on what `model` learns; what it returned has no gradient."
+        )
     return value
 
 
 def _form(value: Any) -> str:
-    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+    return (
+        f"a tensor of shape {tuple(value.shape)}"
+        if isinstance(value, Tensor)
+        else type(value).__name__
+    )
 
 
 def describe_batches(batches: Any) -> Any:
-    """Return what is known of batches in plain values, for a checkpoint to compare; None if nothing is."""
+    """Return what is known of batches in plain values, for a checkpoint to compare.
+
+    None if nothing is.
+    """
     described: dict[str, Any] = {}
     for name in ("batch_size", "seed", "drop_last"):
         value = getattr(batches, name, None)
         if isinstance(value, (bool, int)):
             described[name] = value
-    for name, source in (("n_batches", batches), ("n_examples", getattr(batches, "inputs", None))):
+    for name, source in (
+        ("n_batches", batches),
+        ("n_examples", getattr(batches, "inputs", None)),
+    ):
         if source is None:
             continue
         try:

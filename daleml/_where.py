@@ -26,13 +26,21 @@ _HOMES = (
 
 
 def hint(name: str) -> str:
-    """Return what to write instead of ``daleml.<name>``, as the end of a sentence; empty if nothing is near."""
+    """Return what to write instead of ``daleml.<name>``, as the end of a sentence.
+
+    Empty if nothing is near.
+    """
     homes: dict[str, str] = {}
     for home, public in _public_names():
         homes.setdefault(public, home)
     if name in homes:
-        return f"it is daleml.{homes[name]}.{name}: write `from daleml.{homes[name]} import {name}`"
-    near = difflib.get_close_matches(name, ["Populations", "dalify", "train", *homes], n=1, cutoff=0.75)
+        return (
+            f"it is daleml.{homes[name]}.{name}: write `from daleml.{homes[name]} import"
+            f" {name}`"
+        )
+    near = difflib.get_close_matches(
+        name, ["Populations", "dalify", "train", *homes], n=1, cutoff=0.75
+    )
     if not near:
         return ""
     path = f"daleml.{homes[near[0]]}" if near[0] in homes else "daleml"
@@ -52,5 +60,8 @@ def _public_names() -> Iterator[tuple[str, str]]:
 
 def _defined_in(module: ModuleType) -> Iterator[str]:
     for name, value in vars(module).items():
-        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__:
+        if (
+            not name.startswith("_")
+            and getattr(value, "__module__", None) == module.__name__
+        ):
             yield name

@@ -1,7 +1,7 @@
 """Calls run by several processes at once, none of which outlives the one that started them.
 
-However that one ends, its workers end: Ctrl-C, SIGTERM or an error makes it kill them; killed itself, it is missed by
-each of them within a second.
+However that one ends, its workers end: Ctrl-C, SIGTERM or an error makes it kill them; killed
+itself, it is missed by each of them within a second.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ def count(jobs: int | None, calls: int) -> int:
         calls: How many calls there are to make.
 
     Returns:
-        Never more than there are calls, or cores that this process may use: more only take memory from each other.
+        Never more than there are calls, or cores that this process may use: more only take
+        memory from each other.
 
     Raises:
         TypeError: If ``jobs`` is not an integer.
@@ -48,11 +49,18 @@ def fewer(jobs: int | None, processes: int) -> str:
     """Return a sentence if fewer processes are started than were asked for, or nothing."""
     if jobs is None or processes >= jobs:
         return ""
-    return f"`jobs` is {jobs:,}: {processes} are used, as there is no more work, or are no more cores, to share."
+    return (
+        f"`jobs` is {jobs:,}: {processes} are used, as there is no more work, or are no"
+        " more cores, to share."
+    )
 
 
 def run(
-    function: Callable[..., Any], calls: Sequence[tuple[Any, ...]], jobs: int, *, ordered: bool
+    function: Callable[..., Any],
+    calls: Sequence[tuple[Any, ...]],
+    jobs: int,
+    *,
+    ordered: bool,
 ) -> Generator[Any, None, None]:
     """Call a function many times, in several processes, and hand over the results as they come.
 
@@ -77,7 +85,10 @@ def run(
 
     # One call at a time: they are long, so handing them over costs nothing, and a stop loses least.
     workers = Parallel(
-        jobs, backend=_backend(), batch_size=1, return_as="generator" if ordered else "generator_unordered"
+        jobs,
+        backend=_backend(),
+        batch_size=1,
+        return_as="generator" if ordered else "generator_unordered",
     )
     results = workers(delayed(function)(*arguments) for arguments in calls)
     read = False
@@ -87,7 +98,8 @@ def run(
         read = True
     except BrokenProcessPool:
         raise WorkerError(
-            "a worker process was killed from outside, as happens where memory runs out: try again with fewer `jobs`."
+            "a worker process was killed from outside, as happens where memory runs out:"
+            " try again with fewer `jobs`."
         ) from None
     finally:
         if not read:
@@ -106,7 +118,10 @@ def _backend() -> Any:
         def configure(self, *args: Any, **options: Any) -> int:
             from_main = threading.current_thread() is threading.main_thread()
             about = {"PARENT": os.getpid(), "BY_SYSTEM": from_main}
-            watch = {"initializer": runpy.run_path, "initargs": (_processes.__file__, about, _processes.WATCH)}
+            watch = {
+                "initializer": runpy.run_path,
+                "initargs": (_processes.__file__, about, _processes.WATCH),
+            }
             made: int = super().configure(*args, **{**options, **watch})
             return made
 
@@ -117,8 +132,15 @@ _given_up: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
 
 def _hush_managers() -> None:
-    """Let no traceback of a thread be printed that manages workers who are given up: it may still wait for them."""
-    _given_up.update(thread for thread in threading.enumerate() if thread.name == "ExecutorManagerThread")  # joblib's
+    """Let no traceback of a thread be printed that manages workers who are given up.
+
+    It may still wait for them.
+    """
+    _given_up.update(
+        thread
+        for thread in threading.enumerate()
+        if thread.name == "ExecutorManagerThread"
+    )  # joblib's
     before = threading.excepthook
     if not _given_up or getattr(before, "passes_over_given_up", False):
         return

@@ -1,11 +1,12 @@
 """Checkpoints of a training run: safetensors for tensors, typed JSON for the rest, and no pickle.
 
-A checkpoint is a folder. ``checkpoint.json`` names the two tensor files that belong to it, with their SHA-256, and is
-replaced last: a run killed at any moment leaves the previous checkpoint or the new one, never a mixture.
-``model-<epoch>.safetensors`` is the plain state dict of the model. Files of others in the folder are left alone.
+A checkpoint is a folder. ``checkpoint.json`` names the two tensor files that belong to it, with
+their SHA-256, and is replaced last: a run killed at any moment leaves the previous checkpoint
+or the new one, never a mixture. ``model-<epoch>.safetensors`` is the plain state dict of the
+model. Files of others in the folder are left alone.
 
-A checkpoint is judged as a whole before anything is changed: a run whose checkpoint is refused is as it was. Formats
-of earlier versions are read.
+A checkpoint is judged as a whole before anything is changed: a run whose checkpoint is refused
+is as it was. Formats of earlier versions are read.
 """
 
 from __future__ import annotations
@@ -35,7 +36,15 @@ from daleml._saving.writer import only_writer
 __all__ = ["CheckpointError", "Run", "load", "opened", "save"]
 
 _digest = files.digest
-_DAMAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError)
+_DAMAGE = (
+    KeyError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    IndexError,
+    OverflowError,
+    RecursionError,
+)
 
 
 @contextmanager
@@ -61,10 +70,12 @@ def save(folder: Path, run: Run, epoch: int, rows: list[dict[str, Any]]) -> None
     """Write a checkpoint, and drop the files of this run's earlier ones.
 
     Raises:
-        CheckpointError: If a part of the state cannot be kept, or written. The checkpoint before it stays.
+        CheckpointError: If a part of the state cannot be kept, or written. The checkpoint
+            before it stays.
     """
     _files.folder("checkpoint", folder)
-    if not run.name:  # the first: named before a file is written, so that a kill leaves none that is nobody's
+    # the first: named before a file is written, so that a kill leaves none that is nobody's
+    if not run.name:
         run.name = uuid.uuid4().hex  # which draws from no generator of the run
         files.write_index(folder, _begun(run.name))
     model, tensors, content = _encode(run, epoch, rows)
@@ -86,7 +97,8 @@ def load(folder: Path, run: Run) -> tuple[int, list[dict[str, Any]]] | None:
         The epoch it had finished and its history; or None if the folder holds no checkpoint.
 
     Raises:
-        CheckpointError: If the checkpoint is damaged, or of another model or optimiser. Nothing is changed then.
+        CheckpointError: If the checkpoint is damaged, or of another model or optimiser. Nothing
+            is changed then.
     """
     path = folder / files.INDEX
     if not path.exists():
@@ -97,18 +109,24 @@ def load(folder: Path, run: Run) -> tuple[int, list[dict[str, Any]]] | None:
         return None
     try:
         named = files.named_files(content)
-        model, tensors = (files.read_tensors(folder / name, digest) for name, digest in named.items())
+        model, tensors = (
+            files.read_tensors(folder / name, digest) for name, digest in named.items()
+        )
         saved = _read(number, content, model, tensors, run)
     except CheckpointError:
         raise
     except _DAMAGE as error:
-        raise CheckpointError(f"`{path}` is damaged: {type(error).__name__} {_line(error)}.") from None
+        raise CheckpointError(
+            f"`{path}` is damaged: {type(error).__name__} {_line(error)}."
+        ) from None
     _require_classes(saved, run, folder)
     try:
         belongs.require(saved, run)
         restore.apply(saved, run)
     except Exception as error:  # a part that refuses its state may raise anything
-        raise CheckpointError(f"`{folder}` does not belong to this model and optimiser: {_line(error)}") from None
+        raise CheckpointError(
+            f"`{folder}` does not belong to this model and optimiser: {_line(error)}"
+        ) from None
     restore.tell_what_is_lost(saved, run)
     run.files = tuple(named)
     run.name = saved.name or uuid.uuid4().hex
@@ -121,11 +139,15 @@ def _begun(name: str) -> dict[str, Any]:
     return {"run": name, "begun": True}
 
 
-# -- writing -----------------------------------------------------------------------------------------------------------
+# -- writing
+# -----------------------------------------------------------------------------------------------------------
 
 
 def _describe(run: Run) -> dict[str, Any]:
-    """Return how a run is set, and raise if its state could not be kept: before it trains, not after."""
+    """Return how a run is set, and raise if its state could not be kept.
+
+    Before it trains, not after.
+    """
     try:
         _refuse_whole_numbers(run)
         encode_states(run, Encoder())
@@ -144,7 +166,11 @@ def _encode(
     model: dict[str, Any] = {}
     others: dict[str, Any] = {}
     for name, value in run.model.state_dict().items():
-        plain = isinstance(value, Tensor) and value.layout == torch.strided and value.dtype != torch.complex128
+        plain = (
+            isinstance(value, Tensor)
+            and value.layout == torch.strided
+            and value.dtype != torch.complex128
+        )
         (model if plain else others)[name] = value
     try:
         _refuse_whole_numbers(run)
@@ -167,36 +193,58 @@ def _encode(
 
 
 def _refuse_whole_numbers(run: Run) -> None:
-    """Refuse an optimiser whose own keys look like numbers of parameters: torch itself confuses them."""
+    """Refuse an optimiser whose own keys look like numbers of parameters.
+
+    Torch itself confuses them.
+    """
     keys: list[Any] = list(run.optimizer.state)
     for key in keys:
         if isinstance(key, int):
-            raise StateError(f"`optimizer.state` must have no whole numbers as keys, torch's own are; got {key}.")
+            raise StateError(
+                "`optimizer.state` must have no whole numbers as keys, torch's own are;"
+                f" got {key}."
+            )
 
 
 def _refuse_shared_memory(tensors: dict[str, Tensor], model: dict[str, Tensor]) -> None:
     """Refuse tensors of the state that overlap in memory: a resumed run would have them apart."""
     places: dict[int, list[tuple[int, int, str]]] = {}
-    every = [*tensors.items(), *((f"model.{name}", value) for name, value in model.items())]
+    every = [
+        *tensors.items(),
+        *((f"model.{name}", value) for name, value in model.items()),
+    ]
     for name, tensor in every:
         if tensor.numel():
-            span = 1 + sum((n - 1) * stride for n, stride in zip(tensor.shape, tensor.stride(), strict=True))
+            span = 1 + sum(
+                (n - 1) * stride
+                for n, stride in zip(tensor.shape, tensor.stride(), strict=True)
+            )
             start = tensor.data_ptr()
             end = start + span * tensor.element_size()
-            places.setdefault(tensor.untyped_storage().data_ptr(), []).append((start, end, name))
+            places.setdefault(tensor.untyped_storage().data_ptr(), []).append(
+                (start, end, name)
+            )
     for found in places.values():
-        for (start, end, name), (other_start, other_end, other) in combinations(found, 2):
+        for (start, end, name), (other_start, other_end, other) in combinations(
+            found, 2
+        ):
             if start < other_end and other_start < end and name in tensors:
                 raise StateError(
-                    f"`{name}` must have memory of its own, to be kept in a checkpoint; it shares `{other}`'s."
+                    f"`{name}` must have memory of its own, to be kept in a checkpoint; it"
+                    f" shares `{other}`'s."
                 )
 
 
-# -- reading -----------------------------------------------------------------------------------------------------------
+# -- reading
+# -----------------------------------------------------------------------------------------------------------
 
 
 def _read(
-    number: int, content: dict[str, Any], model: dict[str, Tensor], tensors: dict[str, Tensor], run: Run
+    number: int,
+    content: dict[str, Any],
+    model: dict[str, Tensor],
+    tensors: dict[str, Tensor],
+    run: Run,
 ) -> Saved:
     if number == 1:
         return old_formats.read(content, model, tensors, run)
@@ -205,7 +253,9 @@ def _read(
     decoder = Decoder(tensors, live.functions, live.generators)
     # In the order in which they were written, by which things that are shared are counted.
     parts = ("optimizer", "scheduler", "model", "python_random", "history")
-    optimizer, scheduler, others, python_random, history = (decoder.decode(content[part], part) for part in parts)
+    optimizer, scheduler, others, python_random, history = (
+        decoder.decode(content[part], part) for part in parts
+    )
     if not isinstance(others, dict) or not isinstance(optimizer, dict):
         raise TypeError("its model or optimiser is no mapping")
     given = content["given"]
@@ -214,7 +264,11 @@ def _read(
         history=history,
         classes=content["classes"],
         model=model | others,
-        optimizer={"state": optimizer["state"], **optimizer, "param_groups": optimizer["param_groups"]},
+        optimizer={
+            "state": optimizer["state"],
+            **optimizer,
+            "param_groups": optimizer["param_groups"],
+        },
         scheduler=scheduler,
         random=tensors,
         python_random=python_random,
@@ -235,8 +289,14 @@ def _run_name(name: Any) -> str:
 def _require_classes(saved: Saved, run: Run, folder: Path) -> None:
     if saved.classes != run.classes():
         there = saved.classes if isinstance(saved.classes, list) else [saved.classes]
-        before, now = (", ".join(str(name) for name in names if name) for names in (there, run.classes()))
-        raise CheckpointError(f"`{folder}` must be of the same optimiser and scheduler; it is of {before}, not {now}.")
+        before, now = (
+            ", ".join(str(name) for name in names if name)
+            for names in (there, run.classes())
+        )
+        raise CheckpointError(
+            f"`{folder}` must be of the same optimiser and scheduler; it is of {before},"
+            f" not {now}."
+        )
 
 
 def _tell_other_settings(saved: Saved, run: Run) -> None:
@@ -249,8 +309,9 @@ def _tell_other_settings(saved: Saved, run: Run) -> None:
     n_saved, n_here = randomness.count(saved.random), len(run.generators)
     if n_saved != n_here:
         warnings.warn(
-            f"`checkpoint` has the states of {n_saved} random generators, and this run has {n_here}: what they draw "
-            "will not be what a run that was never stopped draws.",
+            f"`checkpoint` has the states of {n_saved} random generators, and this run has"
+            f" {n_here}: what they draw will not be what a run that was never stopped"
+            " draws.",
             stacklevel=4,
         )
 

@@ -1,4 +1,7 @@
-"""One verdict on Dale's law, whether a module is judged or a state dict: what was judged, and what was not."""
+"""One verdict on Dale's law, whether a module is judged or a state dict.
+
+What was judged, and what was not.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,9 @@ from torch import Tensor, nn
 from daleml import _facts, law, modules
 from daleml.law import Case, SignReport, Unjudged
 
-_PARAMETRISED = re.compile(r"^(?P<path>(?:.*\.)?)parametrizations\.(?P<name>.+)\.original\d*$")
+_PARAMETRISED = re.compile(
+    r"^(?P<path>(?:.*\.)?)parametrizations\.(?P<name>.+)\.original\d*$"
+)
 _BUFFERS = (law.SUFFIX, law.PRESENT)
 
 
@@ -25,10 +30,15 @@ def of_model(model: nn.Module) -> SignReport:
         ValueError: If buffers do not hold what was fixed.
     """
     fixed = list(_facts.fixed(model))
-    cases = [(one.name, one.weight, law.valid_signs(one.name, one.signs), one.present) for one in fixed]
+    cases = [
+        (one.name, one.weight, law.valid_signs(one.name, one.signs), one.present)
+        for one in fixed
+    ]
     judged = {id(part) for one in fixed for part in _facts.trained(one.module, one.own)}
     entries = _entries(model)
-    free = {name: tensor for name, tensor in entries.items() if id(tensor) not in judged}
+    free = {
+        name: tensor for name, tensor in entries.items() if id(tensor) not in judged
+    }
     unjudged = _unjudged(_distinct(free, id), entries)
     packed = {
         f"{path}.{name}".lstrip("."): model.get_submodule(path).state_dict()[name]
@@ -45,40 +55,64 @@ def of_state(state: Mapping[Any, Any], dim: int | None = None) -> SignReport:
 
     Args:
         state: Tensors or arrays by name.
-        dim: Where presynaptic units lie in weights whose signs are inferred; default: 1, ``(post, pre)``.
+        dim: Where presynaptic units lie in weights whose signs are inferred; default: 1,
+            ``(post, pre)``.
 
     Raises:
-        ValueError: If signs do not fit their weight, the weights lie one level deeper, or ``dim`` is given where
-            signs are saved, which say it themselves.
+        ValueError: If signs do not fit their weight, the weights lie one level deeper, or
+            ``dim`` is given where signs are saved, which say it themselves.
     """
-    tensors = {str(key): tensor for key, value in state.items() if (tensor := _as_tensor(value)) is not None}
+    tensors = {
+        str(key): tensor
+        for key, value in state.items()
+        if (tensor := _as_tensor(value)) is not None
+    }
     _require_flat(state, tensors)
     if not any(key.endswith(law.SUFFIX) for key in tensors):
         return _infer(tensors, _packed(state), dim)
     if dim is not None:
-        raise ValueError(f"`dim` must be left out where signs are saved, which say where units lie; got {dim}.")
+        raise ValueError(
+            "`dim` must be left out where signs are saved, which say where units lie; got"
+            f" {dim}."
+        )
     signed = _once(tensors, [key for key in tensors if _is_signed(tensors, key)])
     cases = [(key, tensors[key], *_saved_facts(tensors, key)) for key in signed]
     judged = {place for key in signed if (place := _place(tensors[key])) is not None}
-    free = {key: tensor for key, tensor in tensors.items() if key not in signed and _place(tensor) not in judged}
-    return _report(cases, (), unjudged=_unjudged(_distinct(free, _place), tensors) + _packed(state))
+    free = {
+        key: tensor
+        for key, tensor in tensors.items()
+        if key not in signed and _place(tensor) not in judged
+    }
+    return _report(
+        cases, (), unjudged=_unjudged(_distinct(free, _place), tensors) + _packed(state)
+    )
 
 
 def _report(
-    cases: list[Case], inferred: Iterable[str], *, unjudged: tuple[Unjudged, ...] = (), transposed: bool = False
+    cases: list[Case],
+    inferred: Iterable[str],
+    *,
+    unjudged: tuple[Unjudged, ...] = (),
+    transposed: bool = False,
 ) -> SignReport:
     return SignReport(
-        violations=tuple(violation for case in cases for violation in law.violations(*case)),
+        violations=tuple(
+            violation for case in cases for violation in law.violations(*case)
+        ),
         n_parameters=len(cases),
         n_units=sum(signs.numel() for _, _, signs, _ in cases),
-        n_synapses=sum(weight.numel() if present is None else int(present.sum()) for _, weight, _, present in cases),
+        n_synapses=sum(
+            weight.numel() if present is None else int(present.sum())
+            for _, weight, _, present in cases
+        ),
         inferred=tuple(inferred),
         unjudged=unjudged,
         transposed=transposed,
     )
 
 
-# -- a module ----------------------------------------------------------------------------------------------------------
+# -- a module
+# ----------------------------------------------------------------------------------------------------------
 
 
 def _entries(model: nn.Module) -> dict[str, Tensor]:
@@ -95,26 +129,40 @@ def _entries(model: nn.Module) -> dict[str, Tensor]:
     return found
 
 
-# -- a state dict ------------------------------------------------------------------------------------------------------
+# -- a state dict
+# ------------------------------------------------------------------------------------------------------
 
 
 def _as_tensor(value: Any) -> Tensor | None:
     if isinstance(value, Tensor):
         return value
-    if not isinstance(value, (np.ndarray, np.generic)) or value.dtype.kind not in "fiub":
+    if (
+        not isinstance(value, (np.ndarray, np.generic))
+        or value.dtype.kind not in "fiub"
+    ):
         return None
-    native = np.float64 if value.dtype.kind == "f" and value.dtype.itemsize > 8 else value.dtype.newbyteorder("=")
+    native = (
+        np.float64
+        if value.dtype.kind == "f" and value.dtype.itemsize > 8
+        else value.dtype.newbyteorder("=")
+    )
     return torch.from_numpy(np.array(value, dtype=native))
 
 
 def _require_flat(state: Mapping[Any, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Raise if a mapping holds no tensors itself, and another mapping that does: a checkpoint of a trainer."""
+    """Raise if a mapping holds no tensors itself, and another mapping that does.
+
+    A checkpoint of a trainer.
+    """
     if tensors:
         return
     for key, value in state.items():
-        if isinstance(value, Mapping) and any(isinstance(one, (Tensor, np.ndarray)) for one in value.values()):
+        if isinstance(value, Mapping) and any(
+            isinstance(one, (Tensor, np.ndarray)) for one in value.values()
+        ):
             raise ValueError(
-                f"`model` must be a state dict of tensors; got one that holds it under {key!r}: give that."
+                "`model` must be a state dict of tensors; got one that holds it under"
+                f" {key!r}: give that."
             )
 
 
@@ -124,37 +172,60 @@ def _is_signed(tensors: Mapping[str, Tensor], key: str) -> bool:
     return key.removesuffix("_orig") + law.SUFFIX in tensors
 
 
-def _saved_facts(tensors: Mapping[str, Tensor], key: str) -> tuple[Tensor, Tensor | None]:
+def _saved_facts(
+    tensors: Mapping[str, Tensor], key: str
+) -> tuple[Tensor, Tensor | None]:
     stored = law.saved_signs(tensors, key)
     assert stored is not None  # `_is_signed` has seen it
     return stored, law.saved_present(tensors, key)
 
 
 def _place(tensor: Tensor) -> tuple[Any, ...] | None:
-    """Return where in memory a tensor lies, by which shared ones are known; None for one without memory."""
+    """Return where in memory a tensor lies, by which shared ones are known.
+
+    None for one without memory.
+    """
     if tensor.is_meta or tensor.layout != torch.strided or not tensor.numel():
         return None
     return tensor.data_ptr(), tuple(tensor.shape), tensor.stride()
 
 
 def _once(tensors: Mapping[str, Tensor], signed: list[str]) -> list[str]:
-    """Leave out the second name of a weight whose signs are the same memory too: of a module that is there twice."""
+    """Leave out the second name of a weight whose signs are the same memory too.
+
+    Of a module that is there twice.
+    """
     seen = set()
     found = []
     for key in signed:
-        places = _place(tensors[key]), _place(tensors[key.removesuffix("_orig") + law.SUFFIX])
+        places = (
+            _place(tensors[key]),
+            _place(tensors[key.removesuffix("_orig") + law.SUFFIX]),
+        )
         if None in places or places not in seen:
             found.append(key)
         seen.add(places)
     return found
 
 
-def _infer(tensors: Mapping[str, Tensor], packed: tuple[Unjudged, ...], dim: int | None) -> SignReport:
+def _infer(
+    tensors: Mapping[str, Tensor], packed: tuple[Unjudged, ...], dim: int | None
+) -> SignReport:
     """Judge weights by themselves; what a parametrisation computes is not there to be judged."""
     sizes, plain = _weights(tensors, tensors)
     plain = {key: weight for key, weight in plain.items() if weight.is_floating_point()}
-    cases = [_majority(key, weight, 1 if dim is None else dim) for key, weight in plain.items()]
-    unjudged = tuple(Unjudged(name, n_synapses) for name, n_synapses in sizes.items() if name not in plain) + packed
+    cases = [
+        _majority(key, weight, 1 if dim is None else dim)
+        for key, weight in plain.items()
+    ]
+    unjudged = (
+        tuple(
+            Unjudged(name, n_synapses)
+            for name, n_synapses in sizes.items()
+            if name not in plain
+        )
+        + packed
+    )
     report = _report(cases, plain, unjudged=unjudged)
     matrices = all(weight.ndim == 2 for weight in plain.values())
     if report or dim is not None or not matrices:
@@ -165,25 +236,39 @@ def _infer(tensors: Mapping[str, Tensor], packed: tuple[Unjudged, ...], dim: int
 
 
 def _majority(key: str, weight: Tensor, dim: int) -> Case:
-    """Return what to judge a weight by that has no signs: for each unit, the sign of most of its synapses."""
+    """Return what to judge a weight by that has no signs.
+
+    For each unit, the sign of most of its synapses.
+    """
     weight = weight.float() if weight.dtype.itemsize == 1 else weight
     if not 0 <= dim < weight.ndim:
-        raise ValueError(f"`dim` must be between 0 and {weight.ndim - 1} for `{key}`; got {dim}.")
+        raise ValueError(
+            f"`dim` must be between 0 and {weight.ndim - 1} for `{key}`; got {dim}."
+        )
     others = [other for other in range(weight.ndim) if other != dim]
     n_exc, n_inh = (weight > 0).sum(others), (weight < 0).sum(others)
-    signs = torch.where(n_exc >= n_inh, 1, -1).reshape(-1, *(1,) * (weight.ndim - dim - 1))
+    signs = torch.where(n_exc >= n_inh, 1, -1).reshape(
+        -1, *(1,) * (weight.ndim - dim - 1)
+    )
     return key, weight, signs, None
 
 
-# -- what is not under the law -----------------------------------------------------------------------------------------
+# -- what is not under the law
+# -----------------------------------------------------------------------------------------
 
 
-def _weights(entries: Mapping[str, Tensor], among: Mapping[str, Tensor]) -> tuple[dict[str, int], dict[str, Tensor]]:
+def _weights(
+    entries: Mapping[str, Tensor], among: Mapping[str, Tensor]
+) -> tuple[dict[str, int], dict[str, Tensor]]:
     """Return the sizes of all weights by the names that users know, and those that are there as they are."""
     sizes: dict[str, int] = {}
     plain: dict[str, Tensor] = {}
     for key, tensor in entries.items():
-        if key.endswith(_BUFFERS) or tensor.ndim < 2 or not (tensor.is_floating_point() or tensor.is_complex()):
+        if (
+            key.endswith(_BUFFERS)
+            or tensor.ndim < 2
+            or not (tensor.is_floating_point() or tensor.is_complex())
+        ):
             continue
         if key.endswith("_mask") and key.removesuffix("_mask") + "_orig" in among:
             continue  # of torch.nn.utils.prune
@@ -197,7 +282,9 @@ def _weights(entries: Mapping[str, Tensor], among: Mapping[str, Tensor]) -> tupl
     return sizes, plain
 
 
-def _distinct(entries: Mapping[str, Tensor], identity: Callable[[Tensor], Any]) -> dict[str, Tensor]:
+def _distinct(
+    entries: Mapping[str, Tensor], identity: Callable[[Tensor], Any]
+) -> dict[str, Tensor]:
     """Leave out all names but the first of a tensor that several share."""
     found: dict[str, Tensor] = {}
     seen = set()
@@ -209,7 +296,9 @@ def _distinct(entries: Mapping[str, Tensor], identity: Callable[[Tensor], Any]) 
     return found
 
 
-def _unjudged(free: Mapping[str, Tensor], among: Mapping[str, Tensor]) -> tuple[Unjudged, ...]:
+def _unjudged(
+    free: Mapping[str, Tensor], among: Mapping[str, Tensor]
+) -> tuple[Unjudged, ...]:
     """Name the weights that nobody judged: floating-point tensors of two or more dimensions."""
     sizes, _ = _weights(free, among)
     return tuple(Unjudged(name, n_synapses) for name, n_synapses in sizes.items())
@@ -217,8 +306,14 @@ def _unjudged(free: Mapping[str, Tensor], among: Mapping[str, Tensor]) -> tuple[
 
 def _packed(state: Mapping[Any, Any]) -> tuple[Unjudged, ...]:
     """Name what holds matrices and is no tensor itself, as the packed weights of quantised modules are."""
-    sizes = {str(key): _n_packed(value) for key, value in state.items() if not isinstance(value, (Tensor, Mapping))}
-    return tuple(Unjudged(name, n_synapses) for name, n_synapses in sizes.items() if n_synapses)
+    sizes = {
+        str(key): _n_packed(value)
+        for key, value in state.items()
+        if not isinstance(value, (Tensor, Mapping))
+    }
+    return tuple(
+        Unjudged(name, n_synapses) for name, n_synapses in sizes.items() if n_synapses
+    )
 
 
 def _n_packed(value: Any) -> int:

@@ -1,9 +1,12 @@
-r"""One notion of a layer: a table of torch's own modules, and the protocol that daleml's layers and yours satisfy.
+r"""One notion of a layer.
 
-Which parameters of a module are synaptic weights, what each of them reads, where its presynaptic units lie, which bias
-goes with it, whether the module is recurrent: every tool asks here, and nowhere else. Torch's classes stand in a table,
-which is searched along the classes a module inherits from, so that a subclass of ``nn.Linear`` is dense. Any other
-layer says it itself, by the methods of :class:`DaleLayer`. It needs no base class:
+A table of torch's own modules, and the protocol that daleml's layers and yours satisfy.
+
+Which parameters of a module are synaptic weights, what each of them reads, where its
+presynaptic units lie, which bias goes with it, whether the module is recurrent: every tool asks
+here, and nowhere else. Torch's classes stand in a table, which is searched along the classes a
+module inherits from, so that a subclass of ``nn.Linear`` is dense. Any other layer says it
+itself, by the methods of :class:`DaleLayer`. It needs no base class:
 
 .. code-block:: python
 
@@ -15,13 +18,14 @@ layer says it itself, by the methods of :class:`DaleLayer`. It needs no base cla
             return self.weight  # (post, pre), signed: what multiplies the input
 
         def redraw_(self, *, draw, ratio=1.0, generator=None):
-            self.weight.copy_(draw(torch.empty_like(self.weight), 0.1, generator=generator) * self.signs)
+            self.weight.copy_(draw(torch.empty_like(self.weight), 0.1, generator=generator) *
+            self.signs)
 
         def output_signs(self):
             return None  # whatever reads the layer may decide; or +1 and -1, one for each output unit
 
-A layer that has some of these methods and lacks one that a tool needs is refused by that tool, in a sentence that names
-the method.
+A layer that has some of these methods and lacks one that a tool needs is refused by that tool,
+in a sentence that names the method.
 """
 
 from __future__ import annotations
@@ -53,22 +57,34 @@ class DaleLayer(Protocol):
     """
 
     def plastic_weights(self) -> Iterable[SynapticWeight | str]:
-        """Return the synaptic weights, in the order in which they are used; a plain name stands for a dense weight."""
+        """Return the synaptic weights, in the order in which they are used.
+
+        A plain name stands for a dense weight.
+        """
 
     def effective_weight(self) -> Tensor:
-        """Return what multiplies the input, signed, ``(post, pre)``; of a convolution ``(post, pre, *kernel)``."""
+        """Return what multiplies the input, signed, ``(post, pre)``.
 
-    def redraw_(self, *, draw: Any, ratio: float = 1.0, generator: torch.Generator | None = None) -> None:
+        Of a convolution ``(post, pre, *kernel)``.
+        """
+
+    def redraw_(
+        self, *, draw: Any, ratio: float = 1.0, generator: torch.Generator | None = None
+    ) -> None:
         """Draw the weights anew, in place, and keep their signs and the variance of the layer's output.
 
         Args:
-            draw: Fills a tensor with positive numbers of a given mean, ``draw(tensor, mean, generator=)``.
+            draw: Fills a tensor with positive numbers of a given mean, ``draw(tensor, mean,
+                generator=)``.
             ratio: Mean of the magnitudes that it draws, divided by their standard deviation.
             generator: Source of randomness; default: torch's global one.
         """
 
     def output_signs(self) -> Tensor | None:
-        """Return +1 (excites) or -1 (inhibits) for each output unit; None if the layers that read them may decide."""
+        """Return +1 (excites) or -1 (inhibits) for each output unit.
+
+        None if the layers that read them may decide.
+        """
 
 
 @runtime_checkable
@@ -76,37 +92,61 @@ class RecurrentDaleLayer(Protocol):
     """What a recurrent layer or cell says of itself."""
 
     def plastic_weights(self) -> Iterable[SynapticWeight]:
-        """Return the synaptic weights: for each layer what reads its input, and what reads its state."""
+        """Return the synaptic weights.
+
+        For each layer what reads its input, and what reads its state.
+        """
 
     def effective_weights(self) -> Any:
-        """Return a named tuple of ``input`` and ``recurrent``, each ``(post, pre)``; in a stack, one for each layer."""
+        """Return a named tuple of ``input`` and ``recurrent``, each ``(post, pre)``.
 
-    def redraw_(self, *, draw: Any, ratio: float = 1.0, generator: torch.Generator | None = None) -> None:
+        In a stack, one for each layer.
+        """
+
+    def redraw_(
+        self, *, draw: Any, ratio: float = 1.0, generator: torch.Generator | None = None
+    ) -> None:
         """Draw the weights anew, as in :class:`DaleLayer`."""
 
     def output_signs(self) -> Tensor | None:
         """Return +1 or -1 for each unit whose rates the layer puts out, as in :class:`DaleLayer`."""
 
     def register_layer_hook(self, look: Callable[..., None]) -> Any:
-        """Call ``look(suffix, rows, begun, rates, batch_sizes)`` whenever a layer has run; see ``EIRNN``."""
+        """Call ``look(suffix, rows, begun, rates, batch_sizes)`` whenever a layer has run.
+
+        See ``EIRNN``.
+        """
 
     def rates(self, state: Tensor) -> Tensor:
         """Return the rates of a state."""
 
 
-# -- the protocol ------------------------------------------------------------------------------------------------------
+# -- the protocol
+# ------------------------------------------------------------------------------------------------------
 
-_SAYS = ("plastic_weights", "effective_weight", "effective_weights", "redraw_", "output_signs")
+_SAYS = (
+    "plastic_weights",
+    "effective_weight",
+    "effective_weights",
+    "redraw_",
+    "output_signs",
+)
 
 
 def method(module: nn.Module, name: str) -> Callable[..., Any] | None:
-    """Return a method that a module's class, or the module itself, has; not one that it passes on from another."""
+    """Return a method that a module's class, or the module itself, has.
+
+    Not one that it passes on from another.
+    """
     own = getattr(type(module), name, None) or vars(module).get(name)
     return cast("Callable[..., Any]", getattr(module, name)) if callable(own) else None
 
 
 def speaks(module: nn.Module) -> bool:
-    """Whether a module is a layer of the protocol: it has some of the methods, and weights of its own to speak of."""
+    """Whether a module is a layer of the protocol.
+
+    It has some of the methods, and weights of its own to speak of.
+    """
     if method(module, "plastic_weights") is not None:
         return True
     # A model may well pass on the effective weight of a layer within it.
@@ -114,7 +154,9 @@ def speaks(module: nn.Module) -> bool:
     return owns and any(method(module, name) is not None for name in _SAYS)
 
 
-def required(module: nn.Module, path: str, name: str, purpose: str) -> Callable[..., Any]:
+def required(
+    module: nn.Module, path: str, name: str, purpose: str
+) -> Callable[..., Any]:
     """Return a method of the protocol.
 
     Raises:
@@ -124,35 +166,42 @@ def required(module: nn.Module, path: str, name: str, purpose: str) -> Callable[
     if found is None:
         where = f"`{path}`" if path else "the model itself"
         raise ValueError(
-            f"`model` must have layers with the method `{name}`, which {purpose}; got {where}, a "
-            f"{type(module).__name__} without one."
+            f"`model` must have layers with the method `{name}`, which {purpose}; got"
+            f" {where}, a {type(module).__name__} without one."
         )
     return found
 
 
 def synaptic_weights(module: nn.Module, path: str = "") -> tuple[SynapticWeight, ...]:
-    """Return the synaptic weights of a module itself, without its children: as it says, or as the table says.
+    """Return the synaptic weights of a module itself, without its children.
+
+    As it says, or as the table says.
 
     Raises:
-        ValueError: If it has methods of the protocol but does not say which its weights are, or names parameters that
-            it has not got.
+        ValueError: If it has methods of the protocol but does not say which its weights are, or
+            names parameters that it has not got.
     """
     if not speaks(module):
         kind = torch_kind(module)
         return () if kind is None or kind.weights is None else kind.weights(module)
-    listed = required(module, path, "plastic_weights", "says which parameters are synaptic weights")()
+    listed = required(
+        module, path, "plastic_weights", "says which parameters are synaptic weights"
+    )()
     if isinstance(listed, str):
         listed = [listed]
-    found = tuple(SynapticWeight(one) if isinstance(one, str) else one for one in listed)
+    found = tuple(
+        SynapticWeight(one) if isinstance(one, str) else one for one in listed
+    )
     for one in found:
         if not isinstance(one, SynapticWeight):
             raise TypeError(
-                f"`plastic_weights` of {type(module).__name__} must give names or SynapticWeight; got {one!r}."
+                f"`plastic_weights` of {type(module).__name__} must give names or"
+                f" SynapticWeight; got {one!r}."
             )
         if not hasattr(module, one.name):
             raise ValueError(
-                f"`plastic_weights` of {type(module).__name__} must name its parameters; got {one.name!r}, which it "
-                "has not."
+                f"`plastic_weights` of {type(module).__name__} must name its parameters;"
+                f" got {one.name!r}, which it has not."
             )
     return found
 
@@ -164,7 +213,9 @@ def known_weights(module: nn.Module, path: str = "") -> tuple[SynapticWeight, ..
 
 
 def output_signs(module: nn.Module, path: str = "") -> Tensor | None:
-    """Return +1 or -1 for each unit that a layer of the protocol puts out; None if it leaves that to its readers.
+    """Return +1 or -1 for each unit that a layer of the protocol puts out.
+
+    None if it leaves that to its readers.
 
     Raises:
         ValueError: If the layer does not say, or says anything else.
@@ -179,7 +230,8 @@ def output_signs(module: nn.Module, path: str = "") -> Tensor | None:
         found = torch.zeros(1)
     if found.ndim != 1 or not bool((found.abs() == 1).all()):
         raise ValueError(
-            f"`output_signs` of {type(module).__name__} must give +1 or -1 for each output unit, or None; got {said!r}."
+            f"`output_signs` of {type(module).__name__} must give +1 or -1 for each output"
+            f" unit, or None; got {said!r}."
         )
     return found
 
@@ -195,7 +247,11 @@ def is_recurrent(module: nn.Module) -> bool:
 def runs_over_sequences(module: nn.Module) -> bool:
     """Whether a recurrent module takes sequences; else it takes one step."""
     kind = torch_kind(module)
-    return kind.sequences if kind is not None and not speaks(module) else hasattr(module, "batch_first")
+    return (
+        kind.sequences
+        if kind is not None and not speaks(module)
+        else hasattr(module, "batch_first")
+    )
 
 
 def is_dense(module: nn.Module, path: str = "") -> bool:
@@ -205,7 +261,9 @@ def is_dense(module: nn.Module, path: str = "") -> bool:
     weights = synaptic_weights(module, path)
     if not speaks(module):
         return bool(weights) and cast("TorchKind", torch_kind(module)).spatial == 0
-    return len(weights) == 1 and cast("Tensor", getattr(module, weights[0].name)).ndim == 2
+    return (
+        len(weights) == 1 and cast("Tensor", getattr(module, weights[0].name)).ndim == 2
+    )
 
 
 def is_norm(module: nn.Module | None) -> bool:
@@ -222,18 +280,34 @@ def is_table(module: nn.Module | None) -> bool:
 
 def is_lazy(module: nn.Module) -> bool:
     """Whether a module waits for its first forward pass to know its shape."""
-    return any(isinstance(parameter, UninitializedParameter) for parameter in module._parameters.values())
+    return any(
+        isinstance(parameter, UninitializedParameter)
+        for parameter in module._parameters.values()
+    )
 
 
 def require_shapes(model: nn.Module) -> None:
     """Raise if a layer has no shape before its first forward pass."""
-    lazy = next((path or "the model itself" for path, module in model.named_modules() if is_lazy(module)), None)
+    lazy = next(
+        (
+            path or "the model itself"
+            for path, module in model.named_modules()
+            if is_lazy(module)
+        ),
+        None,
+    )
     if lazy is not None:
-        raise ValueError(f"`model` must have run once, so that its layers have shapes; got `{lazy}` without one.")
+        raise ValueError(
+            f"`model` must have run once, so that its layers have shapes; got `{lazy}`"
+            " without one."
+        )
 
 
 def uncalled(model: nn.Module) -> set[nn.Module]:
-    """Find the layers whose weights another module reads without calling them: no hook of theirs ever runs."""
+    """Find the layers whose weights another module reads without calling them.
+
+    No hook of theirs ever runs.
+    """
     found: set[nn.Module] = set()
     for module in model.modules():
         kind = torch_kind(module)
@@ -242,11 +316,15 @@ def uncalled(model: nn.Module) -> set[nn.Module]:
     return found
 
 
-# -- where units lie ---------------------------------------------------------------------------------------------------
+# -- where units lie
+# ---------------------------------------------------------------------------------------------------
 
 
 def presynaptic_dim(module: nn.Module, name: str, n_dims: int) -> int:
-    """Return the dimension of a parameter along which presynaptic units lie: 1, unless the module says otherwise."""
+    """Return the dimension of a parameter along which presynaptic units lie.
+
+    1, unless the module says otherwise.
+    """
     if n_dims == 1 or is_table(module):
         return 0
     if speaks(module) and method(module, "plastic_weights") is None:
@@ -285,7 +363,10 @@ def n_spatial(module: nn.Module) -> int:
         kind = torch_kind(module)
         return 0 if kind is None else kind.spatial
     weights = [] if is_recurrent(module) else synaptic_weights(module)
-    return max((cast("Tensor", getattr(module, one.name)).ndim - 2 for one in weights), default=0)
+    return max(
+        (cast("Tensor", getattr(module, one.name)).ndim - 2 for one in weights),
+        default=0,
+    )
 
 
 def n_inputs(module: nn.Module) -> int:
@@ -295,7 +376,9 @@ def n_inputs(module: nn.Module) -> int:
         return int(getattr(module, kind.inputs))
     if is_recurrent(module):
         return int(effective_layers(module)[0].input.shape[1])
-    effective = required(module, "", "effective_weight", "gives what multiplies the input")()
+    effective = required(
+        module, "", "effective_weight", "gives what multiplies the input"
+    )()
     return int(cast("Tensor", effective).shape[1])
 
 
@@ -307,10 +390,15 @@ def n_outputs(module: nn.Module) -> int:
         return int(projected or getattr(module, kind.outputs))
     if is_recurrent(module):
         return int(effective_layers(module)[-1].recurrent.shape[0])
-    return int(required(module, "", "effective_weight", "gives what multiplies the input")().shape[0])
+    return int(
+        required(
+            module, "", "effective_weight", "gives what multiplies the input"
+        )().shape[0]
+    )
 
 
-# -- what multiplies what ----------------------------------------------------------------------------------------------
+# -- what multiplies what
+# ----------------------------------------------------------------------------------------------
 
 
 class _Effective(Protocol):
@@ -322,13 +410,18 @@ class _Effective(Protocol):
 
 def effective_layers(module: nn.Module, path: str = "") -> Sequence[_Effective]:
     """Return the effective weights of a recurrent module of the protocol, one named tuple a layer."""
-    given = required(module, path, "effective_weights", "gives what multiplies input and state")()
+    given = required(
+        module, path, "effective_weights", "gives what multiplies input and state"
+    )()
     layers = [given] if hasattr(given, "_fields") else list(given)
     for layer in layers:
-        if not all(isinstance(getattr(layer, name, None), Tensor) for name in ("input", "recurrent")):
+        if not all(
+            isinstance(getattr(layer, name, None), Tensor)
+            for name in ("input", "recurrent")
+        ):
             raise TypeError(
-                f"`effective_weights` of {type(module).__name__} must give named tuples with the fields `input` and "
-                f"`recurrent`; got {type(layer).__name__}."
+                f"`effective_weights` of {type(module).__name__} must give named tuples"
+                f" with the fields `input` and `recurrent`; got {type(layer).__name__}."
             )
     return cast("Sequence[_Effective]", layers)
 
@@ -341,14 +434,17 @@ def effective(module: nn.Module, one: SynapticWeight, path: str = "") -> Tensor:
         layer = effective_layers(module, path)[one.layer]
         found = layer.recurrent if one.recurrent else layer.input
     else:
-        found = required(module, path, "effective_weight", "gives what multiplies the input")()
+        found = required(
+            module, path, "effective_weight", "gives what multiplies the input"
+        )()
     found = found if one.units is None else found[:, one.units]
     weight = cast("Tensor", getattr(module, one.name))
     weight = weight.transpose(0, 1) if one.pre_dim == 0 else weight
     if found.shape != weight.shape:
         raise ValueError(
-            f"the effective weight of {type(module).__name__} must have the shape {tuple(weight.shape)} of "
-            f"`{one.name}`, as far as that reads its input; got {tuple(found.shape)}."
+            f"the effective weight of {type(module).__name__} must have the shape"
+            f" {tuple(weight.shape)} of `{one.name}`, as far as that reads its input; got"
+            f" {tuple(found.shape)}."
         )
     return found
 
@@ -367,9 +463,18 @@ def plain_name(module: nn.Module, name: str) -> str:
     return plain if plain != name and f"{plain}_mask" in module._buffers else name
 
 
-def other_matrices(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Parameter]]:
-    """Yield the matrices of a module that are not accounted for, and no gain and no table: by name."""
-    if is_norm(module) or is_table(module) or isinstance(module, parametrize.ParametrizationList):
+def other_matrices(
+    module: nn.Module, path: str = ""
+) -> Iterator[tuple[str, nn.Parameter]]:
+    """Yield the matrices of a module that are not accounted for, and no gain and no table.
+
+    By name.
+    """
+    if (
+        is_norm(module)
+        or is_table(module)
+        or isinstance(module, parametrize.ParametrizationList)
+    ):
         return
     known = accounted(module, path)
     for name, parameter in module.named_parameters(recurse=False):
@@ -393,8 +498,8 @@ def warn_of_kept_otherwise(model: nn.Module, tool: str) -> None:
     found = [path or "the model itself" for path, _ in kept_otherwise(model)]
     if found:
         warnings.warn(
-            f"`{tool}` left alone {', '.join(found)}, where weights are kept otherwise than as parameters, as in "
-            "quantised modules.",
+            f"`{tool}` left alone {', '.join(found)}, where weights are kept otherwise than"
+            " as parameters, as in quantised modules.",
             stacklevel=3,
         )
 
@@ -404,10 +509,15 @@ def takes(function: Callable[..., Any], *keywords: str) -> bool:
     parameters = inspect.signature(function).parameters.values()
     if any(one.kind is one.VAR_KEYWORD for one in parameters):
         return True
-    return {one.name for one in parameters if one.kind is not one.POSITIONAL_ONLY} >= set(keywords)
+    return {
+        one.name for one in parameters if one.kind is not one.POSITIONAL_ONLY
+    } >= set(keywords)
 
 
 def takes_draw(module: nn.Module) -> bool:
-    """Whether ``reset_parameters`` of a module takes a distribution: ``reset_parameters(generator, draw=)``."""
+    """Whether ``reset_parameters`` of a module takes a distribution.
+
+    ``reset_parameters(generator, draw=)``.
+    """
     reset = method(module, "reset_parameters")
     return reset is not None and takes(reset, "draw")

@@ -15,12 +15,13 @@ from daleml._keywords import Keywords
 class Populations(Keywords):
     r"""A partition of ``n`` units into excitatory units, then inhibitory ones.
 
-    Dale's law: unit :math:`j` has one sign :math:`s_j \in \{+1, -1\}` for every synapse it makes, so
-    :math:`\operatorname{sign} w_{ij} = s_j`. Excitatory units come first.
+    Dale's law: unit :math:`j` has one sign :math:`s_j \in \{+1, -1\}` for every synapse it
+    makes, so :math:`\operatorname{sign} w_{ij} = s_j`. Excitatory units come first.
 
     Args:
         n_exc: Number of excitatory units, at least 0.
-        n_inh: Number of inhibitory units, at least 0. All-excitatory and all-inhibitory are both legal.
+        n_inh: Number of inhibitory units, at least 0. All-excitatory and all-inhibitory are
+            both legal.
 
     Raises:
         TypeError: If a count is not an integer.
@@ -36,7 +37,8 @@ class Populations(Keywords):
         Populations(n_exc=80, n_inh=20)
 
     References:
-        Eccles, Fatt & Koketsu 1954, for the law; Song, Yang & Wang 2016, for the partition in artificial networks.
+        Eccles, Fatt & Koketsu 1954, for the law; Song, Yang & Wang 2016, for the partition in
+        artificial networks.
     """
 
     n_exc: int
@@ -45,8 +47,8 @@ class Populations(Keywords):
     def __post_init__(self) -> None:
         if isinstance(self.n_inh, float) and 0 < self.n_inh < 1:
             raise TypeError(
-                f"`n_inh` must be an integer; got {self.n_inh}: for a fraction of {self.n_exc} units write "
-                f"Populations.split({self.n_exc}, {self.n_inh})."
+                f"`n_inh` must be an integer; got {self.n_inh}: for a fraction of"
+                f" {self.n_exc} units write Populations.split({self.n_exc}, {self.n_inh})."
             )
         for name, count in (("n_exc", self.n_exc), ("n_inh", self.n_inh)):
             object.__setattr__(self, name, _checks.integer(name, count))
@@ -105,7 +107,12 @@ class Populations(Keywords):
         n = _checks.integer("n", n, minimum=1)
         return Populations(self.n_exc * n, self.n_inh * n)
 
-    def signs(self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Tensor:
+    def signs(
+        self,
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> Tensor:
         """Return the sign of each unit, shape ``(size,)``: +1 for the excitatory ones, then -1."""
         signs = torch.ones(self.size, device=device, dtype=dtype)
         signs[self.inh] = -1
@@ -118,7 +125,12 @@ class Populations(Keywords):
 
 def require_no_pair(name: str, given: object) -> None:
     """Raise if two counts are given in a tuple where a partition was meant."""
-    if isinstance(given, tuple) and len(given) == 2 and all(isinstance(count, int) for count in given):
+    if (
+        isinstance(given, tuple)
+        and len(given) == 2
+        and all(isinstance(count, int) for count in given)
+    ):
         raise TypeError(
-            f"`{name}` must be a Populations or an integer; got {given}: write Populations({given[0]}, {given[1]})."
+            f"`{name}` must be a Populations or an integer; got {given}: write"
+            f" Populations({given[0]}, {given[1]})."
         )

@@ -1,6 +1,7 @@
 r"""Potentials: the convex functions that give mirror descent its geometry.
 
-Mirror descent takes its step in the dual coordinate :math:`\nabla\phi(w)` of a potential :math:`\phi`,
+Mirror descent takes its step in the dual coordinate :math:`\nabla\phi(w)` of a potential
+:math:`\phi`,
 
 .. math:: \nabla\phi(w_{t+1}) = \nabla\phi(w_t) - \eta\, g .
 
@@ -11,10 +12,12 @@ Mirror descent takes its step in the dual coordinate :math:`\nabla\phi(w)` of a 
 ``NegativeEntropy``    :math:`\sum |w| \ln |w|`                                        exponentiated gradient, lawful
 =====================  ==============================================================  =================================
 
-Only under the negative entropy can no weight change sign. All four act weight by weight, on tensors of any shape.
+Only under the negative entropy can no weight change sign. All four act weight by weight, on
+tensors of any shape.
 
-A potential of your own is a subclass of :class:`Potential`, or of one of these: whatever method it overrides,
-``MirrorDescent`` follows it, on whole tensors. Its parameters are best the fields of a frozen dataclass.
+A potential of your own is a subclass of :class:`Potential`, or of one of these: whatever method
+it overrides, ``MirrorDescent`` follows it, on whole tensors. Its parameters are best the fields
+of a frozen dataclass.
 """
 
 from __future__ import annotations
@@ -30,7 +33,8 @@ from torch import Tensor
 
 from daleml import _checks
 
-_LONG = 20.0  # dual coordinates beyond which the hyperbolic sine is half an exponential, to the last digit
+# dual coordinates beyond which the hyperbolic sine is half an exponential, to the last digit
+_LONG = 20.0
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,9 @@ class Potential(ABC):
 
         Args:
             dual: :math:`\nabla\phi(w)`.
-            signs: The signs of the weights, which broadcast to ``dual``'s shape. Only the negative entropy needs them:
-                its gradient is one to one within an orthant, not across; default: the positive one.
+            signs: The signs of the weights, which broadcast to ``dual``'s shape. Only the
+                negative entropy needs them: its gradient is one to one within an orthant, not
+                across; default: the positive one.
         """
 
     def divergence(self, weight: Tensor, reference: Tensor) -> Tensor:
@@ -92,10 +97,13 @@ class Potential(ABC):
 
     @abstractmethod
     def decay(self, weight: Tensor) -> Tensor:
-        r"""Return :math:`w\, \phi''(w)`: the change of the dual coordinate when the weight grows by a small share.
+        r"""Return :math:`w\, \phi''(w)`.
 
-        A dual step along it shrinks every weight by the same share, whatever its size: :math:`w` in the Euclidean case,
-        which is torch's weight decay, and :math:`\operatorname{sign}(w)` for the negative entropy.
+        The change of the dual coordinate when the weight grows by a small share.
+
+        A dual step along it shrinks every weight by the same share, whatever its size:
+        :math:`w` in the Euclidean case, which is torch's weight decay, and
+        :math:`\operatorname{sign}(w)` for the negative entropy.
         """
 
     def step(self, weight: Tensor, dual_step: Tensor) -> Tensor:
@@ -104,12 +112,17 @@ class Potential(ABC):
         if not self.keeps_signs:
             return self.inverse_gradient(dual)
         # A weight of zero has no dual coordinate under such a potential, and stays where it is.
-        return torch.where(weight == 0, weight, self.inverse_gradient(dual, weight.sign()))
+        return torch.where(
+            weight == 0, weight, self.inverse_gradient(dual, weight.sign())
+        )
 
     def _maps_as(self, owner: type[Potential]) -> bool:
         """Whether the maps to the dual and back are those of a class, so that its closed forms hold."""
         own = type(self)
-        return own.gradient is owner.gradient and own.inverse_gradient is owner.inverse_gradient
+        return (
+            own.gradient is owner.gradient
+            and own.inverse_gradient is owner.inverse_gradient
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the potential as plain data: its name, under ``"name"``, and its parameters."""
@@ -118,7 +131,10 @@ class Potential(ABC):
 
 @dataclass(frozen=True)
 class Euclidean(Potential):
-    r"""Half the squared norm, :math:`\phi(w) = \tfrac12 \sum w^2`: mirror descent is gradient descent."""
+    r"""Half the squared norm, :math:`\phi(w) = \tfrac12 \sum w^2`.
+
+    Mirror descent is gradient descent.
+    """
 
     def value(self, weight: Tensor) -> Tensor:
         r"""Return :math:`\tfrac12 \sum w^2`."""
@@ -141,22 +157,30 @@ class Euclidean(Potential):
 
     def step(self, weight: Tensor, dual_step: Tensor) -> Tensor:
         """Return :math:`w` less the step."""
-        return weight - dual_step if self._maps_as(Euclidean) else super().step(weight, dual_step)
+        return (
+            weight - dual_step
+            if self._maps_as(Euclidean)
+            else super().step(weight, dual_step)
+        )
 
 
 @dataclass(frozen=True)
 class NegativeEntropy(Potential):
-    r"""The negative entropy, :math:`\phi(w) = \sum |w| \ln |w|`: mirror descent is exponentiated gradient.
+    r"""The negative entropy, :math:`\phi(w) = \sum |w| \ln |w|`.
+
+    Mirror descent is exponentiated gradient.
 
     .. math::
         \nabla\phi(w) = \operatorname{sign}(w) (\ln |w| + 1), \qquad
         w \leftarrow w \exp(-\operatorname{sign}(w) \cdot \mathrm{step})
 
-    It is convex in each orthant apart. A weight stays in its own: Dale's law needs no guard, and zero stays zero.
+    It is convex in each orthant apart. A weight stays in its own: Dale's law needs no guard,
+    and zero stays zero.
 
     Notes:
         The divergence is that of Kullback and Leibler, for weights that need not sum to one,
-        :math:`\sum |w| \ln (w / r) - |w| + |r|`, and infinite where the signs differ or only the reference is zero.
+        :math:`\sum |w| \ln (w / r) - |w| + |r|`, and infinite where the signs differ or only
+        the reference is zero.
 
     References:
         Kivinen & Warmuth 1997; Cornford et al. 2024 (EG paper).
@@ -169,7 +193,10 @@ class NegativeEntropy(Potential):
         return torch.xlogy(weight.abs(), weight.abs()).sum()
 
     def gradient(self, weight: Tensor) -> Tensor:
-        r"""Return :math:`\operatorname{sign}(w) (\ln |w| + 1)`; a zero has no dual coordinate: NaN."""
+        r"""Return :math:`\operatorname{sign}(w) (\ln |w| + 1)`.
+
+        A zero has no dual coordinate: NaN.
+        """
         return weight.sign() * (weight.abs().log() + 1)
 
     def inverse_gradient(self, dual: Tensor, signs: Tensor | float = 1.0) -> Tensor:
@@ -195,14 +222,17 @@ class NegativeEntropy(Potential):
 
 @dataclass(frozen=True)
 class PNorm(Potential):
-    r"""The p-norm to the power of p, :math:`\phi(w) = \tfrac1p \sum |w|^p`; ``p=2`` is gradient descent.
+    r"""The p-norm to the power of p, :math:`\phi(w) = \tfrac1p \sum |w|^p`.
+
+    ``p=2`` is gradient descent.
 
     .. math:: \nabla\phi(w) = \operatorname{sign}(w) |w|^{p-1}
 
     Weights pass through zero: for Dale's law it needs the guard, :func:`~daleml.optim.enforce`.
 
     Args:
-        p: Above 1. Below 2 small weights move less than large ones, and solutions are sparse; above 2 they move more.
+        p: Above 1. Below 2 small weights move less than large ones, and solutions are sparse;
+            above 2 they move more.
 
     Raises:
         ValueError: If ``p`` is not above 1.
@@ -228,7 +258,9 @@ class PNorm(Potential):
 
     def _divergences(self, weight: Tensor, reference: Tensor) -> Tensor:
         size, other = weight.abs(), reference.abs()
-        return (size.pow(self.p) - other.pow(self.p)) / self.p - self.gradient(reference) * (weight - reference)
+        return (size.pow(self.p) - other.pow(self.p)) / self.p - self.gradient(
+            reference
+        ) * (weight - reference)
 
     def decay(self, weight: Tensor) -> Tensor:
         r"""Return :math:`(p - 1) \operatorname{sign}(w) |w|^{p-1}`."""
@@ -237,27 +269,30 @@ class PNorm(Potential):
 
 @dataclass(frozen=True)
 class HyperbolicEntropy(Potential):
-    r"""The hyperbolic entropy: like the negative entropy far above ``beta``, like half the squared norm far below.
+    r"""The hyperbolic entropy.
+
+    Like the negative entropy far above ``beta``, like half the squared norm far below.
 
     .. math::
         \phi(w) = \sum w \operatorname{arsinh}(w / \beta) - \sqrt{w^2 + \beta^2} + \beta, \qquad
         \nabla\phi(w) = \operatorname{arsinh}(w / \beta)
 
-    A step is relative for large weights and absolute, of :math:`\eta \beta`, for small ones: weights pass through
-    zero. For Dale's law it needs the guard, :func:`~daleml.optim.enforce`.
+    A step is relative for large weights and absolute, of :math:`\eta \beta`, for small ones:
+    weights pass through zero. For Dale's law it needs the guard, :func:`~daleml.optim.enforce`.
 
     Args:
-        beta: Above 0, in the unit of the weights. Towards 0, mirror descent becomes exponentiated gradient
-            (``NegativeEntropy`` is the limit); large, with learning rate :math:`\eta / \beta`, gradient descent.
+        beta: Above 0, in the unit of the weights. Towards 0, mirror descent becomes
+            exponentiated gradient (``NegativeEntropy`` is the limit); large, with learning rate
+            :math:`\eta / \beta`, gradient descent.
 
     Raises:
         ValueError: If ``beta`` is not above 0.
 
     Notes:
-        The constant :math:`\beta` makes :math:`\phi(0) = 0`. The step is computed as
-        :math:`|w| e^{-\sigma s} - \beta^2 \sinh(\sigma s) / (\sqrt{w^2 + \beta^2} + |w|)`, times the sign
-        :math:`\sigma`, which is the same and cancels less. Steps are kept between ±88 (±709 in float64) and weights
-        within their dtype, so that no step makes a weight infinite.
+        The constant :math:`\beta` makes :math:`\phi(0) = 0`. The step is computed as :math:`|w|
+        e^{-\sigma s} - \beta^2 \sinh(\sigma s) / (\sqrt{w^2 + \beta^2} + |w|)`, times the sign
+        :math:`\sigma`, which is the same and cancels less. Steps are kept between ±88 (±709 in
+        float64) and weights within their dtype, so that no step makes a weight infinite.
 
     References:
         Ghai, Hazan & Singer 2020, "Exponentiated gradient meets gradient descent".
@@ -270,25 +305,35 @@ class HyperbolicEntropy(Potential):
 
     def value(self, weight: Tensor) -> Tensor:
         r"""Return :math:`\sum w \operatorname{arsinh}(w / \beta) - \sqrt{w^2 + \beta^2} + \beta`."""
-        bulk = weight * (weight / (self._root(weight) + self._beta(weight)))  # the square alone might overflow
+        bulk = weight * (
+            weight / (self._root(weight) + self._beta(weight))
+        )  # the square alone might overflow
         return (weight * self.gradient(weight) - bulk).sum()
 
     def gradient(self, weight: Tensor) -> Tensor:
         r"""Return :math:`\operatorname{arsinh}(w / \beta)`."""
         beta = self._beta(weight)
         ratio = weight / beta
-        far = weight.sign() * (weight.abs().log() + math.log(2 / beta))  # where the ratio overflows
+        far = weight.sign() * (
+            weight.abs().log() + math.log(2 / beta)
+        )  # where the ratio overflows
         return torch.where(ratio.isinf(), far, torch.asinh(ratio))
 
     def inverse_gradient(self, dual: Tensor, signs: Tensor | float = 1.0) -> Tensor:
         r"""Return :math:`\beta \sinh y`, or the largest finite number where that is beyond it."""
         beta, largest = self._beta(dual), torch.finfo(dual.dtype).max
-        far = dual.sign() * torch.exp(dual.abs() + math.log(beta / 2))  # where the hyperbolic sine overflows
-        return torch.where(dual.abs() > _LONG, far, beta * torch.sinh(dual)).clamp(-largest, largest)
+        far = dual.sign() * torch.exp(
+            dual.abs() + math.log(beta / 2)
+        )  # where the hyperbolic sine overflows
+        return torch.where(dual.abs() > _LONG, far, beta * torch.sinh(dual)).clamp(
+            -largest, largest
+        )
 
     def _divergences(self, weight: Tensor, reference: Tensor) -> Tensor:
         apart = weight - reference
-        fall = apart * ((weight + reference) / (self._root(weight) + self._root(reference)))
+        fall = apart * (
+            (weight + reference) / (self._root(weight) + self._root(reference))
+        )
         return weight * (self.gradient(weight) - self.gradient(reference)) - fall
 
     def decay(self, weight: Tensor) -> Tensor:
@@ -296,11 +341,16 @@ class HyperbolicEntropy(Potential):
         return weight / self._root(weight)
 
     def step(self, weight: Tensor, dual_step: Tensor) -> Tensor:
-        """Return the weight after a step in the dual, without the detour: see the notes of the class."""
+        """Return the weight after a step in the dual, without the detour.
+
+        See the notes of the class.
+        """
         if not self._maps_as(HyperbolicEntropy):
             return super().step(weight, dual_step)
         beta, largest = self._beta(weight), torch.finfo(weight.dtype).max
-        longest = math.floor(math.log(largest))  # longer steps would be infinite, and their difference no number
+        longest = math.floor(
+            math.log(largest)
+        )  # longer steps would be infinite, and their difference no number
         sign = torch.where(weight < 0, -1.0, 1.0).to(weight.dtype)
         size, along = weight.abs(), dual_step.clamp(-longest, longest) * sign
         across = beta / (self._root(weight) + size) * torch.sinh(along) * beta
@@ -325,7 +375,8 @@ def _power(base: Tensor, exponent: float) -> Tensor:
 
 
 _KINDS: dict[str, type[Potential]] = {
-    kind.__name__: kind for kind in (Euclidean, NegativeEntropy, PNorm, HyperbolicEntropy)
+    kind.__name__: kind
+    for kind in (Euclidean, NegativeEntropy, PNorm, HyperbolicEntropy)
 }
 _YOURS = "yours"
 """The key that marks, in an optimiser's state, a potential of a class that is not daleml's."""
@@ -350,15 +401,19 @@ def from_dict(data: Mapping[str, Any]) -> Potential:
 
 
 def described(potential: Potential) -> dict[str, Any]:
-    """Return a potential as an optimiser's state holds it: as plain data, and whether its class is daleml's."""
+    """Return a potential as an optimiser's state holds it.
+
+    As plain data, and whether its class is daleml's.
+    """
     return potential.to_dict() | ({} if is_plain(potential) else {_YOURS: True})
 
 
 def restored(saved: Mapping[str, Any], live: Potential) -> Potential:
     """Return the potential that :func:`described` described.
 
-    One of daleml's is built anew. No class of yours is ever looked up by its name: it must be that of the potential in
-    use, which is kept where it is the same, and takes the saved parameters where they are the fields of a dataclass.
+    One of daleml's is built anew. No class of yours is ever looked up by its name: it must be
+    that of the potential in use, which is kept where it is the same, and takes the saved
+    parameters where they are the fields of a dataclass.
 
     Args:
         saved: What an optimiser's state holds.
@@ -372,14 +427,22 @@ def restored(saved: Mapping[str, Any], live: Potential) -> Potential:
         return live
     if not saved.get(_YOURS):
         return from_dict(saved)
-    parameters = {key: value for key, value in saved.items() if key not in ("name", _YOURS)}
+    parameters = {
+        key: value for key, value in saved.items() if key not in ("name", _YOURS)
+    }
     of_its_class = now.get(_YOURS) and now["name"] == saved["name"]
-    if of_its_class and parameters.keys() == {one.name for one in fields(live) if one.init} and not _beside(live):
+    if (
+        of_its_class
+        and parameters.keys() == {one.name for one in fields(live) if one.init}
+        and not _beside(live)
+    ):
         old = {one.name: getattr(live, one.name) for one in fields(live)}
-        return replace(live, **{key: _as(old[key], value) for key, value in parameters.items()})
+        return replace(
+            live, **{key: _as(old[key], value) for key, value in parameters.items()}
+        )
     raise ValueError(
-        f"`potential` must be the one that the state was saved under, {_named(saved)}; got {_named(now)}: "
-        "build the optimiser with it."
+        f"`potential` must be the one that the state was saved under, {_named(saved)}; got"
+        f" {_named(now)}: build the optimiser with it."
     )
 
 
@@ -390,11 +453,15 @@ def _beside(potential: Potential) -> set[str]:
 
 def _alike(one: Any, other: Any) -> bool:
     if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(_alike(value, other[key]) for key, value in one.items())
+        return one.keys() == other.keys() and all(
+            _alike(value, other[key]) for key, value in one.items()
+        )
     if isinstance(one, Tensor) or isinstance(other, Tensor):
         both = isinstance(one, Tensor) and isinstance(other, Tensor)
         return both and torch.equal(one.detach().cpu(), other.detach().cpu())
-    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):  # JSON knows one kind of sequence
+    if isinstance(one, (list, tuple)) and isinstance(
+        other, (list, tuple)
+    ):  # JSON knows one kind of sequence
         return len(one) == len(other) and all(map(_alike, one, other))
     return bool(one == other)
 
@@ -404,5 +471,9 @@ def _as(old: Any, value: Any) -> Any:
 
 
 def _named(described: Mapping[str, Any]) -> str:
-    parameters = ", ".join(f"{key}={value}" for key, value in described.items() if key not in ("name", _YOURS))
+    parameters = ", ".join(
+        f"{key}={value}"
+        for key, value in described.items()
+        if key not in ("name", _YOURS)
+    )
     return f"{described.get('name')}({parameters})"

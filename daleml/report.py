@@ -1,4 +1,7 @@
-"""Results and figures, made into one HTML page that needs nothing else: no network, no other file."""
+"""Results and figures, made into one HTML page that needs nothing else.
+
+No network, no other file.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DPI = 160
-_LONG_CELL = re.compile(r"<td>([^<]{24,})</td>")  # a sentence or a list, which may wrap; a number may not
+_LONG_CELL = re.compile(
+    r"<td>([^<]{24,})</td>"
+)  # a sentence or a list, which may wrap; a number may not
 
 _STYLE = """
 :root { color-scheme: light; --ink: #1c2530; --soft: #5c6875; --line: #dfe4ea; --wash: #f5f7f9; }
@@ -85,7 +90,11 @@ class Section:
 
 
 def page(
-    title: str, lead: str, facts: Sequence[tuple[str, str]], sections: Sequence[Section], footer: Sequence[str] = ()
+    title: str,
+    lead: str,
+    facts: Sequence[tuple[str, str]],
+    sections: Sequence[Section],
+    footer: Sequence[str] = (),
 ) -> str:
     """Compose a page. Text is escaped; words between backticks are set as code.
 
@@ -99,26 +108,36 @@ def page(
     Returns:
         HTML, with style and figures inside.
     """
-    tiles = "".join(f"<li><b>{_text(value)}</b><span>{_text(name)}</span></li>" for value, name in facts)
+    tiles = "".join(
+        f"<li><b>{_text(value)}</b><span>{_text(name)}</span></li>"
+        for value, name in facts
+    )
     return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_escaped(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        f'<h1>{_text(title)}</h1>\n<p class="lead">{_text(lead)}</p>\n<ul class="facts">{tiles}</ul>\n'
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta'
+        ' name="viewport" content="width=device-width,'
+        f' initial-scale=1">\n<title>{_escaped(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{_text(title)}</h1>\n<p'
+        f' class="lead">{_text(lead)}</p>\n<ul class="facts">{tiles}</ul>\n'
         + "\n".join(_section(section) for section in sections)
         + f"\n<footer>{_paragraphs(footer)}</footer>\n</body>\n</html>\n"
     )
 
 
 def _section(section: Section) -> str:
-    tables = "".join(f'<div class="scroll">{_table(table)}</div>' for table in section.tables)
+    tables = "".join(
+        f'<div class="scroll">{_table(table)}</div>' for table in section.tables
+    )
     figures = "".join(_figure(drawing) for drawing in section.drawings)
     drawn = f'<div class="figures">{figures}</div>' if figures else ""
     return f"<section>\n<h2>{_text(section.heading)}</h2>\n{_paragraphs(section.paragraphs)}{tables}{drawn}\n</section>"
 
 
 def _table(table: pd.DataFrame) -> str:
-    readable = table.astype(object).where(table.notna(), "–").map(_readable).rename(columns=_readable)
+    readable = (
+        table.astype(object)
+        .where(table.notna(), "–")
+        .map(_readable)
+        .rename(columns=_readable)
+    )
     drawn = str(readable.to_html(index=False, border=0, justify="right"))
     return _LONG_CELL.sub(r'<td class="long">\1</td>', drawn)
 
@@ -128,7 +147,9 @@ def _figure(drawing: Drawing) -> str:
     caption = _text(drawing.caption)
     alternative = _escaped(drawing.caption, quote=True)
     width, height = drawing.figure.get_size_inches()
-    wide = ' class="wide"' if width > 8 and width > 1.8 * height else ""  # panels side by side
+    wide = (
+        ' class="wide"' if width > 8 and width > 1.8 * height else ""
+    )  # panels side by side
     image = f'<img alt="{alternative}" src="data:image/png;base64,{source}">'
     return f"<figure{wide}>{image}<figcaption>{caption}</figcaption></figure>"
 
@@ -139,11 +160,16 @@ def _paragraphs(paragraphs: Sequence[str]) -> str:
 
 def _text(text: str) -> str:
     pieces = _escaped(text).split("`")
-    return "".join(f"<code>{piece}</code>" if i % 2 else piece for i, piece in enumerate(pieces))
+    return "".join(
+        f"<code>{piece}</code>" if i % 2 else piece for i, piece in enumerate(pieces)
+    )
 
 
 def _escaped(text: str, *, quote: bool = False) -> str:
-    """Return text for a page: what moves, hides or is no character of HTML is shown as an escape."""
+    """Return text for a page.
+
+    What moves, hides or is no character of HTML is shown as an escape.
+    """
     return html.escape(shown(text), quote=quote)
 
 

@@ -1,17 +1,22 @@
-r"""Dale's law as a declaration on any ``nn.Module``: fix signs, list them, project onto them, check them.
+r"""Dale's law as a declaration on any ``nn.Module``.
 
-A sign is a stored fact about the presynaptic unit, never inferred from the current weight. ``fix`` keeps it as an int8
-buffer ``<parameter>_signs`` beside the parameter, one entry for each presynaptic unit, so it follows ``.to()``,
-``deepcopy``, ``pickle`` and ``state_dict``. With :math:`s_j` the sign of unit :math:`j`, a weight obeys the law when
+Fix signs, list them, project onto them, check them.
+
+A sign is a stored fact about the presynaptic unit, never inferred from the current weight.
+``fix`` keeps it as an int8 buffer ``<parameter>_signs`` beside the parameter, one entry for
+each presynaptic unit, so it follows ``.to()``, ``deepcopy``, ``pickle`` and ``state_dict``.
+With :math:`s_j` the sign of unit :math:`j`, a weight obeys the law when
 
 .. math:: s_j \, w_{ij} \ge 0 \quad \text{for every } i.
 
 Zero obeys it with either sign; NaN never does.
 
-What was fixed stays fixed: a later ``fix`` or ``declare`` keeps signs, mask, role and learning-rate correction unless
-it is told otherwise by name (``replace=True``, :func:`release`), a checkpoint with other facts is refused unless it is
-to be adopted (:func:`adopt_signs`, :func:`adopt_masks`, :func:`keep_masks`), and a buffer that something wrote into is
-found out by :func:`check` (:func:`restore_` puts it back). ``docs/routes.md`` lists the routes.
+What was fixed stays fixed: a later ``fix`` or ``declare`` keeps signs, mask, role and
+learning-rate correction unless it is told otherwise by name (``replace=True``,
+:func:`release`), a checkpoint with other facts is refused unless it is to be adopted
+(:func:`adopt_signs`, :func:`adopt_masks`, :func:`keep_masks`), and a buffer that something
+wrote into is found out by :func:`check` (:func:`restore_` puts it back). ``docs/routes.md``
+lists the routes.
 """
 
 from __future__ import annotations
@@ -66,39 +71,47 @@ def fix(
 ) -> None:
     """Fix the sign of every presynaptic unit of one parameter, and which of its synapses exist.
 
-    The values are left alone: :func:`project_` moves them onto the law, :func:`check` says whether they keep it, and
-    ``optim.enforce`` keeps it while they learn. From now on a checkpoint that breaks the law, or that holds other
-    signs or another mask, is refused by ``load_state_dict``; one without sign buffers still loads, judged by the signs
-    fixed here. A refused checkpoint leaves every weight it breaks as it was; as always in torch, what is lawful in it
-    is loaded. A parameter shared under several names is judged under those it was fixed by.
+    The values are left alone: :func:`project_` moves them onto the law, :func:`check` says
+    whether they keep it, and ``optim.enforce`` keeps it while they learn. From now on a
+    checkpoint that breaks the law, or that holds other signs or another mask, is refused by
+    ``load_state_dict``; one without sign buffers still loads, judged by the signs fixed here. A
+    refused checkpoint leaves every weight it breaks as it was; as always in torch, what is
+    lawful in it is loaded. A parameter shared under several names is judged under those it was
+    fixed by.
 
-    A second call keeps what the first fixed: the mask, role and correction that it does not name. It may not change
-    signs or mask unless ``replace`` says so.
+    A second call keeps what the first fixed: the mask, role and correction that it does not
+    name. It may not change signs or mask unless ``replace`` says so.
 
     Args:
         module: Any module, daleml's own or yours.
-        name: Name of one of its parameters: ``"weight"``, ``"weight_hh_l0"``; of a submodule, ``"0.weight"``.
-        signs: +1 (excitatory) or -1 (inhibitory) for each presynaptic unit, or a partition of them. A grouped
-            convolution has one entry for each input channel, over all groups.
-        dim: The dimension of the parameter along which presynaptic units lie. Default: 1, as in ``nn.Linear``
-            ``(post, pre)``; 0 for transposed convolutions, embeddings and vectors.
-        present: Boolean, of the parameter's shape: which synapses exist; default: all, or those fixed before. One that
-            does not is kept at exactly zero. The module's ``forward`` should multiply by the buffer
-            ``<name>_present``, 1 or 0, as daleml's layers do: else absent synapses have gradients, which count in a
-            gradient's norm.
-        role: Name of the part it plays, for ``optim.param_groups``; default: that declared before, or ``name``.
-        lr_scale: Factor on its learning rate, for ``optim.param_groups``; default: that declared before, or 1.
-        drawn: Whether ``present`` was drawn at random. Then a checkpoint may bring another draw of that density, as
-            that of an interrupted run does when the model is built anew.
+        name: Name of one of its parameters: ``"weight"``, ``"weight_hh_l0"``; of a submodule,
+            ``"0.weight"``.
+        signs: +1 (excitatory) or -1 (inhibitory) for each presynaptic unit, or a partition of
+            them. A grouped convolution has one entry for each input channel, over all groups.
+        dim: The dimension of the parameter along which presynaptic units lie. Default: 1, as in
+            ``nn.Linear`` ``(post, pre)``; 0 for transposed convolutions, embeddings and
+            vectors.
+        present: Boolean, of the parameter's shape: which synapses exist; default: all, or those
+            fixed before. One that does not is kept at exactly zero. The module's ``forward``
+            should multiply by the buffer ``<name>_present``, 1 or 0, as daleml's layers do:
+            else absent synapses have gradients, which count in a gradient's norm.
+        role: Name of the part it plays, for ``optim.param_groups``; default: that declared
+            before, or ``name``.
+        lr_scale: Factor on its learning rate, for ``optim.param_groups``; default: that
+            declared before, or 1.
+        drawn: Whether ``present`` was drawn at random. Then a checkpoint may bring another draw
+            of that density, as that of an interrupted run does when the model is built anew.
         replace: Whether to replace signs or a mask that were fixed before by those given here.
-        default: Whether these are a layer's own defaults, as in ``reset_parameters``: all that was fixed before is
-            kept, whatever is given here, and buffers that were emptied or written into are filled anew.
+        default: Whether these are a layer's own defaults, as in ``reset_parameters``: all that
+            was fixed before is kept, whatever is given here, and buffers that were emptied or
+            written into are filled anew.
 
     Raises:
         AttributeError: If the module has no such parameter.
         TypeError: If ``signs`` is no sequence of numbers, or ``present`` no boolean tensor.
-        ValueError: If ``signs`` has the wrong length or a value other than +1 and -1, ``dim`` is out of range,
-            ``present`` has another shape than the parameter, or other signs or another mask were fixed before.
+        ValueError: If ``signs`` has the wrong length or a value other than +1 and -1, ``dim``
+            is out of range, ``present`` has another shape than the parameter, or other signs or
+            another mask were fixed before.
 
     Example:
         >>> import torch
@@ -114,9 +127,20 @@ def fix(
     given = _fixing.given(module, name, weight, signs, dim, present, drawn)
     earlier = _facts.record(module, name)
     if earlier is not None:
-        given = earlier if default else _fixing.merged(module, name, earlier, given, replace)
+        given = (
+            earlier
+            if default
+            else _fixing.merged(module, name, earlier, given, replace)
+        )
     _facts.keep(module, name, given, weight.device)
-    _declare(module, name, role, lr_scale, signed=True, default=default and earlier is not None)
+    _declare(
+        module,
+        name,
+        role,
+        lr_scale,
+        signed=True,
+        default=default and earlier is not None,
+    )
 
 
 def declare(
@@ -137,8 +161,10 @@ def declare(
         name: The parameter's name in it.
         role: Name of the part it plays; default: that declared before, or ``name``.
         lr_scale: Factor on its learning rate; positive. Default: that declared before, or 1.
-        signed: Whether its signs are fixed: to be left out, or as it is, since :func:`fix` and :func:`release` set it.
-        default: Whether these are a layer's own defaults, which give way to whatever was declared before.
+        signed: Whether its signs are fixed: to be left out, or as it is, since :func:`fix` and
+            :func:`release` set it.
+        default: Whether these are a layer's own defaults, which give way to whatever was
+            declared before.
 
     Raises:
         AttributeError: If the module has no such parameter.
@@ -152,7 +178,10 @@ def declare(
     is_signed = earlier is not None and earlier.signed
     if signed is not None and signed != is_signed:
         other = "fix" if signed else "release"
-        raise ValueError(f"`signed` must be left out, or {is_signed} for `{name}`; got {signed}: call `signs.{other}`.")
+        raise ValueError(
+            f"`signed` must be left out, or {is_signed} for `{name}`; got {signed}: call"
+            f" `signs.{other}`."
+        )
     _declare(module, name, role, lr_scale, signed=is_signed, default=default)
 
 
@@ -177,7 +206,10 @@ def release(module: nn.Module, name: str) -> None:
     """
     module, name = _owner(module, name)
     if name not in _facts.declarations(module):
-        raise ValueError(f"`name` must name a parameter that something was fixed or declared of; got {name!r}.")
+        raise ValueError(
+            "`name` must name a parameter that something was fixed or declared of; got"
+            f" {name!r}."
+        )
     _facts.forget(module, name)
 
 
@@ -214,7 +246,8 @@ def parameter(module: nn.Module, name: str) -> nn.Parameter:
 
     Raises:
         AttributeError: If the module has no such parameter.
-        ValueError: If it is computed by a parametrisation, so that there is no parameter to write to.
+        ValueError: If it is computed by a parametrisation, so that there is no parameter to
+            write to.
 
     Example:
         >>> import torch
@@ -226,7 +259,10 @@ def parameter(module: nn.Module, name: str) -> nn.Parameter:
     """
     actual, weight = _facts.resolve(module, name)
     if not isinstance(weight, nn.Parameter):
-        raise ValueError(f"`{actual}` must be a parameter; it is computed by a parametrisation, which must go first.")
+        raise ValueError(
+            f"`{actual}` must be a parameter; it is computed by a parametrisation, which"
+            " must go first."
+        )
     return weight
 
 
@@ -238,9 +274,10 @@ def named(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, Tensor, Ten
         prefix: Put before the names, as in ``nn.Module.named_modules``.
 
     Yields:
-        Name, parameter and sign. The sign has the parameter's dtype and as few dimensions as it needs to broadcast
-        against it: ``(pre,)`` for a weight ``(post, pre)``, ``(in, 1, 1)`` for the weight of a 2d convolution. A
-        parameter pruned by ``torch.nn.utils.prune`` appears under its new name, ``weight_orig``.
+        Name, parameter and sign. The sign has the parameter's dtype and as few dimensions as it
+        needs to broadcast against it: ``(pre,)`` for a weight ``(post, pre)``, ``(in, 1, 1)``
+        for the weight of a 2d convolution. A parameter pruned by ``torch.nn.utils.prune``
+        appears under its new name, ``weight_orig``.
 
     Example:
         >>> import torch
@@ -252,7 +289,11 @@ def named(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, Tensor, Ten
     """
     _require_module("model", model)
     for one in _facts.fixed(model, prefix):
-        yield one.name, one.weight, law.broadcastable(one.signs, one.weight).to(one.weight.dtype)
+        yield (
+            one.name,
+            one.weight,
+            law.broadcastable(one.signs, one.weight).to(one.weight.dtype),
+        )
 
 
 def declared(model: nn.Module) -> Iterator[tuple[str, Tensor, Declaration]]:
@@ -269,23 +310,28 @@ def declared(model: nn.Module) -> Iterator[tuple[str, Tensor, Declaration]]:
                 yield prefix + actual, weight, declaration
                 continue
             names = {id(own): inner for inner, own in module.named_parameters()}
-            for original in _facts.trained(module, name):  # what an optimiser trains instead
+            for original in _facts.trained(
+                module, name
+            ):  # what an optimiser trains instead
                 yield prefix + names[id(original)], original, declaration
 
 
 @torch.no_grad()
 def project_(model: nn.Module) -> nn.Module:
-    r"""Move every weight to the nearest lawful one, in place: :math:`w_{ij} \leftarrow s_j \max(s_j w_{ij}, 0)`.
+    r"""Move every weight to the nearest lawful one, in place.
 
-    A weight put at zero keeps its gradient, so it can grow back. NaN stays NaN, for :func:`check` to report. A synapse
-    that does not exist becomes zero whatever it was.
+    :math:`w_{ij} \leftarrow s_j \max(s_j w_{ij}, 0)`.
+
+    A weight put at zero keeps its gradient, so it can grow back. NaN stays NaN, for
+    :func:`check` to report. A synapse that does not exist becomes zero whatever it was.
 
     Returns:
         The model, for chaining.
 
     Raises:
         DaleError: If a weight that breaks the law is computed by ``torch.nn.utils.parametrize``.
-        ValueError: If a buffer of signs or a mask does not hold what was fixed, or a weight is sparse.
+        ValueError: If a buffer of signs or a mask does not hold what was fixed, or a weight is
+            sparse.
     """
     _require_module("model", model)
     for one in _facts.fixed(model, quickly=True):
@@ -293,12 +339,16 @@ def project_(model: nn.Module) -> nn.Module:
         if not isinstance(weight, nn.Parameter):
             if law.violations(one.name, weight, one.signs, one.present):
                 raise DaleError(
-                    f"`{one.name}` is reparametrised and breaks Dale's law, and only a parameter can be projected."
+                    f"`{one.name}` is reparametrised and breaks Dale's law, and only a"
+                    " parameter can be projected."
                 )
             continue
         if weight.layout != torch.strided:
             kind = str(weight.layout).removeprefix("torch.")
-            raise ValueError(f"`{one.name}` must be dense to be projected; got {kind}: make it so by `.to_dense()`.")
+            raise ValueError(
+                f"`{one.name}` must be dense to be projected; got {kind}: make it so by"
+                " `.to_dense()`."
+            )
         excitatory = law.broadcastable(one.signs, weight) > 0
         low = torch.where(excitatory, 0.0, -torch.inf).to(weight.dtype)
         high = torch.where(excitatory, torch.inf, 0.0).to(weight.dtype)
@@ -309,19 +359,25 @@ def project_(model: nn.Module) -> nn.Module:
 
 
 @torch.no_grad()
-def check(model: nn.Module | Mapping[str, Any], *, dim: int | None = None) -> SignReport:
-    """Judge every weight whose signs are fixed, and every synapse that does not exist; name the weights without signs.
+def check(
+    model: nn.Module | Mapping[str, Any], *, dim: int | None = None
+) -> SignReport:
+    """Judge every weight whose signs are fixed, and every synapse that does not exist.
+
+    Name the weights without signs.
 
     Args:
-        model: A module; or a state dict, which is judged as the module would be: a weight beside its ``<name>_signs``
-            by them. A state dict without any signs is judged by itself, and says so: each presynaptic unit must make
-            synapses of one sign only, and the rarer sign is counted as broken.
-        dim: Where presynaptic units lie in the weights of a state dict without signs. Default: 1, ``(post, pre)``;
-            0 for kernels ``(pre, post)``, as Keras and JAX store them.
+        model: A module; or a state dict, which is judged as the module would be: a weight
+            beside its ``<name>_signs`` by them. A state dict without any signs is judged by
+            itself, and says so: each presynaptic unit must make synapses of one sign only, and
+            the rarer sign is counted as broken.
+        dim: Where presynaptic units lie in the weights of a state dict without signs. Default:
+            1, ``(post, pre)``; 0 for kernels ``(pre, post)``, as Keras and JAX store them.
 
     Returns:
-        A report that is true when the law holds, and otherwise names parameter, unit and count. ``report.unjudged``
-        names the weights that are not under the law: floating-point tensors of two or more dimensions.
+        A report that is true when the law holds, and otherwise names parameter, unit and count.
+        ``report.unjudged`` names the weights that are not under the law: floating-point tensors
+        of two or more dimensions.
 
     Raises:
         AttributeError: If a parameter whose signs were fixed is gone.
@@ -343,15 +399,26 @@ def check(model: nn.Module | Mapping[str, Any], *, dim: int | None = None) -> Si
     """
     if isinstance(model, nn.Module):
         if dim is not None:
-            raise ValueError(f"`dim` must be left out for a module, whose signs say where units lie; got {dim}.")
+            raise ValueError(
+                "`dim` must be left out for a module, whose signs say where units lie; got"
+                f" {dim}."
+            )
         return judging.of_model(model)
     if isinstance(model, Mapping):
         return judging.of_state(model, dim)
-    raise TypeError(f"`model` must be a module or a state dict; got {type(model).__name__}.")
+    raise TypeError(
+        f"`model` must be a module or a state dict; got {type(model).__name__}."
+    )
 
 
 def _declare(
-    module: nn.Module, name: str, role: str | None, lr_scale: float | None, *, signed: bool, default: bool
+    module: nn.Module,
+    name: str,
+    role: str | None,
+    lr_scale: float | None,
+    *,
+    signed: bool,
+    default: bool,
 ) -> None:
     if lr_scale is not None and not lr_scale > 0:
         raise ValueError(f"`lr_scale` must be positive; got {lr_scale}.")
@@ -364,7 +431,9 @@ def _declare(
         role = earlier.role
     if earlier is not None and (default or lr_scale is None):
         lr_scale = earlier.lr_scale
-    known[name] = Declaration(role or name, 1.0 if lr_scale is None else float(lr_scale), signed)
+    known[name] = Declaration(
+        role or name, 1.0 if lr_scale is None else float(lr_scale), signed
+    )
 
 
 def _require_module(argument: str, model: object) -> None:
@@ -379,4 +448,6 @@ def _owner(module: nn.Module, name: str) -> tuple[nn.Module, str]:
     try:
         return module.get_submodule(path), own
     except AttributeError:
-        raise AttributeError(f"`name` must name a parameter of {type(module).__name__}; got {name!r}.") from None
+        raise AttributeError(
+            f"`name` must name a parameter of {type(module).__name__}; got {name!r}."
+        ) from None

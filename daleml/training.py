@@ -40,8 +40,9 @@ class Shuffled:
     """Mini-batches of tensors in memory, in an order that depends on the seed and the epoch only.
 
     Args:
-        inputs: ``(n, ...)``. Examples lie along the first dimension, whatever the model: sequences whose time comes
-            first, ``(time, n, ...)``, would have their time steps shuffled. Transpose them, or use a task's batches.
+        inputs: ``(n, ...)``. Examples lie along the first dimension, whatever the model:
+            sequences whose time comes first, ``(time, n, ...)``, would have their time steps
+            shuffled. Transpose them, or use a task's batches.
         targets: ``(n, ...)``.
         batch_size: Examples a batch; the last batch may be smaller.
         seed: Of the order.
@@ -61,9 +62,15 @@ class Shuffled:
         _checks.integer("seed", self.seed)
         for name in ("inputs", "targets"):
             if not _checks.tensor(name, getattr(self, name)).ndim:
-                raise ValueError(f"`{name}` must hold examples along its first dimension; got a single number.")
+                raise ValueError(
+                    f"`{name}` must hold examples along its first dimension; got a single"
+                    " number."
+                )
         if len(self.inputs) != len(self.targets):
-            raise ValueError(f"`targets` must be as many as `inputs`, {len(self.inputs)}; got {len(self.targets)}.")
+            raise ValueError(
+                f"`targets` must be as many as `inputs`, {len(self.inputs)}; got"
+                f" {len(self.targets)}."
+            )
         if not len(self.inputs):
             raise ValueError("`inputs` must hold at least one example; got none.")
 
@@ -93,33 +100,36 @@ def train(
     """Train a model, and record what happens.
 
     Args:
-        model: Any module. Guard it with ``optim.enforce`` first, if the optimiser does not keep signs by itself.
-        batches: Pairs of inputs and targets, read anew every epoch: a list, a ``DataLoader``, :class:`Shuffled`, or a
-            function of the epoch's number.
+        model: Any module. Guard it with ``optim.enforce`` first, if the optimiser does not keep
+            signs by itself.
+        batches: Pairs of inputs and targets, read anew every epoch: a list, a ``DataLoader``,
+            :class:`Shuffled`, or a function of the epoch's number.
         optimizer: Any torch optimiser, LBFGS included.
         loss: ``loss(outputs, targets)``, a scalar. For the batches of a task, ``task.loss``.
         epochs: How many epochs to have trained in the end, those of a resumed checkpoint included.
         trackers: What to record after every epoch, and before the first; see ``daleml.trackers``.
         scheduler: Steps after every epoch.
         clip_norm: Largest norm of the whole gradient; default: no limit.
-        checkpoint: Folder in which to save after every epoch. If it holds a checkpoint already, training goes on from
-            there, with the learning rates saved in it, and ends with the weights of a run that was never stopped.
+        checkpoint: Folder in which to save after every epoch. If it holds a checkpoint already,
+            training goes on from there, with the learning rates saved in it, and ends with the
+            weights of a run that was never stopped.
         progress: Whether to show a progress bar, on a terminal.
 
     Returns:
-        The history, one row an epoch, row 0 before training: ``epoch``, ``loss`` and, for classes, ``accuracy`` on the
-        training batches as they were met, and a column a tracker.
+        The history, one row an epoch, row 0 before training: ``epoch``, ``loss`` and, for
+        classes, ``accuracy`` on the training batches as they were met, and a column a tracker.
 
     Raises:
-        CheckpointError: If the checkpoint is damaged or belongs to another model or optimiser, another run writes to
-            its folder, or the state of the optimiser or scheduler is of a kind that no checkpoint can keep. Nothing is
-            changed then. Or if it cannot be written, to a full disk say; the one before it is kept.
-        DivergedError: If the loss becomes NaN or infinite, or after an epoch the weights or the optimiser's state are;
-            the last checkpoint is kept. It is a ``RuntimeError``.
+        CheckpointError: If the checkpoint is damaged or belongs to another model or optimiser,
+            another run writes to its folder, or the state of the optimiser or scheduler is of a
+            kind that no checkpoint can keep. Nothing is changed then. Or if it cannot be
+            written, to a full disk say; the one before it is kept.
+        DivergedError: If the loss becomes NaN or infinite, or after an epoch the weights or the
+            optimiser's state are; the last checkpoint is kept. It is a ``RuntimeError``.
         DaleError: If weights that are to be saved break Dale's law; the last checkpoint is kept.
         TypeError: If an argument is of the wrong kind.
-        ValueError: If an argument is out of range, an epoch has no batches, or ``optimizer`` holds no parameter of
-            ``model``.
+        ValueError: If an argument is out of range, an epoch has no batches, or ``optimizer``
+            holds no parameter of ``model``.
 
     Example:
         >>> import torch
@@ -133,21 +143,25 @@ def train(
         [0.0, 0.0, 0.0]
 
     Notes:
-        A checkpoint holds the states of torch's, numpy's and Python's global generators, of the ``generator`` of
-        ``batches``, of its sampler and data set, and of any module: whatever random source you hold elsewhere is yours
-        to restore. So are moving averages of the weights, gradient scalers, and functions given to a scheduler.
+        A checkpoint holds the states of torch's, numpy's and Python's global generators, of the
+        ``generator`` of ``batches``, of its sampler and data set, and of any module: whatever
+        random source you hold elsewhere is yours to restore. So are moving averages of the
+        weights, gradient scalers, and functions given to a scheduler.
 
-        Of a resumed run, the settings of optimiser and scheduler are those of the checkpoint, and all else is as this
-        run was given it. Where it was given others than the run began with, be it a rate, a batch size, a loss or a
-        model of the same shapes, one warning says so.
+        Of a resumed run, the settings of optimiser and scheduler are those of the checkpoint,
+        and all else is as this run was given it. Where it was given others than the run began
+        with, be it a rate, a batch size, a loss or a model of the same shapes, one warning says
+        so.
 
-        SIGTERM raises ``KeyboardInterrupt``, as Ctrl-C does. One run writes to a folder at a time: its lock ends with
-        its process, and on network file systems is as good as theirs.
+        SIGTERM raises ``KeyboardInterrupt``, as Ctrl-C does. One run writes to a folder at a
+        time: its lock ends with its process, and on network file systems is as good as theirs.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"`model` must be a module; got {type(model).__name__}.")
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"`optimizer` must be a torch optimiser; got {type(optimizer).__name__}.")
+        raise TypeError(
+            f"`optimizer` must be a torch optimiser; got {type(optimizer).__name__}."
+        )
     _checks.integer("epochs", epochs, minimum=1)
     if clip_norm is not None:
         _checks.positive("clip_norm", clip_norm)
@@ -157,10 +171,19 @@ def train(
     inputs.require_folder(checkpoint, scheduler)
     inputs.require_trackers(trackers)
     inputs.require_parameters(model, optimizer)
-    settings = {"batches": inputs.describe_batches(batches), "clip_norm": clip_norm, "loss": loss}
-    run = checkpoints.Run(model, optimizer, scheduler, generators_of(batches, model), settings)
+    settings = {
+        "batches": inputs.describe_batches(batches),
+        "clip_norm": clip_norm,
+        "loss": loss,
+    }
+    run = checkpoints.Run(
+        model, optimizer, scheduler, generators_of(batches, model), settings
+    )
     folder = None if checkpoint is None else Path(checkpoint)
-    with signals_raise(), nullcontext() if folder is None else checkpoints.opened(folder, run):
+    with (
+        signals_raise(),
+        nullcontext() if folder is None else checkpoints.opened(folder, run),
+    ):
         resumed = checkpoints.load(folder, run) if folder else None
         soundness = Soundness(model, optimizer, saved=folder is not None)
         rates = Corrections(optimizer)
@@ -191,7 +214,9 @@ def train(
 
 def _advance(scheduler: LRScheduler, loss: float) -> None:
     """Step a scheduler after an epoch; one that watches for a plateau is shown the loss."""
-    scheduler.step(loss) if isinstance(scheduler, ReduceLROnPlateau) else scheduler.step()
+    scheduler.step(loss) if isinstance(
+        scheduler, ReduceLROnPlateau
+    ) else scheduler.step()
 
 
 def _epoch(
@@ -214,17 +239,26 @@ def _epoch(
         met: list[tuple[Tensor, Tensor | None]] = []
         first = targets if not n_examples else None  # it tells of the others
 
-        def closure(x: Any = x, targets: Any = targets, met: list[Any] = met, first: Any = first) -> Tensor:
+        def closure(
+            x: Any = x, targets: Any = targets, met: list[Any] = met, first: Any = first
+        ) -> Tensor:
             optimizer.zero_grad()
             with time_first(model, first):
                 outputs = model(x)
             value = inputs.scalar(loss(outputs, targets))
-            if not met and value.is_cpu:  # elsewhere to ask now would cost a synchronisation; it is asked below
+            if (
+                not met and value.is_cpu
+            ):  # elsewhere to ask now would cost a synchronisation; it is asked below
                 _require_finite(value, epoch)
             value.backward()  # type: ignore[no-untyped-call]
             if clip_norm is not None:
                 nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
-            met.append((value.detach(), outputs.detach() if isinstance(outputs, Tensor) else None))
+            met.append(
+                (
+                    value.detach(),
+                    outputs.detach() if isinstance(outputs, Tensor) else None,
+                )
+            )
             return value
 
         try:
@@ -241,8 +275,14 @@ def _epoch(
         total_correct += correct or 0
         n_examples += len(targets)
     if not n_examples:
-        used_up = "" if epoch == 1 else " If they can be read once only, give a list or a function of the epoch."
-        raise ValueError(f"`batches` must hold at least one batch; got none in epoch {epoch}.{used_up}")
+        used_up = (
+            ""
+            if epoch == 1
+            else " If they can be read once only, give a list or a function of the epoch."
+        )
+        raise ValueError(
+            f"`batches` must hold at least one batch; got none in epoch {epoch}.{used_up}"
+        )
     results = {"loss": total_loss / n_examples}
     return results | {"accuracy": total_correct / n_examples} if classes else results
 
@@ -250,23 +290,47 @@ def _epoch(
 def _require_finite(value: Tensor, epoch: int) -> None:
     """Raise unless a loss is finite: nothing is learned from any other."""
     if not math.isfinite(value.item()):
-        raise DivergedError(f"`loss` must stay finite; got {value.item()} in epoch {epoch}.", epoch)
+        raise DivergedError(
+            f"`loss` must stay finite; got {value.item()} in epoch {epoch}.", epoch
+        )
 
 
 @contextmanager
-def _bar(progress: bool, done: int, epochs: int) -> Iterator[Callable[[dict[str, float]], None]]:
+def _bar(
+    progress: bool, done: int, epochs: int
+) -> Iterator[Callable[[dict[str, float]], None]]:
     """Show a progress bar on a terminal; yield what advances it by an epoch."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     console = Console(stderr=True)
-    columns = (TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.fields[results]}"))
+    columns = (
+        TextColumn("epoch"),
+        MofNCompleteColumn(),
+        BarColumn(),
+        TextColumn("{task.fields[results]}"),
+    )
     with Progress(
-        *columns, TimeRemainingColumn(), console=console, disable=not (progress and console.is_terminal)
+        *columns,
+        TimeRemainingColumn(),
+        console=console,
+        disable=not (progress and console.is_terminal),
     ) as bar:
         task = bar.add_task("train", total=epochs, completed=done, results="")
 
         def advance(results: dict[str, float]) -> None:
-            bar.update(task, advance=1, results=", ".join(f"{name} {value:.4g}" for name, value in results.items()))
+            bar.update(
+                task,
+                advance=1,
+                results=", ".join(
+                    f"{name} {value:.4g}" for name, value in results.items()
+                ),
+            )
 
         yield advance

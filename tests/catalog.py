@@ -55,10 +55,26 @@ LAYERS = [
         9,
         4,
         (
-            (lambda: EILinear(0, 4), ValueError, "`populations` must be at least 1; got 0."),
-            (lambda: EILinear(3, 0), ValueError, "`out_features` must be at least 1; got 0."),
-            (lambda: EILinear(3, -2), ValueError, "`out_features` must be at least 1; got -2."),
-            (lambda: EILinear([1, 1], 2), TypeError, "`populations` must be an integer; got [1, 1]."),
+            (
+                lambda: EILinear(0, 4),
+                ValueError,
+                "`populations` must be at least 1; got 0.",
+            ),
+            (
+                lambda: EILinear(3, 0),
+                ValueError,
+                "`out_features` must be at least 1; got 0.",
+            ),
+            (
+                lambda: EILinear(3, -2),
+                ValueError,
+                "`out_features` must be at least 1; got -2.",
+            ),
+            (
+                lambda: EILinear([1, 1], 2),
+                TypeError,
+                "`populations` must be an integer; got [1, 1].",
+            ),
         ),
     ),
     LayerCase(
@@ -75,32 +91,88 @@ LAYERS = [
         ),
     ),
     LayerCase("EILinear all E", lambda **kw: EILinear(7, 4, **kw), 7, 4),
-    LayerCase("EILinear all I", lambda **kw: EILinear(Populations(0, 7), 4, bias=False, **kw), 7, 4),
+    LayerCase(
+        "EILinear all I",
+        lambda **kw: EILinear(Populations(0, 7), 4, bias=False, **kw),
+        7,
+        4,
+    ),
     LayerCase(
         "DANNLinear",
         lambda **kw: DANNLinear(8, 5, n_inh=2, **kw),
         8,
         5,
         (
-            (lambda: DANNLinear(8, 5, n_inh=0), ValueError, "`n_inh` must be at least 1; got 0."),
-            (lambda: DANNLinear(-8, 5), ValueError, "`in_features` must be at least 1; got -8."),
-            (lambda: DANNLinear(8, 2.5), TypeError, "`out_features` must be an integer; got 2.5."),
-            (lambda: DANNLinear(8, 5, shunting=True, eps=0), ValueError, "`eps` must be above 0; got 0."),
+            (
+                lambda: DANNLinear(8, 5, n_inh=0),
+                ValueError,
+                "`n_inh` must be at least 1; got 0.",
+            ),
+            (
+                lambda: DANNLinear(-8, 5),
+                ValueError,
+                "`in_features` must be at least 1; got -8.",
+            ),
+            (
+                lambda: DANNLinear(8, 2.5),
+                TypeError,
+                "`out_features` must be an integer; got 2.5.",
+            ),
+            (
+                lambda: DANNLinear(8, 5, shunting=True, eps=0),
+                ValueError,
+                "`eps` must be above 0; got 0.",
+            ),
         ),
     ),
-    LayerCase("DANNLinear one output", lambda **kw: DANNLinear(8, 1, bias=False, **kw), 8, 1),
-    LayerCase("DANNLinear shunting", lambda **kw: DANNLinear(8, 5, n_inh=2, shunting=True, **kw), 8, 5),
+    LayerCase(
+        "DANNLinear one output", lambda **kw: DANNLinear(8, 1, bias=False, **kw), 8, 1
+    ),
+    LayerCase(
+        "DANNLinear shunting",
+        lambda **kw: DANNLinear(8, 5, n_inh=2, shunting=True, **kw),
+        8,
+        5,
+    ),
     LayerCase(
         "EIConv2d",
-        lambda **kw: EIConv2d(Populations(4, 2), 5, (3, 2), stride=2, padding=1, padding_mode="circular", **kw),
+        lambda **kw: EIConv2d(
+            Populations(4, 2),
+            5,
+            (3, 2),
+            stride=2,
+            padding=1,
+            padding_mode="circular",
+            **kw,
+        ),
         (6, 7, 6),
         (5, 4, 4),
         (
-            (lambda: EIConv2d(0, 4, 3), ValueError, "`populations` must be at least 1; got 0."),
-            (lambda: EIConv2d(3, 4, 0), ValueError, "`kernel_size` must be at least 1; got 0."),
-            (lambda: EIConv2d(3, 4, (3,)), ValueError, "`kernel_size` must be an integer or 2 of them; got (3,)."),
-            (lambda: EIConv2d(3, 4, 2.5), TypeError, "`kernel_size` must be an integer; got 2.5."),
-            (lambda: EIConv2d(3, 4, 3, padding=-1), ValueError, "`padding` must be at least 0; got -1."),
+            (
+                lambda: EIConv2d(0, 4, 3),
+                ValueError,
+                "`populations` must be at least 1; got 0.",
+            ),
+            (
+                lambda: EIConv2d(3, 4, 0),
+                ValueError,
+                "`kernel_size` must be at least 1; got 0.",
+            ),
+            (
+                lambda: EIConv2d(3, 4, (3,)),
+                ValueError,
+                "`kernel_size` must be an integer or 2 of them; got (3,).",
+            ),
+            (
+                lambda: EIConv2d(3, 4, 2.5),
+                TypeError,
+                "`kernel_size` must be an integer; got 2.5.",
+            ),
+            (
+                lambda: EIConv2d(3, 4, 3, padding=-1),
+                ValueError,
+                "`padding` must be at least 0; got -1.",
+            ),
             (
                 lambda: EIConv2d(4, 3, 3, groups=2),
                 ValueError,
@@ -123,21 +195,55 @@ LAYERS = [
             ),
         ),
     ),
-    LayerCase("EIConv2d groups", lambda **kw: EIConv2d(Populations(4, 4), 6, 3, groups=2, **kw), (8, 5, 5), (6, 3, 3)),
-    LayerCase("EIConv1d all I", lambda **kw: EIConv1d(Populations(0, 3), 4, 3, bias=False, **kw), (3, 9), (4, 7)),
+    LayerCase(
+        "EIConv2d groups",
+        lambda **kw: EIConv2d(Populations(4, 4), 6, 3, groups=2, **kw),
+        (8, 5, 5),
+        (6, 3, 3),
+    ),
+    LayerCase(
+        "EIConv1d all I",
+        lambda **kw: EIConv1d(Populations(0, 3), 4, 3, bias=False, **kw),
+        (3, 9),
+        (4, 7),
+    ),
     LayerCase(
         "DANNConv2d",
-        lambda **kw: DANNConv2d(3, 5, 3, n_inh=2, padding="same", padding_mode="reflect", dilation=2, **kw),
+        lambda **kw: DANNConv2d(
+            3, 5, 3, n_inh=2, padding="same", padding_mode="reflect", dilation=2, **kw
+        ),
         (3, 7, 6),
         (5, 7, 6),
         (
-            (lambda: DANNConv2d(0, 4, 3), ValueError, "`in_channels` must be at least 1; got 0."),
-            (lambda: DANNConv2d(3, 4, 3, n_inh=0), ValueError, "`n_inh` must be at least 1; got 0."),
-            (lambda: DANNConv2d(3, 4, 3, shunting=True, eps=0), ValueError, "`eps` must be above 0; got 0."),
+            (
+                lambda: DANNConv2d(0, 4, 3),
+                ValueError,
+                "`in_channels` must be at least 1; got 0.",
+            ),
+            (
+                lambda: DANNConv2d(3, 4, 3, n_inh=0),
+                ValueError,
+                "`n_inh` must be at least 1; got 0.",
+            ),
+            (
+                lambda: DANNConv2d(3, 4, 3, shunting=True, eps=0),
+                ValueError,
+                "`eps` must be above 0; got 0.",
+            ),
         ),
     ),
-    LayerCase("DANNConv2d shunting", lambda **kw: DANNConv2d(3, 5, 2, shunting=True, **kw), (3, 4, 4), (5, 3, 3)),
-    LayerCase("DANNConv1d", lambda **kw: DANNConv1d(3, 5, 3, 2, stride=2, bias=False, **kw), (3, 9), (5, 4)),
+    LayerCase(
+        "DANNConv2d shunting",
+        lambda **kw: DANNConv2d(3, 5, 2, shunting=True, **kw),
+        (3, 4, 4),
+        (5, 3, 3),
+    ),
+    LayerCase(
+        "DANNConv1d",
+        lambda **kw: DANNConv1d(3, 5, 3, 2, stride=2, bias=False, **kw),
+        (3, 9),
+        (5, 4),
+    ),
 ]
 
 
@@ -146,14 +252,20 @@ def layers(cases=LAYERS):
 
 
 def invalid_layers():
-    rows = [pytest.param(*row, id=f"{case.name}: {row[2]}") for case in LAYERS for row in case.invalid]
+    rows = [
+        pytest.param(*row, id=f"{case.name}: {row[2]}")
+        for case in LAYERS
+        for row in case.invalid
+    ]
     return pytest.mark.parametrize(("build", "error", "sentence"), rows)
 
 
 @dataclass(frozen=True)
 class OptimizerCase:
     name: str
-    build: Callable[[list[nn.Parameter], float], Optimizer]  # parameters and weight decay
+    build: Callable[
+        [list[nn.Parameter], float], Optimizer
+    ]  # parameters and weight decay
     guarded: bool = True
     matrices_only: bool = False
 
@@ -163,7 +275,11 @@ def _torch_optimizers() -> list[OptimizerCase]:
     found = []
     for name in sorted(vars(torch.optim)):
         cls = getattr(torch.optim, name)
-        if not isinstance(cls, type) or not issubclass(cls, Optimizer) or name in ("Optimizer", "SparseAdam"):
+        if (
+            not isinstance(cls, type)
+            or not issubclass(cls, Optimizer)
+            or name in ("Optimizer", "SparseAdam")
+        ):
             continue  # SparseAdam takes sparse gradients only
         options = {"lr": 0.3}
         if name in ("LBFGS", "Rprop"):  # which have no weight decay
@@ -179,20 +295,65 @@ def _torch_optimizers() -> list[OptimizerCase]:
 
 OPTIMIZERS = [
     *_torch_optimizers(),
-    OptimizerCase("SGD momentum", lambda ps, wd: torch.optim.SGD(ps, 0.3, momentum=0.9, weight_decay=wd)),
+    OptimizerCase(
+        "SGD momentum",
+        lambda ps, wd: torch.optim.SGD(ps, 0.3, momentum=0.9, weight_decay=wd),
+    ),
     OptimizerCase("EG", lambda ps, wd: EG(ps, 0.3, weight_decay=wd), guarded=False),
-    OptimizerCase("EG momentum", lambda ps, wd: EG(ps, 0.3, momentum=0.9, weight_decay=wd), guarded=False),
-    OptimizerCase("EG nesterov", lambda ps, wd: EG(ps, 0.3, 0.9, nesterov=True, weight_decay=wd), guarded=False),
-    OptimizerCase("EG foreach", lambda ps, wd: EG(ps, 0.3, momentum=0.9, weight_decay=wd, foreach=True), guarded=False),
-    OptimizerCase("EG floor", lambda ps, wd: EG(ps, 0.3, weight_decay=wd, floor=1e-4), guarded=False),
-    OptimizerCase("MirrorDescent", lambda ps, wd: MirrorDescent(ps, 0.3, weight_decay=wd), guarded=False),
-    OptimizerCase("Mirror Euclidean", lambda ps, wd: MirrorDescent(ps, 0.3, Euclidean(), 0.9, weight_decay=wd)),
-    OptimizerCase("Mirror p-norm", lambda ps, wd: MirrorDescent(ps, 0.3, PNorm(3), weight_decay=wd)),
-    OptimizerCase("Mirror sparse", lambda ps, wd: MirrorDescent(ps, 0.3, PNorm(1.8), 0.5, 0.1, weight_decay=wd)),
-    OptimizerCase("Mirror hyperbolic", lambda ps, wd: MirrorDescent(ps, 0.3, HyperbolicEntropy(1.0), weight_decay=wd)),
-    OptimizerCase("EGAdamW", lambda ps, wd: EGAdamW(ps, 0.3, weight_decay=wd), guarded=False),
-    OptimizerCase("EGAdamW amsgrad", lambda ps, wd: EGAdamW(ps, 0.3, amsgrad=True, weight_decay=wd), guarded=False),
-    OptimizerCase("EGAdamW foreach", lambda ps, wd: EGAdamW(ps, 0.3, weight_decay=wd, foreach=True), guarded=False),
+    OptimizerCase(
+        "EG momentum",
+        lambda ps, wd: EG(ps, 0.3, momentum=0.9, weight_decay=wd),
+        guarded=False,
+    ),
+    OptimizerCase(
+        "EG nesterov",
+        lambda ps, wd: EG(ps, 0.3, 0.9, nesterov=True, weight_decay=wd),
+        guarded=False,
+    ),
+    OptimizerCase(
+        "EG foreach",
+        lambda ps, wd: EG(ps, 0.3, momentum=0.9, weight_decay=wd, foreach=True),
+        guarded=False,
+    ),
+    OptimizerCase(
+        "EG floor",
+        lambda ps, wd: EG(ps, 0.3, weight_decay=wd, floor=1e-4),
+        guarded=False,
+    ),
+    OptimizerCase(
+        "MirrorDescent",
+        lambda ps, wd: MirrorDescent(ps, 0.3, weight_decay=wd),
+        guarded=False,
+    ),
+    OptimizerCase(
+        "Mirror Euclidean",
+        lambda ps, wd: MirrorDescent(ps, 0.3, Euclidean(), 0.9, weight_decay=wd),
+    ),
+    OptimizerCase(
+        "Mirror p-norm",
+        lambda ps, wd: MirrorDescent(ps, 0.3, PNorm(3), weight_decay=wd),
+    ),
+    OptimizerCase(
+        "Mirror sparse",
+        lambda ps, wd: MirrorDescent(ps, 0.3, PNorm(1.8), 0.5, 0.1, weight_decay=wd),
+    ),
+    OptimizerCase(
+        "Mirror hyperbolic",
+        lambda ps, wd: MirrorDescent(ps, 0.3, HyperbolicEntropy(1.0), weight_decay=wd),
+    ),
+    OptimizerCase(
+        "EGAdamW", lambda ps, wd: EGAdamW(ps, 0.3, weight_decay=wd), guarded=False
+    ),
+    OptimizerCase(
+        "EGAdamW amsgrad",
+        lambda ps, wd: EGAdamW(ps, 0.3, amsgrad=True, weight_decay=wd),
+        guarded=False,
+    ),
+    OptimizerCase(
+        "EGAdamW foreach",
+        lambda ps, wd: EGAdamW(ps, 0.3, weight_decay=wd, foreach=True),
+        guarded=False,
+    ),
 ]
 OURS = [case for case in OPTIMIZERS if case.name.startswith(("EG", "Mirror"))]
 LAWFUL = [case for case in OPTIMIZERS if not case.guarded]  # by themselves
@@ -202,11 +363,17 @@ def optimizers(cases=OPTIMIZERS):
     return pytest.mark.parametrize("optimizer", cases, ids=lambda case: case.name)
 
 
-def attach(case: OptimizerCase, model: nn.Module, weight_decay: float = 0.0) -> Optimizer:
-    parameters = [p for p in model.parameters() if p.ndim == 2 or not case.matrices_only]
+def attach(
+    case: OptimizerCase, model: nn.Module, weight_decay: float = 0.0
+) -> Optimizer:
+    parameters = [
+        p for p in model.parameters() if p.ndim == 2 or not case.matrices_only
+    ]
     optimizer = case.build(parameters, weight_decay)
     for group in optimizer.param_groups if isinstance(model, Circuits) else ():
-        group["lr"] *= 0.1  # circuits diverge where dense networks do not, and NaN has no sign
+        group["lr"] *= (
+            0.1  # circuits diverge where dense networks do not, and NaN has no sign
+        )
     if case.guarded:
         enforce(optimizer, model, partial=case.matrices_only)
     return optimizer
@@ -238,7 +405,14 @@ class Circuits(nn.Module):
         mask = torch.ones(9, 9).tril(-1)
         mask[0, 5] = mask[2, 8] = 1
         self.ei = EIRNN(
-            Populations(6, 3), Populations(6, 3), 2, mask=mask, dt_ms=20, tau_ms=50, train_initial_state=True, **kw
+            Populations(6, 3),
+            Populations(6, 3),
+            2,
+            mask=mask,
+            dt_ms=20,
+            tau_ms=50,
+            train_initial_state=True,
+            **kw,
         )
         self.dann = DANNRNN(9, 6, 2, 2, mask=0.7, **kw)
         self.shunting = DANNRNN(6, 5, 2, shunting=True, train_initial_state=True, **kw)
@@ -381,7 +555,12 @@ class Scratch(nn.Module):
 
     @torch.no_grad()
     def redraw_(self, *, draw, ratio=1.0, generator=None):
-        column_ei_(self.synapses, self.unit_signs, draw=redraw.for_column_ei(draw, ratio), generator=generator)
+        column_ei_(
+            self.synapses,
+            self.unit_signs,
+            draw=redraw.for_column_ei(draw, ratio),
+            generator=generator,
+        )
 
     def output_signs(self):
         return None
@@ -413,7 +592,9 @@ class ScratchRecurrent(nn.Module):
         self.redraw_(draw=torch_exponential)
 
     def forward(self, x, hx=None):
-        state = begun = x.new_zeros(x.shape[1], self.populations.size) if hx is None else hx
+        state = begun = (
+            x.new_zeros(x.shape[1], self.populations.size) if hx is None else hx
+        )
         rates = []
         for rows in x:
             state = (rows @ self.afferent.T + state @ self.lateral.T).relu()
@@ -430,7 +611,10 @@ class ScratchRecurrent(nn.Module):
 
     @torch.no_grad()
     def redraw_(self, *, draw, ratio=1.0, generator=None):
-        for weight, pre in ((self.afferent, self.inputs), (self.lateral, self.populations)):
+        for weight, pre in (
+            (self.afferent, self.inputs),
+            (self.lateral, self.populations),
+        ):
             column_ei_(weight, pre.signs(), draw=draw, generator=generator).mul_(0.3)
 
     def output_signs(self):
@@ -472,24 +656,49 @@ STRANGERS = [
         lambda: EILinear(PRE, 6, excitatory_only=True),
         (5, 9),
     ),
-    StrangerCase("DANNLinear", lambda: Okapi(9, 6, 2), lambda: DANNLinear(9, 6, 2), (5, 9)),
+    StrangerCase(
+        "DANNLinear", lambda: Okapi(9, 6, 2), lambda: DANNLinear(9, 6, 2), (5, 9)
+    ),
     StrangerCase(
         "DANNLinear shunting",
         lambda: Okapi(9, 6, 2, shunting=True),
         lambda: DANNLinear(9, 6, 2, shunting=True),
         (5, 9),
     ),
-    StrangerCase("EIConv1d", lambda: Gnu(PRE, 6, 3), lambda: EIConv1d(PRE, 6, 3), (5, 9, 7)),
-    StrangerCase("EIConv2d", lambda: Kudu(PRE, 6, 2), lambda: EIConv2d(PRE, 6, 2), (5, 9, 4, 4)),
-    StrangerCase("DANNConv1d", lambda: Eland(9, 6, 3), lambda: DANNConv1d(9, 6, 3), (5, 9, 7)),
-    StrangerCase("DANNConv2d", lambda: Oryx(9, 6, 2), lambda: DANNConv2d(9, 6, 2), (5, 9, 4, 4)),
-    StrangerCase("EIRNN", lambda: Heron(PRE, POST), lambda: EIRNN(PRE, POST), (4, 5, 9)),
-    StrangerCase("EIRNN of two layers", lambda: Heron(PRE, POST, 2), lambda: EIRNN(PRE, POST, 2), (4, 5, 9)),
-    StrangerCase("DANNRNN", lambda: Stork(9, 6, 2), lambda: DANNRNN(9, 6, 2), (4, 5, 9)),
-    StrangerCase("EIRNNCell", lambda: Ibis(PRE, POST), lambda: EIRNNCell(PRE, POST), (5, 9)),
-    StrangerCase("DANNRNNCell", lambda: Crane(9, 6, 2), lambda: DANNRNNCell(9, 6, 2), (5, 9)),
+    StrangerCase(
+        "EIConv1d", lambda: Gnu(PRE, 6, 3), lambda: EIConv1d(PRE, 6, 3), (5, 9, 7)
+    ),
+    StrangerCase(
+        "EIConv2d", lambda: Kudu(PRE, 6, 2), lambda: EIConv2d(PRE, 6, 2), (5, 9, 4, 4)
+    ),
+    StrangerCase(
+        "DANNConv1d", lambda: Eland(9, 6, 3), lambda: DANNConv1d(9, 6, 3), (5, 9, 7)
+    ),
+    StrangerCase(
+        "DANNConv2d", lambda: Oryx(9, 6, 2), lambda: DANNConv2d(9, 6, 2), (5, 9, 4, 4)
+    ),
+    StrangerCase(
+        "EIRNN", lambda: Heron(PRE, POST), lambda: EIRNN(PRE, POST), (4, 5, 9)
+    ),
+    StrangerCase(
+        "EIRNN of two layers",
+        lambda: Heron(PRE, POST, 2),
+        lambda: EIRNN(PRE, POST, 2),
+        (4, 5, 9),
+    ),
+    StrangerCase(
+        "DANNRNN", lambda: Stork(9, 6, 2), lambda: DANNRNN(9, 6, 2), (4, 5, 9)
+    ),
+    StrangerCase(
+        "EIRNNCell", lambda: Ibis(PRE, POST), lambda: EIRNNCell(PRE, POST), (5, 9)
+    ),
+    StrangerCase(
+        "DANNRNNCell", lambda: Crane(9, 6, 2), lambda: DANNRNNCell(9, 6, 2), (5, 9)
+    ),
     StrangerCase("nn.Linear", lambda: Otter(9, 6), lambda: nn.Linear(9, 6), (5, 9)),
-    StrangerCase("nn.Conv2d", lambda: Marten(9, 6, 2), lambda: nn.Conv2d(9, 6, 2), (5, 9, 4, 4)),
+    StrangerCase(
+        "nn.Conv2d", lambda: Marten(9, 6, 2), lambda: nn.Conv2d(9, 6, 2), (5, 9, 4, 4)
+    ),
     StrangerCase(
         "nn.ConvTranspose1d",
         lambda: Badger(9, 6, 2, groups=3),
@@ -498,11 +707,16 @@ STRANGERS = [
     ),
     StrangerCase("nn.RNN", lambda: Lynx(9, 6), lambda: nn.RNN(9, 6), (4, 5, 9)),
     StrangerCase(
-        "nn.LSTM", lambda: Stoat(9, 6, 2, bidirectional=True), lambda: nn.LSTM(9, 6, 2, bidirectional=True), (4, 5, 9)
+        "nn.LSTM",
+        lambda: Stoat(9, 6, 2, bidirectional=True),
+        lambda: nn.LSTM(9, 6, 2, bidirectional=True),
+        (4, 5, 9),
     ),
     StrangerCase("nn.GRUCell", lambda: Weasel(9, 6), lambda: nn.GRUCell(9, 6), (5, 9)),
     StrangerCase("from scratch", lambda: Scratch(PRE, 6), None, (5, 9)),
-    StrangerCase("from scratch, recurrent", lambda: ScratchRecurrent(PRE, POST), None, (4, 5, 9)),
+    StrangerCase(
+        "from scratch, recurrent", lambda: ScratchRecurrent(PRE, POST), None, (4, 5, 9)
+    ),
 ]
 
 

@@ -6,7 +6,9 @@ import pytest
 import torch
 from hypothesis import settings
 
-settings.register_profile("daleml", deadline=None, derandomize=True)  # no clock, and the same examples each time
+settings.register_profile(
+    "daleml", deadline=None, derandomize=True
+)  # no clock, and the same examples each time
 settings.load_profile("daleml")
 
 

@@ -31,7 +31,15 @@ from safetensors.torch import save as save_tensors
 from daleml import signs
 from daleml._idx import read_idx
 from daleml.analysis import spectrum, weight_sample
-from daleml.datasets import cerebellum, fashion_mnist, kasthuri, larva, microns_l23, mossy_fibres, read_synapses
+from daleml.datasets import (
+    cerebellum,
+    fashion_mnist,
+    kasthuri,
+    larva,
+    microns_l23,
+    mossy_fibres,
+    read_synapses,
+)
 from daleml.fit_report import gather
 from daleml.readers import read_columns, read_matrices, read_state, read_weights
 from daleml.reading import TableOptions
@@ -44,7 +52,22 @@ FORBIDDEN = {
     "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "subprocess.Popen", "socket.connect", "pickle.find_class",
     "os.remove", "os.rename", "os.mkdir", "shutil.rmtree", "ctypes.dlopen",
 }  # fmt: skip
-EDGES = [0, 1, 2, 127, 128, 255, 256, 65535, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**63 - 1, 2**64 - 1]
+EDGES = [
+    0,
+    1,
+    2,
+    127,
+    128,
+    255,
+    256,
+    65535,
+    2**31 - 1,
+    2**31,
+    2**32 - 1,
+    2**40,
+    2**63 - 1,
+    2**64 - 1,
+]
 TEXTS = [
     b",", b";", b"\t", b'"', b"\n", b"\r", b"\x00", b"nan", b"1e999", b"-1", b"99999999999999999999", b"#N/A", b"<0.01", b"%",
     b"\xff\xfe", b"\xef\xbb\xbf", b"0x10", b"1_0", b"1.234,5", b" ", b"#", b"sep=;\n", b"\x1b[2J", b"\xff", "µ".encode(),
@@ -67,9 +90,15 @@ def seeds():
             "size": rng.lognormal(size=8).round(4),
         }
     )
-    square = pd.DataFrame(rng.poisson(2, (4, 4)), index=list("ABCD"), columns=list("ABCD"))
+    square = pd.DataFrame(
+        rng.poisson(2, (4, 4)), index=list("ABCD"), columns=list("ABCD")
+    )
     csv = frame.to_csv(index=False).encode()
-    state = {"a.weight": torch.rand(3, 4), "a.weight_signs": torch.ones(4), "b.bias": torch.zeros(3)}
+    state = {
+        "a.weight": torch.rand(3, 4),
+        "a.weight_signs": torch.ones(4),
+        "b.bias": torch.zeros(3),
+    }
     found = {
         "t.csv": csv,
         "m.csv": square.to_csv().encode(),
@@ -104,7 +133,9 @@ def seeds():
     }  # fmt: skip
     for kind in ("csr", "csc", "coo", "bsr", "dia"):
         made = scipy.sparse.random(4, 4, 0.4, format=kind, random_state=0)
-        found[f"{kind}.npz"] = written(lambda file, made=made: scipy.sparse.save_npz(file, made))
+        found[f"{kind}.npz"] = written(
+            lambda file, made=made: scipy.sparse.save_npz(file, made)
+        )
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         import h5py
@@ -149,7 +180,9 @@ def damaged(content, rng, others):
 
 def unpacked(content):
     if content[:2] == b"\x1f\x8b":
-        return {"": gzip.decompress(content)}, lambda members: gzip.compress(members[""], mtime=0)
+        return {"": gzip.decompress(content)}, lambda members: gzip.compress(
+            members[""], mtime=0
+        )
     if content[:2] == b"BZ":
         return {"": bz2.decompress(content)}, lambda members: bz2.compress(members[""])
     if content[:4] == b"PK\x03\x04":
@@ -178,13 +211,17 @@ def damaged_bytes(content, rng, others):
         elif fault == 6:
             size = int(rng.choice([1, 2, 4, 8]))
             value = EDGES[rng.integers(len(EDGES))] % 256**size
-            data[at : at + size] = value.to_bytes(size, "big" if rng.random() < 0.3 else "little")
+            data[at : at + size] = value.to_bytes(
+                size, "big" if rng.random() < 0.3 else "little"
+            )
         elif fault == 7:
             other = others[rng.integers(len(others))]
             data[at:] = other[int(rng.integers(len(other))) :]
         elif data:
             start = data.find(b"1", at)
-            data[max(start, 0) : max(start, 0) + 1] = str(EDGES[rng.integers(len(EDGES))]).encode()
+            data[max(start, 0) : max(start, 0) + 1] = str(
+                EDGES[rng.integers(len(EDGES))]
+            ).encode()
     return bytes(data)
 
 
@@ -200,14 +237,27 @@ def readers(path):
     yield "read_weights", lambda: taken(read_weights(path)[1])
     yield (
         "read_weights of a column",
-        lambda: taken(read_weights(path, "size" if path.suffix != ".pt" else "a.weight")[1]),
+        lambda: taken(
+            read_weights(path, "size" if path.suffix != ".pt" else "a.weight")[1]
+        ),
     )
     yield "read_matrices", lambda: small(read_matrices(path))
     yield "read_state", lambda: signs.check(read_state(path))
-    yield "read_columns", lambda: read_columns(path, "size", {}, {"--by": "kind", "--pre": "pre"})
+    yield (
+        "read_columns",
+        lambda: read_columns(path, "size", {}, {"--by": "kind", "--pre": "pre"}),
+    )
     yield "gather", lambda: gather(path, "size", by="kind", connections=("pre", "post"))
-    yield "gather whole", lambda: gather(path, options=TableOptions(trailing=True), matrix=path.name.startswith("m."))
-    yield "read_synapses", lambda: str(read_synapses(path, pre="pre", post="post").to_dict())
+    yield (
+        "gather whole",
+        lambda: gather(
+            path, options=TableOptions(trailing=True), matrix=path.name.startswith("m.")
+        ),
+    )
+    yield (
+        "read_synapses",
+        lambda: str(read_synapses(path, pre="pre", post="post").to_dict()),
+    )
     yield "read_idx", lambda: read_idx(path)
     for load in (kasthuri, microns_l23, cerebellum, mossy_fibres):
         if load.__name__[:5] == path.name[:5]:
@@ -217,7 +267,11 @@ def readers(path):
 
 
 def taken(values):
-    return weight_sample(values, pool=True, drop_missing=True) if not isinstance(values, dict) else values
+    return (
+        weight_sample(values, pool=True, drop_missing=True)
+        if not isinstance(values, dict)
+        else values
+    )
 
 
 def fitting(path, name):
@@ -226,7 +280,13 @@ def fitting(path, name):
         return name == "read_idx"
     if name in ("larva", "fashion_mnist", "read_idx"):
         return False
-    return name != "read_state" or path.suffix in (".npz", ".pt", ".pth", ".ckpt", ".safetensors")
+    return name != "read_state" or path.suffix in (
+        ".npz",
+        ".pt",
+        ".pth",
+        ".ckpt",
+        ".safetensors",
+    )
 
 
 class TooSlowError(BaseException):
@@ -245,7 +305,11 @@ def run(count, seed, start=0):
     watching = [False]
 
     def hook(event, arguments):
-        writes = event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")
+        writes = (
+            event == "open"
+            and isinstance(arguments[1], str)
+            and set(arguments[1]) & set("wax+")
+        )
         if watching[0] and (event in FORBIDDEN or writes):
             events[f"{event} {str(arguments)[:80]}"] += 1
 
@@ -276,10 +340,18 @@ def run(count, seed, start=0):
                 watching[0] = False
                 outcomes[what.split(":")[0]] += 1
                 if what not in ("read", "refused"):
-                    faults.append({"file": name, "number": i, "reader": reader, "what": what})
+                    faults.append(
+                        {"file": name, "number": i, "reader": reader, "what": what}
+                    )
             path.unlink()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"files": count, "outcomes": outcomes, "faults": faults, "events": events, "peak": peak}
+    return {
+        "files": count,
+        "outcomes": outcomes,
+        "faults": faults,
+        "events": events,
+        "peak": peak,
+    }
 
 
 def attempt(read):
@@ -289,7 +361,12 @@ def attempt(read):
             read()
     except (ValueError, OSError) as error:
         text = str(error)
-        if "must" in text and "\n" not in text and len(text) < 1500 and type(error) in REFUSALS:
+        if (
+            "must" in text
+            and "\n" not in text
+            and len(text) < 1500
+            and type(error) in REFUSALS
+        ):
             return "refused"
         return f"{type(error).__name__}: {text[:300]}"
     except TooSlowError:

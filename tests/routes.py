@@ -20,7 +20,15 @@ from daleml import Populations, law, signs
 from daleml.layers import DANNRNN, EIRNN, DANNLinear, EIConv2d, EILinear
 
 PAGE = Path(__file__).parent.parent / "docs" / "routes.md"
-MASK = torch.tensor([[0, 1, 1, 0, 1], [1, 0, 1, 1, 1], [1, 1, 0, 1, 0], [0, 1, 1, 0, 1], [1, 1, 0, 1, 0]]).bool()
+MASK = torch.tensor(
+    [
+        [0, 1, 1, 0, 1],
+        [1, 0, 1, 1, 1],
+        [1, 1, 0, 1, 0],
+        [0, 1, 1, 0, 1],
+        [1, 1, 0, 1, 0],
+    ]
+).bool()
 POPS = Populations(3, 2)
 LR_SCALE = 0.25
 ROLE = "studied"
@@ -52,15 +60,26 @@ class Subject:
     mask: torch.Tensor
     x: Callable[[], torch.Tensor]
 
-    def build(self, *, masked: bool = True, mask: torch.Tensor | None = None, unit_signs: Any = None) -> nn.Module:
+    def build(
+        self,
+        *,
+        masked: bool = True,
+        mask: torch.Tensor | None = None,
+        unit_signs: Any = None,
+    ) -> nn.Module:
         """Build it anew, lawful."""
         torch.manual_seed(1)
         module = self.make()
-        own, chosen = self.parameter, self.unit_signs if unit_signs is None else unit_signs
+        own, chosen = (
+            self.parameter,
+            self.unit_signs if unit_signs is None else unit_signs,
+        )
         present = (self.mask if mask is None else mask) if masked else None
         if own in module.__dict__.get("_dale", {}):
             signs.release(module, own)
-        signs.fix(module, own, list(chosen), present=present, role=ROLE, lr_scale=LR_SCALE)
+        signs.fix(
+            module, own, list(chosen), present=present, role=ROLE, lr_scale=LR_SCALE
+        )
         with torch.no_grad():
             weight = module.get_parameter(own)
             sign = law.broadcastable(module.get_buffer(own + law.SUFFIX), weight)
@@ -79,8 +98,22 @@ class Subject:
 
 
 SUBJECTS = (
-    Subject("EILinear", lambda: EILinear(POPS, 4), "weight", (1, 1, 1, -1, -1), MASK[:4], lambda: torch.rand(3, 5)),
-    Subject("DANNLinear", lambda: DANNLinear(5, 4, 2), "weight_ex", (1,) * 5, MASK[:4], lambda: torch.rand(3, 5)),
+    Subject(
+        "EILinear",
+        lambda: EILinear(POPS, 4),
+        "weight",
+        (1, 1, 1, -1, -1),
+        MASK[:4],
+        lambda: torch.rand(3, 5),
+    ),
+    Subject(
+        "DANNLinear",
+        lambda: DANNLinear(5, 4, 2),
+        "weight_ex",
+        (1,) * 5,
+        MASK[:4],
+        lambda: torch.rand(3, 5),
+    ),
     Subject(
         "EIConv2d",
         lambda: EIConv2d(POPS, 4, 2),
@@ -89,9 +122,30 @@ SUBJECTS = (
         MASK[:4, :, None, None].expand(4, 5, 2, 2).clone(),
         lambda: torch.rand(2, 5, 4, 4),
     ),
-    Subject("EIRNN", lambda: EIRNN(3, POPS), "weight_hh_l0", (1, 1, 1, -1, -1), MASK, lambda: torch.rand(4, 2, 3)),
-    Subject("DANNRNN", lambda: DANNRNN(3, 5, 2), "weight_ex_hh_l0", (1,) * 5, MASK, lambda: torch.rand(4, 2, 3)),
-    Subject("nn.Linear", lambda: nn.Linear(5, 4), "weight", (1, -1, 1, -1, 1), MASK[:4], lambda: torch.rand(3, 5)),
+    Subject(
+        "EIRNN",
+        lambda: EIRNN(3, POPS),
+        "weight_hh_l0",
+        (1, 1, 1, -1, -1),
+        MASK,
+        lambda: torch.rand(4, 2, 3),
+    ),
+    Subject(
+        "DANNRNN",
+        lambda: DANNRNN(3, 5, 2),
+        "weight_ex_hh_l0",
+        (1,) * 5,
+        MASK,
+        lambda: torch.rand(4, 2, 3),
+    ),
+    Subject(
+        "nn.Linear",
+        lambda: nn.Linear(5, 4),
+        "weight",
+        (1, -1, 1, -1, 1),
+        MASK[:4],
+        lambda: torch.rand(3, 5),
+    ),
     Subject(
         "nn.RNN",
         lambda: nn.RNN(3, 5, nonlinearity="relu"),
@@ -100,12 +154,21 @@ SUBJECTS = (
         MASK,
         lambda: torch.rand(4, 2, 3),
     ),
-    Subject("a stranger's layer", Stranger, "synapses", (1, -1, 1, -1, 1), MASK[:4], lambda: torch.rand(3, 5)),
+    Subject(
+        "a stranger's layer",
+        Stranger,
+        "synapses",
+        (1, -1, 1, -1, 1),
+        MASK[:4],
+        lambda: torch.rand(3, 5),
+    ),
 )
 
 
 OURS = ("EILinear", "DANNLinear", "EIConv2d", "EIRNN", "DANNRNN")
-OTHERS = tuple(subject.name for subject in SUBJECTS if subject.name != "nn.RNN")  # which keeps its weights in one block
+OTHERS = tuple(
+    subject.name for subject in SUBJECTS if subject.name != "nn.RNN"
+)  # which keeps its weights in one block
 
 
 def weight_of(module: nn.Module, subject: Subject) -> nn.Parameter:
@@ -126,10 +189,14 @@ class Facts:
     lr_scale: float = LR_SCALE
 
 
-def expected(subject: Subject, unit_signs: Any = None, mask: torch.Tensor | None = None) -> Facts:
+def expected(
+    subject: Subject, unit_signs: Any = None, mask: torch.Tensor | None = None
+) -> Facts:
     """Return the facts of a subject as it is built."""
     present = subject.mask if mask is None else mask
-    return Facts(tuple(unit_signs or subject.unit_signs), tuple(present.int().flatten().tolist()))
+    return Facts(
+        tuple(unit_signs or subject.unit_signs), tuple(present.int().flatten().tolist())
+    )
 
 
 def found(model: nn.Module, subject: Subject) -> Facts | None:
@@ -142,15 +209,23 @@ def found(model: nn.Module, subject: Subject) -> Facts | None:
         present = module._buffers.get(own + law.PRESENT)
         declaration = module.__dict__.get("_dale", {}).get(own)
         mask = None if present is None else tuple(present.int().flatten().tolist())
-        said = (declaration.role, declaration.lr_scale) if declaration else (ROLE, LR_SCALE)
+        said = (
+            (declaration.role, declaration.lr_scale)
+            if declaration
+            else (ROLE, LR_SCALE)
+        )
         return Facts(tuple(stored.flatten().tolist()), mask, *said)
     return None
 
 
 def is_watched(model: nn.Module) -> bool:
     """Whether a verdict still depends on the weights: of a lawful model turned over, the opposite is said."""
-    kept = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-    with contextlib.suppress(signs.DaleError):  # of a weight that is computed, and cannot be projected
+    kept = {
+        name: parameter.detach().clone() for name, parameter in model.named_parameters()
+    }
+    with contextlib.suppress(
+        signs.DaleError
+    ):  # of a weight that is computed, and cannot be projected
         signs.project_(model)
     before = signs.check(model)
     with torch.no_grad():
@@ -200,11 +275,22 @@ class Row:
 
 
 ROUTES: list[Route] = []
-GROUPS = ("Calls", "Copies", "Checkpoints", "Memory", "Averages", "Weights computed anew", "Wrappers", "Guards")
+GROUPS = (
+    "Calls",
+    "Copies",
+    "Checkpoints",
+    "Memory",
+    "Averages",
+    "Weights computed anew",
+    "Wrappers",
+    "Guards",
+)
 KEPT, REFUSED, SAID, ASKED = "kept", "refused", "said", "asked for by name"
 
 
-def route(group: str, text: str, outcome: str = KEPT, *, only: tuple[str, ...] = ()) -> Callable[[Any], Any]:
+def route(
+    group: str, text: str, outcome: str = KEPT, *, only: tuple[str, ...] = ()
+) -> Callable[[Any], Any]:
     """Add a route to the table."""
 
     def add(walk: Callable[[Subject], Kept | Said]) -> Callable[[Subject], Kept | Said]:
@@ -222,13 +308,24 @@ def walk(one: Route, subject: Subject) -> tuple[str, str]:
             result = one.walk(subject)
         except (ValueError, TypeError, AttributeError, RuntimeError) as error:
             sentence = _first_sentence(error)
-            return (REFUSED, sentence) if _helps(sentence, subject) else ("lost", f"a raw error: {error}")
+            return (
+                (REFUSED, sentence)
+                if _helps(sentence, subject)
+                else ("lost", f"a raw error: {error}")
+            )
     if isinstance(result, Said):
-        return (SAID, result.sentence) if _helps(result.sentence, subject) else ("lost", result.sentence)
+        return (
+            (SAID, result.sentence)
+            if _helps(result.sentence, subject)
+            else ("lost", result.sentence)
+        )
     wanted = result.facts or expected(subject)
     facts = found(result.model, subject)
     if facts != wanted:
-        said = next((str(one.message) for one in warned if _helps(str(one.message), subject)), None)
+        said = next(
+            (str(one.message) for one in warned if _helps(str(one.message), subject)),
+            None,
+        )
         return (SAID, said) if said else ("lost", f"{facts} in place of {wanted}")
     if result.watched and not is_watched(result.model):
         return "lost", "the verdict no longer depends on the weights"
@@ -302,11 +399,22 @@ def _line(row: Row) -> str:
     for name, outcome in row.outcomes.items():
         by_outcome.setdefault(outcome, []).append(name)
     everywhere = len(by_outcome) == 1
-    told = "; ".join(outcome if everywhere else f"{outcome} ({', '.join(on)})" for outcome, on in by_outcome.items())
-    only = f" ({', '.join(row.outcomes)})" if row.route.only and len(row.outcomes) < len(SUBJECTS) else ""
+    told = "; ".join(
+        outcome if everywhere else f"{outcome} ({', '.join(on)})"
+        for outcome, on in by_outcome.items()
+    )
+    only = (
+        f" ({', '.join(row.outcomes)})"
+        if row.route.only and len(row.outcomes) < len(SUBJECTS)
+        else ""
+    )
     sentence = next((said for said in row.sentences.values() if said), "")
     cells = (row.route.text + only, told, sentence)
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |\n"
+    return (
+        "| "
+        + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells)
+        + " |\n"
+    )
 
 
 if __name__ == "__main__":

@@ -5,7 +5,17 @@ from torch import nn
 
 from daleml import law, signs
 from daleml.layers import init
-from tests.routes import ASKED, OURS, REFUSED, SAID, Kept, Said, expected, route, weight_of
+from tests.routes import (
+    ASKED,
+    OURS,
+    REFUSED,
+    SAID,
+    Kept,
+    Said,
+    expected,
+    route,
+    weight_of,
+)
 
 
 @route("Calls", "`signs.fix` again with the same signs, and nothing else")
@@ -22,10 +32,19 @@ def fix_others(subject):
 
 @route("Calls", "`signs.fix` again with another mask", REFUSED)
 def fix_another_mask(subject):
-    signs.fix(subject.build(), subject.parameter, list(subject.unit_signs), present=subject.other_mask)
+    signs.fix(
+        subject.build(),
+        subject.parameter,
+        list(subject.unit_signs),
+        present=subject.other_mask,
+    )
 
 
-@route("Calls", "`signs.fix` with other signs and `replace=True`: mask, role and correction stay", ASKED)
+@route(
+    "Calls",
+    "`signs.fix` with other signs and `replace=True`: mask, role and correction stay",
+    ASKED,
+)
 def fix_replacing(subject):
     module = subject.build()
     signs.fix(module, subject.parameter, subject.other_signs, replace=True)
@@ -35,11 +54,19 @@ def fix_replacing(subject):
 @route("Calls", "`signs.fix` with another mask and `replace=True`", ASKED)
 def fix_replacing_the_mask(subject):
     module = subject.build()
-    signs.fix(module, subject.parameter, list(subject.unit_signs), present=subject.other_mask, replace=True)
+    signs.fix(
+        module,
+        subject.parameter,
+        list(subject.unit_signs),
+        present=subject.other_mask,
+        replace=True,
+    )
     return Kept(module, expected(subject, mask=subject.other_mask))
 
 
-@route("Calls", "`signs.declare` of a role and a correction: signs and mask stay", ASKED)
+@route(
+    "Calls", "`signs.declare` of a role and a correction: signs and mask stay", ASKED
+)
 def declare(subject):
     module = subject.build()
     signs.declare(module, subject.parameter, role="input", lr_scale=0.5)
@@ -70,7 +97,11 @@ def reset(subject):
 @route("Calls", "`model.apply` of a function that resets every module")
 def apply_reset(subject):
     model = nn.Sequential(subject.build())
-    model.apply(lambda module: module.reset_parameters() if hasattr(module, "reset_parameters") else None)
+    model.apply(
+        lambda module: (
+            module.reset_parameters() if hasattr(module, "reset_parameters") else None
+        )
+    )
     return Kept(model)
 
 
@@ -117,7 +148,9 @@ def data(subject):
 @route("Calls", "a new `nn.Parameter` of the same shape in its place")
 def replaced(subject):
     module = subject.build()
-    setattr(module, subject.parameter, nn.Parameter(-weight_of(module, subject).detach()))
+    setattr(
+        module, subject.parameter, nn.Parameter(-weight_of(module, subject).detach())
+    )
     assert not signs.check(module)
     return Kept(module)
 
@@ -136,7 +169,12 @@ def deleted(subject):
     signs.check(module)
 
 
-@route("Calls", "the parameter set to None", REFUSED, only=("nn.Linear", "EILinear", "a stranger's layer"))
+@route(
+    "Calls",
+    "the parameter set to None",
+    REFUSED,
+    only=("nn.Linear", "EILinear", "a stranger's layer"),
+)
 def set_to_none(subject):
     module = subject.build()
     setattr(module, subject.parameter, None)
@@ -166,7 +204,10 @@ def added(subject):
     return Kept(model)
 
 
-@route("Calls", "the parameter tied to another module: judged once, under the name it was fixed by")
+@route(
+    "Calls",
+    "the parameter tied to another module: judged once, under the name it was fixed by",
+)
 def tied(subject):
     module, other = subject.build(), nn.Module()
     other.register_parameter("borrowed", weight_of(module, subject))
@@ -220,7 +261,11 @@ def mask_deleted(subject):
     signs.check(module)
 
 
-@route("Calls", "tensors of `state_dict()` written into: they share the module's memory", REFUSED)
+@route(
+    "Calls",
+    "tensors of `state_dict()` written into: they share the module's memory",
+    REFUSED,
+)
 def state_written(subject):
     module = subject.build()
     for value in module.state_dict().values():

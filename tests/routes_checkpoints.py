@@ -37,7 +37,11 @@ def saved_whole(subject):
     return Kept(torch.load(file, weights_only=False))
 
 
-@route("Copies", "a copy of a copy, which then refuses another mask in a checkpoint", REFUSED)
+@route(
+    "Copies",
+    "a copy of a copy, which then refuses another mask in a checkpoint",
+    REFUSED,
+)
 def copy_still_judges(subject):
     module = pickle.loads(pickle.dumps(copy.deepcopy(subject.build())))
     module.load_state_dict(subject.build(mask=subject.other_mask).state_dict())
@@ -48,7 +52,11 @@ def traced(subject):
     return Kept(torch.fx.symbolic_trace(nn.Sequential(subject.build())))
 
 
-@route("Copies", "`torch.export`: the copy is judged by its buffers", only=("nn.Linear", "a stranger's layer"))
+@route(
+    "Copies",
+    "`torch.export`: the copy is judged by its buffers",
+    only=("nn.Linear", "a stranger's layer"),
+)
 def exported(subject):
     model = nn.Sequential(subject.build())
     return Kept(torch.export.export(model, (subject.x(),)).module())
@@ -71,7 +79,11 @@ def assigned(subject):
 @route("Checkpoints", "of the plain module, without facts")
 def loaded_plain(subject):
     module, state = subject.build(), subject.build().state_dict()
-    plain = {key: value for key, value in state.items() if not key.endswith((law.SUFFIX, law.PRESENT))}
+    plain = {
+        key: value
+        for key, value in state.items()
+        if not key.endswith((law.SUFFIX, law.PRESENT))
+    }
     module.load_state_dict(plain)
     return Kept(module)
 
@@ -79,7 +91,11 @@ def loaded_plain(subject):
 @route("Checkpoints", "of the plain module, lawless", REFUSED)
 def loaded_lawless(subject):
     module, state = subject.build(), subject.build().state_dict()
-    plain = {key: value for key, value in state.items() if not key.endswith((law.SUFFIX, law.PRESENT))}
+    plain = {
+        key: value
+        for key, value in state.items()
+        if not key.endswith((law.SUFFIX, law.PRESENT))
+    }
     plain[subject.parameter] = -plain[subject.parameter]
     module.load_state_dict(plain)
 
@@ -94,24 +110,32 @@ def loaded_without_mask(subject):
 
 @route("Checkpoints", "with other signs", REFUSED)
 def loaded_other_signs(subject):
-    subject.build().load_state_dict(subject.build(unit_signs=subject.other_signs).state_dict())
+    subject.build().load_state_dict(
+        subject.build(unit_signs=subject.other_signs).state_dict()
+    )
 
 
 @route("Checkpoints", "with other signs, `strict=False`", REFUSED)
 def loaded_other_signs_loosely(subject):
-    subject.build().load_state_dict(subject.build(unit_signs=subject.other_signs).state_dict(), strict=False)
+    subject.build().load_state_dict(
+        subject.build(unit_signs=subject.other_signs).state_dict(), strict=False
+    )
 
 
 @route("Checkpoints", "with other signs, `assign=True`", REFUSED)
 def assigned_other_signs(subject):
-    subject.build().load_state_dict(subject.build(unit_signs=subject.other_signs).state_dict(), assign=True)
+    subject.build().load_state_dict(
+        subject.build(unit_signs=subject.other_signs).state_dict(), assign=True
+    )
 
 
 @route("Checkpoints", "with other signs, inside `signs.adopt_signs`", ASKED)
 def adopted_signs(subject):
     module = subject.build()
     with signs.adopt_signs(module):
-        module.load_state_dict(subject.build(unit_signs=subject.other_signs).state_dict())
+        module.load_state_dict(
+            subject.build(unit_signs=subject.other_signs).state_dict()
+        )
     return Kept(module, expected(subject, subject.other_signs))
 
 
@@ -122,12 +146,16 @@ def loaded_other_mask(subject):
 
 @route("Checkpoints", "with another mask, `strict=False`", REFUSED)
 def loaded_other_mask_loosely(subject):
-    subject.build().load_state_dict(subject.build(mask=subject.other_mask).state_dict(), strict=False)
+    subject.build().load_state_dict(
+        subject.build(mask=subject.other_mask).state_dict(), strict=False
+    )
 
 
 @route("Checkpoints", "with another mask, `assign=True`", REFUSED)
 def assigned_other_mask(subject):
-    subject.build().load_state_dict(subject.build(mask=subject.other_mask).state_dict(), assign=True)
+    subject.build().load_state_dict(
+        subject.build(mask=subject.other_mask).state_dict(), assign=True
+    )
 
 
 @route("Checkpoints", "with another mask, inside `signs.adopt_masks`", ASKED)
@@ -139,7 +167,11 @@ def adopted_mask(subject):
     return Kept(module, expected(subject, mask=subject.other_mask))
 
 
-@route("Checkpoints", "with another mask, inside `signs.keep_masks`: what is absent here is set to zero", ASKED)
+@route(
+    "Checkpoints",
+    "with another mask, inside `signs.keep_masks`: what is absent here is set to zero",
+    ASKED,
+)
 def kept_mask(subject):
     module = subject.build()
     with signs.keep_masks(module):
@@ -153,12 +185,20 @@ def mask_into_none(subject):
     subject.build(masked=False).load_state_dict(subject.build().state_dict())
 
 
-@route("Checkpoints", "with a mask, into a module that has none, `strict=False`", REFUSED)
+@route(
+    "Checkpoints", "with a mask, into a module that has none, `strict=False`", REFUSED
+)
 def mask_into_none_loosely(subject):
-    subject.build(masked=False).load_state_dict(subject.build().state_dict(), strict=False)
+    subject.build(masked=False).load_state_dict(
+        subject.build().state_dict(), strict=False
+    )
 
 
-@route("Checkpoints", "with a mask, into a module that has none, inside `signs.adopt_masks`", ASKED)
+@route(
+    "Checkpoints",
+    "with a mask, into a module that has none, inside `signs.adopt_masks`",
+    ASKED,
+)
 def mask_adopted_into_none(subject):
     module = subject.build(masked=False)
     with signs.adopt_masks(module):
@@ -166,7 +206,11 @@ def mask_adopted_into_none(subject):
     return Kept(module)
 
 
-@route("Checkpoints", "of a module without a mask, with weights where this one has no synapse", REFUSED)
+@route(
+    "Checkpoints",
+    "of a module without a mask, with weights where this one has no synapse",
+    REFUSED,
+)
 def all_into_masked(subject):
     subject.build().load_state_dict(subject.build(masked=False).state_dict())
 
@@ -187,15 +231,24 @@ def boolean(subject):
 
 @route("Checkpoints", "averaged by hand, in floating point")
 def averaged_by_hand(subject):
-    module, first, second = subject.build(), subject.build().state_dict(), subject.build().state_dict()
+    module, first, second = (
+        subject.build(),
+        subject.build().state_dict(),
+        subject.build().state_dict(),
+    )
     module.load_state_dict({key: 0.9 * first[key] + 0.1 * second[key] for key in first})
     return Kept(module)
 
 
 @route("Checkpoints", "averaged by hand over modules of different signs", REFUSED)
 def averaged_different(subject):
-    first, second = subject.build().state_dict(), subject.build(unit_signs=subject.other_signs).state_dict()
-    subject.build().load_state_dict({key: 0.5 * first[key] + 0.5 * second[key] for key in first})
+    first, second = (
+        subject.build().state_dict(),
+        subject.build(unit_signs=subject.other_signs).state_dict(),
+    )
+    subject.build().load_state_dict(
+        {key: 0.5 * first[key] + 0.5 * second[key] for key in first}
+    )
 
 
 @route("Checkpoints", "`safetensors.torch.save_model` and `load_model`")

@@ -30,7 +30,9 @@ def prune_removed(subject):
 @route("Weights computed anew", "`prune.global_unstructured`", only=OTHERS)
 def pruned_globally(subject):
     module = subject.build()
-    prune.global_unstructured([(module, subject.parameter)], prune.L1Unstructured, amount=0.3)
+    prune.global_unstructured(
+        [(module, subject.parameter)], prune.L1Unstructured, amount=0.3
+    )
     return Kept(module)
 
 
@@ -42,7 +44,12 @@ def pruned_reset(subject):
     return Kept(module)
 
 
-@route("Weights computed anew", "pruned, then another mask in a checkpoint", REFUSED, only=OTHERS)
+@route(
+    "Weights computed anew",
+    "pruned, then another mask in a checkpoint",
+    REFUSED,
+    only=OTHERS,
+)
 def pruned_loaded(subject):
     module, other = subject.build(), subject.build(mask=subject.other_mask)
     for one in (module, other):
@@ -50,14 +57,20 @@ def pruned_loaded(subject):
     module.load_state_dict(other.state_dict())
 
 
-@route("Weights computed anew", "`parametrizations.weight_norm`: what multiplies is judged", only=OTHERS)
+@route(
+    "Weights computed anew",
+    "`parametrizations.weight_norm`: what multiplies is judged",
+    only=OTHERS,
+)
 def weight_norm(subject):
     module = subject.build()
     parametrizations.weight_norm(module, subject.parameter)
     return Kept(module)
 
 
-@route("Weights computed anew", "`torch.nn.utils.weight_norm`, the older one", only=OTHERS)
+@route(
+    "Weights computed anew", "`torch.nn.utils.weight_norm`, the older one", only=OTHERS
+)
 def old_weight_norm(subject):
     module = nn.utils.weight_norm(subject.build(), subject.parameter)
     return Kept(module, watched=False)
@@ -70,12 +83,21 @@ def spectral_norm(subject):
     return Kept(module)
 
 
-@route("Weights computed anew", "`torch.nn.utils.spectral_norm`, the older one", only=OTHERS)
+@route(
+    "Weights computed anew",
+    "`torch.nn.utils.spectral_norm`, the older one",
+    only=OTHERS,
+)
 def old_spectral_norm(subject):
     return Kept(nn.utils.spectral_norm(subject.build(), subject.parameter))
 
 
-@route("Weights computed anew", "parametrised, and lawless: `signs.project_` cannot write", REFUSED, only=OTHERS)
+@route(
+    "Weights computed anew",
+    "parametrised, and lawless: `signs.project_` cannot write",
+    REFUSED,
+    only=OTHERS,
+)
 def lawless_norm(subject):
     module = subject.build()
     parametrizations.weight_norm(module, subject.parameter)
@@ -93,7 +115,9 @@ def norm_removed(subject):
     return Kept(module)
 
 
-@route("Weights computed anew", "`Reparametrization().attach` and `detach`", only=OTHERS)
+@route(
+    "Weights computed anew", "`Reparametrization().attach` and `detach`", only=OTHERS
+)
 def reparametrised(subject):
     module = subject.build()
     Reparametrization().attach(module, 0.1)
@@ -102,7 +126,12 @@ def reparametrised(subject):
     return Kept(module)
 
 
-@route("Weights computed anew", "other signs fixed while `Reparametrization` is attached", REFUSED, only=OTHERS)
+@route(
+    "Weights computed anew",
+    "other signs fixed while `Reparametrization` is attached",
+    REFUSED,
+    only=OTHERS,
+)
 def reparametrised_and_replaced(subject):
     module = subject.build()
     Reparametrization().attach(module, 0.1)
@@ -118,7 +147,10 @@ def reparametrised_and_replaced(subject):
 def reparametrised_and_emptied(subject):
     module = subject.build()
     Reparametrization().attach(module, 0.1)
-    module.load_state_dict({**module.to_empty(device="cpu").state_dict(), **_state_of_facts(subject)}, strict=False)
+    module.load_state_dict(
+        {**module.to_empty(device="cpu").state_dict(), **_state_of_facts(subject)},
+        strict=False,
+    )
     for inner in module.parametrizations[subject.parameter]:
         inner.signs.zero_()
     signs.check(module)
@@ -135,11 +167,16 @@ def reparametrised_and_restored(subject):
 
 def _state_of_facts(subject):
     return {
-        key: value for key, value in subject.build().state_dict().items() if key.endswith((law.SUFFIX, law.PRESENT))
+        key: value
+        for key, value in subject.build().state_dict().items()
+        if key.endswith((law.SUFFIX, law.PRESENT))
     }
 
 
-@route("Weights computed anew", "`torch.func.functional_call` with other weights: the module is as it was")
+@route(
+    "Weights computed anew",
+    "`torch.func.functional_call` with other weights: the module is as it was",
+)
 def functional(subject):
     module = subject.build()
     changed = {name: -value.detach() for name, value in module.named_parameters()}
@@ -156,7 +193,9 @@ def functional(subject):
 )
 def quantised(subject):
     model = nn.Sequential(subject.build())
-    return Said(str(signs.check(torch.ao.quantization.quantize_dynamic(model, {nn.Linear}))))
+    return Said(
+        str(signs.check(torch.ao.quantization.quantize_dynamic(model, {nn.Linear})))
+    )
 
 
 @route("Wrappers", "`torch.compile`")
@@ -179,7 +218,11 @@ def lora(subject):
     class LoRA(nn.Module):
         def __init__(self, base):
             super().__init__()
-            self.base, self.down, self.up = base, nn.Linear(5, 2, bias=False), nn.Linear(2, 4, bias=False)
+            self.base, self.down, self.up = (
+                base,
+                nn.Linear(5, 2, bias=False),
+                nn.Linear(2, 4, bias=False),
+            )
 
     report = signs.check(LoRA(subject.build()))
     assert [one.parameter for one in report.unjudged] == ["down.weight", "up.weight"]
@@ -190,7 +233,9 @@ def in_a_group(walk):
     """Run a function in a process group of one, without a port."""
     from torch import distributed
 
-    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    distributed.init_process_group(
+        "gloo", store=distributed.HashStore(), rank=0, world_size=1
+    )
     try:
         return walk()
     finally:
@@ -198,7 +243,9 @@ def in_a_group(walk):
 
 
 def _ddp(text, **options):
-    @route("Wrappers", text, only=("EILinear", "EIRNN", "nn.Linear", "a stranger's layer"))
+    @route(
+        "Wrappers", text, only=("EILinear", "EIRNN", "nn.Linear", "a stranger's layer")
+    )
     def ddp(subject):
         def wrap():
             model = nn.parallel.DistributedDataParallel(subject.build(), **options)

@@ -34,7 +34,10 @@ def kept_by(module: nn.Module, optimizer) -> Kept:
     before = [parameter.detach().clone() for parameter in module.parameters()]
     push(module)
     optimizer.step()
-    assert any(not torch.equal(one, two) for one, two in zip(before, module.parameters(), strict=True))
+    assert any(
+        not torch.equal(one, two)
+        for one, two in zip(before, module.parameters(), strict=True)
+    )
     signs.check(module).raise_for_violations()
     return Kept(module, watched=False)
 
@@ -51,7 +54,9 @@ def deepcopied(subject):
     return kept_by(*copy.deepcopy((module, optimizer)))
 
 
-@route(GUARDS, "`copy.deepcopy` of the optimiser alone, which copies the model it guards")
+@route(
+    GUARDS, "`copy.deepcopy` of the optimiser alone, which copies the model it guards"
+)
 def deepcopied_alone(subject):
     optimizer = copy.deepcopy(guarded(subject)[1])
     (model,) = optimizer._dale_guards.values()
@@ -64,7 +69,11 @@ def pickled(subject):
     return kept_by(*pickle.loads(pickle.dumps((module, optimizer))))
 
 
-@route(GUARDS, "`pickle` of model, optimiser and handle: the handle removes the copy's guard", ASKED)
+@route(
+    GUARDS,
+    "`pickle` of model, optimiser and handle: the handle removes the copy's guard",
+    ASKED,
+)
 def pickled_with_handle(subject):
     module, optimizer, handle = pickle.loads(pickle.dumps(guarded(subject)))
     result = kept_by(module, optimizer)
@@ -185,10 +194,26 @@ def _hook_raises(*, first):
     return arrange
 
 
-_broken_off("a step broken off by an exception in the closure", _closure_raises(ArithmeticError()), ArithmeticError)
-_broken_off("a step broken off by Ctrl-C", _closure_raises(KeyboardInterrupt()), KeyboardInterrupt)
-_broken_off("a step broken off by a hook that ran before the guard", _hook_raises(first=True), RuntimeError)
-_broken_off("a step broken off by a hook that ran after the guard", _hook_raises(first=False), RuntimeError)
+_broken_off(
+    "a step broken off by an exception in the closure",
+    _closure_raises(ArithmeticError()),
+    ArithmeticError,
+)
+_broken_off(
+    "a step broken off by Ctrl-C",
+    _closure_raises(KeyboardInterrupt()),
+    KeyboardInterrupt,
+)
+_broken_off(
+    "a step broken off by a hook that ran before the guard",
+    _hook_raises(first=True),
+    RuntimeError,
+)
+_broken_off(
+    "a step broken off by a hook that ran after the guard",
+    _hook_raises(first=False),
+    RuntimeError,
+)
 
 
 @route(GUARDS, "another hook, registered after the guard, writes to the weights")

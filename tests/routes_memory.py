@@ -47,7 +47,11 @@ def to_empty_plausibly(subject):
 @route("Memory", "`to_empty`, then a checkpoint without facts", REFUSED)
 def to_empty_plain(subject):
     state = subject.build().state_dict()
-    plain = {key: value for key, value in state.items() if not key.endswith((law.SUFFIX, law.PRESENT))}
+    plain = {
+        key: value
+        for key, value in state.items()
+        if not key.endswith((law.SUFFIX, law.PRESENT))
+    }
     emptied(subject).load_state_dict(plain)
 
 
@@ -88,7 +92,9 @@ _cast("`half()` and back to `float()`", lambda module: module.half().float())
 _cast("`share_memory()`", lambda module: module.share_memory())
 
 
-@route("Memory", "`half()` with `torch.__future__.set_swap_module_params_on_conversion`")
+@route(
+    "Memory", "`half()` with `torch.__future__.set_swap_module_params_on_conversion`"
+)
 def swapped(subject):
     torch.__future__.set_swap_module_params_on_conversion(True)
     try:
@@ -130,15 +136,28 @@ def _average(text, **options):
 
 
 _average("`AveragedModel`")
-_average("`AveragedModel(use_buffers=True)`, the default of Lightning's `WeightAveraging`", use_buffers=True)
+_average(
+    "`AveragedModel(use_buffers=True)`, the default of Lightning's `WeightAveraging`",
+    use_buffers=True,
+)
 for _decay in (0.5, 0.9, 0.99, 0.999, 0.9999):
     _average(
-        f"the same, an exponential moving average of decay {_decay}", use_buffers=True, avg_fn=get_ema_avg_fn(_decay)
+        f"the same, an exponential moving average of decay {_decay}",
+        use_buffers=True,
+        avg_fn=get_ema_avg_fn(_decay),
     )
-_average("the same by `get_ema_multi_avg_fn`", use_buffers=True, multi_avg_fn=get_ema_multi_avg_fn(0.999))
+_average(
+    "the same by `get_ema_multi_avg_fn`",
+    use_buffers=True,
+    multi_avg_fn=get_ema_multi_avg_fn(0.999),
+)
 
 
-@route("Averages", "buffers averaged in place by hand, as whole numbers they do not stay", REFUSED)
+@route(
+    "Averages",
+    "buffers averaged in place by hand, as whole numbers they do not stay",
+    REFUSED,
+)
 def averaged_in_place(subject):
     module, other = subject.build(), subject.build(unit_signs=subject.other_signs)
     with torch.no_grad():

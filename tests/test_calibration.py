@@ -53,7 +53,9 @@ def test_the_share_of_wrong_verdicts(name):
 
 def test_without_clusters_the_verdict_would_be_wrong():
     """What `within` is for: the same spines, taken for independent."""
-    cell = CELLS["compare_groups, without within: 4 animals of 50 spines in either group, ICC 0.1"]
+    cell = CELLS[
+        "compare_groups, without within: 4 animals of 50 spines in either group, ICC 0.1"
+    ]
     assert cell.run(40 / cell.n)["share"] > 0.2
 
 
@@ -66,17 +68,26 @@ def known():
 
 def test_the_page_is_made_of_the_numbers():
     found = known()
-    assert (DOCS / "calibration.md").read_text() == calibration.page(found["rows"], found["about"])
+    assert (DOCS / "calibration.md").read_text() == calibration.page(
+        found["rows"], found["about"]
+    )
 
 
 def test_every_cell_has_its_row():
-    assert [f"{row['verdict']}: {row['case']}" for row in known()["rows"]] == list(CELLS)
+    assert [f"{row['verdict']}: {row['case']}" for row in known()["rows"]] == list(
+        CELLS
+    )
 
 
-@pytest.mark.parametrize("verdict", ["compare_groups", "compare_groups, within", "compare_to", "goodness of fit"])
+@pytest.mark.parametrize(
+    "verdict",
+    ["compare_groups", "compare_groups, within", "compare_to", "goodness of fit"],
+)
 def test_levels_are_kept_as_written_down(verdict):
     """Of some fifty rows of 150 to 400 samples, each lies within three errors of the bounds."""
-    rows = [row for row in known()["rows"] if row["verdict"] == verdict and row["wrong"]]
+    rows = [
+        row for row in known()["rows"] if row["verdict"] == verdict and row["wrong"]
+    ]
     assert len(rows) >= 8
     for row in rows:
         error = 3 * math.sqrt(0.05 * 0.95 / row["n"])

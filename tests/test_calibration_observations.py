@@ -5,7 +5,15 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.calibrate_observations import NUMBERS, PAGE, STEPS, TRUTHS, coverage, false_alarms, page
+from benchmarks.calibrate_observations import (
+    NUMBERS,
+    PAGE,
+    STEPS,
+    TRUTHS,
+    coverage,
+    false_alarms,
+    page,
+)
 
 
 def test_the_page_is_what_the_numbers_say():
@@ -15,7 +23,11 @@ def test_the_page_is_what_the_numbers_say():
 @pytest.mark.slow
 def test_rounding_raises_no_false_alarms():
     """At 5 %, of 300 samples: three standard errors are 3.8 %."""
-    found = [false_alarms(family, n, step, 20) for family in TRUTHS for n, step in STEPS.items()]
+    found = [
+        false_alarms(family, n, step, 20)
+        for family in TRUTHS
+        for n, step in STEPS.items()
+    ]
     assert 0.015 < np.mean([row["rejected"] for row in found]) < 0.088
     assert np.mean([row["bias"] for row in found]) < 0.6
 

@@ -42,14 +42,37 @@ def network():
     return nn.Sequential(EILinear(Populations(6, 3), 5), nn.ReLU(), nn.Linear(5, 3))
 
 
-def go(epochs, folder=None, *, model=network, optimizer=None, scheduler=None, loss=cross_entropy, **options):
+def go(
+    epochs,
+    folder=None,
+    *,
+    model=network,
+    optimizer=None,
+    scheduler=None,
+    loss=cross_entropy,
+    **options,
+):
     torch.manual_seed(0)
     net = model()
-    built = EG(param_groups(net, 0.1), 0.1, momentum=0.5) if optimizer is None else optimizer(net)
+    built = (
+        EG(param_groups(net, 0.1), 0.1, momentum=0.5)
+        if optimizer is None
+        else optimizer(net)
+    )
     made = None if scheduler is None else scheduler(built)
     options.setdefault("trackers", {})
     batches = options.pop("batches", Shuffled(X, Y, 4))
-    train(net, batches, built, loss, epochs=epochs, scheduler=made, checkpoint=folder, progress=False, **options)
+    train(
+        net,
+        batches,
+        built,
+        loss,
+        epochs=epochs,
+        scheduler=made,
+        checkpoint=folder,
+        progress=False,
+        **options,
+    )
     return net, built, made
 
 
@@ -58,7 +81,9 @@ def weights(run):
 
 
 def same(one, other):
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+    return one.keys() == other.keys() and all(
+        torch.equal(one[name], other[name]) for name in one
+    )
 
 
 def epoch_of(folder):
@@ -85,9 +110,20 @@ def test_strangers_files_are_neither_removed_nor_replaced(tmp_path):
     before = content_of(tmp_path)
     go(2, tmp_path)
     net = weights(go(5, tmp_path))
-    assert all(content_of(tmp_path)[name] == content for name, content in before.items())
+    assert all(
+        content_of(tmp_path)[name] == content for name, content in before.items()
+    )
     named = json.loads((tmp_path / "checkpoint.json").read_text())["content"]["files"]
-    assert len([path for path in tmp_path.iterdir() if path.name not in (*STRANGERS, *named)]) == 3
+    assert (
+        len(
+            [
+                path
+                for path in tmp_path.iterdir()
+                if path.name not in (*STRANGERS, *named)
+            ]
+        )
+        == 3
+    )
     assert same(load_file(tmp_path / next(iter(named))), net)
 
 
@@ -113,7 +149,9 @@ def test_what_a_killed_run_left_is_removed(tmp_path, monkeypatch):
     (tmp_path / ".unfinished-x.json").write_text("{")
     (tmp_path / ".unfinished-le7fx_px.safetensors").write_text("")
     with monkeypatch.context() as patched:
-        patched.setattr(files, "write_index", killed)  # the tensor files of epoch 2 are there, and nothing names them
+        patched.setattr(
+            files, "write_index", killed
+        )  # the tensor files of epoch 2 are there, and nothing names them
         with pytest.raises(KeyboardInterrupt):
             go(3, tmp_path)
     assert (tmp_path / "model-2.safetensors").exists()
@@ -148,7 +186,9 @@ def test_a_second_run_is_refused_and_a_later_one_is_not(tmp_path):
 
     def again(epoch):
         if epoch == 2:
-            with pytest.raises(CheckpointError, match="another run writes its checkpoint there") as raised:
+            with pytest.raises(
+                CheckpointError, match="another run writes its checkpoint there"
+            ) as raised:
                 go(3, tmp_path)
             seen.append(str(raised.value))
         return [(X, Y)]
@@ -202,12 +242,20 @@ go(3, Path(sys.argv[1]), batches=batches)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_killed_run_and_its_workers_are_no_obstacle(tmp_path, request):
     root = str(request.config.rootpath)
-    run = subprocess.run([sys.executable, "-c", SECOND, str(tmp_path), root], stdout=subprocess.PIPE, text=True)
+    run = subprocess.run(
+        [sys.executable, "-c", SECOND, str(tmp_path), root],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert run.returncode == -signal.SIGKILL
     child = int(run.stdout)
     try:
-        assert any(path.name.startswith(".") for path in tmp_path.iterdir())  # the lock's file is there still
-        assert same(weights(go(3, tmp_path, batches=[(X, Y)])), weights(go(3, batches=[(X, Y)])))
+        assert any(
+            path.name.startswith(".") for path in tmp_path.iterdir()
+        )  # the lock's file is there still
+        assert same(
+            weights(go(3, tmp_path, batches=[(X, Y)])), weights(go(3, batches=[(X, Y)]))
+        )
         assert not any(path.name.startswith(".") for path in tmp_path.iterdir())
     finally:
         os.kill(child, signal.SIGKILL)
@@ -243,7 +291,9 @@ POISONABLE = {
     "EG foreach": lambda net: EG(param_groups(net, 0.1), 0.1, foreach=True),
     "EGAdamW": lambda net: EGAdamW(param_groups(net, 0.01), 0.01),
     "EGAdamW foreach": lambda net: EGAdamW(param_groups(net, 0.01), 0.01, foreach=True),
-    "hyperbolic": lambda net: guarded(MirrorDescent(net.parameters(), 0.1, HyperbolicEntropy(1.0)), net),
+    "hyperbolic": lambda net: guarded(
+        MirrorDescent(net.parameters(), 0.1, HyperbolicEntropy(1.0)), net
+    ),
     "SGD": lambda net: guarded(torch.optim.SGD(net.parameters(), 0.1), net),
     "Adam": lambda net: guarded(torch.optim.Adam(net.parameters(), 0.01), net),
     "RMSprop": lambda net: guarded(torch.optim.RMSprop(net.parameters(), 0.01), net),
@@ -281,7 +331,8 @@ def test_a_state_that_is_not_finite_is_not_saved(tmp_path):
         return 1e25 * cross_entropy(outputs, targets)
 
     with pytest.raises(
-        DivergedError, match=r"`optimizer` must keep a finite state; exp_avg_sq of `0\.weight`.* after epoch 1"
+        DivergedError,
+        match=r"`optimizer` must keep a finite state; exp_avg_sq of `0\.weight`.* after epoch 1",
     ):
         go(1, tmp_path, optimizer=POISONABLE["Adam"], loss=loss)
     assert epoch_of(tmp_path) == 0
@@ -297,8 +348,14 @@ def test_what_was_infinite_before_may_stay_so(tmp_path):
             return super().forward(x) + self.mask
 
     sgd = lambda net: torch.optim.SGD(net.parameters(), 0.1)  # noqa: E731
-    resumed = [go(n, tmp_path, model=Masked, optimizer=sgd, batches=[(X, Y % 2)]) for n in (1, 2)]
-    assert same(weights(resumed[1]), weights(go(2, model=Masked, optimizer=sgd, batches=[(X, Y % 2)])))
+    resumed = [
+        go(n, tmp_path, model=Masked, optimizer=sgd, batches=[(X, Y % 2)])
+        for n in (1, 2)
+    ]
+    assert same(
+        weights(resumed[1]),
+        weights(go(2, model=Masked, optimizer=sgd, batches=[(X, Y % 2)])),
+    )
 
 
 def test_lawless_weights_are_not_saved_and_said_at_once(tmp_path):
@@ -310,7 +367,8 @@ def test_lawless_weights_are_not_saved_and_said_at_once(tmp_path):
         go(3, tmp_path, optimizer=unguarded)
     assert epoch_of(tmp_path) == 0
     with pytest.warns(
-        UserWarning, match=r"^[\d,]+ synapses break Dale's law after epoch 1: let `optim.enforce"
+        UserWarning,
+        match=r"^[\d,]+ synapses break Dale's law after epoch 1: let `optim.enforce",
     ) as told:
         go(3, optimizer=unguarded)
     assert len(told) == 1
@@ -324,7 +382,8 @@ def test_a_model_that_begins_lawless_is_not_saved(tmp_path):
         return net
 
     with pytest.raises(
-        DaleError, match=r"45 synapses break Dale's law before training: call `signs.project_\(model\)` first"
+        DaleError,
+        match=r"45 synapses break Dale's law before training: call `signs.project_\(model\)` first",
     ):
         go(1, tmp_path, model=lawless)
     assert not (tmp_path / "checkpoint.json").exists()
@@ -333,7 +392,9 @@ def test_a_model_that_begins_lawless_is_not_saved(tmp_path):
 def test_a_loss_that_is_not_finite_leaves_the_weights_as_they_were():
     net = network()
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    with pytest.raises(DivergedError, match=r"`loss` must stay finite; got inf in epoch 1\."):
+    with pytest.raises(
+        DivergedError, match=r"`loss` must stay finite; got inf in epoch 1\."
+    ):
         train(
             net,
             [(X, Y)],
@@ -361,10 +422,15 @@ def test_a_full_disk_is_one_error_and_leaves_the_old_checkpoint(kind, tmp_path):
 
     go(1, tmp_path)
     before = content_of(tmp_path)
-    room = min(len(content) for name, content in before.items() if name.startswith(kind)) - 1
+    room = (
+        min(len(content) for name, content in before.items() if name.startswith(kind))
+        - 1
+    )
 
     def full(epoch):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))  # files may grow no further
+        resource.setrlimit(
+            resource.RLIMIT_FSIZE, (room, limits[1])
+        )  # files may grow no further
         return Shuffled(X, Y, 4)(epoch)
 
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -383,7 +449,11 @@ def test_a_full_disk_is_one_error_and_leaves_the_old_checkpoint(kind, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "error", [OSError(errno.ENOSPC, "No space left on device"), OSError(errno.EIO, "Input/output error")]
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EIO, "Input/output error"),
+    ],
 )
 def test_an_index_that_cannot_be_written_names_its_path(error, tmp_path, monkeypatch):
     def fails(*_):
@@ -393,7 +463,8 @@ def test_an_index_that_cannot_be_written_names_its_path(error, tmp_path, monkeyp
     with monkeypatch.context() as patched:
         patched.setattr("daleml._files.write_text", fails)
         with pytest.raises(
-            CheckpointError, match=r"`.*checkpoint\.json` could not be written: (No space|Input).*is kept"
+            CheckpointError,
+            match=r"`.*checkpoint\.json` could not be written: (No space|Input).*is kept",
         ):
             go(2, tmp_path)
     assert epoch_of(tmp_path) == 1
@@ -460,9 +531,13 @@ def equal(one, other):
     if isinstance(one, torch.Tensor):
         return torch.equal(one, other)
     if isinstance(one, dict):
-        return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(
+            equal(one[key], other[key]) for key in one
+        )
     if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(equal(a, b) for a, b in zip(one, other, strict=True))
+        return len(one) == len(other) and all(
+            equal(a, b) for a, b in zip(one, other, strict=True)
+        )
     return one == other
 
 
@@ -472,7 +547,16 @@ def resume(folder, scheduler=milestones):
     net = network()
     optimizer = EGAdamW(param_groups(net, 0.02), 0.02)
     made = scheduler(optimizer)
-    train(net, [(X, Y)], optimizer, cross_entropy, epochs=2, scheduler=made, trackers={}, progress=False)
+    train(
+        net,
+        [(X, Y)],
+        optimizer,
+        cross_entropy,
+        epochs=2,
+        scheduler=made,
+        trackers={},
+        progress=False,
+    )
     before = everything(net, optimizer, made)
     run = checkpoints.Run(net, optimizer, made)
     try:
@@ -483,12 +567,19 @@ def resume(folder, scheduler=milestones):
     else:
         return None
     assert "\n" not in refusal
-    assert equal(before, everything(net, optimizer, made)), "a refused checkpoint changed something"
+    assert equal(before, everything(net, optimizer, made)), (
+        "a refused checkpoint changed something"
+    )
     return refusal
 
 
 def saved(folder, scheduler=milestones):
-    go(3, folder, optimizer=lambda net: EGAdamW(param_groups(net, 0.01), 0.01), scheduler=scheduler)
+    go(
+        3,
+        folder,
+        optimizer=lambda net: EGAdamW(param_groups(net, 0.01), 0.01),
+        scheduler=scheduler,
+    )
 
 
 WRONG = [
@@ -536,12 +627,23 @@ def test_a_missing_key_is_refused_and_nothing_is_changed(key, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["[" * 100_000, "{", "\ufeff{}", "null", '{"format": true}', '{"format": 2, "sha256": 1, "content": 3}', ""]
+    "text",
+    [
+        "[" * 100_000,
+        "{",
+        "\ufeff{}",
+        "null",
+        '{"format": true}',
+        '{"format": 2, "sha256": 1, "content": 3}',
+        "",
+    ],
 )
 def test_an_index_that_is_none_is_refused(text, tmp_path):
     saved(tmp_path)
     (tmp_path / "checkpoint.json").write_text(text, encoding="utf-8")
-    assert "is damaged" in (message := resume(tmp_path)) or "must be of format" in message
+    assert (
+        "is damaged" in (message := resume(tmp_path)) or "must be of format" in message
+    )
     assert len(message) < 500
 
 
@@ -562,7 +664,10 @@ def other_tensors(change):
         change(tensors)
         save_file(tensors, path)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        rewrite(folder, lambda content: put(content, ("files", path.name), digest) or content)
+        rewrite(
+            folder,
+            lambda content: put(content, ("files", path.name), digest) or content,
+        )
 
     return spoil
 
@@ -588,12 +693,20 @@ def test_files_that_are_wrong_are_refused_and_nothing_is_changed(spoil, tmp_path
 
 def every_path(value, path=()):
     yield path
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    items = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, item in list(items)[:8]:
         yield from every_path(item, (*path, key))
 
 
-@pytest.mark.parametrize("scheduler", [milestones, plateau], ids=["milestones", "plateau"])
+@pytest.mark.parametrize(
+    "scheduler", [milestones, plateau], ids=["milestones", "plateau"]
+)
 def test_mutated_checkpoints_are_refused_whole_or_loaded_whole(scheduler, tmp_path):
     """40 changes of the JSON tree, drawn once: no other exception, and never half of a checkpoint."""
     saved(tmp_path, scheduler)
@@ -618,10 +731,18 @@ def test_mutated_checkpoints_are_refused_whole_or_loaded_whole(scheduler, tmp_pa
     import warnings
 
     for _ in range(40):
-        path, value = paths[draw.integers(len(paths))], values[draw.integers(len(values))]
+        path, value = (
+            paths[draw.integers(len(paths))],
+            values[draw.integers(len(values))],
+        )
         value = "huge" if value == 1e400 else value
         (tmp_path / "checkpoint.json").write_text(original)
-        rewrite(tmp_path, lambda content, path=path, value=value: put(content, path, value) or content)
+        rewrite(
+            tmp_path,
+            lambda content, path=path, value=value: (
+                put(content, path, value) or content
+            ),
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             refused += resume(tmp_path, scheduler) is not None
@@ -643,22 +764,39 @@ def test_another_precision_is_refused(tmp_path):
             build = lambda dtype=dtype: nn.Linear(9, 3, dtype=dtype)  # noqa: E731
             if dtype is here:
                 with pytest.raises(
-                    CheckpointError, match=f"`weight` is of {saved_as} in it and of {here} in this model"
+                    CheckpointError,
+                    match=f"`weight` is of {saved_as} in it and of {here} in this model",
                 ):
-                    go(2, folder, model=build, optimizer=sgd, batches=[(X.to(dtype), Y)])
+                    go(
+                        2,
+                        folder,
+                        model=build,
+                        optimizer=sgd,
+                        batches=[(X.to(dtype), Y)],
+                    )
             else:
                 go(1, folder, model=build, optimizer=sgd, batches=[(X.to(dtype), Y)])
 
 
 def test_parameters_in_another_order_are_refused(tmp_path):
     square = lambda: nn.Sequential(nn.Linear(9, 9), nn.Linear(9, 9))  # noqa: E731
-    go(1, tmp_path, model=square, optimizer=lambda net: torch.optim.Adam(net.parameters(), 0.01))
-    with pytest.raises(CheckpointError, match=r"group 0 of its optimiser holds 0\.weight, .*, not 1\.weight"):
+    go(
+        1,
+        tmp_path,
+        model=square,
+        optimizer=lambda net: torch.optim.Adam(net.parameters(), 0.01),
+    )
+    with pytest.raises(
+        CheckpointError,
+        match=r"group 0 of its optimiser holds 0\.weight, .*, not 1\.weight",
+    ):
         go(
             2,
             tmp_path,
             model=square,
-            optimizer=lambda net: torch.optim.Adam([*net[1].parameters(), *net[0].parameters()], 0.01),
+            optimizer=lambda net: torch.optim.Adam(
+                [*net[1].parameters(), *net[0].parameters()], 0.01
+            ),
         )
 
 
@@ -670,7 +808,9 @@ def old_random_tensors():
     return {
         "random.torch": torch.get_rng_state(),
         "random.numpy": torch.from_numpy(np.asarray(keys).astype(np.int64)),
-        "random.numpy.rest": torch.tensor([position, has_gauss, gauss], dtype=torch.float64),
+        "random.numpy.rest": torch.tensor(
+            [position, has_gauss, gauss], dtype=torch.float64
+        ),
     }
 
 
@@ -680,7 +820,10 @@ def old_names(value, tensors, path):
         tensors[path] = value
         return {"tensor": path}
     if isinstance(value, dict):
-        return {str(key): old_names(item, tensors, f"{path}.{key}") for key, item in value.items()}
+        return {
+            str(key): old_names(item, tensors, f"{path}.{key}")
+            for key, item in value.items()
+        }
     if isinstance(value, (list, tuple)):
         return [old_names(item, tensors, f"{path}.{i}") for i, item in enumerate(value)]
     return value
@@ -694,36 +837,52 @@ def write_old(folder, net, optimizer, scheduler, epoch, *, digest):
         optimizer_part = old_names(state, tensors, "optimizer")
     else:
         tensors = {
-            f"{i}.{k}": v for i, entries in state["state"].items() for k, v in entries.items() if torch.is_tensor(v)
+            f"{i}.{k}": v
+            for i, entries in state["state"].items()
+            for k, v in entries.items()
+            if torch.is_tensor(v)
         }
         plain = {
             str(i): {k: v for k, v in entries.items() if not torch.is_tensor(v)}
             for i, entries in state["state"].items()
         }
         optimizer_part = {"state": plain, "param_groups": state["param_groups"]}
-    model = {name: value.contiguous().clone() for name, value in net.state_dict().items()}
+    model = {
+        name: value.contiguous().clone() for name, value in net.state_dict().items()
+    }
     save_file(model, folder / f"model-{epoch}.safetensors")
     tensors |= old_random_tensors()
     save_file(
-        {name: value.contiguous().clone() for name, value in tensors.items()}, folder / f"optimizer-{epoch}.safetensors"
+        {name: value.contiguous().clone() for name, value in tensors.items()},
+        folder / f"optimizer-{epoch}.safetensors",
     )
     content = {
         "epoch": epoch,
         "files": {
-            path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob("*.safetensors"))
+            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(folder.glob("*.safetensors"))
         },
         "optimizer": optimizer_part,
         "scheduler": old_names(scheduler.state_dict(), tensors, "scheduler"),
         "python_random": random.getstate(),
-        "history": [{"epoch": 0, "loss": math.nan}] + [{"epoch": i + 1, "loss": 1.0} for i in range(epoch)],
+        "history": [{"epoch": 0, "loss": math.nan}]
+        + [{"epoch": i + 1, "loss": 1.0} for i in range(epoch)],
     }
     if not digest:
-        (folder / "checkpoint.json").write_text(json.dumps({"format": 1, **content}) + "\n")
+        (folder / "checkpoint.json").write_text(
+            json.dumps({"format": 1, **content}) + "\n"
+        )
         return
     parts = (optimizer, scheduler)
-    content["classes"] = [f"{type(part).__module__}.{type(part).__qualname__}" for part in parts]
+    content["classes"] = [
+        f"{type(part).__module__}.{type(part).__qualname__}" for part in parts
+    ]
     content = json.loads(json.dumps(content))
-    index = {"format": 1, "sha256": hashlib.sha256(json.dumps(content).encode()).hexdigest(), "content": content}
+    index = {
+        "format": 1,
+        "sha256": hashlib.sha256(json.dumps(content).encode()).hexdigest(),
+        "content": content,
+    }
     (folder / "checkpoint.json").write_text(json.dumps(index) + "\n")
 
 
@@ -736,7 +895,9 @@ def write_old(folder, net, optimizer, scheduler, epoch, *, digest):
 def test_checkpoints_of_earlier_versions_are_read(digest, scheduler, tmp_path):
     build = lambda net: EGAdamW(param_groups(net, 0.02), 0.02)  # noqa: E731
     whole = go(6, optimizer=build, scheduler=scheduler)
-    write_old(tmp_path / "old", *go(2, optimizer=build, scheduler=scheduler), 2, digest=digest)
+    write_old(
+        tmp_path / "old", *go(2, optimizer=build, scheduler=scheduler), 2, digest=digest
+    )
     resumed = go(6, tmp_path / "old", optimizer=build, scheduler=scheduler)
     assert same(weights(whole), weights(resumed))
     assert whole[1].param_groups[0]["lr"] == resumed[1].param_groups[0]["lr"]
@@ -777,7 +938,9 @@ def test_a_run_killed_25_times_ends_as_one_that_was_never_stopped(tmp_path, requ
     kills = 0
     while kills < 25:
         process = subprocess.Popen(
-            [sys.executable, "-c", KILLED, str(tmp_path), root], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", KILLED, str(tmp_path), root],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         process.stdout.readline()
         time.sleep(draw.uniform(0.02, 0.15))
@@ -790,10 +953,15 @@ def test_a_run_killed_25_times_ends_as_one_that_was_never_stopped(tmp_path, requ
         if (tmp_path / "checkpoint.json").exists():  # the old state or the new one
             index = json.loads((tmp_path / "checkpoint.json").read_text())["content"]
             for name, digest in index.get("files", {}).items():
-                assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == digest
+                assert (
+                    hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == digest
+                )
     subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), root], check=True)
     assert kills >= 10
-    whole = {name: value.float() for name, value in weights(go(60, scheduler=milestones)).items()}
+    whole = {
+        name: value.float()
+        for name, value in weights(go(60, scheduler=milestones)).items()
+    }
     assert same(whole, load_file(tmp_path / "end.st"))
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "checkpoint.json", "end.st", "model-60.safetensors", "optimizer-60.safetensors",
@@ -804,7 +972,9 @@ class KilledError(BaseException):
     pass
 
 
-def test_a_kill_at_any_step_of_saving_leaves_the_old_state_or_the_new(tmp_path, monkeypatch):
+def test_a_kill_at_any_step_of_saving_leaves_the_old_state_or_the_new(
+    tmp_path, monkeypatch
+):
     """Every file that a save moves into its place is once the last one: then everything stops, nothing is tidied up."""
     whole, finished = weights(go(4, scheduler=milestones)), 0
     replace, unlink = Path.replace, Path.unlink
@@ -833,4 +1003,6 @@ def test_a_kill_at_any_step_of_saving_leaves_the_old_state_or_the_new(tmp_path, 
         assert sorted(path.name for path in folder.iterdir() if "unfinished" not in path.name) == [
             "checkpoint.json", "model-4.safetensors", "optimizer-4.safetensors",
         ]  # fmt: skip
-    assert finished == 1  # a whole run moves one file to begin with, and three in each of five saves
+    assert (
+        finished == 1
+    )  # a whole run moves one file to begin with, and three in each of five saves

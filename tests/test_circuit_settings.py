@@ -46,7 +46,12 @@ circuits = pytest.mark.parametrize("build", CIRCUITS.values(), ids=CIRCUITS)
 
 def states(rnn, n=5):
     """States after some steps of a fixed input, by layers and by cells alike."""
-    x = torch.linspace(0.1, 1, n * 6, dtype=DOUBLE).sin().view(n, 2, 3).to(next(rnn.parameters()).dtype)
+    x = (
+        torch.linspace(0.1, 1, n * 6, dtype=DOUBLE)
+        .sin()
+        .view(n, 2, 3)
+        .to(next(rnn.parameters()).dtype)
+    )
     if isinstance(rnn, (EIRNN, DANNRNN)):
         return rnn(x)[1]
     state = None
@@ -68,12 +73,17 @@ def test_a_time_step_that_is_set_is_obeyed(build, tau_ms):
     coarse.dt_ms = 2
     assert torch.equal(states(coarse), states(fine))
     assert not torch.equal(states(coarse), before)
-    assert f"dt_ms=2, dt/tau={0.02 if tau_ms == 100.0 else 'one per unit'}" in repr(coarse)
+    assert f"dt_ms=2, dt/tau={0.02 if tau_ms == 100.0 else 'one per unit'}" in repr(
+        coarse
+    )
 
 
 @circuits
 def test_a_time_constant_that_is_set_is_obeyed(build):
-    rnn, other = build(dt_ms=2, tau_ms=30, dtype=DOUBLE), build(dt_ms=2, tau_ms=TAUS, dtype=DOUBLE)
+    rnn, other = (
+        build(dt_ms=2, tau_ms=30, dtype=DOUBLE),
+        build(dt_ms=2, tau_ms=TAUS, dtype=DOUBLE),
+    )
     rnn.tau_ms = TAUS
     assert rnn.tau_ms.tolist() == other.tau_ms.tolist() == TAUS
     other.load_state_dict(rnn.state_dict())
@@ -99,7 +109,9 @@ def test_a_leak_in_half_precision_is_the_exact_one_rounded():
         rnn = EIRNN(3, POPS, dt_ms=1, tau_ms=TAUS, noise=0.1).to(dtype)
         step = rnn._step(torch.zeros((), dtype=dtype))
         exact = 1 / torch.tensor(TAUS, dtype=DOUBLE)
-        for found, expected in zip(step, (exact, 1 - exact, (2 * exact).sqrt()), strict=True):
+        for found, expected in zip(
+            step, (exact, 1 - exact, (2 * exact).sqrt()), strict=True
+        ):
             assert torch.equal(found, expected.to(dtype))
         assert rnn.tau_ms.tolist() == TAUS
 
@@ -127,7 +139,9 @@ def test_time_constants_are_carried_exactly(carry, tau_ms):
     assert torch.as_tensor(moved.tau_ms, dtype=DOUBLE).tolist() == tau_ms
     assert moved.dt_ms == 1
     assert torch.equal(torch.as_tensor(moved.leak), before[0])
-    for one, other in zip(moved._step(torch.zeros((), dtype=DOUBLE)), before[1], strict=True):
+    for one, other in zip(
+        moved._step(torch.zeros((), dtype=DOUBLE)), before[1], strict=True
+    ):
         assert torch.equal(torch.as_tensor(one), other)
 
 
@@ -156,7 +170,10 @@ def test_a_checkpoint_from_before_time_constants_were_saved_loads(version):
         old = dict(old)
     else:
         old._metadata[""]["version"] = 1
-    with pytest.warns(UserWarning, match=r"^tau_ms: the checkpoint does not say it, .*; this circuit's, 50, stays.$"):
+    with pytest.warns(
+        UserWarning,
+        match=r"^tau_ms: the checkpoint does not say it, .*; this circuit's, 50, stays.$",
+    ):
         assert str(other.load_state_dict(old)) == "<All keys matched successfully>"
     assert other.tau_ms == 50
 
@@ -166,7 +183,9 @@ def test_a_checkpoint_without_a_leak_and_without_metadata_is_no_surprise():
     EIRNN(3, POPS).load_state_dict(dict(discrete.state_dict()))  # nothing to say
     model = nn.Sequential(leaky)
     with pytest.warns(UserWarning, match=r"^0.tau_ms: the checkpoint does not say it"):
-        model.load_state_dict({f"0.{name}": value for name, value in discrete.state_dict().items()})
+        model.load_state_dict(
+            {f"0.{name}": value for name, value in discrete.state_dict().items()}
+        )
     model.load_state_dict({}, strict=False)  # of this circuit there is nothing in it
 
 
@@ -184,24 +203,36 @@ def test_another_eps_in_a_checkpoint_is_said(build):
     buffer = io.BytesIO()
     torch.save(build(0.25).state_dict(), buffer)
     buffer.seek(0)
-    with pytest.warns(UserWarning, match=r"^eps: the checkpoint is of a module with 0.25, and this one has 0.5, which"):
+    with pytest.warns(
+        UserWarning,
+        match=r"^eps: the checkpoint is of a module with 0.25, and this one has 0.5, which",
+    ):
         module.load_state_dict(torch.load(buffer, weights_only=True))
     module.load_state_dict(build(0.5).state_dict())
 
 
 def test_an_eps_that_does_not_act_is_not_told():
-    DANNLinear(3, 4, 2, eps=0.5).load_state_dict(DANNLinear(3, 4, 2, eps=0.25).state_dict())
+    DANNLinear(3, 4, 2, eps=0.5).load_state_dict(
+        DANNLinear(3, 4, 2, eps=0.25).state_dict()
+    )
 
 
 @circuits
 def test_another_nonlinearity_in_a_checkpoint_is_said(build):
-    tanh, relu, own = (build(nonlinearity=f) for f in ("tanh", "relu", lambda z: z.relu()))
+    tanh, relu, own = (
+        build(nonlinearity=f) for f in ("tanh", "relu", lambda z: z.relu())
+    )
     model = nn.ModuleDict({"rnn": relu})
-    with pytest.warns(UserWarning, match=r"^rnn.nonlinearity: the checkpoint is of a module with 'tanh', and this one"):
+    with pytest.warns(
+        UserWarning,
+        match=r"^rnn.nonlinearity: the checkpoint is of a module with 'tanh', and this one",
+    ):
         model.load_state_dict(nn.ModuleDict({"rnn": tanh}).state_dict())
     assert relu.nonlinearity == "relu"
     relu.load_state_dict(build().state_dict())
-    relu.load_state_dict(own.state_dict())  # what a function computes cannot be compared
+    relu.load_state_dict(
+        own.state_dict()
+    )  # what a function computes cannot be compared
     own.load_state_dict(tanh.state_dict())
 
 
@@ -215,7 +246,9 @@ def test_another_nonlinearity_in_a_checkpoint_is_said(build):
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("strict", [True, False])
-def test_a_checkpoint_of_other_time_constants_is_refused_whole(saved_by, loaded_by, sentence, strict):
+def test_a_checkpoint_of_other_time_constants_is_refused_whole(
+    saved_by, loaded_by, sentence, strict
+):
     rnn = EIRNN(3, POPS, **loaded_by)
     before = rnn.weight_hh_l0.detach().clone()
     with pytest.raises(RuntimeError) as raised:
@@ -225,11 +258,17 @@ def test_a_checkpoint_of_other_time_constants_is_refused_whole(saved_by, loaded_
 
 
 def test_the_same_time_constants_agree_however_they_were_given_or_saved():
-    one, each = EIRNN(3, POPS, dt_ms=2, tau_ms=33.3), EIRNN(3, POPS, dt_ms=5, tau_ms=[33.3] * 6)
+    one, each = (
+        EIRNN(3, POPS, dt_ms=2, tau_ms=33.3),
+        EIRNN(3, POPS, dt_ms=5, tau_ms=[33.3] * 6),
+    )
     each.load_state_dict(one.state_dict())
     one.load_state_dict(each.state_dict())
     one.load_state_dict(
-        {name: value.half() if value.is_floating_point() else value for name, value in each.state_dict().items()}
+        {
+            name: value.half() if value.is_floating_point() else value
+            for name, value in each.state_dict().items()
+        }
     )
     assert one.tau_ms == 33.3
     for wrong in (torch.tensor([33.3, 33.3]), torch.tensor(math.nan)):
@@ -290,15 +329,24 @@ def test_a_setting_is_read_as_carefully_as_by_the_constructor(change, error, sen
 )
 def test_what_the_parameters_were_made_for_cannot_be_set(build, name, value):
     layer = build()
-    with pytest.raises(AttributeError, match=f"`{name}` cannot be set, since the parameters of this "):
+    with pytest.raises(
+        AttributeError, match=f"`{name}` cannot be set, since the parameters of this "
+    ):
         setattr(layer, name, value)
     setattr(layer, name, getattr(layer, name))  # the value it has already
 
 
-@pytest.mark.parametrize("build", [lambda: DANNLinear(6, 3, shunting=True), lambda: DANNRNN(3, 6, shunting=True)])
+@pytest.mark.parametrize(
+    "build",
+    [lambda: DANNLinear(6, 3, shunting=True), lambda: DANNRNN(3, 6, shunting=True)],
+)
 def test_the_floor_of_a_shunt_is_obeyed(build):
     layer = build()
-    x = torch.zeros(2, 6) if isinstance(layer, DANNLinear) else torch.full((4, 2, 3), 1e-4)
+    x = (
+        torch.zeros(2, 6)
+        if isinstance(layer, DANNLinear)
+        else torch.full((4, 2, 3), 1e-4)
+    )
     with torch.no_grad():
         for name, parameter in layer.named_parameters():
             if name.startswith("alpha"):
@@ -342,10 +390,16 @@ def test_batch_first_and_generator_are_obeyed():
 @pytest.mark.parametrize("name", ["leak", "tau_ms"])
 @pytest.mark.parametrize("size", [(), (6,)], ids=["one", "a unit"])
 @pytest.mark.parametrize("input_kind", ["sequence", "packed"])
-@pytest.mark.parametrize("build", [CIRCUITS[k] for k in ("EIRNN", "two layers", "DANNRNN", "shunting")])
+@pytest.mark.parametrize(
+    "build", [CIRCUITS[k] for k in ("EIRNN", "two layers", "DANNRNN", "shunting")]
+)
 def test_the_gradient_of_a_leak_checks_numerically(name, size, build, input_kind):
-    rnn = build(dt_ms=20, tau_ms=100, dtype=DOUBLE, nonlinearity="tanh", generator=seeded())
-    value = torch.full(size, {"leak": 0.2, "tau_ms": 100.0}[name], dtype=DOUBLE, requires_grad=True)
+    rnn = build(
+        dt_ms=20, tau_ms=100, dtype=DOUBLE, nonlinearity="tanh", generator=seeded()
+    )
+    value = torch.full(
+        size, {"leak": 0.2, "tau_ms": 100.0}[name], dtype=DOUBLE, requires_grad=True
+    )
     x = torch.rand(4, 2, 3, generator=seeded(1), dtype=DOUBLE)
     given = pack_sequence([x[:, 0], x[:2, 1]]) if input_kind == "packed" else x
 
@@ -358,7 +412,9 @@ def test_the_gradient_of_a_leak_checks_numerically(name, size, build, input_kind
 
 
 def test_a_leak_may_be_learned_with_noise_and_twice_differentiated():
-    rnn = EIRNN(3, POPS, dt_ms=20, tau_ms=100, noise=0.2, dtype=DOUBLE, nonlinearity="tanh")
+    rnn = EIRNN(
+        3, POPS, dt_ms=20, tau_ms=100, noise=0.2, dtype=DOUBLE, nonlinearity="tanh"
+    )
     leak = torch.rand(6, generator=seeded(), dtype=DOUBLE).requires_grad_()
 
     def run(leak):
@@ -372,7 +428,11 @@ def test_a_leak_may_be_learned_with_noise_and_twice_differentiated():
 @pytest.mark.parametrize("name", ["leak", "tau_ms"])
 def test_a_parameter_of_time_is_a_parameter(name):
     rnn = EIRNN(3, POPS, dt_ms=20, tau_ms=TAUS[:3] + [50.0] * 3, dtype=DOUBLE)
-    setattr(rnn, name, nn.Parameter(torch.as_tensor(getattr(rnn, name), dtype=DOUBLE).clone()))
+    setattr(
+        rnn,
+        name,
+        nn.Parameter(torch.as_tensor(getattr(rnn, name), dtype=DOUBLE).clone()),
+    )
     twin = copy.deepcopy(rnn)
     states(rnn).sum().backward()
     assert rnn.get_parameter(name).grad.abs().min() > 0
@@ -382,7 +442,13 @@ def test_a_parameter_of_time_is_a_parameter(name):
     assert torch.equal(states(twin), states(rnn))
     plain = EIRNN(3, POPS, dt_ms=20, tau_ms=rnn.tau_ms.detach(), dtype=DOUBLE)
     with pytest.warns(UserWarning, match="tau_ms: the checkpoint does not say it"):
-        plain.load_state_dict({k: v for k, v in rnn.state_dict().items() if k not in ("leak", "tau_ms", "dt_ms")})
+        plain.load_state_dict(
+            {
+                k: v
+                for k, v in rnn.state_dict().items()
+                if k not in ("leak", "tau_ms", "dt_ms")
+            }
+        )
     torch.testing.assert_close(states(plain), states(rnn))
     for one in (rnn, plain):
         one.dt_ms = 2
@@ -393,7 +459,10 @@ def test_a_learned_leak_is_a_fraction_of_the_step_it_was_learned_at():
     rnn, finer = (EIRNN(3, POPS, dt_ms=dt, tau_ms=100) for dt in (20, 2))
     for one in (rnn, finer):
         one.leak = nn.Parameter(torch.full((6,), one.dt_ms / 100))
-    with pytest.raises(RuntimeError, match="dt_ms: the checkpoint has 20 and this circuit 2; set `dt_ms` to the"):
+    with pytest.raises(
+        RuntimeError,
+        match="dt_ms: the checkpoint has 20 and this circuit 2; set `dt_ms` to the",
+    ):
         finer.load_state_dict(rnn.state_dict())
     finer.dt_ms = 20
     finer.load_state_dict(rnn.state_dict())
@@ -421,7 +490,9 @@ def test_tangents_and_batches_of_leaks():
 # -- what is no setting ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("build", [lambda: EIRNN(10, 100), lambda: EIRNNCell(10, hidden_size=100)])
+@pytest.mark.parametrize(
+    "build", [lambda: EIRNN(10, 100), lambda: EIRNNCell(10, hidden_size=100)]
+)
 def test_a_circuit_without_inhibition_says_so_once(build):
     with pytest.warns(UserWarning, match="Populations") as caught:
         build()
@@ -440,7 +511,9 @@ def test_a_partition_says_nothing():
 
 
 @pytest.mark.parametrize(
-    "build", [CIRCUITS[k] for k in ("EIRNN", "DANNRNN", "shunting")], ids=["EIRNN", "DANNRNN", "shunting"]
+    "build",
+    [CIRCUITS[k] for k in ("EIRNN", "DANNRNN", "shunting")],
+    ids=["EIRNN", "DANNRNN", "shunting"],
 )
 @pytest.mark.parametrize("tau_ms", [100.0, TAUS], ids=["one", "a unit"])
 @pytest.mark.parametrize("learned", [False, True])
@@ -466,10 +539,14 @@ def test_a_circuit_of_many_time_constants_may_be_exported(strict):
 
 
 @pytest.mark.filterwarnings("ignore")  # torch's compiler warns of itself
-@pytest.mark.parametrize("layer", [lambda: DANNLinear(3, 4, shunting=True), lambda: EILinear(3, 4)])
+@pytest.mark.parametrize(
+    "layer", [lambda: DANNLinear(3, 4, shunting=True), lambda: EILinear(3, 4)]
+)
 def test_a_dense_layer_compiles_as_one_graph(layer):
     built, x = layer(), torch.rand(2, 3)
-    torch.testing.assert_close(torch.compile(built, backend="aot_eager", fullgraph=True)(x), built(x))
+    torch.testing.assert_close(
+        torch.compile(built, backend="aot_eager", fullgraph=True)(x), built(x)
+    )
 
 
 def test_a_leak_without_a_unit_of_time_is_shown_and_saved():
@@ -477,7 +554,8 @@ def test_a_leak_without_a_unit_of_time_is_shown_and_saved():
     rnn.leak = 0.25
     assert "leak=0.25" in repr(rnn)
     with pytest.raises(
-        RuntimeError, match="leak: the checkpoint is of a circuit with `leak` 0.25, and this one has no"
+        RuntimeError,
+        match="leak: the checkpoint is of a circuit with `leak` 0.25, and this one has no",
     ):
         plain.load_state_dict(rnn.state_dict())
     plain.leak = 0.25
@@ -489,7 +567,12 @@ def test_a_leak_without_a_unit_of_time_is_shown_and_saved():
 
 @pytest.mark.parametrize("tau_ms", [None, 100.0, TAUS], ids=["none", "one", "a unit"])
 def test_a_pickle_from_before_time_constants_were_kept_is_read(tau_ms):
-    rnn = EIRNN(3, POPS, dtype=DOUBLE, **({} if tau_ms is None else {"dt_ms": 2, "tau_ms": tau_ms}))
+    rnn = EIRNN(
+        3,
+        POPS,
+        dtype=DOUBLE,
+        **({} if tau_ms is None else {"dt_ms": 2, "tau_ms": tau_ms}),
+    )
     leak, expected = rnn.leak, states(rnn)
     old = copy.deepcopy(rnn)
     for name in ("_tau", "_rate", "_derived", "_seen", "_n_units", "spectral_radius"):
@@ -501,7 +584,8 @@ def test_a_pickle_from_before_time_constants_were_kept_is_read(tau_ms):
     torch.testing.assert_close(states(again), expected)
     if tau_ms is not None:
         torch.testing.assert_close(
-            torch.as_tensor(again.tau_ms), torch.as_tensor(tau_ms, dtype=DOUBLE).to(torch.as_tensor(again.tau_ms))
+            torch.as_tensor(again.tau_ms),
+            torch.as_tensor(tau_ms, dtype=DOUBLE).to(torch.as_tensor(again.tau_ms)),
         )
     again.reset_parameters()
 
@@ -509,7 +593,9 @@ def test_a_pickle_from_before_time_constants_were_kept_is_read(tau_ms):
 # -- nonlinearities of the user's --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("f", [nn.ReLU(inplace=True), torch.relu_], ids=["module", "function"])
+@pytest.mark.parametrize(
+    "f", [nn.ReLU(inplace=True), torch.relu_], ids=["module", "function"]
+)
 @circuits
 def test_a_nonlinearity_may_work_in_place(build, f):
     rnn = build(dt_ms=20, tau_ms=100).double()
@@ -532,16 +618,26 @@ def test_a_nonlinearity_may_work_in_place(build, f):
     assert state.min() == -1
 
 
-@pytest.mark.parametrize("kw", [{}, {"dt_ms": 20, "tau_ms": 100}], ids=["no leak", "leak"])
-@pytest.mark.parametrize(("f", "got"), [(lambda z: z.sum(), r"\(\)"), (lambda z: z.tolist(), "list")])
+@pytest.mark.parametrize(
+    "kw", [{}, {"dt_ms": 20, "tau_ms": 100}], ids=["no leak", "leak"]
+)
+@pytest.mark.parametrize(
+    ("f", "got"), [(lambda z: z.sum(), r"\(\)"), (lambda z: z.tolist(), "list")]
+)
 def test_a_nonlinearity_gives_a_rate_for_each_state(kw, f, got):
     rnn = EIRNN(3, POPS, nonlinearity=f, **kw)
-    with pytest.raises(TypeError, match=rf"^`nonlinearity` must give a rate for each state, \(2, 6\); got {got}.$"):
+    with pytest.raises(
+        TypeError,
+        match=rf"^`nonlinearity` must give a rate for each state, \(2, 6\); got {got}.$",
+    ):
         states(rnn)
 
 
 def test_a_nonlinearity_is_no_class():
-    with pytest.raises(TypeError, match=r"^`nonlinearity` must be a name or a function; got the class ELU: give `ELU"):
+    with pytest.raises(
+        TypeError,
+        match=r"^`nonlinearity` must be a name or a function; got the class ELU: give `ELU",
+    ):
         EIRNN(3, POPS, nonlinearity=nn.ELU)
 
 
@@ -557,7 +653,8 @@ def test_a_learned_time_constant_below_the_time_step_is_refused(build):
         with torch.no_grad():
             rnn.tau_ms[2] = value
         with pytest.raises(
-            ValueError, match=rf"^`tau_ms` must stay at least `dt_ms`, 20, while it learns; got {shown}:"
+            ValueError,
+            match=rf"^`tau_ms` must stay at least `dt_ms`, 20, while it learns; got {shown}:",
         ):
             states(rnn)
     with torch.no_grad():
@@ -570,7 +667,10 @@ def test_a_learned_leak_above_one_is_refused():
     rnn.leak = nn.Parameter(torch.full((6,), 0.5))
     with torch.no_grad():
         rnn.leak[1] = 1.5
-    with pytest.raises(ValueError, match=r"^`leak` must stay above 0 and at most 1 while it learns; got 1.5:"):
+    with pytest.raises(
+        ValueError,
+        match=r"^`leak` must stay above 0 and at most 1 while it learns; got 1.5:",
+    ):
         states(rnn)
     with torch.no_grad():
         rnn.leak[1] = 0
@@ -580,12 +680,20 @@ def test_a_learned_leak_above_one_is_refused():
 
 @pytest.mark.parametrize("name", ["tau_ms", "leak"])
 @circuits
-def test_a_circuit_whose_time_constants_were_computed_is_copied_with_their_values(build, name):
+def test_a_circuit_whose_time_constants_were_computed_is_copied_with_their_values(
+    build, name
+):
     rnn = build(dt_ms=20, tau_ms=100).double()
     logarithms = torch.linspace(-1, 0, 6, dtype=DOUBLE, requires_grad=True)
     setattr(rnn, name, logarithms.exp() * (100 if name == "tau_ms" else 1))
-    for twin in (copy.deepcopy(rnn), pickle.loads(pickle.dumps(rnn)), AveragedModel(rnn).module):
-        assert torch.allclose(states(twin), states(rnn), rtol=0, atol=1e-12)  # the copy is fused
+    for twin in (
+        copy.deepcopy(rnn),
+        pickle.loads(pickle.dumps(rnn)),
+        AveragedModel(rnn).module,
+    ):
+        assert torch.allclose(
+            states(twin), states(rnn), rtol=0, atol=1e-12
+        )  # the copy is fused
         assert not getattr(twin, name).requires_grad
     states(rnn).sum().backward()
     assert logarithms.grad.abs().min() > 0
@@ -595,7 +703,10 @@ def test_a_circuit_whose_time_constants_were_computed_is_copied_with_their_value
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
-@pytest.mark.parametrize("build", [*CIRCUITS.values(), lambda: EILinear(POPS, 2), lambda: EIConv1d(POPS, 2, 3)])
+@pytest.mark.parametrize(
+    "build",
+    [*CIRCUITS.values(), lambda: EILinear(POPS, 2), lambda: EIConv1d(POPS, 2, 3)],
+)
 def test_scripting_is_refused_in_a_sentence(build):
     module = build()
     said = f"got {type(module).__name__}: use `torch.export`, `torch.compile`, or `torch.jit.trace`"
@@ -615,17 +726,35 @@ def test_scripting_is_refused_in_a_sentence(build):
 def test_a_setting_by_another_name_is_not_swallowed(build, name, meant):
     rnn = build(dt_ms=20, tau_ms=100)
     kind = type(rnn).__name__
-    with pytest.raises(AttributeError, match=rf"^`{name}` is no setting of {kind}; did you mean `{meant}`\? Got 0.5.$"):
+    with pytest.raises(
+        AttributeError,
+        match=rf"^`{name}` is no setting of {kind}; did you mean `{meant}`\? Got 0.5.$",
+    ):
         setattr(rnn, name, 0.5)
     assert not hasattr(rnn, name)
 
 
-@pytest.mark.parametrize("name", ["mask", "input_mask", "autapses", "signs", "train_initial_state", "dtype", "device"])
-@pytest.mark.parametrize("build", [*CIRCUITS.values(), lambda: EILinear(POPS, 2), lambda: DANNConv2d(2, 3, 2)])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mask",
+        "input_mask",
+        "autapses",
+        "signs",
+        "train_initial_state",
+        "dtype",
+        "device",
+    ],
+)
+@pytest.mark.parametrize(
+    "build",
+    [*CIRCUITS.values(), lambda: EILinear(POPS, 2), lambda: DANNConv2d(2, 3, 2)],
+)
 def test_what_a_layer_is_built_with_cannot_be_set(build, name):
     module = build()
     with pytest.raises(
-        AttributeError, match=rf"^`{name}` cannot be set of {type(module).__name__}, wh.*; got Tensor.$"
+        AttributeError,
+        match=rf"^`{name}` cannot be set of {type(module).__name__}, wh.*; got Tensor.$",
     ):
         setattr(module, name, torch.ones(2))
 

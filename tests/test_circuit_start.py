@@ -72,7 +72,13 @@ def test_no_circuit_of_many_as_built_runs_away(name):
 
 def test_the_papers_radius_does_run_away():
     populations, options = STARTS["80 to 20"]
-    assert sum(highest_rate(populations, {**options, "spectral_radius": 1.5}, seed) > 1000 for seed in range(40)) > 0
+    assert (
+        sum(
+            highest_rate(populations, {**options, "spectral_radius": 1.5}, seed) > 1000
+            for seed in range(40)
+        )
+        > 0
+    )
 
 
 def test_a_connectome_as_built_does_not_run_away():
@@ -99,12 +105,18 @@ TAUS = {"pv": 20.0, "pyr": 100.0, "sst": 40.0}
 def test_time_constants_go_by_node():
     import pandas as pd
 
-    for given in (TAUS, pd.Series(TAUS), {name: torch.tensor(tau) for name, tau in TAUS.items()}):
+    for given in (
+        TAUS,
+        pd.Series(TAUS),
+        {name: torch.tensor(tau) for name, tau in TAUS.items()},
+    ):
         rnn = EIRNN.from_graph(MIXED, 1, dt_ms=10, tau_ms=given)
         assert rnn.nodes == ("pyr", "pv", "sst")
         assert dict(zip(rnn.nodes, rnn.tau_ms.tolist(), strict=True)) == TAUS
     assert EIRNN.from_graph(MIXED, 1, dt_ms=10, tau_ms=50).tau_ms == 50
-    assert EIRNN.from_graph(SORTED, 1, dt_ms=10, tau_ms=[100, 20, 40]).tau_ms.tolist() == [100, 20, 40]
+    assert EIRNN.from_graph(
+        SORTED, 1, dt_ms=10, tau_ms=[100, 20, 40]
+    ).tau_ms.tolist() == [100, 20, 40]
 
 
 def test_inputs_go_by_node():
@@ -156,7 +168,9 @@ SLIPS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("call", "sentence"), SLIPS, ids=[sentence for _, sentence in SLIPS])
+@pytest.mark.parametrize(
+    ("call", "sentence"), SLIPS, ids=[sentence for _, sentence in SLIPS]
+)
 def test_a_slip_is_answered_with_what_was_meant(call, sentence):
     with pytest.raises(TypeError) as raised:
         call()
@@ -187,7 +201,10 @@ def test_a_shunt_of_signed_inputs_says_so_once(build, shape):
     signed = torch.rand(shape)
     signed.view(-1)[: signed.numel() // 5] *= -1
     layer = build()
-    with pytest.warns(UserWarning, match="should be rates, at least 0; got 20% below 0, and where they make the divis"):
+    with pytest.warns(
+        UserWarning,
+        match="should be rates, at least 0; got 20% below 0, and where they make the divis",
+    ):
         layer(signed)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

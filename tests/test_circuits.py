@@ -20,8 +20,14 @@ def seeded(s=0):
 
 
 def test_the_radius_a_circuit_starts_with():
-    for pops, radius in ((Populations(30), 0.9), (Populations(0, 30), 0.9), (Populations(20, 10), 0.95)):
-        assert init._measured_radius(EIRNN(3, pops).weight_hh_l0) == pytest.approx(radius, rel=1e-5)
+    for pops, radius in (
+        (Populations(30), 0.9),
+        (Populations(0, 30), 0.9),
+        (Populations(20, 10), 0.95),
+    ):
+        assert init._measured_radius(EIRNN(3, pops).weight_hh_l0) == pytest.approx(
+            radius, rel=1e-5
+        )
         rnn = EIRNN(3, pops, spectral_radius=1.5)
         assert init._measured_radius(rnn.weight_hh_l0) == pytest.approx(1.5, rel=1e-5)
         rnn.reset_parameters()
@@ -39,7 +45,9 @@ def test_bias_centres_the_first_path_only():
     assert rnn.bias_hh_l0.abs().max() == 0
     drive = rnn.effective_weights()[0].input.sum(1) * 0.3 + rnn.bias_ih_l0
     assert drive.mean().item() == pytest.approx(0, abs=0.1)
-    assert rnn.bias_ih_l1[0].item() == pytest.approx(-math.sqrt(30) * init.RECTIFIED_MEAN)
+    assert rnn.bias_ih_l1[0].item() == pytest.approx(
+        -math.sqrt(30) * init.RECTIFIED_MEAN
+    )
 
 
 def test_declarations_of_a_recurrent_dann():
@@ -48,20 +56,34 @@ def test_declarations_of_a_recurrent_dann():
     n = 16
     assert found == {
         **{f"weight_ex_{p}_l0": (f"weight_ex_{p}", 1, True) for p in ("ih", "hh")},
-        **{f"weight_ix_{p}_l0": (f"weight_ix_{p}", n**-0.5, True) for p in ("ih", "hh")},
-        **{f"weight_ei_{p}_l0": (f"weight_ei_{p}", 1 / d, True) for p, d in (("ih", 8), ("hh", n))},
-        **{f"alpha_{p}_l0": (f"alpha_{p}", n**-0.5 / d, False) for p, d in (("ih", 8), ("hh", n))},
+        **{
+            f"weight_ix_{p}_l0": (f"weight_ix_{p}", n**-0.5, True) for p in ("ih", "hh")
+        },
+        **{
+            f"weight_ei_{p}_l0": (f"weight_ei_{p}", 1 / d, True)
+            for p, d in (("ih", 8), ("hh", n))
+        },
+        **{
+            f"alpha_{p}_l0": (f"alpha_{p}", n**-0.5 / d, False)
+            for p, d in (("ih", 8), ("hh", n))
+        },
         **{f"bias_{p}_l0": ("bias", 1, False) for p in ("ih", "hh")},
         "gain_l0": ("gain", 1, True),
     }
 
 
 def test_the_shunts_of_both_paths_add_to_one():
-    rnn = DANNRNN(500, 400, 40, shunting=True, mask=0.3, input_mask=0.3, generator=seeded())
+    rnn = DANNRNN(
+        500, 400, 40, shunting=True, mask=0.3, input_mask=0.3, generator=seeded()
+    )
     total = 0
     for path, n in (("ih", 500), ("hh", 400)):
-        wix, wei, alpha = (getattr(rnn, f"{k}_{path}_l0") for k in ("weight_ix", "weight_ei", "alpha"))
-        total = total + (wei * alpha.exp()) @ wix @ torch.full((n,), init.RECTIFIED_MEAN)
+        wix, wei, alpha = (
+            getattr(rnn, f"{k}_{path}_l0") for k in ("weight_ix", "weight_ei", "alpha")
+        )
+        total = total + (wei * alpha.exp()) @ wix @ torch.full(
+            (n,), init.RECTIFIED_MEAN
+        )
     assert total.mean().item() == pytest.approx(1, abs=0.05)
 
 
@@ -81,7 +103,9 @@ def test_a_dann_is_drawn_from_its_generator():
 )
 def test_an_initial_rate_is_positive_and_an_initial_state_is_free(options, signed):
     rnn = EIRNN(3, POPS, train_initial_state=True, **options)
-    assert {n: d.signed for n, _, d in signs.declared(rnn)}["initial_state_l0"] == signed
+    assert {n: d.signed for n, _, d in signs.declared(rnn)}[
+        "initial_state_l0"
+    ] == signed
 
 
 def test_input_mask_is_of_the_first_layer():
@@ -97,7 +121,9 @@ def test_rates_of_a_discrete_state_are_it():
 
 @pytest.mark.parametrize("tau", [[5, 20], [20, math.inf]])
 def test_every_tau_counts(tau):
-    with pytest.raises(ValueError, match="`dt_ms` must be at most|`tau_ms` must be finite"):
+    with pytest.raises(
+        ValueError, match="`dt_ms` must be at most|`tau_ms` must be finite"
+    ):
         EIRNN(3, 2, dt_ms=10, tau_ms=tau)
 
 
@@ -157,13 +183,18 @@ def test_from_graph_without_autapses():
 
 
 def test_radius_is_exact_for_a_matrix_far_from_normal():
-    w = init.column_ei_(torch.empty(300, 300), Populations(297, 3).signs(), generator=seeded())
+    w = init.column_ei_(
+        torch.empty(300, 300), Populations(297, 3).signs(), generator=seeded()
+    )
     init.spectral_radius_(w, 1.5)
     assert init._measured_radius(w) == pytest.approx(1.5, rel=2e-7)
 
 
 def test_svd():
-    w, other = torch.randn(30, 20, generator=seeded()), torch.randn(20, 30, generator=seeded(1))
+    w, other = (
+        torch.randn(30, 20, generator=seeded()),
+        torch.randn(20, 30, generator=seeded(1)),
+    )
     left, _, right = torch.linalg.svd(w.double(), full_matrices=False)
     values = torch.linalg.svdvals(other.double())
     for given in (other, values, values.flip(0)):
@@ -179,7 +210,9 @@ def test_low_rank():
     w = torch.randn(20, 30, generator=seeded(), dtype=torch.float64)
     left, s, right = torch.linalg.svd(w, full_matrices=False)
     got = init.low_rank_(w.clone(), 4)
-    torch.testing.assert_close(got, (left[:, :4] * s[:4]) @ right[:4] * (s.norm() / s[:4].norm()))
+    torch.testing.assert_close(
+        got, (left[:, :4] * s[:4]) @ right[:4] * (s.norm() / s[:4].norm())
+    )
     assert (init.low_rank_(torch.zeros(3, 3), 1) == 0).all()
     for rank in (0, 21):
         with pytest.raises(ValueError, match="`rank` must be at"):
@@ -208,7 +241,10 @@ def test_independent_inhibition_centres_on_average():
 
 
 def test_radius_refuses():
-    for wrong, text in ((torch.zeros(3, 3), "eigenvalue other than zero"), (torch.ones(2, 3), "must be square")):
+    for wrong, text in (
+        (torch.zeros(3, 3), "eigenvalue other than zero"),
+        (torch.ones(2, 3), "must be square"),
+    ):
         with pytest.raises(ValueError, match=text):
             init.spectral_radius_(wrong, 1.0)
     with pytest.raises(TypeError, match="a matrix or a recurrent module; got Linear"):
@@ -229,17 +265,28 @@ def test_every_way_to_break_a_masked_law_is_counted_once():
     layer, _present = masked()
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([[-1.0, -2.0, -9.0], [-5.0, -1.0, 3.0]]))
-    found = {(v.unit, v.absent): (v.count, v.size, v.worst) for v in signs.check(layer).violations}
-    assert found == {(0, False): (1, 1, -1.0), (0, True): (1, 1, -5.0), (2, True): (1, 1, -9.0)}
+    found = {
+        (v.unit, v.absent): (v.count, v.size, v.worst)
+        for v in signs.check(layer).violations
+    }
+    assert found == {
+        (0, False): (1, 1, -1.0),
+        (0, True): (1, 1, -5.0),
+        (2, True): (1, 1, -9.0),
+    }
     assert signs.check(layer.state_dict()) == signs.check(layer)
     assert "unit 0: 1 of 1 absent synapse not zero, worst -5" in str(signs.check(layer))
 
 
-@pytest.mark.parametrize("wrong", [torch.ones(2, 3), torch.ones(3, 2, dtype=torch.bool)])
+@pytest.mark.parametrize(
+    "wrong", [torch.ones(2, 3), torch.ones(3, 2, dtype=torch.bool)]
+)
 def test_a_saved_mask_that_does_not_fit(wrong):
     layer, _ = masked()
     state = {**layer.state_dict(), "weight_present": wrong}
-    with pytest.raises(ValueError, match="`weight_present` must be boolean and fit `weight`"):
+    with pytest.raises(
+        ValueError, match="`weight_present` must be boolean and fit `weight`"
+    ):
         signs.check(state)
     if wrong.shape != (2, 3):
         with pytest.raises(RuntimeError, match="size mismatch for weight_present"):
@@ -251,7 +298,11 @@ def test_pruned_and_masked():
     prune.l1_unstructured(layer, "weight", 1)
     with torch.no_grad():
         layer.weight_orig[0, 2] = 1
-    assert signs.check(layer.state_dict()).n_violations == signs.check(layer).n_violations == 1
+    assert (
+        signs.check(layer.state_dict()).n_violations
+        == signs.check(layer).n_violations
+        == 1
+    )
 
 
 def test_a_checkpoint_without_a_mask_is_complete():
@@ -299,14 +350,21 @@ def test_last_state_is_its_own_memory():
     from daleml.layers.recurrence import Sweep, run
 
     rates, last = run(
-        torch.rand(4, 2), torch.rand(3, 2), None, torch.rand(3, 3), Sweep(torch.zeros(2, 3), None, None, "relu", (2, 2))
+        torch.rand(4, 2),
+        torch.rand(3, 2),
+        None,
+        torch.rand(3, 3),
+        Sweep(torch.zeros(2, 3), None, None, "relu", (2, 2)),
     )
     kept = rates.clone()
     last.zero_()
     assert torch.equal(rates, kept)
 
 
-CHARACTERS = "the quick brown fox jumps over the lazy dog; pack my box with five dozen liquor jugs. " * 5
+CHARACTERS = (
+    "the quick brown fox jumps over the lazy dog; pack my box with five dozen liquor jugs. "
+    * 5
+)
 
 
 @pytest.mark.parametrize(
@@ -330,13 +388,19 @@ def test_no_circuit_is_born_silent(task):
         rates = rnn(trials.inputs)[0]
         assert (rates > 0).double().mean() > 0.2
         torch.nn.functional.linear(rates, torch.ones(1, 100)).square().mean().backward()
-        assert all(p.grad.abs().sum() > 0 for name, p in rnn.named_parameters() if name.startswith("weight"))
+        assert all(
+            p.grad.abs().sum() > 0
+            for name, p in rnn.named_parameters()
+            if name.startswith("weight")
+        )
 
 
 def test_the_bias_cancels_the_mean_input_unit_by_unit():
     mask = torch.zeros(40, 200)
     mask[:10], mask[10:20, :50] = 1, 1  # all inputs, a quarter of them, none
-    rnn = EIRNN(200, Populations(40), input_mask=mask, input_mean=0.3, generator=seeded())
+    rnn = EIRNN(
+        200, Populations(40), input_mask=mask, input_mean=0.3, generator=seeded()
+    )
     drive = rnn.effective_weights()[0].input.sum(1) * 0.3 + rnn.bias_ih_l0
     for units in (slice(0, 10), slice(10, 20), slice(20, 40)):
         assert drive[units].mean().item() == pytest.approx(0, abs=0.2)
@@ -348,8 +412,13 @@ def test_the_bias_cancels_the_mean_input_unit_by_unit():
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_layer_hook_sees_every_layer_as_it_runs(packed):
-    rnn = EIRNN(3, POPS, num_layers=2, dropout=0.5, dt_ms=20, tau_ms=100, generator=seeded()).double()
-    x, hx = torch.rand(4, 2, 3, dtype=torch.float64), torch.rand(2, 2, 6, dtype=torch.float64)
+    rnn = EIRNN(
+        3, POPS, num_layers=2, dropout=0.5, dt_ms=20, tau_ms=100, generator=seeded()
+    ).double()
+    x, hx = (
+        torch.rand(4, 2, 3, dtype=torch.float64),
+        torch.rand(2, 2, 6, dtype=torch.float64),
+    )
     given = nn.utils.rnn.pack_padded_sequence(x, [4, 2]) if packed else x
     seen = {}
     with rnn.register_layer_hook(lambda suffix, *parts: seen.setdefault(suffix, parts)):
@@ -362,7 +431,9 @@ def test_a_layer_hook_sees_every_layer_as_it_runs(packed):
         alone = EIRNN(rows.shape[1], POPS, dt_ms=20, tau_ms=100).double()
         for name, parameter in alone.named_parameters():
             parameter.data = rnn.get_parameter(name.replace("_l0", suffix)).data
-        again, _ = alone(nn.utils.rnn.PackedSequence(rows, torch.tensor(sizes)), begun[None])
+        again, _ = alone(
+            nn.utils.rnn.PackedSequence(rows, torch.tensor(sizes)), begun[None]
+        )
         assert torch.allclose(again.data, rates)
     assert torch.equal(seen["_l0"][0], given.data if packed else x.reshape(8, 3))
     assert bool((seen["_l1"][0] == 0).any())  # what dropout left
@@ -371,7 +442,9 @@ def test_a_layer_hook_sees_every_layer_as_it_runs(packed):
 
 def test_a_removed_layer_hook_sees_nothing_and_a_cell_has_them_too():
     cell, seen = EIRNNCell(3, POPS), []
-    with cell.register_layer_hook(lambda suffix, rows, begun, rates, sizes: seen.append((suffix, rates, sizes))):
+    with cell.register_layer_hook(
+        lambda suffix, rows, begun, rates, sizes: seen.append((suffix, rates, sizes))
+    ):
         after = cell(torch.rand(5, 3))
     cell(torch.rand(5, 3))
     assert [(suffix, sizes) for suffix, _, sizes in seen] == [("", (5,))]

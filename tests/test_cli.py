@@ -37,7 +37,9 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def model():
     torch.manual_seed(0)
-    return nn.Sequential(DANNLinear(6, 10, 2), nn.ReLU(), EILinear(Populations(8, 2), 3))
+    return nn.Sequential(
+        DANNLinear(6, 10, 2), nn.ReLU(), EILinear(Populations(8, 2), 3)
+    )
 
 
 def test_version():
@@ -66,7 +68,10 @@ FILES = {
     "bare.csv": (lambda path: np.savetxt(path, X), []),
     "w.npy": (lambda path: np.save(path, X), []),
     "w.npz": (lambda path: np.savez(path, a=X, b=X[:5]), ["--column", "a"]),
-    "w.safetensors": (lambda path: save_file({"w": torch.tensor(X)}, path), ["--column", "w"]),
+    "w.safetensors": (
+        lambda path: save_file({"w": torch.tensor(X)}, path),
+        ["--column", "w"],
+    ),
     "w.pt": (lambda path: torch.save({"w": torch.tensor(X)}, path), ["--column", "w"]),
 }
 
@@ -88,20 +93,40 @@ def test_fit_reads_every_kind_of_file(name, folder):
 
 
 def test_fit_counts_missing_cells_and_zeros(folder):
-    (folder / "w.csv").write_text("size,other\n" + "\n".join(["1.5,a", ",b", "NA,c", "2.5,d", "0,e", "4,f", "3,g"]))
-    assert "4 weights; 1 zeros and 2 others left out" in says(run("fit", "w.csv", "--column", "size"))
+    (folder / "w.csv").write_text(
+        "size,other\n"
+        + "\n".join(["1.5,a", ",b", "NA,c", "2.5,d", "0,e", "4,f", "3,g"])
+    )
+    assert "4 weights; 1 zeros and 2 others left out" in says(
+        run("fit", "w.csv", "--column", "size")
+    )
 
 
 def test_fit_of_a_checkpoint(folder, model):
     save_file(model.state_dict(), folder / "m.safetensors")
-    assert "unless `--pool` is given; got 0.weight_ei, 0.weight_ex, 0.weight_ix, 2.weight E, 2.weight I to" in says(
-        run("fit", "m.safetensors"), 2
+    assert (
+        "unless `--pool` is given; got 0.weight_ei, 0.weight_ex, 0.weight_ix, 2.weight E, 2.weight I to"
+        in says(run("fit", "m.safetensors"), 2)
     )
-    assert "24 weights" in says(run("fit", "m.safetensors", "--column", "2.weight", "--sign", "E"))
+    assert "24 weights" in says(
+        run("fit", "m.safetensors", "--column", "2.weight", "--sign", "E")
+    )
     assert "60 weights" in says(
-        run("fit", "m.safetensors", "--column", "0.weight_ex", "-o", "out", "--family", "gamma")
+        run(
+            "fit",
+            "m.safetensors",
+            "--column",
+            "0.weight_ex",
+            "-o",
+            "out",
+            "--family",
+            "gamma",
+        )
     )
-    assert json.loads((folder / "out" / "m-0.weight_ex-fit.json").read_text())["best"] == "gamma"
+    assert (
+        json.loads((folder / "out" / "m-0.weight_ex-fit.json").read_text())["best"]
+        == "gamma"
+    )
     assert "122 weights" in says(run("fit", "m.safetensors", "--pool"))
 
 
@@ -175,7 +200,9 @@ def test_wrong_files_are_one_sentence(command, name, write, match, folder):
     assert sorted(folder.iterdir()) == before
 
 
-@pytest.mark.parametrize("column", ["size [um]", "size [/um]", "a/b", "x" * 300, "[bold]w"])
+@pytest.mark.parametrize(
+    "column", ["size [um]", "size [/um]", "a/b", "x" * 300, "[bold]w"]
+)
 def test_columns_of_any_name(column, folder):
     pd.DataFrame({column: X, "other": 1}).to_csv("w.csv", index=False)
     text = says(run("fit", "w.csv", "--column", column))
@@ -187,14 +214,18 @@ def test_rows_keep_their_columns(folder):
     """A file of longer rows has no sure columns: neither the end of a row nor its beginning is guessed away."""
     for content in ("a,b\n1,9,\n2,8,\n4,7,\n", "a,b\n1,9\n2,8,7\n"):
         (folder / "w.csv").write_text(content)
-        assert says(run("fit", "w.csv", "--column", "a"), 2).startswith("error: `w.csv` must be a table;")
+        assert says(run("fit", "w.csv", "--column", "a"), 2).startswith(
+            "error: `w.csv` must be a table;"
+        )
     (folder / "w.csv").write_text("1.0,,3.0\n2.0,5.0,6.0\n4.0,5.0,6.0\n")
     assert "3 weights" in says(run("fit", "w.csv", "--column", "0"))
 
 
 def test_upper_case_endings_and_padded_headers(folder):
     (folder / "W.CSV").write_text("size , other\n1,2\n2,3\n4,5\n,6\n")
-    assert "3 weights; 0 zeros and 1 others" in says(run("fit", "W.CSV", "--column", "size"))
+    assert "3 weights; 0 zeros and 1 others" in says(
+        run("fit", "W.CSV", "--column", "size")
+    )
 
 
 def test_a_failed_fit_makes_no_folder(folder):
@@ -214,9 +245,14 @@ def test_an_output_that_is_no_folder_is_found_out_first(folder):
     write_csv(folder / "w.csv")
     (folder / "out").write_text("")
     text = says(run("fit", "w.csv", "--column", "psd_px", "-o", "out"), 2)
-    assert text == "error: `--output` must be a folder that can be written to; got `out`: File exists."
+    assert (
+        text
+        == "error: `--output` must be a folder that can be written to; got `out`: File exists."
+    )
     (folder / "o" / "w-psd_px-fit.json").mkdir(parents=True)
-    assert "must be a file to write; it is a folder" in says(run("fit", "w.csv", "--column", "psd_px", "-o", "o"), 2)
+    assert "must be a file to write; it is a folder" in says(
+        run("fit", "w.csv", "--column", "psd_px", "-o", "o"), 2
+    )
     assert [path.name for path in (folder / "o").iterdir()] == ["w-psd_px-fit.json"]
 
 
@@ -239,8 +275,13 @@ def test_check_looks_at_the_ending(folder):
 
 
 def test_fit_of_signs_that_do_not_fit_and_of_zeros(folder):
-    save_file({"w": torch.ones(2, 3), "w_signs": torch.ones(7)}, folder / "m.safetensors")
-    assert says(run("fit", "m.safetensors"), 2) == "error: `w_signs` must fit `w` of shape (2, 3); got shape (7,)."
+    save_file(
+        {"w": torch.ones(2, 3), "w_signs": torch.ones(7)}, folder / "m.safetensors"
+    )
+    assert (
+        says(run("fit", "m.safetensors"), 2)
+        == "error: `w_signs` must fit `w` of shape (2, 3); got shape (7,)."
+    )
     save_file({"w": torch.zeros(2, 3)}, folder / "m.safetensors")
     assert (
         says(run("fit", "m.safetensors"), 2)
@@ -249,7 +290,10 @@ def test_fit_of_signs_that_do_not_fit_and_of_zeros(folder):
 
 
 def test_eight_bit_floats(folder):
-    save_file({"w": torch.tensor([[1.0, -2.0], [4.0, -1.0]]).to(torch.float8_e4m3fn)}, folder / "m.safetensors")
+    save_file(
+        {"w": torch.tensor([[1.0, -2.0], [4.0, -1.0]]).to(torch.float8_e4m3fn)},
+        folder / "m.safetensors",
+    )
     assert "Dale's law holds" in says(run("check", "m.safetensors"))
     assert "2 weights" in says(run("fit", "m.safetensors", "--sign", "E"))
     assert "2 x 2" in says(run("spectrum", "m.safetensors"))
@@ -266,14 +310,28 @@ def test_wrong_options_are_torn_down_by_the_parser():
 def test_spectrum_prints_every_matrix(folder, model):
     save_file(model.state_dict(), folder / "m.safetensors")
     text = says(run("spectrum", "m.safetensors"))
-    assert all(name in text for name in ("0.weight_ex", "0.effective", "2.weight", "svd entropy", "stable rank"))
-    assert "0.weight_ix" not in says(run("spectrum", "m.safetensors", "--column", "0.effective"))
+    assert all(
+        name in text
+        for name in (
+            "0.weight_ex",
+            "0.effective",
+            "2.weight",
+            "svd entropy",
+            "stable rank",
+        )
+    )
+    assert "0.weight_ix" not in says(
+        run("spectrum", "m.safetensors", "--column", "0.effective")
+    )
     np.save(folder / "eye.npy", np.eye(4))
     assert "│ eye │ 4 x 4 │ 1 │ 4 │ 4 │ 4 │ 1 │" in says(run("spectrum", "eye.npy"))
     np.savetxt(folder / "t.csv", np.ones((2, 3)), delimiter=",")
     assert "2 x 3" in says(run("spectrum", "t.csv"))
     np.save(folder / "vector.npy", np.ones(4))
-    assert says(run("spectrum", "vector.npy"), 2) == "error: `vector.npy` must hold a matrix; got none."
+    assert (
+        says(run("spectrum", "vector.npy"), 2)
+        == "error: `vector.npy` must hold a matrix; got none."
+    )
 
 
 # -- check -------------------------------------------------------------------------------------------------------------
@@ -284,7 +342,10 @@ def test_check_tells_unit_by_unit(suffix, folder, model):
     path = folder / f"m{suffix}"
     save = save_file if suffix == ".safetensors" else torch.save
     save(model.state_dict(), path)
-    assert says(run("check", path.name)) == "Dale's law holds: 4 parameters, 24 units, 122 synapses."
+    assert (
+        says(run("check", path.name))
+        == "Dale's law holds: 4 parameters, 24 units, 122 synapses."
+    )
     with torch.no_grad():
         model[0].weight_ex[2:5, 1] = -0.5
         model[2].weight[0, 9] = 0.25
@@ -296,25 +357,40 @@ def test_check_tells_unit_by_unit(suffix, folder, model):
 
 
 def test_check_judges_a_plain_checkpoint_by_itself(folder):
-    save_file({"fc.weight": torch.tensor([[1.0, -1.0], [1.0, 1.0]])}, folder / "m.safetensors")
+    save_file(
+        {"fc.weight": torch.tensor([[1.0, -1.0], [1.0, 1.0]])}, folder / "m.safetensors"
+    )
     text = says(run("check", "m.safetensors"), 1)
     assert "No signs were saved for fc.weight" in text
-    save_file({"fc.weight": torch.tensor([[1.0, -1.0], [1.0, -1.0]])}, folder / "m.safetensors")
+    save_file(
+        {"fc.weight": torch.tensor([[1.0, -1.0], [1.0, -1.0]])},
+        folder / "m.safetensors",
+    )
     assert "Dale's law holds" in says(run("check", "m.safetensors"))
 
 
 def test_check_of_signs_that_do_not_fit(folder):
-    save_file({"w": torch.ones(2, 3), "w_signs": torch.ones(5)}, folder / "m.safetensors")
-    assert says(run("check", "m.safetensors"), 2) == "error: `w_signs` must fit `w` of shape (2, 3); got shape (5,)."
+    save_file(
+        {"w": torch.ones(2, 3), "w_signs": torch.ones(5)}, folder / "m.safetensors"
+    )
+    assert (
+        says(run("check", "m.safetensors"), 2)
+        == "error: `w_signs` must fit `w` of shape (2, 3); got shape (5,)."
+    )
     save_file({"b": torch.ones(2)}, folder / "m.safetensors")
-    assert says(run("check", "m.safetensors"), 2) == "error: `m.safetensors` must hold a weight to judge; got none."
+    assert (
+        says(run("check", "m.safetensors"), 2)
+        == "error: `m.safetensors` must hold a weight to judge; got none."
+    )
 
 
 def test_every_model_says_what_signs_check_says(folder, model):
     plain = nn.Linear(3, 3)
     signs.fix(plain, "weight", [1, -1, 1])
     save_file(plain.state_dict(), folder / "m.safetensors")
-    assert str(signs.check(plain)).splitlines()[0] in says(run("check", "m.safetensors"), 1)
+    assert str(signs.check(plain)).splitlines()[0] in says(
+        run("check", "m.safetensors"), 1
+    )
 
 
 # -- demo --------------------------------------------------------------------------------------------------------------

@@ -73,7 +73,9 @@ def test_wrong_commands_are_one_sentence_and_exit_with_2(typed, folder):
 
 def test_a_name_that_is_unknown_gets_the_nearest_ones():
     assert (
-        says(run("reproduce", "e99"), 2).endswith("got 'e99'. The nearest names are equilibrium, evolution, e7.")
+        says(run("reproduce", "e99"), 2).endswith(
+            "got 'e99'. The nearest names are equilibrium, evolution, e7."
+        )
         or True
     )
     text = says(run("reproduce", "e99"), 2)
@@ -124,13 +126,19 @@ def test_a_fault_inside_is_told_with_a_traceback_where_it_is_asked_for(monkeypat
 def test_a_signal_is_one_line_and_its_code(number, monkeypatch, request):
     import daleml.demo
 
-    monkeypatch.setattr(daleml.demo, "run", lambda *_, **__: signal.raise_signal(number))
-    if number == signal.SIGINT:  # a shell lets what it starts in the background ignore it, and so these tests
+    monkeypatch.setattr(
+        daleml.demo, "run", lambda *_, **__: signal.raise_signal(number)
+    )
+    if (
+        number == signal.SIGINT
+    ):  # a shell lets what it starts in the background ignore it, and so these tests
         ours = signal.signal(number, signal.default_int_handler)
         request.addfinalizer(lambda: signal.signal(number, ours))
     before = signal.getsignal(number)
     result = run("demo")
-    assert says(result, 128 + number) == f"stopped by {number.name}, before all was done."
+    assert (
+        says(result, 128 + number) == f"stopped by {number.name}, before all was done."
+    )
     assert signal.getsignal(number) is before
 
 
@@ -158,13 +166,20 @@ def test_a_signal_that_is_ignored_stays_ignored(monkeypatch):
 
 # -- the terminal ------------------------------------------------------------------------------------------------------
 
-HOSTILE = "\x1b]0;mine\x07\x1b[2J\r\x9b[31mholds\u202e [red]x[/red] :smile: \n$\\bad{1}$"
+HOSTILE = (
+    "\x1b]0;mine\x07\x1b[2J\r\x9b[31mholds\u202e [red]x[/red] :smile: \n$\\bad{1}$"
+)
 
 
 def shown_on_a_terminal(show):
     """Return what a terminal would get, without the codes that rich itself writes."""
     screen = terminal._console_class()(
-        file=io.StringIO(), force_terminal=True, width=200, markup=False, emoji=False, highlight=False
+        file=io.StringIO(),
+        force_terminal=True,
+        width=200,
+        markup=False,
+        emoji=False,
+        highlight=False,
     )
     show(screen)
     written = screen.file.getvalue()
@@ -175,22 +190,32 @@ def shown_on_a_terminal(show):
     "show",
     [
         lambda screen: screen.print(HOSTILE),
-        lambda screen: terminal.print_table(screen, pd.DataFrame({HOSTILE: [HOSTILE]}), HOSTILE),
+        lambda screen: terminal.print_table(
+            screen, pd.DataFrame({HOSTILE: [HOSTILE]}), HOSTILE
+        ),
         lambda screen: screen.print(HOSTILE.encode("utf-8", "replace").decode()),
     ],
 )
 def test_no_control_character_reaches_a_terminal(show):
     text = shown_on_a_terminal(show)
     assert not CONTROL.search(text)
-    assert r"\x1b]0;mine\x07\x1b[2J\r\x9b[31mholds\u202e [red]x[/red] :smile:" in text  # still to be read
+    assert (
+        r"\x1b]0;mine\x07\x1b[2J\r\x9b[31mholds\u202e [red]x[/red] :smile:" in text
+    )  # still to be read
 
 
 @pytest.mark.parametrize(
     "show",
     [
-        lambda screen, name: terminal.print_table(screen, pd.DataFrame({"name": [name]}), "title"),
-        lambda screen, name: terminal.print_table(screen, pd.DataFrame({name: [1]}), "title"),
-        lambda screen, name: terminal.print_table(screen, pd.DataFrame({"name": [1]}), name),
+        lambda screen, name: terminal.print_table(
+            screen, pd.DataFrame({"name": [name]}), "title"
+        ),
+        lambda screen, name: terminal.print_table(
+            screen, pd.DataFrame({name: [1]}), "title"
+        ),
+        lambda screen, name: terminal.print_table(
+            screen, pd.DataFrame({"name": [1]}), name
+        ),
         lambda screen, name: screen.print(f"note: {name} was left out."),
     ],
 )
@@ -198,14 +223,20 @@ def test_a_name_without_end_is_cut(show):
     stream = io.StringIO()
     show(terminal._console_class()(file=stream, markup=False, width=160), "w" * 200_000)
     assert len(stream.getvalue()) < 20_000
-    assert "[199,000charactersleftout]" in re.sub(r"[\s\u2502\u2503]", "", stream.getvalue())  # lines and frames apart
+    assert "[199,000charactersleftout]" in re.sub(
+        r"[\s\u2502\u2503]", "", stream.getvalue()
+    )  # lines and frames apart
 
 
 def test_a_bar_of_progress_is_safe_too():
     from rich.progress import Progress, TextColumn
 
     def show(screen):
-        with Progress(TextColumn("{task.description}", markup=False), console=screen, auto_refresh=False) as bar:
+        with Progress(
+            TextColumn("{task.description}", markup=False),
+            console=screen,
+            auto_refresh=False,
+        ) as bar:
             bar.add_task(HOSTILE.replace("\n", " "), total=1)
             bar.refresh()
 
@@ -216,7 +247,9 @@ def test_a_bar_of_progress_is_safe_too():
 
 def test_a_checkpoint_cannot_paint_over_the_verdict(folder):
     name = "\x1b]0;mine\x07\x1b[2J\u202e"
-    header = json.dumps({name: {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}}).encode()
+    header = json.dumps(
+        {name: {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}}
+    ).encode()
     content = struct.pack("<Q", len(header)) + header + struct.pack("<4f", 1, -1, 1, 1)
     (folder / "e.safetensors").write_bytes(content)
     text = says(run("check", "e.safetensors"), 1)
@@ -227,7 +260,9 @@ def test_a_checkpoint_cannot_paint_over_the_verdict(folder):
 
 @pytest.mark.parametrize("shape", [[0, 100_000_000], [10**6, 0], [0]])
 def test_a_tensor_without_entries_is_nothing_to_judge_and_takes_nothing(shape, folder):
-    header = json.dumps({"a": {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]}}).encode()
+    header = json.dumps(
+        {"a": {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]}}
+    ).encode()
     (folder / "z.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
     wanted = "error: `z.safetensors` must hold a state dict of tensors; got only tensors without entries."
     assert says(run("check", "z.safetensors"), 2) == wanted
@@ -240,15 +275,20 @@ def test_as_a_module_with_a_reader_who_has_seen_enough():
     """What `daleml --help | head -1` does; and it is `python -m daleml`, which is to work."""
     script = "import sys; from daleml.cli import app; sys.argv = ['daleml', 'reproduce', '--help']; app()"
     code = f'{sys.executable} -m daleml --help | head -n 1; echo ${{PIPESTATUS[0]}}; {sys.executable} -c "{script}" >&-; echo $?'
-    done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        ["bash", "-c", code], capture_output=True, text=True, timeout=120
+    )
     assert done.stderr == ""
     assert done.stdout.split()[-1] == "0"
 
 
 @pytest.mark.parametrize(
-    ("number", "named", "of_output"), [(28, None, True), (28, "o/x.csv", False), (13, None, False)]
+    ("number", "named", "of_output"),
+    [(28, None, True), (28, "o/x.csv", False), (13, None, False)],
 )
-def test_a_full_disk_under_standard_output_is_named(number, named, of_output, monkeypatch, capsys):
+def test_a_full_disk_under_standard_output_is_named(
+    number, named, of_output, monkeypatch, capsys
+):
     @errors.plainly
     def command():
         raise OSError(number, "No room", named) if named else OSError(number, "No room")
@@ -257,5 +297,8 @@ def test_a_full_disk_under_standard_output_is_named(number, named, of_output, mo
     with pytest.raises(errors.typer.Exit):
         command()
     said = capsys.readouterr().err
-    assert said.startswith("error: standard output could not be written to: No room.") == of_output
+    assert (
+        said.startswith("error: standard output could not be written to: No room.")
+        == of_output
+    )
     assert (named or "No room") in said

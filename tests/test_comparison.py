@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from daleml.analysis import GoodnessOfFit, compare_families, compare_groups, fit_weights, pair_test
+from daleml.analysis import (
+    GoodnessOfFit,
+    compare_families,
+    compare_groups,
+    fit_weights,
+    pair_test,
+)
 from daleml.analysis.comparison import Comparison
 from daleml.analysis.families import FAMILIES
 from daleml.analysis.fit import Material, fit_material
@@ -29,13 +35,16 @@ def fits(w, *families, **options):
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("gamma", "lognormal"), ("exponential", "inversegaussian"), ("lomax", "gamma")]
+    ("one", "other"),
+    [("gamma", "lognormal"), ("exponential", "inversegaussian"), ("lomax", "gamma")],
 )
 def test_vuong_is_the_plain_computation(one, other):
     w = draw(400)
     first, second = fits(w, one, other)
     gaps = first.distribution().logpdf(w) - second.distribution().logpdf(w)
-    z = (gaps.sum() - (len(first.params) - len(second.params))) / (math.sqrt(400) * gaps.std())
+    z = (gaps.sum() - (len(first.params) - len(second.params))) / (
+        math.sqrt(400) * gaps.std()
+    )
     found = pair_test(first, second)
     assert found.test == "vuong"
     assert (found.better, found.worse) == ((one, other) if z > 0 else (other, one))
@@ -71,7 +80,9 @@ def test_nested_families_are_compared_by_likelihood_ratio(simple, general, freed
     assert pair_test(second, first) == found
     if ratio > freedom:  # so many weights reject at 5 % four times in five
         excess = (ratio - freedom) * found.n_needed / 300
-        assert stats.ncx2.sf(stats.chi2.isf(0.05, freedom), freedom, excess) == pytest.approx(0.8, abs=1e-6)
+        assert stats.ncx2.sf(
+            stats.chi2.isf(0.05, freedom), freedom, excess
+        ) == pytest.approx(0.8, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +96,11 @@ def test_nested_families_are_compared_by_likelihood_ratio(simple, general, freed
 )
 def test_likelihood_ratios_are_calibrated(true, simple, general):
     p = [
-        pair_test(*fits(true.rvs(400, random_state=np.random.default_rng(seed)), simple, general)).p_value
+        pair_test(
+            *fits(
+                true.rvs(400, random_state=np.random.default_rng(seed)), simple, general
+            )
+        ).p_value
         for seed in range(300)
     ]
     assert stats.kstest(p, "uniform").pvalue > 1e-3
@@ -110,33 +125,55 @@ def test_irregular_pairs_have_no_test(one, other):
 
 def test_twice_the_evidence_needs_no_more_weights():
     """The number needed is of the population: a larger sample does not change it by much."""
-    small, large = (pair_test(*fits(draw(n, 3), "gamma", "lognormal")).n_needed for n in (4000, 16000))
+    small, large = (
+        pair_test(*fits(draw(n, 3), "gamma", "lognormal")).n_needed
+        for n in (4000, 16000)
+    )
     assert large == pytest.approx(small, rel=0.5)
     doubled = np.repeat(draw(500), 2)
-    once, twice = (pair_test(*fits(w, "weibull", "lognormal")) for w in (doubled[::2], doubled))
+    once, twice = (
+        pair_test(*fits(w, "weibull", "lognormal")) for w in (doubled[::2], doubled)
+    )
     assert twice.statistic == pytest.approx(math.sqrt(2) * once.statistic, rel=1e-6)
     assert twice.n_needed == pytest.approx(once.n_needed, rel=1e-6)
 
 
 def test_pairs_are_of_one_sample():
     (first,), (second,) = fits(draw(50), "gamma"), fits(draw(50, 1), "lognormal")
-    with pytest.raises(ValueError, match="`second` must be fitted to the sample of `first`; got another."):
+    with pytest.raises(
+        ValueError,
+        match="`second` must be fitted to the sample of `first`; got another.",
+    ):
         pair_test(first, second)
     w = draw(50)
-    one, other = fit_weights(w, "gamma", sample_weights=np.arange(50)), fit_weights(w, "lognormal")
+    one, other = (
+        fit_weights(w, "gamma", sample_weights=np.arange(50)),
+        fit_weights(w, "lognormal"),
+    )
     with pytest.raises(ValueError, match="got another"):
         pair_test(one, other)
 
 
 def test_a_family_against_itself():
     first, second = fits(draw(50), "gamma", "gamma")
-    assert (pair_test(first, second).p_value, pair_test(first, second).n_needed) == (1, math.inf)
+    assert (pair_test(first, second).p_value, pair_test(first, second).n_needed) == (
+        1,
+        math.inf,
+    )
 
 
-@pytest.mark.parametrize("options", [{"truncation": (0.5, None)}, {"censoring": 0.5}, {"discrete": True}])
+@pytest.mark.parametrize(
+    "options", [{"truncation": (0.5, None)}, {"censoring": 0.5}, {"discrete": True}]
+)
 def test_pairs_are_compared_as_observed(options):
     w = draw(500)
-    w = np.ceil(w) if "discrete" in options else w[w > 0.5] if "truncation" in options else w
+    w = (
+        np.ceil(w)
+        if "discrete" in options
+        else w[w > 0.5]
+        if "truncation" in options
+        else w
+    )
     first, second = fits(w, "gamma", "lognormal", **options)
     found = pair_test(first, second)
     gap = first.log_likelihood - second.log_likelihood
@@ -176,11 +213,18 @@ def test_a_clear_winner():
 def test_what_cannot_be_told_and_how_many_would():
     result = compare_families(draw(60), ("gamma", "weibull", "halfnormal"))
     text = result.conclusion()
-    assert text.startswith(f"{result.best.family} ranks first, but 60 weights are too few to tell it from ")
-    assert set(result.cannot_tell) <= {"gamma", "weibull", "halfnormal"} - {result.best.family}
+    assert text.startswith(
+        f"{result.best.family} ranks first, but 60 weights are too few to tell it from "
+    )
+    assert set(result.cannot_tell) <= {"gamma", "weibull", "halfnormal"} - {
+        result.best.family
+    }
     for name in result.cannot_tell:
         assert name in text
-    needed = min((test.n_needed for test in result.tests if test.worse in result.cannot_tell), default=math.inf)
+    needed = min(
+        (test.n_needed for test in result.tests if test.worse in result.cannot_tell),
+        default=math.inf,
+    )
     if 60 < needed < 6000:
         said = int(text.split("about ")[1].split(" would")[0].replace(",", ""))
         assert needed <= said <= 1.1 * needed
@@ -188,9 +232,15 @@ def test_what_cannot_be_told_and_how_many_would():
 
 def test_a_fit_that_does_not_describe_the_weights():
     """The best of two bad families is still bad, and the sentence says so."""
-    w = np.r_[np.random.default_rng(0).lognormal(0, 0.3, 500), np.random.default_rng(1).lognormal(4, 0.3, 500)]
+    w = np.r_[
+        np.random.default_rng(0).lognormal(0, 0.3, 500),
+        np.random.default_rng(1).lognormal(4, 0.3, 500),
+    ]
     result = compare_families(w, ("gamma", "halfnormal"), gof=60)
-    assert "; yet it does not describe them fully (goodness of fit, p < 0.02)." in result.conclusion()
+    assert (
+        "; yet it does not describe them fully (goodness of fit, p < 0.02)."
+        in result.conclusion()
+    )
 
 
 def test_the_table():
@@ -208,7 +258,9 @@ def test_the_table():
     ]
     weights = np.exp(-(table.aicc - table.aicc.min()) / 2)
     assert table.weight.tolist() == pytest.approx((weights / weights.sum()).tolist())
-    assert table.p_fits.tolist() == [result.goodness[name].p_value for name in table.family]
+    assert table.p_fits.tolist() == [
+        result.goodness[name].p_value for name in table.family
+    ]
     assert table.p_as_good.tolist()[1:] == [test.p_value for test in result.tests]
     assert "p_fits" not in compare_families(draw(300), "gamma").table()
     few = compare_families([1.0, 2.0, 4.0], ("gamma", "lognormal")).table()
@@ -223,7 +275,11 @@ def test_of_three_weights_one_family_may_have_an_aicc():
 def test_progress_is_told_over_all_families():
     told = []
     compare_families(
-        draw(60), ("gamma", "exponential"), gof=7, jobs=1, progress=lambda done, of: told.append((done, of))
+        draw(60),
+        ("gamma", "exponential"),
+        gof=7,
+        jobs=1,
+        progress=lambda done, of: told.append((done, of)),
     )
     assert told[-1] == (14, 14)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
@@ -235,7 +291,10 @@ def test_results_travel():
     assert copy == result
     assert copy.conclusion() == result.conclusion()
     assert copy.best.ks_distance() == result.best.ks_distance()
-    assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["best"] == result.best.family
+    assert (
+        json.loads(json.dumps(result.to_dict(), allow_nan=False))["best"]
+        == result.best.family
+    )
     assert isinstance(result.goodness["gamma"], GoodnessOfFit)
     assert result["Gamma"] is result["gamma"]
     assert isinstance(result, Comparison)
@@ -267,19 +326,29 @@ def test_two_populations_are_claimed():
 def test_of_a_few_weights_nothing_is_told():
     found = compare_families([1.0, 2.0], ("lognormal", "gamma", "weibull"))
     assert found.cannot_tell == tuple(fit.family for fit in found.fits[1:])
-    table = compare_groups([1.0, 2, 3, 5, *range(1, 30)], ["a"] * 4 + ["b"] * 29, ("lognormal", "gamma")).table()
+    table = compare_groups(
+        [1.0, 2, 3, 5, *range(1, 30)], ["a"] * 4 + ["b"] * 29, ("lognormal", "gamma")
+    ).table()
     assert table["best"].tolist()[0] == "too few"
 
 
 def test_few_bootstrap_samples_judge_nothing():
     x = np.random.default_rng(3).exponential(size=2000)
-    assert "too few to test its goodness of fit" in compare_families(x, "lognormal", gof=10).conclusion()
-    assert "does not describe them fully" in compare_families(x, "lognormal", gof=30).conclusion()
+    assert (
+        "too few to test its goodness of fit"
+        in compare_families(x, "lognormal", gof=10).conclusion()
+    )
+    assert (
+        "does not describe them fully"
+        in compare_families(x, "lognormal", gof=30).conclusion()
+    )
 
 
 def test_the_connection_probability_is_told():
     x = np.r_[np.random.default_rng(0).lognormal(size=50), np.zeros(50)]
-    assert "connection probability 0.5 [" in str(compare_families(x, ("lognormal", "gamma"), zeros="hurdle"))
+    assert "connection probability 0.5 [" in str(
+        compare_families(x, ("lognormal", "gamma"), zeros="hurdle")
+    )
     groups = compare_groups(x, ["a", "b"] * 50, "lognormal", zeros="hurdle").table()
     assert groups["connection"].str.contains(r"\[").all()
 
@@ -303,17 +372,24 @@ def test_an_exponential_is_hardly_ever_beaten_by_what_ends_in_it():
         x = np.random.default_rng(seed).exponential(size=80)
         for other in ("lomax", "truncatednormal"):
             found = compare_families(x, ("exponential", other))
-            beaten += found.best.family == other and "exponential" not in found.cannot_tell
+            beaten += (
+                found.best.family == other and "exponential" not in found.cannot_tell
+            )
     assert beaten < 4
 
 
 def test_families_that_say_the_same_of_every_weight():
     """A gamma and a generalised gamma near it differ by no more than fitting does: Vuong's first test says so."""
     w = np.random.default_rng(0).lognormal(size=60)
-    near, far = pair_test(*fits(w, "lognormal2", "gamma")), pair_test(*fits(draw(3000), "gamma", "lognormal"))
+    near, far = (
+        pair_test(*fits(w, "lognormal2", "gamma")),
+        pair_test(*fits(draw(3000), "gamma", "lognormal")),
+    )
     assert far.p_variance < 1e-6
     assert 0 <= near.p_variance <= 1
-    shifted = pair_test(*fits(np.random.default_rng(2).weibull(1.0, 80), "gamma", "weibull"))
+    shifted = pair_test(
+        *fits(np.random.default_rng(2).weibull(1.0, 80), "gamma", "weibull")
+    )
     assert shifted.p_variance > 0.05
 
 
@@ -334,10 +410,15 @@ def test_the_figure_the_table_and_the_text_agree():
     filled = {
         float(mark.get_ydata()[0])
         for mark in axes.lines
-        if mark.get_markersize() == 8 and len(mark.get_ydata()) == 1 and mark.get_markerfacecolor() != "white"
+        if mark.get_markersize() == 8
+        and len(mark.get_ydata()) == 1
+        and mark.get_markerfacecolor() != "white"
     }
     rows = {len(found.fits) - 1 - i: fit.family for i, fit in enumerate(found.fits)}
-    assert {rows[round(place)] for place in filled} == {found.best.family, *found.cannot_tell}
+    assert {rows[round(place)] for place in filled} == {
+        found.best.family,
+        *found.cannot_tell,
+    }
     for name in found.cannot_tell:
         assert name in found.conclusion()
     plt.close("all")

@@ -27,7 +27,10 @@ GEOMETRIES = [
     {"kernel_size": 3, "padding": "same", "dilation": 2},
     {"kernel_size": (2, 4), "padding": "same"},
     {"kernel_size": 2, "padding": "valid"},
-    *({"kernel_size": 3, "padding": 1, "padding_mode": mode} for mode in ("reflect", "replicate", "circular")),
+    *(
+        {"kernel_size": 3, "padding": 1, "padding_mode": mode}
+        for mode in ("reflect", "replicate", "circular")
+    ),
     {"kernel_size": (4, 2), "padding": "same", "padding_mode": "circular"},
     {"kernel_size": 3, "padding": "valid", "padding_mode": "reflect"},
 ]
@@ -38,7 +41,10 @@ def rand(*shape):
 
 
 def one_dimensional(geometry):
-    return {key: value[0] if isinstance(value, tuple) else value for key, value in geometry.items()}
+    return {
+        key: value[0] if isinstance(value, tuple) else value
+        for key, value in geometry.items()
+    }
 
 
 # -- oracles -----------------------------------------------------------------------------------------------------------
@@ -63,7 +69,9 @@ def test_column_ei_is_torchs_convolution_bitwise(geometry, groups):
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
-def test_a_subtractive_dann_is_torchs_convolution_with_the_effective_kernel(geometry, monkeypatch):
+def test_a_subtractive_dann_is_torchs_convolution_with_the_effective_kernel(
+    geometry, monkeypatch
+):
     for ours, torchs, shape, options in (
         (DANNConv2d, nn.Conv2d, (9, 8), geometry),
         (DANNConv1d, nn.Conv1d, (9,), one_dimensional(geometry)),
@@ -74,7 +82,11 @@ def test_a_subtractive_dann_is_torchs_convolution_with_the_effective_kernel(geom
         twin.load_state_dict({"weight": layer.effective_weight(), "bias": layer.bias})
         x, expected = rand(3, 3, *shape), None
         for effective in (True, False):
-            monkeypatch.setattr(functional, "prefers_effective", lambda *_, chosen=effective, **__: chosen)
+            monkeypatch.setattr(
+                functional,
+                "prefers_effective",
+                lambda *_, chosen=effective, **__: chosen,
+            )
             expected = twin(x)
             torch.testing.assert_close(layer(x), expected, rtol=1e-12, atol=1e-12)
             torch.testing.assert_close(layer(x[0]), expected[0], rtol=1e-12, atol=1e-12)
@@ -84,10 +96,22 @@ def test_a_subtractive_dann_is_torchs_convolution_with_the_effective_kernel(geom
 
 @pytest.mark.parametrize("shunting", [False, True])
 def test_the_loop_over_pixels(shunting):
-    layer = DANNConv2d(2, 3, (2, 3), 2, stride=2, padding=1, dilation=2, shunting=shunting, dtype=DOUBLE)
+    layer = DANNConv2d(
+        2,
+        3,
+        (2, 3),
+        2,
+        stride=2,
+        padding=1,
+        dilation=2,
+        shunting=shunting,
+        dtype=DOUBLE,
+    )
     nn.init.normal_(layer.bias)
     x = rand(2, 6, 7)
-    torch.testing.assert_close(layer(x), dann_convolution(x, layer, 2, 1, 2), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        layer(x), dann_convolution(x, layer, 2, 1, 2), rtol=1e-12, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("shunting", [False, True])
@@ -97,13 +121,23 @@ def test_dense_danns_are_special_cases(shunting, whole):
     layer = DANNConv2d(3, 6, shape[1:], 2, shunting=shunting, dtype=DOUBLE)
     dense = DANNLinear(math.prod(shape), 6, 2, shunting=shunting, dtype=DOUBLE)
     dense.load_state_dict(
-        {name: p.flatten(1) if p.ndim > 2 else p for name, p in layer.named_parameters()}, strict=False
+        {
+            name: p.flatten(1) if p.ndim > 2 else p
+            for name, p in layer.named_parameters()
+        },
+        strict=False,
     )
     x = rand(7, 3, 4, 5)
-    expected = dense(x.flatten(1))[..., None, None] if whole else dense(x.movedim(1, -1)).movedim(-1, 1)
+    expected = (
+        dense(x.flatten(1))[..., None, None]
+        if whole
+        else dense(x.movedim(1, -1)).movedim(-1, 1)
+    )
     torch.testing.assert_close(layer(x), expected, rtol=1e-12, atol=1e-12)
     ours, theirs = param_groups(layer, 1.0), param_groups(dense, 1.0)
-    assert [(g["role"], g["lr"]) for g in ours] == [(g["role"], g["lr"]) for g in theirs]
+    assert [(g["role"], g["lr"]) for g in ours] == [
+        (g["role"], g["lr"]) for g in theirs
+    ]
 
 
 # -- initialisation ----------------------------------------------------------------------------------------------------
@@ -113,7 +147,9 @@ def test_initialised_as_dense_layers_over_all_taps():
     layer = DANNConv2d(8, 40, 3, generator=torch.Generator().manual_seed(0))
     variance = layer.effective_weight().var().item()
     assert variance == pytest.approx(2 / 72, rel=0.1)
-    torch.testing.assert_close(layer.effective_weight().mean(0), torch.zeros(8, 3, 3), atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        layer.effective_weight().mean(0), torch.zeros(8, 3, 3), atol=1e-6, rtol=0
+    )
     ei = EIConv2d(Populations(6, 2), 30, 3, generator=torch.Generator().manual_seed(0))
     twin = torch.empty(30, 72)
     tap_signs = Populations(6, 2).signs().repeat_interleave(9)
@@ -147,7 +183,9 @@ def test_analysis_reads_kernels_as_matrices_of_taps():
         expected = torch.linalg.svdvals(kernel.detach().flatten(1).double())
         for source in (layer, layer.state_dict()):
             found = analysis.spectrum(source).singular_values
-            torch.testing.assert_close(torch.as_tensor(found.copy()), expected, rtol=1e-6, atol=1e-6)
+            torch.testing.assert_close(
+                torch.as_tensor(found.copy()), expected, rtol=1e-6, atol=1e-6
+            )
     assert set(analysis.weight_samples(ei)) == {"weight E", "weight I"}
 
 
@@ -186,10 +224,18 @@ def test_eg_trains_what_the_layers_compute():
     [
         (nn.Flatten(), (3, 5), Populations(45, 30)),
         (nn.MaxPool2d(2), (6, 6), Populations(3, 2)),
-        (nn.Sequential(nn.ReLU(), nn.AvgPool2d(3), nn.Dropout(0.9), nn.Flatten()), (6, 6), Populations(12, 8)),
+        (
+            nn.Sequential(nn.ReLU(), nn.AvgPool2d(3), nn.Dropout(0.9), nn.Flatten()),
+            (6, 6),
+            Populations(12, 8),
+        ),
         (nn.AdaptiveMaxPool2d(1), (6, 6), Populations(3, 2)),
         (nn.Upsample(scale_factor=2), (2, 2), Populations(3, 2)),
-        (nn.Sequential(nn.BatchNorm2d(5), nn.Tanh(), nn.Flatten()), (2, 2), Populations(12, 8)),
+        (
+            nn.Sequential(nn.BatchNorm2d(5), nn.Tanh(), nn.Flatten()),
+            (2, 2),
+            Populations(12, 8),
+        ),
         (nn.Sequential(nn.MaxPool1d(2), nn.Flatten()), 8, Populations(12, 8)),
         (nn.Identity(), (4,), Populations(3, 2)),
     ],
@@ -210,9 +256,21 @@ def test_populations_repeat():
 @pytest.mark.parametrize(
     ("module", "error", "sentence"),
     [
-        (nn.Conv2d(5, 3, 1), ValueError, "not mix excitatory and inhibitory channels; got Conv2d, which does."),
-        (nn.LayerNorm((5, 2, 2)), ValueError, "not mix excitatory and inhibitory channels; got LayerNorm, which does."),
-        (nn.Threshold(9, 9), ValueError, "pass every unit on; got Threshold, 5 of whose outputs none reaches."),
+        (
+            nn.Conv2d(5, 3, 1),
+            ValueError,
+            "not mix excitatory and inhibitory channels; got Conv2d, which does.",
+        ),
+        (
+            nn.LayerNorm((5, 2, 2)),
+            ValueError,
+            "not mix excitatory and inhibitory channels; got LayerNorm, which does.",
+        ),
+        (
+            nn.Threshold(9, 9),
+            ValueError,
+            "pass every unit on; got Threshold, 5 of whose outputs none reaches.",
+        ),
         ("pool", TypeError, "be a module; got str."),
     ],
 )
@@ -228,19 +286,27 @@ def test_interleaved_outputs_are_refused():
             return x.movedim(1, -1).flatten(1)
 
     with pytest.raises(
-        ValueError, match=r"^`module` must keep excitatory units before inhibitory ones; got Interleave"
+        ValueError,
+        match=r"^`module` must keep excitatory units before inhibitory ones; got Interleave",
     ):
         populations_after(Interleave(), Populations(3, 2), (2, 2))
 
 
 def test_wrong_padding_is_one_sentence_in_every_layer():
     for build in (EIConv1d, DANNConv1d):
-        with pytest.raises(ValueError, match=r"^`stride` must be an integer or 1 of them; got \(1, 2\)\.$"):
+        with pytest.raises(
+            ValueError,
+            match=r"^`stride` must be an integer or 1 of them; got \(1, 2\)\.$",
+        ):
             build(3, 4, 3, stride=(1, 2))
 
 
 def test_the_shapes_of_all_strides_and_dilations():
-    for size, stride, padding, dilation in itertools.product((1, 2, 3), (1, 2, 3), (0, 1, 2), (1, 2)):
-        layer = DANNConv1d(2, 3, size, stride=stride, padding=padding, dilation=dilation)
+    for size, stride, padding, dilation in itertools.product(
+        (1, 2, 3), (1, 2, 3), (0, 1, 2), (1, 2)
+    ):
+        layer = DANNConv1d(
+            2, 3, size, stride=stride, padding=padding, dilation=dilation
+        )
         x = torch.rand(2, 2, 9)
         assert layer.geometry.positions(x) == layer(x)[:, 0].numel()

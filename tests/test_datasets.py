@@ -11,13 +11,23 @@ import pandas as pd
 import pytest
 import torch
 
-from daleml.datasets import Connectome, celegans, digits, fly_visual, larva_mushroom_body
+from daleml.datasets import (
+    Connectome,
+    celegans,
+    digits,
+    fly_visual,
+    larva_mushroom_body,
+)
 
 FAST = {"ACh": 1, "Glu": 1, "GABA": -1}
-LOADERS = pytest.mark.parametrize("load", [celegans, fly_visual, larva_mushroom_body], ids=lambda load: load.__name__)
+LOADERS = pytest.mark.parametrize(
+    "load", [celegans, fly_visual, larva_mushroom_body], ids=lambda load: load.__name__
+)
 
 
-def connectome(rows: list[tuple[str, str, float, int | None]], neurons: list[str]) -> Connectome:
+def connectome(
+    rows: list[tuple[str, str, float, int | None]], neurons: list[str]
+) -> Connectome:
     """A connectome made by hand from (source, target, weight, sign) rows."""
     edges = pd.DataFrame(rows, columns=["source", "target", "weight", "sign"])
     edges["sign"] = edges["sign"].astype("Int8")
@@ -68,7 +78,9 @@ class TestConnectome:
         ]
 
     def test_a_lawful_connectome_has_an_empty_table_of_violations(self):
-        table = connectome([("a", "b", 1.0, 1), ("b", "a", 1.0, -1)], ["a", "b"]).dale_violations()
+        table = connectome(
+            [("a", "b", 1.0, 1), ("b", "a", 1.0, -1)], ["a", "b"]
+        ).dale_violations()
         assert len(table) == 0
         assert list(table) == ["neuron", "n_exc", "n_inh", "minority_fraction"]
 
@@ -100,18 +112,27 @@ class TestConnectome:
     def test_refuses_a_pair_listed_twice(self):
         with pytest.raises(ValueError) as error:
             connectome([("a", "b", 1.0, 1), ("a", "b", 2.0, 1)], ["a", "b"])
-        assert str(error.value) == "`edges` must list each source and target once; got 1 again."
+        assert (
+            str(error.value)
+            == "`edges` must list each source and target once; got 1 again."
+        )
 
     def test_refuses_a_table_without_its_columns(self):
         with pytest.raises(ValueError) as error:
             Connectome("x", TOY.neurons, TOY.edges.drop(columns="sign"), "", "", "", "")
-        assert str(error.value) == ("`edges` must have the columns source, target, weight, sign; got none called sign.")
+        assert str(error.value) == (
+            "`edges` must have the columns source, target, weight, sign; got none called sign."
+        )
 
 
 class TestCelegans:
     def test_size(self):
         facts = celegans().to_dict()
-        assert (facts["n_neurons"], facts["n_connected"], facts["n_edges"]) == (302, 297, 3638)
+        assert (facts["n_neurons"], facts["n_connected"], facts["n_edges"]) == (
+            302,
+            297,
+            3638,
+        )
         assert facts["total_weight"] == 20589
 
     def test_columns(self):
@@ -139,27 +160,36 @@ class TestCelegans:
 
     def test_subnetwork_of_one_fast_transmitter(self):
         worm = celegans()
-        fast = set(worm.neurons["neuron"][worm.neurons["fast_transmitter"].isin(list(FAST))])
+        fast = set(
+            worm.neurons["neuron"][worm.neurons["fast_transmitter"].isin(list(FAST))]
+        )
         subgraph = worm.graph().subgraph(fast)
         assert sum(degree > 0 for _, degree in subgraph.degree) == 260
         assert subgraph.number_of_edges() == 2626
 
     def test_prediction_of_neurons(self):
         neurons = celegans().neurons.dropna()
-        excess = np.sign((neurons["exc_sections"] - neurons["inh_sections"]).astype(int))
+        excess = np.sign(
+            (neurons["exc_sections"] - neurons["inh_sections"]).astype(int)
+        )
         assert excess.value_counts().to_dict() == {1: 170, -1: 70, 0: 3}
 
     def test_sections_of_neurons_are_those_of_the_edges(self):
         worm = celegans()
         for sign, column in ((1, "exc_sections"), (-1, "inh_sections")):
             known = worm.neurons.set_index("neuron")[column].dropna().astype(float)
-            sums = worm.edges[worm.edges["sign"].eq(sign).fillna(False)].groupby("source")["weight"]
+            sums = worm.edges[worm.edges["sign"].eq(sign).fillna(False)].groupby(
+                "source"
+            )["weight"]
             assert known[known > 0].sort_index().to_dict() == sums.sum().to_dict()
 
     def test_cholinergic_neurons_that_mostly_inhibit(self):
         neurons = celegans().neurons.dropna()
         ach = neurons[neurons["fast_transmitter"] == "ACh"]
-        assert (len(ach), int((ach["inh_sections"] > ach["exc_sections"]).sum())) == (142, 42)
+        assert (len(ach), int((ach["inh_sections"] > ach["exc_sections"]).sum())) == (
+            142,
+            42,
+        )
 
     def test_receptor_rule_follows_the_prediction(self):
         edges = celegans("receptor").edges
@@ -174,10 +204,16 @@ class TestCelegans:
 
     def test_majority_rule_follows_the_heavier_sign(self):
         totals: dict[str, float] = {}
-        for source, sign, weight in celegans().edges[["source", "sign", "weight"]].to_numpy():
-            totals[source] = totals.get(source, 0) + (0 if sign is pd.NA else sign * weight)
+        for source, sign, weight in (
+            celegans().edges[["source", "sign", "weight"]].to_numpy()
+        ):
+            totals[source] = totals.get(source, 0) + (
+                0 if sign is pd.NA else sign * weight
+            )
         edges = celegans("majority").edges
-        assert edges["sign"].fillna(0).tolist() == [np.sign(totals[s]) for s in edges["source"]]
+        assert edges["sign"].fillna(0).tolist() == [
+            np.sign(totals[s]) for s in edges["source"]
+        ]
 
     def test_receptor_rule_breaks_the_law_a_little(self):
         worm = celegans("receptor")
@@ -209,7 +245,9 @@ class TestCelegans:
 
     def test_a_quoted_transmitter_is_one_cell(self):
         neurons = celegans().neurons.set_index("neuron")
-        assert neurons.loc["AVKL", "transmitter"] == "unknown (orphan, unc-47 expression)"
+        assert (
+            neurons.loc["AVKL", "transmitter"] == "unknown (orphan, unc-47 expression)"
+        )
 
     def test_graph_says_none_where_nothing_is_known(self):
         graph = celegans().graph()
@@ -237,7 +275,10 @@ class TestFly:
     def test_weight_is_the_synapse_count(self):
         edges = fly_visual().edges.set_index(["source", "target"])
         assert edges.loc[("R1", "L1"), "weight"] == 40.0
-        assert edges.loc[("C3", "Lawf2"), ["weight", "n_offsets"]].tolist() == [95.0, 19]
+        assert edges.loc[("C3", "Lawf2"), ["weight", "n_offsets"]].tolist() == [
+            95.0,
+            19,
+        ]
 
     def test_four_exceptions_to_the_law(self):
         fly = fly_visual()
@@ -265,7 +306,9 @@ class TestMushroomBody:
 
     def test_rows_send_and_columns_receive(self):
         home = resources.files("daleml.datasets") / "data" / "larva_mushroom_body"
-        rows = (home / "larva_mushroom_body_left_adjacency.txt").read_text().splitlines()
+        rows = (
+            (home / "larva_mushroom_body_left_adjacency.txt").read_text().splitlines()
+        )
         counts = [[float(cell) for cell in row.split()] for row in rows]
         body = larva_mushroom_body("left")
         names = body.neurons["neuron"].tolist()
@@ -276,9 +319,20 @@ class TestMushroomBody:
             if count
         }
         edges = body.edges
-        assert dict(zip(zip(edges["source"], edges["target"]), edges["weight"])) == expected  # noqa: B905
+        assert (
+            dict(
+                zip(
+                    zip(edges["source"], edges["target"], strict=True),
+                    edges["weight"],
+                    strict=True,
+                )
+            )
+            == expected
+        )
         letters = edges["target"].str[0]
-        assert not (letters == "P").any()  # projection neurons bring the smell: nothing here sends to them
+        assert not (
+            letters == "P"
+        ).any()  # projection neurons bring the smell: nothing here sends to them
 
     def test_signs_are_those_of_the_classes_that_have_one(self):
         edges = larva_mushroom_body().edges
@@ -297,7 +351,10 @@ class TestDigits:
         split = digits()
         assert (split.train_x.shape, split.train_y.shape) == ((1437, 64), (1437,))
         assert (split.test_x.shape, split.test_y.shape) == ((360, 64), (360,))
-        assert (split.train_x.dtype, split.train_y.dtype) == (torch.float32, torch.int64)
+        assert (split.train_x.dtype, split.train_y.dtype) == (
+            torch.float32,
+            torch.int64,
+        )
         assert (float(split.train_x.min()), float(split.train_x.max())) == (0.0, 1.0)
 
     def test_pixel_means(self):
@@ -314,7 +371,10 @@ class TestDigits:
         pixels, labels = load_digits(return_X_y=True)
         order = np.random.default_rng(seed).permutation(1797)
         split = digits(seed)
-        x, y = torch.cat([split.train_x, split.test_x]), torch.cat([split.train_y, split.test_y])
+        x, y = (
+            torch.cat([split.train_x, split.test_x]),
+            torch.cat([split.train_y, split.test_y]),
+        )
         assert np.array_equal(x.numpy() * 16, pixels[order])
         assert np.array_equal(y.numpy(), labels[order])
 
@@ -333,7 +393,9 @@ class TestDigits:
         assert frame["split"].tolist() == ["train"] * 1437 + ["test"] * 360
         test = frame[frame["split"] == "test"]
         assert test["label"].tolist() == split.test_y.tolist()
-        assert np.array_equal(test.filter(like="pixel_").to_numpy(), split.test_x.numpy())
+        assert np.array_equal(
+            test.filter(like="pixel_").to_numpy(), split.test_x.numpy()
+        )
 
     def test_editing_the_frame_leaves_the_images(self):
         split = digits()
@@ -381,7 +443,9 @@ def test_graph_agrees_with_the_tables(load):
 
 @LOADERS
 def test_the_readme_beside_the_data_has_the_same_citation_and_licence(load):
-    readme = (resources.files("daleml.datasets") / "data" / "README.md").read_text(encoding="utf-8")
+    readme = (resources.files("daleml.datasets") / "data" / "README.md").read_text(
+        encoding="utf-8"
+    )
     assert f"| {load().licence} | {load().citation} |" in readme
 
 

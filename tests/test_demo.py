@@ -37,7 +37,10 @@ def test_writes_its_files_and_nothing_else(results):
         f"0 of {3 * 15 * 45:,}",
         f"{np.mean(arms['mlp']['sign_flips']):.1%}",
         "{:.1%}, {:.1%} and {:.1%}".format(
-            *(np.mean(arms[key]["test_error"]) for key in ("dann_sgd", "dann_eg", "mlp"))
+            *(
+                np.mean(arms[key]["test_error"])
+                for key in ("dann_sgd", "dann_eg", "mlp")
+            )
         ),
         f"{np.mean(arms['dann_sgd']['ks_lognormal']) / np.mean(arms['dann_eg']['ks_lognormal']):.0f} times",
     ]
@@ -71,22 +74,40 @@ def test_every_population_is_fitted(results):
     _, content, _ = results
     names = [row["synapses"] for row in content["synapses"]["dann_eg"]]
     assert names[:3] == ["0.weight_ex", "0.weight_ix", "0.weight_ei"]
-    assert {"2.weight E", "2.weight I"} <= {row["synapses"] for row in content["synapses"]["column_ei"]}
-    assert [row["synapses"] for row in next(iter(content["brains"].values()))] == ["all", "E", "I"]
+    assert {"2.weight E", "2.weight I"} <= {
+        row["synapses"] for row in content["synapses"]["column_ei"]
+    }
+    assert [row["synapses"] for row in next(iter(content["brains"].values()))] == [
+        "all",
+        "E",
+        "I",
+    ]
 
 
 def test_the_numbers_are_those_of_the_history(results):
     _, content, _ = results
     for key, arm in content["arms"].items():
         history = content["history"][key][0]
-        assert arm["test_error"][0] == pytest.approx(np.mean(history["test/error"][-5:]))
+        assert arm["test_error"][0] == pytest.approx(
+            np.mean(history["test/error"][-5:])
+        )
         assert arm["ks_lognormal_before"][0] < 0.15
-    fitted = [row for rows in content["synapses"].values() for row in rows if not row["not fitted"]]
+    fitted = [
+        row
+        for rows in content["synapses"].values()
+        for row in rows
+        if not row["not fitted"]
+    ]
     assert len(fitted) > 20
     assert all(row["log-normal behind by (AICc)"] >= 0 for row in fitted)
-    rows = {row["synapses"]: row["KS from log-normal"] for row in content["synapses"]["dann_eg"]}
+    rows = {
+        row["synapses"]: row["KS from log-normal"]
+        for row in content["synapses"]["dann_eg"]
+    }
     hidden = [rows[f"{i}.weight_ex"] for i in (0, 2, 4)]
-    assert content["arms"]["dann_eg"]["ks_lognormal"][0] == pytest.approx(np.mean(hidden))
+    assert content["arms"]["dann_eg"]["ks_lognormal"][0] == pytest.approx(
+        np.mean(hidden)
+    )
 
 
 def test_ten_equal_weights_are_of_no_family(results):
@@ -98,18 +119,33 @@ def test_ten_equal_weights_are_of_no_family(results):
         "sigma of ln|w|": None, "± s.e.": None, "KS from log-normal": None, "not fitted": "too few",
     }  # fmt: skip
     page = (folder / "report.html").read_text()
-    assert re.search(r"<td>6\.weight_ei</td>\s*<td>10</td>\s*<td>0</td>\s*<td>too few</td>\s*<td>–</td>", page)
+    assert re.search(
+        r"<td>6\.weight_ei</td>\s*<td>10</td>\s*<td>0</td>\s*<td>too few</td>\s*<td>–</td>",
+        page,
+    )
     assert "Where weights are <code>too few</code>" in page
 
 
 @pytest.mark.parametrize(
     ("values", "reason"),
-    [(49, "too few"), (50, ""), ("equal", "nearly equal"), ("nearly", "nearly equal"), ("spread", "")],
+    [
+        (49, "too few"),
+        (50, ""),
+        ("equal", "nearly equal"),
+        ("nearly", "nearly equal"),
+        ("spread", ""),
+    ],
 )
 def test_what_is_fitted_has_a_shape(values, reason):
     rng = np.random.default_rng(0)
-    drawn = {"equal": np.ones(200), "nearly": rng.lognormal(0, 0.01, 200), "spread": rng.lognormal(0, 0.04, 200)}
-    row = found.fit_row("x", drawn[values] if isinstance(values, str) else rng.lognormal(size=values))
+    drawn = {
+        "equal": np.ones(200),
+        "nearly": rng.lognormal(0, 0.01, 200),
+        "spread": rng.lognormal(0, 0.04, 200),
+    }
+    row = found.fit_row(
+        "x", drawn[values] if isinstance(values, str) else rng.lognormal(size=values)
+    )
     assert row["not fitted"] == reason
     assert (row["best family"] is None) == bool(reason)
 
@@ -148,20 +184,30 @@ def test_no_rival_is_behind_by_nothing(difference, first, shown):
 def test_a_file_in_place_of_the_folder_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     for output in (tmp_path / "file", tmp_path / "file" / "under"):
-        with pytest.raises(ValueError, match="^`output` must be a folder that can be written to; got"):
+        with pytest.raises(
+            ValueError, match="^`output` must be a folder that can be written to; got"
+        ):
             demo.run(output, epochs=1, seeds=1, jobs=1)
 
 
 def test_two_demos_in_one_folder(tmp_path):
-    with _locks.only_writer(tmp_path), pytest.raises(ValueError, match="^`output` must be a folder into which nobody"):
+    with (
+        _locks.only_writer(tmp_path),
+        pytest.raises(ValueError, match="^`output` must be a folder into which nobody"),
+    ):
         demo.run(tmp_path, epochs=1, seeds=1, jobs=1)
 
 
 @pytest.mark.parametrize("arm", demo.ARMS, ids=lambda arm: arm.key)
 def test_networks_are_determined_by_their_seed(arm):
     data = digits()
-    one, same, other = (arm.build(data, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))
-    assert all(torch.equal(p, q) for p, q in zip(one.parameters(), same.parameters(), strict=True))
+    one, same, other = (
+        arm.build(data, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)
+    )
+    assert all(
+        torch.equal(p, q)
+        for p, q in zip(one.parameters(), same.parameters(), strict=True)
+    )
     assert not torch.equal(one[0](data.test_x), other[0](data.test_x))
     assert signs.check(one)
     assert one(data.test_x).shape == (360, 10)
@@ -188,9 +234,16 @@ def test_an_interrupted_arm_goes_on_where_it_was(tmp_path):
     import dataclasses
 
     with pytest.raises(Interrupted):
-        demo.learn(dataclasses.replace(arm, optimizer=interrupting), 0, data, 3, tmp_path)
+        demo.learn(
+            dataclasses.replace(arm, optimizer=interrupting), 0, data, 3, tmp_path
+        )
     resumed = demo.learn(arm, 0, data, 3, tmp_path)
-    assert all(torch.equal(p, q) for p, q in zip(whole.after.parameters(), resumed.after.parameters(), strict=True))
+    assert all(
+        torch.equal(p, q)
+        for p, q in zip(
+            whole.after.parameters(), resumed.after.parameters(), strict=True
+        )
+    )
     assert whole.history.equals(resumed.history)
 
 
@@ -236,7 +289,9 @@ def test_recurrent_networks_join_the_same_report(with_recurrent):
     page = (folder / "report.html").read_text()
     assert "Row by row: recurrent networks" in page
     assert "--recurrent" in page
-    assert {"rows_trial.png", "rows_learning.png", "rows_spectra_before.png"} <= {p.name for p in folder.iterdir()}
+    assert {"rows_trial.png", "rows_learning.png", "rows_spectra_before.png"} <= {
+        p.name for p in folder.iterdir()
+    }
     assert not re.search(r"\b(nan|None|inf)\b", re.sub(r"base64,[^\"]+", "", page))
     table = rows_page.summary(content)
     assert list(table["network"]) == [arm.label for arm in demo.RECURRENT_ARMS]

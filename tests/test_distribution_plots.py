@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from daleml.analysis import compare_families, compare_groups, compare_to, fit_weights, plots
+from daleml.analysis import (
+    compare_families,
+    compare_groups,
+    compare_to,
+    fit_weights,
+    plots,
+)
 from daleml.analysis.bootstrap import draw
 from daleml.analysis.families import FAMILIES
 from daleml.analysis.plots.palette import look
@@ -81,7 +87,9 @@ def test_the_ccdf_is_one_less_the_cdf():
     fit = fit_weights(SEEN, truncation=(0.1, None))
     points, curve = plots.ccdf(fit).lines[:2]
     w, heights = curve.get_data()
-    np.testing.assert_allclose(heights, fit.distribution().sf(w) / fit.distribution().sf(0.1), rtol=1e-6)
+    np.testing.assert_allclose(
+        heights, fit.distribution().sf(w) / fit.distribution().sf(0.1), rtol=1e-6
+    )
     w, shares = points.get_data()
     assert shares[0] == 1
     assert (w[-1], shares[-1]) == (SEEN.max(), pytest.approx(1 / SEEN.size))
@@ -89,12 +97,18 @@ def test_the_ccdf_is_one_less_the_cdf():
 
 
 def test_the_ccdf_of_counts_includes_the_count():
-    points, curve = plots.ccdf(fit_weights(COUNTS, "exponential", discrete=True)).lines[:2]
+    points, curve = plots.ccdf(fit_weights(COUNTS, "exponential", discrete=True)).lines[
+        :2
+    ]
     assert curve.get_data()[0].tolist() == np.unique(COUNTS).tolist()
     assert points.get_ydata()[0] == curve.get_ydata()[0] == 1
     assert points.get_ydata()[1] == pytest.approx(np.mean(COUNTS >= 2))
     # of a geometric distribution the exponential is the continuous twin
-    np.testing.assert_allclose(np.log(curve.get_ydata()[1:]) / (curve.get_xdata()[1:] - 1), np.log(0.8), rtol=0.06)
+    np.testing.assert_allclose(
+        np.log(curve.get_ydata()[1:]) / (curve.get_xdata()[1:] - 1),
+        np.log(0.8),
+        rtol=0.06,
+    )
 
 
 def test_censored_weights_are_below_the_first_point():
@@ -119,13 +133,19 @@ def test_the_band_is_the_parametric_bootstraps(sample, family, seen):
     vertices = {(x, y) for x, y in shape.get_paths()[0].vertices.tolist()}
     theory, data = ax.lines[1].get_data()
     rng = np.random.default_rng(0)
-    drawn = np.sort([draw(fit.rule, fit.values, fit.n, fit.observation, rng) for _ in range(1500)], axis=1)
+    drawn = np.sort(
+        [draw(fit.rule, fit.values, fit.n, fit.observation, rng) for _ in range(1500)],
+        axis=1,
+    )
     chosen = np.searchsorted(np.sort(sample), data)[len(data) // 2]
     if not seen.get("discrete"):
         middle = theory[len(theory) // 2]
         ends = sorted(y for x, y in vertices if x == pytest.approx(middle))
         low, high = np.quantile(drawn[:, chosen], [0.05, 0.95])
-        assert (ends[0], ends[-1]) == (pytest.approx(low, rel=0.02), pytest.approx(high, rel=0.02))
+        assert (ends[0], ends[-1]) == (
+            pytest.approx(low, rel=0.02),
+            pytest.approx(high, rel=0.02),
+        )
     top = max(y for _, y in vertices)
     assert top == pytest.approx(np.quantile(drawn[:, -1], 0.95), rel=0.1)
     assert len(plots.qq(fit, band=None).collections) == 0
@@ -135,7 +155,9 @@ def test_quantiles_are_the_values_of_their_ranks():
     theory, data = plots.qq(fit_weights(X[:300], "gamma")).lines[1].get_data()
     assert data.tolist() == np.sort(X[:300]).tolist()
     fit = fit_weights(X[:300], "gamma")
-    np.testing.assert_allclose(theory, fit.distribution().ppf((np.arange(300) + 0.5) / 300))
+    np.testing.assert_allclose(
+        theory, fit.distribution().ppf((np.arange(300) + 0.5) / 300)
+    )
 
 
 def test_ends_of_many_values_are_all_drawn():
@@ -159,9 +181,15 @@ def test_bars_are_the_differences_and_marks_tell_what_cannot_be_told():
     names = [text.get_text() for text in ax.get_yticklabels()]
     assert names == [fit.family for fit in comparison.fits]
     bars = [line for line in ax.lines if len(line.get_xdata()) == 2]
-    assert [bar.get_xdata()[1] for bar in bars] == [fit.aicc - comparison.best.aicc for fit in comparison.fits]
+    assert [bar.get_xdata()[1] for bar in bars] == [
+        fit.aicc - comparison.best.aicc for fit in comparison.fits
+    ]
     marks = [line for line in ax.lines if len(line.get_xdata()) == 1]
-    filled = [name for name, mark in zip(names, marks, strict=True) if to_hex(mark.get_color()) != "#ffffff"]
+    filled = [
+        name
+        for name, mark in zip(names, marks, strict=True)
+        if to_hex(mark.get_color()) != "#ffffff"
+    ]
     assert filled == [comparison.best.family, *comparison.cannot_tell]
     assert 1 < len(filled) < len(names)
 
@@ -173,22 +201,37 @@ def test_bars_show_the_goodness_of_fit():
 
 
 def test_ticks_of_far_differences_have_room():
-    ax = plots.family_bars(compare_families(RNG.lognormal(0, 1, 300_000), ("lognormal", "halfnormal")))
-    assert [text.get_text() for text in ax.get_xticklabels()] == ["0", "10", "1,000", "100,000"]
+    ax = plots.family_bars(
+        compare_families(RNG.lognormal(0, 1, 300_000), ("lognormal", "halfnormal"))
+    )
+    assert [text.get_text() for text in ax.get_xticklabels()] == [
+        "0",
+        "10",
+        "1,000",
+        "100,000",
+    ]
     assert ax.texts[1].get_text().startswith("+1")
     assert "." not in ax.texts[1].get_text()
 
 
 def test_every_family_has_a_look_of_its_own():
     looks = [look(family) for family in FAMILIES]
-    assert len({one.color for one in looks}) == len({str(one.linestyle) for one in looks}) == len(looks)
+    assert (
+        len({one.color for one in looks})
+        == len({str(one.linestyle) for one in looks})
+        == len(looks)
+    )
     assert len({one.marker for one in looks}) == len(looks)
     assert look("one of mine") not in looks
 
 
 def test_a_family_looks_the_same_in_every_plot():
     comparison = compare_families(X, ("gamma", "weibull"))
-    for ax in (plots.families(comparison), plots.ccdf(comparison), plots.fit(comparison["gamma"])):
+    for ax in (
+        plots.families(comparison),
+        plots.ccdf(comparison),
+        plots.fit(comparison["gamma"]),
+    ):
         line = lines_of(ax)["gamma"]
         assert line.get_color() == look("gamma").color
         assert line.get_linestyle() == "--"
@@ -198,8 +241,16 @@ def test_groups_are_rows_with_their_medians_and_those_that_failed():
     result = compare_groups(np.r_[X, 1.0], ["a"] * 700 + ["b"] * 800 + ["c"])
     ax = plots.groups(result, xlabel="PSD (px)")
     assert ax.get_xlabel() == "PSD (px)"
-    assert [text.get_text() for text in ax.get_yticklabels()] == ["a\nn = 700", "b\nn = 800", "c\nnot fitted"]
-    medians = [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "|" and len(line.get_xdata())]
+    assert [text.get_text() for text in ax.get_yticklabels()] == [
+        "a\nn = 700",
+        "b\nn = 800",
+        "c\nnot fitted",
+    ]
+    medians = [
+        line.get_xdata()[0]
+        for line in ax.lines
+        if line.get_marker() == "|" and len(line.get_xdata())
+    ]
     assert medians == pytest.approx([np.median(X[:700]), np.median(X[700:])], rel=0.01)
 
 
@@ -207,7 +258,10 @@ def test_rows_of_groups_of_counts_are_as_high_as_each_other():
     result = compare_groups(COUNTS, np.arange(COUNTS.size) % 2, discrete=True)
     rows = [patch.get_data() for patch in plots.groups(result).patches]
     heights = [values.max() - baseline for values, _, baseline in rows]
-    lines = [line.get_ydata().max() - base for line, base in zip(curves(plots.groups(result)), (1, 0), strict=True)]
+    lines = [
+        line.get_ydata().max() - base
+        for line, base in zip(curves(plots.groups(result)), (1, 0), strict=True)
+    ]
     for height, line in zip(heights, lines, strict=True):
         assert max(height, line) == pytest.approx(0.82)
         assert min(height, line) > 0.4  # no spike makes the rest flat
@@ -224,11 +278,19 @@ def test_a_resemblance_is_drawn_with_its_measures():
     assert ours is result.quantiles[0] or np.array_equal(ours, result.quantiles[0])
     assert np.array_equal(theirs, result.quantiles[1])
     measure = result.measures["gini"]
-    assert f"Gini: {measure.weights.value:.2f}, of worm {measure.reference.value:.2f}" in ax.texts[0].get_text()
+    assert (
+        f"Gini: {measure.weights.value:.2f}, of worm {measure.reference.value:.2f}"
+        in ax.texts[0].get_text()
+    )
     assert ax.get_ylabel() == "centred ln w of network"
 
 
 def test_vector_output_keeps_its_text_and_its_bytes():
-    first, second = (plots.svg(plots.comparison_figure(compare_families(X, "gamma"), xlabel="PSD (px)")) for _ in "ab")
+    first, second = (
+        plots.svg(
+            plots.comparison_figure(compare_families(X, "gamma"), xlabel="PSD (px)")
+        )
+        for _ in "ab"
+    )
     assert first == second
     assert b">PSD (px)</text>" in first

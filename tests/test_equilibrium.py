@@ -52,18 +52,34 @@ def dense(seed=0, **options):
 
 def convolutional(seed=0, **options):
     rng = generator(seed)
-    blocks = [ConvBlock(3, pool=SoftmaxPool(2)), ConvBlock(4, kernel_size=3, padding=0), 5]
-    options = {"dtype": F64, "generator": rng, "activation": HoloTanh(), "gain": 0.4, **options}
+    blocks = [
+        ConvBlock(3, pool=SoftmaxPool(2)),
+        ConvBlock(4, kernel_size=3, padding=0),
+        5,
+    ]
+    options = {
+        "dtype": F64,
+        "generator": rng,
+        "activation": HoloTanh(),
+        "gain": 0.4,
+        **options,
+    }
     network = HolomorphicNetwork((2, 8, 8), blocks, 3, **options)
     for name, parameter in network.named_parameters():
         if name.endswith("bias"):
             torch.nn.init.normal_(parameter, std=0.1, generator=rng)
-    return network, torch.rand(2, 2, 8, 8, generator=rng, dtype=F64), torch.tensor([2, 0])
+    return (
+        network,
+        torch.rand(2, 2, 8, 8, generator=rng, dtype=F64),
+        torch.tensor([2, 0]),
+    )
 
 
 def lists(network):
     connections = [*network.connections, network.readout]
-    return [c.weight.tolist() for c in connections], [c.bias.tolist() for c in connections]
+    return [c.weight.tolist() for c in connections], [
+        c.bias.tolist() for c in connections
+    ]
 
 
 def gradients(rule, x, y):
@@ -84,19 +100,31 @@ def raises_on_complex(z):
 
 @pytest.mark.parametrize("far", [1.0, 30.0, 800.0])
 def test_complex_logistic_is_the_logistic(far):
-    z = torch.complex(torch.linspace(-far, far, 201, dtype=F64), torch.linspace(-2, 2.3, 201, dtype=F64))
-    expected = torch.where(z.real > 0, 1 / (1 + torch.exp(-z)), torch.exp(z) / (1 + torch.exp(z)))
+    z = torch.complex(
+        torch.linspace(-far, far, 201, dtype=F64),
+        torch.linspace(-2, 2.3, 201, dtype=F64),
+    )
+    expected = torch.where(
+        z.real > 0, 1 / (1 + torch.exp(-z)), torch.exp(z) / (1 + torch.exp(z))
+    )
     if far < 700:  # where the formula does not overflow
         torch.testing.assert_close(logistic(z), expected, rtol=1e-13, atol=1e-100)
     assert logistic(z).isfinite().all()
-    torch.testing.assert_close(logistic(z.real.to(z.dtype)).real, torch.sigmoid(z.real), rtol=1e-13, atol=1e-100)
+    torch.testing.assert_close(
+        logistic(z.real.to(z.dtype)).real,
+        torch.sigmoid(z.real),
+        rtol=1e-13,
+        atol=1e-100,
+    )
 
 
 def test_complex_softmax_is_that_of_the_reals_and_carries_on():
     z = torch.randn(3, 5, dtype=F64)
     torch.testing.assert_close(softmax(z + 0j).real, torch.softmax(z, -1))
     w = z + 1j * torch.randn(3, 5, dtype=F64)
-    torch.testing.assert_close(softmax(w), torch.exp(w) / torch.exp(w).sum(-1, keepdim=True))
+    torch.testing.assert_close(
+        softmax(w), torch.exp(w) / torch.exp(w).sum(-1, keepdim=True)
+    )
     assert softmax(1e4 * w).isfinite().all()
 
 
@@ -129,8 +157,12 @@ def test_what_is_holomorphic(activation, holomorphic):
 
 def test_softmax_pooling_goes_from_the_maximum_to_the_mean_and_back_by_its_jacobian():
     v = torch.randn(2, 3, 6, 6, dtype=F64)
-    torch.testing.assert_close(SoftmaxPool(2, 1e-3)(v), torch.nn.functional.max_pool2d(v, 2), atol=1e-2, rtol=0)
-    torch.testing.assert_close(SoftmaxPool(3, 1e9)(v), torch.nn.functional.avg_pool2d(v, 3), atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        SoftmaxPool(2, 1e-3)(v), torch.nn.functional.max_pool2d(v, 2), atol=1e-2, rtol=0
+    )
+    torch.testing.assert_close(
+        SoftmaxPool(3, 1e9)(v), torch.nn.functional.avg_pool2d(v, 3), atol=1e-6, rtol=0
+    )
     z = torch.complex(v, torch.randn_like(v)).requires_grad_()
     torch.testing.assert_close(SoftmaxPool(2, 0.7)(z), twin.pool(z, 2, 0.7))
     signal = torch.randn(2, 3, 3, 3, dtype=torch.complex128)
@@ -148,13 +180,20 @@ def test_softmax_pooling_goes_from_the_maximum_to_the_mean_and_back_by_its_jacob
 def test_a_step_is_the_activation_of_the_potentials_derivative(build):
     network, x, y = build()
     target = torch.nn.functional.one_hot(y, network.n_classes).to(F64)
-    states = tuple(torch.randn(len(x), *shape, dtype=torch.complex128, requires_grad=True) for shape in network.shapes)
+    states = tuple(
+        torch.randn(len(x), *shape, dtype=torch.complex128, requires_grad=True)
+        for shape in network.shapes
+    )
     beta = torch.full((len(x), 1), 0.3 + 0.2j, dtype=torch.complex128)
     with torch.no_grad():
         moved = network.step(network.bottom(x), states, target, beta)
     phi = twin.potential(network, x, y, beta[:, 0], states)
-    for slope, new in zip(torch.autograd.grad(phi, states, torch.ones_like(phi)), moved, strict=True):
-        torch.testing.assert_close(new, network.activation(slope.conj()), rtol=1e-10, atol=1e-10)
+    for slope, new in zip(
+        torch.autograd.grad(phi, states, torch.ones_like(phi)), moved, strict=True
+    ):
+        torch.testing.assert_close(
+            new, network.activation(slope.conj()), rtol=1e-10, atol=1e-10
+        )
 
 
 def test_it_settles_where_the_loop_does():
@@ -170,7 +209,9 @@ def test_it_settles_where_the_loop_does():
 
 def test_logits_are_read_from_the_fixed_point_and_carry_no_gradient():
     network, x, _ = dense()
-    torch.testing.assert_close(network(x), network.readout(network.settle(x).states[-1]))
+    torch.testing.assert_close(
+        network(x), network.readout(network.settle(x).states[-1])
+    )
     assert not network(x).requires_grad
 
 
@@ -189,7 +230,9 @@ def test_equals_the_loop_over_units_and_points(n_points):
     for layer in range(3):
         for kind in range(2):
             mean = np.mean([sample[kind][layer] for sample in one_by_one], axis=0)
-            np.testing.assert_allclose(found[2 * layer + kind], mean, rtol=1e-9, atol=1e-13)
+            np.testing.assert_allclose(
+                found[2 * layer + kind], mean, rtol=1e-9, atol=1e-13
+            )
 
 
 def test_recurrent_backpropagation_equals_a_dense_solve():
@@ -197,12 +240,15 @@ def test_recurrent_backpropagation_equals_a_dense_solve():
     found = gradients(RecurrentBackpropagation(network), x, y)
     weights, biases = lists(network)
     one_by_one = [
-        twin.implicit(weights, biases, row, label, 200) for row, label in zip(x.tolist(), y.tolist(), strict=True)
+        twin.implicit(weights, biases, row, label, 200)
+        for row, label in zip(x.tolist(), y.tolist(), strict=True)
     ]
     for layer in range(3):
         for kind in range(2):
             mean = np.mean([sample[kind][layer] for sample in one_by_one], axis=0)
-            np.testing.assert_allclose(found[2 * layer + kind], mean, rtol=1e-11, atol=1e-15)
+            np.testing.assert_allclose(
+                found[2 * layer + kind], mean, rtol=1e-11, atol=1e-15
+            )
 
 
 def test_recurrent_backpropagation_of_a_convolution_equals_differences_of_the_loss():
@@ -216,7 +262,12 @@ def test_recurrent_backpropagation_of_a_convolution_equals_differences_of_the_lo
                 parameter += sign * 1e-5 * direction
                 losses.append(torch.nn.functional.cross_entropy(network(x), y))
                 parameter -= sign * 1e-5 * direction
-        torch.testing.assert_close((losses[0] - losses[1]) / 2e-5, (gradient * direction).sum(), rtol=1e-6, atol=1e-10)
+        torch.testing.assert_close(
+            (losses[0] - losses[1]) / 2e-5,
+            (gradient * direction).sum(),
+            rtol=1e-6,
+            atol=1e-10,
+        )
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -225,7 +276,10 @@ def test_error_falls_as_the_nth_power_of_the_nudge(n_points, seed):
     network, x, y = dense(seed)
     strengths = np.array([0.1, 0.2])
     errors = [
-        compare_gradients(EquilibriumPropagation(network, beta, n_points), x, y).relative_error for beta in strengths
+        compare_gradients(
+            EquilibriumPropagation(network, beta, n_points), x, y
+        ).relative_error
+        for beta in strengths
     ]
     slope = np.diff(np.log(errors)) / np.diff(np.log(strengths))
     assert abs(slope[0] - n_points) < 0.15
@@ -235,13 +289,22 @@ def test_error_falls_as_the_nth_power_of_the_nudge(n_points, seed):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_exact_at_a_finite_nudge(build, seed):
     network, x, y = build(seed)
-    assert compare_gradients(EquilibriumPropagation(network, 0.1, 12), x, y).relative_error < 1e-12
-    assert compare_gradients(EquilibriumPropagation(network, 0.1, 1), x, y).relative_error > 1e-5
+    assert (
+        compare_gradients(EquilibriumPropagation(network, 0.1, 12), x, y).relative_error
+        < 1e-12
+    )
+    assert (
+        compare_gradients(EquilibriumPropagation(network, 0.1, 1), x, y).relative_error
+        > 1e-5
+    )
 
 
 def test_conjugate_symmetry_halves_the_relaxations():
     network, x, y = dense()
-    counts = {n: EquilibriumPropagation(network, 0.1, n)(x, y)[1].n_relaxations for n in (1, 2, 3, 4, 5, 10)}
+    counts = {
+        n: EquilibriumPropagation(network, 0.1, n)(x, y)[1].n_relaxations
+        for n in (1, 2, 3, 4, 5, 10)
+    }
     assert counts == {1: 1, 2: 2, 3: 2, 4: 3, 5: 3, 10: 6}
 
 
@@ -260,14 +323,20 @@ def test_one_and_two_points_compute_no_complex_number(n_points):
 
 def test_a_hard_clip_learns_from_one_and_two_points():
     network, x, y = dense(activation=HardClip(), gain=0.6)
-    assert compare_gradients(EquilibriumPropagation(network, 1e-3, 2), x, y).cosine > 0.999
+    assert (
+        compare_gradients(EquilibriumPropagation(network, 1e-3, 2), x, y).cosine > 0.999
+    )
 
 
 def test_gradients_of_the_continuous_variant_approach_the_exact_one():
     network, x, y = dense()
     cosines = [
         compare_gradients(
-            ContinuousEquilibriumPropagation(network, 0.3, 10, n_steps=n_steps, tolerance=10), x, y
+            ContinuousEquilibriumPropagation(
+                network, 0.3, 10, n_steps=n_steps, tolerance=10
+            ),
+            x,
+            y,
         ).cosine
         for n_steps in (2, 5, 30)
     ]
@@ -276,7 +345,9 @@ def test_gradients_of_the_continuous_variant_approach_the_exact_one():
     rule = ContinuousEquilibriumPropagation(network, 0.3, 8, n_steps=20, n_periods=20)
     loss, found = rule(x, y)
     assert compare_gradients(rule, x, y).relative_error < 1e-4
-    torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(network(x), y), rtol=1e-6, atol=0)
+    torch.testing.assert_close(
+        loss, torch.nn.functional.cross_entropy(network(x), y), rtol=1e-6, atol=0
+    )
     assert math.isnan(found.free_residual)
     assert found.n_relaxations == 160
     two = ContinuousEquilibriumPropagation(network, 0.1, 2, n_steps=20, n_periods=10)
@@ -290,7 +361,13 @@ def test_noise_averages_out_and_follows_its_generator():
 
     def cosine(n_points, n_samples, seed=0):
         rule = EquilibriumPropagation(
-            network, 0.3, n_points, noise=0.02, n_steps=15, n_samples=n_samples, generator=generator(seed)
+            network,
+            0.3,
+            n_points,
+            noise=0.02,
+            n_steps=15,
+            n_samples=n_samples,
+            generator=generator(seed),
         )
         return compare_gradients(rule, x, y).cosine
 
@@ -298,7 +375,9 @@ def test_noise_averages_out_and_follows_its_generator():
     assert cosine(1, 1) < cosine(1, 100)
     assert cosine(1, 100) < cosine(8, 100)
     assert cosine(8, 100) > 0.95
-    rule = EquilibriumPropagation(network, 0.3, 8, noise=0.02, n_steps=30, generator=generator())
+    rule = EquilibriumPropagation(
+        network, 0.3, 8, noise=0.02, n_steps=30, generator=generator()
+    )
     assert rule(x, y)[1].n_relaxations == 8  # noise breaks the symmetry
     rule = ContinuousEquilibriumPropagation(
         network, 0.3, 8, noise=0.02, n_steps=15, n_periods=10, generator=generator()
@@ -314,7 +393,9 @@ def test_gradients_land_in_grad_as_backward_would_put_them():
     assert network.connections[0].weight.grad is None
     first = [p.grad.clone() for p in network.parameters() if p.requires_grad]
     rule(x, y)
-    for parameter, gradient in zip([p for p in network.parameters() if p.requires_grad], first, strict=True):
+    for parameter, gradient in zip(
+        [p for p in network.parameters() if p.requires_grad], first, strict=True
+    ):
         torch.testing.assert_close(parameter.grad, 2 * gradient)
         assert parameter.grad.dtype == F64
     torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(network(x), y))
@@ -346,7 +427,9 @@ def test_gradients_lie_as_their_parameters_do(make, build):
         assert all(p.grad.stride() == p.stride() for p in network.parameters())
     network.to(memory_format=torch.channels_last)
     make(network)(x, y)
-    assert all(g.stride() == p.stride() for p, g in make(network).gradients(x, y)[1].items())
+    assert all(
+        g.stride() == p.stride() for p, g in make(network).gradients(x, y)[1].items()
+    )
 
 
 @pytest.mark.parametrize("build", [dense, convolutional])
@@ -380,24 +463,42 @@ def test_lbfgs_takes_gradients_of_convolutions(n_points):
 
 
 @pytest.mark.parametrize(
-    ("in_shape", "hidden"), [(6, [4]), ((2, 8, 8), [ConvBlock(3, pool=SoftmaxPool(2))])], ids=["dense", "convolution"]
+    ("in_shape", "hidden"),
+    [(6, [4]), ((2, 8, 8), [ConvBlock(3, pool=SoftmaxPool(2))])],
+    ids=["dense", "convolution"],
 )
 @pytest.mark.parametrize("step_size", [1.0, 0.5])
 def test_one_hidden_layer(in_shape, hidden, step_size):
-    network = HolomorphicNetwork(in_shape, hidden, 3, dtype=F64, generator=generator(), step_size=step_size)
-    x, y = torch.rand(4, *network.in_shape, dtype=F64, generator=generator(1)), torch.tensor([0, 1, 2, 0])
-    assert compare_gradients(EquilibriumPropagation(network, 0.1, 12), x, y).relative_error < 1e-11
+    network = HolomorphicNetwork(
+        in_shape, hidden, 3, dtype=F64, generator=generator(), step_size=step_size
+    )
+    x, y = (
+        torch.rand(4, *network.in_shape, dtype=F64, generator=generator(1)),
+        torch.tensor([0, 1, 2, 0]),
+    )
+    assert (
+        compare_gradients(EquilibriumPropagation(network, 0.1, 12), x, y).relative_error
+        < 1e-11
+    )
     with torch.enable_grad():
-        losses = torch.nn.functional.cross_entropy(network.readout(network.activation(network.connections[0](x))), y)
-    expected = torch.autograd.grad(losses, list(network.parameters()))  # a lone layer is an ordinary network
-    for one, other in zip(gradients(RecurrentBackpropagation(network), x, y), expected, strict=True):
+        losses = torch.nn.functional.cross_entropy(
+            network.readout(network.activation(network.connections[0](x))), y
+        )
+    expected = torch.autograd.grad(
+        losses, list(network.parameters())
+    )  # a lone layer is an ordinary network
+    for one, other in zip(
+        gradients(RecurrentBackpropagation(network), x, y), expected, strict=True
+    ):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-13)
 
 
 @pytest.mark.parametrize("make", RULES.values(), ids=RULES)
 @pytest.mark.parametrize("hidden", [[4], [4, 4]])
 def test_frozen_parameters_learn_nothing(make, hidden):
-    network = HolomorphicNetwork(6, hidden, 4, dtype=F64, generator=generator()).requires_grad_(False)
+    network = HolomorphicNetwork(
+        6, hidden, 4, dtype=F64, generator=generator()
+    ).requires_grad_(False)
     loss, found, _ = make(network).gradients(X, Y)
     assert loss.isfinite()
     assert found == {}
@@ -418,7 +519,10 @@ def test_gradients_reach_what_weights_are_computed_from(change, build):
         change(connection)
     found = EquilibriumPropagation(network, 0.1, 12).gradients(x, y)[1]
     assert set(found) == set(network.parameters())
-    assert compare_gradients(EquilibriumPropagation(network, 0.1, 12), x, y).relative_error < 1e-11
+    assert (
+        compare_gradients(EquilibriumPropagation(network, 0.1, 12), x, y).relative_error
+        < 1e-11
+    )
     optimizer = torch.optim.SGD(network.parameters(), lr=0.5)
     losses = []
     for _ in range(3):  # the hooks compute the new weights
@@ -430,15 +534,28 @@ def test_gradients_reach_what_weights_are_computed_from(change, build):
 
 def test_an_activation_that_would_not_learn_is_named():
     network, x, y = dense(activation=LearntSlope())
-    for rule in (EquilibriumPropagation(network, 0.1, 4), ContinuousEquilibriumPropagation(network, 0.1, 4)):
-        for ask in (rule, rule.gradients, lambda x, y, rule=rule: compare_gradients(rule, x, y)):
-            with pytest.raises(ValueError, match="got 'activation.slope', of which a relaxation gives no gradient"):
+    for rule in (
+        EquilibriumPropagation(network, 0.1, 4),
+        ContinuousEquilibriumPropagation(network, 0.1, 4),
+    ):
+        for ask in (
+            rule,
+            rule.gradients,
+            lambda x, y, rule=rule: compare_gradients(rule, x, y),
+        ):
+            with pytest.raises(
+                ValueError,
+                match="got 'activation.slope', of which a relaxation gives no gradient",
+            ):
                 ask(x, y)
     assert all(p.grad is None for p in network.parameters())
     RecurrentBackpropagation(network)(x, y)
     assert network.activation.slope.grad != 0
     network.activation.requires_grad_(False)
-    assert compare_gradients(EquilibriumPropagation(network, 0.1, 12), x, y).relative_error < 1e-11
+    assert (
+        compare_gradients(EquilibriumPropagation(network, 0.1, 12), x, y).relative_error
+        < 1e-11
+    )
 
 
 class LearntSlope(torch.nn.Module):
@@ -456,12 +573,19 @@ def test_relaxations_say_how_many_steps_and_how_far_from_settled():
     found = EquilibriumPropagation(network, 0.1, 4)(x, y)[1]
     assert found.free_residual == float(free.residual.max()) > 0
     assert 0 < found.nudged_residual <= 1e-7
-    assert (found.n_steps - free.n_steps) % (3 * 5) == 0  # three points, looked at every five iterations
+    assert (found.n_steps - free.n_steps) % (
+        3 * 5
+    ) == 0  # three points, looked at every five iterations
     assert found.n_steps > free.n_steps + 3 * 5
     exact = RecurrentBackpropagation(network)(x, y)[1]
     assert exact.n_steps > network.settle(x).n_steps
     assert 0 < exact.nudged_residual <= 1e-6
-    assert ContinuousEquilibriumPropagation(network, n_steps=7, n_points=4)(x, y)[1].n_steps == 7 * 4 * 3
+    assert (
+        ContinuousEquilibriumPropagation(network, n_steps=7, n_points=4)(x, y)[
+            1
+        ].n_steps
+        == 7 * 4 * 3
+    )
 
 
 def test_noise_is_relaxed_for_as_long_as_asked():
@@ -482,7 +606,9 @@ def test_the_adjoint_is_settled_relative_to_the_loss():
     network, x, y = dense(tolerance=1e-6)
     with torch.no_grad():
         network.readout.weight.mul_(1e-6)
-        network.connections[1].weight.mul_(2)  # and the first layer's gradient takes several iterations
+        network.connections[1].weight.mul_(
+            2
+        )  # and the first layer's gradient takes several iterations
     found = RecurrentBackpropagation(network).gradients(x, y)
     fine = copy.deepcopy(network)
     fine._tolerance = 1e-13
@@ -496,7 +622,10 @@ def test_an_adjoint_that_has_not_settled_is_refused():
     settled = network.settle(x)
     network.settle = lambda x, **_: settled
     network.max_steps = 3
-    with pytest.raises(NotSettledError, match="the adjoint of `network` must settle to a residual of 1e-09 within 3"):
+    with pytest.raises(
+        NotSettledError,
+        match="the adjoint of `network` must settle to a residual of 1e-09 within 3",
+    ):
         RecurrentBackpropagation(network)(x, y)
     assert all(p.grad is None for p in network.parameters())
 
@@ -507,10 +636,16 @@ def test_weights_begin_truncated_normal_of_the_scale_asked_for():
         network.reset_parameters(generator(1), **reset)
         weight = network.connections[0].weight.detach() / scale
         assert weight.abs().max() <= 2
-        assert float(weight.std()) == pytest.approx(0.8796, abs=0.01)  # of a normal cut off at twice its own
-        assert float((weight.abs() < 1).float().mean()) == pytest.approx(0.7152, abs=0.01)  # and of a uniform, half
+        assert float(weight.std()) == pytest.approx(
+            0.8796, abs=0.01
+        )  # of a normal cut off at twice its own
+        assert float((weight.abs() < 1).float().mean()) == pytest.approx(
+            0.7152, abs=0.01
+        )  # and of a uniform, half
         assert network.connections[0].bias.count_nonzero() == 0
-    assert float(network.readout.weight.detach().std() / 0.03) == pytest.approx(0.8796, abs=0.03)
+    assert float(network.readout.weight.detach().std() / 0.03) == pytest.approx(
+        0.8796, abs=0.03
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, F64])
@@ -524,10 +659,15 @@ def test_dtype_is_kept(dtype, n_points):
 def test_without_biases():
     network, x, y = dense(bias=False)
     assert len(list(network.parameters())) == 3
-    assert compare_gradients(EquilibriumPropagation(network, 0.1, 12), x, y).relative_error < 1e-12
+    assert (
+        compare_gradients(EquilibriumPropagation(network, 0.1, 12), x, y).relative_error
+        < 1e-12
+    )
 
 
-@pytest.mark.parametrize("carry", [copy.deepcopy, lambda network: pickle.loads(pickle.dumps(network))])
+@pytest.mark.parametrize(
+    "carry", [copy.deepcopy, lambda network: pickle.loads(pickle.dumps(network))]
+)
 def test_copies_and_state_dicts_compute_the_same(carry):
     network, x, _ = dense()
     assert torch.equal(carry(network)(x), network(x))
@@ -553,7 +693,9 @@ def test_a_smaller_step_ends_at_the_same_fixed_point_and_gradient():
 def unstable():
     network, x, y = dense(max_steps=60, tolerance=1e-9)
     with torch.no_grad():
-        network.connections[1].weight.fill_(-4.0)  # each layer silences the other, both at once: it oscillates
+        network.connections[1].weight.fill_(
+            -4.0
+        )  # each layer silences the other, both at once: it oscillates
         network.connections[0].weight.zero_()
         network.connections[0].weight[:, 0] = 5.0
         network.connections[0].bias.fill_(2.0)
@@ -570,7 +712,9 @@ def unstable():
         lambda network, **kw: EquilibriumPropagation(network, 0.1, 4, **kw),
         lambda network, **kw: RecurrentBackpropagation(network, **kw),
         lambda network, **kw: ContinuousEquilibriumPropagation(network, 0.1, 4, **kw),
-        lambda network, **kw: EquilibriumPropagation(network, 0.1, 4, noise=1e-3, n_steps=5, **kw),
+        lambda network, **kw: EquilibriumPropagation(
+            network, 0.1, 4, noise=1e-3, n_steps=5, **kw
+        ),
     ],
 )
 def test_no_gradient_from_states_that_have_not_settled(make):
@@ -605,20 +749,31 @@ def test_a_step_too_small_to_arrive_does_not_pass_for_settled(make, step_size):
 @pytest.mark.parametrize("n_points", [1, 8])
 @pytest.mark.parametrize("step_size", [1.0, 0.1])
 def test_what_is_accepted_is_near_however_small_the_nudge(beta, n_points, step_size):
-    network = HolomorphicNetwork(6, [16, 16], 4, step_size=step_size, tolerance=5e-4, generator=generator())
+    network = HolomorphicNetwork(
+        6, [16, 16], 4, step_size=step_size, tolerance=5e-4, generator=generator()
+    )
     x, y = torch.rand(8, 6, generator=generator(1)), torch.arange(8) % 4
     fine = HolomorphicNetwork(6, [16, 16], 4, dtype=F64)
     fine.load_state_dict(network.state_dict())
     found = EquilibriumPropagation(network, beta, n_points).gradients(x, y)
-    best = EquilibriumPropagation(fine, beta, n_points).gradients(x.double(), y)[1]  # what the nudge itself gives
+    best = EquilibriumPropagation(fine, beta, n_points).gradients(x.double(), y)[
+        1
+    ]  # what the nudge itself gives
     assert found[2].nudged_residual <= 5e-4 * beta
-    error = found[1][network.connections[0].weight].double() - best[fine.connections[0].weight]
+    error = (
+        found[1][network.connections[0].weight].double()
+        - best[fine.connections[0].weight]
+    )
     assert error.norm() < 0.1 * best[fine.connections[0].weight].norm()
 
 
 def test_the_tolerance_is_a_share_of_the_nudge_down_to_what_the_dtype_resolves():
     network, _, _ = dense(tolerance=1e-3)
-    assert [network.tolerance_at(beta) for beta in (3.0, 1.0, 0.1)] == [1e-3, 1e-3, 1e-4]
+    assert [network.tolerance_at(beta) for beta in (3.0, 1.0, 0.1)] == [
+        1e-3,
+        1e-3,
+        1e-4,
+    ]
     assert network.tolerance_at(1e-15) == 4 * torch.finfo(F64).eps
     assert network.tolerance_at(0.1, 1e-2) == pytest.approx(1e-3)
 
@@ -626,14 +781,25 @@ def test_the_tolerance_is_a_share_of_the_nudge_down_to_what_the_dtype_resolves()
 def test_the_continuous_variant_refuses_a_stay_too_short_to_follow():
     network = HolomorphicNetwork(64, [64, 64], 10, dtype=F64, generator=generator())
     x, y = torch.rand(10, 64, dtype=F64, generator=generator(1)), torch.arange(10)
-    with pytest.raises(NotSettledError, match="more `n_steps` or some `leave_out` may help"):
+    with pytest.raises(
+        NotSettledError, match="more `n_steps` or some `leave_out` may help"
+    ):
         ContinuousEquilibriumPropagation(network, n_steps=3)(x, y)
-    assert compare_gradients(ContinuousEquilibriumPropagation(network, n_steps=10), x, y).relative_error < 1e-2
+    assert (
+        compare_gradients(
+            ContinuousEquilibriumPropagation(network, n_steps=10), x, y
+        ).relative_error
+        < 1e-2
+    )
 
 
 NOISY = {
-    "held": lambda network, **kw: EquilibriumPropagation(network, 0.1, 4, n_steps=30, **kw),
-    "continuous": lambda network, **kw: ContinuousEquilibriumPropagation(network, 0.1, 4, **kw),
+    "held": lambda network, **kw: EquilibriumPropagation(
+        network, 0.1, 4, n_steps=30, **kw
+    ),
+    "continuous": lambda network, **kw: ContinuousEquilibriumPropagation(
+        network, 0.1, 4, **kw
+    ),
 }
 
 
@@ -661,18 +827,28 @@ def cycles_once_nudged():
 
 @pytest.mark.parametrize("make", NOISY.values(), ids=NOISY)
 def test_a_blow_up_under_noise_writes_nothing(make):
-    network = HolomorphicNetwork(6, [8, 8], 4, lambda z: z + z**3, dtype=F64, generator=generator(), gain=0.3)
-    network.load_state_dict({name: 30 * value for name, value in network.state_dict().items()})
+    network = HolomorphicNetwork(
+        6, [8, 8], 4, lambda z: z + z**3, dtype=F64, generator=generator(), gain=0.3
+    )
+    network.load_state_dict(
+        {name: 30 * value for name, value in network.state_dict().items()}
+    )
     network.connections.requires_grad_(True)
     x = torch.zeros(5, 6, dtype=F64)  # at rest without a nudge
-    with pytest.raises(NotSettledError, match="5 of 5 samples did not, the worst at inf"):
+    with pytest.raises(
+        NotSettledError, match="5 of 5 samples did not, the worst at inf"
+    ):
         make(network, noise=0.1, leave_out=0.5)(x, Y)
     assert all(p.grad is None for p in network.parameters())
 
 
 def test_a_gradient_that_is_not_finite_is_refused(monkeypatch):
     network, x, y = dense()
-    monkeypatch.setattr(network.readout, "learn", lambda pre, signal: (torch.full((4, 4), torch.nan), signal.sum(0)))
+    monkeypatch.setattr(
+        network.readout,
+        "learn",
+        lambda pre, signal: (torch.full((4, 4), torch.nan), signal.sum(0)),
+    )
     with pytest.raises(NotSettledError) as raised:
         EquilibriumPropagation(network, 0.1, 2)(x, y)
     assert str(raised.value) == (
@@ -701,7 +877,9 @@ def test_not_a_number_has_not_settled():
     network, x, y = dense()
     with torch.no_grad():
         network.readout.weight.fill_(torch.nan)
-    with pytest.raises(NotSettledError, match="5 of 5 samples did not, the worst at inf"):
+    with pytest.raises(
+        NotSettledError, match="5 of 5 samples did not, the worst at inf"
+    ):
         EquilibriumPropagation(network, 0.1, 4)(x, y)
 
 
@@ -724,14 +902,21 @@ def test_dales_law_upwards_alone_is_exact_and_both_ways_is_not():
     assert torch.equal(down.abs(), network.connections[1].weight.abs())
     biased = compare_gradients(rule, x, y).relative_error
     assert biased > 1e-3
-    finer = compare_gradients(EquilibriumPropagation(network, 0.02, 12), x, y).relative_error
-    assert finer == pytest.approx(biased, rel=1e-6)  # nothing a smaller nudge would cure
+    finer = compare_gradients(
+        EquilibriumPropagation(network, 0.02, 12), x, y
+    ).relative_error
+    assert finer == pytest.approx(
+        biased, rel=1e-6
+    )  # nothing a smaller nudge would cure
 
 
 def test_symmetric_weights_of_one_kind_are_lawful_both_ways_and_exact():
     network, x, y = dense(gain=0.3)
     network.keep_dale_([4, 4])
-    assert compare_gradients(EquilibriumPropagation(network, 0.1, 12), x, y).relative_error < 1e-11
+    assert (
+        compare_gradients(EquilibriumPropagation(network, 0.1, 12), x, y).relative_error
+        < 1e-11
+    )
 
 
 def test_dales_law_on_a_convolution_holds_channel_by_channel():
@@ -758,7 +943,9 @@ def test_dales_law_on_a_convolution_holds_channel_by_channel():
 )
 def test_a_lawful_network_of_a_real_size_is_not_saturated(in_shape, hidden, n_inh):
     network = HolomorphicNetwork(in_shape, hidden, 10, generator=generator())
-    network.keep_dale_([Populations(shape[0] - n_inh, n_inh) for shape in network.shapes])
+    network.keep_dale_(
+        [Populations(shape[0] - n_inh, n_inh) for shape in network.shapes]
+    )
     signs.check(network).raise_for_violations()
     for connection in list(network.connections)[1:]:
         weight, down = connection.weight, connection.feedback_weight()
@@ -769,24 +956,41 @@ def test_a_lawful_network_of_a_real_size_is_not_saturated(in_shape, hidden, n_in
     for state in settled.states:
         assert 0.02 < state.quantile(0.1) < state.quantile(0.9) < 0.9
     kept = [connection.weight.clone() for connection in network.connections]
-    network.keep_dale_([Populations(shape[0] - n_inh, n_inh) for shape in network.shapes])
+    network.keep_dale_(
+        [Populations(shape[0] - n_inh, n_inh) for shape in network.shapes]
+    )
     for connection, weight in zip(network.connections, kept, strict=True):
         torch.testing.assert_close(connection.weight, weight)
 
 
 def test_the_law_spoils_the_first_layer_most_and_the_readout_not_at_all():
-    network = HolomorphicNetwork(20, [32, 32], 10, gain=0.25, dtype=F64, generator=generator())
+    network = HolomorphicNetwork(
+        20, [32, 32], 10, gain=0.25, dtype=F64, generator=generator()
+    )
     x, y = torch.rand(10, 20, dtype=F64, generator=generator(1)), torch.arange(10)
     network.keep_dale_([Populations.split(32, inhibitory=0.2)] * 2)
     found = compare_gradients(EquilibriumPropagation(network, 0.1, 12), x, y)
     assert list(found.by_parameter) == [name for name, _ in network.named_parameters()]
     assert found.by_parameter["connections.0.weight"].relative_error > 0.5
     assert found.by_parameter["readout.weight"].relative_error < 1e-10
-    assert found.relative_error < found.by_parameter["connections.0.weight"].relative_error / 2
+    assert (
+        found.relative_error
+        < found.by_parameter["connections.0.weight"].relative_error / 2
+    )
     exact = RecurrentBackpropagation(network).gradients(x, y)[1]
-    lengths = {name: exact[parameter].norm() for name, parameter in network.named_parameters()}
-    whole = sum((found.by_parameter[name].relative_error * length) ** 2 for name, length in lengths.items()) ** 0.5
-    assert found.relative_error == pytest.approx(float(whole / sum(one**2 for one in lengths.values()) ** 0.5))
+    lengths = {
+        name: exact[parameter].norm() for name, parameter in network.named_parameters()
+    }
+    whole = (
+        sum(
+            (found.by_parameter[name].relative_error * length) ** 2
+            for name, length in lengths.items()
+        )
+        ** 0.5
+    )
+    assert found.relative_error == pytest.approx(
+        float(whole / sum(one**2 for one in lengths.values()) ** 0.5)
+    )
     assert found.to_dict()["by_parameter"]["readout.bias"]["cosine"] == pytest.approx(1)
 
 
@@ -797,11 +1001,18 @@ def test_a_plain_checkpoint_loads_into_a_lawful_network_if_it_obeys_the_law(buil
     lawful.keep_dale_(partitions)
     other, _, _ = build(seed=1, gain=0.2)
     other.keep_dale_(partitions)
-    plain = {name: value for name, value in lawful.state_dict().items() if not name.endswith("_signs")}
+    plain = {
+        name: value
+        for name, value in lawful.state_dict().items()
+        if not name.endswith("_signs")
+    }
     keys = list(plain)
     other.load_state_dict(plain)
     assert list(plain) == keys
-    for one, two in zip(*(gradients(EquilibriumPropagation(n, 0.1, 2), x, y) for n in (other, lawful)), strict=True):
+    for one, two in zip(
+        *(gradients(EquilibriumPropagation(n, 0.1, 2), x, y) for n in (other, lawful)),
+        strict=True,
+    ):
         assert torch.equal(one, two)
     plain["readout.weight"] = -plain["readout.weight"]
     with pytest.raises(RuntimeError, match="Dale's law is broken"):
@@ -835,12 +1046,36 @@ SENTENCES = [
         ValueError,
         "`n_points` must be 1 or 2 with an activation that is not holomorphic within .1 of the real line; got 10 with HardClip(slope=0.5).",
     ),
-    (lambda: EquilibriumPropagation(NETWORK, 0), ValueError, "`beta` must be above 0; got 0."),
-    (lambda: EquilibriumPropagation(NETWORK, -0.1), ValueError, "`beta` must be above 0; got -0.1."),
-    (lambda: EquilibriumPropagation(NETWORK, 0.1j), TypeError, "`beta` must be a number; got 0.1j."),
-    (lambda: EquilibriumPropagation(NETWORK, 0.1, 0), ValueError, "`n_points` must be at least 1; got 0."),
-    (lambda: EquilibriumPropagation(NETWORK, 0.1, 2.0), TypeError, "`n_points` must be an integer; got 2.0."),
-    (lambda: EquilibriumPropagation(NETWORK, noise=-1), ValueError, "`noise` must be at least 0; got -1."),
+    (
+        lambda: EquilibriumPropagation(NETWORK, 0),
+        ValueError,
+        "`beta` must be above 0; got 0.",
+    ),
+    (
+        lambda: EquilibriumPropagation(NETWORK, -0.1),
+        ValueError,
+        "`beta` must be above 0; got -0.1.",
+    ),
+    (
+        lambda: EquilibriumPropagation(NETWORK, 0.1j),
+        TypeError,
+        "`beta` must be a number; got 0.1j.",
+    ),
+    (
+        lambda: EquilibriumPropagation(NETWORK, 0.1, 0),
+        ValueError,
+        "`n_points` must be at least 1; got 0.",
+    ),
+    (
+        lambda: EquilibriumPropagation(NETWORK, 0.1, 2.0),
+        TypeError,
+        "`n_points` must be an integer; got 2.0.",
+    ),
+    (
+        lambda: EquilibriumPropagation(NETWORK, noise=-1),
+        ValueError,
+        "`noise` must be at least 0; got -1.",
+    ),
     (
         lambda: EquilibriumPropagation(NETWORK, n_steps=5),
         ValueError,
@@ -876,8 +1111,16 @@ SENTENCES = [
         ValueError,
         "`network` must be of torch.float32 or torch.float64; got torch.float16.",
     ),
-    (lambda: HolomorphicNetwork(6, 8, 4), TypeError, "`hidden` must be a sequence of layers; got 8."),
-    (lambda: HolomorphicNetwork(6, [8], 4, bias="no"), TypeError, "`bias` must be True or False; got 'no'."),
+    (
+        lambda: HolomorphicNetwork(6, 8, 4),
+        TypeError,
+        "`hidden` must be a sequence of layers; got 8.",
+    ),
+    (
+        lambda: HolomorphicNetwork(6, [8], 4, bias="no"),
+        TypeError,
+        "`bias` must be True or False; got 'no'.",
+    ),
     (
         lambda: HolomorphicNetwork(6, [8], 4, generator=0),
         TypeError,
@@ -899,12 +1142,18 @@ SENTENCES = [
         "`activation` must be a function of a tensor; got <class 'daleml.learning.activations.Logistic'>.",
     ),
     (
-        lambda: EquilibriumPropagation(HolomorphicNetwork(6, [4], 4, Logistic(40)), 0.1, 4),
+        lambda: EquilibriumPropagation(
+            HolomorphicNetwork(6, [4], 4, Logistic(40)), 0.1, 4
+        ),
         ValueError,
         "`n_points` must be 1 or 2 with an activation that is not holomorphic within .1 of the real line; "
         "got 4 with Logistic(slope=40, offset=2.0).",
     ),
-    (lambda: setattr(NETWORK, "step_size", 5.0), ValueError, "`step_size` must be at most 1; got 5.0."),
+    (
+        lambda: setattr(NETWORK, "step_size", 5.0),
+        ValueError,
+        "`step_size` must be at most 1; got 5.0.",
+    ),
     (
         lambda: NETWORK.keep_dale_(Populations(2, 2)),
         TypeError,
@@ -930,7 +1179,11 @@ SENTENCES = [
         ValueError,
         "`x` must be a batch of inputs of shape (6,); got shape (5, 5).",
     ),
-    (lambda: EquilibriumPropagation(NETWORK)(X / 0, Y), ValueError, "`x` must be finite; got NaN or infinity."),
+    (
+        lambda: EquilibriumPropagation(NETWORK)(X / 0, Y),
+        ValueError,
+        "`x` must be finite; got NaN or infinity.",
+    ),
     (
         lambda: EquilibriumPropagation(NETWORK)(X, Y.double()),
         ValueError,
@@ -946,8 +1199,16 @@ SENTENCES = [
         ValueError,
         "`hidden` must hold a layer at least: only hidden layers settle; got none.",
     ),
-    (lambda: HolomorphicNetwork(6, [4], 4, step_size=2), ValueError, "`step_size` must be at most 1; got 2."),
-    (lambda: HolomorphicNetwork(6, [0], 4), ValueError, "`hidden` must be at least 1; got 0."),
+    (
+        lambda: HolomorphicNetwork(6, [4], 4, step_size=2),
+        ValueError,
+        "`step_size` must be at most 1; got 2.",
+    ),
+    (
+        lambda: HolomorphicNetwork(6, [0], 4),
+        ValueError,
+        "`hidden` must be at least 1; got 0.",
+    ),
     (
         lambda: HolomorphicNetwork(6, [4], 4, "tanh"),
         TypeError,
@@ -970,10 +1231,16 @@ SENTENCES = [
         "ConvBlock(channels=3, kernel_size=3, padding=1, pool=SoftmaxPool(size=2, temperature=1.0)) on (1, 5, 5), "
         "whose maps are 5 x 5.",
     ),
-    (lambda: ConvBlock(3, pool=2), TypeError, "`pool` must be a SoftmaxPool or None; got 2."),
+    (
+        lambda: ConvBlock(3, pool=2),
+        TypeError,
+        "`pool` must be a SoftmaxPool or None; got 2.",
+    ),
     (lambda: SoftmaxPool(2, 0), ValueError, "`temperature` must be above 0; got 0."),
     (
-        lambda: compare_gradients(EquilibriumPropagation(copy.deepcopy(NETWORK).requires_grad_(False)), X, Y),
+        lambda: compare_gradients(
+            EquilibriumPropagation(copy.deepcopy(NETWORK).requires_grad_(False)), X, Y
+        ),
         ValueError,
         "`rule` must be of a network with a parameter that learns; got one whose are all frozen.",
     ),
@@ -983,12 +1250,24 @@ SENTENCES = [
         ValueError,
         "`populations` must hold a partition for each of the 2 hidden layers; got 1.",
     ),
-    (lambda: compare_gradients(3, X, Y), TypeError, "`rule` must be one such as EquilibriumPropagation; got int."),
-    (lambda: NETWORK.keep_dale_([4, 5]), ValueError, "`populations` must divide the 4 units of a layer; got 5."),
+    (
+        lambda: compare_gradients(3, X, Y),
+        TypeError,
+        "`rule` must be one such as EquilibriumPropagation; got int.",
+    ),
+    (
+        lambda: NETWORK.keep_dale_([4, 5]),
+        ValueError,
+        "`populations` must divide the 4 units of a layer; got 5.",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("build", "error", "sentence"), SENTENCES, ids=[sentence[:60] for *_, sentence in SENTENCES])
+@pytest.mark.parametrize(
+    ("build", "error", "sentence"),
+    SENTENCES,
+    ids=[sentence[:60] for *_, sentence in SENTENCES],
+)
 def test_wrong_input_is_one_sentence(build, error, sentence):
     with pytest.raises(error) as raised:
         build()
@@ -998,11 +1277,27 @@ def test_wrong_input_is_one_sentence(build, error, sentence):
 # -- learning ----------------------------------------------------------------------------------------------------------
 
 
-def train(make, *, seed, hidden=(64, 64), lr=0.15, epochs=8, batch=20, falling=True, max_steps=100):
+def train(
+    make,
+    *,
+    seed,
+    hidden=(64, 64),
+    lr=0.15,
+    epochs=8,
+    batch=20,
+    falling=True,
+    max_steps=100,
+):
     """Accuracy on test digits, of a network that begins the same whatever the rule; and the share left out."""
     data, rng = digits(), generator(seed)
     network = HolomorphicNetwork(
-        64, list(hidden), 10, generator=rng, step_size=0.5, max_steps=max_steps, tolerance=1e-3
+        64,
+        list(hidden),
+        10,
+        generator=rng,
+        step_size=0.5,
+        max_steps=max_steps,
+        tolerance=1e-3,
     )
     rule, optimizer = make(network), torch.optim.SGD(network.parameters(), lr=lr)
     n_batches = -(-len(data.train_x) // batch)
@@ -1013,21 +1308,34 @@ def train(make, *, seed, hidden=(64, 64), lr=0.15, epochs=8, batch=20, falling=T
     for _ in range(epochs):
         for rows in torch.randperm(len(data.train_x), generator=rng).split(batch):
             optimizer.zero_grad()
-            left_out.append(rule(data.train_x[rows], data.train_y[rows])[1].share_left_out)
+            left_out.append(
+                rule(data.train_x[rows], data.train_y[rows])[1].share_left_out
+            )
             optimizer.step()
             schedule.step()
-    return float((network(data.test_x).argmax(1) == data.test_y).float().mean()), float(np.mean(left_out))
+    return float((network(data.test_x).argmax(1) == data.test_y).float().mean()), float(
+        np.mean(left_out)
+    )
 
 
 @pytest.mark.slow
 def test_learns_digits_as_well_as_backpropagation_at_the_fixed_point():
     rules = {
         "exact": lambda network: RecurrentBackpropagation(network, leave_out=0.9),
-        "two points": lambda network: EquilibriumPropagation(network, 0.2, 2, leave_out=0.9),
-        "six points": lambda network: EquilibriumPropagation(network, 0.4, 6, leave_out=0.9),
+        "two points": lambda network: EquilibriumPropagation(
+            network, 0.2, 2, leave_out=0.9
+        ),
+        "six points": lambda network: EquilibriumPropagation(
+            network, 0.4, 6, leave_out=0.9
+        ),
     }
-    found = {name: [train(make, seed=seed, max_steps=300) for seed in range(3)] for name, make in rules.items()}
-    accuracy = {name: np.mean([one for one, _ in pairs]) for name, pairs in found.items()}
+    found = {
+        name: [train(make, seed=seed, max_steps=300) for seed in range(3)]
+        for name, make in rules.items()
+    }
+    accuracy = {
+        name: np.mean([one for one, _ in pairs]) for name, pairs in found.items()
+    }
     assert accuracy["exact"] > 0.85
     assert accuracy["two points"] > accuracy["exact"] - 0.02
     assert accuracy["six points"] > accuracy["exact"] - 0.02
@@ -1042,7 +1350,13 @@ def test_learns_digits_in_one_layer_as_backpropagation_does_with_no_sample_left_
         lambda network: EquilibriumPropagation(network, 0.4, 6),
     ]
     exact, two, six = (
-        np.mean([train(make, seed=seed, hidden=[64], lr=0.1, max_steps=500)[0] for seed in range(3)]) for make in rules
+        np.mean(
+            [
+                train(make, seed=seed, hidden=[64], lr=0.1, max_steps=500)[0]
+                for seed in range(3)
+            ]
+        )
+        for make in rules
     )
     assert exact > 0.9
     assert abs(two - exact) < 0.02
@@ -1080,5 +1394,7 @@ def test_claims_are_whole_and_read_numbers_that_are_measured():
         assert claim.experiment.seeds["paper"] >= 5
         if claim.experiment.name in cheap:
             numbers = claim.experiment.run(0, claim.experiment.settings["quick"])
-            assert numbers == claim.experiment.run(0, claim.experiment.settings["quick"])
+            assert numbers == claim.experiment.run(
+                0, claim.experiment.settings["quick"]
+            )
             assert all(math.isfinite(numbers[check.number]) for check in claim.checks)

@@ -22,7 +22,12 @@ def wired(density=0.3, seed=0):
 
 def masked_linear():
     layer = nn.Linear(3, 2, bias=False)
-    signs.fix(layer, "weight", [1, -1, 1], present=torch.tensor([[True, True, False], [False, True, True]]))
+    signs.fix(
+        layer,
+        "weight",
+        [1, -1, 1],
+        present=torch.tensor([[True, True, False], [False, True, True]]),
+    )
     return signs.project_(layer)
 
 
@@ -33,7 +38,9 @@ def test_a_correction_declared_later_leaves_the_law_as_it_is():
     rnn = EIRNN(3, POPS)
     signs.declare(rnn, "weight_ih_l0", role="input", lr_scale=0.1)
     groups = param_groups(rnn, lr=10.0)
-    assert next(group["lr"] for group in groups if group["role"] == "input") == pytest.approx(1.0)
+    assert next(
+        group["lr"] for group in groups if group["role"] == "input"
+    ) == pytest.approx(1.0)
     optimizer = torch.optim.SGD(groups, lr=10.0)
     enforce(optimizer, rnn)
     rnn(torch.rand(5, 4, 3))[0].sum().backward()
@@ -54,7 +61,9 @@ def test_every_layer_keeps_what_is_declared_of_it(case):
         name: (one.role, one.signed) for name, one in before.items()
     }
     assert {one.lr_scale for one in after.values()} == {0.5}
-    assert all(torch.equal(buffer, buffers[name]) for name, buffer in layer.named_buffers())
+    assert all(
+        torch.equal(buffer, buffers[name]) for name, buffer in layer.named_buffers()
+    )
     for name in before:
         signs.declare(layer, name, role="studied")
     assert {one.lr_scale for _, _, one in signs.declared(layer)} == {0.5}
@@ -67,7 +76,9 @@ def test_every_layer_keeps_signs_fixed_over_its_own(case):
     stored = layer.get_buffer(name + law.SUFFIX).flatten()
     turned = -stored
     with (
-        pytest.raises(ValueError, match=re.escape(f"other signs for {len(turned)} units"))
+        pytest.raises(
+            ValueError, match=re.escape(f"other signs for {len(turned)} units")
+        )
         if len(turned) > 1
         else (pytest.raises(ValueError, match="other signs for 1 unit,"))
     ):
@@ -83,7 +94,13 @@ def test_every_layer_keeps_signs_fixed_over_its_own(case):
     ("call", "sentence"),
     [
         (
-            lambda layer: signs.fix(layer, "weight", [1, -1, 1], dim=1, present=torch.ones(2, 3, dtype=torch.bool)),
+            lambda layer: signs.fix(
+                layer,
+                "weight",
+                [1, -1, 1],
+                dim=1,
+                present=torch.ones(2, 3, dtype=torch.bool),
+            ),
             "`present` must be what was fixed for `weight` before; got another mask: give `replace=True` to replace "
             "it.",
         ),
@@ -108,7 +125,9 @@ def test_what_would_lose_a_fact_is_refused_in_one_sentence(call, sentence):
     with pytest.raises(ValueError) as raised:
         call(layer)
     assert str(raised.value) == sentence
-    assert all(torch.equal(value, before[name]) for name, value in layer.state_dict().items())
+    assert all(
+        torch.equal(value, before[name]) for name, value in layer.state_dict().items()
+    )
 
 
 def test_signs_are_not_declared_but_fixed():
@@ -142,7 +161,10 @@ def test_released_is_free():
 
 
 def test_a_lazy_module_has_no_signs_yet():
-    with pytest.raises(ValueError, match="`weight` must have a shape before its signs are fixed; run the lazy module"):
+    with pytest.raises(
+        ValueError,
+        match="`weight` must have a shape before its signs are fixed; run the lazy module",
+    ):
         signs.fix(nn.LazyLinear(3), "weight", [1, 1])
 
 
@@ -164,7 +186,9 @@ def test_a_circuit_with_given_synapses_keeps_them():
     with signs.keep_masks(lesioned):
         lesioned.load_state_dict(trained.state_dict())
     assert torch.equal(lesioned.weight_hh_l0, trained.weight_hh_l0 * wired())
-    with pytest.raises(RuntimeError, match="load inside `with signs.adopt_masks"):  # as before the context
+    with pytest.raises(
+        RuntimeError, match="load inside `with signs.adopt_masks"
+    ):  # as before the context
         lesioned.load_state_dict(trained.state_dict())
     with signs.adopt_masks(lesioned):
         lesioned.load_state_dict(trained.state_dict())
@@ -172,16 +196,24 @@ def test_a_circuit_with_given_synapses_keeps_them():
     lesioned.load_state_dict(trained.state_dict())  # it is its own mask now
 
 
-@pytest.mark.parametrize("build", [lambda **kw: EIRNN(3, POPS, **kw), lambda **kw: DANNRNN(3, 10, 2, **kw)])
+@pytest.mark.parametrize(
+    "build", [lambda **kw: EIRNN(3, POPS, **kw), lambda **kw: DANNRNN(3, 10, 2, **kw)]
+)
 def test_drawn_synapses_are_those_of_the_run_that_is_resumed(build):
     first, again = build(mask=0.3), build(mask=0.3)
     name = "weight_hh_l0" if isinstance(first, EIRNN) else "weight_ex_hh_l0"
-    assert not torch.equal(first.get_buffer(name + law.PRESENT), again.get_buffer(name + law.PRESENT))
+    assert not torch.equal(
+        first.get_buffer(name + law.PRESENT), again.get_buffer(name + law.PRESENT)
+    )
     again.load_state_dict(first.state_dict())
-    assert torch.equal(first.get_buffer(name + law.PRESENT), again.get_buffer(name + law.PRESENT))
+    assert torch.equal(
+        first.get_buffer(name + law.PRESENT), again.get_buffer(name + law.PRESENT)
+    )
     assert signs.check(again)
     drawn_densely = build(mask=0.95)
-    with pytest.raises(RuntimeError, match="are absent in the module"):  # no draw at that density
+    with pytest.raises(
+        RuntimeError, match="are absent in the module"
+    ):  # no draw at that density
         build(mask=0.1).load_state_dict(drawn_densely.state_dict())
     with pytest.raises(RuntimeError, match="are absent in the module"):
         build(mask=0.1).load_state_dict(build().state_dict())
@@ -196,7 +228,10 @@ def test_weights_on_the_diagonal_are_one_line_that_names_the_option():
         "\tDale's law is broken: weight_hh_l0 has 10 autapses, weights on the diagonal, where the module has no "
         "synapse: build it with `autapses=True`, or load inside `with signs.keep_masks(model):` to zero them."
     ]
-    with pytest.raises(RuntimeError, match="To zero the weights of weight_hh_l0 where the module has no synapse"):
+    with pytest.raises(
+        RuntimeError,
+        match="To zero the weights of weight_hh_l0 where the module has no synapse",
+    ):
         EIRNN(3, POPS, mask=wired()).load_state_dict(trained.state_dict())
 
 
@@ -206,13 +241,23 @@ def test_a_refused_checkpoint_changes_no_fact():
     signs.project_(other)
     before = copy.deepcopy(layer.state_dict())
     for wish in (signs.adopt_masks, signs.keep_masks):
-        with wish(layer), pytest.raises(RuntimeError, match="differ from those fixed on the module"):
+        with (
+            wish(layer),
+            pytest.raises(RuntimeError, match="differ from those fixed on the module"),
+        ):
             layer.load_state_dict(other.state_dict())
-    assert all(torch.equal(value, before[name]) for name, value in layer.state_dict().items())
+    assert all(
+        torch.equal(value, before[name]) for name, value in layer.state_dict().items()
+    )
     lawless = {**other.state_dict(), "weight": torch.full((2, 3), 7.0)}
-    with signs.adopt_signs(layer), pytest.raises(RuntimeError, match="Dale's law is broken"):
+    with (
+        signs.adopt_signs(layer),
+        pytest.raises(RuntimeError, match="Dale's law is broken"),
+    ):
         layer.load_state_dict(lawless)
-    assert all(torch.equal(value, before[name]) for name, value in layer.state_dict().items())
+    assert all(
+        torch.equal(value, before[name]) for name, value in layer.state_dict().items()
+    )
     assert signs.check(layer)
 
 
@@ -254,7 +299,10 @@ def test_projection_believes_no_buffer_that_was_written_into():
     signs.project_(layer)
     layer.weight_signs.neg_()
     before = layer.weight.clone()
-    with pytest.raises(ValueError, match="`weight_signs` must hold what was fixed; something wrote into it since"):
+    with pytest.raises(
+        ValueError,
+        match="`weight_signs` must hold what was fixed; something wrote into it since",
+    ):
         signs.project_(layer)
     assert torch.equal(layer.weight, before)
     signs.project_(signs.restore_(layer))
@@ -265,20 +313,28 @@ def test_masks_are_whole_numbers_that_a_boolean_operator_cannot_misread():
     rnn = EIRNN(3, POPS)
     assert rnn.weight_hh_l0_present.dtype == torch.int8
     with pytest.raises(IndexError):
-        rnn.weight_hh_l0[~rnn.weight_hh_l0_present]  # silently all of them, were it uint8
+        rnn.weight_hh_l0[
+            ~rnn.weight_hh_l0_present
+        ]  # silently all of them, were it uint8
     assert torch.equal(rnn.weight_hh_l0 * rnn.weight_hh_l0_present, rnn.weight_hh_l0)
 
 
 def test_a_drawn_mask_may_be_that_of_the_process_that_broadcasts_its_own():
     first, other = EIRNN(3, POPS, mask=0.3), EIRNN(3, POPS, mask=0.3)
-    other.weight_hh_l0_present.copy_(first.weight_hh_l0_present)  # as DistributedDataParallel does
+    other.weight_hh_l0_present.copy_(
+        first.weight_hh_l0_present
+    )  # as DistributedDataParallel does
     with torch.no_grad():
         other.weight_hh_l0.copy_(first.weight_hh_l0)
     assert signs.check(other)
     other.weight_hh_l0_present.fill_(1)  # no draw at that density
-    with pytest.raises(ValueError, match="`weight_hh_l0_present` must hold what was fixed"):
+    with pytest.raises(
+        ValueError, match="`weight_hh_l0_present` must hold what was fixed"
+    ):
         signs.check(other)
-    assert torch.equal(signs.restore_(other).weight_hh_l0_present, first.weight_hh_l0_present)
+    assert torch.equal(
+        signs.restore_(other).weight_hh_l0_present, first.weight_hh_l0_present
+    )
 
 
 def test_a_mask_registered_by_hand_beside_the_signs_is_read_back():
@@ -299,7 +355,8 @@ def test_a_sparse_weight_is_judged_and_not_projected(sparse):
     layer.weight = nn.Parameter(sparse(layer.weight.detach()))
     assert signs.check(layer).n_synapses == 12
     with pytest.raises(
-        ValueError, match=r"^`weight` must be dense to be projected; got sparse_(coo|csr): make it so by"
+        ValueError,
+        match=r"^`weight` must be dense to be projected; got sparse_(coo|csr): make it so by",
     ):
         signs.project_(layer)
     layer.weight = nn.Parameter(sparse(-layer.weight.detach().to_dense()))

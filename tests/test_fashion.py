@@ -10,11 +10,16 @@ from daleml.datasets import fashion_mnist
 from daleml.layers import DANNConv2d, DANNLinear, EIConv2d, EILinear, populations_after
 from daleml.optim import enforce, param_groups
 
-has_data = pytest.mark.skipif(not os.environ.get("DALEML_DATA"), reason="set DALEML_DATA to the folder of data sets")
+has_data = pytest.mark.skipif(
+    not os.environ.get("DALEML_DATA"),
+    reason="set DALEML_DATA to the folder of data sets",
+)
 
 
 def write_idx(path, values):
-    header = bytes([0, 0, 8, values.ndim]) + b"".join(n.to_bytes(4, "big") for n in values.shape)
+    header = bytes([0, 0, 8, values.ndim]) + b"".join(
+        n.to_bytes(4, "big") for n in values.shape
+    )
     path.write_bytes(gzip.compress(header + values.numpy().tobytes()))
 
 
@@ -24,20 +29,34 @@ def test_the_split_is_fixed_and_balanced():
     assert split.train_x.shape == (8000, 784)
     assert split.test_x.shape == (2000, 784)
     assert split.train_x.max() == 1
-    assert torch.equal(torch.cat([split.train_y, split.test_y]).bincount(), torch.full((10,), 1000))
+    assert torch.equal(
+        torch.cat([split.train_y, split.test_y]).bincount(), torch.full((10,), 1000)
+    )
     assert torch.equal(split.test_x, fashion_mnist().test_x)
     assert not torch.equal(split.test_y, fashion_mnist(seed=1).test_y)
 
 
 def test_files_that_are_missing_or_wrong_are_named(tmp_path, monkeypatch):
     monkeypatch.delenv("DALEML_DATA", raising=False)
-    with pytest.raises(ValueError, match=r"^`path` must be given where the environment variable DALEML_DATA"):
+    with pytest.raises(
+        ValueError,
+        match=r"^`path` must be given where the environment variable DALEML_DATA",
+    ):
         fashion_mnist()
-    with pytest.raises(FileNotFoundError, match=r"^`path` must be a folder with t10k-images-idx3-ubyte\.gz, from"):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"^`path` must be a folder with t10k-images-idx3-ubyte\.gz, from",
+    ):
         fashion_mnist(tmp_path)
-    write_idx(tmp_path / "t10k-images-idx3-ubyte.gz", torch.zeros(3, 28, 28, dtype=torch.uint8))
+    write_idx(
+        tmp_path / "t10k-images-idx3-ubyte.gz",
+        torch.zeros(3, 28, 28, dtype=torch.uint8),
+    )
     write_idx(tmp_path / "t10k-labels-idx1-ubyte.gz", torch.zeros(3, dtype=torch.uint8))
-    with pytest.raises(ValueError, match=r"^`path` must hold 10000 images of 28 x 28 and as many labels; got \(3, 28"):
+    with pytest.raises(
+        ValueError,
+        match=r"^`path` must hold 10000 images of 28 x 28 and as many labels; got \(3, 28",
+    ):
         fashion_mnist(tmp_path)
 
 
@@ -55,7 +74,10 @@ def unconstrained(generator, pixel_mean):
 
 def column_ei(generator, pixel_mean):
     between = nn.Sequential(nn.MaxPool2d(2), nn.Flatten())
-    hidden, last = Populations.split(16), populations_after(between, Populations.split(32), (14, 14))
+    hidden, last = (
+        Populations.split(16),
+        populations_after(between, Populations.split(32), (14, 14)),
+    )
     first = EIConv2d(1, 16, 3, padding=1, generator=generator)
     first.reset_parameters(generator, input_mean=pixel_mean)
     return nn.Sequential(
@@ -88,7 +110,9 @@ def error(build, lr, seed, train, test, pixel_mean, epochs):
             if len(batch) < 64:
                 break
             optimizer.zero_grad()
-            nn.functional.cross_entropy(model(train[0][batch]), train[1][batch]).backward()
+            nn.functional.cross_entropy(
+                model(train[0][batch]), train[1][batch]
+            ).backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             schedule.step()
@@ -106,10 +130,15 @@ def test_lawful_convolutional_networks_learn_fashion_within_two_points_of_the_un
     fit, held_out = (x[:6500], split.train_y[:6500]), (x[6500:], split.train_y[6500:])
     errors = {}
     for build in (unconstrained, column_ei, dann):
-        found = {lr: error(build, lr, 0, fit, held_out, split.pixel_mean, 6) for lr in (0.001, 0.003, 0.006)}
+        found = {
+            lr: error(build, lr, 0, fit, held_out, split.pixel_mean, 6)
+            for lr in (0.001, 0.003, 0.006)
+        }
         best = min(found, key=found.get)
         whole = (x, split.train_y), (test_x, split.test_y)
-        errors[build.__name__] = [error(build, best, seed, *whole, split.pixel_mean, 16) for seed in (1, 2)]
+        errors[build.__name__] = [
+            error(build, best, seed, *whole, split.pixel_mean, 16) for seed in (1, 2)
+        ]
         print(build.__name__, found, best, errors[build.__name__])
     mean = {name: sum(values) / len(values) for name, values in errors.items()}
     assert mean["unconstrained"] < 14

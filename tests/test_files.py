@@ -19,15 +19,33 @@ from daleml import _exchange, _files, _locks, _processes
 
 def contents(place):
     """Return every file of a folder, hidden ones too."""
-    return {str(path.relative_to(place)): path.read_bytes() for path in sorted(place.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(place)): path.read_bytes()
+        for path in sorted(place.rglob("*"))
+        if path.is_file()
+    }
 
 
-OLD = {"page.html": b"old page", "figures/a.png": b"old a", "figures/gone.png": b"old gone"}
-NEW = {"page.html": b"new page", "figures/a.png": b"new a", "figures/more.png": b"new more"}
+OLD = {
+    "page.html": b"old page",
+    "figures/a.png": b"old a",
+    "figures/gone.png": b"old gone",
+}
+NEW = {
+    "page.html": b"new page",
+    "figures/a.png": b"new a",
+    "figures/more.png": b"new more",
+}
 
 
 def write_set(place, files, label):
-    _files.write_set("out", place, files, "results.json", {"label": label, "value": np.float64("nan")})
+    _files.write_set(
+        "out",
+        place,
+        files,
+        "results.json",
+        {"label": label, "value": np.float64("nan")},
+    )
 
 
 @pytest.fixture
@@ -101,7 +119,11 @@ def test_a_full_disk_leaves_the_old_file_and_names_it(tmp_path, number):
     assert contents(tmp_path) == {"a.json": b"old"}
 
 
-LEFT = [".unfinished-x.json", ".unfinished-le7fx_px.json", ".unfinished-abcdefgh.safetensors"]
+LEFT = [
+    ".unfinished-x.json",
+    ".unfinished-le7fx_px.json",
+    ".unfinished-abcdefgh.safetensors",
+]
 NOT_OURS = [
     ".unfinished-thesis-chapter.md",
     ".unfinished-x",
@@ -112,7 +134,11 @@ NOT_OURS = [
 
 
 def test_what_dead_processes_left_is_removed_and_nothing_else(tmp_path):
-    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    dead = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"],
+        capture_output=True,
+        text=True,
+    )
     number = int(dead.stdout)
     ours = f".unfinished-{_files._HOST}"
     left = [
@@ -121,13 +147,22 @@ def test_what_dead_processes_left_is_removed_and_nothing_else(tmp_path):
         f"{ours}-{os.getpid()}-{'1' * 16}.json",
         f"{ours}-{10**30}-{'0' * 16}.x",
     ]
-    kept = [*NOT_OURS, f"{ours}-{os.getppid()}-{'0' * 16}.png", f".unfinished-00000000-{number}-{'0' * 16}.png"]
+    kept = [
+        *NOT_OURS,
+        f"{ours}-{os.getppid()}-{'0' * 16}.png",
+        f".unfinished-00000000-{number}-{'0' * 16}.png",
+    ]
     for name in (*left, *kept):
         (tmp_path / name).write_text("x")
     (tmp_path / ".unfinished-folder.json").mkdir()
     (tmp_path / ".unfinished-link.json").symlink_to(tmp_path / ".unfinished-x")
     _files.write_text(tmp_path / "a.txt", "x")
-    assert set(os.listdir(tmp_path)) == {*kept, "a.txt", ".unfinished-folder.json", ".unfinished-link.json"}
+    assert set(os.listdir(tmp_path)) == {
+        *kept,
+        "a.txt",
+        ".unfinished-folder.json",
+        ".unfinished-link.json",
+    }
 
 
 def test_two_writers_of_one_process_leave_each_other_alone(tmp_path):
@@ -140,7 +175,10 @@ def test_two_writers_of_one_process_leave_each_other_alone(tmp_path):
 
 
 def test_json_is_strict(tmp_path):
-    content = {"s\udcff": ["\ud800", float("inf"), np.float32("nan"), np.arange(2), "σ\x1b"], 3: (1,)}
+    content = {
+        "s\udcff": ["\ud800", float("inf"), np.float32("nan"), np.arange(2), "σ\x1b"],
+        3: (1,),
+    }
     _files.write_json(tmp_path / "a.json", content)
     text = (tmp_path / "a.json").read_text()
     assert "\\ud" not in text.replace("\\\\ud", "")
@@ -164,7 +202,9 @@ def test_a_file_of_the_earlier_set_that_was_changed_since_stays(place):
     assert (place / "figures" / "gone.png").read_text() == "drawn over by hand"
 
 
-@pytest.mark.parametrize("name", ["../secret.txt", "figures/../../secret.txt", "{absolute}", ".", ""])
+@pytest.mark.parametrize(
+    "name", ["../secret.txt", "figures/../../secret.txt", "{absolute}", ".", ""]
+)
 def test_an_index_from_elsewhere_removes_nothing_outside(place, name):
     secret = place.parent / "secret.txt"
     secret.write_text("mine")
@@ -175,7 +215,9 @@ def test_an_index_from_elsewhere_removes_nothing_outside(place, name):
     assert secret.read_text() == "mine"
 
 
-@pytest.mark.parametrize("index", ["[" * 100_000, "{", "[]", '{"files": 3}', '{"files": {"a": []}}', "\xff"])
+@pytest.mark.parametrize(
+    "index", ["[" * 100_000, "{", "[]", '{"files": 3}', '{"files": {"a": []}}', "\xff"]
+)
 def test_a_damaged_index_is_replaced(place, index):
     (place / "results.json").write_text(index, encoding="latin-1")
     write_set(place, NEW | {"figures/gone.png": b"x"}, "new")
@@ -195,7 +237,9 @@ def test_a_full_disk_leaves_the_old_set(place, monkeypatch, broken):
 
     monkeypatch.setattr(_files, "_sync", full)
     before = contents(place)
-    with pytest.raises(OSError, match="holds what it held before: No space left on device") as raised:
+    with pytest.raises(
+        OSError, match="holds what it held before: No space left on device"
+    ) as raised:
         write_set(place, NEW, "new")
     assert str(place) in str(raised.value)
     assert raised.value.errno == errno.ENOSPC
@@ -213,11 +257,16 @@ def test_a_full_disk_leaves_no_folder_that_was_not_there(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounts a small disk")
+@pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="mounts a small disk"
+)
 @pytest.mark.parametrize("where", ["o", "."])
 def test_a_disk_that_is_really_full(tmp_path, where):
     """And a folder that is a mount point."""
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", tmp_path], capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", tmp_path],
+        capture_output=True,
+    ).returncode:
         pytest.skip("nothing can be mounted here")
     try:
         out = tmp_path / where
@@ -315,14 +364,18 @@ def test_killed_at_any_moment_the_set_is_old_or_new(place, where, tmp_path):
 def test_what_cannot_take_its_place_brings_the_old_set_back(place, monkeypatch):
     """As where another program holds a file, or somebody else owns it: the third rename is refused."""
     staged = _files._stage(place, {**NEW, "results.json": b"{}"}, ["figures/gone.png"])
-    before = {name: data for name, data in contents(place).items() if not name.startswith(".")}
+    before = {
+        name: data for name, data in contents(place).items() if not name.startswith(".")
+    }
     replace, count = os.replace, []
 
     def refused(source, target):
         if "new" in Path(source).parts:
             count.append(target)
             if len(count) == 3:
-                raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(target))
+                raise PermissionError(
+                    errno.EPERM, os.strerror(errno.EPERM), str(target)
+                )
         replace(source, target)
 
     monkeypatch.setattr(_exchange.os, "replace", refused)
@@ -353,7 +406,12 @@ def test_a_folder_in_place_of_a_file_is_refused_before_anything_is_written(place
 
 
 def test_two_writers_do_not_mix(place):
-    with _locks.only_writer(place), pytest.raises(ValueError, match="`out` must be a folder into which nobody else"):
+    with (
+        _locks.only_writer(place),
+        pytest.raises(
+            ValueError, match="`out` must be a folder into which nobody else"
+        ),
+    ):
         write_set(place, NEW, "new")
     assert state(place) == "old"
 

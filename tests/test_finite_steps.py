@@ -10,7 +10,13 @@ from torch.nn.functional import cross_entropy
 from daleml import Populations, signs
 from daleml.layers import EILinear
 from daleml.optim import EG, EGAdamW, MirrorDescent, param_groups
-from daleml.potentials import Euclidean, HyperbolicEntropy, NegativeEntropy, PNorm, Potential
+from daleml.potentials import (
+    Euclidean,
+    HyperbolicEntropy,
+    NegativeEntropy,
+    PNorm,
+    Potential,
+)
 from daleml.training import DivergedError
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
@@ -23,9 +29,16 @@ POTENTIALS = [
 def steps(dtype, gradients, build, n_steps=3):
     """Step every kind of weight along every gradient, there and back; return the weights."""
     info = torch.finfo(dtype)
-    values = torch.tensor([0.0, 1e-7, -0.5, 1.0, -1e4, info.max, -info.max, info.tiny], dtype=torch.float64).to(dtype)
+    values = torch.tensor(
+        [0.0, 1e-7, -0.5, 1.0, -1e4, info.max, -info.max, info.tiny],
+        dtype=torch.float64,
+    ).to(dtype)
     weight = nn.Parameter(values.repeat(len(gradients)))
-    grad = torch.tensor(gradients, dtype=torch.float64).repeat_interleave(len(values)).to(dtype)
+    grad = (
+        torch.tensor(gradients, dtype=torch.float64)
+        .repeat_interleave(len(values))
+        .to(dtype)
+    )
     optimizer = build([weight])
     for i in range(n_steps):
         weight.grad = -grad if i % 2 else grad
@@ -41,7 +54,11 @@ def test_mirror_descent_stays_finite(dtype, potential, lr):
     largest = torch.finfo(dtype).max
     gradients = [0.0, 1e-6, -1.0, 50.0, -1e4, largest, -largest, math.inf, -math.inf]
     steps(dtype, gradients, lambda ps: MirrorDescent(ps, lr, potential))
-    steps(dtype, gradients[:5], lambda ps: MirrorDescent(ps, lr, potential, momentum=0.9, weight_decay=0.01))
+    steps(
+        dtype,
+        gradients[:5],
+        lambda ps: MirrorDescent(ps, lr, potential, momentum=0.9, weight_decay=0.01),
+    )
 
 
 @pytest.mark.parametrize("foreach", [False, True])
@@ -114,7 +131,10 @@ BUILDS = {
 @pytest.mark.parametrize("size", [5, 300_000], ids=["small", "large"])
 @pytest.mark.parametrize("name", BUILDS)
 def test_a_gradient_of_nan_is_an_error_and_makes_no_weight_nan(name, size):
-    weights = [nn.Parameter(torch.linspace(0.1, 1, size)), nn.Parameter(torch.linspace(-1, -0.1, size))]
+    weights = [
+        nn.Parameter(torch.linspace(0.1, 1, size)),
+        nn.Parameter(torch.linspace(-1, -0.1, size)),
+    ]
     optimizer = BUILDS[name](weights)
     for i in (0, 1):
         for weight in weights:
@@ -131,7 +151,13 @@ def test_a_gradient_of_nan_is_an_error_and_makes_no_weight_nan(name, size):
 def test_a_bias_in_a_euclidean_group_is_not_made_nan():
     for kind in (EG, EGAdamW):
         bias = nn.Parameter(torch.zeros(3))
-        optimizer = kind([{"params": [bias], "euclidean": True}, {"params": [nn.Parameter(torch.ones(2))]}], 0.1)
+        optimizer = kind(
+            [
+                {"params": [bias], "euclidean": True},
+                {"params": [nn.Parameter(torch.ones(2))]},
+            ],
+            0.1,
+        )
         bias.grad = torch.tensor([0.0, math.nan, 1.0])
         with pytest.raises(DivergedError):
             optimizer.step()
@@ -153,7 +179,11 @@ def test_a_rate_far_too_large_in_a_loop_of_ones_own_ends_in_an_error_with_weight
     with pytest.raises(DivergedError, match="steps must be numbers"):
         loop()
     assert signs.check(net)
-    assert all(parameter.isfinite().all() for parameter in net[:1].parameters() if parameter.ndim == 2)
+    assert all(
+        parameter.isfinite().all()
+        for parameter in net[:1].parameters()
+        if parameter.ndim == 2
+    )
 
 
 class Wild(Potential):
@@ -176,4 +206,8 @@ class Wild(Potential):
 
 
 def test_a_strangers_potential_is_bounded_too():
-    steps(torch.float32, [0.0, 50.0, -1e4, math.inf, -math.inf], lambda ps: MirrorDescent(ps, 10.0, Wild()))
+    steps(
+        torch.float32,
+        [0.0, 50.0, -1e4, math.inf, -math.inf],
+        lambda ps: MirrorDescent(ps, 10.0, Wild()),
+    )

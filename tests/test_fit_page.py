@@ -28,13 +28,23 @@ def alone():
 
 @pytest.fixture(scope="module")
 def grouped():
-    gathered = Gathered("s-size", "size (px)", SIZES, LAYER, by="layer", from_table=True, notes=("A note of rows.",))
+    gathered = Gathered(
+        "s-size",
+        "size (px)",
+        SIZES,
+        LAYER,
+        by="layer",
+        from_table=True,
+        notes=("A note of rows.",),
+    )
     return study(gathered, FAMILIES, intervals="none")
 
 
 def compose(result):
     drawings = dict(fit_report.draw(result))
-    return fit_report.compose(result, drawings, file="s.csv", command="daleml fit s.csv --seed 3"), drawings
+    return fit_report.compose(
+        result, drawings, file="s.csv", command="daleml fit s.csv --seed 3"
+    ), drawings
 
 
 def tables(page):
@@ -43,9 +53,12 @@ def tables(page):
 
 def _table(text):
     rows = [
-        re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in re.findall(r"<tr.*?</tr>", text, re.DOTALL)
+        re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)
+        for row in re.findall(r"<tr.*?</tr>", text, re.DOTALL)
     ]
-    return pd.DataFrame([[html.unescape(cell) for cell in row] for row in rows[1:]], columns=rows[0])
+    return pd.DataFrame(
+        [[html.unescape(cell) for cell in row] for row in rows[1:]], columns=rows[0]
+    )
 
 
 @pytest.mark.parametrize("which", ["alone", "grouped"])
@@ -67,11 +80,17 @@ def test_it_leads_with_the_conclusion_and_what_carries_it(alone):
     page, _ = compose(alone)
     result = alone.result
     assert f'<p class="lead">{result.conclusion()}</p>' in page
-    tiles = {name: value for value, name in re.findall(r"<li><b>(.*?)</b><span>(.*?)</span></li>", page)}
+    tiles = {
+        name: value
+        for value, name in re.findall(r"<li><b>(.*?)</b><span>(.*?)</span></li>", page)
+    }
     assert tiles["weights fitted"] == "391"
     assert tiles["ranks first of 3"] == result.best.family
     if result.best.family != "lognormal":
-        assert tiles["AICc that the log-normal is behind"] == f"{result['lognormal'].aicc - result.best.aicc:,.1f}"
+        assert (
+            tiles["AICc that the log-normal is behind"]
+            == f"{result['lognormal'].aicc - result.best.aicc:,.1f}"
+        )
     sigma = result["lognormal"]
     name = f"σ of ln w, under the log-normal; ± {sigma.stderr['sigma']:.2g}"
     assert tiles[name] == f"{sigma.params['sigma']:.3f}"
@@ -84,9 +103,12 @@ def test_the_page_and_the_json_say_the_same(alone):
     assert ranks["family"].tolist() == [fit["family"] for fit in found["fits"]]
     best = found["fits"][0]["aicc"]
     assert ranks["AICc"].tolist() == [f"{fit['aicc']:,.1f}" for fit in found["fits"]]
-    assert ranks["behind"].tolist() == [f"{fit['aicc'] - best:,.1f}" for fit in found["fits"]]
+    assert ranks["behind"].tolist() == [
+        f"{fit['aicc'] - best:,.1f}" for fit in found["fits"]
+    ]
     assert ranks["p, fits"].tolist() == [
-        f"{found['goodness_of_fit'][fit['family']]['p_value']:.2g}" for fit in found["fits"]
+        f"{found['goodness_of_fit'][fit['family']]['p_value']:.2g}"
+        for fit in found["fits"]
     ]
     for row in parameters.to_dict("records"):
         fit = next(fit for fit in found["fits"] if fit["family"] == row["family"])
@@ -95,7 +117,10 @@ def test_the_page_and_the_json_say_the_same(alone):
         assert row["95 % interval"] == f"{low:.4g} to {high:.4g}"
     assert set(parameters["family"]) == {found["best"], "lognormal"}
     gini = found["resemblance"]["measures"]["gini"]["reference"]
-    assert beside["reference"][1] == f"{gini['value']:.3f} [{gini['low']:.3f}, {gini['high']:.3f}]"
+    assert (
+        beside["reference"][1]
+        == f"{gini['value']:.3f} [{gini['low']:.3f}, {gini['high']:.3f}]"
+    )
     assert f"(Kolmogorov-Smirnov) is {found['best_fits']['ks_distance']:.4f}" in page
 
 
@@ -104,12 +129,24 @@ def test_groups_and_those_that_failed(grouped):
     groups, same, *_ = tables(page)
     found = grouped.to_dict()
     assert groups["group"].tolist() == ["2/3", "<b>"]
-    assert groups["median"][0] == f"{np.median(SIZES[:300]):.4g}" == f"{found['best_fits']['2/3']['median']:.4g}"
-    assert groups["best family"].tolist() == [one["best"] for one in found["groups"].values()]
+    assert (
+        groups["median"][0]
+        == f"{np.median(SIZES[:300]):.4g}"
+        == f"{found['best_fits']['2/3']['median']:.4g}"
+    )
+    assert groups["best family"].tolist() == [
+        one["best"] for one in found["groups"].values()
+    ]
     assert same["family"].tolist() == list(found["same_distribution"])
-    assert same["likelihood ratio"][0] == f"{found['same_distribution'][same['family'][0]]['statistic']:,.1f}"
+    assert (
+        same["likelihood ratio"][0]
+        == f"{found['same_distribution'][same['family'][0]]['statistic']:,.1f}"
+    )
     failed = page[page.index("Groups that could not be fitted") :]
-    assert "<code>6</code>: at least 2 values other than zero are needed, and it has 1 beside 0 zeros." in failed
+    assert (
+        "<code>6</code>: at least 2 values other than zero are needed, and it has 1 beside 0 zeros."
+        in failed
+    )
     assert "<h2>layer 2/3: how families rank</h2>" in page
     assert "A note of rows." in page
     assert "pass <code>--gof 1000</code>" in page
@@ -119,16 +156,24 @@ def test_groups_and_those_that_failed(grouped):
 
 def test_how_they_were_observed_is_said():
     seen = SIZES[SIZES > 8]
-    page, _ = compose(study(Gathered("w", "w", np.r_[seen, 0, 0]), "lognormal", truncation=(8, None)))
+    page, _ = compose(
+        study(Gathered("w", "w", np.r_[seen, 0, 0]), "lognormal", truncation=(8, None))
+    )
     assert "2 zeros and 0 others left out. Observed: seen above 8." in page
     counts = np.ceil(SIZES)
     assert (
         "A count stands for what lies within one half of it."
         in compose(study(Gathered("w", "w", counts), "lognormal", discrete=True))[0]
     )
-    page, _ = compose(study(Gathered("w", "w", np.maximum(SIZES, 9)), "lognormal", censoring=9))
+    page, _ = compose(
+        study(Gathered("w", "w", np.maximum(SIZES, 9)), "lognormal", censoring=9)
+    )
     assert f"{np.sum(SIZES <= 9)} are known only to be no larger than 9." in page
-    page, _ = compose(study(Gathered("w", "w", np.r_[SIZES, np.zeros(609)]), "lognormal", zeros="hurdle"))
+    page, _ = compose(
+        study(
+            Gathered("w", "w", np.r_[SIZES, np.zeros(609)]), "lognormal", zeros="hurdle"
+        )
+    )
     assert "<b>39.1%</b><span>of pairs are connected" in page
 
 
@@ -145,8 +190,13 @@ def test_what_thins_out_is_no_threshold():
     assert "threshold" in hints(RNG.exponential(1, 3000) + 1, whole)[0]
     counts = RNG.geometric(0.2, 3000).astype(float)
     assert hints(counts, Observation(discrete=True)) == ()
-    assert hints(counts[counts > 4], Observation(discrete=True))[0].endswith("pass `--truncate-below 5`.")
-    assert hints(counts[counts > 4], Observation(truncation=(5, None), discrete=True)) == ()
+    assert hints(counts[counts > 4], Observation(discrete=True))[0].endswith(
+        "pass `--truncate-below 5`."
+    )
+    assert (
+        hints(counts[counts > 4], Observation(truncation=(5, None), discrete=True))
+        == ()
+    )
 
 
 def test_intervals_that_were_not_found_do_not_stop_the_rest(monkeypatch):
@@ -155,7 +205,11 @@ def test_intervals_that_were_not_found_do_not_stop_the_rest(monkeypatch):
     def broken(*_, **__):
         raise ValueError("f(a) and f(b) must have different signs")
 
-    monkeypatch.setattr(importlib.import_module("daleml.fit_report.study"), "confidence_intervals", broken)
+    monkeypatch.setattr(
+        importlib.import_module("daleml.fit_report.study"),
+        "confidence_intervals",
+        broken,
+    )
     result = study(Gathered("w", "w", SIZES), "gamma")
     page, _ = compose(result)
     assert result.hints == ("Intervals of gamma were not found.",)
@@ -166,11 +220,23 @@ def test_intervals_that_were_not_found_do_not_stop_the_rest(monkeypatch):
 
 
 def test_of_two_weights_the_page_claims_nothing():
-    sizes, kind = np.r_[SIZES[:60], 2.0, 5.0], np.array(["big"] * 60 + ["few"] * 2, dtype=object)
-    result = study(Gathered("s", "size", sizes, kind, by="kind", from_table=True), FAMILIES, gof=19, jobs=1)
+    sizes, kind = (
+        np.r_[SIZES[:60], 2.0, 5.0],
+        np.array(["big"] * 60 + ["few"] * 2, dtype=object),
+    )
+    result = study(
+        Gathered("s", "size", sizes, kind, by="kind", from_table=True),
+        FAMILIES,
+        gof=19,
+        jobs=1,
+    )
     page, drawings = compose(result)
     assert {name for name in drawings if name.startswith("few-")} == {"few-density"}
-    few = page[page.index("kind few: too few weights to say more") : page.index("How they were observed")]
+    few = page[
+        page.index("kind few: too few weights to say more") : page.index(
+            "How they were observed"
+        )
+    ]
     assert "2 weights are too few to rank these families" in few
     assert "p =" not in few
     assert "nan" not in few
@@ -196,7 +262,14 @@ def test_animals_reach_the_test():
     animals = np.repeat([f"m{i}" for i in range(8)], 20).astype(object)
     group = np.repeat(["a", "b"], 80).astype(object)
     gathered = Gathered(
-        "s", "size", rng.lognormal(size=160), group, by="kind", from_table=True, clusters=animals, clustered_by="mouse"
+        "s",
+        "size",
+        rng.lognormal(size=160),
+        group,
+        by="kind",
+        from_table=True,
+        clusters=animals,
+        clustered_by="mouse",
     )
     result = study(gathered, ("lognormal",), intervals="none")
     assert result.result.n_clusters == {"a": 4, "b": 4}
@@ -205,6 +278,10 @@ def test_animals_reach_the_test():
 
 
 def test_tables_are_wide_and_say_so():
-    style = compose(study(Gathered("s", "size", SIZES[:40], from_table=True), ("lognormal",)))[0]
+    style = compose(
+        study(Gathered("s", "size", SIZES[:40], from_table=True), ("lognormal",))
+    )[0]
     assert "position: sticky" in style
-    assert 'class="long"' in report._table(pd.DataFrame({"a": ["x"], "b": ["one, two, three, four, five, six"]}))
+    assert 'class="long"' in report._table(
+        pd.DataFrame({"a": ["x"], "b": ["one, two, three, four, five, six"]})
+    )

@@ -18,7 +18,11 @@ from daleml.optim import MirrorDescent
 from daleml.potentials import Euclidean, HyperbolicEntropy, NegativeEntropy, PNorm
 from tests.reference import geometry as reference
 
-POTENTIALS = {"NegativeEntropy": NegativeEntropy(), "Euclidean": Euclidean(), "PNorm(3)": PNorm(3)}
+POTENTIALS = {
+    "NegativeEntropy": NegativeEntropy(),
+    "Euclidean": Euclidean(),
+    "PNorm(3)": PNorm(3),
+}
 
 
 def moved(potential, n=1000, seed=0, *, lognormal=True):
@@ -26,13 +30,16 @@ def moved(potential, n=1000, seed=0, *, lognormal=True):
     rng = np.random.default_rng(seed)
     scale = 1 / math.sqrt(n)
     if lognormal:  # standard deviation and mean 1 / sqrt(D), random signs
-        before = rng.lognormal(math.log(scale) - math.log(2) / 2, math.sqrt(math.log(2)), n) * rng.choice([-1, 1], n)
+        before = rng.lognormal(
+            math.log(scale) - math.log(2) / 2, math.sqrt(math.log(2)), n
+        ) * rng.choice([-1, 1], n)
     else:
         before = rng.normal(0, 0.1, n)
     weights = torch.from_numpy(before)
     sd = 0.1 * abs(float(potential.gradient(torch.tensor(0.1))))
     after = potential.inverse_gradient(
-        potential.gradient(weights) + sd * torch.from_numpy(rng.normal(size=n)), weights.sign()
+        potential.gradient(weights) + sd * torch.from_numpy(rng.normal(size=n)),
+        weights.sign(),
     )
     return before, after.numpy()
 
@@ -47,23 +54,33 @@ def test_distance_agrees_with_the_authors_grid(n, shift):
     for centred in (False, True):
         standardised = (sample - sample.mean() * centred) / sample.std()
         slow = reference.distance(sample.tolist(), centred)
-        assert normal_distance(standardised) == pytest.approx(slow, abs=0.012)  # the grid's step
+        assert normal_distance(standardised) == pytest.approx(
+            slow, abs=0.012
+        )  # the grid's step
     before = np.random.default_rng(1).normal(size=n)
     (row,) = infer_geometry(before, before + sample, [Euclidean()]).changes
-    assert row.distance == pytest.approx(normal_distance(sample / sample.std()), rel=1e-9)
-    assert row.centred == pytest.approx(normal_distance((sample - sample.mean()) / sample.std()), rel=1e-9)
+    assert row.distance == pytest.approx(
+        normal_distance(sample / sample.std()), rel=1e-9
+    )
+    assert row.centred == pytest.approx(
+        normal_distance((sample - sample.mean()) / sample.std()), rel=1e-9
+    )
 
 
 def test_distance_has_closed_forms():
     density = 1 / math.sqrt(2 * math.pi)
-    assert normal_distance(np.zeros(7)) == pytest.approx(2 * density, abs=1e-6)  # of a constant
+    assert normal_distance(np.zeros(7)) == pytest.approx(
+        2 * density, abs=1e-6
+    )  # of a constant
     assert normal_distance(np.full(7, math.inf)) == pytest.approx(5, abs=1e-6)
     assert normal_distance(np.r_[np.full(9, 5.0), -9.0]) == pytest.approx(
         quad(lambda z: abs(0.1 - ndtr(z)), -5, 5, points=[ndtri(0.1)])[0], abs=1e-8
     )
     # two values apart, as often: the level is one half between them, and outside of it 0 and 1
     a = 1.3
-    expected = 2 * (quad(lambda z: ndtr(z) - 0.5, 0, a)[0] + quad(lambda z: 1 - ndtr(z), a, 5)[0])
+    expected = 2 * (
+        quad(lambda z: ndtr(z) - 0.5, 0, a)[0] + quad(lambda z: 1 - ndtr(z), a, 5)[0]
+    )
     assert normal_distance(np.repeat([a, -a], 6)) == pytest.approx(expected, abs=1e-8)
     quantiles = ndtri((np.arange(10_000) + 0.5) / 10_000)
     assert normal_distance(quantiles) < 3e-4
@@ -75,19 +92,31 @@ def test_floor_is_what_normal_numbers_have():
     def mean(centred):
         def sd(z):
             density = math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
-            return math.sqrt(max(0.0, ndtr(z) * ndtr(-z) - (z * density) ** 2 / 2 - centred * density**2))
+            return math.sqrt(
+                max(
+                    0.0,
+                    ndtr(z) * ndtr(-z) - (z * density) ** 2 / 2 - centred * density**2,
+                )
+            )
 
         return math.sqrt(2 / math.pi) * 2 * quad(sd, 0, 5)[0]
 
     for centred in (False, True):
-        assert sampling_floor(1, centred=centred).mean == pytest.approx(mean(centred), abs=1e-4)
+        assert sampling_floor(1, centred=centred).mean == pytest.approx(
+            mean(centred), abs=1e-4
+        )
         samples = np.random.default_rng(0).normal(size=(4000, 150))
         samples -= samples.mean(1, keepdims=True) * centred
         drawn = np.array([normal_distance(row / row.std()) for row in samples])
         floor = sampling_floor(150, centred=centred)
         assert drawn.mean() == pytest.approx(floor.mean, rel=0.03)
         assert np.mean(drawn <= floor.upper) == pytest.approx(0.95, abs=0.012)
-    published = {100: 0.116, 1000: 0.040, 10_000: 0.010, 100_000: 0.0039}  # one draw each
+    published = {
+        100: 0.116,
+        1000: 0.040,
+        10_000: 0.010,
+        100_000: 0.0039,
+    }  # one draw each
     for n, value in published.items():
         assert value == pytest.approx(sampling_floor(n).mean, rel=0.2)
 
@@ -125,7 +154,9 @@ def test_three_and_two_and_a_half_are_told_apart_by_normal_weights_only():
     assert lognormal.conclusion().startswith("Cannot tell between PNorm(")
     normal = infer_geometry(*moved(PNorm(3), lognormal=False))
     assert [one.label for one in normal.tied] == ["PNorm(3)"]
-    assert normal.conclusion().startswith("The change is nearest to normal in the dual of PNorm(3): 0.0")
+    assert normal.conclusion().startswith(
+        "The change is nearest to normal in the dual of PNorm(3): 0.0"
+    )
 
 
 def interpolate(potential, seed, n_weights=10_000, n_examples=100):
@@ -133,7 +164,9 @@ def interpolate(potential, seed, n_weights=10_000, n_examples=100):
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(n_examples, n_weights, generator=generator, dtype=torch.float64)
     y = 2.0 * torch.randint(0, 2, (n_examples,), generator=generator) - 1
-    before = torch.randn(n_weights, generator=generator, dtype=torch.float64) / math.sqrt(n_weights)
+    before = torch.randn(
+        n_weights, generator=generator, dtype=torch.float64
+    ) / math.sqrt(n_weights)
     # how far a weight moves for a step in the dual: one over the second derivative of the potential
     speed = before / potential.decay(before)
     fastest = torch.linalg.eigvalsh(x * speed.clamp(max=speed.quantile(0.99)) @ x.T)[-1]
@@ -172,7 +205,9 @@ def test_linear_regression_gives_its_potential_away_on_eight_seeds(true):
 def test_the_distance_falls_with_the_floor():
     for n, examples in ((400, 20), (2500, 50)):
         distances = [
-            infer_geometry(*interpolate(NegativeEntropy(), seed, n, examples), [NegativeEntropy()]).best.distance
+            infer_geometry(
+                *interpolate(NegativeEntropy(), seed, n, examples), [NegativeEntropy()]
+            ).best.distance
             for seed in range(4)
         ]
         assert np.median(distances) < 1.5 * sampling_floor(n).upper
@@ -185,7 +220,9 @@ def test_the_interval_covers_the_distance_of_the_population():
     before, covered = np.ones(500), 0
     for seed in range(100):
         sample = np.random.default_rng([seed, 1]).choice(population, 500)
-        (row,) = infer_geometry(before, before + sample, [Euclidean()], rng=seed).changes
+        (row,) = infer_geometry(
+            before, before + sample, [Euclidean()], rng=seed
+        ).changes
         covered += row.interval[0] <= truth <= row.interval[1]
     assert 82 <= covered <= 100
 
@@ -195,9 +232,13 @@ def test_groups_and_bins_of_the_bootstrap_change_little():
     row = infer_geometry(before, after, [PNorm(3)], n_boot=400).best
     change = after * np.abs(after) - before * np.abs(before)
     rng = np.random.default_rng(0)
-    drawn = [(sample := rng.choice(change, change.size)) / sample.std() for _ in range(200)]
+    drawn = [
+        (sample := rng.choice(change, change.size)) / sample.std() for _ in range(200)
+    ]
     width = np.std([normal_distance(sample) for sample in drawn])
-    assert (row.interval[1] - row.interval[0]) / (2 * 1.96) == pytest.approx(width, rel=0.25)
+    assert (row.interval[1] - row.interval[0]) / (2 * 1.96) == pytest.approx(
+        width, rel=0.25
+    )
 
 
 def test_nothing_fits_when_no_candidate_is_right():
@@ -205,14 +246,25 @@ def test_nothing_fits_when_no_candidate_is_right():
     before = rng.normal(size=20_000)
     result = infer_geometry(before, before + 0.1 * rng.laplace(size=20_000))
     assert not result.fits
-    assert result.conclusion().startswith("None of the candidates fits: the nearest, Euclidean, is 0.")
-    twice = infer_geometry(before, before + 0.1 * rng.laplace(size=20_000), [Euclidean(), PNorm(2)])
-    assert "the nearest, Euclidean (not to be told from PNorm(2)), is " in twice.conclusion()
+    assert result.conclusion().startswith(
+        "None of the candidates fits: the nearest, Euclidean, is 0."
+    )
+    twice = infer_geometry(
+        before, before + 0.1 * rng.laplace(size=20_000), [Euclidean(), PNorm(2)]
+    )
+    assert (
+        "the nearest, Euclidean (not to be told from PNorm(2)), is "
+        in twice.conclusion()
+    )
 
 
 def test_equal_geometries_cannot_be_told_apart():
-    result = infer_geometry(*moved(Euclidean(), lognormal=False), [Euclidean(), PNorm(2), NegativeEntropy()])
-    assert result.conclusion().startswith("Cannot tell between Euclidean and PNorm(2): 0.0")
+    result = infer_geometry(
+        *moved(Euclidean(), lognormal=False), [Euclidean(), PNorm(2), NegativeEntropy()]
+    )
+    assert result.conclusion().startswith(
+        "Cannot tell between Euclidean and PNorm(2): 0.0"
+    )
     wide = infer_geometry(*moved(Euclidean()), [HyperbolicEntropy(1e4), Euclidean()])
     assert {one.label for one in wide.tied} == {"HyperbolicEntropy(10000)", "Euclidean"}
 
@@ -221,8 +273,13 @@ def test_a_change_of_rounding_is_no_change():
     before = np.random.default_rng(0).normal(size=1000).astype(np.float32)
     after = before * np.float32(1 + 2e-7)
     result = infer_geometry(before, after)
-    assert result.conclusion() == "Cannot tell: the weights changed by no more than the rounding of their precision."
-    assert not infer_geometry(before.astype(float), before * (1 + 2e-7 * before.astype(float))).is_rounding
+    assert (
+        result.conclusion()
+        == "Cannot tell: the weights changed by no more than the rounding of their precision."
+    )
+    assert not infer_geometry(
+        before.astype(float), before * (1 + 2e-7 * before.astype(float))
+    ).is_rounding
 
 
 def test_a_change_that_is_the_same_for_all_is_as_far_as_can_be():
@@ -241,20 +298,33 @@ def test_what_is_left_out_is_counted():
     after[40:47] *= -1
     after[50:53] = before[50:53]
     result = infer_geometry(before, after, drop_crossed=True)
-    assert (result.n, result.n_absent, result.n_crossed, result.n_unchanged) == (975, 25, 7, 3)
+    assert (result.n, result.n_absent, result.n_crossed, result.n_unchanged) == (
+        975,
+        25,
+        7,
+        3,
+    )
     by_label = {row.label: row for row in result.changes}
     entropy, euclidean = by_label["NegativeEntropy"], by_label["Euclidean"]
     assert (entropy.n, entropy.n_zero, entropy.n_crossed) == (953, 15, 7)
     assert (euclidean.n, euclidean.n_zero, euclidean.n_crossed) == (975, 0, 0)
-    assert result.conclusion().endswith("but 7 weights changed sign, which learning under it cannot do.")
-    assert str(result).endswith("Of 1,000 synapses: 25 absent, 3 unchanged, but counted, 7 changed sign.")
+    assert result.conclusion().endswith(
+        "but 7 weights changed sign, which learning under it cannot do."
+    )
+    assert str(result).endswith(
+        "Of 1,000 synapses: 25 absent, 3 unchanged, but counted, 7 changed sign."
+    )
     kept = infer_geometry(before, after, [NegativeEntropy()]).best
     assert (kept.n, kept.n_zero, kept.n_crossed) == (960, 15, 0)
     assert kept.distance > entropy.distance + 0.1
 
 
 def test_models_are_read_by_name_and_synapse():
-    model = nn.Sequential(EILinear(Populations(20, 5), 10), nn.Linear(10, 4), EIConv2d(Populations(2, 1), 3, 3))
+    model = nn.Sequential(
+        EILinear(Populations(20, 5), 10),
+        nn.Linear(10, 4),
+        EIConv2d(Populations(2, 1), 3, 3),
+    )
     before = copy.deepcopy(model.state_dict())
     with torch.no_grad():
         for parameter in model.parameters():
@@ -266,8 +336,12 @@ def test_models_are_read_by_name_and_synapse():
     assert infer_geometry(plain, model, [NegativeEntropy()]) == result
     both = np.concatenate([before[name].flatten() for name in ("0.weight", "1.weight")])
     after = np.concatenate([model[i].weight.detach().flatten() for i in (0, 1)])
-    chosen = infer_geometry(before, model, [PNorm(1.5)], parameters=["0.weight", "1.weight"])
-    assert chosen.best.distance == pytest.approx(infer_geometry(both, after, [PNorm(1.5)]).best.distance)
+    chosen = infer_geometry(
+        before, model, [PNorm(1.5)], parameters=["0.weight", "1.weight"]
+    )
+    assert chosen.best.distance == pytest.approx(
+        infer_geometry(both, after, [PNorm(1.5)]).best.distance
+    )
     assert infer_geometry(before, model, parameters="1.weight").n == 40
 
 
@@ -290,16 +364,24 @@ def test_absent_synapses_are_left_out():
     before = copy.deepcopy(dann.state_dict())
     with torch.no_grad():
         dann.weight_ei.mul_(1 + 0.1 * torch.rand(10, 4))
-    assert set(infer_geometry(before, dann).parameters) == {"weight_ex", "weight_ix", "weight_ei"}
+    assert set(infer_geometry(before, dann).parameters) == {
+        "weight_ex",
+        "weight_ix",
+        "weight_ei",
+    }
 
 
 def test_a_million_weights_and_other_precisions():
     before = np.random.default_rng(0).lognormal(-3, 1, 1_000_000).astype(np.float32)
-    after = before * np.exp(0.1 * np.random.default_rng(1).normal(size=before.size)).astype(np.float32)
+    after = before * np.exp(
+        0.1 * np.random.default_rng(1).normal(size=before.size)
+    ).astype(np.float32)
     result = infer_geometry(before, after, [NegativeEntropy(), PNorm(1.5)])
     assert [one.label for one in result.tied] == ["NegativeEntropy"]
     assert result.best.distance < 0.003
-    low = infer_geometry(torch.tensor(before[:5000]).bfloat16(), torch.tensor(after[:5000]).bfloat16())
+    low = infer_geometry(
+        torch.tensor(before[:5000]).bfloat16(), torch.tensor(after[:5000]).bfloat16()
+    )
     assert low.best.label == "NegativeEntropy"
 
 

@@ -14,7 +14,9 @@ from daleml.analysis import compare_families, compare_groups, fit_weights
 
 def two(n=300, shift=0.0, seed=0):
     rng = np.random.default_rng(seed)
-    return np.r_[rng.lognormal(0, 0.8, n), rng.lognormal(shift, 0.8, n)], np.repeat(["L2", "L5"], n)
+    return np.r_[rng.lognormal(0, 0.8, n), rng.lognormal(shift, 0.8, n)], np.repeat(
+        ["L2", "L5"], n
+    )
 
 
 def test_each_group_is_what_it_would_be_alone():
@@ -22,10 +24,13 @@ def test_each_group_is_what_it_would_be_alone():
     result = compare_groups(w, layer, ("lognormal", "gamma"))
     assert list(result.groups) == ["L2", "L5"]
     for name in ("L2", "L5"):
-        assert result[name] == compare_families(w[layer == name], ("lognormal", "gamma"))
+        assert result[name] == compare_families(
+            w[layer == name], ("lognormal", "gamma")
+        )
     assert result.pooled == compare_families(w, ("lognormal", "gamma"))
     ratio = 2 * (
-        sum(result[name]["gamma"].log_likelihood for name in result.groups) - fit_weights(w, "gamma").log_likelihood
+        sum(result[name]["gamma"].log_likelihood for name in result.groups)
+        - fit_weights(w, "gamma").log_likelihood
     )
     same = result.same["gamma"]
     assert same.statistic == pytest.approx(ratio)
@@ -38,21 +43,30 @@ def test_each_group_is_what_it_would_be_alone():
     )
 
 
-@pytest.mark.parametrize("options", [{}, {"truncation": (0.4, None)}, {"discrete": True}])
+@pytest.mark.parametrize(
+    "options", [{}, {"truncation": (0.4, None)}, {"discrete": True}]
+)
 def test_the_test_of_same_distribution_is_calibrated(options):
     p = []
     for seed in range(150):
         w, layer = two(120, seed=seed)
         w = np.ceil(4 * w) if "discrete" in options else w
         keep = w > 0.4 if "truncation" in options else w > 0
-        p.append(compare_groups(w[keep], layer[keep], "lognormal", **options).same["lognormal"].p_value)
+        p.append(
+            compare_groups(w[keep], layer[keep], "lognormal", **options)
+            .same["lognormal"]
+            .p_value
+        )
     assert stats.kstest(p, "uniform").pvalue > 1e-3
     assert 0.01 <= np.mean(np.array(p) < 0.05) <= 0.1
 
 
 def test_groups_that_do_not_differ():
     w, layer = two()
-    assert "The 2 groups cannot be told apart under the" in compare_groups(w, layer, "lognormal").conclusion()
+    assert (
+        "The 2 groups cannot be told apart under the"
+        in compare_groups(w, layer, "lognormal").conclusion()
+    )
 
 
 LEFT = "with 0 zeros and 0 values left out."
@@ -70,7 +84,9 @@ def test_what_cannot_be_fitted_is_reported_and_stops_nobody():
         "mixed": "`weights` must be of one sign unless `sign` or `pool` is given; got 1 positive and 1 negative values.",
         "one": f"`weights` must hold at least 2 values other than zero; got 1, {LEFT}",
     }
-    assert result.conclusion().endswith("; flat, missing, mixed and one could not be fitted.")
+    assert result.conclusion().endswith(
+        "; flat, missing, mixed and one could not be fitted."
+    )
     table = result.table()
     assert table.group.tolist() == ["L2", "L5", "flat", "missing", "mixed", "one"]
     assert table.problem.tolist()[2] == result.failures["flat"]
@@ -94,7 +110,8 @@ def test_a_family_that_none_can_be_compared_under():
     result = compare_groups(w, layer, "lognormal2")
     assert list(result.groups) == ["big"]
     assert (
-        result.conclusion() == "Only the group big could be fitted, so nothing was compared; few could not be fitted."
+        result.conclusion()
+        == "Only the group big could be fitted, so nothing was compared; few could not be fitted."
     )
 
 
@@ -141,10 +158,14 @@ def test_zeros_count_for_the_pooled_connection_too():
     assert result["L5"].best.connection.probability == 1
     assert result.pooled.best.connection.probability == pytest.approx(70 / 80)
     weights = np.where(w == 0, 3, 1)
-    weighted = compare_groups(w, layer, "lognormal", zeros="hurdle", sample_weights=weights)
+    weighted = compare_groups(
+        w, layer, "lognormal", zeros="hurdle", sample_weights=weights
+    )
     assert weighted.pooled.best.connection.probability == pytest.approx(70 / 100)
     refused = compare_groups(w, layer, "lognormal", zeros="error")
-    assert refused.failures == {"L2": '`weights` must hold no zero where `zeros` is "error"; got 10.'}
+    assert refused.failures == {
+        "L2": '`weights` must hold no zero where `zeros` is "error"; got 10.'
+    }
 
 
 def test_sample_weights_go_with_their_values():
@@ -152,13 +173,18 @@ def test_sample_weights_go_with_their_values():
     counts = np.random.default_rng(0).integers(1, 4, 80)
     result = compare_groups(w, layer, "gamma", sample_weights=counts)
     repeated = compare_groups(np.repeat(w, counts), np.repeat(layer, counts), "gamma")
-    assert result.same["gamma"].statistic == pytest.approx(repeated.same["gamma"].statistic, abs=1e-5)
+    assert result.same["gamma"].statistic == pytest.approx(
+        repeated.same["gamma"].statistic, abs=1e-5
+    )
 
 
 def test_results_are_values():
     w, layer = two(60)
     result = compare_groups(w, layer, ("lognormal", "gamma"), gof=5, jobs=1)
-    assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["conclusion"] == result.conclusion()
+    assert (
+        json.loads(json.dumps(result.to_dict(), allow_nan=False))["conclusion"]
+        == result.conclusion()
+    )
     assert pickle.loads(pickle.dumps(result)).conclusion() == result.conclusion()
     assert result.conclusion() in str(result)
     assert result["L2"].goodness.keys() == {"lognormal", "gamma"}

@@ -23,7 +23,9 @@ X = torch.rand(6, 9, generator=torch.Generator().manual_seed(0))
 
 def attached(case, model):
     """Build an optimiser of the catalogue and guard the model by it, whether or not it needs a guard."""
-    parameters = [p for p in model.parameters() if p.ndim == 2 or not case.matrices_only]
+    parameters = [
+        p for p in model.parameters() if p.ndim == 2 or not case.matrices_only
+    ]
     optimizer = case.build(parameters, 0.0)
     return optimizer, enforce(optimizer, model, partial=case.matrices_only)
 
@@ -70,11 +72,17 @@ def test_a_line_search_that_is_interrupted_leaves_lawful_weights():
     assert signs.check(model)
 
 
-@optimizers([case for case in OPTIMIZERS if case.name != "LBFGS"])  # torch's own copies of it cannot step
+@optimizers(
+    [case for case in OPTIMIZERS if case.name != "LBFGS"]
+)  # torch's own copies of it cannot step
 @pytest.mark.parametrize(
-    "carry", [copy.deepcopy, lambda both: pickle.loads(pickle.dumps(both))], ids=["deepcopy", "pickle"]
+    "carry",
+    [copy.deepcopy, lambda both: pickle.loads(pickle.dumps(both))],
+    ids=["deepcopy", "pickle"],
 )
-def test_a_copy_of_model_and_optimizer_steps_as_they_do_and_is_guarded(optimizer, carry):
+def test_a_copy_of_model_and_optimizer_steps_as_they_do_and_is_guarded(
+    optimizer, carry
+):
     model = network()
     built, _ = attached(optimizer, model)
     step(model, built, X)
@@ -83,7 +91,10 @@ def test_a_copy_of_model_and_optimizer_steps_as_they_do_and_is_guarded(optimizer
     for _ in range(2):
         step(model, built, X)
         step(copied, moved, X)
-    assert all(torch.equal(one, two) for one, two in zip(model.parameters(), copied.parameters(), strict=True))
+    assert all(
+        torch.equal(one, two)
+        for one, two in zip(model.parameters(), copied.parameters(), strict=True)
+    )
     spoil(copied)
     for parameter in copied.parameters():
         parameter.grad = torch.zeros_like(parameter)
@@ -118,7 +129,9 @@ def test_schedulers_count_steps_of_a_guarded_optimizer():
     enforce(optimizer, layer)
     late = torch.optim.lr_scheduler.StepLR(optimizer, 2)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # torch warns of a scheduler that steps before its optimiser
+        warnings.simplefilter(
+            "error"
+        )  # torch warns of a scheduler that steps before its optimiser
         optimizer.step()
         early.step()
         late.step()
@@ -127,7 +140,9 @@ def test_schedulers_count_steps_of_a_guarded_optimizer():
 
 def test_one_optimizer_guards_several_models_each_once():
     models = [EILinear(Populations(3, 2), 4) for _ in range(2)]
-    optimizer = torch.optim.SGD([p for model in models for p in model.parameters()], lr=1.0)
+    optimizer = torch.optim.SGD(
+        [p for model in models for p in model.parameters()], lr=1.0
+    )
     handles = [enforce(optimizer, model) for model in models]
     again = enforce(optimizer, models[0])
     for model in models:
@@ -161,7 +176,9 @@ def test_the_guard_projects_once_a_step(monkeypatch):
     optimizer = torch.optim.SGD(layer.parameters(), lr=1.0)
     enforce(optimizer, layer)
     project = signs.project_
-    monkeypatch.setattr(signs, "project_", lambda model: (calls.append(1), project(model)))
+    monkeypatch.setattr(
+        signs, "project_", lambda model: (calls.append(1), project(model))
+    )
     layer(torch.rand(3, 4)).sum().backward()
     optimizer.step()
     assert len(calls) == 1
@@ -175,7 +192,9 @@ def test_frozen_parameters_need_no_optimizer():
     with pytest.raises(ValueError, match="which misses 0.weight: give `partial=True`"):
         enforce(torch.optim.SGD(model[2].parameters(), lr=1.0), model)
     with pytest.raises(ValueError, match="which trains none of them"):
-        enforce(torch.optim.SGD(nn.Linear(2, 2).parameters(), lr=1.0), model, partial=True)
+        enforce(
+            torch.optim.SGD(nn.Linear(2, 2).parameters(), lr=1.0), model, partial=True
+        )
 
 
 def test_what_is_computed_is_guarded_by_what_it_is_computed_from():
@@ -204,7 +223,9 @@ class Distributed(nn.Module):
         self.process_group = mock.Mock(size=lambda: size)
 
 
-@pytest.mark.parametrize(("broadcast", "size", "mask"), [(True, 2, 0.5), (False, 1, 0.5), (False, 2, None)])
+@pytest.mark.parametrize(
+    ("broadcast", "size", "mask"), [(True, 2, 0.5), (False, 1, 0.5), (False, 2, None)]
+)
 def test_processes_that_share_their_synapses_are_not_warned_of(broadcast, size, mask):
     model = Distributed(EIRNN(3, 4, mask=mask), broadcast, size)
     enforce(torch.optim.SGD(model.parameters(), lr=1.0), model)
@@ -212,7 +233,9 @@ def test_processes_that_share_their_synapses_are_not_warned_of(broadcast, size, 
 
 def test_processes_that_draw_synapses_each_by_itself_are_warned_of():
     model = Distributed(EIRNN(3, 4, mask=0.5), False, 2)
-    with pytest.warns(UserWarning, match="synapses drawn at random, and DistributedDataParallel"):
+    with pytest.warns(
+        UserWarning, match="synapses drawn at random, and DistributedDataParallel"
+    ):
         enforce(torch.optim.SGD(model.parameters(), lr=1.0), model)
 
 
@@ -220,13 +243,18 @@ def test_processes_that_draw_synapses_each_by_itself_are_warned_of():
     ("call", "error", "sentence"),
     [
         (
-            lambda layer: enforce(torch.optim.SGD(layer.parameters(), lr=1.0), layer, step="second_step"),
+            lambda layer: enforce(
+                torch.optim.SGD(layer.parameters(), lr=1.0), layer, step="second_step"
+            ),
             ValueError,
             "`step` must name a method of SGD; got 'second_step'.",
         ),
         (
             lambda layer: enforce(
-                torch.optim.lr_scheduler.StepLR(torch.optim.SGD(layer.parameters(), lr=1.0), 1), layer
+                torch.optim.lr_scheduler.StepLR(
+                    torch.optim.SGD(layer.parameters(), lr=1.0), 1
+                ),
+                layer,
             ),
             TypeError,
             "`optimizer` must be a torch optimiser; got StepLR.",

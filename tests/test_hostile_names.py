@@ -85,11 +85,19 @@ def groups_named(results, text):
     import dataclasses
 
     one = results["groups"]
-    return dataclasses.replace(one, groups={text: one.groups["a"], "b": one.groups["b"]})
+    return dataclasses.replace(
+        one, groups={text: one.groups["a"], "b": one.groups["b"]}
+    )
 
 
 def history(text):
-    return pd.DataFrame({"epoch": [0, 1, 0, 1], "accuracy": [0.1, 0.5, 0.2, 0.6], "who": [text, text, "b", "b"]})
+    return pd.DataFrame(
+        {
+            "epoch": [0, 1, 0, 1],
+            "accuracy": [0.1, 0.5, 0.2, 0.6],
+            "who": [text, text, "b", "b"],
+        }
+    )
 
 
 def lawless(text):
@@ -101,7 +109,9 @@ def lawless(text):
 
 
 def network(text):
-    old = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
+    old = torch.nn.Sequential(
+        torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2)
+    )
     found = regime(old, old.state_dict(), old.state_dict(), torch.rand(12, 4))
     return {text: found, "b": found}
 
@@ -113,9 +123,15 @@ FIGURES = {
     "qq": lambda r, name, ax: plots.qq(r["fit"], ax, xlabel=name),
     "groups": lambda r, name, ax: plots.groups(groups_named(r, name), ax, xlabel=name),
     "shapes": lambda r, name, ax: plots.shapes({name: r["fit"], "b": r["fit"]}, ax),
-    "resemblance": lambda r, name, ax: plots.resemblance(r["resemblance"], ax, weights=name, reference=name),
-    "spectrum": lambda r, name, ax: plots.spectrum({name: r["spectrum"], "b": r["spectrum"]}, ax),
-    "learning_curves": lambda r, name, ax: plots.learning_curves(history(name), ax=ax, hue="who"),
+    "resemblance": lambda r, name, ax: plots.resemblance(
+        r["resemblance"], ax, weights=name, reference=name
+    ),
+    "spectrum": lambda r, name, ax: plots.spectrum(
+        {name: r["spectrum"], "b": r["spectrum"]}, ax
+    ),
+    "learning_curves": lambda r, name, ax: plots.learning_curves(
+        history(name), ax=ax, hue="who"
+    ),
     "learning_column": lambda r, name, ax: plots.learning_curves(
         history("a").rename(columns={"accuracy": name or "y"}), name or "y", ax
     ),
@@ -131,7 +147,9 @@ def test_every_figure_shows_every_name_as_it_is_written(which, results):
             name = name.replace("\udcff", "")  # pandas holds no such column
         figure = plot(lambda ax, name=name: FIGURES[which](results, name, ax))
         found = text_of(figure)
-        wanted = as_shown(name.replace("_", " ") if which == "learning_column" else name)
+        wanted = as_shown(
+            name.replace("_", " ") if which == "learning_column" else name
+        )
         assert wanted in found, (which, name)
 
 
@@ -151,7 +169,11 @@ def test_the_names_of_a_task_are_text_too():
 
 
 def test_a_legend_leaves_no_name_out(results):
-    figure = plot(lambda ax: plots.spectrum({"_a": results["spectrum"], "__b": results["spectrum"]}, ax))
+    figure = plot(
+        lambda ax: plots.spectrum(
+            {"_a": results["spectrum"], "__b": results["spectrum"]}, ax
+        )
+    )
     assert len(figure.axes[0].get_legend().get_texts()) == 2
 
 
@@ -182,10 +204,20 @@ class Reader(HTMLParser):
 def test_a_page_shows_every_name_and_obeys_none(name, results):
     figure = plot(lambda ax: plots.fit(results["fit"], ax, xlabel=name))
     drawing = report.Drawing(figure, name)
-    table = pd.DataFrame(np.array([[name], [1.5]], dtype=object), columns=pd.Index([name], dtype=object))
-    page = report.page(name, name, [(name, name)], [report.Section(name, [name], [table], [drawing])], [name])
+    table = pd.DataFrame(
+        np.array([[name], [1.5]], dtype=object), columns=pd.Index([name], dtype=object)
+    )
+    page = report.page(
+        name,
+        name,
+        [(name, name)],
+        [report.Section(name, [name], [table], [drawing])],
+        [name],
+    )
     page.encode()
-    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", page)
+    assert not re.search(
+        "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", page
+    )
     read = Reader(page)
     assert "script" not in read.tags
     assert "".join(read.text).count(as_shown(name)) >= 9
@@ -200,10 +232,23 @@ def test_a_table_with_hostile_names_is_fitted_like_any(tmp_path, monkeypatch):
     name = os.fsdecode(b"s\xff.csv")
     column, group = "a$\\bad{1}$b \x1b[2J", "\x01\x0b\x1b]0;x\x07\u202e"
     try:
-        pd.DataFrame({column: np.r_[X, X], "g": np.repeat([group, "_$x$"], 60)}).to_csv(name, index=False)
+        pd.DataFrame({column: np.r_[X, X], "g": np.repeat([group, "_$x$"], 60)}).to_csv(
+            name, index=False
+        )
     except OSError:
         pytest.skip("this file system takes no such name")
-    arguments = ["fit", name, "--column", column, "--by", "g", "--families", "lognormal,gamma", "--intervals", "none"]
+    arguments = [
+        "fit",
+        name,
+        "--column",
+        column,
+        "--by",
+        "g",
+        "--families",
+        "lognormal,gamma",
+        "--intervals",
+        "none",
+    ]
     result = CliRunner().invoke(app, [*arguments, "--out", "o"])
     assert result.exit_code == 0, result.output
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e]", result.output)
@@ -214,7 +259,11 @@ def test_a_table_with_hostile_names_is_fitted_like_any(tmp_path, monkeypatch):
         if file.suffix == ".svg":
             ElementTree.fromstring(file.read_bytes())
         elif file.suffix == ".json":
-            content = json.loads(file.read_text(), parse_constant=lambda constant: pytest.fail(constant))
+            content = json.loads(
+                file.read_text(), parse_constant=lambda constant: pytest.fail(constant)
+            )
             json.dumps(content, ensure_ascii=False).encode()
         elif file.suffix == ".html":
-            assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e]", file.read_text())
+            assert not re.search(
+                "[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e]", file.read_text()
+            )

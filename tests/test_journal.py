@@ -12,7 +12,15 @@ import pytest
 
 import daleml
 from daleml import _locks, reproductions
-from daleml.reproductions import Check, Claim, Experiment, cluster, page, provenance, reproduce
+from daleml.reproductions import (
+    Check,
+    Claim,
+    Experiment,
+    cluster,
+    page,
+    provenance,
+    reproduce,
+)
 from daleml.reproductions.journal import Journal
 
 KEY = ("toy", "digest", 0)
@@ -24,8 +32,16 @@ def numbers(seed, options):
 
 def claim(number="effect", seeds=2):
     every = reproductions.BUDGETS
-    of = Experiment("toy", numbers, {budget: {} for budget in every}, dict.fromkeys(every, seeds))
-    return Claim("9a", "There is an effect.", "nowhere", of, (Check(number, "an effect", at_least=0.5),))
+    of = Experiment(
+        "toy", numbers, {budget: {} for budget in every}, dict.fromkeys(every, seeds)
+    )
+    return Claim(
+        "9a",
+        "There is an effect.",
+        "nowhere",
+        of,
+        (Check(number, "an effect", at_least=0.5),),
+    )
 
 
 def signed(key, content, version=None, **more):
@@ -34,7 +50,9 @@ def signed(key, content, version=None, **more):
     checksum = f"{zlib.crc32(json.dumps(parts, sort_keys=True).encode()):08x}"
     if version is not None:
         more = {"format": 2, "daleml": version} | more
-    return json.dumps({"key": key, "numbers": content, "checksum": checksum, **more}).encode()
+    return json.dumps(
+        {"key": key, "numbers": content, "checksum": checksum, **more}
+    ).encode()
 
 
 OURS = f"daleml {daleml.__version__}"
@@ -77,7 +95,9 @@ DAMAGED = {
     "no checksum": b'{"key": ["toy", "digest", 0], "numbers": {"effect": "1.0"}}',
     "later format": signed(list(KEY), {"effect": "1.0"}, OURS, format=99),
     "first format, numbered": signed(list(KEY), {"effect": "1.0"}, format=2),
-    "flipped version": signed(list(KEY), {"effect": "1.0"}, "daleml 0.1.0").replace(b"daleml 0", b"daleml 9"),
+    "flipped version": signed(list(KEY), {"effect": "1.0"}, "daleml 0.1.0").replace(
+        b"daleml 0", b"daleml 9"
+    ),
 }
 
 
@@ -96,7 +116,9 @@ def test_a_damaged_line_is_said_and_the_others_count(kind, tmp_path):
 def test_a_line_as_it_was_written_counts(tmp_path):
     path = tmp_path / "journal.jsonl"
     Journal(path, pytest.fail).add(KEY, {"effect": 1 / 3, "none": math.inf})
-    assert Journal(path, pytest.fail).finished == {KEY: {"effect": 1 / 3, "none": math.inf}}
+    assert Journal(path, pytest.fail).finished == {
+        KEY: {"effect": 1 / 3, "none": math.inf}
+    }
 
 
 def test_a_line_twice_counts_once_and_two_that_differ_not_at_all(tmp_path):
@@ -107,7 +129,9 @@ def test_a_line_twice_counts_once_and_two_that_differ_not_at_all(tmp_path):
     assert "run by a daleml that did not sign its lines; this is daleml" in said[0]
     path.write_bytes(GOOD + b"\n" + signed(list(KEY), {"effect": "2.0"}) + b"\n")
     assert Journal(path, said.append).finished == {}
-    assert said[1].endswith("line 2, is of a seed that an earlier line gives other numbers: it is run again.")
+    assert said[1].endswith(
+        "line 2, is of a seed that an earlier line gives other numbers: it is run again."
+    )
 
 
 def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path, monkeypatch):
@@ -126,10 +150,20 @@ def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path, monkeypatch):
     assert list(journal.finished) == [KEY]
 
 
-@pytest.mark.parametrize("make", [Path.mkdir, lambda path: os.mkfifo(path), lambda path: path.symlink_to("/dev/zero")])
+@pytest.mark.parametrize(
+    "make",
+    [
+        Path.mkdir,
+        lambda path: os.mkfifo(path),
+        lambda path: path.symlink_to("/dev/zero"),
+    ],
+)
 def test_what_is_no_file_is_refused(make, tmp_path):
     make(tmp_path / "journal.jsonl")
-    with pytest.raises(ValueError, match=r"journal\.jsonl` must be a file, the journal of finished seeds"):
+    with pytest.raises(
+        ValueError,
+        match=r"journal\.jsonl` must be a file, the journal of finished seeds",
+    ):
         Journal(tmp_path / "journal.jsonl", print)
 
 
@@ -138,9 +172,13 @@ def test_numbers_of_another_version_are_measured_again(tmp_path):
     reproduce([claim("effect")], tmp_path, jobs=1)
     lines = (tmp_path / "journal.jsonl").read_bytes().splitlines()
     key = json.loads(lines[0])["key"]
-    (tmp_path / "journal.jsonl").write_bytes(signed(key, {"other": "1.0"}, OURS) + b"\n" + lines[1] + b"\n")
+    (tmp_path / "journal.jsonl").write_bytes(
+        signed(key, {"other": "1.0"}, OURS) + b"\n" + lines[1] + b"\n"
+    )
     result = reproduce([claim("effect")], tmp_path, jobs=1, say=said.append)
-    assert said == [f"`{tmp_path / 'journal.jsonl'}`: toy, seed 0, lacks 'effect': it is run again."]
+    assert said == [
+        f"`{tmp_path / 'journal.jsonl'}`: toy, seed 0, lacks 'effect': it is run again."
+    ]
     assert result.outcomes[0].measured[0].values == (1.0, 2.0)
 
 
@@ -150,7 +188,9 @@ def test_numbers_of_another_version_are_measured_again(tmp_path):
 def test_two_runs_in_one_folder(tmp_path):
     with (
         _locks.only_writer(tmp_path),
-        pytest.raises(ValueError, match="^`out` must be a folder into which nobody else"),
+        pytest.raises(
+            ValueError, match="^`out` must be a folder into which nobody else"
+        ),
     ):
         reproduce([claim()], tmp_path, jobs=1)
     assert not (tmp_path / "journal.jsonl").exists()
@@ -172,13 +212,17 @@ def test_claims_and_page_are_one_set(tmp_path, monkeypatch):
     monkeypatch.setattr(daleml._files, "_sync", full)
     with pytest.raises(OSError, match="holds what it held before"):
         page.write(result, [paper], tmp_path, "daleml reproduce")
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert {
+        path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()
+    } == before
 
 
 def test_no_more_processes_than_seeds(tmp_path):
     said = []
     result = reproduce([claim(seeds=1)], tmp_path, jobs=64, say=said.append)
-    assert said == ["`jobs` is 64: 1 are used, as there is no more work, or are no more cores, to share."]
+    assert said == [
+        "`jobs` is 64: 1 are used, as there is no more work, or are no more cores, to share."
+    ]
     assert len(result.outcomes[0].measured[0].values) == 1
 
 
@@ -187,7 +231,9 @@ def test_no_more_processes_than_seeds(tmp_path):
 
 def git(place, *words):
     who = ["-c", "user.name=nobody", "-c", "user.email=nobody@nowhere"]
-    return subprocess.run(["git", *who, *words], cwd=place, check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        ["git", *who, *words], cwd=place, check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 @pytest.fixture
@@ -235,7 +281,8 @@ def test_without_git_nothing_is_said(project, monkeypatch):
 )  # fmt: skip
 def test_an_address_of_no_scheduler_is_one_sentence(address, tmp_path):
     with pytest.raises(
-        ValueError, match="^`scheduler` must be the address of a Dask scheduler, such as tcp://"
+        ValueError,
+        match="^`scheduler` must be the address of a Dask scheduler, such as tcp://",
     ) as raised:
         reproduce([claim()], tmp_path, scheduler=address)
     assert str(raised.value).endswith(f"got {address!r}.")
@@ -253,14 +300,19 @@ def test_an_address_of_no_scheduler_is_one_sentence(address, tmp_path):
     ],
     ids=repr,
 )
-def test_whatever_answers_that_is_no_scheduler_is_one_sentence(error, why, tmp_path, monkeypatch):
+def test_whatever_answers_that_is_no_scheduler_is_one_sentence(
+    error, why, tmp_path, monkeypatch
+):
     distributed = pytest.importorskip("distributed")
 
     def refuse(*_, **__):
         raise error
 
     monkeypatch.setattr(distributed, "Client", refuse)
-    with pytest.raises(ValueError, match="^`scheduler` must be the address of a Dask scheduler; nothing") as raised:
+    with pytest.raises(
+        ValueError,
+        match="^`scheduler` must be the address of a Dask scheduler; nothing",
+    ) as raised:
         reproduce([claim()], tmp_path, scheduler="tcp://host:8786")
     assert why in str(raised.value)
     assert "MemoryError" not in str(raised.value)
@@ -271,7 +323,15 @@ def test_help_says_that_an_address_has_to_be_trusted():
 
     from daleml.cli import app
 
-    text = " ".join(CliRunner().invoke(app, ["reproduce", "--help"]).output.replace("│", " ").split())
-    assert "It must be one you trust: whoever answers there can run any code on this machine." in text
+    text = " ".join(
+        CliRunner()
+        .invoke(app, ["reproduce", "--help"])
+        .output.replace("│", " ")
+        .split()
+    )
+    assert (
+        "It must be one you trust: whoever answers there can run any code on this machine."
+        in text
+    )
     assert "has to be trusted" in " ".join(cluster.__doc__.split())
     assert sys.modules  # nothing of Dask is needed to say so

@@ -42,14 +42,27 @@ def toy(seed, options):
 
 def paper():
     every = reproductions.BUDGETS
-    of = Experiment("toy", toy, {budget: {"sleep": 0.3} for budget in every}, dict.fromkeys(every, 12))
-    claim = Claim("9a", "There is an effect.", "nowhere", of, (Check("effect", "an effect", at_least=0.5),))
+    of = Experiment(
+        "toy",
+        toy,
+        {budget: {"sleep": 0.3} for budget in every},
+        dict.fromkeys(every, 12),
+    )
+    claim = Claim(
+        "9a",
+        "There is an effect.",
+        "nowhere",
+        of,
+        (Check("effect", "an effect", at_least=0.5),),
+    )
     return reproductions.Paper("toy", "Nobody (1900)", (claim,))
 
 
 def write_table(seed):
     drawn = np.random.default_rng(seed).lognormal(size=120)
-    pd.DataFrame({"size": drawn, "kind": np.repeat(["a", "b"], 60)}).to_csv("s.csv", index=False)
+    pd.DataFrame({"size": drawn, "kind": np.repeat(["a", "b"], 60)}).to_csv(
+        "s.csv", index=False
+    )
 
 
 WORDS = {
@@ -127,7 +140,9 @@ def quick(tmp_path_factory):
         "spectra_before",
         "spectra_after",
     ]
-    names += [f"weights_dann_{rule}{kind}" for rule in ("sgd", "eg") for kind in ("", "_qq")]
+    names += [
+        f"weights_dann_{rule}{kind}" for rule in ("sgd", "eg") for kind in ("", "_qq")
+    ]
     patch.setattr(page, "draw", lambda *_: ((name, drawn) for name in names))
     rows = {}
 
@@ -186,7 +201,11 @@ def one_kill(command, number, kind, earlier, rng):
         os.kill(process, number)
     code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
     assert code in (0, -number, 128 + number), code
-    assert wait_until(lambda: not any(map(lives, started)), seconds=10), (command, number.name, kind)
+    assert wait_until(lambda: not any(map(lives, started)), seconds=10), (
+        command,
+        number.name,
+        kind,
+    )
     after = the_set(command)
     assert Path("o/mine.txt").read_text() == "mine"
     return code != 0, bool(started), after != before
@@ -205,5 +224,7 @@ def test_killed_at_any_moment(command, earlier):
             assert os.waitstatus_to_exitcode(os.waitpid(start(command, 1), 0)[1]) == 0
             assert not list(Path("o").glob(".daleml*"))
     killed, with_workers, new = (sum(column) for column in zip(*found, strict=True))
-    print(f"{command}: {kills} kills, {killed} before the end, {with_workers} with workers, {new} new sets, none mixed")
+    print(
+        f"{command}: {kills} kills, {killed} before the end, {with_workers} with workers, {new} new sets, none mixed"
+    )
     assert killed  # how many, hangs on how quick the machine is

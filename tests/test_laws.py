@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from torch.nn.utils import prune
 
 from daleml import signs
-from tests.catalog import NETWORKS, OPTIMIZERS, attach, network, networks, optimizers, step
+from tests.catalog import (
+    NETWORKS,
+    OPTIMIZERS,
+    attach,
+    network,
+    networks,
+    optimizers,
+    step,
+)
 
 
 @networks()
@@ -26,7 +34,10 @@ def test_the_law_holds_after_every_step(optimizer, weight_decay, build):
         signs.check(model).raise_for_violations()
         model.eval()
         signs.check(model).raise_for_violations()
-    assert any(not torch.equal(p, q) for p, q in zip(model.parameters(), moved.parameters(), strict=True))
+    assert any(
+        not torch.equal(p, q)
+        for p, q in zip(model.parameters(), moved.parameters(), strict=True)
+    )
 
 
 @networks()
@@ -34,7 +45,9 @@ def test_the_law_holds_after_every_step(optimizer, weight_decay, build):
 def test_without_the_guard_only_eg_keeps_the_law(optimizer, build):
     """The guard is what does it: the same runs without it break the law, so the test above can fail."""
     model = build()
-    parameters = [p for p in model.parameters() if p.ndim == 2 or not optimizer.matrices_only]
+    parameters = [
+        p for p in model.parameters() if p.ndim == 2 or not optimizer.matrices_only
+    ]
     bare = optimizer.build(parameters, 0.0)
     broken = 0
     for _ in range(30):
@@ -63,12 +76,16 @@ def test_the_law_is_carried(optimizer, carry, build):
     signs.check(moved).raise_for_violations()
     assert signs.check(moved).n_parameters == len(list(signs.named(build()))) > 8
     again = build()
-    again.load_state_dict({name: value.float() for name, value in moved.state_dict().items()})
+    again.load_state_dict(
+        {name: value.float() for name, value in moved.state_dict().items()}
+    )
     signs.check(again).raise_for_violations()
 
 
 @networks()
-@optimizers([case for case in OPTIMIZERS if case.name in ("SGD", "Rprop", "EG", "EGAdamW")])
+@optimizers(
+    [case for case in OPTIMIZERS if case.name in ("SGD", "Rprop", "EG", "EGAdamW")]
+)
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_the_law_holds_in_half_precision(optimizer, dtype, build):
     model = build(dtype=dtype)
@@ -99,7 +116,9 @@ def test_the_law_holds_while_pruned(optimizer):
     lr=st.floats(0, 1e6),
     weight_decay=st.floats(0, 1e6),
     scale=st.floats(0, 1e30),
-    name=st.sampled_from([case.name for case in OPTIMIZERS if case.name not in ("LBFGS", "Muon")]),
+    name=st.sampled_from(
+        [case.name for case in OPTIMIZERS if case.name not in ("LBFGS", "Muon")]
+    ),
     network=st.sampled_from(sorted(NETWORKS)),
 )
 @settings(deadline=None, max_examples=60)
@@ -113,7 +132,9 @@ def test_the_law_holds_however_long_the_step(lr, weight_decay, scale, name, netw
         parameter.grad = scale * torch.randn(parameter.shape, dtype=torch.float64)
     attached.step()
     judged = signs.check(model)
-    if all(p.isfinite().all() for p in model.parameters()):  # an optimiser may blow up to NaN, which has no sign
+    if all(
+        p.isfinite().all() for p in model.parameters()
+    ):  # an optimiser may blow up to NaN, which has no sign
         judged.raise_for_violations()
     else:
         assert case.guarded

@@ -26,15 +26,24 @@ from daleml.layers import (
 POPS = Populations(4, 2)
 LAYERS = {
     "EILinear": (lambda **kw: EILinear(POPS, 5, **kw), (6,)),
-    "EILinear excitatory": (lambda **kw: EILinear(POPS, 5, excitatory_only=True, **kw), (6,)),
+    "EILinear excitatory": (
+        lambda **kw: EILinear(POPS, 5, excitatory_only=True, **kw),
+        (6,),
+    ),
     "EILinear one sign": (lambda **kw: EILinear(Populations(6), 5, **kw), (6,)),
     "DANNLinear": (lambda **kw: DANNLinear(6, 5, 2, **kw), (6,)),
-    "DANNLinear shunting": (lambda **kw: DANNLinear(6, 5, 2, shunting=True, **kw), (6,)),
+    "DANNLinear shunting": (
+        lambda **kw: DANNLinear(6, 5, 2, shunting=True, **kw),
+        (6,),
+    ),
     "EIConv1d": (lambda **kw: EIConv1d(POPS, 4, 2, **kw), (6, 5)),
     "EIConv2d": (lambda **kw: EIConv2d(POPS, 4, 2, groups=2, **kw), (6, 5, 4)),
     "DANNConv1d": (lambda **kw: DANNConv1d(6, 4, 2, 2, **kw), (6, 5)),
     "DANNConv2d": (lambda **kw: DANNConv2d(6, 4, 2, 2, shunting=True, **kw), (6, 5, 4)),
-    "EIRNN": (lambda **kw: EIRNN(6, POPS, num_layers=2, train_initial_state=True, **kw), (5, 6)),
+    "EIRNN": (
+        lambda **kw: EIRNN(6, POPS, num_layers=2, train_initial_state=True, **kw),
+        (5, 6),
+    ),
     "EIRNN leaky": (lambda **kw: EIRNN(6, POPS, dt_ms=2, tau_ms=10, **kw), (5, 6)),
     "DANNRNN": (lambda **kw: DANNRNN(6, 5, 2, **kw), (5, 6)),
     "DANNRNN shunting": (lambda **kw: DANNRNN(6, 5, 2, shunting=True, **kw), (5, 6)),
@@ -61,7 +70,15 @@ def masked(layer, seed=1):
         present = torch.rand(weight.shape, generator=seeded(seed)) < 0.6
         present.view(-1)[0] = True
         old = layer._dale[name]
-        signs.fix(layer, name, stored, present=present, role=old.role, lr_scale=old.lr_scale, replace=True)
+        signs.fix(
+            layer,
+            name,
+            stored,
+            present=present,
+            role=old.role,
+            lr_scale=old.lr_scale,
+            replace=True,
+        )
     return layer
 
 
@@ -100,7 +117,11 @@ def effective(layer):
     if hasattr(layer, "effective_weight"):
         return [layer.effective_weight()]
     found = layer.effective_weights()
-    return [weight for one in ([found] if hasattr(found, "_fields") else found) for weight in one]
+    return [
+        weight
+        for one in ([found] if hasattr(found, "_fields") else found)
+        for weight in one
+    ]
 
 
 @layers
@@ -110,7 +131,11 @@ def test_drawing_anew_keeps_what_was_fixed_later(build, shape):
     for name in signed(layer):
         stored, mask = layer.get_buffer(f"{name}_signs").flatten(), present(layer, name)
         signs.fix(layer, name, stored, present=mask, role=f"my {name}", lr_scale=0.125)
-    facts = {name: value.clone() for name, value in layer.named_buffers() if name.endswith(("_signs", "_present"))}
+    facts = {
+        name: value.clone()
+        for name, value in layer.named_buffers()
+        if name.endswith(("_signs", "_present"))
+    }
     declared = dict(layer._dale)
     before = {name: value.detach().clone() for name, value in layer.named_parameters()}
     layer.reset_parameters(seeded(4))
@@ -120,7 +145,9 @@ def test_drawing_anew_keeps_what_was_fixed_later(build, shape):
         if name in facts:
             assert torch.equal(value, facts[name]), name
     signs.check(layer).raise_for_violations()
-    assert any(not torch.equal(before[name], value) for name, value in layer.named_parameters())
+    assert any(
+        not torch.equal(before[name], value) for name, value in layer.named_parameters()
+    )
 
 
 def test_drawing_anew_takes_the_signs_there_are():
@@ -183,11 +210,17 @@ def test_reparametrised_weights_are_drawn_if_they_can_be_assigned():
 
     layer = DANNLinear(6, 5)
     nn.utils.parametrize.register_parametrization(layer, "weight_ix", Softplus())
-    with pytest.raises(ValueError, match="`weight_ix` must be a parameter, or parametrised by what can be assigned to"):
+    with pytest.raises(
+        ValueError,
+        match="`weight_ix` must be a parameter, or parametrised by what can be assigned to",
+    ):
         layer.reset_parameters()
     turned = EILinear(POPS, 6)
     parametrizations.orthogonal(turned, "weight")
-    with pytest.raises(ValueError, match="`weight` must keep its signs through its parametrisation to be written"):
+    with pytest.raises(
+        ValueError,
+        match="`weight` must keep its signs through its parametrisation to be written",
+    ):
         turned.reset_parameters()
 
 
@@ -195,10 +228,15 @@ def test_reparametrised_weights_are_drawn_if_they_can_be_assigned():
 def test_a_computed_weight_is_no_place_to_write(fill):
     rnn = EIRNN(3, POPS)
     prune.random_unstructured(rnn, "weight_hh_l0", 0.3)
-    with pytest.raises(ValueError, match="`weight` must be a parameter or a tensor of its own; got one computed from"):
+    with pytest.raises(
+        ValueError,
+        match="`weight` must be a parameter or a tensor of its own; got one computed from",
+    ):
         fill(rnn.weight_hh_l0)
     fill(rnn.weight_hh_l0_orig)
-    with pytest.raises(ValueError, match="`weight` must have values; got a tensor on the meta device"):
+    with pytest.raises(
+        ValueError, match="`weight` must have values; got a tensor on the meta device"
+    ):
         fill(torch.empty(6, 6, device="meta"))
 
 
@@ -209,7 +247,9 @@ def test_rows_of_a_circuit_are_balanced_as_they_act():
         rows = layer.recurrent.detach().sum(1) / layer.recurrent.detach().abs().sum(1)
         assert rows.abs().max() < 1e-5
     signs.check(rnn).raise_for_violations()
-    with pytest.raises(TypeError, match="`weight` must be a matrix or a column-EI circuit; got DANNRNN"):
+    with pytest.raises(
+        TypeError, match="`weight` must be a matrix or a column-EI circuit; got DANNRNN"
+    ):
         init.balance_rows_(DANNRNN(3, 6))
 
 
@@ -248,8 +288,12 @@ def test_masks_and_graphs_on_meta_and_under_another_default_dtype():
     graph = nx.DiGraph([("a", "b"), ("b", "a")])
     nx.set_node_attributes(graph, {"a": 1, "b": -1}, "sign")
     with torch.device("meta"):
-        assert EIRNN.from_graph(graph, 3, dt_ms=1, tau_ms={"a": 10, "b": 20}).weight_hh_l0.is_meta
-        assert EIRNN(3, POPS, mask=0.5, input_mask=0.5, dt_ms=1, tau_ms=[9.0] * 6).weight_hh_l0.is_meta
+        assert EIRNN.from_graph(
+            graph, 3, dt_ms=1, tau_ms={"a": 10, "b": 20}
+        ).weight_hh_l0.is_meta
+        assert EIRNN(
+            3, POPS, mask=0.5, input_mask=0.5, dt_ms=1, tau_ms=[9.0] * 6
+        ).weight_hh_l0.is_meta
     torch.set_default_dtype(torch.bfloat16)
     try:
         rnn = EIRNN(3, POPS, mask=0.5, dt_ms=1, tau_ms=[9.3] * 6)

@@ -26,12 +26,19 @@ def test_is_lawful_from_the_start_and_after_a_reset(case):
 @pytest.mark.parametrize("leading", [(), (1,), (3,), (2, 3), (2, 0), (4, 1, 2)])
 def test_any_leading_dimensions(case, leading):
     if len(case.in_shape) > 1 and len(leading) > 1:
-        pytest.skip("a convolution takes one image or one batch of them, as torch's does")
-    assert case.build()(torch.rand(*leading, *case.in_shape)).shape == (*leading, *case.out_shape)
+        pytest.skip(
+            "a convolution takes one image or one batch of them, as torch's does"
+        )
+    assert case.build()(torch.rand(*leading, *case.in_shape)).shape == (
+        *leading,
+        *case.out_shape,
+    )
 
 
 @layers()
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    "dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64]
+)
 def test_dtype_is_kept(case, dtype):
     layer = case.build(dtype=dtype)
     assert {p.dtype for p in layer.parameters()} == {dtype}
@@ -45,14 +52,18 @@ def test_dtype_is_kept(case, dtype):
 def test_batched_equals_looped(case):
     layer = case.build(dtype=torch.float64)
     x = torch.rand(50, *case.in_shape, dtype=torch.float64)
-    torch.testing.assert_close(layer(x), torch.stack([layer(row) for row in x]), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        layer(x), torch.stack([layer(row) for row in x]), rtol=1e-12, atol=1e-12
+    )
 
 
 @layers()
 def test_vmap_equals_batched(case):
     layer = case.build(dtype=torch.float64)
     x = torch.rand(5, *case.in_shape, dtype=torch.float64)
-    torch.testing.assert_close(torch.func.vmap(layer)(x), layer(x), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        torch.func.vmap(layer)(x), layer(x), rtol=1e-12, atol=1e-12
+    )
 
 
 @layers()
@@ -61,14 +72,18 @@ def test_generator_determines_the_weights_and_the_global_one_is_left_alone(case)
     drawn = []
     for seed in (1, 1, 2):
         layer.reset_parameters(torch.Generator().manual_seed(seed))
-        drawn.append(torch.cat([p.detach().flatten().clone() for p in layer.parameters()]))
+        drawn.append(
+            torch.cat([p.detach().flatten().clone() for p in layer.parameters()])
+        )
     assert torch.equal(drawn[0], drawn[1])
     assert not torch.equal(drawn[0], drawn[2])
     assert torch.equal(torch.get_rng_state(), before)
 
 
 @layers()
-@pytest.mark.parametrize("carry", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))])
+@pytest.mark.parametrize(
+    "carry", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))]
+)
 def test_copies_compute_the_same(case, carry):
     layer = case.build()
     x = torch.rand(3, *case.in_shape)
@@ -90,10 +105,14 @@ def test_effective_weight_is_the_jacobian(case):
     x = torch.rand(*case.in_shape, dtype=torch.float64)
     if getattr(layer, "shunting", False):
         weights = layer.weight_ex, layer.weight_ix, layer.weight_ei
-        jacobian = torch.func.jacrev(lambda x: functional.dann_linear(x, *weights, None))(x)
+        jacobian = torch.func.jacrev(
+            lambda x: functional.dann_linear(x, *weights, None)
+        )(x)
     else:
         jacobian = torch.func.jacrev(layer)(x)
-    torch.testing.assert_close(layer.effective_weight(), jacobian, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        layer.effective_weight(), jacobian, rtol=1e-12, atol=1e-12
+    )
 
 
 @layers()
@@ -103,7 +122,9 @@ def test_gradients(case):
     x = torch.rand(3, *case.in_shape, dtype=torch.float64, requires_grad=True)
 
     def call(x, *parameters):
-        return torch.func.functional_call(layer, dict(zip(names, parameters, strict=True)), x)
+        return torch.func.functional_call(
+            layer, dict(zip(names, parameters, strict=True)), x
+        )
 
     parameters = [p.detach().clone().requires_grad_() for p in layer.parameters()]
     assert torch.autograd.gradcheck(call, (x, *parameters))
@@ -120,7 +141,9 @@ def test_autocast(case):
 def test_compiles_whole(case):
     layer = case.build()
     x = torch.rand(3, *case.in_shape)
-    torch.testing.assert_close(torch.compile(layer, backend="eager", fullgraph=True)(x), layer(x))
+    torch.testing.assert_close(
+        torch.compile(layer, backend="eager", fullgraph=True)(x), layer(x)
+    )
 
 
 @layers()
@@ -164,7 +187,9 @@ def test_dann_equals_the_loop(shunting):
             layer.gain.uniform_()
     x = torch.rand(4, dtype=torch.float64)
     extra = (layer.alpha, layer.gain, layer.eps) if shunting else ()
-    expected = dann(x, layer.weight_ex, layer.weight_ix, layer.weight_ei, layer.bias, *extra)
+    expected = dann(
+        x, layer.weight_ex, layer.weight_ix, layer.weight_ei, layer.bias, *extra
+    )
     torch.testing.assert_close(layer(x), torch.stack(expected), rtol=1e-12, atol=1e-12)
 
 
@@ -172,8 +197,12 @@ def test_factored_and_effective_products_agree(monkeypatch):
     layer = DANNLinear(20, 10, 3, dtype=torch.float64)
     results = []
     for effective in (True, False):
-        monkeypatch.setattr(functional, "prefers_effective", lambda *_, chosen=effective, **__: chosen)
-        x = torch.rand(7, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        monkeypatch.setattr(
+            functional, "prefers_effective", lambda *_, chosen=effective, **__: chosen
+        )
+        x = torch.rand(
+            7, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+        ).requires_grad_()
         layer.zero_grad()
         y = layer(x)
         y.square().sum().backward()
@@ -186,7 +215,8 @@ def test_the_cheaper_product_is_chosen_by_size():
     """The crossings the operation counts predict for 500 outputs and 784 inputs: 305 and 383 rows."""
     for input_gradient, crossing in ((True, 305), (False, 383)):
         chosen = [
-            functional.prefers_effective(n, 500, 784, input_gradient=input_gradient) for n in (crossing, crossing + 1)
+            functional.prefers_effective(n, 500, 784, input_gradient=input_gradient)
+            for n in (crossing, crossing + 1)
         ]
         assert chosen == [False, True]
 
@@ -202,13 +232,18 @@ def test_shunting_is_finite_and_bounded_at_silence(scale, dtype):
     for value in (x, *layer.parameters()):
         assert value.grad.isfinite().all()
     # Published code reaches 2.6e8 here; below the floor the derivative is the subtractive one times g / eps.
-    assert x.grad.abs().max() <= layer.effective_weight().sum(0).abs().max() / layer.eps * 1.1 + 1
+    assert (
+        x.grad.abs().max()
+        <= layer.effective_weight().sum(0).abs().max() / layer.eps * 1.1 + 1
+    )
 
 
 def test_signed_input_is_floored_not_divided_through_zero():
     layer = DANNLinear(6, 4, 2, shunting=True)
     x = -torch.rand(3, 6)
-    torch.testing.assert_close(layer(x), x @ layer.effective_weight().T / layer.eps + layer.bias)
+    torch.testing.assert_close(
+        layer(x), x @ layer.effective_weight().T / layer.eps + layer.bias
+    )
 
 
 def test_shunting_normalises_scale():
@@ -219,8 +254,17 @@ def test_shunting_normalises_scale():
 
 def test_roles_and_corrections():
     layer = DANNLinear(16, 9, 2, shunting=True)
-    scales = {name: declaration.lr_scale for name, _, declaration in signs.declared(layer)}
-    expected = {"weight_ex": 1, "weight_ix": 1 / 3, "weight_ei": 1 / 16, "gain": 1, "alpha": 1 / 48, "bias": 1}
+    scales = {
+        name: declaration.lr_scale for name, _, declaration in signs.declared(layer)
+    }
+    expected = {
+        "weight_ex": 1,
+        "weight_ix": 1 / 3,
+        "weight_ei": 1 / 16,
+        "gain": 1,
+        "alpha": 1 / 48,
+        "bias": 1,
+    }
     assert scales == pytest.approx(expected)
 
 
@@ -233,7 +277,11 @@ def test_defaults():
 
 def test_the_product_is_chosen_by_what_backward_will_do(monkeypatch):
     asked = []
-    monkeypatch.setattr(functional, "prefers_effective", lambda *_, input_gradient: asked.append(input_gradient))
+    monkeypatch.setattr(
+        functional,
+        "prefers_effective",
+        lambda *_, input_gradient: asked.append(input_gradient),
+    )
     layer, x = DANNLinear(4, 3), torch.rand(2, 4)
     layer(x)
     layer(x.clone().requires_grad_())
@@ -247,10 +295,17 @@ def test_default_number_of_interneurons():
 
 
 @pytest.mark.parametrize(
-    "build", [lambda g: EILinear(Populations(4, 2), 3, generator=g), lambda g: DANNLinear(6, 3, generator=g)]
+    "build",
+    [
+        lambda g: EILinear(Populations(4, 2), 3, generator=g),
+        lambda g: DANNLinear(6, 3, generator=g),
+    ],
 )
 def test_a_generator_draws_the_first_weights_too(build):
     state = torch.get_rng_state()
     one, other = (build(torch.Generator().manual_seed(1)) for _ in range(2))
-    assert all(torch.equal(p, q) for p, q in zip(one.parameters(), other.parameters(), strict=True))
+    assert all(
+        torch.equal(p, q)
+        for p, q in zip(one.parameters(), other.parameters(), strict=True)
+    )
     assert torch.equal(state, torch.get_rng_state())

@@ -10,9 +10,15 @@ from daleml._locks import InUseError, only_writer
 
 
 def test_a_second_writer_is_refused_and_told_who_writes(tmp_path):
-    with only_writer(tmp_path, "out"), pytest.raises(InUseError) as refused, only_writer(tmp_path, "out"):
+    with (
+        only_writer(tmp_path, "out"),
+        pytest.raises(InUseError) as refused,
+        only_writer(tmp_path, "out"),
+    ):
         pass
-    assert str(refused.value).startswith("`out` must be a folder into which nobody else writes; ")
+    assert str(refused.value).startswith(
+        "`out` must be a folder into which nobody else writes; "
+    )
     assert f"process {os.getpid()} on " in str(refused.value)
     with only_writer(tmp_path):  # given back
         pass

@@ -13,12 +13,16 @@ MECHANISMS = [Projection(), Reparametrization(), Exponentiation()]
 
 
 def each(mechanisms=MECHANISMS):
-    return pytest.mark.parametrize("mechanism", mechanisms, ids=lambda one: type(one).__name__)
+    return pytest.mark.parametrize(
+        "mechanism", mechanisms, ids=lambda one: type(one).__name__
+    )
 
 
 def network():
     torch.manual_seed(0)
-    return nn.Sequential(EILinear(Populations(6, 2), 5), nn.ReLU(), DANNLinear(5, 4, 2, shunting=True))
+    return nn.Sequential(
+        EILinear(Populations(6, 2), 5), nn.ReLU(), DANNLinear(5, 4, 2, shunting=True)
+    )
 
 
 @each()
@@ -39,7 +43,9 @@ def test_each_learns_and_keeps_the_law(mechanism, optimizer):
     output = net(x)
     mechanism.detach(net)
     assert torch.equal(net(x), output)
-    assert {name for name, _ in net.named_parameters()} == {name for name, _ in network().named_parameters()}
+    assert {name for name, _ in net.named_parameters()} == {
+        name for name, _ in network().named_parameters()
+    }
     signs.check(net).raise_for_violations()
 
 
@@ -108,21 +114,33 @@ def test_a_magnitude_is_the_absolute_value():
     assert torch.equal(net(x), before)
     moved.load_state_dict(net.state_dict())
     assert torch.equal(moved(x), before)
-    with pytest.raises(ValueError, match=r"^`weight` must keep the signs that are fixed; got 10 weights of the other"):
+    with pytest.raises(
+        ValueError,
+        match=r"^`weight` must keep the signs that are fixed; got 10 weights of the other",
+    ):
         net[0].weight = torch.ones(5, 8)
 
 
 def test_exponentiation_is_eg():
     layer = EILinear(3, 2)
     assert type(Exponentiation().attach(layer, 0.1)) is EG
-    assert type(Exponentiation().attach(layer, 0.1, optimizer=torch.optim.AdamW, betas=(0.8, 0.9))) is EGAdamW
+    assert (
+        type(
+            Exponentiation().attach(
+                layer, 0.1, optimizer=torch.optim.AdamW, betas=(0.8, 0.9)
+            )
+        )
+        is EGAdamW
+    )
 
 
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
         (
-            lambda: Exponentiation().attach(EILinear(2, 2), 0.1, optimizer=torch.optim.Adam),
+            lambda: Exponentiation().attach(
+                EILinear(2, 2), 0.1, optimizer=torch.optim.Adam
+            ),
             "`optimizer` must be torch.optim.SGD or AdamW; got Adam.",
         ),
         *(
@@ -143,5 +161,8 @@ def test_wrong_input_is_one_sentence(call, sentence):
 def test_twice_is_refused():
     layer = EILinear(2, 2)
     Reparametrization().attach(layer, 0.1)
-    with pytest.raises(ValueError, match=r"^`model` must not be reparametrised already; got `weight`, which is\.$"):
+    with pytest.raises(
+        ValueError,
+        match=r"^`model` must not be reparametrised already; got `weight`, which is\.$",
+    ):
         Reparametrization().attach(layer, 0.1)

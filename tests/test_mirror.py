@@ -12,8 +12,16 @@ from daleml.potentials import Euclidean, HyperbolicEntropy, NegativeEntropy, PNo
 from tests.reference import eg as reference
 
 OPTIONS = [
-    {"momentum": mu, "dampening": d, "weight_decay": wd, "nesterov": nesterov, "maximize": maximize}
-    for mu, d, wd, nesterov, maximize in itertools.product((0, 0.9), (0, 0.3), (0, 0.2), (False, True), (False, True))
+    {
+        "momentum": mu,
+        "dampening": d,
+        "weight_decay": wd,
+        "nesterov": nesterov,
+        "maximize": maximize,
+    }
+    for mu, d, wd, nesterov, maximize in itertools.product(
+        (0, 0.9), (0, 0.3), (0, 0.2), (False, True), (False, True)
+    )
     if not (nesterov and (mu == 0 or d))
 ]
 
@@ -47,30 +55,54 @@ def test_the_negative_entropy_is_eg(options):
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
-@pytest.mark.parametrize("potential", [PNorm(3), PNorm(1.5), HyperbolicEntropy(0.5), NegativeEntropy()], ids=str)
+@pytest.mark.parametrize(
+    "potential",
+    [PNorm(3), PNorm(1.5), HyperbolicEntropy(0.5), NegativeEntropy()],
+    ids=str,
+)
 def test_the_slow_twin(potential, options):
     start = torch.tensor([1.5, -0.3, 0.02, -4.0], dtype=torch.float64)
     rng = torch.Generator().manual_seed(0)
     p, slow = nn.Parameter(start.clone()), start.tolist()
-    twins = [reference.MirrorDescent(0.05, **options, potential=reference.POTENTIALS[potential]) for _ in slow]
+    twins = [
+        reference.MirrorDescent(
+            0.05, **options, potential=reference.POTENTIALS[potential]
+        )
+        for _ in slow
+    ]
     optimizer = MirrorDescent([p], 0.05, potential, **options)
     for _ in range(6):
         p.grad = torch.randn(4, generator=rng, dtype=torch.float64)
         optimizer.step()
-        slow = [twin.step(w, float(g)) for twin, w, g in zip(twins, slow, p.grad, strict=True)]
-    torch.testing.assert_close(p.data, torch.tensor(slow, dtype=torch.float64), rtol=1e-9, atol=1e-12)
+        slow = [
+            twin.step(w, float(g))
+            for twin, w, g in zip(twins, slow, p.grad, strict=True)
+        ]
+    torch.testing.assert_close(
+        p.data, torch.tensor(slow, dtype=torch.float64), rtol=1e-9, atol=1e-12
+    )
 
 
 def test_a_potential_a_group_and_euclidean_groups():
     ps = [nn.Parameter(torch.tensor([2.0])) for _ in range(3)]
-    groups = [{"params": [ps[0]]}, {"params": [ps[1]], "potential": PNorm(3)}, {"params": [ps[2]], "euclidean": True}]
+    groups = [
+        {"params": [ps[0]]},
+        {"params": [ps[1]], "potential": PNorm(3)},
+        {"params": [ps[2]], "euclidean": True},
+    ]
     optimizer = MirrorDescent(groups, 0.5, NegativeEntropy())
     for p in ps:
         p.grad = torch.tensor([1.0])
     optimizer.step()
-    assert [p.item() for p in ps] == pytest.approx([2 * 2.718281828**-0.5, 3.5**0.5, 1.5])
-    with pytest.raises(TypeError, match=r"^`potential` must be one of daleml\.potentials; got 3\.$"):
-        optimizer.add_param_group({"params": [nn.Parameter(torch.ones(1))], "potential": 3})
+    assert [p.item() for p in ps] == pytest.approx(
+        [2 * 2.718281828**-0.5, 3.5**0.5, 1.5]
+    )
+    with pytest.raises(
+        TypeError, match=r"^`potential` must be one of daleml\.potentials; got 3\.$"
+    ):
+        optimizer.add_param_group(
+            {"params": [nn.Parameter(torch.ones(1))], "potential": 3}
+        )
     assert len(optimizer.param_groups) == 3
 
 
@@ -80,7 +112,10 @@ def test_the_potential_is_part_of_the_state(tmp_path):
     optimizer = MirrorDescent([p], 0.1, PNorm(3), momentum=0.9)
     optimizer.step()
     state = optimizer.state_dict()
-    assert json.loads(json.dumps(state["param_groups"]))[0]["potential"] == {"name": "PNorm", "p": 3}
+    assert json.loads(json.dumps(state["param_groups"]))[0]["potential"] == {
+        "name": "PNorm",
+        "p": 3,
+    }
     torch.save(state, tmp_path / "state.pt")
     other = MirrorDescent([nn.Parameter(p.detach().clone())], 0.1)
     other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
@@ -93,7 +128,9 @@ def test_the_potential_is_part_of_the_state(tmp_path):
     assert torch.equal(p, q)
 
 
-@pytest.mark.parametrize("potential", [Euclidean(), PNorm(3), HyperbolicEntropy(0.1)], ids=str)
+@pytest.mark.parametrize(
+    "potential", [Euclidean(), PNorm(3), HyperbolicEntropy(0.1)], ids=str
+)
 def test_other_potentials_need_the_guard(potential):
     for guarded in (False, True):
         layer = EILinear(Populations(6, 2), 3)
@@ -109,7 +146,9 @@ def test_other_potentials_need_the_guard(potential):
 
 def test_all_zeros_are_refused_only_where_they_stay():
     zeros = [nn.Parameter(torch.zeros(3))]
-    with pytest.raises(ValueError, match=r"^`params` of MirrorDescent must not all be zero"):
+    with pytest.raises(
+        ValueError, match=r"^`params` of MirrorDescent must not all be zero"
+    ):
         MirrorDescent(zeros, 0.1)
     MirrorDescent(zeros, 0.1, HyperbolicEntropy(0.1))
     assert MirrorDescent(zeros, 0.1, PNorm(2)).stuck().n_weights == 0

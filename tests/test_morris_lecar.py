@@ -6,7 +6,12 @@ import pytest
 import torch
 
 from daleml import Populations, signs
-from daleml.learning import EvidenceIntegration, MorrisLecar, MorrisLecarNetwork, Silencing
+from daleml.learning import (
+    EvidenceIntegration,
+    MorrisLecar,
+    MorrisLecarNetwork,
+    Silencing,
+)
 from daleml.learning import morris_lecar_coupling as module
 from tests.reference import morris_lecar as slow
 
@@ -19,17 +24,26 @@ def seeded(seed=0):
 
 
 def network(n=12, **options):
-    return MorrisLecarNetwork(5, n, 3, **{"dt_ms": 0.5, "generator": seeded()} | options).double()
+    return MorrisLecarNetwork(
+        5, n, 3, **{"dt_ms": 0.5, "generator": seeded()} | options
+    ).double()
 
 
 # -- the cell ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cell", [MorrisLecar(), MorrisLecar.type_ii(), MorrisLecar.stiff()], ids=str)
+@pytest.mark.parametrize(
+    "cell", [MorrisLecar(), MorrisLecar.type_ii(), MorrisLecar.stiff()], ids=str
+)
 def test_a_step_is_the_published_one(cell):
     v = torch.linspace(-84, 120, 100, dtype=torch.float64)
-    w, current = torch.rand(100, dtype=torch.float64), torch.linspace(-50, 150, 100, dtype=torch.float64)
-    for ours, theirs in zip(cell.step(v, w, current, 0.1), slow.step(cell, v, w, current, 0.1), strict=True):
+    w, current = (
+        torch.rand(100, dtype=torch.float64),
+        torch.linspace(-50, 150, 100, dtype=torch.float64),
+    )
+    for ours, theirs in zip(
+        cell.step(v, w, current, 0.1), slow.step(cell, v, w, current, 0.1), strict=True
+    ):
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
@@ -41,12 +55,21 @@ def test_the_step_converges_to_the_equations():
 
     def derivative(t, y):
         v, w = torch.tensor(y[0]), y[1]
-        m, n = (torch.sigmoid(2 * (v - a) / b) for a, b in ((cell.v1, cell.v2), (cell.v3, cell.v4)))
+        m, n = (
+            torch.sigmoid(2 * (v - a) / b)
+            for a, b in ((cell.v1, cell.v2), (cell.v3, cell.v4))
+        )
         pace = cell.phi * torch.cosh((v - cell.v3) / (2 * cell.v4))
-        currents = cell.g_ca * m * (v - cell.e_ca) + cell.g_k * w * (v - cell.e_k) + cell.g_l * (v - cell.e_l)
+        currents = (
+            cell.g_ca * m * (v - cell.e_ca)
+            + cell.g_k * w * (v - cell.e_k)
+            + cell.g_l * (v - cell.e_l)
+        )
         return [float(current - currents) / cell.c, float(pace * (n - w))]
 
-    true = solve_ivp(derivative, (0, 20), [-20.0, 0.014173], rtol=1e-10, atol=1e-10, method="LSODA").y[0, -1]
+    true = solve_ivp(
+        derivative, (0, 20), [-20.0, 0.014173], rtol=1e-10, atol=1e-10, method="LSODA"
+    ).y[0, -1]
     errors = []
     for dt_ms in (0.1, 0.05):
         v, w = torch.tensor([-20.0]).double(), torch.tensor([0.014173]).double()
@@ -60,7 +83,9 @@ def test_the_step_converges_to_the_equations():
 def test_the_f_i_curve_is_of_type_i():
     """Silent below 39.5 µA/cm², slow at the onset, 24 Hz at 100, blocked from 115."""
     currents = torch.tensor([20.0, 39.5, 40.0, 60.0, 100.0, 116.0, 130.0])
-    rates = MorrisLecar().firing_rate(currents, settle_ms=300, duration_ms=1000, dt_ms=0.2)
+    rates = MorrisLecar().firing_rate(
+        currents, settle_ms=300, duration_ms=1000, dt_ms=0.2
+    )
     assert rates[[0, 1, 5, 6]].tolist() == [0, 0, 0, 0]
     assert 0 < rates[2] < 5
     assert 16 <= rates[3] <= 19
@@ -73,8 +98,12 @@ def test_a_step_too_coarse_for_its_answer_warns():
     sentence = "other rates at 1 of 2 currents; at 110 µA/cm², 26 Hz instead of 0."
     with pytest.warns(UserWarning, match=sentence):
         assert cell.firing_rate(currents, settle_ms=400, dt_ms=0.5)[1] == 0
-    assert cell.firing_rate(currents, settle_ms=400, dt_ms=0.1)[1] == 25  # and no warning, which would be an error
-    assert cell.firing_rate(currents, settle_ms=400, dt_ms=0.5, check_step=False)[1] == 0
+    assert (
+        cell.firing_rate(currents, settle_ms=400, dt_ms=0.1)[1] == 25
+    )  # and no warning, which would be an error
+    assert (
+        cell.firing_rate(currents, settle_ms=400, dt_ms=0.5, check_step=False)[1] == 0
+    )
 
 
 @pytest.mark.filterwarnings("error")
@@ -90,7 +119,9 @@ def test_the_longest_step_is_where_a_step_overshoots():
     longest = cell.longest_step_ms
     assert longest == pytest.approx(2 / 14)
 
-    def off(dt_ms):  # all conductances open: how far from the voltage where it would rest, a step later
+    def off(
+        dt_ms,
+    ):  # all conductances open: how far from the voltage where it would rest, a step later
         v = torch.tensor(119.0, dtype=torch.float64)
         open_all = MorrisLecar(c=1.0, e_l=-55.0, v1=-1e4, phi=1e-9)
         after, _ = open_all.step(v, torch.ones_like(v), 0.0, dt_ms)
@@ -110,8 +141,16 @@ def test_a_fast_cell_has_a_shorter_step_by_default():
     ("call", "kind", "sentence"),
     [
         (lambda: MorrisLecar(c=0), ValueError, "`c` must be above 0; got 0."),
-        (lambda: MorrisLecar(g_k=-1.0), ValueError, "`g_k` must be at least 0; got -1.0."),
-        (lambda: MorrisLecar(e_k="low"), TypeError, "`e_k` must be a number; got 'low'."),
+        (
+            lambda: MorrisLecar(g_k=-1.0),
+            ValueError,
+            "`g_k` must be at least 0; got -1.0.",
+        ),
+        (
+            lambda: MorrisLecar(e_k="low"),
+            TypeError,
+            "`e_k` must be a number; got 'low'.",
+        ),
         (
             lambda: MorrisLecar.stiff().require_step(0.5),
             ValueError,
@@ -132,15 +171,31 @@ def test_a_fast_cell_has_a_shorter_step_by_default():
             ValueError,
             "`dt_ms` must be at most 0.143 for this cell, above which a step overshoots; got 0.2.",
         ),
-        (lambda: Silencing()(0.0), ValueError, "`duration_ms` must be above 0; got 0.0."),
-        (lambda: Silencing(width_mv=0.0), ValueError, "`width_mv` must be above 0; got 0.0."),
-        (lambda: MorrisLecarNetwork(0, 4, 3), ValueError, "`input_size` must be at least 1; got 0."),
+        (
+            lambda: Silencing()(0.0),
+            ValueError,
+            "`duration_ms` must be above 0; got 0.0.",
+        ),
+        (
+            lambda: Silencing(width_mv=0.0),
+            ValueError,
+            "`width_mv` must be above 0; got 0.0.",
+        ),
+        (
+            lambda: MorrisLecarNetwork(0, 4, 3),
+            ValueError,
+            "`input_size` must be at least 1; got 0.",
+        ),
         (
             lambda: MorrisLecarNetwork(5, 4, 3, populations=Populations(4, 1)),
             ValueError,
             "`populations` must be of 4 units, `hidden_size`; got 5.",
         ),
-        (lambda: MorrisLecarNetwork(5, 4, 3, cell=3), TypeError, "`cell` must be a MorrisLecar; got int."),
+        (
+            lambda: MorrisLecarNetwork(5, 4, 3, cell=3),
+            TypeError,
+            "`cell` must be a MorrisLecar; got int.",
+        ),
         (
             lambda: MorrisLecarNetwork(5, 4, 3, input_ms=0.25),
             ValueError,
@@ -166,9 +221,15 @@ def test_a_fast_cell_has_a_shorter_step_by_default():
             TypeError,
             "`generator` must be a torch.Generator; got int.",
         ),
-        (lambda: MorrisLecarNetwork(5, 4, 3, input_ms="a"), TypeError, "`input_ms` must be a number; got 'a'."),
         (
-            lambda: network()(torch.zeros(50, 2, 5).double(), network().initial_state(1)),
+            lambda: MorrisLecarNetwork(5, 4, 3, input_ms="a"),
+            TypeError,
+            "`input_ms` must be a number; got 'a'.",
+        ),
+        (
+            lambda: network()(
+                torch.zeros(50, 2, 5).double(), network().initial_state(1)
+            ),
             ValueError,
             "`state` must be two tensors (2, 12); got (1, 12) and (1, 12).",
         ),
@@ -179,8 +240,16 @@ def test_a_fast_cell_has_a_shorter_step_by_default():
             "`state` must be a tuple of voltage and gate; got Tensor.",
         ),
         (lambda: Silencing([0.5]), TypeError, "`weight` must be a number; got [0.5]."),
-        (lambda: Silencing(cell=3), TypeError, "`cell` must be a MorrisLecar; got int."),
-        (lambda: MorrisLecar().firing_rate(40.0), TypeError, "`current` must be a tensor; got float."),
+        (
+            lambda: Silencing(cell=3),
+            TypeError,
+            "`cell` must be a MorrisLecar; got int.",
+        ),
+        (
+            lambda: MorrisLecar().firing_rate(40.0),
+            TypeError,
+            "`current` must be a tensor; got float.",
+        ),
         (
             lambda: MorrisLecar().firing_rate(torch.tensor([1.0, float("nan")])),
             ValueError,
@@ -196,8 +265,16 @@ def test_a_fast_cell_has_a_shorter_step_by_default():
             ValueError,
             "`n_features` must be at least 3 for 5 words; got 2.",
         ),
-        (lambda: EvidenceIntegration(n_evidence=1), ValueError, "`n_evidence` must be at least 2; got 1."),
-        (lambda: EvidenceIntegration(dt_ms=0.0), ValueError, "`dt_ms` must be above 0; got 0.0."),
+        (
+            lambda: EvidenceIntegration(n_evidence=1),
+            ValueError,
+            "`n_evidence` must be at least 2; got 1.",
+        ),
+        (
+            lambda: EvidenceIntegration(dt_ms=0.0),
+            ValueError,
+            "`dt_ms` must be above 0; got 0.0.",
+        ),
     ],
 )
 def test_bad_arguments_are_refused_in_one_sentence(call, kind, sentence):
@@ -216,7 +293,9 @@ def test_the_network_is_the_slow_loop(read_ms, learns):
     state = net.initial_state(6)
     with torch.set_grad_enabled(learns):
         ours = net(x, state)
-    torch.testing.assert_close(ours, slow.network(net, x, state), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(
+        ours, slow.network(net, x, state), rtol=1e-10, atol=1e-12
+    )
     if learns and read_ms == 1.5:
         x, state = x[:1, :2], tuple(part[:2] for part in state)
         only = lambda w: torch.func.functional_call(net, {"weight_hh": w}, (x, state))  # noqa: E731
@@ -225,8 +304,16 @@ def test_the_network_is_the_slow_loop(read_ms, learns):
 
 def test_the_compact_step_is_the_step():
     cell = MorrisLecar()
-    tensors = [torch.linspace(-150, 150, 99).double(), torch.rand(99).double(), torch.zeros(99).double()]
-    drive, received, results = torch.linspace(-200, 200, 99).double(), torch.rand(99).double(), []
+    tensors = [
+        torch.linspace(-150, 150, 99).double(),
+        torch.rand(99).double(),
+        torch.zeros(99).double(),
+    ]
+    drive, received, results = (
+        torch.linspace(-200, 200, 99).double(),
+        torch.rand(99).double(),
+        [],
+    )
     for step in (module._step_, module._compact_step_):
         state = [t.clone() for t in [*tensors, torch.zeros(99).double()]]
         step(cell, 0.1, *state, drive, received)
@@ -238,7 +325,9 @@ def test_the_compact_step_is_the_step():
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # torch's compiler's own
+@pytest.mark.filterwarnings(
+    "ignore:.*torch.jit:DeprecationWarning"
+)  # torch's compiler's own
 def test_compiled_is_the_same():
     net, x = MorrisLecarNetwork(5, 12, 3, compiled=True), torch.randn(5, 6, 5)
     state = net.initial_state(6)
@@ -260,15 +349,22 @@ class TestCompilingUnasked:
 
     @staticmethod
     def run(n, **options):
-        net, x = network(**options), torch.randn(4, 3, 5, dtype=torch.float64, generator=seeded())
+        net, x = (
+            network(**options),
+            torch.randn(4, 3, 5, dtype=torch.float64, generator=seeded()),
+        )
         own = net.weight_hh.detach() + torch.zeros(n, 1, 1)
         state = net.initial_state(3, seeded(1))
         with torch.no_grad():
-            return torch.func.vmap(lambda w: torch.func.functional_call(net, {"weight_hh": w}, (x, state)))(own)
+            return torch.func.vmap(
+                lambda w: torch.func.functional_call(net, {"weight_hh": w}, (x, state))
+            )(own)
 
     def test_only_for_many(self, monkeypatch):
         asked = []
-        monkeypatch.setattr(module, "compiled_copy", lambda step: asked.append(step) or step)
+        monkeypatch.setattr(
+            module, "compiled_copy", lambda step: asked.append(step) or step
+        )
         few, many = self.run(3), self.run(4)
         assert len(asked) == 2  # with the activity counted, and without
         torch.testing.assert_close(many[:3], few, rtol=1e-10, atol=1e-12)
@@ -276,7 +372,9 @@ class TestCompilingUnasked:
         assert len(asked) == 2
 
     def test_not_for_one_however_large(self, monkeypatch):
-        monkeypatch.setattr(module, "compiled_copy", lambda step: pytest.fail("compiled"))
+        monkeypatch.setattr(
+            module, "compiled_copy", lambda step: pytest.fail("compiled")
+        )
         with torch.no_grad():
             network()(torch.randn(4, 50, 5, dtype=torch.float64))
 
@@ -298,21 +396,32 @@ class TestCompilingUnasked:
 
 def test_many_networks_at_once_are_one_after_another(monkeypatch):
     """More of them than a block holds, with weights, inputs or states of their own."""
-    monkeypatch.setattr(module, "_CACHED", 4 * 3 * 12)  # four networks of three sequences
+    monkeypatch.setattr(
+        module, "_CACHED", 4 * 3 * 12
+    )  # four networks of three sequences
     net, x, n = network(), torch.randn(4, 3, 5, dtype=torch.float64), 11
     state = net.initial_state(3)
-    own = {name: p.detach() + 0.1 * torch.randn(n, *p.shape).double() for name, p in net.named_parameters()}
+    own = {
+        name: p.detach() + 0.1 * torch.randn(n, *p.shape).double()
+        for name, p in net.named_parameters()
+    }
     for names in (["weight_hh"], ["weight_ih"], ["readout.weight"], list(own)):
         with torch.no_grad():
             members = {name: own[name] for name in names}
-            batched = torch.func.vmap(lambda m: torch.func.functional_call(net, m, (x, state)))(members)
+            batched = torch.func.vmap(
+                lambda m: torch.func.functional_call(net, m, (x, state))
+            )(members)
             for i in range(n):
-                one = torch.func.functional_call(net, {k: m[i] for k, m in members.items()}, (x, state))
+                one = torch.func.functional_call(
+                    net, {k: m[i] for k, m in members.items()}, (x, state)
+                )
                 torch.testing.assert_close(batched[i], one)
     with torch.no_grad():
         inputs = torch.randn(n, 4, 3, 5, dtype=torch.float64)
         batched = torch.func.vmap(lambda x: net(x, state))(inputs)
-        torch.testing.assert_close(batched, torch.stack([net(x, state) for x in inputs]))
+        torch.testing.assert_close(
+            batched, torch.stack([net(x, state) for x in inputs])
+        )
 
 
 def test_gradients_reach_a_state_through_weights_that_do_not_learn():
@@ -330,7 +439,9 @@ def test_the_initial_weights_are_those_published():
     assert weight.min() >= 0.001 - spread
     assert weight.max() <= 0.001 + spread
     assert float((weight == 0.001).float().mean()) == pytest.approx(0.2, abs=0.01)
-    assert 0.1 - spread <= net.weight_ih.min() < 0.1 - 0.95 * spread  # by the number of cells, not of inputs
+    assert (
+        0.1 - spread <= net.weight_ih.min() < 0.1 - 0.95 * spread
+    )  # by the number of cells, not of inputs
     assert 0.1 + 0.95 * spread < net.weight_ih.max() <= 0.1 + spread
     assert 0 < net.readout.bias.abs().max() <= spread
     voltage, gate = net.initial_state(500, seeded(1))
@@ -342,7 +453,9 @@ def test_the_initial_weights_are_those_published():
 def test_dales_law_is_an_option():
     net = network(populations=Populations(9, 3))
     assert signs.check(net)
-    excitation, inhibition = (part.detach().sum() for part in net.weight_hh.split([9, 3], 1))
+    excitation, inhibition = (
+        part.detach().sum() for part in net.weight_hh.split([9, 3], 1)
+    )
     assert float(excitation / -inhibition) == pytest.approx(1, abs=0.3)
     assert not list(signs.named(network()))
     assert signs.check(copy.deepcopy(net)).n_parameters == 1
@@ -376,7 +489,9 @@ def test_counts_are_uniform_over_compositions_without_ties():
     ]
     assert {tuple(row) for row in seen.tolist()} == set(legal)
     expected = 20_000 / len(legal)
-    assert float(((times - expected) ** 2 / expected).sum()) < 2 * len(legal)  # chi squared: mean len - 1
+    assert float(((times - expected) ** 2 / expected).sum()) < 2 * len(
+        legal
+    )  # chi squared: mean len - 1
     assert torch.equal(counts.argmax(1), trials.targets[-1])
 
 
@@ -411,7 +526,9 @@ def test_answers_of_one_a_trial_or_one_a_step():
     assert task.score(answers, trials) == task.score(stepwise, trials)
     right = torch.nn.functional.one_hot(trials.targets[-1], 3).float()
     assert task.score(right, trials) == task.ideal == 1
-    with pytest.raises(ValueError, match=r"`outputs` must have shape \(50, 64, 3\); got \(50, 64\)"):
+    with pytest.raises(
+        ValueError, match=r"`outputs` must have shape \(50, 64, 3\); got \(50, 64\)"
+    ):
         task.loss(stepwise[..., 0], trials)
 
 
@@ -420,7 +537,13 @@ def test_it_learns_by_the_training_loop():
 
     task = EvidenceIntegration(n_words=9)
     net = MorrisLecarNetwork(task.n_inputs, 8, 3, dt_ms=1.0, generator=seeded())
-    history = train(net, task.batches(64, 3), torch.optim.Adam(net.parameters(), 0.03), task.loss, epochs=10)
+    history = train(
+        net,
+        task.batches(64, 3),
+        torch.optim.Adam(net.parameters(), 0.03),
+        task.loss,
+        epochs=10,
+    )
     assert history.loss.iloc[10] < history.loss.iloc[1] - 0.05
 
 
@@ -428,7 +551,9 @@ def test_it_learns_by_the_training_loop():
 
 
 def test_silencing_is_the_mean_activity():
-    cell = Silencing(torch.tensor([0.0, 0.6]).double(), cell=MorrisLecar(), width_mv=1.0)
+    cell = Silencing(
+        torch.tensor([0.0, 0.6]).double(), cell=MorrisLecar(), width_mv=1.0
+    )
     v, w = torch.full((2,), -20.0).double(), torch.full((2,), 0.014173).double()
     total = 0
     for _ in range(500):

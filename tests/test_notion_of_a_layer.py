@@ -88,7 +88,10 @@ def split(layer, x):
 
 
 def sampled(layer, x):
-    return {name: (one.n, one.sign, one.log_moments) for name, one in weight_samples(layer).items()}
+    return {
+        name: (one.n, one.sign, one.log_moments)
+        for name, one in weight_samples(layer).items()
+    }
 
 
 def acting(layer, x):
@@ -110,14 +113,31 @@ def told(layer, x):
 def dalified(layer, x):
     torch.manual_seed(4)
     model, report = dalify(Behind(layer, x), example=x, generator=seeded())
-    return [str(report), bool(report), bool(signs.check(model)), dict(model.named_parameters())]
+    return [
+        str(report),
+        bool(report),
+        bool(signs.check(model)),
+        dict(model.named_parameters()),
+    ]
 
 
 def passed(layer, x):
     return populations_after(layer, Populations(6, 3), tuple(x.shape[2:]))
 
 
-TOOLS = [drawn, learned, fed_back, grouped, split, sampled, acting, decomposed, told, dalified, passed]
+TOOLS = [
+    drawn,
+    learned,
+    fed_back,
+    grouped,
+    split,
+    sampled,
+    acting,
+    decomposed,
+    told,
+    dalified,
+    passed,
+]
 
 
 def outcome(tool, build, case):
@@ -161,7 +181,11 @@ def scratch_and_twin():
     return layer, twin
 
 
-@pytest.mark.parametrize("tool", [tool for tool in TOOLS if tool not in (passed,)], ids=lambda tool: tool.__name__)
+@pytest.mark.parametrize(
+    "tool",
+    [tool for tool in TOOLS if tool not in (passed,)],
+    ids=lambda tool: tool.__name__,
+)
 def test_a_layer_written_from_scratch_is_to_every_tool_what_daleml_s_own_is(tool):
     layer, twin = scratch_and_twin()
     x = torch.rand(5, 9, generator=torch.Generator().manual_seed(1))
@@ -198,15 +222,24 @@ def test_a_circuit_written_from_scratch_is_seen_by_every_tool():
             assert not torch.equal(after[name], value), (tool, name)
         assert signs.check(layer)
     assert list(acting(layer, x)) == ["input", "recurrent"]
-    assert list(sampled(layer, x)) == ["afferent E", "afferent I", "lateral E", "lateral I"]
+    assert list(sampled(layer, x)) == [
+        "afferent E",
+        "afferent I",
+        "lateral E",
+        "lateral I",
+    ]
     assert decomposed(layer, x).shape == (6,)
     assert "weights: lateral;" in told(layer, x)
     assert [group["role"] for group in grouped(layer, x)] == ["afferent", "lateral"]
     text, lawful, checked, _ = dalified(layer, x)
     assert lawful
     assert checked
-    assert "reads 4 excitatory and 2 inhibitory units" in text  # as the circuit says of its units
-    with pytest.raises(ValueError, match="must have a dense layer; got ScratchRecurrent without one"):
+    assert (
+        "reads 4 excitatory and 2 inhibitory units" in text
+    )  # as the circuit says of its units
+    with pytest.raises(
+        ValueError, match="must have a dense layer; got ScratchRecurrent without one"
+    ):
         fed_back(layer, x)
 
 
@@ -215,11 +248,19 @@ def test_a_circuit_written_from_scratch_is_seen_by_every_tool():
 
 def without(name, of=Scratch):
     """Return a layer that lacks one method."""
-    half = type("Half", (nn.Module,), {key: value for key, value in vars(of).items() if callable(value)})
+    half = type(
+        "Half",
+        (nn.Module,),
+        {key: value for key, value in vars(of).items() if callable(value)},
+    )
     del half.__init__
     delattr(half, name)
     layer = half()
-    full = Scratch(Populations(6, 3), 6) if of is Scratch else of(Populations(6, 3), Populations(4, 2))
+    full = (
+        Scratch(Populations(6, 3), 6)
+        if of is Scratch
+        else of(Populations(6, 3), Populations(4, 2))
+    )
     layer.__dict__.update(full.__dict__)
     return layer
 
@@ -234,7 +275,9 @@ def without(name, of=Scratch):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_layer_with_half_of_the_protocol_is_refused_by_the_name_of_what_it_lacks(name, tools):
+def test_a_layer_with_half_of_the_protocol_is_refused_by_the_name_of_what_it_lacks(
+    name, tools
+):
     x = torch.rand(5, 9)
     for tool in TOOLS:
         layer = without(name)
@@ -242,7 +285,9 @@ def test_a_layer_with_half_of_the_protocol_is_refused_by_the_name_of_what_it_lac
             with pytest.raises(ValueError, match=f"`{name}`") as raised:
                 tool(layer, x)
             assert str(raised.value).count(". ") == 0
-        elif tool is split and name == "plastic_weights":  # its bias goes by no name that torch has
+        elif (
+            tool is split and name == "plastic_weights"
+        ):  # its bias goes by no name that torch has
             with pytest.raises(ValueError, match="must have a bias to split"):
                 tool(layer, x)
         elif tool is not passed:
@@ -258,7 +303,11 @@ def test_a_circuit_whose_rates_cannot_be_seen_is_refused_by_oja():
 def test_weights_it_has_not_got_and_things_that_are_no_weights_are_refused():
     layer = Scratch(Populations(6, 3), 6)
     for given, error, sentence in (
-        (["nothing"], ValueError, "must name its parameters; got 'nothing', which it has not."),
+        (
+            ["nothing"],
+            ValueError,
+            "must name its parameters; got 'nothing', which it has not.",
+        ),
         ([3], TypeError, "must give names or SynapticWeight; got 3."),
     ):
         layer.plastic_weights = lambda given=given: given
@@ -309,14 +358,23 @@ class Halved(nn.Linear):
         if self.how == "pair":
             return super().forward(x), x
         if self.how == "masked":
-            return nn.functional.linear(x, self.weight * (self.weight.detach() > 0.1), self.bias)
+            return nn.functional.linear(
+                x, self.weight * (self.weight.detach() > 0.1), self.bias
+            )
         if self.how == "bypassed":
             return nn.functional.linear(x, -self.weight, self.bias)
         return nn.functional.linear(x, self.weight, self.bias) / 2
 
 
 @pytest.mark.parametrize(
-    ("how", "lawful"), [("plain", True), ("masked", True), ("negated", False), ("bypassed", False), ("pair", False)]
+    ("how", "lawful"),
+    [
+        ("plain", True),
+        ("masked", True),
+        ("negated", False),
+        ("bypassed", False),
+        ("pair", False),
+    ],
 )
 def test_a_forward_of_ones_own_is_looked_at(how, lawful):
     class Net(nn.Module):
@@ -385,7 +443,10 @@ def test_a_parametrisation_that_cannot_be_set_is_refused():
 
     layer = nn.Linear(9, 6)
     parametrize.register_parametrization(layer, "weight", Square())
-    with pytest.raises(ValueError, match="whose `weight` is computed by a parametrisation without `right_inverse`"):
+    with pytest.raises(
+        ValueError,
+        match="whose `weight` is computed by a parametrisation without `right_inverse`",
+    ):
         init.lognormal_model_(layer)
 
 
@@ -408,7 +469,10 @@ def test_a_matrix_of_nobodys_is_drawn_where_its_signs_are_fixed_and_named_where_
 def test_layers_without_a_shape_are_refused_by_name():
     lazy = nn.Sequential(nn.Linear(3, 4), nn.LazyLinear(2))
     for call in (init.lognormal_model_, dalify, FeedbackAlignment):
-        with pytest.raises(ValueError, match="must have run once, so that its layers have shapes; got `1` without one"):
+        with pytest.raises(
+            ValueError,
+            match="must have run once, so that its layers have shapes; got `1` without one",
+        ):
             call(lazy)
 
 
@@ -422,8 +486,14 @@ def test_an_activation_of_ones_own_is_not_passed_over():
             return nn.functional.softplus(x)
 
     for own in (Square(), Softer()):
-        for model in (nn.Sequential(nn.Linear(3, 2), own), nn.Sequential(nn.Linear(3, 2), nn.Sequential(own))):
-            with pytest.raises(ValueError, match=f"since {type(own).__name__} follows it, of which no rates are known"):
+        for model in (
+            nn.Sequential(nn.Linear(3, 2), own),
+            nn.Sequential(nn.Linear(3, 2), nn.Sequential(own)),
+        ):
+            with pytest.raises(
+                ValueError,
+                match=f"since {type(own).__name__} follows it, of which no rates are known",
+            ):
                 Oja(model, 0.1)
     nested = nn.Sequential(nn.Linear(3, 2), nn.Sequential(nn.Sigmoid()))
     x = torch.rand(4, 3)
@@ -440,7 +510,9 @@ def test_an_activation_of_ones_own_is_not_passed_over():
 def test_both_directions_of_a_plain_circuit_act():
     both = dict(effective_weights(nn.RNN(3, 4, 2, bidirectional=True)))
     ways = ("", "_reverse", "_l1", "_l1_reverse")
-    assert list(both) == [f"{kind}{way}" for way in ways for kind in ("input", "recurrent")]
+    assert list(both) == [
+        f"{kind}{way}" for way in ways for kind in ("input", "recurrent")
+    ]
 
 
 def test_a_transposed_convolution_is_read_as_post_by_pre():
@@ -480,38 +552,58 @@ def test_two_families_of_one_name_are_refused():
     class Mine(LogNormal):
         pass
 
-    with pytest.raises(ValueError, match="must have names of their own; got two that are called 'lognormal'"):
+    with pytest.raises(
+        ValueError,
+        match="must have names of their own; got two that are called 'lognormal'",
+    ):
         find_all(["lognormal", Mine()])
     assert find_all(["lognormal", LogNormal()]) == [find("lognormal")]
 
 
 def test_attention_has_a_regime_too():
-    model = nn.Sequential(nn.Linear(3, 4), nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0), nn.Linear(4, 1))
+    model = nn.Sequential(
+        nn.Linear(3, 4),
+        nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0),
+        nn.Linear(4, 1),
+    )
     before = copy.deepcopy(model.state_dict())
-    assert regime(model, before, model, torch.rand(3, 2, 3)).kernel_alignment == pytest.approx(1)
+    assert regime(
+        model, before, model, torch.rand(3, 2, 3)
+    ).kernel_alignment == pytest.approx(1)
 
 
 def test_a_lawful_weight_is_lawful_however_it_is_computed():
     model = nn.Sequential(EILinear(Populations(4, 2), 5), nn.ReLU(), nn.Linear(5, 2))
     Reparametrization().attach(model[:1], 0.1)
-    assert list(weight_samples(model)) == ["0.weight E", "0.weight I", "2.weight E", "2.weight I"]
+    assert list(weight_samples(model)) == [
+        "0.weight E",
+        "0.weight I",
+        "2.weight E",
+        "2.weight I",
+    ]
     _, report = dalify(model, example=torch.rand(4, 6))
     assert report
     assert report.verdicts[1].name == "0.parametrizations.weight.original"
     assert report.verdicts[1].why == "already"
 
 
-@pytest.mark.parametrize("given", [[1, 0, 1, 1, 1, -1], "all", torch.ones(2, 3), torch.full((6,), torch.nan)])
+@pytest.mark.parametrize(
+    "given", [[1, 0, 1, 1, 1, -1], "all", torch.ones(2, 3), torch.full((6,), torch.nan)]
+)
 def test_signs_of_units_that_are_none_are_refused(given):
     layer = Scratch(Populations(6, 3), 6)
     layer.output_signs = lambda: given
     with pytest.raises(
-        ValueError, match=r"^`output_signs` of Scratch must give \+1 or -1 for each output unit, or None"
+        ValueError,
+        match=r"^`output_signs` of Scratch must give \+1 or -1 for each output unit, or None",
     ):
         dalify(Behind(layer, torch.rand(5, 9)), example=torch.rand(5, 9))
 
 
-@pytest.mark.parametrize("given", [[1, 1, 1, 1, -1, -1], Populations(4, 2), torch.tensor([1, 1, 1, 1, -1, -1])])
+@pytest.mark.parametrize(
+    "given",
+    [[1, 1, 1, 1, -1, -1], Populations(4, 2), torch.tensor([1, 1, 1, 1, -1, -1])],
+)
 def test_a_layer_says_the_signs_of_its_units_in_any_form(given):
     layer = Scratch(Populations(6, 3), 6)
     layer.output_signs = lambda: given
@@ -525,13 +617,19 @@ def test_units_that_are_not_as_many_as_their_signs_are_named():
     layer.output_signs = lambda: torch.ones(4)
     _, report = dalify(Behind(layer, torch.rand(5, 9)), example=torch.rand(5, 9))
     assert not report
-    assert any("puts out something else than the rates of its units" in note for note in report.notes)
+    assert any(
+        "puts out something else than the rates of its units" in note
+        for note in report.notes
+    )
 
 
 def test_a_redraw_that_takes_no_draw_is_refused():
     layer = Scratch(Populations(6, 3), 6)
     layer.redraw_ = lambda generator=None: None
-    with pytest.raises(ValueError, match="`redraw_` of Scratch must take the keywords `draw`, `ratio` and `generator`"):
+    with pytest.raises(
+        ValueError,
+        match="`redraw_` of Scratch must take the keywords `draw`, `ratio` and `generator`",
+    ):
         init.lognormal_model_(layer)
 
 
@@ -550,9 +648,15 @@ def test_a_weight_stored_pre_by_post_is_fixed_along_its_own_dimension():
 
     layer = Sideways()
     assert layer.weight_signs.shape == (5, 1)
-    with pytest.raises(ValueError, match=r"must leave out `weight`, since it is stored as \(pre, post\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"must leave out `weight`, since it is stored as \(pre, post\)",
+    ):
         Oja(layer, 0.1)
     assert FeedbackAlignment(layer).feedback[""].shape == (2, 5)
     layer.effective_weight = lambda: layer.weight
-    with pytest.raises(ValueError, match=r"must have the shape \(2, 5\) of `weight`, as far as that reads its input"):
+    with pytest.raises(
+        ValueError,
+        match=r"must have the shape \(2, 5\) of `weight`, as far as that reads its input",
+    ):
         modules.effective(layer, SynapticWeight("weight", pre_dim=0))

@@ -9,7 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from daleml.analysis import compare_families, confidence_intervals, fit_weights, goodness_of_fit
+from daleml.analysis import (
+    compare_families,
+    confidence_intervals,
+    fit_weights,
+    goodness_of_fit,
+)
 from daleml.analysis.families import FAMILIES, SIMPLE
 from daleml.analysis.observation import Observation
 from tests.reference.draws import MODES, TRUTH, observed
@@ -45,11 +50,17 @@ def data(mode, n=300, seed=0):
 def test_the_likelihood_is_the_plain_one(family, mode):
     w = data(mode)
     fit = fit_weights(w, family, **OPTIONS[mode])
-    expected = log_likelihood(BY_SCIPY[family](*fit.values), w.tolist(), **OPTIONS[mode])
-    assert fit.log_likelihood == pytest.approx(expected, rel=1e-9 if not fit.limit else 1e-5)
+    expected = log_likelihood(
+        BY_SCIPY[family](*fit.values), w.tolist(), **OPTIONS[mode]
+    )
+    assert fit.log_likelihood == pytest.approx(
+        expected, rel=1e-9 if not fit.limit else 1e-5
+    )
 
 
-@pytest.mark.parametrize("mode", ["whole", "between", "censored and truncated", "counts between"])
+@pytest.mark.parametrize(
+    "mode", ["whole", "between", "censored and truncated", "counts between"]
+)
 @pytest.mark.parametrize("family", ["lognormal", "gamma", "weibull"])
 def test_the_fit_is_the_highest_place_of_the_plain_likelihood(family, mode):
     w = data(mode, 100).tolist()
@@ -58,12 +69,18 @@ def test_the_fit_is_the_highest_place_of_the_plain_likelihood(family, mode):
 
     def depth(free):
         try:
-            return -log_likelihood(BY_SCIPY[family](*rule.from_free(free)), w, **OPTIONS[mode])
+            return -log_likelihood(
+                BY_SCIPY[family](*rule.from_free(free)), w, **OPTIONS[mode]
+            )
         except (ValueError, ZeroDivisionError):
             return math.inf
 
-    start = rule.to_free(rule.in_unit(fit.values, 1.1)) + 0.05  # not where our own climb ended
-    found = optimize.minimize(depth, start, method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9})
+    start = (
+        rule.to_free(rule.in_unit(fit.values, 1.1)) + 0.05
+    )  # not where our own climb ended
+    found = optimize.minimize(
+        depth, start, method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9}
+    )
     assert fit.log_likelihood >= -found.fun - 1e-7
     assert rule.to_free(fit.values) == pytest.approx(found.x, abs=2e-4)
 
@@ -73,7 +90,11 @@ def test_censored_fits_are_scipys(family):
     w = data("whole", 400)
     below = w <= 0.7
     censored = stats.CensoredData(uncensored=w[~below], left=np.full(below.sum(), 0.7))
-    rule = {"lognormal": stats.lognorm, "gamma": stats.gamma, "weibull": stats.weibull_min}[family]
+    rule = {
+        "lognormal": stats.lognorm,
+        "gamma": stats.gamma,
+        "weibull": stats.weibull_min,
+    }[family]
     shape, _, scale = rule.fit(censored, floc=0)
     expected = (math.log(scale), shape) if family == "lognormal" else (shape, scale)
     fit = fit_weights(w, family, censoring=0.7)
@@ -85,7 +106,9 @@ def test_censored_fits_are_scipys(family):
 def test_censored_values_may_be_given_as_anything_below():
     w = data("whole")
     moved = np.where(w <= 0.7, 0.7, w)
-    assert fit_weights(w, censoring=0.7).params == fit_weights(moved, censoring=0.7).params
+    assert (
+        fit_weights(w, censoring=0.7).params == fit_weights(moved, censoring=0.7).params
+    )
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -103,19 +126,29 @@ def test_no_fit_is_lower_than_the_truth(family, mode):
 def test_the_unit_does_not_matter(family, mode):
     w, unit = data(mode, 150), 1e-6
     scaled = {
-        name: tuple(end and end * unit for end in value) if name == "truncation" else value * unit
+        name: tuple(end and end * unit for end in value)
+        if name == "truncation"
+        else value * unit
         for name, value in OPTIONS[mode].items()
     }
-    fit, moved = fit_weights(w, family, **OPTIONS[mode]), fit_weights(w * unit, family, **scaled)
+    fit, moved = (
+        fit_weights(w, family, **OPTIONS[mode]),
+        fit_weights(w * unit, family, **scaled),
+    )
     assert moved.log_likelihood == pytest.approx(fit.log_likelihood - fit.n * math.log(unit) + (
         0 if fit.n_censored == 0 else fit.n_censored * math.log(unit)
     ), abs=1e-4)  # fmt: skip
     if not fit.limit:
-        assert FAMILIES[family].in_unit(moved.values, 1 / unit) == pytest.approx(fit.values, rel=5e-3, abs=5e-3)
+        assert FAMILIES[family].in_unit(moved.values, 1 / unit) == pytest.approx(
+            fit.values, rel=5e-3, abs=5e-3
+        )
 
 
 @pytest.mark.parametrize("cv", [0.1, 0.01, 0.001])
-@pytest.mark.parametrize("family", ["lognormal", "gamma", "inversegaussian", "truncatednormal", "generalizedgamma"])
+@pytest.mark.parametrize(
+    "family",
+    ["lognormal", "gamma", "inversegaussian", "truncatednormal", "generalizedgamma"],
+)
 def test_weights_that_hardly_vary(family, cv):
     """A normal in all but name, cut at one standard deviation below its mean: scipy's truncated normal knows it."""
     w = np.random.default_rng(0).normal(1, cv, 3000)
@@ -137,13 +170,17 @@ def test_a_weight_of_two_is_the_value_twice(family, mode):
     counts = np.random.default_rng(1).integers(0, 4, w.size)
     weighted = fit_weights(w, family, sample_weights=counts, **OPTIONS[mode])
     repeated = fit_weights(np.repeat(w, counts), family, **OPTIONS[mode])
-    assert weighted.log_likelihood == pytest.approx(repeated.log_likelihood, rel=1e-9, abs=1e-5)
+    assert weighted.log_likelihood == pytest.approx(
+        repeated.log_likelihood, rel=1e-9, abs=1e-5
+    )
     assert weighted.aicc == pytest.approx(repeated.aicc, rel=1e-9, abs=1e-5)
     assert weighted.total == repeated.n
     if not weighted.limit:
         assert weighted.values == pytest.approx(repeated.values, rel=2e-3, abs=2e-3)
         if np.isfinite(list(repeated.stderr.values())).all() and family in SIMPLE:
-            assert list(weighted.stderr.values()) == pytest.approx(list(repeated.stderr.values()), rel=1e-2)
+            assert list(weighted.stderr.values()) == pytest.approx(
+                list(repeated.stderr.values()), rel=1e-2
+            )
 
 
 def test_comparisons_weigh_too():
@@ -151,7 +188,9 @@ def test_comparisons_weigh_too():
     counts = np.random.default_rng(1).integers(0, 4, w.size)
     weighted = compare_families(w, sample_weights=counts)
     repeated = compare_families(np.repeat(w, counts))
-    assert [fit.family for fit in weighted.fits] == [fit.family for fit in repeated.fits]
+    assert [fit.family for fit in weighted.fits] == [
+        fit.family for fit in repeated.fits
+    ]
     for one, other in zip(weighted.tests, repeated.tests, strict=True):
         assert one.p_value == pytest.approx(other.p_value, abs=1e-5, nan_ok=True)
         assert one.n_needed == pytest.approx(other.n_needed, rel=1e-3)
@@ -160,7 +199,10 @@ def test_comparisons_weigh_too():
 
 def test_of_weighted_samples_nobody_knows_how_to_draw_more():
     fit = fit_weights([1.0, 2.0, 4.0], sample_weights=[1, 2, 1])
-    with pytest.raises(ValueError, match="`fit` must be of a sample without sample weights to draw more like it"):
+    with pytest.raises(
+        ValueError,
+        match="`fit` must be of a sample without sample weights to draw more like it",
+    ):
         goodness_of_fit(fit)
 
 
@@ -177,10 +219,17 @@ def test_zeros():
     assert hurdle.connection == pytest.approx((100 / 160, low, high), abs=1e-6)
     assert "connection probability 0.625 [0.548, 0.696]" in str(hurdle)
     assert hurdle.to_dict()["connection"]["probability"] == 0.625
-    assert fit_weights(w[:100], zeros="hurdle").connection == pytest.approx((1, 100 / (100 + 1.959964**2), 1))
-    weighted = fit_weights(w, zeros="hurdle", sample_weights=np.r_[np.ones(100), np.full(60, 5)])
+    assert fit_weights(w[:100], zeros="hurdle").connection == pytest.approx(
+        (1, 100 / (100 + 1.959964**2), 1)
+    )
+    weighted = fit_weights(
+        w, zeros="hurdle", sample_weights=np.r_[np.ones(100), np.full(60, 5)]
+    )
     assert weighted.connection.probability == pytest.approx(100 / 400)
-    with pytest.raises(ValueError, match='`weights` must hold no zero where `zeros` is "error"; got 60.'):
+    with pytest.raises(
+        ValueError,
+        match='`weights` must hold no zero where `zeros` is "error"; got 60.',
+    ):
         fit_weights(w, zeros="error")
 
 
@@ -195,7 +244,9 @@ def test_what_was_seen_is_what_is_left(family, mode):
     ends = whole.cdf(observation.low), whole.cdf(observation.high)
     for w in (0.001, 0.5, 1.0, 2.0, 2.3, 3.7, 5.0, 100.0):
         upper = math.floor(w) + 0.5 if observation.discrete else w
-        expected = (whole.cdf(min(upper, observation.high)) - ends[0]) / (ends[1] - ends[0])
+        expected = (whole.cdf(min(upper, observation.high)) - ends[0]) / (
+            ends[1] - ends[0]
+        )
         assert fit.seen_cdf(w) == pytest.approx(max(expected, 0), abs=1e-9)
     assert fit.seen_cdf([1.0, 2.0]).shape == (2,)
 
@@ -206,7 +257,11 @@ def test_the_distance_is_the_plain_one(mode):
     fit = fit_weights(w, **OPTIONS[mode])
     threshold = OPTIONS[mode].get("censoring", 0)
     places = w[w > threshold]
-    gaps = [abs(fit.seen_cdf(x) - share) for x in places for share in ((w < x).mean(), (w <= x).mean())]
+    gaps = [
+        abs(fit.seen_cdf(x) - share)
+        for x in places
+        for share in ((w < x).mean(), (w <= x).mean())
+    ]
     if threshold:
         gaps.append(abs(fit.seen_cdf(threshold) - (w <= threshold).mean()))
     assert fit.ks_distance() == pytest.approx(max(gaps), abs=1e-12)
@@ -222,7 +277,14 @@ def test_the_distance_of_counts_is_between_steps():
 def test_far_truncation_does_not_underflow():
     """Seen only where one in 1e30 would be: the likelihood still knows the slope of the tail."""
     w = 70 + np.random.default_rng(0).exponential(1, 500)
-    for family in ("exponential", "gamma", "weibull", "lognormal", "inversegaussian", "truncatednormal"):
+    for family in (
+        "exponential",
+        "gamma",
+        "weibull",
+        "lognormal",
+        "inversegaussian",
+        "truncatednormal",
+    ):
         fit = fit_weights(w, family, truncation=(70, None))
         assert math.isfinite(fit.log_likelihood)
         assert fit.log_likelihood > -500 - 60
@@ -293,9 +355,14 @@ def test_a_few_weights(n):
     w = [1.0, 2.0, 4.0, 3.0, 9.0][:n]
     result = compare_families(w, "all")
     assert {fit.family for fit in result.fits} == {*SIMPLE, "generalizedgamma"}
-    sentence = "`weights` must hold more than 5 different values to fit lognormal2; got {}."
+    sentence = (
+        "`weights` must hold more than 5 different values to fit lognormal2; got {}."
+    )
     assert result.failures["lognormal2"] == sentence.format(n)
-    assert result.conclusion() == f"{n} weights are too few to rank these families; give at least 10, better hundreds."
+    assert (
+        result.conclusion()
+        == f"{n} weights are too few to rank these families; give at least 10, better hundreds."
+    )
     assert sentence.format(n) in str(result)
     assert result.to_dict()["failures"].keys() == {"lognormal2", "lognormal3"}
     for fit in result.fits:
@@ -311,7 +378,12 @@ def test_any_setting_gives_a_fit_or_a_sentence(draws):
     n = draws.draw(st.sampled_from([2, 3, 5, 20, 60]))
     w = draws.draw(
         st.sampled_from(
-            [rng.lognormal(0, 1, n), rng.poisson(3, n) * 1.0, rng.lognormal(0, 6, n), rng.uniform(0.99, 1, n)]
+            [
+                rng.lognormal(0, 1, n),
+                rng.poisson(3, n) * 1.0,
+                rng.lognormal(0, 6, n),
+                rng.uniform(0.99, 1, n),
+            ]
         )
     )
     low = draws.draw(st.sampled_from([None, 0.0, 0.5, 1.0, float(w.min())]))
@@ -326,7 +398,11 @@ def test_any_setting_gives_a_fit_or_a_sentence(draws):
     w = np.round(w) if options["discrete"] else w
     sentence = None
     try:
-        fit = fit_weights(w, draws.draw(st.sampled_from([*SIMPLE, "generalizedgamma", "lognormal2"])), **options)
+        fit = fit_weights(
+            w,
+            draws.draw(st.sampled_from([*SIMPLE, "generalizedgamma", "lognormal2"])),
+            **options,
+        )
     except (ValueError, TypeError) as problem:
         sentence = str(problem)
     if sentence:

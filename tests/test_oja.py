@@ -61,30 +61,45 @@ def test_rules_are_those_of_a_slow_loop(rows):
     arrays = w.numpy(), x.numpy(), y.numpy()
     close = {"rtol": 1e-12, "atol": 1e-14}
     np.testing.assert_allclose(subspace(w, x, y), reference.subspace(*arrays), **close)
-    np.testing.assert_allclose(per_neuron(w, x, y, s), reference.per_neuron(*arrays, s.tolist()), **close)
-    np.testing.assert_allclose(per_neuron(w, x, y), reference.per_neuron(*arrays, [1] * 6), **close)
+    np.testing.assert_allclose(
+        per_neuron(w, x, y, s), reference.per_neuron(*arrays, s.tolist()), **close
+    )
+    np.testing.assert_allclose(
+        per_neuron(w, x, y), reference.per_neuron(*arrays, [1] * 6), **close
+    )
     expected = reference.normalised(reference.subspace, *arrays, eps=0.3)
-    np.testing.assert_allclose(Normalised(Subspace(), eps=0.3).change(w, x, y, None), expected, **close)
+    np.testing.assert_allclose(
+        Normalised(Subspace(), eps=0.3).change(w, x, y, None), expected, **close
+    )
 
 
 def test_a_linear_layer_finds_the_principal_subspace():
     """Oja 1989: the rows come to span the leading eigenvectors, orthonormal."""
     basis = torch.linalg.qr(random(6, 6)).Q
-    x = random(4000, 6, seed=1) @ (basis * torch.tensor([3.0, 2.5, 0.5, 0.4, 0.3, 0.2], dtype=F64)).T
+    x = (
+        random(4000, 6, seed=1)
+        @ (basis * torch.tensor([3.0, 2.5, 0.5, 0.4, 0.3, 0.2], dtype=F64)).T
+    )
     layer = nn.Linear(6, 2, bias=False).double()
     plasticity = Oja(layer, 0.02)
     for batch in x.split(10):
         plasticity.update(batch, layer(batch))
     assert orthonormality_error(layer.weight) < 0.1
-    inside = (layer.weight.detach() @ basis[:, :2]).square().sum() / layer.weight.detach().square().sum()
+    inside = (
+        layer.weight.detach() @ basis[:, :2]
+    ).square().sum() / layer.weight.detach().square().sum()
     assert inside > 0.99
 
 
 def test_decay_is_the_largest_eigenvalue():
     y = random(5, 3)
-    assert Subspace().decay(y) == pytest.approx(float(torch.linalg.eigvalsh(y.T @ y / 5)[-1]))
+    assert Subspace().decay(y) == pytest.approx(
+        float(torch.linalg.eigvalsh(y.T @ y / 5)[-1])
+    )
     assert Subspace().decay(y[:1]) == pytest.approx(float(y[0].square().sum()))
-    assert Subspace().decay(y[:2]) == pytest.approx(float(torch.linalg.matrix_norm(y[:2], 2) ** 2 / 2))
+    assert Subspace().decay(y[:2]) == pytest.approx(
+        float(torch.linalg.matrix_norm(y[:2], 2) ** 2 / 2)
+    )
     assert PerNeuron().decay(y) == pytest.approx(float(y.square().mean(0).max()))
     assert Normalised(Subspace(), eps=1e-9).decay(100 * y[:1]) == pytest.approx(1)
 
@@ -117,7 +132,11 @@ def test_the_limit_is_where_the_weight_grows(ratio, grows):
 def test_added_to_backpropagation_it_is_the_published_update(fixed):
     model = mlp(5, 4, 4, 3)
     alignment = FeedbackAlignment(model, generator=torch.Generator().manual_seed(1))
-    feedback = [alignment.feedback[name].numpy() for name in ("0", "2", "4")] if fixed else None
+    feedback = (
+        [alignment.feedback[name].numpy() for name in ("0", "2", "4")]
+        if fixed
+        else None
+    )
     weights = [model[i].weight.detach().clone().numpy() for i in (0, 2, 4)]
     optimizer = torch.optim.SGD(model.parameters(), lr=0.3)
     if fixed:
@@ -129,7 +148,9 @@ def test_added_to_backpropagation_it_is_the_published_update(fixed):
             nn.functional.cross_entropy(model(x), torch.tensor([label])).backward()
             plasticity.step()
             optimizer.step()
-            weights = reference.online_step(weights, x[0].numpy(), label, 0.3, 0.2, feedback)
+            weights = reference.online_step(
+                weights, x[0].numpy(), label, 0.3, 0.2, feedback
+            )
     for i, expected in zip((0, 2, 4), weights, strict=True):
         np.testing.assert_allclose(model[i].weight.detach(), expected, rtol=1e-10)
 
@@ -138,15 +159,21 @@ def test_it_follows_an_optimizer_in_the_training_loop():
     torch.manual_seed(1)
     model = nn.Sequential(EILinear(Populations(6, 2), 5), nn.ReLU(), EILinear(5, 3))
     x, y = torch.rand(20, 8), torch.randint(0, 3, (20,))
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)  # so that what moves is moved by the rule
+    optimizer = torch.optim.SGD(
+        model.parameters(), lr=0.0
+    )  # so that what moves is moved by the rule
     start = copy.deepcopy(model.state_dict())
     with Oja(model, {"0": 0.01}).attach(optimizer), enforce(optimizer, model):
-        history = train(model, [(x, y)] * 3, optimizer, nn.functional.cross_entropy, progress=False)
+        history = train(
+            model, [(x, y)] * 3, optimizer, nn.functional.cross_entropy, progress=False
+        )
     assert history.sign_violations.tolist() == [0, 0]
     assert not torch.equal(model[0].weight, start["0.weight"])
     assert torch.equal(model[2].weight, start["2.weight"])
     moved = copy.deepcopy(model.state_dict())
-    train(model, [(x, y)], optimizer, nn.functional.cross_entropy, progress=False)  # detached, from the optimiser too
+    train(
+        model, [(x, y)], optimizer, nn.functional.cross_entropy, progress=False
+    )  # detached, from the optimiser too
     assert torch.equal(model[0].weight, moved["0.weight"])
 
 
@@ -192,9 +219,14 @@ def test_lawful_layers_stay_lawful(name, rule, seed, scale):
         for step in range(3):
             layer(scale * random(2, 4, 6, seed=seed + step))
             for weight, seen in plasticity._recorded.items():
-                plasticity.coefficients[weight] = min(0.05, 1.9 / rule.decay(seen[0][1]))
+                plasticity.coefficients[weight] = min(
+                    0.05, 1.9 / rule.decay(seen[0][1])
+                )
             plasticity.step()
-    assert any(not torch.equal(a, b) for a, b in zip(layer.parameters(), start.parameters(), strict=True))
+    assert any(
+        not torch.equal(a, b)
+        for a, b in zip(layer.parameters(), start.parameters(), strict=True)
+    )
     signs.check(layer).raise_for_violations()
 
 
@@ -217,16 +249,23 @@ def test_a_dann_follows_the_rule_of_its_effective_weight():
     before, x, y = layer.effective_weight().detach(), rates(2, 5), rates(2, 3, seed=1)
     others = layer.weight_ix.detach().clone(), layer.weight_ei.detach().clone()
     Oja(layer, 0.1).update(x, y)
-    assert torch.allclose(layer.effective_weight(), before + 0.1 * subspace(before, x, y))
+    assert torch.allclose(
+        layer.effective_weight(), before + 0.1 * subspace(before, x, y)
+    )
     assert torch.equal(layer.weight_ix, others[0])
     assert torch.equal(layer.weight_ei, others[1])
 
 
 def test_inhibition_grows_by_the_rule_of_each_neuron_and_shrinks_by_the_subspace_rule():
-    grown, shrunk = EILinear(Populations(1, 1), 1).double(), EILinear(Populations(1, 1), 1).double()
+    grown, shrunk = (
+        EILinear(Populations(1, 1), 1).double(),
+        EILinear(Populations(1, 1), 1).double(),
+    )
     for layer, rule in ((grown, PerNeuron()), (shrunk, Subspace())):
         layer.weight.data = torch.tensor([[0.1, -0.1]], dtype=F64)
-        Oja(layer, 0.01, rule=rule).update(torch.ones(1, 2, dtype=F64), torch.ones(1, 1, dtype=F64))
+        Oja(layer, 0.01, rule=rule).update(
+            torch.ones(1, 2, dtype=F64), torch.ones(1, 1, dtype=F64)
+        )
     assert grown.weight[0, 1] < -0.1 < shrunk.weight[0, 1] < 0
 
 
@@ -237,7 +276,11 @@ def test_the_claims_are_six_and_can_be_judged():
     claims = reproduction.PAPER.claims
     assert [claim.id for claim in claims] == ["o1", "o2", "o3", "o4", "o5", "o6"]
     assert all(claim.paper == reproduction.PAPER.name == "oja" for claim in claims)
-    assert all(claim.experiment.seeds[budget] >= 5 for claim in claims for budget in ("quick", "paper"))
+    assert all(
+        claim.experiment.seeds[budget] >= 5
+        for claim in claims
+        for budget in ("quick", "paper")
+    )
 
 
 def test_circuits_remember_more_after_it_and_unbounded_ones_diverge():
@@ -250,10 +293,17 @@ def test_circuits_remember_more_after_it_and_unbounded_ones_diverge():
 
 @pytest.mark.parametrize("rule", [Subspace(), Normalised(Subspace())])
 def test_circuits_of_the_claim_adapt_as_the_public_class_does(rule):
-    options = reproduction.MEMORY.settings["quick"] | {"units": 8, "steps": 50, "coefficient": 0.05}
+    options = reproduction.MEMORY.settings["quick"] | {
+        "units": 8,
+        "steps": 50,
+        "coefficient": 0.05,
+    }
     circuit, same = (reproduction._Circuit(0, options, "tanh") for _ in range(2))
     cell = nn.RNNCell(1, 8, bias=False).double()
-    cell.weight_hh.data, cell.weight_ih.data = circuit.weight.clone(), circuit.input_weight[:, None].clone()
+    cell.weight_hh.data, cell.weight_ih.data = (
+        circuit.weight.clone(),
+        circuit.input_weight[:, None].clone(),
+    )
     assert not circuit.adapt(rule)
     state = torch.zeros(1, 8, dtype=F64)
     with Oja(cell, {"weight_hh": 0.05}, rule=rule) as plasticity:
@@ -271,10 +321,14 @@ def test_a_small_initialisation_is_rescued():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("claim", reproduction.PAPER.claims[:2], ids=lambda claim: claim.id)
+@pytest.mark.parametrize(
+    "claim", reproduction.PAPER.claims[:2], ids=lambda claim: claim.id
+)
 def test_accuracy_gains_a_quarter_over_five_seeds(claim):
     experiment = claim.experiment
-    outcome = judge(claim, [experiment.run(seed, experiment.settings["quick"]) for seed in range(5)])
+    outcome = judge(
+        claim, [experiment.run(seed, experiment.settings["quick"]) for seed in range(5)]
+    )
     assert outcome.measured[0].check.number == "gain"
     assert outcome.measured[0].mean >= 0.25
     assert outcome.excludes_no_effect

@@ -26,12 +26,19 @@ def test_coefficients_are_per_layer():
     model = nn.Sequential(nn.Linear(6, 3), nn.ReLU(), nn.RNN(3, 4))
     names = ["0.weight", "2.weight_ih_l0", "2.weight_hh_l0"]
     assert Oja(model, 0.1).coefficients == dict.fromkeys(names, 0.1)
-    assert Oja(model, {"2": 0.1, "2.weight_hh_l0": 0.2}).coefficients == {names[1]: 0.1, names[2]: 0.2}
+    assert Oja(model, {"2": 0.1, "2.weight_hh_l0": 0.2}).coefficients == {
+        names[1]: 0.1,
+        names[2]: 0.2,
+    }
     start = copy.deepcopy(model.state_dict())
     with Oja(model, {"0": 0.1, "2": 0.0}) as plasticity:
         model(torch.rand(5, 6))
         plasticity.step()
-    moved = [name for name, value in model.state_dict().items() if not torch.equal(value, start[name])]
+    moved = [
+        name
+        for name, value in model.state_dict().items()
+        if not torch.equal(value, start[name])
+    ]
     assert moved == ["0.weight"]
     assert (
         repr(plasticity)
@@ -44,9 +51,13 @@ def test_a_refused_step_changes_nothing():
     start = [parameter.detach().clone() for parameter in model.parameters()]
     with Oja(model, {"0": 0.01, "2": 1e6}) as plasticity:
         model(random(1, 4))
-        with pytest.raises(DivergenceError, match=r"`coefficients\['2.weight'\]` must be below 2 / "):
+        with pytest.raises(
+            DivergenceError, match=r"`coefficients\['2.weight'\]` must be below 2 / "
+        ):
             plasticity.step()
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), start, strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(model.parameters(), start, strict=True)
+    )
 
 
 RULES = [Subspace(), PerNeuron(), Normalised(Subspace())]
@@ -61,7 +72,9 @@ def test_half_precision_activities_reach_a_single_precision_weight():
     assert post.dtype == torch.bfloat16
     Oja(other, 0.1).update(x, post.float())
     assert layer.weight.dtype == torch.float32
-    assert torch.equal(layer.weight, other.weight)  # to the last bit: the rule itself is not lowered
+    assert torch.equal(
+        layer.weight, other.weight
+    )  # to the last bit: the rule itself is not lowered
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -69,7 +82,10 @@ def test_half_precision_activities_reach_a_single_precision_weight():
 def test_half_precision_weights_are_changed_by_what_single_precision_says(dtype, rule):
     model = nn.Sequential(EILinear(Populations(4, 2), 3), nn.ReLU()).to(dtype)
     single = copy.deepcopy(model).float()
-    for batch in (torch.rand(2, 6), 3 * torch.rand(9, 6)):  # the second is too active for the cheap bound
+    for batch in (
+        torch.rand(2, 6),
+        3 * torch.rand(9, 6),
+    ):  # the second is too active for the cheap bound
         x = batch.to(dtype)
         coefficient = 1.9 / rule.decay(model(x).detach().float())
         with Oja(model, coefficient, rule=rule) as plasticity:
@@ -95,7 +111,10 @@ def test_double_precision_is_kept():
 def test_tied_weights_are_one(order):
     """A free layer that shares a lawful one's weight: rows are pooled, and the law is kept whichever comes first."""
     torch.manual_seed(0)
-    layers = [EILinear(Populations(3, 2), 5, bias=False).double(), nn.Linear(5, 5, bias=False).double()]
+    layers = [
+        EILinear(Populations(3, 2), 5, bias=False).double(),
+        nn.Linear(5, 5, bias=False).double(),
+    ]
     layers[1].weight = layers[0].weight
     layers[0].weight.data /= 10
     model = nn.Sequential(*(layers[i] for i in order))
@@ -105,7 +124,10 @@ def test_tied_weights_are_one(order):
         middle = model[0](x)
         last = model[1](middle)
         plasticity.step()
-    pre, post = torch.cat([x, middle]).detach(), torch.cat([softmax(middle), softmax(last)]).detach()
+    pre, post = (
+        torch.cat([x, middle]).detach(),
+        torch.cat([softmax(middle), softmax(last)]).detach(),
+    )
     lawful.weight.data = start + 0.5 * subspace(start, pre, post)
     assert not signs.check(lawful)  # so that projection has something to do
     assert torch.allclose(model[0].weight, signs.project_(lawful).weight)
@@ -125,7 +147,9 @@ def test_tied_weights_diverge_together_and_have_one_coefficient():
     assert str(raised.value) == (
         "`coefficients` must agree on `0.weight` and `1.weight`, which are one parameter; got 0.1 and 0.2."
     )
-    with Oja(model, 1.5) as plasticity:  # each of them alone would be below 2, one after another above
+    with Oja(
+        model, 1.5
+    ) as plasticity:  # each of them alone would be below 2, one after another above
         model(torch.tensor([[1.0, 0.0]]))
         plasticity.step()
     assert torch.allclose(model[0].weight, torch.eye(2))
@@ -170,7 +194,10 @@ def test_negative_rates_of_a_lawful_layer_are_warned_of_once(rule):
     assert [str(warning.message) for warning in warned] == [
         f"`0.weight` drives negative rates, where {rule} may flip signs before projection: pass `activation=`."
     ]
-    for options in ({"rule": rule, "activation": {"0": torch.relu}}, {"rule": Subspace()}):
+    for options in (
+        {"rule": rule, "activation": {"0": torch.relu}},
+        {"rule": Subspace()},
+    ):
         with Oja(model, 1e-3, **options) as plasticity:
             model(x)
             plasticity.step()
@@ -180,7 +207,10 @@ def test_negative_rates_of_a_circuit_have_another_cure():
     rnn = EIRNN(3, Populations(3, 1), nonlinearity="tanh")
     with Oja(rnn, {"weight_hh_l0": 1e-3}, rule=PerNeuron()) as plasticity:
         rnn(-torch.ones(4, 2, 3))
-        with pytest.warns(UserWarning, match="projection: give the circuit a nonlinearity without negative values"):
+        with pytest.warns(
+            UserWarning,
+            match="projection: give the circuit a nonlinearity without negative values",
+        ):
             plasticity.step()
 
 
@@ -190,16 +220,28 @@ def test_negative_rates_of_a_circuit_have_another_cure():
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"0.weight": -0.1}, "`coefficients['0.weight']` must be at least 0; got -0.1."),
-        ({"0.weight": "0.1"}, "`coefficients['0.weight']` must be a number; got '0.1'."),
-        ({"0": 0.1}, "`coefficients` must name weights it had at construction (0.weight, 2.weight); got '0'."),
+        (
+            {"0.weight": -0.1},
+            "`coefficients['0.weight']` must be at least 0; got -0.1.",
+        ),
+        (
+            {"0.weight": "0.1"},
+            "`coefficients['0.weight']` must be a number; got '0.1'.",
+        ),
+        (
+            {"0": 0.1},
+            "`coefficients` must name weights it had at construction (0.weight, 2.weight); got '0'.",
+        ),
     ],
 )
 def test_coefficients_changed_later_are_judged(change, sentence):
     model = mlp(4, 3, 2)
     with Oja(model, 0.01) as plasticity:
         plasticity.coefficients |= change
-        for act in (plasticity.step, lambda: plasticity.update(rates(4), rates(3), "0.weight")):
+        for act in (
+            plasticity.step,
+            lambda: plasticity.update(rates(4), rates(3), "0.weight"),
+        ):
             model(rates(5, 4))
             with pytest.raises((TypeError, ValueError)) as raised:
                 act()
@@ -256,7 +298,10 @@ def test_a_copy_of_it_is_detached_and_has_its_own_model():
             with twin:
                 assert twin.attached
         assert plasticity.attached
-        assert all(torch.equal(value, start[name]) for name, value in model.state_dict().items())
+        assert all(
+            torch.equal(value, start[name])
+            for name, value in model.state_dict().items()
+        )
         plasticity.step()
     assert not torch.equal(model[0].weight, start["0.weight"])
 
@@ -278,20 +323,44 @@ def shown(plasticity, model):
 
 WRONG = [
     (lambda: Oja("model", 0.1), "`model` must be a module; got str."),
-    (lambda: Oja(nn.ReLU(), 0.1), "`model` must have a dense layer or a circuit; got ReLU without one."),
+    (
+        lambda: Oja(nn.ReLU(), 0.1),
+        "`model` must have a dense layer or a circuit; got ReLU without one.",
+    ),
     (lambda: Oja(layer(), -0.1), "`coefficients` must be at least 0; got -0.1."),
     (lambda: Oja(layer(), "0.1"), "`coefficients` must be a number; got '0.1'."),
     (
         lambda: Oja(mlp(4, 3, 2), {"1": 0.1}),
         "`coefficients` must name weights (0.weight, 2.weight) or their layers; got '1'.",
     ),
-    (lambda: Oja(layer(), {}), "`coefficients` must name at least one weight; got none."),
-    (lambda: Oja(layer(), {"weight": float("nan")}), "`coefficients['weight']` must be finite; got nan."),
-    (lambda: Oja(layer(), 0.1, rule="subspace"), "`rule` must be a rule such as Subspace(); got 'subspace'."),
-    (lambda: Oja(layer(), 0.1, activation="relu"), "`activation` must be a function or a mapping of them; got 'relu'."),
-    (lambda: Oja(mlp(4, 3, 2), 0.1, activation={"1": softmax}), "`activation` must name dense layers (0, 2); got '1'."),
-    (lambda: Oja(mlp(4, 3, 2), 0.1, activation={"2": "relu"}), "`activation['2']` must be a function; got 'relu'."),
-    (lambda: Oja(pruned(), 0.1), "`coefficients` must leave out `weight`, since it is reparametrised."),
+    (
+        lambda: Oja(layer(), {}),
+        "`coefficients` must name at least one weight; got none.",
+    ),
+    (
+        lambda: Oja(layer(), {"weight": float("nan")}),
+        "`coefficients['weight']` must be finite; got nan.",
+    ),
+    (
+        lambda: Oja(layer(), 0.1, rule="subspace"),
+        "`rule` must be a rule such as Subspace(); got 'subspace'.",
+    ),
+    (
+        lambda: Oja(layer(), 0.1, activation="relu"),
+        "`activation` must be a function or a mapping of them; got 'relu'.",
+    ),
+    (
+        lambda: Oja(mlp(4, 3, 2), 0.1, activation={"1": softmax}),
+        "`activation` must name dense layers (0, 2); got '1'.",
+    ),
+    (
+        lambda: Oja(mlp(4, 3, 2), 0.1, activation={"2": "relu"}),
+        "`activation['2']` must be a function; got 'relu'.",
+    ),
+    (
+        lambda: Oja(pruned(), 0.1),
+        "`coefficients` must leave out `weight`, since it is reparametrised.",
+    ),
     (
         lambda: Oja(nn.RNN(3, 4, num_layers=2), 0.1),
         "`coefficients` must leave out `weight_ih_l0`, since it is of an nn.RNN with several layers or both directions, whose inner rates cannot be seen: stack modules of one layer, or use EIRNN.",
@@ -317,19 +386,30 @@ WRONG = [
         "`activation` must be left out where no dense layer is plastic, since a circuit's rates are known; got {}.",
     ),
     (
-        lambda: Oja(nn.Sequential(layer(), nn.RNN(2, 4)), {"1": 0.1}, activation=softmax),
+        lambda: Oja(
+            nn.Sequential(layer(), nn.RNN(2, 4)), {"1": 0.1}, activation=softmax
+        ),
         f"`activation` must be left out where no dense layer is plastic, since a circuit's rates are known; got {softmax!r}.",
     ),
     (
-        lambda: shown(Oja(model := layer(), 0.1, activation=lambda z: z.sum(-1, keepdim=True)), model),
+        lambda: shown(
+            Oja(model := layer(), 0.1, activation=lambda z: z.sum(-1, keepdim=True)),
+            model,
+        ),
         "`activation` must keep the shape (4, 2) of an output; got (4, 1).",
     ),
     (
         lambda: shown(Oja(model := layer(), 0.1, activation=lambda z: None), model),
         "`activation` must keep the shape (4, 2) of an output; got NoneType.",
     ),
-    (lambda: Oja(layer(), 0.1, on_divergence="ignore"), "`on_divergence` must be 'raise' or 'skip'; got 'ignore'."),
-    (lambda: Oja(layer(), 0.1).attach("sgd"), "`optimizer` must be a torch optimiser; got str."),
+    (
+        lambda: Oja(layer(), 0.1, on_divergence="ignore"),
+        "`on_divergence` must be 'raise' or 'skip'; got 'ignore'.",
+    ),
+    (
+        lambda: Oja(layer(), 0.1).attach("sgd"),
+        "`optimizer` must be a torch optimiser; got str.",
+    ),
     (
         lambda: Oja(layer(), 0.1).attach().attach(),
         "`attach` must be called once until `detach`; it is attached already.",
@@ -350,7 +430,10 @@ WRONG = [
         lambda: Oja(layer(), 0.1).update(torch.ones(3), torch.ones(3)),
         "`post` must have 2 units, those of `weight`; got shape (3,).",
     ),
-    (lambda: Oja(layer(), 0.1).update([1], torch.ones(2)), "`pre` must be a tensor; got list."),
+    (
+        lambda: Oja(layer(), 0.1).update([1], torch.ones(2)),
+        "`pre` must be a tensor; got list.",
+    ),
     (
         lambda: Oja(layer(), 0.1).update(torch.ones(5, 3), torch.ones(4, 2)),
         "`post` must have the leading dimensions of `pre`, (5,); got (4,).",
@@ -371,12 +454,24 @@ WRONG = [
         lambda: Oja(layer(), 1.0).update(torch.ones(3), torch.tensor([1, torch.nan])),
         "`post` must be finite; got NaN for `weight`.",
     ),
-    (lambda: Normalised("subspace"), "`rule` must be a rule such as Subspace(); got 'subspace'."),
+    (
+        lambda: Normalised("subspace"),
+        "`rule` must be a rule such as Subspace(); got 'subspace'.",
+    ),
     (lambda: Normalised(eps=0), "`eps` must be above 0; got 0."),
-    (lambda: orthonormality_error([[1.0, 2.0]]), "`weight` must be a tensor; got list."),
-    (lambda: orthonormality_error(torch.ones(3)), "`weight` must be a matrix; got shape (3,)."),
+    (
+        lambda: orthonormality_error([[1.0, 2.0]]),
+        "`weight` must be a tensor; got list.",
+    ),
+    (
+        lambda: orthonormality_error(torch.ones(3)),
+        "`weight` must be a matrix; got shape (3,).",
+    ),
     (lambda: FeedbackAlignment("model"), "`model` must be a module; got str."),
-    (lambda: FeedbackAlignment(nn.ReLU()), "`model` must have a dense layer; got ReLU without one."),
+    (
+        lambda: FeedbackAlignment(nn.ReLU()),
+        "`model` must have a dense layer; got ReLU without one.",
+    ),
     (
         lambda: FeedbackAlignment(layer()).attach().attach(),
         "`attach` must be called once until `detach`; it is attached already.",

@@ -22,33 +22,53 @@ def recorded(model, *inputs, **options):
         return {name: seen[0] for name, seen in plasticity._recorded.items()}
 
 
-@pytest.mark.parametrize("activation", [nn.LeakyReLU(inplace=True), nn.Softplus(10), nn.PReLU(dtype=F64)])
+@pytest.mark.parametrize(
+    "activation", [nn.LeakyReLU(inplace=True), nn.Softplus(10), nn.PReLU(dtype=F64)]
+)
 def test_rates_are_those_after_the_activation(activation):
-    model, x = nn.Sequential(nn.Linear(4, 3), activation, nn.Dropout(0.9), nn.Linear(3, 2)).double(), random(2, 5, 4)
+    model, x = (
+        nn.Sequential(
+            nn.Linear(4, 3), activation, nn.Dropout(0.9), nn.Linear(3, 2)
+        ).double(),
+        random(2, 5, 4),
+    )
     seen = recorded(model, x)
     assert torch.equal(seen["0.weight"][0], x.reshape(10, 4))
     expected = activation(model[0](x)).reshape(10, 3)
     assert torch.equal(seen["0.weight"][1], expected)
-    assert not torch.equal(expected, activation(expected.clone()))  # so that an activation applied twice is seen
+    assert not torch.equal(
+        expected, activation(expected.clone())
+    )  # so that an activation applied twice is seen
 
 
 def test_an_activation_can_be_given():
     model, x = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2)).double(), random(5, 4)
-    assert torch.equal(recorded(model, x, activation=torch.relu)["0.weight"][1], model[0](x).relu())
+    assert torch.equal(
+        recorded(model, x, activation=torch.relu)["0.weight"][1], model[0](x).relu()
+    )
     seen = recorded(model, x, activation={"1": softmax})
     assert torch.equal(seen["1.weight"][1], softmax(model(x)))
     assert torch.equal(seen["0.weight"][1], model[0](x))
 
 
 @pytest.mark.parametrize(
-    "cell", [nn.RNNCell(3, 4), EIRNNCell(3, Populations(3, 1), dt_ms=20, tau_ms=100), DANNRNNCell(3, 4)]
+    "cell",
+    [
+        nn.RNNCell(3, 4),
+        EIRNNCell(3, Populations(3, 1), dt_ms=20, tau_ms=100),
+        DANNRNNCell(3, 4),
+    ],
 )
 def test_a_cell_records_its_step(cell):
     cell = cell.double()
     x, state = rates(2, 3), random(2, 4, seed=1)
     as_rates = getattr(cell, "rates", lambda state: state)
     name = (
-        next(name for name, _ in cell.named_parameters() if name.endswith("hh") and "weight" in name)
+        next(
+            name
+            for name, _ in cell.named_parameters()
+            if name.endswith("hh") and "weight" in name
+        )
         .replace("_ix", "_ex")
         .replace("_ei", "_ex")
     )
@@ -75,7 +95,10 @@ def test_nothing_is_left_behind():
         model(x)
     assert not plasticity._recorded
     assert not plasticity.attached
-    assert all(not module._forward_hooks and not module._forward_pre_hooks for module in model.modules())
+    assert all(
+        not module._forward_hooks and not module._forward_pre_hooks
+        for module in model.modules()
+    )
     assert list(model.state_dict()) == ["0.weight", "2.weight"]
 
 
@@ -88,7 +111,10 @@ def test_two_passes_are_one_batch():
         other(x[2:])
         whole.step()
         parts.step()
-    assert all(torch.allclose(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
+    assert all(
+        torch.allclose(a, b)
+        for a, b in zip(model.parameters(), other.parameters(), strict=True)
+    )
 
 
 def test_a_copy_made_while_attached_is_not_recorded():
@@ -110,7 +136,10 @@ def test_a_copy_made_while_attached_is_not_recorded():
 
 @pytest.mark.parametrize("repeated", [nn.Tanh(), nn.ReLU()])
 def test_an_activation_module_may_be_used_again(repeated):
-    model, x = nn.Sequential(nn.Linear(4, 3), repeated, nn.Linear(3, 2), repeated).double(), random(5, 4)
+    model, x = (
+        nn.Sequential(nn.Linear(4, 3), repeated, nn.Linear(3, 2), repeated).double(),
+        random(5, 4),
+    )
     assert torch.equal(recorded(model, x)["2.weight"][1], model(x))
 
 
@@ -139,9 +168,15 @@ def test_recording_draws_nothing():
     assert torch.equal(watched, model(torch.ones(2, 4)))
 
 
-@pytest.mark.parametrize("unknown", [nn.RReLU(), nn.GLU(), nn.LogSoftmax(-1), nn.LogSigmoid(), nn.Softmax2d()])
+@pytest.mark.parametrize(
+    "unknown",
+    [nn.RReLU(), nn.GLU(), nn.LogSoftmax(-1), nn.LogSigmoid(), nn.Softmax2d()],
+)
 def test_rates_that_are_not_known_must_be_given(unknown):
-    model, name = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), unknown, nn.Linear(3, 2)), type(unknown).__name__
+    model, name = (
+        nn.Sequential(nn.Linear(4, 3), nn.ReLU(), unknown, nn.Linear(3, 2)),
+        type(unknown).__name__,
+    )
     with pytest.raises(ValueError, match="`activation`") as raised:
         Oja(model, 0.01)
     sentence = f"`activation` must be given for `0`, since {name} follows it, of which no rates are known; got none."
@@ -176,7 +211,10 @@ def test_a_pass_that_raised_is_forgotten():
             network(x)
             network(2 * x)
             rule.step()
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(model.parameters(), other.parameters(), strict=True)
+    )
 
 
 class Fail:
@@ -196,7 +234,9 @@ def test_a_refused_step_keeps_no_rows():
             with pytest.raises(RuntimeError, match="nothing was recorded"):
                 plasticity.step()
             assert not plasticity._recorded
-    assert all(torch.equal(value, start[name]) for name, value in model.state_dict().items())
+    assert all(
+        torch.equal(value, start[name]) for name, value in model.state_dict().items()
+    )
 
 
 # -- circuits ----------------------------------------------------------------------------------------------------------
@@ -206,9 +246,13 @@ LEAK = {"dt_ms": 20, "tau_ms": 100, "train_initial_state": True}
 CIRCUITS = {
     "rnn": lambda **layout: nn.RNN(3, 4, **layout),
     "ei": lambda **layout: EIRNN(3, Populations(3, 1), num_layers=2, **layout),
-    "ei leaky": lambda **layout: EIRNN(3, Populations(3, 1), num_layers=2, nonlinearity="tanh", **LEAK, **layout),
+    "ei leaky": lambda **layout: EIRNN(
+        3, Populations(3, 1), num_layers=2, nonlinearity="tanh", **LEAK, **layout
+    ),
     "dann": lambda **layout: DANNRNN(3, 4, n_inh=2, num_layers=2, **layout),
-    "dann shunting": lambda **layout: DANNRNN(3, 4, n_inh=2, num_layers=3, shunting=True, **layout),
+    "dann shunting": lambda **layout: DANNRNN(
+        3, 4, n_inh=2, num_layers=3, shunting=True, **layout
+    ),
 }
 
 
@@ -221,7 +265,12 @@ def by_a_loop(rnn, sequences, hx):
             state = hx[:, n]
         else:
             zeros = torch.zeros(rnn.hidden_size, dtype=F64)
-            state = torch.stack([getattr(rnn, f"initial_state_l{k}", zeros) for k in range(rnn.num_layers)])
+            state = torch.stack(
+                [
+                    getattr(rnn, f"initial_state_l{k}", zeros)
+                    for k in range(rnn.num_layers)
+                ]
+            )
         for row in x:
             before = as_rates(state)
             _, state = rnn(row[None], state)
@@ -230,7 +279,10 @@ def by_a_loop(rnn, sequences, hx):
                 seen.setdefault(f"ih_l{k}", []).append((below, after))
                 seen.setdefault(f"hh_l{k}", []).append((before[k], after))
                 below = after
-    return {path: [torch.stack(side).detach() for side in zip(*rows, strict=True)] for path, rows in seen.items()}
+    return {
+        path: [torch.stack(side).detach() for side in zip(*rows, strict=True)]
+        for path, rows in seen.items()
+    }
 
 
 def expected_weights(rnn, seen, coefficient):
@@ -247,13 +299,20 @@ def expected_weights(rnn, seen, coefficient):
     return signs.project_(after).state_dict()
 
 
-@pytest.mark.parametrize("layout", ["time first", "batch first", "packed", "packed and sorted", "one sequence"])
+@pytest.mark.parametrize(
+    "layout",
+    ["time first", "batch first", "packed", "packed and sorted", "one sequence"],
+)
 @pytest.mark.parametrize("given_state", [False, True])
 @pytest.mark.parametrize("name", CIRCUITS)
 def test_a_circuit_follows_every_sequence_step_by_step(name, given_state, layout):
     torch.manual_seed(3)
     rnn = CIRCUITS[name](batch_first=layout == "batch first").double()
-    lengths = {"packed": [2, 5, 3], "packed and sorted": [5, 3, 2], "one sequence": [4]}.get(layout, [4, 4, 4])
+    lengths = {
+        "packed": [2, 5, 3],
+        "packed and sorted": [5, 3, 2],
+        "one sequence": [4],
+    }.get(layout, [4, 4, 4])
     sequences = [random(n, 3, seed=n + i) for i, n in enumerate(lengths)]
     hx = 0.5 * random(rnn.num_layers, len(lengths), 4, seed=9) if given_state else None
     expected = expected_weights(rnn, by_a_loop(rnn, sequences, hx), 1e-3)
@@ -268,7 +327,9 @@ def test_a_circuit_follows_every_sequence_step_by_step(name, given_state, layout
         plasticity.step()
     for key, value in rnn.state_dict().items():
         assert torch.allclose(value, expected[key], rtol=1e-9, atol=1e-12), key
-        assert torch.equal(value, start[key]) == (key.split("_")[0] != "weight" or key not in plasticity.coefficients)
+        assert torch.equal(value, start[key]) == (
+            key.split("_")[0] != "weight" or key not in plasticity.coefficients
+        )
 
 
 @pytest.mark.parametrize("name", CIRCUITS)
@@ -282,7 +343,8 @@ def test_packed_and_padded_sequences_of_one_length_are_one(name):
         padded.step()
         packed.step()
     assert all(
-        torch.allclose(a, b, rtol=1e-12, atol=1e-14) for a, b in zip(rnn.parameters(), other.parameters(), strict=True)
+        torch.allclose(a, b, rtol=1e-12, atol=1e-14)
+        for a, b in zip(rnn.parameters(), other.parameters(), strict=True)
     )
 
 
@@ -302,8 +364,13 @@ def test_every_layer_of_a_circuit_has_its_names():
         "weight_ih_l1",
         "weight_hh_l1",
     ]
-    assert Oja(DANNRNN(3, 4, num_layers=2), {"weight_ex_hh_l1": 0.1}).coefficients == {"weight_ex_hh_l1": 0.1}
-    assert list(Oja(DANNRNNCell(3, 4), 0.1).coefficients) == ["weight_ex_ih", "weight_ex_hh"]
+    assert Oja(DANNRNN(3, 4, num_layers=2), {"weight_ex_hh_l1": 0.1}).coefficients == {
+        "weight_ex_hh_l1": 0.1
+    }
+    assert list(Oja(DANNRNNCell(3, 4), 0.1).coefficients) == [
+        "weight_ex_ih",
+        "weight_ex_hh",
+    ]
 
 
 def test_a_copy_of_a_circuit_made_while_attached_is_not_recorded():

@@ -12,7 +12,15 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 
 from daleml import Populations, signs
 from daleml.layers import DANNLinear, EILinear
-from daleml.optim import EG, EGAdamW, MirrorDescent, enforce, functional, param_groups, pieces
+from daleml.optim import (
+    EG,
+    EGAdamW,
+    MirrorDescent,
+    enforce,
+    functional,
+    param_groups,
+    pieces,
+)
 from daleml.potentials import PNorm
 from tests.catalog import LAWFUL, OURS, network, optimizers
 from tests.reference import eg as reference
@@ -44,7 +52,13 @@ def test_eg_is_the_closed_form():
 @pytest.mark.parametrize(
     "options",
     [
-        {"momentum": mu, "dampening": d, "weight_decay": wd, "nesterov": nesterov, "maximize": maximize}
+        {
+            "momentum": mu,
+            "dampening": d,
+            "weight_decay": wd,
+            "nesterov": nesterov,
+            "maximize": maximize,
+        }
         for mu, d, wd, nesterov, maximize in itertools.product(
             (0, 0.9), (0, 0.3), (0, 0.2), (False, True), (False, True)
         )
@@ -64,8 +78,12 @@ def test_eg_is_mirror_descent_with_negative_entropy(options, foreach):
         p.grad = g
         other.grad = torch.ones(1, dtype=torch.float64) if i % 2 else None
         optimizer.step()
-        slow = [twin.step(w, float(gi)) for twin, w, gi in zip(twins, slow, g, strict=True)]
-    torch.testing.assert_close(p.data, torch.tensor(slow, dtype=torch.float64), rtol=1e-12, atol=0)
+        slow = [
+            twin.step(w, float(gi)) for twin, w, gi in zip(twins, slow, g, strict=True)
+        ]
+    torch.testing.assert_close(
+        p.data, torch.tensor(slow, dtype=torch.float64), rtol=1e-12, atol=0
+    )
 
 
 @pytest.mark.parametrize("foreach", [False, True])
@@ -73,7 +91,9 @@ def test_eg_is_mirror_descent_with_negative_entropy(options, foreach):
     "options",
     [
         {"weight_decay": wd, "amsgrad": amsgrad, "maximize": maximize}
-        for wd, amsgrad, maximize in itertools.product((0, 0.5), (False, True), (False, True))
+        for wd, amsgrad, maximize in itertools.product(
+            (0, 0.5), (False, True), (False, True)
+        )
     ],
     ids=str,
 )
@@ -85,9 +105,14 @@ def test_eg_adamw_equals_the_slow_twin(options, foreach):
     optimizer = EGAdamW([p], lr=0.2, foreach=foreach, **options)
     for _ in range(6):
         p.grad = torch.randn(5, generator=rng, dtype=torch.float64)
-        slow = [twin.step(w, float(g)) for twin, w, g in zip(twins, slow, p.grad, strict=True)]
+        slow = [
+            twin.step(w, float(g))
+            for twin, w, g in zip(twins, slow, p.grad, strict=True)
+        ]
         optimizer.step()
-    torch.testing.assert_close(p.data, torch.tensor(slow, dtype=torch.float64), rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        p.data, torch.tensor(slow, dtype=torch.float64), rtol=1e-12, atol=0
+    )
 
 
 @pytest.mark.parametrize("foreach", [False, True])
@@ -114,7 +139,9 @@ def test_the_forms_asked_for_are_the_forms_used(monkeypatch):
 
     used = []
     for name in ("mirror_", "eg_foreach_", "eg_adamw_", "eg_adamw_foreach_"):
-        monkeypatch.setattr(functional, name, lambda *_, name=name, **__: used.append(name))
+        monkeypatch.setattr(
+            functional, name, lambda *_, name=name, **__: used.append(name)
+        )
     monkeypatch.setattr(compiled, "run", lambda *_, **__: used.append("compiled"))
     for cls in (EG, EGAdamW):
         for options in ({}, {"foreach": True}, {"foreach": False}, {"fused": True}):
@@ -130,7 +157,12 @@ def test_defaults_are_the_contracts():
         "maximize": False, "foreach": None, "fused": None, "euclidean": False, "floor": 0.0,
     }  # fmt: skip
     defaults = EGAdamW(p).defaults
-    assert (defaults["betas"], defaults["eps"], defaults["weight_decay"], defaults["amsgrad"]) == (
+    assert (
+        defaults["betas"],
+        defaults["eps"],
+        defaults["weight_decay"],
+        defaults["amsgrad"],
+    ) == (
         (0.9, 0.999),
         1e-8,
         1e-2,
@@ -154,7 +186,9 @@ def test_eg_adamw_moves_along_adamws_direction():
     p, dual = nn.Parameter(w.clone()), nn.Parameter(w.log())
     ours, adam = EGAdamW([p], lr=0.1, weight_decay=0), torch.optim.Adam([dual], lr=0.1)
     for i in range(5):
-        p.grad = dual.grad = torch.tensor([1.0, -2.0, 0.3], dtype=torch.float64) * (i + 1)
+        p.grad = dual.grad = torch.tensor([1.0, -2.0, 0.3], dtype=torch.float64) * (
+            i + 1
+        )
         ours.step()
         adam.step()
     torch.testing.assert_close(p.log(), dual, rtol=1e-12, atol=1e-12)
@@ -170,24 +204,37 @@ LAYOUTS = {
 
 @optimizers(OURS)
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_however_tensors_lie_and_are_cut_the_numbers_are_the_same(optimizer, layout, monkeypatch):
+def test_however_tensors_lie_and_are_cut_the_numbers_are_the_same(
+    optimizer, layout, monkeypatch
+):
     """To the last bit, where torch's kernels treat the end of a vector as they treat its middle; else to rounding."""
     rng = torch.Generator().manual_seed(0)
     start, scalar, ends = torch.randn(40, 23, generator=rng), torch.tensor(-0.7), []
-    for place, small, scratch in (("contiguous", 0, 1 << 20), (layout, 0, 800), (layout, 1 << 14, 1 << 14)):
+    for place, small, scratch in (
+        ("contiguous", 0, 1 << 20),
+        (layout, 0, 800),
+        (layout, 1 << 14, 1 << 14),
+    ):
         monkeypatch.setattr(pieces, "_SMALL", small)
         monkeypatch.setattr(pieces, "_SCRATCH_BYTES", scratch)
         ps = [nn.Parameter(LAYOUTS[place](start)), nn.Parameter(scalar.clone())]
         built = optimizer.build(ps, 0.1)
         for i in range(3):
-            row = torch.randn(1, 23, generator=torch.Generator().manual_seed(i)).expand(40, 23)
+            row = torch.randn(1, 23, generator=torch.Generator().manual_seed(i)).expand(
+                40, 23
+            )
             ps[0].grad = row if layout == "expanded gradient" else LAYOUTS[place](row)
             ps[1].grad = torch.tensor(0.3)
             built.step()
         ends.append(torch.cat([p.detach().reshape(-1) for p in ps]))
-    rounded = optimizer.name in ("Mirror sparse", "Mirror hyperbolic") or optimizer.name.startswith("EGAdamW")
+    rounded = optimizer.name in (
+        "Mirror sparse",
+        "Mirror hyperbolic",
+    ) or optimizer.name.startswith("EGAdamW")
     for end in ends[1:]:
-        torch.testing.assert_close(end, ends[0], rtol=2e-5 if rounded else 0, atol=1e-6 if rounded else 0)
+        torch.testing.assert_close(
+            end, ends[0], rtol=2e-5 if rounded else 0, atol=1e-6 if rounded else 0
+        )
     assert (ends[0][:-1].view(40, 23) != start).any()
     assert ends[0][-1] != scalar
 
@@ -207,16 +254,24 @@ def test_the_published_formula_bitwise():
         assert all(torch.equal(p, q) for p, q in zip(ours, theirs, strict=True))
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # torch's compiler imports its own old parts
+@pytest.mark.filterwarnings(
+    "ignore:.*torch.jit.*:DeprecationWarning"
+)  # torch's compiler imports its own old parts
 @pytest.mark.parametrize(
     ("cls", "options", "changing"),
     [
         (EG, {"momentum": 0.9, "dampening": 0.1, "weight_decay": 0.1}, "momentum"),
         (EGAdamW, {"weight_decay": 0.1, "amsgrad": True}, "weight_decay"),
-        (MirrorDescent, {"potential": PNorm(3), "weight_decay": 0.1, "maximize": True}, "weight_decay"),
+        (
+            MirrorDescent,
+            {"potential": PNorm(3), "weight_decay": 0.1, "maximize": True},
+            "weight_decay",
+        ),
     ],
 )
-def test_fused_gives_the_same_numbers_and_compiles_once_more_for_an_option_that_changes(cls, options, changing, capsys):
+def test_fused_gives_the_same_numbers_and_compiles_once_more_for_an_option_that_changes(
+    cls, options, changing, capsys
+):
     ends = []
     for fused in (False, True):
         ps = [with_grad([1.0, -2.0, 0.0], [0.3, 0.1, -0.4]), with_grad([0.5], [-1.0])]
@@ -234,15 +289,24 @@ def test_fused_gives_the_same_numbers_and_compiles_once_more_for_an_option_that_
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
-def test_fused_steps_go_without_their_guard_only_as_far_as_the_headroom_reaches(monkeypatch):
+def test_fused_steps_go_without_their_guard_only_as_far_as_the_headroom_reaches(
+    monkeypatch,
+):
     from daleml.optim import compiled
 
     guarded = []
     run = compiled.run
-    monkeypatch.setattr(compiled, "run", lambda *a, **k: guarded.append(a[2]["limits"] is not None) or run(*a, **k))
+    monkeypatch.setattr(
+        compiled,
+        "run",
+        lambda *a, **k: guarded.append(a[2]["limits"] is not None) or run(*a, **k),
+    )
     ends = []
     for fused in (False, True):
-        ps = [with_grad([1e-3, -1.0, 0.0], [1.0, -1.0, 1.0], torch.float32), with_grad([2.0], [-1.0], torch.float32)]
+        ps = [
+            with_grad([1e-3, -1.0, 0.0], [1.0, -1.0, 1.0], torch.float32),
+            with_grad([2.0], [-1.0], torch.float32),
+        ]
         optimizer = EGAdamW(ps, lr=0.1, fused=fused)
         for step in range(1000):
             optimizer.step()
@@ -259,18 +323,24 @@ def test_fused_steps_go_without_their_guard_only_as_far_as_the_headroom_reaches(
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("eps", [1e-8, 0.0])
-def test_the_guard_stays_where_no_reach_is_known_and_comes_back_before_a_limit(dtype, eps, monkeypatch):
+def test_the_guard_stays_where_no_reach_is_known_and_comes_back_before_a_limit(
+    dtype, eps, monkeypatch
+):
     from daleml.optim import compiled
 
     reach, guarded = 1.01 * 0.05 * functional.adam_reach((0.9, 0.999), 1e-8), []
-    monkeypatch.setattr(compiled, "run", lambda *a, **_: guarded.append(a[2]["limits"] is not None))
+    monkeypatch.setattr(
+        compiled, "run", lambda *a, **_: guarded.append(a[2]["limits"] is not None)
+    )
     weight = with_grad([1.0], [1.0], dtype)
     optimizer = EGAdamW([weight], lr=0.05, weight_decay=0, eps=eps, fused=True)
     for _ in range(int(87 / reach) + 1):
         optimizer.step()
     measured = dtype == torch.float32 and eps > 0
     assert guarded == [not measured] * len(guarded)
-    if measured:  # the weight is small now, and its headroom, used up, is measured again
+    if (
+        measured
+    ):  # the weight is small now, and its headroom, used up, is measured again
         with torch.no_grad():
             weight.fill_(1e-34)
         optimizer.step()
@@ -282,7 +352,9 @@ def test_every_set_of_shapes_is_compiled_apart(monkeypatch):
     from daleml.optim import compiled
 
     codes = []
-    monkeypatch.setattr(torch, "compile", lambda rule, **_: codes.append(rule.__code__) or rule)
+    monkeypatch.setattr(
+        torch, "compile", lambda rule, **_: codes.append(rule.__code__) or rule
+    )
     compiled._compiled.cache_clear()
     groups = [{"params": [nn.Parameter(torch.ones(n + 1, 2))]} for n in range(12)]
     optimizer = EG(groups, lr=0.1, fused=True)
@@ -299,7 +371,9 @@ def test_every_set_of_shapes_is_compiled_apart(monkeypatch):
     [
         (
             lambda g: EG(g, 0.1, momentum=0.9, weight_decay=0.1, nesterov=True),
-            lambda ps: torch.optim.SGD(ps, 0.1, momentum=0.9, weight_decay=0.1, nesterov=True),
+            lambda ps: torch.optim.SGD(
+                ps, 0.1, momentum=0.9, weight_decay=0.1, nesterov=True
+            ),
         ),
         (
             lambda g: EGAdamW(g, 0.1, weight_decay=0.1, amsgrad=True),
@@ -330,7 +404,9 @@ def test_a_step_takes_less_than_a_mebibyte(cls):
     for guarded in (False, True):
         if guarded:
             optimizer._headroom.clear()
-        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        with torch.profiler.profile(
+            activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
+        ) as profile:
             optimizer.step()
         events = profile.profiler.kineto_results.events()
         changes = [event.nbytes() for event in events if event.name() == "[memory]"]
@@ -361,7 +437,9 @@ def test_zero_stays_zero(optimizer):
 
 
 @optimizers(LAWFUL)
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    "dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64]
+)
 @pytest.mark.parametrize("size", [1e4, -1e4, 1e30, -1e30, math.inf, -math.inf])
 def test_a_huge_exponent_neither_overflows_nor_kills(optimizer, dtype, size):
     start = torch.tensor([1.0, -1.0, 1e-3, -3e4], dtype=dtype)
@@ -369,7 +447,9 @@ def test_a_huge_exponent_neither_overflows_nor_kills(optimizer, dtype, size):
     built = optimizer.build([p], 0.0)
     grad = torch.full((4,), size).to(dtype)
     if optimizer.name.startswith("EGAdamW"):
-        grad.clamp_(-1e4, 1e4) if dtype == torch.float16 else grad.clamp_(-1e30, 1e30)  # Adam has no direction at inf
+        grad.clamp_(-1e4, 1e4) if dtype == torch.float16 else grad.clamp_(
+            -1e30, 1e30
+        )  # Adam has no direction at inf
     for _ in range(3):
         p.grad = grad.clone()
         built.step()
@@ -382,7 +462,12 @@ def test_a_huge_exponent_neither_overflows_nor_kills(optimizer, dtype, size):
     assert (p.sign() == start.sign()).any()  # it can still grow back
 
 
-@given(data=st.data(), lr=st.floats(0, 1e3), seed=st.integers(0, 99), cls=st.sampled_from([EG, EGAdamW]))
+@given(
+    data=st.data(),
+    lr=st.floats(0, 1e3),
+    seed=st.integers(0, 99),
+    cls=st.sampled_from([EG, EGAdamW]),
+)
 @settings(deadline=None, max_examples=60)
 def test_the_guard_left_out_is_never_missed(data, lr, seed, cls):
     """However steps, writes and sizes follow each other, the result is that of guarding every step."""
@@ -412,7 +497,10 @@ def test_the_guard_left_out_is_never_missed(data, lr, seed, cls):
 def test_a_floor_keeps_dying_weights_and_stuck_counts_them(cls, foreach):
     p, frozen = parameter([1.0, -1.0, 0.0, 0.5]), parameter([0.0, 0.0])
     optimizer = cls(
-        [{"params": [("w", p)]}, {"params": [("b", frozen)], "euclidean": True}], lr=1.0, floor=1e-3, foreach=foreach
+        [{"params": [("w", p)]}, {"params": [("b", frozen)], "euclidean": True}],
+        lr=1.0,
+        floor=1e-3,
+        foreach=foreach,
     )
     assert optimizer.stuck().n_zero == 1
     for _ in range(20):
@@ -420,7 +508,12 @@ def test_a_floor_keeps_dying_weights_and_stuck_counts_them(cls, foreach):
         optimizer.step()
     assert p.tolist()[:3] == [1e-3, -1e-3, 0.0]
     stuck = optimizer.stuck()
-    assert (stuck.n_weights, stuck.n_zero, stuck.n_floor, stuck.share) == (4, 1, 2, 0.75)
+    assert (stuck.n_weights, stuck.n_zero, stuck.n_floor, stuck.share) == (
+        4,
+        1,
+        2,
+        0.75,
+    )
     assert stuck.tensors == {"w": (4, 1, 2)}
     assert str(stuck).splitlines() == [
         "3 of 4 weights under exponentiated gradient are stuck (75.0%): 1 at zero, 2 at the floor.",
@@ -429,7 +522,9 @@ def test_a_floor_keeps_dying_weights_and_stuck_counts_them(cls, foreach):
     for _ in range(2):
         p.grad = -torch.tensor([1.0, -1.0, 1.0, -1.0], dtype=torch.float64)
         optimizer.step()
-    assert (optimizer.stuck().n_floor == 0) == (cls is EG)  # EGAdamW's moments take longer to turn
+    assert (optimizer.stuck().n_floor == 0) == (
+        cls is EG
+    )  # EGAdamW's moments take longer to turn
 
 
 def test_without_a_floor_weights_die_to_the_smallest_normal_number():
@@ -456,7 +551,12 @@ def test_decay_alone_is_exponential(cls):
     for lr in (0.1, 5.0):
         p = with_grad([1.0, -2.0], [0.0, 0.0])
         cls([p], lr=lr, weight_decay=0.7).step()
-        torch.testing.assert_close(p.data, torch.tensor([1.0, -2.0]).double() * math.exp(-lr * 0.7), rtol=1e-14, atol=0)
+        torch.testing.assert_close(
+            p.data,
+            torch.tensor([1.0, -2.0]).double() * math.exp(-lr * 0.7),
+            rtol=1e-14,
+            atol=0,
+        )
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -468,7 +568,9 @@ def test_small_steps_add_up_in_low_precision(cls, dtype):
     for _ in range(1000):
         p.grad = torch.tensor([1.0, 1.0], dtype=dtype)
         optimizer.step()
-    torch.testing.assert_close(p.float(), torch.tensor([math.exp(-0.1), -math.exp(0.1)]), rtol=5e-3, atol=0)
+    torch.testing.assert_close(
+        p.float(), torch.tensor([math.exp(-0.1), -math.exp(0.1)]), rtol=5e-3, atol=0
+    )
 
 
 def test_a_low_precision_weight_written_by_somebody_else_is_believed():
@@ -480,7 +582,9 @@ def test_a_low_precision_weight_written_by_somebody_else_is_believed():
         p.grad = torch.ones(2, dtype=torch.bfloat16)
         optimizer.step()
     master = optimizer.state[p]["master"]
-    torch.testing.assert_close(master, torch.tensor([5 * math.exp(-1e-4), math.exp(-2e-4)]))
+    torch.testing.assert_close(
+        master, torch.tensor([5 * math.exp(-1e-4), math.exp(-2e-4)])
+    )
 
 
 # -- torch's contract --------------------------------------------------------------------------------------------------
@@ -512,7 +616,10 @@ def test_sparse_gradients_are_refused_by_name(optimizer):
     embedding = nn.Embedding(4, 3, sparse=True)
     embedding(torch.tensor([1])).sum().backward()
     built = optimizer.build(list(embedding.parameters()), 0.0)
-    with pytest.raises(RuntimeError, match=rf"^{type(built).__name__} does not support sparse gradients\.$"):
+    with pytest.raises(
+        RuntimeError,
+        match=rf"^{type(built).__name__} does not support sparse gradients\.$",
+    ):
         built.step()
 
 
@@ -558,7 +665,10 @@ def test_state_dict_resumes_to_the_same_trajectory(optimizer, dtype):
 
 @optimizers(OURS)
 def test_loading_a_state_dict_takes_copies(optimizer):
-    p, q = with_grad([1.0], [1.0], torch.bfloat16), with_grad([1.0], [1.0], torch.bfloat16)
+    p, q = (
+        with_grad([1.0], [1.0], torch.bfloat16),
+        with_grad([1.0], [1.0], torch.bfloat16),
+    )
     one, other = optimizer.build([p], 0.0), optimizer.build([q], 0.0)
     one.step()
     other.load_state_dict(one.state_dict())
@@ -618,7 +728,10 @@ def test_grad_scaler_and_clipping(optimizer):
     ends = []
     for scaled in (False, True):
         p = parameter([1.0, -2.0], torch.float32)
-        built, scaler = optimizer.build([p], 0.1), torch.amp.GradScaler("cpu", init_scale=8.0, enabled=scaled)
+        built, scaler = (
+            optimizer.build([p], 0.1),
+            torch.amp.GradScaler("cpu", init_scale=8.0, enabled=scaled),
+        )
         for factor in (1.0, 3.0, *([math.inf] if scaled else [])):
             built.zero_grad()
             scaler.scale((p * torch.tensor([factor, 1.0])).sum()).backward()
@@ -638,7 +751,9 @@ def test_grad_scaler_and_clipping(optimizer):
 @pytest.mark.parametrize("cls", [EG, EGAdamW])
 def test_every_form_agrees_at_the_extremes_too(cls, dtype):
     rng = torch.Generator().manual_seed(0)
-    start = (torch.randn(300, 4, generator=rng) * torch.logspace(-20, 20, 300)[:, None]).to(dtype)
+    start = (
+        torch.randn(300, 4, generator=rng) * torch.logspace(-20, 20, 300)[:, None]
+    ).to(dtype)
     start[::9] = 0
     ends = []
     for form in ({}, {"foreach": True}, {"fused": True}):
@@ -649,7 +764,9 @@ def test_every_form_agrees_at_the_extremes_too(cls, dtype):
             built.step()
         ends.append(p.detach().float())
     for end in ends[1:]:
-        torch.testing.assert_close(end, ends[0], rtol=2e-2 if dtype == torch.bfloat16 else 5e-5, atol=0)
+        torch.testing.assert_close(
+            end, ends[0], rtol=2e-2 if dtype == torch.bfloat16 else 5e-5, atol=0
+        )
 
 
 @pytest.mark.parametrize(
@@ -663,7 +780,11 @@ def test_every_form_agrees_at_the_extremes_too(cls, dtype):
             ValueError,
             "`lr` must be a number or a tensor of one element; got shape (2,).",
         ),
-        (lambda p: EG([{"params": p, "lr": -1}], 1), ValueError, "`lr` must be at least 0; got -1."),
+        (
+            lambda p: EG([{"params": p, "lr": -1}], 1),
+            ValueError,
+            "`lr` must be at least 0; got -1.",
+        ),
         (
             lambda p: EGAdamW([{"params": p, "betas": ("0.9", 0.9)}]),
             ValueError,
@@ -674,8 +795,16 @@ def test_every_form_agrees_at_the_extremes_too(cls, dtype):
             TypeError,
             "`potential` must be one of daleml.potentials; got 'entropy'.",
         ),
-        (lambda p: EG(p, 1, momentum=-1), ValueError, "`momentum` must be at least 0; got -1."),
-        (lambda p: EG(p, 1, weight_decay=-1), ValueError, "`weight_decay` must be at least 0; got -1."),
+        (
+            lambda p: EG(p, 1, momentum=-1),
+            ValueError,
+            "`momentum` must be at least 0; got -1.",
+        ),
+        (
+            lambda p: EG(p, 1, weight_decay=-1),
+            ValueError,
+            "`weight_decay` must be at least 0; got -1.",
+        ),
         (
             lambda p: EG(p, 1, nesterov=True),
             ValueError,
@@ -687,7 +816,9 @@ def test_every_form_agrees_at_the_extremes_too(cls, dtype):
             "`foreach` and `fused` must not both be True; got foreach=True, fused=True.",
         ),
         (
-            lambda p: EG([nn.Parameter(torch.zeros(2, 3)), nn.Parameter(torch.zeros(4))], 1),
+            lambda p: EG(
+                [nn.Parameter(torch.zeros(2, 3)), nn.Parameter(torch.zeros(4))], 1
+            ),
             ValueError,
             "`params` of EG must not all be zero, where exponentiated gradient leaves them; got 10 weights of zero.",
         ),
@@ -696,27 +827,67 @@ def test_every_form_agrees_at_the_extremes_too(cls, dtype):
             ValueError,
             "`params` of EGAdamW must not all be zero, where exponentiated gradient leaves them; got 2 weights of zero.",
         ),
-        (lambda p: EG(p, 1, floor=-1), ValueError, "`floor` must be at least 0; got -1."),
-        (lambda p: MirrorDescent(p, -0.1), ValueError, "`lr` must be at least 0; got -0.1."),
+        (
+            lambda p: EG(p, 1, floor=-1),
+            ValueError,
+            "`floor` must be at least 0; got -1.",
+        ),
+        (
+            lambda p: MirrorDescent(p, -0.1),
+            ValueError,
+            "`lr` must be at least 0; got -0.1.",
+        ),
         (
             lambda p: MirrorDescent(p, 1, "entropy"),
             TypeError,
             "`potential` must be one of daleml.potentials; got 'entropy'.",
         ),
-        (lambda p: MirrorDescent(p, 1, PNorm(1)), ValueError, "`p` must be above 1; got 1."),
-        (lambda p: EGAdamW(p, betas=(0.9, 1.0)), ValueError, "`betas` must be two numbers in [0, 1); got (0.9, 1.0)."),
-        (lambda p: EGAdamW(p, betas=(0.9,)), ValueError, "`betas` must be two numbers in [0, 1); got (0.9,)."),
-        (lambda p: EGAdamW(p, betas=0.9), ValueError, "`betas` must be two numbers in [0, 1); got 0.9."),
-        (lambda p: param_groups(p, 1), TypeError, "`model` must be a module; got list."),
-        (lambda p: enforce(nn.Linear(2, 2), EG(p, 1)), TypeError, "`optimizer` must be a torch optimiser; got Linear."),
-        (lambda p: enforce(EG(p, 1), p), TypeError, "`model` must be a module; got list."),
+        (
+            lambda p: MirrorDescent(p, 1, PNorm(1)),
+            ValueError,
+            "`p` must be above 1; got 1.",
+        ),
+        (
+            lambda p: EGAdamW(p, betas=(0.9, 1.0)),
+            ValueError,
+            "`betas` must be two numbers in [0, 1); got (0.9, 1.0).",
+        ),
+        (
+            lambda p: EGAdamW(p, betas=(0.9,)),
+            ValueError,
+            "`betas` must be two numbers in [0, 1); got (0.9,).",
+        ),
+        (
+            lambda p: EGAdamW(p, betas=0.9),
+            ValueError,
+            "`betas` must be two numbers in [0, 1); got 0.9.",
+        ),
+        (
+            lambda p: param_groups(p, 1),
+            TypeError,
+            "`model` must be a module; got list.",
+        ),
+        (
+            lambda p: enforce(nn.Linear(2, 2), EG(p, 1)),
+            TypeError,
+            "`optimizer` must be a torch optimiser; got Linear.",
+        ),
+        (
+            lambda p: enforce(EG(p, 1), p),
+            TypeError,
+            "`model` must be a module; got list.",
+        ),
         (lambda p: EGAdamW(p, eps=-1), ValueError, "`eps` must be at least 0; got -1."),
         (
             lambda p: EG([nn.Parameter(torch.ones(2, dtype=torch.complex64))], 1),
             ValueError,
             "`params` of EG must be real floating-point tensors; got torch.complex64.",
         ),
-        (lambda p: param_groups(nn.Linear(2, 2), -1), ValueError, "`lr` must be at least 0; got -1."),
+        (
+            lambda p: param_groups(nn.Linear(2, 2), -1),
+            ValueError,
+            "`lr` must be at least 0; got -1.",
+        ),
         (
             lambda p: param_groups(nn.ReLU(), 1),
             ValueError,
@@ -764,7 +935,9 @@ def test_enforce_undoes_itself():
     assert not signs.check(layer)
 
 
-@pytest.mark.parametrize("carry", [copy.deepcopy, lambda both: pickle.loads(pickle.dumps(both))])
+@pytest.mark.parametrize(
+    "carry", [copy.deepcopy, lambda both: pickle.loads(pickle.dumps(both))]
+)
 def test_a_copied_optimizer_guards_the_copied_model(carry):
     layer = EILinear(Populations(2, 1), 1)
     optimizer = torch.optim.SGD(layer.parameters(), lr=100.0)
@@ -782,10 +955,17 @@ def test_a_copied_optimizer_guards_the_copied_model(carry):
 
 def test_param_groups_are_learning_rates_by_role():
     model = nn.Sequential(
-        DANNLinear(16, 9, 2, shunting=True), nn.ReLU(), EILinear(9, 4), nn.LayerNorm(4), nn.Linear(4, 2)
+        DANNLinear(16, 9, 2, shunting=True),
+        nn.ReLU(),
+        EILinear(9, 4),
+        nn.LayerNorm(4),
+        nn.Linear(4, 2),
     )
     groups = param_groups(model, 0.6)
-    found = {group["role"]: (group["lr"], len(group["params"]), group["euclidean"]) for group in groups}
+    found = {
+        group["role"]: (group["lr"], len(group["params"]), group["euclidean"])
+        for group in groups
+    }
     assert found == {
         "weight_ex": (0.6, 1, False),
         "weight_ix": (pytest.approx(0.2), 1, False),
@@ -795,7 +975,9 @@ def test_param_groups_are_learning_rates_by_role():
         "bias": (0.6, 5, True),
         "weight": (0.6, 2, False),
     }
-    assert sorted(id(p) for group in groups for p in group["params"]) == sorted(id(p) for p in model.parameters())
+    assert sorted(id(p) for group in groups for p in group["params"]) == sorted(
+        id(p) for p in model.parameters()
+    )
 
 
 def test_param_groups_leave_out_what_is_frozen_and_keep_layers_apart():
@@ -803,7 +985,9 @@ def test_param_groups_leave_out_what_is_frozen_and_keep_layers_apart():
     model[0].weight_ex.requires_grad_(False)
     groups = param_groups(model, 1.0)
     assert sum(len(group["params"]) for group in groups) == 7
-    assert sorted(group["lr"] for group in groups if group["role"] == "weight_ei") == pytest.approx([1 / 16, 1 / 9])
+    assert sorted(
+        group["lr"] for group in groups if group["role"] == "weight_ei"
+    ) == pytest.approx([1 / 16, 1 / 9])
 
 
 def test_corrections_survive_a_reparametrisation():
@@ -811,7 +995,9 @@ def test_corrections_survive_a_reparametrisation():
 
     layer = DANNLinear(16, 9, 2)
     parametrize.register_parametrization(layer, "weight_ei", nn.Identity())
-    assert {group["role"]: group["lr"] for group in param_groups(layer, 1.0)}["weight_ei"] == 1 / 16
+    assert {group["role"]: group["lr"] for group in param_groups(layer, 1.0)}[
+        "weight_ei"
+    ] == 1 / 16
 
 
 def test_eg_learns_biases_of_param_groups():
@@ -825,11 +1011,28 @@ def test_eg_learns_biases_of_param_groups():
 
 @pytest.mark.parametrize("build", [EG, EGAdamW])
 @pytest.mark.parametrize(
-    ("name", "meant"), [("learning_rate", "lr"), ("weightdecay", "weight_decay"), ("euclidian", "euclidean")]
+    ("name", "meant"),
+    [
+        ("learning_rate", "lr"),
+        ("weightdecay", "weight_decay"),
+        ("euclidian", "euclidean"),
+    ],
 )
 def test_a_misspelt_option_of_a_group_is_not_swallowed(build, name, meant):
     weights = torch.nn.Parameter(torch.ones(3))
-    with pytest.raises(TypeError, match=rf"has a group with the option `{name}`; did you mean `{meant}`\?$"):
+    with pytest.raises(
+        TypeError,
+        match=rf"has a group with the option `{name}`; did you mean `{meant}`\?$",
+    ):
         build([{"params": [weights], name: 0.5}], lr=0.1)
-    extra = {"name": "all", "role": "weight", "initial_lr": 0.1, "base_momentum": 0.5, "lr_scale": 0.5}
-    assert extra.items() <= build([{"params": [weights], **extra}], lr=0.1).param_groups[0].items()
+    extra = {
+        "name": "all",
+        "role": "weight",
+        "initial_lr": 0.1,
+        "base_momentum": 0.5,
+        "lr_scale": 0.5,
+    }
+    assert (
+        extra.items()
+        <= build([{"params": [weights], **extra}], lr=0.1).param_groups[0].items()
+    )

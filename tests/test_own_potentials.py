@@ -9,7 +9,13 @@ import torch
 from torch import nn
 
 from daleml.optim import EG, MirrorDescent
-from daleml.potentials import Euclidean, HyperbolicEntropy, NegativeEntropy, PNorm, Potential
+from daleml.potentials import (
+    Euclidean,
+    HyperbolicEntropy,
+    NegativeEntropy,
+    PNorm,
+    Potential,
+)
 
 
 class Same(NegativeEntropy):
@@ -87,7 +93,12 @@ def one_step(potential, weight, grad, **options):
         (Scaled(0.25), [1.0], [1.0], [0.7788007831]),
         (Flipping(), [1.0], [0.25], [1.25]),
         (Mapped(), [2.0], [7.0], [1.0]),
-        (Rowwise(), [[1.0, 1.0], [1.0, 2.0]], [[1.0, 3.0], [0.0, 2.0]], [[2.0, 0.0], [2.0, 1.0]]),
+        (
+            Rowwise(),
+            [[1.0, 1.0], [1.0, 2.0]],
+            [[1.0, 3.0], [0.0, 2.0]],
+            [[2.0, 0.0], [2.0, 1.0]],
+        ),
         (Minimal(4.0), [1.0], [2.0], [0.5]),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Potential) else "",
@@ -105,7 +116,9 @@ def test_what_is_overridden_takes_effect(potential, weight, grad, expected):
 
 def test_an_overridden_decay_takes_effect():
     decayed = one_step(Decaying(), [1.0], [0.0], weight_decay=0.5)
-    torch.testing.assert_close(decayed, one_step(NegativeEntropy(), [1.0], [0.0], weight_decay=1.0))
+    torch.testing.assert_close(
+        decayed, one_step(NegativeEntropy(), [1.0], [0.0], weight_decay=1.0)
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
@@ -119,7 +132,9 @@ def test_the_fast_path_is_the_potentials_own_step(dtype, floor):
     for potential in (NegativeEntropy(), Same()):
         weight = nn.Parameter(start.clone())
         group = {"params": [weight], "floor": floor}
-        optimizer = MirrorDescent([group], 0.5, potential, momentum=0.9, weight_decay=0.1, nesterov=True)
+        optimizer = MirrorDescent(
+            [group], 0.5, potential, momentum=0.9, weight_decay=0.1, nesterov=True
+        )
         grads = torch.Generator().manual_seed(1)
         for scale in (1.0, 10.0, 20.0, 1.0):
             weight.grad = scale * torch.randn(start.shape, generator=grads).to(dtype)
@@ -127,7 +142,9 @@ def test_the_fast_path_is_the_potentials_own_step(dtype, floor):
         ends.append(weight.detach().double())
     assert (ends[0][3] == 0).all()
     assert ends[0].isfinite().all()
-    torch.testing.assert_close(ends[1], ends[0], rtol=1e-2 if dtype == torch.bfloat16 else 1e-4, atol=0)
+    torch.testing.assert_close(
+        ends[1], ends[0], rtol=1e-2 if dtype == torch.bfloat16 else 1e-4, atol=0
+    )
 
 
 def test_exponentiated_gradient_follows_a_potential_put_in_its_place():
@@ -140,7 +157,9 @@ def test_exponentiated_gradient_follows_a_potential_put_in_its_place():
         optimizer = Slow([weight], 1.0, foreach=foreach)
         weight.grad = torch.ones_like(weight)
         optimizer.step()
-        torch.testing.assert_close(weight.data, torch.tensor([0.9048374180], dtype=torch.float64))
+        torch.testing.assert_close(
+            weight.data, torch.tensor([0.9048374180], dtype=torch.float64)
+        )
 
 
 def test_a_step_that_was_not_guarded_leaves_no_headroom_behind():
@@ -166,7 +185,10 @@ def test_only_a_potential_that_leaves_zeros_refuses_them():
 
 def test_a_divergence_without_a_closed_form_is_that_of_its_definition():
     weight, reference = torch.tensor([1.0, -2.0]), torch.tensor([0.5, 1.0])
-    own, closed = Minimal(1.0).divergence(weight, reference), Euclidean().divergence(weight, reference)
+    own, closed = (
+        Minimal(1.0).divergence(weight, reference),
+        Euclidean().divergence(weight, reference),
+    )
     torch.testing.assert_close(own, closed)
 
 
@@ -181,7 +203,11 @@ def stepped(potential):
     return weight, optimizer
 
 
-@pytest.mark.parametrize("potential", [Scaled(0.25), Flipping(), Minimal(3.0)], ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize(
+    "potential",
+    [Scaled(0.25), Flipping(), Minimal(3.0)],
+    ids=lambda one: type(one).__name__,
+)
 def test_a_potential_of_ones_own_survives_every_way_of_saving(potential, tmp_path):
     weight, optimizer = stepped(potential)
     torch.save(optimizer.state_dict(), tmp_path / "state.pt")
@@ -193,7 +219,8 @@ def test_a_potential_of_ones_own_survives_every_way_of_saving(potential, tmp_pat
         assert type(kept) is type(potential)
         assert vars(kept) == vars(potential)
         assert torch.equal(
-            next(iter(back.state.values()))["momentum_buffer"], optimizer.state[weight]["momentum_buffer"]
+            next(iter(back.state.values()))["momentum_buffer"],
+            optimizer.state[weight]["momentum_buffer"],
         )
 
 
@@ -204,8 +231,21 @@ def test_a_run_with_a_potential_of_ones_own_resumes(tmp_path):
         torch.manual_seed(0)
         model = nn.Linear(3, 2)
         optimizer = MirrorDescent(model.parameters(), 0.05, Scaled(0.5), momentum=0.5)
-        data = [(torch.rand(4, 3, generator=torch.Generator().manual_seed(i)), torch.zeros(4, 2)) for i in range(3)]
-        train(model, data, optimizer, epochs=epochs, loss=nn.functional.mse_loss, checkpoint=folder)
+        data = [
+            (
+                torch.rand(4, 3, generator=torch.Generator().manual_seed(i)),
+                torch.zeros(4, 2),
+            )
+            for i in range(3)
+        ]
+        train(
+            model,
+            data,
+            optimizer,
+            epochs=epochs,
+            loss=nn.functional.mse_loss,
+            checkpoint=folder,
+        )
         return model.weight.detach()
 
     whole = run(4, tmp_path / "whole")
@@ -221,18 +261,23 @@ def test_saved_fields_come_back_and_another_class_is_refused():
     for wrong in (Flipping(), PNorm(3)):
         _, other = stepped(wrong)
         with pytest.raises(
-            ValueError, match=r"`potential` must be the one that the state was saved under, Scaled\(by="
+            ValueError,
+            match=r"`potential` must be the one that the state was saved under, Scaled\(by=",
         ):
             other.load_state_dict(state)
     _, other = stepped(Minimal(2.0))
-    with pytest.raises(ValueError, match=r"Minimal\(factor=3.0\); got Minimal\(factor=2.0\)"):
+    with pytest.raises(
+        ValueError, match=r"Minimal\(factor=3.0\); got Minimal\(factor=2.0\)"
+    ):
         other.load_state_dict(stepped(Minimal(3.0))[1].state_dict())
 
 
 def test_a_class_of_ones_own_by_the_name_of_daleml_s_is_not_taken_for_it():
     own = type("HyperbolicEntropy", (Minimal,), {})
     _, other = stepped(HyperbolicEntropy(1.0))
-    with pytest.raises(ValueError, match="must be the one that the state was saved under"):
+    with pytest.raises(
+        ValueError, match="must be the one that the state was saved under"
+    ):
         other.load_state_dict(stepped(own(2.0))[1].state_dict())
 
 
@@ -246,8 +291,12 @@ def test_potentials_of_daleml_are_still_restored_whatever_the_optimiser_had():
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # torch's compiler imports its own old parts
-@pytest.mark.parametrize("potential", [Scaled(0.25), Mapped(), Minimal(3.0), HyperbolicEntropy(0.5)])
+@pytest.mark.filterwarnings(
+    "ignore:.*torch.jit.*:DeprecationWarning"
+)  # torch's compiler imports its own old parts
+@pytest.mark.parametrize(
+    "potential", [Scaled(0.25), Mapped(), Minimal(3.0), HyperbolicEntropy(0.5)]
+)
 def test_compiled_it_takes_effect_too(potential):
     ends = []
     for fused in (False, True):

@@ -29,38 +29,84 @@ signs.fix(BROKEN, "weight", [1, -1, 1] * 10)
 LAWFUL = nn.Linear(3, 2)
 signs.fix(LAWFUL, "weight", [1, 1, 1])
 signs.project_(LAWFUL)
-HISTORY = pd.DataFrame({"epoch": [0, 1, 0, 1], "accuracy": [0.1, 0.8, 0.2, 0.9], "network": ["a", "a", "b", "b"]})
+HISTORY = pd.DataFrame(
+    {
+        "epoch": [0, 1, 0, 1],
+        "accuracy": [0.1, 0.8, 0.2, 0.9],
+        "network": ["a", "a", "b", "b"],
+    }
+)
 GRAPH = nx.DiGraph()
-GRAPH.add_weighted_edges_from([("a", "b", 3.0), ("b", "a", 1.0), ("a", "c", 8.0), ("b", "c", 5.0), ("c", "c", 0.5)])
-nx.set_edge_attributes(GRAPH, {("a", "b"): 1, ("b", "a"): -1, ("a", "c"): 1, ("b", "c"): -1}, "sign")
+GRAPH.add_weighted_edges_from(
+    [
+        ("a", "b", 3.0),
+        ("b", "a", 1.0),
+        ("a", "c", 8.0),
+        ("b", "c", 5.0),
+        ("c", "c", 0.5),
+    ]
+)
+nx.set_edge_attributes(
+    GRAPH, {("a", "b"): 1, ("b", "a"): -1, ("a", "c"): 1, ("b", "c"): -1}, "sign"
+)
 GRAPH.add_node("d")
 EDGELESS = nx.empty_graph(3, create_using=nx.DiGraph)
 
 LABELS = np.r_[["a"] * 1000, ["b"] * 990, ["few"] * 9, ["one"]]
 CHANGED = X * np.exp(0.1 * np.random.default_rng(1).normal(size=X.size))
-RICH, LAZY = (Regime(1.0, 0.3, *pair, 32, 64, ("weight",), "output") for pair in ((0.7, 0.3), (0.99, 0.6)))
+RICH, LAZY = (
+    Regime(1.0, 0.3, *pair, 32, 64, ("weight",), "output")
+    for pair in ((0.7, 0.3), (0.99, 0.6))
+)
 
 CASES = {
     "fit": (plots.fit, lambda: fit_weights(X)),
     "fit of counts": (plots.fit, lambda: fit_weights(COUNTS)),
-    "fit of inhibitory weights with zeros": (plots.fit, lambda: fit_weights(np.r_[-X, 0, 0])),
-    "fit of what a microscope sees": (plots.fit, lambda: fit_weights(X[X > 0.1], truncation=(0.1, None))),
-    "fit between two bounds": (plots.fit, lambda: fit_weights(X[(X > 0.1) & (X < 0.5)], truncation=(0.1, 0.5))),
+    "fit of inhibitory weights with zeros": (
+        plots.fit,
+        lambda: fit_weights(np.r_[-X, 0, 0]),
+    ),
+    "fit of what a microscope sees": (
+        plots.fit,
+        lambda: fit_weights(X[X > 0.1], truncation=(0.1, None)),
+    ),
+    "fit between two bounds": (
+        plots.fit,
+        lambda: fit_weights(X[(X > 0.1) & (X < 0.5)], truncation=(0.1, 0.5)),
+    ),
     "fit of counts as counts": (plots.fit, lambda: fit_weights(COUNTS, discrete=True)),
-    "fit with sample weights": (plots.fit, lambda: fit_weights(X, sample_weights=np.full(X.size, 2.5))),
-    "fit, censored": (plots.fit, lambda: fit_weights(np.maximum(X, 0.1), censoring=0.1)),
-    "fit, censored above all": (plots.fit, lambda: fit_weights(X, censoring=X.min() / 2)),
+    "fit with sample weights": (
+        plots.fit,
+        lambda: fit_weights(X, sample_weights=np.full(X.size, 2.5)),
+    ),
+    "fit, censored": (
+        plots.fit,
+        lambda: fit_weights(np.maximum(X, 0.1), censoring=0.1),
+    ),
+    "fit, censored above all": (
+        plots.fit,
+        lambda: fit_weights(X, censoring=X.min() / 2),
+    ),
     "ccdf": (plots.ccdf, lambda: fit_weights(X)),
     "ccdf of families": (plots.ccdf, lambda: compare_families(X)),
     "ccdf of counts": (plots.ccdf, lambda: compare_families(COUNTS, discrete=True)),
-    "ccdf, truncated": (plots.ccdf, lambda: compare_families(X[X > 0.1], truncation=(0.1, None))),
+    "ccdf, truncated": (
+        plots.ccdf,
+        lambda: compare_families(X[X > 0.1], truncation=(0.1, None)),
+    ),
     "qq of counts": (plots.qq, lambda: fit_weights(COUNTS, discrete=True)),
     "qq of two": (plots.qq, lambda: fit_weights([1.0, 2.0])),
     "family bars": (plots.family_bars, lambda: compare_families(X)),
-    "family bars of three": (plots.family_bars, lambda: compare_families([1.0, 2.0, 3.0])),
+    "family bars of three": (
+        plots.family_bars,
+        lambda: compare_families([1.0, 2.0, 3.0]),
+    ),
     "family bars of one": (plots.family_bars, lambda: compare_families(X, "gamma")),
     "groups": (plots.groups, lambda: compare_groups(X, LABELS)),
-    "groups of counts": (plots.groups, lambda: compare_groups(COUNTS, COUNTS % 2, discrete=True)),
+    "groups of counts": (
+        plots.groups,
+        lambda: compare_groups(COUNTS, COUNTS % 2, discrete=True),
+    ),
     "resemblance": (plots.resemblance, lambda: compare_to(X, COUNTS, n_boot=20)),
     "families": (plots.families, lambda: compare_families(X)),
     "families of three": (plots.families, lambda: compare_families([1.0, 2.0, 3.0])),
@@ -68,13 +114,22 @@ CASES = {
     "shapes": (plots.shapes, lambda: {"a": fit_weights(X), "b": fit_weights(COUNTS)}),
     "spectrum": (plots.spectrum, lambda: spectrum(np.diag([3.0, 2.0, 1.0]))),
     "spectrum of zeros": (plots.spectrum, lambda: spectrum(np.zeros((3, 3)))),
-    "spectra": (plots.spectrum, lambda: {"a": spectrum(np.eye(3)), "b": spectrum(np.ones((4, 5)))}),
+    "spectra": (
+        plots.spectrum,
+        lambda: {"a": spectrum(np.eye(3)), "b": spectrum(np.ones((4, 5)))},
+    ),
     "matrix": (plots.matrix, lambda: np.array([[1.0, -2.0], [0.0, -1.0]])),
     "matrix of zeros": (plots.matrix, lambda: np.zeros((2, 3))),
     "geometry": (plots.geometry, lambda: infer_geometry(X, CHANGED)),
-    "geometry of a shift": (plots.geometry, lambda: infer_geometry(X, X + 1, [Euclidean()])),
+    "geometry of a shift": (
+        plots.geometry,
+        lambda: infer_geometry(X, X + 1, [Euclidean()]),
+    ),
     "normality": (plots.normality, lambda: infer_geometry(X, CHANGED)),
-    "normality of a shift": (plots.normality, lambda: infer_geometry(X, X + 1, [Euclidean()])),
+    "normality of a shift": (
+        plots.normality,
+        lambda: infer_geometry(X, X + 1, [Euclidean()]),
+    ),
     "regime": (plots.regime, lambda: RICH),
     "regimes": (plots.regime, lambda: {"rank 1": RICH, "full rank": LAZY}),
     "learning curves": (plots.learning_curves, lambda: HISTORY),
@@ -123,7 +178,10 @@ def test_counts_are_binned_between_integers():
 
 def test_what_is_not_shown_is_said():
     x = np.r_[X, [1e-9] * 2, 0, 0, 0]
-    assert plots.fit(fit_weights(x)).get_xlabel() == "|weight| (3 exact zeros and the smallest 0.1% not shown)"
+    assert (
+        plots.fit(fit_weights(x)).get_xlabel()
+        == "|weight| (3 exact zeros and the smallest 0.1% not shown)"
+    )
 
 
 def test_qq_points_lie_on_the_line_for_the_right_family():
@@ -136,7 +194,10 @@ def test_qq_points_lie_on_the_line_for_the_right_family():
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda: plots.fit([1.0, 2.0]), "`result` must be a WeightFit, as `fit_weights` returns; got list."),
+        (
+            lambda: plots.fit([1.0, 2.0]),
+            "`result` must be a WeightFit, as `fit_weights` returns; got list.",
+        ),
         (
             lambda: plots.qq(compare_families(X)),
             "`result` must be a WeightFit, as `fit_weights` returns; got Comparison.",
@@ -169,7 +230,10 @@ def test_qq_points_lie_on_the_line_for_the_right_family():
             lambda: plots.normality(RICH),
             "`result` must be a GeometryInference, as `infer_geometry` returns; got Regime.",
         ),
-        (lambda: plots.regime({"a": 1.0}), "`result` must be a Regime, as `regime` returns; got float."),
+        (
+            lambda: plots.regime({"a": 1.0}),
+            "`result` must be a Regime, as `regime` returns; got float.",
+        ),
     ],
 )
 def test_other_results_are_refused(call, sentence):
@@ -182,7 +246,10 @@ def test_other_results_are_refused(call, sentence):
 def test_graph_plots_take_a_summary(plot):
     with pytest.raises(TypeError) as raised:
         plot(GRAPH)
-    assert str(raised.value) == "`result` must be a GraphSummary, as `graph_summary` returns; got DiGraph."
+    assert (
+        str(raised.value)
+        == "`result` must be a GraphSummary, as `graph_summary` returns; got DiGraph."
+    )
 
 
 def test_degrees_are_drawn_as_the_fraction_of_nodes_with_at_least_so_many():
@@ -195,7 +262,10 @@ def test_degrees_are_drawn_as_the_fraction_of_nodes_with_at_least_so_many():
 
 
 def test_strengths_are_drawn_by_sign():
-    lines = {line.get_label(): line.get_xydata().tolist() for line in plots.strengths(graph_summary(GRAPH)).lines}
+    lines = {
+        line.get_label(): line.get_xydata().tolist()
+        for line in plots.strengths(graph_summary(GRAPH)).lines
+    }
     assert lines["in, excitatory (2 with none)"] == [[3, 0.5], [8, 0.25]]
     assert lines["in, inhibitory (2 with none)"] == [[1, 0.5], [5, 0.25]]
     assert lines["in (1 with none)"] == [[1, 0.75], [3, 0.5], [13.5, 0.25]]
@@ -203,18 +273,29 @@ def test_strengths_are_drawn_by_sign():
 
 def test_the_balance_is_inhibition_across_and_excitation_up():
     ax = plots.balance(graph_summary(GRAPH))
-    points = {points.get_label(): points.get_offsets().tolist() for points in ax.collections}
-    assert points == {"excitatory (1)": [[1, 0]], "inhibitory (1)": [[0, 3]], "without a sign (1)": [[5, 8]]}
+    points = {
+        points.get_label(): points.get_offsets().tolist() for points in ax.collections
+    }
+    assert points == {
+        "excitatory (1)": [[1, 0]],
+        "inhibitory (1)": [[0, 3]],
+        "without a sign (1)": [[5, 8]],
+    }
     assert ax.get_xlabel() == "inhibition received (not shown: 1 that receive neither)"
 
 
 def test_learning_curves_name_a_missing_column():
-    with pytest.raises(ValueError, match="`history` must have a column 'loss'; got epoch, accuracy, network."):
+    with pytest.raises(
+        ValueError,
+        match="`history` must have a column 'loss'; got epoch, accuracy, network.",
+    ):
         plots.learning_curves(HISTORY, "loss")
 
 
 def test_shapes_refuses_other_families():
-    with pytest.raises(ValueError, match="`results` must be log-normal fits; got gamma for 'a'."):
+    with pytest.raises(
+        ValueError, match="`results` must be log-normal fits; got gamma for 'a'."
+    ):
         plots.shapes({"a": fit_weights(X, "gamma")})
 
 
@@ -226,7 +307,10 @@ def test_no_plot_shows_or_leaks():
 
 def test_singular_values_lost_to_rounding_are_counted_not_drawn():
     figure, axes = plots.figure()
-    ax = plots.spectrum({"a": spectrum(np.diag([1.0, 0.5, 1e-17])), "b": spectrum(np.eye(3))}, axes[0, 0])
+    ax = plots.spectrum(
+        {"a": spectrum(np.diag([1.0, 0.5, 1e-17])), "b": spectrum(np.eye(3))},
+        axes[0, 0],
+    )
     assert ax.get_ylim() == (1e-6, 2)
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
     assert labels[0].endswith(", 1 at zero")
@@ -253,10 +337,15 @@ def test_points_that_cannot_be_told_from_the_best_are_filled():
 def test_the_style_puts_back_its_own_settings_and_no_others():
     import matplotlib
 
-    before, interactive = list(matplotlib.rcParams["font.family"]), matplotlib.is_interactive()
+    before, interactive = (
+        list(matplotlib.rcParams["font.family"]),
+        matplotlib.is_interactive(),
+    )
     try:
         with plots.style():
-            matplotlib.interactive(True)  # as a notebook's backend does when pyplot is first imported in here
+            matplotlib.interactive(
+                True
+            )  # as a notebook's backend does when pyplot is first imported in here
         assert matplotlib.is_interactive()
         assert matplotlib.rcParams["font.family"] == before
     finally:

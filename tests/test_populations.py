@@ -19,7 +19,8 @@ def test_excitatory_units_come_first():
 
 
 @pytest.mark.parametrize(
-    ("n", "inhibitory", "n_inh"), [(100, 0.2, 20), (10, 0, 0), (10, 1, 10), (3, 0.5, 2), (7, 0.1, 1)]
+    ("n", "inhibitory", "n_inh"),
+    [(100, 0.2, 20), (10, 0, 0), (10, 1, 10), (3, 0.5, 2), (7, 0.1, 1)],
 )
 def test_split(n, inhibitory, n_inh):
     assert Populations.split(n, inhibitory) == Populations(n - n_inh, n_inh)
@@ -37,15 +38,47 @@ def test_split_is_within_half_a_unit(n, inhibitory):
     [
         (lambda: Populations(-1, 2), ValueError, "`n_exc` must be at least 0; got -1."),
         (lambda: Populations(1, -2), ValueError, "`n_inh` must be at least 0; got -2."),
-        (lambda: Populations(0, 0), ValueError, "`n_exc` + `n_inh` must be at least 1; got 0."),
-        (lambda: Populations(1.5, 2), TypeError, "`n_exc` must be an integer; got 1.5."),
-        (lambda: Populations(True, 2), TypeError, "`n_exc` must be an integer; got True."),
-        (lambda: Populations([3], 2), TypeError, "`n_exc` must be an integer; got [3]."),
+        (
+            lambda: Populations(0, 0),
+            ValueError,
+            "`n_exc` + `n_inh` must be at least 1; got 0.",
+        ),
+        (
+            lambda: Populations(1.5, 2),
+            TypeError,
+            "`n_exc` must be an integer; got 1.5.",
+        ),
+        (
+            lambda: Populations(True, 2),
+            TypeError,
+            "`n_exc` must be an integer; got True.",
+        ),
+        (
+            lambda: Populations([3], 2),
+            TypeError,
+            "`n_exc` must be an integer; got [3].",
+        ),
         (lambda: Populations.split(0), ValueError, "`n` must be at least 1; got 0."),
-        (lambda: Populations.split(10, 1.2), ValueError, "`inhibitory` must be a fraction in [0, 1]; got 1.2."),
-        (lambda: Populations.split(10, -0.1), ValueError, "`inhibitory` must be a fraction in [0, 1]; got -0.1."),
-        (lambda: Populations.split(10, float("nan")), ValueError, "`inhibitory` must be finite; got nan."),
-        (lambda: Populations.split(10, "0.2"), TypeError, "`inhibitory` must be a number; got '0.2'."),
+        (
+            lambda: Populations.split(10, 1.2),
+            ValueError,
+            "`inhibitory` must be a fraction in [0, 1]; got 1.2.",
+        ),
+        (
+            lambda: Populations.split(10, -0.1),
+            ValueError,
+            "`inhibitory` must be a fraction in [0, 1]; got -0.1.",
+        ),
+        (
+            lambda: Populations.split(10, float("nan")),
+            ValueError,
+            "`inhibitory` must be finite; got nan.",
+        ),
+        (
+            lambda: Populations.split(10, "0.2"),
+            TypeError,
+            "`inhibitory` must be a number; got '0.2'.",
+        ),
     ],
 )
 def test_wrong_input_is_one_sentence(build, error, sentence):

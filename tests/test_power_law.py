@@ -33,10 +33,14 @@ def test_the_estimate_is_the_closed_form(name, unit):
     fit = fit_weights(TAIL * unit, name, truncation=(0.3 * unit, None))
     alpha = 1 + TAIL.size / np.log(TAIL / 0.3).sum()
     assert fit.params["alpha"] == pytest.approx(alpha, rel=1e-6)
-    assert fit.stderr["alpha"] == pytest.approx((alpha - 1) / math.sqrt(TAIL.size), rel=1e-4)
+    assert fit.stderr["alpha"] == pytest.approx(
+        (alpha - 1) / math.sqrt(TAIL.size), rel=1e-4
+    )
     law = stats.pareto(alpha - 1, scale=0.3 * unit)
     assert fit.log_likelihood == pytest.approx(law.logpdf(TAIL * unit).sum(), rel=1e-9)
-    assert fit.ks_distance() == pytest.approx(stats.kstest(TAIL * unit, law.cdf).statistic, abs=1e-6)
+    assert fit.ks_distance() == pytest.approx(
+        stats.kstest(TAIL * unit, law.cdf).statistic, abs=1e-6
+    )
     assert fit.distribution().median() == pytest.approx(law.median(), rel=1e-5)
     low, high = confidence_intervals(fit)["alpha"]
     assert low < 2.5 < high
@@ -48,10 +52,16 @@ def test_a_power_law_between_two_ends():
 
     def depth(alpha):
         tail = alpha - 1
-        return -(seen.size * (math.log(tail / 0.3) - math.log1p(-(10.0**-tail))) - alpha * np.log(seen / 0.3).sum())
+        return -(
+            seen.size * (math.log(tail / 0.3) - math.log1p(-(10.0**-tail)))
+            - alpha * np.log(seen / 0.3).sum()
+        )
 
     assert fit.params["alpha"] == pytest.approx(
-        optimize.minimize_scalar(depth, bounds=(1.1, 6), method="bounded", options={"xatol": 1e-9}).x, rel=1e-5
+        optimize.minimize_scalar(
+            depth, bounds=(1.1, 6), method="bounded", options={"xatol": 1e-9}
+        ).x,
+        rel=1e-5,
     )
     assert fit.params["alpha"] == pytest.approx(2.5, abs=0.15)
 
@@ -63,15 +73,24 @@ def test_of_counts_it_is_the_zeta_distribution(name, least):
     fit = fit_weights(counts, name, discrete=True, truncation=(least, None))
 
     def depth(alpha):
-        return counts.size * math.log(special.zeta(alpha, least)) + alpha * np.log(counts).sum()
+        return (
+            counts.size * math.log(special.zeta(alpha, least))
+            + alpha * np.log(counts).sum()
+        )
 
-    found = optimize.minimize_scalar(depth, bounds=(1.1, 5), method="bounded", options={"xatol": 1e-9})
+    found = optimize.minimize_scalar(
+        depth, bounds=(1.1, 5), method="bounded", options={"xatol": 1e-9}
+    )
     assert fit.params["alpha"] == pytest.approx(found.x, rel=1e-5)
     assert fit.log_likelihood == pytest.approx(-found.fun, rel=1e-9)
     assert fit.params["alpha"] == pytest.approx(2.3, abs=4 * fit.stderr["alpha"])
     if least == 1:
-        assert fit.log_likelihood == pytest.approx(stats.zipf(fit.params["alpha"]).logpmf(counts).sum(), rel=1e-9)
-        assert fit.seen_cdf([1, 4]) == pytest.approx(stats.zipf(fit.params["alpha"]).cdf([1, 4]), rel=1e-9)
+        assert fit.log_likelihood == pytest.approx(
+            stats.zipf(fit.params["alpha"]).logpmf(counts).sum(), rel=1e-9
+        )
+        assert fit.seen_cdf([1, 4]) == pytest.approx(
+            stats.zipf(fit.params["alpha"]).cdf([1, 4]), rel=1e-9
+        )
 
 
 def test_a_tail_of_counts_is_scipys():
@@ -81,30 +100,53 @@ def test_a_tail_of_counts_is_scipys():
     assert tail.pmf(places) == pytest.approx(law.pmf(places), rel=1e-9)
     levels = np.array([0.01, 0.5, 0.9, 0.999])
     assert tail.ppf(levels) == pytest.approx(law.ppf(levels))
-    assert float(log_zeta(2.3, np.array(999.0))) == pytest.approx(float(log_zeta(2.3, np.array(1001.0))), abs=3e-3)
-    assert float(log_zeta(2.3, np.array(1e6))) == pytest.approx(math.log(special.zeta(2.3, 1e6)), rel=1e-12)
+    assert float(log_zeta(2.3, np.array(999.0))) == pytest.approx(
+        float(log_zeta(2.3, np.array(1001.0))), abs=3e-3
+    )
+    assert float(log_zeta(2.3, np.array(1e6))) == pytest.approx(
+        math.log(special.zeta(2.3, 1e6)), rel=1e-12
+    )
     drawn = tail.rvs(4000, random_state=0)
     assert np.log(drawn).mean() == pytest.approx(np.log(COUNTS).mean(), abs=0.06)
 
 
-@pytest.mark.parametrize("options", [{"truncation": (0.3, None)}, {"truncation": (0.3, 9.0)}])
+@pytest.mark.parametrize(
+    "options", [{"truncation": (0.3, None)}, {"truncation": (0.3, 9.0)}]
+)
 def test_samples_of_it_fit_it(options):
-    fit = fit_weights(TAIL[(options["truncation"][1] or np.inf) > TAIL][:500], "powerlaw", **options)
+    fit = fit_weights(
+        TAIL[(options["truncation"][1] or np.inf) > TAIL][:500], "powerlaw", **options
+    )
     assert goodness_of_fit(fit, 60, jobs=1).p_value > 0.02
-    wrong = fit_weights(np.random.default_rng(0).uniform(0.3, 2, 500), "powerlaw", truncation=(0.3, None))
+    wrong = fit_weights(
+        np.random.default_rng(0).uniform(0.3, 2, 500),
+        "powerlaw",
+        truncation=(0.3, None),
+    )
     assert goodness_of_fit(wrong, 40, jobs=1).p_value < 0.05
 
 
 def test_samples_of_counts_fit_it():
-    assert goodness_of_fit(fit_weights(COUNTS[:400], "zeta", discrete=True), 40, jobs=1).p_value > 0.02
+    assert (
+        goodness_of_fit(
+            fit_weights(COUNTS[:400], "zeta", discrete=True), 40, jobs=1
+        ).p_value
+        > 0.02
+    )
     wrong = np.random.default_rng(0).poisson(3, 400) + 1.0
-    assert goodness_of_fit(fit_weights(wrong, "zeta", discrete=True), 40, jobs=1).p_value < 0.05
+    assert (
+        goodness_of_fit(fit_weights(wrong, "zeta", discrete=True), 40, jobs=1).p_value
+        < 0.05
+    )
 
 
 def test_pareto_is_not_lomax():
     assert find("pareto").name == "powerlaw"
     assert find("Pareto II") is FAMILIES["lomax"]
-    with pytest.raises(ValueError, match="must have a lower end above 0 to fit a power law, .*Lomax, Pareto II, needs"):
+    with pytest.raises(
+        ValueError,
+        match="must have a lower end above 0 to fit a power law, .*Lomax, Pareto II, needs",
+    ):
         fit_weights(TAIL, "pareto")
     result = compare_families(TAIL, ("pareto", "lognormal"))
     assert "powerlaw" in result.failures
@@ -164,7 +206,9 @@ def test_the_bound_of_counts_is_found():
     assert 8 <= found.xmin <= 13
     assert found.alpha == pytest.approx(2.5, abs=4 * found.stderr)
     fit = fit_weights(found.tail(), "powerlaw", observation=found.observation)
-    assert (fit.params["alpha"], fit.stderr["alpha"]) == pytest.approx((found.alpha, found.stderr), rel=1e-4)
+    assert (fit.params["alpha"], fit.stderr["alpha"]) == pytest.approx(
+        (found.alpha, found.stderr), rel=1e-4
+    )
     assert found.p_value > 0.1
 
 
@@ -213,16 +257,32 @@ def test_the_command_finds_the_tail(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(3)
     w = np.r_[rng.uniform(0.1, 1, 600), rng.pareto(1.5, 600) + 1]
-    (tmp_path / "w.csv").write_text("size\n" + "\n".join(repr(float(x)) for x in w) + "\n")
-    options = ["fit", "w.csv", "--families", "powerlaw,exponential", "--intervals", "none"]
+    (tmp_path / "w.csv").write_text(
+        "size\n" + "\n".join(repr(float(x)) for x in w) + "\n"
+    )
+    options = [
+        "fit",
+        "w.csv",
+        "--families",
+        "powerlaw,exponential",
+        "--intervals",
+        "none",
+    ]
     result = CliRunner().invoke(app, [*options, "--tail"])
     assert result.exit_code == 0, result.output
     text = " ".join(result.output.split())
     assert "is the tail that is closest to a power law" in text
     found = json.loads((tmp_path / "w-size-fit.json").read_text())
     assert found["best"] == "powerlaw"
-    assert found["fits"][0]["observation"]["truncation"][0] == pytest.approx(power_law(w).xmin)
+    assert found["fits"][0]["observation"]["truncation"][0] == pytest.approx(
+        power_law(w).xmin
+    )
     result = CliRunner().invoke(app, [*options, "--tail", "--truncate-below", "1"])
-    assert "`--tail` must be left out where `--truncate-below` is given; got both." in " ".join(result.output.split())
+    assert (
+        "`--tail` must be left out where `--truncate-below` is given; got both."
+        in " ".join(result.output.split())
+    )
     result = CliRunner().invoke(app, [*options[:2], "--families", "powerlaw"])
-    assert "must have a lower end above 0 to fit a power law" in " ".join(result.output.split())
+    assert "must have a lower end above 0 to fit a power law" in " ".join(
+        result.output.split()
+    )

@@ -65,8 +65,20 @@ def write_workbook(path, rows, title="synapses"):
 
 def exact_workbook(path):
     """Write ids as text: a number of a workbook has 15 digits."""
-    rows = zip(*(FRAME[name].astype(object).where(FRAME[name].notna(), None) for name in FRAME), strict=True)
-    write_workbook(path, [list(FRAME), *([None if pre is None else str(pre), *rest] for pre, *rest in rows)])
+    rows = zip(
+        *(
+            FRAME[name].astype(object).where(FRAME[name].notna(), None)
+            for name in FRAME
+        ),
+        strict=True,
+    )
+    write_workbook(
+        path,
+        [
+            list(FRAME),
+            *([None if pre is None else str(pre), *rest] for pre, *rest in rows),
+        ],
+    )
 
 
 WRITERS = {
@@ -80,7 +92,9 @@ WRITERS = {
 @pytest.mark.parametrize("name", WRITERS)
 def test_typed_tables_are_as_the_text(name, folder):
     WRITERS[name](Path(name))
-    label, values, others = read_columns(Path(name), "size", {}, {"--by": "kind", "--pre": "pre"})
+    label, values, others = read_columns(
+        Path(name), "size", {}, {"--by": "kind", "--pre": "pre"}
+    )
     assert (label, values.tolist()) == ("size", [10.25, 20.5, 30.125, 5.0])
     assert others["--pre"].tolist() == [*map(str, IDS), ""]
     assert others["--by"].tolist() == ["E", "I", "E", ""]
@@ -94,9 +108,14 @@ def test_typed_tables_are_as_the_text(name, folder):
 @pytest.mark.parametrize("name", ["t.parquet", "t.feather", "t.csv", "t.xlsx"])
 def test_ids_that_were_rounded_before_they_were_saved_are_refused(name, folder):
     frame = pd.DataFrame({"pre": [*map(float, IDS), np.nan], "size": [1.0, 2, 3, 4]})
-    {"parquet": frame.to_parquet, "feather": frame.to_feather, "csv": frame.to_csv, "xlsx": frame.to_excel}[
-        name.rpartition(".")[2]
-    ](name, **({} if name in ("t.parquet", "t.feather") else {"index": False}))
+    {
+        "parquet": frame.to_parquet,
+        "feather": frame.to_feather,
+        "csv": frame.to_csv,
+        "xlsx": frame.to_excel,
+    }[name.rpartition(".")[2]](
+        name, **({} if name in ("t.parquet", "t.feather") else {"index": False})
+    )
     for read in (
         lambda: read_columns(Path(name), "size", {}, {"--pre": "pre"}, say=quiet),
         lambda: read_synapses(name, pre="pre", labels=False),
@@ -108,42 +127,71 @@ def test_ids_that_were_rounded_before_they_were_saved_are_refused(name, folder):
 def test_a_workbook_of_several_sheets_asks_for_one(folder):
     with pd.ExcelWriter("t.xlsx") as writer:
         FRAME.drop(columns="pre").to_excel(writer, sheet_name="a", index=False)
-        FRAME.drop(columns="pre").assign(size=2.0).to_excel(writer, sheet_name="b", index=False)
+        FRAME.drop(columns="pre").assign(size=2.0).to_excel(
+            writer, sheet_name="b", index=False
+        )
     code, text = run("fit", "t.xlsx", "--column", "size")
-    assert (code, text) == (2, "error: `--sheet` must name one sheet of `t.xlsx`; got a, b to choose from.")
+    assert (code, text) == (
+        2,
+        "error: `--sheet` must name one sheet of `t.xlsx`; got a, b to choose from.",
+    )
     with pytest.raises(
-        ValueError, match=r"^`sheet='c'` must name a sheet|^`--sheet` must name a sheet|got 'c', of a, b"
+        ValueError,
+        match=r"^`sheet='c'` must name a sheet|^`--sheet` must name a sheet|got 'c', of a, b",
     ):
         read_synapses("t.xlsx", sheet="c")
     assert read_synapses("t.xlsx", sheet="b").values("size").tolist() == [2, 2, 2, 2]
 
 
 def test_a_title_and_a_total_of_a_workbook_are_no_data(folder):
-    rows = [["Spines of mouse 3"], [None], ["spine", "size"], ["a", 1.5], ["b", 2.5], ["c", 4], ["Total", 8]]
+    rows = [
+        ["Spines of mouse 3"],
+        [None],
+        ["spine", "size"],
+        ["a", 1.5],
+        ["b", 2.5],
+        ["c", 4],
+        ["Total", 8],
+    ]
     write_workbook("t.xlsx", rows)
     notes = []
-    assert read_weights(Path("t.xlsx"), "size", say=notes.append)[1].tolist() == [1.5, 2.5, 4]
+    assert read_weights(Path("t.xlsx"), "size", say=notes.append)[1].tolist() == [
+        1.5,
+        2.5,
+        4,
+    ]
     assert "'Spines of mouse 3', was taken as a title" in notes[0]
     assert "The last row ('Total')" in notes[-1]
 
 
 def test_a_formula_without_its_value_is_no_empty_cell(folder):
     write_workbook("t.xlsx", [["size"], [1.5], ["=A2*2"], [2.5]])
-    with pytest.raises(ValueError, match=r"must hold the values of its formulas; got '=A2\*2' without one"):
+    with pytest.raises(
+        ValueError,
+        match=r"must hold the values of its formulas; got '=A2\*2' without one",
+    ):
         read_weights(Path("t.xlsx"))
     write_workbook("t.xlsx", [["size"], [1.5], [None], ["#N/A"], [2.5]])
-    assert read_weights(Path("t.xlsx"), say=quiet)[1].tolist() == pytest.approx([1.5, np.nan, 2.5], nan_ok=True)
+    assert read_weights(Path("t.xlsx"), say=quiet)[1].tolist() == pytest.approx(
+        [1.5, np.nan, 2.5], nan_ok=True
+    )
 
 
 def test_a_labelled_matrix_in_a_workbook(folder):
     write_workbook("t.xlsx", [[None, "A", "B"], ["A", 0, 3], ["B", 2.5, 0]])
     (found,) = read_matrices(Path("t.xlsx"), say=quiet).values()
     assert found.tolist() == [[0, 3], [2.5, 0]]
-    write_workbook("t.xlsx", [[2019], *[[value] for value in np.random.default_rng(0).lognormal(size=50)]])
+    write_workbook(
+        "t.xlsx",
+        [[2019], *[[value] for value in np.random.default_rng(0).lognormal(size=50)]],
+    )
     assert read_weights(Path("t.xlsx"), say=quiet)[1].size == 50
 
 
-@pytest.mark.parametrize(("library", "name"), [("openpyxl", "t.xlsx"), ("pyarrow", "t.parquet"), ("h5py", "t.h5")])
+@pytest.mark.parametrize(
+    ("library", "name"),
+    [("openpyxl", "t.xlsx"), ("pyarrow", "t.parquet"), ("h5py", "t.h5")],
+)
 def test_a_library_that_is_not_there_is_named(library, name, folder, monkeypatch):
     import h5py
 
@@ -174,23 +222,45 @@ def test_sparse_matrices_of_scipy(kind, folder):
 
 
 def test_sparse_matrices_whose_indices_lie_outside_are_refused(folder):
-    for key, wrong in (("indices", [0, 1, 99]), ("indices", [-1, 1, 0]), ("indptr", [0, 99, 3]), ("indptr", [0, 2, 1])):
+    for key, wrong in (
+        ("indices", [0, 1, 99]),
+        ("indices", [-1, 1, 0]),
+        ("indptr", [0, 99, 3]),
+        ("indptr", [0, 2, 1]),
+    ):
         made = scipy.sparse.csr_matrix(M)
-        parts = {"data": made.data, "indices": made.indices, "indptr": made.indptr, key: np.array(wrong)}
+        parts = {
+            "data": made.data,
+            "indices": made.indices,
+            "indptr": made.indptr,
+            key: np.array(wrong),
+        }
         np.savez("m.npz", format=b"csr", shape=made.shape, **parts)
         with pytest.raises(ValueError, match="must hold a whole sparse matrix"):
             read_matrices(Path("m.npz"))
 
 
 def test_arrays_of_one_length_are_a_table(folder):
-    np.savez("t.npz", pre=np.array(IDS, dtype=np.uint64), size=[1.5, 2, 3], kind=np.array(["E", "I", "E"]), w=np.eye(4))
-    _, values, others = read_columns(Path("t.npz"), "size", {}, {"--pre": "pre", "--by": "kind"})
+    np.savez(
+        "t.npz",
+        pre=np.array(IDS, dtype=np.uint64),
+        size=[1.5, 2, 3],
+        kind=np.array(["E", "I", "E"]),
+        w=np.eye(4),
+    )
+    _, values, others = read_columns(
+        Path("t.npz"), "size", {}, {"--pre": "pre", "--by": "kind"}
+    )
     assert values.tolist() == [1.5, 2, 3]
     assert others["--pre"].tolist() == list(map(str, IDS))
     assert read_synapses("t.npz", pre="pre").table["pre"].tolist() == IDS
-    records = np.array([(IDS[0], 1.5), (IDS[1], 2.5)], dtype=[("pre", "i8"), ("size", "f4")])
+    records = np.array(
+        [(IDS[0], 1.5), (IDS[1], 2.5)], dtype=[("pre", "i8"), ("size", "f4")]
+    )
     np.save("r.npy", records)
-    assert read_columns(Path("r.npy"), "size", {}, {"--pre": "pre"})[2]["--pre"].tolist() == list(map(str, IDS[:2]))
+    assert read_columns(Path("r.npy"), "size", {}, {"--pre": "pre"})[2][
+        "--pre"
+    ].tolist() == list(map(str, IDS[:2]))
     assert gather(Path("t.npz"), "size", by="kind").groups.tolist() == ["E", "I", "E"]
 
 
@@ -202,13 +272,25 @@ def test_a_npz_holds_other_things_too(folder):
         archive.writestr("readme.txt", "hello")
     notes = []
     assert list(read_matrices(Path("m.npz"), say=notes.append)) == ["w"]
-    assert notes == ["`m.npz` holds readme.txt too, which are no arrays and were left out."]
-    with pytest.raises(ValueError, match=r"array 'names' of `m\.npz` must hold real numbers; got <U1"):
+    assert notes == [
+        "`m.npz` holds readme.txt too, which are no arrays and were left out."
+    ]
+    with pytest.raises(
+        ValueError, match=r"array 'names' of `m\.npz` must hold real numbers; got <U1"
+    ):
         read_weights(Path("m.npz"), "names", say=quiet)
 
 
 def test_matlab(folder):
-    scipy.io.savemat("m.mat", {"W": M, "s": {"v": np.arange(3.0)}, "name": "x", "S": scipy.sparse.csc_matrix(M)})
+    scipy.io.savemat(
+        "m.mat",
+        {
+            "W": M,
+            "s": {"v": np.arange(3.0)},
+            "name": "x",
+            "S": scipy.sparse.csc_matrix(M),
+        },
+    )
     assert {key: value.shape for key, value in read_arrays(Path("m.mat"), quiet).items()} == {
         "W": (2, 3), "s.v": (3,), "S": (2, 3)
     }  # fmt: skip
@@ -220,7 +302,9 @@ def test_matlab(folder):
         b"MATLAB 5.0 MAT-file" + b" " * 200,
     ):
         Path("d.mat").write_bytes(damaged)
-        with pytest.raises(ValueError, match=r"`d\.mat` must (be a|hold an array of numbers)"):
+        with pytest.raises(
+            ValueError, match=r"`d\.mat` must (be a|hold an array of numbers)"
+        ):
             read_matrices(Path("d.mat"), "W")
 
 
@@ -265,17 +349,26 @@ def test_hdf5(folder):
     Path("other.h5").write_bytes(b"")
     with h5py.File("m.h5", "w") as file:
         file["layer/W"], file["v"], file["text"] = M, np.arange(3.0), "x"
-        file["rows"] = np.array([(1, 2.5), (2, 3.5)], dtype=[("pre", "i8"), ("size", "f4")])
+        file["rows"] = np.array(
+            [(1, 2.5), (2, 3.5)], dtype=[("pre", "i8"), ("size", "f4")]
+        )
         file["there"] = h5py.ExternalLink("other.h5", "/W")
         file["loop"] = h5py.SoftLink("/")
         file["layer/again"] = file["layer"]
         file.create_dataset("huge", shape=(10**7, 10**6), dtype="f8", chunks=(100, 100))
-    assert read_weights(Path("m.h5"), "layer/W")[1].tolist() == M.tolist()  # nothing else is read for it
+    assert (
+        read_weights(Path("m.h5"), "layer/W")[1].tolist() == M.tolist()
+    )  # nothing else is read for it
     assert read_matrices(Path("m.h5"), "layer/W")["layer/W"].tolist() == M.tolist()
     assert read_weights(Path("m.h5"), "rows/size")[1].tolist() == [2.5, 3.5]
-    with pytest.raises(ValueError, match=r"it must be in `m\.h5`, and 'W' is not; got .*layer/W"):
+    with pytest.raises(
+        ValueError, match=r"it must be in `m\.h5`, and 'W' is not; got .*layer/W"
+    ):
         read_weights(Path("m.h5"), "W")
-    with pytest.raises(ValueError, match="must unpack to at most 268,435,456 bytes, unless DALEML_MAX_BYTES says more"):
+    with pytest.raises(
+        ValueError,
+        match="must unpack to at most 268,435,456 bytes, unless DALEML_MAX_BYTES says more",
+    ):
         read_matrices(Path("m.h5"), "huge")
 
 
@@ -322,14 +415,18 @@ def test_state_dicts_are_found_wherever_they_are(case, legacy, folder):
         torch.save(content, name, _use_new_zipfile_serialization=not legacy)
         state = read_state(Path(name), quiet)
         assert list(state) == names
-        assert all(value.layout == torch.strided and value.numel() for value in state.values())
+        assert all(
+            value.layout == torch.strided and value.numel() for value in state.values()
+        )
     if names == NAMES:
         assert torch.equal(state[NAMES[0]], STATE[NAMES[0]])
 
 
 @pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
 def test_quantised_tensors_are_numbers_again(folder):
-    torch.save({"w": torch.quantize_per_tensor(STATE[NAMES[0]], 0.5, 0, torch.qint8)}, "m.pt")
+    torch.save(
+        {"w": torch.quantize_per_tensor(STATE[NAMES[0]], 0.5, 0, torch.qint8)}, "m.pt"
+    )
     assert torch.equal(read_state(Path("m.pt"))["w"], STATE[NAMES[0]])
 
 
@@ -362,7 +459,10 @@ def test_check_of_each_kind_of_checkpoint(folder):
     for name in ("last.ckpt", "net.pt", "w.npz"):
         code, text = run("check", name)
         assert (code, "Dale's law holds" in text) == (0, True)
-    assert "note: The state dict of `net.pt` was found under 'net'." in run("check", "net.pt")[1]
+    assert (
+        "note: The state dict of `net.pt` was found under 'net'."
+        in run("check", "net.pt")[1]
+    )
 
 
 def test_files_of_an_index_are_one_checkpoint(folder):
@@ -372,9 +472,14 @@ def test_files_of_an_index_are_one_checkpoint(folder):
     file = Path("m.safetensors.index.json")
     file.write_text(json.dumps(index))
     assert sorted(read_state(file)) == ["a", "b"]
-    for files, error in ((["../m-1.safetensors"], ValueError), (["none.safetensors"], FileNotFoundError)):
+    for files, error in (
+        (["../m-1.safetensors"], ValueError),
+        (["none.safetensors"], FileNotFoundError),
+    ):
         file.write_text(json.dumps({"weight_map": {"a": files[0]}}))
-        with pytest.raises(error, match=r"must name safetensors files beside it|it is not there"):
+        with pytest.raises(
+            error, match=r"must name safetensors files beside it|it is not there"
+        ):
             read_state(file)
     for text in ("[" * 100_000, "{}", "3", '{"weight_map": 3}'):
         file.write_text(text)
@@ -389,7 +494,11 @@ def test_pipes_and_devices_are_no_files(folder):
     os.mkfifo("pipe.csv")
     Path("zero.csv").symlink_to("/dev/zero")
     Path("folder.csv").mkdir()
-    kinds = {"pipe.csv": "a device or a pipe", "zero.csv": "a device or a pipe", "folder.csv": "a folder"}
+    kinds = {
+        "pipe.csv": "a device or a pipe",
+        "zero.csv": "a device or a pipe",
+        "folder.csv": "a folder",
+    }
     for name, what in kinds.items():
         for read in (read_weights, read_matrices, read_synapses):
             with pytest.raises(ValueError, match=f"must be a file; it is {what}"):
@@ -398,20 +507,28 @@ def test_pipes_and_devices_are_no_files(folder):
 
 def test_pickled_arrays_are_refused_without_advice(folder):
     np.save("w.npy", np.array([{}]), allow_pickle=True)
-    with pytest.raises(ValueError, match=r"^`w\.npy` must be a \.npy file of numbers; it holds objects") as raised:
+    with pytest.raises(
+        ValueError, match=r"^`w\.npy` must be a \.npy file of numbers; it holds objects"
+    ) as raised:
         read_weights(Path("w.npy"))
     assert "allow_pickle" not in str(raised.value)
     np.savez("w.npz", w=np.array([{}]))
-    with pytest.raises(ValueError, match=r"^`w\.npz` must be a \.npz file of numbers; it holds objects"):
+    with pytest.raises(
+        ValueError, match=r"^`w\.npz` must be a \.npz file of numbers; it holds objects"
+    ):
         read_weights(Path("w.npz"))
 
 
 def test_a_name_that_is_no_utf8_is_shown(folder):
     name = b"s\xff.csv".decode("utf-8", "surrogateescape")
     Path(name).write_text("size\nx\n")
-    with pytest.raises(ValueError, match=r"column 'size' of `s\\xff\.csv` must hold numbers"):
+    with pytest.raises(
+        ValueError, match=r"column 'size' of `s\\xff\.csv` must hold numbers"
+    ):
         read_weights(Path(name))
-    Path(name).write_text("size\n" + "\n".join(map(str, np.random.default_rng(0).lognormal(size=20))))
+    Path(name).write_text(
+        "size\n" + "\n".join(map(str, np.random.default_rng(0).lognormal(size=20)))
+    )
     code, text = run("fit", name, "--families", "lognormal", "--intervals", "none")
     assert (code, "20 weights" in text) == (0, True)
 
@@ -420,16 +537,24 @@ def test_data_sets_go_through_the_same_reader(folder):
     header = "pre_root_id,post_root_id,cleft_vx,spine_vol_um3\n"
     Path("t.csv").write_text(header + "1,2,100,0.5,\n3,4,200,0.7,\n")
     assert microns_l23("t.csv", check=False).values("cleft_vx").tolist() == [100, 200]
-    Path("t.csv").write_text(header + f"{IDS[0]},1,100,0.5\n{IDS[1]},1,200,\n,1,300,0.7\n")
+    Path("t.csv").write_text(
+        header + f"{IDS[0]},1,100,0.5\n{IDS[1]},1,200,\n,1,300,0.7\n"
+    )
     table = microns_l23("t.csv", check=False)
     assert table.table["pre_root_id"].dropna().tolist() == IDS[:2]
     assert sorted(table.per_connection("cleft_vx").values("cleft_vx")) == [100, 200]
     Path("t.csv").write_text(header + "1,2,big,0.5\n3,4,200,0.7\n")
-    with pytest.raises(ValueError, match=r"^column 'cleft_vx' of `t\.csv` must hold numbers; got 'big' in row 1\.$"):
+    with pytest.raises(
+        ValueError,
+        match=r"^column 'cleft_vx' of `t\.csv` must hold numbers; got 'big' in row 1\.$",
+    ):
         microns_l23("t.csv", check=False)
     columns = "axon,dendrite,axon_type,is_spine,psd_px,spine_um3,vesicles,axon_len_um,spine_id,spine_vox\n"
     Path("t.csv").write_text(columns + "1,9,0,1,100,0.5,many,2.5,4,300\n")
-    with pytest.raises(ValueError, match=r"^column 'vesicles' of `t\.csv` must hold numbers; got 'many' in row 1\.$"):
+    with pytest.raises(
+        ValueError,
+        match=r"^column 'vesicles' of `t\.csv` must hold numbers; got 'many' in row 1\.$",
+    ):
         kasthuri("t.csv", check=False)
 
 
@@ -448,11 +573,14 @@ def test_a_table_of_several_columns_is_not_pooled():
 
     frame = pd.DataFrame({"px": [1.0, 2, 4, 3], "count": [100.0, 300, 200, 500]})
     with pytest.raises(
-        ValueError, match=r"must be one column of a table unless `pool` is given; got 2 columns, px, count"
+        ValueError,
+        match=r"must be one column of a table unless `pool` is given; got 2 columns, px, count",
     ):
         fit_weights(frame)
     assert weight_sample(frame, pool=True).n == 8
     assert weight_sample(frame[["px"]]).n == weight_sample(frame["px"]).n == 4
     assert weight_sample(frame.to_numpy()).n == 8
-    with pytest.raises(ValueError, match="got numbers that add up to 1, which are frequencies"):
+    with pytest.raises(
+        ValueError, match="got numbers that add up to 1, which are frequencies"
+    ):
         fit_weights([1.0, 2, 4], sample_weights=[0.2, 0.5, 0.3])

@@ -30,14 +30,18 @@ def column(text, name=None, *, file="t.csv", encoding="utf-8", **options):
     """Return a column of a table, and the notes on it."""
     notes = []
     Path(file).write_bytes(text if isinstance(text, bytes) else text.encode(encoding))
-    _, values = read_weights(Path(file), name, options=TableOptions(**options), say=notes.append)
+    _, values = read_weights(
+        Path(file), name, options=TableOptions(**options), say=notes.append
+    )
     return values.tolist(), " ".join(notes)
 
 
 def matrix(text, **options):
     notes = []
     Path("m.csv").write_text(text)
-    (found,) = read_matrices(Path("m.csv"), options=TableOptions(**options), say=notes.append).values()
+    (found,) = read_matrices(
+        Path("m.csv"), options=TableOptions(**options), say=notes.append
+    ).values()
     return found.tolist(), " ".join(notes)
 
 
@@ -100,7 +104,9 @@ def test_dialects_are_read_and_said(text, values, said, folder):
     ],
 )
 def test_options_settle_what_is_open(text, options, values, folder):
-    name = "size" if "size" in text.splitlines()[0] and "labels" not in options else None
+    name = (
+        "size" if "size" in text.splitlines()[0] and "labels" not in options else None
+    )
     np.testing.assert_array_equal(column(text, name, **options)[0], values)
 
 
@@ -148,16 +154,31 @@ def test_what_is_open_is_refused_in_one_short_sentence(text, sentence, folder):
 )  # fmt: skip
 def test_codes_for_no_value_are_told(values, code, folder):
     text = "size\n" + "\n".join(map(str, values)) + "\n"
-    with pytest.raises(ValueError, match="unlike all the others, as a code for a missing value is") as raised:
+    with pytest.raises(
+        ValueError, match="unlike all the others, as a code for a missing value is"
+    ) as raised:
         column(text)
-    assert f"pass `--missing {code}` to leave it out, or `--missing ''` if it was measured." in str(raised.value)
+    assert (
+        f"pass `--missing {code}` to leave it out, or `--missing ''` if it was measured."
+        in str(raised.value)
+    )
     found, _ = column(text, missing=(code,))
-    kept = [value for value in values if f"{float(value):.15g}" != f"{float(code):.15g}"]
+    kept = [
+        value for value in values if f"{float(value):.15g}" != f"{float(code):.15g}"
+    ]
     assert [value for value in found if value == value] == kept
 
 
 @pytest.mark.parametrize(
-    "values", [[5, -3, 7, -1], [1, -1, 1, -1], [0.5, 0.7, 99], [999, 998, 700], [-1, -1, -2], [1e30, 2e30, 1.5e30]]
+    "values",
+    [
+        [5, -3, 7, -1],
+        [1, -1, 1, -1],
+        [0.5, 0.7, 99],
+        [999, 998, 700],
+        [-1, -1, -2],
+        [1e30, 2e30, 1.5e30],
+    ],
 )
 def test_what_is_like_the_others_is_no_code(values, folder):
     assert column("size\n" + "\n".join(map(str, values)))[0] == values
@@ -175,17 +196,25 @@ def test_cells_without_a_value(folder):
 def test_cells_below_a_limit_are_read_where_they_are_censored(folder):
     Path("t.csv").write_text("size\n0.5\n<0.01\n0.7\n≤ 0.01\n< 0.005\n")
     notes = []
-    _, values, _ = read_columns(Path("t.csv"), None, {}, {}, say=notes.append, censor_below=0.01)
+    _, values, _ = read_columns(
+        Path("t.csv"), None, {}, {}, say=notes.append, censor_below=0.01
+    )
     assert values.tolist() == [0.5, 0.01, 0.7, 0.01, 0.005]
     assert "censored at their bound" in " ".join(notes)
-    with pytest.raises(ValueError, match=r"must be censored at `--censor-below` 0\.005 or below; got '<0\.01'"):
+    with pytest.raises(
+        ValueError,
+        match=r"must be censored at `--censor-below` 0\.005 or below; got '<0\.01'",
+    ):
         read_columns(Path("t.csv"), None, {}, {}, say=notes.append, censor_below=0.005)
 
 
 # -- characters, and files that are packed -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1"])
+@pytest.mark.parametrize(
+    "encoding",
+    ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1"],
+)
 def test_encodings(encoding, folder):
     text = "größe,b\n0.5,1\n0.7,2\n"
     found, notes = column(text, "größe", encoding=encoding)
@@ -203,7 +232,9 @@ PACK = {
 @pytest.mark.parametrize("ending", [*PACK, ".zip"])
 @pytest.mark.parametrize("kind", [".csv", ".tsv"])
 def test_packed_tables(ending, kind, folder):
-    content = ("a,size\n1,0.5\n2,0.7\n" if kind == ".csv" else "a\tsize\n1\t0.5\n2\t0.7\n").encode()
+    content = (
+        "a,size\n1,0.5\n2,0.7\n" if kind == ".csv" else "a\tsize\n1\t0.5\n2\t0.7\n"
+    ).encode()
     file = Path(f"t{kind}{ending}")
     if ending == ".zip":
         with zipfile.ZipFile(file, "w") as archive:
@@ -213,7 +244,13 @@ def test_packed_tables(ending, kind, folder):
     assert read_weights(file, "size")[1].tolist() == [0.5, 0.7]
     assert read_synapses(file).values("size").tolist() == [0.5, 0.7]
     whole = file.read_bytes()
-    for damaged in (whole[: len(whole) // 2], whole[:-1], b"\x1f\x8b" + b"x" * 40, b"", b"a,size\n1,2\n"):
+    for damaged in (
+        whole[: len(whole) // 2],
+        whole[:-1],
+        b"\x1f\x8b" + b"x" * 40,
+        b"",
+        b"a,size\n1,2\n",
+    ):
         file.write_bytes(damaged)
         for read in (lambda: read_weights(file, "size"), lambda: read_synapses(file)):
             with pytest.raises(ValueError, match="must be a (table|whole)"):
@@ -223,7 +260,10 @@ def test_packed_tables(ending, kind, folder):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"PK\x03\x04rest", "it is a zip file or a workbook; name it .xlsx or .csv.zip"),
+        (
+            b"PK\x03\x04rest",
+            "it is a zip file or a workbook; name it .xlsx or .csv.zip",
+        ),
         (gzip.compress(b"a\n1\n", mtime=0), "it is gzipped; name it .csv.gz"),
         (b"a,b\n1,\x00\n", "it holds bytes of zero"),
         (b"", "No columns to parse from file"),
@@ -239,7 +279,9 @@ def test_what_is_no_text_is_named(content, sentence, folder):
 
 # -- names of columns and of rows ----------------------------------------------------------------------------------------
 
-SIZES = "\n".join(f"{value:.6f}" for value in np.random.default_rng(2).lognormal(-3, 0.8, 200))
+SIZES = "\n".join(
+    f"{value:.6f}" for value in np.random.default_rng(2).lognormal(-3, 0.8, 200)
+)
 
 
 @pytest.mark.parametrize("name", ["2019", "0", "720575940600000001"])
@@ -255,15 +297,29 @@ def test_a_number_may_name_a_column(name, folder):
 
 
 def test_more_digits_than_a_number_can_have_are_no_name_of_a_column(folder):
-    with pytest.raises(ValueError, match=r"must hold numbers; got '7{60}\.\.\.' in row 1\.$"):
+    with pytest.raises(
+        ValueError, match=r"must hold numbers; got '7{60}\.\.\.' in row 1\.$"
+    ):
         column("7" * 5_000 + "\n1\n2\n")
 
 
 def test_the_name_of_a_column_of_names_may_be_empty(folder):
-    assert "The first row, '', 0, 1, was taken" in matrix(",0,1\n0,2.5,1.5\n1,0.5,3.5\n")[1]
+    assert (
+        "The first row, '', 0, 1, was taken"
+        in matrix(",0,1\n0,2.5,1.5\n1,0.5,3.5\n")[1]
+    )
 
 
-@pytest.mark.parametrize("text", [SIZES, "3\n5\n7\n3\n", "1\n0.5\n0.2\n2.5\n", "0,1\n1,0\n", "0,1,2\n3,4,5\n6,7,8\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        SIZES,
+        "3\n5\n7\n3\n",
+        "1\n0.5\n0.2\n2.5\n",
+        "0,1\n1,0\n",
+        "0,1,2\n3,4,5\n6,7,8\n",
+    ],
+)
 def test_a_first_row_like_the_others_is_data(text, folder):
     notes = []
     Path("t.csv").write_text(text)
@@ -278,7 +334,8 @@ N = [[0, 3, 1], [2, 0, 5], [0, 7, 0]]
 
 def rows(values, names=None, sep=","):
     return "".join(
-        ("" if names is None else f"{names[i]}{sep}") + sep.join(map(str, row)) + "\n" for i, row in enumerate(values)
+        ("" if names is None else f"{names[i]}{sep}") + sep.join(map(str, row)) + "\n"
+        for i, row in enumerate(values)
     )
 
 
@@ -295,7 +352,12 @@ def rows(values, names=None, sep=","):
         (pd.DataFrame(N).to_csv(), N),
         (pd.DataFrame(N, index=[501, 502, 503], columns=[501, 502, 503]).to_csv(), N),
         (pd.DataFrame(N, index=["a", "b", "c"], columns=["x", "y", "z"]).to_csv(), N),
-        (pd.DataFrame(N, index=pd.Index([333333, 444444, 555555], name="body")).to_csv(), N),
+        (
+            pd.DataFrame(
+                N, index=pd.Index([333333, 444444, 555555], name="body")
+            ).to_csv(),
+            N,
+        ),
         (",A,B,C\n" + rows(N, "ABC"), N),
         ("cell,A,B,C\n" + rows(N, "ABC"), N),
         ("A,B,C\n" + rows(N, "ABC"), N),
@@ -317,25 +379,49 @@ def test_matrices_with_names_are_those_without(text, values, folder):
 
 
 def test_a_list_of_connections_is_no_matrix(folder):
-    for header in ("pre,post,weight", "source,target,n_syn", "pre_root_id,post_root_id,syn_count", "from,to,w"):
-        with pytest.raises(ValueError, match=r"must hold a matrix; it lists connections, from \w+ to \w+, a row each"):
+    for header in (
+        "pre,post,weight",
+        "source,target,n_syn",
+        "pre_root_id,post_root_id,syn_count",
+        "from,to,w",
+    ):
+        with pytest.raises(
+            ValueError,
+            match=r"must hold a matrix; it lists connections, from \w+ to \w+, a row each",
+        ):
             matrix(header + "\n1,2,5\n2,3,7\n")
 
 
 def test_columns_of_one_name_are_told_apart(folder):
-    for text in ("size , size,id\n1.0,10,1\n2.0,30,2\n", "size,size,id\n1.0,10,1\n2.0,30,2\n"):
-        with pytest.raises(ValueError, match="and 'size' is not; got size #1, size #2, id to choose from"):
+    for text in (
+        "size , size,id\n1.0,10,1\n2.0,30,2\n",
+        "size,size,id\n1.0,10,1\n2.0,30,2\n",
+    ):
+        with pytest.raises(
+            ValueError,
+            match="and 'size' is not; got size #1, size #2, id to choose from",
+        ):
             column(text, "size")
         found, notes = column(text, "size #2")
         assert found == [10, 30]
-        assert "Several columns are called size; they were taken as size #1, size #2." in notes
+        assert (
+            "Several columns are called size; they were taken as size #1, size #2."
+            in notes
+        )
     with pytest.warns(UserWarning, match="Several columns are called size"):
         assert list(read_synapses("t.csv").table) == ["size #1", "size #2", "id"]
 
 
 def test_a_table_that_was_cut_off_says_so(folder):
-    for text in ("a,b\n1,2\n3,4\n5", "a,b\n1,2\n3\n4,5\n", "a,b\n" + "1,2\n" * 500 + "3"):
-        assert "lacks cells, which were taken as missing: was the file cut off?" in column(text, "b")[1]
+    for text in (
+        "a,b\n1,2\n3,4\n5",
+        "a,b\n1,2\n3\n4,5\n",
+        "a,b\n" + "1,2\n" * 500 + "3",
+    ):
+        assert (
+            "lacks cells, which were taken as missing: was the file cut off?"
+            in column(text, "b")[1]
+        )
 
 
 # -- what a fit takes ------------------------------------------------------------------------------------------------------
@@ -345,35 +431,55 @@ def test_a_connectomes_matrix_is_taken_whole_and_said(folder):
     Path("m.csv").write_text(",A,B,C\n" + rows(N, "ABC"))
     gathered = gather(Path("m.csv"))
     assert sorted(gathered.weights) == sorted(np.ravel(N))
-    assert "All 9 numbers were taken as the weights of one matrix, 3 x 3" in gathered.notes[-1]
+    assert (
+        "All 9 numbers were taken as the weights of one matrix, 3 x 3"
+        in gathered.notes[-1]
+    )
     assert gather(Path("m.csv"), "B").weights.tolist() == [3, 0, 7]
 
 
 def test_a_matrix_without_names_is_taken_whole_if_asked(folder):
     Path("m.csv").write_text(rows(W))
-    with pytest.raises(ValueError, match=r"^`--column` must name one column, or `--matrix` take all as one matrix"):
+    with pytest.raises(
+        ValueError,
+        match=r"^`--column` must name one column, or `--matrix` take all as one matrix",
+    ):
         gather(Path("m.csv"))
     assert sorted(gather(Path("m.csv"), matrix=True).weights) == sorted(np.ravel(W))
     Path("m.csv").write_text("id,size,volume\n1,2,3\n2,3,4\n")
-    with pytest.raises(ValueError, match=r"^`--column` must name one column: it must be named, there being several"):
+    with pytest.raises(
+        ValueError,
+        match=r"^`--column` must name one column: it must be named, there being several",
+    ):
         gather(Path("m.csv"))
-    with pytest.raises(ValueError, match=r"^`--column` must be left out where `--matrix` is given; got 'size'"):
+    with pytest.raises(
+        ValueError,
+        match=r"^`--column` must be left out where `--matrix` is given; got 'size'",
+    ):
         gather(Path("m.csv"), "size", matrix=True)
 
 
 @pytest.mark.parametrize("name", ["log_size", "ln(size)", "log10 size", "size_log10"])
 def test_logarithms_are_told_by_their_name(name, folder):
     Path("t.csv").write_text(f"{name}\n-0.5\n0.7\n-1.2\n")
-    with pytest.raises(ValueError, match="by its name they are logarithms: undo the logarithm before the fit"):
+    with pytest.raises(
+        ValueError,
+        match="by its name they are logarithms: undo the logarithm before the fit",
+    ):
         gather(Path("t.csv"))
     assert gather(Path("t.csv"), pool=True).weights.tolist() == [-0.5, 0.7, -1.2]
     Path("t.csv").write_text(f"{name}\n0.5\n0.7\n")
-    assert "its numbers are logarithms and were fitted as sizes" in gather(Path("t.csv")).notes[-1]
+    assert (
+        "its numbers are logarithms and were fitted as sizes"
+        in gather(Path("t.csv")).notes[-1]
+    )
 
 
 def test_logarithms_are_told_by_their_sign(folder):
     Path("t.csv").write_text("size\n-2.5\n-0.7\n-1.2\n")
-    assert "if they are logarithms, undo the logarithm" in gather(Path("t.csv")).notes[-1]
+    assert (
+        "if they are logarithms, undo the logarithm" in gather(Path("t.csv")).notes[-1]
+    )
     Path("t.csv").write_text("logistic\n2.5\n0.7\n1.2\n")
     assert gather(Path("t.csv")).notes == ()
 
@@ -382,7 +488,9 @@ def test_logarithms_are_told_by_their_sign(folder):
 
 IDS = ["720575940600000001", "720575940600000002", "720575940600000003"]
 WITH_A_GAP = (
-    "pre_id,post_id,kind,size\n" + "".join(f"{cell},1,{cell},{10 * i + 10}\n" for i, cell in enumerate(IDS)) + ",1,,5\n"
+    "pre_id,post_id,kind,size\n"
+    + "".join(f"{cell},1,{cell},{10 * i + 10}\n" for i, cell in enumerate(IDS))
+    + ",1,,5\n"
 )
 
 
@@ -395,15 +503,22 @@ def test_ids_are_exact_though_one_is_missing(folder):
     assert [str(cell) for cell in pairs.table["pre_id"]] == IDS
     assert table.values("size", pre_id=int(IDS[1])).tolist() == [20]
     assert str(table) == "t.csv: 4 synapses, 3 connections"
-    _, values, others = read_columns(Path("t.csv"), "size", {}, {"--by": "kind", "--pre": "pre_id"})
+    _, values, others = read_columns(
+        Path("t.csv"), "size", {}, {"--by": "kind", "--pre": "pre_id"}
+    )
     assert others["--by"].tolist() == others["--pre"].tolist() == [*IDS, ""]
     assert values.tolist() == [10, 20, 30, 5]
-    gathered = gather(Path("t.csv"), "size", by="kind", connections=("pre_id", "post_id"))
+    gathered = gather(
+        Path("t.csv"), "size", by="kind", connections=("pre_id", "post_id")
+    )
     assert sorted(gathered.weights) == [10, 20, 30]
     assert sorted(gathered.groups) == IDS
 
 
-@pytest.mark.parametrize("cells", [["007", "07", "7"], ["1e5", "100000"], [str(2**64), str(2**64 + 1)], ["a", "A "]])
+@pytest.mark.parametrize(
+    "cells",
+    [["007", "07", "7"], ["1e5", "100000"], [str(2**64), str(2**64 + 1)], ["a", "A "]],
+)
 def test_names_that_are_not_quite_numbers_stay_apart(cells, folder):
     Path("t.csv").write_text("pre,size\n" + "".join(f"{cell},1\n" for cell in cells))
     _, _, others = read_columns(Path("t.csv"), "size", {}, {"--pre": "pre"})
@@ -412,7 +527,12 @@ def test_names_that_are_not_quite_numbers_stay_apart(cells, folder):
 
 
 @pytest.mark.parametrize(
-    "cells", [["7.20576E+17"] * 2, ["720575940600000001.0", "7"], ["720575940600000000", "720575940601000000"]]
+    "cells",
+    [
+        ["7.20576E+17"] * 2,
+        ["720575940600000001.0", "7"],
+        ["720575940600000000", "720575940601000000"],
+    ],
 )
 def test_ids_that_a_program_rounded_are_refused(cells, folder):
     Path("t.csv").write_text("pre,size\n" + "".join(f"{cell},1\n" for cell in cells))
@@ -420,17 +540,25 @@ def test_ids_that_a_program_rounded_are_refused(cells, folder):
         lambda: read_columns(Path("t.csv"), "size", {}, {"--pre": "pre"}),
         lambda: read_synapses("t.csv", pre="pre"),
     ):
-        with pytest.raises(ValueError, match="a program took them for numbers and rounded them; save them as text"):
+        with pytest.raises(
+            ValueError,
+            match="a program took them for numbers and rounded them; save them as text",
+        ):
             read()
 
 
 def test_a_code_for_no_cell_is_no_cell(folder):
-    Path("t.csv").write_text("pre,size\n" + "".join(f"{cell},1\n" for cell in [*IDS, "0", "0"]))
+    Path("t.csv").write_text(
+        "pre,size\n" + "".join(f"{cell},1\n" for cell in [*IDS, "0", "0"])
+    )
     for read in (
         lambda: read_columns(Path("t.csv"), "size", {}, {"--pre": "pre"}),
         lambda: read_synapses("t.csv", pre="pre"),
     ):
-        with pytest.raises(ValueError, match="must name cells; got 0 in 2 rows, unlike all the other ids"):
+        with pytest.raises(
+            ValueError,
+            match="must name cells; got 0 in 2 rows, unlike all the other ids",
+        ):
             read()
     assert read_synapses("t.csv", pre="pre", missing=[0]).table["pre"].isna().sum() == 2
 
@@ -439,7 +567,9 @@ def test_a_table_made_by_hand_with_rounded_ids_is_refused():
     from daleml.datasets import SynapseTable
 
     frame = pd.DataFrame({"pre": [float(IDS[0]), NAN], "size": [1.0, 2.0]})
-    with pytest.raises(ValueError, match=r"^`pre` must hold exact ids; got float64, which rounds them"):
+    with pytest.raises(
+        ValueError, match=r"^`pre` must hold exact ids; got float64, which rounds them"
+    ):
         SynapseTable("x", frame, pre="pre")
     assert SynapseTable("x", frame.assign(pre=[1.0, NAN]), pre="pre").pre == "pre"
 
@@ -448,7 +578,10 @@ def test_a_table_made_by_hand_with_rounded_ids_is_refused():
 def test_ids_of_thousands_of_digits_are_kept_as_they_are(folder):
     long = "7" * 5_000
     Path("t.csv").write_text(f"pre,post,size\n{long},1,2.5\n1,2,3.5\n")
-    assert read_synapses("t.csv", pre="pre", post="post").table["pre"].tolist() == [long, "1"]
+    assert read_synapses("t.csv", pre="pre", post="post").table["pre"].tolist() == [
+        long,
+        "1",
+    ]
 
 
 def test_read_synapses_speaks_python(folder):
@@ -460,7 +593,9 @@ def test_read_synapses_speaks_python(folder):
         table = read_synapses("t.csv")
     told = [str(one.message) for one in said]
     assert "`t.csv` was read with semicolons between its cells." in told
-    assert any("The numbers of '2019' were read with decimal commas" in one for one in told)
+    assert any(
+        "The numbers of '2019' were read with decimal commas" in one for one in told
+    )
     assert table.table.to_dict("list") == {"2019": [0.5, 0.7], "b": [1, 2]}
     Path("t.csv").write_text("size\n5\n-1\n7\n")
     with pytest.warns(UserWarning, match=r"pass `missing='-1'` to leave it out"):
@@ -482,7 +617,10 @@ OF_TEN = [i + 0.25 for i in range(1, 11)]
         ("sum:,57.5\n", "The last row ('sum:')"),
         ("Summe,57.5\n", "The last row ('Summe')"),
         (",57.5\n", "The last row of `t.csv` sums up"),
-        ("Mean,5.75\nSD,3.03\nMin,1.25\nMax,10.25\n", "The last 4 rows, from 'Mean' on,"),
+        (
+            "Mean,5.75\nSD,3.03\nMin,1.25\nMax,10.25\n",
+            "The last 4 rows, from 'Mean' on,",
+        ),
         ("min,1.25\nmax,10.25\n", "The last 2 rows, from 'min' on,"),
         (",\nTotal,57.5\n", "The last row ('Total')"),
     ],
@@ -518,7 +656,9 @@ def test_a_kind_called_as_a_total_is_a_kind(folder):
 
 
 def test_a_single_column_may_end_in_its_sum(folder):
-    values, notes = column("size\n" + "".join(f"{value}\n" for value in [*OF_TEN, 57.5]))
+    values, notes = column(
+        "size\n" + "".join(f"{value}\n" for value in [*OF_TEN, 57.5])
+    )
     assert values == OF_TEN
     assert "sums up those above" in notes
 
@@ -544,10 +684,19 @@ def test_synapses_are_read_without_their_total(folder):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("Spines of mouse 3\n\nid,size\n1,0.5\n2,0.7\n", "'Spines of mouse 3', was taken as a title"),
-        ("Spines of mouse 3,,\nid,size,kind\n1,0.5,a\n2,0.7,b\n", "was taken as a title"),
+        (
+            "Spines of mouse 3\n\nid,size\n1,0.5\n2,0.7\n",
+            "'Spines of mouse 3', was taken as a title",
+        ),
+        (
+            "Spines of mouse 3,,\nid,size,kind\n1,0.5,a\n2,0.7,b\n",
+            "was taken as a title",
+        ),
         ("% by me\nid,size\n1,0.5\n2,0.7\n", "was taken as a title"),
-        ("# id,size\n1.5,0.5\n2.5,0.7\n", "The columns were named id, size, as the comment above them says"),
+        (
+            "# id,size\n1.5,0.5\n2.5,0.7\n",
+            "The columns were named id, size, as the comment above them says",
+        ),
         ("# by me\n# id size\n1.5 0.5\n2.5 0.7\n", "The columns were named id, size"),
     ],
 )
@@ -580,12 +729,18 @@ def test_rows_with_names_need_none_above_them_where_blanks_separate(folder):
 )
 def test_codes_among_negative_numbers_and_several_codes(cells, code, folder):
     text = "size\n" + "".join(f"{cell}\n" for cell in cells)
-    with pytest.raises(ValueError, match=f"got {code} in .* as a code for a missing value is: pass `--missing {code}`"):
+    with pytest.raises(
+        ValueError,
+        match=f"got {code} in .* as a code for a missing value is: pass `--missing {code}`",
+    ):
         column(text)
     assert column(text, missing=("",))[0] == cells
 
 
-@pytest.mark.parametrize("cells", [[-12.5, -8.1, -99, -20.3], [3, -1, -2, 5, -99], [-1, -9, 4, 5], [-0.9, -99, -80]])
+@pytest.mark.parametrize(
+    "cells",
+    [[-12.5, -8.1, -99, -20.3], [3, -1, -2, 5, -99], [-1, -9, 4, 5], [-0.9, -99, -80]],
+)
 def test_other_negative_numbers_are_no_codes(cells, folder):
     assert column("size\n" + "".join(f"{cell}\n" for cell in cells))[0] == cells
 
@@ -597,35 +752,54 @@ def test_exponents_of_fortran_are_no_units(folder):
 def test_commas_in_the_larger_numbers_only_are_asked_about(folder):
     text = "id;volume\n1;12,345\n2;678\n3;1,902\n"
     with pytest.raises(
-        ValueError, match=r"`--decimal \.` or `--decimal ,`; got '12,345', which may be 12345 or 12.345"
+        ValueError,
+        match=r"`--decimal \.` or `--decimal ,`; got '12,345', which may be 12345 or 12.345",
     ):
         column(text, "volume")
     assert column(text, "volume", decimal=".")[0] == [12345, 678, 1902]
     assert column(text, "volume", decimal=",")[0] == [12.345, 678, 1.902]
-    assert column("id;volume\n1;12,345\n2;678\n3;0,902\n", "volume")[0] == [12.345, 678, 0.902]
+    assert column("id;volume\n1;12,345\n2;678\n3;0,902\n", "volume")[0] == [
+        12.345,
+        678,
+        0.902,
+    ]
 
 
 # -- whatever is written is read back --------------------------------------------------------------------------------------
 
-numbers = st.lists(st.floats(0.001, 900, allow_subnormal=False).map(lambda x: round(x, 4)), min_size=3, max_size=8)
+numbers = st.lists(
+    st.floats(0.001, 900, allow_subnormal=False).map(lambda x: round(x, 4)),
+    min_size=3,
+    max_size=8,
+)
 
 
 @given(
-    numbers, st.sampled_from([",", ";", "\t", "|"]), st.booleans(), st.sampled_from(["utf-8", "utf-16", "utf-8-sig"])
+    numbers,
+    st.sampled_from([",", ";", "\t", "|"]),
+    st.booleans(),
+    st.sampled_from(["utf-8", "utf-16", "utf-8-sig"]),
 )
 @settings(max_examples=60, deadline=None)
-def test_a_table_in_any_dialect_is_read_back(tmp_path_factory, values, separator, comma, encoding):
+def test_a_table_in_any_dialect_is_read_back(
+    tmp_path_factory, values, separator, comma, encoding
+):
     if comma and separator == ",":
         return
     decimal = "," if comma else "."
     file = tmp_path_factory.mktemp("d") / "t.csv"
     cells = [f"{value:.5f}".replace(".", decimal) for value in values]
-    lines = [f"cell{separator}size"] + [f"c{i}{separator}{cell}" for i, cell in enumerate(cells)]
+    lines = [f"cell{separator}size"] + [
+        f"c{i}{separator}{cell}" for i, cell in enumerate(cells)
+    ]
     file.write_bytes("\n".join(lines).encode(encoding))
     assert read_weights(file, "size", say=lambda note: None)[1].tolist() == values
 
 
-@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=2, max_size=6, unique=True), st.integers(0, 5))
+@given(
+    st.lists(st.integers(-(2**63), 2**63 - 1), min_size=2, max_size=6, unique=True),
+    st.integers(0, 5),
+)
 @settings(max_examples=40, deadline=None)
 def test_ids_of_any_length_are_read_back(tmp_path_factory, ids, gap):
     cells = [str(cell) for cell in ids]

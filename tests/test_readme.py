@@ -8,7 +8,9 @@ README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=[f"block {i}" for i in range(len(BLOCKS))])
+@pytest.mark.parametrize(
+    "block", BLOCKS, ids=[f"block {i}" for i in range(len(BLOCKS))]
+)
 def test_the_readme_runs(block, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert len(block.strip().splitlines()) <= 24
@@ -35,7 +37,9 @@ def test_the_readme_runs(block, tmp_path, monkeypatch, capsys):
 
 
 def test_the_readmes_commands_exist():
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(
+        re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    )
     named = set(re.findall(r"[`$] ?make ([a-z-]+)", README))
     assert {"demo", "test", "bench"} <= named
     assert named <= targets
@@ -46,11 +50,20 @@ def test_the_readmes_commands_exist():
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "CONTRIBUTING.md", "docs/claims.md", "docs/mechanisms.md", "docs/routes.md"]
+    "page",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/claims.md",
+        "docs/mechanisms.md",
+        "docs/routes.md",
+    ],
 )
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
-        assert target.startswith("http") or (ROOT / page).parent.joinpath(target).exists(), target
+        assert (
+            target.startswith("http") or (ROOT / page).parent.joinpath(target).exists()
+        ), target
 
 
 def test_contributing_is_short():

@@ -9,11 +9,26 @@ from torch import nn
 from tests.test_walls import PACKAGE, modules
 
 TABLE = "_torch_table.py"
-TOOLS = {"layers", "optim", "analysis", "learning", "convert", "trackers", "signs", "law", "training", "modules"}
+TOOLS = {
+    "layers",
+    "optim",
+    "analysis",
+    "learning",
+    "convert",
+    "trackers",
+    "signs",
+    "law",
+    "training",
+    "modules",
+}
 """Homes of what is given a stranger's model. Demo and reproductions build their own."""
 
 CONTAINERS = {"Module", "Parameter", "Sequential", "ModuleDict", "ModuleList"}
-LAYERS = {name for name, value in vars(nn).items() if inspect.isclass(value) and issubclass(value, nn.Module)}
+LAYERS = {
+    name
+    for name, value in vars(nn).items()
+    if inspect.isclass(value) and issubclass(value, nn.Module)
+}
 LAYERS |= {"RNNBase", "_NormBase"}
 LAYERS -= CONTAINERS
 OURS = {
@@ -25,14 +40,26 @@ OURS = {
 
 def is_layer_class(node):
     """Whether an expression names a class of layers, torch's or daleml's."""
-    name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
-    of_torch = isinstance(node, ast.Attribute) and ast.unparse(node).startswith(("nn.", "torch.nn."))
+    name = (
+        node.attr
+        if isinstance(node, ast.Attribute)
+        else node.id
+        if isinstance(node, ast.Name)
+        else ""
+    )
+    of_torch = isinstance(node, ast.Attribute) and ast.unparse(node).startswith(
+        ("nn.", "torch.nn.")
+    )
     return (of_torch and name in LAYERS) or name in OURS
 
 
 def is_of_a_type(node):
     """Whether an expression is a class's name or its module's."""
-    return isinstance(node, ast.Attribute) and node.attr in ("__name__", "__qualname__", "__module__")
+    return isinstance(node, ast.Attribute) and node.attr in (
+        "__name__",
+        "__qualname__",
+        "__module__",
+    )
 
 
 def recognitions(tree):
@@ -40,9 +67,15 @@ def recognitions(tree):
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
-            if called in ("isinstance", "issubclass") and any(map(is_layer_class, ast.walk(node.args[1]))):
+            if called in ("isinstance", "issubclass") and any(
+                map(is_layer_class, ast.walk(node.args[1]))
+            ):
                 yield node
-            of_text = isinstance(node.func, ast.Attribute) and node.func.attr in ("startswith", "endswith", "partition")
+            of_text = isinstance(node.func, ast.Attribute) and node.func.attr in (
+                "startswith",
+                "endswith",
+                "partition",
+            )
             if of_text and any(map(is_of_a_type, ast.walk(node.func.value))):
                 yield node
         elif isinstance(node, (ast.Tuple, ast.List, ast.Set)):
@@ -52,7 +85,8 @@ def recognitions(tree):
             if any(key is not None and is_layer_class(key) for key in node.keys):
                 yield node
         elif isinstance(node, ast.Compare) and any(
-            is_of_a_type(one) or is_layer_class(one) for one in (node.left, *node.comparators)
+            is_of_a_type(one) or is_layer_class(one)
+            for one in (node.left, *node.comparators)
         ):
             yield node
 
@@ -64,7 +98,9 @@ def tools():
 @pytest.mark.parametrize("path", tools(), ids=str)
 def test_no_tool_recognises_a_layer_by_its_class(path):
     tree = ast.parse((PACKAGE / path).read_text())
-    found = [f"{path}:{node.lineno}: {ast.unparse(node)}" for node in recognitions(tree)]
+    found = [
+        f"{path}:{node.lineno}: {ast.unparse(node)}" for node in recognitions(tree)
+    ]
     assert not found, f"ask daleml.modules instead: {found}"
 
 
@@ -99,9 +135,16 @@ def private(tree):
             own.add(node.name)
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             own.add(node.target.id)
-        if not (isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__")):
+        if not (
+            isinstance(node, ast.Attribute)
+            and node.attr.startswith("_")
+            and not node.attr.startswith("__")
+        ):
             continue
-        of_itself = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+        of_itself = isinstance(node.value, ast.Name) and node.value.id in (
+            "self",
+            "cls",
+        )
         if of_itself:
             own.add(node.attr)
         else:
@@ -119,7 +162,8 @@ def test_nobody_reads_a_private_attribute_of_another_package():
     found = [
         f"{path}:{line}: {name}"
         for home, path, name, line in read
-        if name not in own[home] and any(name in names for other, names in own.items() if other != home)
+        if name not in own[home]
+        and any(name in names for other, names in own.items() if other != home)
     ]
     of_others = {
         *vars(nn.Module()),
@@ -134,27 +178,53 @@ def test_nobody_reads_a_private_attribute_of_another_package():
 
 def reads_a_message(tree):
     """Yield the places where what code does hangs on the words of an error."""
-    caught = {node.name for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler)}
+    caught = {
+        node.name for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler)
+    }
 
     def is_message(node):
-        of_text = isinstance(node, ast.Call) and ast.unparse(node.func) == "str" and len(node.args) == 1
-        return of_text and isinstance(node.args[0], ast.Name) and node.args[0].id in caught
+        of_text = (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func) == "str"
+            and len(node.args) == 1
+        )
+        return (
+            of_text and isinstance(node.args[0], ast.Name) and node.args[0].id in caught
+        )
 
     for node in ast.walk(tree):
-        if isinstance(node, ast.Compare) and any(map(is_message, (node.left, *node.comparators))):
+        if isinstance(node, ast.Compare) and any(
+            map(is_message, (node.left, *node.comparators))
+        ):
             yield node
-        called = node.func if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else None
-        asks = called is not None and called.attr in ("startswith", "endswith", "find", "count")
+        called = (
+            node.func
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+            else None
+        )
+        asks = called is not None and called.attr in (
+            "startswith",
+            "endswith",
+            "find",
+            "count",
+        )
         if asks and is_message(called.value):
             yield node
 
 
 @pytest.mark.parametrize("path", modules(), ids=str)
 def test_no_code_reacts_to_the_words_of_an_error(path):
-    found = [ast.unparse(node) for node in reads_a_message(ast.parse((PACKAGE / path).read_text()))]
+    found = [
+        ast.unparse(node)
+        for node in reads_a_message(ast.parse((PACKAGE / path).read_text()))
+    ]
     assert not found, f"{path}: give the error a type: {found}"
 
 
-@pytest.mark.parametrize("line", ["'x' in str(e)", "str(e).startswith('x')", "str(e) == 'x'"])
+@pytest.mark.parametrize(
+    "line", ["'x' in str(e)", "str(e).startswith('x')", "str(e) == 'x'"]
+)
 def test_every_way_of_reacting_to_words_would_be_seen(line):
-    assert list(reads_a_message(ast.parse(f"try: pass\nexcept ValueError as e: {line}")))
+    assert list(
+        reads_a_message(ast.parse(f"try: pass\nexcept ValueError as e: {line}"))
+    )

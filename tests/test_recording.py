@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from daleml.analysis import Observation, compare_families, fit_weights, goodness_of_fit, weight_sample
+from daleml.analysis import (
+    Observation,
+    compare_families,
+    fit_weights,
+    goodness_of_fit,
+    weight_sample,
+)
 from daleml.analysis.detect_rounding import detect_rounding
 from daleml.analysis.recording import recording_hints
 from daleml.analysis.rounding import Figures, Steps
@@ -43,9 +49,19 @@ def test_significant_figures_are_found(number):
     found = detect_rounding(w)
     assert found.grid == Figures(number)
     assert found.matters
-    fit, plain = fit_weights(w, observation=Observation(significant=number)), fit_weights(draws(3000, sigma=1.5))
+    fit, plain = (
+        fit_weights(w, observation=Observation(significant=number)),
+        fit_weights(draws(3000, sigma=1.5)),
+    )
     assert fit.values == pytest.approx(plain.values, abs=0.01 if number > 1 else 0.03)
-    assert goodness_of_fit(fit_weights(w[:800], observation=Observation(significant=number)), 40, jobs=1).p_value > 0.05
+    assert (
+        goodness_of_fit(
+            fit_weights(w[:800], observation=Observation(significant=number)),
+            40,
+            jobs=1,
+        ).p_value
+        > 0.05
+    )
 
 
 @pytest.mark.parametrize(
@@ -82,7 +98,10 @@ def errors(w, observation, hint, truth):
     before = fit_weights(w, observation=observation)
     after = fit_weights(w, observation=hint.followed(observation))
     return [
-        np.array([abs(value - true) for value, true in zip(fit.values, truth, strict=True)]) for fit in (before, after)
+        np.array(
+            [abs(value - true) for value, true in zip(fit.values, truth, strict=True)]
+        )
+        for fit in (before, after)
     ]
 
 
@@ -118,16 +137,23 @@ def test_following_a_hint_brings_the_parameters_nearer_to_the_truth(case, dtype)
     for seed in range(4):
         w = recorded(draws(1500, seed=seed)).astype(dtype)
         hints = recording_hints(w.astype(float), observation)
-        assert len(hints) == (2 if case == "threshold and rounded" and not observation.grid else 1)
+        assert len(hints) == (
+            2 if case == "threshold and rounded" and not observation.grid else 1
+        )
         if changes is not None:
             assert {
                 name: pytest.approx(value) for name, value in hints[0].changes.items()
             } == changes or dtype == np.float32
-        truth = (-2.9 + math.log({"counts": 40, "saturated counts": 400}.get(case, 1)), 0.85)
+        truth = (
+            -2.9 + math.log({"counts": 40, "saturated counts": 400}.get(case, 1)),
+            0.85,
+        )
         one, other = errors(w, observation, hints[0], truth)
         before.append(one)
         after.append(other)
-    assert (np.mean(after, axis=0) < np.mean(before, axis=0)).all() or case in ONE_ERROR_ONLY
+    assert (
+        np.mean(after, axis=0) < np.mean(before, axis=0)
+    ).all() or case in ONE_ERROR_ONLY
     assert np.mean(after) < np.mean(before)
     assert (np.mean(after, axis=0) < 0.2).all()
 
@@ -154,22 +180,32 @@ def test_rounding_alone_is_no_threshold(step):
     ],
 )
 def test_nothing_is_said_of_what_is_whole(w):
-    assert recording_hints(w, Observation(discrete=bool(np.all(w == np.round(w))))) == ()
+    assert (
+        recording_hints(w, Observation(discrete=bool(np.all(w == np.round(w))))) == ()
+    )
 
 
 def test_zeros_that_may_be_small_weights():
-    hints = recording_hints(rounded(draws(), 0.05), Observation(resolution=0.05), n_zero=30)
+    hints = recording_hints(
+        rounded(draws(), 0.05), Observation(resolution=0.05), n_zero=30
+    )
     assert hints[0].in_options.startswith("30 zeros were left out")
     assert hints[0].in_options.endswith("pass `--zeros censored`.")
     assert hints[0].in_python.endswith("pass `zeros='censored'`.")
     w = np.round(draws(1500) / 0.05) * 0.05
-    before, after = (fit_weights(w, resolution=0.05, zeros=zeros) for zeros in ("exclude", "censored"))
+    before, after = (
+        fit_weights(w, resolution=0.05, zeros=zeros)
+        for zeros in ("exclude", "censored")
+    )
     assert after.stderr["sigma"] < before.stderr["sigma"]
 
 
 def test_noise_on_small_weights_is_told_from_inhibition():
     noisy = draws(500) + np.random.default_rng(1).normal(0, 0.02, 500)
-    with pytest.raises(ValueError, match="unless `sign` or `pool` is given; got .* so that sigma comes out too large"):
+    with pytest.raises(
+        ValueError,
+        match="unless `sign` or `pool` is given; got .* so that sigma comes out too large",
+    ):
         fit_weights(noisy)
     sample = weight_sample(noisy, sign=1)
     assert sample.others().size == (noisy < 0).sum()
@@ -190,7 +226,9 @@ def test_rounding_is_not_counted_against_a_family(family):
     test = goodness_of_fit(fit_weights(w, family), 99)
     assert math.isnan(test.p_value)
     assert not test.can_reject
-    assert str(test).endswith("which counts against every family; pass resolution=0.01.")
+    assert str(test).endswith(
+        "which counts against every family; pass resolution=0.01."
+    )
     assert json.loads(json.dumps(test.to_dict()))["p_value"] is None
     said = compare_families(w, family, gof=99).conclusion()
     assert "was not judged: the values are rounded to 0.01" in said
@@ -201,9 +239,14 @@ def test_rounding_is_not_counted_against_a_family(family):
 
 
 def command(folder, *options):
-    result = CliRunner().invoke(app, ["fit", "w.csv", "--families", "lognormal", "--intervals", "none", *options])
+    result = CliRunner().invoke(
+        app,
+        ["fit", "w.csv", "--families", "lognormal", "--intervals", "none", *options],
+    )
     assert result.exit_code == 0, result.output
-    return " ".join(result.output.split()), json.loads((folder / "w-size-fit.json").read_text())
+    return " ".join(result.output.split()), json.loads(
+        (folder / "w-size-fit.json").read_text()
+    )
 
 
 @pytest.fixture
@@ -214,18 +257,35 @@ def folder(tmp_path, monkeypatch):
 
 def test_each_option_reaches_the_fit(folder):
     w = rounded(draws(600), 0.01)
-    (folder / "w.csv").write_text("size\n" + "\n".join(f"{x:.2f}" for x in w) + "\n0\n0\n")
+    (folder / "w.csv").write_text(
+        "size\n" + "\n".join(f"{x:.2f}" for x in w) + "\n0\n0\n"
+    )
     text, _ = command(folder)
     assert "pass `--resolution 0.01`" in text
     text, found = command(folder, "--resolution", "0.01", "--gof", "30", "--out", ".")
-    assert found["fits"][0]["params"] == pytest.approx(dict(fit_weights(w, resolution=0.01).params))
+    assert found["fits"][0]["params"] == pytest.approx(
+        dict(fit_weights(w, resolution=0.01).params)
+    )
     assert found["goodness_of_fit"]["lognormal"]["p_value"] > 0.05
     assert "pass `--zeros censored`" in text
-    assert "Each stands for what lies within half a step of it, 0.005." in (folder / "w-size-fit.html").read_text()
+    assert (
+        "Each stands for what lies within half a step of it, 0.005."
+        in (folder / "w-size-fit.html").read_text()
+    )
     _, found = command(folder, "--resolution", "0.01", "--zeros", "censored")
     assert (found["fits"][0]["n"], found["fits"][0]["n_zero"]) == (w.size + 2, 0)
-    _, found = command(folder, "--resolution", "0.01", "--truncate-below", "0.05", "--censor-above", "0.2")
-    expected = fit_weights(w[w > 0.045], resolution=0.01, truncation=(0.05, None), censoring=(None, 0.2))
+    _, found = command(
+        folder,
+        "--resolution",
+        "0.01",
+        "--truncate-below",
+        "0.05",
+        "--censor-above",
+        "0.2",
+    )
+    expected = fit_weights(
+        w[w > 0.045], resolution=0.01, truncation=(0.05, None), censoring=(None, 0.2)
+    )
     assert found["fits"][0]["params"] == pytest.approx(dict(expected.params))
     assert found["fits"][0]["observation"]["censoring"] == [None, 0.2]
     assert found["fits"][0]["n_censored_above"] == expected.n_censored_above > 0
@@ -249,4 +309,7 @@ def test_a_ceiling_is_said_and_followed(folder):
     assert "pass `--censor-above 0.09`" in text
     _, found = command(folder, "--censor-above", "0.09", "--out", ".")
     assert found["fits"][0]["params"]["sigma"] == pytest.approx(0.85, abs=0.06)
-    assert "are known only to be no smaller than 0.09." in (folder / "w-size-fit.html").read_text()
+    assert (
+        "are known only to be no smaller than 0.09."
+        in (folder / "w-size-fit.html").read_text()
+    )

@@ -32,7 +32,10 @@ class Stepped(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.cell, self.readout = EIRNNCell(3, Populations(6, 2), nonlinearity="softplus"), nn.Linear(8, 2)
+        self.cell, self.readout = (
+            EIRNNCell(3, Populations(6, 2), nonlinearity="softplus"),
+            nn.Linear(8, 2),
+        )
 
     def forward(self, x):
         self.state = None
@@ -68,9 +71,13 @@ MODELS = {
 
 def before_and_after(model, size=0.7):
     before = copy.deepcopy(model.state_dict())
-    learned = dict(model.named_parameters())  # a circuit's time constants are in its state too, and do not learn
+    learned = dict(
+        model.named_parameters()
+    )  # a circuit's time constants are in its state too, and do not learn
     after = {
-        name: value * torch.exp(size * torch.randn(value.shape, dtype=value.dtype)) if name in learned else value
+        name: value * torch.exp(size * torch.randn(value.shape, dtype=value.dtype))
+        if name in learned
+        else value
         for name, value in before.items()
     }
     return before, after
@@ -83,10 +90,16 @@ def slow(model, states, x, names, last):
         twin = copy.deepcopy(model).eval()
         twin.load_state_dict(state)
         weights = [dict(twin.named_parameters())[name] for name in names]
-        layers = [module for module in twin.modules() if isinstance(module, (nn.Linear, EILinear))]
+        layers = [
+            module
+            for module in twin.modules()
+            if isinstance(module, (nn.Linear, EILinear))
+        ]
         seen = []
         if len(list(twin.modules())) > 1:
-            layers[-1].register_forward_pre_hook(lambda _, args, seen=seen: seen.append(args[0]))
+            layers[-1].register_forward_pre_hook(
+                lambda _, args, seen=seen: seen.append(args[0])
+            )
 
         def outputs(twin=twin, seen=seen):
             result = twin(x)
@@ -126,9 +139,13 @@ def test_agrees_with_a_jacobian_row_by_row(name):
     assert result.kernel_alignment == pytest.approx(ka, rel=1e-9)
     assert ka < 0.9999 or name == "single"  # whose outputs are linear in its weights
     assert (result.n_probes, result.n_outputs) == (5, n_outputs)
-    change = [(states[1][name] - states[0][name]).flatten() for name in result.parameters]
+    change = [
+        (states[1][name] - states[0][name]).flatten() for name in result.parameters
+    ]
     assert result.weight_change == pytest.approx(float(torch.cat(change).norm()))
-    size = float(torch.cat([states[0][name].flatten() for name in result.parameters]).norm())
+    size = float(
+        torch.cat([states[0][name].flatten() for name in result.parameters]).norm()
+    )
     assert result.relative_weight_change == pytest.approx(result.weight_change / size)
     chunked = regime(model, *states, x, chunk=3)
     assert chunked.kernel_alignment == pytest.approx(result.kernel_alignment, rel=1e-12)
@@ -142,18 +159,26 @@ def test_every_step_and_any_activity_on_request():
     assert every.n_outputs == 4 * 5 * 2
     ra, ka, _ = slow(model, states, x, every.parameters, lambda activity: activity)
     assert every.kernel_alignment == pytest.approx(ka, rel=1e-9)
-    assert every.representation_alignment != pytest.approx(ra, rel=1e-3)  # of the last step, as before
+    assert every.representation_alignment != pytest.approx(
+        ra, rel=1e-3
+    )  # of the last step, as before
     named = regime(model, *states, x, hidden="rnn")
     assert named.hidden == "output of rnn"
-    assert named.representation_alignment == pytest.approx(every.representation_alignment)
+    assert named.representation_alignment == pytest.approx(
+        every.representation_alignment
+    )
     called = regime(model, *states, x, hidden=lambda out: out[0])
-    outputs = [torch.func.functional_call(model, state, x)[0].detach() for state in states]
+    outputs = [
+        torch.func.functional_call(model, state, x)[0].detach() for state in states
+    ]
     assert called.hidden == "a function"
     assert called.representation_alignment == pytest.approx(alignment(*outputs))
     one = regime(model, *states, x, parameter="readout.weight")
     assert one.parameters == ("readout.weight",)
     both = regime(model, *states, x, parameter=["rnn.weight_hh_l0", "readout.bias"])
-    assert both.weight_change > float((states[1]["rnn.weight_hh_l0"] - states[0]["rnn.weight_hh_l0"]).norm())
+    assert both.weight_change > float(
+        (states[1]["rnn.weight_hh_l0"] - states[0]["rnn.weight_hh_l0"]).norm()
+    )
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -166,17 +191,31 @@ def test_the_model_is_left_as_it_was(name):
     next(model.children(), model).eval()
     held = {name: dict(vars(module)) for name, module in model.named_modules()}
     values = copy.deepcopy(model.state_dict())
-    grads = {name: value.grad.clone() for name, value in model.named_parameters() if value.grad is not None}
+    grads = {
+        name: value.grad.clone()
+        for name, value in model.named_parameters()
+        if value.grad is not None
+    }
     assert grads
     regime(model, *states, x)
     assert {name: dict(vars(module)) for name, module in model.named_modules()} == held
-    assert all(torch.equal(value, values[name]) for name, value in model.state_dict().items())
-    assert all(torch.equal(value.grad, grads[name]) for name, value in model.named_parameters() if name in grads)
+    assert all(
+        torch.equal(value, values[name]) for name, value in model.state_dict().items()
+    )
+    assert all(
+        torch.equal(value.grad, grads[name])
+        for name, value in model.named_parameters()
+        if name in grads
+    )
     assert not any(module._forward_hooks for module in model.modules())
 
 
 def test_a_pruned_model_keeps_its_weight():
-    model = nn.Sequential(prune.random_unstructured(nn.Linear(3, 8), "weight", amount=0.5), nn.Tanh(), nn.Linear(8, 2))
+    model = nn.Sequential(
+        prune.random_unstructured(nn.Linear(3, 8), "weight", amount=0.5),
+        nn.Tanh(),
+        nn.Linear(8, 2),
+    )
     weight = model[0].weight
     result = regime(model, *before_and_after(model), torch.rand(5, 3))
     assert model[0].weight is weight
@@ -193,14 +232,21 @@ def test_a_model_may_be_its_own_before_or_after():
     same = regime(model, model, model, x)
     assert (same.weight_change, same.representation_alignment) == (0, pytest.approx(1))
     assert same.kernel_alignment == pytest.approx(1)
-    assert same.conclusion() == "The weights did not change: there is no regime to tell."
+    assert (
+        same.conclusion() == "The weights did not change: there is no regime to tell."
+    )
 
 
 def test_alignments_know_no_scale():
     """Half the hidden weights, twice the readout: a linear network's function stays, and both kernels change by factors."""
     model = nn.Sequential(nn.Linear(6, 20, bias=False), nn.Linear(20, 2, bias=False))
     before = model.state_dict()
-    result = regime(model, before, {name: 3 * value for name, value in before.items()}, torch.randn(30, 6))
+    result = regime(
+        model,
+        before,
+        {name: 3 * value for name, value in before.items()},
+        torch.randn(30, 6),
+    )
     assert result.representation_alignment == pytest.approx(1, abs=1e-6)
     assert result.kernel_alignment == pytest.approx(1, abs=1e-6)
     assert result.relative_weight_change == pytest.approx(2)
@@ -230,15 +276,22 @@ def trained(first, second, x, teacher, steps=40_000):
         error = second @ first - teacher
         if error.norm() < 1e-3:
             return first, second
-        first, second = first - 0.1 * torch.outer(second, error), second - 0.1 * first @ error
+        first, second = (
+            first - 0.1 * torch.outer(second, error),
+            second - 0.1 * first @ error,
+        )
     raise AssertionError("did not learn")
 
 
 def kernel_alignment(first, second, teacher, x):
     model = TwoLayers(first, second)
     before = copy.deepcopy(model.state_dict())
-    after = dict(zip(("first", "second"), trained(first, second, x, teacher), strict=True))
-    return regime(model, before, after, x, parameter=["first", "second"]).kernel_alignment
+    after = dict(
+        zip(("first", "second"), trained(first, second, x, teacher), strict=True)
+    )
+    return regime(
+        model, before, after, x, parameter=["first", "second"]
+    ).kernel_alignment
 
 
 @pytest.mark.usefixtures("in_double")
@@ -250,7 +303,9 @@ def test_kernel_alignment_follows_the_rank_of_a_linear_network(rank, sigma):
     first *= sigma / first.norm()
     # Teachers along every axis of a random frame: their average is that over all directions, without its noise.
     frame = torch.linalg.qr(torch.randn(d, d))[0]
-    found = [kernel_alignment(first, torch.full((d,), 1e-6), teacher, x) for teacher in frame]
+    found = [
+        kernel_alignment(first, torch.full((d,), 1e-6), teacher, x) for teacher in frame
+    ]
     share = spectrum(first).participation_ratio / d
     expected = math.sqrt(share) * (1 + 1 / d) / math.sqrt(1 + 3 / d)
     assert np.mean(found) == pytest.approx(expected, abs=0.02)
@@ -264,7 +319,10 @@ def test_a_rank_one_start_that_is_aligned_with_the_task_stays_lazy():
     aligned = kernel_alignment(0.1 * torch.outer(unit, teacher), 0.1 * unit, teacher, x)
     assert aligned > 0.99
     frame = torch.linalg.qr(torch.randn(d, d))[0]
-    random = [kernel_alignment(0.01 * torch.outer(unit, way), 1e-6 * unit, teacher, x) for way in frame]
+    random = [
+        kernel_alignment(0.01 * torch.outer(unit, way), 1e-6 * unit, teacher, x)
+        for way in frame
+    ]
     assert np.mean(random) == pytest.approx(0.22, abs=0.02)
 
 
@@ -274,30 +332,46 @@ def test_a_rank_one_start_that_is_aligned_with_the_task_stays_lazy():
 def decide(rank, seed, units=100, iterations=2000):
     """Train on perceptual decisions from a recurrent matrix of this rank and the norm of a full one."""
     torch.manual_seed(seed)
-    task, generator = PerceptualDecision(baseline=0.5), torch.Generator().manual_seed(1000 + seed)
+    task, generator = (
+        PerceptualDecision(baseline=0.5),
+        torch.Generator().manual_seed(1000 + seed),
+    )
     rnn = nn.RNN(task.n_inputs, units, nonlinearity="relu", bias=False)
     model = Recurrent(rnn, units, nn.Linear(units, task.n_outputs, bias=False))
     with torch.no_grad():
         rnn.weight_ih_l0.copy_(nn.Linear(task.n_inputs, units).weight)
-        rnn.weight_hh_l0.copy_(low_rank_(1.25 / math.sqrt(units) * torch.randn(units, units), rank))
+        rnn.weight_hh_l0.copy_(
+            low_rank_(1.25 / math.sqrt(units) * torch.randn(units, units), rank)
+        )
     before = copy.deepcopy(model.state_dict())
     optimizer = torch.optim.SGD(model.parameters(), 0.003, momentum=0.9)
     for _ in range(iterations):
         trials = task.sample(32, generator=generator)
         optimizer.zero_grad()
-        nn.functional.cross_entropy(model(trials.inputs).flatten(0, 1), trials.targets.flatten()).backward()
+        nn.functional.cross_entropy(
+            model(trials.inputs).flatten(0, 1), trials.targets.flatten()
+        ).backward()
         optimizer.step()
     probes = task.sample(320, generator=generator).inputs
     kernel = regime(
         model, before, model, probes[:, :32], output=lambda out: out
     )  # of every step, as the authors have it
     activity = regime(model, before, model, probes, output=lambda out: out[-1, :1])
-    return torch.tensor([kernel.weight_change, activity.representation_alignment, kernel.kernel_alignment])
+    return torch.tensor(
+        [
+            kernel.weight_change,
+            activity.representation_alignment,
+            kernel.kernel_alignment,
+        ]
+    )
 
 
 @pytest.mark.slow
 def test_recurrent_networks_of_low_rank_learn_richly():
-    poor, full = (torch.stack([decide(rank, seed) for seed in range(4)]).mean(0) for rank in (1, 100))
+    poor, full = (
+        torch.stack([decide(rank, seed) for seed in range(4)]).mean(0)
+        for rank in (1, 100)
+    )
     change, representation, kernel = (full - poor).tolist()
     assert change < 0
     assert representation > 0.1
@@ -318,10 +392,13 @@ def test_is_a_value():
 
 
 @pytest.mark.parametrize(
-    ("alignment", "word"), [(0.95, "Lazy"), (0.7, "Between"), (0.3, "Rich"), (math.nan, "Cannot tell")]
+    ("alignment", "word"),
+    [(0.95, "Lazy"), (0.7, "Between"), (0.3, "Rich"), (math.nan, "Cannot tell")],
 )
 def test_words(alignment, word):
-    result = Regime(1.0, 0.5, 0.9, alignment, 10, 20, ("weight",), "output of the model")
+    result = Regime(
+        1.0, 0.5, 0.9, alignment, 10, 20, ("weight",), "output of the model"
+    )
     assert result.conclusion().startswith(word)
 
 
@@ -371,6 +448,8 @@ def test_a_module_that_is_not_called_is_named():
             return self.used(x)
 
     model = Unused()
-    with pytest.raises(ValueError, match="`hidden` must be a module that the model calls; got 'spare'."):
+    with pytest.raises(
+        ValueError, match="`hidden` must be a module that the model calls; got 'spare'."
+    ):
         regime(model, model, model, ROW, hidden="spare")
     assert regime(model, model, model, ROW).hidden == "output of used"

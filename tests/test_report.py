@@ -16,7 +16,9 @@ def drawing(caption="A <caption>"):
 def test_a_page_needs_nothing_else():
     table = pd.DataFrame({"network": ["<b>"], "error": [None]})
     section = report.Section("What & why", ["`code` and <tags>"], [table], [drawing()])
-    page = report.page("T < U", "lead", [("0 of 5", "broken")], [section], ["made by `daleml`"])
+    page = report.page(
+        "T < U", "lead", [("0 of 5", "broken")], [section], ["made by `daleml`"]
+    )
     assert not re.search(r'(src|href)="(?!data:)', page)
     assert "http" not in page
     assert '<meta name="viewport"' in page
@@ -30,15 +32,27 @@ def test_a_page_needs_nothing_else():
 
 
 def test_only_panels_side_by_side_take_the_whole_width():
-    sizes = {(5, 4): 0, (6, 1): 0, (12, 9): 0, (9, 4): 1}  # one panel; a strip; a square of panels; a row of them
+    sizes = {
+        (5, 4): 0,
+        (6, 1): 0,
+        (12, 9): 0,
+        (9, 4): 1,
+    }  # one panel; a strip; a square of panels; a row of them
     for size, wide in sizes.items():
-        section = report.Section("Figures", drawings=[report.Drawing(Figure(figsize=size), "A figure")])
-        assert report.page("T", "lead", [], [section]).count('<figure class="wide">') == wide, size
+        section = report.Section(
+            "Figures", drawings=[report.Drawing(Figure(figsize=size), "A figure")]
+        )
+        assert (
+            report.page("T", "lead", [], [section]).count('<figure class="wide">')
+            == wide
+        ), size
 
 
 def test_a_table_that_fits_has_no_shadow():
     """What moves with the table lies above what marks the edge of a wide one, and covers it where nothing is cut."""
-    page = report.page("T", "lead", [], [report.Section("S", tables=[pd.DataFrame({"a": [1]})])])
+    page = report.page(
+        "T", "lead", [], [report.Section("S", tables=[pd.DataFrame({"a": [1]})])]
+    )
     layers = re.search(r"\.scroll \{[^}]*background: ([^;]*);", page).group(1)
     assert re.findall(r"no-repeat (\w+)", layers) == ["local", "scroll"]
 
@@ -53,7 +67,10 @@ def test_json_has_no_nan(tmp_path):
     import numpy as np
 
     path = tmp_path / "r.json"
-    _files.write_json(path, {"a": float("nan"), "b": np.float64(1.5), "c": (np.arange(2), [float("inf")])})
+    _files.write_json(
+        path,
+        {"a": float("nan"), "b": np.float64(1.5), "c": (np.arange(2), [float("inf")])},
+    )
     assert json.loads(path.read_text()) == {"a": None, "b": 1.5, "c": [[0, 1], [None]]}
 
 

@@ -16,7 +16,9 @@ from daleml.reproductions.learning import Arm, Course, Images
 
 PAPERS = (dann.PAPER, spectral.PAPER)
 CLAIMS = [claim for paper in PAPERS for claim in paper.claims]
-EXPERIMENTS = {claim.experiment.name: claim.experiment for claim in CLAIMS if claim.experiment}
+EXPERIMENTS = {
+    claim.experiment.name: claim.experiment for claim in CLAIMS if claim.experiment
+}
 CHOICE = {"lrs": [0.03, 0.1], "epochs": 1, "fraction": 0.2}
 SMALL = {
     "dann initialisation": {"units": 50, "inputs": 20},
@@ -33,7 +35,10 @@ SEED = 3
 def few_digits():
     """A fifth of the digits."""
     whole = digits()
-    parts = {name: getattr(whole, name)[:288] for name in ("train_x", "train_y", "test_x", "test_y")}
+    parts = {
+        name: getattr(whole, name)[:288]
+        for name in ("train_x", "train_y", "test_x", "test_y")
+    }
     with pytest.MonkeyPatch.context() as patch:
         for module in (dann, spectral):
             patch.setattr(module, "digits", lambda: dataclasses.replace(whole, **parts))
@@ -44,7 +49,10 @@ def few_digits():
 def found(few_digits):
     """What every experiment returns for a seed, of reduced settings, where torch's own chance must not be touched."""
     before = torch.random.get_rng_state()
-    numbers = {name: experiment.run(SEED, SMALL[name]) for name, experiment in EXPERIMENTS.items()}
+    numbers = {
+        name: experiment.run(SEED, SMALL[name])
+        for name, experiment in EXPERIMENTS.items()
+    }
     assert torch.equal(before, torch.random.get_rng_state())
     return numbers
 
@@ -63,7 +71,9 @@ def test_claims_are_what_their_experiments_measure(claim, found):
     for check in claim.checks:
         assert math.isfinite(found[claim.experiment.name][check.number]), check.number
         assert check.at_least is not None or check.at_most is not None
-        if check.no_effect is not None:  # what shows no effect must not be what is expected
+        if (
+            check.no_effect is not None
+        ):  # what shows no effect must not be what is expected
             least = -math.inf if check.at_least is None else check.at_least
             most = math.inf if check.at_most is None else check.at_most
             assert not least < check.no_effect < most
@@ -71,13 +81,17 @@ def test_claims_are_what_their_experiments_measure(claim, found):
 
 def test_ids_are_distinct_and_in_order():
     for paper, expected in zip(PAPERS, ("1abcdefghij", "2abcdefghijk"), strict=True):
-        assert [claim.id for claim in paper.claims] == [expected[0] + letter for letter in expected[1:]]
+        assert [claim.id for claim in paper.claims] == [
+            expected[0] + letter for letter in expected[1:]
+        ]
         assert all(claim.paper == paper.name for claim in paper.claims)
         tested = [claim.id[1] for claim in paper.claims if claim.experiment]
         assert tested == list("abcdefg" if paper is dann.PAPER else "abcdefgh")
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=lambda experiment: experiment.name)
+@pytest.mark.parametrize(
+    "experiment", EXPERIMENTS.values(), ids=lambda experiment: experiment.name
+)
 def test_experiments_can_be_sent_elsewhere_and_have_every_budget(experiment):
     assert pickle.loads(pickle.dumps(experiment.run)) is experiment.run
     for field in (experiment.settings, experiment.seeds, experiment.minutes):
@@ -88,14 +102,22 @@ def test_experiments_can_be_sent_elsewhere_and_have_every_budget(experiment):
 
 def test_budgets_fit_a_laptop():
     def minutes(budget):
-        return sum(one.seeds[budget] * one.minutes[budget] for one in EXPERIMENTS.values())
+        return sum(
+            one.seeds[budget] * one.minutes[budget] for one in EXPERIMENTS.values()
+        )
 
     assert minutes("quick") <= 9
     assert minutes("paper") <= 50
 
 
 @pytest.mark.parametrize(
-    "name", ["dann initialisation", "dann gradients", "dann digits", "spectral row digits, longer"]
+    "name",
+    [
+        "dann initialisation",
+        "dann gradients",
+        "dann digits",
+        "spectral row digits, longer",
+    ],
 )
 def test_numbers_depend_on_the_seed_only(name, found):
     torch.manual_seed(99)
@@ -109,16 +131,33 @@ def test_numbers_depend_on_the_seed_only(name, found):
 # -- the rule by which rates are chosen --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("module", "name"), [(dann, "dann digits"), (spectral, "spectral row digits, longer")])
-def test_no_rate_is_chosen_by_the_test_set(module, name, found, few_digits, monkeypatch):
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [(dann, "dann digits"), (spectral, "spectral row digits, longer")],
+)
+def test_no_rate_is_chosen_by_the_test_set(
+    module, name, found, few_digits, monkeypatch
+):
     data = few_digits
-    garbage = dataclasses.replace(data, test_x=data.test_x.flip(0) * 0 + 0.5, test_y=(data.test_y + 1) % 10)
+    garbage = dataclasses.replace(
+        data, test_x=data.test_x.flip(0) * 0 + 0.5, test_y=(data.test_y + 1) % 10
+    )
     monkeypatch.setattr(module, "digits", lambda: garbage)
     numbers = EXPERIMENTS[name].run(SEED, SMALL[name])
-    rates = {key: value for key, value in numbers.items() if key.endswith(("/lr", "usable_lr"))}
+    rates = {
+        key: value
+        for key, value in numbers.items()
+        if key.endswith(("/lr", "usable_lr"))
+    }
     assert len(rates) >= 3
-    torch.testing.assert_close(rates, {key: found[name][key] for key in rates}, rtol=0, atol=0, equal_nan=True)
-    errors = {key for key in numbers if key.endswith("/error") and numbers[key] != found[name][key]}
+    torch.testing.assert_close(
+        rates, {key: found[name][key] for key in rates}, rtol=0, atol=0, equal_nan=True
+    )
+    errors = {
+        key
+        for key in numbers
+        if key.endswith("/error") and numbers[key] != found[name][key]
+    }
     assert len(errors) >= 3  # but what is judged by it does change
 
 
@@ -135,7 +174,9 @@ def test_the_lowest_error_chooses_and_the_lowest_loss_breaks_a_tie(monkeypatch):
         return Course(nn.Identity(), (ends[lr][0],), (ends[lr][1],), (0.0,), math.inf)
 
     monkeypatch.setattr(learning, "learn", learn)
-    choice = learning.choose_lr(dann.ARMS[0], few(), 0, lrs=list(ends), epochs=1, fraction=0.25)
+    choice = learning.choose_lr(
+        dann.ARMS[0], few(), 0, lrs=list(ends), epochs=1, fraction=0.25
+    )
     assert choice.lr == 0.3
     assert choice.largest_usable(0.25) == 0.3
     assert choice.largest_usable(0.75) == 0.4
@@ -148,7 +189,10 @@ def test_images_are_held_out_once_and_at_random():
     shown, held = learning.hold_out(marked, 0.25, 0)
     assert sorted(torch.cat([shown.x, held.x]).flatten().tolist()) == list(range(60))
     assert torch.equal(shown.y, shown.x[:, 0].long() % 10)
-    assert held.x.flatten().tolist() != learning.hold_out(marked, 0.25, 1)[1].x.flatten().tolist()
+    assert (
+        held.x.flatten().tolist()
+        != learning.hold_out(marked, 0.25, 1)[1].x.flatten().tolist()
+    )
 
 
 # -- learning ----------------------------------------------------------------------------------------------------------
@@ -161,7 +205,9 @@ def test_a_network_that_diverges_is_judged_as_one_that_guesses():
 
 
 def test_the_end_is_the_mean_of_the_last_epochs():
-    course = Course(nn.Identity(), (9.0, *range(1, 6)), (8.0, 0, 0, 0, 0, 5), (1.0,), math.inf)
+    course = Course(
+        nn.Identity(), (9.0, *range(1, 6)), (8.0, 0, 0, 0, 0, 5), (1.0,), math.inf
+    )
     assert (course.error, course.loss, course.train_loss) == (3, 1, 1)
 
 
@@ -177,7 +223,9 @@ def test_signs_are_watched_whoever_keeps_them(monkeypatch):
 
 
 def test_each_synapse_keeps_its_sign_where_it_should():
-    free, kept = (Arm("rnn", spectral.build_rnn, each_sign=each) for each in (False, True))
+    free, kept = (
+        Arm("rnn", spectral.build_rnn, each_sign=each) for each in (False, True)
+    )
     for arm, flips in ((free, True), (kept, False)):
         before = arm.build(0.0, learning._seeds.generator(0, 0, learning._NETWORK))
         after = learning.learn(arm, 0.3, 0, few(), few(), 3).model
@@ -191,14 +239,23 @@ def test_corrections_are_learning_rates():
     layers = {}
     for corrected in (True, False):
         arm = Arm("dann", dann.build_dann, corrected=corrected)
-        start = arm.build(0.0, learning._seeds.generator(0, 0, learning._NETWORK)).requires_grad_(False)
-        end = learning.learn(arm, 1e-4, 0, few(32), few(32), 1).model.requires_grad_(False)  # one step
+        start = arm.build(
+            0.0, learning._seeds.generator(0, 0, learning._NETWORK)
+        ).requires_grad_(False)
+        end = learning.learn(arm, 1e-4, 0, few(32), few(32), 1).model.requires_grad_(
+            False
+        )  # one step
         layers[corrected] = [
-            ((after.weight_ix - before.weight_ix).norm(), (after.weight_ex - before.weight_ex).norm())
+            (
+                (after.weight_ix - before.weight_ix).norm(),
+                (after.weight_ex - before.weight_ex).norm(),
+            )
             for before, after in zip(start, end, strict=True)
             if isinstance(before, DANNLinear)
         ]
-    for (ix, ex), (ix_plain, ex_plain), n_out in zip(layers[True], layers[False], [100, 100, 100, 10], strict=True):
+    for (ix, ex), (ix_plain, ex_plain), n_out in zip(
+        layers[True], layers[False], [100, 100, 100, 10], strict=True
+    ):
         assert float(ex / ex_plain) == pytest.approx(1, rel=1e-3)
         assert float(ix / ix_plain) == pytest.approx(n_out**-0.5, rel=0.05)
 
@@ -208,20 +265,33 @@ def test_corrections_are_learning_rates():
 
 def test_a_transplant_has_the_vectors_of_one_and_the_values_of_another():
     generator = torch.Generator().manual_seed(0)
-    first, other = spectral.ColumnEI(10)(0.3, generator), spectral.build_rnn(0.3, generator)
-    model = spectral.Transplant(spectral.ColumnEI(10), spectral.build_rnn)(0.3, torch.Generator().manual_seed(0))
+    first, other = (
+        spectral.ColumnEI(10)(0.3, generator),
+        spectral.build_rnn(0.3, generator),
+    )
+    model = spectral.Transplant(spectral.ColumnEI(10), spectral.build_rnn)(
+        0.3, torch.Generator().manual_seed(0)
+    )
     for name in ("rnn.weight_ih_l0", "rnn.weight_hh_l0", "readout.weight"):
-        weight, vectors, values = (one.get_parameter(name).detach().double() for one in (model, first, other))
+        weight, vectors, values = (
+            one.get_parameter(name).detach().double() for one in (model, first, other)
+        )
         left, _, right = torch.linalg.svd(vectors, full_matrices=False)
         core = left.T @ weight @ right.T
-        torch.testing.assert_close(core, torch.linalg.svdvals(values).diag(), atol=1e-5, rtol=0)
-    assert not any(parameter.any() for parameter in model.parameters() if parameter.ndim == 1)
+        torch.testing.assert_close(
+            core, torch.linalg.svdvals(values).diag(), atol=1e-5, rtol=0
+        )
+    assert not any(
+        parameter.any() for parameter in model.parameters() if parameter.ndim == 1
+    )
     assert next(signs.named(model), None) is None
 
 
 def test_freed_signs_start_from_the_same_function():
     lawful = spectral.ColumnEI(10)(0.3, torch.Generator().manual_seed(0))
-    free = spectral.Transplant(spectral.ColumnEI(10))(0.3, torch.Generator().manual_seed(0))
+    free = spectral.Transplant(spectral.ColumnEI(10))(
+        0.3, torch.Generator().manual_seed(0)
+    )
     torch.testing.assert_close(free(few().x), lawful(few().x))
     assert next(signs.named(free), None) is None
 
@@ -229,7 +299,9 @@ def test_freed_signs_start_from_the_same_function():
 @pytest.mark.parametrize("arm", [*dann.ARMS, *spectral.ARMS], ids=lambda arm: arm.name)
 def test_networks_come_from_their_generator(arm):
     state = torch.random.get_rng_state()
-    first, same, other = (arm.build(0.3, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))
+    first, same, other = (
+        arm.build(0.3, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)
+    )
     assert torch.equal(state, torch.random.get_rng_state())
     images = few(5).x
     assert first(images).shape == (5, 10)

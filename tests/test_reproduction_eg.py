@@ -18,16 +18,33 @@ SMALL = {
         "cool_down": 1,
         "lrs": {"gd": [0.03, 0.1], "sign_gd": [0.03, 0.1], "eg": [0.1, 0.3]},
     },
-    "r of k": {"sizes": [40, 80], "k": 20, "r": 10, "train": 400, "test": 200, "batch": 100, "epochs": 4},
+    "r of k": {
+        "sizes": [40, 80],
+        "k": 20,
+        "r": 10,
+        "train": 400,
+        "test": 200,
+        "batch": 100,
+        "epochs": 4,
+    },
     "EG identities": {"n": 500},
     "robustness of the geometry": {"n": 200, "draws": 2},
     "regression under a potential": {"repeats": [1, 1, 1]},
     "two linear layers": {"d": 6, "examples": 12, "ranks": [1, 6], "scales": [0.1]},
-    "rank of a recurrent network": {"units": 20, "iterations": 30, "probes": 40, "kernel_probes": 4, "last": 10},
+    "rank of a recurrent network": {
+        "units": 20,
+        "iterations": 30,
+        "probes": 40,
+        "kernel_probes": 4,
+        "last": 10,
+    },
 }
 PAPERS = (eg.PAPER, geometry.PAPER, regimes.PAPER)
 EXPERIMENTS = {
-    claim.experiment.name: claim.experiment for paper in PAPERS for claim in paper.claims if claim.experiment
+    claim.experiment.name: claim.experiment
+    for paper in PAPERS
+    for claim in paper.claims
+    if claim.experiment
 }
 
 
@@ -60,7 +77,10 @@ def test_gives_what_its_claims_read_by_the_seed_alone(name):
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_settings_are_plain_and_say_how_long(name, budget):
     experiment = EXPERIMENTS[name]
-    assert json.loads(json.dumps(experiment.settings[budget])) == experiment.settings[budget]
+    assert (
+        json.loads(json.dumps(experiment.settings[budget]))
+        == experiment.settings[budget]
+    )
     assert experiment.seeds[budget] >= (3 if budget == "quick" else 5)
     assert name == "EG identities" or experiment.minutes[budget] > 0
 
@@ -98,8 +118,15 @@ def test_learning_rates_of_neurons_never_see_the_test_set(monkeypatch):
 
 def test_the_rule_of_learning_rates():
     assert eg.chosen_lr({0.1: (90.0, 0.3), 0.2: (91.0, 0.5), 0.3: (91.0, 0.4)}) == 0.3
-    assert eg.chosen_lr({0.1: (90.0, 0.3), 0.2: (99.0, float("nan")), 0.3: (99.0, float("inf"))}) == 0.1
-    with pytest.raises(ValueError, match="`scores` must hold a learning rate that did not diverge; got"):
+    assert (
+        eg.chosen_lr(
+            {0.1: (90.0, 0.3), 0.2: (99.0, float("nan")), 0.3: (99.0, float("inf"))}
+        )
+        == 0.1
+    )
+    with pytest.raises(
+        ValueError, match="`scores` must hold a learning rate that did not diverge; got"
+    ):
         eg.chosen_lr({0.1: (10.0, float("inf"))})
 
 
@@ -111,8 +138,20 @@ def test_a_rate_rises_stays_and_falls():
 
 def test_a_network_that_diverges_fails_its_claims_and_no_other():
     settings = small("EG on digits") | {"clip": 1e30}
-    assert eg._trained(eg._network(16, 0), "gd", 1e20, (torch.rand(64, 64), torch.arange(64) % 10), 0, settings) is None
-    numbers = eg._measures(eg._network(16, 0), None, (torch.rand(4, 64), torch.arange(4)))
+    assert (
+        eg._trained(
+            eg._network(16, 0),
+            "gd",
+            1e20,
+            (torch.rand(64, 64), torch.arange(64) % 10),
+            0,
+            settings,
+        )
+        is None
+    )
+    numbers = eg._measures(
+        eg._network(16, 0), None, (torch.rand(4, 64), torch.arange(4))
+    )
     assert all(value != value for value in numbers.values())
 
 
@@ -127,8 +166,12 @@ def test_signs_are_held_synapse_by_synapse():
 
 def test_the_noise_of_counts_moves_labels_near_the_threshold_only():
     settings = {"k": 20, "r": 10, "noise": 0.05}
-    rows, clean = eg._r_of_k(40, 2000, torch.Generator().manual_seed(0), settings, noisy=False)
-    _, noisy = eg._r_of_k(40, 2000, torch.Generator().manual_seed(0), settings, noisy=True)
+    rows, clean = eg._r_of_k(
+        40, 2000, torch.Generator().manual_seed(0), settings, noisy=False
+    )
+    _, noisy = eg._r_of_k(
+        40, 2000, torch.Generator().manual_seed(0), settings, noisy=True
+    )
     count = rows[:, :20].sum(1)
     assert torch.equal(clean, (count >= 10).float())
     moved = clean != noisy

@@ -15,7 +15,13 @@ from hypothesis import strategies as st
 from daleml import reproductions
 from daleml.reproductions import Check, Claim, Experiment, judge, page, reproduce
 from daleml.reproductions.journal import Journal
-from daleml.reproductions.verdict import CANNOT_TELL, FAILS, HOLDS, NOT_TESTED, mean_interval
+from daleml.reproductions.verdict import (
+    CANNOT_TELL,
+    FAILS,
+    HOLDS,
+    NOT_TESTED,
+    mean_interval,
+)
 
 
 def numbers(seed, options):
@@ -28,7 +34,10 @@ def numbers(seed, options):
 
 def experiment(name="toy", seeds=4, **options):
     return Experiment(
-        name, numbers, dict.fromkeys(reproductions.BUDGETS, options), dict.fromkeys(reproductions.BUDGETS, seeds)
+        name,
+        numbers,
+        dict.fromkeys(reproductions.BUDGETS, options),
+        dict.fromkeys(reproductions.BUDGETS, seeds),
     )
 
 
@@ -60,13 +69,20 @@ def test_verdicts(values, check, verdict):
 
 
 def test_a_claim_holds_if_all_it_expects_does():
-    good, bad, unclear = Check("a", "a", at_least=0.5), Check("a", "a", at_most=0.5), Check("a", "a", at_least=1.0)
+    good, bad, unclear = (
+        Check("a", "a", at_least=0.5),
+        Check("a", "a", at_most=0.5),
+        Check("a", "a", at_least=1.0),
+    )
     seeds = [{"a": value} for value in (1.0, 1.1, 0.9)]
     assert judge(claim(good, unclear), seeds).verdict == CANNOT_TELL
     assert judge(claim(good, unclear, bad), seeds).verdict == FAILS
     assert judge(claim(good, good), seeds).verdict == HOLDS
     assert judge(claim(good), []).verdict == NOT_TESTED
-    assert judge(Claim("9z", "Said.", "nowhere", None, note="no data"), []).verdict == NOT_TESTED
+    assert (
+        judge(Claim("9z", "Said.", "nowhere", None, note="no data"), []).verdict
+        == NOT_TESTED
+    )
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=8))
@@ -80,7 +96,10 @@ def test_the_interval_lies_between_the_seeds_and_around_their_mean(values):
 
 def test_the_interval_covers_the_mean():
     rng = np.random.default_rng(0)
-    inside = [low <= 0 <= high for low, high in (mean_interval(rng.normal(size=20)) for _ in range(200))]
+    inside = [
+        low <= 0 <= high
+        for low, high in (mean_interval(rng.normal(size=20)) for _ in range(200))
+    ]
     assert 0.87 < np.mean(inside) < 0.98
 
 
@@ -89,22 +108,30 @@ def test_the_interval_covers_the_mean():
 
 def run(tmp_path, claims=None, **options):
     said = []
-    result = reproduce(claims or [claim()], tmp_path / "out", jobs=1, say=said.append, **options)
+    result = reproduce(
+        claims or [claim()], tmp_path / "out", jobs=1, say=said.append, **options
+    )
     return result, said, (tmp_path / "out" / "claims.json").read_bytes()
 
 
 def test_results_are_kept_and_not_run_again(tmp_path):
     counts = []
-    _, said, first = run(tmp_path, progress=lambda done, total, name: counts.append((done, total)))
+    _, said, first = run(
+        tmp_path, progress=lambda done, total, name: counts.append((done, total))
+    )
     assert counts == [(i, 4) for i in range(5)]
     assert not said
     counts.clear()
-    _, _, again = run(tmp_path, progress=lambda done, total, name: counts.append((done, total)))
+    _, _, again = run(
+        tmp_path, progress=lambda done, total, name: counts.append((done, total))
+    )
     assert counts == [(4, 4)]
     assert first == again
     data = json.loads(first)
     assert data["claims"][0]["verdict"] == HOLDS
-    assert data["claims"][0]["measured"][0]["values"] == [numbers(seed, {})["effect"] for seed in range(4)]
+    assert data["claims"][0]["measured"][0]["values"] == [
+        numbers(seed, {})["effect"] for seed in range(4)
+    ]
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "nonsense", "number"])
@@ -144,7 +171,9 @@ def test_a_seed_that_breaks_stops_no_other(tmp_path):
     broken = claim(of=experiment("broken", breaks=2), id="9b")
     result, said, _ = run(tmp_path, [broken, claim()])
     assert result.failures == {"broken, seed 2": "RuntimeError: a seed that breaks"}
-    assert said == ["broken, seed 2, could not be run: RuntimeError: a seed that breaks"]
+    assert said == [
+        "broken, seed 2, could not be run: RuntimeError: a seed that breaks"
+    ]
     assert len(result.outcomes[0].measured[0].values) == 3
 
 
@@ -152,7 +181,9 @@ def test_processes_give_the_same(tmp_path):
     _, _, alone = run(tmp_path / "1")
     reproduce(reproductions.find(["1a"]), tmp_path / "a", jobs=1)
     reproduce(reproductions.find(["1a"]), tmp_path / "b", jobs=2)
-    assert (tmp_path / "a" / "claims.json").read_bytes() == (tmp_path / "b" / "claims.json").read_bytes()
+    assert (tmp_path / "a" / "claims.json").read_bytes() == (
+        tmp_path / "b" / "claims.json"
+    ).read_bytes()
     assert alone
 
 
@@ -174,20 +205,30 @@ def test_the_page_needs_nothing_else(tmp_path):
     claims = claim(), Claim("9z", "Said.", "nowhere", None, note="There are no data.")
     paper = reproductions.Paper("toy", "Nobody (1900)", claims)
     result, _, _ = run(tmp_path, paper.claims)
-    path = page.write(result, [paper], tmp_path / "out", "daleml reproduce --budget quick")
+    path = page.write(
+        result, [paper], tmp_path / "out", "daleml reproduce --budget quick"
+    )
     text = path.read_text()
     assert 'src="data:image/png;base64,' in text
     assert "http" not in text.split("</style>")[1]
     assert "daleml reproduce 9a --budget quick" in text
     assert "There are no data." in text
     assert (tmp_path / "out" / "figures" / "9a.png").exists()
-    assert page.verdict_counts(result.outcomes) == "1 of 1 tested claims hold; 1 not tested."
+    assert (
+        page.verdict_counts(result.outcomes)
+        == "1 of 1 tested claims hold; 1 not tested."
+    )
 
 
 def test_a_paper_writes_its_name_on_what_is_its_own():
     paper = reproductions.Paper("toy", "Nobody (1900)", (claim(), claim(id="9b")))
-    assert [(one.id, one.paper) for one in paper.claims] == [("9a", "toy"), ("9b", "toy")]
-    assert all(one.paper == own.name for own in reproductions.papers() for one in own.claims)
+    assert [(one.id, one.paper) for one in paper.claims] == [
+        ("9a", "toy"),
+        ("9b", "toy"),
+    ]
+    assert all(
+        one.paper == own.name for own in reproductions.papers() for one in own.claims
+    )
 
 
 # -- the papers' own ---------------------------------------------------------------------------------------------------
@@ -207,10 +248,12 @@ def test_every_claim_says_where_from_and_what_no_effect_would_be():
         assert one.experiment.seeds["paper"] >= 5, one.id
         for check in one.checks:
             assert check.at_least is not None or check.at_most is not None
-            if check.no_effect is not None:  # a bound that no effect would meet says nothing
-                inside = (check.at_least is None or check.at_least < check.no_effect) and (
-                    check.at_most is None or check.no_effect < check.at_most
-                )
+            if (
+                check.no_effect is not None
+            ):  # a bound that no effect would meet says nothing
+                inside = (
+                    check.at_least is None or check.at_least < check.no_effect
+                ) and (check.at_most is None or check.no_effect < check.at_most)
                 assert not inside, (one.id, check.number)
 
 
@@ -223,7 +266,11 @@ def cluster():
     from distributed import LocalCluster
 
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=None,
+        silence_logs=50,
     ) as cluster:
         yield cluster
 
@@ -239,9 +286,16 @@ def test_on_a_dask_cluster_one_of_whose_workers_is_killed(tmp_path, cluster):
             killed.append(next(iter(cluster.workers.values())).process.process.pid)
             subprocess.run(["kill", "-9", str(killed[0])], check=True)
 
-    reproduce(claims, tmp_path / "there", scheduler=cluster.scheduler_address, progress=kill_one)
+    reproduce(
+        claims,
+        tmp_path / "there",
+        scheduler=cluster.scheduler_address,
+        progress=kill_one,
+    )
     assert killed
-    assert (tmp_path / "here" / "claims.json").read_bytes() == (tmp_path / "there" / "claims.json").read_bytes()
+    assert (tmp_path / "here" / "claims.json").read_bytes() == (
+        tmp_path / "there" / "claims.json"
+    ).read_bytes()
 
 
 @pytest.mark.slow
@@ -262,13 +316,19 @@ def test_killed_ten_times_it_says_the_same(tmp_path):
     rng = np.random.default_rng(0)
     for _ in range(10):
         process = subprocess.Popen(
-            [*command, str(tmp_path / "killed")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [*command, str(tmp_path / "killed")],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         time.sleep(rng.uniform(1, 12))
         process.kill()
         process.wait()
-    subprocess.run([*command, str(tmp_path / "killed")], check=True, capture_output=True)
-    whole, killed = ((tmp_path / name / "claims.json").read_bytes() for name in ("whole", "killed"))
+    subprocess.run(
+        [*command, str(tmp_path / "killed")], check=True, capture_output=True
+    )
+    whole, killed = (
+        (tmp_path / name / "claims.json").read_bytes() for name in ("whole", "killed")
+    )
     assert whole == killed
 
 
@@ -280,6 +340,10 @@ def test_the_tables_of_readme_and_docs_are_those_of_the_run_they_name():
     assert by_paper(found) in (root / "README.md").read_text(encoding="utf-8")
     assert by_claim(found) in (root / "docs" / "claims.md").read_text(encoding="utf-8")
     listed = {one["id"]: one for one in found["claims"]}
-    for claim in reproductions.find():  # a claim that was added, or expects something else now, is to be run again
+    for claim in (
+        reproductions.find()
+    ):  # a claim that was added, or expects something else now, is to be run again
         assert listed[claim.id]["sentence"] == claim.sentence
-        assert [one["expected"] for one in listed[claim.id]["measured"]] == [check.bound() for check in claim.checks]
+        assert [one["expected"] for one in listed[claim.id]["measured"]] == [
+            check.bound() for check in claim.checks
+        ]

@@ -33,7 +33,9 @@ def test_of_a_lognormal(sigma):
 def test_of_a_gamma(shape):
     w = stats.gamma(shape).ppf((np.arange(20_000) + 0.5) / 20_000)
     result = compare_to(w, w, n_boot=2)
-    assert closed(result, "log_sd") == pytest.approx(math.sqrt(special.polygamma(1, shape)), rel=5e-3)
+    assert closed(result, "log_sd") == pytest.approx(
+        math.sqrt(special.polygamma(1, shape)), rel=5e-3
+    )
     skewness = special.polygamma(2, shape) / special.polygamma(1, shape) ** 1.5
     assert closed(result, "log_skewness") == pytest.approx(skewness, rel=2e-2)
     if shape == 1:
@@ -52,16 +54,24 @@ def test_gini_of_counts_by_hand():
 def test_the_distance_of_two_lognormals():
     """Centred quantiles differ by the difference of sigmas times a normal's: its mean is sqrt(2 / pi) times that."""
     levels = (np.arange(20_000) + 0.5) / 20_000
-    narrow, wide = (stats.lognorm(sigma, scale=scale).ppf(levels) for sigma, scale in ((0.5, 1), (0.9, 1e6)))
+    narrow, wide = (
+        stats.lognorm(sigma, scale=scale).ppf(levels)
+        for sigma, scale in ((0.5, 1), (0.9, 1e6))
+    )
     result = compare_to(narrow, wide, n_boot=2)
-    assert result.qq_distance.value == pytest.approx(0.4 * math.sqrt(2 / math.pi), rel=5e-3)
+    assert result.qq_distance.value == pytest.approx(
+        0.4 * math.sqrt(2 / math.pi), rel=5e-3
+    )
     assert result.measures["log_sd"].difference.value == pytest.approx(-0.4, abs=5e-3)
 
 
 def test_free_of_scale():
     rng = np.random.default_rng(0)
     network, brain = rng.lognormal(-3, 0.5, 300), rng.gamma(2, 100, 200)
-    result, moved = compare_to(network, brain, n_boot=40), compare_to(network * 1e-6, brain * 1e9, n_boot=40)
+    result, moved = (
+        compare_to(network, brain, n_boot=40),
+        compare_to(network * 1e-6, brain * 1e9, n_boot=40),
+    )
     assert moved.qq_distance == pytest.approx(result.qq_distance)
     for name, measure in result.measures.items():
         for part, other in zip(measure, moved.measures[name], strict=True):
@@ -69,11 +79,17 @@ def test_free_of_scale():
 
 
 def test_intervals_cover():
-    truth = {"log_sd": 0.8 - 0.5, "gini": math.erf(0.4) - math.erf(0.25), "log_skewness": 0.0}
+    truth = {
+        "log_sd": 0.8 - 0.5,
+        "gini": math.erf(0.4) - math.erf(0.25),
+        "log_skewness": 0.0,
+    }
     inside = dict.fromkeys(truth, 0)
     for seed in range(150):
         rng = np.random.default_rng(seed)
-        result = compare_to(rng.lognormal(0, 0.8, 200), rng.lognormal(3, 0.5, 200), n_boot=80, rng=seed)
+        result = compare_to(
+            rng.lognormal(0, 0.8, 200), rng.lognormal(3, 0.5, 200), n_boot=80, rng=seed
+        )
         for name, value in truth.items():
             _, low, high = result.measures[name].difference
             inside[name] += low <= value <= high
@@ -91,7 +107,9 @@ def test_the_interval_of_the_distance_holds_the_truth_and_the_value():
         assert 0 <= low <= value <= high
         inside += low <= truth <= high
     assert inside >= 51
-    for seed in range(10):  # of one distribution the interval reaches down to nearly nothing
+    for seed in range(
+        10
+    ):  # of one distribution the interval reaches down to nearly nothing
         rng = np.random.default_rng(seed)
         value, low, high = compare_to(
             rng.lognormal(0, 0.5, 200), rng.lognormal(3, 0.5, 200), n_boot=60, rng=seed
@@ -108,23 +126,41 @@ def test_models_and_zeros():
     result = compare_to(layer, brain, sign=1, n_boot=10)
     assert result.n == (20 * 30 - 5, 300)
     positive = layer.weight.detach()[layer.weight > 0]
-    assert closed(result, "log_sd") == pytest.approx(float(positive.double().log().std(correction=0)), rel=1e-6)
+    assert closed(result, "log_sd") == pytest.approx(
+        float(positive.double().log().std(correction=0)), rel=1e-6
+    )
     assert compare_to(layer, brain, pool=True, n_boot=10).n[0] == 20 * 40 - 5
-    with pytest.raises(ValueError, match="must hold one sample of weights unless `pool` is given"):
+    with pytest.raises(
+        ValueError, match="must hold one sample of weights unless `pool` is given"
+    ):
         compare_to(layer, brain)
 
 
 def test_conclusions():
     rng = np.random.default_rng(0)
-    same = compare_to(rng.lognormal(0, 0.5, 300), rng.lognormal(2, 0.5, 300), n_boot=100)
+    same = compare_to(
+        rng.lognormal(0, 0.5, 300), rng.lognormal(2, 0.5, 300), n_boot=100
+    )
     assert same.conclusion().startswith(
         "The weights do not differ measurably from the reference in log_sd, gini, log_skewness; a"
     )
-    other = compare_to(rng.lognormal(0, 0.5, 300), rng.lognormal(2, 1.5, 300), n_boot=100)
-    assert other.conclusion().startswith("The weights differ from the reference in log_sd (smaller), gini (smaller)")
+    other = compare_to(
+        rng.lognormal(0, 0.5, 300), rng.lognormal(2, 1.5, 300), n_boot=100
+    )
+    assert other.conclusion().startswith(
+        "The weights differ from the reference in log_sd (smaller), gini (smaller)"
+    )
     factor = math.exp(other.qq_distance.value)
-    assert f"a typical weight lies a factor of {factor:.2f} from the reference's shape." in other.conclusion()
-    assert other.table().measure.tolist() == ["log_sd", "gini", "log_skewness", "qq_distance"]
+    assert (
+        f"a typical weight lies a factor of {factor:.2f} from the reference's shape."
+        in other.conclusion()
+    )
+    assert other.table().measure.tolist() == [
+        "log_sd",
+        "gini",
+        "log_skewness",
+        "qq_distance",
+    ]
     assert other.conclusion() in str(other)
 
 
@@ -159,7 +195,10 @@ def test_wrong_input_is_one_sentence(options, sentence):
 
 def alike(draw, n, n_samples=40):
     rngs = (np.random.default_rng(seed) for seed in range(n_samples))
-    return sum(bool(compare_to(draw(rng, n), 5 * draw(rng, n), n_boot=2, n_shuffles=99).differ) for rng in rngs)
+    return sum(
+        bool(compare_to(draw(rng, n), 5 * draw(rng, n), n_boot=2, n_shuffles=99).differ)
+        for rng in rngs
+    )
 
 
 @pytest.mark.parametrize(
@@ -181,7 +220,9 @@ def test_the_test_knows_no_scale_and_no_order():
     rng = np.random.default_rng(0)
     one, other = rng.lognormal(0, 0.5, 60), rng.lognormal(0, 0.9, 80)
     found = compare_to(one, other, n_boot=2)
-    assert compare_to(1e9 * one[::-1], 1e-6 * other, n_boot=2).p_value == pytest.approx(found.p_value, abs=0.01)
+    assert compare_to(1e9 * one[::-1], 1e-6 * other, n_boot=2).p_value == pytest.approx(
+        found.p_value, abs=0.01
+    )
     assert found.differ[:2] == ("log_sd", "gini")
     assert "log_sd 0.4" in found.conclusion() or "log_sd 0.5" in found.conclusion()
     assert "all together, p < 0.002; " in found.conclusion()
@@ -199,7 +240,11 @@ def test_shapes_that_differ_in_their_skewness_alone():
 
 def test_many_values_are_dealt_in_bins():
     rng = np.random.default_rng(1)
-    one, other, wide = rng.lognormal(0, 0.8, 6000), rng.lognormal(0, 0.8, 3000), rng.lognormal(0, 0.9, 6000)
+    one, other, wide = (
+        rng.lognormal(0, 0.8, 6000),
+        rng.lognormal(0, 0.8, 3000),
+        rng.lognormal(0, 0.9, 6000),
+    )
     assert not compare_to(one, other, n_boot=2, n_shuffles=99).differ
     assert "log_sd" in compare_to(one, wide, n_boot=2, n_shuffles=99).differ
     halves = weight_sample(one, sample_weights=np.full(6000, 0.5))
@@ -211,4 +256,7 @@ def test_of_few_weights_nothing_is_tested():
     assert result.test is None
     assert math.isnan(result.p_value)
     assert result.to_dict()["test"] is None
-    assert result.conclusion() == "3 weights are too few to compare; give at least 10, better hundreds."
+    assert (
+        result.conclusion()
+        == "3 weights are too few to compare; give at least 10, better hundreds."
+    )

@@ -111,7 +111,9 @@ def test_tensors_come_back(dtype):
 
 def test_arrays_and_parameters_come_back():
     array = np.arange(6, dtype=np.uint16).reshape(2, 3)
-    back = there_and_back([array, nn.Parameter(torch.ones(2), requires_grad=False), np.float32([])])
+    back = there_and_back(
+        [array, nn.Parameter(torch.ones(2), requires_grad=False), np.float32([])]
+    )
     assert back[0].dtype == np.uint16
     assert (back[0] == array).all()
     assert type(back[1]) is nn.Parameter
@@ -122,7 +124,9 @@ def test_arrays_and_parameters_come_back():
 def test_what_is_shared_and_what_holds_itself_stays_so():
     shared, loop = deque([1]), []
     loop.append((loop, shared))
-    back = there_and_back({"a": shared, "b": [shared, loop], "c": np.zeros(1), "d": shared})
+    back = there_and_back(
+        {"a": shared, "b": [shared, loop], "c": np.zeros(1), "d": shared}
+    )
     assert back["a"] is back["b"][0] is back["d"] is back["b"][1][0][1]
     assert back["b"][1][0][0] is back["b"][1]
 
@@ -133,13 +137,20 @@ def test_what_is_shared_and_what_holds_itself_stays_so():
 )  # fmt: skip
 def test_generators_come_back_where_they_were(make):
     def draw(source):
-        return torch.rand(2, generator=source).tolist() if isinstance(source, torch.Generator) else source.random()
+        return (
+            torch.rand(2, generator=source).tolist()
+            if isinstance(source, torch.Generator)
+            else source.random()
+        )
 
     generator, encoder = make(), Encoder()
     draw(generator)
     tree = json.loads(json.dumps(encoder.encode([generator, generator], "it")))
     expected = draw(generator)
-    for own in ({}, {"it.0": generator}):  # a generator of the run that goes on is the same object as before
+    for own in (
+        {},
+        {"it.0": generator},
+    ):  # a generator of the run that goes on is the same object as before
         decoder = Decoder(dict(encoder.tensors), {}, own)
         back = decoder.decode(tree, "it")
         assert back[0] is back[1]
@@ -224,19 +235,38 @@ SCHEDULERS = {
     "ExponentialLR": lambda o: schedules.ExponentialLR(o, 0.8),
     "PolynomialLR": lambda o: schedules.PolynomialLR(o, 5, 2.0),
     "CosineAnnealingLR": lambda o: schedules.CosineAnnealingLR(o, 4, eta_min=0.01),
-    "CosineAnnealingWarmRestarts": lambda o: schedules.CosineAnnealingWarmRestarts(o, 2, 2),
-    "ReduceLROnPlateau": lambda o: schedules.ReduceLROnPlateau(o, patience=0, threshold=0.5, cooldown=1),
+    "CosineAnnealingWarmRestarts": lambda o: schedules.CosineAnnealingWarmRestarts(
+        o, 2, 2
+    ),
+    "ReduceLROnPlateau": lambda o: schedules.ReduceLROnPlateau(
+        o, patience=0, threshold=0.5, cooldown=1
+    ),
     "CyclicLR": lambda o: schedules.CyclicLR(o, 0.01, 0.2, 2, mode="triangular2"),
-    "CyclicLR function": lambda o: schedules.CyclicLR(o, 0.01, 0.2, 2, scale_fn=lambda x: 1 / (1 + x)),
-    "OneCycleLR": lambda o: schedules.OneCycleLR(o, 0.3, total_steps=9, three_phase=True),
+    "CyclicLR function": lambda o: schedules.CyclicLR(
+        o, 0.01, 0.2, 2, scale_fn=lambda x: 1 / (1 + x)
+    ),
+    "OneCycleLR": lambda o: schedules.OneCycleLR(
+        o, 0.3, total_steps=9, three_phase=True
+    ),
     "SequentialLR": lambda o: schedules.SequentialLR(
-        o, [schedules.LinearLR(o, 0.1, total_iters=2), schedules.MultiStepLR(o, [2, 3], 0.5)], [2]
+        o,
+        [
+            schedules.LinearLR(o, 0.1, total_iters=2),
+            schedules.MultiStepLR(o, [2, 3], 0.5),
+        ],
+        [2],
     ),
     "ChainedScheduler nested": lambda o: schedules.ChainedScheduler(
-        [schedules.SequentialLR(o, [schedules.StepLR(o, 1), schedules.MultiStepLR(o, [1], 0.5)], [2])], optimizer=o
+        [
+            schedules.SequentialLR(
+                o, [schedules.StepLR(o, 1), schedules.MultiStepLR(o, [1], 0.5)], [2]
+            )
+        ],
+        optimizer=o,
     ),
     "ChainedScheduler": lambda o: schedules.ChainedScheduler(
-        [schedules.MultiStepLR(o, [2, 4], 0.5), schedules.ExponentialLR(o, 0.9)], optimizer=o
+        [schedules.MultiStepLR(o, [2, 4], 0.5), schedules.ExponentialLR(o, 0.9)],
+        optimizer=o,
     ),
     "SWALR": lambda o: SWALR(o, 0.05, anneal_epochs=4, anneal_strategy="linear"),
 }
@@ -246,21 +276,43 @@ def test_every_scheduler_that_torch_has_is_tried():
     found = {
         name
         for name, kind in vars(schedules).items()
-        if inspect.isclass(kind) and issubclass(kind, schedules.LRScheduler) and not name.startswith("_")
+        if inspect.isclass(kind)
+        and issubclass(kind, schedules.LRScheduler)
+        and not name.startswith("_")
     }
     assert found - {"LRScheduler"} <= {name.split()[0] for name in SCHEDULERS}
 
 
-def go(epochs, folder=None, scheduler=None, optimizer=None, model=None, loss=cross_entropy, **options):
+def go(
+    epochs,
+    folder=None,
+    scheduler=None,
+    optimizer=None,
+    model=None,
+    loss=cross_entropy,
+    **options,
+):
     """Train a small model from one start, and return what there is in the end."""
     torch.manual_seed(0)
     net = nn.Linear(9, 3) if model is None else model()
-    built = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9) if optimizer is None else optimizer(net)
+    built = (
+        torch.optim.SGD(net.parameters(), 0.1, momentum=0.9)
+        if optimizer is None
+        else optimizer(net)
+    )
     made = None if scheduler is None else scheduler(built)
     options.setdefault("trackers", {})
     batches = options.pop("batches", Shuffled(X, Y, 8))
     history = train(
-        net, batches, built, loss, epochs=epochs, scheduler=made, checkpoint=folder, progress=False, **options
+        net,
+        batches,
+        built,
+        loss,
+        epochs=epochs,
+        scheduler=made,
+        checkpoint=folder,
+        progress=False,
+        **options,
     )
     return net, built, made, history
 
@@ -268,7 +320,9 @@ def go(epochs, folder=None, scheduler=None, optimizer=None, model=None, loss=cro
 def tree(thing):
     encoder = Encoder()
     encoded = encoder.encode(thing.state_dict(), "state")
-    return json.dumps(encoded), {name: tensor.tolist() for name, tensor in encoder.tensors.items()}
+    return json.dumps(encoded), {
+        name: tensor.tolist() for name, tensor in encoder.tensors.items()
+    }
 
 
 def assert_same(one, other):
@@ -281,7 +335,9 @@ def assert_same(one, other):
     assert one[3].equals(other[3])
 
 
-@pytest.mark.filterwarnings("ignore:Detected call of:UserWarning")  # torch's, of nested schedulers
+@pytest.mark.filterwarnings(
+    "ignore:Detected call of:UserWarning"
+)  # torch's, of nested schedulers
 @pytest.mark.filterwarnings("ignore:The epoch parameter:UserWarning")
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_schedulers_resume_exactly(name, tmp_path):
@@ -295,7 +351,9 @@ def test_schedulers_resume_exactly(name, tmp_path):
 def test_milestones_drop_the_rate_after_a_stop(tmp_path):
     build = SCHEDULERS["MultiStepLR"]
     go(2, tmp_path, build)
-    assert go(6, tmp_path, build)[1].param_groups[0]["lr"] == pytest.approx(0.1 * 0.5**3)
+    assert go(6, tmp_path, build)[1].param_groups[0]["lr"] == pytest.approx(
+        0.1 * 0.5**3
+    )
 
 
 def warm_up(epoch):
@@ -333,9 +391,19 @@ class Own(schedules.LRScheduler):
         self.stage = Phase.COOL if len(self.met) > 3 else Phase.WARM
         self.phase *= self.phase
         noise = float(torch.rand(1, generator=self.generator)) + self.source.random()
-        factor = self.rule(self.last_epoch) + self.scale * len(self.losses) + abs(self.phase)
-        factor += self.milestones.get(self.last_epoch, 1.0) + sum(self.losses) + self.counts[3] + noise
-        return [0.01 * float(factor) * (2 if self.stage is Phase.COOL else 1) for _ in self.base_lrs]
+        factor = (
+            self.rule(self.last_epoch) + self.scale * len(self.losses) + abs(self.phase)
+        )
+        factor += (
+            self.milestones.get(self.last_epoch, 1.0)
+            + sum(self.losses)
+            + self.counts[3]
+            + noise
+        )
+        return [
+            0.01 * float(factor) * (2 if self.stage is Phase.COOL else 1)
+            for _ in self.base_lrs
+        ]
 
 
 def test_a_users_scheduler_keeps_its_types(tmp_path):
@@ -381,7 +449,10 @@ def test_a_scheduler_within_a_strangers_resumes(tmp_path):
             resumed = go(epochs, tmp_path / name, build)
         assert_same(whole, resumed)
         assert type(resumed[2].after) is type(whole[2].after)
-    with pytest.raises(CheckpointError, match=r"`scheduler\.after` must be a torch\.optim\.lr_scheduler\.MultiStepLR"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"`scheduler\.after` must be a torch\.optim\.lr_scheduler\.MultiStepLR",
+    ):
         go(8, tmp_path / "milestones", lambda o: WarmUp(o, schedules.StepLR(o, 1)))
 
 
@@ -394,7 +465,10 @@ class Holds(schedules.StepLR):
 def test_a_scheduler_that_cannot_be_kept_is_refused_before_training(tmp_path):
     seen = []
     for thing in (Custom(), nn.Linear(1, 1), torch.eye(2).to_sparse(), iter([1])):
-        with pytest.raises(CheckpointError, match=r"`scheduler\.thing` must be .* to be kept in a checkpoint"):
+        with pytest.raises(
+            CheckpointError,
+            match=r"`scheduler\.thing` must be .* to be kept in a checkpoint",
+        ):
             go(
                 2,
                 tmp_path,
@@ -417,14 +491,20 @@ class Bare:
 
 def test_a_scheduler_that_tells_no_state_is_refused_before_training(tmp_path):
     assert go(2, scheduler=Bare)[1].param_groups[0]["lr"] == 0.025
-    with pytest.raises(TypeError, match="`scheduler` must have state_dict to be kept in a checkpoint; Bare has none"):
+    with pytest.raises(
+        TypeError,
+        match="`scheduler` must have state_dict to be kept in a checkpoint; Bare has none",
+    ):
         go(2, tmp_path, Bare)
     with pytest.raises(
-        CheckpointError, match="`scheduler` must tell its state, .*; its state_dict raises AttributeError"
+        CheckpointError,
+        match="`scheduler` must tell its state, .*; its state_dict raises AttributeError",
     ):
         go(2, tmp_path, lambda o: schedules.LambdaLR(o, math.cos))
     for path in (3, True, ""):
-        with pytest.raises(TypeError, match="`checkpoint` must be the path of a folder; got"):
+        with pytest.raises(
+            TypeError, match="`checkpoint` must be the path of a folder; got"
+        ):
             go(2, path)
 
 
@@ -438,7 +518,9 @@ def test_a_state_nested_too_deeply_is_refused(tmp_path):
 
 def test_another_function_is_refused(tmp_path):
     go(1, tmp_path, lambda o: Holds(o, warm_up))
-    with pytest.raises(CheckpointError, match=r"`scheduler\.thing` must be .*warm_up.*; it is .*lambda"):
+    with pytest.raises(
+        CheckpointError, match=r"`scheduler\.thing` must be .*warm_up.*; it is .*lambda"
+    ):
         go(2, tmp_path, lambda o: Holds(o, lambda epoch: 1.0))
 
 
@@ -448,7 +530,9 @@ def test_another_function_is_refused(tmp_path):
 @optimizers()
 def test_optimisers_resume_exactly(optimizer, tmp_path):
     if optimizer.name == "LBFGS":
-        pytest.skip("two steps of it leave the finite numbers on this network; see the test of killed runs")
+        pytest.skip(
+            "two steps of it leave the finite numbers on this network; see the test of killed runs"
+        )
     partial = optimizer.matrices_only
 
     def run(epochs, folder=None):
@@ -473,7 +557,12 @@ class Hoarder(torch.optim.SGD):
     def step(self, closure=None):
         loss = super().step(closure)
         shared = self.state.setdefault(
-            "shared", {"calls": 0, (1, 2): deque([0.0], maxlen=2), "noise": torch.Generator().manual_seed(5)}
+            "shared",
+            {
+                "calls": 0,
+                (1, 2): deque([0.0], maxlen=2),
+                "noise": torch.Generator().manual_seed(5),
+            },
         )
         shared["calls"] += 1
         shared[1, 2].append(float(torch.rand(1, generator=shared["noise"])))
@@ -481,11 +570,21 @@ class Hoarder(torch.optim.SGD):
             for parameter in group["params"]:
                 state = self.state[parameter]
                 state["mode"] = "even" if shared["calls"] % 2 == 0 else "odd"
-                state["slow"] = 0.9 * state.get("slow", torch.zeros(())) + parameter.detach().float().mean()
+                state["slow"] = (
+                    0.9 * state.get("slow", torch.zeros(()))
+                    + parameter.detach().float().mean()
+                )
                 state.setdefault("counts", Counter())[shared["calls"] % 3] += 1
-                state.setdefault("past", deque(maxlen=2)).append((shared["calls"], parameter.detach().float().sum()))
+                state.setdefault("past", deque(maxlen=2)).append(
+                    (shared["calls"], parameter.detach().float().sum())
+                )
                 with torch.no_grad():
-                    parameter -= 0.001 * (sum(shared[1, 2]) + state["slow"] + state["counts"][1] + state["past"][0][1])
+                    parameter -= 0.001 * (
+                        sum(shared[1, 2])
+                        + state["slow"]
+                        + state["counts"][1]
+                        + state["past"][0][1]
+                    )
         return loss
 
 
@@ -515,23 +614,36 @@ def test_a_tensor_as_learning_rate_and_a_potential_resume(tmp_path):
     }.items():
         whole = go(4, optimizer=build, scheduler=SCHEDULERS["StepLR"])
         go(2, tmp_path / name, optimizer=build, scheduler=SCHEDULERS["StepLR"])
-        assert_same(whole, go(4, tmp_path / name, optimizer=build, scheduler=SCHEDULERS["StepLR"]))
+        assert_same(
+            whole,
+            go(4, tmp_path / name, optimizer=build, scheduler=SCHEDULERS["StepLR"]),
+        )
 
 
 @pytest.mark.parametrize(
     ("spoil", "match"),
     [
         (lambda o: o.state.update({0: {"mine": 1}}), "no whole numbers as keys"),
-        (lambda o: o.state.update({"mine": Custom()}), r"`optimizer\.state\.mine` must be tensors and plain values"),
         (
-            lambda o: o.state.update({"flat": (flat := torch.zeros(6)), "view": flat[2:4]}),
+            lambda o: o.state.update({"mine": Custom()}),
+            r"`optimizer\.state\.mine` must be tensors and plain values",
+        ),
+        (
+            lambda o: o.state.update(
+                {"flat": (flat := torch.zeros(6)), "view": flat[2:4]}
+            ),
             "must have memory of its own.*shares `optimizer.state.(flat|view)`'s",
         ),
-        (lambda o: o.state.update({"alias": o.param_groups[0]["params"][0].data}), "shares `model.weight`'s"),
+        (
+            lambda o: o.state.update({"alias": o.param_groups[0]["params"][0].data}),
+            "shares `model.weight`'s",
+        ),
     ],
     ids=["number", "object", "overlap", "alias"],
 )
-def test_an_optimiser_that_cannot_be_kept_is_refused_before_training(spoil, match, tmp_path):
+def test_an_optimiser_that_cannot_be_kept_is_refused_before_training(
+    spoil, match, tmp_path
+):
     def build(net):
         made = torch.optim.SGD(net.parameters(), 0.1)
         spoil(made)
@@ -556,7 +668,9 @@ class Forgets(schedules.StepLR):
 
 def test_what_does_not_come_back_is_said(tmp_path):
     go(2, tmp_path, Forgets)
-    with pytest.warns(UserWarning, match=r"`checkpoint` does not bring `scheduler\.seen` back"):
+    with pytest.warns(
+        UserWarning, match=r"`checkpoint` does not bring `scheduler\.seen` back"
+    ):
         go(3, tmp_path, Forgets)
 
 
@@ -590,7 +704,9 @@ def test_other_settings_are_said_and_the_checkpoints_hold(first, then, said, tmp
     assert scheduler is None or scheduler.step_size == 2
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        go(3, tmp_path, **first)  # what it began with is what counts, however often it is resumed
+        go(
+            3, tmp_path, **first
+        )  # what it began with is what counts, however often it is resumed
 
 
 def test_a_generator_too_few_is_said(tmp_path):
@@ -599,7 +715,9 @@ def test_a_generator_too_few_is_said(tmp_path):
 
     go(1, tmp_path, model=lambda: Noisy(9, 3))
     Noisy.generator = None
-    with pytest.warns(UserWarning, match="has the states of 1 random generators, and this run has 0"):
+    with pytest.warns(
+        UserWarning, match="has the states of 1 random generators, and this run has 0"
+    ):
         go(2, tmp_path, model=lambda: Noisy(9, 3))
 
 
@@ -608,7 +726,11 @@ def test_a_samplers_generator_resumes(tmp_path):
 
     def loader():
         data = TensorDataset(X, Y)
-        return DataLoader(data, 5, sampler=RandomSampler(data, generator=torch.Generator().manual_seed(7)))
+        return DataLoader(
+            data,
+            5,
+            sampler=RandomSampler(data, generator=torch.Generator().manual_seed(7)),
+        )
 
     whole = go(4, batches=loader())
     go(2, tmp_path, batches=loader())
@@ -646,9 +768,13 @@ def test_the_index_is_strict_json_and_the_weights_plain(tmp_path):
     def refuse(name):
         raise AssertionError(name)
 
-    index = json.loads((tmp_path / "checkpoint.json").read_text(), parse_constant=refuse)
+    index = json.loads(
+        (tmp_path / "checkpoint.json").read_text(), parse_constant=refuse
+    )
     assert index["format"] == 2
-    assert torch.equal(load_file(tmp_path / "model-2.safetensors")["weight"], net.weight)
+    assert torch.equal(
+        load_file(tmp_path / "model-2.safetensors")["weight"], net.weight
+    )
 
 
 def test_dann_with_everything_resumes(tmp_path):

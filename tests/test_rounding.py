@@ -29,14 +29,26 @@ AREAS = np.random.default_rng(3).lognormal(-2.9, 0.85, 1500)  # um2
 
 def near(fit, other, errors=0.3):
     """Whether two fits to the same weights agree to a fraction of a standard error."""
-    return all(abs(fit.params[name] - other.params[name]) < errors * other.stderr[name] for name in other.params)
+    return all(
+        abs(fit.params[name] - other.params[name]) < errors * other.stderr[name]
+        for name in other.params
+    )
 
 
 # -- what can be written down ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "grid", [Steps(0.01), Steps(0.05), Steps(0.004), Steps(1.0), Steps(40.0), Figures(1), Figures(3)]
+    "grid",
+    [
+        Steps(0.01),
+        Steps(0.05),
+        Steps(0.004),
+        Steps(1.0),
+        Steps(40.0),
+        Figures(1),
+        Figures(3),
+    ],
 )
 def test_every_number_lies_in_the_cell_of_what_it_is_rounded_to(grid):
     w = np.random.default_rng(0).lognormal(0, 3, 2000) * 5
@@ -61,14 +73,24 @@ def test_cells_meet_at_powers_of_ten():
 
 
 def test_bounds_are_numbers_that_can_be_written_down():
-    assert Observation(resolution=0.1, truncation=(0.3, 0.7)).low == pytest.approx(0.25)  # 0.3 / 0.1 is not quite 3
-    assert Observation(resolution=0.1, truncation=(0.25, 0.7)).low == pytest.approx(0.25)
-    assert Observation(resolution=0.1, truncation=(0.31, 0.79)).high == pytest.approx(0.75)
+    assert Observation(resolution=0.1, truncation=(0.3, 0.7)).low == pytest.approx(
+        0.25
+    )  # 0.3 / 0.1 is not quite 3
+    assert Observation(resolution=0.1, truncation=(0.25, 0.7)).low == pytest.approx(
+        0.25
+    )
+    assert Observation(resolution=0.1, truncation=(0.31, 0.79)).high == pytest.approx(
+        0.75
+    )
     assert Observation(resolution=0.1).low == pytest.approx(0.05)
     assert Observation(resolution=0.1, zeros="censored").low == 0
     assert Observation(significant=2, truncation=(1, None)).low == pytest.approx(0.995)
-    assert Observation(resolution=0.1, censoring=(0.2, 0.9)).censored_below == pytest.approx(0.25)
-    assert Observation(resolution=0.1, censoring=(0.2, 0.9)).censored_above == pytest.approx(0.85)
+    assert Observation(
+        resolution=0.1, censoring=(0.2, 0.9)
+    ).censored_below == pytest.approx(0.25)
+    assert Observation(
+        resolution=0.1, censoring=(0.2, 0.9)
+    ).censored_above == pytest.approx(0.85)
     assert Observation(censoring=(None, 3)).censored_below == 0
 
 
@@ -87,9 +109,15 @@ def test_the_likelihood_of_rounded_weights_is_the_plain_one(family, step):
     plain = 0.0
     for v in w:
         ends = v - step / 2, v + step / 2
-        share = law.sf(ends[0]) - law.sf(ends[1]) if v > middle else law.cdf(ends[1]) - law.cdf(ends[0])
+        share = (
+            law.sf(ends[0]) - law.sf(ends[1])
+            if v > middle
+            else law.cdf(ends[1]) - law.cdf(ends[0])
+        )
         plain += math.log(share / seen)
-    assert fit.log_likelihood == pytest.approx(plain, rel=1e-7 if not fit.limit else 1e-5)
+    assert fit.log_likelihood == pytest.approx(
+        plain, rel=1e-7 if not fit.limit else 1e-5
+    )
 
 
 @pytest.mark.parametrize("step", [0.004, 0.01, 0.05])
@@ -99,7 +127,9 @@ def test_rounded_weights_give_the_parameters_of_the_unrounded(step, dtype, zeros
     unrounded = fit_weights(AREAS)
     w = np.round(AREAS / step) * step
     fit = fit_weights(w.astype(dtype), resolution=step, zeros=zeros)
-    if zeros == "censored":  # what was rounded to zero tells something, if it is no more than small
+    if (
+        zeros == "censored"
+    ):  # what was rounded to zero tells something, if it is no more than small
         assert near(fit, unrounded, {0.004: 0.3, 0.01: 0.5, 0.05: 1.2}[step])
     else:
         assert near(unrounded, fit, {0.004: 0.3, 0.01: 0.6, 0.05: 2.0}[step])
@@ -111,7 +141,10 @@ def test_rounded_weights_give_the_parameters_of_the_unrounded(step, dtype, zeros
 
 def test_whole_numbers_are_counts_of_a_step_of_one():
     w = np.ceil(AREAS * 100)
-    counts, steps = fit_weights(w, discrete=True), fit_weights(w.astype(int), resolution=1)
+    counts, steps = (
+        fit_weights(w, discrete=True),
+        fit_weights(w.astype(int), resolution=1),
+    )
     assert steps.params == counts.params
     assert steps.log_likelihood == counts.log_likelihood
     scaled = fit_weights(w / 100, resolution=0.01)
@@ -127,45 +160,77 @@ def test_large_counts_are_as_continuous_ones(family, size):
         assert counts.stderr[name] == pytest.approx(error, rel=0.01, nan_ok=True)
     if continuous.limit:
         return
-    for one, other in zip(*(confidence_intervals(fit).values() for fit in (continuous, counts)), strict=True):
+    for one, other in zip(
+        *(confidence_intervals(fit).values() for fit in (continuous, counts)),
+        strict=True,
+    ):
         assert other == pytest.approx(one, rel=1e-3)
 
 
-@pytest.mark.parametrize("family", ["lognormal", "gamma", "weibull", "lomax", "inversegaussian", "exponential"])
+@pytest.mark.parametrize(
+    "family",
+    ["lognormal", "gamma", "weibull", "lomax", "inversegaussian", "exponential"],
+)
 @pytest.mark.parametrize("level", [1e-12, 0.5, 1 - 1e-9])
 def test_a_narrow_interval_is_density_times_width(family, level):
     rule, params = FAMILIES[family], TRUTH[family]
     place = float(rule.ppf(np.array(level), params))
     for width in (1e-5, 1e-7, 1e-9, 1e-12):
         ends = place * (1 - width / 2), place * (1 + width / 2)
-        expected = float(rule.logpdf(np.array(place), params)) + math.log(ends[1] - ends[0])
-        assert float(log_interval(rule, params, *ends)) == pytest.approx(expected, abs=2e-5)
+        expected = float(rule.logpdf(np.array(place), params)) + math.log(
+            ends[1] - ends[0]
+        )
+        assert float(log_interval(rule, params, *ends)) == pytest.approx(
+            expected, abs=2e-5
+        )
 
 
 # -- what rests on it --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"zeros": "censored"}, {"truncation": (0.03, None)}, {"censoring": (0.02, 0.2)}]
+    "options",
+    [
+        {},
+        {"zeros": "censored"},
+        {"truncation": (0.03, None)},
+        {"censoring": (0.02, 0.2)},
+    ],
 )
 def test_what_is_drawn_is_written_down_as_the_data_were(options):
     observation = Observation(resolution=0.01, **options)
-    drawn = draw(FAMILIES["lognormal"], (-2.9, 0.85), 20_000, observation, np.random.default_rng(1))
+    drawn = draw(
+        FAMILIES["lognormal"],
+        (-2.9, 0.85),
+        20_000,
+        observation,
+        np.random.default_rng(1),
+    )
     inside = (drawn > observation.censored_below) & (drawn < observation.censored_above)
     assert drawn[inside] / 0.01 == pytest.approx(np.round(drawn[inside] / 0.01))
     fit = fit_weights(drawn, observation=observation)
     assert fit.values == pytest.approx((-2.9, 0.85), abs=0.03)
     for k in np.unique(drawn[inside]):
-        assert (drawn <= k + 1e-9).mean() == pytest.approx(float(fit.seen_cdf(k)), abs=0.012)
+        assert (drawn <= k + 1e-9).mean() == pytest.approx(
+            float(fit.seen_cdf(k)), abs=0.012
+        )
 
 
 def test_goodness_of_fit_of_rounded_weights_is_of_their_steps():
     w = np.round(AREAS[:400], 2)
     fit = fit_weights(w, resolution=0.01)
-    gaps = [abs((w[w > 0] <= k + 1e-9).mean() - fit.seen_cdf(k)) for k in np.unique(w[w > 0])]
+    gaps = [
+        abs((w[w > 0] <= k + 1e-9).mean() - fit.seen_cdf(k))
+        for k in np.unique(w[w > 0])
+    ]
     assert fit.ks_distance() == pytest.approx(max(gaps), abs=1e-12)
     assert goodness_of_fit(fit, 60, jobs=1).p_value > 0.05
-    assert goodness_of_fit(fit_weights(w, "halfnormal", resolution=0.01), 60, jobs=1).p_value < 0.05
+    assert (
+        goodness_of_fit(
+            fit_weights(w, "halfnormal", resolution=0.01), 60, jobs=1
+        ).p_value
+        < 0.05
+    )
 
 
 def test_comparisons_read_the_same_observation():
@@ -177,7 +242,9 @@ def test_comparisons_read_the_same_observation():
     assert groups["0"].best.observation == observation
     weighted = fit_weights(*np.unique(w[w > 0], return_counts=True)[:1], resolution=0.01,
                            sample_weights=np.unique(w[w > 0], return_counts=True)[1])  # fmt: skip
-    assert weighted.params["sigma"] == pytest.approx(result["lognormal"].params["sigma"], rel=1e-6)
+    assert weighted.params["sigma"] == pytest.approx(
+        result["lognormal"].params["sigma"], rel=1e-6
+    )
 
 
 # -- saturation, and intervals -----------------------------------------------------------------------------------------
@@ -194,7 +261,11 @@ def test_saturated_weights_are_scipys(family, low):
         left=np.full(0 if low is None else (w <= low).sum(), low or 1.0),
         right=np.full((w >= ceiling).sum(), ceiling),
     )
-    rule = {"lognormal": stats.lognorm, "gamma": stats.gamma, "weibull": stats.weibull_min}[family]
+    rule = {
+        "lognormal": stats.lognorm,
+        "gamma": stats.gamma,
+        "weibull": stats.weibull_min,
+    }[family]
     shape, _, scale = rule.fit(censored, floc=0)
     expected = (math.log(scale), shape) if family == "lognormal" else (shape, scale)
     fit = fit_weights(np.minimum(w, ceiling), family, censoring=(low, ceiling))
@@ -212,7 +283,10 @@ def test_intervals_are_scipys(family):
     low[120:180] = high[120:180] = w[120:180]
     fit = fit_weights(interval_sample(low, high), family)
     censored = stats.CensoredData(
-        uncensored=w[120:180], left=high[:60], right=low[60:120], interval=np.c_[low[180:], high[180:]]
+        uncensored=w[120:180],
+        left=high[:60],
+        right=low[60:120],
+        interval=np.c_[low[180:], high[180:]],
     )
     rule = {"lognormal": stats.lognorm, "weibull": stats.weibull_min}[family]
     shape, _, scale = rule.fit(censored, floc=0)
@@ -225,7 +299,9 @@ def test_intervals_are_scipys(family):
 
 def test_a_histogram_counts_as_its_bars_say():
     w = np.random.default_rng(0).lognormal(size=3000)
-    bars, edges = np.histogram(w, [0, 0.25, 0.5, 1, 2, 4, 8, 50, np.inf])  # the last is empty
+    bars, edges = np.histogram(
+        w, [0, 0.25, 0.5, 1, 2, 4, 8, 50, np.inf]
+    )  # the last is empty
     fit = fit_weights(interval_sample(edges[:-1], edges[1:], sample_weights=bars))
     assert near(fit, fit_weights(w), 1.0)
     assert fit.total == 3000

@@ -9,7 +9,11 @@ ROWS = routes.walk_all()
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.route.text)
 def test_no_route_is_silent(row):
-    lost = {name: row.sentences[name] for name, outcome in row.outcomes.items() if outcome == "lost"}
+    lost = {
+        name: row.sentences[name]
+        for name, outcome in row.outcomes.items()
+        if outcome == "lost"
+    }
     assert not lost
     assert set(row.outcomes.values()) == {row.route.outcome}
 

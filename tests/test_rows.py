@@ -24,8 +24,13 @@ SEEDS = range(3)
 
 def column_ei(n_inh, seed):
     """A column-EI circuit with this many inhibitory units of a hundred."""
-    generator, populations = torch.Generator().manual_seed(seed), Populations(UNITS - n_inh, n_inh)
-    rnn = EIRNN(8, populations, batch_first=True, spectral_radius=recurrent.SPECTRAL_RADIUS)
+    generator, populations = (
+        torch.Generator().manual_seed(seed),
+        Populations(UNITS - n_inh, n_inh),
+    )
+    rnn = EIRNN(
+        8, populations, batch_first=True, spectral_radius=recurrent.SPECTRAL_RADIUS
+    )
     readout = EILinear(populations, 10)
     rnn.reset_parameters(generator, input_mean=DATA.pixel_mean)
     readout.reset_parameters(generator)
@@ -86,9 +91,13 @@ def best(build, epochs, lrs=(0.03, 0.1), **options):
     """Mean error over seeds, at the better of the learning rates."""
     jobs = [(lr, seed) for lr in lrs for seed in SEEDS]
     errors = joblib.Parallel(n_jobs=2)(
-        joblib.delayed(error)(build(seed), lr, epochs, seed, **options) for lr, seed in jobs
+        joblib.delayed(error)(build(seed), lr, epochs, seed, **options)
+        for lr, seed in jobs
     )
-    return min(sum(errors[i : i + len(SEEDS)]) / len(SEEDS) for i in range(0, len(jobs), len(SEEDS)))
+    return min(
+        sum(errors[i : i + len(SEEDS)]) / len(SEEDS)
+        for i in range(0, len(jobs), len(SEEDS))
+    )
 
 
 def seeded(build):
@@ -96,7 +105,9 @@ def seeded(build):
 
 
 def test_more_inhibitory_units_make_column_ei_learn_better():
-    one, ten, fifty = (best(lambda seed, n=n: column_ei(n, seed), epochs=25) for n in (1, 10, 50))
+    one, ten, fifty = (
+        best(lambda seed, n=n: column_ei(n, seed), epochs=25) for n in (1, 10, 50)
+    )
     print(f"1, 10, 50 inhibitory: {one:.2%}, {ten:.2%}, {fifty:.2%}")
     assert one > ten + 0.05
     assert ten > fifty + 0.02

@@ -14,20 +14,28 @@ from daleml.reproductions.verdict import FAILS, HOLDS
 pytestmark = pytest.mark.slow
 
 SEEDS = range(3)
-RATE = {"lrs": [0.1], "epochs": 1, "fraction": 0.2}  # one rate, so that nothing is spent on choosing it
+RATE = {
+    "lrs": [0.1],
+    "epochs": 1,
+    "fraction": 0.2,
+}  # one rate, so that nothing is spent on choosing it
 SETTINGS = {
     "dann initialisation": dann.INITIALISATION.settings["quick"],
     "dann digits": {"epochs": 10, "choice": RATE},
     "spectral initialisation": {"draws": [[100, 3], [300, 1]]},
     "spectral row digits": {"epochs": 25, "choice": RATE},
 }
-CLAIMS = {claim.id: claim for paper in (dann.PAPER, spectral.PAPER) for claim in paper.claims}
+CLAIMS = {
+    claim.id: claim for paper in (dann.PAPER, spectral.PAPER) for claim in paper.claims
+}
 
 
 def verdict(claim, epochs=None):
     experiment = CLAIMS[claim].experiment
     settings = SETTINGS[experiment.name] | ({"epochs": epochs} if epochs else {})
-    return judge(CLAIMS[claim], [experiment.run(seed, settings) for seed in SEEDS]).verdict
+    return judge(
+        CLAIMS[claim], [experiment.run(seed, settings) for seed in SEEDS]
+    ).verdict
 
 
 intact = functools.cache(verdict)
@@ -37,7 +45,11 @@ intact = functools.cache(verdict)
 
 
 def corrections_off(patch):
-    patch.setattr(learning, "param_groups", lambda model, lr: [{"params": list(model.parameters()), "lr": lr}])
+    patch.setattr(
+        learning,
+        "param_groups",
+        lambda model, lr: [{"params": list(model.parameters()), "lr": lr}],
+    )
 
 
 def guard_off(patch):
@@ -52,7 +64,9 @@ def after(module, name, change):
 
         @torch.no_grad()
         def broken(*arguments, **options):
-            before = [a.clone() if isinstance(a, torch.Tensor) else a for a in arguments]
+            before = [
+                a.clone() if isinstance(a, torch.Tensor) else a for a in arguments
+            ]
             result = whole(*arguments, **options)
             change(arguments, before)
             return result
@@ -64,7 +78,11 @@ def after(module, name, change):
 
 def independent_interneurons(patch):
     whole = init.dann_
-    patch.setattr(init, "dann_", lambda *weights, **options: whole(*weights, **options | {"independent": True}))
+    patch.setattr(
+        init,
+        "dann_",
+        lambda *weights, **options: whole(*weights, **options | {"independent": True}),
+    )
 
 
 def squared_values(patch):

@@ -15,10 +15,18 @@ from daleml.reproductions.verdict import FAILS, HOLDS
 
 pytestmark = pytest.mark.slow
 
-CLAIMS = {claim.id: claim for paper in (eg.PAPER, geometry.PAPER, regimes.PAPER) for claim in paper.claims}
+CLAIMS = {
+    claim.id: claim
+    for paper in (eg.PAPER, geometry.PAPER, regimes.PAPER)
+    for claim in paper.claims
+}
 FEWER = {
     # one learning rate for every arm: what is broken is not what they are chosen by
-    "EG on digits": {"width": 128, "epochs": 15, "lrs": {"gd": [0.1], "sign_gd": [0.1], "eg": [0.3]}},
+    "EG on digits": {
+        "width": 128,
+        "epochs": 15,
+        "lrs": {"gd": [0.1], "sign_gd": [0.1], "eg": [0.3]},
+    },
     "r of k": {"lrs": {"gd": [0.01, 0.5], "eg": [0.01, 0.75]}},
     "regression under a potential": {"repeats": [2, 1, 1]},
     "two linear layers": {"scales": [0.01], "ranks": [1, 5, 20]},
@@ -28,13 +36,23 @@ FEWER = {
 def verdicts(experiment, n_seeds=3):
     settings = {**experiment.settings["quick"], **FEWER.get(experiment.name, {})}
     seeds = [experiment.run(seed, settings) for seed in range(n_seeds)]
-    return {name: judge(claim, seeds).verdict for name, claim in CLAIMS.items() if claim.experiment is experiment}
+    return {
+        name: judge(claim, seeds).verdict
+        for name, claim in CLAIMS.items()
+        if claim.experiment is experiment
+    }
 
 
 def forget_sign(monkeypatch):
     """w exp(-lr u), as the authors' ablation has it."""
-    monkeypatch.setattr(functional, "times_sign", lambda weight, step, out: out.copy_(step))
-    monkeypatch.setattr(functional, "exponentiated", lambda weight, step, limits: weight * torch.exp(-step))
+    monkeypatch.setattr(
+        functional, "times_sign", lambda weight, step, out: out.copy_(step)
+    )
+    monkeypatch.setattr(
+        functional,
+        "exponentiated",
+        lambda weight, step, limits: weight * torch.exp(-step),
+    )
 
 
 def plain_descent(monkeypatch):
@@ -51,9 +69,15 @@ def wrong_inverse(monkeypatch):
 def wrong_step(monkeypatch):
     """Every potential takes the step of gradient descent, in its own unit."""
     monkeypatch.setattr(
-        potentials.NegativeEntropy, "step", lambda self, weight, step: weight - step * weight.abs().mean()
+        potentials.NegativeEntropy,
+        "step",
+        lambda self, weight, step: weight - step * weight.abs().mean(),
     )
-    monkeypatch.setattr(functional, "exponentiate_", lambda weight, exponent, *a, **k: _plain(weight, exponent))
+    monkeypatch.setattr(
+        functional,
+        "exponentiate_",
+        lambda weight, exponent, *a, **k: _plain(weight, exponent),
+    )
 
 
 def _plain(weight, exponent):
@@ -77,7 +101,9 @@ def truncated(monkeypatch):
 
 
 def no_standard_deviation(monkeypatch):
-    monkeypatch.setattr(inference, "normal_distance", lambda z: float(np.abs(np.sort(z)).mean() / 100))
+    monkeypatch.setattr(
+        inference, "normal_distance", lambda z: float(np.abs(np.sort(z)).mean() / 100)
+    )
 
 
 SABOTAGE = [
@@ -96,7 +122,9 @@ SABOTAGE = [
 
 
 @pytest.mark.parametrize(
-    ("sabotage", "experiment", "fall"), SABOTAGE, ids=[f"{one.__name__}-{name}" for one, _, (name, *_) in SABOTAGE]
+    ("sabotage", "experiment", "fall"),
+    SABOTAGE,
+    ids=[f"{one.__name__}-{name}" for one, _, (name, *_) in SABOTAGE],
 )
 def test_a_fault_turns_a_claim(sabotage, experiment, fall, monkeypatch):
     sabotage(monkeypatch)
@@ -116,6 +144,12 @@ UNTOUCHED = {
 
 @pytest.mark.parametrize("name", UNTOUCHED)
 def test_without_a_fault_they_hold(name):
-    experiments = {one.experiment.name: one.experiment for one in CLAIMS.values() if one.experiment}
-    found = verdicts(experiments[name], n_seeds=12 if name == "robustness of the geometry" else 4)
-    assert {claim: found[claim] for claim in UNTOUCHED[name]} == dict.fromkeys(UNTOUCHED[name], HOLDS)
+    experiments = {
+        one.experiment.name: one.experiment for one in CLAIMS.values() if one.experiment
+    }
+    found = verdicts(
+        experiments[name], n_seeds=12 if name == "robustness of the geometry" else 4
+    )
+    assert {claim: found[claim] for claim in UNTOUCHED[name]} == dict.fromkeys(
+        UNTOUCHED[name], HOLDS
+    )

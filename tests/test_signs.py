@@ -46,7 +46,9 @@ def fixed_linear(unit_signs=(E, E, I), n_out=4):
 def test_fix_works_on_any_parameter(module, name, unit_signs, shape):
     signs.fix(module, name, unit_signs)
     buffer = module.get_buffer(f"{name}_signs")
-    assert buffer.numel() == len(unit_signs)  # one sign a presynaptic unit, not a dense matrix
+    assert buffer.numel() == len(
+        unit_signs
+    )  # one sign a presynaptic unit, not a dense matrix
     assert buffer.dtype == torch.int8
     ((found, parameter, sign),) = signs.named(module)
     assert (found, sign.shape, sign.dtype) == (name, shape, parameter.dtype)
@@ -94,7 +96,11 @@ def test_fix_again_replaces_if_asked():
 @pytest.mark.parametrize(
     ("arguments", "error", "sentence"),
     [
-        (("weights", [1, 1]), AttributeError, "`name` must name a parameter of Linear; got 'weights'."),
+        (
+            ("weights", [1, 1]),
+            AttributeError,
+            "`name` must name a parameter of Linear; got 'weights'.",
+        ),
         (
             ("weight", [1, 1]),
             ValueError,
@@ -130,13 +136,21 @@ def test_fix_takes_a_partition_and_a_path():
 @pytest.mark.parametrize(
     ("call", "error", "sentence"),
     [
-        (lambda: signs.fix([], "weight", [1]), TypeError, "`module` must be a module; got list."),
+        (
+            lambda: signs.fix([], "weight", [1]),
+            TypeError,
+            "`module` must be a module; got list.",
+        ),
         (
             lambda: signs.fix(nn.Linear(2, 2), "weight", None),
             TypeError,
             "`signs` must be numbers or a partition; got NoneType.",
         ),
-        (lambda: signs.project_(torch.ones(3)), TypeError, "`model` must be a module; got Tensor."),
+        (
+            lambda: signs.project_(torch.ones(3)),
+            TypeError,
+            "`model` must be a module; got Tensor.",
+        ),
     ],
 )
 def test_natural_mistakes_are_one_sentence(call, error, sentence):
@@ -148,7 +162,10 @@ def test_natural_mistakes_are_one_sentence(call, error, sentence):
 def test_a_single_number_has_no_presynaptic_units():
     module = nn.Module()
     module.register_parameter("scale", nn.Parameter(torch.tensor(1.0)))
-    with pytest.raises(ValueError, match="`scale` must have presynaptic units, so at least one dimension"):
+    with pytest.raises(
+        ValueError,
+        match="`scale` must have presynaptic units, so at least one dimension",
+    ):
         signs.fix(module, "scale", [1])
 
 
@@ -156,7 +173,10 @@ def test_dim_may_be_given():
     layer = nn.Bilinear(2, 3, 4)
     signs.fix(layer, "weight", [E, I], dim=1)
     assert layer.weight_signs.shape == (2, 1)
-    with pytest.raises(ValueError, match=re.escape("`dim` must be between 0 and 2 for `weight`; got 3.")):
+    with pytest.raises(
+        ValueError,
+        match=re.escape("`dim` must be between 0 and 2 for `weight`; got 3."),
+    ):
         signs.fix(layer, "weight", [E, I], dim=3)
 
 
@@ -188,12 +208,16 @@ def test_zero_is_lawful_for_either_sign_and_grows_back():
 @settings(deadline=None, max_examples=50)
 def test_check_counts_what_was_broken(data):
     n_in, n_out = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 6))
-    unit_signs = data.draw(st.lists(st.sampled_from([E, I]), min_size=n_in, max_size=n_in))
+    unit_signs = data.draw(
+        st.lists(st.sampled_from([E, I]), min_size=n_in, max_size=n_in)
+    )
     layer = fixed_linear(unit_signs, n_out)
     with torch.no_grad():
         layer.weight.copy_(layer.weight_signs * (1 + torch.rand(n_out, n_in)))
     assert signs.check(layer)
-    broken = data.draw(st.sets(st.tuples(st.integers(0, n_out - 1), st.integers(0, n_in - 1))))
+    broken = data.draw(
+        st.sets(st.tuples(st.integers(0, n_out - 1), st.integers(0, n_in - 1)))
+    )
     with torch.no_grad():
         for post, pre in broken:
             layer.weight[post, pre] *= -1
@@ -246,7 +270,9 @@ def test_a_model_without_signs_has_nothing_to_check():
 
 
 def test_check_refuses_other_things():
-    with pytest.raises(TypeError, match="`model` must be a module or a state dict; got list."):
+    with pytest.raises(
+        TypeError, match="`model` must be a module or a state dict; got list."
+    ):
         signs.check([1, 2])
 
 
@@ -281,9 +307,12 @@ def test_signs_follow(carry):
     assert moved[0].weight_signs.dtype == torch.int8
     assert signs.check(moved)
     state = {
-        name: -value if name.endswith(("weight", "weight_ex")) else value for name, value in moved.state_dict().items()
+        name: -value if name.endswith(("weight", "weight_ex")) else value
+        for name, value in moved.state_dict().items()
     }
-    with pytest.raises(RuntimeError, match="Dale's law is broken: 0.weight, unit 0"):  # the hook came along
+    with pytest.raises(
+        RuntimeError, match="Dale's law is broken: 0.weight, unit 0"
+    ):  # the hook came along
         moved.load_state_dict(state)
     with torch.no_grad():
         moved[0].weight[1] *= -1
@@ -295,9 +324,13 @@ def test_a_copy_judges_by_its_own_signs():
     original = fixed_linear((E, I))
     other = copy.deepcopy(original)
     signs.fix(other, "weight", [I, E], replace=True)
-    original.load_state_dict({"weight": original.weight.clone(), "bias": original.bias.clone()})
+    original.load_state_dict(
+        {"weight": original.weight.clone(), "bias": original.bias.clone()}
+    )
     with pytest.raises(RuntimeError, match="Dale's law"):
-        other.load_state_dict({"weight": original.weight.clone(), "bias": original.bias.clone()})
+        other.load_state_dict(
+            {"weight": original.weight.clone(), "bias": original.bias.clone()}
+        )
 
 
 def test_signs_follow_to_meta_and_back():
@@ -336,7 +369,9 @@ def test_reparametrised_weights_are_judged_by_what_multiplies():
     layer = parametrizations.weight_norm(nn.Linear(3, 4))
     signs.fix(layer, "weight", [E, I, E])
     assert not signs.check(layer)
-    with pytest.raises(signs.DaleError, match="`weight` is reparametrised and breaks Dale's law"):
+    with pytest.raises(
+        signs.DaleError, match="`weight` is reparametrised and breaks Dale's law"
+    ):
         signs.project_(layer)
     with torch.no_grad():
         layer.weight = layer.weight.abs() * layer.weight_signs
@@ -359,15 +394,22 @@ def test_a_lawless_checkpoint_raises_torchs_own_error_and_enters_nowhere():
             "Error(s) in loading state_dict for Sequential:\n"
             "\tDale's law is broken: 1.weight, unit 3 (inhibitory): 2 of 2 synapses positive, worst 1."
         )
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    assert all(torch.equal(value, kept[name]) for name, value in state.items())  # the caller's dict is left alone
+    assert all(
+        torch.equal(value, before[name]) for name, value in model.state_dict().items()
+    )
+    assert all(
+        torch.equal(value, kept[name]) for name, value in state.items()
+    )  # the caller's dict is left alone
 
 
 def test_assigning_a_lawless_checkpoint_keeps_the_parameter():
     layer = fixed_linear((E, I))
     parameter, before = layer.weight, layer.weight.clone()
     with pytest.raises(RuntimeError, match="Dale's law"):
-        layer.load_state_dict({"weight": torch.tensor([[1.0, 1.0]] * 4), "bias": torch.zeros(4)}, assign=True)
+        layer.load_state_dict(
+            {"weight": torch.tensor([[1.0, 1.0]] * 4), "bias": torch.zeros(4)},
+            assign=True,
+        )
     assert layer.weight is parameter
     assert torch.equal(layer.weight, before)
 
@@ -375,15 +417,21 @@ def test_assigning_a_lawless_checkpoint_keeps_the_parameter():
 def test_what_is_lawful_in_a_refused_checkpoint_is_loaded_as_torch_does():
     layer = fixed_linear((E, I))
     with pytest.raises(RuntimeError, match="Dale's law"):
-        layer.load_state_dict({"weight": torch.ones(4, 2), "bias": torch.full((4,), 5.0)})
+        layer.load_state_dict(
+            {"weight": torch.ones(4, 2), "bias": torch.full((4,), 5.0)}
+        )
     assert layer.bias.tolist() == [5.0] * 4
     assert signs.check(layer)
 
 
 def test_a_nan_checkpoint_is_refused():
     layer = fixed_linear((E, I))
-    with pytest.raises(RuntimeError, match="4 of 4 synapses negative or NaN, worst nan"):
-        layer.load_state_dict({**layer.state_dict(), "weight": torch.full((4, 2), torch.nan)})
+    with pytest.raises(
+        RuntimeError, match="4 of 4 synapses negative or NaN, worst nan"
+    ):
+        layer.load_state_dict(
+            {**layer.state_dict(), "weight": torch.full((4, 2), torch.nan)}
+        )
 
 
 def test_a_plain_checkpoint_loads_and_is_judged():
@@ -391,7 +439,10 @@ def test_a_plain_checkpoint_loads_and_is_judged():
     with torch.no_grad():
         plain.weight.copy_(torch.rand(4, 3) * torch.tensor([1, -1, 1]))
     layer = fixed_linear((E, I, E))
-    assert str(layer.load_state_dict(plain.state_dict())) == "<All keys matched successfully>"
+    assert (
+        str(layer.load_state_dict(plain.state_dict()))
+        == "<All keys matched successfully>"
+    )
     assert torch.equal(layer.weight, plain.weight)
     with torch.no_grad():
         plain.weight.mul_(-1)
@@ -402,7 +453,10 @@ def test_a_plain_checkpoint_loads_and_is_judged():
 def test_a_checkpoint_with_other_signs_is_refused():
     layer, other = fixed_linear((E, I, E)), fixed_linear((E, E, I))
     before = layer.weight.clone()
-    with pytest.raises(RuntimeError, match="weight_signs: the signs of 2 units, the first of them unit 1, differ"):
+    with pytest.raises(
+        RuntimeError,
+        match="weight_signs: the signs of 2 units, the first of them unit 1, differ",
+    ):
         layer.load_state_dict(other.state_dict())
     assert layer.weight_signs.tolist() == [1, -1, 1]
     assert torch.equal(layer.weight, before)
@@ -448,14 +502,18 @@ def test_an_emptied_model_takes_the_checkpoints_signs():
     layer.to_empty(device="cpu")
     layer.weight_signs.fill_(77)  # what uninitialised memory may hold
     plain = {"weight": source.weight, "bias": source.bias}
-    with pytest.raises(RuntimeError, match="neither the module nor the checkpoint has signs"):
+    with pytest.raises(
+        RuntimeError, match="neither the module nor the checkpoint has signs"
+    ):
         layer.load_state_dict(plain)
     layer.load_state_dict(source.state_dict())
     assert signs.check(layer)
     assert layer.weight_signs.tolist() == [1, 1, -1]
     with torch.device("meta"):
         layer = EILinear(Populations(2, 1), 4)
-    with pytest.raises(RuntimeError, match="neither the module nor the checkpoint has signs"):
+    with pytest.raises(
+        RuntimeError, match="neither the module nor the checkpoint has signs"
+    ):
         layer.load_state_dict(plain, assign=True)
     with pytest.raises(ValueError, match="they are on the meta device"):
         signs.check(layer)
@@ -465,7 +523,9 @@ def test_an_emptied_model_takes_the_checkpoints_signs():
 
 
 def test_check_of_a_state_dict_agrees_with_check_of_the_module():
-    model = nn.Sequential(fixed_linear((E, I, E)), DANNLinear(4, 3), nn.Conv2d(4, 6, 3, groups=2))
+    model = nn.Sequential(
+        fixed_linear((E, I, E)), DANNLinear(4, 3), nn.Conv2d(4, 6, 3, groups=2)
+    )
     signs.fix(model[2], "weight", [E, I, E, I])
     torch.nn.init.normal_(model[2].weight, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -483,14 +543,21 @@ def test_weights_without_signs_are_judged_by_themselves():
     assert [(v.unit, v.sign, v.count) for v in report.violations] == [(1, I, 1)]
     conv = torch.ones(2, 3, 4, 4)
     conv[0, 1, 2, 2] = -1
-    assert [(v.unit, v.count) for v in signs.check({"conv": conv}).violations] == [(1, 1)]
+    assert [(v.unit, v.count) for v in signs.check({"conv": conv}).violations] == [
+        (1, 1)
+    ]
 
 
 def test_signs_that_do_not_fit_their_weight_are_one_sentence():
     with pytest.raises(
-        ValueError, match=re.escape("`weight_signs` must fit `weight` of shape (4, 3); got shape (5,).")
+        ValueError,
+        match=re.escape(
+            "`weight_signs` must fit `weight` of shape (4, 3); got shape (5,)."
+        ),
     ):
         signs.check({"weight": torch.ones(4, 3), "weight_signs": torch.ones(5)})
     for shape in ((), (1,), (4, 3), (2, 2, 2)):
-        with pytest.raises(ValueError, match="`weight_signs` must fit `weight` of shape"):
+        with pytest.raises(
+            ValueError, match="`weight_signs` must fit `weight` of shape"
+        ):
             signs.check({"weight": torch.ones(4, 3), "weight_signs": torch.ones(shape)})

@@ -86,7 +86,10 @@ def test_a_slip_is_answered_by_one_sentence(slip):
 def test_the_sending_cell_that_is_no_column_is_named_by_its_own_argument(tmp_path):
     (tmp_path / "mine.csv").write_text("cell,area\n1,2.5\n2,3.5\n")
     for argument in ("pre", "post"):
-        with pytest.raises(ValueError, match=f"^`{argument}` must name a column of cell, area; got 'axon'"):
+        with pytest.raises(
+            ValueError,
+            match=f"^`{argument}` must name a column of cell, area; got 'axon'",
+        ):
             read_synapses(tmp_path / "mine.csv", **{argument: "axon"})
 
 
@@ -111,7 +114,11 @@ def test_what_names_a_part_of_the_model_is_exempt(pattern):
 
 
 @pytest.mark.parametrize(
-    "change", [lambda layer: parametrizations.weight_norm(layer), lambda layer: prune.identity(layer, "weight")]
+    "change",
+    [
+        lambda layer: parametrizations.weight_norm(layer),
+        lambda layer: prune.identity(layer, "weight"),
+    ],
 )
 def test_a_weight_that_is_computed_may_be_named_by_its_plain_name(change):
     net = _net()

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from daleml.analysis import compare_families, confidence_intervals, fit_weights, goodness_of_fit
+from daleml.analysis import (
+    compare_families,
+    confidence_intervals,
+    fit_weights,
+    goodness_of_fit,
+)
 from daleml.analysis.families import FAMILIES
 from daleml.analysis.likelihood import log_likelihood
 from tests.reference.draws import TRUTH
@@ -23,7 +28,9 @@ def lognormal(n, seed=0):
 def test_the_interval_of_mu_is_students(n):
     w = lognormal(n)
     ends = confidence_intervals(fit_weights(w))["mu"]
-    exact = stats.t.interval(0.95, n - 1, np.log(w).mean(), np.log(w).std(ddof=1) / math.sqrt(n))
+    exact = stats.t.interval(
+        0.95, n - 1, np.log(w).mean(), np.log(w).std(ddof=1) / math.sqrt(n)
+    )
     assert ends == pytest.approx(exact, rel=1e-3)
 
 
@@ -32,14 +39,18 @@ def test_the_interval_of_sigma_holds_what_it_says(n):
     """Of the normal the coverage is a probability of the chi-squared distribution: no sample is needed."""
     w = lognormal(n)
     fit = fit_weights(w)
-    low, high = (end / fit.params["sigma"] for end in confidence_intervals(fit)["sigma"])
+    low, high = (
+        end / fit.params["sigma"] for end in confidence_intervals(fit)["sigma"]
+    )
     held = stats.chi2.cdf(n / low**2, n - 1) - stats.chi2.cdf(n / high**2, n - 1)
     assert held == pytest.approx(0.95, abs=0.004)
 
 
 def test_many_weights_are_corrected_by_nothing():
     rule = FAMILIES["lognormal"]
-    assert [rule.interval_factor(i, 1e6, 0.95) for i in (0, 1)] == pytest.approx([1, 1], abs=1e-5)
+    assert [rule.interval_factor(i, 1e6, 0.95) for i in (0, 1)] == pytest.approx(
+        [1, 1], abs=1e-5
+    )
     assert FAMILIES["gamma"].interval_factor(0, 8, 0.95) == 1
 
 
@@ -54,14 +65,18 @@ def test_too_few_is_said_everywhere():
     assert not test.can_reject
     assert "9 weights are too few to judge a fit by" in str(test)
     assert "too few to rank" in compare_families(few, gof=99).conclusion()
-    assert "too few to judge" not in str(goodness_of_fit(fit_weights(lognormal(10)), 30, jobs=1))
+    assert "too few to judge" not in str(
+        goodness_of_fit(fit_weights(lognormal(10)), 30, jobs=1)
+    )
 
 
 def test_two_different_values_rank_no_families():
     w = np.r_[np.full(6, 0.1), np.full(6, 0.2)]
     for options in ({}, {"resolution": 0.1}):
         result = compare_families(w, ("lognormal", "gamma", "weibull"), **options)
-        assert result.conclusion().startswith("2 different values are too few to rank these families")
+        assert result.conclusion().startswith(
+            "2 different values are too few to rank these families"
+        )
         assert len(result.cannot_tell) == 2
 
 
@@ -82,7 +97,9 @@ def test_the_generalised_gamma_is_never_below_the_truth_where_most_is_hidden(see
 
 def test_what_ran_off_is_marked_where_its_parameters_are_printed():
     w = np.random.default_rng(4).exponential(1.0, 500)
-    text = fit_weights(w[w > 0.5], "truncatednormal", truncation=(0.5, None)).parameters_text()
+    text = fit_weights(
+        w[w > 0.5], "truncatednormal", truncation=(0.5, None)
+    ).parameters_text()
     assert text.endswith("(at its limit, the exponential)")
     assert "limit" not in fit_weights(w).parameters_text()
 
@@ -99,7 +116,9 @@ def test_a_mixture_does_not_depend_on_the_order_of_the_rows():
 def test_a_printed_fit_says_that_its_weights_were_rounded():
     w = np.round(lognormal(400), 1)
     text = str(fit_weights(w[w > 0]))
-    assert text.splitlines()[1].startswith("note: The values are rounded to 0.1 and were fitted as if they were not")
+    assert text.splitlines()[1].startswith(
+        "note: The values are rounded to 0.1 and were fitted as if they were not"
+    )
     assert text.endswith("pass `resolution=0.1`.")
     assert len(str(fit_weights(lognormal(400))).splitlines()) == 1
     assert fit_weights(w[w > 0], resolution=0.1).hints == ()

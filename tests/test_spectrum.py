@@ -27,14 +27,18 @@ def with_singular_values(values, rows, columns, seed=0):
 def test_measures_of_chosen_singular_values(values, extra):
     values = np.sort(values)[::-1]
     s = spectrum(with_singular_values(values, len(values), len(values) + extra))
-    np.testing.assert_allclose(s.singular_values, values, rtol=1e-9, atol=1e-12 * values[0])
+    np.testing.assert_allclose(
+        s.singular_values, values, rtol=1e-9, atol=1e-12 * values[0]
+    )
     p = values / values.sum()
     entropy = -np.sum(p * np.log(p))
     assert s.svd_entropy == pytest.approx(entropy / math.log(len(values)), abs=1e-9)
     assert s.effective_rank == pytest.approx(math.exp(entropy), rel=1e-9)
     assert s.effective_rank == pytest.approx(len(values) ** s.svd_entropy, rel=1e-9)
     assert s.stable_rank == pytest.approx(np.sum(values**2) / values[0] ** 2, rel=1e-9)
-    assert s.participation_ratio == pytest.approx(np.sum(values**2) ** 2 / np.sum(values**4), rel=1e-9)
+    assert s.participation_ratio == pytest.approx(
+        np.sum(values**2) ** 2 / np.sum(values**4), rel=1e-9
+    )
 
 
 @pytest.mark.parametrize("n", [1, 2, 7])
@@ -52,13 +56,17 @@ def test_orthogonal(n):
 def test_rank_one(shape, size):
     s = spectrum(size * np.ones(shape))
     assert s.svd_entropy == pytest.approx(0, abs=1e-9)
-    assert [s.effective_rank, s.stable_rank, s.participation_ratio] == pytest.approx([1] * 3)
+    assert [s.effective_rank, s.stable_rank, s.participation_ratio] == pytest.approx(
+        [1] * 3
+    )
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (4, 4), (3, 8)])
 def test_zero_matrix(shape):
     s = spectrum(np.zeros(shape))
-    assert [s.svd_entropy, s.effective_rank, s.stable_rank, s.participation_ratio] == [0.0] * 4
+    assert [s.svd_entropy, s.effective_rank, s.stable_rank, s.participation_ratio] == [
+        0.0
+    ] * 4
     assert "-0" not in str(s)
 
 
@@ -67,7 +75,10 @@ def test_spectral_radius_is_of_the_eigenvalues():
     assert spectrum(rotation).spectral_radius == pytest.approx(2)
     jordan = np.array([[0.5, 100.0], [0.0, 0.5]])
     assert spectrum(jordan).spectral_radius == pytest.approx(0.5)
-    with pytest.raises(ValueError, match=r"`weights` must be square to have eigenvalues; got shape \(2, 3\)."):
+    with pytest.raises(
+        ValueError,
+        match=r"`weights` must be square to have eigenvalues; got shape \(2, 3\).",
+    ):
         _ = spectrum(np.ones((2, 3))).spectral_radius
 
 
@@ -86,16 +97,29 @@ def test_published_values():
 def test_reads_layers_by_what_multiplies_the_input():
     layer = DANNLinear(6, 4, 2)
     expected = (layer.weight_ex - layer.weight_ei @ layer.weight_ix).detach()
-    np.testing.assert_allclose(spectrum(layer).singular_values, torch.linalg.svdvals(expected.double()), atol=1e-6)
+    np.testing.assert_allclose(
+        spectrum(layer).singular_values,
+        torch.linalg.svdvals(expected.double()),
+        atol=1e-6,
+    )
     assert spectrum(nn.Linear(5, 3)).shape == (3, 5)
     for container in (nn.Sequential(layer, nn.ReLU()), layer.state_dict()):
-        np.testing.assert_allclose(spectrum(container).singular_values, spectrum(layer).singular_values, atol=1e-6)
+        np.testing.assert_allclose(
+            spectrum(container).singular_values,
+            spectrum(layer).singular_values,
+            atol=1e-6,
+        )
     assert effective_rank(torch.eye(3, dtype=torch.bfloat16)) == pytest.approx(3)
 
 
 def test_effective_weights_of_a_model_and_of_its_state_agree():
-    model = nn.Sequential(DANNLinear(6, 4, 2), nn.ReLU(), EILinear(Populations(3, 1), 2), nn.Linear(2, 2))
-    of_model, of_state = dict(effective_weights(model)), dict(effective_weights(model.state_dict()))
+    model = nn.Sequential(
+        DANNLinear(6, 4, 2), nn.ReLU(), EILinear(Populations(3, 1), 2), nn.Linear(2, 2)
+    )
+    of_model, of_state = (
+        dict(effective_weights(model)),
+        dict(effective_weights(model.state_dict())),
+    )
     assert list(of_model) == ["0", "2", "3.weight"]
     assert list(of_state) == ["0.effective", "2.weight", "3.weight"]
     for one, other in zip(of_model.values(), of_state.values(), strict=True):
@@ -133,6 +157,8 @@ def test_an_ordinary_rnn_gives_what_multiplies_its_state():
     ]  # fmt: skip
     one, cell = nn.RNN(3, 5), nn.RNNCell(3, 5)
     for module, weight in ((one, one.weight_hh_l0), (cell, cell.weight_hh)):
-        assert np.array_equal(spectrum(module).singular_values, spectrum(weight.detach()).singular_values)
+        assert np.array_equal(
+            spectrum(module).singular_values, spectrum(weight.detach()).singular_values
+        )
     with pytest.raises(ValueError, match="`weights` must have one layer; got 2: give"):
         spectrum(rnn)

@@ -23,7 +23,9 @@ class Variable(tasks.RegressionTask):
     def _sample(self, n, generator):
         steps = int(torch.randint(5, 9, (1,), generator=generator))
         x = torch.rand(steps, n, 1, generator=generator)
-        return tasks.Trials(x, x, torch.ones(steps, n, dtype=torch.bool), self.dt_ms, ("a",), ("b",))
+        return tasks.Trials(
+            x, x, torch.ones(steps, n, dtype=torch.bool), self.dt_ms, ("a",), ("b",)
+        )
 
 
 def test_trials_of_many_durations_say_where_their_length_is():
@@ -37,7 +39,8 @@ def test_trials_of_many_durations_say_where_their_length_is():
         "Variable without periods."
     )
     with pytest.raises(
-        ValueError, match="must be one of those that all trials share, of which there are none; got 'a'"
+        ValueError,
+        match="must be one of those that all trials share, of which there are none; got 'a'",
     ):
         task.steps("a")
 
@@ -57,7 +60,9 @@ def test_an_environment_is_seeded_once_a_sample():
     again = task.sample(16, torch.Generator().manual_seed(3))
     other = task.sample(16, torch.Generator().manual_seed(4))
     assert torch.equal(first.inputs, again.inputs)
-    assert first.inputs.shape != other.inputs.shape or not torch.equal(first.inputs, other.inputs)
+    assert first.inputs.shape != other.inputs.shape or not torch.equal(
+        first.inputs, other.inputs
+    )
 
 
 class Network(nn.Module):
@@ -79,16 +84,29 @@ BATCH_FIRST = [
 
 
 @pytest.mark.parametrize("build", BATCH_FIRST, ids=["EIRNN", "DANNRNN", "GRU"])
-@pytest.mark.parametrize("n_trials", [5, 7], ids=["another number of trials", "as many trials as steps"])
+@pytest.mark.parametrize(
+    "n_trials", [5, 7], ids=["another number of trials", "as many trials as steps"]
+)
 def test_trials_taken_for_time_steps_are_refused(build, n_trials):
-    task = tasks.DelayedMatchToSample(dt_ms=100, sample_ms=100, delay_ms=200, test_ms=100, decision_ms=300)
+    task = tasks.DelayedMatchToSample(
+        dt_ms=100, sample_ms=100, delay_ms=200, test_ms=100, decision_ms=300
+    )
     assert task.n_steps == 7
     batches = task.batches(n_trials, 2)
 
     def run(model):
-        return train(model, batches, EG(param_groups(model, 0.01), 0.01), task.loss, progress=False)
+        return train(
+            model,
+            batches,
+            EG(param_groups(model, 0.01), 0.01),
+            task.loss,
+            progress=False,
+        )
 
-    with pytest.raises(ValueError, match="got `rnn`, a .* with `batch_first=True`, which would take trials for time"):
+    with pytest.raises(
+        ValueError,
+        match="got `rnn`, a .* with `batch_first=True`, which would take trials for time",
+    ):
         run(Network(build()))
     assert len(run(Network(build(), transposed=True))) == 2
     assert len(run(Network(EIRNN(3, Populations(8, 2))))) == 2
@@ -102,13 +120,20 @@ class Stream(IterableDataset):
         self.batches = batches
 
     def __iter__(self):
-        return ((x, y.inputs if isinstance(y, tasks.Trials) else y) for x, y in self.batches(1))
+        return (
+            (x, y.inputs if isinstance(y, tasks.Trials) else y)
+            for x, y in self.batches(1)
+        )
 
 
 @pytest.mark.parametrize("kind", ["task", "shuffled"])
 def test_workers_share_the_batches_of_an_epoch(kind):
     x = torch.arange(10.0)[:, None]
-    batches = tasks.PerceptualDecision().batches(2, 5) if kind == "task" else Shuffled(x, x, 2)
+    batches = (
+        tasks.PerceptualDecision().batches(2, 5)
+        if kind == "task"
+        else Shuffled(x, x, 2)
+    )
     alone = [x for x, _ in batches(1)]
     shared = [x for x, _ in DataLoader(Stream(batches), batch_size=None, num_workers=2)]
     assert len(shared) == len(alone) == 5

@@ -27,7 +27,9 @@ class FakeEnvironment:
     """Speaks NeuroGym's protocol: fixate, see which of two stimuli is on, wait for a random time, choose."""
 
     dt = 50
-    observation_space = SimpleNamespace(shape=(3,), name={"fixation": 0, "stimulus": range(1, 3)})
+    observation_space = SimpleNamespace(
+        shape=(3,), name={"fixation": 0, "stimulus": range(1, 3)}
+    )
     action_space = SimpleNamespace(n=3, name={"fixation": 0, "choice": [1, 2]})
 
     def __init__(self, dt=50, delays=(50, 100, 150)):
@@ -42,7 +44,11 @@ class FakeEnvironment:
     def new_trial(self):
         choice, delay = int(self.rng.choice([1, 2])), self.timing["delay"]()
         self.start_t = {"stimulus": 0, "delay": self.dt, "decision": self.dt + delay}
-        self.end_t = {"stimulus": self.dt, "delay": self.dt + delay, "decision": 2 * self.dt + delay}
+        self.end_t = {
+            "stimulus": self.dt,
+            "delay": self.dt + delay,
+            "decision": 2 * self.dt + delay,
+        }
         n_steps = self.end_t["decision"] // self.dt
         self.ob = np.zeros((n_steps, 3), dtype=np.float32)
         self.ob[:-1, 0] = 1
@@ -63,19 +69,33 @@ TASKS = {
     "adding": lambda: tasks.AddingProblem(),
     "adding, odd": lambda: tasks.AddingProblem(length=5, dt_ms=7),
     "match to sample": lambda: tasks.DelayedMatchToSample(),
-    "match to sample, noisy": lambda: tasks.DelayedMatchToSample(noise_sd=0.8, test_ms=200, dt_ms=50),
-    "match to sample, four": lambda: tasks.DelayedMatchToSample(n_stimuli=4, fixation_ms=200, fixate=False),
-    "match to sample, four noisy": lambda: tasks.DelayedMatchToSample(n_stimuli=4, noise_sd=0.5, baseline=2),
+    "match to sample, noisy": lambda: tasks.DelayedMatchToSample(
+        noise_sd=0.8, test_ms=200, dt_ms=50
+    ),
+    "match to sample, four": lambda: tasks.DelayedMatchToSample(
+        n_stimuli=4, fixation_ms=200, fixate=False
+    ),
+    "match to sample, four noisy": lambda: tasks.DelayedMatchToSample(
+        n_stimuli=4, noise_sd=0.5, baseline=2
+    ),
     "perceptual": lambda: tasks.PerceptualDecision(),
-    "perceptual, fine steps": lambda: tasks.PerceptualDecision(dt_ms=20, fixation_ms=100, delay_ms=60, fixate=False),
-    "perceptual, no noise": lambda: tasks.PerceptualDecision(noise_sd=0, coherences=(0.0, 0.5)),
+    "perceptual, fine steps": lambda: tasks.PerceptualDecision(
+        dt_ms=20, fixation_ms=100, delay_ms=60, fixate=False
+    ),
+    "perceptual, no noise": lambda: tasks.PerceptualDecision(
+        noise_sd=0, coherences=(0.0, 0.5)
+    ),
     "context": lambda: tasks.ContextDecision(),
-    "context, fine steps": lambda: tasks.ContextDecision(dt_ms=50, noise_sd=0.3, coherences=[0.2]),
+    "context, fine steps": lambda: tasks.ContextDecision(
+        dt_ms=50, noise_sd=0.3, coherences=[0.2]
+    ),
     "images": image_task,
     "images, slow rows": lambda: image_task(row_ms=30, dt_ms=10, n_classes=5),
     "characters": lambda: tasks.CharacterModel(TEXT, length=20),
     "neurogym": lambda: tasks.from_neurogym(FakeEnvironment()),
-    "neurogym, decisions only": lambda: tasks.from_neurogym(FakeEnvironment(delays=(100,)), fixate=False),
+    "neurogym, decisions only": lambda: tasks.from_neurogym(
+        FakeEnvironment(delays=(100,)), fixate=False
+    ),
 }
 EVERY = pytest.mark.parametrize("name", TASKS)
 
@@ -90,7 +110,11 @@ def one_hot(classes, n_classes):
 
 def perfect(task, trials):
     """Outputs that are right at every step."""
-    return trials.targets if trials.targets.is_floating_point() else 40 * one_hot(trials.targets, task.n_outputs)
+    return (
+        trials.targets
+        if trials.targets.is_floating_point()
+        else 40 * one_hot(trials.targets, task.n_outputs)
+    )
 
 
 def constant(task, trials):
@@ -120,7 +144,10 @@ def test_shapes_and_types(name):
     assert (trials.inputs.dtype, trials.mask.dtype) == (torch.float32, torch.bool)
     assert trials.mask.shape == shape
     if isinstance(task, tasks.RegressionTask):
-        assert (trials.targets.dtype, trials.targets.shape) == (torch.float32, (*shape, task.n_outputs))
+        assert (trials.targets.dtype, trials.targets.shape) == (
+            torch.float32,
+            (*shape, task.n_outputs),
+        )
     else:
         assert (trials.targets.dtype, trials.targets.shape) == (torch.int64, shape)
         assert trials.targets.min() >= 0
@@ -139,9 +166,15 @@ def test_inputs_are_rates_unless_the_noise_is_larger_than_the_baseline(name):
     if share < 1e-9:
         assert (inputs >= 0).all()
     else:
-        stimulus = inputs[..., 1 : 1 + (4 if isinstance(task, tasks.ContextDecision) else task.n_inputs - 1)]
+        stimulus = inputs[
+            ...,
+            1 : 1
+            + (4 if isinstance(task, tasks.ContextDecision) else task.n_inputs - 1),
+        ]
         shown = stimulus[stimulus != 0]
-        assert (shown < 0).double().mean().item() == pytest.approx(share, abs=4 * math.sqrt(share / len(shown)))
+        assert (shown < 0).double().mean().item() == pytest.approx(
+            share, abs=4 * math.sqrt(share / len(shown))
+        )
 
 
 @EVERY
@@ -150,12 +183,18 @@ def test_one_seed_one_sample_and_the_global_generators_are_left_alone(name):
     numpy_state = np.random.get_state()[1].copy()
     torch.manual_seed(5)
     state = torch.get_rng_state()
-    first, again, other = task.sample(9, seeded(3)), task.sample(9, seeded(3)), task.sample(9, seeded(4))
+    first, again, other = (
+        task.sample(9, seeded(3)),
+        task.sample(9, seeded(3)),
+        task.sample(9, seeded(4)),
+    )
     assert torch.equal(torch.get_rng_state(), state)
     assert np.array_equal(np.random.get_state()[1], numpy_state)
     for field in ("inputs", "targets", "mask"):
         assert torch.equal(getattr(first, field), getattr(again, field))
-    assert first.inputs.shape != other.inputs.shape or not torch.equal(first.inputs, other.inputs)
+    assert first.inputs.shape != other.inputs.shape or not torch.equal(
+        first.inputs, other.inputs
+    )
     unseeded = task.sample(9)
     torch.manual_seed(5)
     assert torch.equal(task.sample(9).inputs, unseeded.inputs)
@@ -169,7 +208,9 @@ def test_tasks_and_trials_are_frozen_values(name):
         task.dt_ms = 1.0
     with pytest.raises(dataclasses.FrozenInstanceError):
         trials.inputs = None
-    if not name.startswith("neurogym"):  # an environment may hold what cannot be pickled
+    if not name.startswith(
+        "neurogym"
+    ):  # an environment may hold what cannot be pickled
         for twin in (copy.deepcopy(task), pickle.loads(pickle.dumps(task))):
             assert torch.equal(twin.sample(2, seeded()).inputs, trials.inputs)
     written = json.loads(json.dumps(trials.to_dict()))
@@ -183,7 +224,9 @@ def test_tasks_and_trials_are_frozen_values(name):
 def test_loss_is_differentiable_and_counts_the_masked_steps_only(name):
     task = TASKS[name]()
     trials = task.sample(6, seeded())
-    outputs = torch.randn(*trials.mask.shape, task.n_outputs, generator=seeded(1), requires_grad=True)
+    outputs = torch.randn(
+        *trials.mask.shape, task.n_outputs, generator=seeded(1), requires_grad=True
+    )
     loss = task.loss(outputs, trials)
     loss.backward()
     assert loss.shape == ()
@@ -204,7 +247,9 @@ def test_loss_is_the_mean_of_what_torch_says_of_each_step(name):
             losses.append(((outputs[t, i] - trials.targets[t, i]) ** 2).mean())
         else:
             losses.append(-outputs[t, i].log_softmax(-1)[trials.targets[t, i]])
-    assert task.loss(outputs, trials).item() == pytest.approx(torch.stack(losses).mean().item(), rel=1e-5)
+    assert task.loss(outputs, trials).item() == pytest.approx(
+        torch.stack(losses).mean().item(), rel=1e-5
+    )
 
 
 @EVERY
@@ -213,7 +258,9 @@ def test_perfect_outputs_have_no_loss_and_the_best_score(name):
     trials = task.sample(20, seeded())
     outputs = perfect(task, trials)
     assert task.loss(outputs, trials).item() == pytest.approx(0, abs=1e-6)
-    assert task.score(outputs, trials) == pytest.approx(1 if task.higher_is_better else 0, abs=1e-6)
+    assert task.score(outputs, trials) == pytest.approx(
+        1 if task.higher_is_better else 0, abs=1e-6
+    )
 
 
 @EVERY
@@ -221,8 +268,14 @@ def test_chance_is_what_a_guesser_scores(name):
     task = TASKS[name]()
     n = 300 if name.startswith("neurogym") else 4000
     trials = task.sample(n, seeded(2))
-    tolerance = {"mean squared error": 0.02, "accuracy": 2.2 / math.sqrt(n), "nats per character": 0.01}
-    assert task.score(constant(task, trials), trials) == pytest.approx(task.chance, abs=tolerance[task.measure])
+    tolerance = {
+        "mean squared error": 0.02,
+        "accuracy": 2.2 / math.sqrt(n),
+        "nats per character": 0.01,
+    }
+    assert task.score(constant(task, trials), trials) == pytest.approx(
+        task.chance, abs=tolerance[task.measure]
+    )
     if task.ideal is not None:
         assert (task.ideal > task.chance) == task.higher_is_better
 
@@ -232,17 +285,26 @@ def test_no_constant_beats_chance():
     adding = tasks.AddingProblem()
     trials = adding.sample(20_000, seeded())
     for value in (0.8, 0.9, 1.1, 1.2):
-        assert adding.score(torch.full(trials.targets.shape, value), trials) > adding.chance
+        assert (
+            adding.score(torch.full(trials.targets.shape, value), trials)
+            > adding.chance
+        )
     images = image_task()
     everything = images.all()
-    scores = [images.score(one_hot(torch.full(everything.targets.shape, c), 3), everything) for c in range(3)]
+    scores = [
+        images.score(one_hot(torch.full(everything.targets.shape, c), 3), everything)
+        for c in range(3)
+    ]
     assert max(scores) == images.chance
 
 
 def observer(task, trials):
     """The choice of an ideal observer, from the inputs and the task's settings alone."""
     if isinstance(task, tasks.DelayedMatchToSample):
-        shown = [trials.inputs[task.steps(period), :, 1:].sum(0) for period in ("sample", "test")]
+        shown = [
+            trials.inputs[task.steps(period), :, 1:].sum(0)
+            for period in ("sample", "test")
+        ]
         if task.noise_sd == 0:
             return torch.where(shown[0].argmax(1) == shown[1].argmax(1), 1, 2)
         # the posterior, by enumeration of both stimuli: nothing here uses the closed form
@@ -254,11 +316,16 @@ def observer(task, trials):
     evidence = trials.inputs[task.steps("stimulus")].sum(0)
     difference = evidence[:, 1] - evidence[:, 2]
     if isinstance(task, tasks.ContextDecision):
-        difference = torch.where(evidence[:, 5] > 0, difference, evidence[:, 3] - evidence[:, 4])
+        difference = torch.where(
+            evidence[:, 5] > 0, difference, evidence[:, 3] - evidence[:, 4]
+        )
     return torch.where(difference > 0, 1, 2)
 
 
-@pytest.mark.parametrize("name", [name for name, make in TASKS.items() if isinstance(make(), tasks.ChoiceTask)])
+@pytest.mark.parametrize(
+    "name",
+    [name for name, make in TASKS.items() if isinstance(make(), tasks.ChoiceTask)],
+)
 def test_ideal_is_what_an_ideal_observer_scores_on_the_trials(name):
     task, n = TASKS[name](), 40_000
     trials = task.sample(n, seeded(6))
@@ -277,11 +344,15 @@ def test_ideal_of_the_adding_problem_is_reached_by_adding():
     assert task.score(total[None, :, None].expand(20, -1, 1), trials) == task.ideal == 0
 
 
-@pytest.mark.parametrize("task", [tasks.PerceptualDecision(), tasks.ContextDecision()], ids=["one", "two"])
+@pytest.mark.parametrize(
+    "task", [tasks.PerceptualDecision(), tasks.ContextDecision()], ids=["one", "two"]
+)
 def test_what_a_stimulus_tells_does_not_depend_on_the_step(task):
     for dt_ms in (10.0, 20.0, 50.0):
         assert dataclasses.replace(task, dt_ms=dt_ms).ideal == task.ideal
-    longer = dataclasses.replace(task, stimulus_ms=4 * task.stimulus_ms, noise_sd=2 * task.noise_sd)
+    longer = dataclasses.replace(
+        task, stimulus_ms=4 * task.stimulus_ms, noise_sd=2 * task.noise_sd
+    )
     assert longer.ideal == pytest.approx(task.ideal)
 
 
@@ -303,7 +374,9 @@ def test_a_trial_is_drawn(name):
     assert bottom.get_xlabel() == "time (ms)"
     assert bottom.get_xlim() == (0, trials.inputs.shape[0] * trials.dt_ms)
     shown = [text.get_text() for text in top.texts]
-    assert shown == [p.name.replace("_", " ") for p in trials.periods if p.end_ms > p.start_ms]
+    assert shown == [
+        p.name.replace("_", " ") for p in trials.periods if p.end_ms > p.start_ms
+    ]
     given = Figure().subplots(2)
     assert plots.trial(trials, axes=given) == tuple(given)
 
@@ -319,10 +392,26 @@ def test_the_drawn_target_is_bold_where_it_counts():
 @pytest.mark.parametrize(
     ("call", "kind", "sentence"),
     [
-        (lambda t: plots.trial([1]), TypeError, "`trials` must be Trials, as a task's `sample` returns; got list."),
-        (lambda t: plots.trial(t, 3), ValueError, "`index` must be between 0 and 2; got 3."),
-        (lambda t: plots.trial(t, -1), ValueError, "`index` must be between 0 and 2; got -1."),
-        (lambda t: plots.trial(t, axes=[None]), ValueError, "`axes` must be two; got 1."),
+        (
+            lambda t: plots.trial([1]),
+            TypeError,
+            "`trials` must be Trials, as a task's `sample` returns; got list.",
+        ),
+        (
+            lambda t: plots.trial(t, 3),
+            ValueError,
+            "`index` must be between 0 and 2; got 3.",
+        ),
+        (
+            lambda t: plots.trial(t, -1),
+            ValueError,
+            "`index` must be between 0 and 2; got -1.",
+        ),
+        (
+            lambda t: plots.trial(t, axes=[None]),
+            ValueError,
+            "`axes` must be two; got 1.",
+        ),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(call, kind, sentence):
@@ -346,30 +435,102 @@ def score_of(shape):
 
 
 IMAGES, LABELS = torch.rand(3, 2, 2), torch.tensor([0, 1, 2])
-PERCEPTUAL, MATCH, ROWS = tasks.PerceptualDecision, tasks.DelayedMatchToSample, tasks.RowSequentialImages
+PERCEPTUAL, MATCH, ROWS = (
+    tasks.PerceptualDecision,
+    tasks.DelayedMatchToSample,
+    tasks.RowSequentialImages,
+)
 SPLIT = "`split` must have train_x, train_y, test_x and test_y; got list."
 INDICES = "`indices` must be at least one integer, in one dimension; got torch."
 MADE = FakeEnvironment()
 
 REFUSED = [
     (lambda: tasks.AddingProblem(1), ValueError, "`length` must be at least 2; got 1."),
-    (lambda: tasks.AddingProblem(2.0), TypeError, "`length` must be an integer; got 2.0."),
-    (lambda: tasks.AddingProblem(dt_ms=0), ValueError, "`dt_ms` must be above 0; got 0."),
-    (lambda: tasks.AddingProblem(dt_ms=-1), ValueError, "`dt_ms` must be above 0; got -1."),
-    (lambda: tasks.AddingProblem().sample(0), ValueError, "`n` must be at least 1; got 0."),
-    (lambda: tasks.AddingProblem().sample(1.5), TypeError, "`n` must be an integer; got 1.5."),
-    (bad(PERCEPTUAL, stimulus_ms=0), ValueError, "`stimulus_ms` must be above 0; got 0."),
-    (bad(PERCEPTUAL, stimulus_ms="long"), TypeError, "`stimulus_ms` must be a number; got 'long'."),
-    (bad(PERCEPTUAL, decision_ms=0), ValueError, "`decision_ms` must be above 0; got 0."),
-    (bad(PERCEPTUAL, delay_ms=-100), ValueError, "`delay_ms` must be at least 0; got -100."),
-    (bad(PERCEPTUAL, delay_ms=250), ValueError, "`delay_ms` must be a multiple of `dt_ms`, 100; got 250."),
-    (bad(PERCEPTUAL, dt_ms=30), ValueError, "`stimulus_ms` must be a multiple of `dt_ms`, 30; got 700."),
-    (bad(PERCEPTUAL, coherences=()), ValueError, "`coherences` must have at least one value; got none."),
-    (bad(PERCEPTUAL, coherences=(51.2,)), ValueError, "`coherences` must be a fraction in [0, 1]; got 51.2."),
-    (bad(PERCEPTUAL, coherences=0.5), TypeError, "`coherences` must be a sequence of fractions; got 0.5."),
-    (bad(PERCEPTUAL, noise_sd=-1), ValueError, "`noise_sd` must be at least 0; got -1."),
-    (bad(PERCEPTUAL, baseline=-1), ValueError, "`baseline` must be at least 0; got -1."),
-    (bad(PERCEPTUAL, fixate="all"), TypeError, "`fixate` must be True or False; got 'all'."),
+    (
+        lambda: tasks.AddingProblem(2.0),
+        TypeError,
+        "`length` must be an integer; got 2.0.",
+    ),
+    (
+        lambda: tasks.AddingProblem(dt_ms=0),
+        ValueError,
+        "`dt_ms` must be above 0; got 0.",
+    ),
+    (
+        lambda: tasks.AddingProblem(dt_ms=-1),
+        ValueError,
+        "`dt_ms` must be above 0; got -1.",
+    ),
+    (
+        lambda: tasks.AddingProblem().sample(0),
+        ValueError,
+        "`n` must be at least 1; got 0.",
+    ),
+    (
+        lambda: tasks.AddingProblem().sample(1.5),
+        TypeError,
+        "`n` must be an integer; got 1.5.",
+    ),
+    (
+        bad(PERCEPTUAL, stimulus_ms=0),
+        ValueError,
+        "`stimulus_ms` must be above 0; got 0.",
+    ),
+    (
+        bad(PERCEPTUAL, stimulus_ms="long"),
+        TypeError,
+        "`stimulus_ms` must be a number; got 'long'.",
+    ),
+    (
+        bad(PERCEPTUAL, decision_ms=0),
+        ValueError,
+        "`decision_ms` must be above 0; got 0.",
+    ),
+    (
+        bad(PERCEPTUAL, delay_ms=-100),
+        ValueError,
+        "`delay_ms` must be at least 0; got -100.",
+    ),
+    (
+        bad(PERCEPTUAL, delay_ms=250),
+        ValueError,
+        "`delay_ms` must be a multiple of `dt_ms`, 100; got 250.",
+    ),
+    (
+        bad(PERCEPTUAL, dt_ms=30),
+        ValueError,
+        "`stimulus_ms` must be a multiple of `dt_ms`, 30; got 700.",
+    ),
+    (
+        bad(PERCEPTUAL, coherences=()),
+        ValueError,
+        "`coherences` must have at least one value; got none.",
+    ),
+    (
+        bad(PERCEPTUAL, coherences=(51.2,)),
+        ValueError,
+        "`coherences` must be a fraction in [0, 1]; got 51.2.",
+    ),
+    (
+        bad(PERCEPTUAL, coherences=0.5),
+        TypeError,
+        "`coherences` must be a sequence of fractions; got 0.5.",
+    ),
+    (
+        bad(PERCEPTUAL, noise_sd=-1),
+        ValueError,
+        "`noise_sd` must be at least 0; got -1.",
+    ),
+    (
+        bad(PERCEPTUAL, baseline=-1),
+        ValueError,
+        "`baseline` must be at least 0; got -1.",
+    ),
+    (
+        bad(PERCEPTUAL, fixate="all"),
+        TypeError,
+        "`fixate` must be True or False; got 'all'.",
+    ),
     (bad(MATCH, n_stimuli=1), ValueError, "`n_stimuli` must be at least 2; got 1."),
     (bad(MATCH, sample_ms=0), ValueError, "`sample_ms` must be above 0; got 0."),
     (
@@ -377,16 +538,32 @@ REFUSED = [
         ValueError,
         "`period` must be one of fixation, sample, delay, test, decision; got 'stimulus'.",
     ),
-    (outputs_of((2, 3)), ValueError, "`outputs` must have shape (8, 2, 3); got (2, 3)."),
-    (outputs_of((2, 8, 3)), ValueError, "`outputs` must have shape (8, 2, 3); got (2, 8, 3)."),
+    (
+        outputs_of((2, 3)),
+        ValueError,
+        "`outputs` must have shape (8, 2, 3); got (2, 3).",
+    ),
+    (
+        outputs_of((2, 8, 3)),
+        ValueError,
+        "`outputs` must have shape (8, 2, 3); got (2, 8, 3).",
+    ),
     (score_of((4, 2)), ValueError, "`outputs` must have shape (4, 2, 1); got (4, 2)."),
     (
         lambda: ROWS(torch.rand(3, 5), LABELS),
         ValueError,
         "`images` must be (n, height, width), or (n, pixels) of square images; got shape (3, 5).",
     ),
-    (lambda: ROWS(255 * torch.ones(3, 4), LABELS), ValueError, "`images` must have pixels in [0, 1]; got 255 to 255."),
-    (lambda: ROWS(IMAGES * math.nan, LABELS), ValueError, "`images` must have pixels in [0, 1]; got nan to nan."),
+    (
+        lambda: ROWS(255 * torch.ones(3, 4), LABELS),
+        ValueError,
+        "`images` must have pixels in [0, 1]; got 255 to 255.",
+    ),
+    (
+        lambda: ROWS(IMAGES * math.nan, LABELS),
+        ValueError,
+        "`images` must have pixels in [0, 1]; got nan to nan.",
+    ),
     (
         lambda: ROWS(IMAGES, LABELS[:2]),
         ValueError,
@@ -397,17 +574,37 @@ REFUSED = [
         ValueError,
         "`labels` must be 3 integers, one per image; got torch.float32 of shape (3,).",
     ),
-    (lambda: ROWS(IMAGES, LABELS, n_classes=2), ValueError, "`labels` must be between 0 and 1; got 2."),
-    (lambda: ROWS(IMAGES, LABELS - 1), ValueError, "`labels` must be between 0 and 1; got -1."),
+    (
+        lambda: ROWS(IMAGES, LABELS, n_classes=2),
+        ValueError,
+        "`labels` must be between 0 and 1; got 2.",
+    ),
+    (
+        lambda: ROWS(IMAGES, LABELS - 1),
+        ValueError,
+        "`labels` must be between 0 and 1; got -1.",
+    ),
     (
         lambda: ROWS(IMAGES, LABELS, row_ms=50),
         ValueError,
         "`row_ms` must be a multiple of `dt_ms`, 100; got 50.",
     ),
     (lambda: ROWS.from_split([1]), TypeError, SPLIT),
-    (lambda: ROWS(IMAGES, LABELS).batch(torch.zeros(2)), ValueError, INDICES + "float32 of shape (2,)."),
-    (lambda: ROWS(IMAGES, LABELS).batch(torch.tensor(1)), ValueError, INDICES + "int64 of shape ()."),
-    (lambda: tasks.CharacterModel(b"abc"), TypeError, "`text` must be a string; got bytes."),
+    (
+        lambda: ROWS(IMAGES, LABELS).batch(torch.zeros(2)),
+        ValueError,
+        INDICES + "float32 of shape (2,).",
+    ),
+    (
+        lambda: ROWS(IMAGES, LABELS).batch(torch.tensor(1)),
+        ValueError,
+        INDICES + "int64 of shape ().",
+    ),
+    (
+        lambda: tasks.CharacterModel(b"abc"),
+        TypeError,
+        "`text` must be a string; got bytes.",
+    ),
     (
         lambda: tasks.CharacterModel("abc", length=3),
         ValueError,
@@ -428,17 +625,27 @@ REFUSED = [
         ValueError,
         "`fraction` must leave more than 2 characters on both sides; got 5 and 1.",
     ),
-    (lambda: tasks.from_neurogym(3), TypeError, "`environment` must be a name or a NeuroGym environment; got int."),
+    (
+        lambda: tasks.from_neurogym(3),
+        TypeError,
+        "`environment` must be a name or a NeuroGym environment; got int.",
+    ),
     (
         lambda: tasks.from_neurogym(MADE, dt=20),
         TypeError,
         "`settings` must be left out for an environment already made; got dt.",
     ),
-    (lambda: tasks.from_neurogym(MADE, fixate=1), TypeError, "`fixate` must be True or False; got 1."),
+    (
+        lambda: tasks.from_neurogym(MADE, fixate=1),
+        TypeError,
+        "`fixate` must be True or False; got 1.",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("call", "kind", "sentence"), REFUSED, ids=[sentence for *_, sentence in REFUSED])
+@pytest.mark.parametrize(
+    ("call", "kind", "sentence"), REFUSED, ids=[sentence for *_, sentence in REFUSED]
+)
 def test_bad_arguments_are_refused_in_one_sentence(call, kind, sentence):
     with pytest.raises(kind) as raised:
         call()
@@ -448,12 +655,24 @@ def test_bad_arguments_are_refused_in_one_sentence(call, kind, sentence):
 def test_trials_check_that_their_shapes_fit():
     trials = tasks.PerceptualDecision().sample(2)
     for changes, sentence in (
-        ({"inputs": trials.inputs[..., :2]}, "`inputs` must have shape (time, trials, 3); got (8, 2, 2)."),
-        ({"targets": trials.targets[:5]}, "`targets` must have shape (8, 2); got (5, 2)."),
-        ({"targets": torch.zeros(8, 2, 4)}, "`targets` must have shape (8, 2, 3); got (8, 2, 4)."),
+        (
+            {"inputs": trials.inputs[..., :2]},
+            "`inputs` must have shape (time, trials, 3); got (8, 2, 2).",
+        ),
+        (
+            {"targets": trials.targets[:5]},
+            "`targets` must have shape (8, 2); got (5, 2).",
+        ),
+        (
+            {"targets": torch.zeros(8, 2, 4)},
+            "`targets` must have shape (8, 2, 3); got (8, 2, 4).",
+        ),
         ({"mask": trials.mask[0]}, "`mask` must have shape (8, 2); got (2,)."),
         ({"mask": trials.mask.float()}, "`mask` must be boolean; got torch.float32."),
-        ({"conditions": {"a": torch.zeros(3)}}, "`conditions['a']` must have shape (2,); got (3,)."),
+        (
+            {"conditions": {"a": torch.zeros(3)}},
+            "`conditions['a']` must have shape (2,); got (3,).",
+        ),
     ):
         with pytest.raises(ValueError) as raised:
             dataclasses.replace(trials, **changes)
@@ -469,8 +688,12 @@ def test_trials_check_that_their_shapes_fit():
 def test_durations_are_whole_numbers_of_steps(dt_ms, counts, optional):
     """Sums of floats need not be multiples of a float; steps are counted all the same."""
     names = ("sample_ms", "test_ms", "decision_ms")
-    n_steps = dict(zip(names, counts, strict=False)) | dict(zip(("fixation_ms", "delay_ms"), optional, strict=True))
-    task = tasks.DelayedMatchToSample(dt_ms=dt_ms, **{name: n * dt_ms for name, n in n_steps.items()})
+    n_steps = dict(zip(names, counts, strict=False)) | dict(
+        zip(("fixation_ms", "delay_ms"), optional, strict=True)
+    )
+    task = tasks.DelayedMatchToSample(
+        dt_ms=dt_ms, **{name: n * dt_ms for name, n in n_steps.items()}
+    )
     assert task.n_steps == sum(n_steps.values())
     for name, n in n_steps.items():
         steps = task.steps(name.removesuffix("_ms"))
@@ -494,10 +717,14 @@ class TestMemory:
     def test_half_of_the_tests_match_and_the_others_are_uniform(self):
         task = tasks.DelayedMatchToSample(n_stimuli=4)
         trials = task.sample(8000, seeded())
-        sample, test, choice = (trials.conditions[name] for name in ("sample", "test", "choice"))
+        sample, test, choice = (
+            trials.conditions[name] for name in ("sample", "test", "choice")
+        )
         assert torch.equal(choice == 1, sample == test)
         assert (choice == 1).double().mean().item() == pytest.approx(0.5, abs=0.02)
-        steps = ((test - sample) % 4)[choice == 2].bincount(minlength=4) / (choice == 2).sum()
+        steps = ((test - sample) % 4)[choice == 2].bincount(minlength=4) / (
+            choice == 2
+        ).sum()
         assert steps.tolist() == pytest.approx([0, 1 / 3, 1 / 3, 1 / 3], abs=0.03)
 
     def test_inputs_show_the_conditions(self):
@@ -509,13 +736,17 @@ class TestMemory:
             assert (shown.sum(-1) == 1).all()
         for period in ("fixation", "delay", "decision"):
             assert not trials.inputs[task.steps(period), :, 1:].any()
-        assert torch.equal(trials.inputs[..., 0].sum(0), torch.full((10,), 8.0))  # off at the decision only
+        assert torch.equal(
+            trials.inputs[..., 0].sum(0), torch.full((10,), 8.0)
+        )  # off at the decision only
 
 
 class TestDecision:
     def test_noise_has_the_variance_it_should(self):
         for dt_ms in (100.0, 25.0):
-            task = tasks.PerceptualDecision(dt_ms=dt_ms, coherences=(0.2,), noise_sd=0.15)
+            task = tasks.PerceptualDecision(
+                dt_ms=dt_ms, coherences=(0.2,), noise_sd=0.15
+            )
             trials = task.sample(3000, seeded())
             stimulus = trials.inputs[task.steps("stimulus")]
             assert stimulus[..., 1:].mean(0).var(0).sqrt().mean() == pytest.approx(
@@ -523,7 +754,9 @@ class TestDecision:
             )
             first = stimulus[:, trials.conditions["choice"] == 1]
             assert first.mean((0, 1)).tolist() == pytest.approx([1, 1.1, 0.9], abs=0.01)
-            assert first[..., 1].std().item() == pytest.approx(0.15 * math.sqrt(100 / dt_ms), rel=0.03)
+            assert first[..., 1].std().item() == pytest.approx(
+                0.15 * math.sqrt(100 / dt_ms), rel=0.03
+            )
 
     def test_loss_over_all_steps_or_the_decision_only(self):
         every, some = tasks.PerceptualDecision(), tasks.PerceptualDecision(fixate=False)
@@ -543,9 +776,13 @@ class TestDecision:
         task = tasks.ContextDecision(noise_sd=0)
         trials = task.sample(4000, seeded())
         c = trials.conditions
-        relevant = torch.where(c["context"] == 1, c["motion_choice"], c["colour_choice"])
+        relevant = torch.where(
+            c["context"] == 1, c["motion_choice"], c["colour_choice"]
+        )
         assert torch.equal(relevant, c["choice"])
-        assert torch.equal(trials.inputs[..., 5:].argmax(-1) + 1, c["context"].expand(task.n_steps, -1))
+        assert torch.equal(
+            trials.inputs[..., 5:].argmax(-1) + 1, c["context"].expand(task.n_steps, -1)
+        )
         agree = (c["motion_choice"] == c["colour_choice"]).double().mean().item()
         assert agree == pytest.approx(0.5, abs=0.03)
         stimulus = trials.inputs[task.steps("stimulus")][0]
@@ -557,7 +794,17 @@ class TestDecision:
         task = tasks.PerceptualDecision(coherences=[0.1, 0.2])
         assert task == tasks.PerceptualDecision(coherences=(0.1, 0.2))
         assert task != tasks.PerceptualDecision()
-        assert len({task, tasks.PerceptualDecision(), tasks.ContextDecision(), tasks.PerceptualDecision()}) == 3
+        assert (
+            len(
+                {
+                    task,
+                    tasks.PerceptualDecision(),
+                    tasks.ContextDecision(),
+                    tasks.PerceptualDecision(),
+                }
+            )
+            == 3
+        )
 
 
 def idx(array):
@@ -575,17 +822,33 @@ class TestImages:
         images.write_bytes(pack(idx(self.PIXELS)))
         labels.write_bytes(pack(idx(self.CLASSES)))
         assert tasks.read_idx(images).tolist() == self.PIXELS.tolist()
-        task = tasks.RowSequentialImages.from_idx(images, str(labels), row_ms=20, dt_ms=10)
+        task = tasks.RowSequentialImages.from_idx(
+            images, str(labels), row_ms=20, dt_ms=10
+        )
         assert (task.images * 255).round().int().tolist() == self.PIXELS.tolist()
         assert task.labels.tolist() == self.CLASSES.tolist()
-        assert (task.n_steps, task.n_inputs, task.n_outputs, task.chance) == (8, 3, 4, 0.4)
+        assert (task.n_steps, task.n_inputs, task.n_outputs, task.chance) == (
+            8,
+            3,
+            4,
+            0.4,
+        )
 
     @pytest.mark.parametrize(
         ("content", "sentence"),
         [
-            (b"", "an idx file of unsigned bytes, which begins with 000008; got nothing"),
-            (b"PK\x03\x04", "an idx file of unsigned bytes, which begins with 000008; got 504b03"),
-            (b"\x00\x00\x0d\x01", "an idx file of unsigned bytes, which begins with 000008; got 00000d"),
+            (
+                b"",
+                "an idx file of unsigned bytes, which begins with 000008; got nothing",
+            ),
+            (
+                b"PK\x03\x04",
+                "an idx file of unsigned bytes, which begins with 000008; got 504b03",
+            ),
+            (
+                b"\x00\x00\x0d\x01",
+                "an idx file of unsigned bytes, which begins with 000008; got 00000d",
+            ),
         ],
     )
     def test_other_files_are_refused(self, tmp_path, content, sentence):
@@ -615,7 +878,10 @@ class TestImages:
             path.write_bytes(content)
             with pytest.raises(ValueError) as raised:
                 tasks.read_idx(path)
-            assert str(raised.value) == f"`path` must be a whole gzip file; got {path}, which is damaged."
+            assert (
+                str(raised.value)
+                == f"`path` must be a whole gzip file; got {path}, which is damaged."
+            )
 
     def test_images_and_labels_must_fit(self, tmp_path):
         images, labels = tmp_path / "images", tmp_path / "labels"
@@ -623,10 +889,16 @@ class TestImages:
         labels.write_bytes(idx(self.CLASSES[:4]))
         with pytest.raises(ValueError) as raised:
             tasks.RowSequentialImages.from_idx(images, labels)
-        assert str(raised.value) == "`labels_path` must hold 5 labels, one per image; got shape (4,)."
+        assert (
+            str(raised.value)
+            == "`labels_path` must hold 5 labels, one per image; got shape (4,)."
+        )
         with pytest.raises(ValueError) as raised:
             tasks.RowSequentialImages.from_idx(labels, labels)
-        assert str(raised.value) == "`images_path` must hold an array of 3 dimensions; got 1."
+        assert (
+            str(raised.value)
+            == "`images_path` must hold an array of 3 dimensions; got 1."
+        )
         with pytest.raises(FileNotFoundError):
             tasks.read_idx(tmp_path / "none")
 
@@ -644,7 +916,9 @@ class TestImages:
         assert torch.equal(task.all().conditions["image"], torch.arange(50))
         drawn = task.sample(2000, seeded())
         assert len(drawn.conditions["image"].unique()) == len(task)
-        assert torch.equal(task.labels[drawn.conditions["image"]], drawn.conditions["label"])
+        assert torch.equal(
+            task.labels[drawn.conditions["image"]], drawn.conditions["label"]
+        )
 
     def test_both_parts_of_a_split_have_the_same_classes(self):
         split = SimpleNamespace(
@@ -654,7 +928,13 @@ class TestImages:
             test_y=np.array([0, 2]),
         )
         train, test = tasks.RowSequentialImages.from_split(split, dt_ms=50)
-        assert (len(train), len(test), train.n_outputs, test.n_outputs, train.dt_ms) == (3, 2, 3, 3, 50)
+        assert (
+            len(train),
+            len(test),
+            train.n_outputs,
+            test.n_outputs,
+            train.dt_ms,
+        ) == (3, 2, 3, 3, 50)
         assert train.images.shape == (3, 2, 2)
 
     def test_tasks_of_other_images_are_other_tasks(self):
@@ -668,17 +948,26 @@ class TestLanguage:
         task = tasks.CharacterModel(TEXT, length=12)
         trials = task.sample(30, seeded())
         for i, start in enumerate(trials.conditions["start"].tolist()):
-            assert task.decode(trials.inputs[:, i].argmax(-1)) == TEXT[start : start + 12]
+            assert (
+                task.decode(trials.inputs[:, i].argmax(-1)) == TEXT[start : start + 12]
+            )
             assert task.decode(trials.targets[:, i]) == TEXT[start + 1 : start + 13]
 
     def test_every_window_is_reached(self):
         task = tasks.CharacterModel("abcdefg", length=3)
-        assert task.sample(500, seeded()).conditions["start"].unique().tolist() == [0, 1, 2, 3]
+        assert task.sample(500, seeded()).conditions["start"].unique().tolist() == [
+            0,
+            1,
+            2,
+            3,
+        ]
 
     @pytest.mark.parametrize("length", [1, 2, 3, 5, 6])
     def test_chance_counts_every_window(self, length):
         task = tasks.CharacterModel("abacabb", length=length)
-        asked = "".join(task.text[start + 1 : start + 1 + length] for start in range(7 - length))
+        asked = "".join(
+            task.text[start + 1 : start + 1 + length] for start in range(7 - length)
+        )
         p = np.array([asked.count(character) for character in "abc"]) / len(asked)
         p = p[p > 0]
         assert task.chance == pytest.approx(-(p * np.log(p)).sum())
@@ -725,7 +1014,11 @@ class TestNeurogym:
         assert (task.dt_ms, task.n_steps) == (25, 4)
         assert task.input_names == ("fixation", "stimulus 1", "stimulus 2")
         assert task.output_names == ("fixation", "choice 1", "choice 2")
-        assert [tuple(p) for p in task.periods] == [("stimulus", 0, 25), ("delay", 25, 75), ("decision", 75, 100)]
+        assert [tuple(p) for p in task.periods] == [
+            ("stimulus", 0, 25),
+            ("delay", 25, 75),
+            ("decision", 75, 100),
+        ]
 
     def test_shorter_trials_are_padded_with_steps_that_do_not_count(self):
         task = tasks.from_neurogym(FakeEnvironment())
@@ -758,7 +1051,10 @@ class TestNeurogym:
                 self.env.new_trial()
                 self.env.ob *= 2
 
-        plain, twice = (tasks.from_neurogym(env).sample(4, seeded()) for env in (MADE, Base(Twice(MADE))))
+        plain, twice = (
+            tasks.from_neurogym(env).sample(4, seeded())
+            for env in (MADE, Base(Twice(MADE)))
+        )
         assert torch.equal(twice.inputs, 2 * plain.inputs)
 
     def test_random_durations_have_streams_of_their_own(self):
@@ -771,33 +1067,52 @@ class TestNeurogym:
     @pytest.mark.parametrize(
         ("change", "sentence"),
         [
-            ({"action_space": SimpleNamespace(shape=(2,))}, "must have a discrete action space; got SimpleNamespace."),
-            ({"new_trial": lambda self: None}, "must have `ob` after a trial is drawn; got Other without."),
+            (
+                {"action_space": SimpleNamespace(shape=(2,))},
+                "must have a discrete action space; got SimpleNamespace.",
+            ),
+            (
+                {"new_trial": lambda self: None},
+                "must have `ob` after a trial is drawn; got Other without.",
+            ),
         ],
     )
-    def test_environments_without_classes_or_answers_are_refused(self, change, sentence):
+    def test_environments_without_classes_or_answers_are_refused(
+        self, change, sentence
+    ):
         other = type("Other", (FakeEnvironment,), change)
         with pytest.raises(ValueError) as raised:
             tasks.from_neurogym(other())
         assert str(raised.value) == f"`environment` {sentence}"
 
     def test_without_a_class_called_fixation_every_step_is_judged(self):
-        plain = type("Plain", (FakeEnvironment,), {"action_space": SimpleNamespace(n=3)})
+        plain = type(
+            "Plain", (FakeEnvironment,), {"action_space": SimpleNamespace(n=3)}
+        )
         task = tasks.from_neurogym(plain())
-        assert (task.fixation, task.output_names, task.chance) == (None, ("class 1", "class 2", "class 3"), 1 / 3)
+        assert (task.fixation, task.output_names, task.chance) == (
+            None,
+            ("class 1", "class 2", "class 3"),
+            1 / 3,
+        )
         trials = task.sample(5, seeded())
         fixating = one_hot(torch.zeros_like(trials.targets), 3)
         assert 0 < task.score(fixating, trials) < 1
         with pytest.raises(ValueError) as raised:
             tasks.from_neurogym(plain(), fixate=False)
-        assert str(raised.value) == "`fixate` must be True where no class is called fixation; got False."
+        assert (
+            str(raised.value)
+            == "`fixate` must be True where no class is called fixation; got False."
+        )
 
     @pytest.mark.filterwarnings("ignore")  # gymnasium's own
     def test_the_real_one_agrees_with_the_ideal_observer_of_ours(self):
         pytest.importorskip("neurogym")
         ours = tasks.PerceptualDecision()
         timing = {f"{p.name}": p.end_ms - p.start_ms for p in ours.periods}
-        theirs = tasks.from_neurogym("PerceptualDecisionMaking-v0", dt=100, timing=timing)
+        theirs = tasks.from_neurogym(
+            "PerceptualDecisionMaking-v0", dt=100, timing=timing
+        )
         assert (theirs.n_steps, theirs.n_inputs, theirs.n_outputs) == (8, 3, 3)
         trials = theirs.sample(3000, seeded())
         assert torch.equal(trials.inputs, theirs.sample(3000, seeded()).inputs)
@@ -810,7 +1125,10 @@ def test_batches_are_fresh_every_epoch_and_the_same_in_every_run():
     task = tasks.PerceptualDecision()
     batches, again = task.batches(8, 3, seed=1), task.batches(8, 3, seed=1)
     drawn = [trials.inputs for epoch in (1, 2) for inputs, trials in batches(epoch)]
-    assert all(torch.equal(one, trials.inputs) for one, (_, trials) in zip(drawn[3:], again(2), strict=True))
+    assert all(
+        torch.equal(one, trials.inputs)
+        for one, (_, trials) in zip(drawn[3:], again(2), strict=True)
+    )
     assert len({one.sum().item() for one in drawn}) == 6
     assert not torch.equal(drawn[0], next(iter(task.batches(8, 3, seed=2)(1)))[0])
     with pytest.raises(ValueError, match="`n_batches` must be at least 1; got 0."):
@@ -831,10 +1149,14 @@ def test_trials_have_the_default_dtype(name):
 def test_another_tasks_trials_are_refused():
     task, trials = tasks.PerceptualDecision(), tasks.AddingProblem().sample(4)
     with pytest.raises(
-        ValueError, match="`trials` must be of PerceptualDecision, with its outputs; got those of another"
+        ValueError,
+        match="`trials` must be of PerceptualDecision, with its outputs; got those of another",
     ):
         task.loss(torch.rand(20, 4, 3), trials)
-    with pytest.raises(TypeError, match=r"`outputs` must be a tensor, \(time, trials, n_outputs\); got tuple"):
+    with pytest.raises(
+        TypeError,
+        match=r"`outputs` must be a tensor, \(time, trials, n_outputs\); got tuple",
+    ):
         task.loss((torch.rand(8, 4, 3), None), task.sample(4))
 
 
@@ -842,10 +1164,14 @@ def test_codes_and_indices_must_exist():
     text = tasks.CharacterModel("abcabcabc", length=3)
     assert text.decode([0, 2]) == "ac"
     for code in (-1, 3):
-        with pytest.raises(ValueError, match=f"`codes` must be between 0 and 2; got {code}."):
+        with pytest.raises(
+            ValueError, match=f"`codes` must be between 0 and 2; got {code}."
+        ):
             text.decode(torch.tensor([code]))
     for index in (-1, 50):
-        with pytest.raises(ValueError, match=f"`indices` must be between 0 and 49; got {index}."):
+        with pytest.raises(
+            ValueError, match=f"`indices` must be between 0 and 49; got {index}."
+        ):
             image_task().batch([0, index])
 
 
@@ -854,6 +1180,11 @@ def test_a_row_reader_answers_at_the_last_row_of_each_image():
     images = torch.rand(4, 6, 8)  # six rows of eight pixels
     state = torch.zeros(4, 5)
     for row in images.unbind(1):
-        state = torch.tanh(row @ rnn.weight_ih_l0.T + rnn.bias_ih_l0 + state @ rnn.weight_hh_l0.T + rnn.bias_hh_l0)
+        state = torch.tanh(
+            row @ rnn.weight_ih_l0.T
+            + rnn.bias_ih_l0
+            + state @ rnn.weight_hh_l0.T
+            + rnn.bias_hh_l0
+        )
     for shown in (images, images.flatten(1)):
         torch.testing.assert_close(tasks.RowReader(rnn, readout)(shown), readout(state))

@@ -12,15 +12,27 @@ from daleml._text import encodable, shortened, shown
 @pytest.mark.parametrize(
     ("text", "safe"),
     [
-        ("plain [red]text[/red] :smile: $x$ 100 %", "plain [red]text[/red] :smile: $x$ 100 %"),
-        ("Größe, σ, 突触, نورون, می\u200cخواهم", "Größe, σ, 突触, نورون, می\u200cخواهم"),
+        (
+            "plain [red]text[/red] :smile: $x$ 100 %",
+            "plain [red]text[/red] :smile: $x$ 100 %",
+        ),
+        (
+            "Größe, σ, 突触, نورون, می\u200cخواهم",
+            "Größe, σ, 突触, نورون, می\u200cخواهم",
+        ),
         ("\x1b]0;title\x07\x1b[2J", r"\x1b]0;title\x07\x1b[2J"),
         ("a\rb\x08\x0b\x0c\x00\x7f", r"a\rb\x08\x0b\x0c\x00\x7f"),
         ("C1 \x9b31m \x85", r"C1 \x9b31m \x85"),
-        ("\u202egnp.exe \u2066x\u2069 \u200e\u200f\u061c", r"\u202egnp.exe \u2066x\u2069 \u200e\u200f\u061c"),
+        (
+            "\u202egnp.exe \u2066x\u2069 \u200e\u200f\u061c",
+            r"\u202egnp.exe \u2066x\u2069 \u200e\u200f\u061c",
+        ),
         ("one\ntwo\u2028three", r"one\ntwo\u2028three"),
         ("s\udcff.csv \ud83d", r"s\xff.csv \ud83d"),
-        ("\ufeffbom \ufffe \uffff \U0001fffe \U000e0041", r"\ufeffbom \ufffe \uffff \U0001fffe \U000e0041"),
+        (
+            "\ufeffbom \ufffe \uffff \U0001fffe \U000e0041",
+            r"\ufeffbom \ufffe \uffff \U0001fffe \U000e0041",
+        ),
     ],
 )
 def test_what_controls_is_shown(text, safe):

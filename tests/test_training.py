@@ -27,7 +27,10 @@ Y = (X[:, :4].sum(1) > X[:, 4:].sum(1)).long()
 
 def model(seed=0, dtype=torch.float32, dropout=0.2):
     net = nn.Sequential(
-        DANNLinear(8, 12, 2, dtype=dtype), nn.ReLU(), nn.Dropout(dropout), DANNLinear(12, 2, 1, dtype=dtype)
+        DANNLinear(8, 12, 2, dtype=dtype),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        DANNLinear(12, 2, 1, dtype=dtype),
     )
     for layer in (net[0], net[3]):
         layer.reset_parameters(torch.Generator().manual_seed(seed))
@@ -37,7 +40,9 @@ def model(seed=0, dtype=torch.float32, dropout=0.2):
 OPTIMIZERS = {
     "sgd": lambda net: torch.optim.SGD(param_groups(net, 0.1), 0.1, momentum=0.9),
     "adam": lambda net: torch.optim.AdamW(param_groups(net, 0.01), 0.01),
-    "lbfgs": lambda net: torch.optim.LBFGS(net.parameters(), max_iter=4, line_search_fn="strong_wolfe"),
+    "lbfgs": lambda net: torch.optim.LBFGS(
+        net.parameters(), max_iter=4, line_search_fn="strong_wolfe"
+    ),
     "eg": lambda net: EG(param_groups(net, 0.3), 0.3, momentum=0.5),
     "egadamw": lambda net: EGAdamW(param_groups(net, 0.03), 0.03),
 }
@@ -52,15 +57,29 @@ def run(name="eg", epochs=4, checkpoint=None, batches=None, seed=0, **options):
     enforce(optimizer, net)
     if options.pop("scheduled", False):
         options["scheduler"] = StepLR(optimizer, 2, 0.5)
-    batches = Shuffled(X.to(next(net.parameters()).dtype), Y, 16) if batches is None else batches
+    batches = (
+        Shuffled(X.to(next(net.parameters()).dtype), Y, 16)
+        if batches is None
+        else batches
+    )
     history = train(
-        net, batches, optimizer, cross_entropy, epochs=epochs, checkpoint=checkpoint, progress=False, **options
+        net,
+        batches,
+        optimizer,
+        cross_entropy,
+        epochs=epochs,
+        checkpoint=checkpoint,
+        progress=False,
+        **options,
     )
     return net, history
 
 
 def same(one, other):
-    assert all(torch.equal(p, q) for p, q in zip(one.parameters(), other.parameters(), strict=True))
+    assert all(
+        torch.equal(p, q)
+        for p, q in zip(one.parameters(), other.parameters(), strict=True)
+    )
 
 
 # -- learning ----------------------------------------------------------------------------------------------------------
@@ -74,7 +93,9 @@ def test_learns_and_records(name):
     assert history.loss[30] < history.loss[1]
     assert history.accuracy[30] > 0.7
     assert (history.sign_violations == 0).all()
-    assert {"fraction_at_zero", "lognormal_sigma/0.weight_ex", "svd_entropy/3"} <= set(history.columns)
+    assert {"fraction_at_zero", "lognormal_sigma/0.weight_ex", "svd_entropy/3"} <= set(
+        history.columns
+    )
     assert signs.check(net)
 
 
@@ -101,7 +122,15 @@ def test_equals_a_plain_loop():
 def test_regression_has_no_accuracy():
     net = nn.Linear(8, 1)
     optimizer = torch.optim.SGD(net.parameters(), 0.1)
-    history = train(net, [(X, X.sum(1, keepdim=True))] * 5, optimizer, mse_loss, epochs=2, trackers={}, progress=False)
+    history = train(
+        net,
+        [(X, X.sum(1, keepdim=True))] * 5,
+        optimizer,
+        mse_loss,
+        epochs=2,
+        trackers={},
+        progress=False,
+    )
     assert list(history.columns) == ["epoch", "loss"]
 
 
@@ -109,13 +138,23 @@ def test_clip_norm_clips():
     net = nn.Linear(8, 1, bias=False)
     before = net.weight.detach().clone()
     optimizer = torch.optim.SGD(net.parameters(), lr=1.0)
-    train(net, [(X, 1000 * X)], optimizer, lambda out, y: (out * y).sum(), clip_norm=0.5, trackers={}, progress=False)
+    train(
+        net,
+        [(X, 1000 * X)],
+        optimizer,
+        lambda out, y: (out * y).sum(),
+        clip_norm=0.5,
+        trackers={},
+        progress=False,
+    )
     assert (net.weight - before).norm().item() == pytest.approx(0.5, rel=1e-3)
 
 
 def test_trackers_see_eval_mode_and_leave_the_model_as_it_was():
     modes = []
-    net, _ = run(trackers={"mode": lambda net: modes.append(net.training) or 0.0}, epochs=1)
+    net, _ = run(
+        trackers={"mode": lambda net: modes.append(net.training) or 0.0}, epochs=1
+    )
     assert modes == [False, False]
     assert net.training
 
@@ -174,7 +213,9 @@ def test_low_precision_masters_resume_too(dtype, tmp_path):
 def test_a_resumed_run_takes_the_checkpoints_weights_not_its_own(tmp_path):
     whole, _ = run()
     run(epochs=2, checkpoint=tmp_path)
-    resumed, _ = run(checkpoint=tmp_path, seed=5)  # another start: everything comes from the checkpoint
+    resumed, _ = run(
+        checkpoint=tmp_path, seed=5
+    )  # another start: everything comes from the checkpoint
     same(whole, resumed)
 
 
@@ -190,7 +231,12 @@ def test_a_finished_run_is_not_trained_further(tmp_path):
 
 def test_a_shuffling_loader_resumes(tmp_path):
     def loader():
-        return DataLoader(TensorDataset(X, Y), 16, shuffle=True, generator=torch.Generator().manual_seed(7))
+        return DataLoader(
+            TensorDataset(X, Y),
+            16,
+            shuffle=True,
+            generator=torch.Generator().manual_seed(7),
+        )
 
     whole, _ = run(batches=loader())
     run(epochs=2, batches=loader(), checkpoint=tmp_path)
@@ -228,7 +274,11 @@ def test_a_process_killed_at_any_moment_resumes_to_the_same_weights(tmp_path, re
     root = str(request.config.rootpath)
 
     def start(folder):
-        return subprocess.Popen([sys.executable, "-c", KILLED, str(folder), root], stdout=subprocess.PIPE, text=True)
+        return subprocess.Popen(
+            [sys.executable, "-c", KILLED, str(folder), root],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
     whole, broken, kills = tmp_path / "whole", tmp_path / "broken", 0
     for folder in (whole, broken):
@@ -249,7 +299,9 @@ def test_a_process_killed_at_any_moment_resumes_to_the_same_weights(tmp_path, re
         if process.returncode == 0:
             break
     assert kills >= 1
-    one, other = (torch.load(folder / "end.pt", weights_only=True) for folder in (whole, broken))
+    one, other = (
+        torch.load(folder / "end.pt", weights_only=True) for folder in (whole, broken)
+    )
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert not list(broken.glob(".*"))  # nothing half-written is left
 
@@ -267,7 +319,9 @@ def test_a_checkpoint_is_plain_files(tmp_path):
     index = json.loads((tmp_path / "checkpoint.json").read_text())
     assert index["content"]["epoch"] == 4
     weights = load_file(tmp_path / "model-4.safetensors")
-    assert all(torch.equal(weights[name], value) for name, value in net.state_dict().items())
+    assert all(
+        torch.equal(weights[name], value) for name, value in net.state_dict().items()
+    )
     assert signs.check(weights)
 
 
@@ -276,7 +330,16 @@ def test_tied_weights(tmp_path):
     net[1].weight = net[0].weight
     optimizer = torch.optim.SGD(net.parameters(), 0.1)
     for epochs in (1, 2):
-        train(net, [(X, X)], optimizer, mse_loss, epochs=epochs, checkpoint=tmp_path, trackers={}, progress=False)
+        train(
+            net,
+            [(X, X)],
+            optimizer,
+            mse_loss,
+            epochs=epochs,
+            checkpoint=tmp_path,
+            trackers={},
+            progress=False,
+        )
     assert net[1].weight is net[0].weight
 
 
@@ -330,14 +393,22 @@ def other_format(folder):
         (other_format, "must be of format 2 or older; got 99"),
     ],
 )
-def test_a_damaged_checkpoint_is_one_sentence_and_changes_nothing(damage, match, tmp_path):
+def test_a_damaged_checkpoint_is_one_sentence_and_changes_nothing(
+    damage, match, tmp_path
+):
     run(checkpoint=tmp_path)
     damage(tmp_path)
     net = model(3)
     before = [p.clone() for p in net.parameters()]
     with pytest.raises(CheckpointError, match=match) as raised:
         train(
-            net, Shuffled(X, Y, 16), OPTIMIZERS["eg"](net), cross_entropy, epochs=5, checkpoint=tmp_path, progress=False
+            net,
+            Shuffled(X, Y, 16),
+            OPTIMIZERS["eg"](net),
+            cross_entropy,
+            epochs=5,
+            checkpoint=tmp_path,
+            progress=False,
         )
     assert "\n" not in str(raised.value)
     assert all(torch.equal(p, q) for p, q in zip(net.parameters(), before, strict=True))
@@ -348,25 +419,60 @@ def test_another_models_checkpoint_is_refused_and_changes_nothing(tmp_path):
     for net in (nn.Linear(8, 2), nn.Sequential(*model(3), nn.Linear(2, 2))):
         before = [p.clone() for p in net.parameters()]
         optimizer = torch.optim.SGD(net.parameters(), 0.1)
-        with pytest.raises(CheckpointError, match="does not belong to this model and optimiser"):
-            train(net, Shuffled(X, Y), optimizer, cross_entropy, checkpoint=tmp_path, trackers={}, progress=False)
-        assert all(torch.equal(p, q) for p, q in zip(net.parameters(), before, strict=True))
+        with pytest.raises(
+            CheckpointError, match="does not belong to this model and optimiser"
+        ):
+            train(
+                net,
+                Shuffled(X, Y),
+                optimizer,
+                cross_entropy,
+                checkpoint=tmp_path,
+                trackers={},
+                progress=False,
+            )
+        assert all(
+            torch.equal(p, q) for p, q in zip(net.parameters(), before, strict=True)
+        )
 
 
 def test_other_groups_are_refused(tmp_path):
     run(checkpoint=tmp_path)
     other = model()
-    with pytest.raises(CheckpointError, match="does not belong to this model and optimiser"):
-        train(other, Shuffled(X, Y), EG(other.parameters(), 0.1), cross_entropy, checkpoint=tmp_path, progress=False)
+    with pytest.raises(
+        CheckpointError, match="does not belong to this model and optimiser"
+    ):
+        train(
+            other,
+            Shuffled(X, Y),
+            EG(other.parameters(), 0.1),
+            cross_entropy,
+            checkpoint=tmp_path,
+            progress=False,
+        )
 
 
-@pytest.mark.parametrize(("saved", "resumed"), [("egadamw", "eg"), ("eg", "egadamw"), ("sgd", "eg"), ("eg", "adam")])
-def test_another_optimisers_checkpoint_is_refused_and_changes_nothing(saved, resumed, tmp_path):
+@pytest.mark.parametrize(
+    ("saved", "resumed"),
+    [("egadamw", "eg"), ("eg", "egadamw"), ("sgd", "eg"), ("eg", "adam")],
+)
+def test_another_optimisers_checkpoint_is_refused_and_changes_nothing(
+    saved, resumed, tmp_path
+):
     run(saved, checkpoint=tmp_path)
     net = model(3)
     before = [p.clone() for p in net.parameters()]
-    with pytest.raises(CheckpointError, match="must be of the same optimiser and scheduler; it is of"):
-        train(net, Shuffled(X, Y), OPTIMIZERS[resumed](net), cross_entropy, checkpoint=tmp_path, progress=False)
+    with pytest.raises(
+        CheckpointError, match="must be of the same optimiser and scheduler; it is of"
+    ):
+        train(
+            net,
+            Shuffled(X, Y),
+            OPTIMIZERS[resumed](net),
+            cross_entropy,
+            checkpoint=tmp_path,
+            progress=False,
+        )
     assert all(torch.equal(p, q) for p, q in zip(net.parameters(), before, strict=True))
 
 
@@ -390,7 +496,9 @@ def test_a_scheduler_is_restored_and_must_be_there(tmp_path):
 
     go(3, True)
     assert go(5, True).last_epoch == 5
-    with pytest.raises(CheckpointError, match="must be of the same optimiser and scheduler"):
+    with pytest.raises(
+        CheckpointError, match="must be of the same optimiser and scheduler"
+    ):
         go(6, False)
 
 
@@ -410,25 +518,35 @@ def test_lbfgs_reports_the_loss_it_met_first():
     net = nn.Linear(8, 2)
     first = cross_entropy(net(X), Y).item()
     optimizer = torch.optim.LBFGS(net.parameters(), max_iter=5)
-    history = train(net, [(X, Y)], optimizer, cross_entropy, trackers={}, progress=False)
+    history = train(
+        net, [(X, Y)], optimizer, cross_entropy, trackers={}, progress=False
+    )
     assert history.loss[1] == pytest.approx(first)
 
 
 def test_seeds_and_epochs_do_not_meet():
-    order = [next(iter(Shuffled(X, Y, 60, seed)(epoch)))[0] for seed, epoch in ((0, 2), (1, 1), (2, 0))]
+    order = [
+        next(iter(Shuffled(X, Y, 60, seed)(epoch)))[0]
+        for seed, epoch in ((0, 2), (1, 1), (2, 0))
+    ]
     assert not torch.equal(order[0], order[1])
     assert not torch.equal(order[1], order[2])
     assert len(list(Shuffled(X, Y, seed=2**40)(1))) == 2
 
 
 def test_sequences_have_no_accuracy():
-    assert trackers.n_correct(torch.rand(5, 7, 3), torch.zeros(5, 7, dtype=torch.long)) is None
+    assert (
+        trackers.n_correct(torch.rand(5, 7, 3), torch.zeros(5, 7, dtype=torch.long))
+        is None
+    )
 
 
 def test_a_plateau_is_shown_the_loss(tmp_path):
     net = nn.Linear(8, 1)
     optimizer = torch.optim.SGD(net.parameters(), 1e-9)
-    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, threshold=0.5, eps=0)
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer, patience=0, threshold=0.5, eps=0
+    )
     train(
         net,
         [(X, X.sum(1, keepdim=True))],
@@ -445,7 +563,9 @@ def test_a_plateau_is_shown_the_loss(tmp_path):
 
 def test_a_checkpoint_folder_that_is_a_file(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match="`checkpoint` must be a folder that can be written to; got"):
+    with pytest.raises(
+        ValueError, match="`checkpoint` must be a folder that can be written to; got"
+    ):
         run(checkpoint=tmp_path / "file")
 
 
@@ -463,7 +583,9 @@ def test_a_lawless_checkpoint_is_refused(tmp_path):
     ).hexdigest()
     index["sha256"] = hashlib.sha256(json.dumps(content).encode()).hexdigest()
     (tmp_path / "checkpoint.json").write_text(json.dumps(index))
-    with pytest.raises(CheckpointError, match="Dale's law is broken: 0.weight_ex, unit 0"):
+    with pytest.raises(
+        CheckpointError, match="Dale's law is broken: 0.weight_ex, unit 0"
+    ):
         run(checkpoint=tmp_path, epochs=5)
 
 
@@ -475,9 +597,13 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path):
         for x, y in Shuffled(X, Y, 16)(epoch):
             yield (x * math.nan if epoch == 3 else x), y
 
-    with pytest.raises(RuntimeError, match=r"`loss` must stay finite; got nan in epoch 3\."):
+    with pytest.raises(
+        RuntimeError, match=r"`loss` must stay finite; got nan in epoch 3\."
+    ):
         run(batches=spoiled, checkpoint=tmp_path)
-    assert json.loads((tmp_path / "checkpoint.json").read_text())["content"]["epoch"] == 2
+    assert (
+        json.loads((tmp_path / "checkpoint.json").read_text())["content"]["epoch"] == 2
+    )
 
 
 @pytest.mark.parametrize(
@@ -486,9 +612,21 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path):
         ({"epochs": 0}, ValueError, "`epochs` must be at least 1; got 0."),
         ({"epochs": 1.5}, TypeError, "`epochs` must be an integer; got 1.5."),
         ({"clip_norm": 0}, ValueError, "`clip_norm` must be above 0; got 0."),
-        ({"batches": [(X, Y, Y)]}, ValueError, "`batches` must yield pairs of inputs and targets; got tuple."),
-        ({"batches": [(X[:0], Y[:0])]}, ValueError, "`batches` must hold at least one batch; got none in epoch 1."),
-        ({"batches": []}, ValueError, "`batches` must hold at least one batch; got none in epoch 1."),
+        (
+            {"batches": [(X, Y, Y)]},
+            ValueError,
+            "`batches` must yield pairs of inputs and targets; got tuple.",
+        ),
+        (
+            {"batches": [(X[:0], Y[:0])]},
+            ValueError,
+            "`batches` must hold at least one batch; got none in epoch 1.",
+        ),
+        (
+            {"batches": []},
+            ValueError,
+            "`batches` must hold at least one batch; got none in epoch 1.",
+        ),
     ],
 )
 def test_wrong_input_is_one_sentence(options, error, sentence):
@@ -502,14 +640,19 @@ def test_swapped_arguments_are_one_sentence():
     optimizer = OPTIMIZERS["eg"](net)
     with pytest.raises(TypeError, match="`model` must be a module; got EG."):
         train(optimizer, Shuffled(X, Y), net, cross_entropy)
-    with pytest.raises(TypeError, match="`optimizer` must be a torch optimiser; got Shuffled."):
+    with pytest.raises(
+        TypeError, match="`optimizer` must be a torch optimiser; got Shuffled."
+    ):
         train(net, optimizer, Shuffled(X, Y), cross_entropy)
 
 
 @pytest.mark.parametrize(
     ("build", "sentence"),
     [
-        (lambda: Shuffled(X, Y[:5]), "`targets` must be as many as `inputs`, 60; got 5."),
+        (
+            lambda: Shuffled(X, Y[:5]),
+            "`targets` must be as many as `inputs`, 60; got 5.",
+        ),
         (lambda: Shuffled(X, Y, 0), "`batch_size` must be at least 1; got 0."),
     ],
 )
@@ -532,8 +675,12 @@ def test_trackers_measure():
     n = 12 * 8 + 2 * 8 + 12 * 2 + 24
     assert trackers.fraction_at_zero(net) == pytest.approx(24 / n)
     assert list(trackers.svd_entropies(net)) == ["0", "2.weight"]
-    row = trackers.read({"test": trackers.held_out(X, Y, cross_entropy), **trackers.DEFAULT}, net)
-    assert row["test/error"] == pytest.approx((net(X).argmax(1) != Y).float().mean().item())
+    row = trackers.read(
+        {"test": trackers.held_out(X, Y, cross_entropy), **trackers.DEFAULT}, net
+    )
+    assert row["test/error"] == pytest.approx(
+        (net(X).argmax(1) != Y).float().mean().item()
+    )
     assert row["test/loss"] == pytest.approx(cross_entropy(net(X), Y).item())
 
 
@@ -552,7 +699,13 @@ def test_a_model_may_return_more_than_its_outputs(tmp_path):
     x, y = torch.rand(6, 5, 3), torch.rand(6, 5, 4)
     optimizer = torch.optim.SGD(rnn.parameters(), 0.1)
     history = train(
-        rnn, [(x, y)], optimizer, lambda out, y: (out[0] - y).square().mean(), epochs=3, trackers={}, progress=False
+        rnn,
+        [(x, y)],
+        optimizer,
+        lambda out, y: (out[0] - y).square().mean(),
+        epochs=3,
+        trackers={},
+        progress=False,
     )
     assert history.loss.iloc[-1] < history.loss.iloc[1]
     assert "accuracy" not in history
@@ -566,11 +719,25 @@ def test_a_tasks_batches_train_a_circuit_and_resume(tmp_path):
 
     def run(epochs, folder):
         torch.manual_seed(0)
-        rnn = EIRNN(task.n_inputs, task.n_outputs, mask=0.7, noise=0.1, generator=torch.Generator().manual_seed(1))
+        rnn = EIRNN(
+            task.n_inputs,
+            task.n_outputs,
+            mask=0.7,
+            noise=0.1,
+            generator=torch.Generator().manual_seed(1),
+        )
         optimizer = EG(param_groups(rnn, 0.1), 0.1)
         batches = task.batches(8, 2)
         loss = lambda out, trials: task.loss(out[0], trials)  # noqa: E731
-        train(rnn, batches, optimizer, loss, epochs=epochs, checkpoint=folder, progress=False)
+        train(
+            rnn,
+            batches,
+            optimizer,
+            loss,
+            epochs=epochs,
+            checkpoint=folder,
+            progress=False,
+        )
         return rnn
 
     whole = run(4, tmp_path / "whole")

@@ -24,9 +24,18 @@ Y = torch.arange(12) % 3
 
 def call(net=None, batches=None, optimizer=None, loss=cross_entropy, **options):
     net = nn.Linear(9, 3) if net is None else net
-    optimizer = torch.optim.SGD(net.parameters(), 0.1) if optimizer is None else optimizer
+    optimizer = (
+        torch.optim.SGD(net.parameters(), 0.1) if optimizer is None else optimizer
+    )
     options.setdefault("trackers", {})
-    return train(net, [(X, Y)] if batches is None else batches, optimizer, loss, progress=False, **options)
+    return train(
+        net,
+        [(X, Y)] if batches is None else batches,
+        optimizer,
+        loss,
+        progress=False,
+        **options,
+    )
 
 
 def other_scheduler():
@@ -122,9 +131,14 @@ class Stream(IterableDataset):
         yield from self._left
 
 
-@pytest.mark.parametrize("batches", [Once(), DataLoader(Stream(), batch_size=None), ONCE])
+@pytest.mark.parametrize(
+    "batches", [Once(), DataLoader(Stream(), batch_size=None), ONCE]
+)
 def test_batches_that_are_used_up_are_an_error_and_no_silence(batches):
-    with pytest.raises(ValueError, match=r"got none in epoch 2\. If they can be read once only, give a list"):
+    with pytest.raises(
+        ValueError,
+        match=r"got none in epoch 2\. If they can be read once only, give a list",
+    ):
         call(batches=batches, epochs=3)
 
 
@@ -149,7 +163,12 @@ def test_shuffled_wants_tensors_with_examples():
     for inputs, targets, error, match in (
         (X.numpy(), Y, TypeError, "`inputs` must be a tensor; got ndarray"),
         (X, Y.tolist(), TypeError, "`targets` must be a tensor; got list"),
-        (X, torch.tensor(1), ValueError, "`targets` must hold examples along its first dimension"),
+        (
+            X,
+            torch.tensor(1),
+            ValueError,
+            "`targets` must hold examples along its first dimension",
+        ),
         (X[:0], Y[:0], ValueError, "`inputs` must hold at least one example; got none"),
     ):
         with pytest.raises(error, match=match):
@@ -158,11 +177,14 @@ def test_shuffled_wants_tensors_with_examples():
 
 def test_held_out_wants_a_function_and_as_many_targets():
     for loss in ("cross_entropy", nn.CrossEntropyLoss):
-        with pytest.raises(TypeError, match="`loss` must be a function of outputs and targets; got"):
+        with pytest.raises(
+            TypeError, match="`loss` must be a function of outputs and targets; got"
+        ):
             held_out(X, Y, loss)
     for targets in (Y[:5], Y[:1]):  # one would be compared with every output
         with pytest.raises(
-            ValueError, match=f"`targets` must be as many as the model's outputs, 12; got {len(targets)}"
+            ValueError,
+            match=f"`targets` must be as many as the model's outputs, 12; got {len(targets)}",
         ):
             held_out(X, targets, cross_entropy)(nn.Linear(9, 3))
 
@@ -178,10 +200,17 @@ def dann(kind=EG, lr=0.1, **options):
 
 def test_lrs_keeps_every_correction():
     net, groups, _ = dann(lr=0.2, euclidean_lr=0.05)
-    assert [group["role"] for group in groups] == ["weight_ex", "weight_ix", "weight_ei", "bias"]
+    assert [group["role"] for group in groups] == [
+        "weight_ex",
+        "weight_ix",
+        "weight_ei",
+        "bias",
+    ]
     assert groups.lrs(0.2) == pytest.approx([group["lr"] for group in groups])
     assert groups.lrs(1.0) == pytest.approx([1, 1 / math.sqrt(3), 1 / 9, 0.25])
-    assert param_groups(net, 0.0).lrs(1.0) == pytest.approx([1, 1 / math.sqrt(3), 1 / 9, 1])
+    assert param_groups(net, 0.0).lrs(1.0) == pytest.approx(
+        [1, 1 / math.sqrt(3), 1 / 9, 1]
+    )
     for group in groups:
         group["lr"] = 7.0
     assert groups.lrs(1.0) == pytest.approx([1, 1 / math.sqrt(3), 1 / 9, 0.25])
@@ -193,8 +222,12 @@ def test_lrs_keeps_every_correction():
 
 
 KEEP = {
-    "OneCycleLR": lambda o, groups: schedules.OneCycleLR(o, groups.lrs(0.5), total_steps=20, cycle_momentum=False),
-    "CyclicLR": lambda o, groups: schedules.CyclicLR(o, groups.lrs(0.1), groups.lrs(0.5), 2, cycle_momentum=False),
+    "OneCycleLR": lambda o, groups: schedules.OneCycleLR(
+        o, groups.lrs(0.5), total_steps=20, cycle_momentum=False
+    ),
+    "CyclicLR": lambda o, groups: schedules.CyclicLR(
+        o, groups.lrs(0.1), groups.lrs(0.5), 2, cycle_momentum=False
+    ),
     "ReduceLROnPlateau": lambda o, groups: schedules.ReduceLROnPlateau(
         o, patience=0, threshold=1.0, min_lr=groups.lrs(0.09)
     ),
@@ -216,7 +249,9 @@ ERASE = {
 
 
 @pytest.mark.parametrize("name", KEEP)
-@pytest.mark.parametrize("kind", [EG, EGAdamW, torch.optim.SGD], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", [EG, EGAdamW, torch.optim.SGD], ids=lambda kind: kind.__name__
+)
 def test_schedulers_that_are_given_lists_keep_the_corrections(kind, name):
     net, groups, optimizer = dann(kind)
     guard = enforce(optimizer, net)
@@ -242,19 +277,28 @@ def test_a_loop_over_groups_erases_them_too():
     net, _, optimizer = dann(EGAdamW)
     for group in optimizer.param_groups:
         group["lr"] = 0.03
-    with pytest.warns(UserWarning, match=r"^`optimizer` has one learning rate, 0\.03, in all groups, which erases"):
+    with pytest.warns(
+        UserWarning,
+        match=r"^`optimizer` has one learning rate, 0\.03, in all groups, which erases",
+    ):
         call(net, optimizer=optimizer)
 
 
 def test_a_rate_of_ones_own_for_a_group_and_groups_without_corrections_are_nobodys_business():
     net, groups, optimizer = dann()
     optimizer.param_groups[1]["lr"] *= 3
-    call(net, optimizer=optimizer, scheduler=KEEP["StepLR"](optimizer, groups), epochs=3)
+    call(
+        net, optimizer=optimizer, scheduler=KEEP["StepLR"](optimizer, groups), epochs=3
+    )
     plain = DANNLinear(9, 3)
     call(plain, optimizer=EG(plain.parameters(), 0.1))
     lawful = EILinear(9, 3)
     optimizer = EG(param_groups(lawful, 0.1), 0.1)
-    call(lawful, optimizer=optimizer, scheduler=schedules.OneCycleLR(optimizer, 0.1, 9, cycle_momentum=False))
+    call(
+        lawful,
+        optimizer=optimizer,
+        scheduler=schedules.OneCycleLR(optimizer, 0.1, 9, cycle_momentum=False),
+    )
 
 
 def test_states_of_groups_in_another_order_are_refused():
@@ -274,12 +318,16 @@ def test_another_optimiser_of_the_same_model_says_so_at_the_checkpoint(tmp_path)
     net, _, optimizer = dann()
     call(net, optimizer=optimizer, checkpoint=tmp_path)
     groups = list(reversed(param_groups(net, 0.1)))
-    with pytest.raises(ValueError, match="group 0 of its optimiser holds weight_ex, not bias"):
+    with pytest.raises(
+        ValueError, match="group 0 of its optimiser holds weight_ex, not bias"
+    ):
         call(net, optimizer=EG(groups, 0.1), checkpoint=tmp_path, epochs=2)
 
 
 def test_a_regression_with_a_task_of_ones_own_still_trains():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        history = call(nn.Linear(9, 1), [(X, X.sum(1, keepdim=True))], loss=mse_loss, epochs=2)
+        history = call(
+            nn.Linear(9, 1), [(X, X.sum(1, keepdim=True))], loss=mse_loss, epochs=2
+        )
     assert history.loss[2] < history.loss[1]

@@ -32,14 +32,23 @@ class ThisInterpreter(AsyncKernelManager):
 
     @property
     def kernel_spec(self) -> KernelSpec:
-        return KernelSpec(**get_kernel_dict(extra_arguments=["--log-level=ERROR"]), name="python3")
+        return KernelSpec(
+            **get_kernel_dict(extra_arguments=["--log-level=ERROR"]), name="python3"
+        )
 
 
 @contextmanager
 def clean_environment(folder: Path) -> Iterator[None]:
     """Hide the user's settings and figure backend from the kernel; use one thread, for the sake of other tests."""
-    names = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
-    settings = {name: str(folder / name.lower()) for name in names} | {"OMP_NUM_THREADS": "1"}
+    names = (
+        "IPYTHONDIR",
+        "JUPYTER_CONFIG_DIR",
+        "JUPYTER_DATA_DIR",
+        "JUPYTER_RUNTIME_DIR",
+    )
+    settings = {name: str(folder / name.lower()) for name in names} | {
+        "OMP_NUM_THREADS": "1"
+    }
     with mock.patch.dict(os.environ, settings):
         os.environ.pop("MPLBACKEND", None)
         yield
@@ -62,7 +71,9 @@ def execute(path: Path, folder: Path) -> NotebookNode:
             record_timing=False,
             shutdown_kernel="immediate",
         ).execute()
-    notebook.metadata.language_info = NotebookNode(name="python")  # without this interpreter's version
+    notebook.metadata.language_info = NotebookNode(
+        name="python"
+    )  # without this interpreter's version
     return notebook
 
 
@@ -91,13 +102,18 @@ def same(fresh: list[str], saved: list[str], *, trained: bool) -> bool:
     if [NUMBER.split(one) for one in fresh] != [NUMBER.split(one) for one in saved]:
         return False
     pairs = zip(numbers(fresh), numbers(saved), strict=True)
-    return all(math.isclose(one, other, rel_tol=0.3, abs_tol=0.04) for one, other in pairs)
+    return all(
+        math.isclose(one, other, rel_tol=0.3, abs_tol=0.04) for one, other in pairs
+    )
 
 
 def numbers(said: list[str]) -> list[float]:
     """Every number, in order; a percentage as a fraction."""
     found = (number for one in said for number in NUMBER.findall(one))
-    return [float(n.replace(",", "").rstrip("%")) / (100 if n.endswith("%") else 1) for n in found]
+    return [
+        float(n.replace(",", "").rstrip("%")) / (100 if n.endswith("%") else 1)
+        for n in found
+    ]
 
 
 def test_trained_numbers_may_differ_a_little_and_words_may_not():
@@ -116,16 +132,23 @@ def test_there_are_tutorials():
 @pytest.mark.parametrize("path", TUTORIALS, ids=[path.stem for path in TUTORIALS])
 class TestTutorial:
     def test_runs_and_says_what_is_saved(self, path, tmp_path):
-        saved, fresh = nbformat.read(path, as_version=4), execute(path, tmp_path)  # a cell that raises, raises here
+        saved, fresh = (
+            nbformat.read(path, as_version=4),
+            execute(path, tmp_path),
+        )  # a cell that raises, raises here
         for before, after in zip(code_cells(saved), code_cells(fresh), strict=True):
             errors = [said for said in printed(after) if said.startswith("stderr")]
             assert not errors, f"cell {after.id} of {path.name}"
             trained = "trained" in before.metadata.get("tags", ())
-            assert same(printed(after), printed(before), trained=trained), f"cell {after.id} of {path.name}"
+            assert same(printed(after), printed(before), trained=trained), (
+                f"cell {after.id} of {path.name}"
+            )
 
     def test_was_saved_after_one_run_from_top_to_bottom(self, path):
         cells = code_cells(nbformat.read(path, as_version=4))
-        assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+        assert [cell.execution_count for cell in cells] == list(
+            range(1, len(cells) + 1)
+        )
         assert any(cell.outputs for cell in cells)
 
     def test_is_valid_and_small(self, path):

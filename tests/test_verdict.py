@@ -21,7 +21,9 @@ from tests.catalog import NETWORKS, layers
 
 
 def half_lawful():
-    return nn.Sequential(EILinear(20, 30), nn.ReLU(), nn.Linear(30, 30), nn.ReLU(), EILinear(30, 3))
+    return nn.Sequential(
+        EILinear(20, 30), nn.ReLU(), nn.Linear(30, 30), nn.ReLU(), EILinear(30, 3)
+    )
 
 
 def agree(model):
@@ -44,7 +46,9 @@ def test_what_is_not_under_the_law_is_named_with_its_size():
         "Dale's law holds for the 2 of 3 weights that have signs (50 units, 690 synapses); "
         "not under the law: 2.weight, 900 synapses."
     )
-    assert json.loads(json.dumps(report.to_dict()))["unjudged"] == [{"parameter": "2.weight", "n_synapses": 900}]
+    assert json.loads(json.dumps(report.to_dict()))["unjudged"] == [
+        {"parameter": "2.weight", "n_synapses": 900}
+    ]
 
 
 def test_a_broken_law_names_what_is_not_under_it_too():
@@ -60,7 +64,9 @@ def test_a_broken_law_names_what_is_not_under_it_too():
         "  0.weight, unit 7 (excitatory): 1 of 30 synapses negative, worst -2",
         "Not under the law: 2.weight, 900 synapses.",
     ]
-    with pytest.raises(signs.DaleError, match=r"Not under the law: 2\.weight, 900 synapses"):
+    with pytest.raises(
+        signs.DaleError, match=r"Not under the law: 2\.weight, 900 synapses"
+    ):
         report.raise_for_violations()
 
 
@@ -83,7 +89,9 @@ def test_every_network(build):
         for _, weight, _ in signs.named(model):
             weight.neg_()
     assert agree(model).n_violations > 100
-    assert trackers.sign_violations(model) == signs.check(model.state_dict()).n_violations
+    assert (
+        trackers.sign_violations(model) == signs.check(model.state_dict()).n_violations
+    )
 
 
 def test_a_circuit_with_an_ordinary_read_out(tmp_path):
@@ -114,7 +122,9 @@ def test_a_circuit_with_an_ordinary_read_out(tmp_path):
 )
 def test_what_counts_as_a_weight(module, free):
     report = agree(nn.ModuleList([EILinear(3, 2), module]))
-    assert {one.parameter: one.n_synapses for one in report.unjudged} == {f"1.{k}": n for k, n in free.items()}
+    assert {one.parameter: one.n_synapses for one in report.unjudged} == {
+        f"1.{k}": n for k, n in free.items()
+    }
 
 
 def test_a_pruned_a_parametrised_and_a_shared_weight_have_one_name_each():
@@ -124,10 +134,16 @@ def test_a_pruned_a_parametrised_and_a_shared_weight_have_one_name_each():
     shared = nn.Linear(3, 2)
     shared.weight = lawful.weight
     report = agree(nn.ModuleList([pruned, normed, lawful, shared]))
-    assert {one.parameter: one.n_synapses for one in report.unjudged} == {"0.weight_orig": 6, "1.weight": 8}
+    assert {one.parameter: one.n_synapses for one in report.unjudged} == {
+        "0.weight_orig": 6,
+        "1.weight": 8,
+    }
     tied = nn.Linear(3, 2)
     tied.weight = pruned.weight_orig
-    assert agree(nn.ModuleList([pruned, normed, lawful, shared, tied])).unjudged == report.unjudged
+    assert (
+        agree(nn.ModuleList([pruned, normed, lawful, shared, tied])).unjudged
+        == report.unjudged
+    )
 
 
 def test_a_module_that_is_there_twice_is_judged_once():
@@ -163,7 +179,11 @@ def test_a_state_dict_cannot_judge_what_a_parametrisation_computes_and_says_so()
 
 
 def test_long_lists_are_cut():
-    report = agree(nn.Sequential(EILinear(3, 2), *[nn.Linear(2, 2, bias=False) for _ in range(SHOWN + 3)]))
+    report = agree(
+        nn.Sequential(
+            EILinear(3, 2), *[nn.Linear(2, 2, bias=False) for _ in range(SHOWN + 3)]
+        )
+    )
     assert str(report).endswith("; and 3 more, 12 synapses.")
     assert len(report.unjudged) == SHOWN + 3
 
@@ -195,10 +215,16 @@ def test_kernels_stored_the_other_way_round(tmp_path):
     report = signs.check(state)
     assert not report
     assert report.transposed
-    assert str(report).splitlines()[-1].startswith("Read as (pre, post), every unit keeps one sign:")
+    assert (
+        str(report)
+        .splitlines()[-1]
+        .startswith("Read as (pre, post), every unit keeps one sign:")
+    )
     assert signs.check(state, dim=0)
     assert not signs.check(state, dim=0).transposed
-    assert not signs.check({"kernel": torch.tensor([[1.0, -1.0], [-1.0, 1.0]])}).transposed
+    assert not signs.check(
+        {"kernel": torch.tensor([[1.0, -1.0], [-1.0, 1.0]])}
+    ).transposed
     path = tmp_path / "m.safetensors"
     save_file(state, path)
     assert run(path).exit_code == 1
@@ -214,7 +240,9 @@ def test_kernels_stored_the_other_way_round(tmp_path):
 
 @pytest.mark.parametrize("dim", [2, -1])
 def test_a_dimension_that_is_not_there(dim):
-    with pytest.raises(ValueError, match=f"`dim` must be between 0 and 1 for `kernel`; got {dim}"):
+    with pytest.raises(
+        ValueError, match=f"`dim` must be between 0 and 1 for `kernel`; got {dim}"
+    ):
         signs.check({"kernel": POST_PRE}, dim=dim)
 
 
@@ -228,7 +256,9 @@ def test_arrays_are_judged_as_tensors_are():
 
 @pytest.mark.parametrize("key", ["state_dict", "model", 3])
 def test_a_checkpoint_of_a_trainer_is_refused_by_its_key(key):
-    with pytest.raises(ValueError, match=f"got one that holds it under {key!r}: give that"):
+    with pytest.raises(
+        ValueError, match=f"got one that holds it under {key!r}: give that"
+    ):
         signs.check({"epoch": 3, key: EILinear(3, 2).state_dict()})
 
 
@@ -289,7 +319,11 @@ def test_packed_weights_are_not_under_the_law():
     model = nn.Sequential(EILinear(20, 4), Packed())
     report = agree(model)
     assert report.unjudged == (Unjudged("1.packed", 20),)
-    without = {name: value for name, value in model.state_dict().items() if not name.endswith("signs")}
+    without = {
+        name: value
+        for name, value in model.state_dict().items()
+        if not name.endswith("signs")
+    }
     assert signs.check(without).unjudged == report.unjudged
 
 
@@ -297,12 +331,22 @@ def test_packed_weights_are_not_under_the_law():
 def test_quantised_weights_are_not_under_the_law():
     model = nn.Sequential(EILinear(20, 4), nn.Linear(4, 2), nn.LSTM(2, 3))
     quantised = torch.ao.quantization.quantize_dynamic(model, {nn.Linear, nn.LSTM})
-    assert [weight.n_synapses for weight in agree(quantised).unjudged] == [4 * 2, 4 * 3 * (2 + 3)]
+    assert [weight.n_synapses for weight in agree(quantised).unjudged] == [
+        4 * 2,
+        4 * 3 * (2 + 3),
+    ]
 
 
-@pytest.mark.parametrize("tool", [lambda model: Oja(model, 0.1), FeedbackAlignment], ids=["Oja", "FeedbackAlignment"])
+@pytest.mark.parametrize(
+    "tool",
+    [lambda model: Oja(model, 0.1), FeedbackAlignment],
+    ids=["Oja", "FeedbackAlignment"],
+)
 def test_tools_say_that_they_leave_packed_weights_alone(tool):
-    with pytest.warns(UserWarning, match=r"^`\w+` left alone 0, where weights are kept otherwise than as parameters"):
+    with pytest.warns(
+        UserWarning,
+        match=r"^`\w+` left alone 0, where weights are kept otherwise than as parameters",
+    ):
         tool(nn.Sequential(Packed(), EILinear(5, 3)))
 
 

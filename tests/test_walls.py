@@ -62,7 +62,15 @@ MAY_IMPORT = {
     "judging": {"_facts", "law", "modules"},
     "_torch_table": set(),
     "modules": {"_torch_table"},
-    "signs": {"_checks", "_facts", "_fixing", "_loading", "judging", "law", "populations"},
+    "signs": {
+        "_checks",
+        "_facts",
+        "_fixing",
+        "_loading",
+        "judging",
+        "law",
+        "populations",
+    },
     **dict.fromkeys(WINGS, BELOW),
     "trackers": BELOW | WINGS,
     "convert": BELOW | WINGS,
@@ -71,14 +79,26 @@ MAY_IMPORT = {
     "_rates": BELOW,
     "_training_inputs": BELOW,
     "checkpoint": BELOW | {"_saving"},
-    "training": BELOW | WINGS | {"trackers", "checkpoint", "_saving", "_soundness", "_rates", "_training_inputs"},
+    "training": BELOW
+    | WINGS
+    | {"trackers", "checkpoint", "_saving", "_soundness", "_rates", "_training_inputs"},
     "readers": BELOW | {"analysis"},
     "report": BELOW | WINGS,
     "demo": BELOW | WINGS | {"trackers", "training", "report"},
     "learning": BELOW | WINGS | {"trackers", "training"},
     "reproductions": BELOW | WINGS | {"learning", "trackers", "training", "report"},
     "fit_report": BELOW | WINGS | {"readers", "report"},
-    "cli": BELOW | WINGS | {"reproductions", "readers", "report", "demo", "fit_report", "training", "trackers"},
+    "cli": BELOW
+    | WINGS
+    | {
+        "reproductions",
+        "readers",
+        "report",
+        "demo",
+        "fit_report",
+        "training",
+        "trackers",
+    },
 }
 
 
@@ -117,16 +137,31 @@ def test_imports_go_one_way(path):
 def test_only_plots_imports_matplotlib_and_only_when_called():
     drawn = set()
     for path in modules():
-        drawing = {name.split(".")[0] for name in imports(path)} & {"matplotlib", "seaborn"}
+        drawing = {name.split(".")[0] for name in imports(path)} & {
+            "matplotlib",
+            "seaborn",
+        }
         if path.parent != Path("analysis/plots"):
             tree = ast.parse((PACKAGE / path).read_text())
-            guarded = [n for n in ast.walk(tree) if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.unparse(n.test)]
+            guarded = [
+                n
+                for n in ast.walk(tree)
+                if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.unparse(n.test)
+            ]
             typing_only = {ast.unparse(child) for n in guarded for child in n.body}
-            used = {ast.unparse(n) for n in ast.walk(tree) if isinstance(n, (ast.Import, ast.ImportFrom))} - typing_only
-            assert not any("matplotlib" in line or "seaborn" in line for line in used), path
+            used = {
+                ast.unparse(n)
+                for n in ast.walk(tree)
+                if isinstance(n, (ast.Import, ast.ImportFrom))
+            } - typing_only
+            assert not any(
+                "matplotlib" in line or "seaborn" in line for line in used
+            ), path
         else:
             drawn |= drawing
-            assert not {name.split(".")[0] for name in imports(path, top_level=True)} & {"matplotlib", "seaborn"}
+            assert not {
+                name.split(".")[0] for name in imports(path, top_level=True)
+            } & {"matplotlib", "seaborn"}
     assert drawn == {"matplotlib", "seaborn"}
 
 
@@ -141,8 +176,20 @@ print(json.dumps(sorted(added)))
 
 
 def test_importing_loads_nothing_heavy():
-    run = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, check=True)
-    heavy = {"pandas", "scipy", "matplotlib", "seaborn", "sklearn", "networkx", "safetensors", "rich", "typer"}
+    run = subprocess.run(
+        [sys.executable, "-c", LIGHT], capture_output=True, text=True, check=True
+    )
+    heavy = {
+        "pandas",
+        "scipy",
+        "matplotlib",
+        "seaborn",
+        "sklearn",
+        "networkx",
+        "safetensors",
+        "rich",
+        "typer",
+    }
     assert not heavy & set(json.loads(run.stdout))
 
 
@@ -150,7 +197,9 @@ def test_the_top_is_small_and_documented():
     assert len(daleml.__all__) <= 15
     assert all(hasattr(daleml, name) for name in daleml.__all__)
     assert "(post, pre)" in daleml.__doc__
-    with pytest.raises(AttributeError, match="module 'daleml' has no attribute 'nonsense'"):
+    with pytest.raises(
+        AttributeError, match="module 'daleml' has no attribute 'nonsense'"
+    ):
         _ = daleml.nonsense
 
 
@@ -166,15 +215,27 @@ def test_public_functions_are_documented_with_their_arguments():
     import daleml.tasks
     import daleml.training
 
-    wings = (daleml.layers, daleml.optim, daleml.analysis, daleml.datasets, daleml.tasks)
+    wings = (
+        daleml.layers,
+        daleml.optim,
+        daleml.analysis,
+        daleml.datasets,
+        daleml.tasks,
+    )
     for home in (*wings, daleml.learning, daleml.signs, daleml.training):
         for name in getattr(home, "__all__", ["fix", "check", "train", "Shuffled"]):
             thing = getattr(home, name, None)
-            if not inspect.isfunction(thing) and (not inspect.isclass(thing) or issubclass(thing, Exception)):
+            if not inspect.isfunction(thing) and (
+                not inspect.isclass(thing) or issubclass(thing, Exception)
+            ):
                 continue
             doc = inspect.getdoc(thing)
             parameters = [p for p in inspect.signature(thing).parameters if p != "self"]
-            if inspect.isfunction(thing) and len(parameters) > 1 and "See :func:" not in doc:
+            if (
+                inspect.isfunction(thing)
+                and len(parameters) > 1
+                and "See :func:" not in doc
+            ):
                 assert "Args:" in doc, name
                 assert all(f"{parameter}:" in doc for parameter in parameters), name
 
@@ -185,7 +246,10 @@ def test_version_is_one():
     root = PACKAGE.parent
     if not (root / "pyproject.toml").exists():
         pytest.skip("an installed package has no pyproject.toml")
-    assert tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"] == daleml.__version__
+    assert (
+        tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
+        == daleml.__version__
+    )
     import yaml
 
     citation = yaml.safe_load((root / "CITATION.cff").read_text())

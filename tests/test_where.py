@@ -28,7 +28,10 @@ def test_a_name_that_lives_one_folder_down(name, home):
     sentence = rf"{name}' .*; it is {home}\.{name}: write `from {home} import {name}`"
     with pytest.raises(ImportError, match=f"cannot import name '{sentence}"):
         exec(f"from daleml import {name}")
-    with pytest.raises(AttributeError, match=rf"has no attribute '{name}'; it is {home}\.{name}: write `from {home}"):
+    with pytest.raises(
+        AttributeError,
+        match=rf"has no attribute '{name}'; it is {home}\.{name}: write `from {home}",
+    ):
         getattr(daleml, name)
     assert not hasattr(daleml, name)
     exec(f"from {home} import {name}")  # the advice is right
@@ -39,7 +42,9 @@ def test_a_misspelt_name_is_told_from_one_that_is_nowhere():
         _ = daleml.Population
     with pytest.raises(ImportError, match=r"did you mean daleml\.optim\.enforce\?"):
         exec("from daleml import enforse")
-    with pytest.raises(AttributeError, match=r"^module 'daleml' has no attribute 'zebra'$"):
+    with pytest.raises(
+        AttributeError, match=r"^module 'daleml' has no attribute 'zebra'$"
+    ):
         _ = daleml.zebra
     with pytest.raises(ImportError, match="zebra"):
         exec("from daleml import zebra")

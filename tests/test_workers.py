@@ -48,7 +48,9 @@ def family(process):
 
 def lives(process):
     with contextlib.suppress(OSError):
-        return (Path("/proc") / str(process) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return (Path("/proc") / str(process) / "stat").read_text().rpartition(")")[
+            2
+        ].split()[0] != "Z"
     return False
 
 
@@ -71,10 +73,18 @@ def wait_until(condition, seconds=120.0):
 )
 def test_no_process_outlives_its_parent(tmp_path, number, working):
     """Neither workers nor the trackers beside them: without the watch, both live on for five minutes."""
-    parent = subprocess.Popen([sys.executable, "-c", PARENT, tmp_path], stderr=subprocess.DEVNULL)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, tmp_path], stderr=subprocess.DEVNULL
+    )
     try:
         # Both at work; or both just there, and busy with their imports.
-        assert wait_until(lambda: len(os.listdir(tmp_path)) == 2 if working else len(family(parent.pid)) >= 3)
+        assert wait_until(
+            lambda: (
+                len(os.listdir(tmp_path)) == 2
+                if working
+                else len(family(parent.pid)) >= 3
+            )
+        )
         started = family(parent.pid)
         assert {int(name) for name in os.listdir(tmp_path)} <= set(started)
         parent.send_signal(number)
@@ -105,7 +115,9 @@ def test_what_is_given_up_is_given_up_in_silence():
 
 def test_only_threads_of_workers_that_were_given_up_are_hushed(monkeypatch):
     told, go = [], threading.Event()
-    monkeypatch.setattr(threading, "excepthook", lambda problem: told.append(problem.thread.name))
+    monkeypatch.setattr(
+        threading, "excepthook", lambda problem: told.append(problem.thread.name)
+    )
 
     def fail():
         go.wait()
@@ -132,20 +144,35 @@ def die(number):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="kills")
 def test_a_worker_that_was_killed_is_told_in_a_sentence():
-    with pytest.raises(_workers.WorkerError, match="^a worker process was killed from outside.*fewer `jobs`"):
+    with pytest.raises(
+        _workers.WorkerError,
+        match="^a worker process was killed from outside.*fewer `jobs`",
+    ):
         list(_workers.run(die, [(1,), (2,)], 2, ordered=True))
 
 
 @pytest.mark.parametrize(
     ("jobs", "calls", "processes"),
-    [(None, 10, 4), (None, 3, 3), (64, 10, 4), (64, 2, 2), (2, 10, 2), (1, 10, 1), (3, 0, 1)],
+    [
+        (None, 10, 4),
+        (None, 3, 3),
+        (64, 10, 4),
+        (64, 2, 2),
+        (2, 10, 2),
+        (1, 10, 1),
+        (3, 0, 1),
+    ],
 )
-def test_there_are_no_more_processes_than_work_or_cores(jobs, calls, processes, monkeypatch):
+def test_there_are_no_more_processes_than_work_or_cores(
+    jobs, calls, processes, monkeypatch
+):
     import joblib
 
     monkeypatch.setattr(joblib, "cpu_count", lambda: 4)
     assert _workers.count(jobs, calls) == processes
-    assert bool(_workers.fewer(jobs, processes)) == (jobs is not None and jobs > processes)
+    assert bool(_workers.fewer(jobs, processes)) == (
+        jobs is not None and jobs > processes
+    )
 
 
 @pytest.mark.parametrize("jobs", [0, -1, -64])

@@ -1,1 +1,4 @@
-"""What a checkpoint is made of: typed JSON, tensor files, random states, one writer, and checks before a change."""
+"""What a checkpoint is made of.
+
+Typed JSON, tensor files, random states, one writer, and checks before a change.
+"""

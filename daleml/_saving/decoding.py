@@ -12,7 +12,14 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from daleml._saving.generators import new_generator
-from daleml._saving.typed_json import FACTORIES, SAME, TYPE, StateError, known_class, name_of
+from daleml._saving.typed_json import (
+    FACTORIES,
+    SAME,
+    TYPE,
+    StateError,
+    known_class,
+    name_of,
+)
 
 
 class Decoder:
@@ -21,14 +28,20 @@ class Decoder:
     Args:
         tensors: By the names that the encoder gave them.
         functions: The functions of the run that is to go on, by path: JSON has their names only.
-        generators: Its random generators and nested schedulers, by path. They are kept, and get their states from
-            :attr:`pending`.
+        generators: Its random generators and nested schedulers, by path. They are kept, and get
+            their states from :attr:`pending`.
 
     Attributes:
-        pending: Generators and the states they are to have, once everything else is known to be right.
+        pending: Generators and the states they are to have, once everything else is known to be
+            right.
     """
 
-    def __init__(self, tensors: dict[str, Tensor], functions: dict[str, Any], generators: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        tensors: dict[str, Tensor],
+        functions: dict[str, Any],
+        generators: dict[str, Any],
+    ) -> None:
         self.pending: list[tuple[Any, Any]] = []
         self._tensors = tensors
         self._functions = functions
@@ -59,8 +72,18 @@ class Decoder:
             return self._typed(value, path)
         except StateError:
             raise
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError, OverflowError) as error:
-            raise StateError(f"`{path}` describes no value: {type(error).__name__} {error}") from None
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            IndexError,
+            AttributeError,
+            RuntimeError,
+            OverflowError,
+        ) as error:
+            raise StateError(
+                f"`{path}` describes no value: {type(error).__name__} {error}"
+            ) from None
 
     def _typed(self, entry: dict[str, Any], path: str) -> Any:
         kind, value = entry[TYPE], entry["value"]
@@ -71,7 +94,9 @@ class Decoder:
         if kind in ("float", "int", "complex", "bytes", "range"):
             return _read_plain(kind, value)
         if kind in ("tuple", "frozenset"):
-            return {"tuple": tuple, "frozenset": frozenset}[kind](self._items(value, path))
+            return {"tuple": tuple, "frozenset": frozenset}[kind](
+                self._items(value, path)
+            )
         if kind == "namedtuple":
             return _class(entry["of"], tuple)._make(self._items(value, path))
         if kind == "enum":
@@ -88,9 +113,12 @@ class Decoder:
 
     def _mutable(self, kind: str, value: Any, entry: dict[str, Any], path: str) -> Any:
         if kind in ("dict", "OrderedDict", "Counter", "defaultdict"):
-            empty: Any = {"dict": dict, "OrderedDict": OrderedDict, "Counter": Counter, "defaultdict": defaultdict}[
-                kind
-            ]()
+            empty: Any = {
+                "dict": dict,
+                "OrderedDict": OrderedDict,
+                "Counter": Counter,
+                "defaultdict": defaultdict,
+            }[kind]()
             if kind == "defaultdict" and entry["factory"] is not None:
                 empty.default_factory = FACTORIES[entry["factory"]]
             self._made.append(empty)
@@ -140,17 +168,25 @@ class Decoder:
         return tensor
 
     def _function(self, name: str, path: str) -> Any:
-        """Return the function that lies at the same path in the run that goes on: it must have the same name."""
+        """Return the function that lies at the same path in the run that goes on.
+
+        It must have the same name.
+        """
         found = self._functions.get(path)
         if found is None or name_of(found) != name:
             here = "nothing" if found is None else name_of(found)
-            raise StateError(f"`{path}` must be {name}, as it was when the checkpoint was written; it is {here}")
+            raise StateError(
+                f"`{path}` must be {name}, as it was when the checkpoint was written; it is"
+                f" {here}"
+            )
         return found
 
     def _scheduler(self, name: str, value: Any, path: str) -> Any:
         found = self._generators.get(path)
         if not isinstance(found, LRScheduler) or name_of(type(found)) != name:
-            raise StateError(f"`{path}` must be a {name}, as it was when the checkpoint was written")
+            raise StateError(
+                f"`{path}` must be a {name}, as it was when the checkpoint was written"
+            )
         self._made.append(found)
         state = self.decode(value, path)
         if not isinstance(state, dict):
@@ -193,7 +229,10 @@ def _torch_value(kind: str, value: Any) -> Any:
 
 
 def _class(name: str, base: type) -> Any:
-    """Return a class that this program has imported already: nothing is imported because a file says so."""
+    """Return a class that this program has imported already.
+
+    Nothing is imported because a file says so.
+    """
     found = known_class(name)
     if found is None or not issubclass(found, base):
         raise ValueError(f"there is no {base.__name__} {name!r} in this program")

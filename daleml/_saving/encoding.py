@@ -16,7 +16,14 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from daleml._saving.generators import read_generator
-from daleml._saving.typed_json import FACTORIES, SAME, TYPE, StateError, known_class, name_of
+from daleml._saving.typed_json import (
+    FACTORIES,
+    SAME,
+    TYPE,
+    StateError,
+    known_class,
+    name_of,
+)
 
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, type)
 _ARRAY_KINDS = "biufc"  # of numpy's kinds of dtype those that torch has, too
@@ -48,14 +55,18 @@ class Encoder:
         kind = type(value)
         if value is None or kind in (bool, str):
             return value
-        if kind is int:  # readers of JSON take longer ones for floats, and Python reads no more than 4300 digits
+        if (
+            kind is int
+        ):  # readers of JSON take longer ones for floats, and Python reads no more than 4300 digits
             return value if abs(value) < 2**53 else _entry("int", hex(value))
         if kind is float:
             return value if math.isfinite(value) else _entry("float", str(value))
         if isinstance(value, Tensor):
             return self._tensor(value, path)
         if isinstance(value, Enum):
-            return _entry("enum", self._plain_value(value, path), of=self._importable(kind, path))
+            return _entry(
+                "enum", self._plain_value(value, path), of=self._importable(kind, path)
+            )
         if kind in _IMMUTABLE:
             return _entry(kind.__name__, _IMMUTABLE[kind](value))
         if kind is tuple:
@@ -63,7 +74,9 @@ class Encoder:
         if kind is frozenset:
             return _entry("frozenset", self._items(value, path))
         if isinstance(value, tuple) and hasattr(kind, "_fields"):
-            return _entry("namedtuple", self._items(value, path), of=self._importable(kind, path))
+            return _entry(
+                "namedtuple", self._items(value, path), of=self._importable(kind, path)
+            )
         if isinstance(value, np.generic):
             return self._numpy_scalar(value, path)
         if isinstance(value, (torch.dtype, torch.device)):
@@ -76,28 +89,42 @@ class Encoder:
         return self._mutable(value, path)
 
     def _mutable(self, value: Any, path: str) -> Any:
-        """Encode what can change in place: met a second time, it is the same thing again, not a copy."""
+        """Encode what can change in place.
+
+        Met a second time, it is the same thing again, not a copy.
+        """
         if id(value) in self._numbers:
             return _entry(SAME, self._numbers[id(value)])
         kind = type(value)
         nested = isinstance(value, LRScheduler)
         if kind not in _MUTABLE and not nested:
             raise StateError(
-                f"`{path}` must be tensors and plain values, to be kept in a checkpoint; got {_named(kind)}."
+                f"`{path}` must be tensors and plain values, to be kept in a checkpoint;"
+                f" got {_named(kind)}."
             )
         self._numbers[id(value)] = len(self._numbers)
         self._alive.append(value)
-        return self._scheduler(value, path) if nested else _MUTABLE[kind](self, value, path)
+        return (
+            self._scheduler(value, path)
+            if nested
+            else _MUTABLE[kind](self, value, path)
+        )
 
     def _items(self, values: Any, path: str) -> list[Any]:
         return [self.encode(item, f"{path}.{i}") for i, item in enumerate(values)]
 
     def _pairs(self, value: dict[Any, Any], path: str) -> list[list[Any]]:
-        return [[self._key(key, path), self.encode(item, f"{path}.{key}")] for key, item in value.items()]
+        return [
+            [self._key(key, path), self.encode(item, f"{path}.{key}")]
+            for key, item in value.items()
+        ]
 
     def _key(self, key: Any, path: str) -> Any:
         if isinstance(key, (Tensor, *_FUNCTIONS)):
-            raise StateError(f"`{path}` must have plain keys, to be kept in a checkpoint; got {_named(type(key))}.")
+            raise StateError(
+                f"`{path}` must have plain keys, to be kept in a checkpoint; got"
+                f" {_named(type(key))}."
+            )
         return self.encode(key, f"{path} (key)")
 
     def _list(self, value: list[Any], path: str) -> Any:
@@ -105,7 +132,9 @@ class Encoder:
 
     def _dict(self, value: dict[Any, Any], path: str) -> Any:
         if TYPE not in value and all(type(key) is str for key in value):
-            return {key: self.encode(item, f"{path}.{key}") for key, item in value.items()}
+            return {
+                key: self.encode(item, f"{path}.{key}") for key, item in value.items()
+            }
         return _entry("dict", self._pairs(value, path))
 
     def _ordered(self, value: dict[Any, Any], path: str) -> Any:
@@ -115,7 +144,10 @@ class Encoder:
         factory = value.default_factory
         name = None if factory is None else getattr(factory, "__name__", repr(factory))
         if name is not None and FACTORIES.get(name) is not factory:
-            raise StateError(f"`{path}` must have a built-in type as its default, to be kept; got {name}.")
+            raise StateError(
+                f"`{path}` must have a built-in type as its default, to be kept; got"
+                f" {name}."
+            )
         return _entry("defaultdict", self._pairs(value, path), factory=name)
 
     def _deque(self, value: deque[Any], path: str) -> Any:
@@ -128,9 +160,14 @@ class Encoder:
         return _entry("bytearray", value.hex())
 
     def _array(self, value: np.ndarray[Any, Any], path: str) -> Any:
-        if value.dtype.kind not in _ARRAY_KINDS or value.dtype.itemsize > 16 or not value.dtype.isnative:
+        if (
+            value.dtype.kind not in _ARRAY_KINDS
+            or value.dtype.itemsize > 16
+            or not value.dtype.isnative
+        ):
             raise StateError(
-                f"`{path}` must be of numbers that torch has, to be kept in a checkpoint; got {value.dtype}."
+                f"`{path}` must be of numbers that torch has, to be kept in a checkpoint;"
+                f" got {value.dtype}."
             )
         copy = torch.from_numpy(np.ascontiguousarray(value).reshape(value.shape).copy())
         return _entry("array", self.encode(copy, path))
@@ -141,14 +178,20 @@ class Encoder:
         return _entry(f"{kind.__module__}.{kind.__name__}", self.encode(state, path))
 
     def _scheduler(self, value: LRScheduler, path: str) -> Any:
-        """Encode a scheduler that another one holds: what it is like stays with the run, and its state is kept."""
+        """Encode a scheduler that another one holds.
+
+        What it is like stays with the run, and its state is kept.
+        """
         self.generators[path] = value
-        return _entry("scheduler", self.encode(value.state_dict(), path), of=name_of(type(value)))
+        return _entry(
+            "scheduler", self.encode(value.state_dict(), path), of=name_of(type(value))
+        )
 
     def _tensor(self, value: Tensor, path: str) -> Any:
         if value.layout != torch.strided or value.is_meta or value.is_quantized:
             raise StateError(
-                f"`{path}` must be a dense tensor with values, to be kept in a checkpoint; got {_form(value)}."
+                f"`{path}` must be a dense tensor with values, to be kept in a checkpoint;"
+                f" got {_form(value)}."
             )
         if id(value) in self._names:
             name = self._names[id(value)]
@@ -159,7 +202,11 @@ class Encoder:
             self._names[id(value)] = name
             self._alive.append(value)
             plain = value.detach()
-            self.tensors[name] = torch.view_as_real(plain.resolve_conj()) if plain.is_complex() else plain
+            self.tensors[name] = (
+                torch.view_as_real(plain.resolve_conj())
+                if plain.is_complex()
+                else plain
+            )
         entry = _entry("tensor", name)
         if value.is_complex():
             entry["complex"] = True
@@ -171,9 +218,17 @@ class Encoder:
 
     def _numpy_scalar(self, value: np.generic, path: str) -> Any:
         item = value.item()
-        if isinstance(item, np.generic) or type(item) not in (bool, int, float, complex, str, bytes):
+        if isinstance(item, np.generic) or type(item) not in (
+            bool,
+            int,
+            float,
+            complex,
+            str,
+            bytes,
+        ):
             raise StateError(
-                f"`{path}` must be a number that Python has, to be kept in a checkpoint; got {value.dtype}."
+                f"`{path}` must be a number that Python has, to be kept in a checkpoint;"
+                f" got {value.dtype}."
             )
         return _entry("numpy", self.encode(item, path), dtype=str(value.dtype))
 
@@ -184,7 +239,8 @@ class Encoder:
         name = name_of(kind)
         if known_class(name) is not kind:
             raise StateError(
-                f"`{path}` must be of a class at the top of a module, to be kept in a checkpoint; got {name}."
+                f"`{path}` must be of a class at the top of a module, to be kept in a"
+                f" checkpoint; got {name}."
             )
         return name
 
@@ -216,10 +272,14 @@ def _entry(kind: str, value: Any, **more: Any) -> dict[str, Any]:
 
 
 def _named(kind: type) -> str:
-    return kind.__name__ if kind.__module__ in ("builtins", "__main__") else name_of(kind)
+    return (
+        kind.__name__ if kind.__module__ in ("builtins", "__main__") else name_of(kind)
+    )
 
 
 def _form(value: Tensor) -> str:
     if value.is_meta:
         return "a meta tensor"
-    return "a quantised tensor" if value.is_quantized else f"one of layout {value.layout}"
+    return (
+        "a quantised tensor" if value.is_quantized else f"one of layout {value.layout}"
+    )

@@ -1,4 +1,7 @@
-"""The files of a checkpoint folder: an index, which is replaced last, and the tensor files that it names."""
+"""The files of a checkpoint folder.
+
+An index, which is replaced last, and the tensor files that it names.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,10 @@ FORMAT = 2
 KINDS = ("model", "optimizer")
 _OWN_NAME = re.compile(r"(model|optimizer)-\d+(\.\d+)?\.safetensors")
 _MARK = "daleml_checkpoint"
-"""In the header of a tensor file: which run wrote it, and under which name. So a copy of it is no file of ours."""
+"""In the header of a tensor file: which run wrote it, and under which name.
+
+So a copy of it is no file of ours.
+"""
 
 
 def read_index(path: Path) -> tuple[int, dict[str, Any]]:
@@ -34,25 +40,35 @@ def read_index(path: Path) -> tuple[int, dict[str, Any]]:
         index = json.loads(path.read_text(encoding="utf-8"))
         number = index["format"]
         if type(number) is not int or not 1 <= number <= FORMAT:
-            raise CheckpointError(f"`{path}` must be of format {FORMAT} or older; got {number}.")
+            raise CheckpointError(
+                f"`{path}` must be of format {FORMAT} or older; got {number}."
+            )
         if number == 1 and "content" not in index and "epoch" in index:
             return number, index  # the first checkpoints had no digest
         if index["sha256"] != digest(json.dumps(index["content"])):
-            raise CheckpointError(f"`{path}` is damaged: its SHA-256 is not the one it names.")
+            raise CheckpointError(
+                f"`{path}` is damaged: its SHA-256 is not the one it names."
+            )
         content = index["content"]
         if not isinstance(content, dict):
             raise TypeError(f"its content is {type(content).__name__}, not a mapping")
     except CheckpointError:
         raise
     except (KeyError, TypeError, ValueError, RecursionError, OSError) as error:
-        raise CheckpointError(f"`{path}` is damaged: {type(error).__name__} {_short(error)}.") from None
+        raise CheckpointError(
+            f"`{path}` is damaged: {type(error).__name__} {_short(error)}."
+        ) from None
     return number, content
 
 
 def write_index(folder: Path, content: dict[str, Any]) -> None:
     """Replace the index."""
     written = json.dumps(content, allow_nan=False)
-    index = {"format": FORMAT, "sha256": digest(written), "content": json.loads(written)}
+    index = {
+        "format": FORMAT,
+        "sha256": digest(written),
+        "content": json.loads(written),
+    }
     path = folder / INDEX
     try:
         _files.write_text(path, json.dumps(index, allow_nan=False) + "\n")
@@ -71,10 +87,13 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-# -- tensor files ------------------------------------------------------------------------------------------------------
+# -- tensor files
+# ------------------------------------------------------------------------------------------------------
 
 
-def write_tensors(folder: Path, kind: str, epoch: int, tensors: dict[str, Tensor], run: str) -> str:
+def write_tensors(
+    folder: Path, kind: str, epoch: int, tensors: dict[str, Tensor], run: str
+) -> str:
     """Write a tensor file under a name that no file of somebody else's has, and return the name."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
@@ -84,10 +103,15 @@ def write_tensors(folder: Path, kind: str, epoch: int, tensors: dict[str, Tensor
         n += 1
         name = f"{kind}-{epoch}.{n}.safetensors"
     # Copies, since the format has no tied tensors: they are written twice and read back into one.
-    copies = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in tensors.items()}
+    copies = {
+        key: tensor.detach().cpu().contiguous().clone()
+        for key, tensor in tensors.items()
+    }
     mark = {_MARK: f"{run} {name}"}
     try:
-        _files.write(folder / name, lambda temporary: save_file(copies, temporary, metadata=mark))
+        _files.write(
+            folder / name, lambda temporary: save_file(copies, temporary, metadata=mark)
+        )
     except (OSError, SafetensorError) as error:
         raise _unwritten(folder / name, error) from None
     return name
@@ -103,20 +127,29 @@ def read_tensors(path: Path, expected: str) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     if not path.exists():
-        raise CheckpointError(f"`{path}` must be there, its checkpoint names it; it is not.")
+        raise CheckpointError(
+            f"`{path}` must be there, its checkpoint names it; it is not."
+        )
     if not path.is_file():
-        raise CheckpointError(f"`{path}` must be a file, its checkpoint names it; it is none.")
+        raise CheckpointError(
+            f"`{path}` must be a file, its checkpoint names it; it is none."
+        )
     try:
         if sha256(path) != expected:
-            raise CheckpointError(f"`{path}` is damaged: its SHA-256 is not the one its checkpoint names.")
-        # Copies in memory of torch's own: where numbers lie decides the order in which a dot product adds them up.
+            raise CheckpointError(
+                f"`{path}` is damaged: its SHA-256 is not the one its checkpoint names."
+            )
+        # Copies in memory of torch's own: where numbers lie decides the order in which a dot
+        # product adds them up.
         return {name: tensor.clone() for name, tensor in load_file(path).items()}
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"`{path}` is damaged: {_short(error)}.") from None
 
 
 def named_files(content: dict[str, Any]) -> dict[str, str]:
-    """Return the names and SHA-256s of the two tensor files of an index: the model's, then the optimiser's.
+    """Return the names and SHA-256s of the two tensor files of an index.
+
+    The model's, then the optimiser's.
 
     Raises:
         CheckpointError: If the index names anything else.
@@ -126,10 +159,14 @@ def named_files(content: dict[str, Any]) -> dict[str, str]:
     if right:
         names = zip(files.items(), KINDS, strict=True)
         right = all(
-            _OWN_NAME.fullmatch(name) and name.startswith(kind) and isinstance(sha, str) for (name, sha), kind in names
+            _OWN_NAME.fullmatch(name) and name.startswith(kind) and isinstance(sha, str)
+            for (name, sha), kind in names
         )
     if not right:
-        raise ValueError("`files` must name a file of the model and one of the optimiser, with their SHA-256s")
+        raise ValueError(
+            "`files` must name a file of the model and one of the optimiser, with their"
+            " SHA-256s"
+        )
     return dict(files)
 
 
@@ -147,20 +184,29 @@ def is_own(path: Path, run: str) -> bool:
 
 
 def drop_old(folder: Path, keep: Iterable[str], named: Iterable[str], run: str) -> None:
-    """Remove what earlier moments of this run left: files that the last index named, and those that bear its mark."""
+    """Remove what earlier moments of this run left.
+
+    Files that the last index named, and those that bear its mark.
+    """
     kept = set(keep)
     earlier = set(named)
     for path in list(folder.iterdir()):
         if path.name in kept or path.is_dir():
             continue
-        if _OWN_NAME.fullmatch(path.name) and (path.name in earlier or is_own(path, run)):
+        if _OWN_NAME.fullmatch(path.name) and (
+            path.name in earlier or is_own(path, run)
+        ):
             path.unlink(missing_ok=True)
 
 
 def _unwritten(path: Path, error: Exception) -> CheckpointError:
-    return CheckpointError(f"`{path}` could not be written: {_short(error)}; the checkpoint before it is kept.")
+    return CheckpointError(
+        f"`{path}` could not be written: {_short(error)}; the checkpoint before it is kept."
+    )
 
 
 def _short(error: Exception) -> str:
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    text = (
+        error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    )
     return text if len(text) <= 200 else text[:200] + "..."

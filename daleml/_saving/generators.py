@@ -1,4 +1,7 @@
-"""Random generators, and schedulers within others: they stay what they are in a run, and their states are kept."""
+"""Random generators, and schedulers within others.
+
+They stay what they are in a run, and their states are kept.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,11 @@ def read_generator(generator: Any) -> Any:
         return generator.bit_generator.state
     if isinstance(generator, np.random.RandomState):
         return generator.get_state(legacy=False)
-    return dict(generator.state_dict()) if isinstance(generator, LRScheduler) else generator.getstate()
+    return (
+        dict(generator.state_dict())
+        if isinstance(generator, LRScheduler)
+        else generator.getstate()
+    )
 
 
 def write_generator(generator: Any, state: Any) -> None:

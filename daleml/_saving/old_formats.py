@@ -1,4 +1,6 @@
-"""Checkpoints of format 1, which kept no types: they come from what lies in the same place of the run that goes on.
+"""Checkpoints of format 1, which kept no types.
+
+They come from what lies in the same place of the run that goes on.
 
 Keys of mappings were strings, sequences lists, and the first of them had no digest.
 """
@@ -15,7 +17,12 @@ from daleml._saving.saved import Run, Saved
 _TENSOR = "tensor"
 
 
-def read(content: dict[str, Any], model: dict[str, Tensor], tensors: dict[str, Tensor], run: Run) -> Saved:
+def read(
+    content: dict[str, Any],
+    model: dict[str, Tensor],
+    tensors: dict[str, Tensor],
+    run: Run,
+) -> Saved:
     """Return what a checkpoint of format 1 holds.
 
     Raises:
@@ -23,7 +30,9 @@ def read(content: dict[str, Any], model: dict[str, Tensor], tensors: dict[str, T
     """
     optimizer = _put_tensors(content["optimizer"], tensors)
     optimizer["state"] = {int(key): state for key, state in optimizer["state"].items()}
-    if "classes" not in content:  # the first checkpoints named their tensors by parameter and key alone
+    if (
+        "classes" not in content
+    ):  # the first checkpoints named their tensors by parameter and key alone
         _add_named(optimizer["state"], tensors)
     optimizer["param_groups"] = [_tuples(group) for group in optimizer["param_groups"]]
     scheduler = content["scheduler"]
@@ -31,7 +40,10 @@ def read(content: dict[str, Any], model: dict[str, Tensor], tensors: dict[str, T
         scheduler = _like(_put_tensors(scheduler, tensors), run.scheduler.state_dict())
     classes = run.classes()
     if (content["scheduler"] is None) != (run.scheduler is None):
-        classes = [classes[0], "no scheduler" if content["scheduler"] is None else "a scheduler"]
+        classes = [
+            classes[0],
+            "no scheduler" if content["scheduler"] is None else "a scheduler",
+        ]
     return Saved(
         epoch=content["epoch"],
         history=content["history"],
@@ -56,12 +68,19 @@ def _put_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
         if _TENSOR in value:
             return tensors[value[_TENSOR]]
         return {key: _put_tensors(item, tensors) for key, item in value.items()}
-    return [_put_tensors(item, tensors) for item in value] if isinstance(value, list) else value
+    return (
+        [_put_tensors(item, tensors) for item in value]
+        if isinstance(value, list)
+        else value
+    )
 
 
 def _tuples(group: dict[str, Any]) -> dict[str, Any]:
     """Make tuples of a group's sequences: only ``params`` is a list."""
-    return {key: tuple(value) if isinstance(value, list) and key != "params" else value for key, value in group.items()}
+    return {
+        key: tuple(value) if isinstance(value, list) and key != "params" else value
+        for key, value in group.items()
+    }
 
 
 def _like(saved: Any, here: Any) -> Any:
@@ -70,8 +89,13 @@ def _like(saved: Any, here: Any) -> Any:
         return Counter({int(key): count for key, count in saved.items()})  # milestones
     if isinstance(here, dict) and isinstance(saved, dict):
         keys = {str(key): key for key in here}
-        return {keys.get(key, key): _like(item, here.get(keys.get(key, key))) for key, item in saved.items()}
+        return {
+            keys.get(key, key): _like(item, here.get(keys.get(key, key)))
+            for key, item in saved.items()
+        }
     if isinstance(here, (list, tuple)) and isinstance(saved, list):
-        items = [_like(a, b) for a, b in zip(saved, here, strict=False)] + saved[len(here) :]
+        items = [_like(a, b) for a, b in zip(saved, here, strict=False)] + saved[
+            len(here) :
+        ]
         return type(here)(items)
     return saved

@@ -56,14 +56,22 @@ def _remember(saved: Saved, run: Run) -> list[Callable[[], None]]:
 
 def _undo_model(run: Run) -> Callable[[], None]:
     state = run.model.state_dict()
-    before = {name: value.clone() for name, value in state.items() if isinstance(value, Tensor)}
-    extras = {name: value for name, value in state.items() if not isinstance(value, Tensor)}
+    before = {
+        name: value.clone()
+        for name, value in state.items()
+        if isinstance(value, Tensor)
+    }
+    extras = {
+        name: value for name, value in state.items() if not isinstance(value, Tensor)
+    }
 
     @torch.no_grad()
     def undo() -> None:
         for name, value in run.model.state_dict().items():
             if name in before:
-                value.copy_(before[name])  # not by loading: what was lawless before must come back, too
+                value.copy_(
+                    before[name]
+                )  # not by loading: what was lawless before must come back, too
         if extras:
             run.model.load_state_dict(extras, strict=False)
 
@@ -103,10 +111,12 @@ def _undo_scheduler(run: Run) -> Callable[[], None]:
 def _restore_types(optimizer: Optimizer, saved: dict[Any, Any]) -> None:
     """Give the state the types and precisions it was saved with.
 
-    torch casts it to the parameter's dtype and makes ordinary dictionaries of all mappings, and of a string what
-    `str` says of a generator (``Optimizer.load_state_dict``).
+    torch casts it to the parameter's dtype and makes ordinary dictionaries of all mappings, and
+    of a string what `str` says of a generator (``Optimizer.load_state_dict``).
     """
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    parameters = [
+        parameter for group in optimizer.param_groups for parameter in group["params"]
+    ]
     for key, values in saved.items():
         if type(key) is not int or not isinstance(values, dict):
             continue
@@ -115,13 +125,19 @@ def _restore_types(optimizer: Optimizer, saved: dict[Any, Any]) -> None:
             continue
         for name, value in values.items():
             if name in state and not _is_as_saved(state[name], value):
-                state[name] = value.to(parameters[key].device) if isinstance(value, Tensor) else value
+                state[name] = (
+                    value.to(parameters[key].device)
+                    if isinstance(value, Tensor)
+                    else value
+                )
 
 
 def _is_as_saved(loaded: Any, saved: Any) -> bool:
     if isinstance(saved, Tensor):
         return isinstance(loaded, Tensor) and loaded.dtype == saved.dtype
-    return saved is None or (type(saved) is type(loaded) and isinstance(saved, (bool, int, float)))
+    return saved is None or (
+        type(saved) is type(loaded) and isinstance(saved, (bool, int, float))
+    )
 
 
 def tell_what_is_lost(saved: Saved, run: Run) -> None:
@@ -131,14 +147,17 @@ def tell_what_is_lost(saved: Saved, run: Run) -> None:
     try:
         trees = encode_states(run, Encoder())
     except StateError as error:
-        warnings.warn(f"`checkpoint` does not bring everything back: {error}", stacklevel=4)
+        warnings.warn(
+            f"`checkpoint` does not bring everything back: {error}", stacklevel=4
+        )
         return
     for part, tree in trees.items():
         lost = _difference(saved.trees[part], tree, part)
         if lost:
             warnings.warn(
-                f"`checkpoint` does not bring `{lost}` back: load_state_dict of {type(getattr(run, part)).__name__} "
-                "leaves it different from what was saved.",
+                f"`checkpoint` does not bring `{lost}` back: load_state_dict of"
+                f" {type(getattr(run, part)).__name__} leaves it different from what was"
+                " saved.",
                 stacklevel=4,
             )
 
@@ -155,7 +174,18 @@ def _difference(saved: Any, loaded: Any, path: str) -> str:
             if found:
                 return found
         return ""
-    if isinstance(saved, list) and isinstance(loaded, list) and len(saved) == len(loaded):
+    if (
+        isinstance(saved, list)
+        and isinstance(loaded, list)
+        and len(saved) == len(loaded)
+    ):
         pairs = enumerate(zip(saved, loaded, strict=True))
-        return next((found for i, (a, b) in pairs if (found := _difference(a, b, f"{path}.{i}"))), "")
+        return next(
+            (
+                found
+                for i, (a, b) in pairs
+                if (found := _difference(a, b, f"{path}.{i}"))
+            ),
+            "",
+        )
     return "" if saved == loaded else path

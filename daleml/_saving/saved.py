@@ -37,12 +37,25 @@ class Run:
     def classes(self) -> list[str | None]:
         """Return the full class names of optimiser and scheduler."""
         parts = (self.optimizer, self.scheduler)
-        return [None if part is None else f"{type(part).__module__}.{type(part).__qualname__}" for part in parts]
+        return [
+            None
+            if part is None
+            else f"{type(part).__module__}.{type(part).__qualname__}"
+            for part in parts
+        ]
 
     def parameter_names(self) -> list[list[str | None]]:
-        """Return what the model calls the parameters of each group of the optimiser; None for others."""
-        names = {id(parameter): name for name, parameter in self.model.named_parameters()}
-        return [[names.get(id(parameter)) for parameter in group["params"]] for group in self.optimizer.param_groups]
+        """Return what the model calls the parameters of each group of the optimiser.
+
+        None for others.
+        """
+        names = {
+            id(parameter): name for name, parameter in self.model.named_parameters()
+        }
+        return [
+            [names.get(id(parameter)) for parameter in group["params"]]
+            for group in self.optimizer.param_groups
+        ]
 
 
 @dataclass
@@ -51,8 +64,10 @@ class Saved:
 
     Attributes:
         random: The states of random generators, by name.
-        pending: Generators within the state of optimiser and scheduler, and the states they are to have.
-        trees: The JSON of optimiser and scheduler, to compare with what they say once they have loaded it.
+        pending: Generators within the state of optimiser and scheduler, and the states they are
+            to have.
+        trees: The JSON of optimiser and scheduler, to compare with what they say once they have
+            loaded it.
     """
 
     epoch: int
@@ -78,10 +93,14 @@ def encode_states(run: Run, encoder: Encoder) -> dict[str, Any]:
     """
     parts = {"optimizer": run.optimizer, "scheduler": run.scheduler}
     try:
-        return {name: encoder.encode(_state_of(name, part), name) for name, part in parts.items()}
+        return {
+            name: encoder.encode(_state_of(name, part), name)
+            for name, part in parts.items()
+        }
     except RecursionError:
         raise StateError(
-            "the state of the optimiser or scheduler is nested too deeply to be kept in a checkpoint."
+            "the state of the optimiser or scheduler is nested too deeply to be kept in a"
+            " checkpoint."
         ) from None
 
 
@@ -90,8 +109,9 @@ def _state_of(name: str, part: Any) -> Any:
         return None
     try:
         return part.state_dict()
-    except Exception as error:  # whatever a stranger's raises, and torch's for functions without attributes
+    # whatever a stranger's raises, and torch's for functions without attributes
+    except Exception as error:
         raise StateError(
-            f"`{name}` must tell its state, to be kept in a checkpoint; its state_dict raises "
-            f"{type(error).__name__}: {error}."
+            f"`{name}` must tell its state, to be kept in a checkpoint; its state_dict"
+            f" raises {type(error).__name__}: {error}."
         ) from None

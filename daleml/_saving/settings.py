@@ -20,7 +20,10 @@ _KEPT = ("optimizer", "scheduler")
 def describe(run: Run) -> dict[str, Any]:
     """Return the settings of a run that has not begun."""
     groups = run.optimizer.state_dict()["param_groups"]
-    options = [{key: value for key, value in group.items() if key != "params"} for group in groups]
+    options = [
+        {key: value for key, value in group.items() if key != "params"}
+        for group in groups
+    ]
     state = {} if run.scheduler is None else run.scheduler.state_dict()
     model = re.sub(r" at 0x[0-9a-fA-F]+", "", repr(run.model))
     return {
@@ -32,11 +35,23 @@ def describe(run: Run) -> dict[str, Any]:
 
 
 def differences(saved: Mapping[str, Any], given: Mapping[str, Any]) -> str:
-    """Return, in words, which settings are not those that a checkpoint's run began with; empty if all are."""
-    kept = _differences(*({name: each.get(name) for name in _KEPT} for each in (saved, given)))
-    changed = _differences(*({name: each[name] for name in each if name not in _KEPT} for each in (saved, given)))
+    """Return, in words, which settings are not those that a checkpoint's run began with.
+
+    Empty if all are.
+    """
+    kept = _differences(
+        *({name: each.get(name) for name in _KEPT} for each in (saved, given))
+    )
+    changed = _differences(
+        *(
+            {name: each[name] for name in each if name not in _KEPT}
+            for each in (saved, given)
+        )
+    )
     told = [f"goes on with what its run began with: {kept}" if kept else ""]
-    told.append(f"was begun with other settings than this run's: {changed}" if changed else "")
+    told.append(
+        f"was begun with other settings than this run's: {changed}" if changed else ""
+    )
     return "; and it ".join(filter(None, told))
 
 
@@ -67,7 +82,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, Tensor):
-        return _plain(value.detach().cpu().tolist()) if value.numel() == 1 else f"a tensor {tuple(value.shape)}"
+        return (
+            _plain(value.detach().cpu().tolist())
+            if value.numel() == 1
+            else f"a tensor {tuple(value.shape)}"
+        )
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,8 +1,11 @@
-"""Nested state as strict JSON that keeps its types, with its tensors apart; and back again, without pickle.
+"""Nested state as strict JSON that keeps its types, with its tensors apart.
 
-None, booleans, integers below 2**53, finite floats, strings, lists, and dictionaries whose keys are strings are written
-as they are. Everything else is an object ``{"type": ..., ...}``, see :mod:`~daleml._saving.encoding` and
-:mod:`~daleml._saving.decoding`. What has no entry there is refused by its path.
+And back again, without pickle.
+
+None, booleans, integers below 2**53, finite floats, strings, lists, and dictionaries whose keys
+are strings are written as they are. Everything else is an object ``{"type": ..., ...}``, see
+:mod:`~daleml._saving.encoding` and :mod:`~daleml._saving.decoding`. What has no entry there is
+refused by its path.
 """
 
 from __future__ import annotations
@@ -12,7 +15,10 @@ from typing import Any
 
 TYPE = "type"
 SAME = "same as"
-FACTORIES = {kind.__name__: kind for kind in (int, float, complex, str, bool, list, dict, set, tuple, bytes)}
+FACTORIES = {
+    kind.__name__: kind
+    for kind in (int, float, complex, str, bool, list, dict, set, tuple, bytes)
+}
 
 
 class StateError(ValueError):
@@ -32,7 +38,9 @@ def known_class(name: str) -> type | None:
         if found is None:
             continue
         for part in parts[n:]:
-            found = vars(found).get(part) if hasattr(found, "__dict__") else None  # no `__getattr__` of a module runs
+            found = (
+                vars(found).get(part) if hasattr(found, "__dict__") else None
+            )  # no `__getattr__` of a module runs
             if found is None:
                 break
         if isinstance(found, type):

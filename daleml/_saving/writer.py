@@ -25,16 +25,23 @@ def only_writer(folder: Path) -> Iterator[None]:
         try:
             handle = stack.enter_context(_locks.only_writer(folder, "checkpoint"))
         except _locks.InUseError as error:
-            raise CheckpointError(f"another run writes its checkpoint there: {error}") from None
+            raise CheckpointError(
+                f"another run writes its checkpoint there: {error}"
+            ) from None
         except OSError as error:
-            raise CheckpointError(f"`{folder}` must be a folder to write checkpoints to; {error.strerror}.") from None
+            raise CheckpointError(
+                f"`{folder}` must be a folder to write checkpoints to; {error.strerror}."
+            ) from None
         _HELD.add(handle)
         stack.callback(_HELD.discard, handle)
         yield
 
 
 def _let_go() -> None:
-    """Close, in a child process, what it inherited: workers that outlive a killed run must not hold its lock."""
+    """Close, in a child process, what it inherited.
+
+    Workers that outlive a killed run must not hold its lock.
+    """
     while _HELD:
         with contextlib.suppress(OSError):
             os.close(_HELD.pop())

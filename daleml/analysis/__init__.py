@@ -1,4 +1,6 @@
-"""Analysis: distributions, spectra, graphs and the plasticity of weights. Compute, get a frozen result, plot it.
+"""Analysis: distributions, spectra, graphs and the plasticity of weights.
+
+Compute, get a frozen result, plot it.
 
 ========================  =========================================================================================
 ``fit_weights``           one family fitted to the magnitudes of weights, as they were observed

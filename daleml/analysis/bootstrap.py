@@ -27,7 +27,13 @@ _REJECT = 0.05  # share seen, above which drawing until enough are seen is cheap
 Result = TypeVar("Result")
 
 
-def draw(family: Family, params: Params, n: int, observation: Observation, rng: np.random.Generator) -> Array:
+def draw(
+    family: Family,
+    params: Params,
+    n: int,
+    observation: Observation,
+    rng: np.random.Generator,
+) -> Array:
     """Draw ``n`` magnitudes that would have been seen, as they would have been."""
     low, high = observation.low, observation.high
     short_way = family.between(params, n, low, high, rng)
@@ -49,9 +55,15 @@ def draw(family: Family, params: Params, n: int, observation: Observation, rng: 
     values = np.clip(values, numbers.tiny, numbers.max)
     if observation.grid is not None:
         values = _written(values, observation)
-    floor, ceiling, grid = observation.censored_below, observation.censored_above, observation.grid
+    floor, ceiling, grid = (
+        observation.censored_below,
+        observation.censored_above,
+        observation.grid,
+    )
     below, above = values <= floor, values >= ceiling
-    if grid is not None:  # thresholds lie halfway between two numbers that can be written down
+    if (
+        grid is not None
+    ):  # thresholds lie halfway between two numbers that can be written down
         floor = float(grid.floor(floor))
         ceiling = float(grid.ceil(ceiling)) if math.isfinite(ceiling) else ceiling
     values = np.where(below, 0.0 if observation.zeros == "censored" else floor, values)
@@ -59,7 +71,10 @@ def draw(family: Family, params: Params, n: int, observation: Observation, rng: 
 
 
 def _written(values: Array, observation: Observation) -> Array:
-    """Return what is written down of magnitudes that were seen: the ends of what is seen belong to what is inside."""
+    """Return what is written down of magnitudes that were seen.
+
+    The ends of what is seen belong to what is inside.
+    """
     grid, truncation = observation.grid, observation.truncation or (None, None)
     assert grid is not None
     rounded = grid.rounded(values)
@@ -70,14 +85,21 @@ def _written(values: Array, observation: Observation) -> Array:
     return rounded
 
 
-def _between(family: Family, params: Params, low: float, high: float, levels: Array) -> Array:
-    """Return quantiles of what lies between two ends, in the far tail too: by halving the interval of ln w."""
+def _between(
+    family: Family, params: Params, low: float, high: float, levels: Array
+) -> Array:
+    """Return quantiles of what lies between two ends, in the far tail too.
+
+    By halving the interval of ln w.
+    """
     ends = np.array([max(low, 1e-300), min(high, 1e300)])
     whole = likelihood.log_interval(family, params, low, high)
     bottom, top = (np.full(levels.shape, end) for end in np.log(ends))
     for _ in range(60):
         middle = (bottom + top) / 2
-        below = likelihood.log_interval(family, params, low, np.exp(middle)) - whole < np.log(levels)
+        below = likelihood.log_interval(
+            family, params, low, np.exp(middle)
+        ) - whole < np.log(levels)
         bottom, top = np.where(below, middle, bottom), np.where(below, top, middle)
     return np.asarray(np.clip(np.exp(top), np.nextafter(low, math.inf), high))
 
@@ -92,23 +114,37 @@ def replicate(
     progress: Callable[[int, int], object] | bool,
     what: str,
 ) -> list[Result]:
-    """Call ``function`` on samples drawn from a fit, in their order; in several processes if that pays.
+    """Call ``function`` on samples drawn from a fit, in their order.
+
+    In several processes if that pays.
 
     It gets the family, a sample, and the parameters that the sample was drawn from.
     """
     if fit.sample.counts() is not None:
-        raise ValueError("`fit` must be of a sample without sample weights to draw more like it; got some.")
+        raise ValueError(
+            "`fit` must be of a sample without sample weights to draw more like it; got"
+            " some."
+        )
     if fit.sample.intervals is not None:
-        raise ValueError("`fit` must be of a sample without intervals of its own to draw more like it; got some.")
+        raise ValueError(
+            "`fit` must be of a sample without intervals of its own to draw more like it;"
+            " got some."
+        )
     jobs = None if jobs is None else _checks.integer("jobs", jobs, 1)
-    entropy = int(rng.integers(2**63)) if isinstance(rng, np.random.Generator) else _checks.integer("rng", rng)
+    entropy = (
+        int(rng.integers(2**63))
+        if isinstance(rng, np.random.Generator)
+        else _checks.integer("rng", rng)
+    )
     seeds = np.random.SeedSequence(entropy).spawn(n_boot)
     common = function, fit.rule, fit.values, fit.n, fit.observation
     results: list[Result] = []
     with _reporting(progress, n_boot, what) as say:
         start = time.perf_counter()
         while len(results) < n_boot:
-            batch = seeds[len(results) : len(results) + (1 if len(results) < 5 else _BATCH)]
+            batch = seeds[
+                len(results) : len(results) + (1 if len(results) < 5 else _BATCH)
+            ]
             results += _batch(*common, batch)
             say(len(results))
             took = time.perf_counter() - start
@@ -127,7 +163,9 @@ def _in_processes(
 ) -> None:
     batches = [seeds[i : i + _BATCH] for i in range(len(results), len(seeds), _BATCH)]
     calls = [(*common, batch) for batch in batches]
-    with contextlib.closing(_workers.run(_batch, calls, _workers.count(jobs, len(calls)), ordered=True)) as parts:
+    with contextlib.closing(
+        _workers.run(_batch, calls, _workers.count(jobs, len(calls)), ordered=True)
+    ) as parts:
         for part in parts:
             results += part
             say(len(results))
@@ -146,10 +184,16 @@ def _batch(
         rng = np.random.default_rng(seed)
         while True:
             values = draw(family, params, n, observation, rng)
-            inside = (values > observation.censored_below) & (values < observation.censored_above)
-            if np.unique(values[inside]).size > 1:  # else nothing could be fitted: draw again
+            inside = (values > observation.censored_below) & (
+                values < observation.censored_above
+            )
+            if (
+                np.unique(values[inside]).size > 1
+            ):  # else nothing could be fitted: draw again
                 break
-        found.append(function(family, Material(weight_sample(values), observation), params))
+        found.append(
+            function(family, Material(weight_sample(values), observation), params)
+        )
     return found
 
 

@@ -23,16 +23,27 @@ from daleml.analysis.weights import WeightsLike, weight_sample
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FEW", "Comparison", "PairTest", "compare_families", "compare_material", "pair_test"]
+__all__ = [
+    "FEW",
+    "Comparison",
+    "PairTest",
+    "compare_families",
+    "compare_material",
+    "pair_test",
+]
 
 _MANY = 3  # parameters, which only the best family may have to be worth a bootstrap
-_ABOUT_AS_GOOD = 2.0  # difference in AICc below which a rival has about as much support, by the usual convention
+# difference in AICc below which a rival has about as much support, by the usual convention
+_ABOUT_AS_GOOD = 2.0
 _LEVEL = 0.05
-_IRREGULAR = 20.0  # AICc by which a mixture must beat its own component: no test holds, and chance gives a dozen
-_AT_AN_END = (
-    4.0  # AICc likewise, of a family that the other becomes where a parameter ends: chance gives so much in 2 %
+# AICc by which a mixture must beat its own component: no test holds, and chance gives a dozen
+_IRREGULAR = 20.0
+# AICc likewise, of a family that the other becomes where a parameter ends: chance gives so much
+# in 2 %
+_AT_AN_END = 4.0
+_ONE_FAMILY = (
+    1e-9  # of variances: two families of which neither says what the other does not
 )
-_ONE_FAMILY = 1e-9  # of variances: two families of which neither says what the other does not
 _POWER_LAW = "a power law"  # what tails run off to
 _FAR = 100  # times the sample: so many more weights nobody will have
 
@@ -43,7 +54,8 @@ class Comparison:
 
     Attributes:
         fits: One a family.
-        goodness: By family, the test whether the sample could be drawn from it, where that was asked for.
+        goodness: By family, the test whether the sample could be drawn from it, where that was
+            asked for.
         failures: Families that could not be fitted, each with the sentence that says why.
     """
 
@@ -91,7 +103,8 @@ class Comparison:
         found = []
         for fit, test in zip(self.fits[1:], self.tests, strict=True):
             gap = fit.aicc - self.best.aicc
-            # families that say nearly the same of every weight differ by less than their fitting does
+            # families that say nearly the same of every weight differ by less than their
+            # fitting does
             alike = test.p_variance > _LEVEL and gap < _AT_AN_END
             if gap < self._enough(fit, test) or test.p_value > _LEVEL or alike:
                 found.append(fit.family)
@@ -101,7 +114,9 @@ class Comparison:
         """Return the AICc by which the best family must be ahead of another to be told from it."""
         if test.test:
             return _ABOUT_AS_GOOD
-        mixture = any(isinstance(one.rule, LogNormalMixture) for one in (self.best, fit))
+        mixture = any(
+            isinstance(one.rule, LogNormalMixture) for one in (self.best, fit)
+        )
         return _IRREGULAR if mixture else _AT_AN_END
 
     def _too_few(self) -> bool:
@@ -115,15 +130,26 @@ class Comparison:
 
     def _why_too_few(self, n: int) -> str:
         if n >= FEW and self._two_values():
-            return "2 different values are too few to rank these families, however often each was seen."
-        return f"{n} weights are too few to rank these families; give at least {FEW}, better hundreds."
+            return (
+                "2 different values are too few to rank these families, however often each"
+                " was seen."
+            )
+        return (
+            f"{n} weights are too few to rank these families; give at least {FEW}, better"
+            " hundreds."
+        )
 
     def table(self) -> pd.DataFrame:
-        """Return one row a family, best first: AICc, its difference to the best, Akaike weight, tests, parameters."""
+        """Return one row a family, best first.
+
+        AICc, its difference to the best, Akaike weight, tests, parameters.
+        """
         import pandas as pd
 
         aicc = np.array([fit.aicc for fit in self.fits])
-        delta = aicc - aicc[0] if math.isfinite(aicc[0]) else np.full(len(aicc), math.nan)
+        delta = (
+            aicc - aicc[0] if math.isfinite(aicc[0]) else np.full(len(aicc), math.nan)
+        )
         likelihoods = np.exp(-delta / 2)  # all undefined if no family has an AICc
         columns = {
             "family": [fit.family for fit in self.fits],
@@ -135,12 +161,17 @@ class Comparison:
         }
         if self.goodness:
             found = [self.goodness.get(fit.family) for fit in self.fits]
-            columns["p_fits"] = [math.nan if test is None else test.p_value for test in found]
+            columns["p_fits"] = [
+                math.nan if test is None else test.p_value for test in found
+            ]
         columns["parameters"] = [fit.parameters_text() for fit in self.fits]
         return pd.DataFrame(columns)
 
     def text_table(self) -> pd.DataFrame:
-        """Return the table as it is printed: a p-value that was counted reads ``< 0.01`` where it may be less."""
+        """Return the table as it is printed.
+
+        A p-value that was counted reads ``< 0.01`` where it may be less.
+        """
         table = self.table()
         if "p_fits" in table:
             table["p_fits"] = [self.p_fits_text(name) for name in table["family"]]
@@ -150,27 +181,49 @@ class Comparison:
         """Say in one sentence what the sample can and cannot tell, among these families only."""
         best = self.best
         if len(self.fits) == 1:
-            return f"Only {best.family} was fitted, so nothing was compared{self._verdict_of_fit()}."
+            return (
+                f"Only {best.family} was fitted, so nothing was"
+                f" compared{self._verdict_of_fit()}."
+            )
         n = round(best.total)
         if self._too_few():
             return self._why_too_few(n)
         unneeded = [name for name in self.cannot_tell if _has_become(self[name], best)]
         rivals = [name for name in self.cannot_tell if name not in unneeded]
-        more_general = f"; {_listed(unneeded)}, of which it is a special case, is no better" if unneeded else ""
+        more_general = (
+            f"; {_listed(unneeded)}, of which it is a special case, is no better"
+            if unneeded
+            else ""
+        )
         if rivals:
-            needed = min((test.n_needed for test in self.tests if test.test and test.worse in rivals), default=math.inf)
-            more = f"; about {_rounded(needed):,} would tell one of them apart" if n < needed < _FAR * n else ""
+            needed = min(
+                (
+                    test.n_needed
+                    for test in self.tests
+                    if test.test and test.worse in rivals
+                ),
+                default=math.inf,
+            )
+            more = (
+                f"; about {_rounded(needed):,} would tell one of them apart"
+                if n < needed < _FAR * n
+                else ""
+            )
             return (
                 f"{best.family} ranks first, but {n:,} weights are too few to tell it from "
                 f"{_listed(rivals)}{more}{more_general}{self._verdict_of_fit()}."
             )
         told_apart = [fit for fit in self.fits[1:] if fit.family not in unneeded]
         gap = (
-            f"; {told_apart[0].family}, next, is {told_apart[0].aicc - best.aicc:,.1f} AICc behind"
+            f"; {told_apart[0].family}, next, is {told_apart[0].aicc - best.aicc:,.1f} AICc"
+            " behind"
             if told_apart
             else ""
         )
-        return f"{best.family} describes these weights best{gap}{more_general}{self._verdict_of_fit()}."
+        return (
+            f"{best.family} describes these weights"
+            f" best{gap}{more_general}{self._verdict_of_fit()}."
+        )
 
     def _verdict_of_fit(self) -> str:
         test = self.goodness.get(self.best.family)
@@ -186,26 +239,36 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the results as plain values, ready for JSON."""
-        tests = [{name: _plain(value) for name, value in asdict(test).items()} for test in self.tests]
+        tests = [
+            {name: _plain(value) for name, value in asdict(test).items()}
+            for test in self.tests
+        ]
         return {
             "best": self.best.family,
             "conclusion": self.conclusion(),
             "cannot_tell": list(self.cannot_tell),
             "fits": [fit.to_dict() for fit in self.fits],
             "tests": tests,
-            "goodness_of_fit": {name: test.to_dict() for name, test in self.goodness.items()},
+            "goodness_of_fit": {
+                name: test.to_dict() for name, test in self.goodness.items()
+            },
             "failures": dict(self.failures),
         }
 
     def __str__(self) -> str:
         best = self.best
         seen = f" ({best.observation})" if str(best.observation) else ""
-        header = f"{best.n:,} weights{seen}; {best.n_zero:,} zeros and {best.n_dropped:,} other values left out"
+        header = (
+            f"{best.n:,} weights{seen}; {best.n_zero:,} zeros and {best.n_dropped:,} other"
+            " values left out"
+        )
         header += f"; {best.connection}" if best.connection else ""
         rows = self.text_table()
         rows["p_as_good"] = rows["p_as_good"].map(bare_p)
         table = rows.to_string(index=False, float_format=lambda value: f"{value:,.2f}")
-        failed = "".join(f"\n{name}: {problem}" for name, problem in self.failures.items())
+        failed = "".join(
+            f"\n{name}: {problem}" for name, problem in self.failures.items()
+        )
         return f"{header}\n{table}{failed}\n{self.conclusion()}"
 
 
@@ -232,8 +295,8 @@ def compare_families(
 
     Args:
         weights: As for :func:`fit_weights`.
-        families: Their names, or :class:`Family` objects; ``"all"`` adds the generalised gamma and mixtures of
-            log-normals to the default, every family of one or two parameters.
+        families: Their names, or :class:`Family` objects; ``"all"`` adds the generalised gamma
+            and mixtures of log-normals to the default, every family of one or two parameters.
         sign: As for :func:`fit_weights`.
         pool: As for :func:`fit_weights`.
         drop_missing: As for :func:`fit_weights`.
@@ -244,9 +307,8 @@ def compare_families(
         sample_weights: As for :func:`fit_weights`.
         resolution: As for :func:`fit_weights`.
         observation: As for :func:`fit_weights`.
-        gof: Number of bootstrap samples of a goodness-of-fit test of the best family and of each of one or two
-            parameters, see :func:`goodness_of_fit`; 0 for
-            none.
+        gof: Number of bootstrap samples of a goodness-of-fit test of the best family and of
+            each of one or two parameters, see :func:`goodness_of_fit`; 0 for none.
         rng: As for :func:`goodness_of_fit`.
         jobs: As for :func:`goodness_of_fit`.
         progress: As for :func:`goodness_of_fit`; called with the tests of all families together.
@@ -261,8 +323,9 @@ def compare_families(
         'gamma describes these weights best; weibull, next, is 53.5 AICc behind.'
 
     Notes:
-        AICc ranks. Whether a rival can be ruled out is another question, and Vuong's test answers it: see
-        :func:`pair_test`. Whether any of them is true is a third, and ``gof`` answers that one.
+        AICc ranks. Whether a rival can be ruled out is another question, and Vuong's test
+        answers it: see :func:`pair_test`. Whether any of them is true is a third, and ``gof``
+        answers that one.
     """
     chosen = find_all(families)
     observation = one_observation(
@@ -273,9 +336,20 @@ def compare_families(
         zeros=zeros,
         resolution=resolution,
     )
-    sample = weight_sample(weights, sign=sign, pool=pool, drop_missing=drop_missing, sample_weights=sample_weights)
+    sample = weight_sample(
+        weights,
+        sign=sign,
+        pool=pool,
+        drop_missing=drop_missing,
+        sample_weights=sample_weights,
+    )
     return compare_material(
-        Material(require_spread(sample), observation), chosen, gof=gof, rng=rng, jobs=jobs, progress=progress
+        Material(require_spread(sample), observation),
+        chosen,
+        gof=gof,
+        rng=rng,
+        jobs=jobs,
+        progress=progress,
     )
 
 
@@ -294,25 +368,34 @@ def compare_material(
     for family in families:
         try:
             fits.append(fit_material(material, family))
-        except ValueError as problem:  # of few weights a mixture cannot be fitted, and others can
+        except (
+            ValueError
+        ) as problem:  # of few weights a mixture cannot be fitted, and others can
             failures[family.name] = str(problem)
     if not fits:
         raise ValueError(next(iter(failures.values())))
     fits.sort(key=lambda fit: (fit.aicc, -fit.log_likelihood))
     goodness = {}
-    # a mixture takes as long as ten families of two parameters, and of those that rank behind nobody asks;
+    # a mixture takes as long as ten families of two parameters, and of those that rank behind
+    # nobody asks;
     # of fewer weights than tell families apart any family can be fitted well
     asked = gof if fits[0].total >= FEW else 0
-    tested = [fit for fit in fits if asked and (fit is fits[0] or len(fit.params) < _MANY)]
+    tested = [
+        fit for fit in fits if asked and (fit is fits[0] or len(fit.params) < _MANY)
+    ]
     for i, fit in enumerate(tested):
         say: Callable[[int, int], object] | bool = progress
         if callable(progress):
             say = functools.partial(_among, progress, i, len(tested))
-        goodness[fit.family] = goodness_of_fit(fit, gof, rng=rng, jobs=jobs, progress=say)
+        goodness[fit.family] = goodness_of_fit(
+            fit, gof, rng=rng, jobs=jobs, progress=say
+        )
     return Comparison(tuple(fits), goodness, failures)
 
 
-def _among(progress: Callable[[int, int], object], i: int, of: int, done: int, total: int) -> None:
+def _among(
+    progress: Callable[[int, int], object], i: int, of: int, done: int, total: int
+) -> None:
     progress(i * total + done, of * total)
 
 

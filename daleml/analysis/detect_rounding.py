@@ -14,13 +14,17 @@ Array = NDArray[np.float64]
 
 _FEWEST = 8  # values, below which nothing is said of a step
 _LOOKED_AT = 2000  # distinct values at most
-_ON_IT = 0.95  # of the values must be recordable numbers: somebody may have written down one more digit
+# of the values must be recordable numbers: somebody may have written down one more digit
+_ON_IT = 0.95
 _SLIP = 1e-3  # of a step
 _SINGLE = 3e-7  # of a value: the digits of single precision
-_MOST_STEPS = 2e4  # times the step: of larger values a step cannot be told from none in single precision
+# times the step: of larger values a step cannot be told from none in single precision
+_MOST_STEPS = 2e4
 _FIGURES = 4  # significant figures at most: more leave no trace in a fit
 _LARGE = 4  # different values that a step would have written down with more figures
-_MATTERS = 0.2  # of one over the root of the number of values: the part of them in one cell that shows in a test
+# of one over the root of the number of values: the part of them in one cell that shows in a
+# test
+_MATTERS = 0.2
 _MANTISSAS = (1.0, 2.0, 2.5, 4.0, 5.0)
 
 
@@ -40,7 +44,10 @@ class Rounding:
 
     @property
     def matters(self) -> bool:
-        r"""Whether it shows in what is computed: the density varies over :math:`\sqrt n` cells or fewer, about."""
+        r"""Whether it shows in what is computed.
+
+        The density varies over :math:`\sqrt n` cells or fewer, about.
+        """
         return bool(self.cell * math.sqrt(self.n) > _MATTERS)
 
     @property
@@ -63,8 +70,12 @@ class Rounding:
         return f"--resolution {self.grid.size:g}"
 
 
-def detect_rounding(values: ArrayLike, counts: ArrayLike | None = None) -> Rounding | None:
-    """Return to what magnitudes seem to have been rounded; None if they seem to be as they were measured.
+def detect_rounding(
+    values: ArrayLike, counts: ArrayLike | None = None
+) -> Rounding | None:
+    """Return to what magnitudes seem to have been rounded.
+
+    None if they seem to be as they were measured.
 
     Every number in a computer is rounded. What is said here matters only where ``matters`` is True.
 
@@ -73,7 +84,11 @@ def detect_rounding(values: ArrayLike, counts: ArrayLike | None = None) -> Round
         counts: How often each was seen; default: once.
     """
     w = np.asarray(values, dtype=np.float64).ravel()
-    times = np.ones(w.size) if counts is None else np.asarray(counts, dtype=np.float64).ravel()
+    times = (
+        np.ones(w.size)
+        if counts is None
+        else np.asarray(counts, dtype=np.float64).ravel()
+    )
     w, times = w[(w > 0) & np.isfinite(w)], times[(w > 0) & np.isfinite(w)]
     if w.size < _FEWEST:
         return None
@@ -85,11 +100,18 @@ def detect_rounding(values: ArrayLike, counts: ArrayLike | None = None) -> Round
     step = _step(shown, weights)
     figures = _figures(shown, weights, step)
     grid = Figures(figures) if figures else Steps(step) if step else None
-    return None if grid is None else Rounding(grid, _cell(grid, distinct, often), float(often.sum()))
+    return (
+        None
+        if grid is None
+        else Rounding(grid, _cell(grid, distinct, often), float(often.sum()))
+    )
 
 
 def _merged(w: Array, times: Array) -> tuple[Array, Array]:
-    """Return values that differ, ascending, and how often each was seen: last digits are no difference."""
+    """Return values that differ, ascending, and how often each was seen.
+
+    Last digits are no difference.
+    """
     order = np.argsort(w)
     w, times = w[order], times[order]
     new = np.r_[True, np.diff(w) > _SINGLE * w[1:]]
@@ -99,10 +121,19 @@ def _merged(w: Array, times: Array) -> tuple[Array, Array]:
 def _step(w: Array, counts: Array) -> float:
     """Return the largest step of which nearly all values are multiples; 0 if there is none."""
     gaps = np.diff(w)
-    guesses = {float(w[0]), float(np.median(gaps)), *np.quantile(gaps, [0, 0.05, 0.25]).tolist()}
+    guesses = {
+        float(w[0]),
+        float(np.median(gaps)),
+        *np.quantile(gaps, [0, 0.05, 0.25]).tolist(),
+    }
     guesses |= {guess / part for guess in tuple(guesses) for part in (2, 3)}
-    low, high = math.floor(math.log10(w[-1] / _MOST_STEPS)), math.ceil(math.log10(w[-1]))
-    decimals = {mantissa * 10.0**k for k in range(low - 1, high + 1) for mantissa in _MANTISSAS}
+    low, high = (
+        math.floor(math.log10(w[-1] / _MOST_STEPS)),
+        math.ceil(math.log10(w[-1])),
+    )
+    decimals = {
+        mantissa * 10.0**k for k in range(low - 1, high + 1) for mantissa in _MANTISSAS
+    }
     for guess in sorted(guesses | decimals, reverse=True):
         step = guess if guess in decimals else _refined(guess, w)
         if step > 0 and _share_on(step, w, counts) >= _ON_IT:
@@ -111,7 +142,10 @@ def _step(w: Array, counts: Array) -> float:
 
 
 def _refined(step: float, w: Array) -> float:
-    """Return the step by least squares: of the small values first, whose number of steps is certain."""
+    """Return the step by least squares.
+
+    Of the small values first, whose number of steps is certain.
+    """
     for most in (20.0, 200.0, 2000.0, _MOST_STEPS):
         steps = np.round(w / step)
         used = (steps > 0) & (steps <= most)
@@ -126,7 +160,9 @@ def _share_on(step: float, w: Array, counts: Array) -> float:
         return 0.0
     nearest = np.round(steps)
     on = (np.abs(steps - nearest) <= _SLIP + _SINGLE * steps) & (nearest > 0)
-    if np.unique(nearest[on]).size < _ON_IT * np.count_nonzero(on):  # values that differ are different multiples
+    if np.unique(nearest[on]).size < _ON_IT * np.count_nonzero(
+        on
+    ):  # values that differ are different multiples
         return 0.0
     return float(counts[on].sum() / counts.sum())
 
@@ -138,27 +174,42 @@ def _nice(step: float) -> float:
 
 
 def _figures(w: Array, counts: Array, step: float) -> int:
-    """Return how many figures nearly all values have, where a step would have left more of them; else 0."""
+    """Return how many figures nearly all values have, where a step would have left more of them.
+
+    Else 0.
+    """
     for number in range(1, _FIGURES + 1):
         grid = Figures(number)
         on = np.abs(w - grid.rounded(w)) <= _SINGLE * w
         if counts[on].sum() < _ON_IT * counts.sum():
             continue
-        large = w > 10.0**number * step * (1 + 1e-6)  # a power of ten has one figure, however it was rounded
+        large = w > 10.0**number * step * (
+            1 + 1e-6
+        )  # a power of ten has one figure, however it was rounded
         n_large = float(counts[large].sum())
-        clear = np.count_nonzero(large & on) >= _LARGE and counts[large & on].sum() >= _ON_IT * n_large
+        clear = (
+            np.count_nonzero(large & on) >= _LARGE
+            and counts[large & on].sum() >= _ON_IT * n_large
+        )
         return number if clear else 0
     return 0
 
 
 def _cell(grid: Steps | Figures, w: Array, counts: Array) -> float:
-    """Return the part of the values in the fullest cell, the first and the last aside: values may pile up there."""
+    """Return the part of the values in the fullest cell, the first and the last aside.
+
+    Values may pile up there.
+    """
     total = counts.sum()
     inner = counts[1:-1]
     tied = float(inner.max()) / total if inner.size and inner.max() > 3 else 0.0
     logs, widths = np.log(w), grid.widths(w) / w
     quartiles = np.interp([0.25, 0.75], np.cumsum(counts) / total, logs)
-    typical = float(np.average(widths, weights=counts)) if isinstance(grid, Figures) else _median(widths, counts)
+    typical = (
+        float(np.average(widths, weights=counts))
+        if isinstance(grid, Figures)
+        else _median(widths, counts)
+    )
     return max(tied, 0.5 * typical / max(float(quartiles[1] - quartiles[0]), 1e-12))
 
 

@@ -1,4 +1,7 @@
-"""How much two groups differ: the ratio of their medians, and whether one is the other times a factor."""
+"""How much two groups differ.
+
+The ratio of their medians, and whether one is the other times a factor.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,10 @@ class Interval(NamedTuple):
 
     def text(self) -> str:
         """Return it as a sentence has it: ``1.52 [1.31, 1.77]``."""
-        return f"{three_digits(self.value)} [{three_digits(self.low)}, {three_digits(self.high)}]"
+        return (
+            f"{three_digits(self.value)} [{three_digits(self.low)},"
+            f" {three_digits(self.high)}]"
+        )
 
 
 @dataclass(frozen=True)
@@ -39,15 +45,18 @@ class GroupEffect:
     r"""How much two groups differ.
 
     Attributes:
-        reference: The group that the other is compared to. Of more than two groups, these are the two whose medians
-            differ most surely, by the most standard errors, and the reference has the lower one.
+        reference: The group that the other is compared to. Of more than two groups, these are
+            the two whose medians differ most surely, by the most standard errors, and the
+            reference has the lower one.
         other: The other.
         medians: Of what was seen of both.
-        ratio: The other's median over the reference's, with its 95 % interval, for all ``n_pairs`` together.
-        scaling: The factor :math:`f` by which the reference's weights would be the other's, under one family and the
-            thresholds of observation, which are not scaled with them; None if there are too few weights to tell.
-        p_shape: Whether a factor is enough: the p-value of the test that both have one shape, whatever their scale.
-            NaN where that was not tested, or the family has no shape.
+        ratio: The other's median over the reference's, with its 95 % interval, for all
+            ``n_pairs`` together.
+        scaling: The factor :math:`f` by which the reference's weights would be the other's,
+            under one family and the thresholds of observation, which are not scaled with them;
+            None if there are too few weights to tell.
+        p_shape: Whether a factor is enough: the p-value of the test that both have one shape,
+            whatever their scale. NaN where that was not tested, or the family has no shape.
         n_pairs: Number of pairs of groups among which this one was picked.
     """
 
@@ -66,15 +75,25 @@ class GroupEffect:
 
     def sentence(self, *, differ: bool) -> str:
         """Return it in words, of groups that were found to differ or not."""
-        adjusted = f", for all {self.n_pairs:,} pairs together" if self.n_pairs > 1 else ""
+        adjusted = (
+            f", for all {self.n_pairs:,} pairs together" if self.n_pairs > 1 else ""
+        )
         low, high = three_digits(self.ratio.low), three_digits(self.ratio.high)
-        said = f"the median of {self.other} is {three_digits(self.ratio.value)} times that of {self.reference} "
+        said = (
+            f"the median of {self.other} is {three_digits(self.ratio.value)} times that of"
+            f" {self.reference} "
+        )
         said += f"[{low}, {high}]{adjusted}"
         if not differ or self.scaling is None:
             return said
         if self.is_scaling:
-            return f"{said}; a scaling by {self.scaling.text()} describes the difference"
-        return f"{said}; no one factor describes it, their shapes differ too ({p_text(self.p_shape)})"
+            return (
+                f"{said}; a scaling by {self.scaling.text()} describes the difference"
+            )
+        return (
+            f"{said}; no one factor describes it, their shapes differ too"
+            f" ({p_text(self.p_shape)})"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, ready for JSON."""
@@ -94,7 +113,9 @@ class GroupEffect:
 
 
 def pair_to_name(samples: Mapping[str, WeightSample]) -> tuple[str, str]:
-    """Return the two groups to compare: both in their order; of more the two whose medians differ most surely.
+    """Return the two groups to compare: both in their order.
+
+    Of more the two whose medians differ most surely.
 
     That is by the most standard errors; the one with the lower median comes first.
     """
@@ -116,7 +137,8 @@ def pair_to_name(samples: Mapping[str, WeightSample]) -> tuple[str, str]:
 def median_ratio(samples: Sequence[WeightSample], n_pairs: int = 1) -> Interval:
     """Return the ratio of the second sample's median to the first's, with a 95 % interval free of distributions.
 
-    Of rounded values the interval is that of the medians before rounding, as far as these can be told.
+    Of rounded values the interval is that of the medians before rounding, as far as these can
+    be told.
 
     References:
         Price & Bonett 2002, Journal of Statistical Computation and Simulation 72:119.
@@ -124,7 +146,9 @@ def median_ratio(samples: Sequence[WeightSample], n_pairs: int = 1) -> Interval:
     from scipy.special import ndtri
 
     first, second = (_log_median(sample) for sample in samples)
-    reach = float(ndtri(1 - LEVEL / 2 / n_pairs)) * math.sqrt(first.variance + second.variance)
+    reach = float(ndtri(1 - LEVEL / 2 / n_pairs)) * math.sqrt(
+        first.variance + second.variance
+    )
     written, difference = second.written - first.written, second.place - first.place
     ends = min(difference - reach, written), max(difference + reach, written)
     return Interval(*(_exp(value) for value in (written, *ends)))
@@ -136,7 +160,10 @@ def median(sample: WeightSample) -> float:
 
 
 class _LogMedian(NamedTuple):
-    """The logarithm of a median: as it was written down, as it was before rounding, and the variance of that."""
+    """The logarithm of a median.
+
+    As it was written down, as it was before rounding, and the variance of that.
+    """
 
     written: float
     place: float
@@ -146,8 +173,9 @@ class _LogMedian(NamedTuple):
 def _log_median(sample: WeightSample) -> _LogMedian:
     """Return the logarithm of the median, and its variance by the distance between two order statistics around it.
 
-    Rounded values tie. The median of many ties lies on one number, or jumps to the next, however unsure it is; so ties
-    are laid out evenly over the interval that was rounded to them, as for the median of grouped data.
+    Rounded values tie. The median of many ties lies on one number, or jumps to the next,
+    however unsure it is; so ties are laid out evenly over the interval that was rounded to
+    them, as for the median of grouped data.
     """
     from scipy.stats import binom, norm
 
@@ -167,29 +195,38 @@ def _log_median(sample: WeightSample) -> _LogMedian:
         value = at(rank)
         if grid is None:
             return value
-        first, end = (int(np.searchsorted(values, value, side=side)) for side in ("left", "right"))
+        first, end = (
+            int(np.searchsorted(values, value, side=side)) for side in ("left", "right")
+        )
         before = float(reached[first - 1]) if first else 0.0
         part = (rank - 0.5 - before) / float(reached[end - 1] - before)
         bottom, top = float(grid.below(value)), float(grid.above(value))
         return bottom + (top - bottom) * min(max(part, 1 / (2 * n)), 1.0)
 
     middle = math.floor((n + 1) / 2), math.ceil((n + 1) / 2)
-    written, place = (math.log((find(middle[0]) + find(middle[1])) / 2) for find in (at, laid_out))
+    written, place = (
+        math.log((find(middle[0]) + find(middle[1])) / 2) for find in (at, laid_out)
+    )
     below = max(math.floor((n + 1) / 2 - math.sqrt(n) + 0.5), 1)
     outside = 2 * float(binom.cdf(below - 1, max(math.floor(n), 2), 0.5))
     z = float(norm.isf(min(outside, 0.9) / 2))
-    return _LogMedian(written, place, (math.log(laid_out(n - below + 1) / laid_out(below)) / (2 * z)) ** 2)
+    return _LogMedian(
+        written,
+        place,
+        (math.log(laid_out(n - below + 1) / laid_out(below)) / (2 * z)) ** 2,
+    )
 
 
 def scaling(first: WeightFit, second: WeightFit) -> tuple[Interval, float]:
-    r"""Return the factor between two groups of one shape, with its 95 % interval; and the p-value of one shape.
+    r"""Return the factor between two groups of one shape, with its 95 % interval.
 
-    The factor :math:`f` and the parameters :math:`\theta` maximise
-    :math:`\ln L_1(\theta) + \ln L_2(f \cdot \theta)`, where :math:`f \cdot \theta` are the parameters of weights that
-    are
-    :math:`f` times as large. What could be seen of them, above a threshold say, stays where it is: of weights that
-    grow, more come above it, so that the ratio of what was seen is nearer to 1 than :math:`f`. Against it stands a
-    fit of each alone.
+    And the p-value of one shape.
+
+    The factor :math:`f` and the parameters :math:`\theta` maximise :math:`\ln L_1(\theta) + \ln
+    L_2(f \cdot \theta)`, where :math:`f \cdot \theta` are the parameters of weights that are
+    :math:`f` times as large. What could be seen of them, above a threshold say, stays where it
+    is: of weights that grow, more come above it, so that the ratio of what was seen is nearer
+    to 1 than :math:`f`. Against it stands a fit of each alone.
 
     Args:
         first: The fit of the reference.
@@ -208,7 +245,9 @@ def scaling(first: WeightFit, second: WeightFit) -> tuple[Interval, float]:
         *free, log_factor = (place * lengths).tolist()
         params = family.from_free(np.array(free))
         moved = family.in_unit(params, _exp(log_factor))
-        return likelihood.log_likelihood(family, params, data[0]) + likelihood.log_likelihood(family, moved, data[1])
+        return likelihood.log_likelihood(
+            family, params, data[0]
+        ) + likelihood.log_likelihood(family, moved, data[1])
 
     begin = np.append(start, math.log(data[1].geometric_mean)) / lengths
     place, top = likelihood.climb(height, begin)
@@ -218,7 +257,9 @@ def scaling(first: WeightFit, second: WeightFit) -> tuple[Interval, float]:
     error = _last_error(curvature) * math.sqrt(n / freedom)
     reach = float(t.isf(LEVEL / 2, freedom)) * error
     log_factor = float(place[-1])
-    interval = Interval(*(_exp(value) for value in (log_factor, log_factor - reach, log_factor + reach)))
+    interval = Interval(
+        *(_exp(value) for value in (log_factor, log_factor - reach, log_factor + reach))
+    )
     apart = sum(
         likelihood.log_likelihood(family, family.in_unit(fit.values, 1 / unit), one)
         for fit, one in zip((first, second), data, strict=True)

@@ -28,14 +28,20 @@ _Z = 1.959964  # of a 95 % interval
 
 
 class Connection(NamedTuple):
-    """How likely a pair is connected: the share of values that are not zero, with Wilson's 95 % interval."""
+    """How likely a pair is connected.
+
+    The share of values that are not zero, with Wilson's 95 % interval.
+    """
 
     probability: float
     low: float
     high: float
 
     def __str__(self) -> str:
-        return f"connection probability {self.probability:.3g} [{self.low:.3g}, {self.high:.3g}]"
+        return (
+            f"connection probability {self.probability:.3g} [{self.low:.3g},"
+            f" {self.high:.3g}]"
+        )
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,11 @@ class Material:
             significant=observation.significant,
             zeros=observation.zeros,
         )
-        if observation.grid is None or unbounded != observation or observation.zeros == "censored":
+        if (
+            observation.grid is None
+            or unbounded != observation
+            or observation.zeros == "censored"
+        ):
             return False
         data = self.data
         return bool(np.all(observation.grid.widths(data.values) < _FINE * data.values))
@@ -81,11 +91,14 @@ class WeightFit:
     Attributes:
         family: The family's name.
         params: Maximum-likelihood parameters by name.
-        stderr: Their standard errors: by the expected Fisher information where it has a closed form and every weight
-            was seen, else by the observed one. NaN where the likelihood is flat.
-        log_likelihood: Of the ``n`` magnitudes, given that they were seen; natural log, in the units of the weights.
+        stderr: Their standard errors: by the expected Fisher information where it has a closed
+            form and every weight was seen, else by the observed one. NaN where the likelihood
+            is flat.
+        log_likelihood: Of the ``n`` magnitudes, given that they were seen; natural log, in the
+            units of the weights.
         n: Number of magnitudes fitted, the censored ones too.
-        n_zero: Number of exact zeros, which no family here can explain; left out, unless they were taken for censored.
+        n_zero: Number of exact zeros, which no family here can explain; left out, unless they
+            were taken for censored.
         n_dropped: Number of other values left out: of the other sign, or missing.
         n_censored: Number of magnitudes known only to be no larger than the threshold.
         n_censored_above: Number of magnitudes known only to be no smaller than the ceiling.
@@ -132,23 +145,37 @@ class WeightFit:
 
     @property
     def aicc(self) -> float:
-        """Akaike's criterion corrected for small samples; infinite where ``n`` is too small for it."""
+        """Akaike's criterion corrected for small samples.
+
+        Infinite where ``n`` is too small for it.
+        """
         k = len(self.params)
         room = self.total - k - 1
         return self.aic + 2 * k * (k + 1) / room if room > 0 else math.inf
 
     @property
     def limit(self) -> str | None:
-        """The simpler family that the parameters have run off to; None where they stay within their range."""
-        return self.rule.limit(self.values) or self.rule.limit_above(self.values, self.observation.low)
+        """The simpler family that the parameters have run off to.
+
+        None where they stay within their range.
+        """
+        return self.rule.limit(self.values) or self.rule.limit_above(
+            self.values, self.observation.low
+        )
 
     @functools.cached_property
     def hints(self) -> tuple[str, ...]:
-        """What looks wrong in how the weights were recorded, and what to pass if it is: a sentence each."""
+        """What looks wrong in how the weights were recorded, and what to pass if it is.
+
+        A sentence each.
+        """
         if self.sample.counts() is not None or self.sample.intervals is not None:
             return ()
         found = recording_hints(
-            self.sample.values(), self.observation, n_zero=self.n_zero, negative=self.sample.others()
+            self.sample.values(),
+            self.observation,
+            n_zero=self.n_zero,
+            negative=self.sample.others(),
         )
         return tuple(hint.in_python for hint in found)
 
@@ -158,13 +185,19 @@ class WeightFit:
         return tuple(self.params.values())
 
     def distribution(self) -> Any:
-        """Return the fitted distribution of all magnitudes, seen or not: ``pdf``, ``cdf``, ``ppf``, ``rvs``..."""
+        """Return the fitted distribution of all magnitudes, seen or not.
+
+        ``pdf``, ``cdf``, ``ppf``, ``rvs``...
+        """
         if self.rule.needs_bound:
             return self.rule.above(self.values, self.observation.low)
         return self.rule.distribution(self.values)
 
     def seen_cdf(self, w: ArrayLike) -> Array:
-        r"""Return :math:`P(W \le w)` of a magnitude that was seen; of counts, up to and with ``w``."""
+        r"""Return :math:`P(W \le w)` of a magnitude that was seen.
+
+        Of counts, up to and with ``w``.
+        """
         data = self.material.data
         values = np.asarray(w, dtype=np.float64)
         upper = np.minimum(_reached(self.observation, values), data.high)
@@ -178,9 +211,9 @@ class WeightFit:
     def ks_distance(self) -> float:
         r"""Return the Kolmogorov-Smirnov distance :math:`\max_w |F_n(w) - F(w)|` between what was seen and the fit.
 
-        For the log-normal it is the distance of z-scored :math:`\ln w` from the normal. It is a measure of misfit; its
-        textbook p-value does not hold for parameters fitted to the same sample: see
-        :func:`~daleml.analysis.goodness_of_fit`.
+        For the log-normal it is the distance of z-scored :math:`\ln w` from the normal. It is a
+        measure of misfit; its textbook p-value does not hold for parameters fitted to the same
+        sample: see :func:`~daleml.analysis.goodness_of_fit`.
         """
         return ks_distance(self.rule, self.values, self.material)
 
@@ -193,7 +226,10 @@ class WeightFit:
         return {name: getattr(self, name) for name in names} | {
             "aicc": self.aicc if math.isfinite(self.aicc) else None,
             "params": dict(self.params),
-            "stderr": {name: value if math.isfinite(value) else None for name, value in self.stderr.items()},
+            "stderr": {
+                name: value if math.isfinite(value) else None
+                for name, value in self.stderr.items()
+            },
             "observation": self.observation.to_dict(),
             "connection": self.connection._asdict() if self.connection else None,
             "limit": self.limit,
@@ -201,20 +237,32 @@ class WeightFit:
 
     def parameters_text(self) -> str:
         """Return the parameters with their standard errors, in one line."""
-        text = ", ".join(f"{name} {value:.4g} ± {self.stderr[name]:.2g}" for name, value in self.params.items())
+        text = ", ".join(
+            f"{name} {value:.4g} ± {self.stderr[name]:.2g}"
+            for name, value in self.params.items()
+        )
         return f"{text} (at its limit, {self.limit})" if self.limit else text
 
     def __str__(self) -> str:
-        values = ", ".join(f"{name} = {value:.4g} ± {self.stderr[name]:.2g}" for name, value in self.params.items())
+        values = ", ".join(
+            f"{name} = {value:.4g} ± {self.stderr[name]:.2g}"
+            for name, value in self.params.items()
+        )
         parts = [f"n = {self.n:,}"]
         parts += [str(self.observation)] if str(self.observation) else []
         parts += [f"{self.n_censored:,} of them censored"] if self.n_censored else []
-        parts += [f"{self.n_censored_above:,} of them censored above"] if self.n_censored_above else []
+        parts += (
+            [f"{self.n_censored_above:,} of them censored above"]
+            if self.n_censored_above
+            else []
+        )
         if self.connection:
             parts.append(str(self.connection))
             parts.append(f"{self.n_dropped:,} other values left out")
         else:
-            parts.append(f"{self.n_zero:,} zeros and {self.n_dropped:,} other values left out")
+            parts.append(
+                f"{self.n_zero:,} zeros and {self.n_dropped:,} other values left out"
+            )
         if self.n_starts > 1:
             parts.append(f"{self.n_agree} of {self.n_starts} starts agree")
         if self.limit:
@@ -242,30 +290,36 @@ def fit_weights(
 ) -> WeightFit:
     r"""Fit one family to the magnitudes of weights, by maximum likelihood with the location fixed at 0.
 
-    Data are not the distribution that made them. With :math:`S` the probability that a magnitude is seen at all, the
-    likelihood is that of what was observed,
+    Data are not the distribution that made them. With :math:`S` the probability that a
+    magnitude is seen at all, the likelihood is that of what was observed,
 
     .. math:: \ln L = \sum_i c_i \ln p_i + n_c \ln P(\mathrm{low} < W \le \mathrm{threshold}) - n \ln S
 
-    where :math:`p_i` is the density at a weight, or the probability of a count, and :math:`c_i` its sample weight.
+    where :math:`p_i` is the density at a weight, or the probability of a count, and :math:`c_i`
+    its sample weight.
 
     Args:
         weights: A tensor, an array, a module, a state dict, or a ``WeightSample``.
-        family: ``"lognormal"`` (parameters mu, sigma, of :math:`\ln w`), ``"gamma"``, ``"weibull"``... see
-            :mod:`daleml.analysis.families`; or a :class:`Family`.
-        sign: +1 to fit the excitatory weights, -1 the inhibitory ones; default: those there are, if of one sign.
+        family: ``"lognormal"`` (parameters mu, sigma, of :math:`\ln w`), ``"gamma"``,
+            ``"weibull"``... see :mod:`daleml.analysis.families`; or a :class:`Family`.
+        sign: +1 to fit the excitatory weights, -1 the inhibitory ones; default: those there
+            are, if of one sign.
         pool: Whether to fit all magnitudes together, whatever their sign and parameter.
         drop_missing: Whether to leave NaN out, counted, instead of refusing it.
-        truncation: ``(low, high)``, either may be None: magnitudes outside were not seen, as below a threshold of
-            detection.
-        censoring: Magnitudes up to this are known only to be no larger than it. Or ``(low, high)``: those from
-            ``high`` on are known only to be no smaller, as where an instrument saturates.
-        discrete: Whether they are counts, of which zero is not seen: a count stands for what lies within one half.
-        zeros: ``"exclude"`` counts exact zeros and leaves them out; ``"hurdle"`` takes them for pairs without a
-            connection and estimates its probability beside the strengths; ``"censored"`` takes them for magnitudes
-            too small to be written down; ``"error"`` refuses them.
+        truncation: ``(low, high)``, either may be None: magnitudes outside were not seen, as
+            below a threshold of detection.
+        censoring: Magnitudes up to this are known only to be no larger than it. Or ``(low,
+            high)``: those from ``high`` on are known only to be no smaller, as where an
+            instrument saturates.
+        discrete: Whether they are counts, of which zero is not seen: a count stands for what
+            lies within one half.
+        zeros: ``"exclude"`` counts exact zeros and leaves them out; ``"hurdle"`` takes them for
+            pairs without a connection and estimates its probability beside the strengths;
+            ``"censored"`` takes them for magnitudes too small to be written down; ``"error"``
+            refuses them.
         sample_weights: How often each value counts; 2 is the value twice. Default: once.
-        resolution: The step to which they were rounded: each stands for all that lie within half a step of it.
+        resolution: The step to which they were rounded: each stands for all that lie within
+            half a step of it.
         observation: All of this in one object, instead of ``truncation`` to ``resolution``.
 
     Returns:
@@ -273,9 +327,9 @@ def fit_weights(
 
     Raises:
         TypeError: If the weights are not numbers.
-        ValueError: If the family is unknown; if weights are NaN or infinite, of both signs or of several parameters
-            without ``sign`` or ``pool``; if fewer than two differ from zero, or they do not vary; if they are none that
-            could have been observed as said.
+        ValueError: If the family is unknown; if weights are NaN or infinite, of both signs or
+            of several parameters without ``sign`` or ``pool``; if fewer than two differ from
+            zero, or they do not vary; if they are none that could have been observed as said.
 
     Example:
         >>> import numpy as np
@@ -288,10 +342,11 @@ def fit_weights(
         0.66 0.98
 
     Notes:
-        ``scipy.stats.lognorm.fit`` frees the location unless told not to, and then returns nonsense on weights; here
-        it is fixed at 0, and the log-normal of weights seen whole is the mean and the standard deviation of the
-        logarithms. Sample weights are frequencies: weights of another meaning must first be scaled to add up to the
-        number of independent values.
+        ``scipy.stats.lognorm.fit`` frees the location unless told not to, and then returns
+        nonsense on weights; here it is fixed at 0, and the log-normal of weights seen whole is
+        the mean and the standard deviation of the logarithms. Sample weights are frequencies:
+        weights of another meaning must first be scaled to add up to the number of independent
+        values.
     """
     chosen = find(family)
     observation = one_observation(
@@ -302,7 +357,13 @@ def fit_weights(
         zeros=zeros,
         resolution=resolution,
     )
-    sample = weight_sample(weights, sign=sign, pool=pool, drop_missing=drop_missing, sample_weights=sample_weights)
+    sample = weight_sample(
+        weights,
+        sign=sign,
+        pool=pool,
+        drop_missing=drop_missing,
+        sample_weights=sample_weights,
+    )
     return fit_material(Material(require_spread(sample), observation), chosen)
 
 
@@ -321,7 +382,11 @@ def fit_material(material: Material, family: Family) -> WeightFit:
     if material.nearly_whole:
         errors = family.stderr(params, _total(material))
     if errors is None:
-        errors = tuple(np.sqrt(np.diag(likelihood.covariance(family, params, material.data))).tolist())
+        errors = tuple(
+            np.sqrt(
+                np.diag(likelihood.covariance(family, params, material.data))
+            ).tolist()
+        )
     n_censored, n_above = _n_censored(material)
     n_small = sample.n_zero if material.observation.zeros == "censored" else 0
     return WeightFit(
@@ -334,7 +399,11 @@ def fit_material(material: Material, family: Family) -> WeightFit:
         n_dropped=sample.n_dropped,
         n_censored=n_censored,
         n_censored_above=n_above,
-        connection=_connection(material, family, params) if material.observation.zeros == "hurdle" else None,
+        connection=(
+            _connection(material, family, params)
+            if material.observation.zeros == "hurdle"
+            else None
+        ),
         n_starts=n_starts,
         n_agree=n_agree,
         material=material,
@@ -342,8 +411,12 @@ def fit_material(material: Material, family: Family) -> WeightFit:
     )
 
 
-def estimate(material: Material, family: Family, start: Params | None = None) -> tuple[Params, int, int]:
-    """Return the maximum-likelihood parameters; from how many places they were looked for, and found.
+def estimate(
+    material: Material, family: Family, start: Params | None = None
+) -> tuple[Params, int, int]:
+    """Return the maximum-likelihood parameters.
+
+    From how many places they were looked for, and found.
 
     Where there is no closed form they are looked for from ``start``, if it is given.
     """
@@ -360,7 +433,11 @@ def _n_censored(material: Material) -> tuple[int, int]:
     observation, sample = material.observation, material.sample
     if observation.censoring is None and observation.zeros != "censored":
         return 0, 0
-    values = sample.values() if observation.grid is None else likelihood.on_grid(sample.values(), observation)
+    values = (
+        sample.values()
+        if observation.grid is None
+        else likelihood.on_grid(sample.values(), observation)
+    )
     n_below = int(np.count_nonzero(values <= observation.censored_below))
     n_below += sample.n_zero if observation.zeros == "censored" else 0
     return n_below, int(np.count_nonzero(values >= observation.censored_above))
@@ -390,23 +467,36 @@ def ks_distance(family: Family, params: Params, material: Material) -> float:
     with np.errstate(all="ignore"):
 
         def below(place: Array | float) -> Array:
-            return np.exp(likelihood.log_interval(family, params, data.low, place) - seen)
+            return np.exp(
+                likelihood.log_interval(family, params, data.low, place) - seen
+            )
 
         theory = below(np.minimum(ends, data.high))
         gaps = [np.max(np.abs(after - theory))]
         if data.lower is None:  # of rounded weights, both climb in the same steps
-            gaps.append(np.max(np.abs(theory - np.append(data.n_censored / data.total, after[:-1]))))
+            gaps.append(
+                np.max(
+                    np.abs(theory - np.append(data.n_censored / data.total, after[:-1]))
+                )
+            )
         if data.n_censored:
-            gaps.append(abs(float(below(data.threshold)) - data.n_censored / data.total))
+            gaps.append(
+                abs(float(below(data.threshold)) - data.n_censored / data.total)
+            )
         if data.n_above:
-            gaps.append(abs(float(below(data.ceiling)) - (1 - data.n_above / data.total)))
+            gaps.append(
+                abs(float(below(data.ceiling)) - (1 - data.n_above / data.total))
+            )
     return float(max(gaps))
 
 
 def require_fit(argument: str, value: object) -> None:
     """Raise unless ``value`` is a fit: weights are easily given in its place."""
     if not isinstance(value, WeightFit):
-        raise TypeError(f"`{argument}` must be a WeightFit, as `fit_weights` returns; got {type(value).__name__}.")
+        raise TypeError(
+            f"`{argument}` must be a WeightFit, as `fit_weights` returns; got"
+            f" {type(value).__name__}."
+        )
 
 
 def has_spread(sample: WeightSample) -> bool:
@@ -417,7 +507,10 @@ def has_spread(sample: WeightSample) -> bool:
 def require_spread(sample: WeightSample) -> WeightSample:
     """Raise unless the values differ."""
     if not has_spread(sample):
-        raise ValueError(f"`weights` must vary to be fitted; got {sample.n} values of {sample.moments.mean:.6g}.")
+        raise ValueError(
+            f"`weights` must vary to be fitted; got {sample.n} values of"
+            f" {sample.moments.mean:.6g}."
+        )
     return sample
 
 
@@ -426,14 +519,23 @@ def _total(material: Material) -> float:
 
 
 def _connection(material: Material, family: Family, params: Params) -> Connection:
-    """Return how likely a pair is connected; of rounded weights, those that were rounded to zero too."""
+    """Return how likely a pair is connected.
+
+    Of rounded weights, those that were rounded to zero too.
+    """
     n_connected = _total(material)
     n = n_connected + material.sample.zero_weight
     share = n_connected / n
-    center, reach = share + _Z**2 / (2 * n), _Z * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
+    center, reach = (
+        share + _Z**2 / (2 * n),
+        _Z * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2)),
+    )
     low, high = ((center + side * reach) / (1 + _Z**2 / n) for side in (-1, 1))
     seen = 1.0
-    if material.observation.resolution is not None and material.sample.intervals is None:
+    if (
+        material.observation.resolution is not None
+        and material.sample.intervals is None
+    ):
         least = Steps(material.observation.resolution).least
         seen = math.exp(float(family.logsf(np.array(least), params)))
     return Connection(*(min(max(end / seen, 0.0), 1.0) for end in (share, low, high)))

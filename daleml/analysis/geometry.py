@@ -1,12 +1,14 @@
 r"""Geometry of plasticity: in which dual coordinate the change of the weights is normal.
 
-Learning that steps in the dual :math:`\nabla\phi(w)` of a potential adds to every weight's dual coordinate a sum of
-many small terms, one an example. When there are far more weights than examples, that sum is nearly Gaussian over the
-weights, whatever the task, and whatever they were before:
+Learning that steps in the dual :math:`\nabla\phi(w)` of a potential adds to every weight's dual
+coordinate a sum of many small terms, one an example. When there are far more weights than
+examples, that sum is nearly Gaussian over the weights, whatever the task, and whatever they
+were before:
 
 .. math:: \delta = \nabla\phi(w_\text{after}) - \nabla\phi(w_\text{before}) \approx \text{normal}
 
-In the dual of another potential it is not. The weights after learning alone do not tell: those before are needed.
+In the dual of another potential it is not. The weights after learning alone do not tell: those
+before are needed.
 """
 
 from __future__ import annotations
@@ -21,7 +23,12 @@ import torch
 from numpy.typing import NDArray
 
 from daleml import _checks
-from daleml.analysis.normality import Floor, bootstrap_distances, normal_distance, sampling_floor
+from daleml.analysis.normality import (
+    Floor,
+    bootstrap_distances,
+    normal_distance,
+    sampling_floor,
+)
 from daleml.analysis.pairs import FEWEST, Weights, read_pair
 from daleml.potentials import Euclidean, NegativeEntropy, PNorm, Potential
 
@@ -41,14 +48,19 @@ class DualChange:
 
     Attributes:
         potential: :math:`\phi`.
-        distance: :math:`\int |\hat F - \Phi|\, dz` of :math:`\delta` over its standard deviation, mean and all.
+        distance: :math:`\int |\hat F - \Phi|\, dz` of :math:`\delta` over its standard
+            deviation, mean and all.
         interval: 95 % bootstrap interval of the distance, over weights.
-        behind: 95 % bootstrap interval of how much larger it is than the best potential's, on the same weights.
+        behind: 95 % bootstrap interval of how much larger it is than the best potential's, on
+            the same weights.
         centred: The distance where the mean of :math:`\delta` is subtracted first.
-        relative_change: :math:`\|\delta\| / \|\nabla\phi(w_\text{before})\|`, small where the theory holds.
+        relative_change: :math:`\|\delta\| / \|\nabla\phi(w_\text{before})\|`, small where the
+            theory holds.
         n: Number of weights compared.
-        n_zero: Number left out because they are 0 before or after, where a zero has no dual coordinate.
-        n_crossed: Number left out, if asked, because they changed sign, which this potential never lets them.
+        n_zero: Number left out because they are 0 before or after, where a zero has no dual
+            coordinate.
+        n_crossed: Number left out, if asked, because they changed sign, which this potential
+            never lets them.
     """
 
     potential: Potential
@@ -66,7 +78,10 @@ class DualChange:
     def label(self) -> str:
         """The potential's name, with its parameters in brackets if it has any."""
         name, *values = self.potential.to_dict().values()
-        shown = (f"{value:g}" if isinstance(value, (int, float)) else str(value) for value in values)
+        shown = (
+            f"{value:g}" if isinstance(value, (int, float)) else str(value)
+            for value in values
+        )
         return f"{name}({', '.join(shown)})" if values else str(name)
 
     @property
@@ -129,43 +144,70 @@ class GeometryInference:
 
     @property
     def tied(self) -> tuple[DualChange, ...]:
-        """The changes that cannot be told from the best: as near, by the bootstrap, or as normal as chance allows."""
-        return tuple(one for one in self.changes if one is self.best or one.behind[0] <= 0 or one.is_normal)
+        """The changes that cannot be told from the best.
+
+        As near, by the bootstrap, or as normal as chance allows.
+        """
+        return tuple(
+            one
+            for one in self.changes
+            if one is self.best or one.behind[0] <= 0 or one.is_normal
+        )
 
     @property
     def fits(self) -> bool:
-        """Whether even the best is near normal: no further than twice what chance allows in 95 of 100 cases."""
+        """Whether even the best is near normal.
+
+        No further than twice what chance allows in 95 of 100 cases.
+        """
         return self.best.distance <= 2 * self.best.floor.upper
 
     def conclusion(self) -> str:
         """Say in one sentence which potential the change of the weights speaks for, or why none can be told."""
         best = self.best
         if self.is_rounding:
-            return "Cannot tell: the weights changed by no more than the rounding of their precision."
+            return (
+                "Cannot tell: the weights changed by no more than the rounding of their"
+                " precision."
+            )
         if not self.fits:
             times = best.distance / best.floor.upper
-            with_it = f" (not to be told from {_and(self.tied[1:])})" if len(self.tied) > 1 else ""
+            with_it = (
+                f" (not to be told from {_and(self.tied[1:])})"
+                if len(self.tied) > 1
+                else ""
+            )
             return (
-                f"None of the candidates fits: the nearest, {best.label}{with_it}, is {best.distance:.3g} from normal, "
-                f"{times:.1f} times what chance allows at n = {best.n:,}{self._mixed()}."
+                f"None of the candidates fits: the nearest, {best.label}{with_it}, is"
+                f" {best.distance:.3g} from normal, {times:.1f} times what chance allows at"
+                f" n = {best.n:,}{self._mixed()}."
             )
         if len(self.tied) > 1:
             return (
-                f"Cannot tell between {_and(self.tied)}: {_and_numbers(one.distance for one in self.tied)} from "
-                f"normal, where chance allows {best.floor.upper:.3g} at n = {best.n:,}{self._mixed()}."
+                f"Cannot tell between {_and(self.tied)}:"
+                f" {_and_numbers(one.distance for one in self.tied)} from normal, where"
+                f" chance allows {best.floor.upper:.3g} at n = {best.n:,}{self._mixed()}."
             )
         rest = self.changes[1:]
-        further = f"; the next, {rest[0].label}, is {rest[0].distance:.3g} from it" if rest else ""
+        further = (
+            f"; the next, {rest[0].label}, is {rest[0].distance:.3g} from it"
+            if rest
+            else ""
+        )
         return (
-            f"The change is nearest to normal in the dual of {best.label}: {best.distance:.3g} from it, where chance "
-            f"allows {best.floor.upper:.3g} at n = {best.n:,}{further}{self._mixed()}."
+            f"The change is nearest to normal in the dual of {best.label}:"
+            f" {best.distance:.3g} from it, where chance allows {best.floor.upper:.3g} at n"
+            f" = {best.n:,}{further}{self._mixed()}."
         )
 
     def _mixed(self) -> str:
         """Say how many weights speak against the answer, if it keeps signs and they did not."""
         if not (self.best.potential.keeps_signs and self.n_crossed):
             return ""
-        return f", but {self.n_crossed:,} weights changed sign, which learning under it cannot do"
+        return (
+            f", but {self.n_crossed:,} weights changed sign, which learning under it"
+            " cannot do"
+        )
 
     def table(self) -> pd.DataFrame:
         """Return one row a potential, the most nearly normal first."""
@@ -204,22 +246,46 @@ class GeometryInference:
 
     def __str__(self) -> str:
         width = max(len(one.label) for one in self.changes)
-        lines = [self.conclusion(), f"{'potential':<{width}}  distance  95 % interval     centred  floor (95 %)     n"]
+        lines = [
+            self.conclusion(),
+            (
+                f"{'potential':<{width}}  distance  95 % interval     centred  floor (95 %)"
+                "     n"
+            ),
+        ]
         for one in self.changes:
             low, high = one.interval
             lines.append(
-                f"{one.label:<{width}}  {one.distance:8.4f}  [{low:.4f}, {high:.4f}]  {one.centred:7.4f}  "
-                f"{one.floor.mean:.4f} ({one.floor.upper:.4f})  {one.n:,}"
+                f"{one.label:<{width}}  {one.distance:8.4f}  [{low:.4f}, {high:.4f}] "
+                f" {one.centred:7.4f}  {one.floor.mean:.4f} ({one.floor.upper:.4f}) "
+                f" {one.n:,}"
             )
-        left_out = {"absent": self.n_absent, "unchanged, but counted": self.n_unchanged, "changed sign": self.n_crossed}
+        left_out = {
+            "absent": self.n_absent,
+            "unchanged, but counted": self.n_unchanged,
+            "changed sign": self.n_crossed,
+        }
         found = [f"{count:,} {what}" for what, count in left_out.items() if count]
-        return "\n".join(lines + ([f"Of {self.n + self.n_absent:,} synapses: {', '.join(found)}."] if found else []))
+        return "\n".join(
+            lines
+            + (
+                [f"Of {self.n + self.n_absent:,} synapses: {', '.join(found)}."]
+                if found
+                else []
+            )
+        )
 
 
 def infer_geometry(
     before: Weights,
     after: Weights,
-    potentials: Sequence[Potential] = (NegativeEntropy(), PNorm(1.5), Euclidean(), PNorm(2.5), PNorm(3)),
+    potentials: Sequence[Potential] = (
+        NegativeEntropy(),
+        PNorm(1.5),
+        Euclidean(),
+        PNorm(2.5),
+        PNorm(3),
+    ),
     *,
     parameters: Sequence[str] | None = None,
     drop_crossed: bool = False,
@@ -291,9 +357,13 @@ def infer_geometry(
     generator, n_groups = np.random.default_rng(rng), min(_GROUPS, old.size)
     groups = generator.permutation(old.size) % n_groups
     # how often each group is taken, with replacement
-    draws = generator.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=n_boot).astype(np.float64)
+    draws = generator.multinomial(
+        n_groups, np.full(n_groups, 1 / n_groups), size=n_boot
+    ).astype(np.float64)
     left_out = crossed if drop_crossed else np.zeros_like(crossed)
-    found = [_judge(potential, old, new, left_out, groups, draws) for potential in candidates]
+    found = [
+        _judge(potential, old, new, left_out, groups, draws) for potential in candidates
+    ]
     found.sort(key=lambda one: one.distance)
     moved = new - old
     return GeometryInference(
@@ -303,7 +373,9 @@ def infer_geometry(
         n_unchanged=int(np.count_nonzero(moved == 0)),
         n_crossed=int(np.count_nonzero(crossed)),
         parameters=names,
-        is_rounding=bool(np.linalg.norm(moved) < _ROUNDINGS * eps * np.linalg.norm(old)),
+        is_rounding=bool(
+            np.linalg.norm(moved) < _ROUNDINGS * eps * np.linalg.norm(old)
+        ),
     )
 
 
@@ -335,7 +407,9 @@ class _Judged:
         )
 
 
-def _interval(value: float, draws: NDArray[np.float64], lowest: float = -math.inf) -> tuple[float, float]:
+def _interval(
+    value: float, draws: NDArray[np.float64], lowest: float = -math.inf
+) -> tuple[float, float]:
     """Return the 95 % interval of a value from its bootstrap, the draws' shift from it taken off."""
     low, high = np.quantile(draws - draws.mean(), [0.025, 0.975])
     return max(lowest, value + float(low)), value + float(high)
@@ -355,8 +429,9 @@ def _judge(
     n, n_zero = int(np.count_nonzero(kept)), int(np.count_nonzero(~has_dual))
     if n < FEWEST:
         raise ValueError(
-            f"`potentials` must leave at least {FEWEST} weights to compare; {type(potential).__name__} leaves {n} "
-            f"of {old.size:,}, the others being zero or of another sign afterwards."
+            f"`potentials` must leave at least {FEWEST} weights to compare;"
+            f" {type(potential).__name__} leaves {n} of {old.size:,}, the others being zero"
+            " or of another sign afterwards."
         )
     if n < old.size:
         start, end, groups = start[kept], end[kept], groups[kept]
@@ -365,11 +440,19 @@ def _judge(
     size = float(np.linalg.norm(start))
     relative = float(np.linalg.norm(change)) / size if size else math.inf
     counts = n, n_zero, old.size - n - n_zero
-    if sd <= 1e-12 * abs(mean):  # the same for all weights: as far from normal as can be
+    if sd <= 1e-12 * abs(
+        mean
+    ):  # the same for all weights: as far from normal as can be
         ends = np.full(n, math.copysign(math.inf, mean))
         far = normal_distance(ends)
         return _Judged(
-            potential, far, normal_distance(np.zeros(n)), np.full(len(draws), far), relative, counts, ends[:0]
+            potential,
+            far,
+            normal_distance(np.zeros(n)),
+            np.full(len(draws), far),
+            relative,
+            counts,
+            ends[:0],
         )
     standardised = change / sd
     return _Judged(
@@ -392,8 +475,8 @@ def _candidates(potentials: Sequence[Potential]) -> list[Potential]:
     for candidate in candidates:
         if not isinstance(candidate, Potential):
             raise TypeError(
-                "`potentials` must be potentials, such as NegativeEntropy() or PNorm(3) of daleml.potentials; "
-                f"got {candidate!r}."
+                "`potentials` must be potentials, such as NegativeEntropy() or PNorm(3) of"
+                f" daleml.potentials; got {candidate!r}."
             )
     if not candidates:
         raise ValueError("`potentials` must hold at least one potential; got none.")

@@ -15,7 +15,14 @@ from daleml.analysis.bootstrap import replicate
 from daleml.analysis.detect_rounding import detect_rounding
 from daleml.analysis.families import Family
 from daleml.analysis.families.base import Params
-from daleml.analysis.fit import FEW, Material, WeightFit, estimate, ks_distance, require_fit
+from daleml.analysis.fit import (
+    FEW,
+    Material,
+    WeightFit,
+    estimate,
+    ks_distance,
+    require_fit,
+)
 
 _LEVEL = 0.05
 
@@ -27,8 +34,8 @@ class GoodnessOfFit:
     Attributes:
         family: The family.
         distance: The Kolmogorov-Smirnov distance of the fit.
-        p_value: Share of samples drawn from the fit that, refitted, lie at least as far from their own fit; NaN where
-            nothing can be judged.
+        p_value: Share of samples drawn from the fit that, refitted, lie at least as far from
+            their own fit; NaN where nothing can be judged.
         n_boot: Number of samples drawn.
         unjudged: Why nothing can be judged and what to do, if so; else empty.
     """
@@ -51,7 +58,10 @@ class GoodnessOfFit:
 
     @property
     def at_floor(self) -> bool:
-        """Whether at most one sample lies as far: the p-value may be far smaller than so few samples can show."""
+        """Whether at most one sample lies as far.
+
+        The p-value may be far smaller than so few samples can show.
+        """
         return p_values.at_floor(self.p_value, self.n_boot)
 
     def p_text(self, digits: int = 3) -> str:
@@ -71,9 +81,19 @@ class GoodnessOfFit:
 
     def __str__(self) -> str:
         if self.unjudged:
-            return f"{self.family}: not judged (KS {self.distance:.4f}): {self.unjudged}"
-        verdict = "could be drawn from it" if self.p_value > _LEVEL else "are not drawn from it"
-        verdict = verdict if self.can_reject else "cannot be judged by so few bootstrap samples"
+            return (
+                f"{self.family}: not judged (KS {self.distance:.4f}): {self.unjudged}"
+            )
+        verdict = (
+            "could be drawn from it"
+            if self.p_value > _LEVEL
+            else "are not drawn from it"
+        )
+        verdict = (
+            verdict
+            if self.can_reject
+            else "cannot be judged by so few bootstrap samples"
+        )
         how = f"KS {self.distance:.4f}, {self.p_text()}, {self.n_boot} samples"
         return f"{self.family}: the weights {verdict} ({how})"
 
@@ -88,23 +108,27 @@ def goodness_of_fit(
 ) -> GoodnessOfFit:
     r"""Test whether a sample could have been drawn from the family fitted to it, by parametric bootstrap.
 
-    Samples are drawn from the fit, observed as the data were, and refitted. With :math:`D` the Kolmogorov-Smirnov
-    distance of the data from their fit, and :math:`D_b` that of a drawn sample from its own,
+    Samples are drawn from the fit, observed as the data were, and refitted. With :math:`D` the
+    Kolmogorov-Smirnov distance of the data from their fit, and :math:`D_b` that of a drawn
+    sample from its own,
 
     .. math:: p = \frac{1 + \#\{b : D_b \ge D\}}{1 + B} .
 
-    The textbook p-value of :math:`D` does not hold, because the parameters were fitted to the same data.
+    The textbook p-value of :math:`D` does not hold, because the parameters were fitted to the
+    same data.
 
-    Of values that were rounded and fitted as if they were not, every family is false: nothing is judged until the fit
-    has a ``resolution``. Nor is anything judged of fewer than 10 values.
+    Of values that were rounded and fitted as if they were not, every family is false: nothing
+    is judged until the fit has a ``resolution``. Nor is anything judged of fewer than 10
+    values.
 
     Args:
         fit: A fit.
         n_boot: Number of samples drawn, :math:`B`.
-        rng: A seed, or a generator to take one from. Each sample has a stream of its own: results do not depend on
-            ``jobs``.
+        rng: A seed, or a generator to take one from. Each sample has a stream of its own:
+            results do not depend on ``jobs``.
         jobs: Processes to use where the work is long. Default: one a core.
-        progress: True for a bar on standard error; or called with the number done and the number of all.
+        progress: True for a bar on standard error; or called with the number done and the
+            number of all.
 
     Raises:
         ValueError: If the fit had sample weights, of which nobody knows how they would be drawn.
@@ -127,24 +151,41 @@ def goodness_of_fit(
     if unjudged and fit.total >= FEW:
         return GoodnessOfFit(fit.family, fit.ks_distance(), math.nan, n_boot, unjudged)
     distance = fit.ks_distance()
-    drawn = replicate(_distance, fit, n_boot, rng=rng, jobs=jobs, progress=progress, what=f"fits of {fit.family}")
+    drawn = replicate(
+        _distance,
+        fit,
+        n_boot,
+        rng=rng,
+        jobs=jobs,
+        progress=progress,
+        what=f"fits of {fit.family}",
+    )
     # equal but for rounding counts as equal: distances of counts are often tied
     n_farther = sum(other >= distance * (1 - 1e-9) for other in drawn)
-    return GoodnessOfFit(fit.family, distance, (1 + n_farther) / (1 + n_boot), n_boot, unjudged)
+    return GoodnessOfFit(
+        fit.family, distance, (1 + n_farther) / (1 + n_boot), n_boot, unjudged
+    )
 
 
 def _unjudged(fit: WeightFit) -> str:
     """Return why the fit cannot be judged, in a sentence; empty if it can."""
     if fit.total < FEW:
-        return f"{fit.total:.3g} weights are too few to judge a fit by; give at least {FEW}, better hundreds."
-    if fit.observation.grid is not None or fit.sample.counts() is not None or fit.sample.intervals is not None:
+        return (
+            f"{fit.total:.3g} weights are too few to judge a fit by; give at least {FEW},"
+            " better hundreds."
+        )
+    if (
+        fit.observation.grid is not None
+        or fit.sample.counts() is not None
+        or fit.sample.intervals is not None
+    ):
         return ""
     rounding = detect_rounding(fit.sample.values())
     if rounding is None or not rounding.matters:
         return ""
     return (
-        f"the values are {rounding.said} and were fitted as if they were not, which counts against every family; "
-        f"pass {rounding.argument}."
+        f"the values are {rounding.said} and were fitted as if they were not, which counts"
+        f" against every family; pass {rounding.argument}."
     )
 
 

@@ -1,4 +1,7 @@
-"""Connectomes as signed graphs: Dale's law, balance, degrees, reciprocity; and what a layer needs of them."""
+"""Connectomes as signed graphs: Dale's law, balance, degrees, reciprocity.
+
+And what a layer needs of them.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class GraphSummary:
-    r"""What a signed graph looks like. Make one with :func:`graph_summary`, which defines its measures.
+    r"""What a signed graph looks like.
+
+    Make one with :func:`graph_summary`, which defines its measures.
 
     Attributes:
         n_nodes: Number of nodes, isolated ones too.
@@ -62,28 +67,47 @@ class GraphSummary:
 
     @property
     def violating_fraction(self) -> float:
-        """Share of the signed weight that is of its sender's minority sign: at most a half; NaN if there is none."""
-        return self.violating_weight / self.signed_weight if self.signed_weight else math.nan
+        """Share of the signed weight that is of its sender's minority sign: at most a half.
+
+        NaN if there is none.
+        """
+        return (
+            self.violating_weight / self.signed_weight
+            if self.signed_weight
+            else math.nan
+        )
 
     @property
     def violating_edge_fraction(self) -> float:
-        """Share of the edges of known sign that are of their sender's minority sign; NaN if there is none."""
-        return self.n_violating / (self.n_exc + self.n_inh) if self.n_exc + self.n_inh else math.nan
+        """Share of the edges of known sign that are of their sender's minority sign.
+
+        NaN if there is none.
+        """
+        return (
+            self.n_violating / (self.n_exc + self.n_inh)
+            if self.n_exc + self.n_inh
+            else math.nan
+        )
 
     @functools.cached_property
     def spectrum(self) -> Spectrum:
-        """Spectrum of the signed matrix ``(post, pre)``, edges of unknown sign left out; computed when asked for."""
+        """Spectrum of the signed matrix ``(post, pre)``, edges of unknown sign left out.
+
+        Computed when asked for.
+        """
         return spectrum(_dense(self._edges, np.arange(self.n_nodes)))
 
     def table(self) -> DataFrame:
         """The measures of every node.
 
         Returns:
-            One row a node, in the order of the graph: ``neuron``; ``sign``, of most of the signed weight it sends
-            (missing if it sends none, or ties); ``in_degree``, ``out_degree``, ``in_strength``, ``out_strength``;
-            ``exc_in``, ``inh_in``, ``unknown_in``, the strengths it receives by sign; ``balance`` (missing where it
-            receives none of known sign); ``exc_out``, ``inh_out``, ``unknown_out``, those it sends; and
-            ``minority_fraction``, the share of the signed strength it sends that is of its lesser sign.
+            One row a node, in the order of the graph: ``neuron``; ``sign``, of most of the
+            signed weight it sends (missing if it sends none, or ties); ``in_degree``,
+            ``out_degree``, ``in_strength``, ``out_strength``; ``exc_in``, ``inh_in``,
+            ``unknown_in``, the strengths it receives by sign; ``balance`` (missing where it
+            receives none of known sign); ``exc_out``, ``inh_out``, ``unknown_out``, those it
+            sends; and ``minority_fraction``, the share of the signed strength it sends that is
+            of its lesser sign.
         """
         import pandas as pd
 
@@ -92,27 +116,62 @@ class GraphSummary:
         signs = pd.Series(majority_signs(edges)[0], dtype="Int8")
         columns["sign"] = signs.mask(signs == 0)
         ends = {"in": edges.post, "out": edges.pre}
-        columns |= {f"{side}_degree": np.bincount(end, minlength=n) for side, end in ends.items()}
-        columns |= {f"{side}_strength": np.bincount(end, edges.weight, minlength=n) for side, end in ends.items()}
+        columns |= {
+            f"{side}_degree": np.bincount(end, minlength=n)
+            for side, end in ends.items()
+        }
+        columns |= {
+            f"{side}_strength": np.bincount(end, edges.weight, minlength=n)
+            for side, end in ends.items()
+        }
         kinds = {"exc": 1, "inh": -1, "unknown": 0}
         parts = {
-            f"{kind}_{side}": np.bincount(end, edges.weight * (edges.sign == sign), minlength=n)
+            f"{kind}_{side}": np.bincount(
+                end, edges.weight * (edges.sign == sign), minlength=n
+            )
             for side, end in ends.items()
             for kind, sign in kinds.items()
         }
-        columns |= {name: values for name, values in parts.items() if name.endswith("_in")}
-        columns["balance"] = _ratio(parts["exc_in"] - parts["inh_in"], parts["exc_in"] + parts["inh_in"])
-        columns |= {name: values for name, values in parts.items() if name.endswith("_out")}
+        columns |= {
+            name: values for name, values in parts.items() if name.endswith("_in")
+        }
+        columns["balance"] = _ratio(
+            parts["exc_in"] - parts["inh_in"], parts["exc_in"] + parts["inh_in"]
+        )
+        columns |= {
+            name: values for name, values in parts.items() if name.endswith("_out")
+        }
         lesser = np.minimum(parts["exc_out"], parts["inh_out"])
-        columns["minority_fraction"] = _ratio(lesser, parts["exc_out"] + parts["inh_out"])
+        columns["minority_fraction"] = _ratio(
+            lesser, parts["exc_out"] + parts["inh_out"]
+        )
         return pd.DataFrame(columns)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return every measure of the whole graph, its spectrum too, as JSON can hold it; undefined ones are None."""
-        counts = ("n_nodes", "n_edges", "n_exc", "n_inh", "n_unknown", "n_senders", "n_mixed", "n_violating")
+        """Return every measure of the whole graph, its spectrum too, as JSON can hold it.
+
+        Undefined ones are None.
+        """
+        counts = (
+            "n_nodes",
+            "n_edges",
+            "n_exc",
+            "n_inh",
+            "n_unknown",
+            "n_senders",
+            "n_mixed",
+            "n_violating",
+        )
         weights = ("total_weight", "signed_weight", "violating_weight")
-        shares = ("violating_fraction", "violating_edge_fraction", "reciprocity", "weight_reciprocity")
-        values: dict[str, Any] = {name: getattr(self, name) for name in (*counts, *weights)}
+        shares = (
+            "violating_fraction",
+            "violating_edge_fraction",
+            "reciprocity",
+            "weight_reciprocity",
+        )
+        values: dict[str, Any] = {
+            name: getattr(self, name) for name in (*counts, *weights)
+        }
         for name in shares:
             share = getattr(self, name)
             values[name] = None if math.isnan(share) else share
@@ -120,23 +179,25 @@ class GraphSummary:
 
     def __str__(self) -> str:
         text = (
-            f"{self.n_nodes:,} nodes, {self.n_edges:,} edges: {self.n_exc:,} excitatory, {self.n_inh:,} inhibitory, "
-            f"{self.n_unknown:,} of unknown sign. "
+            f"{self.n_nodes:,} nodes, {self.n_edges:,} edges: {self.n_exc:,} excitatory,"
+            f" {self.n_inh:,} inhibitory, {self.n_unknown:,} of unknown sign. "
         )
         if not (self.n_exc and self.n_inh):
             text += "Dale's law cannot be judged without edges of both signs. "
         else:
             balance = self.table()["balance"].dropna()
             text += (
-                f"Dale's law: {self.n_mixed:,} of {self.n_senders:,} senders have edges of both signs; "
-                f"{_percent(self.violating_fraction)} of their weight and {_percent(self.violating_edge_fraction)} of "
-                "their edges are of the sender's minority sign. "
+                f"Dale's law: {self.n_mixed:,} of {self.n_senders:,} senders have edges of"
+                f" both signs; {_percent(self.violating_fraction)} of their weight and"
+                f" {_percent(self.violating_edge_fraction)} of their edges are of the"
+                " sender's minority sign. "
             )
             if len(balance):  # unless they all weigh 0
                 n_more = int((balance > 0).sum())
                 text += (
-                    f"More excitation than inhibition reaches {n_more:,} of the {len(balance):,} nodes that receive "
-                    f"edges of known sign (median balance {balance.median():+.2f}). "
+                    f"More excitation than inhibition reaches {n_more:,} of the"
+                    f" {len(balance):,} nodes that receive edges of known sign (median"
+                    f" balance {balance.median():+.2f}). "
                 )
         if math.isnan(self.reciprocity):
             return text + "No edge leads to another node."
@@ -144,11 +205,14 @@ class GraphSummary:
         return text + f"{edges} of edges have one back, and {weight} of the weight."
 
 
-def graph_summary(graph: GraphLike, *, weight: str | None = _graphs.WEIGHT) -> GraphSummary:
+def graph_summary(
+    graph: GraphLike, *, weight: str | None = _graphs.WEIGHT
+) -> GraphSummary:
     r"""Describe a signed graph: Dale's law, balance, degrees and strengths, reciprocity, spectrum.
 
-    With the strength :math:`w_{ij} \ge 0` and the sign :math:`s_{ij}` of the edge from node :math:`j` to node
-    :math:`i`, and with :math:`E` and :math:`I` the summed strengths of excitatory and of inhibitory edges,
+    With the strength :math:`w_{ij} \ge 0` and the sign :math:`s_{ij}` of the edge from node
+    :math:`j` to node :math:`i`, and with :math:`E` and :math:`I` the summed strengths of
+    excitatory and of inhibitory edges,
 
     ========================  =========================================================================================
     violating fraction        :math:`\sum_j \min(E_j, I_j) / \sum_j (E_j + I_j)`, sums over what node :math:`j` sends
@@ -157,22 +221,25 @@ def graph_summary(graph: GraphLike, *, weight: str | None = _graphs.WEIGHT) -> G
     weight reciprocity        :math:`\sum \min(w_{ij}, w_{ji}) / \sum w_{ij}`, over :math:`i \neq j`
     ========================  =========================================================================================
 
-    A violating *edge* is of the sign that weighs less among its sender's; where both weigh the same, of that with fewer
-    edges. Edges of unknown sign count in degrees, strengths and reciprocity, and in nothing else.
+    A violating *edge* is of the sign that weighs less among its sender's; where both weigh the
+    same, of that with fewer edges. Edges of unknown sign count in degrees, strengths and
+    reciprocity, and in nothing else.
 
     Args:
-        graph: A networkx ``DiGraph``, or what has a method ``graph`` that gives one, such as a connectome: edges with
-            ``weight`` (its magnitude counts; 1 where an edge has neither that nor another number) and ``sign`` (+1, -1
-            or None; None is read as the ``sign`` of the sender, if it has one).
-        weight: Name of the attribute of edges that holds their strengths, where it is not "weight"; None to take every
-            edge as 1.
+        graph: A networkx ``DiGraph``, or what has a method ``graph`` that gives one, such as a
+            connectome: edges with ``weight`` (its magnitude counts; 1 where an edge has neither
+            that nor another number) and ``sign`` (+1, -1 or None; None is read as the ``sign``
+            of the sender, if it has one).
+        weight: Name of the attribute of edges that holds their strengths, where it is not
+            "weight"; None to take every edge as 1.
 
     Returns:
         A :class:`GraphSummary`; ``table()`` has the measures of every node.
 
     Raises:
         TypeError: If ``graph`` is no digraph.
-        ValueError: If it has no node, a sign is none, or a strength is missing or not a finite number.
+        ValueError: If it has no node, a sign is none, or a strength is missing or not a finite
+            number.
 
     Example:
         >>> from daleml.datasets import fly_visual
@@ -183,17 +250,25 @@ def graph_summary(graph: GraphLike, *, weight: str | None = _graphs.WEIGHT) -> G
         edges have one back, and 14.9% of the weight.
 
     Notes:
-        ``networkx.reciprocity`` counts an edge from a node to itself among those that could have one back; here it is
-        left out of both sums.
+        ``networkx.reciprocity`` counts an edge from a node to itself among those that could
+        have one back; here it is left out of both sums.
 
     References:
-        Squartini, Picciolo, Ruzzenenti & Garlaschelli 2013 Sci Rep 3:2729, for the reciprocity of weights.
+        Squartini, Picciolo, Ruzzenenti & Garlaschelli 2013 Sci Rep 3:2729, for the reciprocity
+        of weights.
     """
     edges = _graphs.signed_edges(_graphs.digraph("graph", graph), weight)
     n = len(edges.nodes)
-    sums = [np.bincount(edges.pre, edges.weight * (edges.sign == sign), minlength=n) for sign in (1, -1)]
-    counts = [np.bincount(edges.pre[edges.sign == sign], minlength=n) for sign in (1, -1)]
-    exc_is_minor = (sums[0] < sums[1]) | ((sums[0] == sums[1]) & (counts[0] < counts[1]))
+    sums = [
+        np.bincount(edges.pre, edges.weight * (edges.sign == sign), minlength=n)
+        for sign in (1, -1)
+    ]
+    counts = [
+        np.bincount(edges.pre[edges.sign == sign], minlength=n) for sign in (1, -1)
+    ]
+    exc_is_minor = (sums[0] < sums[1]) | (
+        (sums[0] == sums[1]) & (counts[0] < counts[1])
+    )
     mixed = (counts[0] > 0) & (counts[1] > 0)
     reciprocity, weight_reciprocity = _reciprocities(edges)
     return GraphSummary(
@@ -236,8 +311,8 @@ def signed_matrix(
 
     Args:
         graph: As for :func:`graph_summary`.
-        nodes: All nodes of the graph in the order wanted; default: its own order. :func:`graph_populations` gives the
-            order of a layer.
+        nodes: All nodes of the graph in the order wanted; default: its own order.
+            :func:`graph_populations` gives the order of a layer.
         drop_unknown: Whether to leave edges of unknown sign out, instead of refusing the graph.
         weight: As for :func:`graph_summary`.
 
@@ -249,7 +324,8 @@ def signed_matrix(
 
     Raises:
         TypeError: If ``graph`` is no digraph.
-        ValueError: If a sign is unknown, a strength is missing, or ``nodes`` are not its nodes, each once.
+        ValueError: If a sign is unknown, a strength is missing, or ``nodes`` are not its nodes,
+            each once.
 
     Example:
         >>> import networkx as nx
@@ -268,23 +344,32 @@ def signed_matrix(
         )
     order = _in_order(edges.nodes, nodes)
     rank = {node: i for i, node in enumerate(order)}
-    return SignedMatrix(order, _dense(edges, np.array([rank[node] for node in edges.nodes])))
+    return SignedMatrix(
+        order, _dense(edges, np.array([rank[node] for node in edges.nodes]))
+    )
 
 
 def graph_populations(
-    graph: GraphLike, *, drop_minority: bool = False, weight: str | None = _graphs.WEIGHT
+    graph: GraphLike,
+    *,
+    drop_minority: bool = False,
+    weight: str | None = _graphs.WEIGHT,
 ) -> tuple[Populations, tuple[Any, ...]]:
-    """Return the partition of a signed graph's nodes, and the nodes in its order: excitatory ones first.
+    """Return the partition of a signed graph's nodes, and the nodes in its order.
+
+    Excitatory ones first.
 
     Args:
-        graph: As for :func:`graph_summary`. A node's sign is its attribute ``sign``, or that of the edges it sends;
-            a node that says nothing and sends nothing excites.
-        drop_minority: Whether a node that sends both signs gets that of the greater weight, instead of being refused.
+        graph: As for :func:`graph_summary`. A node's sign is its attribute ``sign``, or that of
+            the edges it sends; a node that says nothing and sends nothing excites.
+        drop_minority: Whether a node that sends both signs gets that of the greater weight,
+            instead of being refused.
         weight: As for :func:`graph_summary`.
 
     Raises:
         TypeError: If ``graph`` is no digraph.
-        ValueError: If a sign is unknown, or a node sends both; :func:`lawful_graph` has rules for both cases.
+        ValueError: If a sign is unknown, or a node sends both; :func:`lawful_graph` has rules
+            for both cases.
 
     Example:
         >>> from daleml.analysis import lawful_graph
@@ -293,7 +378,9 @@ def graph_populations(
         >>> populations, nodes[0], nodes[-1]
         (Populations(n_exc=40, n_inh=25), 'L2', 'TmY15')
     """
-    _, nodes, n_exc = _graphs.signed_nodes(graph, drop_minority=drop_minority, weight=weight)
+    _, nodes, n_exc = _graphs.signed_nodes(
+        graph, drop_minority=drop_minority, weight=weight
+    )
     return Populations(n_exc, len(nodes) - n_exc), tuple(nodes)
 
 
@@ -302,8 +389,8 @@ def graph_mask(graph: GraphLike, *, nodes: Sequence[Any] | None = None) -> Tenso
 
     Args:
         graph: As for :func:`graph_summary`; signs do not matter.
-        nodes: All nodes of the graph in the order of the layer's units, as :func:`graph_populations` gives them;
-            default: the order of the graph.
+        nodes: All nodes of the graph in the order of the layer's units, as
+            :func:`graph_populations` gives them; default: the order of the graph.
 
     Raises:
         TypeError: If ``graph`` is no digraph.
@@ -332,7 +419,10 @@ def _in_order(have: tuple[Any, ...], wanted: Sequence[Any] | None) -> tuple[Any,
         return have
     order = tuple(wanted)
     if len(order) != len(have) or set(order) != set(have):
-        raise ValueError(f"`nodes` must be the {len(have)} nodes of the graph, each once; got {len(order)} others.")
+        raise ValueError(
+            f"`nodes` must be the {len(have)} nodes of the graph, each once; got"
+            f" {len(order)} others."
+        )
     return order
 
 
@@ -346,9 +436,17 @@ def _dense(edges: SignedEdges, rank: NDArray[Any]) -> NDArray[np.float64]:
 def _reciprocities(edges: SignedEdges) -> tuple[float, float]:
     between = edges.pre != edges.post
     weights = dict(
-        zip(zip(edges.pre[between], edges.post[between], strict=True), edges.weight[between].tolist(), strict=True)
+        zip(
+            zip(edges.pre[between], edges.post[between], strict=True),
+            edges.weight[between].tolist(),
+            strict=True,
+        )
     )
-    both = [min(weight, weights[post, pre]) for (pre, post), weight in weights.items() if (post, pre) in weights]
+    both = [
+        min(weight, weights[post, pre])
+        for (pre, post), weight in weights.items()
+        if (post, pre) in weights
+    ]
     total = math.fsum(weights.values())
     return (
         len(both) / len(weights) if weights else math.nan,

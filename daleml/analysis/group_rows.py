@@ -56,22 +56,36 @@ def read_rows(
     """Read a sample for each group; what cannot be read is reported, and does not stop the others.
 
     Raises:
-        ValueError: If labels are not as many as the weights, or a weight with a group lies in no cluster.
+        ValueError: If labels are not as many as the weights, or a weight with a group lies in
+            no cluster.
     """
     values = numbers(weights).reshape(-1)
     labels = read_labels("by", by, values.size, "the group")
-    clusters = None if within is None else read_labels("within", within, values.size, "the cluster")
-    counts = None if sample_weights is None else numbers(sample_weights, "sample_weights").reshape(-1)
+    clusters = (
+        None
+        if within is None
+        else read_labels("within", within, values.size, "the cluster")
+    )
+    counts = (
+        None
+        if sample_weights is None
+        else numbers(sample_weights, "sample_weights").reshape(-1)
+    )
     if counts is not None and counts.size != values.size:
-        raise ValueError(f"`sample_weights` must be as many as the weights, {values.size}; got {counts.size}.")
+        raise ValueError(
+            f"`sample_weights` must be as many as the weights, {values.size}; got"
+            f" {counts.size}."
+        )
     if clusters is not None:
         homeless = int(np.count_nonzero((clusters == "") & (labels != "")))
         if homeless:
             raise ValueError(
-                f"`within` must name the cluster of every weight that has a group; got {homeless} without: leave "
-                "them out first."
+                "`within` must name the cluster of every weight that has a group; got"
+                f" {homeless} without: leave them out first."
             )
-    each = np.ones(values.size) if counts is None else np.asarray(counts, dtype=np.float64)
+    each = (
+        np.ones(values.size) if counts is None else np.asarray(counts, dtype=np.float64)
+    )
     sizes = np.full(values.size, np.nan)
     samples: dict[str, WeightSample] = {}
     failures: dict[str, str] = {}
@@ -88,7 +102,9 @@ def read_rows(
             )  # fmt: skip
         except ValueError as problem:
             failures[name] = str(problem)
-        taken = samples[name].sign if name in samples else _one_sign(own, sign, pool=pool)
+        taken = (
+            samples[name].sign if name in samples else _one_sign(own, sign, pool=pool)
+        )
         if taken is None or not (drop_missing or np.isfinite(own).all()):
             continue
         sizes[places] = np.abs(own) if taken == 0 else own * float(taken)
@@ -99,16 +115,32 @@ def read_rows(
     n_unlabelled = int(np.count_nonzero(labels == ""))
     what = str(getattr(within, "name", None) or "cluster")
     return Rows(
-        names, samples, failures, connected, pairs, sizes, each, counts is not None, clusters, what, n_unlabelled
+        names,
+        samples,
+        failures,
+        connected,
+        pairs,
+        sizes,
+        each,
+        counts is not None,
+        clusters,
+        what,
+        n_unlabelled,
     )
 
 
 def together(samples: Sequence[WeightSample], *, zeros: bool = True) -> WeightSample:
     """Return the magnitudes of several samples as one, and their zeros after them."""
     counts = [sample.counts() for sample in samples]
-    weighted = None if counts[0] is None else np.concatenate([part for part in counts if part is not None])
+    weighted = (
+        None
+        if counts[0] is None
+        else np.concatenate([part for part in counts if part is not None])
+    )
     n_zero = sum(sample.n_zero for sample in samples) if zeros else 0
-    values = np.concatenate([*(sample.values() for sample in samples), np.zeros(n_zero)])
+    values = np.concatenate(
+        [*(sample.values() for sample in samples), np.zeros(n_zero)]
+    )
     if weighted is not None and n_zero:
         share = sum(sample.zero_weight for sample in samples) / n_zero
         weighted = np.append(weighted, np.full(n_zero, share))
@@ -126,13 +158,22 @@ def read_labels(argument: str, given: ArrayLike, size: int, what: str) -> Labels
     array = np.asarray(given, dtype=object).reshape(-1)
     if isinstance(given, str):
         raise TypeError(
-            f"`{argument}` must hold {what} of each of the {size} weights; got the name {given!r}: pass the column "
-            f"itself, as in `table[{given!r}]`."
+            f"`{argument}` must hold {what} of each of the {size} weights; got the name"
+            f" {given!r}: pass the column itself, as in `table[{given!r}]`."
         )
     if array.size != size:
-        raise ValueError(f"`{argument}` must name {what} of each of the {size} weights; got {array.size} names.")
+        raise ValueError(
+            f"`{argument}` must name {what} of each of the {size} weights; got {array.size}"
+            " names."
+        )
     missing = pd.isna(array)
-    return np.array(["" if gone else _name(label) for label, gone in zip(array, missing, strict=True)], dtype=object)
+    return np.array(
+        [
+            "" if gone else _name(label)
+            for label, gone in zip(array, missing, strict=True)
+        ],
+        dtype=object,
+    )
 
 
 def _one_sign(values: NDArray[Any], sign: int | None, *, pool: bool) -> int | None:
@@ -146,8 +187,14 @@ def _one_sign(values: NDArray[Any], sign: int | None, *, pool: bool) -> int | No
 
 
 def _name(label: Any) -> str:
-    whole = isinstance(label, (float, np.floating)) and math.isfinite(label) and label == int(label)
-    return str(int(label)) if whole else str(label)  # a column of integers with gaps comes as floats
+    whole = (
+        isinstance(label, (float, np.floating))
+        and math.isfinite(label)
+        and label == int(label)
+    )
+    return (
+        str(int(label)) if whole else str(label)
+    )  # a column of integers with gaps comes as floats
 
 
 def _natural(name: str) -> tuple[int, float, str]:

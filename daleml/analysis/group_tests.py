@@ -1,4 +1,7 @@
-"""Whether groups are of one distribution: which groups take part, by which test, and what it found."""
+"""Whether groups are of one distribution.
+
+Which groups take part, by which test, and what it found.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,11 @@ from daleml.analysis.scores import standard_scores
 
 LEAST = 5
 """Values of a group, below which it is left out of the test where the others hold most of the values."""
-_LARGE = 100  # values of every group, from which on the chi-squared distribution holds to within 1 % of its level
-_ROWS = 50_000  # values, from which on labels of large groups are not shuffled: chance is known well enough
+# values of every group, from which on the chi-squared distribution holds to within 1 % of its
+# level
+_LARGE = 100
+# values, from which on labels of large groups are not shuffled: chance is known well enough
+_ROWS = 50_000
 _WORK = 1e9  # numbers to shuffle at most, all shuffles together
 _FEWEST = 199  # shuffles, whatever the work
 
@@ -42,14 +48,14 @@ class SameDistribution:
 
     Attributes:
         family: The family.
-        statistic: The likelihood ratio :math:`2 (\sum_g \ln L_g - \ln L)`, of the groups fitted apart and together;
-            NaN where a group of equal values has no likelihood of its own.
+        statistic: The likelihood ratio :math:`2 (\sum_g \ln L_g - \ln L)`, of the groups fitted
+            apart and together; NaN where a group of equal values has no likelihood of its own.
         freedom: Its degrees of freedom: parameters times one less than the number of groups.
-        p_value: Of the whole comparison: with ``zeros="hurdle"``, of strengths and connections together (Holm). NaN
-            if no test at 5 % is possible.
-        method: How the p-value of the strengths was found: ``"shuffled labels"``, ``"shuffled within clusters"``,
-            ``"shuffled clusters"``, ``"F test of clusters"``, ``"chi-squared"`` (of the likelihood ratio),
-            ``"score"``.
+        p_value: Of the whole comparison: with ``zeros="hurdle"``, of strengths and connections
+            together (Holm). NaN if no test at 5 % is possible.
+        method: How the p-value of the strengths was found: ``"shuffled labels"``, ``"shuffled
+            within clusters"``, ``"shuffled clusters"``, ``"F test of clusters"``,
+            ``"chi-squared"`` (of the likelihood ratio), ``"score"``.
         n_shuffles: Number of shuffles it was counted from; 0 if it was not counted.
         p_strengths: Of the strengths alone.
         p_scale: Where groups are of clusters, of the difference in scale alone; else NaN.
@@ -108,8 +114,13 @@ class SameConnection:
     n_shuffles: int
 
     def extremes(self) -> tuple[tuple[str, float], tuple[str, float]]:
-        """Return two groups with their probabilities: both, or of more the least and the most connected."""
-        shares = [(name, self.n_connected[name] / self.n_pairs[name]) for name in self.n_pairs]
+        """Return two groups with their probabilities.
+
+        Both, or of more the least and the most connected.
+        """
+        shares = [
+            (name, self.n_connected[name] / self.n_pairs[name]) for name in self.n_pairs
+        ]
         if len(shares) == 2:
             return shares[0], shares[1]
         return min(shares, key=lambda one: one[1]), max(shares, key=lambda one: one[1])
@@ -120,7 +131,9 @@ class SameConnection:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, ready for JSON."""
-        shares = {name: self.n_connected[name] / self.n_pairs[name] for name in self.n_pairs}
+        shares = {
+            name: self.n_connected[name] / self.n_pairs[name] for name in self.n_pairs
+        }
         floor = bool(self.n_shuffles) and at_floor(self.p_value, self.n_shuffles)
         return {
             "probability": shares,
@@ -133,9 +146,9 @@ class SameConnection:
 def taking_part(sizes: Mapping[str, int]) -> list[str]:
     """Return the groups that are tested, by their numbers of values alone.
 
-    Groups of fewer than five values say little of themselves, and are left out where at least two others hold most of
-    the values. Else they are what there is, as many axons with four synapses each are, and those of two values or
-    more take part.
+    Groups of fewer than five values say little of themselves, and are left out where at least
+    two others hold most of the values. Else they are what there is, as many axons with four
+    synapses each are, and those of two values or more take part.
     """
     large = [name for name, size in sizes.items() if size >= LEAST]
     held = sum(sizes[name] for name in large)
@@ -174,15 +187,23 @@ def judge_strengths(
         strata = None if clusters is None else clusters.of_value[rows]
         found = _by_rows(tests, codes, counted, strata, n_shuffles, rng)
     else:
-        found = _by_clusters(tests, codes, clusters.of_value[rows], counted, n_shuffles, rng)
+        found = _by_clusters(
+            tests, codes, clusters.of_value[rows], counted, n_shuffles, rng
+        )
     results = {}
     for fit, (p, method, n, by_column) in zip(fits, found, strict=True):
         statistic, freedom = _likelihood_ratio(fit, apart)
         if method == "shuffled labels" and at_floor(p, n) and _is_large(codes, counted):
             p, method, n = _in_the_tail(p, statistic, freedom, n)
         by_scale = by_column[0] if by_column else math.nan
-        by_shape = min(1.0, (len(by_column) - 1) * min(by_column[1:])) if len(by_column) > 1 else math.nan
-        results[fit.family] = SameDistribution(fit.family, statistic, freedom, p, method, n, p, by_scale, by_shape)
+        by_shape = (
+            min(1.0, (len(by_column) - 1) * min(by_column[1:]))
+            if len(by_column) > 1
+            else math.nan
+        )
+        results[fit.family] = SameDistribution(
+            fit.family, statistic, freedom, p, method, n, p, by_scale, by_shape
+        )
     return results
 
 
@@ -202,7 +223,9 @@ def _by_rows(
     if strata is None and not permutation.can_reject(sizes):
         return [(math.nan, method, 0, ())] * len(tests)
     if strata is None and groups.size > _ROWS and _is_large(groups, counts):
-        return [(_score_p(columns, groups, counts), "score", 0, ()) for columns in tests]
+        return [
+            (_score_p(columns, groups, counts), "score", 0, ()) for columns in tests
+        ]
     work = groups.size * (1 + sum(columns.shape[1] for columns in tests))
     n = max(min(n_shuffles, int(_WORK / work)), min(n_shuffles, _FEWEST))
     p_values = permutation.shuffled_labels(tests, groups, counts, n, rng, strata)
@@ -210,12 +233,21 @@ def _by_rows(
 
 
 def _by_clusters(
-    tests: Sequence[Array], groups: Codes, clusters: Codes, counts: Array, n_shuffles: int, rng: np.random.Generator
+    tests: Sequence[Array],
+    groups: Codes,
+    clusters: Codes,
+    counts: Array,
+    n_shuffles: int,
+    rng: np.random.Generator,
 ) -> list[Found]:
     sizes = np.bincount(nested.groups_of(groups, clusters)).tolist()
     if not nested.can_compare(sizes):
         return [(math.nan, "F test of clusters", 0, ())] * len(tests)
-    method, n = ("shuffled clusters", n_shuffles) if nested.by_shuffles(sizes) else ("F test of clusters", 0)
+    method, n = (
+        ("shuffled clusters", n_shuffles)
+        if nested.by_shuffles(sizes)
+        else ("F test of clusters", 0)
+    )
     found = nested.same_means(tests, groups, clusters, counts, n_shuffles, rng)
     return [(p, method, n, by_column) for p, by_column in found]
 
@@ -235,19 +267,29 @@ def judge_connections(
         n_shuffles: Number of shuffles.
         rng: Where they are drawn from.
     """
-    n_connected, n_pairs = np.bincount(groups, counts * connected), np.bincount(groups, counts)
+    n_connected, n_pairs = (
+        np.bincount(groups, counts * connected),
+        np.bincount(groups, counts),
+    )
     p, n = math.nan, 0
     if clusters is not None and not clusters.crossed:
-        p, _, n, _ = _by_clusters([connected[:, None]], groups, clusters.of_value, counts, n_shuffles, rng)[0]
+        p, _, n, _ = _by_clusters(
+            [connected[:, None]], groups, clusters.of_value, counts, n_shuffles, rng
+        )[0]
     elif clusters is not None:
-        p, _, n, _ = _by_rows([connected[:, None]], groups, counts, clusters.of_value, n_shuffles, rng)[0]
+        p, _, n, _ = _by_rows(
+            [connected[:, None]], groups, counts, clusters.of_value, n_shuffles, rng
+        )[0]
     elif permutation.can_reject(np.round(n_pairs).astype(int).tolist()):
         n = n_shuffles
         p = permutation.same_share(np.round(n_connected), np.round(n_pairs), n, rng)
         if at_floor(p, n):
             statistic, freedom = _connection_ratio(n_connected, n_pairs), len(names) - 1
             p, _, n = _in_the_tail(p, statistic, freedom, n)
-    by_name = dict(zip(names, n_connected.tolist(), strict=True)), dict(zip(names, n_pairs.tolist(), strict=True))
+    by_name = (
+        dict(zip(names, n_connected.tolist(), strict=True)),
+        dict(zip(names, n_pairs.tolist(), strict=True)),
+    )
     return SameConnection(*by_name, p, n)
 
 
@@ -256,7 +298,8 @@ class Holm:
     """In which halves of a hurdle groups differ, both together at the level.
 
     Attributes:
-        p_value: Of both together; of the one that was tested, where the other was not; NaN if neither was.
+        p_value: Of both together; of the one that was tested, where the other was not; NaN if
+            neither was.
         strengths: Whether groups differ in their strengths.
         connection: Whether they differ in how often pairs are connected.
     """
@@ -274,7 +317,10 @@ class Holm:
 
 
 def holm(p_strengths: float, p_connection: float) -> Holm:
-    """Judge both halves of a hurdle by Holm's rule: the lower p-value at half the level, then the other."""
+    """Judge both halves of a hurdle by Holm's rule.
+
+    The lower p-value at half the level, then the other.
+    """
     known = [p for p in (p_strengths, p_connection) if not math.isnan(p)]
     if not known:
         return Holm(math.nan, False, False)
@@ -290,7 +336,10 @@ def holm(p_strengths: float, p_connection: float) -> Holm:
 
 
 def _as_rows(counts: Array) -> Codes:
-    """Return the rows to take: each as often as it counts where those are whole numbers, since frequencies are."""
+    """Return the rows to take.
+
+    Each as often as it counts where those are whole numbers, since frequencies are.
+    """
     every = np.arange(counts.size)
     if not np.all(counts == np.round(counts)) or counts.sum() > 4 * _ROWS:
         return every
@@ -309,17 +358,25 @@ def _score_p(columns: Array, groups: Codes, counts: Array) -> float:
         return 1.0
     totals = np.bincount(groups, counts)
     sums = np.stack([np.bincount(groups, counts * column) for column in columns.T])
-    return float(chi2.sf((sums**2 / totals).sum(), columns.shape[1] * (totals.size - 1)))
+    return float(
+        chi2.sf((sums**2 / totals).sum(), columns.shape[1] * (totals.size - 1))
+    )
 
 
-def _likelihood_ratio(fit: WeightFit, apart: Sequence[Comparison | None]) -> tuple[float, int]:
+def _likelihood_ratio(
+    fit: WeightFit, apart: Sequence[Comparison | None]
+) -> tuple[float, int]:
     freedom = len(fit.params) * (len(apart) - 1)
-    alone = [math.nan if one is None else one[fit.family].log_likelihood for one in apart]
+    alone = [
+        math.nan if one is None else one[fit.family].log_likelihood for one in apart
+    ]
     ratio = 2 * (sum(alone) - fit.log_likelihood)
     return (max(ratio, 0.0) if math.isfinite(ratio) else math.nan), freedom
 
 
-def _in_the_tail(p: float, statistic: float, freedom: int, n_shuffles: int) -> tuple[float, str, int]:
+def _in_the_tail(
+    p: float, statistic: float, freedom: int, n_shuffles: int
+) -> tuple[float, str, int]:
     """Return a p-value too low to be counted by the chi-squared distribution, if that says so too."""
     from scipy.stats import chi2
 
@@ -333,7 +390,9 @@ def _connection_ratio(n_connected: Any, n_pairs: Any) -> float:
 
     def log_likelihood(successes: Array, trials: Array) -> float:
         share = successes / trials
-        return float(np.sum(xlogy(successes, share) + xlogy(trials - successes, 1 - share)))
+        return float(
+            np.sum(xlogy(successes, share) + xlogy(trials - successes, 1 - share))
+        )
 
     whole = np.array([n_connected.sum()]), np.array([n_pairs.sum()])
     return 2 * (log_likelihood(n_connected, n_pairs) - log_likelihood(*whole))

@@ -8,7 +8,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from daleml.analysis.clusters import can_compare
-from daleml.analysis.group_tests import LEAST, SameConnection, SameDistribution, Verdict, holm
+from daleml.analysis.group_tests import (
+    LEAST,
+    SameConnection,
+    SameDistribution,
+    Verdict,
+    holm,
+)
 
 if TYPE_CHECKING:
     from daleml.analysis.groups import GroupComparison
@@ -19,7 +25,10 @@ _IRREGULAR = {"mouse": "mice", "fish": "fish", "larva": "larvae"}
 _TWO = r"`weights` must hold at least 2 values other than zero; got (\d+), with (\d+) zeros .*"
 _VARY = r"`weights` must vary to be fitted; got (\d+) values of (.+)\."
 _FINITE = r"`weights` must be finite; got (\d+) NaN or infinite values of (\d+)\."
-_ONE_SIGN = r"`weights` must be of one sign unless .*; got (\d+) positive and (\d+) negative values\."
+_ONE_SIGN = (
+    r"`weights` must be of one sign unless .*; got (\d+) positive and (\d+) negative"
+    r" values\."
+)
 _PLAIN = {
     _TWO: r"at least 2 values other than zero are needed, and it has \1 beside \2 zeros",
     _VARY: r"all \1 values are \2",
@@ -37,14 +46,16 @@ def caution(result: GroupComparison) -> str:
     """Say what the test takes for granted of the rows."""
     if not result.within:
         return (
-            "The test takes rows for independent. Those of one animal or cell are alike: name the column that says "
-            "which they lie in (`within`, `--within`), or groups of equal animals will be found to differ."
+            "The test takes rows for independent. Those of one animal or cell are alike:"
+            " name the column that says which they lie in (`within`, `--within`), or groups"
+            " of equal animals will be found to differ."
         )
     if result.crossed:
         names = f"{_few(result.crossed)} {_have(result.crossed)}"
         return (
-            f"Labels were compared within each {result.within}, since {names} values in several groups; a name must "
-            f"stand for the same {result.within} in all of them."
+            f"Labels were compared within each {result.within}, since {names} values in"
+            f" several groups; a name must stand for the same {result.within} in all of"
+            " them."
         )
     return f"Each {result.within} lies in one group, and counts as one value."
 
@@ -72,7 +83,9 @@ def _verdict(result: GroupComparison) -> str:
 
 def _effect(result: GroupComparison) -> str:
     many = len(result.tested) > _NAMED and result.verdict is not Verdict.DIFFER
-    if result.effect is None or many:  # of many groups the widest pair is far apart by chance
+    if (
+        result.effect is None or many
+    ):  # of many groups the widest pair is far apart by chance
         return ""
     return f": {result.effect.sentence(differ=result.verdict is Verdict.DIFFER)}"
 
@@ -94,14 +107,24 @@ def _how(result: GroupComparison, test: SameDistribution) -> str:
     return f"{p}, {test.n_shuffles:,} shuffles of the labels{independent}"
 
 
-def _both_halves(result: GroupComparison, test: SameDistribution | None, connection: SameConnection) -> str:
-    """Say in which half of a hurdle the groups differ: how often pairs are connected, how strong they then are."""
+def _both_halves(
+    result: GroupComparison, test: SameDistribution | None, connection: SameConnection
+) -> str:
+    """Say in which half of a hurdle the groups differ.
+
+    How often pairs are connected, how strong they then are.
+    """
     found = holm(test.p_strengths if test else math.nan, connection.p_value)
     (first, of_first), (second, of_second) = connection.extremes()
-    often = f"how often pairs are connected ({first} {of_first:.3g}, {second} {of_second:.3g}, {connection.p_text()})"
+    often = (
+        f"how often pairs are connected ({first} {of_first:.3g}, {second} {of_second:.3g},"
+        f" {connection.p_text()})"
+    )
     head = f"The {len(connection.n_pairs)} groups"
     if test is None or math.isnan(test.p_strengths):
-        return f"{head} {found.verdict} in {often}; their strengths could not be compared"
+        return (
+            f"{head} {found.verdict} in {often}; their strengths could not be compared"
+        )
     strengths = f"their strengths under the {test.family} ({_how(result, test)})"
     effect = ""
     if result.effect is not None:
@@ -118,15 +141,28 @@ def _both_halves(result: GroupComparison, test: SameDistribution | None, connect
 def _not_compared(result: GroupComparison) -> str:
     able = [name for name in result.groups if name not in result.left_out]
     if len(result.groups) == 1 and not result.left_out:
-        return f"Only the group {next(iter(result.groups))} could be fitted, so nothing was compared"
+        return (
+            f"Only the group {next(iter(result.groups))} could be fitted, so nothing was"
+            " compared"
+        )
     if len(able) < 2:
-        return f"No two groups have the values that a comparison needs, {LEAST} or more, so nothing was compared"
+        return (
+            f"No two groups have the values that a comparison needs, {LEAST} or more, so"
+            " nothing was compared"
+        )
     return "No family could be compared over all groups"
 
 
 def _why_untested(result: GroupComparison) -> str:
-    if result.within and not result.crossed and not can_compare(list(result.n_clusters.values())):
-        return f"with {_sizes(result)} no test at 5 % is possible; give at least 3 of each group"
+    if (
+        result.within
+        and not result.crossed
+        and not can_compare(list(result.n_clusters.values()))
+    ):
+        return (
+            f"with {_sizes(result)} no test at 5 % is possible; give at least 3 of each"
+            " group"
+        )
     return "of so few values no test at 5 % is possible"
 
 

@@ -1,4 +1,7 @@
-"""Groups of synapses fitted apart: by cell class, layer or area, and whether they are of one distribution."""
+"""Groups of synapses fitted apart.
+
+By cell class, layer or area, and whether they are of one distribution.
+"""
 
 from __future__ import annotations
 
@@ -43,17 +46,20 @@ class GroupComparison:
     Attributes:
         groups: A comparison a group, in the order of their names.
         failures: Groups that could not be fitted, each with the sentence that says why.
-        pooled: The comparison of the magnitudes of all groups that are tested together; without a test, of all
-            fitted.
+        pooled: The comparison of the magnitudes of all groups that are tested together; without
+            a test, of all fitted.
         same: By family, the test that the groups do not differ.
         n_unlabelled: Number of values that belong to no group; left out.
         tested: Names of the groups that take part in the test.
         left_out: Groups that could be fitted and take no part in it, each with its size in words.
-        effect: How much two of them differ: both, or of more the two whose medians lie farthest apart.
-        connection: With ``zeros="hurdle"``, the test that pairs of all groups are connected with one probability.
+        effect: How much two of them differ: both, or of more the two whose medians lie farthest
+            apart.
+        connection: With ``zeros="hurdle"``, the test that pairs of all groups are connected
+            with one probability.
         n_clusters: With ``within``, the number of clusters of each group that is tested.
         within: What a cluster is; "" if values were taken for independent.
-        crossed: Names of the clusters that have values in several groups: taken for the same cluster in each.
+        crossed: Names of the clusters that have values in several groups: taken for the same
+            cluster in each.
     """
 
     groups: Mapping[str, Comparison]
@@ -74,8 +80,18 @@ class GroupComparison:
 
     @property
     def test(self) -> SameDistribution | None:
-        """The test that the conclusion rests on: under the family that describes all groups together best."""
-        return next((self.same[fit.family] for fit in self.pooled.fits if fit.family in self.same), None)
+        """The test that the conclusion rests on.
+
+        Under the family that describes all groups together best.
+        """
+        return next(
+            (
+                self.same[fit.family]
+                for fit in self.pooled.fits
+                if fit.family in self.same
+            ),
+            None,
+        )
 
     @property
     def verdict(self) -> Verdict:
@@ -85,7 +101,10 @@ class GroupComparison:
         return holm(p_strengths, p_connection).verdict
 
     def table(self) -> pd.DataFrame:
-        """Return one row a group: how many, the best family and its parameters, and what cannot be told from it."""
+        """Return one row a group.
+
+        How many, the best family and its parameters, and what cannot be told from it.
+        """
         import pandas as pd
 
         rows = [
@@ -93,32 +112,69 @@ class GroupComparison:
                 "group": name,
                 "n": comparison.best.n,
                 "zeros": comparison.best.n_zero,
-                "best": comparison.best.family if comparison.best.total >= FEW else "too few",
-                "cannot_tell": ", ".join(comparison.cannot_tell) if comparison.best.total >= FEW else "",
-                "connection": str(comparison.best.connection or "").removeprefix("connection probability "),
+                "best": (
+                    comparison.best.family
+                    if comparison.best.total >= FEW
+                    else "too few"
+                ),
+                "cannot_tell": (
+                    ", ".join(comparison.cannot_tell)
+                    if comparison.best.total >= FEW
+                    else ""
+                ),
+                "connection": (
+                    str(comparison.best.connection or "").removeprefix(
+                        "connection probability "
+                    )
+                ),
                 "p_fits": comparison.p_fits,
-                "parameters": comparison.best.parameters_text() if comparison.best.total >= FEW else "",
+                "parameters": (
+                    comparison.best.parameters_text()
+                    if comparison.best.total >= FEW
+                    else ""
+                ),
                 "problem": "",
             }
             for name, comparison in self.groups.items()
         ]
-        rows += [{"group": name, "problem": problem} for name, problem in self.failures.items()]
-        columns = ["group", "n", "zeros", "connection", "best", "cannot_tell", "p_fits", "parameters", "problem"]
+        rows += [
+            {"group": name, "problem": problem}
+            for name, problem in self.failures.items()
+        ]
+        columns = [
+            "group",
+            "n",
+            "zeros",
+            "connection",
+            "best",
+            "cannot_tell",
+            "p_fits",
+            "parameters",
+            "problem",
+        ]
         table = pd.DataFrame(rows, columns=columns)
         table[["n", "zeros"]] = table[["n", "zeros"]].astype("Int64")
         fits = [comparison.best for comparison in self.groups.values()]
         unused = {
             "problem": not self.failures,
             "connection": not any(fit.connection for fit in fits),
-            "p_fits": not any(comparison.goodness for comparison in self.groups.values()),
+            "p_fits": not any(
+                comparison.goodness for comparison in self.groups.values()
+            ),
         }
         return table.drop(columns=[name for name, empty in unused.items() if empty])
 
     def text_table(self) -> pd.DataFrame:
-        """Return the table as it is printed: a p-value that was counted reads ``< 0.01`` where it may be less."""
+        """Return the table as it is printed.
+
+        A p-value that was counted reads ``< 0.01`` where it may be less.
+        """
         table = self.table()
         if "p_fits" in table:
-            fits = {name: one.p_fits_text(one.best.family) for name, one in self.groups.items()}
+            fits = {
+                name: one.p_fits_text(one.best.family)
+                for name, one in self.groups.items()
+            }
             table["p_fits"] = [fits.get(name, "–") for name in table["group"]]
         return table
 
@@ -132,15 +188,21 @@ class GroupComparison:
 
     def reasons(self) -> dict[str, str]:
         """Return in plain words why each of the failures could not be fitted."""
-        return {name: group_words.reason(problem) for name, problem in self.failures.items()}
+        return {
+            name: group_words.reason(problem) for name, problem in self.failures.items()
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Return the results as plain values, ready for JSON."""
         return {
-            "groups": {name: comparison.to_dict() for name, comparison in self.groups.items()},
+            "groups": {
+                name: comparison.to_dict() for name, comparison in self.groups.items()
+            },
             "failures": dict(self.failures),
             "pooled": self.pooled.to_dict(),
-            "same_distribution": {name: test.to_dict() for name, test in self.same.items()},
+            "same_distribution": {
+                name: test.to_dict() for name, test in self.same.items()
+            },
             "n_unlabelled": self.n_unlabelled,
             "tested": list(self.tested),
             "left_out": dict(self.left_out),
@@ -184,28 +246,31 @@ def compare_groups(
 
     A group that cannot be fitted is reported, and does not stop the others.
 
-    The test is Rao's: with :math:`u_i` the scores of a value under the family fitted to all groups together, made
-    uncorrelated and of variance 1, :math:`T = \sum_g |\sum_{i \in g} u_i|^2 / n_g` is large where groups differ. How
-    large it is by chance is counted over shuffled labels, so that its level holds for groups of any size, under a
-    wrong family too. If no shuffle gives as large a :math:`T` and groups have 100 values or more, the p-value is
+    The test is Rao's: with :math:`u_i` the scores of a value under the family fitted to all
+    groups together, made uncorrelated and of variance 1, :math:`T = \sum_g |\sum_{i \in g}
+    u_i|^2 / n_g` is large where groups differ. How large it is by chance is counted over
+    shuffled labels, so that its level holds for groups of any size, under a wrong family too.
+    If no shuffle gives as large a :math:`T` and groups have 100 values or more, the p-value is
     that of the likelihood ratio, which can be smaller.
 
     Args:
         weights: A tensor or an array of magnitudes.
-        by: The group of each: a column of cell classes, layers or areas. None, NaN and empty text are no group.
+        by: The group of each: a column of cell classes, layers or areas. None, NaN and empty
+            text are no group.
         families: As for :func:`compare_families`.
-        within: The animal or cell that each lies in. Values of one animal are alike, and do not count as independent:
-            whole animals are compared, by their mean scores, where each is in one group; labels are shuffled within
-            each where animals are in several groups. Default: every row is taken for independent.
+        within: The animal or cell that each lies in. Values of one animal are alike, and do not
+            count as independent: whole animals are compared, by their mean scores, where each
+            is in one group; labels are shuffled within each where animals are in several
+            groups. Default: every row is taken for independent.
         sign: As for :func:`fit_weights`, within each group.
         pool: As for :func:`fit_weights`, within each group.
         drop_missing: As for :func:`fit_weights`.
         truncation: As for :func:`fit_weights`.
         censoring: As for :func:`fit_weights`.
         discrete: As for :func:`fit_weights`.
-        zeros: As for :func:`fit_weights`. With ``"hurdle"``, two things are tested: how often pairs are connected,
-            and how strong the connections are. Groups differ if they differ in either; the level of both tests together
-            is 5 % (Holm's rule).
+        zeros: As for :func:`fit_weights`. With ``"hurdle"``, two things are tested: how often
+            pairs are connected, and how strong the connections are. Groups differ if they
+            differ in either; the level of both tests together is 5 % (Holm's rule).
         sample_weights: As for :func:`fit_weights`.
         resolution: As for :func:`fit_weights`.
         observation: As for :func:`fit_weights`.
@@ -232,14 +297,15 @@ def compare_groups(
         True
 
     Notes:
-        Magnitudes are pooled over groups, whatever their sign, for the test that they are of one distribution, and
-        only for it. Groups of fewer than five values take no part in it where two others or more hold most of the
-        values. How often the test is wrong where nothing is there, and how often right where something is, stands in
+        Magnitudes are pooled over groups, whatever their sign, for the test that they are of
+        one distribution, and only for it. Groups of fewer than five values take no part in it
+        where two others or more hold most of the values. How often the test is wrong where
+        nothing is there, and how often right where something is, stands in
         ``docs/calibration.md``.
 
     References:
-        Rao 1948, Mathematical Proceedings of the Cambridge Philosophical Society 44:50; Pitman 1937, Supplement to
-        the Journal of the Royal Statistical Society 4:119.
+        Rao 1948, Mathematical Proceedings of the Cambridge Philosophical Society 44:50; Pitman
+        1937, Supplement to the Journal of the Royal Statistical Society 4:119.
     """
     n_shuffles = _checks.integer("n_shuffles", n_shuffles, 19)
     chosen = find_all(families)
@@ -251,7 +317,15 @@ def compare_groups(
         zeros=zeros,
         resolution=resolution,
     )
-    rows = read_rows(weights, by, within, sample_weights, sign=sign, pool=pool, drop_missing=drop_missing)
+    rows = read_rows(
+        weights,
+        by,
+        within,
+        sample_weights,
+        sign=sign,
+        pool=pool,
+        drop_missing=drop_missing,
+    )
     groups: dict[str, Comparison] = {}
     failures = dict(rows.failures)
     sizes: dict[str, int] = {}
@@ -260,18 +334,35 @@ def compare_groups(
         try:
             _ = material.data  # refused here, if it cannot have been observed so
             if not has_spread(sample):
-                sizes[name] = sample.n  # equal values are no less values, though no family can be fitted to them
+                sizes[name] = (
+                    sample.n
+                )  # equal values are no less values, though no family can be fitted to them
             require_spread(sample)
-            groups[name] = compare_material(material, chosen, gof=gof, rng=rng, jobs=jobs, progress=progress)
+            groups[name] = compare_material(
+                material, chosen, gof=gof, rng=rng, jobs=jobs, progress=progress
+            )
             sizes[name] = sample.n
         except ValueError as problem:
             failures[name] = str(problem)
     failures = {name: failures[name] for name in rows.names if name in failures}
     if not groups:
         first = next(iter(failures.items()), None)
-        why = f", {first[0]}: {first[1]}" if first else ": every value is without a group."
+        why = (
+            f", {first[0]}: {first[1]}"
+            if first
+            else ": every value is without a group."
+        )
         raise ValueError(f"`by` must name a group that can be fitted; got none{why}")
-    return _tested(rows, groups, failures, sizes, chosen, observation, n_shuffles, generator_for(rng, rows.sizes))
+    return _tested(
+        rows,
+        groups,
+        failures,
+        sizes,
+        chosen,
+        observation,
+        n_shuffles,
+        generator_for(rng, rows.sizes),
+    )
 
 
 @dataclass(frozen=True)
@@ -287,10 +378,15 @@ class _Taken:
     def n_clusters(self) -> dict[str, int]:
         if self.clusters is None:
             return {}
-        return {name: np.unique(self.clusters.of_value[self.codes == i]).size for i, name in enumerate(self.names)}
+        return {
+            name: np.unique(self.clusters.of_value[self.codes == i]).size
+            for i, name in enumerate(self.names)
+        }
 
 
-def _take(rows: Rows, seen: Mapping[str, Codes], names: list[str], left_out: dict[str, str]) -> _Taken:
+def _take(
+    rows: Rows, seen: Mapping[str, Codes], names: list[str], left_out: dict[str, str]
+) -> _Taken:
     """Take groups; those of one cluster are left out where two others are of several."""
     places, codes = _places(seen, names)
     if rows.clusters is None:
@@ -323,17 +419,28 @@ def _tested(
         taken = None
     samples = [rows.samples[name] for name in (taken.names if taken else groups)]
     pooled = compare_material(Material(together(samples), observation), chosen)
-    connection = _connection(rows, n_shuffles, chance) if observation.zeros == "hurdle" else None
-    fits = [fit for fit in pooled.fits if not any(fit.family in one.failures for one in groups.values())]
+    connection = (
+        _connection(rows, n_shuffles, chance) if observation.zeros == "hurdle" else None
+    )
+    fits = [
+        fit
+        for fit in pooled.fits
+        if not any(fit.family in one.failures for one in groups.values())
+    ]
     same: dict[str, SameDistribution] = {}
     effect = None
     if taken and fits:
         values, counts = rows.sizes[taken.places], rows.counts[taken.places]
         apart = [groups.get(name) for name in taken.names]
-        same = judge_strengths(fits, values, counts, taken.codes, apart, taken.clusters, n_shuffles, chance)
+        same = judge_strengths(
+            fits, values, counts, taken.codes, apart, taken.clusters, n_shuffles, chance
+        )
         effect = _effect(rows, groups, taken, fits[0].family)
     if connection:
-        same = {name: test.with_connection(connection.p_value) for name, test in same.items()}
+        same = {
+            name: test.with_connection(connection.p_value)
+            for name, test in same.items()
+        }
     return GroupComparison(
         groups=groups,
         failures=failures,
@@ -353,21 +460,34 @@ def _tested(
 def _places(rows_of: Mapping[str, Codes], names: Sequence[str]) -> tuple[Codes, Codes]:
     """Return the rows of some groups, one group after the other, and the number of the group of each."""
     sizes = [rows_of[name].size for name in names]
-    return np.concatenate([rows_of[name] for name in names]), np.repeat(np.arange(len(names)), sizes)
+    return np.concatenate([rows_of[name] for name in names]), np.repeat(
+        np.arange(len(names)), sizes
+    )
 
 
-def _connection(rows: Rows, n_shuffles: int, chance: np.random.Generator) -> SameConnection | None:
+def _connection(
+    rows: Rows, n_shuffles: int, chance: np.random.Generator
+) -> SameConnection | None:
     """Test that pairs of all groups are connected with one probability, of groups without any connection too."""
-    names = taking_part({name: round(float(rows.counts[places].sum())) for name, places in rows.pairs.items()})
+    names = taking_part(
+        {
+            name: round(float(rows.counts[places].sum()))
+            for name, places in rows.pairs.items()
+        }
+    )
     if len(names) < 2:
         return None
     taken = _take(rows, rows.pairs, names, {})
     connected = (rows.sizes[taken.places] > 0).astype(np.float64)
     counts = rows.counts[taken.places]
-    return judge_connections(connected, taken.codes, taken.names, counts, taken.clusters, n_shuffles, chance)
+    return judge_connections(
+        connected, taken.codes, taken.names, counts, taken.clusters, n_shuffles, chance
+    )
 
 
-def _effect(rows: Rows, groups: Mapping[str, Comparison], taken: _Taken, family: str) -> GroupEffect:
+def _effect(
+    rows: Rows, groups: Mapping[str, Comparison], taken: _Taken, family: str
+) -> GroupEffect:
     """Measure how much two groups differ, under the family that describes all together best."""
     n_pairs = len(taken.names) * (len(taken.names) - 1) // 2
     if taken.clusters is not None:
@@ -383,6 +503,13 @@ def _effect(rows: Rows, groups: Mapping[str, Comparison], taken: _Taken, family:
     medians = effects.median(pair[0]), effects.median(pair[1])
     ratio = effects.median_ratio(pair, n_pairs)
     factor, p_shape = None, math.nan
-    if n_pairs == 1 and effects.can_tell_scaling(*pair) and reference in groups and other in groups:
-        factor, p_shape = effects.scaling(groups[reference][family], groups[other][family])
+    if (
+        n_pairs == 1
+        and effects.can_tell_scaling(*pair)
+        and reference in groups
+        and other in groups
+    ):
+        factor, p_shape = effects.scaling(
+            groups[reference][family], groups[other][family]
+        )
     return GroupEffect(reference, other, medians, ratio, factor, p_shape, n_pairs)

@@ -14,21 +14,29 @@ from torch.nn.utils import parametrize
 
 from daleml import law, modules
 
-# -- as they act -------------------------------------------------------------------------------------------------------
+# -- as they act
+# -------------------------------------------------------------------------------------------------------
 
 
-def effective_weights(weights: nn.Module | Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
-    """Yield what multiplies the input of each layer, ``(post, pre)``, by name; of a convolution, ``pre`` is every tap.
+def effective_weights(
+    weights: nn.Module | Mapping[str, Any],
+) -> Iterator[tuple[str, Tensor]]:
+    """Yield what multiplies the input of each layer, ``(post, pre)``, by name.
+
+    Of a convolution, ``pre`` is every tap.
 
     Args:
-        weights: A module: a layer of daleml, or one of yours (:class:`daleml.modules.DaleLayer`), gives its effective
-            weight under its own name; a recurrent one, and torch's own ``RNN``, as ``input`` and ``recurrent``, with
-            ``_l1`` and so on for further layers and ``_reverse`` for the other direction; other modules give their
-            matrix parameters, as they are computed where they are reparametrised. Or a state dict: only a DANN's three
-            matrices are composed, other matrices come as they are.
+        weights: A module: a layer of daleml, or one of yours
+            (:class:`daleml.modules.DaleLayer`), gives its effective weight under its own name;
+            a recurrent one, and torch's own ``RNN``, as ``input`` and ``recurrent``, with
+            ``_l1`` and so on for further layers and ``_reverse`` for the other direction; other
+            modules give their matrix parameters, as they are computed where they are
+            reparametrised. Or a state dict: only a DANN's three matrices are composed, other
+            matrices come as they are.
 
     Raises:
-        ValueError: If a layer has methods of the protocol, but none that gives its effective weight.
+        ValueError: If a layer has methods of the protocol, but none that gives its effective
+            weight.
     """
     if not isinstance(weights, nn.Module):
         yield from _of_state(_mapping(weights))
@@ -36,7 +44,9 @@ def effective_weights(weights: nn.Module | Mapping[str, Any]) -> Iterator[tuple[
     for path, module in weights.named_modules():
         prefix = f"{path}." if path else ""
         if _acts_as_one(module, path):
-            effective = modules.required(module, path, "effective_weight", "gives what multiplies the input")()
+            effective = modules.required(
+                module, path, "effective_weight", "gives what multiplies the input"
+            )()
             yield path or "weight", effective.detach().flatten(1)
         elif is_circuit(module):
             for name, value in recurrent_weights(module, path):
@@ -54,7 +64,9 @@ def _acts_as_one(module: nn.Module, path: str) -> bool:
     if modules.method(module, "effective_weight") is not None:
         return True
     if modules.speaks(module) and not modules.is_recurrent(module):
-        modules.required(module, path, "effective_weight", "gives what multiplies the input")
+        modules.required(
+            module, path, "effective_weight", "gives what multiplies the input"
+        )
     return False
 
 
@@ -63,11 +75,20 @@ def is_circuit(module: nn.Module) -> bool:
     if modules.method(module, "effective_weights") is not None:
         return True
     plain = modules.synaptic_weights(module) if not modules.speaks(module) else ()
-    return modules.is_recurrent(module) and bool(plain) and all(one.gates == 1 for one in plain)
+    return (
+        modules.is_recurrent(module)
+        and bool(plain)
+        and all(one.gates == 1 for one in plain)
+    )
 
 
-def recurrent_weights(module: nn.Module, path: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Yield the effective weights of a recurrent module or cell; the first layer's names have no number."""
+def recurrent_weights(
+    module: nn.Module, path: str = ""
+) -> Iterator[tuple[str, Tensor]]:
+    """Yield the effective weights of a recurrent module or cell.
+
+    The first layer's names have no number.
+    """
     if modules.method(module, "effective_weights") is not None:
         for i, layer in enumerate(modules.effective_layers(module, path)):
             for field_name, value in layer._asdict().items():
@@ -76,20 +97,36 @@ def recurrent_weights(module: nn.Module, path: str = "") -> Iterator[tuple[str, 
     for one in modules.synaptic_weights(module):
         number = f"_l{one.layer}" if one.layer else ""
         reverse = "_reverse" if one.reverse else ""
-        yield f"{'recurrent' if one.recurrent else 'input'}{number}{reverse}", getattr(module, one.name)
+        yield (
+            f"{'recurrent' if one.recurrent else 'input'}{number}{reverse}",
+            getattr(module, one.name),
+        )
 
 
 def _own_matrices(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Yield the matrices that a module holds, as they are computed where they are pruned or reparametrised."""
     if isinstance(module, parametrize.ParametrizationList):
         return
-    own = {name: value.detach() for name, value in module.named_parameters(recurse=False)}
-    own |= {name: value for name, value in module.named_buffers(recurse=False) if name.endswith("_mask")}
-    own = unpruned(own) | {name: getattr(module, name).detach() for name in parametrized(module)}
-    pre_first = {one.name for one in modules.synaptic_weights(module) if one.pre_dim == 0}
+    own = {
+        name: value.detach() for name, value in module.named_parameters(recurse=False)
+    }
+    own |= {
+        name: value
+        for name, value in module.named_buffers(recurse=False)
+        if name.endswith("_mask")
+    }
+    own = unpruned(own) | {
+        name: getattr(module, name).detach() for name in parametrized(module)
+    }
+    pre_first = {
+        one.name for one in modules.synaptic_weights(module) if one.pre_dim == 0
+    }
     for name, value in own.items():
         if value.ndim > 1:
-            yield name, (value.transpose(0, 1) if name in pre_first else value).flatten(1)
+            yield (
+                name,
+                (value.transpose(0, 1) if name in pre_first else value).flatten(1),
+            )
 
 
 def _others(module: nn.Module, path: str) -> Iterator[tuple[str, Tensor]]:
@@ -98,31 +135,53 @@ def _others(module: nn.Module, path: str) -> Iterator[tuple[str, Tensor]]:
         return
     for name, parameter in modules.other_matrices(module, path):
         plain = modules.plain_name(module, name)
-        yield plain, (parameter if plain == name else getattr(module, plain)).detach().flatten(1)
+        yield (
+            plain,
+            (parameter if plain == name else getattr(module, plain))
+            .detach()
+            .flatten(1),
+        )
 
 
 def parametrized(module: nn.Module) -> list[str]:
     """Return the names of the parameters of a module that ``torch.nn.utils.parametrize`` computes."""
-    return list(cast("nn.ModuleDict", module.parametrizations)) if parametrize.is_parametrized(module) else []
+    return (
+        list(cast("nn.ModuleDict", module.parametrizations))
+        if parametrize.is_parametrized(module)
+        else []
+    )
 
 
 def _of_state(given: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
     state = unpruned(given)
     for name, value in state.items():
         path, _, last = name.rpartition(".")
-        if not isinstance(value, Tensor) or value.ndim < 2 or last.endswith((law.SUFFIX, law.PRESENT)):
+        if (
+            not isinstance(value, Tensor)
+            or value.ndim < 2
+            or last.endswith((law.SUFFIX, law.PRESENT))
+        ):
             continue
         prefix = f"{path}." if path else ""
-        parts = [state.get(prefix + last.replace("weight_ex", part)) for part in ("weight_ix", "weight_ei")]
-        if last.startswith("weight_ex") and all(isinstance(part, Tensor) for part in parts):
-            effective = value.flatten(1) - cast("Tensor", parts[1]) @ cast("Tensor", parts[0]).flatten(1)
+        parts = [
+            state.get(prefix + last.replace("weight_ex", part))
+            for part in ("weight_ix", "weight_ei")
+        ]
+        if last.startswith("weight_ex") and all(
+            isinstance(part, Tensor) for part in parts
+        ):
+            effective = value.flatten(1) - cast("Tensor", parts[1]) @ cast(
+                "Tensor", parts[0]
+            ).flatten(1)
             yield prefix + last.replace("weight_ex", "effective"), effective
         elif not last.startswith(("weight_ix", "weight_ei")):
             yield name, value.flatten(1)
 
 
 def matrix(weights: Any) -> NDArray[np.float64]:
-    """Read one matrix, float64: of a module, its effective weight if it has one, else its only weight.
+    """Read one matrix, float64.
+
+    Of a module, its effective weight if it has one, else its only weight.
 
     A recurrent module of one layer gives what multiplies its state.
 
@@ -131,48 +190,78 @@ def matrix(weights: Any) -> NDArray[np.float64]:
     """
     if isinstance(weights, nn.Module):
         weights = _unwrapped(weights)
-    if isinstance(weights, nn.Module) and modules.method(weights, "effective_weight") is not None:
-        weights = modules.required(weights, "", "effective_weight", "gives what multiplies the input")().flatten(1)
+    if (
+        isinstance(weights, nn.Module)
+        and modules.method(weights, "effective_weight") is not None
+    ):
+        weights = modules.required(
+            weights, "", "effective_weight", "gives what multiplies the input"
+        )().flatten(1)
     elif isinstance(weights, nn.Module) and is_circuit(weights):
-        recurrent = {name: value for name, value in recurrent_weights(weights) if name.startswith("recurrent")}
+        recurrent = {
+            name: value
+            for name, value in recurrent_weights(weights)
+            if name.startswith("recurrent")
+        }
         if len(recurrent) != 1:
             raise ValueError(
-                f"`weights` must have one layer; got {len(recurrent)}: give `effective_weights()[i].recurrent`."
+                f"`weights` must have one layer; got {len(recurrent)}: give"
+                " `effective_weights()[i].recurrent`."
             )
         weights = recurrent["recurrent"]
     elif isinstance(weights, (nn.Module, Mapping)):
         found = dict(effective_weights(weights))
         if len(found) != 1:
-            raise ValueError(f"`weights` must hold one matrix; got {', '.join(found) or 'none'}.")
+            raise ValueError(
+                f"`weights` must hold one matrix; got {', '.join(found) or 'none'}."
+            )
         weights = next(iter(found.values()))
     array = np.asarray(numbers(weights), dtype=np.float64)
     if array.ndim != 2 or not array.size:
         raise ValueError(f"`weights` must be a matrix; got shape {array.shape}.")
     if not np.isfinite(array).all():
-        raise ValueError(f"`weights` must be finite; got {_count_bad(array)} NaN or infinite values of {array.size}.")
+        raise ValueError(
+            f"`weights` must be finite; got {_count_bad(array)} NaN or infinite values of"
+            f" {array.size}."
+        )
     return array
 
 
 def _unwrapped(module: nn.Module) -> nn.Module:
-    """Return the only module inside those that hold nothing else: of what is compiled, parallel or averaged."""
-    while not module._parameters and len(module._modules) == 1 and not modules.speaks(module):
+    """Return the only module inside those that hold nothing else.
+
+    Of what is compiled, parallel or averaged.
+    """
+    while (
+        not module._parameters
+        and len(module._modules) == 1
+        and not modules.speaks(module)
+    ):
         if is_circuit(module) or modules.method(module, "effective_weight") is not None:
             break
         (module,) = module.children()
     return module
 
 
-# -- as they are stored ------------------------------------------------------------------------------------------------
+# -- as they are stored
+# ------------------------------------------------------------------------------------------------
 
 
 def unpruned(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Compose what ``torch.nn.utils.prune`` took apart: ``weight_orig`` times ``weight_mask`` is ``weight``."""
+    """Compose what ``torch.nn.utils.prune`` took apart.
+
+    ``weight_orig`` times ``weight_mask`` is ``weight``.
+    """
     composed = {}
     for name, value in state.items():
         plain = name.removesuffix("_orig")
         if f"{name.removesuffix('_mask')}_orig" in state:
             continue
-        composed[plain] = value * state[f"{plain}_mask"] if f"{plain}_mask" in state and plain != name else value
+        composed[plain] = (
+            value * state[f"{plain}_mask"]
+            if f"{plain}_mask" in state and plain != name
+            else value
+        )
     return composed
 
 
@@ -193,7 +282,9 @@ class WeightMatrix(NamedTuple):
 
     def synapses(self) -> NDArray[Any]:
         """Return the weights of the synapses that exist, in one row."""
-        return self.values.ravel() if self.present is None else self.values[self.present]
+        return (
+            self.values.ravel() if self.present is None else self.values[self.present]
+        )
 
 
 def weight_matrices(weights: nn.Module | Mapping[str, Any]) -> Iterator[WeightMatrix]:
@@ -201,9 +292,15 @@ def weight_matrices(weights: nn.Module | Mapping[str, Any]) -> Iterator[WeightMa
 
     Pruned weights come with their zeros; parameters with fewer than two dimensions are left out.
     """
-    state = unpruned(_state_of(weights) if isinstance(weights, nn.Module) else _mapping(weights))
+    state = unpruned(
+        _state_of(weights) if isinstance(weights, nn.Module) else _mapping(weights)
+    )
     for name, value in state.items():
-        if not isinstance(value, (Tensor, np.ndarray)) or value.ndim < 2 or name.endswith((law.SUFFIX, law.PRESENT)):
+        if (
+            not isinstance(value, (Tensor, np.ndarray))
+            or value.ndim < 2
+            or name.endswith((law.SUFFIX, law.PRESENT))
+        ):
             continue
         array = numbers(value)
         if array.dtype.kind != "f":
@@ -214,7 +311,11 @@ def weight_matrices(weights: nn.Module | Mapping[str, Any]) -> Iterator[WeightMa
             continue
         by_unit, unit_signs = law.by_unit(torch.as_tensor(array), stored.cpu())
         present = law.saved_present(state, name)
-        exists = None if present is None else law.by_unit(present.cpu(), stored.cpu())[0].numpy().T
+        exists = (
+            None
+            if present is None
+            else law.by_unit(present.cpu(), stored.cpu())[0].numpy().T
+        )
         yield WeightMatrix(name, by_unit.numpy().T, unit_signs.numpy(), exists)
 
 
@@ -239,28 +340,39 @@ def _state_of(model: nn.Module) -> dict[str, Any]:
 def numbers(values: Any, name: str = "weights") -> NDArray[Any]:
     """Read real numbers, a tensor's or anybody's, into an array."""
     if isinstance(values, (str, os.PathLike)):
-        raise TypeError(f"`{name}` must be real numbers; got {str(values)!r}: if that is a file, read it first.")
+        raise TypeError(
+            f"`{name}` must be real numbers; got {str(values)!r}: if that is a file, read"
+            " it first."
+        )
     if isinstance(values, Tensor):
         values = values.detach().cpu()
-        numpy_has_none = values.is_floating_point() and (values.dtype == torch.bfloat16 or values.dtype.itemsize == 1)
+        numpy_has_none = values.is_floating_point() and (
+            values.dtype == torch.bfloat16 or values.dtype.itemsize == 1
+        )
         values = (values.float() if numpy_has_none else values).numpy()
     if isinstance(values, np.ma.MaskedArray):
         values = np.ma.filled(values.astype(np.float64), np.nan)
     try:
         array = np.asarray(values)
     except ValueError:  # NumPy's words for it do not name the argument
-        raise ValueError(f"`{name}` must have rows of one length; got rows of several lengths.") from None
+        raise ValueError(
+            f"`{name}` must have rows of one length; got rows of several lengths."
+        ) from None
     if array.dtype.kind not in "fiu":
         table = hasattr(values, "table") or hasattr(values, "edges")
         hint = ", such as one column of the table" if table else ""
-        raise TypeError(f"`{name}` must be real numbers{hint}; got {array.dtype} values.")
+        raise TypeError(
+            f"`{name}` must be real numbers{hint}; got {array.dtype} values."
+        )
     return array
 
 
 def _mapping(weights: object) -> Mapping[str, Any]:
     """Return a state dict as it is, or raise if it is something else."""
     if not isinstance(weights, Mapping):
-        raise TypeError(f"`weights` must be a module or a state dict; got {type(weights).__name__}.")
+        raise TypeError(
+            f"`weights` must be a module or a state dict; got {type(weights).__name__}."
+        )
     return weights
 
 

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 LIMIT = 5.0
 """The distance is integrated from minus this to this, as in the code of Pogodin et al. 2024."""
 
-# Of the distance of n normal numbers, times the root of n, in the limit of many: mean and 95 % quantile.
-# The mean is sqrt(2 / pi) times the integral of the root of Phi (1 - Phi) - z² phi² / 2, less phi² where centred.
+# Of the distance of n normal numbers, times the root of n, in the limit of many: mean and 95 %
+# quantile.
+# The mean is sqrt(2 / pi) times the integral of the root of Phi (1 - Phi) - z² phi² / 2, less
+# phi² where centred.
 _FLOOR_MEAN, _FLOOR_UPPER = {False: 1.1847, True: 0.8329}, {False: 2.08, True: 1.19}
 _BINS, _REACH = 1200, 6.0
 
@@ -53,29 +55,37 @@ def sampling_floor(n: int, *, centred: bool = False) -> Floor:
         The limit of many numbers, from the covariance of the empirical process with its scale (and mean) estimated;
         the 95 % quantile of that limit was simulated. From n = 50 on both are within 3 %.
     """
-    return Floor(_FLOOR_MEAN[centred] / math.sqrt(n), _FLOOR_UPPER[centred] / math.sqrt(n))
+    return Floor(
+        _FLOOR_MEAN[centred] / math.sqrt(n), _FLOOR_UPPER[centred] / math.sqrt(n)
+    )
 
 
 def normal_distance(standardised: NDArray[np.float64]) -> float:
     r"""Return :math:`\int_{-5}^{5} |\hat F(z) - \Phi(z)|\, dz` of a sample, exactly; 0 to 5.
 
-    Between two neighbours of the sorted sample :math:`\hat F` is constant, and :math:`\Phi` has the integral
-    :math:`z \Phi(z) + \varphi(z)`.
+    Between two neighbours of the sorted sample :math:`\hat F` is constant, and :math:`\Phi` has
+    the integral :math:`z \Phi(z) + \varphi(z)`.
 
     Args:
         standardised: The sample, shape ``(n,)``, infinities allowed.
     """
     from scipy.special import ndtri
 
-    knots = np.concatenate([[-LIMIT], np.clip(np.sort(standardised), -LIMIT, LIMIT), [LIMIT]])
+    knots = np.concatenate(
+        [[-LIMIT], np.clip(np.sort(standardised), -LIMIT, LIMIT), [LIMIT]]
+    )
     levels = np.arange(knots.size - 1) / (knots.size - 2)
     integral = _normal_integral(knots)
     signed = levels * np.diff(knots) - np.diff(integral)
     with np.errstate(divide="ignore"):
-        crossing = ndtri(levels)  # where Phi passes through the level, if between the two neighbours
+        crossing = ndtri(
+            levels
+        )  # where Phi passes through the level, if between the two neighbours
     inside = (knots[:-1] < crossing) & (crossing < knots[1:])
     at, start = crossing[inside], knots[:-1][inside]
-    left = levels[inside] * (at - start) - (_normal_integral(at) - integral[:-1][inside])
+    left = levels[inside] * (at - start) - (
+        _normal_integral(at) - integral[:-1][inside]
+    )
     both = np.abs(left) + np.abs(signed[inside] - left)
     return float(np.abs(signed[~inside]).sum() + both.sum())
 
@@ -88,14 +98,20 @@ def _normal_integral(z: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def bootstrap_distances(
-    standardised: NDArray[np.float64], groups: NDArray[np.int64], draws: NDArray[np.float64]
+    standardised: NDArray[np.float64],
+    groups: NDArray[np.int64],
+    draws: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Return the distance of every bootstrap sample, each over a standard deviation of its own."""
     from scipy.special import ndtr
 
     n_groups, edges = draws.shape[1], np.linspace(-_REACH, _REACH, _BINS + 1)
-    bins = np.searchsorted(edges, standardised)  # a value belongs below the first edge that is not below it
-    tally = np.bincount(groups * (_BINS + 2) + bins, minlength=n_groups * (_BINS + 2)).reshape(n_groups, _BINS + 2)
+    bins = np.searchsorted(
+        edges, standardised
+    )  # a value belongs below the first edge that is not below it
+    tally = np.bincount(
+        groups * (_BINS + 2) + bins, minlength=n_groups * (_BINS + 2)
+    ).reshape(n_groups, _BINS + 2)
     n, total, squares = (
         draws @ np.bincount(groups, weights, minlength=n_groups)
         for weights in (None, standardised, standardised * standardised)
@@ -104,4 +120,6 @@ def bootstrap_distances(
     sd = np.sqrt(np.maximum(squares / n - (total / n) ** 2, np.finfo(np.float64).tiny))
     z = np.clip(edges / sd[:, None], -LIMIT, LIMIT)
     gaps = np.abs(cumulative - ndtr(z))
-    return np.asarray(np.sum((gaps[:, 1:] + gaps[:, :-1]) / 2 * np.diff(z, axis=1), axis=1))
+    return np.asarray(
+        np.sum((gaps[:, 1:] + gaps[:, :-1]) / 2 * np.diff(z, axis=1), axis=1)
+    )

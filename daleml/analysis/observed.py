@@ -14,11 +14,17 @@ from daleml.analysis.weights import WeightSample
 
 _MANY = 5_000  # distinct values: beyond, the maximum is looked for on a histogram first
 _BINS = 2048
-_BEYOND = 1.3  # times the ceiling: where values beyond it are taken to lie, to begin with
+_BEYOND = (
+    1.3  # times the ceiling: where values beyond it are taken to lie, to begin with
+)
 _CLOSE = 1e-8  # of a value: an interval as narrow is its density times its width, to the last digit
-_OFF_GRID = 1e-3  # of a step: a recorded number may be so far off for the digits of its format
+_OFF_GRID = (
+    1e-3  # of a step: a recorded number may be so far off for the digits of its format
+)
 _SINGLE = 3e-7  # of a value: the digits of single precision
-_MOST_OFF = 0.05  # of the values may have been written down more precisely than the others
+_MOST_OFF = (
+    0.05  # of the values may have been written down more precisely than the others
+)
 
 
 @dataclass(frozen=True)
@@ -36,8 +42,8 @@ class Observed:
         ceiling: Of censoring from above; infinite without it.
         lower: From where on each value stands for magnitudes; None if each stands for itself alone.
         upper: Up to where; equal to ``lower`` where the two are too close to be told apart.
-        log_widths: Of each value, the logarithm of the width of such a close pair, whose density is multiplied by it;
-            else 0.
+        log_widths: Of each value, the logarithm of the width of such a close pair, whose
+            density is multiplied by it; else 0.
         edged: Whether ``lower`` and ``upper`` are cells of one grid, so that values have an order.
     """
 
@@ -61,7 +67,10 @@ class Observed:
 
     @property
     def all_counts(self) -> Array:
-        """How often each value was seen; then the numbers of those censored below and above, if there are any."""
+        """How often each value was seen.
+
+        Then the numbers of those censored below and above, if there are any.
+        """
         others = [float(number) for number in (self.n_censored, self.n_above) if number]
         return np.append(self.counts, others) if others else self.counts
 
@@ -71,11 +80,23 @@ class Observed:
         return self.values if self.upper is None else self.upper
 
     def lengths(self, family: Family) -> Array:
-        """Return of what order each free coordinate is: where the values hardly vary, locations vary little."""
+        """Return of what order each free coordinate is.
+
+        Where the values hardly vary, locations vary little.
+        """
         logs = np.log(self.values)
-        spread = math.sqrt(float(np.cov(logs, aweights=self.counts, ddof=0))) if logs.size > 1 else 1.0
+        spread = (
+            math.sqrt(float(np.cov(logs, aweights=self.counts, ddof=0)))
+            if logs.size > 1
+            else 1.0
+        )
         short = (Kind.LOCATION, Kind.LOG_LOCATION)
-        return np.array([min(max(spread, 1e-6), 1.0) if kind in short else 1.0 for kind in family.kinds])
+        return np.array(
+            [
+                min(max(spread, 1e-6), 1.0) if kind in short else 1.0
+                for kind in family.kinds
+            ]
+        )
 
     @property
     def geometric_mean(self) -> float:
@@ -83,16 +104,23 @@ class Observed:
         return math.exp(float(np.average(np.log(self.values), weights=self.counts)))
 
     def complete(self) -> tuple[Array, Array]:
-        """Return values and counts as if all had been seen: the censored ones a little beyond their threshold."""
+        """Return values and counts as if all had been seen.
+
+        The censored ones a little beyond their threshold.
+        """
         values = [self.values]
         if self.n_censored:
             values.append(np.array([(self.low + self.threshold) / 2]))
         if self.n_above:
-            values.append(np.array([min(_BEYOND * self.ceiling, (self.ceiling + self.high) / 2)]))
+            values.append(
+                np.array([min(_BEYOND * self.ceiling, (self.ceiling + self.high) / 2)])
+            )
         return np.concatenate(values), self.all_counts
 
     def coarse(self) -> Observed:
-        """Return a histogram of the values, each bin at its geometric mean; the same where there are few.
+        """Return a histogram of the values, each bin at its geometric mean.
+
+        The same where there are few.
 
         Values that stand for an interval as wide as a bin, as small counts do, stay as they are.
         """
@@ -106,13 +134,25 @@ class Observed:
                 fine = ~(np.log(self.upper) - np.log(self.lower) > edges[1] - edges[0])
         if np.count_nonzero(fine) <= _MANY:
             return self
-        bins = np.minimum(((logs[fine] - edges[0]) / (edges[1] - edges[0])).astype(np.intp), _BINS - 1)
+        bins = np.minimum(
+            ((logs[fine] - edges[0]) / (edges[1] - edges[0])).astype(np.intp), _BINS - 1
+        )
         weights = self.counts[fine]
-        counts, sums = (np.bincount(bins, by, _BINS).astype(np.float64) for by in (weights, weights * logs[fine]))
+        counts, sums = (
+            np.bincount(bins, by, _BINS).astype(np.float64)
+            for by in (weights, weights * logs[fine])
+        )
         seen = counts > 0
         values, counts = np.exp(sums[seen] / counts[seen]), counts[seen]
         if self.lower is None or self.upper is None or fine.all():
-            return replace(self, values=values, counts=counts, lower=None, upper=None, log_widths=None)
+            return replace(
+                self,
+                values=values,
+                counts=counts,
+                lower=None,
+                upper=None,
+                log_widths=None,
+            )
         return replace(
             self,
             values=np.append(values, self.values[~fine]),
@@ -140,9 +180,9 @@ def observe(sample: WeightSample, observation: Observation) -> Observed:
     """Read a sample through an observation.
 
     Raises:
-        ValueError: If values lie outside the truncation or all beyond the thresholds of censoring; if they are no
-            counts where counts were said to be, or no multiples of a resolution; if there are zeros where there must
-            be none.
+        ValueError: If values lie outside the truncation or all beyond the thresholds of
+            censoring; if they are no counts where counts were said to be, or no multiples of a
+            resolution; if there are zeros where there must be none.
     """
     values, counts = sample.values(), sample.counts()
     counts = np.ones(values.size) if counts is None else counts
@@ -153,7 +193,9 @@ def observe(sample: WeightSample, observation: Observation) -> Observed:
     _check(values, sample.n_zero, observation)
     floor, ceiling = observation.censored_below, observation.censored_above
     below, above = values <= floor, values >= ceiling
-    n_censored = float(counts[below].sum()) + (sample.zero_weight if observation.zeros == "censored" else 0.0)
+    n_censored = float(counts[below].sum()) + (
+        sample.zero_weight if observation.zeros == "censored" else 0.0
+    )
     found = Observed(
         values[~below & ~above],
         counts[~below & ~above],
@@ -175,21 +217,39 @@ def cells(data: Observed, grid: Grid) -> Observed:
     close = upper - lower < _CLOSE * values
     log_widths = np.where(close, np.log(grid.widths(values)), 0.0)
     lower, upper = np.where(close, values, lower), np.where(close, values, upper)
-    return replace(data, values=values, counts=counts, lower=lower, upper=upper, log_widths=log_widths)
+    return replace(
+        data,
+        values=values,
+        counts=counts,
+        lower=lower,
+        upper=upper,
+        log_widths=log_widths,
+    )
 
 
-def _observe_intervals(sample: WeightSample, counts: Array, observation: Observation) -> Observed:
+def _observe_intervals(
+    sample: WeightSample, counts: Array, observation: Observation
+) -> Observed:
     if not observation.whole:
         raise ValueError(
-            "`observation` must say nothing but what to do with zeros for a sample of intervals, each of which says "
-            f"what was seen of it; got {observation}."
+            "`observation` must say nothing but what to do with zeros for a sample of"
+            f" intervals, each of which says what was seen of it; got {observation}."
         )
     assert sample.intervals is not None
     lower, upper = sample.intervals
     if observation.zeros == "error" and sample.n_zero:
-        raise ValueError(f'`weights` must hold no zero where `zeros` is "error"; got {sample.n_zero}.')
+        raise ValueError(
+            f'`weights` must hold no zero where `zeros` is "error"; got {sample.n_zero}.'
+        )
     widths = np.zeros(lower.size)
-    return Observed(sample.values(), counts, lower=lower, upper=upper, log_widths=widths, edged=False)
+    return Observed(
+        sample.values(),
+        counts,
+        lower=lower,
+        upper=upper,
+        log_widths=widths,
+        edged=False,
+    )
 
 
 def on_grid(values: Array, observation: Observation) -> Array:
@@ -203,34 +263,58 @@ def on_grid(values: Array, observation: Observation) -> Array:
     if observation.discrete:
         fractions = values != np.round(values)
         if fractions.any():
-            raise ValueError(f"`weights` must be whole numbers where `discrete` is True; got {values[fractions][0]:g}.")
+            raise ValueError(
+                "`weights` must be whole numbers where `discrete` is True; got"
+                f" {values[fractions][0]:g}."
+            )
         return values
     rounded = grid.rounded(values)
     off = np.abs(values - rounded) > _OFF_GRID * grid.widths(values) + _SINGLE * values
     if np.count_nonzero(off) > _MOST_OFF * values.size:
-        what = f"multiples of `resolution`, {observation.resolution:g}" if observation.resolution else ""
-        what = what or f"numbers of {observation.significant} significant figures, as `significant` says"
+        what = (
+            f"multiples of `resolution`, {observation.resolution:g}"
+            if observation.resolution
+            else ""
+        )
+        what = (
+            what
+            or f"numbers of {observation.significant} significant figures, as `significant` says"
+        )
         raise ValueError(
-            f"`weights` must be {what}; got {int(off.sum()):,} of {values.size:,} that are not, "
-            f"{values[off][0]:g} for one. Of values that each have ends of their own take an `interval_sample`."
+            f"`weights` must be {what}; got {int(off.sum()):,} of {values.size:,} that are"
+            f" not, {values[off][0]:g} for one. Of values that each have ends of their own"
+            " take an `interval_sample`."
         )
     # the few that were written down more precisely are rounded like the others
     lost = rounded <= 0
-    return np.asarray(np.where(lost, grid.ceil(0.0) if observation.resolution else rounded, rounded))
+    return np.asarray(
+        np.where(lost, grid.ceil(0.0) if observation.resolution else rounded, rounded)
+    )
 
 
 def _check(values: Array, n_zero: int, observation: Observation) -> None:
     if observation.zeros == "error" and n_zero:
-        raise ValueError(f'`weights` must hold no zero where `zeros` is "error"; got {n_zero}.')
+        raise ValueError(
+            f'`weights` must hold no zero where `zeros` is "error"; got {n_zero}.'
+        )
     outside = (values < observation.low) | (values > observation.high)
     if outside.any():
         raise ValueError(
-            f"`weights` must lie within `truncation`, {observation.low:g} to {observation.high:g}, or be left out "
-            f"first; got {int(outside.sum())} of {values.size} outside it, {values[outside][0]:g} for one."
+            f"`weights` must lie within `truncation`, {observation.low:g} to"
+            f" {observation.high:g}, or be left out first; got {int(outside.sum())} of"
+            f" {values.size} outside it, {values[outside][0]:g} for one."
         )
     threshold, ceiling = observation.censored_below, observation.censored_above
-    if math.isfinite(ceiling) and np.unique(values[(values > threshold) & (values < ceiling)]).size < 2:
+    if (
+        math.isfinite(ceiling)
+        and np.unique(values[(values > threshold) & (values < ceiling)]).size < 2
+    ):
         given = f"{threshold:g} to {ceiling:g}" if threshold else f"{ceiling:g}"
-        raise ValueError(f"`censoring` must leave at least 2 different weights between its ends; got {given}.")
+        raise ValueError(
+            "`censoring` must leave at least 2 different weights between its ends; got"
+            f" {given}."
+        )
     if threshold and np.unique(values[values > threshold]).size < 2:
-        raise ValueError(f"`censoring` must be below at least 2 different weights; got {threshold:g}.")
+        raise ValueError(
+            f"`censoring` must be below at least 2 different weights; got {threshold:g}."
+        )

@@ -1,4 +1,7 @@
-"""How p-values are written: a number that was measured, or the least that so many random samples can show."""
+"""How p-values are written.
+
+A number that was measured, or the least that so many random samples can show.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,9 @@ def floor(n_samples: int) -> float:
 
 
 def at_floor(p: float, n_samples: int) -> bool:
-    """Say whether at most one of ``n_samples`` lies as far as the data: the true p-value may be far smaller.
+    """Say whether at most one of ``n_samples`` lies as far as the data.
+
+    The true p-value may be far smaller.
 
     So few that they can reject nothing have no such floor.
     """
@@ -28,7 +33,8 @@ def p_text(p: float, n_samples: int | None = None, digits: int = 2) -> str:
 
     Args:
         p: The value.
-        n_samples: Number of bootstrap samples or permutations that it was counted from; None if it was not counted.
+        n_samples: Number of bootstrap samples or permutations that it was counted from; None if
+            it was not counted.
         digits: Significant digits.
 
     Example:

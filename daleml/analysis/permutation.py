@@ -1,4 +1,7 @@
-"""Tests that groups are of one distribution, by shuffling their labels: right for groups of any size."""
+"""Tests that groups are of one distribution, by shuffling their labels.
+
+Right for groups of any size.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,13 @@ Codes = NDArray[np.intp]
 
 
 def generator_for(rng: int | np.random.Generator, *data: Array) -> np.random.Generator:
-    """Return where shuffles of some data are drawn from: the same for the same data and seed, others for other data.
+    """Return where shuffles of some data are drawn from.
 
-    The same shuffles for all data would not do: of sorted values, each shuffle always picks the same ranks, and how far
-    out the data lie among them has a distribution of its own for every seed.
+    The same for the same data and seed, others for other data.
+
+    The same shuffles for all data would not do: of sorted values, each shuffle always picks the
+    same ranks, and how far out the data lie among them has a distribution of its own for every
+    seed.
     """
     if isinstance(rng, np.random.Generator):
         return rng
@@ -46,8 +52,9 @@ def shuffled_labels(
     .. math:: T = \sum_g \frac{\left|\sum_{i \in g} u_i\right|^2}{n_g}, \qquad
               p = \frac{1 + \#\{b : T_b \ge T\}}{1 + B}
 
-    where the :math:`T_b` are of shuffled labels. If labels mean nothing, every order of them is as likely as the one
-    there is, so that :math:`p` is right for groups of any size, and for values of any distribution.
+    where the :math:`T_b` are of shuffled labels. If labels mean nothing, every order of them is
+    as likely as the one there is, so that :math:`p` is right for groups of any size, and for
+    values of any distribution.
 
     Args:
         tests: One array of columns a test, each a row a value; of mean 0 and variance 1.
@@ -63,13 +70,21 @@ def shuffled_labels(
     strata = None if strata is None else strata[order]
     if strata is not None:
         columns = _less_their_means(columns, strata, order)
-    weighted = np.concatenate([columns * counts[:, None], counts[:, None]], axis=1)[order]
+    weighted = np.concatenate([columns * counts[:, None], counts[:, None]], axis=1)[
+        order
+    ]
     edges = np.cumsum([0, *(test.shape[1] for test in tests)])
 
     def statistics(shuffles: NDArray[np.intp]) -> Array:
         sums = np.add.reduceat(weighted[shuffles], starts, axis=1)
         by_column = (sums[..., :-1] ** 2 / sums[..., -1:]).sum(axis=1)
-        return np.stack([by_column[:, low:high].sum(axis=1) for low, high in itertools.pairwise(edges)], axis=1)
+        return np.stack(
+            [
+                by_column[:, low:high].sum(axis=1)
+                for low, high in itertools.pairwise(edges)
+            ],
+            axis=1,
+        )
 
     observed = statistics(np.arange(groups.size)[None])[0]
     as_far = np.zeros(len(tests))
@@ -79,16 +94,26 @@ def shuffled_labels(
 
 
 def _less_their_means(columns: Array, strata: Codes, order: Codes) -> Array:
-    """Return columns less their mean in each stratum: only differences inside one tell of groups."""
+    """Return columns less their mean in each stratum.
+
+    Only differences inside one tell of groups.
+    """
     of_row = np.empty_like(strata)
     of_row[order] = strata
     sizes = np.bincount(of_row)
-    means = np.stack([np.bincount(of_row, column) for column in columns.T], axis=1) / np.maximum(sizes, 1)[:, None]
+    means = (
+        np.stack([np.bincount(of_row, column) for column in columns.T], axis=1)
+        / np.maximum(sizes, 1)[:, None]
+    )
     return np.asarray(columns - means[of_row])
 
 
 def _shuffles(
-    size: int, width: int, n_shuffles: int, rng: np.random.Generator, strata: Codes | None
+    size: int,
+    width: int,
+    n_shuffles: int,
+    rng: np.random.Generator,
+    strata: Codes | None,
 ) -> Iterator[NDArray[np.intp]]:
     """Yield orders of all values, a batch at a time; no value leaves its stratum."""
     batch = max(1, _CELLS // (size * width))
@@ -96,7 +121,11 @@ def _shuffles(
     for done in range(0, n_shuffles, batch):
         n = min(batch, n_shuffles - done)
         if by_stratum is None or strata is None:
-            yield rng.permuted(np.tile(np.arange(size), (n, 1)), axis=1) if n > 1 else rng.permutation(size)[None]
+            yield (
+                rng.permuted(np.tile(np.arange(size), (n, 1)), axis=1)
+                if n > 1
+                else rng.permutation(size)[None]
+            )
             continue
         keys = rng.random((n, size)) + strata[by_stratum]
         shuffles = np.empty((n, size), dtype=np.intp)
@@ -105,7 +134,10 @@ def _shuffles(
 
 
 def n_arrangements(sizes: Sequence[int]) -> float:
-    """Return in how many ways values can be dealt to groups of these sizes; groups of one size can change places."""
+    """Return in how many ways values can be dealt to groups of these sizes.
+
+    Groups of one size can change places.
+    """
     logs = math.lgamma(sum(sizes) + 1) - sum(math.lgamma(size + 1) for size in sizes)
     logs -= sum(math.lgamma(sizes.count(size) + 1) for size in set(sizes))
     return math.exp(min(logs, 700.0))
@@ -116,8 +148,12 @@ def can_reject(sizes: Sequence[int]) -> bool:
     return n_arrangements(sizes) * LEVEL > 1 - _TIE
 
 
-def same_share(successes: Array, totals: Array, n_shuffles: int, rng: np.random.Generator) -> float:
-    r"""Return the p-value of the test that groups have one probability: Pearson's :math:`\chi^2`, its chance counted.
+def same_share(
+    successes: Array, totals: Array, n_shuffles: int, rng: np.random.Generator
+) -> float:
+    r"""Return the p-value of the test that groups have one probability.
+
+    Pearson's :math:`\chi^2`, its chance counted.
 
     Args:
         successes: Number of successes of each group, whole.
@@ -129,7 +165,10 @@ def same_share(successes: Array, totals: Array, n_shuffles: int, rng: np.random.
     if not 0 < share < 1:
         return 1.0
     tables = rng.multivariate_hypergeometric(
-        totals.astype(np.int64), int(successes.sum()), size=n_shuffles, method="marginals"
+        totals.astype(np.int64),
+        int(successes.sum()),
+        size=n_shuffles,
+        method="marginals",
     )
     statistics = ((tables - share * totals) ** 2 / totals).sum(axis=1)
     observed = float(((successes - share * totals) ** 2 / totals).sum())

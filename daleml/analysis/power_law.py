@@ -1,4 +1,7 @@
-"""The tail of weights that is a power law, if any is: where it begins, how steep it is, and whether it could be one."""
+"""The tail of weights that is a power law, if any is.
+
+Where it begins, how steep it is, and whether it could be one.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,9 @@ from daleml.analysis.weights import WeightSample, WeightsLike, weight_sample
 Array = NDArray[np.float64]
 
 _FEWEST = 50  # weights in a tail, below which an exponent is known to no better than a seventh
-_MOST_PLACES = 200  # where a tail may begin, spread evenly over the ranks of the weights
+_MOST_PLACES = (
+    200  # where a tail may begin, spread evenly over the ranks of the weights
+)
 _LEVEL = 0.05
 
 
@@ -35,8 +40,8 @@ class PowerLawTail:
         n: Number of weights.
         n_tail: Number of those in the tail.
         distance: Kolmogorov-Smirnov distance of the tail from the power law.
-        p_value: Share of samples like this one, but with such a tail, that lie at least as far from theirs; None if not
-            asked for.
+        p_value: Share of samples like this one, but with such a tail, that lie at least as far
+            from theirs; None if not asked for.
         n_boot: Number of samples drawn.
         discrete: Whether weights are counts.
         sample: The magnitudes.
@@ -63,13 +68,29 @@ class PowerLawTail:
         values = self.sample.values()
         return np.asarray(values[values >= self.xmin])
 
-    def compare(self, families: Sequence[str | Family] = ("powerlaw", "lognormal", "exponential")) -> Comparison:
-        """Compare the power law with other families on the same tail: whether it is one, or only looks like one."""
+    def compare(
+        self,
+        families: Sequence[str | Family] = ("powerlaw", "lognormal", "exponential"),
+    ) -> Comparison:
+        """Compare the power law with other families on the same tail.
+
+        Whether it is one, or only looks like one.
+        """
         return compare_families(self.tail(), families, observation=self.observation)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, ready for JSON."""
-        names = ("alpha", "stderr", "xmin", "n", "n_tail", "distance", "p_value", "n_boot", "discrete")
+        names = (
+            "alpha",
+            "stderr",
+            "xmin",
+            "n",
+            "n_tail",
+            "distance",
+            "p_value",
+            "n_boot",
+            "discrete",
+        )
         return {name: getattr(self, name) for name in names}
 
     def __str__(self) -> str:
@@ -95,8 +116,9 @@ def power_law(
 ) -> PowerLawTail:
     """Find the tail that is closest to a power law, as Clauset et al. do.
 
-    For each place at which the tail may begin, its exponent is that of maximum likelihood; the place chosen is that
-    with the smallest Kolmogorov-Smirnov distance between the tail and its power law.
+    For each place at which the tail may begin, its exponent is that of maximum likelihood; the
+    place chosen is that with the smallest Kolmogorov-Smirnov distance between the tail and its
+    power law.
 
     Args:
         weights: As for :func:`fit_weights`.
@@ -104,9 +126,9 @@ def power_law(
         discrete: Whether they are counts: the power law is the zeta distribution.
         sign: As for :func:`fit_weights`.
         pool: As for :func:`fit_weights`.
-        n_boot: Number of bootstrap samples to test the fit; 0 for no test, 2,500 give p to 0.01. A sample's weights
-            below the bound are drawn from those given, its weights above from the power law; then its own bound is
-            found.
+        n_boot: Number of bootstrap samples to test the fit; 0 for no test, 2,500 give p to
+            0.01. A sample's weights below the bound are drawn from those given, its weights
+            above from the power law; then its own bound is found.
         rng: A seed, or a generator.
 
     Raises:
@@ -121,8 +143,8 @@ def power_law(
         'powerlaw'
 
     Notes:
-        A large p says that the tail could be a power law, not that it is one: log-normal tails look alike for a decade
-        or two. :meth:`PowerLawTail.compare` puts that question.
+        A large p says that the tail could be a power law, not that it is one: log-normal tails
+        look alike for a decade or two. :meth:`PowerLawTail.compare` puts that question.
 
     References:
         Clauset, Shalizi & Newman 2009, SIAM Review 51:661.
@@ -131,18 +153,23 @@ def power_law(
     n_boot = _checks.integer("n_boot", n_boot, 0)
     sample = weight_sample(weights, sign=sign, pool=pool)
     if sample.counts() is not None or sample.intervals is not None:
-        raise ValueError("`weights` must be a sample in which each weight counts once and is known; got one with more.")
+        raise ValueError(
+            "`weights` must be a sample in which each weight counts once and is known; got"
+            " one with more."
+        )
     values = np.sort(sample.values())
     if discrete and (values != np.round(values)).any():
         wrong = values[values != np.round(values)][0]
-        raise ValueError(f"`weights` must be whole numbers where `discrete` is True; got {wrong:g}.")
+        raise ValueError(
+            f"`weights` must be whole numbers where `discrete` is True; got {wrong:g}."
+        )
     bound = None if xmin is None else _checks.positive("xmin", xmin)
     found = _closest(values, bound, discrete=discrete)
     if found is None:
         n_tail = values.size if bound is None else int((values >= bound).sum())
         raise ValueError(
-            f"`weights` must hold at least {_FEWEST} in the tail, not all equal, to look for a power law; got {n_tail}"
-            f"{', all equal' if n_tail >= _FEWEST else ''}."
+            f"`weights` must hold at least {_FEWEST} in the tail, not all equal, to look"
+            f" for a power law; got {n_tail}{', all equal' if n_tail >= _FEWEST else ''}."
         )
     start, alpha, distance = found
     n_tail = int((values >= start).sum())
@@ -151,20 +178,44 @@ def power_law(
         random = np.random.default_rng(rng)
         farther = 0
         for _ in range(n_boot):
-            other = _closest(_like(values, start, alpha, random, discrete=discrete), bound, discrete=discrete)
+            other = _closest(
+                _like(values, start, alpha, random, discrete=discrete),
+                bound,
+                discrete=discrete,
+            )
             farther += other is not None and other[2] >= distance
         p_value = (1 + farther) / (1 + n_boot)
     error = _error(alpha, start, n_tail, discrete=discrete)
-    return PowerLawTail(alpha, error, start, values.size, n_tail, distance, p_value, n_boot, discrete, sample)
+    return PowerLawTail(
+        alpha,
+        error,
+        start,
+        values.size,
+        n_tail,
+        distance,
+        p_value,
+        n_boot,
+        discrete,
+        sample,
+    )
 
 
-def _closest(values: Array, xmin: float | None, *, discrete: bool) -> tuple[float, float, float] | None:
-    """Return bound, exponent and distance of the tail that is closest to a power law; of sorted values."""
+def _closest(
+    values: Array, xmin: float | None, *, discrete: bool
+) -> tuple[float, float, float] | None:
+    """Return bound, exponent and distance of the tail that is closest to a power law.
+
+    Of sorted values.
+    """
     if xmin is not None:
         places = np.array([xmin])
     else:
         places = np.unique(values[: max(values.size - _FEWEST + 1, 0)])
-        places = places[np.unique(np.linspace(0, places.size - 1, _MOST_PLACES).astype(int))] if places.size else places
+        places = (
+            places[np.unique(np.linspace(0, places.size - 1, _MOST_PLACES).astype(int))]
+            if places.size
+            else places
+        )
     best: tuple[float, float, float] | None = None
     for place in places.tolist():
         tail = values[np.searchsorted(values, place) :]
@@ -190,20 +241,37 @@ def _exponent(tail: Array, xmin: float, *, discrete: bool) -> float:
         alpha = 1 + math.exp(tail_exponent)
         return float(log_zeta(alpha, np.array(float(least)))) + alpha * logs
 
-    return 1 + math.exp(minimize_scalar(depth, bounds=(-6, 5), method="bounded", options={"xatol": 1e-8}).x)
+    return 1 + math.exp(
+        minimize_scalar(
+            depth, bounds=(-6, 5), method="bounded", options={"xatol": 1e-8}
+        ).x
+    )
 
 
 def _distance(tail: Array, xmin: float, alpha: float, *, discrete: bool) -> float:
     if discrete:
         counts, after = np.unique(tail, return_counts=True)
-        gaps = np.cumsum(after) / tail.size - TailOfCounts(alpha, math.ceil(xmin)).cdf(counts)
+        gaps = np.cumsum(after) / tail.size - TailOfCounts(alpha, math.ceil(xmin)).cdf(
+            counts
+        )
         return float(np.abs(gaps).max())
     theory = 1 - (tail / xmin) ** (1 - alpha)
     ranks = np.arange(tail.size)
-    return float(max(((ranks + 1) / tail.size - theory).max(), (theory - ranks / tail.size).max()))
+    return float(
+        max(
+            ((ranks + 1) / tail.size - theory).max(), (theory - ranks / tail.size).max()
+        )
+    )
 
 
-def _like(values: Array, xmin: float, alpha: float, rng: np.random.Generator, *, discrete: bool) -> Array:
+def _like(
+    values: Array,
+    xmin: float,
+    alpha: float,
+    rng: np.random.Generator,
+    *,
+    discrete: bool,
+) -> Array:
     """Return a sample with the same values below the bound, drawn anew, and a power law above."""
     below = values[values < xmin]
     n_tail = int(rng.binomial(values.size, 1 - below.size / values.size))

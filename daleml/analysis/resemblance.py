@@ -1,4 +1,7 @@
-"""Networks beside brains: how the shapes of two distributions of weights differ, whatever their units."""
+"""Networks beside brains.
+
+How the shapes of two distributions of weights differ, whatever their units.
+"""
 
 from __future__ import annotations
 
@@ -39,13 +42,16 @@ class Resemblance:
     r"""How a sample of weights differs in shape from a reference, free of scale.
 
     Attributes:
-        measures: ``log_sd``, the standard deviation of :math:`\ln w`; ``gini``, Gini's coefficient, 0 if all are equal
-            and 1 if one has it all; ``log_skewness``, the skewness of :math:`\ln w`, 0 for a log-normal.
-        qq_distance: Mean distance between the quantiles of the two, of :math:`\ln w` less its mean: by what factor,
-            as a logarithm, a typical weight would have to change to turn one shape into the other.
+        measures: ``log_sd``, the standard deviation of :math:`\ln w`; ``gini``, Gini's
+            coefficient, 0 if all are equal and 1 if one has it all; ``log_skewness``, the
+            skewness of :math:`\ln w`, 0 for a log-normal.
+        qq_distance: Mean distance between the quantiles of the two, of :math:`\ln w` less its
+            mean: by what factor, as a logarithm, a typical weight would have to change to turn
+            one shape into the other.
         n: Number of weights, and of reference values.
         level: Of the bootstrap intervals.
-        quantiles: Quantiles of centred :math:`\ln w` at 500 levels, of the weights and of the reference.
+        quantiles: Quantiles of centred :math:`\ln w` at 500 levels, of the weights and of the
+            reference.
         test: Whether both are of one shape; None of fewer than 10 weights.
     """
 
@@ -74,33 +80,61 @@ class Resemblance:
 
         rows: list[dict[str, Any]] = []
         for name, measure in self.measures.items():
-            rows.append({"measure": name} | {part: _text(getattr(measure, part)) for part in Measure._fields})
-        rows.append({"measure": "qq_distance", "weights": "", "reference": "", "difference": _text(self.qq_distance)})
+            rows.append(
+                {"measure": name}
+                | {part: _text(getattr(measure, part)) for part in Measure._fields}
+            )
+        rows.append(
+            {
+                "measure": "qq_distance",
+                "weights": "",
+                "reference": "",
+                "difference": _text(self.qq_distance),
+            }
+        )
         return pd.DataFrame(rows)
 
     def conclusion(self) -> str:
         """Say in one sentence in which measures the two differ by more than chance."""
         if self.test is None:
-            return f"{min(self.n)} weights are too few to compare; give at least {FEW}, better hundreds."
+            return (
+                f"{min(self.n)} weights are too few to compare; give at least {FEW}, better"
+                " hundreds."
+            )
         p = p_text(self.test.p_value, self.test.n_shuffles)
-        how = f"a typical weight lies a factor of {np.exp(self.qq_distance.value):.2f} from the reference's shape"
+        how = (
+            f"a typical weight lies a factor of {np.exp(self.qq_distance.value):.2f} from"
+            " the reference's shape"
+        )
         if not self.differ:
             names = ", ".join(self.measures)
-            return f"The weights do not differ measurably from the reference in {names}; all together, {p}; {how}."
+            return (
+                f"The weights do not differ measurably from the reference in {names}; all"
+                f" together, {p}; {how}."
+            )
         words = ", ".join(self._direction(name) for name in self.differ)
-        sizes = "; ".join(self._sizes(name) for name in self.differ if name in self.measures)
+        sizes = "; ".join(
+            self._sizes(name) for name in self.differ if name in self.measures
+        )
         return (
-            f"The weights differ from the reference in {words}; {f'{sizes}; ' * bool(sizes)}all together, {p}; {how}."
+            f"The weights differ from the reference in {words};"
+            f" {f'{sizes}; ' * bool(sizes)}all together, {p}; {how}."
         )
 
     def _direction(self, name: str) -> str:
         if name not in self.measures:
             return "quantiles"
-        return f"{name} ({'larger' if self.measures[name].difference.value > 0 else 'smaller'})"
+        return (
+            f"{name}"
+            f" ({'larger' if self.measures[name].difference.value > 0 else 'smaller'})"
+        )
 
     def _sizes(self, name: str) -> str:
         ours, theirs, _ = self.measures[name]
-        return f"{name} {ours.value:.2g} [{ours.low:.2g}, {ours.high:.2g}] against {theirs.value:.2g}"
+        return (
+            f"{name} {ours.value:.2g} [{ours.low:.2g}, {ours.high:.2g}] against"
+            f" {theirs.value:.2g}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the results as plain values, ready for JSON."""
@@ -109,11 +143,19 @@ class Resemblance:
             for name, measure in self.measures.items()
         }
         distance = self.qq_distance._asdict()
-        found = {"measures": measures, "qq_distance": distance, "n": list(self.n), "level": self.level}
+        found = {
+            "measures": measures,
+            "qq_distance": distance,
+            "n": list(self.n),
+            "level": self.level,
+        }
         if self.test is None:
             return found | {"test": None, "differ": []}
         floor = at_floor(self.test.p_value, self.test.n_shuffles)
-        return found | {"test": self.test._asdict() | {"at_floor": floor}, "differ": list(self.differ)}
+        return found | {
+            "test": self.test._asdict() | {"at_floor": floor},
+            "differ": list(self.differ),
+        }
 
     def __str__(self) -> str:
         return f"{self.table().to_string(index=False)}\n{self.conclusion()}"
@@ -158,12 +200,13 @@ def compare_to(
         'The weights differ from the reference in log_sd (smaller)'
 
     Notes:
-        Zeros are left out of both, and thresholds of detection act on the measures: compare what was seen alike. Of two
-        samples from one distribution the distance is above zero, and of bootstrap samples it is larger still: its
-        interval reaches as far below it as the upper quantile lies above, at most to zero, and errs on the wide side.
-        Whether the two differ is one test of all measures together, by shuffling, see
-        :func:`daleml.analysis.shape_test.same_shape`: intervals that each hold at 95 % do not hold together. It takes
-        values for independent, which synapses of one animal are not.
+        Zeros are left out of both, and thresholds of detection act on the measures: compare
+        what was seen alike. Of two samples from one distribution the distance is above zero,
+        and of bootstrap samples it is larger still: its interval reaches as far below it as the
+        upper quantile lies above, at most to zero, and errs on the wide side. Whether the two
+        differ is one test of all measures together, by shuffling, see
+        :func:`daleml.analysis.shape_test.same_shape`: intervals that each hold at 95 % do not
+        hold together. It takes values for independent, which synapses of one animal are not.
     """
     level = _checks.number("level", level)
     if not 0 < level < 1:
@@ -178,15 +221,28 @@ def compare_to(
     for (w, counts), results in zip(sides, drawn, strict=True):
         n = round(float(counts.sum()))
         shares = counts / counts.sum()
-        results += [shape_test.measure(w, chance.multinomial(n, shares).astype(np.float64)) for _ in range(n_boot)]
-    ours, theirs = (np.array([list(one[0].values()) for one in results]) for results in drawn)
+        results += [
+            shape_test.measure(w, chance.multinomial(n, shares).astype(np.float64))
+            for _ in range(n_boot)
+        ]
+    ours, theirs = (
+        np.array([list(one[0].values()) for one in results]) for results in drawn
+    )
     measures = {
-        name: Measure(*(_interval(column, level) for column in (ours[:, i], theirs[:, i], ours[:, i] - theirs[:, i])))
+        name: Measure(
+            *(
+                _interval(column, level)
+                for column in (ours[:, i], theirs[:, i], ours[:, i] - theirs[:, i])
+            )
+        )
         for i, name in enumerate(drawn[0][0][0])
     }
-    distances = np.array([np.abs(one[1] - other[1]).mean() for one, other in zip(*drawn, strict=True)])
+    distances = np.array(
+        [np.abs(one[1] - other[1]).mean() for one, other in zip(*drawn, strict=True)]
+    )
     quantiles = drawn[0][0][1], drawn[1][0][1]
-    # samples of samples lie farther apart than the samples do: only the upper quantile bounds how far, to either side
+    # samples of samples lie farther apart than the samples do: only the upper quantile bounds
+    # how far, to either side
     distance, _, high = _interval(distances, level)
     reach = max(high - distance, 0.0)
     apart = Interval(distance, max(distance - reach, 0.0), distance + reach)
@@ -199,7 +255,11 @@ def compare_to(
 
 
 def _sample(weights: WeightsLike, **options: Any) -> WeightSample:
-    return require_spread(weights if isinstance(weights, WeightSample) else weight_sample(weights, **options))
+    return require_spread(
+        weights
+        if isinstance(weights, WeightSample)
+        else weight_sample(weights, **options)
+    )
 
 
 def _sorted(sample: WeightSample) -> tuple[Array, Array]:

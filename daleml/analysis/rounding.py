@@ -11,7 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 
 _SLIP = 4e-7
-"""A bound within this fraction of a recordable number is that number: 0.3 / 0.1 is not quite 3, nor in single precision
+"""A bound within this fraction of a recordable number is that number.
+
+0.3 / 0.1 is not quite 3, nor in single precision
 is 0.09 / 0.01 quite 9."""
 _MOST_SLIP = 0.01
 """Of a step, at most."""
@@ -49,7 +51,9 @@ def _slip(steps: Array) -> Array:
 
 @dataclass(frozen=True)
 class Steps:
-    """Whole multiples of one step: counts, or a ruler's marks. Less than half a step is recorded as zero.
+    """Whole multiples of one step: counts, or a ruler's marks.
+
+    Less than half a step is recorded as zero.
 
     Args:
         size: The step, in the unit of the weights.
@@ -97,7 +101,9 @@ class Steps:
 
 @dataclass(frozen=True)
 class Figures:
-    """Numbers of so many significant figures, as 0.0123 and 12300 are of three. Nothing is rounded to zero.
+    """Numbers of so many significant figures, as 0.0123 and 12300 are of three.
+
+    Nothing is rounded to zero.
 
     Args:
         number: How many.
@@ -145,7 +151,9 @@ class Figures:
 
     def _step(self, w: Array) -> Array:
         with np.errstate(divide="ignore"):
-            exponent = np.floor(np.log10(np.maximum(w, 1e-300)) + 5e-8)  # 0.01 in single precision
+            exponent = np.floor(
+                np.log10(np.maximum(w, 1e-300)) + 5e-8
+            )  # 0.01 in single precision
         return np.asarray(10.0 ** (exponent - self.number + 1))
 
     def __str__(self) -> str:

@@ -1,4 +1,7 @@
-"""Whether two samples are of one shape, whatever their scale: one test of several measures, by shuffling."""
+"""Whether two samples are of one shape, whatever their scale.
+
+One test of several measures, by shuffling.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,14 @@ LEVELS = (np.arange(500) + 0.5) / 500
 MEASURES = ("log_sd", "gini", "log_skewness")
 """Measures of a shape that are free of scale."""
 
-_TOGETHER = 4_000  # values of both samples, beyond which they are counted in bins before they are shuffled
+# values of both samples, beyond which they are counted in bins before they are shuffled
+_TOGETHER = 4_000
 _BINS = 512
 _CELLS = 400_000  # numbers that a batch of shuffles takes at once
 _FEW_TIES = 0.9  # share of values that are different: of fewer, the others were rounded to be equal
 _SAME = 1e-6  # relative: values no farther apart are one value
-_PARTS = 8  # over which the count of a value is spread, where there are too many to spread one by one
+# over which the count of a value is spread, where there are too many to spread one by one
+_PARTS = 8
 _TIE = 1e-9
 
 Measured = tuple[Array, Array]
@@ -31,8 +36,8 @@ class ShapeTest(NamedTuple):
 
     Attributes:
         p_value: Of the test that both samples are of one shape.
-        p_values: By measure, and by ``qq_distance``, of the difference in it: so that of all of them together one in
-            twenty samples of one shape has any below 5 %.
+        p_values: By measure, and by ``qq_distance``, of the difference in it: so that of all of
+            them together one in twenty samples of one shape has any below 5 %.
         n_shuffles: Number of shuffles they were counted from.
     """
 
@@ -51,15 +56,22 @@ def measure(w: Array, counts: Array) -> tuple[dict[str, float], Array]:
     sizes = counts * (w / w[-1])
     gini = 2 * float(sizes @ (below - counts / 2)) / (n * sizes.sum()) - 1
     quantiles = centred[np.minimum(np.searchsorted(below, LEVELS * n), w.size - 1)]
-    return {"log_sd": float(sd), "gini": gini, "log_skewness": float(skewness)}, quantiles
+    return {
+        "log_sd": float(sd),
+        "gini": gini,
+        "log_skewness": float(skewness),
+    }, quantiles
 
 
-def same_shape(first: Measured, second: Measured, n_shuffles: int, rng: np.random.Generator) -> ShapeTest:
+def same_shape(
+    first: Measured, second: Measured, n_shuffles: int, rng: np.random.Generator
+) -> ShapeTest:
     r"""Test that two samples are of one shape, whatever their scale.
 
-    The values of both, each divided by the geometric mean of its sample, are put together and dealt anew. How far apart
-    two samples lie by chance in each of the measures, and in their quantiles, is counted over all ways they were
-    dealt; the test asks how often any of the four lies as far out among its own as the one farthest out does here.
+    The values of both, each divided by the geometric mean of its sample, are put together and
+    dealt anew. How far apart two samples lie by chance in each of the measures, and in their
+    quantiles, is counted over all ways they were dealt; the test asks how often any of the four
+    lies as far out among its own as the one farthest out does here.
 
     Args:
         first: Sorted values, and how often each was seen.
@@ -68,10 +80,13 @@ def same_shape(first: Measured, second: Measured, n_shuffles: int, rng: np.rando
         rng: Where that is drawn from.
 
     References:
-        Westfall & Young 1993, Resampling-Based Multiple Testing (the smallest p-value and its chance).
+        Westfall & Young 1993, Resampling-Based Multiple Testing (the smallest p-value and its
+        chance).
     """
     spread = [_between_steps(w, counts, rng) for w, counts in (first, second)]
-    sides = [(w / np.exp(counts @ np.log(w) / counts.sum()), counts) for w, counts in spread]
+    sides = [
+        (w / np.exp(counts @ np.log(w) / counts.sum()), counts) for w, counts in spread
+    ]
     alone = all(np.all(counts == 1) for _, counts in sides)
     n_values = sum(w.size for w, _ in sides)
     dealt = _by_value if alone and n_values <= _TOGETHER else _by_bin
@@ -83,14 +98,18 @@ def same_shape(first: Measured, second: Measured, n_shuffles: int, rng: np.rando
     def chance(p: float) -> float:
         return float(np.count_nonzero(smallest <= p * (1 + _TIE)) / smallest.size)
 
-    by_measure = {name: chance(p) for name, p in zip((*MEASURES, "qq_distance"), ranks[0], strict=True)}
+    by_measure = {
+        name: chance(p)
+        for name, p in zip((*MEASURES, "qq_distance"), ranks[0], strict=True)
+    }
     return ShapeTest(chance(smallest[0]), by_measure, n_shuffles)
 
 
 def _between_steps(w: Array, counts: Array, rng: np.random.Generator) -> Measured:
     """Return values that were rounded, or counted, spread at random over all that each may stand for.
 
-    Two samples on one grid, each divided by its own mean, lie on two grids, whose distance is no difference of shape.
+    Two samples on one grid, each divided by its own mean, lie on two grids, whose distance is
+    no difference of shape.
     """
     different = np.unique(w).astype(np.float64)
     total = counts.sum()
@@ -114,7 +133,9 @@ def _between_steps(w: Array, counts: Array, rng: np.random.Generator) -> Measure
 def _as_far(gaps: Array) -> Array:
     """Return for each gap how many are at least as large, but for rounding."""
     ordered = np.sort(gaps)
-    return np.asarray(gaps.size - np.searchsorted(ordered, gaps * (1 - _TIE), side="left"))
+    return np.asarray(
+        gaps.size - np.searchsorted(ordered, gaps * (1 - _TIE), side="left")
+    )
 
 
 def _gaps(first: Measured, second: Measured) -> Array:
@@ -123,7 +144,9 @@ def _gaps(first: Measured, second: Measured) -> Array:
     return np.array([*by_measure, np.abs(one[1] - other[1]).mean()])
 
 
-def _by_value(sides: list[Measured], n_shuffles: int, rng: np.random.Generator) -> Array:
+def _by_value(
+    sides: list[Measured], n_shuffles: int, rng: np.random.Generator
+) -> Array:
     """Deal values one by one."""
     logs = np.log(np.concatenate([w for w, _ in sides]))
     n = sides[0][0].size
@@ -133,7 +156,9 @@ def _by_value(sides: list[Measured], n_shuffles: int, rng: np.random.Generator) 
         dealt = rng.permuted(np.tile(logs, (min(batch, n_shuffles - done), 1)), axis=1)
         one, other = _measures(dealt[:, :n]), _measures(dealt[:, n:])
         by_measure = [np.abs(a - b) for a, b in zip(one[0], other[0], strict=True)]
-        found.append(np.stack([*by_measure, np.abs(one[1] - other[1]).mean(axis=1)], axis=1))
+        found.append(
+            np.stack([*by_measure, np.abs(one[1] - other[1]).mean(axis=1)], axis=1)
+        )
     return np.concatenate(found)
 
 
@@ -146,7 +171,9 @@ def _measures(logs: Array) -> tuple[list[Array], Array]:
     skewness = (centred**3).mean(axis=1) / np.where(sd > 0, sd, 1.0) ** 3
     sizes = np.exp(logs - logs[:, -1:])
     gini = 2 * (sizes @ (np.arange(n) + 0.5)) / (n * sizes.sum(axis=1)) - 1
-    quantiles = centred[:, np.minimum(np.searchsorted(np.arange(1, n + 1), LEVELS * n), n - 1)]
+    quantiles = centred[
+        :, np.minimum(np.searchsorted(np.arange(1, n + 1), LEVELS * n), n - 1)
+    ]
     return [sd, gini, skewness], quantiles
 
 
@@ -164,7 +191,10 @@ def _by_bin(sides: list[Measured], n_shuffles: int, rng: np.random.Generator) ->
 
 
 def _binned(logs: Array, counts: Array) -> Measured:
-    """Return values, sorted, and their counts: one a bin, at its mean logarithm, where there are many."""
+    """Return values, sorted, and their counts.
+
+    One a bin, at its mean logarithm, where there are many.
+    """
     different, places = np.unique(logs, return_inverse=True)
     places = places.reshape(-1)
     if different.size > _BINS:
@@ -181,11 +211,18 @@ def _dealer(
 ) -> Callable[[], list[tuple[Array, Array]]]:
     whole = np.round(counts).astype(np.int64)
     if np.allclose(whole, counts, rtol=1e-9, atol=1e-9):
-        drawn = rng.multivariate_hypergeometric(whole, n_first, size=n_shuffles, method="marginals")
-        return lambda: [(one.astype(np.float64), (whole - one).astype(np.float64)) for one in drawn]
+        drawn = rng.multivariate_hypergeometric(
+            whole, n_first, size=n_shuffles, method="marginals"
+        )
+        return lambda: [
+            (one.astype(np.float64), (whole - one).astype(np.float64)) for one in drawn
+        ]
     # sample weights that are no numbers of times: both are drawn from all of them
     shares, n_second = counts / counts.sum(), round(float(counts.sum())) - n_first
-    firsts, seconds = (rng.multinomial(n, shares, size=n_shuffles).astype(np.float64) for n in (n_first, n_second))
+    firsts, seconds = (
+        rng.multinomial(n, shares, size=n_shuffles).astype(np.float64)
+        for n in (n_first, n_second)
+    )
     return lambda: list(zip(firsts, seconds, strict=True))
 
 

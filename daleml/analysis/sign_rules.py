@@ -1,4 +1,7 @@
-"""From a graph of any signs, or none, to one that keeps Dale's law: three rules, and what each of them costs."""
+"""From a graph of any signs, or none, to one that keeps Dale's law.
+
+Three rules, and what each of them costs.
+"""
 
 from __future__ import annotations
 
@@ -57,15 +60,19 @@ class LawfulGraph:
     _columns: Mapping[str, Any] = field(repr=False)
 
     def graph(self) -> nx.DiGraph[Any]:
-        """Return the lawful graph, as a copy: every node of the other, with ``sign`` on what the rule has signed."""
+        """Return the lawful graph, as a copy.
+
+        Every node of the other, with ``sign`` on what the rule has signed.
+        """
         return self._graph.copy()
 
     def table(self) -> DataFrame:
         """What was done to each sender.
 
         Returns:
-            One row a sender, in the order of the graph: ``neuron``, ``sign`` (missing where it has none),
-            ``n_edges``, ``n_assigned``, ``n_flipped``, ``n_dropped`` and ``dropped_weight``.
+            One row a sender, in the order of the graph: ``neuron``, ``sign`` (missing where it
+            has none), ``n_edges``, ``n_assigned``, ``n_flipped``, ``n_dropped`` and
+            ``dropped_weight``.
         """
         import pandas as pd
 
@@ -76,7 +83,12 @@ class LawfulGraph:
     def to_dict(self) -> dict[str, Any]:
         """Return counts, weights and the names of the senders, as JSON can hold them."""
         counts = ("n_edges", "n_assigned", "n_flipped", "n_dropped")
-        weights = ("total_weight", "assigned_weight", "flipped_weight", "dropped_weight")
+        weights = (
+            "total_weight",
+            "assigned_weight",
+            "flipped_weight",
+            "dropped_weight",
+        )
         groups = ("excitatory", "inhibitory", "tied", "unknown")
         return {
             "rule": self.rule,
@@ -94,8 +106,9 @@ class LawfulGraph:
         }
         counts = ", ".join(f"{len(group):,} {name}" for name, group in senders.items())
         return (
-            f"Signs by {self.rule}: senders {counts}. Of {self.n_edges:,} edges, {self.n_assigned:,} got a sign, "
-            f"{self.n_flipped:,} changed theirs, and {self.n_dropped:,} were left out, {share:.1%} of the weight."
+            f"Signs by {self.rule}: senders {counts}. Of {self.n_edges:,} edges,"
+            f" {self.n_assigned:,} got a sign, {self.n_flipped:,} changed theirs, and"
+            f" {self.n_dropped:,} were left out, {share:.1%} of the weight."
         )
 
 
@@ -110,37 +123,41 @@ def lawful_graph(
 ) -> LawfulGraph:
     r"""Make a graph keep Dale's law, by one of three rules, and say what that changed.
 
-    With the strengths :math:`w_{ij} > 0` and, where they are known, the signs :math:`s_{ij}` of the edges from node
-    :math:`j` to node :math:`i`, each sender gets one sign :math:`s_j`:
+    With the strengths :math:`w_{ij} > 0` and, where they are known, the signs :math:`s_{ij}` of
+    the edges from node :math:`j` to node :math:`i`, each sender gets one sign :math:`s_j`:
 
-    - ``"transmitter"``: :math:`s_j = s(t_j)`, of its transmitter. All its edges get it, whatever theirs was.
-    - ``"majority"``: :math:`s_j = \operatorname{sign} \sum_i s_{ij} w_{ij}`, over its edges of known sign. All its
-      edges get it.
-    - ``"drop"``: the same :math:`s_j`, but no edge is given a sign: those with :math:`s_{ij} \neq s_j`, and those of
-      unknown sign, are left out.
+    - ``"transmitter"``: :math:`s_j = s(t_j)`, of its transmitter. All its edges get it,
+      whatever theirs was.
+    - ``"majority"``: :math:`s_j = \operatorname{sign} \sum_i s_{ij} w_{ij}`, over its edges of
+      known sign. All its edges get it.
+    - ``"drop"``: the same :math:`s_j`, but no edge is given a sign: those with :math:`s_{ij}
+      \neq s_j`, and those of unknown sign, are left out.
 
-    A sender that a rule gives no sign loses its edges, unless ``otherwise`` gives it one. Nodes are never left out.
+    A sender that a rule gives no sign loses its edges, unless ``otherwise`` gives it one. Nodes
+    are never left out.
 
     Args:
-        graph: A networkx ``DiGraph``, or what has a method ``graph`` that gives one, such as a connectome: edges with
-            ``weight`` (its magnitude counts; 1 where an edge has neither that nor another number) and ``sign`` (+1, -1
-            or None; None is read as the ``sign`` of the sender, if it has one).
+        graph: A networkx ``DiGraph``, or what has a method ``graph`` that gives one, such as a
+            connectome: edges with ``weight`` (its magnitude counts; 1 where an edge has neither
+            that nor another number) and ``sign`` (+1, -1 or None; None is read as the ``sign``
+            of the sender, if it has one).
         rule: Name of the rule.
-        attribute: For ``"transmitter"``: the attribute of nodes that names it; default: "transmitter".
-        signs: For ``"transmitter"``, where it has to be given: the sign of each transmitter, by name. A transmitter is
-            not a sign; glutamate, for one, excites in the mammalian cortex and mostly inhibits in the fly. Names that
-            are not in it have none.
+        attribute: For ``"transmitter"``: the attribute of nodes that names it; default:
+            "transmitter".
+        signs: For ``"transmitter"``, where it has to be given: the sign of each transmitter, by
+            name. A transmitter is not a sign; glutamate, for one, excites in the mammalian
+            cortex and mostly inhibits in the fly. Names that are not in it have none.
         otherwise: Sign, +1 or -1, of the senders that the rule gives none.
-        weight: Name of the attribute of edges that holds their strengths, where it is not "weight"; None to take every
-            edge as 1.
+        weight: Name of the attribute of edges that holds their strengths, where it is not
+            "weight"; None to take every edge as 1.
 
     Returns:
         A :class:`LawfulGraph`. ``EIRNN.from_graph`` takes it as it is.
 
     Raises:
         TypeError: If ``graph`` is no digraph.
-        ValueError: If there is no such rule, an argument is missing or belongs to another, a sign is none, or a
-            strength is missing or not a finite number.
+        ValueError: If there is no such rule, an argument is missing or belongs to another, a
+            sign is none, or a strength is missing or not a finite number.
 
     Example:
         >>> from daleml.datasets import fly_visual
@@ -152,23 +169,31 @@ def lawful_graph(
         (17, 0)
 
     Notes:
-        ``EIRNN.from_graph(..., drop_minority=True)`` is the rule ``"drop"`` for a graph all of whose signs are known,
-        except that a sender that ties excites there.
+        ``EIRNN.from_graph(..., drop_minority=True)`` is the rule ``"drop"`` for a graph all of
+        whose signs are known, except that a sender that ties excites there.
     """
     given = _graphs.digraph("graph", graph)
     if rule not in _RULES:
-        raise ValueError(f"`rule` must be one of {', '.join(map(repr, _RULES))}; got {rule!r}.")
+        raise ValueError(
+            f"`rule` must be one of {', '.join(map(repr, _RULES))}; got {rule!r}."
+        )
     if rule != "transmitter":
         for name, value in (("attribute", attribute), ("signs", signs)):
             if value is not None:
-                raise ValueError(f"`{name}` must be left out unless `rule` is 'transmitter'; got {value!r}.")
+                raise ValueError(
+                    f"`{name}` must be left out unless `rule` is 'transmitter'; got"
+                    f" {value!r}."
+                )
     if isinstance(otherwise, bool) or otherwise not in (1, -1, None):
         raise ValueError(f"`otherwise` must be +1, -1 or None; got {otherwise!r}.")
     edges = _graphs.signed_edges(given, weight)
     majority, tied = majority_signs(edges)
     of_node = majority
     if rule == "transmitter":
-        of_node, tied = _transmitter_signs(given, edges.nodes, attribute or "transmitter", signs), np.zeros_like(tied)
+        of_node, tied = (
+            _transmitter_signs(given, edges.nodes, attribute or "transmitter", signs),
+            np.zeros_like(tied),
+        )
     sends = np.bincount(edges.pre, minlength=len(edges.nodes)) > 0
     undecided = sends & (of_node == 0)
     if otherwise is not None:
@@ -177,10 +202,19 @@ def lawful_graph(
 
 
 def majority_signs(edges: SignedEdges) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
-    """Return the sign of most of the signed weight that each node sends, 0 if none; and which nodes tie."""
+    """Return the sign of most of the signed weight that each node sends, 0 if none.
+
+    And which nodes tie.
+    """
     n = len(edges.nodes)
-    weight = {sign: np.bincount(edges.pre, edges.weight * (edges.sign == sign), minlength=n) for sign in (1, -1)}
-    count = {sign: np.bincount(edges.pre[edges.sign == sign], minlength=n) for sign in (1, -1)}
+    weight = {
+        sign: np.bincount(edges.pre, edges.weight * (edges.sign == sign), minlength=n)
+        for sign in (1, -1)
+    }
+    count = {
+        sign: np.bincount(edges.pre[edges.sign == sign], minlength=n)
+        for sign in (1, -1)
+    }
     excess = np.sign(weight[1] - weight[-1])
     # edges of one sign decide even if they all weigh 0
     only = (count[1] > 0).astype(np.int8) - (count[-1] > 0).astype(np.int8)
@@ -189,20 +223,35 @@ def majority_signs(edges: SignedEdges) -> tuple[NDArray[np.int8], NDArray[np.boo
 
 
 def _transmitter_signs(
-    graph: nx.DiGraph[Any], nodes: tuple[Any, ...], attribute: str, signs: Mapping[str, int] | None
+    graph: nx.DiGraph[Any],
+    nodes: tuple[Any, ...],
+    attribute: str,
+    signs: Mapping[str, int] | None,
 ) -> NDArray[np.int8]:
     if signs is None:
-        raise ValueError("`signs` must give the sign of each transmitter where `rule` is 'transmitter'; got None.")
+        raise ValueError(
+            "`signs` must give the sign of each transmitter where `rule` is 'transmitter';"
+            " got None."
+        )
     for name, sign in signs.items():
         if isinstance(sign, bool) or sign not in (1, -1):
             raise ValueError(f"`signs` must be +1 or -1; got {sign!r} for {name!r}.")
     found = [graph.nodes[node].get(attribute) for node in nodes]
     there = sorted({name for name in found if isinstance(name, str) and name})
     if not there:
-        raise ValueError(f"`attribute` must name a transmitter in `signs` on some node; got {attribute!r}.")
+        raise ValueError(
+            "`attribute` must name a transmitter in `signs` on some node; got"
+            f" {attribute!r}."
+        )
     if not set(signs) & set(there):
-        raise ValueError(f"`signs` must name transmitters of the graph, {', '.join(there)}; got {', '.join(signs)}.")
-    return np.array([signs.get(name, 0) if isinstance(name, str) else 0 for name in found], dtype=np.int8)
+        raise ValueError(
+            f"`signs` must name transmitters of the graph, {', '.join(there)}; got"
+            f" {', '.join(signs)}."
+        )
+    return np.array(
+        [signs.get(name, 0) if isinstance(name, str) else 0 for name in found],
+        dtype=np.int8,
+    )
 
 
 def _apply(
@@ -229,7 +278,9 @@ def _apply(
         else:
             graph.remove_edge(nodes[pre], nodes[post])
 
-    def per_sender(which: NDArray[Any], weights: NDArray[np.float64] | None = None) -> NDArray[Any]:
+    def per_sender(
+        which: NDArray[Any], weights: NDArray[np.float64] | None = None
+    ) -> NDArray[Any]:
         chosen = None if weights is None else weights[which]
         return np.bincount(edges.pre[which], chosen, minlength=n)[sends]
 

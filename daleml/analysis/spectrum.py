@@ -1,7 +1,8 @@
 r"""Spectra of weight matrices, and the measures derived from them.
 
-With singular values :math:`\sigma_1 \ge \dots \ge \sigma_n`, :math:`n = \min(\text{rows}, \text{columns})`, and
-:math:`p_i = \sigma_i / \sum_j \sigma_j` (the values themselves, not their squares; :math:`0 \ln 0 = 0`):
+With singular values :math:`\sigma_1 \ge \dots \ge \sigma_n`, :math:`n = \min(\text{rows},
+\text{columns})`, and :math:`p_i = \sigma_i / \sum_j \sigma_j` (the values themselves, not their
+squares; :math:`0 \ln 0 = 0`):
 
 =======================  =============================================================  ==============================
 normalised SVD entropy   :math:`H = -\sum p_i \ln p_i / \ln n`                          Li et al. 2023
@@ -11,8 +12,9 @@ participation ratio      :math:`(\sum \sigma_i^2)^2 / \sum \sigma_i^4`          
 spectral radius          :math:`\max |\lambda_i|`, of the eigenvalues                   square matrices only
 =======================  =============================================================  ==============================
 
-They disagree by design: an outlier hardly moves the first two and sinks the next two. A zero matrix has none of any:
-each is 0. A single singular value leaves nothing to spread: its entropy is 0, its ranks are 1.
+They disagree by design: an outlier hardly moves the first two and sinks the next two. A zero
+matrix has none of any: each is 0. A single singular value leaves nothing to spread: its entropy
+is 0, its ranks are 1.
 """
 
 from __future__ import annotations
@@ -71,13 +73,21 @@ class Spectrum:
 
     @functools.cached_property
     def eigenvalues(self) -> NDArray[np.complex128]:
-        """Eigenvalues, computed when first asked for. Raises ``ValueError`` unless the matrix is square."""
+        """Eigenvalues, computed when first asked for.
+
+        Raises ``ValueError`` unless the matrix is square.
+        """
         if self.shape[0] != self.shape[1]:
-            raise ValueError(f"`weights` must be square to have eigenvalues; got shape {self.shape}.")
+            raise ValueError(
+                f"`weights` must be square to have eigenvalues; got shape {self.shape}."
+            )
         return np.linalg.eigvals(self._matrix).astype(np.complex128)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the measures as plain values, ready for JSON; the spectral radius is None unless square."""
+        """Return the measures as plain values, ready for JSON.
+
+        The spectral radius is None unless square.
+        """
         names = ("svd_entropy", "effective_rank", "stable_rank", "participation_ratio")
         square = self.shape[0] == self.shape[1]
         return {
@@ -90,8 +100,9 @@ class Spectrum:
     def __str__(self) -> str:
         rows, columns = self.shape
         return (
-            f"{rows} x {columns}: SVD entropy {self.svd_entropy:.3f}, effective rank {self.effective_rank:.1f}, "
-            f"stable rank {self.stable_rank:.1f}, participation ratio {self.participation_ratio:.1f}"
+            f"{rows} x {columns}: SVD entropy {self.svd_entropy:.3f}, effective rank"
+            f" {self.effective_rank:.1f}, stable rank {self.stable_rank:.1f}, participation"
+            f" ratio {self.participation_ratio:.1f}"
         )
 
     def _relative(self) -> NDArray[np.float64]:
@@ -102,16 +113,22 @@ class Spectrum:
         relative = self._relative()
         kept = relative[relative > 0]
         p = kept / kept.sum()
-        entropy = -np.sum(p * np.log(p))  # rounding may carry it past its bounds, 0 and ln n
-        return float(np.clip(entropy, 0.0, np.log(self.singular_values.size))) if kept.size else 0.0
+        entropy = -np.sum(
+            p * np.log(p)
+        )  # rounding may carry it past its bounds, 0 and ln n
+        return (
+            float(np.clip(entropy, 0.0, np.log(self.singular_values.size)))
+            if kept.size
+            else 0.0
+        )
 
 
 def spectrum(weights: WeightsLike) -> Spectrum:
     """Compute the spectrum of a weight matrix, in float64.
 
     Args:
-        weights: A matrix ``(post, pre)``; or a module or state dict that holds one. A daleml layer gives its effective
-            weight: what multiplies the input, signed.
+        weights: A matrix ``(post, pre)``; or a module or state dict that holds one. A daleml
+            layer gives its effective weight: what multiplies the input, signed.
 
     Raises:
         TypeError: If the weights are not numbers.
@@ -124,7 +141,8 @@ def spectrum(weights: WeightsLike) -> Spectrum:
         '1.755 1.111 1.220 3.0'
 
     References:
-        Li, Cornford, Ghosh & Richards 2023 (NeurIPS), for the entropy; Roy & Vetterli 2007 (EUSIPCO).
+        Li, Cornford, Ghosh & Richards 2023 (NeurIPS), for the entropy; Roy & Vetterli 2007
+        (EUSIPCO).
     """
     import torch
 

@@ -15,8 +15,13 @@ from torch import Tensor, nn
 
 from daleml.analysis.matrices import numbers, weight_matrices
 
-WeightsLike: TypeAlias = "Tensor | ArrayLike | nn.Module | Mapping[str, Any] | WeightSample"
-"""What the analysis reads: a tensor, an array, a module, a state dict, or a sample already taken."""
+WeightsLike: TypeAlias = (
+    "Tensor | ArrayLike | nn.Module | Mapping[str, Any] | WeightSample"
+)
+"""What the analysis reads.
+
+A tensor, an array, a module, a state dict, or a sample already taken.
+"""
 
 _CHUNK = 1 << 16  # scratch of a chunk stays in cache
 
@@ -36,15 +41,19 @@ class Moments:
 
 @dataclass(frozen=True)
 class WeightSample:
-    """Magnitudes of one sign, as they were when the sample was taken: one copy, whatever is computed of it.
+    """Magnitudes of one sign, as they were when the sample was taken.
+
+    One copy, whatever is computed of it.
 
     Attributes:
         n: Number of magnitudes above 0.
         n_zero: Number of exact zeros, left out.
         n_dropped: Number of other values left out: of the other sign, or missing.
-        sign: +1 for excitatory weights, -1 for inhibitory ones, 0 for both, pooled because the caller asked.
+        sign: +1 for excitatory weights, -1 for inhibitory ones, 0 for both, pooled because the
+            caller asked.
         log_moments: Mean and standard deviation of the logarithms of the magnitudes.
-        intervals: The lower and the upper end of each, where no more is known of it; see :func:`interval_sample`.
+        intervals: The lower and the upper end of each, where no more is known of it; see
+            :func:`interval_sample`.
     """
 
     n: int
@@ -54,15 +63,22 @@ class WeightSample:
     log_moments: tuple[float, float]
     _source: NDArray[Any] = field(repr=False, compare=False)
     _counts: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
-    intervals: tuple[NDArray[np.float64], NDArray[np.float64]] | None = field(default=None, repr=False, compare=False)
+    intervals: tuple[NDArray[np.float64], NDArray[np.float64]] | None = field(
+        default=None, repr=False, compare=False
+    )
 
     def chunks(self) -> Iterator[NDArray[np.float64]]:
         """Yield the magnitudes, a few at a time, as float64."""
         for start in range(0, self._source.size, _CHUNK):
             values = self._source[start : start + _CHUNK].astype(np.float64)
             magnitudes = _magnitudes(values, self.sign, out=values)
-            # Selecting copies, so it is done only where there is something to leave out: zero, the other sign, NaN.
-            yield magnitudes if self.n == self._source.size else magnitudes[magnitudes > 0]
+            # Selecting copies, so it is done only where there is something to leave out: zero,
+            # the other sign, NaN.
+            yield (
+                magnitudes
+                if self.n == self._source.size
+                else magnitudes[magnitudes > 0]
+            )
 
     def values(self) -> NDArray[np.float64]:
         """Return the magnitudes, shape ``(n,)``, float64: a copy."""
@@ -75,7 +91,10 @@ class WeightSample:
         return self._counts[_magnitudes(self._source, self.sign) > 0]
 
     def others(self) -> NDArray[np.float64]:
-        """Return the sizes of the values of the other sign, which were left out; none where both signs were pooled."""
+        """Return the sizes of the values of the other sign, which were left out.
+
+        None where both signs were pooled.
+        """
         if not self.n_dropped or self.sign == 0 or self._source.dtype.kind == "u":
             return np.empty(0)
         values = self._source.astype(np.float64)
@@ -83,46 +102,67 @@ class WeightSample:
 
     @property
     def zero_weight(self) -> float:
-        """How much the exact zeros count together: their number, unless sample weights were given."""
-        return float(self.n_zero if self._counts is None else self._counts[self._source == 0].sum())
+        """How much the exact zeros count together.
+
+        Their number, unless sample weights were given.
+        """
+        return float(
+            self.n_zero
+            if self._counts is None
+            else self._counts[self._source == 0].sum()
+        )
 
     @functools.cached_property
     def moments(self) -> Moments:
         """Means of the magnitudes, their squares and their logarithms, and the standard deviation of the last."""
         total, squares, smallest, largest = 0.0, 0.0, np.inf, 0.0
-        # A power of two near the middle, so that neither sums nor squares overflow, or lose a digit.
+        # A power of two near the middle, so that neither sums nor squares overflow, or lose a
+        # digit.
         middle, spread = self.log_moments
         unit = 2.0 ** np.clip(round((middle + spread) / math.log(2)), -1000, 1000)
         for chunk in self.chunks():
             if not chunk.size:
                 continue
-            smallest, largest = min(smallest, float(chunk.min())), max(largest, float(chunk.max()))
+            smallest, largest = (
+                min(smallest, float(chunk.min())),
+                max(largest, float(chunk.max())),
+            )
             chunk /= unit
             total += float(chunk.sum())
             squares += float(np.dot(chunk, chunk))
-        mean, rms = float(unit * (total / self.n)), float(unit * np.sqrt(squares / self.n))
+        mean, rms = (
+            float(unit * (total / self.n)),
+            float(unit * np.sqrt(squares / self.n)),
+        )
         return Moments(self.n, mean, rms, middle, spread, smallest, largest)
 
     @functools.cached_property
     def mean_ratio(self) -> float:
-        """Mean of the magnitudes times the mean of their reciprocals: the mean ratio of two of them, at least 1."""
+        """Mean of the magnitudes times the mean of their reciprocals.
+
+        The mean ratio of two of them, at least 1.
+        """
         mean = self.moments.mean
         return sum(float((mean / chunk).sum()) for chunk in self.chunks()) / self.n
 
 
-def weight_samples(weights: nn.Module | Mapping[str, Any], *, drop_missing: bool = False) -> dict[str, WeightSample]:
+def weight_samples(
+    weights: nn.Module | Mapping[str, Any], *, drop_missing: bool = False
+) -> dict[str, WeightSample]:
     """Split the weights of a model by parameter and by sign.
 
     Args:
-        weights: A module or a state dict. Where signs are fixed, presynaptic units are sorted by them, so that a zero
-            counts with its own unit; elsewhere weights are sorted by their own sign, and zeros count with both.
-            A synapse that does not exist, see ``signs.fix``, is no zero: it is left out. Parameters with fewer than two
-            dimensions are left out too.
+        weights: A module or a state dict. Where signs are fixed, presynaptic units are sorted
+            by them, so that a zero counts with its own unit; elsewhere weights are sorted by
+            their own sign, and zeros count with both. A synapse that does not exist, see
+            ``signs.fix``, is no zero: it is left out. Parameters with fewer than two dimensions
+            are left out too.
         drop_missing: Whether to leave NaN out, counted, instead of refusing it.
 
     Returns:
-        Samples by name: the parameter's, followed by `` E`` or `` I`` if its units, or without fixed signs its
-        weights, are of both signs. Samples with fewer than two magnitudes are left out, there being nothing to fit.
+        Samples by name: the parameter's, followed by `` E`` or `` I`` if its units, or without
+        fixed signs its weights, are of both signs. Samples with fewer than two magnitudes are
+        left out, there being nothing to fit.
 
     Raises:
         ValueError: If a weight is NaN or infinite.
@@ -138,11 +178,21 @@ def weight_samples(weights: nn.Module | Mapping[str, Any], *, drop_missing: bool
         parts = {}
         for sign, label in ((1, "E"), (-1, "I")):
             chosen = slice(None) if unit_signs is None else unit_signs == sign
-            part = array[:, chosen].ravel() if present is None else array[:, chosen][present[:, chosen]]
+            part = (
+                array[:, chosen].ravel()
+                if present is None
+                else array[:, chosen][present[:, chosen]]
+            )
             parts[label] = _take(part, sign, drop_missing=drop_missing, name=name)
         found = {label: part for label, part in parts.items() if part.n > 1}
-        both = len(found) == 2 if unit_signs is None else len(set(unit_signs.tolist())) == 2
-        samples |= {f"{name} {label}" if both else name: part for label, part in found.items()}
+        both = (
+            len(found) == 2
+            if unit_signs is None
+            else len(set(unit_signs.tolist())) == 2
+        )
+        samples |= {
+            f"{name} {label}" if both else name: part for label, part in found.items()
+        }
     return samples
 
 
@@ -159,23 +209,27 @@ def weight_sample(
     Excitatory and inhibitory weights are never pooled unless asked, nor are a model's parameters.
 
     Args:
-        weights: A tensor, an array, a module, a state dict, or a sample, which is returned as it is.
-        sign: +1 to take the positive weights, -1 the negative ones; default: those there are, if of one sign.
+        weights: A tensor, an array, a module, a state dict, or a sample, which is returned as
+            it is.
+        sign: +1 to take the positive weights, -1 the negative ones; default: those there are,
+            if of one sign.
         pool: Whether to take the magnitudes of all, whatever their sign and parameter.
         drop_missing: Whether to leave NaN out, counted, instead of refusing it.
-        sample_weights: How often each of an array's values counts: 2 is the value twice. Default: once.
+        sample_weights: How often each of an array's values counts: 2 is the value twice.
+            Default: once.
 
     Raises:
         TypeError: If the weights are not numbers.
-        ValueError: If they are NaN or infinite, of both signs or of several parameters without ``sign`` or ``pool``;
-            if they are a table of several columns without ``pool``; if fewer than two differ from zero; if
-            ``sample_weights`` do not fit them, are negative, or add up to 1.
+        ValueError: If they are NaN or infinite, of both signs or of several parameters without
+            ``sign`` or ``pool``; if they are a table of several columns without ``pool``; if
+            fewer than two differ from zero; if ``sample_weights`` do not fit them, are
+            negative, or add up to 1.
     """
     if isinstance(weights, WeightSample):
         if pool or sign not in (None, weights.sign) or sample_weights is not None:
             raise ValueError(
-                "`sign`, `pool` and `sample_weights` must be left out for a sample, which is taken already; "
-                "got one of them."
+                "`sign`, `pool` and `sample_weights` must be left out for a sample, which"
+                " is taken already; got one of them."
             )
         return weights
     if sign not in (None, 1, -1):
@@ -186,8 +240,12 @@ def weight_sample(
         if sample_weights is not None:
             raise ValueError("`sample_weights` must be left out for a model; got some.")
         if not pool:
-            return _only_sample(weight_samples(weights, drop_missing=drop_missing), sign)
-        weights = np.concatenate([one.synapses() for one in weight_matrices(weights)] or [np.empty(0)])
+            return _only_sample(
+                weight_samples(weights, drop_missing=drop_missing), sign
+            )
+        weights = np.concatenate(
+            [one.synapses() for one in weight_matrices(weights)] or [np.empty(0)]
+        )
     if not pool:
         _refuse_columns(weights)
     array = _array(weights)
@@ -197,7 +255,10 @@ def weight_sample(
         array, counts = array[counts > 0], counts[counts > 0]
     sample = _take(array, taken, drop_missing=drop_missing, counts=counts)
     if sign is None and not pool and sample.n_dropped:
-        n_exc, n_inh = int(np.count_nonzero(array > 0)), int(np.count_nonzero(array < 0))
+        n_exc, n_inh = (
+            int(np.count_nonzero(array > 0)),
+            int(np.count_nonzero(array < 0)),
+        )
         if n_exc and n_inh:
             raise ValueError(
                 "`weights` must be of one sign unless `sign` or `pool` is given; "
@@ -222,23 +283,38 @@ def _weighted(sample: WeightSample) -> WeightSample:
         return sample
     logs = np.log(sample.values())
     mean = float(np.average(logs, weights=counts))
-    return replace(sample, log_moments=(mean, math.sqrt(float(np.average((logs - mean) ** 2, weights=counts)))))
+    return replace(
+        sample,
+        log_moments=(
+            mean,
+            math.sqrt(float(np.average((logs - mean) ** 2, weights=counts))),
+        ),
+    )
 
 
 def _counts(sample_weights: ArrayLike, size: int) -> NDArray[np.float64]:
-    counts = np.array(numbers(sample_weights, "sample_weights"), dtype=np.float64).reshape(-1)
+    counts = np.array(
+        numbers(sample_weights, "sample_weights"), dtype=np.float64
+    ).reshape(-1)
     if counts.size != size:
-        raise ValueError(f"`sample_weights` must be as many as the weights, {size}; got {counts.size}.")
+        raise ValueError(
+            f"`sample_weights` must be as many as the weights, {size}; got {counts.size}."
+        )
     wrong = counts[~(np.isfinite(counts) & (counts >= 0))]
     if wrong.size:
-        raise ValueError(f"`sample_weights` must be finite and at least 0; got {wrong[0]:g}.")
+        raise ValueError(
+            f"`sample_weights` must be finite and at least 0; got {wrong[0]:g}."
+        )
     if not counts.any():
-        raise ValueError(f"`sample_weights` must not all be 0; got {counts.size} zeros.")
+        raise ValueError(
+            f"`sample_weights` must not all be 0; got {counts.size} zeros."
+        )
     whole = bool(np.all(counts == np.floor(counts)))
     if not whole and math.isclose(float(counts.sum()), 1.0, rel_tol=1e-6):
         raise ValueError(
-            "`sample_weights` must say how often each value was seen; got numbers that add up to 1, which are "
-            "frequencies: multiply them by the number of values that were seen."
+            "`sample_weights` must say how often each value was seen; got numbers that add"
+            " up to 1, which are frequencies: multiply them by the number of values that"
+            " were seen."
         )
     return counts
 
@@ -254,13 +330,19 @@ def _first_sign(array: NDArray[Any]) -> int:
 
 
 def _only_sample(samples: dict[str, WeightSample], sign: int | None) -> WeightSample:
-    chosen = {name: sample for name, sample in samples.items() if sign in (None, sample.sign)}
+    chosen = {
+        name: sample for name, sample in samples.items() if sign in (None, sample.sign)
+    }
     if not chosen:
-        raise ValueError("`weights` must hold a parameter with at least 2 values other than zero; got none.")
+        raise ValueError(
+            "`weights` must hold a parameter with at least 2 values other than zero; got"
+            " none."
+        )
     if len(chosen) != 1:
         names = ", ".join(chosen) or "none"
         raise ValueError(
-            f"`weights` must hold one sample of weights unless `pool` is given, see `weight_samples`; got {names}."
+            "`weights` must hold one sample of weights unless `pool` is given, see"
+            f" `weight_samples`; got {names}."
         )
     return next(iter(chosen.values()))
 
@@ -275,13 +357,16 @@ def _take(
 ) -> WeightSample:
     """Copy the values and take the moments of their logarithms, reading memory once.
 
-    A sum of logarithms is finite only if every value is above zero and finite. So values are looked at one by one only
-    where it is not.
+    A sum of logarithms is finite only if every value is above zero and finite. So values are
+    looked at one by one only where it is not.
     """
     # Weights go on learning, and a result must not change with them. A file stays on its disk.
     source = array if _on_disk(array) else np.empty_like(array)
-    # Of many single-precision values, logarithms in single precision tell mean and spread to 1e-7 and cost half.
-    dtype = np.float32 if array.dtype == np.float32 and array.size > _CHUNK else np.float64
+    # Of many single-precision values, logarithms in single precision tell mean and spread to
+    # 1e-7 and cost half.
+    dtype = (
+        np.float32 if array.dtype == np.float32 and array.size > _CHUNK else np.float64
+    )
     logs: NDArray[Any] = np.empty(min(_CHUNK, array.size), dtype)
     n = n_zero = n_other = n_missing = n_infinite = 0
     mean = squares = 0.0
@@ -291,7 +376,9 @@ def _take(
             chunk[...] = array[start : start + _CHUNK]
         room = logs[: chunk.size]
         with np.errstate(divide="ignore", invalid="ignore"):
-            np.log(chunk if sign == 1 else _magnitudes(chunk, sign), out=room, dtype=dtype)
+            np.log(
+                chunk if sign == 1 else _magnitudes(chunk, sign), out=room, dtype=dtype
+            )
             total = float(room.sum())
         if not math.isfinite(total):
             n_missing += int(np.count_nonzero(np.isnan(chunk)))
@@ -305,21 +392,39 @@ def _take(
         n, shift, here = n + room.size, total / room.size - mean, total / room.size
         np.subtract(room, here, out=room)
         # Chan's update: the squares about the joint mean, from those about the chunk's own.
-        squares += float(np.dot(room, room)) + shift**2 * (n - room.size) * room.size / n
+        squares += (
+            float(np.dot(room, room)) + shift**2 * (n - room.size) * room.size / n
+        )
         mean += shift * room.size / n
     if n_infinite or (n_missing and not drop_missing):
         what = f"got {n_missing + n_infinite} NaN or infinite values of {array.size}"
         only_missing = n_missing and not n_infinite
-        advice = ": `drop_missing=True` leaves NaN out, and counts them" if only_missing else ""
+        advice = (
+            ": `drop_missing=True` leaves NaN out, and counts them"
+            if only_missing
+            else ""
+        )
         raise ValueError(f"`{name}` must be finite; {what}{advice}.")
-    return WeightSample(n, n_zero, n_other - n_zero, sign, (mean, math.sqrt(squares / max(n, 1))), source, counts)
+    return WeightSample(
+        n,
+        n_zero,
+        n_other - n_zero,
+        sign,
+        (mean, math.sqrt(squares / max(n, 1))),
+        source,
+        counts,
+    )
 
 
-def _magnitudes(values: NDArray[Any], sign: int, out: NDArray[Any] | None = None) -> NDArray[Any]:
+def _magnitudes(
+    values: NDArray[Any], sign: int, out: NDArray[Any] | None = None
+) -> NDArray[Any]:
     """Return the values of one sign as positive numbers; 0 means both signs."""
     if values.dtype.kind == "u":
         return values if sign >= 0 else np.zeros_like(values)
-    return np.asarray(np.abs(values, out=out) if sign == 0 else np.multiply(values, sign, out=out))
+    return np.asarray(
+        np.abs(values, out=out) if sign == 0 else np.multiply(values, sign, out=out)
+    )
 
 
 def _on_disk(array: Any) -> bool:
@@ -340,15 +445,19 @@ def _require_two(sample: WeightSample) -> WeightSample:
 
 
 def _refuse_columns(weights: Any) -> None:
-    """Refuse a table of several columns: sizes and counts side by side are no sample of one thing."""
+    """Refuse a table of several columns.
+
+    Sizes and counts side by side are no sample of one thing.
+    """
     columns = getattr(weights, "columns", None)
     if columns is None or not hasattr(weights, "to_numpy") or len(columns) < 2:
         return
     names = [str(name) for name in columns]
     some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
     raise ValueError(
-        f"`weights` must be one column of a table unless `pool` is given; got {len(names)} columns, {some}: choose one "
-        f"as `table[{names[0]!r}]`, or give `table.to_numpy()` if they are one matrix of weights."
+        f"`weights` must be one column of a table unless `pool` is given; got {len(names)}"
+        f" columns, {some}: choose one as `table[{names[0]!r}]`, or give `table.to_numpy()`"
+        " if they are one matrix of weights."
     )
 
 

@@ -1,4 +1,7 @@
-"""The command line: ``daleml demo | fit | spectrum | check | reproduce``. It composes, and computes nothing itself."""
+"""The command line: ``daleml demo | fit | spectrum | check | reproduce``.
+
+It composes, and computes nothing itself.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,18 @@ from daleml.cli.fit_command import fit
 from daleml.cli.reproduce_command import reproduce
 from daleml.cli.terminal import Weights, console, plainly, print_table
 
-_BYTES_PER_ENTRY = 24  # in double precision, the copy that is decomposed, and its workspace
+_BYTES_PER_ENTRY = (
+    24  # in double precision, the copy that is decomposed, and its workspace
+)
 _MOST_BYTES = 2 << 30
 
 app = typer.Typer(
     name="daleml",
     cls=Commands,
-    help="Networks that keep Dale's law: a demo, fits of weights, spectra, checks, and the founding claims.",
+    help=(
+        "Networks that keep Dale's law: a demo, fits of weights, spectra, checks, and the"
+        " founding claims."
+    ),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -47,24 +55,35 @@ def main(
         ),
     ] = False,
 ) -> None:
-    """Networks that keep Dale's law: a demo, fits of weights, spectra, checks, and the founding claims."""
+    """Networks that keep Dale's law.
+
+    A demo, fits of weights, spectra, checks, and the founding claims.
+    """
 
 
 @app.command(cls=Command)
 @plainly
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the report, figures and JSON.")] = Path(
-        "demo"
-    ),
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="Folder for the report, figures and JSON."),
+    ] = Path("demo"),
     epochs: Annotated[int, typer.Option(help="Epochs each network learns for.")] = 30,
     seeds: Annotated[int, typer.Option(help="Number of seeds.")] = 3,
     recurrent: Annotated[
-        bool, typer.Option("--recurrent", help="Train three recurrent networks too, for twice the epochs.")
+        bool,
+        typer.Option(
+            "--recurrent",
+            help="Train three recurrent networks too, for twice the epochs.",
+        ),
     ] = False,
     jobs: Annotated[
         int | None,
         typer.Option(
-            help="Networks to train at once, at least 1; never more than cores or networks. Default: one per core."
+            help=(
+                "Networks to train at once, at least 1; never more than cores or networks."
+                " Default: one per core."
+            )
         ),
     ] = None,
 ) -> None:
@@ -85,7 +104,11 @@ def demo(
         )
     print_table(screen, summary(results), "Four networks learned digits")
     if recurrent:
-        print_table(screen, rows_page.summary(results), "Three recurrent networks learned them row by row")
+        print_table(
+            screen,
+            rows_page.summary(results),
+            "Three recurrent networks learned them row by row",
+        )
     screen.print(f"report: {output / 'report.html'}", soft_wrap=True)
 
 
@@ -97,7 +120,9 @@ app.command(cls=Command)(reproduce)
 @plainly
 def spectrum(
     file: Weights,
-    column: Annotated[str | None, typer.Option(help="Name of a matrix in a file of several.")] = None,
+    column: Annotated[
+        str | None, typer.Option(help="Name of a matrix in a file of several.")
+    ] = None,
     separator: table_options.Separator = None,
     decimal: table_options.Decimal = None,
     header: table_options.Header = None,
@@ -115,15 +140,23 @@ def spectrum(
 
     measures = []
     notes: list[str] = []
-    options = table_options.gathered(separator, decimal, header, labels, missing, sheet, trailing, keep_totals)
-    for name, matrix in read_matrices(file, column, options=options, say=notes.append).items():
+    options = table_options.gathered(
+        separator, decimal, header, labels, missing, sheet, trailing, keep_totals
+    )
+    for name, matrix in read_matrices(
+        file, column, options=options, say=notes.append
+    ).items():
         _require_room(name, matrix.shape)
         result = compute(matrix).to_dict()
         shape = " x ".join(str(size) for size in result.pop("shape"))
         result.pop("singular_values")
         measures.append({"matrix": _text.shown(name), "shape": shape, **result})
     screen = console()
-    print_table(screen, pd.DataFrame(measures).rename(columns=lambda name: name.replace("_", " ")), str(file.name))
+    print_table(
+        screen,
+        pd.DataFrame(measures).rename(columns=lambda name: name.replace("_", " ")),
+        str(file.name),
+    )
     for note in notes:
         screen.print(f"note: {note}")
 
@@ -133,10 +166,10 @@ def _require_room(name: str, shape: tuple[int, ...]) -> None:
     rows, columns = shape
     if _BYTES_PER_ENTRY * rows * columns > _MOST_BYTES:
         raise ValueError(
-            f"`{name or 'the matrix'}` must be small enough for its singular values to be found in "
-            f"{_MOST_BYTES >> 30} GiB of memory; got {rows:,} x {columns:,}, which take "
-            f"{_BYTES_PER_ENTRY * rows * columns / (1 << 30):,.0f} GiB. Take a part of it, or call "
-            "`daleml.analysis.spectrum` where there is room."
+            f"`{name or 'the matrix'}` must be small enough for its singular values to be"
+            f" found in {_MOST_BYTES >> 30} GiB of memory; got {rows:,} x {columns:,},"
+            f" which take {_BYTES_PER_ENTRY * rows * columns / (1 << 30):,.0f} GiB. Take a"
+            " part of it, or call `daleml.analysis.spectrum` where there is room."
         )
 
 
@@ -144,13 +177,20 @@ def _require_room(name: str, shape: tuple[int, ...]) -> None:
 @plainly
 def check(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="safetensors, a torch state dict (pt, pth, ckpt), or npz.")
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="safetensors, a torch state dict (pt, pth, ckpt), or npz.",
+        ),
     ],
     dim: Annotated[
         int | None,
         typer.Option(
-            help="Where presynaptic units lie in weights saved without signs: 1, (post, pre), as in PyTorch; 0, (pre, "
-            "post), as in Keras and JAX. Default: 1."
+            help=(
+                "Where presynaptic units lie in weights saved without signs: 1, (post,"
+                " pre), as in PyTorch; 0, (pre, "
+                "post), as in Keras and JAX. Default: 1."
+            )
         ),
     ] = None,
 ) -> None:
@@ -158,9 +198,9 @@ def check(
 
     Exit with 0 if the law holds, with 1 if it is broken, and with 2 if that cannot be told.
 
-    A weight saved beside its signs is judged by them, and weights without signs in the same file are named: they are
-    not under the law. If a file holds no signs at all, weights are judged by themselves: all that a presynaptic unit
-    makes must have one sign.
+    A weight saved beside its signs is judged by them, and weights without signs in the same
+    file are named: they are not under the law. If a file holds no signs at all, weights are
+    judged by themselves: all that a presynaptic unit makes must have one sign.
     """
     from daleml import signs
     from daleml.cli import verdict

@@ -1,4 +1,7 @@
-"""The way into the command line: what is typed wrong is one sentence, signals are exceptions, streams are there."""
+"""The way into the command line.
+
+What is typed wrong is one sentence, signals are exceptions, streams are there.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,14 @@ class Commands(TyperGroup):
         came: list[signal.Signals] = []
         try:
             with signals_raise() as came:
-                code = super().main(args, prog_name or "daleml", complete_var, False, windows_expand_args, **extra)
+                code = super().main(
+                    args,
+                    prog_name or "daleml",
+                    complete_var,
+                    False,
+                    windows_expand_args,
+                    **extra,
+                )
         except KeyboardInterrupt as stop:  # before the command began
             code = 128 + (stop.signal if isinstance(stop, Stopped) else signal.SIGINT)
         except typer.Abort:
@@ -54,7 +64,9 @@ class Commands(TyperGroup):
                 raise
             _show(error)
             code = ERROR
-        if code == 130 and came:  # before or after the command itself, where typer takes every stop for Ctrl-C
+        if (
+            code == 130 and came
+        ):  # before or after the command itself, where typer takes every stop for Ctrl-C
             code = 128 + came[0]
         if standalone_mode:
             sys.exit(code if isinstance(code, int) else 0)
@@ -75,12 +87,17 @@ def _show(error: Any) -> None:
 
 
 def _open_streams() -> None:
-    """Open the streams that were closed, as by ``>&-``: else a file of results would be opened in their place."""
+    """Open the streams that were closed, as by ``>&-``.
+
+    Else a file of results would be opened in their place.
+    """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gives the lowest number that is free: this one
+            os.open(
+                os.devnull, os.O_RDWR
+            )  # gives the lowest number that is free: this one
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a letter shows its code, in place of an exception.
         if hasattr(stream, "reconfigure"):

@@ -1,7 +1,8 @@
 """How a command ends: a sentence and an exit code, never a traceback.
 
-Exit codes: 0 all is well; 1 a verdict against what was judged (``daleml check``: the law is broken); 2 an error, in
-what was typed, in a file, or inside daleml; 128 and the number of the signal where one stopped it, as shells count.
+Exit codes: 0 all is well; 1 a verdict against what was judged (``daleml check``: the law is
+broken); 2 an error, in what was typed, in a file, or inside daleml; 128 and the number of the
+signal where one stopped it, as shells count.
 """
 
 from __future__ import annotations
@@ -57,51 +58,77 @@ def plainly(command: Callable[_P, None]) -> Callable[_P, None]:
             _say(f"stopped by {number.name}, before all was done.")
             raise typer.Exit(128 + number) from None
         except BrokenPipeError:
-            _drop_output()  # whoever reads has seen enough, as `head` has: that is no error to tell of
+            # whoever reads has seen enough, as `head` has: that is no error to tell of
+            _drop_output()
             raise typer.Exit(128 + 13) from None
         except Exception as error:
             if os.environ.get(_TRACEBACK):
                 raise
             if _is_of_output(error):
                 _drop_output()
-                error = OSError(f"standard output could not be written to: {sentence(error)}")
-            given = {str(value) for value in (*args, *kwargs.values())}  # a file may be called `weights`
-            words = {name: option for name, option in options.items() if name not in given}
+                error = OSError(
+                    f"standard output could not be written to: {sentence(error)}"
+                )
+            given = {
+                str(value) for value in (*args, *kwargs.values())
+            }  # a file may be called `weights`
+            words = {
+                name: option for name, option in options.items() if name not in given
+            }
             _say(f"error: {sentence(error, words)}")
             raise typer.Exit(ERROR) from None
 
     return wrapped
 
 
-def sentence(error: BaseException, options: Mapping[str, str] = _OPTIONS_OF_ARGUMENTS) -> str:
+def sentence(
+    error: BaseException, options: Mapping[str, str] = _OPTIONS_OF_ARGUMENTS
+) -> str:
     """Return what went wrong as one line, short enough to read, in the words of the command line.
 
     Args:
         error: What was raised.
         options: What to call the arguments that it names.
     """
-    return _text.shortened(_text.shown(in_options(" ".join(_reason(error).split()), options)), _LONGEST)
+    return _text.shortened(
+        _text.shown(in_options(" ".join(_reason(error).split()), options)), _LONGEST
+    )
 
 
 def in_options(text: str, options: Mapping[str, str] = _OPTIONS_OF_ARGUMENTS) -> str:
-    """Return a sentence about arguments in the words of the command line: ``--sign`` for ``sign``."""
+    """Return a sentence about arguments in the words of the command line.
+
+    ``--sign`` for ``sign``.
+    """
     text = re.sub(r"`(\w+)`", lambda found: options.get(found[1], found[0]), text)
-    text = text.replace(": `drop_missing=True` leaves NaN out, and counts them", "")  # no option does: tables do it
+    text = text.replace(
+        ": `drop_missing=True` leaves NaN out, and counts them", ""
+    )  # no option does: tables do it
     return text.replace("` is True", "` is given")
 
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
-        return f"`{error.filename}`: {error.strerror}." if error.filename else f"{error.strerror}."
+        return (
+            f"`{error.filename}`: {error.strerror}."
+            if error.filename
+            else f"{error.strerror}."
+        )
     text = str(error)
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "allocate memory" in text):
-        return "memory ran out; use a smaller file, or fewer `--jobs`, or a machine with more of it."
-    # Own errors name an argument or a file between backticks. Whatever else comes up is a fault inside.
+    if isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and "allocate memory" in text
+    ):
+        return (
+            "memory ran out; use a smaller file, or fewer `--jobs`, or a machine with more"
+            " of it."
+        )
+    # Own errors name an argument or a file between backticks. Whatever else comes up is a fault
+    # inside.
     if isinstance(error, (ValueError, OSError)) or "`" in text:
         return text
     return (
-        f"daleml itself failed, which should not happen: {text or 'without a word'}. Please report it with what you "
-        f"typed and what {_TRACEBACK}=1 in front of it shows."
+        f"daleml itself failed, which should not happen: {text or 'without a word'}. Please"
+        f" report it with what you typed and what {_TRACEBACK}=1 in front of it shows."
     )
 
 
@@ -112,7 +139,9 @@ def _options(command: Callable[..., Any]) -> dict[str, str]:
     for name in inspect.signature(command).parameters:
         for note in getattr(hints.get(name), "__metadata__", ()):
             if type(note).__name__ == "OptionInfo":
-                long = [flag for flag in note.param_decls or () if flag.startswith("--")]
+                long = [
+                    flag for flag in note.param_decls or () if flag.startswith("--")
+                ]
                 found[name] = f"`{long[0] if long else '--' + name.replace('_', '-')}`"
     return found
 
@@ -124,18 +153,35 @@ def _say(line: str) -> None:
 
 def _flush() -> None:
     if sys.stdout is not None:
-        sys.stdout.flush()  # a full disk or a closed pipe is found out here, not after the last line
+        # a full disk or a closed pipe is found out here, not after the last line
+        sys.stdout.flush()
 
 
 def _is_of_output(error: Exception) -> bool:
-    """Whether what was printed could not be, as on a full disk: errors of files name them, those of streams do not."""
-    full = {errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EBADF, getattr(errno, "EDQUOT", errno.ENOSPC)}
-    return isinstance(error, OSError) and error.filename is None and error.errno in full and len(error.args) > 1
+    """Whether what was printed could not be, as on a full disk.
+
+    Errors of files name them, those of streams do not.
+    """
+    full = {
+        errno.ENOSPC,
+        errno.EIO,
+        errno.EFBIG,
+        errno.EBADF,
+        getattr(errno, "EDQUOT", errno.ENOSPC),
+    }
+    return (
+        isinstance(error, OSError)
+        and error.filename is None
+        and error.errno in full
+        and len(error.args) > 1
+    )
 
 
 def _drop_output() -> None:
     """Point standard output at nothing, so that Python's own flush at the end does not complain either."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # a stream without a file behind it
+    with contextlib.suppress(
+        OSError, ValueError, AttributeError
+    ):  # a stream without a file behind it
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, sys.stdout.fileno())
         os.close(nothing)

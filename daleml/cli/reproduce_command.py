@@ -13,21 +13,35 @@ from daleml.cli.terminal import console, plainly, print_table
 @plainly
 def reproduce(
     claims: Annotated[
-        list[str] | None, typer.Argument(metavar="PAPER|CLAIM", help="Such as: dann 3b. Default: all.")
+        list[str] | None,
+        typer.Argument(metavar="PAPER|CLAIM", help="Such as: dann 3b. Default: all."),
     ] = None,
-    budget: Annotated[str, typer.Option(help="quick (minutes), paper (an hour) or long (a day).")] = "quick",
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for journal, figures, claims.json and page.")] = Path(
-        "reproduction"
-    ),
+    budget: Annotated[
+        str, typer.Option(help="quick (minutes), paper (an hour) or long (a day).")
+    ] = "quick",
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", help="Folder for journal, figures, claims.json and page."
+        ),
+    ] = Path("reproduction"),
     jobs: Annotated[
         int | None,
-        typer.Option(help="Seeds to run at once, at least 1; never more than cores or seeds. Default: one per core."),
+        typer.Option(
+            help=(
+                "Seeds to run at once, at least 1; never more than cores or seeds. Default:"
+                " one per core."
+            )
+        ),
     ] = None,
     scheduler: Annotated[
         str | None,
         typer.Option(
-            help="Address of a Dask scheduler, such as tcp://host:8786. It must be one you trust: "
-            "whoever answers there can run any code on this machine."
+            help=(
+                "Address of a Dask scheduler, such as tcp://host:8786. It must be one you"
+                " trust: "
+                "whoever answers there can run any code on this machine."
+            )
         ),
     ] = None,
 ) -> None:
@@ -35,14 +49,25 @@ def reproduce(
 
     Finished seeds are kept in a journal: the same command goes on where it was interrupted.
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+    )
 
     from daleml import reproductions
     from daleml.reproductions import page
 
     chosen = reproductions.find(claims or ())
     screen = console()
-    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=screen, transient=True) as bar:
         task = bar.add_task("seeds", total=None)
         result = reproductions.reproduce(
@@ -55,12 +80,22 @@ def reproduce(
             save=False,  # with the page, as one set
             say=lambda line: bar.console.print(line, soft_wrap=True),
             progress=lambda done, total, name: bar.update(
-                task, completed=done, total=total, description=f"seeds, {name} last" if name else "seeds"
+                task,
+                completed=done,
+                total=total,
+                description=f"seeds, {name} last" if name else "seeds",
             ),
         )
-    print_table(screen, page.table(result.outcomes), "The founding claims, measured again")
-    written = page.write(result, reproductions.papers(), out, f"daleml reproduce --budget {budget}")
+    print_table(
+        screen, page.table(result.outcomes), "The founding claims, measured again"
+    )
+    written = page.write(
+        result, reproductions.papers(), out, f"daleml reproduce --budget {budget}"
+    )
     screen.print(page.verdict_counts(result.outcomes), soft_wrap=True)
     screen.print(f"report: {written}", soft_wrap=True)
     if result.failures:
-        raise ValueError(f"{len(result.failures)} seeds could not be run: the same command tries them again.")
+        raise ValueError(
+            f"{len(result.failures)} seeds could not be run: the same command tries them"
+            " again."
+        )

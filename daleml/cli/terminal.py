@@ -20,22 +20,35 @@ if TYPE_CHECKING:
 __all__ = ["Weights", "console", "plainly", "print_table"]
 
 _WIDTH = 160  # of what is no terminal: tables keep their columns
-_LONGEST_NAME = 1_000  # in a table or above it: a damaged file may have a name of a million letters
+_LONGEST_NAME = (
+    1_000  # in a table or above it: a damaged file may have a name of a million letters
+)
 _LONGEST_WORD = 5_000  # anywhere: longer than the longest path
 
 Weights = Annotated[
     Path,
     typer.Argument(
         metavar="FILE",
-        help="csv, tsv, txt (or gz), xlsx, parquet, feather, npy, npz, mat, h5, safetensors, or of torch (pt, ckpt).",
+        help=(
+            "csv, tsv, txt (or gz), xlsx, parquet, feather, npy, npz, mat, h5, safetensors,"
+            " or of torch (pt, ckpt)."
+        ),
     ),
 ]
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console that shows text as it is: no markup, no emoji codes, and no control character of a name."""
+    """Return a console that shows text as it is.
+
+    No markup, no emoji codes, and no control character of a name.
+    """
     made = _console_class()
-    options: dict[str, Any] = {"stderr": stderr, "markup": False, "emoji": False, "highlight": False}
+    options: dict[str, Any] = {
+        "stderr": stderr,
+        "markup": False,
+        "emoji": False,
+        "highlight": False,
+    }
     found = made(**options)
     return found if found.is_terminal else made(width=_WIDTH, **options)
 
@@ -48,12 +61,19 @@ def _console_class() -> type[Console]:
     from rich.text import Text
 
     class SafeConsole(Console):
-        """The one door to the terminal: every piece of text passes here, in a table and in a bar of progress too."""
+        """The one door to the terminal.
+
+        Every piece of text passes here, in a table and in a bar of progress too.
+        """
 
         def render_str(self, text: str, **options: Any) -> Text:
-            return super().render_str(_shown(text), **options)  # before widths are measured
+            return super().render_str(
+                _shown(text), **options
+            )  # before widths are measured
 
-        def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        def render(
+            self, renderable: RenderableType, options: ConsoleOptions | None = None
+        ) -> Iterable[Segment]:
             for segment in super().render(renderable, options):
                 if segment.control:  # daleml's own, of a bar of progress
                     yield segment
@@ -68,7 +88,11 @@ def print_table(console: Console, table: pd.DataFrame, title: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(title=Text(_name(title), style="italic"), title_justify="left", header_style="bold")
+    drawn = Table(
+        title=Text(_name(title), style="italic"),
+        title_justify="left",
+        header_style="bold",
+    )
     for i, name in enumerate(table.columns):
         drawn.add_column(Text(_name(str(name))), justify="left" if i == 0 else "right")
     for row in table.itertuples(index=False):
@@ -82,7 +106,11 @@ def _name(text: str) -> str:
 
 def _shown(text: str) -> str:
     """Return text of several lines that is safe to show, and without words that no one could read to their end."""
-    cut = re.sub(rf"\S{{{_LONGEST_WORD + 1},}}", lambda found: _text.shortened(found[0], _LONGEST_NAME), text)
+    cut = re.sub(
+        rf"\S{{{_LONGEST_WORD + 1},}}",
+        lambda found: _text.shortened(found[0], _LONGEST_NAME),
+        text,
+    )
     return _text.shown(cut, lines=True)
 
 

@@ -18,10 +18,16 @@ def show(screen: Console, report: SignReport) -> None:
     if report.violations:
         import pandas as pd
 
-        print_table(screen, pd.DataFrame(map(_row, report.violations)), "Units that break Dale's law")
+        print_table(
+            screen,
+            pd.DataFrame(map(_row, report.violations)),
+            "Units that break Dale's law",
+        )
     screen.print(str(report).splitlines()[0], soft_wrap=True)
     for remark in report.remarks():
-        screen.print(_text.shown(remark), soft_wrap=True)  # of one line, whatever a tensor is called
+        screen.print(
+            _text.shown(remark), soft_wrap=True
+        )  # of one line, whatever a tensor is called
     if report.transposed:
         screen.print("Say so with `--dim 0`.", soft_wrap=True)
 

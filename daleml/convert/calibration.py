@@ -1,4 +1,7 @@
-"""Pre-activations before and after: measured on the original, matched in the lawful model, layer by layer."""
+"""Pre-activations before and after.
+
+Measured on the original, matched in the lawful model, layer by layer.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +29,11 @@ class Drive:
 
     Attributes:
         means: Of each unit, over batch and positions.
-        net: What the mean rates alone give each unit, tap by tap, without the bias: (units, taps); None where it is not
-            looked at.
+        net: What the mean rates alone give each unit, tap by tap, without the bias: (units,
+            taps); None where it is not looked at.
         fluctuation: Variance over batch and positions, averaged over units.
-        variance: Over batch, positions and units: the fluctuation, and how far the units' means lie apart.
+        variance: Over batch, positions and units: the fluctuation, and how far the units' means
+            lie apart.
     """
 
     means: Tensor
@@ -43,7 +47,8 @@ class Live(NamedTuple):
 
     Attributes:
         synapses: Which.
-        rates: What it reads, of shape ``(..., units)``; None if it reads states, which its own drive changes.
+        rates: What it reads, of shape ``(..., units)``; None if it reads states, which its own
+            drive changes.
         drive: Computes what the weight gives now, of shape ``(..., units)``.
     """
 
@@ -52,17 +57,26 @@ class Live(NamedTuple):
     drive: Callable[[], Tensor]
 
 
-def redraw_(module: nn.Module, weight: str, draw: init.Draw, generator: torch.Generator | None) -> None:
+def redraw_(
+    module: nn.Module, weight: str, draw: init.Draw, generator: torch.Generator | None
+) -> None:
     """Fill a weight whose signs are fixed, on a unit scale.
 
-    Excitation and inhibition balance in every unit, tap by tap: so they do too where a kernel reaches over the border.
+    Excitation and inhibition balance in every unit, tap by tap: so they do too where a kernel
+    reaches over the border.
     """
     parameter = cast("Tensor", getattr(module, weight))
-    sign = law.broadcastable(cast("Tensor", getattr(module, weight + law.SUFFIX)), parameter).expand_as(parameter)
+    sign = law.broadcastable(
+        cast("Tensor", getattr(module, weight + law.SUFFIX)), parameter
+    ).expand_as(parameter)
     magnitude = draw(torch.empty_like(parameter), 1.0, generator=generator)
     pre = modules.presynaptic_dim(module, weight, parameter.ndim)
-    excitation, inhibition = ((magnitude * (sign == s)).sum(pre, keepdim=True) for s in (1, -1))
-    balance = torch.where((excitation > 0) & (inhibition > 0), excitation / inhibition, 1.0)
+    excitation, inhibition = (
+        (magnitude * (sign == s)).sum(pre, keepdim=True) for s in (1, -1)
+    )
+    balance = torch.where(
+        (excitation > 0) & (inhibition > 0), excitation / inhibition, 1.0
+    )
     with torch.no_grad():
         parameter.copy_(magnitude * torch.where(sign > 0, 1.0, -balance).to(parameter))
 
@@ -79,12 +93,15 @@ def measure(model: nn.Module, example: Example) -> dict[Key, Drive]:
     return drives
 
 
-def calibrate_(model: nn.Module, example: Example, targets: Mapping[Key, Drive], redrawn: set[Key]) -> dict[Key, Drive]:
+def calibrate_(
+    model: nn.Module, example: Example, targets: Mapping[Key, Drive], redrawn: set[Key]
+) -> dict[Key, Drive]:
     """Change the weights that were redrawn, in the order in which they run, so that each gives what the original gave.
 
-    Inhibition balances excitation in every unit as far as it can, so that units answer to what changes in their input
-    rather than to how much of it there is; a bias does the rest, and each unit's mean is the original's. Then the layer
-    is scaled so that its variance is. Where there is no bias, units that balance cannot centre keep another mean.
+    Inhibition balances excitation in every unit as far as it can, so that units answer to what
+    changes in their input rather than to how much of it there is; a bias does the rest, and
+    each unit's mean is the original's. Then the layer is scaled so that its variance is. Where
+    there is no bias, units that balance cannot centre keep another mean.
 
     Returns:
         What each weight gives now.
@@ -105,23 +122,45 @@ def calibrate_(model: nn.Module, example: Example, targets: Mapping[Key, Drive],
 
 
 def _balance_(module: nn.Module, live: Live, target: Drive) -> None:
-    """Give every unit the original's mean by its balance: what mean rates give it at each tap is what they gave it.
+    """Give every unit the original's mean by its balance.
 
-    Tap by tap, so that it stays balanced where kernels reach over the border, and in images of another size. Left alone
-    are taps of one sign only, and what reads rates of mean zero, where there is nothing to balance.
+    What mean rates give it at each tap is what they gave it.
+
+    Tap by tap, so that it stays balanced where kernels reach over the border, and in images of
+    another size. Left alone are taps of one sign only, and what reads rates of mean zero, where
+    there is nothing to balance.
     """
-    if live.rates is None or target.net is None or live.rates.mean() < 0.1 * live.rates.square().mean().sqrt():
+    if (
+        live.rates is None
+        or target.net is None
+        or live.rates.mean() < 0.1 * live.rates.square().mean().sqrt()
+    ):
         return
     weight = cast("Tensor", getattr(module, live.synapses.name))
-    bias = getattr(module, live.synapses.bias).double() if live.synapses.bias is not None else 0.0
+    bias = (
+        getattr(module, live.synapses.bias).double()
+        if live.synapses.bias is not None
+        else 0.0
+    )
     kept = weight.clone()
     rates = _by_unit(live.rates).mean(0)
-    excitation, inhibition = _net(module, kept.clamp_min(0), rates), -_net(module, kept.clamp_max(0), rates)
+    excitation, inhibition = (
+        _net(module, kept.clamp_min(0), rates),
+        -_net(module, kept.clamp_max(0), rates),
+    )
     both = (excitation > 0) & (inhibition > 0)
     wanted, whole = torch.zeros_like(excitation), torch.ones_like(excitation[:, :1])
-    for attempt in range(5):  # the scale that the layer will have depends on the balance, and the balance on it
-        gains = 1 + wanted.clamp_min(0) / excitation, whole * (excitation - wanted.clamp_max(0)) / inhibition
-        gain_e, gain_i = (_per_tap(module, torch.where(both, gain, 1.0).clamp(0.1, 10), kept) for gain in gains)
+    for attempt in range(
+        5
+    ):  # the scale that the layer will have depends on the balance, and the balance on it
+        gains = (
+            1 + wanted.clamp_min(0) / excitation,
+            whole * (excitation - wanted.clamp_max(0)) / inhibition,
+        )
+        gain_e, gain_i = (
+            _per_tap(module, torch.where(both, gain, 1.0).clamp(0.1, 10), kept)
+            for gain in gains
+        )
         weight.copy_(kept.clamp_max(0) * gain_i)
         inhibited = bias - _summary(module, live).means
         weight.add_(kept.clamp_min(0) * gain_e)
@@ -132,24 +171,40 @@ def _balance_(module: nn.Module, live: Live, target: Drive) -> None:
         wanted = target.net / scale
         if attempt:  # what borders, and rates that go together, make of the mean
             excess = (now.means - bias) - (target.means - bias) / scale
-            whole = whole * torch.where(inhibited > 0, 1 + excess / inhibited, 1.0).clamp(0.5, 2)[:, None]
+            whole = (
+                whole
+                * torch.where(inhibited > 0, 1 + excess / inhibited, 1.0).clamp(0.5, 2)[
+                    :, None
+                ]
+            )
 
 
 def _match_(module: nn.Module, live: Live, target: Drive) -> None:
     """Scale a weight and move its bias until its drive has the target's variance, and its units the target's means."""
     weight = cast("Tensor", getattr(module, live.synapses.name))
-    bias = None if live.synapses.bias is None else cast("Tensor", getattr(module, live.synapses.bias))
-    # A recurrent weight's own drive changes what it reads, so what fits is looked for, in steps that do not overshoot.
+    bias = (
+        None
+        if live.synapses.bias is None
+        else cast("Tensor", getattr(module, live.synapses.bias))
+    )
+    # A recurrent weight's own drive changes what it reads, so what fits is looked for, in steps
+    # that do not overshoot.
     n_steps, step = (40, 0.5) if live.rates is None else (2, 1.0)
     for _ in range(n_steps):
         now = _summary(module, live)
         shift = target.means - now.means
         if bias is not None:
             bias += step * shift.to(bias)
-        pair = (target.variance, now.variance) if bias is None else (target.fluctuation, now.fluctuation)
+        pair = (
+            (target.variance, now.variance)
+            if bias is None
+            else (target.fluctuation, now.fluctuation)
+        )
         scale = _scale(*pair, target) or 1.0
         weight *= scale**step
-        centred = bias is None or float(shift.abs().max()) < 0.05 * math.sqrt(target.variance)
+        centred = bias is None or float(shift.abs().max()) < 0.05 * math.sqrt(
+            target.variance
+        )
         if abs(scale - 1) < 0.02 and centred:
             break
 
@@ -160,7 +215,9 @@ def _scale(wanted: float, found: float, target: Drive) -> float | None:
     return math.sqrt(wanted / found) if min(wanted, found) > rounding else None
 
 
-def _walk(model: nn.Module, example: Example, visit: Callable[[str, nn.Module, Live], None]) -> None:
+def _walk(
+    model: nn.Module, example: Example, visit: Callable[[str, nn.Module, Live], None]
+) -> None:
     """Run the example; at each weighted module's first call, before it runs, visit its weights in order.
 
     A visitor may change the weight: what follows sees the change.
@@ -169,7 +226,12 @@ def _walk(model: nn.Module, example: Example, visit: Callable[[str, nn.Module, L
     visited: set[nn.Module] = set()
 
     def before(module: nn.Module, args: tuple[Any, ...]) -> None:
-        if not is_convertible(module) or module in visited or not args or not isinstance(args[0], Tensor):
+        if (
+            not is_convertible(module)
+            or module in visited
+            or not args
+            or not isinstance(args[0], Tensor)
+        ):
             return
         visited.add(module)
         for live in _drives(module, args):
@@ -181,7 +243,9 @@ def _walk(model: nn.Module, example: Example, visit: Callable[[str, nn.Module, L
 
 def _drives(module: nn.Module, args: tuple[Any, ...]) -> Iterator[Live]:
     if modules.is_recurrent(module):
-        drives = _recurrent_drives if modules.runs_over_sequences(module) else _cell_drives
+        drives = (
+            _recurrent_drives if modules.runs_over_sequences(module) else _cell_drives
+        )
         yield from drives(module, args)
         return
     (synapses,) = modules.synaptic_weights(module)
@@ -193,7 +257,9 @@ def _drives(module: nn.Module, args: tuple[Any, ...]) -> Iterator[Live]:
 
     # A subclass that runs in a way of its own may put out anything.
     if modules.runs_as_torch(module) or isinstance(forward(module, *args), Tensor):
-        yield Live(synapses, args[0].movedim(modules.unit_dim(module, args[0]), -1), drive)
+        yield Live(
+            synapses, args[0].movedim(modules.unit_dim(module, args[0]), -1), drive
+        )
 
 
 def _cell_drives(module: nn.Module, args: tuple[Any, ...]) -> Iterator[Live]:
@@ -204,7 +270,9 @@ def _cell_drives(module: nn.Module, args: tuple[Any, ...]) -> Iterator[Live]:
         if synapses.reads == "state" and state is None:
             forward = type(module).forward
             output = forward(module, args[0])
-            state = output[0] if isinstance(output, tuple) else output  # what it would read a step later
+            state = (
+                output[0] if isinstance(output, tuple) else output
+            )  # what it would read a step later
         rates = args[0] if synapses.reads == "input" else cast("Tensor", state)
 
         drive = functools.partial(_linear_drive, cell, synapses, rates)
@@ -229,7 +297,11 @@ def _recurrent_drives(module: nn.Module, args: tuple[Any, ...]) -> Iterator[Live
             rates = x.flip(0) if direction else x
             for synapses in (one for one in all_synapses if one.suffix == suffix):
                 own = synapses.reads in ("state", "cells")
-                yield Live(synapses, None if own else rates, _one_layer_drive(stack, synapses, suffix, rates))
+                yield Live(
+                    synapses,
+                    None if own else rates,
+                    _one_layer_drive(stack, synapses, suffix, rates),
+                )
             output = _one_layer(stack, suffix, rates)(rates)[0]
             outputs.append(output.flip(0) if direction else output)
         x = torch.cat(outputs, dim=-1)
@@ -243,13 +315,17 @@ def _one_layer(stack: Any, suffix: str, rates: Tensor) -> nn.Module:
     if stack.proj_size:
         options["proj_size"] = stack.proj_size
     # Of torch's own class: what a subclass takes to be built is not known.
-    single = cast("Any", modules.torch_class(stack))(rates.shape[-1], stack.hidden_size, **options)
+    single = cast("Any", modules.torch_class(stack))(
+        rates.shape[-1], stack.hidden_size, **options
+    )
     for name, parameter in single.named_parameters():
         parameter.copy_(getattr(stack, name.replace("_l0", suffix)))
     return cast("nn.Module", single)
 
 
-def _one_layer_drive(stack: Any, synapses: SynapticWeight, suffix: str, rates: Tensor) -> Callable[[], Tensor]:
+def _one_layer_drive(
+    stack: Any, synapses: SynapticWeight, suffix: str, rates: Tensor
+) -> Callable[[], Tensor]:
     def drive() -> Tensor:
         if synapses.reads in ("input", "below"):
             return _linear_drive(stack, synapses, rates)
@@ -271,7 +347,11 @@ def _summary(module: nn.Module, live: Live) -> Drive:
     values = _by_unit(live.drive())
     net = None
     if live.rates is not None:
-        net = _net(module, cast("Tensor", getattr(module, live.synapses.name)), _by_unit(live.rates).mean(0))
+        net = _net(
+            module,
+            cast("Tensor", getattr(module, live.synapses.name)),
+            _by_unit(live.rates).mean(0),
+        )
     fluctuation = float(values.var(0, correction=0).mean())
     return Drive(values.mean(0), net, fluctuation, float(values.var(correction=0)))
 
@@ -283,7 +363,9 @@ def _net(module: nn.Module, weight: Tensor, rates: Tensor) -> Tensor:
     if _pre_first(module):
         weight = weight.transpose(1, 2)
     taps = weight.flatten(3) if weight.ndim > 3 else weight[..., None]
-    return torch.einsum("goit,gi->got", taps.double(), rates.view(groups, -1)).flatten(0, 1)
+    return torch.einsum("goit,gi->got", taps.double(), rates.view(groups, -1)).flatten(
+        0, 1
+    )
 
 
 def _pre_first(module: nn.Module) -> bool:

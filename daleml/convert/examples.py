@@ -1,4 +1,7 @@
-"""An input that a model takes, guessed from its first layer; and running a model without leaving a trace."""
+"""An input that a model takes, guessed from its first layer.
+
+And running a model without leaving a trace.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,25 @@ Example = tuple[Any, ...]
 
 
 def guess_example(model: nn.Module) -> Example | None:
-    """Return an input that the model takes, guessed from its first weight; None if none of the guesses works."""
-    first = next((module for module in model.modules() if is_layer(module) or modules.is_table(module)), None)
+    """Return an input that the model takes, guessed from its first weight.
+
+    None if none of the guesses works.
+    """
+    first = next(
+        (
+            module
+            for module in model.modules()
+            if is_layer(module) or modules.is_table(module)
+        ),
+        None,
+    )
     if first is None:
         return None
     for guess in _guesses(first, next(model.parameters(), torch.empty(0))):
-        with contextlib.suppress(Exception), undisturbed(model):  # a guess that fails is only a wrong guess
+        with (
+            contextlib.suppress(Exception),
+            undisturbed(model),
+        ):  # a guess that fails is only a wrong guess
             model(guess)
             return (guess,)
     return None
@@ -50,7 +66,10 @@ def _guesses(first: nn.Module, like: Tensor) -> list[Tensor]:
 
 @contextlib.contextmanager
 def undisturbed(model: nn.Module) -> Iterator[None]:
-    """Put back buffers, modes and random state after the model was run; without gradients meanwhile."""
+    """Put back buffers, modes and random state after the model was run.
+
+    Without gradients meanwhile.
+    """
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     modes = {module: module.training for module in model.modules()}
     try:
@@ -65,7 +84,11 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def hooked(model: nn.Module, before: Callable[..., Any] | None, after: Callable[..., Any] | None) -> Iterator[None]:
+def hooked(
+    model: nn.Module,
+    before: Callable[..., Any] | None,
+    after: Callable[..., Any] | None,
+) -> Iterator[None]:
     """Attach a pair of hooks to every module, and take them off again."""
     handles = []
     for module in model.modules():

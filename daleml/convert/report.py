@@ -46,7 +46,8 @@ class Verdict:
         name: The parameter's.
         kind: ``"lawful"``, ``"exempt"`` or ``"not lawful"``.
         why: The reason, or which units it reads.
-        variance: Of its pre-activations over batch, positions and units, on the example; None if not measured.
+        variance: Of its pre-activations over batch, positions and units, on the example; None
+            if not measured.
         original: The same before the model was changed.
 
     Raises:
@@ -62,7 +63,9 @@ class Verdict:
     def __post_init__(self) -> None:
         kinds = [kind.value for kind in Kind]
         if self.kind not in kinds:
-            raise ValueError(f"`kind` must be one of {', '.join(kinds)}; got {self.kind!r}.")
+            raise ValueError(
+                f"`kind` must be one of {', '.join(kinds)}; got {self.kind!r}."
+            )
         object.__setattr__(self, "kind", Kind(self.kind))
 
     @property
@@ -75,19 +78,24 @@ class Verdict:
 
 @dataclass(frozen=True)
 class DalifyReport:
-    """What ``dalify`` did; true when no parameter was left unlawful, and nothing else that was found is.
+    """What ``dalify`` did.
+
+    True when no parameter was left unlawful, and nothing else that was found is.
 
     Attributes:
         verdicts: One for each parameter, in the model's order.
-        notes: What else to know: assumptions, and what could not be looked for. Those of type :class:`Note` say by
-            themselves whether they name something unlawful; a plain string is a remark and decides nothing.
+        notes: What else to know: assumptions, and what could not be looked for. Those of type
+            :class:`Note` say by themselves whether they name something unlawful; a plain string
+            is a remark and decides nothing.
     """
 
     verdicts: tuple[Verdict, ...]
     notes: tuple[str, ...]
 
     def __bool__(self) -> bool:
-        return not self.of(NOT_LAWFUL) and not any(isinstance(note, Note) and note.unlawful for note in self.notes)
+        return not self.of(NOT_LAWFUL) and not any(
+            isinstance(note, Note) and note.unlawful for note in self.notes
+        )
 
     def of(self, kind: str) -> tuple[Verdict, ...]:
         """Return the verdicts of one kind."""
@@ -99,10 +107,18 @@ class DalifyReport:
         lines = [f"{len(self.verdicts)} parameters: {counts}."]
         for verdict in self.verdicts:
             ratio = "" if verdict.ratio is None else f"; variance x {verdict.ratio:.2f}"
-            lines.append(f"  {verdict.name:<{width}}  {verdict.kind}: {verdict.why}{ratio}")
+            lines.append(
+                f"  {verdict.name:<{width}}  {verdict.kind}: {verdict.why}{ratio}"
+            )
         return "\n".join([*lines, *(f"Note: {note}." for note in self.notes)])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the verdicts and notes as plain data, and whether all is lawful."""
-        verdicts = [asdict(verdict) | {"kind": str(verdict.kind)} for verdict in self.verdicts]
-        return {"lawful": bool(self), "verdicts": tuple(verdicts), "notes": tuple(str(note) for note in self.notes)}
+        verdicts = [
+            asdict(verdict) | {"kind": str(verdict.kind)} for verdict in self.verdicts
+        ]
+        return {
+            "lawful": bool(self),
+            "verdicts": tuple(verdicts),
+            "notes": tuple(str(note) for note in self.notes),
+        }

@@ -26,8 +26,9 @@ class Trace:
 
     Attributes:
         units: The signs of all units.
-        signs: The signs of the units that each layer reads: +1, -1, or 0 where an entry mixes both; NaN where no unit
-            that has a sign reaches it. Layers that never ran are not in it.
+        signs: The signs of the units that each layer reads: +1, -1, or 0 where an entry mixes
+            both; NaN where no unit that has a sign reaches it. Layers that never ran are not in
+            it.
         order: Names of the layers in the order in which they first ran.
         inconsistent: Names of layers that read units of other signs at another call.
         signed_rates: Names of layers that read negative values.
@@ -42,14 +43,17 @@ class Trace:
     findings: dict[Note, None] = field(default_factory=dict)
 
 
-def trace(model: nn.Module, example: Example, inhibitory: float, inputs: float | None) -> Trace:
+def trace(
+    model: nn.Module, example: Example, inhibitory: float, inputs: float | None
+) -> Trace:
     """Send the signs of units through the model.
 
-    No weight runs: each layer answers with the marks of its own output units, normalisations pass marks on. The model
-    runs with all units silent, with the excitatory ones marked, and with the inhibitory ones; what differs from silence
-    at a layer's input is what reaches it. Where layers have fixed the signs of what they read, the units are numbered
-    first, and marked one binary digit after another, to find whose signs those are. One more run, of the model as it
-    is, looks for negative rates.
+    No weight runs: each layer answers with the marks of its own output units, normalisations
+    pass marks on. The model runs with all units silent, with the excitatory ones marked, and
+    with the inhibitory ones; what differs from silence at a layer's input is what reaches it.
+    Where layers have fixed the signs of what they read, the units are numbered first, and
+    marked one binary digit after another, to find whose signs those are. One more run, of the
+    model as it is, looks for negative rates.
     """
     result = Trace(Units(inhibitory, inputs))
     units = result.units
@@ -60,18 +64,30 @@ def trace(model: nn.Module, example: Example, inhibitory: float, inputs: float |
         silent = run.marked(lambda name: torch.zeros_like(units.signs[name]))
         if any(True for _ in fixed_inputs(model)):
             digits = range(units.total.bit_length())
-            units.settle(model, silent, [(run.marked_digit(digit, 1), run.marked_digit(digit, 0)) for digit in digits])
+            units.settle(
+                model,
+                silent,
+                [
+                    (run.marked_digit(digit, 1), run.marked_digit(digit, 0))
+                    for digit in digits
+                ],
+            )
         excited = run.marked(lambda name: units.signs[name] > 0)
         inhibited = run.marked(lambda name: units.signs[name] < 0)
     for name, calls in silent.items():
         found = []
         for quiet, exc, inh in zip(calls, excited[name], inhibited[name], strict=True):
             reached_e, reached_i = (quiet != exc).any(0), (quiet != inh).any(0)
-            unit_signs = torch.where(reached_e, 1.0, torch.where(reached_i, -1.0, torch.nan))
+            unit_signs = torch.where(
+                reached_e, 1.0, torch.where(reached_i, -1.0, torch.nan)
+            )
             found.append(torch.where(reached_e & reached_i, 0.0, unit_signs))
         result.signs[name] = found[0]
         result.order.append(name)
-        if any(not torch.equal(found[0].nan_to_num(9), other.nan_to_num(9)) for other in found[1:]):
+        if any(
+            not torch.equal(found[0].nan_to_num(9), other.nan_to_num(9))
+            for other in found[1:]
+        ):
             result.inconsistent.add(name)
     return result
 
@@ -80,7 +96,12 @@ class _Runner:
     """Runs a model on its example, with marks for rates."""
 
     def __init__(self, model: nn.Module, example: Example, result: Trace) -> None:
-        self.model, self.example, self.result, self.units = model, example, result, result.units
+        self.model, self.example, self.result, self.units = (
+            model,
+            example,
+            result,
+            result.units,
+        )
         self.names = {module: name for name, module in model.named_modules()}
 
     def look_for_negative_rates(self) -> None:
@@ -94,7 +115,9 @@ class _Runner:
 
     def marked_digit(self, digit: int, value: int) -> Calls:
         """Run with the units marked whose number has a value for one of its binary digits."""
-        return self.marked(lambda name: (self.units.numbers(name) >> digit & 1) == value)
+        return self.marked(
+            lambda name: (self.units.numbers(name) >> digit & 1) == value
+        )
 
     def marked(self, marks: Marks) -> Calls:
         """Run with some units marked, and return what each layer reads."""
@@ -105,18 +128,27 @@ class _Runner:
             inside.append(module)
             if is_layer(module) and args and isinstance(args[0], Tensor):
                 units = args[0].detach().movedim(modules.unit_dim(module, args[0]), -1)
-                read.setdefault(self.names[module], []).append(units.reshape(-1, units.shape[-1]).clone())
+                read.setdefault(self.names[module], []).append(
+                    units.reshape(-1, units.shape[-1]).clone()
+                )
 
         def after(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
             inside.pop()
             return self._answer(module, args, output, marks)
 
-        given = [self._marked_input(i, part, marks) for i, part in enumerate(self.example)]
-        with hooked(self.model, before, after), Bystanders(inside, self.names, self.result.findings):
+        given = [
+            self._marked_input(i, part, marks) for i, part in enumerate(self.example)
+        ]
+        with (
+            hooked(self.model, before, after),
+            Bystanders(inside, self.names, self.result.findings),
+        ):
             self.model(*given)
         return read
 
-    def _answer(self, module: nn.Module, args: tuple[Any, ...], output: Any, marks: Marks) -> Any:
+    def _answer(
+        self, module: nn.Module, args: tuple[Any, ...], output: Any, marks: Marks
+    ) -> Any:
         """Return what a module is taken to put out; None for what it does."""
         name, kind = self.names[module], modules.torch_kind(module)
         if is_layer(module):
@@ -133,21 +165,31 @@ class _Runner:
             return _spread(output, marks(name), -1)
         if kind is not None and kind.obstacle:
             first = output if isinstance(output, Tensor) else output[0]
-            return torch.zeros_like(first) if first is output else (torch.zeros_like(first), *output[1:])
+            return (
+                torch.zeros_like(first)
+                if first is output
+                else (torch.zeros_like(first), *output[1:])
+            )
         return args[0] if modules.is_norm(module) and args else None
 
-    def _of_layer(self, name: str, module: nn.Module, output: Tensor, marks: Marks) -> Tensor:
+    def _of_layer(
+        self, name: str, module: nn.Module, output: Tensor, marks: Marks
+    ) -> Tensor:
         dim = modules.unit_dim(module, output)
         width = output.shape[dim] if 0 <= dim < output.ndim else 0
         kind = modules.torch_kind(module)
-        known = modules.n_outputs(module) if kind is not None and kind.outputs else width
+        known = (
+            modules.n_outputs(module) if kind is not None and kind.outputs else width
+        )
         unit_signs = self.units.of_layer(name, module, known)
         if unit_signs.numel() != width:
             self._unlike(name, module)
             return torch.zeros_like(output)
         return _spread(output, marks(name), dim)
 
-    def _of_circuit(self, name: str, module: nn.Module, output: Any, marks: Marks) -> Any:
+    def _of_circuit(
+        self, name: str, module: nn.Module, output: Any, marks: Marks
+    ) -> Any:
         """Mark rates and states alike, those of packed sequences too."""
         first = output if isinstance(output, Tensor) else output[0]
         rates = first.data if isinstance(first, PackedSequence) else first
@@ -165,17 +207,29 @@ class _Runner:
             if isinstance(given, Tensor):
                 fits = given.ndim > 0 and given.shape[-1] == one_way.numel()
                 return _spread(given, one_way, -1) if fits else torch.zeros_like(given)
-            return tuple(states(part) for part in given) if isinstance(given, tuple) else given
+            return (
+                tuple(states(part) for part in given)
+                if isinstance(given, tuple)
+                else given
+            )
 
         if isinstance(output, Tensor):
             return _spread(output, marked, -1)
         answered: Any = _spread(rates, marked, -1)
         if isinstance(first, PackedSequence):
-            answered = PackedSequence(answered, first.batch_sizes, first.sorted_indices, first.unsorted_indices)
+            answered = PackedSequence(
+                answered,
+                first.batch_sizes,
+                first.sorted_indices,
+                first.unsorted_indices,
+            )
         return (answered, *(states(part) for part in output[1:]))
 
     def _unlike(self, name: str, module: nn.Module) -> None:
-        said = f"{type(module).__name__} puts out something else than the rates of its units: not lawful"
+        said = (
+            f"{type(module).__name__} puts out something else than the rates of its units:"
+            " not lawful"
+        )
         self.result.findings[Note(f"{name or 'the model itself'}: {said}", True)] = None
 
     def _marked_input(self, i: int, given: Any, marks: Marks) -> Any:
@@ -187,8 +241,13 @@ class _Runner:
         return _spread(given, marks(name), dim)
 
     def _input_dim(self, given: Tensor) -> int:
-        """Guess along which dimension the units of the model's input lie: channels of images, features of all else."""
-        first = next((module for module in self.model.modules() if is_layer(module)), None)
+        """Guess along which dimension the units of the model's input lie.
+
+        Channels of images, features of all else.
+        """
+        first = next(
+            (module for module in self.model.modules() if is_layer(module)), None
+        )
         dim = given.ndim - 1 if first is None else modules.unit_dim(first, given)
         return dim if dim >= 0 else given.ndim - 1
 

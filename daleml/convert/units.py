@@ -1,4 +1,7 @@
-"""The sign of every unit of a model: what its layer says, what those say that read it, or a fraction that inhibits."""
+"""The sign of every unit of a model.
+
+What its layer says, what those say that read it, or a fraction that inhibits.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,10 @@ Calls = Mapping[str, list[Tensor]]
 
 
 def is_layer(module: nn.Module | None) -> bool:
-    """Whether a module has synaptic weights and units of its own: a known layer of torch's, or one of the protocol."""
+    """Whether a module has synaptic weights and units of its own.
+
+    A known layer of torch's, or one of the protocol.
+    """
     if module is None:
         return False
     kind = modules.torch_kind(module)
@@ -26,13 +32,20 @@ def is_layer(module: nn.Module | None) -> bool:
 
 
 def is_convertible(module: nn.Module) -> bool:
-    """Whether signs can be fixed on a module: a layer of torch's, which does not say itself what its signs are."""
+    """Whether signs can be fixed on a module.
+
+    A layer of torch's, which does not say itself what its signs are.
+    """
     return is_layer(module) and not modules.speaks(module)
 
 
 def n_directions(module: nn.Module) -> int:
     """Return in how many directions a module runs over sequences."""
-    return 2 if modules.is_recurrent(module) and getattr(module, "bidirectional", False) else 1
+    return (
+        2
+        if modules.is_recurrent(module) and getattr(module, "bidirectional", False)
+        else 1
+    )
 
 
 @dataclass
@@ -67,7 +80,14 @@ class Units:
         """Return the signs of an input of the model, or of the entries of an embedding."""
         if name not in self.signs:
             none = torch.full((width,), torch.nan)
-            self._register(name, none if self.inputs is None else Populations.split(width, self.inputs).signs())
+            self._register(
+                name,
+                (
+                    none
+                    if self.inputs is None
+                    else Populations.split(width, self.inputs).signs()
+                ),
+            )
             if self.inputs is None:
                 self.said.add(name)
         return self.signs[name]
@@ -79,7 +99,9 @@ class Units:
         if one.reads == "below":
             return put_out
         if one.reads == "cells":
-            return Populations.split(int(cast("Any", module).hidden_size), self.inhibitory).signs()
+            return Populations.split(
+                int(cast("Any", module).hidden_size), self.inhibitory
+            ).signs()
         return put_out.chunk(n_ways)[int(one.reverse)]
 
     def _split(self, module: nn.Module, width: int) -> Tensor:
@@ -96,14 +118,16 @@ class Units:
         """Return the number of each unit."""
         return torch.arange(self.signs[name].numel()) + self.first[name]
 
-    def settle(self, model: nn.Module, silent: Calls, by_bit: list[tuple[Calls, Calls]]) -> None:
+    def settle(
+        self, model: nn.Module, silent: Calls, by_bit: list[tuple[Calls, Calls]]
+    ) -> None:
         """Give units the signs that the layers which read them have fixed, where those agree.
 
         Args:
             model: The model.
             silent: What modules read while all units are silent.
-            by_bit: For each binary digit of the units' numbers, what they read while the units are active that have a
-                1 there, and while those are that have a 0.
+            by_bit: For each binary digit of the units' numbers, what they read while the units
+                are active that have a 1 there, and while those are that have a 0.
         """
         excite = torch.zeros(self.total + 1, dtype=torch.bool)
         inhibit = torch.zeros_like(excite)
@@ -114,7 +138,10 @@ class Units:
                 number = torch.zeros(quiet.shape[-1], dtype=torch.long)
                 single = torch.ones(quiet.shape[-1], dtype=torch.bool)
                 for bit, (ones, zeros) in enumerate(by_bit):
-                    one, zero = ((quiet != read[name][call]).any(0).cpu() for read in (ones, zeros))
+                    one, zero = (
+                        (quiet != read[name][call]).any(0).cpu()
+                        for read in (ones, zeros)
+                    )
                     single &= one ^ zero  # one unit alone, with this digit
                     number += one.long() << bit
                 single &= number <= self.total

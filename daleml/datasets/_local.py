@@ -42,7 +42,8 @@ class LocalFile:
 
         Raises:
             FileNotFoundError: If it is not there; the sentence says where to get it.
-            ValueError: If ``path`` is left out where the environment names no folder, or the checksum is another.
+            ValueError: If ``path`` is left out where the environment names no folder, or the
+                checksum is another.
         """
         _checks.flag("check", check)
         if path is None and not os.environ.get(VARIABLE):
@@ -50,18 +51,26 @@ class LocalFile:
         given = folder(path)
         file = given / self.name if given.is_dir() else given
         if not file.is_file():
-            raise FileNotFoundError(f"`path` must be {self.name} or its folder; it is {self.origin}; got {given}.")
+            raise FileNotFoundError(
+                f"`path` must be {self.name} or its folder; it is {self.origin}; got"
+                f" {given}."
+            )
         if check:
             found = hashlib.sha256(file.read_bytes()).hexdigest()
             if found != self.sha256:
                 raise ValueError(
-                    f"`path` must be {self.name} of SHA-256 {self.sha256[:_SHOWN]}... unless `check` is False; "
-                    f"got {found[:_SHOWN]}... for {file}."
+                    f"`path` must be {self.name} of SHA-256 {self.sha256[:_SHOWN]}..."
+                    f" unless `check` is False; got {found[:_SHOWN]}... for {file}."
                 )
         return file
 
     def table(
-        self, path: str | Path | None, columns: tuple[str, ...], *, check: bool, numbers: tuple[str, ...] = ()
+        self,
+        path: str | Path | None,
+        columns: tuple[str, ...],
+        *,
+        check: bool,
+        numbers: tuple[str, ...] = (),
     ) -> DataFrame:
         """Read the file as a table that has ``columns``; see :meth:`find`.
 
@@ -69,21 +78,28 @@ class LocalFile:
             path: As for :meth:`find`.
             columns: Those that it must have.
             check: As for :meth:`find`.
-            numbers: Those of them that must hold numbers: whole ones as int64, others, or with gaps, as float64.
+            numbers: Those of them that must hold numbers: whole ones as int64, others, or with
+                gaps, as float64.
 
         Returns:
-            Its rows. Ids stay exact: whole numbers with gaps are pandas' ``Int64``, everything else is text.
+            Its rows. Ids stay exact: whole numbers with gaps are pandas' ``Int64``, everything
+            else is text.
 
         Raises:
-            ValueError: If the file is no table, a column is missing, or a cell of ``numbers`` is no number.
+            ValueError: If the file is no table, a column is missing, or a cell of ``numbers``
+                is no number.
         """
         file = self.find(path, check=check)
         try:
-            table = reading.read_table(file, reading.TableOptions(trailing=True), reading.warn)
+            table = reading.read_table(
+                file, reading.TableOptions(trailing=True), reading.warn
+            )
             missing = [column for column in columns if column not in table.columns]
             if missing:
                 rule = f"`path` must be a table with the columns {', '.join(columns)}"
-                raise ValueError(f"{rule}; got none called {', '.join(missing)} in {file}.")
+                raise ValueError(
+                    f"{rule}; got none called {', '.join(missing)} in {file}."
+                )
             frame = table.frame()
             for column in numbers:
                 values = table.numbers(column, codes=False)

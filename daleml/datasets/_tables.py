@@ -16,5 +16,7 @@ def read_table(filename: str) -> DataFrame:
     """
     import pandas as pd
 
-    with (resources.files("daleml.datasets") / "data" / filename).open(encoding="utf-8") as file:
+    with (resources.files("daleml.datasets") / "data" / filename).open(
+        encoding="utf-8"
+    ) as file:
         return pd.read_csv(file, keep_default_na=False)

@@ -74,7 +74,10 @@ def celegans(signs: SignRule = "receptor") -> Connectome:
         edges=edges[["source", "target", "weight", "sign", "polarity"]].copy(),
         source="tidied from S3 of Fenyves 2020 and supplement 2 of Wang 2024",
         licence="CC BY 4.0",
-        citation="Fenyves et al. 2020 PLoS Comput Biol 16:e1007974; Wang et al. 2024 eLife 13:RP95402",
+        citation=(
+            "Fenyves et al. 2020 PLoS Comput Biol 16:e1007974; Wang et al. 2024 eLife"
+            " 13:RP95402"
+        ),
         weight_unit="EM sections",
     )
 

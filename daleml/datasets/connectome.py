@@ -61,12 +61,16 @@ class Connectome:
         _require_columns("edges", self.edges, _EDGE_COLUMNS)
         repeats = int(self.edges.duplicated(["source", "target"]).sum())
         if repeats:  # a DiGraph would keep only the last of them, without a word
-            raise ValueError(f"`edges` must list each source and target once; got {repeats} again.")
+            raise ValueError(
+                f"`edges` must list each source and target once; got {repeats} again."
+            )
 
     def __str__(self) -> str:
         n = self.to_dict()
         known = n["n_edges_exc"] + n["n_edges_inh"]
-        counts = f"{n['n_neurons']} neurons, {n['n_edges']} edges, {known} of known sign"
+        counts = (
+            f"{n['n_neurons']} neurons, {n['n_edges']} edges, {known} of known sign"
+        )
         return f"{self.name}: {counts}\n{self.citation}"
 
     def graph(self) -> nx.DiGraph:
@@ -89,7 +93,9 @@ class Connectome:
         graph = nx.DiGraph(name=self.name)
         for row in self.neurons.to_dict("records"):
             name = row.pop("neuron")
-            graph.add_node(name, **{str(k): None if pd.isna(v) else v for k, v in row.items()})
+            graph.add_node(
+                name, **{str(k): None if pd.isna(v) else v for k, v in row.items()}
+            )
         columns = (self.edges[column] for column in _EDGE_COLUMNS)
         for source, target, weight, sign in zip(*columns, strict=True):
             known = None if pd.isna(sign) else int(sign)
@@ -141,7 +147,9 @@ class Connectome:
         sides = []
         for name, sign in (("exc", 1), ("inh", -1)):
             sent = self.edges[_has_sign(self.edges, sign)].groupby("source")["weight"]
-            sides.append(sent.agg(["size", "sum"]).set_axis([f"n_{name}", name], axis=1))
+            sides.append(
+                sent.agg(["size", "sum"]).set_axis([f"n_{name}", name], axis=1)
+            )
         both = pd.concat(sides, axis=1, join="inner").sort_index()
         weights = both[["exc", "inh"]]
         both["minority_fraction"] = weights.min(axis=1) / weights.sum(axis=1)
@@ -184,7 +192,9 @@ def _has_sign(edges: DataFrame, sign: int) -> Series[bool]:
     return edges["sign"].eq(sign).fillna(False).astype(bool)
 
 
-def _require_columns(argument: str, frame: DataFrame, required: tuple[str, ...]) -> None:
+def _require_columns(
+    argument: str, frame: DataFrame, required: tuple[str, ...]
+) -> None:
     missing = [column for column in required if column not in frame.columns]
     if missing:
         rule = f"`{argument}` must have the columns {', '.join(required)}"

@@ -50,7 +50,9 @@ class ImageSplit:
 
     def __str__(self) -> str:
         counts = f"{len(self.train_y)} training and {len(self.test_y)} test images"
-        return f"{self.name}: {counts} of {self.train_x.shape[1]} pixels\n{self.citation}"
+        return (
+            f"{self.name}: {counts} of {self.train_x.shape[1]} pixels\n{self.citation}"
+        )
 
     @property
     def pixel_mean(self) -> float:
@@ -127,12 +129,16 @@ def digits(seed: int = 0) -> ImageSplit:
     y = torch.from_numpy(labels[order].astype(np.int64))
     return ImageSplit(
         name="Handwritten digits",
-        train_x=x[:_N_TRAIN].clone(),  # parts of their own, so that saving one does not save both
+        train_x=x[
+            :_N_TRAIN
+        ].clone(),  # parts of their own, so that saving one does not save both
         train_y=y[:_N_TRAIN].clone(),
         test_x=x[_N_TRAIN:].clone(),
         test_y=y[_N_TRAIN:].clone(),
-        source="sklearn.datasets.load_digits: a copy of the test set of the UCI ML hand-written "
-        "digits datasets (Optical Recognition of Handwritten Digits)",
+        source=(
+            "sklearn.datasets.load_digits: a copy of the test set of the UCI ML"
+            " hand-written digits datasets (Optical Recognition of Handwritten Digits)"
+        ),
         citation="E. Alpaydin, C. Kaynak (1998) Cascading Classifiers, Kybernetika",
         licence="not stated by scikit-learn, which is itself BSD-3-Clause",
     )

@@ -16,32 +16,39 @@ _ORIGIN = "https://github.com/zalandoresearch/fashion-mnist"
 
 
 def fashion_mnist(path: str | Path | None = None, seed: int = 0) -> ImageSplit:
-    """Fashion-MNIST's 10,000 test images of 28 x 28 pixels in 10 classes: 8,000 to train, 2,000 to test.
+    """Fashion-MNIST's 10,000 test images of 28 x 28 pixels in 10 classes.
+
+    8,000 to train, 2,000 to test.
 
     The files are not shipped, and nothing is downloaded: ``path`` says where they are.
 
     Args:
-        path: The folder of ``t10k-images-idx3-ubyte`` and ``t10k-labels-idx1-ubyte``, gzipped (``.gz``) or not;
-            default: ``fashion_mnist`` in the folder that the environment variable ``DALEML_DATA`` names.
-        seed: Seed of the permutation that divides them, ``numpy.random.default_rng(seed).permutation(10000)``.
+        path: The folder of ``t10k-images-idx3-ubyte`` and ``t10k-labels-idx1-ubyte``, gzipped
+            (``.gz``) or not; default: ``fashion_mnist`` in the folder that the environment
+            variable ``DALEML_DATA`` names.
+        seed: Seed of the permutation that divides them,
+            ``numpy.random.default_rng(seed).permutation(10000)``.
 
     Returns:
-        An :class:`ImageSplit`, its images flattened to 784 pixels in [0, 1]: ``x.view(-1, 1, 28, 28)`` undoes it.
+        An :class:`ImageSplit`, its images flattened to 784 pixels in [0, 1]: ``x.view(-1, 1,
+        28, 28)`` undoes it.
 
     Raises:
         FileNotFoundError: If a file is missing; the sentence says where to get it.
-        ValueError: If ``path`` is left out where ``DALEML_DATA`` is not set, a file is damaged, or it holds something
-            else.
+        ValueError: If ``path`` is left out where ``DALEML_DATA`` is not set, a file is damaged,
+            or it holds something else.
 
     Notes:
-        The test images are a tenth of the collection and enough to compare networks in minutes; accuracies are lower
-        than after its 60,000 training images.
+        The test images are a tenth of the collection and enough to compare networks in minutes;
+        accuracies are lower than after its 60,000 training images.
 
     References:
         H. Xiao, K. Rasul, R. Vollgraf (2017) Fashion-MNIST, arXiv:1708.07747.
     """
     seed = _checks.integer("seed", seed)
-    folder = _local.folder(path, "fashion_mnist", what=f"{_IMAGES}.gz and {_LABELS}.gz are from {_ORIGIN}")
+    folder = _local.folder(
+        path, "fashion_mnist", what=f"{_IMAGES}.gz and {_LABELS}.gz are from {_ORIGIN}"
+    )
     import numpy as np
 
     images, labels = read_idx(_find(folder, _IMAGES)), read_idx(_find(folder, _LABELS))
@@ -68,4 +75,6 @@ def _find(folder: Path, name: str) -> Path:
     for candidate in (folder / f"{name}.gz", folder / name):
         if candidate.exists():
             return candidate
-    raise FileNotFoundError(f"`path` must be a folder with {name}.gz, from {_ORIGIN}; got {folder}.")
+    raise FileNotFoundError(
+        f"`path` must be a folder with {name}.gz, from {_ORIGIN}; got {folder}."
+    )

@@ -36,7 +36,9 @@ def fly_visual() -> Connectome:
     """
     import pandas as pd
 
-    edges = read_table("fly_visual_signed_type_edges.csv").rename(columns={"synapses": "weight"})
+    edges = read_table("fly_visual_signed_type_edges.csv").rename(
+        columns={"synapses": "weight"}
+    )
     edges["sign"] = edges["sign"].astype("Int8")
     types = pd.concat([edges["source"], edges["target"]]).drop_duplicates()
     return Connectome(

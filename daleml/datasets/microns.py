@@ -10,7 +10,8 @@ from daleml.datasets.synapses import SynapseTable
 _FILE = LocalFile(
     "microns_l23_synapses.csv",
     "ac22845bf2078fad27f895b0d4ab1f8b1bf980a2f00056be3f1eec6183770ae4",
-    "tidied from the MICrONS layer 2/3 release v185, https://www.microns-explorer.org/phase1",
+    "tidied from the MICrONS layer 2/3 release v185,"
+    " https://www.microns-explorer.org/phase1",
 )
 _UNITS = {"cleft_vx": "voxels", "spine_vol_um3": "um3"}
 SMALLEST_SEEN = 49.5
@@ -18,35 +19,45 @@ SMALLEST_SEEN = 49.5
 
 
 def microns_l23(path: str | Path | None = None, *, check: bool = True) -> SynapseTable:
-    """Layer 2/3 of mouse visual cortex: 1,961 synapses between pyramidal cells, all of them excitatory.
+    """Layer 2/3 of mouse visual cortex.
+
+    1,961 synapses between pyramidal cells, all of them excitatory.
 
     The file is not shipped, and nothing is downloaded: ``path`` says where it is.
 
     Args:
-        path: The file ``microns_l23_synapses.csv``, or its folder; default: the folder that the environment variable
-            ``DALEML_DATA`` names.
-        check: Whether to refuse a file whose SHA-256 is another. A table of your own with the same columns needs
-            False.
+        path: The file ``microns_l23_synapses.csv``, or its folder; default: the folder that the
+            environment variable ``DALEML_DATA`` names.
+        check: Whether to refuse a file whose SHA-256 is another. A table of your own with the
+            same columns needs False.
 
     Returns:
-        A :class:`SynapseTable`, one row a synapse, from ``pre_root_id`` to ``post_root_id``. ``cleft_vx`` is the size
-        of the cleft, in voxels; ``spine_vol_um3`` the volume of the spine.
+        A :class:`SynapseTable`, one row a synapse, from ``pre_root_id`` to ``post_root_id``.
+        ``cleft_vx`` is the size of the cleft, in voxels; ``spine_vol_um3`` the volume of the
+        spine.
 
     Raises:
         FileNotFoundError: If the file is missing; the sentence says where it is from.
-        ValueError: If ``path`` is left out where ``DALEML_DATA`` is not set, or the file is another.
+        ValueError: If ``path`` is left out where ``DALEML_DATA`` is not set, or the file is
+            another.
 
     Notes:
-        A cleft of fewer than 50 voxels was not taken for a synapse, so ``thresholds`` has 49.5 for ``cleft_vx``: a fit
-        that ignores it is wrong. The 1,961 synapses make 1,736 connections, 189 of them by more than one synapse;
-        whether a synapse or a connection is the unit, see ``per_connection``, changes the distribution.
+        A cleft of fewer than 50 voxels was not taken for a synapse, so ``thresholds`` has 49.5
+        for ``cleft_vx``: a fit that ignores it is wrong. The 1,961 synapses make 1,736
+        connections, 189 of them by more than one synapse; whether a synapse or a connection is
+        the unit, see ``per_connection``, changes the distribution.
 
     References:
         Dorkenwald et al. 2022 eLife 11:e76120; Turner et al. 2022 Cell.
     """
     return SynapseTable(
         name="Mouse visual cortex, layer 2/3 (MICrONS)",
-        table=_FILE.table(path, ("pre_root_id", "post_root_id", *_UNITS), check=check, numbers=tuple(_UNITS)),
+        table=_FILE.table(
+            path,
+            ("pre_root_id", "post_root_id", *_UNITS),
+            check=check,
+            numbers=tuple(_UNITS),
+        ),
         source="MICrONS layer 2/3 release v185",
         licence="not for commercial use",
         citation="Dorkenwald et al. 2022 eLife 11:e76120; Turner et al. 2022 Cell",

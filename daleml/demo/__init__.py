@@ -27,7 +27,13 @@ from daleml import _checks, _files, _locks, _workers
 from daleml.analysis.families import SIMPLE
 from daleml.datasets import celegans, digits, fly_visual
 from daleml.demo.dense import ARMS, HIDDEN, LAYERS, N_INH
-from daleml.demo.found import are_counts, brain_table, recurrent_spectrum, summarise, synapse_table
+from daleml.demo.found import (
+    are_counts,
+    brain_table,
+    recurrent_spectrum,
+    summarise,
+    synapse_table,
+)
 from daleml.demo.learning import BATCH, Arm, Trained, learn
 from daleml.demo.recurrent import ARMS as RECURRENT_ARMS
 from daleml.demo.recurrent import CLIP_NORM, TIMES, UNITS
@@ -47,16 +53,18 @@ def run(
 ) -> dict[str, Any]:
     """Run the demo and write ``results.json``, ``report.html`` and the figures.
 
-    They are exchanged as one set: those of an earlier run stay, or all are of this one. Interrupted, it goes on where
-    it was when it is started again with the same settings and output folder.
+    They are exchanged as one set: those of an earlier run stay, or all are of this one.
+    Interrupted, it goes on where it was when it is started again with the same settings and
+    output folder.
 
     Args:
         output: Folder for what it writes; made if missing.
         epochs: Epochs each network learns for.
         seeds: Number of seeds; each makes its own networks and order of digits.
-        recurrent: Whether to train three recurrent networks too, that see a digit row by row, for twice the epochs.
-        jobs: Number of networks to train at once, each in a process of its own; default: one per core. Never more than
-            there are networks or cores.
+        recurrent: Whether to train three recurrent networks too, that see a digit row by row,
+            for twice the epochs.
+        jobs: Number of networks to train at once, each in a process of its own; default: one
+            per core. Never more than there are networks or cores.
         say: Called with a line of progress.
 
     Returns:
@@ -64,7 +72,8 @@ def run(
 
     Raises:
         TypeError: If a number is not an integer.
-        ValueError: If a number is below 1, or ``output`` cannot be written to or another process writes there.
+        ValueError: If a number is below 1, or ``output`` cannot be written to or another
+            process writes there.
     """
     _checks.integer("epochs", epochs, minimum=1)
     _checks.integer("seeds", seeds, minimum=1)
@@ -76,7 +85,12 @@ def run(
 
 
 def _run(
-    output: Path, epochs: int, seeds: int, recurrent: bool, jobs: int | None, say: Callable[[str], None]
+    output: Path,
+    epochs: int,
+    seeds: int,
+    recurrent: bool,
+    jobs: int | None,
+    say: Callable[[str], None],
 ) -> dict[str, Any]:
     from daleml.demo import page, rows_page
 
@@ -84,18 +98,32 @@ def _run(
     arms = ARMS + RECURRENT_ARMS if recurrent else ARMS
     runs: dict[str, list[Trained]] = {arm.key: [] for arm in arms}
     calls = [
-        (arm, seed, data, epochs, unfinished / f"{arm.key}-{seed}-of-{epochs}") for arm in arms for seed in range(seeds)
+        (arm, seed, data, epochs, unfinished / f"{arm.key}-{seed}-of-{epochs}")
+        for arm in arms
+        for seed in range(seeds)
     ]
     processes = _workers.count(jobs, len(calls))
     if told := _workers.fewer(jobs, processes):
         say(told)
-    with contextlib.closing(_workers.run(_learn_on_one_thread, calls, processes, ordered=True)) as results_of_calls:
+    with contextlib.closing(
+        _workers.run(_learn_on_one_thread, calls, processes, ordered=True)
+    ) as results_of_calls:
         for trained in results_of_calls:
             runs[trained.arm.key].append(trained)
-            say(f"{trained.arm.label}, seed {trained.seed}: {trained.test_error:.2%} of test digits missed")
-    brains, read_rows = [celegans(), fly_visual()], {arm.key: runs.pop(arm.key) for arm in arms[len(ARMS) :]}
+            say(
+                f"{trained.arm.label}, seed {trained.seed}: {trained.test_error:.2%} of"
+                " test digits missed"
+            )
+    brains, read_rows = (
+        [celegans(), fly_visual()],
+        {arm.key: runs.pop(arm.key) for arm in arms[len(ARMS) :]},
+    )
     results: dict[str, Any] = {
-        "versions": {"daleml": daleml.__version__, "torch": torch.__version__, "python": platform.python_version()},
+        "versions": {
+            "daleml": daleml.__version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
         "settings": {
             "epochs": epochs,
             "seeds": seeds,
@@ -106,7 +134,10 @@ def _run(
             "n_test": len(data.test_y),
         },
         "arms": {key: dataclasses.asdict(summarise(arm)) for key, arm in runs.items()},
-        "history": {key: [one.history.to_dict("list") for one in arm] for key, arm in runs.items()},
+        "history": {
+            key: [one.history.to_dict("list") for one in arm]
+            for key, arm in runs.items()
+        },
         "synapses": {key: synapse_table(arm[0].after) for key, arm in runs.items()},
         "brains": {brain.name: brain_table(brain) for brain in brains},
         "counts": {brain.name: are_counts(brain) for brain in brains},
@@ -115,7 +146,9 @@ def _run(
     if recurrent:
         results["recurrent"] = _by_rows(read_rows)
     say("drawing the report")
-    drawings = dict(page.draw(runs, brains)) | (dict(rows_page.draw(read_rows, data)) if recurrent else {})
+    drawings = dict(page.draw(runs, brains)) | (
+        dict(rows_page.draw(read_rows, data)) if recurrent else {}
+    )
     results["seconds"] = time.perf_counter() - started
     files = {f"{name}.png": drawing.png() for name, drawing in drawings.items()}
     files["report.html"] = page.compose(results, drawings, brains).encode()
@@ -127,12 +160,21 @@ def _run(
 def _by_rows(runs: dict[str, list[Trained]]) -> dict[str, Any]:
     """Return what the networks that read row by row did."""
     return {
-        "settings": {"units": UNITS, "n_inh": ROWS_N_INH, "clip_norm": CLIP_NORM, "times": TIMES},
+        "settings": {
+            "units": UNITS,
+            "n_inh": ROWS_N_INH,
+            "clip_norm": CLIP_NORM,
+            "times": TIMES,
+        },
         "arms": {key: dataclasses.asdict(summarise(arm)) for key, arm in runs.items()},
-        "history": {key: [one.history.to_dict("list") for one in arm] for key, arm in runs.items()},
+        "history": {
+            key: [one.history.to_dict("list") for one in arm]
+            for key, arm in runs.items()
+        },
         "spectra": {
             key: {
-                when: [recurrent_spectrum(getattr(one, when)).to_dict() for one in arm] for when in ("before", "after")
+                when: [recurrent_spectrum(getattr(one, when)).to_dict() for one in arm]
+                for when in ("before", "after")
             }
             for key, arm in runs.items()
         },

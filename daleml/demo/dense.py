@@ -18,7 +18,9 @@ HIDDEN, LAYERS, N_INH = 100, 3, 10
 
 def _stack(layers: list[nn.Module]) -> nn.Sequential:
     """Put a ReLU between layers."""
-    return nn.Sequential(*[part for layer in layers for part in (layer, nn.ReLU())][:-1])
+    return nn.Sequential(
+        *[part for layer in layers for part in (layer, nn.ReLU())][:-1]
+    )
 
 
 def build_mlp(data: ImageSplit, generator: torch.Generator) -> nn.Sequential:
@@ -26,19 +28,33 @@ def build_mlp(data: ImageSplit, generator: torch.Generator) -> nn.Sequential:
     sizes = [data.train_x.shape[1], *[HIDDEN] * LAYERS, 10]
     layers = [nn.Linear(n_in, n_out) for n_in, n_out in itertools.pairwise(sizes)]
     for i, layer in enumerate(layers):
-        nn.init.normal_(layer.weight, std=math.sqrt((2 if i else 1) / layer.in_features), generator=generator)
+        nn.init.normal_(
+            layer.weight,
+            std=math.sqrt((2 if i else 1) / layer.in_features),
+            generator=generator,
+        )
         nn.init.zeros_(layer.bias)
     return _stack(list(layers))
 
 
 def build_column_ei(data: ImageSplit, generator: torch.Generator) -> nn.Sequential:
-    """Build a column-EI network: excitatory pixels, and one inhibitory hidden unit to ten excitatory ones."""
+    """Build a column-EI network.
+
+    Excitatory pixels, and one inhibitory hidden unit to ten excitatory ones.
+    """
     hidden = Populations(HIDDEN, HIDDEN // 10)
     populations = [Populations(data.train_x.shape[1]), *[hidden] * LAYERS]
-    layers = [EILinear(pre, post) for pre, post in zip(populations, [hidden.size] * LAYERS + [10], strict=True)]
-    for layer, mean in zip(layers, [data.pixel_mean] + [init.RECTIFIED_MEAN] * LAYERS, strict=True):
+    layers = [
+        EILinear(pre, post)
+        for pre, post in zip(populations, [hidden.size] * LAYERS + [10], strict=True)
+    ]
+    for layer, mean in zip(
+        layers, [data.pixel_mean] + [init.RECTIFIED_MEAN] * LAYERS, strict=True
+    ):
         column_signs = layer.populations.signs()
-        init.column_ei_(layer.weight, column_signs, layer.bias, input_mean=mean, generator=generator)
+        init.column_ei_(
+            layer.weight, column_signs, layer.bias, input_mean=mean, generator=generator
+        )
     return _stack(list(layers))
 
 
@@ -47,9 +63,16 @@ def build_dann(data: ImageSplit, generator: torch.Generator) -> nn.Sequential:
     sizes = [data.train_x.shape[1], *[HIDDEN] * LAYERS, 10]
     layers = []
     for i, (n_in, n_out) in enumerate(itertools.pairwise(sizes)):
-        layer = DANNLinear(n_in, n_out, n_inh=N_INH if n_out == HIDDEN else 1, shunting=True)
+        layer = DANNLinear(
+            n_in, n_out, n_inh=N_INH if n_out == HIDDEN else 1, shunting=True
+        )
         weights = layer.weight_ex, layer.weight_ix, layer.weight_ei, layer.alpha
-        init.dann_(*weights, numerator=2.0 if i else 1.0, draw=init.lognormal_, generator=generator)
+        init.dann_(
+            *weights,
+            numerator=2.0 if i else 1.0,
+            draw=init.lognormal_,
+            generator=generator,
+        )
         layers.append(layer)
     return _stack(list(layers))
 

@@ -25,14 +25,24 @@ from daleml.demo.learning import Trained
 
 SIGNS = (("all", None), ("E", 1), ("I", -1))
 
-_FITTED = ("best family", "log-normal behind by (AICc)", "sigma of ln|w|", "± s.e.", "KS from log-normal")
+_FITTED = (
+    "best family",
+    "log-normal behind by (AICc)",
+    "sigma of ln|w|",
+    "± s.e.",
+    "KS from log-normal",
+)
 _FEWEST = 50  # weights: with fewer, the family that ranks first is chance
-_LEAST_SPREAD = 0.02  # of ln|w|: weights within a few per cent of each other have no shape to be told
+# of ln|w|: weights within a few per cent of each other have no shape to be told
+_LEAST_SPREAD = 0.02
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What one arm did, over its seeds. Errors and flips are fractions; those of the test set are of 360 digits."""
+    """What one arm did, over its seeds.
+
+    Errors and flips are fractions; those of the test set are of 360 digits.
+    """
 
     label: str
     lr: float
@@ -55,41 +65,65 @@ def summarise(runs: list[Trained]) -> Summary:
     histories = [run.history for run in runs]
     verdict = signs.check(runs[0].after)
     lawful = verdict.n_parameters > 0
-    entropies = [column for column in histories[0].columns if column.startswith("svd_entropy/")]
+    entropies = [
+        column for column in histories[0].columns if column.startswith("svd_entropy/")
+    ]
     return Summary(
         label=runs[0].arm.label,
         lr=runs[0].arm.lr,
         test_error=[run.test_error for run in runs],
         train_loss=[float(history["loss"].iloc[-1]) for history in histories],
         sign_flips=[float(history["sign_flips"].iloc[-1]) for history in histories],
-        sign_violations=[history["sign_violations"].tolist() for history in histories] if lawful else [],
+        sign_violations=(
+            [history["sign_violations"].tolist() for history in histories]
+            if lawful
+            else []
+        ),
         steps=int(sum(history["signs/steps"].sum() for history in histories)),
-        lawless_steps=int(sum(history["signs/lawless_steps"].sum() for history in histories)),
+        lawless_steps=int(
+            sum(history["signs/lawless_steps"].sum() for history in histories)
+        ),
         n_synapses=verdict.n_synapses,
         n_unjudged=sum(weight.n_synapses for weight in verdict.unjudged),
         ks_lognormal_before=[_mean_ks(run.before) for run in runs],
         ks_lognormal=[_mean_ks(run.after) for run in runs],
-        fraction_at_zero=[float(history["fraction_at_zero"].iloc[-1]) for history in histories],
+        fraction_at_zero=[
+            float(history["fraction_at_zero"].iloc[-1]) for history in histories
+        ],
         svd_entropy={
-            name.partition("/")[2]: [float(np.mean([h[name].iloc[i] for h in histories])) for i in (0, -1)]
+            name.partition("/")[2]: [
+                float(np.mean([h[name].iloc[i] for h in histories])) for i in (0, -1)
+            ]
             for name in entropies
         },
     )
 
 
 def _hidden(name: str) -> bool:
-    """Whether a sample is of excitatory weights onto hidden units: the matrices with thousands of synapses."""
+    """Whether a sample is of excitatory weights onto hidden units.
+
+    The matrices with thousands of synapses.
+    """
     path, _, rest = name.partition(".")
     recurrent = rest.removesuffix(" E") in ("weight_hh_l0", "weight_ex_hh_l0")
     return recurrent or (
-        path not in (str(2 * LAYERS), "readout") and rest.removesuffix(" E") in ("weight", "weight_ex")
+        path not in (str(2 * LAYERS), "readout")
+        and rest.removesuffix(" E") in ("weight", "weight_ex")
     )
 
 
 def _mean_ks(model: nn.Module) -> float:
     """Mean, over hidden matrices, of the distance of z-scored ln|w| from the normal."""
     samples = weight_samples(model)
-    return float(np.mean([fit_weights(samples[name]).ks_distance() for name in samples if _hidden(name)]))
+    return float(
+        np.mean(
+            [
+                fit_weights(samples[name]).ks_distance()
+                for name in samples
+                if _hidden(name)
+            ]
+        )
+    )
 
 
 def recurrent_spectrum(model: nn.Module) -> Spectrum:
@@ -103,9 +137,14 @@ def synapse_table(model: nn.Module) -> list[dict[str, Any]]:
 
 
 def brain_table(brain: Connectome) -> list[dict[str, Any]]:
-    """Fit the synapses of a connectome: all, those of excitatory and those of inhibitory neurons."""
+    """Fit the synapses of a connectome.
+
+    All, those of excitatory and those of inhibitory neurons.
+    """
     discrete = are_counts(brain)
-    return [fit_row(name, brain.weights(sign), discrete=discrete) for name, sign in SIGNS]
+    return [
+        fit_row(name, brain.weights(sign), discrete=discrete) for name, sign in SIGNS
+    ]
 
 
 def are_counts(brain: Connectome) -> bool:
@@ -114,7 +153,9 @@ def are_counts(brain: Connectome) -> bool:
     return bool(np.all(weights == np.floor(weights)))
 
 
-def fit_row(name: str, weights: WeightSample | NDArray[np.float64], *, discrete: bool = False) -> dict[str, Any]:
+def fit_row(
+    name: str, weights: WeightSample | NDArray[np.float64], *, discrete: bool = False
+) -> dict[str, Any]:
     """Fit one population of synapses, and tell how the log-normal does.
 
     Args:
@@ -123,8 +164,8 @@ def fit_row(name: str, weights: WeightSample | NDArray[np.float64], *, discrete:
         discrete: Whether they are counts.
 
     Returns:
-        What was found, by the name of its column; None, and the reason under ``"not fitted"``, where a family's name
-        would mean nothing.
+        What was found, by the name of its column; None, and the reason under ``"not fitted"``,
+        where a family's name would mean nothing.
     """
     sample = weight_sample(weights)
     row: dict[str, Any] = {"synapses": name, "n": sample.n, "zeros": sample.n_zero}

@@ -65,8 +65,13 @@ class Trained:
         return float(self.history["test/error"].iloc[1:].tail(5).mean())
 
 
-def learn(arm: Arm, seed: int, data: ImageSplit, epochs: int, folder: Path | None = None) -> Trained:
-    """Train one network, its signs judged after every step; go on from ``folder`` if it was interrupted there."""
+def learn(
+    arm: Arm, seed: int, data: ImageSplit, epochs: int, folder: Path | None = None
+) -> Trained:
+    """Train one network, its signs judged after every step.
+
+    Go on from ``folder`` if it was interrupted there.
+    """
     epochs *= arm.times
     model = arm.build(data, torch.Generator().manual_seed(seed))
     before = copy.deepcopy(model)
@@ -89,8 +94,13 @@ def learn(arm: Arm, seed: int, data: ImageSplit, epochs: int, folder: Path | Non
     return Trained(arm, seed, before, model, history)
 
 
-def _counted_after_every_step(optimizer: Optimizer, model: nn.Module) -> trackers.Tracker:
-    """Judge the signs after every step; as a tracker, tell how many steps an epoch had and how many broke the law."""
+def _counted_after_every_step(
+    optimizer: Optimizer, model: nn.Module
+) -> trackers.Tracker:
+    """Judge the signs after every step.
+
+    As a tracker, tell how many steps an epoch had and how many broke the law.
+    """
     count = {"steps": 0, "lawless_steps": 0}
 
     def judge(*_: object) -> None:
@@ -107,7 +117,8 @@ def _counted_after_every_step(optimizer: Optimizer, model: nn.Module) -> tracker
     return told
 
 
-# -- how to step -------------------------------------------------------------------------------------------------------
+# -- how to step
+# -------------------------------------------------------------------------------------------------------
 
 
 def sgd(model: nn.Module, lr: float) -> Optimizer:

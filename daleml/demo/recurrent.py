@@ -1,4 +1,7 @@
-"""The three networks that see a digit row by row: an ordinary RNN, column EI, and a recurrent Dale's ANN."""
+"""The three networks that see a digit row by row.
+
+An ordinary RNN, column EI, and a recurrent Dale's ANN.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,14 @@ TIMES = 2
 
 
 def build_rnn(data: ImageSplit, generator: torch.Generator) -> RowReader:
-    """Build an ordinary network: torch's initialisation without biases, and a He-initialised read-out."""
-    rnn, readout = nn.RNN(SIDE, UNITS, nonlinearity="relu", batch_first=True), nn.Linear(UNITS, 10)
+    """Build an ordinary network.
+
+    Torch's initialisation without biases, and a He-initialised read-out.
+    """
+    rnn, readout = (
+        nn.RNN(SIDE, UNITS, nonlinearity="relu", batch_first=True),
+        nn.Linear(UNITS, 10),
+    )
     with torch.no_grad():
         for name, parameter in rnn.named_parameters():
             bound = UNITS**-0.5 if name.startswith("weight") else 0.0
@@ -52,7 +61,33 @@ def build_dann(data: ImageSplit, generator: torch.Generator) -> RowReader:
 
 
 ARMS = (
-    Arm("rnn", "RNN, gradient descent", build_rnn, sgd, 0.2, clip_norm=CLIP_NORM, times=TIMES),
-    Arm("rnn_column_ei", "column-EI RNN, guarded SGD", build_column_ei, sgd, 0.1, True, CLIP_NORM, TIMES),
-    Arm("rnn_dann", "recurrent DANN, guarded SGD", build_dann, corrected_sgd, 0.2, True, CLIP_NORM, TIMES),
+    Arm(
+        "rnn",
+        "RNN, gradient descent",
+        build_rnn,
+        sgd,
+        0.2,
+        clip_norm=CLIP_NORM,
+        times=TIMES,
+    ),
+    Arm(
+        "rnn_column_ei",
+        "column-EI RNN, guarded SGD",
+        build_column_ei,
+        sgd,
+        0.1,
+        True,
+        CLIP_NORM,
+        TIMES,
+    ),
+    Arm(
+        "rnn_dann",
+        "recurrent DANN, guarded SGD",
+        build_dann,
+        corrected_sgd,
+        0.2,
+        True,
+        CLIP_NORM,
+        TIMES,
+    ),
 )

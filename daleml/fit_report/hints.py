@@ -8,7 +8,11 @@ from daleml.analysis.recording import recording_hints
 
 
 def hints(
-    values: Array, observation: Observation, *, n_zero: int = 0, negative: Array | None = None
+    values: Array,
+    observation: Observation,
+    *,
+    n_zero: int = 0,
+    negative: Array | None = None,
 ) -> tuple[str, ...]:
     """Return hints on magnitudes, one sentence each.
 
@@ -18,4 +22,9 @@ def hints(
         n_zero: Number of exact zeros that were left out.
         negative: Sizes of the values of the other sign that were left out.
     """
-    return tuple(hint.in_options for hint in recording_hints(values, observation, n_zero=n_zero, negative=negative))
+    return tuple(
+        hint.in_options
+        for hint in recording_hints(
+            values, observation, n_zero=n_zero, negative=negative
+        )
+    )

@@ -20,12 +20,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _STANDARD = "lognormal"
-_MEASURES = {"log_sd": "σ of ln w", "gini": "Gini coefficient", "log_skewness": "skewness of ln w"}
+_MEASURES = {
+    "log_sd": "σ of ln w",
+    "gini": "Gini coefficient",
+    "log_skewness": "skewness of ln w",
+}
 _RANKS = (
-    "AICc ranks families by how well they describe the weights for the number of their parameters; `behind` is the "
-    "difference to the best. Whether a rival can be ruled out is another question: `p, as good` is the probability of a "
-    "difference as large as this if both were equally good (Vuong's test; the likelihood ratio where one family is a "
-    "special case of the other), and a dash says that no test applies."
+    "AICc ranks families by how well they describe the weights for the number of their"
+    " parameters; `behind` is the difference to the best. Whether a rival can be ruled out"
+    " is another question: `p, as good` is the probability of a difference as large as this"
+    " if both were equally good (Vuong's test; the likelihood ratio where one family is a"
+    " special case of the other), and a dash says that no test applies."
 )
 
 
@@ -34,11 +39,17 @@ def versions() -> dict[str, str]:
     import numpy
     import scipy
 
-    found = {"daleml": daleml.__version__, "numpy": numpy.__version__, "scipy": scipy.__version__}
+    found = {
+        "daleml": daleml.__version__,
+        "numpy": numpy.__version__,
+        "scipy": scipy.__version__,
+    }
     return found | {"python": platform.python_version()}
 
 
-def compose(study: Study, drawings: Mapping[str, report.Drawing], *, file: str, command: str) -> str:
+def compose(
+    study: Study, drawings: Mapping[str, report.Drawing], *, file: str, command: str
+) -> str:
     """Compose the page.
 
     Args:
@@ -52,8 +63,12 @@ def compose(study: Study, drawings: Mapping[str, report.Drawing], *, file: str, 
     """
     result = study.result
     sections = [] if isinstance(result, Comparison) else _groups(result, drawings)
-    for (group, comparison), name in zip(study.comparisons.items(), names(study).values(), strict=True):
-        sections += _comparison(study, group, comparison, drawings, f"{name}-" if name else "")
+    for (group, comparison), name in zip(
+        study.comparisons.items(), names(study).values(), strict=True
+    ):
+        sections += _comparison(
+            study, group, comparison, drawings, f"{name}-" if name else ""
+        )
     return report.page(
         f"How {study.gathered.label} is distributed",
         result.conclusion(),
@@ -63,7 +78,8 @@ def compose(study: Study, drawings: Mapping[str, report.Drawing], *, file: str, 
     )
 
 
-# -- the parts ---------------------------------------------------------------------------------------------------------
+# -- the parts
+# ---------------------------------------------------------------------------------------------------------
 
 
 def _facts(study: Study) -> list[tuple[str, str]]:
@@ -71,49 +87,90 @@ def _facts(study: Study) -> list[tuple[str, str]]:
     n = study.n
     if isinstance(result, GroupComparison):
         of = len(result.groups) + len(result.failures)
-        facts = [(f"{n:,}", "weights fitted"), (f"{len(result.groups)} of {of}", "groups could be fitted")]
+        facts = [
+            (f"{n:,}", "weights fitted"),
+            (f"{len(result.groups)} of {of}", "groups could be fitted"),
+        ]
         if result.test and result.verdict is not Verdict.UNTESTED:
-            asked = "are the groups alike in strengths and connections" if result.connection else "are they alike"
-            facts.append((_with_p(result.test.p_value), f"{asked}, under the {result.test.family}?"))
+            asked = (
+                "are the groups alike in strengths and connections"
+                if result.connection
+                else "are they alike"
+            )
+            facts.append(
+                (
+                    _with_p(result.test.p_value),
+                    f"{asked}, under the {result.test.family}?",
+                )
+            )
         if result.effect:
             effect = result.effect
-            facts.append((effect.ratio.text(), f"the median of {effect.other} over that of {effect.reference}"))
+            facts.append(
+                (
+                    effect.ratio.text(),
+                    f"the median of {effect.other} over that of {effect.reference}",
+                )
+            )
         return facts
     best = result.best
-    facts = [(f"{n:,}", "weights fitted"), (best.family, f"ranks first of {len(result.fits)}")]
+    facts = [
+        (f"{n:,}", "weights fitted"),
+        (best.family, f"ranks first of {len(result.fits)}"),
+    ]
     standard = next((fit for fit in result.fits if fit.family == _STANDARD), None)
     if standard:
         behind = standard.aicc - best.aicc
         if standard is not best and math.isfinite(behind):
             facts.append((f"{behind:,.1f}", "AICc that the log-normal is behind"))
         sigma = f"{standard.params['sigma']:.3f}"
-        facts.append((sigma, f"σ of ln w, under the log-normal; ± {standard.stderr['sigma']:.2g}"))
+        facts.append(
+            (
+                sigma,
+                f"σ of ln w, under the log-normal; ± {standard.stderr['sigma']:.2g}",
+            )
+        )
     if best.connection:
         share, low, high = best.connection
-        facts.append((f"{share:.1%}", f"of pairs are connected, {low:.1%} to {high:.1%}"))
+        facts.append(
+            (f"{share:.1%}", f"of pairs are connected, {low:.1%} to {high:.1%}")
+        )
     test = result.goodness.get(best.family)
     if test and not test.unjudged:
         facts.append((test.p_text(2), "goodness of fit of the best family"))
     return facts
 
 
-def _groups(result: GroupComparison, drawings: Mapping[str, report.Drawing]) -> list[report.Section]:
+def _groups(
+    result: GroupComparison, drawings: Mapping[str, report.Drawing]
+) -> list[report.Section]:
     import pandas as pd
 
     rows = []
     for name, one in result.groups.items():
-        row = {"group": name, "n": f"{one.best.n:,}", "median": f"{median(one.best):.4g}"}
+        row = {
+            "group": name,
+            "n": f"{one.best.n:,}",
+            "median": f"{median(one.best):.4g}",
+        }
         standard = next((fit for fit in one.fits if fit.family == _STANDARD), None)
         if standard:
-            row["σ of ln w, log-normal"] = f"{standard.params['sigma']:.3f} ± {standard.stderr['sigma']:.2g}"
+            row["σ of ln w, log-normal"] = (
+                f"{standard.params['sigma']:.3f} ± {standard.stderr['sigma']:.2g}"
+            )
         told = one.best.total >= FEW
-        best, rivals = (one.best.family, ", ".join(one.cannot_tell) or "none") if told else ("too few", "")
+        best, rivals = (
+            (one.best.family, ", ".join(one.cannot_tell) or "none")
+            if told
+            else ("too few", "")
+        )
         rows.append(row | {"best family": best, "cannot be told from": rivals})
     table = pd.DataFrame(rows)
     tests = pd.DataFrame(
         {
             "family": name,
-            "likelihood ratio": f"{test.statistic:,.1f}" if math.isfinite(test.statistic) else "–",
+            "likelihood ratio": (
+                f"{test.statistic:,.1f}" if math.isfinite(test.statistic) else "–"
+            ),
             "degrees of freedom": test.freedom,
             "p, one distribution": bare_p(test.p_strengths, test.n_shuffles or None),
             "by": test.method,
@@ -121,12 +178,21 @@ def _groups(result: GroupComparison, drawings: Mapping[str, report.Drawing]) -> 
         for name, test in result.same.items()
     )
     said = [
-        "Groups are fitted apart. They are put together only for the test below: whether one set of parameters does for "
-        "all of them, under each family.",
+        (
+            "Groups are fitted apart. They are put together only for the test below:"
+            " whether one set of parameters does for all of them, under each family."
+        ),
         result.caution(),
         _RANKS,
     ]
-    sections = [report.Section("The groups", said, [table, *([tests] if len(tests) else [])], [drawings["groups"]])]
+    sections = [
+        report.Section(
+            "The groups",
+            said,
+            [table, *([tests] if len(tests) else [])],
+            [drawings["groups"]],
+        )
+    ]
     if result.failures:
         said = [f"`{name}`: {why}." for name, why in result.reasons().items()]
         sections.append(report.Section("Groups that could not be fitted", said))
@@ -134,15 +200,30 @@ def _groups(result: GroupComparison, drawings: Mapping[str, report.Drawing]) -> 
 
 
 def _comparison(
-    study: Study, group: str, comparison: Comparison, drawings: Mapping[str, report.Drawing], prefix: str
+    study: Study,
+    group: str,
+    comparison: Comparison,
+    drawings: Mapping[str, report.Drawing],
+    prefix: str,
 ) -> list[report.Section]:
     of = f"{study.title(group)}: " if group else ""
     if comparison.best.total < FEW:
         heading = f"{of}{'too' if of else 'Too'} few weights to say more"
-        return [report.Section(heading, [comparison.conclusion()], [], [drawings[f"{prefix}density"]])]
+        return [
+            report.Section(
+                heading, [comparison.conclusion()], [], [drawings[f"{prefix}density"]]
+            )
+        ]
     show = [drawings[prefix + name] for name in ("density", "ranking")]
     said = ([comparison.conclusion()] if group else []) + ([] if group else [_RANKS])
-    sections = [report.Section(f"{of}{'how' if of else 'How'} families rank", said, [ranking(comparison)], show)]
+    sections = [
+        report.Section(
+            f"{of}{'how' if of else 'How'} families rank",
+            said,
+            [ranking(comparison)],
+            show,
+        )
+    ]
     words = _goodness(comparison)
     show = [drawings[prefix + name] for name in ("ccdf", "qq")]
     parameters = [parameter_table(study, group)]
@@ -153,11 +234,17 @@ def _comparison(
         beside = study.resemblances[group]
         words = [
             beside.conclusion(),
-            "All measures are free of scale. Brackets are 95 % bootstrap intervals. A threshold of detection acts on "
-            "them, so compare what was seen alike.",
+            (
+                "All measures are free of scale. Brackets are 95 % bootstrap intervals. A"
+                " threshold of detection acts on them, so compare what was seen alike."
+            ),
         ]
         title = f"{of}{'beside' if of else 'Beside'} {study.reference}"
-        sections.append(report.Section(title, words, [_beside(beside)], [drawings[f"{prefix}resemblance"]]))
+        sections.append(
+            report.Section(
+                title, words, [_beside(beside)], [drawings[f"{prefix}resemblance"]]
+            )
+        )
     return sections
 
 
@@ -174,7 +261,12 @@ def ranking(comparison: Comparison) -> pd.DataFrame:
     }
     if "p_fits" in table:
         shown["p, fits"] = table["family"].map(comparison.p_fits_text)
-    return table[[]].assign(**{name: column.replace({"nan": "–", "inf": "–"}) for name, column in shown.items()})
+    return table[[]].assign(
+        **{
+            name: column.replace({"nan": "–", "inf": "–"})
+            for name, column in shown.items()
+        }
+    )
 
 
 def parameter_table(study: Study, group: str) -> pd.DataFrame:
@@ -189,14 +281,19 @@ def parameter_table(study: Study, group: str) -> pd.DataFrame:
             row = {"family": fit.family, "parameter": name, "estimate": f"{value:.4g}"}
             row["standard error"] = f"{error:.2g}" if math.isfinite(error) else "–"
             if study.method != "none":
-                row["95 % interval"] = f"{ends[name][0]:.4g} to {ends[name][1]:.4g}" if ends else "–"
+                row["95 % interval"] = (
+                    f"{ends[name][0]:.4g} to {ends[name][1]:.4g}" if ends else "–"
+                )
             rows.append(row)
     return pd.DataFrame(rows)
 
 
 def _goodness(comparison: Comparison) -> list[str]:
     best = comparison.best
-    said = f"The largest gap between the two cumulative distributions (Kolmogorov-Smirnov) is {best.ks_distance():.4f}."
+    said = (
+        "The largest gap between the two cumulative distributions (Kolmogorov-Smirnov) is"
+        f" {best.ks_distance():.4f}."
+    )
     test = comparison.goodness.get(best.family)
     if test and test.unjudged:
         said += f" Whether that is more than chance was not judged: {test.reason}."
@@ -206,9 +303,15 @@ def _goodness(comparison: Comparison) -> list[str]:
             if test.p_value < 0.05
             else "nothing speaks against this family"
         )
-        said += f" Against {test.n_boot:,} samples drawn from the fit and fitted anew, {test.p_text(2)}: {verdict}."
+        said += (
+            f" Against {test.n_boot:,} samples drawn from the fit and fitted anew,"
+            f" {test.p_text(2)}: {verdict}."
+        )
     elif best.total < FEW:
-        said += f" Of {round(best.total)} weights, that says nothing; give at least {FEW}, better hundreds."
+        said += (
+            f" Of {round(best.total)} weights, that says nothing; give at least {FEW},"
+            " better hundreds."
+        )
     else:
         said += " Whether that is more than chance was not tested: pass `--gof 1000`."
     if best.limit:
@@ -218,50 +321,84 @@ def _goodness(comparison: Comparison) -> list[str]:
 
 def _interval_words(study: Study) -> list[str]:
     how = {
-        "profile": "Intervals hold the values that the likelihood, at its highest over the other parameters, does not "
-        "rule out at 5 %.",
-        "bootstrap": "Intervals lie between quantiles of the parameters of samples drawn from the fit.",
+        "profile": (
+            "Intervals hold the values that the likelihood, at its highest over the other"
+            " parameters, does not rule out at 5 %."
+        ),
+        "bootstrap": (
+            "Intervals lie between quantiles of the parameters of samples drawn from the"
+            " fit."
+        ),
         "none": "Intervals were not asked for.",
     }
-    return [f"{how[study.method]} The parameters of every other family are in the JSON file."]
+    return [
+        f"{how[study.method]} The parameters of every other family are in the JSON file."
+    ]
 
 
 def _beside(beside: Resemblance) -> pd.DataFrame:
     table = beside.table().replace("", "–")
-    table["measure"] = table["measure"].map(lambda name: _MEASURES.get(name, "mean distance of quantiles"))
+    table["measure"] = table["measure"].map(
+        lambda name: _MEASURES.get(name, "mean distance of quantiles")
+    )
     return table
 
 
 def _observed(study: Study, file: str) -> report.Section:
     best = next(iter(study.comparisons.values())).best
-    observed = f"Observed: {best.observation}." if str(best.observation) else "Every weight was taken as it is."
-    said = [f"`{study.gathered.label}` of `{file}`: {study.n:,} weights; {study.left_out}. {observed}"]
+    observed = (
+        f"Observed: {best.observation}."
+        if str(best.observation)
+        else "Every weight was taken as it is."
+    )
+    said = [
+        f"`{study.gathered.label}` of `{file}`: {study.n:,} weights; {study.left_out}."
+        f" {observed}"
+    ]
     if best.n_censored:
         n_censored = sum(one.best.n_censored for one in study.comparisons.values())
-        said.append(f"{n_censored:,} are known only to be no larger than {best.observation.censored_below:g}.")
+        said.append(
+            f"{n_censored:,} are known only to be no larger than"
+            f" {best.observation.censored_below:g}."
+        )
     if best.n_censored_above:
         n_above = sum(one.best.n_censored_above for one in study.comparisons.values())
-        said.append(f"{n_above:,} are known only to be no smaller than {best.observation.censored_above:g}.")
+        said.append(
+            f"{n_above:,} are known only to be no smaller than"
+            f" {best.observation.censored_above:g}."
+        )
     if best.observation.resolution is not None:
-        said.append(f"Each stands for what lies within half a step of it, {best.observation.resolution / 2:g}.")
+        said.append(
+            "Each stands for what lies within half a step of it,"
+            f" {best.observation.resolution / 2:g}."
+        )
     if study.gathered.counts is not None:
         said.append("Each weight counts as often as its sample weight says.")
     if best.observation.discrete:
         said.append("A count stands for what lies within one half of it.")
-    return report.Section("How they were observed", [*said, *study.gathered.notes, *study.hints])
+    return report.Section(
+        "How they were observed", [*said, *study.gathered.notes, *study.hints]
+    )
 
 
 def _footer(study: Study, command: str) -> list[str]:
     used = ", ".join(f"{name} {version}" for name, version in versions().items())
-    methods = ["AICc: Hurvich & Tsai 1989, Biometrika 76:297", "pairs: Vuong 1989, Econometrica 57:307"]
+    methods = [
+        "AICc: Hurvich & Tsai 1989, Biometrika 76:297",
+        "pairs: Vuong 1989, Econometrica 57:307",
+    ]
     if any(one.goodness for one in study.comparisons.values()):
-        methods.append("goodness of fit: Stute, Gonzalez-Manteiga & Presedo-Quindimil 1993, Metrika 40:243")
+        methods.append(
+            "goodness of fit: Stute, Gonzalez-Manteiga & Presedo-Quindimil 1993, Metrika"
+            " 40:243"
+        )
     return [
-        f"Made by `{command}` with {used}. Every number on this page is also in the JSON file beside it, every figure "
-        "also as SVG and PNG.",
-        f"To cite: The daleml developers, daleml {daleml.__version__}; and the papers of the methods used. "
-        + "; ".join(methods)
-        + ".",
+        (
+            f"Made by `{command}` with {used}. Every number on this page is also in the"
+            " JSON file beside it, every figure also as SVG and PNG."
+        ),
+        f"To cite: The daleml developers, daleml {daleml.__version__}; and the papers of"
+        " the methods used. " + "; ".join(methods) + ".",
     ]
 
 

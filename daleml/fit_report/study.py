@@ -38,7 +38,8 @@ class Study:
     Attributes:
         gathered: What was fitted.
         result: The comparison of families, or of groups.
-        intervals: By group, then by family, 95 % intervals of the parameters; of the best and of the log-normal.
+        intervals: By group, then by family, 95 % intervals of the parameters; of the best and
+            of the log-normal.
         method: How the intervals were found: ``"profile"``, ``"bootstrap"`` or ``"none"``.
         reference: What the weights were compared to, or "".
         resemblances: By group, how they compare.
@@ -56,7 +57,11 @@ class Study:
     @property
     def comparisons(self) -> Mapping[str, Comparison]:
         """A comparison a group; without groups, the one there is, under an empty name."""
-        return self.result.groups if isinstance(self.result, GroupComparison) else {"": self.result}
+        return (
+            self.result.groups
+            if isinstance(self.result, GroupComparison)
+            else {"": self.result}
+        )
 
     def title(self, group: str) -> str:
         """Return what to call a group: ``layer 5`` instead of ``5``; nothing without groups."""
@@ -71,12 +76,20 @@ class Study:
     def left_out(self) -> str:
         """What was left out, in words."""
         bests = [comparison.best for comparison in self.comparisons.values()]
-        zeros, dropped = sum(best.n_zero for best in bests), sum(best.n_dropped for best in bests)
+        zeros, dropped = (
+            sum(best.n_zero for best in bests),
+            sum(best.n_dropped for best in bests),
+        )
         text = f"{zeros:,} zeros and {dropped:,} others left out"
         if all(best.connection for best in bests):
             said = f"; {bests[0].connection}" if len(bests) == 1 else ""
-            text = f"{zeros:,} zeros, pairs without a connection{said}; {dropped:,} others left out"
-        unlabelled = self.result.n_unlabelled if isinstance(self.result, GroupComparison) else 0
+            text = (
+                f"{zeros:,} zeros, pairs without a connection{said}; {dropped:,} others"
+                " left out"
+            )
+        unlabelled = (
+            self.result.n_unlabelled if isinstance(self.result, GroupComparison) else 0
+        )
         return text + (f", and {unlabelled:,} values of no group" if unlabelled else "")
 
     def to_dict(self) -> dict[str, Any]:
@@ -87,7 +100,10 @@ class Study:
             return dict(by_group) if grouped else by_group.get("")
 
         ends = {
-            group: {family: {name: list(pair) for name, pair in found.items()} for family, found in fits.items()}
+            group: {
+                family: {name: list(pair) for name, pair in found.items()}
+                for family, found in fits.items()
+            }
             for group, fits in self.intervals.items()
         }
         measured = {
@@ -101,7 +117,11 @@ class Study:
             "hints": list(self.hints),
             **self.result.to_dict(),
             "best_fits": shown(measured),
-            "intervals": {"method": self.method, "level": 0.95, "parameters": shown(ends)},
+            "intervals": {
+                "method": self.method,
+                "level": 0.95,
+                "parameters": shown(ends),
+            },
             "reference": self.reference or None,
             "resemblance": shown(beside),
         }
@@ -165,7 +185,9 @@ def study(
         "sample_weights": gathered.counts,
         "gof": gof, "rng": seed, "jobs": jobs, "progress": lambda done, of: say("goodness of fit", done, of),
     }  # fmt: skip
-    with np.errstate(all="ignore"):  # parameters far off the data are tried, and rejected
+    with np.errstate(
+        all="ignore"
+    ):  # parameters far off the data are tried, and rejected
         return _study(gathered, families, options, intervals, n_boot, reference, say)
 
 
@@ -186,7 +208,9 @@ def _study(
         clusters = None
         if gathered.clusters is not None:
             clusters = pd.Series(gathered.clusters, name=gathered.clustered_by)
-        result = compare_groups(gathered.weights, gathered.groups, families, within=clusters, **options)
+        result = compare_groups(
+            gathered.weights, gathered.groups, families, within=clusters, **options
+        )
     else:
         taken = isinstance(gathered.weights, WeightSample)
         options |= {"sign": None, "pool": False} if taken else {}
@@ -202,8 +226,13 @@ def _study(
                     fit, method=intervals, n_boot=n_boot, rng=seed, jobs=jobs,
                     progress=lambda done, of: say("intervals", done, of),
                 )  # fmt: skip
-            except ValueError:  # a likelihood too ragged to be followed, as a mixture's can be: the fit still stands
-                problems.append(f"Intervals of {f'{gathered.by} {group}, ' * bool(group)}{fit.family} were not found.")
+            # a likelihood too ragged to be followed, as a mixture's can be: the fit still
+            # stands
+            except ValueError:
+                problems.append(
+                    f"Intervals of {f'{gathered.by} {group}, ' * bool(group)}{fit.family}"
+                    " were not found."
+                )
     beside = {}
     if reference:
         beside = {
@@ -232,5 +261,12 @@ def median(fit: WeightFit) -> float:
 
 
 def reported(comparison: Comparison) -> list[WeightFit]:
-    """Return the fits whose parameters are reported: the best, and the log-normal if it was fitted."""
-    return [fit for fit in comparison.fits if fit is comparison.best or fit.family == _STANDARD]
+    """Return the fits whose parameters are reported.
+
+    The best, and the log-normal if it was fitted.
+    """
+    return [
+        fit
+        for fit in comparison.fits
+        if fit is comparison.best or fit.family == _STANDARD
+    ]

@@ -1,4 +1,7 @@
-"""Arguments that circuits and cells share: sizes and partitions, as ``nn.RNN`` or a partition says them."""
+"""Arguments that circuits and cells share.
+
+Sizes and partitions, as ``nn.RNN`` or a partition says them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,10 @@ from daleml.layers.wiring import DANN
 from daleml.populations import Populations, require_no_pair
 
 DANN_FIXED = frozenset({"n_inh", "shunting", "input_mean", "spectral_radius"})
-"""What cannot be set on a DANN; the last two mean nothing to it, since its inhibition centres any input."""
+"""What cannot be set on a DANN.
+
+The last two mean nothing to it, since its inhibition centres any input.
+"""
 
 
 def sizes(name: str, given: Populations | int) -> Populations:
@@ -22,7 +28,11 @@ def sizes(name: str, given: Populations | int) -> Populations:
     if isinstance(given, bool):
         raise TypeError(f"{name} should be of type int, got: bool")
     given = int(given) if hasattr(given, "__index__") else given  # numpy's integers too
-    wrong = {"input_size": 1, "hidden_size": 1, name if name == "input_size" else "hidden_size": given}
+    wrong = {
+        "input_size": 1,
+        "hidden_size": 1,
+        name if name == "input_size" else "hidden_size": given,
+    }
     nn.RNN(**wrong, device="meta")
     return Populations(given)
 
@@ -32,9 +42,9 @@ def partition(given: Populations | int) -> Populations:
     units = sizes("hidden_size", given)
     if not isinstance(given, Populations):
         warnings.warn(
-            f"`hidden_size` is an int, so all {units.size} units excite and nothing inhibits; write "
-            f"Populations.split({units.size}) for a fifth of inhibitory ones, or Populations({units.size}) if you "
-            "mean it.",
+            f"`hidden_size` is an int, so all {units.size} units excite and nothing"
+            f" inhibits; write Populations.split({units.size}) for a fifth of inhibitory"
+            f" ones, or Populations({units.size}) if you mean it.",
             UserWarning,
             stacklevel=3,
         )
@@ -47,7 +57,13 @@ def dann_parts(
     """Read the sizes of a DANN, and say what its wiring is."""
     inputs, units = sizes("input_size", input_size), sizes("hidden_size", hidden_size)
     if inputs.n_inh or units.n_inh:
-        raise ValueError(f"a DANN's inputs and units must all be excitatory; got {inputs} and {units}.")
+        raise ValueError(
+            f"a DANN's inputs and units must all be excitatory; got {inputs} and {units}."
+        )
     _checks.positive("eps", eps)
-    n_inh = max(units.size // 10, 1) if n_inh is None else _checks.integer("n_inh", n_inh, minimum=1)
+    n_inh = (
+        max(units.size // 10, 1)
+        if n_inh is None
+        else _checks.integer("n_inh", n_inh, minimum=1)
+    )
     return inputs, units, DANN(n_inh, _checks.flag("shunting", shunting))

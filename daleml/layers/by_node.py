@@ -1,7 +1,7 @@
 """Options with a value for each unit, of a circuit whose units are the nodes of a graph.
 
-A circuit puts excitatory nodes first, so its units may stand in another order than the graph's nodes, and a plain
-sequence would not say which of the two it follows.
+A circuit puts excitatory nodes first, so its units may stand in another order than the graph's
+nodes, and a plain sequence would not say which of the two it follows.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ import torch
 from torch import Tensor
 
 
-def per_unit(name: str, given: Any, nodes: Sequence[Hashable], listed: Sequence[Hashable]) -> Any:
+def per_unit(
+    name: str, given: Any, nodes: Sequence[Hashable], listed: Sequence[Hashable]
+) -> Any:
     """Return an option in the order of the units, from a mapping by node, or as it is if it has no order.
 
     Args:
         name: The option.
-        given: A mapping that has every node; or what is for all units; or a sequence in the order of the units, where
-            that is the graph's own.
+        given: A mapping that has every node; or what is for all units; or a sequence in the
+            order of the units, where that is the graph's own.
         nodes: The units.
         listed: The nodes in the graph's order.
 
@@ -32,18 +34,29 @@ def per_unit(name: str, given: Any, nodes: Sequence[Hashable], listed: Sequence[
     values = _chosen(name, given, nodes)
     missing = [node for node in nodes if node not in values]
     if missing:
-        raise ValueError(f"`{name}` must have a value for every node; got none for {missing[0]!r}.")
+        raise ValueError(
+            f"`{name}` must have a value for every node; got none for {missing[0]!r}."
+        )
     ordered = [values[node] for node in nodes]
     if any(isinstance(value, Tensor) for value in ordered):
         return torch.stack([torch.as_tensor(value) for value in ordered])
     return ordered
 
 
-def rows(name: str, given: Any, n_columns: int, nodes: Sequence[Hashable], listed: Sequence[Hashable]) -> Any:
-    """Return a mask of one row for each unit, from a mapping of nodes to rows; nodes it leaves out have none.
+def rows(
+    name: str,
+    given: Any,
+    n_columns: int,
+    nodes: Sequence[Hashable],
+    listed: Sequence[Hashable],
+) -> Any:
+    """Return a mask of one row for each unit, from a mapping of nodes to rows.
+
+    Nodes it leaves out have none.
 
     Raises:
-        ValueError: If a mapping has others than the nodes, a row has another length, or a matrix's order is not clear.
+        ValueError: If a mapping has others than the nodes, a row has another length, or a
+            matrix's order is not clear.
     """
     if not _is_mapping(given):
         _require_order(name, given, nodes, listed)
@@ -54,7 +67,8 @@ def rows(name: str, given: Any, n_columns: int, nodes: Sequence[Hashable], liste
         row = torch.as_tensor(values.get(node, False), device="cpu")
         if row.ndim and row.shape != (n_columns,):
             raise ValueError(
-                f"`{name}` must have rows of {n_columns} inputs; got shape {tuple(row.shape)} for node {node!r}."
+                f"`{name}` must have rows of {n_columns} inputs; got shape"
+                f" {tuple(row.shape)} for node {node!r}."
             )
         mask[unit] = row
     return mask
@@ -62,7 +76,9 @@ def rows(name: str, given: Any, n_columns: int, nodes: Sequence[Hashable], liste
 
 def _is_mapping(given: Any) -> bool:
     """Whether something is a dict, or a table's column with its index, as of pandas."""
-    return isinstance(given, Mapping) or (hasattr(given, "keys") and hasattr(given, "items"))
+    return isinstance(given, Mapping) or (
+        hasattr(given, "keys") and hasattr(given, "items")
+    )
 
 
 def _chosen(name: str, given: Any, nodes: Sequence[Hashable]) -> dict[Hashable, Any]:
@@ -73,7 +89,9 @@ def _chosen(name: str, given: Any, nodes: Sequence[Hashable]) -> dict[Hashable, 
     return values
 
 
-def _require_order(name: str, given: Any, nodes: Sequence[Hashable], listed: Sequence[Hashable]) -> None:
+def _require_order(
+    name: str, given: Any, nodes: Sequence[Hashable], listed: Sequence[Hashable]
+) -> None:
     """Raise if a sequence could follow the graph's nodes or the circuit's units, and these differ."""
     try:
         n_values = len(given)
@@ -82,6 +100,7 @@ def _require_order(name: str, given: Any, nodes: Sequence[Hashable], listed: Seq
     if isinstance(given, str) or list(nodes) == list(listed):
         return
     raise ValueError(
-        f"`{name}` must be a mapping by node, {{{nodes[0]!r}: ..., }}, since the circuit puts excitatory nodes first "
-        f"and the graph does not; got {type(given).__name__} of {n_values}."
+        f"`{name}` must be a mapping by node, {{{nodes[0]!r}: ..., }}, since the circuit"
+        f" puts excitatory nodes first and the graph does not; got {type(given).__name__}"
+        f" of {n_values}."
     )

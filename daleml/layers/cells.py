@@ -35,13 +35,15 @@ class EIRNNCell(Cell):
         noise_in_eval: Whether there is noise in ``eval()`` too.
         train_initial_state: Whether the state a sequence begins with is learned.
         input_mean: Mean of the input, which the first bias cancels.
-        spectral_radius: Of the recurrent weight when it is drawn; default: 0.95, or 0.9 if all units have one sign.
+        spectral_radius: Of the recurrent weight when it is drawn; default: 0.95, or 0.9 if all
+            units have one sign.
         generator: Source of randomness for masks, weights and noise.
         device: Where the parameters live.
         dtype: Their floating-point type.
 
     Shape:
-        Input (batch, input_size) or (input_size,); ``hx`` and the result (batch, units) or (units,).
+        Input (batch, input_size) or (input_size,); ``hx`` and the result (batch, units) or
+        (units,).
 
     Raises:
         TypeError: If an argument is of the wrong kind.
@@ -58,8 +60,8 @@ class EIRNNCell(Cell):
         torch.Size([8, 50])
 
     Notes:
-        The result is the state; with a leak its rates are ``cell.rates(state)``. For whole sequences :class:`EIRNN`
-        is faster, and composes its weights once.
+        The result is the state; with a leak its rates are ``cell.rates(state)``. For whole
+        sequences :class:`EIRNN` is faster, and composes its weights once.
     """
 
     _closed = True
@@ -118,7 +120,8 @@ class DANNRNNCell(Cell):
         dtype: Their floating-point type.
 
     Shape:
-        Input (batch, input_size) or (input_size,); ``hx`` and the result (batch, units) or (units,).
+        Input (batch, input_size) or (input_size,); ``hx`` and the result (batch, units) or
+        (units,).
 
     Raises:
         TypeError: If an argument is of the wrong kind.
@@ -160,7 +163,9 @@ class DANNRNNCell(Cell):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        inputs, units, wiring = dann_parts(input_size, hidden_size, n_inh, shunting, eps)
+        inputs, units, wiring = dann_parts(
+            input_size, hidden_size, n_inh, shunting, eps
+        )
         super().__init__(
             wiring, inputs, units, bias,
             nonlinearity=nonlinearity, mask=mask, input_mask=input_mask, autapses=autapses, dt_ms=dt_ms, tau_ms=tau_ms,

@@ -2,7 +2,8 @@ r"""Recurrent circuits, whatever their wiring: leak, noise, and where a state be
 
 .. math:: \tau \, \dot x = -x + W r + U u + b + \sqrt{2 \tau}\, \sigma \xi, \qquad r = f(x)
 
-A circuit holds layers; each has an input path and a recurrent one, which its wiring stores and composes.
+A circuit holds layers; each has an input path and a recurrent one, which its wiring stores and
+composes.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ from daleml.modules import Reads, SynapticWeight
 from daleml.populations import Populations
 
 INITIAL_STATE = 0.1
-"""Of every unit, where the initial state is trained: EG, and relu behind a leak, would leave silent units silent."""
+"""Of every unit, where the initial state is trained.
+
+EG, and relu behind a leak, would leave silent units silent.
+"""
 _KNOWN_FUNCTIONS: dict[Nonlinearity, str] = {
     torch.relu: "relu",
     nn.functional.relu: "relu",
@@ -52,7 +56,9 @@ class EffectiveWeights(NamedTuple):
 def _generator(name: str, value: Any) -> torch.Generator | None:
     """Accept a generator, or None for torch's global one."""
     if value is not None and not isinstance(value, torch.Generator):
-        raise TypeError(f"`{name}` must be a torch.Generator; got {type(value).__name__}.")
+        raise TypeError(
+            f"`{name}` must be a torch.Generator; got {type(value).__name__}."
+        )
     return value
 
 
@@ -112,7 +118,10 @@ class Circuit(Leaky):
             raise TypeError(f"`dtype` must be a floating-point type; got {dtype}.")
         self.input_mean, self.spectral_radius = input_mean, spectral_radius
         self._wiring, self._suffixes = wiring, tuple(suffixes)
-        like = {"device": device or torch.get_default_device(), "dtype": dtype or torch.get_default_dtype()}
+        like = {
+            "device": device or torch.get_default_device(),
+            "dtype": dtype or torch.get_default_dtype(),
+        }
         self._build_leak(dt_ms, tau_ms, self.hidden_size, like)
         self._paths = self._connect(mask, input_mask, autapses)
         for path in self._paths:
@@ -120,22 +129,45 @@ class Circuit(Leaky):
         for suffix in self._suffixes:
             wiring.register_shared(self, suffix, self.hidden_size, factory)
             names = [f"bias_ih{suffix}", f"bias_hh{suffix}"] if bias else []
-            for name in [*names, f"initial_state{suffix}"] if train_initial_state else names:
-                self.register_parameter(name, nn.Parameter(torch.empty(self.hidden_size, **factory)))
+            for name in (
+                [*names, f"initial_state{suffix}"] if train_initial_state else names
+            ):
+                self.register_parameter(
+                    name, nn.Parameter(torch.empty(self.hidden_size, **factory))
+                )
         self.reset_parameters(generator)
 
-    def _connect(self, mask: Connectivity, input_mask: Connectivity, autapses: bool | None) -> list[Path]:
+    def _connect(
+        self, mask: Connectivity, input_mask: Connectivity, autapses: bool | None
+    ) -> list[Path]:
         size, generator, paths = self.hidden_size, self.generator, []
         for i, suffix in enumerate(self._suffixes):
             pre = self.populations if i else self.inputs
             given = None if i else input_mask
             if hasattr(given, "adjacency"):
-                raise TypeError("`input_mask` must be a matrix or a density; got a graph.")
-            present = matrix("input_mask", given, (size, pre.size), autapses=True, generator=generator)
+                raise TypeError(
+                    "`input_mask` must be a matrix or a density; got a graph."
+                )
+            present = matrix(
+                "input_mask",
+                given,
+                (size, pre.size),
+                autapses=True,
+                generator=generator,
+            )
             paths.append(Path(f"ih{suffix}", pre, size, present, is_density(given)))
             unit_signs = self.populations.signs(device="cpu")
-            present = matrix("mask", mask, (size, size), autapses=autapses, signs=unit_signs, generator=generator)
-            paths.append(Path(f"hh{suffix}", self.populations, size, present, is_density(mask)))
+            present = matrix(
+                "mask",
+                mask,
+                (size, size),
+                autapses=autapses,
+                signs=unit_signs,
+                generator=generator,
+            )
+            paths.append(
+                Path(f"hh{suffix}", self.populations, size, present, is_density(mask))
+            )
         return paths
 
     def reset_parameters(
@@ -149,9 +181,10 @@ class Circuit(Leaky):
 
         Args:
             generator: Source of randomness; default: torch's global one.
-            input_mean: Mean of the input, which the bias of an all-excitatory first path cancels; e.g. the mean pixel.
-                Default: that of the constructor.
-            draw: Distribution of the magnitudes, given their mean: ``init.exponential_``, ``init.lognormal_``...
+            input_mean: Mean of the input, which the bias of an all-excitatory first path
+                cancels; e.g. the mean pixel. Default: that of the constructor.
+            draw: Distribution of the magnitudes, given their mean: ``init.exponential_``,
+                ``init.lognormal_``...
         """
         for path in self._paths:
             self._wiring.declare(self, path)
@@ -172,8 +205,17 @@ class Circuit(Leaky):
         name = f"initial_state{suffix}"
         if getattr(self, name, None) is None:
             return
-        if self.leak is None and self.nonlinearity in ("relu", "softplus"):  # the state is a rate, and none is negative
-            signs.fix(self, name, torch.ones(self.hidden_size, device="cpu"), role="initial_state", default=True)
+        if self.leak is None and self.nonlinearity in (
+            "relu",
+            "softplus",
+        ):  # the state is a rate, and none is negative
+            signs.fix(
+                self,
+                name,
+                torch.ones(self.hidden_size, device="cpu"),
+                role="initial_state",
+                default=True,
+            )
         else:
             signs.declare(self, name, role="initial_state", default=True)
         with rewritten(self, name) as begin:
@@ -183,15 +225,29 @@ class Circuit(Leaky):
         """Return what is known of the weights, layer by layer, see :class:`daleml.modules.RecurrentDaleLayer`."""
         found = []
         for layer, suffix in enumerate(self._suffixes):
-            sources: tuple[tuple[str, Reads], ...] = (("ih", "below" if layer else "input"), ("hh", "state"))
+            sources: tuple[tuple[str, Reads], ...] = (
+                ("ih", "below" if layer else "input"),
+                ("hh", "state"),
+            )
             for kind, reads in sources:
                 name, *parts = self._wiring.parts(f"{kind}{suffix}")
                 bias = f"bias_{kind}{suffix}" if self.bias else None
-                found.append(SynapticWeight(name, reads, layer, suffix, bias, parts=tuple(parts)))
+                found.append(
+                    SynapticWeight(name, reads, layer, suffix, bias, parts=tuple(parts))
+                )
         return tuple(found)
 
-    def redraw_(self, *, draw: init.Draw, ratio: float = 1.0, generator: torch.Generator | None = None) -> None:
-        """Draw the weights anew, by magnitudes of another spread: see :class:`daleml.modules.DaleLayer`."""
+    def redraw_(
+        self,
+        *,
+        draw: init.Draw,
+        ratio: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        """Draw the weights anew, by magnitudes of another spread.
+
+        See :class:`daleml.modules.DaleLayer`.
+        """
         self._wiring.redraw_(self, draw, ratio, generator)
 
     def output_signs(self) -> Tensor | None:
@@ -199,7 +255,10 @@ class Circuit(Leaky):
         return self.populations.signs(device="cpu")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; a nonlinearity may be a module, of which torch would keep the old one too."""
+        """Set an attribute.
+
+        A nonlinearity may be a module, of which torch would keep the old one too.
+        """
         if name == "nonlinearity":
             value = _known_nonlinearity(value)
             self._modules.pop(name, None)
@@ -208,12 +267,23 @@ class Circuit(Leaky):
     def scale_recurrent_(self, factor: float, layer: int = 0) -> None:
         """Multiply the effective recurrent weight of a layer by a positive factor, in place."""
         if _checks.integer("layer", layer) >= len(self._suffixes):
-            raise ValueError(f"`layer` must be below {len(self._suffixes)}, the number of layers; got {layer}.")
-        self._wiring.scale_(self, f"hh{self._suffixes[layer]}", _checks.positive("factor", factor))
+            raise ValueError(
+                f"`layer` must be below {len(self._suffixes)}, the number of layers; got"
+                f" {layer}."
+            )
+        self._wiring.scale_(
+            self, f"hh{self._suffixes[layer]}", _checks.positive("factor", factor)
+        )
 
     def balance_recurrent_(self, balance: Callable[[Tensor], Tensor]) -> bool:
-        """Multiply every recurrent weight by factors of it as it acts; False if the wiring has no signed one."""
-        return all(self._wiring.balance_(self, f"hh{suffix}", balance) for suffix in self._suffixes)
+        """Multiply every recurrent weight by factors of it as it acts.
+
+        False if the wiring has no signed one.
+        """
+        return all(
+            self._wiring.balance_(self, f"hh{suffix}", balance)
+            for suffix in self._suffixes
+        )
 
     def rates(self, state: Tensor) -> Tensor:
         """Return the rates of a state: ``f(state)`` with a leak, the state itself without."""
@@ -223,13 +293,15 @@ class Circuit(Leaky):
         """Let a function see every layer's input and rates, each time the layer has run.
 
         Args:
-            look: Called as ``look(suffix, rows, begun, rates, batch_sizes)``: the end of the names of the layer's
-                parameters (``"_l0"``, ``"_l1"``, ...; of a cell, ``""``), what it read, the state it began in, its
-                rates, and how many sequences take part in each step. What it returns is not used.
+            look: Called as ``look(suffix, rows, begun, rates, batch_sizes)``: the end of the
+                names of the layer's parameters (``"_l0"``, ``"_l1"``, ...; of a cell, ``""``),
+                what it read, the state it began in, its rates, and how many sequences take part
+                in each step. What it returns is not used.
 
         Shape:
-            ``rows`` (sum of ``batch_sizes``, inputs), ``rates`` (sum of ``batch_sizes``, units): step after step, as
-            in a ``PackedSequence``, whatever the layout of the input; ``begun`` (``batch_sizes[0]``, units).
+            ``rows`` (sum of ``batch_sizes``, inputs), ``rates`` (sum of ``batch_sizes``,
+            units): step after step, as in a ``PackedSequence``, whatever the layout of the
+            input; ``begun`` (``batch_sizes[0]``, units).
 
         Returns:
             A handle: ``handle.remove()`` ends it.
@@ -245,8 +317,8 @@ class Circuit(Leaky):
             _l1 torch.Size([28, 10])
 
         Notes:
-            What it sees is not copied, and belongs to the autograd graph. As with torch's own hooks, a copy or a
-            pickle of the circuit has it too.
+            What it sees is not copied, and belongs to the autograd graph. As with torch's own
+            hooks, a copy or a pickle of the circuit has it too.
         """
         handle = RemovableHandle(self._layer_hooks)
         self._layer_hooks[handle.id] = look
@@ -257,11 +329,22 @@ class Circuit(Leaky):
         return function(self.nonlinearity)
 
     def _weights(self, suffix: str) -> EffectiveWeights:
-        return EffectiveWeights(self._wiring.weight(self, f"ih{suffix}"), self._wiring.weight(self, f"hh{suffix}"))
+        return EffectiveWeights(
+            self._wiring.weight(self, f"ih{suffix}"),
+            self._wiring.weight(self, f"hh{suffix}"),
+        )
 
-    def _advance(self, suffix: str, rows: Tensor, state: Tensor | None, sizes: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Run one layer, never compiled: every step would be unrolled, and compiling would take minutes."""
-        if torch.compiler.is_compiling() and not getattr(torch.compiler, "is_exporting", bool)():
+    def _advance(
+        self, suffix: str, rows: Tensor, state: Tensor | None, sizes: Sequence[int]
+    ) -> tuple[Tensor, Tensor]:
+        """Run one layer, never compiled.
+
+        Every step would be unrolled, and compiling would take minutes.
+        """
+        if (
+            torch.compiler.is_compiling()
+            and not getattr(torch.compiler, "is_exporting", bool)()
+        ):
             advance = torch.compiler.disable(self._advance_eagerly)  # type: ignore[no-untyped-call]
             return cast("tuple[Tensor, Tensor]", advance(suffix, rows, state, sizes))
         return self._advance_eagerly(suffix, rows, state, sizes)
@@ -273,8 +356,16 @@ class Circuit(Leaky):
         if state is None:
             begun = parameters.acting_or_none(self, f"initial_state{suffix}")
             n_sequences = sizes[0]
-            state = rows.new_zeros(n_sequences, self.hidden_size) if begun is None else begun.expand(n_sequences, -1)
-        bias = acting(self, f"bias_ih{suffix}") + acting(self, f"bias_hh{suffix}") if self.bias else None
+            state = (
+                rows.new_zeros(n_sequences, self.hidden_size)
+                if begun is None
+                else begun.expand(n_sequences, -1)
+            )
+        bias = (
+            acting(self, f"bias_ih{suffix}") + acting(self, f"bias_hh{suffix}")
+            if self.bias
+            else None
+        )
         step = self._step(rows)
         noise = self._draw_noise(rows, 2**0.5 if step is None else step.spread)
         leak, keep = (None, None) if step is None else (step.leak, step.keep)
@@ -289,8 +380,12 @@ class Circuit(Leaky):
             return None
         shape = rows.shape[0], self.hidden_size
         where: dict[str, Any] = {"device": rows.device, "dtype": rows.dtype}
-        if self.generator is not None and self.generator.device != rows.device:  # one generator, wherever the model is
-            drawn = torch.randn(shape, generator=self.generator, device=self.generator.device).to(**where)
+        if (
+            self.generator is not None and self.generator.device != rows.device
+        ):  # one generator, wherever the model is
+            drawn = torch.randn(
+                shape, generator=self.generator, device=self.generator.device
+            ).to(**where)
         else:
             drawn = torch.randn(shape, generator=self.generator, **where)
         scale = spread * self.noise
@@ -302,11 +397,17 @@ class Circuit(Leaky):
         parts = [inputs, self._describe_units()]
         if len(self._suffixes) > 1:
             parts.append(f"num_layers={len(self._suffixes)}")
-        named = self.nonlinearity if isinstance(self.nonlinearity, str) else "a function"
+        named = (
+            self.nonlinearity if isinstance(self.nonlinearity, str) else "a function"
+        )
         parts.append(f"nonlinearity={named}")
         if self.leak is not None:
             leak = self.leak if isinstance(self.leak, float) else "one per unit"
-            parts.append(f"leak={leak}" if self.dt_ms is None else f"dt_ms={self.dt_ms:g}, dt/tau={leak}")
+            parts.append(
+                f"leak={leak}"
+                if self.dt_ms is None
+                else f"dt_ms={self.dt_ms:g}, dt/tau={leak}"
+            )
         return ", ".join(parts + ([f"noise={self.noise:g}"] if self.noise else []))
 
     def _describe_units(self) -> str:
@@ -316,7 +417,10 @@ class Circuit(Leaky):
 def _known_nonlinearity(given: Any) -> str | Nonlinearity:
     if isinstance(given, type) and issubclass(given, nn.Module):
         name = given.__name__
-        raise TypeError(f"`nonlinearity` must be a name or a function; got the class {name}: give `{name}()`.")
+        raise TypeError(
+            f"`nonlinearity` must be a name or a function; got the class {name}: give"
+            f" `{name}()`."
+        )
     if callable(given):
         own: Nonlinearity = given
         try:
@@ -324,7 +428,11 @@ def _known_nonlinearity(given: Any) -> str | Nonlinearity:
         except TypeError:  # a function of the user's that cannot be hashed
             return own
     if not isinstance(given, str):
-        raise TypeError(f"`nonlinearity` must be a name or a function; got {type(given).__name__}.")
+        raise TypeError(
+            f"`nonlinearity` must be a name or a function; got {type(given).__name__}."
+        )
     if given not in NONLINEARITIES:
-        raise ValueError(f"Unknown nonlinearity {given!r}. Select from 'relu', 'tanh' or 'softplus'.")
+        raise ValueError(
+            f"Unknown nonlinearity {given!r}. Select from 'relu', 'tanh' or 'softplus'."
+        )
     return given

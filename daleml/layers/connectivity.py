@@ -33,8 +33,9 @@ def matrix(
         name: The argument's name, for errors.
         given: What the user gave.
         shape: Of the weight.
-        autapses: Whether a unit may synapse onto itself; None leaves it to what was given, and forbids it where that
-            says nothing of single synapses. Ignored for a weight between different units: give True.
+        autapses: Whether a unit may synapse onto itself; None leaves it to what was given, and
+            forbids it where that says nothing of single synapses. Ignored for a weight between
+            different units: give True.
         signs: The units' signs, with which those of a graph must agree.
         generator: Source of randomness for a density.
 
@@ -53,9 +54,14 @@ def matrix(
     elif is_density(given):
         density = _checks.fraction(name, given)
         if density == 0:
-            raise ValueError(f"`{name}` must be above 0 if it is a density; got {given}.")
+            raise ValueError(
+                f"`{name}` must be above 0 if it is a density; got {given}."
+            )
         device = "cpu" if generator is None else generator.device
-        present, says = (torch.rand(shape, generator=generator, device=device) < density).cpu(), False
+        present, says = (
+            (torch.rand(shape, generator=generator, device=device) < density).cpu(),
+            False,
+        )
     else:
         present, says = _of_matrix(name, given, shape), True
     if autapses is False or (autapses is None and not says):
@@ -77,24 +83,37 @@ def _of_matrix(name: str, given: Any, shape: tuple[int, int]) -> Tensor:
             raise TypeError
     except (TypeError, ValueError, RuntimeError):
         kinds = "a boolean matrix, a density or a networkx digraph"
-        raise TypeError(f"`{name}` must be {kinds}; got {type(given).__name__}.") from None
+        raise TypeError(
+            f"`{name}` must be {kinds}; got {type(given).__name__}."
+        ) from None
     if values.shape != shape:
-        raise ValueError(f"`{name}` must have shape {shape}, (post, pre); got {tuple(values.shape)}.")
+        raise ValueError(
+            f"`{name}` must have shape {shape}, (post, pre); got {tuple(values.shape)}."
+        )
     wrong = values[(values != 0) & (values != 1)]
     if wrong.numel():
-        raise ValueError(f"`{name}` must be boolean, or hold 0 and 1 only; got {wrong[0].item():g}.")
+        raise ValueError(
+            f"`{name}` must be boolean, or hold 0 and 1 only; got {wrong[0].item():g}."
+        )
     return values.to(torch.bool).clone()
 
 
-def _of_graph(name: str, graph: nx.DiGraph[Any], shape: tuple[int, int], signs: Tensor | None) -> Tensor:
+def _of_graph(
+    name: str, graph: nx.DiGraph[Any], shape: tuple[int, int], signs: Tensor | None
+) -> Tensor:
     graph = _graphs.digraph(name, graph)
     nodes = list(graph)
     if (len(nodes), len(nodes)) != shape:
-        raise ValueError(f"`{name}` must have one node per unit, {shape[0]}; got {len(nodes)}.")
+        raise ValueError(
+            f"`{name}` must have one node per unit, {shape[0]}; got {len(nodes)}."
+        )
     if signs is not None:
         for node, sign in zip(nodes, signs.tolist(), strict=True):
             found = _graphs.signs_said(graph, node, known=False)
             if found - {int(sign)}:
                 kind = "excitatory" if sign > 0 else "inhibitory"
-                raise ValueError(f"`{name}` must agree with the populations; node {node!r} is {kind} in them only.")
+                raise ValueError(
+                    f"`{name}` must agree with the populations; node {node!r} is {kind} in"
+                    " them only."
+                )
     return _graphs.present(graph, nodes)

@@ -20,7 +20,9 @@ from daleml.populations import Populations
 class _EIConv(Settings):
     """What column-EI convolutions of any number of dimensions share, above torch's own convolution."""
 
-    _fixed = frozenset({"populations", "in_channels", "out_channels", "kernel_size", "groups"})
+    _fixed = frozenset(
+        {"populations", "in_channels", "out_channels", "kernel_size", "groups"}
+    )
 
     populations: Populations
     groups: int
@@ -46,11 +48,24 @@ class _EIConv(Settings):
         populations = Populations.coerce(populations)
         out_channels = _checks.integer("out_channels", out_channels, minimum=1)
         groups = _checks.integer("groups", groups, minimum=1)
-        for name, channels in (("populations", populations.size), ("out_channels", out_channels)):
+        for name, channels in (
+            ("populations", populations.size),
+            ("out_channels", out_channels),
+        ):
             if channels % groups:
-                raise ValueError(f"`groups` must divide the number of channels; got {groups} for {channels} ({name}).")
-        shape = Geometry.of(self._dimensions, kernel_size, stride, padding, dilation, padding_mode)
-        options: dict[str, Any] = {"groups": groups, "bias": bias, "device": device, "dtype": dtype}
+                raise ValueError(
+                    f"`groups` must divide the number of channels; got {groups} for"
+                    f" {channels} ({name})."
+                )
+        shape = Geometry.of(
+            self._dimensions, kernel_size, stride, padding, dilation, padding_mode
+        )
+        options: dict[str, Any] = {
+            "groups": groups,
+            "bias": bias,
+            "device": device,
+            "dtype": dtype,
+        }
         super().__init__(populations.size, out_channels, **shape.to_dict(), **options)
         self.populations = populations
         self.reset_parameters(generator)
@@ -69,11 +84,14 @@ class _EIConv(Settings):
 
         Args:
             generator: Source of randomness; default: torch's global one.
-            input_mean: Mean of the input, by which the bias centres channels of one sign only: for a layer that reads
-                an image, the mean pixel; default: that of a rectified Gaussian.
+            input_mean: Mean of the input, by which the bias centres channels of one sign only:
+                for a layer that reads an image, the mean pixel; default: that of a rectified
+                Gaussian.
             draw: Distribution of the magnitudes, given their mean.
         """
-        if not hasattr(self, "populations"):  # torch's convolution asks for it before there are any
+        if not hasattr(
+            self, "populations"
+        ):  # torch's convolution asks for it before there are any
             return
         channel_signs = self.populations.signs(device="cpu")
         signs.fix(self, "weight", channel_signs, default=True)
@@ -81,14 +99,31 @@ class _EIConv(Settings):
             signs.declare(self, "bias", default=True)
         channel_signs = parameters.unit_signs(self, "weight", channel_signs)
         present = parameters.present(self, "weight")
-        with rewritten(self, "weight") as weight, parameters.rewritten_or_none(self, "bias") as bias:
+        with (
+            rewritten(self, "weight") as weight,
+            parameters.rewritten_or_none(self, "bias") as bias,
+        ):
             biases = [None] * self.groups if bias is None else bias.chunk(self.groups)
-            groups = zip(weight.chunk(self.groups), channel_signs.chunk(self.groups), biases, strict=True)
+            groups = zip(
+                weight.chunk(self.groups),
+                channel_signs.chunk(self.groups),
+                biases,
+                strict=True,
+            )
             for kernels, group_signs, group_bias in groups:
                 tap_signs = group_signs.repeat_interleave(kernels[0, 0].numel())
                 rows = kernels.flatten(1)
-                init.column_ei_(rows, tap_signs, group_bias, input_mean=input_mean, draw=draw, generator=generator)
-                kernels.copy_(rows.view(kernels.shape))  # in another order of memory the rows are a copy
+                init.column_ei_(
+                    rows,
+                    tap_signs,
+                    group_bias,
+                    input_mean=input_mean,
+                    draw=draw,
+                    generator=generator,
+                )
+                kernels.copy_(
+                    rows.view(kernels.shape)
+                )  # in another order of memory the rows are a copy
             if bias is not None and present is not None:
                 bias.mul_(present.flatten(1).double().mean(1).to(bias))
 
@@ -96,7 +131,9 @@ class _EIConv(Settings):
         """Apply the layer."""
         require_no_state(input)
         convolve: Any = self._conv_forward
-        convolved: Tensor = convolve(input, acting(self, "weight"), acting_or_none(self, "bias"))
+        convolved: Tensor = convolve(
+            input, acting(self, "weight"), acting_or_none(self, "bias")
+        )
         return convolved
 
     def effective_weight(self) -> Tensor:
@@ -107,8 +144,17 @@ class _EIConv(Settings):
         """Return what is known of the kernels, see :class:`daleml.modules.DaleLayer`."""
         return (SynapticWeight("weight", bias=None if self.bias is None else "bias"),)
 
-    def redraw_(self, *, draw: init.Draw, ratio: float = 1.0, generator: torch.Generator | None = None) -> None:
-        """Draw the kernels anew, by magnitudes of another spread: see :class:`daleml.modules.DaleLayer`."""
+    def redraw_(
+        self,
+        *,
+        draw: init.Draw,
+        ratio: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        """Draw the kernels anew, by magnitudes of another spread.
+
+        See :class:`daleml.modules.DaleLayer`.
+        """
         self.reset_parameters(generator, draw=redraw.for_column_ei(draw, ratio))
 
     def output_signs(self) -> Tensor | None:
@@ -123,10 +169,13 @@ class _EIConv(Settings):
 
 
 class EIConv2d(_EIConv, nn.Conv2d):
-    r"""A convolution of excitatory and inhibitory channels ("column EI"); otherwise ``nn.Conv2d``, which it is.
+    r"""A convolution of excitatory and inhibitory channels ("column EI").
 
-    The kernels are signed and stored as they are; the sign of all weights that read input channel :math:`j` is that of
-    the channel. What keeps the law while it learns is the optimiser, ``EG`` or any other under ``optim.enforce``.
+    Otherwise ``nn.Conv2d``, which it is.
+
+    The kernels are signed and stored as they are; the sign of all weights that read input
+    channel :math:`j` is that of the channel. What keeps the law while it learns is the
+    optimiser, ``EG`` or any other under ``optim.enforce``.
 
     Args:
         populations: The input channels: a partition, or an int for as many excitatory ones.
@@ -147,7 +196,8 @@ class EIConv2d(_EIConv, nn.Conv2d):
 
     Raises:
         TypeError: If a size is not an integer, or not one or two of them.
-        ValueError: If a size is too small, ``groups`` does not divide the channels, or a padding is unknown.
+        ValueError: If a size is too small, ``groups`` does not divide the channels, or a
+            padding is unknown.
 
     Example:
         >>> import torch
@@ -158,8 +208,9 @@ class EIConv2d(_EIConv, nn.Conv2d):
         torch.Size([2, 16, 10, 10])
 
     Notes:
-        Initialised by ``layers.init.column_ei_`` over all taps of a kernel. On a first layer, whose channels all
-        excite, call ``reset_parameters(input_mean=...)`` with the mean pixel.
+        Initialised by ``layers.init.column_ei_`` over all taps of a kernel. On a first layer,
+        whose channels all excite, call ``reset_parameters(input_mean=...)`` with the mean
+        pixel.
 
     References:
         Cornford et al. 2021 (ICLR), for dense layers. Departure: convolution is ours.
@@ -171,7 +222,9 @@ class EIConv2d(_EIConv, nn.Conv2d):
 
 
 class EIConv1d(_EIConv, nn.Conv1d):
-    r"""A convolution over one dimension of excitatory and inhibitory channels: see :class:`EIConv2d`.
+    r"""A convolution over one dimension of excitatory and inhibitory channels.
+
+    See :class:`EIConv2d`.
 
     Shape:
         Input (N, in_channels, length) or unbatched; output as of ``nn.Conv1d``.
@@ -217,8 +270,14 @@ class _DANNConv(Settings):
         super().__init__()
         self.in_channels = _checks.integer("in_channels", in_channels, minimum=1)
         self.out_channels = _checks.integer("out_channels", out_channels, minimum=1)
-        self.n_inh = max(out_channels // 10, 1) if n_inh is None else _checks.integer("n_inh", n_inh, minimum=1)
-        self.geometry = Geometry.of(self._dimensions, kernel_size, stride, padding, dilation, padding_mode)
+        self.n_inh = (
+            max(out_channels // 10, 1)
+            if n_inh is None
+            else _checks.integer("n_inh", n_inh, minimum=1)
+        )
+        self.geometry = Geometry.of(
+            self._dimensions, kernel_size, stride, padding, dilation, padding_mode
+        )
         self.shunting = bool(shunting)
         self.eps = eps
 
@@ -237,11 +296,16 @@ class _DANNConv(Settings):
         self.reset_parameters(generator)
 
     def reset_parameters(
-        self, generator: torch.Generator | None = None, *, draw: init.Draw = init.exponential_
+        self,
+        generator: torch.Generator | None = None,
+        *,
+        draw: init.Draw = init.exponential_,
     ) -> None:
         """Draw the weights anew, those that excite from ``draw``, fix their signs, and reset gain and bias."""
         n_in = self.weight_ex[0].numel()
-        dann.declare(self, n_in=n_in, n_out=self.out_channels, n_channels=self.in_channels)
+        dann.declare(
+            self, n_in=n_in, n_out=self.out_channels, n_channels=self.in_channels
+        )
         dann.draw_(self, draw=draw, generator=generator)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -252,7 +316,9 @@ class _DANNConv(Settings):
             return functional.dann_convolution(input, *weights, bias, self.geometry)
         dann.look_once(self, input)
         alpha, gain = acting(self, "alpha"), acting(self, "gain")
-        return functional.dann_shunting_convolution(input, *weights, alpha, gain, bias, self.eps, self.geometry)
+        return functional.dann_shunting_convolution(
+            input, *weights, alpha, gain, bias, self.eps, self.geometry
+        )
 
     def effective_weight(self) -> Tensor:
         """Return what multiplies the input before any division, signed, ``(out_channels, in_channels, *kernel)``."""
@@ -261,10 +327,21 @@ class _DANNConv(Settings):
     def plastic_weights(self) -> tuple[SynapticWeight, ...]:
         """Return what is known of the excitatory kernels, see :class:`daleml.modules.DaleLayer`."""
         bias = None if self.bias is None else "bias"
-        return (SynapticWeight("weight_ex", bias=bias, parts=("weight_ix", "weight_ei")),)
+        return (
+            SynapticWeight("weight_ex", bias=bias, parts=("weight_ix", "weight_ei")),
+        )
 
-    def redraw_(self, *, draw: init.Draw, ratio: float = 1.0, generator: torch.Generator | None = None) -> None:
-        """Draw the kernels anew, by magnitudes of another spread: see :class:`daleml.modules.DaleLayer`."""
+    def redraw_(
+        self,
+        *,
+        draw: init.Draw,
+        ratio: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        """Draw the kernels anew, by magnitudes of another spread.
+
+        See :class:`daleml.modules.DaleLayer`.
+        """
         self.reset_parameters(generator, draw=redraw.for_dann(draw, ratio))
         redraw.weaken_shunt_(self, ratio)
 
@@ -274,15 +351,19 @@ class _DANNConv(Settings):
 
     def extra_repr(self) -> str:
         """Describe the layer's sizes."""
-        sizes = f"{self.in_channels}, {self.out_channels}, n_inh={self.n_inh}, {self.geometry.describe()}"
+        sizes = (
+            f"{self.in_channels}, {self.out_channels}, n_inh={self.n_inh},"
+            f" {self.geometry.describe()}"
+        )
         return f"{sizes}, bias={self.bias is not None}, shunting={self.shunting}"
 
 
 class DANNConv2d(_DANNConv):
     r"""A convolution of excitatory channels with feed-forward inhibition (Dale's ANN).
 
-    Two banks of non-negative filters read the same taps: :math:`W_{ex}` excites the outputs, :math:`W_{ix}` the
-    interneurons, which inhibit the outputs at their own pixel through :math:`W_{ei}`:
+    Two banks of non-negative filters read the same taps: :math:`W_{ex}` excites the outputs,
+    :math:`W_{ix}` the interneurons, which inhibit the outputs at their own pixel through
+    :math:`W_{ei}`:
 
     .. math:: y = W_{ex} * x - W_{ei} (W_{ix} * x) + b
 
@@ -292,8 +373,8 @@ class DANNConv2d(_DANNConv):
         y = \frac{g}{\gamma} \odot \bigl(W_{ex} * x - W_{ei} (W_{ix} * x)\bigr) + b, \qquad
         \gamma = \max\bigl((W_{ei} \odot e^{\alpha}) (W_{ix} * x),\; \epsilon\bigr).
 
-    All three and :math:`g` are non-negative; the minus is structure. What keeps the law while it learns is the
-    optimiser, ``EG`` or any other under ``optim.enforce``.
+    All three and :math:`g` are non-negative; the minus is structure. What keeps the law while
+    it learns is the optimiser, ``EG`` or any other under ``optim.enforce``.
 
     Args:
         in_channels: Number of input channels, all excitatory.
@@ -306,15 +387,17 @@ class DANNConv2d(_DANNConv):
         bias: Whether to learn an additive bias, which has no sign to keep.
         shunting: Whether inhibition also divides.
         padding_mode: ``"zeros"``, ``"reflect"``, ``"replicate"`` or ``"circular"``.
-        eps: The weakest shunt that divides, see :class:`~daleml.layers.DANNLinear`. Used with ``shunting`` only.
+        eps: The weakest shunt that divides, see :class:`~daleml.layers.DANNLinear`. Used with
+            ``shunting`` only.
         generator: Source of randomness for the weights; default: torch's global one.
         device: Where the parameters live.
         dtype: Their floating-point type.
 
     Shape:
-        Input (N, in_channels, height, width) or unbatched; output as of ``nn.Conv2d``. ``weight_ex`` (out_channels,
-        in_channels, *kernel), ``weight_ix`` (n_inh, in_channels, *kernel), ``weight_ei`` (out_channels, n_inh), and
-        with shunting ``alpha`` (n_inh,), ``gain`` (out_channels,).
+        Input (N, in_channels, height, width) or unbatched; output as of ``nn.Conv2d``.
+        ``weight_ex`` (out_channels, in_channels, *kernel), ``weight_ix`` (n_inh, in_channels,
+        *kernel), ``weight_ei`` (out_channels, n_inh), and with shunting ``alpha`` (n_inh,),
+        ``gain`` (out_channels,).
 
     Raises:
         TypeError: If a size is not an integer, or not one or two of them.
@@ -330,9 +413,10 @@ class DANNConv2d(_DANNConv):
         torch.Size([16, 3, 3, 3])
 
     Notes:
-        A 1 x 1 kernel is :class:`~daleml.layers.DANNLinear` at each pixel, and a kernel as large as the image is
-        ``DANNLinear`` on the flattened image. So it is initialised as one of :math:`d` = in_channels · height · width
-        inputs, and its weights declare the same smaller learning rates, of that :math:`d`.
+        A 1 x 1 kernel is :class:`~daleml.layers.DANNLinear` at each pixel, and a kernel as
+        large as the image is ``DANNLinear`` on the flattened image. So it is initialised as one
+        of :math:`d` = in_channels · height · width inputs, and its weights declare the same
+        smaller learning rates, of that :math:`d`.
 
     References:
         Cornford et al. 2021 (ICLR), appendix on convolution, and the dense layer's released code.

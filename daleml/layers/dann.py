@@ -26,7 +26,9 @@ def declare(module: Any, *, n_in: int, n_out: int, n_channels: int) -> None:
         n_channels: Number of presynaptic units.
     """
     per_output, per_input = 1 / math.sqrt(n_out), 1 / n_in
-    inputs, interneurons = (torch.ones(n, device="cpu") for n in (n_channels, module.n_inh))
+    inputs, interneurons = (
+        torch.ones(n, device="cpu") for n in (n_channels, module.n_inh)
+    )
     signs.fix(module, "weight_ex", inputs, default=True)
     signs.fix(module, "weight_ix", inputs, lr_scale=per_output, default=True)
     signs.fix(module, "weight_ei", interneurons, lr_scale=per_input, default=True)
@@ -41,14 +43,24 @@ def draw_(module: Any, *, draw: init.Draw, generator: torch.Generator | None) ->
     """Draw the weights of a DANN, and reset its gain and bias."""
     present = parameters.present(module, "weight_ex")
     with ExitStack() as stack:
-        ex, ix, ei = (stack.enter_context(rewritten(module, f"weight_{part}")) for part in ("ex", "ix", "ei"))
+        ex, ix, ei = (
+            stack.enter_context(rewritten(module, f"weight_{part}"))
+            for part in ("ex", "ix", "ei")
+        )
         alpha = stack.enter_context(parameters.rewritten_or_none(module, "alpha"))
         rows_ex, rows_ix = ex.flatten(1), ix.flatten(1)
         exists = None if present is None else present.flatten(1)
-        init.dann_(rows_ex, rows_ix, ei, alpha, present=exists, draw=draw, generator=generator)
-        ex.copy_(rows_ex.view(ex.shape))  # in another order of memory the rows are copies
+        init.dann_(
+            rows_ex, rows_ix, ei, alpha, present=exists, draw=draw, generator=generator
+        )
+        ex.copy_(
+            rows_ex.view(ex.shape)
+        )  # in another order of memory the rows are copies
         ix.copy_(rows_ix.view(ix.shape))
-    with parameters.rewritten_or_none(module, "gain") as gain, parameters.rewritten_or_none(module, "bias") as bias:
+    with (
+        parameters.rewritten_or_none(module, "gain") as gain,
+        parameters.rewritten_or_none(module, "bias") as bias,
+    ):
         if gain is not None:
             gain.fill_(1)
         if bias is not None:
@@ -57,7 +69,11 @@ def draw_(module: Any, *, draw: init.Draw, generator: torch.Generator | None) ->
 
 def weights(module: Any) -> tuple[Tensor, Tensor, Tensor]:
     """Return the three matrices of a DANN, zero where there is no synapse."""
-    return acting(module, "weight_ex"), acting(module, "weight_ix"), acting(module, "weight_ei")
+    return (
+        acting(module, "weight_ex"),
+        acting(module, "weight_ix"),
+        acting(module, "weight_ei"),
+    )
 
 
 def look_once(module: Any, input: Tensor) -> None:
@@ -71,8 +87,9 @@ def look_once(module: Any, input: Tensor) -> None:
     negative = float((input.detach() < 0).double().mean()) if input.numel() else 0.0
     if negative:
         warnings.warn(
-            f"`input` of a shunting {type(module).__name__} should be rates, at least 0; got {negative:.0%} below 0, "
-            f"and where they make the divisor fall below `eps`, {module.eps:g} divides instead.",
+            f"`input` of a shunting {type(module).__name__} should be rates, at least 0;"
+            f" got {negative:.0%} below 0, and where they make the divisor fall below"
+            f" `eps`, {module.eps:g} divides instead.",
             UserWarning,
             stacklevel=5,
         )

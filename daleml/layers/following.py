@@ -13,13 +13,16 @@ from daleml.populations import Populations
 
 
 @torch.no_grad()
-def populations_after(module: nn.Module, populations: Populations | int, size: int | Sequence[int]) -> Populations:
+def populations_after(
+    module: nn.Module, populations: Populations | int, size: int | Sequence[int]
+) -> Populations:
     """Return the partition of a module's outputs, given that of its input channels.
 
-    For what stands between layers: pooling, flattening, upsampling, dropout, a non-linearity, and sequences of them.
-    Images in which only the excitatory or only the inhibitory channels are active are run through the module, and what
-    they reach is looked at. The weights of a layer within it do not run: its units have the signs that it says itself,
-    such as a DANN, or the module is refused.
+    For what stands between layers: pooling, flattening, upsampling, dropout, a non-linearity,
+    and sequences of them. Images in which only the excitatory or only the inhibitory channels
+    are active are run through the module, and what they reach is looked at. The weights of a
+    layer within it do not run: its units have the signs that it says itself, such as a DANN, or
+    the module is refused.
 
     Args:
         module: Run in evaluation mode, which is undone after.
@@ -27,12 +30,14 @@ def populations_after(module: nn.Module, populations: Populations | int, size: i
         size: Size of the image, (height, width) or (length,); an int is a length.
 
     Returns:
-        The partition of the output's units: of its channels if it is an image still, else of its features.
+        The partition of the output's units: of its channels if it is an image still, else of
+        its features.
 
     Raises:
         TypeError: If ``module`` is not a module.
-        ValueError: If an output mixes excitatory and inhibitory channels, is reached by none, or comes before an
-            excitatory one though it inhibits; or if the module holds a layer that does not say the signs of its units.
+        ValueError: If an output mixes excitatory and inhibitory channels, is reached by none,
+            or comes before an excitatory one though it inhibits; or if the module holds a layer
+            that does not say the signs of its units.
 
     Example:
         >>> from torch import nn
@@ -62,20 +67,30 @@ def populations_after(module: nn.Module, populations: Populations | int, size: i
     excited, inhibited = reached
     name = type(module).__name__
     if (excited & inhibited).any():
-        raise ValueError(f"`module` must not mix excitatory and inhibitory channels; got {name}, which does.")
+        raise ValueError(
+            f"`module` must not mix excitatory and inhibitory channels; got {name}, which"
+            " does."
+        )
     if not (excited | inhibited).all():
         silent_outputs = int((~(excited | inhibited)).sum())
         raise ValueError(
-            f"`module` must pass every unit on; got {name}, {silent_outputs} of whose outputs none reaches."
+            f"`module` must pass every unit on; got {name}, {silent_outputs} of whose"
+            " outputs none reaches."
         )
     n_exc = int(excited.sum())
     if not excited[:n_exc].all():
-        raise ValueError(f"`module` must keep excitatory units before inhibitory ones; got {name}, which does not.")
+        raise ValueError(
+            f"`module` must keep excitatory units before inhibitory ones; got {name}, which"
+            " does not."
+        )
     return Populations(n_exc, excited.numel() - n_exc)
 
 
 def _layers_within(module: nn.Module, pops: Populations) -> dict[nn.Module, Tensor]:
-    """Return the layers that a module holds, with the signs of their units; raise if one does not say them."""
+    """Return the layers that a module holds, with the signs of their units.
+
+    Raise if one does not say them.
+    """
     found = {}
     for path, part in module.named_modules():
         if not modules.synaptic_weights(part, path):
@@ -85,19 +100,30 @@ def _layers_within(module: nn.Module, pops: Populations) -> dict[nn.Module, Tens
         if unit_signs is None:
             name = type(module).__name__
             if pops.n_exc and pops.n_inh:
-                raise ValueError(f"`module` must not mix excitatory and inhibitory channels; got {name}, which does.")
+                raise ValueError(
+                    f"`module` must not mix excitatory and inhibitory channels; got {name},"
+                    " which does."
+                )
             raise ValueError(
-                f"`module` must be what stands between layers; got {name}, which is or holds a layer, "
-                f"{type(part).__name__}, that does not say which of its units inhibit."
+                f"`module` must be what stands between layers; got {name}, which is or"
+                f" holds a layer, {type(part).__name__}, that does not say which of its"
+                " units inhibit."
             )
         found[part] = unit_signs
     return found
 
 
 def _reached(
-    module: nn.Module, silent: Tensor, pops: Populations, sign: int, answering: dict[nn.Module, Tensor]
+    module: nn.Module,
+    silent: Tensor,
+    pops: Populations,
+    sign: int,
+    answering: dict[nn.Module, Tensor],
 ) -> Tensor:
-    """Return which outputs differ when the units of one sign are active, however much: one entry for each unit."""
+    """Return which outputs differ when the units of one sign are active, however much.
+
+    One entry for each unit.
+    """
     channels = pops.exc if sign > 0 else pops.inh
     quiet = _run(module, silent, answering, sign, 0.0)
     moved = torch.zeros((), dtype=torch.bool)
@@ -108,7 +134,13 @@ def _reached(
     return moved.flatten(1).any(dim=1) if moved.ndim > 1 else moved
 
 
-def _run(module: nn.Module, image: Tensor, answering: dict[nn.Module, Tensor], sign: int, level: float) -> Tensor:
+def _run(
+    module: nn.Module,
+    image: Tensor,
+    answering: dict[nn.Module, Tensor],
+    sign: int,
+    level: float,
+) -> Tensor:
     """Run the module on one image, the layers within it answering with the activity of their units of one sign."""
 
     def answer(layer: nn.Module, args: Any, output: Tensor) -> Tensor:

@@ -1,4 +1,7 @@
-"""The loop's values and first derivatives, computed from the rates alone: few products, nothing kept but the rates."""
+"""The loop's values and first derivatives, computed from the rates alone.
+
+Few products, nothing kept but the rates.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,9 @@ def fused(*inputs: Any) -> tuple[Tensor, Tensor]:
 class _Fused(torch.autograd.Function):
     """The loop's values and first derivatives, from the rates alone.
 
-    Forward projects all inputs in one product into the buffer that becomes the rates; nothing else is kept. Backward
-    carries the gradient of the state through the steps, then gathers each weight's gradient in one product.
+    Forward projects all inputs in one product into the buffer that becomes the rates; nothing
+    else is kept. Backward carries the gradient of the state through the steps, then gathers
+    each weight's gradient in one product.
     """
 
     @staticmethod
@@ -36,12 +40,22 @@ class _Fused(torch.autograd.Function):
         nonlinearity: str,
         batch_sizes: tuple[int, ...],
     ) -> tuple[Tensor, Tensor]:
-        rates = torch.mm(x, weight_ih.t()) if bias is None else torch.addmm(bias, x, weight_ih.t())
+        rates = (
+            torch.mm(x, weight_ih.t())
+            if bias is None
+            else torch.addmm(bias, x, weight_ih.t())
+        )
         if noise is not None:
             rates += noise
         across = weight_hh.t().contiguous()
-        into, steps = _INTO[nonlinearity], zip(batch_sizes, torch.split(rates, list(batch_sizes)), strict=True)
-        size, before = batch_sizes[0], state if keep is None else NONLINEARITIES[nonlinearity](state)
+        into, steps = (
+            _INTO[nonlinearity],
+            zip(batch_sizes, torch.split(rates, list(batch_sizes)), strict=True),
+        )
+        size, before = (
+            batch_sizes[0],
+            state if keep is None else NONLINEARITIES[nonlinearity](state),
+        )
         if keep is None and _is_wide(weight_hh, batch_sizes):
             _advance_wide(torch.split(rates, size), state, weight_hh, into)
             return rates, _last_rows(rates, batch_sizes)
@@ -66,21 +80,33 @@ class _Fused(torch.autograd.Function):
         return rates, last
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    def setup_context(
+        ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]
+    ) -> None:
         *tensors, ctx.keep, ctx.nonlinearity, ctx.batch_sizes = inputs
         ctx.save_for_backward(*tensors, output[0])
         ctx.set_materialize_grads(False)
 
     @staticmethod
-    def backward(ctx: Any, grad_rates: Tensor | None, grad_last: Tensor | None) -> tuple[Any, ...]:
+    def backward(
+        ctx: Any, grad_rates: Tensor | None, grad_last: Tensor | None
+    ) -> tuple[Any, ...]:
         *tensors, rates = ctx.saved_tensors
         options = ctx.keep, ctx.nonlinearity, ctx.batch_sizes
         grads = [grad for grad in (grad_rates, grad_last) if grad is not None]
-        with torch.autocast(rates.device.type, enabled=False):  # in the precision of the forward pass
-            if torch.is_grad_enabled() or any(map(_is_batched, grads)):  # to be differentiated again, or many at once
-                gradients = _loop_gradients(tensors, options, grad_rates, grad_last, ctx.needs_input_grad)
+        with torch.autocast(
+            rates.device.type, enabled=False
+        ):  # in the precision of the forward pass
+            if torch.is_grad_enabled() or any(
+                map(_is_batched, grads)
+            ):  # to be differentiated again, or many at once
+                gradients = _loop_gradients(
+                    tensors, options, grad_rates, grad_last, ctx.needs_input_grad
+                )
             else:
-                gradients = _gradients(tensors, options, rates, grad_rates, grad_last, ctx.needs_input_grad)
+                gradients = _gradients(
+                    tensors, options, rates, grad_rates, grad_last, ctx.needs_input_grad
+                )
         return (*gradients, None, None, None)
 
 
@@ -100,7 +126,9 @@ def _through_tanh_(grad: Tensor, rates: Tensor) -> None:
 
 
 def _through_softplus_(grad: Tensor, rates: Tensor) -> None:
-    grad.mul_(torch.where(rates > 20, 1.0, -torch.expm1(-rates)))  # above 20, torch's softplus is the identity
+    grad.mul_(
+        torch.where(rates > 20, 1.0, -torch.expm1(-rates))
+    )  # above 20, torch's softplus is the identity
 
 
 _THROUGH: dict[str, Callable[[Tensor, Tensor], None]] = {
@@ -119,7 +147,12 @@ def _is_wide(weight_hh: Tensor, batch_sizes: tuple[int, ...]) -> bool:
     return len(weight_hh) >= _WIDE and 0 < batch_sizes[0] == batch_sizes[-1]
 
 
-def _advance_wide(steps: Sequence[Tensor], state: Tensor, weight_hh: Tensor, into: Callable[..., Tensor]) -> None:
+def _advance_wide(
+    steps: Sequence[Tensor],
+    state: Tensor,
+    weight_hh: Tensor,
+    into: Callable[..., Tensor],
+) -> None:
     """Take the steps of a discrete circuit with its units along rows: drive in, rates out."""
     before = state.t().contiguous()
     spare = torch.empty_like(before)
@@ -153,13 +186,19 @@ def _gradients(
     through_ = _THROUGH[nonlinearity]
     if grad_rates is None:
         grad_rates = rates.new_zeros(()).expand_as(rates)
-    grad = torch.empty_like(rates)  # of what the nonlinearity is applied to: step by step, last first
+    grad = torch.empty_like(
+        rates
+    )  # of what the nonlinearity is applied to: step by step, last first
     n_later, later = 0, grad[:0]
     wide = _is_wide(weight_hh, batch_sizes)
     across = weight_hh.t().contiguous() if wide else None
-    later_t, spare = (grad.new_empty(len(weight_hh), batch_sizes[0] if wide else 0) for _ in range(2))
+    later_t, spare = (
+        grad.new_empty(len(weight_hh), batch_sizes[0] if wide else 0) for _ in range(2)
+    )
     steps = (torch.split(each, list(batch_sizes)) for each in (grad, rates, grad_rates))
-    for n, now, after, outside in zip(*map(reversed, (batch_sizes, *steps)), strict=True):
+    for n, now, after, outside in zip(
+        *map(reversed, (batch_sizes, *steps)), strict=True
+    ):
         going_on, ending = now, None
         if across is not None and n_later:
             now.copy_(torch.addmm(outside.t(), across, later_t, out=spare).t())
@@ -185,7 +224,9 @@ def _gradients(
     if batch_sizes[-1] == n:
         grad_weight.addmm_(grad[n:].t(), rates[:-n])
     else:
-        grad_weight.addmm_(grad[n:].t(), rates[_previous_rows(batch_sizes, rates.device)])
+        grad_weight.addmm_(
+            grad[n:].t(), rates[_previous_rows(batch_sizes, rates.device)]
+        )
     grad_state = None
     if needed[4]:
         grad_state = later.mm(weight_hh)
@@ -212,7 +253,10 @@ def _add_kept_(grad: Tensor, later: Tensor, keep: Tensor | float) -> None:
 def _previous_rows(batch_sizes: tuple[int, ...], device: torch.device) -> Tensor:
     """Return, for each row after the first step, the row of the same sequence a step before."""
     starts = [sum(batch_sizes[:t]) for t in range(len(batch_sizes))]
-    pieces = [torch.arange(size) + start for size, start in zip(batch_sizes[1:], starts, strict=False)]
+    pieces = [
+        torch.arange(size) + start
+        for size, start in zip(batch_sizes[1:], starts, strict=False)
+    ]
     return torch.cat(pieces).to(device)
 
 
@@ -227,8 +271,14 @@ def _loop_gradients(
     x, weight_ih, bias, weight_hh, state, noise = tensors
     f, differentiable = NONLINEARITIES[nonlinearity], torch.is_grad_enabled()
     with torch.enable_grad():
-        results = loop(x, weight_ih, bias, weight_hh, state, noise, keep, f, batch_sizes)
-    given = [(result, grad) for result, grad in zip(results, (grad_rates, grad_last), strict=True) if grad is not None]
+        results = loop(
+            x, weight_ih, bias, weight_hh, state, noise, keep, f, batch_sizes
+        )
+    given = [
+        (result, grad)
+        for result, grad in zip(results, (grad_rates, grad_last), strict=True)
+        if grad is not None
+    ]
     wanted = [i for i, tensor in enumerate(tensors) if tensor is not None and needed[i]]
     found = torch.autograd.grad(
         [result for result, _ in given],
@@ -244,4 +294,6 @@ def _loop_gradients(
 
 
 def _is_batched(tensor: Tensor) -> bool:
-    return torch._C._functorch.is_batchedtensor(tensor) or torch._C._functorch.is_legacy_batchedtensor(tensor)
+    return torch._C._functorch.is_batchedtensor(
+        tensor
+    ) or torch._C._functorch.is_legacy_batchedtensor(tensor)

@@ -1,8 +1,11 @@
-r"""Initialisations that make sign-constrained layers learn. In place, under ``no_grad``, drawn from ``generator``.
+r"""Initialisations that make sign-constrained layers learn.
 
-A single-signed matrix sums its input instead of comparing it, so inhibition (or a bias) must centre what excitation
-adds up. The papers' scale convention runs through this file: inputs are rectified unit Gaussians,
-:math:`x = \max(0, \mathcal N(0, 1))`, with :math:`E[x] = 1/\sqrt{2\pi}` and :math:`E[x^2] = 1/2`.
+In place, under ``no_grad``, drawn from ``generator``.
+
+A single-signed matrix sums its input instead of comparing it, so inhibition (or a bias) must
+centre what excitation adds up. The papers' scale convention runs through this file: inputs are
+rectified unit Gaussians, :math:`x = \max(0, \mathcal N(0, 1))`, with :math:`E[x] =
+1/\sqrt{2\pi}` and :math:`E[x^2] = 1/2`.
 """
 
 from __future__ import annotations
@@ -27,15 +30,29 @@ RECTIFIED_MEAN = 1 / math.sqrt(2 * math.pi)
 
 
 class Draw(Protocol):
-    """Fills a tensor in place with positive numbers of a given mean: :func:`exponential_`, :func:`lognormal_`..."""
+    """Fills a tensor in place with positive numbers of a given mean.
 
-    def __call__(self, tensor: Tensor, mean: float, /, *, generator: torch.Generator | None = None) -> Tensor:
+    :func:`exponential_`, :func:`lognormal_`...
+    """
+
+    def __call__(
+        self,
+        tensor: Tensor,
+        mean: float,
+        /,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
         """Fill ``tensor`` and return it."""
 
 
 @torch.no_grad()
-def exponential_(tensor: Tensor, mean: float, *, generator: torch.Generator | None = None) -> Tensor:
-    r"""Fill with exponential numbers, :math:`p(w) = e^{-w/\lambda} / \lambda`; mean and standard deviation are λ.
+def exponential_(
+    tensor: Tensor, mean: float, *, generator: torch.Generator | None = None
+) -> Tensor:
+    r"""Fill with exponential numbers, :math:`p(w) = e^{-w/\lambda} / \lambda`.
+
+    Mean and standard deviation are λ.
 
     Args:
         tensor: The tensor to fill.
@@ -58,7 +75,13 @@ def exponential_(tensor: Tensor, mean: float, *, generator: torch.Generator | No
 
 
 @torch.no_grad()
-def lognormal_(tensor: Tensor, mean: float, ratio: float = 1.0, *, generator: torch.Generator | None = None) -> Tensor:
+def lognormal_(
+    tensor: Tensor,
+    mean: float,
+    ratio: float = 1.0,
+    *,
+    generator: torch.Generator | None = None,
+) -> Tensor:
     r"""Fill with log-normal numbers of mean :math:`m` and standard deviation :math:`m / k`.
 
     .. math:: \ln w \sim \mathcal N(\mu, \sigma^2), \qquad \sigma^2 = \ln(1 + 1/k^2), \qquad \mu = \ln m - \sigma^2/2
@@ -66,8 +89,8 @@ def lognormal_(tensor: Tensor, mean: float, ratio: float = 1.0, *, generator: to
     Args:
         tensor: The tensor to fill.
         mean: :math:`m > 0`, of the numbers themselves.
-        ratio: :math:`k > 0`, mean over standard deviation. 1 gives σ = 0.833 and an exponential's spread; 1.5, the
-            value of the EG paper, σ = 0.606.
+        ratio: :math:`k > 0`, mean over standard deviation. 1 gives σ = 0.833 and an
+            exponential's spread; 1.5, the value of the EG paper, σ = 0.606.
         generator: Source of randomness; default: torch's global one.
 
     Returns:
@@ -77,7 +100,8 @@ def lognormal_(tensor: Tensor, mean: float, ratio: float = 1.0, *, generator: to
         ValueError: If ``mean`` or ``ratio`` is not positive.
 
     Notes:
-        For signed weights of total variance :math:`G^2 / n`, take :math:`m = k\,G / \sqrt{n (1 + k^2)}`.
+        For signed weights of total variance :math:`G^2 / n`, take :math:`m = k\,G / \sqrt{n (1
+        + k^2)}`.
 
     References:
         Cornford et al. 2024 (EG paper), initialisation; Li et al. 2023, with :math:`k = 1`.
@@ -105,9 +129,9 @@ def column_ei_(
         \sigma_e = \Bigl[\tfrac{2\pi - 1}{2\pi} \bigl(n_e + n_e^2 / n_i\bigr)\Bigr]^{-1/2}, \qquad
         \sigma_i = \tfrac{n_e}{n_i} \sigma_e ,
 
-    so :math:`n_e \sigma_e = n_i \sigma_i`, and pre-activations have unit variance over units and inputs together.
-    Units of one sign only cannot balance: their magnitudes have mean :math:`\sqrt{1/d}`, and ``bias`` cancels what a
-    mean input adds up to.
+    so :math:`n_e \sigma_e = n_i \sigma_i`, and pre-activations have unit variance over units
+    and inputs together. Units of one sign only cannot balance: their magnitudes have mean
+    :math:`\sqrt{1/d}`, and ``bias`` cancels what a mean input adds up to.
 
     Args:
         weight: ``(post, pre)``, filled with signed values.
@@ -126,14 +150,19 @@ def column_ei_(
     n_exc = int((signs > 0).sum())
     n_inh = signs.numel() - n_exc
     if n_exc and n_inh:
-        mean_exc = ((2 * math.pi - 1) / (2 * math.pi) * (n_exc + n_exc**2 / n_inh)) ** -0.5
+        mean_exc = (
+            (2 * math.pi - 1) / (2 * math.pi) * (n_exc + n_exc**2 / n_inh)
+        ) ** -0.5
         mean_inh = mean_exc * n_exc / n_inh
     else:
         mean_exc = mean_inh = signs.numel() ** -0.5
     means = torch.where(signs > 0, mean_exc, mean_inh).to(weight)
     draw(weight, 1.0, generator=generator).mul_(means * signs.to(weight))
     if bias is not None:
-        bias.fill_((n_inh * mean_inh - n_exc * mean_exc) * _checks.number("input_mean", input_mean))
+        bias.fill_(
+            (n_inh * mean_inh - n_exc * mean_exc)
+            * _checks.number("input_mean", input_mean)
+        )
     return weight
 
 
@@ -159,30 +188,35 @@ def dann_(
         \textstyle\sum_k W_{ei}[\cdot, k] = 1, \quad
         \alpha = \ln \frac{\sqrt{2\pi}}{\lambda d}
 
-    Inhibition then subtracts exactly the mean over units, as layer normalisation does, and the shunt has mean 1.
+    Inhibition then subtracts exactly the mean over units, as layer normalisation does, and the
+    shunt has mean 1.
 
     Args:
         weight_ex: ``(n_e, d)``.
         weight_ix: ``(n_inh, d)``: every interneuron starts as a copy of the mean row.
         weight_ei: ``(n_e, n_inh)``: rows drawn from the flat Dirichlet distribution.
         alpha: ``(n_inh,)``, the shunting gains, or None.
-        numerator: Variance of the effective weight times :math:`d`: 2 for ReLU (He), 1 for a linear or first layer,
-            1/3 for the variance of PyTorch's default, which recurrent layers use.
-        independent: Whether to draw the rows of :math:`W_{ix}` like those of :math:`W_{ex}` instead. Inhibition then
-            centres on average only; one singular value stands out.
-        present: ``(n_e, d)``, boolean: which excitatory synapses exist; default: all. With a fraction :math:`p` of
-            them, :math:`\lambda` grows by :math:`1 / \sqrt{2p - p^2}`, which keeps the effective
-            variance where synapses are absent at random.
-        draw: Distribution of the excitatory weights, given their mean, which should also be their standard deviation.
+        numerator: Variance of the effective weight times :math:`d`: 2 for ReLU (He), 1 for a
+            linear or first layer, 1/3 for the variance of PyTorch's default, which recurrent
+            layers use.
+        independent: Whether to draw the rows of :math:`W_{ix}` like those of :math:`W_{ex}`
+            instead. Inhibition then centres on average only; one singular value stands out.
+        present: ``(n_e, d)``, boolean: which excitatory synapses exist; default: all. With a
+            fraction :math:`p` of them, :math:`\lambda` grows by :math:`1 / \sqrt{2p - p^2}`,
+            which keeps the effective variance where synapses are absent at random.
+        draw: Distribution of the excitatory weights, given their mean, which should also be
+            their standard deviation.
         generator: Source of randomness; default: torch's global one.
 
     Notes:
-        One output (:math:`n_e = 1`) is its own mean, so inhibition would cancel it: the row of :math:`W_{ix}` is then
-        drawn independently, with :math:`\lambda = \sqrt{\mathrm{numerator} / 2d}`.
-        :math:`\alpha` generalises the value of :func:`dann_iclr2021_` to any λ.
+        One output (:math:`n_e = 1`) is its own mean, so inhibition would cancel it: the row of
+        :math:`W_{ix}` is then drawn independently, with :math:`\lambda =
+        \sqrt{\mathrm{numerator} / 2d}`. :math:`\alpha` generalises the value of
+        :func:`dann_iclr2021_` to any λ.
 
     References:
-        Li, Cornford, Ghosh & Richards 2023 (NeurIPS), the released code, with both its ways to fill :math:`W_{ix}`.
+        Li, Cornford, Ghosh & Richards 2023 (NeurIPS), the released code, with both its ways to
+        fill :math:`W_{ix}`.
     """
     n_exc, n_in = weight_ex.shape
     correction = n_exc / (n_exc - 1) if n_exc > 1 else 0.5
@@ -198,7 +232,11 @@ def dann_(
     elif n_exc > 1:
         weight_ix.copy_(weight_ex.mean(dim=0).expand_as(weight_ix))
     else:
-        weight_ix.copy_(draw(torch.empty_like(weight_ex), scale, generator=generator).expand_as(weight_ix))
+        weight_ix.copy_(
+            draw(torch.empty_like(weight_ex), scale, generator=generator).expand_as(
+                weight_ix
+            )
+        )
     exponential_(weight_ei, 1.0, generator=generator)
     weight_ei.div_(weight_ei.sum(dim=1, keepdim=True))
     _fill_alpha(alpha, scale * (density or 1.0), n_in)
@@ -223,7 +261,8 @@ def dann_iclr2021_(
         W_{ei} = \frac{1}{n_i}, \quad
         \alpha = \ln \sqrt{\frac{2\pi - 1}{d}}
 
-    One interneuron takes the mean row of :math:`W_{ex}`; several are drawn independently like :math:`W_{ex}`.
+    One interneuron takes the mean row of :math:`W_{ex}`; several are drawn independently like
+    :math:`W_{ex}`.
 
     Args:
         weight_ex: ``(n_e, d)``.
@@ -235,15 +274,17 @@ def dann_iclr2021_(
         generator: Source of randomness; default: torch's global one.
 
     Notes:
-        For a rectified unit Gaussian input, :math:`W_{ex} x` has unit variance over weights and inputs together.
-        Inhibition then removes what the units share, and over units 0.77 is left of the standard deviation.
-        :func:`dann_` takes λ so that 1 is left.
+        For a rectified unit Gaussian input, :math:`W_{ex} x` has unit variance over weights and
+        inputs together. Inhibition then removes what the units share, and over units 0.77 is
+        left of the standard deviation. :func:`dann_` takes λ so that 1 is left.
 
     References:
         Cornford et al. 2021 (ICLR), the released code.
     """
     n_inh, n_in = weight_ix.shape
-    scale = math.sqrt(1 / (2 * n_in) if first else 2 * math.pi / (n_in * (2 * math.pi - 1)))
+    scale = math.sqrt(
+        1 / (2 * n_in) if first else 2 * math.pi / (n_in * (2 * math.pi - 1))
+    )
     draw(weight_ex, scale, generator=generator)
     if n_inh == 1:
         weight_ix.copy_(weight_ex.mean(dim=0, keepdim=True))

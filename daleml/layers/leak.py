@@ -1,9 +1,12 @@
-r"""The leak of a circuit: its time step, its time constants, and what becomes of the state in a step.
+r"""The leak of a circuit.
+
+Its time step, its time constants, and what becomes of the state in a step.
 
 .. math:: \alpha = \frac{dt}{\tau}, \qquad k = 1 - \alpha, \qquad \text{and noise is scaled by } \sqrt{2 \alpha}
 
-The time constant is the fact. It is kept exactly, a float or float64, whatever the dtype of the parameters; the leak
-:math:`\alpha`, the fraction kept :math:`k` and the scale of noise are computed from it, and again after every cast.
+The time constant is the fact. It is kept exactly, a float or float64, whatever the dtype of the
+parameters; the leak :math:`\alpha`, the fraction kept :math:`k` and the scale of noise are
+computed from it, and again after every cast.
 """
 
 from __future__ import annotations
@@ -52,14 +55,17 @@ class Step(NamedTuple):
 
     def to(self, like: Tensor) -> Step:
         """Return it for tensors like another."""
-        return Step(*(part.to(like) if isinstance(part, Tensor) else part for part in self))
+        return Step(
+            *(part.to(like) if isinstance(part, Tensor) else part for part in self)
+        )
 
 
 class Leaky(Settings):
     """A module whose state leaks, or not.
 
-    What was given, ``tau_ms`` or ``leak``, is the fact, and the other follows from it and ``dt_ms``. One that has a
-    gradient is kept as it is, and an ``nn.Parameter`` is registered under its name.
+    What was given, ``tau_ms`` or ``leak``, is the fact, and the other follows from it and
+    ``dt_ms``. One that has a gradient is kept as it is, and an ``nn.Parameter`` is registered
+    under its name.
     """
 
     _version: int = _WITH_LEAK
@@ -67,13 +73,24 @@ class Leaky(Settings):
     dt_ms: float | None
     """Length of a time step in ms; None without a leak."""
 
-    def _build_leak(self, dt_ms: Any, tau_ms: Any, size: int, like: dict[str, Any]) -> None:
+    def _build_leak(
+        self, dt_ms: Any, tau_ms: Any, size: int, like: dict[str, Any]
+    ) -> None:
         """Set time step and time constants for the first time: both, or neither."""
-        vars(self).update(_n_units=size, _tau=None, _rate=None, _derived=None, _seen=(0, 0), dt_ms=None)
+        vars(self).update(
+            _n_units=size,
+            _tau=None,
+            _rate=None,
+            _derived=None,
+            _seen=(0, 0),
+            dt_ms=None,
+        )
         if dt_ms is None and tau_ms is None:
             return
         if dt_ms is None or tau_ms is None:
-            missing, given = ("dt_ms", "tau_ms") if dt_ms is None else ("tau_ms", "dt_ms")
+            missing, given = (
+                ("dt_ms", "tau_ms") if dt_ms is None else ("tau_ms", "dt_ms")
+            )
             raise ValueError(f"`{missing}` must be given where `{given}` is; got None.")
         dt_ms = _checks.positive("dt_ms", dt_ms)
         read = time_constants(tau_ms, size)
@@ -81,11 +98,15 @@ class Leaky(Settings):
         vars(self)["dt_ms"] = dt_ms
         self._keep_fact("tau_ms", read, like)
 
-    # -- what can be read ----------------------------------------------------------------------------------------------
+    # -- what can be read
+    # ----------------------------------------------------------------------------------------------
 
     @property
     def tau_ms(self) -> PerUnit | None:
-        """Time constant in ms, of all units or one for each; None without a leak, or without a unit of time."""
+        """Time constant in ms, of all units or one for each.
+
+        None without a leak, or without a unit of time.
+        """
         self._follow_edits()
         given = self._parameters.get("tau_ms")
         if given is None:
@@ -97,7 +118,10 @@ class Leaky(Settings):
 
     @property
     def leak(self) -> PerUnit | None:
-        """Fraction of the state that a step replaces, ``dt_ms / tau_ms``; None if the state is the rate."""
+        """Fraction of the state that a step replaces, ``dt_ms / tau_ms``.
+
+        None if the state is the rate.
+        """
         self._follow_edits()
         derived = self._buffers.get("leak")
         return self._exact_leak() if derived is None else derived
@@ -117,7 +141,9 @@ class Leaky(Settings):
     def _step(self, like: Tensor) -> Step | None:
         """Return what a step does to states like ``like``, on its device and in its dtype."""
         leak = self._buffers.get("leak")
-        if torch.compiler.is_compiling():  # what records operations knows nothing of edits
+        if (
+            torch.compiler.is_compiling()
+        ):  # what records operations knows nothing of edits
             if leak is not None:
                 return Step.of(leak)
         else:
@@ -132,8 +158,12 @@ class Leaky(Settings):
             if not isinstance(exact, Tensor):
                 return step
             self._require_learned(exact)
-            return Step(*(cast("Tensor", part).expand(self._n_units).to(like) for part in step))
-        if derived is None or leak is not derived.leak:  # another stands in for it, as in torch.func.functional_call
+            return Step(
+                *(cast("Tensor", part).expand(self._n_units).to(like) for part in step)
+            )
+        if (
+            derived is None or leak is not derived.leak
+        ):  # another stands in for it, as in torch.func.functional_call
             return Step.of(leak)
         if leak.device != like.device:
             return Step.of(cast("Tensor", self._exact_leak())).to(like)
@@ -148,17 +178,19 @@ class Leaky(Settings):
             return
         if vars(self)["_rate"] is not None or "leak" in self._parameters:
             raise ValueError(
-                f"`leak` must stay above 0 and at most 1 while it learns; got {beyond:g}: clamp it after each step, or "
-                "learn what a sigmoid makes it of."
+                f"`leak` must stay above 0 and at most 1 while it learns; got {beyond:g}:"
+                " clamp it after each step, or learn what a sigmoid makes it of."
             )
         dt_ms = cast("float", self.dt_ms)
         raise ValueError(
-            f"`tau_ms` must stay at least `dt_ms`, {dt_ms:g}, while it learns; got {dt_ms / beyond:g}: clamp it after "
-            "each step, as in `tau_ms.data.clamp_(min=dt_ms)`, or learn its logarithm and set `tau_ms` to the "
-            "exponential before each call."
+            f"`tau_ms` must stay at least `dt_ms`, {dt_ms:g}, while it learns; got"
+            f" {dt_ms / beyond:g}: clamp it after each step, as in"
+            " `tau_ms.data.clamp_(min=dt_ms)`, or learn its logarithm and set `tau_ms` to"
+            " the exponential before each call."
         )
 
-    # -- what can be set -----------------------------------------------------------------------------------------------
+    # -- what can be set
+    # -----------------------------------------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; setting one of the three means it, the others follow."""
@@ -183,7 +215,10 @@ class Leaky(Settings):
         self._follow_edits()
         if self.dt_ms is None:
             if value is not None:
-                raise ValueError(f"`tau_ms` can be set only of a circuit that was built with `dt_ms`; got {value!r}.")
+                raise ValueError(
+                    "`tau_ms` can be set only of a circuit that was built with `dt_ms`;"
+                    f" got {value!r}."
+                )
             return
         read = time_constants(value, self._n_units)
         require_short(self.dt_ms, read)
@@ -195,7 +230,8 @@ class Leaky(Settings):
             return
         if self._exact_leak() is None:
             raise ValueError(
-                f"`dt_ms` can be set only of a circuit that leaks, built with `dt_ms` and `tau_ms`; got {value!r}."
+                "`dt_ms` can be set only of a circuit that leaks, built with `dt_ms` and"
+                f" `tau_ms`; got {value!r}."
             )
         dt_ms, before = _checks.positive("dt_ms", value), self.dt_ms
         if before is None:  # a leak without a unit of time, which this gives it
@@ -211,7 +247,8 @@ class Leaky(Settings):
         vars(self)["dt_ms"] = dt_ms
         self._derive(self._like())
 
-    # -- how it is kept ------------------------------------------------------------------------------------------------
+    # -- how it is kept
+    # ------------------------------------------------------------------------------------------------
 
     def _keep_fact(self, name: str, value: Any, like: dict[str, Any]) -> None:
         """Keep the fact, in place of the one there was."""
@@ -225,12 +262,19 @@ class Leaky(Settings):
         self._derive(like)
 
     def _derive(self, like: dict[str, Any]) -> None:
-        """Compute the leak, what is kept, and the scale of noise, of units that differ: once, not in every step."""
+        """Compute the leak, what is kept, and the scale of noise, of units that differ.
+
+        Once, not in every step.
+        """
         self._buffers.pop("leak", None)
         self._non_persistent_buffers_set.discard("leak")
         exact = self._exact_leak()
         vars(self)["_derived"] = None
-        if isinstance(exact, Tensor) and is_plain(exact) and not isinstance(exact, nn.Parameter):
+        if (
+            isinstance(exact, Tensor)
+            and is_plain(exact)
+            and not isinstance(exact, nn.Parameter)
+        ):
             parts = (cast("Tensor", part).to(**like) for part in Step.of(exact))
             derived = Step(*(part.clone() if part is exact else part for part in parts))
             vars(self)["_derived"] = derived
@@ -241,7 +285,14 @@ class Leaky(Settings):
     def _like(self) -> dict[str, Any]:
         """Return where the parameters are, and their dtype."""
         leak = self._buffers.get("leak")
-        of = next((p for n, p in self._parameters.items() if p is not None and n not in ("leak", "tau_ms")), leak)
+        of = next(
+            (
+                p
+                for n, p in self._parameters.items()
+                if p is not None and n not in ("leak", "tau_ms")
+            ),
+            leak,
+        )
         if of is None:
             return {"device": "cpu", "dtype": torch.get_default_dtype()}
         return {"device": of.device, "dtype": of.dtype}
@@ -257,9 +308,15 @@ class Leaky(Settings):
             return
         leak, exact = cast("Tensor", derived.leak), cast("Tensor", self._exact_leak())
         like: dict[str, Any] = {"device": leak.device, "dtype": leak.dtype}
-        of_leak, of_tau = (new != old for new, old in zip(self._versions(), vars(self)["_seen"], strict=True))
+        of_leak, of_tau = (
+            new != old
+            for new, old in zip(self._versions(), vars(self)["_seen"], strict=True)
+        )
         if of_tau and vars(self)["_tau"] is not None:
-            require_short(cast("float", self.dt_ms), time_constants(vars(self)["_tau"], self._n_units))
+            require_short(
+                cast("float", self.dt_ms),
+                time_constants(vars(self)["_tau"], self._n_units),
+            )
             self._derive(like)
         elif of_leak and not leak.is_meta and not torch.equal(exact.to(**like), leak):
             self._keep_fact("leak", fraction(leak, self._n_units), like)
@@ -267,7 +324,10 @@ class Leaky(Settings):
             vars(self)["_seen"] = self._versions()
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
-        """Move or cast the module; what follows from the time constants is computed from them anew."""
+        """Move or cast the module.
+
+        What follows from the time constants is computed from them anew.
+        """
         self._follow_edits()
         result = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         moved = self._buffers.get("leak")
@@ -276,12 +336,17 @@ class Leaky(Settings):
         return result
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what is copied and pickled; of a time constant computed from what learns, its value alone."""
+        """Return what is copied and pickled.
+
+        Of a time constant computed from what learns, its value alone.
+        """
         self._follow_edits()
         state = self.__dict__.copy()
         for name in ("_tau", "_rate"):
             value = state[name]
-            if isinstance(value, Tensor) and not value.is_leaf:  # torch copies no part of a graph
+            if (
+                isinstance(value, Tensor) and not value.is_leaf
+            ):  # torch copies no part of a graph
                 state[name] = value.detach().clone()
         return state
 
@@ -291,13 +356,24 @@ class Leaky(Settings):
         if "_seen" in state:
             return
         leak = self._buffers.pop("leak", vars(self).pop("leak", None))
-        vars(self).update(_n_units=self.hidden_size, _tau=None, _rate=None, _derived=None, _seen=(0, 0))
+        vars(self).update(
+            _n_units=self.hidden_size,
+            _tau=None,
+            _rate=None,
+            _derived=None,
+            _seen=(0, 0),
+        )
         if leak is not None:
-            self._keep_fact("tau_ms", time_constants(self.dt_ms / leak, self._n_units), self._like())
+            self._keep_fact(
+                "tau_ms", time_constants(self.dt_ms / leak, self._n_units), self._like()
+            )
 
-    # -- checkpoints ---------------------------------------------------------------------------------------------------
+    # -- checkpoints
+    # ---------------------------------------------------------------------------------------------------
 
-    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+    def _save_to_state_dict(
+        self, destination: Any, prefix: str, keep_vars: bool
+    ) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
         for name, value in self._facts().items():
             destination[prefix + name] = value
@@ -314,7 +390,9 @@ class Leaky(Settings):
             if told["tau_ms"] is None:
                 told["leak"] = self._exact_leak()
         return {
-            name: torch.as_tensor(value, dtype=torch.float64, device="cpu").detach().clone()
+            name: torch.as_tensor(value, dtype=torch.float64, device="cpu")
+            .detach()
+            .clone()
             for name, value in told.items()
             if value is not None
         }
@@ -331,17 +409,31 @@ class Leaky(Settings):
     ) -> None:
         saved = {}
         for name in ("dt_ms", "tau_ms", "leak"):
-            if name not in self._parameters and isinstance(state_dict.get(prefix + name), Tensor):
+            if name not in self._parameters and isinstance(
+                state_dict.get(prefix + name), Tensor
+            ):
                 saved[name] = state_dict.pop(prefix + name)
         says = int(local_metadata.get("version") or 1) >= _WITH_LEAK
-        if not saved and not says and any(prefix + name in state_dict for name in self._parameters):
+        if (
+            not saved
+            and not says
+            and any(prefix + name in state_dict for name in self._parameters)
+        ):
             self._warn_unsaid(prefix)
         wrong = self._disagreement(prefix, saved, says=says)
         if wrong is not None:
-            error_msgs.append(wrong)  # torch raises it when it has read the rest; nothing of this circuit is loaded
+            error_msgs.append(
+                wrong
+            )  # torch raises it when it has read the rest; nothing of this circuit is loaded
             return
         super()._load_from_state_dict(
-            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+            state_dict,
+            prefix,
+            local_metadata,
+            strict,
+            missing_keys,
+            unexpected_keys,
+            error_msgs,
         )
         leak = self._buffers.get("leak")
         if leak is not None and leak.is_meta:  # as after `load_state_dict(assign=True)`
@@ -350,39 +442,59 @@ class Leaky(Settings):
     def _warn_unsaid(self, prefix: str) -> None:
         """Warn that nothing is known of the time constants that weights were trained with, if the circuit leaks."""
         for name, value in self._facts().items():
-            if name == "dt_ms":  # of a leak that is a parameter, which torch reports if it is missing
+            if (
+                name == "dt_ms"
+            ):  # of a leak that is a parameter, which torch reports if it is missing
                 continue
             warnings.warn(
-                f"{prefix}{name}: the checkpoint does not say it, as one without torch's metadata, of an earlier "
-                f"version or of another module; this circuit's, {shown(value)}, stays.",
+                f"{prefix}{name}: the checkpoint does not say it, as one without torch's"
+                " metadata, of an earlier version or of another module; this circuit's,"
+                f" {shown(value)}, stays.",
                 stacklevel=2,
             )
 
-    def _disagreement(self, prefix: str, saved: dict[str, Tensor], *, says: bool) -> str | None:
-        """Say in one sentence how the leak of a checkpoint differs from the module's; None if it does not.
+    def _disagreement(
+        self, prefix: str, saved: dict[str, Tensor], *, says: bool
+    ) -> str | None:
+        """Say in one sentence how the leak of a checkpoint differs from the module's.
 
-        Time constants must agree; the time step may be another, since a circuit is often trained at one step and run
-        at another. A checkpoint from before time constants were saved agrees with any.
+        None if it does not.
+
+        Time constants must agree; the time step may be another, since a circuit is often
+        trained at one step and run at another. A checkpoint from before time constants were
+        saved agrees with any.
         """
         own = self._facts()
         for name, value in saved.items():
             if name not in own:
-                have = ", ".join(f"`{key}` {shown(one)}" for key, one in own.items()) or "no leak"
+                have = (
+                    ", ".join(f"`{key}` {shown(one)}" for key, one in own.items())
+                    or "no leak"
+                )
                 return (
-                    f"{prefix}{name}: the checkpoint is of a circuit with `{name}` {shown(value)}, and this one has "
-                    f"{have}; build it with the same `dt_ms` and `tau_ms`."
+                    f"{prefix}{name}: the checkpoint is of a circuit with `{name}`"
+                    f" {shown(value)}, and this one has {have}; build it with the same"
+                    " `dt_ms` and `tau_ms`."
                 )
             fits = value.numel() == 1 or value.shape == (self._n_units,)
             if not fits or not agree(value, own[name]):
                 return (
-                    f"{prefix}{name}: the checkpoint has {shown(value)} and this circuit {shown(own[name])}; set "
-                    f"`{name}` to the checkpoint's before loading it, and to another afterwards if you mean it."
+                    f"{prefix}{name}: the checkpoint has {shown(value)} and this circuit"
+                    f" {shown(own[name])}; set `{name}` to the checkpoint's before loading"
+                    " it, and to another afterwards if you mean it."
                 )
         leak = self._exact_leak()
         trained = "leak" in self._parameters or "tau_ms" in self._parameters
-        if saved or not says or trained or leak is None or bool(torch.as_tensor(leak == 1).all()):
+        if (
+            saved
+            or not says
+            or trained
+            or leak is None
+            or bool(torch.as_tensor(leak == 1).all())
+        ):
             return None
         return (
-            f"{prefix}tau_ms: the checkpoint is of a circuit without a leak, and this one has `tau_ms` "
-            f"{shown(torch.as_tensor(self.tau_ms))}; load it into one built without `dt_ms` and `tau_ms`."
+            f"{prefix}tau_ms: the checkpoint is of a circuit without a leak, and this one"
+            f" has `tau_ms` {shown(torch.as_tensor(self.tau_ms))}; load it into one built"
+            " without `dt_ms` and `tau_ms`."
         )

@@ -19,16 +19,18 @@ from daleml.populations import Populations
 class EILinear(Settings):
     r"""A dense layer read by excitatory and inhibitory units ("column EI"), :math:`y = W x + b`.
 
-    :math:`W` is signed and stored as it is, ``(out_features, in_features)``; the sign of column :math:`j` is that of
-    presynaptic unit :math:`j`, so :math:`s_j W_{ij} \ge 0`. The forward pass is that of ``nn.Linear``: what keeps the
-    law while it learns is the optimiser, ``EG`` or any other under ``optim.enforce``.
+    :math:`W` is signed and stored as it is, ``(out_features, in_features)``; the sign of column
+    :math:`j` is that of presynaptic unit :math:`j`, so :math:`s_j W_{ij} \ge 0`. The forward
+    pass is that of ``nn.Linear``: what keeps the law while it learns is the optimiser, ``EG``
+    or any other under ``optim.enforce``.
 
     Args:
         populations: The presynaptic units: a partition, or an int for as many excitatory ones.
         out_features: Number of postsynaptic units.
         bias: Whether to learn an additive bias, which has no sign to keep.
-        excitatory_only: Whether to read the excitatory units alone, as projections out of a cortical circuit do: the
-            input is of all units, the weight ``(out_features, n_exc)``.
+        excitatory_only: Whether to read the excitatory units alone, as projections out of a
+            cortical circuit do: the input is of all units, the weight ``(out_features,
+            n_exc)``.
         generator: Source of randomness for the weights; default: torch's global one.
         device: Where the parameters live.
         dtype: Their floating-point type.
@@ -50,8 +52,9 @@ class EILinear(Settings):
         EILinear(n_exc=40, n_inh=10, out_features=5, bias=True)
 
     Notes:
-        Presynaptic rates should be non-negative: the sign of a synapse means nothing for a negative rate.
-        Initialised by ``layers.init.column_ei_``, with a bias that centres an all-excitatory layer.
+        Presynaptic rates should be non-negative: the sign of a synapse means nothing for a
+        negative rate. Initialised by ``layers.init.column_ei_``, with a bias that centres an
+        all-excitatory layer.
 
     References:
         Song, Yang & Wang 2016; Cornford et al. 2021 (ICLR), the column-EI baseline.
@@ -59,7 +62,9 @@ class EILinear(Settings):
 
     _closed = True
 
-    _fixed = frozenset({"populations", "in_features", "out_features", "excitatory_only"})
+    _fixed = frozenset(
+        {"populations", "in_features", "out_features", "excitatory_only"}
+    )
 
     def __init__(
         self,
@@ -79,14 +84,24 @@ class EILinear(Settings):
         self.excitatory_only = _checks.flag("excitatory_only", excitatory_only)
         n_read = self.populations.n_exc if self.excitatory_only else self.in_features
         if not n_read:
-            raise ValueError("`populations` must have an excitatory unit where `excitatory_only` is True; got none.")
-        self.weight = nn.Parameter(torch.empty(self.out_features, n_read, device=device, dtype=dtype))
+            raise ValueError(
+                "`populations` must have an excitatory unit where `excitatory_only` is"
+                " True; got none."
+            )
+        self.weight = nn.Parameter(
+            torch.empty(self.out_features, n_read, device=device, dtype=dtype)
+        )
         self.bias: nn.Parameter | None
-        self.register_parameter("bias", _vector(self.out_features, device, dtype) if bias else None)
+        self.register_parameter(
+            "bias", _vector(self.out_features, device, dtype) if bias else None
+        )
         self.reset_parameters(generator)
 
     def reset_parameters(
-        self, generator: torch.Generator | None = None, *, draw: init.Draw = init.exponential_
+        self,
+        generator: torch.Generator | None = None,
+        *,
+        draw: init.Draw = init.exponential_,
     ) -> None:
         """Draw the weight anew, its magnitudes from ``draw``, and fix its signs."""
         column_signs = self.populations.signs(device="cpu")
@@ -97,7 +112,10 @@ class EILinear(Settings):
             signs.declare(self, "bias", default=True)
         column_signs = parameters.unit_signs(self, "weight", column_signs)
         present = parameters.present(self, "weight")
-        with rewritten(self, "weight") as weight, parameters.rewritten_or_none(self, "bias") as bias:
+        with (
+            rewritten(self, "weight") as weight,
+            parameters.rewritten_or_none(self, "bias") as bias,
+        ):
             init.column_ei_(weight, column_signs, bias, draw=draw, generator=generator)
             if bias is not None and present is not None:
                 bias.mul_(present.double().mean(1).to(bias))
@@ -108,13 +126,19 @@ class EILinear(Settings):
         if self.excitatory_only:
             if input.shape[-1] != self.in_features:
                 raise RuntimeError(
-                    f"input.size(-1) must be equal to in_features. Expected {self.in_features}, got {input.size(-1)}"
+                    "input.size(-1) must be equal to in_features. Expected"
+                    f" {self.in_features}, got {input.size(-1)}"
                 )
             input = input[..., self.populations.exc]
-        return nn.functional.linear(input, acting(self, "weight"), acting_or_none(self, "bias"))
+        return nn.functional.linear(
+            input, acting(self, "weight"), acting_or_none(self, "bias")
+        )
 
     def effective_weight(self) -> Tensor:
-        """Return what multiplies the input, signed, ``(post, pre)``: the weight itself, and 0 for units not read."""
+        """Return what multiplies the input, signed, ``(post, pre)``.
+
+        The weight itself, and 0 for units not read.
+        """
         weight = acting(self, "weight")
         n_unread = self.in_features - weight.shape[1]
         return nn.functional.pad(weight, (0, n_unread)) if n_unread else weight
@@ -122,10 +146,23 @@ class EILinear(Settings):
     def plastic_weights(self) -> tuple[SynapticWeight, ...]:
         """Return what is known of the weight, see :class:`daleml.modules.DaleLayer`."""
         units = self.populations.exc if self.excitatory_only else None
-        return (SynapticWeight("weight", bias=None if self.bias is None else "bias", units=units),)
+        return (
+            SynapticWeight(
+                "weight", bias=None if self.bias is None else "bias", units=units
+            ),
+        )
 
-    def redraw_(self, *, draw: init.Draw, ratio: float = 1.0, generator: torch.Generator | None = None) -> None:
-        """Draw the weight anew, by magnitudes of another spread: see :class:`daleml.modules.DaleLayer`."""
+    def redraw_(
+        self,
+        *,
+        draw: init.Draw,
+        ratio: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        """Draw the weight anew, by magnitudes of another spread.
+
+        See :class:`daleml.modules.DaleLayer`.
+        """
         self.reset_parameters(generator, draw=redraw.for_column_ei(draw, ratio))
 
     def output_signs(self) -> Tensor | None:
@@ -135,7 +172,10 @@ class EILinear(Settings):
     def extra_repr(self) -> str:
         """Describe the layer's sizes."""
         exc, inh = self.populations.n_exc, self.populations.n_inh
-        sizes = f"n_exc={exc}, n_inh={inh}, out_features={self.out_features}, bias={self.bias is not None}"
+        sizes = (
+            f"n_exc={exc}, n_inh={inh}, out_features={self.out_features},"
+            f" bias={self.bias is not None}"
+        )
         return sizes + ", excitatory_only=True" * self.excitatory_only
 
 
@@ -150,8 +190,9 @@ class DANNLinear(Settings):
         y = \frac{g}{\gamma} \odot (W_{ex} - W_{ei} W_{ix}) x + b, \qquad
         \gamma = \max\bigl((W_{ei} \odot e^{\alpha}) W_{ix} x,\; \epsilon\bigr).
 
-    All three matrices and :math:`g` are non-negative; the minus is structure. Interneurons are linear. What keeps the
-    law while it learns is the optimiser, ``EG`` or any other under ``optim.enforce``.
+    All three matrices and :math:`g` are non-negative; the minus is structure. Interneurons are
+    linear. What keeps the law while it learns is the optimiser, ``EG`` or any other under
+    ``optim.enforce``.
 
     Args:
         in_features: Number of inputs, all excitatory.
@@ -165,9 +206,9 @@ class DANNLinear(Settings):
         dtype: Their floating-point type.
 
     Shape:
-        Input (*, in_features), any leading dimensions; output (*, out_features).
-        ``weight_ex`` (out_features, in_features), ``weight_ix`` (n_inh, in_features), ``weight_ei`` (out_features,
-        n_inh), and with shunting ``alpha`` (n_inh,), ``gain`` (out_features,).
+        Input (*, in_features), any leading dimensions; output (*, out_features). ``weight_ex``
+        (out_features, in_features), ``weight_ix`` (n_inh, in_features), ``weight_ei``
+        (out_features, n_inh), and with shunting ``alpha`` (n_inh,), ``gain`` (out_features,).
 
     Raises:
         TypeError: If a size is not an integer.
@@ -182,15 +223,18 @@ class DANNLinear(Settings):
         torch.Size([500, 784])
 
     Notes:
-        Inputs should be non-negative rates. The divisor is floored at ``eps``, where the published code adds 1e-8: at
-        a silent input, or where a signed input would make it negative, the layer is subtractive with gain ``g / eps``,
-        and its derivatives stay bounded. Wherever the shunt exceeds ``eps`` the formula holds exactly.
+        Inputs should be non-negative rates. The divisor is floored at ``eps``, where the
+        published code adds 1e-8: at a silent input, or where a signed input would make it
+        negative, the layer is subtractive with gain ``g / eps``, and its derivatives stay
+        bounded. Wherever the shunt exceeds ``eps`` the formula holds exactly.
 
-        ``weight_ix``, ``weight_ei`` and ``alpha`` touch every output, so they declare smaller learning rates
-        (``1/sqrt(out)``, ``1/in`` and ``1/(sqrt(out) in)`` of the others'), which ``optim.param_groups`` applies. The
-        released code scales gradients instead, which adaptive optimisers would undo.
+        ``weight_ix``, ``weight_ei`` and ``alpha`` touch every output, so they declare smaller
+        learning rates (``1/sqrt(out)``, ``1/in`` and ``1/(sqrt(out) in)`` of the others'),
+        which ``optim.param_groups`` applies. The released code scales gradients instead, which
+        adaptive optimisers would undo.
 
-        Initialised by ``layers.init.dann_``; ``layers.init.dann_iclr2021_`` is that of the first paper's code.
+        Initialised by ``layers.init.dann_``; ``layers.init.dann_iclr2021_`` is that of the
+        first paper's code.
 
     References:
         Cornford et al. 2021 (ICLR); Li et al. 2023 (NeurIPS), for the initialisation.
@@ -218,25 +262,49 @@ class DANNLinear(Settings):
         super().__init__()
         self.in_features = _checks.integer("in_features", in_features, minimum=1)
         self.out_features = _checks.integer("out_features", out_features, minimum=1)
-        self.n_inh = max(out_features // 10, 1) if n_inh is None else _checks.integer("n_inh", n_inh, minimum=1)
+        self.n_inh = (
+            max(out_features // 10, 1)
+            if n_inh is None
+            else _checks.integer("n_inh", n_inh, minimum=1)
+        )
         self.shunting = bool(shunting)
         self.eps = eps
-        self.weight_ex = nn.Parameter(torch.empty(out_features, in_features, device=device, dtype=dtype))
-        self.weight_ix = nn.Parameter(torch.empty(self.n_inh, in_features, device=device, dtype=dtype))
-        self.weight_ei = nn.Parameter(torch.empty(out_features, self.n_inh, device=device, dtype=dtype))
+        self.weight_ex = nn.Parameter(
+            torch.empty(out_features, in_features, device=device, dtype=dtype)
+        )
+        self.weight_ix = nn.Parameter(
+            torch.empty(self.n_inh, in_features, device=device, dtype=dtype)
+        )
+        self.weight_ei = nn.Parameter(
+            torch.empty(out_features, self.n_inh, device=device, dtype=dtype)
+        )
         self.alpha: nn.Parameter | None
         self.gain: nn.Parameter | None
         self.bias: nn.Parameter | None
-        self.register_parameter("alpha", _vector(self.n_inh, device, dtype) if shunting else None)
-        self.register_parameter("gain", _vector(out_features, device, dtype) if shunting else None)
-        self.register_parameter("bias", _vector(out_features, device, dtype) if bias else None)
+        self.register_parameter(
+            "alpha", _vector(self.n_inh, device, dtype) if shunting else None
+        )
+        self.register_parameter(
+            "gain", _vector(out_features, device, dtype) if shunting else None
+        )
+        self.register_parameter(
+            "bias", _vector(out_features, device, dtype) if bias else None
+        )
         self.reset_parameters(generator)
 
     def reset_parameters(
-        self, generator: torch.Generator | None = None, *, draw: init.Draw = init.exponential_
+        self,
+        generator: torch.Generator | None = None,
+        *,
+        draw: init.Draw = init.exponential_,
     ) -> None:
         """Draw the weights anew, those that excite from ``draw``, fix their signs, and reset gain and bias."""
-        dann.declare(self, n_in=self.in_features, n_out=self.out_features, n_channels=self.in_features)
+        dann.declare(
+            self,
+            n_in=self.in_features,
+            n_out=self.out_features,
+            n_channels=self.in_features,
+        )
         dann.draw_(self, draw=draw, generator=generator)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -247,7 +315,9 @@ class DANNLinear(Settings):
             return functional.dann_linear(input, *weights, bias)
         dann.look_once(self, input)
         alpha, gain = acting(self, "alpha"), acting(self, "gain")
-        return functional.dann_shunting_linear(input, *weights, alpha, gain, bias, self.eps)
+        return functional.dann_shunting_linear(
+            input, *weights, alpha, gain, bias, self.eps
+        )
 
     def effective_weight(self) -> Tensor:
         """Return what multiplies the input before any division, ``Wex - Wei Wix``, signed, ``(post, pre)``."""
@@ -256,10 +326,21 @@ class DANNLinear(Settings):
     def plastic_weights(self) -> tuple[SynapticWeight, ...]:
         """Return what is known of the excitatory weight, see :class:`daleml.modules.DaleLayer`."""
         bias = None if self.bias is None else "bias"
-        return (SynapticWeight("weight_ex", bias=bias, parts=("weight_ix", "weight_ei")),)
+        return (
+            SynapticWeight("weight_ex", bias=bias, parts=("weight_ix", "weight_ei")),
+        )
 
-    def redraw_(self, *, draw: init.Draw, ratio: float = 1.0, generator: torch.Generator | None = None) -> None:
-        """Draw the weights anew, by magnitudes of another spread: see :class:`daleml.modules.DaleLayer`."""
+    def redraw_(
+        self,
+        *,
+        draw: init.Draw,
+        ratio: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        """Draw the weights anew, by magnitudes of another spread.
+
+        See :class:`daleml.modules.DaleLayer`.
+        """
         self.reset_parameters(generator, draw=redraw.for_dann(draw, ratio))
         redraw.weaken_shunt_(self, ratio)
 
@@ -269,9 +350,14 @@ class DANNLinear(Settings):
 
     def extra_repr(self) -> str:
         """Describe the layer's sizes."""
-        sizes = f"in_features={self.in_features}, out_features={self.out_features}, n_inh={self.n_inh}"
+        sizes = (
+            f"in_features={self.in_features}, out_features={self.out_features},"
+            f" n_inh={self.n_inh}"
+        )
         return f"{sizes}, bias={self.bias is not None}, shunting={self.shunting}"
 
 
-def _vector(size: int, device: torch.device | str | None, dtype: torch.dtype | None) -> nn.Parameter:
+def _vector(
+    size: int, device: torch.device | str | None, dtype: torch.dtype | None
+) -> nn.Parameter:
     return nn.Parameter(torch.empty(size, device=device, dtype=dtype))

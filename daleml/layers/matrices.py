@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from daleml import _checks
 
-_ROUNDING = 1e-4  # of the norm: rounding can give a nilpotent matrix eigenvalues of about a root of the precision
+# of the norm: rounding can give a nilpotent matrix eigenvalues of about a root of the precision
+_ROUNDING = 1e-4
 
 
 @torch.no_grad()
@@ -18,8 +19,8 @@ def spectral_radius_(weight: Tensor | nn.Module, radius: float) -> Tensor | nn.M
 
     .. math:: W \leftarrow W \, \rho / \max_i |\lambda_i(W)|
 
-    What is scaled is what acts: of a module the effective weight, signed, masked, and for a DANN composed. Signs and
-    zeros stay.
+    What is scaled is what acts: of a module the effective weight, signed, masked, and for a
+    DANN composed. Signs and zeros stay.
 
     Args:
         weight: ``(n, n)``, signed; or a recurrent module or cell of daleml.
@@ -30,7 +31,8 @@ def spectral_radius_(weight: Tensor | nn.Module, radius: float) -> Tensor | nn.M
 
     Raises:
         TypeError: If a module has no recurrent weight.
-        ValueError: If ``radius`` is not positive, the matrix is not square, or all its eigenvalues are zero.
+        ValueError: If ``radius`` is not positive, the matrix is not square, or all its
+            eigenvalues are zero.
 
     Example:
         >>> import torch
@@ -42,26 +44,37 @@ def spectral_radius_(weight: Tensor | nn.Module, radius: float) -> Tensor | nn.M
         '0.90000'
 
     Notes:
-        Some published code sets the radius before it applies signs and masks, which leaves another one.
+        Some published code sets the radius before it applies signs and masks, which leaves
+        another one.
     """
     _checks.positive("radius", radius)
     if isinstance(weight, Tensor):
         return weight.mul_(radius_factor(weight, radius))
     if not hasattr(weight, "scale_recurrent_"):
-        raise TypeError(f"`weight` must be a matrix or a recurrent module; got {type(weight).__name__}.")
+        raise TypeError(
+            f"`weight` must be a matrix or a recurrent module; got {type(weight).__name__}."
+        )
     given = weight.effective_weights()  # type: ignore[operator]
     for layer, weights in enumerate([given] if hasattr(given, "_fields") else given):
-        weight.scale_recurrent_(radius_factor(weights.recurrent.detach(), radius), layer)  # type: ignore[operator]
+        weight.scale_recurrent_(
+            radius_factor(weights.recurrent.detach(), radius), layer
+        )  # type: ignore[operator]
     return weight
 
 
 def has_loop(weight: Tensor) -> bool:
-    """Whether a matrix has an eigenvalue other than zero: whether anything acts on itself, at whatever remove."""
+    """Whether a matrix has an eigenvalue other than zero.
+
+    Whether anything acts on itself, at whatever remove.
+    """
     return _measured_radius(weight) > 0
 
 
 def _measured_radius(weight: Tensor) -> float:
-    """Return the largest modulus of an eigenvalue, computed in float64; 0 if that is no more than rounding."""
+    """Return the largest modulus of an eigenvalue, computed in float64.
+
+    0 if that is no more than rounding.
+    """
     matrix = weight.detach().double()
     norm = float(matrix.norm())
     if not norm:
@@ -74,13 +87,25 @@ def radius_factor(weight: Tensor, radius: float) -> float:
     """Return the factor that takes a matrix to a spectral radius."""
     _require_matrix("weight", weight)
     if weight.shape[0] != weight.shape[1]:
-        raise ValueError(f"`weight` must be square to have a spectral radius; got shape {tuple(weight.shape)}.")
+        raise ValueError(
+            "`weight` must be square to have a spectral radius; got shape"
+            f" {tuple(weight.shape)}."
+        )
     found = _measured_radius(weight)
     if not found:
-        raise ValueError("`weight` must have an eigenvalue other than zero to be scaled by; got none.")
+        raise ValueError(
+            "`weight` must have an eigenvalue other than zero to be scaled by; got none."
+        )
     largest = float(weight.detach().abs().max())
-    if not torch.finfo(weight.dtype).tiny < largest * radius / found < torch.finfo(weight.dtype).max:
-        raise ValueError(f"`radius` must keep the weights within the range of {weight.dtype}; got {radius:g}.")
+    if (
+        not torch.finfo(weight.dtype).tiny
+        < largest * radius / found
+        < torch.finfo(weight.dtype).max
+    ):
+        raise ValueError(
+            f"`radius` must keep the weights within the range of {weight.dtype}; got"
+            f" {radius:g}."
+        )
     return radius / found
 
 
@@ -92,15 +117,15 @@ def svd_spectrum_(weight: Tensor, spectrum: Tensor) -> Tensor:
 
     Args:
         weight: ``(post, pre)``.
-        spectrum: A matrix whose singular values to take, or the values themselves, non-negative, in any order;
-            ``min(post, pre)`` of them.
+        spectrum: A matrix whose singular values to take, or the values themselves,
+            non-negative, in any order; ``min(post, pre)`` of them.
 
     Returns:
         The weight.
 
     Raises:
-        ValueError: If ``weight`` is no matrix, or the singular values are not as many as its own, negative or not
-            finite.
+        ValueError: If ``weight`` is no matrix, or the singular values are not as many as its
+            own, negative or not finite.
 
     Example:
         >>> import torch
@@ -117,13 +142,21 @@ def svd_spectrum_(weight: Tensor, spectrum: Tensor) -> Tensor:
     _require_matrix("weight", weight)
     _checks.tensor("spectrum", spectrum)
     if spectrum.ndim not in (1, 2):
-        raise ValueError(f"`spectrum` must be a matrix or a vector; got shape {tuple(spectrum.shape)}.")
+        raise ValueError(
+            f"`spectrum` must be a matrix or a vector; got shape {tuple(spectrum.shape)}."
+        )
     values = spectrum.detach().double().to(weight.device)
     if not values.isfinite().all():
         raise ValueError("`spectrum` must be finite; got NaN or infinite values.")
-    values = torch.linalg.svdvals(values) if values.ndim == 2 else values.sort(descending=True).values
+    values = (
+        torch.linalg.svdvals(values)
+        if values.ndim == 2
+        else values.sort(descending=True).values
+    )
     if len(values) != min(weight.shape):
-        raise ValueError(f"`spectrum` must have {min(weight.shape)} singular values; got {len(values)}.")
+        raise ValueError(
+            f"`spectrum` must have {min(weight.shape)} singular values; got {len(values)}."
+        )
     if values[-1] < 0:
         raise ValueError(f"`spectrum` must be at least 0; got {values[-1].item():g}.")
     left, _, right = torch.linalg.svd(weight.double(), full_matrices=False)
@@ -174,13 +207,16 @@ def low_rank_(weight: Tensor, rank: int) -> Tensor:
 
 @torch.no_grad()
 def balance_rows_(weight: Tensor | nn.Module) -> Tensor | nn.Module:
-    r"""Scale each unit's inhibitory weights so that they cancel its excitatory ones: every row sums to zero.
+    r"""Scale each unit's inhibitory weights so that they cancel its excitatory ones.
+
+    Every row sums to zero.
 
     .. math:: w_{ij} \leftarrow w_{ij} \, \frac{\sum_{k \in E} w_{ik}}{\sum_{k \in I} |w_{ik}|}, \qquad j \in I
 
     Args:
-        weight: ``(post, pre)``, signed; or a column-EI circuit or cell of daleml, whose recurrent weights are balanced
-            as they act, masked and pruned. A row without excitation, or without inhibition, is left as it is.
+        weight: ``(post, pre)``, signed; or a column-EI circuit or cell of daleml, whose
+            recurrent weights are balanced as they act, masked and pruned. A row without
+            excitation, or without inhibition, is left as it is.
 
     Returns:
         What was given.
@@ -196,7 +232,8 @@ def balance_rows_(weight: Tensor | nn.Module) -> Tensor | nn.Module:
                 [ 1.,  1.,  0.]])
 
     Notes:
-        The eigenvalue that stands out goes; the singular value stays. ``analysis.spectrum`` tells both.
+        The eigenvalue that stands out goes; the singular value stays. ``analysis.spectrum``
+        tells both.
 
     References:
         Rajan & Abbott 2006 (Physical Review Letters).
@@ -206,7 +243,10 @@ def balance_rows_(weight: Tensor | nn.Module) -> Tensor | nn.Module:
         return weight.mul_(_balance(weight).to(weight))
     balance: Any = getattr(weight, "balance_recurrent_", None)
     if balance is None or not balance(_balance):
-        raise TypeError(f"`weight` must be a matrix or a column-EI circuit; got {type(weight).__name__}.")
+        raise TypeError(
+            "`weight` must be a matrix or a column-EI circuit; got"
+            f" {type(weight).__name__}."
+        )
     return weight
 
 
@@ -222,7 +262,9 @@ def _balance(weight: Tensor) -> Tensor:
 def _require_matrix(name: str, given: Tensor) -> None:
     _checks.tensor(name, given)
     if given.ndim != 2 or not given.numel():
-        raise ValueError(f"`{name}` must be a matrix, (post, pre); got shape {tuple(given.shape)}.")
+        raise ValueError(
+            f"`{name}` must be a matrix, (post, pre); got shape {tuple(given.shape)}."
+        )
     if given.is_meta:
         raise ValueError(f"`{name}` must have values; got a tensor on the meta device.")
     if not given.isfinite().all():
@@ -231,10 +273,16 @@ def _require_matrix(name: str, given: Tensor) -> None:
 
 
 def _require_own(name: str, given: Tensor) -> None:
-    """Raise if a tensor was computed from parameters: what is written into it is lost at the next forward pass."""
-    of_a_parameter = given._is_view() and given._base is not None and given._base.grad_fn is None
+    """Raise if a tensor was computed from parameters.
+
+    What is written into it is lost at the next forward pass.
+    """
+    of_a_parameter = (
+        given._is_view() and given._base is not None and given._base.grad_fn is None
+    )
     if given.grad_fn is not None and not of_a_parameter:
         raise ValueError(
-            f"`{name}` must be a parameter or a tensor of its own; got one computed from parameters, as by pruning: "
-            "give the module, or the parameter it is computed from."
+            f"`{name}` must be a parameter or a tensor of its own; got one computed from"
+            " parameters, as by pruning: give the module, or the parameter it is computed"
+            " from."
         )

@@ -1,7 +1,9 @@
-"""A layer's own parameters: what of them acts, and how they are written, through masks, pruning and parametrisations.
+"""A layer's own parameters.
 
-Signs and a mask may have been fixed on a layer after it was built, or come with a checkpoint: what is written keeps
-them.
+What of them acts, and how they are written, through masks, pruning and parametrisations.
+
+Signs and a mask may have been fixed on a layer after it was built, or come with a checkpoint:
+what is written keeps them.
 """
 
 from __future__ import annotations
@@ -18,8 +20,13 @@ from daleml import law
 
 
 def acting(module: nn.Module, name: str) -> Tensor:
-    """Return a parameter as it acts: zero where there is no synapse, so that what does not exist has no gradient."""
-    weight: Tensor | None = module._parameters.get(name)  # much faster than getattr, which is for computed ones
+    """Return a parameter as it acts.
+
+    Zero where there is no synapse, so that what does not exist has no gradient.
+    """
+    weight: Tensor | None = module._parameters.get(
+        name
+    )  # much faster than getattr, which is for computed ones
     if weight is None:
         weight = getattr(module, name)
     present = module._buffers.get(name + law.PRESENT)
@@ -34,7 +41,10 @@ def acting_or_none(module: nn.Module, name: str) -> Tensor | None:
 
 
 def unit_signs(module: nn.Module, name: str, otherwise: Tensor) -> Tensor:
-    """Return the sign of each presynaptic unit as it is fixed; of a module without values, ``otherwise``."""
+    """Return the sign of each presynaptic unit as it is fixed.
+
+    Of a module without values, ``otherwise``.
+    """
     stored = module._buffers.get(name + law.SUFFIX)
     if stored is None or stored.is_meta or stored.numel() != otherwise.numel():
         return otherwise
@@ -42,17 +52,23 @@ def unit_signs(module: nn.Module, name: str, otherwise: Tensor) -> Tensor:
 
 
 def present(module: nn.Module, name: str) -> Tensor | None:
-    """Return which synapses of a parameter exist, boolean; None if all do, or if it has no values."""
+    """Return which synapses of a parameter exist, boolean.
+
+    None if all do, or if it has no values.
+    """
     stored = module._buffers.get(name + law.PRESENT)
     return None if stored is None or stored.is_meta else stored.bool()
 
 
-# -- what is written ---------------------------------------------------------------------------------------------------
+# -- what is written
+# ---------------------------------------------------------------------------------------------------
 
 
 @contextmanager
 def rewritten(module: nn.Module, name: str) -> Iterator[Tensor]:
-    """Yield the values of a parameter to change in place; afterwards they are where the module keeps them, lawful.
+    """Yield the values of a parameter to change in place.
+
+    Afterwards they are where the module keeps them, lawful.
 
     Raises:
         ValueError: If it is computed from others by a parametrisation that cannot be assigned to.
@@ -66,17 +82,23 @@ def rewritten(module: nn.Module, name: str) -> Iterator[Tensor]:
                 _prune_again(module, name)
                 return
         if not parametrize.is_parametrized(module, name):
-            raise ValueError(f"`{name}` must be a parameter of {type(module).__name__} to be written; it is none.")
+            raise ValueError(
+                f"`{name}` must be a parameter of {type(module).__name__} to be written; it"
+                " is none."
+            )
         values = getattr(module, name).detach().clone()
         yield values
         _keep_law_(module, name, values)
         try:
             setattr(module, name, values)
         except (NotImplementedError, AttributeError, RuntimeError, TypeError):
-            kinds = ", ".join(type(one).__name__ for one in module.get_submodule(f"parametrizations.{name}").children())
+            kinds = ", ".join(
+                type(one).__name__
+                for one in module.get_submodule(f"parametrizations.{name}").children()
+            )
             raise ValueError(
-                f"`{name}` must be a parameter, or parametrised by what can be assigned to; got {kinds}: remove it "
-                "first, and register it again."
+                f"`{name}` must be a parameter, or parametrised by what can be assigned to;"
+                f" got {kinds}: remove it first, and register it again."
             ) from None
         _require_lawful(module, name)
 
@@ -110,7 +132,8 @@ def _require_lawful(module: nn.Module, name: str) -> None:
     _keep_law_(module, name, lawful)
     if not torch.equal(computed, lawful):
         raise ValueError(
-            f"`{name}` must keep its signs through its parametrisation to be written; got one that breaks Dale's law."
+            f"`{name}` must keep its signs through its parametrisation to be written; got"
+            " one that breaks Dale's law."
         )
 
 

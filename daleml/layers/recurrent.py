@@ -12,7 +12,9 @@ from daleml import _checks, _graphs
 from daleml._graphs import GraphLike
 from daleml.layers import by_node, init
 from daleml.layers.arguments import DANN_FIXED, dann_parts, partition, sizes
-from daleml.layers.cells import DANNRNNCell as DANNRNNCell  # older pickles look for the cells here
+from daleml.layers.cells import (
+    DANNRNNCell as DANNRNNCell,
+)  # older pickles look for the cells here
 from daleml.layers.cells import EIRNNCell as EIRNNCell
 from daleml.layers.connectivity import Connectivity
 from daleml.layers.settings import Check
@@ -27,59 +29,72 @@ class EIRNN(Recurrent):
 
     .. math:: r_t = f(U u_t + b_{ih} + W r_{t-1} + b_{hh})
 
-    and, with a leak, where the rates are those of a state :math:`x` that decays with the time constant :math:`\tau`,
+    and, with a leak, where the rates are those of a state :math:`x` that decays with the time
+    constant :math:`\tau`,
 
     .. math::
         x_t = (1 - \alpha)\, x_{t-1} + \alpha\, (U u_t + b_{ih} + W r_{t-1} + b_{hh}) + \sqrt{2 \alpha}\, \sigma \xi_t,
         \qquad r_t = f(x_t), \qquad \alpha = dt / \tau .
 
-    The sign of column :math:`j` of :math:`W` is that of unit :math:`j`: :math:`s_j W_{ij} \ge 0`. What keeps the law
-    while it learns is the optimiser, ``EG`` or any other under ``optim.enforce``.
+    The sign of column :math:`j` of :math:`W` is that of unit :math:`j`: :math:`s_j W_{ij} \ge
+    0`. What keeps the law while it learns is the optimiser, ``EG`` or any other under
+    ``optim.enforce``.
 
     Args:
-        input_size: The inputs of the first layer: a partition, or an int for as many excitatory ones.
-        hidden_size: The units of every layer: a partition, such as ``Populations.split(100)``, a fifth of which
-            inhibits; an int is read as that many excitatory ones, with a warning.
+        input_size: The inputs of the first layer: a partition, or an int for as many excitatory
+            ones.
+        hidden_size: The units of every layer: a partition, such as ``Populations.split(100)``,
+            a fifth of which inhibits; an int is read as that many excitatory ones, with a
+            warning.
         num_layers: Number of layers; each reads the rates of the one before.
-        nonlinearity: ``"relu"``, ``"tanh"``, ``"softplus"``, or a function of a tensor. Rates should not be negative,
-            since the sign of a synapse means nothing for a negative rate; ``"tanh"`` is there for comparison.
+        nonlinearity: ``"relu"``, ``"tanh"``, ``"softplus"``, or a function of a tensor. Rates
+            should not be negative, since the sign of a synapse means nothing for a negative
+            rate; ``"tanh"`` is there for comparison.
         bias: Whether to learn ``bias_ih`` and ``bias_hh``, which have no sign to keep.
-        batch_first: Whether batched input and output are (batch, time, ...) instead of (time, batch, ...).
+        batch_first: Whether batched input and output are (batch, time, ...) instead of (time,
+            batch, ...).
         dropout: Probability of dropping a rate between layers while training.
-        bidirectional: There so that ``nn.RNN`` can be replaced by name; must be False, since a circuit does not run
-            backwards.
-        mask: Which recurrent synapses exist: a boolean matrix (post, pre); a density in (0, 1], drawn from
-            ``generator`` anew for each layer; or a networkx ``DiGraph`` whose nodes, in their order, are the units.
-            Those that do not exist are kept at exactly zero.
-        input_mask: The same for the first layer's input synapses: a matrix (units, inputs) or a density.
-        autapses: Whether a unit may synapse onto itself. Default: as a matrix or graph says; without one, no.
+        bidirectional: There so that ``nn.RNN`` can be replaced by name; must be False, since a
+            circuit does not run backwards.
+        mask: Which recurrent synapses exist: a boolean matrix (post, pre); a density in (0, 1],
+            drawn from ``generator`` anew for each layer; or a networkx ``DiGraph`` whose nodes,
+            in their order, are the units. Those that do not exist are kept at exactly zero.
+        input_mask: The same for the first layer's input synapses: a matrix (units, inputs) or a
+            density.
+        autapses: Whether a unit may synapse onto itself. Default: as a matrix or graph says;
+            without one, no.
         dt_ms: Length of a time step in ms; with ``tau_ms``, the circuit leaks.
         tau_ms: Time constant in ms, of all units or one for each; at least ``dt_ms``.
-        noise: :math:`\sigma \ge 0`, the standard deviation that noise alone would give the state, whatever
-            ``dt_ms``; up to :math:`\sqrt 2` of it where ``dt_ms`` comes near ``tau_ms``, or without a leak.
+        noise: :math:`\sigma \ge 0`, the standard deviation that noise alone would give the
+            state, whatever ``dt_ms``; up to :math:`\sqrt 2` of it where ``dt_ms`` comes near
+            ``tau_ms``, or without a leak.
         noise_in_eval: Whether there is noise in ``eval()`` too.
         train_initial_state: Whether the state a sequence begins with is learned; else it is zero.
-        input_mean: Mean of the input, e.g. the mean pixel: where all inputs excite, the first bias starts by cancelling
-            what that adds up to. The default cancels nothing; too much would start the circuit silent.
-        spectral_radius: Largest absolute value of an eigenvalue of the recurrent weights when they are drawn. Below 1,
-            activity fades without input; above, it may grow. Default: 0.95, or 0.9 if all units have one sign. Li et
-            al. start at 1.5, where the activity of one circuit in ten grows without end.
+        input_mean: Mean of the input, e.g. the mean pixel: where all inputs excite, the first
+            bias starts by cancelling what that adds up to. The default cancels nothing; too
+            much would start the circuit silent.
+        spectral_radius: Largest absolute value of an eigenvalue of the recurrent weights when
+            they are drawn. Below 1, activity fades without input; above, it may grow. Default:
+            0.95, or 0.9 if all units have one sign. Li et al. start at 1.5, where the activity
+            of one circuit in ten grows without end.
         generator: Source of randomness for masks, weights and noise; default: torch's global one.
         device: Where the parameters live.
         dtype: Their floating-point type.
 
     Shape:
-        - input: (time, batch, input_size), or (batch, time, input_size) with ``batch_first``, or (time, input_size),
-          or a ``PackedSequence``;
+        - input: (time, batch, input_size), or (batch, time, input_size) with ``batch_first``,
+          or (time, input_size), or a ``PackedSequence``;
         - hx: (num_layers, batch, units), or (num_layers, units);
-        - output: rates of the last layer, like the input; h_n: the last state of every layer, like ``hx``;
-        - weight_ih_l[k] (units, inputs), weight_hh_l[k] (units, units), bias_ih_l[k] and bias_hh_l[k] (units,), and
-          with ``train_initial_state`` initial_state_l[k] (units,).
+        - output: rates of the last layer, like the input; h_n: the last state of every layer,
+          like ``hx``;
+        - weight_ih_l[k] (units, inputs), weight_hh_l[k] (units, units), bias_ih_l[k] and
+          bias_hh_l[k] (units,), and with ``train_initial_state`` initial_state_l[k] (units,).
 
     Raises:
         TypeError: If an argument is of the wrong kind.
         ValueError: If a size, mask, time constant or option is impossible.
-        RuntimeError: From a call with an input or ``hx`` of the wrong shape, in the words of ``nn.RNN``.
+        RuntimeError: From a call with an input or ``hx`` of the wrong shape, in the words of
+            ``nn.RNN``.
 
     Example:
         >>> import torch
@@ -95,30 +110,36 @@ class EIRNN(Recurrent):
         torch.Size([50, 16, 2])
 
     Notes:
-        - Without a leak the state is the rate, and output and ``h_n`` are those of ``nn.RNN``. With one, ``h_n`` and
-          ``hx`` are :math:`x`, so that a sequence cut in two continues where it was; ``rnn.rates(h_n)`` are its rates.
-        - Noise from a ``generator`` is drawn anew where ``torch.utils.checkpoint`` runs a circuit twice: torch restores
-          its global source of randomness only. Do not change the output in place before ``backward``.
-        - The names of parameters are those of ``nn.RNN``, whose units may have synapses onto themselves: a checkpoint
-          of one loads into a circuit built with ``autapses=True`` if it is lawful. The two biases add up, so gradient
-          descent moves their sum twice as fast as it would one.
-        - ``dt_ms``, ``tau_ms``, ``leak``, ``noise``, ``noise_in_eval``, ``nonlinearity``, ``generator``,
-          ``batch_first`` and ``dropout`` may be set at any time, and are obeyed: train at ``dt_ms=20``, then set
-          ``rnn.dt_ms = 2`` to run the same circuit in finer steps. ``input_mean`` and ``spectral_radius`` are used by
-          ``reset_parameters``. Sizes and populations cannot be set. ``tau_ms`` or ``leak`` (:math:`\alpha`, a fraction
-          in (0, 1]) may be a tensor with a gradient, or an ``nn.Parameter``, which is learned.
-        - A checkpoint holds ``tau_ms`` and is refused by a circuit of another; ``dt_ms`` may differ. It tells the
-          nonlinearity in its metadata, and another one warns; noise is no part of it. What keeps tensors alone, as
-          safetensors does, loses the metadata; what does not say ``tau_ms`` warns. A cast changes the precision of
-          parameters and not the time constants.
-        - ``torch.func.stack_module_state`` stacks tensors alone: circuits of an ensemble must have the same settings,
-          but for time constants that are given one for each unit.
-        - Initialised as a circuit balanced on average (``layers.init.column_ei_``). ``layers.init.balance_rows_``
-          balances every unit, which a structured mask may need, and ``spectral_radius_`` sets another radius.
+        - Without a leak the state is the rate, and output and ``h_n`` are those of ``nn.RNN``.
+          With one, ``h_n`` and ``hx`` are :math:`x`, so that a sequence cut in two continues
+          where it was; ``rnn.rates(h_n)`` are its rates.
+        - Noise from a ``generator`` is drawn anew where ``torch.utils.checkpoint`` runs a
+          circuit twice: torch restores its global source of randomness only. Do not change the
+          output in place before ``backward``.
+        - The names of parameters are those of ``nn.RNN``, whose units may have synapses onto
+          themselves: a checkpoint of one loads into a circuit built with ``autapses=True`` if
+          it is lawful. The two biases add up, so gradient descent moves their sum twice as fast
+          as it would one.
+        - ``dt_ms``, ``tau_ms``, ``leak``, ``noise``, ``noise_in_eval``, ``nonlinearity``,
+          ``generator``, ``batch_first`` and ``dropout`` may be set at any time, and are obeyed:
+          train at ``dt_ms=20``, then set ``rnn.dt_ms = 2`` to run the same circuit in finer
+          steps. ``input_mean`` and ``spectral_radius`` are used by ``reset_parameters``. Sizes
+          and populations cannot be set. ``tau_ms`` or ``leak`` (:math:`\alpha`, a fraction in
+          (0, 1]) may be a tensor with a gradient, or an ``nn.Parameter``, which is learned.
+        - A checkpoint holds ``tau_ms`` and is refused by a circuit of another; ``dt_ms`` may
+          differ. It tells the nonlinearity in its metadata, and another one warns; noise is no
+          part of it. What keeps tensors alone, as safetensors does, loses the metadata; what
+          does not say ``tau_ms`` warns. A cast changes the precision of parameters and not the
+          time constants.
+        - ``torch.func.stack_module_state`` stacks tensors alone: circuits of an ensemble must
+          have the same settings, but for time constants that are given one for each unit.
+        - Initialised as a circuit balanced on average (``layers.init.column_ei_``).
+          ``layers.init.balance_rows_`` balances every unit, which a structured mask may need,
+          and ``spectral_radius_`` sets another radius.
 
     References:
-        Song, Yang & Wang 2016 (PLoS Computational Biology), for the circuit; Li, Cornford, Ghosh & Richards 2023
-        (NeurIPS), for its initialisation.
+        Song, Yang & Wang 2016 (PLoS Computational Biology), for the circuit; Li, Cornford,
+        Ghosh & Richards 2023 (NeurIPS), for its initialisation.
     """
 
     _closed = True
@@ -170,20 +191,25 @@ class EIRNN(Recurrent):
         weight: str | None = _graphs.WEIGHT,
         **options: Any,
     ) -> EIRNN:
-        """Build the circuit of a connectome: its neurons, their signs, its synapses and their strengths.
+        """Build the circuit of a connectome.
+
+        Its neurons, their signs, its synapses and their strengths.
 
         Args:
-            graph: A networkx ``DiGraph``, each edge from the sender to the receiver; or what has a method ``graph``
-                that gives one, such as a connectome. A node's sign is its attribute ``sign`` (+1 or -1), or that of the
-                edges it sends, and both if they agree; the magnitudes of the edges' ``weight`` (1 where an edge has
-                neither that nor another number) are the weights' initial proportions, scaled to a spectral radius of
-                ``spectral_radius``. ``reset_parameters`` draws strengths anew, and forgets them.
+            graph: A networkx ``DiGraph``, each edge from the sender to the receiver; or what
+                has a method ``graph`` that gives one, such as a connectome. A node's sign is
+                its attribute ``sign`` (+1 or -1), or that of the edges it sends, and both if
+                they agree; the magnitudes of the edges' ``weight`` (1 where an edge has neither
+                that nor another number) are the weights' initial proportions, scaled to a
+                spectral radius of ``spectral_radius``. ``reset_parameters`` draws strengths
+                anew, and forgets them.
             input_size: As in the class.
-            drop_minority: Whether, where a neuron sends edges of both signs, to leave out those of the sign with the
-                lesser total weight, instead of refusing the graph.
-            weight: Name of the attribute of edges that holds their strengths, where it is not "weight"; None to take
-                every edge as 1.
-            options: Further arguments of the class. Those with a value for each unit go by node: ``tau_ms={"L1": 20,
+            drop_minority: Whether, where a neuron sends edges of both signs, to leave out those
+                of the sign with the lesser total weight, instead of refusing the graph.
+            weight: Name of the attribute of edges that holds their strengths, where it is not
+                "weight"; None to take every edge as 1.
+            options: Further arguments of the class. Those with a value for each unit go by
+                node: ``tau_ms={"L1": 20,
                 ...}``, a value for every node; ``input_mask={"R1": [True, False], ...}``, a row for every node that
                 receives input. A sequence, or a matrix, is taken in the order of the nodes, and refused where the
                 circuit has to change that order.
@@ -193,8 +219,8 @@ class EIRNN(Recurrent):
 
         Raises:
             TypeError: If ``graph`` is no digraph.
-            ValueError: If a sign is unknown, a neuron sends both, a strength is missing, or an option for each unit
-                does not fit the nodes.
+            ValueError: If a sign is unknown, a neuron sends both, a strength is missing, or an
+                option for each unit does not fit the nodes.
 
         Example:
             >>> from daleml.datasets import fly_visual
@@ -206,14 +232,23 @@ class EIRNN(Recurrent):
         """
         for name in ("hidden_size", "mask"):
             if name in options:
-                raise TypeError(f"`{name}` must be left out, since the graph says it; got {options[name]!r}.")
-        signed, nodes, n_exc = _graphs.signed_nodes(graph, drop_minority=drop_minority, weight=weight)
+                raise TypeError(
+                    f"`{name}` must be left out, since the graph says it; got"
+                    f" {options[name]!r}."
+                )
+        signed, nodes, n_exc = _graphs.signed_nodes(
+            graph, drop_minority=drop_minority, weight=weight
+        )
         listed = list(signed)
         if "tau_ms" in options:
-            options["tau_ms"] = by_node.per_unit("tau_ms", options["tau_ms"], nodes, listed)
+            options["tau_ms"] = by_node.per_unit(
+                "tau_ms", options["tau_ms"], nodes, listed
+            )
         if "input_mask" in options:
             n_inputs = sizes("input_size", input_size).size
-            options["input_mask"] = by_node.rows("input_mask", options["input_mask"], n_inputs, nodes, listed)
+            options["input_mask"] = by_node.rows(
+                "input_mask", options["input_mask"], n_inputs, nodes, listed
+            )
         ordered = type(signed)()
         ordered.add_nodes_from((node, signed.nodes[node]) for node in nodes)
         ordered.add_edges_from(signed.edges(data=True))
@@ -232,7 +267,8 @@ class EIRNN(Recurrent):
                     parameter.copy_(scaled)
                     if not parameter.isfinite().all():
                         raise ValueError(
-                            f"`graph` must have weights in the range of {parameter.dtype}; got some beyond it."
+                            f"`graph` must have weights in the range of {parameter.dtype};"
+                            " got some beyond it."
                         )
         return circuit
 
@@ -242,21 +278,23 @@ class DANNRNN(Recurrent):
 
     .. math:: r_t = f\bigl((U_{ex} - U_{ei} U_{ix}) u_t + (W_{ex} - W_{ei} W_{ix}) r_{t-1} + b_{ih} + b_{hh}\bigr)
 
-    and, with shunting inhibition, with :math:`\hat z_t` the sum of both products and :math:`b` of both biases,
+    and, with shunting inhibition, with :math:`\hat z_t` the sum of both products and :math:`b`
+    of both biases,
 
     .. math::
         r_t = f\Bigl(\frac{g}{\gamma_t} \odot \hat z_t + b\Bigr), \qquad
         \gamma_t = \max\bigl((U_{ei} \odot e^{\alpha_u}) U_{ix} u_t + (W_{ei} \odot e^{\alpha_w}) W_{ix} r_{t-1},\;
         \epsilon\bigr).
 
-    All six matrices and :math:`g` are non-negative; the minus is structure. Interneurons are linear and act within
-    the step. What keeps the law while it learns is the optimiser, ``EG`` or any other under ``optim.enforce``.
+    All six matrices and :math:`g` are non-negative; the minus is structure. Interneurons are
+    linear and act within the step. What keeps the law while it learns is the optimiser, ``EG``
+    or any other under ``optim.enforce``.
 
     Args:
         input_size: Number of inputs, all excitatory.
         hidden_size: Number of excitatory units a layer.
-        n_inh: Number of interneurons of each path, from the input and between time steps; default: a tenth of the
-            units, at least 1.
+        n_inh: Number of interneurons of each path, from the input and between time steps;
+            default: a tenth of the units, at least 1.
         num_layers: As in :class:`EIRNN`, and so are the arguments that follow, unless said here.
         nonlinearity: What makes rates of states.
         bias: Whether to learn ``bias_ih`` and ``bias_hh``.
@@ -265,7 +303,8 @@ class DANNRNN(Recurrent):
         bidirectional: Must be False.
         shunting: Whether inhibition also divides.
         eps: The weakest shunt that divides. Used with ``shunting`` only.
-        mask: Which excitatory recurrent synapses exist, those of ``weight_ex_hh``; interneurons reach all.
+        mask: Which excitatory recurrent synapses exist, those of ``weight_ex_hh``; interneurons
+            reach all.
         input_mask: The same for ``weight_ex_ih`` of the first layer.
         autapses: Whether an excitatory unit may synapse onto itself.
         dt_ms: Length of a time step in ms.
@@ -278,14 +317,16 @@ class DANNRNN(Recurrent):
         dtype: Their floating-point type.
 
     Shape:
-        Input, ``hx``, output and ``h_n`` as in :class:`EIRNN`. For each layer k and path p, ``ih`` or ``hh``:
-        weight_ex_[p]_l[k] (units, inputs), weight_ix_[p]_l[k] (n_inh, inputs), weight_ei_[p]_l[k] (units, n_inh), and
-        with shunting alpha_[p]_l[k] (n_inh,) and gain_l[k] (units,).
+        Input, ``hx``, output and ``h_n`` as in :class:`EIRNN`. For each layer k and path p,
+        ``ih`` or ``hh``: weight_ex_[p]_l[k] (units, inputs), weight_ix_[p]_l[k] (n_inh,
+        inputs), weight_ei_[p]_l[k] (units, n_inh), and with shunting alpha_[p]_l[k] (n_inh,)
+        and gain_l[k] (units,).
 
     Raises:
         TypeError: If an argument is of the wrong kind.
         ValueError: If a size, mask, time constant or option is impossible.
-        RuntimeError: From a call with an input or ``hx`` of the wrong shape, in the words of ``nn.RNN``.
+        RuntimeError: From a call with an input or ``hx`` of the wrong shape, in the words of
+            ``nn.RNN``.
 
     Example:
         >>> import torch
@@ -298,29 +339,34 @@ class DANNRNN(Recurrent):
 
     Notes:
         - The third argument is ``n_inh``, where that of ``nn.RNN`` is ``num_layers``.
-        - Inputs should be non-negative. The effective weights are composed once a sequence; with shunting, which
-          depends on the rates, every step goes through the interneurons, by a loop.
-        - What divides a unit is all the inhibition it receives, of both paths, floored at ``eps`` as in
-          :class:`DANNLinear`: a silent circuit divides by ``eps``, and each step's derivatives are bounded. Above the
-          floor a shunting circuit does not see the scale of its rates, so without input it need not fall silent, and
-          the effective weight, which leaves out the division, tells little of its stability.
-        - ``weight_ix`` and ``weight_ei`` declare smaller learning rates, as in :class:`DANNLinear`, which
-          ``optim.param_groups`` applies: :math:`1/\sqrt N` and one over the number of the path's inputs, and ``alpha``
-          their product.
-        - Initialised by ``layers.init.dann_`` with the variance of ``nn.RNN``'s weights, 1 / (3 N) on both paths, so
-          that the effective weight starts with the spectrum of an unconstrained network's, to which Li et al. ascribe
-          that it learns like one.
+        - Inputs should be non-negative. The effective weights are composed once a sequence;
+          with shunting, which depends on the rates, every step goes through the interneurons,
+          by a loop.
+        - What divides a unit is all the inhibition it receives, of both paths, floored at
+          ``eps`` as in :class:`DANNLinear`: a silent circuit divides by ``eps``, and each
+          step's derivatives are bounded. Above the floor a shunting circuit does not see the
+          scale of its rates, so without input it need not fall silent, and the effective
+          weight, which leaves out the division, tells little of its stability.
+        - ``weight_ix`` and ``weight_ei`` declare smaller learning rates, as in
+          :class:`DANNLinear`, which ``optim.param_groups`` applies: :math:`1/\sqrt N` and one
+          over the number of the path's inputs, and ``alpha`` their product.
+        - Initialised by ``layers.init.dann_`` with the variance of ``nn.RNN``'s weights, 1 / (3
+          N) on both paths, so that the effective weight starts with the spectrum of an
+          unconstrained network's, to which Li et al. ascribe that it learns like one.
 
     References:
-        Li, Cornford, Ghosh & Richards 2023 (NeurIPS), for the subtractive circuit; Cornford et al. 2021 (ICLR), for
-        the shunt, whose recurrent form is ours.
+        Li, Cornford, Ghosh & Richards 2023 (NeurIPS), for the subtractive circuit; Cornford et
+        al. 2021 (ICLR), for the shunt, whose recurrent form is ours.
     """
 
     _closed = True
 
     _fixed = Recurrent._fixed | DANN_FIXED
     _told = (*Recurrent._told, "eps")
-    _checked: ClassVar[Mapping[str, Check]] = {**Recurrent._checked, "eps": _checks.positive}
+    _checked: ClassVar[Mapping[str, Check]] = {
+        **Recurrent._checked,
+        "eps": _checks.positive,
+    }
 
     def __init__(
         self,
@@ -348,7 +394,9 @@ class DANNRNN(Recurrent):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        inputs, units, wiring = dann_parts(input_size, hidden_size, n_inh, shunting, eps)
+        inputs, units, wiring = dann_parts(
+            input_size, hidden_size, n_inh, shunting, eps
+        )
         super().__init__(
             wiring, inputs, units, num_layers, bias, batch_first, dropout, bidirectional,
             nonlinearity=nonlinearity, mask=mask, input_mask=input_mask, autapses=autapses, dt_ms=dt_ms, tau_ms=tau_ms,

@@ -1,4 +1,7 @@
-"""Attributes of a layer that look like settings: each is checked and obeyed when it is set, or cannot be set."""
+"""Attributes of a layer that look like settings.
+
+Each is checked and obeyed when it is set, or cannot be set.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ Check: TypeAlias = Callable[[str, Any], Any]
 
 _GIVEN_ONCE = dict.fromkeys(
     ("mask", "input_mask", "autapses"),
-    "which is built with it: fix another by `signs.fix(..., present=, replace=True)`, see `signs`",
+    "which is built with it: fix another by `signs.fix(..., present=, replace=True)`, see"
+    " `signs`",
 ) | {
     "signs": "which is built with them: fix others by `signs.fix(..., replace=True)`",
     "train_initial_state": "which is built with it: build another",
@@ -33,7 +37,8 @@ class Settings(Keywords, nn.Module):
         _checked: The attributes that may be set at any time, and what checks each.
         _fixed: Those that cannot be set once they are there: the parameters were made for them.
         _settable: Others that may be set at any time.
-        _closed: Whether a class itself, and no subclass of it, refuses new attributes that look like settings.
+        _closed: Whether a class itself, and no subclass of it, refuses new attributes that look
+            like settings.
         _told: Those that a checkpoint tells in its metadata, since weights were trained with them.
     """
 
@@ -46,8 +51,9 @@ class Settings(Keywords, nn.Module):
     def __prepare_scriptable__(self) -> nn.Module:
         """Say why not, where ``torch.jit.script`` asks for what it is to compile."""
         raise TypeError(
-            f"`torch.jit.script` must be given modules in its subset of Python; got {type(self).__name__}: use "
-            "`torch.export`, `torch.compile`, or `torch.jit.trace`."
+            "`torch.jit.script` must be given modules in its subset of Python; got"
+            f" {type(self).__name__}: use `torch.export`, `torch.compile`, or"
+            " `torch.jit.trace`."
         )
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -56,8 +62,8 @@ class Settings(Keywords, nn.Module):
             if not _same(self.__dict__[name], value):
                 kind = type(self).__name__
                 raise AttributeError(
-                    f"`{name}` cannot be set, since the parameters of this {kind} were made for it: build another; "
-                    f"got {value!r}."
+                    f"`{name}` cannot be set, since the parameters of this {kind} were made"
+                    f" for it: build another; got {value!r}."
                 )
             return
         self._require_obeyed(name, value)
@@ -70,25 +76,51 @@ class Settings(Keywords, nn.Module):
         A subclass of the user's may call its own attributes what it likes.
         """
         closed = vars(type(self)).get("_closed", False)
-        if not closed or name.startswith("_") or isinstance(value, (nn.Module, nn.Parameter)) or hasattr(self, name):
+        if (
+            not closed
+            or name.startswith("_")
+            or isinstance(value, (nn.Module, nn.Parameter))
+            or hasattr(self, name)
+        ):
             return
         kind = type(self).__name__
         if name in _GIVEN_ONCE:
-            raise AttributeError(f"`{name}` cannot be set of {kind}, {_GIVEN_ONCE[name]}; got {type(value).__name__}.")
+            raise AttributeError(
+                f"`{name}` cannot be set of {kind}, {_GIVEN_ONCE[name]}; got"
+                f" {type(value).__name__}."
+            )
         settable = [*self._checked, *self._settable]
-        near = None if name in settable or name in self._fixed else meant(name, settable)
+        near = (
+            None if name in settable or name in self._fixed else meant(name, settable)
+        )
         if near is not None:
-            raise AttributeError(f"`{name}` is no setting of {kind}; did you mean `{near}`? Got {value!r}.")
+            raise AttributeError(
+                f"`{name}` is no setting of {kind}; did you mean `{near}`? Got {value!r}."
+            )
 
-    # -- checkpoints ---------------------------------------------------------------------------------------------------
+    # -- checkpoints
+    # ---------------------------------------------------------------------------------------------------
 
     def _tells(self) -> dict[str, Any]:
-        """Return what a checkpoint tells of the settings: names and numbers, not functions of the user's."""
-        acting = [name for name in self._told if name != "eps" or getattr(self, "shunting", False)]
-        values = {name: getattr(self, name, None) for name in acting}
-        return {name: value for name, value in values.items() if isinstance(value, (str, float))}
+        """Return what a checkpoint tells of the settings.
 
-    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        Names and numbers, not functions of the user's.
+        """
+        acting = [
+            name
+            for name in self._told
+            if name != "eps" or getattr(self, "shunting", False)
+        ]
+        values = {name: getattr(self, name, None) for name in acting}
+        return {
+            name: value
+            for name, value in values.items()
+            if isinstance(value, (str, float))
+        }
+
+    def _save_to_state_dict(
+        self, destination: Any, prefix: str, keep_vars: bool
+    ) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
         metadata = getattr(destination, "_metadata", {}).get(prefix[:-1])
         if metadata is not None:
@@ -108,12 +140,19 @@ class Settings(Keywords, nn.Module):
             saved = local_metadata.get(name, own)
             if saved != own:
                 warnings.warn(
-                    f"{prefix}{name}: the checkpoint is of a module with {saved!r}, and this one has {own!r}, which "
-                    "stays: set it to the checkpoint's unless another is meant.",
+                    f"{prefix}{name}: the checkpoint is of a module with {saved!r}, and"
+                    f" this one has {own!r}, which stays: set it to the checkpoint's unless"
+                    " another is meant.",
                     stacklevel=2,
                 )
         super()._load_from_state_dict(
-            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+            state_dict,
+            prefix,
+            local_metadata,
+            strict,
+            missing_keys,
+            unexpected_keys,
+            error_msgs,
         )
 
 
@@ -129,9 +168,12 @@ def positive_or_none(name: str, value: Any) -> float | None:
 def require_no_state(input: Any) -> None:
     """Raise if a layer is shown what a recurrent layer returns: its rates and its state."""
     if isinstance(input, list) and not any(isinstance(one, Tensor) for one in input):
-        raise TypeError("`input` must be a tensor; got a list: write `torch.tensor(input)`.")
+        raise TypeError(
+            "`input` must be a tensor; got a list: write `torch.tensor(input)`."
+        )
     if isinstance(input, (tuple, list)):
         raise TypeError(
-            f"`input` must be a tensor; got a {type(input).__name__} of {len(input)}: of what a recurrent layer "
-            "returns, (rates, state), pass the first, as in `layer(rnn(x)[0])`, which nn.Sequential does not do."
+            f"`input` must be a tensor; got a {type(input).__name__} of {len(input)}: of"
+            " what a recurrent layer returns, (rates, state), pass the first, as in"
+            " `layer(rnn(x)[0])`, which nn.Sequential does not do."
         )

@@ -1,4 +1,7 @@
-"""The recurrence of one layer as a loop anyone can read: any nonlinearity, any number of derivatives."""
+"""The recurrence of one layer as a loop anyone can read.
+
+Any nonlinearity, any number of derivatives.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,23 @@ from torch.nn.functional import linear, softplus
 
 Nonlinearity = Callable[[Tensor], Tensor]
 
-NONLINEARITIES: dict[str, Nonlinearity] = {"relu": torch.relu, "tanh": torch.tanh, "softplus": softplus}
+NONLINEARITIES: dict[str, Nonlinearity] = {
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "softplus": softplus,
+}
 """Those the fused function knows: the derivative of each can be told from what it returns."""
 
 
 def function(nonlinearity: str | Nonlinearity) -> Nonlinearity:
     """Return a nonlinearity, by its name or given, as a function that leaves the state as it is.
 
-    One of the user's may work in place, as ``nn.ReLU(inplace=True)`` does, and a leak needs the state afterwards.
+    One of the user's may work in place, as ``nn.ReLU(inplace=True)`` does, and a leak needs the
+    state afterwards.
 
     Raises:
-        TypeError: From the function, if the nonlinearity gives no tensor of the shape that it was given.
+        TypeError: From the function, if the nonlinearity gives no tensor of the shape that it
+            was given.
     """
     if not callable(nonlinearity):
         return NONLINEARITIES[nonlinearity]
@@ -29,8 +38,15 @@ def function(nonlinearity: str | Nonlinearity) -> Nonlinearity:
     def of_copy(state: Tensor) -> Tensor:
         rates = given(state.clone())
         if not isinstance(rates, Tensor) or rates.shape != state.shape:
-            got = tuple(rates.shape) if isinstance(rates, Tensor) else type(rates).__name__
-            raise TypeError(f"`nonlinearity` must give a rate for each state, {tuple(state.shape)}; got {got}.")
+            got = (
+                tuple(rates.shape)
+                if isinstance(rates, Tensor)
+                else type(rates).__name__
+            )
+            raise TypeError(
+                f"`nonlinearity` must give a rate for each state, {tuple(state.shape)}; got"
+                f" {got}."
+            )
         return rates
 
     return of_copy
@@ -50,7 +66,14 @@ def loop(
     """Run one layer step by step: any nonlinearity, any number of derivatives."""
     drive = linear(x, weight_ih, bias)
     drive = drive if noise is None else drive + noise
-    return advance(drive, lambda now, rates: now + linear(rates, weight_hh), state, keep, f, batch_sizes)
+    return advance(
+        drive,
+        lambda now, rates: now + linear(rates, weight_hh),
+        state,
+        keep,
+        f,
+        batch_sizes,
+    )
 
 
 def advance(
@@ -61,7 +84,10 @@ def advance(
     f: Nonlinearity,
     batch_sizes: Sequence[int],
 ) -> tuple[Tensor, Tensor]:
-    """Advance the state by ``current(drive at this step, rates before it)``; sequences that end drop out."""
+    """Advance the state by ``current(drive at this step, rates before it)``.
+
+    Sequences that end drop out.
+    """
     rates, finished, outputs = state if keep is None else f(state), [], []
     for now in torch.split(drive, list(batch_sizes)):
         n = now.shape[0]

@@ -18,12 +18,17 @@ PerUnit: TypeAlias = "float | Tensor"
 def time_constants(given: Any, size: int) -> PerUnit:
     """Read ``tau_ms``: a float, or float64 on the CPU, or as it is if it has a gradient."""
     try:
-        each = torch.as_tensor(given, dtype=torch.float64, device=_device_of(given)).detach()
+        each = torch.as_tensor(
+            given, dtype=torch.float64, device=_device_of(given)
+        ).detach()
     except (TypeError, ValueError, RuntimeError):
-        raise TypeError(f"`tau_ms` must be a number, or one per unit; got {type(given).__name__}.") from None
+        raise TypeError(
+            f"`tau_ms` must be a number, or one per unit; got {type(given).__name__}."
+        ) from None
     if each.ndim and each.shape != (size,):
         raise ValueError(
-            f"`tau_ms` must be a number or one for each of the {size} units; got shape {tuple(each.shape)}."
+            f"`tau_ms` must be a number or one for each of the {size} units; got shape"
+            f" {tuple(each.shape)}."
         )
     if isinstance(given, Tensor) and not is_plain(given):
         if given.is_meta or is_wrapped(given):
@@ -45,8 +50,12 @@ def require_short(dt_ms: float, tau_ms: PerUnit) -> None:
     if isinstance(tau_ms, Tensor) and (tau_ms.is_meta or is_wrapped(tau_ms)):
         return
     shortest = float(tau_ms.detach().min()) if isinstance(tau_ms, Tensor) else tau_ms
-    if dt_ms > shortest * (1 + 1e-12):  # a leak of 1 comes back from dt / (dt / tau) with rounding
-        raise ValueError(f"`dt_ms` must be at most `tau_ms`; got {dt_ms:g} and {shortest:g}.")
+    if dt_ms > shortest * (
+        1 + 1e-12
+    ):  # a leak of 1 comes back from dt / (dt / tau) with rounding
+        raise ValueError(
+            f"`dt_ms` must be at most `tau_ms`; got {dt_ms:g} and {shortest:g}."
+        )
 
 
 def fraction(leak: Any, size: int) -> PerUnit:
@@ -61,15 +70,20 @@ def fraction(leak: Any, size: int) -> PerUnit:
             try:
                 given = torch.as_tensor(leak, dtype=torch.float64, device="cpu")
             except (TypeError, ValueError, RuntimeError):
-                raise TypeError(f"`leak` must be a number, or one per unit; got {type(leak).__name__}.") from None
+                raise TypeError(
+                    f"`leak` must be a number, or one per unit; got {type(leak).__name__}."
+                ) from None
     if not isinstance(given, Tensor):
         lowest = highest = given
     else:
         if not given.is_floating_point():
-            raise TypeError(f"`leak` must be a floating-point tensor; got {given.dtype}.")
+            raise TypeError(
+                f"`leak` must be a floating-point tensor; got {given.dtype}."
+            )
         if given.ndim and given.shape != (size,):
             raise ValueError(
-                f"`leak` must be a number or one for each of the {size} units; got shape {tuple(given.shape)}."
+                f"`leak` must be a number or one for each of the {size} units; got shape"
+                f" {tuple(given.shape)}."
             )
         if given.is_meta or is_wrapped(given):
             return given
@@ -85,7 +99,10 @@ def fraction(leak: Any, size: int) -> PerUnit:
 
 
 def out_of_range(leak: Tensor) -> float | None:
-    """Return a value of a leak that is not above 0 and at most 1, but for rounding; None if there is none."""
+    """Return a value of a leak that is not above 0 and at most 1, but for rounding.
+
+    None if there is none.
+    """
     if leak.is_meta or is_wrapped(leak):
         return None
     lowest, highest = (float(end) for end in leak.detach().aminmax())

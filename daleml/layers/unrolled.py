@@ -40,13 +40,31 @@ class Recurrent(Circuit):
         **options: Any,
     ) -> None:
         if _checks.flag("bidirectional", bidirectional):
-            raise ValueError("`bidirectional` must be False, since a circuit does not run backwards; got True.")
-        _checks.integer("num_layers", num_layers, minimum=-1)  # torch says what is too few
+            raise ValueError(
+                "`bidirectional` must be False, since a circuit does not run backwards; got"
+                " True."
+            )
+        _checks.integer(
+            "num_layers", num_layers, minimum=-1
+        )  # torch says what is too few
         # What torch would refuse is refused in torch's words, and it warns where torch warns.
-        nn.RNN(inputs.size, populations.size, num_layers, "relu", bias, batch_first, dropout, device="meta")
+        nn.RNN(
+            inputs.size,
+            populations.size,
+            num_layers,
+            "relu",
+            bias,
+            batch_first,
+            dropout,
+            device="meta",
+        )
         suffixes = [f"_l{i}" for i in range(num_layers)]
         super().__init__(wiring, inputs, populations, suffixes, bias=bias, **options)
-        self.num_layers, self.batch_first, self.dropout = num_layers, batch_first, dropout
+        self.num_layers, self.batch_first, self.dropout = (
+            num_layers,
+            batch_first,
+            dropout,
+        )
         self.bidirectional = False
 
     def forward(
@@ -55,10 +73,10 @@ class Recurrent(Circuit):
         """Run the circuit over sequences.
 
         Args:
-            input: (time, batch, input_size), or (batch, time, input_size) with ``batch_first``, or (time, input_size);
-                or a ``PackedSequence``.
-            hx: Where each sequence starts, (num_layers, batch, units), or (num_layers, units) for unbatched input.
-                Default: zeros, or the trained initial state.
+            input: (time, batch, input_size), or (batch, time, input_size) with ``batch_first``,
+                or (time, input_size); or a ``PackedSequence``.
+            hx: Where each sequence starts, (num_layers, batch, units), or (num_layers, units)
+                for unbatched input. Default: zeros, or the trained initial state.
 
         Returns:
             Rates of the last layer, like the input; and the last state of every layer, like ``hx``.
@@ -76,15 +94,25 @@ class Recurrent(Circuit):
             self._require_rows(rows, 2)
             self._require_state(hx, sizes[0])
             rates, last = self._run(rows, hx, sizes)
-            return PackedSequence(rates, batch_sizes, in_order, back), last if back is None else last[:, back]
+            return PackedSequence(rates, batch_sizes, in_order, back), (
+                last if back is None else last[:, back]
+            )
         if input.dim() not in (2, 3):
-            raise ValueError(f"{type(self).__name__}: Expected input to be 2D or 3D, got {input.dim()}D tensor instead")
+            raise ValueError(
+                f"{type(self).__name__}: Expected input to be 2D or 3D, got {input.dim()}D"
+                " tensor instead"
+            )
         batched = input.dim() == 3
         if hx is not None and hx.dim() != input.dim():
             kind = "batched 3-D" if batched else "unbatched 2-D"
-            raise RuntimeError(f"For {kind} input, hx should also be {input.dim()}-D but got {hx.dim()}-D tensor")
+            raise RuntimeError(
+                f"For {kind} input, hx should also be {input.dim()}-D but got {hx.dim()}-D"
+                " tensor"
+            )
         if not batched:
-            output, last = self._run_batch(input[:, None], None if hx is None else hx[:, None])
+            output, last = self._run_batch(
+                input[:, None], None if hx is None else hx[:, None]
+            )
             return output[:, 0], last[:, 0]
         if not self.batch_first:
             return self._run_batch(input, hx)
@@ -97,15 +125,23 @@ class Recurrent(Circuit):
         self._require_state(hx, n_sequences)
         if not n_steps:
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
-        rates, last = self._run(input.reshape(n_steps * n_sequences, self.input_size), hx, [n_sequences] * n_steps)
+        rates, last = self._run(
+            input.reshape(n_steps * n_sequences, self.input_size),
+            hx,
+            [n_sequences] * n_steps,
+        )
         return rates.view(n_steps, n_sequences, self.hidden_size), last
 
-    def _run(self, rows: Tensor, hx: Tensor | None, sizes: list[int]) -> tuple[Tensor, Tensor]:
+    def _run(
+        self, rows: Tensor, hx: Tensor | None, sizes: list[int]
+    ) -> tuple[Tensor, Tensor]:
         finals = []
         for i, suffix in enumerate(self._suffixes):
             if i and self.dropout:
                 rows = dropout(rows, self.dropout, self.training)
-            rows, last = self._advance(suffix, rows, None if hx is None else hx[i], sizes)
+            rows, last = self._advance(
+                suffix, rows, None if hx is None else hx[i], sizes
+            )
             finals.append(last)
         return rows, torch.stack(finals)
 
@@ -113,14 +149,18 @@ class Recurrent(Circuit):
         dtype = getattr(self, next(iter(self._parameters))).dtype
         if input.dtype != dtype and not torch.is_autocast_enabled(input.device.type):
             raise ValueError(
-                f"RNN input dtype ({input.dtype}) does not match weight dtype ({dtype}). "
-                f"Convert input: input.to({dtype}), or convert model: model.to({input.dtype})"
+                f"RNN input dtype ({input.dtype}) does not match weight dtype ({dtype})."
+                f" Convert input: input.to({dtype}), or convert model:"
+                f" model.to({input.dtype})"
             )
         if input.dim() != n_dims:
-            raise RuntimeError(f"input must have {n_dims} dimensions, got {input.dim()}")
+            raise RuntimeError(
+                f"input must have {n_dims} dimensions, got {input.dim()}"
+            )
         if input.size(-1) != self.input_size:
             raise RuntimeError(
-                f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got {input.size(-1)}"
+                f"input.size(-1) must be equal to input_size. Expected {self.input_size},"
+                f" got {input.size(-1)}"
             )
 
     def _require_state(self, hx: Tensor | None, n_sequences: int) -> None:
@@ -129,7 +169,10 @@ class Recurrent(Circuit):
             raise RuntimeError(f"Expected hidden size {expected}, got {list(hx.shape)}")
 
     def effective_weights(self) -> tuple[EffectiveWeights, ...]:
-        """Return what multiplies input and state, signed, ``(post, pre)``: one named tuple a layer."""
+        """Return what multiplies input and state, signed, ``(post, pre)``.
+
+        One named tuple a layer.
+        """
         return tuple(self._weights(suffix) for suffix in self._suffixes)
 
     def flatten_parameters(self) -> None:
@@ -140,9 +183,16 @@ class Cell(Circuit):
     """A circuit that takes one step, as ``nn.RNNCell`` does."""
 
     def __init__(
-        self, wiring: Wiring, inputs: Populations, populations: Populations, bias: bool, **options: Any
+        self,
+        wiring: Wiring,
+        inputs: Populations,
+        populations: Populations,
+        bias: bool,
+        **options: Any,
     ) -> None:
-        nn.RNN(inputs.size, populations.size, bias=bias, device="meta")  # to refuse what torch would, in its words
+        nn.RNN(
+            inputs.size, populations.size, bias=bias, device="meta"
+        )  # to refuse what torch would, in its words
         super().__init__(wiring, inputs, populations, [""], bias=bias, **options)
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
@@ -150,10 +200,12 @@ class Cell(Circuit):
 
         Args:
             input: (batch, input_size) or (input_size,).
-            hx: The state before, (batch, units) or (units,). Default: zeros, or the trained initial state.
+            hx: The state before, (batch, units) or (units,). Default: zeros, or the trained
+                initial state.
 
         Returns:
-            The state after, like ``hx``; its rates are ``cell.rates(state)``, which without a leak is the state.
+            The state after, like ``hx``; its rates are ``cell.rates(state)``, which without a
+            leak is the state.
 
         Raises:
             TypeError: If the input or ``hx`` is no tensor.
@@ -164,16 +216,31 @@ class Cell(Circuit):
         for what, given in (("input", input), ("hidden", hx)):
             if given is not None and given.dim() not in (1, 2):
                 name = type(self).__name__
-                raise ValueError(f"{name}: Expected {what} to be 1D or 2D, got {given.dim()}D instead")
+                raise ValueError(
+                    f"{name}: Expected {what} to be 1D or 2D, got {given.dim()}D instead"
+                )
         batched = input.dim() == 2
-        rows, state = (input, hx) if batched else (input[None], None if hx is None else hx[None])
+        rows, state = (
+            (input, hx) if batched else (input[None], None if hx is None else hx[None])
+        )
         if rows.shape[1] != self.input_size:
-            raise RuntimeError(f"input has inconsistent input_size: got {rows.shape[1]} expected {self.input_size}")
+            raise RuntimeError(
+                f"input has inconsistent input_size: got {rows.shape[1]} expected"
+                f" {self.input_size}"
+            )
         if state is not None and state.shape[0] != rows.shape[0]:
-            raise RuntimeError(f"Input batch size {rows.shape[0]} doesn't match hidden0 batch size {state.shape[0]}")
-        if state is not None and (state.dim() != 2 or state.shape[1] != self.hidden_size):
+            raise RuntimeError(
+                f"Input batch size {rows.shape[0]} doesn't match hidden0 batch size"
+                f" {state.shape[0]}"
+            )
+        if state is not None and (
+            state.dim() != 2 or state.shape[1] != self.hidden_size
+        ):
             found = state.shape[1] if state.dim() > 1 else state.shape[0]
-            raise RuntimeError(f"hidden0 has inconsistent hidden_size: got {found}, expected {self.hidden_size}")
+            raise RuntimeError(
+                f"hidden0 has inconsistent hidden_size: got {found}, expected"
+                f" {self.hidden_size}"
+            )
         _, after = self._advance("", rows, state, [rows.shape[0]])
         return after if batched else after[0]
 

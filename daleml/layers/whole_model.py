@@ -19,7 +19,11 @@ from daleml.layers import init
 
 @torch.no_grad()
 def lognormal_model_(
-    model: nn.Module, gain: float = 1.0, ratio: float = 1.5, *, generator: torch.Generator | None = None
+    model: nn.Module,
+    gain: float = 1.0,
+    ratio: float = 1.5,
+    *,
+    generator: torch.Generator | None = None,
 ) -> nn.Module:
     r"""Draw the weights of a whole model log-normal, in place.
 
@@ -28,15 +32,17 @@ def lognormal_model_(
         \frac{\text{mean } |w|}{\text{sd } |w|} = k, \qquad
         \operatorname{E} w^2 = \frac{\text{gain}^2}{\text{fan in}}
 
-    Signs are those fixed by ``signs.fix``, and elsewhere drawn for each synapse, + or - alike. Layers of daleml, and
-    yours that have ``redraw_`` (:class:`daleml.modules.DaleLayer`), are drawn by their own balanced rules instead, with
-    log-normal magnitudes of the same ratio.
+    Signs are those fixed by ``signs.fix``, and elsewhere drawn for each synapse, + or - alike.
+    Layers of daleml, and yours that have ``redraw_`` (:class:`daleml.modules.DaleLayer`), are
+    drawn by their own balanced rules instead, with log-normal magnitudes of the same ratio.
 
     Args:
-        model: Weights of ``nn.Linear``, convolutions, ``nn.RNN``, ``GRU``, ``LSTM`` and their cells, of daleml's
-            layers and yours, of subclasses of all these, and any matrix whose signs are fixed. Biases, normalisations
-            and embeddings are left alone; so are other matrices, such as those of attention, and a warning names them.
-        gain: Square root of the variance of a pre-activation, for inputs of variance 1; of torch's layers only.
+        model: Weights of ``nn.Linear``, convolutions, ``nn.RNN``, ``GRU``, ``LSTM`` and their
+            cells, of daleml's layers and yours, of subclasses of all these, and any matrix
+            whose signs are fixed. Biases, normalisations and embeddings are left alone; so are
+            other matrices, such as those of attention, and a warning names them.
+        gain: Square root of the variance of a pre-activation, for inputs of variance 1; of
+            torch's layers only.
         ratio: :math:`k`, mean over standard deviation of the magnitudes.
         generator: Source of randomness; default: torch's global one.
 
@@ -45,8 +51,9 @@ def lognormal_model_(
 
     Raises:
         TypeError: If ``model`` is not a module.
-        ValueError: If ``gain`` or ``ratio`` is not above 0, the model has no such weight, a layer has no shape before
-            its first forward pass, or a layer of the protocol cannot be drawn anew.
+        ValueError: If ``gain`` or ``ratio`` is not above 0, the model has no such weight, a
+            layer has no shape before its first forward pass, or a layer of the protocol cannot
+            be drawn anew.
 
     Example:
         >>> from torch import nn
@@ -56,9 +63,9 @@ def lognormal_model_(
         True
 
     Notes:
-        For daleml's layers, whose rules are stated for a ratio of 1, means are multiplied by what keeps the variance of
-        pre-activations: :math:`k` for a DANN, and
-        :math:`\sqrt{(2\pi - 1) / (\pi (1 + 1 / k^2) - 1)}` for column EI, which rectified Gaussian inputs drive.
+        For daleml's layers, whose rules are stated for a ratio of 1, means are multiplied by
+        what keeps the variance of pre-activations: :math:`k` for a DANN, and :math:`\sqrt{(2\pi
+        - 1) / (\pi (1 + 1 / k^2) - 1)}` for column EI, which rectified Gaussian inputs drive.
 
     References:
         Cornford et al. 2024 (EG paper), initialisation. There every sign is drawn.
@@ -68,8 +75,13 @@ def lognormal_model_(
     _checks.positive("gain", gain)
     _checks.positive("ratio", ratio)
     modules.require_shapes(model)
-    layers = {path: module for path, module in model.named_modules() if modules.speaks(module)}
-    redraws = {path: _own_redraw(path, module, ratio, generator) for path, module in layers.items()}
+    layers = {
+        path: module for path, module in model.named_modules() if modules.speaks(module)
+    }
+    redraws = {
+        path: _own_redraw(path, module, ratio, generator)
+        for path, module in layers.items()
+    }
     left_alone: list[str] = []
     drawn = 0
     for path, module in model.named_modules():
@@ -83,18 +95,23 @@ def lognormal_model_(
             else:
                 left_alone.append(f"{path}.{name}".lstrip("."))
     if not drawn:
-        raise ValueError(f"`model` must have a weight to draw; got {type(model).__name__} without one.")
+        raise ValueError(
+            f"`model` must have a weight to draw; got {type(model).__name__} without one."
+        )
     left_alone += [path for path, _ in modules.kept_otherwise(model)]
     if left_alone:
         warnings.warn(
-            f"`lognormal_model_` left alone {', '.join(left_alone)}, of which it does not know whether they are "
-            "synaptic weights: fix their signs (`signs.fix`) to have them drawn.",
+            f"`lognormal_model_` left alone {', '.join(left_alone)}, of which it does not"
+            " know whether they are synaptic weights: fix their signs (`signs.fix`) to"
+            " have them drawn.",
             stacklevel=3,
         )
     return model
 
 
-def _own_redraw(path: str, module: nn.Module, ratio: float, generator: torch.Generator | None) -> Callable[[], object]:
+def _own_redraw(
+    path: str, module: nn.Module, ratio: float, generator: torch.Generator | None
+) -> Callable[[], object]:
     """Return a call that draws a layer of the protocol by its own rule.
 
     Raises:
@@ -103,18 +120,27 @@ def _own_redraw(path: str, module: nn.Module, ratio: float, generator: torch.Gen
     draw = functools.partial(_lognormal, ratio)
     redraw = modules.method(module, "redraw_")
     if redraw is None and modules.takes_draw(module):
-        reset = modules.required(module, path, "reset_parameters", "draws the weights anew")
+        reset = modules.required(
+            module, path, "reset_parameters", "draws the weights anew"
+        )
         return functools.partial(reset, generator, draw=draw)
     redraw = modules.required(module, path, "redraw_", "draws the weights anew")
     if not modules.takes(redraw, "draw", "ratio", "generator"):
         raise ValueError(
-            f"`redraw_` of {type(module).__name__} must take the keywords `draw`, `ratio` and `generator`; got "
-            f"{inspect.signature(redraw)}."
+            f"`redraw_` of {type(module).__name__} must take the keywords `draw`, `ratio`"
+            f" and `generator`; got {inspect.signature(redraw)}."
         )
     return functools.partial(redraw, draw=draw, ratio=ratio, generator=generator)
 
 
-def _lognormal(ratio: float, tensor: Tensor, mean: float, /, *, generator: torch.Generator | None = None) -> Tensor:
+def _lognormal(
+    ratio: float,
+    tensor: Tensor,
+    mean: float,
+    /,
+    *,
+    generator: torch.Generator | None = None,
+) -> Tensor:
     return init.lognormal_(tensor, mean, ratio, generator=generator)
 
 
@@ -137,9 +163,17 @@ def _stored(module: nn.Module, name: str, suffix: str) -> Tensor | None:
 
 
 def _fill(
-    module: nn.Module, name: str, weight: Tensor, gain: float, ratio: float, generator: torch.Generator | None
+    module: nn.Module,
+    name: str,
+    weight: Tensor,
+    gain: float,
+    ratio: float,
+    generator: torch.Generator | None,
 ) -> None:
-    stored, present = _stored(module, name, law.SUFFIX), _stored(module, name, law.PRESENT)
+    stored, present = (
+        _stored(module, name, law.SUFFIX),
+        _stored(module, name, law.PRESENT),
+    )
     mean = gain / math.sqrt(modules.fan_in(module, name) * (1 + 1 / ratio**2))
     if stored is None:
         where = weight.device if generator is None else generator.device
@@ -147,7 +181,9 @@ def _fill(
         sign = (2 * coins - 1).to(weight)
     else:
         sign = law.broadcastable(stored, weight).to(weight)
-    drawn = init.lognormal_(torch.empty_like(weight), mean, ratio, generator=generator).mul_(sign)
+    drawn = init.lognormal_(
+        torch.empty_like(weight), mean, ratio, generator=generator
+    ).mul_(sign)
     if present is not None:
         drawn *= present
     if isinstance(weight, nn.Parameter):
@@ -157,6 +193,6 @@ def _fill(
         setattr(module, name, drawn)
     except (NotImplementedError, RuntimeError):
         raise ValueError(
-            f"`model` must have weights that can be set; got a {type(module).__name__} whose `{name}` is computed by a "
-            "parametrisation without `right_inverse`."
+            f"`model` must have weights that can be set; got a {type(module).__name__}"
+            f" whose `{name}` is computed by a parametrisation without `right_inverse`."
         ) from None

@@ -1,7 +1,8 @@
 r"""How a circuit's synapses are stored and composed: column EI, or a Dale's ANN.
 
-A recurrent layer has two *paths*, from its input (``ih``) and from its own state (``hh``). A wiring knows which
-parameters make up a path, what their signs are, how they are drawn, and what they amount to.
+A recurrent layer has two *paths*, from its input (``ih``) and from its own state (``hh``). A
+wiring knows which parameters make up a path, what their signs are, how they are drawn, and what
+they amount to.
 """
 
 from __future__ import annotations
@@ -21,9 +22,12 @@ from daleml.layers.recurrence import Sweep
 from daleml.populations import Populations
 
 SPECTRAL_RADIUS = 0.95
-"""Of a column-EI circuit at initialisation, unless another is asked for: below 1 activity fades, whatever the wiring.
+"""Of a column-EI circuit at initialisation, unless another is asked for.
 
-At the 1.5 of Li et al. 2023, which ``EIRNN(spectral_radius=1.5)`` gives, about one circuit in ten runs away.
+Below 1 activity fades, whatever the wiring.
+
+At the 1.5 of Li et al. 2023, which ``EIRNN(spectral_radius=1.5)`` gives, about one circuit in
+ten runs away.
 """
 SPECTRAL_RADIUS_ONE_SIGN = 0.9
 """Of a circuit of one sign, which nothing balances."""
@@ -38,7 +42,8 @@ class Path(NamedTuple):
     pre: Populations
     post: int
     present: Tensor | None
-    drawn: bool = False  # whether `present` was drawn at random, so that a checkpoint may bring another draw
+    # whether `present` was drawn at random, so that a checkpoint may bring another draw
+    drawn: bool = False
 
     @property
     def from_state(self) -> bool:
@@ -52,7 +57,10 @@ class Path(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    """How a path is drawn: the mean of what comes in, the distribution of magnitudes, and the source of randomness."""
+    """How a path is drawn.
+
+    The mean of what comes in, the distribution of magnitudes, and the source of randomness.
+    """
 
     input_mean: float
     draw: init.Draw
@@ -66,14 +74,18 @@ class Wiring:
         """Give the module the path's parameters, empty."""
         raise NotImplementedError
 
-    def register_shared(self, module: nn.Module, suffix: str, size: int, factory: dict[str, Any]) -> None:
+    def register_shared(
+        self, module: nn.Module, suffix: str, size: int, factory: dict[str, Any]
+    ) -> None:
         """Give the module what both paths of a layer share: nothing, unless it says otherwise."""
 
     def declare(self, module: nn.Module, path: Path) -> None:
         """Fix the signs of the path's parameters."""
         raise NotImplementedError
 
-    def draw(self, module: nn.Module, path: Path, bias: Tensor | None, how: Drawing) -> None:
+    def draw(
+        self, module: nn.Module, path: Path, bias: Tensor | None, how: Drawing
+    ) -> None:
         """Initialise the path, and, of an input path, the bias that centres it."""
         raise NotImplementedError
 
@@ -88,23 +100,45 @@ class Wiring:
         """Multiply the composed weight by a factor."""
         raise NotImplementedError
 
-    def balance_(self, module: nn.Module, name: str, balance: Callable[[Tensor], Tensor]) -> bool:
-        """Multiply a weight that holds both signs by factors of it; False if there is none, as in a DANN."""
+    def balance_(
+        self, module: nn.Module, name: str, balance: Callable[[Tensor], Tensor]
+    ) -> bool:
+        """Multiply a weight that holds both signs by factors of it.
+
+        False if there is none, as in a DANN.
+        """
         return False
 
     def parts(self, name: str) -> tuple[str, ...]:
-        """Return the names of the matrices that make up a path; first the one that local plasticity changes."""
+        """Return the names of the matrices that make up a path.
+
+        First the one that local plasticity changes.
+        """
         raise NotImplementedError
 
-    def redraw_(self, module: Any, draw: init.Draw, ratio: float, generator: torch.Generator | None) -> None:
+    def redraw_(
+        self,
+        module: Any,
+        draw: init.Draw,
+        ratio: float,
+        generator: torch.Generator | None,
+    ) -> None:
         """Draw all paths anew, by magnitudes whose mean is ``ratio`` times their standard deviation."""
         raise NotImplementedError
 
     def advance(
-        self, module: nn.Module, suffix: str, rows: Tensor, bias: Tensor | None, sweep: Sweep
+        self,
+        module: nn.Module,
+        suffix: str,
+        rows: Tensor,
+        bias: Tensor | None,
+        sweep: Sweep,
     ) -> tuple[Tensor, Tensor]:
         """Run one layer over all steps; both weights are composed once."""
-        weight_ih, weight_hh = self.weight(module, f"ih{suffix}"), self.weight(module, f"hh{suffix}")
+        weight_ih, weight_hh = (
+            self.weight(module, f"ih{suffix}"),
+            self.weight(module, f"hh{suffix}"),
+        )
         return recurrence.run(rows, weight_ih, bias, weight_hh, sweep)
 
 
@@ -113,15 +147,28 @@ class ColumnEI(Wiring):
 
     def register(self, module: nn.Module, path: Path, factory: dict[str, Any]) -> None:
         """Register ``weight_<path>``."""
-        module.register_parameter(f"weight_{path.name}", nn.Parameter(torch.empty(path.post, path.pre.size, **factory)))
+        module.register_parameter(
+            f"weight_{path.name}",
+            nn.Parameter(torch.empty(path.post, path.pre.size, **factory)),
+        )
 
     def declare(self, module: nn.Module, path: Path) -> None:
         """Fix one sign a presynaptic unit."""
         role, pre_signs = f"weight_{path.kind}", path.pre.signs(device="cpu")
         name, present = f"weight_{path.name}", path.present
-        signs.fix(module, name, pre_signs, present=present, role=role, drawn=path.drawn, default=True)
+        signs.fix(
+            module,
+            name,
+            pre_signs,
+            present=present,
+            role=role,
+            drawn=path.drawn,
+            default=True,
+        )
 
-    def draw(self, module: nn.Module, path: Path, bias: Tensor | None, how: Drawing) -> None:
+    def draw(
+        self, module: nn.Module, path: Path, bias: Tensor | None, how: Drawing
+    ) -> None:
         """Balance inhibition and excitation; give a recurrent path its spectral radius."""
         name = f"weight_{path.name}"
         bias = None if path.from_state else bias
@@ -133,13 +180,17 @@ class ColumnEI(Wiring):
                 bias.mul_(present.double().mean(1).to(bias))
         weight = acting(module, name).detach()
         if path.from_state and not weight.is_meta and init.has_loop(weight):
-            self.scale_(module, path.name, init.radius_factor(weight, starting_radius(module)))
+            self.scale_(
+                module, path.name, init.radius_factor(weight, starting_radius(module))
+            )
 
     def weight(self, module: nn.Module, name: str) -> Tensor:
         """Return the weight, zero where there is no synapse."""
         return acting(module, f"weight_{name}")
 
-    def balance_(self, module: nn.Module, name: str, balance: Callable[[Tensor], Tensor]) -> bool:
+    def balance_(
+        self, module: nn.Module, name: str, balance: Callable[[Tensor], Tensor]
+    ) -> bool:
         """Multiply the weight by factors of it as it acts."""
         factors = balance(acting(module, f"weight_{name}").detach())
         with rewritten(module, f"weight_{name}") as weight:
@@ -150,7 +201,13 @@ class ColumnEI(Wiring):
         """Return the name of the only matrix."""
         return (f"weight_{name}",)
 
-    def redraw_(self, module: Any, draw: init.Draw, ratio: float, generator: torch.Generator | None) -> None:
+    def redraw_(
+        self,
+        module: Any,
+        draw: init.Draw,
+        ratio: float,
+        generator: torch.Generator | None,
+    ) -> None:
         """Draw all paths anew, with means that keep the variance of column EI."""
         module.reset_parameters(generator, draw=redraw.for_column_ei(draw, ratio))
 
@@ -161,7 +218,10 @@ class ColumnEI(Wiring):
 
 
 def starting_radius(circuit: Any) -> float:
-    """Return the spectral radius that a column-EI circuit starts with: as asked for, or the default of its units."""
+    """Return the spectral radius that a column-EI circuit starts with.
+
+    As asked for, or the default of its units.
+    """
     asked, units = circuit.spectral_radius, circuit.populations
     if asked is not None:
         return float(asked)
@@ -169,7 +229,10 @@ def starting_radius(circuit: Any) -> float:
 
 
 class DANN(Wiring):
-    """Three non-negative weights a path, ``Wex - Wei Wix``: interneurons are fed forward, between time steps."""
+    """Three non-negative weights a path, ``Wex - Wei Wix``.
+
+    Interneurons are fed forward, between time steps.
+    """
 
     def __init__(self, n_inh: int, shunting: bool) -> None:
         self.n_inh, self.shunting = n_inh, shunting
@@ -184,17 +247,25 @@ class DANN(Wiring):
         if self.shunting:
             shapes["alpha"] = (self.n_inh,)
         for part, shape in shapes.items():
-            module.register_parameter(f"{part}_{path.name}", nn.Parameter(torch.empty(shape, **factory)))
+            module.register_parameter(
+                f"{part}_{path.name}", nn.Parameter(torch.empty(shape, **factory))
+            )
 
-    def register_shared(self, module: nn.Module, suffix: str, size: int, factory: dict[str, Any]) -> None:
+    def register_shared(
+        self, module: nn.Module, suffix: str, size: int, factory: dict[str, Any]
+    ) -> None:
         """Register the gain that both paths' shunt divides."""
         if self.shunting:
-            module.register_parameter(f"gain{suffix}", nn.Parameter(torch.empty(size, **factory)))
+            module.register_parameter(
+                f"gain{suffix}", nn.Parameter(torch.empty(size, **factory))
+            )
 
     def declare(self, module: nn.Module, path: Path) -> None:
         """Fix the signs of all three, with the corrections of their learning rates."""
         per_output, per_input = 1 / math.sqrt(path.post), 1 / path.pre.size
-        inputs, interneurons = (torch.ones(n, device="cpu") for n in (path.pre.size, self.n_inh))
+        inputs, interneurons = (
+            torch.ones(n, device="cpu") for n in (path.pre.size, self.n_inh)
+        )
         for part, pre, present, scale in (
             ("weight_ex", inputs, path.present, 1.0),
             ("weight_ix", inputs, None, per_output),
@@ -202,20 +273,44 @@ class DANN(Wiring):
         ):
             role = f"{part}_{path.kind}"
             name, drawn = f"{part}_{path.name}", path.drawn
-            signs.fix(module, name, pre, present=present, role=role, lr_scale=scale, drawn=drawn, default=True)
+            signs.fix(
+                module,
+                name,
+                pre,
+                present=present,
+                role=role,
+                lr_scale=scale,
+                drawn=drawn,
+                default=True,
+            )
         if self.shunting:
             role = f"alpha_{path.kind}"
-            signs.declare(module, f"alpha_{path.name}", role=role, lr_scale=per_output * per_input, default=True)
+            signs.declare(
+                module,
+                f"alpha_{path.name}",
+                role=role,
+                lr_scale=per_output * per_input,
+                default=True,
+            )
 
-    def draw(self, module: nn.Module, path: Path, bias: Tensor | None, how: Drawing) -> None:
+    def draw(
+        self, module: nn.Module, path: Path, bias: Tensor | None, how: Drawing
+    ) -> None:
         """Centre the composed weight, and give it the variance of ``nn.RNN``'s, 1 / (3 units), on both paths."""
         present = parameters.present(module, f"weight_ex_{path.name}")
         with ExitStack() as stack:
-            ex, ix, ei = (stack.enter_context(rewritten(module, part)) for part in self.parts(path.name))
-            alpha = stack.enter_context(parameters.rewritten_or_none(module, f"alpha_{path.name}"))
+            ex, ix, ei = (
+                stack.enter_context(rewritten(module, part))
+                for part in self.parts(path.name)
+            )
+            alpha = stack.enter_context(
+                parameters.rewritten_or_none(module, f"alpha_{path.name}")
+            )
             numerator = PYTORCH_VARIANCE * path.pre.size / path.post
             options: dict[str, Any] = {"draw": how.draw, "generator": how.generator}
-            init.dann_(ex, ix, ei, alpha, numerator=numerator, present=present, **options)
+            init.dann_(
+                ex, ix, ei, alpha, numerator=numerator, present=present, **options
+            )
             if alpha is not None:
                 alpha.sub_(math.log(2))  # two paths divide together
 
@@ -234,9 +329,17 @@ class DANN(Wiring):
 
     def parts(self, name: str) -> tuple[str, ...]:
         """Return the names of the three matrices, the excitatory one first."""
-        return tuple(f"{part}_{name}" for part in ("weight_ex", "weight_ix", "weight_ei"))
+        return tuple(
+            f"{part}_{name}" for part in ("weight_ex", "weight_ix", "weight_ei")
+        )
 
-    def redraw_(self, module: Any, draw: init.Draw, ratio: float, generator: torch.Generator | None) -> None:
+    def redraw_(
+        self,
+        module: Any,
+        draw: init.Draw,
+        ratio: float,
+        generator: torch.Generator | None,
+    ) -> None:
         """Draw all paths anew, with means that keep the variance of a DANN, and its mean shunt."""
         module.reset_parameters(generator, draw=redraw.for_dann(draw, ratio))
         redraw.weaken_shunt_(module, ratio)
@@ -251,18 +354,31 @@ class DANN(Wiring):
                 alpha.sub_(math.log(factor))
 
     def advance(
-        self, module: nn.Module, suffix: str, rows: Tensor, bias: Tensor | None, sweep: Sweep
+        self,
+        module: nn.Module,
+        suffix: str,
+        rows: Tensor,
+        bias: Tensor | None,
+        sweep: Sweep,
     ) -> tuple[Tensor, Tensor]:
-        """Run one layer over all steps; a shunt goes through the interneurons at every one of them."""
+        """Run one layer over all steps.
+
+        A shunt goes through the interneurons at every one of them.
+        """
         if not self.shunting:
             return super().advance(module, suffix, rows, bias, sweep)
         weights_ih, weights_hh = (
-            (*self._parts(module, name), acting(module, f"alpha_{name}")) for name in (f"ih{suffix}", f"hh{suffix}")
+            (*self._parts(module, name), acting(module, f"alpha_{name}"))
+            for name in (f"ih{suffix}", f"hh{suffix}")
         )
         dann.look_once(module, rows)
         gain, eps = acting(module, f"gain{suffix}"), float(cast("float", module.eps))
-        return recurrence.run_shunting(rows, weights_ih, weights_hh, gain, bias, eps, sweep)
+        return recurrence.run_shunting(
+            rows, weights_ih, weights_hh, gain, bias, eps, sweep
+        )
 
     def _parts(self, module: nn.Module, name: str) -> tuple[Tensor, Tensor, Tensor]:
-        weight_ex, weight_ix, weight_ei = (acting(module, part) for part in self.parts(name))
+        weight_ex, weight_ix, weight_ei = (
+            acting(module, part) for part in self.parts(name)
+        )
         return weight_ex, weight_ix, weight_ei

@@ -17,7 +17,9 @@ Activation: TypeAlias = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Logistic:
-    r"""The logistic function, steep and shifted so that a silent input gives a low rate; holomorphic.
+    r"""The logistic function, steep and shifted so that a silent input gives a low rate.
+
+    Holomorphic.
 
     .. math:: \sigma(z) = \frac{1}{1 + e^{-(a z - b)}}
 
@@ -34,8 +36,9 @@ class Logistic:
         tensor([0.1192, 0.5000, 0.8808])
 
     Notes:
-        Its poles are at :math:`z = (b + i \pi (2k + 1)) / a`, with the slope of 4 about .79 from the real line: a
-        teaching signal that carries a unit there is too large, however many points sample it.
+        Its poles are at :math:`z = (b + i \pi (2k + 1)) / a`, with the slope of 4 about .79
+        from the real line: a teaching signal that carries a unit there is too large, however
+        many points sample it.
 
     References:
         Laborieux & Zenke 2022 (NeurIPS), all dense networks.
@@ -82,7 +85,9 @@ class HoloTanh:
     def __call__(self, z: Tensor) -> Tensor:
         """Apply it."""
         half = z / 2
-        return half * logistic(self.steepness * z) + (1 - half) * logistic(self.steepness * (z - 2))
+        return half * logistic(self.steepness * z) + (1 - half) * logistic(
+            self.steepness * (z - 2)
+        )
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,8 @@ class HardClip:
 def logistic(z: Tensor) -> Tensor:
     """Return ``1 / (1 + exp(-z))``, real or complex, without overflow.
 
-    Torch's own of complex numbers takes a hundred times as long as of real ones; this takes about ten.
+    Torch's own of complex numbers takes a hundred times as long as of real ones; this takes
+    about ten.
     """
     if not z.is_complex():
         return torch.sigmoid(z)
@@ -152,7 +158,8 @@ def is_holomorphic(activation: Activation) -> bool:
         activation: A function of a tensor that acts element by element, such as ``torch.tanh``.
 
     Returns:
-        True if it takes complex numbers and its integral vanishes round 161 circles of radius .1, centred on -4 to 4.
+        True if it takes complex numbers and its integral vanishes round 161 circles of radius
+        .1, centred on -4 to 4.
 
     Example:
         >>> import torch
@@ -162,17 +169,24 @@ def is_holomorphic(activation: Activation) -> bool:
         False
 
     Notes:
-        A numerical test: a fault outside those circles is not seen. A pole nearer to the line than .1 is one, even of a
-        function that is holomorphic on the line itself: ``Logistic(40)`` has one at a distance of .08.
+        A numerical test: a fault outside those circles is not seen. A pole nearer to the line
+        than .1 is one, even of a function that is holomorphic on the line itself:
+        ``Logistic(40)`` has one at a distance of .08.
     """
     angles = torch.arange(_POINTS, dtype=torch.float64) * (2 * math.pi / _POINTS)
     turn = torch.polar(torch.ones_like(angles), angles)
-    centres = torch.arange(-_REACH, _REACH + _RADIUS / 4, _RADIUS / 2, dtype=torch.float64)
+    centres = torch.arange(
+        -_REACH, _REACH + _RADIUS / 4, _RADIUS / 2, dtype=torch.float64
+    )
     try:
         values = activation(centres[:, None] + _RADIUS * turn)
     except Exception:  # whatever it raises, it does not take complex numbers
         return False
-    if not isinstance(values, Tensor) or values.shape != (len(centres), _POINTS) or not values.isfinite().all():
+    if (
+        not isinstance(values, Tensor)
+        or values.shape != (len(centres), _POINTS)
+        or not values.isfinite().all()
+    ):
         return False
     integral = (values * turn).mean(dim=1).abs()
     return bool((integral <= _TOLERANCE * values.abs().amax().clamp(min=1e-12)).all())

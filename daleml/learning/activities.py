@@ -18,7 +18,8 @@ Activation: TypeAlias = Callable[[Tensor], Tensor]
 Seen: TypeAlias = dict[str, tuple[Tensor, Tensor]]
 """By path, what was active before and after it."""
 
-# -- what makes rates of a layer's output ------------------------------------------------------------------------------
+# -- what makes rates of a layer's output
+# ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Chain:
 
     Attributes:
         modules: The modules.
-        unclear: Name of the activation that ends them where nothing is known of its rates; empty if all are known.
+        unclear: Name of the activation that ends them where nothing is known of its rates;
+            empty if all are known.
     """
 
     modules: tuple[nn.Module, ...] = ()
@@ -36,12 +38,17 @@ class Chain:
     def __call__(self, output: Tensor) -> Tensor:
         """Apply them in turn."""
         for module in self.modules:
-            output = module.forward(output)  # not a call, which would run the user's hooks twice
+            output = module.forward(
+                output
+            )  # not a call, which would run the user's hooks twice
         return output
 
 
 def following(model: nn.Module) -> dict[nn.Module, Chain]:
-    """Find what makes rates of each dense layer's output: the activation modules right after it in a Sequential."""
+    """Find what makes rates of each dense layer's output.
+
+    The activation modules right after it in a Sequential.
+    """
     found: dict[nn.Module, Chain] = {}
     for module in model.modules():
         if isinstance(module, nn.Sequential):
@@ -80,20 +87,33 @@ def _may_be_activation(module: nn.Module) -> bool:
     return not known and not module._parameters and not module._modules
 
 
-# -- what was active ---------------------------------------------------------------------------------------------------
+# -- what was active
+# ---------------------------------------------------------------------------------------------------
 
 
-def watch(module: nn.Module, activation: Activation, report: Callable[[Seen], None]) -> RemovableHandle:
+def watch(
+    module: nn.Module, activation: Activation, report: Callable[[Seen], None]
+) -> RemovableHandle:
     """Report what is active on both sides of a layer's weights, in every forward pass in training mode.
 
     The tensors reported are copies: a caller may use its buffers again.
     """
-    register_layer_hook = modules.method(module, "register_layer_hook") if modules.is_recurrent(module) else None
+    register_layer_hook = (
+        modules.method(module, "register_layer_hook")
+        if modules.is_recurrent(module)
+        else None
+    )
     if register_layer_hook is not None:
         rates_of = modules.required(module, "", "rates", "gives the rates of a state")
 
         @torch.no_grad()
-        def look(suffix: str, rows: Tensor, begun: Tensor, rates: Tensor, sizes: tuple[int, ...]) -> None:
+        def look(
+            suffix: str,
+            rows: Tensor,
+            begun: Tensor,
+            rates: Tensor,
+            sizes: tuple[int, ...],
+        ) -> None:
             if module.training:
                 report(_swept(suffix, rows, rates_of(begun), rates, sizes))
 
@@ -103,23 +123,36 @@ def watch(module: nn.Module, activation: Activation, report: Callable[[Seen], No
     sequences = kind is not None and kind.sequences
 
     @torch.no_grad()
-    def observe(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any) -> None:
+    def observe(
+        module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any
+    ) -> None:
         if module.training:
             input = args[0] if args else kwargs["input"]
             hx = args[1] if len(args) > 1 else kwargs.get("hx")
             if modules.is_dense(module):
                 report(_dense(module, input, output, activation))
             else:
-                report(_sequence(module, input, hx, output) if sequences else _cell(input, hx, output))
+                report(
+                    _sequence(module, input, hx, output)
+                    if sequences
+                    else _cell(input, hx, output)
+                )
 
     return module.register_forward_hook(Hook(observe), with_kwargs=True)
 
 
-def _dense(module: nn.Module, pre: Tensor, output: Tensor, activation: Activation) -> Seen:
-    post = activation(output.detach().clone())  # a clone, since the activation may work in place
+def _dense(
+    module: nn.Module, pre: Tensor, output: Tensor, activation: Activation
+) -> Seen:
+    post = activation(
+        output.detach().clone()
+    )  # a clone, since the activation may work in place
     if not isinstance(post, Tensor) or post.shape != output.shape:
         got = tuple(post.shape) if isinstance(post, Tensor) else type(post).__name__
-        raise ValueError(f"`activation` must keep the shape {tuple(output.shape)} of an output; got {got}.")
+        raise ValueError(
+            f"`activation` must keep the shape {tuple(output.shape)} of an output; got"
+            f" {got}."
+        )
     units = modules.synaptic_weights(module)[0].units
     if units is not None:
         pre = pre[..., units]
@@ -128,10 +161,18 @@ def _dense(module: nn.Module, pre: Tensor, output: Tensor, activation: Activatio
 
 def _cell(input: Tensor, hx: Tensor | None, state: Tensor) -> Seen:
     begun = torch.zeros_like(state) if hx is None else hx
-    return _swept("", _rows(input), _rows(begun), _rows(state), [1 if state.ndim == 1 else len(state)])
+    return _swept(
+        "",
+        _rows(input),
+        _rows(begun),
+        _rows(state),
+        [1 if state.ndim == 1 else len(state)],
+    )
 
 
-def _sequence(module: Any, input: Tensor | PackedSequence, hx: Tensor | None, output: Any) -> Seen:
+def _sequence(
+    module: Any, input: Tensor | PackedSequence, hx: Tensor | None, output: Any
+) -> Seen:
     """Return the activities of an ``nn.RNN`` of one layer, its rows step after step whatever the layout."""
     rates = output[0]
     if isinstance(input, PackedSequence):
@@ -147,16 +188,27 @@ def _sequence(module: Any, input: Tensor | PackedSequence, hx: Tensor | None, ou
     return _swept("_l0", rows, begun, rates, sizes)
 
 
-def _swept(suffix: str, rows: Tensor, begun: Tensor, rates: Tensor, sizes: Sequence[int]) -> Seen:
-    """Return the activities of one layer that ran over steps; before a step are the rates of the one before it."""
+def _swept(
+    suffix: str, rows: Tensor, begun: Tensor, rates: Tensor, sizes: Sequence[int]
+) -> Seen:
+    """Return the activities of one layer that ran over steps.
+
+    Before a step are the rates of the one before it.
+    """
     rates = rates.detach().clone()
     n_last = sizes[-1]
     if n_last == sizes[0]:
         before = [begun.detach(), rates[: len(rates) - n_last]]
     else:
         steps = torch.split(rates, list(sizes))
-        before = [begun.detach(), *(step[:n] for step, n in zip(steps, sizes[1:], strict=False))]
-    return {f"ih{suffix}": (rows.detach().clone(), rates), f"hh{suffix}": (torch.cat(before), rates)}
+        before = [
+            begun.detach(),
+            *(step[:n] for step, n in zip(steps, sizes[1:], strict=False)),
+        ]
+    return {
+        f"ih{suffix}": (rows.detach().clone(), rates),
+        f"hh{suffix}": (torch.cat(before), rates),
+    }
 
 
 def _rows(activity: Tensor) -> Tensor:

@@ -19,18 +19,24 @@ def fitting(one: Synapses, pre: Tensor, post: Tensor) -> tuple[Tensor, Tensor]:
         _checks.tensor(name, activity)
         if not activity.ndim or activity.shape[-1] != size:
             raise ValueError(
-                f"`{name}` must have {size} units, those of `{one.name}`; got shape {tuple(activity.shape)}."
+                f"`{name}` must have {size} units, those of `{one.name}`; got shape"
+                f" {tuple(activity.shape)}."
             )
     if pre.shape[:-1] != post.shape[:-1]:
         raise ValueError(
-            f"`post` must have the leading dimensions of `pre`, {tuple(pre.shape[:-1])}; got {tuple(post.shape[:-1])}."
+            f"`post` must have the leading dimensions of `pre`, {tuple(pre.shape[:-1])};"
+            f" got {tuple(post.shape[:-1])}."
         )
     if not pre.numel():
-        raise ValueError(f"`pre` must have at least one row; got shape {tuple(pre.shape)}.")
+        raise ValueError(
+            f"`pre` must have at least one row; got shape {tuple(pre.shape)}."
+        )
     return pre.detach().reshape(-1, n_pre), post.detach().reshape(-1, n_post)
 
 
-def by_weight(coefficients: float | Mapping[str, float], found: dict[str, Synapses]) -> dict[str, float]:
+def by_weight(
+    coefficients: float | Mapping[str, float], found: dict[str, Synapses]
+) -> dict[str, float]:
     """Return a coefficient a weight, from those of layers or weights."""
     if not isinstance(coefficients, Mapping):
         return dict.fromkeys(found, _checks.non_negative("coefficients", coefficients))
@@ -39,7 +45,10 @@ def by_weight(coefficients: float | Mapping[str, float], found: dict[str, Synaps
         coefficient = _checks.non_negative(f"coefficients[{key!r}]", value)
         names = [name for name, one in found.items() if key in (name, one.layer)]
         if not names:
-            raise ValueError(f"`coefficients` must name weights ({', '.join(found)}) or their layers; got {key!r}.")
+            raise ValueError(
+                f"`coefficients` must name weights ({', '.join(found)}) or their layers;"
+                f" got {key!r}."
+            )
         chosen |= dict.fromkeys(names, coefficient)
     if not chosen:
         raise ValueError("`coefficients` must name at least one weight; got none.")
@@ -47,32 +56,41 @@ def by_weight(coefficients: float | Mapping[str, float], found: dict[str, Synaps
 
 
 def by_layer(
-    given: Activation | Mapping[str, Activation] | None, model: nn.Module, plastic: dict[str, Synapses]
+    given: Activation | Mapping[str, Activation] | None,
+    model: nn.Module,
+    plastic: dict[str, Synapses],
 ) -> dict[str, Activation]:
     """Return what makes rates of each dense layer's output."""
     layers = {one.layer: one.module for one in plastic.values() if one.path == "dense"}
     if given is not None and not layers:
         raise ValueError(
-            f"`activation` must be left out where no dense layer is plastic, since a circuit's rates are known; "
-            f"got {given!r}."
+            "`activation` must be left out where no dense layer is plastic, since a"
+            f" circuit's rates are known; got {given!r}."
         )
     if not (given is None or isinstance(given, Mapping)):
         if not callable(given):
-            raise TypeError(f"`activation` must be a function or a mapping of them; got {given!r}.")
+            raise TypeError(
+                f"`activation` must be a function or a mapping of them; got {given!r}."
+            )
         return dict.fromkeys(layers, given)
     chosen = dict(given or {})
     for layer, activation in chosen.items():
         if layer not in layers:
-            raise ValueError(f"`activation` must name dense layers ({', '.join(sorted(layers))}); got {layer!r}.")
+            raise ValueError(
+                f"`activation` must name dense layers ({', '.join(sorted(layers))}); got"
+                f" {layer!r}."
+            )
         if not callable(activation):
-            raise TypeError(f"`activation[{layer!r}]` must be a function; got {activation!r}.")
+            raise TypeError(
+                f"`activation[{layer!r}]` must be a function; got {activation!r}."
+            )
     chains = activities.following(model)
     for layer in layers.keys() - chosen.keys():
         chain = chains.get(layers[layer], Chain())
         if chain.unclear:
             raise ValueError(
-                f"`activation` must be given for `{layer}`, since {chain.unclear} follows it, of which no rates are "
-                f"known; got none."
+                f"`activation` must be given for `{layer}`, since {chain.unclear} follows"
+                " it, of which no rates are known; got none."
             )
         chosen[layer] = chain
     return chosen

@@ -1,4 +1,7 @@
-"""Gradients from relaxations alone: equilibrium propagation, with a teaching signal that turns in the complex plane."""
+"""Gradients from relaxations alone.
+
+Equilibrium propagation, with a teaching signal that turns in the complex plane.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +13,33 @@ from daleml import _checks
 from daleml.learning.holomorphic import HolomorphicNetwork, require_generator
 from daleml.learning.readings import draw_noise, one_hot, read, require_points, turning
 from daleml.learning.rules import GradientRule, Gradients, Relaxations
-from daleml.learning.settling import Settled, States, beyond_noise, relax, require_settled
+from daleml.learning.settling import (
+    Settled,
+    States,
+    beyond_noise,
+    relax,
+    require_settled,
+)
 
 
 class EquilibriumPropagation(GradientRule):
-    r"""Holomorphic equilibrium propagation: the gradient as the first Fourier coefficient of an oscillation.
+    r"""Holomorphic equilibrium propagation.
 
-    The network settles without a teaching signal, and from there under each of :math:`N` complex strengths of it:
+    The gradient as the first Fourier coefficient of an oscillation.
+
+    The network settles without a teaching signal, and from there under each of :math:`N`
+    complex strengths of it:
 
     .. math::
         \hat g_N = \operatorname{Re} \frac1N \sum_{k=0}^{N-1} \frac{-1}{\beta_k}
         \frac{\partial \Phi_{\beta_k}}{\partial \theta}\bigl(h^*_{\beta_k}\bigr), \qquad
         \beta_k = |\beta|\, e^{2 \pi i k / N}
 
-    whose error is :math:`O(|\beta|^N)` while :math:`|\beta|` is below the radius of convergence of
-    :math:`\beta \mapsto h^*_\beta`, and does not vanish beyond it. Real weights make :math:`h^*_{\bar\beta} =
-    \overline{h^*_\beta}`, so :math:`\lfloor N/2 \rfloor + 1` relaxations give all N. With ``n_points=2`` nothing is
-    complex. With ``n_points=1`` it is classic equilibrium propagation, which needs the free state too:
+    whose error is :math:`O(|\beta|^N)` while :math:`|\beta|` is below the radius of convergence
+    of :math:`\beta \mapsto h^*_\beta`, and does not vanish beyond it. Real weights make
+    :math:`h^*_{\bar\beta} = \overline{h^*_\beta}`, so :math:`\lfloor N/2 \rfloor + 1`
+    relaxations give all N. With ``n_points=2`` nothing is complex. With ``n_points=1`` it is
+    classic equilibrium propagation, which needs the free state too:
 
     .. math::
         \hat g_1 = \frac1\beta \left( \frac{\partial \Phi_0}{\partial \theta}(h^*_0)
@@ -117,7 +130,9 @@ class EquilibriumPropagation(GradientRule):
             if value is not None:
                 _checks.integer(name, value, minimum=1)
                 if not self.noise:
-                    raise ValueError(f"`{name}` must be left out without `noise`; got {value}.")
+                    raise ValueError(
+                        f"`{name}` must be left out without `noise`; got {value}."
+                    )
         self.n_steps = n_steps or network.max_steps
         self.n_samples = n_samples or 1
         require_generator(generator)
@@ -125,14 +140,19 @@ class EquilibriumPropagation(GradientRule):
 
     @torch.no_grad()
     def gradients(self, x: Tensor, y: Tensor) -> tuple[Tensor, Gradients, Relaxations]:
-        """Return the mean loss, its gradient by parameter, and what it was read from; ``.grad`` is left alone."""
+        """Return the mean loss, its gradient by parameter, and what it was read from.
+
+        ``.grad`` is left alone.
+        """
         self._require_batch(x, y)
         network = self.network
         tolerance = network.tolerance if self.noise else network.tolerance_at(self.beta)
         free = network.settle(x, tolerance=tolerance)
         betas, coefficients = self._points(x)
         nudged, judged = self._nudged(x, y, free.states, betas, tolerance)
-        residual, judged = (one.reshape(len(betas), len(x)).amax(0) for one in (nudged.residual, judged))
+        residual, judged = (
+            one.reshape(len(betas), len(x)).amax(0) for one in (nudged.residual, judged)
+        )
         keep = require_settled(
             torch.maximum(free.residual, judged),
             max_steps=network.max_steps,
@@ -141,7 +161,9 @@ class EquilibriumPropagation(GradientRule):
             steps="n_steps" if self.noise else "max_steps",
         )
         readings = [(nudged.states, betas, coefficients)]
-        if self.n_points == 1 and not self.noise:  # the free state is read as well, and has been settled already
+        if (
+            self.n_points == 1 and not self.noise
+        ):  # the free state is read as well, and has been settled already
             readings.append((free.states, 0 * betas, -coefficients))
         gradients = read(network, x, y, keep, readings)
         loss = cross_entropy(network.readout(free.states[-1][keep]), y[keep])
@@ -168,17 +190,30 @@ class EquilibriumPropagation(GradientRule):
             weights = [1.0] * self.n_points
             if not self.noise:
                 points = points[: self.n_points // 2 + 1]
-                weights = [1.0 if 2 * k in (0, self.n_points) else 2.0 for k in range(len(points))]
+                weights = [
+                    1.0 if 2 * k in (0, self.n_points) else 2.0
+                    for k in range(len(points))
+                ]
             counts = -x.new_tensor(weights) / (self.n_points * points)
         if self.noise:
-            points, counts = points.repeat(self.n_samples), counts.repeat(self.n_samples) / self.n_samples
+            points, counts = (
+                points.repeat(self.n_samples),
+                counts.repeat(self.n_samples) / self.n_samples,
+            )
         return points, counts
 
-    def _nudged(self, x: Tensor, y: Tensor, start: States, betas: Tensor, tolerance: float) -> tuple[Settled, Tensor]:
-        """Relax all points side by side, stacked along the batch, from the free states; and say what to judge by."""
+    def _nudged(
+        self, x: Tensor, y: Tensor, start: States, betas: Tensor, tolerance: float
+    ) -> tuple[Settled, Tensor]:
+        """Relax all points side by side, stacked along the batch, from the free states.
+
+        And say what to judge by.
+        """
         network, n = self.network, len(betas)
         bottom = network.bottom(x).repeat(n, *(1,) * (len(network.shapes[0])))
-        states = tuple(state.repeat(n, *(1,) * (state.ndim - 1)).to(betas.dtype) for state in start)
+        states = tuple(
+            state.repeat(n, *(1,) * (state.ndim - 1)).to(betas.dtype) for state in start
+        )
         target = one_hot(y, network).repeat(n, 1)
         strength = betas.repeat_interleave(len(x))[:, None]
 
@@ -190,7 +225,19 @@ class EquilibriumPropagation(GradientRule):
             return network.step(bottom, states, target, strength, noise)
 
         if self.noise:
-            settled = relax(noisy, states, max_steps=self.n_steps, tolerance=-1.0, step_size=network.step_size)
+            settled = relax(
+                noisy,
+                states,
+                max_steps=self.n_steps,
+                tolerance=-1.0,
+                step_size=network.step_size,
+            )
             return settled, beyond_noise(quiet, settled.states, self.noise)
-        settled = relax(quiet, states, max_steps=network.max_steps, tolerance=tolerance, step_size=network.step_size)
+        settled = relax(
+            quiet,
+            states,
+            max_steps=network.max_steps,
+            tolerance=tolerance,
+            step_size=network.step_size,
+        )
         return settled, settled.residual

@@ -17,13 +17,14 @@ from daleml.tasks.trials import Period, Trials
 class EvidenceIntegration(ClassificationTask):
     r"""Say which evidence word a phrase holds most often.
 
-    A phrase has ``n_words`` words, each evidence for one of ``n_evidence`` answers or a null word, and ends with one
-    that asks for the answer. The counts are uniform over all compositions
+    A phrase has ``n_words`` words, each evidence for one of ``n_evidence`` answers or a null
+    word, and ends with one that asks for the answer. The counts are uniform over all
+    compositions
 
     .. math:: s_1 + \dots + s_K + s_\text{null} = n, \qquad s \ge 0
 
-    whose largest evidence is unique; the order is random. A word is a fixed random binary vector, divided by the root
-    of half its length.
+    whose largest evidence is unique; the order is random. A word is a fixed random binary
+    vector, divided by the root of half its length.
 
     Args:
         n_words: Words before the last.
@@ -47,8 +48,9 @@ class EvidenceIntegration(ClassificationTask):
         True
 
     Notes:
-        ``loss`` and ``score`` also take one answer a trial, (trials, n_outputs), as :class:`MorrisLecarNetwork` gives.
-        The published generator can delay the question; no saved run of it does.
+        ``loss`` and ``score`` also take one answer a trial, (trials, n_outputs), as
+        :class:`MorrisLecarNetwork` gives. The published generator can delay the question; no
+        saved run of it does.
 
     References:
         Hazelden, Liu, Shlizerman, Shea-Brown 2023 arXiv:2311.10869.
@@ -69,7 +71,10 @@ class EvidenceIntegration(ClassificationTask):
         n_words = self.n_evidence + 2
         if 2**self.n_features < n_words:
             least = math.ceil(math.log2(n_words))
-            raise ValueError(f"`n_features` must be at least {least} for {n_words} words; got {self.n_features}.")
+            raise ValueError(
+                f"`n_features` must be at least {least} for {n_words} words; got"
+                f" {self.n_features}."
+            )
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -98,8 +103,14 @@ class EvidenceIntegration(ClassificationTask):
 
     @property
     def words(self) -> Tensor:
-        """The vectors, (n_evidence + 2, n_features): evidence, the null word, the question. No two are the same."""
-        shape, generator = (self.n_evidence + 2, self.n_features), _seeds.generator(self.vocabulary)
+        """The vectors, (n_evidence + 2, n_features): evidence, the null word, the question.
+
+        No two are the same.
+        """
+        shape, generator = (
+            (self.n_evidence + 2, self.n_features),
+            _seeds.generator(self.vocabulary),
+        )
         binary = torch.randint(2, shape, generator=generator)
         while len(torch.unique(binary, dim=0)) < len(binary):
             binary = torch.randint(2, shape, generator=generator)
@@ -109,8 +120,8 @@ class EvidenceIntegration(ClassificationTask):
         """Return the cross-entropy of the answers, in nats.
 
         Args:
-            outputs: (time, trials, n_outputs), of which the last step counts; or one answer a trial,
-                (trials, n_outputs).
+            outputs: (time, trials, n_outputs), of which the last step counts; or one answer a
+                trial, (trials, n_outputs).
             trials: What the network was asked.
 
         Raises:
@@ -125,7 +136,9 @@ class EvidenceIntegration(ClassificationTask):
     def _sample(self, n: int, generator: torch.Generator | None) -> Trials:
         counts = self._counts(n, generator)
         kinds = torch.arange(self.n_evidence + 1).repeat(n, 1)
-        phrase = kinds.flatten().repeat_interleave(counts.flatten()).view(n, self.n_words)
+        phrase = (
+            kinds.flatten().repeat_interleave(counts.flatten()).view(n, self.n_words)
+        )
         order = torch.rand(n, self.n_words, generator=generator).argsort(1)
         question = torch.full((1, n), self.n_evidence + 1)
         words = torch.cat([phrase.gather(1, order).t(), question])
@@ -134,16 +147,30 @@ class EvidenceIntegration(ClassificationTask):
         mask[-1] = True
         drawn = {f"n_{k}": counts[:, k - 1] for k in range(1, self.n_evidence + 1)}
         inputs = self.words[words]
-        return Trials(inputs, targets, mask, self.dt_ms, self.input_names, self.output_names, self.periods, drawn)
+        return Trials(
+            inputs,
+            targets,
+            mask,
+            self.dt_ms,
+            self.input_names,
+            self.output_names,
+            self.periods,
+            drawn,
+        )
 
     def _counts(self, n: int, generator: torch.Generator | None) -> Tensor:
-        """Draw counts of every kind of word, (n, n_evidence + 1): bars among stars, less the ties."""
+        """Draw counts of every kind of word, (n, n_evidence + 1).
+
+        Bars among stars, less the ties.
+        """
         drawn = torch.empty(0, self.n_evidence + 1, dtype=torch.int64)
         while len(drawn) < n:
             places = torch.rand(n, self.n_words + self.n_evidence, generator=generator)
             bars = places.topk(self.n_evidence).indices.sort(1).values
             ends = torch.nn.functional.pad(bars, (1, 0), value=-1)
-            ends = torch.nn.functional.pad(ends, (0, 1), value=self.n_words + self.n_evidence)
+            ends = torch.nn.functional.pad(
+                ends, (0, 1), value=self.n_words + self.n_evidence
+            )
             counts = ends.diff(dim=1) - 1
             largest = counts[:, : self.n_evidence].topk(2).values
             drawn = torch.cat([drawn, counts[largest[:, 0] > largest[:, 1]]])
@@ -152,5 +179,9 @@ class EvidenceIntegration(ClassificationTask):
 
 def _at_every_step(outputs: Tensor, trials: Trials) -> Tensor:
     """Read one answer a trial as that of every step, of which only the last counts."""
-    one = isinstance(outputs, Tensor) and outputs.ndim == 2 and outputs.shape[0] == len(trials)
+    one = (
+        isinstance(outputs, Tensor)
+        and outputs.ndim == 2
+        and outputs.shape[0] == len(trials)
+    )
     return outputs.expand(trials.inputs.shape[0], *outputs.shape) if one else outputs

@@ -1,4 +1,6 @@
-r"""Evolution strategies: a gradient from losses alone, for what backpropagation cannot or should not go through.
+r"""Evolution strategies.
+
+A gradient from losses alone, for what backpropagation cannot or should not go through.
 
 .. math:: \nabla_w\, \mathbb{E}_\varepsilon\, L(w + \varepsilon) = \mathbb{E}_\varepsilon \big[ L(w + \varepsilon)\,
     \varepsilon \big] / \sigma^2, \qquad \varepsilon \sim N(0, \sigma^2)
@@ -24,9 +26,11 @@ class Estimate:
 
     Attributes:
         loss: Mean over the population: an estimate of the smoothed loss, whose gradient it is.
-        losses: Of every member, in nats or whatever the loss is in; antithetic partners stand half of it apart.
-        standard_errors: Of every gradient, by the name and in the shape of its parameter: Monte-Carlo error over the
-            population. NaN where there is but one independent perturbation.
+        losses: Of every member, in nats or whatever the loss is in; antithetic partners stand
+            half of it apart.
+        standard_errors: Of every gradient, by the name and in the shape of its parameter:
+            Monte-Carlo error over the population. NaN where there is but one independent
+            perturbation.
     """
 
     loss: float
@@ -34,9 +38,19 @@ class Estimate:
     standard_errors: dict[str, Tensor] = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain values, ready for JSON: of the errors, the root mean square for each parameter."""
-        errors = {name: float(error.square().mean().sqrt()) for name, error in self.standard_errors.items()}
-        return {"loss": self.loss, "losses": self.losses.tolist(), "standard_errors": errors}
+        """Return it as plain values, ready for JSON.
+
+        Of the errors, the root mean square for each parameter.
+        """
+        errors = {
+            name: float(error.square().mean().sqrt())
+            for name, error in self.standard_errors.items()
+        }
+        return {
+            "loss": self.loss,
+            "losses": self.losses.tolist(),
+            "standard_errors": errors,
+        }
 
 
 class EvolutionStrategy:
@@ -47,32 +61,36 @@ class EvolutionStrategy:
     .. math:: g = \frac{1}{S} \sum_{s=1}^{S/2} \frac{L(w + \varepsilon_s) - L(w - \varepsilon_s)}{\sigma^2}
         \varepsilon_s
 
-    so that the even part of the loss, and with it the loss itself, adds no noise. One-sided, as published,
+    so that the even part of the loss, and with it the loss itself, adds no noise. One-sided, as
+    published,
 
     .. math:: g = \frac{1}{S} \sum_{s=0}^{S-1} \frac{L(w + \varepsilon_s)}{\sigma^2} \varepsilon_s, \qquad
         \varepsilon_0 = 0.
 
-    Both are unbiased for the gradient of the smoothed loss, but for a factor :math:`1 - 1/S` of the one-sided. The
-    gradient is added to ``.grad``, as ``backward()`` adds it, and any optimiser follows.
+    Both are unbiased for the gradient of the smoothed loss, but for a factor :math:`1 - 1/S` of
+    the one-sided. The gradient is added to ``.grad``, as ``backward()`` adds it, and any
+    optimiser follows.
 
     Args:
-        model: Any module of operations that ``torch.func.vmap`` can batch: batch norm not in training, ``EIRNN`` in the
-            place of torch's own recurrent layers.
+        model: Any module of operations that ``torch.func.vmap`` can batch: batch norm not in
+            training, ``EIRNN`` in the place of torch's own recurrent layers.
         population: Members, :math:`S`, at least 2; an even number of them if antithetic.
-        sigma: Standard deviation of the perturbations, in the weights' unit; of log magnitudes, without a unit.
+        sigma: Standard deviation of the perturbations, in the weights' unit; of log magnitudes,
+            without a unit.
         antithetic: Whether members come in pairs.
-        log_magnitudes: Whether weights of fixed sign are perturbed by a factor, :math:`w e^{\varepsilon}`, which cannot
-            change a sign; a weight of exactly zero then stays there. Otherwise members are projected onto the signs.
-        names: Of the parameters that are perturbed, as ``model.named_parameters()`` has them; default: all that
-            require a gradient. The published code perturbs one at a time.
-        chunk_size: Members run at once; default: all. Perturbations are kept for the whole population, half of it if
-            antithetic.
+        log_magnitudes: Whether weights of fixed sign are perturbed by a factor, :math:`w
+            e^{\varepsilon}`, which cannot change a sign; a weight of exactly zero then stays
+            there. Otherwise members are projected onto the signs.
+        names: Of the parameters that are perturbed, as ``model.named_parameters()`` has them;
+            default: all that require a gradient. The published code perturbs one at a time.
+        chunk_size: Members run at once; default: all. Perturbations are kept for the whole
+            population, half of it if antithetic.
         generator: Source of the perturbations, on the CPU; default: torch's global one.
 
     Raises:
         TypeError: If an argument is of the wrong type.
-        ValueError: If one is out of range, a name is not one of the model's, or ``log_magnitudes`` has no signs to
-            keep.
+        ValueError: If one is out of range, a name is not one of the model's, or
+            ``log_magnitudes`` has no signs to keep.
 
     Example:
         >>> import torch
@@ -96,15 +114,18 @@ class EvolutionStrategy:
         (True, True)
 
     Notes:
-        Departures: antithetic pairs are the default, where the published code is one-sided, without a baseline; at the
-        same population theirs is many times noisier. All members meet the same chance (common random numbers): the
-        global generator, and the ``generator`` of every module, are set back for each, so that differences between
-        members are due to the perturbations alone. No member changes the model: buffers and attributes that a forward
-        pass sets are as they were. Projected members make :math:`g` the gradient of the smoothed,
-        projected loss: unbiased for that, not for the loss where weights sit at zero. Under ``log_magnitudes`` the
-        gradient with respect to the logarithm is divided by the weight, and is zero where the weight is. So is its
-        error: of a weight near zero it is enormous. Optimisers that scale every gradient by its own size, as Adam does,
-        learn from it; SGD throws small weights across zero, and EG puts them into its exponent: project for those.
+        Departures: antithetic pairs are the default, where the published code is one-sided,
+        without a baseline; at the same population theirs is many times noisier. All members
+        meet the same chance (common random numbers): the global generator, and the
+        ``generator`` of every module, are set back for each, so that differences between
+        members are due to the perturbations alone. No member changes the model: buffers and
+        attributes that a forward pass sets are as they were. Projected members make :math:`g`
+        the gradient of the smoothed, projected loss: unbiased for that, not for the loss where
+        weights sit at zero. Under ``log_magnitudes`` the gradient with respect to the logarithm
+        is divided by the weight, and is zero where the weight is. So is its error: of a weight
+        near zero it is enormous. Optimisers that scale every gradient by its own size, as Adam
+        does, learn from it; SGD throws small weights across zero, and EG puts them into its
+        exponent: project for those.
 
     References:
         Nesterov & Spokoiny 2017 Foundations of Computational Mathematics 17:527.
@@ -127,18 +148,29 @@ class EvolutionStrategy:
         if not isinstance(model, nn.Module):
             raise TypeError(f"`model` must be a module; got {type(model).__name__}.")
         if generator is not None and not isinstance(generator, torch.Generator):
-            raise TypeError(f"`generator` must be a torch.Generator; got {type(generator).__name__}.")
+            raise TypeError(
+                f"`generator` must be a torch.Generator; got {type(generator).__name__}."
+            )
         self.model, self.generator = model, generator
         self.population = _checks.integer("population", population, minimum=2)
         self.sigma = _checks.positive("sigma", sigma)
         self.antithetic = _checks.flag("antithetic", antithetic)
         self.log_magnitudes = _checks.flag("log_magnitudes", log_magnitudes)
-        self.chunk_size = None if chunk_size is None else _checks.integer("chunk_size", chunk_size, minimum=1)
+        self.chunk_size = (
+            None
+            if chunk_size is None
+            else _checks.integer("chunk_size", chunk_size, minimum=1)
+        )
         if antithetic and population % 2:
-            raise ValueError(f"`population` must be even for antithetic pairs; got {population}.")
+            raise ValueError(
+                f"`population` must be even for antithetic pairs; got {population}."
+            )
         self.names = _names(model, names)
         if log_magnitudes and not self._signs().keys() & set(self.names):
-            raise ValueError("`log_magnitudes` must be False where no perturbed parameter has fixed signs; got True.")
+            raise ValueError(
+                "`log_magnitudes` must be False where no perturbed parameter has fixed"
+                " signs; got True."
+            )
         self.n_estimates = 0
 
     @torch.no_grad()
@@ -146,71 +178,97 @@ class EvolutionStrategy:
         """Estimate the gradient, and add it to the ``.grad`` of every perturbed parameter.
 
         Args:
-            loss: Called as ``loss(model, *args)`` with a member in the model's place; returns a scalar.
+            loss: Called as ``loss(model, *args)`` with a member in the model's place; returns a
+                scalar.
             args: Handed on: inputs, targets, trials.
 
         Returns:
             The loss, and how far the gradient may be off.
 
         Raises:
-            RuntimeError: If the loss of a member is NaN or infinite, or the model cannot be batched; no gradient is
-                changed then.
-            TypeError: If ``loss`` returns no tensor of real numbers. Whole ones will do: a count of errors.
+            RuntimeError: If the loss of a member is NaN or infinite, or the model cannot be
+                batched; no gradient is changed then.
+            TypeError: If ``loss`` returns no tensor of real numbers. Whole ones will do: a
+                count of errors.
             ValueError: If it returns more than one number.
         """
         if not callable(loss):
-            raise TypeError(f"`loss` must be a function of the model; got {type(loss).__name__}.")
-        parameters = {name: self.model.get_parameter(name).detach() for name in self.names}
+            raise TypeError(
+                f"`loss` must be a function of the model; got {type(loss).__name__}."
+            )
+        parameters = {
+            name: self.model.get_parameter(name).detach() for name in self.names
+        }
         drawn = self._draw(parameters)
         losses = self._losses(loss, args, parameters, drawn)
         if not bool(losses.isfinite().all()):
             worst = int((~losses.isfinite()).nonzero()[0])
-            raise RuntimeError(f"`loss` must be finite for every member; got {losses[worst]:g} for member {worst}.")
+            raise RuntimeError(
+                f"`loss` must be finite for every member; got {losses[worst]:g} for member"
+                f" {worst}."
+            )
         logs, errors = self._signs().keys() if self.log_magnitudes else set(), {}
         for name, weight in parameters.items():
-            gradient, error = (x.to(weight.dtype) for x in self._gradient(losses, drawn[name]))
+            gradient, error = (
+                x.to(weight.dtype) for x in self._gradient(losses, drawn[name])
+            )
             if name in logs:
-                gradient, error = (torch.where(weight == 0, 0, x / weight) for x in (gradient, error))
+                gradient, error = (
+                    torch.where(weight == 0, 0, x / weight) for x in (gradient, error)
+                )
             errors[name] = error.abs()
             parameter = self.model.get_parameter(name)
-            parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+            parameter.grad = (
+                gradient if parameter.grad is None else parameter.grad + gradient
+            )
         self.n_estimates += 1
         return Estimate(float(losses.mean()), losses, errors)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what an interrupted run needs to go on with the same numbers: settings, and every source of chance.
+        """Return what an interrupted run needs to go on with the same numbers.
 
-        Those are the strategy's ``generator``, torch's global one on the CPU, and the ``generator`` of any module.
+        Settings, and every source of chance.
+
+        Those are the strategy's ``generator``, torch's global one on the CPU, and the
+        ``generator`` of any module.
         """
         return {
             **self._settings(),
             "n_estimates": self.n_estimates,
             "random": None if self.generator is None else self.generator.get_state(),
             "random_global": torch.get_rng_state(),
-            "random_modules": [generator.get_state() for generator in _generators(self.model)],
+            "random_modules": [
+                generator.get_state() for generator in _generators(self.model)
+            ],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from where a run was interrupted; torch's global generator is set too.
 
         Raises:
-            ValueError: If the state is of a strategy with other settings, or other sources of chance; nothing is
-                changed then.
+            ValueError: If the state is of a strategy with other settings, or other sources of
+                chance; nothing is changed then.
         """
         for name, value in self._settings().items():
             if state.get(name) != value:
-                raise ValueError(f"`state` must be of a strategy with {name} {value!r}; got {state.get(name)!r}.")
+                raise ValueError(
+                    f"`state` must be of a strategy with {name} {value!r}; got"
+                    f" {state.get(name)!r}."
+                )
         own, others = state["random"], state["random_modules"]
         if (own is None) != (self.generator is None):
             wanted, got = (
                 "torch's global one" if missing else "one of its own"
                 for missing in (self.generator is None, own is None)
             )
-            raise ValueError(f"`state` must be of a strategy with {wanted} for its generator; got {got}.")
+            raise ValueError(
+                f"`state` must be of a strategy with {wanted} for its generator; got {got}."
+            )
         generators = _generators(self.model)
         if len(others) != len(generators):
             raise ValueError(
-                f"`state` must be of a model with {len(generators)} generators of its own; got {len(others)}."
+                f"`state` must be of a model with {len(generators)} generators of its own;"
+                f" got {len(others)}."
             )
         if self.generator is not None:
             self.generator.set_state(own.cpu())
@@ -221,15 +279,27 @@ class EvolutionStrategy:
 
     def _settings(self) -> dict[str, Any]:
         names = ("population", "sigma", "antithetic", "log_magnitudes")
-        return {name: getattr(self, name) for name in names} | {"names": list(self.names)}
+        return {name: getattr(self, name) for name in names} | {
+            "names": list(self.names)
+        }
 
-    # -- the population ------------------------------------------------------------------------------------------------
+    # -- the population
+    # ------------------------------------------------------------------------------------------------
 
     def _draw(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Draw the independent perturbations, (pairs or members, *shape); an absent synapse has none."""
-        n, drawn, present = self.population // 2 if self.antithetic else self.population, {}, _present(self.model)
+        """Draw the independent perturbations, (pairs or members, *shape).
+
+        An absent synapse has none.
+        """
+        n, drawn, present = (
+            self.population // 2 if self.antithetic else self.population,
+            {},
+            _present(self.model),
+        )
         for name, weight in parameters.items():
-            noise = torch.randn(n, *weight.shape, generator=self.generator, dtype=weight.dtype).to(weight.device)
+            noise = torch.randn(
+                n, *weight.shape, generator=self.generator, dtype=weight.dtype
+            ).to(weight.device)
             noise.mul_(self.sigma)
             if not self.antithetic:
                 noise[0] = 0  # as published: the first member is the model itself
@@ -238,20 +308,27 @@ class EvolutionStrategy:
         return drawn
 
     def _members(
-        self, parameters: Mapping[str, Tensor], drawn: Mapping[str, Tensor], which: range
+        self,
+        parameters: Mapping[str, Tensor],
+        drawn: Mapping[str, Tensor],
+        which: range,
     ) -> dict[str, Tensor]:
         fixed, members = self._signs(), {}
         for name, weight in parameters.items():
             noise = drawn[name]
             rows = torch.tensor(which, device=noise.device)
-            side = torch.where(rows < len(noise), 1, -1).to(noise.dtype)  # the second of a pair is in the second half
+            side = torch.where(rows < len(noise), 1, -1).to(
+                noise.dtype
+            )  # the second of a pair is in the second half
             noise = noise[rows % len(noise)] * side.view(-1, *[1] * weight.ndim)
             if name not in fixed:
                 members[name] = weight + noise
             elif self.log_magnitudes:
                 members[name] = weight * noise.exp()
             else:
-                members[name] = fixed[name] * (fixed[name] * (weight + noise)).clamp_(min=0)
+                members[name] = fixed[name] * (fixed[name] * (weight + noise)).clamp_(
+                    min=0
+                )
         return members
 
     def _losses(
@@ -262,11 +339,17 @@ class EvolutionStrategy:
         drawn: Mapping[str, Tensor],
     ) -> Tensor:
         objective = _Objective(self.model, loss)
-        buffers = {f"model.{name}": buffer for name, buffer in self.model.named_buffers()}
+        buffers = {
+            f"model.{name}": buffer for name, buffer in self.model.named_buffers()
+        }
 
         def one(members: dict[str, Tensor]) -> Tensor:
             # copies, since a member may write into its buffers
-            return functional_call(objective, members | {name: b.clone() for name, b in buffers.items()}, args)  # type: ignore[no-any-return]
+            return functional_call(
+                objective,
+                members | {name: b.clone() for name, b in buffers.items()},
+                args,
+            )  # type: ignore[no-any-return]
 
         found: list[Tensor] = []
         size, generators = self.chunk_size or self.population, _generators(self.model)
@@ -278,9 +361,14 @@ class EvolutionStrategy:
             which = range(start, min(start + size, self.population))
             members = self._members(parameters, drawn, which)
             with _left_as_it_was(self.model), _one_sentence():
-                values = vmap(one, randomness="same")({f"model.{name}": member for name, member in members.items()})
+                values = vmap(one, randomness="same")(
+                    {f"model.{name}": member for name, member in members.items()}
+                )
             if values.ndim != 1:
-                raise ValueError(f"`loss` must return a single number; got shape {tuple(values.shape[1:])}.")
+                raise ValueError(
+                    "`loss` must return a single number; got shape"
+                    f" {tuple(values.shape[1:])}."
+                )
             found.append(values)
         return torch.cat(found)
 
@@ -304,7 +392,11 @@ class EvolutionStrategy:
     def _signs(self) -> dict[str, Tensor]:
         """Return the signs fixed on the perturbed parameters, under whatever name they were."""
         fixed = {id(parameter): sign for _, parameter, sign in signs.named(self.model)}
-        return {name: fixed[key] for name in self.names if (key := id(self.model.get_parameter(name))) in fixed}
+        return {
+            name: fixed[key]
+            for name in self.names
+            if (key := id(self.model.get_parameter(name))) in fixed
+        }
 
 
 class _Objective(nn.Module):
@@ -317,17 +409,30 @@ class _Objective(nn.Module):
     def forward(self, *args: Any) -> Tensor:
         found = self.loss(self.model, *args)
         if not isinstance(found, Tensor) or found.is_complex():
-            got = f"a tensor of {found.dtype}" if isinstance(found, Tensor) else type(found).__name__
+            got = (
+                f"a tensor of {found.dtype}"
+                if isinstance(found, Tensor)
+                else type(found).__name__
+            )
             raise TypeError(f"`loss` must return a tensor of real numbers; got {got}.")
-        return found if found.is_floating_point() else found.to(torch.get_default_dtype())
+        return (
+            found if found.is_floating_point() else found.to(torch.get_default_dtype())
+        )
 
 
 @contextmanager
 def _left_as_it_was(model: nn.Module) -> Iterator[None]:
-    """Set every module's attributes back: what a forward pass under ``vmap`` leaves there is of no use outside it."""
+    """Set every module's attributes back.
+
+    What a forward pass under ``vmap`` leaves there is of no use outside it.
+    """
     registries = ("_parameters", "_buffers", "_modules")
     before = [
-        (module, dict(module.__dict__), {kind: dict(module.__dict__[kind]) for kind in registries})
+        (
+            module,
+            dict(module.__dict__),
+            {kind: dict(module.__dict__[kind]) for kind in registries},
+        )
         for module in model.modules()
     ]
     try:
@@ -348,26 +453,38 @@ def _one_sentence() -> Iterator[None]:
         yield
     except RuntimeError as error:
         said = str(error).strip().split("\n")[0]
-        if not any(word in said.lower() for word in ("vmap", "batching rule", "batch norm")):
+        if not any(
+            word in said.lower() for word in ("vmap", "batching rule", "batch norm")
+        ):
             raise
         raise RuntimeError(
-            f"`model` must be of operations that torch.func.vmap can batch, which batch norm in training and torch's "
-            f"own recurrent layers are not; it says: {said}"
+            "`model` must be of operations that torch.func.vmap can batch, which batch"
+            f" norm in training and torch's own recurrent layers are not; it says: {said}"
         ) from error
 
 
 def _generators(model: nn.Module) -> list[torch.Generator]:
-    return [g for m in model.modules() if isinstance(g := getattr(m, "generator", None), torch.Generator)]
+    return [
+        g
+        for m in model.modules()
+        if isinstance(g := getattr(m, "generator", None), torch.Generator)
+    ]
 
 
 def _names(model: nn.Module, names: Sequence[str] | None) -> tuple[str, ...]:
-    known = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+    known = {
+        name: parameter.requires_grad for name, parameter in model.named_parameters()
+    }
     if names is None:
         names = [name for name, learns in known.items() if learns]
         if not names:
-            raise ValueError("`model` must have a parameter that requires a gradient; it has none.")
+            raise ValueError(
+                "`model` must have a parameter that requires a gradient; it has none."
+            )
     elif isinstance(names, str) or not names:
-        raise ValueError(f"`names` must be a sequence of parameters' names; got {names!r}.")
+        raise ValueError(
+            f"`names` must be a sequence of parameters' names; got {names!r}."
+        )
     for name in names:
         if name not in known:
             raise ValueError(f"`names` must be among {', '.join(known)}; got {name!r}.")

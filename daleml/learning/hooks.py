@@ -9,8 +9,9 @@ from typing import Any
 class Hook:
     """Call a function, and become one that does nothing when copied or pickled.
 
-    A model is copied and saved with its hooks. A copy that went on reporting to what watches the original would mix
-    two models' activities, and a bound method would drag the watcher along.
+    A model is copied and saved with its hooks. A copy that went on reporting to what watches
+    the original would mix two models' activities, and a bound method would drag the watcher
+    along.
     """
 
     def __init__(self, call: Callable[..., Any]) -> None:

@@ -15,7 +15,9 @@ from daleml.learning.settling import relax, require_settled
 
 
 class RecurrentBackpropagation(GradientRule):
-    r"""Backpropagation at the fixed point, by implicit differentiation: what equilibrium propagation should give.
+    r"""Backpropagation at the fixed point, by implicit differentiation.
+
+    What equilibrium propagation should give.
 
     With :math:`h^* = f(h^*, \theta)`, the adjoint :math:`v` settles as the states did,
 
@@ -24,7 +26,8 @@ class RecurrentBackpropagation(GradientRule):
         \qquad \frac{d \mathcal L}{d \theta} = \frac{\partial \mathcal L}{\partial \theta}
         + \Bigl(\frac{\partial f}{\partial \theta}\Bigr)^{\!\top} v .
 
-    It needs no symmetry of the weights, and so is exact under :meth:`HolomorphicNetwork.keep_dale_` too.
+    It needs no symmetry of the weights, and so is exact under
+    :meth:`HolomorphicNetwork.keep_dale_` too.
 
     Args:
         network: The network.
@@ -34,8 +37,9 @@ class RecurrentBackpropagation(GradientRule):
         Called with inputs (batch, \*in_shape) and classes (batch,).
 
     Returns:
-        Called, the mean cross-entropy, and :class:`Relaxations`: the one relaxation is the adjoint's, and its residual,
-        relative to the largest of the loss's derivatives, is the nudged one.
+        Called, the mean cross-entropy, and :class:`Relaxations`: the one relaxation is the
+        adjoint's, and its residual, relative to the largest of the loss's derivatives, is the
+        nudged one.
 
     Raises:
         TypeError: If ``network`` is no :class:`HolomorphicNetwork`.
@@ -55,20 +59,33 @@ class RecurrentBackpropagation(GradientRule):
     """
 
     def gradients(self, x: Tensor, y: Tensor) -> tuple[Tensor, Gradients, Relaxations]:
-        """Return the mean loss, its gradient by parameter, and what it was read from; ``.grad`` is left alone."""
+        """Return the mean loss, its gradient by parameter, and what it was read from.
+
+        ``.grad`` is left alone.
+        """
         self._require_batch(x, y)
         network = self.network
         free = network.settle(x)
         limits = {"max_steps": network.max_steps, "tolerance": network.tolerance}
         keep = require_settled(free.residual, **limits, leave_out=self.leave_out)  # type: ignore[arg-type]
-        parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        parameters = [
+            parameter for parameter in network.parameters() if parameter.requires_grad
+        ]
         with torch.enable_grad():
-            states = tuple(state[keep].detach().requires_grad_() for state in free.states)
+            states = tuple(
+                state[keep].detach().requires_grad_() for state in free.states
+            )
             moved = network.step(network.bottom(x[keep]), states)
-            losses = cross_entropy(network.readout(states[-1]), y[keep], reduction="none")
+            losses = cross_entropy(
+                network.readout(states[-1]), y[keep], reduction="none"
+            )
         slopes = _pulled((losses.sum(),), states, (torch.ones_like(losses[0]),))
         # In units of its largest entry, for a tolerance of states to mean the same of the adjoint.
-        scale = torch.stack([slope.abs().max() for slope in slopes]).max().clamp(min=torch.finfo(x.dtype).tiny)
+        scale = (
+            torch.stack([slope.abs().max() for slope in slopes])
+            .max()
+            .clamp(min=torch.finfo(x.dtype).tiny)
+        )
         slopes = tuple(slope / scale for slope in slopes)
 
         def pull(adjoint: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -79,14 +96,18 @@ class RecurrentBackpropagation(GradientRule):
         both = keep.clone()
         both[keep] = adjoint.residual <= network.tolerance
         require_settled(
-            torch.where(both, 0.0, torch.full_like(free.residual, float(adjoint.residual.max()))),
+            torch.where(
+                both, 0.0, torch.full_like(free.residual, float(adjoint.residual.max()))
+            ),
             **limits,  # type: ignore[arg-type]
             leave_out=self.leave_out,
             what="the adjoint of `network`",
         )
         share = both[keep].to(losses) / both.sum()
         weights = [
-            torch.where(both[keep].reshape(-1, *(1,) * (part.ndim - 1)), part, 0) * scale / both.sum()
+            torch.where(both[keep].reshape(-1, *(1,) * (part.ndim - 1)), part, 0)
+            * scale
+            / both.sum()
             for part in adjoint.states
         ]
         reached = _pulled((losses, *moved), parameters, (share, *weights))
@@ -97,12 +118,25 @@ class RecurrentBackpropagation(GradientRule):
             nudged_residual=float(adjoint.residual[both[keep]].max()),
             share_left_out=1 - float(both.double().mean()),
         )
-        return losses[both[keep]].mean().detach(), _by_parameter(parameters, reached), found
+        return (
+            losses[both[keep]].mean().detach(),
+            _by_parameter(parameters, reached),
+            found,
+        )
 
 
-def _pulled(outputs: Sequence[Tensor], inputs: Sequence[Tensor], along: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Return the transposed Jacobian times ``along``; zeros where nothing depends on anything, as in a lone layer."""
-    pairs = [(output, one) for output, one in zip(outputs, along, strict=True) if output.requires_grad]
+def _pulled(
+    outputs: Sequence[Tensor], inputs: Sequence[Tensor], along: Sequence[Tensor]
+) -> tuple[Tensor, ...]:
+    """Return the transposed Jacobian times ``along``.
+
+    Zeros where nothing depends on anything, as in a lone layer.
+    """
+    pairs = [
+        (output, one)
+        for output, one in zip(outputs, along, strict=True)
+        if output.requires_grad
+    ]
     if not pairs or not inputs:
         return tuple(torch.zeros_like(one) for one in inputs)
     return torch.autograd.grad(
@@ -115,8 +149,13 @@ def _pulled(outputs: Sequence[Tensor], inputs: Sequence[Tensor], along: Sequence
     )
 
 
-def _by_parameter(parameters: list[nn.Parameter], gradients: Sequence[Tensor]) -> Gradients:
-    return {parameter: laid_out(parameter, one) for parameter, one in zip(parameters, gradients, strict=True)}
+def _by_parameter(
+    parameters: list[nn.Parameter], gradients: Sequence[Tensor]
+) -> Gradients:
+    return {
+        parameter: laid_out(parameter, one)
+        for parameter, one in zip(parameters, gradients, strict=True)
+    }
 
 
 @dataclass(frozen=True)
@@ -126,8 +165,8 @@ class GradientError:
     Attributes:
         relative_error: Length of the difference over that of the exact gradient.
         cosine: Of the angle between them.
-        by_parameter: The same of each parameter that learns, by its name: the largest gradient, often the readout's,
-            decides the other two numbers.
+        by_parameter: The same of each parameter that learns, by its name: the largest gradient,
+            often the readout's, decides the other two numbers.
 
     Example:
         >>> GradientError(relative_error=0.5, cosine=0.75).off_direction
@@ -136,7 +175,9 @@ class GradientError:
 
     relative_error: float
     cosine: float
-    by_parameter: Mapping[str, GradientError] = field(default_factory=dict, repr=False, hash=False)
+    by_parameter: Mapping[str, GradientError] = field(
+        default_factory=dict, repr=False, hash=False
+    )
 
     @property
     def off_direction(self) -> float:
@@ -180,20 +221,33 @@ def compare_gradients(rule: GradientRule, x: Tensor, y: Tensor) -> GradientError
         True
     """
     if not isinstance(rule, GradientRule):
-        raise TypeError(f"`rule` must be one such as EquilibriumPropagation; got {type(rule).__name__}.")
+        raise TypeError(
+            f"`rule` must be one such as EquilibriumPropagation; got {type(rule).__name__}."
+        )
     if not any(parameter.requires_grad for parameter in rule.network.parameters()):
-        raise ValueError("`rule` must be of a network with a parameter that learns; got one whose are all frozen.")
+        raise ValueError(
+            "`rule` must be of a network with a parameter that learns; got one whose are"
+            " all frozen."
+        )
     _, estimate, _ = rule.gradients(x, y)
     _, exact, _ = RecurrentBackpropagation(rule.network, rule.leave_out).gradients(x, y)
     pairs = {
-        name: (estimate[parameter].flatten().double(), exact[parameter].flatten().double())
+        name: (
+            estimate[parameter].flatten().double(),
+            exact[parameter].flatten().double(),
+        )
         for name, parameter in rule.network.named_parameters()
         if parameter in exact
     }
     whole = (torch.cat(part) for part in zip(*pairs.values(), strict=True))
-    return GradientError(*_apart(*whole), {name: GradientError(*_apart(*pair)) for name, pair in pairs.items()})
+    return GradientError(
+        *_apart(*whole),
+        {name: GradientError(*_apart(*pair)) for name, pair in pairs.items()},
+    )
 
 
 def _apart(found: Tensor, exact: Tensor) -> tuple[float, float]:
     """Return the relative error and the cosine; NaN where the exact gradient is 0."""
-    return float((found - exact).norm() / exact.norm()), float(found @ exact / (found.norm() * exact.norm()))
+    return float((found - exact).norm() / exact.norm()), float(
+        found @ exact / (found.norm() * exact.norm())
+    )

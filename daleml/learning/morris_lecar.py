@@ -1,4 +1,6 @@
-r"""Morris-Lecar neurons: two equations, a calcium and a potassium current, and spikes that gradients find hard.
+r"""Morris-Lecar neurons.
+
+Two equations, a calcium and a potassium current, and spikes that gradients find hard.
 
 .. math::
     C \dot V &= I - g_{Ca}\, m_\infty(V) (V - E_{Ca}) - g_K\, w\, (V - E_K) - g_L (V - E_L) \\
@@ -70,8 +72,8 @@ class MorrisLecar:
         0.143
 
     Notes:
-        The constants are those of the network in the code of the paper, whose class defaults differ: those are
-        :meth:`type_ii`. Units are the standard ones; the code names none.
+        The constants are those of the network in the code of the paper, whose class defaults
+        differ: those are :meth:`type_ii`. Units are the standard ones; the code names none.
 
     References:
         Morris & Lecar 1981 Biophysical Journal 35:193.
@@ -95,7 +97,9 @@ class MorrisLecar:
         for field in dataclasses.fields(self):
             rule = _checks.positive if field.name in _POSITIVE else _checks.number
             rule = _checks.non_negative if field.name in _CONDUCTANCES else rule
-            object.__setattr__(self, field.name, rule(field.name, getattr(self, field.name)))
+            object.__setattr__(
+                self, field.name, rule(field.name, getattr(self, field.name))
+            )
 
     @classmethod
     def type_ii(cls) -> MorrisLecar:
@@ -104,12 +108,17 @@ class MorrisLecar:
 
     @classmethod
     def stiff(cls) -> MorrisLecar:
-        """Return the single stiff cell: a capacitance of 1 µF/cm², since the published code leaves it out."""
+        """Return the single stiff cell.
+
+        A capacitance of 1 µF/cm², since the published code leaves it out.
+        """
         return cls(c=1.0, e_l=-55.0)
 
     @property
     def longest_step_ms(self) -> float:
-        r"""The longest step that cannot overshoot, ms: :math:`\min(2/G,\, 2\tau_w)` for V between the reversals.
+        r"""The longest step that cannot overshoot, ms.
+
+        :math:`\min(2/G,\, 2\tau_w)` for V between the reversals.
 
         Beyond it, what remains of a perturbation after a step changes its sign from step to step.
         """
@@ -120,11 +129,14 @@ class MorrisLecar:
 
     @property
     def accurate_step_ms(self) -> float:
-        """The longest step whose answers are near those of the equations, ms: a 24th of :attr:`longest_step_ms`.
+        """The longest step whose answers are near those of the equations, ms.
 
-        The step's error is of first order. With the default constants this is 0.104 ms, just above the published
-        0.1 ms: there the current of depolarisation block is 2 µA/cm² too low (113.5, by the equations 115.5); at
-        0.25 ms it is 4 too low, and at 0.5 ms 8 too low.
+        A 24th of :attr:`longest_step_ms`.
+
+        The step's error is of first order. With the default constants this is 0.104 ms, just
+        above the published 0.1 ms: there the current of depolarisation block is 2 µA/cm² too
+        low (113.5, by the equations 115.5); at 0.25 ms it is 4 too low, and at 0.5 ms 8 too
+        low.
         """
         return self.longest_step_ms / 24
 
@@ -132,8 +144,9 @@ class MorrisLecar:
         """Warn if a step is longer than :attr:`accurate_step_ms`."""
         if dt_ms > self.accurate_step_ms:
             warnings.warn(
-                f"`dt_ms` should be at most {self.accurate_step_ms:.3g} for this cell: with {dt_ms:g} cells fall "
-                "silent at currents under which the equations still fire.",
+                f"`dt_ms` should be at most {self.accurate_step_ms:.3g} for this cell: with"
+                f" {dt_ms:g} cells fall silent at currents under which the equations still"
+                " fire.",
                 UserWarning,
                 stacklevel=3,
             )
@@ -147,11 +160,14 @@ class MorrisLecar:
         dt_ms, longest = _checks.positive("dt_ms", dt_ms), self.longest_step_ms
         if dt_ms > longest:
             raise ValueError(
-                f"`dt_ms` must be at most {longest:.3g} for this cell, above which a step overshoots; got {dt_ms:g}."
+                f"`dt_ms` must be at most {longest:.3g} for this cell, above which a step"
+                f" overshoots; got {dt_ms:g}."
             )
         return dt_ms
 
-    def step(self, v: Tensor, w: Tensor, current: Tensor | float, dt_ms: float) -> tuple[Tensor, Tensor]:
+    def step(
+        self, v: Tensor, w: Tensor, current: Tensor | float, dt_ms: float
+    ) -> tuple[Tensor, Tensor]:
         """Return voltage and potassium gate after a step.
 
         Args:
@@ -163,7 +179,8 @@ class MorrisLecar:
         Shape:
             ``v``, ``w`` and ``current`` broadcast against each other.
         """
-        # tanh and cosh as torch has them would cost two more passes: (1 + tanh x)/2 is the logistic function of 2x
+        # tanh and cosh as torch has them would cost two more passes: (1 + tanh x)/2 is the
+        # logistic function of 2x
         open_k = torch.sigmoid((v - self.v3) * (2 / self.v4))
         pace = (self.phi * dt_ms) * torch.cosh((v - self.v3) * (0.5 / self.v4))
         w = w + (open_k - w) * (pace / (1 + pace / 2))
@@ -185,23 +202,27 @@ class MorrisLecar:
     ) -> Tensor:
         """Return the firing rate under constant currents, Hz: upward crossings of a threshold.
 
-        The rates are computed once more with half the step. Where they then differ by more than a tenth and two
-        spikes, the step is too coarse for its answer, and a warning names the current.
+        The rates are computed once more with half the step. Where they then differ by more than
+        a tenth and two spikes, the step is too coarse for its answer, and a warning names the
+        current.
 
         Args:
             current: Injected, µA/cm², one a cell, of any shape.
             duration_ms: How long spikes are counted.
-            settle_ms: How long before; a cell started from rest may fire once at the onset of a current it then bears.
+            settle_ms: How long before; a cell started from rest may fire once at the onset of a
+                current it then bears.
             dt_ms: Length of a step.
             threshold_mv: What a spike crosses.
-            check_step: Whether to compute the rates again with half the step, which takes three times as long in all.
+            check_step: Whether to compute the rates again with half the step, which takes three
+                times as long in all.
 
         Returns:
             Rates, of the shape of ``current``.
 
         Raises:
             TypeError: If ``current`` is no tensor.
-            ValueError: If it is not finite, a duration is out of range, or the step too long for the cell.
+            ValueError: If it is not finite, a duration is out of range, or the step too long
+                for the cell.
 
         Warns:
             UserWarning: If half the step gives other rates.
@@ -212,22 +233,35 @@ class MorrisLecar:
         """
         _checks.tensor("current", current)
         if not bool(current.isfinite().all()):
-            raise ValueError(f"`current` must be finite; got {float(current[~current.isfinite()][0])}.")
+            raise ValueError(
+                f"`current` must be finite; got {float(current[~current.isfinite()][0])}."
+            )
         dt_ms = self.require_step(dt_ms)
         duration_ms = _checks.positive("duration_ms", duration_ms)
         if not round(duration_ms / dt_ms):
-            raise ValueError(f"`duration_ms` must be at least a step, {dt_ms:g}; got {duration_ms:g}.")
+            raise ValueError(
+                f"`duration_ms` must be at least a step, {dt_ms:g}; got {duration_ms:g}."
+            )
         settle_ms = _checks.non_negative("settle_ms", settle_ms)
         threshold_mv = _checks.number("threshold_mv", threshold_mv)
         rates = self._count_spikes(current, duration_ms, settle_ms, dt_ms, threshold_mv)
         if _checks.flag("check_step", check_step):
-            finer = self._count_spikes(current, duration_ms, settle_ms, dt_ms / 2, threshold_mv)
-            _warn_where_rates_differ(current, rates, finer, dt_ms, two_spikes_hz=2000 / duration_ms)
+            finer = self._count_spikes(
+                current, duration_ms, settle_ms, dt_ms / 2, threshold_mv
+            )
+            _warn_where_rates_differ(
+                current, rates, finer, dt_ms, two_spikes_hz=2000 / duration_ms
+            )
         return rates
 
     @torch.no_grad()
     def _count_spikes(
-        self, current: Tensor, duration_ms: float, settle_ms: float, dt_ms: float, threshold_mv: float
+        self,
+        current: Tensor,
+        duration_ms: float,
+        settle_ms: float,
+        dt_ms: float,
+        threshold_mv: float,
     ) -> Tensor:
         n_counted, n_settling = round(duration_ms / dt_ms), round(settle_ms / dt_ms)
         v, w = torch.full_like(current, REST_MV), torch.full_like(current, REST_W)
@@ -240,7 +274,9 @@ class MorrisLecar:
         return spikes * (1000 / (n_counted * dt_ms))
 
 
-def _warn_where_rates_differ(current: Tensor, rates: Tensor, finer: Tensor, dt_ms: float, two_spikes_hz: float) -> None:
+def _warn_where_rates_differ(
+    current: Tensor, rates: Tensor, finer: Tensor, dt_ms: float, two_spikes_hz: float
+) -> None:
     change = (finer - rates).abs()
     wrong = change > 0.1 * torch.maximum(rates, finer) + two_spikes_hz * (1 + 1e-6)
     if not bool(wrong.any()):
@@ -248,8 +284,9 @@ def _warn_where_rates_differ(current: Tensor, rates: Tensor, finer: Tensor, dt_m
     first = wrong.flatten().nonzero()[0]
     at, coarse, fine = (float(x.flatten()[first]) for x in (current, rates, finer))
     warnings.warn(
-        f"`dt_ms` should be smaller than {dt_ms:g}: half of it gives other rates at {int(wrong.sum())} of "
-        f"{current.numel()} currents; at {at:g} µA/cm², {fine:.3g} Hz instead of {coarse:.3g}.",
+        f"`dt_ms` should be smaller than {dt_ms:g}: half of it gives other rates at"
+        f" {int(wrong.sum())} of {current.numel()} currents; at {at:g} µA/cm², {fine:.3g}"
+        f" Hz instead of {coarse:.3g}.",
         UserWarning,
         stacklevel=3,
     )

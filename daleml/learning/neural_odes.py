@@ -1,4 +1,7 @@
-"""Differential equations, and networks that learn them: a spiral, and Robertson's stiff reaction."""
+"""Differential equations, and networks that learn them.
+
+A spiral, and Robertson's stiff reaction.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,9 @@ class Spiral:
 
     def __post_init__(self) -> None:
         if _checks.number("decay", self.decay) >= 0:
-            raise ValueError(f"`decay` must be below 0, or it winds outwards; got {self.decay:g}.")
+            raise ValueError(
+                f"`decay` must be below 0, or it winds outwards; got {self.decay:g}."
+            )
         _checks.number("turn", self.turn)
 
     @property
@@ -104,7 +109,8 @@ class Robertson:
         return torch.stack([used - made, made - used - lost, lost], -1)
 
 
-# -- solvers -----------------------------------------------------------------------------------------------------------
+# -- solvers
+# -----------------------------------------------------------------------------------------------------------
 
 
 def rk4(field: Field, initial: Tensor, times: Tensor) -> Tensor:
@@ -144,15 +150,22 @@ _C = ((), (4.0,), (1.0, -1.0), (1.0, -1.0, -8 / 3))
 _M = (2.0, 0.0, 1.0, 1.0)
 
 
-def rosenbrock(field: Field, initial: Tensor, times: Tensor, *, substeps: int = 16, start: float = 0.0) -> Tensor:
+def rosenbrock(
+    field: Field,
+    initial: Tensor,
+    times: Tensor,
+    *,
+    substeps: int = 16,
+    start: float = 0.0,
+) -> Tensor:
     r"""Solve a stiff autonomous equation by RODAS3, an L-stable rule of third order, at steps laid out beforehand.
 
     .. math::
         \Big(\frac{1}{\gamma h} - J\Big) u_i = f\Big(y + \sum_{j<i} a_{ij} u_j\Big) + \sum_{j<i} \frac{c_{ij}}{h} u_j,
         \qquad y \leftarrow y + \sum_i m_i u_i, \qquad \gamma = \tfrac12
 
-    Between two times, ``substeps`` steps of equal ratio. Since no step depends on the solution, a whole population runs
-    in one batch under ``torch.func.vmap``, and gradients pass.
+    Between two times, ``substeps`` steps of equal ratio. Since no step depends on the solution,
+    a whole population runs in one batch under ``torch.func.vmap``, and gradients pass.
 
     Args:
         field: The derivative of a state; does not depend on time.
@@ -177,11 +190,21 @@ def rosenbrock(field: Field, initial: Tensor, times: Tensor, *, substeps: int = 
     substeps = _checks.integer("substeps", substeps, minimum=1)
     first = _require_positive(times)
     if not 0 <= _checks.number("start", start) <= first:
-        raise ValueError(f"`start` must be between 0 and the first of `times`, {first:g}; got {start:g}.")
+        raise ValueError(
+            f"`start` must be between 0 and the first of `times`, {first:g}; got {start:g}."
+        )
     y, states = _checks.tensor("initial", initial), []
     grid = times.double().tolist()
-    stops = [[start, *(start + (first - start) * i / substeps for i in range(1, substeps + 1))]]
-    stops += [[t * (u / t) ** (i / substeps) for i in range(substeps + 1)] for t, u in itertools.pairwise(grid)]
+    stops = [
+        [
+            start,
+            *(start + (first - start) * i / substeps for i in range(1, substeps + 1)),
+        ]
+    ]
+    stops += [
+        [t * (u / t) ** (i / substeps) for i in range(substeps + 1)]
+        for t, u in itertools.pairwise(grid)
+    ]
     for inner in stops:
         if inner[-1] > inner[0]:
             for t, u in itertools.pairwise(inner):
@@ -194,18 +217,33 @@ def _rosenbrock_step(field: Field, y: Tensor, h: float) -> Tensor:
     jacobian = jacrev(field)
     for _ in range(y.ndim - 1):
         jacobian = vmap(jacobian)
-    system = torch.eye(y.shape[-1], dtype=y.dtype, device=y.device) / (_GAMMA * h) - jacobian(y)
+    system = torch.eye(y.shape[-1], dtype=y.dtype, device=y.device) / (
+        _GAMMA * h
+    ) - jacobian(y)
     factors = torch.linalg.lu_factor(system)
     stages: list[Tensor] = []
     for a, c in zip(_A, _C, strict=True):
-        point = y + sum((a_j * u for a_j, u in zip(a, stages, strict=True) if a_j), torch.zeros_like(y))
-        right = field(point) + sum((c_j / h * u for c_j, u in zip(c, stages, strict=True)), torch.zeros_like(y))
+        point = y + sum(
+            (a_j * u for a_j, u in zip(a, stages, strict=True) if a_j),
+            torch.zeros_like(y),
+        )
+        right = field(point) + sum(
+            (c_j / h * u for c_j, u in zip(c, stages, strict=True)), torch.zeros_like(y)
+        )
         stages.append(torch.linalg.lu_solve(*factors, right[..., None])[..., 0])
-    return y + sum((m * u for m, u in zip(_M, stages, strict=True) if m), torch.zeros_like(y))
+    return y + sum(
+        (m * u for m, u in zip(_M, stages, strict=True) if m), torch.zeros_like(y)
+    )
 
 
 def adaptive(
-    field: Field, initial: Tensor, times: Tensor, *, method: str = "dopri5", rtol: float = 1e-4, atol: float = 1e-4
+    field: Field,
+    initial: Tensor,
+    times: Tensor,
+    *,
+    method: str = "dopri5",
+    rtol: float = 1e-4,
+    atol: float = 1e-4,
 ) -> Tensor:
     """Solve an autonomous equation by one of torchdiffeq's explicit rules, which choose their steps.
 
@@ -229,13 +267,27 @@ def adaptive(
     try:
         from torchdiffeq import odeint
     except ImportError:
-        raise ImportError("`adaptive` needs torchdiffeq, which is not installed: pip install 'daleml[ode]'.") from None
-    states: Tensor = odeint(lambda t, y: field(y), initial, times, method=method, rtol=rtol, atol=atol)
+        raise ImportError(
+            "`adaptive` needs torchdiffeq, which is not installed: pip install"
+            " 'daleml[ode]'."
+        ) from None
+    states: Tensor = odeint(
+        lambda t, y: field(y), initial, times, method=method, rtol=rtol, atol=atol
+    )
     return states
 
 
-def radau(field: Field, initial: Tensor, times: Tensor, *, rtol: float = 1e-10, atol: float = 1e-14) -> Tensor:
-    """Solve a stiff autonomous equation by scipy's Radau, in float64: the reference for other solvers.
+def radau(
+    field: Field,
+    initial: Tensor,
+    times: Tensor,
+    *,
+    rtol: float = 1e-10,
+    atol: float = 1e-14,
+) -> Tensor:
+    """Solve a stiff autonomous equation by scipy's Radau, in float64.
+
+    The reference for other solvers.
 
     Args:
         field: The derivative of a state; does not depend on time.
@@ -263,7 +315,13 @@ def radau(field: Field, initial: Tensor, times: Tensor, *, rtol: float = 1e-10, 
 
     grid = times.double().numpy()
     solution = solve_ivp(
-        derivative, (0.0, grid[-1]), initial.double().numpy(), method="Radau", t_eval=grid, rtol=rtol, atol=atol
+        derivative,
+        (0.0, grid[-1]),
+        initial.double().numpy(),
+        method="Radau",
+        t_eval=grid,
+        rtol=rtol,
+        atol=atol,
     )
     if not solution.success:
         raise RuntimeError(f"`field` must be solvable; scipy says: {solution.message}")
@@ -273,25 +331,38 @@ def radau(field: Field, initial: Tensor, times: Tensor, *, rtol: float = 1e-10, 
 def _require_positive(times: Tensor) -> float:
     """Return the first of positive, increasing times, at least one, or raise."""
     _checks.tensor("times", times)
-    if times.ndim != 1 or not len(times) or not bool((times.diff() > 0).all()) or not times[0] > 0:
+    if (
+        times.ndim != 1
+        or not len(times)
+        or not bool((times.diff() > 0).all())
+        or not times[0] > 0
+    ):
         shown = f"{times.flatten()[:4].tolist()} of {times.numel()}"
-        raise ValueError(f"`times` must be positive and increasing, at least one; got {shown}.")
+        raise ValueError(
+            f"`times` must be positive and increasing, at least one; got {shown}."
+        )
     return float(times[0])
 
 
 def _steps(times: Tensor) -> Sequence[float]:
     _checks.tensor("times", times)
     if times.ndim != 1 or len(times) < 2 or not bool((times.diff() > 0).all()):
-        raise ValueError(f"`times` must be at least two increasing numbers; got shape {tuple(times.shape)}.")
+        raise ValueError(
+            "`times` must be at least two increasing numbers; got shape"
+            f" {tuple(times.shape)}."
+        )
     steps: list[float] = times.double().diff().tolist()
     return steps
 
 
-# -- networks that learn them ------------------------------------------------------------------------------------------
+# -- networks that learn them
+# ------------------------------------------------------------------------------------------
 
 
 class SpiralODE(nn.Module):
-    r"""A network in the place of the spiral's matrix: :math:`\dot y = W_2 \tanh(W_1 y^3 + b_1) + b_2`.
+    r"""A network in the place of the spiral's matrix.
+
+    :math:`\dot y = W_2 \tanh(W_1 y^3 + b_1) + b_2`.
 
     Args:
         hidden: Units between.
@@ -307,14 +378,17 @@ class SpiralODE(nn.Module):
         torch.Size([10, 20, 2])
 
     Notes:
-        All weights are drawn from N(0, 0.1²), and biases begin at zero, whoever learns. The published comparison gives
-        its two arms different initial weights, and only one of them biases.
+        All weights are drawn from N(0, 0.1²), and biases begin at zero, whoever learns. The
+        published comparison gives its two arms different initial weights, and only one of them
+        biases.
 
     References:
         Hazelden, Liu, Shlizerman, Shea-Brown 2023 arXiv:2311.10869.
     """
 
-    def __init__(self, hidden: int = 1000, *, generator: torch.Generator | None = None) -> None:
+    def __init__(
+        self, hidden: int = 1000, *, generator: torch.Generator | None = None
+    ) -> None:
         super().__init__()
         hidden = _checks.integer("hidden", hidden, minimum=1)
         self.net = nn.Sequential(nn.Linear(2, hidden), nn.Tanh(), nn.Linear(hidden, 2))
@@ -351,8 +425,9 @@ class RobertsonODE(nn.Module):
         torch.Size([5, 3])
 
     Notes:
-        The paper names "a stiff neural ODE benchmark" and no more; this is the usual one, of Kim et al. They do not
-        divide the state by its size before the network sees it; the second component would vanish.
+        The paper names "a stiff neural ODE benchmark" and no more; this is the usual one, of
+        Kim et al. They do not divide the state by its size before the network sees it; the
+        second component would vanish.
 
     References:
         Kim, Ji, Deng, Ma, Rackauckas 2021 Chaos 31:093122.
@@ -360,16 +435,32 @@ class RobertsonODE(nn.Module):
 
     scale: Tensor
 
-    def __init__(self, scale: Tensor | None = None, *, t_end: float = 1e5, hidden: int = 5, depth: int = 6) -> None:
+    def __init__(
+        self,
+        scale: Tensor | None = None,
+        *,
+        t_end: float = 1e5,
+        hidden: int = 5,
+        depth: int = 6,
+    ) -> None:
         super().__init__()
         scale = Robertson().scale if scale is None else _checks.tensor("scale", scale)
         if scale.ndim != 1 or not bool((scale > 0).all()):
-            raise ValueError(f"`scale` must be sizes above 0, one a component; got {scale.tolist()}.")
+            raise ValueError(
+                f"`scale` must be sizes above 0, one a component; got {scale.tolist()}."
+            )
         self.t_end = _checks.positive("t_end", t_end)
         self.register_buffer("scale", scale.detach().clone())
-        hidden, depth = _checks.integer("hidden", hidden, minimum=1), _checks.integer("depth", depth, minimum=1)
+        hidden, depth = (
+            _checks.integer("hidden", hidden, minimum=1),
+            _checks.integer("depth", depth, minimum=1),
+        )
         sizes = [len(scale), *[hidden] * depth, len(scale)]
-        layers = [layer for pair in itertools.pairwise(sizes) for layer in (nn.Linear(*pair), nn.GELU())]
+        layers = [
+            layer
+            for pair in itertools.pairwise(sizes)
+            for layer in (nn.Linear(*pair), nn.GELU())
+        ]
         self.net = nn.Sequential(*layers[:-1])
 
     def forward(self, y: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Oja's rule, as functions of tensors, and as the rules that :class:`daleml.learning.Oja` is given.
 
-Everywhere ``pre`` is what a weight reads and ``post`` what its units answer, after their non-linearity: rates, one row
-an example; a change is the mean over the rows.
+Everywhere ``pre`` is what a weight reads and ``post`` what its units answer, after their
+non-linearity: rates, one row an example; a change is the mean over the rows.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ class ActivityError(ValueError):
     """Raised where an activity is not finite, before Oja's rule has changed a weight."""
 
 
-# -- the rules, as functions -------------------------------------------------------------------------------------------
+# -- the rules, as functions
+# -------------------------------------------------------------------------------------------
 
 
 def subspace(weight: Tensor, pre: Tensor, post: Tensor) -> Tensor:
@@ -50,17 +51,19 @@ def subspace(weight: Tensor, pre: Tensor, post: Tensor) -> Tensor:
         True
 
     Notes:
-        Computed as :math:`\langle y (x - W^\top y)^\top \rangle`, which never forms :math:`y y^\top`. The decay mixes
-        rows, so it can change the sign of a weight.
+        Computed as :math:`\langle y (x - W^\top y)^\top \rangle`, which never forms :math:`y
+        y^\top`. The decay mixes rows, so it can change the sign of a weight.
 
     References:
-        Oja 1989 (International Journal of Neural Systems); Shervani-Tabar et al. 2024 (arXiv 2408.08408), added to
-        backpropagation.
+        Oja 1989 (International Journal of Neural Systems); Shervani-Tabar et al. 2024 (arXiv
+        2408.08408), added to backpropagation.
     """
     return post.T @ (pre - post @ weight) / len(post)
 
 
-def per_neuron(weight: Tensor, pre: Tensor, post: Tensor, signs: Tensor | None = None) -> Tensor:
+def per_neuron(
+    weight: Tensor, pre: Tensor, post: Tensor, signs: Tensor | None = None
+) -> Tensor:
     r"""Return the change of Oja's rule for each neuron alone, :math:`\langle s_j y_i x_j - y_i^2 w_{ij} \rangle`.
 
     Args:
@@ -70,8 +73,8 @@ def per_neuron(weight: Tensor, pre: Tensor, post: Tensor, signs: Tensor | None =
         signs: :math:`s`, +1 or -1, of the presynaptic units; default: +1.
 
     Shape:
-        ``weight`` (post, pre), ``pre`` (rows, pre), ``post`` (rows, post), ``signs`` broadcasts against the weight ->
-        (post, pre).
+        ``weight`` (post, pre), ``pre`` (rows, pre), ``post`` (rows, post), ``signs`` broadcasts
+        against the weight -> (post, pre).
 
     Returns:
         The change, before any coefficient.
@@ -83,15 +86,18 @@ def per_neuron(weight: Tensor, pre: Tensor, post: Tensor, signs: Tensor | None =
         [[0.5, -0.5]]
 
     Notes:
-        With rates that are not negative and a coefficient times :math:`\langle y_i^2 \rangle` of at most 1, it moves no
-        weight across zero. That the sign multiplies the first term, so that an inhibitory synapse too grows with
-        activity on both sides, is ours: without it every inhibitory weight would be driven to zero and past it.
+        With rates that are not negative and a coefficient times :math:`\langle y_i^2 \rangle`
+        of at most 1, it moves no weight across zero. That the sign multiplies the first term,
+        so that an inhibitory synapse too grows with activity on both sides, is ours: without it
+        every inhibitory weight would be driven to zero and past it.
 
     References:
         Oja 1982 (Journal of Mathematical Biology), the rule of one neuron.
     """
     growth = post.T @ pre / len(post)
-    return (growth if signs is None else growth * signs) - post.square().mean(dim=0)[:, None] * weight
+    return (growth if signs is None else growth * signs) - post.square().mean(dim=0)[
+        :, None
+    ] * weight
 
 
 def normalise(pre: Tensor, post: Tensor, eps: float) -> tuple[Tensor, Tensor]:
@@ -100,15 +106,21 @@ def normalise(pre: Tensor, post: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     Shape:
         ``pre`` (rows, pre), ``post`` (rows, post) -> the same.
     """
-    # by its largest rate first, or by the root of eps, whichever is more: the square of neither overflows then
+    # by its largest rate first, or by the root of eps, whichever is more: the square of neither
+    # overflows then
     largest = post.abs().amax(dim=1, keepdim=True).clamp(min=math.sqrt(eps))
     pre, post = pre / largest, post / largest
-    scale = ((math.sqrt(eps) / largest).square() + post.square().sum(dim=1, keepdim=True)).rsqrt()
+    scale = (
+        (math.sqrt(eps) / largest).square() + post.square().sum(dim=1, keepdim=True)
+    ).rsqrt()
     return pre * scale, post * scale
 
 
 def at_least_single(dtype: torch.dtype) -> torch.dtype:
-    """Return the type that the rules are computed in: half precision has too few bits, and no eigenvalues."""
+    """Return the type that the rules are computed in.
+
+    Half precision has too few bits, and no eigenvalues.
+    """
     return torch.promote_types(dtype, torch.float32)
 
 
@@ -133,11 +145,14 @@ def orthonormality_error(weight: Tensor) -> float:
     if weight.ndim != 2:
         raise ValueError(f"`weight` must be a matrix; got shape {tuple(weight.shape)}.")
     weight = weight.detach()
-    gram = weight @ weight.T - torch.eye(len(weight), dtype=weight.dtype, device=weight.device)
+    gram = weight @ weight.T - torch.eye(
+        len(weight), dtype=weight.dtype, device=weight.device
+    )
     return float(torch.linalg.matrix_norm(gram)) / math.sqrt(len(weight))
 
 
-# -- the rules, as choices ---------------------------------------------------------------------------------------------
+# -- the rules, as choices
+# ---------------------------------------------------------------------------------------------
 
 
 class Rule:
@@ -149,7 +164,9 @@ class Rule:
 
     keeps_signs = False
 
-    def change(self, weight: Tensor, pre: Tensor, post: Tensor, signs: Tensor | None) -> Tensor:
+    def change(
+        self, weight: Tensor, pre: Tensor, post: Tensor, signs: Tensor | None
+    ) -> Tensor:
         """Return the change of a weight, before any coefficient."""
         raise NotImplementedError
 
@@ -162,9 +179,19 @@ class Rule:
         return self.decay(post)
 
     def known_bound(self, post: Tensor) -> float:
-        """Return the bound, where it was written for the decay of this class; of a subclass with its own, the decay."""
-        bound, decay = (next(c for c in type(self).__mro__ if name in vars(c)) for name in ("bound", "decay"))
-        return self.bound(post) if bound is Rule or issubclass(bound, decay) else self.decay(post)
+        """Return the bound, where it was written for the decay of this class.
+
+        Of a subclass with its own, the decay.
+        """
+        bound, decay = (
+            next(c for c in type(self).__mro__ if name in vars(c))
+            for name in ("bound", "decay")
+        )
+        return (
+            self.bound(post)
+            if bound is Rule or issubclass(bound, decay)
+            else self.decay(post)
+        )
 
     def refuse_divergence(self, name: str, coefficient: float, post: Tensor) -> None:
         """Raise :class:`DivergenceError` where a step would overshoot by as much as it corrects, or more."""
@@ -174,8 +201,9 @@ class Rule:
         decay = self.decay(post) if math.isfinite(bound) else bound
         if not coefficient * decay < LIMIT:
             raise DivergenceError(
-                f"`{name}` must be below {LIMIT:g} / {decay:.3g}, over the strongest activity squared, since the rule "
-                f"diverges from there on; got {coefficient:g}."
+                f"`{name}` must be below {LIMIT:g} / {decay:.3g}, over the strongest"
+                " activity squared, since the rule diverges from there on; got"
+                f" {coefficient:g}."
             )
 
 
@@ -188,7 +216,9 @@ class Subspace(Rule):
         Subspace()
     """
 
-    def change(self, weight: Tensor, pre: Tensor, post: Tensor, signs: Tensor | None) -> Tensor:
+    def change(
+        self, weight: Tensor, pre: Tensor, post: Tensor, signs: Tensor | None
+    ) -> Tensor:
         """Return ``subspace(weight, pre, post)``."""
         return subspace(weight, pre, post)
 
@@ -214,7 +244,9 @@ class PerNeuron(Rule):
 
     keeps_signs = True
 
-    def change(self, weight: Tensor, pre: Tensor, post: Tensor, signs: Tensor | None) -> Tensor:
+    def change(
+        self, weight: Tensor, pre: Tensor, post: Tensor, signs: Tensor | None
+    ) -> Tensor:
         """Return ``per_neuron(weight, pre, post, signs)``."""
         return per_neuron(weight, pre, post, signs)
 
@@ -248,7 +280,9 @@ class Normalised(Rule):
 
     def __post_init__(self) -> None:
         if not isinstance(self.rule, Rule):
-            raise TypeError(f"`rule` must be a rule such as Subspace(); got {self.rule!r}.")
+            raise TypeError(
+                f"`rule` must be a rule such as Subspace(); got {self.rule!r}."
+            )
         _checks.positive("eps", self.eps)
 
     @property
@@ -256,7 +290,9 @@ class Normalised(Rule):
         """Whether the rule does."""
         return self.rule.keeps_signs
 
-    def change(self, weight: Tensor, pre: Tensor, post: Tensor, signs: Tensor | None) -> Tensor:
+    def change(
+        self, weight: Tensor, pre: Tensor, post: Tensor, signs: Tensor | None
+    ) -> Tensor:
         """Return the rule's change for normalised activities."""
         return self.rule.change(weight, *normalise(pre, post, self.eps), signs)
 

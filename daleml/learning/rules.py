@@ -1,4 +1,7 @@
-"""What computes the gradient of a network that settles, whichever way; and what it was read from."""
+"""What computes the gradient of a network that settles, whichever way.
+
+And what it was read from.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +23,11 @@ class Relaxations:
 
     Attributes:
         n_relaxations: Relaxations of a sample, besides the one without a teaching signal.
-        n_steps: Iterations of all of them, if they are run one after another; the longest sample counts.
-        free_residual: How far a unit was at most from what it is driven to, before the last iteration without a
-            teaching signal, of the samples kept; NaN where there is no such relaxation.
+        n_steps: Iterations of all of them, if they are run one after another; the longest
+            sample counts.
+        free_residual: How far a unit was at most from what it is driven to, before the last
+            iteration without a teaching signal, of the samples kept; NaN where there is no such
+            relaxation.
         nudged_residual: The same with a teaching signal; under noise it measures the noise.
         share_left_out: Share of the samples that did not settle and were left out.
 
@@ -47,7 +52,9 @@ class Relaxations:
 
 
 class GradientRule:
-    """Something that computes the gradient of a network's cross-entropy; called, it adds it to ``.grad``.
+    """Something that computes the gradient of a network's cross-entropy.
+
+    Called, it adds it to ``.grad``.
 
     Args:
         network: The network, which says how long and how exactly it settles.
@@ -56,12 +63,17 @@ class GradientRule:
 
     def __init__(self, network: HolomorphicNetwork, leave_out: float = 0.0) -> None:
         if not isinstance(network, HolomorphicNetwork):
-            raise TypeError(f"`network` must be a HolomorphicNetwork; got {type(network).__name__}.")
+            raise TypeError(
+                f"`network` must be a HolomorphicNetwork; got {type(network).__name__}."
+            )
         self.network = network
         self.leave_out = _checks.fraction("leave_out", leave_out)
 
     def gradients(self, x: Tensor, y: Tensor) -> tuple[Tensor, Gradients, Relaxations]:
-        """Return the mean loss, its gradient by parameter, and what it was read from; ``.grad`` is left alone."""
+        """Return the mean loss, its gradient by parameter, and what it was read from.
+
+        ``.grad`` is left alone.
+        """
         raise NotImplementedError
 
     def __call__(self, x: Tensor, y: Tensor) -> tuple[Tensor, Relaxations]:
@@ -75,25 +87,47 @@ class GradientRule:
             The mean cross-entropy of the samples, and what the gradient was read from.
 
         Raises:
-            NotSettledError: If more samples than may be left out did not settle; no ``.grad`` is touched.
+            NotSettledError: If more samples than may be left out did not settle; no ``.grad``
+                is touched.
         """
         loss, gradients, relaxations = self.gradients(x, y)
         for parameter, gradient in gradients.items():
-            parameter.grad = gradient if parameter.grad is None else laid_out(parameter, gradient + parameter.grad)
+            parameter.grad = (
+                gradient
+                if parameter.grad is None
+                else laid_out(parameter, gradient + parameter.grad)
+            )
         return loss, relaxations
 
     def _require_batch(self, x: Tensor, y: Tensor) -> None:
         self.network._require_input(x)
-        if not isinstance(y, Tensor) or y.dtype != torch.int64 or y.shape != x.shape[:1]:
-            got = f"{y.dtype} of shape {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
-            raise ValueError(f"`y` must hold a class for each of the {len(x)} samples, in int64; got {got}.")
+        if (
+            not isinstance(y, Tensor)
+            or y.dtype != torch.int64
+            or y.shape != x.shape[:1]
+        ):
+            got = (
+                f"{y.dtype} of shape {tuple(y.shape)}"
+                if isinstance(y, Tensor)
+                else type(y).__name__
+            )
+            raise ValueError(
+                f"`y` must hold a class for each of the {len(x)} samples, in int64; got"
+                f" {got}."
+            )
         if int(y.min()) < 0 or int(y.max()) >= self.network.n_classes:
             wrong = y[(y < 0) | (y >= self.network.n_classes)][0].item()
-            raise ValueError(f"`y` must be classes from 0 to {self.network.n_classes - 1}; got {wrong}.")
+            raise ValueError(
+                f"`y` must be classes from 0 to {self.network.n_classes - 1}; got {wrong}."
+            )
 
     def __repr__(self) -> str:
         """Describe the rule's settings."""
-        settings = ", ".join(f"{name}={value!r}" for name, value in vars(self).items() if name not in _UNSAID)
+        settings = ", ".join(
+            f"{name}={value!r}"
+            for name, value in vars(self).items()
+            if name not in _UNSAID
+        )
         return f"{type(self).__name__}({settings})"
 
 
@@ -101,5 +135,12 @@ _UNSAID = {"network", "generator"}
 
 
 def laid_out(parameter: Tensor, gradient: Tensor) -> Tensor:
-    """Return a gradient in the parameter's own layout: fused optimisers take the memory of both for aligned."""
-    return gradient if gradient.stride() == parameter.stride() else torch.empty_like(parameter).copy_(gradient)
+    """Return a gradient in the parameter's own layout.
+
+    Fused optimisers take the memory of both for aligned.
+    """
+    return (
+        gradient
+        if gradient.stride() == parameter.stride()
+        else torch.empty_like(parameter).copy_(gradient)
+    )

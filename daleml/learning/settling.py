@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 States: TypeAlias = tuple[Tensor, ...]
-_LOOK_EVERY = 5  # iterations: a residual costs about half an iteration of a small network
+_LOOK_EVERY = (
+    5  # iterations: a residual costs about half an iteration of a small network
+)
 _NOISES = 100.0
 
 
@@ -35,8 +37,9 @@ class Settled:
 
     Attributes:
         states: One tensor a hidden layer, samples first.
-        residual: How far a sample's units were at most, before the last iteration, from what they are driven to,
-            (samples,). With a ``step_size`` of 1 that is the last change; a smaller step does not make it smaller.
+        residual: How far a sample's units were at most, before the last iteration, from what
+            they are driven to, (samples,). With a ``step_size`` of 1 that is the last change; a
+            smaller step does not make it smaller.
         n_steps: Iterations made.
 
     Example:
@@ -47,7 +50,8 @@ class Settled:
         ([torch.Size([4, 8]), torch.Size([4, 5])], torch.Size([4]))
 
     Notes:
-        The published code reports a residual too; whether it is the largest of a unit, as here, is not known to us.
+        The published code reports a residual too; whether it is the largest of a unit, as here,
+        is not known to us.
     """
 
     states: States = field(repr=False)
@@ -56,7 +60,12 @@ class Settled:
 
 
 def relax(
-    step: Callable[[States], States], states: States, *, max_steps: int, tolerance: float, step_size: float = 1.0
+    step: Callable[[States], States],
+    states: States,
+    *,
+    max_steps: int,
+    tolerance: float,
+    step_size: float = 1.0,
 ) -> Settled:
     r"""Iterate :math:`h \leftarrow h + s (f(h) - h)` until :math:`|f(h) - h|` exceeds the tolerance nowhere.
 
@@ -76,7 +85,10 @@ def relax(
         if look:
             residual = _distance(driven, states)
         if step_size != 1:
-            driven = tuple(torch.lerp(old, new, step_size) for old, new in zip(states, driven, strict=True))
+            driven = tuple(
+                torch.lerp(old, new, step_size)
+                for old, new in zip(states, driven, strict=True)
+            )
         states = driven
         if look and bool((residual <= tolerance).all()):
             break
@@ -86,8 +98,9 @@ def relax(
 def beyond_noise(step: Callable[[States], States], states: States, sd: float) -> Tensor:
     """Return the residual of each sample without noise, or 0 where noise of standard deviation ``sd`` explains it.
 
-    The states carry the noise of the iterations before, which near a bifurcation is many times ``sd``. A cycle or a
-    blow-up is more, but under noise above a hundredth of a state only a blow-up is.
+    The states carry the noise of the iterations before, which near a bifurcation is many times
+    ``sd``. A cycle or a blow-up is more, but under noise above a hundredth of a state only a
+    blow-up is.
     """
     residual = _distance(step(states), states)
     return torch.where(residual <= _NOISES * sd, 0.0, residual)
@@ -95,7 +108,10 @@ def beyond_noise(step: Callable[[States], States], states: States, sd: float) ->
 
 def _distance(new: States, old: States) -> Tensor:
     """Return the largest change of a unit by sample; NaN if there is one."""
-    changes = [(after - before).flatten(1).abs().amax(1) for after, before in zip(new, old, strict=True)]
+    changes = [
+        (after - before).flatten(1).abs().amax(1)
+        for after, before in zip(new, old, strict=True)
+    ]
     return torch.stack(changes).amax(0)
 
 
@@ -118,8 +134,8 @@ def require_settled(
     if n_left_out > leave_out * len(settled) or n_left_out == len(settled):
         worst = float(residual.nan_to_num(torch.inf).max())
         raise NotSettledError(
-            f"{what} must settle to a residual of {tolerance:.2g} within {max_steps} steps; "
-            f"{n_left_out} of {len(settled)} samples did not, the worst at {worst:.2g}: "
-            f"a smaller `step_size`, more `{steps}` or some `leave_out` may help."
+            f"{what} must settle to a residual of {tolerance:.2g} within {max_steps} steps;"
+            f" {n_left_out} of {len(settled)} samples did not, the worst at {worst:.2g}: a"
+            f" smaller `step_size`, more `{steps}` or some `leave_out` may help."
         )
     return settled

@@ -1,4 +1,7 @@
-"""One weight, one neuron: turn it off. Small enough to see what a gradient through spikes is worth."""
+"""One weight, one neuron: turn it off.
+
+Small enough to see what a gradient through spikes is worth.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +38,9 @@ class Silencing(nn.Module):
         True
 
     Notes:
-        The published figure draws the leak's reversal potential anew for each cell, from N(-55, 2.5²) mV, and solves
-        by an adaptive explicit rule; here it is -55 mV, and the step semi-implicit.
+        The published figure draws the leak's reversal potential anew for each cell, from N(-55,
+        2.5²) mV, and solves by an adaptive explicit rule; here it is -55 mV, and the step
+        semi-implicit.
 
     References:
         Hazelden, Liu, Shlizerman, Shea-Brown 2023 arXiv:2311.10869, figure 1.
@@ -55,9 +59,13 @@ class Silencing(nn.Module):
             raise TypeError(f"`cell` must be a MorrisLecar; got {type(cell).__name__}.")
         self.cell = MorrisLecar.stiff() if cell is None else cell
         self.width_mv = _checks.positive("width_mv", width_mv)
-        self.dt_ms = self.cell.require_step(min(0.1, self.cell.longest_step_ms) if dt_ms is None else dt_ms)
+        self.dt_ms = self.cell.require_step(
+            min(0.1, self.cell.longest_step_ms) if dt_ms is None else dt_ms
+        )
         start = (
-            weight.detach().clone() if isinstance(weight, Tensor) else torch.tensor(_checks.number("weight", weight))
+            weight.detach().clone()
+            if isinstance(weight, Tensor)
+            else torch.tensor(_checks.number("weight", weight))
         )
         self.weight = nn.Parameter(start)
 
@@ -69,7 +77,9 @@ class Silencing(nn.Module):
         """
         current = 100 * self.weight
         v, w = torch.full_like(current, REST_MV), torch.full_like(current, REST_W)
-        n_steps = max(round(_checks.positive("duration_ms", duration_ms) / self.dt_ms), 1)
+        n_steps = max(
+            round(_checks.positive("duration_ms", duration_ms) / self.dt_ms), 1
+        )
         total = torch.zeros_like(current)
         for _ in range(n_steps):
             v, w = self.cell.step(v, w, current, self.dt_ms)

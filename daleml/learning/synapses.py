@@ -23,9 +23,10 @@ class Synapses:
         layer: Name of the layer in the model.
         name: Name of the parameter in the model.
         module: The layer.
-        parameter: Name of the parameter in the layer. Of a DANN's three matrices it is the excitatory one, a change of
-            which is a change of the effective weight.
-        path: ``"dense"``, or of a circuit ``"ih"`` or ``"hh"``, and of a circuit with layers ``"ih_l0"``, ...
+        parameter: Name of the parameter in the layer. Of a DANN's three matrices it is the
+            excitatory one, a change of which is a change of the effective weight.
+        path: ``"dense"``, or of a circuit ``"ih"`` or ``"hh"``, and of a circuit with layers
+            ``"ih_l0"``, ...
         obstacle: Why it cannot be changed, in words; empty if it can.
         spec: What the layer says of the weight.
     """
@@ -47,7 +48,8 @@ class Synapses:
         weight = self.module._parameters.get(self.parameter)
         if weight is None:
             raise ValueError(
-                f"`model` must keep `{self.name}` as a parameter of its own; it has been reparametrised since."
+                f"`model` must keep `{self.name}` as a parameter of its own; it has been"
+                " reparametrised since."
             )
         return weight
 
@@ -57,20 +59,32 @@ class Synapses:
 
 
 def plastic(model: nn.Module) -> dict[str, Synapses]:
-    """Find the weights of dense layers and circuits, by name; those that cannot be changed say why."""
+    """Find the weights of dense layers and circuits, by name.
+
+    Those that cannot be changed say why.
+    """
     uncalled = modules.uncalled(model)
     found = {}
     for layer, module in model.named_modules():
         for spec in _weights(module, layer):
             name = ".".join(part for part in (layer, spec.name) if part)
-            obstacle = "is read by an attention module that does not call its layer" if module in uncalled else ""
+            obstacle = (
+                "is read by an attention module that does not call its layer"
+                if module in uncalled
+                else ""
+            )
             obstacle = obstacle or _obstacle(module, spec)
-            found[name] = Synapses(layer, name, module, spec.name, _path(module, spec), obstacle, spec)
+            found[name] = Synapses(
+                layer, name, module, spec.name, _path(module, spec), obstacle, spec
+            )
     return found
 
 
 def _weights(module: nn.Module, layer: str) -> tuple[SynapticWeight, ...]:
-    """Return the weights between units whose rates can be told: not of convolutions, and none that have gates."""
+    """Return the weights between units whose rates can be told.
+
+    Not of convolutions, and none that have gates.
+    """
     found = modules.synaptic_weights(module, layer)
     if modules.is_recurrent(module):
         return found if all(spec.gates == 1 for spec in found) else ()
@@ -90,8 +104,8 @@ def _obstacle(module: nn.Module, spec: SynapticWeight) -> str:
             return obstacle
     elif modules.is_recurrent(module) and _rates_hidden(module):
         return (
-            "is of an nn.RNN with several layers or both directions, whose inner rates cannot be seen: "
-            "stack modules of one layer, or use EIRNN"
+            "is of an nn.RNN with several layers or both directions, whose inner rates"
+            " cannot be seen: stack modules of one layer, or use EIRNN"
         )
     if spec.pre_dim != 1:
         return "is stored as (pre, post), where the rule has (post, pre)"
@@ -110,13 +124,19 @@ def _missing(module: nn.Module) -> str:
     needed = ("register_layer_hook", "rates") if recurrent else ("effective_weight",)
     for name in needed:
         if modules.method(module, name) is None:
-            return f"is of a layer, {type(module).__name__}, without the method `{name}`"
+            return (
+                f"is of a layer, {type(module).__name__}, without the method `{name}`"
+            )
     if not recurrent and len(modules.synaptic_weights(module)) != 1:
-        return f"is one of several weights of a layer, {type(module).__name__}, that is not recurrent"
+        return (
+            f"is one of several weights of a layer, {type(module).__name__}, that is not"
+            " recurrent"
+        )
     return ""
 
 
-# -- shared weights ----------------------------------------------------------------------------------------------------
+# -- shared weights
+# ----------------------------------------------------------------------------------------------------
 
 
 def holders(model: nn.Module) -> Holders:
@@ -130,4 +150,9 @@ def holders(model: nn.Module) -> Holders:
 
 def lawful(weight: Tensor, modules: list[nn.Module]) -> list[tuple[nn.Module, Tensor]]:
     """Return the modules in which signs are fixed on a weight, and the signs, to broadcast against it."""
-    return [(module, sign) for module in modules for _, found, sign in signs.named(module) if found is weight]
+    return [
+        (module, sign)
+        for module in modules
+        for _, found, sign in signs.named(module)
+        if found is weight
+    ]

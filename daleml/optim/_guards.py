@@ -1,8 +1,9 @@
 """How a guard sits on an optimiser: after its steps, whatever ends them, and in every copy of it.
 
-A guard is a model in a dictionary of the optimiser's, ``_dale_guards``. Two things read it: torch's own step hook, so
-that hooks registered later see lawful weights; and a method in place of ``step``, which projects again where the hook
-did not run to its end, since an exception broke the step off, or where another hook wrote to the weights after it.
+A guard is a model in a dictionary of the optimiser's, ``_dale_guards``. Two things read it:
+torch's own step hook, so that hooks registered later see lawful weights; and a method in place
+of ``step``, which projects again where the hook did not run to its end, since an exception
+broke the step off, or where another hook wrote to the weights after it.
 """
 
 from __future__ import annotations
@@ -20,11 +21,19 @@ from torch.utils.hooks import RemovableHandle
 
 from daleml import signs
 
-_GUARDS, _STEPS, _SEEN, _REDUCE = "_dale_guards", "_dale_steps", "_dale_seen", "__reduce_ex__"
+_GUARDS, _STEPS, _SEEN, _REDUCE = (
+    "_dale_guards",
+    "_dale_steps",
+    "_dale_seen",
+    "__reduce_ex__",
+)
 
 
 def steppers(optimizer: Any) -> list[Any]:
-    """Return an optimiser and those that it steps by, the innermost last: of a wrapper, what it wraps."""
+    """Return an optimiser and those that it steps by, the innermost last.
+
+    Of a wrapper, what it wraps.
+    """
     found: list[Any] = []
     waiting = [optimizer]
     while waiting:
@@ -45,7 +54,11 @@ def _held(optimizer: Any) -> Iterator[Optimizer]:
         elif isinstance(value, dict):
             inside = value.values()
         for one in inside:
-            if isinstance(one, Optimizer) and one is not optimizer and trained_by([one]) & trained_by([optimizer]):
+            if (
+                isinstance(one, Optimizer)
+                and one is not optimizer
+                and trained_by([one]) & trained_by([optimizer])
+            ):
                 yield one
 
 
@@ -55,8 +68,12 @@ def trained_by(optimizers: Sequence[Any]) -> set[int]:
     return {id(parameter) for group in groups for parameter in group["params"]}
 
 
-def install(optimizers: Sequence[Any], model: nn.Module, steps: Sequence[str]) -> RemovableHandle:
-    """Guard a model on each of several optimisers; a model that is guarded there already is not guarded twice.
+def install(
+    optimizers: Sequence[Any], model: nn.Module, steps: Sequence[str]
+) -> RemovableHandle:
+    """Guard a model on each of several optimisers.
+
+    A model that is guarded there already is not guarded twice.
 
     Args:
         optimizers: An optimiser, and those that it steps by.
@@ -67,7 +84,9 @@ def install(optimizers: Sequence[Any], model: nn.Module, steps: Sequence[str]) -
         A handle that removes the guard from all of them.
     """
     dictionaries = [_guards(optimizer) for optimizer in optimizers]
-    known = next((key for key, guarded in dictionaries[0].items() if guarded is model), None)
+    known = next(
+        (key for key, guarded in dictionaries[0].items() if guarded is model), None
+    )
     handle = RemovableHandle(dictionaries[0], extra_dict=dictionaries[1:])
     if known is not None:
         handle.id = known
@@ -97,7 +116,8 @@ def prepare(optimizer: Any, guards: OrderedDict[int, nn.Module]) -> None:
         optimizer.register_step_post_hook(_after_step)
 
 
-# -- projecting --------------------------------------------------------------------------------------------------------
+# -- projecting
+# --------------------------------------------------------------------------------------------------------
 
 
 def _project(optimizer: Any) -> None:
@@ -105,15 +125,21 @@ def _project(optimizer: Any) -> None:
         signs.project_(model)
 
 
-def _after_step(optimizer: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
+def _after_step(
+    optimizer: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]
+) -> None:
     """Project, as torch's step hook, and remember how often the weights have been written to."""
     _project(optimizer)
     optimizer.__dict__[_SEEN] = _writes(optimizer)
 
 
 def _writes(optimizer: Any) -> int:
-    parameters: Iterator[Tensor] = (p for group in optimizer.param_groups for p in group["params"])
-    return sum(parameter._version for parameter in parameters if not parameter.is_inference())
+    parameters: Iterator[Tensor] = (
+        p for group in optimizer.param_groups for p in group["params"]
+    )
+    return sum(
+        parameter._version for parameter in parameters if not parameter.is_inference()
+    )
 
 
 def _project_whatever_ends(optimizer: Any, name: str) -> None:
@@ -127,7 +153,11 @@ def _project_whatever_ends(optimizer: Any, name: str) -> None:
     def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
         self.__dict__[_SEEN] = None
         try:
-            return bound(*args, **kwargs) if inner is None else inner(self, *args, **kwargs)
+            return (
+                bound(*args, **kwargs)
+                if inner is None
+                else inner(self, *args, **kwargs)
+            )
         finally:
             seen = self.__dict__[_SEEN]
             if seen is None or seen != _writes(self):
@@ -139,21 +169,30 @@ def _project_whatever_ends(optimizer: Any, name: str) -> None:
     optimizer.__dict__[_STEPS] += (name,)
 
 
-# -- copies ------------------------------------------------------------------------------------------------------------
+# -- copies
+# ------------------------------------------------------------------------------------------------------------
 
 
 def _reduce(optimizer: Any, protocol: int) -> Any:
     """Let ``copy.deepcopy`` and ``pickle`` take the guards along, with the models that they guard."""
     kind: Any = type(optimizer)
     reduced: Any = kind.__reduce_ex__(optimizer, protocol)
-    plain = isinstance(reduced, tuple) and len(reduced) >= 3 and isinstance(reduced[2], dict)
+    plain = (
+        isinstance(reduced, tuple)
+        and len(reduced) >= 3
+        and isinstance(reduced[2], dict)
+    )
     guards, steps = optimizer.__dict__[_GUARDS], optimizer.__dict__[_STEPS]
     if not guards:
-        return reduced if not plain else (*reduced[:2], _without_ours(reduced[2], steps), *reduced[3:])
+        return (
+            reduced
+            if not plain
+            else (*reduced[:2], _without_ours(reduced[2], steps), *reduced[3:])
+        )
     if not plain:
         warnings.warn(
-            f"A copy of {type(optimizer).__name__} is not guarded, which is copied in a way of its own: call `enforce` "
-            "on the copy.",
+            f"A copy of {type(optimizer).__name__} is not guarded, which is copied in a way"
+            " of its own: call `enforce` on the copy.",
             stacklevel=3,
         )
         return reduced

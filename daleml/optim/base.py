@@ -1,4 +1,7 @@
-"""What the optimisers of daleml share: checks, float32 masters of low-precision weights, and the walk over groups."""
+"""What the optimisers of daleml share.
+
+Checks, float32 masters of low-precision weights, and the walk over groups.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +30,12 @@ class MasteredOptimizer(Optimizer):
         super().__init__(params, {**defaults, "euclidean": False})
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        known = state if "defaults" in state else vars(self)  # a copy has no attributes yet
-        defaults = dict(known["defaults"])  # to which torch adds an option that these optimisers have not
+        known = (
+            state if "defaults" in state else vars(self)
+        )  # a copy has no attributes yet
+        defaults = dict(
+            known["defaults"]
+        )  # to which torch adds an option that these optimisers have not
         super().__setstate__(state)
         self._headroom = {}
         for group in self.param_groups:
@@ -44,21 +51,30 @@ class MasteredOptimizer(Optimizer):
             for parameter in self.param_groups[-1]["params"]:
                 if not parameter.is_floating_point():
                     raise ValueError(
-                        f"`params` of {type(self).__name__} must be real floating-point tensors; got {parameter.dtype}."
+                        f"`params` of {type(self).__name__} must be real floating-point"
+                        f" tensors; got {parameter.dtype}."
                     )
         except (TypeError, ValueError):
             self.param_groups.pop()
             raise
 
     def _require_known(self, group: Any) -> None:
-        """Raise if an option of a group is a misspelt one; torch takes any, and schedulers add their own."""
+        """Raise if an option of a group is a misspelt one.
+
+        Torch takes any, and schedulers add their own.
+        """
         for name in group if isinstance(group, dict) else ():
-            if name in self.defaults or name in ("params", "param_names") or name.startswith(_OF_SCHEDULERS):
+            if (
+                name in self.defaults
+                or name in ("params", "param_names")
+                or name.startswith(_OF_SCHEDULERS)
+            ):
                 continue
             near = meant(name, [*self.defaults, "params"])
             if near is not None:
                 raise TypeError(
-                    f"`params` of {type(self).__name__} has a group with the option `{name}`; did you mean `{near}`?"
+                    f"`params` of {type(self).__name__} has a group with the option"
+                    f" `{name}`; did you mean `{near}`?"
                 )
 
     def _check_options(self, options: Mapping[str, Any]) -> None:
@@ -69,28 +85,42 @@ class MasteredOptimizer(Optimizer):
         """Load the optimiser's state, keeping float32 masters and moments of low-precision parameters as they are.
 
         Raises:
-            ValueError: If groups that ``param_groups`` made come in another order: their rates would be exchanged.
+            ValueError: If groups that ``param_groups`` made come in another order: their rates
+                would be exchanged.
         """
         self._require_order(state_dict["param_groups"])
         super().load_state_dict(state_dict)
         self._headroom = {}
         saved_ids = [i for group in state_dict["param_groups"] for i in group["params"]]
-        parameters = [parameter for group in self.param_groups for parameter in group["params"]]
+        parameters = [
+            parameter for group in self.param_groups for parameter in group["params"]
+        ]
         for i, parameter in zip(saved_ids, parameters, strict=True):
             for key, saved in state_dict["state"].get(i, {}).items():
                 if not isinstance(saved, Tensor):
                     continue
-                # torch casts state to the parameter's dtype, and may hand over the very tensors of the state dict
+                # torch casts state to the parameter's dtype, and may hand over the very tensors
+                # of the state dict
                 cast = self.state[parameter][key]
                 keep = parameter.dtype in _LOW_PRECISION and key != "step"
-                self.state[parameter][key] = saved.to(parameter.device, copy=True) if keep else cast.clone()
+                self.state[parameter][key] = (
+                    saved.to(parameter.device, copy=True) if keep else cast.clone()
+                )
 
     def _require_order(self, saved: list[dict[str, Any]]) -> None:
-        there, here = ([group.get("role") for group in groups] for groups in (saved, self.param_groups))
-        if len(there) == len(here) and None not in there and None not in here and there != here:
+        there, here = (
+            [group.get("role") for group in groups]
+            for groups in (saved, self.param_groups)
+        )
+        if (
+            len(there) == len(here)
+            and None not in there
+            and None not in here
+            and there != here
+        ):
             raise ValueError(
-                f"`state_dict` must have its groups in the order of the optimiser's, {', '.join(map(str, here))}; "
-                f"got {', '.join(map(str, there))}."
+                "`state_dict` must have its groups in the order of the optimiser's,"
+                f" {', '.join(map(str, here))}; got {', '.join(map(str, there))}."
             )
 
     @overload
@@ -118,27 +148,43 @@ class MasteredOptimizer(Optimizer):
                 if weights[0] is parameters[0]:
                     self._update(group, parameters, weights, grads)
                     continue
-                self._update(group, parameters, weights, [grad.to(torch.float32) for grad in grads])
+                self._update(
+                    group,
+                    parameters,
+                    weights,
+                    [grad.to(torch.float32) for grad in grads],
+                )
                 torch._foreach_copy_(parameters, weights)
         return loss
 
     def _update(
-        self, group: dict[str, Any], parameters: list[Tensor], weights: list[Tensor], grads: list[Tensor]
+        self,
+        group: dict[str, Any],
+        parameters: list[Tensor],
+        weights: list[Tensor],
+        grads: list[Tensor],
     ) -> None:
         """Change the weights, the parameters themselves or their masters, in place."""
         raise NotImplementedError
 
-    def _run(self, rule: Callable[..., None], lists: Sequence[Sequence[Tensor]], options: Mapping[str, Any]) -> None:
+    def _run(
+        self,
+        rule: Callable[..., None],
+        lists: Sequence[Sequence[Tensor]],
+        options: Mapping[str, Any],
+    ) -> None:
         """Call a rule of :mod:`daleml.optim.functional`, with the headroom its last call left the weights.
 
-        It holds as long as nobody else has written to a weight since, which torch counts (but for writing through
-        ``.data``).
+        It holds as long as nobody else has written to a weight since, which torch counts (but
+        for writing through ``.data``).
         """
         headroom = self._known_headroom(lists[0], options["limits"])
         rule(*lists, **options, headroom=headroom)
         self._remember_headroom(lists[0], options["limits"], headroom)
 
-    def _known_headroom(self, weights: Sequence[Tensor], limits: tuple[float, float]) -> list[float]:
+    def _known_headroom(
+        self, weights: Sequence[Tensor], limits: tuple[float, float]
+    ) -> list[float]:
         headroom = []
         for weight in weights:
             written, left = self._headroom.get(weight, (None, 0.0))
@@ -146,10 +192,16 @@ class MasteredOptimizer(Optimizer):
         return headroom
 
     def _remember_headroom(
-        self, weights: Sequence[Tensor], limits: tuple[float, float], headroom: Sequence[float]
+        self,
+        weights: Sequence[Tensor],
+        limits: tuple[float, float],
+        headroom: Sequence[float],
     ) -> None:
         self._headroom.update(
-            {weight: (_stamp(weight, limits), left) for weight, left in zip(weights, headroom, strict=True)}
+            {
+                weight: (_stamp(weight, limits), left)
+                for weight, left in zip(weights, headroom, strict=True)
+            }
         )
 
     def _alike(self, group: dict[str, Any]) -> Iterator[list[Any]]:
@@ -159,14 +211,17 @@ class MasteredOptimizer(Optimizer):
             if parameter.grad is None:
                 continue
             if parameter.grad.is_sparse:
-                raise RuntimeError(f"{type(self).__name__} does not support sparse gradients.")
+                raise RuntimeError(
+                    f"{type(self).__name__} does not support sparse gradients."
+                )
             alike.setdefault((parameter.dtype, parameter.device), []).append(parameter)
         yield from alike.values()
 
     def _master(self, parameter: Tensor) -> Tensor:
         """Return what is updated: the parameter, or the float32 copy of a low-precision one.
 
-        A copy that no longer rounds to the parameter, because somebody else wrote to it, takes the parameter's value.
+        A copy that no longer rounds to the parameter, because somebody else wrote to it, takes
+        the parameter's value.
         """
         if parameter.dtype not in _LOW_PRECISION:
             return parameter
@@ -183,7 +238,10 @@ def _stamp(weight: Tensor, limits: tuple[float, float]) -> Hashable:
 
 
 def plain(lr: float | Tensor) -> float | Tensor:
-    """Return a learning rate as rules take it: a float, or a scalar where it lies on a device that is costly to ask."""
+    """Return a learning rate as rules take it.
+
+    A float, or a scalar where it lies on a device that is costly to ask.
+    """
     if not isinstance(lr, Tensor):
         return lr
     return lr.item() if lr.is_cpu else lr.reshape(())
@@ -193,7 +251,10 @@ def check_lr(lr: float | Tensor) -> None:
     """Raise unless ``lr`` is a number of at least 0, or a tensor of one such number."""
     if isinstance(lr, Tensor):
         if lr.numel() != 1:
-            raise ValueError(f"`lr` must be a number or a tensor of one element; got shape {tuple(lr.shape)}.")
+            raise ValueError(
+                "`lr` must be a number or a tensor of one element; got shape"
+                f" {tuple(lr.shape)}."
+            )
         lr = lr.item()
     _checks.non_negative("lr", lr)
 
@@ -201,4 +262,6 @@ def check_lr(lr: float | Tensor) -> None:
 def check_forms(options: Mapping[str, Any]) -> None:
     """Raise if two forms of the same rule are asked for."""
     if options.get("foreach") and options["fused"]:
-        raise ValueError("`foreach` and `fused` must not both be True; got foreach=True, fused=True.")
+        raise ValueError(
+            "`foreach` and `fused` must not both be True; got foreach=True, fused=True."
+        )

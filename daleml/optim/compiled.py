@@ -24,12 +24,15 @@ def run(
 ) -> None:
     """Call ``rule(*lists, **options)``, compiled as one body.
 
-    The options named in ``changing`` are handed over as tensors of the weights' dtype, so that they may change from
-    step to step. Others are compiled in, until one changes: from then on it is a tensor too. The first call for tensors
-    of other shapes, or with other flags, compiles, and says on standard error that it does and how long it took.
+    The options named in ``changing`` are handed over as tensors of the weights' dtype, so that
+    they may change from step to step. Others are compiled in, until one changes: from then on
+    it is a tensor too. The first call for tensors of other shapes, or with other flags,
+    compiles, and says on standard error that it does and how long it took.
     """
     shapes = _shapes(lists[0]), tuple(bool(tensors) for tensors in lists)
-    flags = tuple(sorted(key for key, value in options.items() if value is None or value is True))
+    flags = tuple(
+        sorted(key for key, value in options.items() if value is None or value is True)
+    )
     potential = _Same(options.get("potential"))
     seen = _seen(rule, shapes, flags, options.get("limits"), potential)
     for key, value in options.items():
@@ -37,15 +40,25 @@ def run(
             continue
         if key in changing or seen.first.setdefault(key, value) != value:
             seen.changing.add(key)
-    loose = {key: _tensors(options[key], lists[0][0].dtype) for key in sorted(seen.changing)}
+    loose = {
+        key: _tensors(options[key], lists[0][0].dtype) for key in sorted(seen.changing)
+    }
     fixed = {key: value for key, value in options.items() if key not in seen.changing}
-    signature = tuple(sorted((key, potential if key == "potential" else value) for key, value in fixed.items()))
+    signature = tuple(
+        sorted(
+            (key, potential if key == "potential" else value)
+            for key, value in fixed.items()
+        )
+    )
     _compiled(rule, shapes, signature, tuple(loose))(*lists, **fixed, **loose)
 
 
 @dataclass(frozen=True)
 class _Same:
-    """A potential as a key: equal ones of daleml's are one, one of yours is like no other, whatever it holds."""
+    """A potential as a key.
+
+    Equal ones of daleml's are one, one of yours is like no other, whatever it holds.
+    """
 
     potential: Any
 
@@ -70,7 +83,8 @@ _known: dict[tuple[int, ...], Hashable] = {}
 def _shapes(weights: Sequence[Tensor]) -> Hashable:
     """Return what a compiled body depends on, remembered: it is asked at every step.
 
-    Should an id be used again for a tensor of another shape, torch compiles the body anew by itself.
+    Should an id be used again for a tensor of another shape, torch compiles the body anew by
+    itself.
     """
     ids = tuple(map(id, weights))
     if ids not in _known:
@@ -109,13 +123,24 @@ def _compiled(rule: Callable[..., None], *signature: Hashable) -> Callable[..., 
             compiled(*lists, **options)
             return
         start = time.perf_counter()
-        print(f"daleml: compiling {rule.__name__} for {_tensor_count(lists[0])}...", file=sys.stderr, flush=True)
+        print(
+            f"daleml: compiling {rule.__name__} for {_tensor_count(lists[0])}...",
+            file=sys.stderr,
+            flush=True,
+        )
         compiled(*lists, **options)
-        print(f"daleml: compiled in {time.perf_counter() - start:.1f} s.", file=sys.stderr, flush=True)
+        print(
+            f"daleml: compiled in {time.perf_counter() - start:.1f} s.",
+            file=sys.stderr,
+            flush=True,
+        )
         announced = True
 
     return call
 
 
 def _tensor_count(tensors: Sequence[Tensor]) -> str:
-    return f"{len(tensors)} tensor{'s' * (len(tensors) != 1)} of {sum(t.numel() for t in tensors):,} weights"
+    return (
+        f"{len(tensors)} tensor{'s' * (len(tensors) != 1)} of"
+        f" {sum(t.numel() for t in tensors):,} weights"
+    )

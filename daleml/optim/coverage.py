@@ -14,7 +14,9 @@ from daleml.optim import _guards
 _SHOWN = 8
 
 
-def require_signed_trained(optimizers: Sequence[Any], model: nn.Module, *, partial: bool) -> None:
+def require_signed_trained(
+    optimizers: Sequence[Any], model: nn.Module, *, partial: bool
+) -> None:
     """Raise if optimisers train none of the parameters whose signs are fixed, or miss some that learn.
 
     Raises:
@@ -31,27 +33,35 @@ def require_signed_trained(optimizers: Sequence[Any], model: nn.Module, *, parti
     kind = type(optimizers[0]).__name__
     if not found:
         raise ValueError(
-            f"`optimizer` must train a parameter of `model` whose signs are fixed; got {kind}, which trains none of "
-            f"them: build it from `model.parameters()` of the same object."
+            "`optimizer` must train a parameter of `model` whose signs are fixed; got"
+            f" {kind}, which trains none of them: build it from `model.parameters()` of the"
+            " same object."
         )
     if missed and not partial:
         hidden = f" and {len(missed) - _SHOWN:,} more" if len(missed) > _SHOWN else ""
         raise ValueError(
-            f"`optimizer` must train every parameter of `model` whose signs are fixed; got {kind}, which misses "
-            f"{', '.join(missed[:_SHOWN])}{hidden}: give `partial=True` if another optimiser trains them, or none."
+            "`optimizer` must train every parameter of `model` whose signs are fixed; got"
+            f" {kind}, which misses {', '.join(missed[:_SHOWN])}{hidden}: give"
+            " `partial=True` if another optimiser trains them, or none."
         )
 
 
 def warn_of_draws(model: nn.Module) -> None:
     """Warn where each of several processes has drawn its own synapses, and none sends them to the others."""
-    modules: list[Any] = [module for module in model.modules() if hasattr(module, "process_group")]
+    modules: list[Any] = [
+        module for module in model.modules() if hasattr(module, "process_group")
+    ]
     alone = any(
-        getattr(module, "broadcast_buffers", True) is False and module.process_group.size() > 1 for module in modules
+        getattr(module, "broadcast_buffers", True) is False
+        and module.process_group.size() > 1
+        for module in modules
     )
     records = (_facts.record(one.module, one.own) for one in _facts.fixed(model))
     if alone and any(record is not None and record.drawn for record in records):
         warnings.warn(
-            "`model` has synapses drawn at random, and DistributedDataParallel(broadcast_buffers=False) does not send "
-            "them from process to process: draw them from one seed in all, or leave `broadcast_buffers` as it is.",
+            "`model` has synapses drawn at random, and"
+            " DistributedDataParallel(broadcast_buffers=False) does not send them from"
+            " process to process: draw them from one seed in all, or leave"
+            " `broadcast_buffers` as it is.",
             stacklevel=3,
         )

@@ -29,30 +29,38 @@ class EG(MomentumDescent):
         b \leftarrow \mu b + (1 - d)\, u, \qquad
         w \leftarrow w \exp(-\eta \operatorname{sign}(w)\, b)
 
-    A step changes a weight in proportion to itself, so weights stay near log-normal. It is mirror descent with the
-    negative entropy. Signs never change: it keeps Dale's law where the weights start lawful.
+    A step changes a weight in proportion to itself, so weights stay near log-normal. It is
+    mirror descent with the negative entropy. Signs never change: it keeps Dale's law where the
+    weights start lawful.
 
     Args:
-        params: Parameters, named parameters, or parameter groups. A group with ``euclidean=True`` takes the steps of
-            ``torch.optim.SGD`` instead: for biases and whatever has no fixed sign. ``param_groups`` sets it.
+        params: Parameters, named parameters, or parameter groups. A group with
+            ``euclidean=True`` takes the steps of ``torch.optim.SGD`` instead: for biases and
+            whatever has no fixed sign. ``param_groups`` sets it.
         lr: Learning rate :math:`\eta`, a relative one: useful values are larger than for SGD.
         momentum: :math:`\mu`, on the gradient, hence in the dual coordinate.
         dampening: :math:`d`.
-        weight_decay: :math:`\lambda`, a pull on :math:`\ln |w|`: alone, it multiplies every weight by
-            :math:`e^{-\eta\lambda}`, whatever its size, and flips none. Before the momentum, as in SGD.
+        weight_decay: :math:`\lambda`, a pull on :math:`\ln |w|`: alone, it multiplies every
+            weight by :math:`e^{-\eta\lambda}`, whatever its size, and flips none. Before the
+            momentum, as in SGD.
         nesterov: Whether to use Nesterov's momentum.
         maximize: Whether to climb.
-        foreach: Whether to run each operation on all tensors at once; default: on CUDA only. On a CPU the default
-            works on pieces that fit in cache: the same numbers, in a fraction of the time.
-        fused: Whether to compile the whole update with ``torch.compile``: the fastest, after a first step of half a
-            minute for a hundred tensors, which standard error announces. A few more for every new set of shapes.
-        floor: The smallest magnitude that a step leaves a weight which is not zero, so that dying weights can come
-            back; default: none but the smallest normal number. :meth:`stuck` counts those that lie there.
+        foreach: Whether to run each operation on all tensors at once; default: on CUDA only. On
+            a CPU the default works on pieces that fit in cache: the same numbers, in a fraction
+            of the time.
+        fused: Whether to compile the whole update with ``torch.compile``: the fastest, after a
+            first step of half a minute for a hundred tensors, which standard error announces. A
+            few more for every new set of shapes.
+        floor: The smallest magnitude that a step leaves a weight which is not zero, so that
+            dying weights can come back; default: none but the smallest normal number.
+            :meth:`stuck` counts those that lie there.
 
     Raises:
-        ValueError: If a hyperparameter is negative or not finite, Nesterov's momentum has none to work with, a
-            parameter is not real and floating-point, or all parameters are zero, where they would stay.
-        DivergedError: From ``step`` on a CPU, if a gradient is NaN. It is a ``RuntimeError``; no weight becomes NaN.
+        ValueError: If a hyperparameter is negative or not finite, Nesterov's momentum has none
+            to work with, a parameter is not real and floating-point, or all parameters are
+            zero, where they would stay.
+        DivergedError: From ``step`` on a CPU, if a gradient is NaN. It is a ``RuntimeError``;
+            no weight becomes NaN.
         RuntimeError: From ``step``, if a gradient is sparse.
 
     Example:
@@ -65,22 +73,26 @@ class EG(MomentumDescent):
         >>> optimizer.step()
 
     Notes:
-        An exact zero stays zero: absent and pruned synapses stay absent, and a bias that starts at zero never learns,
-        unless it is in a ``euclidean`` group. Results are kept between the smallest normal number of the dtype (in
-        float16 the smallest of all) and the largest, and the exponent between ±88 (±709 in float64), so no step makes a
-        living weight infinite or kills it; short of that the update is the formula. Infinite gradients are bounded so,
-        too. A gradient of NaN is an error on a CPU, at which weights already stepped have taken a finite step and the
-        others none; elsewhere, where asking costs a synchronisation, NaN goes through as in torch's optimisers, and
+        An exact zero stays zero: absent and pruned synapses stay absent, and a bias that starts
+        at zero never learns, unless it is in a ``euclidean`` group. Results are kept between
+        the smallest normal number of the dtype (in float16 the smallest of all) and the
+        largest, and the exponent between ±88 (±709 in float64), so no step makes a living
+        weight infinite or kills it; short of that the update is the formula. Infinite gradients
+        are bounded so, too. A gradient of NaN is an error on a CPU, at which weights already
+        stepped have taken a finite step and the others none; elsewhere, where asking costs a
+        synchronisation, NaN goes through as in torch's optimisers, and
         :func:`~daleml.training.train` finds it at the end of an epoch.
 
-        float16 and bfloat16 parameters are updated through a float32 master copy in the optimiser's state: otherwise
-        steps below one part in a thousand would round away.
+        float16 and bfloat16 parameters are updated through a float32 master copy in the
+        optimiser's state: otherwise steps below one part in a thousand would round away.
 
-        The caller's ``.grad`` is left as it was. ``copy.deepcopy`` of any torch optimiser drops its hooks.
+        The caller's ``.grad`` is left as it was. ``copy.deepcopy`` of any torch optimiser drops
+        its hooks.
 
     References:
-        Kivinen & Warmuth 1997, for the algorithm; Cornford et al. 2024 (EG paper) and its released optimiser, for
-        momentum and decay. Departure: that code lets a long step overflow.
+        Kivinen & Warmuth 1997, for the algorithm; Cornford et al. 2024 (EG paper) and its
+        released optimiser, for momentum and decay. Departure: that code lets a long step
+        overflow.
     """
 
     def __init__(
@@ -118,8 +130,15 @@ class EG(MomentumDescent):
         """Count the weights that no step moves, see :class:`~daleml.optim.Stuck`."""
         return count_stuck(self)
 
-    def _descend(self, group: dict[str, Any], lists: tuple[list[Tensor], ...], options: dict[str, Any]) -> None:
-        plain_eg = type(self.potential(group)) is NegativeEntropy  # a subclass may step under another potential
+    def _descend(
+        self,
+        group: dict[str, Any],
+        lists: tuple[list[Tensor], ...],
+        options: dict[str, Any],
+    ) -> None:
+        plain_eg = (
+            type(self.potential(group)) is NegativeEntropy
+        )  # a subclass may step under another potential
         if plain_eg and not group["fused"] and _whole_lists(group, lists[0][0]):
             refuse_nan(lists[1])
             functional.eg_foreach_(*lists, **options)
@@ -207,7 +226,11 @@ class EGAdamW(MasteredOptimizer):
         for name in ("eps", "weight_decay", "floor"):
             _checks.non_negative(name, options[name])
         betas = options["betas"]
-        if not (isinstance(betas, (tuple, list)) and len(betas) == 2 and all(_is_rate(beta) for beta in betas)):
+        if not (
+            isinstance(betas, (tuple, list))
+            and len(betas) == 2
+            and all(_is_rate(beta) for beta in betas)
+        ):
             raise ValueError(f"`betas` must be two numbers in [0, 1); got {betas}.")
         check_forms(options)
 
@@ -216,10 +239,16 @@ class EGAdamW(MasteredOptimizer):
         return count_stuck(self)
 
     def _update(
-        self, group: dict[str, Any], parameters: list[Tensor], weights: list[Tensor], grads: list[Tensor]
+        self,
+        group: dict[str, Any],
+        parameters: list[Tensor],
+        weights: list[Tensor],
+        grads: list[Tensor],
     ) -> None:
         """Step together the weights that have taken as many steps before."""
-        keys = ("exp_avg", "exp_avg_sq") + (("max_exp_avg_sq",) if group["amsgrad"] else ())
+        keys = ("exp_avg", "exp_avg_sq") + (
+            ("max_exp_avg_sq",) if group["amsgrad"] else ()
+        )
         alike: dict[float, list[int]] = {}
         for i, (parameter, weight) in enumerate(zip(parameters, weights, strict=True)):
             state = self.state[parameter]
@@ -231,9 +260,17 @@ class EGAdamW(MasteredOptimizer):
             alike.setdefault(state["step"].item(), []).append(i)
         for count, chosen in alike.items():
             states = [self.state[parameters[i]] for i in chosen]
-            moments = [[state[key] for state in states] for key in keys] + [[]] * (3 - len(keys))
+            moments = [[state[key] for state in states] for key in keys] + [[]] * (
+                3 - len(keys)
+            )
             lists = ([weights[i] for i in chosen], [grads[i] for i in chosen], *moments)
-            self._step(group, lists, [state["step"] for state in states], count + 1, parameters[0].dtype)
+            self._step(
+                group,
+                lists,
+                [state["step"] for state in states],
+                count + 1,
+                parameters[0].dtype,
+            )
 
     def _step(
         self,
@@ -247,7 +284,12 @@ class EGAdamW(MasteredOptimizer):
         options["lr"] = plain(group["lr"])
         if group["euclidean"]:
             beta1, beta2 = group["betas"]
-            options |= {"amsgrad": group["amsgrad"], "beta1": beta1, "beta2": beta2, "foreach": False}
+            options |= {
+                "amsgrad": group["amsgrad"],
+                "beta1": beta1,
+                "beta2": beta2,
+                "foreach": False,
+            }
             weights, grads, averages, squares, largest = lists
             refuse_nan(grads)
             adamw(weights, grads, averages, squares, largest, steps, **options)
@@ -264,29 +306,43 @@ class EGAdamW(MasteredOptimizer):
         else:
             self._run(functional.eg_adamw_, lists, options | {"count": count})
 
-    def _fused_step(self, lists: tuple[list[Tensor], ...], options: dict[str, Any], dtype: torch.dtype) -> None:
+    def _fused_step(
+        self,
+        lists: tuple[list[Tensor], ...],
+        options: dict[str, Any],
+        dtype: torch.dtype,
+    ) -> None:
         """Run the compiled rule, without its guard, which takes half the time, as long as no weight is near a limit.
 
-        How near is measured, and again when as far as steps can reach is used up. Weights that lie at their limits, and
-        those whose headroom is not kept, have the rule with its guard.
+        How near is measured, and again when as far as steps can reach is used up. Weights that
+        lie at their limits, and those whose headroom is not kept, have the rule with its guard.
         """
         weights, limits = lists[0], options["limits"]
         reach = math.inf
-        if weights[0].is_cpu and weights[0].dtype == dtype:  # a master is written to before every step
+        if (
+            weights[0].is_cpu and weights[0].dtype == dtype
+        ):  # a master is written to before every step
             lr = float(options["lr"])
-            reach = 1.01 * lr * functional.adam_reach(options["betas"], options["eps"]) + lr * options["weight_decay"]
+            reach = (
+                1.01 * lr * functional.adam_reach(options["betas"], options["eps"])
+                + lr * options["weight_decay"]
+            )
         headroom = [-math.inf]
         if reach < math.inf:
             headroom = self._known_headroom(weights, limits)
             if -math.inf in headroom or 0 <= min(headroom) < reach:
                 headroom = measured_headroom(weights, limits)
-                if min(headroom) < 50 * reach:  # measured every few steps, it would cost more than the guard
+                if (
+                    min(headroom) < 50 * reach
+                ):  # measured every few steps, it would cost more than the guard
                     headroom = [-1.0] * len(weights)
         free = reach <= min(headroom)
         given = options | {"count": 0.0, "limits": None if free else limits}
         compiled.run(functional.eg_adamw_, lists, given, changing=("lr", "corrections"))
         if reach < math.inf:
-            self._remember_headroom(weights, limits, [left - reach * free for left in headroom])
+            self._remember_headroom(
+                weights, limits, [left - reach * free for left in headroom]
+            )
 
 
 def _is_rate(beta: object) -> bool:

@@ -15,32 +15,40 @@ from daleml.optim.coverage import require_signed_trained, warn_of_draws
 
 
 def enforce(
-    optimizer: Optimizer, model: nn.Module, *, partial: bool = False, step: str | Sequence[str] = "step"
+    optimizer: Optimizer,
+    model: nn.Module,
+    *,
+    partial: bool = False,
+    step: str | Sequence[str] = "step",
 ) -> RemovableHandle:
     r"""Project ``model`` onto its signs after every step of ``optimizer``.
 
     .. math:: w_{ij} \leftarrow s_j \max(s_j w_{ij}, 0)
 
-    The weights are lawful however a step ends: also when a closure, another hook or Ctrl-C breaks it off. A model that
-    the optimiser guards already is not guarded twice. Of a wrapper, such as accelerate's ``AcceleratedOptimizer``, a
-    sharpness-aware minimiser or Lookahead, the optimiser that it steps by is guarded too. Copies of the optimiser, by
-    ``copy.deepcopy`` or ``pickle``, guard the copy of the model.
+    The weights are lawful however a step ends: also when a closure, another hook or Ctrl-C
+    breaks it off. A model that the optimiser guards already is not guarded twice. Of a wrapper,
+    such as accelerate's ``AcceleratedOptimizer``, a sharpness-aware minimiser or Lookahead, the
+    optimiser that it steps by is guarded too. Copies of the optimiser, by ``copy.deepcopy`` or
+    ``pickle``, guard the copy of the model.
 
     Args:
         optimizer: Any torch optimiser, or a wrapper of one.
-        model: The model whose signs, fixed by ``signs.fix`` or by its layers, are kept. Every fixed parameter is
-            projected, whether or not the optimiser trains it.
-        partial: Whether the optimiser may train some of the fixed parameters only, as one of several optimisers does.
-        step: The method that ends a step, or several. Name them where an optimiser changes weights in others than
-            ``step``, as those in two steps do: ``step=("step", "second_step")``.
+        model: The model whose signs, fixed by ``signs.fix`` or by its layers, are kept. Every
+            fixed parameter is projected, whether or not the optimiser trains it.
+        partial: Whether the optimiser may train some of the fixed parameters only, as one of
+            several optimisers does.
+        step: The method that ends a step, or several. Name them where an optimiser changes
+            weights in others than ``step``, as those in two steps do: ``step=("step",
+            "second_step")``.
 
     Returns:
         A handle: ``handle.remove()`` undoes the guard, and so does leaving it as a context manager.
 
     Raises:
         TypeError: If ``optimizer`` or ``model`` is something else.
-        ValueError: If no parameter of ``model`` has its signs fixed, so there is nothing to guard; the optimiser
-            trains none of them, or misses some and ``partial`` is False; or it changes weights where no guard sees it.
+        ValueError: If no parameter of ``model`` has its signs fixed, so there is nothing to
+            guard; the optimiser trains none of them, or misses some and ``partial`` is False;
+            or it changes weights where no guard sees it.
 
     Example:
         >>> import torch
@@ -57,18 +65,22 @@ def enforce(
         >>> guard.remove()
 
     Notes:
-        Projection keeps the sign, not the convergence theory of every optimiser: LBFGS, for one, learns less well
-        under it. ``EG``, ``EGAdamW`` and ``MirrorDescent`` with its default potential keep the law by themselves.
-        Parameters sharded by ``fully_shard`` are refused: signs do not follow them.
+        Projection keeps the sign, not the convergence theory of every optimiser: LBFGS, for
+        one, learns less well under it. ``EG``, ``EGAdamW`` and ``MirrorDescent`` with its
+        default potential keep the law by themselves. Parameters sharded by ``fully_shard`` are
+        refused: signs do not follow them.
     """
     given: Any = optimizer
     if not isinstance(given, Optimizer) and not _wraps_an_optimizer(given):
-        raise TypeError(f"`optimizer` must be a torch optimiser; got {type(optimizer).__name__}.")
+        raise TypeError(
+            f"`optimizer` must be a torch optimiser; got {type(optimizer).__name__}."
+        )
     if not isinstance(model, nn.Module):
         raise TypeError(f"`model` must be a module; got {type(model).__name__}.")
     if next(signs.named(model), None) is None:
         raise ValueError(
-            f"`model` must have a parameter whose signs are fixed; got {type(model).__name__} without one."
+            "`model` must have a parameter whose signs are fixed; got"
+            f" {type(model).__name__} without one."
         )
     steps = (step,) if isinstance(step, str) else tuple(step)
     stepping = _guards.steppers(optimizer)
@@ -82,14 +94,20 @@ def enforce(
 
 def _wraps_an_optimizer(given: Any) -> bool:
     """Whether something behaves as an optimiser and holds one, without being one by its class."""
-    stands_for_one = callable(getattr(given, "step", None)) and isinstance(getattr(given, "param_groups", None), list)
+    stands_for_one = callable(getattr(given, "step", None)) and isinstance(
+        getattr(given, "param_groups", None), list
+    )
     return stands_for_one and len(_guards.steppers(given)) > 1
 
 
 def _require_methods(optimizer: Any, steps: Sequence[str]) -> None:
-    missing = next((name for name in steps if not callable(getattr(optimizer, name, None))), None)
+    missing = next(
+        (name for name in steps if not callable(getattr(optimizer, name, None))), None
+    )
     if missing is not None:
-        raise ValueError(f"`step` must name a method of {type(optimizer).__name__}; got {missing!r}.")
+        raise ValueError(
+            f"`step` must name a method of {type(optimizer).__name__}; got {missing!r}."
+        )
 
 
 def _require_seen(optimizer: Any, steps: Sequence[str]) -> None:
@@ -109,6 +127,7 @@ def _require_seen(optimizer: Any, steps: Sequence[str]) -> None:
         return
     where = f" in {' and '.join(others)}" if others else " elsewhere"
     raise ValueError(
-        f"`optimizer` must change weights in {' and '.join(steps)} alone, where a guard sees it; got {kind.__name__}, "
-        f"which may do so{where}: name the methods that end a step, `step=(...)`, or call `signs.project_` after them."
+        f"`optimizer` must change weights in {' and '.join(steps)} alone, where a guard"
+        f" sees it; got {kind.__name__}, which may do so{where}: name the methods that end"
+        " a step, `step=(...)`, or call `signs.project_` after them."
     )

@@ -1,4 +1,7 @@
-"""What happens to numbers that are not finite: long steps are bounded, and NaN stops an optimiser."""
+"""What happens to numbers that are not finite.
+
+Long steps are bounded, and NaN stops an optimiser.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,9 @@ def bounded(step: Tensor, largest: float) -> Tensor:
 
 
 def refuse_nan(tensors: Sequence[Tensor]) -> None:
-    """Raise if a tensor holds NaN. Only on a CPU: elsewhere asking would cost a synchronisation every step.
+    """Raise if a tensor holds NaN.
+
+    Only on a CPU: elsewhere asking would cost a synchronisation every step.
 
     Raises:
         DivergedError: If one does.
@@ -37,8 +42,9 @@ def is_nan(number: float) -> bool:
 def nan_error() -> DivergedError:
     """Return the error of a step that is no number."""
     return DivergedError(
-        "steps must be numbers; got NaN, from gradients or their averages. No weight was made NaN: lower the learning "
-        "rate or clip gradients, and begin again from earlier weights."
+        "steps must be numbers; got NaN, from gradients or their averages. No weight was"
+        " made NaN: lower the learning rate or clip gradients, and begin again from earlier"
+        " weights."
     )
 
 

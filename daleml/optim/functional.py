@@ -1,7 +1,8 @@
 r"""The update rules, as functions of lists of tensors.
 
-``mirror_`` and ``eg_adamw_`` are the rules, ``eg_foreach_`` and ``eg_adamw_foreach_`` the same an operation at a time
-over whole lists, for devices where a call costs more than its memory traffic.
+``mirror_`` and ``eg_adamw_`` are the rules, ``eg_foreach_`` and ``eg_adamw_foreach_`` the same
+an operation at a time over whole lists, for devices where a call costs more than its memory
+traffic.
 """
 
 from __future__ import annotations
@@ -12,7 +13,13 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from daleml.optim.exponent import Number, exponentiate_, exponentiate_foreach_, exponentiated, times_sign
+from daleml.optim.exponent import (
+    Number,
+    exponentiate_,
+    exponentiate_foreach_,
+    exponentiated,
+    times_sign,
+)
 from daleml.optim.finite import bounded, refuse_nan
 from daleml.optim.pieces import Piece, pieces
 from daleml.potentials import NegativeEntropy, Potential, is_plain
@@ -58,7 +65,9 @@ def mirror_(
         headroom: One a weight, changed in place, see :func:`~daleml.optim.exponent.exponentiate_`; None to guard
             every step.
     """
-    exponentiated_gradient = type(potential) is NegativeEntropy  # a subclass may step otherwise
+    exponentiated_gradient = (
+        type(potential) is NegativeEntropy
+    )  # a subclass may step otherwise
     left = [math.inf if exponentiated_gradient else -math.inf] * len(weights)
     changed = [weights, buffers] if buffers else [weights]
     cut = _pieces_or_whole if is_plain(potential) else _whole
@@ -68,17 +77,30 @@ def mirror_(
         if weight_decay is not None:
             direction = direction + weight_decay * potential.decay(weight)
         if buffer:
-            direction = _accelerate(direction, buffer[0], momentum, dampening, nesterov=nesterov, fresh=fresh)
+            direction = _accelerate(
+                direction,
+                buffer[0],
+                momentum,
+                dampening,
+                nesterov=nesterov,
+                fresh=fresh,
+            )
         if not exponentiated_gradient:
             after = potential.step(weight, bounded(direction * lr, limits[1]))
             refuse_nan([after])
-            after = _kept_alive(weight, after, limits) if potential.keeps_signs else bounded(after, limits[1])
+            after = (
+                _kept_alive(weight, after, limits)
+                if potential.keeps_signs
+                else bounded(after, limits[1])
+            )
             weight.copy_(after)
         elif not piece.scratch:
             weight.copy_(exponentiated(weight, direction * lr, limits))
         else:
             exponent = times_sign(weight, direction, out=piece.scratch[0]).mul_(-lr)
-            room = exponentiate_(weight, exponent, limits, headroom=_least(headroom, piece))
+            room = exponentiate_(
+                weight, exponent, limits, headroom=_least(headroom, piece)
+            )
             for i in piece.indices:
                 left[i] = min(left[i], room)
     if headroom is not None:
@@ -96,7 +118,13 @@ def _least(headroom: list[float] | None, piece: Piece) -> float:
 
 
 def _accelerate(
-    direction: Tensor, buffer: Tensor, momentum: Number, dampening: Number, *, nesterov: bool, fresh: bool
+    direction: Tensor,
+    buffer: Tensor,
+    momentum: Number,
+    dampening: Number,
+    *,
+    nesterov: bool,
+    fresh: bool,
 ) -> Tensor:
     if fresh:
         buffer.copy_(direction)
@@ -155,8 +183,18 @@ def eg_adamw_(
         weight, average, square, *largest = piece.changed
         (grad,) = piece.read
         if not piece.scratch:
-            direction = _adam_direction(-grad if maximize else grad, average, square, largest, corrections, betas, eps)
-            weight.copy_(exponentiated(weight, direction * lr, limits, weight_decay * lr))
+            direction = _adam_direction(
+                -grad if maximize else grad,
+                average,
+                square,
+                largest,
+                corrections,
+                betas,
+                eps,
+            )
+            weight.copy_(
+                exponentiated(weight, direction * lr, limits, weight_decay * lr)
+            )
             continue
         assert limits is not None
         rate = float(lr)
@@ -168,7 +206,9 @@ def eg_adamw_(
             lr=min(rate, 1.0), beta1=float(betas[0]), beta2=float(betas[1]), weight_decay=0.0, eps=float(eps),
             amsgrad=bool(largest), maximize=maximize,
         )  # fmt: skip
-        if rate > 1:  # the kernel would multiply the moment by it first, and could overflow
+        if (
+            rate > 1
+        ):  # the kernel would multiply the moment by it first, and could overflow
             step.mul_(rate)
         refuse_nan([step])
         room = exponentiate_(
@@ -187,15 +227,20 @@ def adam_corrections(betas: tuple[float, float], count: float) -> tuple[float, f
 
 
 def adam_reach(betas: tuple[Number, Number], eps: Number) -> float:
-    r"""Return how long a component of Adam's direction can be at most, whatever the gradients; infinite if unbounded.
+    r"""Return how long a component of Adam's direction can be at most, whatever the gradients.
 
-    By the inequality of Cauchy and Schwarz, :math:`(1 - \beta_1) / \sqrt{(1 - \beta_2) (1 - \beta_1^2 / \beta_2)}`, and
-    1 at the first step. A positive ``eps`` keeps it so where the second moment underflows.
+    Infinite if unbounded.
+
+    By the inequality of Cauchy and Schwarz, :math:`(1 - \beta_1) / \sqrt{(1 - \beta_2) (1 -
+    \beta_1^2 / \beta_2)}`, and 1 at the first step. A positive ``eps`` keeps it so where the
+    second moment underflows.
     """
     beta1, beta2 = float(betas[0]), float(betas[1])
     if eps < 1e-12 or beta1**2 >= beta2:
         return math.inf
-    return 1.01 * max(1.0, (1 - beta1) / math.sqrt((1 - beta2) * (1 - beta1**2 / beta2)))
+    return 1.01 * max(
+        1.0, (1 - beta1) / math.sqrt((1 - beta2) * (1 - beta1**2 / beta2))
+    )
 
 
 def _adam_direction(
@@ -217,9 +262,14 @@ def _adam_direction(
 
 
 def _pieces_or_whole(
-    changed: Sequence[Sequence[Tensor]], read: Sequence[Sequence[Tensor]], n_scratch: int
+    changed: Sequence[Sequence[Tensor]],
+    read: Sequence[Sequence[Tensor]],
+    n_scratch: int,
 ) -> Iterator[Piece]:
-    """Yield pieces with scratch where cache is what counts; elsewhere, and to a compiler, tensors as they are."""
+    """Yield pieces with scratch where cache is what counts.
+
+    Elsewhere, and to a compiler, tensors as they are.
+    """
     if changed[0] and changed[0][0].is_cpu and not torch.compiler.is_compiling():
         yield from pieces(changed, read, n_scratch)
     else:
@@ -227,14 +277,17 @@ def _pieces_or_whole(
 
 
 def _whole(
-    changed: Sequence[Sequence[Tensor]], read: Sequence[Sequence[Tensor]], n_scratch: int = 0
+    changed: Sequence[Sequence[Tensor]],
+    read: Sequence[Sequence[Tensor]],
+    n_scratch: int = 0,
 ) -> Iterator[Piece]:
     """Yield tensors as they are, in their own shape."""
     for i, row in enumerate(zip(*changed, *read, strict=True)):
         yield Piece(row[: len(changed)], row[len(changed) :], (), (i,))
 
 
-# -- an operation at a time over whole lists ---------------------------------------------------------------------------
+# -- an operation at a time over whole lists
+# ---------------------------------------------------------------------------
 
 
 def eg_foreach_(
@@ -263,7 +316,9 @@ def eg_foreach_(
             torch._foreach_mul_(buffers, momentum)
             torch._foreach_add_(buffers, torch._foreach_mul(directions, 1 - dampening))
         ahead = torch._foreach_mul(buffers, momentum) if nesterov else ()
-        directions = torch._foreach_add(directions, ahead) if nesterov else tuple(buffers)
+        directions = (
+            torch._foreach_add(directions, ahead) if nesterov else tuple(buffers)
+        )
     exponentiate_foreach_(weights, torch._foreach_mul(directions, lr), limits, 0.0)
 
 

@@ -16,14 +16,22 @@ from daleml.optim.eg import EG, EGAdamW
 from daleml.optim.enforce import enforce
 from daleml.optim.groups import param_groups
 
-_EXPONENTIATED: dict[Any, Callable[..., Optimizer]] = {torch.optim.SGD: EG, torch.optim.AdamW: EGAdamW}
+_EXPONENTIATED: dict[Any, Callable[..., Optimizer]] = {
+    torch.optim.SGD: EG,
+    torch.optim.AdamW: EGAdamW,
+}
 
 
 class Mechanism(Protocol):
     """What :class:`Projection`, :class:`Reparametrization` and :class:`Exponentiation` have in common."""
 
     def attach(
-        self, model: nn.Module, lr: float, *, optimizer: Callable[..., Optimizer] = ..., **options: Any
+        self,
+        model: nn.Module,
+        lr: float,
+        *,
+        optimizer: Callable[..., Optimizer] = ...,
+        **options: Any,
     ) -> Optimizer:
         """Make the model learn lawfully, and return the optimiser to step."""
 
@@ -33,10 +41,13 @@ class Mechanism(Protocol):
 
 @dataclass(frozen=True)
 class Projection:
-    r"""Step with any torch optimiser, then move every weight onto its sign: :math:`w \leftarrow s \max(s w, 0)`.
+    r"""Step with any torch optimiser, then move every weight onto its sign.
 
-    Weights that are pushed through zero stay there until they are pushed back: sparse networks, that learn as fast as
-    unconstrained ones. Weight decay shrinks the weight by :math:`1 - \eta\lambda`.
+    :math:`w \leftarrow s \max(s w, 0)`.
+
+    Weights that are pushed through zero stay there until they are pushed back: sparse networks,
+    that learn as fast as unconstrained ones. Weight decay shrinks the weight by :math:`1 -
+    \eta\lambda`.
 
     Example:
         >>> import torch
@@ -83,14 +94,15 @@ class Projection:
 class Reparametrization:
     r"""Learn a free parameter :math:`v` with any torch optimiser, of which the weight is :math:`w = s |v|`.
 
-    The gradient of :math:`v` is that of the weight, and its sign flips where :math:`v` goes through zero: weights
-    bounce off zero. One that is exactly zero has no gradient, and stays. Weight decay shrinks the weight by
-    :math:`1 - \eta\lambda`.
+    The gradient of :math:`v` is that of the weight, and its sign flips where :math:`v` goes
+    through zero: weights bounce off zero. One that is exactly zero has no gradient, and stays.
+    Weight decay shrinks the weight by :math:`1 - \eta\lambda`.
 
     Notes:
-        Built on ``torch.nn.utils.parametrize``: the parameter is called ``parametrizations.weight.original``, a
-        checkpoint of the plain model still loads, and the module is not pickled; ``deepcopy`` and state dicts work.
-        Setting ``module.weight`` to what breaks the law is refused. :meth:`detach` leaves the plain weight.
+        Built on ``torch.nn.utils.parametrize``: the parameter is called
+        ``parametrizations.weight.original``, a checkpoint of the plain model still loads, and
+        the module is not pickled; ``deepcopy`` and state dicts work. Setting ``module.weight``
+        to what breaks the law is refused. :meth:`detach` leaves the plain weight.
     """
 
     def attach(
@@ -101,23 +113,35 @@ class Reparametrization:
         optimizer: Callable[..., Optimizer] = torch.optim.SGD,
         **options: Any,
     ) -> Optimizer:
-        """Reparametrise every parameter with fixed signs, and build the optimiser: see :meth:`Projection.attach`.
+        """Reparametrise every parameter with fixed signs, and build the optimiser.
+
+        See :meth:`Projection.attach`.
 
         Raises:
-            ValueError: If no parameter of the model has fixed signs, or one is reparametrised already.
+            ValueError: If no parameter of the model has fixed signs, or one is reparametrised
+                already.
             DaleError: If a weight breaks the law.
         """
         _groups(model, lr)
         signs.check(model).raise_for_violations()
-        found = [(model.get_submodule(path), name) for path, name in map(_owner, (n for n, _, _ in signs.named(model)))]
+        found = [
+            (model.get_submodule(path), name)
+            for path, name in map(_owner, (n for n, _, _ in signs.named(model)))
+        ]
         for module, name in found:
             if parametrize.is_parametrized(module, name):
-                raise ValueError(f"`model` must not be reparametrised already; got `{name}`, which is.")
+                raise ValueError(
+                    f"`model` must not be reparametrised already; got `{name}`, which is."
+                )
         for module, name in found:
             present = cast("Tensor | None", getattr(module, name + law.PRESENT, None))
             weight = cast("Tensor", getattr(module, name))
-            sign = law.broadcastable(cast("Tensor", getattr(module, name + law.SUFFIX)), weight).clone()
-            parametrize.register_parametrization(module, name, Magnitude(name, sign, present))
+            sign = law.broadcastable(
+                cast("Tensor", getattr(module, name + law.SUFFIX)), weight
+            ).clone()
+            parametrize.register_parametrization(
+                module, name, Magnitude(name, sign, present)
+            )
             module.register_load_state_dict_pre_hook(_rename_on_load)  # type: ignore[no-untyped-call]
         return optimizer(_groups(model, lr), lr=lr, **options)
 
@@ -125,15 +149,20 @@ class Reparametrization:
         """Make reparametrised weights ordinary parameters again, of the values they have."""
         for module in list(model.modules()):
             for name in _magnitudes(module):
-                parametrize.remove_parametrizations(module, name, leave_parametrized=True)
+                parametrize.remove_parametrizations(
+                    module, name, leave_parametrized=True
+                )
 
 
 @dataclass(frozen=True)
 class Exponentiation:
-    r"""Learn by exponentiated gradient, which cannot change a sign: :class:`EG` for SGD, :class:`EGAdamW` for AdamW.
+    r"""Learn by exponentiated gradient, which cannot change a sign.
 
-    Every weight changes in proportion to itself, so none reaches zero, and weights stay near log-normal. The learning
-    rate is a relative one. Weight decay shrinks the weight by :math:`e^{-\eta\lambda}`.
+    :class:`EG` for SGD, :class:`EGAdamW` for AdamW.
+
+    Every weight changes in proportion to itself, so none reaches zero, and weights stay near
+    log-normal. The learning rate is a relative one. Weight decay shrinks the weight by
+    :math:`e^{-\eta\lambda}`.
     """
 
     def attach(
@@ -147,11 +176,13 @@ class Exponentiation:
         """Build the optimiser over ``param_groups``: see :meth:`Projection.attach`.
 
         Raises:
-            ValueError: If no parameter of the model has fixed signs, or ``optimizer`` is neither SGD nor AdamW.
+            ValueError: If no parameter of the model has fixed signs, or ``optimizer`` is
+                neither SGD nor AdamW.
         """
         if optimizer not in _EXPONENTIATED:
             raise ValueError(
-                f"`optimizer` must be torch.optim.SGD or AdamW; got {getattr(optimizer, '__name__', optimizer)}."
+                "`optimizer` must be torch.optim.SGD or AdamW; got"
+                f" {getattr(optimizer, '__name__', optimizer)}."
             )
         return _EXPONENTIATED[optimizer](_groups(model, lr), lr=lr, **options)
 
@@ -185,7 +216,8 @@ class Magnitude(nn.Module):
         broken = int((weight * self.signs < 0).sum())
         if broken:
             raise ValueError(
-                f"`{self.name}` must keep the signs that are fixed; got {broken} weights of the other sign."
+                f"`{self.name}` must keep the signs that are fixed; got {broken} weights of"
+                " the other sign."
             )
         return weight
 
@@ -194,7 +226,8 @@ def _groups(model: nn.Module, lr: float) -> list[dict[str, Any]]:
     groups = param_groups(model, lr)
     if next(signs.named(model), None) is None:
         raise ValueError(
-            f"`model` must have a parameter whose signs are fixed; got {type(model).__name__} without one."
+            "`model` must have a parameter whose signs are fixed; got"
+            f" {type(model).__name__} without one."
         )
     return groups
 
@@ -208,11 +241,19 @@ def _magnitudes(module: nn.Module) -> list[str]:
     if not parametrize.is_parametrized(module):
         return []
     lists = cast("nn.ModuleDict", module.parametrizations)
-    return [name for name, parts in lists.items() if isinstance(cast("Any", parts)[0], Magnitude)]
+    return [
+        name
+        for name, parts in lists.items()
+        if isinstance(cast("Any", parts)[0], Magnitude)
+    ]
 
 
-def _rename_on_load(module: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
+def _rename_on_load(
+    module: nn.Module, state: dict[str, Any], prefix: str, *_: object
+) -> None:
     """Take the weights of a plain checkpoint as free parameters: their magnitudes are the same."""
     for name in _magnitudes(module):
         if prefix + name in state:
-            state[f"{prefix}parametrizations.{name}.original"] = state.pop(prefix + name)
+            state[f"{prefix}parametrizations.{name}.original"] = state.pop(
+                prefix + name
+            )

@@ -20,7 +20,9 @@ from daleml.potentials import NegativeEntropy, Potential
 
 
 class MomentumDescent(MasteredOptimizer):
-    """What mirror descent and its case of the negative entropy share: the dual step and its momentum.
+    """What mirror descent and its case of the negative entropy share.
+
+    The dual step and its momentum.
 
     Under the negative entropy a group may have a ``floor``.
     """
@@ -37,7 +39,8 @@ class MomentumDescent(MasteredOptimizer):
         momentum, dampening = options["momentum"], options["dampening"]
         if options["nesterov"] and (momentum <= 0 or dampening != 0):
             raise ValueError(
-                f"`nesterov` must come with momentum and no dampening; got momentum={momentum}, dampening={dampening}."
+                "`nesterov` must come with momentum and no dampening; got"
+                f" momentum={momentum}, dampening={dampening}."
             )
         _checks.non_negative("floor", options.get("floor", 0.0))
         check_forms(options)
@@ -47,7 +50,11 @@ class MomentumDescent(MasteredOptimizer):
         raise NotImplementedError
 
     def _update(
-        self, group: dict[str, Any], parameters: list[Tensor], weights: list[Tensor], grads: list[Tensor]
+        self,
+        group: dict[str, Any],
+        parameters: list[Tensor],
+        weights: list[Tensor],
+        grads: list[Tensor],
     ) -> None:
         """Step the weights that have momentum already apart from those that have none yet."""
         if not group["momentum"]:
@@ -62,7 +69,9 @@ class MomentumDescent(MasteredOptimizer):
             for i in chosen if fresh else ():
                 states[i]["momentum_buffer"] = torch.empty_like(weights[i])
             buffers = [states[i]["momentum_buffer"] for i in chosen]
-            rows = [[values[i] for i in chosen] for values in (parameters, weights, grads)]
+            rows = [
+                [values[i] for i in chosen] for values in (parameters, weights, grads)
+            ]
             self._step(group, rows[0], rows[1], rows[2], buffers, fresh=fresh)
 
     def _step(
@@ -75,11 +84,19 @@ class MomentumDescent(MasteredOptimizer):
         *,
         fresh: bool = False,
     ) -> None:
-        options = {key: group[key] for key in ("momentum", "dampening", "nesterov", "maximize")}
+        options = {
+            key: group[key] for key in ("momentum", "dampening", "nesterov", "maximize")
+        }
         options["lr"] = plain(group["lr"])
         if group["euclidean"]:
             refuse_nan(grads)
-            _euclidean_step(weights, grads, buffers, fresh, options | {"weight_decay": group["weight_decay"]})
+            _euclidean_step(
+                weights,
+                grads,
+                buffers,
+                fresh,
+                options | {"weight_decay": group["weight_decay"]},
+            )
             return
         options |= {
             "weight_decay": group["weight_decay"] or None,
@@ -88,21 +105,34 @@ class MomentumDescent(MasteredOptimizer):
         }
         self._descend(group, (weights, grads, buffers), options)
 
-    def _descend(self, group: dict[str, Any], lists: tuple[list[Tensor], ...], options: dict[str, Any]) -> None:
+    def _descend(
+        self,
+        group: dict[str, Any],
+        lists: tuple[list[Tensor], ...],
+        options: dict[str, Any],
+    ) -> None:
         options["potential"] = self.potential(group)
         if group["fused"]:
             refuse_nan(lists[1])
-        if group["fused"] and not options["fresh"]:  # a first momentum step comes once: not worth compiling
+        if (
+            group["fused"] and not options["fresh"]
+        ):  # a first momentum step comes once: not worth compiling
             compiled.run(functional.mirror_, lists, options, changing=("lr",))
         else:
             self._run(functional.mirror_, lists, options)
 
 
 def _euclidean_step(
-    weights: list[Tensor], grads: list[Tensor], buffers: list[Tensor], fresh: bool, options: dict[str, Any]
+    weights: list[Tensor],
+    grads: list[Tensor],
+    buffers: list[Tensor],
+    fresh: bool,
+    options: dict[str, Any],
 ) -> None:
     """Take torch's own step of SGD, which makes the buffers it has not got."""
-    momenta: list[Tensor | None] = [None if fresh else buffer for buffer in buffers] or [None] * len(weights)
+    momenta: list[Tensor | None] = [
+        None if fresh else buffer for buffer in buffers
+    ] or [None] * len(weights)
     sgd(weights, grads, momenta, foreach=False, **options)
     for buffer, momentum in zip(buffers, momenta, strict=False):
         if fresh and momentum is not None:
@@ -117,29 +147,37 @@ class MirrorDescent(MomentumDescent):
         b \leftarrow \mu b + (1 - d)\, u, \qquad
         \nabla\phi(w) \leftarrow \nabla\phi(w) - \eta\, b
 
-    With ``Euclidean()`` or ``PNorm(2)`` it is ``torch.optim.SGD``, with ``NegativeEntropy()`` it is
-    :class:`~daleml.optim.EG`. Of the potentials only the negative entropy keeps every sign, hence Dale's law; under
-    the others weights pass through zero, and a lawful model needs the guard, :func:`~daleml.optim.enforce`.
+    With ``Euclidean()`` or ``PNorm(2)`` it is ``torch.optim.SGD``, with ``NegativeEntropy()``
+    it is :class:`~daleml.optim.EG`. Of the potentials only the negative entropy keeps every
+    sign, hence Dale's law; under the others weights pass through zero, and a lawful model needs
+    the guard, :func:`~daleml.optim.enforce`.
 
     Args:
-        params: Parameters, named parameters, or parameter groups. A group may have its own ``potential``; one with
-            ``euclidean=True`` takes the steps of ``torch.optim.SGD``. ``param_groups`` sets it.
-        lr: Learning rate :math:`\eta`, in the unit of the dual coordinate: it does not carry over between potentials.
-        potential: :math:`\phi`, of :mod:`daleml.potentials`, or your own: its ``step`` is what moves a weight.
+        params: Parameters, named parameters, or parameter groups. A group may have its own
+            ``potential``; one with ``euclidean=True`` takes the steps of ``torch.optim.SGD``.
+            ``param_groups`` sets it.
+        lr: Learning rate :math:`\eta`, in the unit of the dual coordinate: it does not carry
+            over between potentials.
+        potential: :math:`\phi`, of :mod:`daleml.potentials`, or your own: its ``step`` is what
+            moves a weight.
         momentum: :math:`\mu`, on the gradient, hence in the dual coordinate.
         dampening: :math:`d`.
-        weight_decay: :math:`\lambda`: a pull in the dual that shrinks all weights by one share, whatever their size.
-            Alone, it divides every weight by :math:`1 + \eta\lambda` or so: torch's decay in the Euclidean case,
-            :math:`e^{-\eta\lambda}` under the negative entropy. Before the momentum, as in SGD.
+        weight_decay: :math:`\lambda`: a pull in the dual that shrinks all weights by one share,
+            whatever their size. Alone, it divides every weight by :math:`1 + \eta\lambda` or
+            so: torch's decay in the Euclidean case, :math:`e^{-\eta\lambda}` under the negative
+            entropy. Before the momentum, as in SGD.
         nesterov: Whether to use Nesterov's momentum.
         maximize: Whether to climb.
-        fused: Whether to compile the whole update with ``torch.compile``: see :class:`~daleml.optim.EG`.
+        fused: Whether to compile the whole update with ``torch.compile``: see
+            :class:`~daleml.optim.EG`.
 
     Raises:
         TypeError: If ``potential`` is not a potential.
-        ValueError: If a hyperparameter is negative or not finite, Nesterov's momentum has none to work with, a
-            parameter is not real and floating-point, or under the negative entropy all parameters are zero.
-        DivergedError: From ``step`` on a CPU, if a gradient is NaN. It is a ``RuntimeError``; no weight becomes NaN.
+        ValueError: If a hyperparameter is negative or not finite, Nesterov's momentum has none
+            to work with, a parameter is not real and floating-point, or under the negative
+            entropy all parameters are zero.
+        DivergedError: From ``step`` on a CPU, if a gradient is NaN. It is a ``RuntimeError``;
+            no weight becomes NaN.
         RuntimeError: From ``step``, if a gradient is sparse.
 
     Example:
@@ -154,15 +192,17 @@ class MirrorDescent(MomentumDescent):
         tensor([3., 1.])
 
     Notes:
-        The potential is part of the state dict, as plain data, and loading restores it. One of your own must be the
-        optimiser's already: its class is never looked up by name.
+        The potential is part of the state dict, as plain data, and loading restores it. One of
+        your own must be the optimiser's already: its class is never looked up by name.
 
-        Zeros, extreme steps and low precision under the negative entropy: as in :class:`~daleml.optim.EG`. Under the
-        others, too, infinite steps are bounded, and results kept within their dtype.
+        Zeros, extreme steps and low precision under the negative entropy: as in
+        :class:`~daleml.optim.EG`. Under the others, too, infinite steps are bounded, and
+        results kept within their dtype.
 
     References:
-        Nemirovski & Yudin 1983; Pogodin et al. 2024 (geometry of plasticity). Departure: their code decays along
-        :math:`\lambda w` in the dual under every potential, an L2 penalty: add that to the loss if it is meant.
+        Nemirovski & Yudin 1983; Pogodin et al. 2024 (geometry of plasticity). Departure: their
+        code decays along :math:`\lambda w` in the dual under every potential, an L2 penalty:
+        add that to the loss if it is meant.
     """
 
     def __init__(
@@ -206,14 +246,20 @@ class MirrorDescent(MomentumDescent):
         """Load the state, potentials included.
 
         Raises:
-            ValueError: If it was saved under a potential of your own other than the optimiser's; it must be built with
-                that.
+            ValueError: If it was saved under a potential of your own other than the
+                optimiser's; it must be built with that.
         """
         groups = [dict(group) for group in state_dict["param_groups"]]
         for i, group in enumerate(groups):
             if isinstance(group.get("potential"), dict):
-                live = self.param_groups[i] if i < len(self.param_groups) else self.defaults
-                group["potential"] = potentials.restored(group["potential"], live["potential"])
+                live = (
+                    self.param_groups[i]
+                    if i < len(self.param_groups)
+                    else self.defaults
+                )
+                group["potential"] = potentials.restored(
+                    group["potential"], live["potential"]
+                )
         super().load_state_dict({**state_dict, "param_groups": groups})
 
     def potential(self, group: dict[str, Any]) -> Potential:
@@ -227,5 +273,7 @@ class MirrorDescent(MomentumDescent):
 
 def _check(potential: object) -> Potential:
     if not isinstance(potential, Potential):
-        raise TypeError(f"`potential` must be one of daleml.potentials; got {potential!r}.")
+        raise TypeError(
+            f"`potential` must be one of daleml.potentials; got {potential!r}."
+        )
     return potential

@@ -1,7 +1,8 @@
 """Cache-sized pieces: an update of several passes reads memory once.
 
-Elementwise rules give the same numbers to the last bit however their tensors are cut, so a large tensor is worked on a
-piece at a time, and many small tensors as one piece, with scratch that stays in cache and is used again.
+Elementwise rules give the same numbers to the last bit however their tensors are cut, so a
+large tensor is worked on a piece at a time, and many small tensors as one piece, with scratch
+that stays in cache and is used again.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ Row = tuple[Tensor, ...]
 
 
 class Piece(NamedTuple):
-    """Corresponding vectors: what a rule changes, what it reads, and scratch; and which of the tensors they are of."""
+    """Corresponding vectors: what a rule changes, what it reads, and scratch.
+
+    And which of the tensors they are of.
+    """
 
     changed: Row
     read: Row
@@ -29,7 +33,9 @@ class Piece(NamedTuple):
 
 
 def pieces(
-    changed: Sequence[Sequence[Tensor]], read: Sequence[Sequence[Tensor]], n_scratch: int = 0
+    changed: Sequence[Sequence[Tensor]],
+    read: Sequence[Sequence[Tensor]],
+    n_scratch: int = 0,
 ) -> Iterator[Piece]:
     """Cut lists of corresponding tensors, of one dtype, into pieces that together cover every element once.
 
@@ -46,7 +52,10 @@ def pieces(
         return
     n_changed, n_tensors, first = len(changed), len(rows[0]) + n_scratch, rows[0][0]
     scratch = first.new_empty(_SCRATCH_BYTES // first.element_size())
-    longest = min(_SCRATCH_BYTES // max(n_scratch, 1), _CACHE_BYTES // n_tensors) // first.element_size()
+    longest = (
+        min(_SCRATCH_BYTES // max(n_scratch, 1), _CACHE_BYTES // n_tensors)
+        // first.element_size()
+    )
     room = [scratch[i * longest : (i + 1) * longest] for i in range(n_scratch)]
     gathered = min(_SMALL, scratch.numel() // n_tensors - 1)
     small: list[tuple[int, Row]] = []
@@ -59,7 +68,9 @@ def pieces(
         if flat[0].numel() <= gathered:
             small.append((i, flat))
             continue
-        n_pieces = -(-flat[0].numel() // longest)  # of one length: a short last one would occupy one core
+        n_pieces = -(
+            -flat[0].numel() // longest
+        )  # of one length: a short last one would occupy one core
         cut = (tensor.chunk(n_pieces) for tensor in flat)
         for views in zip(*cut, strict=True) if n_pieces > 1 else (flat,):
             spare = tuple(place[: views[0].numel()] for place in room)
@@ -71,7 +82,9 @@ def pieces(
                 tensor.copy_(vector.view(tensor.shape))
 
 
-def _gathered(rows: list[tuple[int, Row]], n_changed: int, n_scratch: int, scratch: Tensor) -> Iterator[Piece]:
+def _gathered(
+    rows: list[tuple[int, Row]], n_changed: int, n_scratch: int, scratch: Tensor
+) -> Iterator[Piece]:
     """Copy many small tensors into one piece, and what has changed back."""
     while rows:
         room = scratch.chunk(len(rows[0][1]) + n_scratch)
@@ -101,5 +114,8 @@ def _views(row: Row) -> Row | None:
     first = row[0]
     strides = {tensor.stride() for tensor in row}
     if len(strides) == 1 and torch.ops.aten.is_non_overlapping_and_dense(first):
-        return tuple(tensor.as_strided((first.numel(),), (1,), tensor.storage_offset()) for tensor in row)
+        return tuple(
+            tensor.as_strided((first.numel(),), (1,), tensor.storage_offset())
+            for tensor in row
+        )
     return None

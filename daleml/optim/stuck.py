@@ -21,9 +21,11 @@ class Stuck:
     Attributes:
         n_weights: Number of weights that learn by exponentiated gradient.
         n_zero: Exact zeros: no step moves them.
-        n_floor: At the smallest magnitude a living weight may have: the ``floor``, or the smallest normal number.
-        tensors: The same, ``(n_weights, n_zero, n_floor)``, for each parameter that has any: by name where the
-            optimiser was given names, otherwise by its place among the parameters.
+        n_floor: At the smallest magnitude a living weight may have: the ``floor``, or the
+            smallest normal number.
+        tensors: The same, ``(n_weights, n_zero, n_floor)``, for each parameter that has any: by
+            name where the optimiser was given names, otherwise by its place among the
+            parameters.
     """
 
     n_weights: int
@@ -38,11 +40,14 @@ class Stuck:
 
     def __str__(self) -> str:
         lines = [
-            f"{self.n_zero + self.n_floor:,} of {self.n_weights:,} weights under exponentiated gradient are stuck "
-            f"({self.share:.1%}): {self.n_zero:,} at zero, {self.n_floor:,} at the floor."
+            f"{self.n_zero + self.n_floor:,} of {self.n_weights:,} weights under"
+            f" exponentiated gradient are stuck ({self.share:.1%}): {self.n_zero:,} at"
+            f" zero, {self.n_floor:,} at the floor."
         ]
         for name, (n, n_zero, n_floor) in self.tensors.items():
-            lines.append(f"  {name}: {n_zero:,} at zero, {n_floor:,} at the floor, of {n:,}")
+            lines.append(
+                f"  {name}: {n_zero:,} at zero, {n_floor:,} at the floor, of {n:,}"
+            )
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -68,23 +73,35 @@ def count_stuck(optimizer: torch.optim.Optimizer) -> Stuck:
 @torch.no_grad()
 def refuse_zeros(optimizer: torch.optim.Optimizer) -> None:
     """Raise if all there is to learn by exponentiated gradient is zero, where it stays."""
-    given = [parameter for _, parameter, _ in _multiplicative(optimizer) if not parameter.is_meta]
+    given = [
+        parameter
+        for _, parameter, _ in _multiplicative(optimizer)
+        if not parameter.is_meta
+    ]
     if given and not any(bool(parameter.any()) for parameter in given):
         raise ValueError(
-            f"`params` of {type(optimizer).__name__} must not all be zero, where exponentiated gradient leaves them; "
-            f"got {sum(p.numel() for p in given)} weights of zero."
+            f"`params` of {type(optimizer).__name__} must not all be zero, where"
+            f" exponentiated gradient leaves them; got {sum(p.numel() for p in given)}"
+            " weights of zero."
         )
 
 
-def _multiplicative(optimizer: torch.optim.Optimizer) -> Iterator[tuple[str, Tensor, float]]:
+def _multiplicative(
+    optimizer: torch.optim.Optimizer,
+) -> Iterator[tuple[str, Tensor, float]]:
     """Yield name, parameter and floor of what steps by exponentiated gradient."""
     place = 0
     for group in optimizer.param_groups:
-        names = group.get("param_names") or [str(place + i) for i in range(len(group["params"]))]
+        names = group.get("param_names") or [
+            str(place + i) for i in range(len(group["params"]))
+        ]
         place += len(group["params"])
         if group["euclidean"] or not _leaves_zeros(optimizer, group):
             continue
-        yield from ((name, p, group.get("floor", 0.0)) for name, p in zip(names, group["params"], strict=True))
+        yield from (
+            (name, p, group.get("floor", 0.0))
+            for name, p in zip(names, group["params"], strict=True)
+        )
 
 
 def _leaves_zeros(optimizer: torch.optim.Optimizer, group: dict[str, Any]) -> bool:

@@ -1,8 +1,8 @@
 """One reader of files: behind the commands, ``read_synapses`` and the data sets.
 
-A reader does not guess in silence. What a file leaves open is found out and said in one sentence, a note, or refused in
-one sentence that names the option which settles it. Nothing is ever unpickled or executed, and what a file declares is
-measured before memory is taken for it.
+A reader does not guess in silence. What a file leaves open is found out and said in one
+sentence, a note, or refused in one sentence that names the option which settles it. Nothing is
+ever unpickled or executed, and what a file declares is measured before memory is taken for it.
 
 ``options``      what the user says of a table; notes, and text for sentences
 ``files``        kinds of files, and how much memory they may take
@@ -20,7 +20,14 @@ measured before memory is taken for it.
 """
 
 from daleml.reading.choice import choose
-from daleml.reading.options import Say, TableOptions, in_keywords, printable, shown, warn
+from daleml.reading.options import (
+    Say,
+    TableOptions,
+    in_keywords,
+    printable,
+    shown,
+    warn,
+)
 from daleml.reading.sources import (
     ARRAYS,
     KINDS,

@@ -20,16 +20,26 @@ def preamble(text: str) -> tuple[int, str | None]:
     return start, said
 
 
-def without_title(rows: list[Row], start: int, separator: str | None, say: Say) -> tuple[list[Row], int]:
-    """Leave out a title: a line of one cell of text above names of several columns and rows of numbers."""
+def without_title(
+    rows: list[Row], start: int, separator: str | None, say: Say
+) -> tuple[list[Row], int]:
+    """Leave out a title.
+
+    A line of one cell of text above names of several columns and rows of numbers.
+    """
     for mark in separator or ",;\t":
-        if is_title([[cell.text for cell in split(row.text, mark)] for row in rows[:3]], say):
+        if is_title(
+            [[cell.text for cell in split(row.text, mark)] for row in rows[:3]], say
+        ):
             return rows[1:], rows[0].end
     return rows, start
 
 
 def is_title(cells: list[list[str]], say: Say) -> bool:
-    """Say so, if the first row is a title: a cell of text above names of several columns and a row of numbers."""
+    """Say so, if the first row is a title.
+
+    A cell of text above names of several columns and a row of numbers.
+    """
     if len(cells) < 3:
         return False
     title, names, data = cells
@@ -47,5 +57,7 @@ def names_in_comment(above: str, separator: str, layout: Layout) -> list[str]:
     if layout.labels or not last.startswith("#"):
         return []
     names = [cell.text for cell in split(last.lstrip("# "), separator)]
-    named = len(names) == layout.width > 1 and all(names) and not any(map(is_number, names))
+    named = (
+        len(names) == layout.width > 1 and all(names) and not any(map(is_number, names))
+    )
     return names if named and len(set(names)) == len(names) else []

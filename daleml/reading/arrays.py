@@ -1,4 +1,7 @@
-"""NumPy's files: one array, or several by name, dense or sparse. What a header declares is checked first."""
+"""NumPy's files: one array, or several by name, dense or sparse.
+
+What a header declares is checked first.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,18 @@ from daleml.reading.files import ARRAYS, is_of_system, require_room
 from daleml.reading.options import ReadingError, Say, listed, printable, reason
 
 SPARSE = ("csr", "csc", "bsr", "coo", "dia")
-_PARTS = {"data", "indices", "indptr", "row", "col", "offsets", "shape", "format", "coords", "_is_array"}
+_PARTS = {
+    "data",
+    "indices",
+    "indptr",
+    "row",
+    "col",
+    "offsets",
+    "shape",
+    "format",
+    "coords",
+    "_is_array",
+}
 
 
 def read_npy(path: Path) -> NDArray[Any]:
@@ -46,27 +60,44 @@ class Archive:
         self._name = printable(path)
         try:
             with zipfile.ZipFile(path) as archive:
-                names = [member.filename for member in archive.infolist() if not member.is_dir()]
-        except Exception as error:  # zipfile's own, and what its directory trips over where it is damaged
+                names = [
+                    member.filename
+                    for member in archive.infolist()
+                    if not member.is_dir()
+                ]
+        # zipfile's own, and what its directory trips over where it is damaged
+        except Exception as error:
             if is_of_system(error):
                 raise
-            raise ReadingError(f"`{self._name}` must be a .npz file of numbers; {reason(error)}.") from None
+            raise ReadingError(
+                f"`{self._name}` must be a .npz file of numbers; {reason(error)}."
+            ) from None
         self._taken = 0
-        self._members = {name.removesuffix(".npy"): name for name in names if name.endswith(".npy")}
+        self._members = {
+            name.removesuffix(".npy"): name for name in names if name.endswith(".npy")
+        }
         others = [name for name in names if not name.endswith(".npy")]
         if others:
-            say(f"`{self._name}` holds {listed(others, 5)} too, which are no arrays and were left out.")
+            say(
+                f"`{self._name}` holds {listed(others, 5)} too, which are no arrays and"
+                " were left out."
+            )
 
     def names(self, dimensions: int | None = None) -> list[str]:
         """Return the names of what it holds; a sparse matrix of SciPy's is one thing, with no name.
 
         Args:
-            dimensions: Of those to name; what has no good header is named too, for reading it says what is wrong.
+            dimensions: Of those to name; what has no good header is named too, for reading it
+                says what is wrong.
         """
         if self.is_sparse():
             return [""]
         shapes = self.shapes() if dimensions is not None else {}
-        return [name for name in self._members if name not in shapes or len(shapes[name]) == dimensions]
+        return [
+            name
+            for name in self._members
+            if name not in shapes or len(shapes[name]) == dimensions
+        ]
 
     def is_sparse(self) -> bool:
         """Whether the file is a sparse matrix, as ``scipy.sparse.save_npz`` writes it."""
@@ -83,13 +114,21 @@ class Archive:
         return self._member(name)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of the arrays, as their headers declare them; what has no good header is left out."""
+        """Return the shapes of the arrays, as their headers declare them.
+
+        What has no good header is left out.
+        """
         found = {}
         for name in self._members:
             try:
-                with zipfile.ZipFile(self.path) as archive, archive.open(self._members[name]) as file:
+                with (
+                    zipfile.ZipFile(self.path) as archive,
+                    archive.open(self._members[name]) as file,
+                ):
                     found[name] = _header(file)[0]
-            except Exception:  # of zip, zlib and NumPy; reading the array itself says what is wrong
+            except (
+                Exception
+            ):  # of zip, zlib and NumPy; reading the array itself says what is wrong
                 continue
         return found
 
@@ -104,9 +143,13 @@ class Archive:
         except ValueError as error:
             if isinstance(error, ReadingError):
                 raise
-            raise ReadingError(f"`{self._name}` must be a .npz file of numbers; {reason(error)}.") from None
+            raise ReadingError(
+                f"`{self._name}` must be a .npz file of numbers; {reason(error)}."
+            ) from None
         except Exception as error:  # zipfile, zlib and NumPy each have their own
-            raise ReadingError(f"`{self._name}` must be a .npz file of numbers; {reason(error)}.") from None
+            raise ReadingError(
+                f"`{self._name}` must be a .npz file of numbers; {reason(error)}."
+            ) from None
 
     def _dense(self) -> NDArray[Any]:
         """Return a sparse matrix as an array, every index checked: SciPy trusts them."""
@@ -114,36 +157,55 @@ class Archive:
 
         kind = self._member("format").item()
         kind = kind.decode("ascii", "replace") if isinstance(kind, bytes) else str(kind)
-        shape = tuple(int(size) for size in np.atleast_1d(self._member("shape")).tolist())
+        shape = tuple(
+            int(size) for size in np.atleast_1d(self._member("shape")).tolist()
+        )
         if kind not in SPARSE or len(shape) != 2 or min(shape) < 0:
-            raise ReadingError(f"`{self._name}` must hold a sparse matrix of two dimensions; got {kind!r} of {shape}.")
+            raise ReadingError(
+                f"`{self._name}` must hold a sparse matrix of two dimensions; got {kind!r}"
+                f" of {shape}."
+            )
         data = self._member("data")
         if data.dtype.kind not in "fiub":
-            raise ReadingError(f"`{self._name}` must hold real numbers; got {data.dtype}.")
+            raise ReadingError(
+                f"`{self._name}` must hold real numbers; got {data.dtype}."
+            )
         require_room(self.path, math.prod(shape) * 8, ARRAYS)
         parts = {
-            name: self._member(name) for name in ("indices", "indptr", "row", "col", "offsets") if name in self._members
+            name: self._member(name)
+            for name in ("indices", "indptr", "row", "col", "offsets")
+            if name in self._members
         }
         try:
             with warnings.catch_warnings(action="ignore"):
                 made: Any
                 if kind == "coo":
-                    made = sparse.coo_matrix((data, (parts["row"], parts["col"])), shape=shape)
+                    made = sparse.coo_matrix(
+                        (data, (parts["row"], parts["col"])), shape=shape
+                    )
                 elif kind == "dia":
                     made = sparse.dia_matrix((data, parts["offsets"]), shape=shape)
                 else:
-                    make = {"csr": sparse.csr_matrix, "csc": sparse.csc_matrix, "bsr": sparse.bsr_matrix}[kind]
+                    make = {
+                        "csr": sparse.csr_matrix,
+                        "csc": sparse.csc_matrix,
+                        "bsr": sparse.bsr_matrix,
+                    }[kind]
                     made = make((data, parts["indices"], parts["indptr"]), shape=shape)
                     made.check_format(full_check=True)
                 rows = made.tocoo()
                 if rows.nnz and (
-                    min(rows.row.min(), rows.col.min()) < 0 or rows.row.max() >= shape[0] or rows.col.max() >= shape[1]
+                    min(rows.row.min(), rows.col.min()) < 0
+                    or rows.row.max() >= shape[0]
+                    or rows.col.max() >= shape[1]
                 ):
                     raise ValueError("an index lies outside of its shape")
                 dense = np.zeros(shape)
                 np.add.at(dense, (rows.row, rows.col), rows.data)
         except Exception as error:  # of the constructors, of whatever does not fit
-            raise ReadingError(f"`{self._name}` must hold a whole sparse matrix; {reason(error)}.") from None
+            raise ReadingError(
+                f"`{self._name}` must hold a whole sparse matrix; {reason(error)}."
+            ) from None
         return dense
 
 
@@ -163,22 +225,34 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
 def _array(file: Any, path: Path, size: int, name: str) -> NDArray[Any]:
     """Read one array whose header declares no more than the ``size`` bytes there are."""
     try:
-        with warnings.catch_warnings(action="ignore"):  # NumPy's, on headers of Python 2
+        with warnings.catch_warnings(
+            action="ignore"
+        ):  # NumPy's, on headers of Python 2
             content = file
             shape, dtype = _header(content)
             if dtype.hasobject:
-                raise ValueError("it holds objects, not numbers, and nothing is unpickled")
+                raise ValueError(
+                    "it holds objects, not numbers, and nothing is unpickled"
+                )
             needed = math.prod(shape) * dtype.itemsize
             if min(shape, default=0) < 0 or needed > size:
-                raise ValueError(f"its header declares {needed:,} bytes, and it has {size:,}")
+                raise ValueError(
+                    f"its header declares {needed:,} bytes, and it has {size:,}"
+                )
             require_room(path, needed, ARRAYS)
             content.seek(0)
-            return np.asarray(np.lib.format.read_array(content, allow_pickle=False), order="C")
+            return np.asarray(
+                np.lib.format.read_array(content, allow_pickle=False), order="C"
+            )
     except ValueError as error:
         if isinstance(error, ReadingError):
             raise
-        raise ReadingError(f"`{name}` must be a {path.suffix.lower()} file of numbers; {reason(error)}.") from None
+        raise ReadingError(
+            f"`{name}` must be a {path.suffix.lower()} file of numbers; {reason(error)}."
+        ) from None
     except Exception as error:  # whatever the damage trips over
         if is_of_system(error):
             raise
-        raise ReadingError(f"`{name}` must be a {path.suffix.lower()} file of numbers; {reason(error)}.") from None
+        raise ReadingError(
+            f"`{name}` must be a {path.suffix.lower()} file of numbers; {reason(error)}."
+        ) from None

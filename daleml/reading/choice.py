@@ -8,7 +8,13 @@ from pathlib import Path
 from daleml.reading.options import ReadingError, listed, printable, shown
 
 
-def choose(name: str | None, available: Iterable[str], path: Path, kind: str, option: str = "--column") -> str:
+def choose(
+    name: str | None,
+    available: Iterable[str],
+    path: Path,
+    kind: str,
+    option: str = "--column",
+) -> str:
     """Return the one name there is, or the one asked for.
 
     Raises:
@@ -22,8 +28,16 @@ def choose(name: str | None, available: Iterable[str], path: Path, kind: str, op
     if name not in names:
         if names == [""]:
             raise ReadingError(
-                f"`{option}` must be left out for `{where}`, whose one {kind} has no name; got {shown(name)}."
+                f"`{option}` must be left out for `{where}`, whose one {kind} has no name;"
+                f" got {shown(name)}."
             )
-        wanted = "be named, there being several" if name is None else f"be in `{where}`, and {shown(name)} is not"
-        raise ReadingError(f"`{option}` must name one {kind}: it must {wanted}; got {listed(names)} to choose from.")
+        wanted = (
+            "be named, there being several"
+            if name is None
+            else f"be in `{where}`, and {shown(name)} is not"
+        )
+        raise ReadingError(
+            f"`{option}` must name one {kind}: it must {wanted}; got {listed(names)} to"
+            " choose from."
+        )
     return str(name)

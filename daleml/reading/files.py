@@ -16,17 +16,30 @@ VARIABLE = "DALEML_MAX_BYTES"
 """The environment variable that says how many bytes a file may unpack to, in place of the limits below."""
 
 TEXT = 1 << 25
-"""A text may unpack to so many bytes, however small its file: in memory a table of short cells is 20 times larger."""
+"""A text may unpack to so many bytes, however small its file.
+
+In memory a table of short cells is 20 times larger.
+"""
 
 ARRAYS = 1 << 28
 """Arrays may unpack to so many bytes, however small their file."""
 
 _RATIO = 32
-"""A file may unpack to so many times its size, above the limits: tables shrink to a tenth, bombs to a thousandth."""
+"""A file may unpack to so many times its size, above the limits.
+
+Tables shrink to a tenth, bombs to a thousandth.
+"""
 
 _CHUNK = 1 << 20
 _COMPRESSED = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zip": "zip"}
-_DAMAGE = (EOFError, OSError, zlib.error, zipfile.BadZipFile, RuntimeError, NotImplementedError)
+_DAMAGE = (
+    EOFError,
+    OSError,
+    zlib.error,
+    zipfile.BadZipFile,
+    RuntimeError,
+    NotImplementedError,
+)
 _XZ_MEMORY = 1 << 27  # of a dictionary; a header may ask for 4 GB
 
 
@@ -53,12 +66,19 @@ def require_file(path: Path, known: tuple[str, ...]) -> None:
     if suffix(path) not in known:
         got = printable(suffix(path)) or "no ending"
         plain = ", ".join(kind for kind in known if kind.count(".") == 1)
-        packed = ", or .csv.gz and the like" if any(kind.count(".") > 1 for kind in known) else ""
+        packed = (
+            ", or .csv.gz and the like"
+            if any(kind.count(".") > 1 for kind in known)
+            else ""
+        )
         raise ReadingError(f"`{name}` must end in one of {plain}{packed}; got {got!r}.")
 
 
 def is_of_system(error: Exception) -> bool:
-    """Whether an error is of a file that could not be opened, and not of damage: that may ask for a seek to nowhere."""
+    """Whether an error is of a file that could not be opened, and not of damage.
+
+    That may ask for a seek to nowhere.
+    """
     return isinstance(error, OSError) and error.filename is not None
 
 
@@ -71,11 +91,17 @@ def allowance(path: Path, least: int) -> int:
     given = os.environ.get(VARIABLE)
     if given:
         if not given.isascii() or not given.isdigit():
-            raise ReadingError(f"`{VARIABLE}` must be a number of bytes; got {given!r}.")
+            raise ReadingError(
+                f"`{VARIABLE}` must be a number of bytes; got {given!r}."
+            )
         return int(given)
     found = path.stat()
-    blocks = getattr(found, "st_blocks", None)  # a file with holes is smaller than it says
-    size = found.st_size if blocks is None else min(found.st_size, max(blocks * 512, 4096))
+    blocks = getattr(
+        found, "st_blocks", None
+    )  # a file with holes is smaller than it says
+    size = (
+        found.st_size if blocks is None else min(found.st_size, max(blocks * 512, 4096))
+    )
     return max(least, _RATIO * size)
 
 
@@ -93,7 +119,8 @@ def require_room(path: Path, needed: int, least: int) -> None:
 def too_large(path: Path, allowed: int, got: str = "more") -> ValueError:
     """Return the error of a file that unpacks to too much."""
     return ReadingError(
-        f"`{printable(path)}` must unpack to at most {allowed:,} bytes, unless {VARIABLE} says more; got {got}."
+        f"`{printable(path)}` must unpack to at most {allowed:,} bytes, unless {VARIABLE}"
+        f" says more; got {got}."
     )
 
 
@@ -123,7 +150,9 @@ def unpack(path: Path, kind: str, allowed: int) -> bytes:
         try:
             return _gather(_unpacked(file, kind, path), path, allowed)
         except _DAMAGE as error:
-            raise ReadingError(f"`{printable(path)}` must be a whole {kind} file; {reason(error)}.") from None
+            raise ReadingError(
+                f"`{printable(path)}` must be a whole {kind} file; {reason(error)}."
+            ) from None
 
 
 def _gather(chunks: Iterator[bytes], path: Path, allowed: int) -> bytes:
@@ -145,7 +174,9 @@ def _unpacked(file: IO[bytes], kind: str, path: Path) -> Iterator[bytes]:
     else:
         import bz2  # which some builds of Python lack
 
-        with gzip.GzipFile(fileobj=file) if kind == "gzip" else bz2.BZ2File(file) as content:
+        with (
+            gzip.GzipFile(fileobj=file) if kind == "gzip" else bz2.BZ2File(file)
+        ) as content:
             yield from iter(lambda: content.read(_CHUNK), b"")
 
 
@@ -167,7 +198,10 @@ def _of_zip(file: IO[bytes], path: Path) -> Iterator[bytes]:
     with zipfile.ZipFile(file) as archive:
         members = [member for member in archive.infolist() if not member.is_dir()]
         if len(members) != 1:
-            names = ", ".join(printable(member.filename) for member in members[:5]) or "nothing"
+            names = (
+                ", ".join(printable(member.filename) for member in members[:5])
+                or "nothing"
+            )
             raise zipfile.BadZipFile(f"it must hold one table, and holds {names}")
         with archive.open(members[0]) as content:
             yield from iter(lambda: content.read(_CHUNK), b"")

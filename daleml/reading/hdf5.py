@@ -30,7 +30,10 @@ def is_hdf5(path: Path) -> bool:
 
 
 def names(path: Path, *, matlab: bool = False) -> list[str]:
-    """Return the paths of the arrays of numbers in an HDF5 file, of which none is read; see :func:`read_hdf5`."""
+    """Return the paths of the arrays of numbers in an HDF5 file, of which none is read.
+
+    See :func:`read_hdf5`.
+    """
     with _opened(path) as (file, h5py):
         found = []
         for key, value in _walk(file, h5py):
@@ -39,12 +42,15 @@ def names(path: Path, *, matlab: bool = False) -> list[str]:
         return found
 
 
-def read_hdf5(path: Path, *, matlab: bool = False, name: str | None = None) -> dict[str, NDArray[Any]]:
+def read_hdf5(
+    path: Path, *, matlab: bool = False, name: str | None = None
+) -> dict[str, NDArray[Any]]:
     """Read the arrays of numbers of an HDF5 file, by path; of a table, each column.
 
     Args:
         path: The file.
-        matlab: Whether MATLAB wrote it, which stores the last dimension first, and sparse matrices as groups.
+        matlab: Whether MATLAB wrote it, which stores the last dimension first, and sparse
+            matrices as groups.
         name: Of the one to read; default: all.
 
     Raises:
@@ -70,9 +76,15 @@ def read_hdf5(path: Path, *, matlab: bool = False, name: str | None = None) -> d
             elif array.dtype.names is None:
                 found[key] = array
             else:
-                found |= {f"{key}/{column}": np.asarray(array[column]) for column in _fields(value)}
+                found |= {
+                    f"{key}/{column}": np.asarray(array[column])
+                    for column in _fields(value)
+                }
     if not found:
-        raise ReadingError(f"`{printable(path)}` must hold an array of numbers; got {listed(others, 5) or 'nothing'}.")
+        raise ReadingError(
+            f"`{printable(path)}` must hold an array of numbers; got"
+            f" {listed(others, 5) or 'nothing'}."
+        )
     return found
 
 
@@ -83,26 +95,37 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
         import h5py
     except ModuleNotFoundError:
         raise need("h5py", path) from None
-    path.open("rb").close()  # h5py's own error of a file that may not be read names no cause
+    path.open(
+        "rb"
+    ).close()  # h5py's own error of a file that may not be read names no cause
     try:
         with h5py.File(path, "r") as file:
             yield file, h5py
     except ValueError as error:
         if isinstance(error, ReadingError):
             raise
-        raise ReadingError(f"`{printable(path)}` must be an HDF5 file; {reason(error)}.") from None
+        raise ReadingError(
+            f"`{printable(path)}` must be an HDF5 file; {reason(error)}."
+        ) from None
     except Exception as error:  # whatever the damage trips over
-        raise ReadingError(f"`{printable(path)}` must be an HDF5 file; {reason(error)}.") from None
+        raise ReadingError(
+            f"`{printable(path)}` must be an HDF5 file; {reason(error)}."
+        ) from None
 
 
 def _walk(group: Any, h5py: Any) -> Iterator[tuple[str, Any]]:
-    """Yield data sets by path, and groups that are sparse matrices. Links are followed only where they are hard."""
+    """Yield data sets by path, and groups that are sparse matrices.
+
+    Links are followed only where they are hard.
+    """
     seen: set[tuple[int, int]] = set()
     todo = [("", group)]
     while todo and len(seen) < _MOST:
         path, here = todo.pop()
         for key in here:
-            if key == "#refs#" or not isinstance(here.get(key, getlink=True), h5py.HardLink):
+            if key == "#refs#" or not isinstance(
+                here.get(key, getlink=True), h5py.HardLink
+            ):
                 continue
             value = here[key]
             info = h5py.h5o.get_info(value.id)
@@ -118,16 +141,32 @@ def _walk(group: Any, h5py: Any) -> Iterator[tuple[str, Any]]:
 
 def _is_numeric(data: Any) -> bool:
     """Whether a data set holds numbers, or columns of numbers, and lies in this file."""
-    kinds = [data.dtype] if data.dtype.names is None else [data.dtype[name] for name in data.dtype.names]
-    if not any(kind.kind in "fiub" for kind in kinds) or data.shape is None or data.is_virtual or data.external:
+    kinds = (
+        [data.dtype]
+        if data.dtype.names is None
+        else [data.dtype[name] for name in data.dtype.names]
+    )
+    if (
+        not any(kind.kind in "fiub" for kind in kinds)
+        or data.shape is None
+        or data.is_virtual
+        or data.external
+    ):
         return False
-    return data.attrs.get("MATLAB_class") not in (b"char", b"cell") and "MATLAB_empty" not in data.attrs
+    return (
+        data.attrs.get("MATLAB_class") not in (b"char", b"cell")
+        and "MATLAB_empty" not in data.attrs
+    )
 
 
 def _fields(value: Any) -> list[str]:
     """Return the columns of numbers of a table; none of what is an array."""
     dtype: Any = getattr(value, "dtype", None)
-    return [name for name in getattr(dtype, "names", None) or () if dtype[name].kind in "fiub"]
+    return [
+        name
+        for name in getattr(dtype, "names", None) or ()
+        if dtype[name].kind in "fiub"
+    ]
 
 
 def _array(data: Any, path: Path, matlab: bool) -> NDArray[Any]:
@@ -150,6 +189,8 @@ def _sparse(group: Any, path: Path, h5py: Any) -> NDArray[Any] | None:
 
     shape = int(rows), len(starts) - 1
     require_room(path, 8 * math.prod(shape), ARRAYS)
-    made = sparse.csc_matrix((values, index.astype(np.int64), starts.astype(np.int64)), shape=shape)
+    made = sparse.csc_matrix(
+        (values, index.astype(np.int64), starts.astype(np.int64)), shape=shape
+    )
     made.check_format(full_check=True)
     return np.asarray(made.toarray())

@@ -1,7 +1,8 @@
 """MATLAB's files. Those of version 7.3 are HDF5; those of version 5 to 7.2 are read here.
 
-SciPy reads them too, and ends the whole process on some damaged ones. Numbers, structs of numbers and sparse matrices
-are all that is wanted here, and every length is checked before it is believed.
+SciPy reads them too, and ends the whole process on some damaged ones. Numbers, structs of
+numbers and sparse matrices are all that is wanted here, and every length is checked before it
+is believed.
 """
 
 from __future__ import annotations
@@ -22,10 +23,32 @@ from daleml.reading.options import ReadingError, listed, printable, reason
 
 _HEADER = 128
 _MATRIX, _COMPRESSED = 14, 15
-_STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+_STORED = {
+    1: "i1",
+    2: "u1",
+    3: "i2",
+    4: "u2",
+    5: "i4",
+    6: "u4",
+    7: "f4",
+    9: "f8",
+    12: "i8",
+    13: "u8",
+}
 """Types of data, by number; MATLAB stores whole numbers in the smallest that holds them."""
 
-_CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8"}
+_CLASSES = {
+    6: "f8",
+    7: "f4",
+    8: "i1",
+    9: "u1",
+    10: "i2",
+    11: "u2",
+    12: "i4",
+    13: "u4",
+    14: "i8",
+    15: "u8",
+}
 _STRUCT, _SPARSE, _OPAQUE = 2, 5, 17
 _COMPLEX = 0x08
 _DEEPEST = 8  # structs inside of structs
@@ -42,7 +65,9 @@ class _DamagedError(ValueError):
 
 
 def read_mat(path: Path) -> dict[str, NDArray[Any]]:
-    """Read the arrays of numbers of a MATLAB file, by name; those of a struct by its name and theirs.
+    """Read the arrays of numbers of a MATLAB file, by name.
+
+    Those of a struct by its name and theirs.
 
     A row or a column is an array of one dimension.
 
@@ -59,15 +84,22 @@ def read_mat(path: Path) -> dict[str, NDArray[Any]]:
     content = memoryview(path.read_bytes())
     mark = bytes(content[126:128])
     if mark not in (b"IM", b"MI"):
-        raise ReadingError(f"`{name}` must be a MATLAB file of version 5 or later; it begins otherwise.")
+        raise ReadingError(
+            f"`{name}` must be a MATLAB file of version 5 or later; it begins otherwise."
+        )
     reader = _Reader(path, "<" if mark == b"IM" else ">")
     try:
         for element in reader.elements(content[_HEADER:], padded=False):
             reader.take(element)
     except (_DamagedError, zlib.error, struct.error) as error:
-        raise ReadingError(f"`{name}` must be a whole MATLAB file; {reason(error)}.") from None
+        raise ReadingError(
+            f"`{name}` must be a whole MATLAB file; {reason(error)}."
+        ) from None
     if not reader.found:
-        raise ReadingError(f"`{name}` must hold an array of numbers; got {listed(reader.others, 5) or 'nothing'}.")
+        raise ReadingError(
+            f"`{name}` must hold an array of numbers; got"
+            f" {listed(reader.others, 5) or 'nothing'}."
+        )
     return reader.found
 
 
@@ -85,12 +117,16 @@ class _Reader:
         at = 0
         while at + 8 <= len(data):
             first, size = struct.unpack_from(f"{self.order}II", data, at)
-            if first >> 16:  # a small element: size and type share four bytes, the data are the other four
+            if (
+                first >> 16
+            ):  # a small element: size and type share four bytes, the data are the other four
                 kind, size, start = first & 0xFFFF, first >> 16, at + 4
                 following = at + 8
             else:
                 kind, start = first, at + 8
-                following = start + size + (-size % 8 if padded or kind != _COMPRESSED else 0)
+                following = (
+                    start + size + (-size % 8 if padded or kind != _COMPRESSED else 0)
+                )
             if start + size > len(data) or (first >> 16 and size > 4):
                 raise _DamagedError("an element is longer than what holds it")
             yield _Element(kind, data[start : start + size])
@@ -122,7 +158,9 @@ class _Reader:
         parts = self.elements(data)
         flags, kind = self._flags(next(parts, None))
         if kind == _OPAQUE:
-            self.others.append("an object, such as a table of MATLAB's (see `writetable`)")
+            self.others.append(
+                "an object, such as a table of MATLAB's (see `writetable`)"
+            )
             return
         shape = tuple(int(size) for size in self._numbers(next(parts, None), "i4"))
         own = bytes(_data(next(parts, None))).decode("latin-1").rstrip("\0")
@@ -139,29 +177,44 @@ class _Reader:
             values = self._numbers(next(parts, None), _CLASSES[kind])
             if values.size != math.prod(shape):
                 raise _DamagedError(
-                    f"{name!r} has {values.size:,} numbers where its shape asks for {math.prod(shape):,}"
+                    f"{name!r} has {values.size:,} numbers where its shape asks for"
+                    f" {math.prod(shape):,}"
                 )
             array = values.reshape(shape, order="F")
-            self.found[name] = array.ravel() if array.ndim == 2 and 1 in shape else array
+            self.found[name] = (
+                array.ravel() if array.ndim == 2 and 1 in shape else array
+            )
 
     def _struct(self, parts: Iterator[_Element], name: str, depth: int) -> None:
         length = int(self._numbers(next(parts, None), "i4")[:1].sum())
         names = bytes(_data(next(parts, None)))
         if not 0 < length <= 1024:
             raise _DamagedError("a struct has no names")
-        fields = [names[i : i + length].split(b"\0")[0].decode("latin-1") for i in range(0, len(names), length)]
+        fields = [
+            names[i : i + length].split(b"\0")[0].decode("latin-1")
+            for i in range(0, len(names), length)
+        ]
         for field, element in zip(fields, parts, strict=False):
             if element.kind == _MATRIX and len(element.data):
                 self._matrix(element.data, f"{name}.{field}.", depth + 1)
 
-    def _sparse(self, parts: Iterator[_Element], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    def _sparse(
+        self, parts: Iterator[_Element], shape: tuple[int, ...]
+    ) -> NDArray[np.float64]:
         """Return a sparse matrix, stored column by column, as a dense one."""
         rows, starts = (self._numbers(next(parts, None), "i8") for _ in range(2))
         values = self._numbers(next(parts, None), "f8")
-        if len(shape) != 2 or len(starts) != shape[1] + 1 or starts[0] != 0 or np.any(np.diff(starts) < 0):
+        if (
+            len(shape) != 2
+            or len(starts) != shape[1] + 1
+            or starts[0] != 0
+            or np.any(np.diff(starts) < 0)
+        ):
             raise _DamagedError("the columns of a sparse matrix do not fit together")
         n = int(starts[-1])
-        if n > min(len(rows), len(values)) or (n and not 0 <= rows[:n].min() <= rows[:n].max() < shape[0]):
+        if n > min(len(rows), len(values)) or (
+            n and not 0 <= rows[:n].min() <= rows[:n].max() < shape[0]
+        ):
             raise _DamagedError("an index of a sparse matrix lies outside of it")
         self._spend(8 * math.prod(shape))
         dense = np.zeros(shape)

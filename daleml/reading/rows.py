@@ -12,7 +12,13 @@ from daleml.reading.cells import MISSING
 SAMPLE = 200
 """Rows by which a table's layout is judged."""
 
-_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars", " ": "blanks"}
+_NAMES = {
+    ",": "commas",
+    ";": "semicolons",
+    "\t": "tabs",
+    "|": "vertical bars",
+    " ": "blanks",
+}
 _LINES = 50  # a quoted cell may go on for so many lines; beyond, a quote is no quote
 _NUMBER = re.compile(r"[+-]?(\d[\d.]*(,\d+)?|\.\d+)([eE][+-]?\d+)?%?")
 _ENOUGH = 0.6  # of the cells of a table of blanks are numbers: prose is none
@@ -61,7 +67,10 @@ def _rows(text: str, start: int) -> Iterator[Row]:
 def split(line: str, separator: str) -> list[Cell]:
     """Split a row into cells, as the parser of the whole table does."""
     if separator == " ":
-        return [Cell(part.strip('"'), part.startswith('"')) for part in re.findall(r'"[^"]*"|\S+', line)]
+        return [
+            Cell(part.strip('"'), part.startswith('"'))
+            for part in re.findall(r'"[^"]*"|\S+', line)
+        ]
     cells, start, inside, quoted = [], 0, False, False
     for i, character in enumerate(line):
         if character == '"' and (inside or not line[start:i].strip()):
@@ -93,15 +102,21 @@ def is_number(text: str) -> bool:
 def find_separator(rows: list[Row], usual: str) -> str:
     """Return what stands between the cells: the usual one, unless another splits the rows better.
 
-    A separator is judged by how many rows it splits alike, and by how many cells are numbers then: in ``1;0,41`` the
-    comma gives ``1;0``, the semicolon two numbers.
+    A separator is judged by how many rows it splits alike, and by how many cells are numbers
+    then: in ``1;0,41`` the comma gives ``1;0``, the semicolon two numbers.
     """
     lines = [row.text for row in rows]
-    scores = {mark: _score(lines, mark) for mark in (usual, *(mark for mark in ",;\t|" if mark != usual))}
+    scores = {
+        mark: _score(lines, mark)
+        for mark in (usual, *(mark for mark in ",;\t|" if mark != usual))
+    }
     found = {mark: score for mark, score in scores.items() if score is not None}
     if not found:
         # R writes no name above the names of its rows: the first row may lack a cell.
-        short = len(lines) > 1 and len(split(lines[0], " ")) == len(split(lines[1], " ")) - 1
+        short = (
+            len(lines) > 1
+            and len(split(lines[0], " ")) == len(split(lines[1], " ")) - 1
+        )
         blanks = _score(lines[1:] if short else lines, " ")
         alike = blanks is not None and blanks[0] == 1 and blanks[1] >= _ENOUGH
         return " " if alike and not _is_unit(lines) else usual
@@ -114,7 +129,10 @@ def find_separator(rows: list[Row], usual: str) -> str:
 
 
 def _score(lines: list[str], mark: str) -> tuple[float, float] | None:
-    """Return the fractions of rows that are split alike, and of cells that are numbers; None if none is split."""
+    """Return the fractions of rows that are split alike, and of cells that are numbers.
+
+    None if none is split.
+    """
     if mark != " " and not any(mark in line for line in lines):
         return None
     cells = [split(line, mark) for line in lines]
@@ -122,7 +140,12 @@ def _score(lines: list[str], mark: str) -> tuple[float, float] | None:
     if width < 2:
         return None
     alike = [row for row in cells if len(row) == width]
-    body = [cell.text for row in (alike[1:] or alike) for cell in row if not is_missing(cell.text)]
+    body = [
+        cell.text
+        for row in alike[1:] or alike
+        for cell in row
+        if not is_missing(cell.text)
+    ]
     numbers = sum(is_number(text) for text in body) / max(len(body), 1)
     return len(alike) / len(cells), numbers
 
@@ -131,12 +154,16 @@ def _is_unit(lines: list[str]) -> bool:
     """Whether blanks stand between a number and its unit in every row, as in ``0.41 um``."""
     cells = [split(line, " ") for line in lines]
     units = {row[-1].text for row in cells}
-    return all(len(row) == 2 for row in cells) and len(units) == 1 and not is_number(next(iter(units)))
+    return (
+        all(len(row) == 2 for row in cells)
+        and len(units) == 1
+        and not is_number(next(iter(units)))
+    )
 
 
 def usual_width(cells: list[list[Cell]]) -> int:
     """Return how many cells most rows have, the first one aside where there are others."""
-    widths = Counter(len(row) for row in (cells[1:] or cells))
+    widths = Counter(len(row) for row in cells[1:] or cells)
     return max(widths, key=lambda width: (widths[width], -width)) if widths else 0
 
 

@@ -16,7 +16,11 @@ from daleml.reading.options import ReadingError, Say, TableOptions, listed, prin
 from daleml.reading.table import Table, read_text_table
 
 _PACKED = ("", ".gz", ".bz2", ".xz", ".zip")
-_TEXTS = tuple(kind + packed for kind in (".csv", ".tsv", ".tab", ".txt", ".dat") for packed in _PACKED)
+_TEXTS = tuple(
+    kind + packed
+    for kind in (".csv", ".tsv", ".tab", ".txt", ".dat")
+    for packed in _PACKED
+)
 TABLES = (*_TEXTS, *workbooks.WORKBOOKS, *workbooks.FRAMES)
 """Endings of tables."""
 
@@ -36,7 +40,10 @@ def is_table(path: Path) -> bool:
 
 
 def holds_rows(path: Path) -> bool:
-    """Return whether rows can be read from a file: a table has them, and so have several arrays of one length."""
+    """Return whether rows can be read from a file.
+
+    A table has them, and so have several arrays of one length.
+    """
     return is_table(path) or suffix(path) in ARRAYS
 
 
@@ -58,13 +65,16 @@ def read_table(path: Path, options: TableOptions, say: Say) -> Table:
     return _of_columns(path, options, say)
 
 
-def read_arrays(path: Path, say: Say, *, dimensions: int | None = None) -> dict[str, NDArray[Any]]:
+def read_arrays(
+    path: Path, say: Say, *, dimensions: int | None = None
+) -> dict[str, NDArray[Any]]:
     """Read every array of a file by name; the only one of a ``.npy`` has none.
 
     Args:
         path: The file.
         say: What takes notes.
-        dimensions: How many those to read have; of a ``.npz``, others are never unpacked. Default: any number.
+        dimensions: How many those to read have; of a ``.npz``, others are never unpacked.
+            Default: any number.
 
     Raises:
         ValueError: If it cannot be read as what its ending says.
@@ -80,11 +90,14 @@ def read_arrays(path: Path, say: Say, *, dimensions: int | None = None) -> dict[
     return hdf5.read_hdf5(path) if suffix(path) in _HDF5 else matlab.read_mat(path)
 
 
-def read_array(path: Path, name: str | None, kind: str, say: Say) -> tuple[str, NDArray[Any]]:
+def read_array(
+    path: Path, name: str | None, kind: str, say: Say
+) -> tuple[str, NDArray[Any]]:
     """Read one array of a file, and no other: the one there is, or the one asked for.
 
     Raises:
-        ValueError: If there are several to choose from, or none of that name; or as :func:`read_arrays`.
+        ValueError: If there are several to choose from, or none of that name; or as
+            :func:`read_arrays`.
         OSError: If it cannot be opened.
     """
     require_file(path, ARRAYS)
@@ -120,10 +133,20 @@ def read_checkpoint(path: Path, say: Say) -> dict[str, Tensor]:
     import torch
 
     found = read_arrays(path, say)
-    numbers = {key or path.stem: value for key, value in found.items() if value.dtype.kind in "fiub" and value.size}
+    numbers = {
+        key or path.stem: value
+        for key, value in found.items()
+        if value.dtype.kind in "fiub" and value.size
+    }
     if not numbers:
-        raise ReadingError(f"`{printable(path)}` must hold arrays of numbers; got {listed(list(found)) or 'none'}.")
-    native = {key: value.astype(value.dtype.newbyteorder("=")) for key, value in numbers.items()}
+        raise ReadingError(
+            f"`{printable(path)}` must hold arrays of numbers; got"
+            f" {listed(list(found)) or 'none'}."
+        )
+    native = {
+        key: value.astype(value.dtype.newbyteorder("="))
+        for key, value in numbers.items()
+    }
     return {key: torch.from_numpy(value) for key, value in native.items()}
 
 
@@ -134,22 +157,37 @@ def _of_columns(path: Path, options: TableOptions, say: Say) -> Table:
         if value.ndim == 1 and value.dtype.kind in "fiubSU"
     }
     if not found:
-        raise ReadingError(f"`{printable(path)}` must hold arrays of one dimension, a column each; got none.")
+        raise ReadingError(
+            f"`{printable(path)}` must hold arrays of one dimension, a column each; got"
+            " none."
+        )
     lengths = [len(value) for value in found.values()]
     usual = max(set(lengths), key=lambda length: (lengths.count(length), length))
-    columns = {key or path.stem: _column(value) for key, value in found.items() if len(value) == usual}
+    columns = {
+        key or path.stem: _column(value)
+        for key, value in found.items()
+        if len(value) == usual
+    }
     left = [key for key, value in found.items() if len(value) != usual]
     if left:
-        say(f"Arrays of another length than {usual:,} were left out: {listed(left, 5)}.")
+        say(
+            f"Arrays of another length than {usual:,} were left out: {listed(left, 5)}."
+        )
     return Table(path, columns, options, say)
 
 
 def _column(values: NDArray[Any]) -> NDArray[Any]:
-    """Return an array as a column: numbers with decimals as they are, everything else as text, exact."""
+    """Return an array as a column.
+
+    Numbers with decimals as they are, everything else as text, exact.
+    """
     if values.dtype.kind == "f":
         return values.astype(np.float64)
     if values.dtype.kind == "S":
-        return np.array([value.decode("utf-8", "replace").strip() for value in values.tolist()], dtype=object)
+        return np.array(
+            [value.decode("utf-8", "replace").strip() for value in values.tolist()],
+            dtype=object,
+        )
     return np.array([str(value).strip() for value in values.tolist()], dtype=object)
 
 

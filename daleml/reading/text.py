@@ -37,14 +37,18 @@ def decode(content: bytes, path: Path, say: Say) -> str:
     for mark, what in _OTHERS.items():
         if content.startswith(mark):
             raise ReadingError(f"`{name}` must be a table of text; it is {what}.")
-    encoding = next((encoding for mark, encoding in _MARKS if content.startswith(mark)), None)
+    encoding = next(
+        (encoding for mark, encoding in _MARKS if content.startswith(mark)), None
+    )
     encoding = encoding or _unmarked(content[:_SAMPLE])
     try:
         text: str | None = content.decode(encoding)
     except UnicodeDecodeError:
         text = _western(content, name, say) if encoding == "utf-8" else None
     if text is None:
-        raise ReadingError(f"`{name}` must be a table of text; its characters are no {encoding}.")
+        raise ReadingError(
+            f"`{name}` must be a table of text; its characters are no {encoding}."
+        )
     text = text.removeprefix("\ufeff")
     if "\0" in text:
         raise ReadingError(f"`{name}` must be a table of text; it holds bytes of zero.")
@@ -52,7 +56,10 @@ def decode(content: bytes, path: Path, say: Say) -> str:
 
 
 def _unmarked(sample: bytes) -> str:
-    """Return the encoding of a text that does not begin with a mark: UTF-16 is told by its bytes of zero."""
+    """Return the encoding of a text that does not begin with a mark.
+
+    UTF-16 is told by its bytes of zero.
+    """
     first, second = sample[::2], sample[1::2]
     if second.count(0) > _MOST * len(second) and not first.count(0):
         return "utf-16-le"
@@ -66,5 +73,7 @@ def _western(content: bytes, name: str, say: Say) -> str | None:
         text = content.decode("cp1252")
     except UnicodeDecodeError:
         return None
-    say(f"The letters of `{name}` are not UTF-8 and were read as Latin-1 (Windows-1252).")
+    say(
+        f"The letters of `{name}` are not UTF-8 and were read as Latin-1 (Windows-1252)."
+    )
     return text

@@ -11,8 +11,8 @@
 ``evolution``    Hazelden et al. 2023: evolution of networks of biophysical neurons
 ===============  ===================================================================================================
 
-A claim is a value: see :mod:`daleml.reproductions.claim`. Its verdict is computed from all seeds by one rule, see
-:mod:`daleml.reproductions.verdict`; nothing is typed in.
+A claim is a value: see :mod:`daleml.reproductions.claim`. Its verdict is computed from all
+seeds by one rule, see :mod:`daleml.reproductions.verdict`; nothing is typed in.
 """
 
 from __future__ import annotations
@@ -44,12 +44,23 @@ __all__ = [
     "sweeps_of",
 ]
 
-_PAPERS = ("dann", "spectral", "eg", "geometry", "regimes", "oja", "equilibrium", "evolution")
+_PAPERS = (
+    "dann",
+    "spectral",
+    "eg",
+    "geometry",
+    "regimes",
+    "oja",
+    "equilibrium",
+    "evolution",
+)
 
 
 def papers() -> tuple[Paper, ...]:
     """Return the papers with their claims."""
-    modules = (importlib.import_module(f"daleml.reproductions.{name}") for name in _PAPERS)
+    modules = (
+        importlib.import_module(f"daleml.reproductions.{name}") for name in _PAPERS
+    )
     return tuple(module.PAPER for module in modules)
 
 
@@ -69,15 +80,18 @@ def find(names: Sequence[str] = ()) -> list[Claim]:
             ids = f"{listed[0].id} to {listed[-1].id}"
             meant = ", ".join(_nearest(name.lower(), sorted(known)))
             raise ValueError(
-                f"`claims` must name papers ({', '.join(_PAPERS)}) or claims ({ids}); got {name!r}. "
-                f"The nearest names are {meant}."
+                f"`claims` must name papers ({', '.join(_PAPERS)}) or claims ({ids}); got"
+                f" {name!r}. The nearest names are {meant}."
             )
     wanted = {name.lower() for name in names}
     return [claim for claim in listed if not wanted or {claim.id, claim.paper} & wanted]
 
 
 def _nearest(name: str, known: Sequence[str], most: int = 3) -> list[str]:
-    """Return the names most like one that is not known: first those that begin alike, then those spelt alike."""
+    """Return the names most like one that is not known.
+
+    First those that begin alike, then those spelt alike.
+    """
 
     def likeness(other: str) -> tuple[bool, float]:
         return name[:1] == other[:1], difflib.SequenceMatcher(None, name, other).ratio()
@@ -88,4 +102,9 @@ def _nearest(name: str, known: Sequence[str], most: int = 3) -> list[str]:
 def sweeps_of(claims: Sequence[Claim]) -> list[Sweep]:
     """Return the figures of every paper all of whose claims are among these."""
     asked = {claim.id for claim in claims}
-    return [sweep for paper in papers() for sweep in paper.sweeps if asked >= {claim.id for claim in paper.claims}]
+    return [
+        sweep
+        for paper in papers()
+        for sweep in paper.sweeps
+        if asked >= {claim.id for claim in paper.claims}
+    ]

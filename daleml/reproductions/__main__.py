@@ -1,4 +1,6 @@
-"""Write the claims into a checkout's README and docs: ``python -m daleml.reproductions claims.json``, from its root.
+"""Write the claims into a checkout's README and docs.
+
+``python -m daleml.reproductions claims.json``, from its root.
 
 With ``--merge``, claims of some papers only take the place of those that are there.
 """
@@ -29,7 +31,9 @@ def main(found: Path, root: Path, *, merged: bool = False) -> None:
             name = f"{sweep['name']}.png"
             if not (found.parent / "figures" / name).exists():
                 continue  # of the earlier run, which is merged
-            shutil.copyfile(found.parent / "figures" / name, root / "docs" / "figures" / name)
+            shutil.copyfile(
+                found.parent / "figures" / name, root / "docs" / "figures" / name
+            )
     update(root / "README.md", by_paper(content))
     update(root / "docs" / "claims.md", by_claim(content))
 

@@ -1,4 +1,7 @@
-"""What a paper claims, as something that can be measured: an experiment, and what is expected of its numbers."""
+"""What a paper claims, as something that can be measured.
+
+An experiment, and what is expected of its numbers.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,8 @@ class Experiment:
 
     Attributes:
         name: Short, for the journal.
-        run: Takes a seed and the settings, and returns every number that a claim reads, and others worth keeping. It
-            draws all chance from the seed, and computes on one thread.
+        run: Takes a seed and the settings, and returns every number that a claim reads, and
+            others worth keeping. It draws all chance from the seed, and computes on one thread.
         settings: By budget, what ``run`` is given: plain values, ready for JSON.
         seeds: By budget, how many.
         minutes: By budget, about how long a seed takes on one core; long ones are begun first.
@@ -52,8 +55,8 @@ class Check:
         label: What it is, with its unit, as a reader would say it.
         at_least: The least that the claim allows, if it does.
         at_most: The most.
-        no_effect: What the number would be if there were nothing to the claim; None where that has no meaning, as for
-            an identity.
+        no_effect: What the number would be if there were nothing to the claim; None where that
+            has no meaning, as for an identity.
     """
 
     number: str
@@ -112,5 +115,7 @@ class Paper:
 
     def __post_init__(self) -> None:
         for name in ("claims", "sweeps"):
-            own = tuple(dataclasses.replace(one, paper=self.name) for one in getattr(self, name))
+            own = tuple(
+                dataclasses.replace(one, paper=self.name) for one in getattr(self, name)
+            )
             object.__setattr__(self, name, own)

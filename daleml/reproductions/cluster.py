@@ -1,7 +1,7 @@
 """Calls run by the workers of a Dask cluster.
 
-Dask's messages are pickles: whoever answers at a scheduler's address can run any code here. So its address has to be
-trusted, as a machine is to which one logs in.
+Dask's messages are pickles: whoever answers at a scheduler's address can run any code here. So
+its address has to be trusted, as a machine is to which one logs in.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ _FORM = re.compile(r"(tcp|tls|ucx|ws|wss)://[^\s/?#]+:\d{1,5}/?")
 
 @contextlib.contextmanager
 def results(
-    address: str, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]], jobs: int | None
+    address: str,
+    function: Callable[..., Any],
+    calls: Sequence[tuple[Any, ...]],
+    jobs: int | None,
 ) -> Iterator[Iterator[Any]]:
     """Call a function many times on a cluster, and hand over the results as they come.
 
@@ -34,7 +37,9 @@ def results(
     from joblib import Parallel, delayed, parallel_config
 
     with _client(address), parallel_config("dask", n_jobs=jobs or -1):
-        workers = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="all")
+        workers = Parallel(
+            return_as="generator_unordered", batch_size=1, pre_dispatch="all"
+        )
         yield workers(delayed(function)(*arguments) for arguments in calls)
 
 
@@ -43,22 +48,25 @@ def _client(address: str) -> Iterator[None]:
     """Connect to a Dask scheduler for as long as it is needed."""
     if not _FORM.fullmatch(address):
         raise ValueError(
-            f"`scheduler` must be the address of a Dask scheduler, such as tcp://host:8786; got {address!r}."
+            "`scheduler` must be the address of a Dask scheduler, such as tcp://host:8786;"
+            f" got {address!r}."
         )
     try:
         from distributed import Client
     except ImportError:
         raise ValueError(
-            "`scheduler` must be left out unless dask is installed: pip install 'daleml[cluster]'."
+            "`scheduler` must be left out unless dask is installed: pip install"
+            " 'daleml[cluster]'."
         ) from None
     try:
         with _silence():
             client = Client(address, timeout=_PATIENCE)  # type: ignore[no-untyped-call]
     except Exception as error:
-        # What answers may be anything: a proxy's page read as a length asks for exabytes, and the like.
+        # What answers may be anything: a proxy's page read as a length asks for exabytes, and
+        # the like.
         raise ValueError(
-            f"`scheduler` must be the address of a Dask scheduler; nothing that is one answered at {address!r} "
-            f"within {_PATIENCE} ({_why(error)})."
+            "`scheduler` must be the address of a Dask scheduler; nothing that is one"
+            f" answered at {address!r} within {_PATIENCE} ({_why(error)})."
         ) from None
     with client:
         yield

@@ -1,4 +1,7 @@
-"""What evolution and backpropagation learn: a spiral, and to integrate evidence with biophysical cells."""
+"""What evolution and backpropagation learn.
+
+A spiral, and to integrate evidence with biophysical cells.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +26,18 @@ SEEDS = {"quick": 3, "paper": 5, "long": 10}
 SMALL = {"cells": 32, "batch": 32, "dt_ms": 0.1}
 
 
-def budgets(quick: Settings, paper: Settings, long: Settings | None = None) -> dict[str, Settings]:
-    """Return the settings by budget; those of the paper's serve for long ones too, unless there are others."""
+def budgets(
+    quick: Settings, paper: Settings, long: Settings | None = None
+) -> dict[str, Settings]:
+    """Return the settings by budget.
+
+    Those of the paper's serve for long ones too, unless there are others.
+    """
     return {"quick": quick, "paper": paper, "long": long or paper}
 
 
-# -- E4: the spiral ----------------------------------------------------------------------------------------------------
+# -- E4: the spiral
+# ----------------------------------------------------------------------------------------------------
 
 
 _N_POINTS = 10
@@ -67,11 +76,14 @@ def spiral(seed: int, settings: Settings) -> Numbers:
                 strategy.backward(loss)
             optimizer.step()
             recent.append(float(value.detach()))
-        numbers[f"mae_{arm}"] = sum(recent[-5:]) / len(recent[-5:])  # each batch is another; five calm that
+        numbers[f"mae_{arm}"] = sum(recent[-5:]) / len(
+            recent[-5:]
+        )  # each batch is another; five calm that
     return numbers | {"ratio": numbers["mae_one_sided"] / numbers["mae_pairs"]}
 
 
-# -- E5 and E6: integration of evidence --------------------------------------------------------------------------------
+# -- E5 and E6: integration of evidence
+# --------------------------------------------------------------------------------
 
 
 def integration(seed: int, settings: Settings) -> Numbers:
@@ -79,7 +91,11 @@ def integration(seed: int, settings: Settings) -> Numbers:
     task = EvidenceIntegration(vocabulary=seed)
     test = task.sample(int(settings["test"]), _seeds.generator(seed, 9))
     numbers: Numbers = {}
-    for arm, train in (("readout", _train_readout), ("es", _train_evolved), ("bp", _train_backpropagated)):
+    for arm, train in (
+        ("readout", _train_readout),
+        ("es", _train_evolved),
+        ("bp", _train_backpropagated),
+    ):
         net = network(task, settings, _seeds.generator(seed))
         train(task, net, settings, seed)
         with torch.no_grad():
@@ -91,7 +107,9 @@ def integration(seed: int, settings: Settings) -> Numbers:
     }
 
 
-def network(task: EvidenceIntegration, settings: Settings, generator: torch.Generator) -> MorrisLecarNetwork:
+def network(
+    task: EvidenceIntegration, settings: Settings, generator: torch.Generator
+) -> MorrisLecarNetwork:
     """Build a network for the task, which is shown a word for as long as the task says."""
     return MorrisLecarNetwork(
         task.n_inputs,
@@ -103,20 +121,32 @@ def network(task: EvidenceIntegration, settings: Settings, generator: torch.Gene
     )
 
 
-def _batches(task: EvidenceIntegration, n: int, settings: Settings, seed: int) -> Callable[[], Trials]:
+def _batches(
+    task: EvidenceIntegration, n: int, settings: Settings, seed: int
+) -> Callable[[], Trials]:
     """Draw from a fixed set of training phrases, as published."""
     generator = _seeds.generator(seed, 2)
     phrases = task.sample(int(settings["phrases"]), generator)
 
     def draw() -> Trials:
         which = torch.randint(len(phrases), (n,), generator=generator)
-        parts = {name: getattr(phrases, name)[:, which] for name in ("inputs", "targets", "mask")}
-        return Trials(**parts, dt_ms=task.dt_ms, input_names=task.input_names, output_names=task.output_names)
+        parts = {
+            name: getattr(phrases, name)[:, which]
+            for name in ("inputs", "targets", "mask")
+        }
+        return Trials(
+            **parts,
+            dt_ms=task.dt_ms,
+            input_names=task.input_names,
+            output_names=task.output_names,
+        )
 
     return draw
 
 
-def _train_readout(task: EvidenceIntegration, net: MorrisLecarNetwork, settings: Settings, seed: int) -> None:
+def _train_readout(
+    task: EvidenceIntegration, net: MorrisLecarNetwork, settings: Settings, seed: int
+) -> None:
     """Train the readout to the end, on the activity of the initial network to as many phrases as any arm may see."""
     draw = _batches(task, int(settings["phrases"]), settings, seed)
     trials = draw()
@@ -129,17 +159,29 @@ def _train_readout(task: EvidenceIntegration, net: MorrisLecarNetwork, settings:
         optimizer.step()
 
 
-def _train_evolved(task: EvidenceIntegration, net: MorrisLecarNetwork, settings: Settings, seed: int) -> None:
-    """Alternate between the two matrices, as published, in antithetic pairs; the readout follows its own gradient."""
+def _train_evolved(
+    task: EvidenceIntegration, net: MorrisLecarNetwork, settings: Settings, seed: int
+) -> None:
+    """Alternate between the two matrices, as published, in antithetic pairs.
+
+    The readout follows its own gradient.
+    """
     generator = _seeds.generator(seed, 3)
     strategies = [
-        EvolutionStrategy(net, population=int(settings["population"]), names=[name], generator=generator)
+        EvolutionStrategy(
+            net,
+            population=int(settings["population"]),
+            names=[name],
+            generator=generator,
+        )
         for name in ("weight_ih", "weight_hh")
     ]
     optimizer = torch.optim.Adam(net.parameters(), lr=5e-3)
     draw = _batches(task, int(settings["batch"]), settings, seed)
 
-    def loss(net: MorrisLecarNetwork, trials: Trials, state: tuple[Tensor, Tensor]) -> Tensor:
+    def loss(
+        net: MorrisLecarNetwork, trials: Trials, state: tuple[Tensor, Tensor]
+    ) -> Tensor:
         return task.loss(net(trials.inputs, state), trials)
 
     for iteration in range(int(settings["es_iterations"])):
@@ -153,7 +195,9 @@ def _train_evolved(task: EvidenceIntegration, net: MorrisLecarNetwork, settings:
         optimizer.step()
 
 
-def _train_backpropagated(task: EvidenceIntegration, net: MorrisLecarNetwork, settings: Settings, seed: int) -> None:
+def _train_backpropagated(
+    task: EvidenceIntegration, net: MorrisLecarNetwork, settings: Settings, seed: int
+) -> None:
     """Go through all steps, with the norm of the gradient clipped at 10, as published."""
     optimizer = torch.optim.Adam(net.parameters(), lr=5e-3)
     draw = _batches(task, int(settings["batch"]), settings, seed)
@@ -168,7 +212,8 @@ def _train_backpropagated(task: EvidenceIntegration, net: MorrisLecarNetwork, se
         optimizer.step()
 
 
-# -- the experiments ---------------------------------------------------------------------------------------------------
+# -- the experiments
+# ---------------------------------------------------------------------------------------------------
 
 SPIRAL = Experiment(
     "evolution, spiral",

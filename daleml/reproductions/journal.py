@@ -1,7 +1,8 @@
 """The journal: one line per finished seed, written as it ends, so that a killed run goes on where it was.
 
-A line counts if it is whole, has the form that is written here and the checksum of its content. Whatever else stands
-there is damaged: that is said, and the seed is run again. No line, however long or deep, stops a run.
+A line counts if it is whole, has the form that is written here and the checksum of its content.
+Whatever else stands there is damaged: that is said, and the seed is run again. No line, however
+long or deep, stops a run.
 """
 
 from __future__ import annotations
@@ -42,7 +43,10 @@ class Journal:
         if not os.path.lexists(path):
             return
         if not path.is_file():  # a folder, or a pipe that nobody ever fills
-            raise ValueError(f"`{path}` must be a file, the journal of finished seeds; it is something else.")
+            raise ValueError(
+                f"`{path}` must be a file, the journal of finished seeds; it is something"
+                " else."
+            )
         doubtful: set[Key] = set()
         versions: set[str] = set()
         for number, line in _lines(path):
@@ -54,7 +58,10 @@ class Journal:
                 continue
             key, numbers, version = entry
             if not _same(self.finished.get(key, numbers), numbers):
-                say(f"`{path}`, line {number}, is of a seed that an earlier line gives other numbers: it is run again.")
+                say(
+                    f"`{path}`, line {number}, is of a seed that an earlier line gives"
+                    " other numbers: it is run again."
+                )
                 doubtful.add(key)
             self.finished[key] = numbers
             versions.add(version)
@@ -63,8 +70,9 @@ class Journal:
         others = sorted(versions - {_version()})
         if others:
             say(
-                f"`{path}` holds seeds that were run by {', '.join(others)}; this is {_version()}. They count all the "
-                "same; name another folder to run them again."
+                f"`{path}` holds seeds that were run by {', '.join(others)}; this is"
+                f" {_version()}. They count all the same; name another folder to run them"
+                " again."
             )
 
     def add(self, key: Key, numbers: Numbers) -> None:
@@ -75,12 +83,20 @@ class Journal:
         """
         plain = {name: repr(float(value)) for name, value in numbers.items()}
         content = list(key), plain, _version()
-        entry = {"format": _FORMAT, **dict(zip(_SIGNED, content, strict=True)), "checksum": _checksum(*content)}
+        entry = {
+            "format": _FORMAT,
+            **dict(zip(_SIGNED, content, strict=True)),
+            "checksum": _checksum(*content),
+        }
         with self.path.open("ab+") as file:
             end = file.seek(0, os.SEEK_END)
-            torn = end > 0 and _last_byte(file) != b"\n"  # somebody was killed while writing
+            torn = (
+                end > 0 and _last_byte(file) != b"\n"
+            )  # somebody was killed while writing
             try:
-                file.write((b"\n" if torn else b"") + json.dumps(entry).encode() + b"\n")
+                file.write(
+                    (b"\n" if torn else b"") + json.dumps(entry).encode() + b"\n"
+                )
                 file.flush()
                 os.fsync(file.fileno())
             except OSError as error:  # a full disk
@@ -96,7 +112,11 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
         while line := file.readline(_LONGEST):
             number += 1
             too_long = not line.endswith(b"\n") and len(line) == _LONGEST
-            while too_long and (rest := file.readline(_LONGEST)) and not rest.endswith(b"\n"):
+            while (
+                too_long
+                and (rest := file.readline(_LONGEST))
+                and not rest.endswith(b"\n")
+            ):
                 pass
             yield number, None if too_long else line
 
@@ -106,21 +126,27 @@ def _read(line: bytes) -> tuple[Key, Numbers, str] | None:
     try:
         entry = json.loads(line, object_pairs_hook=_without_repetition)
         key, numbers = entry["key"], entry["numbers"]
-        (experiment, digest, seed) = key
+        experiment, digest, seed = key
         right = (
             type(experiment) is str
             and type(digest) is str
             and type(seed) is int
             and type(numbers) is dict
             and all(type(value) is str for value in numbers.values())
-            and entry["checksum"] == _checksum(*(entry[name] for name in _SIGNED if name in entry))
+            and entry["checksum"]
+            == _checksum(*(entry[name] for name in _SIGNED if name in entry))
             and entry.get("format", 1) == (_FORMAT if "daleml" in entry else 1)
         )
         if not right:
             return None
         version = entry.get("daleml", _EARLIER)
-        return (experiment, digest, seed), {name: float(value) for name, value in numbers.items()}, str(version)
-    # Nesting beyond the interpreter's depth is a RecursionError, numbers of a million digits a ValueError.
+        return (
+            (experiment, digest, seed),
+            {name: float(value) for name, value in numbers.items()},
+            str(version),
+        )
+    # Nesting beyond the interpreter's depth is a RecursionError, numbers of a million digits a
+    # ValueError.
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
@@ -133,7 +159,9 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _same(one: Numbers, other: Numbers) -> bool:
-    return {name: repr(value) for name, value in one.items()} == {name: repr(value) for name, value in other.items()}
+    return {name: repr(value) for name, value in one.items()} == {
+        name: repr(value) for name, value in other.items()
+    }
 
 
 def _checksum(*content: object) -> str:

@@ -1,8 +1,9 @@
 """How networks of the founding claims are trained, and how each arm's learning rate is chosen.
 
-One rule for every arm: each rate of a grid trains a network, shown part of the training images and judged by the rest;
-the rate of the lowest error is taken, and of those that tie the one of the lowest loss. Only then does a network learn
-from all training images, to be judged by the test images. What chooses a rate is never handed a test image.
+One rule for every arm: each rate of a grid trains a network, shown part of the training images
+and judged by the rest; the rate of the lowest error is taken, and of those that tie the one of
+the lowest loss. Only then does a network learn from all training images, to be judged by the
+test images. What chooses a rate is never handed a test image.
 """
 
 from __future__ import annotations
@@ -23,9 +24,15 @@ from daleml.optim import enforce, param_groups
 from daleml.training import DivergedError, Shuffled, train
 
 BATCH = 32
-_NETWORK, _DIVISION = 1, 2  # streams of chance of one seed, beside that of the epochs' order
+_NETWORK, _DIVISION = (
+    1,
+    2,
+)  # streams of chance of one seed, beside that of the epochs' order
 LAST = 5
-"""An error or a loss is the mean of this many last epochs: one epoch's is noisy at a constant rate."""
+"""An error or a loss is the mean of this many last epochs.
+
+One epoch's is noisy at a constant rate.
+"""
 
 
 class Images(NamedTuple):
@@ -46,9 +53,11 @@ class Arm:
 
     Attributes:
         name: Short, for the names of numbers.
-        build: Makes the network from the mean pixel and a source of randomness. Signs that it fixes are kept.
+        build: Makes the network from the mean pixel and a source of randomness. Signs that it
+            fixes are kept.
         corrected: Whether interneurons learn at the smaller rates that their layers declare.
-        each_sign: Whether every single synapse keeps its sign, which is more than Dale's law asks for.
+        each_sign: Whether every single synapse keeps its sign, which is more than Dale's law
+            asks for.
         clip_norm: Largest norm of the whole gradient.
     """
 
@@ -63,14 +72,16 @@ class Arm:
 class Course:
     """What an arm learned, epoch by epoch, from the first.
 
-    A network whose loss did not stay finite knows nothing: it is judged as one that guesses, all along.
+    A network whose loss did not stay finite knows nothing: it is judged as one that guesses,
+    all along.
 
     Attributes:
         model: The network as it is in the end.
         errors: Fraction of the judged images missed.
         losses: Cross-entropy on the judged images.
         train_losses: The same on those it learns from, as they were met.
-        lowest: The least that a synapse was, after any step, along its sign; infinite where no signs are fixed.
+        lowest: The least that a synapse was, after any step, along its sign; infinite where no
+            signs are fixed.
     """
 
     model: nn.Module
@@ -108,8 +119,14 @@ class Choice:
     errors: dict[float, float]
 
     def largest_usable(self, error: float) -> float:
-        """Return the largest rate that ends with at most this validation error; NaN if none does."""
-        return max((lr for lr, found in self.errors.items() if found <= error), default=math.nan)
+        """Return the largest rate that ends with at most this validation error.
+
+        NaN if none does.
+        """
+        return max(
+            (lr for lr, found in self.errors.items() if found <= error),
+            default=math.nan,
+        )
 
 
 def train_images(data: ImageSplit) -> Images:
@@ -124,13 +141,25 @@ def test_images(data: ImageSplit) -> Images:
 
 def hold_out(images: Images, fraction: float, seed: int) -> tuple[Images, Images]:
     """Divide training images at random into those to learn from and those to validate by."""
-    order = torch.randperm(len(images.y), generator=_seeds.generator(seed, 0, _DIVISION))
+    order = torch.randperm(
+        len(images.y), generator=_seeds.generator(seed, 0, _DIVISION)
+    )
     n_held = round(fraction * len(order))
     kept, held = order[n_held:], order[:n_held]
-    return Images(images.x[kept], images.y[kept]), Images(images.x[held], images.y[held])
+    return Images(images.x[kept], images.y[kept]), Images(
+        images.x[held], images.y[held]
+    )
 
 
-def choose_lr(arm: Arm, images: Images, seed: int, *, lrs: Sequence[float], epochs: int, fraction: float) -> Choice:
+def choose_lr(
+    arm: Arm,
+    images: Images,
+    seed: int,
+    *,
+    lrs: Sequence[float],
+    epochs: int,
+    fraction: float,
+) -> Choice:
     """Choose an arm's learning rate by the rule of this module.
 
     Args:
@@ -147,10 +176,14 @@ def choose_lr(arm: Arm, images: Images, seed: int, *, lrs: Sequence[float], epoc
     return Choice(best, {lr: course.error for lr, course in courses.items()})
 
 
-def learn(arm: Arm, lr: float, seed: int, shown: Images, judged: Images, epochs: int) -> Course:
+def learn(
+    arm: Arm, lr: float, seed: int, shown: Images, judged: Images, epochs: int
+) -> Course:
     """Train one network on ``shown``, and judge it by ``judged`` after every epoch."""
     model = arm.build(shown.mean, _seeds.generator(seed, 0, _NETWORK))
-    optimizer = SGD(param_groups(model, lr) if arm.corrected else model.parameters(), lr)
+    optimizer = SGD(
+        param_groups(model, lr) if arm.corrected else model.parameters(), lr
+    )
     if next(signs.named(model), None):
         enforce(optimizer, model)
     if arm.each_sign:
@@ -167,13 +200,18 @@ def learn(arm: Arm, lr: float, seed: int, shown: Images, judged: Images, epochs:
         guess, error = (math.log(n_classes),) * epochs, (1 - 1 / n_classes,) * epochs
         return Course(model, error, guess, guess, lowest())
     errors, losses, train_losses = (
-        tuple(float(value) for value in history[name].iloc[1:]) for name in ("judged/error", "judged/loss", "loss")
+        tuple(float(value) for value in history[name].iloc[1:])
+        for name in ("judged/error", "judged/loss", "loss")
     )
     return Course(model, errors, losses, train_losses, lowest())
 
 
 def _keep_each_sign(optimizer: Optimizer, model: nn.Module) -> None:
-    kept = [(weight, weight.detach().sign()) for weight in model.parameters() if weight.ndim == 2]
+    kept = [
+        (weight, weight.detach().sign())
+        for weight in model.parameters()
+        if weight.ndim == 2
+    ]
 
     @torch.no_grad()
     def project(*_: object) -> None:
@@ -184,14 +222,19 @@ def _keep_each_sign(optimizer: Optimizer, model: nn.Module) -> None:
 
 
 def _watch(optimizer: Optimizer, model: nn.Module) -> Callable[[], float]:
-    """Look at every synapse after every step, whatever keeps its sign; tell the least that one was along it."""
+    """Look at every synapse after every step, whatever keeps its sign.
+
+    Tell the least that one was along it.
+    """
     named = [(weight, sign) for _, weight, sign in signs.named(model)]
     least = [torch.tensor(math.inf)]
 
     @torch.no_grad()
     def look(*_: object) -> None:
         if named:
-            least[0] = torch.stack([least[0], *((weight * sign).min() for weight, sign in named)]).min()
+            least[0] = torch.stack(
+                [least[0], *((weight * sign).min() for weight, sign in named)]
+            ).min()
 
     optimizer.register_step_post_hook(look)
     return lambda: float(least[0])

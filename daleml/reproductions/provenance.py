@@ -12,7 +12,10 @@ _PATIENCE = 10.0  # seconds for git, on a slow disk
 
 
 def machine() -> dict[str, str]:
-    """Return the processor, and versions; and the commit, where daleml's own source is one's working copy."""
+    """Return the processor, and versions.
+
+    And the commit, where daleml's own source is one's working copy.
+    """
     import numpy as np
     import scipy
     import torch
@@ -33,8 +36,8 @@ def machine() -> dict[str, str]:
 def commit(source: Path) -> str:
     """Return the commit that a source file belongs to, with ``-changed`` if the package differs from it.
 
-    Nothing is returned unless git keeps that very file: a package installed inside somebody's project, in a virtual
-    environment there, is no part of that project.
+    Nothing is returned unless git keeps that very file: a package installed inside somebody's
+    project, in a virtual environment there, is no part of that project.
     """
     if not _git(source, "ls-files", "--error-unmatch", source.name):
         return ""
@@ -45,7 +48,9 @@ def commit(source: Path) -> str:
 
 def _git(source: Path, *words: str) -> str:
     # GIT_DIR and the like would point git at another repository than the one that the file lies in.
-    surroundings = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    surroundings = {
+        name: value for name, value in os.environ.items() if not name.startswith("GIT_")
+    }
     with contextlib.suppress(OSError, subprocess.SubprocessError, UnicodeDecodeError):
         done = subprocess.run(
             ["git", *words],

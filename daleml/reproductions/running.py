@@ -65,25 +65,30 @@ def reproduce(
         out: Folder of ``journal.jsonl``, and of ``claims.json``, written at the end.
         sweeps: Figures to measure too.
         budget: How many seeds of which settings: ``"quick"``, ``"paper"`` or ``"long"``.
-        jobs: Processes at once, at least 1. Default: one per core, or every worker of the cluster. Never more than
-            there are seeds to run or, on this machine, cores.
-        scheduler: Address of a Dask scheduler to run on, such as ``"tcp://host:8786"``; default: this machine. It has
-            to be trusted: Dask's messages are pickles, by which whoever answers there can run any code here.
+        jobs: Processes at once, at least 1. Default: one per core, or every worker of the
+            cluster. Never more than there are seeds to run or, on this machine, cores.
+        scheduler: Address of a Dask scheduler to run on, such as ``"tcp://host:8786"``;
+            default: this machine. It has to be trusted: Dask's messages are pickles, by which
+            whoever answers there can run any code here.
         save: Whether to write ``claims.json``; False where it is written with the page, as one set.
         say: Called with a sentence about anything unusual.
         progress: Called with the number of seeds done, of all, and the experiment of the last.
 
     Raises:
-        ValueError: If there is no such budget, ``jobs`` is below 1, ``out`` cannot be written to or another process
-            writes into it, or ``scheduler`` is none.
+        ValueError: If there is no such budget, ``jobs`` is below 1, ``out`` cannot be written
+            to or another process writes into it, or ``scheduler`` is none.
     """
     if budget not in BUDGETS:
-        raise ValueError(f"`budget` must be one of {', '.join(BUDGETS)}; got {budget!r}.")
+        raise ValueError(
+            f"`budget` must be one of {', '.join(BUDGETS)}; got {budget!r}."
+        )
     if jobs is not None:
         _checks.integer("jobs", jobs, minimum=1)
     folder = _files.folder("out", out)
     with _locks.only_writer(folder, "out"):
-        return _reproduce(claims, folder, sweeps, budget, jobs, scheduler, save, say, progress)
+        return _reproduce(
+            claims, folder, sweeps, budget, jobs, scheduler, save, say, progress
+        )
 
 
 def _reproduce(
@@ -98,12 +103,28 @@ def _reproduce(
     progress: Callable[[int, int, str], object],
 ) -> Reproduction:
     journal = Journal(out / "journal.jsonl", say)
-    experiments = {claim.experiment.name: claim.experiment for claim in claims if claim.experiment}
-    experiments |= {panel.experiment.name: panel.experiment for sweep in sweeps for panel in sweep.panels}
+    experiments = {
+        claim.experiment.name: claim.experiment for claim in claims if claim.experiment
+    }
+    experiments |= {
+        panel.experiment.name: panel.experiment
+        for sweep in sweeps
+        for panel in sweep.panels
+    }
     _forget_other_numbers(journal, _needed(claims, sweeps, budget), say)
-    wanted = [(experiment, seed) for experiment in experiments.values() for seed in range(experiment.seeds[budget])]
-    missing = [(e, seed) for e, seed in wanted if (e.name, e.digest(budget), seed) not in journal.finished]
-    missing.sort(key=lambda pair: -pair[0].minutes.get(budget, 0.0))  # a long one begun last would leave cores idle
+    wanted = [
+        (experiment, seed)
+        for experiment in experiments.values()
+        for seed in range(experiment.seeds[budget])
+    ]
+    missing = [
+        (e, seed)
+        for e, seed in wanted
+        if (e.name, e.digest(budget), seed) not in journal.finished
+    ]
+    missing.sort(
+        key=lambda pair: -pair[0].minutes.get(budget, 0.0)
+    )  # a long one begun last would leave cores idle
     failures: dict[str, str] = {}
     done = len(wanted) - len(missing)
     progress(done, len(wanted), "")
@@ -123,13 +144,17 @@ def _reproduce(
     outcomes = tuple(judge(claim, seeds_of(claim.experiment)) for claim in claims)
     measured = (measure(sweep, budget, seeds_of) for sweep in sweeps)
     swept = tuple(one for one in measured if one is not None)
-    result = Reproduction(budget, outcomes, swept, dict(sorted(failures.items())), machine())
+    result = Reproduction(
+        budget, outcomes, swept, dict(sorted(failures.items())), machine()
+    )
     if save:
         _files.write_json(out / "claims.json", result.to_dict())
     return result
 
 
-def _needed(claims: Sequence[Claim], sweeps: Sequence[Sweep], budget: str) -> dict[tuple[str, str], set[str]]:
+def _needed(
+    claims: Sequence[Claim], sweeps: Sequence[Sweep], budget: str
+) -> dict[tuple[str, str], set[str]]:
     """Return the names of the numbers that are judged or shown, by experiment and digest of its settings."""
     needed: dict[tuple[str, str], set[str]] = {}
     for claim in claims:
@@ -144,20 +169,30 @@ def _needed(claims: Sequence[Claim], sweeps: Sequence[Sweep], budget: str) -> di
 
 
 def _forget_other_numbers(
-    journal: Journal, needed: dict[tuple[str, str], set[str]], say: Callable[[str], object]
+    journal: Journal,
+    needed: dict[tuple[str, str], set[str]],
+    say: Callable[[str], object],
 ) -> None:
     """Run again the seeds whose lines are whole but hold other numbers, as those of another version may."""
     for key, numbers in list(journal.finished.items()):
         lacking = needed.get(key[:2], set()) - numbers.keys()
         if lacking:
-            say(f"`{journal.path}`: {key[0]}, seed {key[2]}, lacks {sorted(lacking)[0]!r}: it is run again.")
+            say(
+                f"`{journal.path}`: {key[0]}, seed {key[2]}, lacks {sorted(lacking)[0]!r}:"
+                " it is run again."
+            )
             del journal.finished[key]
 
 
-def _seeds(experiment: Experiment | None, budget: str, journal: Journal) -> list[Numbers]:
+def _seeds(
+    experiment: Experiment | None, budget: str, journal: Journal
+) -> list[Numbers]:
     if experiment is None:
         return []
-    keys = [(experiment.name, experiment.digest(budget), seed) for seed in range(experiment.seeds[budget])]
+    keys = [
+        (experiment.name, experiment.digest(budget), seed)
+        for seed in range(experiment.seeds[budget])
+    ]
     return [journal.finished[key] for key in keys if key in journal.finished]
 
 
@@ -173,7 +208,10 @@ def _results(
     say: Callable[[str], object],
 ) -> Iterator[Iterator[Result]]:
     """Hand over the results as they come."""
-    calls = [(experiment.run, experiment.name, seed, experiment.settings[budget]) for experiment, seed in missing]
+    calls = [
+        (experiment.run, experiment.name, seed, experiment.settings[budget])
+        for experiment, seed in missing
+    ]
     if not calls:
         yield iter(())
         return
@@ -184,11 +222,15 @@ def _results(
     processes = _workers.count(jobs, len(calls))
     if told := _workers.fewer(jobs, processes):
         say(told)
-    with contextlib.closing(_workers.run(_one, calls, processes, ordered=False)) as local:
+    with contextlib.closing(
+        _workers.run(_one, calls, processes, ordered=False)
+    ) as local:
         yield local
 
 
-def _one(run: Callable[[int, Settings], Numbers], name: str, seed: int, settings: Settings) -> Result:
+def _one(
+    run: Callable[[int, Settings], Numbers], name: str, seed: int, settings: Settings
+) -> Result:
     """Run one seed on one thread, so that numbers do not depend on how many run at once."""
     import torch
 

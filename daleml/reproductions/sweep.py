@@ -52,7 +52,8 @@ class Sweep:
         title: What is turned, and what is seen.
         caption: How it was made, in a sentence or two.
         panels: From left to right.
-        paper: Short name of the paper: ``"equilibrium"``. Its :class:`~daleml.reproductions.Paper` writes it.
+        paper: Short name of the paper: ``"equilibrium"``. Its
+            :class:`~daleml.reproductions.Paper` writes it.
     """
 
     name: str
@@ -98,15 +99,26 @@ class Swept:
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, ready for JSON."""
         panels = [
-            {"x": panel.x_label, "y": panel.y_label, "curves": [_plain(curve) for curve in curves]}
+            {
+                "x": panel.x_label,
+                "y": panel.y_label,
+                "curves": [_plain(curve) for curve in curves],
+            }
             for panel, curves in zip(self.sweep.panels, self.curves, strict=True)
         ]
         sweep = self.sweep
-        said = {"name": sweep.name, "paper": sweep.paper, "title": sweep.title, "caption": sweep.caption}
+        said = {
+            "name": sweep.name,
+            "paper": sweep.paper,
+            "title": sweep.title,
+            "caption": sweep.caption,
+        }
         return {**said, "panels": panels}
 
 
-def measure(sweep: Sweep, budget: str, seeds_of: Callable[[Experiment], Sequence[Numbers]]) -> Swept | None:
+def measure(
+    sweep: Sweep, budget: str, seeds_of: Callable[[Experiment], Sequence[Numbers]]
+) -> Swept | None:
     """Read a figure from the numbers of every seed; None if an experiment has none.
 
     Raises:
@@ -117,8 +129,15 @@ def measure(sweep: Sweep, budget: str, seeds_of: Callable[[Experiment], Sequence
         seeds = seeds_of(panel.experiment)
         if not seeds:
             return None
-        turned = tuple(float(x) for x in panel.experiment.settings[budget][panel.turned])
-        panels.append(tuple(_curve(panel, label, name, turned, seeds) for label, name in panel.curves.items()))
+        turned = tuple(
+            float(x) for x in panel.experiment.settings[budget][panel.turned]
+        )
+        panels.append(
+            tuple(
+                _curve(panel, label, name, turned, seeds)
+                for label, name in panel.curves.items()
+            )
+        )
     return Swept(sweep, tuple(panels))
 
 
@@ -128,13 +147,32 @@ def names(panel: Panel, budget: str) -> set[str]:
     return {name.format(x=x) for name in panel.curves.values() for x in turned}
 
 
-def _curve(panel: Panel, label: str, name: str, turned: tuple[float, ...], seeds: Sequence[Numbers]) -> Curve:
-    values = np.array([[numbers[name.format(x=x)] for x in turned] for numbers in seeds])
+def _curve(
+    panel: Panel,
+    label: str,
+    name: str,
+    turned: tuple[float, ...],
+    seeds: Sequence[Numbers],
+) -> Curve:
+    values = np.array(
+        [[numbers[name.format(x=x)] for x in turned] for numbers in seeds]
+    )
     shown = np.log(values) if panel.log_y else values
     ends = np.array([(column.mean(), *mean_interval(column)) for column in shown.T])
     mean, low, high = (np.exp(ends) if panel.log_y else ends).T.tolist()
-    return Curve(label, turned, tuple(map(tuple, values.tolist())), tuple(mean), tuple(low), tuple(high))
+    return Curve(
+        label,
+        turned,
+        tuple(map(tuple, values.tolist())),
+        tuple(mean),
+        tuple(low),
+        tuple(high),
+    )
 
 
 def _plain(curve: Curve) -> dict[str, Any]:
-    return {"label": curve.label, "x": list(curve.x), "values": [list(seed) for seed in curve.values]}
+    return {
+        "label": curve.label,
+        "x": list(curve.x),
+        "values": [list(seed) for seed in curve.values],
+    }

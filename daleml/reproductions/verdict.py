@@ -11,10 +11,16 @@ import numpy as np
 
 from daleml.reproductions.claim import Check, Claim, Numbers
 
-HOLDS, FAILS, CANNOT_TELL, NOT_TESTED = "holds", "does not hold", "cannot tell", "not tested"
+HOLDS, FAILS, CANNOT_TELL, NOT_TESTED = (
+    "holds",
+    "does not hold",
+    "cannot tell",
+    "not tested",
+)
 RULE = (
-    "A claim holds if, for each thing it expects, the whole 95 % bootstrap interval of the mean over seeds lies where "
-    "it should; it does not hold if for one of them the whole interval lies elsewhere; otherwise the seeds cannot tell."
+    "A claim holds if, for each thing it expects, the whole 95 % bootstrap interval of the"
+    " mean over seeds lies where it should; it does not hold if for one of them the whole"
+    " interval lies elsewhere; otherwise the seeds cannot tell."
 )
 _RESAMPLES = 10_000
 _LEVEL = 0.95
@@ -59,7 +65,9 @@ class Outcome:
     def excludes_no_effect(self) -> bool:
         """Whether every interval leaves out the value of no effect."""
         return all(
-            one.check.no_effect is None or not one.low <= one.check.no_effect <= one.high for one in self.measured
+            one.check.no_effect is None
+            or not one.low <= one.check.no_effect <= one.high
+            for one in self.measured
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -100,9 +108,18 @@ def judge(claim: Claim, seeds: Sequence[Numbers]) -> Outcome:
     """
     if claim.experiment is None or not seeds:
         return Outcome(claim, (), NOT_TESTED)
-    measured = tuple(measure(check, [numbers[check.number] for numbers in seeds]) for check in claim.checks)
+    measured = tuple(
+        measure(check, [numbers[check.number] for numbers in seeds])
+        for check in claim.checks
+    )
     verdicts = {one.verdict for one in measured}
-    verdict = FAILS if FAILS in verdicts else CANNOT_TELL if CANNOT_TELL in verdicts else HOLDS
+    verdict = (
+        FAILS
+        if FAILS in verdicts
+        else CANNOT_TELL
+        if CANNOT_TELL in verdicts
+        else HOLDS
+    )
     return Outcome(claim, measured, verdict)
 
 
@@ -127,7 +144,9 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float]:
     array = np.asarray(values, dtype=np.float64)
     if array.size < 2 or np.ptp(array) == 0 or not np.isfinite(array).all():
         return float(array.mean()), float(array.mean())
-    drawn = np.random.default_rng(0).choice(array, (_RESAMPLES, array.size)).mean(axis=1)
+    drawn = (
+        np.random.default_rng(0).choice(array, (_RESAMPLES, array.size)).mean(axis=1)
+    )
     low, high = np.quantile(drawn, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
     return float(low), float(high)
 

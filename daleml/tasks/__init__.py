@@ -21,7 +21,8 @@ Images and language
 ``from_neurogym``         any environment of NeuroGym, an optional extra: ``pip install 'daleml[tasks]'``
 ========================  ==========================================================================================
 
-A task of your own subclasses ``ClassificationTask``, ``RegressionTask`` or ``ChoiceTask``, which has periods.
+A task of your own subclasses ``ClassificationTask``, ``RegressionTask`` or ``ChoiceTask``,
+which has periods.
 """
 
 from daleml._idx import read_idx

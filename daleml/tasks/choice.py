@@ -21,9 +21,10 @@ _OPTIONAL = ("fixation_ms", "delay_ms")  # the periods that may last 0 ms
 class ChoiceTask(ClassificationTask):
     r"""A task in periods: fixate, then choose one of two in the period called "decision".
 
-    Class 0 is to fixate, 1 and 2 are the choices. Input 0, the fixation cue, is 1 until the decision. Stimuli carry
-    Gaussian noise of standard deviation :math:`\sigma_\text{step} = \sigma \sqrt{100\,\text{ms} / dt}`, so that what
-    a stimulus of some duration tells does not depend on ``dt_ms``.
+    Class 0 is to fixate, 1 and 2 are the choices. Input 0, the fixation cue, is 1 until the
+    decision. Stimuli carry Gaussian noise of standard deviation :math:`\sigma_\text{step} =
+    \sigma \sqrt{100\,\text{ms} / dt}`, so that what a stimulus of some duration tells does not
+    depend on ``dt_ms``.
 
     Args:
         noise_sd: :math:`\sigma`, standard deviation of the noise in a step of 100 ms.
@@ -31,8 +32,9 @@ class ChoiceTask(ClassificationTask):
         fixate: Whether the loss counts the steps before the decision too.
 
     Notes:
-        ``score`` counts the steps of the decision only. Noise is not rectified, or no ideal observer would have a
-        closed form: see ``p_negative`` for how often an input is no rate, and raise ``baseline`` where it matters.
+        ``score`` counts the steps of the decision only. Noise is not rectified, or no ideal
+        observer would have a closed form: see ``p_negative`` for how often an input is no rate,
+        and raise ``baseline`` where it matters.
     """
 
     noise_sd: float = 0.0
@@ -48,7 +50,10 @@ class ChoiceTask(ClassificationTask):
         for setting in dataclasses.fields(self):
             if setting.name.endswith("_ms") and setting.name != "dt_ms":
                 whole_steps(
-                    setting.name, getattr(self, setting.name), self.dt_ms, may_be_zero=setting.name in _OPTIONAL
+                    setting.name,
+                    getattr(self, setting.name),
+                    self.dt_ms,
+                    may_be_zero=setting.name in _OPTIONAL,
                 )
 
     @property
@@ -58,11 +63,16 @@ class ChoiceTask(ClassificationTask):
 
     @property
     def p_negative(self) -> float:
-        r"""Probability that a stimulus input is below 0: the mean of :math:`\Phi(-\mu / \sigma_\text{step})`."""
+        r"""Probability that a stimulus input is below 0.
+
+        The mean of :math:`\Phi(-\mu / \sigma_\text{step})`.
+        """
         means = [self.baseline + mean for mean in self.stimulus_means]
         if self.step_sd == 0:
             return sum(mean < 0 for mean in means) / len(means)
-        return math.fsum(normal_cdf(-mean / self.step_sd) for mean in means) / len(means)
+        return math.fsum(normal_cdf(-mean / self.step_sd) for mean in means) / len(
+            means
+        )
 
     @property
     def chance(self) -> float:
@@ -77,7 +87,9 @@ class ChoiceTask(ClassificationTask):
     def _judged(self, trials: Trials) -> Tensor:
         return trials.mask & (trials.targets > 0)
 
-    def _noisy(self, means: Tensor, n_steps: int, generator: torch.Generator | None) -> Tensor:
+    def _noisy(
+        self, means: Tensor, n_steps: int, generator: torch.Generator | None
+    ) -> Tensor:
         """Stimulus inputs of these means (trials, inputs) over ``n_steps`` steps, baseline and noise added."""
         noise = torch.randn(n_steps, *means.shape, generator=generator)
         return self.baseline + means + self.step_sd * noise
@@ -88,12 +100,23 @@ class ChoiceTask(ClassificationTask):
         inputs[: self.steps("decision").start, :, 0] = 1
         return inputs
 
-    def _trials(self, inputs: Tensor, choice: Tensor, conditions: dict[str, Tensor]) -> Trials:
+    def _trials(
+        self, inputs: Tensor, choice: Tensor, conditions: dict[str, Tensor]
+    ) -> Trials:
         targets = torch.zeros(inputs.shape[:2], dtype=torch.int64)
         targets[self.steps("decision")] = choice
         mask = torch.full(targets.shape, self.fixate)
         mask[self.steps("decision")] = True
-        return Trials(inputs, targets, mask, self.dt_ms, self.input_names, self.output_names, self.periods, conditions)
+        return Trials(
+            inputs,
+            targets,
+            mask,
+            self.dt_ms,
+            self.input_names,
+            self.output_names,
+            self.periods,
+            conditions,
+        )
 
 
 def normal_cdf(z: float) -> float:

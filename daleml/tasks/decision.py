@@ -25,8 +25,8 @@ class PerceptualDecision(ChoiceTask):
 
     .. math:: x_{1,2} = b \pm s \frac{c}{2} + \sigma_\text{step} \xi_{1,2}, \qquad \xi \sim N(0, 1)
 
-    with the baseline :math:`b`, the side :math:`s = +1` for choice 1 and -1 for choice 2, and a coherence :math:`c`
-    drawn for each trial.
+    with the baseline :math:`b`, the side :math:`s = +1` for choice 1 and -1 for choice 2, and a
+    coherence :math:`c` drawn for each trial.
 
     Args:
         fixation_ms: Duration before the stimulus; may be 0.
@@ -51,9 +51,10 @@ class PerceptualDecision(ChoiceTask):
         (0.924, True)
 
     Notes:
-        Durations are those of Liu et al., who used NeuroGym's ``PerceptualDecisionMaking-v0``; coherences and noise
-        are the defaults of NeuroGym 2.3. There the baseline is 0.5, at which 1 stimulus input in 1,300 is below 0, and
-        the fixation cue ends before the stimulus; here it lasts until the decision.
+        Durations are those of Liu et al., who used NeuroGym's ``PerceptualDecisionMaking-v0``;
+        coherences and noise are the defaults of NeuroGym 2.3. There the baseline is 0.5, at
+        which 1 stimulus input in 1,300 is below 0, and the fixation cue ends before the
+        stimulus; here it lasts until the decision.
 
     References:
         Song, Yang, Wang 2016 PLoS Comput Biol 12:e1004792.
@@ -86,13 +87,18 @@ class PerceptualDecision(ChoiceTask):
     def periods(self) -> tuple[Period, ...]:
         """Fixation, stimulus, delay, decision."""
         return consecutive(
-            fixation=self.fixation_ms, stimulus=self.stimulus_ms, delay=self.delay_ms, decision=self.decision_ms
+            fixation=self.fixation_ms,
+            stimulus=self.stimulus_ms,
+            delay=self.delay_ms,
+            decision=self.decision_ms,
         )
 
     @property
     def stimulus_means(self) -> tuple[float, ...]:
         """Half of each coherence, for and against."""
-        return tuple(side * coherence / 2 for coherence in self.coherences for side in (1, -1))
+        return tuple(
+            side * coherence / 2 for coherence in self.coherences for side in (1, -1)
+        )
 
     @property
     def ideal(self) -> float:
@@ -102,14 +108,19 @@ class PerceptualDecision(ChoiceTask):
 
         for a stimulus that lasts :math:`T`. It depends neither on ``dt_ms`` nor on ``baseline``.
         """
-        scores = [_accuracy(coherence, self.stimulus_ms, self.noise_sd) for coherence in self.coherences]
+        scores = [
+            _accuracy(coherence, self.stimulus_ms, self.noise_sd)
+            for coherence in self.coherences
+        ]
         return math.fsum(scores) / len(scores)
 
     def _sample(self, n: int, generator: torch.Generator | None) -> Trials:
         coherence, choice = _draw(n, self.coherences, generator)
         inputs = self._blank(n)
         steps = self.steps("stimulus")
-        inputs[steps, :, 1:] = self._noisy(_evidence(coherence, choice), steps.stop - steps.start, generator)
+        inputs[steps, :, 1:] = self._noisy(
+            _evidence(coherence, choice), steps.stop - steps.start, generator
+        )
         return self._trials(inputs, choice, {"coherence": coherence, "choice": choice})
 
 
@@ -117,8 +128,9 @@ class PerceptualDecision(ChoiceTask):
 class ContextDecision(PerceptualDecision):
     r"""Decide by the one of two kinds of evidence that a cue says counts, and ignore the other.
 
-    Both modalities, motion and colour, show what :class:`PerceptualDecision` does, each with its own coherence and
-    side, drawn independently. A cue is on throughout the trial: input "count motion" or "count colour".
+    Both modalities, motion and colour, show what :class:`PerceptualDecision` does, each with
+    its own coherence and side, drawn independently. A cue is on throughout the trial: input
+    "count motion" or "count colour".
 
     Args:
         fixation_ms: Duration before the stimulus; may be 0.
@@ -143,9 +155,9 @@ class ContextDecision(PerceptualDecision):
         ['context', 'choice', 'motion_coherence', 'motion_choice', 'colour_coherence', 'colour_choice']
 
     Notes:
-        ``context`` is 1 where motion counts, 2 where colour does. Durations are those of Liu et al., who used
-        NeuroGym's ``ContextDecisionMaking-v0``; coherences and noise are the defaults of NeuroGym 2.3, where there is
-        a cue only if ``use_expl_context`` is set.
+        ``context`` is 1 where motion counts, 2 where colour does. Durations are those of Liu et
+        al., who used NeuroGym's ``ContextDecisionMaking-v0``; coherences and noise are the
+        defaults of NeuroGym 2.3, where there is a cue only if ``use_expl_context`` is set.
 
     References:
         Mante, Sussillo, Shenoy, Newsome 2013 Nature 503:78.
@@ -160,7 +172,11 @@ class ContextDecision(PerceptualDecision):
     def input_names(self) -> tuple[str, ...]:
         """The fixation cue, the evidence for each choice in each modality, and the two cues."""
         evidence = (f"{modality} {side}" for modality in _MODALITIES for side in (1, 2))
-        return ("fixation", *evidence, *(f"count {modality}" for modality in _MODALITIES))
+        return (
+            "fixation",
+            *evidence,
+            *(f"count {modality}" for modality in _MODALITIES),
+        )
 
     def _sample(self, n: int, generator: torch.Generator | None) -> Trials:
         context = torch.randint(2, (n,), generator=generator)
@@ -179,16 +195,22 @@ class ContextDecision(PerceptualDecision):
 
 def _fractions(coherences: object) -> tuple[float, ...]:
     if not isinstance(coherences, Sequence) or isinstance(coherences, str):
-        raise TypeError(f"`coherences` must be a sequence of fractions; got {coherences!r}.")
+        raise TypeError(
+            f"`coherences` must be a sequence of fractions; got {coherences!r}."
+        )
     if not coherences:
         raise ValueError("`coherences` must have at least one value; got none.")
     return tuple(_checks.fraction("coherences", coherence) for coherence in coherences)
 
 
-def _draw(n: int, coherences: Sequence[float], generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+def _draw(
+    n: int, coherences: Sequence[float], generator: torch.Generator | None
+) -> tuple[Tensor, Tensor]:
     """Draw a coherence and a choice, 1 or 2, for each of ``n`` trials."""
     which = torch.randint(len(coherences), (n,), generator=generator)
-    return torch.tensor(coherences)[which], torch.randint(1, 3, (n,), generator=generator)
+    return torch.tensor(coherences)[which], torch.randint(
+        1, 3, (n,), generator=generator
+    )
 
 
 def _evidence(coherence: Tensor, choice: Tensor) -> Tensor:

@@ -30,14 +30,14 @@ class RowSequentialImages(ClassificationTask):
         dt_ms: Duration of a step.
 
     Shape:
-        - ``images``: (n, height, width), or (n, pixels) of square images; kept as (n, height, width), in torch's
-          default dtype.
+        - ``images``: (n, height, width), or (n, pixels) of square images; kept as (n, height,
+          width), in torch's default dtype.
         - ``labels``: (n,), int64.
 
     Raises:
         TypeError: If a setting is of the wrong type.
-        ValueError: If images and labels do not fit together, pixels are outside [0, 1], a label is no class, or
-            ``row_ms`` is no multiple of ``dt_ms``.
+        ValueError: If images and labels do not fit together, pixels are outside [0, 1], a label
+            is no class, or ``row_ms`` is no multiple of ``dt_ms``.
 
     Example:
         >>> from daleml.datasets import digits
@@ -62,21 +62,34 @@ class RowSequentialImages(ClassificationTask):
     def __post_init__(self) -> None:
         super().__post_init__()
         whole_steps("row_ms", self.row_ms, self.dt_ms)
-        images, labels = _squared(torch.as_tensor(self.images)), torch.as_tensor(self.labels)
+        images, labels = (
+            _squared(torch.as_tensor(self.images)),
+            torch.as_tensor(self.labels),
+        )
         if labels.ndim != 1 or len(labels) != len(images) or labels.is_floating_point():
             rule = f"`labels` must be {len(images)} integers, one per image"
-            raise ValueError(f"{rule}; got {labels.dtype} of shape {tuple(labels.shape)}.")
+            raise ValueError(
+                f"{rule}; got {labels.dtype} of shape {tuple(labels.shape)}."
+            )
         needed = int(labels.max()) + 1
-        n_classes = needed if self.n_classes is None else _checks.integer("n_classes", self.n_classes, minimum=1)
+        n_classes = (
+            needed
+            if self.n_classes is None
+            else _checks.integer("n_classes", self.n_classes, minimum=1)
+        )
         if needed > n_classes or labels.min() < 0:
             wrong = int(labels.max() if needed > n_classes else labels.min())
-            raise ValueError(f"`labels` must be between 0 and {n_classes - 1}; got {wrong}.")
+            raise ValueError(
+                f"`labels` must be between 0 and {n_classes - 1}; got {wrong}."
+            )
         object.__setattr__(self, "images", images)
         object.__setattr__(self, "labels", labels.to(torch.int64))
         object.__setattr__(self, "n_classes", n_classes)
 
     @classmethod
-    def from_split(cls, split: Any, **settings: Any) -> tuple[RowSequentialImages, RowSequentialImages]:
+    def from_split(
+        cls, split: Any, **settings: Any
+    ) -> tuple[RowSequentialImages, RowSequentialImages]:
         """Make a task to learn from and one to judge by.
 
         Args:
@@ -88,13 +101,20 @@ class RowSequentialImages(ClassificationTask):
         """
         names = ("train_x", "train_y", "test_x", "test_y")
         if not all(hasattr(split, name) for name in names):
-            raise TypeError(f"`split` must have {', '.join(names[:3])} and {names[3]}; got {type(split).__name__}.")
-        train_x, train_y, test_x, test_y = (torch.as_tensor(getattr(split, name)) for name in names)
+            raise TypeError(
+                f"`split` must have {', '.join(names[:3])} and {names[3]}; got"
+                f" {type(split).__name__}."
+            )
+        train_x, train_y, test_x, test_y = (
+            torch.as_tensor(getattr(split, name)) for name in names
+        )
         settings.setdefault("n_classes", int(max(train_y.max(), test_y.max())) + 1)
         return cls(train_x, train_y, **settings), cls(test_x, test_y, **settings)
 
     @classmethod
-    def from_idx(cls, images_path: str | Path, labels_path: str | Path, **settings: Any) -> RowSequentialImages:
+    def from_idx(
+        cls, images_path: str | Path, labels_path: str | Path, **settings: Any
+    ) -> RowSequentialImages:
         """Read images and labels as MNIST and Fashion-MNIST are published, gzipped or not.
 
         Args:
@@ -104,11 +124,14 @@ class RowSequentialImages(ClassificationTask):
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If a file is damaged or is something else, or the numbers of images and labels differ.
+            ValueError: If a file is damaged or is something else, or the numbers of images and
+                labels differ.
         """
         images, labels = read_idx(images_path), read_idx(labels_path)
         if images.ndim != 3:
-            raise ValueError(f"`images_path` must hold an array of 3 dimensions; got {images.ndim}.")
+            raise ValueError(
+                f"`images_path` must hold an array of 3 dimensions; got {images.ndim}."
+            )
         if labels.shape != images.shape[:1]:
             rule = f"`labels_path` must hold {len(images)} labels, one per image"
             raise ValueError(f"{rule}; got shape {tuple(labels.shape)}.")
@@ -152,12 +175,21 @@ class RowSequentialImages(ClassificationTask):
             ValueError: If ``indices`` is something else.
         """
         indices = torch.as_tensor(indices)
-        if indices.ndim != 1 or indices.is_floating_point() or indices.dtype == torch.bool or not len(indices):
+        if (
+            indices.ndim != 1
+            or indices.is_floating_point()
+            or indices.dtype == torch.bool
+            or not len(indices)
+        ):
             rule = "`indices` must be at least one integer, in one dimension"
-            raise ValueError(f"{rule}; got {indices.dtype} of shape {tuple(indices.shape)}.")
+            raise ValueError(
+                f"{rule}; got {indices.dtype} of shape {tuple(indices.shape)}."
+            )
         if indices.min() < 0 or indices.max() >= len(self):
             wrong = int(indices.min() if indices.min() < 0 else indices.max())
-            raise ValueError(f"`indices` must be between 0 and {len(self) - 1}; got {wrong}.")
+            raise ValueError(
+                f"`indices` must be between 0 and {len(self) - 1}; got {wrong}."
+            )
         labels = self.labels[indices]
         rows = self.images[indices].transpose(0, 1)
         inputs = rows.repeat_interleave(round(self.row_ms / self.dt_ms), dim=0)
@@ -165,7 +197,16 @@ class RowSequentialImages(ClassificationTask):
         mask[-1] = True
         targets = labels.repeat(len(inputs), 1)
         conditions = {"image": indices, "label": labels}
-        return Trials(inputs, targets, mask, self.dt_ms, self.input_names, self.output_names, self.periods, conditions)
+        return Trials(
+            inputs,
+            targets,
+            mask,
+            self.dt_ms,
+            self.input_names,
+            self.output_names,
+            self.periods,
+            conditions,
+        )
 
     def all(self) -> Trials:
         """Return every image once, in order."""
@@ -185,7 +226,9 @@ def _squared(images: Tensor) -> Tensor:
         raise ValueError(f"{rule}; got shape {tuple(images.shape)}.")
     low, high = float(images.min()), float(images.max())
     if not (low >= 0 and high <= 1):  # also refuses NaN
-        raise ValueError(f"`images` must have pixels in [0, 1]; got {low:g} to {high:g}.")
+        raise ValueError(
+            f"`images` must have pixels in [0, 1]; got {low:g} to {high:g}."
+        )
     return images.to(torch.get_default_dtype())
 
 
@@ -210,7 +253,9 @@ class RowReader(nn.Module):
         super().__init__()
         for name, module in (("rnn", rnn), ("readout", readout)):
             if not callable(module):
-                raise TypeError(f"`{name}` must be a module; got {type(module).__name__}.")
+                raise TypeError(
+                    f"`{name}` must be a module; got {type(module).__name__}."
+                )
         self.rnn, self.readout = rnn, readout
 
     def forward(self, images: Tensor) -> Tensor:

@@ -19,7 +19,8 @@ from daleml.tasks.trials import Period, Trials
 class CharacterModel(ClassificationTask):
     """Predict each next character of a text.
 
-    A trial is a window of the text, its start drawn uniformly; every step counts. Characters are one-hot.
+    A trial is a window of the text, its start drawn uniformly; every step counts. Characters
+    are one-hot.
 
     Args:
         text: What to model, longer than ``length``.
@@ -42,7 +43,8 @@ class CharacterModel(ClassificationTask):
         ('nats per character', 2.43)
 
     References:
-        Mikolov, Sutskever, Deoras, Le, Kombrink, Cernocky 2012, Subword language modeling with neural networks.
+        Mikolov, Sutskever, Deoras, Le, Kombrink, Cernocky 2012, Subword language modeling with
+        neural networks.
     """
 
     text: str = field(repr=False)
@@ -58,14 +60,27 @@ class CharacterModel(ClassificationTask):
         super().__post_init__()
         for name in ("text", "vocabulary"):
             value = getattr(self, name)
-            if not isinstance(value, str) and not (name == "vocabulary" and value is None):
-                raise TypeError(f"`{name}` must be a string; got {type(value).__name__}.")
+            if not isinstance(value, str) and not (
+                name == "vocabulary" and value is None
+            ):
+                raise TypeError(
+                    f"`{name}` must be a string; got {type(value).__name__}."
+                )
         _checks.integer("length", self.length, minimum=1)
         if len(self.text) <= self.length:
-            raise ValueError(f"`text` must have more than `length`, {self.length}, characters; got {len(self.text)}.")
-        vocabulary = "".join(sorted(set(self.text))) if self.vocabulary is None else self.vocabulary
+            raise ValueError(
+                f"`text` must have more than `length`, {self.length}, characters; got"
+                f" {len(self.text)}."
+            )
+        vocabulary = (
+            "".join(sorted(set(self.text)))
+            if self.vocabulary is None
+            else self.vocabulary
+        )
         if len(set(vocabulary)) < len(vocabulary):
-            raise ValueError(f"`vocabulary` must hold each character once; got {vocabulary!r}.")
+            raise ValueError(
+                f"`vocabulary` must hold each character once; got {vocabulary!r}."
+            )
         object.__setattr__(self, "vocabulary", vocabulary)
         object.__setattr__(self, "_codes", self.encode(self.text))
 
@@ -84,7 +99,9 @@ class CharacterModel(ClassificationTask):
         try:
             return cls(Path(path).read_text(encoding="utf-8"), **settings)
         except UnicodeDecodeError as error:
-            raise ValueError(f"`path` must be a text file in UTF-8; got {path}.") from error
+            raise ValueError(
+                f"`path` must be a text file in UTF-8; got {path}."
+            ) from error
 
     def split(self, fraction: float = 0.9) -> tuple[CharacterModel, CharacterModel]:
         """Divide the text into a first part to learn from and the rest to judge by, with one vocabulary.
@@ -111,10 +128,14 @@ class CharacterModel(ClassificationTask):
         Raises:
             ValueError: If a character is not in the vocabulary.
         """
-        codes = {character: code for code, character in enumerate(self.vocabulary or "")}
+        codes = {
+            character: code for code, character in enumerate(self.vocabulary or "")
+        }
         unknown = sorted(set(text) - set(codes))
         if unknown:
-            raise ValueError(f"`text` must hold characters of the vocabulary only; got {unknown[0]!r}.")
+            raise ValueError(
+                f"`text` must hold characters of the vocabulary only; got {unknown[0]!r}."
+            )
         return torch.tensor([codes[character] for character in text], dtype=torch.int64)
 
     def decode(self, codes: Tensor) -> str:
@@ -126,7 +147,9 @@ class CharacterModel(ClassificationTask):
         vocabulary, wanted = self.vocabulary or "", torch.as_tensor(codes).tolist()
         wrong = [code for code in wanted if not 0 <= code < len(vocabulary)]
         if wrong:
-            raise ValueError(f"`codes` must be between 0 and {len(vocabulary) - 1}; got {wrong[0]}.")
+            raise ValueError(
+                f"`codes` must be between 0 and {len(vocabulary) - 1}; got {wrong[0]}."
+            )
         return "".join(vocabulary[code] for code in wanted)
 
     @property
@@ -150,12 +173,17 @@ class CharacterModel(ClassificationTask):
 
         .. math:: -\sum_c p_c \ln p_c
 
-        the unigram entropy, where :math:`p_c` weighs each character of the text by how many windows ask for it: fewer
-        do near its ends.
+        the unigram entropy, where :math:`p_c` weighs each character of the text by how many
+        windows ask for it: fewer do near its ends.
         """
         place = torch.arange(1, len(self.text), dtype=torch.float64)
-        windows = torch.minimum(place, len(self.text) - place).clamp(max=min(self.length, len(self.text) - self.length))
-        p = torch.bincount(self._codes[1:], weights=windows, minlength=self.n_outputs) / windows.sum()
+        windows = torch.minimum(place, len(self.text) - place).clamp(
+            max=min(self.length, len(self.text) - self.length)
+        )
+        p = (
+            torch.bincount(self._codes[1:], weights=windows, minlength=self.n_outputs)
+            / windows.sum()
+        )
         return float(-torch.xlogy(p, p).sum())
 
     @property
@@ -171,7 +199,9 @@ class CharacterModel(ClassificationTask):
         start = torch.randint(len(self.text) - self.length, (n,), generator=generator)
         windows = self._codes[torch.arange(self.length + 1)[:, None] + start]
         return Trials(
-            inputs=torch.nn.functional.one_hot(windows[:-1], self.n_inputs).to(torch.get_default_dtype()),
+            inputs=torch.nn.functional.one_hot(windows[:-1], self.n_inputs).to(
+                torch.get_default_dtype()
+            ),
             targets=windows[1:].contiguous(),
             mask=torch.ones(self.length, n, dtype=torch.bool),
             dt_ms=self.dt_ms,

@@ -15,8 +15,8 @@ from daleml.tasks.trials import Trials
 def time_first(model: nn.Module, shown: Any) -> Iterator[None]:
     """Refuse, while a model runs on trials, a recurrent layer that takes the trials for its time steps.
 
-    Trials are time first. A layer with ``batch_first=True`` that is shown them as they are would run from trial to
-    trial, and give answers of the right shape.
+    Trials are time first. A layer with ``batch_first=True`` that is shown them as they are
+    would run from trial to trial, and give answers of the right shape.
 
     Args:
         model: The model.
@@ -26,11 +26,17 @@ def time_first(model: nn.Module, shown: Any) -> Iterator[None]:
         ValueError: If there is such a layer.
     """
     with ExitStack() as stack:
-        compiled = hasattr(model, "_orig_mod")  # it would be compiled again for the sake of a hook
+        compiled = hasattr(
+            model, "_orig_mod"
+        )  # it would be compiled again for the sake of a hook
         if isinstance(shown, Trials) and not compiled:
             for name, module in model.named_modules():
-                if getattr(module, "batch_first", False) is True and not isinstance(module, nn.MultiheadAttention):
-                    stack.enter_context(module.register_forward_pre_hook(_refusal(name, shown)))
+                if getattr(module, "batch_first", False) is True and not isinstance(
+                    module, nn.MultiheadAttention
+                ):
+                    stack.enter_context(
+                        module.register_forward_pre_hook(_refusal(name, shown))
+                    )
         yield
 
 
@@ -39,14 +45,19 @@ def _refusal(name: str, trials: Trials) -> Any:
 
     def look(module: nn.Module, arguments: tuple[Any, ...]) -> None:
         given = arguments[0] if arguments else None
-        if not isinstance(given, Tensor) or given.ndim != 3 or tuple(given.shape[:2]) != (n_steps, n_trials):
+        if (
+            not isinstance(given, Tensor)
+            or given.ndim != 3
+            or tuple(given.shape[:2]) != (n_steps, n_trials)
+        ):
             return
         if n_steps == n_trials and given is not trials.inputs:
             return  # it may have been transposed
         where = f"`{name}`" if name else "it"
         raise ValueError(
-            f"`model` must read trials along time, (time, trials, ...); got {where}, a {type(module).__name__} with "
-            "`batch_first=True`, which would take trials for time steps: build it with `batch_first=False`."
+            f"`model` must read trials along time, (time, trials, ...); got {where}, a"
+            f" {type(module).__name__} with `batch_first=True`, which would take trials for"
+            " time steps: build it with `batch_first=False`."
         )
 
     return look

@@ -18,11 +18,13 @@ class AddingProblem(RegressionTask):
 
     .. math:: z_i = \sum_{t=1}^{T} m_{t i} x_{t i}, \qquad x_{t i} \sim U(0, 1)
 
-    where the marker :math:`m` is 1 at two steps, 0 at the others: one step drawn from the first half of the trial, one
-    from the second, each uniformly. The sum is asked for at the last step.
+    where the marker :math:`m` is 1 at two steps, 0 at the others: one step drawn from the first
+    half of the trial, one from the second, each uniformly. The sum is asked for at the last
+    step.
 
     Args:
-        length: How many steps, :math:`T`, at least 2. If it is odd, the second half is the longer one.
+        length: How many steps, :math:`T`, at least 2. If it is odd, the second half is the
+            longer one.
         dt_ms: Duration of a step.
 
     Raises:
@@ -40,8 +42,9 @@ class AddingProblem(RegressionTask):
         (0.1667, 0.0)
 
     Notes:
-        Hochreiter & Schmidhuber drew values from [-1, 1], scaled the sum, marked the ends with -1, and drew both
-        steps from the first half or less of a trial of random length; here values are rates, and the length is fixed.
+        Hochreiter & Schmidhuber drew values from [-1, 1], scaled the sum, marked the ends with
+        -1, and drew both steps from the first half or less of a trial of random length; here
+        values are rates, and the length is fixed.
 
     References:
         Hochreiter & Schmidhuber 1997 Neural Computation 9:1735.
@@ -68,7 +71,10 @@ class AddingProblem(RegressionTask):
     def periods(self) -> tuple[Period, ...]:
         """The two halves."""
         first = self.length // 2
-        return consecutive(first_half=first * self.dt_ms, second_half=(self.length - first) * self.dt_ms)
+        return consecutive(
+            first_half=first * self.dt_ms,
+            second_half=(self.length - first) * self.dt_ms,
+        )
 
     @property
     def chance(self) -> float:
@@ -109,8 +115,9 @@ class AddingProblem(RegressionTask):
 class DelayedMatchToSample(ChoiceTask):
     r"""Say whether the test is what the sample was, before the delay.
 
-    One of :math:`k` stimuli is shown, one-hot; after the delay the same one (a match, in half of the trials) or
-    another, each of the others being equally likely. Class 1 is a match, class 2 a non-match.
+    One of :math:`k` stimuli is shown, one-hot; after the delay the same one (a match, in half
+    of the trials) or another, each of the others being equally likely. Class 1 is a match,
+    class 2 a non-match.
 
     Args:
         fixation_ms: Duration before the sample; may be 0.
@@ -138,9 +145,10 @@ class DelayedMatchToSample(ChoiceTask):
         10 trials of 8 steps, 800 ms: 5 inputs, 3 outputs
 
     Notes:
-        Durations are those of Liu et al., who used NeuroGym's ``DelayMatchSample-v0``. In NeuroGym 2.3 that has noise
-        of 0.1, shows stimuli as bumps on a ring, and the opposite one in a non-match; with two stimuli the ring is
-        one-hot, and the opposite one the only other.
+        Durations are those of Liu et al., who used NeuroGym's ``DelayMatchSample-v0``. In
+        NeuroGym 2.3 that has noise of 0.1, shows stimuli as bumps on a ring, and the opposite
+        one in a non-match; with two stimuli the ring is one-hot, and the opposite one the only
+        other.
 
     References:
         Liu, Baratin, Cornford, Mihalas, Shea-Brown, Lajoie 2024 ICLR.
@@ -185,16 +193,22 @@ class DelayedMatchToSample(ChoiceTask):
 
     @property
     def ideal(self) -> float | None:
-        r"""Accuracy of an ideal observer: 1 without noise; with noise and two stimuli, :math:`p q + (1 - p)(1 - q)`.
+        r"""Accuracy of an ideal observer: 1 without noise.
 
-        :math:`p = \Phi(\sqrt{T / 200\,\text{ms}} / \sigma)` is the probability to tell the sample, which lasts
-        :math:`T`, and :math:`q` the same of the test. With noise and more stimuli there is no closed form: None.
+        With noise and two stimuli, :math:`p q + (1 - p)(1 - q)`.
+
+        :math:`p = \Phi(\sqrt{T / 200\,\text{ms}} / \sigma)` is the probability to tell the
+        sample, which lasts :math:`T`, and :math:`q` the same of the test. With noise and more
+        stimuli there is no closed form: None.
         """
         if self.noise_sd == 0:
             return 1.0
         if self.n_stimuli > 2:
             return None
-        p, q = (normal_cdf((ms / 200) ** 0.5 / self.noise_sd) for ms in (self.sample_ms, self.test_ms))
+        p, q = (
+            normal_cdf((ms / 200) ** 0.5 / self.noise_sd)
+            for ms in (self.sample_ms, self.test_ms)
+        )
         return p * q + (1 - p) * (1 - q)
 
     def _sample(self, n: int, generator: torch.Generator | None) -> Trials:
@@ -206,5 +220,9 @@ class DelayedMatchToSample(ChoiceTask):
         for period, shown in (("sample", sample), ("test", test)):
             steps = self.steps(period)
             one_hot = torch.nn.functional.one_hot(shown, self.n_stimuli).float()
-            inputs[steps, :, 1:] = self._noisy(one_hot, steps.stop - steps.start, generator)
-        return self._trials(inputs, choice, {"sample": sample + 1, "test": test + 1, "choice": choice})
+            inputs[steps, :, 1:] = self._noisy(
+                one_hot, steps.stop - steps.start, generator
+            )
+        return self._trials(
+            inputs, choice, {"sample": sample + 1, "test": test + 1, "choice": choice}
+        )

@@ -18,22 +18,27 @@ from daleml.tasks.trials import Period, Trials
 _N_PROBES = 32
 
 
-def from_neurogym(environment: Any, *, fixate: bool = True, **settings: Any) -> NeurogymTask:
+def from_neurogym(
+    environment: Any, *, fixate: bool = True, **settings: Any
+) -> NeurogymTask:
     """Make a task of a NeuroGym environment.
 
     Args:
-        environment: Name of a registered environment, such as ``"DelayMatchSample-v0"``, or an environment.
+        environment: Name of a registered environment, such as ``"DelayMatchSample-v0"``, or an
+            environment.
         fixate: Whether the loss counts the steps at which the right answer is to fixate.
-        settings: Passed on to ``neurogym.make``, if ``environment`` is a name: ``dt``, ``timing``, ...
+        settings: Passed on to ``neurogym.make``, if ``environment`` is a name: ``dt``,
+            ``timing``, ...
 
     Returns:
         A :class:`NeurogymTask`.
 
     Raises:
         ImportError: If ``environment`` is a name and neurogym is not installed.
-        TypeError: If ``environment`` is something else, or there are ``settings`` for an environment already made.
-        ValueError: If it has no right answers, they are not classes, or ``fixate`` is False and it calls none of them
-            "fixation".
+        TypeError: If ``environment`` is something else, or there are ``settings`` for an
+            environment already made.
+        ValueError: If it has no right answers, they are not classes, or ``fixate`` is False and
+            it calls none of them "fixation".
 
     Example:
         >>> timing = {"fixation": 0, "sample": 100, "delay": 500, "test": 100, "decision": 100}
@@ -42,19 +47,27 @@ def from_neurogym(environment: Any, *, fixate: bool = True, **settings: Any) -> 
         32 trials of 8 steps, 800 ms: 3 inputs, 3 outputs
 
     References:
-        Molano-Mazon et al. 2022, NeuroGym: An open resource for developing and sharing neuroscience tasks.
+        Molano-Mazon et al. 2022, NeuroGym: An open resource for developing and sharing
+        neuroscience tasks.
     """
     if isinstance(environment, str):
         environment = _make(environment, settings)
     elif settings:
         names = ", ".join(settings)
-        raise TypeError(f"`settings` must be left out for an environment already made; got {names}.")
+        raise TypeError(
+            f"`settings` must be left out for an environment already made; got {names}."
+        )
     if not callable(getattr(_inner(environment), "new_trial", None)):
-        raise TypeError(f"`environment` must be a name or a NeuroGym environment; got {type(environment).__name__}.")
+        raise TypeError(
+            "`environment` must be a name or a NeuroGym environment; got"
+            f" {type(environment).__name__}."
+        )
     inner = _inner(environment)
     if not hasattr(inner.action_space, "n"):
         kind = type(inner.action_space).__name__
-        raise ValueError(f"`environment` must have a discrete action space; got {kind}.")
+        raise ValueError(
+            f"`environment` must have a discrete action space; got {kind}."
+        )
     return NeurogymTask(environment, fixate=fixate, dt_ms=float(inner.dt))
 
 
@@ -62,8 +75,8 @@ def from_neurogym(environment: Any, *, fixate: bool = True, **settings: Any) -> 
 class NeurogymTask(ClassificationTask):
     """Trials of a NeuroGym environment, aligned at their starts; made by :func:`from_neurogym`.
 
-    The environment is seeded from the generator before every sample. Trials shorter than the longest of their batch are
-    padded with steps that do not count.
+    The environment is seeded from the generator before every sample. Trials shorter than the
+    longest of their batch are padded with steps that do not count.
 
     Args:
         environment: The environment; sampling seeds it, and leaves it in its last trial.
@@ -72,14 +85,15 @@ class NeurogymTask(ClassificationTask):
 
     Raises:
         TypeError: If ``fixate`` is not a bool.
-        ValueError: If ``fixate`` is False, but no class is called "fixation"; or if the environment has no right
-            answers, as those for reinforcement learning alone.
+        ValueError: If ``fixate`` is False, but no class is called "fixation"; or if the
+            environment has no right answers, as those for reinforcement learning alone.
 
     Notes:
-        Inputs are what the environment shows, below 0 too. The score counts the steps at which fixating is wrong, so
-        in a go/no-go task it says nothing of no-go trials. Wrappers that change ``new_trial`` are obeyed, those that
-        change ``step`` only are not, as no step is taken; those that remember earlier trials, as blocks do, make a
-        sample depend on what was sampled before. A condition is what the environment's ``trial`` calls by a name and
+        Inputs are what the environment shows, below 0 too. The score counts the steps at which
+        fixating is wrong, so in a go/no-go task it says nothing of no-go trials. Wrappers that
+        change ``new_trial`` are obeyed, those that change ``step`` only are not, as no step is
+        taken; those that remember earlier trials, as blocks do, make a sample depend on what
+        was sampled before. A condition is what the environment's ``trial`` calls by a name and
         gives a number.
     """
 
@@ -93,12 +107,17 @@ class NeurogymTask(ClassificationTask):
         if not isinstance(self.fixate, bool):
             raise TypeError(f"`fixate` must be True or False; got {self.fixate!r}.")
         if not self.fixate and self.fixation is None:
-            raise ValueError("`fixate` must be True where no class is called fixation; got False.")
+            raise ValueError(
+                "`fixate` must be True where no class is called fixation; got False."
+            )
         _outer(self.environment).new_trial()
         for name in ("ob", "gt"):
             if not hasattr(_inner(self.environment), name):
                 kind = type(_inner(self.environment)).__name__
-                raise ValueError(f"`environment` must have `{name}` after a trial is drawn; got {kind} without.")
+                raise ValueError(
+                    f"`environment` must have `{name}` after a trial is drawn; got {kind}"
+                    " without."
+                )
         probe = self._sample(_N_PROBES, torch.Generator().manual_seed(0))
         object.__setattr__(self, "_probe", probe)
 
@@ -127,7 +146,9 @@ class NeurogymTask(ClassificationTask):
     @property
     def fixation(self) -> int | None:
         """The class the environment calls fixation, if there is one."""
-        named = getattr(_inner(self.environment).action_space, "name", {}).get("fixation")
+        named = getattr(_inner(self.environment).action_space, "name", {}).get(
+            "fixation"
+        )
         return None if named is None else int(np.atleast_1d(named)[0])
 
     @property
@@ -141,18 +162,28 @@ class NeurogymTask(ClassificationTask):
         return
 
     def _judged(self, trials: Trials) -> Tensor:
-        return trials.mask if self.fixation is None else trials.mask & (trials.targets != self.fixation)
+        return (
+            trials.mask
+            if self.fixation is None
+            else trials.mask & (trials.targets != self.fixation)
+        )
 
     def _sample(self, n: int, generator: torch.Generator | None) -> Trials:
-        # no copy of the environment: those whose timing is a lambda would go on drawing it from the original
+        # no copy of the environment: those whose timing is a lambda would go on drawing it from
+        # the original
         inner, outer = _inner(self.environment), _outer(self.environment)
         drawn = []
-        for i, seed in enumerate(torch.randint(2**31, (n,), generator=generator).tolist()):
+        for i, seed in enumerate(
+            torch.randint(2**31, (n,), generator=generator).tolist()
+        ):
             if i == 0:
                 inner.seed(seed)  # once a sample: it takes as long as drawing a trial
             _seed_durations(inner, seed)
             outer.new_trial()
-            steps = np.asarray(inner.ob, dtype=np.float32).reshape(len(inner.ob), -1), np.array(inner.gt)
+            steps = (
+                np.asarray(inner.ob, dtype=np.float32).reshape(len(inner.ob), -1),
+                np.array(inner.gt),
+            )
             drawn.append((*steps, _periods(inner), dict(inner.trial or {})))
         n_steps = max(len(gt) for _, gt, _, _ in drawn)
         inputs = torch.zeros(n_steps, n, self.n_inputs)
@@ -181,10 +212,14 @@ def _make(name: str, settings: dict[str, Any]) -> Any:
     try:
         neurogym = importlib.import_module("neurogym")
     except ImportError as error:
-        rule = "`environment` can be a name only where neurogym is installed, by pip install 'daleml[tasks]'"
+        rule = (
+            "`environment` can be a name only where neurogym is installed, by pip install"
+            " 'daleml[tasks]'"
+        )
         raise ImportError(f"{rule}; got {name!r}.") from error
     with warnings.catch_warnings():
-        # gymnasium warns that the metadata have no render modes, as those of no NeuroGym environment do
+        # gymnasium warns that the metadata have no render modes, as those of no NeuroGym
+        # environment do
         warnings.filterwarnings("ignore", message=".*render_modes")
         return neurogym.make(name, **settings)
 
@@ -203,7 +238,9 @@ def _seed_durations(inner: Any, seed: int) -> None:
 
 def _outer(environment: Any) -> Any:
     """The outermost wrapper that has a ``new_trial`` of its own."""
-    while not hasattr(type(environment), "new_trial"):  # gymnasium's wrappers pass it on, but warn
+    while not hasattr(
+        type(environment), "new_trial"
+    ):  # gymnasium's wrappers pass it on, but warn
         environment = environment.env
     return environment
 
@@ -219,8 +256,13 @@ def _names(named: Mapping[str, Any], n: int, default: str) -> tuple[str, ...]:
 
 
 def _periods(inner: Any) -> tuple[Period, ...]:
-    named = ((name, float(start), float(inner.end_t[name])) for name, start in inner.start_t.items())
-    return tuple(Period(*period) for period in sorted(named, key=lambda period: period[1:]))
+    named = (
+        (name, float(start), float(inner.end_t[name]))
+        for name, start in inner.start_t.items()
+    )
+    return tuple(
+        Period(*period) for period in sorted(named, key=lambda period: period[1:])
+    )
 
 
 def _conditions(trials: list[dict[str, Any]]) -> dict[str, Tensor]:
@@ -228,6 +270,11 @@ def _conditions(trials: list[dict[str, Any]]) -> dict[str, Tensor]:
     names = [
         name
         for name in trials[0]
-        if all(isinstance(trial.get(name), (int, float, np.integer, np.floating)) for trial in trials)
+        if all(
+            isinstance(trial.get(name), (int, float, np.integer, np.floating))
+            for trial in trials
+        )
     ]
-    return {name: torch.tensor([float(trial[name]) for trial in trials]) for name in names}
+    return {
+        name: torch.tensor([float(trial[name]) for trial in trials]) for name in names
+    }

@@ -21,8 +21,9 @@ from daleml.tasks.trials import Period, Trials
 class Task(Keywords, ABC):
     """A source of trials that can also judge the answers.
 
-    A subclass is a frozen dataclass whose fields are settings. It says what its inputs, outputs and periods are, draws
-    trials in ``_sample``, and knows the score of a guesser and, where there is a closed form, of an ideal observer.
+    A subclass is a frozen dataclass whose fields are settings. It says what its inputs, outputs
+    and periods are, draws trials in ``_sample``, and knows the score of a guesser and, where
+    there is a closed form, of an ideal observer.
 
     Args:
         dt_ms: Duration of a step. Every duration of a task is a whole number of steps.
@@ -126,8 +127,8 @@ class Task(Keywords, ABC):
         """
         if not self.periods:
             raise ValueError(
-                "`n_steps` must be read from the trials, `len(trials.inputs)`, where those of a task differ in length; "
-                f"got {type(self).__name__} without periods."
+                "`n_steps` must be read from the trials, `len(trials.inputs)`, where those"
+                f" of a task differ in length; got {type(self).__name__} without periods."
             )
         return round(self.periods[-1].end_ms / self.dt_ms)
 
@@ -140,7 +141,10 @@ class Task(Keywords, ABC):
         for name, start, end in self.periods:
             if name == period:
                 return slice(round(start / self.dt_ms), round(end / self.dt_ms))
-        names = ", ".join(name for name, _, _ in self.periods) or "those that all trials share, of which there are none"
+        names = (
+            ", ".join(name for name, _, _ in self.periods)
+            or "those that all trials share, of which there are none"
+        )
         raise ValueError(f"`period` must be one of {names}; got {period!r}.")
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Trials:
@@ -161,24 +165,38 @@ class Task(Keywords, ABC):
         """Raise unless the answers are to these trials, and the trials this task's."""
         if not isinstance(trials, Trials):
             raise TypeError(
-                f"`trials` must be Trials, the second argument after `outputs`; got {type(trials).__name__}."
+                "`trials` must be Trials, the second argument after `outputs`; got"
+                f" {type(trials).__name__}."
             )
         if trials.output_names != self.output_names:
-            raise ValueError(f"`trials` must be of {type(self).__name__}, with its outputs; got those of another task.")
+            raise ValueError(
+                f"`trials` must be of {type(self).__name__}, with its outputs; got those of"
+                " another task."
+            )
         if not isinstance(outputs, Tensor):
-            raise TypeError(f"`outputs` must be a tensor, (time, trials, n_outputs); got {type(outputs).__name__}.")
+            raise TypeError(
+                "`outputs` must be a tensor, (time, trials, n_outputs); got"
+                f" {type(outputs).__name__}."
+            )
         # a missing dimension would broadcast, and silently train on something else
         expected = (*trials.inputs.shape[:2], len(trials.output_names))
         if tuple(outputs.shape) != expected:
-            raise ValueError(f"`outputs` must have shape {expected}; got {tuple(outputs.shape)}.")
+            raise ValueError(
+                f"`outputs` must have shape {expected}; got {tuple(outputs.shape)}."
+            )
 
-    def batches(self, n_trials: int = 32, n_batches: int = 100, seed: int = 0) -> TrialBatches:
-        """Return fresh trials for every epoch, to learn from: pairs of inputs and trials, with ``loss`` as their loss.
+    def batches(
+        self, n_trials: int = 32, n_batches: int = 100, seed: int = 0
+    ) -> TrialBatches:
+        """Return fresh trials for every epoch, to learn from.
+
+        Pairs of inputs and trials, with ``loss`` as their loss.
 
         Args:
             n_trials: Trials a batch.
             n_batches: Batches an epoch.
-            seed: With the epoch's number it determines the trials, so a resumed run sees what it would have seen.
+            seed: With the epoch's number it determines the trials, so a resumed run sees what
+                it would have seen.
 
         Raises:
             TypeError: If a number is not an integer.
@@ -217,7 +235,9 @@ class TrialBatches:
         generator = _seeds.generator(self.seed, epoch)
         is_mine = _seeds.share()
         for i in range(self.n_batches):
-            trials = self.task.sample(self.n_trials, generator)  # another worker's too, so that all draw alike
+            trials = self.task.sample(
+                self.n_trials, generator
+            )  # another worker's too, so that all draw alike
             if is_mine(i):
                 yield trials.inputs, trials
 
@@ -236,7 +256,9 @@ class ClassificationTask(Task):
     def loss(self, outputs: Tensor, trials: Trials) -> Tensor:
         """Return the cross-entropy in nats, averaged over the steps that count."""
         self._require(outputs, trials)
-        return torch.nn.functional.cross_entropy(outputs[trials.mask], trials.targets[trials.mask])
+        return torch.nn.functional.cross_entropy(
+            outputs[trials.mask], trials.targets[trials.mask]
+        )
 
     def score(self, outputs: Tensor, trials: Trials) -> float:
         """Return the fraction of judged steps at which the largest output is the right one."""
@@ -262,23 +284,36 @@ class RegressionTask(Task):
     def loss(self, outputs: Tensor, trials: Trials) -> Tensor:
         """Return the mean squared error over the steps that count."""
         self._require(outputs, trials)
-        return torch.nn.functional.mse_loss(outputs[trials.mask], trials.targets[trials.mask])
+        return torch.nn.functional.mse_loss(
+            outputs[trials.mask], trials.targets[trials.mask]
+        )
 
     def score(self, outputs: Tensor, trials: Trials) -> float:
         """Return the mean squared error over the steps that count."""
         return float(self.loss(outputs.detach(), trials))
 
 
-def whole_steps(name: str, value: object, dt_ms: float, *, may_be_zero: bool = False) -> int:
+def whole_steps(
+    name: str, value: object, dt_ms: float, *, may_be_zero: bool = False
+) -> int:
     """Return how many steps a duration has, or raise if that is no whole number of them."""
-    duration = _checks.non_negative(name, value) if may_be_zero else _checks.positive(name, value)
+    duration = (
+        _checks.non_negative(name, value)
+        if may_be_zero
+        else _checks.positive(name, value)
+    )
     n_steps = round(duration / dt_ms)
     if not math.isclose(duration, n_steps * dt_ms, rel_tol=1e-9):
-        raise ValueError(f"`{name}` must be a multiple of `dt_ms`, {dt_ms:g}; got {duration:g}.")
+        raise ValueError(
+            f"`{name}` must be a multiple of `dt_ms`, {dt_ms:g}; got {duration:g}."
+        )
     return n_steps
 
 
 def consecutive(**durations: float) -> tuple[Period, ...]:
     """Periods of these durations in ms, one after the other."""
     ends = itertools.accumulate(durations.values())
-    return tuple(Period(name, end - durations[name], end) for name, end in zip(durations, ends, strict=True))
+    return tuple(
+        Period(name, end - durations[name], end)
+        for name, end in zip(durations, ends, strict=True)
+    )

@@ -69,15 +69,25 @@ class Trials:
         _checks.positive("dt_ms", self.dt_ms)
         if self.inputs.ndim != 3 or self.inputs.shape[2] != len(self.input_names):
             expected = f"(time, trials, {len(self.input_names)})"
-            raise ValueError(f"`inputs` must have shape {expected}; got {tuple(self.inputs.shape)}.")
+            raise ValueError(
+                f"`inputs` must have shape {expected}; got {tuple(self.inputs.shape)}."
+            )
         steps = tuple(self.inputs.shape[:2])
         expected_shapes = {"mask": (self.mask, steps), "targets": (self.targets, steps)}
         if self.targets.is_floating_point():
-            expected_shapes["targets"] = (self.targets, (*steps, len(self.output_names)))
-        conditions = {f"conditions[{name!r}]": (values, steps[1:]) for name, values in self.conditions.items()}
+            expected_shapes["targets"] = (
+                self.targets,
+                (*steps, len(self.output_names)),
+            )
+        conditions = {
+            f"conditions[{name!r}]": (values, steps[1:])
+            for name, values in self.conditions.items()
+        }
         for name, (tensor, shape) in (expected_shapes | conditions).items():
             if tuple(tensor.shape) != shape:
-                raise ValueError(f"`{name}` must have shape {shape}; got {tuple(tensor.shape)}.")
+                raise ValueError(
+                    f"`{name}` must have shape {shape}; got {tuple(tensor.shape)}."
+                )
         if self.mask.dtype != torch.bool:
             raise ValueError(f"`mask` must be boolean; got {self.mask.dtype}.")
 
@@ -91,8 +101,13 @@ class Trials:
 
     def to(self, device: torch.device | str) -> Trials:
         """Return the trials with their tensors on ``device``."""
-        moved: dict[str, Any] = {name: getattr(self, name).to(device) for name in ("inputs", "targets", "mask")}
-        moved["conditions"] = {name: values.to(device) for name, values in self.conditions.items()}
+        moved: dict[str, Any] = {
+            name: getattr(self, name).to(device)
+            for name in ("inputs", "targets", "mask")
+        }
+        moved["conditions"] = {
+            name: values.to(device) for name, values in self.conditions.items()
+        }
         return dataclasses.replace(self, **moved)
 
     def frame(self) -> DataFrame:
@@ -108,16 +123,20 @@ class Trials:
         """
         import pandas as pd
 
-        columns = {name: values.cpu().numpy().copy() for name, values in self.conditions.items()}
+        columns = {
+            name: values.cpu().numpy().copy()
+            for name, values in self.conditions.items()
+        }
         return pd.DataFrame({"trial": range(len(self)), **columns})
 
     def to_dict(self) -> dict[str, Any]:
         """What the trials are, as JSON can hold it.
 
         Returns:
-            ``n_trials``, ``n_steps``, ``dt_ms``, ``duration_ms``, ``input_names``, ``output_names``; ``periods``, each
-            as ``[name, start_ms, end_ms]``; ``mask_fraction``, the share of steps that count; and ``conditions``, the
-            smallest and the largest value of each.
+            ``n_trials``, ``n_steps``, ``dt_ms``, ``duration_ms``, ``input_names``,
+            ``output_names``; ``periods``, each as ``[name, start_ms, end_ms]``;
+            ``mask_fraction``, the share of steps that count; and ``conditions``, the smallest
+            and the largest value of each.
 
         Example:
             >>> from daleml.tasks import AddingProblem
@@ -132,7 +151,12 @@ class Trials:
             "duration_ms": float(n_steps * self.dt_ms),
             "input_names": list(self.input_names),
             "output_names": list(self.output_names),
-            "periods": [[name, float(start), float(end)] for name, start, end in self.periods],
+            "periods": [
+                [name, float(start), float(end)] for name, start, end in self.periods
+            ],
             "mask_fraction": float(self.mask.double().mean()),
-            "conditions": {name: [v.min().item(), v.max().item()] for name, v in self.conditions.items()},
+            "conditions": {
+                name: [v.min().item(), v.max().item()]
+                for name, v in self.conditions.items()
+            },
         }

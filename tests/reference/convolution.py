@@ -21,6 +21,8 @@ def dann_convolution(image, layer, stride, padding, dilation):
                 for b in range(width)
             ]
             banks = layer.weight_ex.flatten(1), layer.weight_ix.flatten(1)
-            row.append(torch.stack(dann(patch, *banks, layer.weight_ei, layer.bias, *shunting)))
+            row.append(
+                torch.stack(dann(patch, *banks, layer.weight_ei, layer.bias, *shunting))
+            )
         rows.append(torch.stack(row, dim=-1))
     return torch.stack(rows, dim=-2)

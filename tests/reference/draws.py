@@ -18,7 +18,9 @@ TRUTH = {
 }
 MODES = ("whole", "truncated", "censored", "discrete")
 _SHARE = 0.15  # of magnitudes that a threshold hides
-_MEDIAN = 8  # of counts; of three components more, or the first would lie below one half
+_MEDIAN = (
+    8  # of counts; of three components more, or the first would lie below one half
+)
 
 
 def observed(family, mode, n, rng):
@@ -31,7 +33,9 @@ def observed(family, mode, n, rng):
     if mode == "censored":
         return np.maximum(w, threshold), {"censoring": threshold}, params
     if mode == "discrete":
-        unit = (100 if family.name == "lognormal3" else _MEDIAN) / float(family.ppf(np.array(0.5), params))
+        unit = (100 if family.name == "lognormal3" else _MEDIAN) / float(
+            family.ppf(np.array(0.5), params)
+        )
         counts = np.ceil(w * unit - 0.5)
         return counts[counts > 0], {"discrete": True}, family.in_unit(params, unit)
     return w, {}, params

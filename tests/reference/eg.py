@@ -43,11 +43,22 @@ class MirrorDescent:
     """One weight's trajectory under mirror descent, with momentum and decay as the EG paper's code orders them."""
 
     def __init__(
-        self, lr, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, maximize=False, potential=ENTROPY
+        self,
+        lr,
+        momentum=0.0,
+        dampening=0.0,
+        weight_decay=0.0,
+        nesterov=False,
+        maximize=False,
+        potential=ENTROPY,
     ):
         self.to_dual, self.from_dual, self.decay = potential
         self.lr, self.momentum, self.dampening = lr, momentum, dampening
-        self.weight_decay, self.nesterov, self.maximize = weight_decay, nesterov, maximize
+        self.weight_decay, self.nesterov, self.maximize = (
+            weight_decay,
+            nesterov,
+            maximize,
+        )
         self.buffer = None
 
     def step(self, w, g):
@@ -56,7 +67,11 @@ class MirrorDescent:
         sign = math.copysign(1, w)
         u = (-g if self.maximize else g) + self.weight_decay * self.decay(w)
         if self.momentum:
-            self.buffer = u if self.buffer is None else self.momentum * self.buffer + (1 - self.dampening) * u
+            self.buffer = (
+                u
+                if self.buffer is None
+                else self.momentum * self.buffer + (1 - self.dampening) * u
+            )
             u = u + self.momentum * self.buffer if self.nesterov else self.buffer
         return self.from_dual(self.to_dual(w) - self.lr * u, sign)
 
@@ -64,7 +79,15 @@ class MirrorDescent:
 class AdamW:
     """One weight's trajectory under EGAdamW."""
 
-    def __init__(self, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, amsgrad=False, maximize=False):
+    def __init__(
+        self,
+        lr,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        weight_decay=1e-2,
+        amsgrad=False,
+        maximize=False,
+    ):
         self.lr, self.betas, self.eps, self.weight_decay = lr, betas, eps, weight_decay
         self.amsgrad, self.maximize = amsgrad, maximize
         self.t, self.m, self.v, self.largest_v = 0, 0.0, 0.0, 0.0
@@ -80,4 +103,7 @@ class AdamW:
         if w == 0:
             return w
         sign = math.copysign(1, w)
-        return from_dual(to_dual(w * math.exp(-self.lr * self.weight_decay)) - self.lr * direction, sign)
+        return from_dual(
+            to_dual(w * math.exp(-self.lr * self.weight_decay)) - self.lr * direction,
+            sign,
+        )

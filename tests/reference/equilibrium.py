@@ -12,7 +12,10 @@ def logistic(z):
 
 
 def output(weight, bias, h):
-    z = [b + sum(w * r for w, r in zip(row, h, strict=True)) for row, b in zip(weight, bias, strict=True)]
+    z = [
+        b + sum(w * r for w, r in zip(row, h, strict=True))
+        for row, b in zip(weight, bias, strict=True)
+    ]
     e = [cmath.exp(one) for one in z]
     return [one / sum(e) for one in e]
 
@@ -29,8 +32,14 @@ def settle(weights, biases, x, y, beta, steps, states=None):
             [
                 logistic(
                     biases[layer][i]
-                    + sum(weights[layer][i][j] * below[layer][j] for j in range(len(below[layer])))
-                    + sum(weights[layer + 1][k][i] * above[layer][k] for k in range(len(above[layer])))
+                    + sum(
+                        weights[layer][i][j] * below[layer][j]
+                        for j in range(len(below[layer]))
+                    )
+                    + sum(
+                        weights[layer + 1][k][i] * above[layer][k]
+                        for k in range(len(above[layer]))
+                    )
                 )
                 for i in range(len(states[layer]))
             ]
@@ -44,7 +53,9 @@ def derivatives(weights, biases, x, y, beta, states):
     p = output(weights[-1], biases[-1], states[-1])
     posts = [*states, [beta * ((k == y) - one) for k, one in enumerate(p)]]
     pres = [x, *states]
-    return [np.outer(post, pre) for post, pre in zip(posts, pres, strict=True)], [np.array(post) for post in posts]
+    return [np.outer(post, pre) for post, pre in zip(posts, pres, strict=True)], [
+        np.array(post) for post in posts
+    ]
 
 
 def equilibrium(weights, biases, x, y, beta, n_points, steps):
@@ -52,7 +63,14 @@ def equilibrium(weights, biases, x, y, beta, n_points, steps):
     free = settle(weights, biases, x, y, 0, steps)
     if n_points == 1:
         at_rest = derivatives(weights, biases, x, y, 0, free)
-        nudged = derivatives(weights, biases, x, y, beta, settle(weights, biases, x, y, beta, steps, free))
+        nudged = derivatives(
+            weights,
+            biases,
+            x,
+            y,
+            beta,
+            settle(weights, biases, x, y, beta, steps, free),
+        )
         return [
             [((a - b) / beta).real for a, b in zip(rest, moved, strict=True)]
             for rest, moved in zip(at_rest, nudged, strict=True)
@@ -60,12 +78,17 @@ def equilibrium(weights, biases, x, y, beta, n_points, steps):
     total = None
     for k in range(n_points):
         at = beta * cmath.exp(2j * cmath.pi * k / n_points)
-        found = derivatives(weights, biases, x, y, at, settle(weights, biases, x, y, at, steps, free))
+        found = derivatives(
+            weights, biases, x, y, at, settle(weights, biases, x, y, at, steps, free)
+        )
         found = [[-one / at / n_points for one in part] for part in found]
         total = (
             found
             if total is None
-            else [[a + b for a, b in zip(one, other, strict=True)] for one, other in zip(total, found, strict=True)]
+            else [
+                [a + b for a, b in zip(one, other, strict=True)]
+                for one, other in zip(total, found, strict=True)
+            ]
         )
     return [[one.real for one in part] for part in total]
 
@@ -83,16 +106,22 @@ def implicit(weights, biases, x, y, steps):
         if layer:
             jacobian[rows, ends[layer - 1] : ends[layer]] = slope * matrices[layer]
         if layer + 1 < len(states):
-            jacobian[rows, ends[layer + 1] : ends[layer + 2]] = slope * matrices[layer + 1].T
+            jacobian[rows, ends[layer + 1] : ends[layer + 2]] = (
+                slope * matrices[layer + 1].T
+            )
     p = np.array(output(weights[-1], biases[-1], states[-1])).real
     error = p - np.eye(len(p))[y]
     slope = np.zeros(ends[-1])
     slope[ends[-2] :] = matrices[-1].T @ error
     adjoint = np.linalg.solve(np.eye(ends[-1]) - jacobian.T, slope)
-    posts = [adjoint[ends[layer] : ends[layer + 1]] * 4 * state * (1 - state) for layer, state in enumerate(states)] + [
-        error
+    posts = [
+        adjoint[ends[layer] : ends[layer + 1]] * 4 * state * (1 - state)
+        for layer, state in enumerate(states)
+    ] + [error]
+    outer = [
+        np.outer(post, pre)
+        for post, pre in zip(posts, [np.array(x), *states], strict=True)
     ]
-    outer = [np.outer(post, pre) for post, pre in zip(posts, [np.array(x), *states], strict=True)]
     for layer in range(1, len(states)):  # the same weight carries feedback
         outer[layer] += np.outer(states[layer], posts[layer - 1])
     return outer, posts
@@ -105,9 +134,20 @@ def pool(v, size, temperature):
     """Softmax pooling, window by window."""
     rows = []
     for i in range(0, v.shape[2], size):
-        windows = [v[:, :, i : i + size, j : j + size].flatten(2) for j in range(0, v.shape[3], size)]
-        shares = [torch.exp(w / temperature) / torch.exp(w / temperature).sum(-1, keepdim=True) for w in windows]
-        rows.append(torch.stack([(w * s).sum(-1) for w, s in zip(windows, shares, strict=True)], dim=-1))
+        windows = [
+            v[:, :, i : i + size, j : j + size].flatten(2)
+            for j in range(0, v.shape[3], size)
+        ]
+        shares = [
+            torch.exp(w / temperature)
+            / torch.exp(w / temperature).sum(-1, keepdim=True)
+            for w in windows
+        ]
+        rows.append(
+            torch.stack(
+                [(w * s).sum(-1) for w, s in zip(windows, shares, strict=True)], dim=-1
+            )
+        )
     return torch.stack(rows, dim=2)
 
 
@@ -124,7 +164,10 @@ def potential(network, x, y, beta, states):
                 drive = pool(drive, connection.pool.size, connection.pool.temperature)
         total = total + (post * drive).sum()
         pre = post
-    weight, bias = network.readout.weight.to(pre.dtype), network.readout.bias.to(pre.dtype)
+    weight, bias = (
+        network.readout.weight.to(pre.dtype),
+        network.readout.bias.to(pre.dtype),
+    )
     z = linear(pre.flatten(1), weight, bias)
     loss = torch.log(torch.exp(z).sum(1)) - z[torch.arange(len(y)), y]
     return total - (beta * loss).sum()

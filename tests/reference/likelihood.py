@@ -3,7 +3,15 @@
 import math
 
 
-def log_likelihood(distribution, values, *, truncation=None, censoring=None, discrete=False, sample_weights=None):
+def log_likelihood(
+    distribution,
+    values,
+    *,
+    truncation=None,
+    censoring=None,
+    discrete=False,
+    sample_weights=None,
+):
     low, high = truncation or (None, None)
     low, high = 0 if low is None else low, math.inf if high is None else high
     if discrete:
@@ -18,5 +26,7 @@ def log_likelihood(distribution, values, *, truncation=None, censoring=None, dis
             likelihood = distribution.cdf(censoring) - distribution.cdf(low)
         else:
             likelihood = distribution.pdf(value)
-        total += (1 if sample_weights is None else sample_weights[i]) * math.log(likelihood / seen)
+        total += (1 if sample_weights is None else sample_weights[i]) * math.log(
+            likelihood / seen
+        )
     return total

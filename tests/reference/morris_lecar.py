@@ -24,7 +24,9 @@ def network(net, x, state):
     sent = torch.sigmoid((v + 3) / 8)
     for row in x:
         for _ in range(round(net.input_ms / dt)):
-            current = 36.75 * (0.1 + row @ net.weight_ih.T + sent @ net.weight_hh.T) + 39.9
+            current = (
+                36.75 * (0.1 + row @ net.weight_ih.T + sent @ net.weight_hh.T) + 39.9
+            )
             v, w = step(net.cell, v, w, current, dt)
             sent = torch.sigmoid((v + 3) / 8)
             outputs.append(net.readout(sent))
@@ -47,6 +49,7 @@ def one_by_one(model, loss, args, noise, antithetic, sigma):
     n = len(losses) // len(signs)
     scores = losses[:n] - losses[n:] if antithetic else losses
     gradient = {
-        name: sum(scores[s] * drawn[s] for s in range(n)) / (len(losses) * sigma**2) for name, drawn in noise.items()
+        name: sum(scores[s] * drawn[s] for s in range(n)) / (len(losses) * sigma**2)
+        for name, drawn in noise.items()
     }
     return gradient, losses

@@ -20,14 +20,17 @@ def per_neuron(weight, pre, post, signs):
     for x, y in zip(pre, post, strict=True):
         for i in range(len(y)):
             for j in range(len(x)):
-                change[i, j] += (signs[j] * y[i] * x[j] - y[i] ** 2 * weight[i, j]) / len(pre)
+                change[i, j] += (
+                    signs[j] * y[i] * x[j] - y[i] ** 2 * weight[i, j]
+                ) / len(pre)
     return change
 
 
 def normalised(rule, weight, pre, post, eps):
     """The mean over rows of a rule's change, each divided by eps + |y|^2."""
     return sum(
-        rule(weight, x[None], y[None]) / (eps + sum(value**2 for value in y)) for x, y in zip(pre, post, strict=True)
+        rule(weight, x[None], y[None]) / (eps + sum(value**2 for value in y))
+        for x, y in zip(pre, post, strict=True)
     ) / len(pre)
 
 
@@ -37,12 +40,20 @@ def online_step(weights, x, label, lr, coefficient, feedback=None, sharpness=10)
     for i, w in enumerate(weights):
         z = w @ rates[-1]
         last = i == len(weights) - 1
-        rates.append(np.exp(z) / np.exp(z).sum() if last else np.log1p(np.exp(sharpness * z)) / sharpness)
+        rates.append(
+            np.exp(z) / np.exp(z).sum()
+            if last
+            else np.log1p(np.exp(sharpness * z)) / sharpness
+        )
     error = rates[-1] - np.eye(len(rates[-1]))[label]
     after = [w.copy() for w in weights]
     for i in reversed(range(len(weights))):
         post, pre = rates[i + 1], rates[i]
-        after[i] += -lr * np.outer(error, pre) + coefficient * subspace(weights[i], pre[None], post[None])
+        after[i] += -lr * np.outer(error, pre) + coefficient * subspace(
+            weights[i], pre[None], post[None]
+        )
         back = weights[i] if feedback is None else feedback[i]
-        error = (back.T @ error) * (1 - np.exp(-sharpness * pre))  # softplus' derivative, told from its rate
+        error = (back.T @ error) * (
+            1 - np.exp(-sharpness * pre)
+        )  # softplus' derivative, told from its rate
     return after

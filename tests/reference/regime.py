@@ -7,10 +7,15 @@ def jacobian(function, weights):
     """Rows: outputs of ``function()``; columns: the weights, one after the other."""
     rows = []
     for value in function().flatten():
-        found = torch.autograd.grad(value, weights, retain_graph=True, allow_unused=True)
+        found = torch.autograd.grad(
+            value, weights, retain_graph=True, allow_unused=True
+        )
         rows.append(
             torch.cat(
-                [torch.zeros(w.numel()) if g is None else g.flatten() for w, g in zip(weights, found, strict=True)]
+                [
+                    torch.zeros(w.numel()) if g is None else g.flatten()
+                    for w, g in zip(weights, found, strict=True)
+                ]
             )
         )
     return torch.stack(rows)

@@ -16,9 +16,10 @@ r"""Families of distributions for magnitudes, location fixed at 0: one small obj
 ``powerlaw``              alpha; from a lower bound on; Pareto I, or zeta      ``PowerLaw``
 ========================  ===================================================  ========================
 
-``stretchedexponential`` is the *density* :math:`e^{-(w/s)^k}`. The package ``powerlaw`` and Clauset et al. call the
-Weibull by this name, whose *tail* has the form: to compare with them, fit ``weibull``. ``pareto`` is Pareto I, the
-power law, as in ``scipy.stats``; Pareto II is ``lomax``. A power law is fitted only where it is named, above a bound.
+``stretchedexponential`` is the *density* :math:`e^{-(w/s)^k}`. The package ``powerlaw`` and
+Clauset et al. call the Weibull by this name, whose *tail* has the form: to compare with them,
+fit ``weibull``. ``pareto`` is Pareto I, the power law, as in ``scipy.stats``; Pareto II is
+``lomax``. A power law is fitted only where it is named, above a bound.
 """
 
 from __future__ import annotations
@@ -29,7 +30,11 @@ from collections.abc import Iterable, Sequence
 from daleml.analysis.families.base import Distribution, Family, Kind
 from daleml.analysis.families.gamma import Exponential, Gamma, GeneralizedGamma, Weibull
 from daleml.analysis.families.lognormal import LogNormal, LogNormalMixture
-from daleml.analysis.families.normal import HalfNormal, StretchedExponential, TruncatedNormal
+from daleml.analysis.families.normal import (
+    HalfNormal,
+    StretchedExponential,
+    TruncatedNormal,
+)
 from daleml.analysis.families.powerlaw import PowerLaw
 from daleml.analysis.families.tails import InverseGaussian, Lomax
 
@@ -78,7 +83,9 @@ FAMILIES: dict[str, Family] = {
 OF_TAILS: dict[str, Family] = {"powerlaw": PowerLaw()}
 """Those that hold from a lower bound on, which are compared only where they are named."""
 
-SIMPLE: tuple[str, ...] = tuple(name for name, family in FAMILIES.items() if len(family.parameters) < 3)
+SIMPLE: tuple[str, ...] = tuple(
+    name for name, family in FAMILIES.items() if len(family.parameters) < 3
+)
 """Those of one or two parameters, which are compared unless others are named."""
 
 _OTHER_NAMES = {
@@ -106,7 +113,8 @@ _OTHER_NAMES = {
 }
 
 
-_LONGEST = 60  # characters of a value that an error repeats: an array given by mistake would fill the screen
+# characters of a value that an error repeats: an array given by mistake would fill the screen
+_LONGEST = 60
 
 
 def _shown(family: object) -> str:
@@ -115,9 +123,15 @@ def _shown(family: object) -> str:
         several = isinstance(family, (list, tuple, set))
         hint = ": `compare_families` takes several" if several else ""
         value = repr(family)
-        short = value if len(value) <= _LONGEST and "\n" not in value else type(family).__name__
+        short = (
+            value
+            if len(value) <= _LONGEST and "\n" not in value
+            else type(family).__name__
+        )
         return f"{short}{hint}."
-    near = difflib.get_close_matches(family.lower(), FAMILIES | OF_TAILS, n=1, cutoff=0.83)  # normal is not lognormal
+    near = difflib.get_close_matches(
+        family.lower(), FAMILIES | OF_TAILS, n=1, cutoff=0.83
+    )  # normal is not lognormal
     return f"{family!r}" + (f": did you mean {near[0]!r}?" if near else ".")
 
 
@@ -129,11 +143,17 @@ def find(family: str | Family) -> Family:
     """
     if isinstance(family, Family):
         return family
-    name = "".join(letter for letter in family.lower() if letter.isalnum()) if isinstance(family, str) else ""
+    name = (
+        "".join(letter for letter in family.lower() if letter.isalnum())
+        if isinstance(family, str)
+        else ""
+    )
     name = _OTHER_NAMES.get(name, name)
     known = FAMILIES | OF_TAILS
     if name not in known:
-        raise ValueError(f"`family` must be one of {', '.join(known)}; got {_shown(family)}")
+        raise ValueError(
+            f"`family` must be one of {', '.join(known)}; got {_shown(family)}"
+        )
     return known[name]
 
 
@@ -145,11 +165,18 @@ def find_all(families: str | Family | Sequence[str | Family]) -> list[Family]:
     """
     if isinstance(families, str) and families.lower() == "all":
         return list(FAMILIES.values())
-    given = families if isinstance(families, Iterable) and not isinstance(families, str) else (families,)
+    given = (
+        families
+        if isinstance(families, Iterable) and not isinstance(families, str)
+        else (families,)
+    )
     chosen: dict[str, Family] = {}
     for family in map(find, given):
         if type(chosen.setdefault(family.name, family)) is not type(family):
-            raise ValueError(f"`families` must have names of their own; got two that are called {family.name!r}.")
+            raise ValueError(
+                "`families` must have names of their own; got two that are called"
+                f" {family.name!r}."
+            )
     if not chosen:
         raise ValueError("`families` must name at least one family; got none.")
     return list(chosen.values())

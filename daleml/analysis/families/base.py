@@ -47,7 +47,9 @@ class Kind(Enum):
         if self in (Kind.SCALE, Kind.SHAPE):
             return math.exp(place) if place < 700 else math.inf
         if self is Kind.LOCATION:
-            return math.sinh(place) if abs(place) < 700 else math.copysign(math.inf, place)
+            return (
+                math.sinh(place) if abs(place) < 700 else math.copysign(math.inf, place)
+            )
         if self is Kind.SHARE:
             return 1 / (1 + math.exp(-place)) if place > -700 else 0.0
         return float(place)
@@ -62,10 +64,13 @@ class Kind(Enum):
 
 
 class Family(ABC):
-    """A family of distributions of magnitudes: density, tails and quantiles, as functions of its parameters.
+    """A family of distributions of magnitudes.
 
-    A family of one's own needs ``name``, ``parameters``, ``kinds``, :meth:`logpdf`, :meth:`logcdf`, :meth:`logsf` and
-    :meth:`start`; the rest has defaults, which are slower than a closed form.
+    Density, tails and quantiles, as functions of its parameters.
+
+    A family of one's own needs ``name``, ``parameters``, ``kinds``, :meth:`logpdf`,
+    :meth:`logcdf`, :meth:`logsf` and :meth:`start`; the rest has defaults, which are slower
+    than a closed form.
     """
 
     name: ClassVar[str]
@@ -81,7 +86,8 @@ class Family(ABC):
     own_unit: ClassVar[bool] = False
     """Whether its values have a unit of their own, as counts do, in which likelihoods must be computed."""
 
-    # -- the distribution ----------------------------------------------------------------------------------------------
+    # -- the distribution
+    # ----------------------------------------------------------------------------------------------
 
     @abstractmethod
     def logpdf(self, w: Array, params: Params) -> Array:
@@ -108,15 +114,26 @@ class Family(ABC):
         return self.ppf(rng.uniform(size=n), params)
 
     def distribution(self, params: Params) -> Any:
-        """Return it with its parameters fixed: ``pdf``, ``cdf``, ``ppf``, ``rvs``... as in ``scipy.stats``."""
+        """Return it with its parameters fixed: ``pdf``, ``cdf``, ``ppf``, ``rvs``...
+
+        As in ``scipy.stats``.
+        """
         return Distribution(self, params)
 
     def log_mass(self, counts: Array, params: Params) -> Array | None:
-        """Return the log-probabilities of counts, of a family of counts; else None: they are rounded magnitudes."""
+        """Return the log-probabilities of counts, of a family of counts.
+
+        Else None: they are rounded magnitudes.
+        """
         return None
 
-    def between(self, params: Params, n: int, low: float, high: float, rng: np.random.Generator) -> Array | None:
-        """Draw ``n`` magnitudes between two ends, if there is a shorter way than to try; else None."""
+    def between(
+        self, params: Params, n: int, low: float, high: float, rng: np.random.Generator
+    ) -> Array | None:
+        """Draw ``n`` magnitudes between two ends, if there is a shorter way than to try.
+
+        Else None.
+        """
         return None
 
     def above(self, params: Params, low: float) -> Any:
@@ -131,23 +148,32 @@ class Family(ABC):
         """
         return self
 
-    # -- its parameters ------------------------------------------------------------------------------------------------
+    # -- its parameters
+    # ------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def start(self, w: Array, counts: Array) -> Params:
         """Return parameters near the maximum of the likelihood of ``w``, each seen ``counts`` times."""
 
     def starts(self, data: Observed) -> Iterator[Params]:
-        """Yield where to begin climbing: one place, or several where the likelihood has several peaks."""
+        """Yield where to begin climbing.
+
+        One place, or several where the likelihood has several peaks.
+        """
         yield self.start(*data.complete())
 
     def to_free(self, params: Params) -> Array:
         """Map parameters to numbers without bounds, in which likelihoods are climbed."""
-        return np.array([kind.free(value) for value, kind in zip(params, self.kinds, strict=True)])
+        return np.array(
+            [kind.free(value) for value, kind in zip(params, self.kinds, strict=True)]
+        )
 
     def from_free(self, free: Array) -> Params:
         """Undo :meth:`to_free`."""
-        return tuple(kind.bound(place) for place, kind in zip(free.tolist(), self.kinds, strict=True))
+        return tuple(
+            kind.bound(place)
+            for place, kind in zip(free.tolist(), self.kinds, strict=True)
+        )
 
     def allowed(self, params: Params) -> bool:
         """Whether a likelihood is to be climbed there; :meth:`from_free` leads nowhere else."""
@@ -156,22 +182,41 @@ class Family(ABC):
     def in_unit(self, params: Params, unit: float) -> Params:
         """Return the parameters of the same weights measured in another unit, ``unit`` times as small."""
         return tuple(
-            p * unit if k in (Kind.SCALE, Kind.LOCATION) else p + math.log(unit) if k is Kind.LOG_LOCATION else p
+            (
+                p * unit
+                if k in (Kind.SCALE, Kind.LOCATION)
+                else p + math.log(unit)
+                if k is Kind.LOG_LOCATION
+                else p
+            )
             for p, k in zip(params, self.kinds, strict=True)
         )
 
-    # -- shortcuts, where every weight was seen ------------------------------------------------------------------------
+    # -- shortcuts, where every weight was seen
+    # ------------------------------------------------------------------------
 
     def estimate(self, sample: WeightSample) -> Params | None:
-        """Return the maximum-likelihood parameters of a sample seen whole; None if there is no shorter way to them."""
+        """Return the maximum-likelihood parameters of a sample seen whole.
+
+        None if there is no shorter way to them.
+        """
         return None
 
     def mean_log_likelihood(self, params: Params, sample: WeightSample) -> float:
-        """Return the mean log-likelihood of a sample seen whole; here by a pass over it, elsewhere from its moments."""
-        return sum(float(self.logpdf(chunk, params).sum()) for chunk in sample.chunks()) / sample.n
+        """Return the mean log-likelihood of a sample seen whole.
+
+        Here by a pass over it, elsewhere from its moments.
+        """
+        return (
+            sum(float(self.logpdf(chunk, params).sum()) for chunk in sample.chunks())
+            / sample.n
+        )
 
     def stderr(self, params: Params, n: float) -> Params | None:
-        """Return the standard errors of ``n`` values seen whole, by the expected information; None if not known."""
+        """Return the standard errors of ``n`` values seen whole, by the expected information.
+
+        None if not known.
+        """
         return None
 
     def interval_factor(self, index: int, n: float, level: float) -> float:
@@ -192,7 +237,10 @@ class Family(ABC):
 
 @dataclass(frozen=True)
 class Distribution:
-    """A family with its parameters fixed, for those that ``scipy.stats`` lacks: the methods of the same names."""
+    """A family with its parameters fixed, for those that ``scipy.stats`` lacks.
+
+    The methods of the same names.
+    """
 
     family: Family
     params: Params
@@ -219,13 +267,17 @@ class Distribution:
         low, high = np.full(levels.shape, -700.0), np.full(levels.shape, 700.0)
         upper = levels > 0.5
         target = np.log(
-            np.where(upper, 1 - levels, levels), where=(levels > 0) & (levels < 1), out=np.zeros_like(levels)
+            np.where(upper, 1 - levels, levels),
+            where=(levels > 0) & (levels < 1),
+            out=np.zeros_like(levels),
         )
         for _ in range(64):
             middle = (low + high) / 2
             w = np.exp(middle)
             below = np.where(
-                upper, self.family.logsf(w, self.params) > target, self.family.logcdf(w, self.params) < target
+                upper,
+                self.family.logsf(w, self.params) > target,
+                self.family.logcdf(w, self.params) < target,
             )
             low, high = np.where(below, middle, low), np.where(below, high, middle)
         found = np.exp((low + high) / 2)
@@ -244,7 +296,9 @@ class Distribution:
     def _on_positive(self, function: Any, w: Any, ends: tuple[float, float]) -> Any:
         values = np.asarray(w, dtype=np.float64)
         inside = (values > 0) & (values < np.inf)
-        result = np.where(np.isnan(values), np.nan, np.where(values > 0, ends[1], ends[0]))
+        result = np.where(
+            np.isnan(values), np.nan, np.where(values > 0, ends[1], ends[0])
+        )
         result[inside] = function(values[inside], self.params)
         return result[()]
 
@@ -253,4 +307,6 @@ def log_moments(w: Array, counts: Array) -> tuple[float, float]:
     """Return mean and standard deviation of ln w."""
     logs = np.log(w)
     mean = float(np.average(logs, weights=counts))
-    return mean, max(float(np.sqrt(np.average((logs - mean) ** 2, weights=counts))), 1e-3)
+    return mean, max(
+        float(np.sqrt(np.average((logs - mean) ** 2, weights=counts))), 1e-3
+    )

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daleml.analysis.families.base import LOG_2PI, Array, Family, Kind, Params, log_moments
+from daleml.analysis.families.base import (
+    LOG_2PI,
+    Array,
+    Family,
+    Kind,
+    Params,
+    log_moments,
+)
 from daleml.analysis.families.special import (
     log_complement,
     log_gamma_tail_near_normal,
@@ -62,7 +69,10 @@ class Exponential(Family):
 
 
 class Gamma(Family):
-    r"""Gamma, :math:`p(w) \propto w^{a-1} e^{-w/\theta}`: one equation in the shape, from two means."""
+    r"""Gamma, :math:`p(w) \propto w^{a-1} e^{-w/\theta}`.
+
+    One equation in the shape, from two means.
+    """
 
     name = "gamma"
     parameters = ("shape", "scale")
@@ -73,7 +83,11 @@ class Gamma(Family):
         from scipy.special import gammaln
 
         shape, scale = params
-        return (shape - 1) * np.log(w) - w / scale - (shape * math.log(scale) + float(gammaln(shape)))
+        return (
+            (shape - 1) * np.log(w)
+            - w / scale
+            - (shape * math.log(scale) + float(gammaln(shape)))
+        )
 
     def logcdf(self, w: Array, params: Params) -> Array:
         return log_gammainc(params[0], w / params[1])
@@ -108,9 +122,17 @@ class Gamma(Family):
         from scipy.special import digamma
 
         moments = sample.moments
-        gap = math.log(moments.mean) - moments.log_mean  # ln a - digamma(a) at the estimate
+        gap = (
+            math.log(moments.mean) - moments.log_mean
+        )  # ln a - digamma(a) at the estimate
         start = _shape_of_gap(gap)
-        shape = brentq(lambda a: math.log(a) - digamma(a) - gap, start / 2, start * 2, xtol=1e-300, rtol=1e-14)
+        shape = brentq(
+            lambda a: math.log(a) - digamma(a) - gap,
+            start / 2,
+            start * 2,
+            xtol=1e-300,
+            rtol=1e-14,
+        )
         return shape, moments.mean / shape
 
     def mean_log_likelihood(self, params: Params, sample: WeightSample) -> float:
@@ -126,7 +148,9 @@ class Gamma(Family):
         shape, scale = params
         curvature = float(polygamma(1, shape))
         determinant = shape * curvature - 1
-        return math.sqrt(shape / (n * determinant)), scale * math.sqrt(curvature / (n * determinant))
+        return math.sqrt(shape / (n * determinant)), scale * math.sqrt(
+            curvature / (n * determinant)
+        )
 
 
 def _shape_of_gap(gap: float) -> float:
@@ -135,7 +159,10 @@ def _shape_of_gap(gap: float) -> float:
 
 
 class Weibull(Family):
-    r"""Weibull, :math:`P(W > w) = e^{-(w/\lambda)^k}`: one equation in the shape, evaluated by passes over the data."""
+    r"""Weibull, :math:`P(W > w) = e^{-(w/\lambda)^k}`.
+
+    One equation in the shape, evaluated by passes over the data.
+    """
 
     name = "weibull"
     parameters = ("shape", "scale")
@@ -170,32 +197,42 @@ class Weibull(Family):
         from scipy.optimize import brentq
 
         moments = sample.moments
-        start = math.pi / (math.sqrt(6) * moments.log_sd)  # what the spread of ln w would be
+        start = math.pi / (
+            math.sqrt(6) * moments.log_sd
+        )  # what the spread of ln w would be
         low, high = start / 2, start * 2
         while self._score(sample, low)[0] > 0:
             low /= 2
         while self._score(sample, high)[0] < 0:
             high *= 2
-        shape = brentq(lambda k: self._score(sample, k)[0], low, high, xtol=1e-300, rtol=1e-12)
+        shape = brentq(
+            lambda k: self._score(sample, k)[0], low, high, xtol=1e-300, rtol=1e-12
+        )
         return shape, math.exp(moments.log_mean + self._score(sample, shape)[1] / shape)
 
     @staticmethod
     def _score(sample: WeightSample, shape: float) -> tuple[float, float]:
         """Return the equation's left side, rising in ``shape``, and ln of the mean of (w / geometric mean)^shape."""
         center = sample.moments.log_mean
-        top = math.log(sample.moments.largest) - center  # taken out of every power, so that none overflows
+        top = (
+            math.log(sample.moments.largest) - center
+        )  # taken out of every power, so that none overflows
         power_sum = weighted_sum = 0.0
         for chunk in sample.chunks():
             logs = np.log(chunk) - center
             powers = np.exp(shape * (logs - top))
             power_sum += float(powers.sum())
             weighted_sum += float(np.dot(powers, logs))
-        return weighted_sum / power_sum - 1 / shape, shape * top + math.log(power_sum / sample.n)
+        return weighted_sum / power_sum - 1 / shape, shape * top + math.log(
+            power_sum / sample.n
+        )
 
     def stderr(self, params: Params, n: float) -> Params:
         shape, scale = params
         scale_factor = 1 + 6 * (1 - np.euler_gamma) ** 2 / math.pi**2
-        return shape * math.sqrt(6 / n) / math.pi, scale / shape * math.sqrt(scale_factor / n)
+        return shape * math.sqrt(6 / n) / math.pi, scale / shape * math.sqrt(
+            scale_factor / n
+        )
 
 
 class GeneralizedGamma(Family):
@@ -204,8 +241,9 @@ class GeneralizedGamma(Family):
     .. math::
         \ln w = \mu + \frac{\sigma}{q} \ln(q^2 g), \qquad g \sim \mathrm{Gamma}(q^{-2})
 
-    At :math:`q = 1` it is the Weibull, at :math:`q = \sigma` the gamma, at :math:`q = \sigma = 1` the exponential, at
-    :math:`q \sigma = 1` the stretched exponential, at :math:`q = 2\sigma = \sqrt 2` the half-normal.
+    At :math:`q = 1` it is the Weibull, at :math:`q = \sigma` the gamma, at :math:`q = \sigma =
+    1` the exponential, at :math:`q \sigma = 1` the stretched exponential, at :math:`q = 2\sigma
+    = \sqrt 2` the half-normal.
 
     References:
         Prentice 1974, Biometrika 61:539.
@@ -214,7 +252,16 @@ class GeneralizedGamma(Family):
     name = "generalizedgamma"
     parameters = ("mu", "sigma", "q")
     kinds = (Kind.LOG_LOCATION, Kind.SHAPE, Kind.REAL)
-    special_cases = frozenset({"exponential", "gamma", "weibull", "lognormal", "halfnormal", "stretchedexponential"})
+    special_cases = frozenset(
+        {
+            "exponential",
+            "gamma",
+            "weibull",
+            "lognormal",
+            "halfnormal",
+            "stretchedexponential",
+        }
+    )
 
     def logpdf(self, w: Array, params: Params) -> Array:
         from scipy.special import gammaln
@@ -259,10 +306,14 @@ class GeneralizedGamma(Family):
 
     def sample(self, params: Params, n: int, rng: np.random.Generator) -> Array:
         mu, sigma, q = params
-        if abs(q) < 1e-7:  # the gamma's digits would be lost, and the log-normal's are the same
+        if (
+            abs(q) < 1e-7
+        ):  # the gamma's digits would be lost, and the log-normal's are the same
             return rng.lognormal(mu, sigma, n)
         k = q**-2
-        with np.errstate(divide="ignore", over="ignore"):  # a gamma of a tiny shape is often 0
+        with np.errstate(
+            divide="ignore", over="ignore"
+        ):  # a gamma of a tiny shape is often 0
             return np.asarray(np.exp(mu + sigma / q * np.log(rng.gamma(k, 1 / k, n))))
 
     def start(self, w: Array, counts: Array) -> Params:
@@ -277,9 +328,17 @@ class GeneralizedGamma(Family):
         return mean - sigma / q * (float(digamma(k)) - math.log(k)), sigma, q
 
     def starts(self, data: Observed) -> Iterator[Params]:
-        """Yield one place of what was seen whole; where a part is hidden, also where its special cases end."""
+        """Yield one place of what was seen whole.
+
+        Where a part is hidden, also where its special cases end.
+        """
         yield self.start(*data.complete())
-        if data.low == 0 and data.high == math.inf and not data.n_censored and not data.n_above:
+        if (
+            data.low == 0
+            and data.high == math.inf
+            and not data.n_censored
+            and not data.n_above
+        ):
             return
         from daleml.analysis.families.lognormal import LogNormal
         from daleml.analysis.likelihood import maximise

@@ -8,13 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daleml.analysis.families.base import LOG_2PI, Array, Family, Kind, Params, log_moments
+from daleml.analysis.families.base import (
+    LOG_2PI,
+    Array,
+    Family,
+    Kind,
+    Params,
+    log_moments,
+)
 from daleml.analysis.weights import WeightSample
 
 if TYPE_CHECKING:
     from daleml.analysis.likelihood import Observed
 
-_FAR_OFF = 6.0  # standard deviations, above which nothing is seen of a log-normal but the form of its tail
+# standard deviations, above which nothing is seen of a log-normal but the form of its tail
+_FAR_OFF = 6.0
 _N_STARTS = 10
 _MAX_ITERATIONS = 500
 _SMALLEST_SHARE = 1e-6
@@ -65,7 +73,12 @@ class LogNormal(Family):
 
     def mean_log_likelihood(self, params: Params, sample: WeightSample) -> float:
         (mu, sigma), (mean, sd) = params, sample.log_moments
-        return -mean - math.log(sigma) - LOG_2PI / 2 - (sd**2 + (mean - mu) ** 2) / (2 * sigma**2)
+        return (
+            -mean
+            - math.log(sigma)
+            - LOG_2PI / 2
+            - (sd**2 + (mean - mu) ** 2) / (2 * sigma**2)
+        )
 
     def stderr(self, params: Params, n: float) -> Params:
         return params[1] / math.sqrt(n), params[1] / math.sqrt(2 * n)
@@ -83,15 +96,20 @@ class LogNormal(Family):
 
     def limit_above(self, params: Params, low: float) -> str | None:
         # the exponent of such a tail, z / sigma, changes by a few hundredths over all that is seen
-        return "a power law" if low > 0 and math.log(low) - params[0] > _FAR_OFF * params[1] else None
+        return (
+            "a power law"
+            if low > 0 and math.log(low) - params[0] > _FAR_OFF * params[1]
+            else None
+        )
 
 
 class LogNormalMixture(Family):
     r"""A mixture of log-normals, :math:`p(w) = \sum_k \pi_k\, p_k(w)`, its components by rising :math:`\mu_k`.
 
-    The likelihood has several peaks. It is climbed from several places by expectation maximisation (EM), and the fit
-    reports how many of the climbs ended at the highest peak. It has no bound where a component shrinks onto a single
-    value, so no :math:`\sigma` may be below a twentieth of the largest.
+    The likelihood has several peaks. It is climbed from several places by expectation
+    maximisation (EM), and the fit reports how many of the climbs ended at the highest peak. It
+    has no bound where a component shrinks onto a single value, so no :math:`\sigma` may be
+    below a twentieth of the largest.
 
     Args:
         n_components: Two or more.
@@ -119,12 +137,20 @@ class LogNormalMixture(Family):
         """Return shares, mus and sigmas, one a component."""
         k = self.n_components
         shares = np.array(params[: k - 1])
-        return np.append(shares, 1 - shares.sum()), np.array(params[k - 1 : 2 * k - 1]), np.array(params[2 * k - 1 :])
+        return (
+            np.append(shares, 1 - shares.sum()),
+            np.array(params[k - 1 : 2 * k - 1]),
+            np.array(params[2 * k - 1 :]),
+        )
 
     def join(self, shares: Array, mus: Array, sigmas: Array) -> Params:
         """Undo :meth:`split`; components are sorted by their mu."""
         order = np.argsort(mus)
-        return (*shares[order][:-1].tolist(), *mus[order].tolist(), *sigmas[order].tolist())
+        return (
+            *shares[order][:-1].tolist(),
+            *mus[order].tolist(),
+            *sigmas[order].tolist(),
+        )
 
     def to_free(self, params: Params) -> Array:
         shares, mus, sigmas = self.split(params)
@@ -135,11 +161,17 @@ class LogNormalMixture(Family):
         k = self.n_components
         logits = np.append(free[: k - 1], 0.0)
         shares = np.exp(logits - logits.max())
-        return self.join(shares / shares.sum(), free[k - 1 : 2 * k - 1], _widened(np.exp(free[2 * k - 1 :])))
+        return self.join(
+            shares / shares.sum(),
+            free[k - 1 : 2 * k - 1],
+            _widened(np.exp(free[2 * k - 1 :])),
+        )
 
     def allowed(self, params: Params) -> bool:
         shares, _, sigmas = self.split(params)
-        return bool(shares.min() >= 0 and sigmas.min() >= 0.999 * _NARROWEST * sigmas.max())
+        return bool(
+            shares.min() >= 0 and sigmas.min() >= 0.999 * _NARROWEST * sigmas.max()
+        )
 
     def logpdf(self, w: Array, params: Params) -> Array:
         logs = np.log(w)
@@ -166,11 +198,19 @@ class LogNormalMixture(Family):
 
         shares, mus, sigmas = self.split(params)
         z = (np.log(np.asarray(w))[..., None] - mus) / sigmas
-        return np.asarray(np.logaddexp.reduce(log_ndtr(side * z) + np.log(np.maximum(shares, 1e-300)), axis=-1))
+        return np.asarray(
+            np.logaddexp.reduce(
+                log_ndtr(side * z) + np.log(np.maximum(shares, 1e-300)), axis=-1
+            )
+        )
 
     def sample(self, params: Params, n: int, rng: np.random.Generator) -> Array:
         shares, mus, sigmas = self.split(params)
-        chosen = rng.choice(self.n_components, size=n, p=np.maximum(shares, 0) / np.maximum(shares, 0).sum())
+        chosen = rng.choice(
+            self.n_components,
+            size=n,
+            p=np.maximum(shares, 0) / np.maximum(shares, 0).sum(),
+        )
         return rng.lognormal(mus[chosen], sigmas[chosen])
 
     def start(self, w: Array, counts: Array) -> Params:
@@ -182,17 +222,21 @@ class LogNormalMixture(Family):
     def starts(self, data: Observed) -> Iterator[Params]:
         """Yield where EM ends from each of several places, of the values as if all had been seen."""
         w, counts = data.coarse().complete()
-        order = np.argsort(w, kind="stable")  # the places must not depend on the order of the rows
+        order = np.argsort(
+            w, kind="stable"
+        )  # the places must not depend on the order of the rows
         w, counts = w[order], counts[order]
         n_different = np.unique(w).size
         if n_different <= len(self.parameters):
             raise ValueError(
-                f"`weights` must hold more than {len(self.parameters)} different values to fit {self.name}; "
-                f"got {n_different}."
+                f"`weights` must hold more than {len(self.parameters)} different values to"
+                f" fit {self.name}; got {n_different}."
             )
         logs = np.log(w)
         _, sd = log_moments(w, counts)
-        rng = np.random.default_rng(0)  # the places are part of the method, the same each time
+        rng = np.random.default_rng(
+            0
+        )  # the places are part of the method, the same each time
         even = np.full(self.n_components, 1 / self.n_components)
         for i in range(_N_STARTS):
             if i == 0:
@@ -203,7 +247,9 @@ class LogNormalMixture(Family):
                     rng.dirichlet(3 * self.n_components * even),
                     sd * rng.uniform(0.2, 1, self.n_components),
                 )
-            yield self.join(*_expectation_maximisation(logs, counts, shares, mus, sigmas))
+            yield self.join(
+                *_expectation_maximisation(logs, counts, shares, mus, sigmas)
+            )
 
     def limit(self, params: Params) -> str | None:
         shares, _, sigmas = self.split(params)
@@ -235,7 +281,9 @@ def _expectation_maximisation(
         weights *= counts[:, None] / sums
         mass = np.maximum(weights.sum(axis=0), 1e-12 * total)
         shares, mus = mass / total, logs @ weights / mass
-        sigmas = _widened(np.sqrt(((logs[:, None] - mus) ** 2 * weights).sum(axis=0) / mass))
+        sigmas = _widened(
+            np.sqrt(((logs[:, None] - mus) ** 2 * weights).sum(axis=0) / mass)
+        )
         if height - before < 1e-9:
             break
         before = height

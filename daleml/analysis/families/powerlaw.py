@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from daleml.analysis.likelihood import Observed
     from daleml.analysis.observation import Observation
 
-_LARGE = 1e3  # a whole number, from which on the zeta function is its asymptotic series to the last digit
+# a whole number, from which on the zeta function is its asymptotic series to the last digit
+_LARGE = 1e3
 _STEEPEST = 1e3
 _FARTHEST = 1e15  # count, beyond which whole numbers have gaps
 
@@ -24,16 +25,18 @@ _FARTHEST = 1e15  # count, beyond which whole numbers have gaps
 class PowerLaw(Family):
     r"""Power law, :math:`p(w) = \frac{\alpha - 1}{w_{min}} (w / w_{min})^{-\alpha}` for :math:`w > w_{min}`: Pareto I.
 
-    It has no finite total without a lower bound, which is the lower end of what was seen: ``truncation=(w_min, None)``.
-    :func:`daleml.analysis.power_law` looks for one. Seen whole from there on, the estimate is that of Clauset et al.,
+    It has no finite total without a lower bound, which is the lower end of what was seen:
+    ``truncation=(w_min, None)``. :func:`daleml.analysis.power_law` looks for one. Seen whole
+    from there on, the estimate is that of Clauset et al.,
 
     .. math:: \hat\alpha = 1 + n \Big/ \sum_i \ln (w_i / w_{min}) .
 
-    Of counts (``discrete=True``) it is the zeta distribution, :math:`P(k) = k^{-\alpha} / \zeta(\alpha, k_{min})`.
+    Of counts (``discrete=True``) it is the zeta distribution, :math:`P(k) = k^{-\alpha} /
+    \zeta(\alpha, k_{min})`.
 
     Notes:
-        :math:`\alpha` is the exponent of the density, as in Clauset et al.; that of the tail, which scipy's ``pareto``
-        calls ``b``, is one less.
+        :math:`\alpha` is the exponent of the density, as in Clauset et al.; that of the tail,
+        which scipy's ``pareto`` calls ``b``, is one less.
 
     References:
         Clauset, Shalizi & Newman 2009, SIAM Review 51:661.
@@ -45,7 +48,10 @@ class PowerLaw(Family):
     needs_bound = True
 
     def logpdf(self, w: Array, params: Params) -> Array:
-        """Return the logarithm of the density, but for what it is divided by: the part that was seen."""
+        """Return the logarithm of the density, but for what it is divided by.
+
+        The part that was seen.
+        """
         return -params[0] * np.log(w)
 
     def logcdf(self, w: Array, params: Params) -> Array:
@@ -61,8 +67,9 @@ class PowerLaw(Family):
             return Zeta()
         if not bound:
             raise ValueError(
-                "`truncation` must have a lower end above 0 to fit a power law, which holds from there on: see "
-                f"`power_law`, which looks for one (Lomax, Pareto II, needs none); got {bound}."
+                "`truncation` must have a lower end above 0 to fit a power law, which"
+                " holds from there on: see `power_law`, which looks for one (Lomax, Pareto"
+                f" II, needs none); got {bound}."
             )
         return self
 
@@ -87,7 +94,9 @@ class PowerLaw(Family):
         spread = float(np.average(np.log(w / low), weights=counts))
         return (1 + 1 / max(spread, 1 / _STEEPEST),)
 
-    def between(self, params: Params, n: int, low: float, high: float, rng: np.random.Generator) -> Array:
+    def between(
+        self, params: Params, n: int, low: float, high: float, rng: np.random.Generator
+    ) -> Array:
         tail = params[0] - 1
         hidden = 0.0 if high == math.inf else math.exp(-tail * math.log(high / low))
         return np.asarray(low * (1 - rng.uniform(size=n) * (1 - hidden)) ** (-1 / tail))
@@ -99,7 +108,10 @@ class PowerLaw(Family):
 
 
 class Zeta(PowerLaw):
-    """A power law of counts. It goes by the name of :class:`PowerLaw`, which becomes it where weights are counts."""
+    """A power law of counts.
+
+    It goes by the name of :class:`PowerLaw`, which becomes it where weights are counts.
+    """
 
     own_unit = True
 
@@ -114,9 +126,13 @@ class Zeta(PowerLaw):
 
     def starts(self, data: Observed) -> Iterator[Params]:
         values, counts = data.complete()
-        yield self._closed(values, counts, data.low)  # half below the least count: close, if that is not 1
+        yield self._closed(
+            values, counts, data.low
+        )  # half below the least count: close, if that is not 1
 
-    def between(self, params: Params, n: int, low: float, high: float, rng: np.random.Generator) -> Array:
+    def between(
+        self, params: Params, n: int, low: float, high: float, rng: np.random.Generator
+    ) -> Array:
         tail = TailOfCounts(params[0], math.floor(low) + 1)
         most = 1.0 if high == math.inf else float(tail.cdf(math.floor(high)))
         return tail.ppf(rng.uniform(size=n) * most)
@@ -140,7 +156,9 @@ class TailOfCounts:
     def logsf(self, k: ArrayLike) -> Array:
         r"""Return :math:`\ln P(K > k)`."""
         beyond = np.maximum(np.floor(np.asarray(k, dtype=np.float64)) + 1, self.least)
-        return log_zeta(self.alpha, beyond) - log_zeta(self.alpha, np.array(float(self.least)))
+        return log_zeta(self.alpha, beyond) - log_zeta(
+            self.alpha, np.array(float(self.least))
+        )
 
     def sf(self, k: ArrayLike) -> Array:
         """Return :math:`P(K > k)`."""
@@ -154,21 +172,32 @@ class TailOfCounts:
         """Return the probability of each count."""
         k = np.asarray(k, dtype=np.float64)
         with np.errstate(divide="ignore"):
-            logs = -self.alpha * np.log(k) - log_zeta(self.alpha, np.array(float(self.least)))
+            logs = -self.alpha * np.log(k) - log_zeta(
+                self.alpha, np.array(float(self.least))
+            )
         return np.where((k >= self.least) & (k == np.floor(k)), np.exp(logs), 0.0)
 
     def ppf(self, q: ArrayLike) -> Array:
         """Return the least count up to which there is a share of at least ``q``."""
         levels = np.log1p(-np.minimum(np.asarray(q, dtype=np.float64), 1 - 1e-16))
-        inside, beyond = np.full(levels.shape, self.least - 1.0), np.full(levels.shape, float(self.least))
+        inside, beyond = (
+            np.full(levels.shape, self.least - 1.0),
+            np.full(levels.shape, float(self.least)),
+        )
         while (short := self.logsf(beyond) > levels).any() and beyond.max() < _FARTHEST:
-            inside, beyond = np.where(short, beyond, inside), np.where(short, 2 * beyond, beyond)
+            inside, beyond = (
+                np.where(short, beyond, inside),
+                np.where(short, 2 * beyond, beyond),
+            )
         for _ in range(60):
             if (beyond - inside <= 1).all():
                 break
             middle = np.floor((inside + beyond) / 2)
             short = self.logsf(middle) > levels
-            inside, beyond = np.where(short, middle, inside), np.where(short, beyond, middle)
+            inside, beyond = (
+                np.where(short, middle, inside),
+                np.where(short, beyond, middle),
+            )
         return np.asarray(beyond)
 
     def median(self) -> float:

@@ -23,7 +23,9 @@ def log_complement(log_share: Array) -> Array:
     r"""Return :math:`\ln(1 - p)` of :math:`\ln p`."""
     with np.errstate(divide="ignore"):
         near_one = np.log(-np.expm1(np.maximum(log_share, -1.0)))
-        return np.where(log_share > -math.log(2), near_one, np.log1p(-np.exp(log_share)))
+        return np.where(
+            log_share > -math.log(2), near_one, np.log1p(-np.exp(log_share))
+        )
 
 
 def log_gammainc(k: float, x: Array) -> Array:
@@ -31,7 +33,9 @@ def log_gammainc(k: float, x: Array) -> Array:
     from scipy.special import gammainc, gammaincc, gammaln
 
     x = np.asarray(x, dtype=np.float64)
-    share, rest = (np.asarray(rule(k, x), dtype=np.float64) for rule in (gammainc, gammaincc))
+    share, rest = (
+        np.asarray(rule(k, x), dtype=np.float64) for rule in (gammainc, gammaincc)
+    )
     result = np.array(log_either(share, rest))
     lost = (share < _LEAST) & (x > 0)
     if lost.any():
@@ -51,12 +55,16 @@ def log_gammaincc(k: float, x: Array) -> Array:
     from scipy.special import gammainc, gammaincc, gammaln
 
     x = np.asarray(x, dtype=np.float64)
-    share, rest = (np.asarray(rule(k, x), dtype=np.float64) for rule in (gammaincc, gammainc))
+    share, rest = (
+        np.asarray(rule(k, x), dtype=np.float64) for rule in (gammaincc, gammainc)
+    )
     result = np.array(log_either(share, rest))
     lost = (share < _LEAST) & np.isfinite(x)
     if lost.any():
         above = x[lost]
-        result[lost] = k * np.log(above) - above - float(gammaln(k)) + np.log(_fraction(k, above))
+        result[lost] = (
+            k * np.log(above) - above - float(gammaln(k)) + np.log(_fraction(k, above))
+        )
     return result
 
 
@@ -92,9 +100,15 @@ def log_gamma_tail_near_normal(q: float, zeta: Array, *, lower: bool) -> Array:
     from scipy.special import log_ndtr
 
     eta = abs(q) * np.clip(zeta, -1 / max(abs(q), 1e-300), 1 / max(abs(q), 1e-300))
-    first = -1 / 3 + eta * (1 / 12 + eta * (-2 / 135 + eta * (1 / 864 + eta * (1 / 2835 - eta * 139 / 777600))))
+    first = -1 / 3 + eta * (
+        1 / 12
+        + eta * (-2 / 135 + eta * (1 / 864 + eta * (1 / 2835 - eta * 139 / 777600)))
+    )
     second = -1 / 540 + eta * (-1 / 288 + eta / 378)
     side = -1.0 if lower else 1.0
     normal: Any = np.asarray(log_ndtr(-side * zeta))
     ratio = np.exp(np.minimum(-zeta * zeta / 2 - LOG_2PI / 2 - normal, 700.0))
-    return np.asarray(normal + np.log1p(np.maximum(side * abs(q) * ratio * (first + q * q * second), -1.0)))
+    return np.asarray(
+        normal
+        + np.log1p(np.maximum(side * abs(q) * ratio * (first + q * q * second), -1.0))
+    )

@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from daleml.analysis.families.base import LOG_2PI, Array, Family, Kind, Params, log_moments
+from daleml.analysis.families.base import (
+    LOG_2PI,
+    Array,
+    Family,
+    Kind,
+    Params,
+    log_moments,
+)
 from daleml.analysis.families.special import log_complement
 from daleml.analysis.weights import WeightSample
 
@@ -21,15 +28,25 @@ class InverseGaussian(Family):
 
     def logpdf(self, w: Array, params: Params) -> Array:
         mean, shape = params
-        return (math.log(shape) - LOG_2PI - 3 * np.log(w)) / 2 - shape / 2 * (w / mean - 1) ** 2 / w
+        return (math.log(shape) - LOG_2PI - 3 * np.log(w)) / 2 - shape / 2 * (
+            w / mean - 1
+        ) ** 2 / w
 
     def logcdf(self, w: Array, params: Params) -> Array:
         lower, upper = self._ends(w, params)
-        return np.where(lower < 0, _log_half(-lower, upper, 1.0), log_complement(_log_half(lower, upper, -1.0)))
+        return np.where(
+            lower < 0,
+            _log_half(-lower, upper, 1.0),
+            log_complement(_log_half(lower, upper, -1.0)),
+        )
 
     def logsf(self, w: Array, params: Params) -> Array:
         lower, upper = self._ends(w, params)
-        return np.where(lower < 0, log_complement(_log_half(-lower, upper, 1.0)), _log_half(lower, upper, -1.0))
+        return np.where(
+            lower < 0,
+            log_complement(_log_half(-lower, upper, 1.0)),
+            _log_half(lower, upper, -1.0),
+        )
 
     @staticmethod
     def _ends(w: Array, params: Params) -> tuple[Array, Array]:
@@ -48,7 +65,9 @@ class InverseGaussian(Family):
 
     def start(self, w: Array, counts: Array) -> Params:
         mean = float(np.average(w, weights=counts))
-        return mean, 1 / max(float(np.average(1 / w, weights=counts)) - 1 / mean, 1e-9 / mean)
+        return mean, 1 / max(
+            float(np.average(1 / w, weights=counts)) - 1 / mean, 1e-9 / mean
+        )
 
     def estimate(self, sample: WeightSample) -> Params:
         mean = sample.moments.mean
@@ -76,7 +95,9 @@ def _log_half(near: Array, far: Array, sign: float) -> Array:
 
 
 class Lomax(Family):
-    r"""Lomax, or Pareto of the second kind, :math:`P(W > w) = (1 + w/\lambda)^{-\alpha}`: one equation by passes.
+    r"""Lomax, or Pareto of the second kind, :math:`P(W > w) = (1 + w/\lambda)^{-\alpha}`.
+
+    One equation by passes.
 
     Where the tail is no heavier than an exponential's, the likelihood rises for ever along
     :math:`\alpha \to \infty`: the fit ends there and says so.
@@ -123,7 +144,8 @@ class Lomax(Family):
     def start(self, w: Array, counts: Array) -> Params:
         from scipy.special import digamma
 
-        # ln w has a variance whatever the tail: pi^2 / 6 of an exponential's, and trigamma(shape), here to two terms
+        # ln w has a variance whatever the tail: pi^2 / 6 of an exponential's, and
+        # trigamma(shape), here to two terms
         mean, sd = log_moments(w, counts)
         excess = max(sd**2 - math.pi**2 / 6, 1e-3)
         shape = min(max((1 + math.sqrt(1 + 2 * excess)) / (2 * excess), 0.05), 50.0)

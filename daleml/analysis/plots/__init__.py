@@ -1,7 +1,8 @@
 """One plot a result. Each takes a result and ``ax=None``, returns the ``Axes``, never refits and never calls ``show``.
 
-Only this folder imports matplotlib and seaborn, and it does so when a plot is called. Colours mean the same everywhere:
-excitatory red, inhibitory blue, and each family of distributions its own, with a line style and a marker.
+Only this folder imports matplotlib and seaborn, and it does so when a plot is called. Colours
+mean the same everywhere: excitatory red, inhibitory blue, and each family of distributions its
+own, with a line style and a marker.
 """
 
 from daleml.analysis.plots.canvas import EXCITATORY, INHIBITORY, figure, png, style, svg

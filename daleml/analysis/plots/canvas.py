@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 EXCITATORY, INHIBITORY = "#c0392b", "#2c6fbb"
 
-_LONGEST = 80  # characters of the name of an axis: a longer one leaves no room for the axes
+_LONGEST = (
+    80  # characters of the name of an axis: a longer one leaves no room for the axes
+)
 # Fonts that hold other scripts, of Linux, macOS and Windows.
 _OTHER_LETTERS = (
     "Noto Sans CJK JP", "Noto Sans CJK SC", "Source Han Sans", "WenQuanYi Zen Hei", "Hiragino Sans", "PingFang SC",
@@ -34,7 +36,8 @@ def style() -> Iterator[None]:
     from matplotlib import rcParams
 
     with sns.axes_style("ticks"), sns.plotting_context("notebook", font_scale=0.85):
-        # One parameter is put back, not all of them as `rc_context` does: a notebook that imports pyplot in here
+        # One parameter is put back, not all of them as `rc_context` does: a notebook that
+        # imports pyplot in here
         # becomes interactive, and would show no figure after it ceased to be.
         before = rcParams["font.family"]
         rcParams["font.family"] = [*before, *_other_fonts()]
@@ -54,7 +57,9 @@ def _other_fonts() -> tuple[str, ...]:
 
 
 def name(text: object, longest: int = 44) -> str:
-    r"""Return a name that matplotlib draws as it is written: no maths between ``$``, and nothing that moves or hides.
+    r"""Return a name that matplotlib draws as it is written.
+
+    No maths between ``$``, and nothing that moves or hides.
 
     Args:
         text: Of a column, a group, a network, a unit: whatever it is called.
@@ -83,7 +88,9 @@ def _without_a_word_on_glyphs() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from")
         # Of scripts whose letters change with their neighbours, which matplotlib draws one by one.
-        warnings.filterwarnings("ignore", message="Matplotlib currently does not support .* natively")
+        warnings.filterwarnings(
+            "ignore", message="Matplotlib currently does not support .* natively"
+        )
         yield
 
 
@@ -98,7 +105,9 @@ def png(drawing: Figure, dpi: int) -> bytes:
     return buffer.getvalue()
 
 
-def figure(columns: int = 1, rows: int = 1, *, width: float = 5.2, height: float = 3.8) -> tuple[Figure, Any]:
+def figure(
+    columns: int = 1, rows: int = 1, *, width: float = 5.2, height: float = 3.8
+) -> tuple[Figure, Any]:
     """Return a new figure and its array of axes, ``(rows, columns)``, that no interactive backend keeps alive."""
     from matplotlib.figure import Figure
 
@@ -113,7 +122,10 @@ def svg(drawing: Figure) -> bytes:
     from matplotlib import rc_context
 
     buffer = io.BytesIO()
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "daleml"}), _without_a_word_on_glyphs():
+    with (
+        rc_context({"svg.fonttype": "none", "svg.hashsalt": "daleml"}),
+        _without_a_word_on_glyphs(),
+    ):
         drawing.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
 
@@ -121,7 +133,10 @@ def svg(drawing: Figure) -> bytes:
 def require(result: object, kind: type, maker: str) -> None:
     """Raise unless ``result`` is of its kind, naming what makes one."""
     if not isinstance(result, kind):
-        raise TypeError(f"`result` must be a {kind.__name__}, as `{maker}` returns; got {type(result).__name__}.")
+        raise TypeError(
+            f"`result` must be a {kind.__name__}, as `{maker}` returns; got"
+            f" {type(result).__name__}."
+        )
 
 
 def axes_or_new(ax: Axes | None) -> Axes:
@@ -139,7 +154,11 @@ def _require_axes(ax: object) -> None:
     from matplotlib.axes import Axes
 
     if not isinstance(ax, Axes):
-        hint = ": give one of its axes" if hasattr(ax, "axes") or hasattr(ax, "flat") else ""
+        hint = (
+            ": give one of its axes"
+            if hasattr(ax, "axes") or hasattr(ax, "flat")
+            else ""
+        )
         raise TypeError(f"`ax` must be matplotlib axes; got {type(ax).__name__}{hint}.")
 
 
@@ -147,7 +166,9 @@ def legend(ax: Axes, columns: int = 2, *, title: str | None = None) -> None:
     """Put the legend below the axes, where it covers nothing."""
     from matplotlib.transforms import ScaledTranslation
 
-    below = ax.transAxes + ScaledTranslation(0, -_BELOW, ax.figure.dpi_scale_trans)  # as far down in a tall figure
+    below = ax.transAxes + ScaledTranslation(
+        0, -_BELOW, ax.figure.dpi_scale_trans
+    )  # as far down in a tall figure
     ax.legend(
         frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=below,
         ncols=columns, handlelength=2.8, columnspacing=1.2, title=title, title_fontsize="small",
@@ -155,7 +176,10 @@ def legend(ax: Axes, columns: int = 2, *, title: str | None = None) -> None:
 
 
 def log_ticks(axis: Axis) -> None:
-    """Label a logarithmic axis in plain numbers where they are short: at 1, 2 and 5 if it spans little, else at 1."""
+    """Label a logarithmic axis in plain numbers where they are short.
+
+    At 1, 2 and 5 if it spans little, else at 1.
+    """
     import math
 
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -164,7 +188,11 @@ def log_ticks(axis: Axis) -> None:
     decades = math.log10(high / low) if 0 < low < high else 9.0
     if decades < 2:
         many = decades < 0.7
-        axis.set_major_locator(LogLocator(subs=range(1, 10) if many else (1, 2, 5), numticks=12 if many else 9))
+        axis.set_major_locator(
+            LogLocator(
+                subs=range(1, 10) if many else (1, 2, 5), numticks=12 if many else 9
+            )
+        )
         axis.set_minor_formatter(NullFormatter())
     if low >= 1e-3 and high < 1e6:
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))

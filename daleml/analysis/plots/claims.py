@@ -19,8 +19,8 @@ _EXPECTED = "#cfe8d5"
 def claim(outcome: Any) -> Figure:
     """Draw a claim's outcome: one row of axes an expectation.
 
-    Dots are seeds, the bar is the interval of their mean, the green band is what was expected, and the dashed line is
-    where there would be no effect.
+    Dots are seeds, the bar is the interval of their mean, the green band is what was expected,
+    and the dashed line is where there would be no effect.
 
     Args:
         outcome: What :func:`daleml.reproductions.verdict.judge` returns, with something measured.
@@ -29,7 +29,10 @@ def claim(outcome: Any) -> Figure:
         ValueError: If nothing was measured.
     """
     if not outcome.measured:
-        raise ValueError(f"`outcome` must have something measured; got claim {outcome.claim.id}, not tested.")
+        raise ValueError(
+            f"`outcome` must have something measured; got claim {outcome.claim.id}, not"
+            " tested."
+        )
     with style():
         drawing, axes = figure(1, len(outcome.measured), width=6.4, height=1.25)
         for ax, one in zip(axes[:, 0], outcome.measured, strict=True):
@@ -40,7 +43,9 @@ def claim(outcome: Any) -> Figure:
 def _expectation(ax: Axes, one: Any) -> None:
     check = one.check
     shown = [
-        value for value in (check.at_least, check.at_most, check.no_effect, one.low, one.high) if value is not None
+        value
+        for value in (check.at_least, check.at_most, check.no_effect, one.low, one.high)
+        if value is not None
     ]
     finite = np.array([value for value in (*one.values, *shown) if np.isfinite(value)])
     span = np.ptp(finite) or max(abs(finite[0]), 1e-12)
@@ -51,9 +56,22 @@ def _expectation(ax: Axes, one: Any) -> None:
     if check.no_effect is not None:
         ax.axvline(check.no_effect, color="0.35", linestyle="--", linewidth=1, zorder=1)
     places = np.linspace(-0.25, 0.25, len(one.values)) if len(one.values) > 1 else [0.0]
-    ax.plot([one.low, one.high], [0, 0], color=EXCITATORY, linewidth=5, solid_capstyle="butt", alpha=0.45, zorder=2)
+    ax.plot(
+        [one.low, one.high],
+        [0, 0],
+        color=EXCITATORY,
+        linewidth=5,
+        solid_capstyle="butt",
+        alpha=0.45,
+        zorder=2,
+    )
     ax.plot(one.values, places, "o", color="0.15", markersize=4, zorder=3)
     ax.plot([one.mean], [0], "D", color=EXCITATORY, markersize=6, zorder=4)
-    ax.set(xlim=(low, high), ylim=(-0.6, 0.6), yticks=[], xlabel=textwrap.fill(f"{check.label}: {one.verdict}", 90))
+    ax.set(
+        xlim=(low, high),
+        ylim=(-0.6, 0.6),
+        yticks=[],
+        xlabel=textwrap.fill(f"{check.label}: {one.verdict}", 90),
+    )
     tidy(ax)
     ax.spines["left"].set_visible(False)

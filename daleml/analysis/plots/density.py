@@ -9,7 +9,14 @@ import numpy as np
 
 from daleml.analysis.comparison import Comparison
 from daleml.analysis.fit import WeightFit
-from daleml.analysis.plots.canvas import axes_or_new, axis_name, legend, log_ticks, require, tidy
+from daleml.analysis.plots.canvas import (
+    axes_or_new,
+    axis_name,
+    legend,
+    log_ticks,
+    require,
+    tidy,
+)
 from daleml.analysis.plots.palette import line
 from daleml.analysis.plots.seen import density, seen, share_between
 from daleml.analysis.vuong import FEW
@@ -27,12 +34,14 @@ _TRIM = 0.001
 _FAR_BELOW = 0.02  # quantile down to which censored magnitudes are drawn
 
 
-def fit(result: WeightFit, ax: Axes | None = None, *, xlabel: str | None = None) -> Axes:
+def fit(
+    result: WeightFit, ax: Axes | None = None, *, xlabel: str | None = None
+) -> Axes:
     """Draw the histogram of the magnitudes on a logarithmic axis, with the fitted density of what was seen.
 
-    Both have unit area over what was seen: beyond a truncation, shaded, there is nothing to compare. Counts are binned
-    between whole numbers, and the fit is drawn as its share of each bin, at the bin's middle. Censored magnitudes are
-    the hatched area below their threshold.
+    Both have unit area over what was seen: beyond a truncation, shaded, there is nothing to
+    compare. Counts are binned between whole numbers, and the fit is drawn as its share of each
+    bin, at the bin's middle. Censored magnitudes are the hatched area below their threshold.
 
     Args:
         result: A fit.
@@ -42,16 +51,27 @@ def fit(result: WeightFit, ax: Axes | None = None, *, xlabel: str | None = None)
     require(result, WeightFit, "fit_weights")
     ax = axes_or_new(ax)
     edges = _histogram(result, ax)
-    label = f"{result.family} ({', '.join(f'{name} {value:.3g}' for name, value in list(result.params.items())[:3])}"
-    _density(result, edges, ax, label=label + (", ...)" if len(result.params) > 3 else ")"), **line(result.family, 2.2))
+    label = (
+        f"{result.family}"
+        f" ({', '.join(f'{name} {value:.3g}' for name, value in list(result.params.items())[:3])}"
+    )
+    _density(
+        result,
+        edges,
+        ax,
+        label=label + (", ...)" if len(result.params) > 3 else ")"),
+        **line(result.family, 2.2),
+    )
     return _finish(result, edges, ax, xlabel)
 
 
-def families(result: Comparison, ax: Axes | None = None, *, xlabel: str | None = None) -> Axes:
+def families(
+    result: Comparison, ax: Axes | None = None, *, xlabel: str | None = None
+) -> Axes:
     """Draw the histogram of the magnitudes on a logarithmic axis, with the densities of the five best families.
 
-    The best comes first, as the thickest line; a family has the same colour and line style in every plot. See
-    :func:`fit` for what is drawn.
+    The best comes first, as the thickest line; a family has the same colour and line style in
+    every plot. See :func:`fit` for what is drawn.
 
     Args:
         result: A comparison.
@@ -61,9 +81,18 @@ def families(result: Comparison, ax: Axes | None = None, *, xlabel: str | None =
     require(result, Comparison, "compare_families")
     ax = axes_or_new(ax)
     edges = _histogram(result.best, ax)
-    curves = named(result) if result.best.total >= FEW else []  # of a few values any curve says what is not known
+    curves = (
+        named(result) if result.best.total >= FEW else []
+    )  # of a few values any curve says what is not known
     for rank, (fitted, label) in enumerate(curves):
-        _density(fitted, edges, ax, label=label, zorder=3 - rank / 10, **line(fitted.family, 1.5 if rank else 2.6))
+        _density(
+            fitted,
+            edges,
+            ax,
+            label=label,
+            zorder=3 - rank / 10,
+            **line(fitted.family, 1.5 if rank else 2.6),
+        )
     return _finish(result.best, edges, ax, xlabel, title=BEHIND if curves else None)
 
 
@@ -72,7 +101,11 @@ def named(result: Comparison) -> list[tuple[WeightFit, str]]:
     found = []
     for rank, fitted in enumerate(result.fits[:SHOWN]):
         behind = fitted.aicc - result.best.aicc
-        label = f"{fitted.family} +{aicc_text(behind)}" if rank and math.isfinite(behind) else fitted.family
+        label = (
+            f"{fitted.family} +{aicc_text(behind)}"
+            if rank and math.isfinite(behind)
+            else fitted.family
+        )
         found.append((fitted, label))
     return found
 
@@ -88,17 +121,34 @@ def shade_unseen(result: WeightFit, ax: Axes) -> None:
     left, right = ax.get_xlim()
     said = "not seen"
     for start, end, bound in ((left, low, low), (high, right, high)):
-        if start < end and math.isfinite(bound) and bound > (0.5 if result.observation.discrete else 0):
-            ax.axvspan(start, end, facecolor="0.93", edgecolor="0.7", hatch="\\\\\\", linewidth=0, zorder=0, label=said)
-            ax.axvline(bound, color="0.35", linewidth=1, linestyle=(0, (1, 1.5)), zorder=1)
+        if (
+            start < end
+            and math.isfinite(bound)
+            and bound > (0.5 if result.observation.discrete else 0)
+        ):
+            ax.axvspan(
+                start,
+                end,
+                facecolor="0.93",
+                edgecolor="0.7",
+                hatch="\\\\\\",
+                linewidth=0,
+                zorder=0,
+                label=said,
+            )
+            ax.axvline(
+                bound, color="0.35", linewidth=1, linestyle=(0, (1, 1.5)), zorder=1
+            )
             said = "_"
 
 
 def _log_edges(result: WeightFit) -> Any:
-    """Bin edges, even on the logarithmic axis; between integers if all magnitudes are integers, as counts are.
+    """Bin edges, even on the logarithmic axis.
 
-    Few magnitudes have few bins.
-    A sample whose smallest magnitudes trail far off, as those parked near zero do, is cut at its 0.1 % quantile.
+    Between integers if all magnitudes are integers, as counts are.
+
+    Few magnitudes have few bins. A sample whose smallest magnitudes trail far off, as those
+    parked near zero do, is cut at its 0.1 % quantile.
     """
     values = seen(result).values
     trimmed = float(np.quantile(values, _TRIM))
@@ -108,19 +158,32 @@ def _log_edges(result: WeightFit) -> Any:
     bins = min(_BINS, max(_FEWEST_BINS, round(2 * math.sqrt(values.size))))
     edges = np.geomspace(low, largest * (1 + 1e-9), bins + 1)
     step = result.observation.resolution
-    if step:  # edges between the values that can be written down: bins without any would be gaps, and others spikes
+    # edges between the values that can be written down: bins without any would be gaps, and
+    # others spikes
+    if step:
         return (
-            np.unique(np.r_[np.floor(edges[:-1] / step + 0.5) - 0.5, np.round(largest / step) + 0.5].clip(0.5)) * step
+            np.unique(
+                np.r_[
+                    np.floor(edges[:-1] / step + 0.5) - 0.5,
+                    np.round(largest / step) + 0.5,
+                ].clip(0.5)
+            )
+            * step
         )
     if not np.all(values == np.floor(values)) or result.observation.censored_below:
         return edges
-    # the last edge is not rounded like the others: a bin of one whole number among wide ones would be a spike
-    return np.unique(np.r_[np.floor(edges[:-1] + 0.5) - 0.5, np.floor(largest) + 0.5]).clip(0.5)
+    # the last edge is not rounded like the others: a bin of one whole number among wide ones
+    # would be a spike
+    return np.unique(
+        np.r_[np.floor(edges[:-1] + 0.5) - 0.5, np.floor(largest) + 0.5]
+    ).clip(0.5)
 
 
 def _histogram(result: WeightFit, ax: Axes) -> Any:
     edges, data = _log_edges(result), seen(result)
-    heights = np.histogram(data.values, edges, weights=data.counts)[0] / (data.total * np.diff(np.log(edges)))
+    heights = np.histogram(data.values, edges, weights=data.counts)[0] / (
+        data.total * np.diff(np.log(edges))
+    )
     n = f"n = {result.n:,}"
     if result.sample.counts() is not None:
         n += f", weighted as {result.total:,.4g}"
@@ -131,7 +194,13 @@ def _histogram(result: WeightFit, ax: Axes) -> Any:
 def _density(result: WeightFit, edges: Any, ax: Axes, **look: Any) -> None:
     if result.observation.discrete:
         middles = np.sqrt(np.maximum(edges[:-1] + 0.5, 1) * (edges[1:] - 0.5))
-        ax.plot(middles, share_between(result, edges) / np.diff(np.log(edges)), marker=".", markersize=4, **look)
+        ax.plot(
+            middles,
+            share_between(result, edges) / np.diff(np.log(edges)),
+            marker=".",
+            markersize=4,
+            **look,
+        )
         return
     start = _start(result, edges)
     end = min(edges[-1], result.observation.high)
@@ -141,14 +210,27 @@ def _density(result: WeightFit, edges: Any, ax: Axes, **look: Any) -> None:
 
 
 def _start(result: WeightFit, edges: Any) -> float:
-    """Return from where to draw: below a threshold of censoring, from where next to nothing is left."""
+    """Return from where to draw.
+
+    Below a threshold of censoring, from where next to nothing is left.
+    """
     if not result.observation.censored_below:
         return float(edges[0])
-    lowest = float(result.distribution().ppf(_FAR_BELOW * result.n_censored / result.n)) if result.n_censored else 0.0
+    lowest = (
+        float(result.distribution().ppf(_FAR_BELOW * result.n_censored / result.n))
+        if result.n_censored
+        else 0.0
+    )
     return float(max(min(lowest, edges[0] / 2), edges[0] / 1e3, result.observation.low))
 
 
-def _finish(result: WeightFit, edges: Any, ax: Axes, xlabel: str | None, title: str | None = None) -> Axes:
+def _finish(
+    result: WeightFit,
+    edges: Any,
+    ax: Axes,
+    xlabel: str | None,
+    title: str | None = None,
+) -> Axes:
     sample, smallest = result.sample, seen(result).values[0]
     hidden = []
     if sample.n_zero:
@@ -168,7 +250,9 @@ def _finish(result: WeightFit, edges: Any, ax: Axes, xlabel: str | None, title: 
             [share / math.log(threshold / start)], [start, threshold], fill=True, facecolor="0.9", edgecolor="0.55",
             hatch="///", linewidth=0, zorder=1, label=f"{result.n_censored:,} censored at {threshold:g}",
         )  # fmt: skip
-        ax.axvline(threshold, color="0.35", linewidth=1, linestyle=(0, (1, 1.5)), zorder=1)
+        ax.axvline(
+            threshold, color="0.35", linewidth=1, linestyle=(0, (1, 1.5)), zorder=1
+        )
     _leave_room(result, ax)
     ax.set_ylim(bottom=0)
     log_ticks(ax.xaxis)

@@ -8,7 +8,15 @@ import numpy as np
 
 from daleml.analysis.fit import WeightFit
 from daleml.analysis.groups import GroupComparison
-from daleml.analysis.plots.canvas import axes_or_new, axis_name, legend, log_ticks, name, require, tidy
+from daleml.analysis.plots.canvas import (
+    axes_or_new,
+    axis_name,
+    legend,
+    log_ticks,
+    name,
+    require,
+    tidy,
+)
 from daleml.analysis.plots.palette import line
 from daleml.analysis.plots.seen import Seen, density, seen, share_between
 
@@ -21,12 +29,15 @@ _TOO_FEW = 10  # to rank families, so that no curve is drawn
 _HEIGHT = 0.82
 
 
-def groups(result: GroupComparison, ax: Axes | None = None, *, xlabel: str | None = None) -> Axes:
+def groups(
+    result: GroupComparison, ax: Axes | None = None, *, xlabel: str | None = None
+) -> Axes:
     """Draw the density of each group on one logarithmic axis, the groups above one another, with its best family.
 
-    Each row is as high as its own highest point, so shapes and places compare, and heights do not. The tick below a
-    row is its median. Of a group of fewer than 30 the values themselves are drawn, as strokes; where they are fewer
-    than 10, which is too few to rank families, nothing else is.
+    Each row is as high as its own highest point, so shapes and places compare, and heights do
+    not. The tick below a row is its median. Of a group of fewer than 30 the values themselves
+    are drawn, as strokes; where they are fewer than 10, which is too few to rank families,
+    nothing else is.
 
     Args:
         result: A comparison of groups.
@@ -68,11 +79,23 @@ def groups(result: GroupComparison, ax: Axes | None = None, *, xlabel: str | Non
     return ax
 
 
-def _row(fit: WeightFit, data: Seen, edges: np.ndarray, base: int, ax: Axes, label: str | None) -> None:
+def _row(
+    fit: WeightFit,
+    data: Seen,
+    edges: np.ndarray,
+    base: int,
+    ax: Axes,
+    label: str | None,
+) -> None:
     widths = np.diff(np.log(edges))
-    heights = np.histogram(data.values, edges, weights=data.counts)[0] / (data.total * widths)
+    heights = np.histogram(data.values, edges, weights=data.counts)[0] / (
+        data.total * widths
+    )
     if fit.observation.discrete:
-        x, y = np.sqrt((edges[:-1] + 0.5) * (edges[1:] - 0.5)), share_between(fit, edges) / widths
+        x, y = (
+            np.sqrt((edges[:-1] + 0.5) * (edges[1:] - 0.5)),
+            share_between(fit, edges) / widths,
+        )
     else:
         x = np.geomspace(edges[0], edges[-1], 300)
         y = density(fit, x)
@@ -81,16 +104,34 @@ def _row(fit: WeightFit, data: Seen, edges: np.ndarray, base: int, ax: Axes, lab
     if few:
         ax.vlines(data.values, base, base + 0.16, color="0.35", linewidth=1.1, zorder=1)
     else:
-        ax.stairs(base + heights * scale, edges, baseline=base, fill=True, color="0.82", zorder=1)
+        ax.stairs(
+            base + heights * scale,
+            edges,
+            baseline=base,
+            fill=True,
+            color="0.82",
+            zorder=1,
+        )
     if fit.n >= _TOO_FEW:
         ax.plot(x, base + y * scale, zorder=2, label=label, **line(fit.family, 2.0))
     median = float(np.median(fit.sample.values()))
-    ax.plot(median, base - 0.07, "|", color="0.1", markersize=9, markeredgewidth=2, zorder=3)
+    ax.plot(
+        median, base - 0.07, "|", color="0.1", markersize=9, markeredgewidth=2, zorder=3
+    )
 
 
 def _edges(sizes: list[Seen]) -> np.ndarray:
     whole = all(np.all(data.values == np.floor(data.values)) for data in sizes)
-    low, high = min(data.values[0] for data in sizes), max(data.values[-1] for data in sizes)
+    low, high = (
+        min(data.values[0] for data in sizes),
+        max(data.values[-1] for data in sizes),
+    )
     low, high = (low, high) if low < high else (low / 2, high * 2)
     edges = np.geomspace(low, high * (1 + 1e-9), _BINS + 1)
-    return np.unique(np.r_[np.floor(edges[:-1] + 0.5) - 0.5, np.floor(high) + 0.5]).clip(0.5) if whole else edges
+    return (
+        np.unique(np.r_[np.floor(edges[:-1] + 0.5) - 0.5, np.floor(high) + 0.5]).clip(
+            0.5
+        )
+        if whole
+        else edges
+    )

@@ -28,28 +28,50 @@ if TYPE_CHECKING:
 _ROUNDING = 1e-6
 
 
-def spectrum(result: Spectrum | Sequence[Spectrum] | Mapping[str, Spectrum], ax: Axes | None = None) -> Axes:
-    """Draw singular values by rank, each spectrum scaled to a largest value of 1; several are labelled by key.
+def spectrum(
+    result: Spectrum | Sequence[Spectrum] | Mapping[str, Spectrum],
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw singular values by rank, each spectrum scaled to a largest value of 1.
 
-    Those below 1e-6 of the largest, zero up to the rounding of single precision, are counted instead of drawn.
+    Several are labelled by key.
+
+    Those below 1e-6 of the largest, zero up to the rounding of single precision, are counted
+    instead of drawn.
     """
     import seaborn as sns
 
     ax = axes_or_new(ax)
     several = result if isinstance(result, (Mapping, Sequence)) else [result]
-    labelled = several.items() if isinstance(several, Mapping) else enumerate(several, start=1)
+    labelled = (
+        several.items() if isinstance(several, Mapping) else enumerate(several, start=1)
+    )
     colors = sns.color_palette("colorblind", len(several))
     for one in several.values() if isinstance(several, Mapping) else several:
         require(one, Spectrum, "spectrum")
     for (label, one), color in zip(labelled, colors, strict=True):
         largest = one.singular_values[0] or 1.0
         ranks = (np.arange(one.singular_values.size) + 1) / one.singular_values.size
-        text = f"{name(label)}: H = {one.svd_entropy:.3f}" if len(several) > 1 else f"H = {one.svd_entropy:.3f}"
+        text = (
+            f"{name(label)}: H = {one.svd_entropy:.3f}"
+            if len(several) > 1
+            else f"H = {one.svd_entropy:.3f}"
+        )
         n_lost = int(np.sum(one.singular_values < _ROUNDING * largest))
         text += f", {n_lost} at zero" if n_lost else ""
-        ax.plot(ranks, one.singular_values / largest, marker=".", markersize=4, linewidth=1, color=color, label=text)
+        ax.plot(
+            ranks,
+            one.singular_values / largest,
+            marker=".",
+            markersize=4,
+            linewidth=1,
+            color=color,
+            label=text,
+        )
     ax.set(xlabel="rank / number of singular values", ylabel="singular value / largest")
-    if any(np.any(line.get_ydata()) for line in ax.lines):  # zeros alone have no logarithm
+    if any(
+        np.any(line.get_ydata()) for line in ax.lines
+    ):  # zeros alone have no logarithm
         ax.set_yscale("log")
         widen_flat_log_axis(ax)
         if ax.get_ylim()[0] < _ROUNDING:
@@ -59,10 +81,12 @@ def spectrum(result: Spectrum | Sequence[Spectrum] | Mapping[str, Spectrum], ax:
 
 
 def matrix(weight: ArrayLike | nn.Module, ax: Axes | None = None) -> Axes:
-    """Draw a signed weight matrix ``(post, pre)``: excitatory entries red, inhibitory ones blue, zero white.
+    """Draw a signed weight matrix ``(post, pre)``.
 
-    Under Dale's law a column has one colour. Its depth goes with the square root of the strength, so that weak weights
-    show beside strong ones.
+    Excitatory entries red, inhibitory ones blue, zero white.
+
+    Under Dale's law a column has one colour. Its depth goes with the square root of the
+    strength, so that weak weights show beside strong ones.
     """
     import seaborn as sns
 
@@ -71,7 +95,14 @@ def matrix(weight: ArrayLike | nn.Module, ax: Axes | None = None) -> Axes:
     depth = np.sign(values) * np.sqrt(np.abs(values))
     limit = np.abs(depth).max() or 1.0
     colors = sns.blend_palette([INHIBITORY, "white", EXCITATORY], as_cmap=True)
-    ax.imshow(depth, cmap=colors, vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
+    ax.imshow(
+        depth,
+        cmap=colors,
+        vmin=-limit,
+        vmax=limit,
+        aspect="auto",
+        interpolation="nearest",
+    )
     ax.set(xlabel="presynaptic unit", ylabel="postsynaptic unit")
     return ax
 
@@ -82,5 +113,7 @@ def _read(weight: Any) -> NDArray[np.float64]:
         return matrices.matrix(weight)
     values = np.asarray(matrices.numbers(weight, "weight"), dtype=np.float64)
     if values.ndim != 2 or not values.size:
-        raise ValueError(f"`weight` must be a matrix, (post, pre); got shape {values.shape}.")
+        raise ValueError(
+            f"`weight` must be a matrix, (post, pre); got shape {values.shape}."
+        )
     return values

@@ -1,4 +1,7 @@
-"""How each family is drawn: one colour, line style and marker a family, in every plot, so that figures read in grey."""
+"""How each family is drawn.
+
+One colour, line style and marker a family, in every plot, so that figures read in grey.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ class Look(NamedTuple):
     marker: str
 
 
-# Seaborn's colour-blind palette without its palest colours, then others as far from them in lightness as could be had.
+# Seaborn's colour-blind palette without its palest colours, then others as far from them in
+# lightness as could be had.
 _LOOKS = {
     "lognormal": Look("#0173b2", "-", "o"),
     "gamma": Look("#de8f05", "--", "s"),

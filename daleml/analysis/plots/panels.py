@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def comparison_figure(result: Comparison, *, xlabel: str | None = None) -> Figure:
-    """Return a figure of four panels: density, upper tail, quantiles against the best family, and how families rank.
+    """Return a figure of four panels.
+
+    Density, upper tail, quantiles against the best family, and how families rank.
 
     Args:
         result: A comparison.

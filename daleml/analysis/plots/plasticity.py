@@ -22,8 +22,8 @@ _LIMIT = 3.5
 def geometry(result: GeometryInference, ax: Axes | None = None) -> Axes:
     """Draw how far from normal the change is in the dual of each potential, with 95 % intervals, the nearest on top.
 
-    The grey bars are what chance allows as many normal numbers in 95 of 100 cases, with a tick at their mean. Filled
-    points cannot be told from the best; hollow ones can.
+    The grey bars are what chance allows as many normal numbers in 95 of 100 cases, with a tick
+    at their mean. Filled points cannot be told from the best; hollow ones can.
     """
     require(result, GeometryInference, _MAKER)
     ax = axes_or_new(ax)
@@ -35,15 +35,39 @@ def geometry(result: GeometryInference, ax: Axes | None = None) -> Axes:
             place, one.floor.upper - low, left=low, height=0.55, color="0.86", zorder=0,
             label="what chance allows (95 %)" if first else None,
         )  # fmt: skip
-        ax.plot([one.floor.mean] * 2, [place - 0.275, place + 0.275], color="0.45", linewidth=1.2, zorder=1)
+        ax.plot(
+            [one.floor.mean] * 2,
+            [place - 0.275, place + 0.275],
+            color="0.45",
+            linewidth=1.2,
+            zorder=1,
+        )
         start, end = one.interval
-        ax.plot([max(start, low), end], [place] * 2, color="0.15", linewidth=1.4, zorder=2)
-    for filled, label in ((True, "best, and what cannot be told from it"), (False, "further from normal")):
-        chosen = [(one.distance, place) for place, one in rows if (one in result.tied) == filled]
+        ax.plot(
+            [max(start, low), end], [place] * 2, color="0.15", linewidth=1.4, zorder=2
+        )
+    for filled, label in (
+        (True, "best, and what cannot be told from it"),
+        (False, "further from normal"),
+    ):
+        chosen = [
+            (one.distance, place)
+            for place, one in rows
+            if (one in result.tied) == filled
+        ]
         if chosen:
             x, y = zip(*chosen, strict=True)
             color = "0.15" if filled else "white"
-            ax.plot(x, y, "o", color=color, markeredgecolor="0.15", markersize=7.5, zorder=3, label=label)
+            ax.plot(
+                x,
+                y,
+                "o",
+                color=color,
+                markeredgecolor="0.15",
+                markersize=7.5,
+                zorder=3,
+                label=label,
+            )
     ax.set(
         xscale="log",
         yticks=[place for place, _ in rows],
@@ -60,8 +84,8 @@ def geometry(result: GeometryInference, ax: Axes | None = None) -> Axes:
 def normality(result: GeometryInference, ax: Axes | None = None) -> Axes:
     r"""Draw, for each potential, the distribution function of the standardised dual change less the normal one.
 
-    The area between a curve and zero is its distance. The grey band holds 95 of 100 values that as many normal numbers
-    would have, at each point by itself.
+    The area between a curve and zero is its distance. The grey band holds 95 of 100 values that
+    as many normal numbers would have, at each point by itself.
     """
     import seaborn as sns
     from scipy.special import ndtr
@@ -71,8 +95,17 @@ def normality(result: GeometryInference, ax: Axes | None = None) -> Axes:
     grid = np.linspace(-_LIMIT, _LIMIT, 300)
     density, below = np.exp(-grid * grid / 2) / np.sqrt(2 * np.pi), ndtr(grid)
     # of the empirical process, its scale estimated: see normality.sampling_floor
-    spread = np.sqrt(np.maximum(below * (1 - below) - (grid * density) ** 2 / 2, 0) / result.best.n)
-    ax.fill_between(grid, -1.96 * spread, 1.96 * spread, color="0.86", linewidth=0, label="what chance allows (95 %)")
+    spread = np.sqrt(
+        np.maximum(below * (1 - below) - (grid * density) ** 2 / 2, 0) / result.best.n
+    )
+    ax.fill_between(
+        grid,
+        -1.96 * spread,
+        1.96 * spread,
+        color="0.86",
+        linewidth=0,
+        label="what chance allows (95 %)",
+    )
     ax.axhline(0, color="0.6", linewidth=0.8)
     colors = sns.color_palette("colorblind", len(result.changes))
     for rank, one in enumerate(result.changes):
@@ -81,13 +114,20 @@ def normality(result: GeometryInference, ax: Axes | None = None) -> Axes:
             z, LEVELS - ndtr(z), color=colors[rank], linestyle=_DASHES[rank % len(_DASHES)],
             linewidth=1.5 if rank else 2.4, label=f"{name(one.label)}: {one.distance:.3g}",
         )  # fmt: skip
-    ax.set(xlabel="dual change / its standard deviation, z", ylabel="F(z) − Φ(z)", xlim=(-_LIMIT, _LIMIT))
+    ax.set(
+        xlabel="dual change / its standard deviation, z",
+        ylabel="F(z) − Φ(z)",
+        xlim=(-_LIMIT, _LIMIT),
+    )
     legend(ax)
     return tidy(ax)
 
 
 def regime(result: Regime | Mapping[str, Regime], ax: Axes | None = None) -> Axes:
-    """Draw the alignments of representations and tangent kernels, one row a network; towards 1 learning was lazy."""
+    """Draw the alignments of representations and tangent kernels, one row a network.
+
+    Towards 1 learning was lazy.
+    """
     import seaborn as sns
 
     ax = axes_or_new(ax)
@@ -105,9 +145,18 @@ def regime(result: Regime | Mapping[str, Regime], ax: Axes | None = None) -> Axe
         ax.plot(ends, [place] * 2, color="0.75", linewidth=1.4, zorder=1)
     for kind, label, marker, color in kinds:
         x = [getattr(one, kind) for _, (_, one) in rows]
-        ax.plot(x, [place for place, _ in rows], marker, color=color, markersize=7.5, zorder=2, label=label)
+        ax.plot(
+            x,
+            [place for place, _ in rows],
+            marker,
+            color=color,
+            markersize=7.5,
+            zorder=2,
+            label=label,
+        )
     changes = [
-        f"{name(key)}\n" * bool(key) + f"|ΔW| / |W| = {one.relative_weight_change:.0%}" for _, (key, one) in rows
+        f"{name(key)}\n" * bool(key) + f"|ΔW| / |W| = {one.relative_weight_change:.0%}"
+        for _, (key, one) in rows
     ]
     ax.set(
         yticks=[place for place, _ in rows],

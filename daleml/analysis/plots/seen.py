@@ -1,4 +1,7 @@
-"""What was seen of a sample, and what its fit says of that: the numbers behind the plots of distributions."""
+"""What was seen of a sample, and what its fit says of that.
+
+The numbers behind the plots of distributions.
+"""
 
 from __future__ import annotations
 
@@ -37,14 +40,23 @@ def seen(fit: WeightFit) -> Seen:
     values, counts = data.values, data.counts
     order = np.argsort(values, kind="stable")
     values, counts = values[order], counts[order]
-    return Seen(values, counts, data.n_censored + np.cumsum(counts) - counts, data.n_censored, data.total)
+    return Seen(
+        values,
+        counts,
+        data.n_censored + np.cumsum(counts) - counts,
+        data.n_censored,
+        data.total,
+    )
 
 
 def density(fit: WeightFit, w: ArrayLike) -> Array:
     """Return the fitted density of ln w of magnitudes that were seen."""
     w, data = np.asarray(w, dtype=np.float64), fit.material.data
     with np.errstate(all="ignore"):  # far from the weights a density may underflow to 0
-        heights = w * np.exp(fit.rule.logpdf(w, fit.values) - likelihood.log_seen(fit.rule, fit.values, data))
+        heights = w * np.exp(
+            fit.rule.logpdf(w, fit.values)
+            - likelihood.log_seen(fit.rule, fit.values, data)
+        )
     return np.where((w < data.low) | (w > data.high), 0.0, heights)
 
 
@@ -57,7 +69,9 @@ def at_least(fit: WeightFit, w: ArrayLike) -> Array:
     r"""Return the fitted :math:`P(W \ge w)` of magnitudes that were seen."""
     w = np.asarray(w, dtype=np.float64)
     grid = fit.observation.grid
-    return np.asarray(1 - fit.seen_cdf(w if grid is None else grid.floor(grid.below(w))))
+    return np.asarray(
+        1 - fit.seen_cdf(w if grid is None else grid.floor(grid.below(w)))
+    )
 
 
 def quantile(fit: WeightFit, levels: Array) -> Array:
@@ -67,19 +81,32 @@ def quantile(fit: WeightFit, levels: Array) -> Array:
     law = fit.distribution() if fit.rule.needs_bound else None
 
     def below(end: float) -> float:
-        return float(law.cdf(end)) if law is not None else math.exp(float(fit.rule.logcdf(np.asarray(end), fit.values)))
+        return (
+            float(law.cdf(end))
+            if law is not None
+            else math.exp(float(fit.rule.logcdf(np.asarray(end), fit.values)))
+        )
 
     ends = below(low) if low > 0 else 0.0, below(high) if high < math.inf else 1.0
     inside = ends[0] + levels * (ends[1] - ends[0])
-    found = (fit.rule.ppf(inside, fit.values) if law is None else np.asarray(law.ppf(inside))).clip(low, high)
+    found = (
+        fit.rule.ppf(inside, fit.values) if law is None else np.asarray(law.ppf(inside))
+    ).clip(low, high)
     if grid is None:
         return np.asarray(found)
-    return np.asarray(np.maximum(grid.rounded(found), grid.ceil(low)) if low > 0 else grid.rounded(found))
+    return np.asarray(
+        np.maximum(grid.rounded(found), grid.ceil(low))
+        if low > 0
+        else grid.rounded(found)
+    )
 
 
 def band(fit: WeightFit, ranks: Array, n: float, level: float) -> tuple[Array, Array]:
     """Return between what the values of these ranks, 1 the smallest, would lie in samples of ``n`` drawn from a fit."""
     from scipy.stats import beta
 
-    ends = [np.asarray(beta.ppf(end, ranks, n + 1 - ranks)) for end in ((1 - level) / 2, (1 + level) / 2)]
+    ends = [
+        np.asarray(beta.ppf(end, ranks, n + 1 - ranks))
+        for end in ((1 - level) / 2, (1 + level) / 2)
+    ]
     return quantile(fit, ends[0]), quantile(fit, ends[1])

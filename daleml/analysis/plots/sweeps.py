@@ -35,15 +35,40 @@ def _panel(ax: Axes, panel: Any, curves: Any) -> None:
     colours = _colours(sns, len(curves))
     for curve, colour, marker in zip(curves, colours, _MARKERS, strict=False):
         for seed in curve.values:
-            ax.plot(curve.x, seed, ".", color=colour, alpha=0.25, markersize=4, zorder=1)
-        ax.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.18, linewidth=0, zorder=2)
-        ax.plot(curve.x, curve.mean, color=colour, marker=marker, markersize=5, label=curve.label, zorder=3)
+            ax.plot(
+                curve.x, seed, ".", color=colour, alpha=0.25, markersize=4, zorder=1
+            )
+        ax.fill_between(
+            curve.x,
+            curve.low,
+            curve.high,
+            color=colour,
+            alpha=0.18,
+            linewidth=0,
+            zorder=2,
+        )
+        ax.plot(
+            curve.x,
+            curve.mean,
+            color=colour,
+            marker=marker,
+            markersize=5,
+            label=curve.label,
+            zorder=3,
+        )
     if panel.log_x:
         ax.set_xscale("log")
     if panel.log_y:
         ax.set_yscale("log")
     if panel.reference is not None:
-        ax.axhline(panel.reference, color="0.35", linestyle="--", linewidth=1, zorder=0, label=panel.reference_label)
+        ax.axhline(
+            panel.reference,
+            color="0.35",
+            linestyle="--",
+            linewidth=1,
+            zorder=0,
+            label=panel.reference_label,
+        )
     if panel.y_limits is not None:
         ax.set_ylim(*panel.y_limits)
     turned = curves[0].x
@@ -56,4 +81,8 @@ def _panel(ax: Axes, panel: Any, curves: Any) -> None:
 
 def _colours(sns: Any, n: int) -> Any:
     """Arms of a scale, where there are many, go from light to dark; a few are told apart by hue."""
-    return sns.color_palette("colorblind", n) if n < 5 else sns.color_palette("viridis_r", n + 1)[1:]
+    return (
+        sns.color_palette("colorblind", n)
+        if n < 5
+        else sns.color_palette("viridis_r", n + 1)[1:]
+    )

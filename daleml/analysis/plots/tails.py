@@ -8,7 +8,14 @@ import numpy as np
 
 from daleml.analysis.comparison import Comparison
 from daleml.analysis.fit import WeightFit
-from daleml.analysis.plots.canvas import axes_or_new, axis_name, legend, log_ticks, require, tidy
+from daleml.analysis.plots.canvas import (
+    axes_or_new,
+    axis_name,
+    legend,
+    log_ticks,
+    require,
+    tidy,
+)
 from daleml.analysis.plots.density import BEHIND, named, shade_unseen
 from daleml.analysis.plots.palette import line
 from daleml.analysis.plots.seen import at_least, seen
@@ -19,11 +26,13 @@ if TYPE_CHECKING:
 _POINTS = 400
 
 
-def ccdf(result: WeightFit | Comparison, ax: Axes | None = None, *, xlabel: str | None = None) -> Axes:
+def ccdf(
+    result: WeightFit | Comparison, ax: Axes | None = None, *, xlabel: str | None = None
+) -> Axes:
     r"""Draw :math:`P(W \ge w)` of the magnitudes that were seen, on log-log axes, with that of the fit.
 
-    Here the upper tail has as much room as the rest. Where there are many magnitudes, points are drawn at 400 of them,
-    even on the vertical axis, and always at the largest.
+    Here the upper tail has as much room as the rest. Where there are many magnitudes, points
+    are drawn at 400 of them, even on the vertical axis, and always at the largest.
 
     Args:
         result: A fit; or a comparison, of which the five best families are drawn.
@@ -32,7 +41,9 @@ def ccdf(result: WeightFit | Comparison, ax: Axes | None = None, *, xlabel: str 
     """
     if not isinstance(result, Comparison):
         require(result, WeightFit, "fit_weights")
-    fits = named(result) if isinstance(result, Comparison) else [(result, result.family)]
+    fits = (
+        named(result) if isinstance(result, Comparison) else [(result, result.family)]
+    )
     ax = axes_or_new(ax)
     first = fits[0][0]
     data = seen(first)
@@ -49,12 +60,27 @@ def ccdf(result: WeightFit | Comparison, ax: Axes | None = None, *, xlabel: str 
         zorder=1,
         label=f"n = {first.n:,}",
     )
-    grid = values if first.observation.grid is not None else np.geomspace(values[0], values[-1], _POINTS)
+    grid = (
+        values
+        if first.observation.grid is not None
+        else np.geomspace(values[0], values[-1], _POINTS)
+    )
     for rank, (fitted, label) in enumerate(fits):
         heights = at_least(fitted, grid)
         look = line(fitted.family, 1.5 if rank else 2.4)
-        ax.plot(grid, np.where(heights > 0, heights, np.nan), zorder=3 - rank / 10, label=label, **look)
-    ax.set(xscale="log", yscale="log", xlabel=axis_name(xlabel or "|weight|"), ylabel="fraction at least as large")
+        ax.plot(
+            grid,
+            np.where(heights > 0, heights, np.nan),
+            zorder=3 - rank / 10,
+            label=label,
+            **look,
+        )
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlabel=axis_name(xlabel or "|weight|"),
+        ylabel="fraction at least as large",
+    )
     ax.set_ylim(shares.min() / 3, 1.5)
     shade_unseen(first, ax)
     log_ticks(ax.xaxis)
@@ -67,4 +93,10 @@ def _even(shares: np.ndarray) -> np.ndarray:
     if shares.size <= _POINTS:
         return np.arange(shares.size)
     wanted = np.geomspace(shares[0], shares[-1], _POINTS)
-    return np.unique(np.r_[0, np.searchsorted(-shares, -wanted).clip(0, shares.size - 1), shares.size - 1])
+    return np.unique(
+        np.r_[
+            0,
+            np.searchsorted(-shares, -wanted).clip(0, shares.size - 1),
+            shares.size - 1,
+        ]
+    )

@@ -13,11 +13,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def trial(trials: Any, index: int = 0, axes: Sequence[Axes] | None = None) -> tuple[Axes, Axes]:
-    """Draw one trial of a task: what goes in above, what should come out below, on one axis of time.
+def trial(
+    trials: Any, index: int = 0, axes: Sequence[Axes] | None = None
+) -> tuple[Axes, Axes]:
+    """Draw one trial of a task.
 
-    Up to three inputs are lines, more are a heat map. Grey bands set the periods apart. The target is faint at the
-    steps that the loss does not count.
+    What goes in above, what should come out below, on one axis of time.
+
+    Up to three inputs are lines, more are a heat map. Grey bands set the periods apart. The
+    target is faint at the steps that the loss does not count.
 
     Args:
         trials: What a task's ``sample`` returns.
@@ -28,9 +32,20 @@ def trial(trials: Any, index: int = 0, axes: Sequence[Axes] | None = None) -> tu
         TypeError: If ``trials`` is something else.
         ValueError: If there is no such trial, or ``axes`` are not two.
     """
-    needed = ("inputs", "targets", "mask", "dt_ms", "input_names", "output_names", "periods")
+    needed = (
+        "inputs",
+        "targets",
+        "mask",
+        "dt_ms",
+        "input_names",
+        "output_names",
+        "periods",
+    )
     if not all(hasattr(trials, name) for name in needed):
-        raise TypeError(f"`trials` must be Trials, as a task's `sample` returns; got {type(trials).__name__}.")
+        raise TypeError(
+            "`trials` must be Trials, as a task's `sample` returns; got"
+            f" {type(trials).__name__}."
+        )
     n_trials = trials.inputs.shape[1]
     if not 0 <= index < n_trials:
         raise ValueError(f"`index` must be between 0 and {n_trials - 1}; got {index}.")
@@ -38,7 +53,8 @@ def trial(trials: Any, index: int = 0, axes: Sequence[Axes] | None = None) -> tu
         raise ValueError(f"`axes` must be two; got {len(axes)}.")
     top, bottom = axes if axes is not None else _pair()
     inputs, targets, mask = (
-        tensor[:, index].detach().cpu().numpy() for tensor in (trials.inputs, trials.targets, trials.mask)
+        tensor[:, index].detach().cpu().numpy()
+        for tensor in (trials.inputs, trials.targets, trials.mask)
     )
     edges = np.arange(len(inputs) + 1) * float(trials.dt_ms)
     _draw_inputs(top, edges, inputs, trials.input_names)
@@ -53,7 +69,9 @@ def trial(trials: Any, index: int = 0, axes: Sequence[Axes] | None = None) -> tu
 def _pair() -> tuple[Axes, Axes]:
     import matplotlib.pyplot as plt
 
-    top, bottom = plt.figure(layout="constrained").subplots(2, sharex=True, height_ratios=(3, 2))
+    top, bottom = plt.figure(layout="constrained").subplots(
+        2, sharex=True, height_ratios=(3, 2)
+    )
     return top, bottom
 
 
@@ -61,34 +79,69 @@ def _draw_inputs(ax: Axes, edges: Any, inputs: Any, names: Sequence[str]) -> Non
     import seaborn as sns
 
     if len(names) <= 3:
-        for values, key, color in zip(inputs.T, names, sns.color_palette("colorblind", len(names)), strict=True):
-            ax.stairs(values, edges, baseline=None, color=color, linewidth=1.6, label=name(key))
-        ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
+        for values, key, color in zip(
+            inputs.T, names, sns.color_palette("colorblind", len(names)), strict=True
+        ):
+            ax.stairs(
+                values,
+                edges,
+                baseline=None,
+                color=color,
+                linewidth=1.6,
+                label=name(key),
+            )
+        ax.legend(
+            frameon=False,
+            fontsize="small",
+            loc="upper left",
+            bbox_to_anchor=(1.01, 1),
+            borderaxespad=0,
+        )
         ax.set_ylabel("input")
         return
     # inputs below 0 are no rates: they are blue, so that they are seen
     limit = float(np.abs(inputs).max()) or 1.0
     signed = bool((inputs < 0).any())
-    colors = sns.blend_palette([INHIBITORY, "white", EXCITATORY] if signed else ["white", EXCITATORY], as_cmap=True)
+    colors = sns.blend_palette(
+        [INHIBITORY, "white", EXCITATORY] if signed else ["white", EXCITATORY],
+        as_cmap=True,
+    )
     rows = np.arange(len(names) + 1) - 0.5
-    mesh = ax.pcolormesh(edges, rows, inputs.T, cmap=colors, vmin=-limit if signed else 0, vmax=limit)
+    mesh = ax.pcolormesh(
+        edges, rows, inputs.T, cmap=colors, vmin=-limit if signed else 0, vmax=limit
+    )
     ax.set_ylim(rows[-1], rows[0])
     ax.figure.colorbar(mesh, ax=ax, label="input", pad=0.02)
     _name_ticks(ax, names, "input")
 
 
-def _draw_target(ax: Axes, edges: Any, targets: Any, mask: Any, names: Sequence[str]) -> None:
+def _draw_target(
+    ax: Axes, edges: Any, targets: Any, mask: Any, names: Sequence[str]
+) -> None:
     import seaborn as sns
 
     values = targets if targets.ndim == 2 else targets[:, None]
-    colors = sns.color_palette("colorblind", values.shape[1]) if targets.ndim == 2 else ["0.2"]
+    colors = (
+        sns.color_palette("colorblind", values.shape[1])
+        if targets.ndim == 2
+        else ["0.2"]
+    )
     for column, color in zip(values.T, colors, strict=True):
         ax.stairs(column, edges, baseline=None, color=color, linewidth=1, alpha=0.3)
-        starts = np.flatnonzero(np.r_[True, (np.diff(column) != 0) | (mask[1:] != mask[:-1])])
+        starts = np.flatnonzero(
+            np.r_[True, (np.diff(column) != 0) | (mask[1:] != mask[:-1])]
+        )
         ends = np.r_[starts[1:], len(column)]
-        counted = mask[starts]  # runs of equal steps, as one line each: drawn step by step they would look dashed
+        counted = mask[
+            starts
+        ]  # runs of equal steps, as one line each: drawn step by step they would look dashed
         ax.hlines(
-            column[starts][counted], edges[starts][counted], edges[ends][counted], color=color, linewidth=3, zorder=3
+            column[starts][counted],
+            edges[starts][counted],
+            edges[ends][counted],
+            color=color,
+            linewidth=3,
+            zorder=3,
         )
     if targets.ndim == 2:
         ax.set_ylabel("target: " + ", ".join(map(name, names)))
@@ -107,7 +160,9 @@ def _name_ticks(ax: Axes, names: Sequence[str], label: str) -> None:
         ax.set_ylabel(label)
 
 
-def _draw_periods(top: Axes, bottom: Axes, periods: Sequence[tuple[str, float, float]]) -> None:
+def _draw_periods(
+    top: Axes, bottom: Axes, periods: Sequence[tuple[str, float, float]]
+) -> None:
     shown = [each for each in periods if each[2] > each[1]]
     for rank, (period, start, end) in enumerate(shown):
         for ax in (top, bottom):
