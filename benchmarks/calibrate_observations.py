@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from daleml.analysis import confidence_intervals, fit_weights, goodness_of_fit
-from daleml.analysis.families import find
+from daleml.analysis.distributions.families import find
 
 DOCS = Path(__file__).parent.parent / "docs"
 NUMBERS, PAGE = (

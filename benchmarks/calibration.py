@@ -26,11 +26,11 @@ from daleml.analysis import (
     fit_weights,
     goodness_of_fit,
 )
-from daleml.analysis.families import find
-from daleml.analysis.fit import Material, fit_material
-from daleml.analysis.group_tests import judge_strengths
-from daleml.analysis.observation import Observation
-from daleml.analysis.weights import weight_sample
+from daleml.analysis.distributions.families import find
+from daleml.analysis.distributions.fit import Material, fit_material
+from daleml.analysis.distributions.group_tests import judge_strengths
+from daleml.analysis.distributions.observation import Observation
+from daleml.analysis.weights.sample import weight_sample
 
 DOCS = Path(__file__).parent.parent / "docs"
 LEVEL = 0.05
@@ -104,7 +104,7 @@ def groups_differ(
     fit = fit_material(Material(weight_sample(weights), observation), find(family))
     clusters = None
     if within is not None:
-        from daleml.analysis.clusters import find_clusters
+        from daleml.analysis.distributions.clusters import find_clusters
 
         clusters = find_clusters(
             np.asarray(within, dtype=object)[order], labels, "animal"
@@ -478,7 +478,7 @@ def interval_cells() -> list[Cell]:
 
     def median(n: int) -> Callable[[Any], bool]:
         def trial(rng: Any) -> bool:
-            from daleml.analysis.effects import median_ratio
+            from daleml.analysis.distributions.effects import median_ratio
 
             low, high = median_ratio(
                 [weight_sample(rng.lognormal(0, 0.8, n)) for _ in range(2)]
@@ -489,7 +489,7 @@ def interval_cells() -> list[Cell]:
 
     def factor(n: int, low: float | None) -> Callable[[Any], bool]:
         def trial(rng: Any) -> bool:
-            from daleml.analysis.effects import scaling
+            from daleml.analysis.distributions.effects import scaling
 
             drawn = [rng.lognormal(0, 0.8, 4 * n), 1.5 * rng.lognormal(0, 0.8, 4 * n)]
             seen = [w[w > (low or 0)][:n] for w in drawn]
@@ -503,7 +503,7 @@ def interval_cells() -> list[Cell]:
         return trial
 
     def shape(rng: Any) -> bool:
-        from daleml.analysis.effects import scaling
+        from daleml.analysis.distributions.effects import scaling
 
         fits = [fit_weights(scale * rng.lognormal(0, 0.8, 40)) for scale in (1, 2)]
         return scaling(*fits)[1] < LEVEL

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from daleml.analysis import infer_geometry
-from daleml.analysis.normality import normal_distance, sampling_floor
+from daleml.analysis.plasticity.normality import normal_distance, sampling_floor
 from daleml.potentials import Euclidean
 from daleml.reproductions.verdict import mean_interval
 

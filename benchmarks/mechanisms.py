@@ -22,7 +22,7 @@ from torch import nn
 from daleml import signs
 from daleml.analysis import weight_samples
 from daleml.datasets import digits
-from daleml.demo.dense import build_column_ei, build_dann
+from daleml.demo.dense_networks import build_column_ei, build_dann
 from daleml.optim import Exponentiation, Projection, Reparametrization
 
 MECHANISMS = {

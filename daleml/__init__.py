@@ -24,6 +24,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from daleml import layers, optim, signs
+from daleml._support import moved_modules
 from daleml.populations import Populations
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from daleml.training import train
 
 __version__ = "0.1.0"
+
+moved_modules.install()
 
 __all__ = [
     "Populations",
@@ -58,9 +61,10 @@ def __getattr__(name: str) -> Any:
         return train
     if name.startswith("_"):
         raise AttributeError(f"module 'daleml' has no attribute {name!r}")
-    if any(found.name == name for found in pkgutil.iter_modules(__path__)):
+    is_module = any(found.name == name for found in pkgutil.iter_modules(__path__))
+    if is_module or name in moved_modules.MOVED:
         return importlib.import_module(f"daleml.{name}")
-    from daleml._where import hint
+    from daleml._support.public_names import hint
 
     end = f"; {found}" if (found := hint(name)) else ""
     # `from daleml import EG` asks here through importlib, which would drop the text of an

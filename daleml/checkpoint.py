@@ -23,15 +23,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from daleml import _files
-from daleml._saving import belongs, old_formats, randomness, restore, settings
-from daleml._saving import folder as files
+from daleml._saving import checkpoint_folder as files
+from daleml._saving import (
+    old_formats,
+    random_states,
+    restore,
+    run_matching,
+    run_settings,
+)
+from daleml._saving.checkpoint_error import CheckpointError
 from daleml._saving.decoding import Decoder
 from daleml._saving.encoding import Encoder
-from daleml._saving.errors import CheckpointError
-from daleml._saving.saved import Run, Saved, encode_states
+from daleml._saving.saved_run import Run, Saved, encode_states
+from daleml._saving.single_writer import only_writer
 from daleml._saving.typed_json import StateError
-from daleml._saving.writer import only_writer
+from daleml._support import atomic_files
 
 __all__ = ["CheckpointError", "Run", "load", "opened", "save"]
 
@@ -58,7 +64,7 @@ def opened(folder: Path, run: Run) -> Iterator[None]:
     run.given = _describe(run)
     finished = (folder / files.INDEX).exists()
     if not finished:
-        _files.folder("checkpoint", folder)
+        atomic_files.folder("checkpoint", folder)
     if finished and not os.access(folder, os.W_OK):
         yield  # to be read, not to be trained further
         return
@@ -73,13 +79,13 @@ def save(folder: Path, run: Run, epoch: int, rows: list[dict[str, Any]]) -> None
         CheckpointError: If a part of the state cannot be kept, or written. The checkpoint
             before it stays.
     """
-    _files.folder("checkpoint", folder)
+    atomic_files.folder("checkpoint", folder)
     # the first: named before a file is written, so that a kill leaves none that is nobody's
     if not run.name:
         run.name = uuid.uuid4().hex  # which draws from no generator of the run
         files.write_index(folder, _begun(run.name))
     model, tensors, content = _encode(run, epoch, rows)
-    tensors |= randomness.read_tensors(run.generators)
+    tensors |= random_states.read_tensors(run.generators)
     written = [
         files.write_tensors(folder, "model", epoch, model, run.name),
         files.write_tensors(folder, "optimizer", epoch, tensors, run.name),
@@ -121,7 +127,7 @@ def load(folder: Path, run: Run) -> tuple[int, list[dict[str, Any]]] | None:
         ) from None
     _require_classes(saved, run, folder)
     try:
-        belongs.require(saved, run)
+        run_matching.require(saved, run)
         restore.apply(saved, run)
     except Exception as error:  # a part that refuses its state may raise anything
         raise CheckpointError(
@@ -151,7 +157,7 @@ def _describe(run: Run) -> dict[str, Any]:
     try:
         _refuse_whole_numbers(run)
         encode_states(run, Encoder())
-        return settings.describe(run)
+        return run_settings.describe(run)
     except StateError as error:
         raise CheckpointError(str(error)) from None
 
@@ -302,11 +308,11 @@ def _require_classes(saved: Saved, run: Run, folder: Path) -> None:
 def _tell_other_settings(saved: Saved, run: Run) -> None:
     """Warn where a run is set otherwise than the one that it resumes, whose settings are kept."""
     if saved.given is not None and run.given is not None:
-        told = settings.differences(saved.given, run.given)
+        told = run_settings.differences(saved.given, run.given)
         if told:
             warnings.warn(f"`checkpoint` {told}.", stacklevel=4)
         run.given = saved.given
-    n_saved, n_here = randomness.count(saved.random), len(run.generators)
+    n_saved, n_here = random_states.count(saved.random), len(run.generators)
     if n_saved != n_here:
         warnings.warn(
             f"`checkpoint` has the states of {n_saved} random generators, and this run has"

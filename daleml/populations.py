@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from daleml import _checks
-from daleml._keywords import Keywords
+from daleml import require
+from daleml._support.keyword_names import Keywords
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Populations(Keywords):
                 f" {self.n_exc} units write Populations.split({self.n_exc}, {self.n_inh})."
             )
         for name, count in (("n_exc", self.n_exc), ("n_inh", self.n_inh)):
-            object.__setattr__(self, name, _checks.integer(name, count))
+            object.__setattr__(self, name, require.integer(name, count))
         if self.size == 0:
             raise ValueError("`n_exc` + `n_inh` must be at least 1; got 0.")
 
@@ -67,8 +67,8 @@ class Populations(Keywords):
             TypeError: If ``n`` is not an integer, or ``inhibitory`` is not a number.
             ValueError: If ``n`` is below 1, or ``inhibitory`` is outside [0, 1].
         """
-        n = _checks.integer("n", n, minimum=1)
-        n_inh = int(n * _checks.fraction("inhibitory", inhibitory) + 0.5)
+        n = require.integer("n", n, minimum=1)
+        n_inh = int(n * require.fraction("inhibitory", inhibitory) + 0.5)
         return cls(n - n_inh, n_inh)
 
     @classmethod
@@ -77,7 +77,7 @@ class Populations(Keywords):
         if isinstance(populations, Populations):
             return populations
         require_no_pair("populations", populations)
-        return cls(_checks.integer("populations", populations, minimum=1))
+        return cls(require.integer("populations", populations, minimum=1))
 
     @property
     def size(self) -> int:
@@ -104,7 +104,7 @@ class Populations(Keywords):
             >>> Populations(24, 8).repeat(49)
             Populations(n_exc=1176, n_inh=392)
         """
-        n = _checks.integer("n", n, minimum=1)
+        n = require.integer("n", n, minimum=1)
         return Populations(self.n_exc * n, self.n_inh * n)
 
     def signs(

@@ -31,7 +31,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from daleml import _checks
+from daleml import require
 
 # dual coordinates beyond which the hyperbolic sine is half an exponential, to the last digit
 _LONG = 20.0
@@ -241,7 +241,7 @@ class PNorm(Potential):
     p: float
 
     def __post_init__(self) -> None:
-        if _checks.number("p", self.p) <= 1:
+        if require.number("p", self.p) <= 1:
             raise ValueError(f"`p` must be above 1; got {self.p}.")
 
     def value(self, weight: Tensor) -> Tensor:
@@ -301,7 +301,7 @@ class HyperbolicEntropy(Potential):
     beta: float
 
     def __post_init__(self) -> None:
-        _checks.positive("beta", self.beta)
+        require.positive("beta", self.beta)
 
     def value(self, weight: Tensor) -> Tensor:
         r"""Return :math:`\sum w \operatorname{arsinh}(w / \beta) - \sqrt{w^2 + \beta^2} + \beta`."""

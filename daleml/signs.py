@@ -27,9 +27,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from daleml import _checks, _facts, _fixing, _loading, judging, law
-from daleml._facts import Declaration
-from daleml._loading import adopt_masks, adopt_signs, keep_masks
+from daleml import law, require
+from daleml._signs import facts, fixing, judging, loading
+from daleml._signs.facts import Declaration
+from daleml._signs.loading import adopt_masks, adopt_signs, keep_masks
 from daleml.law import DaleError, SignReport, Unjudged, Violation
 from daleml.populations import Populations
 
@@ -53,7 +54,7 @@ __all__ = [
     "restore_",
 ]
 
-_judge_checkpoint = _loading.judge_checkpoint  # the name by which older pickles call it
+_judge_checkpoint = loading.judge_checkpoint  # the name by which older pickles call it
 
 
 def fix(
@@ -122,17 +123,15 @@ def fix(
         Dale's law holds: 1 parameter, 5 units, 10 synapses.
     """
     module, name = _owner(module, name)
-    _, weight = _facts.resolve(module, name)
-    _facts.require_shape(name, weight)
-    given = _fixing.given(module, name, weight, signs, dim, present, drawn)
-    earlier = _facts.record(module, name)
+    _, weight = facts.resolve(module, name)
+    facts.require_shape(name, weight)
+    given = fixing.given(module, name, weight, signs, dim, present, drawn)
+    earlier = facts.record(module, name)
     if earlier is not None:
         given = (
-            earlier
-            if default
-            else _fixing.merged(module, name, earlier, given, replace)
+            earlier if default else fixing.merged(module, name, earlier, given, replace)
         )
-    _facts.keep(module, name, given, weight.device)
+    facts.keep(module, name, given, weight.device)
     _declare(
         module,
         name,
@@ -172,9 +171,9 @@ def declare(
     """
     module, name = _owner(module, name)
     if role is not None:
-        _checks.text("role", role)
-    _facts.resolve(module, name)
-    earlier = _facts.declarations(module).get(name)
+        require.text("role", role)
+    facts.resolve(module, name)
+    earlier = facts.declarations(module).get(name)
     is_signed = earlier is not None and earlier.signed
     if signed is not None and signed != is_signed:
         other = "fix" if signed else "release"
@@ -205,12 +204,12 @@ def release(module: nn.Module, name: str) -> None:
         Nothing to check: no parameter has its signs fixed. Not under the law: weight, 6 synapses.
     """
     module, name = _owner(module, name)
-    if name not in _facts.declarations(module):
+    if name not in facts.declarations(module):
         raise ValueError(
             "`name` must name a parameter that something was fixed or declared of; got"
             f" {name!r}."
         )
-    _facts.forget(module, name)
+    facts.forget(module, name)
 
 
 def restore_(model: nn.Module) -> nn.Module:
@@ -229,11 +228,11 @@ def restore_(model: nn.Module) -> nn.Module:
     """
     _require_module("model", model)
     for module in model.modules():
-        for name, declaration in _facts.declarations(module).items():
-            kept = _facts.record(module, name)
+        for name, declaration in facts.declarations(module).items():
+            kept = facts.record(module, name)
             if declaration.signed and kept is not None:
-                _facts.keep(module, name, kept, _facts.resolve(module, name)[1].device)
-                _facts.refresh(module, name)
+                facts.keep(module, name, kept, facts.resolve(module, name)[1].device)
+                facts.refresh(module, name)
     return model
 
 
@@ -257,7 +256,7 @@ def parameter(module: nn.Module, name: str) -> nn.Parameter:
         >>> signs.parameter(layer, "weight") is layer.weight_orig
         True
     """
-    actual, weight = _facts.resolve(module, name)
+    actual, weight = facts.resolve(module, name)
     if not isinstance(weight, nn.Parameter):
         raise ValueError(
             f"`{actual}` must be a parameter; it is computed by a parametrisation, which"
@@ -288,7 +287,7 @@ def named(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, Tensor, Ten
         [('weight', [1.0, 1.0, -1.0])]
     """
     _require_module("model", model)
-    for one in _facts.fixed(model, prefix):
+    for one in facts.fixed(model, prefix):
         yield (
             one.name,
             one.weight,
@@ -304,13 +303,13 @@ def declared(model: nn.Module) -> Iterator[tuple[str, Tensor, Declaration]]:
     _require_module("model", model)
     for path, module in model.named_modules():
         prefix = f"{path}." if path else ""
-        for name, declaration in _facts.declarations(module).items():
-            actual, weight = _facts.resolve(module, name)
+        for name, declaration in facts.declarations(module).items():
+            actual, weight = facts.resolve(module, name)
             if isinstance(weight, nn.Parameter):
                 yield prefix + actual, weight, declaration
                 continue
             names = {id(own): inner for inner, own in module.named_parameters()}
-            for original in _facts.trained(
+            for original in facts.trained(
                 module, name
             ):  # what an optimiser trains instead
                 yield prefix + names[id(original)], original, declaration
@@ -334,7 +333,7 @@ def project_(model: nn.Module) -> nn.Module:
             sparse.
     """
     _require_module("model", model)
-    for one in _facts.fixed(model, quickly=True):
+    for one in facts.fixed(model, quickly=True):
         weight = one.weight
         if not isinstance(weight, nn.Parameter):
             if law.violations(one.name, weight, one.signs, one.present):
@@ -424,8 +423,8 @@ def _declare(
         raise ValueError(f"`lr_scale` must be positive; got {lr_scale}.")
     if "_dale" not in module.__dict__:
         module._dale = {}  # type: ignore[assignment]
-        module.register_load_state_dict_pre_hook(_loading.judge_checkpoint)  # type: ignore[no-untyped-call]
-    known = _facts.declarations(module)
+        module.register_load_state_dict_pre_hook(loading.judge_checkpoint)  # type: ignore[no-untyped-call]
+    known = facts.declarations(module)
     earlier = known.get(name)
     if earlier is not None and (default or role is None):
         role = earlier.role
@@ -444,7 +443,7 @@ def _require_module(argument: str, model: object) -> None:
 def _owner(module: nn.Module, name: str) -> tuple[nn.Module, str]:
     """Return the submodule that holds a parameter, and the parameter's name in it."""
     _require_module("module", module)
-    path, _, own = _checks.text("name", name).rpartition(".")
+    path, _, own = require.text("name", name).rpartition(".")
     try:
         return module.get_submodule(path), own
     except AttributeError:

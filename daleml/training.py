@@ -14,14 +14,15 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from daleml import _checks, _seeds
-from daleml import _training_inputs as inputs
 from daleml import checkpoint as checkpoints
-from daleml._diverged import DivergedError
-from daleml._rates import Corrections
-from daleml._saving.randomness import generators_of
-from daleml._soundness import Soundness
-from daleml._stopping import signals_raise
+from daleml import require
+from daleml._saving.random_states import generators_of
+from daleml._support import seeds
+from daleml._support.diverged import DivergedError
+from daleml._support.stop_signals import signals_raise
+from daleml._training import training_inputs as inputs
+from daleml._training.rate_corrections import Corrections
+from daleml._training.soundness import Soundness
 from daleml.tasks.layout import time_first
 from daleml.trackers import DEFAULT, Tracker, n_correct, read
 
@@ -58,10 +59,10 @@ class Shuffled:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _checks.integer("batch_size", self.batch_size, minimum=1)
-        _checks.integer("seed", self.seed)
+        require.integer("batch_size", self.batch_size, minimum=1)
+        require.integer("seed", self.seed)
         for name in ("inputs", "targets"):
-            if not _checks.tensor(name, getattr(self, name)).ndim:
+            if not require.tensor(name, getattr(self, name)).ndim:
                 raise ValueError(
                     f"`{name}` must hold examples along its first dimension; got a single"
                     " number."
@@ -76,8 +77,8 @@ class Shuffled:
 
     def __call__(self, epoch: int) -> Iterator[Batch]:
         """Yield the batches of an epoch; in a worker of a ``DataLoader``, its part of them."""
-        generator = _seeds.generator(self.seed, epoch)
-        is_mine = _seeds.share()
+        generator = seeds.generator(self.seed, epoch)
+        is_mine = seeds.share()
         order = torch.randperm(len(self.inputs), generator=generator)
         for number, index in enumerate(order.split(self.batch_size)):  # type: ignore[no-untyped-call]
             if is_mine(number):
@@ -162,9 +163,9 @@ def train(
         raise TypeError(
             f"`optimizer` must be a torch optimiser; got {type(optimizer).__name__}."
         )
-    _checks.integer("epochs", epochs, minimum=1)
+    require.integer("epochs", epochs, minimum=1)
     if clip_norm is not None:
-        _checks.positive("clip_norm", clip_norm)
+        require.positive("clip_norm", clip_norm)
     inputs.require_loss(loss)
     inputs.require_batches(batches, epochs)
     inputs.require_scheduler(scheduler, optimizer)

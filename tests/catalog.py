@@ -23,9 +23,9 @@ from daleml.layers import (
     EIConv2d,
     EILinear,
     EIRNNCell,
-    redraw,
 )
-from daleml.layers.init import column_ei_
+from daleml.layers.init import redraw
+from daleml.layers.init.draws import column_ei_
 from daleml.modules import SynapticWeight
 from daleml.optim import EG, EGAdamW, MirrorDescent, enforce
 from daleml.potentials import Euclidean, HyperbolicEntropy, PNorm

@@ -29,7 +29,7 @@ import torch
 from safetensors.torch import save as save_tensors
 
 from daleml import signs
-from daleml._idx import read_idx
+from daleml._support.idx_files import read_idx
 from daleml.analysis import spectrum, weight_sample
 from daleml.datasets import (
     cerebellum,
@@ -41,9 +41,9 @@ from daleml.datasets import (
     read_synapses,
 )
 from daleml.fit_report import gather
-from daleml.readers import read_columns, read_matrices, read_state, read_weights
 from daleml.reading import TableOptions
-from daleml.reading.options import ReadingError
+from daleml.reading.table_options import ReadingError
+from daleml.weight_files import read_columns, read_matrices, read_state, read_weights
 
 REFUSALS = (ValueError, ReadingError, FileNotFoundError)
 SECONDS = 30  # for one file through one reader

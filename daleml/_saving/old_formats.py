@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from daleml._saving.saved import Run, Saved
+from daleml._saving.saved_run import Run, Saved
 
 _TENSOR = "tensor"
 

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from daleml._saving import randomness
+from daleml._saving import random_states
 from daleml._saving.decoding import Decoder
 from daleml._saving.encoding import Encoder
 from daleml._saving.generators import read_generator, write_generator
-from daleml._saving.saved import Run, Saved, encode_states
+from daleml._saving.saved_run import Run, Saved, encode_states
 from daleml._saving.typed_json import StateError
 
 
@@ -35,7 +35,7 @@ def apply(saved: Saved, run: Run) -> None:
             run.scheduler.load_state_dict(saved.scheduler)
         for generator, state in saved.pending:
             write_generator(generator, state)
-        randomness.write(saved.random, saved.python_random, run.generators)
+        random_states.write(saved.random, saved.python_random, run.generators)
     except BaseException:
         for step in reversed(undo):
             step()
@@ -49,8 +49,8 @@ def _remember(saved: Saved, run: Run) -> list[Callable[[], None]]:
         undo.append(_undo_scheduler(run))
     for generator, _ in saved.pending:
         undo.append(partial(write_generator, generator, read_generator(generator)))
-    states, python_state = randomness.read_tensors(run.generators), random.getstate()
-    undo.append(lambda: randomness.write(states, python_state, run.generators))
+    states, python_state = random_states.read_tensors(run.generators), random.getstate()
+    undo.append(lambda: random_states.write(states, python_state, run.generators))
     return undo
 
 

@@ -27,11 +27,8 @@ Compute, get a frozen result, plot it.
 """
 
 from daleml.analysis import plots
-from daleml.analysis.comparison import Comparison, PairTest, compare_families, pair_test
-from daleml.analysis.fit import WeightFit, fit_weights
-from daleml.analysis.geometry import GeometryInference, infer_geometry
-from daleml.analysis.goodness import GoodnessOfFit, goodness_of_fit
-from daleml.analysis.graph import (
+from daleml.analysis.connectomes.sign_rules import LawfulGraph, lawful_graph
+from daleml.analysis.connectomes.signed_graph import (
     GraphSummary,
     SignedMatrix,
     graph_mask,
@@ -39,17 +36,28 @@ from daleml.analysis.graph import (
     graph_summary,
     signed_matrix,
 )
-from daleml.analysis.groups import GroupComparison, compare_groups
-from daleml.analysis.interval_sample import interval_sample
-from daleml.analysis.intervals import confidence_intervals
-from daleml.analysis.matrices import effective_weights, weight_matrices
-from daleml.analysis.observation import Observation
-from daleml.analysis.power_law import PowerLawTail, power_law
-from daleml.analysis.regime import Regime, regime
-from daleml.analysis.resemblance import Resemblance, compare_to
-from daleml.analysis.sign_rules import LawfulGraph, lawful_graph
-from daleml.analysis.spectrum import Spectrum, effective_rank, spectrum, svd_entropy
-from daleml.analysis.weights import WeightSample, weight_sample, weight_samples
+from daleml.analysis.distributions.comparison import (
+    Comparison,
+    PairTest,
+    compare_families,
+    pair_test,
+)
+from daleml.analysis.distributions.fit import WeightFit, fit_weights
+from daleml.analysis.distributions.goodness import GoodnessOfFit, goodness_of_fit
+from daleml.analysis.distributions.group_comparison import (
+    GroupComparison,
+    compare_groups,
+)
+from daleml.analysis.distributions.interval_samples import interval_sample
+from daleml.analysis.distributions.intervals import confidence_intervals
+from daleml.analysis.distributions.observation import Observation
+from daleml.analysis.distributions.power_law_tail import PowerLawTail, power_law
+from daleml.analysis.distributions.resemblance import Resemblance, compare_to
+from daleml.analysis.plasticity.dual_geometry import GeometryInference, infer_geometry
+from daleml.analysis.plasticity.rich_lazy import Regime, regime
+from daleml.analysis.spectra import Spectrum, effective_rank, spectrum, svd_entropy
+from daleml.analysis.weights.model_matrices import effective_weights, weight_matrices
+from daleml.analysis.weights.sample import WeightSample, weight_sample, weight_samples
 
 __all__ = [
     "Comparison",

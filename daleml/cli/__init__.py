@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from daleml import _text
-from daleml.cli import table_options
+from daleml._support import safe_text
+from daleml.cli import table_flags
 from daleml.cli.entry import Command, Commands
 from daleml.cli.fit_command import fit
 from daleml.cli.reproduce_command import reproduce
@@ -89,8 +89,8 @@ def demo(
 ) -> None:
     """Let four networks learn digits, prove their signs, and fit their synapses beside real ones."""
     from daleml import demo as demonstration
-    from daleml.demo import rows_page
-    from daleml.demo.page import summary
+    from daleml.pages import demo_rows_page
+    from daleml.pages.demo_page import summary
 
     screen = console()
     with screen.status("learning digits"):
@@ -106,7 +106,7 @@ def demo(
     if recurrent:
         print_table(
             screen,
-            rows_page.summary(results),
+            demo_rows_page.summary(results),
             "Three recurrent networks learned them row by row",
         )
     screen.print(f"report: {output / 'report.html'}", soft_wrap=True)
@@ -123,24 +123,24 @@ def spectrum(
     column: Annotated[
         str | None, typer.Option(help="Name of a matrix in a file of several.")
     ] = None,
-    separator: table_options.Separator = None,
-    decimal: table_options.Decimal = None,
-    header: table_options.Header = None,
-    labels: table_options.Labels = None,
-    missing: table_options.Missing = None,
-    sheet: table_options.Sheet = None,
-    trailing: table_options.Trailing = False,
-    keep_totals: table_options.KeepTotals = False,
+    separator: table_flags.Separator = None,
+    decimal: table_flags.Decimal = None,
+    header: table_flags.Header = None,
+    labels: table_flags.Labels = None,
+    missing: table_flags.Missing = None,
+    sheet: table_flags.Sheet = None,
+    trailing: table_flags.Trailing = False,
+    keep_totals: table_flags.KeepTotals = False,
 ) -> None:
     """Print SVD entropy, effective rank and the like of every matrix in a file."""
     import pandas as pd
 
     from daleml.analysis import spectrum as compute
-    from daleml.readers import read_matrices
+    from daleml.weight_files import read_matrices
 
     measures = []
     notes: list[str] = []
-    options = table_options.gathered(
+    options = table_flags.gathered(
         separator, decimal, header, labels, missing, sheet, trailing, keep_totals
     )
     for name, matrix in read_matrices(
@@ -150,7 +150,7 @@ def spectrum(
         result = compute(matrix).to_dict()
         shape = " x ".join(str(size) for size in result.pop("shape"))
         result.pop("singular_values")
-        measures.append({"matrix": _text.shown(name), "shape": shape, **result})
+        measures.append({"matrix": safe_text.shown(name), "shape": shape, **result})
     screen = console()
     print_table(
         screen,
@@ -203,15 +203,15 @@ def check(
     judged by themselves: all that a presynaptic unit makes must have one sign.
     """
     from daleml import signs
-    from daleml.cli import verdict
-    from daleml.readers import read_state
+    from daleml.cli import law_verdict
+    from daleml.weight_files import read_state
 
     notes: list[str] = []
     report = signs.check(read_state(file, notes.append), dim=dim)
     if not report.n_parameters:
         raise ValueError(f"`{file}` must hold a weight to judge; got none.")
     screen = console()
-    verdict.show(screen, report)
+    law_verdict.show(screen, report)
     for note in notes:
         screen.print(f"note: {note}", soft_wrap=True)
     if not report:

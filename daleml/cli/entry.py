@@ -14,9 +14,9 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from daleml import _text
-from daleml._stopping import Stopped, signals_raise
-from daleml.cli.errors import ERROR
+from daleml._support import safe_text
+from daleml._support.stop_signals import Stopped, signals_raise
+from daleml.cli.error_messages import ERROR
 
 _LONGEST = 1_000
 
@@ -81,7 +81,7 @@ def _show(error: Any) -> None:
     message = " ".join(str(error.format_message()).split())
     context = getattr(error, "ctx", None)
     hint = f" See {context.command_path} --help." if context is not None else ""
-    said = _text.shortened(_text.shown(message), _LONGEST).rstrip(".")
+    said = safe_text.shortened(safe_text.shown(message), _LONGEST).rstrip(".")
     end = "" if said.endswith("?") else "."
     typer.echo(f"error: {said}{end}{hint}", err=True)
 

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperOption
 
-from daleml.cli import table_options
-from daleml.cli.errors import in_options
+from daleml.cli import table_flags
+from daleml.cli.error_messages import in_options
 from daleml.cli.terminal import Weights, console, plainly, print_table
 
 if TYPE_CHECKING:
     from daleml.analysis import Observation
     from daleml.fit_report import Gathered, Study
-    from daleml.fit_report.study import Progress
+    from daleml.fit_report.fit_study import Progress
 
 _TAKE, _SEEN, _TOLD, _RUN = (
     "What to take",
@@ -142,14 +142,14 @@ def fit(
             rich_help_panel=_TAKE,
         ),
     ] = None,
-    separator: table_options.Separator = None,
-    decimal: table_options.Decimal = None,
-    header: table_options.Header = None,
-    labels: table_options.Labels = None,
-    missing: table_options.Missing = None,
-    sheet: table_options.Sheet = None,
-    trailing: table_options.Trailing = False,
-    keep_totals: table_options.KeepTotals = False,
+    separator: table_flags.Separator = None,
+    decimal: table_flags.Decimal = None,
+    header: table_flags.Header = None,
+    labels: table_flags.Labels = None,
+    missing: table_flags.Missing = None,
+    sheet: table_flags.Sheet = None,
+    trailing: table_flags.Trailing = False,
+    keep_totals: table_flags.KeepTotals = False,
     truncate_below: Annotated[
         float | None,
         typer.Option(help="Smaller weights could not be seen.", rich_help_panel=_SEEN),
@@ -296,8 +296,9 @@ def fit(
 
     daleml fit synapses.csv --column psd_px --by axon_type --families all --gof 1000 --out fit/
     """
-    from daleml import _files, fit_report
-    from daleml.analysis.families import SIMPLE, find_all
+    from daleml import fit_report
+    from daleml._support import atomic_files
+    from daleml.analysis.distributions.families import SIMPLE, find_all
 
     observation = _observation(
         (truncate_below, truncate_above),
@@ -330,7 +331,7 @@ def fit(
         else tuple(chosen) or SIMPLE
     )
     find_all(named)
-    _files.require_room(
+    atomic_files.require_room(
         "--output", output or Path()
     )  # found out before long work, made only for what is fit to write
     gathered = fit_report.gather(
@@ -342,7 +343,7 @@ def fit(
         connections=connections,
         sign=direction,
         pool=pool,
-        options=table_options.gathered(
+        options=table_flags.gathered(
             separator, decimal, header, labels, missing, sheet, trailing, keep_totals
         ),
         matrix=matrix,
@@ -367,7 +368,7 @@ def fit(
         (output or Path()) / f"{fit_report.safe(gathered.name)}-fit.{suffix}"
         for suffix in ("png", "json", "html")
     )
-    _files.require_writable(figure, results, page)
+    atomic_files.require_writable(figure, results, page)
     with _progress() as progress:
         study = fit_report.study(
             gathered,
@@ -416,7 +417,7 @@ def fit(
         )
     # Before anything is printed: whoever reads the first lines only, as `head` does, still gets
     # the files.
-    _files.write_set("--output", output or Path(), files, results.name, content)
+    atomic_files.write_set("--output", output or Path(), files, results.name, content)
     screen = console()
     _print(screen, study)
     screen.print(wrote, soft_wrap=True)
@@ -510,12 +511,12 @@ def _check(
     per: Per,
 ) -> None:
     """Refuse what could only fail after long work."""
-    from daleml import _checks
+    from daleml import require
 
-    _checks.integer("--gof", gof, 0)
-    _checks.integer("--seed", seed, 0)
+    require.integer("--gof", gof, 0)
+    require.integer("--seed", seed, 0)
     if jobs is not None:
-        _checks.integer("--jobs", jobs, 1)
+        require.integer("--jobs", jobs, 1)
     if weights_column is not None:
         for option, given in (
             ("--gof", gof > 0),

@@ -58,7 +58,7 @@ def reproduce(
     )
 
     from daleml import reproductions
-    from daleml.reproductions import page
+    from daleml.pages import claims_page
 
     chosen = reproductions.find(claims or ())
     screen = console()
@@ -87,12 +87,14 @@ def reproduce(
             ),
         )
     print_table(
-        screen, page.table(result.outcomes), "The founding claims, measured again"
+        screen,
+        claims_page.table(result.outcomes),
+        "The founding claims, measured again",
     )
-    written = page.write(
+    written = claims_page.write(
         result, reproductions.papers(), out, f"daleml reproduce --budget {budget}"
     )
-    screen.print(page.verdict_counts(result.outcomes), soft_wrap=True)
+    screen.print(claims_page.verdict_counts(result.outcomes), soft_wrap=True)
     screen.print(f"report: {written}", soft_wrap=True)
     if result.failures:
         raise ValueError(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from daleml import _text
-from daleml.cli.errors import plainly
+from daleml._support import safe_text
+from daleml.cli.error_messages import plainly
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,7 +78,9 @@ def _console_class() -> type[Console]:
                 if segment.control:  # daleml's own, of a bar of progress
                     yield segment
                 else:
-                    yield Segment(_text.shown(segment.text, lines=True), segment.style)
+                    yield Segment(
+                        safe_text.shown(segment.text, lines=True), segment.style
+                    )
 
     return SafeConsole
 
@@ -101,17 +103,17 @@ def print_table(console: Console, table: pd.DataFrame, title: str) -> None:
 
 
 def _name(text: str) -> str:
-    return _text.shortened(_text.shown(text), _LONGEST_NAME)
+    return safe_text.shortened(safe_text.shown(text), _LONGEST_NAME)
 
 
 def _shown(text: str) -> str:
     """Return text of several lines that is safe to show, and without words that no one could read to their end."""
     cut = re.sub(
         rf"\S{{{_LONGEST_WORD + 1},}}",
-        lambda found: _text.shortened(found[0], _LONGEST_NAME),
+        lambda found: safe_text.shortened(found[0], _LONGEST_NAME),
         text,
     )
-    return _text.shown(cut, lines=True)
+    return safe_text.shown(cut, lines=True)
 
 
 def _cell(value: Any) -> str:

@@ -14,8 +14,8 @@ from torch.nn.utils.parametrize import ParametrizationList
 from torch.overrides import TorchFunctionMode
 
 from daleml import modules
-from daleml.convert.report import Note
-from daleml.convert.units import is_layer
+from daleml.convert.conversion_report import Note
+from daleml.convert.unit_signs import is_layer
 
 _ADDITIONS = {"add", "add_", "__add__", "__radd__", "__iadd__"}
 _NEGATIONS = {

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from daleml import law, modules
-from daleml.convert.examples import Example, hooked, undisturbed
-from daleml.convert.units import is_convertible
+from daleml.convert.example_inputs import Example, hooked, undisturbed
+from daleml.convert.unit_signs import is_convertible
 from daleml.layers import init
 from daleml.modules import SynapticWeight
 

@@ -12,9 +12,9 @@ from torch.nn.utils.rnn import PackedSequence
 
 from daleml import modules
 from daleml.convert.bystanders import Bystanders
-from daleml.convert.examples import Example, hooked, undisturbed
-from daleml.convert.report import Note
-from daleml.convert.units import Calls, Units, fixed_inputs, is_layer, n_directions
+from daleml.convert.conversion_report import Note
+from daleml.convert.example_inputs import Example, hooked, undisturbed
+from daleml.convert.unit_signs import Calls, Units, fixed_inputs, is_layer, n_directions
 
 Marks = Callable[[str], Tensor]
 """By what puts them out, which units are marked: 1 where they are, else 0."""

@@ -29,16 +29,16 @@ are looked for where ``path`` says, or in the folder that the environment variab
 
 from __future__ import annotations
 
-from daleml.datasets.celegans import celegans
-from daleml.datasets.cerebellum import cerebellum, mossy_fibres
 from daleml.datasets.connectome import Connectome
-from daleml.datasets.digits import ImageSplit, digits
+from daleml.datasets.digit_images import ImageSplit, digits
 from daleml.datasets.fashion import fashion_mnist
 from daleml.datasets.fly import fly_visual
-from daleml.datasets.kasthuri import kasthuri
-from daleml.datasets.larva import larva, larva_mushroom_body
+from daleml.datasets.fly_larva import larva, larva_mushroom_body
+from daleml.datasets.kasthuri2015 import kasthuri
 from daleml.datasets.microns import microns_l23
-from daleml.datasets.synapses import SynapseTable, read_synapses
+from daleml.datasets.mouse_cerebellum import cerebellum, mossy_fibres
+from daleml.datasets.synapse_table import SynapseTable, read_synapses
+from daleml.datasets.worm import celegans
 
 __all__ = [
     "Connectome",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from daleml import _checks
-from daleml._idx import read_idx
-from daleml.datasets import _local
-from daleml.datasets.digits import ImageSplit
+from daleml import require
+from daleml._support.idx_files import read_idx
+from daleml.datasets import local_files
+from daleml.datasets.digit_images import ImageSplit
 
 _N_TRAIN = 8000
 _N = 10_000
@@ -45,8 +45,8 @@ def fashion_mnist(path: str | Path | None = None, seed: int = 0) -> ImageSplit:
     References:
         H. Xiao, K. Rasul, R. Vollgraf (2017) Fashion-MNIST, arXiv:1708.07747.
     """
-    seed = _checks.integer("seed", seed)
-    folder = _local.folder(
+    seed = require.integer("seed", seed)
+    folder = local_files.folder(
         path, "fashion_mnist", what=f"{_IMAGES}.gz and {_LABELS}.gz are from {_ORIGIN}"
     )
     import numpy as np

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from daleml.datasets._tables import read_table
 from daleml.datasets.connectome import Connectome
+from daleml.datasets.shipped_tables import read_table
 
 
 def fly_visual() -> Connectome:

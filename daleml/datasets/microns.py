@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from daleml.datasets._local import LocalFile
-from daleml.datasets.synapses import SynapseTable
+from daleml.datasets.local_files import LocalFile
+from daleml.datasets.synapse_table import SynapseTable
 
 _FILE = LocalFile(
     "microns_l23_synapses.csv",

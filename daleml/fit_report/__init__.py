@@ -7,10 +7,10 @@
 ``page``     the words around them
 """
 
-from daleml.fit_report.figures import draw, overview, safe
-from daleml.fit_report.gather import Gathered, gather, gather_reference
-from daleml.fit_report.page import compose, versions
-from daleml.fit_report.study import Study, study
+from daleml.fit_report.fit_figures import draw, overview, safe
+from daleml.fit_report.fit_study import Study, study
+from daleml.fit_report.input_data import Gathered, gather, gather_reference
+from daleml.pages.fit_page import compose, versions
 
 __all__ = [
     "Gathered",

@@ -18,12 +18,12 @@ Dale's ANN (DANN)               all units excite; interneurons inhibit between t
 """
 
 from daleml.layers import functional, init
-from daleml.layers.cells import DANNRNNCell, EIRNNCell
-from daleml.layers.circuit import EffectiveWeights
+from daleml.layers._recurrent.circuit import EffectiveWeights
 from daleml.layers.conv import DANNConv1d, DANNConv2d, EIConv1d, EIConv2d
-from daleml.layers.following import populations_after
 from daleml.layers.linear import DANNLinear, EILinear
+from daleml.layers.propagation import populations_after
 from daleml.layers.recurrent import DANNRNN, EIRNN
+from daleml.layers.recurrent_cells import DANNRNNCell, EIRNNCell
 
 __all__ = [
     "DANNRNN",

@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from daleml import _checks, signs
-from daleml.layers import dann, functional, init, parameters, redraw
-from daleml.layers.geometry import Geometry, Size
-from daleml.layers.parameters import acting, acting_or_none, rewritten
-from daleml.layers.settings import Check, Settings, require_no_state
+from daleml import require, signs
+from daleml.layers import acting_parameters, dann_parameters, functional, init
+from daleml.layers.acting_parameters import acting, acting_or_none, rewritten
+from daleml.layers.checked_attributes import Check, Settings, require_no_state
+from daleml.layers.conv_geometry import Geometry, Size
+from daleml.layers.init import redraw
 from daleml.modules import SynapticWeight
 from daleml.populations import Populations
 
@@ -46,8 +47,8 @@ class _EIConv(Settings):
         dtype: torch.dtype | None = None,
     ) -> None:
         populations = Populations.coerce(populations)
-        out_channels = _checks.integer("out_channels", out_channels, minimum=1)
-        groups = _checks.integer("groups", groups, minimum=1)
+        out_channels = require.integer("out_channels", out_channels, minimum=1)
+        groups = require.integer("groups", groups, minimum=1)
         for name, channels in (
             ("populations", populations.size),
             ("out_channels", out_channels),
@@ -97,11 +98,11 @@ class _EIConv(Settings):
         signs.fix(self, "weight", channel_signs, default=True)
         if self.bias is not None:
             signs.declare(self, "bias", default=True)
-        channel_signs = parameters.unit_signs(self, "weight", channel_signs)
-        present = parameters.present(self, "weight")
+        channel_signs = acting_parameters.unit_signs(self, "weight", channel_signs)
+        present = acting_parameters.present(self, "weight")
         with (
             rewritten(self, "weight") as weight,
-            parameters.rewritten_or_none(self, "bias") as bias,
+            acting_parameters.rewritten_or_none(self, "bias") as bias,
         ):
             biases = [None] * self.groups if bias is None else bias.chunk(self.groups)
             groups = zip(
@@ -247,7 +248,7 @@ class _DANNConv(Settings):
     _dimensions: int
     _fixed = frozenset({"in_channels", "out_channels", "geometry", "n_inh", "shunting"})
     _told = ("eps",)
-    _checked: ClassVar[Mapping[str, Check]] = {"eps": _checks.positive}
+    _checked: ClassVar[Mapping[str, Check]] = {"eps": require.positive}
 
     def __init__(
         self,
@@ -268,12 +269,12 @@ class _DANNConv(Settings):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.in_channels = _checks.integer("in_channels", in_channels, minimum=1)
-        self.out_channels = _checks.integer("out_channels", out_channels, minimum=1)
+        self.in_channels = require.integer("in_channels", in_channels, minimum=1)
+        self.out_channels = require.integer("out_channels", out_channels, minimum=1)
         self.n_inh = (
             max(out_channels // 10, 1)
             if n_inh is None
-            else _checks.integer("n_inh", n_inh, minimum=1)
+            else require.integer("n_inh", n_inh, minimum=1)
         )
         self.geometry = Geometry.of(
             self._dimensions, kernel_size, stride, padding, dilation, padding_mode
@@ -303,18 +304,18 @@ class _DANNConv(Settings):
     ) -> None:
         """Draw the weights anew, those that excite from ``draw``, fix their signs, and reset gain and bias."""
         n_in = self.weight_ex[0].numel()
-        dann.declare(
+        dann_parameters.declare(
             self, n_in=n_in, n_out=self.out_channels, n_channels=self.in_channels
         )
-        dann.draw_(self, draw=draw, generator=generator)
+        dann_parameters.draw_(self, draw=draw, generator=generator)
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply the layer."""
         require_no_state(input)
-        weights, bias = dann.weights(self), acting_or_none(self, "bias")
+        weights, bias = dann_parameters.weights(self), acting_or_none(self, "bias")
         if self.alpha is None or self.gain is None:
             return functional.dann_convolution(input, *weights, bias, self.geometry)
-        dann.look_once(self, input)
+        dann_parameters.look_once(self, input)
         alpha, gain = acting(self, "alpha"), acting(self, "gain")
         return functional.dann_shunting_convolution(
             input, *weights, alpha, gain, bias, self.eps, self.geometry
@@ -322,7 +323,7 @@ class _DANNConv(Settings):
 
     def effective_weight(self) -> Tensor:
         """Return what multiplies the input before any division, signed, ``(out_channels, in_channels, *kernel)``."""
-        return functional.dann_effective_weight(*dann.weights(self))
+        return functional.dann_effective_weight(*dann_parameters.weights(self))
 
     def plastic_weights(self) -> tuple[SynapticWeight, ...]:
         """Return what is known of the excitatory kernels, see :class:`daleml.modules.DaleLayer`."""

@@ -8,10 +8,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from daleml import _checks, signs
-from daleml.layers import dann, functional, init, parameters, redraw
-from daleml.layers.parameters import acting, acting_or_none, rewritten
-from daleml.layers.settings import Check, Settings, require_no_state
+from daleml import require, signs
+from daleml.layers import acting_parameters, dann_parameters, functional, init
+from daleml.layers.acting_parameters import acting, acting_or_none, rewritten
+from daleml.layers.checked_attributes import Check, Settings, require_no_state
+from daleml.layers.init import redraw
 from daleml.modules import SynapticWeight
 from daleml.populations import Populations
 
@@ -80,8 +81,8 @@ class EILinear(Settings):
         super().__init__()
         self.populations = Populations.coerce(populations)
         self.in_features = self.populations.size
-        self.out_features = _checks.integer("out_features", out_features, minimum=1)
-        self.excitatory_only = _checks.flag("excitatory_only", excitatory_only)
+        self.out_features = require.integer("out_features", out_features, minimum=1)
+        self.excitatory_only = require.flag("excitatory_only", excitatory_only)
         n_read = self.populations.n_exc if self.excitatory_only else self.in_features
         if not n_read:
             raise ValueError(
@@ -110,11 +111,11 @@ class EILinear(Settings):
         signs.fix(self, "weight", column_signs, default=True)
         if self.bias is not None:
             signs.declare(self, "bias", default=True)
-        column_signs = parameters.unit_signs(self, "weight", column_signs)
-        present = parameters.present(self, "weight")
+        column_signs = acting_parameters.unit_signs(self, "weight", column_signs)
+        present = acting_parameters.present(self, "weight")
         with (
             rewritten(self, "weight") as weight,
-            parameters.rewritten_or_none(self, "bias") as bias,
+            acting_parameters.rewritten_or_none(self, "bias") as bias,
         ):
             init.column_ei_(weight, column_signs, bias, draw=draw, generator=generator)
             if bias is not None and present is not None:
@@ -244,7 +245,7 @@ class DANNLinear(Settings):
 
     _fixed = frozenset({"in_features", "out_features", "n_inh", "shunting"})
     _told = ("eps",)
-    _checked: ClassVar[Mapping[str, Check]] = {"eps": _checks.positive}
+    _checked: ClassVar[Mapping[str, Check]] = {"eps": require.positive}
 
     def __init__(
         self,
@@ -260,12 +261,12 @@ class DANNLinear(Settings):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.in_features = _checks.integer("in_features", in_features, minimum=1)
-        self.out_features = _checks.integer("out_features", out_features, minimum=1)
+        self.in_features = require.integer("in_features", in_features, minimum=1)
+        self.out_features = require.integer("out_features", out_features, minimum=1)
         self.n_inh = (
             max(out_features // 10, 1)
             if n_inh is None
-            else _checks.integer("n_inh", n_inh, minimum=1)
+            else require.integer("n_inh", n_inh, minimum=1)
         )
         self.shunting = bool(shunting)
         self.eps = eps
@@ -299,21 +300,21 @@ class DANNLinear(Settings):
         draw: init.Draw = init.exponential_,
     ) -> None:
         """Draw the weights anew, those that excite from ``draw``, fix their signs, and reset gain and bias."""
-        dann.declare(
+        dann_parameters.declare(
             self,
             n_in=self.in_features,
             n_out=self.out_features,
             n_channels=self.in_features,
         )
-        dann.draw_(self, draw=draw, generator=generator)
+        dann_parameters.draw_(self, draw=draw, generator=generator)
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply the layer."""
         require_no_state(input)
-        weights, bias = dann.weights(self), acting_or_none(self, "bias")
+        weights, bias = dann_parameters.weights(self), acting_or_none(self, "bias")
         if self.alpha is None or self.gain is None:
             return functional.dann_linear(input, *weights, bias)
-        dann.look_once(self, input)
+        dann_parameters.look_once(self, input)
         alpha, gain = acting(self, "alpha"), acting(self, "gain")
         return functional.dann_shunting_linear(
             input, *weights, alpha, gain, bias, self.eps
@@ -321,7 +322,7 @@ class DANNLinear(Settings):
 
     def effective_weight(self) -> Tensor:
         """Return what multiplies the input before any division, ``Wex - Wei Wix``, signed, ``(post, pre)``."""
-        return functional.dann_effective_weight(*dann.weights(self))
+        return functional.dann_effective_weight(*dann_parameters.weights(self))
 
     def plastic_weights(self) -> tuple[SynapticWeight, ...]:
         """Return what is known of the excitatory weight, see :class:`daleml.modules.DaleLayer`."""

@@ -8,19 +8,19 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from daleml import _checks, _graphs
-from daleml._graphs import GraphLike
-from daleml.layers import by_node, init
-from daleml.layers.arguments import DANN_FIXED, dann_parts, partition, sizes
-from daleml.layers.cells import (
-    DANNRNNCell as DANNRNNCell,
-)  # older pickles look for the cells here
-from daleml.layers.cells import EIRNNCell as EIRNNCell
-from daleml.layers.connectivity import Connectivity
-from daleml.layers.settings import Check
-from daleml.layers.steps import Nonlinearity
-from daleml.layers.unrolled import Recurrent
-from daleml.layers.wiring import ColumnEI, starting_radius
+from daleml import require
+from daleml._support import signed_edges
+from daleml._support.signed_edges import GraphLike
+from daleml.layers import init
+from daleml.layers._recurrent import node_options
+from daleml.layers._recurrent.interface import Recurrent
+from daleml.layers._recurrent.loop import Nonlinearity
+from daleml.layers._recurrent.masks import Connectivity
+from daleml.layers._recurrent.sizes import DANN_FIXED, dann_parts, partition, sizes
+from daleml.layers._recurrent.wiring import ColumnEI, starting_radius
+from daleml.layers.checked_attributes import Check
+from daleml.layers.recurrent_cells import DANNRNNCell as DANNRNNCell
+from daleml.layers.recurrent_cells import EIRNNCell as EIRNNCell
 from daleml.populations import Populations
 
 
@@ -188,7 +188,7 @@ class EIRNN(Recurrent):
         input_size: int | Populations,
         *,
         drop_minority: bool = False,
-        weight: str | None = _graphs.WEIGHT,
+        weight: str | None = signed_edges.WEIGHT,
         **options: Any,
     ) -> EIRNN:
         """Build the circuit of a connectome.
@@ -236,17 +236,17 @@ class EIRNN(Recurrent):
                     f"`{name}` must be left out, since the graph says it; got"
                     f" {options[name]!r}."
                 )
-        signed, nodes, n_exc = _graphs.signed_nodes(
+        signed, nodes, n_exc = signed_edges.signed_nodes(
             graph, drop_minority=drop_minority, weight=weight
         )
         listed = list(signed)
         if "tau_ms" in options:
-            options["tau_ms"] = by_node.per_unit(
+            options["tau_ms"] = node_options.per_unit(
                 "tau_ms", options["tau_ms"], nodes, listed
             )
         if "input_mask" in options:
             n_inputs = sizes("input_size", input_size).size
-            options["input_mask"] = by_node.rows(
+            options["input_mask"] = node_options.rows(
                 "input_mask", options["input_mask"], n_inputs, nodes, listed
             )
         ordered = type(signed)()
@@ -256,7 +256,7 @@ class EIRNN(Recurrent):
         circuit = cls(input_size, populations, mask=ordered, **options)
         circuit.nodes = tuple(nodes)
         column_signs = populations.signs(device="cpu", dtype=torch.float64)
-        strengths = _graphs.strengths(ordered, nodes, weight) * column_signs
+        strengths = signed_edges.strengths(ordered, nodes, weight) * column_signs
         with torch.no_grad():
             for name, parameter in circuit.named_parameters():
                 if name.startswith("weight_hh") and not parameter.is_meta:
@@ -365,7 +365,7 @@ class DANNRNN(Recurrent):
     _told = (*Recurrent._told, "eps")
     _checked: ClassVar[Mapping[str, Check]] = {
         **Recurrent._checked,
-        "eps": _checks.positive,
+        "eps": require.positive,
     }
 
     def __init__(

@@ -9,22 +9,39 @@
   :class:`MorrisLecarNetwork`, :class:`RobertsonODE`.
 """
 
-from daleml.learning.activations import HardClip, HoloTanh, Logistic, is_holomorphic
-from daleml.learning.connections import ConvBlock, SoftmaxPool
-from daleml.learning.continuous import ContinuousEquilibriumPropagation
-from daleml.learning.equilibrium import EquilibriumPropagation
-from daleml.learning.evidence import EvidenceIntegration
-from daleml.learning.evolution import Estimate, EvolutionStrategy
-from daleml.learning.feedback import FeedbackAlignment
-from daleml.learning.holomorphic import HolomorphicNetwork
-from daleml.learning.implicit import (
+from daleml.learning.equilibrium.activations import (
+    HardClip,
+    HoloTanh,
+    Logistic,
+    is_holomorphic,
+)
+from daleml.learning.equilibrium.connections import ConvBlock, SoftmaxPool
+from daleml.learning.equilibrium.continuous_teaching import (
+    ContinuousEquilibriumPropagation,
+)
+from daleml.learning.equilibrium.equilibrium_propagation import EquilibriumPropagation
+from daleml.learning.equilibrium.gradient_rule import Relaxations
+from daleml.learning.equilibrium.holomorphic_network import HolomorphicNetwork
+from daleml.learning.equilibrium.implicit_gradient import (
     GradientError,
     RecurrentBackpropagation,
     compare_gradients,
 )
-from daleml.learning.morris_lecar import MorrisLecar
-from daleml.learning.morris_lecar_network import MorrisLecarNetwork
-from daleml.learning.neural_odes import (
+from daleml.learning.equilibrium.relaxation import NotSettledError, Settled
+from daleml.learning.evolution import Estimate, EvolutionStrategy
+from daleml.learning.oja.feedback_alignment import FeedbackAlignment
+from daleml.learning.oja.oja import Oja
+from daleml.learning.oja.oja_rules import (
+    DivergenceError,
+    Normalised,
+    PerNeuron,
+    Subspace,
+    orthonormality_error,
+)
+from daleml.neurons.cell_network import MorrisLecarNetwork
+from daleml.neurons.morris_lecar import MorrisLecar
+from daleml.neurons.silencing import Silencing
+from daleml.odes.neural_odes import (
     Robertson,
     RobertsonODE,
     Spiral,
@@ -34,17 +51,7 @@ from daleml.learning.neural_odes import (
     rk4,
     rosenbrock,
 )
-from daleml.learning.oja import (
-    DivergenceError,
-    Normalised,
-    PerNeuron,
-    Subspace,
-    orthonormality_error,
-)
-from daleml.learning.plasticity import Oja
-from daleml.learning.rules import Relaxations
-from daleml.learning.settling import NotSettledError, Settled
-from daleml.learning.silencing import Silencing
+from daleml.tasks.evidence import EvidenceIntegration
 
 __all__ = [
     "ContinuousEquilibriumPropagation",

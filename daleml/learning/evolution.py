@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from daleml import _checks, law, signs
+from daleml import law, require, signs
 
 
 @dataclass(frozen=True)
@@ -152,14 +152,14 @@ class EvolutionStrategy:
                 f"`generator` must be a torch.Generator; got {type(generator).__name__}."
             )
         self.model, self.generator = model, generator
-        self.population = _checks.integer("population", population, minimum=2)
-        self.sigma = _checks.positive("sigma", sigma)
-        self.antithetic = _checks.flag("antithetic", antithetic)
-        self.log_magnitudes = _checks.flag("log_magnitudes", log_magnitudes)
+        self.population = require.integer("population", population, minimum=2)
+        self.sigma = require.positive("sigma", sigma)
+        self.antithetic = require.flag("antithetic", antithetic)
+        self.log_magnitudes = require.flag("log_magnitudes", log_magnitudes)
         self.chunk_size = (
             None
             if chunk_size is None
-            else _checks.integer("chunk_size", chunk_size, minimum=1)
+            else require.integer("chunk_size", chunk_size, minimum=1)
         )
         if antithetic and population % 2:
             raise ValueError(
@@ -345,11 +345,9 @@ class EvolutionStrategy:
 
         def one(members: dict[str, Tensor]) -> Tensor:
             # copies, since a member may write into its buffers
-            return functional_call(
-                objective,
-                members | {name: b.clone() for name, b in buffers.items()},
-                args,
-            )  # type: ignore[no-any-return]
+            copies = {name: buffer.clone() for name, buffer in buffers.items()}
+            loss: Tensor = functional_call(objective, members | copies, args)
+            return loss
 
         found: list[Tensor] = []
         size, generators = self.chunk_size or self.population, _generators(self.model)

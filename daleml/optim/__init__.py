@@ -14,14 +14,14 @@
 =================  ================================================================================================
 """
 
-from daleml.optim import functional
+from daleml.optim._fast import update_lists as functional
+from daleml.optim.dead_weights import Stuck
 from daleml.optim.eg import EG, EGAdamW
-from daleml.optim.enforce import enforce
-from daleml.optim.groups import ParamGroups, param_groups
+from daleml.optim.enforcement import enforce
 from daleml.optim.mechanisms import Exponentiation, Projection, Reparametrization
 from daleml.optim.mirror import MirrorDescent
-from daleml.optim.split import merge_bias_, split_bias_
-from daleml.optim.stuck import Stuck
+from daleml.optim.parameter_groups import ParamGroups, param_groups
+from daleml.optim.split_biases import merge_bias_, split_bias_
 
 __all__ = [
     "EG",

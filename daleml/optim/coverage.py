@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from daleml import _facts
-from daleml.optim import _guards
+from daleml._signs import facts
+from daleml.optim import step_guards
 
 _SHOWN = 8
 
@@ -22,10 +22,10 @@ def require_signed_trained(
     Raises:
         ValueError: If so.
     """
-    trained = _guards.trained_by(optimizers)
+    trained = step_guards.trained_by(optimizers)
     found, missed = 0, []
-    for one in _facts.fixed(model):
-        parts = _facts.trained(one.module, one.own)
+    for one in facts.fixed(model):
+        parts = facts.trained(one.module, one.own)
         if any(id(part) in trained for part in parts):
             found += 1
         elif any(part.requires_grad for part in parts):
@@ -56,7 +56,7 @@ def warn_of_draws(model: nn.Module) -> None:
         and module.process_group.size() > 1
         for module in modules
     )
-    records = (_facts.record(one.module, one.own) for one in _facts.fixed(model))
+    records = (facts.record(one.module, one.own) for one in facts.fixed(model))
     if alone and any(record is not None and record.drawn for record in records):
         warnings.warn(
             "`model` has synapses drawn at random, and"

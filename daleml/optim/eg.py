@@ -11,13 +11,13 @@ from torch import Tensor
 from torch.optim.adamw import adamw
 from torch.optim.optimizer import ParamsT
 
-from daleml import _checks
-from daleml.optim import compiled, functional
-from daleml.optim.base import MasteredOptimizer, check_forms, check_lr, plain
-from daleml.optim.exponent import bounds, measured_headroom
-from daleml.optim.finite import refuse_nan
+from daleml import require
+from daleml.optim._fast import compile_cache, update_lists
+from daleml.optim._fast.guarded_exp import bounds, measured_headroom
+from daleml.optim.dead_weights import Stuck, count_stuck, refuse_zeros
+from daleml.optim.finite_steps import refuse_nan
 from daleml.optim.mirror import MomentumDescent
-from daleml.optim.stuck import Stuck, count_stuck, refuse_zeros
+from daleml.optim.optimizer_base import MasteredOptimizer, check_forms, check_lr, plain
 from daleml.potentials import NegativeEntropy, Potential
 
 
@@ -141,7 +141,7 @@ class EG(MomentumDescent):
         )  # a subclass may step under another potential
         if plain_eg and not group["fused"] and _whole_lists(group, lists[0][0]):
             refuse_nan(lists[1])
-            functional.eg_foreach_(*lists, **options)
+            update_lists.eg_foreach_(*lists, **options)
         else:
             super()._descend(group, lists, options)
 
@@ -224,7 +224,7 @@ class EGAdamW(MasteredOptimizer):
     def _check_options(self, options: Mapping[str, Any]) -> None:
         check_lr(options["lr"])
         for name in ("eps", "weight_decay", "floor"):
-            _checks.non_negative(name, options[name])
+            require.non_negative(name, options[name])
         betas = options["betas"]
         if not (
             isinstance(betas, (tuple, list))
@@ -296,15 +296,15 @@ class EGAdamW(MasteredOptimizer):
             return
         torch._foreach_add_(steps, 1.0)
         options |= {"betas": group["betas"], "limits": bounds(dtype, group["floor"])}
-        options["corrections"] = functional.adam_corrections(group["betas"], count)
+        options["corrections"] = update_lists.adam_corrections(group["betas"], count)
         if group["fused"] or _whole_lists(group, lists[0][0]):
             refuse_nan(lists[1])
         if group["fused"]:
             self._fused_step(lists, options, dtype)
         elif _whole_lists(group, lists[0][0]):
-            functional.eg_adamw_foreach_(*lists, **options)
+            update_lists.eg_adamw_foreach_(*lists, **options)
         else:
-            self._run(functional.eg_adamw_, lists, options | {"count": count})
+            self._run(update_lists.eg_adamw_, lists, options | {"count": count})
 
     def _fused_step(
         self,
@@ -324,7 +324,7 @@ class EGAdamW(MasteredOptimizer):
         ):  # a master is written to before every step
             lr = float(options["lr"])
             reach = (
-                1.01 * lr * functional.adam_reach(options["betas"], options["eps"])
+                1.01 * lr * update_lists.adam_reach(options["betas"], options["eps"])
                 + lr * options["weight_decay"]
             )
         headroom = [-math.inf]
@@ -338,7 +338,9 @@ class EGAdamW(MasteredOptimizer):
                     headroom = [-1.0] * len(weights)
         free = reach <= min(headroom)
         given = options | {"count": 0.0, "limits": None if free else limits}
-        compiled.run(functional.eg_adamw_, lists, given, changing=("lr", "corrections"))
+        compile_cache.run(
+            update_lists.eg_adamw_, lists, given, changing=("lr", "corrections")
+        )
         if reach < math.inf:
             self._remember_headroom(
                 weights, limits, [left - reach * free for left in headroom]

@@ -13,8 +13,8 @@ from torch.optim import Optimizer
 
 from daleml import law, signs
 from daleml.optim.eg import EG, EGAdamW
-from daleml.optim.enforce import enforce
-from daleml.optim.groups import param_groups
+from daleml.optim.enforcement import enforce
+from daleml.optim.parameter_groups import param_groups
 
 _EXPONENTIATED: dict[Any, Callable[..., Optimizer]] = {
     torch.optim.SGD: EG,

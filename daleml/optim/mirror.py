@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.optim.optimizer import ParamsT
 from torch.optim.sgd import sgd
 
-from daleml import _checks, potentials
-from daleml.optim import compiled, functional
-from daleml.optim.base import MasteredOptimizer, check_forms, check_lr, plain
-from daleml.optim.exponent import bounds
-from daleml.optim.finite import refuse_nan
-from daleml.optim.stuck import Stuck, count_stuck, refuse_zeros
+from daleml import potentials, require
+from daleml.optim._fast import compile_cache, update_lists
+from daleml.optim._fast.guarded_exp import bounds
+from daleml.optim.dead_weights import Stuck, count_stuck, refuse_zeros
+from daleml.optim.finite_steps import refuse_nan
+from daleml.optim.optimizer_base import MasteredOptimizer, check_forms, check_lr, plain
 from daleml.potentials import NegativeEntropy, Potential
 
 
@@ -34,15 +34,15 @@ class MomentumDescent(MasteredOptimizer):
     def _check_options(self, options: Mapping[str, Any]) -> None:
         check_lr(options["lr"])
         for name in ("momentum", "weight_decay"):
-            _checks.non_negative(name, options[name])
-        _checks.number("dampening", options["dampening"])
+            require.non_negative(name, options[name])
+        require.number("dampening", options["dampening"])
         momentum, dampening = options["momentum"], options["dampening"]
         if options["nesterov"] and (momentum <= 0 or dampening != 0):
             raise ValueError(
                 "`nesterov` must come with momentum and no dampening; got"
                 f" momentum={momentum}, dampening={dampening}."
             )
-        _checks.non_negative("floor", options.get("floor", 0.0))
+        require.non_negative("floor", options.get("floor", 0.0))
         check_forms(options)
 
     def potential(self, group: dict[str, Any]) -> Potential:
@@ -117,9 +117,9 @@ class MomentumDescent(MasteredOptimizer):
         if (
             group["fused"] and not options["fresh"]
         ):  # a first momentum step comes once: not worth compiling
-            compiled.run(functional.mirror_, lists, options, changing=("lr",))
+            compile_cache.run(update_lists.mirror_, lists, options, changing=("lr",))
         else:
-            self._run(functional.mirror_, lists, options)
+            self._run(update_lists.mirror_, lists, options)
 
 
 def _euclidean_step(

@@ -19,16 +19,7 @@ ever unpickled or executed, and what a file declares is measured before memory i
 ``checkpoints``  the state dict of a model
 """
 
-from daleml.reading.choice import choose
-from daleml.reading.options import (
-    Say,
-    TableOptions,
-    in_keywords,
-    printable,
-    shown,
-    warn,
-)
-from daleml.reading.sources import (
+from daleml.reading.file_kinds import (
     ARRAYS,
     KINDS,
     STATES,
@@ -40,7 +31,16 @@ from daleml.reading.sources import (
     read_checkpoint,
     read_table,
 )
+from daleml.reading.selection import choose
 from daleml.reading.table import Table
+from daleml.reading.table_options import (
+    Say,
+    TableOptions,
+    in_keywords,
+    printable,
+    shown,
+    warn,
+)
 
 __all__ = [
     "ARRAYS",

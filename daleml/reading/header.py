@@ -9,8 +9,8 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
-from daleml.reading.options import TableOptions, listed, shown
-from daleml.reading.rows import Cell, is_missing, is_number, usual_width
+from daleml.reading.first_rows import Cell, is_missing, is_number, usual_width
+from daleml.reading.table_options import TableOptions, listed, shown
 
 _WHOLE = re.compile(r"0|[1-9]\d*")
 # digits: longer ones are beyond any number, and Python makes no whole number of thousands

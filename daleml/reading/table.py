@@ -12,13 +12,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daleml.reading import cells as _cells
-from daleml.reading import codes as _codes
-from daleml.reading.above import names_in_comment, preamble, without_title
-from daleml.reading.cells import EMPTY, MISSING, MISSING_LABELS, Hints, NotNumbersError
-from daleml.reading.files import read_text_bytes, suffix
+from daleml.reading import cell_values as _cells
+from daleml.reading import missing_values as _codes
+from daleml.reading.cell_values import (
+    EMPTY,
+    MISSING,
+    MISSING_LABELS,
+    Hints,
+    NotNumbersError,
+)
+from daleml.reading.encodings import decode
+from daleml.reading.first_rows import Row, find_separator, first_rows, name_of, split
 from daleml.reading.header import Layout, find_layout, said_of_repeats
-from daleml.reading.options import (
+from daleml.reading.opening import read_text_bytes, suffix
+from daleml.reading.preamble import names_in_comment, preamble, without_title
+from daleml.reading.summary_rows import is_total, rows_below, sums_up
+from daleml.reading.table_options import (
     ReadingError,
     Say,
     TableOptions,
@@ -27,9 +36,6 @@ from daleml.reading.options import (
     reason,
     shown,
 )
-from daleml.reading.rows import Row, find_separator, first_rows, name_of, split
-from daleml.reading.text import decode
-from daleml.reading.totals import is_total, rows_below, sums_up
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daleml.reading.above import is_title
-from daleml.reading.files import (
+from daleml.reading.first_rows import SAMPLE, Cell
+from daleml.reading.header import find_layout
+from daleml.reading.opening import (
     ARRAYS,
     allowance,
     is_of_system,
@@ -23,8 +24,9 @@ from daleml.reading.files import (
     suffix,
     too_large,
 )
-from daleml.reading.header import find_layout
-from daleml.reading.options import (
+from daleml.reading.preamble import is_title
+from daleml.reading.table import Table, name_columns
+from daleml.reading.table_options import (
     ReadingError,
     Say,
     TableOptions,
@@ -33,8 +35,6 @@ from daleml.reading.options import (
     reason,
     shown,
 )
-from daleml.reading.rows import SAMPLE, Cell
-from daleml.reading.table import Table, name_columns
 
 WORKBOOKS = (".xlsx", ".xlsm")
 FRAMES = (".parquet", ".pq", ".feather", ".arrow")

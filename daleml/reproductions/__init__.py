@@ -22,7 +22,7 @@ import importlib
 from collections.abc import Sequence
 
 from daleml.reproductions.claim import BUDGETS, Check, Claim, Experiment, Paper
-from daleml.reproductions.running import Reproduction, reproduce
+from daleml.reproductions.running_claims import Reproduction, reproduce
 from daleml.reproductions.sweep import Panel, Sweep, Swept
 from daleml.reproductions.verdict import Outcome, judge
 
@@ -44,22 +44,24 @@ __all__ = [
     "sweeps_of",
 ]
 
-_PAPERS = (
-    "dann",
-    "spectral",
-    "eg",
-    "geometry",
-    "regimes",
-    "oja",
-    "equilibrium",
-    "evolution",
-)
+_PAPERS = {
+    "dann": "dann_cornford2021",
+    "spectral": "spectra_li2023",
+    "eg": "eg_cornford2024",
+    "geometry": "geometry_pogodin2024",
+    "regimes": "regimes_liu2024",
+    "oja": "oja_shervanitabar2024",
+    "equilibrium": "equilibrium_laborieux2022",
+    "evolution": "evolution_hazelden2023",
+}
+"""The name of a paper in the command, and its folder under ``papers/``."""
 
 
 def papers() -> tuple[Paper, ...]:
     """Return the papers with their claims."""
     modules = (
-        importlib.import_module(f"daleml.reproductions.{name}") for name in _PAPERS
+        importlib.import_module(f"daleml.reproductions.papers.{folder}.claims")
+        for folder in _PAPERS.values()
     )
     return tuple(module.PAPER for module in modules)
 

@@ -12,7 +12,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from daleml import _files
+from daleml._support import atomic_files
 from daleml.reproductions.tables import by_claim, by_paper, merge, update
 
 
@@ -25,7 +25,7 @@ def main(found: Path, root: Path, *, merged: bool = False) -> None:
             newer, content = content, json.loads(kept.read_text(encoding="utf-8"))
             content = merge(content, newer)
         content.pop("files", None)  # digests of a set that is not copied whole
-        _files.write_json(kept, content)
+        atomic_files.write_json(kept, content)
         (root / "docs" / "figures").mkdir(exist_ok=True)
         for sweep in content["sweeps"]:
             name = f"{sweep['name']}.png"

@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from daleml.experiments.journal import Numbers as Numbers
+
 if TYPE_CHECKING:
     from daleml.reproductions.sweep import Sweep
 
 BUDGETS = ("quick", "paper", "long")
 
-Numbers: TypeAlias = dict[str, float]
 Settings: TypeAlias = Mapping[str, Any]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from daleml import _files
+from daleml._support import atomic_files
 from daleml.reproductions.sweep import SEEN
 from daleml.reproductions.verdict import HOLDS, NOT_TESTED
 
@@ -108,7 +108,7 @@ def update(path: Path, text: str) -> bool:
         )
     after = pattern.sub(lambda _: f"{_BEGIN}\n\n{text}\n{_END}", before)
     if after != before:
-        _files.write_text(path, after)
+        atomic_files.write_text(path, after)
     return after != before
 
 

@@ -25,8 +25,7 @@ A task of your own subclasses ``ClassificationTask``, ``RegressionTask`` or ``Ch
 which has periods.
 """
 
-from daleml._idx import read_idx
-from daleml.tasks.choice import ChoiceTask
+from daleml._support.idx_files import read_idx
 from daleml.tasks.decision import ContextDecision, PerceptualDecision
 from daleml.tasks.images import RowReader, RowSequentialImages
 from daleml.tasks.language import CharacterModel
@@ -34,6 +33,7 @@ from daleml.tasks.memory import AddingProblem, DelayedMatchToSample
 from daleml.tasks.neurogym import NeurogymTask, from_neurogym
 from daleml.tasks.task import ClassificationTask, RegressionTask, Task
 from daleml.tasks.trials import Period, Trials
+from daleml.tasks.two_choices import ChoiceTask
 
 __all__ = [
     "AddingProblem",

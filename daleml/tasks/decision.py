@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from daleml import _checks
-from daleml.tasks.choice import ChoiceTask, normal_cdf
+from daleml import require
 from daleml.tasks.task import consecutive
 from daleml.tasks.trials import Period, Trials
+from daleml.tasks.two_choices import ChoiceTask, normal_cdf
 
 _MODALITIES = ("motion", "colour")
 
@@ -200,7 +200,7 @@ def _fractions(coherences: object) -> tuple[float, ...]:
         )
     if not coherences:
         raise ValueError("`coherences` must have at least one value; got none.")
-    return tuple(_checks.fraction("coherences", coherence) for coherence in coherences)
+    return tuple(require.fraction("coherences", coherence) for coherence in coherences)
 
 
 def _draw(

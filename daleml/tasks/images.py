@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from daleml import _checks
-from daleml._idx import read_idx
+from daleml import require
+from daleml._support.idx_files import read_idx
 from daleml.tasks.task import ClassificationTask, consecutive, whole_steps
 from daleml.tasks.trials import Period, Trials
 
@@ -75,7 +75,7 @@ class RowSequentialImages(ClassificationTask):
         n_classes = (
             needed
             if self.n_classes is None
-            else _checks.integer("n_classes", self.n_classes, minimum=1)
+            else require.integer("n_classes", self.n_classes, minimum=1)
         )
         if needed > n_classes or labels.min() < 0:
             wrong = int(labels.max() if needed > n_classes else labels.min())

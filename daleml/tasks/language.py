@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from daleml import _checks
+from daleml import require
 from daleml.tasks.task import ClassificationTask, consecutive
 from daleml.tasks.trials import Period, Trials
 
@@ -66,7 +66,7 @@ class CharacterModel(ClassificationTask):
                 raise TypeError(
                     f"`{name}` must be a string; got {type(value).__name__}."
                 )
-        _checks.integer("length", self.length, minimum=1)
+        require.integer("length", self.length, minimum=1)
         if len(self.text) <= self.length:
             raise ValueError(
                 f"`text` must have more than `length`, {self.length}, characters; got"
@@ -112,7 +112,7 @@ class CharacterModel(ClassificationTask):
         Raises:
             ValueError: If a part is too short for a window.
         """
-        cut = round(_checks.fraction("fraction", fraction) * len(self.text))
+        cut = round(require.fraction("fraction", fraction) * len(self.text))
         if not self.length < cut < len(self.text) - self.length:
             rule = f"`fraction` must leave more than {self.length} characters on both sides"
             raise ValueError(f"{rule}; got {cut} and {len(self.text) - cut}.")

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import torch
 
-from daleml import _checks
-from daleml.tasks.choice import ChoiceTask, normal_cdf
+from daleml import require
 from daleml.tasks.task import RegressionTask, consecutive
 from daleml.tasks.trials import Period, Trials
+from daleml.tasks.two_choices import ChoiceTask, normal_cdf
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class AddingProblem(RegressionTask):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _checks.integer("length", self.length, minimum=2)
+        require.integer("length", self.length, minimum=2)
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -163,7 +163,7 @@ class DelayedMatchToSample(ChoiceTask):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _checks.integer("n_stimuli", self.n_stimuli, minimum=2)
+        require.integer("n_stimuli", self.n_stimuli, minimum=2)
 
     @property
     def input_names(self) -> tuple[str, ...]:

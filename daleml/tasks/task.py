@@ -12,8 +12,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from daleml import _checks, _seeds
-from daleml._keywords import Keywords
+from daleml import require
+from daleml._support import seeds
+from daleml._support.keyword_names import Keywords
 from daleml.tasks.trials import Period, Trials
 
 
@@ -54,7 +55,7 @@ class Task(Keywords, ABC):
     higher_is_better: ClassVar[bool]
 
     def __post_init__(self) -> None:
-        _checks.positive("dt_ms", self.dt_ms)
+        require.positive("dt_ms", self.dt_ms)
 
     @property
     @abstractmethod
@@ -158,8 +159,8 @@ class Task(Keywords, ABC):
             TypeError: If ``n`` is not an integer, or ``generator`` is no generator.
             ValueError: If ``n`` is below 1.
         """
-        n = _checks.integer("n", n, minimum=1)
-        return self._sample(n, _checks.generator("generator", generator))
+        n = require.integer("n", n, minimum=1)
+        return self._sample(n, require.generator("generator", generator))
 
     def _require(self, outputs: Tensor, trials: Trials) -> None:
         """Raise unless the answers are to these trials, and the trials this task's."""
@@ -226,14 +227,14 @@ class TrialBatches:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _checks.integer("n_trials", self.n_trials, minimum=1)
-        _checks.integer("n_batches", self.n_batches, minimum=1)
-        _checks.integer("seed", self.seed)
+        require.integer("n_trials", self.n_trials, minimum=1)
+        require.integer("n_batches", self.n_batches, minimum=1)
+        require.integer("seed", self.seed)
 
     def __call__(self, epoch: int) -> Iterator[tuple[Tensor, Trials]]:
         """Yield the batches of an epoch; in a worker of a ``DataLoader``, its part of them."""
-        generator = _seeds.generator(self.seed, epoch)
-        is_mine = _seeds.share()
+        generator = seeds.generator(self.seed, epoch)
+        is_mine = seeds.share()
         for i in range(self.n_batches):
             trials = self.task.sample(
                 self.n_trials, generator
@@ -298,9 +299,9 @@ def whole_steps(
 ) -> int:
     """Return how many steps a duration has, or raise if that is no whole number of them."""
     duration = (
-        _checks.non_negative(name, value)
+        require.non_negative(name, value)
         if may_be_zero
-        else _checks.positive(name, value)
+        else require.positive(name, value)
     )
     n_steps = round(duration / dt_ms)
     if not math.isclose(duration, n_steps * dt_ms, rel_tol=1e-9):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from daleml import _checks
+from daleml import require
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -66,7 +66,7 @@ class Trials:
     conditions: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        _checks.positive("dt_ms", self.dt_ms)
+        require.positive("dt_ms", self.dt_ms)
         if self.inputs.ndim != 3 or self.inputs.shape[2] != len(self.input_names):
             expected = f"(time, trials, {len(self.input_names)})"
             raise ValueError(

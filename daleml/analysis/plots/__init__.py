@@ -6,20 +6,20 @@ own, with a line style and a marker.
 """
 
 from daleml.analysis.plots.canvas import EXCITATORY, INHIBITORY, figure, png, style, svg
-from daleml.analysis.plots.claims import claim
-from daleml.analysis.plots.density import families, fit
-from daleml.analysis.plots.graphs import balance, degrees, strengths
-from daleml.analysis.plots.groups import groups
-from daleml.analysis.plots.learning import learning_curves, signs
-from daleml.analysis.plots.matrices import matrix, spectrum
+from daleml.analysis.plots.claim_plots import claim
+from daleml.analysis.plots.connectome_plots import balance, degrees, strengths
+from daleml.analysis.plots.densities import families, fit
+from daleml.analysis.plots.group_plots import groups
+from daleml.analysis.plots.history_plots import learning_curves, signs
+from daleml.analysis.plots.matrix_plots import matrix, spectrum
 from daleml.analysis.plots.panels import comparison_figure
-from daleml.analysis.plots.plasticity import geometry, normality, regime
+from daleml.analysis.plots.plasticity_plots import geometry, normality, regime
 from daleml.analysis.plots.quantiles import qq
 from daleml.analysis.plots.ranking import family_bars
-from daleml.analysis.plots.shapes import resemblance, shapes
-from daleml.analysis.plots.sweeps import sweep
-from daleml.analysis.plots.tails import ccdf
-from daleml.analysis.plots.trials import trial
+from daleml.analysis.plots.shape_plots import resemblance, shapes
+from daleml.analysis.plots.sweep_plots import sweep
+from daleml.analysis.plots.tail_plots import ccdf
+from daleml.analysis.plots.trial_plots import trial
 
 __all__ = [
     "EXCITATORY",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from daleml import _text
+from daleml._support import safe_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,7 +69,7 @@ def name(text: object, longest: int = 44) -> str:
         >>> print(name("cost in $ and $^"), name("_private"))
         cost in \$ and \$^  _private
     """
-    written = _text.shown(str(text))
+    written = safe_text.shown(str(text))
     if len(written) > longest:
         written = f"{written[: longest - 11]} … {written[-8:]}"
     written = written.replace("$", r"\$")

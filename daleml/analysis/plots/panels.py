@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from daleml.analysis.comparison import Comparison
+from daleml.analysis.distributions.comparison import Comparison
 from daleml.analysis.plots.canvas import figure, require, style
-from daleml.analysis.plots.density import families
+from daleml.analysis.plots.densities import families
 from daleml.analysis.plots.quantiles import qq
 from daleml.analysis.plots.ranking import family_bars
-from daleml.analysis.plots.tails import ccdf
+from daleml.analysis.plots.tail_plots import ccdf
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from daleml import _checks
-from daleml.analysis.families.base import Array
-from daleml.analysis.fit import WeightFit
+from daleml import require as _checks
+from daleml.analysis.distributions.families.family import Array
+from daleml.analysis.distributions.fit import WeightFit
 from daleml.analysis.plots.canvas import (
     axes_or_new,
     axis_name,
@@ -18,8 +18,8 @@ from daleml.analysis.plots.canvas import (
     tidy,
 )
 from daleml.analysis.plots.palette import look
-from daleml.analysis.plots.seen import band as order_statistics
-from daleml.analysis.plots.seen import quantile, seen
+from daleml.analysis.plots.plotted_sample import band as order_statistics
+from daleml.analysis.plots.plotted_sample import quantile, seen
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

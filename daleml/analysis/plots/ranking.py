@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from daleml.analysis.comparison import Comparison
+from daleml.analysis.distributions.comparison import Comparison
 from daleml.analysis.plots.canvas import axes_or_new, legend, require, tidy
-from daleml.analysis.plots.density import aicc_text
+from daleml.analysis.plots.densities import aicc_text
 from daleml.analysis.plots.palette import look
 
 if TYPE_CHECKING:

@@ -1,0 +1,212 @@
+"""The files of a checkpoint folder.
+
+An index, which is replaced last, and the tensor files that it names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from daleml._saving.checkpoint_error import CheckpointError
+from daleml._support import atomic_files
+
+INDEX = "checkpoint.json"
+FORMAT = 2
+KINDS = ("model", "optimizer")
+_OWN_NAME = re.compile(r"(model|optimizer)-\d+(\.\d+)?\.safetensors")
+_MARK = "daleml_checkpoint"
+"""In the header of a tensor file: which run wrote it, and under which name.
+
+So a copy of it is no file of ours.
+"""
+
+
+def read_index(path: Path) -> tuple[int, dict[str, Any]]:
+    """Return the format and the content of an index.
+
+    Raises:
+        CheckpointError: If it is damaged, or of a format that is not known.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"`{path}` must be a file; it is none.")
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+        number = index["format"]
+        if type(number) is not int or not 1 <= number <= FORMAT:
+            raise CheckpointError(
+                f"`{path}` must be of format {FORMAT} or older; got {number}."
+            )
+        if number == 1 and "content" not in index and "epoch" in index:
+            return number, index  # the first checkpoints had no digest
+        if index["sha256"] != digest(json.dumps(index["content"])):
+            raise CheckpointError(
+                f"`{path}` is damaged: its SHA-256 is not the one it names."
+            )
+        content = index["content"]
+        if not isinstance(content, dict):
+            raise TypeError(f"its content is {type(content).__name__}, not a mapping")
+    except CheckpointError:
+        raise
+    except (KeyError, TypeError, ValueError, RecursionError, OSError) as error:
+        raise CheckpointError(
+            f"`{path}` is damaged: {type(error).__name__} {_short(error)}."
+        ) from None
+    return number, content
+
+
+def write_index(folder: Path, content: dict[str, Any]) -> None:
+    """Replace the index."""
+    written = json.dumps(content, allow_nan=False)
+    index = {
+        "format": FORMAT,
+        "sha256": digest(written),
+        "content": json.loads(written),
+    }
+    path = folder / INDEX
+    try:
+        atomic_files.write_text(path, json.dumps(index, allow_nan=False) + "\n")
+    except OSError as error:
+        raise _unwritten(path, error) from None
+
+
+def digest(text: str) -> str:
+    """Return the SHA-256 of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+# -- tensor files
+# ------------------------------------------------------------------------------------------------------
+
+
+def write_tensors(
+    folder: Path, kind: str, epoch: int, tensors: dict[str, Tensor], run: str
+) -> str:
+    """Write a tensor file under a name that no file of somebody else's has, and return the name."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    name, n = f"{kind}-{epoch}.safetensors", 1
+    while (folder / name).exists() and not is_own(folder / name, run):
+        n += 1
+        name = f"{kind}-{epoch}.{n}.safetensors"
+    # Copies, since the format has no tied tensors: they are written twice and read back into one.
+    copies = {
+        key: tensor.detach().cpu().contiguous().clone()
+        for key, tensor in tensors.items()
+    }
+    mark = {_MARK: f"{run} {name}"}
+    try:
+        atomic_files.write(
+            folder / name, lambda temporary: save_file(copies, temporary, metadata=mark)
+        )
+    except (OSError, SafetensorError) as error:
+        raise _unwritten(folder / name, error) from None
+    return name
+
+
+def read_tensors(path: Path, expected: str) -> dict[str, Tensor]:
+    """Return the tensors of a file whose SHA-256 is known.
+
+    Raises:
+        CheckpointError: If the file is not there, or another.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.exists():
+        raise CheckpointError(
+            f"`{path}` must be there, its checkpoint names it; it is not."
+        )
+    if not path.is_file():
+        raise CheckpointError(
+            f"`{path}` must be a file, its checkpoint names it; it is none."
+        )
+    try:
+        if sha256(path) != expected:
+            raise CheckpointError(
+                f"`{path}` is damaged: its SHA-256 is not the one its checkpoint names."
+            )
+        # Copies in memory of torch's own: where numbers lie decides the order in which a dot
+        # product adds them up.
+        return {name: tensor.clone() for name, tensor in load_file(path).items()}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"`{path}` is damaged: {_short(error)}.") from None
+
+
+def named_files(content: dict[str, Any]) -> dict[str, str]:
+    """Return the names and SHA-256s of the two tensor files of an index.
+
+    The model's, then the optimiser's.
+
+    Raises:
+        CheckpointError: If the index names anything else.
+    """
+    files = content["files"]
+    right = isinstance(files, dict) and len(files) == len(KINDS)
+    if right:
+        names = zip(files.items(), KINDS, strict=True)
+        right = all(
+            _OWN_NAME.fullmatch(name) and name.startswith(kind) and isinstance(sha, str)
+            for (name, sha), kind in names
+        )
+    if not right:
+        raise ValueError(
+            "`files` must name a file of the model and one of the optimiser, with their"
+            " SHA-256s"
+        )
+    return dict(files)
+
+
+def is_own(path: Path, run: str) -> bool:
+    """Return whether a run wrote a file, under the name that it has."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file() or path.is_symlink():
+        return False
+    try:
+        with safe_open(path, framework="pt") as opened:
+            return (opened.metadata() or {}).get(_MARK) == f"{run} {path.name}"
+    except (SafetensorError, OSError):
+        return False
+
+
+def drop_old(folder: Path, keep: Iterable[str], named: Iterable[str], run: str) -> None:
+    """Remove what earlier moments of this run left.
+
+    Files that the last index named, and those that bear its mark.
+    """
+    kept = set(keep)
+    earlier = set(named)
+    for path in list(folder.iterdir()):
+        if path.name in kept or path.is_dir():
+            continue
+        if _OWN_NAME.fullmatch(path.name) and (
+            path.name in earlier or is_own(path, run)
+        ):
+            path.unlink(missing_ok=True)
+
+
+def _unwritten(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"`{path}` could not be written: {_short(error)}; the checkpoint before it is kept."
+    )
+
+
+def _short(error: Exception) -> str:
+    text = (
+        error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    )
+    return text if len(text) <= 200 else text[:200] + "..."

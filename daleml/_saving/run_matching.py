@@ -1,0 +1,312 @@
+"""Whether what was read from a checkpoint belongs to a run.
+
+Judged before anything of the run is changed.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from daleml._saving.saved_run import Run, Saved
+
+_KNOWN = ("torch.", "daleml.")
+"""Where classes live whose state is known to keep its form. A stranger's may change as it likes."""
+
+
+class MismatchError(ValueError):
+    """Raised for what cannot be of this run, with the reason."""
+
+
+def require(saved: Saved, run: Run) -> None:
+    """Raise unless a checkpoint belongs to a run, as far as can be told without loading it.
+
+    Raises:
+        MismatchError: If it does not.
+    """
+    _require_history(saved)
+    _require_model(saved.model, run.model)
+    _require_groups(saved, run)
+    _require_state(saved.optimizer["state"], run)
+    if run.scheduler is not None:
+        _require_scheduler(saved.scheduler, run)
+
+
+def _require_history(saved: Saved) -> None:
+    epoch, rows = saved.epoch, saved.history
+    if type(epoch) is not int or epoch < 0:
+        raise MismatchError(f"its epoch is {epoch!r}")
+    if not isinstance(rows, list) or len(rows) != epoch + 1:
+        raise MismatchError(
+            f"its history has not the {epoch + 1} rows of {epoch} epochs"
+        )
+    for i, row in enumerate(rows):
+        right = (
+            isinstance(row, dict)
+            and type(row.get("epoch")) is int
+            and row["epoch"] == i
+        )
+        if not right or not all(_is_number(value) for value in row.values()):
+            raise MismatchError(f"row {i} of its history is not one of epoch {i}")
+
+
+def _require_model(saved: dict[str, Any], model: nn.Module) -> None:
+    """Compare precisions: torch compares names and shapes, and casts without a word."""
+    for name, here in model.state_dict().items():
+        there = saved.get(name)
+        if (
+            not isinstance(there, Tensor)
+            or not isinstance(here, Tensor)
+            or there.dtype == here.dtype
+        ):
+            continue
+        if _is_exact(there) and _is_exact(
+            here
+        ):  # a mask may be kept as another type of whole numbers
+            continue
+        raise MismatchError(
+            f"`{name}` is of {there.dtype} in it and of {here.dtype} in this model"
+        )
+
+
+def _is_exact(tensor: Tensor) -> bool:
+    return not tensor.is_floating_point() and not tensor.is_complex()
+
+
+# -- the optimiser
+# -----------------------------------------------------------------------------------------------------
+
+
+def _require_groups(saved: Saved, run: Run) -> None:
+    groups, live = (
+        saved.optimizer["param_groups"],
+        run.optimizer.state_dict()["param_groups"],
+    )
+    if not isinstance(groups, list) or len(groups) != len(live):
+        raise MismatchError(f"its optimiser has not {len(live)} groups of parameters")
+    names = run.parameter_names()
+    if saved.parameters is not None and saved.parameters != names:
+        raise MismatchError(_first_difference(saved.parameters, names))
+    for i, (group, here) in enumerate(zip(groups, live, strict=True)):
+        if not isinstance(group, dict) or group.get("params") != here["params"]:
+            raise MismatchError(f"group {i} of its optimiser holds other parameters")
+        for key in ("role", "euclidean"):
+            if key in group and key in here and group[key] != here[key]:
+                raise MismatchError(
+                    f"group {i} of its optimiser has {key} {group[key]!r}, not"
+                    f" {here[key]!r}"
+                )
+        if "lr" in here and "lr" not in group:
+            raise MismatchError(f"group {i} of its optimiser has no lr")
+        _require_options(
+            group, here, f"group {i} of its optimiser", _is_known(run.optimizer)
+        )
+        if _is_known(run.optimizer):
+            _try_options(run, i, group)
+
+
+def _first_difference(saved: Any, names: list[list[str | None]]) -> str:
+    for i, here in enumerate(names):
+        there = saved[i] if isinstance(saved, list) and i < len(saved) else None
+        if there != here:
+            return f"group {i} of its optimiser holds {_listed(there)}, not {_listed(here)}"
+    return "its optimiser holds other parameters"
+
+
+def _listed(names: Any) -> str:
+    if not isinstance(names, list):
+        return "nothing"
+    shown = ", ".join(str(name) for name in names[:4])
+    return f"{shown} and {len(names) - 4} more" if len(names) > 4 else shown
+
+
+def _require_options(
+    group: Mapping[str, Any], here: Mapping[str, Any], where: str, known: bool
+) -> None:
+    for key, value in here.items():
+        if key == "params" or key not in group:
+            continue
+        there = group[key]
+        if known or key == "lr":
+            _require_like(there, value, f"{key} of {where}")
+        if key in ("lr", "initial_lr") and not _at_least(there, 0):
+            raise MismatchError(f"{key} of {where} is {there!r}, below 0 or no number")
+
+
+def _try_options(run: Run, i: int, group: dict[str, Any]) -> None:
+    """Let the optimiser's own constructor judge the saved options, on a parameter of one element."""
+    kind, live = type(run.optimizer), run.optimizer.param_groups[i]
+    like = live["params"][0] if live["params"] else torch.ones(1)
+    try:
+        trial = kind([nn.Parameter(torch.ones((1,) * like.ndim))], **_taken(kind, live))
+    except (TypeError, ValueError):
+        return  # not an optimiser that can be made from its options alone
+    try:
+        trial.load_state_dict({"state": {}, "param_groups": [{**group, "params": [0]}]})
+        kind(
+            [nn.Parameter(torch.ones((1,) * like.ndim))],
+            **_taken(kind, trial.param_groups[0]),
+        )
+    except Exception as error:  # whatever an optimiser makes of options that are none
+        raise MismatchError(
+            f"group {i} of its optimiser has wrong options: {error}"
+        ) from None
+
+
+def _taken(kind: type, group: Mapping[str, Any]) -> dict[str, Any]:
+    import inspect
+
+    parameters = inspect.signature(kind).parameters
+    return {
+        key: value
+        for key, value in group.items()
+        if key in parameters and key != "params"
+    }
+
+
+def _require_state(state: Any, run: Run) -> None:
+    if not isinstance(state, dict):
+        raise MismatchError("the state of its optimiser is no mapping")
+    parameters = [
+        parameter
+        for group in run.optimizer.param_groups
+        for parameter in group["params"]
+    ]
+    for key, values in state.items():
+        if type(key) is not int:
+            continue  # what an optimiser keeps under a key of its own
+        if not 0 <= key < len(parameters):
+            raise MismatchError(
+                f"its optimiser has a state of parameter {key}, of {len(parameters)}"
+            )
+        if _is_known(run.optimizer):
+            _require_moments(values, parameters[key], key)
+
+
+def _require_moments(values: Any, parameter: Tensor, key: int) -> None:
+    """Judge the state of one parameter under an optimiser that is known.
+
+    Tensors of its shape, numbers, and lists.
+    """
+    if not isinstance(values, dict):
+        raise MismatchError(f"the state of parameter {key} is no mapping")
+    for name, value in values.items():
+        if name == "step" and not _at_least(value, 0):
+            raise MismatchError(f"step of parameter {key} is {value!r}")
+        if name in (
+            "exp_avg",
+            "exp_avg_sq",
+            "max_exp_avg_sq",
+            "momentum_buffer",
+            "master",
+            "square_avg",
+            "sum",
+        ):
+            if value is None or (
+                isinstance(value, Tensor) and value.shape == parameter.shape
+            ):
+                continue
+            raise MismatchError(
+                f"{name} of parameter {key} has not its shape {tuple(parameter.shape)}"
+            )
+        if not (
+            value is None
+            or isinstance(value, (Tensor, list, tuple))
+            or _is_number(value)
+        ):
+            raise MismatchError(f"{name} of parameter {key} is {value!r}")
+
+
+# -- the scheduler
+# -----------------------------------------------------------------------------------------------------
+
+
+def _require_scheduler(saved: Any, run: Run) -> None:
+    live = run.scheduler.state_dict()  # type: ignore[union-attr]
+    if not _is_known(run.scheduler):
+        if isinstance(live, dict) and not isinstance(saved, dict):
+            raise MismatchError("the state of its scheduler is no mapping")
+        return
+    _require_schedule(saved, live, "scheduler")
+
+
+def _require_schedule(saved: Any, live: dict[str, Any], where: str) -> None:
+    if not isinstance(saved, dict):
+        raise MismatchError(f"the state of its {where} is no mapping")
+    missing = [
+        key for key in live if key not in saved and not key.startswith("_")
+    ]  # torch's private ones come and go
+    if missing:
+        raise MismatchError(f"its {where} has no {missing[0]}")
+    epoch = saved.get("last_epoch", 0)
+    if type(epoch) is not int or epoch < -1:
+        raise MismatchError(f"last_epoch of its {where} is {epoch!r}")
+    for key, value in live.items():
+        if key not in saved:
+            continue
+        if key == "_schedulers":
+            _require_like(saved[key], value, f"{key} of its {where}")
+            for i, (inner, here) in enumerate(zip(saved[key], value, strict=True)):
+                _require_schedule(inner, here, f"{where} {i}")
+        else:
+            _require_like(saved[key], value, f"{key} of its {where}")
+    rates = saved.get("base_lrs", [])
+    if not all(_at_least(rate, 0) for rate in rates):
+        raise MismatchError(
+            f"base_lrs of its {where} are {rates!r}, below 0 or no numbers"
+        )
+
+
+# -- values
+# ------------------------------------------------------------------------------------------------------------
+
+
+def _require_like(saved: Any, here: Any, where: str) -> None:
+    """Raise unless a value is of the kind that lies in the same place of this run."""
+    if here is None or saved is None:
+        return
+    if isinstance(here, bool):
+        right = isinstance(saved, (bool, np.bool_))
+    elif _is_number(here):
+        right = _is_number(saved) and not isinstance(saved, bool) and not _is_nan(saved)
+    elif isinstance(here, Mapping):
+        right = isinstance(saved, Mapping)
+    elif isinstance(here, (list, tuple)):
+        right = isinstance(saved, (list, tuple)) and len(saved) == len(here)
+        if right:
+            for i, (one, other) in enumerate(zip(saved, here, strict=True)):
+                _require_like(one, other, f"{where}, {i}")
+    else:
+        right = type(saved) is type(here)
+    if not right:
+        raise MismatchError(f"{where} is {saved!r}, where this run has {here!r}"[:300])
+
+
+def _is_known(thing: Any) -> bool:
+    return type(thing).__module__.startswith(_KNOWN)
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return value.numel() == 1
+    return isinstance(value, (numbers.Real, np.generic)) and not isinstance(
+        value, (np.str_, np.bytes_)
+    )
+
+
+def _is_nan(value: Any) -> bool:
+    return math.isnan(float(value))
+
+
+def _at_least(value: Any, minimum: float) -> bool:
+    return (
+        _is_number(value)
+        and not isinstance(value, bool)
+        and minimum <= float(value) < math.inf
+    )

@@ -1,0 +1,206 @@
+"""The modules of the first edition that have moved, under the names that they had then.
+
+``import daleml.analysis.fit`` goes on working, although the file is elsewhere now. The old
+name is a module without code of its own: it looks every name up in the new place. A few of
+these modules had the name of a function, such as ``daleml.analysis.spectrum``. Once imported,
+such a module hides the function, so it can be called like it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+_PACKAGE = "daleml."
+
+MOVED: dict[str, tuple[str, ...]] = {
+    "analysis.bootstrap": ("analysis.distributions.bootstrap",),
+    "analysis.comparison": ("analysis.distributions.comparison",),
+    "analysis.families": ("analysis.distributions.families",),
+    "analysis.families.base": ("analysis.distributions.families.family",),
+    "analysis.families.gamma": ("analysis.distributions.families.gamma",),
+    "analysis.families.lognormal": ("analysis.distributions.families.lognormal",),
+    "analysis.families.normal": ("analysis.distributions.families.half_bell",),
+    "analysis.families.special": ("analysis.distributions.families.log_probabilities",),
+    "analysis.families.tails": (
+        "analysis.distributions.families.inverse_gaussian_lomax",
+    ),
+    "analysis.fit": ("analysis.distributions.fit",),
+    "analysis.geometry": ("analysis.plasticity.dual_geometry",),
+    "analysis.goodness": ("analysis.distributions.goodness",),
+    "analysis.graph": ("analysis.connectomes.signed_graph",),
+    "analysis.groups": ("analysis.distributions.group_comparison",),
+    "analysis.intervals": ("analysis.distributions.intervals",),
+    "analysis.likelihood": ("analysis.distributions.likelihood",),
+    "analysis.normality": ("analysis.plasticity.normality",),
+    "analysis.observation": ("analysis.distributions.observation",),
+    "analysis.pairs": ("analysis.plasticity.before_after",),
+    "analysis.plots.claims": ("analysis.plots.claim_plots",),
+    "analysis.plots.density": ("analysis.plots.densities",),
+    "analysis.plots.graphs": ("analysis.plots.connectome_plots",),
+    "analysis.plots.groups": ("analysis.plots.group_plots",),
+    "analysis.plots.learning": ("analysis.plots.history_plots",),
+    "analysis.plots.matrices": ("analysis.plots.matrix_plots",),
+    "analysis.plots.plasticity": ("analysis.plots.plasticity_plots",),
+    "analysis.plots.seen": ("analysis.plots.plotted_sample",),
+    "analysis.plots.shapes": ("analysis.plots.shape_plots",),
+    "analysis.plots.sweeps": ("analysis.plots.sweep_plots",),
+    "analysis.plots.tails": ("analysis.plots.tail_plots",),
+    "analysis.plots.trials": ("analysis.plots.trial_plots",),
+    "analysis.probes": ("analysis.plasticity.probes",),
+    "analysis.regime": ("analysis.plasticity.rich_lazy",),
+    "analysis.resemblance": ("analysis.distributions.resemblance",),
+    "analysis.sign_rules": ("analysis.connectomes.sign_rules",),
+    "analysis.spectrum": ("analysis.spectra",),
+    "convert.report": ("convert.conversion_report",),
+    "convert.synapses": ("modules",),
+    "datasets.celegans": ("datasets.worm",),
+    "datasets.cerebellum": ("datasets.mouse_cerebellum",),
+    "datasets.digits": ("datasets.digit_images",),
+    "datasets.kasthuri": ("datasets.kasthuri2015",),
+    "datasets.larva": ("datasets.fly_larva",),
+    "datasets.synapses": ("datasets.synapse_table",),
+    "demo.dense": ("demo.dense_networks",),
+    "demo.found": ("demo.demo_results",),
+    "demo.learning": ("demo.demo_training",),
+    "demo.page": ("pages.demo_page",),
+    "demo.recurrent": ("demo.row_networks",),
+    "demo.rows_page": ("pages.demo_rows_page",),
+    "fit_report.figures": ("fit_report.fit_figures",),
+    "fit_report.gather": ("fit_report.input_data",),
+    "fit_report.hints": ("fit_report.fit_hints",),
+    "fit_report.page": ("pages.fit_page",),
+    "fit_report.study": ("fit_report.fit_study",),
+    "layers.circuit": ("layers._recurrent.circuit",),
+    "layers.connectivity": ("layers._recurrent.masks",),
+    "layers.following": ("layers.propagation",),
+    "layers.fused": ("layers._recurrent.fused",),
+    "layers.geometry": ("layers.conv_geometry",),
+    "layers.recurrence": ("layers._recurrent.dispatch",),
+    "layers.steps": ("layers._recurrent.loop",),
+    "layers.unrolled": ("layers._recurrent.interface",),
+    "layers.whole_model": ("layers.init.whole_model",),
+    "layers.wiring": ("layers._recurrent.wiring",),
+    "learning.activations": ("learning.equilibrium.activations",),
+    "learning.activities": ("learning.oja.activity_recording",),
+    "learning.choices": ("learning.oja.oja_arguments",),
+    "learning.connections": ("learning.equilibrium.connections",),
+    "learning.continuous": ("learning.equilibrium.continuous_teaching",),
+    "learning.evidence": ("tasks.evidence",),
+    "learning.feedback": ("learning.oja.feedback_alignment",),
+    "learning.holomorphic": ("learning.equilibrium.holomorphic_network",),
+    "learning.hooks": ("learning.oja.uncopied_hooks",),
+    "learning.implicit": ("learning.equilibrium.implicit_gradient",),
+    "learning.morris_lecar": ("neurons.morris_lecar",),
+    "learning.morris_lecar_coupling": ("neurons.coupled_cells",),
+    "learning.morris_lecar_network": ("neurons.cell_network",),
+    "learning.neural_odes": ("odes.neural_odes",),
+    "learning.plasticity": ("learning.oja.oja",),
+    "learning.readings": ("learning.equilibrium.nudged_gradient",),
+    "learning.rules": ("learning.equilibrium.gradient_rule",),
+    "learning.settling": ("learning.equilibrium.relaxation",),
+    "learning.silencing": ("neurons.silencing",),
+    "learning.synapses": ("learning.oja.plastic_weights",),
+    "optim.base": ("optim.optimizer_base",),
+    "optim.compiled": ("optim._fast.compile_cache",),
+    "optim.enforce": ("optim.enforcement",),
+    "optim.exponent": ("optim._fast.guarded_exp",),
+    "optim.functional": ("optim._fast.update_lists",),
+    "optim.groups": ("optim.parameter_groups",),
+    "optim.pieces": ("optim._fast.chunks",),
+    "optim.split": ("optim.split_biases",),
+    "optim.stuck": ("optim.dead_weights",),
+    "readers": ("weight_files",),
+    "report": ("pages.html_page",),
+    "reproductions.dann": ("reproductions.papers.dann_cornford2021.claims",),
+    "reproductions.eg": ("reproductions.papers.eg_cornford2024.claims",),
+    "reproductions.equilibrium": (
+        "reproductions.papers.equilibrium_laborieux2022.claims",
+    ),
+    "reproductions.equilibrium_training": (
+        "reproductions.papers.equilibrium_laborieux2022.networks",
+    ),
+    "reproductions.evolution": ("reproductions.papers.evolution_hazelden2023.claims",),
+    "reproductions.evolution_training": (
+        "reproductions.papers.evolution_hazelden2023.networks",
+    ),
+    "reproductions.geometry": ("reproductions.papers.geometry_pogodin2024.claims",),
+    "reproductions.journal": ("experiments.journal",),
+    "reproductions.learning": ("reproductions.harness",),
+    "reproductions.oja": ("reproductions.papers.oja_shervanitabar2024.claims",),
+    "reproductions.page": ("pages.claims_page",),
+    "reproductions.regimes": ("reproductions.papers.regimes_liu2024.claims",),
+    "reproductions.running": ("reproductions.running_claims",),
+    "reproductions.spectral": ("reproductions.papers.spectra_li2023.claims",),
+    "tasks.choice": ("tasks.two_choices",),
+}
+"""From the old name to the modules that hold its contents now, both without ``daleml.``."""
+
+
+class MovedModule(ModuleType):
+    """The old name of a module: it finds every attribute in the new place."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the new modules call ``name``."""
+        if not (name.startswith("__") and name.endswith("__")):
+            for home in self._homes():
+                if hasattr(home, name):
+                    return getattr(home, name)
+        raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function that has the name of this module."""
+        own = self.__name__.rpartition(".")[2]
+        return getattr(self, own)(*args, **kwargs)
+
+    def __dir__(self) -> list[str]:
+        return sorted({name for home in self._homes() for name in dir(home)})
+
+    def _homes(self) -> list[ModuleType]:
+        new = MOVED[self.__name__.removeprefix(_PACKAGE)]
+        return [importlib.import_module(_PACKAGE + name) for name in new]
+
+
+class _MovedModuleFinder(MetaPathFinder, Loader):
+    """Finds the old names.
+
+    It comes first: a folder that is left of an older version, empty but for compiled files,
+    would else be taken for the module.
+    """
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None = None,
+        target: ModuleType | None = None,
+    ) -> ModuleSpec | None:
+        """Return how to load ``fullname``, if it is an old name."""
+        if fullname.removeprefix(_PACKAGE) not in MOVED:
+            return None
+        inner = f"{fullname}."
+        had_modules = any(f"{_PACKAGE}{old}".startswith(inner) for old in MOVED)
+        return ModuleSpec(fullname, self, is_package=had_modules)
+
+    def create_module(self, spec: ModuleSpec) -> MovedModule:
+        """Return an empty module that looks its names up in the new place."""
+        return MovedModule(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Take over what the new module says of itself."""
+        assert isinstance(module, MovedModule)
+        homes = module._homes()
+        module.__doc__ = homes[0].__doc__
+        public = [name for home in homes for name in getattr(home, "__all__", ())]
+        if public:
+            vars(module)["__all__"] = public
+
+
+def install() -> None:
+    """Let Python find the old names."""
+    if not any(isinstance(finder, _MovedModuleFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _MovedModuleFinder())

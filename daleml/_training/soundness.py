@@ -1,0 +1,128 @@
+"""Whether a model and its optimiser are fit to go on and to be saved.
+
+Finite, and within Dale's law.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from daleml import signs
+from daleml._support.diverged import DivergedError
+from daleml.law import DaleError
+
+
+class Soundness:
+    """Looks at a model and its optimiser after every epoch.
+
+    Args:
+        model: The model, as it is before training: what is not finite now, such as a mask of
+            -inf, may stay so.
+        optimizer: Its optimiser.
+        saved: Whether its weights are to be saved: lawless ones are an error then, and else one
+            warning.
+    """
+
+    def __init__(self, model: nn.Module, optimizer: Optimizer, *, saved: bool) -> None:
+        self._model = model
+        self._optimizer = optimizer
+        self._saved = saved
+        self._told = False
+        self._exempt = {name for name, value in _tensors(model) if _count(value)}
+
+    def require(self, epoch: int) -> None:
+        """Raise if training has gone wrong in an epoch.
+
+        Raises:
+            DivergedError: If a number is no longer finite.
+            DaleError: If weights that are to be saved break Dale's law.
+        """
+        for name, value in _tensors(self._model):
+            n = 0 if name in self._exempt else _count(value)
+            if n:
+                raise DivergedError(
+                    f"`model` must stay finite; `{name}` holds {n:,} NaN or infinite values"
+                    f" after epoch {epoch}.",
+                    epoch,
+                )
+        for name, value in self._moments():
+            n = _count(value)
+            if n:
+                raise DivergedError(
+                    f"`optimizer` must keep a finite state; {name} holds {n:,} NaN or"
+                    f" infinite values after epoch {epoch}.",
+                    epoch,
+                )
+        self._require_law(epoch)
+
+    def _require_law(self, epoch: int) -> None:
+        report = signs.check(self._model)
+        if not report.violations:
+            return
+        broken = (
+            f"{report.n_violations:,} synapses break Dale's law after epoch {epoch}"
+        )
+        advice = (
+            "let `optim.enforce(optimizer, model)` guard it, or train with `optim.EG`"
+        )
+        if epoch == 0:
+            broken = (
+                f"{report.n_violations:,} synapses break Dale's law before training"
+            )
+            advice = "call `signs.project_(model)` first"
+        if self._saved:
+            raise DaleError(f"`model` must be lawful to be saved; {broken}: {advice}.")
+        if not self._told:
+            self._told = True
+            warnings.warn(f"{broken}: {advice}.", stacklevel=4)
+
+    def _moments(self) -> Iterator[tuple[str, Tensor]]:
+        names: dict[Any, str] = {
+            parameter: name for name, parameter in self._model.named_parameters()
+        }
+        for key, state in self._optimizer.state.items():
+            owner = (
+                names.get(key, "a parameter") if isinstance(key, Tensor) else str(key)
+            )
+            for path, value in _nested(state, ""):
+                yield f"{path or 'that'} of `{owner}`", value
+
+
+def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from (
+        (name, value)
+        for name, value in model.state_dict().items()
+        if isinstance(value, Tensor)
+    )
+
+
+def _nested(value: Any, path: str) -> Iterator[tuple[str, Tensor]]:
+    if isinstance(value, Tensor):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _nested(item, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, (list, tuple)):
+        for i, item in enumerate(value):
+            yield from _nested(item, f"{path}.{i}")
+
+
+@torch.no_grad()
+def _count(value: Tensor) -> int:
+    """Return how many values are not finite; none in what has no values to look at."""
+    if (
+        nn.parameter.is_lazy(value)
+        or value.is_meta
+        or value.layout != torch.strided
+        or value.is_quantized
+    ):
+        return 0
+    if not (value.is_floating_point() or value.is_complex()):
+        return 0
+    return value.numel() - int(value.isfinite().sum())

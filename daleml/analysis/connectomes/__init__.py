@@ -1,0 +1,1 @@
+"""Connectomes as signed graphs, and what a layer needs of them."""

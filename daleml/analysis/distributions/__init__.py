@@ -1,0 +1,1 @@
+"""Distributions of synaptic weights: fitted as they were observed, and compared."""

@@ -1,0 +1,193 @@
+"""Whether a sample could have been drawn from the family fitted to it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from daleml import require
+from daleml.analysis.distributions import p_values
+from daleml.analysis.distributions.bootstrap import replicate
+from daleml.analysis.distributions.families import Family
+from daleml.analysis.distributions.families.family import Params
+from daleml.analysis.distributions.fit import (
+    FEW,
+    Material,
+    WeightFit,
+    estimate,
+    ks_distance,
+    require_fit,
+)
+from daleml.analysis.distributions.rounding_detection import detect_rounding
+
+_LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class GoodnessOfFit:
+    """Whether a sample could have been drawn from the family fitted to it.
+
+    Attributes:
+        family: The family.
+        distance: The Kolmogorov-Smirnov distance of the fit.
+        p_value: Share of samples drawn from the fit that, refitted, lie at least as far from
+            their own fit; NaN where nothing can be judged.
+        n_boot: Number of samples drawn.
+        unjudged: Why nothing can be judged and what to do, if so; else empty.
+    """
+
+    family: str
+    distance: float
+    p_value: float
+    n_boot: int
+    unjudged: str = ""
+
+    @property
+    def reason(self) -> str:
+        """Why nothing can be judged, without what to do about it."""
+        return self.unjudged.partition("; ")[0]
+
+    @property
+    def can_reject(self) -> bool:
+        """Whether there are enough samples to reject anything at 5 %: 20 or more."""
+        return 1 / (1 + self.n_boot) < _LEVEL and not self.unjudged
+
+    @property
+    def at_floor(self) -> bool:
+        """Whether at most one sample lies as far.
+
+        The p-value may be far smaller than so few samples can show.
+        """
+        return p_values.at_floor(self.p_value, self.n_boot)
+
+    def p_text(self, digits: int = 3) -> str:
+        """Return the p-value in words: ``p = 0.312``, ``p < 0.01``."""
+        return p_values.p_text(self.p_value, self.n_boot, digits)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values, ready for JSON."""
+        return {
+            "family": self.family,
+            "distance": self.distance,
+            "p_value": None if math.isnan(self.p_value) else self.p_value,
+            "n_boot": self.n_boot,
+            "at_floor": self.at_floor,
+            "unjudged": self.unjudged or None,
+        }
+
+    def __str__(self) -> str:
+        if self.unjudged:
+            return (
+                f"{self.family}: not judged (KS {self.distance:.4f}): {self.unjudged}"
+            )
+        verdict = (
+            "could be drawn from it"
+            if self.p_value > _LEVEL
+            else "are not drawn from it"
+        )
+        verdict = (
+            verdict
+            if self.can_reject
+            else "cannot be judged by so few bootstrap samples"
+        )
+        how = f"KS {self.distance:.4f}, {self.p_text()}, {self.n_boot} samples"
+        return f"{self.family}: the weights {verdict} ({how})"
+
+
+def goodness_of_fit(
+    fit: WeightFit,
+    n_boot: int = 1000,
+    *,
+    rng: int | np.random.Generator = 0,
+    jobs: int | None = None,
+    progress: Callable[[int, int], object] | bool = False,
+) -> GoodnessOfFit:
+    r"""Test whether a sample could have been drawn from the family fitted to it, by parametric bootstrap.
+
+    Samples are drawn from the fit, observed as the data were, and refitted. With :math:`D` the
+    Kolmogorov-Smirnov distance of the data from their fit, and :math:`D_b` that of a drawn
+    sample from its own,
+
+    .. math:: p = \frac{1 + \#\{b : D_b \ge D\}}{1 + B} .
+
+    The textbook p-value of :math:`D` does not hold, because the parameters were fitted to the
+    same data.
+
+    Of values that were rounded and fitted as if they were not, every family is false: nothing
+    is judged until the fit has a ``resolution``. Nor is anything judged of fewer than 10
+    values.
+
+    Args:
+        fit: A fit.
+        n_boot: Number of samples drawn, :math:`B`.
+        rng: A seed, or a generator to take one from. Each sample has a stream of its own:
+            results do not depend on ``jobs``.
+        jobs: Processes to use where the work is long. Default: one a core.
+        progress: True for a bar on standard error; or called with the number done and the
+            number of all.
+
+    Raises:
+        ValueError: If the fit had sample weights, of which nobody knows how they would be drawn.
+
+    Example:
+        >>> import numpy as np
+        >>> from daleml.analysis import fit_weights
+        >>> weights = np.random.default_rng(1).lognormal(size=400)
+        >>> goodness_of_fit(fit_weights(weights), 200).p_value > 0.05
+        True
+        >>> goodness_of_fit(fit_weights(weights, "halfnormal"), 200).p_value < 0.01
+        True
+
+    References:
+        Stute, Gonzalez-Manteiga & Presedo-Quindimil 1993, Metrika 40:243.
+    """
+    require_fit("fit", fit)
+    n_boot = require.integer("n_boot", n_boot, 1)
+    unjudged = _unjudged(fit)
+    if unjudged and fit.total >= FEW:
+        return GoodnessOfFit(fit.family, fit.ks_distance(), math.nan, n_boot, unjudged)
+    distance = fit.ks_distance()
+    drawn = replicate(
+        _distance,
+        fit,
+        n_boot,
+        rng=rng,
+        jobs=jobs,
+        progress=progress,
+        what=f"fits of {fit.family}",
+    )
+    # equal but for rounding counts as equal: distances of counts are often tied
+    n_farther = sum(other >= distance * (1 - 1e-9) for other in drawn)
+    return GoodnessOfFit(
+        fit.family, distance, (1 + n_farther) / (1 + n_boot), n_boot, unjudged
+    )
+
+
+def _unjudged(fit: WeightFit) -> str:
+    """Return why the fit cannot be judged, in a sentence; empty if it can."""
+    if fit.total < FEW:
+        return (
+            f"{fit.total:.3g} weights are too few to judge a fit by; give at least {FEW},"
+            " better hundreds."
+        )
+    if (
+        fit.observation.grid is not None
+        or fit.sample.counts() is not None
+        or fit.sample.intervals is not None
+    ):
+        return ""
+    rounding = detect_rounding(fit.sample.values())
+    if rounding is None or not rounding.matters:
+        return ""
+    return (
+        f"the values are {rounding.said} and were fitted as if they were not, which counts"
+        f" against every family; pass {rounding.argument}."
+    )
+
+
+def _distance(family: Family, material: Material, start: Params) -> float:
+    return ks_distance(family, estimate(material, family, start)[0], material)

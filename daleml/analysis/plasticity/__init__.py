@@ -1,0 +1,1 @@
+"""What learning changed in the weights, and what that says of how it learned."""

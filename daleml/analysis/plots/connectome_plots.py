@@ -1,0 +1,138 @@
+"""Connectomes: degrees, strengths, and the balance of excitation and inhibition."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from daleml.analysis.connectomes.signed_graph import GraphSummary
+from daleml.analysis.plots.canvas import (
+    EXCITATORY,
+    INHIBITORY,
+    axes_or_new,
+    legend,
+    require,
+    tidy,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+_DARK = "0.15"
+_SENDERS = {
+    1: ("excitatory", EXCITATORY, "o"),
+    -1: ("inhibitory", INHIBITORY, "^"),
+    0: ("without a sign", "0.45", "s"),
+}
+
+
+def degrees(result: GraphSummary, ax: Axes | None = None) -> Axes:
+    """Draw how many nodes have at least so many edges, in and out.
+
+    Complementary cumulative distributions, log-log.
+    """
+    require(result, GraphSummary, "graph_summary")
+    ax = axes_or_new(ax)
+    table = result.table()
+    _at_least(table["in_degree"].to_numpy(), ax, label="in", color=_DARK, linestyle="-")
+    _at_least(
+        table["out_degree"].to_numpy(), ax, label="out", color="0.5", linestyle="--"
+    )
+    return _finish(ax, "edges of a node, at least")
+
+
+def strengths(result: GraphSummary, ax: Axes | None = None) -> Axes:
+    """Draw how many nodes have at least so much weight, in and out, and in by sign where it is known, log-log."""
+    require(result, GraphSummary, "graph_summary")
+    ax = axes_or_new(ax)
+    table = result.table()
+    _at_least(
+        table["in_strength"].to_numpy(), ax, label="in", color=_DARK, linestyle="-"
+    )
+    _at_least(
+        table["out_strength"].to_numpy(), ax, label="out", color="0.5", linestyle="--"
+    )
+    if result.n_exc:
+        _at_least(
+            table["exc_in"].to_numpy(),
+            ax,
+            label="in, excitatory",
+            color=EXCITATORY,
+            linestyle="-.",
+        )
+    if result.n_inh:
+        _at_least(
+            table["inh_in"].to_numpy(),
+            ax,
+            label="in, inhibitory",
+            color=INHIBITORY,
+            linestyle=":",
+        )
+    return _finish(ax, "summed weight of a node, at least")
+
+
+def balance(result: GraphSummary, ax: Axes | None = None) -> Axes:
+    """Draw the excitation that each node receives against the inhibition, its own sign by colour and marker.
+
+    On the line both are equal. Axes are logarithmic above the smallest weight received and
+    linear below, so that nodes that receive none of a sign are seen, on the axis; markers are
+    open, so that nodes on top of one another are seen. Nodes that receive nothing of known sign
+    are counted.
+    """
+    require(result, GraphSummary, "graph_summary")
+    ax = axes_or_new(ax)
+    table = result.table()
+    received = table[(table["exc_in"] > 0) | (table["inh_in"] > 0)]
+    senders = received["sign"].fillna(0).astype(int)
+    both = received[["exc_in", "inh_in"]].to_numpy()
+    positive = both[both > 0]
+    least, most = (
+        (float(positive.min()), float(positive.max())) if positive.size else (1.0, 1.0)
+    )
+    ax.plot([0, 2 * most], [0, 2 * most], color="0.6", linewidth=1, zorder=1)
+    for sign, (name, color, marker) in _SENDERS.items():
+        chosen = received[senders == sign]
+        if len(chosen):
+            ax.scatter(
+                chosen["inh_in"],
+                chosen["exc_in"],
+                s=22,
+                marker=marker,
+                facecolors="none",
+                edgecolors=color,
+                linewidths=1,
+                clip_on=False,
+                zorder=2,
+                label=f"{name} ({len(chosen):,})",
+            )
+    for axis in ("x", "y"):
+        getattr(ax, f"set_{axis}scale")("symlog", linthresh=least, linscale=0.4)
+        getattr(ax, f"set_{axis}lim")(0, 2 * most)
+    n_none = result.n_nodes - len(received)
+    note = f" (not shown: {n_none:,} that receive neither)" if n_none else ""
+    ax.set(xlabel=f"inhibition received{note}", ylabel="excitation received")
+    if len(received):
+        legend(ax, columns=3)
+    return tidy(ax)
+
+
+def _at_least(values: NDArray[Any], ax: Axes, *, label: str, **line: Any) -> None:
+    """Draw the fraction of values at or above each, zeros counted instead of drawn."""
+    distinct, counts = np.unique(values[values > 0], return_counts=True)
+    fraction = counts[::-1].cumsum()[::-1] / values.size
+    n_none = int(np.sum(values == 0))
+    label += f" ({n_none:,} with none)" if n_none else ""
+    # at a value the curve includes it, so it holds its height to the left
+    ax.plot(
+        distinct, fraction, drawstyle="steps-pre", linewidth=1.8, label=label, **line
+    )
+
+
+def _finish(ax: Axes, xlabel: str) -> Axes:
+    if any(len(line.get_xdata()) for line in ax.lines):  # type: ignore[arg-type]
+        ax.set(xscale="log", yscale="log")
+    ax.set(xlabel=xlabel, ylabel="fraction of nodes")
+    legend(ax)
+    return tidy(ax)

@@ -1,0 +1,178 @@
+r"""Spectra of weight matrices, and the measures derived from them.
+
+With singular values :math:`\sigma_1 \ge \dots \ge \sigma_n`, :math:`n = \min(\text{rows},
+\text{columns})`, and :math:`p_i = \sigma_i / \sum_j \sigma_j` (the values themselves, not their
+squares; :math:`0 \ln 0 = 0`):
+
+=======================  =============================================================  ==============================
+normalised SVD entropy   :math:`H = -\sum p_i \ln p_i / \ln n`                          Li et al. 2023
+effective rank           :math:`\exp(-\sum p_i \ln p_i) = n^H`                          Roy & Vetterli 2007
+stable rank              :math:`\sum \sigma_i^2 / \sigma_1^2`                           Rudelson & Vershynin 2007
+participation ratio      :math:`(\sum \sigma_i^2)^2 / \sum \sigma_i^4`                  of the squares
+spectral radius          :math:`\max |\lambda_i|`, of the eigenvalues                   square matrices only
+=======================  =============================================================  ==============================
+
+They disagree by design: an outlier hardly moves the first two and sinks the next two. A zero
+matrix has none of any: each is 0. A single singular value leaves nothing to spread: its entropy
+is 0, its ranks are 1.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daleml.analysis.weights.model_matrices import matrix
+from daleml.analysis.weights.sample import WeightsLike
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """The singular values of a matrix, and every measure derived from them.
+
+    Attributes:
+        shape: Of the matrix.
+        singular_values: Descending, shape ``(min(shape),)``, float64.
+    """
+
+    shape: tuple[int, int]
+    singular_values: NDArray[np.float64]
+    _matrix: NDArray[np.float64] = field(repr=False)
+
+    @property
+    def svd_entropy(self) -> float:
+        r"""Normalised SVD entropy, in [0, 1]."""
+        n = self.singular_values.size
+        return 0.0 if n == 1 else self._entropy() / float(np.log(n))
+
+    @property
+    def effective_rank(self) -> float:
+        """Roy and Vetterli's effective rank, in [1, n]; 0 for a zero matrix."""
+        return float(np.exp(self._entropy())) if self.singular_values[0] else 0.0
+
+    @property
+    def stable_rank(self) -> float:
+        """Squared Frobenius norm over squared spectral norm."""
+        relative = self._relative()
+        return float(np.sum(relative**2))
+
+    @property
+    def participation_ratio(self) -> float:
+        """Participation ratio of the squared singular values."""
+        squares = self._relative() ** 2
+        return float(squares.sum() ** 2 / np.sum(squares**2)) if squares[0] else 0.0
+
+    @property
+    def spectral_radius(self) -> float:
+        """Largest modulus of an eigenvalue. Raises ``ValueError`` unless the matrix is square."""
+        return float(np.abs(self.eigenvalues).max())
+
+    @functools.cached_property
+    def eigenvalues(self) -> NDArray[np.complex128]:
+        """Eigenvalues, computed when first asked for.
+
+        Raises ``ValueError`` unless the matrix is square.
+        """
+        if self.shape[0] != self.shape[1]:
+            raise ValueError(
+                f"`weights` must be square to have eigenvalues; got shape {self.shape}."
+            )
+        return np.linalg.eigvals(self._matrix).astype(np.complex128)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the measures as plain values, ready for JSON.
+
+        The spectral radius is None unless square.
+        """
+        names = ("svd_entropy", "effective_rank", "stable_rank", "participation_ratio")
+        square = self.shape[0] == self.shape[1]
+        return {
+            "shape": list(self.shape),
+            **{name: getattr(self, name) for name in names},
+            "spectral_radius": self.spectral_radius if square else None,
+            "singular_values": self.singular_values.tolist(),
+        }
+
+    def __str__(self) -> str:
+        rows, columns = self.shape
+        return (
+            f"{rows} x {columns}: SVD entropy {self.svd_entropy:.3f}, effective rank"
+            f" {self.effective_rank:.1f}, stable rank {self.stable_rank:.1f}, participation"
+            f" ratio {self.participation_ratio:.1f}"
+        )
+
+    def _relative(self) -> NDArray[np.float64]:
+        largest = self.singular_values[0]
+        return self.singular_values / largest if largest else self.singular_values
+
+    def _entropy(self) -> float:
+        relative = self._relative()
+        kept = relative[relative > 0]
+        p = kept / kept.sum()
+        entropy = -np.sum(
+            p * np.log(p)
+        )  # rounding may carry it past its bounds, 0 and ln n
+        return (
+            float(np.clip(entropy, 0.0, np.log(self.singular_values.size)))
+            if kept.size
+            else 0.0
+        )
+
+
+def spectrum(weights: WeightsLike) -> Spectrum:
+    """Compute the spectrum of a weight matrix, in float64.
+
+    Args:
+        weights: A matrix ``(post, pre)``; or a module or state dict that holds one. A daleml
+            layer gives its effective weight: what multiplies the input, signed.
+
+    Raises:
+        TypeError: If the weights are not numbers.
+        ValueError: If there is not exactly one matrix, or an entry is NaN or infinite.
+
+    Example:
+        >>> import numpy as np
+        >>> s = spectrum(np.diag([3.0, 1.0, 0.0]))
+        >>> f"{s.effective_rank:.3f} {s.stable_rank:.3f} {s.participation_ratio:.3f} {s.spectral_radius:.1f}"
+        '1.755 1.111 1.220 3.0'
+
+    References:
+        Li, Cornford, Ghosh & Richards 2023 (NeurIPS), for the entropy; Roy & Vetterli 2007
+        (EUSIPCO).
+    """
+    import torch
+
+    values = matrix(weights)
+    # torch's divide-and-conquer driver is several times faster than numpy's on large matrices
+    singular_values = torch.linalg.svdvals(torch.tensor(values)).numpy()
+    return Spectrum(values.shape, singular_values, values)
+
+
+def svd_entropy(weights: WeightsLike) -> float:
+    r"""Return the normalised SVD entropy :math:`-\sum p_i \ln p_i / \ln n` of a matrix, in [0, 1].
+
+    See :func:`spectrum` for arguments and errors.
+
+    Example:
+        >>> import numpy as np
+        >>> svd_entropy(np.eye(5))
+        1.0
+    """
+    return spectrum(weights).svd_entropy
+
+
+def effective_rank(weights: WeightsLike) -> float:
+    r"""Return Roy and Vetterli's effective rank :math:`\exp(-\sum p_i \ln p_i)` of a matrix.
+
+    See :func:`spectrum` for arguments and errors.
+
+    Example:
+        >>> import numpy as np
+        >>> round(effective_rank(np.eye(5)), 12)
+        5.0
+    """
+    return spectrum(weights).effective_rank

@@ -1,0 +1,187 @@
+"""How a command ends: a sentence and an exit code, never a traceback.
+
+Exit codes: 0 all is well; 1 a verdict against what was judged (``daleml check``: the law is
+broken); 2 an error, in what was typed, in a file, or inside daleml; 128 and the number of the
+signal where one stopped it, as shells count.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import inspect
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, get_type_hints
+
+import typer
+
+from daleml._support import safe_text
+from daleml._support.stop_signals import Stopped
+
+_P = ParamSpec("_P")
+
+ERROR = 2
+_LONGEST = 1_000  # characters of an error: a cell of megabytes is not repeated
+_TRACEBACK = "DALEML_TRACEBACK"
+
+_OPTIONS_OF_ARGUMENTS = {
+    "censoring": "`--censor-below`",
+    "family": "`--families`",
+    "n_boot": "`--gof`",
+    "out": "`--out`",
+    "rng": "`--seed`",
+    "sample_weights": "`--weights-column`",
+    "truncation": "`--truncate-below` and `--truncate-above`",
+    "weights": "the weights",
+}
+"""What a command calls the arguments of the functions behind it, where its own options have other names."""
+
+
+def plainly(command: Callable[_P, None]) -> Callable[_P, None]:
+    """Say what is wrong in one sentence and exit with 2, instead of showing a traceback."""
+    options = _options(command)
+
+    @functools.wraps(command)
+    def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+            _flush()
+        except (typer.Exit, typer.Abort):
+            raise
+        except KeyboardInterrupt as stop:
+            number = stop.signal if isinstance(stop, Stopped) else signal.SIGINT
+            _say(f"stopped by {number.name}, before all was done.")
+            raise typer.Exit(128 + number) from None
+        except BrokenPipeError:
+            # whoever reads has seen enough, as `head` has: that is no error to tell of
+            _drop_output()
+            raise typer.Exit(128 + 13) from None
+        except Exception as error:
+            if os.environ.get(_TRACEBACK):
+                raise
+            if _is_of_output(error):
+                _drop_output()
+                error = OSError(
+                    f"standard output could not be written to: {sentence(error)}"
+                )
+            given = {
+                str(value) for value in (*args, *kwargs.values())
+            }  # a file may be called `weights`
+            words = {
+                name: option for name, option in options.items() if name not in given
+            }
+            _say(f"error: {sentence(error, words)}")
+            raise typer.Exit(ERROR) from None
+
+    return wrapped
+
+
+def sentence(
+    error: BaseException, options: Mapping[str, str] = _OPTIONS_OF_ARGUMENTS
+) -> str:
+    """Return what went wrong as one line, short enough to read, in the words of the command line.
+
+    Args:
+        error: What was raised.
+        options: What to call the arguments that it names.
+    """
+    return safe_text.shortened(
+        safe_text.shown(in_options(" ".join(_reason(error).split()), options)), _LONGEST
+    )
+
+
+def in_options(text: str, options: Mapping[str, str] = _OPTIONS_OF_ARGUMENTS) -> str:
+    """Return a sentence about arguments in the words of the command line.
+
+    ``--sign`` for ``sign``.
+    """
+    text = re.sub(r"`(\w+)`", lambda found: options.get(found[1], found[0]), text)
+    text = text.replace(
+        ": `drop_missing=True` leaves NaN out, and counts them", ""
+    )  # no option does: tables do it
+    return text.replace("` is True", "` is given")
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return (
+            f"`{error.filename}`: {error.strerror}."
+            if error.filename
+            else f"{error.strerror}."
+        )
+    text = str(error)
+    if isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and "allocate memory" in text
+    ):
+        return (
+            "memory ran out; use a smaller file, or fewer `--jobs`, or a machine with more"
+            " of it."
+        )
+    # Own errors name an argument or a file between backticks. Whatever else comes up is a fault
+    # inside.
+    if isinstance(error, (ValueError, OSError)) or "`" in text:
+        return text
+    return (
+        f"daleml itself failed, which should not happen: {text or 'without a word'}. Please"
+        f" report it with what you typed and what {_TRACEBACK}=1 in front of it shows."
+    )
+
+
+def _options(command: Callable[..., Any]) -> dict[str, str]:
+    """Return how the command line writes each argument of a command, and of what stands behind it."""
+    found = dict(_OPTIONS_OF_ARGUMENTS)
+    hints = get_type_hints(command, include_extras=True)
+    for name in inspect.signature(command).parameters:
+        for note in getattr(hints.get(name), "__metadata__", ()):
+            if type(note).__name__ == "OptionInfo":
+                long = [
+                    flag for flag in note.param_decls or () if flag.startswith("--")
+                ]
+                found[name] = f"`{long[0] if long else '--' + name.replace('_', '-')}`"
+    return found
+
+
+def _say(line: str) -> None:
+    with contextlib.suppress(OSError):  # nobody may listen to standard error either
+        typer.echo(line, err=True)
+
+
+def _flush() -> None:
+    if sys.stdout is not None:
+        # a full disk or a closed pipe is found out here, not after the last line
+        sys.stdout.flush()
+
+
+def _is_of_output(error: Exception) -> bool:
+    """Whether what was printed could not be, as on a full disk.
+
+    Errors of files name them, those of streams do not.
+    """
+    full = {
+        errno.ENOSPC,
+        errno.EIO,
+        errno.EFBIG,
+        errno.EBADF,
+        getattr(errno, "EDQUOT", errno.ENOSPC),
+    }
+    return (
+        isinstance(error, OSError)
+        and error.filename is None
+        and error.errno in full
+        and len(error.args) > 1
+    )
+
+
+def _drop_output() -> None:
+    """Point standard output at nothing, so that Python's own flush at the end does not complain either."""
+    with contextlib.suppress(
+        OSError, ValueError, AttributeError
+    ):  # a stream without a file behind it
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())
+        os.close(nothing)

@@ -1,0 +1,103 @@
+"""An input that a model takes, guessed from its first layer.
+
+And running a model without leaving a trace.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from daleml import modules
+from daleml.convert.unit_signs import is_layer
+
+Example = tuple[Any, ...]
+
+
+def guess_example(model: nn.Module) -> Example | None:
+    """Return an input that the model takes, guessed from its first weight.
+
+    None if none of the guesses works.
+    """
+    first = next(
+        (
+            module
+            for module in model.modules()
+            if is_layer(module) or modules.is_table(module)
+        ),
+        None,
+    )
+    if first is None:
+        return None
+    for guess in _guesses(first, next(model.parameters(), torch.empty(0))):
+        with (
+            contextlib.suppress(Exception),
+            undisturbed(model),
+        ):  # a guess that fails is only a wrong guess
+            model(guess)
+            return (guess,)
+    return None
+
+
+def _guesses(first: nn.Module, like: Tensor) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator).to(like)
+
+    if modules.is_table(first):
+        n = int(cast("Any", first).num_embeddings)
+        return [torch.randint(n, (16, 20), generator=generator).to(like.device)]
+    n = modules.n_inputs(first)
+    n_spatial = modules.n_spatial(first)
+    if n_spatial:
+        sides = (32, 64, 128, 28, 224) if n_spatial < 3 else (16, 32)
+        return [draw(64, n, *(side,) * n_spatial) for side in sides]
+    if modules.is_recurrent(first) and modules.runs_over_sequences(first):
+        return [draw(20, 20, n)]
+    if modules.is_recurrent(first):
+        return [draw(64, n)]
+    return [draw(64, n), draw(16, 20, n)]
+
+
+@contextlib.contextmanager
+def undisturbed(model: nn.Module) -> Iterator[None]:
+    """Put back buffers, modes and random state after the model was run.
+
+    Without gradients meanwhile.
+    """
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    modes = {module: module.training for module in model.modules()}
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+        with torch.no_grad():
+            for name, buffer in model.named_buffers():
+                buffer.copy_(buffers[name])
+
+
+@contextlib.contextmanager
+def hooked(
+    model: nn.Module,
+    before: Callable[..., Any] | None,
+    after: Callable[..., Any] | None,
+) -> Iterator[None]:
+    """Attach a pair of hooks to every module, and take them off again."""
+    handles = []
+    for module in model.modules():
+        if before is not None:
+            handles.append(module.register_forward_pre_hook(before))
+        if after is not None:
+            handles.append(module.register_forward_hook(after))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,1 @@
+"""The machinery of recurrence, behind the public layers of ``daleml.layers.recurrent``."""

@@ -1,0 +1,255 @@
+"""Circuits called like ``nn.RNN``, over sequences, and like ``nn.RNNCell``, for one step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout
+from torch.nn.utils.rnn import PackedSequence
+
+from daleml import require
+from daleml.layers._recurrent.circuit import Circuit, EffectiveWeights
+from daleml.layers._recurrent.wiring import Wiring
+from daleml.layers.checked_attributes import Check
+from daleml.populations import Populations
+
+
+class Recurrent(Circuit):
+    """A circuit that runs over sequences, as ``nn.RNN`` does."""
+
+    _fixed = Circuit._fixed | {"num_layers", "bidirectional"}
+    _checked: ClassVar[Mapping[str, Check]] = {
+        **Circuit._checked,
+        "batch_first": require.flag,
+        "dropout": require.fraction,
+    }
+
+    def __init__(
+        self,
+        wiring: Wiring,
+        inputs: Populations,
+        populations: Populations,
+        num_layers: int,
+        bias: bool,
+        batch_first: bool,
+        dropout: float,
+        bidirectional: bool,
+        **options: Any,
+    ) -> None:
+        if require.flag("bidirectional", bidirectional):
+            raise ValueError(
+                "`bidirectional` must be False, since a circuit does not run backwards; got"
+                " True."
+            )
+        require.integer(
+            "num_layers", num_layers, minimum=-1
+        )  # torch says what is too few
+        # What torch would refuse is refused in torch's words, and it warns where torch warns.
+        nn.RNN(
+            inputs.size,
+            populations.size,
+            num_layers,
+            "relu",
+            bias,
+            batch_first,
+            dropout,
+            device="meta",
+        )
+        suffixes = [f"_l{i}" for i in range(num_layers)]
+        super().__init__(wiring, inputs, populations, suffixes, bias=bias, **options)
+        self.num_layers, self.batch_first, self.dropout = (
+            num_layers,
+            batch_first,
+            dropout,
+        )
+        self.bidirectional = False
+
+    def forward(
+        self, input: Tensor | PackedSequence, hx: Tensor | None = None
+    ) -> tuple[Tensor | PackedSequence, Tensor]:
+        """Run the circuit over sequences.
+
+        Args:
+            input: (time, batch, input_size), or (batch, time, input_size) with ``batch_first``,
+                or (time, input_size); or a ``PackedSequence``.
+            hx: Where each sequence starts, (num_layers, batch, units), or (num_layers, units)
+                for unbatched input. Default: zeros, or the trained initial state.
+
+        Returns:
+            Rates of the last layer, like the input; and the last state of every layer, like ``hx``.
+
+        Raises:
+            TypeError: If the input or ``hx`` is no tensor.
+            RuntimeError: If one of them has the wrong shape, in the words of ``nn.RNN``.
+            ValueError: If the input has the wrong dtype or number of dimensions, likewise.
+        """
+        _require_tensors(input.data if isinstance(input, PackedSequence) else input, hx)
+        if isinstance(input, PackedSequence):
+            rows, batch_sizes, in_order, back = input
+            hx = hx if hx is None or in_order is None else hx.index_select(1, in_order)
+            sizes = batch_sizes.tolist()
+            self._require_rows(rows, 2)
+            self._require_state(hx, sizes[0])
+            rates, last = self._run(rows, hx, sizes)
+            return PackedSequence(rates, batch_sizes, in_order, back), (
+                last if back is None else last[:, back]
+            )
+        if input.dim() not in (2, 3):
+            raise ValueError(
+                f"{type(self).__name__}: Expected input to be 2D or 3D, got {input.dim()}D"
+                " tensor instead"
+            )
+        batched = input.dim() == 3
+        if hx is not None and hx.dim() != input.dim():
+            kind = "batched 3-D" if batched else "unbatched 2-D"
+            raise RuntimeError(
+                f"For {kind} input, hx should also be {input.dim()}-D but got {hx.dim()}-D"
+                " tensor"
+            )
+        if not batched:
+            output, last = self._run_batch(
+                input[:, None], None if hx is None else hx[:, None]
+            )
+            return output[:, 0], last[:, 0]
+        if not self.batch_first:
+            return self._run_batch(input, hx)
+        output, last = self._run_batch(input.transpose(0, 1), hx)
+        return output.transpose(0, 1), last
+
+    def _run_batch(self, input: Tensor, hx: Tensor | None) -> tuple[Tensor, Tensor]:
+        n_steps, n_sequences, _ = input.shape
+        self._require_rows(input, 3)
+        self._require_state(hx, n_sequences)
+        if not n_steps:
+            raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
+        rates, last = self._run(
+            input.reshape(n_steps * n_sequences, self.input_size),
+            hx,
+            [n_sequences] * n_steps,
+        )
+        return rates.view(n_steps, n_sequences, self.hidden_size), last
+
+    def _run(
+        self, rows: Tensor, hx: Tensor | None, sizes: list[int]
+    ) -> tuple[Tensor, Tensor]:
+        finals = []
+        for i, suffix in enumerate(self._suffixes):
+            if i and self.dropout:
+                rows = dropout(rows, self.dropout, self.training)
+            rows, last = self._advance(
+                suffix, rows, None if hx is None else hx[i], sizes
+            )
+            finals.append(last)
+        return rows, torch.stack(finals)
+
+    def _require_rows(self, input: Tensor, n_dims: int) -> None:
+        dtype = getattr(self, next(iter(self._parameters))).dtype
+        if input.dtype != dtype and not torch.is_autocast_enabled(input.device.type):
+            raise ValueError(
+                f"RNN input dtype ({input.dtype}) does not match weight dtype ({dtype})."
+                f" Convert input: input.to({dtype}), or convert model:"
+                f" model.to({input.dtype})"
+            )
+        if input.dim() != n_dims:
+            raise RuntimeError(
+                f"input must have {n_dims} dimensions, got {input.dim()}"
+            )
+        if input.size(-1) != self.input_size:
+            raise RuntimeError(
+                f"input.size(-1) must be equal to input_size. Expected {self.input_size},"
+                f" got {input.size(-1)}"
+            )
+
+    def _require_state(self, hx: Tensor | None, n_sequences: int) -> None:
+        expected = (len(self._suffixes), n_sequences, self.hidden_size)
+        if hx is not None and hx.shape != expected:
+            raise RuntimeError(f"Expected hidden size {expected}, got {list(hx.shape)}")
+
+    def effective_weights(self) -> tuple[EffectiveWeights, ...]:
+        """Return what multiplies input and state, signed, ``(post, pre)``.
+
+        One named tuple a layer.
+        """
+        return tuple(self._weights(suffix) for suffix in self._suffixes)
+
+    def flatten_parameters(self) -> None:
+        """Do nothing: here so that code written for ``nn.RNN``, which packs weights for cuDNN, runs as it is."""
+
+
+class Cell(Circuit):
+    """A circuit that takes one step, as ``nn.RNNCell`` does."""
+
+    def __init__(
+        self,
+        wiring: Wiring,
+        inputs: Populations,
+        populations: Populations,
+        bias: bool,
+        **options: Any,
+    ) -> None:
+        nn.RNN(
+            inputs.size, populations.size, bias=bias, device="meta"
+        )  # to refuse what torch would, in its words
+        super().__init__(wiring, inputs, populations, [""], bias=bias, **options)
+
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
+        """Take one step.
+
+        Args:
+            input: (batch, input_size) or (input_size,).
+            hx: The state before, (batch, units) or (units,). Default: zeros, or the trained
+                initial state.
+
+        Returns:
+            The state after, like ``hx``; its rates are ``cell.rates(state)``, which without a
+            leak is the state.
+
+        Raises:
+            TypeError: If the input or ``hx`` is no tensor.
+            RuntimeError: If a shape is wrong, in the words of ``nn.RNNCell``.
+            ValueError: If a number of dimensions is wrong, likewise.
+        """
+        _require_tensors(input, hx)
+        for what, given in (("input", input), ("hidden", hx)):
+            if given is not None and given.dim() not in (1, 2):
+                name = type(self).__name__
+                raise ValueError(
+                    f"{name}: Expected {what} to be 1D or 2D, got {given.dim()}D instead"
+                )
+        batched = input.dim() == 2
+        rows, state = (
+            (input, hx) if batched else (input[None], None if hx is None else hx[None])
+        )
+        if rows.shape[1] != self.input_size:
+            raise RuntimeError(
+                f"input has inconsistent input_size: got {rows.shape[1]} expected"
+                f" {self.input_size}"
+            )
+        if state is not None and state.shape[0] != rows.shape[0]:
+            raise RuntimeError(
+                f"Input batch size {rows.shape[0]} doesn't match hidden0 batch size"
+                f" {state.shape[0]}"
+            )
+        if state is not None and (
+            state.dim() != 2 or state.shape[1] != self.hidden_size
+        ):
+            found = state.shape[1] if state.dim() > 1 else state.shape[0]
+            raise RuntimeError(
+                f"hidden0 has inconsistent hidden_size: got {found}, expected"
+                f" {self.hidden_size}"
+            )
+        _, after = self._advance("", rows, state, [rows.shape[0]])
+        return after if batched else after[0]
+
+    def effective_weights(self) -> EffectiveWeights:
+        """Return what multiplies input and state, signed, ``(post, pre)``."""
+        return self._weights("")
+
+
+def _require_tensors(input: object, hx: object) -> None:
+    """Raise where torch would ask a list for its dimensions."""
+    for name, given in {"input": input, **({} if hx is None else {"hx": hx})}.items():
+        require.tensor(name, given)

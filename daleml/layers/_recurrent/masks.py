@@ -1,0 +1,120 @@
+"""Which synapses of a circuit exist, from a matrix, a density or a graph."""
+
+from __future__ import annotations
+
+import numbers
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from daleml import require
+from daleml._support import signed_edges
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+Connectivity: TypeAlias = "Tensor | float | nx.DiGraph[Any] | None"
+"""A boolean matrix (post, pre), the fraction of synapses that exist, a graph, or None for all."""
+
+
+def matrix(
+    name: str,
+    given: Connectivity,
+    shape: tuple[int, int],
+    *,
+    autapses: bool | None = None,
+    signs: Tensor | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor | None:
+    """Return which synapses exist, boolean, ``(post, pre)``, on the CPU; None if all do.
+
+    Args:
+        name: The argument's name, for errors.
+        given: What the user gave.
+        shape: Of the weight.
+        autapses: Whether a unit may synapse onto itself; None leaves it to what was given, and
+            forbids it where that says nothing of single synapses. Ignored for a weight between
+            different units: give True.
+        signs: The units' signs, with which those of a graph must agree.
+        generator: Source of randomness for a density.
+
+    Raises:
+        TypeError: If ``given`` is none of the kinds.
+        ValueError: If it has the wrong shape or values, or disagrees with ``signs``.
+    """
+    if autapses is not None:
+        require.flag("autapses", autapses)
+    if isinstance(given, (torch.Tensor, np.ndarray, np.generic)) and given.ndim == 0:
+        given = given.item()
+    if given is None:
+        present, says = torch.ones(shape, dtype=torch.bool, device="cpu"), False
+    elif signed_edges.is_graph(given):
+        present, says = _of_graph(name, given, shape, signs), True
+    elif is_density(given):
+        density = require.fraction(name, given)
+        if density == 0:
+            raise ValueError(
+                f"`{name}` must be above 0 if it is a density; got {given}."
+            )
+        device = "cpu" if generator is None else generator.device
+        present, says = (
+            (torch.rand(shape, generator=generator, device=device) < density).cpu(),
+            False,
+        )
+    else:
+        present, says = _of_matrix(name, given, shape), True
+    if autapses is False or (autapses is None and not says):
+        present.fill_diagonal_(False)
+    return None if bool(present.all()) else present
+
+
+def is_density(given: Any) -> bool:
+    """Whether synapses are drawn at random, at a density."""
+    if isinstance(given, (torch.Tensor, np.ndarray, np.generic)) and given.ndim == 0:
+        given = given.item()
+    return isinstance(given, numbers.Real) and not isinstance(given, bool)
+
+
+def _of_matrix(name: str, given: Any, shape: tuple[int, int]) -> Tensor:
+    try:
+        values = torch.as_tensor(given, device="cpu").detach()
+        if values.is_complex() or values.layout != torch.strided:
+            raise TypeError
+    except (TypeError, ValueError, RuntimeError):
+        kinds = "a boolean matrix, a density or a networkx digraph"
+        raise TypeError(
+            f"`{name}` must be {kinds}; got {type(given).__name__}."
+        ) from None
+    if values.shape != shape:
+        raise ValueError(
+            f"`{name}` must have shape {shape}, (post, pre); got {tuple(values.shape)}."
+        )
+    wrong = values[(values != 0) & (values != 1)]
+    if wrong.numel():
+        raise ValueError(
+            f"`{name}` must be boolean, or hold 0 and 1 only; got {wrong[0].item():g}."
+        )
+    return values.to(torch.bool).clone()
+
+
+def _of_graph(
+    name: str, graph: nx.DiGraph[Any], shape: tuple[int, int], signs: Tensor | None
+) -> Tensor:
+    graph = signed_edges.digraph(name, graph)
+    nodes = list(graph)
+    if (len(nodes), len(nodes)) != shape:
+        raise ValueError(
+            f"`{name}` must have one node per unit, {shape[0]}; got {len(nodes)}."
+        )
+    if signs is not None:
+        for node, sign in zip(nodes, signs.tolist(), strict=True):
+            found = signed_edges.signs_said(graph, node, known=False)
+            if found - {int(sign)}:
+                kind = "excitatory" if sign > 0 else "inhibitory"
+                raise ValueError(
+                    f"`{name}` must agree with the populations; node {node!r} is {kind} in"
+                    " them only."
+                )
+    return signed_edges.present(graph, nodes)

@@ -1,0 +1,152 @@
+"""Time constants and leaks as a user gives them: read, checked, compared and shown."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+
+from daleml import require
+
+PerUnit: TypeAlias = "float | Tensor"
+"""A number for all units, or a tensor of one for each."""
+
+
+def time_constants(given: Any, size: int) -> PerUnit:
+    """Read ``tau_ms``: a float, or float64 on the CPU, or as it is if it has a gradient."""
+    try:
+        each = torch.as_tensor(
+            given, dtype=torch.float64, device=_device_of(given)
+        ).detach()
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(
+            f"`tau_ms` must be a number, or one per unit; got {type(given).__name__}."
+        ) from None
+    if each.ndim and each.shape != (size,):
+        raise ValueError(
+            f"`tau_ms` must be a number or one for each of the {size} units; got shape"
+            f" {tuple(each.shape)}."
+        )
+    if isinstance(given, Tensor) and not is_plain(given):
+        if given.is_meta or is_wrapped(given):
+            return given
+        _require_positive(each)
+        return given
+    _require_positive(each)
+    return each.cpu().clone() if each.ndim else float(each)
+
+
+def _require_positive(each: Tensor) -> None:
+    shortest = float(each.min())
+    if not (math.isfinite(shortest) and shortest > 0 and bool(each.isfinite().all())):
+        raise ValueError(f"`tau_ms` must be finite and above 0; got {shortest:g}.")
+
+
+def require_short(dt_ms: float, tau_ms: PerUnit) -> None:
+    """Raise if a time step is longer than a time constant."""
+    if isinstance(tau_ms, Tensor) and (tau_ms.is_meta or is_wrapped(tau_ms)):
+        return
+    shortest = float(tau_ms.detach().min()) if isinstance(tau_ms, Tensor) else tau_ms
+    if dt_ms > shortest * (
+        1 + 1e-12
+    ):  # a leak of 1 comes back from dt / (dt / tau) with rounding
+        raise ValueError(
+            f"`dt_ms` must be at most `tau_ms`; got {dt_ms:g} and {shortest:g}."
+        )
+
+
+def fraction(leak: Any, size: int) -> PerUnit:
+    """Read ``leak``: a float, or float64 on the CPU, or as it is if it has a gradient."""
+    given: PerUnit
+    if isinstance(leak, Tensor):
+        given = leak
+    else:
+        try:
+            given = require.number("leak", leak)
+        except TypeError:
+            try:
+                given = torch.as_tensor(leak, dtype=torch.float64, device="cpu")
+            except (TypeError, ValueError, RuntimeError):
+                raise TypeError(
+                    f"`leak` must be a number, or one per unit; got {type(leak).__name__}."
+                ) from None
+    if not isinstance(given, Tensor):
+        lowest = highest = given
+    else:
+        if not given.is_floating_point():
+            raise TypeError(
+                f"`leak` must be a floating-point tensor; got {given.dtype}."
+            )
+        if given.ndim and given.shape != (size,):
+            raise ValueError(
+                f"`leak` must be a number or one for each of the {size} units; got shape"
+                f" {tuple(given.shape)}."
+            )
+        if given.is_meta or is_wrapped(given):
+            return given
+        lowest, highest = float(given.detach().min()), float(given.detach().max())
+    if not (lowest > 0 and highest <= 1):  # NaN too
+        wrong = highest if lowest > 0 else lowest
+        raise ValueError(f"`leak` must be above 0 and at most 1; got {wrong:g}.")
+    if not isinstance(given, Tensor):
+        return lowest
+    if not is_plain(given):
+        return given
+    return given.detach().double().cpu().clone() if given.ndim else float(given)
+
+
+def out_of_range(leak: Tensor) -> float | None:
+    """Return a value of a leak that is not above 0 and at most 1, but for rounding.
+
+    None if there is none.
+    """
+    if leak.is_meta or is_wrapped(leak):
+        return None
+    lowest, highest = (float(end) for end in leak.detach().aminmax())
+    if not lowest > 0:  # NaN too
+        return lowest
+    return None if highest <= 1 + 4 * torch.finfo(leak.dtype).eps else highest
+
+
+def is_plain(given: Tensor) -> bool:
+    """Whether a tensor is values only: nothing could want its derivative."""
+    if given.requires_grad or isinstance(given, nn.Parameter) or is_wrapped(given):
+        return False
+    return forward_ad.unpack_dual(given).tangent is None  # type: ignore[no-untyped-call]
+
+
+def is_wrapped(given: Tensor) -> bool:
+    """Whether ``torch.func`` looks on: such a tensor has no values to ask for."""
+    return bool(torch._C._functorch.is_functorch_wrapped_tensor(given))
+
+
+def _device_of(given: Any) -> torch.device | str:
+    """Numbers are read on the CPU, even inside ``with torch.device("meta")``."""
+    return given.device if isinstance(given, Tensor) else "cpu"
+
+
+def version(given: Any) -> int:
+    """Return how often a tensor was written to in place; 0 where torch does not count."""
+    if not isinstance(given, Tensor) or given.is_inference() or is_wrapped(given):
+        return 0
+    return given._version
+
+
+def agree(saved: Tensor, own: Tensor) -> bool:
+    """Whether two time constants, or sets of them, are the same but for the precision they were saved in."""
+    if saved.ndim and own.ndim and saved.shape != own.shape:
+        return False
+    tolerance = 4 * torch.finfo(saved.dtype).eps if saved.is_floating_point() else 0.0
+    difference = (saved.detach().double().cpu() - own).abs()
+    return bool((difference <= tolerance * own.abs()).all())
+
+
+def shown(value: Tensor) -> str:
+    """Show one number, or how far several range."""
+    low, high = float(value.detach().min()), float(value.detach().max())
+    if value.numel() == 1:
+        return f"{low:g}"
+    return f"{low:g} to {high:g} ({value.numel()} units)"

@@ -1,0 +1,294 @@
+r"""Initialisations that make sign-constrained layers learn.
+
+In place, under ``no_grad``, drawn from ``generator``.
+
+A single-signed matrix sums its input instead of comparing it, so inhibition (or a bias) must
+centre what excitation adds up. The papers' scale convention runs through this file: inputs are
+rectified unit Gaussians, :math:`x = \max(0, \mathcal N(0, 1))`, with :math:`E[x] =
+1/\sqrt{2\pi}` and :math:`E[x^2] = 1/2`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from daleml import require
+
+RECTIFIED_MEAN = 1 / math.sqrt(2 * math.pi)
+"""Mean of a rectified unit Gaussian, the input the initialisations assume."""
+
+
+class Draw(Protocol):
+    """Fills a tensor in place with positive numbers of a given mean.
+
+    :func:`exponential_`, :func:`lognormal_`...
+    """
+
+    def __call__(
+        self,
+        tensor: Tensor,
+        mean: float,
+        /,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Fill ``tensor`` and return it."""
+
+
+@torch.no_grad()
+def exponential_(
+    tensor: Tensor, mean: float, *, generator: torch.Generator | None = None
+) -> Tensor:
+    r"""Fill with exponential numbers, :math:`p(w) = e^{-w/\lambda} / \lambda`.
+
+    Mean and standard deviation are λ.
+
+    Args:
+        tensor: The tensor to fill.
+        mean: :math:`\lambda > 0`.
+        generator: Source of randomness; default: torch's global one.
+
+    Returns:
+        The tensor.
+
+    Raises:
+        ValueError: If ``mean`` is not positive.
+
+    Example:
+        >>> import torch
+        >>> weight = exponential_(torch.empty(200, 500), 0.1, generator=torch.Generator().manual_seed(0))
+        >>> f"{weight.mean():.3f} {weight.std():.3f}"
+        '0.100 0.100'
+    """
+    return tensor.exponential_(1 / require.positive("mean", mean), generator=generator)
+
+
+@torch.no_grad()
+def lognormal_(
+    tensor: Tensor,
+    mean: float,
+    ratio: float = 1.0,
+    *,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    r"""Fill with log-normal numbers of mean :math:`m` and standard deviation :math:`m / k`.
+
+    .. math:: \ln w \sim \mathcal N(\mu, \sigma^2), \qquad \sigma^2 = \ln(1 + 1/k^2), \qquad \mu = \ln m - \sigma^2/2
+
+    Args:
+        tensor: The tensor to fill.
+        mean: :math:`m > 0`, of the numbers themselves.
+        ratio: :math:`k > 0`, mean over standard deviation. 1 gives σ = 0.833 and an
+            exponential's spread; 1.5, the value of the EG paper, σ = 0.606.
+        generator: Source of randomness; default: torch's global one.
+
+    Returns:
+        The tensor.
+
+    Raises:
+        ValueError: If ``mean`` or ``ratio`` is not positive.
+
+    Notes:
+        For signed weights of total variance :math:`G^2 / n`, take :math:`m = k\,G / \sqrt{n (1
+        + k^2)}`.
+
+    References:
+        Cornford et al. 2024 (EG paper), initialisation; Li et al. 2023, with :math:`k = 1`.
+    """
+    variance = math.log1p(1 / require.positive("ratio", ratio) ** 2)
+    location = math.log(require.positive("mean", mean)) - variance / 2
+    return tensor.log_normal_(location, math.sqrt(variance), generator=generator)
+
+
+@torch.no_grad()
+def column_ei_(
+    weight: Tensor,
+    signs: Tensor,
+    bias: Tensor | None = None,
+    *,
+    input_mean: float = RECTIFIED_MEAN,
+    draw: Draw = exponential_,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    r"""Fill a column-EI weight so that inhibition balances excitation.
+
+    With :math:`n_e` excitatory and :math:`n_i` inhibitory presynaptic units, magnitudes have means
+
+    .. math::
+        \sigma_e = \Bigl[\tfrac{2\pi - 1}{2\pi} \bigl(n_e + n_e^2 / n_i\bigr)\Bigr]^{-1/2}, \qquad
+        \sigma_i = \tfrac{n_e}{n_i} \sigma_e ,
+
+    so :math:`n_e \sigma_e = n_i \sigma_i`, and pre-activations have unit variance over units
+    and inputs together. Units of one sign only cannot balance: their magnitudes have mean
+    :math:`\sqrt{1/d}`, and ``bias`` cancels what a mean input adds up to.
+
+    Args:
+        weight: ``(post, pre)``, filled with signed values.
+        signs: ``(pre,)``, +1 or -1 a presynaptic unit.
+        bias: ``(post,)`` or None. Set to minus the mean drive, which is 0 for a balanced weight.
+        input_mean: Mean of the input, for ``bias``; e.g. the mean pixel.
+        draw: Distribution of the magnitudes, given their mean.
+        generator: Source of randomness; default: torch's global one.
+
+    Returns:
+        The weight.
+
+    References:
+        Cornford et al. 2021 (ICLR), the released code's column-EI baseline, after Song et al. 2016.
+    """
+    n_exc = int((signs > 0).sum())
+    n_inh = signs.numel() - n_exc
+    if n_exc and n_inh:
+        mean_exc = (
+            (2 * math.pi - 1) / (2 * math.pi) * (n_exc + n_exc**2 / n_inh)
+        ) ** -0.5
+        mean_inh = mean_exc * n_exc / n_inh
+    else:
+        mean_exc = mean_inh = signs.numel() ** -0.5
+    means = torch.where(signs > 0, mean_exc, mean_inh).to(weight)
+    draw(weight, 1.0, generator=generator).mul_(means * signs.to(weight))
+    if bias is not None:
+        bias.fill_(
+            (n_inh * mean_inh - n_exc * mean_exc)
+            * require.number("input_mean", input_mean)
+        )
+    return weight
+
+
+@torch.no_grad()
+def dann_(
+    weight_ex: Tensor,
+    weight_ix: Tensor,
+    weight_ei: Tensor,
+    alpha: Tensor | None = None,
+    *,
+    numerator: float = 2.0,
+    independent: bool = False,
+    present: Tensor | None = None,
+    draw: Draw = exponential_,
+    generator: torch.Generator | None = None,
+) -> None:
+    r"""Fill a DANN so that its effective weight is centred and has He's variance: the default.
+
+    .. math::
+        W_{ex} \sim \mathrm{draw}(\lambda), \quad
+        \lambda = \sqrt{\frac{n_e}{n_e - 1} \cdot \frac{\mathrm{numerator}}{d}}, \quad
+        W_{ix} = \text{rows' mean of } W_{ex}, \quad
+        \textstyle\sum_k W_{ei}[\cdot, k] = 1, \quad
+        \alpha = \ln \frac{\sqrt{2\pi}}{\lambda d}
+
+    Inhibition then subtracts exactly the mean over units, as layer normalisation does, and the
+    shunt has mean 1.
+
+    Args:
+        weight_ex: ``(n_e, d)``.
+        weight_ix: ``(n_inh, d)``: every interneuron starts as a copy of the mean row.
+        weight_ei: ``(n_e, n_inh)``: rows drawn from the flat Dirichlet distribution.
+        alpha: ``(n_inh,)``, the shunting gains, or None.
+        numerator: Variance of the effective weight times :math:`d`: 2 for ReLU (He), 1 for a
+            linear or first layer, 1/3 for the variance of PyTorch's default, which recurrent
+            layers use.
+        independent: Whether to draw the rows of :math:`W_{ix}` like those of :math:`W_{ex}`
+            instead. Inhibition then centres on average only; one singular value stands out.
+        present: ``(n_e, d)``, boolean: which excitatory synapses exist; default: all. With a
+            fraction :math:`p` of them, :math:`\lambda` grows by :math:`1 / \sqrt{2p - p^2}`,
+            which keeps the effective variance where synapses are absent at random.
+        draw: Distribution of the excitatory weights, given their mean, which should also be
+            their standard deviation.
+        generator: Source of randomness; default: torch's global one.
+
+    Notes:
+        One output (:math:`n_e = 1`) is its own mean, so inhibition would cancel it: the row of
+        :math:`W_{ix}` is then drawn independently, with :math:`\lambda =
+        \sqrt{\mathrm{numerator} / 2d}`. :math:`\alpha` generalises the value of
+        :func:`dann_iclr2021_` to any λ.
+
+    References:
+        Li, Cornford, Ghosh & Richards 2023 (NeurIPS), the released code, with both its ways to
+        fill :math:`W_{ix}`.
+    """
+    n_exc, n_in = weight_ex.shape
+    correction = n_exc / (n_exc - 1) if n_exc > 1 else 0.5
+    scale = math.sqrt(correction * require.positive("numerator", numerator) / n_in)
+    density = 1.0 if present is None else present.double().mean().item()
+    if density:
+        scale /= math.sqrt(2 * density - density**2)
+    draw(weight_ex, scale, generator=generator)
+    if present is not None:
+        weight_ex.mul_(present.to(weight_ex.device))
+    if independent:
+        draw(weight_ix, scale * density, generator=generator)
+    elif n_exc > 1:
+        weight_ix.copy_(weight_ex.mean(dim=0).expand_as(weight_ix))
+    else:
+        weight_ix.copy_(
+            draw(torch.empty_like(weight_ex), scale, generator=generator).expand_as(
+                weight_ix
+            )
+        )
+    exponential_(weight_ei, 1.0, generator=generator)
+    weight_ei.div_(weight_ei.sum(dim=1, keepdim=True))
+    _fill_alpha(alpha, scale * (density or 1.0), n_in)
+
+
+@torch.no_grad()
+def dann_iclr2021_(
+    weight_ex: Tensor,
+    weight_ix: Tensor,
+    weight_ei: Tensor,
+    alpha: Tensor | None = None,
+    *,
+    first: bool = False,
+    draw: Draw = exponential_,
+    generator: torch.Generator | None = None,
+) -> None:
+    r"""Fill a DANN as the first DANN paper did.
+
+    .. math::
+        W_{ex} \sim \mathrm{draw}(\lambda), \quad
+        \lambda = \sqrt{\frac{2\pi}{d (2\pi - 1)}}, \quad
+        W_{ei} = \frac{1}{n_i}, \quad
+        \alpha = \ln \sqrt{\frac{2\pi - 1}{d}}
+
+    One interneuron takes the mean row of :math:`W_{ex}`; several are drawn independently like
+    :math:`W_{ex}`.
+
+    Args:
+        weight_ex: ``(n_e, d)``.
+        weight_ix: ``(n_inh, d)``.
+        weight_ei: ``(n_e, n_inh)``.
+        alpha: ``(n_inh,)``, the shunting gains, or None.
+        first: Whether this layer reads the network's input: then :math:`\lambda = \sqrt{1 / 2d}`.
+        draw: Distribution of the weights, given their mean.
+        generator: Source of randomness; default: torch's global one.
+
+    Notes:
+        For a rectified unit Gaussian input, :math:`W_{ex} x` has unit variance over weights and
+        inputs together. Inhibition then removes what the units share, and over units 0.77 is
+        left of the standard deviation. :func:`dann_` takes λ so that 1 is left.
+
+    References:
+        Cornford et al. 2021 (ICLR), the released code.
+    """
+    n_inh, n_in = weight_ix.shape
+    scale = math.sqrt(
+        1 / (2 * n_in) if first else 2 * math.pi / (n_in * (2 * math.pi - 1))
+    )
+    draw(weight_ex, scale, generator=generator)
+    if n_inh == 1:
+        weight_ix.copy_(weight_ex.mean(dim=0, keepdim=True))
+    else:
+        draw(weight_ix, scale, generator=generator)
+    weight_ei.fill_(1 / n_inh)
+    if alpha is not None:
+        alpha.fill_(math.log(math.sqrt((2 * math.pi - 1) / n_in)))
+
+
+def _fill_alpha(alpha: Tensor | None, scale: float, n_in: int) -> None:
+    """Set the shunting gains so that an input of the convention's mean is divided by 1 on average."""
+    if alpha is not None:
+        alpha.fill_(-math.log(scale * n_in * RECTIFIED_MEAN))

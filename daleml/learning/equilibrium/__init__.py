@@ -1,0 +1,39 @@
+"""Networks that settle, and gradients read from how they settle: equilibrium propagation."""
+
+from daleml.learning.equilibrium.activations import (
+    HardClip,
+    HoloTanh,
+    Logistic,
+    is_holomorphic,
+)
+from daleml.learning.equilibrium.connections import ConvBlock, SoftmaxPool
+from daleml.learning.equilibrium.continuous_teaching import (
+    ContinuousEquilibriumPropagation,
+)
+from daleml.learning.equilibrium.equilibrium_propagation import EquilibriumPropagation
+from daleml.learning.equilibrium.gradient_rule import Relaxations
+from daleml.learning.equilibrium.holomorphic_network import HolomorphicNetwork
+from daleml.learning.equilibrium.implicit_gradient import (
+    GradientError,
+    RecurrentBackpropagation,
+    compare_gradients,
+)
+from daleml.learning.equilibrium.relaxation import NotSettledError, Settled
+
+__all__ = [
+    "ContinuousEquilibriumPropagation",
+    "ConvBlock",
+    "EquilibriumPropagation",
+    "GradientError",
+    "HardClip",
+    "HoloTanh",
+    "HolomorphicNetwork",
+    "Logistic",
+    "NotSettledError",
+    "RecurrentBackpropagation",
+    "Relaxations",
+    "Settled",
+    "SoftmaxPool",
+    "compare_gradients",
+    "is_holomorphic",
+]

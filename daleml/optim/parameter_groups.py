@@ -1,0 +1,199 @@
+"""Parameter groups: what learns by which rule, and at which rate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from daleml import modules, require, signs
+
+
+class ParamGroups(list[dict[str, Any]]):
+    """Groups as torch's optimisers take them, which print as a table with counts."""
+
+    def lrs(self, max_lr: float) -> list[float]:
+        r"""Return one learning rate per group, with the corrections kept.
+
+        The list that a scheduler wants.
+
+        .. math:: \eta_k = c_k \, \eta_{\max}
+
+        where :math:`c_k` is what :func:`param_groups` multiplied the rate of group :math:`k`
+        by. A single number would give every group the same rate.
+
+        Args:
+            max_lr: :math:`\eta_{\max}`, the learning rate of a parameter without correction.
+
+        Returns:
+            One rate per group, in their order.
+
+        Raises:
+            ValueError: If ``max_lr`` is negative, or a group does not come from
+                :func:`param_groups`.
+
+        Example:
+            >>> import torch
+            >>> from daleml.layers import DANNLinear
+            >>> from daleml.optim import param_groups
+            >>> groups = param_groups(DANNLinear(100, 25), lr=0.1)
+            >>> optimizer = torch.optim.SGD(groups, lr=0.1, momentum=0.9)
+            >>> scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, groups.lrs(0.5), total_steps=10)
+            >>> [round(group["max_lr"], 6) for group in optimizer.param_groups]
+            [0.5, 0.1, 0.005, 0.5]
+
+        Notes:
+            For ``max_lr`` of ``OneCycleLR``, ``base_lr`` and ``max_lr`` of ``CyclicLR``,
+            ``min_lr`` of ``ReduceLROnPlateau`` and ``swa_lr`` of ``SWALR``. The one ``eta_min``
+            of cosine annealing is the same for all groups: leave it at 0. ``train`` warns where
+            corrections are lost.
+        """
+        require.non_negative("max_lr", max_lr)
+        if any("lr_scale" not in group for group in self):
+            raise ValueError(
+                "`lrs` needs groups that param_groups made; got one without `lr_scale`."
+            )
+        return [max_lr * float(group["lr_scale"]) for group in self]
+
+    def __str__(self) -> str:
+        rows = [("role", "rule", "lr", "tensors", "weights")]
+        for group in self:
+            rule = "gradient descent" if group["euclidean"] else "EG"
+            tensors = group["params"]
+            n_weights = sum(parameter.numel() for parameter in tensors)
+            rows.append(
+                (
+                    group["role"],
+                    rule,
+                    f"{group['lr']:.3g}",
+                    f"{len(tensors):,}",
+                    f"{n_weights:,}",
+                )
+            )
+        parameters = [parameter for group in self for parameter in group["params"]]
+        rows.append(
+            (
+                "total",
+                "",
+                "",
+                f"{len(parameters):,}",
+                f"{sum(p.numel() for p in parameters):,}",
+            )
+        )
+        widths = [max(len(row[i]) for row in rows) for i in range(5)]
+        return "\n".join(
+            "  ".join(
+                f"{cell:<{w}}" if i < 2 else f"{cell:>{w}}"
+                for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            )
+            for row in rows
+        )
+
+
+def param_groups(
+    model: nn.Module,
+    lr: float,
+    *,
+    euclidean_lr: float | None = None,
+    signed_only: bool = False,
+) -> ParamGroups:
+    r"""Sort the parameters of a model into groups by role, rule and learning rate, for any torch optimiser.
+
+    Layers declare the corrections: in a DANN with :math:`d` inputs and :math:`n_e` outputs,
+    ``weight_ix`` learns at :math:`\eta / \sqrt{n_e}`, ``weight_ei`` at :math:`\eta / d`,
+    ``alpha`` at :math:`\eta / (\sqrt{n_e}\, d)`, and all else at :math:`\eta`. Biases, and
+    vectors of no declared role, are a group of their own, ``"bias"``.
+
+    It is also the recipe of what goes to exponentiated gradient: whatever has signs, and the
+    matrices of layers that do not. Vectors without signs, embeddings, and matrices that are all
+    zero, which would stay so, go to SGD or AdamW. Print it to see.
+
+    Args:
+        model: Any module. Every parameter that requires a gradient lands in exactly one group.
+        lr: The learning rate of a parameter without correction.
+        euclidean_lr: The same of groups that step by SGD or AdamW under ``EG`` and ``EGAdamW``,
+            whose own rate is a relative one and larger; default: ``lr``.
+        signed_only: Whether only parameters whose signs are fixed go to exponentiated gradient.
+
+    Returns:
+        Groups with keys ``params``, ``lr``, ``role``, ``euclidean`` and ``lr_scale``.
+        ``euclidean`` tells ``EG`` and ``EGAdamW`` to step by plain SGD or AdamW; ``lr_scale``
+        is the factor on ``lr``, see :meth:`ParamGroups.lrs`. Other optimisers ignore both.
+
+    Raises:
+        TypeError: If ``model`` is not a module.
+        ValueError: If a learning rate is negative, or the model has nothing to train.
+
+    Example:
+        >>> from daleml.layers import DANNLinear
+        >>> print(param_groups(DANNLinear(100, 25), lr=0.1, euclidean_lr=0.01))
+        role       rule                 lr  tensors  weights
+        weight_ex  EG                  0.1        1    2,500
+        weight_ix  EG                 0.02        1      200
+        weight_ei  EG                0.001        1       50
+        bias       gradient descent   0.01        1       25
+        total                                     4    2,775
+
+    Notes:
+        Learning rates survive Adam, which would divide scaled gradients back. They do not
+        survive a scheduler that is given one number for all groups: give it
+        :meth:`ParamGroups.lrs`.
+
+    References:
+        Cornford et al. 2021 (ICLR); the constants are those of the released code.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"`model` must be a module; got {type(model).__name__}.")
+    require.non_negative("lr", lr)
+    rates = {
+        False: lr,
+        True: (
+            lr
+            if euclidean_lr is None
+            else require.non_negative("euclidean_lr", euclidean_lr)
+        ),
+    }
+    declarations = {
+        id(parameter): declaration
+        for _, parameter, declaration in signs.declared(model)
+    }
+    tables = {
+        id(parameter)
+        for module in model.modules()
+        if modules.is_table(module)
+        for parameter in module.parameters(recurse=False)
+    }
+    groups: dict[tuple[str, float, bool], dict[str, Any]] = {}
+    for parameter in model.parameters():
+        if not parameter.requires_grad:
+            continue
+        fallback = (
+            "embedding"
+            if id(parameter) in tables
+            else "bias"
+            if parameter.ndim < 2
+            else "weight"
+        )
+        declaration = declarations.get(id(parameter), signs.Declaration(fallback))
+        euclidean = not declaration.signed and (
+            parameter.ndim < 2
+            or signed_only
+            or id(parameter) in tables
+            or _is_zero(parameter)
+        )
+        key = declaration.role, rates[euclidean] * declaration.lr_scale, euclidean
+        group = {"params": [], "lr": key[1], "role": key[0], "euclidean": euclidean}
+        group["lr_scale"] = declaration.lr_scale * (
+            rates[euclidean] / lr if lr else 1.0
+        )
+        groups.setdefault(key, group)["params"].append(parameter)
+    if not groups:
+        raise ValueError(
+            f"`model` must have a parameter to train; got {type(model).__name__} without"
+            " one."
+        )
+    return ParamGroups(groups.values())
+
+
+def _is_zero(parameter: Tensor) -> bool:
+    return not parameter.is_meta and not bool(parameter.any())

@@ -1,0 +1,1 @@
+"""Cornford et al. 2024."""

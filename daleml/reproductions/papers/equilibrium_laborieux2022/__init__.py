@@ -1,0 +1,1 @@
+"""Laborieux & Zenke 2022."""

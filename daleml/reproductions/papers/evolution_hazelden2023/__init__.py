@@ -1,0 +1,1 @@
+"""Hazelden et al. 2023."""

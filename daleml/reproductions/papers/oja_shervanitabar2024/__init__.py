@@ -1,0 +1,1 @@
+"""Shervani-Tabar et al. 2024."""

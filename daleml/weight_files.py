@@ -1,0 +1,256 @@
+"""Read weights from files: tables, arrays and checkpoints. Nothing is ever unpickled.
+
+What reads the files themselves is :mod:`daleml.reading`; here is what the commands ask of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from daleml import law, reading
+from daleml.analysis import effective_weights
+from daleml.reading import Say, Table, TableOptions, choose, is_table, printable, warn
+from daleml.reading.opening import require_file, suffix
+from daleml.reading.table_options import listed
+
+__all__ = ["is_table", "read_columns", "read_matrices", "read_state", "read_weights"]
+
+_BUFFERS = (law.SUFFIX, law.PRESENT)
+_DEFAULT = TableOptions()
+_SENDER = re.compile(
+    r"(pre|source|from|sender|src)([ _.-].*|id)?|.*[ _.-]pre", re.IGNORECASE
+)
+_RECEIVER = re.compile(
+    r"(post|target|to|receiver|dst|tgt)([ _.-].*|id)?|.*[ _.-]post", re.IGNORECASE
+)
+
+
+def read_weights(
+    path: Path,
+    name: str | None = None,
+    *,
+    options: TableOptions = _DEFAULT,
+    say: Say = warn,
+) -> tuple[str, Any]:
+    """Read one thing to fit: a column of a table, an array, or the weights of a checkpoint.
+
+    Args:
+        path: A table (``.csv``, ``.tsv``, compressed or not, ``.xlsx``, ``.parquet``,
+            ``.feather``), a file of arrays (``.npy``, ``.npz``, ``.mat``, ``.h5``) or a
+            checkpoint (``.safetensors``, ``.pt``, ``.pth``, ``.bin``, ``.ckpt``).
+        name: The column, array or tensor; may be left out where there is only one, or for a
+            whole checkpoint.
+        options: How a table is written, where that is not to be found out.
+        say: What takes notes, a sentence each, on what was taken for what; default: a warning.
+
+    Returns:
+        A name for it, and values that the analysis reads; a table's missing cells are NaN.
+
+    Raises:
+        ValueError: If the file cannot be read as what its name says, or there is no such column.
+        ModuleNotFoundError: If the library for it is not installed.
+        OSError: If it cannot be opened.
+    """
+    require_file(path, reading.KINDS)
+    if is_table(path):
+        table = reading.read_table(path, options, say)
+        column = choose(name, table.names(), path, "column")
+        return f"{path.stem}-{column}", table.numbers(column)
+    if suffix(path) in reading.STATES:
+        state = reading.read_checkpoint(path, say)
+        if name is None:
+            return path.stem, state
+        choose(
+            name, [key for key in state if not key.endswith(_BUFFERS)], path, "tensor"
+        )
+        about = [name.removesuffix("_orig") + suffix for suffix in _BUFFERS]
+        known = {key: state[key] for key in about if key in state}
+        return f"{path.stem}-{name}", {name: state[name], **known} if known else state[
+            name
+        ]
+    chosen, array = reading.read_array(path, name, "array", say)
+    _require_numbers(path, chosen, array)
+    return path.stem if chosen == "" else f"{path.stem}-{chosen}", array
+
+
+def read_columns(
+    path: Path,
+    name: str | None,
+    numbers: Mapping[str, str],
+    labels: Mapping[str, str],
+    *,
+    options: TableOptions = _DEFAULT,
+    say: Say = warn,
+    censor_below: float | None = None,
+    signed: bool = False,
+) -> tuple[str, NDArray[np.float64], dict[str, NDArray[Any]]]:
+    """Read a column of a table to fit, and others that say of each row how to take it.
+
+    Args:
+        path: A table, or a file of arrays of one length.
+        name: The column to fit; may be left out where there is only one.
+        numbers: Columns of numbers, by the option that names them.
+        labels: Columns of names, by the option that names them; ids are kept as they are written.
+        options: How the table is written, where that is not to be found out.
+        say: What takes notes on what was taken for what; default: a warning.
+        censor_below: The bound below which magnitudes are known only to be no larger: cells
+            such as ``<0.01`` are read then.
+        signed: Whether negative values are known to mean something.
+
+    Returns:
+        The column's name, its values, and the others by option; missing cells are NaN, or an
+        empty name.
+
+    Raises:
+        ValueError: If the file is no table, there is no such column, or it does not hold
+            numbers where it must.
+        ModuleNotFoundError: If the library for it is not installed.
+        OSError: If it cannot be opened.
+    """
+    table = reading.read_table(path, options, say)
+    return columns_of(
+        table, name, numbers, labels, censor_below=censor_below, signed=signed
+    )
+
+
+def columns_of(
+    table: Table,
+    name: str | None,
+    numbers: Mapping[str, str],
+    labels: Mapping[str, str],
+    *,
+    censor_below: float | None = None,
+    signed: bool = False,
+) -> tuple[str, NDArray[np.float64], dict[str, NDArray[Any]]]:
+    """Take the columns of a table that was read: see :func:`read_columns`."""
+    available = table.names()
+    column = choose(name, available, table.path, "column")
+    others = {
+        option: choose(other, available, table.path, "column", option)
+        for option, other in numbers.items()
+    }
+    named = {
+        option: choose(other, available, table.path, "column", option)
+        for option, other in labels.items()
+    }
+    found: dict[str, NDArray[Any]] = {
+        option: table.numbers(other) for option, other in others.items()
+    }
+    ends = ("--pre", "--post")
+    found |= {
+        option: table.names_of(other, ids=option in ends)
+        for option, other in named.items()
+    }
+    return (
+        column,
+        table.numbers(column, censor_below=censor_below, signed=signed),
+        found,
+    )
+
+
+def read_matrices(
+    path: Path,
+    name: str | None = None,
+    *,
+    options: TableOptions = _DEFAULT,
+    say: Say = warn,
+) -> dict[str, Any]:
+    """Read every matrix of a file, by name.
+
+    Of a checkpoint with a DANN's three matrices, their effective weight too.
+
+    Args:
+        path: As for :func:`read_weights`.
+        name: Of the one to read; default: all.
+        options: How a table is written, where that is not to be found out.
+        say: What takes notes on what was taken for what; default: a warning.
+
+    Raises:
+        ValueError: If the file cannot be read as what its name says, or holds no matrix.
+        ModuleNotFoundError: If the library for it is not installed.
+        OSError: If it cannot be opened.
+    """
+    require_file(path, reading.KINDS)
+    if suffix(path) in reading.STATES:
+        state = reading.read_checkpoint(path, say)
+        found: dict[str, Any] = {
+            key: value
+            for key, value in state.items()
+            if value.is_floating_point() and value.ndim == 2
+        }
+        found |= dict(effective_weights(state))
+    elif is_table(path):
+        found = {path.stem: matrix_of(reading.read_table(path, options, say))}
+    elif name is not None:
+        chosen, array = reading.read_array(path, name, "matrix", say)
+        found = {chosen: array} if array.ndim == 2 else {}
+    else:
+        arrays = reading.read_arrays(path, say, dimensions=2)
+        found = {
+            key or path.stem: array
+            for key, array in arrays.items()
+            if array.ndim == 2 and array.size
+        }
+    if not found:
+        raise ValueError(f"`{printable(path)}` must hold a matrix; got none.")
+    for key, value in found.items():
+        if isinstance(value, np.ndarray):
+            _require_numbers(path, key, value)
+    return (
+        found
+        if name is None
+        else {name: found[choose(name, list(found), path, "matrix")]}
+    )
+
+
+def matrix_of(table: Table) -> NDArray[np.float64]:
+    """Return the matrix that a table is.
+
+    Raises:
+        ValueError: If it is a list of connections, or a cell is no number.
+    """
+    names, where = table.names(), printable(table.path)
+    ends = [
+        next((name for name in names if rule.fullmatch(name)), None)
+        for rule in (_SENDER, _RECEIVER)
+    ]
+    if table.named and None not in ends and table.labels is None:
+        raise ValueError(
+            f"`{where}` must hold a matrix; it lists connections, from {ends[0]} to"
+            f" {ends[1]}, a row each: write it as a matrix, a row for each receiver and a"
+            " column for each sender."
+        )
+    if not names or not len(table):
+        raise ValueError(f"`{where}` must hold a matrix; got none.")
+    if table.named and table.labels is None and not table.is_labelled_square():
+        table.say(f"The columns {listed(names, 4)} were taken as those of one matrix.")
+    return table.matrix()
+
+
+def read_state(path: Path, say: Say = warn) -> dict[str, Tensor]:
+    """Read a state dict from a safetensors file, from a torch file with ``weights_only=True``, or from a ``.npz``.
+
+    Args:
+        path: The checkpoint.
+        say: What takes notes on what was taken for what; default: a warning.
+
+    Raises:
+        ValueError: If the file is damaged or holds something else.
+        OSError: If it cannot be opened.
+    """
+    return reading.read_checkpoint(path, say)
+
+
+def _require_numbers(path: Path, name: str, array: NDArray[Any]) -> None:
+    if array.dtype.kind not in "fiu":
+        what = (
+            f"array {name!r} of `{printable(path)}`" if name else f"`{printable(path)}`"
+        )
+        raise ValueError(f"{what} must hold real numbers; got {array.dtype}.")

@@ -1,0 +1,158 @@
+"""Break the science, and see a claim fall: a claim that no fault can turn measures nothing."""
+
+import math
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from daleml import potentials
+from daleml.analysis.plasticity import dual_geometry as inference
+from daleml.optim._fast import update_lists
+from daleml.reproductions import judge
+from daleml.reproductions.papers.eg_cornford2024 import claims as eg
+from daleml.reproductions.papers.geometry_pogodin2024 import claims as geometry
+from daleml.reproductions.papers.regimes_liu2024 import claims as regimes
+from daleml.reproductions.verdict import FAILS, HOLDS
+
+pytestmark = pytest.mark.slow
+
+CLAIMS = {
+    claim.id: claim
+    for paper in (eg.PAPER, geometry.PAPER, regimes.PAPER)
+    for claim in paper.claims
+}
+FEWER = {
+    # one learning rate for every arm: what is broken is not what they are chosen by
+    "EG on digits": {
+        "width": 128,
+        "epochs": 15,
+        "lrs": {"gd": [0.1], "sign_gd": [0.1], "eg": [0.3]},
+    },
+    "r of k": {"lrs": {"gd": [0.01, 0.5], "eg": [0.01, 0.75]}},
+    "regression under a potential": {"repeats": [2, 1, 1]},
+    "two linear layers": {"scales": [0.01], "ranks": [1, 5, 20]},
+}
+
+
+def verdicts(experiment, n_seeds=3):
+    settings = {**experiment.settings["quick"], **FEWER.get(experiment.name, {})}
+    seeds = [experiment.run(seed, settings) for seed in range(n_seeds)]
+    return {
+        name: judge(claim, seeds).verdict
+        for name, claim in CLAIMS.items()
+        if claim.experiment is experiment
+    }
+
+
+def forget_sign(monkeypatch):
+    """w exp(-lr u), as the authors' ablation has it."""
+    monkeypatch.setattr(
+        update_lists, "times_sign", lambda weight, step, out: out.copy_(step)
+    )
+    monkeypatch.setattr(
+        update_lists,
+        "exponentiated",
+        lambda weight, step, limits: weight * torch.exp(-step),
+    )
+
+
+def plain_descent(monkeypatch):
+    monkeypatch.setattr(eg, "EG", torch.optim.SGD)
+
+
+def wrong_inverse(monkeypatch):
+    def inverse(self, dual, signs=1.0):
+        return torch.copysign(dual.abs().pow(1 / self.p), dual)
+
+    monkeypatch.setattr(potentials.PNorm, "inverse_gradient", inverse)
+
+
+def wrong_step(monkeypatch):
+    """Every potential takes the step of gradient descent, in its own unit."""
+    monkeypatch.setattr(
+        potentials.NegativeEntropy,
+        "step",
+        lambda self, weight, step: weight - step * weight.abs().mean(),
+    )
+    monkeypatch.setattr(
+        update_lists,
+        "exponentiate_",
+        lambda weight, exponent, *a, **k: _plain(weight, exponent),
+    )
+
+
+def _plain(weight, exponent):
+    weight.add_(weight.sign() * exponent * weight.abs().mean())
+    return -math.inf
+
+
+def no_normalisation(monkeypatch):
+    measure = sys.modules["daleml.analysis.regime"]  # whose name the function has taken
+    monkeypatch.setattr(measure, "_alignment", lambda inner, before, after: inner)
+
+
+def truncated(monkeypatch):
+    """The leading singular values as they are: the Frobenius norm falls."""
+
+    def low_rank_(weight, rank):
+        left, values, right = torch.linalg.svd(weight.double(), full_matrices=False)
+        return weight.copy_((left[:, :rank] * values[:rank]) @ right[:rank])
+
+    monkeypatch.setattr(regimes, "low_rank_", low_rank_)
+
+
+def no_standard_deviation(monkeypatch):
+    monkeypatch.setattr(
+        inference, "normal_distance", lambda z: float(np.abs(np.sort(z)).mean() / 100)
+    )
+
+
+SABOTAGE = [
+    (forget_sign, eg.IDENTITIES, ["3f"]),
+    (plain_descent, eg.IDENTITIES, ["3f"]),
+    (forget_sign, eg.DIGITS, ["3c"]),
+    (plain_descent, eg.DIGITS, ["3a", "3b"]),
+    (plain_descent, eg.R_OF_K, ["3e"]),
+    (wrong_inverse, geometry.ROBUSTNESS, ["4a"]),
+    (wrong_inverse, geometry.REGRESSION, ["4b", "4e"]),
+    (wrong_step, geometry.REGRESSION, ["4b", "4e"]),
+    (no_standard_deviation, geometry.ROBUSTNESS, ["4a"]),
+    (no_normalisation, regimes.LINEAR, ["5a", "5b"]),
+    (truncated, regimes.RECURRENT, ["5c"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("sabotage", "experiment", "fall"),
+    SABOTAGE,
+    ids=[f"{one.__name__}-{name}" for one, _, (name, *_) in SABOTAGE],
+)
+def test_a_fault_turns_a_claim(sabotage, experiment, fall, monkeypatch):
+    sabotage(monkeypatch)
+    found = verdicts(experiment)
+    assert {name: found[name] for name in fall} == dict.fromkeys(fall, FAILS)
+
+
+UNTOUCHED = {
+    "EG identities": ["3f"],
+    "EG on digits": ["3a", "3b"],
+    "r of k": ["3e"],
+    "robustness of the geometry": ["4a"],
+    "regression under a potential": ["4b", "4e"],
+    "two linear layers": ["5a", "5b"],
+}
+
+
+@pytest.mark.parametrize("name", UNTOUCHED)
+def test_without_a_fault_they_hold(name):
+    experiments = {
+        one.experiment.name: one.experiment for one in CLAIMS.values() if one.experiment
+    }
+    found = verdicts(
+        experiments[name], n_seeds=12 if name == "robustness of the geometry" else 4
+    )
+    assert {claim: found[claim] for claim in UNTOUCHED[name]} == dict.fromkeys(
+        UNTOUCHED[name], HOLDS
+    )
