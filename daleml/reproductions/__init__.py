@@ -18,9 +18,9 @@ seeds by one rule, see :mod:`daleml.reproductions.verdict`; nothing is typed in.
 from __future__ import annotations
 
 import difflib
-import importlib
 from collections.abc import Sequence
 
+from daleml.reproductions import papers
 from daleml.reproductions.claim import BUDGETS, Check, Claim, Experiment, Paper
 from daleml.reproductions.running_claims import Reproduction, reproduce
 from daleml.reproductions.sweep import Panel, Sweep, Swept
@@ -44,27 +44,6 @@ __all__ = [
     "sweeps_of",
 ]
 
-_PAPERS = {
-    "dann": "dann_cornford2021",
-    "spectral": "spectra_li2023",
-    "eg": "eg_cornford2024",
-    "geometry": "geometry_pogodin2024",
-    "regimes": "regimes_liu2024",
-    "oja": "oja_shervanitabar2024",
-    "equilibrium": "equilibrium_laborieux2022",
-    "evolution": "evolution_hazelden2023",
-}
-"""The name of a paper in the command, and its folder under ``papers/``."""
-
-
-def papers() -> tuple[Paper, ...]:
-    """Return the papers with their claims."""
-    modules = (
-        importlib.import_module(f"daleml.reproductions.papers.{folder}.claims")
-        for folder in _PAPERS.values()
-    )
-    return tuple(module.PAPER for module in modules)
-
 
 def find(names: Sequence[str] = ()) -> list[Claim]:
     """Return claims by the names of papers or their own, in order; without names, all.
@@ -75,14 +54,14 @@ def find(names: Sequence[str] = ()) -> list[Claim]:
     Raises:
         ValueError: If there is no paper and no claim of a name.
     """
-    listed = [claim for paper in papers() for claim in paper.claims]
+    listed = [claim for paper in papers.all_papers() for claim in paper.claims]
     known = {claim.id for claim in listed} | {claim.paper for claim in listed}
     for name in names:
         if name.lower() not in known:
             ids = f"{listed[0].id} to {listed[-1].id}"
             meant = ", ".join(_nearest(name.lower(), sorted(known)))
             raise ValueError(
-                f"`claims` must name papers ({', '.join(_PAPERS)}) or claims ({ids}); got"
+                f"`claims` must name papers ({', '.join(papers.FOLDERS)}) or claims ({ids}); got"
                 f" {name!r}. The nearest names are {meant}."
             )
     wanted = {name.lower() for name in names}
@@ -106,7 +85,7 @@ def sweeps_of(claims: Sequence[Claim]) -> list[Sweep]:
     asked = {claim.id for claim in claims}
     return [
         sweep
-        for paper in papers()
+        for paper in papers.all_papers()
         for sweep in paper.sweeps
         if asked >= {claim.id for claim in paper.claims}
     ]

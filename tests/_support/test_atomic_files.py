@@ -288,7 +288,7 @@ KILL = """
 import os, signal, sys
 from pathlib import Path
 from tests._support.test_atomic_files import NEW, write_set
-from daleml import _exchange, _files
+from daleml._support import atomic_files, file_sets
 moment = int(sys.argv[2])
 count = 0
 def counted(function):
@@ -299,15 +299,15 @@ def counted(function):
             os.kill(os.getpid(), signal.SIGKILL)
         return function(*args, **kwargs)
     return called
-_files._sync = counted(_files._sync)
+atomic_files._sync = counted(atomic_files._sync)
 for name in ("mkdtemp",):
-    setattr(_files.tempfile, name, counted(getattr(_files.tempfile, name)))
+    setattr(atomic_files.tempfile, name, counted(getattr(atomic_files.tempfile, name)))
 if sys.argv[3] == "here":
-    _exchange.in_a_process_of_its_own = lambda *_: None
+    file_sets.in_a_process_of_its_own = lambda *_: None
 os.replace = counted(os.replace)
 os.unlink = counted(os.unlink)
 Path.unlink = counted(Path.unlink)
-_exchange.shutil.rmtree = counted(_exchange.shutil.rmtree)
+file_sets.shutil.rmtree = counted(file_sets.shutil.rmtree)
 write_set(Path(sys.argv[1]), NEW, "new")
 """
 

@@ -16,14 +16,14 @@ from daleml._support import workers
 
 PARENT = """
 import contextlib, os, sys, time
-from daleml import _workers
-from daleml._stopping import signals_raise
+from daleml._support import workers
+from daleml._support.stop_signals import signals_raise
 
 def work(place, name):
     open(os.path.join(place, str(os.getpid())), "w").close()
     time.sleep(600)
 
-with signals_raise(), contextlib.closing(_workers.run(work, [(sys.argv[1], i) for i in range(4)], 2, ordered=False)) as results:
+with signals_raise(), contextlib.closing(workers.run(work, [(sys.argv[1], i) for i in range(4)], 2, ordered=False)) as results:
     print("started", flush=True)
     for _ in results:
         pass

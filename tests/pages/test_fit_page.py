@@ -207,7 +207,7 @@ def test_intervals_that_were_not_found_do_not_stop_the_rest(monkeypatch):
         raise ValueError("f(a) and f(b) must have different signs")
 
     monkeypatch.setattr(
-        importlib.import_module("daleml.fit_report.study"),
+        importlib.import_module("daleml.fit_report.fit_study"),
         "confidence_intervals",
         broken,
     )

@@ -229,7 +229,7 @@ def test_each_synapse_keeps_its_sign_where_it_should():
         Arm("rnn", spectral.build_rnn, each_sign=each) for each in (False, True)
     )
     for arm, flips in ((free, True), (kept, False)):
-        before = arm.build(0.0, harness._seeds.generator(0, 0, harness._NETWORK))
+        before = arm.build(0.0, harness.seeds.generator(0, 0, harness._NETWORK))
         after = harness.learn(arm, 0.3, 0, few(), few(), 3).model
         flipped = (before.rnn.weight_hh_l0 * after.rnn.weight_hh_l0 < 0).any() or (
             before.readout.weight * after.readout.weight < 0
@@ -242,7 +242,7 @@ def test_corrections_are_learning_rates():
     for corrected in (True, False):
         arm = Arm("dann", dann.build_dann, corrected=corrected)
         start = arm.build(
-            0.0, harness._seeds.generator(0, 0, harness._NETWORK)
+            0.0, harness.seeds.generator(0, 0, harness._NETWORK)
         ).requires_grad_(False)
         end = harness.learn(arm, 1e-4, 0, few(32), few(32), 1).model.requires_grad_(
             False
