@@ -58,6 +58,7 @@ def reproduce(
     )
 
     from daleml import reproductions
+    from daleml.reproductions import papers
     from daleml.pages import claims_page
 
     chosen = reproductions.find(claims or ())
@@ -92,7 +93,7 @@ def reproduce(
         "The founding claims, measured again",
     )
     written = claims_page.write(
-        result, reproductions.papers(), out, f"daleml reproduce --budget {budget}"
+        result, papers.all_papers(), out, f"daleml reproduce --budget {budget}"
     )
     screen.print(claims_page.verdict_counts(result.outcomes), soft_wrap=True)
     screen.print(f"report: {written}", soft_wrap=True)
