@@ -58,8 +58,8 @@ def reproduce(
     )
 
     from daleml import reproductions
-    from daleml.reproductions import papers
     from daleml.pages import claims_page
+    from daleml.reproductions import papers
 
     chosen = reproductions.find(claims or ())
     screen = console()
