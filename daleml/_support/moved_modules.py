@@ -87,19 +87,33 @@ MOVED: dict[str, tuple[str, ...]] = {
     "layers.whole_model": ("layers.init.whole_model",),
     "layers.wiring": ("layers._recurrent.wiring",),
     "learning.activations": ("learning.equilibrium.activations",),
-    "learning.activities": ("learning.oja.activity_recording",),
+    "learning.activities": (
+        "learning.oja.activity_recording",
+        "learning.oja.activation_chains",
+    ),
     "learning.choices": ("learning.oja.oja_arguments",),
-    "learning.connections": ("learning.equilibrium.connections",),
-    "learning.continuous": ("learning.equilibrium.continuous_teaching",),
+    "learning.connections": (
+        "learning.equilibrium.connections",
+        "learning.equilibrium.conv_block",
+        "learning.equilibrium.softmax_pool",
+    ),
+    "learning.continuous": ("learning.equilibrium.continuous_equilibrium_propagation",),
     "learning.evidence": ("tasks.evidence",),
     "learning.feedback": ("learning.oja.feedback_alignment",),
     "learning.holomorphic": ("learning.equilibrium.holomorphic_network",),
     "learning.hooks": ("learning.oja.uncopied_hooks",),
-    "learning.implicit": ("learning.equilibrium.implicit_gradient",),
+    "learning.implicit": (
+        "learning.equilibrium.recurrent_backpropagation",
+        "learning.equilibrium.gradient_comparison",
+    ),
     "learning.morris_lecar": ("neurons.morris_lecar",),
     "learning.morris_lecar_coupling": ("neurons.coupled_cells",),
-    "learning.morris_lecar_network": ("neurons.cell_network",),
-    "learning.neural_odes": ("odes.neural_odes",),
+    "learning.morris_lecar_network": ("neurons.morris_lecar_network",),
+    "learning.neural_odes": (
+        "odes.neural_odes",
+        "odes.differential_equations",
+        "odes.ode_solvers",
+    ),
     "learning.plasticity": ("learning.oja.oja",),
     "learning.readings": ("learning.equilibrium.nudged_gradient",),
     "learning.rules": ("learning.equilibrium.gradient_rule",),
@@ -141,16 +155,35 @@ MOVED: dict[str, tuple[str, ...]] = {
 }
 """From the old name to the modules that hold its contents now, both without ``daleml.``."""
 
+RENAMED: dict[str, dict[str, str]] = {
+    "learning.activities": {"Seen": "Recorded"},
+    "learning.choices": {
+        "by_layer": "activations_by_layer",
+        "by_weight": "coefficients_by_weight",
+        "fitting": "activity_rows",
+    },
+    "learning.hooks": {"Hook": "UncopiedHook", "Silent": "SilentHook"},
+    "learning.morris_lecar_coupling": {
+        "Stretch": "StepBlock",
+        "held": "advance_without_gradient",
+        "hold": "advance",
+    },
+    "learning.readings": {"read": "gradients_at", "turning": "points_on_circle"},
+    "learning.synapses": {"Synapses": "PlasticWeight", "lawful": "fixed_signs"},
+}
+"""By the old name of a module, what its names that have changed are called now."""
+
 
 class MovedModule(ModuleType):
     """The old name of a module: it finds every attribute in the new place."""
 
     def __getattr__(self, name: str) -> Any:
-        """Return what the new modules call ``name``."""
+        """Return what ``name`` is in the new modules, where it may have another name."""
+        now = RENAMED.get(self._old_name(), {}).get(name, name)
         if not (name.startswith("__") and name.endswith("__")):
             for home in self._homes():
-                if hasattr(home, name):
-                    return getattr(home, name)
+                if hasattr(home, now):
+                    return getattr(home, now)
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -159,10 +192,16 @@ class MovedModule(ModuleType):
         return getattr(self, own)(*args, **kwargs)
 
     def __dir__(self) -> list[str]:
-        return sorted({name for home in self._homes() for name in dir(home)})
+        names = set(RENAMED.get(self._old_name(), ()))
+        for home in self._homes():
+            names |= set(dir(home))
+        return sorted(names)
+
+    def _old_name(self) -> str:
+        return self.__name__.removeprefix(_PACKAGE)
 
     def _homes(self) -> list[ModuleType]:
-        new = MOVED[self.__name__.removeprefix(_PACKAGE)]
+        new = MOVED[self._old_name()]
         return [importlib.import_module(_PACKAGE + name) for name in new]
 
 

@@ -9,7 +9,7 @@ import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,10 @@ from daleml.convert.unit_signs import is_convertible
 from daleml.layers import init
 from daleml.modules import SynapticWeight
 
-Key = tuple[str, str]  # of a module, of a weight within it
+WeightKey: TypeAlias = tuple[str, str]
+"""Name of a module, and name of a weight within it."""
+Key = WeightKey
+"""The name of :data:`WeightKey` in the first edition."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +84,9 @@ def redraw_(
         parameter.copy_(magnitude * torch.where(sign > 0, 1.0, -balance).to(parameter))
 
 
-def measure(model: nn.Module, example: Example) -> dict[Key, Drive]:
+def measure(model: nn.Module, example: Example) -> dict[WeightKey, Drive]:
     """Run the model in its own mode, and measure what every weight gives, its bias included."""
-    drives: dict[Key, Drive] = {}
+    drives: dict[WeightKey, Drive] = {}
 
     def visit(name: str, module: nn.Module, live: Live) -> None:
         drives[name, live.synapses.name] = _summary(module, live)
@@ -94,8 +97,11 @@ def measure(model: nn.Module, example: Example) -> dict[Key, Drive]:
 
 
 def calibrate_(
-    model: nn.Module, example: Example, targets: Mapping[Key, Drive], redrawn: set[Key]
-) -> dict[Key, Drive]:
+    model: nn.Module,
+    example: Example,
+    targets: Mapping[WeightKey, Drive],
+    redrawn: set[WeightKey],
+) -> dict[WeightKey, Drive]:
     """Change the weights that were redrawn, in the order in which they run, so that each gives what the original gave.
 
     Inhibition balances excitation in every unit as far as it can, so that units answer to what
@@ -106,7 +112,7 @@ def calibrate_(
     Returns:
         What each weight gives now.
     """
-    drives: dict[Key, Drive] = {}
+    drives: dict[WeightKey, Drive] = {}
 
     def visit(name: str, module: nn.Module, live: Live) -> None:
         key = name, live.synapses.name

@@ -15,19 +15,22 @@ from daleml.learning.equilibrium.activations import (
     Logistic,
     is_holomorphic,
 )
-from daleml.learning.equilibrium.connections import ConvBlock, SoftmaxPool
-from daleml.learning.equilibrium.continuous_teaching import (
+from daleml.learning.equilibrium.continuous_equilibrium_propagation import (
     ContinuousEquilibriumPropagation,
 )
+from daleml.learning.equilibrium.conv_block import ConvBlock
 from daleml.learning.equilibrium.equilibrium_propagation import EquilibriumPropagation
-from daleml.learning.equilibrium.gradient_rule import Relaxations
-from daleml.learning.equilibrium.holomorphic_network import HolomorphicNetwork
-from daleml.learning.equilibrium.implicit_gradient import (
+from daleml.learning.equilibrium.gradient_comparison import (
     GradientError,
-    RecurrentBackpropagation,
     compare_gradients,
 )
+from daleml.learning.equilibrium.gradient_rule import Relaxations
+from daleml.learning.equilibrium.holomorphic_network import HolomorphicNetwork
+from daleml.learning.equilibrium.recurrent_backpropagation import (
+    RecurrentBackpropagation,
+)
 from daleml.learning.equilibrium.relaxation import NotSettledError, Settled
+from daleml.learning.equilibrium.softmax_pool import SoftmaxPool
 from daleml.learning.evolution import Estimate, EvolutionStrategy
 from daleml.learning.oja.feedback_alignment import FeedbackAlignment
 from daleml.learning.oja.oja import Oja
@@ -38,19 +41,12 @@ from daleml.learning.oja.oja_rules import (
     Subspace,
     orthonormality_error,
 )
-from daleml.neurons.cell_network import MorrisLecarNetwork
 from daleml.neurons.morris_lecar import MorrisLecar
+from daleml.neurons.morris_lecar_network import MorrisLecarNetwork
 from daleml.neurons.silencing import Silencing
-from daleml.odes.neural_odes import (
-    Robertson,
-    RobertsonODE,
-    Spiral,
-    SpiralODE,
-    adaptive,
-    radau,
-    rk4,
-    rosenbrock,
-)
+from daleml.odes.differential_equations import Robertson, Spiral
+from daleml.odes.neural_odes import RobertsonODE, SpiralODE
+from daleml.odes.ode_solvers import adaptive, radau, rk4, rosenbrock
 from daleml.tasks.evidence import EvidenceIntegration
 
 __all__ = [

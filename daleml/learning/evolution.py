@@ -1,36 +1,56 @@
-r"""Evolution strategies.
+r"""Evolution strategies: the gradient of a smoothed loss, estimated from losses alone.
 
-A gradient from losses alone, for what backpropagation cannot or should not go through.
+They are for models through which backpropagation cannot go, or goes wrong.
 
-.. math:: \nabla_w\, \mathbb{E}_\varepsilon\, L(w + \varepsilon) = \mathbb{E}_\varepsilon \big[ L(w + \varepsilon)\,
-    \varepsilon \big] / \sigma^2, \qquad \varepsilon \sim N(0, \sigma^2)
+.. math::
+    \nabla_w\, \mathbb{E}_\varepsilon\, L(w + \varepsilon)
+    = \mathbb{E}_\varepsilon \big[ L(w + \varepsilon)\, \varepsilon \big] / \sigma^2,
+    \qquad \varepsilon \sim N(0, \sigma^2)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
 
-from daleml import law, require, signs
+from daleml import require, signs
+from daleml.learning.member_losses import losses_of_members, module_generators
+from daleml.learning.perturbed_parameters import (
+    perturbed_names,
+    present_synapses,
+    rows_of_noise,
+)
+
+_SETTINGS = ("population", "sigma", "antithetic", "log_magnitudes")
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What one estimate of the gradient found.
+    """One estimate of the gradient: the losses that it was made of, and how far it may be off.
 
     Attributes:
-        loss: Mean over the population: an estimate of the smoothed loss, whose gradient it is.
-        losses: Of every member, in nats or whatever the loss is in; antithetic partners stand
-            half of it apart.
-        standard_errors: Of every gradient, by the name and in the shape of its parameter:
-            Monte-Carlo error over the population. NaN where there is but one independent
+        loss: Mean over the population. It estimates the smoothed loss, whose gradient was
+            estimated.
+        losses: Loss of every member, in the unit of the loss. The two members of an antithetic
+            pair stand half a population apart.
+        standard_errors: Monte-Carlo error of every gradient over the population, by the name
+            and in the shape of its parameter. It is NaN where there is only one independent
             perturbation.
+
+    Example:
+        >>> import torch
+        >>> from daleml.learning import EvolutionStrategy
+        >>> layer = torch.nn.Linear(3, 1)
+        >>> strategy = EvolutionStrategy(layer, population=8)
+        >>> estimate = strategy.backward(lambda layer: layer(torch.ones(3)).square().sum())
+        >>> estimate.losses.shape, estimate.standard_errors["weight"].shape
+        (torch.Size([8]), torch.Size([1, 3]))
+        >>> sorted(estimate.to_dict())
+        ['loss', 'losses', 'standard_errors']
     """
 
     loss: float
@@ -38,9 +58,9 @@ class Estimate:
     standard_errors: dict[str, Tensor] = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain values, ready for JSON.
+        """Return plain values, ready for JSON.
 
-        Of the errors, the root mean square for each parameter.
+        The errors of each parameter are reduced to their root mean square.
         """
         errors = {
             name: float(error.square().mean().sqrt())
@@ -151,21 +171,20 @@ class EvolutionStrategy:
             raise TypeError(
                 f"`generator` must be a torch.Generator; got {type(generator).__name__}."
             )
-        self.model, self.generator = model, generator
+        self.model = model
+        self.generator = generator
         self.population = require.integer("population", population, minimum=2)
         self.sigma = require.positive("sigma", sigma)
         self.antithetic = require.flag("antithetic", antithetic)
         self.log_magnitudes = require.flag("log_magnitudes", log_magnitudes)
-        self.chunk_size = (
-            None
-            if chunk_size is None
-            else require.integer("chunk_size", chunk_size, minimum=1)
-        )
+        if chunk_size is not None:
+            require.integer("chunk_size", chunk_size, minimum=1)
+        self.chunk_size = chunk_size
         if antithetic and population % 2:
             raise ValueError(
                 f"`population` must be even for antithetic pairs; got {population}."
             )
-        self.names = _names(model, names)
+        self.names = perturbed_names(model, names)
         if log_magnitudes and not self._signs().keys() & set(self.names):
             raise ValueError(
                 "`log_magnitudes` must be False where no perturbed parameter has fixed"
@@ -188,8 +207,8 @@ class EvolutionStrategy:
         Raises:
             RuntimeError: If the loss of a member is NaN or infinite, or the model cannot be
                 batched; no gradient is changed then.
-            TypeError: If ``loss`` returns no tensor of real numbers. Whole ones will do: a
-                count of errors.
+            TypeError: If ``loss`` returns no tensor of real numbers. Whole numbers will do,
+                such as a count of errors.
             ValueError: If it returns more than one number.
         """
         if not callable(loss):
@@ -199,55 +218,59 @@ class EvolutionStrategy:
         parameters = {
             name: self.model.get_parameter(name).detach() for name in self.names
         }
-        drawn = self._draw(parameters)
-        losses = self._losses(loss, args, parameters, drawn)
+        noise = self._draw(parameters)
+        members = self._members(parameters, noise)
+        losses = losses_of_members(self.model, loss, args, members)
         if not bool(losses.isfinite().all()):
             worst = int((~losses.isfinite()).nonzero()[0])
             raise RuntimeError(
                 f"`loss` must be finite for every member; got {losses[worst]:g} for member"
                 f" {worst}."
             )
-        logs, errors = self._signs().keys() if self.log_magnitudes else set(), {}
+        by_factor = self._signs().keys() if self.log_magnitudes else set()
+        errors: dict[str, Tensor] = {}
         for name, weight in parameters.items():
-            gradient, error = (
-                x.to(weight.dtype) for x in self._gradient(losses, drawn[name])
-            )
-            if name in logs:
-                gradient, error = (
-                    torch.where(weight == 0, 0, x / weight) for x in (gradient, error)
-                )
+            gradient, error = self._gradient(losses, noise[name])
+            gradient, error = gradient.to(weight.dtype), error.to(weight.dtype)
+            if name in by_factor:
+                # dL/dw = dL/d(log w) / w; a weight of zero has no logarithm, and stays.
+                gradient = torch.where(weight == 0, 0, gradient / weight)
+                error = torch.where(weight == 0, 0, error / weight)
             errors[name] = error.abs()
             parameter = self.model.get_parameter(name)
-            parameter.grad = (
-                gradient if parameter.grad is None else parameter.grad + gradient
-            )
+            if parameter.grad is None:
+                parameter.grad = gradient
+            else:
+                parameter.grad = parameter.grad + gradient
         self.n_estimates += 1
         return Estimate(float(losses.mean()), losses, errors)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what an interrupted run needs to go on with the same numbers.
 
-        Settings, and every source of chance.
-
-        Those are the strategy's ``generator``, torch's global one on the CPU, and the
-        ``generator`` of any module.
+        That is the settings and every source of randomness: the strategy's ``generator``,
+        torch's global one on the CPU, and the ``generator`` of any module.
         """
+        own = None if self.generator is None else self.generator.get_state()
         return {
             **self._settings(),
             "n_estimates": self.n_estimates,
-            "random": None if self.generator is None else self.generator.get_state(),
+            "random": own,
             "random_global": torch.get_rng_state(),
             "random_modules": [
-                generator.get_state() for generator in _generators(self.model)
+                generator.get_state() for generator in module_generators(self.model)
             ],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from where a run was interrupted; torch's global generator is set too.
 
+        Args:
+            state: What :meth:`state_dict` returned.
+
         Raises:
-            ValueError: If the state is of a strategy with other settings, or other sources of
-                chance; nothing is changed then.
+            ValueError: If the state is of a strategy with other settings, or with other sources
+                of randomness; nothing is changed then.
         """
         for name, value in self._settings().items():
             if state.get(name) != value:
@@ -257,14 +280,13 @@ class EvolutionStrategy:
                 )
         own, others = state["random"], state["random_modules"]
         if (own is None) != (self.generator is None):
-            wanted, got = (
-                "torch's global one" if missing else "one of its own"
-                for missing in (self.generator is None, own is None)
-            )
+            wanted, got = "torch's global one", "one of its own"
+            if self.generator is not None:
+                wanted, got = got, wanted
             raise ValueError(
                 f"`state` must be of a strategy with {wanted} for its generator; got {got}."
             )
-        generators = _generators(self.model)
+        generators = module_generators(self.model)
         if len(others) != len(generators):
             raise ValueError(
                 f"`state` must be of a model with {len(generators)} generators of its own;"
@@ -278,224 +300,81 @@ class EvolutionStrategy:
         self.n_estimates = int(state["n_estimates"])
 
     def _settings(self) -> dict[str, Any]:
-        names = ("population", "sigma", "antithetic", "log_magnitudes")
-        return {name: getattr(self, name) for name in names} | {
-            "names": list(self.names)
-        }
+        settings = {name: getattr(self, name) for name in _SETTINGS}
+        return settings | {"names": list(self.names)}
 
     # -- the population
-    # ------------------------------------------------------------------------------------------------
 
     def _draw(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Draw the independent perturbations, (pairs or members, *shape).
+        """Draw the independent perturbations of each parameter; an absent synapse has none.
 
-        An absent synapse has none.
+        Returns:
+            By name, noise of shape ``(pairs, ...)`` if antithetic, else ``(members, ...)``.
         """
-        n, drawn, present = (
-            self.population // 2 if self.antithetic else self.population,
-            {},
-            _present(self.model),
-        )
+        n = self.population // 2 if self.antithetic else self.population
+        present = present_synapses(self.model)
+        drawn: dict[str, Tensor] = {}
         for name, weight in parameters.items():
             noise = torch.randn(
                 n, *weight.shape, generator=self.generator, dtype=weight.dtype
-            ).to(weight.device)
-            noise.mul_(self.sigma)
+            )
+            noise = noise.to(weight.device).mul_(self.sigma)
             if not self.antithetic:
                 noise[0] = 0  # as published: the first member is the model itself
-            there = present.get(id(self.model.get_parameter(name)))
-            drawn[name] = noise if there is None else noise.masked_fill_(there == 0, 0)
+            exists = present.get(id(self.model.get_parameter(name)))
+            if exists is not None:
+                noise.masked_fill_(exists == 0, 0)
+            drawn[name] = noise
         return drawn
 
     def _members(
-        self,
-        parameters: Mapping[str, Tensor],
-        drawn: Mapping[str, Tensor],
-        which: range,
-    ) -> dict[str, Tensor]:
-        fixed, members = self._signs(), {}
-        for name, weight in parameters.items():
-            noise = drawn[name]
-            rows = torch.tensor(which, device=noise.device)
-            side = torch.where(rows < len(noise), 1, -1).to(
-                noise.dtype
-            )  # the second of a pair is in the second half
-            noise = noise[rows % len(noise)] * side.view(-1, *[1] * weight.ndim)
-            if name not in fixed:
-                members[name] = weight + noise
-            elif self.log_magnitudes:
-                members[name] = weight * noise.exp()
-            else:
-                members[name] = fixed[name] * (fixed[name] * (weight + noise)).clamp_(
-                    min=0
-                )
-        return members
-
-    def _losses(
-        self,
-        loss: Callable[..., Tensor],
-        args: tuple[Any, ...],
-        parameters: Mapping[str, Tensor],
-        drawn: Mapping[str, Tensor],
-    ) -> Tensor:
-        objective = _Objective(self.model, loss)
-        buffers = {
-            f"model.{name}": buffer for name, buffer in self.model.named_buffers()
-        }
-
-        def one(members: dict[str, Tensor]) -> Tensor:
-            # copies, since a member may write into its buffers
-            copies = {name: buffer.clone() for name, buffer in buffers.items()}
-            loss: Tensor = functional_call(objective, members | copies, args)
-            return loss
-
-        found: list[Tensor] = []
-        size, generators = self.chunk_size or self.population, _generators(self.model)
-        before = torch.get_rng_state(), [g.get_state() for g in generators]
+        self, parameters: Mapping[str, Tensor], drawn: Mapping[str, Tensor]
+    ) -> Iterator[dict[str, Tensor]]:
+        """Yield the parameters of at most ``chunk_size`` members at once, stacked."""
+        fixed = self._signs()
+        size = self.chunk_size or self.population
         for start in range(0, self.population, size):
-            torch.set_rng_state(before[0])
-            for generator, state in zip(generators, before[1], strict=True):
-                generator.set_state(state)
-            which = range(start, min(start + size, self.population))
-            members = self._members(parameters, drawn, which)
-            with _left_as_it_was(self.model), _one_sentence():
-                values = vmap(one, randomness="same")(
-                    {f"model.{name}": member for name, member in members.items()}
-                )
-            if values.ndim != 1:
-                raise ValueError(
-                    "`loss` must return a single number; got shape"
-                    f" {tuple(values.shape[1:])}."
-                )
-            found.append(values)
-        return torch.cat(found)
+            rows = torch.arange(start, min(start + size, self.population))
+            members: dict[str, Tensor] = {}
+            for name, weight in parameters.items():
+                noise = rows_of_noise(drawn[name], rows)
+                if name not in fixed:
+                    members[name] = weight + noise
+                elif self.log_magnitudes:
+                    members[name] = weight * noise.exp()
+                else:
+                    strength = (fixed[name] * (weight + noise)).clamp_(min=0)
+                    members[name] = fixed[name] * strength
+            yield members
 
     def _gradient(self, losses: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the estimate for one parameter, and its standard error, in single precision at least."""
+        """Return one parameter's estimate and its standard error, in single precision at least."""
         variance = self.sigma**2
         if self.antithetic:
             plus, minus = losses.chunk(2)
-            scores, n = (plus - minus) / (2 * variance), len(plus)
+            scores = (plus - minus) / (2 * variance)
         else:
-            scores, n, noise = losses[1:] / variance, len(losses) - 1, noise[1:]
+            scores, noise = losses[1:] / variance, noise[1:]
+        n = len(scores)
         dtype = torch.promote_types(noise.dtype, torch.float32)
         scores, noise = scores.to(dtype), noise.to(dtype)
         mean = torch.tensordot(scores, noise, 1) / n
         square = torch.tensordot(scores.square(), noise.square(), 1) / n
         spread = (square - mean.square()).clamp_(min=0)
-        error = (spread / (n - 1)).sqrt() if n > 1 else torch.full_like(mean, torch.nan)
+        if n > 1:
+            error = (spread / (n - 1)).sqrt()
+        else:
+            error = torch.full_like(mean, torch.nan)
+        # The published mean is over all members, of which the first has no perturbation.
         shrunk = 1.0 if self.antithetic else n / (n + 1)
         return mean * shrunk, error * shrunk
 
     def _signs(self) -> dict[str, Tensor]:
         """Return the signs fixed on the perturbed parameters, under whatever name they were."""
         fixed = {id(parameter): sign for _, parameter, sign in signs.named(self.model)}
-        return {
-            name: fixed[key]
-            for name in self.names
-            if (key := id(self.model.get_parameter(name))) in fixed
-        }
-
-
-class _Objective(nn.Module):
-    """A loss of a model as one module, so that ``functional_call`` can put a member in the model's place."""
-
-    def __init__(self, model: nn.Module, loss: Callable[..., Tensor]) -> None:
-        super().__init__()
-        self.model, self.loss = model, loss
-
-    def forward(self, *args: Any) -> Tensor:
-        found = self.loss(self.model, *args)
-        if not isinstance(found, Tensor) or found.is_complex():
-            got = (
-                f"a tensor of {found.dtype}"
-                if isinstance(found, Tensor)
-                else type(found).__name__
-            )
-            raise TypeError(f"`loss` must return a tensor of real numbers; got {got}.")
-        return (
-            found if found.is_floating_point() else found.to(torch.get_default_dtype())
-        )
-
-
-@contextmanager
-def _left_as_it_was(model: nn.Module) -> Iterator[None]:
-    """Set every module's attributes back.
-
-    What a forward pass under ``vmap`` leaves there is of no use outside it.
-    """
-    registries = ("_parameters", "_buffers", "_modules")
-    before = [
-        (
-            module,
-            dict(module.__dict__),
-            {kind: dict(module.__dict__[kind]) for kind in registries},
-        )
-        for module in model.modules()
-    ]
-    try:
-        yield
-    finally:
-        for module, attributes, registered in before:
-            module.__dict__.clear()
-            module.__dict__.update(attributes)
-            for kind, contents in registered.items():
-                module.__dict__[kind].clear()
-                module.__dict__[kind].update(contents)
-
-
-@contextmanager
-def _one_sentence() -> Iterator[None]:
-    """Say in one sentence what ``vmap`` cannot do."""
-    try:
-        yield
-    except RuntimeError as error:
-        said = str(error).strip().split("\n")[0]
-        if not any(
-            word in said.lower() for word in ("vmap", "batching rule", "batch norm")
-        ):
-            raise
-        raise RuntimeError(
-            "`model` must be of operations that torch.func.vmap can batch, which batch"
-            f" norm in training and torch's own recurrent layers are not; it says: {said}"
-        ) from error
-
-
-def _generators(model: nn.Module) -> list[torch.Generator]:
-    return [
-        g
-        for m in model.modules()
-        if isinstance(g := getattr(m, "generator", None), torch.Generator)
-    ]
-
-
-def _names(model: nn.Module, names: Sequence[str] | None) -> tuple[str, ...]:
-    known = {
-        name: parameter.requires_grad for name, parameter in model.named_parameters()
-    }
-    if names is None:
-        names = [name for name, learns in known.items() if learns]
-        if not names:
-            raise ValueError(
-                "`model` must have a parameter that requires a gradient; it has none."
-            )
-    elif isinstance(names, str) or not names:
-        raise ValueError(
-            f"`names` must be a sequence of parameters' names; got {names!r}."
-        )
-    for name in names:
-        if name not in known:
-            raise ValueError(f"`names` must be among {', '.join(known)}; got {name!r}.")
-    return tuple(names)
-
-
-def _present(model: nn.Module) -> dict[int, Tensor]:
-    """Return which synapses exist, by the identity of their parameter."""
-    found = {}
-    for module in model.modules():
-        for name, parameter in module._parameters.items():
-            # a pruned parameter has another name than its signs
-            there = module._buffers.get(name.removesuffix("_orig") + law.PRESENT)
-            if parameter is not None and there is not None:
-                found[id(parameter)] = there
-    return found
+        found: dict[str, Tensor] = {}
+        for name in self.names:
+            key = id(self.model.get_parameter(name))
+            if key in fixed:
+                found[name] = fixed[key]
+        return found

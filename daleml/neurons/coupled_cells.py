@@ -39,7 +39,7 @@ def transmission(v: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Stretch:
+class StepBlock:
     """A number of steps under one drive.
 
     Attributes:
@@ -55,8 +55,8 @@ class Stretch:
     counted: bool
 
 
-def hold(
-    v: Tensor, w: Tensor, drive: Tensor, weight: Tensor, stretch: Stretch
+def advance(
+    v: Tensor, w: Tensor, drive: Tensor, weight: Tensor, block: StepBlock
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Advance under one drive.
 
@@ -65,7 +65,7 @@ def hold(
         w: Potassium gate.
         drive: Current from without, µA/cm².
         weight: Of the synapses, ``(post, pre)``.
-        stretch: How far.
+        block: How far.
 
     Returns:
         Voltage, gate, and the summed activity; zero where it is not counted.
@@ -74,33 +74,31 @@ def hold(
         ``v``, ``w``, ``drive`` and the results: (batch, cells). ``weight``: (cells, cells).
     """
     sums, sent = torch.zeros_like(v), transmission(v)
-    for _ in range(stretch.n):
-        v, w = stretch.cell.step(
-            v, w, drive + GAIN * (sent @ weight.t()), stretch.dt_ms
-        )
+    for _ in range(block.n):
+        v, w = block.cell.step(v, w, drive + GAIN * (sent @ weight.t()), block.dt_ms)
         sent = transmission(v)
-        sums = sums + sent if stretch.counted else sums
+        sums = sums + sent if block.counted else sums
     return v, w, sums
 
 
-def held(
+def advance_without_gradient(
     v: Tensor,
     w: Tensor,
     drive: Tensor,
     weight: Tensor,
-    stretch: Stretch,
+    block: StepBlock,
     compiled: bool | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return what :func:`hold` does, without gradients.
+    """Return what :func:`advance` does, without gradients.
 
     Faster, and under ``vmap`` for many networks at once.
     """
-    found = _Held.apply(v, w, drive, weight, stretch, compiled)  # type: ignore[no-untyped-call]
+    found = _InPlace.apply(v, w, drive, weight, block, compiled)  # type: ignore[no-untyped-call]
     return cast("tuple[Tensor, Tensor, Tensor]", found)
 
 
-class _Held(torch.autograd.Function):
-    """The values of :func:`hold` in place, with no gradient.
+class _InPlace(torch.autograd.Function):
+    """The values of :func:`advance` in place, with no gradient.
 
     Many networks at once, a cacheful at a time.
     """
@@ -111,7 +109,7 @@ class _Held(torch.autograd.Function):
         w: Tensor,
         drive: Tensor,
         weight: Tensor,
-        stretch: Stretch,
+        block: StepBlock,
         compiled: bool | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         members = torch.broadcast_shapes(*(x.shape[:-2] for x in (v, w, drive, weight)))  # type: ignore[no-untyped-call]
@@ -133,15 +131,15 @@ class _Held(torch.autograd.Function):
             *(x.tensor_split(n_blocks) for x in (v, w, sums, drive, weight)),
             strict=True,
         ):
-            like, total = part[0], part[2] if stretch.counted else None
-            use = stretch.cell, stretch.dt_ms
+            like, total = part[0], part[2] if block.counted else None
+            use = block.cell, block.dt_ms
             if compiled:
                 step = _compiled(
-                    *use, required, like.shape, like.dtype, like.device, stretch.counted
+                    *use, required, like.shape, like.dtype, like.device, block.counted
                 )
             else:
                 step = functools.partial(_step_, *use)
-            _advance_(step, part[0], part[1], total, part[3], part[4], stretch.n)
+            _advance_(step, part[0], part[1], total, part[3], part[4], block.n)
         shape = (*members, *full[1:])
         return v.view(shape), w.view(shape), sums.view(shape)
 
@@ -162,7 +160,7 @@ class _Held(torch.autograd.Function):
             )
             for x, dim in zip(inputs, in_dims, strict=True)
         ]
-        return held(*moved), (0, 0, 0)
+        return advance_without_gradient(*moved), (0, 0, 0)
 
 
 def _advance_(

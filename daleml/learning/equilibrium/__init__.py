@@ -6,19 +6,22 @@ from daleml.learning.equilibrium.activations import (
     Logistic,
     is_holomorphic,
 )
-from daleml.learning.equilibrium.connections import ConvBlock, SoftmaxPool
-from daleml.learning.equilibrium.continuous_teaching import (
+from daleml.learning.equilibrium.continuous_equilibrium_propagation import (
     ContinuousEquilibriumPropagation,
 )
+from daleml.learning.equilibrium.conv_block import ConvBlock
 from daleml.learning.equilibrium.equilibrium_propagation import EquilibriumPropagation
-from daleml.learning.equilibrium.gradient_rule import Relaxations
-from daleml.learning.equilibrium.holomorphic_network import HolomorphicNetwork
-from daleml.learning.equilibrium.implicit_gradient import (
+from daleml.learning.equilibrium.gradient_comparison import (
     GradientError,
-    RecurrentBackpropagation,
     compare_gradients,
 )
+from daleml.learning.equilibrium.gradient_rule import Relaxations
+from daleml.learning.equilibrium.holomorphic_network import HolomorphicNetwork
+from daleml.learning.equilibrium.recurrent_backpropagation import (
+    RecurrentBackpropagation,
+)
 from daleml.learning.equilibrium.relaxation import NotSettledError, Settled
+from daleml.learning.equilibrium.softmax_pool import SoftmaxPool
 
 __all__ = [
     "ContinuousEquilibriumPropagation",

@@ -21,10 +21,10 @@ from daleml.learning.equilibrium.holomorphic_network import (
 )
 from daleml.learning.equilibrium.nudged_gradient import (
     draw_noise,
+    gradients_at,
     one_hot,
-    read,
+    points_on_circle,
     require_points,
-    turning,
 )
 from daleml.learning.equilibrium.relaxation import (
     Settled,
@@ -178,7 +178,7 @@ class EquilibriumPropagation(GradientRule):
             self.n_points == 1 and not self.noise
         ):  # the free state is read as well, and has been settled already
             readings.append((free.states, 0 * betas, -coefficients))
-        gradients = read(network, x, y, keep, readings)
+        gradients = gradients_at(network, x, y, keep, readings)
         loss = cross_entropy(network.readout(free.states[-1][keep]), y[keep])
         found = Relaxations(
             n_relaxations=len(betas),
@@ -199,7 +199,7 @@ class EquilibriumPropagation(GradientRule):
             points = x.new_tensor([self.beta, -self.beta])
             counts = -0.5 / points
         else:
-            points = turning(self.beta, self.n_points, x)
+            points = points_on_circle(self.beta, self.n_points, x)
             weights = [1.0] * self.n_points
             if not self.noise:
                 points = points[: self.n_points // 2 + 1]

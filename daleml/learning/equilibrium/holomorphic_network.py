@@ -12,10 +12,10 @@ from daleml import require, signs
 from daleml.learning.equilibrium.activations import Activation, Logistic, softmax
 from daleml.learning.equilibrium.connections import (
     Connection,
-    ConvBlock,
     ConvConnection,
     DenseConnection,
 )
+from daleml.learning.equilibrium.conv_block import ConvBlock
 from daleml.learning.equilibrium.relaxation import Settled, States, relax
 from daleml.populations import Populations
 

@@ -17,7 +17,7 @@ from daleml.learning.equilibrium.holomorphic_network import HolomorphicNetwork
 from daleml.learning.equilibrium.relaxation import NotSettledError, States
 
 
-def read(
+def gradients_at(
     network: HolomorphicNetwork,
     x: Tensor,
     y: Tensor,
@@ -60,7 +60,7 @@ def read(
     return _to_parameters(network, found, samples)
 
 
-def turning(beta: float, n_points: int, like: Tensor) -> Tensor:
+def points_on_circle(beta: float, n_points: int, like: Tensor) -> Tensor:
     """Return ``n_points`` strengths of size ``beta`` evenly round the circle, complex, from the real one on."""
     angles = torch.arange(n_points, dtype=torch.float64) * (2 * math.pi / n_points)
     complex_type = torch.complex128 if like.dtype == torch.float64 else torch.complex64

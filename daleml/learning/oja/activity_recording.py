@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
 import torch
@@ -12,87 +11,15 @@ from torch.nn.utils.rnn import PackedSequence
 from torch.utils.hooks import RemovableHandle
 
 from daleml import modules
-from daleml.learning.oja.uncopied_hooks import Hook
+from daleml.learning.oja.activation_chains import Activation
+from daleml.learning.oja.uncopied_hooks import UncopiedHook
 
-Activation: TypeAlias = Callable[[Tensor], Tensor]
-Seen: TypeAlias = dict[str, tuple[Tensor, Tensor]]
+Recorded: TypeAlias = dict[str, tuple[Tensor, Tensor]]
 """By path, what was active before and after it."""
-
-# -- what makes rates of a layer's output
-# ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Chain:
-    """Modules one after another, as one function.
-
-    Attributes:
-        modules: The modules.
-        unclear: Name of the activation that ends them where nothing is known of its rates;
-            empty if all are known.
-    """
-
-    modules: tuple[nn.Module, ...] = ()
-    unclear: str = ""
-
-    def __call__(self, output: Tensor) -> Tensor:
-        """Apply them in turn."""
-        for module in self.modules:
-            output = module.forward(
-                output
-            )  # not a call, which would run the user's hooks twice
-        return output
-
-
-def following(model: nn.Module) -> dict[nn.Module, Chain]:
-    """Find what makes rates of each dense layer's output.
-
-    The activation modules right after it in a Sequential.
-    """
-    found: dict[nn.Module, Chain] = {}
-    for module in model.modules():
-        if isinstance(module, nn.Sequential):
-            parts = list(_in_order(module))
-            for i, part in enumerate(parts):
-                if modules.is_dense(part):
-                    found.setdefault(part, _chain(parts[i + 1 :]))
-    return found
-
-
-def _in_order(sequential: nn.Sequential) -> Iterator[nn.Module]:
-    """Yield what runs, with repeats, which ``children`` leaves out, and what stands in sequences within."""
-    for part in sequential._modules.values():
-        if isinstance(part, nn.Sequential):
-            yield from _in_order(part)
-        elif part is not None:
-            yield part
-
-
-def _chain(following: Sequence[nn.Module]) -> Chain:
-    applied: list[nn.Module] = []
-    for module in following:
-        kind = modules.torch_kind(module)
-        if kind is not None and kind.rates and modules.runs_as_torch(module):
-            applied.append(module)
-        elif (kind is not None and kind.activation) or _may_be_activation(module):
-            return Chain(tuple(applied), type(module).__name__)
-        else:
-            break
-    return Chain(tuple(applied))
-
-
-def _may_be_activation(module: nn.Module) -> bool:
-    """Whether a module is nobody's layer, and so may be an activation of the user's."""
-    known = modules.torch_kind(module) is not None or modules.speaks(module)
-    return not known and not module._parameters and not module._modules
-
-
-# -- what was active
-# ---------------------------------------------------------------------------------------------------
 
 
 def watch(
-    module: nn.Module, activation: Activation, report: Callable[[Seen], None]
+    module: nn.Module, activation: Activation, report: Callable[[Recorded], None]
 ) -> RemovableHandle:
     """Report what is active on both sides of a layer's weights, in every forward pass in training mode.
 
@@ -117,7 +44,7 @@ def watch(
             if module.training:
                 report(_swept(suffix, rows, rates_of(begun), rates, sizes))
 
-        return cast("RemovableHandle", register_layer_hook(Hook(look)))
+        return cast("RemovableHandle", register_layer_hook(UncopiedHook(look)))
 
     kind = modules.torch_kind(module)
     sequences = kind is not None and kind.sequences
@@ -138,12 +65,12 @@ def watch(
                     else _cell(input, hx, output)
                 )
 
-    return module.register_forward_hook(Hook(observe), with_kwargs=True)
+    return module.register_forward_hook(UncopiedHook(observe), with_kwargs=True)
 
 
 def _dense(
     module: nn.Module, pre: Tensor, output: Tensor, activation: Activation
-) -> Seen:
+) -> Recorded:
     post = activation(
         output.detach().clone()
     )  # a clone, since the activation may work in place
@@ -159,7 +86,7 @@ def _dense(
     return {"dense": (_rows(pre).clone(), _rows(post))}
 
 
-def _cell(input: Tensor, hx: Tensor | None, state: Tensor) -> Seen:
+def _cell(input: Tensor, hx: Tensor | None, state: Tensor) -> Recorded:
     begun = torch.zeros_like(state) if hx is None else hx
     return _swept(
         "",
@@ -172,7 +99,7 @@ def _cell(input: Tensor, hx: Tensor | None, state: Tensor) -> Seen:
 
 def _sequence(
     module: Any, input: Tensor | PackedSequence, hx: Tensor | None, output: Any
-) -> Seen:
+) -> Recorded:
     """Return the activities of an ``nn.RNN`` of one layer, its rows step after step whatever the layout."""
     rates = output[0]
     if isinstance(input, PackedSequence):
@@ -190,7 +117,7 @@ def _sequence(
 
 def _swept(
     suffix: str, rows: Tensor, begun: Tensor, rates: Tensor, sizes: Sequence[int]
-) -> Seen:
+) -> Recorded:
     """Return the activities of one layer that ran over steps.
 
     Before a step are the rates of the one before it.

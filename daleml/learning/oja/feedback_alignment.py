@@ -12,7 +12,7 @@ from torch.autograd.function import FunctionCtx
 from torch.utils.hooks import RemovableHandle
 
 from daleml import law, modules
-from daleml.learning.oja.uncopied_hooks import Hook
+from daleml.learning.oja.uncopied_hooks import UncopiedHook
 
 
 def carry_back(x: Tensor, output: Tensor, feedback: Tensor) -> Tensor:
@@ -155,9 +155,9 @@ class FeedbackAlignment:
         for name, layer in self._layers.items():
             before, after = self._hooks(name)
             self._handles.append(
-                layer.register_forward_pre_hook(Hook(before), with_kwargs=True)
+                layer.register_forward_pre_hook(UncopiedHook(before), with_kwargs=True)
             )
-            self._handles.append(layer.register_forward_hook(Hook(after)))
+            self._handles.append(layer.register_forward_hook(UncopiedHook(after)))
         return self
 
     def detach(self) -> None:

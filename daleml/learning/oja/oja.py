@@ -14,7 +14,8 @@ from torch.utils.hooks import RemovableHandle
 
 from daleml import modules, require, signs
 from daleml.learning.oja import activity_recording, oja_arguments, plastic_weights
-from daleml.learning.oja.activity_recording import Activation, Chain, Seen
+from daleml.learning.oja.activation_chains import Activation, Chain
+from daleml.learning.oja.activity_recording import Recorded
 from daleml.learning.oja.oja_rules import (
     ActivityError,
     DivergenceError,
@@ -22,14 +23,14 @@ from daleml.learning.oja.oja_rules import (
     Subspace,
     at_least_single,
 )
-from daleml.learning.oja.plastic_weights import Holders, Synapses
-from daleml.learning.oja.uncopied_hooks import Hook
+from daleml.learning.oja.plastic_weights import Holders, PlasticWeight
+from daleml.learning.oja.uncopied_hooks import UncopiedHook
 
 
 class _Pool(NamedTuple):
     """A parameter, whatever its names, and the rows of all of them."""
 
-    one: Synapses
+    one: PlasticWeight
     coefficient: float
     lawful: list[tuple[nn.Module, Tensor]]
     pre: Tensor
@@ -152,7 +153,7 @@ class Oja:
                 f"`model` must have a dense layer or a circuit; got {type(model).__name__}"
                 " without one."
             )
-        self.coefficients = oja_arguments.by_weight(coefficients, found)
+        self.coefficients = oja_arguments.coefficients_by_weight(coefficients, found)
         if not isinstance(coefficients, Mapping):
             modules.warn_of_kept_otherwise(model, "Oja")
         self._model = model
@@ -162,7 +163,9 @@ class Oja:
                 raise ValueError(
                     f"`coefficients` must leave out `{name}`, since it {one.obstacle}."
                 )
-        self._activations = oja_arguments.by_layer(activation, model, self._synapses)
+        self._activations = oja_arguments.activations_by_layer(
+            activation, model, self._synapses
+        )
         self._recorded: dict[str, list[tuple[Tensor, Tensor]]] = {}
         self._complete: dict[str, int] | None = (
             None  # how many of these are of passes that ended, during a pass
@@ -210,7 +213,9 @@ class Oja:
             raise TypeError(
                 f"`optimizer` must be a torch optimiser; got {type(optimizer).__name__}."
             )
-        self._handles.append(self._model.register_forward_pre_hook(Hook(self._begin)))
+        self._handles.append(
+            self._model.register_forward_pre_hook(UncopiedHook(self._begin))
+        )
         for layer, module in {
             one.layer: one.module for one in self._synapses.values()
         }.items():
@@ -218,7 +223,7 @@ class Oja:
             self._handles.append(
                 activity_recording.watch(module, activation, self._recorder(layer))
             )
-        self._handles.append(self._model.register_forward_hook(Hook(self._end)))
+        self._handles.append(self._model.register_forward_hook(UncopiedHook(self._end)))
         if optimizer is not None:
             self._handles.append(optimizer.register_step_post_hook(self._follow))
         return self
@@ -263,7 +268,7 @@ class Oja:
     def _recorder(self, layer: str) -> Any:
         members = [one for one in self._synapses.values() if one.layer == layer]
 
-        def record(seen: Seen) -> None:
+        def record(seen: Recorded) -> None:
             for one in members:
                 if one.path in seen:
                     self._recorded.setdefault(one.name, []).append(seen[one.path])
@@ -351,7 +356,7 @@ class Oja:
         return self._pool(self._synapses[first], pre, post, holders)
 
     def _pool(
-        self, one: Synapses, pre: Tensor, post: Tensor, holders: Holders
+        self, one: PlasticWeight, pre: Tensor, post: Tensor, holders: Holders
     ) -> _Pool:
         weight = one.weight()
         modules = holders.get(
@@ -360,7 +365,7 @@ class Oja:
         return _Pool(
             one,
             self.coefficients[one.name],
-            plastic_weights.lawful(weight, modules),
+            plastic_weights.fixed_signs(weight, modules),
             pre,
             post,
         )
@@ -398,7 +403,7 @@ class Oja:
                 f"`weight` must be one of {', '.join(coefficients)}; got {weight!r}."
             )
         one = self._synapses[weight]
-        rows = oja_arguments.fitting(one, pre, post)
+        rows = oja_arguments.activity_rows(one, pre, post)
         if coefficients[weight]:
             self._learn([self._pool(one, *rows, plastic_weights.holders(self._model))])
 
@@ -444,7 +449,7 @@ class Oja:
                 self._warn_of_negative_rates(one)
             return coefficient * self.rule.change(effective, pre, post, sign)
 
-    def _warn_of_negative_rates(self, one: Synapses) -> None:
+    def _warn_of_negative_rates(self, one: PlasticWeight) -> None:
         cure = (
             "pass `activation=`"
             if one.path == "dense"

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from daleml import require
-from daleml.learning.oja import activity_recording
-from daleml.learning.oja.activity_recording import Activation, Chain
-from daleml.learning.oja.plastic_weights import Synapses
+from daleml.learning.oja.activation_chains import Activation, Chain, following
+from daleml.learning.oja.plastic_weights import PlasticWeight
 
 
-def fitting(one: Synapses, pre: Tensor, post: Tensor) -> tuple[Tensor, Tensor]:
+def activity_rows(
+    one: PlasticWeight, pre: Tensor, post: Tensor
+) -> tuple[Tensor, Tensor]:
     """Return activities as rows of what a weight reads and drives."""
     n_post, n_pre = one.weight().shape
     for name, activity, size in (("pre", pre, n_pre), ("post", post, n_post)):
@@ -34,8 +35,8 @@ def fitting(one: Synapses, pre: Tensor, post: Tensor) -> tuple[Tensor, Tensor]:
     return pre.detach().reshape(-1, n_pre), post.detach().reshape(-1, n_post)
 
 
-def by_weight(
-    coefficients: float | Mapping[str, float], found: dict[str, Synapses]
+def coefficients_by_weight(
+    coefficients: float | Mapping[str, float], found: dict[str, PlasticWeight]
 ) -> dict[str, float]:
     """Return a coefficient a weight, from those of layers or weights."""
     if not isinstance(coefficients, Mapping):
@@ -55,10 +56,10 @@ def by_weight(
     return chosen
 
 
-def by_layer(
+def activations_by_layer(
     given: Activation | Mapping[str, Activation] | None,
     model: nn.Module,
-    plastic: dict[str, Synapses],
+    plastic: dict[str, PlasticWeight],
 ) -> dict[str, Activation]:
     """Return what makes rates of each dense layer's output."""
     layers = {one.layer: one.module for one in plastic.values() if one.path == "dense"}
@@ -84,7 +85,7 @@ def by_layer(
             raise TypeError(
                 f"`activation[{layer!r}]` must be a function; got {activation!r}."
             )
-    chains = activity_recording.following(model)
+    chains = following(model)
     for layer in layers.keys() - chosen.keys():
         chain = chains.get(layers[layer], Chain())
         if chain.unclear:

@@ -16,7 +16,7 @@ Holders: TypeAlias = Mapping[int, list[nn.Module]]
 
 
 @dataclass(frozen=True, eq=False)
-class Synapses:
+class PlasticWeight:
     """One plastic weight, under one of its names.
 
     Attributes:
@@ -58,7 +58,7 @@ class Synapses:
         return modules.effective(self.module, self.spec, self.layer)
 
 
-def plastic(model: nn.Module) -> dict[str, Synapses]:
+def plastic(model: nn.Module) -> dict[str, PlasticWeight]:
     """Find the weights of dense layers and circuits, by name.
 
     Those that cannot be changed say why.
@@ -74,7 +74,7 @@ def plastic(model: nn.Module) -> dict[str, Synapses]:
                 else ""
             )
             obstacle = obstacle or _obstacle(module, spec)
-            found[name] = Synapses(
+            found[name] = PlasticWeight(
                 layer, name, module, spec.name, _path(module, spec), obstacle, spec
             )
     return found
@@ -148,7 +148,9 @@ def holders(model: nn.Module) -> Holders:
     return found
 
 
-def lawful(weight: Tensor, modules: list[nn.Module]) -> list[tuple[nn.Module, Tensor]]:
+def fixed_signs(
+    weight: Tensor, modules: list[nn.Module]
+) -> list[tuple[nn.Module, Tensor]]:
     """Return the modules in which signs are fixed on a weight, and the signs, to broadcast against it."""
     return [
         (module, sign)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-class Hook:
+class UncopiedHook:
     """Call a function, and become one that does nothing when copied or pickled.
 
     A model is copied and saved with its hooks. A copy that went on reporting to what watches
@@ -21,11 +21,11 @@ class Hook:
         """Call the function."""
         return self._call(*args)
 
-    def __reduce__(self) -> tuple[type[Silent], tuple[()]]:
-        return Silent, ()
+    def __reduce__(self) -> tuple[type[SilentHook], tuple[()]]:
+        return SilentHook, ()
 
 
-class Silent:
+class SilentHook:
     """What is left of a hook in a copy."""
 
     def __call__(self, *args: Any) -> None:

@@ -24,10 +24,10 @@ from daleml.learning.equilibrium.holomorphic_network import (
 from daleml.learning.equilibrium.nudged_gradient import (
     complex_cross_entropy,
     draw_noise,
+    gradients_at,
     one_hot,
-    read,
+    points_on_circle,
     require_points,
-    turning,
 )
 from daleml.learning.equilibrium.relaxation import (
     Settled,
@@ -39,7 +39,7 @@ from daleml.learning.equilibrium.relaxation import (
 
 
 class ContinuousEquilibriumPropagation(GradientRule):
-    r"""Holomorphic equilibrium propagation without phases: the teaching signal never stops turning.
+    r"""Holomorphic equilibrium propagation without phases: the teaching signal never stops points_on_circle.
 
     From silence, it goes round the circle of :class:`EquilibriumPropagation` point by point and
     period by period; a few iterations after each move the running sum receives
@@ -142,7 +142,7 @@ class ContinuousEquilibriumPropagation(GradientRule):
             (settled.states, beta, -1 / (len(visits) * beta))
             for settled, beta, _ in visits
         ]
-        gradients = read(network, x, y, keep, readings)
+        gradients = gradients_at(network, x, y, keep, readings)
         tops = [settled.states[-1][keep] for settled, _, _ in last]
         losses = [
             complex_cross_entropy(network.readout(top), target[keep]) for top in tops
@@ -164,7 +164,7 @@ class ContinuousEquilibriumPropagation(GradientRule):
         betas = (
             x.new_tensor([self.beta, -self.beta])
             if self.n_points == 2
-            else turning(self.beta, self.n_points, x)
+            else points_on_circle(self.beta, self.n_points, x)
         )
         bottom = network.bottom(x)
         states = tuple(

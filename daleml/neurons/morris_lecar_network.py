@@ -11,7 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from daleml import require, signs
-from daleml.neurons.coupled_cells import GAIN, Stretch, held, hold
+from daleml.neurons.coupled_cells import (
+    GAIN,
+    StepBlock,
+    advance,
+    advance_without_gradient,
+)
 from daleml.neurons.morris_lecar import REST_MV, REST_W, MorrisLecar
 from daleml.populations import Populations
 
@@ -225,8 +230,9 @@ class MorrisLecarNetwork(nn.Module):
         learns = torch.is_grad_enabled() and any(
             source.requires_grad for source in sources
         )
-        advance: Callable[..., tuple[Tensor, Tensor, Tensor]]
-        advance = hold if learns else functools.partial(held, compiled=self.compiled)
+        run: Callable[..., tuple[Tensor, Tensor, Tensor]] = advance
+        if not learns:
+            run = functools.partial(advance_without_gradient, compiled=self.compiled)
         total, left = torch.zeros_like(v), n_steps
         for row in input:
             drive = GAIN * (APPLIED + row @ self.weight_ih.t()) + OFFSET
@@ -234,12 +240,12 @@ class MorrisLecarNetwork(nn.Module):
             left -= self._steps
             for n, counted in ((skipped, False), (self._steps - skipped, True)):
                 if n:
-                    v, w, sums = advance(
+                    v, w, sums = run(
                         v,
                         w,
                         drive,
                         self.weight_hh,
-                        Stretch(self.cell, self.dt_ms, n, counted),
+                        StepBlock(self.cell, self.dt_ms, n, counted),
                     )
                     total = total + sums
         return total / self._read_steps

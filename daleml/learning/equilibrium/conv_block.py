@@ -1,0 +1,43 @@
+"""The description of a convolutional layer of a network that settles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from daleml import require
+from daleml.learning.equilibrium.softmax_pool import SoftmaxPool
+
+
+@dataclass(frozen=True)
+class ConvBlock:
+    """Describes a convolutional layer of a :class:`HolomorphicNetwork`.
+
+    A convolution of stride 1, then pooling.
+
+    Args:
+        channels: How many it has.
+        kernel_size: Side of its square filters.
+        padding: Zeros around its input, on each side.
+        pool: What follows the convolution; None for nothing.
+
+    Raises:
+        TypeError: If a size is not an integer, or ``pool`` is no :class:`SoftmaxPool`.
+        ValueError: If a size is too small.
+
+    Example:
+        >>> from daleml.learning import HolomorphicNetwork
+        >>> HolomorphicNetwork((1, 8, 8), [ConvBlock(6, pool=SoftmaxPool(2))], 10).shapes
+        ((6, 4, 4),)
+    """
+
+    channels: int
+    kernel_size: int = 3
+    padding: int = 1
+    pool: SoftmaxPool | None = None
+
+    def __post_init__(self) -> None:
+        require.integer("channels", self.channels, minimum=1)
+        require.integer("kernel_size", self.kernel_size, minimum=1)
+        require.integer("padding", self.padding)
+        if self.pool is not None and not isinstance(self.pool, SoftmaxPool):
+            raise TypeError(f"`pool` must be a SoftmaxPool or None; got {self.pool!r}.")

@@ -1,0 +1,258 @@
+"""Solvers of ordinary differential equations whose right-hand side does not depend on time."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+from torch.func import jacrev, vmap
+
+from daleml import require
+
+Field: TypeAlias = Callable[[Tensor], Tensor]
+"""The time derivative of a state, (..., n) to (..., n)."""
+
+
+def rk4(field: Field, initial: Tensor, times: Tensor) -> Tensor:
+    """Solve an autonomous equation by the classic Runge-Kutta rule, one step between two times.
+
+    Args:
+        field: The derivative of a state; does not depend on time.
+        initial: The state at ``times[0]``, (..., n).
+        times: Increasing, (k,), at least two.
+
+    Returns:
+        The states at ``times``, (k, ..., n).
+
+    Raises:
+        ValueError: If ``times`` does not increase.
+
+    Example:
+        >>> rk4(lambda y: -y, torch.ones(1), torch.linspace(0, 1, 11))[-1]
+        tensor([0.3679])
+    """
+    require.tensor("initial", initial)
+    y, states = initial, [initial]
+    for h in _steps(times):
+        k1 = field(y)
+        k2 = field(y + h / 2 * k1)
+        k3 = field(y + h / 2 * k2)
+        k4 = field(y + h * k3)
+        y = y + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+        states.append(y)
+    return torch.stack(states)
+
+
+# RODAS3 of Sandu et al. 1997, in the form that needs no product with the Jacobian
+_GAMMA = 0.5
+_A = ((), (0.0,), (2.0, 0.0), (2.0, 0.0, 1.0))
+_C = ((), (4.0,), (1.0, -1.0), (1.0, -1.0, -8 / 3))
+_M = (2.0, 0.0, 1.0, 1.0)
+
+
+def rosenbrock(
+    field: Field,
+    initial: Tensor,
+    times: Tensor,
+    *,
+    substeps: int = 16,
+    start: float = 0.0,
+) -> Tensor:
+    r"""Solve a stiff autonomous equation by RODAS3, an L-stable rule of third order, at steps laid out beforehand.
+
+    .. math::
+        \Big(\frac{1}{\gamma h} - J\Big) u_i = f\Big(y + \sum_{j<i} a_{ij} u_j\Big) + \sum_{j<i} \frac{c_{ij}}{h} u_j,
+        \qquad y \leftarrow y + \sum_i m_i u_i, \qquad \gamma = \tfrac12
+
+    Between two times, ``substeps`` steps of equal ratio. Since no step depends on the solution,
+    a whole population runs in one batch under ``torch.func.vmap``, and gradients pass.
+
+    Args:
+        field: The derivative of a state; does not depend on time.
+        initial: The state at ``start``, (..., n).
+        times: Positive and increasing, (k,).
+        substeps: Steps between two times.
+        start: When ``initial`` holds; at most ``times[0]``.
+
+    Returns:
+        The states at ``times``, (k, ..., n).
+
+    Raises:
+        ValueError: If ``times`` is not positive and increasing, or an argument is out of range.
+
+    Example:
+        >>> rosenbrock(lambda y: -1e6 * (y - 1), torch.zeros(1), torch.tensor([1e-6, 1.0]))[-1]
+        tensor([1.])
+
+    References:
+        Sandu, Verwer, Blom, Spee, Carmichael, Potra 1997 Atmospheric Environment 31:3459.
+    """
+    substeps = require.integer("substeps", substeps, minimum=1)
+    first = _require_positive(times)
+    if not 0 <= require.number("start", start) <= first:
+        raise ValueError(
+            f"`start` must be between 0 and the first of `times`, {first:g}; got {start:g}."
+        )
+    y, states = require.tensor("initial", initial), []
+    grid = times.double().tolist()
+    stops = [
+        [
+            start,
+            *(start + (first - start) * i / substeps for i in range(1, substeps + 1)),
+        ]
+    ]
+    stops += [
+        [t * (u / t) ** (i / substeps) for i in range(substeps + 1)]
+        for t, u in itertools.pairwise(grid)
+    ]
+    for inner in stops:
+        if inner[-1] > inner[0]:
+            for t, u in itertools.pairwise(inner):
+                y = _rosenbrock_step(field, y, u - t)
+        states.append(y)
+    return torch.stack(states)
+
+
+def _rosenbrock_step(field: Field, y: Tensor, h: float) -> Tensor:
+    jacobian = jacrev(field)
+    for _ in range(y.ndim - 1):
+        jacobian = vmap(jacobian)
+    system = torch.eye(y.shape[-1], dtype=y.dtype, device=y.device) / (
+        _GAMMA * h
+    ) - jacobian(y)
+    factors = torch.linalg.lu_factor(system)
+    stages: list[Tensor] = []
+    for a, c in zip(_A, _C, strict=True):
+        point = y + sum(
+            (a_j * u for a_j, u in zip(a, stages, strict=True) if a_j),
+            torch.zeros_like(y),
+        )
+        right = field(point) + sum(
+            (c_j / h * u for c_j, u in zip(c, stages, strict=True)), torch.zeros_like(y)
+        )
+        stages.append(torch.linalg.lu_solve(*factors, right[..., None])[..., 0])
+    return y + sum(
+        (m * u for m, u in zip(_M, stages, strict=True) if m), torch.zeros_like(y)
+    )
+
+
+def adaptive(
+    field: Field,
+    initial: Tensor,
+    times: Tensor,
+    *,
+    method: str = "dopri5",
+    rtol: float = 1e-4,
+    atol: float = 1e-4,
+) -> Tensor:
+    """Solve an autonomous equation by one of torchdiffeq's explicit rules, which choose their steps.
+
+    Args:
+        field: The derivative of a state; does not depend on time.
+        initial: The state at ``times[0]``, (..., n).
+        times: Increasing, (k,), at least two.
+        method: Such as ``"dopri5"`` or ``"bosh3"``.
+        rtol: Relative tolerance.
+        atol: Absolute tolerance.
+
+    Returns:
+        The states at ``times``, (k, ..., n).
+
+    Raises:
+        ImportError: If torchdiffeq is not installed.
+        ValueError: If ``times`` does not increase.
+    """
+    _steps(times)
+    require.tensor("initial", initial)
+    try:
+        from torchdiffeq import odeint
+    except ImportError:
+        raise ImportError(
+            "`adaptive` needs torchdiffeq, which is not installed: pip install"
+            " 'daleml[ode]'."
+        ) from None
+    states: Tensor = odeint(
+        lambda t, y: field(y), initial, times, method=method, rtol=rtol, atol=atol
+    )
+    return states
+
+
+def radau(
+    field: Field,
+    initial: Tensor,
+    times: Tensor,
+    *,
+    rtol: float = 1e-10,
+    atol: float = 1e-14,
+) -> Tensor:
+    """Solve a stiff autonomous equation by scipy's Radau, in float64.
+
+    The reference for other solvers.
+
+    Args:
+        field: The derivative of a state; does not depend on time.
+        initial: The state at time 0, (n,).
+        times: Positive and increasing, (k,).
+        rtol: Relative tolerance.
+        atol: Absolute tolerance.
+
+    Returns:
+        The states at ``times``, (k, n), float64, without a gradient.
+
+    Raises:
+        ValueError: If ``times`` is not positive and increasing.
+        RuntimeError: If scipy gives up, with its reason.
+    """
+    import numpy as np
+    from scipy.integrate import solve_ivp
+
+    _require_positive(times)
+    require.tensor("initial", initial)
+
+    def derivative(t: float, y: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            return field(torch.as_tensor(y, dtype=torch.float64)).numpy()
+
+    grid = times.double().numpy()
+    solution = solve_ivp(
+        derivative,
+        (0.0, grid[-1]),
+        initial.double().numpy(),
+        method="Radau",
+        t_eval=grid,
+        rtol=rtol,
+        atol=atol,
+    )
+    if not solution.success:
+        raise RuntimeError(f"`field` must be solvable; scipy says: {solution.message}")
+    return torch.as_tensor(solution.y.T.copy())
+
+
+def _require_positive(times: Tensor) -> float:
+    """Return the first of positive, increasing times, at least one, or raise."""
+    require.tensor("times", times)
+    if (
+        times.ndim != 1
+        or not len(times)
+        or not bool((times.diff() > 0).all())
+        or not times[0] > 0
+    ):
+        shown = f"{times.flatten()[:4].tolist()} of {times.numel()}"
+        raise ValueError(
+            f"`times` must be positive and increasing, at least one; got {shown}."
+        )
+    return float(times[0])
+
+
+def _steps(times: Tensor) -> Sequence[float]:
+    require.tensor("times", times)
+    if times.ndim != 1 or len(times) < 2 or not bool((times.diff() > 0).all()):
+        raise ValueError(
+            "`times` must be at least two increasing numbers; got shape"
+            f" {tuple(times.shape)}."
+        )
+    steps: list[float] = times.double().diff().tolist()
+    return steps
