@@ -9,8 +9,8 @@ keeps the two apart:
 Conventions, everywhere:
 
 - weights are ``(post, pre)``, like ``nn.Linear``'s, so Dale's law fixes the sign of each *column*;
-- excitatory units come first; signs are +1 and -1, one a presynaptic unit, stored and never
-  inferred;
+- excitatory units come first; signs are +1 and -1, one per presynaptic unit, stored and
+  never inferred;
 - rates are non-negative; all of a DANN's matrices are too, and its minus is structure;
 - randomness comes from ``generator=``, never from a global seed set behind your back;
 - in-place functions end in ``_``; logarithms are natural; results are frozen and have
@@ -18,17 +18,15 @@ Conventions, everywhere:
 - an error is one sentence: argument, rule, value.
 """
 
-import importlib
-import pkgutil
 import sys
 from typing import TYPE_CHECKING, Any
 
-from daleml import layers, optim, signs
 from daleml._support import moved_modules
-from daleml.populations import Populations
 
 if TYPE_CHECKING:
-    from daleml import analysis, datasets, tasks
+    from daleml import analysis, datasets, layers, optim, signs, tasks
+    from daleml.convert import dalify
+    from daleml.populations import Populations
     from daleml.training import train
 
 __version__ = "0.1.0"
@@ -49,31 +47,36 @@ __all__ = [
 ]
 
 
+_HOMES = {
+    "convert": ("dalify",),
+    "populations": ("Populations",),
+    "training": ("train",),
+}
+
+
 def __getattr__(name: str) -> Any:
-    """Import what costs time when it is first asked for."""
-    if name == "dalify":
-        from daleml.convert import dalify
+    """Import what costs time when it is first asked for.
 
-        return dalify
-    if name == "train":
-        from daleml.training import train
+    ``daleml --help`` needs neither torch nor NumPy.
+    """
+    from daleml._support import lazy_names
 
-        return train
+    if lazy_names.knows(__name__, _HOMES, name):
+        return lazy_names.find(__name__, _HOMES, name)
+    message = f"module 'daleml' has no attribute {name!r}"
     if name.startswith("_"):
-        raise AttributeError(f"module 'daleml' has no attribute {name!r}")
-    is_module = any(found.name == name for found in pkgutil.iter_modules(__path__))
-    if is_module or name in moved_modules.MOVED:
-        return importlib.import_module(f"daleml.{name}")
+        raise AttributeError(message)
     from daleml._support.public_names import hint
 
-    end = f"; {found}" if (found := hint(name)) else ""
+    found = hint(name)
     # `from daleml import EG` asks here through importlib, which would drop the text of an
     # AttributeError.
-    if sys._getframe(1).f_globals.get("__name__") == "importlib._bootstrap" and end:
+    asked_by = sys._getframe(1).f_globals.get("__name__")
+    if found and asked_by == "importlib._bootstrap":
         raise ImportError(
-            f"cannot import name {name!r} from 'daleml'{end}", name="daleml"
+            f"cannot import name {name!r} from 'daleml'; {found}", name="daleml"
         )
-    raise AttributeError(f"module 'daleml' has no attribute {name!r}{end}")
+    raise AttributeError(f"{message}; {found}" if found else message)
 
 
 def __dir__() -> list[str]:

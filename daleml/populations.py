@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from daleml import require
 from daleml._support.keyword_names import Keywords
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,8 @@ class Populations(Keywords):
         dtype: torch.dtype | None = None,
     ) -> Tensor:
         """Return the sign of each unit, shape ``(size,)``: +1 for the excitatory ones, then -1."""
+        import torch
+
         signs = torch.ones(self.size, device=device, dtype=dtype)
         signs[self.inh] = -1
         return signs

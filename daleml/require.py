@@ -6,9 +6,10 @@ import math
 import numbers
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
 
 
 def integer(name: str, value: object, minimum: int = 0) -> int:
@@ -65,7 +66,9 @@ def fraction(name: str, value: object) -> float:
 
 def tensor(name: str, value: object) -> Tensor:
     """Return ``value``, or raise if it is no tensor."""
-    if not isinstance(value, Tensor):
+    import torch
+
+    if not isinstance(value, torch.Tensor):
         raise TypeError(f"`{name}` must be a tensor; got {type(value).__name__}.")
     return value
 
@@ -86,15 +89,15 @@ def path(name: str, value: object) -> Path:
     return Path(value)
 
 
-def generator(name: str, value: object) -> torch.Generator | None:
+def generator(name: str, value: object) -> Generator | None:
     """Return ``value``, or raise if it is neither a generator nor None."""
-    if value is not None and not isinstance(value, torch.Generator):
-        hint = (
-            ": write `torch.Generator().manual_seed(...)`"
-            if isinstance(value, numbers.Integral)
-            else ""
-        )
-        raise TypeError(
-            f"`{name}` must be a torch.Generator; got {type(value).__name__}{hint}."
-        )
-    return value
+    import torch
+
+    if value is None or isinstance(value, torch.Generator):
+        return value
+    hint = ""
+    if isinstance(value, numbers.Integral):
+        hint = ": write `torch.Generator().manual_seed(...)`"
+    raise TypeError(
+        f"`{name}` must be a torch.Generator; got {type(value).__name__}{hint}."
+    )

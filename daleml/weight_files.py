@@ -8,21 +8,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
-from daleml import law, reading
-from daleml.analysis import effective_weights
+from daleml import reading
 from daleml.reading import Say, Table, TableOptions, choose, is_table, printable, warn
 from daleml.reading.opening import require_file, suffix
 from daleml.reading.table_options import listed
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 __all__ = ["is_table", "read_columns", "read_matrices", "read_state", "read_weights"]
 
-_BUFFERS = (law.SUFFIX, law.PRESENT)
 _DEFAULT = TableOptions()
 _SENDER = re.compile(
     r"(pre|source|from|sender|src)([ _.-].*|id)?|.*[ _.-]pre", re.IGNORECASE
@@ -64,20 +64,25 @@ def read_weights(
         column = choose(name, table.names(), path, "column")
         return f"{path.stem}-{column}", table.numbers(column)
     if suffix(path) in reading.STATES:
-        state = reading.read_checkpoint(path, say)
-        if name is None:
-            return path.stem, state
-        choose(
-            name, [key for key in state if not key.endswith(_BUFFERS)], path, "tensor"
-        )
-        about = [name.removesuffix("_orig") + suffix for suffix in _BUFFERS]
-        known = {key: state[key] for key in about if key in state}
-        return f"{path.stem}-{name}", {name: state[name], **known} if known else state[
-            name
-        ]
+        return _weights_of_state(path, name, say)
     chosen, array = reading.read_array(path, name, "array", say)
     _require_numbers(path, chosen, array)
     return path.stem if chosen == "" else f"{path.stem}-{chosen}", array
+
+
+def _weights_of_state(path: Path, name: str | None, say: Say) -> tuple[str, Any]:
+    """Read a tensor of a checkpoint with the signs that are saved beside it, or all of it."""
+    from daleml import law
+
+    state = reading.read_checkpoint(path, say)
+    if name is None:
+        return path.stem, state
+    facts = (law.SUFFIX, law.PRESENT)
+    choose(name, [key for key in state if not key.endswith(facts)], path, "tensor")
+    about = [name.removesuffix("_orig") + fact for fact in facts]
+    known = {key: state[key] for key in about if key in state}
+    taken = {name: state[name], **known} if known else state[name]
+    return f"{path.stem}-{name}", taken
 
 
 def read_columns(
@@ -179,6 +184,8 @@ def read_matrices(
     """
     require_file(path, reading.KINDS)
     if suffix(path) in reading.STATES:
+        from daleml.analysis import effective_weights
+
         state = reading.read_checkpoint(path, say)
         found: dict[str, Any] = {
             key: value

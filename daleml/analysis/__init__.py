@@ -26,38 +26,53 @@ Compute, get a frozen result, plot it.
 ========================  =========================================================================================
 """
 
-from daleml.analysis import plots
-from daleml.analysis.connectomes.sign_rules import LawfulGraph, lawful_graph
-from daleml.analysis.connectomes.signed_graph import (
-    GraphSummary,
-    SignedMatrix,
-    graph_mask,
-    graph_populations,
-    graph_summary,
-    signed_matrix,
-)
-from daleml.analysis.distributions.comparison import (
-    Comparison,
-    PairTest,
-    compare_families,
-    pair_test,
-)
-from daleml.analysis.distributions.fit import WeightFit, fit_weights
-from daleml.analysis.distributions.goodness import GoodnessOfFit, goodness_of_fit
-from daleml.analysis.distributions.group_comparison import (
-    GroupComparison,
-    compare_groups,
-)
-from daleml.analysis.distributions.interval_samples import interval_sample
-from daleml.analysis.distributions.intervals import confidence_intervals
-from daleml.analysis.distributions.observation import Observation
-from daleml.analysis.distributions.power_law_tail import PowerLawTail, power_law
-from daleml.analysis.distributions.resemblance import Resemblance, compare_to
-from daleml.analysis.plasticity.dual_geometry import GeometryInference, infer_geometry
-from daleml.analysis.plasticity.rich_lazy import Regime, regime
-from daleml.analysis.spectra import Spectrum, effective_rank, spectrum, svd_entropy
-from daleml.analysis.weights.model_matrices import effective_weights, weight_matrices
-from daleml.analysis.weights.sample import WeightSample, weight_sample, weight_samples
+from typing import TYPE_CHECKING, Any
+
+from daleml._support import lazy_names
+
+if TYPE_CHECKING:
+    from daleml.analysis import plots
+    from daleml.analysis.connectomes.sign_rules import LawfulGraph, lawful_graph
+    from daleml.analysis.connectomes.signed_graph import (
+        GraphSummary,
+        SignedMatrix,
+        graph_mask,
+        graph_populations,
+        graph_summary,
+        signed_matrix,
+    )
+    from daleml.analysis.distributions.comparison import (
+        Comparison,
+        PairTest,
+        compare_families,
+        pair_test,
+    )
+    from daleml.analysis.distributions.fit import WeightFit, fit_weights
+    from daleml.analysis.distributions.goodness import GoodnessOfFit, goodness_of_fit
+    from daleml.analysis.distributions.group_comparison import (
+        GroupComparison,
+        compare_groups,
+    )
+    from daleml.analysis.distributions.interval_samples import interval_sample
+    from daleml.analysis.distributions.intervals import confidence_intervals
+    from daleml.analysis.distributions.observation import Observation
+    from daleml.analysis.distributions.power_law_tail import PowerLawTail, power_law
+    from daleml.analysis.distributions.resemblance import Resemblance, compare_to
+    from daleml.analysis.plasticity.dual_geometry import (
+        GeometryInference,
+        infer_geometry,
+    )
+    from daleml.analysis.plasticity.rich_lazy import Regime, regime
+    from daleml.analysis.spectra import Spectrum, effective_rank, spectrum, svd_entropy
+    from daleml.analysis.weights.model_matrices import (
+        effective_weights,
+        weight_matrices,
+    )
+    from daleml.analysis.weights.sample import (
+        WeightSample,
+        weight_sample,
+        weight_samples,
+    )
 
 __all__ = [
     "Comparison",
@@ -100,3 +115,44 @@ __all__ = [
     "weight_sample",
     "weight_samples",
 ]
+
+_HOMES = {
+    "connectomes.sign_rules": ("LawfulGraph", "lawful_graph"),
+    "connectomes.signed_graph": (
+        "GraphSummary",
+        "SignedMatrix",
+        "graph_mask",
+        "graph_populations",
+        "graph_summary",
+        "signed_matrix",
+    ),
+    "distributions.comparison": (
+        "Comparison",
+        "PairTest",
+        "compare_families",
+        "pair_test",
+    ),
+    "distributions.fit": ("WeightFit", "fit_weights"),
+    "distributions.goodness": ("GoodnessOfFit", "goodness_of_fit"),
+    "distributions.group_comparison": ("GroupComparison", "compare_groups"),
+    "distributions.interval_samples": ("interval_sample",),
+    "distributions.intervals": ("confidence_intervals",),
+    "distributions.observation": ("Observation",),
+    "distributions.power_law_tail": ("PowerLawTail", "power_law"),
+    "distributions.resemblance": ("Resemblance", "compare_to"),
+    "plasticity.dual_geometry": ("GeometryInference", "infer_geometry"),
+    "plasticity.rich_lazy": ("Regime", "regime"),
+    "spectra": ("Spectrum", "effective_rank", "spectrum", "svd_entropy"),
+    "weights.model_matrices": ("effective_weights", "weight_matrices"),
+    "weights.sample": ("WeightSample", "weight_sample", "weight_samples"),
+}
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Import a name when it is first asked for."""
+        return lazy_names.find(__name__, _HOMES, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
-from daleml.reading import (
-    hdf5_files,
-    matlab_files,
-    numpy_files,
-    tensor_files,
-    workbooks,
-)
+from daleml.reading import hdf5_files, matlab_files, numpy_files, workbooks
 from daleml.reading.opening import require_file, suffix
 from daleml.reading.selection import choose
 from daleml.reading.table import Table, read_text_table
@@ -26,6 +19,9 @@ from daleml.reading.table_options import (
     listed,
     printable,
 )
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _PACKED = ("", ".gz", ".bz2", ".xz", ".zip")
 _TEXTS = tuple(
@@ -39,7 +35,7 @@ TABLES = (*_TEXTS, *workbooks.WORKBOOKS, *workbooks.FRAMES)
 ARRAYS = (".npy", ".npz", ".mat", ".h5", ".hdf5")
 """Endings of files of arrays."""
 
-STATES = tensor_files.KINDS
+STATES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 """Endings of checkpoints."""
 
 KINDS = (*TABLES, *ARRAYS, *STATES)
@@ -140,6 +136,9 @@ def read_checkpoint(path: Path, say: Say) -> dict[str, Tensor]:
         ValueError: If the file is damaged or holds something else.
         OSError: If it cannot be opened.
     """
+    # Imports torch, which nothing else here needs.
+    from daleml.reading import tensor_files
+
     if path.name.lower().endswith(".index.json"):
         require_file(path, (".json",))
         return tensor_files.read_state(path, say)

@@ -23,8 +23,6 @@ from daleml.reading.table_options import ReadingError, Say, listed, printable, r
 
 SAFETENSORS = ".safetensors"
 INDEX = ".json"
-TORCH = (".pt", ".pth", ".bin", ".ckpt")
-KINDS = (SAFETENSORS, *TORCH)
 
 _KNOWN = ("state_dict", "model_state_dict", "model")
 """Under these keys a state dict is looked for first, one inside the other."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from daleml.analysis.distributions.families.family import Array
-from daleml.analysis.weights.model_matrices import numbers
+from daleml.analysis.weights.real_numbers import numbers
 from daleml.analysis.weights.sample import WeightSample, weight_sample
 
 Places = NDArray[np.intp]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from daleml.analysis.weights.model_matrices import numbers
+from daleml.analysis.weights.real_numbers import numbers
 from daleml.analysis.weights.sample import WeightSample, weight_sample
 
 # times the lower end: where a weight without an upper end is taken to lie, to begin with

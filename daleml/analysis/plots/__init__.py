@@ -5,21 +5,33 @@ mean the same everywhere: excitatory red, inhibitory blue, and each family of di
 own, with a line style and a marker.
 """
 
-from daleml.analysis.plots.canvas import EXCITATORY, INHIBITORY, figure, png, style, svg
-from daleml.analysis.plots.claim_plots import claim
-from daleml.analysis.plots.connectome_plots import balance, degrees, strengths
-from daleml.analysis.plots.densities import families, fit
-from daleml.analysis.plots.group_plots import groups
-from daleml.analysis.plots.history_plots import learning_curves, signs
-from daleml.analysis.plots.matrix_plots import matrix, spectrum
-from daleml.analysis.plots.panels import comparison_figure
-from daleml.analysis.plots.plasticity_plots import geometry, normality, regime
-from daleml.analysis.plots.quantiles import qq
-from daleml.analysis.plots.ranking import family_bars
-from daleml.analysis.plots.shape_plots import resemblance, shapes
-from daleml.analysis.plots.sweep_plots import sweep
-from daleml.analysis.plots.tail_plots import ccdf
-from daleml.analysis.plots.trial_plots import trial
+from typing import TYPE_CHECKING, Any
+
+from daleml._support import lazy_names
+
+if TYPE_CHECKING:
+    from daleml.analysis.plots.canvas import (
+        EXCITATORY,
+        INHIBITORY,
+        figure,
+        png,
+        style,
+        svg,
+    )
+    from daleml.analysis.plots.claim_plots import claim
+    from daleml.analysis.plots.connectome_plots import balance, degrees, strengths
+    from daleml.analysis.plots.densities import families, fit
+    from daleml.analysis.plots.group_plots import groups
+    from daleml.analysis.plots.history_plots import learning_curves, signs
+    from daleml.analysis.plots.matrix_plots import matrix, spectrum
+    from daleml.analysis.plots.panels import comparison_figure
+    from daleml.analysis.plots.plasticity_plots import geometry, normality, regime
+    from daleml.analysis.plots.quantiles import qq
+    from daleml.analysis.plots.ranking import family_bars
+    from daleml.analysis.plots.shape_plots import resemblance, shapes
+    from daleml.analysis.plots.sweep_plots import sweep
+    from daleml.analysis.plots.tail_plots import ccdf
+    from daleml.analysis.plots.trial_plots import trial
 
 __all__ = [
     "EXCITATORY",
@@ -51,3 +63,31 @@ __all__ = [
     "sweep",
     "trial",
 ]
+
+_HOMES = {
+    "canvas": ("EXCITATORY", "INHIBITORY", "figure", "png", "style", "svg"),
+    "claim_plots": ("claim",),
+    "connectome_plots": ("balance", "degrees", "strengths"),
+    "densities": ("families", "fit"),
+    "group_plots": ("groups",),
+    "history_plots": ("learning_curves", "signs"),
+    "matrix_plots": ("matrix", "spectrum"),
+    "panels": ("comparison_figure",),
+    "plasticity_plots": ("geometry", "normality", "regime"),
+    "quantiles": ("qq",),
+    "ranking": ("family_bars",),
+    "shape_plots": ("resemblance", "shapes"),
+    "sweep_plots": ("sweep",),
+    "tail_plots": ("ccdf",),
+    "trial_plots": ("trial",),
+}
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Import a name when it is first asked for."""
+        return lazy_names.find(__name__, _HOMES, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -20,7 +20,8 @@ from daleml.analysis.plots.canvas import (
     widen_flat_log_axis,
 )
 from daleml.analysis.spectra import Spectrum
-from daleml.analysis.weights import model_matrices
+from daleml.analysis.weights.model_matrices import matrix as matrix_of
+from daleml.analysis.weights.real_numbers import numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -110,8 +111,8 @@ def matrix(weight: ArrayLike | nn.Module, ax: Axes | None = None) -> Axes:
 def _read(weight: Any) -> NDArray[np.float64]:
     """Read a matrix, of a module its effective weight; NaN is let through, and drawn as nothing."""
     if isinstance(weight, nn.Module):
-        return model_matrices.matrix(weight)
-    values = np.asarray(model_matrices.numbers(weight, "weight"), dtype=np.float64)
+        return matrix_of(weight)
+    values = np.asarray(numbers(weight, "weight"), dtype=np.float64)
     if values.ndim != 2 or not values.size:
         raise ValueError(
             f"`weight` must be a matrix, (post, pre); got shape {values.shape}."

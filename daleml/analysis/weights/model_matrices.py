@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, cast
 
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from daleml import law, modules
+from daleml.analysis.weights.real_numbers import numbers
 
 # -- as they act
 # -------------------------------------------------------------------------------------------------------
@@ -335,36 +335,6 @@ def _state_of(model: nn.Module) -> dict[str, Any]:
         name = owner + rest.partition(".")[0] if inside else key
         found[name] = computed.get(name, value)
     return found
-
-
-def numbers(values: Any, name: str = "weights") -> NDArray[Any]:
-    """Read real numbers, a tensor's or anybody's, into an array."""
-    if isinstance(values, (str, os.PathLike)):
-        raise TypeError(
-            f"`{name}` must be real numbers; got {str(values)!r}: if that is a file, read"
-            " it first."
-        )
-    if isinstance(values, Tensor):
-        values = values.detach().cpu()
-        numpy_has_none = values.is_floating_point() and (
-            values.dtype == torch.bfloat16 or values.dtype.itemsize == 1
-        )
-        values = (values.float() if numpy_has_none else values).numpy()
-    if isinstance(values, np.ma.MaskedArray):
-        values = np.ma.filled(values.astype(np.float64), np.nan)
-    try:
-        array = np.asarray(values)
-    except ValueError:  # NumPy's words for it do not name the argument
-        raise ValueError(
-            f"`{name}` must have rows of one length; got rows of several lengths."
-        ) from None
-    if array.dtype.kind not in "fiu":
-        table = hasattr(values, "table") or hasattr(values, "edges")
-        hint = ", such as one column of the table" if table else ""
-        raise TypeError(
-            f"`{name}` must be real numbers{hint}; got {array.dtype} values."
-        )
-    return array
 
 
 def _mapping(weights: object) -> Mapping[str, Any]:

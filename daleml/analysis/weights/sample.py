@@ -7,13 +7,16 @@ import math
 import mmap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor, nn
 
-from daleml.analysis.weights.model_matrices import numbers, weight_matrices
+from daleml._support.torch_values import is_module
+from daleml.analysis.weights.real_numbers import numbers
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 WeightsLike: TypeAlias = (
     "Tensor | ArrayLike | nn.Module | Mapping[str, Any] | WeightSample"
@@ -173,6 +176,8 @@ def weight_samples(
         >>> list(weight_samples(EILinear(Populations(40, 10), 5)))
         ['weight E', 'weight I']
     """
+    from daleml.analysis.weights.model_matrices import weight_matrices
+
     samples: dict[str, WeightSample] = {}
     for name, array, unit_signs, present in weight_matrices(weights):
         parts = {}
@@ -236,16 +241,14 @@ def weight_sample(
         raise ValueError(f"`sign` must be +1, -1 or None; got {sign!r}.")
     if sign is not None and pool:
         raise ValueError(f"`sign` must be None where `pool` is True; got {sign}.")
-    if isinstance(weights, (nn.Module, Mapping)):
+    if is_module(weights) or isinstance(weights, Mapping):
         if sample_weights is not None:
             raise ValueError("`sample_weights` must be left out for a model; got some.")
         if not pool:
             return _only_sample(
                 weight_samples(weights, drop_missing=drop_missing), sign
             )
-        weights = np.concatenate(
-            [one.synapses() for one in weight_matrices(weights)] or [np.empty(0)]
-        )
+        weights = _all_synapses(weights)
     if not pool:
         _refuse_columns(weights)
     array = _array(weights)
@@ -265,6 +268,13 @@ def weight_sample(
                 f"got {n_exc} positive and {n_inh} negative values.{_noise(array)}"
             )
     return _weighted(_require_two(sample))
+
+
+def _all_synapses(weights: nn.Module | Mapping[str, Any]) -> NDArray[Any]:
+    from daleml.analysis.weights.model_matrices import weight_matrices
+
+    found = [one.synapses() for one in weight_matrices(weights)]
+    return np.concatenate(found or [np.empty(0)])
 
 
 def _noise(array: NDArray[Any]) -> str:

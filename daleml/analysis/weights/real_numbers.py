@@ -1,0 +1,51 @@
+"""Real numbers, read from arrays, lists and tensors."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daleml._support.torch_values import is_tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def numbers(values: Any, name: str = "weights") -> NDArray[Any]:
+    """Read real numbers, a tensor's or anybody's, into an array."""
+    if isinstance(values, (str, os.PathLike)):
+        raise TypeError(
+            f"`{name}` must be real numbers; got {str(values)!r}: if that is a file, read"
+            " it first."
+        )
+    if is_tensor(values):
+        values = _of_tensor(values)
+    if isinstance(values, np.ma.MaskedArray):
+        values = np.ma.filled(values.astype(np.float64), np.nan)
+    try:
+        array = np.asarray(values)
+    except ValueError:  # NumPy's words for it do not name the argument
+        raise ValueError(
+            f"`{name}` must have rows of one length; got rows of several lengths."
+        ) from None
+    if array.dtype.kind not in "fiu":
+        table = hasattr(values, "table") or hasattr(values, "edges")
+        hint = ", such as one column of the table" if table else ""
+        raise TypeError(
+            f"`{name}` must be real numbers{hint}; got {array.dtype} values."
+        )
+    return array
+
+
+def _of_tensor(values: Tensor) -> NDArray[Any]:
+    import torch
+
+    values = values.detach().cpu()
+    is_float8 = values.is_floating_point() and values.dtype.itemsize == 1
+    # NumPy has neither of these types.
+    if is_float8 or values.dtype == torch.bfloat16:
+        values = values.float()
+    return values.numpy()
