@@ -86,11 +86,6 @@ LEFT = [
         "daleml.analysis.distributions.group_comparison",
         "daleml.analysis.distributions.group_sentences",
     ],
-    [
-        "daleml.reproductions.claim",
-        "daleml.reproductions.sweep",
-        "daleml.reproductions.verdict",
-    ],
 ]
 """Circles that are still to be opened."""
 

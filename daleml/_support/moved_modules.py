@@ -149,7 +149,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "reproductions.oja": ("reproductions.papers.oja_shervanitabar2024.claims",),
     "reproductions.page": ("pages.claims_page",),
     "reproductions.regimes": ("reproductions.papers.regimes_liu2024.claims",),
-    "reproductions.running": ("reproductions.running_claims",),
+    "reproductions.running": ("reproductions.running_claims", "experiments.running"),
     "reproductions.spectral": ("reproductions.papers.spectra_li2023.claims",),
     "tasks.choice": ("tasks.two_choices",),
 }
@@ -170,6 +170,8 @@ RENAMED: dict[str, dict[str, str]] = {
     },
     "learning.readings": {"read": "gradients_at", "turning": "points_on_circle"},
     "learning.synapses": {"Synapses": "PlasticWeight", "lawful": "fixed_signs"},
+    "reproductions.journal": {"Key": "RunKey"},
+    "reproductions.running": {"Result": "SeedResult"},
 }
 """By the old name of a module, what its names that have changed are called now."""
 

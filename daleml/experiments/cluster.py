@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 _PATIENCE = "10s"
-_FORM = re.compile(r"(tcp|tls|ucx|ws|wss)://[^\s/?#]+:\d{1,5}/?")
+# The protocols of Dask that cross machines: its `inproc` does not.
+_ADDRESS = re.compile(r"(tcp|tls|ucx|ws|wss)://[^\s/?#]+:\d{1,5}/?")
 
 
 @contextlib.contextmanager
@@ -26,10 +27,10 @@ def results(
     """Call a function many times on a cluster, and hand over the results as they come.
 
     Args:
-        address: Of the scheduler, such as ``"tcp://host:8786"``.
+        address: The scheduler's address, such as ``"tcp://host:8786"``.
         function: What to call.
         calls: Its arguments, a tuple per call.
-        jobs: Calls at once; None for as many as the cluster has workers.
+        jobs: The most calls at once; None for as many as the cluster has workers.
 
     Raises:
         ValueError: If Dask is not installed, or no scheduler answers at the address.
@@ -46,7 +47,7 @@ def results(
 @contextlib.contextmanager
 def _client(address: str) -> Iterator[None]:
     """Connect to a Dask scheduler for as long as it is needed."""
-    if not _FORM.fullmatch(address):
+    if not _ADDRESS.fullmatch(address):
         raise ValueError(
             "`scheduler` must be the address of a Dask scheduler, such as tcp://host:8786;"
             f" got {address!r}."
@@ -62,8 +63,8 @@ def _client(address: str) -> Iterator[None]:
         with _silence():
             client = Client(address, timeout=_PATIENCE)  # type: ignore[no-untyped-call]
     except Exception as error:
-        # What answers may be anything: a proxy's page read as a length asks for exabytes, and
-        # the like.
+        # Anything may answer: a proxy's page that is read as the length of a message asks for
+        # exabytes, and the like.
         raise ValueError(
             "`scheduler` must be the address of a Dask scheduler; nothing that is one"
             f" answered at {address!r} within {_PATIENCE} ({_why(error)})."

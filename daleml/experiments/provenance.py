@@ -1,4 +1,4 @@
-"""What numbers may depend on: the machine, the versions, and the state of the source."""
+"""The provenance of numbers: the machine, the versions, and the state of the source."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import platform
 import subprocess
 from pathlib import Path
 
-_PATIENCE = 10.0  # seconds for git, on a slow disk
+# Seconds that git may take: on a slow disk it can take some.
+_PATIENCE = 10.0
 
 
 def machine() -> dict[str, str]:
-    """Return the processor, and versions.
+    """Return the processor, the versions and, of a working copy, the commit of daleml's source.
 
-    And the commit, where daleml's own source is one's working copy.
+    Example:
+        >>> sorted(machine())
+        ['commit', 'daleml', 'numpy', 'processor', 'python', 'scipy', 'torch']
     """
     import numpy as np
     import scipy
@@ -34,16 +37,21 @@ def machine() -> dict[str, str]:
 
 
 def commit(source: Path) -> str:
-    """Return the commit that a source file belongs to, with ``-changed`` if the package differs from it.
+    """Return the commit of a source file, with ``-changed`` if the package differs from it.
 
     Nothing is returned unless git keeps that very file: a package installed inside somebody's
     project, in a virtual environment there, is no part of that project.
+
+    Args:
+        source: A file of the package.
     """
     if not _git(source, "ls-files", "--error-unmatch", source.name):
         return ""
     found = _git(source, "rev-parse", "--short", "HEAD")
     changed = _git(source, "status", "--porcelain", "--untracked-files=no", "--", ".")
-    return f"{found}-changed" if found and changed else found
+    if found and changed:
+        return f"{found}-changed"
+    return found
 
 
 def _git(source: Path, *words: str) -> str:

@@ -1,50 +1,15 @@
-"""What a paper claims, as something that can be measured.
-
-An experiment, and what is expected of its numbers.
-"""
+"""A claim of a paper, as a value that can be measured: an experiment and what is expected of it."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from dataclasses import dataclass
 
-from daleml.experiments.journal import Numbers as Numbers
-
-if TYPE_CHECKING:
-    from daleml.reproductions.sweep import Sweep
-
-BUDGETS = ("quick", "paper", "long")
-
-Settings: TypeAlias = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """Something to run once a seed; several claims may read its numbers.
-
-    Attributes:
-        name: Short, for the journal.
-        run: Takes a seed and the settings, and returns every number that a claim reads, and
-            others worth keeping. It draws all chance from the seed, and computes on one thread.
-        settings: By budget, what ``run`` is given: plain values, ready for JSON.
-        seeds: By budget, how many.
-        minutes: By budget, about how long a seed takes on one core; long ones are begun first.
-    """
-
-    name: str
-    run: Callable[[int, Settings], Numbers] = field(repr=False)
-    settings: Mapping[str, Settings]
-    seeds: Mapping[str, int]
-    minutes: Mapping[str, float] = field(default_factory=dict)
-
-    def digest(self, budget: str) -> str:
-        """Return a short name of the settings: results of other settings are other results."""
-        text = json.dumps(self.settings[budget], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+from daleml.experiments.experiment import BUDGETS as BUDGETS
+from daleml.experiments.experiment import Experiment as Experiment
+from daleml.experiments.experiment import Numbers as Numbers
+from daleml.experiments.experiment import Settings as Settings
+from daleml.reproductions.sweep import Sweep
 
 
 @dataclass(frozen=True)
@@ -53,11 +18,15 @@ class Check:
 
     Attributes:
         number: Its name among those that the experiment returns.
-        label: What it is, with its unit, as a reader would say it.
-        at_least: The least that the claim allows, if it does.
-        at_most: The most.
+        label: What the number is, with its unit, for a reader.
+        at_least: The smallest value that the claim allows; None for no bound.
+        at_most: The largest value that the claim allows; None for no bound.
         no_effect: What the number would be if there were nothing to the claim; None where that
             has no meaning, as for an identity.
+
+    Example:
+        >>> Check("gap", "gap between the arms, %", at_least=1.0, no_effect=0.0).bound()
+        'at least 1'
     """
 
     number: str
@@ -80,13 +49,18 @@ class Claim:
     """A claim of a paper.
 
     Attributes:
-        id: Number of the paper and a letter: ``"1a"``.
+        id: The number of the paper and a letter: ``"1a"``.
         sentence: What is claimed, in one sentence.
-        source: Where: paper, figure, section or file.
-        experiment: What measures it; None if it cannot be, and ``note`` says why.
-        checks: What is expected. The claim holds if all of it does.
-        note: Where setting or bound depart from the paper's, why, and what was tried.
+        source: Where it is claimed: paper, figure, section or file.
+        experiment: What measures it; None if it cannot be measured, and ``note`` says why.
+        checks: What is expected. The claim holds if every check does.
+        note: Where the settings or a bound depart from the paper's, why, and what was tried.
         paper: Short name of the paper: ``"dann"``. Its :class:`Paper` writes it.
+
+    Example:
+        >>> claim = Claim("9a", "Nobody knows.", "nowhere", None, note="Not tested: no data.")
+        >>> Paper("toy", "Nobody (1900)", (claim,)).claims[0].paper
+        'toy'
     """
 
     id: str
@@ -104,9 +78,9 @@ class Paper:
 
     Attributes:
         name: Short, as typed on the command line.
-        citation: Authors, year, title, where.
-        claims: In order.
-        sweeps: Figures of their own, drawn where all its claims are asked for.
+        citation: Authors, year, title, and where it was published.
+        claims: The claims, in order.
+        sweeps: Its figures, drawn where all of its claims are asked for.
     """
 
     name: str
@@ -116,7 +90,8 @@ class Paper:
 
     def __post_init__(self) -> None:
         for name in ("claims", "sweeps"):
-            own = tuple(
+            own = [
                 dataclasses.replace(one, paper=self.name) for one in getattr(self, name)
-            )
-            object.__setattr__(self, name, own)
+            ]
+            # The only way to set a field of a frozen dataclass.
+            object.__setattr__(self, name, tuple(own))

@@ -1,20 +1,20 @@
-"""Run what is missing of the experiments behind some claims, in parallel, and judge the claims."""
+"""One run of the claims: the experiments behind them are run where seeds are missing, then judged."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from daleml import require
-from daleml._support import atomic_files, locks, workers
-from daleml.experiments import cluster
+from daleml._support import atomic_files, locks
+from daleml.experiments.experiment import BUDGETS, Experiment, Numbers
 from daleml.experiments.journal import Journal
-from daleml.experiments.provenance import machine
-from daleml.reproductions.claim import BUDGETS, Claim, Experiment, Numbers, Settings
-from daleml.reproductions.sweep import Sweep, Swept, measure, names
+from daleml.experiments.provenance import machine as machine
+from daleml.experiments.running import finished_numbers, run_missing, runs_of
+from daleml.reproductions.claim import Claim
+from daleml.reproductions.sweep import Sweep, Swept, measure
 from daleml.reproductions.verdict import Outcome, judge
 
 
@@ -24,10 +24,10 @@ class Reproduction:
 
     Attributes:
         budget: ``"quick"``, ``"paper"`` or ``"long"``.
-        outcomes: One a claim, in their order.
-        sweeps: Figures that were asked for and could be measured.
-        failures: Sentences of experiments that could not be run, by experiment and seed.
-        machine: What they were run on.
+        outcomes: The claims with their verdicts, in the claims' order.
+        sweeps: The figures that were asked for and could be measured.
+        failures: Why seeds could not be run, by experiment and seed.
+        machine: The machine, the versions and the commit that they were run on.
     """
 
     budget: str
@@ -62,7 +62,7 @@ def reproduce(
     """Run every seed that is not in the journal yet, and judge the claims.
 
     Args:
-        claims: What to reproduce.
+        claims: The claims to reproduce.
         out: Folder of ``journal.jsonl``, and of ``claims.json``, written at the end.
         sweeps: Figures to measure too.
         budget: How many seeds of which settings: ``"quick"``, ``"paper"`` or ``"long"``.
@@ -78,6 +78,17 @@ def reproduce(
     Raises:
         ValueError: If there is no such budget, ``jobs`` is below 1, ``out`` cannot be written
             to or another process writes into it, or ``scheduler`` is none.
+
+    Example:
+        >>> from daleml.reproductions import Check, Claim, Experiment, reproduce
+        >>> experiment = Experiment(
+        ...     "toy", lambda seed, settings: {"gap": 1.0 + seed}, {"quick": {}}, {"quick": 3}
+        ... )
+        >>> check = Check("gap", "gap between the arms", at_least=0.0)
+        >>> claim = Claim("9a", "There is a gap.", "nowhere", experiment, (check,))
+        >>> result = reproduce([claim], getfixture("tmp_path"), jobs=1)
+        >>> result.outcomes[0].verdict, result.outcomes[0].measured[0].mean
+        ('holds', 2.0)
     """
     if budget not in BUDGETS:
         raise ValueError(
@@ -87,159 +98,64 @@ def reproduce(
         require.integer("jobs", jobs, minimum=1)
     folder = atomic_files.folder("out", out)
     with locks.only_writer(folder, "out"):
-        return _reproduce(
-            claims, folder, sweeps, budget, jobs, scheduler, save, say, progress
+        journal = Journal(folder / "journal.jsonl", say)
+        journal.forget_incomplete(_needed(claims, sweeps, budget), say)
+        failures = run_missing(
+            runs_of(_experiments(claims, sweeps), budget),
+            journal,
+            jobs=jobs,
+            scheduler=scheduler,
+            on_message=say,
+            on_progress=progress,
         )
+        result = _judged(claims, sweeps, budget, journal, failures)
+        if save:
+            atomic_files.write_json(folder / "claims.json", result.to_dict())
+        return result
 
 
-def _reproduce(
-    claims: Sequence[Claim],
-    out: Path,
-    sweeps: Sequence[Sweep],
-    budget: str,
-    jobs: int | None,
-    scheduler: str | None,
-    save: bool,
-    say: Callable[[str], object],
-    progress: Callable[[int, int, str], object],
-) -> Reproduction:
-    journal = Journal(out / "journal.jsonl", say)
-    experiments = {
-        claim.experiment.name: claim.experiment for claim in claims if claim.experiment
-    }
-    experiments |= {
-        panel.experiment.name: panel.experiment
-        for sweep in sweeps
-        for panel in sweep.panels
-    }
-    _forget_other_numbers(journal, _needed(claims, sweeps, budget), say)
-    wanted = [
-        (experiment, seed)
-        for experiment in experiments.values()
-        for seed in range(experiment.seeds[budget])
-    ]
-    missing = [
-        (e, seed)
-        for e, seed in wanted
-        if (e.name, e.digest(budget), seed) not in journal.finished
-    ]
-    missing.sort(
-        key=lambda pair: -pair[0].minutes.get(budget, 0.0)
-    )  # a long one begun last would leave cores idle
-    failures: dict[str, str] = {}
-    done = len(wanted) - len(missing)
-    progress(done, len(wanted), "")
-    with _results(missing, budget, jobs, scheduler, say) as results:
-        for name, seed, numbers, problem in results:
-            done += 1
-            if problem:
-                failures[f"{name}, seed {seed}"] = problem
-                say(f"{name}, seed {seed}, could not be run: {problem}")
-            else:
-                journal.add((name, experiments[name].digest(budget), seed), numbers)
-            progress(done, len(wanted), name)
-
-    def seeds_of(experiment: Experiment | None) -> list[Numbers]:
-        return _seeds(experiment, budget, journal)
-
-    outcomes = tuple(judge(claim, seeds_of(claim.experiment)) for claim in claims)
-    measured = (measure(sweep, budget, seeds_of) for sweep in sweeps)
-    swept = tuple(one for one in measured if one is not None)
-    result = Reproduction(
-        budget, outcomes, swept, dict(sorted(failures.items())), machine()
-    )
-    if save:
-        atomic_files.write_json(out / "claims.json", result.to_dict())
-    return result
+def _experiments(claims: Sequence[Claim], sweeps: Sequence[Sweep]) -> list[Experiment]:
+    """Return the experiments behind some claims and figures, each once."""
+    found = [claim.experiment for claim in claims if claim.experiment]
+    for sweep in sweeps:
+        found += [panel.experiment for panel in sweep.panels]
+    return list({experiment.name: experiment for experiment in found}.values())
 
 
 def _needed(
     claims: Sequence[Claim], sweeps: Sequence[Sweep], budget: str
 ) -> dict[tuple[str, str], set[str]]:
-    """Return the names of the numbers that are judged or shown, by experiment and digest of its settings."""
+    """Return the numbers that are judged or shown, by experiment and digest of its settings."""
     needed: dict[tuple[str, str], set[str]] = {}
+
+    def add(experiment: Experiment, numbers: set[str]) -> None:
+        key = experiment.name, experiment.digest(budget)
+        needed.setdefault(key, set()).update(numbers)
+
     for claim in claims:
         if claim.experiment:
-            key = claim.experiment.name, claim.experiment.digest(budget)
-            needed.setdefault(key, set()).update(check.number for check in claim.checks)
+            add(claim.experiment, {check.number for check in claim.checks})
     for sweep in sweeps:
         for panel in sweep.panels:
-            key = panel.experiment.name, panel.experiment.digest(budget)
-            needed.setdefault(key, set()).update(names(panel, budget))
+            add(panel.experiment, panel.numbers(budget))
     return needed
 
 
-def _forget_other_numbers(
-    journal: Journal,
-    needed: dict[tuple[str, str], set[str]],
-    say: Callable[[str], object],
-) -> None:
-    """Run again the seeds whose lines are whole but hold other numbers, as those of another version may."""
-    for key, numbers in list(journal.finished.items()):
-        lacking = needed.get(key[:2], set()) - numbers.keys()
-        if lacking:
-            say(
-                f"`{journal.path}`: {key[0]}, seed {key[2]}, lacks {sorted(lacking)[0]!r}:"
-                " it is run again."
-            )
-            del journal.finished[key]
-
-
-def _seeds(
-    experiment: Experiment | None, budget: str, journal: Journal
-) -> list[Numbers]:
-    if experiment is None:
-        return []
-    keys = [
-        (experiment.name, experiment.digest(budget), seed)
-        for seed in range(experiment.seeds[budget])
-    ]
-    return [journal.finished[key] for key in keys if key in journal.finished]
-
-
-Result = tuple[str, int, Numbers, str]
-
-
-@contextlib.contextmanager
-def _results(
-    missing: Sequence[tuple[Experiment, int]],
+def _judged(
+    claims: Sequence[Claim],
+    sweeps: Sequence[Sweep],
     budget: str,
-    jobs: int | None,
-    scheduler: str | None,
-    say: Callable[[str], object],
-) -> Iterator[Iterator[Result]]:
-    """Hand over the results as they come."""
-    calls = [
-        (experiment.run, experiment.name, seed, experiment.settings[budget])
-        for experiment, seed in missing
-    ]
-    if not calls:
-        yield iter(())
-        return
-    if scheduler is not None:
-        with cluster.results(scheduler, _one, calls, jobs) as found:
-            yield found
-        return
-    processes = workers.count(jobs, len(calls))
-    if told := workers.fewer(jobs, processes):
-        say(told)
-    with contextlib.closing(
-        workers.run(_one, calls, processes, ordered=False)
-    ) as local:
-        yield local
+    journal: Journal,
+    failures: dict[str, str],
+) -> Reproduction:
+    """Judge the claims and read the figures from what the journal holds."""
 
+    def seeds_of(experiment: Experiment | None) -> list[Numbers]:
+        if experiment is None:
+            return []
+        return finished_numbers(journal, experiment, budget)
 
-def _one(
-    run: Callable[[int, Settings], Numbers], name: str, seed: int, settings: Settings
-) -> Result:
-    """Run one seed on one thread, so that numbers do not depend on how many run at once."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return name, seed, run(seed, settings), ""
-    except Exception as error:
-        return name, seed, {}, f"{type(error).__name__}: {' '.join(str(error).split())}"
-    finally:
-        torch.set_num_threads(threads)
+    outcomes = [judge(claim, seeds_of(claim.experiment)) for claim in claims]
+    swept = [measure(sweep, budget, seeds_of) for sweep in sweeps]
+    shown = [one for one in swept if one is not None]
+    return Reproduction(budget, tuple(outcomes), tuple(shown), failures, machine())

@@ -1,4 +1,4 @@
-"""Figures of a paper: how a number changes with what is turned, for several arms, over all seeds."""
+"""Figures of a paper: measured numbers against a swept parameter, for several arms and all seeds."""
 
 from __future__ import annotations
 
@@ -7,32 +7,36 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from daleml.reproductions.claim import Experiment, Numbers
-from daleml.reproductions.verdict import mean_interval
+from daleml.experiments.experiment import Experiment, Numbers
+from daleml.experiments.seed_intervals import mean_interval
 
 SEEN = "Lines are means over seeds, bands their 95 % intervals, dots the seeds."
+"""How to read such a figure, for its caption."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes.
+    """One pair of axes: some numbers of an experiment against one of its settings.
 
     Attributes:
-        experiment: What measures it.
-        turned: The setting that lists what is turned: ``"horizons_ms"``.
-        curves: By label, what the experiment calls its number, with ``{x:g}`` for what is turned.
-        x_label: What is turned, with its unit.
+        experiment: What measures the numbers.
+        swept: Name of the setting that lists the values of the swept parameter:
+            ``"horizons_ms"``.
+        curves: By label, the name of the number that the experiment returns, with ``{x:g}`` for
+            the value of the swept parameter.
+        x_label: The swept parameter, with its unit.
         y_label: What is measured, with its unit.
-        log_x: Whether what is turned is drawn on a logarithmic axis.
-        log_y: Whether what is measured is, and averaged in its logarithm.
-        y_limits: Of the axis; default: of what was measured.
+        log_x: Whether the axis of the swept parameter is logarithmic.
+        log_y: Whether the axis of the numbers is logarithmic; their logarithms are averaged then.
+        y_limits: Limits of the axis of the numbers; default: those of the numbers themselves.
         reference: A value to compare with, drawn dashed.
-        reference_label: What that is.
+        reference_label: What the reference is.
     """
 
     experiment: Experiment
-    turned: str
+    swept: str
     curves: Mapping[str, str]
     x_label: str
     y_label: str
@@ -42,16 +46,38 @@ class Panel:
     reference: float | None = None
     reference_label: str = ""
 
+    @property
+    def turned(self) -> str:
+        """What the first edition called :attr:`swept`."""
+        return self.swept
+
+    def values(self, budget: str) -> tuple[float, ...]:
+        """Return the values of the swept parameter.
+
+        Args:
+            budget: The budget whose settings are meant.
+        """
+        return tuple(float(x) for x in self.experiment.settings[budget][self.swept])
+
+    def numbers(self, budget: str) -> set[str]:
+        """Return the names of the numbers that the panel shows.
+
+        Args:
+            budget: The budget whose settings are meant.
+        """
+        values = self.values(budget)
+        return {name.format(x=x) for name in self.curves.values() for x in values}
+
 
 @dataclass(frozen=True)
 class Sweep:
-    """A figure.
+    """A figure of a paper: one or several panels.
 
     Attributes:
-        name: Of its file: ``"nudge"``.
-        title: What is turned, and what is seen.
+        name: The name of its file: ``"nudge"``.
+        title: What the figure shows.
         caption: How it was made, in a sentence or two.
-        panels: From left to right.
+        panels: The panels, from left to right.
         paper: Short name of the paper: ``"equilibrium"``. Its
             :class:`~daleml.reproductions.Paper` writes it.
     """
@@ -68,12 +94,12 @@ class Curve:
     """What the seeds gave for one arm.
 
     Attributes:
-        label: Of the arm.
-        x: What was turned.
-        values: (seeds, x).
-        mean: Over seeds; on a logarithmic axis the geometric one.
-        low: Lower end of its 95 % bootstrap interval.
-        high: Upper end.
+        label: The name of the arm.
+        x: The values of the swept parameter.
+        values: What was measured, (seeds, x).
+        mean: The mean over seeds; on a logarithmic axis the geometric one.
+        low: The lower end of its 95 % bootstrap interval.
+        high: The upper end.
     """
 
     label: str
@@ -83,6 +109,11 @@ class Curve:
     low: tuple[float, ...]
     high: tuple[float, ...]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return what was measured as plain values, ready for JSON."""
+        values = [list(seed) for seed in self.values]
+        return {"label": self.label, "x": list(self.x), "values": values}
+
 
 @dataclass(frozen=True)
 class Swept:
@@ -90,7 +121,7 @@ class Swept:
 
     Attributes:
         sweep: The figure.
-        curves: One tuple a panel.
+        curves: One tuple of curves per panel.
     """
 
     sweep: Sweep
@@ -98,28 +129,28 @@ class Swept:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, ready for JSON."""
-        panels = [
-            {
-                "x": panel.x_label,
-                "y": panel.y_label,
-                "curves": [_plain(curve) for curve in curves],
-            }
-            for panel, curves in zip(self.sweep.panels, self.curves, strict=True)
-        ]
-        sweep = self.sweep
-        said = {
-            "name": sweep.name,
-            "paper": sweep.paper,
-            "title": sweep.title,
-            "caption": sweep.caption,
+        panels = []
+        for panel, curves in zip(self.sweep.panels, self.curves, strict=True):
+            plain = [curve.to_dict() for curve in curves]
+            panels.append({"x": panel.x_label, "y": panel.y_label, "curves": plain})
+        return {
+            "name": self.sweep.name,
+            "paper": self.sweep.paper,
+            "title": self.sweep.title,
+            "caption": self.sweep.caption,
+            "panels": panels,
         }
-        return {**said, "panels": panels}
 
 
 def measure(
     sweep: Sweep, budget: str, seeds_of: Callable[[Experiment], Sequence[Numbers]]
 ) -> Swept | None:
     """Read a figure from the numbers of every seed; None if an experiment has none.
+
+    Args:
+        sweep: The figure.
+        budget: The budget at which its experiments were run.
+        seeds_of: Returns the numbers of an experiment, one mapping per seed.
 
     Raises:
         KeyError: If a seed lacks a number that the figure shows.
@@ -129,50 +160,31 @@ def measure(
         seeds = seeds_of(panel.experiment)
         if not seeds:
             return None
-        turned = tuple(
-            float(x) for x in panel.experiment.settings[budget][panel.turned]
-        )
-        panels.append(
-            tuple(
-                _curve(panel, label, name, turned, seeds)
-                for label, name in panel.curves.items()
-            )
-        )
+        curves = [_curve(panel, budget, label, seeds) for label in panel.curves]
+        panels.append(tuple(curves))
     return Swept(sweep, tuple(panels))
 
 
-def names(panel: Panel, budget: str) -> set[str]:
-    """Return the names of the numbers that a panel shows."""
-    turned = [float(x) for x in panel.experiment.settings[budget][panel.turned]]
-    return {name.format(x=x) for name in panel.curves.values() for x in turned}
-
-
-def _curve(
-    panel: Panel,
-    label: str,
-    name: str,
-    turned: tuple[float, ...],
-    seeds: Sequence[Numbers],
-) -> Curve:
-    values = np.array(
-        [[numbers[name.format(x=x)] for x in turned] for numbers in seeds]
-    )
-    shown = np.log(values) if panel.log_y else values
-    ends = np.array([(column.mean(), *mean_interval(column)) for column in shown.T])
-    mean, low, high = (np.exp(ends) if panel.log_y else ends).T.tolist()
+def _curve(panel: Panel, budget: str, label: str, seeds: Sequence[Numbers]) -> Curve:
+    x_values, name = panel.values(budget), panel.curves[label]
+    rows = [[numbers[name.format(x=x)] for x in x_values] for numbers in seeds]
+    values = np.array(rows)
+    if panel.log_y:
+        # The mean of logarithms is the logarithm of the geometric mean.
+        mean, low, high = np.exp(_means(np.log(values)))
+    else:
+        mean, low, high = _means(values)
     return Curve(
         label,
-        turned,
+        x_values,
         tuple(map(tuple, values.tolist())),
-        tuple(mean),
-        tuple(low),
-        tuple(high),
+        tuple(mean.tolist()),
+        tuple(low.tolist()),
+        tuple(high.tolist()),
     )
 
 
-def _plain(curve: Curve) -> dict[str, Any]:
-    return {
-        "label": curve.label,
-        "x": list(curve.x),
-        "values": [list(seed) for seed in curve.values],
-    }
+def _means(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean of each column and the ends of its interval, (3, columns)."""
+    columns = [(column.mean(), *mean_interval(column)) for column in values.T]
+    return np.array(columns).T

@@ -1,4 +1,4 @@
-"""From the numbers of all seeds to a verdict, by one rule for every claim."""
+"""The verdict on a claim, from the numbers of all seeds, by one rule for every claim."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from daleml.reproductions.claim import Check, Claim, Numbers
+from daleml.experiments.experiment import Numbers
+from daleml.experiments.seed_intervals import mean_interval as mean_interval
+from daleml.reproductions.claim import Check, Claim
 
-HOLDS, FAILS, CANNOT_TELL, NOT_TESTED = (
-    "holds",
-    "does not hold",
-    "cannot tell",
-    "not tested",
-)
+HOLDS = "holds"
+FAILS = "does not hold"
+CANNOT_TELL = "cannot tell"
+NOT_TESTED = "not tested"
+
 RULE = (
     "A claim holds if, for each thing it expects, the whole 95 % bootstrap interval of the"
     " mean over seeds lies where it should; it does not hold if for one of them the whole"
     " interval lies elsewhere; otherwise the seeds cannot tell."
 )
-_RESAMPLES = 10_000
-_LEVEL = 0.95
+"""How a verdict is reached, in words."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Measured:
 
     Attributes:
         check: The expectation.
-        values: One a seed, in the seeds' order.
-        mean: Of the values.
-        low: Lower end of the interval of the mean.
-        high: Upper end.
+        values: One value per seed, in the seeds' order.
+        mean: The mean of the values.
+        low: The lower end of the 95 % interval of the mean.
+        high: The upper end.
         verdict: ``"holds"``, ``"does not hold"`` or ``"cannot tell"``.
     """
 
@@ -46,6 +46,23 @@ class Measured:
     high: float
     verdict: str
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values, ready for JSON."""
+        check = self.check
+        return {
+            "number": check.number,
+            "label": check.label,
+            "expected": check.bound(),
+            "at_least": check.at_least,
+            "at_most": check.at_most,
+            "no_effect": check.no_effect,
+            "verdict": self.verdict,
+            "mean": _plain(self.mean),
+            "low": _plain(self.low),
+            "high": _plain(self.high),
+            "values": [_plain(value) for value in self.values],
+        }
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -53,8 +70,8 @@ class Outcome:
 
     Attributes:
         claim: The claim.
-        measured: One an expectation.
-        verdict: Of the whole claim.
+        measured: What was measured, one per expectation.
+        verdict: The verdict on the whole claim.
     """
 
     claim: Claim
@@ -64,11 +81,11 @@ class Outcome:
     @property
     def excludes_no_effect(self) -> bool:
         """Whether every interval leaves out the value of no effect."""
-        return all(
-            one.check.no_effect is None
-            or not one.low <= one.check.no_effect <= one.high
-            for one in self.measured
-        )
+        for one in self.measured:
+            no_effect = one.check.no_effect
+            if no_effect is not None and one.low <= no_effect <= one.high:
+                return False
+        return True
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, ready for JSON."""
@@ -81,55 +98,58 @@ class Outcome:
             "verdict": self.verdict,
             "excludes_no_effect": self.excludes_no_effect if self.measured else None,
             "note": claim.note,
-            "measured": [
-                {
-                    "number": one.check.number,
-                    "label": one.check.label,
-                    "expected": one.check.bound(),
-                    "at_least": one.check.at_least,
-                    "at_most": one.check.at_most,
-                    "no_effect": one.check.no_effect,
-                    "verdict": one.verdict,
-                    "mean": _plain(one.mean),
-                    "low": _plain(one.low),
-                    "high": _plain(one.high),
-                    "values": [_plain(value) for value in one.values],
-                }
-                for one in self.measured
-            ],
+            "measured": [one.to_dict() for one in self.measured],
         }
 
 
 def judge(claim: Claim, seeds: Sequence[Numbers]) -> Outcome:
     """Judge a claim by the numbers of every seed.
 
+    Args:
+        claim: The claim.
+        seeds: What its experiment measured, one mapping per seed.
+
     Raises:
         KeyError: If a seed lacks a number that the claim expects.
+
+    Example:
+        >>> from daleml.reproductions import Check, Claim, Experiment
+        >>> experiment = Experiment("toy", lambda seed, settings: {}, {}, {})
+        >>> check = Check("gap", "gap between the arms", at_least=0.0)
+        >>> claim = Claim("9a", "There is a gap.", "nowhere", experiment, (check,))
+        >>> judge(claim, [{"gap": 1.0}, {"gap": 2.0}]).verdict
+        'holds'
+        >>> judge(claim, [{"gap": -1.0}, {"gap": 2.0}]).verdict
+        'cannot tell'
     """
     if claim.experiment is None or not seeds:
         return Outcome(claim, (), NOT_TESTED)
-    measured = tuple(
-        measure(check, [numbers[check.number] for numbers in seeds])
-        for check in claim.checks
-    )
+    measured = []
+    for check in claim.checks:
+        values = [numbers[check.number] for numbers in seeds]
+        measured.append(measure(check, values))
     verdicts = {one.verdict for one in measured}
-    verdict = (
-        FAILS
-        if FAILS in verdicts
-        else CANNOT_TELL
-        if CANNOT_TELL in verdicts
-        else HOLDS
-    )
-    return Outcome(claim, measured, verdict)
+    verdict = HOLDS
+    for worse in (FAILS, CANNOT_TELL):
+        if worse in verdicts:
+            verdict = worse
+            break
+    return Outcome(claim, tuple(measured), verdict)
 
 
 def measure(check: Check, values: Sequence[float]) -> Measured:
-    """Compare the values of all seeds with an expectation."""
+    """Compare the values of all seeds with an expectation.
+
+    Args:
+        check: What is expected.
+        values: The number that it is expected of, one value per seed.
+    """
     low, high = mean_interval(values)
     least = -math.inf if check.at_least is None else check.at_least
     most = math.inf if check.at_most is None else check.at_most
-    if any(not math.isfinite(value) for value in values):
-        verdict = FAILS  # a number that was not to be had is no support
+    if not all(math.isfinite(value) for value in values):
+        # A number that could not be had supports nothing.
+        verdict = FAILS
     elif least <= low and high <= most:
         verdict = HOLDS
     elif high < least or low > most:
@@ -137,18 +157,6 @@ def measure(check: Check, values: Sequence[float]) -> Measured:
     else:
         verdict = CANNOT_TELL
     return Measured(check, tuple(values), float(np.mean(values)), low, high, verdict)
-
-
-def mean_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Return the 95 % percentile bootstrap interval of the mean; of one value, the value itself."""
-    array = np.asarray(values, dtype=np.float64)
-    if array.size < 2 or np.ptp(array) == 0 or not np.isfinite(array).all():
-        return float(array.mean()), float(array.mean())
-    drawn = (
-        np.random.default_rng(0).choice(array, (_RESAMPLES, array.size)).mean(axis=1)
-    )
-    low, high = np.quantile(drawn, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
-    return float(low), float(high)
 
 
 def _plain(value: float) -> float | None:

@@ -1,0 +1,190 @@
+"""Run the seeds of experiments that a journal lacks, in parallel, and write each one as it ends.
+
+A run that is killed and started again does only what is missing. Every seed is computed on one
+thread, so that its numbers do not depend on how many are computed at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+from daleml._support import workers
+from daleml.experiments import cluster
+from daleml.experiments.experiment import Experiment, Numbers, Settings
+from daleml.experiments.journal import Journal, OnMessage, RunKey
+
+OnProgress: TypeAlias = Callable[[int, int, str], object]
+"""Called with the number of runs done, the number of all runs, and the last one's experiment."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One seed of an experiment at a budget.
+
+    Attributes:
+        experiment: What is run.
+        budget: Which of its settings it is given.
+        seed: The seed.
+    """
+
+    experiment: Experiment
+    budget: str
+    seed: int
+
+    @property
+    def key(self) -> RunKey:
+        """What the journal files the run under."""
+        experiment = self.experiment
+        return experiment.name, experiment.digest(self.budget), self.seed
+
+    @property
+    def minutes(self) -> float:
+        """About how long the run takes; 0 if its experiment does not say."""
+        return self.experiment.minutes.get(self.budget, 0.0)
+
+
+class SeedResult(NamedTuple):
+    """What one run gave.
+
+    Attributes:
+        experiment: The name of its experiment.
+        seed: Its seed.
+        numbers: What it measured; empty if it failed.
+        problem: Why it failed; empty if it did not.
+    """
+
+    experiment: str
+    seed: int
+    numbers: Numbers
+    problem: str
+
+
+def runs_of(experiments: Iterable[Experiment], budget: str) -> list[Run]:
+    """Return every run that a budget asks for, experiment by experiment.
+
+    Args:
+        experiments: What is to be run.
+        budget: ``"quick"``, ``"paper"`` or ``"long"``.
+    """
+    return [
+        Run(experiment, budget, seed)
+        for experiment in experiments
+        for seed in range(experiment.seeds[budget])
+    ]
+
+
+def run_missing(
+    runs: Sequence[Run],
+    journal: Journal,
+    *,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    on_message: OnMessage = lambda line: None,
+    on_progress: OnProgress = lambda done, total, name: None,
+) -> dict[str, str]:
+    """Run what the journal lacks, and add each run to it as it ends.
+
+    Args:
+        runs: What is wanted, each once.
+        journal: What is finished already; it is added to.
+        jobs: Processes at once; default: one per core, or every worker of the cluster.
+        scheduler: Address of a Dask scheduler to run on; default: this machine.
+        on_message: Called with a sentence about anything unusual.
+        on_progress: Called first with what was finished before, and then after each run.
+
+    Returns:
+        Why runs failed, by the name of the experiment and the seed. A run that fails stops no
+        other.
+
+    Raises:
+        ValueError: If ``scheduler`` is no address at which a Dask scheduler answers.
+    """
+    missing = [run for run in runs if run.key not in journal.finished]
+    # A long run that begins last would leave the other cores idle.
+    missing.sort(key=lambda run: -run.minutes)
+    keys = {(run.experiment.name, run.seed): run.key for run in missing}
+    failures: dict[str, str] = {}
+    done = len(runs) - len(missing)
+    on_progress(done, len(runs), "")
+    with _results(missing, jobs, scheduler, on_message) as results:
+        for name, seed, numbers, problem in results:
+            done += 1
+            if problem:
+                failures[f"{name}, seed {seed}"] = problem
+                on_message(f"{name}, seed {seed}, could not be run: {problem}")
+            else:
+                journal.add(keys[name, seed], numbers)
+            on_progress(done, len(runs), name)
+    return dict(sorted(failures.items()))
+
+
+def finished_numbers(
+    journal: Journal, experiment: Experiment, budget: str
+) -> list[Numbers]:
+    """Return the numbers of the finished seeds of an experiment, in the seeds' order.
+
+    Args:
+        journal: What is finished.
+        experiment: What was run.
+        budget: With which of its settings.
+    """
+    keys = [run.key for run in runs_of([experiment], budget)]
+    return [journal.finished[key] for key in keys if key in journal.finished]
+
+
+@contextlib.contextmanager
+def _results(
+    missing: Sequence[Run],
+    jobs: int | None,
+    scheduler: str | None,
+    on_message: OnMessage,
+) -> Iterator[Iterator[SeedResult]]:
+    """Hand over the results as they come."""
+    calls: list[tuple[Any, ...]] = []
+    for run in missing:
+        experiment = run.experiment
+        settings = experiment.settings[run.budget]
+        calls.append((experiment.run, experiment.name, run.seed, settings))
+    if not calls:
+        yield iter(())
+        return
+    if scheduler is not None:
+        with cluster.results(scheduler, run_seed, calls, jobs) as found:
+            yield found
+        return
+    processes = workers.count(jobs, len(calls))
+    if told := workers.fewer(jobs, processes):
+        on_message(told)
+    local = workers.run(run_seed, calls, processes, ordered=False)
+    with contextlib.closing(local):
+        yield local
+
+
+def run_seed(
+    function: Callable[[int, Settings], Numbers],
+    name: str,
+    seed: int,
+    settings: Settings,
+) -> SeedResult:
+    """Run one seed on one thread; an error is a result too.
+
+    Args:
+        function: What to run.
+        name: The name of its experiment.
+        seed: The seed.
+        settings: What it is given beside the seed.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return SeedResult(name, seed, function(seed, settings), "")
+    except Exception as error:
+        problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        return SeedResult(name, seed, {}, problem)
+    finally:
+        torch.set_num_threads(threads)
