@@ -1,0 +1,112 @@
+"""How Sphinx builds the pages: ``make docs``. Warnings are errors, and no network is needed."""
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+
+import daleml  # noqa: E402
+from tests.docstrings import HOMES  # noqa: E402
+
+project = "daleml"
+author = "The daleml developers"
+copyright = "the daleml developers"
+version = release = daleml.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx-mathjax-offline",
+    "sphinx_copybutton",
+]
+exclude_patterns = ["api/README.md"]
+html_theme = "furo"
+html_title = f"daleml {version}"
+html_show_sourcelink = False
+
+myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_heading_anchors = 3
+
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_custom_sections = ["Shape"]
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+# Constants and methods of torch that our classes inherit are documented by torch.
+autodoc_default_options = {"members": True, "show-inheritance": True}
+
+
+def write_api_pages(app: Any) -> None:
+    """Write a page per public module, from the names that it lists."""
+    folder = HERE / "api"
+    pages = []
+    for home in HOMES:
+        if importlib.util.find_spec(home) is None:
+            continue
+        module = importlib.import_module(home)
+        names = getattr(module, "__all__", None) or own_names(module)
+        page = folder / f"{home}.rst"
+        write_if_changed(page, page_of(module, names))
+        pages.append(home)
+    entries = "\n".join(f"   {home}" for home in pages)
+    index = f"{INDEX}\n.. toctree::\n   :maxdepth: 1\n\n{entries}\n"
+    write_if_changed(folder / "index.rst", index)
+
+
+INDEX = """\
+Every public name
+=================
+
+One page per module, in the order in which a model meets them: populations, signs, layers,
+optimisers, analysis; then what learns otherwise, and the tools around.
+"""
+
+
+def page_of(module: Any, names: list[str]) -> str:
+    """Return the page of a module: what it says of itself, and then each of its names."""
+    title = module.__name__
+    lines = [title, "=" * len(title), "", f".. automodule:: {title}", "   :no-members:", ""]
+    for name in sorted(names, key=str.lower):
+        thing = getattr(module, name)
+        if inspect.ismodule(thing):
+            continue
+        if inspect.isclass(thing):
+            kind = "autoexception" if issubclass(thing, BaseException) else "autoclass"
+        elif callable(thing) and hasattr(thing, "__code__"):
+            kind = "autofunction"
+        else:
+            kind = "autodata"
+        lines += [f".. {kind}:: {title}.{name}", ""]
+    return "\n".join(lines)
+
+
+def own_names(module: Any) -> list[str]:
+    """Return what a module without ``__all__`` defines itself."""
+    found = []
+    for name, value in vars(module).items():
+        if not name.startswith("_") and getattr(value, "__module__", "") == module.__name__:
+            found.append(name)
+    return found
+
+
+def write_if_changed(path: Path, text: str) -> None:
+    """Write a page, unless it is there as it should be: Sphinx reads again what is newer."""
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+
+
+def setup(app: Any) -> None:
+    """Have the pages written before any is read."""
+    app.connect("builder-inited", write_api_pages)
