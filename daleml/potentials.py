@@ -5,12 +5,15 @@ Mirror descent takes its step in the dual coordinate :math:`\nabla\phi(w)` of a 
 
 .. math:: \nabla\phi(w_{t+1}) = \nabla\phi(w_t) - \eta\, g .
 
-=====================  ==============================================================  =================================
-``Euclidean``          :math:`\tfrac12 \sum w^2`                                       gradient descent
-``PNorm(p)``           :math:`\tfrac1p \sum |w|^p`                                     from sparse (p near 1) to spread
-``HyperbolicEntropy``  :math:`\sum w \operatorname{arsinh}(w/\beta) - \sqrt{w^2+\beta^2}`  between the other two
-``NegativeEntropy``    :math:`\sum |w| \ln |w|`                                        exponentiated gradient, lawful
-=====================  ==============================================================  =================================
+=====================  ========================================  ==============================
+potential              :math:`\phi(w)`, summed over the weights  its descent
+=====================  ========================================  ==============================
+``Euclidean``          :math:`\tfrac12 w^2`                      gradient descent
+``PNorm(p)``           :math:`\tfrac1p |w|^p`                    from sparse (p near 1) to spread
+``HyperbolicEntropy``  :math:`w \operatorname{arsinh}(w/\beta)   between the two beside it
+                       - \sqrt{w^2+\beta^2}`
+``NegativeEntropy``    :math:`|w| \ln |w|`                       exponentiated gradient, lawful
+=====================  ========================================  ==============================
 
 Only under the negative entropy can no weight change sign. All four act weight by weight, on
 tensors of any shape.

@@ -41,6 +41,7 @@ autodoc_preserve_defaults = True
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_custom_sections = ["Shape"]
+napoleon_use_ivar = True  # else the fields of a named tuple are described twice
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
@@ -52,13 +53,12 @@ def write_api_pages(app: Any) -> None:
     """Write a page per public module, from the names that it lists."""
     folder = HERE / "api"
     pages = []
+    homes: dict[int, str] = {}
     for home in HOMES:
         if importlib.util.find_spec(home) is None:
             continue
         module = importlib.import_module(home)
-        names = getattr(module, "__all__", None) or own_names(module)
-        page = folder / f"{home}.rst"
-        write_if_changed(page, page_of(module, names))
+        write_if_changed(folder / f"{home}.rst", page_of(module, homes))
         pages.append(home)
     entries = "\n".join(f"   {home}" for home in pages)
     index = f"{INDEX}\n.. toctree::\n   :maxdepth: 1\n\n{entries}\n"
@@ -74,29 +74,51 @@ optimisers, analysis; then what learns otherwise, and the tools around.
 """
 
 
-def page_of(module: Any, names: list[str]) -> str:
-    """Return the page of a module: what it says of itself, and then each of its names."""
+def page_of(module: Any, homes: dict[int, str]) -> str:
+    """Return the page of a module: what it says of itself, and then each of its names.
+
+    What an earlier page describes is referred to: one name has one description.
+    """
     title = module.__name__
-    lines = [title, "=" * len(title), "", f".. automodule:: {title}", "   :no-members:", ""]
-    for name in sorted(names, key=str.lower):
+    lines = [
+        title,
+        "=" * len(title),
+        "",
+        f".. automodule:: {title}",
+        "   :no-members:",
+        "",
+    ]
+    elsewhere = []
+    for name in sorted(names_of(module), key=str.lower):
         thing = getattr(module, name)
         if inspect.ismodule(thing):
             continue
+        is_code = inspect.isclass(thing) or inspect.isfunction(thing)
+        if is_code and id(thing) in homes:
+            elsewhere.append(f"- :py:obj:`{name} <{homes[id(thing)]}.{name}>`")
+            continue
         if inspect.isclass(thing):
             kind = "autoexception" if issubclass(thing, BaseException) else "autoclass"
-        elif callable(thing) and hasattr(thing, "__code__"):
-            kind = "autofunction"
         else:
-            kind = "autodata"
+            kind = "autofunction" if inspect.isfunction(thing) else "autodata"
+        if is_code:
+            homes[id(thing)] = title
         lines += [f".. {kind}:: {title}.{name}", ""]
+    if elsewhere:
+        lines += ["Described on another page:", "", *elsewhere, ""]
     return "\n".join(lines)
 
 
-def own_names(module: Any) -> list[str]:
-    """Return what a module without ``__all__`` defines itself."""
-    found = []
+def names_of(module: Any) -> list[str]:
+    """Return what a module lists in ``__all__``; without one, what it defines itself."""
+    found: list[str] = []
+    if hasattr(module, "__all__"):
+        return list(module.__all__)
     for name, value in vars(module).items():
-        if not name.startswith("_") and getattr(value, "__module__", "") == module.__name__:
+        if (
+            not name.startswith("_")
+            and getattr(value, "__module__", "") == module.__name__
+        ):
             found.append(name)
     return found
 

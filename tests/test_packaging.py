@@ -1,9 +1,11 @@
 """What pyproject.toml promises, the files of requirements/ test; what the tests read, a source distribution holds."""
 
+import re
 import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -71,3 +73,55 @@ def test_a_source_distribution_holds_what_its_tests_read():
     }  # which setuptools puts there by itself
     there = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
     assert there - held - BUILT_OR_KEPT_BY_GIT == set()
+
+
+def make_targets():
+    lines = (ROOT / "Makefile").read_text().splitlines()
+    return {
+        line.partition(":")[0] for line in lines if re.match(r"[a-z-]+:.*## ", line)
+    }
+
+
+def workflow_steps():
+    for path in sorted((ROOT / ".github" / "workflows").glob("*.yml")):
+        for name, job in yaml.safe_load(path.read_text())["jobs"].items():
+            yield from ((f"{path.name} {name}", step) for step in job["steps"])
+
+
+@pytest.mark.skipif(
+    not (ROOT / ".github").exists(), reason="there are no workflows beside these tests"
+)
+def test_every_step_of_a_workflow_can_be_run_at_home():
+    commands = {step["run"] for _, step in workflow_steps() if "run" in step}
+    assert {"make lint", "make test", "make test-lowest", "make docs"} <= commands
+    for command in commands:
+        tool, *targets = command.split()
+        assert tool == "make"
+        assert set(targets) <= make_targets()
+
+
+def test_the_classifiers_name_the_versions_of_python_that_are_tested():
+    named = set(re.findall(r":: Python :: (3\.\d+)", " ".join(PROJECT["classifiers"])))
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    matrix = workflow["jobs"]["test"]["strategy"]["matrix"]["python-version"]
+    assert named == set(matrix)
+    assert f">={min(matrix)}" == PROJECT["requires-python"]
+
+
+def test_make_help_names_every_target_and_each_exists():
+    text = (ROOT / "Makefile").read_text()
+    phony = set(re.search(r"^\.PHONY: (.*)$", text, re.MULTILINE)[1].split())
+    assert phony == make_targets()
+
+
+def test_the_project_has_one_address():
+    urls = set(PROJECT["urls"].values())
+    home = PROJECT["urls"]["Homepage"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert all(url.startswith(home) for url in urls)
+    assert citation["repository-code"] == home
+
+
+def test_the_changelog_has_a_section_for_this_version():
+    text = (ROOT / "CHANGELOG.md").read_text()
+    assert re.findall(r"^## (\S+)", text, re.MULTILINE)[0] == PROJECT["version"]

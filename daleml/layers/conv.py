@@ -396,9 +396,9 @@ class DANNConv2d(_DANNConv):
 
     Shape:
         Input (N, in_channels, height, width) or unbatched; output as of ``nn.Conv2d``.
-        ``weight_ex`` (out_channels, in_channels, *kernel), ``weight_ix`` (n_inh, in_channels,
-        *kernel), ``weight_ei`` (out_channels, n_inh), and with shunting ``alpha`` (n_inh,),
-        ``gain`` (out_channels,).
+        ``weight_ex`` ``(out_channels, in_channels, *kernel)``, ``weight_ix``
+        ``(n_inh, in_channels, *kernel)``, ``weight_ei`` ``(out_channels, n_inh)``, and with
+        shunting ``alpha`` ``(n_inh,)``, ``gain`` ``(out_channels,)``.
 
     Raises:
         TypeError: If a size is not an integer, or not one or two of them.

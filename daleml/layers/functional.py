@@ -119,8 +119,9 @@ def dann_convolution(
     detour through the interneurons.
 
     Shape:
-        ``x`` (N, pre, *size) or unbatched, ``weight_ex`` (post, pre, *kernel), ``weight_ix``
-        (n_inh, pre, *kernel), ``weight_ei`` (post, n_inh) -> (N, post, *size).
+        ``x`` ``(N, pre, *size)`` or unbatched, ``weight_ex`` ``(post, pre, *kernel)``,
+        ``weight_ix`` ``(n_inh, pre, *kernel)``, ``weight_ei`` ``(post, n_inh)`` ->
+        ``(N, post, *size)``.
     """
     forward_or_full = x.requires_grad or not torch.is_grad_enabled()
     post, pre = weight_ex.shape[0], weight_ex[0].numel()
@@ -152,8 +153,8 @@ def dann_shunting_convolution(
     image.
 
     Shape:
-        ``x`` (N, pre, *size) or unbatched, ``alpha`` (n_inh,), ``gain`` (post,) -> (N, post,
-        *size).
+        ``x`` ``(N, pre, *size)`` or unbatched, ``alpha`` ``(n_inh,)``, ``gain`` ``(post,)`` ->
+        ``(N, post, *size)``.
     """
     per_channel = (-1,) + (1,) * len(geometry.kernel_size)
     rates = geometry.convolve(x, weight_ix)

@@ -93,7 +93,7 @@ def resemblance(
 def shapes(results: Mapping[str, WeightFit], ax: Axes | None = None) -> Axes:
     """Draw the shapes of several log-normal fits' samples, free of scale.
 
-    Cumulative distributions of z-scored ln |w|.
+    Cumulative distributions of z-scored ``ln |w|``.
 
     The largest vertical gap between a curve and the normal one is its ``ks_distance()``.
 

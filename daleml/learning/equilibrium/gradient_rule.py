@@ -80,7 +80,7 @@ class GradientRule:
         """Add the gradient of a batch to ``.grad`` of the network's parameters, as ``backward`` does.
 
         Args:
-            x: Inputs, (batch, *in_shape).
+            x: Inputs, ``(batch, *in_shape)``.
             y: Their classes, (batch,), int64.
 
         Returns:

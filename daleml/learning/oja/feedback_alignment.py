@@ -24,7 +24,7 @@ def carry_back(x: Tensor, output: Tensor, feedback: Tensor) -> Tensor:
         feedback: :math:`B`.
 
     Shape:
-        ``x`` (*, pre), ``output`` (*, post), ``feedback`` (post, pre) -> (*, post).
+        ``x`` ``(*, pre)``, ``output`` ``(*, post)``, ``feedback`` ``(post, pre)`` -> ``(*, post)``.
 
     Returns:
         A copy of ``output``.

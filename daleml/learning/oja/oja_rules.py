@@ -223,13 +223,13 @@ class Subspace(Rule):
         return subspace(weight, pre, post)
 
     def decay(self, post: Tensor) -> float:
-        """Return the largest eigenvalue of the mean of y yᵀ; of one row, |y|²."""
+        """Return the largest eigenvalue of the mean of ``y yᵀ``; of one row, ``|y|²``."""
         post = post.to(at_least_single(post.dtype))
         gram = post @ post.T if len(post) < post.shape[1] else post.T @ post
         return float(torch.linalg.eigvalsh(gram / len(post))[-1])
 
     def bound(self, post: Tensor) -> float:
-        """Return the sum of all eigenvalues, the mean of |y|²."""
+        """Return the sum of all eigenvalues, the mean of ``|y|²``."""
         return float(post.square().sum(dim=1).mean())
 
 

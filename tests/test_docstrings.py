@@ -1,0 +1,111 @@
+"""Docstrings render, and those of public names hold what :mod:`tests.docstrings` asks for."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import daleml
+from tests import docstrings
+
+PACKAGE = Path(daleml.__file__).parent
+FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+
+
+def of_file(path):
+    """Yield every docstring of a file, with the line on which its owner begins."""
+    tree = ast.parse((PACKAGE / path).read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+            text = ast.get_docstring(node)
+            if text:
+                yield getattr(node, "lineno", 1), text
+
+
+@pytest.fixture(scope="module")
+def complaints():
+    """A function that returns what docutils says of a docstring, as the pages read it."""
+    pytest.importorskip("sphinx", reason="the pages are built by it")
+    from docutils import nodes
+    from docutils.core import publish_doctree
+    from docutils.parsers.rst import roles
+    from sphinx.ext.napoleon import Config, GoogleDocstring
+
+    def plain(name, rawtext, text, lineno, inliner, options=None, content=None):
+        return [nodes.literal(rawtext, text)], []
+
+    for name in ("func", "class", "meth", "mod", "attr", "obj", "exc", "data", "doc"):
+        roles.register_local_role(name, plain)
+    config = Config(napoleon_use_ivar=True, napoleon_custom_sections=["Shape"])
+
+    def said(text):
+        lines = str(GoogleDocstring(text, config))
+        found = []
+        settings = {"report_level": 2, "halt_level": 5, "warning_stream": False}
+        tree = publish_doctree(lines, settings_overrides=settings)
+        for message in tree.findall(nodes.system_message):
+            if message["level"] >= 2:
+                found.append(message.astext())
+        return found
+
+    return said
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_docstrings_render(path, complaints):
+    for line, text in of_file(path):
+        # A table, emphasis or a substitution that is broken can only come from these.
+        if re.search(r"[|*_`=]", text):
+            assert not complaints(text), f"{path}:{line}"
+
+
+def test_a_docstring_that_does_not_render_is_noticed(complaints):
+    assert complaints("Weights of shape (n, *size) and magnitudes |w| of them.")
+    assert not complaints("Weights of shape ``(n, *size)`` and magnitudes ``|w|``.")
+
+
+PUBLIC = list(docstrings.public())
+
+
+def test_public_names_are_found():
+    found = {f"{home}.{name}" for home, name, _ in PUBLIC}
+    assert len(found) > 250
+    assert {"daleml.layers.EIRNN", "daleml.optim.EG", "daleml.signs.check"} <= found
+
+
+def test_what_is_missing_is_noticed():
+    def bare(weights, family):
+        """Fit a family."""
+        raise ValueError(weights, family)
+
+    lacks = docstrings.missing("daleml.analysis", "fit_weights", bare)
+    assert lacks == ["Args: weights, family", "Raises", "Example", "equation"]
+
+    def whole(weights):
+        r"""Return :math:`\sum w`.
+
+        Args:
+            weights: Numbers.
+
+        Raises:
+            ValueError: Always.
+
+        Example:
+            >>> 1
+            1
+        """
+        raise ValueError(weights)
+
+    assert docstrings.missing("daleml.analysis", "fit_weights", whole) == []
+
+
+LEFT = 175
+"""How many public names still lack something. It only falls."""
+
+
+def test_public_names_say_what_a_stranger_needs():
+    lacking = [
+        name for home, name, thing in PUBLIC if docstrings.missing(home, name, thing)
+    ]
+    assert len(lacking) <= LEFT, lacking
