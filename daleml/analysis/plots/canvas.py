@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from daleml._support import safe_text
+from daleml.analysis.plots.style_parameters import STYLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,19 +33,17 @@ _BELOW = 0.5  # inches from the axes to their legend: what ticks and a label tak
 @contextmanager
 def style() -> Iterator[None]:
     """Draw in daleml's style: the look of the demo, the tutorials and the command line."""
-    import seaborn as sns
     from matplotlib import rcParams
 
-    with sns.axes_style("ticks"), sns.plotting_context("notebook", font_scale=0.85):
-        # One parameter is put back, not all of them as `rc_context` does: a notebook that
-        # imports pyplot in here
-        # becomes interactive, and would show no figure after it ceased to be.
-        before = rcParams["font.family"]
-        rcParams["font.family"] = [*before, *_other_fonts()]
-        try:
-            yield
-        finally:
-            rcParams["font.family"] = before
+    # These parameters are put back, not all of them as `rc_context` does: a notebook that
+    # imports pyplot in here becomes interactive, and would show no figure after it ceased to be.
+    before = {parameter: rcParams[parameter] for parameter in STYLE}
+    rcParams.update(STYLE)
+    rcParams["font.family"] = [*rcParams["font.family"], *_other_fonts()]
+    try:
+        yield
+    finally:
+        rcParams.update(before)
 
 
 @functools.cache

@@ -350,3 +350,18 @@ def test_the_style_puts_back_its_own_settings_and_no_others():
         assert matplotlib.rcParams["font.family"] == before
     finally:
         matplotlib.interactive(interactive)
+
+
+def test_the_style_is_seaborns_which_is_not_imported_for_it():
+    import seaborn
+
+    from daleml.analysis.plots.style_parameters import STYLE
+
+    theirs = seaborn.axes_style("ticks") | seaborn.plotting_context(
+        "notebook", font_scale=0.85
+    )
+    assert theirs.pop("image.cmap") == "rocket"
+    assert theirs.keys() == STYLE.keys()
+    for parameter, value in theirs.items():
+        expected = pytest.approx(value) if isinstance(value, float) else value
+        assert STYLE[parameter] == expected, parameter
