@@ -47,13 +47,19 @@ def calls() -> dict[str, Callable[[], Any]]:
     from daleml.analysis import fit_weights
     from daleml.cli import app
     from daleml.layers import EIRNN, DANNLinear
-    from daleml.optim import EG, EGAdamW, param_groups
+    from daleml.optim import EG, EGAdamW, enforce, param_groups
 
     def optimiser(kind: type) -> Callable[[], Any]:
         layer = DANNLinear(10, 5)
         made = kind(param_groups(layer, lr=0.1), lr=0.1)
         for parameter in layer.parameters():
             parameter.grad = torch.rand_like(parameter)
+        return made.step
+
+    def guarded() -> Callable[[], Any]:
+        layer = DANNLinear(10, 5)
+        made = torch.optim.SGD(layer.parameters(), lr=0.1)
+        enforce(made, layer)
         return made.step
 
     circuit = EIRNN(3, Populations(8, 2))
@@ -71,6 +77,7 @@ def calls() -> dict[str, Callable[[], Any]]:
     return {
         "EG.step": optimiser(EG),
         "EGAdamW.step": optimiser(EGAdamW),
+        "enforce(SGD).step": guarded(),
         "EIRNN.forward": lambda: circuit(x),
         "fit_weights": lambda: fit_weights(weights, "lognormal"),
         "daleml fit": fit_command,

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from daleml import law, require
-from daleml._signs import facts, fixing, judging, loading
+from daleml._signs import facts, fixing, judging, loading, projection
 from daleml._signs.facts import Declaration
 from daleml._signs.loading import adopt_masks, adopt_signs, keep_masks
 from daleml.law import DaleError, SignReport, Unjudged, Violation
@@ -334,26 +334,7 @@ def project_(model: nn.Module) -> nn.Module:
     """
     _require_module("model", model)
     for one in facts.fixed(model, quickly=True):
-        weight = one.weight
-        if not isinstance(weight, nn.Parameter):
-            if law.violations(one.name, weight, one.signs, one.present):
-                raise DaleError(
-                    f"`{one.name}` is reparametrised and breaks Dale's law, and only a"
-                    " parameter can be projected."
-                )
-            continue
-        if weight.layout != torch.strided:
-            kind = str(weight.layout).removeprefix("torch.")
-            raise ValueError(
-                f"`{one.name}` must be dense to be projected; got {kind}: make it so by"
-                " `.to_dense()`."
-            )
-        excitatory = law.broadcastable(one.signs, weight) > 0
-        low = torch.where(excitatory, 0.0, -torch.inf).to(weight.dtype)
-        high = torch.where(excitatory, torch.inf, 0.0).to(weight.dtype)
-        weight.clamp_(min=low, max=high)
-        if one.present is not None:
-            weight.masked_fill_(~one.present, 0)
+        projection.project_one(one)
     return model
 
 
@@ -424,6 +405,7 @@ def _declare(
     if "_dale" not in module.__dict__:
         module._dale = {}  # type: ignore[assignment]
         module.register_load_state_dict_pre_hook(loading.judge_checkpoint)  # type: ignore[no-untyped-call]
+    facts.count_change()
     known = facts.declarations(module)
     earlier = known.get(name)
     if earlier is not None and (default or role is None):

@@ -59,8 +59,8 @@ def deepcopied(subject):
 )
 def deepcopied_alone(subject):
     optimizer = copy.deepcopy(guarded(subject)[1])
-    (model,) = optimizer._dale_guards.values()
-    return kept_by(model, optimizer)
+    (guard,) = optimizer._dale_guards.values()
+    return kept_by(guard.model, optimizer)
 
 
 @route(GUARDS, "`pickle` of model and optimiser together")

@@ -97,6 +97,23 @@ class Fixed(NamedTuple):
 # ------------------------------------------------------------------------------------------------
 
 
+_n_changes = 0
+
+
+def n_changes() -> int:
+    """Return how often something was fixed, declared or released in this process, on any module.
+
+    Whoever caches facts reads them anew when the number has changed.
+    """
+    return _n_changes
+
+
+def count_change() -> None:
+    """Let every cache of facts be read anew."""
+    global _n_changes
+    _n_changes += 1
+
+
 def declarations(module: nn.Module) -> dict[str, Declaration]:
     """Return what a module says of its parameters, by their names."""
     found: dict[str, Declaration] = module.__dict__.get("_dale", {})
@@ -136,6 +153,7 @@ def make_record(signs: Tensor, present: Tensor | None, *, drawn: bool) -> Record
 
 def keep(module: nn.Module, name: str, kept: Record, device: torch.device) -> None:
     """Write a record and its buffers."""
+    count_change()
     if "_dale_fixed" not in module.__dict__:
         module._dale_fixed = {}  # type: ignore[assignment]
     module.__dict__["_dale_fixed"][name] = kept
@@ -171,6 +189,7 @@ def _copies(module: nn.Module, name: str) -> list[nn.Module]:
 
 def forget(module: nn.Module, name: str) -> None:
     """Drop everything that is known of a parameter."""
+    count_change()
     for buffer in (name + law.SUFFIX, name + law.PRESENT):
         if buffer in module._buffers:
             delattr(module, buffer)
@@ -239,7 +258,7 @@ def require_shape(name: str, weight: Tensor) -> None:
 # ---------------------------------------------------------------------------------------------------
 
 
-_verified: weakref.WeakKeyDictionary[nn.Module, dict[str, tuple[Any, ...]]] = (
+_verified: weakref.WeakKeyDictionary[nn.Module, dict[str, tuple[Any, ...] | None]] = (
     weakref.WeakKeyDictionary()
 )
 """Of each module, the buffers that held what was fixed, as they were when they were compared last."""
@@ -256,25 +275,30 @@ def fixed(
     Args:
         model: Any module.
         prefix: Put before the names.
-        quickly: Whether to trust buffers that torch has counted no change of since they were
-            compared last.
+        quickly: Whether to compare no more than values where torch has counted no change of
+            buffers since everything was compared last.
 
     Raises:
         AttributeError: If a parameter whose signs were fixed is gone.
         ValueError: If buffers do not hold what was fixed, or do not fit the parameter.
     """
     for path, module in model.named_modules(prefix=prefix):
-        known = declarations(module)
-        for own, declaration in known.items():
-            if declaration.signed:
-                yield _of(module, path, own, quickly=quickly)
-        for buffer, stored in list(module._buffers.items()):
-            own = buffer.removesuffix(law.SUFFIX)
-            if own == buffer or own in known or stored is None:
-                continue
-            found = _believed(module, path, own)
-            if found is not None:
-                yield found
+        yield from fixed_in(module, path, quickly=quickly)
+
+
+def fixed_in(module: nn.Module, path: str, *, quickly: bool) -> Iterator[Fixed]:
+    """Yield the parameters of one module of a model, as :func:`fixed` does those of all."""
+    known = declarations(module)
+    for own, declaration in known.items():
+        if declaration.signed:
+            yield _of(module, path, own, quickly=quickly)
+    for buffer, stored in list(module._buffers.items()):
+        own = buffer.removesuffix(law.SUFFIX)
+        if own == buffer or own in known or stored is None:
+            continue
+        found = _believed(module, path, own)
+        if found is not None:
+            yield found
 
 
 def _of(module: nn.Module, path: str, own: str, *, quickly: bool) -> Fixed:
@@ -289,14 +313,16 @@ def _of(module: nn.Module, path: str, own: str, *, quickly: bool) -> Fixed:
         ) from None
     require_shape(full, weight)
     stored, present = _buffers(module, own, full)
-    if not (
+    stamp = _stamp(weight, stored, present)
+    unchanged = (
         quickly
-        and _counted(stored, present)
-        and _unchanged(module, own, stored, present)
-    ):
+        and stamp is not None
+        and _verified.get(module, {}).get(own) == stamp
+        and _holds(record(module, own), stored, present)
+    )
+    if not unchanged:
         _compare(module, own, full, weight, stored, present)
-        if _counted(stored, present):
-            _verified.setdefault(module, {})[own] = _stamp(stored, present)
+        _verified.setdefault(module, {})[own] = stamp
     exists = None if present is None else present.to(torch.bool)
     return Fixed(
         f"{path}.{actual}" if path else actual, module, own, weight, stored, exists
@@ -418,32 +444,43 @@ def _require_equal(full: str, suffix: str, found: Tensor, expected: Tensor) -> N
     )
 
 
-def _counted(stored: Tensor, present: Tensor | None) -> bool:
+def are_counted(stored: Tensor, present: Tensor | None) -> bool:
     """Whether torch counts writes into buffers: not those made in inference mode."""
     return not any(
         buffer is not None and buffer.is_inference() for buffer in (stored, present)
     )
 
 
-def _stamp(stored: Tensor, present: Tensor | None) -> tuple[Any, ...]:
-    """Return what tells buffers from others and from themselves before a write.
+def _stamp(
+    weight: Tensor, stored: Tensor, present: Tensor | None
+) -> tuple[Any, ...] | None:
+    """Return what tells buffers from others and from themselves before a write that torch counts.
 
-    Torch counts writes.
-
-    No weak references: torch does not swap a tensor that has one.
+    None where torch counts none. There are no weak references: torch does not swap a tensor
+    that has one.
     """
-    return tuple(
-        None if buffer is None else (id(buffer), buffer.data_ptr(), buffer._version)
-        for buffer in (stored, present)
-    )
+    if not are_counted(stored, present):
+        return None
+    of_signs = (id(stored), stored.data_ptr(), stored._version)
+    if present is None:
+        return weight.shape, of_signs
+    return weight.shape, of_signs, (id(present), present.data_ptr(), present._version)
 
 
-def _unchanged(
-    module: nn.Module, own: str, stored: Tensor, present: Tensor | None
-) -> bool:
-    """Whether buffers are those that were compared last, and torch has counted no write into them."""
-    before = _verified.get(module, {}).get(own)
-    return before is not None and before == _stamp(stored, present)
+def _holds(kept: Record | None, stored: Tensor, present: Tensor | None) -> bool:
+    """Whether buffers that were compared once still hold a record, also after writes through ``.data``.
+
+    Elsewhere than on a CPU that would wait for the device, and it is taken for granted.
+    """
+    if kept is None or stored.device.type != "cpu":
+        return True
+    if stored.numpy().tobytes() != kept.signs:
+        return False
+    if present is None or present.dtype != torch.int8:
+        return True
+    mask = present.numpy()
+    # Shifted by one bit, 0 and 1 alone are zero.
+    return np.packbits(mask).tobytes() == kept.mask and not (mask >> 1).any()
 
 
 def fits(weight: Tensor, stored: Tensor) -> bool:

@@ -69,6 +69,10 @@ def enforce(
         one, learns less well under it. ``EG``, ``EGAdamW`` and ``MirrorDescent`` with its
         default potential keep the law by themselves. Parameters sharded by ``fully_shard`` are
         refused: signs do not follow them.
+
+        The guard reads signs and masks again only when something changed them. It sees whatever
+        torch counts, but not a write through ``.data`` into a buffer of signs or a mask:
+        ``signs.check`` and ``signs.project_`` find that one.
     """
     given: Any = optimizer
     if not isinstance(given, Optimizer) and not _wraps_an_optimizer(given):

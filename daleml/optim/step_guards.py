@@ -1,9 +1,9 @@
-"""How a guard sits on an optimiser: after its steps, whatever ends them, and in every copy of it.
+"""The place of guards on an optimiser: after its steps, whatever ends them, and in every copy of it.
 
-A guard is a model in a dictionary of the optimiser's, ``_dale_guards``. Two things read it:
-torch's own step hook, so that hooks registered later see lawful weights; and a method in place
-of ``step``, which projects again where the hook did not run to its end, since an exception
-broke the step off, or where another hook wrote to the weights after it.
+A guard lies in a dictionary of the optimiser's, ``_dale_guards``. Two things read it: torch's own
+step hook, so that hooks registered later see lawful weights; and a method in place of ``step``,
+which projects again where the hook did not run to its end, since an exception broke the step off,
+or where another hook wrote to the weights after it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from daleml import signs
+from daleml._signs.projection import Guard
 
 _GUARDS, _STEPS, _SEEN, _REDUCE = (
     "_dale_guards",
@@ -84,30 +84,29 @@ def install(
         A handle that removes the guard from all of them.
     """
     dictionaries = [_guards(optimizer) for optimizer in optimizers]
-    known = next(
-        (key for key, guarded in dictionaries[0].items() if guarded is model), None
-    )
     handle = RemovableHandle(dictionaries[0], extra_dict=dictionaries[1:])
-    if known is not None:
-        handle.id = known
+    guard = Guard(model)
+    for key, known in dictionaries[0].items():
+        if known.model is model:
+            handle.id, guard = key, known
     for guards in dictionaries:
-        guards[handle.id] = model
+        guards[handle.id] = guard
     for i, optimizer in enumerate(optimizers):
         for name in steps if i == 0 else ("step",):
             _project_whatever_ends(optimizer, name)
     return handle
 
 
-def _guards(optimizer: Any) -> OrderedDict[int, nn.Module]:
+def _guards(optimizer: Any) -> OrderedDict[int, Guard]:
     """Return the guards of an optimiser, after preparing it for its first."""
-    guards: OrderedDict[int, nn.Module] | None = optimizer.__dict__.get(_GUARDS)
+    guards: OrderedDict[int, Guard] | None = optimizer.__dict__.get(_GUARDS)
     if guards is None:
         guards = OrderedDict()
         prepare(optimizer, guards)
     return guards
 
 
-def prepare(optimizer: Any, guards: OrderedDict[int, nn.Module]) -> None:
+def prepare(optimizer: Any, guards: OrderedDict[int, Guard]) -> None:
     """Make an optimiser read its guards after each step, and hand them on to its copies."""
     optimizer.__dict__[_GUARDS] = guards
     optimizer.__dict__[_STEPS] = ()
@@ -121,8 +120,8 @@ def prepare(optimizer: Any, guards: OrderedDict[int, nn.Module]) -> None:
 
 
 def _project(optimizer: Any) -> None:
-    for model in list(optimizer.__dict__[_GUARDS].values()):
-        signs.project_(model)
+    for guard in list(optimizer.__dict__[_GUARDS].values()):
+        guard.project_()
 
 
 def _after_step(
@@ -218,6 +217,11 @@ def _revive(optimizer: Any, state: dict[str, Any]) -> None:
         optimizer.__setstate__(state["own"])
     else:
         optimizer.__dict__.update(state["own"])
-    prepare(optimizer, state["guards"])
+    guards = state["guards"]
+    for key, guard in guards.items():
+        if isinstance(guard, nn.Module):
+            # Pickles of earlier versions hold the models themselves.
+            guards[key] = Guard(guard)
+    prepare(optimizer, guards)
     for name in state["steps"]:
         _project_whatever_ends(optimizer, name)

@@ -14,6 +14,7 @@ import torch
 from torch import multiprocessing, nn
 
 from daleml import Populations, signs
+from daleml._signs.projection import Guard
 from daleml.layers import EIRNN, EILinear
 from daleml.optim import Projection, enforce
 from tests.catalog import OPTIMIZERS, network, optimizers, step
@@ -175,9 +176,9 @@ def test_the_guard_projects_once_a_step(monkeypatch):
     layer, calls = EILinear(4, 2), []
     optimizer = torch.optim.SGD(layer.parameters(), lr=1.0)
     enforce(optimizer, layer)
-    project = signs.project_
+    project = Guard.project_
     monkeypatch.setattr(
-        signs, "project_", lambda model: (calls.append(1), project(model))
+        Guard, "project_", lambda guard: (calls.append(1), project(guard))
     )
     layer(torch.rand(3, 4)).sum().backward()
     optimizer.step()
