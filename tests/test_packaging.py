@@ -120,6 +120,8 @@ def test_the_project_has_one_address():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert all(url.startswith(home) for url in urls)
     assert citation["repository-code"] == home
+    for page in ("README.md", "CONTRIBUTING.md"):
+        assert f"git clone {home} && cd daleml" in (ROOT / page).read_text()
 
 
 def test_the_changelog_has_a_section_for_this_version():

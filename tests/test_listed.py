@@ -1,0 +1,92 @@
+"""What is new is listed where strangers, laws and pages look for it.
+
+``CONTRIBUTING.md`` says for each kind of contribution which files it touches. These tests
+fail until they are touched.
+"""
+
+import inspect
+from pathlib import Path
+
+import torch
+from torch import nn
+
+import daleml
+from daleml import analysis, datasets, layers, optim, tasks
+from daleml.analysis.distributions import families
+from daleml.analysis.plots import palette
+from daleml.reproductions import papers
+from tests import catalog
+from tests.tasks.test_tasks import TASKS
+
+PACKAGE = Path(daleml.__file__).parent
+
+
+def exported(module, base):
+    """Return the classes of a kind that a module lists."""
+    found = (getattr(module, name) for name in module.__all__)
+    return {one for one in found if inspect.isclass(one) and issubclass(one, base)}
+
+
+def test_every_layer_is_in_the_catalog_by_itself_and_in_a_network():
+    alone = {type(case.build()) for case in catalog.LAYERS}
+    networks = [build() for build in catalog.NETWORKS.values()]
+    within = {type(module) for model in networks for module in model.modules()}
+    public = exported(layers, nn.Module)
+    assert public <= within
+    recurrent = {layers.EIRNN, layers.DANNRNN, layers.EIRNNCell, layers.DANNRNNCell}
+    assert public == alone | recurrent  # their laws are in tests/layers/recurrent
+
+
+def test_every_optimiser_is_a_row_of_the_catalog():
+    listed = {
+        type(case.build([nn.Parameter(torch.ones(2, 2))], 0.0))
+        for case in catalog.OPTIMIZERS
+    }
+    assert exported(optim, torch.optim.Optimizer) <= listed
+
+
+def test_every_family_has_a_file_a_name_and_a_look_of_its_own():
+    names = set(families.FAMILIES)
+    looks = [palette.look(name) for name in names]
+    assert len(set(looks)) == len(names)
+    stranger = palette.look("a family of one's own")
+    assert stranger not in looks
+    folder = PACKAGE / "analysis" / "distributions" / "families"
+    for family in families.FAMILIES.values():
+        assert Path(inspect.getfile(type(family))).parent == folder
+
+
+def test_every_task_is_tested_with_the_others():
+    concrete = {
+        one for one in exported(tasks, tasks.Task) if not inspect.isabstract(one)
+    }
+    bases = {tasks.ClassificationTask, tasks.RegressionTask, tasks.ChoiceTask}
+    simulated = {tasks.NeurogymTask}
+    assert concrete - bases - simulated <= {type(make()) for make in TASKS.values()}
+
+
+def test_every_data_set_says_where_it_is_from():
+    for name in datasets.__all__:
+        one = getattr(datasets, name)
+        if inspect.isfunction(one) and name != "read_synapses":
+            text = inspect.getdoc(one)
+            assert "References:" in text or "licence" in text.lower(), name
+
+
+def test_every_paper_has_a_folder_and_stands_in_the_citation():
+    import yaml
+
+    home = PACKAGE / "reproductions" / "papers"
+    folders = {path.name for path in home.iterdir() if (path / "__init__.py").exists()}
+    assert folders == set(papers.FOLDERS.values())
+    citation = PACKAGE.parent / "CITATION.cff"
+    if citation.exists():
+        cited = yaml.safe_load(citation.read_text())["references"]
+        assert len(cited) == len(folders)
+
+
+def test_every_plot_takes_axes_and_returns_them():
+    for name in analysis.plots.__all__:
+        one = getattr(analysis.plots, name)
+        if inspect.isfunction(one) and "ax" in inspect.signature(one).parameters:
+            assert "Axes" in str(inspect.signature(one).return_annotation), name
