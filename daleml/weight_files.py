@@ -14,9 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daleml import reading
-from daleml.reading import Say, Table, TableOptions, choose, is_table, printable, warn
-from daleml.reading.opening import require_file, suffix
-from daleml.reading.table_options import listed
+from daleml.reading import (
+    OnNote,
+    Table,
+    TableOptions,
+    choose,
+    is_table,
+    listed,
+    printable,
+    require_file,
+    suffix,
+    to_matrix,
+    to_names,
+    warn,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,7 +48,7 @@ def read_weights(
     name: str | None = None,
     *,
     options: TableOptions = _DEFAULT,
-    say: Say = warn,
+    say: OnNote = warn,
 ) -> tuple[str, Any]:
     """Read one thing to fit: a column of a table, an array, or the weights of a checkpoint.
 
@@ -70,7 +81,7 @@ def read_weights(
     return path.stem if chosen == "" else f"{path.stem}-{chosen}", array
 
 
-def _weights_of_state(path: Path, name: str | None, say: Say) -> tuple[str, Any]:
+def _weights_of_state(path: Path, name: str | None, say: OnNote) -> tuple[str, Any]:
     """Read a tensor of a checkpoint with the signs that are saved beside it, or all of it."""
     from daleml import law
 
@@ -92,7 +103,7 @@ def read_columns(
     labels: Mapping[str, str],
     *,
     options: TableOptions = _DEFAULT,
-    say: Say = warn,
+    say: OnNote = warn,
     censor_below: float | None = None,
     signed: bool = False,
 ) -> tuple[str, NDArray[np.float64], dict[str, NDArray[Any]]]:
@@ -150,7 +161,7 @@ def columns_of(
     }
     ends = ("--pre", "--post")
     found |= {
-        option: table.names_of(other, ids=option in ends)
+        option: to_names(table, other, ids=option in ends)
         for option, other in named.items()
     }
     return (
@@ -165,7 +176,7 @@ def read_matrices(
     name: str | None = None,
     *,
     options: TableOptions = _DEFAULT,
-    say: Say = warn,
+    say: OnNote = warn,
 ) -> dict[str, Any]:
     """Read every matrix of a file, by name.
 
@@ -237,11 +248,11 @@ def matrix_of(table: Table) -> NDArray[np.float64]:
     if not names or not len(table):
         raise ValueError(f"`{where}` must hold a matrix; got none.")
     if table.named and table.labels is None and not table.is_labelled_square():
-        table.say(f"The columns {listed(names, 4)} were taken as those of one matrix.")
-    return table.matrix()
+        table.on_note(f"The columns {listed(names, 4)} were taken as those of one matrix.")
+    return to_matrix(table)
 
 
-def read_state(path: Path, say: Say = warn) -> dict[str, Tensor]:
+def read_state(path: Path, say: OnNote = warn) -> dict[str, Tensor]:
     """Read a state dict from a safetensors file, from a torch file with ``weights_only=True``, or from a ``.npz``.
 
     Args:

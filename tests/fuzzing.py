@@ -41,8 +41,7 @@ from daleml.datasets import (
     read_synapses,
 )
 from daleml.fit_report import gather
-from daleml.reading import TableOptions
-from daleml.reading.table_options import ReadingError
+from daleml.reading import ReadingError, TableOptions
 from daleml.weight_files import read_columns, read_matrices, read_state, read_weights
 
 REFUSALS = (ValueError, ReadingError, FileNotFoundError)

@@ -11,6 +11,7 @@ text stays as it is.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
 _JOINERS = (  # needed to write Persian, Hindi and many emoji; they move nothing
     "\u200c\u200d"
@@ -112,3 +113,57 @@ def _escaped(character: str) -> str:
         if code < 0xD800 or code > 0xDFFF
         else f"\\u{code:04x}"
     )
+
+
+_LONGEST_NAME = 60
+"""The number of characters of a cell or a name that a sentence shows."""
+
+
+def printable(name: object) -> str:
+    """Return a name as it can be printed, whatever characters or bytes it has.
+
+    Example:
+        >>> printable("mine.csv")
+        'mine.csv'
+    """
+    return shown(str(name))
+
+
+def quoted(cell: object) -> str:
+    """Return a cell for a sentence, in quotes, and cut where it is long.
+
+    Example:
+        >>> quoted("0,41 um")
+        "'0,41 um'"
+    """
+    return repr(_cut(encodable(str(cell))))
+
+
+def listed(names: Sequence[str], most: int = 20) -> str:
+    """Return the first names of a list, each cut where it is long.
+
+    Example:
+        >>> listed(["pre", "post", "size"], most=2)
+        'pre, post, ...'
+    """
+    first = map(_cut, map(printable, names[:most]))
+    more = ", ..." if len(names) > most else ""
+    return ", ".join(first) + more
+
+
+def reason(error: BaseException) -> str:
+    """Return the first line of what an error says, without its full stop; else the error's name.
+
+    Example:
+        >>> reason(ValueError("bad header.\\nat byte 12"))
+        'bad header'
+    """
+    lines = str(error).splitlines()
+    text = lines[0].strip().rstrip(".") if lines else ""
+    return printable(text[:300]) or type(error).__name__
+
+
+def _cut(text: str) -> str:
+    if len(text) <= _LONGEST_NAME:
+        return text
+    return f"{text[:_LONGEST_NAME]}..."

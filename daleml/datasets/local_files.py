@@ -100,7 +100,7 @@ class LocalFile:
                 raise ValueError(
                     f"{rule}; got none called {', '.join(missing)} in {file}."
                 )
-            frame = table.frame()
+            frame = reading.to_frame(table)
             for column in numbers:
                 values = table.numbers(column, codes=False)
                 if frame[column].dtype != "int64":

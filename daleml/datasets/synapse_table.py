@@ -346,9 +346,7 @@ def read_synapses(
     """
     file = require.path("path", path)
     if not reading.holds_rows(file):
-        kinds = ", ".join(
-            kind for kind in (*reading.TABLES, *reading.ARRAYS) if kind.count(".") == 1
-        )
+        kinds = reading.plain_endings((*reading.TABLES, *reading.ARRAYS))
         raise ValueError(
             f"`path` must end in one of {kinds}, or .csv.gz and the like; got"
             f" {reading.printable(file.name)}."
@@ -365,8 +363,8 @@ def read_synapses(
         read = reading.read_table(file, options, reading.warn)
         for end in (pre, post):
             if end in read.columns:
-                read.names_of(end, ids=True)
-        table = read.frame(ids=(pre, post))
+                reading.to_names(read, end, ids=True)
+        table = reading.to_frame(read, ids=(pre, post))
     except ValueError as error:
         sentence = reading.in_keywords(str(error))
         ours = f"`{reading.printable(file)}` must be a table; "
@@ -376,7 +374,7 @@ def read_synapses(
                 f" {sentence.removeprefix(ours)}"
             )
         raise ValueError(sentence) from None
-    for note in read.codes():
+    for note in read.notes_of_codes():
         reading.warn(note)
     return SynapseTable(
         name=file.name if name is None else name,

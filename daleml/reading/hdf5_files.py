@@ -11,16 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daleml.reading.opening import ARRAYS, require_room
-from daleml.reading.table_options import ReadingError, listed, printable, reason
+from daleml._support.safe_text import listed, printable, reason
+from daleml.reading.notes import ReadingError
+from daleml.reading.opening import MOST_ARRAYS, require_room
 from daleml.reading.workbooks import need
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_MOST = 100_000  # objects; a file of links in a circle has no end
+
+_MOST_OBJECTS = 100_000
+"""At most this number of objects is visited: a file of links in a circle has no end."""
 
 
 def is_hdf5(path: Path) -> bool:
-    """Whether a file begins as HDF5 does, after a header of the user's perhaps, as MATLAB's has."""
+    """Return whether a file begins as HDF5 does, perhaps after a header, as MATLAB's has."""
     with path.open("rb") as file:
         for start in (0, 512, 1024, 2048):
             file.seek(start)
@@ -38,7 +41,7 @@ def names(path: Path, *, matlab: bool = False) -> list[str]:
         found = []
         for key, value in _walk(file, h5py):
             if isinstance(value, h5py.Group) or _is_numeric(value):
-                found += [f"{key}/{name}" for name in _fields(value)] or [key]
+                found += _paths_of_fields(key, value) or [key]
         return found
 
 
@@ -69,17 +72,16 @@ def read_hdf5(
                 array = _sparse(value, path, h5py)
             elif wanted and _is_numeric(value):
                 array = _array(value, path, matlab)
-            taken += 0 if array is None else array.nbytes
-            require_room(path, taken, ARRAYS)
             if array is None:
                 others.append(key)
-            elif array.dtype.names is None:
+                continue
+            taken += array.nbytes
+            require_room(path, taken, MOST_ARRAYS)
+            if array.dtype.names is None:
                 found[key] = array
-            else:
-                found |= {
-                    f"{key}/{column}": np.asarray(array[column])
-                    for column in _fields(value)
-                }
+                continue
+            for column in _fields(value):
+                found[f"{key}/{column}"] = np.asarray(array[column])
     if not found:
         raise ReadingError(
             f"`{printable(path)}` must hold an array of numbers; got"
@@ -95,19 +97,15 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
         import h5py
     except ModuleNotFoundError:
         raise need("h5py", path) from None
-    path.open(
-        "rb"
-    ).close()  # h5py's own error of a file that may not be read names no cause
+    # h5py's own error of a file that may not be read names no cause.
+    path.open("rb").close()
     try:
         with h5py.File(path, "r") as file:
             yield file, h5py
-    except ValueError as error:
-        if isinstance(error, ReadingError):
-            raise
-        raise ReadingError(
-            f"`{printable(path)}` must be an HDF5 file; {reason(error)}."
-        ) from None
-    except Exception as error:  # whatever the damage trips over
+    except ReadingError:
+        raise
+    # h5py raises whatever the damage trips over.
+    except Exception as error:
         raise ReadingError(
             f"`{printable(path)}` must be an HDF5 file; {reason(error)}."
         ) from None
@@ -120,12 +118,12 @@ def _walk(group: Any, h5py: Any) -> Iterator[tuple[str, Any]]:
     """
     seen: set[tuple[int, int]] = set()
     todo = [("", group)]
-    while todo and len(seen) < _MOST:
+    while todo and len(seen) < _MOST_OBJECTS:
         path, here = todo.pop()
         for key in here:
-            if key == "#refs#" or not isinstance(
-                here.get(key, getlink=True), h5py.HardLink
-            ):
+            # MATLAB keeps what cells refer to in a group of that name.
+            link = here.get(key, getlink=True)
+            if key == "#refs#" or not isinstance(link, h5py.HardLink):
                 continue
             value = here[key]
             info = h5py.h5o.get_info(value.id)
@@ -140,55 +138,51 @@ def _walk(group: Any, h5py: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _is_numeric(data: Any) -> bool:
-    """Whether a data set holds numbers, or columns of numbers, and lies in this file."""
-    kinds = (
-        [data.dtype]
-        if data.dtype.names is None
-        else [data.dtype[name] for name in data.dtype.names]
-    )
-    if (
-        not any(kind.kind in "fiub" for kind in kinds)
-        or data.shape is None
-        or data.is_virtual
-        or data.external
-    ):
+    """Return whether a data set holds numbers, or columns of numbers, and lies in this file."""
+    if data.dtype.kind not in "fiub" and not _fields(data):
         return False
-    return (
-        data.attrs.get("MATLAB_class") not in (b"char", b"cell")
-        and "MATLAB_empty" not in data.attrs
-    )
+    if data.shape is None or data.is_virtual or data.external:
+        return False
+    if data.attrs.get("MATLAB_class") in (b"char", b"cell"):
+        return False
+    return "MATLAB_empty" not in data.attrs
 
 
 def _fields(value: Any) -> list[str]:
     """Return the columns of numbers of a table; none of what is an array."""
     dtype: Any = getattr(value, "dtype", None)
-    return [
-        name
-        for name in getattr(dtype, "names", None) or ()
-        if dtype[name].kind in "fiub"
-    ]
+    names = getattr(dtype, "names", None) or ()
+    return [name for name in names if dtype[name].kind in "fiub"]
+
+
+def _paths_of_fields(key: str, value: Any) -> list[str]:
+    return [f"{key}/{name}" for name in _fields(value)]
 
 
 def _array(data: Any, path: Path, matlab: bool) -> NDArray[Any]:
-    require_room(path, math.prod(data.shape) * data.dtype.itemsize, ARRAYS)
+    require_room(path, math.prod(data.shape) * data.dtype.itemsize, MOST_ARRAYS)
     array = np.asarray(data[()])
     if not matlab:
         return array
-    array = array.T
-    return array.ravel() if array.ndim == 2 and 1 in array.shape else array
+    # A row or a column of MATLAB's is a matrix.
+    is_vector = array.ndim == 2 and 1 in array.shape
+    return array.ravel() if is_vector else array.T
 
 
 def _sparse(group: Any, path: Path, h5py: Any) -> NDArray[Any] | None:
     """Read a sparse matrix of MATLAB's: values, rows, and where each column begins."""
     rows = group.attrs.get("MATLAB_sparse")
-    parts = [group.get(key) for key in ("data", "ir", "jc")]
-    if rows is None or not all(isinstance(part, h5py.Dataset) for part in parts):
-        return None
-    values, index, starts = (_array(part, path, False) for part in parts)
+    parts = []
+    for key in ("data", "ir", "jc"):
+        part = group.get(key)
+        if rows is None or not isinstance(part, h5py.Dataset):
+            return None
+        parts.append(_array(part, path, False))
+    values, index, starts = parts
     from scipy import sparse
 
     shape = int(rows), len(starts) - 1
-    require_room(path, 8 * math.prod(shape), ARRAYS)
+    require_room(path, 8 * math.prod(shape), MOST_ARRAYS)
     made = sparse.csc_matrix(
         (values, index.astype(np.int64), starts.astype(np.int64)), shape=shape
     )

@@ -1,23 +1,31 @@
-"""Which row names the columns, which column names the rows.
+"""Where a table of text has its names: which row names the columns, which column the rows.
 
-Told by how they differ from the numbers.
+They are told by how they differ from the numbers.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from daleml.reading.first_rows import Cell, is_missing, is_number, usual_width
-from daleml.reading.table_options import TableOptions, listed, shown
+from numpy.typing import NDArray
 
-_WHOLE = re.compile(r"0|[1-9]\d*")
-# digits: longer ones are beyond any number, and Python makes no whole number of thousands
-_LONGEST = 300
-_YEARS = range(1900, 2101)
-_FAR = 10  # names of units are so many times larger than counts between them
+from daleml._support.safe_text import listed, quoted
+from daleml.reading.cell_values import EMPTY
+from daleml.reading.notes import OnNote
+from daleml.reading.number_names import are_names
+from daleml.reading.rows import Cell, Cells, any_number, split, texts_of, usual_width
+from daleml.reading.table import TableOptions
+
 _SHOWN = 4
+"""The number of cells that a note shows."""
+
+_OF_COMMA = (
+    ": if the comma is a decimal mark, pass `--decimal ,`; if the first column names the"
+    " rows, `--labels`"
+)
 _OF_TITLE = (
     ": if lines above its header are a title, take them out; if its first column names the"
     " rows, pass `--labels`"
@@ -34,6 +42,7 @@ class Layout:
         width: Number of cells of a row, the row's name among them.
         names: Of the columns, the one of the rows' names among them; numbered from 0 where
             there is no header.
+        given: The cells of the first row, one per column; empty where it is no header.
         notes: What was taken for what.
     """
 
@@ -41,58 +50,71 @@ class Layout:
     labels: bool
     width: int
     names: tuple[str, ...]
-    notes: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
+    notes: list[str] = field(default_factory=list)
 
 
-def find_layout(
-    cells: list[list[Cell]], options: TableOptions, separator: str
-) -> Layout:
+def find_layout(rows: list[Cells], options: TableOptions, separator: str) -> Layout:
     """Tell names from data in the first rows of a table.
 
     Raises:
         ValueError: If the first row is shorter than the others and does not name the columns
             that follow a column of names: the sentence ends what its caller begins.
     """
-    first, body = cells[0], cells[1:]
-    width = max(usual_width(cells), 1)
+    first, body = rows[0], rows[1:]
+    width = max(usual_width(rows), 1)
     if body and len(first) == width - 1:
-        return _of_short_header(first, body, width, options, separator)
-    if len(first) > width and all(not cell.text for cell in first[width:]):
+        if not _ends_in_separators(body, width):
+            return _of_short_header(first, body, width, options, separator)
+        if not options.trailing or options.labels is not None:
+            raise ValueError(
+                f"it has rows longer than its first: they end in {separator!r}, and the"
+                " first row does not; pass `--trailing` to leave that out"
+            )
+        first = [*first, Cell("")]
+    if not any(texts_of(first[width:])):
         first = first[:width]
     width = max(width, len(first))
     body = [row for row in body if len(row) <= width]
     notes: list[str] = []
-    header = options.header
+    header, labels = options.header, options.labels
     if header is None:
         header = _is_header(first, body)
-        if all(is_number(cell.text) or is_missing(cell.text) for cell in first):
-            notes.append(_said_of_header(first, header))
-        elif not header:
-            notes.append(
-                f"The first row, {_some(first)}, was taken as data like the rows below it,"
-                " not as names of columns; pass `--header` if it is one."
-            )
-    labels = options.labels
+        notes += _notes_of_header(first, header)
     if labels is None:
-        labels = _has_labels(first, body, header=header)
+        labels = _has_labels(first, body, header)
         if labels:
-            of = [row[0] for row in body]
+            ids = _column(body if header else [first, *body], 0)
             notes.append(
-                f"The first column, {_some(of if header else [first[0], *of])}, was taken"
-                " as names of the rows."
+                f"The first column, {_some(ids)}, was taken as names of the rows."
             )
-    return Layout(
-        header,
-        labels,
-        width,
-        tuple(_names(first, width) if header else map(str, range(width))),
-        tuple(notes),
-    )
+    if not header:
+        return Layout(False, labels, width, tuple(map(str, range(width))), notes=notes)
+    return _headed(first, labels, width, notes)
+
+
+def _headed(first: Cells, labels: bool, width: int, notes: list[str]) -> Layout:
+    given = texts_of(first) + [""] * (width - len(first))
+    return Layout(True, labels, width, tuple(_distinct(given)), tuple(given), notes)
+
+
+def _column(rows: list[Cells], i: int) -> Cells:
+    return [row[i] for row in rows if i < len(row)]
+
+
+def _beside(rows: list[Cells], start: int = 1) -> Cells:
+    """Return the cells of some rows, row by row, but for the first of each."""
+    return [cell for row in rows for cell in row[start:]]
+
+
+def _ends_in_separators(body: list[Cells], width: int) -> bool:
+    """Return whether every row of the usual width ends in a separator, with nothing behind it."""
+    return not any(row[-1].text for row in body if len(row) == width)
 
 
 def _of_short_header(
-    first: list[Cell],
-    body: list[list[Cell]],
+    first: Cells,
+    body: list[Cells],
     width: int,
     options: TableOptions,
     separator: str,
@@ -102,202 +124,209 @@ def _of_short_header(
     R writes so where rows have names.
     """
     full = [row for row in body if len(row) == width]
-    if all(not row[-1].text for row in full):
-        if options.trailing and options.labels is None:
-            return find_layout([[*first, Cell("", False)], *body], options, separator)
-        raise ValueError(
-            f"it has rows longer than its first: they end in {separator!r}, and the first"
-            " row does not; pass `--trailing` to leave that out"
-        )
-    rest = [cell for row in full for cell in row[1:]]
-    ids = [row[0] for row in full]
-    digits = (
-        separator == ","
-        and width == 2
-        and all(cell.text.isdigit() and not cell.quoted for cell in [*ids, *rest])
-    )
-    named = (
-        options.header
-        or any(not is_number(cell.text) for cell in first)
-        or unlike(first, rest)
-    )
-    sure = (
-        named and not digits and options.header is not False and _name_rows(ids, rest)
-    )
-    if not sure and options.labels is not True:
-        either = (
-            ": if the comma is a decimal mark, pass `--decimal ,`; if the first column"
-            " names the rows, `--labels`"
-        )
-        raise ValueError(
-            f"it has rows longer than its first{either if digits else _OF_TITLE}"
-        )
+    ids, rest = _column(full, 0), _beside(full)
+    # In a list of decimal commas that nobody quoted, 0,41 looks like two cells.
+    may_be_commas = separator == "," and width == 2 and all(map(_is_bare, ids + rest))
+    if options.labels is not True:
+        if may_be_commas:
+            raise ValueError(f"it has rows longer than its first{_OF_COMMA}")
+        if options.header is False or not (
+            (options.header or _are_column_names(first, rest))
+            and _are_row_names(ids, rest)
+        ):
+            raise ValueError(f"it has rows longer than its first{_OF_TITLE}")
     note = (
         f"The first column, {_some(ids)}, which the first row does not name, was taken as"
         " names of the rows."
     )
-    return Layout(
-        True, True, width, tuple(_names([Cell("", False), *first], width)), (note,)
+    return _headed([Cell(""), *first], True, width, [note])
+
+
+def _is_bare(cell: Cell) -> bool:
+    return cell.text.isdigit() and not cell.quoted
+
+
+def _are_column_names(first: Cells, rest: Cells) -> bool:
+    return not all(cell.is_number for cell in first) or are_names(first, rest)
+
+
+def _are_distinct(ids: Cells) -> bool:
+    """Return whether no two cells are alike, and none is missing."""
+    return len(set(texts_of(ids))) == len(ids) and not any(
+        cell.is_missing for cell in ids
     )
 
 
-def _name_rows(ids: list[Cell], rest: list[Cell]) -> bool:
-    texts = [cell.text for cell in ids]
-    if len(set(texts)) < len(texts) or any(is_missing(text) for text in texts):
+def _are_row_names(ids: Cells, rest: Cells) -> bool:
+    if not _are_distinct(ids):
         return False
-    return (
-        all(not is_number(text) for text in texts)
-        or all(cell.quoted for cell in ids)
-        or unlike(ids, rest, least=1)
-    )
+    all_quoted = all(cell.quoted for cell in ids)
+    return all_quoted or not any_number(ids) or are_names(ids, rest, least=1)
 
 
-def _is_header(first: list[Cell], body: list[list[Cell]]) -> bool:
-    rest = [cell for row in body for cell in row]
-    texts = [
-        i
-        for i, cell in enumerate(first)
-        if not is_number(cell.text) and not is_missing(cell.text)
-    ]
-    numbers = [cell for cell in first if is_number(cell.text)]
-    if not texts:
-        if not first[
-            0
-            # the corner above names of rows, which may be numbers as large as those of the columns
-        ].text:
-            rest = [cell for row in body for cell in row[1:]]
-        return bool(numbers) and unlike(numbers, rest)
-    if not numbers:
+def _is_header(first: Cells, body: list[Cells]) -> bool:
+    """Return whether the first row names the columns."""
+    numbers = [cell for cell in first if cell.is_number]
+    # The places of the words in the first row.
+    words: list[int] = []
+    for i, cell in enumerate(first):
+        if not cell.is_number and not cell.is_missing:
+            words.append(i)
+    if not words:
+        # Above names of rows the corner is empty, and the names may be numbers that are
+        # as large as those of the columns.
+        rest = _beside(body, start=int(not first[0].text))
+        return bool(numbers) and are_names(numbers, rest)
+    if not numbers or not body:
         return True
     # Names and numbers: a row of data has text only where the rows below it have.
-    as_below = all(
-        any(not is_number(row[i].text) for row in body if i < len(row)) for i in texts
-    )
-    data = [cell for row in body for i, cell in enumerate(row) if i not in texts]
-    return not (body and as_below and texts and not unlike(numbers, data))
+    for i in words:
+        if all(cell.is_number for cell in _column(body, i)):
+            return True
+    data: Cells = []
+    for row in body:
+        data += [cell for i, cell in enumerate(row) if i not in words]
+    return are_names(numbers, data)
 
 
-def unlike(names: list[Cell], data: list[Cell], *, least: int = 3) -> bool:
-    """Whether whole numbers are names, unlike the numbers beside them.
-
-    They are all different, and either quoted where the data are not, or whole where the data
-    have decimals, or years where the data are none, or far larger than the data, or they count
-    from 0 or from 1.
-
-    Args:
-        names: Cells that may be names.
-        data: Cells of the table beside or below them.
-        least: How many names must count from 0 or 1 to be taken for names by that.
-    """
-    texts = [cell.text for cell in names]
-    if not all(_WHOLE.fullmatch(text) for text in texts) or len(set(texts)) < len(
-        texts
-    ):
+def _has_labels(first: Cells, body: list[Cells], header: bool) -> bool:
+    """Return whether the first column names the rows."""
+    # A column with a name is a column; pandas calls one without "Unnamed: 0".
+    if header and first[0].text and not first[0].text.startswith("Unnamed: "):
         return False
-    if any(len(text) > _LONGEST for text in texts):
-        return False
-    numbers = [cell for cell in data if is_number(cell.text)]
-    if not numbers:
-        return False
-    if all(cell.quoted for cell in names) and not any(cell.quoted for cell in numbers):
-        return True
-    values = [int(text) for text in texts]
-    whole = [cell.text for cell in numbers if _WHOLE.fullmatch(cell.text.lstrip("-"))]
-    sizes = [abs(_value(cell.text)) for cell in numbers]
-    if not whole:
-        return len(values) > 1 or values[0] == 0 or values[0] > _FAR * max(sizes)
-    if all(value in _YEARS for value in values) and not any(
-        size in _YEARS for size in sizes
-    ):
-        return True
-    if min(values) > _FAR * max(sizes) and (
-        len(values) > 1 or min(values) >= _YEARS.start
-    ):
-        return True
-    counts = values in (list(range(len(values))), list(range(1, len(values) + 1)))
-    return counts and len(values) >= least and not _goes_on(values, sizes)
-
-
-def _goes_on(values: list[int], sizes: list[float]) -> bool:
-    """Whether the data go on counting where the names end, as the rows of ``arange`` do."""
-    return sizes[: len(values)] == [value + len(values) for value in values]
-
-
-def _value(text: str) -> float:
-    try:
-        return float(text.rstrip("%").replace(",", "."))
-    except ValueError:
-        return 0.0
-
-
-def _has_labels(first: list[Cell], body: list[list[Cell]], *, header: bool) -> bool:
     rows = body if header else [first, *body]
-    ids = [row[0] for row in rows if row]
-    rest = [cell for row in rows for cell in row[1:]]
-    texts = [cell.text for cell in ids]
+    ids, rest = _column(rows, 0), _beside(rows)
     if not ids or not rest:
         return False
-    if header and first[0].text and not first[0].text.startswith("Unnamed: "):
-        return False  # a column with a name is a column
-    distinct = len(set(texts)) == len(texts) and not any(
-        is_missing(text) for text in texts
-    )
-    if (
-        header
-        and distinct
-        and texts == [cell.text for cell in first[1 : len(texts) + 1]]
-    ):
+    distinct = _are_distinct(ids)
+    if header and distinct and texts_of(ids) == texts_of(first[1 : len(ids) + 1]):
         return True
-    if all(not is_number(text) for text in texts) and (header or distinct):
-        numbers = sum(is_number(cell.text) or is_missing(cell.text) for cell in rest)
-        return header or numbers == len(rest)
-    return distinct and unlike(ids, rest, least=1 if header else 3)
+    if not any_number(ids) and (header or distinct):
+        return header or all(cell.is_number or cell.is_missing for cell in rest)
+    return distinct and are_names(ids, rest, least=1 if header else 3)
 
 
-def _names(first: list[Cell], width: int) -> list[str]:
+def _distinct(names: Sequence[str]) -> list[str]:
     """Return names of columns, no two alike.
 
     A column without a name, or with that of another, gets its place.
     """
-    names = [cell.text for cell in first] + [""] * (width - len(first))
     counts = Counter(names)
-    return [
-        f"column {i + 1}"
-        if not name
-        else f"{name} #{i + 1}"
-        if counts[name] > 1
-        else name
-        for i, name in enumerate(names)
-    ]
+    distinct = []
+    for place, name in enumerate(names, 1):
+        if not name:
+            name = f"column {place}"
+        elif counts[name] > 1:
+            name = f"{name} #{place}"
+        distinct.append(name)
+    return distinct
 
 
-def said_of_repeats(names: tuple[str, ...], given: list[str]) -> list[str]:
-    """Return a note where columns have one name."""
-    counts = Counter(name for name in given if name)
+def _note_repeats(layout: Layout, on_note: OnNote) -> None:
+    """Say so where columns have one name."""
+    counts = Counter(filter(None, layout.given))
     repeated = sorted(name for name, count in counts.items() if count > 1)
-    if not repeated:
-        return []
-    now = [new for new, old in zip(names, given, strict=False) if counts[old] > 1]
-    return [
-        f"Several columns are called {listed(repeated, _SHOWN)}; they were taken as"
-        f" {listed(now)}."
-    ]
+    if repeated:
+        pairs = zip(layout.names, layout.given, strict=True)
+        now = [name for name, given in pairs if given in repeated]
+        on_note(
+            f"Several columns are called {listed(repeated, _SHOWN)}; they were taken as"
+            f" {listed(now)}."
+        )
 
 
-def _said_of_header(first: list[Cell], header: bool) -> str:
+def _notes_of_header(first: Cells, header: bool) -> list[str]:
+    """Return what must be said of a first row that was found to be a header, or none."""
+    if not all(cell.is_number or cell.is_missing for cell in first):
+        if header:
+            return []
+        return [
+            f"The first row, {_some(first)}, was taken as data like the rows below it, not"
+            " as names of columns; pass `--header` if it is one."
+        ]
     if header:
-        return (
+        return [
             f"The first row, {_some(first)}, was taken as names of columns, being unlike"
             " the rows below it; pass `--no-header` if it is data."
-        )
-    return (
+        ]
+    return [
         f"The first row, {_some(first)}, was taken as data; pass `--header` if it names the"
         " columns."
-    )
+    ]
 
 
-def _some(cells: list[Cell]) -> str:
-    texts = [cell.text for cell in cells[:_SHOWN]]
-    return ", ".join(shown(text)[1:-1] or "''" for text in texts) + (
-        ", ..." if len(cells) > _SHOWN else ""
-    )
+def _some(cells: Cells) -> str:
+    """Return the first of some cells, for a note."""
+    shown = [quoted(cell.text)[1:-1] or "''" for cell in cells[:_SHOWN]]
+    more = ", ..." if len(cells) > _SHOWN else ""
+    return ", ".join(shown) + more
+
+
+def is_title(rows: list[list[str]], on_note: OnNote) -> bool:
+    """Say so, if the first row is a title.
+
+    That is a cell of text above names of several columns and a row of numbers.
+    """
+    if len(rows) < 3:
+        return False
+    title, names, data = ([Cell(text) for text in row] for row in rows[:3])
+    above, below = texts_of(title), texts_of(names)
+    alone = bool(above[0]) and not any(above[1:]) and not title[0].is_number
+    headed = len(below) > 1 and all(below) and not any_number(names)
+    if not (alone and headed and len(data) >= len(names) and any_number(data)):
+        return False
+    on_note(f"The first line, {quoted(above[0])}, was taken as a title and left out.")
+    return True
+
+
+def names_in_comment(above: str, separator: str, layout: Layout) -> list[str]:
+    """Return the names of all columns if the last comment above the table has them.
+
+    NumPy's ``savetxt`` writes them so.
+    """
+    last = above.rstrip("\n").rpartition("\n")[2]
+    if layout.labels or not last.startswith("#"):
+        return []
+    cells = split(last.lstrip("# "), separator)
+    names = texts_of(cells)
+    if len(names) != layout.width or len(names) < 2:
+        return []
+    if not all(names) or any_number(cells) or len(set(names)) < len(names):
+        return []
+    return names
+
+
+def columns_by_name(
+    layout: Layout,
+    columns: list[NDArray[Any]],
+    on_note: OnNote,
+    *,
+    trailing: bool = False,
+) -> dict[str, NDArray[Any]]:
+    """Return columns by name.
+
+    Say which got other names, and leave out those without a name and without a value.
+
+    Args:
+        layout: Where the table has its names.
+        columns: The text of the cells of each column.
+        on_note: The callback that takes notes.
+        trailing: Whether an empty column without a name needs no note.
+    """
+    by_name = dict(zip(layout.names, columns, strict=True))
+    if not layout.header:
+        return by_name
+    _note_repeats(layout, on_note)
+    for i, name in enumerate(layout.names):
+        # The column of the rows' names needs no name of its own.
+        if layout.given[i] or (layout.labels and i == 0):
+            continue
+        if not set(columns[i].tolist()) <= EMPTY:
+            on_note(f"Column {i + 1}, which has no name, was taken as {quoted(name)}.")
+            continue
+        del by_name[name]
+        if not trailing:
+            on_note(
+                f"Column {i + 1}, which has neither a name nor a value, was left out."
+            )
+    return by_name

@@ -17,12 +17,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from daleml._support.safe_text import listed, printable, reason
 from daleml.reading import hdf5_files
-from daleml.reading.opening import ARRAYS, allowance, require_room, too_large
-from daleml.reading.table_options import ReadingError, listed, printable, reason
+from daleml.reading.notes import ReadingError
+from daleml.reading.opening import MOST_ARRAYS, allowance, require_room, too_large
 
+# The layout is described in "MAT-File Format", MathWorks, R2024b, chapter 1: elements, each
+# a tag of eight bytes with a type and a length, then the data. The numbers are from there.
 _HEADER = 128
-_MATRIX, _COMPRESSED = 14, 15
+
+# Types of elements: an array, and anything compressed by zlib.
+_MATRIX = 14
+_COMPRESSED = 15
+
 _STORED = {
     1: "i1",
     2: "u1",
@@ -49,9 +56,19 @@ _CLASSES = {
     14: "i8",
     15: "u8",
 }
-_STRUCT, _SPARSE, _OPAQUE = 2, 5, 17
+"""Classes of arrays of numbers, by number."""
+
+_STRUCT = 2
+_SPARSE = 5
+_OPAQUE = 17
 _COMPLEX = 0x08
-_DEEPEST = 8  # structs inside of structs
+
+_DEEPEST = 8
+"""Structs inside of structs are read to this depth."""
+
+_LONGEST_NAME = 1024
+"""A name of a field may be declared to have this number of bytes at most."""
+
 _CHUNK = 1 << 20
 
 
@@ -67,9 +84,8 @@ class _DamagedError(ValueError):
 def read_mat(path: Path) -> dict[str, NDArray[Any]]:
     """Read the arrays of numbers of a MATLAB file, by name.
 
-    Those of a struct by its name and theirs.
-
-    A row or a column is an array of one dimension.
+    Those of a struct are found by its name and theirs. A row or a column is an array of one
+    dimension.
 
     Raises:
         ValueError: If it is damaged, larger than it may be, or holds no array of numbers.
@@ -80,7 +96,7 @@ def read_mat(path: Path) -> dict[str, NDArray[Any]]:
         return hdf5_files.read_hdf5(path, matlab=True)
     name = printable(path)
     size = path.stat().st_size
-    require_room(path, size, ARRAYS)
+    require_room(path, size, MOST_ARRAYS)
     content = memoryview(path.read_bytes())
     mark = bytes(content[126:128])
     if mark not in (b"IM", b"MI"):
@@ -108,7 +124,7 @@ class _Reader:
 
     def __init__(self, path: Path, order: str) -> None:
         self.path, self.order = path, order
-        self.room = allowance(path, ARRAYS)
+        self.bytes_left = allowance(path, MOST_ARRAYS)
         self.found: dict[str, NDArray[Any]] = {}
         self.others: list[str] = []
 
@@ -116,21 +132,24 @@ class _Reader:
         """Yield the elements in a stretch of a file: a tag of 8 bytes, then what it announces."""
         at = 0
         while at + 8 <= len(data):
-            first, size = struct.unpack_from(f"{self.order}II", data, at)
-            if (
-                first >> 16
-            ):  # a small element: size and type share four bytes, the data are the other four
-                kind, size, start = first & 0xFFFF, first >> 16, at + 4
-                following = at + 8
-            else:
-                kind, start = first, at + 8
-                following = (
-                    start + size + (-size % 8 if padded or kind != _COMPRESSED else 0)
-                )
-            if start + size > len(data) or (first >> 16 and size > 4):
+            kind, size = struct.unpack_from(f"{self.order}II", data, at)
+            start, longest = at + 8, len(data)
+            is_small = kind >> 16 > 0
+            if is_small:
+                # Size and type share four bytes, and the data are the other four.
+                kind, size = kind & 0xFFFF, kind >> 16
+                start, longest = at + 4, 4
+            end = start + size
+            if end > len(data) or size > longest:
                 raise _DamagedError("an element is longer than what holds it")
-            yield _Element(kind, data[start : start + size])
-            at = following
+            yield _Element(kind, data[start:end])
+            if is_small:
+                at += 8
+            elif padded or kind != _COMPRESSED:
+                # Every element but a compressed one is filled up to a multiple of 8 bytes.
+                at = end + -size % 8
+            else:
+                at = end
 
     def take(self, element: _Element) -> None:
         """Take what one element of the file holds."""
@@ -141,7 +160,9 @@ class _Reader:
             self._matrix(element.data, "", 0)
 
     def _unpacked(self, data: memoryview) -> bytes:
-        unpacker, parts, rest = zlib.decompressobj(), [], bytes(data)
+        unpacker = zlib.decompressobj()
+        parts = []
+        rest = bytes(data)
         while rest and not unpacker.eof:
             part = unpacker.decompress(rest, _CHUNK)
             rest = unpacker.unconsumed_tail
@@ -150,11 +171,13 @@ class _Reader:
         return b"".join(parts)
 
     def _spend(self, size: int) -> None:
-        self.room -= size
-        if self.room < 0:
-            raise too_large(self.path, allowance(self.path, ARRAYS))
+        """Count bytes that are taken in memory; raise if there are too many."""
+        self.bytes_left -= size
+        if self.bytes_left < 0:
+            raise too_large(self.path, allowance(self.path, MOST_ARRAYS))
 
     def _matrix(self, data: memoryview, prefix: str, depth: int) -> None:
+        """Take an array, or the arrays of a struct, whose name follows ``prefix``."""
         parts = self.elements(data)
         flags, kind = self._flags(next(parts, None))
         if kind == _OPAQUE:
@@ -162,9 +185,9 @@ class _Reader:
                 "an object, such as a table of MATLAB's (see `writetable`)"
             )
             return
-        shape = tuple(int(size) for size in self._numbers(next(parts, None), "i4"))
+        shape = tuple(self._numbers(next(parts, None), "i4").tolist())
         own = bytes(_data(next(parts, None))).decode("latin-1").rstrip("\0")
-        name = f"{prefix}{own}" if own or not prefix else prefix.rstrip(".")
+        name = f"{prefix}{own}" if own else prefix.rstrip(".")
         if min(shape, default=0) < 0:
             raise _DamagedError("a size is negative")
         if kind == _STRUCT and math.prod(shape) == 1 and depth < _DEEPEST:
@@ -180,21 +203,17 @@ class _Reader:
                     f"{name!r} has {values.size:,} numbers where its shape asks for"
                     f" {math.prod(shape):,}"
                 )
-            array = values.reshape(shape, order="F")
-            self.found[name] = (
-                array.ravel() if array.ndim == 2 and 1 in shape else array
-            )
+            is_vector = len(shape) == 2 and 1 in shape
+            self.found[name] = values if is_vector else values.reshape(shape, order="F")
 
     def _struct(self, parts: Iterator[_Element], name: str, depth: int) -> None:
+        """Take the arrays of a struct: the length of a name, the names, then the fields."""
         length = int(self._numbers(next(parts, None), "i4")[:1].sum())
         names = bytes(_data(next(parts, None)))
-        if not 0 < length <= 1024:
+        if not 0 < length <= _LONGEST_NAME:
             raise _DamagedError("a struct has no names")
-        fields = [
-            names[i : i + length].split(b"\0")[0].decode("latin-1")
-            for i in range(0, len(names), length)
-        ]
-        for field, element in zip(fields, parts, strict=False):
+        for start, element in zip(range(0, len(names), length), parts, strict=False):
+            field = names[start : start + length].split(b"\0")[0].decode("latin-1")
             if element.kind == _MATRIX and len(element.data):
                 self._matrix(element.data, f"{name}.{field}.", depth + 1)
 
@@ -202,19 +221,15 @@ class _Reader:
         self, parts: Iterator[_Element], shape: tuple[int, ...]
     ) -> NDArray[np.float64]:
         """Return a sparse matrix, stored column by column, as a dense one."""
-        rows, starts = (self._numbers(next(parts, None), "i8") for _ in range(2))
+        rows = self._numbers(next(parts, None), "i8")
+        starts = self._numbers(next(parts, None), "i8")
         values = self._numbers(next(parts, None), "f8")
-        if (
-            len(shape) != 2
-            or len(starts) != shape[1] + 1
-            or starts[0] != 0
-            or np.any(np.diff(starts) < 0)
-        ):
+        fits = len(shape) == 2 and len(starts) == shape[1] + 1
+        if not fits or starts[0] != 0 or np.any(np.diff(starts) < 0):
             raise _DamagedError("the columns of a sparse matrix do not fit together")
         n = int(starts[-1])
-        if n > min(len(rows), len(values)) or (
-            n and not 0 <= rows[:n].min() <= rows[:n].max() < shape[0]
-        ):
+        inside = (rows[:n] >= 0) & (rows[:n] < shape[0])
+        if n > min(len(rows), len(values)) or not np.all(inside):
             raise _DamagedError("an index of a sparse matrix lies outside of it")
         self._spend(8 * math.prod(shape))
         dense = np.zeros(shape)
@@ -222,14 +237,16 @@ class _Reader:
         return dense
 
     def _flags(self, element: _Element | None) -> tuple[int, int]:
+        """Return the flags and the class of an array, which share its first word."""
         words = self._numbers(element, "u4")
         if not len(words):
             raise _DamagedError("an array has no kind")
         return (int(words[0]) >> 8) & 0xFF, int(words[0]) & 0xFF
 
     def _numbers(self, element: _Element | None, dtype: str) -> NDArray[Any]:
+        """Return the numbers of an element, which may be stored in a smaller type."""
         data = _data(element)
-        stored = _STORED.get(element.kind if element is not None else 0)
+        stored = None if element is None else _STORED.get(element.kind)
         if stored is None:
             raise _DamagedError("numbers are of no known type")
         given = np.dtype(f"{self.order}{stored}")

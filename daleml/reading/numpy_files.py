@@ -14,10 +14,14 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daleml.reading.opening import ARRAYS, is_of_system, require_room
-from daleml.reading.table_options import ReadingError, Say, listed, printable, reason
+from daleml._support.safe_text import listed, printable, reason
+from daleml.reading.notes import OnNote, ReadingError
+from daleml.reading.opening import MOST_ARRAYS, is_of_system, require_room
 
-SPARSE = ("csr", "csc", "bsr", "coo", "dia")
+_COMPRESSED = ("csr", "csc", "bsr")
+_SPARSE = (*_COMPRESSED, "coo", "dia")
+
+# The arrays of which ``scipy.sparse.save_npz`` makes a file.
 _PARTS = {
     "data",
     "indices",
@@ -48,24 +52,20 @@ class Archive:
 
     Args:
         path: The file.
-        say: What takes notes.
+        on_note: The callback that takes notes.
 
     Raises:
         ValueError: If it is damaged.
         OSError: If it cannot be opened.
     """
 
-    def __init__(self, path: Path, say: Say) -> None:
+    def __init__(self, path: Path, on_note: OnNote) -> None:
         self.path = path
         self._name = printable(path)
         try:
             with zipfile.ZipFile(path) as archive:
-                names = [
-                    member.filename
-                    for member in archive.infolist()
-                    if not member.is_dir()
-                ]
-        # zipfile's own, and what its directory trips over where it is damaged
+                members = archive.infolist()
+        # Beside errors of zipfile's own, whatever a damaged directory trips over.
         except Exception as error:
             if is_of_system(error):
                 raise
@@ -73,12 +73,16 @@ class Archive:
                 f"`{self._name}` must be a .npz file of numbers; {reason(error)}."
             ) from None
         self._taken = 0
-        self._members = {
-            name.removesuffix(".npy"): name for name in names if name.endswith(".npy")
-        }
-        others = [name for name in names if not name.endswith(".npy")]
+        self._members: dict[str, str] = {}
+        others = []
+        for member in members:
+            name = member.filename
+            if name.endswith(".npy"):
+                self._members[name.removesuffix(".npy")] = name
+            elif not member.is_dir():
+                others.append(name)
         if others:
-            say(
+            on_note(
                 f"`{self._name}` holds {listed(others, 5)} too, which are no arrays and"
                 " were left out."
             )
@@ -92,12 +96,12 @@ class Archive:
         """
         if self.is_sparse():
             return [""]
-        shapes = self.shapes() if dimensions is not None else {}
-        return [
-            name
-            for name in self._members
-            if name not in shapes or len(shapes[name]) == dimensions
-        ]
+        names = list(self._members)
+        if dimensions is not None:
+            for name, shape in self.shapes().items():
+                if len(shape) != dimensions:
+                    names.remove(name)
+        return names
 
     def is_sparse(self) -> bool:
         """Whether the file is a sparse matrix, as ``scipy.sparse.save_npz`` writes it."""
@@ -126,9 +130,8 @@ class Archive:
                     archive.open(self._members[name]) as file,
                 ):
                     found[name] = _header(file)[0]
-            except (
-                Exception
-            ):  # of zip, zlib and NumPy; reading the array itself says what is wrong
+            # Errors of zip, zlib and NumPy: reading the array itself says what is wrong.
+            except Exception:
                 continue
         return found
 
@@ -137,30 +140,25 @@ class Archive:
             with zipfile.ZipFile(self.path) as archive:
                 info = archive.getinfo(self._members[name])
                 self._taken += info.file_size
-                require_room(self.path, self._taken, ARRAYS)
+                require_room(self.path, self._taken, MOST_ARRAYS)
                 with archive.open(info) as file:
                     return _array(file, self.path, info.file_size, self._name)
-        except ValueError as error:
-            if isinstance(error, ReadingError):
-                raise
-            raise ReadingError(
-                f"`{self._name}` must be a .npz file of numbers; {reason(error)}."
-            ) from None
-        except Exception as error:  # zipfile, zlib and NumPy each have their own
+        except ReadingError:
+            raise
+        # zipfile, zlib and NumPy each have errors of their own.
+        except Exception as error:
             raise ReadingError(
                 f"`{self._name}` must be a .npz file of numbers; {reason(error)}."
             ) from None
 
     def _dense(self) -> NDArray[Any]:
         """Return a sparse matrix as an array, every index checked: SciPy trusts them."""
-        from scipy import sparse
-
         kind = self._member("format").item()
-        kind = kind.decode("ascii", "replace") if isinstance(kind, bytes) else str(kind)
-        shape = tuple(
-            int(size) for size in np.atleast_1d(self._member("shape")).tolist()
-        )
-        if kind not in SPARSE or len(shape) != 2 or min(shape) < 0:
+        if isinstance(kind, bytes):
+            kind = kind.decode("ascii", "replace")
+        kind = str(kind)
+        shape = tuple(map(int, np.atleast_1d(self._member("shape")).tolist()))
+        if kind not in _SPARSE or len(shape) != 2 or min(shape) < 0:
             raise ReadingError(
                 f"`{self._name}` must hold a sparse matrix of two dimensions; got {kind!r}"
                 f" of {shape}."
@@ -170,46 +168,46 @@ class Archive:
             raise ReadingError(
                 f"`{self._name}` must hold real numbers; got {data.dtype}."
             )
-        require_room(self.path, math.prod(shape) * 8, ARRAYS)
-        parts = {
-            name: self._member(name)
-            for name in ("indices", "indptr", "row", "col", "offsets")
-            if name in self._members
-        }
+        require_room(self.path, math.prod(shape) * 8, MOST_ARRAYS)
         try:
+            # SciPy warns of shapes and index types that the checks below refuse or accept.
             with warnings.catch_warnings(action="ignore"):
-                made: Any
-                if kind == "coo":
-                    made = sparse.coo_matrix(
-                        (data, (parts["row"], parts["col"])), shape=shape
-                    )
-                elif kind == "dia":
-                    made = sparse.dia_matrix((data, parts["offsets"]), shape=shape)
-                else:
-                    make = {
-                        "csr": sparse.csr_matrix,
-                        "csc": sparse.csc_matrix,
-                        "bsr": sparse.bsr_matrix,
-                    }[kind]
-                    made = make((data, parts["indices"], parts["indptr"]), shape=shape)
-                    made.check_format(full_check=True)
-                rows = made.tocoo()
-                if rows.nnz and (
-                    min(rows.row.min(), rows.col.min()) < 0
-                    or rows.row.max() >= shape[0]
-                    or rows.col.max() >= shape[1]
-                ):
-                    raise ValueError("an index lies outside of its shape")
+                made = self._sparse(kind, data, shape)
+                row, column, values = made.row, made.col, made.data
+                if values.size:
+                    inside = (row >= 0) & (row < shape[0])
+                    inside &= (column >= 0) & (column < shape[1])
+                    if not np.all(inside):
+                        raise ValueError("an index lies outside of its shape")
                 dense = np.zeros(shape)
-                np.add.at(dense, (rows.row, rows.col), rows.data)
-        except Exception as error:  # of the constructors, of whatever does not fit
+                np.add.at(dense, (row, column), values)
+        # The constructors raise whatever does not fit.
+        except Exception as error:
             raise ReadingError(
                 f"`{self._name}` must hold a whole sparse matrix; {reason(error)}."
             ) from None
         return dense
 
+    def _sparse(self, kind: str, data: NDArray[Any], shape: tuple[int, ...]) -> Any:
+        """Return a sparse matrix of SciPy's, as a list of its entries."""
+        from scipy import sparse
+
+        parts = {}
+        for name in ("indices", "indptr", "row", "col", "offsets"):
+            if name in self._members:
+                parts[name] = self._member(name)
+        if kind == "coo":
+            return sparse.coo_matrix((data, (parts["row"], parts["col"])), shape=shape)
+        if kind == "dia":
+            return sparse.dia_matrix((data, parts["offsets"]), shape=shape).tocoo()
+        make = getattr(sparse, f"{kind}_matrix")
+        made = make((data, parts["indices"], parts["indptr"]), shape=shape)
+        made.check_format(full_check=True)
+        return made.tocoo()
+
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return the shape and the type that the header of an array declares."""
     version = np.lib.format.read_magic(file)
     read = {
         (1, 0): np.lib.format.read_array_header_1_0,
@@ -225,11 +223,9 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
 def _array(file: Any, path: Path, size: int, name: str) -> NDArray[Any]:
     """Read one array whose header declares no more than the ``size`` bytes there are."""
     try:
-        with warnings.catch_warnings(
-            action="ignore"
-        ):  # NumPy's, on headers of Python 2
-            content = file
-            shape, dtype = _header(content)
+        # NumPy warns of headers that Python 2 wrote.
+        with warnings.catch_warnings(action="ignore"):
+            shape, dtype = _header(file)
             if dtype.hasobject:
                 raise ValueError(
                     "it holds objects, not numbers, and nothing is unpickled"
@@ -239,18 +235,14 @@ def _array(file: Any, path: Path, size: int, name: str) -> NDArray[Any]:
                 raise ValueError(
                     f"its header declares {needed:,} bytes, and it has {size:,}"
                 )
-            require_room(path, needed, ARRAYS)
-            content.seek(0)
-            return np.asarray(
-                np.lib.format.read_array(content, allow_pickle=False), order="C"
-            )
-    except ValueError as error:
-        if isinstance(error, ReadingError):
-            raise
-        raise ReadingError(
-            f"`{name}` must be a {path.suffix.lower()} file of numbers; {reason(error)}."
-        ) from None
-    except Exception as error:  # whatever the damage trips over
+            require_room(path, needed, MOST_ARRAYS)
+            file.seek(0)
+            array = np.lib.format.read_array(file, allow_pickle=False)
+            return np.asarray(array, order="C")
+    except ReadingError:
+        raise
+    # NumPy raises whatever the damage trips over.
+    except Exception as error:
         if is_of_system(error):
             raise
         raise ReadingError(

@@ -12,28 +12,50 @@ import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from daleml.reading.opening import ARRAYS, allowance, is_of_system, require_room, suffix
-from daleml.reading.table_options import ReadingError, Say, listed, printable, reason
+from daleml._support.safe_text import listed, printable, reason
+from daleml.reading.array_files import read_arrays
+from daleml.reading.notes import OnNote, ReadingError
+from daleml.reading.opening import (
+    MOST_ARRAYS,
+    SAFETENSORS,
+    STATES,
+    is_of_system,
+    require_file,
+    require_room,
+    suffix,
+)
 
-SAFETENSORS = ".safetensors"
-INDEX = ".json"
+# torch is imported by the functions below: whoever reads a table does not wait for it.
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_INDEX = ".json"
 
 _KNOWN = ("state_dict", "model_state_dict", "model")
 """Under these keys a state dict is looked for first, one inside the other."""
 
 _NO_MODEL = re.compile(
-    r"optim|sched|scaler|(^|_)ema|callback|loop|hparam|hyper|config|args|history|rng|random|metric|loss"
+    r"optim|sched|scaler|(^|_)ema|callback|loop|hparam|hyper|config|args|history|rng|random"
+    r"|metric|loss"
 )
+"""Under keys like these are tensors that are no weights of a model."""
+
 _WRAPPERS = ("module.", "_orig_mod.")
+"""What ``DataParallel`` and ``torch.compile`` put before the name of every weight."""
+
 _DEPTH = 4
+"""State dicts are looked for in dicts that lie in each other to this depth."""
+
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
+"""How torch's error names the class that it refuses."""
+
 _TRIES = 30
+"""A file is loaded at most this number of times, one class of settings more known each time."""
 
 
 class _Inert(dict[str, Any]):
@@ -50,19 +72,19 @@ class _Inert(dict[str, Any]):
 
 
 _SETTINGS = re.compile(
-    r"(argparse\.Namespace|pathlib\.\w+|pathlib\._local\.\w+|omegaconf\..+|.*\.AttributeDict|yacs\.config\.CfgNode"
-    r"|easydict\.EasyDict|ml_collections\..+)"
+    r"(argparse\.Namespace|pathlib\.\w+|pathlib\._local\.\w+|omegaconf\..+"
+    r"|.*\.AttributeDict|yacs\.config\.CfgNode|easydict\.EasyDict|ml_collections\..+)"
 )
 """Classes of settings that stand beside a state dict; none is imported for it."""
 
 
-def read_state(path: Path, say: Say) -> dict[str, Tensor]:
+def read_state(path: Path, on_note: OnNote) -> dict[str, Tensor]:
     """Read the state dict of a checkpoint.
 
     Args:
         path: A safetensors file, the index of several (``.safetensors.index.json``), or a torch
             file, which is read with ``weights_only=True``.
-        say: What takes notes.
+        on_note: The callback that takes notes.
 
     Returns:
         Dense tensors by name; those without an entry are left out.
@@ -73,22 +95,58 @@ def read_state(path: Path, say: Say) -> dict[str, Tensor]:
         OSError: If it cannot be opened.
     """
     name = printable(path)
+    content: Any
     if suffix(path) == SAFETENSORS:
-        content: Any = _of_safetensors(path)
-    elif suffix(path) == INDEX:
+        content = _of_safetensors(path)
+    elif suffix(path) == _INDEX:
         content = _of_index(path)
     else:
-        content = _of_torch(path, say)
-    found = _find(content, name, say)
+        content = _of_torch(path, on_note)
+    found = _find(content, name, on_note)
     tensors = {}
     for key, value in found.items():
         dense = _dense(key, value, path)
         if dense.numel():
             tensors[key] = dense
     if not tensors:
-        got = "only tensors without entries" if found else _described(content)
+        got = _described(content)
+        if found:
+            got = "only tensors without entries"
         raise ReadingError(f"`{name}` must hold a state dict of tensors; got {got}.")
-    return _unwrapped(tensors, name, say)
+    return _unwrapped(tensors, name, on_note)
+
+
+def read_checkpoint(path: Path, on_note: OnNote) -> dict[str, Tensor]:
+    """Read the state dict of a checkpoint; the arrays of a ``.npz`` are one too.
+
+    Raises:
+        ValueError: If the file is damaged or holds something else.
+        OSError: If it cannot be opened.
+    """
+    if path.name.lower().endswith(".index.json"):
+        require_file(path, (_INDEX,))
+        return read_state(path, on_note)
+    require_file(path, (*STATES, ".npz"))
+    if suffix(path) != ".npz":
+        return read_state(path, on_note)
+    import torch
+
+    found = read_arrays(path, on_note)
+    state = {}
+    for key, value in found.items():
+        if value.dtype.kind in "fiub" and value.size:
+            state[key or path.stem] = torch.from_numpy(_native(value))
+    if not state:
+        raise ReadingError(
+            f"`{printable(path)}` must hold arrays of numbers; got"
+            f" {listed(list(found)) or 'none'}."
+        )
+    return state
+
+
+def _native(values: NDArray[Any]) -> NDArray[Any]:
+    """Return an array in the byte order of this machine, as torch takes it."""
+    return np.array(values, dtype=values.dtype.newbyteorder("="), order="C")
 
 
 def _of_safetensors(path: Path) -> dict[str, Tensor]:
@@ -97,12 +155,9 @@ def _of_safetensors(path: Path) -> dict[str, Tensor]:
 
     try:
         return dict(load_file(path))
-    except SafetensorError as error:
-        raise ReadingError(
-            f"`{printable(path)}` must be a safetensors file; {reason(error)}."
-        ) from None
-    except Exception as error:  # of torch, of types and sizes it does not know
-        if is_of_system(error):
+    # Beside the library's own error, those of torch, of types and sizes that it does not know.
+    except Exception as error:
+        if is_of_system(error) and not isinstance(error, SafetensorError):
             raise
         raise ReadingError(
             f"`{printable(path)}` must be a safetensors file; {reason(error)}."
@@ -112,7 +167,7 @@ def _of_safetensors(path: Path) -> dict[str, Tensor]:
 def _of_index(path: Path) -> dict[str, Tensor]:
     """Read the files that an index names; they lie beside it."""
     name = printable(path)
-    require_room(path, path.stat().st_size, ARRAYS)
+    require_room(path, path.stat().st_size, MOST_ARRAYS)
     try:
         parts = json.loads(path.read_bytes())["weight_map"]
         files = sorted({str(file) for file in parts.values()})
@@ -133,32 +188,32 @@ def _of_index(path: Path) -> dict[str, Tensor]:
                 f"`{printable(beside)}` must be a file, which `{name}` names; it is not"
                 " there."
             )
-        found |= {
-            key: value
-            for key, value in _of_safetensors(beside).items()
-            if parts.get(key) == file
-        }
+        for key, value in _of_safetensors(beside).items():
+            if parts.get(key) == file:
+                found[key] = value
     return found
 
 
-def _of_torch(path: Path, say: Say) -> Any:
+def _of_torch(path: Path, on_note: OnNote) -> Any:
     """Load a torch file.
 
     Classes of settings are stood in for, and every other class is refused by its name.
     """
+    import torch
+
     name = printable(path)
     _require_stored(path)
     stands = _numpy_types()
     left: set[str] = set()
     for _ in range(_TRIES):
         try:
-            # torch's warnings on pickle protocols, of a file that it then refuses
+            # torch warns of pickle protocols, in a file that it then refuses.
             with (
                 warnings.catch_warnings(action="ignore"),
                 torch.serialization.safe_globals(stands),
             ):
                 content = torch.load(path, map_location="cpu", weights_only=True)
-        # whatever the damage happens to trip over; torch's own advice is to unpickle
+        # torch raises whatever the damage trips over, and advises to unpickle the file.
         except Exception as error:
             if is_of_system(error):
                 raise
@@ -167,18 +222,18 @@ def _of_torch(path: Path, say: Say) -> Any:
                 left.add(unknown[1])
                 stands.append((_Inert, unknown[1]))
                 continue
-            what = (
-                f"; it holds a {unknown[1]}, of which nothing was run: save the"
-                " `state_dict()` alone"
-                if unknown
-                else ""
-            )
+            what = ""
+            if unknown:
+                what = (
+                    f"; it holds a {unknown[1]}, of which nothing was run: save the"
+                    " `state_dict()` alone"
+                )
             raise ReadingError(
                 f"`{name}` must be a torch state dict of tensors only; it is damaged or"
                 f" holds something else{what}."
             ) from None
         if left:
-            say(
+            on_note(
                 f"`{name}` holds settings too ({listed(sorted(left), 5)}), which were left"
                 " unread."
             )
@@ -194,77 +249,80 @@ def _require_stored(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             needed = sum(member.file_size for member in archive.infolist())
-    except Exception as error:  # an older kind, or damaged, which torch says
+    # The file is of an older kind, or damaged, which torch says.
+    except Exception as error:
         if is_of_system(error):
             raise
         return
-    require_room(path, needed, ARRAYS)
+    require_room(path, needed, MOST_ARRAYS)
 
 
 def _numpy_types() -> list[Any]:
-    """Return what NumPy's scalars and arrays are pickled by, under the names of NumPy 1 and of NumPy 2."""
+    """Return what NumPy's scalars and arrays are pickled by, under NumPy 1's names and NumPy 2's."""
     core = np._core if hasattr(np, "_core") else np.core
     scalar, rebuild = core.multiarray.scalar, core.multiarray._reconstruct
-    kinds = {type(np.dtype(code)) for code in "?bBhHiIlLqQefdSU"}
-    found: list[Any] = [
-        np.dtype,
-        np.ndarray,
-        *sorted(kinds, key=lambda kind: kind.__name__),
-    ]
+    kinds = dict.fromkeys(map(type, map(np.dtype, "?bBhHiIlLqQefdSU")))
+    found: list[Any] = [np.dtype, np.ndarray, *kinds]
     for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
         found += [(scalar, f"{module}.scalar"), (rebuild, f"{module}._reconstruct")]
     return found
 
 
-def _find(content: Any, name: str, say: Say) -> dict[str, Any]:
+def _find(content: Any, name: str, on_note: OnNote) -> dict[str, Any]:
     """Return the state dict in what a checkpoint holds, wherever it is."""
     inner = content
     for _ in range(_DEPTH):
-        known = [
-            key
-            for key in _KNOWN
-            if isinstance(inner, Mapping) and _is_nested(inner.get(key))
-        ]
-        if not known:
+        nested = _nested(inner)
+        if nested is None:
             break
-        inner = inner[known[0]]
-    if not isinstance(inner, Mapping):
-        raise ReadingError(
-            f"`{name}` must hold a state dict of tensors; got {_described(content)}."
-        )
-    own = _own_tensors(inner)
-    found = dict(_state_dicts(inner))
+        inner = nested
+    own: dict[str, Any] = {}
+    found: dict[str, dict[str, Any]] = {}
+    if isinstance(inner, Mapping):
+        own = _own_tensors(inner)
+        found = dict(_state_dicts(inner))
     if not found and not own:
         raise ReadingError(
             f"`{name}` must hold a state dict of tensors; got {_described(content)}."
         )
     if not found:
         return own
-    if any(
-        value.ndim > 1 for value in own.values()
-    ):  # weights, not the numbers of a step or of an epoch
-        say(
-            f"`{name}` holds weights beside the state dict{'s' if len(found) > 1 else ''}"
+    # Tensors of more than one dimension are weights, not the numbers of a step or an epoch.
+    if any(value.ndim > 1 for value in own.values()):
+        plural = "s" if len(found) > 1 else ""
+        on_note(
+            f"`{name}` holds weights beside the state dict{plural}"
             f" {listed(list(found), 8)}."
         )
-        return own | {
-            f"{key}.{name}": value
-            for key, state in found.items()
-            for name, value in state.items()
-        }
+        return own | _joined(found)
     if len(found) == 1:
         (key, state), *_ = found.items()
-        say(f"The state dict of `{name}` was found under {printable(key)!r}.")
+        on_note(f"The state dict of `{name}` was found under {printable(key)!r}.")
         return state
-    say(
+    on_note(
         f"`{name}` holds several state dicts, {listed(list(found), 8)}; all were read,"
         " their names before the weights'."
     )
-    return {
-        f"{key}.{inner_key}": value
-        for key, state in found.items()
-        for inner_key, value in state.items()
-    }
+    return _joined(found)
+
+
+def _nested(content: Any) -> Mapping[Any, Any] | None:
+    """Return what stands in a dict under one of the usual names of a state dict, if it is one."""
+    if isinstance(content, Mapping):
+        for key in _KNOWN:
+            inner = content.get(key)
+            if isinstance(inner, Mapping) and _holds_tensors(inner):
+                return inner
+    return None
+
+
+def _joined(states: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return several state dicts as one, the name of each before those of its weights."""
+    joined = {}
+    for key, state in states.items():
+        for name, value in state.items():
+            joined[f"{key}.{name}"] = value
+    return joined
 
 
 def _own_tensors(state: Mapping[Any, Any]) -> dict[str, Any]:
@@ -272,21 +330,19 @@ def _own_tensors(state: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _is_weight(value: Any) -> bool:
-    return isinstance(value, Tensor) or (
-        isinstance(value, np.ndarray) and value.dtype.kind in "fiub"
-    )
+    from torch import Tensor
+
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind in "fiub"
+    return isinstance(value, Tensor)
 
 
-def _is_nested(value: Any) -> bool:
-    return isinstance(value, Mapping) and _holds_tensors(value)
-
-
-def _holds_tensors(state: Mapping[Any, Any], depth: int = _DEPTH) -> bool:
+def _holds_tensors(state: Any, depth: int = _DEPTH) -> bool:
+    if not isinstance(state, Mapping):
+        return False
     if _own_tensors(state):
         return True
-    return depth > 0 and any(
-        isinstance(v, Mapping) and _holds_tensors(v, depth - 1) for v in state.values()
-    )
+    return depth > 0 and any(_holds_tensors(one, depth - 1) for one in state.values())
 
 
 def _state_dicts(
@@ -319,24 +375,23 @@ def _described(content: Any) -> str:
 def _dense(key: str, value: Any, path: Path) -> Tensor:
     """Return a tensor as one that is dense, has data, and takes no more memory than it may."""
     where = f"`{printable(path)}` must hold dense tensors of real numbers"
+    import torch
+
     if isinstance(value, np.ndarray):
-        value = torch.from_numpy(
-            np.array(value, dtype=value.dtype.newbyteorder("="), order="C")
-        )
+        value = torch.from_numpy(_native(value))
     if value.is_meta:
         raise ReadingError(
             f"{where}; got {printable(key)!r}, which has a shape and no data."
         )
     if value.is_nested:
         raise ReadingError(f"{where}; got {printable(key)!r}, which is nested.")
-    allowed = allowance(path, ARRAYS)
-    needed = math.prod(value.shape) * value.element_size() if value.numel() else 0
-    if needed > allowed:
-        require_room(path, needed, ARRAYS)
+    # A view may repeat one number without end: its data take less than its shape says.
+    if value.numel():
+        needed = math.prod(value.shape) * value.element_size()
+        require_room(path, needed, MOST_ARRAYS)
     try:
-        with warnings.catch_warnings(
-            action="ignore"
-        ):  # torch's, that quantised tensors go away one day
+        # torch warns that quantised tensors go away one day.
+        with warnings.catch_warnings(action="ignore"):
             if value.is_quantized:
                 value = value.dequantize()
             if value.layout != torch.strided:
@@ -349,15 +404,16 @@ def _dense(key: str, value: Any, path: Path) -> Tensor:
     return dense
 
 
-def _unwrapped(tensors: dict[str, Tensor], name: str, say: Say) -> dict[str, Tensor]:
+def _unwrapped(
+    tensors: dict[str, Tensor], name: str, on_note: OnNote
+) -> dict[str, Tensor]:
     """Take off what ``DataParallel`` and ``compile`` put before every name."""
     for prefix in _WRAPPERS:
         if all(key.startswith(prefix) and len(key) > len(prefix) for key in tensors):
-            say(
+            on_note(
                 f"{prefix!r} was taken off all the names in `{name}`: a wrapper puts it"
                 " there."
             )
-            tensors = {
-                key.removeprefix(prefix): value for key, value in tensors.items()
-            }
+            bare = [key.removeprefix(prefix) for key in tensors]
+            tensors = dict(zip(bare, tensors.values(), strict=True))
     return tensors

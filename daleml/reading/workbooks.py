@@ -8,37 +8,36 @@ from __future__ import annotations
 import math
 import warnings
 import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from daleml.reading.first_rows import SAMPLE, Cell
-from daleml.reading.header import find_layout
+from daleml._support.safe_text import listed, printable, quoted, reason
+from daleml.reading.header import columns_by_name, find_layout, is_title
+from daleml.reading.notes import OnNote, ReadingError
+from daleml.reading.number_styles import LARGEST_EXACT
 from daleml.reading.opening import (
-    ARRAYS,
+    FRAMES,
+    MOST_ARRAYS,
     allowance,
     is_of_system,
     require_room,
     suffix,
     too_large,
 )
-from daleml.reading.preamble import is_title
-from daleml.reading.table import Table, name_columns
-from daleml.reading.table_options import (
-    ReadingError,
-    Say,
-    TableOptions,
-    listed,
-    printable,
-    reason,
-    shown,
-)
+from daleml.reading.rows import SAMPLE, Cell, Cells
+from daleml.reading.table import Table, TableOptions
 
-WORKBOOKS = (".xlsx", ".xlsm")
-FRAMES = (".parquet", ".pq", ".feather", ".arrow")
-_CELL = 64  # bytes that a cell of a workbook takes in memory
+_BYTES_OF_CELL = 64
+"""A cell of a workbook takes about this number of bytes in memory."""
+
+_TypedRow: TypeAlias = tuple[Any, ...]
+"""The values of a row of a sheet, None where a cell is empty."""
 
 
 def need(library: str, path: Path) -> ModuleNotFoundError:
@@ -49,7 +48,7 @@ def need(library: str, path: Path) -> ModuleNotFoundError:
     )
 
 
-def read_workbook(path: Path, options: TableOptions, say: Say) -> Table:
+def read_workbook(path: Path, options: TableOptions, on_note: OnNote) -> Table:
     """Read a sheet of an Excel workbook.
 
     Raises:
@@ -61,97 +60,101 @@ def read_workbook(path: Path, options: TableOptions, say: Say) -> Table:
         import openpyxl
     except ModuleNotFoundError:
         raise need("openpyxl", path) from None
-    name = printable(path)
-    try:
+    with _damage(path, "a workbook, .xlsx"):
         with zipfile.ZipFile(path) as archive:
-            require_room(
-                path, sum(member.file_size for member in archive.infolist()), ARRAYS
-            )
-    except (zipfile.BadZipFile, NotImplementedError, IndexError, OSError) as error:
-        if is_of_system(error):
-            raise
-        raise ReadingError(
-            f"`{name}` must be a workbook, .xlsx; {reason(error)}."
-        ) from None
-    try:
-        with warnings.catch_warnings(
-            action="ignore"
-        ):  # openpyxl's, of styles it does not know
-            book = openpyxl.load_workbook(
-                path, read_only=True, data_only=True, keep_links=False
-            )
+            needed = sum(member.file_size for member in archive.infolist())
+        require_room(path, needed, MOST_ARRAYS)
+        # openpyxl warns of styles that it does not know.
+        with warnings.catch_warnings(action="ignore"):
+            book = _load(openpyxl, path)
             try:
-                sheet, every = _sheet(book, path, options)
+                sheet, rows = _sheet(book, path, options)
             finally:
                 book.close()
-            if any(value is None for row in every for value in row):
+            if any(None in row for row in rows):
                 _refuse_formulas(openpyxl, path, sheet)
+    return _table_of_rows(path, list(filter(_is_filled, rows)), options, on_note)
+
+
+@contextmanager
+def _damage(path: Path, what: str) -> Iterator[None]:
+    """Raise what a library raises on a damaged file as a ``ReadingError``."""
+    try:
+        yield
     except ReadingError:
         raise
-    except (
-        Exception
-    ) as error:  # of the parsers of zip and XML, whatever the damage trips over
+    # The parsers of zip, of XML and of Arrow raise whatever the damage trips over.
+    except Exception as error:
         if is_of_system(error):
             raise
         raise ReadingError(
-            f"`{name}` must be a workbook, .xlsx; {reason(error)}."
+            f"`{printable(path)}` must be {what}; {reason(error)}."
         ) from None
-    return _table_of_cells(
-        path,
-        [row for row in every if any(value is not None for value in row)],
-        options,
-        say,
+
+
+def _load(openpyxl: Any, path: Path, *, values: bool = True) -> Any:
+    return openpyxl.load_workbook(
+        path, read_only=True, data_only=values, keep_links=False
     )
 
 
-def _sheet(
-    book: Any, path: Path, options: TableOptions
-) -> tuple[str, list[tuple[Any, ...]]]:
+def _is_filled(row: _TypedRow) -> bool:
+    return any(value is not None for value in row)
+
+
+def _sheet(book: Any, path: Path, options: TableOptions) -> tuple[str, list[_TypedRow]]:
+    """Return the name and the rows of the sheet that is meant."""
     sheets = {sheet.title: sheet for sheet in book.worksheets}
-    where = printable(path)
+    name = printable(path)
     if options.sheet is not None:
         if options.sheet not in sheets:
-            titles = listed(list(sheets))
             raise ReadingError(
-                f"`--sheet` must name a sheet of `{where}`; got {shown(options.sheet)}, of"
-                f" {titles}."
+                f"`--sheet` must name a sheet of `{name}`; got {quoted(options.sheet)}, of"
+                f" {listed(list(sheets))}."
             )
         return options.sheet, _rows(sheets[options.sheet], path)
-    found = {title: _rows(sheet, path) for title, sheet in sheets.items()}
-    filled = {title: rows for title, rows in found.items() if rows}
+    filled: dict[str, list[_TypedRow]] = {}
+    for title, sheet in sheets.items():
+        rows = _rows(sheet, path)
+        if rows:
+            filled[title] = rows
     if len(filled) > 1:
         raise ReadingError(
-            f"`--sheet` must name one sheet of `{printable(path)}`; got"
-            f" {listed(list(filled))} to choose from."
+            f"`--sheet` must name one sheet of `{name}`; got {listed(list(filled))} to"
+            " choose from."
         )
     if not filled:
-        raise ReadingError(
-            f"`{printable(path)}` must be a table; its sheets are empty."
-        )
+        raise ReadingError(f"`{name}` must be a table; its sheets are empty.")
     return next(iter(filled.items()))
 
 
-def _rows(sheet: Any, path: Path) -> list[tuple[Any, ...]]:
+def _rows(sheet: Any, path: Path) -> list[_TypedRow]:
     """Return the rows of a sheet, without empty rows and columns at their end."""
-    allowed = allowance(path, ARRAYS)
-    rows, taken = [], 0
-    sheet.reset_dimensions()  # what a sheet says of its size may be wrong
+    allowed = allowance(path, MOST_ARRAYS)
+    rows: list[_TypedRow] = []
+    taken = width = 0
+    # What a sheet says of its size may be wrong.
+    sheet.reset_dimensions()
     for row in sheet.iter_rows(values_only=True):
-        taken += _CELL * (len(row) + 1)
+        taken += _BYTES_OF_CELL * (len(row) + 1)
         if taken > allowed:
             raise too_large(path, allowed)
         rows.append(row)
-    while rows and all(value is None for value in rows[-1]):
+        width = max(width, _width(row))
+    while rows and not _is_filled(rows[-1]):
         rows.pop()
-    width = max(
-        (i + 1 for row in rows for i, value in enumerate(row) if value is not None),
-        default=0,
-    )
-    if (
-        _CELL * width * len(rows) > allowed
-    ):  # a single cell at the far end of a sheet makes all rows as wide
+    # A single cell at the far end of a sheet makes all rows as wide.
+    if _BYTES_OF_CELL * width * len(rows) > allowed:
         raise too_large(path, allowed)
-    return [tuple(row[:width]) + (None,) * (width - len(row)) for row in rows]
+    return [row[:width] + (None,) * (width - len(row)) for row in rows]
+
+
+def _width(row: _TypedRow) -> int:
+    """Return how many cells a row has, without empty ones at its end."""
+    width = len(row)
+    while width and row[width - 1] is None:
+        width -= 1
+    return width
 
 
 def _refuse_formulas(openpyxl: Any, path: Path, title: str) -> None:
@@ -159,22 +162,18 @@ def _refuse_formulas(openpyxl: Any, path: Path, title: str) -> None:
 
     Its cell would be read as empty.
     """
-    formulas = openpyxl.load_workbook(path, read_only=True, keep_links=False)
-    values = openpyxl.load_workbook(
-        path, read_only=True, data_only=True, keep_links=False
-    )
+    formulas, values = _load(openpyxl, path, values=False), _load(openpyxl, path)
     try:
         sheets = (formulas[title], values[title])
         for sheet in sheets:
             sheet.reset_dimensions()
-        for written, computed in zip(
-            *(sheet.iter_rows(values_only=True) for sheet in sheets), strict=False
-        ):
-            for one, value in zip(written, computed, strict=False):
-                if value is None and isinstance(one, str) and one.startswith("="):
+        pairs = (sheet.iter_rows(values_only=True) for sheet in sheets)
+        for written, computed in zip(*pairs, strict=False):
+            for cell, value in zip(written, computed, strict=False):
+                if value is None and isinstance(cell, str) and cell.startswith("="):
                     raise ReadingError(
                         f"`{printable(path)}` must hold the values of its formulas; got"
-                        f" {shown(one)} without one: open and save it in a spreadsheet"
+                        f" {quoted(cell)} without one: open and save it in a spreadsheet"
                         " program."
                     )
     finally:
@@ -182,53 +181,44 @@ def _refuse_formulas(openpyxl: Any, path: Path, title: str) -> None:
         values.close()
 
 
-def _table_of_cells(
-    path: Path, rows: list[tuple[Any, ...]], options: TableOptions, say: Say
+def _table_of_rows(
+    path: Path, rows: list[_TypedRow], options: TableOptions, on_note: OnNote
 ) -> Table:
-    texts = [[_text(value) for value in row] for row in rows]
-    if options.header is not False and is_title(texts[:3], say):
+    texts = [list(map(_text, row)) for row in rows]
+    if options.header is not False and is_title(texts[:3], on_note):
         texts, rows = texts[1:], rows[1:]
-    cells = [
-        [
-            Cell(text, isinstance(value, str))
-            for text, value in zip(row, given, strict=True)
-        ]
-        for row, given in zip(texts[: SAMPLE + 1], rows, strict=False)
-    ]
+    first = [_cells(row) for row in rows[: SAMPLE + 1]]
     try:
-        layout = find_layout(cells, options, "cell")
+        layout = find_layout(first, options, "cell")
     except ValueError as error:
         raise ReadingError(f"`{printable(path)}` must be a table; {error}.") from None
     for note in layout.notes:
-        say(note)
-    body = texts[1:] if layout.header else texts
-    columns = [
-        np.array([row[i] for row in body], dtype=object) for i in range(layout.width)
-    ]
-    given = texts[0] if layout.header else []
-    by_name = name_columns(layout, given, columns, say)
+        on_note(note)
+    body = np.array(texts[1:] if layout.header else texts, dtype=object)
+    columns = list(body.reshape(-1, layout.width).T)
+    by_name = columns_by_name(layout, columns, on_note)
     labels = by_name.pop(layout.names[0]) if layout.labels else None
-    return Table(path, by_name, options, say, labels, None, layout.header)
+    return Table(path, by_name, options, on_note, labels, None, layout.header)
+
+
+def _cells(row: _TypedRow) -> Cells:
+    return [Cell(_text(value), isinstance(value, str)) for value in row]
 
 
 def _text(value: Any) -> str:
     """Return a typed cell as text, exact: a whole number without a point."""
     if value is None:
         return ""
-    if isinstance(value, bool):
-        return str(value)
-    if isinstance(value, float):
-        if math.isnan(value):
-            return ""
-        return (
-            str(int(value))
-            if value.is_integer() and abs(value) < 2**53
-            else repr(value)
-        )
-    return str(value).strip()
+    if not isinstance(value, float):
+        return str(value).strip()
+    if math.isnan(value):
+        return ""
+    if value.is_integer() and abs(value) < LARGEST_EXACT:
+        return str(int(value))
+    return repr(value)
 
 
-def read_frame(path: Path, options: TableOptions, say: Say) -> Table:
+def read_frame(path: Path, options: TableOptions, on_note: OnNote) -> Table:
     """Read a Parquet or Feather file, whose columns have names and types.
 
     Raises:
@@ -240,38 +230,38 @@ def read_frame(path: Path, options: TableOptions, say: Say) -> Table:
         import pyarrow as pa
     except ModuleNotFoundError:
         raise need("pyarrow", path) from None
-    name = printable(path)
-    try:
-        table = _of_parquet(path) if suffix(path) in FRAMES[:2] else _of_feather(path)
-        names = [str(column) for column in table.column_names]
-        index = [
-            i for i, column in enumerate(names) if column.startswith("__index_level_")
-        ]
+    ending = suffix(path)
+    with _damage_of_arrow(path, f"a {ending} file"):
+        table = _of_parquet(path) if ending in FRAMES[:2] else _of_feather(path)
+        names = list(map(str, table.column_names))
         columns = [_of_arrow(table.column(i), pa) for i in range(len(names))]
-    except FileNotFoundError:
+    counts = Counter(map(str.strip, names))
+    indexes: list[NDArray[Any]] = []
+    by_name: dict[str, NDArray[Any]] = {}
+    for place, (name, column) in enumerate(zip(names, columns, strict=True), 1):
+        # pandas stores the index of a frame under such names.
+        if name.startswith("__index_level_"):
+            indexes.append(column)
+            continue
+        plain = name.strip() or f"column {place}"
+        if counts[name.strip()] > 1:
+            plain = f"{plain} #{place}"
+        by_name[plain] = column
+    labels = indexes[0] if len(indexes) == 1 else None
+    return Table(path, by_name, options, on_note, labels)
+
+
+@contextmanager
+def _damage_of_arrow(path: Path, what: str) -> Iterator[None]:
+    """Raise what Arrow raises as a ``ReadingError``: its errors of damage are of the system's kind."""
+    try:
+        yield
+    except (FileNotFoundError, ReadingError):
         raise
-    except ValueError as error:
-        if isinstance(error, ReadingError):
-            raise
+    except Exception as error:
         raise ReadingError(
-            f"`{name}` must be a {suffix(path)} file; {reason(error)}."
+            f"`{printable(path)}` must be {what}; {reason(error)}."
         ) from None
-    except Exception as error:  # Arrow has its own kinds, of OSError too
-        raise ReadingError(
-            f"`{name}` must be a {suffix(path)} file; {reason(error)}."
-        ) from None
-    kept = [i for i in range(len(names)) if i not in index]
-    labels = columns[index[0]] if len(index) == 1 else None
-    counts: dict[str, int] = {}
-    for column in names:
-        counts[column.strip()] = counts.get(column.strip(), 0) + 1
-    by_name = {}
-    for i in kept:
-        plain = names[i].strip() or f"column {i + 1}"
-        by_name[
-            f"{plain} #{i + 1}" if counts.get(names[i].strip(), 0) > 1 else plain
-        ] = columns[i]
-    return Table(path, by_name, options, say, labels)
 
 
 def _of_parquet(path: Path) -> Any:
@@ -279,11 +269,11 @@ def _of_parquet(path: Path) -> Any:
 
     with pq.ParquetFile(path, memory_map=False) as file:
         meta = file.metadata
-        needed = sum(
-            meta.row_group(i).total_byte_size for i in range(meta.num_row_groups)
-        )
-        # a column of one value repeated takes no bytes in the file, and 8 a row in memory
-        require_room(path, max(needed, 8 * meta.num_rows * meta.num_columns), ARRAYS)
+        groups = map(meta.row_group, range(meta.num_row_groups))
+        needed = sum(group.total_byte_size for group in groups)
+        # A column of one repeated value takes no bytes in the file, and 8 per row in memory.
+        needed = max(needed, 8 * meta.num_rows * meta.num_columns)
+        require_room(path, needed, MOST_ARRAYS)
         return file.read(use_threads=False)
 
 
@@ -291,7 +281,7 @@ def _of_feather(path: Path) -> Any:
     import pyarrow as pa
 
     with pa.OSFile(str(path)) as source, pa.ipc.open_file(source) as file:
-        allowed = allowance(path, ARRAYS)
+        allowed = allowance(path, MOST_ARRAYS)
         batches, taken = [], 0
         for i in range(file.num_record_batches):
             batch = file.get_batch(i)
@@ -307,13 +297,11 @@ def _of_arrow(column: Any, pa: Any) -> NDArray[Any]:
     """Return a column as float64 if it has decimals, else as text, exact."""
     column.validate(full=True)
     if pa.types.is_dictionary(column.type):
-        column = (
-            column.combine_chunks().dictionary_decode()
-            if column.num_chunks
-            else column.cast(column.type.value_type)
-        )
+        if column.num_chunks:
+            column = column.combine_chunks().dictionary_decode()
+        else:
+            column = column.cast(column.type.value_type)
     if pa.types.is_floating(column.type):
-        return np.asarray(
-            column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64
-        )
-    return np.array([_text(value) for value in column.to_pylist()], dtype=object)
+        numbers = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        return np.asarray(numbers, dtype=np.float64)
+    return np.array(list(map(_text, column.to_pylist())), dtype=object)
