@@ -248,7 +248,9 @@ def matrix_of(table: Table) -> NDArray[np.float64]:
     if not names or not len(table):
         raise ValueError(f"`{where}` must hold a matrix; got none.")
     if table.named and table.labels is None and not table.is_labelled_square():
-        table.on_note(f"The columns {listed(names, 4)} were taken as those of one matrix.")
+        table.on_note(
+            f"The columns {listed(names, 4)} were taken as those of one matrix."
+        )
     return to_matrix(table)
 
 

@@ -152,10 +152,10 @@ def listed(names: Sequence[str], most: int = 20) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """Return the first line of what an error says, without its full stop; else the error's name.
+    r"""Return the first line of what an error says, without its full stop; else the error's name.
 
     Example:
-        >>> reason(ValueError("bad header.\\nat byte 12"))
+        >>> reason(ValueError("bad header.\nat byte 12"))
         'bad header'
     """
     lines = str(error).splitlines()

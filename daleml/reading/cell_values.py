@@ -33,6 +33,8 @@ MISSING_LABELS = EMPTY | {"N/A", "n/a", "#N/A", "#NA", "<NA>", "NULL", "null"}
 _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _PLAIN = re.compile(_DECIMAL.pattern, re.ASCII)
 
+# Numbers that programs write where there is no value: small ones, and the ends of integers.
+# Besides, each number all of whose digits are 9, and each that is at least ``_ENDLESS``.
 _CODES = (
     -1.0,
     -9.0,
@@ -43,18 +45,14 @@ _CODES = (
     -2147483648.0,
     4294967295.0,
 )
-"""Numbers that programs write where there is no value: small ones, and the ends of integers.
-
-Besides, each number all of whose digits are 9, and each that is at least ``_ENDLESS``.
-"""
 
 _ENDLESS = 1e20
 
+# A column has at most this number of different codes.
 _MOST_CODES = 3
-"""A column has at most this number of different codes."""
 
+# A code is at least this many times larger than all that was measured.
 _FAR = 10
-"""A code is at least this many times larger than all that was measured."""
 
 
 @dataclass

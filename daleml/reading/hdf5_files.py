@@ -18,8 +18,8 @@ from daleml.reading.workbooks import need
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
+# At most this number of objects is visited: a file of links in a circle has no end.
 _MOST_OBJECTS = 100_000
-"""At most this number of objects is visited: a file of links in a circle has no end."""
 
 
 def is_hdf5(path: Path) -> bool:

@@ -13,14 +13,23 @@ from typing import Any
 from numpy.typing import NDArray
 
 from daleml._support.safe_text import listed, quoted
-from daleml.reading.cell_values import EMPTY
+from daleml.reading.cell_values import EMPTY, MISSING
 from daleml.reading.notes import OnNote
 from daleml.reading.number_names import are_names
-from daleml.reading.rows import Cell, Cells, any_number, split, texts_of, usual_width
+from daleml.reading.rows import (
+    Cell,
+    Cells,
+    all_numbers,
+    all_quoted,
+    any_number,
+    split,
+    texts_of,
+    usual_width,
+)
 from daleml.reading.table import TableOptions
 
+# The number of cells that a note shows.
 _SHOWN = 4
-"""The number of cells that a note shows."""
 
 _OF_COMMA = (
     ": if the comma is a decimal mark, pass `--decimal ,`; if the first column names the"
@@ -147,21 +156,19 @@ def _is_bare(cell: Cell) -> bool:
 
 
 def _are_column_names(first: Cells, rest: Cells) -> bool:
-    return not all(cell.is_number for cell in first) or are_names(first, rest)
+    return not all_numbers(first) or are_names(first, rest)
 
 
 def _are_distinct(ids: Cells) -> bool:
     """Return whether no two cells are alike, and none is missing."""
-    return len(set(texts_of(ids))) == len(ids) and not any(
-        cell.is_missing for cell in ids
-    )
+    texts = texts_of(ids)
+    return len(set(texts)) == len(texts) and MISSING.isdisjoint(texts)
 
 
 def _are_row_names(ids: Cells, rest: Cells) -> bool:
     if not _are_distinct(ids):
         return False
-    all_quoted = all(cell.quoted for cell in ids)
-    return all_quoted or not any_number(ids) or are_names(ids, rest, least=1)
+    return all_quoted(ids) or not any_number(ids) or are_names(ids, rest, least=1)
 
 
 def _is_header(first: Cells, body: list[Cells]) -> bool:
@@ -181,7 +188,7 @@ def _is_header(first: Cells, body: list[Cells]) -> bool:
         return True
     # Names and numbers: a row of data has text only where the rows below it have.
     for i in words:
-        if all(cell.is_number for cell in _column(body, i)):
+        if all_numbers(_column(body, i)):
             return True
     data: Cells = []
     for row in body:
@@ -202,7 +209,7 @@ def _has_labels(first: Cells, body: list[Cells], header: bool) -> bool:
     if header and distinct and texts_of(ids) == texts_of(first[1 : len(ids) + 1]):
         return True
     if not any_number(ids) and (header or distinct):
-        return header or all(cell.is_number or cell.is_missing for cell in rest)
+        return header or all_numbers(rest, or_missing=True)
     return distinct and are_names(ids, rest, least=1 if header else 3)
 
 
@@ -225,7 +232,7 @@ def _distinct(names: Sequence[str]) -> list[str]:
 def _note_repeats(layout: Layout, on_note: OnNote) -> None:
     """Say so where columns have one name."""
     counts = Counter(filter(None, layout.given))
-    repeated = sorted(name for name, count in counts.items() if count > 1)
+    repeated = sorted(counts - Counter(list(counts)))
     if repeated:
         pairs = zip(layout.names, layout.given, strict=True)
         now = [name for name, given in pairs if given in repeated]
@@ -237,7 +244,7 @@ def _note_repeats(layout: Layout, on_note: OnNote) -> None:
 
 def _notes_of_header(first: Cells, header: bool) -> list[str]:
     """Return what must be said of a first row that was found to be a header, or none."""
-    if not all(cell.is_number or cell.is_missing for cell in first):
+    if not all_numbers(first, or_missing=True):
         if header:
             return []
         return [
@@ -269,13 +276,14 @@ def is_title(rows: list[list[str]], on_note: OnNote) -> bool:
     """
     if len(rows) < 3:
         return False
-    title, names, data = ([Cell(text) for text in row] for row in rows[:3])
-    above, below = texts_of(title), texts_of(names)
-    alone = bool(above[0]) and not any(above[1:]) and not title[0].is_number
-    headed = len(below) > 1 and all(below) and not any_number(names)
-    if not (alone and headed and len(data) >= len(names) and any_number(data)):
+    title, names, data = rows[:3]
+    alone = bool(title[0]) and not any(title[1:]) and not Cell(title[0]).is_number
+    headed = len(names) > 1 and all(names) and not any_number(map(Cell, names))
+    if not alone or not headed or len(data) < len(names):
         return False
-    on_note(f"The first line, {quoted(above[0])}, was taken as a title and left out.")
+    if not any_number(map(Cell, data)):
+        return False
+    on_note(f"The first line, {quoted(title[0])}, was taken as a title and left out.")
     return True
 
 

@@ -13,18 +13,20 @@ from daleml._support.safe_text import quoted
 from daleml.reading.cell_values import MISSING_LABELS, is_named
 from daleml.reading.notes import ReadingError
 
+_ZEROS_AT_END = re.compile(r"\d{15}0*")
 _ROUNDED = re.compile(r"\d(\.\d+)?[eE]\+?(1[5-9]|[2-9]\d)|\d{16,}\.0*")
 
+# The number of digits of an id that a spreadsheet keeps: it sets the others to zero.
 _KEPT = 15
-"""The number of digits of an id that a spreadsheet keeps: it sets the others to zero."""
 
+_WITH_POINT = re.compile(r"-*\d+\.0")
 _INTEGER = re.compile(r"0|-?[1-9]\d*", re.ASCII)
 
+# A whole number of 64 bits has at most this number of characters, with its sign.
 _LONGEST_INTEGER = 20
-"""A whole number of 64 bits has at most this number of characters, with its sign."""
 
+# Ids have at least this number of digits if 0 or -1 beside them is none.
 _SHORTEST_ID = 6
-"""Ids have at least this number of digits if 0 or -1 beside them is none."""
 
 
 def names_of(
@@ -48,14 +50,14 @@ def names_of(
             f"{where} must hold whole ids; got {quoted(rounded)}: a program took them for"
             " numbers and rounded them; save them as text or as integers."
         )
-    names = {cell: cell for cell in different}
+    names = {}
     for cell in different:
-        if cell in MISSING_LABELS or is_named(cell, missing or ()):
-            names[cell] = ""
+        gone = cell in MISSING_LABELS or is_named(cell, missing or ())
+        names[cell] = "" if gone else cell
     if ids and missing is None:
         _refuse_nobody(cells, set(names.values()) - {""}, where)
     _take_points_off(names)
-    return np.array([names[cell] for cell in cells.tolist()], dtype=object)
+    return np.array(list(map(names.get, cells.tolist())), dtype=object)
 
 
 def _take_points_off(names: dict[str, str]) -> None:
@@ -63,9 +65,8 @@ def _take_points_off(names: dict[str, str]) -> None:
 
     A program wrote them that knows no gaps among whole numbers.
     """
-    kept = [name for name in names.values() if name]
-    whole = [name.removesuffix(".0").lstrip("-").isdigit() for name in kept]
-    if kept and all(whole) and all(name.endswith(".0") for name in kept):
+    kept = list(filter(None, names.values()))
+    if kept and all(map(_WITH_POINT.fullmatch, kept)):
         for cell, name in names.items():
             names[cell] = name.removesuffix(".0")
 
@@ -102,7 +103,7 @@ def _rounded_id(cells: Iterable[str]) -> str | None:
             return cell
         if len(cell) > _KEPT and cell.isdigit():
             long.append(cell)
-    if len(long) < 2 or any(cell[_KEPT:].strip("0") for cell in long):
+    if len(long) < 2 or not all(map(_ZEROS_AT_END.fullmatch, long)):
         return None
     return long[0]
 
@@ -127,6 +128,6 @@ def whole_numbers(cells: NDArray[Any]) -> list[int | None] | None:
 
 def are_padded(cells: set[str]) -> bool:
     """Return whether whole numbers are names whose zeros count, such as 007."""
-    if not all(cell.isdigit() for cell in cells):
+    if not all(map(str.isdigit, cells)):
         return False
     return any(len(cell) > 1 and cell[0] == "0" for cell in cells)

@@ -30,6 +30,7 @@ _HEADER = 128
 _MATRIX = 14
 _COMPRESSED = 15
 
+# Types of data, by number; MATLAB stores whole numbers in the smallest that holds them.
 _STORED = {
     1: "i1",
     2: "u1",
@@ -42,8 +43,8 @@ _STORED = {
     12: "i8",
     13: "u8",
 }
-"""Types of data, by number; MATLAB stores whole numbers in the smallest that holds them."""
 
+# Classes of arrays of numbers, by number.
 _CLASSES = {
     6: "f8",
     7: "f4",
@@ -56,18 +57,17 @@ _CLASSES = {
     14: "i8",
     15: "u8",
 }
-"""Classes of arrays of numbers, by number."""
 
 _STRUCT = 2
 _SPARSE = 5
 _OPAQUE = 17
 _COMPLEX = 0x08
 
+# Structs inside of structs are read to this depth.
 _DEEPEST = 8
-"""Structs inside of structs are read to this depth."""
 
+# A name of a field may be declared to have this number of bytes at most.
 _LONGEST_NAME = 1024
-"""A name of a field may be declared to have this number of bytes at most."""
 
 _CHUNK = 1 << 20
 

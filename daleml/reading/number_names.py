@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import re
 
-from daleml.reading.rows import Cells, texts_of
+from daleml.reading.rows import Cells, all_quoted, texts_of
 
 _WHOLE = re.compile(r"0|[1-9]\d*")
 
+# Longer whole numbers are beyond any float, and Python refuses to read thousands of digits.
 _MOST_DIGITS = 300
-"""Longer whole numbers are beyond any float, and Python refuses to read thousands of digits."""
 
 _YEARS = range(1900, 2101)
 
+# Names of units are at least this many times larger than counts of synapses between them.
 _FAR = 10
-"""Names of units are at least this many times larger than counts of synapses between them."""
 
 
 def are_names(names: Cells, data: Cells, *, least: int = 3) -> bool:
@@ -41,12 +41,12 @@ def are_names(names: Cells, data: Cells, *, least: int = 3) -> bool:
     numbers = [cell for cell in data if cell.is_number]
     if not numbers:
         return False
-    if all(cell.quoted for cell in names) and not any(cell.quoted for cell in numbers):
+    if all_quoted(names) and True not in {cell.quoted for cell in numbers}:
         return True
     values = list(map(int, texts))
     sizes = [abs(_value(cell.text)) for cell in numbers]
     far_larger = min(values) > _FAR * max(sizes)
-    if not any(_WHOLE.fullmatch(cell.text.lstrip("-")) for cell in numbers):
+    if not any(map(_is_whole, texts_of(numbers))):
         return len(values) > 1 or values[0] == 0 or far_larger
     if set(values) <= set(_YEARS) and not set(sizes) & set(_YEARS):
         return True
@@ -63,7 +63,12 @@ def _count(values: list[int]) -> bool:
 
 def _goes_on(values: list[int], sizes: list[float]) -> bool:
     """Return whether the data go on counting where the names end, as the rows of ``arange`` do."""
-    return sizes[: len(values)] == [value + len(values) for value in values]
+    n = len(values)
+    return sizes[:n] == list(range(values[0] + n, values[0] + 2 * n))
+
+
+def _is_whole(text: str) -> bool:
+    return _WHOLE.fullmatch(text.lstrip("-")) is not None
 
 
 def _value(text: str) -> float:

@@ -13,16 +13,24 @@ LARGEST_EXACT = 2**53
 """From here on float64 does not hold every whole number, so an id would be rounded."""
 
 _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+
+# A bound, as of a size below what the microscope resolves: <0.01 um.
 _BOUND = re.compile(
     r"([<>\u2264\u2265])\s*=?\s*([\d.,eE+-]+)\s*([A-Za-z\u00b5\u03bc%].*)?"
 )
+
+# A number and its unit; an exponent, as in 1e-3, is none.
 _MEASURED = re.compile(
     r"([+-]?[\d.,'\u2019 ]*\d(?:\.|,)?(?:[eE][+-]?\d+)?)"
     r"\s*(?![eE][+-]?\d)([%A-Za-z\u00b5\u03bc\u00b0\u03a9\u00c5].*)"
 )
+
+# Fortran writes 1.5D-3 for a number in double precision.
 _FORTRAN = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+))[dD]([+-]?\d+)$")
 _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 _ERROR = re.compile(r"#(DIV/0|VALUE|REF|NAME|NUM|NULL)[!?]?")
+
+# A minus sign of typography, and blanks that do not break, as papers and spreadsheets have them.
 _BLANKS = str.maketrans({"\u2212": "-", "\u00a0": " ", "\u202f": " ", "\u2009": " "})
 _GROUPED_BY_POINT = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
 _GROUPED_BY_COMMA = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
@@ -54,7 +62,7 @@ class Hints:
 
 @dataclass(frozen=True)
 class _Style:
-    """One way of writing numbers: a decimal mark, and what groups the thousands, if anything does."""
+    """One way of writing numbers: a decimal mark, and what groups the thousands, if any."""
 
     decimal: str
     group: str = ""
@@ -140,14 +148,14 @@ class OddColumn:
         """
         if self.hints.decimal != "," and all(map(_PLAIN.fullmatch, texts)):
             self._refuse_thousands(texts)
-            return [self._exact(float(text), text) for text in texts], []
+            return list(map(self._exact, map(float, texts), texts)), []
         texts = self._renamed(texts, [text.translate(_BLANKS) for text in texts])
         self._refuse_words(texts)
         texts = self._renamed(texts, [_FORTRAN.sub(r"\1e\2", text) for text in texts])
         texts, notes = self._without_bounds(texts)
         texts, unit = self._without_unit(texts)
         style = self._style(texts)
-        values = [self._exact(style.value(text), text) for text in texts]
+        values = list(map(self._exact, style.values(texts), texts))
         notes += style.note(self.name, texts)
         if unit == "%":
             values = [value / 100 for value in values]
@@ -207,7 +215,7 @@ class OddColumn:
             )
 
     def _without_bounds(self, texts: list[str]) -> tuple[list[str], list[str]]:
-        """Take cells such as ``<0.01`` for their bound where the user says that they are censored."""
+        """Take cells such as ``<0.01`` for their bound where the user says that it is one."""
         bounds: dict[str, re.Match[str]] = {}
         for text in texts:
             match = _BOUND.fullmatch(text)
@@ -216,7 +224,7 @@ class OddColumn:
         if not bounds:
             return texts, []
         limit = self.hints.censor_below
-        if limit is None or not all(match[1] in "<\u2264" for match in bounds.values()):
+        if limit is None or not all(map(_is_upper, bounds.values())):
             raise self._censored(bounds)
         for text, match in bounds.items():
             if _bound(match[2]) > limit:
@@ -239,7 +247,7 @@ class OddColumn:
     def _censored(self, bounds: dict[str, re.Match[str]]) -> NotNumbersError:
         """Return the error of bounds that cannot be read as the user's options are."""
         worst, match = next(iter(bounds.items()))
-        if all(match[1] in "<\u2264" for match in bounds.values()):
+        if all(map(_is_upper, bounds.values())):
             advice = f"pass `--censor-below {match[2]}`"
         else:
             advice = (
@@ -362,6 +370,11 @@ def _may_be_thousands(texts: list[str]) -> bool:
     if not grouped or not bare or not all(map(_GROUPED_BY_COMMA.fullmatch, grouped)):
         return False
     return max(map(abs, map(float, bare))) < 1000
+
+
+def _is_upper(match: re.Match[str]) -> bool:
+    """Return whether a bound says that the value is below it."""
+    return match[1] in "<\u2264"
 
 
 def _bound(text: str) -> float:

@@ -188,11 +188,11 @@ class Archive:
             ) from None
         return dense
 
-    def _sparse(self, kind: str, data: NDArray[Any], shape: tuple[int, ...]) -> Any:
+    def _sparse(self, kind: str, data: Any, shape: Any) -> Any:
         """Return a sparse matrix of SciPy's, as a list of its entries."""
         from scipy import sparse
 
-        parts = {}
+        parts: dict[str, Any] = {}
         for name in ("indices", "indptr", "row", "col", "offsets"):
             if name in self._members:
                 parts[name] = self._member(name)
@@ -216,7 +216,9 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     if read is not None:
         shape, _, dtype = read(file)
     else:
-        shape, _, dtype = np.lib.format._read_array_header(file, version)  # type: ignore[attr-defined]
+        # NumPy reads version 3, of names that are no Latin-1, by this function alone.
+        read_newer: Any = getattr(np.lib.format, "_read_array_header")  # noqa: B009
+        shape, _, dtype = read_newer(file, version)
     return shape, dtype
 
 

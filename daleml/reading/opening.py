@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import IO
 
 from daleml._support.safe_text import listed, printable, quoted, reason
 from daleml.reading.notes import OnNote, ReadingError
@@ -59,20 +60,18 @@ In memory a table of short cells is 20 times larger.
 MOST_ARRAYS = 1 << 28
 """Arrays may unpack to this number of bytes, however small their file."""
 
+# Above the limits a file may unpack to this multiple of its size. Tables shrink to a tenth,
+# bombs to a thousandth.
 _RATIO = 32
-"""Above the limits a file may unpack to this multiple of its size.
 
-Tables shrink to a tenth, bombs to a thousandth.
-"""
-
+# The bytes of a block in ``st_blocks``, whatever the file system's own blocks are.
 _BLOCK = 512
-"""The bytes of a block in ``st_blocks``, whatever the file system's own blocks are."""
 
+# A small file may lie in the directory itself, with no block of its own.
 _LEAST_ON_DISK = 4096
-"""A small file may lie in the directory itself, with no block of its own."""
 
+# The largest dictionary of an xz file: its header may ask for 4 GB.
 _XZ_MEMORY = 1 << 27
-"""The largest dictionary of an xz file: its header may ask for 4 GB."""
 
 _CHUNK = 1 << 20
 _DAMAGE = (
@@ -103,8 +102,8 @@ _NO_TEXTS = {
 }
 _SAMPLE = 4096
 
+# In UTF-16 more than this fraction of every second byte of Western text is zero.
 _MOSTLY_ZERO = 0.8
-"""In UTF-16 more than this fraction of every second byte of Western text is zero."""
 
 
 def suffix(path: Path) -> str:
@@ -291,7 +290,7 @@ def _joined(chunks: Iterator[bytes], path: Path, allowed: int) -> bytes:
     return b"".join(parts)
 
 
-def _chunks(file: io.BufferedIOBase) -> Iterator[bytes]:
+def _chunks(file: IO[bytes] | io.BufferedIOBase) -> Iterator[bytes]:
     while chunk := file.read(_CHUNK):
         yield chunk
 

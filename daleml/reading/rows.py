@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import NamedTuple, TypeAlias
 
 from daleml.reading.cell_values import MISSING
@@ -21,12 +20,13 @@ _NAMES = {
     " ": "blanks",
 }
 
+# A quoted cell may go on for this number of lines; beyond, a quote is no quote.
 _MOST_LINES = 50
-"""A quoted cell may go on for this number of lines; beyond, a quote is no quote."""
 
+# A table whose cells stand between blanks has at least this fraction of numbers: prose has not.
 _ENOUGH_NUMBERS = 0.6
-"""A table whose cells stand between blanks has at least this fraction of numbers: prose has not."""
 
+# Looser than what is read as a number: 1.234,5 and 12% count too, whatever they turn out to be.
 _NUMBER = re.compile(r"[+-]?(\d[\d.]*(,\d+)?|\.\d+)([eE][+-]?\d+)?%?")
 
 
@@ -60,8 +60,13 @@ class Row(NamedTuple):
 
 def first_rows(text: str, start: int = 0) -> list[Row]:
     """Return the first rows that are not blank; a quoted cell may hold the end of a line."""
-    filled = (row for row in _rows(text, start) if row.text.strip())
-    return list(islice(filled, SAMPLE))
+    rows = []
+    for row in _rows(text, start):
+        if row.text.strip():
+            rows.append(row)
+        if len(rows) == SAMPLE:
+            break
+    return rows
 
 
 def _rows(text: str, start: int) -> Iterator[Row]:
@@ -94,6 +99,7 @@ def split(line: str, separator: str) -> Cells:
     if separator == " ":
         parts = re.findall(r'"[^"]*"|\S+', line)
         return [Cell(part.strip('"'), part.startswith('"')) for part in parts]
+    # Most rows have no quotes, and this way is many times faster.
     if '"' not in line:
         return [Cell(part.strip()) for part in line.split(separator)]
     cells, start = [], 0
@@ -120,6 +126,16 @@ def _cell(text: str, quoted: bool) -> Cell:
 def texts_of(cells: Iterable[Cell]) -> list[str]:
     """Return the text of each cell."""
     return [cell.text for cell in cells]
+
+
+def all_numbers(cells: Iterable[Cell], *, or_missing: bool = False) -> bool:
+    """Return whether all cells are numbers, or say that they have no value if that is enough."""
+    return all(cell.is_number or (or_missing and cell.is_missing) for cell in cells)
+
+
+def all_quoted(cells: Iterable[Cell]) -> bool:
+    """Return whether all cells stand in quotes."""
+    return all(cell.quoted for cell in cells)
 
 
 def any_number(cells: Iterable[Cell]) -> bool:
@@ -170,7 +186,7 @@ def find_separator(rows: list[Row], usual: str) -> str:
 
 def _score(lines: list[str], mark: str) -> _Score | None:
     """Return how well a separator splits the rows; None if it splits none."""
-    if mark != " " and not any(mark in line for line in lines):
+    if mark != " " and mark not in "\n".join(lines):
         return None
     rows = [split(line, mark) for line in lines]
     width = usual_width(rows)
@@ -201,5 +217,5 @@ def _are_of_units(lines: list[str]) -> bool:
     rows = [split(line, " ") for line in lines]
     if set(map(len, rows)) != {2}:
         return False
-    units = {row[-1] for row in rows}
+    units = [row[1] for row in rows]
     return len(set(texts_of(units))) == 1 and not any_number(units)

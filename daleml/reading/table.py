@@ -28,8 +28,8 @@ _SEPARATORS = {
     "whitespace": " ",
 }
 
+# Decimal commas are looked for in this number of cells of each column.
 _LOOKED_AT = 1000
-"""Decimal commas are looked for in this number of cells of each column."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import json
 import math
 import re
 import warnings
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +28,7 @@ from daleml.reading.opening import (
     require_room,
     suffix,
 )
+from daleml.reading.torch_files import load
 
 # torch is imported by the functions below: whoever reads a table does not wait for it.
 if TYPE_CHECKING:
@@ -36,46 +36,20 @@ if TYPE_CHECKING:
 
 _INDEX = ".json"
 
+# Under these keys a state dict is looked for first, one inside the other.
 _KNOWN = ("state_dict", "model_state_dict", "model")
-"""Under these keys a state dict is looked for first, one inside the other."""
 
+# Under keys like these are tensors that are no weights of a model.
 _NO_MODEL = re.compile(
     r"optim|sched|scaler|(^|_)ema|callback|loop|hparam|hyper|config|args|history|rng|random"
     r"|metric|loss"
 )
-"""Under keys like these are tensors that are no weights of a model."""
 
+# What ``DataParallel`` and ``torch.compile`` put before the name of every weight.
 _WRAPPERS = ("module.", "_orig_mod.")
-"""What ``DataParallel`` and ``torch.compile`` put before the name of every weight."""
 
+# State dicts are looked for in dicts that lie in each other to this depth.
 _DEPTH = 4
-"""State dicts are looked for in dicts that lie in each other to this depth."""
-
-_GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
-"""How torch's error names the class that it refuses."""
-
-_TRIES = 30
-"""A file is loaded at most this number of times, one class of settings more known each time."""
-
-
-class _Inert(dict[str, Any]):
-    """Stands for an object that holds settings, of a class that is not imported.
-
-    It keeps nothing and does nothing.
-    """
-
-    def __init__(self, *_: Any, **__: Any) -> None:
-        super().__init__()
-
-    def __setstate__(self, state: object) -> None:
-        """Keep nothing."""
-
-
-_SETTINGS = re.compile(
-    r"(argparse\.Namespace|pathlib\.\w+|pathlib\._local\.\w+|omegaconf\..+"
-    r"|.*\.AttributeDict|yacs\.config\.CfgNode|easydict\.EasyDict|ml_collections\..+)"
-)
-"""Classes of settings that stand beside a state dict; none is imported for it."""
 
 
 def read_state(path: Path, on_note: OnNote) -> dict[str, Tensor]:
@@ -101,7 +75,7 @@ def read_state(path: Path, on_note: OnNote) -> dict[str, Tensor]:
     elif suffix(path) == _INDEX:
         content = _of_index(path)
     else:
-        content = _of_torch(path, on_note)
+        content = load(path, on_note)
     found = _find(content, name, on_note)
     tensors = {}
     for key, value in found.items():
@@ -191,80 +165,6 @@ def _of_index(path: Path) -> dict[str, Tensor]:
         for key, value in _of_safetensors(beside).items():
             if parts.get(key) == file:
                 found[key] = value
-    return found
-
-
-def _of_torch(path: Path, on_note: OnNote) -> Any:
-    """Load a torch file.
-
-    Classes of settings are stood in for, and every other class is refused by its name.
-    """
-    import torch
-
-    name = printable(path)
-    _require_stored(path)
-    stands = _numpy_types()
-    left: set[str] = set()
-    for _ in range(_TRIES):
-        try:
-            # torch warns of pickle protocols, in a file that it then refuses.
-            with (
-                warnings.catch_warnings(action="ignore"),
-                torch.serialization.safe_globals(stands),
-            ):
-                content = torch.load(path, map_location="cpu", weights_only=True)
-        # torch raises whatever the damage trips over, and advises to unpickle the file.
-        except Exception as error:
-            if is_of_system(error):
-                raise
-            unknown = _GLOBAL.search(str(error))
-            if unknown and _SETTINGS.fullmatch(unknown[1]) and unknown[1] not in left:
-                left.add(unknown[1])
-                stands.append((_Inert, unknown[1]))
-                continue
-            what = ""
-            if unknown:
-                what = (
-                    f"; it holds a {unknown[1]}, of which nothing was run: save the"
-                    " `state_dict()` alone"
-                )
-            raise ReadingError(
-                f"`{name}` must be a torch state dict of tensors only; it is damaged or"
-                f" holds something else{what}."
-            ) from None
-        if left:
-            on_note(
-                f"`{name}` holds settings too ({listed(sorted(left), 5)}), which were left"
-                " unread."
-            )
-        return content
-    raise ReadingError(
-        f"`{name}` must be a torch state dict of tensors only; it holds too many other"
-        " things."
-    )
-
-
-def _require_stored(path: Path) -> None:
-    """Refuse a torch file that unpacks to far more than it is: torch itself compresses nothing."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            needed = sum(member.file_size for member in archive.infolist())
-    # The file is of an older kind, or damaged, which torch says.
-    except Exception as error:
-        if is_of_system(error):
-            raise
-        return
-    require_room(path, needed, MOST_ARRAYS)
-
-
-def _numpy_types() -> list[Any]:
-    """Return what NumPy's scalars and arrays are pickled by, under NumPy 1's names and NumPy 2's."""
-    core = np._core if hasattr(np, "_core") else np.core
-    scalar, rebuild = core.multiarray.scalar, core.multiarray._reconstruct
-    kinds = dict.fromkeys(map(type, map(np.dtype, "?bBhHiIlLqQefdSU")))
-    found: list[Any] = [np.dtype, np.ndarray, *kinds]
-    for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-        found += [(scalar, f"{module}.scalar"), (rebuild, f"{module}._reconstruct")]
     return found
 
 

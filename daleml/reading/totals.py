@@ -24,20 +24,20 @@ _BESIDE = frozenset({
     "variance", "range", "cv",
 })  # fmt: skip
 
+# A table has at most this number of rows below its data.
 _MOST_BELOW = 12
-"""A table has at most this number of rows below its data."""
 
+# A row that names itself has at least this number of rows of data above it.
 _FEWEST = 3
-"""A row that names itself has at least this number of rows of data above it."""
 
+# A row that is told by its numbers alone has more rows of data than this above it.
 _FEWEST_UNNAMED = 10
-"""A row that is told by its numbers alone has more rows of data than this above it."""
 
+# A total must exceed the sum of this number of rows, before all are added up.
 _GLANCE = 50
-"""A total must exceed the sum of this number of rows, before all are added up."""
 
+# In a table of more rows than this, an unnamed total changes nothing, and is not looked for.
 _MOST_ADDED = 1_000_000
-"""In a table of more rows than this, an unnamed total changes nothing, and is not looked for."""
 
 
 def is_total(name: str) -> bool:

@@ -33,11 +33,11 @@ from daleml.reading.opening import (
 from daleml.reading.rows import SAMPLE, Cell, Cells
 from daleml.reading.table import Table, TableOptions
 
+# A cell of a workbook takes about this number of bytes in memory.
 _BYTES_OF_CELL = 64
-"""A cell of a workbook takes about this number of bytes in memory."""
 
+# The values of a row of a sheet, None where a cell is empty.
 _TypedRow: TypeAlias = tuple[Any, ...]
-"""The values of a row of a sheet, None where a cell is empty."""
 
 
 def need(library: str, path: Path) -> ModuleNotFoundError:
@@ -253,7 +253,7 @@ def read_frame(path: Path, options: TableOptions, on_note: OnNote) -> Table:
 
 @contextmanager
 def _damage_of_arrow(path: Path, what: str) -> Iterator[None]:
-    """Raise what Arrow raises as a ``ReadingError``: its errors of damage are of the system's kind."""
+    """Raise what Arrow raises as a ``ReadingError``: its errors of damage are ``OSError`` too."""
     try:
         yield
     except (FileNotFoundError, ReadingError):

@@ -33,17 +33,18 @@ _BELOW = 0.5  # inches from the axes to their legend: what ticks and a label tak
 @contextmanager
 def style() -> Iterator[None]:
     """Draw in daleml's style: the look of the demo, the tutorials and the command line."""
-    from matplotlib import rcParams
+    import matplotlib as mpl
 
     # These parameters are put back, not all of them as `rc_context` does: a notebook that
     # imports pyplot in here becomes interactive, and would show no figure after it ceased to be.
-    before = {parameter: rcParams[parameter] for parameter in STYLE}
-    rcParams.update(STYLE)
-    rcParams["font.family"] = [*rcParams["font.family"], *_other_fonts()]
+    rc_params: Any = mpl.rcParams
+    before = {parameter: rc_params[parameter] for parameter in STYLE}
+    rc_params.update(STYLE)
+    rc_params["font.family"] = [*rc_params["font.family"], *_other_fonts()]
     try:
         yield
     finally:
-        rcParams.update(before)
+        rc_params.update(before)
 
 
 @functools.cache

@@ -106,6 +106,6 @@ def band(fit: WeightFit, ranks: Array, n: float, level: float) -> tuple[Array, A
     # The same numbers as `scipy.stats.beta.ppf`, without the second it takes to import that.
     from scipy.special import betaincinv
 
-    lower = np.asarray(betaincinv(ranks, n + 1 - ranks, (1 - level) / 2))
-    upper = np.asarray(betaincinv(ranks, n + 1 - ranks, (1 + level) / 2))
+    lower: Array = np.asarray(betaincinv(ranks, n + 1 - ranks, (1 - level) / 2), float)
+    upper: Array = np.asarray(betaincinv(ranks, n + 1 - ranks, (1 + level) / 2), float)
     return quantile(fit, lower), quantile(fit, upper)
