@@ -40,9 +40,9 @@ from daleml.datasets import (
     mossy_fibres,
     read_synapses,
 )
-from daleml.fit_report import gather
 from daleml.reading import ReadingError, TableOptions
 from daleml.weight_files import read_columns, read_matrices, read_state, read_weights
+from daleml.weight_study import gather
 
 REFUSALS = (ValueError, ReadingError, FileNotFoundError)
 SECONDS = 30  # for one file through one reader

@@ -49,9 +49,9 @@ MAY_IMPORT = {
     "demo": BELOW | WINGS | {"trackers", "training", "pages"},
     "reproductions": BELOW
     | WINGS
-    | {"learning", "experiments", "trackers", "training", "pages"},
-    "fit_report": BELOW | WINGS | {"weight_files", "pages"},
-    "pages": BELOW | WINGS | {"demo", "fit_report", "reproductions"},
+    | {"learning", "experiments", "trackers", "training"},
+    "weight_study": BELOW | WINGS | {"weight_files"},
+    "pages": BELOW | WINGS | {"weight_study", "reproductions"},
     "cli": BELOW
     | WINGS
     | {
@@ -59,7 +59,7 @@ MAY_IMPORT = {
         "weight_files",
         "pages",
         "demo",
-        "fit_report",
+        "weight_study",
         "training",
         "trackers",
     },

@@ -19,8 +19,8 @@ from daleml.cli.terminal import Weights, console, plainly, print_table
 
 if TYPE_CHECKING:
     from daleml.analysis import Observation
-    from daleml.fit_report import Gathered, Study
-    from daleml.fit_report.fit_study import Progress
+    from daleml.weight_study import Gathered, Study
+    from daleml.weight_study.fit_study import Progress
 
 _TAKE, _SEEN, _TOLD, _RUN = (
     "What to take",
@@ -296,9 +296,10 @@ def fit(
 
     daleml fit synapses.csv --column psd_px --by axon_type --families all --gof 1000 --out fit/
     """
-    from daleml import fit_report
+    from daleml import weight_study as fit_report
     from daleml._support import atomic_files
     from daleml.analysis.distributions.families import SIMPLE, find_all
+    from daleml.pages import fit_page
 
     observation = _observation(
         (truncate_below, truncate_above),
@@ -389,7 +390,7 @@ def fit(
         "file": str(file),
         "command": command,
         "seed": seed,
-        "versions": fit_report.versions(),
+        "versions": fit_page.versions(),
     }
     content = about | found
     overview = fit_report.overview(study)
@@ -409,7 +410,7 @@ def fit(
         for name, drawing in pictures.items():
             files |= {f"{name}.png": drawing.png(), f"{name}.svg": drawing.svg()}
         content |= {"figures": sorted(pictures)}
-        files[page.name] = fit_report.compose(
+        files[page.name] = fit_page.compose(
             study, drawings, file=str(file), command=command
         ).encode()
         wrote = (

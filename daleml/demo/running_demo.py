@@ -1,12 +1,11 @@
-"""The demo: networks learn digits, prove their signs, and have their synapses fitted beside real ones.
+"""The whole demo: networks learn digits, and what they found is written as one report.
 
-It composes the package; what it finds goes to ``results.json``, ``report.html`` and PNGs.
+It composes the package. What it finds goes to ``results.json``, ``report.html`` and PNGs.
 
-``learning``   one network: how it is built and trained
-``dense``      the four that see a digit at once
-``recurrent``  the three that see it row by row
-``found``      the numbers
-``page``       the figures, and the words around them; ``rows_page`` those of the recurrent networks
+``demo_training``   one network: how it is built, trained and judged
+``dense_networks``  the four that see a digit at once; ``dense_figures`` draws what they did
+``row_networks``    the three that see it row by row; ``row_figures`` draws what they did
+``demo_results``    the numbers
 """
 
 from __future__ import annotations
@@ -27,6 +26,7 @@ from daleml import require
 from daleml._support import atomic_files, locks, workers
 from daleml.analysis.distributions.families import SIMPLE
 from daleml.datasets import celegans, digits, fly_visual
+from daleml.demo import dense_figures, row_figures
 from daleml.demo.demo_results import (
     are_counts,
     brain_table,
@@ -39,6 +39,7 @@ from daleml.demo.dense_networks import ARMS, HIDDEN, LAYERS, N_INH
 from daleml.demo.row_networks import ARMS as RECURRENT_ARMS
 from daleml.demo.row_networks import CLIP_NORM, TIMES, UNITS
 from daleml.demo.row_networks import N_INH as ROWS_N_INH
+from daleml.pages import demo_page
 
 __all__ = ["ARMS", "RECURRENT_ARMS", "Arm", "Trained", "learn", "run"]
 
@@ -93,38 +94,19 @@ def _run(
     jobs: int | None,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    from daleml.pages import demo_page, demo_rows_page
-
-    started, data, unfinished = time.perf_counter(), digits(), output / ".unfinished"
-    arms = ARMS + RECURRENT_ARMS if recurrent else ARMS
-    runs: dict[str, list[Trained]] = {arm.key: [] for arm in arms}
+    started = time.perf_counter()
+    data = digits()
+    unfinished = output / ".unfinished"
     calls = [
         (arm, seed, data, epochs, unfinished / f"{arm.key}-{seed}-of-{epochs}")
-        for arm in arms
+        for arm in (ARMS + RECURRENT_ARMS if recurrent else ARMS)
         for seed in range(seeds)
     ]
-    processes = workers.count(jobs, len(calls))
-    if told := workers.fewer(jobs, processes):
-        say(told)
-    with contextlib.closing(
-        workers.run(_learn_on_one_thread, calls, processes, ordered=True)
-    ) as results_of_calls:
-        for trained in results_of_calls:
-            runs[trained.arm.key].append(trained)
-            say(
-                f"{trained.arm.label}, seed {trained.seed}: {trained.test_error:.2%} of"
-                " test digits missed"
-            )
-    brains, read_rows = (
-        [celegans(), fly_visual()],
-        {arm.key: runs.pop(arm.key) for arm in arms[len(ARMS) :]},
-    )
+    runs = _train_all(calls, jobs, say)
+    read_rows = {arm.key: runs.pop(arm.key) for arm in RECURRENT_ARMS if recurrent}
+    brains = [celegans(), fly_visual()]
     results: dict[str, Any] = {
-        "versions": {
-            "daleml": daleml.__version__,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": _versions(),
         "settings": {
             "epochs": epochs,
             "seeds": seeds,
@@ -134,22 +116,17 @@ def _run(
             "n_train": len(data.train_y),
             "n_test": len(data.test_y),
         },
-        "arms": {key: dataclasses.asdict(summarise(arm)) for key, arm in runs.items()},
-        "history": {
-            key: [one.history.to_dict("list") for one in arm]
-            for key, arm in runs.items()
-        },
+        **_learned(runs),
         "synapses": {key: synapse_table(arm[0].after) for key, arm in runs.items()},
         "brains": {brain.name: brain_table(brain) for brain in brains},
         "counts": {brain.name: are_counts(brain) for brain in brains},
         "families": list(SIMPLE),
     }
+    say("drawing the report")
+    drawings = dict(dense_figures.draw(runs, brains))
     if recurrent:
         results["recurrent"] = _by_rows(read_rows)
-    say("drawing the report")
-    drawings = dict(demo_page.draw(runs, brains)) | (
-        dict(demo_rows_page.draw(read_rows, data)) if recurrent else {}
-    )
+        drawings |= dict(row_figures.draw(read_rows, data))
     results["seconds"] = time.perf_counter() - started
     files = {f"{name}.png": drawing.png() for name, drawing in drawings.items()}
     files["report.html"] = demo_page.compose(results, drawings, brains).encode()
@@ -158,8 +135,52 @@ def _run(
     return results
 
 
+def _train_all(
+    calls: list[tuple[Any, ...]], jobs: int | None, say: Callable[[str], None]
+) -> dict[str, list[Trained]]:
+    """Train every network, several at once; return them by the key of their arm."""
+    processes = workers.count(jobs, len(calls))
+    told = workers.fewer(jobs, processes)
+    if told:
+        say(told)
+    runs: dict[str, list[Trained]] = {}
+    running = workers.run(_learn_on_one_thread, calls, processes, ordered=True)
+    # Closed at the end, whatever happens here, so that no process goes on learning.
+    with contextlib.closing(running) as ended:
+        for trained in ended:
+            runs.setdefault(trained.arm.key, []).append(trained)
+            say(
+                f"{trained.arm.label}, seed {trained.seed}: {trained.test_error:.2%} of"
+                " test digits missed"
+            )
+    return runs
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "daleml": daleml.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def _learned(runs: dict[str, list[Trained]]) -> dict[str, Any]:
+    """Return what every arm did over its seeds, and the history of every network."""
+    arms, histories = {}, {}
+    for key, arm in runs.items():
+        arms[key] = dataclasses.asdict(summarise(arm))
+        histories[key] = [one.history.to_dict("list") for one in arm]
+    return {"arms": arms, "history": histories}
+
+
 def _by_rows(runs: dict[str, list[Trained]]) -> dict[str, Any]:
     """Return what the networks that read row by row did."""
+    spectra: dict[str, dict[str, list[Any]]] = {}
+    for key, arm in runs.items():
+        spectra[key] = {
+            "before": [recurrent_spectrum(one.before).to_dict() for one in arm],
+            "after": [recurrent_spectrum(one.after).to_dict() for one in arm],
+        }
     return {
         "settings": {
             "units": UNITS,
@@ -167,18 +188,8 @@ def _by_rows(runs: dict[str, list[Trained]]) -> dict[str, Any]:
             "clip_norm": CLIP_NORM,
             "times": TIMES,
         },
-        "arms": {key: dataclasses.asdict(summarise(arm)) for key, arm in runs.items()},
-        "history": {
-            key: [one.history.to_dict("list") for one in arm]
-            for key, arm in runs.items()
-        },
-        "spectra": {
-            key: {
-                when: [recurrent_spectrum(getattr(one, when)).to_dict() for one in arm]
-                for when in ("before", "after")
-            }
-            for key, arm in runs.items()
-        },
+        **_learned(runs),
+        "spectra": spectra,
     }
 
 

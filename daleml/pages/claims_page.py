@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from daleml._support import atomic_files
 from daleml.analysis import plots
-from daleml.pages.html_page import Drawing, Section, page
+from daleml.analysis.plots.drawing import Drawing
+from daleml.pages.html_page import Section, page
 from daleml.reproductions.claim import Paper
 from daleml.reproductions.running_claims import Reproduction
 from daleml.reproductions.sweep import SEEN, Swept

@@ -2,169 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daleml.analysis import (
-    compare_families,
-    fit_weights,
-    plots,
-    spectrum,
-    weight_samples,
-)
-from daleml.demo.demo_results import are_counts
 from daleml.pages import demo_rows_page, html_page
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from daleml.analysis.plots.drawing import Drawing
     from daleml.datasets import Connectome
-    from daleml.demo.demo_training import Trained
 
-_SHORT = {
+SHORT_NAMES = {
     "mlp": "MLP",
     "column_ei": "column EI",
     "dann_sgd": "DANN, SGD",
     "dann_eg": "DANN, EG",
 }
 _FITTED_COLUMNS = ("log-normal behind by (AICc)", "σ of ln|w|", "KS from log-normal")
-_LAYER = 2  # the second layer's place in the stack: the first that reads learned units
-
-
-def draw(
-    runs: Mapping[str, list[Trained]], brains: list[Connectome]
-) -> Iterator[tuple[str, html_page.Drawing]]:
-    """Draw every figure, by its file's name."""
-    history = _history(runs)
-    yield from _learning(history)
-    first = {key: arm[0] for key, arm in runs.items()}
-    fits = {
-        key: compare_families(weight_samples(first[key].after)[f"{_LAYER}.weight_ex"])
-        for key in ("dann_sgd", "dann_eg")
-    }
-    for key, caption in (
-        ("dann_sgd", "Guarded SGD: excitatory weights onto the second hidden layer."),
-        ("dann_eg", "EG: the same weights of the same network from the same start."),
-    ):
-        yield f"weights_{key}", _drawn(caption, plots.families, fits[key])
-        yield (
-            f"weights_{key}_qq",
-            _drawn(
-                f"{_SHORT[key]}: on the line is log-normal.",
-                plots.qq,
-                fits[key]["lognormal"],
-            ),
-        )
-    for when in ("before", "after"):
-        spectra = {
-            _SHORT[key]: spectrum(getattr(run, when)[_LAYER])
-            for key, run in first.items()
-        }
-        caption = (
-            f"Singular values of the second layer's effective weight, {when} learning; H is"
-            " their normalised entropy."
-        )
-        yield f"spectra_{when}", _drawn(caption, plots.spectrum, spectra)
-    for brain, name in zip(brains, ("celegans", "fly"), strict=True):
-        yield (
-            f"brain_{name}",
-            _drawn(
-                f"{brain.name}: {brain.weight_unit}.",
-                plots.families,
-                compare_families(brain.weights(), discrete=are_counts(brain)),
-            ),
-        )
-    shapes = {
-        f"{_SHORT[key]} (network)": comparison["lognormal"]
-        for key, comparison in fits.items()
-    }
-    shapes |= {
-        brain.name.partition(",")[0]: fit_weights(brain.weights()) for brain in brains
-    }
-    caption = (
-        "Shapes without scale: cumulative distributions of z-scored ln|w|, networks beside"
-        " connectomes."
-    )
-    yield "shapes", _drawn(caption, plots.shapes, shapes)
-    yield "overview", _overview(first["column_ei"], history, shapes)
-
-
-_ERRORS, _FLIPS = (
-    "fraction of test digits missed",
-    "fraction of weights that changed sign",
-)
-
-
-def _history(runs: Mapping[str, list[Trained]]) -> pd.DataFrame:
-    import pandas as pd
-
-    rows = [
-        run.history.assign(network=run.arm.label)
-        for arm in runs.values()
-        for run in arm
-    ]
-    return pd.concat(rows, ignore_index=True).rename(
-        columns={"test/error": _ERRORS, "sign_flips": _FLIPS}
-    )
-
-
-def _learning(history: pd.DataFrame) -> Iterator[tuple[str, html_page.Drawing]]:
-    learned = history[history.epoch > 0]
-    yield (
-        "learning",
-        _drawn(
-            "Mean of the seeds, and their range.",
-            plots.learning_curves,
-            learned,
-            _ERRORS,
-            hue="network",
-        ),
-    )
-    caption = (
-        "Weights whose sign is no longer the one they began with. A lawful network's stay"
-        " at zero."
-    )
-    yield (
-        "flips",
-        _drawn(caption, plots.learning_curves, history, _FLIPS, hue="network"),
-    )
-
-
-def _overview(
-    trained: Trained, history: pd.DataFrame, shapes: Mapping[str, Any]
-) -> html_page.Drawing:
-    """Draw the package in one picture: signs, learning, and what it leaves of the weights."""
-    weight = trained.after.get_parameter(f"{_LAYER}.weight").detach()
-    with plots.style():
-        figure, axes = plots.figure(3, width=4.4)
-        plots.matrix(weight, axes[0, 0]).set_title(
-            "column EI after learning: one colour a column"
-        )
-        learned = history[history.epoch > 0]
-        plots.learning_curves(learned, _ERRORS, axes[0, 1], hue="network").set_title(
-            "learning"
-        )
-        plots.shapes(shapes, axes[0, 2]).set_title("shapes of weight distributions")
-    return html_page.Drawing(
-        figure,
-        "Column-EI weights, learning curves, and shapes of weight distributions.",
-    )
-
-
-def _drawn(
-    caption: str, plot: Callable[..., Any], *args: Any, **kwargs: Any
-) -> html_page.Drawing:
-    with plots.style():
-        figure, axes = plots.figure()
-        plot(*args, ax=axes[0, 0], **kwargs)
-    return html_page.Drawing(figure, caption)
 
 
 def compose(
     results: dict[str, Any],
-    drawings: Mapping[str, html_page.Drawing],
+    drawings: Mapping[str, Drawing],
     brains: list[Connectome],
 ) -> str:
     """Compose the page from ``results.json`` and the figures."""
@@ -179,7 +41,7 @@ def compose(
     flips = np.mean(arms["mlp"]["sign_flips"])
     error = {key: np.mean(arm["test_error"]) for key, arm in arms.items()}
 
-    def show(*names: str) -> list[html_page.Drawing]:
+    def show(*names: str) -> list[Drawing]:
         return [drawings[name] for name in names]
 
     law = (
@@ -285,7 +147,7 @@ def compose(
                     ),
                 ],
                 [
-                    _synapses_table(rows, _SHORT[key])
+                    _synapses_table(rows, SHORT_NAMES[key])
                     for key, rows in results["synapses"].items()
                     if key != "mlp"
                 ],

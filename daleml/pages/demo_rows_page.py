@@ -2,76 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from daleml.analysis import plots
-from daleml.demo.demo_results import recurrent_spectrum
-from daleml.demo.row_networks import SIDE
 from daleml.pages import html_page
-from daleml.tasks import RowSequentialImages
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from daleml.datasets import ImageSplit
-    from daleml.demo.demo_training import Trained
-
-_SHORT = {"rnn": "RNN", "rnn_column_ei": "column EI", "rnn_dann": "DANN"}
-_ERRORS = "fraction of test digits missed"
-
-
-def draw(
-    runs: Mapping[str, list[Trained]], data: ImageSplit
-) -> Iterator[tuple[str, html_page.Drawing]]:
-    """Draw every figure, by its file's name."""
-    import pandas as pd
-
-    trials = RowSequentialImages(data.test_x, data.test_y).batch(torch.tensor([0]))
-    with plots.style():
-        figure, axes = plots.figure(1, 2, height=2.6)
-        plots.trial(trials, axes=tuple(axes[:, 0]))
-    yield (
-        "rows_trial",
-        html_page.Drawing(
-            figure, f"A digit as these networks see it: {SIDE} rows, one a step."
-        ),
-    )
-    rows = [
-        run.history.assign(network=run.arm.label)
-        for arm in runs.values()
-        for run in arm
-    ]
-    history = pd.concat(rows, ignore_index=True).rename(columns={"test/error": _ERRORS})
-    with plots.style():
-        figure, axes = plots.figure()
-        plots.learning_curves(
-            history[history.epoch > 0], _ERRORS, axes[0, 0], hue="network"
-        )
-    yield (
-        "rows_learning",
-        html_page.Drawing(figure, "Mean of the seeds, and their range."),
-    )
-    for when in ("before", "after"):
-        spectra = {
-            _SHORT[key]: recurrent_spectrum(getattr(arm[0], when))
-            for key, arm in runs.items()
-        }
-        with plots.style():
-            figure, axes = plots.figure()
-            plots.spectrum(spectra, axes[0, 0])
-        caption = (
-            f"Singular values of the effective recurrent weight, {when} learning, seed 0; H"
-            " is their entropy."
-        )
-        yield f"rows_spectra_{when}", html_page.Drawing(figure, caption)
+    from daleml.analysis.plots.drawing import Drawing
 
 
 def section(
-    results: dict[str, Any], drawings: Mapping[str, html_page.Drawing]
+    results: dict[str, Any], drawings: Mapping[str, Drawing]
 ) -> html_page.Section:
     """Compose the section from ``results.json`` and the figures."""
     found, settings = results["recurrent"], results["recurrent"]["settings"]

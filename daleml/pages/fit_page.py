@@ -12,12 +12,14 @@ from daleml.analysis import Comparison, GroupComparison, Resemblance
 from daleml.analysis.distributions.group_tests import Verdict
 from daleml.analysis.distributions.p_values import bare_p
 from daleml.analysis.distributions.vuong import FEW
-from daleml.fit_report.fit_figures import names
-from daleml.fit_report.fit_study import Study, median, reported
 from daleml.pages import html_page
+from daleml.weight_study.fit_figures import names
+from daleml.weight_study.fit_study import Study, median, reported
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from daleml.analysis.plots.drawing import Drawing
 
 _STANDARD = "lognormal"
 _MEASURES = {
@@ -48,13 +50,13 @@ def versions() -> dict[str, str]:
 
 
 def compose(
-    study: Study, drawings: Mapping[str, html_page.Drawing], *, file: str, command: str
+    study: Study, drawings: Mapping[str, Drawing], *, file: str, command: str
 ) -> str:
     """Compose the page.
 
     Args:
         study: What was found.
-        drawings: Its figures by name, as :func:`daleml.fit_report.draw` made them.
+        drawings: Its figures by name, as :func:`daleml.weight_study.draw` made them.
         file: The file that was read.
         command: The command that makes this page again.
 
@@ -141,7 +143,7 @@ def _facts(study: Study) -> list[tuple[str, str]]:
 
 
 def _groups(
-    result: GroupComparison, drawings: Mapping[str, html_page.Drawing]
+    result: GroupComparison, drawings: Mapping[str, Drawing]
 ) -> list[html_page.Section]:
     import pandas as pd
 
@@ -203,7 +205,7 @@ def _comparison(
     study: Study,
     group: str,
     comparison: Comparison,
-    drawings: Mapping[str, html_page.Drawing],
+    drawings: Mapping[str, Drawing],
     prefix: str,
 ) -> list[html_page.Section]:
     of = f"{study.title(group)}: " if group else ""

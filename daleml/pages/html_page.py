@@ -6,7 +6,6 @@ No network, no other file.
 from __future__ import annotations
 
 import base64
-import functools
 import html
 import re
 from collections.abc import Sequence
@@ -14,13 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from daleml._support.safe_text import shown
-from daleml.analysis import plots
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
-_DPI = 160
+    from daleml.analysis.plots.drawing import Drawing
+
 _LONG_CELL = re.compile(
     r"<td>([^<]{24,})</td>"
 )  # a sentence or a list, which may wrap; a number may not
@@ -57,26 +55,6 @@ th:first-child { min-width: 9em; }
 code { background: var(--wash); padding: .1rem .3rem; border-radius: .25rem; font-size: .9em; }
 footer { margin-top: 3rem; color: var(--soft); font-size: .88rem; border-top: 1px solid var(--line); }
 """
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A figure with the sentence under it, which also serves those who cannot see it."""
-
-    figure: Figure
-    caption: str
-
-    def png(self) -> bytes:
-        """Render the figure; once, however often it is asked for."""
-        return self._png
-
-    def svg(self) -> bytes:
-        """Render the figure as vectors, its text as text."""
-        return plots.svg(self.figure)
-
-    @functools.cached_property
-    def _png(self) -> bytes:
-        return plots.png(self.figure, _DPI)
 
 
 @dataclass(frozen=True)

@@ -448,12 +448,12 @@ def test_few_weights_are_too_few(folder):
 
 
 def test_an_interrupted_run_leaves_nothing(folder, monkeypatch):
-    from daleml.pages import html_page
+    from daleml.analysis.plots.drawing import Drawing
 
     def stopped(self):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(html_page.Drawing, "svg", stopped)
+    monkeypatch.setattr(Drawing, "svg", stopped)
     assert run(*FILE, "--family", "gamma", "--out", "o").exit_code != 0
     assert not (folder / "o").exists()
 

@@ -119,17 +119,17 @@ def the_set(command):
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory):
     """Make the commands short, not what they start and write: tiny figures, fits once, a toy of an experiment."""
-    from daleml import demo
     from daleml.analysis import plots
     from daleml.analysis.distributions import bootstrap
-    from daleml.pages import demo_page, html_page
+    from daleml.analysis.plots.drawing import Drawing
+    from daleml.demo import dense_figures, running_demo
 
     patch = pytest.MonkeyPatch()
     patch.chdir(tmp_path_factory.mktemp("kills"))
-    patch.setattr(reproductions, "papers", lambda: (paper(),))
+    patch.setattr(reproductions.papers, "all_papers", lambda: (paper(),))
     patch.setattr(bootstrap, "_WORTH_IT", 0.0)  # processes, however short the work
     small, _ = plots.figure(width=1, height=1)
-    drawn = html_page.Drawing(small, "small")
+    drawn = Drawing(small, "small")
     drawn.png()
     names = [
         "learning",
@@ -144,7 +144,7 @@ def quick(tmp_path_factory):
     names += [
         f"weights_dann_{rule}{kind}" for rule in ("sgd", "eg") for kind in ("", "_qq")
     ]
-    patch.setattr(demo_page, "draw", lambda *_: ((name, drawn) for name in names))
+    patch.setattr(dense_figures, "draw", lambda *_: ((name, drawn) for name in names))
     rows = {}
 
     def once(function):
@@ -154,8 +154,8 @@ def quick(tmp_path_factory):
 
         return called
 
-    patch.setattr(demo, "brain_table", once(demo.brain_table))
-    patch.setattr(demo, "synapse_table", once(demo.synapse_table))
+    patch.setattr(running_demo, "brain_table", once(running_demo.brain_table))
+    patch.setattr(running_demo, "synapse_table", once(running_demo.synapse_table))
     yield
     patch.undo()
 

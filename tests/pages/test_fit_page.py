@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from daleml import fit_report
+from daleml import weight_study
 from daleml.analysis import weight_sample
 from daleml.analysis.distributions.observation import Observation
-from daleml.fit_report import Gathered, study
-from daleml.fit_report.fit_hints import hints
-from daleml.pages import html_page
+from daleml.pages import fit_page, html_page
+from daleml.weight_study import Gathered, study
+from daleml.weight_study.fit_study import hints
 
 RNG = np.random.default_rng(1)
 SIZES = np.r_[RNG.lognormal(3, 0.9, 300), 30 * RNG.weibull(2.5, 90), 7.0]
@@ -42,8 +42,8 @@ def grouped():
 
 
 def compose(result):
-    drawings = dict(fit_report.draw(result))
-    return fit_report.compose(
+    drawings = dict(weight_study.draw(result))
+    return fit_page.compose(
         result, drawings, file="s.csv", command="daleml fit s.csv --seed 3"
     ), drawings
 
@@ -71,7 +71,7 @@ def test_a_page_needs_nothing_else(which, request):
     assert "<b>:" not in page  # names of groups are escaped
     assert page.count("<img") == len(drawings)  # every figure is there, once
     assert "<code>daleml fit s.csv --seed 3</code>" in page
-    assert f"daleml {fit_report.versions()['daleml']}" in page
+    assert f"daleml {fit_page.versions()['daleml']}" in page
     assert "To cite" in page
     assert "nan" not in re.sub(r"base64,[^\"]+", "", page)
     assert compose(result)[0] == page
@@ -207,7 +207,7 @@ def test_intervals_that_were_not_found_do_not_stop_the_rest(monkeypatch):
         raise ValueError("f(a) and f(b) must have different signs")
 
     monkeypatch.setattr(
-        importlib.import_module("daleml.fit_report.fit_study"),
+        importlib.import_module("daleml.weight_study.fit_study"),
         "confidence_intervals",
         broken,
     )

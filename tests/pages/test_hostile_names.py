@@ -22,6 +22,7 @@ from daleml.analysis import (
     regime,
     spectrum,
 )
+from daleml.analysis.plots.drawing import Drawing
 from daleml.cli import app
 from daleml.pages import html_page
 
@@ -204,7 +205,7 @@ class Reader(HTMLParser):
 @pytest.mark.parametrize("name", [*NAMES[::5], NAMES[11], NAMES[13], *TOGETHER])
 def test_a_page_shows_every_name_and_obeys_none(name, results):
     figure = plot(lambda ax: plots.fit(results["fit"], ax, xlabel=name))
-    drawing = html_page.Drawing(figure, name)
+    drawing = Drawing(figure, name)
     table = pd.DataFrame(
         np.array([[name], [1.5]], dtype=object), columns=pd.Index([name], dtype=object)
     )

@@ -5,13 +5,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from daleml._support import atomic_files
+from daleml.analysis.plots.drawing import Drawing
 from daleml.pages import html_page
 
 
 def drawing(caption="A <caption>"):
     figure = Figure()
     figure.subplots().plot([1, 2])
-    return html_page.Drawing(figure, caption)
+    return Drawing(figure, caption)
 
 
 def test_a_page_needs_nothing_else():
@@ -43,7 +44,7 @@ def test_only_panels_side_by_side_take_the_whole_width():
     }  # one panel; a strip; a square of panels; a row of them
     for size, wide in sizes.items():
         section = html_page.Section(
-            "Figures", drawings=[html_page.Drawing(Figure(figsize=size), "A figure")]
+            "Figures", drawings=[Drawing(Figure(figsize=size), "A figure")]
         )
         assert (
             html_page.page("T", "lead", [], [section]).count('<figure class="wide">')

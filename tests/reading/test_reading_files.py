@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 
 from daleml.cli import app
 from daleml.datasets import fashion_mnist, kasthuri, microns_l23, read_synapses
-from daleml.fit_report import gather
 from daleml.reading import read_arrays
 from daleml.weight_files import read_columns, read_matrices, read_state, read_weights
+from daleml.weight_study import gather
 
 IDS = [720575940600000001, 720575940600000002, 720575940600000003]
 

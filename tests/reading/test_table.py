@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daleml.datasets import read_synapses
-from daleml.fit_report import gather
 from daleml.reading import TableOptions, in_keywords, read_table
 from daleml.weight_files import read_columns, read_matrices, read_weights
+from daleml.weight_study import gather
 
 NAN = float("nan")
 

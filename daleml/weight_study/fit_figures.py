@@ -8,8 +8,8 @@ from typing import Any
 
 from daleml.analysis import Comparison, GroupComparison, plots
 from daleml.analysis.distributions.vuong import FEW
-from daleml.fit_report.fit_study import Study
-from daleml.pages.html_page import Drawing
+from daleml.analysis.plots.drawing import Drawing
+from daleml.weight_study.fit_study import Study
 
 _ROW = 0.95  # inches a group
 
