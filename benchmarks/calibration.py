@@ -30,7 +30,7 @@ from daleml.analysis.distributions.families import find
 from daleml.analysis.distributions.fit import Material, fit_material
 from daleml.analysis.distributions.group_tests import judge_strengths
 from daleml.analysis.distributions.observation import Observation
-from daleml.analysis.weights.sample import weight_sample
+from daleml.analysis.weights.sampling import weight_sample
 
 DOCS = Path(__file__).parent.parent / "docs"
 LEVEL = 0.05

@@ -64,15 +64,10 @@ if TYPE_CHECKING:
     )
     from daleml.analysis.plasticity.rich_lazy import Regime, regime
     from daleml.analysis.spectra import Spectrum, effective_rank, spectrum, svd_entropy
-    from daleml.analysis.weights.model_matrices import (
-        effective_weights,
-        weight_matrices,
-    )
-    from daleml.analysis.weights.sample import (
-        WeightSample,
-        weight_sample,
-        weight_samples,
-    )
+    from daleml.analysis.weights.effective_matrices import effective_weights
+    from daleml.analysis.weights.sample import WeightSample
+    from daleml.analysis.weights.sampling import weight_sample, weight_samples
+    from daleml.analysis.weights.stored_matrices import weight_matrices
 
 __all__ = [
     "Comparison",
@@ -143,8 +138,10 @@ _HOMES = {
     "plasticity.dual_geometry": ("GeometryInference", "infer_geometry"),
     "plasticity.rich_lazy": ("Regime", "regime"),
     "spectra": ("Spectrum", "effective_rank", "spectrum", "svd_entropy"),
-    "weights.model_matrices": ("effective_weights", "weight_matrices"),
-    "weights.sample": ("WeightSample", "weight_sample", "weight_samples"),
+    "weights.effective_matrices": ("effective_weights",),
+    "weights.sample": ("WeightSample",),
+    "weights.sampling": ("weight_sample", "weight_samples"),
+    "weights.stored_matrices": ("weight_matrices",),
 }
 
 if not TYPE_CHECKING:

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daleml.analysis.weights.model_matrices import matrix
+from daleml.analysis.weights.effective_matrices import matrix
 from daleml.analysis.weights.sample import WeightsLike
 
 

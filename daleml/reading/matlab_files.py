@@ -22,8 +22,8 @@ from daleml.reading import hdf5_files
 from daleml.reading.notes import ReadingError
 from daleml.reading.opening import MOST_ARRAYS, allowance, require_room, too_large
 
-# The layout is described in "MAT-File Format", MathWorks, R2024b, chapter 1: elements, each
-# a tag of eight bytes with a type and a length, then the data. The numbers are from there.
+# The layout is described in "MAT-File Format", MathWorks: elements, each a tag of eight bytes
+# with a type and a length, then the data. The numbers below are from there.
 _HEADER = 128
 
 # Types of elements: an array, and anything compressed by zlib.

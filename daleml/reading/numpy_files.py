@@ -217,8 +217,8 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
         shape, _, dtype = read(file)
     else:
         # NumPy reads version 3, of names that are no Latin-1, by this function alone.
-        read_newer: Any = getattr(np.lib.format, "_read_array_header")  # noqa: B009
-        shape, _, dtype = read_newer(file, version)
+        formats: Any = np.lib.format
+        shape, _, dtype = formats._read_array_header(file, version)
     return shape, dtype
 
 

@@ -19,7 +19,7 @@ from daleml.analysis.distributions.families import Family
 from daleml.analysis.distributions.families.family import Array, Params
 from daleml.analysis.distributions.fit import Material, WeightFit
 from daleml.analysis.distributions.observation import Observation
-from daleml.analysis.weights.sample import weight_sample
+from daleml.analysis.weights.sampling import weight_sample
 
 _BATCH = 20  # samples a worker takes at once
 _WORTH_IT = 4.0  # seconds of work for which starting workers pays

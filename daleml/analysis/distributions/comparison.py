@@ -29,7 +29,8 @@ from daleml.analysis.distributions.goodness import GoodnessOfFit, goodness_of_fi
 from daleml.analysis.distributions.observation import Ends, Observation, one_observation
 from daleml.analysis.distributions.p_values import bare_p
 from daleml.analysis.distributions.vuong import FEW, PairTest, pair_test
-from daleml.analysis.weights.sample import WeightsLike, weight_sample
+from daleml.analysis.weights.sample import WeightsLike
+from daleml.analysis.weights.sampling import weight_sample
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,7 +18,8 @@ from daleml.analysis.distributions.likelihood import Observed
 from daleml.analysis.distributions.observation import Ends, Observation, one_observation
 from daleml.analysis.distributions.recording import recording_hints
 from daleml.analysis.distributions.rounding import Steps
-from daleml.analysis.weights.sample import WeightSample, WeightsLike, weight_sample
+from daleml.analysis.weights.sample import WeightSample, WeightsLike
+from daleml.analysis.weights.sampling import weight_sample
 
 FEW = 10
 """Weights, below which no two families are told apart, and no fit is judged."""

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from daleml.analysis.distributions.families.family import Array
 from daleml.analysis.weights.real_numbers import numbers
-from daleml.analysis.weights.sample import WeightSample, weight_sample
+from daleml.analysis.weights.sample import WeightSample
+from daleml.analysis.weights.sampling import weight_sample
 
 Places = NDArray[np.intp]
 Labels = NDArray[np.object_]

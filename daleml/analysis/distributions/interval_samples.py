@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from daleml.analysis.weights.real_numbers import numbers
-from daleml.analysis.weights.sample import WeightSample, weight_sample
+from daleml.analysis.weights.sample import WeightSample
+from daleml.analysis.weights.sampling import weight_sample
 
 # times the lower end: where a weight without an upper end is taken to lie, to begin with
 _BEYOND = 1.3

@@ -18,7 +18,8 @@ from daleml.analysis.distributions.comparison import Comparison, compare_familie
 from daleml.analysis.distributions.families import Family
 from daleml.analysis.distributions.families.power_laws import TailOfCounts, log_zeta
 from daleml.analysis.distributions.observation import Observation
-from daleml.analysis.weights.sample import WeightSample, WeightsLike, weight_sample
+from daleml.analysis.weights.sample import WeightSample, WeightsLike
+from daleml.analysis.weights.sampling import weight_sample
 
 Array = NDArray[np.float64]
 

@@ -23,7 +23,8 @@ from daleml.analysis.distributions.p_values import LEVEL, at_floor, p_text
 from daleml.analysis.distributions.permutation import generator_for
 from daleml.analysis.distributions.shape_test import ShapeTest
 from daleml.analysis.distributions.vuong import FEW
-from daleml.analysis.weights.sample import WeightSample, WeightsLike, weight_sample
+from daleml.analysis.weights.sample import WeightSample, WeightsLike
+from daleml.analysis.weights.sampling import weight_sample
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from daleml import law
-from daleml.analysis.weights.model_matrices import weight_matrices
+from daleml.analysis.weights.stored_matrices import weight_matrices
 
 Weights: TypeAlias = "Tensor | ArrayLike | nn.Module | Mapping[str, Any]"
 

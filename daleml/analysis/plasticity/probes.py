@@ -12,7 +12,7 @@ from torch.func import functional_call
 from torch.nn.utils import parametrize
 
 from daleml import modules
-from daleml.analysis.weights.model_matrices import parametrized
+from daleml.analysis.weights.stored_matrices import parametrized
 
 Weights: TypeAlias = "nn.Module | Mapping[str, Any]"
 State: TypeAlias = dict[str, Tensor]

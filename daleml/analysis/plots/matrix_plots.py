@@ -20,7 +20,7 @@ from daleml.analysis.plots.canvas import (
     widen_flat_log_axis,
 )
 from daleml.analysis.spectra import Spectrum
-from daleml.analysis.weights.model_matrices import matrix as matrix_of
+from daleml.analysis.weights.effective_matrices import matrix as matrix_of
 from daleml.analysis.weights.real_numbers import numbers
 
 if TYPE_CHECKING:

@@ -1,24 +1,26 @@
-"""Weights of models, state dicts, arrays and tensors, read for analysis."""
+"""Weights of models, state dicts, arrays and tensors, read for analysis.
+
+======================  =====================================================================
+module                  what it holds
+======================  =====================================================================
+``sample``              ``WeightSample``: magnitudes of one sign, and their moments
+``sampling``            ``weight_sample``, ``weight_samples``: how a sample is taken
+``stored_matrices``     ``weight_matrices``: parameters, with the signs that are fixed
+``effective_matrices``  ``effective_weights``: what multiplies the input of each layer
+``real_numbers``        ``numbers``: from an array, a list or a tensor to an array
+======================  =====================================================================
+"""
 
 from typing import TYPE_CHECKING, Any
 
 from daleml._support import lazy_names
 
 if TYPE_CHECKING:
-    from daleml.analysis.weights.model_matrices import (
-        WeightMatrix,
-        effective_weights,
-        matrix,
-        weight_matrices,
-    )
+    from daleml.analysis.weights.effective_matrices import effective_weights, matrix
     from daleml.analysis.weights.real_numbers import numbers
-    from daleml.analysis.weights.sample import (
-        Moments,
-        WeightSample,
-        WeightsLike,
-        weight_sample,
-        weight_samples,
-    )
+    from daleml.analysis.weights.sample import Moments, WeightSample, WeightsLike
+    from daleml.analysis.weights.sampling import weight_sample, weight_samples
+    from daleml.analysis.weights.stored_matrices import WeightMatrix, weight_matrices
 
 __all__ = [
     "Moments",
@@ -33,21 +35,13 @@ __all__ = [
     "weight_samples",
 ]
 
+# Whoever fits a table needs nothing of torch: names are imported when they are asked for.
 _HOMES = {
-    "model_matrices": (
-        "WeightMatrix",
-        "effective_weights",
-        "matrix",
-        "weight_matrices",
-    ),
+    "effective_matrices": ("effective_weights", "matrix"),
     "real_numbers": ("numbers",),
-    "sample": (
-        "Moments",
-        "WeightSample",
-        "WeightsLike",
-        "weight_sample",
-        "weight_samples",
-    ),
+    "sample": ("Moments", "WeightSample", "WeightsLike"),
+    "sampling": ("weight_sample", "weight_samples"),
+    "stored_matrices": ("WeightMatrix", "weight_matrices"),
 }
 
 if not TYPE_CHECKING:

@@ -15,7 +15,16 @@ if TYPE_CHECKING:
 
 
 def numbers(values: Any, name: str = "weights") -> NDArray[Any]:
-    """Read real numbers, a tensor's or anybody's, into an array."""
+    """Read real numbers into an array, as they are stored: no copy where none is needed.
+
+    Args:
+        values: An array, a list, a column of a table, or a tensor.
+        name: What they are called, for a sentence.
+
+    Raises:
+        TypeError: If they are no numbers.
+        ValueError: If they are rows of several lengths.
+    """
     if isinstance(values, (str, os.PathLike)):
         raise TypeError(
             f"`{name}` must be real numbers; got {str(values)!r}: if that is a file, read"
@@ -27,7 +36,8 @@ def numbers(values: Any, name: str = "weights") -> NDArray[Any]:
         values = np.ma.filled(values.astype(np.float64), np.nan)
     try:
         array = np.asarray(values)
-    except ValueError:  # NumPy's words for it do not name the argument
+    # NumPy's words for it do not name the argument.
+    except ValueError:
         raise ValueError(
             f"`{name}` must have rows of one length; got rows of several lengths."
         ) from None

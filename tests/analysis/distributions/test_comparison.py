@@ -19,7 +19,7 @@ from daleml.analysis.distributions.comparison import Comparison
 from daleml.analysis.distributions.families import FAMILIES
 from daleml.analysis.distributions.fit import Material, fit_material
 from daleml.analysis.distributions.observation import Observation
-from daleml.analysis.weights.sample import weight_sample
+from daleml.analysis.weights.sampling import weight_sample
 
 
 def draw(n, seed=0):

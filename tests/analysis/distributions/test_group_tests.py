@@ -25,7 +25,7 @@ from daleml.analysis.distributions.permutation import (
     shuffled_labels,
 )
 from daleml.analysis.distributions.scores import standard_scores
-from daleml.analysis.weights.sample import weight_sample
+from daleml.analysis.weights.sampling import weight_sample
 
 
 def conclude(*args, **options):

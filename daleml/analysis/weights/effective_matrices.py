@@ -1,0 +1,228 @@
+"""Weight matrices as they act: what multiplies the input and the state of each layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from daleml import modules
+from daleml.analysis.weights.real_numbers import numbers
+from daleml.analysis.weights.stored_matrices import (
+    is_matrix,
+    parametrized,
+    require_state,
+    unpruned,
+)
+
+# What a layer's method is for, in the error that says that it lacks one.
+_PURPOSE = "gives what multiplies the input"
+
+
+def effective_weights(
+    weights: nn.Module | Mapping[str, Any],
+) -> Iterator[tuple[str, Tensor]]:
+    """Yield what multiplies the input of each layer, ``(post, pre)``, by name.
+
+    For a convolution, ``pre`` is every tap.
+
+    Args:
+        weights: A module: a layer of daleml, or one of yours
+            (:class:`daleml.modules.DaleLayer`), gives its effective weight under its own name;
+            a recurrent one, and torch's own ``RNN``, as ``input`` and ``recurrent``, with
+            ``_l1`` and so on for further layers and ``_reverse`` for the other direction; other
+            modules give their matrix parameters, as they are computed where they are
+            reparametrised. Or a state dict: only a DANN's three matrices are composed, other
+            matrices come as they are.
+
+    Raises:
+        TypeError: If ``weights`` are neither.
+        ValueError: If a layer has methods of the protocol, but none that gives its effective
+            weight.
+
+    Example:
+        >>> from daleml.layers import DANNLinear
+        >>> [(name, tuple(value.shape)) for name, value in effective_weights(DANNLinear(4, 3))]
+        [('weight', (3, 4))]
+    """
+    if not isinstance(weights, nn.Module):
+        yield from _of_state(require_state(weights))
+        return
+    for path, module in weights.named_modules():
+        prefix = f"{path}." if path else ""
+        if _acts_as_one(module, path):
+            effective = modules.required(module, path, "effective_weight", _PURPOSE)()
+            yield path or "weight", effective.detach().flatten(1)
+            found = _other_matrices(module, path)
+        elif is_circuit(module):
+            for name, value in recurrent_weights(module, path):
+                yield prefix + name, value.detach()
+            found = _other_matrices(module, path)
+        else:
+            found = _own_matrices(module)
+        for name, value in found:
+            yield prefix + name, value
+
+
+def _acts_as_one(module: nn.Module, path: str) -> bool:
+    """Return whether a module has one effective weight; raise if it should say so and does not."""
+    if modules.method(module, "effective_weight") is not None:
+        return True
+    if modules.speaks(module) and not modules.is_recurrent(module):
+        modules.required(module, path, "effective_weight", _PURPOSE)
+    return False
+
+
+def is_circuit(module: nn.Module) -> bool:
+    """Return whether a module has one weight for its input, one for its state, and no gates."""
+    if modules.method(module, "effective_weights") is not None:
+        return True
+    if modules.speaks(module) or not modules.is_recurrent(module):
+        return False
+    gates = {one.gates for one in modules.synaptic_weights(module)}
+    return gates == {1}
+
+
+def recurrent_weights(
+    module: nn.Module, path: str = ""
+) -> Iterator[tuple[str, Tensor]]:
+    """Yield the effective weights of a recurrent module or cell.
+
+    The first layer's names have no number.
+    """
+    if modules.method(module, "effective_weights") is not None:
+        for i, layer in enumerate(modules.effective_layers(module, path)):
+            for name, value in layer._asdict().items():
+                yield (f"{name}_l{i}" if i else name), value
+        return
+    for one in modules.synaptic_weights(module):
+        name = "recurrent" if one.recurrent else "input"
+        if one.layer:
+            name += f"_l{one.layer}"
+        if one.reverse:
+            name += "_reverse"
+        yield name, getattr(module, one.name)
+
+
+def _own_matrices(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yield the matrices that a module holds, as they are computed where they are pruned."""
+    if isinstance(module, parametrize.ParametrizationList):
+        return
+    stored = dict(module.named_parameters(recurse=False))
+    for name, value in module.named_buffers(recurse=False):
+        if name.endswith("_mask"):
+            stored[name] = value
+    own = unpruned(stored)
+    for name in parametrized(module):
+        own[name] = getattr(module, name)
+    synaptic = modules.synaptic_weights(module)
+    pre_first = {one.name for one in synaptic if one.pre_dim == 0}
+    for name, value in own.items():
+        if value.ndim < 2:
+            continue
+        if name in pre_first:
+            value = value.transpose(0, 1)
+        yield name, value.detach().flatten(1)
+
+
+def _other_matrices(module: nn.Module, path: str) -> Iterator[tuple[str, Tensor]]:
+    """Yield the matrices of a layer that are no part of its effective weight.
+
+    A subclass may have such.
+    """
+    if modules.speaks(module) and modules.method(module, "plastic_weights") is None:
+        return
+    for name, parameter in modules.other_matrices(module, path):
+        plain = modules.plain_name(module, name)
+        value = parameter if plain == name else getattr(module, plain)
+        yield plain, value.detach().flatten(1)
+
+
+def _of_state(given: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
+    """Yield the matrices of a state dict, the three of a DANN as one."""
+    state = unpruned(given)
+    for name, value in state.items():
+        if not isinstance(value, Tensor) or not is_matrix(name, value):
+            continue
+        path, dot, last = name.rpartition(".")
+        ix = state.get(path + dot + last.replace("weight_ex", "weight_ix"))
+        ei = state.get(path + dot + last.replace("weight_ex", "weight_ei"))
+        is_dann = isinstance(ix, Tensor) and isinstance(ei, Tensor)
+        if last.startswith("weight_ex") and is_dann:
+            # What multiplies the input of a DANN: Wex - Wei Wix (Cornford et al., 2021).
+            effective = value.flatten(1) - ei @ ix.flatten(1)
+            yield path + dot + last.replace("weight_ex", "effective"), effective
+        elif not last.startswith(("weight_ix", "weight_ei")):
+            yield name, value.flatten(1)
+
+
+def matrix(weights: Any) -> NDArray[np.float64]:
+    """Read one matrix, float64.
+
+    For a module that is its effective weight if it has one, else its only weight. A recurrent
+    module of one layer gives what multiplies its state.
+
+    Raises:
+        ValueError: If there is not exactly one matrix, or an entry is NaN or infinite.
+    """
+    if isinstance(weights, nn.Module):
+        weights = _of_module(_unwrapped(weights))
+    elif isinstance(weights, Mapping):
+        weights = _only_matrix(weights)
+    array = np.asarray(numbers(weights), dtype=np.float64)
+    if array.ndim != 2 or not array.size:
+        raise ValueError(f"`weights` must be a matrix; got shape {array.shape}.")
+    n_wrong = int(np.count_nonzero(~np.isfinite(array)))
+    if n_wrong:
+        raise ValueError(
+            f"`weights` must be finite; got {n_wrong} NaN or infinite values of"
+            f" {array.size}."
+        )
+    return array
+
+
+def _of_module(module: nn.Module) -> Tensor:
+    """Return the one matrix of a module."""
+    if modules.method(module, "effective_weight") is not None:
+        effective = modules.required(module, "", "effective_weight", _PURPOSE)()
+        return effective.flatten(1)
+    if not is_circuit(module):
+        return _only_matrix(module)
+    recurrent = []
+    for name, value in recurrent_weights(module):
+        if name.startswith("recurrent"):
+            recurrent.append(value)
+    if len(recurrent) != 1:
+        raise ValueError(
+            f"`weights` must have one layer; got {len(recurrent)}: give"
+            " `effective_weights()[i].recurrent`."
+        )
+    return recurrent[0]
+
+
+def _only_matrix(weights: nn.Module | Mapping[str, Any]) -> Tensor:
+    found = dict(effective_weights(weights))
+    if len(found) != 1:
+        raise ValueError(
+            f"`weights` must hold one matrix; got {', '.join(found) or 'none'}."
+        )
+    return next(iter(found.values()))
+
+
+def _unwrapped(module: nn.Module) -> nn.Module:
+    """Return the only module inside those that hold nothing else.
+
+    Compiled, parallel and averaged models are such wrappers.
+    """
+    while not module._parameters and len(module._modules) == 1:
+        if modules.speaks(module) or is_circuit(module):
+            break
+        # A layer may hold its weight in a module of its own.
+        if modules.method(module, "effective_weight") is not None:
+            break
+        (module,) = module.children()
+    return module

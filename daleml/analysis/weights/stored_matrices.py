@@ -1,0 +1,150 @@
+"""Weight matrices as they are stored: the parameters of a model, with what is known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from daleml import law
+from daleml.analysis.weights.real_numbers import numbers
+
+
+class WeightMatrix(NamedTuple):
+    """One parameter of a model, with what is known of its synapses.
+
+    Attributes:
+        name: The parameter's.
+        values: Its weights; where signs are fixed, ``(others, pre)``.
+        signs: One per presynaptic unit; None if not fixed.
+        present: Which synapses exist, of the shape of ``values``; None if all do.
+    """
+
+    name: str
+    values: NDArray[Any]
+    signs: NDArray[Any] | None
+    present: NDArray[np.bool_] | None
+
+    def synapses(self, sign: int | None = None) -> NDArray[Any]:
+        """Return the weights of the synapses that exist, in one row.
+
+        Args:
+            sign: Only those of presynaptic units of this sign, +1 or -1, where signs are fixed.
+                Default: all.
+        """
+        values, present = self.values, self.present
+        if sign is not None and self.signs is not None:
+            chosen = self.signs == sign
+            values = values[:, chosen]
+            if present is not None:
+                present = present[:, chosen]
+        return values.ravel() if present is None else values[present]
+
+
+def weight_matrices(weights: nn.Module | Mapping[str, Any]) -> Iterator[WeightMatrix]:
+    """Yield the weights of a model, parameter by parameter.
+
+    Pruned weights come with their zeros; parameters with fewer than two dimensions are left out.
+
+    Args:
+        weights: A module or a state dict.
+
+    Raises:
+        TypeError: If it is neither.
+
+    Example:
+        >>> from daleml import Populations
+        >>> from daleml.layers import EILinear
+        >>> (weight,) = weight_matrices(EILinear(Populations(3, 1), 5))
+        >>> weight.name, weight.values.shape, weight.signs
+        ('weight', (5, 4), array([ 1,  1,  1, -1], dtype=int8))
+    """
+    if isinstance(weights, nn.Module):
+        state = unpruned(_state_of(weights))
+    else:
+        state = unpruned(require_state(weights))
+    for name, value in state.items():
+        if is_matrix(name, value):
+            array = numbers(value)
+            if array.dtype.kind == "f":
+                yield _with_facts(name, array, state)
+
+
+def is_matrix(name: str, value: Any) -> bool:
+    """Return whether an entry of a state dict is a matrix, and no fact about one."""
+    if name.endswith((law.SUFFIX, law.PRESENT)):
+        return False
+    return isinstance(value, (Tensor, np.ndarray)) and value.ndim >= 2
+
+
+def _with_facts(
+    name: str, array: NDArray[Any], state: Mapping[str, Any]
+) -> WeightMatrix:
+    """Return a matrix with its signs and its present synapses, if the state dict has them."""
+    signs = law.saved_signs(state, name)
+    if signs is None:
+        return WeightMatrix(name, array, None, None)
+    by_unit, unit_signs = law.by_unit(torch.as_tensor(array), signs.cpu())
+    exists = None
+    present = law.saved_present(state, name)
+    if present is not None:
+        exists = law.by_unit(present.cpu(), signs.cpu())[0].numpy().T
+    return WeightMatrix(name, by_unit.numpy().T, unit_signs.numpy(), exists)
+
+
+def unpruned(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Compose what ``torch.nn.utils.prune`` took apart.
+
+    ``weight_orig`` times ``weight_mask`` is ``weight``.
+    """
+    composed = {}
+    for name, value in state.items():
+        is_mask = f"{name.removesuffix('_mask')}_orig" in state
+        if is_mask:
+            continue
+        plain = name.removesuffix("_orig")
+        mask = state.get(f"{plain}_mask")
+        if plain != name and mask is not None:
+            value = value * mask
+        composed[plain] = value
+    return composed
+
+
+def parametrized(module: nn.Module) -> list[str]:
+    """Return the names of the parameters that ``torch.nn.utils.parametrize`` computes."""
+    if not parametrize.is_parametrized(module):
+        return []
+    return list(cast("nn.ModuleDict", module.parametrizations))
+
+
+def _state_of(model: nn.Module) -> dict[str, Any]:
+    """Return a model's state dict, with what is reparametrised as it is computed."""
+    state: dict[str, Any] = model.state_dict()
+    computed: dict[str, Tensor] = {}
+    for path, module in model.named_modules():
+        prefix = f"{path}." if path else ""
+        for name in parametrized(module):
+            computed[prefix + name] = getattr(module, name).detach()
+    if not computed:
+        return state
+    found: dict[str, Any] = {}
+    for key, value in state.items():
+        # torch saves `weight` as `parametrizations.weight.original`.
+        owner, inside, rest = key.partition("parametrizations.")
+        name = owner + rest.partition(".")[0] if inside else key
+        found[name] = computed.get(name, value)
+    return found
+
+
+def require_state(weights: object) -> Mapping[str, Any]:
+    """Return a state dict as it is, or raise if it is something else."""
+    if not isinstance(weights, Mapping):
+        raise TypeError(
+            f"`weights` must be a module or a state dict; got {type(weights).__name__}."
+        )
+    return weights
