@@ -82,9 +82,15 @@ MOVED: dict[str, tuple[str, ...]] = {
     "layers.following": ("layers.propagation",),
     "layers.fused": ("layers._recurrent.fused",),
     "layers.geometry": ("layers.conv_geometry",),
-    "layers.recurrence": ("layers._recurrent.dispatch",),
+    "layers.recurrence": (
+        "layers._recurrent.dispatch",
+        "layers._recurrent.shunting_loop",
+    ),
     "layers.steps": ("layers._recurrent.loop",),
-    "layers.unrolled": ("layers._recurrent.interface",),
+    "layers.unrolled": (
+        "layers._recurrent.sequence_interface",
+        "layers._recurrent.cell_interface",
+    ),
     "layers.whole_model": ("layers.init.whole_model",),
     "layers.wiring": ("layers._recurrent.wiring",),
     "learning.activations": ("learning.equilibrium.activations",),

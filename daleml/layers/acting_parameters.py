@@ -8,7 +8,7 @@ what is written keeps them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -17,6 +17,7 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.prune import BasePruningMethod
 
 from daleml import law
+from daleml.layers import functional
 
 
 def acting(module: nn.Module, name: str) -> Tensor:
@@ -24,9 +25,8 @@ def acting(module: nn.Module, name: str) -> Tensor:
 
     Zero where there is no synapse, so that what does not exist has no gradient.
     """
-    weight: Tensor | None = module._parameters.get(
-        name
-    )  # much faster than getattr, which is for computed ones
+    # Much faster than `getattr`, which is for weights that are computed.
+    weight: Tensor | None = module._parameters.get(name)
     if weight is None:
         weight = getattr(module, name)
     present = module._buffers.get(name + law.PRESENT)
@@ -38,6 +38,20 @@ def acting_or_none(module: nn.Module, name: str) -> Tensor | None:
     if module._parameters.get(name) is None and getattr(module, name, None) is None:
         return None
     return acting(module, name)
+
+
+def composed(module: nn.Module, matrices: Sequence[str], path: str) -> Tensor:
+    """Return what multiplies the presynaptic units of a path: its matrix, or a DANN's three, composed.
+
+    Args:
+        module: The layer.
+        matrices: The names of the matrices, without the path.
+        path: The end of those names, such as ``hh_l0``.
+    """
+    acting_ones = [acting(module, f"{matrix}_{path}") for matrix in matrices]
+    if len(acting_ones) == 1:
+        return acting_ones[0]
+    return functional.dann_effective_weight(*acting_ones)
 
 
 def unit_signs(module: nn.Module, name: str, otherwise: Tensor) -> Tensor:

@@ -13,9 +13,9 @@ from daleml._support import signed_edges
 from daleml._support.signed_edges import GraphLike
 from daleml.layers import init
 from daleml.layers._recurrent import node_options
-from daleml.layers._recurrent.interface import Recurrent
 from daleml.layers._recurrent.loop import Nonlinearity
 from daleml.layers._recurrent.masks import Connectivity
+from daleml.layers._recurrent.sequence_interface import Recurrent
 from daleml.layers._recurrent.sizes import DANN_FIXED, dann_parts, partition, sizes
 from daleml.layers._recurrent.wiring import ColumnEI, starting_radius
 from daleml.layers.checked_attributes import Check

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from daleml import require
-from daleml.layers._recurrent.interface import Cell
+from daleml.layers._recurrent.cell_interface import Cell
 from daleml.layers._recurrent.loop import Nonlinearity
 from daleml.layers._recurrent.masks import Connectivity
 from daleml.layers._recurrent.sizes import DANN_FIXED, dann_parts, partition, sizes

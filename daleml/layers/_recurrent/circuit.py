@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, TypeAlias, cast
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -19,12 +19,11 @@ from torch.utils.hooks import RemovableHandle
 
 from daleml import require, signs
 from daleml.layers import acting_parameters, init
-from daleml.layers._recurrent.dispatch import Sweep
-from daleml.layers._recurrent.leak import Leaky
+from daleml.layers._recurrent.leak import Leaky, Step
 from daleml.layers._recurrent.loop import NONLINEARITIES, Nonlinearity, function
 from daleml.layers._recurrent.masks import Connectivity, is_density, matrix
 from daleml.layers._recurrent.wiring import Drawing, Path, Wiring
-from daleml.layers.acting_parameters import acting, rewritten
+from daleml.layers.acting_parameters import rewritten
 from daleml.layers.checked_attributes import Check, positive_or_none
 from daleml.modules import Reads, SynapticWeight
 from daleml.populations import Populations
@@ -334,62 +333,24 @@ class Circuit(Leaky):
             self._wiring.weight(self, f"hh{suffix}"),
         )
 
-    def _advance(
-        self, suffix: str, rows: Tensor, state: Tensor | None, sizes: Sequence[int]
-    ) -> tuple[Tensor, Tensor]:
-        """Run one layer, never compiled.
-
-        Every step would be unrolled, and compiling would take minutes.
-        """
-        if (
-            torch.compiler.is_compiling()
-            and not getattr(torch.compiler, "is_exporting", bool)()
-        ):
-            advance = torch.compiler.disable(self._advance_eagerly)  # type: ignore[no-untyped-call]
-            return cast("tuple[Tensor, Tensor]", advance(suffix, rows, state, sizes))
-        return self._advance_eagerly(suffix, rows, state, sizes)
-
-    def _advance_eagerly(
-        self, suffix: str, rows: Tensor, state: Tensor | None, sizes: Sequence[int]
-    ) -> tuple[Tensor, Tensor]:
-        """Run one layer; the state of None is where it begins."""
-        if state is None:
-            begun = acting_parameters.acting_or_none(self, f"initial_state{suffix}")
-            n_sequences = sizes[0]
-            state = (
-                rows.new_zeros(n_sequences, self.hidden_size)
-                if begun is None
-                else begun.expand(n_sequences, -1)
-            )
-        bias = (
-            acting(self, f"bias_ih{suffix}") + acting(self, f"bias_hh{suffix}")
-            if self.bias
-            else None
+    def _draw_noise(self, rows: Tensor, step: Step | None) -> Tensor:
+        """Draw the noise of every step, (rows, units)."""
+        generator = self.generator
+        # A generator of another device is one for the circuit wherever it is.
+        source = rows.device if generator is None else generator.device
+        drawn = torch.randn(
+            rows.shape[0],
+            self.hidden_size,
+            generator=generator,
+            device=source,
+            dtype=rows.dtype if source == rows.device else None,
         )
-        step = self._step(rows)
-        noise = self._draw_noise(rows, 2**0.5 if step is None else step.spread)
-        leak, keep = (None, None) if step is None else (step.leak, step.keep)
-        sweep = Sweep(state, noise, leak, self.nonlinearity, tuple(sizes), keep)
-        rates, last = self._wiring.advance(self, suffix, rows, bias, sweep)
-        for look in tuple(self._layer_hooks.values()):
-            look(suffix, rows, state, rates, sweep.batch_sizes)
-        return rates, last
-
-    def _draw_noise(self, rows: Tensor, spread: Tensor | float) -> Tensor | None:
-        if not self.noise or not (self.training or self.noise_in_eval):
-            return None
-        shape = rows.shape[0], self.hidden_size
-        where: dict[str, Any] = {"device": rows.device, "dtype": rows.dtype}
-        if (
-            self.generator is not None and self.generator.device != rows.device
-        ):  # one generator, wherever the model is
-            drawn = torch.randn(
-                shape, generator=self.generator, device=self.generator.device
-            ).to(**where)
-        else:
-            drawn = torch.randn(shape, generator=self.generator, **where)
+        drawn = drawn.to(device=rows.device, dtype=rows.dtype)
+        spread = 2**0.5 if step is None else step.spread
         scale = spread * self.noise
-        return drawn * (scale.to(rows.dtype) if isinstance(scale, Tensor) else scale)
+        if isinstance(scale, Tensor):
+            scale = scale.to(rows.dtype)
+        return drawn * scale
 
     def extra_repr(self) -> str:
         """Describe the circuit's sizes and dynamics."""

@@ -1,6 +1,7 @@
-r"""The recurrence of one layer over whole sequences.
+r"""The recurrence of one layer over whole sequences, by the fastest way that can run it.
 
-By ``fused`` where it can be, by the loop of ``steps`` elsewhere.
+:mod:`daleml.layers._recurrent.fused` runs the layers that it can,
+:mod:`daleml.layers._recurrent.loop` the others.
 
 Sequences that advance together are rows of one matrix, step after step, ``(rows, units)``;
 ``batch_sizes`` says how many rows each step has, as in ``torch.nn.utils.rnn.PackedSequence``:
@@ -16,199 +17,135 @@ and with a fraction :math:`k` of the state kept from step to step (:math:`U`, :m
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
-from torch.nn.functional import linear
 
+from daleml.layers._recurrent.circuit import Circuit
 from daleml.layers._recurrent.fused import fused
-from daleml.layers._recurrent.loop import (
-    NONLINEARITIES,
-    Nonlinearity,
-    advance,
-    function,
-    loop,
-)
+from daleml.layers._recurrent.layer_sweep import Sweep, lowered
+from daleml.layers._recurrent.loop import NONLINEARITIES, loop
+from daleml.layers.acting_parameters import acting, composed
+
+is_exporting: Callable[[], bool] = getattr(torch.compiler, "is_exporting", bool)
+"""Whether ``torch.export`` records what is run; torch 2.6 does not tell."""
 
 
-class Sweep(NamedTuple):
-    """How a layer is to run over its steps.
+def advance_layer(
+    circuit: Circuit,
+    suffix: str,
+    rows: Tensor,
+    state: Tensor | None,
+    sizes: Sequence[int],
+) -> tuple[Tensor, Tensor]:
+    """Run one layer of a circuit over all steps.
 
-    Attributes:
-        state: Where it starts, (sequences, units).
-        noise: Added to the state at every step, (rows, units); None for none.
-        leak: Fraction of the state that is replaced in a step, a number or (units,); None if
-            the state is the rate.
-        nonlinearity: Its name in ``NONLINEARITIES``, or a function.
-        batch_sizes: Number of sequences that take part in each step.
-        kept: Fraction that is kept, where it is known more exactly than from a leak in the
-            precision of the weights.
+    Args:
+        circuit: The circuit.
+        suffix: The end of the names of the layer's parameters.
+        rows: What the layer reads, (rows, inputs).
+        state: Where each sequence begins; None for where the circuit begins.
+        sizes: Number of sequences that take part in each step.
+
+    Returns:
+        Rates (rows, units), and the last state of each sequence.
     """
+    if torch.compiler.is_compiling() and not is_exporting():
+        # Compiling would unroll every step, and take minutes.
+        advance = torch.compiler.disable(_advance_layer)  # type: ignore[no-untyped-call]
+        result = advance(circuit, suffix, rows, state, sizes)
+        return cast("tuple[Tensor, Tensor]", result)
+    return _advance_layer(circuit, suffix, rows, state, sizes)
 
-    state: Tensor
-    noise: Tensor | None
-    leak: Tensor | float | None
-    nonlinearity: str | Nonlinearity
-    batch_sizes: tuple[int, ...]
-    kept: Tensor | float | None = None
 
-    @property
-    def f(self) -> Nonlinearity:
-        """The nonlinearity, as a function."""
-        return function(self.nonlinearity)
+def _advance_layer(
+    circuit: Circuit,
+    suffix: str,
+    rows: Tensor,
+    state: Tensor | None,
+    sizes: Sequence[int],
+) -> tuple[Tensor, Tensor]:
+    if state is None:
+        state = starting_state(circuit, suffix, rows, sizes[0])
+    bias = noise = leak = keep = None
+    if circuit.bias:
+        bias = acting(circuit, f"bias_ih{suffix}") + acting(circuit, f"bias_hh{suffix}")
+    step = circuit._step(rows) if circuit._leaks else None
+    if step is not None:
+        leak, keep = step.leak, step.keep
+    if circuit.noise and (circuit.training or circuit.noise_in_eval):
+        noise = circuit._draw_noise(rows, step)
+    sweep = Sweep(state, noise, leak, circuit.nonlinearity, tuple(sizes), keep)
+    wiring = circuit._wiring
+    if wiring.composes:
+        weight_ih = composed(circuit, wiring.matrices, f"ih{suffix}")
+        weight_hh = composed(circuit, wiring.matrices, f"hh{suffix}")
+        rates, last = run(rows, weight_ih, bias, weight_hh, sweep)
+    else:
+        rates, last = wiring.advance(circuit, suffix, rows, bias, sweep)
+    for look in tuple(circuit._layer_hooks.values()):
+        look(suffix, rows, state, rates, sweep.batch_sizes)
+    return rates, last
 
-    @property
-    def keep(self) -> Tensor | float | None:
-        """Fraction of the state that is kept from step to step."""
-        if self.leak is None or self.kept is not None:
-            return self.kept
-        return 1 - self.leak
+
+def starting_state(
+    circuit: Circuit, suffix: str, rows: Tensor, n_sequences: int
+) -> Tensor:
+    """Return where sequences begin: the trained initial state, or zeros."""
+    name = f"initial_state{suffix}"
+    if circuit._parameters.get(name) is None and getattr(circuit, name, None) is None:
+        return rows.new_zeros(n_sequences, circuit.hidden_size)
+    return acting(circuit, name).expand(n_sequences, -1)
 
 
 def run(
     x: Tensor, weight_ih: Tensor, bias: Tensor | None, weight_hh: Tensor, sweep: Sweep
 ) -> tuple[Tensor, Tensor]:
-    """Run one layer over all steps, by the fused function where it can and by :func:`loop` elsewhere.
+    """Run one layer over all steps, by the fused function where it can and by the loop elsewhere.
 
     Shape:
         ``x`` (rows, inputs), ``weight_ih`` (units, inputs), ``bias`` (units,), ``weight_hh``
         (units, units) -> rates (rows, units), last state of each sequence (sequences, units).
     """
-    if sweep.leak is not None:
-        leak = sweep.leak
-        weight_ih, weight_hh = (
-            weight * _column(leak) for weight in (weight_ih, weight_hh)
-        )
+    state, noise, leak, nonlinearity, batch_sizes, keep = sweep
+    if leak is not None:
+        keep = sweep.keep
+        scale = leak[:, None] if isinstance(leak, Tensor) else leak
+        weight_ih, weight_hh = weight_ih * scale, weight_hh * scale
         bias = None if bias is None else bias * leak
-    tensors = x, weight_ih, bias, weight_hh, sweep.state, sweep.noise
-    if (
-        callable(sweep.nonlinearity)
-        or _is_transformed()
-        or any(map(_has_tangent, tensors))
-    ):
-        return loop(*tensors, sweep.keep, sweep.f, sweep.batch_sizes)
-    follow: Callable[..., tuple[Tensor, Tensor]] = (
-        _by_loop if _is_learned(sweep.keep) else fused
-    )
-    options = sweep.nonlinearity, sweep.batch_sizes
+    tensors = x, weight_ih, bias, weight_hh, state, noise
+    if not isinstance(nonlinearity, str) or _is_watched(tensors):
+        return loop(*tensors, keep, sweep.f, batch_sizes)
     if not torch.is_autocast_enabled(x.device.type):
-        return follow(*tensors, sweep.keep, *options)
-    *lowered, keep = _lowered(*tensors, sweep.keep)
+        if isinstance(keep, Tensor) and _is_learned(keep):
+            return loop(*tensors, keep, NONLINEARITIES[nonlinearity], batch_sizes)
+        return fused(*tensors, keep, nonlinearity, batch_sizes)
+    x, weight_ih, bias, weight_hh, state, noise, keep = lowered(*tensors, keep)
     with torch.autocast(x.device.type, enabled=False):
-        return follow(*lowered, keep, *options)
+        within = Sweep(state, noise, None, nonlinearity, batch_sizes, keep)
+        return run(x, weight_ih, bias, weight_hh, within)
 
 
-def _by_loop(
-    x: Tensor,
-    weight_ih: Tensor,
-    bias: Tensor | None,
-    weight_hh: Tensor,
-    state: Tensor,
-    noise: Tensor | None,
-    keep: Tensor | float | None,
-    nonlinearity: str,
-    batch_sizes: tuple[int, ...],
-) -> tuple[Tensor, Tensor]:
-    """Run one layer as the fused function does, by the loop, for a nonlinearity by its name."""
-    return loop(
-        x,
-        weight_ih,
-        bias,
-        weight_hh,
-        state,
-        noise,
-        keep,
-        NONLINEARITIES[nonlinearity],
-        batch_sizes,
+def _is_watched(tensors: Sequence[Tensor | None]) -> bool:
+    """Whether something looks on that wants to see every step.
+
+    That is ``torch.func``, forward-mode derivatives, or what records operations.
+    """
+    if torch._C._are_functorch_transforms_active() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+        return True
+    if is_exporting():
+        return True
+    return any(
+        tensor is not None and forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]
+        for tensor in tensors
     )
 
 
-def _lowered(*values: Tensor | float | None) -> list[Any]:
-    """Return tensors in the precision of autocast, as ``nn.RNN`` takes them.
-
-    All of it is lowered. Numbers stay.
-    """
-    device = next(value for value in values if isinstance(value, Tensor)).device.type
-    dtype = torch.get_autocast_dtype(device)
-    return [value.to(dtype) if isinstance(value, Tensor) else value for value in values]
-
-
-def _is_transformed() -> bool:
-    """Whether ``torch.func`` looks on, or something that records operations.
-
-    They want to see every step.
-    """
-    watched = torch._C._are_functorch_transforms_active() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-    return watched or getattr(torch.compiler, "is_exporting", bool)()
-
-
-ShuntingPath = tuple[Tensor, Tensor, Tensor, Tensor]
-"""Wex, Wix, Wei and alpha."""
-
-
-def run_shunting(
-    x: Tensor,
-    weights_ih: ShuntingPath,
-    weights_hh: ShuntingPath,
-    gain: Tensor,
-    bias: Tensor | None,
-    eps: float,
-    sweep: Sweep,
-) -> tuple[Tensor, Tensor]:
-    r"""Run one layer whose inhibition subtracts and divides, step by step.
-
-    Both paths excite and inhibit, and what a unit receives in all divides:
-
-    .. math::
-        z_t = \frac{g}{\max(\gamma^u_t + \gamma^w_t, \epsilon)} \odot (\hat z^u_t + \hat z^w_t) + b
-    """
-    if torch.is_autocast_enabled(x.device.type):
-        x, gain, bias, state, noise = _lowered(x, gain, bias, sweep.state, sweep.noise)
-        leak, kept = _lowered(x, sweep.leak, sweep.kept)[1:]
-        weights_ih, weights_hh = (
-            cast("ShuntingPath", tuple(_lowered(*weights)))
-            for weights in (weights_ih, weights_hh)
-        )
-        with torch.autocast(x.device.type, enabled=False):
-            lowered = sweep._replace(state=state, noise=noise, leak=leak, kept=kept)
-            return run_shunting(x, weights_ih, weights_hh, gain, bias, eps, lowered)
-    drive = torch.cat(_inhibited(x, weights_ih), dim=-1)
-    n_units, leak = len(gain), 1.0 if sweep.leak is None else sweep.leak
-    if sweep.noise is not None:
-        drive = torch.cat([drive, sweep.noise], dim=-1)
-
-    def current(now: Tensor, rates: Tensor) -> Tensor:
-        net, shunt = _inhibited(rates, weights_hh)
-        net, shunt = net + now[:, :n_units], shunt + now[:, n_units : 2 * n_units]
-        driven = gain * net / shunt.clamp(min=eps)
-        driven = (driven if bias is None else driven + bias) * leak
-        return driven if sweep.noise is None else driven + now[:, 2 * n_units :]
-
-    return advance(drive, current, sweep.state, sweep.keep, sweep.f, sweep.batch_sizes)
-
-
-def _inhibited(x: Tensor, weights: ShuntingPath) -> tuple[Tensor, Tensor]:
-    """Return excitation less inhibition, and the shunt."""
-    weight_ex, weight_ix, weight_ei, alpha = weights
-    rates = linear(x, weight_ix)
-    return linear(x, weight_ex) - linear(rates, weight_ei), linear(
-        rates, weight_ei * alpha.exp()
-    )
-
-
-def _has_tangent(tensor: Tensor | None) -> bool:
-    return tensor is not None and forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]
-
-
-def _is_learned(keep: Tensor | float | None) -> bool:
+def _is_learned(keep: Tensor) -> bool:
     """Whether the fraction that is kept wants a derivative, which the fused function does not give."""
-    if not isinstance(keep, Tensor):
-        return False
-    return (keep.requires_grad and torch.is_grad_enabled()) or _has_tangent(keep)
-
-
-def _column(leak: Tensor | float) -> Tensor | float:
-    return leak[:, None] if isinstance(leak, Tensor) else leak
+    if keep.requires_grad and torch.is_grad_enabled():
+        return True
+    return forward_ad.unpack_dual(keep).tangent is not None  # type: ignore[no-untyped-call]

@@ -70,6 +70,7 @@ class Leaky(Settings):
 
     _version: int = _WITH_LEAK
     _n_units: int
+    _leaks: bool
     dt_ms: float | None
     """Length of a time step in ms; None without a leak."""
 
@@ -83,6 +84,7 @@ class Leaky(Settings):
             _rate=None,
             _derived=None,
             _seen=(0, 0),
+            _leaks=False,
             dt_ms=None,
         )
         if dt_ms is None and tau_ms is None:
@@ -269,7 +271,7 @@ class Leaky(Settings):
         self._buffers.pop("leak", None)
         self._non_persistent_buffers_set.discard("leak")
         exact = self._exact_leak()
-        vars(self)["_derived"] = None
+        vars(self).update(_derived=None, _leaks=exact is not None)
         if (
             isinstance(exact, Tensor)
             and is_plain(exact)
@@ -354,6 +356,8 @@ class Leaky(Settings):
         """Read a pickle; in older ones there is a leak, and no time constant."""
         super().__setstate__(state)  # type: ignore[no-untyped-call]
         if "_seen" in state:
+            # Pickles of the first edition do not say whether the circuit leaks.
+            vars(self).setdefault("_leaks", self._exact_leak() is not None)
             return
         leak = self._buffers.pop("leak", vars(self).pop("leak", None))
         vars(self).update(
@@ -362,6 +366,7 @@ class Leaky(Settings):
             _rate=None,
             _derived=None,
             _seen=(0, 0),
+            _leaks=False,
         )
         if leak is not None:
             self._keep_fact(

@@ -10,15 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 from daleml import signs
-from daleml.layers import acting_parameters, dann_parameters, functional, init
-from daleml.layers._recurrent import dispatch
-from daleml.layers._recurrent.dispatch import Sweep
+from daleml.layers import acting_parameters, dann_parameters, init
+from daleml.layers._recurrent.layer_sweep import Sweep
+from daleml.layers._recurrent.shunting_loop import ShuntingPath, run_shunting
 from daleml.layers.acting_parameters import acting, rewritten
 from daleml.layers.init import redraw
 from daleml.populations import Populations
@@ -70,7 +70,16 @@ class Drawing(NamedTuple):
 
 
 class Wiring:
-    """What a circuit asks of its wiring."""
+    """What a circuit asks of its wiring.
+
+    Attributes:
+        matrices: The names of the matrices that make up a path, without the path; first the one
+            that local plasticity changes.
+        composes: Whether the composed weights say all that a path does.
+    """
+
+    matrices: ClassVar[tuple[str, ...]]
+    composes: bool = True
 
     def register(self, module: nn.Module, path: Path, factory: dict[str, Any]) -> None:
         """Give the module the path's parameters, empty."""
@@ -95,8 +104,8 @@ class Wiring:
         """Initialise what both paths share."""
 
     def weight(self, module: nn.Module, name: str) -> Tensor:
-        """Compose what multiplies the input or the state, ``(post, pre)``."""
-        raise NotImplementedError
+        """Compose what multiplies the input or the state, before any division, ``(post, pre)``."""
+        return acting_parameters.composed(module, self.matrices, name)
 
     def scale_(self, module: nn.Module, name: str, factor: float) -> None:
         """Multiply the composed weight by a factor."""
@@ -116,7 +125,7 @@ class Wiring:
 
         First the one that local plasticity changes.
         """
-        raise NotImplementedError
+        return tuple(f"{matrix}_{name}" for matrix in self.matrices)
 
     def redraw_(
         self,
@@ -136,16 +145,14 @@ class Wiring:
         bias: Tensor | None,
         sweep: Sweep,
     ) -> tuple[Tensor, Tensor]:
-        """Run one layer over all steps; both weights are composed once."""
-        weight_ih, weight_hh = (
-            self.weight(module, f"ih{suffix}"),
-            self.weight(module, f"hh{suffix}"),
-        )
-        return dispatch.run(rows, weight_ih, bias, weight_hh, sweep)
+        """Run one layer over all steps, where the composed weights do not say all."""
+        raise NotImplementedError
 
 
 class ColumnEI(Wiring):
     """One signed weight a path; its columns have the signs of the presynaptic units."""
+
+    matrices = ("weight",)
 
     def register(self, module: nn.Module, path: Path, factory: dict[str, Any]) -> None:
         """Register ``weight_<path>``."""
@@ -188,10 +195,6 @@ class ColumnEI(Wiring):
                 module, path.name, init.radius_factor(weight, starting_radius(module))
             )
 
-    def weight(self, module: nn.Module, name: str) -> Tensor:
-        """Return the weight, zero where there is no synapse."""
-        return acting(module, f"weight_{name}")
-
     def balance_(
         self, module: nn.Module, name: str, balance: Callable[[Tensor], Tensor]
     ) -> bool:
@@ -200,10 +203,6 @@ class ColumnEI(Wiring):
         with rewritten(module, f"weight_{name}") as weight:
             weight.mul_(factors.to(weight))
         return True
-
-    def parts(self, name: str) -> tuple[str, ...]:
-        """Return the name of the only matrix."""
-        return (f"weight_{name}",)
 
     def redraw_(
         self,
@@ -238,8 +237,15 @@ class DANN(Wiring):
     Interneurons are fed forward, between time steps.
     """
 
+    matrices = ("weight_ex", "weight_ix", "weight_ei")
+
     def __init__(self, n_inh: int, shunting: bool) -> None:
         self.n_inh, self.shunting = n_inh, shunting
+
+    @property
+    def composes(self) -> bool:  # type: ignore[override]
+        """Whether nothing divides, so that the composed weights say all."""
+        return not self.shunting
 
     def register(self, module: nn.Module, path: Path, factory: dict[str, Any]) -> None:
         """Register ``weight_ex_<path>``, ``weight_ix_<path>``, ``weight_ei_<path>`` and perhaps ``alpha_<path>``."""
@@ -327,16 +333,6 @@ class DANN(Wiring):
             with rewritten(module, name) as gain:
                 gain.fill_(1)
 
-    def weight(self, module: nn.Module, name: str) -> Tensor:
-        """Compose the three, before any division."""
-        return functional.dann_effective_weight(*self._parts(module, name))
-
-    def parts(self, name: str) -> tuple[str, ...]:
-        """Return the names of the three matrices, the excitatory one first."""
-        return tuple(
-            f"{part}_{name}" for part in ("weight_ex", "weight_ix", "weight_ei")
-        )
-
     def redraw_(
         self,
         module: Any,
@@ -365,24 +361,15 @@ class DANN(Wiring):
         bias: Tensor | None,
         sweep: Sweep,
     ) -> tuple[Tensor, Tensor]:
-        """Run one layer over all steps.
-
-        A shunt goes through the interneurons at every one of them.
-        """
-        if not self.shunting:
-            return super().advance(module, suffix, rows, bias, sweep)
-        weights_ih, weights_hh = (
-            (*self._parts(module, name), acting(module, f"alpha_{name}"))
-            for name in (f"ih{suffix}", f"hh{suffix}")
-        )
+        """Run one layer whose inhibition divides: every step goes through the interneurons."""
         dann_parameters.look_once(module, rows)
+        weights_ih = self._shunting_path(module, f"ih{suffix}")
+        weights_hh = self._shunting_path(module, f"hh{suffix}")
         gain, eps = acting(module, f"gain{suffix}"), float(cast("float", module.eps))
-        return dispatch.run_shunting(
-            rows, weights_ih, weights_hh, gain, bias, eps, sweep
-        )
+        return run_shunting(rows, weights_ih, weights_hh, gain, bias, eps, sweep)
 
-    def _parts(self, module: nn.Module, name: str) -> tuple[Tensor, Tensor, Tensor]:
+    def _shunting_path(self, module: nn.Module, name: str) -> ShuntingPath:
         weight_ex, weight_ix, weight_ei = (
             acting(module, part) for part in self.parts(name)
         )
-        return weight_ex, weight_ix, weight_ei
+        return weight_ex, weight_ix, weight_ei, acting(module, f"alpha_{name}")

@@ -67,10 +67,10 @@ def has_loop(weight: Tensor) -> bool:
 
     Whether anything acts on itself, at whatever remove.
     """
-    return _measured_radius(weight) > 0
+    return measured_radius(weight) > 0
 
 
-def _measured_radius(weight: Tensor) -> float:
+def measured_radius(weight: Tensor) -> float:
     """Return the largest modulus of an eigenvalue, computed in float64.
 
     0 if that is no more than rounding.
@@ -91,7 +91,7 @@ def radius_factor(weight: Tensor, radius: float) -> float:
             "`weight` must be square to have a spectral radius; got shape"
             f" {tuple(weight.shape)}."
         )
-    found = _measured_radius(weight)
+    found = measured_radius(weight)
     if not found:
         raise ValueError(
             "`weight` must have an eigenvalue other than zero to be scaled by; got none."

@@ -26,15 +26,15 @@ def test_the_radius_a_circuit_starts_with():
         (Populations(0, 30), 0.9),
         (Populations(20, 10), 0.95),
     ):
-        assert matrix_spectra._measured_radius(
+        assert matrix_spectra.measured_radius(
             EIRNN(3, pops).weight_hh_l0
         ) == pytest.approx(radius, rel=1e-5)
         rnn = EIRNN(3, pops, spectral_radius=1.5)
-        assert matrix_spectra._measured_radius(rnn.weight_hh_l0) == pytest.approx(
+        assert matrix_spectra.measured_radius(rnn.weight_hh_l0) == pytest.approx(
             1.5, rel=1e-5
         )
         rnn.reset_parameters()
-        assert matrix_spectra._measured_radius(rnn.weight_hh_l0) == pytest.approx(
+        assert matrix_spectra.measured_radius(rnn.weight_hh_l0) == pytest.approx(
             1.5, rel=1e-5
         )
 
@@ -192,7 +192,7 @@ def test_radius_is_exact_for_a_matrix_far_from_normal():
         torch.empty(300, 300), Populations(297, 3).signs(), generator=seeded()
     )
     init.spectral_radius_(w, 1.5)
-    assert matrix_spectra._measured_radius(w) == pytest.approx(1.5, rel=2e-7)
+    assert matrix_spectra.measured_radius(w) == pytest.approx(1.5, rel=2e-7)
 
 
 def test_svd():

@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from daleml import require
 from daleml.layers._recurrent.circuit import Circuit, EffectiveWeights
+from daleml.layers._recurrent.dispatch import advance_layer
 from daleml.layers._recurrent.wiring import Wiring
 from daleml.layers.checked_attributes import Check
 from daleml.populations import Populations
@@ -86,17 +87,74 @@ class Recurrent(Circuit):
             RuntimeError: If one of them has the wrong shape, in the words of ``nn.RNN``.
             ValueError: If the input has the wrong dtype or number of dimensions, likewise.
         """
-        _require_tensors(input.data if isinstance(input, PackedSequence) else input, hx)
         if isinstance(input, PackedSequence):
-            rows, batch_sizes, in_order, back = input
-            hx = hx if hx is None or in_order is None else hx.index_select(1, in_order)
-            sizes = batch_sizes.tolist()
-            self._require_rows(rows, 2)
-            self._require_state(hx, sizes[0])
-            rates, last = self._run(rows, hx, sizes)
-            return PackedSequence(rates, batch_sizes, in_order, back), (
-                last if back is None else last[:, back]
-            )
+            return self._run_packed(input, hx)
+        if not self._fits(input, hx):
+            self._refuse(input, hx)
+        if input.dim() == 2:
+            state = None if hx is None else hx[:, None]
+            output, last = self._run_even(input[:, None], state)
+            return output[:, 0], last[:, 0]
+        if not self.batch_first:
+            return self._run_even(input, hx)
+        output, last = self._run_even(input.transpose(0, 1), hx)
+        return output.transpose(0, 1), last
+
+    def _run_even(self, input: Tensor, hx: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Run sequences of one length, (time, batch, ...)."""
+        n_steps, n_sequences, n_inputs = input.shape
+        rows = input.reshape(n_steps * n_sequences, n_inputs)
+        rates, last = self._run(rows, hx, [n_sequences] * n_steps)
+        return rates.view(n_steps, n_sequences, self.hidden_size), last
+
+    def _run_packed(
+        self, input: PackedSequence, hx: Tensor | None
+    ) -> tuple[PackedSequence, Tensor]:
+        """Run sequences of several lengths, the longest first."""
+        rows, batch_sizes, in_order, back = input
+        _require_tensors(rows, hx)
+        if hx is not None and in_order is not None:
+            hx = hx.index_select(1, in_order)
+        sizes = batch_sizes.tolist()
+        self._require_rows(rows, 2)
+        self._require_state(hx, sizes[0])
+        rates, last = self._run(rows, hx, sizes)
+        if back is not None:
+            last = last[:, back]
+        return PackedSequence(rates, batch_sizes, in_order, back), last
+
+    def _run(
+        self, rows: Tensor, hx: Tensor | None, sizes: list[int]
+    ) -> tuple[Tensor, Tensor]:
+        """Run all layers, each over all steps before the next."""
+        finals = []
+        for i, suffix in enumerate(self._suffixes):
+            if i and self.dropout:
+                rows = dropout(rows, self.dropout, self.training)
+            state = None if hx is None else hx[i]
+            rows, last = advance_layer(self, suffix, rows, state, sizes)
+            finals.append(last)
+        return rows, torch.stack(finals)
+
+    def _fits(self, input: Any, hx: Any) -> bool:
+        """Whether input and state are tensors of the right shapes, and the input of the right dtype."""
+        if not isinstance(input, Tensor) or input.dim() not in (2, 3):
+            return False
+        stored: Any = next(iter(self._parameters.values()))
+        if input.shape[-1] != self.input_size or input.dtype != stored.dtype:
+            return False
+        time = 1 if self.batch_first and input.dim() == 3 else 0
+        if not input.shape[time]:
+            return False
+        if hx is None:
+            return True
+        sequences = [input.shape[1 - time]] if input.dim() == 3 else []
+        expected = (len(self._suffixes), *sequences, self.hidden_size)
+        return isinstance(hx, Tensor) and hx.shape == expected
+
+    def _refuse(self, input: Any, hx: Any) -> None:
+        """Raise what ``nn.RNN`` would, for an input and a state that do not fit."""
+        _require_tensors(input, hx)
         if input.dim() not in (2, 3):
             raise ValueError(
                 f"{type(self).__name__}: Expected input to be 2D or 3D, got {input.dim()}D"
@@ -110,43 +168,18 @@ class Recurrent(Circuit):
                 " tensor"
             )
         if not batched:
-            output, last = self._run_batch(
-                input[:, None], None if hx is None else hx[:, None]
-            )
-            return output[:, 0], last[:, 0]
-        if not self.batch_first:
-            return self._run_batch(input, hx)
-        output, last = self._run_batch(input.transpose(0, 1), hx)
-        return output.transpose(0, 1), last
-
-    def _run_batch(self, input: Tensor, hx: Tensor | None) -> tuple[Tensor, Tensor]:
-        n_steps, n_sequences, _ = input.shape
+            input = input[:, None]
+            hx = None if hx is None else hx[:, None]
+        elif self.batch_first:
+            input = input.transpose(0, 1)
         self._require_rows(input, 3)
-        self._require_state(hx, n_sequences)
-        if not n_steps:
+        self._require_state(hx, input.shape[1])
+        if not input.shape[0]:
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
-        rates, last = self._run(
-            input.reshape(n_steps * n_sequences, self.input_size),
-            hx,
-            [n_sequences] * n_steps,
-        )
-        return rates.view(n_steps, n_sequences, self.hidden_size), last
-
-    def _run(
-        self, rows: Tensor, hx: Tensor | None, sizes: list[int]
-    ) -> tuple[Tensor, Tensor]:
-        finals = []
-        for i, suffix in enumerate(self._suffixes):
-            if i and self.dropout:
-                rows = dropout(rows, self.dropout, self.training)
-            rows, last = self._advance(
-                suffix, rows, None if hx is None else hx[i], sizes
-            )
-            finals.append(last)
-        return rows, torch.stack(finals)
 
     def _require_rows(self, input: Tensor, n_dims: int) -> None:
-        dtype = getattr(self, next(iter(self._parameters))).dtype
+        stored: Any = next(iter(self._parameters.values()))
+        dtype = stored.dtype
         if input.dtype != dtype and not torch.is_autocast_enabled(input.device.type):
             raise ValueError(
                 f"RNN input dtype ({input.dtype}) does not match weight dtype ({dtype})."
@@ -177,76 +210,6 @@ class Recurrent(Circuit):
 
     def flatten_parameters(self) -> None:
         """Do nothing: here so that code written for ``nn.RNN``, which packs weights for cuDNN, runs as it is."""
-
-
-class Cell(Circuit):
-    """A circuit that takes one step, as ``nn.RNNCell`` does."""
-
-    def __init__(
-        self,
-        wiring: Wiring,
-        inputs: Populations,
-        populations: Populations,
-        bias: bool,
-        **options: Any,
-    ) -> None:
-        nn.RNN(
-            inputs.size, populations.size, bias=bias, device="meta"
-        )  # to refuse what torch would, in its words
-        super().__init__(wiring, inputs, populations, [""], bias=bias, **options)
-
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        """Take one step.
-
-        Args:
-            input: (batch, input_size) or (input_size,).
-            hx: The state before, (batch, units) or (units,). Default: zeros, or the trained
-                initial state.
-
-        Returns:
-            The state after, like ``hx``; its rates are ``cell.rates(state)``, which without a
-            leak is the state.
-
-        Raises:
-            TypeError: If the input or ``hx`` is no tensor.
-            RuntimeError: If a shape is wrong, in the words of ``nn.RNNCell``.
-            ValueError: If a number of dimensions is wrong, likewise.
-        """
-        _require_tensors(input, hx)
-        for what, given in (("input", input), ("hidden", hx)):
-            if given is not None and given.dim() not in (1, 2):
-                name = type(self).__name__
-                raise ValueError(
-                    f"{name}: Expected {what} to be 1D or 2D, got {given.dim()}D instead"
-                )
-        batched = input.dim() == 2
-        rows, state = (
-            (input, hx) if batched else (input[None], None if hx is None else hx[None])
-        )
-        if rows.shape[1] != self.input_size:
-            raise RuntimeError(
-                f"input has inconsistent input_size: got {rows.shape[1]} expected"
-                f" {self.input_size}"
-            )
-        if state is not None and state.shape[0] != rows.shape[0]:
-            raise RuntimeError(
-                f"Input batch size {rows.shape[0]} doesn't match hidden0 batch size"
-                f" {state.shape[0]}"
-            )
-        if state is not None and (
-            state.dim() != 2 or state.shape[1] != self.hidden_size
-        ):
-            found = state.shape[1] if state.dim() > 1 else state.shape[0]
-            raise RuntimeError(
-                f"hidden0 has inconsistent hidden_size: got {found}, expected"
-                f" {self.hidden_size}"
-            )
-        _, after = self._advance("", rows, state, [rows.shape[0]])
-        return after if batched else after[0]
-
-    def effective_weights(self) -> EffectiveWeights:
-        """Return what multiplies input and state, signed, ``(post, pre)``."""
-        return self._weights("")
 
 
 def _require_tensors(input: object, hx: object) -> None:

@@ -1,0 +1,112 @@
+"""The weights of a cell, composed once for many steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from daleml import law
+from daleml.layers._recurrent.time_constants import is_wrapped
+
+StepMatrices = tuple[Tensor, Tensor]
+"""What multiplies the input, and what multiplies the state."""
+
+
+class Composition:
+    """What multiplies input and state of a cell, for as long as what it is made of is the same.
+
+    It is used again only where it is what composing anew would give: every matrix and mask is
+    the tensor that was composed and was not written to since, and gradients flow as they would.
+    What is written through ``.data`` is not seen, since torch does not count it.
+
+    Args:
+        module: The cell.
+        matrices: The names of the parameters that the weights are composed of.
+        compose: Composes them.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        matrices: Sequence[str],
+        compose: Callable[[], StepMatrices],
+    ) -> None:
+        self._module, self._compose = module, compose
+        self._names = [(name, name + law.PRESENT) for name in matrices]
+        self._begin()
+
+    def weights(self) -> StepMatrices:
+        """Return both weights: those that were composed, or others composed for this call."""
+        if not self._is_current():
+            return self._compose()
+        if self._spent:
+            self._begin()
+        return self._weights
+
+    def _begin(self) -> None:
+        self._weights = self._compose()
+        self._with_graph = torch.is_grad_enabled()
+        self._sources = self._read_sources()
+        self._may_last = bool(self._sources) and all(map(_is_counted, self._sources))
+        self._spent: set[int] = set()
+        if not self._may_last:
+            return
+        self._facts = _facts(self._sources)
+        for weight in self._weights:
+            # A weight that is a parameter itself has no graph that a backward pass could free.
+            if weight.grad_fn is not None:
+                look: Any = weight.register_hook
+                look(_hook(self._spent, id(weight), self._module))
+
+    def _is_current(self) -> bool:
+        """Whether composing anew would give the same weights, and the same gradients."""
+        if not self._may_last:
+            return False
+        sources = self._read_sources()
+        if _facts(sources) != self._facts:
+            return False
+        lacks_graph = torch.is_grad_enabled() and not self._with_graph
+        return not lacks_graph or not any(source.requires_grad for source in sources)
+
+    def _read_sources(self) -> list[Tensor]:
+        """Return the matrices and masks; none if one is computed, by pruning or a parametrisation."""
+        parameters, buffers = self._module._parameters, self._module._buffers
+        found: list[Tensor] = []
+        for name, mask in self._names:
+            matrix, present = parameters.get(name), buffers.get(mask)
+            if matrix is None:
+                return []
+            found.append(matrix)
+            if present is not None:
+                found.append(present)
+        return found
+
+
+def _facts(sources: list[Tensor]) -> list[tuple[int, int, bool]]:
+    """Return of each tensor which it is, how often it was written to, and whether it learns."""
+    return [(id(one), one._version, one.requires_grad) for one in sources]
+
+
+def _is_counted(tensor: Tensor) -> bool:
+    """Whether torch counts how often a tensor is written to."""
+    return not tensor.is_inference() and not is_wrapped(tensor)
+
+
+def _hook(spent: set[int], key: int, module: nn.Module) -> Callable[[Tensor], None]:
+    """Return what notes that a backward pass freed a weight's graph, and refuses the next one."""
+    kind = type(module).__name__
+
+    def note(_: Tensor) -> None:
+        if key in spent:
+            raise RuntimeError(
+                f"`{kind}.composed()` must be gone back through once, since backward frees"
+                " what composed the weights; got a second backward: add the losses up,"
+                " pass `retain_graph=True` to the first, or open a block for each."
+            )
+        if not torch._C._autograd._get_current_graph_task_keep_graph():
+            spent.add(key)
+
+    return note

@@ -1,0 +1,51 @@
+"""How a layer is to run over its steps: one object that every way of running it takes."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from daleml.layers._recurrent.loop import Nonlinearity, function
+
+
+class Sweep(NamedTuple):
+    """How a layer is to run over its steps.
+
+    Attributes:
+        state: Where it starts, (sequences, units).
+        noise: Added to the state at every step, (rows, units); None for none.
+        leak: Fraction of the state that is replaced in a step, a number or (units,); None if
+            the state is the rate.
+        nonlinearity: Its name in ``NONLINEARITIES``, or a function.
+        batch_sizes: Number of sequences that take part in each step.
+        kept: Fraction that is kept, where it is known more exactly than from a leak in the
+            precision of the weights.
+    """
+
+    state: Tensor
+    noise: Tensor | None
+    leak: Tensor | float | None
+    nonlinearity: str | Nonlinearity
+    batch_sizes: tuple[int, ...]
+    kept: Tensor | float | None = None
+
+    @property
+    def f(self) -> Nonlinearity:
+        """The nonlinearity, as a function."""
+        return function(self.nonlinearity)
+
+    @property
+    def keep(self) -> Tensor | float | None:
+        """Fraction of the state that is kept from step to step."""
+        if self.leak is None or self.kept is not None:
+            return self.kept
+        return 1 - self.leak
+
+
+def lowered(*values: Tensor | float | None) -> list[Any]:
+    """Return tensors in the precision of autocast, as ``nn.RNN`` takes them; numbers stay."""
+    tensors = [value for value in values if isinstance(value, Tensor)]
+    dtype = torch.get_autocast_dtype(tensors[0].device.type)
+    return [value.to(dtype) if isinstance(value, Tensor) else value for value in values]
