@@ -18,7 +18,15 @@ from rich.table import Table
 from torch import nn
 
 import daleml
-from benchmarks import evolution, fits, guards, memory, optimisers, recurrent
+from benchmarks import (
+    equilibrium,
+    evolution,
+    fits,
+    guards,
+    memory,
+    optimisers,
+    recurrent,
+)
 from benchmarks.timing import Case, measure
 from daleml import Populations, signs
 from daleml.layers import DANNLinear, EILinear
@@ -70,6 +78,7 @@ CASES = [
     ),
     *recurrent.CASES,
     *fits.CASES,
+    *equilibrium.CASES,
     *evolution.CASES,
     *guards.CASES,
     Case("signs.project_, 16M weights", "clamp_", lambda: projection()),

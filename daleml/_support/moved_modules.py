@@ -107,7 +107,10 @@ MOVED: dict[str, tuple[str, ...]] = {
     "learning.continuous": ("learning.equilibrium.continuous_equilibrium_propagation",),
     "learning.evidence": ("tasks.evidence",),
     "learning.feedback": ("learning.oja.feedback_alignment",),
-    "learning.holomorphic": ("learning.equilibrium.holomorphic_network",),
+    "learning.holomorphic": (
+        "learning.equilibrium.holomorphic_network",
+        "learning.equilibrium.network_arguments",
+    ),
     "learning.hooks": ("learning.oja.uncopied_hooks",),
     "learning.implicit": (
         "learning.equilibrium.recurrent_backpropagation",

@@ -1,4 +1,4 @@
-"""What joins two layers that drive each other: one weight, read in both directions."""
+"""Connections between two layers that drive each other: one weight, read in both directions."""
 
 from __future__ import annotations
 
@@ -10,18 +10,24 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, linear
 
 from daleml.learning.equilibrium.conv_block import ConvBlock
+from daleml.learning.equilibrium.split_rows import SplitRows
 
 
 class Connection(nn.Module):
-    """A weight between two layers, a bias of the upper one, and how each drives the other.
+    """A weight between two layers, a bias of the upper one, and how each layer drives the other.
 
-    Called with the lower state, it returns the drive of the upper layer; with both, that and
-    the feedback to the lower one. Both go through the call, so that a weight that hooks
+    Called with the lower state, it returns the drive of the upper layer; with both states, that
+    and the feedback to the lower layer. Both go through the call, so that a weight that hooks
     compute, as pruning does, is computed anew.
 
     The term of the connection in the network's potential is the upper state times what arrives
-    there: its derivative to the upper state is the drive, to the lower state the feedback, to
-    the weight what is learnt from.
+    there. Its derivative to the upper state is the drive, to the lower state the feedback, and
+    to the weight what is learnt from.
+
+    Args:
+        weight: The initial weight, ``(post, pre, ...)``.
+        n_post: Number of units, or of channels, of the upper layer.
+        bias: Whether there is a bias.
     """
 
     weight: nn.Parameter
@@ -32,35 +38,47 @@ class Connection(nn.Module):
     def __init__(self, weight: Tensor, n_post: int, bias: bool) -> None:
         super().__init__()
         self.weight = nn.Parameter(weight)
-        own = (
-            nn.Parameter(torch.zeros(n_post, dtype=weight.dtype, device=weight.device))
-            if bias
-            else None
-        )
-        self.register_parameter("bias", own)
+        if bias:
+            self.bias = nn.Parameter(weight.new_zeros(n_post))
+        else:
+            self.register_parameter("bias", None)
         self.register_buffer("feedback_signs", None)
-        self.register_load_state_dict_pre_hook(_keep_feedback_signs)  # type: ignore[no-untyped-call]
+        keep = _keep_feedback_signs
+        self.register_load_state_dict_pre_hook(keep)  # type: ignore[no-untyped-call]
 
     def feedback_weight(self) -> Tensor:
-        """Return what carries the upper state down, ``(post, pre)``.
+        """Return what carries the upper state down, ``(post, pre, ...)``.
 
-        The weight itself, or under Dale's law its size.
-
-        The sign of a synapse is then that of its sender, which is the upper unit.
+        That is the weight itself. Under Dale's law it is the weight's size with the sign of the
+        synapse's sender, which is the upper unit.
         """
         if self.feedback_signs is None:
             return self.weight
-        sender = self.feedback_signs.to(self.weight.dtype).reshape(
-            -1, *(1,) * (self.weight.ndim - 1)
-        )
+        shape = (-1, *(1,) * (self.weight.ndim - 1))
+        sender = self.feedback_signs.to(self.weight.dtype).reshape(shape)
         return sender * self.weight.abs()
 
     def _bias(self, like: Tensor) -> Tensor | None:
         return None if self.bias is None else self.bias.to(like.dtype)
 
+    def _add_bias_(self, drive: Tensor, rows: SplitRows) -> Tensor:
+        """Add the bias to all rows but imaginary parts, in place."""
+        if self.bias is not None:
+            shape = (-1, *(1,) * (drive.ndim - 2))
+            drive[: rows.n_numbers].add_(self.bias.reshape(shape))
+        return drive
+
 
 class DenseConnection(Connection):
-    """Every unit with every unit."""
+    """A connection of every unit with every unit.
+
+    Args:
+        pre_shape: Shape of the lower layer's state, without samples.
+        n_post: Number of units of the upper layer.
+        bias: Whether there is a bias.
+        device: Where the parameters live.
+        dtype: Their type.
+    """
 
     def __init__(
         self,
@@ -70,24 +88,45 @@ class DenseConnection(Connection):
         device: torch.device | str | None,
         dtype: torch.dtype | None,
     ) -> None:
+        n_pre = math.prod(pre_shape)
         super().__init__(
-            torch.empty(n_post, math.prod(pre_shape), device=device, dtype=dtype),
-            n_post,
-            bias,
+            torch.empty(n_post, n_pre, device=device, dtype=dtype), n_post, bias
         )
         self.pre_shape = pre_shape
         self.post_shape: tuple[int, ...] = (n_post,)
 
-    def forward(self, pre: Tensor, post: Tensor | None = None) -> Any:
-        """Return the drive of the upper layer, ``W h + b``, and with ``post`` the feedback to the lower one too."""
-        drive = linear(pre.flatten(1), self.weight.to(pre.dtype), self._bias(pre))
+    def forward(
+        self, pre: Tensor, post: Tensor | None = None, rows: SplitRows | None = None
+    ) -> Any:
+        """Return the drive of the upper layer, ``W h + b``.
+
+        Args:
+            pre: State of the lower layer, (batch, *pre_shape).
+            post: State of the upper layer, (batch, n_post). With it, the feedback to the lower
+                layer is returned too.
+            rows: What the rows of real states mean, where they hold complex numbers part by
+                part; else None.
+        """
+        if rows is None:
+            drive = linear(pre.flatten(1), self.weight.to(pre.dtype), self._bias(pre))
+        else:
+            drive = self._add_bias_(linear(pre.flatten(1), self.weight), rows)
         if post is None:
             return drive
         # Transposed and never conjugated: a conjugate is not holomorphic.
-        return drive, (post @ self.feedback_weight().to(post.dtype)).reshape(pre.shape)
+        feedback = post @ self.feedback_weight().to(post.dtype)
+        return drive, feedback.reshape(pre.shape)
 
     def learn(self, pre: Tensor, signal: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the real parts of ``signal`` times the derivatives of the drive to weight and bias, summed."""
+        """Return gradients of weight and bias, given the derivative to the drive.
+
+        Args:
+            pre: State of the lower layer.
+            signal: The derivative to the drive of the upper layer.
+
+        Returns:
+            Real parts, summed over the batch.
+        """
         if not pre.is_complex() and signal.is_complex():
             signal = signal.real
         weight = signal.mT @ pre.flatten(1)
@@ -95,7 +134,18 @@ class DenseConnection(Connection):
 
 
 class ConvConnection(Connection):
-    """A convolution of stride 1, and perhaps pooling."""
+    """A convolution of stride 1, and perhaps pooling.
+
+    Args:
+        pre_shape: (channels, height, width) of the lower layer.
+        block: The convolution and its pooling.
+        bias: Whether there is a bias, one number for each channel.
+        device: Where the parameters live.
+        dtype: Their type.
+
+    Raises:
+        ValueError: If the windows of the pooling do not divide the maps evenly.
+    """
 
     def __init__(
         self,
@@ -110,9 +160,8 @@ class ConvConnection(Connection):
             channels, pre_shape[0], side, side, device=device, dtype=dtype
         )
         super().__init__(weight, channels, bias)
-        height, width = (
-            length + 2 * block.padding - side + 1 for length in pre_shape[1:]
-        )
+        height = pre_shape[1] + 2 * block.padding - side + 1
+        width = pre_shape[2] + 2 * block.padding - side + 1
         size = 1 if block.pool is None else block.pool.size
         if height < 1 or width < 1 or height % size or width % size:
             raise ValueError(
@@ -120,43 +169,70 @@ class ConvConnection(Connection):
                 f" divide evenly; got {block!r} on {pre_shape}, whose maps are {height} x"
                 f" {width}."
             )
-        self.padding, self.pool = block.padding, block.pool
+        self.padding = block.padding
+        self.pool = block.pool
         self.post_shape = (channels, height // size, width // size)
 
-    def forward(self, pre: Tensor, post: Tensor | None = None) -> Any:
-        """Return the drive of the upper layer, ``pool(W * h + b)``, and with ``post`` the feedback to the lower one."""
-        drive = self._convolved(pre)
-        if post is None:
-            return drive if self.pool is None else self.pool(drive)
+    def forward(
+        self, pre: Tensor, post: Tensor | None = None, rows: SplitRows | None = None
+    ) -> Any:
+        """Return the drive of the upper layer, ``pool(W * h + b)``.
+
+        Args:
+            pre: State of the lower layer, (batch, *pre_shape).
+            post: State of the upper layer, (batch, *post_shape). With it, the feedback to the
+                lower layer is returned too.
+            rows: What the rows of real states mean, where they hold complex numbers part by
+                part; else None.
+        """
+        drive = self._convolved(pre, rows)
         if self.pool is not None:
-            drive, post = self.pool.transposed(drive, post)
-        return drive, conv_transpose2d(
-            post, self.feedback_weight().to(post.dtype), padding=self.padding
-        )
+            if post is None:
+                drive = _on_numbers(self.pool, rows, drive)
+            else:
+                drive, post = _on_numbers(self.pool.transposed, rows, drive, post)
+        if post is None:
+            return drive
+        weight = self.feedback_weight().to(post.dtype)
+        return drive, conv_transpose2d(post, weight, padding=self.padding)
 
     def learn(self, pre: Tensor, signal: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the real parts of ``signal`` times the derivatives of the drive to weight and bias, summed."""
+        """Return gradients of weight and bias, given the derivative to the drive.
+
+        Args:
+            pre: State of the lower layer.
+            signal: The derivative to the drive of the upper layer.
+
+        Returns:
+            Real parts, summed over the batch and over positions.
+        """
         if self.pool is not None:
-            signal = self.pool.transposed(self._convolved(pre), signal)[1]
+            _, signal = self.pool.transposed(self._convolved(pre), signal)
         if not pre.is_complex() and signal.is_complex():
             signal = signal.real.contiguous()
         # The derivative to the filters is itself a convolution of the input, with the signal as
         # filters.
-        weight = conv2d(
+        filters = conv2d(
             pre.transpose(0, 1), signal.transpose(0, 1), padding=self.padding
-        ).transpose(0, 1)
-        return _real(weight), _real(signal.sum((0, 2, 3)))
-
-    def _convolved(self, pre: Tensor) -> Tensor:
-        return conv2d(
-            pre, self.weight.to(pre.dtype), self._bias(pre), padding=self.padding
         )
+        return _real(filters.transpose(0, 1)), _real(signal.sum((0, 2, 3)))
+
+    def _convolved(self, pre: Tensor, rows: SplitRows | None = None) -> Tensor:
+        if rows is not None:
+            return self._add_bias_(conv2d(pre, self.weight, padding=self.padding), rows)
+        weight = self.weight.to(pre.dtype)
+        return conv2d(pre, weight, self._bias(pre), padding=self.padding)
+
+
+def _on_numbers(function: Any, rows: SplitRows | None, *given: Tensor) -> Any:
+    """Call a function that is not linear, and so needs both parts of a complex number at once."""
+    return function(*given) if rows is None else rows.apply(function, *given)
 
 
 def _keep_feedback_signs(
     module: nn.Module, state: dict[str, Any], prefix: str, *_: Any
 ) -> None:
-    """Let a checkpoint of a network without them load, as one without the signs of its weights does."""
+    """Let a checkpoint without feedback signs load, as one without the signs of weights does."""
     if module.feedback_signs is not None:
         state.setdefault(prefix + "feedback_signs", module.feedback_signs)
 

@@ -1,12 +1,10 @@
-"""Equilibrium propagation without phases.
-
-A teaching signal that turns while the network follows.
-"""
+"""Equilibrium propagation without phases: the network follows a teaching signal that turns."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,10 +15,8 @@ from daleml.learning.equilibrium.gradient_rule import (
     Gradients,
     Relaxations,
 )
-from daleml.learning.equilibrium.holomorphic_network import (
-    HolomorphicNetwork,
-    require_generator,
-)
+from daleml.learning.equilibrium.holomorphic_network import HolomorphicNetwork
+from daleml.learning.equilibrium.network_arguments import require_generator
 from daleml.learning.equilibrium.nudged_gradient import (
     complex_cross_entropy,
     draw_noise,
@@ -39,9 +35,9 @@ from daleml.learning.equilibrium.relaxation import (
 
 
 class ContinuousEquilibriumPropagation(GradientRule):
-    r"""Holomorphic equilibrium propagation without phases: the teaching signal never stops points_on_circle.
+    r"""Holomorphic equilibrium propagation without phases: its teaching signal never stops.
 
-    From silence, it goes round the circle of :class:`EquilibriumPropagation` point by point and
+    From silence, the signal goes round the circle of :class:`EquilibriumPropagation` point by point and
     period by period; a few iterations after each move the running sum receives
     :math:`\operatorname{Re}[-\beta_k^{-1} \partial \Phi_{\beta_k} / \partial \theta]`, and
     nothing is ever settled without a teaching signal. The gradient is the sum divided by how
@@ -53,12 +49,13 @@ class ContinuousEquilibriumPropagation(GradientRule):
         n_points: :math:`N`, at least 2: with one point nothing cancels what is there without a
             teaching signal.
         n_steps: Iterations at each point.
-        n_periods: How often round.
-        noise: As in :class:`EquilibriumPropagation`.
-        tolerance: How far a unit may be from what it is driven to, before the last iteration at
-            a point and over the last period, times the smaller of 1 and ``beta``. Under noise,
-            a hundred times the noise is accepted too.
-        leave_out: Share of a batch's samples that may exceed it and be left out.
+        n_periods: How often the signal goes round.
+        noise: Standard deviation of normal noise, drawn anew for each unit and iteration and
+            added before the activation.
+        tolerance: The largest distance of a unit from what it is driven to, before the last
+            iteration at a point of the last period, times the smaller of 1 and ``beta``. Under
+            noise, a hundred times the noise is accepted too.
+        leave_out: Fraction of a batch's samples that may exceed it and be left out.
         generator: Source of the noise; default: torch's global one.
 
     Shape:
@@ -70,9 +67,13 @@ class ContinuousEquilibriumPropagation(GradientRule):
         gradient is.
 
     Raises:
-        TypeError: As :class:`EquilibriumPropagation`.
-        ValueError: As :class:`EquilibriumPropagation`, and if ``n_points`` is 1.
-        NotSettledError: When called, if samples are further than ``tolerance`` from settled.
+        TypeError: If ``network`` is no :class:`HolomorphicNetwork`, or a number is of the wrong
+            kind.
+        ValueError: If ``beta`` is not positive, ``n_points`` is below 2, or above 2 with an
+            activation that is not holomorphic. When called, if a parameter learns that weights
+            and biases are not computed from.
+        NotSettledError: When called, if samples are further than ``tolerance`` from settled, or
+            the gradient is not finite.
 
     Example:
         >>> import torch
@@ -122,50 +123,55 @@ class ContinuousEquilibriumPropagation(GradientRule):
 
     @torch.no_grad()
     def gradients(self, x: Tensor, y: Tensor) -> tuple[Tensor, Gradients, Relaxations]:
-        """Return the mean loss, its gradient by parameter, and what it was read from.
+        """Return the mean loss, its gradient by parameter, and the relaxations it was read from.
 
         ``.grad`` is left alone.
+
+        Args:
+            x: Inputs, (batch, *in_shape).
+            y: Their classes, (batch,), int64.
+
+        Raises:
+            NotSettledError: If too many samples are further than the tolerance from settled.
         """
         self._require_batch(x, y)
         network, target = self.network, one_hot(y, self.network)
         visits = list(self._visits(x, target))
-        last = visits[-self.n_points :]
-        residual = torch.stack([settled.residual for settled, _, _ in last]).amax(0)
+        last_period = visits[-self.n_points :]
+        residual = torch.stack([visit.settled.residual for visit in last_period])
+        judged = torch.stack([visit.judged for visit in last_period])
         keep = require_settled(
-            torch.stack([judged for _, _, judged in last]).amax(0),
+            judged.amax(0),
             max_steps=self.n_steps,
             tolerance=network.tolerance_at(self.beta, self.tolerance),
             leave_out=self.leave_out,
             steps="n_steps",
         )
-        readings = [
-            (settled.states, beta, -1 / (len(visits) * beta))
-            for settled, beta, _ in visits
-        ]
+        readings = []
+        for visit in visits:
+            coefficient = -1 / (len(visits) * visit.beta)
+            readings.append((visit.settled.states, visit.beta, coefficient))
         gradients = gradients_at(network, x, y, keep, readings)
-        tops = [settled.states[-1][keep] for settled, _, _ in last]
-        losses = [
-            complex_cross_entropy(network.readout(top), target[keep]) for top in tops
-        ]
+        losses = []
+        for visit in last_period:
+            logits = network.readout(visit.settled.states[-1][keep])
+            losses.append(complex_cross_entropy(logits, target[keep]))
         found = Relaxations(
             n_relaxations=len(visits),
             n_steps=len(visits) * self.n_steps,
             free_residual=math.nan,
-            nudged_residual=float(residual[keep].max()),
+            nudged_residual=float(residual.amax(0)[keep].max()),
             share_left_out=1 - float(keep.double().mean()),
         )
         return torch.stack(losses).mean(), gradients, found
 
-    def _visits(
-        self, x: Tensor, target: Tensor
-    ) -> Iterator[tuple[Settled, Tensor, Tensor]]:
-        """Yield the states at the end of each stay at a point, the point, and the residual to judge by."""
+    def _visits(self, x: Tensor, target: Tensor) -> Iterator[_Visit]:
+        """Yield where the network is at the end of each stay at a point of the circle."""
         network = self.network
-        betas = (
-            x.new_tensor([self.beta, -self.beta])
-            if self.n_points == 2
-            else points_on_circle(self.beta, self.n_points, x)
-        )
+        if self.n_points == 2:
+            betas = x.new_tensor([self.beta, -self.beta])
+        else:
+            betas = points_on_circle(self.beta, self.n_points, x)
         bottom = network.bottom(x)
         states = tuple(
             x.new_zeros(len(x), *shape, dtype=betas.dtype) for shape in network.shapes
@@ -173,6 +179,7 @@ class ContinuousEquilibriumPropagation(GradientRule):
         for beta in betas.repeat(self.n_periods)[:, None]:
             strength = beta.expand(len(x), 1)
 
+            # The strength is bound here, since the loop goes on.
             def quiet(states: States, strength: Tensor = strength) -> States:
                 return network.step(bottom, states, target, strength)
 
@@ -180,19 +187,29 @@ class ContinuousEquilibriumPropagation(GradientRule):
                 noise = draw_noise(states, self.noise, self.generator)
                 return network.step(bottom, states, target, strength, noise)
 
-            step = noisy if self.noise else quiet
             settled = relax(
-                step,
+                noisy if self.noise else quiet,
                 states,
                 max_steps=self.n_steps,
                 tolerance=-1.0,
                 step_size=network.step_size,
             )
             states = settled.states
-            yield (
-                settled,
-                beta,
-                beyond_noise(quiet, states, self.noise)
-                if self.noise
-                else settled.residual,
-            )
+            judged = settled.residual
+            if self.noise:
+                judged = beyond_noise(quiet, states, self.noise)
+            yield _Visit(settled, beta, judged)
+
+
+class _Visit(NamedTuple):
+    """The end of a stay at one point of the circle.
+
+    Attributes:
+        settled: Where the network is.
+        beta: The point, (1,).
+        judged: The residual by which each sample is judged.
+    """
+
+    settled: Settled
+    beta: Tensor
+    judged: Tensor

@@ -10,24 +10,27 @@ from daleml.learning.equilibrium.softmax_pool import SoftmaxPool
 
 @dataclass(frozen=True)
 class ConvBlock:
-    """Describes a convolutional layer of a :class:`HolomorphicNetwork`.
+    """A convolutional layer of a :class:`HolomorphicNetwork`: a convolution, then pooling.
 
-    A convolution of stride 1, then pooling.
+    The convolution has a stride of 1.
 
     Args:
-        channels: How many it has.
+        channels: Number of channels that it puts out.
         kernel_size: Side of its square filters.
         padding: Zeros around its input, on each side.
-        pool: What follows the convolution; None for nothing.
+        pool: The pooling that follows; None for nothing.
 
     Raises:
         TypeError: If a size is not an integer, or ``pool`` is no :class:`SoftmaxPool`.
         ValueError: If a size is too small.
 
     Example:
-        >>> from daleml.learning import HolomorphicNetwork
+        >>> from daleml.learning import HolomorphicNetwork, SoftmaxPool
         >>> HolomorphicNetwork((1, 8, 8), [ConvBlock(6, pool=SoftmaxPool(2))], 10).shapes
         ((6, 4, 4),)
+
+    References:
+        Laborieux & Zenke 2022 (NeurIPS), all convolutional networks.
     """
 
     channels: int

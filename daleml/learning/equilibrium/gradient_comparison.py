@@ -17,13 +17,13 @@ from daleml.learning.equilibrium.recurrent_backpropagation import (
 
 @dataclass(frozen=True)
 class GradientError:
-    """How far an estimate of a gradient is from the exact one, all parameters taken as one vector, and each alone.
+    """The error of an estimated gradient, over all parameters as one vector, and for each.
 
     Attributes:
-        relative_error: Length of the difference over that of the exact gradient.
-        cosine: Of the angle between them.
-        by_parameter: The same of each parameter that learns, by its name: the largest gradient,
-            often the readout's, decides the other two numbers.
+        relative_error: Length of the difference over the length of the exact gradient.
+        cosine: Cosine of the angle between the two.
+        by_parameter: The error for each parameter that learns, by its name. The largest
+            gradient, often the readout's, decides the other two numbers.
 
     Example:
         >>> GradientError(relative_error=0.5, cosine=0.75).off_direction
@@ -42,7 +42,7 @@ class GradientError:
         return 1 - self.cosine
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain values, ready for JSON."""
+        """Return plain values, ready for JSON."""
         return asdict(self)
 
 
@@ -53,15 +53,18 @@ def compare_gradients(rule: GradientRule, x: Tensor, y: Tensor) -> GradientError
               \cos(\hat g, g) = \frac{\hat g \cdot g}{\lVert \hat g \rVert \lVert g \rVert}
 
     Args:
-        rule: Such as :class:`EquilibriumPropagation`, of the network to measure on.
+        rule: A rule such as :class:`EquilibriumPropagation`, of the network to measure on.
         x: Inputs, (batch, \*in_shape).
         y: Their classes, (batch,).
 
     Returns:
         Both numbers, over all parameters and for each. No ``.grad`` is touched.
 
+    Shape:
+        ``x``: (batch, \*in_shape); ``y``: (batch,).
+
     Raises:
-        TypeError: If ``rule`` is none.
+        TypeError: If ``rule`` is no rule.
         ValueError: If no parameter learns, or one of which the rule gives no gradient.
         NotSettledError: If either gradient is refused.
 
@@ -70,8 +73,10 @@ def compare_gradients(rule: GradientRule, x: Tensor, y: Tensor) -> GradientError
         >>> from daleml.learning import EquilibriumPropagation, HolomorphicNetwork
         >>> network = HolomorphicNetwork(6, [8, 8], 3, dtype=torch.float64)
         >>> x, y = torch.rand(4, 6, dtype=torch.float64), torch.tensor([0, 1, 2, 0])
-        >>> classic = compare_gradients(EquilibriumPropagation(network, beta=0.1, n_points=1), x, y)
-        >>> exact = compare_gradients(EquilibriumPropagation(network, beta=0.1, n_points=12), x, y)
+        >>> one_point = EquilibriumPropagation(network, beta=0.1, n_points=1)
+        >>> twelve_points = EquilibriumPropagation(network, beta=0.1, n_points=12)
+        >>> classic = compare_gradients(one_point, x, y)
+        >>> exact = compare_gradients(twelve_points, x, y)
         >>> classic.relative_error > 1e-4, exact.relative_error < 1e-10
         (True, True)
         >>> classic.by_parameter["connections.0.weight"].relative_error > 1e-4
@@ -88,23 +93,21 @@ def compare_gradients(rule: GradientRule, x: Tensor, y: Tensor) -> GradientError
         )
     _, estimate, _ = rule.gradients(x, y)
     _, exact, _ = RecurrentBackpropagation(rule.network, rule.leave_out).gradients(x, y)
-    pairs = {
-        name: (
-            estimate[parameter].flatten().double(),
-            exact[parameter].flatten().double(),
-        )
-        for name, parameter in rule.network.named_parameters()
-        if parameter in exact
-    }
-    whole = (torch.cat(part) for part in zip(*pairs.values(), strict=True))
-    return GradientError(
-        *_apart(*whole),
-        {name: GradientError(*_apart(*pair)) for name, pair in pairs.items()},
-    )
+    estimates, exacts = [], []
+    by_parameter = {}
+    for name, parameter in rule.network.named_parameters():
+        if parameter not in exact:
+            continue
+        estimates.append(estimate[parameter].flatten().double())
+        exacts.append(exact[parameter].flatten().double())
+        by_parameter[name] = _error(estimates[-1], exacts[-1], {})
+    return _error(torch.cat(estimates), torch.cat(exacts), by_parameter)
 
 
-def _apart(found: Tensor, exact: Tensor) -> tuple[float, float]:
-    """Return the relative error and the cosine; NaN where the exact gradient is 0."""
-    return float((found - exact).norm() / exact.norm()), float(
-        found @ exact / (found.norm() * exact.norm())
-    )
+def _error(
+    found: Tensor, exact: Tensor, by_parameter: dict[str, GradientError]
+) -> GradientError:
+    """Return the error of one vector; NaN where the exact gradient is 0."""
+    relative_error = (found - exact).norm() / exact.norm()
+    cosine = found @ exact / (found.norm() * exact.norm())
+    return GradientError(float(relative_error), float(cosine), by_parameter)

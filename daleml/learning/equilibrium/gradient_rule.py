@@ -1,7 +1,4 @@
-"""What computes the gradient of a network that settles, whichever way.
-
-And what it was read from.
-"""
+"""The base class of rules that compute the gradient of a network that settles."""
 
 from __future__ import annotations
 
@@ -13,23 +10,30 @@ from torch import Tensor, nn
 
 from daleml import require
 from daleml.learning.equilibrium.holomorphic_network import HolomorphicNetwork
+from daleml.learning.equilibrium.network_arguments import require_input
 
 Gradients: TypeAlias = dict[nn.Parameter, Tensor]
+"""The gradient of each parameter that learns."""
+
+_NOT_SHOWN = {"network", "generator"}
+"""Attributes of a rule that its ``repr`` leaves out."""
 
 
 @dataclass(frozen=True)
 class Relaxations:
-    """What a gradient was read from.
+    """The relaxations that a gradient was read from.
 
     Attributes:
-        n_relaxations: Relaxations of a sample, besides the one without a teaching signal.
-        n_steps: Iterations of all of them, if they are run one after another; the longest
-            sample counts.
-        free_residual: How far a unit was at most from what it is driven to, before the last
-            iteration without a teaching signal, of the samples kept; NaN where there is no such
-            relaxation.
-        nudged_residual: The same with a teaching signal; under noise it measures the noise.
-        share_left_out: Share of the samples that did not settle and were left out.
+        n_relaxations: Number of relaxations of each sample, besides the one without a teaching
+            signal.
+        n_steps: Number of iterations of all relaxations, if they ran one after another. The
+            sample that takes longest counts.
+        free_residual: The largest residual of the samples that were kept, at the end of the
+            relaxation without a teaching signal. A residual is the distance of a unit from what
+            it is driven to. NaN where there is no such relaxation.
+        nudged_residual: The largest residual of these samples at the end of the relaxations
+            with a teaching signal; under noise it measures the noise.
+        share_left_out: Fraction of the samples that did not settle and were left out.
 
     Example:
         >>> import torch
@@ -47,18 +51,24 @@ class Relaxations:
     share_left_out: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain values, ready for JSON."""
+        """Return plain values, ready for JSON."""
         return asdict(self)
 
 
 class GradientRule:
-    """Something that computes the gradient of a network's cross-entropy.
+    """The base class of what computes the gradient of a network's cross-entropy.
 
-    Called, it adds it to ``.grad``.
+    Called with a batch, a rule adds the gradient to ``.grad``. A rule of your own overrides
+    :meth:`gradients`.
 
     Args:
         network: The network, which says how long and how exactly it settles.
-        leave_out: Share of a batch's samples that may fail to settle and be left out of the mean.
+        leave_out: Fraction of a batch's samples that may fail to settle and be left out of the
+            mean.
+
+    Raises:
+        TypeError: If ``network`` is no :class:`HolomorphicNetwork`.
+        ValueError: If ``leave_out`` is outside [0, 1].
     """
 
     def __init__(self, network: HolomorphicNetwork, leave_out: float = 0.0) -> None:
@@ -70,21 +80,26 @@ class GradientRule:
         self.leave_out = require.fraction("leave_out", leave_out)
 
     def gradients(self, x: Tensor, y: Tensor) -> tuple[Tensor, Gradients, Relaxations]:
-        """Return the mean loss, its gradient by parameter, and what it was read from.
+        """Return the mean loss, its gradient by parameter, and the relaxations it was read from.
 
         ``.grad`` is left alone.
+
+        Args:
+            x: Inputs, (batch, *in_shape).
+            y: Their classes, (batch,), int64.
         """
         raise NotImplementedError
 
     def __call__(self, x: Tensor, y: Tensor) -> tuple[Tensor, Relaxations]:
-        """Add the gradient of a batch to ``.grad`` of the network's parameters, as ``backward`` does.
+        """Add the gradient of a batch to the parameters' ``.grad``, as ``backward`` does.
 
         Args:
             x: Inputs, ``(batch, *in_shape)``.
             y: Their classes, (batch,), int64.
 
         Returns:
-            The mean cross-entropy of the samples, and what the gradient was read from.
+            The mean cross-entropy of the samples, and the relaxations that the gradient was
+            read from.
 
         Raises:
             NotSettledError: If more samples than may be left out did not settle; no ``.grad``
@@ -92,25 +107,20 @@ class GradientRule:
         """
         loss, gradients, relaxations = self.gradients(x, y)
         for parameter, gradient in gradients.items():
-            parameter.grad = (
-                gradient
-                if parameter.grad is None
-                else laid_out(parameter, gradient + parameter.grad)
-            )
+            if parameter.grad is None:
+                parameter.grad = gradient
+            else:
+                parameter.grad = laid_out(parameter, gradient + parameter.grad)
         return loss, relaxations
 
     def _require_batch(self, x: Tensor, y: Tensor) -> None:
-        self.network._require_input(x)
-        if (
-            not isinstance(y, Tensor)
-            or y.dtype != torch.int64
-            or y.shape != x.shape[:1]
-        ):
-            got = (
-                f"{y.dtype} of shape {tuple(y.shape)}"
-                if isinstance(y, Tensor)
-                else type(y).__name__
-            )
+        require_input(x, self.network.in_shape, self.network.dtype)
+        got = type(y).__name__
+        if isinstance(y, Tensor):
+            got = f"{y.dtype} of shape {tuple(y.shape)}"
+            if y.dtype == torch.int64 and y.shape == x.shape[:1]:
+                got = ""
+        if got:
             raise ValueError(
                 f"`y` must hold a class for each of the {len(x)} samples, in int64; got"
                 f" {got}."
@@ -123,24 +133,18 @@ class GradientRule:
 
     def __repr__(self) -> str:
         """Describe the rule's settings."""
-        settings = ", ".join(
-            f"{name}={value!r}"
-            for name, value in vars(self).items()
-            if name not in _UNSAID
-        )
-        return f"{type(self).__name__}({settings})"
-
-
-_UNSAID = {"network", "generator"}
+        settings = []
+        for name, value in vars(self).items():
+            if name not in _NOT_SHOWN:
+                settings.append(f"{name}={value!r}")
+        return f"{type(self).__name__}({', '.join(settings)})"
 
 
 def laid_out(parameter: Tensor, gradient: Tensor) -> Tensor:
-    """Return a gradient in the parameter's own layout.
+    """Return a gradient in the parameter's own layout of memory.
 
-    Fused optimisers take the memory of both for aligned.
+    Fused optimisers assume that both are laid out alike, and do not look.
     """
-    return (
-        gradient
-        if gradient.stride() == parameter.stride()
-        else torch.empty_like(parameter).copy_(gradient)
-    )
+    if gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)

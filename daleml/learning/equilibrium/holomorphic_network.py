@@ -1,4 +1,4 @@
-"""Layered networks that settle to a fixed point, whose units take complex numbers as well as real ones."""
+"""Layered networks that settle to a fixed point, with real or complex states."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from daleml import require, signs
+from daleml import require
 from daleml.learning.equilibrium.activations import Activation, Logistic, softmax
 from daleml.learning.equilibrium.connections import (
     Connection,
@@ -16,22 +16,29 @@ from daleml.learning.equilibrium.connections import (
     DenseConnection,
 )
 from daleml.learning.equilibrium.conv_block import ConvBlock
+from daleml.learning.equilibrium.dale_feedback import impose_dale_feedback_
+from daleml.learning.equilibrium.network_arguments import (
+    input_shape,
+    require_dtype,
+    require_generator,
+    require_input,
+)
 from daleml.learning.equilibrium.relaxation import Settled, States, relax
 from daleml.populations import Populations
 
 _RESOLVED = 4.0
-_LAWFUL_DRIVE = 0.5
+"""The smallest tolerance, in units of the resolution of the dtype."""
 
 
 class HolomorphicNetwork(nn.Module):
-    r"""Layers that drive each other through the same weights, forwards and transposed, until they settle.
+    r"""Layers that drive each other through the same weights, up and transposed, until they settle.
 
     All hidden layers move at once, without leak or step size,
 
     .. math::
         h_l &\leftarrow \sigma(W_{l-1} h_{l-1} + b_{l-1} + W_l^\top h_{l+1}) \\
-        h_L &\leftarrow \sigma(W_{L-1} h_{L-1} + b_{L-1} + \beta\, W_L^\top (y - \operatorname{softmax}(z))), \qquad
-        z = W_L h_L + b_L
+        h_L &\leftarrow \sigma(W_{L-1} h_{L-1} + b_{L-1}
+        + \beta\, W_L^\top (y - \operatorname{softmax}(z))), \qquad z = W_L h_L + b_L
 
     with the input :math:`h_0 = x` and the target :math:`y`. That is :math:`h \leftarrow
     \sigma(\partial \Phi_\beta / \partial h)` of the potential :math:`\Phi_\beta = \sum_l
@@ -51,12 +58,12 @@ class HolomorphicNetwork(nn.Module):
             twice that.
         bias: Whether the connections learn biases, which begin at 0.
         max_steps: Iterations after which a relaxation gives up.
-        step_size: How far a state moves towards what it is driven to: at 1 all the way, as
-            above; below 1 the fixed points are the same and their approach is slower and surer,
-            see Notes.
-        tolerance: How far a unit may at most be from what it is driven to, to count as settled;
-            default: a hundred times the resolution of the dtype. For a gradient from a nudge it
-            is stricter, see :meth:`tolerance_at`.
+        step_size: The fraction of the way that a state moves towards what it is driven to. At
+            1 it goes all the way, as above; below 1 the fixed points are the same, and their
+            approach is slower and surer, see Notes.
+        tolerance: The largest distance of a unit from what it is driven to that counts as
+            settled; default: a hundred times the resolution of the dtype. For a gradient from a
+            nudge it is stricter, see :meth:`tolerance_at`.
         generator: Source of randomness for the weights; default: torch's global one.
         device: Where the parameters live.
         dtype: Their type, float32 or float64. In float32 a small nudge is lost in round-off: see
@@ -69,12 +76,13 @@ class HolomorphicNetwork(nn.Module):
         TypeError: If a size is not an integer, ``hidden`` no sequence, or the activation no
             function.
         ValueError: If a size is below 1, there is no hidden layer, the layers do not fit on
-            each other, ``step_size`` is above 1, or the dtype is neither float32 nor float64;
-            so is a network's that is called in half precision.
+            each other, ``step_size`` is above 1, or the dtype is neither float32 nor float64.
+            When called, if the network has been put into half precision since.
 
     Example:
         >>> import torch
-        >>> network = HolomorphicNetwork(64, [32, 32], 10, generator=torch.Generator().manual_seed(0))
+        >>> g = torch.Generator().manual_seed(0)
+        >>> network = HolomorphicNetwork(64, [32, 32], 10, generator=g)
         >>> network(torch.rand(5, 64)).shape
         torch.Size([5, 10])
         >>> settled = network.settle(torch.rand(5, 64))
@@ -129,7 +137,7 @@ class HolomorphicNetwork(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.in_shape = _shape(in_shape)
+        self.in_shape = input_shape(in_shape)
         self.n_classes = require.integer("n_classes", n_classes, minimum=1)
         self.activation: Activation = Logistic() if activation is None else activation
         if not callable(self.activation) or isinstance(self.activation, type):
@@ -137,14 +145,14 @@ class HolomorphicNetwork(nn.Module):
                 f"`activation` must be a function of a tensor; got {activation!r}."
             )
         require.flag("bias", bias)
-        _require_dtype("dtype", torch.get_default_dtype() if dtype is None else dtype)
+        require_dtype("dtype", torch.get_default_dtype() if dtype is None else dtype)
         require_generator(generator)
         self.gain = require.positive("gain", gain)
         self.max_steps = require.integer("max_steps", max_steps, minimum=1)
         self.step_size = step_size
-        self._tolerance = (
-            None if tolerance is None else require.positive("tolerance", tolerance)
-        )
+        if tolerance is not None:
+            require.positive("tolerance", tolerance)
+        self._tolerance = tolerance
         if not isinstance(hidden, Sequence):
             raise TypeError(f"`hidden` must be a sequence of layers; got {hidden!r}.")
         if not hidden:
@@ -154,17 +162,7 @@ class HolomorphicNetwork(nn.Module):
         self.connections = nn.ModuleList()
         shape = self.in_shape
         for layer in hidden:
-            connection: Connection
-            if isinstance(layer, ConvBlock):
-                if len(shape) != 3:
-                    raise ValueError(
-                        "`hidden` must have convolutions on images only; got one on"
-                        f" {shape}."
-                    )
-                connection = ConvConnection(shape, layer, bias, device, dtype)
-            else:
-                n_units = require.integer("hidden", layer, minimum=1)
-                connection = DenseConnection(shape, n_units, bias, device, dtype)
+            connection = _connection(shape, layer, bias, device, dtype)
             self.connections.append(connection)
             shape = connection.post_shape
         self.readout = DenseConnection(shape, self.n_classes, bias, device, dtype)
@@ -194,37 +192,43 @@ class HolomorphicNetwork(nn.Module):
     @property
     def tolerance(self) -> float:
         """How far a unit may be from what it is driven to and count as settled."""
-        return (
-            100 * torch.finfo(self.dtype).eps
-            if self._tolerance is None
-            else self._tolerance
-        )
+        if self._tolerance is not None:
+            return self._tolerance
+        return 100 * torch.finfo(self.dtype).eps
 
     def tolerance_at(self, beta: float, tolerance: float | None = None) -> float:
-        r"""Return the tolerance under a nudge.
-
-        :math:`\min(1, |\beta|)` times the network's, or another.
+        r"""Return the tolerance under a nudge, :math:`\min(1, |\beta|)` times that without one.
 
         What is left of a relaxation is divided by :math:`\beta` in the gradient. Below four
-        times the resolution of the dtype nothing can be told apart, so it is not less than
-        that: under a nudge so small the error of the gradient grows as the nudge shrinks, and
-        is not refused.
+        times the resolution of the dtype nothing can be told apart, so the tolerance is not
+        less than that: under a nudge so small the error of the gradient grows as the nudge
+        shrinks, and is not refused.
+
+        Args:
+            beta: Strength of the nudge.
+            tolerance: The tolerance without a nudge; default: the network's.
         """
-        return max(
-            min(1.0, beta) * (tolerance or self.tolerance),
-            _RESOLVED * torch.finfo(self.dtype).eps,
-        )
+        finest = _RESOLVED * torch.finfo(self.dtype).eps
+        return max(min(1.0, beta) * (tolerance or self.tolerance), finest)
 
     @torch.no_grad()
     def reset_parameters(
         self, generator: torch.Generator | None = None, *, sd: float | None = None
     ) -> None:
-        """Draw the weights anew, with standard deviation ``sd`` whatever the fan-in if it is given; biases are 0."""
+        """Draw the weights anew, and set the biases to 0.
+
+        Args:
+            generator: Source of randomness; default: torch's global one.
+            sd: Standard deviation of all weights, whatever the fan-in; default: ``gain /
+                sqrt(fan_in)``.
+        """
         if sd is not None:
             require.positive("sd", sd)
         for connection in (*self.connections, self.readout):
-            fan_in = connection.weight[0].numel()
-            scale = self.gain / math.sqrt(fan_in) if sd is None else sd
+            scale = sd
+            if scale is None:
+                fan_in = connection.weight[0].numel()
+                scale = self.gain / math.sqrt(fan_in)
             nn.init.trunc_normal_(
                 connection.weight, 0, scale, -2 * scale, 2 * scale, generator=generator
             )
@@ -233,16 +237,18 @@ class HolomorphicNetwork(nn.Module):
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
-        """Settle without a teaching signal, and read out."""
+        """Settle without a teaching signal, and return the logits, (batch, n_classes)."""
         return self.readout(self.settle(x).states[-1])  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def settle(self, x: Tensor, *, tolerance: float | None = None) -> Settled:
-        """Settle without a teaching signal, from silence, to the network's tolerance or another.
+        """Settle without a teaching signal, from silence, and say how well.
 
-        And say how well.
+        Args:
+            x: Inputs, (batch, *in_shape).
+            tolerance: The largest residual that counts as none; default: the network's.
         """
-        self._require_input(x)
+        require_input(x, self.in_shape, self.dtype)
         bottom = self.bottom(x)
         silence = tuple(x.new_zeros(len(x), *shape) for shape in self.shapes)
         return relax(
@@ -256,7 +262,7 @@ class HolomorphicNetwork(nn.Module):
     def bottom(self, x: Tensor) -> Tensor:
         """Return what the input contributes to the first hidden layer's drive.
 
-        It does not change while they settle.
+        It does not change while the network settles.
         """
         return self.connections[0](x)  # type: ignore[no-any-return]
 
@@ -268,11 +274,13 @@ class HolomorphicNetwork(nn.Module):
         beta: Tensor | None = None,
         noise: Sequence[Tensor] | None = None,
     ) -> States:
-        """Return what all hidden layers are driven to; a ``step_size`` below 1 moves them less far.
+        """Return what all hidden layers are driven to.
+
+        A ``step_size`` below 1 moves them only a fraction of the way.
 
         Args:
-            bottom: See :meth:`bottom`.
-            states: One tensor a hidden layer.
+            bottom: What the input contributes, see :meth:`bottom`.
+            states: One tensor for each hidden layer.
             target: Probability of each class, (batch, n_classes); None without a nudge.
             beta: Strength of the nudge for each sample, (batch, 1), real or complex.
             noise: Added to each layer's drive.
@@ -281,9 +289,8 @@ class HolomorphicNetwork(nn.Module):
             The new states.
         """
         drives: list[Tensor] = [bottom]
-        for below, above, connection in zip(
-            states, states[1:], list(self.connections)[1:], strict=False
-        ):
+        upper = list(self.connections)[1:]
+        for below, above, connection in zip(states, states[1:], upper, strict=False):
             drive, feedback = connection(below, above)
             drives[-1] = drives[-1] + feedback
             drives.append(drive)
@@ -306,10 +313,10 @@ class HolomorphicNetwork(nn.Module):
     def keep_dale_(
         self, populations: Sequence[Populations | int]
     ) -> HolomorphicNetwork:
-        r"""Make every hidden unit excitatory or inhibitory in all it sends, up and down, and so lose the symmetry.
+        r"""Make every hidden unit excitatory or inhibitory in all that it sends, up and down.
 
-        The weights that hidden units send up are given the sign of their column, their feedback
-        that of its sender:
+        The symmetry of the weights is lost. The weights that hidden units send up are given the
+        sign of their column, their feedback that of its sender:
 
         .. math:: W_{ij} \leftarrow s_j |W_{ij}|, \qquad W^{\text{down}}_{ji} = s_i |W_{ij}|.
 
@@ -351,44 +358,10 @@ class HolomorphicNetwork(nn.Module):
             >>> _ = network.keep_dale_([Populations(8, 2), Populations(8, 2)])
             >>> bool(signs.check(network))
             True
-            >>> compare_gradients(rule, x, y).relative_error > 1e-3  # and no better with more points
+            >>> compare_gradients(rule, x, y).relative_error > 1e-3  # more points do not help
             True
         """
-        if not isinstance(populations, Sequence):
-            raise TypeError(
-                "`populations` must be a sequence, a partition a hidden layer; got"
-                f" {populations!r}."
-            )
-        partitions = [Populations.coerce(partition) for partition in populations]
-        if len(partitions) != len(self.connections):
-            raise ValueError(
-                "`populations` must hold a partition for each of the"
-                f" {len(self.connections)} hidden layers; got {len(partitions)}."
-            )
-        for partition, shape in zip(partitions, self.shapes, strict=True):
-            if partition.size != shape[0]:
-                raise ValueError(
-                    f"`populations` must divide the {shape[0]} units of a layer; got"
-                    f" {partition.size}."
-                )
-        upper = [*list(self.connections)[1:], self.readout]
-        for level, (partition, shape, connection) in enumerate(
-            zip(partitions, self.shapes, upper, strict=True)
-        ):
-            columns = partition.signs(device="cpu")
-            dense = isinstance(connection, DenseConnection)
-            if dense:
-                columns = columns.repeat_interleave(math.prod(shape[1:]))
-            weight: Tensor = connection.weight  # type: ignore[assignment]
-            signed = columns.to(weight).reshape(1, -1, *(1,) * (weight.ndim - 2))
-            weight.copy_(weight.abs() * signed)
-            signs.fix(connection, "weight", columns)
-            if (
-                level
-            ):  # what this layer sends down, through the connection from the one below
-                sender = partition.signs(device="cpu").to(torch.int8)
-                self.connections[level].feedback_signs = sender.to(weight.device)
-                _weaken_(self.connections[level])  # type: ignore[arg-type]
+        impose_dale_feedback_(self.connections, self.readout, populations)
         return self
 
     def extra_repr(self) -> str:
@@ -398,57 +371,20 @@ class HolomorphicNetwork(nn.Module):
             f" {self.activation!r}"
         )
 
-    def _require_input(self, x: Tensor) -> None:
-        _require_dtype("network", self.dtype)
-        if not isinstance(x, Tensor) or x.dtype != self.dtype:
-            got = x.dtype if isinstance(x, Tensor) else type(x).__name__
-            raise TypeError(
-                f"`x` must be a tensor of the network's {self.dtype}; got {got}."
-            )
-        if x.shape[1:] != self.in_shape or len(x) == 0:
-            raise ValueError(
-                f"`x` must be a batch of inputs of shape {self.in_shape}; got shape"
-                f" {tuple(x.shape)}."
-            )
-        if not bool(x.isfinite().all()):
-            raise ValueError("`x` must be finite; got NaN or infinity.")
 
-
-def _weaken_(connection: Connection) -> None:
-    """Scale a lawful weight down until neither layer drives the other by more than is good for it."""
-    n_post, n_pre = connection.weight.shape[:2]
-    up = connection.weight.sum() / n_post
-    down = connection.feedback_weight().sum() / n_pre
-    drive = max(abs(float(up)), abs(float(down)))
-    connection.weight.mul_(_LAWFUL_DRIVE / max(drive, _LAWFUL_DRIVE))
-
-
-def require_generator(generator: torch.Generator | None) -> None:
-    """Raise unless ``generator`` is one, or None."""
-    if generator is not None and not isinstance(generator, torch.Generator):
-        raise TypeError(
-            f"`generator` must be a torch.Generator; got {type(generator).__name__}."
-        )
-
-
-def _require_dtype(name: str, dtype: torch.dtype) -> None:
-    if dtype not in (
-        torch.float32,
-        torch.float64,
-    ):  # in half precision, states settle to two digits
+def _connection(
+    shape: tuple[int, ...],
+    layer: int | ConvBlock,
+    bias: bool,
+    device: torch.device | str | None,
+    dtype: torch.dtype | None,
+) -> Connection:
+    """Return the connection from states of a shape to one more hidden layer."""
+    if not isinstance(layer, ConvBlock):
+        n_units = require.integer("hidden", layer, minimum=1)
+        return DenseConnection(shape, n_units, bias, device, dtype)
+    if len(shape) != 3:
         raise ValueError(
-            f"`{name}` must be of torch.float32 or torch.float64; got {dtype}."
+            f"`hidden` must have convolutions on images only; got one on {shape}."
         )
-
-
-def _shape(in_shape: int | Sequence[int]) -> tuple[int, ...]:
-    if isinstance(in_shape, Sequence):
-        if len(in_shape) != 3:
-            raise ValueError(
-                "`in_shape` must be an integer or (channels, height, width); got"
-                f" {in_shape!r}."
-            )
-        return tuple(
-            require.integer("in_shape", length, minimum=1) for length in in_shape
-        )
-    return (require.integer("in_shape", in_shape, minimum=1),)
+    return ConvConnection(shape, layer, bias, device, dtype)

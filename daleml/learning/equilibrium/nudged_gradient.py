@@ -1,9 +1,13 @@
-"""The potential's derivatives at states that have settled under a teaching signal, summed to a gradient."""
+"""The gradient that is read from states settled under a teaching signal.
+
+It is a sum of the potential's derivatives at those states.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +21,20 @@ from daleml.learning.equilibrium.holomorphic_network import HolomorphicNetwork
 from daleml.learning.equilibrium.relaxation import NotSettledError, States
 
 
+class Reading(NamedTuple):
+    r"""States under a teaching signal, and what their derivatives count.
+
+    Attributes:
+        states: The states of all points, stacked along the batch.
+        betas: :math:`\beta_k`, the strength at each point, (points,).
+        coefficients: :math:`c_k`, what each point counts in the sum, (points,).
+    """
+
+    states: States
+    betas: Tensor
+    coefficients: Tensor
+
+
 def gradients_at(
     network: HolomorphicNetwork,
     x: Tensor,
@@ -24,49 +42,61 @@ def gradients_at(
     keep: Tensor,
     readings: Iterable[tuple[States, Tensor, Tensor]],
 ) -> Gradients:
-    r"""Return :math:`\operatorname{Re} \sum_k c_k\, \partial \Phi_{\beta_k} / \partial \theta`, averaged over samples.
+    r"""Return the gradient of a batch, averaged over samples.
+
+    .. math:: \operatorname{Re} \sum_k c_k\, \partial \Phi_{\beta_k} / \partial \theta
 
     Args:
         network: The network.
         x: Inputs, (batch, \*in_shape).
         y: Their classes, (batch,).
         keep: Which samples count, (batch,).
-        readings: States of ``len(beta)`` points stacked along the batch, their strengths, and
-            what each counts.
+        readings: The states to read, see :class:`Reading`.
 
     Returns:
-        By parameter that is learnt, the gradient.
+        The gradient by parameter that learns.
     """
-    found: dict[tuple[Connection, str], Tensor] = {}
+    sums: dict[tuple[Connection, str], Tensor] = {}
     target = one_hot(y, network)[keep]
-    for states, betas, counts in readings:
-        n = len(betas)
-        rows = keep.repeat(n)
+    for states, betas, coefficients in readings:
+        n_points = len(betas)
+        rows = keep.repeat(n_points)
         kept = [state[rows] for state in states]
-        below = [x[keep].repeat(n, *(1,) * (x.ndim - 1)), *kept[:-1]]
-        count = (counts / keep.sum()).repeat_interleave(len(target))[:, None]
+        below = [x[keep].repeat(n_points, *(1,) * (x.ndim - 1)), *kept[:-1]]
+        counts = (coefficients / keep.sum()).repeat_interleave(len(target))[:, None]
         for connection, pre, post in zip(network.connections, below, kept, strict=True):
-            signal = post * count.reshape(-1, *(1,) * (post.ndim - 1))
-            _add(found, connection, connection.learn(pre, signal))  # type: ignore[arg-type, operator]
-        error = (
-            network.error(kept[-1], target.repeat(n, 1))
-            * betas.repeat_interleave(len(target))[:, None]
-        )
-        _add(found, network.readout, network.readout.learn(kept[-1], error * count))
-    samples = [
-        x[:1],
-        *(state[:1].new_zeros(1, *state.shape[1:], dtype=x.dtype) for state in kept),
-    ]
-    return _to_parameters(network, found, samples)
+            signal = post * counts.reshape(-1, *(1,) * (post.ndim - 1))
+            learnt = connection.learn(pre, signal)  # type: ignore[operator]
+            _add(sums, connection, learnt)  # type: ignore[arg-type]
+        # dPhi/dz = beta (y - softmax(z)), for the readout is not in the sum over layers.
+        beta = betas.repeat_interleave(len(target))[:, None]
+        error = beta * network.error(kept[-1], target.repeat(n_points, 1))
+        _add(sums, network.readout, network.readout.learn(kept[-1], error * counts))
+    samples = [x[:1]]
+    for state in kept:
+        samples.append(x.new_zeros(1, *state.shape[1:]))
+    return _to_parameters(network, sums, samples)
 
 
 def points_on_circle(beta: float, n_points: int, like: Tensor) -> Tensor:
-    """Return ``n_points`` strengths of size ``beta`` evenly round the circle, complex, from the real one on."""
+    r"""Return strengths on a circle, :math:`|\beta|\, e^{2 \pi i k / N}` for k from 0 to N - 1.
+
+    Args:
+        beta: :math:`|\beta|`, the radius of the circle.
+        n_points: :math:`N`.
+        like: A real tensor, whose device and precision the strengths have.
+
+    Returns:
+        Complex numbers, (n_points,); the first is real, and if N is even, so is the one
+        opposite.
+    """
     angles = torch.arange(n_points, dtype=torch.float64) * (2 * math.pi / n_points)
+    turn = torch.polar(torch.ones_like(angles), angles)
+    if n_points % 2 == 0:
+        # Without the rounding of pi, for what is real needs no complex states.
+        turn[n_points // 2] = -1
     complex_type = torch.complex128 if like.dtype == torch.float64 else torch.complex64
-    return (beta * torch.polar(torch.ones_like(angles), angles)).to(
-        like.device, complex_type
-    )
+    return (beta * turn).to(like.device, complex_type)
 
 
 def require_points(n_points: int, network: HolomorphicNetwork) -> int:
@@ -81,30 +111,34 @@ def require_points(n_points: int, network: HolomorphicNetwork) -> int:
 
 
 def _add(
-    total: dict[tuple[Connection, str], Tensor],
+    sums: dict[tuple[Connection, str], Tensor],
     connection: Connection,
     found: tuple[Tensor, Tensor],
 ) -> None:
-    for key, gradient in zip(
-        ((connection, "weight"), (connection, "bias")), found, strict=True
-    ):
-        total[key] = total[key] + gradient if key in total else gradient
+    for name, gradient in zip(("weight", "bias"), found, strict=True):
+        key = (connection, name)
+        sums[key] = sums[key] + gradient if key in sums else gradient
 
 
 def _to_parameters(
     network: HolomorphicNetwork,
-    found: dict[tuple[Connection, str], Tensor],
+    sums: dict[tuple[Connection, str], Tensor],
     samples: list[Tensor],
 ) -> Gradients:
-    """Carry gradients of weights and biases on to the parameters they are, or are computed from."""
+    """Carry gradients of weights and biases on to the parameters that they are computed from.
+
+    Args:
+        network: The network.
+        sums: The gradient of the weight and of the bias of each connection.
+        samples: An input of each connection.
+    """
     gradients: Gradients = {}
     inputs = dict(zip((*network.connections, network.readout), samples, strict=True))
-    for (connection, name), gradient in found.items():
+    for (connection, name), gradient in sums.items():
         for parameter, part in _origins(connection, name, gradient, inputs[connection]):
-            so_far = gradients.get(parameter)
-            gradients[parameter] = laid_out(
-                parameter, part if so_far is None else so_far + part
-            )
+            if parameter in gradients:
+                part = gradients[parameter] + part
+            gradients[parameter] = laid_out(parameter, part)
     for name, parameter in network.named_parameters():
         if parameter.requires_grad and parameter not in gradients:
             raise ValueError(
@@ -124,15 +158,14 @@ def _to_parameters(
 def _origins(
     connection: Connection, name: str, gradient: Tensor, sample: Tensor
 ) -> list[tuple[nn.Parameter, Tensor]]:
-    """List the parameters that a weight or bias is, or is computed from, with the gradient to each."""
+    """List the parameters that a weight or bias is computed from, with the gradient to each."""
     value = getattr(connection, name)
     if isinstance(value, nn.Parameter):
         return [(value, gradient)] if value.requires_grad else []
     if value is None:
         return []
-    connection(
-        sample
-    )  # a hook that computes the weight, as pruning's, does so now with autograd watching
+    # A hook that computes the weight, as pruning's, does so now with autograd watching.
+    connection(sample)
     value = getattr(connection, name)
     learnt = [
         parameter for parameter in connection.parameters() if parameter.requires_grad
@@ -140,11 +173,11 @@ def _origins(
     if not learnt or not value.requires_grad:
         return []
     parts = torch.autograd.grad(value, learnt, gradient, allow_unused=True)
-    return [
-        (parameter, part)
-        for parameter, part in zip(learnt, parts, strict=True)
-        if part is not None
-    ]
+    found = []
+    for parameter, part in zip(learnt, parts, strict=True):
+        if part is not None:
+            found.append((parameter, part))
+    return found
 
 
 def one_hot(y: Tensor, network: HolomorphicNetwork) -> Tensor:
@@ -155,17 +188,17 @@ def one_hot(y: Tensor, network: HolomorphicNetwork) -> Tensor:
 def draw_noise(
     states: States, sd: float, generator: torch.Generator | None
 ) -> list[Tensor]:
-    """Return real normal noise for each layer's drive."""
-    return [
-        sd
-        * torch.randn(
+    """Return real normal noise of standard deviation ``sd`` for each layer's drive."""
+    noise = []
+    for state in states:
+        drawn = torch.randn(
             state.shape,
             generator=generator,
             dtype=state.real.dtype,
             device=state.device,
         )
-        for state in states
-    ]
+        noise.append(sd * drawn)
+    return noise
 
 
 def complex_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from daleml.learning.equilibrium.gradient_rule import (
@@ -20,13 +20,13 @@ from daleml.learning.equilibrium.relaxation import relax, require_settled
 class RecurrentBackpropagation(GradientRule):
     r"""Backpropagation at the fixed point, by implicit differentiation.
 
-    What equilibrium propagation should give.
-
-    With :math:`h^* = f(h^*, \theta)`, the adjoint :math:`v` settles as the states did,
+    Its gradient is exact, and is what equilibrium propagation should give. With :math:`h^* = f(h^*,
+    \theta)`, the adjoint :math:`v` settles as the states did,
 
     .. math::
-        v \leftarrow \frac{\partial \mathcal L}{\partial h} + \Bigl(\frac{\partial f}{\partial h}\Bigr)^{\!\top} v,
-        \qquad \frac{d \mathcal L}{d \theta} = \frac{\partial \mathcal L}{\partial \theta}
+        v \leftarrow \frac{\partial \mathcal L}{\partial h}
+        + \Bigl(\frac{\partial f}{\partial h}\Bigr)^{\!\top} v, \qquad
+        \frac{d \mathcal L}{d \theta} = \frac{\partial \mathcal L}{\partial \theta}
         + \Bigl(\frac{\partial f}{\partial \theta}\Bigr)^{\!\top} v .
 
     It needs no symmetry of the weights, and so is exact under
@@ -34,7 +34,8 @@ class RecurrentBackpropagation(GradientRule):
 
     Args:
         network: The network.
-        leave_out: Share of a batch's samples that may fail to settle and be left out of the mean.
+        leave_out: Fraction of a batch's samples that may fail to settle and be left out of the
+            mean.
 
     Shape:
         Called with inputs (batch, \*in_shape) and classes (batch,).
@@ -46,6 +47,7 @@ class RecurrentBackpropagation(GradientRule):
 
     Raises:
         TypeError: If ``network`` is no :class:`HolomorphicNetwork`.
+        ValueError: If ``leave_out`` is outside [0, 1].
         NotSettledError: When called, if states or adjoint have not settled.
 
     Example:
@@ -62,100 +64,116 @@ class RecurrentBackpropagation(GradientRule):
     """
 
     def gradients(self, x: Tensor, y: Tensor) -> tuple[Tensor, Gradients, Relaxations]:
-        """Return the mean loss, its gradient by parameter, and what it was read from.
+        """Return the mean loss, its gradient by parameter, and the relaxations it was read from.
 
         ``.grad`` is left alone.
+
+        Args:
+            x: Inputs, (batch, *in_shape).
+            y: Their classes, (batch,), int64.
+
+        Raises:
+            NotSettledError: If too many samples did not settle, states or adjoint.
         """
         self._require_batch(x, y)
-        network = self.network
+        network, max_steps, tolerance = (
+            self.network,
+            self.network.max_steps,
+            self.network.tolerance,
+        )
         free = network.settle(x)
-        limits = {"max_steps": network.max_steps, "tolerance": network.tolerance}
-        keep = require_settled(free.residual, **limits, leave_out=self.leave_out)  # type: ignore[arg-type]
-        parameters = [
-            parameter for parameter in network.parameters() if parameter.requires_grad
-        ]
+        keep = require_settled(
+            free.residual,
+            max_steps=max_steps,
+            tolerance=tolerance,
+            leave_out=self.leave_out,
+        )
         with torch.enable_grad():
             states = tuple(
                 state[keep].detach().requires_grad_() for state in free.states
             )
             moved = network.step(network.bottom(x[keep]), states)
-            losses = cross_entropy(
-                network.readout(states[-1]), y[keep], reduction="none"
-            )
-        slopes = _pulled((losses.sum(),), states, (torch.ones_like(losses[0]),))
-        # In units of its largest entry, for a tolerance of states to mean the same of the adjoint.
-        scale = (
-            torch.stack([slope.abs().max() for slope in slopes])
-            .max()
-            .clamp(min=torch.finfo(x.dtype).tiny)
-        )
+            logits = network.readout(states[-1])
+            losses = cross_entropy(logits, y[keep], reduction="none")
+        slopes = _pull_back((losses.sum(),), states, (torch.ones_like(losses[0]),))
+        # In units of its largest entry, so that a tolerance of states fits the adjoint.
+        largest = torch.stack([slope.abs().max() for slope in slopes]).max()
+        scale = largest.clamp(min=torch.finfo(x.dtype).tiny)
         slopes = tuple(slope / scale for slope in slopes)
 
-        def pull(adjoint: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            back = _pulled(moved, states, adjoint)
+        def step(adjoint: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            back = _pull_back(moved, states, adjoint)
             return tuple(slope + part for slope, part in zip(slopes, back, strict=True))
 
-        adjoint = relax(pull, slopes, **limits, step_size=network.step_size)  # type: ignore[arg-type]
+        adjoint = relax(
+            step,
+            slopes,
+            max_steps=max_steps,
+            tolerance=tolerance,
+            step_size=network.step_size,
+        )
+        settled = adjoint.residual <= tolerance
         both = keep.clone()
-        both[keep] = adjoint.residual <= network.tolerance
+        both[keep] = settled
+        worst = torch.full_like(free.residual, float(adjoint.residual.max()))
         require_settled(
-            torch.where(
-                both, 0.0, torch.full_like(free.residual, float(adjoint.residual.max()))
-            ),
-            **limits,  # type: ignore[arg-type]
+            torch.where(both, 0.0, worst),
+            max_steps=max_steps,
+            tolerance=tolerance,
             leave_out=self.leave_out,
             what="the adjoint of `network`",
         )
-        share = both[keep].to(losses) / both.sum()
-        weights = [
-            torch.where(both[keep].reshape(-1, *(1,) * (part.ndim - 1)), part, 0)
-            * scale
-            / both.sum()
-            for part in adjoint.states
-        ]
-        reached = _pulled((losses, *moved), parameters, (share, *weights))
+        gradients = self._read(losses, moved, adjoint.states, settled, scale)
         found = Relaxations(
             n_relaxations=1,
             n_steps=free.n_steps + adjoint.n_steps,
             free_residual=float(free.residual[both].max()),
-            nudged_residual=float(adjoint.residual[both[keep]].max()),
+            nudged_residual=float(adjoint.residual[settled].max()),
             share_left_out=1 - float(both.double().mean()),
         )
-        return (
-            losses[both[keep]].mean().detach(),
-            _by_parameter(parameters, reached),
-            found,
-        )
+        return losses[settled].mean().detach(), gradients, found
+
+    def _read(
+        self,
+        losses: Tensor,
+        moved: Sequence[Tensor],
+        adjoint: Sequence[Tensor],
+        settled: Tensor,
+        scale: Tensor,
+    ) -> Gradients:
+        """Return the gradients of the mean loss of the samples that settled."""
+        n_settled = settled.sum()
+        along = [settled.to(losses) / n_settled]
+        for part in adjoint:
+            counts = settled.reshape(-1, *(1,) * (part.ndim - 1))
+            along.append(torch.where(counts, part, 0) * scale / n_settled)
+        learnt = [p for p in self.network.parameters() if p.requires_grad]
+        found = _pull_back((losses, *moved), learnt, along)
+        gradients: Gradients = {}
+        for parameter, gradient in zip(learnt, found, strict=True):
+            gradients[parameter] = laid_out(parameter, gradient)
+        return gradients
 
 
-def _pulled(
+def _pull_back(
     outputs: Sequence[Tensor], inputs: Sequence[Tensor], along: Sequence[Tensor]
 ) -> tuple[Tensor, ...]:
-    """Return the transposed Jacobian times ``along``.
+    """Return the transposed Jacobian of ``outputs`` to ``inputs`` times ``along``.
 
-    Zeros where nothing depends on anything, as in a lone layer.
+    It is zero where nothing depends on anything, as in a lone layer.
     """
-    pairs = [
-        (output, one)
-        for output, one in zip(outputs, along, strict=True)
-        if output.requires_grad
-    ]
-    if not pairs or not inputs:
+    used, directions = [], []
+    for output, direction in zip(outputs, along, strict=True):
+        if output.requires_grad:
+            used.append(output)
+            directions.append(direction)
+    if not used or not inputs:
         return tuple(torch.zeros_like(one) for one in inputs)
     return torch.autograd.grad(
-        [output for output, _ in pairs],
+        used,
         inputs,
-        [one for _, one in pairs],
+        directions,
         retain_graph=True,
         allow_unused=True,
         materialize_grads=True,
     )
-
-
-def _by_parameter(
-    parameters: list[nn.Parameter], gradients: Sequence[Tensor]
-) -> Gradients:
-    return {
-        parameter: laid_out(parameter, one)
-        for parameter, one in zip(parameters, gradients, strict=True)
-    }

@@ -9,19 +9,22 @@ from torch import Tensor
 from daleml import require
 from daleml.learning.equilibrium.activations import softmax
 
+_IN_WINDOW = (3, 5)
+"""The dimensions of a tensor of windows along which the values of one window lie."""
+
 
 @dataclass(frozen=True)
 class SoftmaxPool:
     r"""Pooling over windows that do not overlap, weighted by a softmax of the values.
 
-    A holomorphic max-pooling.
+    It is a holomorphic max-pooling:
 
     .. math:: p = \sum_i s_i v_i, \quad s_i = \frac{e^{v_i / T}}{\sum_j e^{v_j / T}}, \qquad
               \frac{\partial p}{\partial v_i} = s_i \left(1 + \frac{v_i - p}{T}\right)
 
     Args:
         size: Side of the square windows.
-        temperature: :math:`T`; towards 0 the maximum, towards infinity the mean.
+        temperature: :math:`T`; towards 0 it gives the maximum, towards infinity the mean.
 
     Shape:
         (batch, channels, height, width), real or complex -> (batch, channels, height / size,
@@ -34,8 +37,10 @@ class SoftmaxPool:
     Example:
         >>> import torch
         >>> image = torch.tensor([[0.0, 1.0], [2.0, 3.0]])[None, None]
-        >>> SoftmaxPool(temperature=0.01)(image).item(), round(SoftmaxPool(temperature=1e6)(image).item(), 3)
-        (3.0, 1.5)
+        >>> SoftmaxPool(temperature=0.01)(image).item()
+        3.0
+        >>> round(SoftmaxPool(temperature=1e6)(image).item(), 3)
+        1.5
 
     References:
         Laborieux & Zenke 2022 (NeurIPS).
@@ -51,30 +56,33 @@ class SoftmaxPool:
     def __call__(self, v: Tensor) -> Tensor:
         """Pool."""
         windows = self._windows(v)
-        return (windows * softmax(windows / self.temperature, dim=(3, 5))).sum(
-            dim=(3, 5)
-        )
+        weights = softmax(windows / self.temperature, dim=_IN_WINDOW)
+        return (windows * weights).sum(dim=_IN_WINDOW)
 
     def transposed(self, v: Tensor, signal: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the pooled values, and ``signal`` carried back by the transposed Jacobian at ``v``."""
+        """Return the pooled values, and a signal pulled back by the transposed Jacobian at ``v``.
+
+        Args:
+            v: What is pooled.
+            signal: One number for each pooled value.
+
+        Shape:
+            ``signal`` and the pooled values: (batch, channels, height / size, width / size);
+            ``v`` and the signal pulled back: (batch, channels, height, width).
+        """
         windows = self._windows(v)
-        shares = softmax(windows / self.temperature, dim=(3, 5))
-        pooled = (windows * shares).sum(dim=(3, 5))
-        spread = pooled[:, :, :, None, :, None]
-        back = (
-            signal[:, :, :, None, :, None]
-            * shares
-            * (1 + (windows - spread) / self.temperature)
-        )
-        return pooled, back.reshape(v.shape)
+        weights = softmax(windows / self.temperature, dim=_IN_WINDOW)
+        pooled = (windows * weights).sum(dim=_IN_WINDOW)
+        slope = weights * (1 + (windows - _spread(pooled)) / self.temperature)
+        return pooled, (_spread(signal) * slope).reshape(v.shape)
 
     def _windows(self, v: Tensor) -> Tensor:
+        """Return (batch, channels, rows, size, columns, size)."""
         batch, channels, height, width = v.shape
-        return v.reshape(
-            batch,
-            channels,
-            height // self.size,
-            self.size,
-            width // self.size,
-            self.size,
-        )
+        rows, columns = height // self.size, width // self.size
+        return v.reshape(batch, channels, rows, self.size, columns, self.size)
+
+
+def _spread(pooled: Tensor) -> Tensor:
+    """Return one number for each window in the shape of the windows."""
+    return pooled[:, :, :, None, :, None]
