@@ -66,6 +66,10 @@ def _console_class() -> type[Console]:
         Every piece of text passes here, in a table and in a bar of progress too.
         """
 
+        def on_broken_pipe(self) -> None:
+            """Leave it to the command: rich would end it here, its files unwritten."""
+            raise
+
         def render_str(self, text: str, **options: Any) -> Text:
             return super().render_str(
                 _shown(text), **options

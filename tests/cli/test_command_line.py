@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from daleml.cli import app, error_messages, terminal
+from daleml.cli import app, error_messages, fit_command, terminal
 
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 RAW_NAME = re.compile(r"\b[A-Z]\w*(Error|Exception)\b")
@@ -280,6 +280,34 @@ def test_as_a_module_with_a_reader_who_has_seen_enough():
     )
     assert done.stderr == ""
     assert done.stdout.split()[-1] == "0"
+
+
+def test_a_fit_whose_reader_has_seen_enough_still_writes_its_files(folder, monkeypatch):
+    """What `daleml fit w.csv | head -1` does."""
+    pd.DataFrame({"w": range(1, 60)}).to_csv("w.csv", index=False)
+    dropped = []
+
+    def closed(*_):
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(fit_command, "print_table", closed)
+    monkeypatch.setattr(error_messages, "_drop_output", lambda: dropped.append(True))
+    done = run("fit", "w.csv", "--family", "lognormal", "--intervals", "none")
+    assert done.exit_code == 128 + signal.SIGPIPE
+    assert done.output == ""
+    assert dropped
+    assert {path.name for path in folder.iterdir()} >= {"w-w-fit.png", "w-w-fit.json"}
+
+
+def test_a_closed_pipe_is_not_the_end_that_rich_makes_of_it():
+    class Closed(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError(32, "Broken pipe")
+
+    screen = terminal.console()
+    screen.file = Closed()
+    with pytest.raises(BrokenPipeError):
+        screen.print("a line")
 
 
 @pytest.mark.parametrize(

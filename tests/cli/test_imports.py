@@ -1,4 +1,4 @@
-"""What a command imports: ``--help`` nothing that takes long, and a fit of a table no torch."""
+"""What a command imports, and when: a fit shows its table before it imports what draws."""
 
 import json
 import subprocess
@@ -9,7 +9,15 @@ import pytest
 
 LINES = """
 import json, sys
+from importlib.abc import MetaPathFinder
 from daleml.cli import app
+
+class Watch(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == "matplotlib":
+            print("drawing begins")
+
+sys.meta_path.insert(0, Watch())
 try:
     app(sys.argv[1:])
 except SystemExit as end:
@@ -18,8 +26,8 @@ print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """
 
 
-def imported(folder, *arguments):
-    """Run a command in a process of its own; return the packages that it imported."""
+def run(folder, *arguments):
+    """Run a command in a process of its own; return its lines and the packages it imported."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", LINES, *arguments],
         cwd=folder,
@@ -27,18 +35,24 @@ def imported(folder, *arguments):
         text=True,
         check=True,
     )
-    return set(json.loads(done.stdout.splitlines()[-1]))
+    *lines, imported = done.stdout.splitlines()
+    return lines, set(json.loads(imported))
 
 
 @pytest.mark.parametrize("option", ["--help", "--version"])
 def test_help_imports_nothing_that_takes_long(option, tmp_path):
     heavy = {"torch", "numpy", "scipy", "pandas", "matplotlib", "seaborn"}
-    assert not heavy & imported(tmp_path, option)
+    assert not heavy & run(tmp_path, option)[1]
 
 
-def test_a_fit_of_a_table_does_not_import_torch(tmp_path):
+def test_a_fit_of_a_table_shows_it_first_and_imports_neither_torch_nor_seaborn(
+    tmp_path,
+):
     weights = np.random.default_rng(0).lognormal(size=50)
     (tmp_path / "w.csv").write_text("w\n" + "\n".join(map(str, weights)) + "\n")
-    found = imported(tmp_path, "fit", "w.csv", "--families", "lognormal,gamma")
-    assert "torch" not in found
+    lines, imported = run(tmp_path, "fit", "w.csv", "--families", "lognormal,gamma")
+    assert not {"torch", "seaborn"} & imported
+    begins = lines.index("drawing begins")
+    assert any("lognormal" in line for line in lines[:begins])
+    assert lines[begins + 1 :] == ["wrote w-w-fit.png and w-w-fit.json"]
     assert (tmp_path / "w-w-fit.png").exists()
