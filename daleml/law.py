@@ -1,7 +1,8 @@
-r"""Dale's law for one weight and its signs: who breaks it, and how to say so.
+r"""Dale's law for one weight and its signs: the comparison itself.
 
-A weight comes with a *sign buffer*, int8, one entry a presynaptic unit, shaped so that it says
-by itself where those units are: it has as few dimensions as it needs to broadcast against the
+:mod:`daleml.signs` fixes and checks the signs of whole modules. Here a weight comes with a *sign
+buffer*, int8, one entry per presynaptic unit, shaped so that it says by itself where those units
+are: it has as few dimensions as it needs to broadcast against the
 weight, or, for a grouped convolution, one more than the weight, ``(groups, 1, in / groups, 1,
 ...)`` against the weight split into groups. In a state dict the buffer of ``weight`` is
 ``weight_signs``.
@@ -14,210 +15,69 @@ exactly zero.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
+from daleml._law_report import SHOWN as SHOWN
+from daleml._law_report import DaleError as DaleError
+from daleml._law_report import SignReport as SignReport
+from daleml._law_report import Unjudged as Unjudged
+from daleml._law_report import Violation as Violation
+
 SUFFIX = "_signs"
+"""The sign buffer of a parameter has its name with this ending."""
 PRESENT = "_present"
-SHOWN = 8
-"""How many units, or weights, a report names before it counts the rest."""
+"""The mask of a parameter has its name with this ending."""
 _ROUNDING = 1e-3
-"""How far a sign or a mask that went through an average in floating point may be from a whole number."""
+"""An average in floating point may leave a sign or a mask this far from a whole number."""
+
+JudgedWeight: TypeAlias = tuple[str, Tensor, Tensor, Tensor | None]
+"""What :func:`violations` judges: a name, a weight, its sign buffer and its mask, if it has one."""
+Case = JudgedWeight
+"""The name of :data:`JudgedWeight` in the first edition."""
 
 
-class DaleError(ValueError):
-    """Raised by ``SignReport.raise_for_violations`` when a weight has the sign its unit may not have."""
-
-
-@dataclass(frozen=True)
-class Violation:
-    """One presynaptic unit that breaks the law in one parameter.
-
-    By its sign, or where it makes no synapse at all.
-    """
-
-    parameter: str
-    unit: int
-    sign: int
-    count: int
-    size: int
-    worst: float
-    absent: bool = False
-
-    def __str__(self) -> str:
-        if self.absent:
-            synapses = (
-                f"{self.count} of {_plural(self.size, 'absent synapse')} not zero"
-            )
-            return f"{self.parameter}, unit {self.unit}: {synapses}, worst {self.worst:.3g}"
-        kind, wrong = (
-            ("excitatory", "negative") if self.sign > 0 else ("inhibitory", "positive")
-        )
-        synapses = _plural(self.size, "synapse")
-        unit = f"{self.parameter}, unit {self.unit} ({kind})"
-        return (
-            f"{unit}: {self.count} of {synapses}"
-            f" {wrong}{' or NaN' * math.isnan(self.worst)}, worst {self.worst:.3g}"
-        )
-
-
-@dataclass(frozen=True)
-class Unjudged:
-    """One weight that is not under the law, because nobody fixed its signs."""
-
-    parameter: str
-    n_synapses: int
-
-    def __str__(self) -> str:
-        return f"{self.parameter}, {_plural(self.n_synapses, 'synapse')}"
-
-
-@dataclass(frozen=True)
-class SignReport:
-    """The verdict of ``signs.check``; true when the law holds for every weight that it judged.
-
-    Attributes:
-        violations: The units that break it, in the model's order.
-        n_parameters: Number of parameters judged.
-        n_units: Number of presynaptic units judged, over all parameters.
-        n_synapses: Number of synapses judged; absent ones do not count.
-        inferred: Names judged without declared signs: a unit there is lawful if all it makes
-            has one sign.
-        unjudged: The weights that are not under the law: parameters of two or more dimensions
-            without signs.
-        transposed: Whether inferred weights break the law as ``(post, pre)`` and would keep it
-            as ``(pre, post)``.
-    """
-
-    violations: tuple[Violation, ...]
-    n_parameters: int
-    n_units: int
-    n_synapses: int
-    inferred: tuple[str, ...] = ()
-    unjudged: tuple[Unjudged, ...] = ()
-    transposed: bool = False
-
-    @property
-    def n_violations(self) -> int:
-        """Number of weights with a sign their unit may not have, or that are not zero where there is no synapse."""
-        return sum(violation.count for violation in self.violations)
-
-    def __bool__(self) -> bool:
-        return not self.violations
-
-    def __str__(self) -> str:
-        if not self.n_parameters:
-            return "Nothing to check: no parameter has its signs fixed." + self._free(
-                " Not under the law: ", "."
-            )
-        counts = (
-            f"{_plural(self.n_units, 'unit')}, {_plural(self.n_synapses, 'synapse')}"
-        )
-        n_weights = self.n_parameters + len(self.unjudged)
-        judged = f"the {self.n_parameters:,} of {_plural(n_weights, 'weight')} that have signs"
-        whole = f"{_plural(self.n_parameters, 'parameter')}, {counts}"
-        if self and self.unjudged:
-            lines = [
-                f"Dale's law holds for {judged} ({counts})"
-                + self._free("; not under the law: ", ".")
-            ]
-        elif self:
-            lines = [f"Dale's law holds: {whole}."]
-        else:
-            broken = (
-                f"{_plural(self.n_violations, 'synapse')} of"
-                f" {_plural(len(self.violations), 'unit')}"
-            )
-            lines = [
-                f"Dale's law is broken by {broken}"
-                f" ({f'{judged}: {counts}' if self.unjudged else whole}):"
-            ]
-            lines += [f"  {violation}" for violation in self.violations[:SHOWN]]
-            hidden = len(self.violations) - SHOWN
-            lines += [f"  ... and {hidden:,} more units"] if hidden > 0 else []
-        return "\n".join(lines + self.remarks())
-
-    def remarks(self) -> list[str]:
-        """Return what a reader must know of the verdict beside its first line, one sentence each."""
-        remarks = []
-        if self.violations and self.unjudged:
-            remarks.append(self._free("Not under the law: ", "."))
-        if self.inferred:
-            remarks.append(
-                f"No signs were saved for {_listed(self.inferred)}: judged unit by unit, by"
-                " the signs of most of its synapses."
-            )
-        if self.transposed:
-            remarks.append(
-                "Read as (pre, post), every unit keeps one sign: if that is how the weights"
-                " are stored, as in Keras and JAX, say that presynaptic units lie along"
-                " dimension 0."
-            )
-        return remarks
-
-    def _free(self, before: str, after: str) -> str:
-        """List the weights that are not under the law; nothing if there are none."""
-        if not self.unjudged:
-            return ""
-        hidden = self.unjudged[SHOWN:]
-        named = [str(weight) for weight in self.unjudged[:SHOWN]]
-        if hidden:
-            n_synapses = sum(weight.n_synapses for weight in hidden)
-            named.append(f"and {len(hidden):,} more, {_plural(n_synapses, 'synapse')}")
-        return before + "; ".join(named) + after
-
-    def raise_for_violations(self) -> None:
-        """Raise :class:`DaleError`, with the report as its text, unless the law holds."""
-        if not self:
-            raise DaleError(str(self))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain values, ready for JSON."""
-        return {"lawful": bool(self), "n_violations": self.n_violations, **asdict(self)}
+# -- the comparison ----------------------------------------------------------------------------------
 
 
 def violations(
     parameter: str, weight: Tensor, stored: Tensor, present: Tensor | None = None
 ) -> list[Violation]:
-    """List the presynaptic units that break the law in one weight, judged by its buffers."""
-    weight = (
-        weight.detach().float() if weight.dtype.itemsize == 1 else weight.detach()
-    )  # float8 has no arithmetic
-    weight = (
-        weight.to_dense() if weight.layout != torch.strided else weight
-    )  # sparse ones have no comparisons
+    r"""List the presynaptic units that break the law in one weight, judged by its buffers.
+
+    Unit :math:`j` of sign :math:`s_j` breaks it where not :math:`s_j \, w_{ij} \ge 0`, so NaN
+    breaks it too; and where a synapse that does not exist is not zero.
+
+    Args:
+        parameter: What to call the weight.
+        weight: The weight.
+        stored: Its sign buffer.
+        present: Which synapses exist, boolean; None if all do.
+    """
+    weight = weight.detach()
+    if weight.dtype.itemsize == 1:
+        # float8 has no arithmetic
+        weight = weight.float()
+    if weight.layout != torch.strided:
+        # sparse tensors have no comparisons
+        weight = weight.to_dense()
     grown = [] if present is None else _grown(parameter, weight, stored, present)
     signed = weight * broadcastable(stored, weight)
-    lawless = ~(signed >= 0) if present is None else ~(signed >= 0) & present
+    lawless = ~(signed >= 0)
+    exists = torch.ones_like(lawless) if present is None else present
+    lawless &= exists
     if not lawless.any():
         return grown
-    signed, _ = by_unit(
-        signed if present is None else signed.masked_fill(~present, 0), stored
-    )
-    synapses, _ = by_unit(
-        torch.ones_like(lawless) if present is None else present, stored
-    )
-    lawless, unit_signs = by_unit(lawless, stored)
-    counts, worst, sizes = (
-        lawless.sum(dim=1).tolist(),
-        signed.amin(dim=1).tolist(),
-        synapses.sum(dim=1).tolist(),
-    )
-    wrong = [
-        Violation(
-            parameter, unit, int(sign), int(count), int(size), float(sign * lowest)
-        )
-        for unit, (count, size, sign, lowest) in enumerate(
-            zip(counts, sizes, unit_signs.tolist(), worst, strict=True)
-        )
-        if count
-    ]
-    return wrong + grown
+    if present is not None:
+        signed = signed.masked_fill(~present, 0)
+    by_unit_signed, unit_signs = by_unit(signed, stored)
+    sizes = by_unit(exists, stored)[0].sum(dim=1)
+    counts = by_unit(lawless, stored)[0].sum(dim=1)
+    worst = unit_signs * by_unit_signed.amin(dim=1)
+    return _by_unit_violations(parameter, unit_signs, counts, sizes, worst) + grown
 
 
 def _grown(
@@ -227,24 +87,34 @@ def _grown(
     if not (weight != 0).logical_and_(~present).any():
         return []
     strengths, unit_signs = by_unit(weight.masked_fill(present, 0), stored)
-    sizes, counts = (
-        by_unit(~present, stored)[0].sum(dim=1).tolist(),
-        (strengths != 0).sum(dim=1).tolist(),
-    )
-    worst = (
-        strengths.gather(1, strengths.abs().argmax(dim=1, keepdim=True))
-        .flatten()
-        .tolist()
-    )
-    return [
-        Violation(
-            parameter, unit, int(sign), int(count), int(size), float(value), absent=True
-        )
-        for unit, (count, size, sign, value) in enumerate(
-            zip(counts, sizes, unit_signs.tolist(), worst, strict=True)
-        )
-        if count
-    ]
+    sizes = by_unit(~present, stored)[0].sum(dim=1)
+    counts = (strengths != 0).sum(dim=1)
+    strongest = strengths.abs().argmax(dim=1, keepdim=True)
+    worst = strengths.gather(1, strongest).flatten()
+    return _by_unit_violations(parameter, unit_signs, counts, sizes, worst, absent=True)
+
+
+def _by_unit_violations(
+    parameter: str,
+    unit_signs: Tensor,
+    counts: Tensor,
+    sizes: Tensor,
+    worst: Tensor,
+    *,
+    absent: bool = False,
+) -> list[Violation]:
+    """Return a violation for each unit whose count of lawless synapses is not zero."""
+    columns = (unit_signs, counts, sizes, worst)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    found = []
+    for unit, (sign, count, size, value) in enumerate(rows):
+        if count:
+            found.append(
+                Violation(
+                    parameter, unit, int(sign), count, size, float(value), absent=absent
+                )
+            )
+    return found
 
 
 def by_unit(weight: Tensor, stored: Tensor) -> tuple[Tensor, Tensor]:
@@ -269,15 +139,15 @@ def broadcastable(stored: Tensor, weight: Tensor) -> Tensor:
     if stored.ndim <= weight.ndim:
         return stored
     groups, _, *rest = stored.shape
-    return stored.expand(groups, weight.shape[0] // groups, *rest).reshape(
-        weight.shape[0], *rest
-    )
+    n_post = weight.shape[0]
+    by_group = stored.expand(groups, n_post // groups, *rest)
+    return by_group.reshape(n_post, *rest)
 
 
 def valid_signs(name: str, stored: Tensor) -> Tensor:
     """Return signs as int8, or raise if one is neither +1 nor -1.
 
-    Memory nobody filled, or somebody overwrote.
+    Anything else is memory that nobody filled, or that somebody overwrote.
     """
     if stored.is_meta:
         raise ValueError(
@@ -313,10 +183,7 @@ def valid_present(name: str, stored: Tensor) -> Tensor:
 
 
 def _whole(stored: Tensor) -> Tensor:
-    """Round what an average in floating point moved by less than its error.
-
-    Leave anything else as it is.
-    """
+    """Round what an average in floating point moved by less than its error."""
     if not stored.is_floating_point():
         return stored
     rounded = stored.round()
@@ -324,40 +191,43 @@ def _whole(stored: Tensor) -> Tensor:
 
 
 def saved_signs(state: Mapping[str, Any], key: str) -> Tensor | None:
-    """Return the signs saved beside the weight ``key`` of a state dict, int8.
-
-    None if there are none.
+    """Return the signs saved beside the weight ``key`` of a state dict, int8; None if there are none.
 
     Raises:
         ValueError: If they do not fit the weight, or are not +1 and -1.
     """
-    stored, weight = (
-        state.get(key.removesuffix("_orig") + SUFFIX),
-        torch.as_tensor(state[key]),
-    )
+    stored = state.get(key.removesuffix("_orig") + SUFFIX)
     if stored is None:
         return None
-    stored = torch.as_tensor(stored)
-    try:
-        fitted = _by_group(weight, stored) if stored.ndim > weight.ndim else weight
-        torch.broadcast_to(stored, fitted.shape)
-        n_pre = (
-            fitted.shape[2] * fitted.shape[0]
-            if fitted is not weight
-            else weight.shape[weight.ndim - stored.ndim]
-        )
-        if stored.numel() != n_pre:
-            raise RuntimeError
-    except (RuntimeError, IndexError):
+    weight, stored = torch.as_tensor(state[key]), torch.as_tensor(stored)
+    if not _fits(stored, weight):
         raise ValueError(
             f"`{key}{SUFFIX}` must fit `{key}` of shape {tuple(weight.shape)}; got shape"
             f" {tuple(stored.shape)}."
-        ) from None
+        )
     return valid_signs(key, stored)
 
 
+def _fits(stored: Tensor, weight: Tensor) -> bool:
+    """Whether a sign buffer has one entry per presynaptic unit of a weight, where those units lie."""
+    try:
+        if stored.ndim > weight.ndim:
+            by_group = _by_group(weight, stored)
+            n_pre = by_group.shape[0] * by_group.shape[2]
+            torch.broadcast_to(stored, by_group.shape)
+        else:
+            n_pre = weight.shape[weight.ndim - stored.ndim]
+            torch.broadcast_to(stored, weight.shape)
+    except (RuntimeError, IndexError):
+        return False
+    return stored.numel() == n_pre
+
+
 def saved_present(state: Mapping[str, Any], key: str) -> Tensor | None:
-    """Return which synapses of the weight ``key`` of a state dict exist, boolean; None if all do.
+    """Return which synapses of the weight ``key`` of a state dict exist; None if all do.
+
+    Returns:
+        A boolean tensor of the weight's shape.
 
     Raises:
         ValueError: If what is saved does not fit the weight.
@@ -367,11 +237,9 @@ def saved_present(state: Mapping[str, Any], key: str) -> Tensor | None:
     if present is None:
         return None
     present, shape = torch.as_tensor(present), torch.as_tensor(state[key]).shape
-    if present.shape != shape or present.dtype not in (
-        torch.bool,
-        torch.int8,
-        torch.uint8,
-    ):
+    # Older files hold booleans, and even older ones unsigned bytes.
+    known = present.dtype in (torch.bool, torch.int8, torch.uint8)
+    if present.shape != shape or not known:
         raise ValueError(
             f"`{key}{PRESENT}` must be boolean and fit `{key}` of shape {tuple(shape)}; got"
             f" {str(present.dtype).removeprefix('torch.')} of shape {tuple(present.shape)}."
@@ -379,19 +247,6 @@ def saved_present(state: Mapping[str, Any], key: str) -> Tensor | None:
     return valid_present(plain, present)
 
 
-Case: TypeAlias = tuple[str, Tensor, Tensor, Tensor | None]
-"""What :func:`violations` judges: a name, a weight, and its two buffers."""
-
-
 def _by_group(weight: Tensor, stored: Tensor) -> Tensor:
+    """Split the weight of a grouped convolution into its groups."""
     return weight.reshape(stored.shape[0], -1, *weight.shape[1:])
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    """Join names, and count those that a line has no room for."""
-    hidden = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {hidden:,} more" if hidden > 0 else "")

@@ -121,8 +121,7 @@ class RecurrentDaleLayer(Protocol):
         """Return the rates of a state."""
 
 
-# -- the protocol
-# ------------------------------------------------------------------------------------------------------
+# -- the protocol ----------------------------------------------------------------------------------
 
 _SAYS = (
     "plastic_weights",
@@ -316,8 +315,7 @@ def uncalled(model: nn.Module) -> set[nn.Module]:
     return found
 
 
-# -- where units lie
-# ---------------------------------------------------------------------------------------------------
+# -- where units lie -------------------------------------------------------------------------------
 
 
 def presynaptic_dim(module: nn.Module, name: str, n_dims: int) -> int:
@@ -397,8 +395,7 @@ def n_outputs(module: nn.Module) -> int:
     )
 
 
-# -- what multiplies what
-# ----------------------------------------------------------------------------------------------
+# -- what multiplies what --------------------------------------------------------------------------
 
 
 class _Effective(Protocol):

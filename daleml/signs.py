@@ -1,15 +1,14 @@
-r"""Dale's law as a declaration on any ``nn.Module``.
-
-Fix signs, list them, project onto them, check them.
+r"""Dale's law on any module: fix signs, list them, project onto them, check them.
 
 A sign is a stored fact about the presynaptic unit, never inferred from the current weight.
-``fix`` keeps it as an int8 buffer ``<parameter>_signs`` beside the parameter, one entry for
-each presynaptic unit, so it follows ``.to()``, ``deepcopy``, ``pickle`` and ``state_dict``.
+``fix`` keeps it as an int8 buffer ``<parameter>_signs`` beside the parameter, one entry per
+presynaptic unit, so it follows ``.to()``, ``deepcopy``, ``pickle`` and ``state_dict``.
 With :math:`s_j` the sign of unit :math:`j`, a weight obeys the law when
 
 .. math:: s_j \, w_{ij} \ge 0 \quad \text{for every } i.
 
-Zero obeys it with either sign; NaN never does.
+Zero obeys it with either sign; NaN never does. :mod:`daleml.law` compares one weight with its
+signs, and says who breaks the law.
 
 What was fixed stays fixed: a later ``fix`` or ``declare`` keeps signs, mask, role and
 learning-rate correction unless it is told otherwise by name (``replace=True``,
@@ -21,15 +20,24 @@ lists the routes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from daleml import law, require
-from daleml._signs import facts, fixing, judging, loading, projection
+from daleml import require
+from daleml._signs import (
+    facts,
+    fixing,
+    judging,
+    loading,
+    parameter_lookup,
+    projection,
+    verification,
+)
 from daleml._signs.facts import Declaration
+from daleml._signs.listing import declared, named, parameter
 from daleml._signs.loading import adopt_masks, adopt_signs, keep_masks
 from daleml.law import DaleError, SignReport, Unjudged, Violation
 from daleml.populations import Populations
@@ -122,24 +130,18 @@ def fix(
         >>> print(signs.check(signs.project_(layer)))
         Dale's law holds: 1 parameter, 5 units, 10 synapses.
     """
-    module, name = _owner(module, name)
-    _, weight = facts.resolve(module, name)
-    facts.require_shape(name, weight)
+    module, name = fixing.owner(module, require.text("name", name))
+    _, weight = parameter_lookup.resolve(module, name)
+    parameter_lookup.require_shape(name, weight)
     given = fixing.given(module, name, weight, signs, dim, present, drawn)
     earlier = facts.record(module, name)
-    if earlier is not None:
-        given = (
-            earlier if default else fixing.merged(module, name, earlier, given, replace)
-        )
+    if earlier is not None and default:
+        given = earlier
+    elif earlier is not None:
+        given = fixing.merged(module, name, earlier, given, replace)
     facts.keep(module, name, given, weight.device)
-    _declare(
-        module,
-        name,
-        role,
-        lr_scale,
-        signed=True,
-        default=default and earlier is not None,
-    )
+    gives_way = default and earlier is not None
+    fixing.declare(module, name, role, lr_scale, signed=True, default=gives_way)
 
 
 def declare(
@@ -151,9 +153,9 @@ def declare(
     signed: bool | None = None,
     default: bool = False,
 ) -> None:
-    """Declare the role and the learning-rate correction of a parameter, whether or not its signs are fixed.
+    """Declare the role and the learning-rate correction of a parameter.
 
-    What is not given stays as it was declared before, and fixed signs stay fixed.
+    Its signs may be fixed or not. What is not given stays as it was declared before, and fixed signs stay fixed.
 
     Args:
         module: The module that owns the parameter.
@@ -168,11 +170,19 @@ def declare(
     Raises:
         AttributeError: If the module has no such parameter.
         ValueError: If ``lr_scale`` is not positive, or ``signed`` is not as it is.
+
+    Example:
+        >>> import torch
+        >>> from daleml import signs
+        >>> layer = torch.nn.Linear(3, 2)
+        >>> signs.declare(layer, "bias", role="offset", lr_scale=0.1)
+        >>> [(name, declaration.role) for name, _, declaration in signs.declared(layer)]
+        [('bias', 'offset')]
     """
-    module, name = _owner(module, name)
+    module, name = fixing.owner(module, require.text("name", name))
     if role is not None:
         require.text("role", role)
-    facts.resolve(module, name)
+    parameter_lookup.resolve(module, name)
     earlier = facts.declarations(module).get(name)
     is_signed = earlier is not None and earlier.signed
     if signed is not None and signed != is_signed:
@@ -181,7 +191,7 @@ def declare(
             f"`signed` must be left out, or {is_signed} for `{name}`; got {signed}: call"
             f" `signs.{other}`."
         )
-    _declare(module, name, role, lr_scale, signed=is_signed, default=default)
+    fixing.declare(module, name, role, lr_scale, signed=is_signed, default=default)
 
 
 def release(module: nn.Module, name: str) -> None:
@@ -192,6 +202,7 @@ def release(module: nn.Module, name: str) -> None:
         name: The parameter's name in it; of a submodule, ``"0.weight"``.
 
     Raises:
+        AttributeError: If the module has no such submodule.
         ValueError: If nothing was fixed or declared of it.
 
     Example:
@@ -203,7 +214,7 @@ def release(module: nn.Module, name: str) -> None:
         >>> print(signs.check(layer))
         Nothing to check: no parameter has its signs fixed. Not under the law: weight, 6 synapses.
     """
-    module, name = _owner(module, name)
+    module, name = fixing.owner(module, require.text("name", name))
     if name not in facts.declarations(module):
         raise ValueError(
             "`name` must name a parameter that something was fixed or declared of; got"
@@ -213,10 +224,16 @@ def release(module: nn.Module, name: str) -> None:
 
 
 def restore_(model: nn.Module) -> nn.Module:
-    """Put back every sign and mask that was fixed, if something overwrote the buffers that hold them.
+    """Put back every sign and mask that was fixed, where something overwrote their buffers.
+
+    Args:
+        model: Any module.
 
     Returns:
         The model, for chaining.
+
+    Raises:
+        TypeError: If ``model`` is no module.
 
     Example:
         >>> from daleml import Populations, signs
@@ -226,93 +243,16 @@ def restore_(model: nn.Module) -> nn.Module:
         >>> signs.restore_(layer).weight_signs.tolist()
         [1, 1, -1]
     """
-    _require_module("model", model)
+    fixing.require_module("model", model)
     for module in model.modules():
         for name, declaration in facts.declarations(module).items():
             kept = facts.record(module, name)
             if declaration.signed and kept is not None:
-                facts.keep(module, name, kept, facts.resolve(module, name)[1].device)
-                facts.refresh(module, name)
+                facts.keep(
+                    module, name, kept, parameter_lookup.resolve(module, name)[1].device
+                )
+                parameter_lookup.refresh(module, name)
     return model
-
-
-def parameter(module: nn.Module, name: str) -> nn.Parameter:
-    """Return the parameter that was fixed or declared under a name, whatever pruning has called it since.
-
-    Args:
-        module: The module that owns it.
-        name: The name it was built with: ``"weight"``, also where it is ``"weight_orig"`` now.
-
-    Raises:
-        AttributeError: If the module has no such parameter.
-        ValueError: If it is computed by a parametrisation, so that there is no parameter to
-            write to.
-
-    Example:
-        >>> import torch
-        >>> from torch.nn.utils import prune
-        >>> from daleml import signs
-        >>> layer = prune.random_unstructured(torch.nn.Linear(3, 2), "weight", 0.5)
-        >>> signs.parameter(layer, "weight") is layer.weight_orig
-        True
-    """
-    actual, weight = facts.resolve(module, name)
-    if not isinstance(weight, nn.Parameter):
-        raise ValueError(
-            f"`{actual}` must be a parameter; it is computed by a parametrisation, which"
-            " must go first."
-        )
-    return weight
-
-
-def named(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, Tensor, Tensor]]:
-    """Yield ``(name, parameter, sign)`` for every parameter of ``model`` whose signs are fixed.
-
-    Args:
-        model: Any module.
-        prefix: Put before the names, as in ``nn.Module.named_modules``.
-
-    Yields:
-        Name, parameter and sign. The sign has the parameter's dtype and as few dimensions as it
-        needs to broadcast against it: ``(pre,)`` for a weight ``(post, pre)``, ``(in, 1, 1)``
-        for the weight of a 2d convolution. A parameter pruned by ``torch.nn.utils.prune``
-        appears under its new name, ``weight_orig``.
-
-    Example:
-        >>> import torch
-        >>> from daleml import signs
-        >>> layer = torch.nn.Linear(3, 2)
-        >>> signs.fix(layer, "weight", [1, 1, -1])
-        >>> [(name, sign.tolist()) for name, _, sign in signs.named(layer)]
-        [('weight', [1.0, 1.0, -1.0])]
-    """
-    _require_module("model", model)
-    for one in facts.fixed(model, prefix):
-        yield (
-            one.name,
-            one.weight,
-            law.broadcastable(one.signs, one.weight).to(one.weight.dtype),
-        )
-
-
-def declared(model: nn.Module) -> Iterator[tuple[str, Tensor, Declaration]]:
-    """Yield ``(name, parameter, declaration)`` for every parameter a module of ``model`` has said something of.
-
-    A reparametrised parameter is represented by the originals that an optimiser trains instead.
-    """
-    _require_module("model", model)
-    for path, module in model.named_modules():
-        prefix = f"{path}." if path else ""
-        for name, declaration in facts.declarations(module).items():
-            actual, weight = facts.resolve(module, name)
-            if isinstance(weight, nn.Parameter):
-                yield prefix + actual, weight, declaration
-                continue
-            names = {id(own): inner for inner, own in module.named_parameters()}
-            for original in facts.trained(
-                module, name
-            ):  # what an optimiser trains instead
-                yield prefix + names[id(original)], original, declaration
 
 
 @torch.no_grad()
@@ -324,16 +264,30 @@ def project_(model: nn.Module) -> nn.Module:
     A weight put at zero keeps its gradient, so it can grow back. NaN stays NaN, for
     :func:`check` to report. A synapse that does not exist becomes zero whatever it was.
 
+    Args:
+        model: Any module.
+
     Returns:
         The model, for chaining.
 
     Raises:
+        AttributeError: If a parameter whose signs were fixed is gone.
         DaleError: If a weight that breaks the law is computed by ``torch.nn.utils.parametrize``.
+        TypeError: If ``model`` is no module.
         ValueError: If a buffer of signs or a mask does not hold what was fixed, or a weight is
             sparse.
+
+    Example:
+        >>> import torch
+        >>> from daleml import signs
+        >>> layer = torch.nn.Linear(2, 1, bias=False)
+        >>> signs.fix(layer, "weight", [1, -1])
+        >>> _ = layer.weight.data.copy_(torch.tensor([[-3.0, -2.0]]))
+        >>> signs.project_(layer).weight.tolist()
+        [[0.0, -2.0]]
     """
-    _require_module("model", model)
-    for one in facts.fixed(model, quickly=True):
+    fixing.require_module("model", model)
+    for one in verification.fixed(model, quickly=True):
         projection.project_one(one)
     return model
 
@@ -342,9 +296,9 @@ def project_(model: nn.Module) -> nn.Module:
 def check(
     model: nn.Module | Mapping[str, Any], *, dim: int | None = None
 ) -> SignReport:
-    """Judge every weight whose signs are fixed, and every synapse that does not exist.
+    """Judge every weight whose signs are fixed, and name the weights without signs.
 
-    Name the weights without signs.
+    A synapse that does not exist must be zero.
 
     Args:
         model: A module; or a state dict, which is judged as the module would be: a weight
@@ -370,8 +324,8 @@ def check(
         >>> from daleml.layers import EILinear
         >>> layer = EILinear(Populations(2, 1), 4)
         >>> print(signs.check(torch.nn.Sequential(layer, torch.nn.Linear(4, 2))))
-        Dale's law holds for the 1 of 2 weights that have signs (3 units, 12 synapses); not under the law: 1.weight, 8
-        synapses.
+        Dale's law holds for the 1 of 2 weights that have signs (3 units, 12 synapses);
+        not under the law: 1.weight, 8 synapses.
         >>> _ = torch.nn.init.constant_(layer.weight, 0.5)
         >>> print(signs.check(layer))
         Dale's law is broken by 4 synapses of 1 unit (1 parameter, 3 units, 12 synapses):
@@ -389,46 +343,3 @@ def check(
     raise TypeError(
         f"`model` must be a module or a state dict; got {type(model).__name__}."
     )
-
-
-def _declare(
-    module: nn.Module,
-    name: str,
-    role: str | None,
-    lr_scale: float | None,
-    *,
-    signed: bool,
-    default: bool,
-) -> None:
-    if lr_scale is not None and not lr_scale > 0:
-        raise ValueError(f"`lr_scale` must be positive; got {lr_scale}.")
-    if "_dale" not in module.__dict__:
-        module._dale = {}  # type: ignore[assignment]
-        module.register_load_state_dict_pre_hook(loading.judge_checkpoint)  # type: ignore[no-untyped-call]
-    facts.count_change()
-    known = facts.declarations(module)
-    earlier = known.get(name)
-    if earlier is not None and (default or role is None):
-        role = earlier.role
-    if earlier is not None and (default or lr_scale is None):
-        lr_scale = earlier.lr_scale
-    known[name] = Declaration(
-        role or name, 1.0 if lr_scale is None else float(lr_scale), signed
-    )
-
-
-def _require_module(argument: str, model: object) -> None:
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"`{argument}` must be a module; got {type(model).__name__}.")
-
-
-def _owner(module: nn.Module, name: str) -> tuple[nn.Module, str]:
-    """Return the submodule that holds a parameter, and the parameter's name in it."""
-    _require_module("module", module)
-    path, _, own = require.text("name", name).rpartition(".")
-    try:
-        return module.get_submodule(path), own
-    except AttributeError:
-        raise AttributeError(
-            f"`name` must name a parameter of {type(module).__name__}; got {name!r}."
-        ) from None

@@ -79,8 +79,7 @@ def _is_exact(tensor: Tensor) -> bool:
     return not tensor.is_floating_point() and not tensor.is_complex()
 
 
-# -- the optimiser
-# -----------------------------------------------------------------------------------------------------
+# -- the optimiser ---------------------------------------------------------------------------------
 
 
 def _require_groups(saved: Saved, run: Run) -> None:
@@ -223,8 +222,7 @@ def _require_moments(values: Any, parameter: Tensor, key: int) -> None:
             raise MismatchError(f"{name} of parameter {key} is {value!r}")
 
 
-# -- the scheduler
-# -----------------------------------------------------------------------------------------------------
+# -- the scheduler ---------------------------------------------------------------------------------
 
 
 def _require_scheduler(saved: Any, run: Run) -> None:
@@ -263,8 +261,7 @@ def _require_schedule(saved: Any, live: dict[str, Any], where: str) -> None:
         )
 
 
-# -- values
-# ------------------------------------------------------------------------------------------------------------
+# -- values ----------------------------------------------------------------------------------------
 
 
 def _require_like(saved: Any, here: Any, where: str) -> None:

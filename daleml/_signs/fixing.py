@@ -1,4 +1,4 @@
-"""What a call of ``signs.fix`` gives, checked, and merged with what an earlier call fixed."""
+"""Calls of ``signs.fix`` and ``signs.declare``: checked, and merged with what was fixed earlier."""
 
 from __future__ import annotations
 
@@ -9,18 +9,63 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from daleml import modules
-from daleml._signs import facts
+from daleml._signs import facts, loading
+from daleml._signs.facts import Declaration
 from daleml.populations import Populations
 
 Signs = Tensor | Sequence[float] | Populations
 """One sign for each presynaptic unit."""
 
 
+def require_module(argument: str, model: object) -> None:
+    """Raise if an argument is no module."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"`{argument}` must be a module; got {type(model).__name__}.")
+
+
+def owner(module: nn.Module, name: str) -> tuple[nn.Module, str]:
+    """Return the submodule that holds a parameter, and the parameter's name in it."""
+    require_module("module", module)
+    path, _, own = name.rpartition(".")
+    try:
+        return module.get_submodule(path), own
+    except AttributeError:
+        raise AttributeError(
+            f"`name` must name a parameter of {type(module).__name__}; got {name!r}."
+        ) from None
+
+
+def declare(
+    module: nn.Module,
+    name: str,
+    role: str | None,
+    lr_scale: float | None,
+    *,
+    signed: bool,
+    default: bool,
+) -> None:
+    """Write the declaration of a parameter; what is None, or ``default``, gives way to an earlier one."""
+    if lr_scale is not None and not lr_scale > 0:
+        raise ValueError(f"`lr_scale` must be positive; got {lr_scale}.")
+    facts.count_change()
+    if "_dale" not in module.__dict__:
+        module._dale = {}  # type: ignore[assignment]
+        module.register_load_state_dict_pre_hook(loading.judge_checkpoint)  # type: ignore[no-untyped-call]
+    known = facts.declarations(module)
+    earlier = known.get(name)
+    if earlier is not None and (default or role is None):
+        role = earlier.role
+    if earlier is not None and (default or lr_scale is None):
+        lr_scale = earlier.lr_scale
+    scale = 1.0 if lr_scale is None else float(lr_scale)
+    known[name] = Declaration(role or name, scale, signed)
+
+
 def given(
     module: nn.Module,
     name: str,
     weight: Tensor,
-    signs: Signs,
+    unit_signs: Signs,
     dim: int | None,
     present: Tensor | None,
     drawn: bool,
@@ -37,20 +82,30 @@ def given(
         raise ValueError(
             f"`dim` must be between 0 and {weight.ndim - 1} for `{name}`; got {dim}."
         )
-    groups = getattr(module, "groups", 1) if dim == 1 else 1
-    buffer = _stored(signs, weight, dim, groups if isinstance(groups, int) else 1, name)
+    groups = getattr(module, "groups", 1)
+    # Only along dimension 1 does a grouped convolution's weight hold one group's inputs; and a
+    # stranger's `groups` may be anything.
+    if dim != 1 or not isinstance(groups, int):
+        groups = 1
+    buffer = _sign_buffer(unit_signs, weight, dim, groups, name)
     if present is not None:
-        if not isinstance(present, Tensor) or present.dtype != torch.bool:
-            got = (
-                present.dtype if isinstance(present, Tensor) else type(present).__name__
-            )
-            raise TypeError(f"`present` must be a boolean tensor; got {got}.")
-        if present.shape != weight.shape:
-            raise ValueError(
-                f"`present` must have the shape {tuple(weight.shape)} of `{name}`; got"
-                f" {tuple(present.shape)}."
-            )
+        _require_mask(present, weight, name)
     return facts.make_record(buffer, present, drawn=drawn)
+
+
+def _require_mask(present: object, weight: Tensor, name: str) -> None:
+    """Raise unless a mask is boolean and has the parameter's shape."""
+    if not isinstance(present, Tensor):
+        raise TypeError(
+            f"`present` must be a boolean tensor; got {type(present).__name__}."
+        )
+    if present.dtype != torch.bool:
+        raise TypeError(f"`present` must be a boolean tensor; got {present.dtype}.")
+    if present.shape != weight.shape:
+        raise ValueError(
+            f"`present` must have the shape {tuple(weight.shape)} of `{name}`; got"
+            f" {tuple(present.shape)}."
+        )
 
 
 def merged(
@@ -60,10 +115,7 @@ def merged(
     now: facts.Record,
     replace: bool,
 ) -> facts.Record:
-    """Return what is fixed after a second call.
-
-    What it gives, and what the first gave and it does not name.
-    """
+    """Return what is fixed after a second call: what it gives, and what only the first gave."""
     if now.mask is None:
         now = facts.Record(
             now.shape, now.signs, earlier.mask_shape, earlier.mask, earlier.drawn
@@ -110,22 +162,23 @@ def _require_replaceable(
         )
 
 
-def _stored(signs: Signs, weight: Tensor, dim: int, groups: int, name: str) -> Tensor:
+def _sign_buffer(
+    unit_signs: Signs, weight: Tensor, dim: int, groups: int, name: str
+) -> Tensor:
     """Shape a vector of signs so that it says by itself where the presynaptic units of ``weight`` are.
 
     The result has as few dimensions as it needs to broadcast against the weight, or, for a
     grouped convolution, one more than the weight: ``(groups, 1, in / groups, 1, ...)`` against
     the weight split into groups.
     """
-    if isinstance(signs, Populations):
-        signs = signs.signs(device="cpu")
+    if isinstance(unit_signs, Populations):
+        unit_signs = unit_signs.signs(device="cpu")
     try:
-        vector = torch.as_tensor(
-            signs, device="cpu"
-        ).detach()  # even inside `with torch.device("meta")`
+        # On the CPU even inside `with torch.device("meta")`.
+        vector = torch.as_tensor(unit_signs, device="cpu").detach()
     except (TypeError, ValueError, RuntimeError):
         raise TypeError(
-            f"`signs` must be numbers or a partition; got {type(signs).__name__}."
+            f"`signs` must be numbers or a partition; got {type(unit_signs).__name__}."
         ) from None
     n_pre = weight.shape[dim] * groups
     if vector.shape != (n_pre,):
@@ -137,8 +190,8 @@ def _stored(signs: Signs, weight: Tensor, dim: int, groups: int, name: str) -> T
     if wrong.numel():
         raise ValueError(f"`signs` must be +1 or -1; got {wrong[0].item()}.")
     trailing = (1,) * (weight.ndim - dim - 1)
-    shape = (
-        (n_pre, *trailing) if groups == 1 else (groups, 1, n_pre // groups, *trailing)
-    )
     # A signed byte, which `.half()` on the module leaves alone.
-    return vector.to(torch.int8).reshape(shape)
+    stored = vector.to(torch.int8)
+    if groups == 1:
+        return stored.reshape(n_pre, *trailing)
+    return stored.reshape(groups, 1, n_pre // groups, *trailing)

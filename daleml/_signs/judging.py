@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from daleml import law, modules
-from daleml._signs import facts
-from daleml.law import Case, SignReport, Unjudged
+from daleml._signs import parameter_lookup, verification
+from daleml.law import JudgedWeight, SignReport, Unjudged
 
 _PARAMETRISED = re.compile(
     r"^(?P<path>(?:.*\.)?)parametrizations\.(?P<name>.+)\.original\d*$"
@@ -30,12 +30,16 @@ def of_model(model: nn.Module) -> SignReport:
         AttributeError: If a parameter whose signs were fixed is gone.
         ValueError: If buffers do not hold what was fixed.
     """
-    fixed = list(facts.fixed(model))
+    fixed = list(verification.fixed(model))
     cases = [
         (one.name, one.weight, law.valid_signs(one.name, one.signs), one.present)
         for one in fixed
     ]
-    judged = {id(part) for one in fixed for part in facts.trained(one.module, one.own)}
+    judged = {
+        id(part)
+        for one in fixed
+        for part in parameter_lookup.trained(one.module, one.own)
+    }
     entries = _entries(model)
     free = {
         name: tensor for name, tensor in entries.items() if id(tensor) not in judged
@@ -90,7 +94,7 @@ def of_state(state: Mapping[Any, Any], dim: int | None = None) -> SignReport:
 
 
 def _report(
-    cases: list[Case],
+    cases: list[JudgedWeight],
     inferred: Iterable[str],
     *,
     unjudged: tuple[Unjudged, ...] = (),
@@ -112,8 +116,7 @@ def _report(
     )
 
 
-# -- a module
-# ----------------------------------------------------------------------------------------------------------
+# -- a module --------------------------------------------------------------------------------------
 
 
 def _entries(model: nn.Module) -> dict[str, Tensor]:
@@ -130,8 +133,7 @@ def _entries(model: nn.Module) -> dict[str, Tensor]:
     return found
 
 
-# -- a state dict
-# ------------------------------------------------------------------------------------------------------
+# -- a state dict ----------------------------------------------------------------------------------
 
 
 def _as_tensor(value: Any) -> Tensor | None:
@@ -236,7 +238,7 @@ def _infer(
     return _report(cases, plain, unjudged=unjudged, transposed=lawful)
 
 
-def _majority(key: str, weight: Tensor, dim: int) -> Case:
+def _majority(key: str, weight: Tensor, dim: int) -> JudgedWeight:
     """Return what to judge a weight by that has no signs.
 
     For each unit, the sign of most of its synapses.
@@ -254,8 +256,7 @@ def _majority(key: str, weight: Tensor, dim: int) -> Case:
     return key, weight, signs, None
 
 
-# -- what is not under the law
-# -----------------------------------------------------------------------------------------
+# -- what is not under the law ---------------------------------------------------------------------
 
 
 def _weights(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from daleml import law
-from daleml._signs import facts
+from daleml._signs import facts, parameter_lookup, verification
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class _Reading:
             self._adopt(signs, present)
 
     def _judge(self, signs: Tensor, present: Tensor | None) -> None:
-        actual, weight = facts.resolve(self.module, self.name)
+        actual, weight = parameter_lookup.resolve(self.module, self.name)
         incoming = self.state.get(self.prefix + actual)
         if (
             not isinstance(incoming, Tensor)
@@ -184,7 +184,7 @@ class _Reading:
                 self.state[key] = own
             else:
                 self.state.pop(key, None)
-        actual, weight = facts.resolve(self.module, self.name)
+        actual, weight = parameter_lookup.resolve(self.module, self.name)
         incoming = self.state.get(self.prefix + actual)
         if isinstance(incoming, Tensor) and incoming.shape == weight.shape:
             self.state[self.prefix + actual] = weight
@@ -247,7 +247,7 @@ class _Reading:
         saved = self.state.get(key)
         if expected is None and saved is None:
             return None
-        weight = facts.resolve(self.module, self.name)[1]
+        weight = parameter_lookup.resolve(self.module, self.name)[1]
         if saved is None or self.wish.keep_masks:
             if expected is None:
                 self.state.pop(key)
@@ -288,7 +288,7 @@ class _Reading:
     ) -> bool:
         if kept is None or expected is None:
             return False
-        return facts.is_another_draw(saved, expected, drawn=kept.drawn)
+        return verification.is_another_draw(saved, expected, drawn=kept.drawn)
 
     def _adopt(self, signs: Tensor, present: Tensor | None) -> None:
         """Make what the checkpoint brings the module's own, before torch copies it into the buffers."""
@@ -297,7 +297,7 @@ class _Reading:
             signs, present, drawn=kept is not None and kept.drawn
         )
         if adopted != kept:
-            device = facts.resolve(self.module, self.name)[1].device
+            device = parameter_lookup.resolve(self.module, self.name)[1].device
             facts.keep(self.module, self.name, adopted, device)
 
     def _refuse(

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from daleml import law
-from daleml._signs import facts
+from daleml._signs import facts, verification
 from daleml.law import DaleError
 
 
-def project_one(one: facts.Fixed) -> None:
+def project_one(one: verification.Fixed) -> None:
     r"""Project one weight, in place: :math:`w_{ij} \leftarrow s_j \max(s_j w_{ij}, 0)`.
 
     Raises:
@@ -111,7 +111,7 @@ class Guard:
             for weight, absent in self._absent:
                 weight.masked_fill_(absent, 0)
             for path, module in self._unseen:
-                for one in facts.fixed_in(module, path, quickly=True):
+                for one in verification.fixed_in(module, path, quickly=True):
                     project_one(one)
 
     def _forget(self) -> None:
@@ -163,7 +163,7 @@ class Guard:
         """Read every fact of the model, and cache what a projection needs of it."""
         self._forget()
         for path, module in self.model.named_modules():
-            fixed = list(facts.fixed_in(module, path, quickly=True))
+            fixed = list(verification.fixed_in(module, path, quickly=True))
             if all(_is_watchable(one) for one in fixed):
                 for one in fixed:
                     self._cache(one)
@@ -175,7 +175,7 @@ class Guard:
         self._n_buffers = [len(module._buffers) for module in self._modules]
         self._n_changes = facts.n_changes()
 
-    def _cache(self, one: facts.Fixed) -> None:
+    def _cache(self, one: verification.Fixed) -> None:
         weight = one.weight
         self._weights.append((one.module, one.own, weight))
         for name in (one.own + law.SUFFIX, one.own + law.PRESENT):
@@ -209,7 +209,7 @@ def _all_modules(model: nn.Module) -> list[nn.Module]:
     return waiting
 
 
-def _is_watchable(one: facts.Fixed) -> bool:
+def _is_watchable(one: verification.Fixed) -> bool:
     """Whether whatever changes the facts of a weight is seen by a guard."""
     parameters = one.module._parameters
     if not isinstance(parameters, dict) or parameters.get(one.own) is not one.weight:
@@ -218,4 +218,6 @@ def _is_watchable(one: facts.Fixed) -> bool:
         one.module
     ):
         return False
-    return facts.are_counted(one.signs, one.module._buffers.get(one.own + law.PRESENT))
+    return verification.are_counted(
+        one.signs, one.module._buffers.get(one.own + law.PRESENT)
+    )

@@ -80,8 +80,7 @@ def require_writable(*paths: Path) -> None:
             raise ValueError(f"`{path}` must be a file to write; it is a folder.")
 
 
-# -- one file
-# ----------------------------------------------------------------------------------------------------------
+# -- one file --------------------------------------------------------------------------------------
 
 
 def write(path: Path, fill: Callable[[Path], object]) -> None:
@@ -168,8 +167,7 @@ def _sync(path: Path) -> None:
         os.fsync(written.fileno())
 
 
-# -- a set of files
-# ----------------------------------------------------------------------------------------------------
+# -- a set of files --------------------------------------------------------------------------------
 
 
 def write_set(

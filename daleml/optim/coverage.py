@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from daleml._signs import facts
+from daleml._signs import facts, parameter_lookup, verification
 from daleml.optim import step_guards
 
 _SHOWN = 8
@@ -24,8 +24,8 @@ def require_signed_trained(
     """
     trained = step_guards.trained_by(optimizers)
     found, missed = 0, []
-    for one in facts.fixed(model):
-        parts = facts.trained(one.module, one.own)
+    for one in verification.fixed(model):
+        parts = parameter_lookup.trained(one.module, one.own)
         if any(id(part) in trained for part in parts):
             found += 1
         elif any(part.requires_grad for part in parts):
@@ -56,7 +56,7 @@ def warn_of_draws(model: nn.Module) -> None:
         and module.process_group.size() > 1
         for module in modules
     )
-    records = (facts.record(one.module, one.own) for one in facts.fixed(model))
+    records = (facts.record(one.module, one.own) for one in verification.fixed(model))
     if alone and any(record is not None and record.drawn for record in records):
         warnings.warn(
             "`model` has synapses drawn at random, and"

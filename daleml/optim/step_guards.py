@@ -115,8 +115,7 @@ def prepare(optimizer: Any, guards: OrderedDict[int, Guard]) -> None:
         optimizer.register_step_post_hook(_after_step)
 
 
-# -- projecting
-# --------------------------------------------------------------------------------------------------------
+# -- projecting ------------------------------------------------------------------------------------
 
 
 def _project(optimizer: Any) -> None:
@@ -168,8 +167,7 @@ def _project_whatever_ends(optimizer: Any, name: str) -> None:
     optimizer.__dict__[_STEPS] += (name,)
 
 
-# -- copies
-# ------------------------------------------------------------------------------------------------------------
+# -- copies ----------------------------------------------------------------------------------------
 
 
 def _reduce(optimizer: Any, protocol: int) -> Any:

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, prune
 
 from daleml import Populations, signs
-from daleml._signs import facts
+from daleml._signs import verification
 from daleml._signs.projection import Guard
 from daleml.layers import EIRNN, DANNLinear, EILinear
 from daleml.optim import Reparametrization, enforce
@@ -231,11 +231,11 @@ def test_a_copy_of_a_guard_projects_the_copy_of_the_model(carry):
 
 def test_what_did_not_change_is_not_read_again():
     model, guard = built()
-    with mock.patch.object(facts, "fixed_in", side_effect=AssertionError):
+    with mock.patch.object(verification, "fixed_in", side_effect=AssertionError):
         assert agree_with_clamps(model, guard)
     signs.declare(nn.Linear(2, 2), "weight", role="of another model")
     with (
-        mock.patch.object(facts, "fixed_in", side_effect=AssertionError),
+        mock.patch.object(verification, "fixed_in", side_effect=AssertionError),
         pytest.raises(AssertionError),
     ):
         guard.project_()

@@ -1,0 +1,283 @@
+"""Comparison of buffers with what was fixed, before anybody acts on them."""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from daleml import law
+from daleml._signs import facts, parameter_lookup
+from daleml._signs.facts import Record
+
+
+class Fixed(NamedTuple):
+    """One parameter whose signs are fixed, with its facts, verified.
+
+    Attributes:
+        name: Full name in the model, ``weight_orig`` if it is pruned.
+        module: The module that owns it.
+        own: The name that it was fixed by.
+        weight: The parameter; or the tensor that a parametrisation computes.
+        signs: Its sign buffer.
+        present: Which synapses exist, boolean; None if all do.
+    """
+
+    name: str
+    module: nn.Module
+    own: str
+    weight: Tensor
+    signs: Tensor
+    present: Tensor | None
+
+
+def fixed(
+    model: nn.Module, prefix: str = "", *, quickly: bool = False
+) -> Iterator[Fixed]:
+    """Yield every parameter of a model whose signs are fixed, its buffers compared with the record.
+
+    A module that says nothing, and has a buffer of signs beside a parameter, is believed: a
+    traced or an exported copy of a model consists of such modules.
+
+    Args:
+        model: Any module.
+        prefix: Put before the names.
+        quickly: Whether to compare no more than values where torch has counted no change of
+            buffers since everything was compared last.
+
+    Raises:
+        AttributeError: If a parameter whose signs were fixed is gone.
+        ValueError: If buffers do not hold what was fixed, or do not fit the parameter.
+    """
+    for path, module in model.named_modules(prefix=prefix):
+        yield from fixed_in(module, path, quickly=quickly)
+
+
+def fixed_in(module: nn.Module, path: str, *, quickly: bool) -> Iterator[Fixed]:
+    """Yield the parameters of one module of a model, as :func:`fixed` does those of all."""
+    known = facts.declarations(module)
+    for own, declaration in known.items():
+        if declaration.signed:
+            yield _verified(module, path, own, quickly=quickly)
+    for buffer, stored in list(module._buffers.items()):
+        own = buffer.removesuffix(law.SUFFIX)
+        if own == buffer or own in known or stored is None:
+            continue
+        found = _believed(module, path, own)
+        if found is not None:
+            yield found
+
+
+def _verified(module: nn.Module, path: str, own: str, *, quickly: bool) -> Fixed:
+    full = f"{path}.{own}" if path else own
+    try:
+        actual, weight = parameter_lookup.resolve(module, own)
+    except AttributeError:
+        raise AttributeError(
+            f"`{full}` has its signs fixed and must be a parameter of"
+            f" {type(module).__name__}; it is gone: call `signs.release` before it is"
+            " deleted or replaced."
+        ) from None
+    parameter_lookup.require_shape(full, weight)
+    stored, present = _buffers(module, own, full)
+    stamp = _stamp(weight, stored, present)
+    unchanged = (
+        quickly
+        and stamp is not None
+        and _stamps.get(module, {}).get(own) == stamp
+        and _holds(facts.record(module, own), stored, present)
+    )
+    if not unchanged:
+        _compare(module, own, full, weight, stored, present)
+        _stamps.setdefault(module, {})[own] = stamp
+    exists = None if present is None else present.to(torch.bool)
+    name = f"{path}.{actual}" if path else actual
+    return Fixed(name, module, own, weight, stored, exists)
+
+
+def _buffers(module: nn.Module, own: str, full: str) -> tuple[Tensor, Tensor | None]:
+    """Return the buffers of signs and of the mask, or raise if one that was fixed is gone."""
+    stored = module._buffers.get(own + law.SUFFIX)
+    present = module._buffers.get(own + law.PRESENT)
+    kept = facts.record(module, own)
+    lost = ""
+    if stored is None:
+        lost = law.SUFFIX
+    elif kept is not None and kept.mask and present is None:
+        lost = law.PRESENT
+    if stored is None or lost:
+        raise ValueError(
+            f"`{full}{lost}` must be a buffer; it was fixed and is gone: call"
+            " `signs.restore_` to put it back."
+        )
+    return stored, present
+
+
+# -- values ----------------------------------------------------------------------------------------
+
+
+def _compare(
+    module: nn.Module,
+    own: str,
+    full: str,
+    weight: Tensor,
+    stored: Tensor,
+    present: Tensor | None,
+) -> None:
+    """Raise unless buffers hold what was fixed, and fit the parameter."""
+    kept = facts.record(module, own)
+    try:
+        law.valid_signs(full, stored)
+        if present is not None:
+            law.valid_present(full, present)
+    except ValueError as error:
+        if kept is None or stored.is_meta:
+            raise
+        raise ValueError(
+            f"{error} Call `signs.restore_` to put back what was fixed."
+        ) from None
+    if kept is not None:
+        _require_equal(full, law.SUFFIX, stored, kept.sign_tensor())
+        mask = kept.mask_tensor()
+        drawn_anew = _adopt_draw(module, own, kept, stored, present)
+        if present is not None and mask is not None and not drawn_anew:
+            _require_equal(full, law.PRESENT, present, mask)
+    misshapen = present is not None and present.shape != weight.shape
+    if misshapen or not parameter_lookup.fits(weight, stored):
+        raise ValueError(
+            f"`{full}` must have the shape that its signs were fixed for; got"
+            f" {tuple(weight.shape)}, and signs of {stored.numel()} units: call"
+            " `signs.release`, then `signs.fix`."
+        )
+    sign = law.broadcastable(stored, weight)
+    for inner in parameter_lookup.copies(module, own):
+        if not bool((inner._buffers["signs"] * sign > 0).all()):  # type: ignore[operator]
+            raise ValueError(
+                f"`{full}` must be computed by the signs that were fixed; something wrote into"
+                " its parametrisation: call `signs.restore_` to put them back."
+            )
+
+
+def _require_equal(full: str, suffix: str, found: Tensor, expected: Tensor) -> None:
+    same_shape = found.shape == expected.shape
+    if same_shape and torch.equal(found.to("cpu", torch.int8), expected):
+        return
+    raise ValueError(
+        f"`{full}{suffix}` must hold what was fixed; something wrote into it since: call"
+        " `signs.restore_` to put back what was fixed, or `signs.fix` with `replace=True`"
+        " to fix something else."
+    )
+
+
+def _adopt_draw(
+    module: nn.Module, own: str, kept: Record, stored: Tensor, present: Tensor | None
+) -> bool:
+    """Take another draw of a mask that was drawn at random.
+
+    DistributedDataParallel broadcasts that of the first process to all others.
+    """
+    mask = kept.mask_tensor()
+    if mask is None or present is None or present.shape != mask.shape:
+        return False
+    if not is_another_draw(present, mask, drawn=kept.drawn):
+        return False
+    adopted = facts.make_record(stored, present, drawn=True)
+    module.__dict__["_dale_fixed"][own] = adopted
+    return True
+
+
+def is_another_draw(present: Tensor, mask: Tensor, *, drawn: bool) -> bool:
+    """Whether a mask may be another draw at the density of one that was drawn.
+
+    The numbers of synapses may differ by 5 standard errors.
+    """
+    if not drawn:
+        return False
+    n = mask.numel()
+    n_before, n_now = int((mask != 0).sum()), int((present != 0).sum())
+    density = (n_before + n_now) / (2 * n)
+    # The standard deviation of the difference of two binomial counts.
+    spread = math.sqrt(2 * n * density * (1 - density))
+    return abs(n_before - n_now) <= 5 * spread + 1
+
+
+# -- what torch counts -----------------------------------------------------------------------------
+
+_stamps: weakref.WeakKeyDictionary[nn.Module, dict[str, tuple[Any, ...] | None]] = (
+    weakref.WeakKeyDictionary()
+)
+"""Of each module, its buffers as they were when they were compared last, by :func:`_stamp`."""
+
+
+def are_counted(stored: Tensor, present: Tensor | None) -> bool:
+    """Whether torch counts writes into buffers: not into those made in inference mode."""
+    return not (
+        stored.is_inference() or (present is not None and present.is_inference())
+    )
+
+
+def _stamp(
+    weight: Tensor, stored: Tensor, present: Tensor | None
+) -> tuple[Any, ...] | None:
+    """Return what tells buffers from others, and from themselves before a write.
+
+    None where torch counts no writes. There are no weak references: torch does not swap a
+    tensor that has one.
+    """
+    if not are_counted(stored, present):
+        return None
+    of_signs = (id(stored), stored.data_ptr(), stored._version)
+    if present is None:
+        return weight.shape, of_signs
+    return weight.shape, of_signs, (id(present), present.data_ptr(), present._version)
+
+
+def _holds(kept: Record | None, stored: Tensor, present: Tensor | None) -> bool:
+    """Whether buffers that were compared once still hold a record.
+
+    A write through ``.data`` is one that torch does not count. Elsewhere than on a CPU, where
+    looking would wait for the device, it is taken for granted that there was none.
+    """
+    if kept is None or stored.device.type != "cpu":
+        return True
+    if stored.numpy().tobytes() != kept.signs:
+        return False
+    if present is None or present.dtype != torch.int8:
+        return True
+    mask = present.numpy()
+    # Shifted by one bit, 0 and 1 alone are zero.
+    return np.packbits(mask).tobytes() == kept.mask and not (mask >> 1).any()
+
+
+# -- modules that say nothing ----------------------------------------------------------------------
+
+
+def _believed(module: nn.Module, path: str, own: str) -> Fixed | None:
+    """Return a parameter beside a buffer of signs, of a module that says nothing.
+
+    None if they do not belong together: a stranger's buffer may bear such a name and mean
+    something else.
+    """
+    try:
+        actual, weight = parameter_lookup.resolve(module, own)
+    except AttributeError:
+        return None
+    stored = module._buffers[own + law.SUFFIX]
+    present = module._buffers.get(own + law.PRESENT)
+    if stored is None or stored.is_floating_point() or stored.is_meta:
+        return None
+    if not parameter_lookup.fits(weight, stored):
+        return None
+    full = f"{path}.{actual}" if path else actual
+    unit_signs = law.valid_signs(full, stored)
+    if present is None:
+        return Fixed(full, module, own, weight, unit_signs, None)
+    if present.shape != weight.shape:
+        return None
+    exists = law.valid_present(full, present)
+    return Fixed(full, module, own, weight, unit_signs, exists)
