@@ -2,10 +2,9 @@ r"""Dale's law for one weight and its signs: the comparison itself.
 
 :mod:`daleml.signs` fixes and checks the signs of whole modules. Here a weight comes with a *sign
 buffer*, int8, one entry per presynaptic unit, shaped so that it says by itself where those units
-are: it has as few dimensions as it needs to broadcast against the
-weight, or, for a grouped convolution, one more than the weight, ``(groups, 1, in / groups, 1,
-...)`` against the weight split into groups. In a state dict the buffer of ``weight`` is
-``weight_signs``.
+are: it has as few dimensions as it needs to broadcast against the weight, or, for a grouped
+convolution, one more than the weight, ``(groups, 1, in / groups, 1, ...)`` against the weight
+split into groups. In a state dict the buffer of ``weight`` is ``weight_signs``.
 
 Where not every synapse exists, a second buffer, ``weight_present``, says which do: int8, 1 or
 0, of the weight's shape. A boolean would not survive averaging: ``AveragedModel`` subtracts
@@ -35,12 +34,12 @@ _ROUNDING = 1e-3
 """An average in floating point may leave a sign or a mask this far from a whole number."""
 
 JudgedWeight: TypeAlias = tuple[str, Tensor, Tensor, Tensor | None]
-"""What :func:`violations` judges: a name, a weight, its sign buffer and its mask, if it has one."""
+"""What :func:`violations` judges: a name, a weight, its sign buffer, and its mask or None."""
 Case = JudgedWeight
 """The name of :data:`JudgedWeight` in the first edition."""
 
 
-# -- the comparison ----------------------------------------------------------------------------------
+# -- the comparison --------------------------------------------------------------------------------
 
 
 def violations(
@@ -66,6 +65,7 @@ def violations(
         weight = weight.to_dense()
     grown = [] if present is None else _grown(parameter, weight, stored, present)
     signed = weight * broadcastable(stored, weight)
+    # Not `signed < 0`, which NaN is not.
     lawless = ~(signed >= 0)
     exists = torch.ones_like(lawless) if present is None else present
     lawless &= exists
@@ -128,6 +128,7 @@ def by_unit(weight: Tensor, stored: Tensor) -> tuple[Tensor, Tensor]:
         The weight as ``(units, synapses each makes)``, and the sign of each unit.
     """
     if stored.ndim > weight.ndim:
+        # (groups, out / groups, in / groups, ...) -> (groups, in / groups, out / groups, ...)
         weight = _by_group(weight, stored).movedim(2, 1)
     else:
         weight = weight.movedim(weight.ndim - stored.ndim, 0)
@@ -138,6 +139,7 @@ def broadcastable(stored: Tensor, weight: Tensor) -> Tensor:
     """Return a sign buffer in a shape that broadcasts against the weight."""
     if stored.ndim <= weight.ndim:
         return stored
+    # A grouped convolution: the outputs of one group read the inputs of that group alone.
     groups, _, *rest = stored.shape
     n_post = weight.shape[0]
     by_group = stored.expand(groups, n_post // groups, *rest)
@@ -191,7 +193,7 @@ def _whole(stored: Tensor) -> Tensor:
 
 
 def saved_signs(state: Mapping[str, Any], key: str) -> Tensor | None:
-    """Return the signs saved beside the weight ``key`` of a state dict, int8; None if there are none.
+    """Return the signs saved beside the weight ``key`` of a state dict, int8, or None.
 
     Raises:
         ValueError: If they do not fit the weight, or are not +1 and -1.
@@ -209,7 +211,7 @@ def saved_signs(state: Mapping[str, Any], key: str) -> Tensor | None:
 
 
 def _fits(stored: Tensor, weight: Tensor) -> bool:
-    """Whether a sign buffer has one entry per presynaptic unit of a weight, where those units lie."""
+    """Whether a sign buffer has one entry per presynaptic unit of a weight, along its units."""
     try:
         if stored.ndim > weight.ndim:
             by_group = _by_group(weight, stored)

@@ -155,7 +155,8 @@ def declare(
 ) -> None:
     """Declare the role and the learning-rate correction of a parameter.
 
-    Its signs may be fixed or not. What is not given stays as it was declared before, and fixed signs stay fixed.
+    Its signs may be fixed or not. What is not given stays as it was declared before, and fixed
+    signs stay fixed.
 
     Args:
         module: The module that owns the parameter.

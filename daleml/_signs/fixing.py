@@ -44,13 +44,17 @@ def declare(
     signed: bool,
     default: bool,
 ) -> None:
-    """Write the declaration of a parameter; what is None, or ``default``, gives way to an earlier one."""
+    """Write the declaration of a parameter.
+
+    What is None, or all of it if ``default``, gives way to an earlier declaration.
+    """
     if lr_scale is not None and not lr_scale > 0:
         raise ValueError(f"`lr_scale` must be positive; got {lr_scale}.")
     facts.count_change()
     if "_dale" not in module.__dict__:
         module._dale = {}  # type: ignore[assignment]
-        module.register_load_state_dict_pre_hook(loading.judge_checkpoint)  # type: ignore[no-untyped-call]
+        judge = loading.judge_checkpoint
+        module.register_load_state_dict_pre_hook(judge)  # type: ignore[no-untyped-call]
     known = facts.declarations(module)
     earlier = known.get(name)
     if earlier is not None and (default or role is None):
@@ -117,6 +121,7 @@ def merged(
 ) -> facts.Record:
     """Return what is fixed after a second call: what it gives, and what only the first gave."""
     if now.mask is None:
+        # It names no mask: that of the first call stays.
         now = facts.Record(
             now.shape, now.signs, earlier.mask_shape, earlier.mask, earlier.drawn
         )
@@ -165,7 +170,7 @@ def _require_replaceable(
 def _sign_buffer(
     unit_signs: Signs, weight: Tensor, dim: int, groups: int, name: str
 ) -> Tensor:
-    """Shape a vector of signs so that it says by itself where the presynaptic units of ``weight`` are.
+    """Shape a vector of signs so that it says by itself where presynaptic units lie.
 
     The result has as few dimensions as it needs to broadcast against the weight, or, for a
     grouped convolution, one more than the weight: ``(groups, 1, in / groups, 1, ...)`` against

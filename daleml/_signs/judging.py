@@ -1,7 +1,4 @@
-"""One verdict on Dale's law, whether a module is judged or a state dict.
-
-What was judged, and what was not.
-"""
+"""Judgement of a module or of a state dict: what breaks Dale's law, and what was not judged."""
 
 from __future__ import annotations
 
@@ -15,8 +12,9 @@ from torch import Tensor, nn
 
 from daleml import law, modules
 from daleml._signs import parameter_lookup, verification
-from daleml.law import JudgedWeight, SignReport, Unjudged
+from daleml.law import JudgedWeight, SignReport, Unjudged, Violation
 
+# The names that torch.nn.utils.parametrize gives to what a weight is computed from.
 _PARAMETRISED = re.compile(
     r"^(?P<path>(?:.*\.)?)parametrizations\.(?P<name>.+)\.original\d*$"
 )
@@ -35,21 +33,20 @@ def of_model(model: nn.Module) -> SignReport:
         (one.name, one.weight, law.valid_signs(one.name, one.signs), one.present)
         for one in fixed
     ]
-    judged = {
-        id(part)
-        for one in fixed
-        for part in parameter_lookup.trained(one.module, one.own)
-    }
+    # Of a weight that is computed, what an optimiser trains instead has been judged with it.
+    judged = set()
+    for one in fixed:
+        judged.update(map(id, parameter_lookup.trained(one.module, one.own)))
     entries = _entries(model)
     free = {
         name: tensor for name, tensor in entries.items() if id(tensor) not in judged
     }
     unjudged = _unjudged(_distinct(free, id), entries)
-    packed = {
-        f"{path}.{name}".lstrip("."): model.get_submodule(path).state_dict()[name]
-        for path, names in modules.kept_otherwise(model)
-        for name in names
-    }
+    packed = {}
+    for path, names in modules.kept_otherwise(model):
+        state = model.get_submodule(path).state_dict()
+        for name in names:
+            packed[f"{path}.{name}".lstrip(".")] = state[name]
     return _report(cases, (), unjudged=unjudged + _packed(packed))
 
 
@@ -67,11 +64,11 @@ def of_state(state: Mapping[Any, Any], dim: int | None = None) -> SignReport:
         ValueError: If signs do not fit their weight, the weights lie one level deeper, or
             ``dim`` is given where signs are saved, which say it themselves.
     """
-    tensors = {
-        str(key): tensor
-        for key, value in state.items()
-        if (tensor := _as_tensor(value)) is not None
-    }
+    tensors = {}
+    for key, value in state.items():
+        tensor = _as_tensor(value)
+        if tensor is not None:
+            tensors[str(key)] = tensor
     _require_flat(state, tensors)
     if not any(key.endswith(law.SUFFIX) for key in tensors):
         return _infer(tensors, _packed(state), dim)
@@ -82,15 +79,14 @@ def of_state(state: Mapping[Any, Any], dim: int | None = None) -> SignReport:
         )
     signed = _once(tensors, [key for key in tensors if _is_signed(tensors, key)])
     cases = [(key, tensors[key], *_saved_facts(tensors, key)) for key in signed]
-    judged = {place for key in signed if (place := _place(tensors[key])) is not None}
-    free = {
-        key: tensor
-        for key, tensor in tensors.items()
-        if key not in signed and _place(tensor) not in judged
-    }
-    return _report(
-        cases, (), unjudged=_unjudged(_distinct(free, _place), tensors) + _packed(state)
-    )
+    # A weight that is saved under several names is judged once; its other names are not free.
+    judged = {_place(tensors[key]) for key in signed} - {None}
+    free = {}
+    for key, tensor in tensors.items():
+        if key not in signed and _place(tensor) not in judged:
+            free[key] = tensor
+    unjudged = _unjudged(_distinct(free, _place), tensors)
+    return _report(cases, (), unjudged=unjudged + _packed(state))
 
 
 def _report(
@@ -100,16 +96,17 @@ def _report(
     unjudged: tuple[Unjudged, ...] = (),
     transposed: bool = False,
 ) -> SignReport:
+    broken: list[Violation] = []
+    n_units = n_synapses = 0
+    for name, weight, unit_signs, present in cases:
+        broken += law.violations(name, weight, unit_signs, present)
+        n_units += unit_signs.numel()
+        n_synapses += weight.numel() if present is None else int(present.sum())
     return SignReport(
-        violations=tuple(
-            violation for case in cases for violation in law.violations(*case)
-        ),
+        violations=tuple(broken),
         n_parameters=len(cases),
-        n_units=sum(signs.numel() for _, _, signs, _ in cases),
-        n_synapses=sum(
-            weight.numel() if present is None else int(present.sum())
-            for _, weight, _, present in cases
-        ),
+        n_units=n_units,
+        n_synapses=n_synapses,
         inferred=tuple(inferred),
         unjudged=unjudged,
         transposed=transposed,
@@ -120,7 +117,7 @@ def _report(
 
 
 def _entries(model: nn.Module) -> dict[str, Tensor]:
-    """Return what a state dict of the model holds, the tensors themselves, shared ones under each name."""
+    """Return the tensors that a state dict of the model holds, shared ones under each name."""
     found: dict[str, Tensor] = {}
     for path, module in model.named_modules(remove_duplicate=False):
         prefix = f"{path}." if path else ""
@@ -144,25 +141,20 @@ def _as_tensor(value: Any) -> Tensor | None:
         or value.dtype.kind not in "fiub"
     ):
         return None
-    native = (
-        np.float64
-        if value.dtype.kind == "f" and value.dtype.itemsize > 8
-        else value.dtype.newbyteorder("=")
-    )
+    native = value.dtype.newbyteorder("=")
+    # torch has no long doubles.
+    if value.dtype.kind == "f" and value.dtype.itemsize > 8:
+        native = np.dtype(np.float64)
     return torch.from_numpy(np.array(value, dtype=native))
 
 
 def _require_flat(state: Mapping[Any, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Raise if a mapping holds no tensors itself, and another mapping that does.
-
-    A checkpoint of a trainer.
-    """
+    """Raise if a mapping holds no tensors itself, but a mapping of tensors, as trainers save."""
     if tensors:
         return
     for key, value in state.items():
-        if isinstance(value, Mapping) and any(
-            isinstance(one, (Tensor, np.ndarray)) for one in value.values()
-        ):
+        inside = value.values() if isinstance(value, Mapping) else ()
+        if any(isinstance(one, (Tensor, np.ndarray)) for one in inside):
             raise ValueError(
                 "`model` must be a state dict of tensors; got one that holds it under"
                 f" {key!r}: give that."
@@ -184,10 +176,7 @@ def _saved_facts(
 
 
 def _place(tensor: Tensor) -> tuple[Any, ...] | None:
-    """Return where in memory a tensor lies, by which shared ones are known.
-
-    None for one without memory.
-    """
+    """Return where in memory a tensor lies, by which shared ones are known; None if nowhere."""
     if tensor.is_meta or tensor.layout != torch.strided or not tensor.numel():
         return None
     return tensor.data_ptr(), tuple(tensor.shape), tensor.stride()
@@ -196,15 +185,13 @@ def _place(tensor: Tensor) -> tuple[Any, ...] | None:
 def _once(tensors: Mapping[str, Tensor], signed: list[str]) -> list[str]:
     """Leave out the second name of a weight whose signs are the same memory too.
 
-    Of a module that is there twice.
+    The state dict of a model that holds one module twice has such names.
     """
     seen = set()
     found = []
     for key in signed:
-        places = (
-            _place(tensors[key]),
-            _place(tensors[key.removesuffix("_orig") + law.SUFFIX]),
-        )
+        stored = tensors[key.removesuffix("_orig") + law.SUFFIX]
+        places = (_place(tensors[key]), _place(stored))
         if None in places or places not in seen:
             found.append(key)
         seen.add(places)
@@ -217,18 +204,10 @@ def _infer(
     """Judge weights by themselves; what a parametrisation computes is not there to be judged."""
     sizes, plain = _weights(tensors, tensors)
     plain = {key: weight for key, weight in plain.items() if weight.is_floating_point()}
-    cases = [
-        _majority(key, weight, 1 if dim is None else dim)
-        for key, weight in plain.items()
-    ]
-    unjudged = (
-        tuple(
-            Unjudged(name, n_synapses)
-            for name, n_synapses in sizes.items()
-            if name not in plain
-        )
-        + packed
-    )
+    along = 1 if dim is None else dim
+    cases = [_majority(key, weight, along) for key, weight in plain.items()]
+    computed = [Unjudged(name, sizes[name]) for name in sizes if name not in plain]
+    unjudged = (*computed, *packed)
     report = _report(cases, plain, unjudged=unjudged)
     matrices = all(weight.ndim == 2 for weight in plain.values())
     if report or dim is not None or not matrices:
@@ -239,21 +218,20 @@ def _infer(
 
 
 def _majority(key: str, weight: Tensor, dim: int) -> JudgedWeight:
-    """Return what to judge a weight by that has no signs.
-
-    For each unit, the sign of most of its synapses.
-    """
-    weight = weight.float() if weight.dtype.itemsize == 1 else weight
+    """Return a weight without signs, and for each unit the sign of most of its synapses."""
+    if weight.dtype.itemsize == 1:
+        # float8 has no arithmetic
+        weight = weight.float()
     if not 0 <= dim < weight.ndim:
         raise ValueError(
             f"`dim` must be between 0 and {weight.ndim - 1} for `{key}`; got {dim}."
         )
     others = [other for other in range(weight.ndim) if other != dim]
-    n_exc, n_inh = (weight > 0).sum(others), (weight < 0).sum(others)
-    signs = torch.where(n_exc >= n_inh, 1, -1).reshape(
-        -1, *(1,) * (weight.ndim - dim - 1)
-    )
-    return key, weight, signs, None
+    n_exc = (weight > 0).sum(others)
+    n_inh = (weight < 0).sum(others)
+    unit_signs = torch.where(n_exc >= n_inh, 1, -1)
+    trailing = (1,) * (weight.ndim - dim - 1)
+    return key, weight, unit_signs.reshape(-1, *trailing), None
 
 
 # -- what is not under the law ---------------------------------------------------------------------
@@ -262,18 +240,17 @@ def _majority(key: str, weight: Tensor, dim: int) -> JudgedWeight:
 def _weights(
     entries: Mapping[str, Tensor], among: Mapping[str, Tensor]
 ) -> tuple[dict[str, int], dict[str, Tensor]]:
-    """Return the sizes of all weights by the names that users know, and those that are there as they are."""
+    """Return the sizes of all weights by the names that users know, and those not computed."""
     sizes: dict[str, int] = {}
     plain: dict[str, Tensor] = {}
     for key, tensor in entries.items():
-        if (
-            key.endswith(_BUFFERS)
-            or tensor.ndim < 2
-            or not (tensor.is_floating_point() or tensor.is_complex())
-        ):
+        if key.endswith(_BUFFERS) or tensor.ndim < 2:
             continue
+        if not (tensor.is_floating_point() or tensor.is_complex()):
+            continue
+        # The mask of torch.nn.utils.prune.
         if key.endswith("_mask") and key.removesuffix("_mask") + "_orig" in among:
-            continue  # of torch.nn.utils.prune
+            continue
         made = _PARAMETRISED.match(key)
         if made:
             key = made["path"] + made["name"]
@@ -307,22 +284,23 @@ def _unjudged(
 
 
 def _packed(state: Mapping[Any, Any]) -> tuple[Unjudged, ...]:
-    """Name what holds matrices and is no tensor itself, as the packed weights of quantised modules are."""
-    sizes = {
-        str(key): _n_packed(value)
-        for key, value in state.items()
-        if not isinstance(value, (Tensor, Mapping))
-    }
-    return tuple(
-        Unjudged(name, n_synapses) for name, n_synapses in sizes.items() if n_synapses
-    )
+    """Name what holds matrices and is no tensor itself, as packed weights of quantised modules."""
+    found = []
+    for key, value in state.items():
+        # Tensors are named where they are judged, and a mapping is no weight.
+        n_synapses = 0 if isinstance(value, (Tensor, Mapping)) else _n_packed(value)
+        if n_synapses:
+            found.append(Unjudged(str(key), n_synapses))
+    return tuple(found)
 
 
 def _n_packed(value: Any) -> int:
     """Count the elements of all matrices in tuples, lists and objects of TorchScript."""
     if isinstance(value, Tensor):
-        is_matrix = value.ndim > 1 and (value.is_floating_point() or value.is_quantized)
-        return value.numel() if is_matrix else 0
+        has_weights = value.is_floating_point() or value.is_quantized
+        return value.numel() if value.ndim > 1 and has_weights else 0
     if isinstance(value, torch.ScriptObject):
         value = value.__getstate__()
-    return sum(map(_n_packed, value)) if isinstance(value, (tuple, list)) else 0
+    if not isinstance(value, (tuple, list)):
+        return 0
+    return sum(map(_n_packed, value))

@@ -1,7 +1,4 @@
-"""What a checkpoint may do to facts.
-
-It is judged before a value of it is copied in, and facts are adopted if asked.
-"""
+"""Judgement of checkpoints before a value of them is copied in; facts are adopted if asked."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from daleml._signs import facts, parameter_lookup, verification
 
 
 @dataclass(frozen=True)
-class Wish:
+class LoadingRules:
     """What was asked for, by name, of the checkpoints that a module reads."""
 
     adopt_signs: bool = False
@@ -27,29 +24,38 @@ class Wish:
     keep_masks: bool = False
 
 
-_wishes: weakref.WeakKeyDictionary[nn.Module, Wish] = weakref.WeakKeyDictionary()
+_rules: weakref.WeakKeyDictionary[nn.Module, LoadingRules] = weakref.WeakKeyDictionary()
 
 
 @contextmanager
-def _wishing(model: nn.Module, **wish: bool) -> Iterator[None]:
-    """Let every module of a model read checkpoints by a wish, as long as the context lasts."""
+def _loading_by(model: nn.Module, **rules: bool) -> Iterator[None]:
+    """Let every module of a model read checkpoints by some rules, while the context lasts."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"`model` must be a module; got {type(model).__name__}.")
-    before = {module: _wishes.get(module) for module in model.modules()}
+    before = {module: _rules.get(module) for module in model.modules()}
     for module, earlier in before.items():
-        _wishes[module] = replace(earlier or Wish(), **wish)
+        _rules[module] = replace(earlier or LoadingRules(), **rules)
     try:
         yield
     finally:
         for module, earlier in before.items():
             if earlier is None:
-                _wishes.pop(module, None)
+                _rules.pop(module, None)
             else:
-                _wishes[module] = earlier
+                _rules[module] = earlier
 
 
 def adopt_signs(model: nn.Module) -> AbstractContextManager[None]:
-    """Let checkpoints that are read inside the context bring their own signs, in place of those of the model.
+    """Let checkpoints that are read inside the context replace the model's signs by their own.
+
+    Args:
+        model: The model that reads them.
+
+    Returns:
+        A context manager.
+
+    Raises:
+        TypeError: If ``model`` is no module.
 
     Example:
         >>> from daleml import Populations, signs
@@ -61,11 +67,20 @@ def adopt_signs(model: nn.Module) -> AbstractContextManager[None]:
         >>> layer.weight_signs.tolist()
         [1, -1, -1]
     """
-    return _wishing(model, adopt_signs=True)
+    return _loading_by(model, adopt_signs=True)
 
 
 def adopt_masks(model: nn.Module) -> AbstractContextManager[None]:
-    """Let a checkpoint that is loaded inside the context replace the model's masks by its own.
+    """Let checkpoints that are read inside the context replace the model's masks by their own.
+
+    Args:
+        model: The model that reads them.
+
+    Returns:
+        A context manager.
+
+    Raises:
+        TypeError: If ``model`` is no module.
 
     Example:
         >>> import torch
@@ -79,13 +94,22 @@ def adopt_masks(model: nn.Module) -> AbstractContextManager[None]:
         >>> int(circuit.weight_hh_l0_present.sum())
         90
     """
-    return _wishing(model, adopt_masks=True)
+    return _loading_by(model, adopt_masks=True)
 
 
 def keep_masks(model: nn.Module) -> AbstractContextManager[None]:
     """Let checkpoints that are read inside the context lose the synapses that the model has not.
 
-    They are set to zero.
+    Their weights are set to zero.
+
+    Args:
+        model: The model that reads them.
+
+    Returns:
+        A context manager.
+
+    Raises:
+        TypeError: If ``model`` is no module.
 
     Example:
         >>> import torch
@@ -99,7 +123,7 @@ def keep_masks(model: nn.Module) -> AbstractContextManager[None]:
         >>> int(lesioned.weight_hh_l0_present.sum())
         45
     """
-    return _wishing(model, keep_masks=True)
+    return _loading_by(model, keep_masks=True)
 
 
 def judge_checkpoint(
@@ -112,14 +136,14 @@ def judge_checkpoint(
     unexpected: list[str],
     errors: list[str],
 ) -> None:
-    """Refuse lawless values before they are copied in.
+    """Refuse lawless values before they are copied in: the hook that torch calls per module.
 
     Torch raises ``errors`` when it has read the rest.
     """
-    wish = _wishes.get(module, Wish())
+    rules = _rules.get(module, LoadingRules())
     for name, declaration in list(facts.declarations(module).items()):
         if declaration.signed:
-            _Reading(module, state, prefix, name, wish, errors).run()
+            _Reading(module, state, prefix, name, rules, errors).run()
 
 
 @dataclass
@@ -130,16 +154,14 @@ class _Reading:
     state: dict[str, Any]
     prefix: str
     name: str
-    wish: Wish
+    rules: LoadingRules
     errors: list[str]
 
     def run(self) -> None:
-        """Settle the signs, then the mask, then judge the weight by them.
-
-        Refuse all three or take all three.
-        """
+        """Settle the signs, then the mask, then judge the weight: take all three, or none."""
         n_errors = len(self.errors)
-        signs, present = self._signs(), self._present()
+        signs = self._signs()
+        present = self._present()
         if len(self.errors) == n_errors and signs is not None:
             self._judge(signs, present)
         if len(self.errors) > n_errors:
@@ -148,38 +170,31 @@ class _Reading:
             self._adopt(signs, present)
 
     def _judge(self, signs: Tensor, present: Tensor | None) -> None:
+        """Refuse the checkpoint's weight if it breaks the law by these signs and this mask."""
         actual, weight = parameter_lookup.resolve(self.module, self.name)
         incoming = self.state.get(self.prefix + actual)
-        if (
-            not isinstance(incoming, Tensor)
-            or incoming.shape != weight.shape
-            or incoming.is_meta
-            or signs.is_meta
-        ):
-            # torch reports missing keys and wrong shapes itself; there is nothing to judge on
-            # meta
+        # torch itself reports missing keys and wrong shapes.
+        if not isinstance(incoming, Tensor) or incoming.shape != weight.shape:
             return
-        exists = (
-            None
-            if present is None or present.is_meta
-            else present.to(incoming.device) != 0
-        )
-        if self.wish.keep_masks and exists is not None:
+        # On the meta device there is nothing to judge.
+        if incoming.is_meta or signs.is_meta:
+            return
+        exists = None
+        if present is not None and not present.is_meta:
+            exists = present.to(incoming.device) != 0
+        if self.rules.keep_masks and exists is not None:
             incoming = incoming.masked_fill(~exists, 0)
             self.state[self.prefix + actual] = incoming
-        violations = law.violations(
-            self.prefix + actual, incoming, signs.to(incoming.device), exists
-        )
+        stored = signs.to(incoming.device)
+        violations = law.violations(self.prefix + actual, incoming, stored, exists)
         if violations:
             self._refuse(violations, incoming, exists)
 
     def _put_back(self) -> None:
         """Let torch read the module's own values, where it goes on reading after an error."""
         for suffix in (law.SUFFIX, law.PRESENT):
-            key, own = (
-                self.prefix + self.name + suffix,
-                self.module._buffers.get(self.name + suffix),
-            )
+            key = self.prefix + self.name + suffix
+            own = self.module._buffers.get(self.name + suffix)
             if own is not None:
                 self.state[key] = own
             else:
@@ -200,12 +215,9 @@ class _Reading:
                 f"{key}: the module's signs are gone; call `signs.restore_` first."
             )
             return None
-        unknown = signs.is_meta or not bool(
-            (signs.abs() == 1).all()
-        )  # as after `to_empty`
-        if kept is not None and not unknown:
-            unknown = not torch.equal(signs.to("cpu", torch.int8), kept.sign_tensor())
-        if saved is None:  # a checkpoint of the plain module
+        unknown = _hold_nothing(signs, kept)
+        if saved is None:
+            # A checkpoint of the plain module: it is judged by the signs fixed here.
             self.state[key] = signs
             if unknown:
                 self.errors.append(
@@ -222,33 +234,40 @@ class _Reading:
             self.errors.append(str(error))
             return None
         nothing_fixed = kept is None and unknown
-        if not nothing_fixed and not self.wish.adopt_signs:
+        if not nothing_fixed and not self.rules.adopt_signs:
             expected = signs if kept is None else kept.sign_tensor()
-            differing = (
-                (saved.cpu() != expected.cpu()).flatten().nonzero().flatten().tolist()
-            )
-            if differing:
-                self.errors.append(
-                    f"{key}: the signs of {len(differing)} units, the first of them unit"
-                    f" {differing[0]}, differ from those fixed on the module; load inside"
-                    " `with signs.adopt_signs(model):` to take the checkpoint's."
-                )
-                self._judge(expected, None)  # and what that does to the law here
+            if self._refuse_signs(saved, expected):
                 return None
         self.state[key] = saved
         return saved
+
+    def _refuse_signs(self, saved: Tensor, expected: Tensor) -> bool:
+        """Refuse signs that differ from those fixed on the module, and say whether they do."""
+        differ = (saved.cpu() != expected.cpu()).flatten()
+        units = differ.nonzero().flatten().tolist()
+        if not units:
+            return False
+        self.errors.append(
+            f"{self.prefix}{self.name}{law.SUFFIX}: the signs of {len(units)} units, the first"
+            f" of them unit {units[0]}, differ from those fixed on the module; load inside"
+            " `with signs.adopt_signs(model):` to take the checkpoint's."
+        )
+        # What the checkpoint's weight does to the law here is said, too.
+        self._judge(expected, None)
+        return True
 
     def _present(self) -> Tensor | None:
         """Return the mask that the module has after loading, int8; None if all synapses exist."""
         key = self.prefix + self.name + law.PRESENT
         kept = facts.record(self.module, self.name)
-        present = self.module._buffers.get(self.name + law.PRESENT)
-        expected = present if kept is None or kept.mask is None else kept.mask_tensor()
+        expected = self.module._buffers.get(self.name + law.PRESENT)
+        if kept is not None and kept.mask is not None:
+            expected = kept.mask_tensor()
         saved = self.state.get(key)
         if expected is None and saved is None:
             return None
         weight = parameter_lookup.resolve(self.module, self.name)[1]
-        if saved is None or self.wish.keep_masks:
+        if saved is None or self.rules.keep_masks:
             if expected is None:
                 self.state.pop(key)
                 return None
@@ -259,19 +278,22 @@ class _Reading:
             or saved.shape != weight.shape
             or saved.is_meta
         ):
-            return expected  # torch says what is wrong with it
+            # torch says what is wrong with it
+            return expected
         try:
             saved = law.valid_present(self.prefix + self.name, saved).to(torch.int8)
         except ValueError as error:
             self.errors.append(str(error))
             return expected
-        if not self.wish.adopt_masks and not self._is_another_draw(
-            saved, expected, kept
-        ):
-            said = _difference(saved, expected)
-            if said:
+        drawn = kept is not None and kept.drawn
+        is_draw = expected is not None and verification.is_another_draw(
+            saved, expected, drawn=drawn
+        )
+        if not self.rules.adopt_masks and not is_draw:
+            difference = _difference(saved, expected)
+            if difference:
                 self.errors.append(
-                    f"{key}: {said}; load inside `with signs.adopt_masks(model):` to take"
+                    f"{key}: {difference}; load inside `with signs.adopt_masks(model):` to take"
                     " the checkpoint's synapses, or `with signs.keep_masks(model):` to"
                     " keep the module's and zero the others."
                 )
@@ -282,23 +304,14 @@ class _Reading:
         self.state[key] = saved
         return saved
 
-    @staticmethod
-    def _is_another_draw(
-        saved: Tensor, expected: Tensor | None, kept: facts.Record | None
-    ) -> bool:
-        if kept is None or expected is None:
-            return False
-        return verification.is_another_draw(saved, expected, drawn=kept.drawn)
-
     def _adopt(self, signs: Tensor, present: Tensor | None) -> None:
-        """Make what the checkpoint brings the module's own, before torch copies it into the buffers."""
+        """Make the checkpoint's facts the module's own, before torch copies its buffers."""
         kept = facts.record(self.module, self.name)
-        adopted = facts.make_record(
-            signs, present, drawn=kept is not None and kept.drawn
-        )
+        drawn = kept is not None and kept.drawn
+        adopted = facts.make_record(signs, present, drawn=drawn)
         if adopted != kept:
-            device = parameter_lookup.resolve(self.module, self.name)[1].device
-            facts.keep(self.module, self.name, adopted, device)
+            _, weight = parameter_lookup.resolve(self.module, self.name)
+            facts.keep(self.module, self.name, adopted, weight.device)
 
     def _refuse(
         self, violations: list[law.Violation], incoming: Tensor, exists: Tensor | None
@@ -313,10 +326,8 @@ class _Reading:
                 " `autapses=True`, or load inside `with signs.keep_masks(model):` to zero"
                 " them."
             )
-        self.errors.extend(
-            f"Dale's law is broken: {violation}."
-            for violation in violations[: law.SHOWN]
-        )
+        for violation in violations[: law.SHOWN]:
+            self.errors.append(f"Dale's law is broken: {violation}.")
         hidden = len(violations) - law.SHOWN
         if hidden > 0:
             self.errors.append(f"Dale's law is broken by {hidden} more units of {own}.")
@@ -327,27 +338,37 @@ class _Reading:
             )
 
 
+def _hold_nothing(signs: Tensor, kept: facts.Record | None) -> bool:
+    """Whether a buffer of signs does not hold what was fixed, as after ``to_empty``."""
+    if signs.is_meta or not bool((signs.abs() == 1).all()):
+        return True
+    if kept is None:
+        return False
+    return not torch.equal(signs.to("cpu", torch.int8), kept.sign_tensor())
+
+
 def _autapses_only(incoming: Tensor, exists: Tensor | None) -> int:
     """Count the weights on the diagonal, if those are all that the module has no synapse for."""
     if exists is None or exists.ndim != 2 or exists.shape[0] != exists.shape[1]:
         return 0
     grown = (incoming != 0) & ~exists
-    on_diagonal = int(grown.diagonal().sum())
-    return on_diagonal if on_diagonal == int(grown.sum()) else 0
+    n_autapses = int(grown.diagonal().sum())
+    if n_autapses != int(grown.sum()):
+        return 0
+    return n_autapses
 
 
 def _difference(saved: Tensor, expected: Tensor | None) -> str:
     """Say how a saved mask differs from the module's; nothing if it does not."""
     if expected is None:
         absent = int((saved == 0).sum())
-        return (
-            f"the checkpoint has {absent} absent synapses, the module none"
-            if absent
-            else ""
-        )
+        if not absent:
+            return ""
+        return f"the checkpoint has {absent} absent synapses, the module none"
     here = expected.to(saved.device) != 0
     there = saved != 0
-    more, fewer = int((there & ~here).sum()), int((here & ~there).sum())
+    more = int((there & ~here).sum())
+    fewer = int((here & ~there).sum())
     if not more and not fewer:
         return ""
     return (

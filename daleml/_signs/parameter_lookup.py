@@ -82,7 +82,7 @@ def fits(weight: Tensor, stored: Tensor) -> bool:
 
 
 def refresh(module: nn.Module, name: str) -> None:
-    """Write the facts into the buffers ``signs`` and ``present`` of a parameter's parametrisations."""
+    """Write the facts into the buffers ``signs`` and ``present`` of parametrisations."""
     stored = module._buffers.get(name + law.SUFFIX)
     present = module._buffers.get(name + law.PRESENT)
     for inner in copies(module, name):

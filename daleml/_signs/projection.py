@@ -212,11 +212,13 @@ def _all_modules(model: nn.Module) -> list[nn.Module]:
 def _is_watchable(one: verification.Fixed) -> bool:
     """Whether whatever changes the facts of a weight is seen by a guard."""
     parameters = one.module._parameters
+    # The parameters of TorchScript modules are no dictionary, and a new object at each look.
     if not isinstance(parameters, dict) or parameters.get(one.own) is not one.weight:
         return False
-    if one.weight.layout != torch.strided or one.own not in facts.declarations(
-        one.module
-    ):
+    if one.weight.layout != torch.strided:
+        return False
+    # Signs registered by hand beside a parameter are believed only as long as they fit it.
+    if one.own not in facts.declarations(one.module):
         return False
     return verification.are_counted(
         one.signs, one.module._buffers.get(one.own + law.PRESENT)

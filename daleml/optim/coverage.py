@@ -1,4 +1,4 @@
-"""Whether an optimiser trains the parameters of a model whose signs are fixed."""
+"""Checks that an optimiser trains the parameters whose signs are fixed, in every process alike."""
 
 from __future__ import annotations
 
@@ -12,18 +12,22 @@ from daleml._signs import facts, parameter_lookup, verification
 from daleml.optim import step_guards
 
 _SHOWN = 8
+"""An error names this many parameters before it counts the rest."""
 
 
 def require_signed_trained(
     optimizers: Sequence[Any], model: nn.Module, *, partial: bool
 ) -> None:
-    """Raise if optimisers train none of the parameters whose signs are fixed, or miss some that learn.
+    """Raise if optimisers train none of the parameters whose signs are fixed, or miss some.
+
+    One that is frozen may be missed.
 
     Raises:
         ValueError: If so.
     """
     trained = step_guards.trained_by(optimizers)
-    found, missed = 0, []
+    found = 0
+    missed = []
     for one in verification.fixed(model):
         parts = parameter_lookup.trained(one.module, one.own)
         if any(id(part) in trained for part in parts):
@@ -38,30 +42,41 @@ def require_signed_trained(
             " same object."
         )
     if missed and not partial:
-        hidden = f" and {len(missed) - _SHOWN:,} more" if len(missed) > _SHOWN else ""
+        names = ", ".join(missed[:_SHOWN])
+        if len(missed) > _SHOWN:
+            names += f" and {len(missed) - _SHOWN:,} more"
         raise ValueError(
             "`optimizer` must train every parameter of `model` whose signs are fixed; got"
-            f" {kind}, which misses {', '.join(missed[:_SHOWN])}{hidden}: give"
+            f" {kind}, which misses {names}: give"
             " `partial=True` if another optimiser trains them, or none."
         )
 
 
 def warn_of_draws(model: nn.Module) -> None:
-    """Warn where each of several processes has drawn its own synapses, and none sends them to the others."""
-    modules: list[Any] = [
+    """Warn where each of several processes keeps the synapses that it drew itself.
+
+    ``DistributedDataParallel`` sends buffers, and so masks, from the first process to the others,
+    unless it is told not to.
+    """
+    # Wrappers are known by what they have: importing torch.distributed takes a while.
+    wrappers: list[Any] = [
         module for module in model.modules() if hasattr(module, "process_group")
     ]
     alone = any(
-        getattr(module, "broadcast_buffers", True) is False
-        and module.process_group.size() > 1
-        for module in modules
+        getattr(wrapper, "broadcast_buffers", True) is False
+        and wrapper.process_group.size() > 1
+        for wrapper in wrappers
     )
-    records = (facts.record(one.module, one.own) for one in verification.fixed(model))
-    if alone and any(record is not None and record.drawn for record in records):
-        warnings.warn(
-            "`model` has synapses drawn at random, and"
-            " DistributedDataParallel(broadcast_buffers=False) does not send them from"
-            " process to process: draw them from one seed in all, or leave"
-            " `broadcast_buffers` as it is.",
-            stacklevel=3,
-        )
+    if not alone:
+        return
+    for one in verification.fixed(model):
+        record = facts.record(one.module, one.own)
+        if record is not None and record.drawn:
+            warnings.warn(
+                "`model` has synapses drawn at random, and"
+                " DistributedDataParallel(broadcast_buffers=False) does not send them from"
+                " process to process: draw them from one seed in all, or leave"
+                " `broadcast_buffers` as it is.",
+                stacklevel=3,
+            )
+            return

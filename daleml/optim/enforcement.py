@@ -98,34 +98,26 @@ def enforce(
 
 def _wraps_an_optimizer(given: Any) -> bool:
     """Whether something behaves as an optimiser and holds one, without being one by its class."""
-    stands_for_one = callable(getattr(given, "step", None)) and isinstance(
-        getattr(given, "param_groups", None), list
-    )
-    return stands_for_one and len(step_guards.steppers(given)) > 1
+    groups = getattr(given, "param_groups", None)
+    if not isinstance(groups, list) or not callable(getattr(given, "step", None)):
+        return False
+    return len(step_guards.steppers(given)) > 1
 
 
 def _require_methods(optimizer: Any, steps: Sequence[str]) -> None:
-    missing = next(
-        (name for name in steps if not callable(getattr(optimizer, name, None))), None
-    )
-    if missing is not None:
-        raise ValueError(
-            f"`step` must name a method of {type(optimizer).__name__}; got {missing!r}."
-        )
+    """Raise unless an optimiser has all methods that are said to end a step."""
+    for name in steps:
+        if not callable(getattr(optimizer, name, None)):
+            raise ValueError(
+                f"`step` must name a method of {type(optimizer).__name__}; got {name!r}."
+            )
 
 
 def _require_seen(optimizer: Any, steps: Sequence[str]) -> None:
-    """Raise if an optimiser that wraps no other changes weights outside the methods that are guarded."""
+    """Raise if an optimiser that wraps no other changes weights where no guard sees it."""
     kind = type(optimizer)
-    others = [
-        name
-        for name in dir(kind)
-        if (name.endswith("_step") or name in ("train", "eval"))
-        and not name.startswith("_")
-        and name not in steps
-        and not hasattr(Optimizer, name)
-        and callable(getattr(kind, name))
-    ]
+    others = [name for name in dir(kind) if _may_change_weights(kind, name, steps)]
+    # Its `step` is torch's own, which does nothing, so something else must do the work.
     empty = "step" in steps and getattr(kind, "step", None) is Optimizer.step
     if not others and not empty:
         return
@@ -135,3 +127,15 @@ def _require_seen(optimizer: Any, steps: Sequence[str]) -> None:
         f" sees it; got {kind.__name__}, which may do so{where}: name the methods that end"
         " a step, `step=(...)`, or call `signs.project_` after them."
     )
+
+
+def _may_change_weights(kind: type, name: str, steps: Sequence[str]) -> bool:
+    """Whether an attribute of an optimiser's class is a method that may end a step of its own.
+
+    Optimisers in two steps have ``first_step`` and ``second_step``; schedule-free ones exchange
+    the weights in ``train`` and ``eval``.
+    """
+    if name.startswith("_") or name in steps or hasattr(Optimizer, name):
+        return False
+    named_so = name.endswith("_step") or name in ("train", "eval")
+    return named_so and callable(getattr(kind, name))

@@ -15,25 +15,25 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from daleml._signs.projection import Guard
 
-_GUARDS, _STEPS, _SEEN, _REDUCE = (
-    "_dale_guards",
-    "_dale_steps",
-    "_dale_seen",
-    "__reduce_ex__",
-)
+# What a guard writes into the ``__dict__`` of an optimiser.
+_GUARDS = "_dale_guards"
+"""The guards, by the number of the handle that removes each."""
+_STEPS = "_dale_steps"
+"""The names of the methods that are replaced."""
+_SEEN = "_dale_seen"
+"""How often the weights had been written to when they were projected last; None before that."""
+_REDUCE = "__reduce_ex__"
+"""The method by which ``copy.deepcopy`` and ``pickle`` take an object apart."""
 
 
 def steppers(optimizer: Any) -> list[Any]:
-    """Return an optimiser and those that it steps by, the innermost last.
-
-    Of a wrapper, what it wraps.
-    """
+    """Return an optimiser and those that it steps by, as a wrapper does; the innermost last."""
     found: list[Any] = []
     waiting = [optimizer]
     while waiting:
@@ -54,18 +54,19 @@ def _held(optimizer: Any) -> Iterator[Optimizer]:
         elif isinstance(value, dict):
             inside = value.values()
         for one in inside:
-            if (
-                isinstance(one, Optimizer)
-                and one is not optimizer
-                and trained_by([one]) & trained_by([optimizer])
-            ):
+            if not isinstance(one, Optimizer) or one is optimizer:
+                continue
+            if trained_by([one]) & trained_by([optimizer]):
                 yield one
 
 
 def trained_by(optimizers: Sequence[Any]) -> set[int]:
     """Return the identities of all parameters that optimisers train."""
-    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
-    return {id(parameter) for group in groups for parameter in group["params"]}
+    found = set()
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            found.update(map(id, group["params"]))
+    return found
 
 
 def install(
@@ -91,9 +92,10 @@ def install(
             handle.id, guard = key, known
     for guards in dictionaries:
         guards[handle.id] = guard
-    for i, optimizer in enumerate(optimizers):
-        for name in steps if i == 0 else ("step",):
-            _project_whatever_ends(optimizer, name)
+    for name in steps:
+        _project_whatever_ends(optimizers[0], name)
+    for inner in optimizers[1:]:
+        _project_whatever_ends(inner, "step")
     return handle
 
 
@@ -111,7 +113,8 @@ def prepare(optimizer: Any, guards: OrderedDict[int, Guard]) -> None:
     optimizer.__dict__[_GUARDS] = guards
     optimizer.__dict__[_STEPS] = ()
     optimizer.__dict__[_REDUCE] = types.MethodType(_reduce, optimizer)
-    if "_optimizer_step_post_hooks" in optimizer.__dict__:  # a wrapper may lack it
+    # A wrapper that does not call `Optimizer.__init__` lacks them.
+    if "_optimizer_step_post_hooks" in optimizer.__dict__:
         optimizer.register_step_post_hook(_after_step)
 
 
@@ -132,30 +135,34 @@ def _after_step(
 
 
 def _writes(optimizer: Any) -> int:
-    parameters: Iterator[Tensor] = (
-        p for group in optimizer.param_groups for p in group["params"]
-    )
-    return sum(
-        parameter._version for parameter in parameters if not parameter.is_inference()
-    )
+    """Return how many writes torch has counted, over all parameters of an optimiser.
+
+    It counts none into tensors made in inference mode.
+    """
+    total = 0
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if not parameter.is_inference():
+                total += parameter._version
+    return total
 
 
 def _project_whatever_ends(optimizer: Any, name: str) -> None:
-    """Put a method in place of one that ends a step, which leaves the weights lawful however it ends."""
+    """Replace a method that ends a step by one that leaves lawful weights, however it ends."""
     if name in optimizer.__dict__[_STEPS]:
         return
     bound = getattr(optimizer, name)
-    inner = getattr(bound, "__func__", None)
-    inner = inner if getattr(bound, "__self__", None) is optimizer else None
+    # The plain function of a method, which takes the optimiser: so a copy calls it with itself.
+    inner = None
+    if getattr(bound, "__self__", None) is optimizer:
+        inner = getattr(bound, "__func__", None)
 
     def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
         self.__dict__[_SEEN] = None
         try:
-            return (
-                bound(*args, **kwargs)
-                if inner is None
-                else inner(self, *args, **kwargs)
-            )
+            if inner is None:
+                return bound(*args, **kwargs)
+            return inner(self, *args, **kwargs)
         finally:
             seen = self.__dict__[_SEEN]
             if seen is None or seen != _writes(self):
@@ -171,22 +178,19 @@ def _project_whatever_ends(optimizer: Any, name: str) -> None:
 
 
 def _reduce(optimizer: Any, protocol: int) -> Any:
-    """Let ``copy.deepcopy`` and ``pickle`` take the guards along, with the models that they guard."""
+    """Let ``copy.deepcopy`` and ``pickle`` take the guards along, with their models."""
     kind: Any = type(optimizer)
     reduced: Any = kind.__reduce_ex__(optimizer, protocol)
-    plain = (
-        isinstance(reduced, tuple)
-        and len(reduced) >= 3
-        and isinstance(reduced[2], dict)
-    )
-    guards, steps = optimizer.__dict__[_GUARDS], optimizer.__dict__[_STEPS]
+    # (how to make it, from what, its state, ...), as most classes are reduced
+    is_plain = isinstance(reduced, tuple) and len(reduced) >= 3
+    is_plain = is_plain and isinstance(reduced[2], dict)
+    guards = optimizer.__dict__[_GUARDS]
+    steps = optimizer.__dict__[_STEPS]
+    if not guards and is_plain:
+        return (*reduced[:2], _without_ours(reduced[2], steps), *reduced[3:])
     if not guards:
-        return (
-            reduced
-            if not plain
-            else (*reduced[:2], _without_ours(reduced[2], steps), *reduced[3:])
-        )
-    if not plain:
+        return reduced
+    if not is_plain:
         warnings.warn(
             f"A copy of {type(optimizer).__name__} is not guarded, which is copied in a way"
             " of its own: call `enforce` on the copy.",
@@ -210,6 +214,7 @@ def _blank(make: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
 
 
 def _revive(optimizer: Any, state: dict[str, Any]) -> None:
+    """Set the state of a copy, and its guards."""
     del optimizer.__dict__["__setstate__"]
     if hasattr(type(optimizer), "__setstate__"):
         optimizer.__setstate__(state["own"])
