@@ -1,8 +1,6 @@
-"""The table of torch's own modules.
+"""The table of torch's own modules: which of their parameters are synaptic weights, and more.
 
-Which of their parameters are synaptic weights, and what is known of the rest.
-
-Read it through :mod:`daleml.modules`, which also asks the layers that are not torch's.
+:mod:`daleml.modules` reads it, and asks the layers that are not torch's.
 """
 
 from __future__ import annotations
@@ -14,6 +12,7 @@ from typing import Any, Literal
 from torch import nn
 
 Reads = Literal["input", "below", "state", "cells"]
+"""What a weight of a module reads, see :class:`SynapticWeight`."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,14 @@ class SynapticWeight:
         units: Which units of the input the weight reads, of those that there are; None if it
             reads all.
         parts: Names of the other parameters that the effective weight is composed of.
+
+    Example:
+        >>> import torch
+        >>> from daleml.modules import synaptic_weights
+        >>> for one in synaptic_weights(torch.nn.GRU(3, 5)):
+        ...     print(one.name, "reads its", one.reads, "in", one.gates, "gates")
+        weight_ih_l0 reads its input in 3 gates
+        weight_hh_l0 reads its state in 3 gates
     """
 
     name: str
@@ -92,7 +99,7 @@ class TorchKind:
 
 
 def _bias(module: Any) -> str | None:
-    return "bias" if module.bias is not None else None
+    return None if module.bias is None else "bias"
 
 
 def _post_first(module: Any) -> tuple[SynapticWeight, ...]:
@@ -105,7 +112,9 @@ def _pre_first(module: Any) -> tuple[SynapticWeight, ...]:
 
 def _of_cell(gates: int) -> Callable[[Any], tuple[SynapticWeight, ...]]:
     def weights(module: Any) -> tuple[SynapticWeight, ...]:
-        bias_ih, bias_hh = ("bias_ih", "bias_hh") if module.bias else (None, None)
+        bias_ih = bias_hh = None
+        if module.bias:
+            bias_ih, bias_hh = "bias_ih", "bias_hh"
         return (
             SynapticWeight("weight_ih", bias=bias_ih, gates=gates),
             SynapticWeight("weight_hh", "state", bias=bias_hh, gates=gates),
@@ -116,37 +125,38 @@ def _of_cell(gates: int) -> Callable[[Any], tuple[SynapticWeight, ...]]:
 
 def _of_stack(gates: int) -> Callable[[Any], tuple[SynapticWeight, ...]]:
     def weights(module: Any) -> tuple[SynapticWeight, ...]:
-        found = []
+        found: list[SynapticWeight] = []
         for layer in range(module.num_layers):
-            reads: Reads = "below" if layer else "input"
-            for reverse in (False, True) if module.bidirectional else (False,):
-                suffix = f"_l{layer}{'_reverse' * reverse}"
-                bias_ih, bias_hh = (
-                    (f"bias_ih{suffix}", f"bias_hh{suffix}")
-                    if module.bias
-                    else (None, None)
-                )
-                place: dict[str, Any] = {
-                    "layer": layer,
-                    "suffix": suffix,
-                    "reverse": reverse,
-                    "gates": gates,
-                }
-                found.append(
-                    SynapticWeight(f"weight_ih{suffix}", reads, bias=bias_ih, **place)
-                )
-                found.append(
-                    SynapticWeight(f"weight_hh{suffix}", "state", bias=bias_hh, **place)
-                )
-                if module.proj_size:
-                    found.append(
-                        SynapticWeight(
-                            f"weight_hr{suffix}", "cells", **place | {"gates": 1}
-                        )
-                    )
+            found += _of_stack_layer(module, gates, layer, reverse=False)
+            if module.bidirectional:
+                found += _of_stack_layer(module, gates, layer, reverse=True)
         return tuple(found)
 
     return weights
+
+
+def _of_stack_layer(
+    module: Any, gates: int, layer: int, *, reverse: bool
+) -> list[SynapticWeight]:
+    """Return the weights of one layer and direction of a recurrent stack."""
+    suffix = f"_l{layer}"
+    if reverse:
+        suffix += "_reverse"
+    bias_ih = bias_hh = None
+    if module.bias:
+        bias_ih, bias_hh = f"bias_ih{suffix}", f"bias_hh{suffix}"
+    reads: Reads = "below" if layer else "input"
+    place: dict[str, Any] = {"layer": layer, "suffix": suffix, "reverse": reverse}
+    found = [
+        SynapticWeight(f"weight_ih{suffix}", reads, bias=bias_ih, gates=gates, **place),
+        SynapticWeight(
+            f"weight_hh{suffix}", "state", bias=bias_hh, gates=gates, **place
+        ),
+    ]
+    # An LSTM may project its state onto fewer units (https://arxiv.org/abs/1402.1128).
+    if module.proj_size:
+        found.append(SynapticWeight(f"weight_hr{suffix}", "cells", **place))
+    return found
 
 
 def _convolution(spatial: int) -> TorchKind:
@@ -174,19 +184,29 @@ def _cell(gates: int) -> TorchKind:
 
 
 _ONE_RATE_EACH = (
-    nn.CELU, nn.ELU, nn.GELU, nn.Hardshrink, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh, nn.LeakyReLU, nn.Mish, nn.PReLU,
-    nn.ReLU, nn.SELU, nn.Sigmoid, nn.SiLU, nn.Softmax, nn.Softmin, nn.Softplus, nn.Softshrink, nn.Softsign, nn.Tanh,
-    nn.Tanhshrink, nn.Threshold,
+    nn.CELU, nn.ELU, nn.GELU, nn.Hardshrink, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh,
+    nn.LeakyReLU, nn.Mish, nn.PReLU, nn.ReLU, nn.SELU, nn.Sigmoid, nn.SiLU, nn.Softmax,
+    nn.Softmin, nn.Softplus, nn.Softshrink, nn.Softsign, nn.Tanh, nn.Tanhshrink, nn.Threshold,
 )  # fmt: skip
 """Activations that make one rate of each output, the same one every time."""
 _OTHER_ACTIVATIONS = (nn.GLU, nn.LogSigmoid, nn.LogSoftmax, nn.RReLU, nn.Softmax2d)
 """RReLU draws at random, GLU halves, Softmax2d is for images, and a logarithm is no rate."""
+# The base classes of torch's own, so that a new pooling or normalisation is known at once.
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 _PASSED_THROUGH = (
-    nn.Identity, nn.modules.dropout._DropoutNd, nn.Flatten, nn.Unflatten, nn.LocalResponseNorm, nn.Upsample,
-    nn.modules.pooling._MaxPoolNd, nn.modules.pooling._AvgPoolNd, nn.modules.pooling._LPPoolNd,
-    nn.modules.pooling._AdaptiveAvgPoolNd, nn.modules.pooling._AdaptiveMaxPoolNd,
-)  # fmt: skip
+    nn.Identity,
+    nn.Flatten,
+    nn.Unflatten,
+    nn.Upsample,
+    nn.LocalResponseNorm,
+    nn.modules.dropout._DropoutNd,
+    nn.modules.pooling._MaxPoolNd,
+    nn.modules.pooling._AvgPoolNd,
+    nn.modules.pooling._LPPoolNd,
+    nn.modules.pooling._AdaptiveAvgPoolNd,
+    nn.modules.pooling._AdaptiveMaxPoolNd,
+)
+"""Modules whose output has the units of their input."""
 
 TABLE: dict[type[nn.Module], TorchKind] = {
     nn.Linear: TorchKind(_post_first, "in_features", "out_features"),
@@ -215,22 +235,25 @@ TABLE: dict[type[nn.Module], TorchKind] = {
 }
 """What is known of torch's classes.
 
-A class that is not here, and inherits from none that is, is not known.
+Nothing is known of a class that is not here, and inherits from none that is.
 """
 
 
 def torch_class(module: nn.Module | None) -> type[nn.Module] | None:
     """Return the class of the table that a module is, or inherits from; the nearest one."""
-    return next((parent for parent in type(module).__mro__ if parent in TABLE), None)
+    for parent in type(module).__mro__:
+        if parent in TABLE:
+            return parent
+    return None
 
 
 def torch_kind(module: nn.Module | None) -> TorchKind | None:
-    """Return what the table says of a module's class, or of the nearest class that it inherits from."""
+    """Return what the table says of a module's class, or of the nearest that it inherits from."""
     found = torch_class(module)
     return None if found is None else TABLE[found]
 
 
 def runs_as_torch(module: nn.Module) -> bool:
-    """Whether a module of a class of the table runs as that class does, or with a ``forward`` of its own."""
+    """Whether a module of a class of the table runs by that class's ``forward``, not its own."""
     found = torch_class(module)
     return found is not None and type(module).forward is found.forward

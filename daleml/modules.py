@@ -1,6 +1,4 @@
-r"""One notion of a layer.
-
-A table of torch's own modules, and the protocol that daleml's layers and yours satisfy.
+r"""The table of torch's modules, and the protocol of a layer, asked by every tool of this package.
 
 Which parameters of a module are synaptic weights, what each of them reads, where its
 presynaptic units lie, which bias goes with it, whether the module is recurrent: every tool asks
@@ -18,11 +16,11 @@ itself, by the methods of :class:`DaleLayer`. It needs no base class:
             return self.weight  # (post, pre), signed: what multiplies the input
 
         def redraw_(self, *, draw, ratio=1.0, generator=None):
-            self.weight.copy_(draw(torch.empty_like(self.weight), 0.1, generator=generator) *
-            self.signs)
+            drawn = draw(torch.empty_like(self.weight), 0.1, generator=generator)
+            self.weight.copy_(drawn * self.signs)
 
         def output_signs(self):
-            return None  # whatever reads the layer may decide; or +1 and -1, one for each output unit
+            return None  # whatever reads the layer may decide; or +1 or -1 per output unit
 
 A layer that has some of these methods and lacks one that a tool needs is refused by that tool,
 in a sentence that names the method.
@@ -30,16 +28,22 @@ in a sentence that names the method.
 
 from __future__ import annotations
 
-import inspect
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Protocol, cast, runtime_checkable
+from collections.abc import Iterator, Sequence
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 from torch.nn.utils import parametrize
 
+from daleml._layer_protocol import DaleLayer as DaleLayer
+from daleml._layer_protocol import RecurrentDaleLayer as RecurrentDaleLayer
+from daleml._layer_protocol import method as method
+from daleml._layer_protocol import required as required
+from daleml._layer_protocol import speaks as speaks
+from daleml._layer_protocol import takes as takes
+from daleml._layer_protocol import takes_draw as takes_draw
 from daleml._torch_table import TABLE as TABLE
 from daleml._torch_table import Reads as Reads
 from daleml._torch_table import SynapticWeight as SynapticWeight
@@ -48,150 +52,28 @@ from daleml._torch_table import runs_as_torch as runs_as_torch
 from daleml._torch_table import torch_class as torch_class
 from daleml._torch_table import torch_kind as torch_kind
 
-
-@runtime_checkable
-class DaleLayer(Protocol):
-    """The methods by which a feed-forward layer of yours tells every tool what it is.
-
-    A recurrent layer has ``effective_weights`` in place of ``effective_weight``.
-    """
-
-    def plastic_weights(self) -> Iterable[SynapticWeight | str]:
-        """Return the synaptic weights, in the order in which they are used.
-
-        A plain name stands for a dense weight.
-        """
-
-    def effective_weight(self) -> Tensor:
-        """Return what multiplies the input, signed, ``(post, pre)``.
-
-        Of a convolution ``(post, pre, *kernel)``.
-        """
-
-    def redraw_(
-        self, *, draw: Any, ratio: float = 1.0, generator: torch.Generator | None = None
-    ) -> None:
-        """Draw the weights anew, in place, and keep their signs and the variance of the layer's output.
-
-        Args:
-            draw: Fills a tensor with positive numbers of a given mean, ``draw(tensor, mean,
-                generator=)``.
-            ratio: Mean of the magnitudes that it draws, divided by their standard deviation.
-            generator: Source of randomness; default: torch's global one.
-        """
-
-    def output_signs(self) -> Tensor | None:
-        """Return +1 (excites) or -1 (inhibits) for each output unit.
-
-        None if the layers that read them may decide.
-        """
-
-
-@runtime_checkable
-class RecurrentDaleLayer(Protocol):
-    """What a recurrent layer or cell says of itself."""
-
-    def plastic_weights(self) -> Iterable[SynapticWeight]:
-        """Return the synaptic weights.
-
-        For each layer what reads its input, and what reads its state.
-        """
-
-    def effective_weights(self) -> Any:
-        """Return a named tuple of ``input`` and ``recurrent``, each ``(post, pre)``.
-
-        In a stack, one for each layer.
-        """
-
-    def redraw_(
-        self, *, draw: Any, ratio: float = 1.0, generator: torch.Generator | None = None
-    ) -> None:
-        """Draw the weights anew, as in :class:`DaleLayer`."""
-
-    def output_signs(self) -> Tensor | None:
-        """Return +1 or -1 for each unit whose rates the layer puts out, as in :class:`DaleLayer`."""
-
-    def register_layer_hook(self, look: Callable[..., None]) -> Any:
-        """Call ``look(suffix, rows, begun, rates, batch_sizes)`` whenever a layer has run.
-
-        See ``EIRNN``.
-        """
-
-    def rates(self, state: Tensor) -> Tensor:
-        """Return the rates of a state."""
-
-
-# -- the protocol ----------------------------------------------------------------------------------
-
-_SAYS = (
-    "plastic_weights",
-    "effective_weight",
-    "effective_weights",
-    "redraw_",
-    "output_signs",
-)
-
-
-def method(module: nn.Module, name: str) -> Callable[..., Any] | None:
-    """Return a method that a module's class, or the module itself, has.
-
-    Not one that it passes on from another.
-    """
-    own = getattr(type(module), name, None) or vars(module).get(name)
-    return cast("Callable[..., Any]", getattr(module, name)) if callable(own) else None
-
-
-def speaks(module: nn.Module) -> bool:
-    """Whether a module is a layer of the protocol.
-
-    It has some of the methods, and weights of its own to speak of.
-    """
-    if method(module, "plastic_weights") is not None:
-        return True
-    # A model may well pass on the effective weight of a layer within it.
-    owns = bool(module._parameters) or parametrize.is_parametrized(module)
-    return owns and any(method(module, name) is not None for name in _SAYS)
-
-
-def required(
-    module: nn.Module, path: str, name: str, purpose: str
-) -> Callable[..., Any]:
-    """Return a method of the protocol.
-
-    Raises:
-        ValueError: If the layer has not got it.
-    """
-    found = method(module, name)
-    if found is None:
-        where = f"`{path}`" if path else "the model itself"
-        raise ValueError(
-            f"`model` must have layers with the method `{name}`, which {purpose}; got"
-            f" {where}, a {type(module).__name__} without one."
-        )
-    return found
+# -- what a module says of its weights -------------------------------------------------------------
 
 
 def synaptic_weights(module: nn.Module, path: str = "") -> tuple[SynapticWeight, ...]:
     """Return the synaptic weights of a module itself, without its children.
 
-    As it says, or as the table says.
+    Its own word counts, or the table's.
 
     Raises:
+        TypeError: If it says anything but names and SynapticWeight.
         ValueError: If it has methods of the protocol but does not say which its weights are, or
             names parameters that it has not got.
     """
     if not speaks(module):
-        kind = torch_kind(module)
-        return () if kind is None or kind.weights is None else kind.weights(module)
-    listed = required(
-        module, path, "plastic_weights", "says which parameters are synaptic weights"
-    )()
+        return _weights_by_table(module)
+    purpose = "says which parameters are synaptic weights"
+    listed = required(module, path, "plastic_weights", purpose)()
     if isinstance(listed, str):
         listed = [listed]
-    found = tuple(
-        SynapticWeight(one) if isinstance(one, str) else one for one in listed
-    )
-    for one in found:
+    found = []
+    for given in listed:
+        one = SynapticWeight(given) if isinstance(given, str) else given
         if not isinstance(one, SynapticWeight):
             raise TypeError(
                 f"`plastic_weights` of {type(module).__name__} must give names or"
@@ -202,19 +84,27 @@ def synaptic_weights(module: nn.Module, path: str = "") -> tuple[SynapticWeight,
                 f"`plastic_weights` of {type(module).__name__} must name its parameters;"
                 f" got {one.name!r}, which it has not."
             )
-    return found
+        found.append(one)
+    return tuple(found)
+
+
+def _weights_by_table(module: nn.Module) -> tuple[SynapticWeight, ...]:
+    """Return the synaptic weights of a module as the table has them."""
+    kind = torch_kind(module)
+    if kind is None or kind.weights is None:
+        return ()
+    return kind.weights(module)
 
 
 def known_weights(module: nn.Module, path: str = "") -> tuple[SynapticWeight, ...]:
     """Return the synaptic weights of a module; none of a layer that does not say which they are."""
-    silent = speaks(module) and method(module, "plastic_weights") is None
-    return () if silent else synaptic_weights(module, path)
+    if speaks(module) and method(module, "plastic_weights") is None:
+        return ()
+    return synaptic_weights(module, path)
 
 
 def output_signs(module: nn.Module, path: str = "") -> Tensor | None:
-    """Return +1 or -1 for each unit that a layer of the protocol puts out.
-
-    None if it leaves that to its readers.
+    """Return +1 or -1 per output unit of a layer, or None if it leaves that to its readers.
 
     Raises:
         ValueError: If the layer does not say, or says anything else.
@@ -222,7 +112,10 @@ def output_signs(module: nn.Module, path: str = "") -> Tensor | None:
     said = required(module, path, "output_signs", "says which of its units inhibit")()
     if said is None:
         return None
-    given = said.signs() if hasattr(said, "signs") else said
+    # A partition will do, too.
+    given = said
+    if hasattr(said, "signs"):
+        given = said.signs()
     try:
         found = torch.as_tensor(given, device="cpu").detach().float()
     except (TypeError, ValueError, RuntimeError):
@@ -246,23 +139,24 @@ def is_recurrent(module: nn.Module) -> bool:
 def runs_over_sequences(module: nn.Module) -> bool:
     """Whether a recurrent module takes sequences; else it takes one step."""
     kind = torch_kind(module)
-    return (
-        kind.sequences
-        if kind is not None and not speaks(module)
-        else hasattr(module, "batch_first")
-    )
+    if kind is not None and not speaks(module):
+        return kind.sequences
+    # A layer takes sequences in one of two layouts; a cell has no layout to choose.
+    return hasattr(module, "batch_first")
 
 
 def is_dense(module: nn.Module, path: str = "") -> bool:
-    """Whether a module is one matrix between units that lie along the last dimension of its input and output."""
+    """Whether a module is one matrix, between units along the last dimension of input and output."""
     if is_recurrent(module):
         return False
     weights = synaptic_weights(module, path)
     if not speaks(module):
         return bool(weights) and cast("TorchKind", torch_kind(module)).spatial == 0
-    return (
-        len(weights) == 1 and cast("Tensor", getattr(module, weights[0].name)).ndim == 2
-    )
+    return len(weights) == 1 and _parameter(module, weights[0]).ndim == 2
+
+
+def _parameter(module: nn.Module, one: SynapticWeight) -> Tensor:
+    return cast("Tensor", getattr(module, one.name))
 
 
 def is_norm(module: nn.Module | None) -> bool:
@@ -287,25 +181,19 @@ def is_lazy(module: nn.Module) -> bool:
 
 def require_shapes(model: nn.Module) -> None:
     """Raise if a layer has no shape before its first forward pass."""
-    lazy = next(
-        (
-            path or "the model itself"
-            for path, module in model.named_modules()
-            if is_lazy(module)
-        ),
-        None,
-    )
-    if lazy is not None:
-        raise ValueError(
-            f"`model` must have run once, so that its layers have shapes; got `{lazy}`"
-            " without one."
-        )
+    for path, module in model.named_modules():
+        if is_lazy(module):
+            where = path or "the model itself"
+            raise ValueError(
+                f"`model` must have run once, so that its layers have shapes; got `{where}`"
+                " without one."
+            )
 
 
 def uncalled(model: nn.Module) -> set[nn.Module]:
     """Find the layers whose weights another module reads without calling them.
 
-    No hook of theirs ever runs.
+    No hook of theirs ever runs; ``nn.MultiheadAttention`` treats its output projection so.
     """
     found: set[nn.Module] = set()
     for module in model.modules():
@@ -319,10 +207,7 @@ def uncalled(model: nn.Module) -> set[nn.Module]:
 
 
 def presynaptic_dim(module: nn.Module, name: str, n_dims: int) -> int:
-    """Return the dimension of a parameter along which presynaptic units lie.
-
-    1, unless the module says otherwise.
-    """
+    """Return the dimension of a parameter along which presynaptic units lie, mostly 1."""
     if n_dims == 1 or is_table(module):
         return 0
     if speaks(module) and method(module, "plastic_weights") is None:
@@ -332,12 +217,11 @@ def presynaptic_dim(module: nn.Module, name: str, n_dims: int) -> int:
 
 
 def _weights_while_built(module: nn.Module) -> tuple[SynapticWeight, ...]:
-    """Return the weights of a module that may be half built, as when it fixes its signs in its constructor."""
+    """Return the weights of a module that may be half built: its constructor fixes signs."""
     try:
         return synaptic_weights(module)
     except (AttributeError, ValueError):
-        kind = torch_kind(module)
-        return () if kind is None or kind.weights is None else kind.weights(module)
+        return _weights_by_table(module)
 
 
 def fan_in(module: nn.Module, name: str) -> int:
@@ -345,7 +229,8 @@ def fan_in(module: nn.Module, name: str) -> int:
     weight = cast("Tensor", getattr(module, name))
     pre_dim = presynaptic_dim(module, plain_name(module, name), weight.ndim)
     n_synapses = weight.numel() // weight.shape[1 - pre_dim]
-    if pre_dim == 1:  # a grouped convolution's weight has the inputs of one group only
+    # Along dimension 1, a grouped convolution's weight has the inputs of one group only.
+    if pre_dim == 1:
         return n_synapses
     return n_synapses // int(getattr(module, "groups", 1))
 
@@ -356,15 +241,16 @@ def unit_dim(module: nn.Module, tensor: Tensor) -> int:
 
 
 def n_spatial(module: nn.Module) -> int:
-    """Return how many dimensions of a module's input come after that of its units: 2 for images."""
+    """Return how many dimensions of a module's input come after its units': 2 for images."""
     if not speaks(module):
         kind = torch_kind(module)
-        return 0 if kind is None else kind.spatial
-    weights = [] if is_recurrent(module) else synaptic_weights(module)
-    return max(
-        (cast("Tensor", getattr(module, one.name)).ndim - 2 for one in weights),
-        default=0,
-    )
+        if kind is None:
+            return 0
+        return kind.spatial
+    if is_recurrent(module):
+        return 0
+    dimensions = [_parameter(module, one).ndim - 2 for one in synaptic_weights(module)]
+    return max(dimensions, default=0)
 
 
 def n_inputs(module: nn.Module) -> int:
@@ -374,69 +260,64 @@ def n_inputs(module: nn.Module) -> int:
         return int(getattr(module, kind.inputs))
     if is_recurrent(module):
         return int(effective_layers(module)[0].input.shape[1])
-    effective = required(
-        module, "", "effective_weight", "gives what multiplies the input"
-    )()
-    return int(cast("Tensor", effective).shape[1])
+    return int(_effective_weight(module, "").shape[1])
 
 
 def n_outputs(module: nn.Module) -> int:
     """Return how many units one layer and direction of a module puts out."""
     kind = torch_kind(module)
     if kind is not None and kind.outputs:
-        projected = getattr(module, "proj_size", 0) if kind.projects else 0
-        return int(projected or getattr(module, kind.outputs))
+        counter = kind.outputs
+        # An LSTM may project its state onto fewer units.
+        if kind.projects and hasattr(module, "proj_size") and module.proj_size:
+            counter = "proj_size"
+        return int(getattr(module, counter))
     if is_recurrent(module):
         return int(effective_layers(module)[-1].recurrent.shape[0])
-    return int(
-        required(
-            module, "", "effective_weight", "gives what multiplies the input"
-        )().shape[0]
-    )
+    return int(_effective_weight(module, "").shape[0])
 
 
 # -- what multiplies what --------------------------------------------------------------------------
 
 
-class _Effective(Protocol):
+class _EffectiveWeights(Protocol):
+    """What ``effective_weights`` of a recurrent layer gives, a named tuple."""
+
     input: Tensor
     recurrent: Tensor
 
     def _asdict(self) -> dict[str, Tensor]: ...
 
 
-def effective_layers(module: nn.Module, path: str = "") -> Sequence[_Effective]:
-    """Return the effective weights of a recurrent module of the protocol, one named tuple a layer."""
-    given = required(
-        module, path, "effective_weights", "gives what multiplies input and state"
-    )()
+def effective_layers(module: nn.Module, path: str = "") -> Sequence[_EffectiveWeights]:
+    """Return the effective weights of a recurrent module, one named tuple per layer."""
+    purpose = "gives what multiplies input and state"
+    given = required(module, path, "effective_weights", purpose)()
     layers = [given] if hasattr(given, "_fields") else list(given)
     for layer in layers:
-        if not all(
-            isinstance(getattr(layer, name, None), Tensor)
-            for name in ("input", "recurrent")
-        ):
+        parts = [getattr(layer, name, None) for name in ("input", "recurrent")]
+        if not all(isinstance(part, Tensor) for part in parts):
             raise TypeError(
                 f"`effective_weights` of {type(module).__name__} must give named tuples"
                 f" with the fields `input` and `recurrent`; got {type(layer).__name__}."
             )
-    return cast("Sequence[_Effective]", layers)
+    return cast("Sequence[_EffectiveWeights]", layers)
 
 
 def effective(module: nn.Module, one: SynapticWeight, path: str = "") -> Tensor:
-    """Return what multiplies the units that a weight reads, ``(post, pre)``, signed, of those units alone."""
+    """Return what multiplies the units that a weight reads, ``(post, pre)``, signed."""
+    weight = _parameter(module, one)
     if not speaks(module):
-        return cast("Tensor", getattr(module, one.name))
+        return weight
     if is_recurrent(module):
         layer = effective_layers(module, path)[one.layer]
         found = layer.recurrent if one.recurrent else layer.input
     else:
-        found = required(
-            module, path, "effective_weight", "gives what multiplies the input"
-        )()
-    found = found if one.units is None else found[:, one.units]
-    weight = cast("Tensor", getattr(module, one.name))
-    weight = weight.transpose(0, 1) if one.pre_dim == 0 else weight
+        found = _effective_weight(module, path)
+    if one.units is not None:
+        found = found[:, one.units]
+    if one.pre_dim == 0:
+        weight = weight.transpose(0, 1)
     if found.shape != weight.shape:
         raise ValueError(
             f"the effective weight of {type(module).__name__} must have the shape"
@@ -446,32 +327,36 @@ def effective(module: nn.Module, one: SynapticWeight, path: str = "") -> Tensor:
     return found
 
 
+def _effective_weight(module: nn.Module, path: str) -> Tensor:
+    purpose = "gives what multiplies the input"
+    return cast("Tensor", required(module, path, "effective_weight", purpose)())
+
+
 def accounted(module: nn.Module, path: str = "") -> set[str]:
-    """Return the names of the parameters that a module's weights are made of, their biases included."""
+    """Return the names of the parameters that a module's weights and biases are made of."""
     names: set[str] = set()
     for one in known_weights(module, path):
-        names |= {one.name, *one.parts} | ({one.bias} if one.bias else set())
+        names.update((one.name, *one.parts))
+        if one.bias:
+            names.add(one.bias)
     return names
 
 
 def plain_name(module: nn.Module, name: str) -> str:
     """Return the name of a parameter before ``torch.nn.utils.prune`` took it apart."""
     plain = name.removesuffix("_orig")
-    return plain if plain != name and f"{plain}_mask" in module._buffers else name
+    is_pruned = plain != name and f"{plain}_mask" in module._buffers
+    return plain if is_pruned else name
 
 
 def other_matrices(
     module: nn.Module, path: str = ""
 ) -> Iterator[tuple[str, nn.Parameter]]:
-    """Yield the matrices of a module that are not accounted for, and no gain and no table.
-
-    By name.
-    """
-    if (
-        is_norm(module)
-        or is_table(module)
-        or isinstance(module, parametrize.ParametrizationList)
-    ):
+    """Yield the matrices of a module that are not accounted for, and no gain and no table."""
+    if is_norm(module) or is_table(module):
+        return
+    # What a weight is computed from is named where the weight is.
+    if isinstance(module, parametrize.ParametrizationList):
         return
     known = accounted(module, path)
     for name, parameter in module.named_parameters(recurse=False):
@@ -481,7 +366,10 @@ def other_matrices(
 
 
 def kept_otherwise(model: nn.Module) -> Iterator[tuple[str, list[str]]]:
-    """Yield the modules that keep weights otherwise than as parameters, as quantised ones do, and under which names."""
+    """Yield the modules that keep weights otherwise than as parameters, and under which names.
+
+    Quantised modules do, in packed objects of their own.
+    """
     for path, module in model.named_modules():
         if module._modules or module._parameters:
             continue
@@ -499,22 +387,3 @@ def warn_of_kept_otherwise(model: nn.Module, tool: str) -> None:
             " as parameters, as in quantised modules.",
             stacklevel=3,
         )
-
-
-def takes(function: Callable[..., Any], *keywords: str) -> bool:
-    """Whether a function takes arguments by these names."""
-    parameters = inspect.signature(function).parameters.values()
-    if any(one.kind is one.VAR_KEYWORD for one in parameters):
-        return True
-    return {
-        one.name for one in parameters if one.kind is not one.POSITIONAL_ONLY
-    } >= set(keywords)
-
-
-def takes_draw(module: nn.Module) -> bool:
-    """Whether ``reset_parameters`` of a module takes a distribution.
-
-    ``reset_parameters(generator, draw=)``.
-    """
-    reset = method(module, "reset_parameters")
-    return reset is not None and takes(reset, "draw")

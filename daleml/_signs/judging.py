@@ -34,7 +34,7 @@ def of_model(model: nn.Module) -> SignReport:
         for one in fixed
     ]
     # Of a weight that is computed, what an optimiser trains instead has been judged with it.
-    judged = set()
+    judged: set[int] = set()
     for one in fixed:
         judged.update(map(id, parameter_lookup.trained(one.module, one.own)))
     entries = _entries(model)

@@ -1,4 +1,4 @@
-"""The place of guards on an optimiser: after its steps, whatever ends them, and in every copy of it.
+"""The place of guards on an optimiser: after its steps, whatever ends them, and in its copies.
 
 A guard lies in a dictionary of the optimiser's, ``_dale_guards``. Two things read it: torch's own
 step hook, so that hooks registered later see lawful weights; and a method in place of ``step``,
@@ -62,7 +62,7 @@ def _held(optimizer: Any) -> Iterator[Optimizer]:
 
 def trained_by(optimizers: Sequence[Any]) -> set[int]:
     """Return the identities of all parameters that optimisers train."""
-    found = set()
+    found: set[int] = set()
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             found.update(map(id, group["params"]))
