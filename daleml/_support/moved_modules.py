@@ -141,26 +141,58 @@ MOVED: dict[str, tuple[str, ...]] = {
     "optim.stuck": ("optim.dead_weights",),
     "readers": ("weight_files",),
     "report": ("pages.html_page", "analysis.plots.drawing"),
-    "reproductions.dann": ("reproductions.papers.dann_cornford2021.claims",),
-    "reproductions.eg": ("reproductions.papers.eg_cornford2024.claims",),
+    "reproductions.dann": (
+        "reproductions.papers.dann_cornford2021.claims",
+        "reproductions.papers.dann_cornford2021.experiments",
+        "reproductions.papers.dann_cornford2021.networks",
+    ),
+    "reproductions.eg": (
+        "reproductions.papers.eg_cornford2024.claims",
+        "reproductions.papers.eg_cornford2024.experiments",
+        "reproductions.papers.eg_cornford2024.networks",
+    ),
     "reproductions.equilibrium": (
         "reproductions.papers.equilibrium_laborieux2022.claims",
-    ),
-    "reproductions.equilibrium_training": (
+        "reproductions.papers.equilibrium_laborieux2022.experiments",
         "reproductions.papers.equilibrium_laborieux2022.networks",
     ),
-    "reproductions.evolution": ("reproductions.papers.evolution_hazelden2023.claims",),
-    "reproductions.evolution_training": (
+    "reproductions.equilibrium_training": (
+        "reproductions.papers.equilibrium_laborieux2022.experiments",
+        "reproductions.papers.equilibrium_laborieux2022.networks",
+    ),
+    "reproductions.evolution": (
+        "reproductions.papers.evolution_hazelden2023.claims",
+        "reproductions.papers.evolution_hazelden2023.experiments",
         "reproductions.papers.evolution_hazelden2023.networks",
     ),
-    "reproductions.geometry": ("reproductions.papers.geometry_pogodin2024.claims",),
+    "reproductions.evolution_training": (
+        "reproductions.papers.evolution_hazelden2023.experiments",
+        "reproductions.papers.evolution_hazelden2023.networks",
+    ),
+    "reproductions.geometry": (
+        "reproductions.papers.geometry_pogodin2024.claims",
+        "reproductions.papers.geometry_pogodin2024.experiments",
+        "reproductions.papers.geometry_pogodin2024.networks",
+    ),
     "reproductions.journal": ("experiments.journal",),
     "reproductions.learning": ("reproductions.harness",),
-    "reproductions.oja": ("reproductions.papers.oja_shervanitabar2024.claims",),
+    "reproductions.oja": (
+        "reproductions.papers.oja_shervanitabar2024.claims",
+        "reproductions.papers.oja_shervanitabar2024.experiments",
+        "reproductions.papers.oja_shervanitabar2024.networks",
+    ),
     "reproductions.page": ("pages.claims_page",),
-    "reproductions.regimes": ("reproductions.papers.regimes_liu2024.claims",),
+    "reproductions.regimes": (
+        "reproductions.papers.regimes_liu2024.claims",
+        "reproductions.papers.regimes_liu2024.experiments",
+        "reproductions.papers.regimes_liu2024.networks",
+    ),
     "reproductions.running": ("reproductions.running_claims", "experiments.running"),
-    "reproductions.spectral": ("reproductions.papers.spectra_li2023.claims",),
+    "reproductions.spectral": (
+        "reproductions.papers.spectra_li2023.claims",
+        "reproductions.papers.spectra_li2023.experiments",
+        "reproductions.papers.spectra_li2023.networks",
+    ),
     "tasks.choice": ("tasks.two_choices",),
 }
 """From the old name to the modules that hold its contents now, both without ``daleml.``."""
@@ -181,7 +213,10 @@ RENAMED: dict[str, dict[str, str]] = {
     "learning.readings": {"read": "gradients_at", "turning": "points_on_circle"},
     "learning.synapses": {"Synapses": "PlasticWeight", "lawful": "fixed_signs"},
     "reproductions.journal": {"Key": "RunKey"},
+    "reproductions.learning": {"Arm": "ImageArm", "learn": "train_arm"},
+    "reproductions.oja": {"Course": "OnlinePass", "learn": "learn_online"},
     "reproductions.running": {"Result": "SeedResult"},
+    "reproductions.spectral": {"ColumnEI": "BuildColumnEI"},
 }
 """By the old name of a module, what its names that have changed are called now."""
 

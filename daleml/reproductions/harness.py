@@ -1,17 +1,17 @@
-"""How networks of the founding claims are trained, and how each arm's learning rate is chosen.
+"""The harness of the papers that train on images: arms, their training, their learning rates.
 
-One rule for every arm: each rate of a grid trains a network, shown part of the training images
-and judged by the rest; the rate of the lowest error is taken, and of those that tie the one of
-the lowest loss. Only then does a network learn from all training images, to be judged by the
-test images. What chooses a rate is never handed a test image.
+One rule chooses the learning rate of every arm, here and in the papers that train otherwise: see
+:func:`best_by_validation`. Each rate of a grid trains a network, which is shown one part of the
+training images and judged by the rest. Only then does a network learn from all training images,
+to be judged by the test images. What chooses a rate is never handed a test image.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -25,15 +25,53 @@ from daleml.optim import enforce, param_groups
 from daleml.training import DivergedError, Shuffled, train
 
 BATCH = 32
-_NETWORK, _DIVISION = (
-    1,
-    2,
-)  # streams of chance of one seed, beside that of the epochs' order
-LAST = 5
-"""An error or a loss is the mean of this many last epochs.
+"""How many images a step of training sees."""
 
-One epoch's is noisy at a constant rate.
-"""
+LAST = 5
+"""How many last epochs an error or a loss is the mean of: at a constant rate, one is noisy."""
+
+# The keys of two streams of random numbers of one seed, beside that of the epochs' order.
+_NETWORK, _DIVISION = 1, 2
+
+Candidate = TypeVar("Candidate")
+
+
+class ValidationScore(NamedTuple):
+    """What a candidate scored on examples held out of the training set.
+
+    Attributes:
+        error: What has to be low: a fraction missed, or an accuracy with its sign turned.
+        loss: What decides between equals. A loss that is not finite is of one that diverged.
+    """
+
+    error: float
+    loss: float = 0.0
+
+
+def best_by_validation(scores: Mapping[Candidate, ValidationScore]) -> Candidate:
+    """Return the candidate with the lowest error on held-out examples.
+
+    Of equals, the one with the lowest loss is taken; of those, the first. One that diverged is
+    never taken.
+
+    Args:
+        scores: What each candidate scored, such as each learning rate of a grid.
+
+    Raises:
+        ValueError: If all diverged.
+
+    Example:
+        >>> scores = {0.1: ValidationScore(0.2, 0.5), 0.3: ValidationScore(0.2, 0.4)}
+        >>> best_by_validation(scores)
+        0.3
+    """
+    finite = [one for one, score in scores.items() if math.isfinite(score.loss)]
+    if not finite:
+        raise ValueError(
+            "`scores` must hold a learning rate that did not diverge; got"
+            f" {list(scores)}, which all did."
+        )
+    return min(finite, key=lambda one: scores[one])
 
 
 class Images(NamedTuple):
@@ -44,13 +82,13 @@ class Images(NamedTuple):
 
     @property
     def mean(self) -> float:
-        """Mean pixel, by which a first layer of positive weights centres."""
+        """The mean pixel, by which a first layer of positive weights centres its inputs."""
         return float(self.x.double().mean())
 
 
 @dataclass(frozen=True)
-class Arm:
-    """One kind of network, and how it learns.
+class ImageArm:
+    """One kind of network that learns from images, and how it learns.
 
     Attributes:
         name: Short, for the names of numbers.
@@ -59,7 +97,7 @@ class Arm:
         corrected: Whether interneurons learn at the smaller rates that their layers declare.
         each_sign: Whether every single synapse keeps its sign, which is more than Dale's law
             asks for.
-        clip_norm: Largest norm of the whole gradient.
+        clip_norm: The largest norm of the whole gradient; None for no limit.
     """
 
     name: str
@@ -74,15 +112,15 @@ class Course:
     """What an arm learned, epoch by epoch, from the first.
 
     A network whose loss did not stay finite knows nothing: it is judged as one that guesses,
-    all along.
+    in every epoch.
 
     Attributes:
         model: The network as it is in the end.
-        errors: Fraction of the judged images missed.
-        losses: Cross-entropy on the judged images.
-        train_losses: The same on those it learns from, as they were met.
-        lowest: The least that a synapse was, after any step, along its sign; infinite where no
-            signs are fixed.
+        errors: The fraction of the judged images missed, by epoch.
+        losses: The cross-entropy on the judged images, by epoch.
+        train_losses: The cross-entropy on the images it learns from, as they were met, by epoch.
+        lowest: The smallest value that a synapse had, after any step, along its sign; infinite
+            where no signs are fixed.
     """
 
     model: nn.Module
@@ -93,18 +131,18 @@ class Course:
 
     @property
     def error(self) -> float:
-        """In the end."""
-        return _end(self.errors)
+        """The mean error of the last epochs."""
+        return _mean_of_last(self.errors)
 
     @property
     def loss(self) -> float:
-        """In the end."""
-        return _end(self.losses)
+        """The mean loss of the last epochs."""
+        return _mean_of_last(self.losses)
 
     @property
     def train_loss(self) -> float:
-        """In the end."""
-        return _end(self.train_losses)
+        """The mean training loss of the last epochs."""
+        return _mean_of_last(self.train_losses)
 
 
 @dataclass(frozen=True)
@@ -113,7 +151,7 @@ class Choice:
 
     Attributes:
         lr: The chosen one.
-        errors: Validation error, by rate.
+        errors: The validation error, by rate.
     """
 
     lr: float
@@ -122,36 +160,51 @@ class Choice:
     def largest_usable(self, error: float) -> float:
         """Return the largest rate that ends with at most this validation error.
 
-        NaN if none does.
+        Args:
+            error: The largest error that counts as usable.
+
+        Returns:
+            The rate; NaN if there is none.
         """
-        return max(
-            (lr for lr, found in self.errors.items() if found <= error),
-            default=math.nan,
-        )
+        usable = [lr for lr, found in self.errors.items() if found <= error]
+        return max(usable, default=math.nan)
 
 
 def train_images(data: ImageSplit) -> Images:
-    """Return what may be learned from, and chosen by."""
+    """Return the images to learn from, and to choose by.
+
+    Args:
+        data: All images.
+    """
     return Images(data.train_x, data.train_y)
 
 
 def test_images(data: ImageSplit) -> Images:
-    """Return what judges in the end."""
+    """Return the images that judge in the end.
+
+    Args:
+        data: All images.
+    """
     return Images(data.test_x, data.test_y)
 
 
 def hold_out(images: Images, fraction: float, seed: int) -> tuple[Images, Images]:
-    """Divide training images at random into those to learn from and those to validate by."""
+    """Divide training images at random into those to learn from and those to validate by.
+
+    Args:
+        images: The training images.
+        fraction: The fraction of them that validates.
+        seed: Seed of the division.
+    """
     order = torch.randperm(len(images.y), generator=seeds.generator(seed, 0, _DIVISION))
     n_held = round(fraction * len(order))
     kept, held = order[n_held:], order[:n_held]
-    return Images(images.x[kept], images.y[kept]), Images(
-        images.x[held], images.y[held]
-    )
+    shown = Images(images.x[kept], images.y[kept])
+    return shown, Images(images.x[held], images.y[held])
 
 
 def choose_lr(
-    arm: Arm,
+    arm: ImageArm,
     images: Images,
     seed: int,
     *,
@@ -159,53 +212,72 @@ def choose_lr(
     epochs: int,
     fraction: float,
 ) -> Choice:
-    """Choose an arm's learning rate by the rule of this module.
+    """Choose an arm's learning rate by the rule of :func:`best_by_validation`.
 
     Args:
-        arm: Whose.
-        images: Those of the training set.
-        seed: Of the division, the networks and the order of the images.
-        lrs: The grid.
+        arm: The arm.
+        images: The images of the training set.
+        seed: Seed of the division, the networks and the order of the images.
+        lrs: The grid of learning rates.
         epochs: How long each rate trains.
-        fraction: Of the training images that validate.
+        fraction: The fraction of the training images that validates.
     """
     shown, held = hold_out(images, fraction, seed)
-    courses = {lr: learn(arm, lr, seed, shown, held, epochs) for lr in lrs}
-    best = min(courses, key=lambda lr: (courses[lr].error, courses[lr].loss))
-    return Choice(best, {lr: course.error for lr, course in courses.items()})
+    scores = {}
+    for lr in lrs:
+        course = train_arm(arm, lr, seed, shown, held, epochs)
+        scores[lr] = ValidationScore(course.error, course.loss)
+    errors = {lr: score.error for lr, score in scores.items()}
+    return Choice(best_by_validation(scores), errors)
 
 
-def learn(
-    arm: Arm, lr: float, seed: int, shown: Images, judged: Images, epochs: int
+def train_arm(
+    arm: ImageArm, lr: float, seed: int, shown: Images, judged: Images, epochs: int
 ) -> Course:
-    """Train one network on ``shown``, and judge it by ``judged`` after every epoch."""
+    """Train one network on some images, and judge it by others after every epoch.
+
+    Args:
+        arm: What is built, and how it learns.
+        lr: The learning rate.
+        seed: Seed of the network and of the order of the images.
+        shown: The images that it learns from.
+        judged: The images that it is judged by.
+        epochs: How long it learns.
+    """
     model = arm.build(shown.mean, seeds.generator(seed, 0, _NETWORK))
-    optimizer = SGD(
-        param_groups(model, lr) if arm.corrected else model.parameters(), lr
-    )
+    groups = param_groups(model, lr) if arm.corrected else model.parameters()
+    optimizer = SGD(groups, lr)
     if next(signs.named(model), None):
         enforce(optimizer, model)
     if arm.each_sign:
         _keep_each_sign(optimizer, model)
-    lowest = _watch(optimizer, model)
+    lowest = _watch_signs(optimizer, model)
     watched = {"judged": trackers.held_out(judged.x, judged.y, cross_entropy)}
     try:
         history = train(
-            model, Shuffled(shown.x, shown.y, BATCH, seed), optimizer, cross_entropy,
-            epochs=epochs, trackers=watched, clip_norm=arm.clip_norm, progress=False,
-        )  # fmt: skip
+            model,
+            Shuffled(shown.x, shown.y, BATCH, seed),
+            optimizer,
+            cross_entropy,
+            epochs=epochs,
+            trackers=watched,
+            clip_norm=arm.clip_norm,
+            progress=False,
+        )
     except DivergedError:
         n_classes = int(shown.y.max()) + 1
-        guess, error = (math.log(n_classes),) * epochs, (1 - 1 / n_classes,) * epochs
-        return Course(model, error, guess, guess, lowest())
-    errors, losses, train_losses = (
-        tuple(float(value) for value in history[name].iloc[1:])
-        for name in ("judged/error", "judged/loss", "loss")
-    )
+        guessed_loss = (math.log(n_classes),) * epochs
+        guessed_error = (1 - 1 / n_classes,) * epochs
+        return Course(model, guessed_error, guessed_loss, guessed_loss, lowest())
+    # The first row is of the network before it learns.
+    learned = history.iloc[1:]
+    columns = ("judged/error", "judged/loss", "loss")
+    errors, losses, train_losses = (tuple(map(float, learned[one])) for one in columns)
     return Course(model, errors, losses, train_losses, lowest())
 
 
 def _keep_each_sign(optimizer: Optimizer, model: nn.Module) -> None:
+    """Put a weight whose sign a step has changed to zero, each synapse by itself."""
     kept = [
         (weight, weight.detach().sign())
         for weight in model.parameters()
@@ -220,24 +292,24 @@ def _keep_each_sign(optimizer: Optimizer, model: nn.Module) -> None:
     optimizer.register_step_post_hook(project)
 
 
-def _watch(optimizer: Optimizer, model: nn.Module) -> Callable[[], float]:
+def _watch_signs(optimizer: Optimizer, model: nn.Module) -> Callable[[], float]:
     """Look at every synapse after every step, whatever keeps its sign.
 
-    Tell the least that one was along it.
+    Returns:
+        What tells the smallest value that one had along its sign.
     """
     named = [(weight, sign) for _, weight, sign in signs.named(model)]
-    least = [torch.tensor(math.inf)]
+    lowest = [torch.tensor(math.inf)]
 
     @torch.no_grad()
     def look(*_: object) -> None:
         if named:
-            least[0] = torch.stack(
-                [least[0], *((weight * sign).min() for weight, sign in named)]
-            ).min()
+            along_sign = [(weight * sign).min() for weight, sign in named]
+            lowest[0] = torch.stack([lowest[0], *along_sign]).min()
 
     optimizer.register_step_post_hook(look)
-    return lambda: float(least[0])
+    return lambda: float(lowest[0])
 
 
-def _end(values: tuple[float, ...]) -> float:
+def _mean_of_last(values: tuple[float, ...]) -> float:
     return math.fsum(values[-LAST:]) / len(values[-LAST:])

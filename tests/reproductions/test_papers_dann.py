@@ -11,12 +11,16 @@ from torch import nn
 from daleml import signs
 from daleml.datasets import digits
 from daleml.layers import DANNLinear
-from daleml.reproductions import BUDGETS, harness
-from daleml.reproductions.harness import Arm, Course, Images
-from daleml.reproductions.papers.dann_cornford2021 import claims as dann
-from daleml.reproductions.papers.spectra_li2023 import claims as spectral
+from daleml.reproductions import BUDGETS, digit_networks, harness
+from daleml.reproductions.harness import Course, ImageArm, Images
+from daleml.reproductions.papers.dann_cornford2021 import claims as dann_claims
+from daleml.reproductions.papers.dann_cornford2021 import experiments as dann
+from daleml.reproductions.papers.dann_cornford2021 import networks as dann_networks
+from daleml.reproductions.papers.spectra_li2023 import claims as spectral_claims
+from daleml.reproductions.papers.spectra_li2023 import experiments as spectral
+from daleml.reproductions.papers.spectra_li2023 import networks as spectral_networks
 
-PAPERS = (dann.PAPER, spectral.PAPER)
+PAPERS = (dann_claims.PAPER, spectral_claims.PAPER)
 CLAIMS = [claim for paper in PAPERS for claim in paper.claims]
 EXPERIMENTS = {
     claim.experiment.name: claim.experiment for claim in CLAIMS if claim.experiment
@@ -88,7 +92,7 @@ def test_ids_are_distinct_and_in_order():
         ]
         assert all(claim.paper == paper.name for claim in paper.claims)
         tested = [claim.id[1] for claim in paper.claims if claim.experiment]
-        assert tested == list("abcdefg" if paper is dann.PAPER else "abcdefgh")
+        assert tested == list("abcdefg" if paper is dann_claims.PAPER else "abcdefgh")
 
 
 @pytest.mark.parametrize(
@@ -171,13 +175,13 @@ def few(n=60):
 def test_the_lowest_error_chooses_and_the_lowest_loss_breaks_a_tie(monkeypatch):
     ends = {0.1: (0.5, 1.0), 0.2: (0.25, 3.0), 0.3: (0.25, 2.0), 0.4: (0.75, 0.1)}
 
-    def learn(arm, lr, seed, shown, judged, epochs):
+    def train_arm(arm, lr, seed, shown, judged, epochs):
         assert (len(shown.y), len(judged.y)) == (45, 15)
         return Course(nn.Identity(), (ends[lr][0],), (ends[lr][1],), (0.0,), math.inf)
 
-    monkeypatch.setattr(harness, "learn", learn)
+    monkeypatch.setattr(harness, "train_arm", train_arm)
     choice = harness.choose_lr(
-        dann.ARMS[0], few(), 0, lrs=list(ends), epochs=1, fraction=0.25
+        dann_networks.ARMS[0], few(), 0, lrs=list(ends), epochs=1, fraction=0.25
     )
     assert choice.lr == 0.3
     assert choice.largest_usable(0.25) == 0.3
@@ -201,7 +205,7 @@ def test_images_are_held_out_once_and_at_random():
 
 
 def test_a_network_that_diverges_is_judged_as_one_that_guesses():
-    course = harness.learn(dann.ARMS[0], 1e30, 0, few(), few(), 3)
+    course = harness.train_arm(dann_networks.ARMS[0], 1e30, 0, few(), few(), 3)
     assert course.errors == pytest.approx((0.9,) * 3)
     assert course.losses == course.train_losses == pytest.approx((math.log(10),) * 3)
 
@@ -214,23 +218,23 @@ def test_the_end_is_the_mean_of_the_last_epochs():
 
 
 def test_signs_are_watched_whoever_keeps_them(monkeypatch):
-    arm = Arm("dann", dann.build_dann)
-    lawful = harness.learn(arm, 0.1, 0, few(), few(), 2)
+    arm = ImageArm("dann", dann_networks.build_dann)
+    lawful = harness.train_arm(arm, 0.1, 0, few(), few(), 2)
     assert lawful.lowest >= 0
     assert signs.check(lawful.model)
     monkeypatch.setattr(harness, "enforce", lambda optimizer, model: None)
     with pytest.warns(UserWarning, match="synapses break Dale's law after epoch 1"):
-        assert harness.learn(arm, 0.1, 0, few(), few(), 2).lowest < 0
-    assert harness.learn(dann.ARMS[0], 0.1, 0, few(), few(), 1).lowest == math.inf
+        assert harness.train_arm(arm, 0.1, 0, few(), few(), 2).lowest < 0
+    assert harness.train_arm(dann_networks.ARMS[0], 0.1, 0, few(), few(), 1).lowest == math.inf
 
 
 def test_each_synapse_keeps_its_sign_where_it_should():
     free, kept = (
-        Arm("rnn", spectral.build_rnn, each_sign=each) for each in (False, True)
+        ImageArm("rnn", spectral_networks.build_rnn, each_sign=each) for each in (False, True)
     )
     for arm, flips in ((free, True), (kept, False)):
         before = arm.build(0.0, harness.seeds.generator(0, 0, harness._NETWORK))
-        after = harness.learn(arm, 0.3, 0, few(), few(), 3).model
+        after = harness.train_arm(arm, 0.3, 0, few(), few(), 3).model
         flipped = (before.rnn.weight_hh_l0 * after.rnn.weight_hh_l0 < 0).any() or (
             before.readout.weight * after.readout.weight < 0
         ).any()
@@ -240,11 +244,11 @@ def test_each_synapse_keeps_its_sign_where_it_should():
 def test_corrections_are_learning_rates():
     layers = {}
     for corrected in (True, False):
-        arm = Arm("dann", dann.build_dann, corrected=corrected)
+        arm = ImageArm("dann", dann_networks.build_dann, corrected=corrected)
         start = arm.build(
             0.0, harness.seeds.generator(0, 0, harness._NETWORK)
         ).requires_grad_(False)
-        end = harness.learn(arm, 1e-4, 0, few(32), few(32), 1).model.requires_grad_(
+        end = harness.train_arm(arm, 1e-4, 0, few(32), few(32), 1).model.requires_grad_(
             False
         )  # one step
         layers[corrected] = [
@@ -268,10 +272,10 @@ def test_corrections_are_learning_rates():
 def test_a_transplant_has_the_vectors_of_one_and_the_values_of_another():
     generator = torch.Generator().manual_seed(0)
     first, other = (
-        spectral.ColumnEI(10)(0.3, generator),
-        spectral.build_rnn(0.3, generator),
+        digit_networks.BuildColumnEI(10)(0.3, generator),
+        spectral_networks.build_rnn(0.3, generator),
     )
-    model = spectral.Transplant(spectral.ColumnEI(10), spectral.build_rnn)(
+    model = spectral_networks.Transplant(digit_networks.BuildColumnEI(10), spectral_networks.build_rnn)(
         0.3, torch.Generator().manual_seed(0)
     )
     for name in ("rnn.weight_ih_l0", "rnn.weight_hh_l0", "readout.weight"):
@@ -290,15 +294,15 @@ def test_a_transplant_has_the_vectors_of_one_and_the_values_of_another():
 
 
 def test_freed_signs_start_from_the_same_function():
-    lawful = spectral.ColumnEI(10)(0.3, torch.Generator().manual_seed(0))
-    free = spectral.Transplant(spectral.ColumnEI(10))(
+    lawful = digit_networks.BuildColumnEI(10)(0.3, torch.Generator().manual_seed(0))
+    free = spectral_networks.Transplant(digit_networks.BuildColumnEI(10))(
         0.3, torch.Generator().manual_seed(0)
     )
     torch.testing.assert_close(free(few().x), lawful(few().x))
     assert next(signs.named(free), None) is None
 
 
-@pytest.mark.parametrize("arm", [*dann.ARMS, *spectral.ARMS], ids=lambda arm: arm.name)
+@pytest.mark.parametrize("arm", [*dann_networks.ARMS, *spectral_networks.ARMS], ids=lambda arm: arm.name)
 def test_networks_come_from_their_generator(arm):
     state = torch.random.get_rng_state()
     first, same, other = (

@@ -8,7 +8,9 @@ import torch
 
 from daleml.reproductions import judge
 from daleml.reproductions.claim import BUDGETS
-from daleml.reproductions.papers.eg_cornford2024 import claims as eg
+from daleml.reproductions.papers.eg_cornford2024 import claims as eg_claims
+from daleml.reproductions.papers.eg_cornford2024 import experiments as eg
+from daleml.reproductions.papers.eg_cornford2024 import networks
 from daleml.reproductions.papers.geometry_pogodin2024 import claims as geometry
 from daleml.reproductions.papers.regimes_liu2024 import claims as regimes
 
@@ -42,7 +44,7 @@ SMALL = {
         "last": 10,
     },
 }
-PAPERS = (eg.PAPER, geometry.PAPER, regimes.PAPER)
+PAPERS = (eg_claims.PAPER, geometry.PAPER, regimes.PAPER)
 EXPERIMENTS = {
     claim.experiment.name: claim.experiment
     for paper in PAPERS
@@ -104,7 +106,7 @@ def test_learning_rates_never_see_the_test_set(monkeypatch):
 
 
 def test_learning_rates_of_neurons_never_see_the_test_set(monkeypatch):
-    settings, draw = small("r of k"), eg._r_of_k
+    settings, draw = small("r of k"), networks.draw_r_of_k
     numbers = eg.run_r_of_k(0, settings)
 
     def garbage(*args, noisy):
@@ -135,15 +137,15 @@ def test_the_rule_of_learning_rates():
 
 def test_a_rate_rises_stays_and_falls():
     settings = {"warm_up": 2, "cool_down": 3, "epochs": 10}
-    shares = [round(eg._share_of_lr(done, settings), 3) for done in range(10)]
-    assert shares == [0.333, 0.667, 1, 1, 1, 1, 1, 0.75, 0.5, 0.25]
+    fractions = [round(networks.fraction_of_lr(done, settings), 3) for done in range(10)]
+    assert fractions == [0.333, 0.667, 1, 1, 1, 1, 1, 0.75, 0.5, 0.25]
 
 
 def test_a_network_that_diverges_fails_its_claims_and_no_other():
     settings = small("EG on digits") | {"clip": 1e30}
     assert (
-        eg._trained(
-            eg._network(16, 0),
+        networks.train_network(
+            networks.build_network(16, 0),
             "gd",
             1e20,
             (torch.rand(64, 64), torch.arange(64) % 10),
@@ -153,7 +155,7 @@ def test_a_network_that_diverges_fails_its_claims_and_no_other():
         is None
     )
     numbers = eg._measures(
-        eg._network(16, 0), None, (torch.rand(4, 64), torch.arange(4))
+        networks.build_network(16, 0), None, (torch.rand(4, 64), torch.arange(4))
     )
     assert all(value != value for value in numbers.values())
 
@@ -161,7 +163,7 @@ def test_a_network_that_diverges_fails_its_claims_and_no_other():
 def test_signs_are_held_synapse_by_synapse():
     weight = torch.nn.Parameter(torch.tensor([1.0, 1.0, -1.0, -1.0]))
     optimizer = torch.optim.SGD([weight], lr=1.0)
-    eg._hold_signs(optimizer)
+    networks.hold_signs(optimizer)
     weight.grad = torch.tensor([0.5, 3.0, -0.5, -3.0])
     optimizer.step()
     assert weight.tolist() == pytest.approx([0.5, 1e-18, -0.5, -1e-18], rel=1e-6, abs=0)
@@ -169,10 +171,10 @@ def test_signs_are_held_synapse_by_synapse():
 
 def test_the_noise_of_counts_moves_labels_near_the_threshold_only():
     settings = {"k": 20, "r": 10, "noise": 0.05}
-    rows, clean = eg._r_of_k(
+    rows, clean = networks.draw_r_of_k(
         40, 2000, torch.Generator().manual_seed(0), settings, noisy=False
     )
-    _, noisy = eg._r_of_k(
+    _, noisy = networks.draw_r_of_k(
         40, 2000, torch.Generator().manual_seed(0), settings, noisy=True
     )
     count = rows[:, :20].sum(1)

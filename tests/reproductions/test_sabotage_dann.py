@@ -10,6 +10,7 @@ from daleml.analysis import Spectrum
 from daleml.layers import init
 from daleml.reproductions import harness, judge
 from daleml.reproductions.papers.dann_cornford2021 import claims as dann
+from daleml.reproductions.papers.dann_cornford2021.experiments import INITIALISATION
 from daleml.reproductions.papers.spectra_li2023 import claims as spectral
 from daleml.reproductions.verdict import FAILS, HOLDS
 
@@ -22,7 +23,7 @@ RATE = {
     "fraction": 0.2,
 }  # one rate, so that nothing is spent on choosing it
 SETTINGS = {
-    "dann initialisation": dann.INITIALISATION.settings["quick"],
+    "dann initialisation": INITIALISATION.settings["quick"],
     "dann digits": {"epochs": 10, "choice": RATE},
     "spectral initialisation": {"draws": [[100, 3], [300, 1]]},
     "spectral row digits": {"epochs": 25, "choice": RATE},

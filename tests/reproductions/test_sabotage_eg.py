@@ -11,16 +11,21 @@ from daleml import potentials
 from daleml.analysis.plasticity import dual_geometry as inference
 from daleml.optim._fast import update_lists
 from daleml.reproductions import judge
-from daleml.reproductions.papers.eg_cornford2024 import claims as eg
-from daleml.reproductions.papers.geometry_pogodin2024 import claims as geometry
-from daleml.reproductions.papers.regimes_liu2024 import claims as regimes
+from daleml.reproductions.papers.eg_cornford2024 import claims as eg_claims
+from daleml.reproductions.papers.eg_cornford2024 import experiments as eg
+from daleml.reproductions.papers.eg_cornford2024 import networks as eg_networks
+from daleml.reproductions.papers.geometry_pogodin2024 import claims as geometry_claims
+from daleml.reproductions.papers.geometry_pogodin2024 import experiments as geometry
+from daleml.reproductions.papers.regimes_liu2024 import claims as regimes_claims
+from daleml.reproductions.papers.regimes_liu2024 import experiments as regimes
+from daleml.reproductions.papers.regimes_liu2024 import networks as regimes_networks
 from daleml.reproductions.verdict import FAILS, HOLDS
 
 pytestmark = pytest.mark.slow
 
 CLAIMS = {
     claim.id: claim
-    for paper in (eg.PAPER, geometry.PAPER, regimes.PAPER)
+    for paper in (eg_claims.PAPER, geometry_claims.PAPER, regimes_claims.PAPER)
     for claim in paper.claims
 }
 FEWER = {
@@ -59,7 +64,8 @@ def forget_sign(monkeypatch):
 
 
 def plain_descent(monkeypatch):
-    monkeypatch.setattr(eg, "EG", torch.optim.SGD)
+    for module in (eg, eg_networks):
+        monkeypatch.setattr(module, "EG", torch.optim.SGD)
 
 
 def wrong_inverse(monkeypatch):
@@ -100,7 +106,7 @@ def truncated(monkeypatch):
         left, values, right = torch.linalg.svd(weight.double(), full_matrices=False)
         return weight.copy_((left[:, :rank] * values[:rank]) @ right[:rank])
 
-    monkeypatch.setattr(regimes, "low_rank_", low_rank_)
+    monkeypatch.setattr(regimes_networks, "low_rank_", low_rank_)
 
 
 def no_standard_deviation(monkeypatch):

@@ -1,274 +1,19 @@
-"""Laborieux & Zenke 2022.
-
-Gradients read from a network that settles under an oscillating teaching signal.
-"""
+"""Laborieux & Zenke 2022: exact gradients from the oscillations of a network that settles."""
 
 from __future__ import annotations
 
-import itertools
-import math
-
-import torch
-from torch import Tensor
-
-from daleml._support import seeds
-from daleml.datasets import digits
-from daleml.learning import (
-    EquilibriumPropagation,
-    HardClip,
-    HolomorphicNetwork,
-    HoloTanh,
-    NotSettledError,
-    compare_gradients,
-)
-from daleml.learning.equilibrium.activations import Activation
-from daleml.populations import Populations
-from daleml.reproductions.claim import (
-    BUDGETS,
-    Check,
-    Claim,
-    Experiment,
-    Numbers,
-    Paper,
-    Settings,
-)
-from daleml.reproductions.papers.equilibrium_laborieux2022.networks import (
+from daleml.reproductions.claim import Check, Claim, Paper
+from daleml.reproductions.papers.equilibrium_laborieux2022.experiments import (
+    DALE,
+    HOLOMORPHY,
+    NOISE,
     NOISY_TRAINING,
+    NUDGE,
+    ORDERS,
+    POINTS,
     TRAJECTORY,
 )
 from daleml.reproductions.sweep import Panel, Sweep
-
-_ORDERS = (1, 2, 4, 6)
-_BETAS, _POINTS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6], [1, 2, 4, 6, 12, 20]
-
-
-# -- the toy network: the order of the error, its floor, and where it ends
-# ---------------------------------------------
-
-
-def run_nudge(seed: int, settings: Settings) -> Numbers:
-    """Error of the gradient of a 6-4-4-4 network, one sample, against number of points and size of the nudge."""
-    network, x, y, redrawn = _toy(seed, settings["beta"])
-    numbers: Numbers = {"redrawn": float(redrawn)}
-    for n_points in _ORDERS:
-        half, whole = (
-            _error(network, x, y, settings["beta"] * scale, n_points)
-            for scale in (0.5, 1.0)
-        )
-        numbers[f"slope_{n_points}"] = math.log2(whole / half)
-        numbers[f"log_error_{n_points}"] = math.log10(whole)
-    numbers["log_error_12"] = math.log10(_error(network, x, y, settings["beta"], 12))
-    numbers["log_error_12_default_scale"] = math.log10(
-        _error(_default(seed), x, y, settings["beta"], 12)
-    )
-    numbers["digits_gained"] = numbers["log_error_1"] - numbers["log_error_12"]
-    near, far, beyond = (_error(network, x, y, beta, 20) for beta in (0.4, 0.8, 2.0))
-    numbers |= {
-        f"log_error_{name}": math.log10(e)
-        for name, e in (("near", near), ("far", far), ("beyond", beyond))
-    }
-    numbers["rise"] = numbers["log_error_far"] - numbers["log_error_near"]
-    numbers["log_error_beyond_finer"] = math.log10(_error(network, x, y, 2.0, 40))
-    for beta, n_points in itertools.product(settings["betas"], settings["points"]):
-        # below the last digit of double precision there is nothing to see, and zero has no
-        # logarithm
-        numbers[f"error_{n_points}_at_{beta:g}"] = max(
-            _error(network, x, y, beta, n_points), 1e-16
-        )
-    return numbers
-
-
-def _toy(seed: int, beta: float) -> tuple[HolomorphicNetwork, Tensor, Tensor, int]:
-    """Draw networks until one settles, without a nudge and with every one of twelve.
-
-    The theory is about those.
-    """
-    for attempt in itertools.count():
-        generator = seeds.generator(seed, attempt)
-        network = HolomorphicNetwork(
-            6, [4, 4], 4, dtype=torch.float64, generator=generator, max_steps=400
-        )
-        network.reset_parameters(generator, sd=0.5)
-        x = torch.randn(1, 6, dtype=torch.float64, generator=generator)
-        x /= x.max()
-        y = torch.randint(4, (1,), generator=generator)
-        try:
-            EquilibriumPropagation(network, beta, 12).gradients(x, y)
-        except NotSettledError:
-            continue
-        return network, x, y, attempt
-    raise AssertionError("unreachable")
-
-
-def _default(seed: int) -> HolomorphicNetwork:
-    return HolomorphicNetwork(
-        6, [4, 4], 4, dtype=torch.float64, generator=seeds.generator(seed)
-    )
-
-
-def _error(
-    network: HolomorphicNetwork, x: Tensor, y: Tensor, beta: float, n_points: int
-) -> float:
-    """Return the relative error; that of a refused gradient is 1, as of no gradient."""
-    try:
-        return compare_gradients(
-            EquilibriumPropagation(network, beta, n_points), x, y
-        ).relative_error
-    except NotSettledError:
-        return 1.0
-
-
-_NUDGE = Experiment(
-    name="size of the nudge",
-    run=run_nudge,
-    settings={
-        budget: {"beta": 0.1, "betas": _BETAS, "points": _POINTS} for budget in BUDGETS
-    },
-    seeds={"quick": 10, "paper": 20, "long": 20},
-    minutes={"quick": 0.15, "paper": 0.15, "long": 0.15},
-)
-
-
-# -- whether it matters that the activation is holomorphic
-# -------------------------------------------------------------
-
-
-def run_holomorphy(seed: int, settings: Settings) -> Numbers:
-    """One minus the cosine to the exact gradient, by activation."""
-    numbers: Numbers = {}
-    activations: dict[str, Activation | None] = {
-        "logistic": None,
-        "holotanh": HoloTanh(),
-        "hard": HardClip(),
-    }
-    for name, activation in activations.items():
-        generator = seeds.generator(seed)
-        network = HolomorphicNetwork(
-            20, [32, 32], 10, activation, dtype=torch.float64, generator=generator
-        )
-        network.reset_parameters(generator, sd=settings["sd"])
-        x = torch.randn(10, 20, dtype=torch.float64, generator=generator)
-        y = torch.randint(10, (10,), generator=generator)
-        found = compare_gradients(EquilibriumPropagation(network, 0.1, 2), x, y)
-        numbers[f"log_off_{name}"] = math.log10(max(found.off_direction, 1e-16))
-        if name == "holotanh":
-            finer = compare_gradients(EquilibriumPropagation(network, 0.4, 4), x, y)
-            numbers["log_off_finer"] = math.log10(max(finer.off_direction, 1e-16))
-    for name in ("logistic", "holotanh"):
-        numbers[f"orders_over_{name}"] = (
-            numbers["log_off_hard"] - numbers[f"log_off_{name}"]
-        )
-    return numbers
-
-
-_HOLOMORPHY = Experiment(
-    name="holomorphic or not",
-    run=run_holomorphy,
-    settings={budget: {"sd": 0.12} for budget in BUDGETS},
-    seeds={"quick": 5, "paper": 10, "long": 10},
-    minutes={"quick": 0.02, "paper": 0.02, "long": 0.02},
-)
-
-
-# -- Dale's law, upwards and both ways
-# ---------------------------------------------------------------------------------
-
-
-def run_dale(seed: int, settings: Settings) -> Numbers:
-    """Error of the gradient with transposed feedback, and with feedback signed by its sender."""
-    generator = seeds.generator(seed)
-    network = HolomorphicNetwork(
-        20, [32, 32], 10, gain=0.25, dtype=torch.float64, generator=generator
-    )
-    x = torch.rand(10, 20, dtype=torch.float64, generator=generator)
-    y = torch.randint(10, (10,), generator=generator)
-    numbers = {"log_error_transposed": math.log10(_error(network, x, y, 0.1, 12))}
-    network.keep_dale_([Populations.split(32, inhibitory=settings["inhibitory"])] * 2)
-    try:
-        found = compare_gradients(EquilibriumPropagation(network, 0.1, 12), x, y)
-    except NotSettledError:
-        names = (
-            "error_lawful",
-            "cosine_lawful",
-            "error_lawful_first",
-            "cosine_lawful_first",
-        )
-        return numbers | dict.fromkeys(names, math.nan)
-    first = found.by_parameter["connections.0.weight"]
-    return numbers | {
-        "error_lawful": found.relative_error,
-        "cosine_lawful": found.cosine,
-        "error_lawful_first": first.relative_error,
-        "cosine_lawful_first": first.cosine,
-    }
-
-
-_DALE = Experiment(
-    name="lawful feedback",
-    run=run_dale,
-    settings={budget: {"inhibitory": 0.2} for budget in BUDGETS},
-    seeds={"quick": 5, "paper": 10, "long": 10},
-    minutes={"quick": 0.02, "paper": 0.02, "long": 0.02},
-)
-
-
-# -- noise
-# -------------------------------------------------------------------------------------------------------------
-
-
-def run_noise(seed: int, settings: Settings) -> Numbers:
-    """Cosine of a noisy estimate to the exact gradient, on digits, against size of the nudge and number of points."""
-    generator = seeds.generator(seed)
-    data = digits()
-    network = HolomorphicNetwork(
-        64, [64, 64], 10, dtype=torch.float64, generator=generator
-    )
-    numbers: Numbers = {}
-    batches = torch.split(
-        torch.randperm(len(data.train_x), generator=generator)[
-            : 10 * settings["batches"]
-        ],
-        10,
-    )
-    for beta, n_points in itertools.product((0.01, 0.1, 0.8, 1.5), (1, 10)):
-        rule = EquilibriumPropagation(
-            network,
-            beta,
-            n_points,
-            noise=settings["noise"],
-            n_steps=settings["n_steps"],
-            n_samples=5 if n_points == 1 else 1,
-            generator=generator,
-        )
-        cosines = [
-            compare_gradients(
-                rule, data.train_x[rows].double(), data.train_y[rows]
-            ).cosine
-            for rows in batches
-        ]
-        numbers[f"cos_{n_points}_at_{beta}"] = sum(cosines) / len(cosines)
-    for beta in (0.01, 0.1, 0.8, 1.5):
-        numbers[f"gain_at_{beta}"] = (
-            numbers[f"cos_10_at_{beta}"] - numbers[f"cos_1_at_{beta}"]
-        )
-    return numbers
-
-
-_NOISE = Experiment(
-    name="noise on one gradient",
-    run=run_noise,
-    settings={
-        "quick": {"noise": 0.04, "n_steps": 60, "batches": 4},
-        "paper": {"noise": 0.04, "n_steps": 60, "batches": 20},
-        "long": {"noise": 0.04, "n_steps": 60, "batches": 20},
-    },
-    seeds={"quick": 3, "paper": 5, "long": 5},
-    minutes={"quick": 0.1, "paper": 0.4, "long": 0.4},
-)
-
-
-# -- the figure
-# --------------------------------------------------------------------------------------------------------
 
 _SWEEP = Sweep(
     name="nudge",
@@ -280,16 +25,16 @@ _SWEEP = Sweep(
     ),
     panels=(
         Panel(
-            _NUDGE,
+            NUDGE,
             "betas",
-            {f"N = {n}": f"error_{n}_at_{{x:g}}" for n in _POINTS},
+            {f"N = {n}": f"error_{n}_at_{{x:g}}" for n in POINTS},
             "size of the nudge |β|",
             "relative error of the gradient",
             log_x=True,
             log_y=True,
         ),
         Panel(
-            _NUDGE,
+            NUDGE,
             "points",
             {
                 f"|β| = {beta:g}": f"error_{{x:g}}_at_{beta:g}"
@@ -301,9 +46,6 @@ _SWEEP = Sweep(
         ),
     ),
 )
-
-# -- the claims
-# --------------------------------------------------------------------------------------------------------
 
 PAPER = Paper(
     name="equilibrium",
@@ -319,7 +61,7 @@ PAPER = Paper(
                 " points."
             ),
             source="Theory and figure 2; the order is implied there, and measured here",
-            experiment=_NUDGE,
+            experiment=NUDGE,
             checks=tuple(
                 Check(
                     f"slope_{n}",
@@ -328,7 +70,7 @@ PAPER = Paper(
                     at_most=n + 0.15,
                     no_effect=0.0,
                 )
-                for n in _ORDERS
+                for n in ORDERS
             ),
             note=(
                 "Network 6-4-4-4 of truncated normal weights of sd .5, one sample, |beta|"
@@ -343,7 +85,7 @@ PAPER = Paper(
                 " precision."
             ),
             source="Figure 2",
-            experiment=_NUDGE,
+            experiment=NUDGE,
             checks=(
                 Check(
                     "log_error_12",
@@ -372,7 +114,7 @@ PAPER = Paper(
                 " gradient."
             ),
             source="Figure 4",
-            experiment=_HOLOMORPHY,
+            experiment=HOLOMORPHY,
             checks=(
                 Check(
                     "orders_over_logistic",
@@ -404,7 +146,7 @@ PAPER = Paper(
                 "Under noise a large nudge helps, and without bias only with many points."
             ),
             source="Figure 3c",
-            experiment=_NOISE,
+            experiment=NOISE,
             checks=(
                 Check(
                     "cos_1_at_0.01",
@@ -509,7 +251,7 @@ PAPER = Paper(
             id="h7",
             sentence="The nudge has a finite radius, beyond which more points do not help.",
             source="Figure 2d",
-            experiment=_NUDGE,
+            experiment=NUDGE,
             checks=(
                 Check(
                     "rise",
@@ -536,7 +278,7 @@ PAPER = Paper(
                 " removes."
             ),
             source="Laborieux & Zenke 2024 (ICLR), arXiv 2309.02214, abstract",
-            experiment=_DALE,
+            experiment=DALE,
             checks=(
                 Check(
                     "log_error_transposed",

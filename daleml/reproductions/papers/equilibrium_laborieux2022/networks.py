@@ -1,7 +1,4 @@
-"""Networks that settle, trained on digits.
-
-By noisy gradients, and beside backpropagation at the fixed point.
-"""
+"""Networks that settle: a toy that must settle under a nudge, and networks that learn digits."""
 
 from __future__ import annotations
 
@@ -11,198 +8,83 @@ import torch
 from torch import Tensor
 
 from daleml._support import seeds
-from daleml.datasets import ImageSplit, digits
+from daleml.datasets import ImageSplit
 from daleml.learning import (
     EquilibriumPropagation,
     HolomorphicNetwork,
     NotSettledError,
-    RecurrentBackpropagation,
 )
 from daleml.learning.equilibrium.gradient_rule import GradientRule
-from daleml.reproductions.claim import Experiment, Numbers, Settings
-
-# -- under noise
-# -------------------------------------------------------------------------------------------------------
+from daleml.reproductions.claim import Settings
 
 
-def run_noisy_training(seed: int, settings: Settings) -> Numbers:
-    """Test accuracy of networks trained on digits by noisy estimates."""
-    data, numbers = digits(), {}
-    for name, beta, n_points in (
-        ("small", 0.1, 1),
-        ("classic", 0.4, 1),
-        ("holomorphic", 0.4, 10),
-    ):
-        generator = seeds.generator(seed)
-        network = HolomorphicNetwork(
-            64,
-            [64, 64],
-            10,
-            generator=generator,
-            max_steps=settings["n_free_steps"],
-            tolerance=1e-2,
-        )
-        rule = EquilibriumPropagation(
-            network,
-            beta,
-            n_points,
-            noise=settings["noise"],
-            n_steps=settings["n_steps"],
-            n_samples=5 if n_points == 1 else 1,
-            leave_out=1.0,
-            generator=generator,
-        )
-        by_epoch = _train(network, rule, data, settings, generator)
-        numbers[f"accuracy_{name}"] = by_epoch[-1]
-        numbers[f"deepest_dip_{name}"] = max(
-            0.0, *(a - b for a, b in itertools.pairwise(by_epoch))
-        )
-    numbers["rescue"] = numbers["accuracy_holomorphic"] - numbers["accuracy_small"]
-    numbers["over_classic"] = (
-        numbers["accuracy_holomorphic"] - numbers["accuracy_classic"]
-    )
-    return numbers
+def toy_network(
+    seed: int, beta: float
+) -> tuple[HolomorphicNetwork, Tensor, Tensor, int]:
+    """Draw 6-4-4-4 networks until one settles, without a nudge and under each of twelve.
 
+    The theory is about networks that do.
 
-NOISY_TRAINING = Experiment(
-    name="noisy training",
-    run=run_noisy_training,
-    settings={
-        "quick": {
-            "noise": 0.1,
-            "n_free_steps": 40,
-            "n_steps": 15,
-            "lr": 0.2,
-            "epochs": 5,
-            "batch": 10,
-        },
-        "paper": {
-            "noise": 0.1,
-            "n_free_steps": 100,
-            "n_steps": 30,
-            "lr": 0.2,
-            "epochs": 8,
-            "batch": 10,
-        },
-        "long": {
-            "noise": 0.1,
-            "n_free_steps": 100,
-            "n_steps": 60,
-            "lr": 0.2,
-            "epochs": 20,
-            "batch": 10,
-        },
-    },
-    seeds={"quick": 7, "paper": 7, "long": 7},
-    minutes={"quick": 0.5, "paper": 2.0, "long": 8.0},
-)
+    Args:
+        seed: Seed of the networks and of the sample.
+        beta: The size of the nudge.
 
-
-# -- beside backpropagation at the fixed point
-# -------------------------------------------------------------------------
-
-
-def run_trajectory(seed: int, settings: Settings) -> Numbers:
-    """Weights and accuracy of networks that begin the same and see the same, trained by either gradient.
-
-    A third, trained by the exact gradient in double precision, shows what rounding alone does.
+    Returns:
+        The network, an input and its class, and how many networks were drawn before it.
     """
-    data, early = digits(), settings["early_epochs"]
-    changes, accuracies = {}, {}
-    for arm, dtype in (
-        ("nudged", torch.float32),
-        ("exact", torch.float32),
-        ("double", torch.float64),
-    ):
-        generator = seeds.generator(seed)
+    for attempt in itertools.count():
+        generator = seeds.generator(seed, attempt)
         network = HolomorphicNetwork(
-            64,
-            [64, 64],
-            10,
-            generator=generator,
-            step_size=settings["step_size"],
-            tolerance=1e-5,
-        ).to(dtype)
-        start = _flat(network)
-        rule: GradientRule = RecurrentBackpropagation(network, leave_out=0.5)
-        if arm == "nudged":
-            rule = EquilibriumPropagation(network, settings["beta"], 2, leave_out=0.5)
-        _train(network, rule, data, {**settings, "epochs": early}, generator)
-        changes[arm, "early"] = _flat(network) - start
-        later = {**settings, "epochs": settings["epochs"] - early}
-        accuracies[arm] = _train(network, rule, data, later, generator)[-1]
-        changes[arm, "all"] = _flat(network) - start
-
-    def apart(arm: str, when: str) -> float:
-        change, exact = changes[arm, when].double(), changes["exact", when].double()
-        return float((change - exact).norm() / exact.norm())
-
-    return {
-        "early_apart": apart("nudged", "early"),
-        "apart": apart("nudged", "all"),
-        "early_apart_by_rounding": apart("double", "early"),
-        "apart_by_rounding": apart("double", "all"),
-        "accuracy": accuracies["nudged"],
-        "accuracy_exact": accuracies["exact"],
-        "accuracy_apart": abs(accuracies["nudged"] - accuracies["exact"]),
-    }
+            6, [4, 4], 4, dtype=torch.float64, generator=generator, max_steps=400
+        )
+        network.reset_parameters(generator, sd=0.5)
+        x = torch.randn(1, 6, dtype=torch.float64, generator=generator)
+        x /= x.max()
+        y = torch.randint(4, (1,), generator=generator)
+        try:
+            EquilibriumPropagation(network, beta, 12).gradients(x, y)
+        except NotSettledError:
+            continue
+        return network, x, y, attempt
+    raise AssertionError("unreachable")
 
 
-TRAJECTORY = Experiment(
-    name="beside the exact gradient",
-    run=run_trajectory,
-    settings={
-        "quick": {
-            "lr": 0.05,
-            "epochs": 5,
-            "early_epochs": 2,
-            "batch": 20,
-            "beta": 0.1,
-            "step_size": 0.5,
-        },
-        "paper": {
-            "lr": 0.05,
-            "epochs": 5,
-            "early_epochs": 2,
-            "batch": 20,
-            "beta": 0.1,
-            "step_size": 0.5,
-        },
-        "long": {
-            "lr": 0.05,
-            "epochs": 8,
-            "early_epochs": 2,
-            "batch": 20,
-            "beta": 0.1,
-            "step_size": 0.5,
-        },
-    },
-    seeds={"quick": 3, "paper": 5, "long": 5},
-    minutes={"quick": 0.4, "paper": 1.5, "long": 1.5},
-)
+def default_toy(seed: int) -> HolomorphicNetwork:
+    """Return a 6-4-4-4 network at the default scale of weights.
+
+    Args:
+        seed: Seed of the weights.
+    """
+    return HolomorphicNetwork(
+        6, [4, 4], 4, dtype=torch.float64, generator=seeds.generator(seed)
+    )
 
 
-def _train(
+def train_on_digits(
     network: HolomorphicNetwork,
     rule: GradientRule,
     data: ImageSplit,
     settings: Settings,
     generator: torch.Generator,
 ) -> list[float]:
-    """Return the test accuracy after each epoch.
+    """Train a network by a rule that gives gradients; return the test accuracy after each epoch.
 
-    A batch none of whose samples settles teaches nothing.
+    A batch of which no sample settles teaches nothing.
+
+    Args:
+        network: The network.
+        rule: What gives the gradients.
+        data: The digits.
+        settings: ``lr``, ``epochs`` and ``batch``.
+        generator: Source of the order of the digits.
     """
     optimizer = torch.optim.SGD(network.parameters(), lr=settings["lr"])
-    train_x, test_x = (
-        images.to(next(network.parameters()).dtype)
-        for images in (data.train_x, data.test_x)
-    )
+    dtype = next(network.parameters()).dtype
+    train_x, test_x = data.train_x.to(dtype), data.test_x.to(dtype)
     by_epoch = []
     for _ in range(settings["epochs"]):
-        for rows in torch.split(
-            torch.randperm(len(data.train_x), generator=generator), settings["batch"]
-        ):
+        order = torch.randperm(len(train_x), generator=generator)
+        for rows in torch.split(order, settings["batch"]):
             optimizer.zero_grad()
             try:
                 rule(train_x[rows], data.train_y[rows])
@@ -210,13 +92,16 @@ def _train(
                 if not rule.leave_out:
                     raise
             optimizer.step()
-        by_epoch.append(
-            float((network(test_x).argmax(1) == data.test_y).double().mean())
-        )
+        right = network(test_x).argmax(1) == data.test_y
+        by_epoch.append(float(right.double().mean()))
     return by_epoch
 
 
-def _flat(network: HolomorphicNetwork) -> Tensor:
-    return torch.cat(
-        [parameter.detach().flatten().clone() for parameter in network.parameters()]
-    )
+def flat_parameters(network: HolomorphicNetwork) -> Tensor:
+    """Return a copy of all parameters, in one vector.
+
+    Args:
+        network: The network.
+    """
+    copies = [one.detach().flatten().clone() for one in network.parameters()]
+    return torch.cat(copies)

@@ -1,7 +1,4 @@
-"""What evolution and backpropagation learn.
-
-A spiral, and to integrate evidence with biophysical cells.
-"""
+"""Networks of biophysical cells for the integration of evidence, and the ways in which they learn."""
 
 from __future__ import annotations
 
@@ -15,102 +12,21 @@ from daleml.learning import (
     EvidenceIntegration,
     EvolutionStrategy,
     MorrisLecarNetwork,
-    Spiral,
-    SpiralODE,
-    rk4,
 )
-from daleml.reproductions.claim import Experiment, Numbers, Settings
+from daleml.reproductions.claim import Settings
 from daleml.tasks import Trials
-
-SEEDS = {"quick": 3, "paper": 5, "long": 10}
-SMALL = {"cells": 32, "batch": 32, "dt_ms": 0.1}
-
-
-def budgets(
-    quick: Settings, paper: Settings, long: Settings | None = None
-) -> dict[str, Settings]:
-    """Return the settings by budget.
-
-    Those of the paper's serve for long ones too, unless there are others.
-    """
-    return {"quick": quick, "paper": paper, "long": long or paper}
-
-
-# -- E4: the spiral
-# ----------------------------------------------------------------------------------------------------
-
-
-_N_POINTS = 10
-"""Of a segment to learn from."""
-
-
-def spiral(seed: int, settings: Settings) -> Numbers:
-    """Train the same network on the spiral by backpropagation, by pairs, and one-sided, with the same population."""
-    field, times = Spiral(), torch.linspace(0, 25, 1000)
-    whole = rk4(field, field.initial, times)
-    numbers: Numbers = {}
-    for arm in ("bp", "pairs", "one_sided"):
-        generator = seeds.generator(seed)
-        model = SpiralODE(int(settings["hidden"]), generator=generator)
-        optimizer = torch.optim.RMSprop(model.parameters(), lr=settings["lr"])
-        strategy = EvolutionStrategy(
-            model,
-            population=int(settings["population"]),
-            sigma=0.01,
-            antithetic=arm == "pairs",
-            generator=seeds.generator(seed, 1),
-        )
-        recent = []
-        for _ in range(int(settings["iterations"])):
-            starts = torch.randint(len(times) - _N_POINTS, (20,), generator=generator)
-            true = torch.stack([whole[starts + i] for i in range(_N_POINTS)])
-
-            def loss(model: nn.Module, true: Tensor = true) -> Tensor:
-                return (rk4(model, true[0], times[:_N_POINTS]) - true).abs().mean()
-
-            optimizer.zero_grad()
-            value = loss(model)
-            if arm == "bp":
-                value.backward()  # type: ignore[no-untyped-call]
-            else:
-                strategy.backward(loss)
-            optimizer.step()
-            recent.append(float(value.detach()))
-        numbers[f"mae_{arm}"] = sum(recent[-5:]) / len(
-            recent[-5:]
-        )  # each batch is another; five calm that
-    return numbers | {"ratio": numbers["mae_one_sided"] / numbers["mae_pairs"]}
-
-
-# -- E5 and E6: integration of evidence
-# --------------------------------------------------------------------------------
-
-
-def integration(seed: int, settings: Settings) -> Numbers:
-    """Train the network by evolution, by backpropagation, and its readout alone."""
-    task = EvidenceIntegration(vocabulary=seed)
-    test = task.sample(int(settings["test"]), seeds.generator(seed, 9))
-    numbers: Numbers = {}
-    for arm, train in (
-        ("readout", _train_readout),
-        ("es", _train_evolved),
-        ("bp", _train_backpropagated),
-    ):
-        net = network(task, settings, seeds.generator(seed))
-        train(task, net, settings, seed)
-        with torch.no_grad():
-            state = net.initial_state(len(test), seeds.generator(seed, 8))
-            numbers[arm] = task.score(net(test.inputs, state), test)
-    return numbers | {
-        "es_minus_readout": numbers["es"] - numbers["readout"],
-        "es_minus_bp": numbers["es"] - numbers["bp"],
-    }
 
 
 def network(
     task: EvidenceIntegration, settings: Settings, generator: torch.Generator
 ) -> MorrisLecarNetwork:
-    """Build a network for the task, which is shown a word for as long as the task says."""
+    """Build a network for the task, which is shown each word for as long as the task says.
+
+    Args:
+        task: The task.
+        settings: ``cells``, and the step ``dt_ms`` of the equations.
+        generator: Source of randomness.
+    """
     return MorrisLecarNetwork(
         task.n_inputs,
         int(settings["cells"]),
@@ -124,18 +40,16 @@ def network(
 def _batches(
     task: EvidenceIntegration, n: int, settings: Settings, seed: int
 ) -> Callable[[], Trials]:
-    """Draw from a fixed set of training phrases, as published."""
+    """Return what draws n phrases from a fixed set of training phrases, as published."""
     generator = seeds.generator(seed, 2)
     phrases = task.sample(int(settings["phrases"]), generator)
 
     def draw() -> Trials:
         which = torch.randint(len(phrases), (n,), generator=generator)
-        parts = {
-            name: getattr(phrases, name)[:, which]
-            for name in ("inputs", "targets", "mask")
-        }
         return Trials(
-            **parts,
+            inputs=phrases.inputs[:, which],
+            targets=phrases.targets[:, which],
+            mask=phrases.mask[:, which],
             dt_ms=task.dt_ms,
             input_names=task.input_names,
             output_names=task.output_names,
@@ -144,27 +58,40 @@ def _batches(
     return draw
 
 
-def _train_readout(
+def train_readout(
     task: EvidenceIntegration, net: MorrisLecarNetwork, settings: Settings, seed: int
 ) -> None:
-    """Train the readout to the end, on the activity of the initial network to as many phrases as any arm may see."""
+    """Train the readout to the end, on the activity of the initial network.
+
+    Args:
+        task: The task.
+        net: The network.
+        settings: ``readout_iterations``; and ``phrases``, as many as any arm may see.
+        seed: Seed of the phrases.
+    """
     draw = _batches(task, int(settings["phrases"]), settings, seed)
     trials = draw()
     with torch.no_grad():
-        seen = net.activity(trials.inputs)
+        activity = net.activity(trials.inputs)
     optimizer = torch.optim.Adam(net.readout.parameters(), lr=0.02)
     for _ in range(int(settings["readout_iterations"])):
         optimizer.zero_grad()
-        task.loss(net.readout(seen), trials).backward()  # type: ignore[no-untyped-call]
+        task.loss(net.readout(activity), trials).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
 
-def _train_evolved(
+def train_evolved(
     task: EvidenceIntegration, net: MorrisLecarNetwork, settings: Settings, seed: int
 ) -> None:
-    """Alternate between the two matrices, as published, in antithetic pairs.
+    """Train by evolution in antithetic pairs; the readout follows its own gradient.
 
-    The readout follows its own gradient.
+    Steps alternate between the two matrices, as published.
+
+    Args:
+        task: The task.
+        net: The network.
+        settings: ``population``, ``batch``, ``phrases`` and ``es_iterations``.
+        seed: Seed of the phrases and of the perturbations.
     """
     generator = seeds.generator(seed, 3)
     strategies = [
@@ -190,15 +117,24 @@ def _train_evolved(
         optimizer.zero_grad()
         strategies[iteration % 2].backward(loss, trials, state)
         with torch.no_grad():
-            seen = net.activity(trials.inputs, state)
-        task.loss(net.readout(seen), trials).backward()  # type: ignore[no-untyped-call]
+            activity = net.activity(trials.inputs, state)
+        task.loss(net.readout(activity), trials).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
 
-def _train_backpropagated(
+def train_backpropagated(
     task: EvidenceIntegration, net: MorrisLecarNetwork, settings: Settings, seed: int
 ) -> None:
-    """Go through all steps, with the norm of the gradient clipped at 10, as published."""
+    """Train by backpropagation through all steps.
+
+    The norm of the gradient is clipped at 10, as published.
+
+    Args:
+        task: The task.
+        net: The network.
+        settings: ``batch``, ``phrases`` and ``bp_iterations``.
+        seed: Seed of the phrases.
+    """
     optimizer = torch.optim.Adam(net.parameters(), lr=5e-3)
     draw = _batches(task, int(settings["batch"]), settings, seed)
     for _ in range(int(settings["bp_iterations"])):
@@ -210,56 +146,3 @@ def _train_backpropagated(
             parameter.grad.nan_to_num_(0.0, 0.0, 0.0)
         nn.utils.clip_grad_norm_(net.parameters(), 10.0)
         optimizer.step()
-
-
-# -- the experiments
-# ---------------------------------------------------------------------------------------------------
-
-SPIRAL = Experiment(
-    "evolution, spiral",
-    spiral,
-    budgets(
-        {"hidden": 200, "population": 200, "iterations": 50, "lr": 5e-3},
-        {"hidden": 1000, "population": 200, "iterations": 50, "lr": 1e-3},
-        {"hidden": 1000, "population": 500, "iterations": 200, "lr": 1e-3},
-    ),
-    SEEDS,
-    {"quick": 0.4, "paper": 4, "long": 40},
-)
-INTEGRATION = Experiment(
-    "evolution, integration",
-    integration,
-    budgets(
-        SMALL
-        | {
-            "population": 32,
-            "phrases": 1000,
-            "test": 1000,
-            "readout_iterations": 1000,
-            "es_iterations": 120,
-            "bp_iterations": 120,
-        },
-        SMALL
-        | {
-            "population": 32,
-            "phrases": 3200,
-            "test": 2000,
-            "readout_iterations": 3000,
-            "es_iterations": 1000,
-            "bp_iterations": 1000,
-        },
-        {
-            "cells": 128,
-            "batch": 50,
-            "dt_ms": 0.1,
-            "population": 100,
-            "phrases": 3200,
-            "test": 2000,
-            "readout_iterations": 3000,
-            "es_iterations": 2000,
-            "bp_iterations": 2000,
-        },
-    ),
-    {"quick": 3, "paper": 5, "long": 5},
-    {"quick": 0.7, "paper": 12, "long": 600},
-)

@@ -1,214 +1,17 @@
-r"""The geometry of plasticity.
+"""Pogodin et al. 2024: the geometry of plasticity can be read off the change of the weights.
 
-The change of the weights is Gaussian in the dual of the potential that learning used.
-
-Two experiments. Weights moved by normal numbers in a known dual, which says what the test can
-tell at all; and linear regressions, over-parameterised, trained under a known potential, in
-which nothing is normal by design.
-
-``ne`` is the negative entropy, ``l2`` the Euclidean potential, ``l3`` the 3-norm.
+The change is Gaussian in the dual of the potential that learning used.
 """
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
-import numpy as np
-import torch
-from torch import Tensor, nn
-
-from daleml._support import seeds
-from daleml.analysis.plasticity.dual_geometry import DualChange, infer_geometry
 from daleml.analysis.plasticity.normality import sampling_floor
-from daleml.layers.init.draws import lognormal_
-from daleml.optim import MirrorDescent
-from daleml.potentials import Euclidean, NegativeEntropy, PNorm, Potential
-from daleml.reproductions.claim import (
-    Check,
-    Claim,
-    Experiment,
-    Numbers,
-    Paper,
-    Settings,
+from daleml.reproductions.claim import Check, Claim, Paper
+from daleml.reproductions.papers.geometry_pogodin2024.experiments import (
+    REGRESSION,
+    ROBUSTNESS,
+    TRUE_POTENTIALS,
 )
-
-_TRUE: dict[str, Potential] = {
-    "ne": NegativeEntropy(),
-    "l2": Euclidean(),
-    "l3": PNorm(3),
-}
-_NAMES = {"ne": "negative entropy", "l2": "Euclidean", "l3": "3-norm"}
-_CANDIDATES = (NegativeEntropy(), PNorm(1.5), Euclidean(), PNorm(2.5), PNorm(3))
-
-
-def _changes(before: Tensor, after: Tensor) -> dict[Potential, DualChange]:
-    """Return the change in the dual of every candidate."""
-    found = infer_geometry(
-        before, after, _CANDIDATES, n_boot=20
-    )  # the fewest: no interval of one change is read
-    return {one.potential: one for one in found.changes}
-
-
-# -- moved by hand
-# -----------------------------------------------------------------------------------------------------
-
-
-def run_robustness(seed: int, settings: Settings) -> Numbers:
-    """Move weights by normal numbers in each dual, several times, and return medians of distances.
-
-    ``apart`` is the nearest other potential's, over the true one's. Of log-normal weights and
-    the 3-norm that leaves out 2.5, which cannot be told from it there; of normal weights it
-    does not.
-    """
-    generator = seeds.generator(seed, 1)
-    numbers: Numbers = {}
-    for kind in ("lognormal", "normal"):
-        for name, true in _TRUE.items():
-            drawn = []
-            for _ in range(settings["draws"]):
-                changes = _changes(*_moved(true, kind, settings["n"], generator))
-                drawn.append([changes[candidate].distance for candidate in _CANDIDATES])
-            medians = dict(
-                zip(_CANDIDATES, np.median(drawn, axis=0).tolist(), strict=True)
-            )
-            tied = {true} | (
-                {PNorm(2.5)} if (kind, name) == ("lognormal", "l3") else set()
-            )
-            others = [
-                medians[candidate] for candidate in _CANDIDATES if candidate not in tied
-            ]
-            numbers[f"matched_{name}_{kind}"] = medians[true]
-            numbers[f"apart_{name}_{kind}"] = min(others) / medians[true]
-    return numbers
-
-
-def _moved(
-    potential: Potential, kind: str, n: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Return weights, and the same after a normal change in the dual of a potential."""
-    weight = torch.empty(n, dtype=torch.float64)
-    if kind == "lognormal":  # mean and standard deviation 1 / sqrt(n), random signs
-        lognormal_(weight, 1 / math.sqrt(n), 1.0, generator=generator)
-        weight.mul_(2.0 * torch.randint(0, 2, (n,), generator=generator) - 1)
-    else:
-        weight.normal_(0, 0.1, generator=generator)
-    sd = 0.1 * abs(float(potential.gradient(torch.tensor(0.1, dtype=torch.float64))))
-    dual = potential.gradient(weight) + sd * torch.randn(
-        n, generator=generator, dtype=torch.float64
-    )
-    return weight, potential.inverse_gradient(dual, weight.sign())
-
-
-_ROBUSTNESS: dict[str, Any] = {"n": 1_000, "draws": 10}
-ROBUSTNESS = Experiment(
-    "robustness of the geometry",
-    run_robustness,
-    settings=dict.fromkeys(("quick", "paper", "long"), _ROBUSTNESS),
-    seeds={"quick": 24, "paper": 60, "long": 100},
-    minutes=dict.fromkeys(("quick", "paper", "long"), 0.02),
-)
-
-# -- regressions
-# -------------------------------------------------------------------------------------------------------
-
-
-def run_regression(seed: int, settings: Settings) -> Numbers:
-    """Train regressions of several sizes under each potential, and return means over those that interpolate."""
-    numbers: Numbers = {}
-    for n, repeats in zip(settings["sizes"], settings["repeats"], strict=True):
-        for name, true in _TRUE.items():
-            rows = []
-            for repeat in range(repeats):
-                weights = _interpolated(
-                    true, n, seeds.generator(seed, n, repeat), settings
-                )
-                if weights is not None:
-                    changes = _changes(*weights)
-                    nearest = min(
-                        one.distance
-                        for one in changes.values()
-                        if one.potential != true
-                    )
-                    own = changes[true]
-                    rows.append(
-                        [
-                            own.distance,
-                            nearest,
-                            own.relative_change,
-                            float(own.distance < nearest),
-                        ]
-                    )
-            means = np.mean(rows, axis=0) if rows else np.full(4, math.nan)
-            names = (
-                f"{what}_{name}_{n}" for what in ("matched", "other", "moved", "right")
-            )
-            numbers |= dict(zip(names, means.tolist(), strict=True))
-            numbers[f"converged_{name}_{n}"] = len(rows) / repeats
-    for n in settings["sizes"]:
-        matched = math.fsum(numbers[f"matched_{name}_{n}"] for name in _TRUE) / len(
-            _TRUE
-        )
-        numbers[f"matched_{n}"] = matched
-        numbers[f"floors_{n}"] = matched / sampling_floor(n).mean
-        numbers[f"right_{n}"] = math.fsum(
-            numbers[f"right_{name}_{n}"] for name in _TRUE
-        ) / len(_TRUE)
-    for smaller, larger in zip(settings["sizes"], settings["sizes"][1:], strict=False):
-        numbers[f"fall_{larger}"] = (
-            numbers[f"matched_{smaller}"] / numbers[f"matched_{larger}"]
-        )
-        for name in _TRUE:
-            numbers[f"shrink_{name}_{larger}"] = (
-                numbers[f"moved_{name}_{smaller}"] / numbers[f"moved_{name}_{larger}"]
-            )
-    return numbers
-
-
-def _interpolated(
-    potential: Potential, n: int, generator: torch.Generator, settings: Settings
-) -> tuple[Tensor, Tensor] | None:
-    """Regress labels of either sign on white noise, from the root of n examples.
-
-    None if the loss stays too large.
-    """
-    n_examples = round(math.sqrt(n))
-    x = torch.randn(n_examples, n, generator=generator, dtype=torch.float64)
-    y = 2.0 * torch.randint(0, 2, (n_examples,), generator=generator) - 1
-    before = torch.randn(n, generator=generator, dtype=torch.float64) / math.sqrt(n)
-    # how far a weight moves for a step in the dual: one over the second derivative of the potential
-    speed = before / potential.decay(before)
-    fastest = torch.linalg.eigvalsh(x * speed.clamp(max=speed.quantile(0.99)) @ x.T)[-1]
-    weight = nn.Parameter(before.clone())
-    optimizer = MirrorDescent(
-        [weight], float(1 / fastest), potential, momentum=settings["momentum"]
-    )
-    for _ in range(settings["epochs"]):
-        error = x @ weight.detach() - y
-        if float(error.square().mean()) < settings["loss"]:
-            return before, weight.detach()
-        weight.grad = x.T @ error
-        optimizer.step()
-    return None
-
-
-_REGRESSION: dict[str, Any] = {
-    "sizes": [100, 1_000, 10_000],
-    "repeats": [8, 4, 2],
-    "epochs": 2_000,
-    "momentum": 0.9,
-    "loss": 1e-3,
-}
-REGRESSION = Experiment(
-    "regression under a potential",
-    run_regression,
-    settings=dict.fromkeys(("quick", "paper", "long"), _REGRESSION),
-    seeds={"quick": 24, "paper": 60, "long": 100},
-    minutes=dict.fromkeys(("quick", "paper", "long"), 0.05),
-)
-
-# -- claims
-# ------------------------------------------------------------------------------------------------------------
 
 _SOURCE = "Pogodin et al. 2024"
 _SETTING = (
@@ -217,14 +20,16 @@ _SETTING = (
     " every potential, where the authors take the best of 16."
 )
 _FLOOR = sampling_floor(10_000).mean
+_NAMES = {"ne": "negative entropy", "l2": "Euclidean", "l3": "3-norm"}
 
 
 def _of_each(number: str, label: str, **bounds: float) -> tuple[Check, ...]:
     """Expect the same of every potential."""
-    return tuple(
-        Check(number.format(name), label.format(_NAMES[name]), **bounds)
-        for name in _TRUE
-    )
+    checks = []
+    for name in TRUE_POTENTIALS:
+        label_of_one = label.format(_NAMES[name])
+        checks.append(Check(number.format(name), label_of_one, **bounds))
+    return tuple(checks)
 
 
 PAPER = Paper(

@@ -1,0 +1,218 @@
+"""Digits learned with and without Dale's law, and layers looked at before they learn anything."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+from torch.nn.functional import cross_entropy, relu
+
+from daleml._support import seeds
+from daleml.datasets import digits
+from daleml.layers import DANNLinear, EILinear
+from daleml.reproductions import harness
+from daleml.reproductions.claim import Experiment, Numbers, Settings
+from daleml.reproductions.digit_networks import N_INH
+from daleml.reproductions.papers.dann_cornford2021.networks import ARMS, dann_layer
+
+EARLY = 5
+"""The epoch after which it is seen who starts slowly."""
+
+USABLE_ERROR = 0.1
+"""A learning rate is usable if it ends with at most this validation error."""
+
+RATE = 0.1
+"""The learning rate at which networks with and without corrections are compared."""
+
+# -- one layer, as initialised
+
+
+@torch.no_grad()
+def run_initialisation(seed: int, settings: Settings) -> Numbers:
+    """Show rectified unit Gaussians to one layer of one interneuron that has learned nothing."""
+    generator, size = seeds.generator(seed), settings["units"]
+    # In double precision, what is exact is seen to be exact.
+    layer = dann_layer(size, size, 1, generator).double()
+    shape = settings["inputs"], size
+    x = relu(torch.randn(shape, generator=generator, dtype=torch.float64))
+    drive = x @ layer.effective_weight().T
+    assert layer.alpha is not None
+    shunt = x @ layer.weight_ix.T @ (layer.weight_ei * layer.alpha.exp()).T
+    return {
+        "offset": float(drive.mean(dim=1).abs().max()),
+        "shunt": float(shunt.mean()),
+        "spread": float(drive.std(dim=1).mean()),
+    }
+
+
+INITIALISATION = Experiment(
+    "dann initialisation",
+    run_initialisation,
+    settings={
+        "quick": {"units": 500, "inputs": 1000},
+        "paper": {"units": 500, "inputs": 4000},
+        "long": {"units": 500, "inputs": 16000},
+    },
+    seeds={"quick": 10, "paper": 20, "long": 50},
+    minutes={"quick": 0.01, "paper": 0.01, "long": 0.02},
+)
+
+# -- gradients of one layer
+
+
+def run_gradients(seed: int, settings: Settings) -> Numbers:
+    """Measure per-example gradients of one layer, as its number of outputs grows.
+
+    Labels are drawn from what the layer believes.
+    """
+    sizes = settings["outputs"]
+    rms = [
+        _gradient_rms(seed, settings["inputs"], n_out, settings["examples"])
+        for n_out in sizes
+    ]
+    numbers = {}
+    for name in ("weight_ix", "weight_ei", "alpha"):
+        ratios = [one[name] / one["weight_ex"] for one in rms]
+        slope, _ = np.polyfit(np.log(sizes), np.log(ratios), 1)
+        numbers[f"{name}/slope"] = float(slope)
+        for n_out, ratio in zip(sizes, ratios, strict=True):
+            numbers[f"{name}/ratio_{n_out}"] = ratio
+    return numbers
+
+
+def _gradient_rms(seed: int, n_in: int, n_out: int, examples: int) -> dict[str, float]:
+    """Return the root mean square gradient of each parameter.
+
+    It is the root of the diagonal of the Fisher information.
+    """
+    generator = seeds.generator(seed, n_out)
+    layer = dann_layer(n_in, n_out, N_INH, generator)
+    x = relu(torch.randn(examples, n_in, generator=generator))
+    beliefs = layer(x).detach().softmax(dim=1)
+    labels = torch.multinomial(beliefs, 1, generator=generator)[:, 0]
+    parameters = {name: one.detach() for name, one in layer.named_parameters()}
+
+    def loss(parameters: dict[str, Tensor], x: Tensor, label: Tensor) -> Tensor:
+        return cross_entropy(functional_call(layer, parameters, (x,)), label)
+
+    per_example = vmap(grad(loss), in_dims=(None, 0, 0))
+    squares = dict.fromkeys(parameters, 0.0)
+    # In chunks: per-example gradients of all examples would take much memory.
+    chunks = zip(torch.split(x, 32), torch.split(labels, 32), strict=True)
+    for some_x, some_labels in chunks:
+        for name, gradient in per_example(parameters, some_x, some_labels).items():
+            squares[name] += float(gradient.double().square().sum())
+    return {
+        name: math.sqrt(square / examples / parameters[name].numel())
+        for name, square in squares.items()
+    }
+
+
+_OUTPUTS = [25, 50, 100, 200, 400, 800]
+GRADIENTS = Experiment(
+    "dann gradients",
+    run_gradients,
+    settings={
+        "quick": {"inputs": 200, "outputs": _OUTPUTS, "examples": 256},
+        "paper": {"inputs": 200, "outputs": _OUTPUTS, "examples": 1024},
+        "long": {"inputs": 784, "outputs": _OUTPUTS, "examples": 1024},
+    },
+    seeds={"quick": 5, "paper": 10, "long": 10},
+    minutes={"quick": 0.02, "paper": 0.06, "long": 0.3},
+)
+
+# -- digits
+
+
+def run_digits(seed: int, settings: Settings) -> Numbers:
+    """Train every arm on digits, at the rate that validation chose; and two at given rates."""
+    data, epochs = digits(), settings["epochs"]
+    shown, judged = harness.train_images(data), harness.test_images(data)
+    numbers: Numbers = {}
+    courses: dict[str, harness.Course] = {}
+    for arm in ARMS:
+        choice = harness.choose_lr(arm, shown, seed, **settings["choice"])
+        course = harness.train_arm(arm, choice.lr, seed, shown, judged, epochs)
+        courses[arm.name] = course
+        numbers |= {
+            f"{arm.name}/lr": choice.lr,
+            f"{arm.name}/largest_usable_lr": choice.largest_usable(USABLE_ERROR),
+            f"{arm.name}/error": 100 * course.error,
+            f"{arm.name}/early_error": 100 * course.errors[min(EARLY, epochs) - 1],
+            f"{arm.name}/train_loss": course.train_loss,
+        }
+    numbers |= _comparisons(numbers)
+
+    arms = {arm.name: arm for arm in ARMS}
+    for name, lr in (("dann", RATE), ("uncorrected", RATE), ("uncorrected", RATE / 10)):
+        course = harness.train_arm(arms[name], lr, seed, shown, judged, epochs)
+        courses[f"{name} at {lr:g}"] = course
+        numbers[f"{name}/error at {lr:g}"] = 100 * course.error
+    corrected = numbers[f"dann/error at {RATE:g}"]
+    for lr in (RATE, RATE / 10):
+        uncorrected = numbers[f"uncorrected/error at {lr:g}"]
+        name = f"uncorrected at {lr:g} - dann at {RATE:g}"
+        numbers[name] = uncorrected - corrected
+
+    lawful = [course for name, course in courses.items() if name != "mlp"]
+    numbers["lowest"] = min(course.lowest for course in lawful)
+    numbers["mixed"] = _mixed(courses["dann"].model)
+    numbers["column_ei/mixed"] = _mixed(courses["column_ei"].model)
+    return numbers
+
+
+def _comparisons(numbers: Numbers) -> Numbers:
+    """Return differences and ratios between arms, each at its own learning rate."""
+    compared: Numbers = {}
+
+    def subtract(name: str, other: str) -> None:
+        difference = numbers[f"{name}/error"] - numbers[f"{other}/error"]
+        compared[f"{name} - {other}"] = difference
+
+    def divide(name: str, other: str) -> None:
+        ratio = numbers[f"{name}/train_loss"] / numbers[f"{other}/train_loss"]
+        compared[f"log10 train loss {name} / {other}"] = math.log10(ratio)
+
+    subtract("dann", "mlp")
+    subtract("subtractive", "mlp")
+    subtract("column_ei", "dann")
+    subtract("uncorrected", "dann")
+    divide("column_ei", "dann")
+    divide("uncorrected", "dann")
+    divide("dann", "mlp")
+    early = numbers["column_ei/early_error"] / numbers["mlp/early_error"]
+    return compared | {"early error column_ei / mlp": early}
+
+
+@torch.no_grad()
+def _mixed(model: nn.Module) -> float:
+    """Return the fraction of presynaptic units whose effective synapses have both signs."""
+    both = []
+    for layer in model.modules():
+        if isinstance(layer, DANNLinear):
+            weight = layer.effective_weight()
+        elif isinstance(layer, EILinear):
+            weight = layer.weight
+        else:
+            continue
+        both.append((weight > 0).any(dim=0) & (weight < 0).any(dim=0))
+    return float(torch.cat(both).double().mean())
+
+
+_LRS = [0.003, 0.01, 0.03, 0.1, 0.3, 1.0]
+_FINE_LRS = [0.003, 0.006, 0.01, 0.02, 0.03, 0.06, 0.1, 0.2, 0.3, 0.6, 1.0]
+_FINE = {"lrs": _FINE_LRS, "fraction": 0.2}
+DIGITS = Experiment(
+    "dann digits",
+    run_digits,
+    settings={
+        "quick": {"epochs": 30, "choice": {"lrs": _LRS, "epochs": 15, "fraction": 0.2}},
+        "paper": {"epochs": 30, "choice": _FINE | {"epochs": 30}},
+        "long": {"epochs": 50, "choice": _FINE | {"epochs": 50}},
+    },
+    seeds={"quick": 6, "paper": 10, "long": 30},
+    minutes={"quick": 0.4, "paper": 1.0, "long": 1.8},
+)

@@ -1,0 +1,132 @@
+"""Two linear layers that learn a teacher, and recurrent networks that differ in one matrix."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from daleml._support import seeds
+from daleml.layers.init.matrix_spectra import low_rank_
+from daleml.reproductions.claim import Settings
+
+
+class TwoLayers(nn.Module):
+    """One output, linear in the input and in each of two layers: y = second first x.
+
+    Args:
+        first: Weights of the first layer, (hidden, inputs).
+        second: Weights of the second layer, (hidden,).
+    """
+
+    def __init__(self, first: Tensor, second: Tensor) -> None:
+        super().__init__()
+        self.first, self.second = nn.Parameter(first), nn.Parameter(second)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the outputs, (examples,), to inputs, (examples, inputs)."""
+        output: Tensor = x @ self.first.T @ self.second
+        return output
+
+
+def descend(
+    first: Tensor, second: Tensor, teacher: Tensor, settings: Settings
+) -> tuple[Tensor, Tensor]:
+    """Return both layers after gradient descent until they have learned the teacher.
+
+    Inputs are whitened, so the loss is the squared error of the product of the layers.
+
+    Args:
+        first: Weights of the first layer.
+        second: Weights of the second layer.
+        teacher: The weights that their product should become.
+        settings: ``lr``, the most ``steps``, and the ``tolerance`` at which it has learned.
+
+    Raises:
+        RuntimeError: If the steps do not suffice.
+    """
+    lr = settings["lr"]
+    for _ in range(settings["steps"]):
+        error = second @ first - teacher
+        if float(error.norm()) < settings["tolerance"]:
+            return first, second
+        # Both gradients are taken at the weights before the step.
+        first_step, second_step = lr * torch.outer(second, error), lr * first @ error
+        first, second = first - first_step, second - second_step
+    raise RuntimeError(
+        f"`steps` must suffice to learn the teacher; got {settings['steps']}."
+    )
+
+
+def orthonormal_columns(n: int, d: int, generator: torch.Generator) -> Tensor:
+    """Return n rows of d orthonormal columns, in a random direction."""
+    drawn = torch.randn(n, d, generator=generator, dtype=torch.float64)
+    columns: Tensor = torch.linalg.qr(drawn)[0]
+    return columns
+
+
+class RecurrentNetwork(nn.Module):
+    """A rectified recurrent layer and a readout of every step, neither with a bias.
+
+    Args:
+        n_inputs: How many inputs.
+        units: How many recurrent units.
+        n_outputs: How many outputs.
+    """
+
+    def __init__(self, n_inputs: int, units: int, n_outputs: int) -> None:
+        super().__init__()
+        # Made without values, since torch would draw them from its global generator.
+        self.rnn = nn.RNN(
+            n_inputs, units, nonlinearity="relu", bias=False, device="meta"
+        ).to_empty(device="cpu")
+        self.readout = nn.Linear(units, n_outputs, bias=False, device="meta").to_empty(
+            device="cpu"
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the outputs, (steps, batch, outputs), to inputs, (steps, batch, inputs)."""
+        output: Tensor = self.readout(self.rnn(x)[0])
+        return output
+
+
+def build_recurrent(
+    matrix: Tensor, n_inputs: int, n_outputs: int, generator: torch.Generator
+) -> RecurrentNetwork:
+    """Build a recurrent network around a given recurrent matrix.
+
+    Args:
+        matrix: The recurrent weights, (units, units).
+        n_inputs: How many inputs.
+        n_outputs: How many outputs.
+        generator: Source of the other weights, drawn as torch's linear layers draw them.
+    """
+    model = RecurrentNetwork(n_inputs, len(matrix), n_outputs)
+    with torch.no_grad():
+        weights = dict(model.named_parameters())
+        weights["rnn.weight_hh_l0"].copy_(matrix)
+        for name in ("rnn.weight_ih_l0", "readout.weight"):
+            bound = math.sqrt(weights[name].shape[1])
+            weights[name].uniform_(-1, 1, generator=generator).div_(bound)
+    return model
+
+
+def initial_matrices(seed: int, settings: Settings) -> dict[str, Tensor]:
+    """Return the initial recurrent matrices that are compared.
+
+    Args:
+        seed: Of the matrix of full rank, of which the others are made.
+        settings: ``units``, and the ``gain`` of the normal numbers.
+
+    Returns:
+        ``"full"``, of full rank; ``"norm"``, of rank one and the same Frobenius norm;
+        ``"largest"``, of rank one and the same largest singular value.
+    """
+    units: int = settings["units"]
+    scale = float(settings["gain"]) / math.sqrt(units)
+    full = scale * torch.randn(units, units, generator=seeds.generator(seed, 2))
+    by_norm = low_rank_(full.clone(), 1)
+    largest = float(torch.linalg.matrix_norm(full, ord=2))
+    by_largest = by_norm * (largest / float(torch.linalg.matrix_norm(by_norm, ord=2)))
+    return {"full": full, "norm": by_norm, "largest": by_largest}
