@@ -6,6 +6,10 @@ import pytest
 import torch
 from hypothesis import settings
 
+# Fixtures of a module begin before those of a test: many threads would make them many times slower
+# where several tests run side by side.
+torch.set_num_threads(1)
+
 settings.register_profile(
     "daleml", deadline=None, derandomize=True
 )  # no clock, and the same examples each time

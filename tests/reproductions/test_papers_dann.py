@@ -225,12 +225,16 @@ def test_signs_are_watched_whoever_keeps_them(monkeypatch):
     monkeypatch.setattr(harness, "enforce", lambda optimizer, model: None)
     with pytest.warns(UserWarning, match="synapses break Dale's law after epoch 1"):
         assert harness.train_arm(arm, 0.1, 0, few(), few(), 2).lowest < 0
-    assert harness.train_arm(dann_networks.ARMS[0], 0.1, 0, few(), few(), 1).lowest == math.inf
+    assert (
+        harness.train_arm(dann_networks.ARMS[0], 0.1, 0, few(), few(), 1).lowest
+        == math.inf
+    )
 
 
 def test_each_synapse_keeps_its_sign_where_it_should():
     free, kept = (
-        ImageArm("rnn", spectral_networks.build_rnn, each_sign=each) for each in (False, True)
+        ImageArm("rnn", spectral_networks.build_rnn, each_sign=each)
+        for each in (False, True)
     )
     for arm, flips in ((free, True), (kept, False)):
         before = arm.build(0.0, harness.seeds.generator(0, 0, harness._NETWORK))
@@ -275,9 +279,9 @@ def test_a_transplant_has_the_vectors_of_one_and_the_values_of_another():
         digit_networks.BuildColumnEI(10)(0.3, generator),
         spectral_networks.build_rnn(0.3, generator),
     )
-    model = spectral_networks.Transplant(digit_networks.BuildColumnEI(10), spectral_networks.build_rnn)(
-        0.3, torch.Generator().manual_seed(0)
-    )
+    model = spectral_networks.Transplant(
+        digit_networks.BuildColumnEI(10), spectral_networks.build_rnn
+    )(0.3, torch.Generator().manual_seed(0))
     for name in ("rnn.weight_ih_l0", "rnn.weight_hh_l0", "readout.weight"):
         weight, vectors, values = (
             one.get_parameter(name).detach().double() for one in (model, first, other)
@@ -302,7 +306,9 @@ def test_freed_signs_start_from_the_same_function():
     assert next(signs.named(free), None) is None
 
 
-@pytest.mark.parametrize("arm", [*dann_networks.ARMS, *spectral_networks.ARMS], ids=lambda arm: arm.name)
+@pytest.mark.parametrize(
+    "arm", [*dann_networks.ARMS, *spectral_networks.ARMS], ids=lambda arm: arm.name
+)
 def test_networks_come_from_their_generator(arm):
     state = torch.random.get_rng_state()
     first, same, other = (

@@ -113,7 +113,7 @@ def test_learning_rates_of_neurons_never_see_the_test_set(monkeypatch):
         inputs, targets = draw(*args, noisy=noisy)
         return (inputs, targets) if noisy else (inputs, 1 - targets)
 
-    monkeypatch.setattr(eg, "_r_of_k", garbage)
+    monkeypatch.setattr(eg, "draw_r_of_k", garbage)
     blind = eg.run_r_of_k(0, settings)
     assert {name: value for name, value in blind.items() if name.startswith("lr_")} == {
         name: value for name, value in numbers.items() if name.startswith("lr_")
@@ -137,7 +137,9 @@ def test_the_rule_of_learning_rates():
 
 def test_a_rate_rises_stays_and_falls():
     settings = {"warm_up": 2, "cool_down": 3, "epochs": 10}
-    fractions = [round(networks.fraction_of_lr(done, settings), 3) for done in range(10)]
+    fractions = [
+        round(networks.fraction_of_lr(done, settings), 3) for done in range(10)
+    ]
     assert fractions == [0.333, 0.667, 1, 1, 1, 1, 1, 0.75, 0.5, 0.25]
 
 

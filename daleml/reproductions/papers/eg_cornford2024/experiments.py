@@ -207,7 +207,7 @@ def _neuron_score(weight: Tensor, examples: Set, settings: Settings) -> Score:
     inputs, targets = examples
     sums = []
     # In batches: as floats, all inputs would be four times as large.
-    for rows in inputs.split(settings["batch"]):
+    for rows in torch.split(inputs, settings["batch"]):
         sums.append(rows.float() @ weight)
     logits = torch.cat(sums) - settings["r"]
     loss = float(nn.functional.binary_cross_entropy_with_logits(logits, targets))
