@@ -7,16 +7,18 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from daleml import law
-from daleml.analysis.weights.stored_matrices import weight_matrices
-
-Weights: TypeAlias = "Tensor | ArrayLike | nn.Module | Mapping[str, Any]"
+from daleml.analysis.weights.sample import WeightsLike
+from daleml.analysis.weights.stored_matrices import WeightMatrix, weight_matrices
 
 FEWEST = 20
-"""Weights, fewer than which say nothing."""
+"""Fewer weights than this say nothing of a distribution."""
+
+_Rows: TypeAlias = dict[str, tuple[NDArray[Any], NDArray[Any]]]
+"""The weights of each parameter, before and after."""
 
 
 class Pair(NamedTuple):
@@ -27,7 +29,7 @@ class Pair(NamedTuple):
         before: Shape ``(n,)``, double precision.
         after: The same.
         n_absent: Number of synapses left out: masked, pruned, or zero both times.
-        eps: The relative precision the weights came in.
+        eps: The relative precision in which the weights came.
     """
 
     names: tuple[str, ...]
@@ -38,7 +40,7 @@ class Pair(NamedTuple):
 
 
 def read_pair(
-    before: Weights, after: Weights, parameters: Sequence[str] | None = None
+    before: WeightsLike, after: WeightsLike, parameters: Sequence[str] | None = None
 ) -> Pair:
     """Return the weights of the synapses that exist, or raise in one sentence.
 
@@ -47,25 +49,32 @@ def read_pair(
         after: The same, of the same shapes and names.
         parameters: Names of the parameters of a model to pool; default: all with two dimensions
             or more.
+
+    Raises:
+        TypeError: If weights are not real numbers, or a model is given beside an array.
+        ValueError: If the shapes or names differ, nothing changed, a weight is NaN or infinite,
+            all are zero, or there are too few.
     """
-    are_models = {
-        isinstance(weights, (nn.Module, Mapping)) for weights in (before, after)
-    }
-    if len(are_models) > 1:
-        kinds = " and ".join(type(weights).__name__ for weights in (before, after))
+    models = [isinstance(weights, (nn.Module, Mapping)) for weights in (before, after)]
+    if any(models) and not all(models):
         raise TypeError(
             "`before` and `after` must both be models or state dicts, or neither; got"
-            f" {kinds}."
+            f" {type(before).__name__} and {type(after).__name__}."
         )
-    if True in are_models:
-        rows, n_masked = _pair_models(before, after, parameters)
-    elif parameters is None:
-        rows, n_masked = {"": (_real("before", before), _real("after", after))}, 0
-    else:
+    if parameters is not None and not any(models):
         raise ValueError(
             "`parameters` must be left out unless `before` and `after` are models; got"
             " arrays."
         )
+    if any(models):
+        rows, n_masked = _pair_models(before, after, parameters)
+    else:
+        rows, n_masked = {"": (_real("before", before), _real("after", after))}, 0
+    return _joined(rows, n_masked)
+
+
+def _joined(rows: _Rows, n_masked: int) -> Pair:
+    """Return the weights of all parameters in one row, checked."""
     for name, (one, other) in rows.items():
         if one.shape != other.shape:
             of = f" of {name}" if name else ""
@@ -73,26 +82,11 @@ def read_pair(
                 f"`after` must have the shape{of} of `before`, {one.shape}; got"
                 f" {other.shape}."
             )
-    eps = max(
-        float(np.finfo(row.dtype).eps) if row.dtype.kind == "f" else 0.0
-        for pair in rows.values()
-        for row in pair
-    )
-    old, new = (
-        np.concatenate([pair[i].ravel() for pair in rows.values()]).astype(np.float64)
-        for i in range(2)
-    )
-    for name, weights in (("before", old), ("after", new)):
-        n_bad = int(np.count_nonzero(~np.isfinite(weights)))
-        if n_bad:
-            raise ValueError(
-                f"`{name}` must be finite; got {n_bad} NaN or infinite values of"
-                f" {weights.size}."
-            )
-        if weights.size and not weights.any():
-            raise ValueError(
-                f"`{name}` must hold a weight other than zero; got {weights.size} zeros."
-            )
+    parts = list(rows.values())
+    old = np.concatenate([one.ravel() for one, _ in parts]).astype(np.float64)
+    new = np.concatenate([other.ravel() for _, other in parts]).astype(np.float64)
+    _require_weights("before", old)
+    _require_weights("after", new)
     exists = (old != 0) | (new != 0)
     n_absent = n_masked + int(np.count_nonzero(~exists))
     if not exists.all():
@@ -106,40 +100,57 @@ def read_pair(
             f"`after` must differ from `before`; got the same {old.size:,} weights: "
             "a state dict shares memory with its module, copy it before training."
         )
-    return Pair(tuple(name for name in rows if name), old, new, n_absent, eps)
+    names = tuple(filter(None, rows))
+    eps = max(max(_precision(one), _precision(other)) for one, other in parts)
+    return Pair(names, old, new, n_absent, eps)
 
 
-_Rows: TypeAlias = dict[str, tuple[NDArray[Any], NDArray[Any]]]
+def _require_weights(argument: str, weights: NDArray[np.float64]) -> None:
+    """Raise if weights are NaN or infinite, or all of them zero."""
+    n_wrong = int(np.count_nonzero(~np.isfinite(weights)))
+    if n_wrong:
+        raise ValueError(
+            f"`{argument}` must be finite; got {n_wrong} NaN or infinite values of"
+            f" {weights.size}."
+        )
+    if weights.size and not weights.any():
+        raise ValueError(
+            f"`{argument}` must hold a weight other than zero; got {weights.size} zeros."
+        )
+
+
+def _precision(values: NDArray[Any]) -> float:
+    """Return the relative precision of an array's type; whole numbers are exact."""
+    return float(np.finfo(values.dtype).eps) if values.dtype.kind == "f" else 0.0
 
 
 def _pair_models(
     before: Any, after: Any, parameters: Sequence[str] | None
 ) -> tuple[_Rows, int]:
-    """Return the synapses of each parameter that exist both before and after, and how many do not."""
+    """Return the synapses of each parameter that exist, and the number of those that do not.
+
+    A synapse exists if it does so both before and after.
+    """
     states = [_state("before", before), _state("after", after)]
-    facts = {
-        key: value
-        for state in states
-        for key, value in state.items()
-        if key.endswith((law.SUFFIX, law.PRESENT))
-    }
     # A plain model's checkpoint has no signs and no mask in it: those of the other are its own.
-    first, second = (
-        {one.name: one for one in weight_matrices(facts | state)} for state in states
-    )
+    facts: dict[str, Any] = {}
+    for state in states:
+        for key, value in state.items():
+            if key.endswith((law.SUFFIX, law.PRESENT)):
+                facts[key] = value
+    first, second = (_by_name(facts | state) for state in states)
     if first.keys() != second.keys():
         odd = ", ".join(sorted(first.keys() ^ second.keys()))
         raise ValueError(
             f"`after` must hold the weights of `before`, by the same names; got {odd} in"
             " one of them only."
         )
-    chosen = (
-        list(first)
-        if parameters is None
-        else [parameters]
-        if isinstance(parameters, str)
-        else list(parameters)
-    )
+    if parameters is None:
+        chosen = list(first)
+    elif isinstance(parameters, str):
+        chosen = [parameters]
+    else:
+        chosen = list(parameters)
     for name in chosen:
         if name not in first:
             raise ValueError(
@@ -152,7 +163,7 @@ def _pair_models(
     rows, n_masked = {}, 0
     for name in chosen:
         old, new = first[name], second[name]
-        masks = [one.present for one in (old, new) if one.present is not None]
+        masks = [mask for mask in (old.present, new.present) if mask is not None]
         if masks and old.values.shape == new.values.shape:
             exists = np.logical_and.reduce(masks)
             n_masked += int(np.count_nonzero(~exists))
@@ -162,13 +173,18 @@ def _pair_models(
     return rows, n_masked
 
 
+def _by_name(state: Mapping[str, Any]) -> dict[str, WeightMatrix]:
+    return {one.name: one for one in weight_matrices(state)}
+
+
 def _state(argument: str, weights: nn.Module | Mapping[str, Any]) -> dict[str, Any]:
-    state = dict(weights.state_dict() if isinstance(weights, nn.Module) else weights)
+    """Return a state dict, whose weights are no complex numbers."""
+    if isinstance(weights, nn.Module):
+        weights = weights.state_dict()
+    state = dict(weights)
     for name, value in state.items():
-        if (
-            isinstance(value, (Tensor, np.ndarray))
-            and torch.as_tensor(value).is_complex()
-        ):
+        is_array = isinstance(value, (Tensor, np.ndarray))
+        if is_array and torch.as_tensor(value).is_complex():
             raise TypeError(
                 f"`{argument}` must be real numbers; got {value.dtype!s} values in {name}."
             )
@@ -176,11 +192,13 @@ def _state(argument: str, weights: nn.Module | Mapping[str, Any]) -> dict[str, A
 
 
 def _real(argument: str, weights: Any) -> NDArray[Any]:
+    """Return real numbers as an array."""
     if isinstance(weights, Tensor):
         weights = weights.detach().cpu()
-        weights = (
-            weights.float() if weights.dtype == torch.bfloat16 else weights
-        ).numpy()
+        # NumPy has no bfloat16.
+        if weights.dtype == torch.bfloat16:
+            weights = weights.float()
+        weights = weights.numpy()
     array = np.asarray(weights)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"`{argument}` must be real numbers; got {array.dtype} values.")

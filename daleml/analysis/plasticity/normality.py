@@ -16,12 +16,16 @@ from numpy.typing import NDArray
 LIMIT = 5.0
 """The distance is integrated from minus this to this, as in the code of Pogodin et al. 2024."""
 
-# Of the distance of n normal numbers, times the root of n, in the limit of many: mean and 95 %
-# quantile.
-# The mean is sqrt(2 / pi) times the integral of the root of Phi (1 - Phi) - z² phi² / 2, less
-# phi² where centred.
-_FLOOR_MEAN, _FLOOR_UPPER = {False: 1.1847, True: 0.8329}, {False: 2.08, True: 1.19}
-_BINS, _REACH = 1200, 6.0
+# The mean and the 95 % quantile of the distance of n normal numbers, times the root of n, in the
+# limit of many, by whether their mean is subtracted. The mean is sqrt(2 / pi) times the integral
+# of the root of Phi (1 - Phi) - z² phi² / 2, less phi² where centred; the quantile was simulated.
+_FLOOR_MEAN = {False: 1.1847, True: 0.8329}
+_FLOOR_UPPER = {False: 2.08, True: 1.19}
+
+# The bootstrap sees a distribution through this number of bins, from minus to plus this number
+# of standard deviations: bins of 0.01.
+_BINS = 1200
+_LARGEST = 6.0
 
 
 class Floor(NamedTuple):
@@ -40,20 +44,22 @@ def sampling_floor(n: int, *, centred: bool = False) -> Floor:
     r"""Return the distance that ``n`` independent normal numbers have from the normal distribution.
 
     .. math::
-        \sqrt{\frac{2}{\pi n}} \int_{-5}^{5} \sqrt{\Phi (1 - \Phi) - \tfrac12 z^2 \varphi^2}\, dz \approx
-        \frac{1.185}{\sqrt n}
+        \sqrt{\frac{2}{\pi n}} \int_{-5}^{5}
+        \sqrt{\Phi (1 - \Phi) - \tfrac12 z^2 \varphi^2}\, dz \approx \frac{1.185}{\sqrt n}
 
     Args:
         n: Number of weights.
-        centred: Whether the mean is subtracted: another :math:`\varphi^2` goes from under the root, 0.833.
+        centred: Whether the mean is subtracted: another :math:`\varphi^2` goes from under the
+            root, and 1.185 becomes 0.833.
 
     Example:
         >>> [round(sampling_floor(n).mean, 4) for n in (100, 1_000, 10_000)]
         [0.1185, 0.0375, 0.0118]
 
     Notes:
-        The limit of many numbers, from the covariance of the empirical process with its scale (and mean) estimated;
-        the 95 % quantile of that limit was simulated. From n = 50 on both are within 3 %.
+        That is the limit of many numbers, from the covariance of the empirical process with its
+        scale (and mean) estimated; the 95 % quantile of that limit was simulated. From n = 50
+        on both are within 3 %.
     """
     return Floor(
         _FLOOR_MEAN[centred] / math.sqrt(n), _FLOOR_UPPER[centred] / math.sqrt(n)
@@ -77,10 +83,9 @@ def normal_distance(standardised: NDArray[np.float64]) -> float:
     levels = np.arange(knots.size - 1) / (knots.size - 2)
     integral = _normal_integral(knots)
     signed = levels * np.diff(knots) - np.diff(integral)
+    # Where Phi passes through the level, if that is between the two neighbours.
     with np.errstate(divide="ignore"):
-        crossing = ndtri(
-            levels
-        )  # where Phi passes through the level, if between the two neighbours
+        crossing = ndtri(levels)
     inside = (knots[:-1] < crossing) & (crossing < knots[1:])
     at, start = crossing[inside], knots[:-1][inside]
     left = levels[inside] * (at - start) - (
@@ -102,20 +107,26 @@ def bootstrap_distances(
     groups: NDArray[np.int64],
     draws: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return the distance of every bootstrap sample, each over a standard deviation of its own."""
+    """Return the distance of every bootstrap sample, each over a standard deviation of its own.
+
+    Args:
+        standardised: The sample, shape ``(n,)``.
+        groups: The group of each value.
+        draws: How often each bootstrap sample takes each group, shape ``(samples, groups)``.
+    """
     from scipy.special import ndtr
 
-    n_groups, edges = draws.shape[1], np.linspace(-_REACH, _REACH, _BINS + 1)
-    bins = np.searchsorted(
-        edges, standardised
-    )  # a value belongs below the first edge that is not below it
-    tally = np.bincount(
-        groups * (_BINS + 2) + bins, minlength=n_groups * (_BINS + 2)
-    ).reshape(n_groups, _BINS + 2)
-    n, total, squares = (
-        draws @ np.bincount(groups, weights, minlength=n_groups)
-        for weights in (None, standardised, standardised * standardised)
-    )
+    n_groups = draws.shape[1]
+    edges = np.linspace(-_LARGEST, _LARGEST, _BINS + 1)
+    # A value belongs below the first edge that is not below it.
+    bins = np.searchsorted(edges, standardised)
+    n_bins = _BINS + 2
+    tally = np.bincount(groups * n_bins + bins, minlength=n_groups * n_bins)
+    tally = tally.reshape(n_groups, n_bins)
+    squared = standardised * standardised
+    n = draws @ np.bincount(groups, minlength=n_groups)
+    total = draws @ np.bincount(groups, standardised, minlength=n_groups)
+    squares = draws @ np.bincount(groups, squared, minlength=n_groups)
     cumulative = np.cumsum(draws @ tally, axis=1)[:, :-1] / n[:, None]
     sd = np.sqrt(np.maximum(squares / n - (total / n) ** 2, np.finfo(np.float64).tiny))
     z = np.clip(edges / sd[:, None], -LIMIT, LIMIT)

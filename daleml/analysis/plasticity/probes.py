@@ -1,10 +1,11 @@
-"""Running a network on probes with weights it does not have, and watching one of its activities."""
+"""Running a network on probes, with weights that it need not have, and watching its activities."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -14,55 +15,85 @@ from torch.nn.utils import parametrize
 from daleml import modules
 from daleml.analysis.weights.stored_matrices import parametrized
 
-Weights: TypeAlias = "nn.Module | Mapping[str, Any]"
-State: TypeAlias = dict[str, Tensor]
+ModelWeights: TypeAlias = "nn.Module | Mapping[str, Any]"
+"""The weights of a network: a module like it, or a state dict."""
+
+ModelState: TypeAlias = dict[str, Tensor]
+"""Parameters and buffers of a network, by name."""
+
+
+class _Call(NamedTuple):
+    """A call of a module: its name, what it was given, and what it returned."""
+
+    name: str
+    given: list[Any]
+    returned: Any
 
 
 @torch.no_grad()
 def activities(
     model: nn.Module,
-    state: State,
+    state: ModelState,
     arguments: tuple[Any, ...],
     hidden: Any,
     sequence_axis: int | None,
 ) -> tuple[Tensor, str]:
-    """Return the hidden activities, (probes, units), double precision, and what they are."""
+    """Return the hidden activities, (probes, units), double precision, and what they are.
+
+    Args:
+        model: The network.
+        state: The parameters and buffers to run it with.
+        arguments: What it is called with.
+        hidden: A function of what the model returns, or the name of a module, or None for what
+            the last module with weights reads.
+        sequence_axis: Which dimension of an activity is time, if one is.
+
+    Raises:
+        TypeError: If the activity is no tensor.
+        ValueError: If ``hidden`` names no module that the model calls.
+    """
     if callable(hidden) and not isinstance(hidden, nn.Module):
-        found = require_tensor(
-            "hidden", hidden(functional_call(model, state, arguments))
-        )
-        return _rows(found), getattr(hidden, "__name__", "a function").replace(
-            "<lambda>", "a function"
-        )
+        found = hidden(functional_call(model, state, arguments))
+        label = getattr(hidden, "__name__", "a function")
+        label = label.replace("<lambda>", "a function")
+        return _rows(require_tensor("hidden", found)), label
     watched = _weighted(model) if hidden is None else {hidden: _named(model, hidden)}
-    calls: list[tuple[str, Any, Any]] = []
-    handles = [
-        module.register_forward_hook(
-            lambda _, args, kwargs, out, name=name: calls.append(
-                (name, [*args, *kwargs.values()], out)
-            ),
-            with_kwargs=True,
-        )
-        for name, module in watched.items()
-    ]
-    try:
-        functional_call(model, state, arguments)
-    finally:
-        for handle in handles:
-            handle.remove()
+    calls = _calls_of(watched, partial(functional_call, model, state, arguments))
     if not calls:
         raise ValueError(
             f"`hidden` must be a module that the model calls; got {hidden!r}."
         )
-    name, given, returned = calls[-1]
-    reads = (
-        hidden is None
-        and len({called for called, *_ in calls}) > 1
-        and not modules.is_recurrent(watched[name])
-    )
-    found = require_tensor("hidden", first_of(given if reads else returned))
-    label = f"{'input' if reads else 'output'} of {name or 'the model'}"
-    return _rows(last_step(found, sequence_axis)), label
+    last = calls[-1]
+    # The readout's input is hidden; of a single layer, or a recurrent one, the output is.
+    several = len({call.name for call in calls}) > 1
+    is_readout = several and not modules.is_recurrent(watched[last.name])
+    if hidden is None and is_readout:
+        kind, found = "input", first_of(last.given)
+    else:
+        kind, found = "output", first_of(last.returned)
+    activity = last_step(require_tensor("hidden", found), sequence_axis)
+    return _rows(activity), f"{kind} of {last.name or 'the model'}"
+
+
+def _calls_of(watched: Mapping[str, nn.Module], run: Any) -> list[_Call]:
+    """Return the calls of some modules while ``run`` is called, in order."""
+    calls: list[_Call] = []
+
+    def note(
+        name: str, _: nn.Module, args: Sequence[Any], kwargs: Any, out: Any
+    ) -> None:
+        calls.append(_Call(name, [*args, *kwargs.values()], out))
+
+    handles = []
+    for name, module in watched.items():
+        hook = partial(note, name)
+        handles.append(module.register_forward_hook(hook, with_kwargs=True))
+    try:
+        run()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return calls
 
 
 def last_step(activity: Tensor, sequence_axis: int | None) -> Tensor:
@@ -82,9 +113,11 @@ def _rows(activity: Tensor) -> Tensor:
 def first_of(returned: Any) -> Any:
     """Return what a model returns, or the first of several things.
 
-    A recurrent one's activities, not its state.
+    A recurrent model returns its activities before its state.
     """
-    return returned[0] if isinstance(returned, (tuple, list)) and returned else returned
+    if isinstance(returned, (tuple, list)) and returned:
+        return returned[0]
+    return returned
 
 
 def require_tensor(argument: str, value: Any) -> Tensor:
@@ -99,12 +132,8 @@ def require_tensor(argument: str, value: Any) -> Tensor:
 
 def time_axis(model: nn.Module) -> int | None:
     """Return which dimension of a sequence is time; None if no module takes sequences."""
-    for module in model.modules():
-        batch_first = (
-            getattr(module, "batch_first", None)
-            if modules.is_recurrent(module)
-            else None
-        )
+    for module in filter(modules.is_recurrent, model.modules()):
+        batch_first = getattr(module, "batch_first", None)
         if batch_first is not None:
             return int(bool(batch_first))
     return None
@@ -115,46 +144,58 @@ def _weighted(model: nn.Module) -> dict[str, nn.Module]:
     found: dict[str, nn.Module] = {}
     whole: list[str] = []
     for name, module in model.named_modules():
-        if any(not above or name.startswith(f"{above}.") for above in whole):
+        if any(_is_inside(name, above) for above in whole):
             continue
         if modules.is_recurrent(module):
             whole.append(name)
-        if modules.is_recurrent(module) or _holds_matrix(module):
+            found[name] = module
+        elif _holds_matrix(module):
             found[name] = module
     return found
+
+
+def _is_inside(name: str, above: str) -> bool:
+    """Return whether a module's name is that of a part of another one."""
+    return not above or name.startswith(f"{above}.")
 
 
 def _holds_matrix(module: nn.Module) -> bool:
     if isinstance(module, parametrize.ParametrizationList):
         return False
-    own = [value.ndim for value in module.parameters(recurse=False)]
-    return any(n > 1 for n in own) or any(
-        getattr(module, name).ndim > 1 for name in parametrized(module)
-    )
+    own = list(module.parameters(recurse=False))
+    own += [getattr(module, name) for name in parametrized(module)]
+    return any(value.ndim > 1 for value in own)
 
 
 def _named(model: nn.Module, hidden: Any) -> nn.Module:
-    modules: dict[str, nn.Module] = dict(model.named_modules())
-    if hidden not in modules:
+    """Return a module by its name."""
+    inside: dict[str, nn.Module] = dict(model.named_modules())
+    if hidden not in inside:
         raise ValueError(
-            f"`hidden` must be a function or among {', '.join(filter(None, modules))}; got"
+            f"`hidden` must be a function or among {', '.join(filter(None, inside))}; got"
             f" {hidden!r}."
         )
-    return modules[hidden]
+    return inside[hidden]
 
 
-def matching_state(model: nn.Module, argument: str, given: Weights) -> State:
+def matching_state(
+    model: nn.Module, argument: str, given: ModelWeights
+) -> ModelState:
     """Return a state for the model.
 
-    Copies of its parameters as given, and of its buffers where they are.
+    It holds copies of its parameters as given, and of its buffers where they are given.
+
+    Raises:
+        TypeError: If it is given neither a module nor a state dict.
+        ValueError: If a parameter is missing, or of another shape.
     """
     if not isinstance(given, (nn.Module, Mapping)):
         raise TypeError(
             f"`{argument}` must be a state dict or a module; got {type(given).__name__}."
         )
     state = given.state_dict() if isinstance(given, nn.Module) else given
-    wanted = dict(model.named_parameters())
-    for name, value in wanted.items():
+    matching: ModelState = {}
+    for name, value in model.named_parameters():
         if name not in state:
             raise ValueError(
                 f"`{argument}` must hold every parameter of the model; got none by the name"
@@ -165,16 +206,17 @@ def matching_state(model: nn.Module, argument: str, given: Weights) -> State:
                 f"`{argument}` must have {name} of shape {tuple(value.shape)}; got"
                 f" {tuple(state[name].shape)}."
             )
-    buffers = {name: state.get(name, value) for name, value in model.named_buffers()}
-    values = {name: state[name].to(value) for name, value in wanted.items()} | buffers
-    return {name: value.detach().clone() for name, value in values.items()}
+        matching[name] = state[name].to(value).detach().clone()
+    for name, value in model.named_buffers():
+        matching[name] = state.get(name, value).detach().clone()
+    return matching
 
 
 @contextmanager
 def untouched(model: nn.Module) -> Iterator[None]:
-    """Put back what the modules of a model hold as attributes.
+    """Put back what the modules of a model hold as attributes when the block ends.
 
-    Their mode, and what a forward pass may leave.
+    Among them are their mode, and what a forward pass may leave.
     """
     held = [(module, dict(vars(module))) for module in model.modules()]
     try:

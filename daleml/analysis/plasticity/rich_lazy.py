@@ -1,25 +1,28 @@
-r"""Rich or lazy: what learning changed in a network's weights, its representations and its tangent kernel.
+r"""Rich or lazy: what learning changed in a network's weights, representations and tangent kernel.
 
 With activities :math:`H`, ``(probes, units)``, and the Jacobian :math:`J` of the outputs with
 respect to the weights,
 
-============================  =============================================================================
-weight change                 :math:`\|W_f - W_0\|_F`
-representation alignment      :math:`\langle K_0, K_f \rangle / (\|K_0\| \|K_f\|)`, :math:`K = H H^\top`
-tangent-kernel alignment      the same, :math:`K = J J^\top`
-============================  =============================================================================
+========================  ==================================================================
+weight change             :math:`\|W_f - W_0\|_F`
+representation alignment  :math:`\langle K_0, K_f \rangle / (\|K_0\| \|K_f\|)` of
+                          :math:`K = H H^\top`
+tangent-kernel alignment  the same of :math:`K = J J^\top`
+========================  ==================================================================
 
 before (0) and after (f) learning. Lazy learning is a linear regression on a kernel that stays
 what it was: both alignments stay near 1. Rich learning turns the features towards the task:
 they fall. Neither :math:`J` nor the kernel is ever held: a column of the kernel is :math:`J
-(J^\top e)`, a product back and a product forth.
+(J^\top e)`, one product back and one product forth.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, TypeAlias, cast
 
 import torch
@@ -29,8 +32,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from daleml import modules, require
 from daleml.analysis.plasticity.probes import (
-    State,
-    Weights,
+    ModelState,
+    ModelWeights,
     activities,
     first_of,
     last_step,
@@ -41,12 +44,17 @@ from daleml.analysis.plasticity.probes import (
 )
 
 Inputs: TypeAlias = "Tensor | tuple[Any, ...]"
+"""Probes as a model takes them."""
 
-LAZY, RICH = 0.9, 0.5
-"""Tangent-kernel alignments above and below which :meth:`Regime.conclusion` uses the words."""
-_NUMBERS = (
-    1 << 20
-)  # in a chunk of Jacobian rows: more leave the cache, and batching gains nothing then
+LAZY = 0.9
+"""The tangent-kernel alignment from which on :meth:`Regime.conclusion` calls learning lazy."""
+
+RICH = 0.5
+"""The tangent-kernel alignment up to which :meth:`Regime.conclusion` calls learning rich."""
+
+# A chunk of rows of the Jacobian holds this many numbers: more leave the cache, and then nothing
+# is gained by computing them together.
+_NUMBERS_OF_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,14 @@ class Regime:
         n_outputs: Number of outputs over all probes: the size of the tangent kernel.
         parameters: Names of the chosen weights.
         hidden: What was taken as the hidden activity.
+
+    Example:
+        >>> result = Regime(0.9, 0.3, 0.8, 0.4, 20, 20, ("0.weight",), "input of 2")
+        >>> print(result.conclusion())  # doctest: +NORMALIZE_WHITESPACE
+        Rich, as far as one network tells: tangent kernels align to 0.40, activities to 0.80,
+        after a change of 30.0% of the weights.
+        >>> result.to_dict()["kernel_alignment"]
+        0.4
     """
 
     weight_change: float
@@ -78,11 +94,9 @@ class Regime:
     def conclusion(self) -> str:
         """Say in one sentence how rich or lazy the learning was."""
         aligned = (
-            f"tangent kernels align to {self.kernel_alignment:.2f}, activities to "
-        )
-        aligned += (
-            f"{self.representation_alignment:.2f}, after a change of"
-            f" {self.relative_weight_change:.1%}"
+            f"tangent kernels align to {self.kernel_alignment:.2f}, activities to"
+            f" {self.representation_alignment:.2f}, after a change of"
+            f" {self.relative_weight_change:.1%} of the weights."
         )
         if self.weight_change == 0:
             return "The weights did not change: there is no regime to tell."
@@ -91,24 +105,22 @@ class Regime:
                 "Cannot tell: no output depends on the chosen weights, before or after."
             )
         if self.kernel_alignment >= LAZY:
-            return f"Lazy, as far as one network tells: {aligned} of the weights."
+            return f"Lazy, as far as one network tells: {aligned}"
         if self.kernel_alignment <= RICH:
-            return f"Rich, as far as one network tells: {aligned} of the weights."
-        return f"Between rich and lazy: {aligned} of the weights."
+            return f"Rich, as far as one network tells: {aligned}"
+        return f"Between rich and lazy: {aligned}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values, ready for JSON.
 
         An alignment that is not defined is None.
         """
-        content = {
-            key: None if value != value else value
-            for key, value in asdict(self).items()
-        }
-        return content | {
-            "parameters": list(self.parameters),
-            "conclusion": self.conclusion(),
-        }
+        content = asdict(self)
+        for name, value in content.items():
+            if isinstance(value, float) and math.isnan(value):
+                content[name] = None
+        content["parameters"] = list(self.parameters)
+        return content | {"conclusion": self.conclusion()}
 
     def __str__(self) -> str:
         return (
@@ -122,8 +134,8 @@ class Regime:
 
 def regime(
     model: nn.Module,
-    before: Weights,
-    after: Weights,
+    before: ModelWeights,
+    after: ModelWeights,
     inputs: Inputs,
     *,
     parameter: str | Sequence[str] | None = None,
@@ -131,13 +143,13 @@ def regime(
     output: Callable[[Any], Tensor] | None = None,
     chunk: int | None = None,
 ) -> Regime:
-    r"""Measure how rich or lazy learning was.
-
-    The change of weights, representations and tangent kernel.
+    r"""Measure how rich or lazy learning was, by the change of weights, activities and kernel.
 
     .. math::
-        \text{RA} = \frac{\langle H_0 H_0^\top, H_f H_f^\top \rangle}{\|H_0 H_0^\top\|_F \|H_f H_f^\top\|_F}, \qquad
-        \text{KA} = \frac{\operatorname{Tr}(J_0 J_0^\top J_f J_f^\top)}{\|J_0 J_0^\top\|_F \|J_f J_f^\top\|_F}, \qquad
+        \text{RA} &= \frac{\langle H_0 H_0^\top, H_f H_f^\top \rangle}
+            {\|H_0 H_0^\top\|_F \|H_f H_f^\top\|_F}, \\
+        \text{KA} &= \frac{\operatorname{Tr}(J_0 J_0^\top J_f J_f^\top)}
+            {\|J_0 J_0^\top\|_F \|J_f J_f^\top\|_F}, \qquad
         J = \frac{\partial\, \text{outputs}}{\partial W}
 
     The activities are not centred. The model runs in evaluation mode and is left as it was
@@ -178,7 +190,8 @@ def regime(
     Example:
         >>> import copy, torch
         >>> _ = torch.manual_seed(0)
-        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 64), torch.nn.Tanh(), torch.nn.Linear(64, 1))
+        >>> readout = torch.nn.Linear(64, 1)
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 64), torch.nn.Tanh(), readout)
         >>> before = copy.deepcopy(model.state_dict())
         >>> with torch.no_grad():
         ...     _ = model[0].weight.add_(0.01)
@@ -192,7 +205,7 @@ def regime(
         which costs less.
 
         "Rich" and "lazy" compare networks: the alignments at which :meth:`Regime.conclusion`
-        uses the words, at most 0.5 and at least 0.9, are a convention of ours.
+        uses the words, at most 0.5 and at least 0.9, are a convention of daleml's.
 
         Cost: for each output one backward pass, and one through that. Memory: some six times
         ``chunk`` copies of the chosen weights; for 1,000 recurrent units and any number of
@@ -206,47 +219,29 @@ def regime(
     if not isinstance(model, nn.Module):
         raise TypeError(f"`model` must be a module; got {type(model).__name__}.")
     arguments = inputs if isinstance(inputs, tuple) else (inputs,)
-    first, last = (
-        matching_state(model, name, given)
-        for name, given in (("before", before), ("after", after))
-    )
+    first = matching_state(model, "before", before)
+    last = matching_state(model, "after", after)
     names = _parameters(model, parameter)
     sequence_axis = time_axis(model)
-    # cuDNN's recurrent kernels have no backward pass in evaluation mode, and none through a
-    # backward pass
-    # and only plain attention is differentiated twice
-    with (
-        untouched(model),
-        torch.backends.cudnn.flags(enabled=False),
-        sdpa_kernel(SDPBackend.MATH),
-    ):
+    read = partial(_outputs, output=output, sequence_axis=sequence_axis)
+    with untouched(model), _twice_differentiable():
         model.eval()
-        old_and_new = [
-            activities(model, state, arguments, hidden, sequence_axis)
-            for state in (first, last)
-        ]
-        functions = [
-            _outputs_of(
-                model,
-                state,
-                names,
-                arguments,
-                lambda out: _outputs(out, output, sequence_axis),
-            )
-            for state in (first, last)
-        ]
-        n_outputs, kernel_alignment = _kernel_alignment(functions, chunk)
-    change, size = (
-        math.sqrt(sum(float(value.double().square().sum()) for value in values))
-        for values in (
-            [last[name] - first[name] for name in names],
-            [first[name] for name in names],
+        old, label = activities(model, first, arguments, hidden, sequence_axis)
+        new, _ = activities(model, last, arguments, hidden, sequence_axis)
+        n_outputs, kernel_alignment = _kernel_alignment(
+            _outputs_of(model, first, names, arguments, read),
+            _outputs_of(model, last, names, arguments, read),
+            chunk,
         )
-    )
-    (old, label), (new, _) = old_and_new
+    change = _norm([last[name] - first[name] for name in names])
+    size = _norm([first[name] for name in names])
+    if size:
+        relative = change / size
+    else:
+        relative = math.inf if change else 0.0
     return Regime(
         weight_change=change,
-        relative_weight_change=change / size if size else math.inf if change else 0.0,
+        relative_weight_change=relative,
         representation_alignment=_alignment(
             _overlap(old, new), _overlap(old, old), _overlap(new, new)
         ),
@@ -258,25 +253,41 @@ def regime(
     )
 
 
-_Function: TypeAlias = "tuple[Callable[[State], Tensor], State]"
+@contextmanager
+def _twice_differentiable() -> Iterator[None]:
+    """Let torch take the operations that have a backward pass through their backward pass.
+
+    cuDNN's recurrent kernels have none, and not even a backward pass in evaluation mode; of the
+    ways to compute attention only the plain one has.
+    """
+    with torch.backends.cudnn.flags(enabled=False), sdpa_kernel(SDPBackend.MATH):
+        yield
+
+
+def _norm(values: Iterable[Tensor]) -> float:
+    """Return the Frobenius norm of several tensors together."""
+    return math.sqrt(sum(float(value.double().square().sum()) for value in values))
+
+
+_OutputFunction: TypeAlias = "tuple[Callable[[ModelState], Tensor], ModelState]"
+"""A function from weights to outputs, and the weights at which it is differentiated."""
 
 
 def _kernel_alignment(
-    functions: Sequence[_Function], chunk: int | None
+    first: _OutputFunction, last: _OutputFunction, chunk: int | None
 ) -> tuple[int, float]:
     """Return the size of two tangent kernels, and their alignment, column by column."""
-    columns = [_tangent_columns(function, weights) for function, weights in functions]
-    n_outputs = columns[0][0]
-    n_weights = sum(value.numel() for value in functions[0][1].values())
-    size = (
-        max(1, _NUMBERS // n_weights)
-        if chunk is None
-        else require.integer("chunk", chunk, minimum=1)
-    )
-    inner, before, after = 0.0, 0.0, 0.0
-    for start in range(0, n_outputs, size):
-        which = torch.arange(start, min(start + size, n_outputs))
-        old, new = (column(which).double() for _, column in columns)
+    n_outputs, old_columns = _tangent_columns(*first)
+    _, new_columns = _tangent_columns(*last)
+    if chunk is None:
+        n_weights = sum(value.numel() for value in first[1].values())
+        chunk = max(1, _NUMBERS_OF_CHUNK // n_weights)
+    else:
+        chunk = require.integer("chunk", chunk, minimum=1)
+    inner = before = after = 0.0
+    for start in range(0, n_outputs, chunk):
+        which = torch.arange(start, min(start + chunk, n_outputs))
+        old, new = old_columns(which).double(), new_columns(which).double()
         inner += float((old * new).sum())
         before += float(old.square().sum())
         after += float(new.square().sum())
@@ -284,10 +295,11 @@ def _kernel_alignment(
 
 
 def _tangent_columns(
-    function: Callable[[State], Tensor], weights: State
+    function: Callable[[ModelState], Tensor], weights: ModelState
 ) -> tuple[int, Callable[[Tensor], Tensor]]:
-    r"""Return the size of the tangent kernel :math:`J J^\top`, and a function that gives some of its columns, as rows.
+    r"""Return the size of the tangent kernel :math:`J J^\top`, and a function for its columns.
 
+    The function takes the numbers of some columns, and returns them as rows.
     :math:`J v` is the derivative of :math:`u \mapsto J^\top u`, a linear map, times v: reverse
     mode throughout, which more operations have than forward mode.
     """
@@ -296,7 +308,8 @@ def _tangent_columns(
 
     def columns(which: Tensor) -> Tensor:
         one_hot = nn.functional.one_hot(which, outputs.numel()).to(outputs)
-        if len(one_hot) == 1:  # a batch of one costs memory and gains nothing
+        # A batch of one costs memory and gains nothing.
+        if len(one_hot) == 1:
             return cast("Tensor", forth(back(one_hot[0])[0])[0])
         return cast("Tensor", vmap(lambda e: forth(back(e)[0])[0])(one_hot))
 
@@ -304,7 +317,7 @@ def _tangent_columns(
 
 
 def _overlap(one: Tensor, other: Tensor) -> float:
-    r"""Return :math:`\langle A A^\top, B B^\top \rangle`, by the smaller of the two ways to multiply."""
+    r"""Return :math:`\langle A A^\top, B B^\top \rangle`, by the smaller of two products."""
     if one.shape[0] < one.shape[1]:
         return float(((one @ one.T) * (other @ other.T)).sum())
     return float((one.T @ other).square().sum())
@@ -317,47 +330,46 @@ def _alignment(inner: float, before: float, after: float) -> float:
 
 def _outputs_of(
     model: nn.Module,
-    state: State,
+    state: ModelState,
     names: Sequence[str],
     arguments: tuple[Any, ...],
     read: Callable[[Any], Tensor],
-) -> _Function:
+) -> _OutputFunction:
     """Return the function from the chosen weights to the outputs, one row, and the weights."""
-    rest = {name: value for name, value in state.items() if name not in names}
 
-    def function(weights: State) -> Tensor:
-        return read(functional_call(model, rest | weights, arguments))
+    def function(weights: ModelState) -> Tensor:
+        return read(functional_call(model, state | weights, arguments))
 
     return function, {name: state[name] for name in names}
 
 
 def _outputs(
-    returned: Any, output: Callable[[Any], Tensor] | None, sequence_axis: int | None
+    returned: Any, *, output: Callable[[Any], Tensor] | None, sequence_axis: int | None
 ) -> Tensor:
+    """Return the outputs to differentiate, in one row."""
     if output is not None:
         return require_tensor("output", output(returned)).flatten()
-    return last_step(
-        require_tensor("output", first_of(returned)), sequence_axis
-    ).flatten()
+    found = require_tensor("output", first_of(returned))
+    return last_step(found, sequence_axis).flatten()
 
 
 def _parameters(
     model: nn.Module, parameter: str | Sequence[str] | None
 ) -> tuple[str, ...]:
-    matrices = [
-        name
-        for name, value in model.named_parameters()
-        if value.ndim > 1 and value.is_floating_point()
-    ]
+    """Return the names of the weights that were asked for, or of those that matter most."""
+    known = dict(model.named_parameters())
     if parameter is None:
-        recurrent = _recurrent(model, matrices)
+        matrices = []
+        for name, value in known.items():
+            if value.ndim > 1 and value.is_floating_point():
+                matrices.append(name)
         if not matrices:
             raise ValueError(
                 "`model` must hold a weight of two dimensions or more; got none."
             )
-        return tuple(recurrent or matrices)
+        recurrent = _that_read_a_state(model).intersection(matrices)
+        return tuple(filter(recurrent.__contains__, matrices)) or tuple(matrices)
     chosen = (parameter,) if isinstance(parameter, str) else tuple(parameter)
-    known = [name for name, _ in model.named_parameters()]
     for name in chosen or ("no name",):
         if name not in known:
             raise ValueError(
@@ -366,20 +378,21 @@ def _parameters(
     return chosen
 
 
-def _recurrent(model: nn.Module, matrices: Sequence[str]) -> list[str]:
-    """Return the names of the matrices that read a state.
+def _that_read_a_state(model: nn.Module) -> set[str]:
+    """Return the names of the weights that read a state.
 
-    As layers say, or, of nobody's layer, named as torch's.
+    A layer says which do. In a layer of nobody's they are named as torch's.
     """
     found = set()
     for path, module in model.named_modules():
         prefix = f"{path}." if path else ""
         known = modules.known_weights(module, path)
-        states = {
-            part for one in known if one.recurrent for part in (one.name, *one.parts)
-        }
+        states: set[str] = set()
+        for one in known:
+            if one.recurrent:
+                states.update((one.name, *one.parts))
         for name, _ in module.named_parameters(recurse=False):
             named = not known and name.startswith("weight_hh")
             if named or modules.plain_name(module, name) in states:
                 found.add(prefix + name)
-    return [name for name in matrices if name in found]
+    return found
