@@ -33,7 +33,10 @@ MOVED: dict[str, tuple[str, ...]] = {
     "analysis.fit": ("analysis.distributions.fit",),
     "analysis.geometry": ("analysis.plasticity.dual_geometry",),
     "analysis.goodness": ("analysis.distributions.goodness",),
-    "analysis.graph": ("analysis.connectomes.signed_graph",),
+    "analysis.graph": (
+        "analysis.connectomes.graph_measures",
+        "analysis.connectomes.graph_arrays",
+    ),
     "analysis.groups": ("analysis.distributions.group_comparison",),
     "analysis.intervals": ("analysis.distributions.intervals",),
     "analysis.likelihood": ("analysis.distributions.likelihood",),
@@ -198,6 +201,8 @@ MOVED: dict[str, tuple[str, ...]] = {
 """From the old name to the modules that hold its contents now, both without ``daleml.``."""
 
 RENAMED: dict[str, dict[str, str]] = {
+    "analysis.pairs": {"Weights": "WeightsLike"},
+    "analysis.probes": {"State": "ModelState", "Weights": "ModelWeights"},
     "learning.activities": {"Seen": "Recorded"},
     "learning.choices": {
         "by_layer": "activations_by_layer",

@@ -2,28 +2,38 @@
 
 Compute, get a frozen result, plot it.
 
-========================  =========================================================================================
+========================  =====================================================================
+name                      what it does
+========================  =====================================================================
 ``fit_weights``           one family fitted to the magnitudes of weights, as they were observed
 ``compare_families``      several, ranked, and what the ranking can and cannot tell
 ``compare_groups``        the same group by group, and whether the groups are of one distribution
+``pair_test``             whether one of two families fits better than chance allows
 ``Observation``           how weights were observed: truncated, censored, rounded, counted
 ``interval_sample``       weights of which only intervals are known
 ``goodness_of_fit``       whether the weights could have been drawn from a fit
 ``power_law``             the tail that is closest to one, and whether it could be one
-``confidence_intervals``  of its parameters
+``confidence_intervals``  intervals of a fit's parameters
 ``compare_to``            a network's weights beside a brain's, free of scale
-``infer_geometry``        the potential under which weights were learned, read off their change
+``infer_geometry``        the potential under which weights were learned, by their change
 ``regime``                whether a network learned richly or lazily
-``weight_samples``        a model's weights by parameter and sign, which are never pooled unless asked
+``weight_sample``         one sample of magnitudes from anything weight-like
+``weight_samples``        a model's weights by parameter and sign: signs are never pooled unasked
+``weight_matrices``       a model's weights as matrices, with the signs that are fixed
 ``effective_weights``     what multiplies the input of each layer
 ``spectrum``              singular values and every measure derived from them
 ``svd_entropy``           normalised entropy of the singular values
 ``effective_rank``        its exponential, un-normalised
 ``graph_summary``         a connectome: Dale's law in it, balance, degrees, reciprocity, spectrum
-``lawful_graph``          one that keeps the law, by a rule, and what that changed
-``signed_matrix``         its weights; ``graph_populations`` and ``graph_mask``, what a layer needs of it
-``plots``                 one figure a result
-========================  =========================================================================================
+``lawful_graph``          a connectome that keeps the law, by a rule, and what that changed
+``signed_matrix``         the weights of a connectome, with the signs of its cells
+``graph_populations``     the populations of a connectome, as a layer needs them
+``graph_mask``            the synapses of a connectome, as a layer needs them
+``plots``                 one figure for each result
+========================  =====================================================================
+
+A result is frozen. It can be printed, gives plain values for JSON (``to_dict()``), and where
+there is something to decide it says in a sentence what it found (``conclusion()``).
 """
 
 from typing import TYPE_CHECKING, Any
@@ -32,15 +42,14 @@ from daleml._support import lazy_names
 
 if TYPE_CHECKING:
     from daleml.analysis import plots
-    from daleml.analysis.connectomes.sign_rules import LawfulGraph, lawful_graph
-    from daleml.analysis.connectomes.signed_graph import (
-        GraphSummary,
+    from daleml.analysis.connectomes.graph_arrays import (
         SignedMatrix,
         graph_mask,
         graph_populations,
-        graph_summary,
         signed_matrix,
     )
+    from daleml.analysis.connectomes.graph_measures import GraphSummary, graph_summary
+    from daleml.analysis.connectomes.sign_rules import LawfulGraph, lawful_graph
     from daleml.analysis.distributions.comparison import (
         Comparison,
         PairTest,
@@ -111,16 +120,16 @@ __all__ = [
     "weight_samples",
 ]
 
+# Whoever fits a table waits for nothing but what a fit needs: names are imported when asked for.
 _HOMES = {
     "connectomes.sign_rules": ("LawfulGraph", "lawful_graph"),
-    "connectomes.signed_graph": (
-        "GraphSummary",
+    "connectomes.graph_arrays": (
         "SignedMatrix",
         "graph_mask",
         "graph_populations",
-        "graph_summary",
         "signed_matrix",
     ),
+    "connectomes.graph_measures": ("GraphSummary", "graph_summary"),
     "distributions.comparison": (
         "Comparison",
         "PairTest",

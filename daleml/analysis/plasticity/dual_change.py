@@ -179,7 +179,9 @@ def change_in_dual(
     left_out: NDArray[np.bool_],
     bootstrap: Bootstrap,
 ) -> MeasuredChange:
-    r"""Measure how far :math:`\delta = \nabla\phi(w_\text{after}) - \nabla\phi(w_\text{before})` is from normal.
+    r"""Measure how far the change of the weights in one dual is from normal.
+
+    .. math:: \delta = \nabla\phi(w_\text{after}) - \nabla\phi(w_\text{before})
 
     Args:
         potential: :math:`\phi`.

@@ -178,9 +178,7 @@ def _named(model: nn.Module, hidden: Any) -> nn.Module:
     return inside[hidden]
 
 
-def matching_state(
-    model: nn.Module, argument: str, given: ModelWeights
-) -> ModelState:
+def matching_state(model: nn.Module, argument: str, given: ModelWeights) -> ModelState:
     """Return a state for the model.
 
     It holds copies of its parameters as given, and of its buffers where they are given.
@@ -207,8 +205,8 @@ def matching_state(
                 f" {tuple(state[name].shape)}."
             )
         matching[name] = state[name].to(value).detach().clone()
-    for name, value in model.named_buffers():
-        matching[name] = state.get(name, value).detach().clone()
+    for name, buffer in model.named_buffers():
+        matching[name] = state.get(name, buffer).detach().clone()
     return matching
 
 

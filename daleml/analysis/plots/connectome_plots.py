@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daleml.analysis.connectomes.signed_graph import GraphSummary
+from daleml.analysis.connectomes.graph_measures import GraphSummary
 from daleml.analysis.plots.canvas import (
     EXCITATORY,
     INHIBITORY,

@@ -112,7 +112,7 @@ def _own_matrices(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Yield the matrices that a module holds, as they are computed where they are pruned."""
     if isinstance(module, parametrize.ParametrizationList):
         return
-    stored = dict(module.named_parameters(recurse=False))
+    stored: dict[str, Tensor] = dict(module.named_parameters(recurse=False))
     for name, value in module.named_buffers(recurse=False):
         if name.endswith("_mask"):
             stored[name] = value
@@ -151,8 +151,8 @@ def _of_state(given: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
         path, dot, last = name.rpartition(".")
         ix = state.get(path + dot + last.replace("weight_ex", "weight_ix"))
         ei = state.get(path + dot + last.replace("weight_ex", "weight_ei"))
-        is_dann = isinstance(ix, Tensor) and isinstance(ei, Tensor)
-        if last.startswith("weight_ex") and is_dann:
+        is_dann = last.startswith("weight_ex")
+        if is_dann and isinstance(ix, Tensor) and isinstance(ei, Tensor):
             # What multiplies the input of a DANN: Wex - Wei Wix (Cornford et al., 2021).
             effective = value.flatten(1) - ei @ ix.flatten(1)
             yield path + dot + last.replace("weight_ex", "effective"), effective
@@ -188,6 +188,7 @@ def matrix(weights: Any) -> NDArray[np.float64]:
 def _of_module(module: nn.Module) -> Tensor:
     """Return the one matrix of a module."""
     if modules.method(module, "effective_weight") is not None:
+        effective: Tensor
         effective = modules.required(module, "", "effective_weight", _PURPOSE)()
         return effective.flatten(1)
     if not is_circuit(module):
