@@ -24,6 +24,7 @@ from daleml.analysis import weight_samples
 from daleml.datasets import digits
 from daleml.demo.dense_networks import build_column_ei, build_dann
 from daleml.optim import Exponentiation, Projection, Reparametrization
+from daleml.reproductions.harness import ValidationScore, best_by_validation
 
 MECHANISMS = {
     "projection": Projection(),
@@ -76,15 +77,14 @@ def rows(data) -> Iterator[tuple[str, ...]]:
         baseline = None
         for mechanism in MECHANISMS:
             arm = network, mechanism, optimizer
-            rates = OPTIMIZERS[optimizer][2]
-            wrong = {
-                lr: sum(
+            scores = {}
+            for lr in OPTIMIZERS[optimizer][2]:
+                wrong = [
                     learn(*arm, lr, decay, seed, fit, held_out, data)[1]
                     for seed in TRIAL_SEEDS
-                )
-                for lr in rates
-            }
-            chosen = min(rates, key=wrong.__getitem__)
+                ]
+                scores[lr] = ValidationScore(sum(wrong))
+            chosen = best_by_validation(scores)
             runs = [
                 learn(*arm, chosen, decay, seed, whole, test, data) for seed in SEEDS
             ]

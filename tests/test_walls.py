@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "training": BELOW | WINGS | {"trackers", "checkpoint", "_saving", "_training"},
     "weight_files": BELOW | {"analysis"},
     "learning": BELOW | WINGS | {"trackers", "training"},
-    "demo": BELOW | WINGS | {"trackers", "training", "pages"},
+    "demo": BELOW | WINGS | {"reproductions", "trackers", "training", "pages"},
     "reproductions": BELOW
     | WINGS
     | {"learning", "experiments", "trackers", "training"},
