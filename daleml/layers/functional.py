@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv1d, conv2d, linear
 
-from daleml.layers.conv_geometry import Geometry
+from daleml.layers._shared.conv_geometry import Geometry
 
 
 def dann_effective_weight(
