@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,19 +21,30 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_COLUMNS = (
+    "claim",
+    "measured",
+    "mean [95 % interval]",
+    "expected",
+    "seeds",
+    "verdict",
+)
+
+
 def table(outcomes: Sequence[Outcome]) -> pd.DataFrame:
-    """Return one row an expectation.
+    """Return one row per expectation.
 
     The claim, what was measured with its interval, what was expected, the verdict.
     """
     import pandas as pd
 
-    rows = []
+    rows: list[dict[str, object]] = []
     for outcome in outcomes:
+        claim = outcome.claim
         for one in outcome.measured:
             rows.append(
                 {
-                    "claim": outcome.claim.id,
+                    "claim": claim.id,
                     "measured": one.check.label,
                     "mean [95 % interval]": (
                         f"{one.mean:.4g} [{one.low:.4g}, {one.high:.4g}]"
@@ -43,66 +55,40 @@ def table(outcomes: Sequence[Outcome]) -> pd.DataFrame:
                 }
             )
         if not outcome.measured:
-            rows.append(
-                {
-                    "claim": outcome.claim.id,
-                    "measured": outcome.claim.sentence,
-                    "verdict": outcome.verdict,
-                }
-            )
-    return pd.DataFrame(
-        rows,
-        columns=[
-            "claim",
-            "measured",
-            "mean [95 % interval]",
-            "expected",
-            "seeds",
-            "verdict",
-        ],
-    )
+            row = {"claim": claim.id, "measured": claim.sentence}
+            rows.append({**row, "verdict": outcome.verdict})
+    return pd.DataFrame(rows, columns=list(_COLUMNS))
 
 
 def summary(outcomes: Sequence[Outcome]) -> pd.DataFrame:
-    """Return one row a claim: its sentence and its verdict."""
+    """Return one row per claim: its sentence and its verdict."""
     import pandas as pd
 
-    return pd.DataFrame(
-        [
-            {
-                "claim": f"{outcome.claim.id}: {outcome.claim.sentence}",
-                "verdict": outcome.verdict,
-            }
-            for outcome in outcomes
-        ]
-    )
+    rows = []
+    for outcome in outcomes:
+        said = f"{outcome.claim.id}: {outcome.claim.sentence}"
+        rows.append({"claim": said, "verdict": outcome.verdict})
+    return pd.DataFrame(rows)
 
 
 def verdict_counts(outcomes: Sequence[Outcome]) -> str:
     """Say how many claims hold, and how many do what else."""
     verdicts = [outcome.verdict for outcome in outcomes]
-    counts = {
-        verdict: verdicts.count(verdict)
-        for verdict in dict.fromkeys([HOLDS, *sorted(verdicts)])
-    }
-    tested = len(verdicts) - counts.get(NOT_TESTED, 0)
-    several = {FAILS: "do not hold"}
-    rest = "; ".join(
-        f"{count} {several.get(verdict, verdict) if count > 1 else verdict}"
-        for verdict, count in counts.items()
-        if verdict != HOLDS
-    )
-    return (
-        f"{counts[HOLDS]} of {tested} tested claims hold"
-        + (f"; {rest}" if rest else "")
-        + "."
-    )
+    counts = Counter(verdicts)
+    tested = len(verdicts) - counts[NOT_TESTED]
+    said = f"{counts[HOLDS]} of {tested} tested claims hold"
+    for verdict in sorted(counts.keys() - {HOLDS}):
+        words = verdict
+        if verdict == FAILS and counts[verdict] > 1:
+            words = "do not hold"
+        said += f"; {counts[verdict]} {words}"
+    return f"{said}."
 
 
 def write(
     result: Reproduction, papers: Sequence[Paper], out: Path, command: str
 ) -> Path:
-    """Write ``claims.json``, a figure per claim, those of the papers, and the page that holds them all: as one set.
+    """Write ``claims.json``, the figures, and the page that holds them all: as one set.
 
     Args:
         result: What was found.
@@ -120,68 +106,72 @@ def write(
     files: dict[str, bytes] = {}
     sections = []
     for paper in papers:
-        own = [
-            outcome for outcome in result.outcomes if outcome.claim.paper == paper.name
-        ]
+        own = [one for one in result.outcomes if one.claim.paper == paper.name]
         if own:
-            drawn = [
-                _drawing(swept, files)
-                for swept in result.sweeps
-                if swept.sweep in paper.sweeps
-            ]
-            sections.append(
-                Section(paper.name, [paper.citation], [summary(own)], drawn)
-            )
-        for outcome in own:
-            sections.append(_section(outcome, files, command))
-    n_seeds = min(
-        (len(one.values) for outcome in result.outcomes for one in outcome.measured),
-        default=0,
-    )
-    facts = [
-        (
-            str(sum(outcome.verdict == HOLDS for outcome in result.outcomes)),
-            "claims hold",
-        ),
-        (str(len(result.outcomes)), "claims listed"),
-        (str(n_seeds), "seeds at least"),
-        (result.budget, "budget"),
-    ]
-    footer = [
-        RULE,
-        ", ".join(f"{name} {value}" for name, value in result.machine.items() if value),
-    ]
-    lead = verdict_counts(result.outcomes)
+            sections.append(_of_paper(paper, own, result.sweeps, files))
+        sections += [_of_claim(outcome, files, command) for outcome in own]
+    machine = [f"{name} {value}" for name, value in result.machine.items() if value]
     files["index.html"] = page(
-        "The founding claims, measured again", lead, facts, sections, footer
+        "The founding claims, measured again",
+        verdict_counts(result.outcomes),
+        _facts(result),
+        sections,
+        [RULE, ", ".join(machine)],
     ).encode()
     atomic_files.write_set("out", out, files, "claims.json", result.to_dict())
     return out / "index.html"
 
 
-def _section(outcome: Outcome, files: dict[str, bytes], command: str) -> Section:
+def _facts(result: Reproduction) -> list[tuple[str, str]]:
+    n_hold = 0
+    seeds: list[int] = []
+    for outcome in result.outcomes:
+        n_hold += outcome.verdict == HOLDS
+        seeds += [len(one.values) for one in outcome.measured]
+    return [
+        (str(n_hold), "claims hold"),
+        (str(len(result.outcomes)), "claims listed"),
+        (str(min(seeds, default=0)), "seeds at least"),
+        (result.budget, "budget"),
+    ]
+
+
+def _of_paper(
+    paper: Paper,
+    outcomes: Sequence[Outcome],
+    sweeps: Sequence[Swept],
+    files: dict[str, bytes],
+) -> Section:
+    """Compose the section of a paper, and keep its figures among the files."""
+    drawings = []
+    for swept in sweeps:
+        sweep = swept.sweep
+        if sweep in paper.sweeps:
+            caption = f"{sweep.title} {sweep.caption} {SEEN}"
+            drawing = Drawing(plots.sweep(swept), caption)
+            files[f"figures/{sweep.name}.png"] = drawing.png()
+            drawings.append(drawing)
+    return Section(paper.name, [paper.citation], [summary(outcomes)], drawings)
+
+
+def _of_claim(outcome: Outcome, files: dict[str, bytes], command: str) -> Section:
+    """Compose the section of a claim, and keep its figure among the files."""
     claim = outcome.claim
+    heading = f"{claim.id}: {outcome.verdict}"
     said = [
         f"{claim.sentence} {outcome.verdict.capitalize()}.",
         f"Source: {claim.source}.",
     ]
-    said += [claim.note] if claim.note else []
+    if claim.note:
+        said.append(claim.note)
     if not outcome.measured:
-        return Section(f"{claim.id}: {outcome.verdict}", said)
+        return Section(heading, said)
     said.append(f"`{command.replace('reproduce', f'reproduce {claim.id}', 1)}`")
     caption = (
         "Dots are seeds, the bar is the 95 % interval of their mean, the green band is what"
         " was expected."
     )
-    shown = table([outcome]).drop(columns="claim")
     drawing = Drawing(plots.claim(outcome), caption)
     files[f"figures/{claim.id}.png"] = drawing.png()
-    return Section(f"{claim.id}: {outcome.verdict}", said, [shown], [drawing])
-
-
-def _drawing(swept: Swept, files: dict[str, bytes]) -> Drawing:
-    drawing = Drawing(
-        plots.sweep(swept), f"{swept.sweep.title} {swept.sweep.caption} {SEEN}"
-    )
-    files[f"figures/{swept.sweep.name}.png"] = drawing.png()
-    return drawing
+    measured = table([outcome]).drop(columns="claim")
+    return Section(heading, said, [measured], [drawing])

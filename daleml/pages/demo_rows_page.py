@@ -1,13 +1,11 @@
-"""The part of the report about networks that see a digit row by row."""
+"""The section of the demo's page about networks that see a digit row by row."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from daleml.pages import html_page
+from daleml.pages import demo_tables, html_page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,79 +17,41 @@ def section(
     results: dict[str, Any], drawings: Mapping[str, Drawing]
 ) -> html_page.Section:
     """Compose the section from ``results.json`` and the figures."""
-    found, settings = results["recurrent"], results["recurrent"]["settings"]
+    found = results["recurrent"]
+    settings = found["settings"]
+    units, n_inh = settings["units"], settings["n_inh"]
     epochs = settings["times"] * results["settings"]["epochs"]
     entropy = {
-        key: np.mean([s["svd_entropy"] for s in spectra["before"]])
+        key: demo_tables.mean_of(spectra["before"], "svd_entropy")
         for key, spectra in found["spectra"].items()
     }
+    networks = (
+        "The same digits, one row of pixels a step; the class is asked for after the last."
+        f" Each network has {units} units, and learns for {epochs} epochs with the norm of"
+        f" the gradient held to {settings['clip_norm']:g}. The `RNN` knows no law. `column"
+        f" EI` splits its units into {units - n_inh} excitatory and {n_inh} inhibitory"
+        f" ones. The recurrent `DANN` has {units} excitatory units, and {n_inh} interneurons"
+        " that subtract between time steps."
+    )
+    spectra = (
+        "Before learning, the singular values of the DANN's effective recurrent weight are"
+        f" spread like the RNN's, with an entropy H of {entropy['rnn_dann']:.3f} beside"
+        f" {entropy['rnn']:.3f}; column EI starts at {entropy['rnn_column_ei']:.3f}, one"
+        " direction far above the rest. These learning rates, too, are one of a few that"
+        " were tried on the same test digits."
+    )
+    figures = ("trial", "learning", "spectra_before", "spectra_after")
     return html_page.Section(
         "Row by row: recurrent networks",
-        [
-            (
-                "The same digits, one row of pixels a step; the class is asked for after"
-                f" the last. Each network has {settings['units']} units, and learns for"
-                f" {epochs} epochs with the norm of the gradient held to"
-                f" {settings['clip_norm']:g}. The `RNN` knows no law. `column EI` splits"
-                f" its units into {settings['units'] - settings['n_inh']} excitatory and"
-                f" {settings['n_inh']} inhibitory ones. The recurrent `DANN` has"
-                f" {settings['units']} excitatory units, and {settings['n_inh']}"
-                " interneurons that subtract between time steps."
-            ),
-            (
-                "Before learning, the singular values of the DANN's effective recurrent"
-                " weight are spread like the RNN's, with an entropy H of"
-                f" {entropy['rnn_dann']:.3f} beside {entropy['rnn']:.3f}; column EI starts"
-                f" at {entropy['rnn_column_ei']:.3f}, one direction far above the rest."
-                " These learning rates, too, are one of a few that were tried on the same"
-                " test digits."
-            ),
-        ],
-        [_table(found)],
-        [
-            drawings[name]
-            for name in (
-                "rows_trial",
-                "rows_learning",
-                "rows_spectra_before",
-                "rows_spectra_after",
-            )
-        ],
+        [networks, spectra],
+        [demo_tables.recurrent_networks(found)],
+        [drawings[f"rows_{name}"] for name in figures],
     )
 
 
 def summary(results: dict[str, Any]) -> pd.DataFrame:
-    """Return what a terminal has room for: one row a network."""
-    table = _table(results["recurrent"])
+    """Return what a terminal has room for: one row per network."""
+    table = demo_tables.recurrent_networks(results["recurrent"])
     return table[
         ["network", "test error", "steps that broke the law", "H before", "H after"]
     ]
-
-
-def _table(found: dict[str, Any]) -> pd.DataFrame:
-    import pandas as pd
-
-    def mean(key: str, when: str, measure: str) -> float:
-        return float(np.mean([one[measure] for one in found["spectra"][key][when]]))
-
-    return pd.DataFrame(
-        {
-            "network": arm["label"],
-            "test error": f"{np.mean(arm['test_error']):.2%}",
-            "lowest, highest seed": (
-                f"{min(arm['test_error']):.1%}, {max(arm['test_error']):.1%}"
-            ),
-            "training loss": f"{np.mean(arm['train_loss']):.4f}",
-            "steps that broke the law": (
-                f"{arm['lawless_steps']:,} of {arm['steps']:,}"
-                if arm["sign_violations"]
-                else "no law"
-            ),
-            "changed sign": f"{np.mean(arm['sign_flips']):.2%}",
-            "H before": f"{mean(key, 'before', 'svd_entropy'):.3f}",
-            "H after": f"{mean(key, 'after', 'svd_entropy'):.3f}",
-            "spectral radius before": f"{mean(key, 'before', 'spectral_radius'):.2f}",
-            "after": f"{mean(key, 'after', 'spectral_radius'):.2f}",
-        }
-        for key, arm in found["arms"].items()
-    )

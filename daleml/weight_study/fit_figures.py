@@ -11,7 +11,7 @@ from daleml.analysis.distributions.vuong import FEW
 from daleml.analysis.plots.drawing import Drawing
 from daleml.weight_study.fit_study import Study
 
-_ROW = 0.95  # inches a group
+_INCHES_PER_GROUP = 0.95
 
 
 def overview(study: Study) -> Drawing:
@@ -25,13 +25,8 @@ def overview(study: Study) -> Drawing:
         "Each group with its best family, on one axis. Rows are as high as their own"
         " highest point; the tick below is the median."
     )
-    return _drawn(
-        caption,
-        plots.groups,
-        study.result,
-        height=max(3.0, 1.6 + _ROW * rows),
-        xlabel=label,
-    )
+    height = max(3.0, 1.6 + _INCHES_PER_GROUP * rows)
+    return _drawn(caption, plots.groups, study.result, height=height, xlabel=label)
 
 
 def draw(study: Study) -> Iterator[tuple[str, Drawing]]:
@@ -44,67 +39,44 @@ def draw(study: Study) -> Iterator[tuple[str, Drawing]]:
     """
     if isinstance(study.result, GroupComparison):
         yield "groups", overview(study)
-    for (group, comparison), name in zip(
-        study.comparisons.items(), names(study).values(), strict=True
-    ):
+    for group, name in names(study).items():
         prefix = f"{name}-" if name else ""
-        of = f"{study.title(group)}: " if group else ""
-        label, best = study.gathered.label, comparison.best
-        seen = f" ({best.observation})" if str(best.observation) else ""
-        # Too few carry no curve, so that there is none to speak of.
-        described = (
-            "" if best.total < FEW else ", and the families that describe them best"
+        for kind, drawing in _of_group(study, group):
+            yield f"{prefix}{kind}", drawing
+
+
+def _of_group(study: Study, group: str) -> Iterator[tuple[str, Drawing]]:
+    """Draw the figures of one comparison."""
+    comparison = study.comparisons[group]
+    best, label = comparison.best, study.gathered.label
+    few = best.total < FEW
+    caption = f"{best.n:,} weights"
+    if str(best.observation):
+        caption += f" ({best.observation})"
+    if not few:
+        caption += ", and the families that describe them best"
+    caption = study.headed(group, f"{caption}.")
+    yield "density", _drawn(caption, plots.families, comparison, xlabel=label)
+    # Few weights carry no curve, no band and no ranking.
+    if few:
+        return
+    caption = study.headed(
+        group, "How families rank; filled marks cannot be told apart."
+    )
+    yield "ranking", _drawn(caption, plots.family_bars, comparison)
+    caption = study.headed(group, "The upper tail.")
+    yield "ccdf", _drawn(caption, plots.ccdf, comparison, xlabel=label)
+    caption = study.headed(
+        group,
+        f"On the line is {best.family}; the band holds 95 % of samples drawn from it.",
+    )
+    yield "qq", _drawn(caption, plots.qq, best, xlabel=label)
+    if group in study.resemblances:
+        caption = study.headed(
+            group, f"Shapes without scale, beside {study.reference}."
         )
-        yield (
-            f"{prefix}density",
-            _drawn(
-                f"{of}{best.n:,} weights{seen}{described}.",
-                plots.families,
-                comparison,
-                xlabel=label,
-            ),
-        )
-        if (
-            best.total < FEW
-        ):  # its values, and no curve, band or ranking that they could carry
-            continue
-        yield (
-            f"{prefix}ranking",
-            _drawn(
-                f"{of}{'how' if of else 'How'} families rank; filled marks cannot be told"
-                " apart.",
-                plots.family_bars,
-                comparison,
-            ),
-        )
-        yield (
-            f"{prefix}ccdf",
-            _drawn(
-                f"{of}{'the' if of else 'The'} upper tail.",
-                plots.ccdf,
-                comparison,
-                xlabel=label,
-            ),
-        )
-        yield (
-            f"{prefix}qq",
-            _drawn(
-                f"{of}{'on' if of else 'On'} the line is {best.family}; the band holds 95 %"
-                " of samples drawn from it.",
-                plots.qq,
-                best,
-                xlabel=label,
-            ),
-        )
-        if group in study.resemblances:
-            caption = (
-                f"{of}{'shapes' if of else 'Shapes'} without scale, beside"
-                f" {study.reference}."
-            )
-            yield (
-                f"{prefix}resemblance",
-                _drawn(caption, plots.resemblance, study.resemblances[group]),
-            )
+        beside = study.resemblances[group]
+        yield "resemblance", _drawn(caption, plots.resemblance, beside)
 
 
 def names(study: Study) -> dict[str, str]:

@@ -34,7 +34,7 @@ Progress = Callable[[str, int, int], object]
 _FEW = 10
 """With fewer weights, no interval means much."""
 
-_STANDARD = "lognormal"
+STANDARD = "lognormal"
 """The family that the field reports, whatever ranks first."""
 
 
@@ -69,6 +69,12 @@ class Study:
     def title(self, group: str) -> str:
         """Return what to call a group: ``layer 5`` instead of ``5``; nothing without groups."""
         return f"{self.gathered.by} {group}" if group else ""
+
+    def headed(self, group: str, text: str) -> str:
+        """Return a sentence, which begins with its group where there are groups."""
+        if not group:
+            return text
+        return f"{self.title(group)}: {text[0].lower()}{text[1:]}"
 
     @property
     def n(self) -> int:
@@ -316,4 +322,4 @@ def reported(comparison: Comparison) -> list[WeightFit]:
     The best, and the log-normal if it was fitted.
     """
     best = comparison.best
-    return [fit for fit in comparison.fits if fit is best or fit.family == _STANDARD]
+    return [fit for fit in comparison.fits if fit is best or fit.family == STANDARD]

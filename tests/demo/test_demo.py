@@ -11,8 +11,7 @@ from daleml.analysis import compare_families
 from daleml.analysis.distributions.families import SIMPLE
 from daleml.datasets import celegans, digits, fly_visual
 from daleml.demo import demo_results
-from daleml.pages import demo_page as demo_page
-from daleml.pages import demo_rows_page
+from daleml.pages import demo_rows_page, demo_tables
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +179,7 @@ def test_the_words_name_the_families_that_were_compared(results):
     [(0.0, True, "0"), (0.0, False, "< 0.1"), (0.04, False, "< 0.1"), (0.3, False, "0.3"), (9.94, False, "9.9"), (1234.5, False, "1,234")],
 )  # fmt: skip
 def test_no_rival_is_behind_by_nothing(difference, first, shown):
-    assert demo_page._behind(difference, ranks_first=first) == shown
+    assert demo_tables.behind(difference, ranks_first=first) == shown
 
 
 def test_a_file_in_place_of_the_folder_is_one_sentence(tmp_path):
