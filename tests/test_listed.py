@@ -73,12 +73,15 @@ def test_every_data_set_says_where_it_is_from():
             assert "References:" in text or "licence" in text.lower(), name
 
 
-def test_every_paper_has_a_folder_and_stands_in_the_citation():
+def test_every_paper_has_its_three_files_and_stands_in_the_citation():
     import yaml
 
     home = PACKAGE / "reproductions" / "papers"
     folders = {path.name for path in home.iterdir() if (path / "__init__.py").exists()}
     assert folders == set(papers.FOLDERS.values())
+    for folder in folders:
+        files = {path.stem for path in (home / folder).glob("*.py")}
+        assert files >= {"networks", "experiments", "claims"}, folder
     citation = PACKAGE.parent / "CITATION.cff"
     if citation.exists():
         cited = yaml.safe_load(citation.read_text())["references"]

@@ -1,6 +1,7 @@
 """The house keeps its shape: who imports whom, what is public, how quickly it opens."""
 
 import ast
+import functools
 import json
 import subprocess
 import sys
@@ -76,8 +77,13 @@ def modules():
     )
 
 
+@functools.cache
+def parsed(path):
+    return ast.parse((PACKAGE / path).read_text())
+
+
 def imports(path, *, top_level=False):
-    tree = ast.parse((PACKAGE / path).read_text())
+    tree = parsed(path)
     nodes = tree.body if top_level else ast.walk(tree)
     for node in nodes:
         if isinstance(node, ast.Import):
@@ -108,7 +114,9 @@ def test_only_plots_imports_matplotlib_and_only_when_called():
             "seaborn",
         }
         if path.parent != Path("analysis/plots"):
-            tree = ast.parse((PACKAGE / path).read_text())
+            if not drawing:
+                continue
+            tree = parsed(path)
             guarded = [
                 n
                 for n in ast.walk(tree)
