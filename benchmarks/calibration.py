@@ -27,9 +27,10 @@ from daleml.analysis import (
     goodness_of_fit,
 )
 from daleml.analysis.distributions.families import find
-from daleml.analysis.distributions.fit import Material, fit_material
+from daleml.analysis.distributions.fit import fit_sample
 from daleml.analysis.distributions.group_tests import judge_strengths
 from daleml.analysis.distributions.observation import Observation
+from daleml.analysis.distributions.observed_sample import ObservedSample
 from daleml.analysis.weights.sampling import weight_sample
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -101,7 +102,7 @@ def groups_differ(
         np.asarray(weights, dtype=float)[order],
         np.unique(labels[order], return_inverse=True)[1],
     )
-    fit = fit_material(Material(weight_sample(weights), observation), find(family))
+    fit = fit_sample(ObservedSample(weight_sample(weights), observation), find(family))
     clusters = None
     if within is not None:
         from daleml.analysis.distributions.clusters import find_clusters

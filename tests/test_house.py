@@ -76,17 +76,7 @@ def circles(graph):
             yield sorted(group)
 
 
-LEFT = [
-    [
-        "daleml.analysis.distributions.families.family",
-        "daleml.analysis.distributions.likelihood",
-        "daleml.analysis.distributions.likelihood_data",
-    ],
-    [
-        "daleml.analysis.distributions.group_comparison",
-        "daleml.analysis.distributions.group_sentences",
-    ],
-]
+LEFT = []
 """Circles that are still to be opened."""
 
 

@@ -20,26 +20,56 @@ _PACKAGE = "daleml."
 
 MOVED: dict[str, tuple[str, ...]] = {
     "analysis.bootstrap": ("analysis.distributions.bootstrap",),
-    "analysis.comparison": ("analysis.distributions.comparison",),
+    "analysis.comparison": (
+        "analysis.distributions.comparison",
+        "analysis.distributions.family_ranking",
+        "analysis.distributions.vuong",
+    ),
     "analysis.families": ("analysis.distributions.families",),
     "analysis.families.base": ("analysis.distributions.families.family",),
-    "analysis.families.gamma": ("analysis.distributions.families.gamma",),
-    "analysis.families.lognormal": ("analysis.distributions.families.lognormal",),
-    "analysis.families.normal": ("analysis.distributions.families.half_bell",),
+    "analysis.families.gamma": (
+        "analysis.distributions.families.gamma",
+        "analysis.distributions.families.exponential",
+        "analysis.distributions.families.weibull",
+        "analysis.distributions.families.generalized_gamma",
+    ),
+    "analysis.families.lognormal": (
+        "analysis.distributions.families.lognormal",
+        "analysis.distributions.families.lognormal_mixture",
+    ),
+    "analysis.families.normal": (
+        "analysis.distributions.families.half_normal",
+        "analysis.distributions.families.truncated_normal",
+        "analysis.distributions.families.stretched_exponential",
+    ),
     "analysis.families.special": ("analysis.distributions.families.log_probabilities",),
     "analysis.families.tails": (
-        "analysis.distributions.families.inverse_gaussian_lomax",
+        "analysis.distributions.families.inverse_gaussian",
+        "analysis.distributions.families.lomax",
     ),
-    "analysis.fit": ("analysis.distributions.fit",),
+    "analysis.fit": (
+        "analysis.distributions.fit",
+        "analysis.distributions.weight_fit",
+        "analysis.distributions.observed_sample",
+        "analysis.distributions.connection_probability",
+        "analysis.distributions.kolmogorov_smirnov",
+    ),
     "analysis.geometry": ("analysis.plasticity.dual_geometry",),
     "analysis.goodness": ("analysis.distributions.goodness",),
     "analysis.graph": (
         "analysis.connectomes.graph_measures",
         "analysis.connectomes.graph_arrays",
     ),
-    "analysis.groups": ("analysis.distributions.group_comparison",),
+    "analysis.groups": (
+        "analysis.distributions.group_comparison",
+        "analysis.distributions.by_group",
+    ),
     "analysis.intervals": ("analysis.distributions.intervals",),
-    "analysis.likelihood": ("analysis.distributions.likelihood",),
+    "analysis.likelihood": (
+        "analysis.distributions.likelihood",
+        "analysis.distributions.likelihood_maximum",
+        "analysis.distributions.likelihood_data",
+    ),
     "analysis.normality": ("analysis.plasticity.normality",),
     "analysis.observation": ("analysis.distributions.observation",),
     "analysis.pairs": ("analysis.plasticity.before_after",),
@@ -84,7 +114,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "layers.connectivity": ("layers._recurrent.masks",),
     "layers.following": ("layers.propagation",),
     "layers.fused": ("layers._recurrent.fused",),
-    "layers.geometry": ("layers._shared.conv_geometry",),
+    "layers.geometry": ("layers.conv_geometry",),
     "layers.recurrence": (
         "layers._recurrent.dispatch",
         "layers._recurrent.shunting_loop",
@@ -95,11 +125,7 @@ MOVED: dict[str, tuple[str, ...]] = {
         "layers._recurrent.cell_interface",
     ),
     "layers.whole_model": ("layers.init.whole_model",),
-    "layers.wiring": (
-        "layers._recurrent.wiring",
-        "layers._recurrent.column_ei_wiring",
-        "layers._recurrent.dann_wiring",
-    ),
+    "layers.wiring": ("layers._recurrent.wiring",),
     "learning.activations": ("learning.equilibrium.activations",),
     "learning.activities": (
         "learning.oja.activity_recording",
@@ -205,6 +231,17 @@ MOVED: dict[str, tuple[str, ...]] = {
 """From the old name to the modules that hold its contents now, both without ``daleml.``."""
 
 RENAMED: dict[str, dict[str, str]] = {
+    "analysis.comparison": {"compare_material": "compare_sample"},
+    "analysis.fit": {
+        "Connection": "ConnectionProbability",
+        "Material": "ObservedSample",
+        "fit_material": "fit_sample",
+    },
+    "analysis.likelihood": {
+        "Observed": "LikelihoodData",
+        "climb": "maximise_function",
+        "observe": "read_sample",
+    },
     "analysis.pairs": {"Weights": "WeightsLike"},
     "analysis.probes": {"State": "ModelState", "Weights": "ModelWeights"},
     "learning.activities": {"Seen": "Recorded"},

@@ -50,23 +50,19 @@ if TYPE_CHECKING:
     )
     from daleml.analysis.connectomes.graph_measures import GraphSummary, graph_summary
     from daleml.analysis.connectomes.sign_rules import LawfulGraph, lawful_graph
-    from daleml.analysis.distributions.comparison import (
-        Comparison,
-        PairTest,
-        compare_families,
-        pair_test,
-    )
-    from daleml.analysis.distributions.fit import WeightFit, fit_weights
+    from daleml.analysis.distributions.by_group import compare_groups
+    from daleml.analysis.distributions.comparison import Comparison
+    from daleml.analysis.distributions.family_ranking import compare_families
+    from daleml.analysis.distributions.fit import fit_weights
     from daleml.analysis.distributions.goodness import GoodnessOfFit, goodness_of_fit
-    from daleml.analysis.distributions.group_comparison import (
-        GroupComparison,
-        compare_groups,
-    )
+    from daleml.analysis.distributions.group_comparison import GroupComparison
     from daleml.analysis.distributions.interval_samples import interval_sample
     from daleml.analysis.distributions.intervals import confidence_intervals
     from daleml.analysis.distributions.observation import Observation
     from daleml.analysis.distributions.power_law_tail import PowerLawTail, power_law
     from daleml.analysis.distributions.resemblance import Resemblance, compare_to
+    from daleml.analysis.distributions.vuong import PairTest, pair_test
+    from daleml.analysis.distributions.weight_fit import WeightFit
     from daleml.analysis.plasticity.dual_geometry import (
         GeometryInference,
         infer_geometry,
@@ -130,20 +126,19 @@ _HOMES = {
         "signed_matrix",
     ),
     "connectomes.graph_measures": ("GraphSummary", "graph_summary"),
-    "distributions.comparison": (
-        "Comparison",
-        "PairTest",
-        "compare_families",
-        "pair_test",
-    ),
-    "distributions.fit": ("WeightFit", "fit_weights"),
+    "distributions.by_group": ("compare_groups",),
+    "distributions.comparison": ("Comparison",),
+    "distributions.family_ranking": ("compare_families",),
+    "distributions.fit": ("fit_weights",),
     "distributions.goodness": ("GoodnessOfFit", "goodness_of_fit"),
-    "distributions.group_comparison": ("GroupComparison", "compare_groups"),
+    "distributions.group_comparison": ("GroupComparison",),
     "distributions.interval_samples": ("interval_sample",),
     "distributions.intervals": ("confidence_intervals",),
     "distributions.observation": ("Observation",),
     "distributions.power_law_tail": ("PowerLawTail", "power_law"),
     "distributions.resemblance": ("Resemblance", "compare_to"),
+    "distributions.vuong": ("PairTest", "pair_test"),
+    "distributions.weight_fit": ("WeightFit",),
     "plasticity.dual_geometry": ("GeometryInference", "infer_geometry"),
     "plasticity.rich_lazy": ("Regime", "regime"),
     "spectra": ("Spectrum", "effective_rank", "spectrum", "svd_entropy"),

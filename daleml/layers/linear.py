@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from daleml import require, signs
-from daleml.layers import functional, init
-from daleml.layers._shared import acting_parameters, dann_parameters
-from daleml.layers._shared.acting_parameters import acting, acting_or_none, rewritten
-from daleml.layers._shared.checked_attributes import Check, Settings, require_no_state
+from daleml.layers import acting_parameters, dann_parameters, functional, init
+from daleml.layers.acting_parameters import acting, acting_or_none, rewritten
+from daleml.layers.checked_attributes import Check, Settings, require_no_state
 from daleml.layers.init import redraw
 from daleml.modules import SynapticWeight
 from daleml.populations import Populations
@@ -264,7 +263,11 @@ class DANNLinear(Settings):
         super().__init__()
         self.in_features = require.integer("in_features", in_features, minimum=1)
         self.out_features = require.integer("out_features", out_features, minimum=1)
-        self.n_inh = dann_parameters.default_n_inh(out_features, n_inh)
+        self.n_inh = (
+            max(out_features // 10, 1)
+            if n_inh is None
+            else require.integer("n_inh", n_inh, minimum=1)
+        )
         self.shunting = bool(shunting)
         self.eps = eps
         self.weight_ex = nn.Parameter(

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from typing import Any, ClassVar, Unpack
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
 
 from daleml import require
 from daleml._support import signed_edges
 from daleml._support.signed_edges import GraphLike
 from daleml.layers import init
 from daleml.layers._recurrent import node_options
-from daleml.layers._recurrent.circuit_options import ColumnEIOptions, DANNOptions
-from daleml.layers._recurrent.column_ei_wiring import ColumnEI, starting_radius
 from daleml.layers._recurrent.loop import Nonlinearity
+from daleml.layers._recurrent.masks import Connectivity
 from daleml.layers._recurrent.sequence_interface import Recurrent
 from daleml.layers._recurrent.sizes import DANN_FIXED, dann_parts, partition, sizes
-from daleml.layers._shared.checked_attributes import Check
-from daleml.layers._shared.keyword_options import completed, lists_options
+from daleml.layers._recurrent.wiring import ColumnEI, starting_radius
+from daleml.layers.checked_attributes import Check
 from daleml.layers.recurrent_cells import DANNRNNCell as DANNRNNCell
 from daleml.layers.recurrent_cells import EIRNNCell as EIRNNCell
 from daleml.populations import Populations
 
 
-@lists_options(ColumnEIOptions)
 class EIRNN(Recurrent):
     r"""A recurrent circuit of excitatory and inhibitory units ("column EI"), called like ``nn.RNN``.
 
@@ -57,7 +56,30 @@ class EIRNN(Recurrent):
         dropout: Probability of dropping a rate between layers while training.
         bidirectional: There so that ``nn.RNN`` can be replaced by name; must be False, since a
             circuit does not run backwards.
-        options: Options of a circuit, by keyword.
+        mask: Which recurrent synapses exist: a boolean matrix (post, pre); a density in (0, 1],
+            drawn from ``generator`` anew for each layer; or a networkx ``DiGraph`` whose nodes,
+            in their order, are the units. Those that do not exist are kept at exactly zero.
+        input_mask: The same for the first layer's input synapses: a matrix (units, inputs) or a
+            density.
+        autapses: Whether a unit may synapse onto itself. Default: as a matrix or graph says;
+            without one, no.
+        dt_ms: Length of a time step in ms; with ``tau_ms``, the circuit leaks.
+        tau_ms: Time constant in ms, of all units or one for each; at least ``dt_ms``.
+        noise: :math:`\sigma \ge 0`, the standard deviation that noise alone would give the
+            state, whatever ``dt_ms``; up to :math:`\sqrt 2` of it where ``dt_ms`` comes near
+            ``tau_ms``, or without a leak.
+        noise_in_eval: Whether there is noise in ``eval()`` too.
+        train_initial_state: Whether the state a sequence begins with is learned; else it is zero.
+        input_mean: Mean of the input, e.g. the mean pixel: where all inputs excite, the first
+            bias starts by cancelling what that adds up to. The default cancels nothing; too
+            much would start the circuit silent.
+        spectral_radius: Largest absolute value of an eigenvalue of the recurrent weights when
+            they are drawn. Below 1, activity fades without input; above, it may grow. Default:
+            0.95, or 0.9 if all units have one sign. Li et al. start at 1.5, where the activity
+            of one circuit in ten grows without end.
+        generator: Source of randomness for masks, weights and noise; default: torch's global one.
+        device: Where the parameters live.
+        dtype: Their floating-point type.
 
     Shape:
         - input: (time, batch, input_size), or (batch, time, input_size) with ``batch_first``,
@@ -135,12 +157,29 @@ class EIRNN(Recurrent):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
-        **options: Unpack[ColumnEIOptions],
+        *,
+        mask: Connectivity = None,
+        input_mask: Connectivity = None,
+        autapses: bool | None = None,
+        dt_ms: float | None = None,
+        tau_ms: float | Sequence[float] | Tensor | None = None,
+        noise: float = 0.0,
+        noise_in_eval: bool = False,
+        train_initial_state: bool = False,
+        input_mean: float = 0.0,
+        spectral_radius: float | None = None,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
-        given = completed(EIRNN, ColumnEIOptions, options)
-        inputs, units = sizes("input_size", input_size), partition(hidden_size)
-        as_nn_rnn = num_layers, nonlinearity, bias, batch_first, dropout, bidirectional
-        super().__init__(ColumnEI(), inputs, units, *as_nn_rnn, given)
+        super().__init__(
+            ColumnEI(), sizes("input_size", input_size), partition(hidden_size),
+            num_layers, bias, batch_first, dropout, bidirectional,
+            nonlinearity=nonlinearity, mask=mask, input_mask=input_mask, autapses=autapses, dt_ms=dt_ms, tau_ms=tau_ms,
+            noise=noise, noise_in_eval=noise_in_eval, train_initial_state=train_initial_state,
+            input_mean=input_mean, spectral_radius=spectral_radius,
+            generator=generator, device=device, dtype=dtype,
+        )  # fmt: skip
 
     @classmethod
     def from_graph(
@@ -234,7 +273,6 @@ class EIRNN(Recurrent):
         return circuit
 
 
-@lists_options(DANNOptions)
 class DANNRNN(Recurrent):
     r"""A recurrent circuit of excitatory units with feed-forward inhibition between time steps (Dale's ANN).
 
@@ -263,7 +301,20 @@ class DANNRNN(Recurrent):
         batch_first: Whether batched input and output are (batch, time, ...).
         dropout: Probability of dropping a rate between layers while training.
         bidirectional: Must be False.
-        options: Options of a circuit, by keyword.
+        shunting: Whether inhibition also divides.
+        eps: The weakest shunt that divides. Used with ``shunting`` only.
+        mask: Which excitatory recurrent synapses exist, those of ``weight_ex_hh``; interneurons
+            reach all.
+        input_mask: The same for ``weight_ex_ih`` of the first layer.
+        autapses: Whether an excitatory unit may synapse onto itself.
+        dt_ms: Length of a time step in ms.
+        tau_ms: Time constant in ms, of all units or one for each.
+        noise: Standard deviation of the state under noise alone.
+        noise_in_eval: Whether there is noise in ``eval()`` too.
+        train_initial_state: Whether the state a sequence begins with is learned.
+        generator: Source of randomness for masks, weights and noise.
+        device: Where the parameters live.
+        dtype: Their floating-point type.
 
     Shape:
         Input, ``hx``, output and ``h_n`` as in :class:`EIRNN`. For each layer k and path p,
@@ -328,14 +379,32 @@ class DANNRNN(Recurrent):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
-        **options: Unpack[DANNOptions],
+        *,
+        shunting: bool = False,
+        eps: float = 1e-2,
+        mask: Connectivity = None,
+        input_mask: Connectivity = None,
+        autapses: bool | None = None,
+        dt_ms: float | None = None,
+        tau_ms: float | Sequence[float] | Tensor | None = None,
+        noise: float = 0.0,
+        noise_in_eval: bool = False,
+        train_initial_state: bool = False,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
-        given = completed(DANNRNN, DANNOptions, options)
-        inputs, units, wiring = dann_parts(input_size, hidden_size, n_inh, given)
-        as_nn_rnn = num_layers, nonlinearity, bias, batch_first, dropout, bidirectional
-        super().__init__(wiring, inputs, units, *as_nn_rnn, given)
-        self.n_inh, self.shunting = wiring.n_inh, wiring.shunting
-        self.eps = given["eps"]
+        inputs, units, wiring = dann_parts(
+            input_size, hidden_size, n_inh, shunting, eps
+        )
+        super().__init__(
+            wiring, inputs, units, num_layers, bias, batch_first, dropout, bidirectional,
+            nonlinearity=nonlinearity, mask=mask, input_mask=input_mask, autapses=autapses, dt_ms=dt_ms, tau_ms=tau_ms,
+            noise=noise, noise_in_eval=noise_in_eval, train_initial_state=train_initial_state,
+            input_mean=0.0, spectral_radius=None,
+            generator=generator, device=device, dtype=dtype,
+        )  # fmt: skip
+        self.n_inh, self.shunting, self.eps = wiring.n_inh, wiring.shunting, eps
 
     def _describe_units(self) -> str:
         return f"{self.hidden_size}, n_inh={self.n_inh}, shunting={self.shunting}"

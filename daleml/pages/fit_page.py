@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import daleml
 from daleml.analysis import Comparison, GroupComparison
-from daleml.analysis.distributions.group_tests import Verdict
-from daleml.analysis.distributions.vuong import FEW
+from daleml.analysis.distributions.group_verdicts import Verdict
+from daleml.analysis.distributions.weight_fit import FEW
 from daleml.pages import fit_tables, html_page
 from daleml.pages.fit_tables import parameter_table, ranking
 from daleml.weight_study.fit_figures import names

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from daleml.analysis import Comparison, GroupComparison, plots
-from daleml.analysis.distributions.vuong import FEW
+from daleml.analysis.distributions.weight_fit import FEW
 from daleml.analysis.plots.drawing import Drawing
 from daleml.weight_study.fit_study import Study
 

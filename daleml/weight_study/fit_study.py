@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -22,6 +22,10 @@ from daleml.analysis import (
 )
 from daleml.analysis.distributions.families import SIMPLE
 from daleml.analysis.distributions.observation import Observation, one_observation
+from daleml.analysis.distributions.observed_sample import (
+    ObservationOptions,
+    lists_observation_options,
+)
 from daleml.analysis.distributions.recording import recording_hints
 from daleml.weight_study.input_data import Gathered
 
@@ -133,16 +137,7 @@ class Study:
         return by_group.get("")
 
 
-class ObservationKeywords(TypedDict, total=False):
-    """How weights were observed, word by word: the fields of an :class:`Observation`."""
-
-    truncation: tuple[float | None, float | None] | None
-    censoring: float | tuple[float | None, float | None] | None
-    discrete: bool
-    zeros: str
-    resolution: float | None
-
-
+@lists_observation_options
 def study(
     gathered: Gathered,
     families: str | Sequence[str] = SIMPLE,
@@ -157,7 +152,7 @@ def study(
     seed: int = 0,
     jobs: int | None = None,
     progress: Progress | None = None,
-    **observed: Unpack[ObservationKeywords],
+    **options: Unpack[ObservationOptions],
 ) -> Study:
     """Fit, compare, test.
 
@@ -175,7 +170,8 @@ def study(
         seed: Of all bootstraps.
         jobs: Processes to use where the work is long. Default: one per core.
         progress: Called with what is being done, the number done and the number of all.
-        **observed: The observation word by word, where it is not given as one.
+        **options: How the weights were observed, option by option: the fields of an
+            ``Observation``.
 
     Raises:
         ValueError: If nothing can be fitted.
@@ -188,20 +184,20 @@ def study(
             families,
             sign=sign,
             pool=pool,
-            observation=one_observation(observation, **observed),
+            observation=one_observation(observation, **options),
             gof=gof,
             rng=seed,
             jobs=jobs,
             progress=functools.partial(progress, "goodness of fit"),
         )
         comparisons = comparisons_of(result)
-        options = {"method": intervals, "n_boot": n_boot, "rng": seed, "jobs": jobs}
-        options["progress"] = functools.partial(progress, "intervals")
+        how = {"method": intervals, "n_boot": n_boot, "rng": seed, "jobs": jobs}
+        how["progress"] = functools.partial(progress, "intervals")
         ends: dict[str, dict[str, Ends]] = {}
         missed: list[str] = []
         if intervals != "none":
             for group, comparison in comparisons.items():
-                ends[group], failed = _intervals(comparison, options)
+                ends[group], failed = _intervals(comparison, how)
                 of = f"{gathered.by} {group}, " if group else ""
                 missed += [
                     f"Intervals of {of}{family} were not found." for family in failed

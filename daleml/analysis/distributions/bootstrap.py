@@ -1,4 +1,4 @@
-"""Samples drawn from a fit, observed as the data were, and what becomes of each."""
+"""Samples drawn from a fit and observed as the data were, and a function of each."""
 
 from __future__ import annotations
 
@@ -15,15 +15,26 @@ import numpy as np
 from daleml import require
 from daleml._support import workers
 from daleml.analysis.distributions import likelihood
-from daleml.analysis.distributions.families import Family
-from daleml.analysis.distributions.families.family import Array, Params
-from daleml.analysis.distributions.fit import Material, WeightFit
+from daleml.analysis.distributions.families.family import Family
+from daleml.analysis.distributions.families.parameter_kinds import Array, Params
 from daleml.analysis.distributions.observation import Observation
+from daleml.analysis.distributions.observed_sample import ObservedSample
+from daleml.analysis.distributions.weight_fit import WeightFit
 from daleml.analysis.weights.sampling import weight_sample
 
-_BATCH = 20  # samples a worker takes at once
-_WORTH_IT = 4.0  # seconds of work for which starting workers pays
-_REJECT = 0.05  # share seen, above which drawing until enough are seen is cheap
+# A worker takes so many samples at once; the first few are drawn one by one, to see how long
+# they take.
+_BATCH = 20
+_FIRST = 5
+
+# Starting workers pays for so many seconds of work.
+_WORTH_IT = 4.0
+
+# Drawing until enough are seen is cheap where a larger fraction than this is seen.
+_REJECT = 0.05
+
+# Halvings of an interval of ln w, after which no digit is left to find.
+_HALVINGS = 60
 
 Result = TypeVar("Result")
 
@@ -35,40 +46,52 @@ def draw(
     observation: Observation,
     rng: np.random.Generator,
 ) -> Array:
-    """Draw ``n`` magnitudes that would have been seen, as they would have been."""
-    low, high = observation.low, observation.high
-    short_way = family.between(params, n, low, high, rng)
-    if short_way is not None:
-        values = short_way
-    elif low == 0 and high == math.inf:
-        values = family.sample(params, n, rng)
-    else:
-        share = math.exp(float(likelihood.log_interval(family, params, low, high)))
-        if share > _REJECT:
-            kept: list[Array] = []
-            while (missing := n - sum(map(len, kept))) > 0:
-                tried = family.sample(params, int(1.1 * missing / share) + 10, rng)
-                kept.append(tried[(tried > low) & (tried <= high)][:missing])
-            values = np.concatenate(kept)
-        else:
-            values = _between(family, params, low, high, rng.uniform(size=n))
+    """Draw ``n`` magnitudes that would have been seen, as they would have been written down."""
+    values = _draw_seen(family, params, n, observation.low, observation.high, rng)
     numbers = np.finfo(np.float64)
     values = np.clip(values, numbers.tiny, numbers.max)
-    if observation.grid is not None:
+    grid = observation.grid
+    if grid is not None:
         values = _written(values, observation)
-    floor, ceiling, grid = (
-        observation.censored_below,
-        observation.censored_above,
-        observation.grid,
-    )
-    below, above = values <= floor, values >= ceiling
-    if (
-        grid is not None
-    ):  # thresholds lie halfway between two numbers that can be written down
+    floor = observation.censored_below
+    ceiling = observation.censored_above
+    below = values <= floor
+    above = values >= ceiling
+    # Thresholds lie halfway between two numbers that can be written down.
+    if grid is not None:
         floor = float(grid.floor(floor))
-        ceiling = float(grid.ceil(ceiling)) if math.isfinite(ceiling) else ceiling
-    values = np.where(below, 0.0 if observation.zeros == "censored" else floor, values)
+    if grid is not None and math.isfinite(ceiling):
+        ceiling = float(grid.ceil(ceiling))
+    if observation.zeros == "censored":
+        floor = 0.0
+    values = np.where(below, floor, values)
     return np.asarray(np.where(above, ceiling, values))
+
+
+def _draw_seen(
+    family: Family,
+    params: Params,
+    n: int,
+    low: float,
+    high: float,
+    rng: np.random.Generator,
+) -> Array:
+    """Draw ``n`` magnitudes between two ends."""
+    values = family.between(params, n, low, high, rng)
+    if values is not None:
+        return values
+    if low == 0 and high == math.inf:
+        return family.sample(params, n, rng)
+    seen = math.exp(float(likelihood.log_interval(family, params, low, high)))
+    if seen <= _REJECT:
+        return _between(family, params, low, high, rng.uniform(size=n))
+    kept: list[Array] = []
+    missing = n
+    while missing > 0:
+        tried = family.sample(params, int(1.1 * missing / seen) + 10, rng)
+        kept.append(tried[(tried > low) & (tried <= high)][:missing])
+        missing -= kept[-1].size
+    return np.concatenate(kept)
 
 
 def _written(values: Array, observation: Observation) -> Array:
@@ -76,8 +99,9 @@ def _written(values: Array, observation: Observation) -> Array:
 
     The ends of what is seen belong to what is inside.
     """
-    grid, truncation = observation.grid, observation.truncation or (None, None)
+    grid = observation.grid
     assert grid is not None
+    truncation = observation.truncation or (None, None)
     rounded = grid.rounded(values)
     if observation.low > 0:
         rounded = np.maximum(rounded, grid.ceil(truncation[0] or 0.0))
@@ -89,24 +113,25 @@ def _written(values: Array, observation: Observation) -> Array:
 def _between(
     family: Family, params: Params, low: float, high: float, levels: Array
 ) -> Array:
-    """Return quantiles of what lies between two ends, in the far tail too.
+    """Return quantiles of what lies between two ends, by halving the interval of ln w.
 
-    By halving the interval of ln w.
+    They are precise in the far tail too.
     """
     ends = np.array([max(low, 1e-300), min(high, 1e300)])
     whole = likelihood.log_interval(family, params, low, high)
-    bottom, top = (np.full(levels.shape, end) for end in np.log(ends))
-    for _ in range(60):
+    bottom = np.full(levels.shape, np.log(ends[0]))
+    top = np.full(levels.shape, np.log(ends[1]))
+    for _ in range(_HALVINGS):
         middle = (bottom + top) / 2
-        below = likelihood.log_interval(
-            family, params, low, np.exp(middle)
-        ) - whole < np.log(levels)
-        bottom, top = np.where(below, middle, bottom), np.where(below, top, middle)
+        reached = likelihood.log_interval(family, params, low, np.exp(middle))
+        below = reached - whole < np.log(levels)
+        bottom = np.where(below, middle, bottom)
+        top = np.where(below, top, middle)
     return np.asarray(np.clip(np.exp(top), np.nextafter(low, math.inf), high))
 
 
 def replicate(
-    function: Callable[[Family, Material, Params], Result],
+    function: Callable[[Family, ObservedSample, Params], Result],
     fit: WeightFit,
     n_boot: int,
     *,
@@ -115,11 +140,21 @@ def replicate(
     progress: Callable[[int, int], object] | bool,
     what: str,
 ) -> list[Result]:
-    """Call ``function`` on samples drawn from a fit, in their order.
+    """Return what a function returns of samples drawn from a fit, in their order.
 
-    In several processes if that pays.
+    Several processes work on them if that pays.
 
-    It gets the family, a sample, and the parameters that the sample was drawn from.
+    Args:
+        function: It gets the family, a sample, and the parameters it was drawn from.
+        fit: What to draw from.
+        n_boot: How many samples to draw.
+        rng: A seed, or a generator to take one from.
+        jobs: Processes to use; default: one per core.
+        progress: True for a bar on standard error, or a callback.
+        what: What is done, for the bar.
+
+    Raises:
+        ValueError: If the fit has sample weights, or intervals of its own.
     """
     if fit.sample.counts() is not None:
         raise ValueError(
@@ -131,27 +166,28 @@ def replicate(
             "`fit` must be of a sample without intervals of its own to draw more like it;"
             " got some."
         )
-    jobs = None if jobs is None else require.integer("jobs", jobs, 1)
-    entropy = (
-        int(rng.integers(2**63))
-        if isinstance(rng, np.random.Generator)
-        else require.integer("rng", rng)
-    )
+    if jobs is not None:
+        jobs = require.integer("jobs", jobs, 1)
+    if isinstance(rng, np.random.Generator):
+        entropy = int(rng.integers(2**63))
+    else:
+        entropy = require.integer("rng", rng)
+    # Each sample has a stream of its own, so that results do not depend on the processes.
     seeds = np.random.SeedSequence(entropy).spawn(n_boot)
     common = function, fit.rule, fit.values, fit.n, fit.observation
     results: list[Result] = []
-    with _reporting(progress, n_boot, what) as say:
+    with _reporting(progress, n_boot, what) as report:
         start = time.perf_counter()
         while len(results) < n_boot:
-            batch = seeds[
-                len(results) : len(results) + (1 if len(results) < 5 else _BATCH)
-            ]
-            results += _batch(*common, batch)
-            say(len(results))
+            done = len(results)
+            size = 1 if done < _FIRST else _BATCH
+            results += _batch(*common, seeds[done : done + size])
+            done = len(results)
+            report(done)
             took = time.perf_counter() - start
-            left = took / len(results) * (n_boot - len(results))
-            if jobs != 1 and len(results) >= 5 and left > _WORTH_IT:
-                _in_processes(common, seeds, results, jobs, say)
+            seconds_left = took / done * (n_boot - done)
+            if jobs != 1 and done >= _FIRST and seconds_left > _WORTH_IT:
+                _in_processes(common, seeds, results, jobs, report)
     return results
 
 
@@ -160,20 +196,21 @@ def _in_processes(
     seeds: Sequence[np.random.SeedSequence],
     results: list[Any],
     jobs: int | None,
-    say: Callable[[int], object],
+    report: Callable[[int], object],
 ) -> None:
+    """Add to ``results`` those of the seeds that are left, in their order."""
     batches = [seeds[i : i + _BATCH] for i in range(len(results), len(seeds), _BATCH)]
     calls = [(*common, batch) for batch in batches]
-    with contextlib.closing(
-        workers.run(_batch, calls, workers.count(jobs, len(calls)), ordered=True)
-    ) as parts:
+    n_workers = workers.count(jobs, len(calls))
+    parts = workers.run(_batch, calls, n_workers, ordered=True)
+    with contextlib.closing(parts):
         for part in parts:
             results += part
-            say(len(results))
+            report(len(results))
 
 
 def _batch(
-    function: Callable[[Family, Material, Params], Result],
+    function: Callable[[Family, ObservedSample, Params], Result],
     family: Family,
     params: Params,
     n: int,
@@ -183,19 +220,18 @@ def _batch(
     found = []
     for seed in seeds:
         rng = np.random.default_rng(seed)
-        while True:
+        values = draw(family, params, n, observation, rng)
+        # Of fewer than two different values nothing could be fitted: draw again.
+        while np.unique(_uncensored(values, observation)).size < 2:
             values = draw(family, params, n, observation, rng)
-            inside = (values > observation.censored_below) & (
-                values < observation.censored_above
-            )
-            if (
-                np.unique(values[inside]).size > 1
-            ):  # else nothing could be fitted: draw again
-                break
-        found.append(
-            function(family, Material(weight_sample(values), observation), params)
-        )
+        observed = ObservedSample(weight_sample(values), observation)
+        found.append(function(family, observed, params))
     return found
+
+
+def _uncensored(values: Array, observation: Observation) -> Array:
+    above = values > observation.censored_below
+    return np.asarray(values[above & (values < observation.censored_above)])
 
 
 @contextmanager

@@ -1,7 +1,4 @@
-"""How much two groups differ.
-
-The ratio of their medians, and whether one is the other times a factor.
-"""
+"""The size of a difference between two groups: a ratio of medians, or a scaling of weights."""
 
 from __future__ import annotations
 
@@ -12,21 +9,35 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from daleml.analysis.distributions import likelihood
-from daleml.analysis.distributions.families import Family
-from daleml.analysis.distributions.families.family import Array, Kind
-from daleml.analysis.distributions.fit import WeightFit
-from daleml.analysis.distributions.likelihood import Observed
+from daleml.analysis.distributions.families.family import Family
+from daleml.analysis.distributions.families.parameter_kinds import Array
+from daleml.analysis.distributions.likelihood import log_likelihood
+from daleml.analysis.distributions.likelihood_data import LikelihoodData
+from daleml.analysis.distributions.likelihood_maximum import (
+    derivatives,
+    maximise_function,
+)
 from daleml.analysis.distributions.p_values import LEVEL, bare_p, p_text
+from daleml.analysis.distributions.rounding import Grid
 from daleml.analysis.distributions.rounding_detection import detect_rounding
+from daleml.analysis.distributions.weight_fit import WeightFit
 from daleml.analysis.weights.sample import WeightSample
 
+# With so many values of either group, a scaling can be told from another change of shape.
 _ENOUGH = 20
-"""Values of either group, from which on a scaling is told from another change of shape."""
+
+# Of equal counts the variance of a median is 0: this much more keeps what is finite in order.
+_LEAST_VARIANCE = 1e-6
 
 
 class Interval(NamedTuple):
-    """A value with its interval."""
+    """A value with its interval.
+
+    Attributes:
+        value: The value.
+        low: The lower end of the interval.
+        high: The upper end.
+    """
 
     value: float
     low: float
@@ -75,15 +86,14 @@ class GroupEffect:
 
     def sentence(self, *, differ: bool) -> str:
         """Return it in words, of groups that were found to differ or not."""
-        adjusted = (
-            f", for all {self.n_pairs:,} pairs together" if self.n_pairs > 1 else ""
-        )
-        low, high = three_digits(self.ratio.low), three_digits(self.ratio.high)
+        low = three_digits(self.ratio.low)
+        high = three_digits(self.ratio.high)
         said = (
             f"the median of {self.other} is {three_digits(self.ratio.value)} times that of"
-            f" {self.reference} "
+            f" {self.reference} [{low}, {high}]"
         )
-        said += f"[{low}, {high}]{adjusted}"
+        if self.n_pairs > 1:
+            said += f", for all {self.n_pairs:,} pairs together"
         if not differ or self.scaling is None:
             return said
         if self.is_scaling:
@@ -102,7 +112,7 @@ class GroupEffect:
             "other": self.other,
             "medians": list(self.medians),
             "ratio": self.ratio._asdict(),
-            "scaling": None if self.scaling is None else self.scaling._asdict(),
+            "scaling": self.scaling._asdict() if self.scaling else None,
             "p_shape": self.p_shape if math.isfinite(self.p_shape) else None,
             "is_scaling": self.is_scaling,
             "n_pairs": self.n_pairs,
@@ -113,32 +123,33 @@ class GroupEffect:
 
 
 def pair_to_name(samples: Mapping[str, WeightSample]) -> tuple[str, str]:
-    """Return the two groups to compare: both in their order.
+    """Return the two groups to compare.
 
-    Of more the two whose medians differ most surely.
-
-    That is by the most standard errors; the one with the lower median comes first.
+    Of two groups these are both, in their order. Of more they are the two whose medians differ
+    by the most standard errors; the one with the lower median comes first.
     """
     names = list(samples)
     if len(names) == 2:
         return names[0], names[1]
     found = np.array([_log_median(sample) for sample in samples.values()])
     order = np.argsort(found[:, 1], kind="stable")
-    _, places, variances = found[order].T
-    gaps = places[None, :] - places[:, None]
-    # of equal counts the variance is 0: a millionth keeps what is finite in order
-    surely = np.triu(gaps / np.sqrt(variances[None, :] + variances[:, None] + 1e-6), 1)
-    first, second = divmod(int(surely.argmax()), len(names))
-    if first == second:  # all medians are equal
-        first, second = 0, len(names) - 1
+    _, medians, variances = found[order].T
+    gaps = medians[None, :] - medians[:, None]
+    of_both = variances[None, :] + variances[:, None] + _LEAST_VARIANCE
+    in_errors = np.triu(gaps / np.sqrt(of_both), 1)
+    first, second = divmod(int(in_errors.argmax()), len(names))
+    if first == second:
+        # All medians are equal.
+        first = 0
+        second = len(names) - 1
     return names[order[first]], names[order[second]]
 
 
 def median_ratio(samples: Sequence[WeightSample], n_pairs: int = 1) -> Interval:
-    """Return the ratio of the second sample's median to the first's, with a 95 % interval free of distributions.
+    """Return the ratio of the second sample's median to the first's, with a 95 % interval.
 
-    Of rounded values the interval is that of the medians before rounding, as far as these can
-    be told.
+    The interval holds whatever the distributions. Of rounded values it is that of the medians
+    before rounding, as far as these can be told.
 
     References:
         Price & Bonett 2002, Journal of Statistical Computation and Simulation 72:119.
@@ -146,12 +157,13 @@ def median_ratio(samples: Sequence[WeightSample], n_pairs: int = 1) -> Interval:
     from scipy.special import ndtri
 
     first, second = (_log_median(sample) for sample in samples)
-    reach = float(ndtri(1 - LEVEL / 2 / n_pairs)) * math.sqrt(
-        first.variance + second.variance
-    )
-    written, difference = second.written - first.written, second.place - first.place
-    ends = min(difference - reach, written), max(difference + reach, written)
-    return Interval(*(_exp(value) for value in (written, *ends)))
+    error = math.sqrt(first.variance + second.variance)
+    half_width = float(ndtri(1 - LEVEL / 2 / n_pairs)) * error
+    written = second.written - first.written
+    difference = second.unrounded - first.unrounded
+    low = min(difference - half_width, written)
+    high = max(difference + half_width, written)
+    return Interval(_exp(written), _exp(low), _exp(high))
 
 
 def median(sample: WeightSample) -> float:
@@ -160,67 +172,80 @@ def median(sample: WeightSample) -> float:
 
 
 class _LogMedian(NamedTuple):
-    """The logarithm of a median.
+    """The logarithm of a median, as it was written down and as it was before rounding.
 
-    As it was written down, as it was before rounding, and the variance of that.
+    The variance is that of the second.
     """
 
     written: float
-    place: float
+    unrounded: float
     variance: float
 
 
-def _log_median(sample: WeightSample) -> _LogMedian:
-    """Return the logarithm of the median, and its variance by the distance between two order statistics around it.
+@dataclass(frozen=True)
+class _Ranked:
+    """Sorted values, up to which rank each reaches, and the grid on which they were rounded."""
 
-    Rounded values tie. The median of many ties lies on one number, or jumps to the next,
-    however unsure it is; so ties are laid out evenly over the interval that was rounded to
-    them, as for the median of grouped data.
-    """
-    from scipy.stats import binom, norm
+    values: Array
+    reached: Array
+    grid: Grid | None
 
-    values, counts = sample.values(), sample.counts()
-    counts = np.ones(values.size) if counts is None else counts
-    order = np.argsort(values)
-    values, reached = values[order], np.cumsum(counts[order])
-    n = float(reached[-1])
-    rounding = detect_rounding(values, counts[order])
-    grid = rounding.grid if rounding is not None and rounding.matters else None
+    def written(self, rank: float) -> float:
+        """Return the value of a rank."""
+        # A rank is a sum of counts, which may be off by rounding.
+        index = int(np.searchsorted(self.reached, rank * (1 - 1e-12)))
+        return float(self.values[min(index, self.values.size - 1)])
 
-    def at(rank: float) -> float:
-        place = int(np.searchsorted(reached, rank * (1 - 1e-12)))
-        return float(values[min(place, values.size - 1)])
+    def unrounded(self, rank: float) -> float:
+        """Return the value of a rank, with ties spread evenly over what was rounded to them.
 
-    def laid_out(rank: float) -> float:
-        value = at(rank)
-        if grid is None:
+        The median of many ties lies on one number, or jumps to the next, however unsure it is;
+        so it is taken as for the median of grouped data.
+        """
+        value = self.written(rank)
+        if self.grid is None:
             return value
-        first, end = (
-            int(np.searchsorted(values, value, side=side)) for side in ("left", "right")
-        )
-        before = float(reached[first - 1]) if first else 0.0
-        part = (rank - 0.5 - before) / float(reached[end - 1] - before)
-        bottom, top = float(grid.below(value)), float(grid.above(value))
-        return bottom + (top - bottom) * min(max(part, 1 / (2 * n)), 1.0)
+        first = int(np.searchsorted(self.values, value, side="left"))
+        end = int(np.searchsorted(self.values, value, side="right"))
+        before = float(self.reached[first - 1]) if first else 0.0
+        fraction = (rank - 0.5 - before) / float(self.reached[end - 1] - before)
+        bottom = float(self.grid.below(value))
+        top = float(self.grid.above(value))
+        least = 1 / (2 * float(self.reached[-1]))
+        return bottom + (top - bottom) * min(max(fraction, least), 1.0)
 
-    middle = math.floor((n + 1) / 2), math.ceil((n + 1) / 2)
-    written, place = (
-        math.log((find(middle[0]) + find(middle[1])) / 2) for find in (at, laid_out)
-    )
+
+def _log_median(sample: WeightSample) -> _LogMedian:
+    """Return the logarithm of the median, and its variance.
+
+    The variance comes from the distance between two order statistics around it.
+    """
+    from scipy.special import bdtr, ndtri
+
+    values = sample.values()
+    counts = sample.counts()
+    if counts is None:
+        counts = np.ones(values.size)
+    order = np.argsort(values)
+    rounding = detect_rounding(values[order], counts[order])
+    grid = None
+    if rounding is not None and rounding.matters:
+        grid = rounding.grid
+    ranked = _Ranked(values[order], np.cumsum(counts[order]), grid)
+    n = float(ranked.reached[-1])
+    low = math.floor((n + 1) / 2)
+    high = math.ceil((n + 1) / 2)
+    written = math.log((ranked.written(low) + ranked.written(high)) / 2)
+    unrounded = math.log((ranked.unrounded(low) + ranked.unrounded(high)) / 2)
     below = max(math.floor((n + 1) / 2 - math.sqrt(n) + 0.5), 1)
-    outside = 2 * float(binom.cdf(below - 1, max(math.floor(n), 2), 0.5))
-    z = float(norm.isf(min(outside, 0.9) / 2))
-    return _LogMedian(
-        written,
-        place,
-        (math.log(laid_out(n - below + 1) / laid_out(below)) / (2 * z)) ** 2,
-    )
+    outside = 2 * float(bdtr(below - 1, max(math.floor(n), 2), 0.5))
+    z = -float(ndtri(min(outside, 0.9) / 2))
+    width = math.log(ranked.unrounded(n - below + 1) / ranked.unrounded(below))
+    return _LogMedian(written, unrounded, (width / (2 * z)) ** 2)
 
 
 def scaling(first: WeightFit, second: WeightFit) -> tuple[Interval, float]:
-    r"""Return the factor between two groups of one shape, with its 95 % interval.
-
-    And the p-value of one shape.
+    r"""Return the factor between two groups of one shape, and the p-value of one shape.
 
     The factor :math:`f` and the parameters :math:`\theta` maximise :math:`\ln L_1(\theta) + \ln
     L_2(f \cdot \theta)`, where :math:`f \cdot \theta` are the parameters of weights that are
@@ -231,43 +256,51 @@ def scaling(first: WeightFit, second: WeightFit) -> tuple[Interval, float]:
     Args:
         first: The fit of the reference.
         second: That of the other, of the same family.
+
+    Returns:
+        The factor with its 95 % interval, and the p-value; NaN of a family without a shape.
     """
-    from scipy.stats import chi2, t
+    from scipy.special import chdtrc, stdtrit
 
-    family, n_params = first.rule, len(first.params)
-    data = [fit.material.data.coarse() for fit in (first, second)]
-    unit = data[0].geometric_mean
-    data = [one.in_unit(unit) for one in data]
-    start = first.rule.to_free(first.rule.in_unit(first.values, 1 / unit))
-    lengths = np.append(_lengths(family, data), 1.0)
-
-    def height(place: Array) -> float:
-        *free, log_factor = (place * lengths).tolist()
-        params = family.from_free(np.array(free))
-        moved = family.in_unit(params, _exp(log_factor))
-        return likelihood.log_likelihood(
-            family, params, data[0]
-        ) + likelihood.log_likelihood(family, moved, data[1])
-
-    begin = np.append(start, math.log(data[1].geometric_mean)) / lengths
-    place, top = likelihood.climb(height, begin)
-    _, curvature = likelihood.derivatives(height, place, top)
-    n = sum(one.total for one in data)
-    freedom = max(n - n_params - 1, 1.0)
-    error = _last_error(curvature) * math.sqrt(n / freedom)
-    reach = float(t.isf(LEVEL / 2, freedom)) * error
-    log_factor = float(place[-1])
-    interval = Interval(
-        *(_exp(value) for value in (log_factor, log_factor - reach, log_factor + reach))
+    family = first.rule
+    n_params = len(first.params)
+    reference = first.observed.data.coarse()
+    unit = reference.geometric_mean
+    reference = reference.in_unit(unit)
+    other = second.observed.data.coarse().in_unit(unit)
+    alone = (
+        family.in_unit(first.values, 1 / unit),
+        family.in_unit(second.values, 1 / unit),
     )
-    apart = sum(
-        likelihood.log_likelihood(family, family.in_unit(fit.values, 1 / unit), one)
-        for fit, one in zip((first, second), data, strict=True)
+    scales = np.append(_scales(family, (reference, other)), 1.0)
+
+    def together(theta: Array) -> float:
+        """Return the log-likelihood of both; the factor's logarithm is the last coordinate."""
+        free = theta * scales
+        params = family.from_free(free[:-1])
+        scaled = family.in_unit(params, _exp(float(free[-1])))
+        of_reference = log_likelihood(family, params, reference)
+        return of_reference + log_likelihood(family, scaled, other)
+
+    log_factor = math.log(other.geometric_mean)
+    start = np.append(family.to_free(alone[0]), log_factor) / scales
+    theta, top = maximise_function(together, start)
+    _, hessian = derivatives(together, theta, top)
+    n = reference.total + other.total
+    freedom = max(n - n_params - 1, 1.0)
+    error = _last_error(hessian) * math.sqrt(n / freedom)
+    half_width = -float(stdtrit(freedom, LEVEL / 2)) * error
+    log_factor = float(theta[-1])
+    interval = Interval(
+        _exp(log_factor), _exp(log_factor - half_width), _exp(log_factor + half_width)
     )
     if n_params == 1:
         return interval, math.nan
+    apart = log_likelihood(family, alone[0], reference)
+    apart += log_likelihood(family, alone[1], other)
+    # Bartlett's correction makes the ratio chi-squared in smaller samples.
     ratio = max(2 * (apart - top), 0.0) * (1 - (n_params + 1) / n)
-    return interval, float(chi2.sf(ratio, n_params - 1))
+    return interval, float(chdtrc(n_params - 1, ratio))
 
 
 def can_tell_scaling(*samples: WeightSample) -> bool:
@@ -275,17 +308,16 @@ def can_tell_scaling(*samples: WeightSample) -> bool:
     return min(sample.n for sample in samples) >= _ENOUGH
 
 
-def _lengths(family: Family, data: Sequence[Observed]) -> Array:
-    """Return of what order each free coordinate is."""
-    of_both = [one.lengths(family) for one in data]
-    short = [kind in (Kind.LOCATION, Kind.LOG_LOCATION) for kind in family.kinds]
-    return np.where(short, np.minimum(*of_both), 1.0)
+def _scales(family: Family, data: tuple[LikelihoodData, LikelihoodData]) -> Array:
+    """Return the order of magnitude of each free coordinate."""
+    first, second = data
+    return np.minimum(first.scales(family.kinds), second.scales(family.kinds))
 
 
-def _last_error(curvature: Array) -> float:
+def _last_error(hessian: Array) -> float:
     """Return the standard error of the last coordinate; infinite where the likelihood is flat."""
     try:
-        variance = float(np.linalg.inv(-curvature)[-1, -1])
+        variance = float(np.linalg.inv(-hessian)[-1, -1])
     except np.linalg.LinAlgError:
         return math.inf
     return math.sqrt(variance) if variance > 0 else math.inf

@@ -1,4 +1,4 @@
-"""Whether a sample could have been drawn from the family fitted to it."""
+"""Goodness of fit: whether a sample could have been drawn from the family fitted to it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,14 @@ import numpy as np
 from daleml import require
 from daleml.analysis.distributions import p_values
 from daleml.analysis.distributions.bootstrap import replicate
-from daleml.analysis.distributions.families import Family
-from daleml.analysis.distributions.families.family import Params
-from daleml.analysis.distributions.fit import (
-    FEW,
-    Material,
-    WeightFit,
-    estimate,
-    ks_distance,
-    require_fit,
-)
+from daleml.analysis.distributions.families.family import Family
+from daleml.analysis.distributions.families.parameter_kinds import Params
+from daleml.analysis.distributions.fit import estimate
+from daleml.analysis.distributions.kolmogorov_smirnov import ks_distance
+from daleml.analysis.distributions.observed_sample import ObservedSample
+from daleml.analysis.distributions.p_values import LEVEL
 from daleml.analysis.distributions.rounding_detection import detect_rounding
-
-_LEVEL = 0.05
+from daleml.analysis.distributions.weight_fit import FEW, WeightFit, require_fit
 
 
 @dataclass(frozen=True)
@@ -34,10 +29,17 @@ class GoodnessOfFit:
     Attributes:
         family: The family.
         distance: The Kolmogorov-Smirnov distance of the fit.
-        p_value: Share of samples drawn from the fit that, refitted, lie at least as far from
+        p_value: Fraction of samples drawn from the fit that, refitted, lie at least as far from
             their own fit; NaN where nothing can be judged.
         n_boot: Number of samples drawn.
         unjudged: Why nothing can be judged and what to do, if so; else empty.
+
+    Example:
+        >>> import numpy as np
+        >>> from daleml.analysis import fit_weights, goodness_of_fit
+        >>> weights = np.random.default_rng(1).gamma(2.0, size=200)
+        >>> print(goodness_of_fit(fit_weights(weights, "gamma"), 100))
+        gamma: the weights could be drawn from it (KS 0.0429, p = 0.495, 100 samples)
     """
 
     family: str
@@ -54,7 +56,7 @@ class GoodnessOfFit:
     @property
     def can_reject(self) -> bool:
         """Whether there are enough samples to reject anything at 5 %: 20 or more."""
-        return 1 / (1 + self.n_boot) < _LEVEL and not self.unjudged
+        return p_values.floor(self.n_boot) < LEVEL and not self.unjudged
 
     @property
     def at_floor(self) -> bool:
@@ -84,16 +86,11 @@ class GoodnessOfFit:
             return (
                 f"{self.family}: not judged (KS {self.distance:.4f}): {self.unjudged}"
             )
-        verdict = (
-            "could be drawn from it"
-            if self.p_value > _LEVEL
-            else "are not drawn from it"
-        )
-        verdict = (
-            verdict
-            if self.can_reject
-            else "cannot be judged by so few bootstrap samples"
-        )
+        verdict = "are not drawn from it"
+        if not self.can_reject:
+            verdict = "cannot be judged by so few bootstrap samples"
+        elif self.p_value > LEVEL:
+            verdict = "could be drawn from it"
         how = f"KS {self.distance:.4f}, {self.p_text()}, {self.n_boot} samples"
         return f"{self.family}: the weights {verdict} ({how})"
 
@@ -106,11 +103,11 @@ def goodness_of_fit(
     jobs: int | None = None,
     progress: Callable[[int, int], object] | bool = False,
 ) -> GoodnessOfFit:
-    r"""Test whether a sample could have been drawn from the family fitted to it, by parametric bootstrap.
+    r"""Test whether a sample could have been drawn from the family fitted to it.
 
-    Samples are drawn from the fit, observed as the data were, and refitted. With :math:`D` the
-    Kolmogorov-Smirnov distance of the data from their fit, and :math:`D_b` that of a drawn
-    sample from its own,
+    The test is a parametric bootstrap. Samples are drawn from the fit, observed as the data
+    were, and refitted. With :math:`D` the Kolmogorov-Smirnov distance of the data from their
+    fit, and :math:`D_b` that of a drawn sample from its own,
 
     .. math:: p = \frac{1 + \#\{b : D_b \ge D\}}{1 + B} .
 
@@ -126,11 +123,15 @@ def goodness_of_fit(
         n_boot: Number of samples drawn, :math:`B`.
         rng: A seed, or a generator to take one from. Each sample has a stream of its own:
             results do not depend on ``jobs``.
-        jobs: Processes to use where the work is long. Default: one a core.
-        progress: True for a bar on standard error; or called with the number done and the
-            number of all.
+        jobs: Processes to use where the work is long. Default: one per core.
+        progress: True for a bar on standard error; or a callback, which is called with the
+            number done and the number of all.
+
+    Returns:
+        The distance, its p-value, and whether it can be judged.
 
     Raises:
+        TypeError: If ``fit`` is no fit.
         ValueError: If the fit had sample weights, of which nobody knows how they would be drawn.
 
     Example:
@@ -160,7 +161,7 @@ def goodness_of_fit(
         progress=progress,
         what=f"fits of {fit.family}",
     )
-    # equal but for rounding counts as equal: distances of counts are often tied
+    # Equal but for rounding counts as equal: distances of counts are often tied.
     n_farther = sum(other >= distance * (1 - 1e-9) for other in drawn)
     return GoodnessOfFit(
         fit.family, distance, (1 + n_farther) / (1 + n_boot), n_boot, unjudged
@@ -174,11 +175,9 @@ def _unjudged(fit: WeightFit) -> str:
             f"{fit.total:.3g} weights are too few to judge a fit by; give at least {FEW},"
             " better hundreds."
         )
-    if (
-        fit.observation.grid is not None
-        or fit.sample.counts() is not None
-        or fit.sample.intervals is not None
-    ):
+    if fit.observation.grid is not None or fit.sample.intervals is not None:
+        return ""
+    if fit.sample.counts() is not None:
         return ""
     rounding = detect_rounding(fit.sample.values())
     if rounding is None or not rounding.matters:
@@ -189,5 +188,6 @@ def _unjudged(fit: WeightFit) -> str:
     )
 
 
-def _distance(family: Family, material: Material, start: Params) -> float:
-    return ks_distance(family, estimate(material, family, start)[0], material)
+def _distance(family: Family, observed: ObservedSample, start: Params) -> float:
+    params, _, _ = estimate(observed, family, start)
+    return ks_distance(family, params, observed)

@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from daleml.analysis.distributions.families.family import Array
+from daleml.analysis.distributions.families.parameter_kinds import Array
 from daleml.analysis.weights.real_numbers import numbers
 from daleml.analysis.weights.sample import WeightSample
 from daleml.analysis.weights.sampling import weight_sample
 
-Places = NDArray[np.intp]
+Positions = NDArray[np.intp]
 Labels = NDArray[np.object_]
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What was given, sorted by group.
+    """Rows of weights, sorted by group.
 
     Attributes:
         names: Of all groups, in their order.
@@ -31,30 +31,36 @@ class Rows:
         pairs: By group, which rows are magnitudes or zeros; of a group that is refused, none.
         sizes: The magnitude of each row.
         counts: How often each row counts.
-        weighted: Whether sample weights were given.
         clusters: The cluster of each row; None without clusters.
-        what: What a cluster is.
+        cluster_kind: What a cluster is, such as "animal".
         n_unlabelled: Number of rows without a group.
     """
 
     names: tuple[str, ...]
     samples: Mapping[str, WeightSample]
     failures: Mapping[str, str]
-    connected: Mapping[str, Places]
-    pairs: Mapping[str, Places]
+    connected: Mapping[str, Positions]
+    pairs: Mapping[str, Positions]
     sizes: Array
     counts: Array
-    weighted: bool
     clusters: Labels | None
-    what: str
+    cluster_kind: str
     n_unlabelled: int
 
 
 def read_rows(
-    weights: ArrayLike, by: ArrayLike, within: ArrayLike | None, sample_weights: ArrayLike | None, *,
-    sign: int | None, pool: bool, drop_missing: bool,
-) -> Rows:  # fmt: skip
+    weights: ArrayLike,
+    by: ArrayLike,
+    within: ArrayLike | None,
+    options: Mapping[str, Any],
+) -> Rows:
     """Read a sample for each group; what cannot be read is reported, and does not stop the others.
+
+    Args:
+        weights: The magnitudes.
+        by: The group of each.
+        within: The cluster of each; None without clusters.
+        options: How each sample is taken, as :class:`SampleOptions` lists it.
 
     Raises:
         ValueError: If labels are not as many as the weights, or a weight with a group lies in
@@ -62,21 +68,10 @@ def read_rows(
     """
     values = numbers(weights).reshape(-1)
     labels = read_labels("by", by, values.size, "the group")
-    clusters = (
-        None
-        if within is None
-        else read_labels("within", within, values.size, "the cluster")
-    )
-    counts = (
-        None
-        if sample_weights is None
-        else numbers(sample_weights, "sample_weights").reshape(-1)
-    )
-    if counts is not None and counts.size != values.size:
-        raise ValueError(
-            f"`sample_weights` must be as many as the weights, {values.size}; got"
-            f" {counts.size}."
-        )
+    clusters = None
+    if within is not None:
+        clusters = read_labels("within", within, values.size, "the cluster")
+    given = _sample_weights(options.get("sample_weights"), values.size)
     if clusters is not None:
         homeless = int(np.count_nonzero((clusters == "") & (labels != "")))
         if homeless:
@@ -84,72 +79,82 @@ def read_rows(
                 "`within` must name the cluster of every weight that has a group; got"
                 f" {homeless} without: leave them out first."
             )
-    each = (
-        np.ones(values.size) if counts is None else np.asarray(counts, dtype=np.float64)
-    )
+    counts = np.ones(values.size)
+    if given is not None:
+        counts = np.asarray(given, dtype=np.float64)
     sizes = np.full(values.size, np.nan)
     samples: dict[str, WeightSample] = {}
     failures: dict[str, str] = {}
-    connected: dict[str, Places] = {}
-    pairs: dict[str, Places] = {}
+    connected: dict[str, Positions] = {}
+    pairs: dict[str, Positions] = {}
     names = tuple(sorted({label for label in labels if label}, key=_natural))
     for name in names:
-        places = np.flatnonzero(labels == name)
-        own = values[places]
+        rows = np.flatnonzero(labels == name)
+        own = values[rows]
+        taken = dict(options)
+        if given is not None:
+            taken["sample_weights"] = given[rows]
         try:
-            samples[name] = weight_sample(
-                own, sign=sign, pool=pool, drop_missing=drop_missing,
-                sample_weights=None if counts is None else counts[places],
-            )  # fmt: skip
+            samples[name] = weight_sample(own, **taken)
+            sign: int | None = samples[name].sign
         except ValueError as problem:
             failures[name] = str(problem)
-        taken = (
-            samples[name].sign if name in samples else _one_sign(own, sign, pool=pool)
-        )
-        if taken is None or not (drop_missing or np.isfinite(own).all()):
+            sign = _one_sign(own, options.get("sign"), pool=options.get("pool", False))
+        known = options.get("drop_missing", False) or np.isfinite(own).all()
+        if sign is None or not known:
             continue
-        sizes[places] = np.abs(own) if taken == 0 else own * float(taken)
-        there = each[places] > 0
-        pairs[name] = places[there & (sizes[places] >= 0)]
+        sizes[rows] = np.abs(own) if sign == 0 else own * float(sign)
+        counted = counts[rows] > 0
+        pairs[name] = rows[counted & (sizes[rows] >= 0)]
         if name in samples:
-            connected[name] = places[there & (sizes[places] > 0)]
-    n_unlabelled = int(np.count_nonzero(labels == ""))
-    what = str(getattr(within, "name", None) or "cluster")
+            connected[name] = rows[counted & (sizes[rows] > 0)]
     return Rows(
-        names,
-        samples,
-        failures,
-        connected,
-        pairs,
-        sizes,
-        each,
-        counts is not None,
-        clusters,
-        what,
-        n_unlabelled,
+        names=names,
+        samples=samples,
+        failures=failures,
+        connected=connected,
+        pairs=pairs,
+        sizes=sizes,
+        counts=counts,
+        clusters=clusters,
+        cluster_kind=str(getattr(within, "name", None) or "cluster"),
+        n_unlabelled=int(np.count_nonzero(labels == "")),
     )
+
+
+def _sample_weights(given: ArrayLike | None, size: int) -> NDArray[Any] | None:
+    """Return how often each row counts, as it was given."""
+    if given is None:
+        return None
+    counts = numbers(given, "sample_weights").reshape(-1)
+    if counts.size != size:
+        raise ValueError(
+            f"`sample_weights` must be as many as the weights, {size}; got {counts.size}."
+        )
+    return counts
 
 
 def together(samples: Sequence[WeightSample], *, zeros: bool = True) -> WeightSample:
     """Return the magnitudes of several samples as one, and their zeros after them."""
-    counts = [sample.counts() for sample in samples]
-    weighted = (
-        None
-        if counts[0] is None
-        else np.concatenate([part for part in counts if part is not None])
-    )
     n_zero = sum(sample.n_zero for sample in samples) if zeros else 0
-    values = np.concatenate(
-        [*(sample.values() for sample in samples), np.zeros(n_zero)]
-    )
-    if weighted is not None and n_zero:
-        share = sum(sample.zero_weight for sample in samples) / n_zero
-        weighted = np.append(weighted, np.full(n_zero, share))
-    return weight_sample(values, sample_weights=weighted)
+    parts = [sample.values() for sample in samples]
+    values = np.concatenate([*parts, np.zeros(n_zero)])
+    # Either all samples have counts or none has.
+    counts = []
+    for sample in samples:
+        own = sample.counts()
+        if own is not None:
+            counts.append(own)
+    if not counts:
+        return weight_sample(values)
+    if n_zero:
+        of_zeros = sum(sample.zero_weight for sample in samples)
+        counts.append(np.full(n_zero, of_zeros / n_zero))
+    return weight_sample(values, sample_weights=np.concatenate(counts))
 
 
 def read_labels(argument: str, given: ArrayLike, size: int, what: str) -> Labels:
-    """Read one label a value as text; none, NaN and empty text are no label.
+    """Read one label per value as text; None, NaN and empty text are no label.
 
     Raises:
         ValueError: If they are not as many as the values.
@@ -167,14 +172,10 @@ def read_labels(argument: str, given: ArrayLike, size: int, what: str) -> Labels
             f"`{argument}` must name {what} of each of the {size} weights; got {array.size}"
             " names."
         )
-    missing = pd.isna(array)
-    return np.array(
-        [
-            "" if gone else _name(label)
-            for label, gone in zip(array, missing, strict=True)
-        ],
-        dtype=object,
-    )
+    labels = np.full(size, "", dtype=object)
+    there = ~pd.isna(array)
+    labels[there] = [_name(label) for label in array[there]]
+    return labels
 
 
 def _one_sign(values: NDArray[Any], sign: int | None, *, pool: bool) -> int | None:
@@ -183,22 +184,22 @@ def _one_sign(values: NDArray[Any], sign: int | None, *, pool: bool) -> int | No
         return 0
     if sign is not None:
         return sign
-    positive, negative = bool((values > 0).any()), bool((values < 0).any())
-    return None if positive and negative else -1 if negative else 1
+    negative = bool((values < 0).any())
+    if not negative:
+        return 1
+    return None if (values > 0).any() else -1
 
 
 def _name(label: Any) -> str:
-    whole = (
-        isinstance(label, (float, np.floating))
-        and math.isfinite(label)
-        and label == int(label)
-    )
-    return (
-        str(int(label)) if whole else str(label)
-    )  # a column of integers with gaps comes as floats
+    # A column of integers with gaps comes as floats.
+    is_float = isinstance(label, (float, np.floating))
+    if is_float and math.isfinite(label) and label == int(label):
+        return str(int(label))
+    return str(label)
 
 
 def _natural(name: str) -> tuple[int, float, str]:
+    """Return what labels are sorted by: numbers by their size, then words."""
     try:
         return 0, float(name), name
     except ValueError:

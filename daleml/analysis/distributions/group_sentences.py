@@ -1,14 +1,16 @@
-"""What a comparison of groups found, in sentences."""
+"""Sentences about a comparison of groups: the conclusion, a caution, and why a fit failed."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from daleml.analysis.distributions.clusters import can_compare
-from daleml.analysis.distributions.group_tests import (
+from daleml.analysis.distributions.comparison import Comparison
+from daleml.analysis.distributions.effects import GroupEffect
+from daleml.analysis.distributions.group_verdicts import (
     LEAST,
     SameConnection,
     SameDistribution,
@@ -16,11 +18,10 @@ from daleml.analysis.distributions.group_tests import (
     holm,
 )
 
-if TYPE_CHECKING:
-    from daleml.analysis.distributions.group_comparison import GroupComparison
+# A sentence names so many groups; of more it says how many there are.
+_NAMED = 8
 
-_NAMED = 8  # groups that a sentence names; of more it says how many there are
-
+# Plurals of what clusters often are.
 _IRREGULAR = {"mouse": "mice", "fish": "fish", "larva": "larvae"}
 _TWO = r"`weights` must hold at least 2 values other than zero; got (\d+), with (\d+) zeros .*"
 _VARY = r"`weights` must vary to be fitted; got (\d+) values of (.+)\."
@@ -29,6 +30,8 @@ _ONE_SIGN = (
     r"`weights` must be of one sign unless .*; got (\d+) positive and (\d+) negative"
     r" values\."
 )
+
+# From the sentence of an error to a plain reason.
 _PLAIN = {
     _TWO: r"at least 2 values other than zero are needed, and it has \1 beside \2 zeros",
     _VARY: r"all \1 values are \2",
@@ -37,12 +40,60 @@ _PLAIN = {
 }
 
 
-def conclusion(result: GroupComparison) -> str:
+class GroupFindings(Protocol):
+    """The fields of a comparison of groups from which sentences are made."""
+
+    @property
+    def groups(self) -> Mapping[str, Comparison]:
+        """By group, its comparison."""
+
+    @property
+    def failures(self) -> Mapping[str, str]:
+        """By group that could not be fitted, why."""
+
+    @property
+    def tested(self) -> tuple[str, ...]:
+        """Names of the groups that were tested."""
+
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """By group that took no part, its size in words."""
+
+    @property
+    def effect(self) -> GroupEffect | None:
+        """How much two of them differ."""
+
+    @property
+    def connection(self) -> SameConnection | None:
+        """The test of connections."""
+
+    @property
+    def n_clusters(self) -> Mapping[str, int]:
+        """By group, the number of its clusters."""
+
+    @property
+    def within(self) -> str:
+        """What a cluster is, or empty."""
+
+    @property
+    def crossed(self) -> tuple[str, ...]:
+        """Names of the clusters that lie in several groups."""
+
+    @property
+    def test(self) -> SameDistribution | None:
+        """The test that the conclusion rests on."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the groups differ."""
+
+
+def conclusion(result: GroupFindings) -> str:
     """Say whether the groups differ, and by how much; then which took no part."""
     return f"{_verdict(result)}{_absent(result)}."
 
 
-def caution(result: GroupComparison) -> str:
+def caution(result: GroupFindings) -> str:
     """Say what the test takes for granted of the rows."""
     if not result.within:
         return (
@@ -68,7 +119,7 @@ def reason(problem: str) -> str:
     return problem.rstrip(".").replace("`weights` must", "its values must")
 
 
-def _verdict(result: GroupComparison) -> str:
+def _verdict(result: GroupFindings) -> str:
     test, connection = result.test, result.connection
     if connection is not None and not math.isnan(connection.p_value):
         return _both_halves(result, test, connection)
@@ -81,17 +132,18 @@ def _verdict(result: GroupComparison) -> str:
     return said + _effect(result)
 
 
-def _effect(result: GroupComparison) -> str:
+def _effect(result: GroupFindings) -> str:
     many = len(result.tested) > _NAMED and result.verdict is not Verdict.DIFFER
-    if (
-        result.effect is None or many
-    ):  # of many groups the widest pair is far apart by chance
+    # Of many groups the widest pair is far apart by chance.
+    if result.effect is None or many:
         return ""
     return f": {result.effect.sentence(differ=result.verdict is Verdict.DIFFER)}"
 
 
-def _how(result: GroupComparison, test: SameDistribution) -> str:
-    independent = "" if result.within else ", rows taken for independent"
+def _how(result: GroupFindings, test: SameDistribution) -> str:
+    independent = ", rows taken for independent"
+    if result.within:
+        independent = ""
     p = test.p_text()
     if test.method == "chi-squared":
         ratio = f"likelihood ratio {test.statistic:.1f}, {test.freedom} degrees of freedom, {p}"
@@ -108,13 +160,14 @@ def _how(result: GroupComparison, test: SameDistribution) -> str:
 
 
 def _both_halves(
-    result: GroupComparison, test: SameDistribution | None, connection: SameConnection
+    result: GroupFindings, test: SameDistribution | None, connection: SameConnection
 ) -> str:
     """Say in which half of a hurdle the groups differ.
 
-    How often pairs are connected, how strong they then are.
+    The halves are how often pairs are connected, and how strong they then are.
     """
-    found = holm(test.p_strengths if test else math.nan, connection.p_value)
+    p_strengths = math.nan if test is None else test.p_strengths
+    found = holm(p_strengths, connection.p_value)
     (first, of_first), (second, of_second) = connection.extremes()
     often = (
         f"how often pairs are connected ({first} {of_first:.3g}, {second} {of_second:.3g},"
@@ -138,7 +191,7 @@ def _both_halves(
     return f"{head} cannot be told apart, neither in {often} nor in {strengths}{effect}"
 
 
-def _not_compared(result: GroupComparison) -> str:
+def _not_compared(result: GroupFindings) -> str:
     able = [name for name in result.groups if name not in result.left_out]
     if len(result.groups) == 1 and not result.left_out:
         return (
@@ -153,12 +206,9 @@ def _not_compared(result: GroupComparison) -> str:
     return "No family could be compared over all groups"
 
 
-def _why_untested(result: GroupComparison) -> str:
-    if (
-        result.within
-        and not result.crossed
-        and not can_compare(list(result.n_clusters.values()))
-    ):
+def _why_untested(result: GroupFindings) -> str:
+    nested = bool(result.within) and not result.crossed
+    if nested and not can_compare(list(result.n_clusters.values())):
         return (
             f"with {_sizes(result)} no test at 5 % is possible; give at least 3 of each"
             " group"
@@ -166,7 +216,7 @@ def _why_untested(result: GroupComparison) -> str:
     return "of so few values no test at 5 % is possible"
 
 
-def _sizes(result: GroupComparison) -> str:
+def _sizes(result: GroupFindings) -> str:
     """Return how many clusters each group has: ``3 and 4 animals``."""
     counts = [str(n) for n in result.n_clusters.values()]
     if len(counts) > _NAMED:
@@ -174,7 +224,7 @@ def _sizes(result: GroupComparison) -> str:
     return f"{_listed(counts)} {_several(result.within)}"
 
 
-def _absent(result: GroupComparison) -> str:
+def _absent(result: GroupFindings) -> str:
     """Name the groups that took no part: those left out, then those that could not be fitted."""
     said = ""
     if result.left_out:
@@ -202,4 +252,6 @@ def _few(names: Sequence[str]) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    if len(names) == 1:
+        return names[0]
+    return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,15 +1,10 @@
-"""Whether groups are of one distribution.
-
-Which groups take part, by which test, and what it found.
-"""
+"""Tests that groups are of one distribution, and that their pairs are equally often connected."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,130 +12,27 @@ from daleml.analysis.distributions import clusters as nested
 from daleml.analysis.distributions import permutation
 from daleml.analysis.distributions.clusters import Clusters
 from daleml.analysis.distributions.comparison import Comparison
-from daleml.analysis.distributions.families.family import Array
-from daleml.analysis.distributions.fit import WeightFit
-from daleml.analysis.distributions.p_values import LEVEL, at_floor, p_text
+from daleml.analysis.distributions.families.parameter_kinds import Array
+from daleml.analysis.distributions.group_verdicts import (
+    LEAST,
+    SameConnection,
+    SameDistribution,
+)
+from daleml.analysis.distributions.p_values import at_floor
 from daleml.analysis.distributions.permutation import Codes
 from daleml.analysis.distributions.scores import standard_scores
+from daleml.analysis.distributions.weight_fit import WeightFit
 
-LEAST = 5
-"""Values of a group, below which it is left out of the test where the others hold most of the values."""
-# values of every group, from which on the chi-squared distribution holds to within 1 % of its
-# level
+# With so many values of every group, the chi-squared distribution holds to within 1 % of its
+# level.
 _LARGE = 100
-# values, from which on labels of large groups are not shuffled: chance is known well enough
+
+# Labels of more values in large groups are not shuffled: chance is known well enough.
 _ROWS = 50_000
-_WORK = 1e9  # numbers to shuffle at most, all shuffles together
-_FEWEST = 199  # shuffles, whatever the work
 
-
-class Verdict(StrEnum):
-    """What a test of groups found."""
-
-    DIFFER = "differ"
-    ALIKE = "cannot be told apart"
-    UNTESTED = "not tested"
-
-
-@dataclass(frozen=True)
-class SameDistribution:
-    r"""The test that all groups have the same parameters of one family.
-
-    Attributes:
-        family: The family.
-        statistic: The likelihood ratio :math:`2 (\sum_g \ln L_g - \ln L)`, of the groups fitted
-            apart and together; NaN where a group of equal values has no likelihood of its own.
-        freedom: Its degrees of freedom: parameters times one less than the number of groups.
-        p_value: Of the whole comparison: with ``zeros="hurdle"``, of strengths and connections
-            together (Holm). NaN if no test at 5 % is possible.
-        method: How the p-value of the strengths was found: ``"shuffled labels"``, ``"shuffled
-            within clusters"``, ``"shuffled clusters"``, ``"F test of clusters"``,
-            ``"chi-squared"`` (of the likelihood ratio), ``"score"``.
-        n_shuffles: Number of shuffles it was counted from; 0 if it was not counted.
-        p_strengths: Of the strengths alone.
-        p_scale: Where groups are of clusters, of the difference in scale alone; else NaN.
-        p_shape: Likewise, the least of the differences in shape.
-    """
-
-    family: str
-    statistic: float
-    freedom: int
-    p_value: float
-    method: str = "chi-squared"
-    n_shuffles: int = 0
-    p_strengths: float = math.nan
-    p_scale: float = math.nan
-    p_shape: float = math.nan
-
-    @property
-    def at_floor(self) -> bool:
-        """Whether the p-value is as low as so many shuffles can show."""
-        return bool(self.n_shuffles) and at_floor(self.p_strengths, self.n_shuffles)
-
-    def p_text(self) -> str:
-        """Return the p-value of the strengths in words: ``p = 0.031``, ``p < 0.001``."""
-        return p_text(self.p_strengths, self.n_shuffles or None)
-
-    def with_connection(self, p_connection: float) -> SameDistribution:
-        """Return it with the p-value of strengths and of connections together."""
-        return replace(self, p_value=holm(self.p_strengths, p_connection).p_value)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as plain values, ready for JSON."""
-        numbers = ("statistic", "p_value", "p_strengths", "p_scale", "p_shape")
-        plain = {name: _plain(getattr(self, name)) for name in numbers}
-        return plain | {
-            "freedom": self.freedom,
-            "method": self.method,
-            "n_shuffles": self.n_shuffles,
-            "at_floor": self.at_floor,
-        }
-
-
-@dataclass(frozen=True)
-class SameConnection:
-    """The test that pairs of all groups are connected with one probability.
-
-    Attributes:
-        n_connected: By group, how many pairs are connected.
-        n_pairs: By group, how many pairs there are.
-        p_value: By shuffling, or by an F test of clusters; NaN if no test at 5 % is possible.
-        n_shuffles: Number of shuffles; 0 if it was not counted.
-    """
-
-    n_connected: Mapping[str, float]
-    n_pairs: Mapping[str, float]
-    p_value: float
-    n_shuffles: int
-
-    def extremes(self) -> tuple[tuple[str, float], tuple[str, float]]:
-        """Return two groups with their probabilities.
-
-        Both, or of more the least and the most connected.
-        """
-        shares = [
-            (name, self.n_connected[name] / self.n_pairs[name]) for name in self.n_pairs
-        ]
-        if len(shares) == 2:
-            return shares[0], shares[1]
-        return min(shares, key=lambda one: one[1]), max(shares, key=lambda one: one[1])
-
-    def p_text(self) -> str:
-        """Return the p-value in words."""
-        return p_text(self.p_value, self.n_shuffles or None)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as plain values, ready for JSON."""
-        shares = {
-            name: self.n_connected[name] / self.n_pairs[name] for name in self.n_pairs
-        }
-        floor = bool(self.n_shuffles) and at_floor(self.p_value, self.n_shuffles)
-        return {
-            "probability": shares,
-            "p_value": _plain(self.p_value),
-            "n_shuffles": self.n_shuffles,
-            "at_floor": floor,
-        }
+# All shuffles together move at most so many numbers, but there are always so many shuffles.
+_WORK = 1e9
+_FEWEST = 199
 
 
 def taking_part(sizes: Mapping[str, int]) -> list[str]:
@@ -157,6 +49,15 @@ def taking_part(sizes: Mapping[str, int]) -> list[str]:
     return [name for name, size in sizes.items() if size > 1]
 
 
+class _Found(NamedTuple):
+    """What a test of groups found, before it has the name of a family."""
+
+    p_value: float
+    method: str
+    n_shuffles: int = 0
+    by_column: tuple[float, ...] = ()
+
+
 def judge_strengths(
     fits: Sequence[WeightFit],
     values: Array,
@@ -170,7 +71,7 @@ def judge_strengths(
     """Test under each family that groups have the same parameters.
 
     Args:
-        fits: Of all values together, one a family.
+        fits: Of all values together, one per family.
         values: The magnitudes.
         counts: How often each counts.
         groups: The group of each of the values.
@@ -178,9 +79,14 @@ def judge_strengths(
         clusters: The cluster of each value, if values lie in clusters.
         n_shuffles: Number of shuffles.
         rng: Where they are drawn from.
+
+    Returns:
+        By family, the test.
     """
     rows = _as_rows(counts)
-    counted = counts if rows.size == groups.size else np.ones(rows.size)
+    counted = counts
+    if rows.size != groups.size:
+        counted = np.ones(rows.size)
     tests = [standard_scores(fit, values, counts)[rows] for fit in fits]
     codes = groups[rows]
     if clusters is None or clusters.crossed:
@@ -191,23 +97,30 @@ def judge_strengths(
             tests, codes, clusters.of_value[rows], counted, n_shuffles, rng
         )
     results = {}
-    for fit, (p, method, n, by_column) in zip(fits, found, strict=True):
+    large = _is_large(codes, counted)
+    for fit, one in zip(fits, found, strict=True):
         statistic, freedom = _likelihood_ratio(fit, apart)
-        if method == "shuffled labels" and at_floor(p, n) and _is_large(codes, counted):
-            p, method, n = _in_the_tail(p, statistic, freedom, n)
-        by_scale = by_column[0] if by_column else math.nan
-        by_shape = (
-            min(1.0, (len(by_column) - 1) * min(by_column[1:]))
-            if len(by_column) > 1
-            else math.nan
-        )
+        if large and one.method == "shuffled labels":
+            one = _in_the_tail(one, statistic, freedom)
+        p_scale = p_shape = math.nan
+        if one.by_column:
+            p_scale = one.by_column[0]
+        of_shape = one.by_column[1:]
+        if of_shape:
+            # The least of several p-values, by Bonferroni.
+            p_shape = min(1.0, len(of_shape) * min(of_shape))
         results[fit.family] = SameDistribution(
-            fit.family, statistic, freedom, p, method, n, p, by_scale, by_shape
+            family=fit.family,
+            statistic=statistic,
+            freedom=freedom,
+            p_value=one.p_value,
+            method=one.method,
+            n_shuffles=one.n_shuffles,
+            p_strengths=one.p_value,
+            p_scale=p_scale,
+            p_shape=p_shape,
         )
     return results
-
-
-Found = tuple[float, str, int, tuple[float, ...]]
 
 
 def _by_rows(
@@ -217,19 +130,20 @@ def _by_rows(
     strata: Codes | None,
     n_shuffles: int,
     rng: np.random.Generator,
-) -> list[Found]:
-    sizes = np.bincount(groups).tolist()
-    method = "shuffled labels" if strata is None else "shuffled within clusters"
-    if strata is None and not permutation.can_reject(sizes):
-        return [(math.nan, method, 0, ())] * len(tests)
-    if strata is None and groups.size > _ROWS and _is_large(groups, counts):
-        return [
-            (_score_p(columns, groups, counts), "score", 0, ()) for columns in tests
-        ]
+) -> list[_Found]:
+    """Test rows that are independent, or independent within strata."""
+    method = "shuffled within clusters"
+    if strata is None:
+        method = "shuffled labels"
+        if not permutation.can_reject(np.bincount(groups).tolist()):
+            return [_Found(math.nan, method)] * len(tests)
+        if groups.size > _ROWS and _is_large(groups, counts):
+            p_values = [_score_p(columns, groups, counts) for columns in tests]
+            return [_Found(p, "score") for p in p_values]
     work = groups.size * (1 + sum(columns.shape[1] for columns in tests))
     n = max(min(n_shuffles, int(_WORK / work)), min(n_shuffles, _FEWEST))
-    p_values = permutation.shuffled_labels(tests, groups, counts, n, rng, strata)
-    return [(float(p), method, n, ()) for p in p_values]
+    counted = permutation.shuffled_labels(tests, groups, counts, n, rng, strata)
+    return [_Found(p, method, n) for p in counted.tolist()]
 
 
 def _by_clusters(
@@ -239,27 +153,33 @@ def _by_clusters(
     counts: Array,
     n_shuffles: int,
     rng: np.random.Generator,
-) -> list[Found]:
+) -> list[_Found]:
+    """Test clusters that lie in one group each."""
     sizes = np.bincount(nested.groups_of(groups, clusters)).tolist()
+    method = "F test of clusters"
+    n = 0
     if not nested.can_compare(sizes):
-        return [(math.nan, "F test of clusters", 0, ())] * len(tests)
-    method, n = (
-        ("shuffled clusters", n_shuffles)
-        if nested.by_shuffles(sizes)
-        else ("F test of clusters", 0)
-    )
+        return [_Found(math.nan, method)] * len(tests)
+    if nested.by_shuffles(sizes):
+        method = "shuffled clusters"
+        n = n_shuffles
     found = nested.same_means(tests, groups, clusters, counts, n_shuffles, rng)
-    return [(p, method, n, by_column) for p, by_column in found]
+    return [_Found(p, method, n, by_column) for p, by_column in found]
 
 
 def judge_connections(
-    connected: Array, groups: Codes, names: Sequence[str], counts: Array, clusters: Clusters | None,
-    n_shuffles: int, rng: np.random.Generator,
-) -> SameConnection:  # fmt: skip
+    connected: Array,
+    groups: Codes,
+    names: Sequence[str],
+    counts: Array,
+    clusters: Clusters | None,
+    n_shuffles: int,
+    rng: np.random.Generator,
+) -> SameConnection:
     """Test that pairs of all groups are connected with one probability.
 
     Args:
-        connected: One or zero, a value a pair.
+        connected: One or zero per pair.
         groups: The group of each pair.
         names: Of the groups.
         counts: How many pairs each stands for.
@@ -267,78 +187,38 @@ def judge_connections(
         n_shuffles: Number of shuffles.
         rng: Where they are drawn from.
     """
-    n_connected, n_pairs = (
-        np.bincount(groups, counts * connected),
-        np.bincount(groups, counts),
-    )
-    p, n = math.nan, 0
-    if clusters is not None and not clusters.crossed:
-        p, _, n, _ = _by_clusters(
-            [connected[:, None]], groups, clusters.of_value, counts, n_shuffles, rng
-        )[0]
+    n_connected = np.asarray(np.bincount(groups, counts * connected), dtype=np.float64)
+    n_pairs = np.asarray(np.bincount(groups, counts), dtype=np.float64)
+    columns = [connected[:, None]]
+    found = _Found(math.nan, "shuffled labels")
+    if clusters is not None and clusters.crossed:
+        of_value = clusters.of_value
+        found = _by_rows(columns, groups, counts, of_value, n_shuffles, rng)[0]
     elif clusters is not None:
-        p, _, n, _ = _by_rows(
-            [connected[:, None]], groups, counts, clusters.of_value, n_shuffles, rng
-        )[0]
+        of_value = clusters.of_value
+        found = _by_clusters(columns, groups, of_value, counts, n_shuffles, rng)[0]
     elif permutation.can_reject(np.round(n_pairs).astype(int).tolist()):
-        n = n_shuffles
-        p = permutation.same_share(np.round(n_connected), np.round(n_pairs), n, rng)
-        if at_floor(p, n):
-            statistic, freedom = _connection_ratio(n_connected, n_pairs), len(names) - 1
-            p, _, n = _in_the_tail(p, statistic, freedom, n)
-    by_name = (
+        p = permutation.same_fraction(
+            np.round(n_connected), np.round(n_pairs), n_shuffles, rng
+        )
+        found = _Found(p, "shuffled labels", n_shuffles)
+        ratio = _connection_ratio(n_connected, n_pairs)
+        found = _in_the_tail(found, ratio, len(names) - 1)
+    return SameConnection(
         dict(zip(names, n_connected.tolist(), strict=True)),
         dict(zip(names, n_pairs.tolist(), strict=True)),
+        found.p_value,
+        found.n_shuffles,
     )
-    return SameConnection(*by_name, p, n)
 
 
-@dataclass(frozen=True)
-class Holm:
-    """In which halves of a hurdle groups differ, both together at the level.
-
-    Attributes:
-        p_value: Of both together; of the one that was tested, where the other was not; NaN if
-            neither was.
-        strengths: Whether groups differ in their strengths.
-        connection: Whether they differ in how often pairs are connected.
-    """
-
-    p_value: float
-    strengths: bool
-    connection: bool
-
-    @property
-    def verdict(self) -> Verdict:
-        """Whether groups differ in anything."""
-        if math.isnan(self.p_value):
-            return Verdict.UNTESTED
-        return Verdict.DIFFER if self.strengths or self.connection else Verdict.ALIKE
-
-
-def holm(p_strengths: float, p_connection: float) -> Holm:
-    """Judge both halves of a hurdle by Holm's rule.
-
-    The lower p-value at half the level, then the other.
-    """
-    known = [p for p in (p_strengths, p_connection) if not math.isnan(p)]
-    if not known:
-        return Holm(math.nan, False, False)
-    together = min(1.0, len(known) * min(known))
-    if together >= LEVEL:
-        return Holm(together, False, False)
-    limit = LEVEL if max(known) < LEVEL else min(known)
-    return Holm(together, p_strengths <= limit, p_connection <= limit)
-
-
-# # -- parts
-# -------------------------------------------------------------------------------------------------------------
+# -- parts
 
 
 def _as_rows(counts: Array) -> Codes:
-    """Return the rows to take.
+    """Return the rows to take, each as often as it counts.
 
-    Each as often as it counts where those are whole numbers, since frequencies are.
+    Counts that are no whole numbers are no frequencies: each row is then taken once.
     """
     every = np.arange(counts.size)
     if not np.all(counts == np.round(counts)) or counts.sum() > 4 * _ROWS:
@@ -351,52 +231,60 @@ def _is_large(groups: Codes, counts: Array) -> bool:
 
 
 def _score_p(columns: Array, groups: Codes, counts: Array) -> float:
-    """Return the p-value of the score statistic by its distribution in large samples, whatever the truth is."""
-    from scipy.stats import chi2
+    """Return the p-value of the score statistic by its distribution in large samples.
+
+    That holds whatever the truth is.
+    """
+    from scipy.special import chdtrc
 
     if not columns.shape[1]:
         return 1.0
     totals = np.bincount(groups, counts)
     sums = np.stack([np.bincount(groups, counts * column) for column in columns.T])
-    return float(
-        chi2.sf((sums**2 / totals).sum(), columns.shape[1] * (totals.size - 1))
-    )
+    freedom = columns.shape[1] * (totals.size - 1)
+    return float(chdtrc(freedom, (sums**2 / totals).sum()))
 
 
 def _likelihood_ratio(
     fit: WeightFit, apart: Sequence[Comparison | None]
 ) -> tuple[float, int]:
+    """Return the likelihood ratio of the groups apart and together, and its freedom."""
     freedom = len(fit.params) * (len(apart) - 1)
-    alone = [
-        math.nan if one is None else one[fit.family].log_likelihood for one in apart
-    ]
-    ratio = 2 * (sum(alone) - fit.log_likelihood)
-    return (max(ratio, 0.0) if math.isfinite(ratio) else math.nan), freedom
+    alone = 0.0
+    for one in apart:
+        if one is None:
+            return math.nan, freedom
+        alone += one[fit.family].log_likelihood
+    ratio = 2 * (alone - fit.log_likelihood)
+    if not math.isfinite(ratio):
+        return math.nan, freedom
+    return max(ratio, 0.0), freedom
 
 
-def _in_the_tail(
-    p: float, statistic: float, freedom: int, n_shuffles: int
-) -> tuple[float, str, int]:
-    """Return a p-value too low to be counted by the chi-squared distribution, if that says so too."""
-    from scipy.stats import chi2
+def _in_the_tail(found: _Found, statistic: float, freedom: int) -> _Found:
+    """Return a p-value by the chi-squared distribution, if it is too low to be counted.
 
-    tail = float(chi2.sf(statistic, freedom)) if math.isfinite(statistic) else math.nan
-    return (tail, "chi-squared", 0) if tail < p else (p, "shuffled labels", n_shuffles)
+    The chi-squared distribution must say so too.
+    """
+    from scipy.special import chdtrc
+
+    if not at_floor(found.p_value, found.n_shuffles) or not math.isfinite(statistic):
+        return found
+    tail = float(chdtrc(freedom, statistic))
+    return _Found(tail, "chi-squared") if tail < found.p_value else found
 
 
-def _connection_ratio(n_connected: Any, n_pairs: Any) -> float:
-    """Return the likelihood ratio of one probability against one a group."""
+def _connection_ratio(n_connected: Array, n_pairs: Array) -> float:
+    """Return the likelihood ratio of one probability against one per group."""
     from scipy.special import xlogy
 
     def log_likelihood(successes: Array, trials: Array) -> float:
-        share = successes / trials
-        return float(
-            np.sum(xlogy(successes, share) + xlogy(trials - successes, 1 - share))
-        )
+        p = successes / trials
+        terms = xlogy(successes, p) + xlogy(trials - successes, 1 - p)
+        return float(np.sum(terms))
 
-    whole = np.array([n_connected.sum()]), np.array([n_pairs.sum()])
-    return 2 * (log_likelihood(n_connected, n_pairs) - log_likelihood(*whole))
-
-
-def _plain(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    apart = log_likelihood(n_connected, n_pairs)
+    together = log_likelihood(
+        n_connected.sum(keepdims=True), n_pairs.sum(keepdims=True)
+    )
+    return 2 * (apart - together)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from daleml.analysis.weights.real_numbers import numbers
 from daleml.analysis.weights.sample import WeightSample
 from daleml.analysis.weights.sampling import weight_sample
 
-# times the lower end: where a weight without an upper end is taken to lie, to begin with
+# To begin with, a weight without an upper end is taken to lie at so many times its lower end.
 _BEYOND = 1.3
 
 
@@ -18,10 +20,11 @@ def interval_sample(
 ) -> WeightSample:
     r"""Return a sample of magnitudes that are known only to lie between two ends each.
 
-    It is fitted like any other.
+    It is fitted like any other. Its likelihood is that of interval censoring,
 
-    Its likelihood is that of interval censoring, :math:`\sum_i \ln P(\mathrm{low}_i < W \le
-    \mathrm{high}_i)`, and the density where both ends are equal.
+    .. math:: \ln L = \sum_i \ln P(\mathrm{low}_i < W \le \mathrm{high}_i) ,
+
+    with the density where both ends are equal.
 
     Args:
         low: The lower end of each; 0 where it is known only to be no larger than the upper one.
@@ -39,19 +42,18 @@ def interval_sample(
         >>> import numpy as np
         >>> from daleml.analysis import fit_weights
         >>> weights = np.random.default_rng(0).lognormal(size=3000)
-        >>> bars, edges = np.histogram(weights, [0, 0.25, 0.5, 1, 2, 4, 8, np.inf])  # read off a published figure
-        >>> print(fit_weights(interval_sample(edges[:-1], edges[1:], sample_weights=bars)).parameters_text())
+        >>> edges = np.array([0, 0.25, 0.5, 1, 2, 4, 8, np.inf])
+        >>> bars, _ = np.histogram(weights, edges)  # as read off a published figure
+        >>> sample = interval_sample(edges[:-1], edges[1:], sample_weights=bars)
+        >>> print(fit_weights(sample).parameters_text())
         mu -0.03267 ± 0.018, sigma 0.9863 ± 0.014
 
     Notes:
         There is no goodness of fit of such a sample, since nobody knows what ends others like
         it would have.
     """
-    ends = [
-        np.array(numbers(end, name), dtype=np.float64).reshape(-1)
-        for name, end in (("low", low), ("high", high))
-    ]
-    lower, upper = ends
+    lower = _column(low, "low")
+    upper = _column(high, "high")
     if lower.size != upper.size:
         raise ValueError(
             f"`high` must be as many as `low`, {lower.size}; got {upper.size}."
@@ -70,27 +72,26 @@ def interval_sample(
             f" {int(empty.sum())} such."
         )
     if sample_weights is not None:
-        counts = np.array(
-            numbers(sample_weights, "sample_weights"), dtype=np.float64
-        ).reshape(-1)
-        if counts.size == lower.size and (counts == 0).any() and counts.any():
-            lower, upper, sample_weights = (
-                lower[counts != 0],
-                upper[counts != 0],
-                counts[counts != 0],
-            )
-    between = np.where(
-        lower > 0, np.sqrt(lower * np.where(upper < np.inf, upper, lower)), upper / 2
-    )
-    between = np.where(upper == np.inf, _BEYOND * lower, between)
+        counts = _column(sample_weights, "sample_weights")
+        counted = counts != 0
+        # Empty bars are left out; a wrong number of them is refused with the sample.
+        if counts.size == lower.size and counted.any():
+            lower = lower[counted]
+            upper = upper[counted]
+            sample_weights = counts[counted]
+    between = _between(lower, upper)
     sample = weight_sample(between, sample_weights=sample_weights)
-    return WeightSample(
-        sample.n,
-        0,
-        0,
-        1,
-        sample.log_moments,
-        between,
-        None if sample_weights is None else sample.counts(),
-        (lower, upper),
-    )
+    return replace(sample, intervals=(lower, upper))
+
+
+def _column(values: ArrayLike, name: str) -> NDArray[np.float64]:
+    return np.array(numbers(values, name), dtype=np.float64).reshape(-1)
+
+
+def _between(
+    lower: NDArray[np.float64], upper: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return a value inside each interval, from which a fit may begin."""
+    bounded = np.where(upper < np.inf, upper, lower)
+    between = np.where(lower > 0, np.sqrt(lower * bounded), upper / 2)
+    return np.where(upper == np.inf, _BEYOND * lower, between)

@@ -1,7 +1,4 @@
-"""How sure the parameters of a fit are.
-
-Intervals by the profile of the likelihood, or by the bootstrap.
-"""
+"""Confidence intervals of the parameters of a fit, by the profile likelihood or the bootstrap."""
 
 from __future__ import annotations
 
@@ -12,21 +9,33 @@ from dataclasses import dataclass
 import numpy as np
 
 from daleml import require
-from daleml.analysis.distributions import likelihood
 from daleml.analysis.distributions.bootstrap import replicate
-from daleml.analysis.distributions.families import Family
-from daleml.analysis.distributions.families.family import Array, Kind, Params
-from daleml.analysis.distributions.fit import Material, WeightFit, estimate, require_fit
-from daleml.analysis.distributions.likelihood import Observed
+from daleml.analysis.distributions.families.family import Family
+from daleml.analysis.distributions.families.parameter_kinds import Array, Kind, Params
+from daleml.analysis.distributions.fit import estimate
+from daleml.analysis.distributions.likelihood import log_likelihood
+from daleml.analysis.distributions.likelihood_data import LikelihoodData
+from daleml.analysis.distributions.likelihood_maximum import maximise_function
+from daleml.analysis.distributions.observed_sample import ObservedSample
+from daleml.analysis.distributions.weight_fit import WeightFit, require_fit
 
-_MOST_STEPS = 40  # of a search for an end
-_FARTHEST = 40.0  # from the estimate: no data lead there
-_FLAT = (
-    1e-4  # of a log-likelihood, whose ends are sought where it has fallen by about two
-)
-# steps of the other parameters, at each place; from a neighbour's they need two or three
-_MOST_CLIMB = 20
-_CLOSE = 1e-4  # of the fall of the root of twice the log-likelihood, at an end
+# An end is looked for in so many steps, and no farther from the estimate than this in the free
+# coordinate: data do not lead farther.
+_MOST_STEPS = 40
+_FARTHEST = 40.0
+
+# The other parameters take so many steps at each point of the profile, or until the
+# log-likelihood rises by less than this. From a neighbour's they need two or three.
+_MOST_NEWTON_STEPS = 20
+_TOLERANCE = 1e-4
+
+# An end is found when the depth there is right to this fraction.
+_CLOSE = 1e-4
+
+# A standard error that is larger in the free coordinate says little of where the end lies: the
+# search then begins with a step of this size.
+_LARGEST_ERROR = 5.0
+_OTHERWISE = 0.5
 
 
 def confidence_intervals(
@@ -48,12 +57,13 @@ def confidence_intervals(
 
     Args:
         fit: A fit.
-        level: Of confidence.
+        level: The probability with which an interval holds the true parameter.
         method: ``"profile"`` or ``"bootstrap"``.
         n_boot: Number of samples drawn; for the bootstrap.
-        rng: As for :func:`goodness_of_fit`; for the bootstrap.
-        jobs: As for :func:`goodness_of_fit`; for the bootstrap.
-        progress: As for :func:`goodness_of_fit`; for the bootstrap.
+        rng: A seed, or a generator to take one from; for the bootstrap.
+        jobs: Processes to use where the bootstrap is long. Default: one per core.
+        progress: Of the bootstrap: True for a bar on standard error; or a callback, which is
+            called with the number done and the number of all.
 
     Returns:
         ``(low, high)`` by parameter; an end is infinite, or 0, where the likelihood does not
@@ -61,14 +71,17 @@ def confidence_intervals(
         as there are different values.
 
     Raises:
+        TypeError: If ``fit`` is no fit.
         ValueError: If ``level`` is not between 0 and 1, or there is no such method.
 
     Example:
         >>> import numpy as np
         >>> from daleml.analysis import fit_weights
         >>> fit = fit_weights(np.random.default_rng(0).lognormal(size=1000))
-        >>> {name: (round(low, 3), round(high, 3)) for name, (low, high) in confidence_intervals(fit).items()}
-        {'mu': (-0.109, 0.013), 'sigma': (0.935, 1.021)}
+        >>> for name, (low, high) in confidence_intervals(fit).items():
+        ...     print(f"{name} from {low:.3f} to {high:.3f}")
+        mu from -0.109 to 0.013
+        sigma from 0.935 to 1.021
 
     Notes:
         Of few weights such intervals are too narrow: at n = 8 those of a gamma's shape hold the
@@ -98,153 +111,153 @@ def confidence_intervals(
         what=f"fits of {fit.family}",
     )
     ends = np.quantile(np.array(drawn), [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return {
-        name: (float(low), float(high))
-        for name, low, high in zip(fit.params, *ends, strict=True)
-    }
+    lows, highs = ends.tolist()
+    return dict(zip(fit.params, zip(lows, highs, strict=True), strict=True))
 
 
-def _parameters(family: Family, material: Material, start: Params) -> Params:
-    return estimate(material, family, start)[0]
+def _parameters(family: Family, observed: ObservedSample, start: Params) -> Params:
+    params, _, _ = estimate(observed, family, start)
+    return params
 
 
 # -- profiles
-# ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Point:
-    """A place on a profile.
-
-    The parameter's coordinate, those of the others at their best, and how deep it lies.
-
-    The depth is the root of twice the fall from the top. It is nearly straight where the
-    likelihood is nearly normal.
-    """
-
-    place: float
-    others: Array
-    depth: float
 
 
 def _profile(fit: WeightFit, index: int, level: float) -> tuple[float, float]:
     from scipy.special import ndtri
 
-    family, data = fit.rule, fit.material.data.coarse()
-    if data.values.size <= len(
-        family.parameters
-    ):  # as many parameters as values: they may be anything
-        return family.kinds[index].bound(-math.inf), family.kinds[index].bound(math.inf)
-    unit = (
-        1.0 if family.own_unit else data.geometric_mean
-    )  # heights are climbed where weights are of order one
-    data, best = data.in_unit(unit), family.in_unit(fit.values, 1 / unit)
+    family = fit.rule
     kind = family.kinds[index]
-    error = fit.stderr[family.parameters[index]] / (
-        unit if kind in (Kind.SCALE, Kind.LOCATION) else 1.0
-    )
-    slope = kind.slope(best[index])
-    spread = error / slope if slope > 0 else math.nan
-    reach = (spread if math.isfinite(spread) and 0 < spread < 5 else 0.5) * float(
-        ndtri((1 + level) / 2)
-    )
-    deep = float(ndtri((1 + level) / 2))
-    if fit.material.nearly_whole:
-        deep *= math.sqrt(family.interval_factor(index, fit.total, level))
-    valley = _Profile(family, data, best, index)
-    length = float(valley.lengths[index])
-    ends = (length * valley.end(side * reach / length, deep) for side in (-1, 1))
-    low, high = (
-        family.in_unit((*best[:index], kind.bound(place), *best[index + 1 :]), unit)[
-            index
-        ]
-        for place in ends
-    )
-    return low, high
+    data = fit.observed.data.coarse()
+    # As many parameters as values may be anything.
+    if data.values.size <= len(family.parameters):
+        return kind.bound(-math.inf), kind.bound(math.inf)
+    # The likelihood is maximised in a unit in which weights are of order one.
+    unit = 1.0 if family.own_unit else data.geometric_mean
+    data = data.in_unit(unit)
+    best = family.in_unit(fit.values, 1 / unit)
+    z = float(ndtri((1 + level) / 2))
+    depth = z
+    if fit.observed.nearly_whole:
+        depth *= math.sqrt(family.interval_factor(index, fit.total, level))
+    error = fit.stderr[family.parameters[index]]
+    if kind in (Kind.SCALE, Kind.LOCATION):
+        error = error / unit
+    step = _free_error(kind, best[index], error) * z
+    profile = _Profile(family, data, best, index)
+    scale = float(profile.scales[index])
+    ends = []
+    for side in (-1, 1):
+        free = scale * profile.end(side * step / scale, depth)
+        params = (*best[:index], kind.bound(free), *best[index + 1 :])
+        ends.append(family.in_unit(params, unit)[index])
+    return ends[0], ends[1]
+
+
+def _free_error(kind: Kind, value: float, error: float) -> float:
+    """Return the standard error of a free coordinate, or a guess where it is not known."""
+    slope = kind.slope(value)
+    if not slope > 0:
+        return _OTHERWISE
+    error = error / slope
+    if math.isfinite(error) and 0 < error < _LARGEST_ERROR:
+        return error
+    return _OTHERWISE
+
+
+@dataclass(frozen=True)
+class _Point:
+    """A point of a profile likelihood.
+
+    Attributes:
+        theta: The free coordinate of the parameter whose profile it is.
+        others: The free coordinates of the other parameters at their best.
+        depth: The root of twice the fall of the log-likelihood from its maximum. It is nearly
+            straight in ``theta`` where the likelihood is nearly normal.
+    """
+
+    theta: float
+    others: Array
+    depth: float
 
 
 class _Profile:
-    """The likelihood at its highest over all parameters but one, each in a coordinate without bounds."""
+    """The likelihood as a function of one free coordinate, at its highest over the others."""
 
     def __init__(
-        self, family: Family, data: Observed, best: Params, index: int
+        self, family: Family, data: LikelihoodData, best: Params, index: int
     ) -> None:
-        self.family, self.data, self.index = family, data, index
-        self.lengths = data.lengths(family)
-        self.free = (
-            np.array(
-                [
-                    kind.free(value)
-                    for value, kind in zip(best, family.kinds, strict=True)
-                ]
-            )
-            / self.lengths
-        )
-        self.top = likelihood.log_likelihood(family, best, data)
+        self.family = family
+        self.data = data
+        self.index = index
+        self.scales = data.scales(family.kinds)
+        pairs = zip(best, family.kinds, strict=True)
+        self.best = np.array([kind.free(value) for value, kind in pairs]) / self.scales
+        self.top = log_likelihood(family, best, data)
 
-    def _height(self, place: float, others: Array) -> float:
-        free = np.insert(others, self.index, place) * self.lengths
-        params = tuple(
-            kind.bound(value)
-            for value, kind in zip(free.tolist(), self.family.kinds, strict=True)
-        )
+    def _log_likelihood(self, theta: float, others: Array) -> float:
+        free = np.insert(others, self.index, theta) * self.scales
+        pairs = zip(free.tolist(), self.family.kinds, strict=True)
+        params = tuple(kind.bound(value) for value, kind in pairs)
         if not self.family.allowed(params):
             return -math.inf
-        return likelihood.log_likelihood(self.family, params, self.data)
+        return log_likelihood(self.family, params, self.data)
 
-    def _at(self, place: float, others: Array) -> _Point:
-        height = self._height(place, others)
+    def _at(self, theta: float, others: Array) -> _Point:
+        """Return the profile at ``theta``, the other coordinates looked for from ``others``."""
+        height = self._log_likelihood(theta, others)
         if others.size and math.isfinite(height):
-            others, height = likelihood.climb(
-                lambda rest: self._height(place, rest),
+            others, height = maximise_function(
+                lambda rest: self._log_likelihood(theta, rest),
                 others,
-                flat=_FLAT,
-                most=_MOST_CLIMB,
+                tolerance=_TOLERANCE,
+                max_steps=_MOST_NEWTON_STEPS,
             )
-        return _Point(place, others, math.sqrt(2 * max(self.top - height, 0.0)))
+        return _Point(theta, others, math.sqrt(2 * max(self.top - height, 0.0)))
 
-    def end(self, step: float, deep: float) -> float:
-        """Return where, in the direction of ``step``, the profile lies as deep as ``deep``.
+    def end(self, step: float, depth: float) -> float:
+        """Return where, in the direction of ``step``, the profile has fallen to ``depth``.
 
-        Infinite if nowhere.
+        It is infinite if that is nowhere.
         """
-        inner = _Point(
-            float(self.free[self.index]), np.delete(self.free, self.index), 0.0
-        )
-        outer = self._at(inner.place + step, inner.others)
-        while outer.depth < deep:
-            # go on as far as the last step promises, the others along the line they were moving on
+        begin = float(self.best[self.index])
+        inner = _Point(begin, np.delete(self.best, self.index), 0.0)
+        outer = self._at(begin + step, inner.others)
+        while outer.depth < depth:
+            # Go on as far as the last step promises, the others along their line.
             rise = outer.depth - inner.depth
-            share = (deep - outer.depth) / rise if rise > 0 else math.inf
-            share = min(max(1.2 * share, 0.1), 2.0)
-            place = outer.place + share * (outer.place - inner.place)
-            if abs(place - self.free[self.index]) > _FARTHEST:
+            fraction = 2.0
+            if rise > 0:
+                fraction = (depth - outer.depth) / rise
+                fraction = min(max(1.2 * fraction, 0.1), 2.0)
+            theta = outer.theta + fraction * (outer.theta - inner.theta)
+            if abs(theta - begin) > _FARTHEST:
                 return math.copysign(math.inf, step)
-            inner, outer = outer, self._next(place, inner, outer)
+            inner, outer = outer, self._along(theta, inner, outer)
         for _ in range(_MOST_STEPS):
-            width = outer.place - inner.place
-            share = (deep - inner.depth) / (outer.depth - inner.depth)
-            middle = self._at_between(
-                min(max(share, 0.02), 0.98) if math.isfinite(outer.depth) else 0.5,
-                inner,
-                outer,
-            )
-            if abs(middle.depth - deep) < _CLOSE * deep or abs(width) < 1e-9 * (
-                1 + abs(inner.place)
-            ):
-                return middle.place
-            inner, outer = (middle, outer) if middle.depth < deep else (inner, middle)
-        return outer.place
+            width = outer.theta - inner.theta
+            fraction = 0.5
+            if math.isfinite(outer.depth):
+                fraction = (depth - inner.depth) / (outer.depth - inner.depth)
+                fraction = min(max(fraction, 0.02), 0.98)
+            middle = self._along(inner.theta + fraction * width, inner, outer)
+            narrow = abs(width) < 1e-9 * (1 + abs(inner.theta))
+            if abs(middle.depth - depth) < _CLOSE * depth or narrow:
+                return middle.theta
+            if middle.depth < depth:
+                inner = middle
+            else:
+                outer = middle
+        return outer.theta
 
-    def _at_between(self, share: float, inner: _Point, outer: _Point) -> _Point:
-        return self._next(
-            inner.place + share * (outer.place - inner.place), inner, outer
-        )
+    def _along(self, theta: float, first: _Point, second: _Point) -> _Point:
+        """Return the profile at ``theta``, given two of its points.
 
-    def _next(self, place: float, first: _Point, second: _Point) -> _Point:
-        """Return the profile at a place, the others looked for on the line through two points that are known."""
-        along = (place - first.place) / (second.place - first.place)
-        on_line = self._at(place, first.others + along * (second.others - first.others))
-        return (
-            on_line if math.isfinite(on_line.depth) else self._at(place, first.others)
-        )
+        The other coordinates are looked for from the line through both.
+        """
+        fraction = (theta - first.theta) / (second.theta - first.theta)
+        others = first.others + fraction * (second.others - first.others)
+        on_line = self._at(theta, others)
+        if math.isfinite(on_line.depth):
+            return on_line
+        return self._at(theta, first.others)

@@ -1,49 +1,58 @@
-"""Magnitudes as a likelihood sees them: a sample, read through an observation."""
+"""The data of a likelihood: magnitudes with all that their observation says of each."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from daleml.analysis.distributions.families.family import Array, Family, Kind
+from daleml.analysis.distributions.families.parameter_kinds import Array, Kind
 from daleml.analysis.distributions.observation import Observation
 from daleml.analysis.distributions.rounding import Grid
 from daleml.analysis.weights.sample import WeightSample
 
-_MANY = 5_000  # distinct values: beyond, the maximum is looked for on a histogram first
+# Of more distinct values, a likelihood is maximised on a histogram of so many bins first.
+_MANY = 5_000
 _BINS = 2048
-_BEYOND = (
-    1.3  # times the ceiling: where values beyond it are taken to lie, to begin with
-)
-_CLOSE = 1e-8  # of a value: an interval as narrow is its density times its width, to the last digit
-_OFF_GRID = (
-    1e-3  # of a step: a recorded number may be so far off for the digits of its format
-)
-_SINGLE = 3e-7  # of a value: the digits of single precision
-_MOST_OFF = (
-    0.05  # of the values may have been written down more precisely than the others
-)
+
+# To begin with, values beyond the ceiling are taken to lie at so many times the ceiling.
+_BEYOND = 1.3
+
+# The probability of an interval no wider than this fraction of its value is the density times
+# the width, to the last digit.
+_CLOSE = 1e-8
+
+# A recorded number may lie off its grid by this fraction of a step, and this fraction of its
+# own size: the digits of its format, and those of single precision.
+_OFF_GRID = 1e-3
+_SINGLE = 3e-7
+
+# Up to this fraction of the values may have been recorded more precisely than the others.
+_MOST_OFF = 0.05
+
+# Free coordinates of weights that do not vary at all are searched in steps of this order.
+_LEAST_SCALE = 1e-6
 
 
 @dataclass(frozen=True)
-class Observed:
-    """Magnitudes as a likelihood sees them.
+class LikelihoodData:
+    """Magnitudes with all that is known of each of them.
 
     Attributes:
-        values: Distinct ones, above 0.
+        values: Distinct magnitudes, above 0.
         counts: How often each was seen.
         n_censored: How many are known only to be no larger than ``threshold``.
         low: The lower end of what could be seen.
-        high: The upper end.
-        threshold: Of censoring; 0 without it.
+        high: The upper end of what could be seen.
+        threshold: Below what magnitudes are censored; 0 without censoring.
         n_above: How many are known only to be no smaller than ``ceiling``.
-        ceiling: Of censoring from above; infinite without it.
-        lower: From where on each value stands for magnitudes; None if each stands for itself alone.
-        upper: Up to where; equal to ``lower`` where the two are too close to be told apart.
-        log_widths: Of each value, the logarithm of the width of such a close pair, whose
-            density is multiplied by it; else 0.
+        ceiling: From what on magnitudes are censored; infinite without censoring.
+        lower: The lower end of what each value stands for; None if each stands for itself.
+        upper: The upper end. It equals ``lower`` where the two cannot be told apart.
+        log_widths: By value, the logarithm of the width between ends that cannot be told apart,
+            by which the density is multiplied; else 0.
         edged: Whether ``lower`` and ``upper`` are cells of one grid, so that values have an order.
     """
 
@@ -67,102 +76,89 @@ class Observed:
 
     @property
     def all_counts(self) -> Array:
-        """How often each value was seen.
-
-        Then the numbers of those censored below and above, if there are any.
-        """
-        others = [float(number) for number in (self.n_censored, self.n_above) if number]
-        return np.append(self.counts, others) if others else self.counts
+        """How often each value was seen, then how many are censored below and above, if any."""
+        censored = [float(n) for n in (self.n_censored, self.n_above) if n]
+        return np.append(self.counts, censored) if censored else self.counts
 
     @property
     def ends(self) -> Array:
-        """Up to where each value reaches."""
+        """The upper end of what each value stands for."""
         return self.values if self.upper is None else self.upper
-
-    def lengths(self, family: Family) -> Array:
-        """Return of what order each free coordinate is.
-
-        Where the values hardly vary, locations vary little.
-        """
-        logs = np.log(self.values)
-        spread = (
-            math.sqrt(float(np.cov(logs, aweights=self.counts, ddof=0)))
-            if logs.size > 1
-            else 1.0
-        )
-        short = (Kind.LOCATION, Kind.LOG_LOCATION)
-        return np.array(
-            [
-                min(max(spread, 1e-6), 1.0) if kind in short else 1.0
-                for kind in family.kinds
-            ]
-        )
 
     @property
     def geometric_mean(self) -> float:
-        """That of the values: a unit in which they are of order one."""
+        """The geometric mean of the values: a unit in which they are of order one."""
         return math.exp(float(np.average(np.log(self.values), weights=self.counts)))
+
+    def scales(self, kinds: Sequence[Kind]) -> Array:
+        """Return the order of magnitude of each free coordinate.
+
+        Locations vary little where the values do.
+        """
+        logs = np.log(self.values)
+        spread = 1.0
+        if logs.size > 1:
+            spread = math.sqrt(float(np.cov(logs, aweights=self.counts, ddof=0)))
+        of_location = min(max(spread, _LEAST_SCALE), 1.0)
+        locations = [kind.is_location for kind in kinds]
+        return np.where(locations, of_location, 1.0)
 
     def complete(self) -> tuple[Array, Array]:
         """Return values and counts as if all had been seen.
 
-        The censored ones a little beyond their threshold.
+        Censored values are taken to lie a little beyond their threshold.
         """
         values = [self.values]
         if self.n_censored:
             values.append(np.array([(self.low + self.threshold) / 2]))
         if self.n_above:
-            values.append(
-                np.array([min(_BEYOND * self.ceiling, (self.ceiling + self.high) / 2)])
-            )
+            beyond = min(_BEYOND * self.ceiling, (self.ceiling + self.high) / 2)
+            values.append(np.array([beyond]))
         return np.concatenate(values), self.all_counts
 
-    def coarse(self) -> Observed:
-        """Return a histogram of the values, each bin at its geometric mean.
+    def coarse(self) -> LikelihoodData:
+        """Return a histogram of many values, each bin at its geometric mean.
 
-        The same where there are few.
-
-        Values that stand for an interval as wide as a bin, as small counts do, stay as they are.
+        Few values are returned as they are. So are values that stand for an interval as wide as
+        a bin, as small counts do.
         """
         if self.values.size <= _MANY:
             return self
         logs = np.log(self.values)
         edges = np.linspace(logs.min(), logs.max(), _BINS + 1)
+        width = edges[1] - edges[0]
         fine = np.ones(logs.size, dtype=bool)
         if self.lower is not None and self.upper is not None:
             with np.errstate(divide="ignore", invalid="ignore"):
-                fine = ~(np.log(self.upper) - np.log(self.lower) > edges[1] - edges[0])
+                fine = ~(np.log(self.upper) - np.log(self.lower) > width)
         if np.count_nonzero(fine) <= _MANY:
             return self
-        bins = np.minimum(
-            ((logs[fine] - edges[0]) / (edges[1] - edges[0])).astype(np.intp), _BINS - 1
-        )
+        bins = np.minimum(((logs[fine] - edges[0]) / width).astype(np.intp), _BINS - 1)
         weights = self.counts[fine]
-        counts, sums = (
-            np.bincount(bins, by, _BINS).astype(np.float64)
-            for by in (weights, weights * logs[fine])
-        )
-        seen = counts > 0
-        values, counts = np.exp(sums[seen] / counts[seen]), counts[seen]
+        counts = np.bincount(bins, weights, _BINS).astype(np.float64)
+        sums = np.bincount(bins, weights * logs[fine], _BINS).astype(np.float64)
+        filled = counts > 0
+        counts = counts[filled]
+        values = np.exp(sums[filled] / counts)
         if self.lower is None or self.upper is None or fine.all():
-            return replace(
-                self,
-                values=values,
-                counts=counts,
-                lower=None,
-                upper=None,
-                log_widths=None,
-            )
+            lower = upper = log_widths = None
+        else:
+            wide = ~fine
+            lower = np.append(values, self.lower[wide])
+            upper = np.append(values, self.upper[wide])
+            log_widths = np.zeros(lower.size)
+            values = np.append(values, self.values[wide])
+            counts = np.append(counts, self.counts[wide])
         return replace(
             self,
-            values=np.append(values, self.values[~fine]),
-            counts=np.append(counts, self.counts[~fine]),
-            lower=np.append(values, self.lower[~fine]),
-            upper=np.append(values, self.upper[~fine]),
-            log_widths=np.zeros(values.size + np.count_nonzero(~fine)),
+            values=values,
+            counts=counts,
+            lower=lower,
+            upper=upper,
+            log_widths=log_widths,
         )
 
-    def in_unit(self, unit: float) -> Observed:
+    def in_unit(self, unit: float) -> LikelihoodData:
         """Return the same magnitudes, measured in another unit."""
         return replace(
             self,
@@ -176,79 +172,55 @@ class Observed:
         )
 
 
-def observe(sample: WeightSample, observation: Observation) -> Observed:
-    """Read a sample through an observation.
+def read_sample(sample: WeightSample, observation: Observation) -> LikelihoodData:
+    """Return a sample as a likelihood needs it, by how it was observed.
 
     Raises:
         ValueError: If values lie outside the truncation or all beyond the thresholds of
             censoring; if they are no counts where counts were said to be, or no multiples of a
             resolution; if there are zeros where there must be none.
     """
-    values, counts = sample.values(), sample.counts()
-    counts = np.ones(values.size) if counts is None else counts
+    values = sample.values()
+    counts = sample.counts()
+    if counts is None:
+        counts = np.ones(values.size)
     if sample.intervals is not None:
-        return _observe_intervals(sample, counts, observation)
+        return _read_intervals(sample, counts, observation)
     if observation.grid is not None:
         values = on_grid(values, observation)
     _check(values, sample.n_zero, observation)
-    floor, ceiling = observation.censored_below, observation.censored_above
-    below, above = values <= floor, values >= ceiling
-    n_censored = float(counts[below].sum()) + (
-        sample.zero_weight if observation.zeros == "censored" else 0.0
+    below = values <= observation.censored_below
+    above = values >= observation.censored_above
+    n_censored = float(counts[below].sum())
+    if observation.zeros == "censored":
+        n_censored += sample.zero_weight
+    data = LikelihoodData(
+        values=values[~below & ~above],
+        counts=counts[~below & ~above],
+        n_censored=n_censored,
+        low=observation.low,
+        high=observation.high,
+        threshold=observation.censored_below,
+        n_above=float(counts[above].sum()),
+        ceiling=observation.censored_above,
     )
-    found = Observed(
-        values[~below & ~above],
-        counts[~below & ~above],
-        n_censored,
-        observation.low,
-        observation.high,
-        floor,
-        float(counts[above].sum()),
-        ceiling,
-    )
-    return found if observation.grid is None else cells(found, observation.grid)
+    return data if observation.grid is None else cells(data, observation.grid)
 
 
-def cells(data: Observed, grid: Grid) -> Observed:
-    """Return rounded values, each once, with all that they stand for."""
-    values, places = np.unique(data.values, return_inverse=True)
-    counts = np.bincount(places, data.counts).astype(np.float64)
-    lower, upper = grid.below(values), grid.above(values)
+def cells(data: LikelihoodData, grid: Grid) -> LikelihoodData:
+    """Return rounded values, each once, with the interval that each stands for."""
+    values, positions = np.unique(data.values, return_inverse=True)
+    counts = np.bincount(positions, data.counts).astype(np.float64)
+    lower = grid.below(values)
+    upper = grid.above(values)
     close = upper - lower < _CLOSE * values
-    log_widths = np.where(close, np.log(grid.widths(values)), 0.0)
-    lower, upper = np.where(close, values, lower), np.where(close, values, upper)
     return replace(
         data,
         values=values,
         counts=counts,
-        lower=lower,
-        upper=upper,
-        log_widths=log_widths,
-    )
-
-
-def _observe_intervals(
-    sample: WeightSample, counts: Array, observation: Observation
-) -> Observed:
-    if not observation.whole:
-        raise ValueError(
-            "`observation` must say nothing but what to do with zeros for a sample of"
-            f" intervals, each of which says what was seen of it; got {observation}."
-        )
-    assert sample.intervals is not None
-    lower, upper = sample.intervals
-    if observation.zeros == "error" and sample.n_zero:
-        raise ValueError(
-            f'`weights` must hold no zero where `zeros` is "error"; got {sample.n_zero}.'
-        )
-    widths = np.zeros(lower.size)
-    return Observed(
-        sample.values(),
-        counts,
-        lower=lower,
-        upper=upper,
-        log_widths=widths,
-        edged=False,
+        lower=np.where(close, values, lower),
+        upper=np.where(close, values, upper),
+        log_widths=np.where(close, np.log(grid.widths(values)), 0.0),
     )
 
 
@@ -271,32 +243,52 @@ def on_grid(values: Array, observation: Observation) -> Array:
     rounded = grid.rounded(values)
     off = np.abs(values - rounded) > _OFF_GRID * grid.widths(values) + _SINGLE * values
     if np.count_nonzero(off) > _MOST_OFF * values.size:
-        what = (
-            f"multiples of `resolution`, {observation.resolution:g}"
-            if observation.resolution
-            else ""
-        )
-        what = (
-            what
-            or f"numbers of {observation.significant} significant figures, as `significant` says"
-        )
+        if observation.resolution:
+            what = f"multiples of `resolution`, {observation.resolution:g}"
+        else:
+            figures = observation.significant
+            what = f"numbers of {figures} significant figures, as `significant` says"
         raise ValueError(
             f"`weights` must be {what}; got {int(off.sum()):,} of {values.size:,} that are"
             f" not, {values[off][0]:g} for one. Of values that each have ends of their own"
             " take an `interval_sample`."
         )
-    # the few that were written down more precisely are rounded like the others
-    lost = rounded <= 0
-    return np.asarray(
-        np.where(lost, grid.ceil(0.0) if observation.resolution else rounded, rounded)
+    if not observation.resolution:
+        return rounded
+    # The few that were recorded more precisely are rounded like the others, and not to zero.
+    return np.asarray(np.where(rounded <= 0, grid.ceil(0.0), rounded))
+
+
+def _read_intervals(
+    sample: WeightSample, counts: Array, observation: Observation
+) -> LikelihoodData:
+    if not observation.whole:
+        raise ValueError(
+            "`observation` must say nothing but what to do with zeros for a sample of"
+            f" intervals, each of which says what was seen of it; got {observation}."
+        )
+    assert sample.intervals is not None
+    _check_zeros(sample.n_zero, observation)
+    lower, upper = sample.intervals
+    return LikelihoodData(
+        sample.values(),
+        counts,
+        lower=lower,
+        upper=upper,
+        log_widths=np.zeros(lower.size),
+        edged=False,
     )
 
 
-def _check(values: Array, n_zero: int, observation: Observation) -> None:
+def _check_zeros(n_zero: int, observation: Observation) -> None:
     if observation.zeros == "error" and n_zero:
         raise ValueError(
             f'`weights` must hold no zero where `zeros` is "error"; got {n_zero}.'
         )
+
+
+def _check(values: Array, n_zero: int, observation: Observation) -> None:
+    _check_zeros(n_zero, observation)
     outside = (values < observation.low) | (values > observation.high)
     if outside.any():
         raise ValueError(
@@ -304,16 +296,16 @@ def _check(values: Array, n_zero: int, observation: Observation) -> None:
             f" {observation.high:g}, or be left out first; got {int(outside.sum())} of"
             f" {values.size} outside it, {values[outside][0]:g} for one."
         )
-    threshold, ceiling = observation.censored_below, observation.censored_above
-    if (
-        math.isfinite(ceiling)
-        and np.unique(values[(values > threshold) & (values < ceiling)]).size < 2
-    ):
-        given = f"{threshold:g} to {ceiling:g}" if threshold else f"{ceiling:g}"
-        raise ValueError(
-            "`censoring` must leave at least 2 different weights between its ends; got"
-            f" {given}."
-        )
+    threshold = observation.censored_below
+    ceiling = observation.censored_above
+    if math.isfinite(ceiling):
+        inside = values[(values > threshold) & (values < ceiling)]
+        if np.unique(inside).size < 2:
+            given = f"{threshold:g} to {ceiling:g}" if threshold else f"{ceiling:g}"
+            raise ValueError(
+                "`censoring` must leave at least 2 different weights between its ends; got"
+                f" {given}."
+            )
     if threshold and np.unique(values[values > threshold]).size < 2:
         raise ValueError(
             f"`censoring` must be below at least 2 different weights; got {threshold:g}."

@@ -1,7 +1,8 @@
-"""How weights were observed: data are not the distribution that made them."""
+"""Observation: which weights could be seen, and how they were written down."""
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, fields
 from typing import Any, TypeAlias
@@ -9,7 +10,8 @@ from typing import Any, TypeAlias
 from daleml import require
 from daleml.analysis.distributions.rounding import Figures, Grid, Steps
 
-Ends: TypeAlias = tuple[float | None, float | None]
+Bounds: TypeAlias = tuple[float | None, float | None]
+"""A lower and an upper bound of magnitudes; None where there is none."""
 
 _ZEROS = ("exclude", "hurdle", "censored", "error")
 
@@ -17,6 +19,9 @@ _ZEROS = ("exclude", "hurdle", "censored", "error")
 @dataclass(frozen=True)
 class Observation:
     r"""How weights were observed: which could be seen, and how they were written down.
+
+    Data are not the distribution that made them. Every fit, comparison and report takes either
+    one observation or its fields as options.
 
     Args:
         truncation: ``(low, high)``: magnitudes outside were not seen, and nobody knows how many
@@ -46,8 +51,10 @@ class Observation:
     Example:
         >>> import numpy as np
         >>> from daleml.analysis import fit_weights
-        >>> areas = np.round(np.random.default_rng(0).lognormal(-2.9, 0.85, 2000), 2)  # um2, to 0.01
-        >>> print(fit_weights(areas, observation=Observation(resolution=0.01)).parameters_text())
+        >>> rng = np.random.default_rng(0)
+        >>> areas = np.round(rng.lognormal(-2.9, 0.85, 2000), 2)  # in um2, to 0.01
+        >>> to_a_hundredth = Observation(resolution=0.01)
+        >>> print(fit_weights(areas, observation=to_a_hundredth).parameters_text())
         mu -2.917 ± 0.019, sigma 0.8395 ± 0.014
 
     Notes:
@@ -58,8 +65,8 @@ class Observation:
         as zero among the connections, by the fit's probability of them.
     """
 
-    truncation: Ends | None = None
-    censoring: float | Ends | None = None
+    truncation: Bounds | None = None
+    censoring: float | Bounds | None = None
     discrete: bool = False
     zeros: str = "exclude"
     resolution: float | None = None
@@ -74,36 +81,22 @@ class Observation:
         self._check_rounding()
         self._check_truncation()
         self._check_censoring()
-        if self.zeros == "censored":
-            if self.grid is None and not self.censored_below:
-                raise ValueError(
-                    '`zeros` must not be "censored" unless `resolution` or `censoring` says'
-                    " below what a magnitude is written down as zero; got neither."
-                )
-            if self.truncation is not None and (self.truncation[0] or 0) > 0:
-                raise ValueError(
-                    '`zeros` must not be "censored" where `truncation` leaves out what is'
-                    f" small; got {self.low:g}."
-                )
+        self._check_censored_zeros()
 
     def _check_rounding(self) -> None:
-        given = [
-            name
-            for name in ("discrete", "resolution", "significant")
-            if getattr(self, name) not in (None, False)
-        ]
+        given = []
+        for name in ("discrete", "resolution", "significant"):
+            if getattr(self, name) not in (None, False):
+                given.append(name)
         if len(given) > 1:
             raise ValueError(
                 f"`{given[1]}` must be left out where `{given[0]}` is given; got both."
             )
         if self.resolution is not None:
-            object.__setattr__(
-                self, "resolution", require.positive("resolution", self.resolution)
-            )
+            self._set("resolution", require.positive("resolution", self.resolution))
         if self.significant is not None:
-            object.__setattr__(
-                self, "significant", require.integer("significant", self.significant, 1)
-            )
+            significant = require.integer("significant", self.significant, 1)
+            self._set("significant", significant)
 
     def _check_truncation(self) -> None:
         if self.truncation is None:
@@ -114,49 +107,37 @@ class Observation:
             raise ValueError(
                 f"`truncation` must be a pair, (low, high); got {self.truncation!r}."
             ) from None
-        ends = (
-            0.0 if low is None else require.non_negative("truncation[0]", low),
-            (
-                math.inf
-                if high is None or high == math.inf
-                else require.positive("truncation[1]", high)
-            ),
-        )
-        if ends[0] >= ends[1]:
+        low = 0.0 if low is None else require.non_negative("truncation[0]", low)
+        if high is None or high == math.inf:
+            high = math.inf
+        else:
+            high = require.positive("truncation[1]", high)
+        if low >= high:
             raise ValueError(
                 "`truncation` must be (low, high) with low below high; got"
                 f" {self.truncation!r}."
             )
-        object.__setattr__(self, "truncation", ends)
-        if self.low >= self.high:  # between two numbers that can be written down
-            what = "a whole number above 0 where `discrete` is True"
-            if self.resolution is not None:
-                what = f"a multiple of `resolution`, {self.resolution:g}"
-            elif self.significant is not None:
-                what = f"a number of {self.significant} significant figures"
+        self._set("truncation", (low, high))
+        # Both bounds may lie between the same two numbers that can be written down.
+        if self.low >= self.high:
             raise ValueError(
-                f"`truncation` must hold {what}; got {ends[0]:g} to {ends[1]:g}."
+                f"`truncation` must hold {self._recordable()}; got {low:g} to {high:g}."
             )
+
+    def _recordable(self) -> str:
+        """Return in words what can be written down above zero."""
+        if self.resolution is not None:
+            return f"a multiple of `resolution`, {self.resolution:g}"
+        if self.significant is not None:
+            return f"a number of {self.significant} significant figures"
+        return "a whole number above 0 where `discrete` is True"
 
     def _check_censoring(self) -> None:
         if self.censoring is None:
             return
-        below: float | None = None
-        above: float | None = None
-        if not isinstance(self.censoring, (tuple, list)):
-            below = require.positive("censoring", self.censoring)
-        else:
-            given: Any = self.censoring
-            if len(given) != 2:
-                raise ValueError(
-                    f"`censoring` must be a number or a pair, (low, high); got {given!r}."
-                )
-            below = (
-                None if given[0] is None else require.positive("censoring[0]", given[0])
-            )
-            unbounded = given[1] is None or given[1] == math.inf
-            above = None if unbounded else require.positive("censoring[1]", given[1])
-        if self.discrete and below is not None:  # of counts, the least is one
+        below, above = self._read_censoring(self.censoring)
+        # The least count is one, and it stands for all that is rounded to it.
+        if self.discrete and below is not None:
             raise ValueError(
                 "`censoring` must be None where `discrete` is True; got both."
             )
@@ -165,21 +146,53 @@ class Observation:
                 "`censoring` must be (low, high) with low below high; got"
                 f" {self.censoring!r}."
             )
-        object.__setattr__(
-            self, "censoring", below if above is None else (below, above)
-        )
-        for threshold, end in (
+        self._set("censoring", below if above is None else (below, above))
+        for given, bound in (
             (below, self.censored_below),
             (above, self.censored_above),
         ):
-            if threshold is not None and not self.low < end < self.high:
+            if given is not None and not self.low < bound < self.high:
                 raise ValueError(
-                    f"`censoring` must lie inside `truncation`; got {threshold} and"
+                    f"`censoring` must lie inside `truncation`; got {given} and"
                     f" {self.truncation}."
                 )
 
+    @staticmethod
+    def _read_censoring(given: Any) -> Bounds:
+        if not isinstance(given, (tuple, list)):
+            return require.positive("censoring", given), None
+        if len(given) != 2:
+            raise ValueError(
+                f"`censoring` must be a number or a pair, (low, high); got {given!r}."
+            )
+        below, above = given
+        if below is not None:
+            below = require.positive("censoring[0]", below)
+        if above == math.inf:
+            above = None
+        if above is not None:
+            above = require.positive("censoring[1]", above)
+        return below, above
+
+    def _check_censored_zeros(self) -> None:
+        if self.zeros != "censored":
+            return
+        if self.grid is None and not self.censored_below:
+            raise ValueError(
+                '`zeros` must not be "censored" unless `resolution` or `censoring` says'
+                " below what a magnitude is written down as zero; got neither."
+            )
+        if self.truncation is not None and (self.truncation[0] or 0) > 0:
+            raise ValueError(
+                '`zeros` must not be "censored" where `truncation` leaves out what is'
+                f" small; got {self.low:g}."
+            )
+
+    def _set(self, name: str, value: object) -> None:
+        # A frozen dataclass keeps its fields in the form in which they were checked.
+        object.__setattr__(self, name, value)
+
     # -- what it means
-    # -------------------------------------------------------------------------------------------------
 
     @property
     def grid(self) -> Grid | None:
@@ -188,7 +201,9 @@ class Observation:
             return Steps(1.0)
         if self.resolution is not None:
             return Steps(self.resolution)
-        return None if self.significant is None else Figures(self.significant)
+        if self.significant is not None:
+            return Figures(self.significant)
+        return None
 
     @property
     def low(self) -> float:
@@ -202,98 +217,72 @@ class Observation:
 
     @property
     def high(self) -> float:
-        """The upper end of what was seen; of rounded weights, half a step above the most."""
-        high = (
-            math.inf
-            if self.truncation is None or self.truncation[1] is None
-            else self.truncation[1]
-        )
+        """The upper end of what was seen; of rounded weights, half a step above the largest."""
+        high = None if self.truncation is None else self.truncation[1]
+        if high is None:
+            high = math.inf
         if self.grid is None or not math.isfinite(high):
             return high
         return float(self.grid.above(self.grid.floor(high)))
 
     @property
-    def censored_below(self) -> float:
-        """The threshold up to which magnitudes are only known to be no larger.
+    def thresholds(self) -> Bounds:
+        """The two ends of ``censoring``, as a pair."""
+        if isinstance(self.censoring, tuple):
+            return self.censoring
+        return self.censoring, None
 
-        0 if there is none.
-        """
-        given = (
-            self.censoring[0] if isinstance(self.censoring, tuple) else self.censoring
-        )
+    @property
+    def censored_below(self) -> float:
+        """The threshold up to which magnitudes are only known to be no larger; 0 without one."""
+        given = self.thresholds[0]
+        if self.grid is None:
+            return given or 0.0
         if given is not None:
-            return (
-                given
-                if self.grid is None
-                else float(self.grid.above(self.grid.floor(given)))
-            )
-        return (
-            self.grid.least
-            if self.grid is not None and self.zeros == "censored"
-            else 0.0
-        )
+            return float(self.grid.above(self.grid.floor(given)))
+        return self.grid.least if self.zeros == "censored" else 0.0
 
     @property
     def censored_above(self) -> float:
         """The ceiling from which on magnitudes are only known to be no smaller.
 
-        Infinite if there is none.
+        It is infinite without one.
         """
-        given = self.censoring[1] if isinstance(self.censoring, tuple) else None
+        given = self.thresholds[1]
         if given is None:
             return math.inf
-        return (
-            given
-            if self.grid is None
-            else float(self.grid.below(self.grid.ceil(given)))
-        )
+        if self.grid is None:
+            return given
+        return float(self.grid.below(self.grid.ceil(given)))
 
-    @property
+    @functools.cached_property
     def whole(self) -> bool:
         """Whether every magnitude was seen, as it is."""
+        unbounded = self.low == 0 and self.high == math.inf
         censored = self.censoring is not None or self.zeros == "censored"
-        return (
-            self.grid is None
-            and not censored
-            and self.low == 0
-            and self.high == math.inf
-        )
+        return self.grid is None and unbounded and not censored
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, ready for JSON."""
-        truncation = (
-            None
-            if self.truncation is None
-            else [end if math.isfinite(end or 0) else None for end in self.truncation]
-        )
-        return {
-            "truncation": truncation,
-            "censoring": (
-                list(self.censoring)
-                if isinstance(self.censoring, tuple)
-                else self.censoring
-            ),
-            "discrete": self.discrete,
-            "zeros": self.zeros,
-            "resolution": self.resolution,
-            "significant": self.significant,
-        }
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        if self.truncation is not None:
+            low, high = self.truncation
+            found["truncation"] = [low, None if high == math.inf else high]
+        if isinstance(self.censoring, tuple):
+            found["censoring"] = list(self.censoring)
+        return found
 
     def __str__(self) -> str:
-        parts = ["counts, zero not seen"] if self.discrete else []
-        if self.grid is not None and not self.discrete:
+        parts = []
+        if self.discrete:
+            parts.append("counts, zero not seen")
+        elif self.grid is not None:
             parts.append(str(self.grid))
-        if self.truncation is not None:
-            parts.append(
-                f"seen from {self.low:g} to {self.high:g}"
-                if self.high < math.inf
-                else f"seen above {self.low:g}"
-            )
-        below, above = (
-            self.censoring
-            if isinstance(self.censoring, tuple)
-            else (self.censoring, None)
-        )
+        if self.truncation is not None and self.high < math.inf:
+            parts.append(f"seen from {self.low:g} to {self.high:g}")
+        elif self.truncation is not None:
+            parts.append(f"seen above {self.low:g}")
+        below, above = self.thresholds
         if below is not None:
             parts.append(f"censored at {below:g}")
         if above is not None:
@@ -303,28 +292,36 @@ class Observation:
         return ", ".join(parts)
 
 
-def one_observation(observation: Observation | None, **said: Any) -> Observation:
-    """Return the observation that was given, or the one that the keywords describe.
+SEEN_WHOLE = Observation()
+"""The observation of weights that were all seen, as they are."""
+
+
+def one_observation(observation: Observation | None, **options: Any) -> Observation:
+    """Return the observation that was given, or the one that the options describe.
+
+    Args:
+        observation: The observation; None if options are given instead.
+        **options: Fields of :class:`Observation`.
 
     Raises:
         TypeError: If ``observation`` is no :class:`Observation`.
         ValueError: If both were given.
+
+    Example:
+        >>> str(one_observation(None, truncation=(0.1, None)))
+        'seen above 0.1'
     """
-    defaults = {field.name: field.default for field in fields(Observation)}
-    given = [
-        name
-        for name, value in said.items()
-        if value is not defaults[name] and value != defaults[name]
-    ]
     if observation is None:
-        return Observation(**said)
+        return Observation(**options)
     if not isinstance(observation, Observation):
         raise TypeError(
             f"`observation` must be an Observation; got {type(observation).__name__}."
         )
-    if given:
-        raise ValueError(
-            f"`observation` must be left out where `{given[0]}` is given; got both: say the"
-            " second inside the first."
-        )
+    for name, value in options.items():
+        default = getattr(SEEN_WHOLE, name)
+        if value is not default and value != default:
+            raise ValueError(
+                f"`observation` must be left out where `{name}` is given; got both: say"
+                " the second inside the first."
+            )
     return observation

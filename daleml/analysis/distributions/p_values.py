@@ -1,7 +1,4 @@
-"""How p-values are written.
-
-A number that was measured, or the least that so many random samples can show.
-"""
+"""The level of every test, and how its p-value is written."""
 
 from __future__ import annotations
 
@@ -10,7 +7,8 @@ import math
 LEVEL = 0.05
 """The level of every verdict."""
 
-_EQUAL = 1e-9  # relative: a floor that was computed in another order is the same floor
+# A floor that was computed in another order differs by less than this, relatively.
+_EQUAL = 1e-9
 
 
 def floor(n_samples: int) -> float:
@@ -21,9 +19,8 @@ def floor(n_samples: int) -> float:
 def at_floor(p: float, n_samples: int) -> bool:
     """Say whether at most one of ``n_samples`` lies as far as the data.
 
-    The true p-value may be far smaller.
-
-    So few that they can reject nothing have no such floor.
+    The true p-value may be far smaller. Samples so few that they can reject nothing have no
+    such floor.
     """
     return floor(n_samples) < LEVEL and p <= 2 * floor(n_samples) * (1 + _EQUAL)
 

@@ -1,7 +1,4 @@
-"""Tests that groups are of one distribution, by shuffling their labels.
-
-Right for groups of any size.
-"""
+"""Tests that groups are alike, by shuffling their labels; right for groups of any size."""
 
 from __future__ import annotations
 
@@ -13,23 +10,24 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from daleml.analysis.distributions.families.family import Array
+from daleml.analysis.distributions.families.parameter_kinds import Array
 from daleml.analysis.distributions.p_values import LEVEL
 
-_CELLS = 400_000  # numbers that a batch of shuffles takes at once: it stays in cache
-_TIE = 1e-9  # statistics of the same partition differ by rounding
+# A batch of shuffles takes so many numbers at once, which stay in cache.
+_CELLS = 400_000
+
+# Statistics of the same partition differ by rounding, relatively this much.
+_TIE = 1e-9
 
 Codes = NDArray[np.intp]
 
 
 def generator_for(rng: int | np.random.Generator, *data: Array) -> np.random.Generator:
-    """Return where shuffles of some data are drawn from.
+    """Return the generator of the shuffles of some data.
 
-    The same for the same data and seed, others for other data.
-
-    The same shuffles for all data would not do: of sorted values, each shuffle always picks the
-    same ranks, and how far out the data lie among them has a distribution of its own for every
-    seed.
+    It is the same for the same data and seed, and another for other data. The same shuffles for
+    all data would not do: of sorted values, each shuffle always picks the same ranks, and how
+    far out the data lie among them has a distribution of its own for every seed.
     """
     if isinstance(rng, np.random.Generator):
         return rng
@@ -47,7 +45,7 @@ def shuffled_labels(
     rng: np.random.Generator,
     strata: Codes | None = None,
 ) -> Array:
-    r"""Return the p-value of each test that groups have the same mean in every one of its columns.
+    r"""Test whether groups have the same mean in every column.
 
     .. math:: T = \sum_g \frac{\left|\sum_{i \in g} u_i\right|^2}{n_g}, \qquad
               p = \frac{1 + \#\{b : T_b \ge T\}}{1 + B}
@@ -57,34 +55,34 @@ def shuffled_labels(
     values of any distribution.
 
     Args:
-        tests: One array of columns a test, each a row a value; of mean 0 and variance 1.
+        tests: One array per test, with a row per value and a column per quantity, which has
+            mean 0 and variance 1.
         groups: The group of each value, numbered from 0.
         counts: How much each value counts; it keeps that, wherever its label goes.
         n_shuffles: Number of shuffles, :math:`B`. They are the same for all tests.
         rng: Where they are drawn from.
         strata: What each value lies in; labels are shuffled within each only. Default: among all.
+
+    Returns:
+        The p-value of each test.
     """
     order = np.argsort(groups, kind="stable")
     starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
     columns = np.concatenate(tests, axis=1)
-    strata = None if strata is None else strata[order]
     if strata is not None:
-        columns = _less_their_means(columns, strata, order)
-    weighted = np.concatenate([columns * counts[:, None], counts[:, None]], axis=1)[
-        order
-    ]
+        columns = _less_their_means(columns, strata)
+        strata = strata[order]
+    weights = counts[:, None]
+    weighted = np.concatenate([columns * weights, weights], axis=1)[order]
     edges = np.cumsum([0, *(test.shape[1] for test in tests)])
 
     def statistics(shuffles: NDArray[np.intp]) -> Array:
         sums = np.add.reduceat(weighted[shuffles], starts, axis=1)
         by_column = (sums[..., :-1] ** 2 / sums[..., -1:]).sum(axis=1)
-        return np.stack(
-            [
-                by_column[:, low:high].sum(axis=1)
-                for low, high in itertools.pairwise(edges)
-            ],
-            axis=1,
-        )
+        by_test = []
+        for low, high in itertools.pairwise(edges):
+            by_test.append(by_column[:, low:high].sum(axis=1))
+        return np.stack(by_test, axis=1)
 
     observed = statistics(np.arange(groups.size)[None])[0]
     as_far = np.zeros(len(tests))
@@ -93,19 +91,15 @@ def shuffled_labels(
     return np.asarray((1 + as_far) / (1 + n_shuffles))
 
 
-def _less_their_means(columns: Array, strata: Codes, order: Codes) -> Array:
+def _less_their_means(columns: Array, strata: Codes) -> Array:
     """Return columns less their mean in each stratum.
 
-    Only differences inside one tell of groups.
+    Only differences within a stratum say anything of groups.
     """
-    of_row = np.empty_like(strata)
-    of_row[order] = strata
-    sizes = np.bincount(of_row)
-    means = (
-        np.stack([np.bincount(of_row, column) for column in columns.T], axis=1)
-        / np.maximum(sizes, 1)[:, None]
-    )
-    return np.asarray(columns - means[of_row])
+    sizes = np.maximum(np.bincount(strata), 1)
+    sums = np.stack([np.bincount(strata, column) for column in columns.T], axis=1)
+    means = sums / sizes[:, None]
+    return np.asarray(columns - means[strata])
 
 
 def _shuffles(
@@ -117,20 +111,20 @@ def _shuffles(
 ) -> Iterator[NDArray[np.intp]]:
     """Yield orders of all values, a batch at a time; no value leaves its stratum."""
     batch = max(1, _CELLS // (size * width))
-    by_stratum = np.argsort(strata, kind="stable") if strata is not None else None
+    by_stratum = np.empty(0, dtype=np.intp)
+    if strata is not None:
+        by_stratum = np.argsort(strata, kind="stable")
     for done in range(0, n_shuffles, batch):
         n = min(batch, n_shuffles - done)
-        if by_stratum is None or strata is None:
-            yield (
-                rng.permuted(np.tile(np.arange(size), (n, 1)), axis=1)
-                if n > 1
-                else rng.permutation(size)[None]
-            )
-            continue
-        keys = rng.random((n, size)) + strata[by_stratum]
-        shuffles = np.empty((n, size), dtype=np.intp)
-        shuffles[:, by_stratum] = by_stratum[np.argsort(keys, axis=1)]
-        yield shuffles
+        if strata is not None:
+            keys = rng.random((n, size)) + strata[by_stratum]
+            shuffles = np.empty((n, size), dtype=np.intp)
+            shuffles[:, by_stratum] = by_stratum[np.argsort(keys, axis=1)]
+            yield shuffles
+        elif n > 1:
+            yield rng.permuted(np.tile(np.arange(size), (n, 1)), axis=1)
+        else:
+            yield rng.permutation(size)[None]
 
 
 def n_arrangements(sizes: Sequence[int]) -> float:
@@ -138,7 +132,8 @@ def n_arrangements(sizes: Sequence[int]) -> float:
 
     Groups of one size can change places.
     """
-    logs = math.lgamma(sum(sizes) + 1) - sum(math.lgamma(size + 1) for size in sizes)
+    logs = math.lgamma(sum(sizes) + 1)
+    logs -= sum(math.lgamma(size + 1) for size in sizes)
     logs -= sum(math.lgamma(sizes.count(size) + 1) for size in set(sizes))
     return math.exp(min(logs, 700.0))
 
@@ -148,12 +143,12 @@ def can_reject(sizes: Sequence[int]) -> bool:
     return n_arrangements(sizes) * LEVEL > 1 - _TIE
 
 
-def same_share(
+def same_fraction(
     successes: Array, totals: Array, n_shuffles: int, rng: np.random.Generator
 ) -> float:
-    r"""Return the p-value of the test that groups have one probability.
+    r"""Return the p-value of the test that groups have one probability of success.
 
-    Pearson's :math:`\chi^2`, its chance counted.
+    The statistic is Pearson's :math:`\chi^2`, and its chance is counted.
 
     Args:
         successes: Number of successes of each group, whole.
@@ -161,8 +156,8 @@ def same_share(
         n_shuffles: Number of tables drawn with the same margins.
         rng: Where they are drawn from.
     """
-    share = successes.sum() / totals.sum()
-    if not 0 < share < 1:
+    fraction = successes.sum() / totals.sum()
+    if not 0 < fraction < 1:
         return 1.0
     tables = rng.multivariate_hypergeometric(
         totals.astype(np.int64),
@@ -170,6 +165,8 @@ def same_share(
         size=n_shuffles,
         method="marginals",
     )
-    statistics = ((tables - share * totals) ** 2 / totals).sum(axis=1)
-    observed = float(((successes - share * totals) ** 2 / totals).sum())
-    return float((1 + (statistics >= observed * (1 - _TIE)).sum()) / (1 + n_shuffles))
+    expected = fraction * totals
+    statistics = ((tables - expected) ** 2 / totals).sum(axis=1)
+    observed = float(((successes - expected) ** 2 / totals).sum())
+    as_far = (statistics >= observed * (1 - _TIE)).sum()
+    return float((1 + as_far) / (1 + n_shuffles))

@@ -1,6 +1,6 @@
-"""Networks beside brains.
+"""The resemblance of two distributions of weights, such as a network's and a brain's.
 
-How the shapes of two distributions of weights differ, whatever their units.
+Their shapes are compared, whatever their units.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from numpy.typing import ArrayLike
 from daleml import require
 from daleml.analysis.distributions import shape_test
 from daleml.analysis.distributions.effects import Interval
-from daleml.analysis.distributions.families.family import Array
-from daleml.analysis.distributions.fit import require_spread
-from daleml.analysis.distributions.likelihood import Observed
+from daleml.analysis.distributions.families.parameter_kinds import Array
+from daleml.analysis.distributions.likelihood_data import LikelihoodData
+from daleml.analysis.distributions.observed_sample import require_spread
 from daleml.analysis.distributions.p_values import LEVEL, at_floor, p_text
 from daleml.analysis.distributions.permutation import generator_for
 from daleml.analysis.distributions.shape_test import ShapeTest
@@ -31,7 +31,13 @@ if TYPE_CHECKING:
 
 
 class Measure(NamedTuple):
-    """One measure of two samples, and how they differ in it."""
+    """One measure of two samples, and how they differ in it.
+
+    Attributes:
+        weights: The measure of the weights, with its interval.
+        reference: That of the reference.
+        difference: The first less the second.
+    """
 
     weights: Interval
     reference: Interval
@@ -54,6 +60,16 @@ class Resemblance:
         quantiles: Quantiles of centred :math:`\ln w` at 500 levels, of the weights and of the
             reference.
         test: Whether both are of one shape; None of fewer than 10 weights.
+
+    Example:
+        >>> import numpy as np
+        >>> from daleml.analysis import compare_to
+        >>> rng = np.random.default_rng(0)
+        >>> result = compare_to(rng.lognormal(size=300), rng.exponential(size=300), n_boot=50)
+        >>> result.differ
+        ('log_sd', 'log_skewness', 'qq_distance')
+        >>> round(result.measures["gini"].weights.value, 2)
+        0.53
     """
 
     measures: Mapping[str, Measure]
@@ -65,35 +81,28 @@ class Resemblance:
 
     @property
     def p_value(self) -> float:
-        """Of the one test that both are of one shape; NaN of too few weights."""
+        """The p-value of the one test that both are of one shape; NaN of too few weights."""
         return self.test.p_value if self.test else math.nan
 
     @property
     def differ(self) -> tuple[str, ...]:
-        """The measures in which they differ by more than chance, all of them together at 5 %."""
+        """The measures in which they differ by more than chance.
+
+        The level of all of them together is 5 %.
+        """
         if self.test is None:
             return ()
         return tuple(name for name, p in self.test.p_values.items() if p < LEVEL)
 
     def table(self) -> pd.DataFrame:
-        """Return one row a measure: weights, reference, difference, each with its interval."""
+        """Return one row per measure: weights, reference, difference, each with its interval."""
         import pandas as pd
 
-        rows: list[dict[str, Any]] = []
+        rows = []
         for name, measure in self.measures.items():
-            rows.append(
-                {"measure": name}
-                | {part: _text(getattr(measure, part)) for part in Measure._fields}
-            )
-        rows.append(
-            {
-                "measure": "qq_distance",
-                "weights": "",
-                "reference": "",
-                "difference": _text(self.qq_distance),
-            }
-        )
-        return pd.DataFrame(rows)
+            rows.append([name, *map(_text, measure)])
+        rows.append(["qq_distance", "", "", _text(self.qq_distance)])
+        return pd.DataFrame(rows, columns=["measure", *Measure._fields])
 
     def conclusion(self) -> str:
         """Say in one sentence in which measures the two differ by more than chance."""
@@ -113,22 +122,17 @@ class Resemblance:
                 f"The weights do not differ measurably from the reference in {names}; all"
                 f" together, {p}; {how}."
             )
-        words = ", ".join(self._direction(name) for name in self.differ)
-        sizes = "; ".join(
-            self._sizes(name) for name in self.differ if name in self.measures
-        )
-        return (
-            f"The weights differ from the reference in {words};"
-            f" {f'{sizes}; ' * bool(sizes)}all together, {p}; {how}."
-        )
+        words = ", ".join(map(self._direction, self.differ))
+        parts = [self._sizes(name) for name in self.differ if name in self.measures]
+        found = "; ".join([*parts, f"all together, {p}", how])
+        return f"The weights differ from the reference in {words}; {found}."
 
     def _direction(self, name: str) -> str:
         if name not in self.measures:
             return "quantiles"
-        return (
-            f"{name}"
-            f" ({'larger' if self.measures[name].difference.value > 0 else 'smaller'})"
-        )
+        if self.measures[name].difference.value > 0:
+            return f"{name} (larger)"
+        return f"{name} (smaller)"
 
     def _sizes(self, name: str) -> str:
         ours, theirs, _ = self.measures[name]
@@ -139,22 +143,20 @@ class Resemblance:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the results as plain values, ready for JSON."""
-        measures = {
-            name: {part: getattr(measure, part)._asdict() for part in Measure._fields}
-            for name, measure in self.measures.items()
-        }
-        distance = self.qq_distance._asdict()
-        found = {
+        measures = {}
+        for name, measure in self.measures.items():
+            parts = measure._asdict().items()
+            measures[name] = {part: interval._asdict() for part, interval in parts}
+        test = None
+        if self.test is not None:
+            test = self.test._asdict()
+            test["at_floor"] = at_floor(self.test.p_value, self.test.n_shuffles)
+        return {
             "measures": measures,
-            "qq_distance": distance,
+            "qq_distance": self.qq_distance._asdict(),
             "n": list(self.n),
             "level": self.level,
-        }
-        if self.test is None:
-            return found | {"test": None, "differ": []}
-        floor = at_floor(self.test.p_value, self.test.n_shuffles)
-        return found | {
-            "test": self.test._asdict() | {"at_floor": floor},
+            "test": test,
             "differ": list(self.differ),
         }
 
@@ -174,21 +176,30 @@ def compare_to(
     n_shuffles: int = 999,
     rng: int | np.random.Generator = 0,
 ) -> Resemblance:
-    """Put a network's weights beside a data set of synapses, free of scale.
+    r"""Compare the shape of a network's weights to that of a data set of synapses.
+
+    The unit of either does not matter: what is compared is :math:`\ln w - \overline{\ln w}`.
 
     Args:
         weights: A tensor, an array, a module, a state dict, or a ``WeightSample``.
-        reference: What to compare them to, likewise: synapse sizes, say.
-        sign: As for :func:`fit_weights`, of the weights; the reference is taken by its own sign.
-        pool: As for :func:`fit_weights`, of both.
-        drop_missing: As for :func:`fit_weights`, of both.
+        reference: What to compare them to, in the same forms: sizes of synapses, for example.
+        sign: +1 to take the excitatory weights, -1 the inhibitory ones; default: those there
+            are, if of one sign. The reference is taken by its own sign.
+        pool: Whether to take all magnitudes of either together, whatever their sign and
+            parameter.
+        drop_missing: Whether to leave NaN out of both, counted, instead of refusing it.
         n_boot: Number of bootstrap samples of both.
-        level: Of the intervals between their quantiles.
+        level: The probability with which an interval holds the true value.
         n_shuffles: Number of shuffles of the test that both are of one shape, 19 or more.
         rng: A seed, or a generator.
 
+    Returns:
+        The measures of both, their differences, and the test that both are of one shape.
+
     Raises:
-        ValueError: As :func:`fit_weights`; or if ``level`` is not between 0 and 1.
+        TypeError: If the weights are not numbers.
+        ValueError: If either cannot be read as :func:`fit_weights` needs it; or if ``level`` is
+            not between 0 and 1.
 
     Example:
         >>> import numpy as np
@@ -205,9 +216,12 @@ def compare_to(
         what was seen alike. Of two samples from one distribution the distance is above zero,
         and of bootstrap samples it is larger still: its interval reaches as far below it as the
         upper quantile lies above, at most to zero, and errs on the wide side. Whether the two
-        differ is one test of all measures together, by shuffling, see
-        :func:`daleml.analysis.distributions.shape_test.same_shape`: intervals that each hold at 95 % do not
-        hold together. It takes values for independent, which synapses of one animal are not.
+        differ is one test of all measures together, by shuffling: intervals that each hold at
+        95 % do not hold together. The test takes values for independent, which synapses of one
+        animal are not.
+
+    References:
+        Westfall & Young 1993, Resampling-Based Multiple Testing.
     """
     level = require.number("level", level)
     if not 0 < level < 1:
@@ -215,63 +229,76 @@ def compare_to(
     n_boot = require.integer("n_boot", n_boot, 2)
     n_shuffles = require.integer("n_shuffles", n_shuffles, 19)
     chance = np.random.default_rng(rng)
-    options: dict[str, Any] = {"pool": pool, "drop_missing": drop_missing}
-    samples = _sample(weights, sign=sign, **options), _sample(reference, **options)
-    sides = [_sorted(sample) for sample in samples]
-    drawn = [[shape_test.measure(w, counts)] for w, counts in sides]
-    for (w, counts), results in zip(sides, drawn, strict=True):
-        n = round(float(counts.sum()))
-        shares = counts / counts.sum()
-        results += [
-            shape_test.measure(w, chance.multinomial(n, shares).astype(np.float64))
-            for _ in range(n_boot)
-        ]
-    ours, theirs = (
-        np.array([list(one[0].values()) for one in results]) for results in drawn
-    )
-    measures = {
-        name: Measure(
-            *(
-                _interval(column, level)
-                for column in (ours[:, i], theirs[:, i], ours[:, i] - theirs[:, i])
-            )
+    taken = _sample(weights, sign=sign, pool=pool, drop_missing=drop_missing)
+    beside = _sample(reference, pool=pool, drop_missing=drop_missing)
+    first = _sorted(taken)
+    second = _sorted(beside)
+    ours = _bootstrapped(*first, n_boot, chance)
+    theirs = _bootstrapped(*second, n_boot, chance)
+    measures = {}
+    for name in shape_test.MEASURES:
+        of_weights = np.array([measured[name] for measured, _ in ours])
+        of_reference = np.array([measured[name] for measured, _ in theirs])
+        measures[name] = Measure(
+            _interval(of_weights, level),
+            _interval(of_reference, level),
+            _interval(of_weights - of_reference, level),
         )
-        for i, name in enumerate(drawn[0][0][0])
-    }
-    distances = np.array(
-        [np.abs(one[1] - other[1]).mean() for one, other in zip(*drawn, strict=True)]
-    )
-    quantiles = drawn[0][0][1], drawn[1][0][1]
-    # samples of samples lie farther apart than the samples do: only the upper quantile bounds
-    # how far, to either side
+    distances = []
+    for (_, one), (_, other) in zip(ours, theirs, strict=True):
+        distances.append(np.abs(one - other).mean())
+    # Samples of samples lie farther apart than the samples do: only the upper quantile bounds
+    # how far, to either side.
     distance, _, high = _interval(distances, level)
-    reach = max(high - distance, 0.0)
-    apart = Interval(distance, max(distance - reach, 0.0), distance + reach)
-    sizes = samples[0].n, samples[1].n
+    half_width = max(high - distance, 0.0)
     test = None
-    if min(sizes) >= FEW:
-        chance = generator_for(rng, sides[0][0], sides[1][0])
-        test = shape_test.same_shape(sides[0], sides[1], n_shuffles, chance)
-    return Resemblance(measures, apart, sizes, level, quantiles, test)
+    if min(taken.n, beside.n) >= FEW:
+        chance = generator_for(rng, first[0], second[0])
+        test = shape_test.same_shape(first, second, n_shuffles, chance)
+    return Resemblance(
+        measures=measures,
+        qq_distance=Interval(
+            distance, max(distance - half_width, 0.0), distance + half_width
+        ),
+        n=(taken.n, beside.n),
+        level=level,
+        quantiles=(ours[0][1], theirs[0][1]),
+        test=test,
+    )
+
+
+def _bootstrapped(
+    w: Array, counts: Array, n_boot: int, rng: np.random.Generator
+) -> list[tuple[dict[str, float], Array]]:
+    """Return measures and quantiles of a sample, then those of bootstrap samples of it."""
+    n = round(float(counts.sum()))
+    fractions = counts / counts.sum()
+    found = [shape_test.measure_shape(w, counts)]
+    for _ in range(n_boot):
+        drawn = rng.multinomial(n, fractions).astype(np.float64)
+        found.append(shape_test.measure_shape(w, drawn))
+    return found
 
 
 def _sample(weights: WeightsLike, **options: Any) -> WeightSample:
-    return require_spread(
-        weights
-        if isinstance(weights, WeightSample)
-        else weight_sample(weights, **options)
-    )
+    if not isinstance(weights, WeightSample):
+        weights = weight_sample(weights, **options)
+    return require_spread(weights)
 
 
 def _sorted(sample: WeightSample) -> tuple[Array, Array]:
-    values, counts = sample.values(), sample.counts()
-    data = Observed(values, np.ones(values.size) if counts is None else counts).coarse()
+    """Return sorted values and how often each counts, in bins where there are many."""
+    values = sample.values()
+    counts = sample.counts()
+    if counts is None:
+        counts = np.ones(values.size)
+    data = LikelihoodData(values, counts).coarse()
     order = np.argsort(data.values)
     return data.values[order], data.counts[order]
 
 
 def _interval(values: ArrayLike, level: float) -> Interval:
-    """Return the first value, of the data, with the interval that the others, of samples, span."""
+    """Return the first value, which is that of the data, with the interval of the others."""
     array = np.asarray(values, dtype=np.float64)
     low, high = np.quantile(array[1:], [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(array[0]), float(low), float(high))

@@ -1,4 +1,4 @@
-"""How numbers were rounded: which numbers can be recorded, and what each of them stands for."""
+"""Grids of numbers that can be recorded, each of which stands for all that are rounded to it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
+# A bound within this fraction of a recordable number is that number, at most within this
+# fraction of a step: 0.3 / 0.1 is not quite 3, and in single precision 0.09 / 0.01 is not
+# quite 9.
 _SLIP = 4e-7
-"""A bound within this fraction of a recordable number is that number.
-
-0.3 / 0.1 is not quite 3, nor in single precision
-is 0.09 / 0.01 quite 9."""
 _MOST_SLIP = 0.01
-"""Of a step, at most."""
+
+# A power of ten in single precision may lie below itself by as much, in its logarithm.
+_LOG_SLIP = 5e-8
 
 
 class Grid(Protocol):
@@ -51,12 +52,16 @@ def _slip(steps: Array) -> Array:
 
 @dataclass(frozen=True)
 class Steps:
-    """Whole multiples of one step: counts, or a ruler's marks.
+    """Whole multiples of one step, such as counts or the marks of a ruler.
 
     Less than half a step is recorded as zero.
 
     Args:
         size: The step, in the unit of the weights.
+
+    Example:
+        >>> Steps(0.5).rounded([0.2, 0.3, 1.1]).tolist()
+        [0.0, 0.5, 1.0]
     """
 
     size: float
@@ -106,7 +111,11 @@ class Figures:
     Nothing is rounded to zero.
 
     Args:
-        number: How many.
+        number: How many figures.
+
+    Example:
+        >>> Figures(2).rounded([0.1234, 567.0]).tolist()
+        [0.12, 570.0]
     """
 
     number: int
@@ -146,15 +155,14 @@ class Figures:
 
     @property
     def least(self) -> float:
-        """Nothing."""
+        """Zero, since nothing is rounded to zero."""
         return 0.0
 
     def _step(self, w: Array) -> Array:
         with np.errstate(divide="ignore"):
-            exponent = np.floor(
-                np.log10(np.maximum(w, 1e-300)) + 5e-8
-            )  # 0.01 in single precision
+            exponent = np.floor(np.log10(np.maximum(w, 1e-300)) + _LOG_SLIP)
         return np.asarray(10.0 ** (exponent - self.number + 1))
 
     def __str__(self) -> str:
-        return f"rounded to {self.number} significant figure{'s' if self.number > 1 else ''}"
+        figures = "figures" if self.number > 1 else "figure"
+        return f"rounded to {self.number} significant {figures}"

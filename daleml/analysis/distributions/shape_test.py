@@ -1,16 +1,16 @@
-"""Whether two samples are of one shape, whatever their scale.
+"""The test whether two samples are of one shape, whatever their scale.
 
-One test of several measures, by shuffling.
+It puts several measures together, and counts their chance by shuffling.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from daleml.analysis.distributions.families.family import Array
+from daleml.analysis.distributions.families.parameter_kinds import Array
 
 LEVELS = (np.arange(500) + 0.5) / 500
 """Levels at which quantiles are compared."""
@@ -18,21 +18,31 @@ LEVELS = (np.arange(500) + 0.5) / 500
 MEASURES = ("log_sd", "gini", "log_skewness")
 """Measures of a shape that are free of scale."""
 
-# values of both samples, beyond which they are counted in bins before they are shuffled
+# More values of both samples are counted in so many bins before they are shuffled.
 _TOGETHER = 4_000
 _BINS = 512
-_CELLS = 400_000  # numbers that a batch of shuffles takes at once
-_FEW_TIES = 0.9  # share of values that are different: of fewer, the others were rounded to be equal
-_SAME = 1e-6  # relative: values no farther apart are one value
-# over which the count of a value is spread, where there are too many to spread one by one
+
+# A batch of shuffles takes so many numbers at once.
+_CELLS = 400_000
+
+# If a smaller fraction of the values is distinct, the others were rounded to be equal.
+_FEW_TIES = 0.9
+
+# Values that differ by less than this fraction are one value.
+_SAME = 1e-6
+
+# The count of a value is spread over so many parts, where there are too many values to spread
+# one by one.
 _PARTS = 8
+
+# Equal but for rounding, relatively this much, counts as equal.
 _TIE = 1e-9
 
 Measured = tuple[Array, Array]
 
 
 class ShapeTest(NamedTuple):
-    """What was found.
+    """The result of a test that two samples are of one shape.
 
     Attributes:
         p_value: Of the test that both samples are of one shape.
@@ -46,12 +56,18 @@ class ShapeTest(NamedTuple):
     n_shuffles: int
 
 
-def measure(w: Array, counts: Array) -> tuple[dict[str, float], Array]:
-    """Return the measures of sorted values, each seen ``counts`` times, and quantiles of their centred logarithms."""
-    n, logs = counts.sum(), np.log(w)
+def measure_shape(w: Array, counts: Array) -> tuple[dict[str, float], Array]:
+    """Return the measures of sorted values, and quantiles of their centred logarithms.
+
+    Each value was seen ``counts`` times.
+    """
+    n = counts.sum()
+    logs = np.log(w)
     centred = logs - counts @ logs / n
     sd = np.sqrt(counts @ centred**2 / n)
-    skewness = counts @ centred**3 / n / sd**3 if sd > 0 else 0.0
+    skewness = 0.0
+    if sd > 0:
+        skewness = counts @ centred**3 / n / sd**3
     below = np.cumsum(counts)
     sizes = counts * (w / w[-1])
     gini = 2 * float(sizes @ (below - counts / 2)) / (n * sizes.sum()) - 1
@@ -75,7 +91,7 @@ def same_shape(
 
     Args:
         first: Sorted values, and how often each was seen.
-        second: Likewise.
+        second: Sorted values of the other, and how often each was seen.
         n_shuffles: How often they are dealt.
         rng: Where that is drawn from.
 
@@ -83,30 +99,33 @@ def same_shape(
         Westfall & Young 1993, Resampling-Based Multiple Testing (the smallest p-value and its
         chance).
     """
-    spread = [_between_steps(w, counts, rng) for w, counts in (first, second)]
-    sides = [
-        (w / np.exp(counts @ np.log(w) / counts.sum()), counts) for w, counts in spread
-    ]
-    alone = all(np.all(counts == 1) for _, counts in sides)
-    n_values = sum(w.size for w, _ in sides)
-    dealt = _by_value if alone and n_values <= _TOGETHER else _by_bin
-    gaps = np.concatenate([_gaps(*sides)[None], dealt(sides, n_shuffles, rng)])
-    # of each measure, how many of all ways lie at least as far out; the data are the first of them
+    one = _scaled(*_between_steps(*first, rng))
+    other = _scaled(*_between_steps(*second, rng))
+    alone = bool(np.all(one[1] == 1) and np.all(other[1] == 1))
+    if alone and one[0].size + other[0].size <= _TOGETHER:
+        dealt = _by_value(one, other, n_shuffles, rng)
+    else:
+        dealt = _by_bin(one, other, n_shuffles, rng)
+    gaps = np.concatenate([_gaps(one, other)[None], dealt])
+    # Of each measure, how many of all ways lie at least as far out; the data come first.
     ranks = np.stack([_as_far(column) for column in gaps.T], axis=1) / gaps.shape[0]
     smallest = ranks.min(axis=1)
 
     def chance(p: float) -> float:
         return float(np.count_nonzero(smallest <= p * (1 + _TIE)) / smallest.size)
 
-    by_measure = {
-        name: chance(p)
-        for name, p in zip((*MEASURES, "qq_distance"), ranks[0], strict=True)
-    }
+    names = (*MEASURES, "qq_distance")
+    by_measure = dict(zip(names, map(chance, ranks[0]), strict=True))
     return ShapeTest(chance(smallest[0]), by_measure, n_shuffles)
 
 
+def _scaled(w: Array, counts: Array) -> Measured:
+    """Return values divided by their geometric mean."""
+    return w / np.exp(counts @ np.log(w) / counts.sum()), counts
+
+
 def _between_steps(w: Array, counts: Array, rng: np.random.Generator) -> Measured:
-    """Return values that were rounded, or counted, spread at random over all that each may stand for.
+    """Return rounded or counted values spread at random over what each may stand for.
 
     Two samples on one grid, each divided by its own mean, lie on two grids, whose distance is
     no difference of shape.
@@ -120,12 +139,14 @@ def _between_steps(w: Array, counts: Array, rng: np.random.Generator) -> Measure
     if not np.isfinite(step):
         return w, counts
     if np.all(counts == np.round(counts)) and total <= _TOGETHER:
-        w, counts = np.repeat(w, counts.astype(np.int64)), np.ones(int(total))
-        places = rng.random(w.size)
+        w = np.repeat(w, counts.astype(np.int64))
+        counts = np.ones(int(total))
+        positions = rng.random(w.size)
     else:
-        w, counts = np.repeat(w, _PARTS), np.repeat(counts / _PARTS, _PARTS)
-        places = (np.tile(np.arange(_PARTS), w.size // _PARTS) + 0.5) / _PARTS
-    spread = np.maximum(w + step * (places - 0.5), w / 2)
+        positions = (np.tile(np.arange(_PARTS), w.size) + 0.5) / _PARTS
+        w = np.repeat(w, _PARTS)
+        counts = np.repeat(counts / _PARTS, _PARTS)
+    spread = np.maximum(w + step * (positions - 0.5), w / 2)
     order = np.argsort(spread)
     return spread[order], counts[order]
 
@@ -139,31 +160,32 @@ def _as_far(gaps: Array) -> Array:
 
 
 def _gaps(first: Measured, second: Measured) -> Array:
-    one, other = measure(*first), measure(*second)
-    by_measure = [abs(one[0][name] - other[0][name]) for name in MEASURES]
-    return np.array([*by_measure, np.abs(one[1] - other[1]).mean()])
+    """Return how far apart two samples lie, in each measure and in their quantiles."""
+    one, quantiles = measure_shape(*first)
+    other, other_quantiles = measure_shape(*second)
+    gaps = [abs(one[name] - other[name]) for name in MEASURES]
+    return np.array([*gaps, np.abs(quantiles - other_quantiles).mean()])
 
 
 def _by_value(
-    sides: list[Measured], n_shuffles: int, rng: np.random.Generator
+    first: Measured, second: Measured, n_shuffles: int, rng: np.random.Generator
 ) -> Array:
     """Deal values one by one."""
-    logs = np.log(np.concatenate([w for w, _ in sides]))
-    n = sides[0][0].size
+    logs = np.log(np.concatenate([first[0], second[0]]))
+    n = first[0].size
     batch = max(1, _CELLS // max(logs.size, LEVELS.size))
     found = []
     for done in range(0, n_shuffles, batch):
         dealt = rng.permuted(np.tile(logs, (min(batch, n_shuffles - done), 1)), axis=1)
-        one, other = _measures(dealt[:, :n]), _measures(dealt[:, n:])
-        by_measure = [np.abs(a - b) for a, b in zip(one[0], other[0], strict=True)]
-        found.append(
-            np.stack([*by_measure, np.abs(one[1] - other[1]).mean(axis=1)], axis=1)
-        )
+        one, quantiles = _measures(dealt[:, :n])
+        other, other_quantiles = _measures(dealt[:, n:])
+        distances = np.abs(quantiles - other_quantiles).mean(axis=1, keepdims=True)
+        found.append(np.concatenate([np.abs(one - other), distances], axis=1))
     return np.concatenate(found)
 
 
-def _measures(logs: Array) -> tuple[list[Array], Array]:
-    """Return the measures of many samples of logarithms, a row each, and their quantiles."""
+def _measures(logs: Array) -> tuple[Array, Array]:
+    """Return the measures of many samples of logarithms, one per row, and their quantiles."""
     n = logs.shape[1]
     logs = np.sort(logs, axis=1)
     centred = logs - logs.mean(axis=1, keepdims=True)
@@ -171,59 +193,58 @@ def _measures(logs: Array) -> tuple[list[Array], Array]:
     skewness = (centred**3).mean(axis=1) / np.where(sd > 0, sd, 1.0) ** 3
     sizes = np.exp(logs - logs[:, -1:])
     gini = 2 * (sizes @ (np.arange(n) + 0.5)) / (n * sizes.sum(axis=1)) - 1
-    quantiles = centred[
-        :, np.minimum(np.searchsorted(np.arange(1, n + 1), LEVELS * n), n - 1)
-    ]
-    return [sd, gini, skewness], quantiles
+    ranks = np.minimum(np.searchsorted(np.arange(1, n + 1), LEVELS * n), n - 1)
+    return np.stack([sd, gini, skewness], axis=1), centred[:, ranks]
 
 
-def _by_bin(sides: list[Measured], n_shuffles: int, rng: np.random.Generator) -> Array:
+def _by_bin(
+    first: Measured, second: Measured, n_shuffles: int, rng: np.random.Generator
+) -> Array:
     """Deal values that are counted in bins, or that count more than once."""
-    logs = np.concatenate([np.log(w) for w, _ in sides])
-    counts = np.concatenate([counts for _, counts in sides])
+    logs = np.concatenate([np.log(first[0]), np.log(second[0])])
+    counts = np.concatenate([first[1], second[1]])
     values, counts = _binned(logs, counts)
-    n_first = round(float(sides[0][1].sum()))
-    deal = _dealer(counts, n_first, n_shuffles, rng)
+    n_first = round(float(first[1].sum()))
     found = []
-    for first, second in deal():
-        found.append(_gaps(_seen(values, first), _seen(values, second)))
+    for one, other in _deal(counts, n_first, n_shuffles, rng):
+        found.append(_gaps(_seen(values, one), _seen(values, other)))
     return np.array(found)
 
 
 def _binned(logs: Array, counts: Array) -> Measured:
     """Return values, sorted, and their counts.
 
-    One a bin, at its mean logarithm, where there are many.
+    Where there are many, there is one per bin, at its mean logarithm.
     """
-    different, places = np.unique(logs, return_inverse=True)
-    places = places.reshape(-1)
+    different, bins = np.unique(logs, return_inverse=True)
+    bins = bins.reshape(-1)
     if different.size > _BINS:
         width = (different[-1] - different[0]) / _BINS
-        places = np.minimum(((logs - different[0]) / width).astype(np.intp), _BINS - 1)
-    total = np.asarray(np.bincount(places, counts), dtype=np.float64)
-    sums = np.bincount(places, counts * logs)
+        bins = np.minimum(((logs - different[0]) / width).astype(np.intp), _BINS - 1)
+    total = np.asarray(np.bincount(bins, counts), dtype=np.float64)
+    sums = np.bincount(bins, counts * logs)
     there = total > 0
     return np.exp(sums[there] / total[there]), total[there]
 
 
-def _dealer(
+def _deal(
     counts: Array, n_first: int, n_shuffles: int, rng: np.random.Generator
-) -> Callable[[], list[tuple[Array, Array]]]:
+) -> Iterator[tuple[Array, Array]]:
+    """Yield the counts of two samples, dealt anew from those of both together."""
     whole = np.round(counts).astype(np.int64)
     if np.allclose(whole, counts, rtol=1e-9, atol=1e-9):
         drawn = rng.multivariate_hypergeometric(
             whole, n_first, size=n_shuffles, method="marginals"
         )
-        return lambda: [
-            (one.astype(np.float64), (whole - one).astype(np.float64)) for one in drawn
-        ]
-    # sample weights that are no numbers of times: both are drawn from all of them
-    shares, n_second = counts / counts.sum(), round(float(counts.sum())) - n_first
-    firsts, seconds = (
-        rng.multinomial(n, shares, size=n_shuffles).astype(np.float64)
-        for n in (n_first, n_second)
-    )
-    return lambda: list(zip(firsts, seconds, strict=True))
+        for one in drawn:
+            yield one.astype(np.float64), (whole - one).astype(np.float64)
+        return
+    # Sample weights that are no numbers of times: both are drawn from all of them.
+    fractions = counts / counts.sum()
+    n_second = round(float(counts.sum())) - n_first
+    firsts = rng.multinomial(n_first, fractions, size=n_shuffles).astype(np.float64)
+    seconds = rng.multinomial(n_second, fractions, size=n_shuffles).astype(np.float64)
+    yield from zip(firsts, seconds, strict=True)
 
 
 def _seen(values: Array, counts: Array) -> Measured:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from daleml.analysis.distributions.comparison import Comparison
-from daleml.analysis.distributions.fit import WeightFit
-from daleml.analysis.distributions.vuong import FEW
+from daleml.analysis.distributions.weight_fit import FEW, WeightFit
 from daleml.analysis.plots.canvas import (
     axes_or_new,
     axis_name,

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from daleml.analysis.distributions.fit import WeightFit
 from daleml.analysis.distributions.group_comparison import GroupComparison
+from daleml.analysis.distributions.weight_fit import WeightFit
 from daleml.analysis.plots.canvas import (
     axes_or_new,
     axis_name,

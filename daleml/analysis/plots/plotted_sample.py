@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from daleml.analysis.distributions import likelihood
-from daleml.analysis.distributions.families.family import Array
-from daleml.analysis.distributions.fit import WeightFit
+from daleml.analysis.distributions.families.parameter_kinds import Array
+from daleml.analysis.distributions.weight_fit import WeightFit
 
 
 class Seen(NamedTuple):
@@ -36,7 +36,7 @@ class Seen(NamedTuple):
 
 def seen(fit: WeightFit) -> Seen:
     """Return what was seen of a fit's sample."""
-    data = fit.material.data
+    data = fit.observed.data
     values, counts = data.values, data.counts
     order = np.argsort(values, kind="stable")
     values, counts = values[order], counts[order]
@@ -51,7 +51,7 @@ def seen(fit: WeightFit) -> Seen:
 
 def density(fit: WeightFit, w: ArrayLike) -> Array:
     """Return the fitted density of ln w of magnitudes that were seen."""
-    w, data = np.asarray(w, dtype=np.float64), fit.material.data
+    w, data = np.asarray(w, dtype=np.float64), fit.observed.data
     with np.errstate(all="ignore"):  # far from the weights a density may underflow to 0
         heights = w * np.exp(
             fit.rule.logpdf(w, fit.values)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from daleml import require as _checks
-from daleml.analysis.distributions.families.family import Array
-from daleml.analysis.distributions.fit import WeightFit
+from daleml.analysis.distributions.families.parameter_kinds import Array
+from daleml.analysis.distributions.weight_fit import WeightFit
 from daleml.analysis.plots.canvas import (
     axes_or_new,
     axis_name,

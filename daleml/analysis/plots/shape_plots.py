@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from daleml.analysis.distributions.fit import WeightFit
 from daleml.analysis.distributions.resemblance import Resemblance
+from daleml.analysis.distributions.weight_fit import WeightFit
 from daleml.analysis.plots.canvas import (
     EXCITATORY,
     axes_or_new,

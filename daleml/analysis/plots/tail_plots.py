@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from daleml.analysis.distributions.comparison import Comparison
-from daleml.analysis.distributions.fit import WeightFit
+from daleml.analysis.distributions.weight_fit import WeightFit
 from daleml.analysis.plots.canvas import (
     axes_or_new,
     axis_name,

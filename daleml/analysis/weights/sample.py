@@ -65,6 +65,8 @@ class WeightSample:
         sign: +1 for excitatory weights, -1 for inhibitory ones, 0 for both, pooled because the
             caller asked.
         log_moments: Mean and standard deviation of the logarithms of the magnitudes.
+        frequencies: How often each value that was read counts, those left out too; None if
+            each counts once.
         intervals: The lower and the upper end of each, where no more is known of it; see
             :func:`interval_sample`.
 
@@ -85,7 +87,9 @@ class WeightSample:
     sign: int
     log_moments: tuple[float, float]
     _source: NDArray[Any] = field(repr=False, compare=False)
-    _counts: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
+    frequencies: NDArray[np.float64] | None = field(
+        default=None, repr=False, compare=False
+    )
     intervals: tuple[NDArray[np.float64], NDArray[np.float64]] | None = field(
         default=None, repr=False, compare=False
     )
@@ -108,9 +112,9 @@ class WeightSample:
 
     def counts(self) -> NDArray[np.float64] | None:
         """Return how often each of :meth:`values` counts, or None if each counts once."""
-        if self._counts is None or self.n == self._source.size:
-            return self._counts
-        return self._counts[magnitudes(self._source, self.sign) > 0]
+        if self.frequencies is None or self.n == self._source.size:
+            return self.frequencies
+        return self.frequencies[magnitudes(self._source, self.sign) > 0]
 
     def others(self) -> NDArray[np.float64]:
         """Return the sizes of the values of the other sign, which were left out.
@@ -128,9 +132,9 @@ class WeightSample:
 
         It is their number, unless sample weights were given.
         """
-        if self._counts is None:
+        if self.frequencies is None:
             return float(self.n_zero)
-        return float(self._counts[self._source == 0].sum())
+        return float(self.frequencies[self._source == 0].sum())
 
     @functools.cached_property
     def moments(self) -> Moments:

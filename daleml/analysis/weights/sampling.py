@@ -72,7 +72,9 @@ def weight_sample(
         raise ValueError(f"`sign` must be +1, -1 or None; got {sign!r}.")
     if sign is not None and pool:
         raise ValueError(f"`sign` must be None where `pool` is True; got {sign}.")
-    if is_module(weights) or isinstance(weights, Mapping):
+    # An array of numbers, which most callers give, needs no reading.
+    is_array = type(weights) is np.ndarray and weights.dtype.kind in "fiu"
+    if not is_array and (is_module(weights) or isinstance(weights, Mapping)):
         if sample_weights is not None:
             raise ValueError("`sample_weights` must be left out for a model; got some.")
         if not pool:
@@ -81,7 +83,10 @@ def weight_sample(
         weights = _all_synapses(weights)
     if not pool and hasattr(weights, "columns"):
         _refuse_columns(weights)
-    array = numbers(weights).reshape(-1)
+    if is_array:
+        array = np.asarray(weights).reshape(-1)
+    else:
+        array = numbers(weights).reshape(-1)
     counts = None
     if sample_weights is not None:
         counts = _counts(sample_weights, array.size)

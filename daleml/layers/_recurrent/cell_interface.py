@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -13,10 +13,9 @@ from daleml import require
 from daleml.layers._recurrent.circuit import Circuit, EffectiveWeights
 from daleml.layers._recurrent.composition import Composition
 from daleml.layers._recurrent.dispatch import advance_layer, starting_state
-from daleml.layers._recurrent.loop import Nonlinearity
 from daleml.layers._recurrent.one_step import one_step
 from daleml.layers._recurrent.wiring import Wiring
-from daleml.layers._shared.acting_parameters import acting
+from daleml.layers.acting_parameters import acting
 from daleml.populations import Populations
 
 
@@ -30,13 +29,12 @@ class Cell(Circuit):
         wiring: Wiring,
         inputs: Populations,
         populations: Populations,
-        nonlinearity: str | Nonlinearity,
         bias: bool,
-        options: Mapping[str, Any],
+        **options: Any,
     ) -> None:
         # What torch would refuse is refused in torch's words.
         nn.RNN(inputs.size, populations.size, bias=bias, device="meta")
-        super().__init__(wiring, inputs, populations, [""], nonlinearity, bias, options)
+        super().__init__(wiring, inputs, populations, [""], bias=bias, **options)
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """Take one step.
@@ -93,7 +91,7 @@ class Cell(Circuit):
         So are a shunt, which has a loop of its own, autocast, where everything is lowered, and
         compiling, where a loop of the user's would be unrolled.
         """
-        if self._wiring.shunting or torch.is_autocast_enabled(rows.device.type):
+        if not self._wiring.composes or torch.is_autocast_enabled(rows.device.type):
             return True
         if torch.compiler.is_compiling():
             return not getattr(torch.compiler, "is_exporting", bool)()
@@ -140,7 +138,7 @@ class Cell(Circuit):
         """
         outer = self._composition
         names = [*self._wiring.parts("ih"), *self._wiring.parts("hh")]
-        if not self._wiring.shunting:
+        if self._wiring.composes:
             vars(self)["_composition"] = Composition(self, names, self._compose)
         try:
             yield self

@@ -18,15 +18,13 @@ from torch.nn.functional import softplus
 from torch.utils.hooks import RemovableHandle
 
 from daleml import require, signs
-from daleml.layers import init
-from daleml.layers._recurrent.kept_leak import Step
-from daleml.layers._recurrent.leak import Leaky
+from daleml.layers import acting_parameters, init
+from daleml.layers._recurrent.leak import Leaky, Step
 from daleml.layers._recurrent.loop import NONLINEARITIES, Nonlinearity, function
 from daleml.layers._recurrent.masks import Connectivity, is_density, matrix
 from daleml.layers._recurrent.wiring import Drawing, Path, Wiring
-from daleml.layers._shared import acting_parameters
-from daleml.layers._shared.acting_parameters import rewritten
-from daleml.layers._shared.checked_attributes import Check, positive_or_none
+from daleml.layers.acting_parameters import rewritten
+from daleml.layers.checked_attributes import Check, positive_or_none
 from daleml.modules import Reads, SynapticWeight
 from daleml.populations import Populations
 
@@ -87,48 +85,56 @@ class Circuit(Leaky):
         inputs: Populations,
         populations: Populations,
         suffixes: Sequence[str],
+        *,
         nonlinearity: str | Nonlinearity,
         bias: bool,
-        options: Mapping[str, Any],
+        mask: Connectivity,
+        input_mask: Connectivity,
+        autapses: bool | None,
+        dt_ms: float | None,
+        tau_ms: float | Sequence[float] | Tensor | None,
+        noise: float,
+        noise_in_eval: bool,
+        train_initial_state: bool,
+        input_mean: float,
+        spectral_radius: float | None,
+        generator: torch.Generator | None,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
     ) -> None:
         super().__init__()
         self._layer_hooks: OrderedDict[int, LayerHook] = OrderedDict()
-        device, dtype = options["device"], options["dtype"]
         factory: dict[str, Any] = {"device": device, "dtype": dtype}
         self.inputs, self.populations = inputs, populations
         self.input_size, self.hidden_size = inputs.size, populations.size
         self.bias = bias
         self.nonlinearity = nonlinearity
-        self.noise = options["noise"]
-        self.noise_in_eval = options["noise_in_eval"]
-        learns_start = require.flag(
-            "train_initial_state", options["train_initial_state"]
-        )
-        self.generator = options["generator"]
+        self.noise = noise
+        self.noise_in_eval = noise_in_eval
+        require.flag("train_initial_state", train_initial_state)
+        self.generator = generator
         if dtype is not None and not dtype.is_floating_point:
             raise TypeError(f"`dtype` must be a floating-point type; got {dtype}.")
-        self.input_mean = options.get("input_mean", 0.0)
-        self.spectral_radius = options.get("spectral_radius")
+        self.input_mean, self.spectral_radius = input_mean, spectral_radius
         self._wiring, self._suffixes = wiring, tuple(suffixes)
         like = {
             "device": device or torch.get_default_device(),
             "dtype": dtype or torch.get_default_dtype(),
         }
-        self._build_leak(options["dt_ms"], options["tau_ms"], self.hidden_size, like)
-        self._paths = self._connect(
-            options["mask"], options["input_mask"], options["autapses"]
-        )
+        self._build_leak(dt_ms, tau_ms, self.hidden_size, like)
+        self._paths = self._connect(mask, input_mask, autapses)
         for path in self._paths:
             wiring.register(self, path, factory)
         for suffix in self._suffixes:
             wiring.register_shared(self, suffix, self.hidden_size, factory)
             names = [f"bias_ih{suffix}", f"bias_hh{suffix}"] if bias else []
-            if learns_start:
-                names.append(f"initial_state{suffix}")
-            for name in names:
-                values = nn.Parameter(torch.empty(self.hidden_size, **factory))
-                self.register_parameter(name, values)
-        self.reset_parameters(self.generator)
+            for name in (
+                [*names, f"initial_state{suffix}"] if train_initial_state else names
+            ):
+                self.register_parameter(
+                    name, nn.Parameter(torch.empty(self.hidden_size, **factory))
+                )
+        self.reset_parameters(generator)
 
     def _connect(
         self, mask: Connectivity, input_mask: Connectivity, autapses: bool | None
@@ -340,13 +346,11 @@ class Circuit(Leaky):
             dtype=rows.dtype if source == rows.device else None,
         )
         drawn = drawn.to(device=rows.device, dtype=rows.dtype)
-        scale: Tensor | float = 2**0.5 * self.noise
-        if step is not None:
-            scale = step.spread * self.noise
+        spread = 2**0.5 if step is None else step.spread
+        scale = spread * self.noise
         if isinstance(scale, Tensor):
             scale = scale.to(rows.dtype)
-        noise: Tensor = drawn * scale
-        return noise
+        return drawn * scale
 
     def extra_repr(self) -> str:
         """Describe the circuit's sizes and dynamics."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from daleml import law
-from daleml.layers._shared.functorch_tensors import is_wrapped
+from daleml.layers._recurrent.time_constants import is_wrapped
 
 StepMatrices = tuple[Tensor, Tensor]
 """What multiplies the input, and what multiplies the state."""

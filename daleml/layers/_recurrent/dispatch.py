@@ -28,7 +28,7 @@ from daleml.layers._recurrent.circuit import Circuit
 from daleml.layers._recurrent.fused import fused
 from daleml.layers._recurrent.layer_sweep import Sweep, lowered
 from daleml.layers._recurrent.loop import NONLINEARITIES, loop
-from daleml.layers._shared.acting_parameters import acting, composed
+from daleml.layers.acting_parameters import acting, composed
 
 is_exporting: Callable[[], bool] = getattr(torch.compiler, "is_exporting", bool)
 """Whether ``torch.export`` records what is run; torch 2.6 does not tell."""
@@ -80,12 +80,12 @@ def _advance_layer(
         noise = circuit._draw_noise(rows, step)
     sweep = Sweep(state, noise, leak, circuit.nonlinearity, tuple(sizes), keep)
     wiring = circuit._wiring
-    if wiring.shunting:
-        rates, last = wiring.advance(circuit, suffix, rows, bias, sweep)
-    else:
+    if wiring.composes:
         weight_ih = composed(circuit, wiring.matrices, f"ih{suffix}")
         weight_hh = composed(circuit, wiring.matrices, f"hh{suffix}")
         rates, last = run(rows, weight_ih, bias, weight_hh, sweep)
+    else:
+        rates, last = wiring.advance(circuit, suffix, rows, bias, sweep)
     for look in tuple(circuit._layer_hooks.values()):
         look(suffix, rows, state, rates, sweep.batch_sizes)
     return rates, last

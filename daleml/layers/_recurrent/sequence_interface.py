@@ -13,9 +13,8 @@ from torch.nn.utils.rnn import PackedSequence
 from daleml import require
 from daleml.layers._recurrent.circuit import Circuit, EffectiveWeights
 from daleml.layers._recurrent.dispatch import advance_layer
-from daleml.layers._recurrent.loop import Nonlinearity
 from daleml.layers._recurrent.wiring import Wiring
-from daleml.layers._shared.checked_attributes import Check
+from daleml.layers.checked_attributes import Check
 from daleml.populations import Populations
 
 
@@ -35,20 +34,20 @@ class Recurrent(Circuit):
         inputs: Populations,
         populations: Populations,
         num_layers: int,
-        nonlinearity: str | Nonlinearity,
         bias: bool,
         batch_first: bool,
         dropout: float,
         bidirectional: bool,
-        options: Mapping[str, Any],
+        **options: Any,
     ) -> None:
         if require.flag("bidirectional", bidirectional):
             raise ValueError(
                 "`bidirectional` must be False, since a circuit does not run backwards; got"
                 " True."
             )
-        # Torch says what is too few.
-        require.integer("num_layers", num_layers, minimum=-1)
+        require.integer(
+            "num_layers", num_layers, minimum=-1
+        )  # torch says what is too few
         # What torch would refuse is refused in torch's words, and it warns where torch warns.
         nn.RNN(
             inputs.size,
@@ -61,12 +60,12 @@ class Recurrent(Circuit):
             device="meta",
         )
         suffixes = [f"_l{i}" for i in range(num_layers)]
-        super().__init__(
-            wiring, inputs, populations, suffixes, nonlinearity, bias, options
+        super().__init__(wiring, inputs, populations, suffixes, bias=bias, **options)
+        self.num_layers, self.batch_first, self.dropout = (
+            num_layers,
+            batch_first,
+            dropout,
         )
-        self.num_layers = num_layers
-        self.batch_first = batch_first
-        self.dropout = dropout
         self.bidirectional = False
 
     def forward(

@@ -6,14 +6,11 @@ Sizes and partitions, as ``nn.RNN`` or a partition says them.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from typing import Any
 
 from torch import nn
 
 from daleml import require
-from daleml.layers._recurrent.dann_wiring import DANN
-from daleml.layers._shared.dann_parameters import default_n_inh
+from daleml.layers._recurrent.wiring import DANN
 from daleml.populations import Populations, require_no_pair
 
 DANN_FIXED = frozenset({"n_inh", "shunting", "input_mean", "spectral_radius"})
@@ -34,7 +31,7 @@ def sizes(name: str, given: Populations | int) -> Populations:
     wrong = {
         "input_size": 1,
         "hidden_size": 1,
-        name: given,
+        name if name == "input_size" else "hidden_size": given,
     }
     nn.RNN(**wrong, device="meta")
     return Populations(given)
@@ -55,7 +52,7 @@ def partition(given: Populations | int) -> Populations:
 
 
 def dann_parts(
-    input_size: int, hidden_size: int, n_inh: int | None, options: Mapping[str, Any]
+    input_size: int, hidden_size: int, n_inh: int | None, shunting: bool, eps: float
 ) -> tuple[Populations, Populations, DANN]:
     """Read the sizes of a DANN, and say what its wiring is."""
     inputs, units = sizes("input_size", input_size), sizes("hidden_size", hidden_size)
@@ -63,10 +60,10 @@ def dann_parts(
         raise ValueError(
             f"a DANN's inputs and units must all be excitatory; got {inputs} and {units}."
         )
-    require.positive("eps", options["eps"])
-    n_inhibitory = default_n_inh(units.size, n_inh)
-    return (
-        inputs,
-        units,
-        DANN(n_inhibitory, require.flag("shunting", options["shunting"])),
+    require.positive("eps", eps)
+    n_inh = (
+        max(units.size // 10, 1)
+        if n_inh is None
+        else require.integer("n_inh", n_inh, minimum=1)
     )
+    return inputs, units, DANN(n_inh, require.flag("shunting", shunting))

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 from daleml import require
-from daleml.layers._shared.functorch_tensors import is_wrapped
 
 PerUnit: TypeAlias = "float | Tensor"
 """A number for all units, or a tensor of one for each."""
@@ -117,6 +116,11 @@ def is_plain(given: Tensor) -> bool:
     if given.requires_grad or isinstance(given, nn.Parameter) or is_wrapped(given):
         return False
     return forward_ad.unpack_dual(given).tangent is None  # type: ignore[no-untyped-call]
+
+
+def is_wrapped(given: Tensor) -> bool:
+    """Whether ``torch.func`` looks on: such a tensor has no values to ask for."""
+    return bool(torch._C._functorch.is_functorch_wrapped_tensor(given))
 
 
 def _device_of(given: Any) -> torch.device | str:

@@ -186,7 +186,7 @@ def test_profile_intervals_end_where_the_likelihood_has_fallen(family, mode):
     """At an end no choice of the other parameters brings the likelihood back within 1.92 of its top."""
     w, options, _ = observed(FAMILIES[family], mode, 600, np.random.default_rng(2))
     fit = fit_weights(w, family, **options)
-    rule, data = fit.rule, fit.material.data
+    rule, data = fit.rule, fit.observed.data
     for i, (name, ends) in enumerate(confidence_intervals(fit).items()):
         for end in ends:
             assert math.isfinite(end)

@@ -17,8 +17,9 @@ from daleml.analysis import (
 )
 from daleml.analysis.distributions.comparison import Comparison
 from daleml.analysis.distributions.families import FAMILIES
-from daleml.analysis.distributions.fit import Material, fit_material
+from daleml.analysis.distributions.fit import fit_sample
 from daleml.analysis.distributions.observation import Observation
+from daleml.analysis.distributions.observed_sample import ObservedSample
 from daleml.analysis.weights.sampling import weight_sample
 
 
@@ -27,8 +28,8 @@ def draw(n, seed=0):
 
 
 def fits(w, *families, **options):
-    material = Material(weight_sample(w), Observation(**options))
-    return [fit_material(material, FAMILIES[family]) for family in families]
+    observed = ObservedSample(weight_sample(w), Observation(**options))
+    return [fit_sample(observed, FAMILIES[family]) for family in families]
 
 
 # -- tests of pairs ----------------------------------------------------------------------------------------------------

@@ -18,7 +18,8 @@ from daleml.analysis.distributions.families import (
     find,
     find_all,
 )
-from daleml.analysis.distributions.likelihood import Observed, log_likelihood
+from daleml.analysis.distributions.likelihood import log_likelihood
+from daleml.analysis.distributions.likelihood_data import LikelihoodData
 
 BY_SCIPY = {
     "lognormal": lambda mu, sigma: stats.lognorm(s=sigma, scale=math.exp(mu)),
@@ -286,7 +287,7 @@ def test_the_start_is_near(name, params):
     family = FAMILIES[name]
     w = family.sample(params, 2000, np.random.default_rng(1))
     w = w[w > 1e-290]
-    data = Observed(w, np.ones(w.size))
+    data = LikelihoodData(w, np.ones(w.size))
     gap = log_likelihood(family, params, data) - log_likelihood(
         family, family.start(w, data.counts), data
     )

@@ -16,12 +16,13 @@ from daleml.analysis.distributions.clusters import (
 )
 from daleml.analysis.distributions.effects import median_ratio as ratio_of_medians
 from daleml.analysis.distributions.effects import pair_to_name, scaling
-from daleml.analysis.distributions.group_tests import Verdict, holm, taking_part
+from daleml.analysis.distributions.group_tests import taking_part
+from daleml.analysis.distributions.group_verdicts import Verdict, holm
 from daleml.analysis.distributions.p_values import at_floor, bare_p, p_text
 from daleml.analysis.distributions.permutation import (
     can_reject,
     n_arrangements,
-    same_share,
+    same_fraction,
     shuffled_labels,
 )
 from daleml.analysis.distributions.scores import standard_scores
@@ -337,12 +338,12 @@ def test_holm():
 
 
 def test_one_share_against_fishers_exact_test():
-    p = same_share(
+    p = same_fraction(
         np.array([2.0, 9.0]), np.array([12.0, 12.0]), 9999, np.random.default_rng(0)
     )
     assert p == pytest.approx(stats.fisher_exact([[2, 10], [9, 3]]).pvalue, abs=0.004)
     assert (
-        same_share(
+        same_fraction(
             np.array([5.0, 5.0]), np.array([5.0, 5.0]), 99, np.random.default_rng(0)
         )
         == 1

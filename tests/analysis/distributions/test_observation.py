@@ -118,7 +118,7 @@ def test_no_fit_is_lower_than_the_truth(family, mode):
     fit = fit_weights(w, family, **options)
     from daleml.analysis.distributions.likelihood import log_likelihood as fast
 
-    assert fit.log_likelihood >= fast(FAMILIES[family], truth, fit.material.data) - 1e-6
+    assert fit.log_likelihood >= fast(FAMILIES[family], truth, fit.observed.data) - 1e-6
 
 
 @pytest.mark.parametrize("mode", ["truncated", "censored", "between"])

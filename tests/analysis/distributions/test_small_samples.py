@@ -89,7 +89,7 @@ def test_the_generalised_gamma_is_never_below_the_truth_where_most_is_hidden(see
     threshold = float(rule.ppf(np.array(0.98), truth))
     w = rule.sample(truth, 20_000, np.random.default_rng(seed))
     fit = fit_weights(w[w > threshold], rule, truncation=(threshold, None))
-    assert fit.log_likelihood >= log_likelihood(rule, truth, fit.material.data)
+    assert fit.log_likelihood >= log_likelihood(rule, truth, fit.observed.data)
     for name in ("lognormal", "weibull", "gamma"):  # its special cases
         special = fit_weights(w[w > threshold], name, truncation=(threshold, None))
         assert fit.log_likelihood >= special.log_likelihood - 1e-3

@@ -1,4 +1,4 @@
-r"""What a family of distributions on the positive numbers knows of itself."""
+"""The base class of families: what a distribution of magnitudes must say of itself to be fitted."""
 
 from __future__ import annotations
 
@@ -6,88 +6,83 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from daleml.analysis.weights.sample import WeightSample
+from daleml.analysis.distributions.families.parameter_kinds import Array, Kind, Params
 
 if TYPE_CHECKING:
-    from daleml.analysis.distributions.likelihood import Observed
+    from daleml.analysis.distributions.likelihood_data import LikelihoodData
     from daleml.analysis.distributions.observation import Observation
+    from daleml.analysis.weights.sample import WeightSample
 
-Array: TypeAlias = NDArray[np.float64]
-Params: TypeAlias = tuple[float, ...]
+__all__ = [
+    "LOG_2PI",
+    "Array",
+    "Distribution",
+    "Family",
+    "Kind",
+    "Params",
+    "log_moments",
+]
 
 LOG_2PI = math.log(2 * math.pi)
 
+# A log-likelihood starts no closer to a single value than this standard deviation of ln w.
+_LEAST_LOG_SD = 1e-3
 
-class Kind(Enum):
-    """What becomes of a parameter when the unit of the weights changes, and where it lives."""
-
-    SCALE = "positive; in the unit of the weights"
-    LOCATION = "any number; in the unit of the weights"
-    LOG_LOCATION = "any number; a logarithm of weights"
-    SHAPE = "positive; free of units"
-    REAL = "any number; free of units"
-    SHARE = "between 0 and 1; free of units"
-
-    def free(self, value: float) -> float:
-        """Map a parameter of this kind to a number without bounds."""
-        if self in (Kind.SCALE, Kind.SHAPE):
-            return math.log(value)
-        if self is Kind.LOCATION:  # straight near zero, a logarithm far off
-            return math.asinh(value)
-        return math.log(value / (1 - value)) if self is Kind.SHARE else value
-
-    def bound(self, place: float) -> float:
-        """Undo :meth:`free`."""
-        if self in (Kind.SCALE, Kind.SHAPE):
-            return math.exp(place) if place < 700 else math.inf
-        if self is Kind.LOCATION:
-            return (
-                math.sinh(place) if abs(place) < 700 else math.copysign(math.inf, place)
-            )
-        if self is Kind.SHARE:
-            return 1 / (1 + math.exp(-place)) if place > -700 else 0.0
-        return float(place)
-
-    def slope(self, value: float) -> float:
-        """Return how fast a parameter changes with the number that it is mapped to."""
-        if self in (Kind.SCALE, Kind.SHAPE):
-            return value
-        if self is Kind.LOCATION:
-            return math.hypot(1, value)
-        return value * (1 - value) if self is Kind.SHARE else 1.0
+# Quantiles are looked for between the exponentials of these, all that a float holds, by so many
+# halvings that no digit is left to find.
+_LOG_RANGE = 700.0
+_HALVINGS = 64
 
 
 class Family(ABC):
-    """A family of distributions of magnitudes.
-
-    Density, tails and quantiles, as functions of its parameters.
+    """A family of distributions of magnitudes: density, tails and quantiles, by its parameters.
 
     A family of one's own needs ``name``, ``parameters``, ``kinds``, :meth:`logpdf`,
-    :meth:`logcdf`, :meth:`logsf` and :meth:`start`; the rest has defaults, which are slower
+    :meth:`logcdf`, :meth:`logsf` and :meth:`start`. The rest has defaults, which are slower
     than a closed form.
+
+    Example:
+        >>> import numpy as np
+        >>> from daleml.analysis import fit_weights
+        >>> class Rayleigh(Family):
+        ...     name, parameters, kinds = "rayleigh", ("scale",), (Kind.SCALE,)
+        ...     def logpdf(self, w, params):
+        ...         return np.log(w / params[0] ** 2) + self.logsf(w, params)
+        ...     def logcdf(self, w, params):
+        ...         return np.log(-np.expm1(self.logsf(w, params)))
+        ...     def logsf(self, w, params):
+        ...         return -((w / params[0]) ** 2) / 2
+        ...     def start(self, w, counts):
+        ...         return (np.average(w, weights=counts),)
+        >>> weights = np.random.default_rng(0).rayleigh(2.0, 1000)
+        >>> print(fit_weights(weights, Rayleigh()).parameters_text())
+        scale 2.022 ± 0.032
     """
 
     name: ClassVar[str]
     parameters: ClassVar[tuple[str, ...]]
     kinds: ClassVar[tuple[Kind, ...]]
     special_cases: ClassVar[frozenset[str]] = frozenset()
-    """Names of the families that this one becomes at some value of its parameters, inside their range."""
+    """Names of the families that this one equals at some value of its parameters.
+
+    The value lies inside their range, so that the likelihood ratio is chi-squared."""
     irregular_cases: ClassVar[frozenset[str]] = frozenset()
-    """Those that it becomes where parameters lose their meaning or end, so that no textbook test compares the two."""
+    """Names of the families that this one equals at the end of its range.
+
+    There some parameters lose their meaning, so no textbook test compares the two."""
 
     needs_bound: ClassVar[bool] = False
-    """Whether it is no distribution without the lower end of what was seen."""
+    """Whether it is a distribution only above a lower end of what was seen."""
     own_unit: ClassVar[bool] = False
-    """Whether its values have a unit of their own, as counts do, in which likelihoods must be computed."""
+    """Whether its values have a unit of their own, as counts do.
+
+    Likelihoods are then computed in that unit."""
 
     # -- the distribution
-    # ----------------------------------------------------------------------------------------------
 
     @abstractmethod
     def logpdf(self, w: Array, params: Params) -> Array:
@@ -114,34 +109,40 @@ class Family(ABC):
         return self.ppf(rng.uniform(size=n), params)
 
     def distribution(self, params: Params) -> Any:
-        """Return it with its parameters fixed: ``pdf``, ``cdf``, ``ppf``, ``rvs``...
+        """Return the distribution of fixed parameters, with the methods of ``scipy.stats``.
 
-        As in ``scipy.stats``.
+        These are ``pdf``, ``cdf``, ``sf``, ``ppf``, ``median`` and ``rvs``.
         """
         return Distribution(self, params)
 
     def log_mass(self, counts: Array, params: Params) -> Array | None:
-        """Return the log-probabilities of counts, of a family of counts.
+        """Return the log-probabilities of counts.
 
-        Else None: they are rounded magnitudes.
+        None of a family of continuous magnitudes, whose counts are rounded magnitudes.
         """
         return None
 
     def between(
         self, params: Params, n: int, low: float, high: float, rng: np.random.Generator
     ) -> Array | None:
-        """Draw ``n`` magnitudes between two ends, if there is a shorter way than to try.
+        """Draw ``n`` magnitudes between two ends.
 
-        Else None.
+        None if there is no quicker way than to draw until enough lie between them.
         """
         return None
 
     def above(self, params: Params, low: float) -> Any:
-        """Return the distribution of what is larger than ``low``, of a family that needs a bound."""
+        """Return the distribution of what is larger than ``low``.
+
+        Only families with ``needs_bound`` have it.
+        """
         raise NotImplementedError
 
     def observed_as(self, observation: Observation) -> Family:
-        """Return what to fit to weights observed so: this family, or its form for counts.
+        """Return the family to fit to weights that were observed so.
+
+        That is this one, or its form for counts. It is asked where weights were not all seen as
+        they are, and of a family with ``needs_bound`` always.
 
         Raises:
             ValueError: If it cannot be fitted to such weights.
@@ -149,86 +150,81 @@ class Family(ABC):
         return self
 
     # -- its parameters
-    # ------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def start(self, w: Array, counts: Array) -> Params:
-        """Return parameters near the maximum of the likelihood of ``w``, each seen ``counts`` times."""
+        """Return parameters near the maximum of the likelihood.
 
-    def starts(self, data: Observed) -> Iterator[Params]:
-        """Yield where to begin climbing.
+        It is that of magnitudes ``w``, each of which was seen ``counts`` times.
+        """
 
-        One place, or several where the likelihood has several peaks.
+    def starts(self, data: LikelihoodData) -> Iterator[Params]:
+        """Yield the parameters from which to maximise the likelihood.
+
+        There is one starting point, or several where the likelihood has several peaks.
         """
         yield self.start(*data.complete())
 
     def to_free(self, params: Params) -> Array:
-        """Map parameters to numbers without bounds, in which likelihoods are climbed."""
-        return np.array(
-            [kind.free(value) for value, kind in zip(params, self.kinds, strict=True)]
-        )
+        """Return the free coordinates of parameters, over which likelihoods are maximised."""
+        pairs = zip(params, self.kinds, strict=True)
+        return np.array([kind.free(value) for value, kind in pairs])
 
     def from_free(self, free: Array) -> Params:
-        """Undo :meth:`to_free`."""
-        return tuple(
-            kind.bound(place)
-            for place, kind in zip(free.tolist(), self.kinds, strict=True)
-        )
+        """Return the parameters of free coordinates: undo :meth:`to_free`."""
+        pairs = zip(free.tolist(), self.kinds, strict=True)
+        return tuple(kind.bound(coordinate) for coordinate, kind in pairs)
 
     def allowed(self, params: Params) -> bool:
-        """Whether a likelihood is to be climbed there; :meth:`from_free` leads nowhere else."""
+        """Whether a likelihood may be maximised there.
+
+        Parameters that :meth:`from_free` returns always are allowed.
+        """
         return True
 
     def in_unit(self, params: Params, unit: float) -> Params:
-        """Return the parameters of the same weights measured in another unit, ``unit`` times as small."""
-        return tuple(
-            (
-                p * unit
-                if k in (Kind.SCALE, Kind.LOCATION)
-                else p + math.log(unit)
-                if k is Kind.LOG_LOCATION
-                else p
-            )
-            for p, k in zip(params, self.kinds, strict=True)
-        )
+        """Return the parameters of the same weights in another unit, ``unit`` times as small."""
+        pairs = zip(params, self.kinds, strict=True)
+        return tuple(kind.in_unit(value, unit) for value, kind in pairs)
 
-    # -- shortcuts, where every weight was seen
-    # ------------------------------------------------------------------------
+    # -- shorter ways, where every weight was seen as it is
 
     def estimate(self, sample: WeightSample) -> Params | None:
-        """Return the maximum-likelihood parameters of a sample seen whole.
+        """Return the maximum-likelihood parameters of a sample in which all weights were seen.
 
-        None if there is no shorter way to them.
+        None if the family has neither a closed form nor one equation: the likelihood is then
+        maximised over all parameters together.
         """
         return None
 
     def mean_log_likelihood(self, params: Params, sample: WeightSample) -> float:
-        """Return the mean log-likelihood of a sample seen whole.
+        """Return the mean log-likelihood of a sample in which all weights were seen.
 
-        Here by a pass over it, elsewhere from its moments.
+        Here it takes a pass over the sample; some families have it from its moments.
         """
-        return (
-            sum(float(self.logpdf(chunk, params).sum()) for chunk in sample.chunks())
-            / sample.n
-        )
+        total = sum(float(self.logpdf(part, params).sum()) for part in sample.chunks())
+        return total / sample.n
 
     def stderr(self, params: Params, n: float) -> Params | None:
         """Return the standard errors of ``n`` values seen whole, by the expected information.
 
-        None if not known.
+        None if they have no closed form.
         """
         return None
 
     def interval_factor(self, index: int, n: float, level: float) -> float:
-        r"""Return by what to multiply :math:`\chi^2_1(\mathrm{level})` for a profile interval of few weights."""
+        r"""Return by what to multiply :math:`\chi^2_1(\mathrm{level})` for few weights.
+
+        It corrects the profile interval of the parameter with number ``index``.
+        """
         return 1.0
 
     def limit(self, params: Params) -> str | None:
-        """Say which simpler family the parameters have run off to, if they have."""
+        """Return the simpler family that the parameters have run off to; None if to none."""
         return None
 
     def limit_above(self, params: Params, low: float) -> str | None:
-        """Say what they have run off to as far as what is larger than ``low`` can tell, if they have."""
+        """Return the family that these parameters cannot be told from above ``low``, if any."""
         return None
 
     def __repr__(self) -> str:
@@ -237,16 +233,25 @@ class Family(ABC):
 
 @dataclass(frozen=True)
 class Distribution:
-    """A family with its parameters fixed, for those that ``scipy.stats`` lacks.
+    """A family with fixed parameters, for families that ``scipy.stats`` lacks.
 
-    The methods of the same names.
+    Its methods have the names that they have there.
+
+    Args:
+        family: The family.
+        params: Its parameters, in the family's order.
+
+    Example:
+        >>> from daleml.analysis.distributions.families import find
+        >>> round(Distribution(find("weibull"), (1.0, 2.0)).median(), 3)
+        1.386
     """
 
     family: Family
     params: Params
 
     def logpdf(self, w: Any) -> Any:
-        """Return the logarithm of the density; that of numbers not above zero is minus infinity."""
+        """Return the logarithm of the density; minus infinity unless ``w`` is above zero."""
         return self._on_positive(self.family.logpdf, w, (-np.inf, -np.inf))
 
     def pdf(self, w: Any) -> Any:
@@ -264,14 +269,16 @@ class Distribution:
     def ppf(self, q: Any) -> Any:
         """Return the quantiles, by halving the interval of ln w that holds them."""
         levels = np.asarray(q, dtype=np.float64)
-        low, high = np.full(levels.shape, -700.0), np.full(levels.shape, 700.0)
+        low = np.full(levels.shape, -_LOG_RANGE)
+        high = np.full(levels.shape, _LOG_RANGE)
+        # Each level is compared with the tail that is smaller, which has more digits.
         upper = levels > 0.5
         target = np.log(
             np.where(upper, 1 - levels, levels),
             where=(levels > 0) & (levels < 1),
             out=np.zeros_like(levels),
         )
-        for _ in range(64):
+        for _ in range(_HALVINGS):
             middle = (low + high) / 2
             w = np.exp(middle)
             below = np.where(
@@ -279,7 +286,8 @@ class Distribution:
                 self.family.logsf(w, self.params) > target,
                 self.family.logcdf(w, self.params) < target,
             )
-            low, high = np.where(below, middle, low), np.where(below, high, middle)
+            low = np.where(below, middle, low)
+            high = np.where(below, high, middle)
         found = np.exp((low + high) / 2)
         found = np.where(levels <= 0, 0.0, np.where(levels >= 1, np.inf, found))
         return np.where((levels >= 0) & (levels <= 1), found, np.nan)[()]
@@ -294,19 +302,18 @@ class Distribution:
         return self.family.sample(self.params, int(np.prod(size)), rng).reshape(size)
 
     def _on_positive(self, function: Any, w: Any, ends: tuple[float, float]) -> Any:
+        """Return a function of positive numbers, and its values at zero and at infinity."""
         values = np.asarray(w, dtype=np.float64)
         inside = (values > 0) & (values < np.inf)
-        result = np.where(
-            np.isnan(values), np.nan, np.where(values > 0, ends[1], ends[0])
-        )
+        result = np.where(values > 0, ends[1], ends[0])
+        result = np.where(np.isnan(values), np.nan, result)
         result[inside] = function(values[inside], self.params)
         return result[()]
 
 
 def log_moments(w: Array, counts: Array) -> tuple[float, float]:
-    """Return mean and standard deviation of ln w."""
+    """Return mean and standard deviation of ln w, the second never quite 0."""
     logs = np.log(w)
     mean = float(np.average(logs, weights=counts))
-    return mean, max(
-        float(np.sqrt(np.average((logs - mean) ** 2, weights=counts))), 1e-3
-    )
+    variance = float(np.average((logs - mean) ** 2, weights=counts))
+    return mean, max(math.sqrt(variance), _LEAST_LOG_SD)

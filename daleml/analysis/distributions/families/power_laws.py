@@ -10,20 +10,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from daleml.analysis.distributions.families.family import Array, Family, Kind, Params
+from daleml.analysis.distributions.families.family import Family
+from daleml.analysis.distributions.families.parameter_kinds import Array, Kind, Params
 
 if TYPE_CHECKING:
-    from daleml.analysis.distributions.likelihood import Observed
+    from daleml.analysis.distributions.likelihood_data import LikelihoodData
     from daleml.analysis.distributions.observation import Observation
 
-# a whole number, from which on the zeta function is its asymptotic series to the last digit
+# From this whole number on, the zeta function is its asymptotic series to the last digit.
 _LARGE = 1e3
+
+# No exponent is larger than this one by more than 1.
 _STEEPEST = 1e3
-_FARTHEST = 1e15  # count, beyond which whole numbers have gaps
+
+# Beyond this count, floats cannot hold every whole number.
+_FARTHEST = 1e15
 
 
 class PowerLaw(Family):
-    r"""Power law, :math:`p(w) = \frac{\alpha - 1}{w_{min}} (w / w_{min})^{-\alpha}` for :math:`w > w_{min}`: Pareto I.
+    r"""Power law, or Pareto I.
+
+    .. math:: p(w) = \frac{\alpha - 1}{w_{min}} (w / w_{min})^{-\alpha}, \quad w > w_{min}
 
     It has no finite total without a lower bound, which is the lower end of what was seen:
     ``truncation=(w_min, None)``. :func:`daleml.analysis.power_law` looks for one. Seen whole
@@ -40,6 +47,13 @@ class PowerLaw(Family):
 
     References:
         Clauset, Shalizi & Newman 2009, SIAM Review 51:661.
+
+    Example:
+        >>> import numpy as np
+        >>> from daleml.analysis import fit_weights
+        >>> weights = np.random.default_rng(0).pareto(1.5, 3000) + 1  # alpha = 2.5
+        >>> print(fit_weights(weights, "powerlaw", truncation=(1, None)).parameters_text())
+        alpha 2.481 ± 0.027
     """
 
     name = "powerlaw"
@@ -48,9 +62,9 @@ class PowerLaw(Family):
     needs_bound = True
 
     def logpdf(self, w: Array, params: Params) -> Array:
-        """Return the logarithm of the density, but for what it is divided by.
+        """Return the logarithm of the density, up to the constant that divides it.
 
-        The part that was seen.
+        The likelihood divides by the integral over what was seen.
         """
         return -params[0] * np.log(w)
 
@@ -62,9 +76,9 @@ class PowerLaw(Family):
         return (1 - params[0]) * np.log(w) - math.log(params[0] - 1)
 
     def observed_as(self, observation: Observation) -> Family:
-        bound = None if observation.truncation is None else observation.truncation[0]
         if observation.discrete:
             return Zeta()
+        bound = observation.truncation[0] if observation.truncation else None
         if not bound:
             raise ValueError(
                 "`truncation` must have a lower end above 0 to fit a power law, which"
@@ -85,7 +99,7 @@ class PowerLaw(Family):
     def start(self, w: Array, counts: Array) -> Params:
         return self._closed(w, counts, float(w.min()))
 
-    def starts(self, data: Observed) -> Iterator[Params]:
+    def starts(self, data: LikelihoodData) -> Iterator[Params]:
         values, counts = data.complete()
         yield self._closed(values, counts, data.low)
 
@@ -108,9 +122,9 @@ class PowerLaw(Family):
 
 
 class Zeta(PowerLaw):
-    """A power law of counts.
+    """A power law of counts, which a :class:`PowerLaw` becomes where weights are counts.
 
-    It goes by the name of :class:`PowerLaw`, which becomes it where weights are counts.
+    It has the name of that family.
     """
 
     own_unit = True
@@ -124,18 +138,19 @@ class Zeta(PowerLaw):
     def observed_as(self, observation: Observation) -> Family:
         return self
 
-    def starts(self, data: Observed) -> Iterator[Params]:
+    def starts(self, data: LikelihoodData) -> Iterator[Params]:
+        # The bound lies half below the least count, which is close, unless that is 1.
         values, counts = data.complete()
-        yield self._closed(
-            values, counts, data.low
-        )  # half below the least count: close, if that is not 1
+        yield self._closed(values, counts, data.low)
 
     def between(
         self, params: Params, n: int, low: float, high: float, rng: np.random.Generator
     ) -> Array:
         tail = TailOfCounts(params[0], math.floor(low) + 1)
-        most = 1.0 if high == math.inf else float(tail.cdf(math.floor(high)))
-        return tail.ppf(rng.uniform(size=n) * most)
+        levels = rng.uniform(size=n)
+        if high < math.inf:
+            levels = levels * float(tail.cdf(math.floor(high)))
+        return tail.ppf(levels)
 
     def above(self, params: Params, low: float) -> Any:
         return TailOfCounts(params[0], math.floor(low) + 1)
@@ -143,11 +158,15 @@ class Zeta(PowerLaw):
 
 @dataclass(frozen=True)
 class TailOfCounts:
-    r"""The zeta distribution from a least count on, with the methods of ``scipy.stats`` that are needed of it.
+    r"""The zeta distribution from a least count on, with methods as in ``scipy.stats``.
 
     Args:
         alpha: Its exponent.
         least: The least count, 1 or more.
+
+    Example:
+        >>> TailOfCounts(2.5, 3).median()
+        4.0
     """
 
     alpha: float
@@ -156,9 +175,7 @@ class TailOfCounts:
     def logsf(self, k: ArrayLike) -> Array:
         r"""Return :math:`\ln P(K > k)`."""
         beyond = np.maximum(np.floor(np.asarray(k, dtype=np.float64)) + 1, self.least)
-        return log_zeta(self.alpha, beyond) - log_zeta(
-            self.alpha, np.array(float(self.least))
-        )
+        return log_zeta(self.alpha, beyond) - self._log_total()
 
     def sf(self, k: ArrayLike) -> Array:
         """Return :math:`P(K > k)`."""
@@ -172,33 +189,32 @@ class TailOfCounts:
         """Return the probability of each count."""
         k = np.asarray(k, dtype=np.float64)
         with np.errstate(divide="ignore"):
-            logs = -self.alpha * np.log(k) - log_zeta(
-                self.alpha, np.array(float(self.least))
-            )
+            logs = -self.alpha * np.log(k) - self._log_total()
         return np.where((k >= self.least) & (k == np.floor(k)), np.exp(logs), 0.0)
 
     def ppf(self, q: ArrayLike) -> Array:
-        """Return the least count up to which there is a share of at least ``q``."""
+        """Return the least count up to which there is a fraction of at least ``q``."""
         levels = np.log1p(-np.minimum(np.asarray(q, dtype=np.float64), 1 - 1e-16))
-        inside, beyond = (
-            np.full(levels.shape, self.least - 1.0),
-            np.full(levels.shape, float(self.least)),
-        )
-        while (short := self.logsf(beyond) > levels).any() and beyond.max() < _FARTHEST:
-            inside, beyond = (
-                np.where(short, beyond, inside),
-                np.where(short, 2 * beyond, beyond),
-            )
+        # The count lies above `below` and is at most `above`: double, then halve the distance.
+        below = np.full(levels.shape, self.least - 1.0)
+        above = np.full(levels.shape, float(self.least))
+        short = self.logsf(above) > levels
+        while short.any() and above.max() < _FARTHEST:
+            below = np.where(short, above, below)
+            above = np.where(short, 2 * above, above)
+            short = self.logsf(above) > levels
         for _ in range(60):
-            if (beyond - inside <= 1).all():
+            if (above - below <= 1).all():
                 break
-            middle = np.floor((inside + beyond) / 2)
+            middle = np.floor((below + above) / 2)
             short = self.logsf(middle) > levels
-            inside, beyond = (
-                np.where(short, middle, inside),
-                np.where(short, beyond, middle),
-            )
-        return np.asarray(beyond)
+            below = np.where(short, middle, below)
+            above = np.where(short, above, middle)
+        return np.asarray(above)
+
+    def _log_total(self) -> Array:
+        """Return ln of the sum of the powers of all counts."""
+        return log_zeta(self.alpha, np.array(float(self.least)))
 
     def median(self) -> float:
         """Return the median."""
@@ -215,7 +231,7 @@ def log_zeta(alpha: float, least: Array) -> Array:
 
     least = np.asarray(least, dtype=np.float64)
     with np.errstate(all="ignore"):
-        # Euler and Maclaurin's sum, relative to the integral
+        # The sum of Euler and Maclaurin, relative to the integral.
         more = (alpha - 1) / (2 * least) + alpha * (alpha - 1) / (12 * least**2)
         series = (1 - alpha) * np.log(least) - math.log(alpha - 1) + np.log1p(more)
         exact = np.log(zeta(alpha, np.minimum(least, _LARGE)))

@@ -10,18 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from daleml import require, signs
-from daleml.layers import init
-from daleml.layers._shared import acting_parameters
-from daleml.layers._shared.acting_parameters import acting, rewritten
-from daleml.layers._shared.functorch_tensors import is_wrapped
-
-
-def default_n_inh(n_out: int, n_inh: int | None) -> int:
-    """Return the number of interneurons: a tenth of the outputs, unless another is asked for."""
-    if n_inh is None:
-        return max(n_out // 10, 1)
-    return require.integer("n_inh", n_inh, minimum=1)
+from daleml import signs
+from daleml.layers import acting_parameters, init
+from daleml.layers._recurrent.time_constants import is_wrapped
+from daleml.layers.acting_parameters import acting, rewritten
 
 
 def declare(module: Any, *, n_in: int, n_out: int, n_channels: int) -> None:

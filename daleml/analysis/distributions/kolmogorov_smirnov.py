@@ -1,0 +1,47 @@
+"""The Kolmogorov-Smirnov distance of a fit from the weights that were seen."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from daleml.analysis.distributions import likelihood
+from daleml.analysis.distributions.families.family import Family
+from daleml.analysis.distributions.families.parameter_kinds import Array, Params
+from daleml.analysis.distributions.observed_sample import ObservedSample
+
+
+def ks_distance(family: Family, params: Params, observed: ObservedSample) -> float:
+    r"""Return :math:`\max_w |F_n(w) - F(w)|`, of what was seen and of the fit.
+
+    It is NaN of a sample of intervals, whose order is not known.
+    """
+    data = observed.data
+    if not data.edged:
+        return math.nan
+    order = np.argsort(data.values, kind="stable")
+    ends = data.ends[order]
+    n_up_to = data.n_censored + np.cumsum(data.counts[order])
+    up_to = n_up_to / data.total
+    censored = data.n_censored / data.total
+    log_seen = likelihood.log_seen(family, params, data)
+
+    def cdf(w: Array | float) -> Array:
+        log_below = likelihood.log_interval(family, params, data.low, w)
+        return np.exp(log_below - log_seen)
+
+    with np.errstate(all="ignore"):
+        theory = cdf(np.minimum(ends, data.high))
+        gaps = [np.max(np.abs(up_to - theory))]
+        # The empirical function jumps at each value: the gap before the jump counts too. Of
+        # rounded weights, both functions rise in the same steps.
+        if data.lower is None:
+            before = np.append(censored, up_to[:-1])
+            gaps.append(np.max(np.abs(theory - before)))
+        if data.n_censored:
+            gaps.append(abs(float(cdf(data.threshold)) - censored))
+        if data.n_above:
+            below_ceiling = 1 - data.n_above / data.total
+            gaps.append(abs(float(cdf(data.ceiling)) - below_ceiling))
+    return float(max(gaps))
