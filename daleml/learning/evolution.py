@@ -78,33 +78,35 @@ class EvolutionStrategy:
 
     With antithetic pairs :math:`\pm\varepsilon_s`, and a population of :math:`S` members,
 
-    .. math:: g = \frac{1}{S} \sum_{s=1}^{S/2} \frac{L(w + \varepsilon_s) - L(w - \varepsilon_s)}{\sigma^2}
-        \varepsilon_s
+    .. math::
+        g = \frac{1}{S} \sum_{s=1}^{S/2}
+        \frac{L(w + \varepsilon_s) - L(w - \varepsilon_s)}{\sigma^2} \varepsilon_s
 
     so that the even part of the loss, and with it the loss itself, adds no noise. One-sided, as
     published,
 
-    .. math:: g = \frac{1}{S} \sum_{s=0}^{S-1} \frac{L(w + \varepsilon_s)}{\sigma^2} \varepsilon_s, \qquad
-        \varepsilon_0 = 0.
+    .. math::
+        g = \frac{1}{S} \sum_{s=0}^{S-1} \frac{L(w + \varepsilon_s)}{\sigma^2} \varepsilon_s,
+        \qquad \varepsilon_0 = 0.
 
-    Both are unbiased for the gradient of the smoothed loss, but for a factor :math:`1 - 1/S` of
-    the one-sided. The gradient is added to ``.grad``, as ``backward()`` adds it, and any
-    optimiser follows.
+    Both are unbiased for the gradient of the smoothed loss, but that the one-sided estimate is
+    smaller by a factor :math:`1 - 1/S`. The gradient is added to ``.grad``, as ``backward()`` adds
+    it, and any optimiser follows.
 
     Args:
         model: Any module of operations that ``torch.func.vmap`` can batch: batch norm not in
             training, ``EIRNN`` in the place of torch's own recurrent layers.
-        population: Members, :math:`S`, at least 2; an even number of them if antithetic.
+        population: Number of members, :math:`S`, at least 2; an even number if antithetic.
         sigma: Standard deviation of the perturbations, in the weights' unit; of log magnitudes,
             without a unit.
         antithetic: Whether members come in pairs.
         log_magnitudes: Whether weights of fixed sign are perturbed by a factor, :math:`w
             e^{\varepsilon}`, which cannot change a sign; a weight of exactly zero then stays
             there. Otherwise members are projected onto the signs.
-        names: Of the parameters that are perturbed, as ``model.named_parameters()`` has them;
+        names: Names of the parameters that are perturbed, as in ``model.named_parameters()``;
             default: all that require a gradient. The published code perturbs one at a time.
-        chunk_size: Members run at once; default: all. Perturbations are kept for the whole
-            population, half of it if antithetic.
+        chunk_size: Number of members that run at once; default: all. Perturbations are kept for
+            the whole population, half of it if antithetic.
         generator: Source of the perturbations, on the CPU; default: torch's global one.
 
     Raises:
@@ -134,18 +136,20 @@ class EvolutionStrategy:
         (True, True)
 
     Notes:
-        Departures: antithetic pairs are the default, where the published code is one-sided,
-        without a baseline; at the same population theirs is many times noisier. All members
-        meet the same chance (common random numbers): the global generator, and the
-        ``generator`` of every module, are set back for each, so that differences between
-        members are due to the perturbations alone. No member changes the model: buffers and
-        attributes that a forward pass sets are as they were. Projected members make :math:`g`
-        the gradient of the smoothed, projected loss: unbiased for that, not for the loss where
-        weights sit at zero. Under ``log_magnitudes`` the gradient with respect to the logarithm
-        is divided by the weight, and is zero where the weight is. So is its error: of a weight
-        near zero it is enormous. Optimisers that scale every gradient by its own size, as Adam
-        does, learn from it; SGD throws small weights across zero, and EG puts them into its
-        exponent: project for those.
+        - Antithetic pairs are the default, where the published code is one-sided, without a
+          baseline. At the same population the one-sided estimate is many times noisier.
+        - All members meet the same chance (common random numbers): the global generator, and
+          the ``generator`` of every module, are set back for each, so that differences between
+          members are due to the perturbations alone.
+        - No member changes the model: buffers and attributes that a forward pass sets are as
+          they were.
+        - Where members are projected, :math:`g` is the gradient of the smoothed, projected
+          loss. It is biased for the loss itself where weights are at zero.
+        - Under ``log_magnitudes`` the gradient with respect to the logarithm is divided by the
+          weight, and set to zero where the weight is zero. So is its error, and for a weight
+          near zero both are enormous. Optimisers that scale every gradient by its own size, as
+          Adam does, learn from it. SGD carries small weights across zero, and EG puts such
+          gradients into its exponent: leave ``log_magnitudes`` off for those.
 
     References:
         Nesterov & Spokoiny 2017 Foundations of Computational Mathematics 17:527.

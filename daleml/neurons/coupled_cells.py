@@ -1,6 +1,7 @@
-r"""Steps of coupled Morris-Lecar cells under one drive.
+r"""Steps of coupled Morris-Lecar cells under a constant drive.
 
-With gradients, or in place for many networks at once.
+:func:`advance` is the readable rule, through which gradients pass. Without gradients,
+:func:`advance_without_gradient` computes the same in place, for many networks at once.
 
 .. math:: T_j = \operatorname{logistic}\Big(\frac{V_j + 3\,\text{mV}}{8\,\text{mV}}\Big), \qquad
     I = \text{drive} + 36.75\, W T
@@ -13,7 +14,7 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -22,31 +23,31 @@ from daleml._support.compiling import compiled_copy
 from daleml.neurons.morris_lecar import MorrisLecar
 
 GAIN = 36.75
-"""Of the current, µA/cm², as published."""
-_HALF_MV, _WIDTH_MV = -3.0, 8.0
+"""The current of a synapse of weight 1 from a fully active cell, µA/cm², as published."""
+_HALF_MV = -3.0
+"""The voltage at which transmission is one half."""
+_WIDTH_MV = 8.0
+"""The width of the transmission's rise with voltage."""
 _CACHED = 200_000
-"""Cells advanced together, in however many networks.
-
-Their states stay in the cache, where all would not.
-"""
+"""The number of cells advanced together, in however many networks, so that they fit the cache."""
 _MANY = 100_000
-"""Cells at once from which on compiling, which takes seconds, is soon repaid."""
+"""The number of cells from which on compiling, which takes seconds, is soon repaid."""
 
 
 def transmission(v: Tensor) -> Tensor:
-    """Return how much a cell of voltage ``v``, mV, tells those it synapses on, in [0, 1]."""
+    """Return the transmission of cells of voltage ``v``, mV: their graded output, in [0, 1]."""
     return torch.sigmoid((v - _HALF_MV) * (1 / _WIDTH_MV))
 
 
 @dataclass(frozen=True)
 class StepBlock:
-    """A number of steps under one drive.
+    """A number of steps under a constant drive.
 
     Attributes:
         cell: The constants of the cells.
         dt_ms: Length of a step.
         n: Number of steps.
-        counted: Whether to sum the activity after each step.
+        counted: Whether to sum the transmission after each step.
     """
 
     cell: MorrisLecar
@@ -58,26 +59,28 @@ class StepBlock:
 def advance(
     v: Tensor, w: Tensor, drive: Tensor, weight: Tensor, block: StepBlock
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Advance under one drive.
+    """Advance coupled cells by some steps under a constant drive.
 
     Args:
         v: Voltage, mV.
         w: Potassium gate.
-        drive: Current from without, µA/cm².
-        weight: Of the synapses, ``(post, pre)``.
-        block: How far.
+        drive: Current from outside the network, µA/cm².
+        weight: Weight of the synapses, ``(post, pre)``.
+        block: The steps.
 
     Returns:
-        Voltage, gate, and the summed activity; zero where it is not counted.
+        Voltage, gate, and the summed transmission, which is zero where it is not counted.
 
     Shape:
         ``v``, ``w``, ``drive`` and the results: (batch, cells). ``weight``: (cells, cells).
     """
     sums, sent = torch.zeros_like(v), transmission(v)
     for _ in range(block.n):
-        v, w = block.cell.step(v, w, drive + GAIN * (sent @ weight.t()), block.dt_ms)
+        current = drive + GAIN * (sent @ weight.t())
+        v, w = block.cell.step(v, w, current, block.dt_ms)
         sent = transmission(v)
-        sums = sums + sent if block.counted else sums
+        if block.counted:
+            sums = sums + sent
     return v, w, sums
 
 
@@ -89,18 +92,26 @@ def advance_without_gradient(
     block: StepBlock,
     compiled: bool | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return what :func:`advance` does, without gradients.
+    """Return what :func:`advance` does, without gradients and faster.
 
-    Faster, and under ``vmap`` for many networks at once.
+    Under ``vmap`` it advances many networks at once.
+
+    Args:
+        v: Voltage, mV.
+        w: Potassium gate.
+        drive: Current from outside the network, µA/cm².
+        weight: Weight of the synapses, ``(post, pre)``.
+        block: The steps.
+        compiled: Whether to compile the step; None: where many cells will soon repay it.
     """
     found = _InPlace.apply(v, w, drive, weight, block, compiled)  # type: ignore[no-untyped-call]
     return cast("tuple[Tensor, Tensor, Tensor]", found)
 
 
 class _InPlace(torch.autograd.Function):
-    """The values of :func:`advance` in place, with no gradient.
+    """What :func:`advance` computes, in place and without gradient.
 
-    Many networks at once, a cacheful at a time.
+    Many networks are advanced in blocks that fit the cache, each to the end of its steps.
     """
 
     @staticmethod
@@ -112,36 +123,30 @@ class _InPlace(torch.autograd.Function):
         block: StepBlock,
         compiled: bool | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        members = torch.broadcast_shapes(*(x.shape[:-2] for x in (v, w, drive, weight)))  # type: ignore[no-untyped-call]
-        full = (math.prod(members), *v.shape[-2:])
-        v, w, drive = (
-            x.expand(*members, *x.shape[-2:]).reshape(full).contiguous()
-            for x in (v, w, drive)
-        )
-        weight = weight.expand(*members, *weight.shape[-2:]).reshape(
-            full[0], *weight.shape[-2:]
-        )
-        v, w, sums = v.clone(), w.clone(), torch.zeros_like(v)
+        shapes = [x.shape[:-2] for x in (v, w, drive, weight)]
+        members = torch.broadcast_shapes(*shapes)  # type: ignore[no-untyped-call]
+        v, w = _one_batch(v, members).clone(), _one_batch(w, members).clone()
+        drive = _one_batch(drive, members).contiguous()
+        weight = _one_batch(weight, members)
+        sums = torch.zeros_like(v)
+        n_blocks = min(math.ceil(v.numel() / _CACHED), len(v))
+        tensors = (v, w, sums, drive, weight)
+        blocks = zip(*(x.tensor_split(n_blocks) for x in tensors), strict=True)
+        required = bool(compiled)
         if compiled is None:
-            compiled, required = v.is_cpu and full[0] > 1 and v.numel() >= _MANY, False
-        else:
-            required = compiled
-        n_blocks = min(math.ceil(v.numel() / _CACHED), full[0])
-        for part in zip(
-            *(x.tensor_split(n_blocks) for x in (v, w, sums, drive, weight)),
-            strict=True,
-        ):
-            like, total = part[0], part[2] if block.counted else None
-            use = block.cell, block.dt_ms
+            compiled = v.is_cpu and len(v) > 1 and v.numel() >= _MANY
+        for v_i, w_i, sums_i, drive_i, weight_i in blocks:
             if compiled:
-                step = _compiled(
-                    *use, required, like.shape, like.dtype, like.device, block.counted
-                )
+                step = _compiled(_StepKind.of(block, v_i), required)
             else:
-                step = functools.partial(_step_, *use)
-            _advance_(step, part[0], part[1], total, part[3], part[4], block.n)
-        shape = (*members, *full[1:])
-        return v.view(shape), w.view(shape), sums.view(shape)
+                step = functools.partial(_step_, block.cell, block.dt_ms)
+            total = sums_i if block.counted else None
+            _advance_(step, v_i, w_i, total, drive_i, weight_i, block.n)
+        return (
+            v.view(*members, *v.shape[1:]),
+            w.view(*members, *w.shape[1:]),
+            sums.view(*members, *sums.shape[1:]),
+        )
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -149,18 +154,21 @@ class _InPlace(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, *inputs: Any) -> Any:
-        """Put the members first, a dimension of their own in each tensor, and so at every level of ``vmap``."""
-        moved: list[Any] = [
-            (
-                x
-                if not isinstance(x, Tensor)
-                else x.unsqueeze(0)
-                if dim is None
-                else x.movedim(dim, 0)
-            )
-            for x, dim in zip(inputs, in_dims, strict=True)
-        ]
+        """Put the members first, as a dimension of each tensor, at every level of ``vmap``."""
+        moved: list[Any] = []
+        for x, dim in zip(inputs, in_dims, strict=True):
+            if not isinstance(x, Tensor):
+                moved.append(x)
+            elif dim is None:
+                moved.append(x.unsqueeze(0))
+            else:
+                moved.append(x.movedim(dim, 0))
         return advance_without_gradient(*moved), (0, 0, 0)
+
+
+def _one_batch(x: Tensor, members: torch.Size) -> Tensor:
+    """Return matrices of all members, (n_members, rows, columns)."""
+    return x.expand(*members, *x.shape[-2:]).reshape(-1, *x.shape[-2:])
 
 
 def _advance_(
@@ -174,9 +182,8 @@ def _advance_(
 ) -> None:
     sent, received, across = transmission(v), torch.empty_like(v), weight.mT
     for _ in range(n):
-        torch.bmm(
-            sent, across, out=received
-        )  # the drive is added where the sum is read: a pass less
+        # The drive is added where the sum is read, which saves a pass over memory.
+        torch.bmm(sent, across, out=received)
         step(v, w, sent, sums, drive, received)
 
 
@@ -208,14 +215,15 @@ def _compact_step_(
     drive: Tensor,
     received: Tensor,
 ) -> None:
-    """What :func:`_step_` does, by three exponentials and three divisions.
+    r"""Do what :func:`_step_` does, by three exponentials and three divisions.
 
-    Compiled, those are what it costs.
+    Compiled, those are what it costs. With :math:`e = \exp((V - V_3) / 2 V_4)`, the odds of an
+    open gate are :math:`e^4`, and the hyperbolic cosine is :math:`(e + 1/e) / 2`.
     """
-    e = torch.exp(
-        ((v - cell.v3) * (0.5 / cell.v4)).clamp(max=12)
-    )  # clamped so that e**6 is finite
-    odds, pace = (e * e) * (e * e), (cell.phi * dt_ms / 2) * (e * e + 1)
+    # Clamped so that e**6 is finite.
+    e = torch.exp(((v - cell.v3) * (0.5 / cell.v4)).clamp(max=12))
+    odds = (e * e) * (e * e)
+    pace = (cell.phi * dt_ms / 2) * (e * e + 1)
     new_w = w + (odds - w * (1 + odds)) * pace / ((1 + odds) * (e + pace / 2))
     closed = 1 + torch.exp(((cell.v1 - v) * (2 / cell.v2)).clamp(max=50))  # 1 / m
     k = cell.g_k * new_w
@@ -232,26 +240,38 @@ def _compact_step_(
         sums.add_(now)
 
 
+class _StepKind(NamedTuple):
+    """What a step is compiled for."""
+
+    cell: MorrisLecar
+    dt_ms: float
+    counted: bool
+    shape: torch.Size
+    dtype: torch.dtype
+    device: torch.device
+
+    @classmethod
+    def of(cls, block: StepBlock, like: Tensor) -> _StepKind:
+        """Return the kind of a block's steps for states such as ``like``."""
+        own = (block.cell, block.dt_ms, block.counted)
+        return cls(*own, like.shape, like.dtype, like.device)
+
+
 @functools.lru_cache(maxsize=64)
-def _compiled(
-    cell: MorrisLecar,
-    dt_ms: float,
-    required: bool,
-    shape: torch.Size,
-    dtype: torch.dtype,
-    device: torch.device,
-    counted: bool,
-) -> Callable[..., None]:
+def _compiled(kind: _StepKind, required: bool) -> Callable[..., None]:
     """Return the step compiled for states of one shape.
 
-    Where it cannot be, and is not required, the plain one.
+    Where it cannot be compiled, and is not required to be, the plain one is returned.
     """
-    compact = functools.partial(compiled_copy(_compact_step_), cell, dt_ms)
-    v, w, sent, drive, received = (
-        torch.zeros(shape, dtype=dtype, device=device) for _ in range(5)
-    )
+    compact = functools.partial(compiled_copy(_compact_step_), kind.cell, kind.dt_ms)
+
+    def zeros() -> Tensor:
+        return torch.zeros(kind.shape, dtype=kind.dtype, device=kind.device)
+
+    sums = zeros() if kind.counted else None
     try:
-        compact(v, w, sent, torch.zeros_like(v) if counted else None, drive, received)
+        # Compiled by its first call.
+        compact(zeros(), zeros(), zeros(), sums, zeros(), zeros())
     except (RuntimeError, OSError) as error:
         if required:
             raise
@@ -261,5 +281,5 @@ def _compiled(
             RuntimeWarning,
             stacklevel=2,
         )
-        return functools.partial(_step_, cell, dt_ms)
+        return functools.partial(_step_, kind.cell, kind.dt_ms)
     return compact

@@ -1,6 +1,6 @@
-r"""Morris-Lecar neurons.
+r"""The Morris-Lecar neuron: its currents, and a step of its two equations.
 
-Two equations, a calcium and a potassium current, and spikes that gradients find hard.
+A calcium, a potassium and a leak current make spikes, through which gradients mislead.
 
 .. math::
     C \dot V &= I - g_{Ca}\, m_\infty(V) (V - E_{Ca}) - g_K\, w\, (V - E_K) - g_L (V - E_L) \\
@@ -19,20 +19,32 @@ from torch import Tensor
 
 from daleml import require
 
+REST_MV = -20.0
+"""The voltage at which a cell begins, as published; it does not rest there."""
+REST_W = 0.014173
+"""The potassium gate with which a cell begins, as published."""
+
 _POSITIVE = ("v2", "v4", "phi", "c")
 _CONDUCTANCES = ("g_ca", "g_k", "g_l")
+_ACCURATE = 24
+"""How many times shorter an accurate step is than the longest one that does not overshoot."""
+_TOLERATED = 0.1
+"""The relative difference of rates, beyond two spikes, from which on a step is too coarse."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MorrisLecar:
-    r"""A Morris-Lecar neuron, and its semi-implicit step.
+    r"""The constants of a Morris-Lecar neuron, and its semi-implicit step.
+
+    The neuron's steady states and time constant are
 
     .. math::
         m_\infty = \tfrac12 (1 + \tanh \tfrac{V - V_1}{V_2}), \qquad
         w_\infty = \tfrac12 (1 + \tanh \tfrac{V - V_3}{V_4}), \qquad
-        \tau_w = \frac{1}{\phi \cosh \frac{V - V_3}{2 V_4}}
+        \tau_w = \frac{1}{\phi \cosh \frac{V - V_3}{2 V_4}},
 
-    and, each variable by the trapezoidal rule with the other held, :math:`w` first,
+    and a step takes each variable by the trapezoidal rule while the other is constant,
+    :math:`w` first:
 
     .. math::
         w &\leftarrow w + \frac{dt}{\tau_w + dt/2} (w_\infty - w) \\
@@ -44,17 +56,17 @@ class MorrisLecar:
 
     Args:
         v1: Half-activation of calcium, mV.
-        v2: Its width, mV, above 0.
+        v2: Width of the activation of calcium, mV, above 0.
         v3: Half-activation of potassium, mV.
-        v4: Its width, mV, above 0.
+        v4: Width of the activation of potassium, mV, above 0.
         phi: Rate of potassium, 1/ms, above 0.
         c: Capacitance, µF/cm², above 0.
         g_ca: Calcium conductance, mS/cm².
         g_k: Potassium conductance, mS/cm².
         g_l: Leak conductance, mS/cm².
         e_ca: Reversal potential of calcium, mV.
-        e_k: Of potassium, mV.
-        e_l: Of the leak, mV.
+        e_k: Reversal potential of potassium, mV.
+        e_l: Reversal potential of the leak, mV.
 
     Raises:
         TypeError: If a constant is not a number.
@@ -72,8 +84,9 @@ class MorrisLecar:
         0.143
 
     Notes:
-        The constants are those of the network in the code of the paper, whose class defaults
-        differ: those are :meth:`type_ii`. Units are the standard ones; the code names none.
+        The constants are those of the network in the code of the paper. The defaults of its
+        class differ: those are :meth:`type_ii`. Units are the standard ones; the code names
+        none.
 
     References:
         Morris & Lecar 1981 Biophysical Journal 35:193.
@@ -95,22 +108,25 @@ class MorrisLecar:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            rule = require.positive if field.name in _POSITIVE else require.number
-            rule = require.non_negative if field.name in _CONDUCTANCES else rule
-            object.__setattr__(
-                self, field.name, rule(field.name, getattr(self, field.name))
-            )
+            check = require.number
+            if field.name in _POSITIVE:
+                check = require.positive
+            elif field.name in _CONDUCTANCES:
+                check = require.non_negative
+            value = check(field.name, getattr(self, field.name))
+            # The only way to set an attribute of a frozen dataclass.
+            object.__setattr__(self, field.name, value)
 
     @classmethod
     def type_ii(cls) -> MorrisLecar:
-        """Return the cell of the published class's defaults, which begins to fire at a finite rate."""
+        """Return the published class's type-II neuron, which begins to fire at a finite rate."""
         return cls(phi=0.04, v3=2.0, v4=30.0)
 
     @classmethod
     def stiff(cls) -> MorrisLecar:
-        """Return the single stiff cell.
+        """Return the single stiff cell of the paper.
 
-        A capacitance of 1 µF/cm², since the published code leaves it out.
+        Its capacitance is 1 µF/cm², since the published code leaves the capacitance out.
         """
         return cls(c=1.0, e_l=-55.0)
 
@@ -118,27 +134,27 @@ class MorrisLecar:
     def longest_step_ms(self) -> float:
         r"""The longest step that cannot overshoot, ms.
 
-        :math:`\min(2/G,\, 2\tau_w)` for V between the reversals.
-
-        Beyond it, what remains of a perturbation after a step changes its sign from step to step.
+        It is :math:`\min(2/G,\, 2\tau_w)` for all voltages between the reversal potentials.
+        Beyond it, what remains of a perturbation after a step changes its sign from step to
+        step.
         """
-        fastest = (self.g_ca + self.g_k + self.g_l) / self.c
-        far = max(abs(v - self.v3) for v in (self.e_ca, self.e_k, self.e_l))
-        slowest = 1 / (self.phi * math.cosh(min(far / (2 * self.v4), 700.0)))
-        return min(2 / fastest if fastest else math.inf, 2 * slowest)
+        conductance = (self.g_ca + self.g_k + self.g_l) / self.c
+        of_voltage = 2 / conductance if conductance else math.inf
+        farthest = max(abs(v - self.v3) for v in (self.e_ca, self.e_k, self.e_l))
+        # The hyperbolic cosine overflows above 710.
+        tau_w = 1 / (self.phi * math.cosh(min(farthest / (2 * self.v4), 700.0)))
+        return min(of_voltage, 2 * tau_w)
 
     @property
     def accurate_step_ms(self) -> float:
         """The longest step whose answers are near those of the equations, ms.
 
-        A 24th of :attr:`longest_step_ms`.
-
-        The step's error is of first order. With the default constants this is 0.104 ms, just
-        above the published 0.1 ms: there the current of depolarisation block is 2 µA/cm² too
-        low (113.5, by the equations 115.5); at 0.25 ms it is 4 too low, and at 0.5 ms 8 too
-        low.
+        It is a 24th of :attr:`longest_step_ms`. The step's error is of first order. With the
+        default constants this is 0.104 ms, just above the published 0.1 ms: there the current of
+        depolarisation block is 2 µA/cm² too low (113.5, by the equations 115.5); at 0.25 ms it is 4
+        too low, and at 0.5 ms 8 too low.
         """
-        return self.longest_step_ms / 24
+        return self.longest_step_ms / _ACCURATE
 
     def warn_if_coarse(self, dt_ms: float) -> None:
         """Warn if a step is longer than :attr:`accurate_step_ms`."""
@@ -179,8 +195,7 @@ class MorrisLecar:
         Shape:
             ``v``, ``w`` and ``current`` broadcast against each other.
         """
-        # tanh and cosh as torch has them would cost two more passes: (1 + tanh x)/2 is the
-        # logistic function of 2x
+        # (1 + tanh x)/2 is the logistic function of 2x, and takes a pass less.
         open_k = torch.sigmoid((v - self.v3) * (2 / self.v4))
         pace = (self.phi * dt_ms) * torch.cosh((v - self.v3) * (0.5 / self.v4))
         w = w + (open_k - w) * (pace / (1 + pace / 2))
@@ -207,17 +222,20 @@ class MorrisLecar:
         current.
 
         Args:
-            current: Injected, µA/cm², one a cell, of any shape.
-            duration_ms: How long spikes are counted.
-            settle_ms: How long before; a cell started from rest may fire once at the onset of a
-                current it then bears.
+            current: Injected current of each cell, µA/cm².
+            duration_ms: Time during which spikes are counted.
+            settle_ms: Time before that: a cell may fire once at the onset of a current under
+                which it then falls silent.
             dt_ms: Length of a step.
-            threshold_mv: What a spike crosses.
+            threshold_mv: The voltage that a spike crosses upwards.
             check_step: Whether to compute the rates again with half the step, which takes three
                 times as long in all.
 
+        Shape:
+            ``current``: any; the same.
+
         Returns:
-            Rates, of the shape of ``current``.
+            The rates, Hz.
 
         Raises:
             TypeError: If ``current`` is no tensor.
@@ -228,7 +246,8 @@ class MorrisLecar:
             UserWarning: If half the step gives other rates.
 
         Example:
-            >>> MorrisLecar().firing_rate(torch.tensor([35.0, 60.0, 130.0]), settle_ms=300, duration_ms=500)
+            >>> currents = torch.tensor([35.0, 60.0, 130.0])
+            >>> MorrisLecar().firing_rate(currents, settle_ms=300, duration_ms=500)
             tensor([ 0., 16.,  0.])
         """
         require.tensor("current", current)
@@ -263,8 +282,10 @@ class MorrisLecar:
         dt_ms: float,
         threshold_mv: float,
     ) -> Tensor:
-        n_counted, n_settling = round(duration_ms / dt_ms), round(settle_ms / dt_ms)
-        v, w = torch.full_like(current, REST_MV), torch.full_like(current, REST_W)
+        n_counted = round(duration_ms / dt_ms)
+        n_settling = round(settle_ms / dt_ms)
+        v = torch.full_like(current, REST_MV)
+        w = torch.full_like(current, REST_W)
         spikes = torch.zeros_like(current)
         for i in range(n_settling + n_counted):
             before = v
@@ -277,8 +298,10 @@ class MorrisLecar:
 def _warn_where_rates_differ(
     current: Tensor, rates: Tensor, finer: Tensor, dt_ms: float, two_spikes_hz: float
 ) -> None:
+    """Warn if half the step gives rates that differ by more than a tenth and two spikes."""
     change = (finer - rates).abs()
-    wrong = change > 0.1 * torch.maximum(rates, finer) + two_spikes_hz * (1 + 1e-6)
+    tolerated = _TOLERATED * torch.maximum(rates, finer) + two_spikes_hz * (1 + 1e-6)
+    wrong = change > tolerated
     if not bool(wrong.any()):
         return
     first = wrong.flatten().nonzero()[0]
@@ -290,9 +313,3 @@ def _warn_where_rates_differ(
         UserWarning,
         stacklevel=3,
     )
-
-
-REST_MV = -20.0
-"""Where a cell's voltage begins, as published; not where it rests."""
-REST_W = 0.014173
-"""Where its potassium gate begins, as published."""

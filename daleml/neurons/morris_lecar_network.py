@@ -1,11 +1,11 @@
-r"""A recurrent network of Morris-Lecar neurons, coupled by graded currents."""
+"""A recurrent network of Morris-Lecar neurons, coupled by graded currents."""
 
 from __future__ import annotations
 
 import functools
 import math
 from collections.abc import Callable
-from typing import Any, cast
+from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,15 +20,19 @@ from daleml.neurons.coupled_cells import (
 from daleml.neurons.morris_lecar import REST_MV, REST_W, MorrisLecar
 from daleml.populations import Populations
 
-APPLIED, OFFSET = 0.1, 39.9
-"""Of the current, as published: the offset alone, in µA/cm², puts every cell at its rheobase."""
+APPLIED = 0.1
+"""The constant part of the input, as published, in units of the gain."""
+OFFSET = 39.9
+"""The constant current, µA/cm², as published; alone, it puts every cell at its rheobase."""
 _SPREAD_MV = 5.0
+"""Standard deviation of the initial voltages."""
 
-State = tuple[Tensor, Tensor]
+State: TypeAlias = tuple[Tensor, Tensor]
+"""Voltages, mV, and potassium gates."""
 
 
 class MorrisLecarNetwork(nn.Module):
-    r"""Cells that excite each other by how depolarised they are, read out by the mean of their last activity.
+    r"""Cells coupled by graded transmission, read out by their mean transmission at the end.
 
     .. math::
         T_j = \operatorname{logistic}\Big(\frac{V_j + 3\,\text{mV}}{8\,\text{mV}}\Big), \qquad
@@ -36,8 +40,8 @@ class MorrisLecarNetwork(nn.Module):
         y = R\, \langle T \rangle + b
 
     with every :math:`V` and :math:`w` as in :class:`MorrisLecar`, and the mean over the last
-    ``read_ms``. Each row of the input lasts ``input_ms``. With ``populations``, ours, Dale's
-    law fixes the sign of each column of :math:`W`.
+    ``read_ms``. Each row of the input lasts ``input_ms``. With ``populations``, which is our
+    addition, Dale's law fixes the sign of each column of :math:`W`.
 
     Args:
         input_size: Number of inputs.
@@ -48,11 +52,11 @@ class MorrisLecarNetwork(nn.Module):
         cell: The constants of the cells.
         dt_ms: Length of a step; as published 0.1. A coarser one warns: see
             ``MorrisLecar.accurate_step_ms``.
-        input_ms: How long a row of the input lasts, a multiple of ``dt_ms``.
-        read_ms: Over how long the activity is averaged, at most the time a sequence lasts.
+        input_ms: Time that a row of the input lasts, a multiple of ``dt_ms``.
+        read_ms: Time at the end of a sequence over which transmission is averaged.
         compiled: Whether to compile the cells' step, when no gradient is asked for. The first
-            run then takes seconds longer, and needs a C++ compiler. Default: where a run of
-            many networks at once will soon repay it.
+            run then takes seconds longer, and needs a C++ compiler. Default: only where a run
+            of many networks at once will soon repay it.
         generator: Source of randomness for weights and initial states; default: torch's global one.
 
     Shape:
@@ -113,7 +117,10 @@ class MorrisLecarNetwork(nn.Module):
             "output_size": output_size,
         }
         for name, size in sizes.items():
-            setattr(self, name, require.integer(name, size, minimum=1))
+            require.integer(name, size, minimum=1)
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.output_size = output_size
         if populations is not None and not isinstance(populations, Populations):
             raise TypeError(
                 f"`populations` must be a Populations; got {type(populations).__name__}."
@@ -132,10 +139,12 @@ class MorrisLecarNetwork(nn.Module):
         self.populations, self.cell = populations, cell or MorrisLecar()
         self.dt_ms = self.cell.require_step(dt_ms)
         self.cell.warn_if_coarse(self.dt_ms)
-        self._steps = _whole("input_ms", input_ms, self.dt_ms)
-        self._read_steps = _whole("read_ms", read_ms, self.dt_ms)
+        self._steps = _number_of_steps("input_ms", input_ms, self.dt_ms)
+        self._read_steps = _number_of_steps("read_ms", read_ms, self.dt_ms)
         self.input_ms, self.read_ms = float(input_ms), float(read_ms)
-        self.compiled = None if compiled is None else require.flag("compiled", compiled)
+        if compiled is not None:
+            require.flag("compiled", compiled)
+        self.compiled = compiled
         self.generator = generator
         self.weight_ih = nn.Parameter(torch.empty(hidden_size, input_size))
         self.weight_hh = nn.Parameter(torch.empty(hidden_size, hidden_size))
@@ -152,11 +161,12 @@ class MorrisLecarNetwork(nn.Module):
         # The published input matrix is (inputs, cells), so that its spread, by the second
         # dimension, goes by cells.
         spread = 1 / math.sqrt(len(self.weight_hh))
-        for weight, mean in (
+        means = (
             (self.weight_ih, 0.1),
             (self.readout.weight, 0.1),
             (self.weight_hh, 0.001),
-        ):
+        )
+        for weight, mean in means:
             weight.uniform_(mean - spread, mean + spread, generator=generator)
         self.readout.bias.uniform_(-spread, spread, generator=generator)
         weak = torch.rand(self.weight_hh.shape, generator=generator) < 0.2
@@ -170,20 +180,17 @@ class MorrisLecarNetwork(nn.Module):
     def initial_state(
         self, batch: int, generator: torch.Generator | None = None
     ) -> State:
-        """Draw where a batch of sequences begins.
+        """Draw the states at which a batch of sequences begins.
 
-        Voltages in mV and potassium gates, each (batch, hidden_size).
+        They are voltages in mV and potassium gates, each (batch, hidden_size).
 
         Args:
             batch: Number of sequences.
             generator: Source of randomness; default: the network's, or torch's global one.
         """
         generator = self.generator if generator is None else generator
-        where: dict[str, Any] = {
-            "device": self.weight_hh.device,
-            "dtype": self.weight_hh.dtype,
-        }
-        drawn = torch.randn(batch, self.hidden_size, generator=generator).to(**where)  # type: ignore[call-overload]
+        drawn = torch.randn(batch, self.hidden_size, generator=generator)
+        drawn = drawn.to(self.weight_hh.device, self.weight_hh.dtype)
         return REST_MV + _SPREAD_MV * drawn, torch.full_like(drawn, REST_W)
 
     def forward(self, input: Tensor, state: State | None = None) -> Tensor:
@@ -191,7 +198,7 @@ class MorrisLecarNetwork(nn.Module):
 
         Args:
             input: (time, batch, input_size).
-            state: Where the sequences begin; default: drawn by :meth:`initial_state`.
+            state: Voltages and gates at the beginning; default: drawn by :meth:`initial_state`.
 
         Raises:
             TypeError: If one of them is no tensor.
@@ -201,10 +208,22 @@ class MorrisLecarNetwork(nn.Module):
         return cast("Tensor", self.readout(self.activity(input, state)))
 
     def activity(self, input: Tensor, state: State | None = None) -> Tensor:
-        r"""Return the mean :math:`\langle T \rangle` of each cell over the last ``read_ms``, (batch, hidden_size).
+        r"""Return the mean transmission :math:`\langle T \rangle` of each cell at the end.
 
         A readout trained on it alone sees the network as it is: the baseline that any learning
         must beat.
+
+        Args:
+            input: (time, batch, input_size).
+            state: Voltages and gates at the beginning; default: drawn by :meth:`initial_state`.
+
+        Returns:
+            (batch, hidden_size), over the last ``read_ms``.
+
+        Raises:
+            TypeError: If one of them is no tensor.
+            ValueError: If the input or the state has another shape, or the input is shorter
+                than ``read_ms``.
         """
         require.tensor("input", input)
         if input.ndim != 3 or input.shape[2] != self.input_size:
@@ -219,44 +238,38 @@ class MorrisLecarNetwork(nn.Module):
                 f"`input` must last at least {self.read_ms:g} ms, as long as `read_ms`; got"
                 f" {lasts}."
             )
-        v, w = self.initial_state(input.shape[1]) if state is None else _pair(state)
+        if state is None:
+            state = self.initial_state(input.shape[1])
+        v, w = _pair(state)
         wanted = (input.shape[1], self.hidden_size)
         if v.shape != wanted or w.shape != wanted:
             raise ValueError(
                 f"`state` must be two tensors {wanted}; got {tuple(v.shape)} and"
                 f" {tuple(w.shape)}."
             )
-        sources = (self.weight_ih, self.weight_hh, input, v, w)
-        learns = torch.is_grad_enabled() and any(
-            source.requires_grad for source in sources
-        )
         run: Callable[..., tuple[Tensor, Tensor, Tensor]] = advance
-        if not learns:
+        sources = (self.weight_ih, self.weight_hh, input, v, w)
+        needs_gradient = any(source.requires_grad for source in sources)
+        if not (torch.is_grad_enabled() and needs_gradient):
             run = functools.partial(advance_without_gradient, compiled=self.compiled)
-        total, left = torch.zeros_like(v), n_steps
+        total, n_left = torch.zeros_like(v), n_steps
         for row in input:
             drive = GAIN * (APPLIED + row @ self.weight_ih.t()) + OFFSET
-            skipped = min(max(left - self._read_steps, 0), self._steps)
-            left -= self._steps
-            for n, counted in ((skipped, False), (self._steps - skipped, True)):
+            # The readout's time may begin in the middle of a row.
+            n_before = min(max(n_left - self._read_steps, 0), self._steps)
+            n_left -= self._steps
+            for n, counted in ((n_before, False), (self._steps - n_before, True)):
                 if n:
-                    v, w, sums = run(
-                        v,
-                        w,
-                        drive,
-                        self.weight_hh,
-                        StepBlock(self.cell, self.dt_ms, n, counted),
-                    )
+                    block = StepBlock(self.cell, self.dt_ms, n, counted)
+                    v, w, sums = run(v, w, drive, self.weight_hh, block)
                     total = total + sums
         return total / self._read_steps
 
     def extra_repr(self) -> str:
         """Describe sizes and times."""
-        units = (
-            f"{self.hidden_size} cells"
-            if self.populations is None
-            else repr(self.populations)
-        )
+        units = f"{self.hidden_size} cells"
+        if self.populations is not None:
+            units = repr(self.populations)
         return (
             f"{self.input_size}, {units}, {self.output_size}, dt_ms={self.dt_ms:g},"
             f" input_ms={self.input_ms:g}"
@@ -271,7 +284,7 @@ def _pair(state: State) -> State:
     return require.tensor("state[0]", state[0]), require.tensor("state[1]", state[1])
 
 
-def _whole(name: str, duration: float, dt_ms: float) -> int:
+def _number_of_steps(name: str, duration: float, dt_ms: float) -> int:
     n_steps = round(require.positive(name, duration) / dt_ms)
     if not math.isclose(duration, n_steps * dt_ms, rel_tol=1e-9):
         raise ValueError(

@@ -1,7 +1,4 @@
-"""One weight, one neuron: turn it off.
-
-Small enough to see what a gradient through spikes is worth.
-"""
+"""Silencing: the smallest task for a gradient through spikes, one weight of one neuron."""
 
 from __future__ import annotations
 
@@ -13,22 +10,23 @@ from daleml.neurons.morris_lecar import REST_MV, REST_W, MorrisLecar
 
 
 class Silencing(nn.Module):
-    r"""How active a neuron is that a weight drives, to be made as small as can be.
+    r"""The mean activity of a neuron that a weight drives, which learning is to minimise.
 
     .. math:: I = 100\, W \;\text{µA/cm}^2, \qquad L(W) = \frac{1}{T} \int_0^T
         \operatorname{logistic}\Big(\frac{V - 20\,\text{mV}}{\ell}\Big)\, dt
 
     Args:
-        weight: Where W begins. A tensor makes as many neurons at once, each with its weight.
+        weight: The initial W. A tensor makes many neurons at once, each with its own weight.
         cell: The neuron; default: ``MorrisLecar.stiff()``, as in the published figure.
         width_mv: :math:`\ell`, mV. The smaller it is, the more each spike is all or none.
         dt_ms: Length of a step; default: 0.1, or less where the cell asks for it.
 
     Shape:
-        - output: that of ``weight``: the mean activity of each neuron, in [0, 1].
+        Called with a duration, it returns the mean activity of each neuron, in [0, 1], of the
+        shape of ``weight``.
 
     Raises:
-        TypeError: If ``cell`` is no MorrisLecar.
+        TypeError: If ``cell`` is no MorrisLecar, or an argument is no number.
         ValueError: If the step is too long for the cell, or an argument is out of range.
 
     Example:
@@ -59,27 +57,29 @@ class Silencing(nn.Module):
             raise TypeError(f"`cell` must be a MorrisLecar; got {type(cell).__name__}.")
         self.cell = MorrisLecar.stiff() if cell is None else cell
         self.width_mv = require.positive("width_mv", width_mv)
-        self.dt_ms = self.cell.require_step(
-            min(0.1, self.cell.longest_step_ms) if dt_ms is None else dt_ms
-        )
-        start = (
-            weight.detach().clone()
-            if isinstance(weight, Tensor)
-            else torch.tensor(require.number("weight", weight))
-        )
+        if dt_ms is None:
+            dt_ms = min(0.1, self.cell.longest_step_ms)
+        self.dt_ms = self.cell.require_step(dt_ms)
+        if isinstance(weight, Tensor):
+            start = weight.detach().clone()
+        else:
+            start = torch.tensor(require.number("weight", weight))
         self.weight = nn.Parameter(start)
 
     def forward(self, duration_ms: float) -> Tensor:
-        """Return the mean activity over a time, ms.
+        """Return the mean activity over a duration.
+
+        Args:
+            duration_ms: The duration, ms.
 
         Raises:
-            ValueError: If the time is not above 0.
+            ValueError: If it is not above 0.
         """
         current = 100 * self.weight
-        v, w = torch.full_like(current, REST_MV), torch.full_like(current, REST_W)
-        n_steps = max(
-            round(require.positive("duration_ms", duration_ms) / self.dt_ms), 1
-        )
+        v = torch.full_like(current, REST_MV)
+        w = torch.full_like(current, REST_W)
+        duration_ms = require.positive("duration_ms", duration_ms)
+        n_steps = max(round(duration_ms / self.dt_ms), 1)
         total = torch.zeros_like(current)
         for _ in range(n_steps):
             v, w = self.cell.step(v, w, current, self.dt_ms)

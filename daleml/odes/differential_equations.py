@@ -12,11 +12,18 @@ from daleml import require
 
 @dataclass(frozen=True)
 class Spiral:
-    r"""A spiral that winds inwards, :math:`\dot y = y^3 A`, the cube taken of each component.
+    r"""A spiral that winds inwards, :math:`\dot y = y^3 A`, with the cube of each component.
 
     Attributes:
-        decay: Diagonal of A, below 0.
-        turn: Its entries beside the diagonal, of opposite signs.
+        decay: Both diagonal entries of A, below 0.
+        turn: The entry of A above the diagonal; the one below it is the negative.
+
+    Shape:
+        Called with states (..., 2), it returns their derivatives, (..., 2).
+
+    Raises:
+        TypeError: If a constant is not a number.
+        ValueError: If ``decay`` is not below 0.
 
     Example:
         >>> import torch
@@ -42,7 +49,7 @@ class Spiral:
 
     @property
     def initial(self) -> Tensor:
-        """Where it begins, (2,)."""
+        """The initial state, (2,)."""
         return torch.tensor([2.0, 0.0])
 
     def __call__(self, y: Tensor) -> Tensor:
@@ -60,9 +67,16 @@ class Robertson:
         \dot y_3 &= k_2 y_2^2
 
     Attributes:
-        k1: Rate, 1/s.
-        k2: Rate, 1/s.
-        k3: Rate, 1/s.
+        k1: Rate of the first reaction, 1/s.
+        k2: Rate of the second, 1/s.
+        k3: Rate of the third, 1/s.
+
+    Shape:
+        Called with states (..., 3), it returns their derivatives, (..., 3).
+
+    Raises:
+        TypeError: If a rate is not a number.
+        ValueError: If a rate is not positive.
 
     Example:
         >>> import torch
@@ -87,16 +101,18 @@ class Robertson:
 
     @property
     def initial(self) -> Tensor:
-        """Where it begins, (3,)."""
+        """The initial state, (3,)."""
         return torch.tensor([1.0, 0.0, 0.0])
 
     @property
     def scale(self) -> Tensor:
-        """The size of each component, (3,): what errors are compared with."""
+        """The size of each component along the trajectory, (3,), which errors are divided by."""
         return torch.tensor([1.0, 3.65e-5, 1.0])
 
     def __call__(self, y: Tensor) -> Tensor:
         """Return the derivative of states (..., 3)."""
         y1, y2, y3 = y.unbind(-1)
-        made, used, lost = self.k1 * y1, self.k3 * y2 * y3, self.k2 * y2 * y2
-        return torch.stack([used - made, made - used - lost, lost], -1)
+        first = self.k1 * y1
+        second = self.k2 * y2 * y2
+        third = self.k3 * y2 * y3
+        return torch.stack([third - first, first - third - second, second], -1)

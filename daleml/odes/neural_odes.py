@@ -14,14 +14,18 @@ from daleml.odes.differential_equations import Robertson
 class SpiralODE(nn.Module):
     r"""A network in the place of the spiral's matrix.
 
-    :math:`\dot y = W_2 \tanh(W_1 y^3 + b_1) + b_2`.
+    .. math:: \dot y = W_2 \tanh(W_1 y^3 + b_1) + b_2
 
     Args:
-        hidden: Units between.
+        hidden: Number of hidden units.
         generator: Source of randomness; default: torch's global one.
 
     Shape:
         - states: (..., 2), and their derivatives.
+
+    Raises:
+        TypeError: If ``hidden`` is not an integer.
+        ValueError: If ``hidden`` is below 1.
 
     Example:
         >>> import torch
@@ -31,9 +35,9 @@ class SpiralODE(nn.Module):
         torch.Size([10, 20, 2])
 
     Notes:
-        All weights are drawn from N(0, 0.1²), and biases begin at zero, whoever learns. The
-        published comparison gives its two arms different initial weights, and only one of them
-        biases.
+        All weights are drawn from N(0, 0.1²), and biases begin at zero, whichever rule learns.
+        The published comparison gives its two arms different initial weights, and biases to
+        only one of them.
 
     References:
         Hazelden, Liu, Shlizerman, Shea-Brown 2023 arXiv:2311.10869.
@@ -53,22 +57,29 @@ class SpiralODE(nn.Module):
                     parameter.zero_()
 
     def forward(self, y: Tensor) -> Tensor:
-        """Return the derivative of states."""
+        """Return the derivative of states, of the same shape."""
         derivative: Tensor = self.net(y**3)
         return derivative
 
 
 class RobertsonODE(nn.Module):
-    r"""A small deep network for a stiff reaction, :math:`\dot y = N(y / s)\, s / T`, with each component's size s.
+    r"""A small deep network :math:`N` for a stiff reaction.
+
+    .. math:: \dot y = N(y / s)\, s / T
 
     Args:
-        scale: Sizes of the components, (n,), above 0; default: Robertson's.
-        t_end: T, the time the trajectory lasts, s.
-        hidden: Units a layer.
-        depth: Hidden layers.
+        scale: :math:`s`, the sizes of the components, (n,), above 0; default: Robertson's.
+        t_end: :math:`T`, the time that the trajectory lasts, s.
+        hidden: Number of units of each hidden layer.
+        depth: Number of hidden layers.
 
     Shape:
         - states: (..., n), and their derivatives.
+
+    Raises:
+        TypeError: If a size is not an integer, or ``scale`` is no tensor.
+        ValueError: If a size or time is not positive, or ``scale`` is no vector of positive
+            numbers.
 
     Example:
         >>> import torch
@@ -106,19 +117,15 @@ class RobertsonODE(nn.Module):
             )
         self.t_end = require.positive("t_end", t_end)
         self.register_buffer("scale", scale.detach().clone())
-        hidden, depth = (
-            require.integer("hidden", hidden, minimum=1),
-            require.integer("depth", depth, minimum=1),
-        )
+        hidden = require.integer("hidden", hidden, minimum=1)
+        depth = require.integer("depth", depth, minimum=1)
         sizes = [len(scale), *[hidden] * depth, len(scale)]
-        layers = [
-            layer
-            for pair in itertools.pairwise(sizes)
-            for layer in (nn.Linear(*pair), nn.GELU())
-        ]
-        self.net = nn.Sequential(*layers[:-1])
+        layers: list[nn.Module] = []
+        for n_in, n_out in itertools.pairwise(sizes):
+            layers += [nn.Linear(n_in, n_out), nn.GELU()]
+        self.net = nn.Sequential(*layers[:-1])  # no activation after the last one
 
     def forward(self, y: Tensor) -> Tensor:
-        """Return the derivative of states."""
+        """Return the derivative of states, of the same shape."""
         derivative: Tensor = self.net(y / self.scale) * (self.scale / self.t_end)
         return derivative

@@ -37,11 +37,11 @@ from daleml.learning.equilibrium.relaxation import (
 class ContinuousEquilibriumPropagation(GradientRule):
     r"""Holomorphic equilibrium propagation without phases: its teaching signal never stops.
 
-    From silence, the signal goes round the circle of :class:`EquilibriumPropagation` point by point and
-    period by period; a few iterations after each move the running sum receives
-    :math:`\operatorname{Re}[-\beta_k^{-1} \partial \Phi_{\beta_k} / \partial \theta]`, and
-    nothing is ever settled without a teaching signal. The gradient is the sum divided by how
-    many were added.
+    From silence, the signal goes round the circle of :class:`EquilibriumPropagation` point by point
+    and period by period; a few iterations after each move the running sum receives
+    :math:`\operatorname{Re}[-\beta_k^{-1} \partial \Phi_{\beta_k} / \partial \theta]`, and nothing
+    is ever settled without a teaching signal. The gradient is the sum divided by how many were
+    added.
 
     Args:
         network: The network.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from daleml import modules
 
 Activation: TypeAlias = Callable[[Tensor], Tensor]
-"""From a layer's output to the rates of its units."""
+"""A function from a layer's output to the rates of its units."""
 
 
 @dataclass(frozen=True)
@@ -30,29 +30,29 @@ class Chain:
     def __call__(self, output: Tensor) -> Tensor:
         """Apply them in turn."""
         for module in self.modules:
-            output = module.forward(
-                output
-            )  # not a call, which would run the user's hooks twice
+            # `forward` and not a call, which would run the user's hooks a second time.
+            output = module.forward(output)
         return output
 
 
 def following(model: nn.Module) -> dict[nn.Module, Chain]:
-    """Find what makes rates of each dense layer's output.
-
-    The activation modules right after it in a Sequential.
-    """
+    """Find the activation modules right after each dense layer of an ``nn.Sequential``."""
     found: dict[nn.Module, Chain] = {}
     for module in model.modules():
-        if isinstance(module, nn.Sequential):
-            parts = list(_in_order(module))
-            for i, part in enumerate(parts):
-                if modules.is_dense(part):
-                    found.setdefault(part, _chain(parts[i + 1 :]))
+        if not isinstance(module, nn.Sequential):
+            continue
+        parts = list(_in_order(module))
+        for i, part in enumerate(parts):
+            if modules.is_dense(part):
+                found.setdefault(part, _chain(parts[i + 1 :]))
     return found
 
 
 def _in_order(sequential: nn.Sequential) -> Iterator[nn.Module]:
-    """Yield what runs, with repeats, which ``children`` leaves out, and what stands in sequences within."""
+    """Yield the modules that run, those of inner sequences too.
+
+    A module that stands twice is yielded twice, which ``children`` would leave out.
+    """
     for part in sequential._modules.values():
         if isinstance(part, nn.Sequential):
             yield from _in_order(part)
@@ -60,9 +60,10 @@ def _in_order(sequential: nn.Sequential) -> Iterator[nn.Module]:
             yield part
 
 
-def _chain(following: Sequence[nn.Module]) -> Chain:
+def _chain(after: Sequence[nn.Module]) -> Chain:
+    """Return the known activations that the modules after a layer begin with."""
     applied: list[nn.Module] = []
-    for module in following:
+    for module in after:
         kind = modules.torch_kind(module)
         if kind is not None and kind.rates and modules.runs_as_torch(module):
             applied.append(module)
@@ -74,6 +75,6 @@ def _chain(following: Sequence[nn.Module]) -> Chain:
 
 
 def _may_be_activation(module: nn.Module) -> bool:
-    """Whether a module is nobody's layer, and so may be an activation of the user's."""
+    """Whether a module is no known layer, and so may be an activation of the user's."""
     known = modules.torch_kind(module) is not None or modules.speaks(module)
     return not known and not module._parameters and not module._modules

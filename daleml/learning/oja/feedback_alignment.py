@@ -1,4 +1,4 @@
-"""Errors carried back by fixed random weights: feedback alignment."""
+"""Feedback alignment: errors are carried back by fixed random weights."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from daleml.learning.oja.uncopied_hooks import UncopiedHook
 
 
 def carry_back(x: Tensor, output: Tensor, feedback: Tensor) -> Tensor:
-    r"""Return the output of a layer that was shown ``x.detach()``, with :math:`B^\top e` for the gradient of its input.
+    r"""Return a layer's output, with :math:`B^\top e` for the gradient of its input.
+
+    The layer was called with ``x.detach()``, so that autograd carries nothing back through it.
 
     Args:
-        x: What the layer was shown, before it was detached.
-        output: What it answered.
+        x: The layer's input, before it was detached.
+        output: The layer's output.
         feedback: :math:`B`.
 
     Shape:
-        ``x`` ``(*, pre)``, ``output`` ``(*, post)``, ``feedback`` ``(post, pre)`` -> ``(*, post)``.
+        ``x``: (..., pre); ``output``: (..., post); ``feedback``: (post, pre) -> (..., post).
 
     Returns:
         A copy of ``output``.
@@ -33,15 +35,18 @@ def carry_back(x: Tensor, output: Tensor, feedback: Tensor) -> Tensor:
 
 
 class _CarryBack(torch.autograd.Function):
-    """Not a difference of equals, which would be NaN where either overflows."""
+    """The output forwards, and the fixed weights backwards.
+
+    The same could be had as ``output + (f - f.detach())`` of a linear map ``f`` of the input;
+    but a difference of equals is NaN where either overflows.
+    """
 
     generate_vmap_rule = True
 
     @staticmethod
     def forward(x: Tensor, output: Tensor, feedback: Tensor) -> Tensor:
-        return (
-            output.clone()
-        )  # not a view of it, on which no activation could work in place
+        # Not a view of it, on which no activation could work in place.
+        return output.clone()
 
     @staticmethod
     def setup_context(
@@ -58,12 +63,14 @@ class _CarryBack(torch.autograd.Function):
 
 
 class FeedbackAlignment:
-    r"""Fixed random feedback in place of the transposed weights, :math:`e_{l-1} = (B_l^\top e_l) \odot f'`.
+    r"""Fixed random feedback in place of the transposed weights.
+
+    .. math:: e_{l-1} = (B_l^\top e_l) \odot f'
 
     Use it as a context manager, or ``attach`` and ``detach``. While attached, the forward pass
-    is as ever, and the gradient of each dense layer's parameters that of the error it receives;
-    only what a layer hands back is :math:`B^\top e` instead of :math:`W^\top e`. Any optimiser
-    follows.
+    is unchanged, and the gradient of each dense layer's parameters is that of the error it
+    receives; only what a layer hands back is :math:`B^\top e` instead of :math:`W^\top e`. Any
+    optimiser follows.
 
     Args:
         model: A module with dense layers: ``nn.Linear``, ``EILinear``, ``DANNLinear``,
@@ -73,10 +80,10 @@ class FeedbackAlignment:
         generator: Source of randomness; default: torch's global one.
 
     Attributes:
-        feedback: :math:`B` by the layer's name, (post, pre), Glorot-uniform; put others in
-            place to use them. It is no part of the model: save it with what you save of the
-            run. Where an ``EILinear`` reads no unit, or where a column-EI synapse does not
-            exist, it counts as 0.
+        feedback: :math:`B` by the layer's name, (post, pre), drawn Glorot-uniform. Put others
+            in place to use them. It is no part of the model: save it with what you save of the
+            run. It counts as 0 where an ``EILinear`` reads no unit, or where a column-EI
+            synapse does not exist.
 
     Raises:
         TypeError: If ``model`` is not a module.
@@ -94,8 +101,8 @@ class FeedbackAlignment:
         True
 
     Notes:
-        Feedback weights have signs of both kinds even where the layers keep Dale's law: the law
-        is about the forward synapses. A shunting DANN's divisor is left out of what it hands
+        Feedback weights have both signs even where the layers keep Dale's law: the law is about
+        the forward synapses. A shunting DANN's divisor is left out of what it hands
         back.
 
         Attach before the model is compiled: what was compiled, and has run, without the fixed
@@ -113,11 +120,10 @@ class FeedbackAlignment:
         if not isinstance(model, nn.Module):
             raise TypeError(f"`model` must be a module; got {type(model).__name__}.")
         uncalled = modules.uncalled(model)
-        self._layers = {
-            name: module
-            for name, module in model.named_modules()
-            if module not in uncalled and modules.is_dense(module, name)
-        }
+        self._layers: dict[str, nn.Module] = {}
+        for name, module in model.named_modules():
+            if module not in uncalled and modules.is_dense(module, name):
+                self._layers[name] = module
         if not self._layers:
             raise ValueError(
                 f"`model` must have a dense layer; got {type(model).__name__} without one."
@@ -125,10 +131,9 @@ class FeedbackAlignment:
         modules.require_shapes(model)
         modules.warn_of_kept_otherwise(model, "FeedbackAlignment")
         self._model = model
-        self.feedback = {
-            name: _glorot(layer, name, generator)
-            for name, layer in self._layers.items()
-        }
+        self.feedback: dict[str, Tensor] = {}
+        for name, layer in self._layers.items():
+            self.feedback[name] = _glorot(layer, name, generator)
         self._handles: list[RemovableHandle] = []
 
     @property
@@ -178,8 +183,11 @@ class FeedbackAlignment:
         self.detach()
 
     def _hooks(self, name: str) -> tuple[Any, Any]:
-        """Return what hides a layer's input from autograd, and what shows it again, behind the fixed weights."""
-        shown: list[Tensor] = []
+        """Return two hooks of a layer: one hides its input from autograd, one shows it again.
+
+        It is shown behind the fixed weights.
+        """
+        hidden: list[Tensor] = []
 
         def before(
             module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -190,20 +198,18 @@ class FeedbackAlignment:
                     " neither."
                 )
             x = args[0] if args else kwargs["input"]
-            shown[:] = [
-                x
-            ]  # not appended to: a forward pass that raised would leave its input behind
-            return (
-                ((x.detach(), *args[1:]), kwargs)
-                if args
-                else ((), kwargs | {"input": x.detach()})
-            )
+            # Replaced, not appended to: a forward pass that raised would leave its input behind.
+            hidden[:] = [x]
+            if args:
+                return (x.detach(), *args[1:]), kwargs
+            return (), kwargs | {"input": x.detach()}
 
         def after(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
-            x = shown.pop()
+            x = hidden.pop()
             if not x.requires_grad:
                 return output
-            return carry_back(x, output, _cut(module, self.feedback[name]).to(output))
+            feedback = _cut(module, self.feedback[name]).to(output)
+            return carry_back(x, output, feedback)
 
         return before, after
 
@@ -220,23 +226,21 @@ def _glorot(layer: nn.Module, name: str, generator: torch.Generator | None) -> T
     (spec,) = modules.synaptic_weights(layer, name)
     weight = cast("Tensor", getattr(layer, spec.name))
     shape = modules.n_outputs(layer), modules.n_inputs(layer)
-    feedback = nn.init.xavier_uniform_(
-        torch.empty(*shape, dtype=weight.dtype), generator=generator
-    )
+    feedback = torch.empty(*shape, dtype=weight.dtype)
+    nn.init.xavier_uniform_(feedback, generator=generator)
     return _cut(layer, feedback.to(weight.device))
 
 
 def _cut(layer: nn.Module, feedback: Tensor) -> Tensor:
-    """Return the feedback, 0 where the layer reads nothing.
+    """Return the feedback, set to 0 where the layer has no synapse.
 
-    A DANN reads all, through its interneurons.
+    A DANN, whose weight has several parts, reads all units through its interneurons.
     """
     (spec,) = modules.synaptic_weights(layer)
     present = None if spec.parts else layer._buffers.get(spec.name + law.PRESENT)
     if present is None and spec.units is None:
         return feedback
-    read = torch.zeros_like(feedback)
-    read[:, slice(None) if spec.units is None else spec.units] = (
-        1 if present is None else present.to(feedback)
-    )
-    return feedback * read
+    columns = slice(None) if spec.units is None else spec.units
+    exists = torch.zeros_like(feedback)
+    exists[:, columns] = 1 if present is None else present.to(feedback)
+    return feedback * exists

@@ -3,42 +3,32 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from daleml import modules, require, signs
+from daleml import modules, signs
 from daleml.learning.oja import activity_recording, oja_arguments, plastic_weights
 from daleml.learning.oja.activation_chains import Activation, Chain
-from daleml.learning.oja.activity_recording import Recorded
+from daleml.learning.oja.activity_recording import ActivityRecord, Recorded
 from daleml.learning.oja.oja_rules import (
     ActivityError,
     DivergenceError,
     Rule,
     Subspace,
-    at_least_single,
 )
-from daleml.learning.oja.plastic_weights import Holders, PlasticWeight
+from daleml.learning.oja.plastic_weights import Holders
 from daleml.learning.oja.uncopied_hooks import UncopiedHook
-
-
-class _Pool(NamedTuple):
-    """A parameter, whatever its names, and the rows of all of them."""
-
-    one: PlasticWeight
-    coefficient: float
-    lawful: list[tuple[nn.Module, Tensor]]
-    pre: Tensor
-    post: Tensor
+from daleml.learning.oja.weight_changes import WeightActivity, weight_change
 
 
 class Oja:
-    r"""Oja's rule on the weights of a model, added to whatever else trains it.
+    r"""Oja's rule on the weights of a model, added to whatever else trains the model.
 
     .. math:: W \leftarrow W + \theta \, \langle y x^\top - y y^\top W \rangle
 
@@ -60,25 +50,25 @@ class Oja:
             layer's, such as ``"rnn"``, for all it has. Weights that it leaves out, or gives 0,
             are left alone.
         rule: ``Subspace()``, ``PerNeuron()``, or ``Normalised`` of one.
-        activation: What makes rates of a dense layer's output: a function for all, or a mapping
-            from layers to functions. Default: torch's activation modules that follow the layer
-            in an ``nn.Sequential``, or nothing. A circuit's rates are known.
-        on_divergence: What becomes of a step where the rule must diverge, or where an activity
-            is not finite: it is refused, ``"raise"``; or the rule is left out of it,
-            ``"skip"``, with one warning in all.
+        activation: What makes rates of a dense layer's output: one function for all layers, or
+            a mapping from layers to functions. Default: torch's activation modules that follow
+            the layer in an ``nn.Sequential``, or nothing. A circuit's rates are known.
+        on_divergence: What is done with a step where the rule must diverge, or where an
+            activity is not finite. ``"raise"`` refuses it; ``"skip"`` leaves the rule out of
+            it, with one warning in all.
 
     Attributes:
-        coefficients: By the name of the weight, whether a weight or its layer was named at
-            construction. Values may be changed between steps, and names taken out; no other
-            name can be put in.
+        coefficients: The coefficient by the name of the weight, whether a weight or its layer
+            was named at construction. Values may be changed between steps, and names taken
+            out; no other name can be put in.
         skipped: Number of steps that the rule was left out of.
 
     Raises:
         TypeError: If an argument is of the wrong kind.
         ValueError: If the model has no such layer, a name is unknown, a coefficient is
             negative, ``on_divergence`` is something else, ``activation`` is given where there
-            is no dense layer or is missing where the activation module is none that is known,
-            or a weight cannot be changed: it is reparametrised, has no shape yet, is read by
+            is no dense layer or is missing where the activation module is not known, or a
+            weight cannot be changed: it is reparametrised, has no shape yet, is read by
             ``nn.MultiheadAttention``, or an ``nn.RNN`` has several layers or runs both ways.
 
     Example:
@@ -146,7 +136,8 @@ class Oja:
                 f"`on_divergence` must be 'raise' or 'skip'; got {on_divergence!r}."
             )
         self.rule = Subspace() if rule is None else rule
-        self.on_divergence, self.skipped = on_divergence, 0
+        self.on_divergence = on_divergence
+        self.skipped = 0
         found = plastic_weights.plastic(model)
         if not found:
             raise ValueError(
@@ -166,25 +157,20 @@ class Oja:
         self._activations = oja_arguments.activations_by_layer(
             activation, model, self._synapses
         )
-        self._recorded: dict[str, list[tuple[Tensor, Tensor]]] = {}
-        self._complete: dict[str, int] | None = (
-            None  # how many of these are of passes that ended, during a pass
-        )
+        self._record = ActivityRecord()
         self._handles: list[RemovableHandle] = []
         self._warned: set[str] = set()
 
     def __repr__(self) -> str:
-        named = ", ".join(
-            f"{name}: {coefficient:g}"
-            for name, coefficient in self.coefficients.items()
-        )
+        pairs = self.coefficients.items()
+        named = ", ".join(f"{name}: {coefficient:g}" for name, coefficient in pairs)
         return f"Oja({{{named}}}, rule={self.rule}, attached={self.attached})"
 
     # -- attached --
 
     @property
     def attached(self) -> bool:
-        """Whether it records."""
+        """Whether it records activities."""
         return bool(self._handles)
 
     def attach(self, optimizer: Optimizer | None = None) -> Self:
@@ -213,17 +199,16 @@ class Oja:
             raise TypeError(
                 f"`optimizer` must be a torch optimiser; got {type(optimizer).__name__}."
             )
-        self._handles.append(
-            self._model.register_forward_pre_hook(UncopiedHook(self._begin))
-        )
-        for layer, module in {
-            one.layer: one.module for one in self._synapses.values()
-        }.items():
+        begin = UncopiedHook(lambda *_: self._record.begin_pass())
+        self._handles.append(self._model.register_forward_pre_hook(begin))
+        layers = {one.layer: one.module for one in self._synapses.values()}
+        for layer, module in layers.items():
             activation = self._activations.get(layer, Chain())
-            self._handles.append(
-                activity_recording.watch(module, activation, self._recorder(layer))
-            )
-        self._handles.append(self._model.register_forward_hook(UncopiedHook(self._end)))
+            report = self._reporter(layer)
+            handle = activity_recording.watch(module, activation, report)
+            self._handles.append(handle)
+        end = UncopiedHook(lambda *_: self._record.end_pass())
+        self._handles.append(self._model.register_forward_hook(end))
         if optimizer is not None:
             self._handles.append(optimizer.register_step_post_hook(self._follow))
         return self
@@ -233,8 +218,7 @@ class Oja:
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
-        self._recorded.clear()
-        self._complete = None
+        self._record.forget()
 
     def __enter__(self) -> Self:
         return self if self.attached else self.attach()
@@ -248,32 +232,19 @@ class Oja:
         self.detach()
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_handles": [], "_recorded": {}, "_complete": None}
+        # Handles refer to the original's hooks, of which a copy has none.
+        return self.__dict__ | {"_handles": [], "_record": ActivityRecord()}
 
-    def _begin(self, *_: Any) -> None:
-        self._forget_unfinished()
-        self._complete = {name: len(rows) for name, rows in self._recorded.items()}
-
-    def _end(self, *_: Any) -> None:
-        self._complete = None
-
-    def _forget_unfinished(self) -> None:
-        """Forget the rows of a forward pass that raised before its end."""
-        if self._complete is not None:
-            self._recorded = {
-                name: self._recorded[name][:n] for name, n in self._complete.items()
-            }
-            self._complete = None
-
-    def _recorder(self, layer: str) -> Any:
+    def _reporter(self, layer: str) -> Callable[[Recorded], None]:
+        """Return what records the rows of a layer's pass under the names of its weights."""
         members = [one for one in self._synapses.values() if one.layer == layer]
 
-        def record(seen: Recorded) -> None:
+        def report(recorded: Recorded) -> None:
             for one in members:
-                if one.path in seen:
-                    self._recorded.setdefault(one.name, []).append(seen[one.path])
+                if one.path in recorded:
+                    self._record.add(one.name, recorded[one.path])
 
-        return record
+        return report
 
     def _follow(self, *_: Any) -> None:
         """Step after an optimiser's step."""
@@ -286,7 +257,9 @@ class Oja:
     # -- learning --
 
     def step(self) -> None:
-        """Change every weight by what was recorded since the last step, and forget it, whether or not it is refused.
+        """Change every weight by what was recorded since the last step.
+
+        The record is forgotten then, even if the step is refused.
 
         Raises:
             RuntimeError: If nothing was recorded of a weight.
@@ -295,11 +268,10 @@ class Oja:
                 parameter have different ones, or only empty batches were recorded.
             DivergenceError: If the rule must diverge at this activity; no weight is changed by
                 the rule then.
-            ActivityError: If an activity is not finite; likewise.
+            ActivityError: If an activity is not finite; no weight is changed by the rule then.
         """
-        self._forget_unfinished()
-        recorded, self._recorded = self._recorded, {}
-        groups: dict[int, list[str]] = {}
+        recorded = self._record.take()
+        names_of: dict[int, list[str]] = {}
         for name, coefficient in self._checked().items():
             if not coefficient:
                 continue
@@ -309,66 +281,36 @@ class Oja:
                     "`step` must follow a forward pass in training mode while attached;"
                     f" nothing was recorded of `{name}` ({state})."
                 )
-            groups.setdefault(id(self._synapses[name].weight()), []).append(name)
+            parameter = self._synapses[name].weight()
+            names_of.setdefault(id(parameter), []).append(name)
         holders = plastic_weights.holders(self._model)
-        self._learn(
-            [self._pooled(names, recorded, holders) for names in groups.values()]
-        )
+        activities = []
+        for names in names_of.values():
+            oja_arguments.require_agreement(self.coefficients, names)
+            rows = [pair for name in names for pair in recorded[name]]
+            pre = _joined([pre for pre, _ in rows])
+            post = _joined([post for _, post in rows])
+            if not len(post):
+                raise ValueError(
+                    "`step` must follow a batch with at least one example; got an empty one"
+                    f" at `{names[0]}`."
+                )
+            activities.append(self._activity(names[0], pre, post, holders))
+        self._learn(activities)
 
     def _checked(self) -> dict[str, float]:
         """Return the coefficients, which anyone may have changed."""
-        for name in self.coefficients:
-            if name not in self._synapses:
-                names = ", ".join(self._synapses)
-                raise ValueError(
-                    f"`coefficients` must name weights it had at construction ({names});"
-                    f" got {name!r}."
-                )
-        return {
-            name: require.non_negative(f"coefficients[{name!r}]", c)
-            for name, c in self.coefficients.items()
-        }
+        return oja_arguments.checked_coefficients(self.coefficients, self._synapses)
 
-    def _pooled(
-        self,
-        names: list[str],
-        recorded: dict[str, list[tuple[Tensor, Tensor]]],
-        holders: Holders,
-    ) -> _Pool:
-        first = names[0]
-        for name in names:
-            if self.coefficients[name] != self.coefficients[first]:
-                raise ValueError(
-                    f"`coefficients` must agree on `{first}` and `{name}`, which are one"
-                    f" parameter; got {self.coefficients[first]:g} and"
-                    f" {self.coefficients[name]:g}."
-                )
-        rows = [seen for name in names for seen in recorded[name]]
-        pre, post = (
-            torch.cat(side) if len(side) > 1 else side[0]
-            for side in zip(*rows, strict=True)
-        )
-        if not len(post):
-            raise ValueError(
-                "`step` must follow a batch with at least one example; got an empty one at"
-                f" `{first}`."
-            )
-        return self._pool(self._synapses[first], pre, post, holders)
-
-    def _pool(
-        self, one: PlasticWeight, pre: Tensor, post: Tensor, holders: Holders
-    ) -> _Pool:
+    def _activity(
+        self, name: str, pre: Tensor, post: Tensor, holders: Holders
+    ) -> WeightActivity:
+        one = self._synapses[name]
         weight = one.weight()
-        modules = holders.get(
-            id(weight), [one.module]
-        )  # a layer may have left the model since
-        return _Pool(
-            one,
-            self.coefficients[one.name],
-            plastic_weights.fixed_signs(weight, modules),
-            pre,
-            post,
-        )
+        # A layer may have left the model since.
+        holding = holders.get(id(weight), [one.module])
+        fixed = plastic_weights.fixed_signs(weight, holding)
+        return WeightActivity(one, self.coefficients[name], fixed, pre, post)
 
     def update(self, pre: Tensor, post: Tensor, weight: str | None = None) -> None:
         """Change one weight by activities of your own.
@@ -379,7 +321,7 @@ class Oja:
             weight: Name of the weight; may be left out if there is one only.
 
         Shape:
-            ``pre`` (*, pre), ``post`` (*, post), the same leading dimensions.
+            ``pre``: (..., pre); ``post``: (..., post), the same leading dimensions.
 
         Raises:
             TypeError: If an activity is no tensor, or a value put into ``coefficients`` no number.
@@ -387,7 +329,7 @@ class Oja:
                 or shapes do not fit.
             DivergenceError: If the rule must diverge at this activity; the weight is not
                 changed then.
-            ActivityError: If an activity is not finite; likewise.
+            ActivityError: If an activity is not finite; the weight is not changed then.
 
         Example:
             >>> import torch
@@ -402,18 +344,17 @@ class Oja:
             raise ValueError(
                 f"`weight` must be one of {', '.join(coefficients)}; got {weight!r}."
             )
-        one = self._synapses[weight]
-        rows = oja_arguments.activity_rows(one, pre, post)
+        rows = oja_arguments.activity_rows(self._synapses[weight], pre, post)
         if coefficients[weight]:
-            self._learn([self._pool(one, *rows, plastic_weights.holders(self._model))])
+            holders = plastic_weights.holders(self._model)
+            self._learn([self._activity(weight, *rows, holders)])
 
     @torch.no_grad()
-    def _learn(self, pools: list[_Pool]) -> None:
-        """Change all of them, or none."""
+    def _learn(self, activities: list[WeightActivity]) -> None:
+        """Change all weights, or none, and project those whose signs are fixed."""
         try:
-            changes = [
-                self._change(pool) for pool in pools
-            ]  # all, before any weight moves
+            # All changes are computed before any weight moves.
+            changes = [self._change(activity) for activity in activities]
         except (DivergenceError, ActivityError) as error:
             if self.on_divergence == "raise":
                 raise
@@ -422,46 +363,32 @@ class Oja:
                 "skip", f"{error} The rule is left out of such steps.", RuntimeWarning
             )
         else:
-            for pool, change in zip(pools, changes, strict=True):
-                pool.one.weight().add_(change)
-        for module in dict.fromkeys(
-            module for pool in pools for module, _ in pool.lawful
-        ):
+            for activity, change in zip(activities, changes, strict=True):
+                activity.plastic.weight().add_(change)
+        lawful = [module for activity in activities for module, _ in activity.fixed]
+        for module in dict.fromkeys(lawful):
             signs.project_(module)
 
-    def _change(self, pool: _Pool) -> Tensor:
-        one, coefficient = pool.one, pool.coefficient
-        with torch.autocast(one.weight().device.type, enabled=False):
-            effective = one.effective()
-            effective = effective.to(at_least_single(effective.dtype))
-            pre, post = pool.pre.to(effective), pool.post.to(effective)
-            for side, activity in (("pre", pre), ("post", post)):
-                if not activity.isfinite().all():
-                    found = "NaN" if activity.isnan().any() else "an infinite value"
-                    raise ActivityError(
-                        f"`{side}` must be finite; got {found} for `{one.name}`."
-                    )
-            self.rule.refuse_divergence(
-                f"coefficients[{one.name!r}]", coefficient, post
+    def _change(self, activity: WeightActivity) -> Tensor:
+        change = weight_change(activity, self.rule)
+        one = activity.plastic
+        if activity.fixed and self.rule.keeps_signs and bool((activity.post < 0).any()):
+            cure = "give the circuit a nonlinearity without negative values"
+            if one.path == "dense":
+                cure = "pass `activation=`"
+            self._warn_once(
+                one.name,
+                f"`{one.name}` drives negative rates, where {self.rule} may flip signs"
+                f" before projection: {cure}.",
+                UserWarning,
             )
-            sign = next((sign for _, sign in pool.lawful), None)
-            if sign is not None and self.rule.keeps_signs and bool((post < 0).any()):
-                self._warn_of_negative_rates(one)
-            return coefficient * self.rule.change(effective, pre, post, sign)
-
-    def _warn_of_negative_rates(self, one: PlasticWeight) -> None:
-        cure = (
-            "pass `activation=`"
-            if one.path == "dense"
-            else "give the circuit a nonlinearity without negative values"
-        )
-        sentence = (
-            f"`{one.name}` drives negative rates, where {self.rule} may flip signs before"
-            f" projection: {cure}."
-        )
-        self._warn_once(one.name, sentence, UserWarning)
+        return change
 
     def _warn_once(self, key: str, sentence: str, category: type[Warning]) -> None:
         if key not in self._warned:
             self._warned.add(key)
             warnings.warn(sentence, category, stacklevel=2)
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return torch.cat(parts) if len(parts) > 1 else parts[0]

@@ -1,4 +1,4 @@
-"""What :class:`daleml.learning.Oja` is given: coefficients, activations and activities, checked."""
+"""Checks of what :class:`daleml.learning.Oja` is given: coefficients, activations, activities."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from daleml.learning.oja.plastic_weights import PlasticWeight
 def activity_rows(
     one: PlasticWeight, pre: Tensor, post: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return activities as rows of what a weight reads and drives."""
+    """Return activities as rows of what a weight reads and drives, or raise if they do not fit."""
     n_post, n_pre = one.weight().shape
     for name, activity, size in (("pre", pre, n_pre), ("post", post, n_post)):
         require.tensor(name, activity)
@@ -38,7 +38,12 @@ def activity_rows(
 def coefficients_by_weight(
     coefficients: float | Mapping[str, float], found: dict[str, PlasticWeight]
 ) -> dict[str, float]:
-    """Return a coefficient a weight, from those of layers or weights."""
+    """Return one coefficient per weight, from those of layers or weights.
+
+    Args:
+        coefficients: One for all weights, or by the name of a weight or a layer.
+        found: All plastic weights of the model.
+    """
     if not isinstance(coefficients, Mapping):
         return dict.fromkeys(found, require.non_negative("coefficients", coefficients))
     chosen: dict[str, float] = {}
@@ -56,12 +61,51 @@ def coefficients_by_weight(
     return chosen
 
 
+def checked_coefficients(
+    coefficients: Mapping[str, float], known: Mapping[str, PlasticWeight]
+) -> dict[str, float]:
+    """Return coefficients that anyone may have changed, or raise if one is none.
+
+    Args:
+        coefficients: By the name of the weight.
+        known: The weights that could be named at construction.
+    """
+    checked = {}
+    for name, coefficient in coefficients.items():
+        if name not in known:
+            raise ValueError(
+                "`coefficients` must name weights it had at construction"
+                f" ({', '.join(known)}); got {name!r}."
+            )
+        key = f"coefficients[{name!r}]"
+        checked[name] = require.non_negative(key, coefficient)
+    return checked
+
+
+def require_agreement(coefficients: Mapping[str, float], names: list[str]) -> None:
+    """Raise unless all names of one parameter have the same coefficient."""
+    first = names[0]
+    for name in names:
+        if coefficients[name] != coefficients[first]:
+            raise ValueError(
+                f"`coefficients` must agree on `{first}` and `{name}`, which are one"
+                f" parameter; got {coefficients[first]:g} and {coefficients[name]:g}."
+            )
+
+
 def activations_by_layer(
     given: Activation | Mapping[str, Activation] | None,
     model: nn.Module,
     plastic: dict[str, PlasticWeight],
 ) -> dict[str, Activation]:
-    """Return what makes rates of each dense layer's output."""
+    """Return what makes rates of each dense layer's output.
+
+    Args:
+        given: One function for all dense layers, or by the name of the layer. For those that
+            it leaves out, the activation modules that follow the layer.
+        model: The model.
+        plastic: The weights that Oja's rule changes.
+    """
     layers = {one.layer: one.module for one in plastic.values() if one.path == "dense"}
     if given is not None and not layers:
         raise ValueError(

@@ -1,7 +1,7 @@
-"""Oja's rule, as functions of tensors, and as the rules that :class:`daleml.learning.Oja` is given.
+"""Oja's rule: as functions of tensors, and as the objects that :class:`Oja` is given.
 
-Everywhere ``pre`` is what a weight reads and ``post`` what its units answer, after their
-non-linearity: rates, one row an example; a change is the mean over the rows.
+Everywhere ``pre`` is what a weight reads, and ``post`` the rates of the units that it drives,
+after their non-linearity. Both have one row per example, and a change is the mean over rows.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from torch import Tensor
 from daleml import require
 
 LIMIT = 2.0
-"""Where the coefficient times the decay of a weight reaches it, each step carries the weight past its mirror image."""
+"""The rule diverges where the coefficient times the decay of the weight reaches this.
+
+A step then overshoots the fixed point by as much as it corrects, or more.
+"""
 
 
 class DivergenceError(ValueError):
@@ -27,7 +30,6 @@ class ActivityError(ValueError):
 
 
 # -- the rules, as functions
-# -------------------------------------------------------------------------------------------
 
 
 def subspace(weight: Tensor, pre: Tensor, post: Tensor) -> Tensor:
@@ -47,7 +49,8 @@ def subspace(weight: Tensor, pre: Tensor, post: Tensor) -> Tensor:
     Example:
         >>> import torch
         >>> w, x = torch.tensor([[0.6, 0.8]]), torch.tensor([[3.0, 4.0]])
-        >>> subspace(w, x, x @ w.T).abs().max().item() < 1e-5  # a unit vector along all there is to see stays
+        >>> # A unit vector along the only direction of the input is a fixed point.
+        >>> subspace(w, x, x @ w.T).abs().max().item() < 1e-5
         True
 
     Notes:
@@ -64,7 +67,9 @@ def subspace(weight: Tensor, pre: Tensor, post: Tensor) -> Tensor:
 def per_neuron(
     weight: Tensor, pre: Tensor, post: Tensor, signs: Tensor | None = None
 ) -> Tensor:
-    r"""Return the change of Oja's rule for each neuron alone, :math:`\langle s_j y_i x_j - y_i^2 w_{ij} \rangle`.
+    r"""Return the change of Oja's rule for each neuron alone.
+
+    .. math:: \langle s_j y_i x_j - y_i^2 w_{ij} \rangle
 
     Args:
         weight: :math:`w`.
@@ -95,45 +100,59 @@ def per_neuron(
         Oja 1982 (Journal of Mathematical Biology), the rule of one neuron.
     """
     growth = post.T @ pre / len(post)
-    return (growth if signs is None else growth * signs) - post.square().mean(dim=0)[
-        :, None
-    ] * weight
+    if signs is not None:
+        growth = growth * signs
+    decay = post.square().mean(dim=0)[:, None]
+    return growth - decay * weight
 
 
 def normalise(pre: Tensor, post: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    r"""Divide both activities of a row by :math:`\sqrt{\epsilon + |y|^2}`, so that any rule's change is by its square.
+    r"""Divide both activities of a row by :math:`\sqrt{\epsilon + |y|^2}`.
+
+    The change of any rule, which is quadratic in the activities, is divided by its square.
+
+    Args:
+        pre: What the weight reads.
+        post: :math:`y`.
+        eps: :math:`\epsilon`.
 
     Shape:
         ``pre`` (rows, pre), ``post`` (rows, post) -> the same.
     """
-    # by its largest rate first, or by the root of eps, whichever is more: the square of neither
-    # overflows then
-    largest = post.abs().amax(dim=1, keepdim=True).clamp(min=math.sqrt(eps))
+    # First by the row's largest rate, or by the root of eps if that is more, so that the
+    # squares below do not overflow.
+    root = math.sqrt(eps)
+    largest = post.abs().amax(dim=1, keepdim=True).clamp(min=root)
     pre, post = pre / largest, post / largest
-    scale = (
-        (math.sqrt(eps) / largest).square() + post.square().sum(dim=1, keepdim=True)
-    ).rsqrt()
+    total = (root / largest).square() + post.square().sum(dim=1, keepdim=True)
+    scale = total.rsqrt()
     return pre * scale, post * scale
 
 
 def at_least_single(dtype: torch.dtype) -> torch.dtype:
-    """Return the type that the rules are computed in.
+    """Return the type that the rules are computed in: ``dtype``, or single precision if finer.
 
-    Half precision has too few bits, and no eigenvalues.
+    Half precision has too few bits, and torch computes no eigenvalues in it.
     """
     return torch.promote_types(dtype, torch.float32)
 
 
 def orthonormality_error(weight: Tensor) -> float:
-    r"""Return how far the rows of a weight are from orthonormal, :math:`\|W W^\top - I\|_F / \sqrt n`.
+    r"""Return the distance of a weight's rows from orthonormal ones.
+
+    .. math:: \|W W^\top - I\|_F / \sqrt n
 
     Args:
-        weight: :math:`W`, (post, pre), of n rows. More rows than columns cannot be orthonormal.
+        weight: :math:`W`, of n rows. More rows than columns cannot be orthonormal.
+
+    Shape:
+        ``weight``: (post, pre).
 
     Returns:
-        0 where they are.
+        0 where the rows are orthonormal.
 
     Raises:
+        TypeError: If ``weight`` is no tensor.
         ValueError: If ``weight`` is no matrix.
 
     Example:
@@ -145,21 +164,19 @@ def orthonormality_error(weight: Tensor) -> float:
     if weight.ndim != 2:
         raise ValueError(f"`weight` must be a matrix; got shape {tuple(weight.shape)}.")
     weight = weight.detach()
-    gram = weight @ weight.T - torch.eye(
-        len(weight), dtype=weight.dtype, device=weight.device
-    )
-    return float(torch.linalg.matrix_norm(gram)) / math.sqrt(len(weight))
+    n = len(weight)
+    identity = torch.eye(n, dtype=weight.dtype, device=weight.device)
+    return float(torch.linalg.matrix_norm(weight @ weight.T - identity)) / math.sqrt(n)
 
 
-# -- the rules, as choices
-# ---------------------------------------------------------------------------------------------
+# -- the rules, as objects
 
 
 class Rule:
-    """What changes a weight, and how strongly it decays.
+    """The base class of rules: what changes a weight, and how strongly the weight decays.
 
     Attributes:
-        keeps_signs: Whether it flips no sign where rates are not negative.
+        keeps_signs: Whether the rule flips no sign where rates are not negative.
     """
 
     keeps_signs = False
@@ -167,11 +184,22 @@ class Rule:
     def change(
         self, weight: Tensor, pre: Tensor, post: Tensor, signs: Tensor | None
     ) -> Tensor:
-        """Return the change of a weight, before any coefficient."""
+        """Return the change of a weight, before any coefficient.
+
+        Args:
+            weight: The effective weight, (post, pre).
+            pre: What it reads, (rows, pre).
+            post: The rates of the units that it drives, (rows, post).
+            signs: +1 or -1 of each presynaptic unit, to broadcast against the weight; None
+                where no signs are fixed.
+        """
         raise NotImplementedError
 
     def decay(self, post: Tensor) -> float:
-        """Return the largest rate at which a step of coefficient 1 shrinks the weight in some direction."""
+        """Return the decay of the weight: the largest over directions.
+
+        A step of coefficient 1 shrinks the weight by this fraction, in some direction.
+        """
         raise NotImplementedError
 
     def bound(self, post: Tensor) -> float:
@@ -179,25 +207,34 @@ class Rule:
         return self.decay(post)
 
     def known_bound(self, post: Tensor) -> float:
-        """Return the bound, where it was written for the decay of this class.
+        """Return the bound, where it was written for the decay of this class, else the decay.
 
-        Of a subclass with its own, the decay.
+        A subclass that overrides the decay alone would inherit the bound of another decay.
         """
-        bound, decay = (
-            next(c for c in type(self).__mro__ if name in vars(c))
-            for name in ("bound", "decay")
-        )
-        return (
-            self.bound(post)
-            if bound is Rule or issubclass(bound, decay)
-            else self.decay(post)
-        )
+        bound = self._owner_of("bound")
+        if bound is Rule or issubclass(bound, self._owner_of("decay")):
+            return self.bound(post)
+        return self.decay(post)
+
+    def _owner_of(self, method: str) -> type:
+        """Return the class in whose body a method of this object is written."""
+        return next(cls for cls in type(self).__mro__ if method in vars(cls))
 
     def refuse_divergence(self, name: str, coefficient: float, post: Tensor) -> None:
-        """Raise :class:`DivergenceError` where a step would overshoot by as much as it corrects, or more."""
+        """Raise where a step would overshoot by as much as it corrects, or more.
+
+        Args:
+            name: Of the coefficient, for the sentence of the error.
+            coefficient: The coefficient.
+            post: The rates of the units that the weight drives, (rows, post).
+
+        Raises:
+            DivergenceError: If the rule must diverge at this activity.
+        """
         bound = self.known_bound(post)
         if coefficient * bound < LIMIT:
             return
+        # Eigenvalues of infinite numbers would raise.
         decay = self.decay(post) if math.isfinite(bound) else bound
         if not coefficient * decay < LIMIT:
             raise DivergenceError(
@@ -209,11 +246,19 @@ class Rule:
 
 @dataclass(frozen=True)
 class Subspace(Rule):
-    """The subspace rule, :func:`daleml.learning.oja.subspace`, which can flip a sign until it is projected back.
+    r"""Oja's subspace rule.
+
+    .. math:: \langle y x^\top - y y^\top W \rangle
+
+    See :func:`daleml.learning.oja.subspace`. It can flip a sign, until the weight is projected
+    back.
 
     Example:
         >>> Subspace()
         Subspace()
+
+    References:
+        Oja 1989 (International Journal of Neural Systems).
     """
 
     def change(
@@ -223,23 +268,34 @@ class Subspace(Rule):
         return subspace(weight, pre, post)
 
     def decay(self, post: Tensor) -> float:
-        """Return the largest eigenvalue of the mean of ``y yᵀ``; of one row, ``|y|²``."""
+        r"""Return the largest eigenvalue of the mean of :math:`y y^\top`.
+
+        Of a single row it is :math:`|y|^2`.
+        """
         post = post.to(at_least_single(post.dtype))
+        # Both products have the same largest eigenvalue; the smaller one is cheaper.
         gram = post @ post.T if len(post) < post.shape[1] else post.T @ post
         return float(torch.linalg.eigvalsh(gram / len(post))[-1])
 
     def bound(self, post: Tensor) -> float:
-        """Return the sum of all eigenvalues, the mean of ``|y|²``."""
+        r"""Return the sum of all eigenvalues, which is the mean of :math:`|y|^2`."""
         return float(post.square().sum(dim=1).mean())
 
 
 @dataclass(frozen=True)
 class PerNeuron(Rule):
-    """Each neuron's own rule, :func:`daleml.learning.oja.per_neuron`, which flips no sign where rates are not negative.
+    r"""Oja's rule for each neuron alone.
+
+    .. math:: \langle s_j y_i x_j - y_i^2 w_{ij} \rangle
+
+    See :func:`daleml.learning.oja.per_neuron`. It flips no sign where rates are not negative.
 
     Example:
         >>> PerNeuron()
         PerNeuron()
+
+    References:
+        Oja 1982 (Journal of Mathematical Biology).
     """
 
     keeps_signs = True
@@ -257,10 +313,12 @@ class PerNeuron(Rule):
 
 @dataclass(frozen=True)
 class Normalised(Rule):
-    r"""A rule whose change is divided by :math:`\epsilon + |y|^2`, row by row, so that it is stable below 2. Ours.
+    r"""A rule whose change is divided by :math:`\epsilon + |y|^2`, row by row.
+
+    It is stable for coefficients below 2.
 
     Args:
-        rule: Which rule.
+        rule: The rule to normalise.
         eps: :math:`\epsilon`; positive.
 
     Raises:
@@ -272,7 +330,8 @@ class Normalised(Rule):
         Normalised(rule=Subspace(), eps=0.1)
 
     Notes:
-        In no paper: it is here because the published rule diverges where activity is unbounded.
+        This rule is in no paper. It is here because the published rule diverges where activity
+        is unbounded.
     """
 
     rule: Rule = field(default_factory=Subspace)
@@ -287,7 +346,7 @@ class Normalised(Rule):
 
     @property
     def keeps_signs(self) -> bool:  # type: ignore[override]
-        """Whether the rule does."""
+        """Whether the rule that is normalised keeps signs."""
         return self.rule.keeps_signs
 
     def change(

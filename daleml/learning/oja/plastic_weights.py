@@ -1,4 +1,4 @@
-"""Which weights of a model local plasticity can change, under which names, and which of them have signs to keep."""
+"""The weights of a model that local plasticity can change, and the signs that they keep."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from daleml import modules, signs
 from daleml.modules import SynapticWeight
 
 Holders: TypeAlias = Mapping[int, list[nn.Module]]
-"""By the identity of a parameter, the modules that hold it."""
+"""The modules that hold a parameter, by the parameter's identity."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,15 +67,14 @@ def plastic(model: nn.Module) -> dict[str, PlasticWeight]:
     found = {}
     for layer, module in model.named_modules():
         for spec in _weights(module, layer):
-            name = ".".join(part for part in (layer, spec.name) if part)
-            obstacle = (
-                "is read by an attention module that does not call its layer"
-                if module in uncalled
-                else ""
-            )
-            obstacle = obstacle or _obstacle(module, spec)
+            name = f"{layer}.{spec.name}".lstrip(".")
+            if module in uncalled:
+                obstacle = "is read by an attention module that does not call its layer"
+            else:
+                obstacle = _obstacle(module, spec)
+            path = _path(module, spec)
             found[name] = PlasticWeight(
-                layer, name, module, spec.name, _path(module, spec), obstacle, spec
+                layer, name, module, spec.name, path, obstacle, spec
             )
     return found
 
@@ -83,7 +82,7 @@ def plastic(model: nn.Module) -> dict[str, PlasticWeight]:
 def _weights(module: nn.Module, layer: str) -> tuple[SynapticWeight, ...]:
     """Return the weights between units whose rates can be told.
 
-    Not of convolutions, and none that have gates.
+    Those of convolutions are left out, and so are those that have gates.
     """
     found = modules.synaptic_weights(module, layer)
     if modules.is_recurrent(module):
@@ -98,11 +97,12 @@ def _path(module: nn.Module, spec: SynapticWeight) -> str:
 
 
 def _obstacle(module: nn.Module, spec: SynapticWeight) -> str:
+    """Say why a weight cannot be changed; nothing if it can."""
     if modules.speaks(module):
         obstacle = _missing(module)
         if obstacle:
             return obstacle
-    elif modules.is_recurrent(module) and _rates_hidden(module):
+    elif modules.is_recurrent(module) and len(modules.synaptic_weights(module)) > 2:
         return (
             "is of an nn.RNN with several layers or both directions, whose inner rates"
             " cannot be seen: stack modules of one layer, or use EIRNN"
@@ -111,32 +111,25 @@ def _obstacle(module: nn.Module, spec: SynapticWeight) -> str:
         return "is stored as (pre, post), where the rule has (post, pre)"
     if modules.is_lazy(module):
         return "has no shape before the model's first forward pass"
-    return "" if spec.name in module._parameters else "is reparametrised"
-
-
-def _rates_hidden(module: nn.Module) -> bool:
-    return len(modules.synaptic_weights(module)) > 2
+    if spec.name not in module._parameters:
+        return "is reparametrised"
+    return ""
 
 
 def _missing(module: nn.Module) -> str:
-    """Say which method a layer of the protocol lacks."""
+    """Say which method a layer of the protocol lacks; nothing if it has all."""
     recurrent = modules.is_recurrent(module)
+    kind = type(module).__name__
     needed = ("register_layer_hook", "rates") if recurrent else ("effective_weight",)
     for name in needed:
         if modules.method(module, name) is None:
-            return (
-                f"is of a layer, {type(module).__name__}, without the method `{name}`"
-            )
+            return f"is of a layer, {kind}, without the method `{name}`"
     if not recurrent and len(modules.synaptic_weights(module)) != 1:
-        return (
-            f"is one of several weights of a layer, {type(module).__name__}, that is not"
-            " recurrent"
-        )
+        return f"is one of several weights of a layer, {kind}, that is not recurrent"
     return ""
 
 
 # -- shared weights
-# ----------------------------------------------------------------------------------------------------
 
 
 def holders(model: nn.Module) -> Holders:
@@ -151,10 +144,13 @@ def holders(model: nn.Module) -> Holders:
 def fixed_signs(
     weight: Tensor, modules: list[nn.Module]
 ) -> list[tuple[nn.Module, Tensor]]:
-    """Return the modules in which signs are fixed on a weight, and the signs, to broadcast against it."""
-    return [
-        (module, sign)
-        for module in modules
-        for _, found, sign in signs.named(module)
-        if found is weight
-    ]
+    """Return the modules in which signs are fixed on a weight, with the signs.
+
+    The signs broadcast against the weight.
+    """
+    found = []
+    for module in modules:
+        for _, parameter, sign in signs.named(module):
+            if parameter is weight:
+                found.append((module, sign))
+    return found

@@ -7,7 +7,7 @@ from typing import Any
 
 
 class UncopiedHook:
-    """Call a function, and become one that does nothing when copied or pickled.
+    """A hook that calls a function, and of which a copy or a pickle does nothing.
 
     A model is copied and saved with its hooks. A copy that went on reporting to what watches
     the original would mix two models' activities, and a bound method would drag the watcher
@@ -21,12 +21,13 @@ class UncopiedHook:
         """Call the function."""
         return self._call(*args)
 
+    # Called by `copy` and by `pickle` alike.
     def __reduce__(self) -> tuple[type[SilentHook], tuple[()]]:
         return SilentHook, ()
 
 
 class SilentHook:
-    """What is left of a hook in a copy."""
+    """A hook that does nothing: what is left of another in a copy."""
 
     def __call__(self, *args: Any) -> None:
         """Do nothing."""

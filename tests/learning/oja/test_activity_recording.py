@@ -19,7 +19,7 @@ def recorded(model, *inputs, **options):
     """The rows recorded in one forward pass, by weight."""
     with Oja(model, 0.01, **options) as plasticity:
         model(*inputs)
-        return {name: seen[0] for name, seen in plasticity._recorded.items()}
+        return {name: seen[0] for name, seen in plasticity._record.rows.items()}
 
 
 @pytest.mark.parametrize(
@@ -81,19 +81,19 @@ def test_nothing_is_left_behind():
     model, x = mlp(4, 3, 2), random(5, 4)
     plasticity = Oja(model, 0.01)
     model(x)
-    assert not plasticity._recorded  # not attached yet
+    assert not plasticity._record.rows  # not attached yet
     with plasticity:
         model.eval()
         model(x)
-        assert not plasticity._recorded  # what is evaluated is not learned from
+        assert not plasticity._record.rows  # what is evaluated is not learned from
         model.train()
         model(x)
         model(x)
-        assert plasticity._recorded["0.weight"][0][0].requires_grad is False
+        assert plasticity._record.rows["0.weight"][0][0].requires_grad is False
         plasticity.step()
-        assert not plasticity._recorded
+        assert not plasticity._record.rows
         model(x)
-    assert not plasticity._recorded
+    assert not plasticity._record.rows
     assert not plasticity.attached
     assert all(
         not module._forward_hooks and not module._forward_pre_hooks
@@ -127,9 +127,9 @@ def test_a_copy_made_while_attached_is_not_recorded():
         loaded = torch.load(file, weights_only=False)
         for other in (twin, loaded):
             grads = torch.autograd.grad(other(x).sum(), list(other.parameters()))
-            assert not plasticity._recorded
+            assert not plasticity._record.rows
             assert torch.equal(other(x), model(x))
-            plasticity._recorded.clear()
+            plasticity._record.rows.clear()
     plain = torch.autograd.grad(model(x).sum(), list(model.parameters()))
     assert all(torch.equal(a, b) for a, b in zip(grads, plain, strict=True))
 
@@ -153,8 +153,8 @@ def test_what_was_recorded_is_not_the_callers_buffer():
         ended = state.clone()
         x.fill_(7.0)
         state.fill_(7.0)
-        assert torch.equal(dense._recorded["weight"][0][0], rates(2, 4))
-        pre, post = circuit._recorded["weight_hh"][0]
+        assert torch.equal(dense._record.rows["weight"][0][0], rates(2, 4))
+        pre, post = circuit._record.rows["weight_hh"][0]
     assert torch.equal(pre, started)
     assert torch.equal(post, ended)
 
@@ -233,7 +233,7 @@ def test_a_refused_step_keeps_no_rows():
         for _ in range(2):
             with pytest.raises(RuntimeError, match="nothing was recorded"):
                 plasticity.step()
-            assert not plasticity._recorded
+            assert not plasticity._record.rows
     assert all(
         torch.equal(value, start[name]) for name, value in model.state_dict().items()
     )
@@ -382,8 +382,8 @@ def test_a_copy_of_a_circuit_made_while_attached_is_not_recorded():
         file.seek(0)
         for other in (twin, torch.load(file, weights_only=False)):
             assert torch.equal(other(x)[0], rnn(x)[0])
-            plasticity._recorded.clear()
+            plasticity._record.rows.clear()
             other(x)
-            assert not plasticity._recorded
+            assert not plasticity._record.rows
         assert rnn._layer_hooks
     assert not rnn._layer_hooks

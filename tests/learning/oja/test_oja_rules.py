@@ -216,7 +216,7 @@ def test_lawful_layers_stay_lawful(name, rule, seed, scale):
     with Oja(layer, 0.05, rule=rule) as plasticity:
         for step in range(3):
             layer(scale * random(2, 4, 6, seed=seed + step))
-            for weight, seen in plasticity._recorded.items():
+            for weight, seen in plasticity._record.rows.items():
                 plasticity.coefficients[weight] = min(
                     0.05, 1.9 / rule.decay(seen[0][1])
                 )
