@@ -12,7 +12,7 @@ from daleml.analysis.plots.drawing import Drawing
 from daleml.pages.html_page import Section, page
 from daleml.reproductions.claim import Paper
 from daleml.reproductions.running_claims import Reproduction
-from daleml.reproductions.sweep import SEEN, Swept
+from daleml.reproductions.sweep import READING, Swept
 from daleml.reproductions.verdict import FAILS, HOLDS, NOT_TESTED, RULE, Outcome
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _of_paper(
     for swept in sweeps:
         sweep = swept.sweep
         if sweep in paper.sweeps:
-            caption = f"{sweep.title} {sweep.caption} {SEEN}"
+            caption = f"{sweep.title} {sweep.caption} {READING}"
             drawing = Drawing(plots.sweep(swept), caption)
             files[f"figures/{sweep.name}.png"] = drawing.png()
             drawings.append(drawing)

@@ -1,18 +1,31 @@
 """The founding claims of the field, each measured again by one command: ``daleml reproduce``.
 
-===============  ===================================================================================================
-``dann``         Cornford et al. 2021: networks under Dale's law that learn as well as those without
+===============  ==============================================================================
+``dann``         Cornford et al. 2021: networks under Dale's law that learn as well as others
 ``spectral``     Li et al. 2023: why column EI learns worse, told by singular values
-``eg``           Cornford et al. 2024: exponentiated gradient keeps signs and log-normal weights, and learns as well
-``geometry``     Pogodin et al. 2024: the geometry of plasticity can be read off the change of the weights
-``regimes``      Liu et al. 2024: how the rank of the initial connectivity makes learning rich or lazy
+``eg``           Cornford et al. 2024: exponentiated gradient keeps signs and log-normal weights
+``geometry``     Pogodin et al. 2024: the geometry of plasticity, read off the change of weights
+``regimes``      Liu et al. 2024: the rank of the start makes learning rich or lazy
 ``oja``          Shervani-Tabar et al. 2024: Oja's rule beside learning from errors
-``equilibrium``  Laborieux & Zenke 2022: exact gradients from oscillations of a network that settles
+``equilibrium``  Laborieux & Zenke 2022: exact gradients from oscillations of a network
 ``evolution``    Hazelden et al. 2023: evolution of networks of biophysical neurons
-===============  ===================================================================================================
+===============  ==============================================================================
 
-A claim is a value: see :mod:`daleml.reproductions.claim`. Its verdict is computed from all
-seeds by one rule, see :mod:`daleml.reproductions.verdict`; nothing is typed in.
+A new paper is a folder in :mod:`daleml.reproductions.papers`, with its networks, its
+experiments and its claims, and a row of the table there. What papers share lies here:
+
+====================  =========================================================================
+``claim``             a claim as a value: an experiment, and what is expected of its numbers
+``verdict``           whether a claim holds, computed from all seeds by one rule
+``sweep``             figures of papers: numbers against a swept parameter
+``running_claims``    run the experiments behind some claims where seeds are missing; judge
+``tables``            the tables of the README and the docs, written from the results
+``harness``           arms that learn from images; the choice of learning rates by validation
+``digit_networks``    networks that tell digits apart, at once or row by row
+====================  =========================================================================
+
+How experiments are run, kept and resumed is the same for any study: see
+:mod:`daleml.experiments`.
 """
 
 from __future__ import annotations
@@ -49,12 +62,21 @@ def find(names: Sequence[str] = ()) -> list[Claim]:
     """Return claims by the names of papers or their own, in order; without names, all.
 
     Args:
-        names: Such as ``["dann", "3b"]``.
+        names: Names of papers and claims, such as ``["dann", "3b"]``.
+
+    Returns:
+        The claims, in the order of the papers, each once.
 
     Raises:
-        ValueError: If there is no paper and no claim of a name.
+        ValueError: If a name is neither that of a paper nor that of a claim.
+
+    Example:
+        >>> [claim.id for claim in find(["geometry", "3b"])]
+        ['3b', '4a', '4b', '4c', '4d', '4e']
     """
-    listed = [claim for paper in papers.all_papers() for claim in paper.claims]
+    listed: list[Claim] = []
+    for paper in papers.all_papers():
+        listed += paper.claims
     known = {claim.id for claim in listed} | {claim.paper for claim in listed}
     for name in names:
         if name.lower() not in known:
@@ -69,10 +91,7 @@ def find(names: Sequence[str] = ()) -> list[Claim]:
 
 
 def _nearest(name: str, known: Sequence[str], most: int = 3) -> list[str]:
-    """Return the names most like one that is not known.
-
-    First those that begin alike, then those spelt alike.
-    """
+    """Return the names most like one that is not known: those that begin like it come first."""
 
     def likeness(other: str) -> tuple[bool, float]:
         return name[:1] == other[:1], difflib.SequenceMatcher(None, name, other).ratio()
@@ -81,11 +100,21 @@ def _nearest(name: str, known: Sequence[str], most: int = 3) -> list[str]:
 
 
 def sweeps_of(claims: Sequence[Claim]) -> list[Sweep]:
-    """Return the figures of every paper all of whose claims are among these."""
+    """Return the figures of every paper all of whose claims are among these.
+
+    Args:
+        claims: The claims that are asked for.
+
+    Returns:
+        The figures, in the order of the papers.
+
+    Example:
+        >>> [sweep.name for sweep in sweeps_of(find(["oja", "h1"]))]
+        ['depth']
+    """
     asked = {claim.id for claim in claims}
-    return [
-        sweep
-        for paper in papers.all_papers()
-        for sweep in paper.sweeps
-        if asked >= {claim.id for claim in paper.claims}
-    ]
+    found: list[Sweep] = []
+    for paper in papers.all_papers():
+        if asked >= {claim.id for claim in paper.claims}:
+            found += paper.sweeps
+    return found

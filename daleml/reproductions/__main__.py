@@ -1,8 +1,8 @@
-"""Write the claims into a checkout's README and docs.
+"""Write the claims into the README and the docs of a checkout, from its root.
 
-``python -m daleml.reproductions claims.json``, from its root.
+``python -m daleml.reproductions claims.json``
 
-With ``--merge``, claims of some papers only take the place of those that are there.
+With ``--merge``, the claims of a run of some papers take the place of those that are there.
 """
 
 from __future__ import annotations
@@ -17,27 +17,35 @@ from daleml.reproductions.tables import by_claim, by_paper, merge, update
 
 
 def main(found: Path, root: Path, *, merged: bool = False) -> None:
-    """Keep ``claims.json`` and the figures beside it under ``docs``, and write both tables from it."""
+    """Keep ``claims.json`` and its figures under ``docs``, and write both tables from it.
+
+    Args:
+        found: The ``claims.json`` of a run, its figures beside it.
+        root: The checkout.
+        merged: Whether the run was of some papers only.
+    """
     kept = root / "docs" / "claims.json"
     content = json.loads(found.read_text(encoding="utf-8"))
     if found.resolve() != kept.resolve():
         if merged:
             newer, content = content, json.loads(kept.read_text(encoding="utf-8"))
             content = merge(content, newer)
-        content.pop("files", None)  # digests of a set that is not copied whole
+        # The digests are of a set of files that is not copied whole.
+        content.pop("files", None)
         atomic_files.write_json(kept, content)
         (root / "docs" / "figures").mkdir(exist_ok=True)
         for sweep in content["sweeps"]:
-            name = f"{sweep['name']}.png"
-            if not (found.parent / "figures" / name).exists():
-                continue  # of the earlier run, which is merged
-            shutil.copyfile(
-                found.parent / "figures" / name, root / "docs" / "figures" / name
-            )
+            figure = found.parent / "figures" / f"{sweep['name']}.png"
+            # The figures of an earlier run that is merged are there already.
+            if figure.exists():
+                shutil.copyfile(figure, root / "docs" / "figures" / figure.name)
     update(root / "README.md", by_paper(content))
     update(root / "docs" / "claims.md", by_claim(content))
 
 
 if __name__ == "__main__":
-    given = [argument for argument in sys.argv[1:] if argument != "--merge"]
-    main(Path(given[0]), Path.cwd(), merged="--merge" in sys.argv)
+    given = sys.argv[1:]
+    merge_asked = "--merge" in given
+    if merge_asked:
+        given.remove("--merge")
+    main(Path(given[0]), Path.cwd(), merged=merge_asked)

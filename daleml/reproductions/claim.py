@@ -81,6 +81,11 @@ class Paper:
         citation: Authors, year, title, and where it was published.
         claims: The claims, in order.
         sweeps: Its figures, drawn where all of its claims are asked for.
+
+    Example:
+        >>> from daleml.reproductions import papers
+        >>> [paper.name for paper in papers()][:3]
+        ['dann', 'spectral', 'eg']
     """
 
     name: str

@@ -34,7 +34,7 @@ CLIP_NORM = 10.0
 """The largest norm of the gradient of networks that see a digit row by row."""
 
 MakeDANNLayer: TypeAlias = Callable[[int, int, int, bool], DANNLinear]
-"""Makes a layer from its numbers of inputs, outputs and interneurons, and whether it is the first."""
+"""Makes a layer of so many inputs, outputs and interneurons; and is told if it is the first."""
 
 
 # -- a digit at once

@@ -1,4 +1,4 @@
-"""One run of the claims: the experiments behind them are run where seeds are missing, then judged."""
+"""One run of the claims: the experiments behind them are run where seeds are missing, and judged."""
 
 from __future__ import annotations
 
@@ -28,6 +28,13 @@ class Reproduction:
         sweeps: The figures that were asked for and could be measured.
         failures: Why seeds could not be run, by experiment and seed.
         machine: The machine, the versions and the commit that they were run on.
+
+    Example:
+        >>> from daleml.reproductions import Claim, reproduce
+        >>> claim = Claim("9a", "Nobody knows.", "nowhere", None, note="Not tested: no data.")
+        >>> result = reproduce([claim], getfixture("tmp_path"))
+        >>> [(outcome.claim.id, outcome.verdict) for outcome in result.outcomes]
+        [('9a', 'not tested')]
     """
 
     budget: str
@@ -73,7 +80,11 @@ def reproduce(
             whoever answers there can run any code here.
         save: Whether to write ``claims.json``; False where it is written with the page, as one set.
         say: Called with a sentence about anything unusual.
-        progress: Called with the number of seeds done, of all, and the experiment of the last.
+        progress: Called with the number of seeds done, the number of all seeds, and the
+            experiment of the last one.
+
+    Returns:
+        The claims with their verdicts, and the figures with their numbers.
 
     Raises:
         ValueError: If there is no such budget, ``jobs`` is below 1, ``out`` cannot be written

@@ -1,4 +1,4 @@
-"""Figures of a paper: measured numbers against a swept parameter, for several arms and all seeds."""
+"""Figures of a paper: numbers against a swept parameter, for several arms and all seeds."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from daleml.experiments.experiment import Experiment, Numbers
 from daleml.experiments.seed_intervals import mean_interval
 
-SEEN = "Lines are means over seeds, bands their 95 % intervals, dots the seeds."
+READING = "Lines are means over seeds, bands their 95 % intervals, dots the seeds."
 """How to read such a figure, for its caption."""
+
+SEEN = READING
+"""What the first edition called :data:`READING`."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,13 @@ class Panel:
         y_limits: Limits of the axis of the numbers; default: those of the numbers themselves.
         reference: A value to compare with, drawn dashed.
         reference_label: What the reference is.
+
+    Example:
+        >>> from daleml.reproductions import Experiment
+        >>> experiment = Experiment("toy", lambda seed, settings: {}, {"quick": {"mm": [1, 4]}}, {})
+        >>> panel = Panel(experiment, "mm", {"effect": "effect at {x:g}"}, "size, mm", "mV")
+        >>> panel.values("quick"), sorted(panel.numbers("quick"))
+        ((1.0, 4.0), ['effect at 1', 'effect at 4'])
     """
 
     experiment: Experiment
@@ -80,6 +90,12 @@ class Sweep:
         panels: The panels, from left to right.
         paper: Short name of the paper: ``"equilibrium"``. Its
             :class:`~daleml.reproductions.Paper` writes it.
+
+    Example:
+        >>> from daleml.reproductions import find, sweeps_of
+        >>> nudge, = sweeps_of(find(["equilibrium"]))
+        >>> nudge.title
+        'Error of the gradient against the size of the nudge and the number of points.'
     """
 
     name: str
@@ -122,6 +138,15 @@ class Swept:
     Attributes:
         sweep: The figure.
         curves: One tuple of curves per panel.
+
+    Example:
+        >>> from daleml.reproductions import Experiment, Panel, Sweep
+        >>> experiment = Experiment("toy", lambda seed, settings: {}, {"quick": {"mm": [1, 4]}}, {})
+        >>> panel = Panel(experiment, "mm", {"effect": "effect at {x:g}"}, "size, mm", "mV")
+        >>> seeds = [{"effect at 1": 2.0, "effect at 4": 3.0}]
+        >>> swept = measure(Sweep("sizes", "", "", (panel,)), "quick", lambda experiment: seeds)
+        >>> swept.curves[0][0].mean
+        (2.0, 3.0)
     """
 
     sweep: Sweep

@@ -1,81 +1,96 @@
-"""The tables of the README and the docs, written from ``claims.json`` and from nothing else."""
+"""The tables of claims in the README and the docs, written from ``claims.json`` alone."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from daleml._support import atomic_files
-from daleml.reproductions.sweep import SEEN
+from daleml.reproductions.sweep import READING
 from daleml.reproductions.verdict import HOLDS, NOT_TESTED
 
 _BEGIN, _END = "<!-- claims: written by `make claims` -->", "<!-- claims: end -->"
 
 
 def by_paper(found: Mapping[str, Any]) -> str:
-    """Return a table of one row a paper: how many of its claims hold, and which do not."""
+    """Return a table of one row per paper: how many of its claims hold, and which do not.
+
+    Args:
+        found: What ``claims.json`` holds.
+    """
     rows = ["| paper | claims that hold | others |", "| --- | --- | --- |"]
     for paper in dict.fromkeys(claim["paper"] for claim in found["claims"]):
-        own = [claim for claim in found["claims"] if claim["paper"] == paper]
-        tested = [claim for claim in own if claim["verdict"] != NOT_TESTED]
-        n_holding = sum(claim["verdict"] == HOLDS for claim in tested)
-        rest = ", ".join(
-            f"{claim['id']} {claim['verdict']}"
-            for claim in own
-            if claim["verdict"] != HOLDS
-        )
-        rows.append(f"| {paper} | {n_holding} of {len(tested)} | {rest} |")
-    return "\n".join(rows) + f"\n\n{_how(found)}\n"
+        n_tested, n_holding, others = 0, 0, []
+        for claim in found["claims"]:
+            if claim["paper"] != paper:
+                continue
+            n_tested += claim["verdict"] != NOT_TESTED
+            n_holding += claim["verdict"] == HOLDS
+            if claim["verdict"] != HOLDS:
+                others.append(f"{claim['id']} {claim['verdict']}")
+        rows.append(f"| {paper} | {n_holding} of {n_tested} | {', '.join(others)} |")
+    return "\n".join(rows) + f"\n\n{_provenance(found)}\n"
 
 
 def by_claim(found: Mapping[str, Any]) -> str:
-    """Return a section a claim.
+    """Return a section per claim.
 
-    Its sentence, what was measured with its interval, what was expected, the verdict.
+    It has the claim's sentence, what was measured with its interval, what was expected, and the
+    verdict. Figures of a paper, under ``figures`` beside the text, come before its first claim.
 
-    Figures of a paper, under ``figures`` beside the text, come before its first claim.
+    Args:
+        found: What ``claims.json`` holds.
     """
-    parts = [_how(found)]
-    sweeps = list(found.get("sweeps", []))  # files of before figures have none
+    parts = [_provenance(found)]
+    # Files that were written before there were figures have none.
+    sweeps = list(found.get("sweeps", []))
     for claim in found["claims"]:
-        for sweep in [sweep for sweep in sweeps if sweep["paper"] == claim["paper"]]:
-            parts.append(
-                f"![{sweep['title']}](figures/{sweep['name']}.png)\n\n{sweep['title']}"
-                f" {sweep['caption']} {SEEN}"
-            )
+        for sweep in [one for one in sweeps if one["paper"] == claim["paper"]]:
+            parts.append(_figure(sweep))
             sweeps.remove(sweep)
         parts.append(
             f"## {claim['id']}: {claim['verdict']}\n\n{claim['sentence']}"
             f" *{claim['source']}.*"
         )
         if claim["measured"]:
-            columns = (
-                "measured",
-                "mean",
-                "95 % interval",
-                "expected",
-                "seeds",
-                "verdict",
-            )
-            rows = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
-            rows += [
-                f"| {_cell(one['label'])} | {_number(one['mean'])} | {_number(one['low'])}"
-                f" to {_number(one['high'])} | {one['expected']} | {len(one['values'])} |"
-                f" {one['verdict']} |"
-                for one in claim["measured"]
-            ]
-            parts.append("\n".join(rows))
+            parts.append(_measured(claim["measured"]))
         if claim["note"]:
             parts.append(claim["note"])
     return "\n\n".join(parts) + "\n"
 
 
+def _figure(sweep: Mapping[str, Any]) -> str:
+    image = f"![{sweep['title']}](figures/{sweep['name']}.png)"
+    return f"{image}\n\n{sweep['title']} {sweep['caption']} {READING}"
+
+
+def _measured(measured: Sequence[Mapping[str, Any]]) -> str:
+    """Return a table of one row per expectation of a claim."""
+    columns = ("measured", "mean", "95 % interval", "expected", "seeds", "verdict")
+    rows = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
+    for one in measured:
+        cells = (
+            _cell(one["label"]),
+            _number(one["mean"]),
+            f"{_number(one['low'])} to {_number(one['high'])}",
+            one["expected"],
+            str(len(one["values"])),
+            one["verdict"],
+        )
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
 def merge(found: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, Any]:
-    """Put the claims and figures of a run of some papers in the place of those of an earlier run of all.
+    """Put the claims and figures of a run of some papers into those of an earlier run of all.
 
     Each claim that was put there remembers the machine of its own run.
+
+    Args:
+        found: What ``claims.json`` of the earlier run holds.
+        newer: What that of the later run holds.
 
     Raises:
         ValueError: If the runs had different budgets.
@@ -87,15 +102,18 @@ def merge(found: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, Any]:
     claims = {claim["id"]: claim for claim in found["claims"]}
     for claim in newer["claims"]:
         claims[claim["id"]] = {**claim, "machine": newer["machine"]}
-    sweeps = {
-        sweep["name"]: sweep
-        for sweep in [*found.get("sweeps", []), *newer.get("sweeps", [])]
-    }
+    both = [*found.get("sweeps", []), *newer.get("sweeps", [])]
+    # A later figure of the same name takes the earlier one's place.
+    sweeps = {sweep["name"]: sweep for sweep in both}
     return {**found, "claims": list(claims.values()), "sweeps": list(sweeps.values())}
 
 
 def update(path: Path, text: str) -> bool:
     """Put ``text`` between the two marks of a file, and tell whether that changed it.
+
+    Args:
+        path: The file.
+        text: What goes between its marks.
 
     Raises:
         ValueError: If the file lacks the marks.
@@ -112,34 +130,35 @@ def update(path: Path, text: str) -> bool:
     return after != before
 
 
-def _how(found: Mapping[str, Any]) -> str:
-    sentences = [
-        "Printed by `daleml reproduce --budget"
-        f" {found['budget']}`{_where(found['machine'])}."
-    ]
+def _provenance(found: Mapping[str, Any]) -> str:
+    """Return how, where and at which commit the claims were measured."""
+    first = _where(found["machine"])
+    sentences = [f"Printed by `daleml reproduce --budget {found['budget']}`{first}."]
     later: dict[str, list[str]] = {}
     for claim in found["claims"]:
         if "machine" in claim:
             later.setdefault(_where(claim["machine"]), []).append(claim["id"])
-    sentences += [
-        f"Printed again later: {', '.join(ids)}{where}." for where, ids in later.items()
-    ]
+    for where, ids in later.items():
+        sentences.append(f"Printed again later: {', '.join(ids)}{where}.")
     return " ".join(sentences)
 
 
 def _where(machine: Mapping[str, Any]) -> str:
-    versions = ", ".join(
-        f"{name} {machine[name]}"
-        for name in ("torch", "numpy", "scipy", "python")
-        if machine.get(name)
-    )
-    commit = f" at commit {machine['commit']}" if machine.get("commit") else ""
-    return f"{commit} on {machine['processor']} ({versions})"
+    names = ("torch", "numpy", "scipy", "python")
+    known = [f"{name} {machine[name]}" for name in names if machine.get(name)]
+    where = f" on {machine['processor']} ({', '.join(known)})"
+    if machine.get("commit"):
+        return f" at commit {machine['commit']}{where}"
+    return where
 
 
 def _cell(text: str) -> str:
+    # A bar would begin another column.
     return text.replace("|", "\\|")
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}"
+    """Return three digits; a dash for a number that could not be had."""
+    if value is None:
+        return "–"
+    return f"{value:.3g}"

@@ -72,6 +72,13 @@ class Outcome:
         claim: The claim.
         measured: What was measured, one per expectation.
         verdict: The verdict on the whole claim.
+
+    Example:
+        >>> from daleml.reproductions import Claim, judge
+        >>> claim = Claim("9a", "Nobody knows.", "nowhere", None, note="Not tested: no data.")
+        >>> outcome = judge(claim, [])
+        >>> outcome.verdict, outcome.to_dict()["measured"]
+        ('not tested', [])
     """
 
     claim: Claim
@@ -109,6 +116,9 @@ def judge(claim: Claim, seeds: Sequence[Numbers]) -> Outcome:
         claim: The claim.
         seeds: What its experiment measured, one mapping per seed.
 
+    Returns:
+        The claim with its verdict; without an experiment or seeds, it is not tested.
+
     Raises:
         KeyError: If a seed lacks a number that the claim expects.
 
@@ -129,6 +139,7 @@ def judge(claim: Claim, seeds: Sequence[Numbers]) -> Outcome:
         values = [numbers[check.number] for numbers in seeds]
         measured.append(measure(check, values))
     verdicts = {one.verdict for one in measured}
+    # One expectation that fails decides; then, one of which the seeds cannot tell.
     verdict = HOLDS
     for worse in (FAILS, CANNOT_TELL):
         if worse in verdicts:

@@ -199,6 +199,7 @@ def train_neuron(
         for inputs, targets in batches(epoch):
             optimizer.zero_grad()
             logits = inputs.float() @ weight - settings["r"]
-            nn.functional.binary_cross_entropy_with_logits(logits, targets).backward()  # type: ignore[no-untyped-call]
+            loss = nn.functional.binary_cross_entropy_with_logits(logits, targets)
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     return weight.detach()

@@ -1,4 +1,4 @@
-"""Hazelden et al. 2023: losses alone teach biophysical networks what gradients through spikes cannot."""
+"""Hazelden et al. 2023: losses alone teach biophysical networks what gradients cannot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gradients of biophysical cells and what they teach: losses alone beside gradients through spikes."""
+"""Gradients of biophysical cells and what they teach: evolution beside backpropagation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks of biophysical cells for the integration of evidence, and the ways in which they learn."""
+"""Networks of biophysical cells that integrate evidence, and the ways in which they learn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Liu et al. 2024: the rank of the initial connectivity decides whether learning is rich or lazy."""
+"""Liu et al. 2024: the rank of the initial connectivity makes learning rich or lazy."""
 
 from __future__ import annotations
 
