@@ -54,5 +54,6 @@ class Experiment:
         Args:
             budget: The budget whose settings are meant.
         """
+        # Sorted: the order of the settings does not make other results.
         text = json.dumps(self.settings[budget], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -158,6 +158,7 @@ def _results(
     processes = workers.count(jobs, len(calls))
     if told := workers.fewer(jobs, processes):
         on_message(told)
+    # Unordered: a seed that ends early is in the journal early.
     local = workers.run(run_seed, calls, processes, ordered=False)
     with contextlib.closing(local):
         yield local
@@ -179,11 +180,13 @@ def run_seed(
     """
     import torch
 
+    # Sums over several threads are rounded in another order.
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         return SeedResult(name, seed, function(seed, settings), "")
     except Exception as error:
+        # Whatever an experiment raises, the other seeds are worth running.
         problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
         return SeedResult(name, seed, {}, problem)
     finally:

@@ -32,6 +32,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float]:
     array = np.asarray(values, dtype=np.float64)
     if array.size < 2 or np.ptp(array) == 0 or not np.isfinite(array).all():
         return float(array.mean()), float(array.mean())
+    # A generator of its own, so that neither order nor number of calls changes an interval.
     shape = (_RESAMPLES, array.size)
     means = np.random.default_rng(0).choice(array, shape).mean(axis=1)
     low, high = np.quantile(means, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])

@@ -54,6 +54,7 @@ def stack(layers: Sequence[nn.Module]) -> nn.Sequential:
     parts: list[nn.Module] = []
     for layer in layers:
         parts += [layer, nn.ReLU()]
+    # The last layer answers without a ReLU.
     return nn.Sequential(*parts[:-1])
 
 
@@ -67,6 +68,7 @@ def build_mlp(mean: float, generator: torch.Generator) -> nn.Sequential:
     layers = []
     for i, (n_in, n_out) in enumerate(layer_sizes()):
         layer = _empty_linear(n_in, n_out)
+        # A ReLU leaves half of the variance (He et al. 2015); pixels have not passed one.
         variance = (2 if i else 1) / n_in
         nn.init.normal_(layer.weight, std=math.sqrt(variance), generator=generator)
         nn.init.zeros_(layer.bias)
@@ -104,6 +106,7 @@ def build_dann(make_layer: MakeDANNLayer) -> nn.Sequential:
     """
     layers = []
     for i, (n_in, n_out) in enumerate(layer_sizes()):
+        # A tenth of the outputs, in hidden layers and in the last one alike.
         n_inh = N_INH if n_out == HIDDEN else 1
         layers.append(make_layer(n_in, n_out, n_inh, i == 0))
     return stack(layers)

@@ -65,12 +65,14 @@ def best_by_validation(scores: Mapping[Candidate, ValidationScore]) -> Candidate
         >>> best_by_validation(scores)
         0.3
     """
+    # NaN would compare as neither lower nor higher, and the order of the grid would decide.
     finite = [one for one, score in scores.items() if math.isfinite(score.loss)]
     if not finite:
         raise ValueError(
             "`scores` must hold a learning rate that did not diverge; got"
             f" {list(scores)}, which all did."
         )
+    # Scores are tuples: the error is compared first, then the loss.
     return min(finite, key=lambda one: scores[one])
 
 
@@ -245,8 +247,10 @@ def train_arm(
         epochs: How long it learns.
     """
     model = arm.build(shown.mean, seeds.generator(seed, 0, _NETWORK))
+    # A Dale's ANN declares smaller rates for its interneurons; they become groups.
     groups = param_groups(model, lr) if arm.corrected else model.parameters()
     optimizer = SGD(groups, lr)
+    # An ordinary network has no signs to keep.
     if next(signs.named(model), None):
         enforce(optimizer, model)
     if arm.each_sign:
@@ -265,6 +269,7 @@ def train_arm(
             progress=False,
         )
     except DivergedError:
+        # A rate that is too large is a result: it must be able to lose against the others.
         n_classes = int(shown.y.max()) + 1
         guessed_loss = (math.log(n_classes),) * epochs
         guessed_error = (1 - 1 / n_classes,) * epochs
@@ -299,6 +304,7 @@ def _watch_signs(optimizer: Optimizer, model: nn.Module) -> Callable[[], float]:
         What tells the smallest value that one had along its sign.
     """
     named = [(weight, sign) for _, weight, sign in signs.named(model)]
+    # In a list, so that the hook can put another tensor in its place.
     lowest = [torch.tensor(math.inf)]
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""One run of the claims: the experiments behind them are run where seeds are missing, and judged."""
+"""A run of some claims: missing seeds of their experiments are run, and claims judged."""
 
 from __future__ import annotations
 
@@ -109,6 +109,7 @@ def reproduce(
         require.integer("jobs", jobs, minimum=1)
     folder = atomic_files.folder("out", out)
     with locks.only_writer(folder, "out"):
+        # From here on, no other process can write into the folder.
         journal = Journal(folder / "journal.jsonl", say)
         journal.forget_incomplete(_needed(claims, sweeps, budget), say)
         failures = run_missing(
@@ -130,6 +131,7 @@ def _experiments(claims: Sequence[Claim], sweeps: Sequence[Sweep]) -> list[Exper
     found = [claim.experiment for claim in claims if claim.experiment]
     for sweep in sweeps:
         found += [panel.experiment for panel in sweep.panels]
+    # Claims share experiments: a mapping keeps each one once, and their order.
     return list({experiment.name: experiment for experiment in found}.values())
 
 

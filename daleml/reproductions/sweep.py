@@ -183,6 +183,7 @@ def measure(
     panels = []
     for panel in sweep.panels:
         seeds = seeds_of(panel.experiment)
+        # Before anything was run there is nothing to draw, which is no error.
         if not seeds:
             return None
         curves = [_curve(panel, budget, label, seeds) for label in panel.curves]

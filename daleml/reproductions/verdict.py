@@ -171,4 +171,5 @@ def measure(check: Check, values: Sequence[float]) -> Measured:
 
 
 def _plain(value: float) -> float | None:
+    # JSON has neither NaN nor infinity.
     return float(value) if math.isfinite(value) else None

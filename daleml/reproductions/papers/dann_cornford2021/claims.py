@@ -10,6 +10,7 @@ from daleml.reproductions.papers.dann_cornford2021.experiments import (
     RATE,
 )
 
+# Parts of the notes of several claims.
 _FACTS = "reference measurements on digits, by another implementation,"
 _SCALE = (
     "The paper trains on MNIST and its kin; here it is 8 x 8 digits, three hidden layers of"
@@ -40,6 +41,7 @@ PAPER = Paper(
                 Check(
                     "spread",
                     "standard deviation over units of the centred drive",
+                    # The paper aims at 1; its scale leaves 0.77, see the note.
                     at_least=0.74,
                     at_most=0.80,
                 ),
@@ -75,11 +77,13 @@ PAPER = Paper(
                 Check(
                     "log10 train loss dann / mlp",
                     "log10 of final training loss, DANN over MLP",
+                    # "About equal" is read as at most twice: 10 ** 0.3 is 2.0.
                     at_most=0.3,
                 ),
                 Check(
                     "log10 train loss column_ei / dann",
                     "log10 of final training loss, column EI over DANN",
+                    # "Much larger" is read as ten times.
                     at_least=1.0,
                     no_effect=0.0,
                 ),
@@ -111,6 +115,7 @@ PAPER = Paper(
                     f"uncorrected at {RATE:g} - dann at {RATE:g}",
                     "test error at 0.1 without corrections less that with them, percentage"
                     " points",
+                    # The reference measurements gave 24.9 % and 1.5 %.
                     at_least=23.4,
                     no_effect=0.0,
                 ),
@@ -139,6 +144,7 @@ PAPER = Paper(
                 Check(
                     "weight_ix/slope",
                     "exponent of RMS gradient of Wix over Wex in the number of outputs",
+                    # Growth as the root of the number of outputs is an exponent of 0.5.
                     at_least=0.4,
                     at_most=0.6,
                     no_effect=0.0,
@@ -164,6 +170,7 @@ PAPER = Paper(
                 Check(
                     "lowest",
                     "least weight along its sign, after any step of any lawful network",
+                    # Not a bound of measurement: no synapse may ever lie beyond zero.
                     at_least=0.0,
                 ),
                 Check(
@@ -171,6 +178,7 @@ PAPER = Paper(
                     "fraction of a DANN's presynaptic units with effective synapses of both"
                     " signs",
                     at_least=0.9,
+                    # The effective synapses of column EI are the synapses themselves.
                     no_effect=0.0,
                 ),
             ),
@@ -213,6 +221,7 @@ PAPER = Paper(
             "On MNIST, Kuzushiji-MNIST and Fashion-MNIST a DANN reaches the test error of a"
             " standard network.",
             "abstract",
+            # Without an experiment, the claim is listed as not tested.
             None,
             (),
             "Not tested: the tables of test error could not be retrieved, so there is no"

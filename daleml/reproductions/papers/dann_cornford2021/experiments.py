@@ -76,6 +76,7 @@ def run_gradients(seed: int, settings: Settings) -> Numbers:
     numbers = {}
     for name in ("weight_ix", "weight_ei", "alpha"):
         ratios = [one[name] / one["weight_ex"] for one in rms]
+        # The exponent of a power law is the slope of a line on logarithmic axes.
         slope, _ = np.polyfit(np.log(sizes), np.log(ratios), 1)
         numbers[f"{name}/slope"] = float(slope)
         for n_out, ratio in zip(sizes, ratios, strict=True):
@@ -157,6 +158,7 @@ def run_digits(seed: int, settings: Settings) -> Numbers:
         name = f"uncorrected at {lr:g} - dann at {RATE:g}"
         numbers[name] = uncorrected - corrected
 
+    # An MLP has no signs to keep.
     lawful = [course for name, course in courses.items() if name != "mlp"]
     numbers["lowest"] = min(course.lowest for course in lawful)
     numbers["mixed"] = _mixed(courses["dann"].model)

@@ -31,6 +31,8 @@ def dann_layer(
         shunting: Whether inhibition divides too, or only subtracts.
         first: Whether it is the first layer of a network.
     """
+    # The layer draws weights of its own, which the paper's take the place of. They stay, for
+    # the numbers on record were measured after them.
     layer = DANNLinear(n_in, n_out, n_inh, shunting=shunting, generator=generator)
     weights = layer.weight_ex, layer.weight_ix, layer.weight_ei
     init.dann_iclr2021_(*weights, layer.alpha, first=first, generator=generator)

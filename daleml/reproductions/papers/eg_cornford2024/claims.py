@@ -9,6 +9,7 @@ from daleml.reproductions.papers.eg_cornford2024.experiments import (
     R_OF_K,
 )
 
+# Parts of the sources and notes of several claims.
 _SOURCE = "Cornford et al. 2024"
 _LRS = (
     "Learning rates were chosen for every arm by its accuracy on a fifth of the training"
@@ -32,6 +33,7 @@ PAPER = Paper(
                 Check(
                     "flipped_eg",
                     "hidden weights that changed sign under EG, %",
+                    # Not a single synapse: multiplying cannot change a sign.
                     at_most=0.0,
                 ),
                 Check(
@@ -58,6 +60,7 @@ PAPER = Paper(
                     "distance of z-scored ln|w| from normal (Kolmogorov-Smirnov), GD"
                     " over EG",
                     at_least=5.0,
+                    # Both optimisers would leave weights equally far from log-normal.
                     no_effect=1.0,
                 ),
             ),
@@ -72,6 +75,7 @@ PAPER = Paper(
                 Check(
                     "accuracy_gap",
                     "test accuracy, EG - GD, points",
+                    # Two test images of 360 are 0.56 points.
                     at_least=-0.5,
                     at_most=0.5,
                 ),
@@ -91,6 +95,7 @@ PAPER = Paper(
                 Check(
                     "pruned_95_gap",
                     "test accuracy after pruning 95 %, EG - GD, points",
+                    # The gap of a pilot, see the note.
                     at_least=20.0,
                     no_effect=0.0,
                 ),
@@ -144,11 +149,13 @@ PAPER = Paper(
                 Check(
                     "dual_double",
                     "largest error of the dual coordinate, double precision",
+                    # The rounding of double precision, at dual coordinates of up to 10.
                     at_most=1e-13,
                 ),
                 Check(
                     "dual_single",
                     "largest error of the dual coordinate, single precision",
+                    # The rounding of single precision.
                     at_most=1e-5,
                 ),
                 Check(
@@ -179,6 +186,7 @@ PAPER = Paper(
                     "change_ratio",
                     "distance from normal, change of ln|w| under EG over change of w"
                     " under GD",
+                    # The smallest ratio of an earlier pilot.
                     at_least=0.97,
                 ),
             ),

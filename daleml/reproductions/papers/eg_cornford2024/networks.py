@@ -191,6 +191,7 @@ def train_neuron(
         seed: Seed of the order of the examples.
         settings: ``r``, ``batch`` and ``epochs``.
     """
+    # Half of the inputs are on: at the start, their sum is the threshold on average.
     weight = nn.Parameter(torch.full((n,), settings["r"] / (0.5 * n)))
     kind = EG if arm == "eg" else torch.optim.SGD
     optimizer = kind([weight], lr=lr)

@@ -66,6 +66,7 @@ PAPER = Paper(
                 Check(
                     f"slope_{n}",
                     f"slope of log error against log |beta|, N = {n}",
+                    # The N-th power of the nudge is a line of slope N on logarithmic axes.
                     at_least=n - 0.15,
                     at_most=n + 0.15,
                     no_effect=0.0,
@@ -91,6 +92,7 @@ PAPER = Paper(
                     "log_error_12",
                     "log10 relative error, N = 12",
                     at_most=-12.0,
+                    # An error of 1, as of no gradient at all.
                     no_effect=0.0,
                 ),
                 Check(
@@ -152,6 +154,7 @@ PAPER = Paper(
                     "cos_1_at_0.01",
                     "cosine at |beta| = .01, N = 1",
                     at_most=0.2,
+                    # A nudge that noise does not hide gives the exact direction.
                     no_effect=1.0,
                 ),
                 Check(
@@ -205,6 +208,7 @@ PAPER = Paper(
                     "accuracy_holomorphic",
                     "test accuracy, N = 10, |beta| = .4",
                     at_least=0.85,
+                    # Chance among ten digits.
                     no_effect=0.1,
                 ),
                 Check("rescue", "accuracy gained", at_least=0.5, no_effect=0.0),
@@ -227,6 +231,7 @@ PAPER = Paper(
                     "early_apart",
                     "relative distance of weight changes, two epochs",
                     at_most=0.05,
+                    # The distance of a network that did not move from one that did.
                     no_effect=1.0,
                 ),
                 Check(
@@ -263,6 +268,7 @@ PAPER = Paper(
                     "log_error_beyond_finer",
                     "log10 error at |beta| = 2, N = 40",
                     at_least=-2.0,
+                    # What more points reach within the radius: the rounding of double precision.
                     no_effect=-16.0,
                 ),
             ),

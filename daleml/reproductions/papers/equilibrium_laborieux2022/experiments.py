@@ -55,6 +55,7 @@ def run_nudge(seed: int, settings: Settings) -> Numbers:
     network, x, y, redrawn = toy_network(seed, beta)
     numbers: Numbers = {"redrawn": float(redrawn)}
     for n_points in ORDERS:
+        # An error that falls as the N-th power is 2 ** N times smaller at half the nudge.
         half = _error(network, x, y, beta * 0.5, n_points)
         whole = _error(network, x, y, beta * 1.0, n_points)
         numbers[f"slope_{n_points}"] = math.log2(whole / half)
@@ -159,6 +160,7 @@ def run_dale(seed: int, settings: Settings) -> Numbers:
     try:
         found = compare_gradients(EquilibriumPropagation(network, 0.1, 12), x, y)
     except NotSettledError:
+        # Claims fail on NaN.
         names = (
             "error_lawful",
             "cosine_lawful",
@@ -337,6 +339,7 @@ def _trajectory(
         step_size=settings["step_size"],
         tolerance=1e-5,
     ).to(dtype)
+    # In single precision the weights were drawn, so that all arms begin the same.
     start = flat_parameters(network)
     rule: GradientRule = RecurrentBackpropagation(network, leave_out=0.5)
     if arm == "nudged":

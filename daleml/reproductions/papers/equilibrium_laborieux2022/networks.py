@@ -89,6 +89,7 @@ def train_on_digits(
             try:
                 rule(train_x[rows], data.train_y[rows])
             except NotSettledError:
+                # A rule that leaves samples out has left out the whole batch.
                 if not rule.leave_out:
                     raise
             optimizer.step()

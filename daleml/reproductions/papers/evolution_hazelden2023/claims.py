@@ -12,6 +12,7 @@ from daleml.reproductions.papers.evolution_hazelden2023.experiments import (
 )
 from daleml.reproductions.sweep import Panel, Sweep
 
+# The label of the axis of three panels.
 _TIME = "time that the gradient goes through, ms"
 _SWEEP = Sweep(
     name="horizon",
@@ -30,6 +31,7 @@ _SWEEP = Sweep(
             "share of gradients of the right sign",
             y_limits=(0, 1.03),
             reference=0.5,
+            # A gradient of random sign.
             reference_label="by chance",
         ),
         Panel(
@@ -103,6 +105,7 @@ PAPER = Paper(
                 Check(
                     "bp_positive",
                     "share of gradients with the slope's sign, at the best horizon",
+                    # As many would be right by chance.
                     at_most=0.5,
                 ),
                 Check(
@@ -138,12 +141,14 @@ PAPER = Paper(
                 Check(
                     "decades_800",
                     "growth of its norm from 200 to 800 ms, decades",
+                    # A decade is a factor of ten: from 200 to 800 ms, at least twentyfold.
                     at_least=1.3,
                     no_effect=0.0,
                 ),
                 Check(
                     "decades_1200",
                     "growth from 200 to 1,200 ms, decades",
+                    # At least a hundredfold.
                     at_least=2.0,
                     no_effect=0.0,
                 ),
@@ -163,6 +168,7 @@ PAPER = Paper(
                     "ratio",
                     "error one-sided over error in pairs, after 50 steps",
                     at_least=5.0,
+                    # Both estimates would learn equally well.
                     no_effect=1.0,
                 ),
             ),

@@ -239,6 +239,7 @@ def integration(seed: int, settings: Settings) -> Numbers:
         "bp": train_backpropagated,
     }
     for arm, train in ways.items():
+        # The same initial weights for every arm.
         net = network(task, settings, seeds.generator(seed))
         train(task, net, settings, seed)
         with torch.no_grad():

@@ -143,6 +143,7 @@ def train_backpropagated(
         task.loss(net(trials.inputs), trials).backward()  # type: ignore[no-untyped-call]
         for parameter in net.parameters():
             assert parameter.grad is not None
+            # A gradient that overflowed would make every weight NaN.
             parameter.grad.nan_to_num_(0.0, 0.0, 0.0)
         nn.utils.clip_grad_norm_(net.parameters(), 10.0)
         optimizer.step()

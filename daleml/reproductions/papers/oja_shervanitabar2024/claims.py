@@ -14,6 +14,7 @@ from daleml.reproductions.papers.oja_shervanitabar2024.experiments import (
 )
 from daleml.reproductions.sweep import Panel, Sweep
 
+# Parts of the checks and notes of several claims.
 _GAIN = "gain in test accuracy, each arm at its learning rate"
 _UNKNOWN = (
     "The paper's text was not at hand: its widths, initial scales, coefficients and"
@@ -92,6 +93,7 @@ PAPER = Paper(
                     "oja/accuracy",
                     "test accuracy with the rule",
                     at_least=0.6,
+                    # Chance among ten digits.
                     no_effect=0.1,
                 ),
             ),
@@ -177,17 +179,20 @@ PAPER = Paper(
                     "tanh ratio",
                     "memory capacity of tanh units, after / before",
                     at_least=2.0,
+                    # As much memory after adapting as before.
                     no_effect=1.0,
                 ),
                 Check(
                     "linear/diverged",
                     "share of linear circuits that diverge",
+                    # Every circuit must diverge, in every seed.
                     at_least=1.0,
                     no_effect=0.0,
                 ),
                 Check(
                     "normalised linear/diverged",
                     "the same with our normalised rule",
+                    # And none may.
                     at_most=0.0,
                 ),
             ),

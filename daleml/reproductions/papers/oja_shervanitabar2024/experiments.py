@@ -128,6 +128,7 @@ def run_memory(seed: int, settings: Settings) -> Numbers:
     for unit in ("tanh", "linear"):
         circuit = Circuit(seed, settings, unit)
         before = circuit.capacity()
+        # The rule alone, without any task.
         diverged = circuit.adapt(Subspace())
         numbers[f"{unit}/before"] = before
         numbers[f"{unit}/diverged"] = float(diverged)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from daleml.reproductions.claim import Check, Claim, Paper
 from daleml.reproductions.papers.regimes_liu2024.experiments import LINEAR, RECURRENT
 
+# Parts of the sources and notes of several claims.
 _SOURCE = "Liu et al. 2024"
 _NETWORK = (
     "Perceptual decisions, N = 100, 2,000 iterations of 32 trials; the paper and the long"
@@ -49,11 +50,13 @@ PAPER = Paper(
                     "ka_aligned",
                     "kernel alignment, aligned rank one",
                     at_least=0.99,
+                    # The formula of 5a for rank 1 and d = 20: a start that is not aligned.
                     no_effect=0.219,
                 ),
                 Check(
                     "ka_random",
                     "kernel alignment, random rank one",
+                    # Theory has 0.219.
                     at_least=0.20,
                     at_most=0.24,
                     no_effect=1.0,
@@ -74,6 +77,7 @@ PAPER = Paper(
                 Check(
                     "norm_ratio",
                     "Frobenius norm of rank one over full rank",
+                    # Equal by construction, but for the rounding of single precision.
                     at_least=1 - 1e-5,
                     at_most=1 + 1e-5,
                 ),
@@ -92,6 +96,7 @@ PAPER = Paper(
                 Check(
                     "change_ratio_norm",
                     "weight change, rank one over full rank",
+                    # The paper says only that it is larger; one part in twenty is asked.
                     at_least=1.05,
                     no_effect=1.0,
                 ),
@@ -113,6 +118,7 @@ PAPER = Paper(
                 Check(
                     "ra_gap_largest",
                     "representation alignment, full rank - rank one",
+                    # An order is claimed, without sizes: the bound is just far enough from none.
                     at_least=0.02,
                     no_effect=0.0,
                 ),

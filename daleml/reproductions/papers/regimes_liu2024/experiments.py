@@ -46,6 +46,7 @@ def run_linear(seed: int, settings: Settings) -> Numbers:
             first = low_rank_(orthonormal_columns(d, d, generator), rank)
             first *= scale / first.norm()
             effective_rank = spectrum(first).participation_ratio / d
+            # The formula of 5a; the last factors correct for few dimensions.
             expected = math.sqrt(effective_rank) * (1 + 1 / d) / math.sqrt(1 + 3 / d)
             found = _mean_alignment(first, x, generator, settings)
             numbers[f"ka_{rank}_{scale}"] = found

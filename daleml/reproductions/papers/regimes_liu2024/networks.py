@@ -128,5 +128,6 @@ def initial_matrices(seed: int, settings: Settings) -> dict[str, Tensor]:
     full = scale * torch.randn(units, units, generator=seeds.generator(seed, 2))
     by_norm = low_rank_(full.clone(), 1)
     largest = float(torch.linalg.matrix_norm(full, ord=2))
+    # Scaling a matrix scales its largest singular value.
     by_largest = by_norm * (largest / float(torch.linalg.matrix_norm(by_norm, ord=2)))
     return {"full": full, "norm": by_norm, "largest": by_largest}

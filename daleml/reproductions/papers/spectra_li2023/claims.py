@@ -6,6 +6,7 @@ from daleml.reproductions.claim import Check, Claim, Paper
 from daleml.reproductions.digit_networks import UNITS
 from daleml.reproductions.papers.spectra_li2023.experiments import LONG, ROWS, SPECTRA
 
+# Parts of the notes of several claims.
 _DRAWS = "Each seed is the mean of several matrices, ten of 100 units."
 _SCALE = (
     "The paper reads MNIST in 28 rows for 47,000 updates; here it is digits of 8 rows of 8"
@@ -45,6 +46,7 @@ PAPER = Paper(
                 Check(
                     "dann - column_ei entropy",
                     "entropy of the DANN less that of column EI",
+                    # What the tolerances of both entropies leave: 0.93 less 0.82.
                     at_least=0.11,
                     no_effect=0.0,
                 ),
@@ -125,6 +127,7 @@ PAPER = Paper(
                     "transplanted - rnn",
                     "test error of column EI's vectors with an RNN's values, signs free,"
                     " less the RNN's, percentage points",
+                    # "As well" is read as within one point.
                     at_most=1.0,
                 ),
                 Check(
@@ -152,11 +155,13 @@ PAPER = Paper(
                     "largest over median singular value of column EI with 10 % inhibitory"
                     " units, 100 units",
                     at_least=20.0,
+                    # The ratio of an RNN.
                     no_effect=2.5,
                 ),
                 Check(
                     "rnn largest / median, 100",
                     "largest over median singular value of the RNN, 100 units",
+                    # "About 2.5" is read as within a tenth.
                     at_least=2.25,
                     at_most=2.75,
                 ),
@@ -180,6 +185,7 @@ PAPER = Paper(
                     "independent entropy, 100",
                     "normalised SVD entropy, 100 units",
                     at_least=0.945,
+                    # The entropy of column EI.
                     no_effect=0.80,
                 ),
                 Check(
@@ -187,12 +193,14 @@ PAPER = Paper(
                     "largest singular value, 100 units",
                     at_least=1.8,
                     at_most=2.2,
+                    # The largest singular value of uniform weights is about 2 / sqrt(3).
                     no_effect=1.15,
                 ),
                 Check(
                     "independent largest / second, 100",
                     "largest over second singular value, 100 units",
                     at_least=1.5,
+                    # Nothing stands out.
                     no_effect=1.0,
                 ),
             ),
@@ -209,6 +217,7 @@ PAPER = Paper(
                 Check(
                     "dann - rnn",
                     "test error of the DANN less the RNN's, percentage points",
+                    # "Level" is read as within one point.
                     at_least=-1.0,
                     at_most=1.0,
                 ),

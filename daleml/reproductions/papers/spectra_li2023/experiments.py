@@ -71,6 +71,7 @@ def _spectra(size: int, generator: torch.Generator) -> Numbers:
     dann = DANNRNN(SIDE, size, generator=generator)
     spectra = {"rnn": spectrum(uniform), "dann": spectrum(dann)}
     parts = (dann.get_parameter(f"weight_{part}_hh_l0") for part in ("ex", "ix", "ei"))
+    # The same circuit, its interneurons drawn independently of what they balance.
     init.dann_(*parts, numerator=1 / 3, independent=True, generator=generator)
     spectra["independent"] = spectrum(dann)
     for fraction in FRACTIONS:
@@ -113,6 +114,7 @@ def run_rows(seed: int, settings: Settings) -> Numbers:
     numbers = _train(ARMS, seed, settings)
     error = {arm.name: numbers[f"{arm.name}/error"] for arm in ARMS}
     rnn, column_ei = error["rnn"], error["column_ei_10"]
+    # What is gained by an RNN's singular values, signs kept, and by free signs alone.
     by_spectrum = column_ei - error["column_ei, rnn spectrum, signs kept"]
     by_signs = column_ei - error["column_ei, signs free"]
     from_rnn = error["rnn, column_ei spectrum"] - error["rnn, signs kept"]

@@ -49,6 +49,7 @@ class Transplant:
         """
         model, first = empty_rnn(), self.vectors(mean, generator)
         other = self.values(mean, generator) if self.values else None
+        # Weights of a lawful network are copied without their signs: nothing keeps them here.
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 parameter.copy_(first.get_parameter(name))
