@@ -1,5 +1,6 @@
 """Recurrent layers beside nn.RNN, and beside a loop that composes the weight at every step."""
 
+import contextlib
 import functools
 
 import torch
@@ -8,7 +9,7 @@ from torch import nn
 from benchmarks.memory import MemoryCase
 from benchmarks.timing import Case
 from daleml import Populations
-from daleml.layers import DANNRNN, EIRNN
+from daleml.layers import DANNRNN, EIRNN, DANNRNNCell, EIRNNCell
 
 N_STEPS, N_SEQUENCES, N_INPUTS = 100, 64, 28
 LEAK = {"dt_ms": 20, "tau_ms": 100}
@@ -70,7 +71,63 @@ def step_by_step(rnn, x):
     return torch.stack(outputs)
 
 
+CELL_STEPS, CELL_SEQUENCES, CELL_INPUTS, CELL_UNITS = 20, 32, 8, 100
+
+
+def column_ei_cell(**options):
+    """Build one step of a column-EI circuit."""
+    return EIRNNCell(CELL_INPUTS, Populations.split(CELL_UNITS), **options)
+
+
+def dann_cell():
+    """Build one step of a recurrent DANN."""
+    return DANNRNNCell(CELL_INPUTS, CELL_UNITS)
+
+
+def rollout(ours, *, composed=False, backward=False):
+    """Compare the steps of a cell, in a block of composed weights or not, with ``nn.RNNCell``'s."""
+
+    def setup():
+        x = torch.rand(CELL_STEPS, CELL_SEQUENCES, CELL_INPUTS)
+
+        def ready(cell, block):
+            def call():
+                cell.zero_grad()
+                state = torch.zeros(CELL_SEQUENCES, CELL_UNITS)
+                with torch.set_grad_enabled(backward), block():
+                    for now in x:
+                        state = cell(now, state)
+                if backward:
+                    state.square().mean().backward()
+
+            return call
+
+        cell = ours()
+        block = cell.composed if composed else contextlib.nullcontext
+        plain_cell = nn.RNNCell(CELL_INPUTS, CELL_UNITS, nonlinearity="relu")
+        return ready(cell, block), ready(plain_cell, contextlib.nullcontext)
+
+    return setup
+
+
+CELLS = (
+    ("EIRNNCell", column_ei_cell, False),
+    ("leaky EIRNNCell", functools.partial(column_ei_cell, **LEAK), False),
+    ("masked EIRNNCell, composed", functools.partial(column_ei_cell, mask=0.2), True),
+    ("DANNRNNCell", dann_cell, False),
+    ("DANNRNNCell, composed", dann_cell, True),
+)
 CASES = [
+    *(
+        Case(
+            f"{CELL_STEPS} steps of {name}, {what}",
+            "nn.RNNCell",
+            rollout(build, composed=composed, backward=backward),
+            rounds=41,
+        )
+        for name, build, composed in CELLS
+        for what, backward in (("forward", False), ("forward and backward", True))
+    ),
     *(
         Case(
             f"{name} forward and backward, {n_units} units",

@@ -114,18 +114,22 @@ MOVED: dict[str, tuple[str, ...]] = {
     "layers.connectivity": ("layers._recurrent.masks",),
     "layers.following": ("layers.propagation",),
     "layers.fused": ("layers._recurrent.fused",),
-    "layers.geometry": ("layers.conv_geometry",),
+    "layers.geometry": ("layers._shared.conv_geometry",),
     "layers.recurrence": (
         "layers._recurrent.dispatch",
         "layers._recurrent.shunting_loop",
     ),
-    "layers.steps": ("layers._recurrent.loop",),
+    "layers.steps": ("layers._recurrent.loop", "layers._recurrent.nonlinearities"),
     "layers.unrolled": (
         "layers._recurrent.sequence_interface",
         "layers._recurrent.cell_interface",
     ),
     "layers.whole_model": ("layers.init.whole_model",),
-    "layers.wiring": ("layers._recurrent.wiring",),
+    "layers.wiring": (
+        "layers._recurrent.wiring",
+        "layers._recurrent.column_ei_wiring",
+        "layers._recurrent.dann_wiring",
+    ),
     "learning.activations": ("learning.equilibrium.activations",),
     "learning.activities": (
         "learning.oja.activity_recording",

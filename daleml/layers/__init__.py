@@ -1,20 +1,22 @@
 """Layers whose units are excitatory or inhibitory.
 
-==============================  ========================================================================================
-Column EI                       presynaptic units are partitioned; one signed weight, lawful by projection or EG
+==============================  ==============================================================
+Column EI                       The presynaptic units are partitioned. There is one signed
+                                weight, which projection or EG keeps lawful.
 ``EILinear``                    dense
 ``EIConv1d``, ``EIConv2d``      convolutional, over channels
 ``EIRNN``, ``EIRNNCell``        recurrent, called like ``nn.RNN`` and ``nn.RNNCell``
-------------------------------  ----------------------------------------------------------------------------------------
-Dale's ANN (DANN)               all units excite; interneurons inhibit between them, ``Wex - Wei Wix``
+------------------------------  --------------------------------------------------------------
+Dale's ANN (DANN)               All units excite; interneurons inhibit between them,
+                                ``Wex - Wei Wix``.
 ``DANNLinear``                  dense, subtractive or shunting
-``DANNConv1d``, ``DANNConv2d``  two banks of filters
-``DANNRNN``                     recurrent, inhibition fed forward between time steps; and ``DANNRNNCell``
-------------------------------  ----------------------------------------------------------------------------------------
+``DANNConv1d``, ``DANNConv2d``  convolutional, with two banks of filters
+``DANNRNN``, ``DANNRNNCell``    recurrent, with inhibition fed forward between time steps
+------------------------------  --------------------------------------------------------------
 ``populations_after``           which outputs of a pooling or flattening inhibit
-``init``                        initialisations that make them learn
+``init``                        initialisations that make these layers learn
 ``functional``                  the same maths as functions of tensors
-==============================  ========================================================================================
+==============================  ==============================================================
 """
 
 from daleml.layers import functional, init

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from daleml import require, signs
-from daleml.layers import acting_parameters, dann_parameters, functional, init
-from daleml.layers.acting_parameters import acting, acting_or_none, rewritten
-from daleml.layers.checked_attributes import Check, Settings, require_no_state
+from daleml.layers import functional, init
+from daleml.layers._shared import acting_parameters, dann_parameters
+from daleml.layers._shared.acting_parameters import acting, acting_or_none, rewritten
+from daleml.layers._shared.checked_attributes import Check, Settings, require_no_state
 from daleml.layers.init import redraw
 from daleml.modules import SynapticWeight
 from daleml.populations import Populations
@@ -83,7 +84,9 @@ class EILinear(Settings):
         self.in_features = self.populations.size
         self.out_features = require.integer("out_features", out_features, minimum=1)
         self.excitatory_only = require.flag("excitatory_only", excitatory_only)
-        n_read = self.populations.n_exc if self.excitatory_only else self.in_features
+        n_read = self.in_features
+        if self.excitatory_only:
+            n_read = self.populations.n_exc
         if not n_read:
             raise ValueError(
                 "`populations` must have an excitatory unit where `excitatory_only` is"
@@ -136,13 +139,12 @@ class EILinear(Settings):
         )
 
     def effective_weight(self) -> Tensor:
-        """Return what multiplies the input, signed, ``(post, pre)``.
-
-        The weight itself, and 0 for units not read.
-        """
+        """Return what multiplies the input, signed: the weight, and 0 for units not read."""
         weight = acting(self, "weight")
         n_unread = self.in_features - weight.shape[1]
-        return nn.functional.pad(weight, (0, n_unread)) if n_unread else weight
+        if not n_unread:
+            return weight
+        return nn.functional.pad(weight, (0, n_unread))
 
     def plastic_weights(self) -> tuple[SynapticWeight, ...]:
         """Return what is known of the weight, see :class:`daleml.modules.DaleLayer`."""
@@ -263,11 +265,7 @@ class DANNLinear(Settings):
         super().__init__()
         self.in_features = require.integer("in_features", in_features, minimum=1)
         self.out_features = require.integer("out_features", out_features, minimum=1)
-        self.n_inh = (
-            max(out_features // 10, 1)
-            if n_inh is None
-            else require.integer("n_inh", n_inh, minimum=1)
-        )
+        self.n_inh = dann_parameters.default_n_inh(out_features, n_inh)
         self.shunting = bool(shunting)
         self.eps = eps
         self.weight_ex = nn.Parameter(
@@ -282,15 +280,11 @@ class DANNLinear(Settings):
         self.alpha: nn.Parameter | None
         self.gain: nn.Parameter | None
         self.bias: nn.Parameter | None
-        self.register_parameter(
-            "alpha", _vector(self.n_inh, device, dtype) if shunting else None
-        )
-        self.register_parameter(
-            "gain", _vector(out_features, device, dtype) if shunting else None
-        )
-        self.register_parameter(
-            "bias", _vector(out_features, device, dtype) if bias else None
-        )
+        sizes = {"alpha": self.n_inh, "gain": out_features, "bias": out_features}
+        for name, size in sizes.items():
+            exists = bias if name == "bias" else shunting
+            values = _vector(size, device, dtype) if exists else None
+            self.register_parameter(name, values)
         self.reset_parameters(generator)
 
     def reset_parameters(
@@ -299,7 +293,7 @@ class DANNLinear(Settings):
         *,
         draw: init.Draw = init.exponential_,
     ) -> None:
-        """Draw the weights anew, those that excite from ``draw``, fix their signs, and reset gain and bias."""
+        """Draw the weights anew, fix their signs, and reset gain and bias."""
         dann_parameters.declare(
             self,
             n_in=self.in_features,
@@ -321,7 +315,7 @@ class DANNLinear(Settings):
         )
 
     def effective_weight(self) -> Tensor:
-        """Return what multiplies the input before any division, ``Wex - Wei Wix``, signed, ``(post, pre)``."""
+        """Return what multiplies the input before any division, ``Wex - Wei Wix``, signed."""
         return functional.dann_effective_weight(*dann_parameters.weights(self))
 
     def plastic_weights(self) -> tuple[SynapticWeight, ...]:

@@ -87,10 +87,7 @@ def populations_after(
 
 
 def _layers_within(module: nn.Module, pops: Populations) -> dict[nn.Module, Tensor]:
-    """Return the layers that a module holds, with the signs of their units.
-
-    Raise if one does not say them.
-    """
+    """Return the layers that a module holds, with the signs of their units, or raise."""
     found = {}
     for path, part in module.named_modules():
         if not modules.synaptic_weights(part, path):
@@ -120,10 +117,7 @@ def _reached(
     sign: int,
     answering: dict[nn.Module, Tensor],
 ) -> Tensor:
-    """Return which outputs differ when the units of one sign are active, however much.
-
-    One entry for each unit.
-    """
+    """Return which output units differ when the units of one sign are active, however much."""
     channels = pops.exc if sign > 0 else pops.inh
     quiet = _run(module, silent, answering, sign, 0.0)
     moved = torch.zeros((), dtype=torch.bool)
@@ -131,7 +125,9 @@ def _reached(
         active = silent.clone()
         active[:, channels] = level
         moved = moved | (_run(module, active, answering, sign, level) != quiet)
-    return moved.flatten(1).any(dim=1) if moved.ndim > 1 else moved
+    if moved.ndim == 1:
+        return moved
+    return moved.flatten(1).any(dim=1)
 
 
 def _run(
@@ -141,7 +137,7 @@ def _run(
     sign: int,
     level: float,
 ) -> Tensor:
-    """Run the module on one image, the layers within it answering with the activity of their units of one sign."""
+    """Run the module on one image; layers within it answer with their units of one sign."""
 
     def answer(layer: nn.Module, args: Any, output: Tensor) -> Tensor:
         shape = [1] * output.ndim

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Hashable, Mapping
+from typing import Any, ClassVar, Unpack
 
 import torch
 from torch import Tensor
@@ -13,19 +13,21 @@ from daleml._support import signed_edges
 from daleml._support.signed_edges import GraphLike
 from daleml.layers import init
 from daleml.layers._recurrent import node_options
-from daleml.layers._recurrent.loop import Nonlinearity
-from daleml.layers._recurrent.masks import Connectivity
+from daleml.layers._recurrent.circuit_options import ColumnEIOptions, DANNOptions
+from daleml.layers._recurrent.column_ei_wiring import ColumnEI, starting_radius
+from daleml.layers._recurrent.nonlinearities import Nonlinearity
 from daleml.layers._recurrent.sequence_interface import Recurrent
 from daleml.layers._recurrent.sizes import DANN_FIXED, dann_parts, partition, sizes
-from daleml.layers._recurrent.wiring import ColumnEI, starting_radius
-from daleml.layers.checked_attributes import Check
+from daleml.layers._shared.checked_attributes import Check
+from daleml.layers._shared.keyword_options import completed, lists_options
 from daleml.layers.recurrent_cells import DANNRNNCell as DANNRNNCell
 from daleml.layers.recurrent_cells import EIRNNCell as EIRNNCell
 from daleml.populations import Populations
 
 
+@lists_options(ColumnEIOptions)
 class EIRNN(Recurrent):
-    r"""A recurrent circuit of excitatory and inhibitory units ("column EI"), called like ``nn.RNN``.
+    r"""A recurrent circuit ("column EI") of units of both signs, called like ``nn.RNN``.
 
     .. math:: r_t = f(U u_t + b_{ih} + W r_{t-1} + b_{hh})
 
@@ -33,8 +35,8 @@ class EIRNN(Recurrent):
     constant :math:`\tau`,
 
     .. math::
-        x_t = (1 - \alpha)\, x_{t-1} + \alpha\, (U u_t + b_{ih} + W r_{t-1} + b_{hh}) + \sqrt{2 \alpha}\, \sigma \xi_t,
-        \qquad r_t = f(x_t), \qquad \alpha = dt / \tau .
+        x_t = (1 - \alpha)\, x_{t-1} + \alpha\, (U u_t + b_{ih} + W r_{t-1} + b_{hh})
+        + \sqrt{2 \alpha}\, \sigma \xi_t, \qquad r_t = f(x_t), \qquad \alpha = dt / \tau .
 
     The sign of column :math:`j` of :math:`W` is that of unit :math:`j`: :math:`s_j W_{ij} \ge
     0`. What keeps the law while it learns is the optimiser, ``EG`` or any other under
@@ -56,30 +58,7 @@ class EIRNN(Recurrent):
         dropout: Probability of dropping a rate between layers while training.
         bidirectional: There so that ``nn.RNN`` can be replaced by name; must be False, since a
             circuit does not run backwards.
-        mask: Which recurrent synapses exist: a boolean matrix (post, pre); a density in (0, 1],
-            drawn from ``generator`` anew for each layer; or a networkx ``DiGraph`` whose nodes,
-            in their order, are the units. Those that do not exist are kept at exactly zero.
-        input_mask: The same for the first layer's input synapses: a matrix (units, inputs) or a
-            density.
-        autapses: Whether a unit may synapse onto itself. Default: as a matrix or graph says;
-            without one, no.
-        dt_ms: Length of a time step in ms; with ``tau_ms``, the circuit leaks.
-        tau_ms: Time constant in ms, of all units or one for each; at least ``dt_ms``.
-        noise: :math:`\sigma \ge 0`, the standard deviation that noise alone would give the
-            state, whatever ``dt_ms``; up to :math:`\sqrt 2` of it where ``dt_ms`` comes near
-            ``tau_ms``, or without a leak.
-        noise_in_eval: Whether there is noise in ``eval()`` too.
-        train_initial_state: Whether the state a sequence begins with is learned; else it is zero.
-        input_mean: Mean of the input, e.g. the mean pixel: where all inputs excite, the first
-            bias starts by cancelling what that adds up to. The default cancels nothing; too
-            much would start the circuit silent.
-        spectral_radius: Largest absolute value of an eigenvalue of the recurrent weights when
-            they are drawn. Below 1, activity fades without input; above, it may grow. Default:
-            0.95, or 0.9 if all units have one sign. Li et al. start at 1.5, where the activity
-            of one circuit in ten grows without end.
-        generator: Source of randomness for masks, weights and noise; default: torch's global one.
-        device: Where the parameters live.
-        dtype: Their floating-point type.
+        options: Options of a circuit, by keyword.
 
     Shape:
         - input: (time, batch, input_size), or (batch, time, input_size) with ``batch_first``,
@@ -157,29 +136,12 @@ class EIRNN(Recurrent):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
-        *,
-        mask: Connectivity = None,
-        input_mask: Connectivity = None,
-        autapses: bool | None = None,
-        dt_ms: float | None = None,
-        tau_ms: float | Sequence[float] | Tensor | None = None,
-        noise: float = 0.0,
-        noise_in_eval: bool = False,
-        train_initial_state: bool = False,
-        input_mean: float = 0.0,
-        spectral_radius: float | None = None,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        **options: Unpack[ColumnEIOptions],
     ) -> None:
-        super().__init__(
-            ColumnEI(), sizes("input_size", input_size), partition(hidden_size),
-            num_layers, bias, batch_first, dropout, bidirectional,
-            nonlinearity=nonlinearity, mask=mask, input_mask=input_mask, autapses=autapses, dt_ms=dt_ms, tau_ms=tau_ms,
-            noise=noise, noise_in_eval=noise_in_eval, train_initial_state=train_initial_state,
-            input_mean=input_mean, spectral_radius=spectral_radius,
-            generator=generator, device=device, dtype=dtype,
-        )  # fmt: skip
+        given = completed(EIRNN, ColumnEIOptions, options)
+        inputs, units = sizes("input_size", input_size), partition(hidden_size)
+        as_nn_rnn = num_layers, nonlinearity, bias, batch_first, dropout, bidirectional
+        super().__init__(ColumnEI(), inputs, units, *as_nn_rnn, given)
 
     @classmethod
     def from_graph(
@@ -191,9 +153,7 @@ class EIRNN(Recurrent):
         weight: str | None = signed_edges.WEIGHT,
         **options: Any,
     ) -> EIRNN:
-        """Build the circuit of a connectome.
-
-        Its neurons, their signs, its synapses and their strengths.
+        """Build the circuit of a connectome: its neurons, signs, synapses and strengths.
 
         Args:
             graph: A networkx ``DiGraph``, each edge from the sender to the receiver; or what
@@ -209,10 +169,10 @@ class EIRNN(Recurrent):
             weight: Name of the attribute of edges that holds their strengths, where it is not
                 "weight"; None to take every edge as 1.
             options: Further arguments of the class. Those with a value for each unit go by
-                node: ``tau_ms={"L1": 20,
-                ...}``, a value for every node; ``input_mask={"R1": [True, False], ...}``, a row for every node that
-                receives input. A sequence, or a matrix, is taken in the order of the nodes, and refused where the
-                circuit has to change that order.
+                node: ``tau_ms={"L1": 20, ...}``, a value for every node; ``input_mask={"R1":
+                [True, False], ...}``, a row for every node that receives input. A sequence, or
+                a matrix, is taken in the order of the nodes, and refused where the circuit has
+                to change that order.
 
         Returns:
             An ``EIRNN``, excitatory neurons first; ``rnn.nodes`` names them, unit by unit.
@@ -257,34 +217,46 @@ class EIRNN(Recurrent):
         circuit.nodes = tuple(nodes)
         column_signs = populations.signs(device="cpu", dtype=torch.float64)
         strengths = signed_edges.strengths(ordered, nodes, weight) * column_signs
-        with torch.no_grad():
-            for name, parameter in circuit.named_parameters():
-                if name.startswith("weight_hh") and not parameter.is_meta:
-                    present = getattr(circuit, f"{name}_present", None)
-                    scaled = strengths if present is None else strengths * present.cpu()
-                    if init.has_loop(scaled):
-                        init.spectral_radius_(scaled, starting_radius(circuit))
-                    parameter.copy_(scaled)
-                    if not parameter.isfinite().all():
-                        raise ValueError(
-                            f"`graph` must have weights in the range of {parameter.dtype};"
-                            " got some beyond it."
-                        )
+        circuit._take_strengths(strengths)
         return circuit
 
+    @torch.no_grad()
+    def _take_strengths(self, strengths: Tensor) -> None:
+        """Set every recurrent weight to given strengths, at the spectral radius of a start."""
+        for name, parameter in self.named_parameters():
+            if not name.startswith("weight_hh") or parameter.is_meta:
+                continue
+            present = getattr(self, f"{name}_present", None)
+            scaled = strengths.clone()
+            if present is not None:
+                scaled *= present.cpu()
+            if init.has_loop(scaled):
+                init.spectral_radius_(scaled, starting_radius(self))
+            parameter.copy_(scaled)
+            if not parameter.isfinite().all():
+                raise ValueError(
+                    f"`graph` must have weights in the range of {parameter.dtype};"
+                    " got some beyond it."
+                )
 
+
+@lists_options(DANNOptions)
 class DANNRNN(Recurrent):
-    r"""A recurrent circuit of excitatory units with feed-forward inhibition between time steps (Dale's ANN).
+    r"""A recurrent circuit of excitatory units, with feed-forward inhibition (Dale's ANN).
 
-    .. math:: r_t = f\bigl((U_{ex} - U_{ei} U_{ix}) u_t + (W_{ex} - W_{ei} W_{ix}) r_{t-1} + b_{ih} + b_{hh}\bigr)
+    Inhibition acts between time steps,
+
+    .. math::
+        r_t = f\bigl((U_{ex} - U_{ei} U_{ix}) u_t + (W_{ex} - W_{ei} W_{ix}) r_{t-1}
+        + b_{ih} + b_{hh}\bigr)
 
     and, with shunting inhibition, with :math:`\hat z_t` the sum of both products and :math:`b`
     of both biases,
 
     .. math::
         r_t = f\Bigl(\frac{g}{\gamma_t} \odot \hat z_t + b\Bigr), \qquad
-        \gamma_t = \max\bigl((U_{ei} \odot e^{\alpha_u}) U_{ix} u_t + (W_{ei} \odot e^{\alpha_w}) W_{ix} r_{t-1},\;
-        \epsilon\bigr).
+        \gamma_t = \max\bigl((U_{ei} \odot e^{\alpha_u}) U_{ix} u_t
+        + (W_{ei} \odot e^{\alpha_w}) W_{ix} r_{t-1},\; \epsilon\bigr).
 
     All six matrices and :math:`g` are non-negative; the minus is structure. Interneurons are
     linear and act within the step. What keeps the law while it learns is the optimiser, ``EG``
@@ -292,29 +264,18 @@ class DANNRNN(Recurrent):
 
     Args:
         input_size: Number of inputs, all excitatory.
-        hidden_size: Number of excitatory units a layer.
+        hidden_size: Number of excitatory units of each layer.
         n_inh: Number of interneurons of each path, from the input and between time steps;
             default: a tenth of the units, at least 1.
-        num_layers: As in :class:`EIRNN`, and so are the arguments that follow, unless said here.
-        nonlinearity: What makes rates of states.
+        num_layers: Number of layers; each reads the rates of the one before.
+        nonlinearity: ``"relu"``, ``"tanh"``, ``"softplus"``, or a function of a tensor, which
+            makes rates of states.
         bias: Whether to learn ``bias_ih`` and ``bias_hh``.
-        batch_first: Whether batched input and output are (batch, time, ...).
+        batch_first: Whether batched input and output are (batch, time, ...) instead of (time,
+            batch, ...).
         dropout: Probability of dropping a rate between layers while training.
-        bidirectional: Must be False.
-        shunting: Whether inhibition also divides.
-        eps: The weakest shunt that divides. Used with ``shunting`` only.
-        mask: Which excitatory recurrent synapses exist, those of ``weight_ex_hh``; interneurons
-            reach all.
-        input_mask: The same for ``weight_ex_ih`` of the first layer.
-        autapses: Whether an excitatory unit may synapse onto itself.
-        dt_ms: Length of a time step in ms.
-        tau_ms: Time constant in ms, of all units or one for each.
-        noise: Standard deviation of the state under noise alone.
-        noise_in_eval: Whether there is noise in ``eval()`` too.
-        train_initial_state: Whether the state a sequence begins with is learned.
-        generator: Source of randomness for masks, weights and noise.
-        device: Where the parameters live.
-        dtype: Their floating-point type.
+        bidirectional: Must be False, since a circuit does not run backwards.
+        options: Options of a circuit, by keyword.
 
     Shape:
         Input, ``hx``, output and ``h_n`` as in :class:`EIRNN`. For each layer k and path p,
@@ -379,32 +340,14 @@ class DANNRNN(Recurrent):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
-        *,
-        shunting: bool = False,
-        eps: float = 1e-2,
-        mask: Connectivity = None,
-        input_mask: Connectivity = None,
-        autapses: bool | None = None,
-        dt_ms: float | None = None,
-        tau_ms: float | Sequence[float] | Tensor | None = None,
-        noise: float = 0.0,
-        noise_in_eval: bool = False,
-        train_initial_state: bool = False,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        **options: Unpack[DANNOptions],
     ) -> None:
-        inputs, units, wiring = dann_parts(
-            input_size, hidden_size, n_inh, shunting, eps
-        )
-        super().__init__(
-            wiring, inputs, units, num_layers, bias, batch_first, dropout, bidirectional,
-            nonlinearity=nonlinearity, mask=mask, input_mask=input_mask, autapses=autapses, dt_ms=dt_ms, tau_ms=tau_ms,
-            noise=noise, noise_in_eval=noise_in_eval, train_initial_state=train_initial_state,
-            input_mean=0.0, spectral_radius=None,
-            generator=generator, device=device, dtype=dtype,
-        )  # fmt: skip
-        self.n_inh, self.shunting, self.eps = wiring.n_inh, wiring.shunting, eps
+        given = completed(DANNRNN, DANNOptions, options)
+        inputs, units, wiring = dann_parts(input_size, hidden_size, n_inh, given)
+        as_nn_rnn = num_layers, nonlinearity, bias, batch_first, dropout, bidirectional
+        super().__init__(wiring, inputs, units, *as_nn_rnn, given)
+        self.n_inh, self.shunting = wiring.n_inh, wiring.shunting
+        self.eps = given["eps"]
 
     def _describe_units(self) -> str:
         return f"{self.hidden_size}, n_inh={self.n_inh}, shunting={self.shunting}"

@@ -1,45 +1,37 @@
-"""Cells that keep Dale's law, each one step of a recurrent layer and a drop-in for ``nn.RNNCell``."""
+"""Cells that keep Dale's law: one step of a recurrent layer, called like ``nn.RNNCell``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar
-
-import torch
-from torch import Tensor
+from collections.abc import Mapping
+from typing import ClassVar, Unpack
 
 from daleml import require
 from daleml.layers._recurrent.cell_interface import Cell
-from daleml.layers._recurrent.loop import Nonlinearity
-from daleml.layers._recurrent.masks import Connectivity
+from daleml.layers._recurrent.circuit_options import ColumnEIOptions, DANNOptions
+from daleml.layers._recurrent.column_ei_wiring import ColumnEI
+from daleml.layers._recurrent.nonlinearities import Nonlinearity
 from daleml.layers._recurrent.sizes import DANN_FIXED, dann_parts, partition, sizes
-from daleml.layers._recurrent.wiring import ColumnEI
-from daleml.layers.checked_attributes import Check
+from daleml.layers._shared.checked_attributes import Check
+from daleml.layers._shared.keyword_options import completed, lists_options
 from daleml.populations import Populations
 
 
+@lists_options(ColumnEIOptions)
 class EIRNNCell(Cell):
     r"""One step of an :class:`EIRNN`, called like ``nn.RNNCell``: ``(input, hx=None) -> hx'``.
 
+    .. math:: r_t = f(U u_t + b_{ih} + W r_{t-1} + b_{hh})
+
+    and with a leak the step of the state that stands in :class:`EIRNN`.
+
     Args:
-        input_size: As in :class:`EIRNN`, and so are all the others.
-        hidden_size: The units.
+        input_size: The inputs: a partition, or an int for as many excitatory ones.
+        hidden_size: The units: a partition; an int is read as that many excitatory ones, with a
+            warning.
         bias: Whether to learn ``bias_ih`` and ``bias_hh``.
-        nonlinearity: What makes rates of states.
-        mask: Which recurrent synapses exist.
-        input_mask: Which input synapses exist.
-        autapses: Whether a unit may synapse onto itself.
-        dt_ms: Length of a time step in ms.
-        tau_ms: Time constant in ms, of all units or one for each.
-        noise: Standard deviation of the state under noise alone.
-        noise_in_eval: Whether there is noise in ``eval()`` too.
-        train_initial_state: Whether the state a sequence begins with is learned.
-        input_mean: Mean of the input, which the first bias cancels.
-        spectral_radius: Of the recurrent weight when it is drawn; default: 0.95, or 0.9 if all
-            units have one sign.
-        generator: Source of randomness for masks, weights and noise.
-        device: Where the parameters live.
-        dtype: Their floating-point type.
+        nonlinearity: ``"relu"``, ``"tanh"``, ``"softplus"``, or a function of a tensor, which
+            makes rates of states.
+        options: Those of :class:`EIRNN`.
 
     Shape:
         Input (batch, input_size) or (input_size,); ``hx`` and the result (batch, units) or
@@ -60,8 +52,9 @@ class EIRNNCell(Cell):
         torch.Size([8, 50])
 
     Notes:
-        The result is the state; with a leak its rates are ``cell.rates(state)``. For whole
-        sequences :class:`EIRNN` is faster, and composes its weights once.
+        The result is the state; with a leak its rates are ``cell.rates(state)``. Where a loop of
+        one's own is needed, ``with cell.composed():`` composes the weights once for all its
+        steps. Whole sequences are faster by :class:`EIRNN`.
     """
 
     _closed = True
@@ -72,52 +65,31 @@ class EIRNNCell(Cell):
         hidden_size: Populations | int,
         bias: bool = True,
         nonlinearity: str | Nonlinearity = "relu",
-        *,
-        mask: Connectivity = None,
-        input_mask: Connectivity = None,
-        autapses: bool | None = None,
-        dt_ms: float | None = None,
-        tau_ms: float | Sequence[float] | Tensor | None = None,
-        noise: float = 0.0,
-        noise_in_eval: bool = False,
-        train_initial_state: bool = False,
-        input_mean: float = 0.0,
-        spectral_radius: float | None = None,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        **options: Unpack[ColumnEIOptions],
     ) -> None:
-        super().__init__(
-            ColumnEI(), sizes("input_size", input_size), partition(hidden_size), bias,
-            nonlinearity=nonlinearity, mask=mask, input_mask=input_mask, autapses=autapses, dt_ms=dt_ms, tau_ms=tau_ms,
-            noise=noise, noise_in_eval=noise_in_eval, train_initial_state=train_initial_state,
-            input_mean=input_mean, spectral_radius=spectral_radius,
-            generator=generator, device=device, dtype=dtype,
-        )  # fmt: skip
+        given = completed(EIRNNCell, ColumnEIOptions, options)
+        inputs, units = sizes("input_size", input_size), partition(hidden_size)
+        super().__init__(ColumnEI(), inputs, units, nonlinearity, bias, given)
 
 
+@lists_options(DANNOptions)
 class DANNRNNCell(Cell):
     r"""One step of a :class:`DANNRNN`, called like ``nn.RNNCell``: ``(input, hx=None) -> hx'``.
 
+    .. math::
+        r_t = f\bigl((U_{ex} - U_{ei} U_{ix}) u_t + (W_{ex} - W_{ei} W_{ix}) r_{t-1}
+        + b_{ih} + b_{hh}\bigr)
+
+    and with shunting or a leak the step that stands in :class:`DANNRNN` or :class:`EIRNN`.
+
     Args:
-        input_size: As in :class:`DANNRNN`, and so are all the others.
+        input_size: Number of inputs, all excitatory.
         hidden_size: Number of excitatory units.
-        n_inh: Number of interneurons of each path.
+        n_inh: Number of interneurons of each path; default: a tenth of the units, at least 1.
         bias: Whether to learn ``bias_ih`` and ``bias_hh``.
-        nonlinearity: What makes rates of states.
-        shunting: Whether inhibition also divides.
-        eps: The weakest shunt that divides. Used with ``shunting`` only.
-        mask: Which excitatory recurrent synapses exist.
-        input_mask: Which excitatory input synapses exist.
-        autapses: Whether an excitatory unit may synapse onto itself.
-        dt_ms: Length of a time step in ms.
-        tau_ms: Time constant in ms, of all units or one for each.
-        noise: Standard deviation of the state under noise alone.
-        noise_in_eval: Whether there is noise in ``eval()`` too.
-        train_initial_state: Whether the state a sequence begins with is learned.
-        generator: Source of randomness for masks, weights and noise.
-        device: Where the parameters live.
-        dtype: Their floating-point type.
+        nonlinearity: ``"relu"``, ``"tanh"``, ``"softplus"``, or a function of a tensor, which
+            makes rates of states.
+        options: Those of :class:`DANNRNN`.
 
     Shape:
         Input (batch, input_size) or (input_size,); ``hx`` and the result (batch, units) or
@@ -130,9 +102,15 @@ class DANNRNNCell(Cell):
 
     Example:
         >>> import torch
-        >>> cell = DANNRNNCell(3, 50, n_inh=5, shunting=True)
-        >>> cell(torch.rand(8, 3)).shape
+        >>> cell, state = DANNRNNCell(3, 50, n_inh=5), None
+        >>> with cell.composed():
+        ...     for input in torch.rand(20, 8, 3):
+        ...         state = cell(input, state)
+        >>> state.shape
         torch.Size([8, 50])
+
+    Notes:
+        Outside of a block of :meth:`composed` every step composes the weights anew.
     """
 
     _closed = True
@@ -148,32 +126,13 @@ class DANNRNNCell(Cell):
         n_inh: int | None = None,
         bias: bool = True,
         nonlinearity: str | Nonlinearity = "relu",
-        *,
-        shunting: bool = False,
-        eps: float = 1e-2,
-        mask: Connectivity = None,
-        input_mask: Connectivity = None,
-        autapses: bool | None = None,
-        dt_ms: float | None = None,
-        tau_ms: float | Sequence[float] | Tensor | None = None,
-        noise: float = 0.0,
-        noise_in_eval: bool = False,
-        train_initial_state: bool = False,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        **options: Unpack[DANNOptions],
     ) -> None:
-        inputs, units, wiring = dann_parts(
-            input_size, hidden_size, n_inh, shunting, eps
-        )
-        super().__init__(
-            wiring, inputs, units, bias,
-            nonlinearity=nonlinearity, mask=mask, input_mask=input_mask, autapses=autapses, dt_ms=dt_ms, tau_ms=tau_ms,
-            noise=noise, noise_in_eval=noise_in_eval, train_initial_state=train_initial_state,
-            input_mean=0.0, spectral_radius=None,
-            generator=generator, device=device, dtype=dtype,
-        )  # fmt: skip
-        self.n_inh, self.shunting, self.eps = wiring.n_inh, wiring.shunting, eps
+        given = completed(DANNRNNCell, DANNOptions, options)
+        inputs, units, wiring = dann_parts(input_size, hidden_size, n_inh, given)
+        super().__init__(wiring, inputs, units, nonlinearity, bias, given)
+        self.n_inh, self.shunting = wiring.n_inh, wiring.shunting
+        self.eps = given["eps"]
 
     def _describe_units(self) -> str:
         return f"{self.hidden_size}, n_inh={self.n_inh}, shunting={self.shunting}"

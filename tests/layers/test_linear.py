@@ -221,6 +221,23 @@ def test_the_cheaper_product_is_chosen_by_size():
         assert chosen == [False, True]
 
 
+def test_calls_decide_for_small_layers():
+    """Three products of ten interneurons cost less than the calls of the detour."""
+
+    def chosen(rows, post, pre, n_inh):
+        return {
+            functional.prefers_effective(
+                rows, post, pre, n_inh, input_gradient=input_gradient
+            )
+            for input_gradient in (True, False)
+        }
+
+    assert chosen(8, 100, 100, 10) == {True}
+    assert chosen(1, 10, 100, 1) == {True}
+    assert chosen(32, 500, 784, 50) == {False}
+    assert chosen(383, 500, 784, 50) == {True}
+
+
 @pytest.mark.parametrize("scale", [0.0, 1e-30, 1e-8, 1e-6, 1e-3])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 def test_shunting_is_finite_and_bounded_at_silence(scale, dtype):

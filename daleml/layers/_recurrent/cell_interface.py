@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -13,9 +13,10 @@ from daleml import require
 from daleml.layers._recurrent.circuit import Circuit, EffectiveWeights
 from daleml.layers._recurrent.composition import Composition
 from daleml.layers._recurrent.dispatch import advance_layer, starting_state
+from daleml.layers._recurrent.nonlinearities import Nonlinearity
 from daleml.layers._recurrent.one_step import one_step
 from daleml.layers._recurrent.wiring import Wiring
-from daleml.layers.acting_parameters import acting
+from daleml.layers._shared.acting_parameters import acting
 from daleml.populations import Populations
 
 
@@ -29,12 +30,13 @@ class Cell(Circuit):
         wiring: Wiring,
         inputs: Populations,
         populations: Populations,
+        nonlinearity: str | Nonlinearity,
         bias: bool,
-        **options: Any,
+        options: Mapping[str, Any],
     ) -> None:
         # What torch would refuse is refused in torch's words.
         nn.RNN(inputs.size, populations.size, bias=bias, device="meta")
-        super().__init__(wiring, inputs, populations, [""], bias=bias, **options)
+        super().__init__(wiring, inputs, populations, [""], nonlinearity, bias, options)
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """Take one step.
@@ -66,15 +68,16 @@ class Cell(Circuit):
         if state is None:
             state = starting_state(self, "", rows, len(rows))
         composition = self._composition
-        weight_ih, weight_hh = (
-            self._compose() if composition is None else composition.weights()
-        )
-        bias_ih = acting(self, "bias_ih") if self.bias else None
-        bias_hh = acting(self, "bias_hh") if self.bias else None
-        leak = noise = step = None
-        if self._leaks:
-            step = self._step(rows)
-            leak = None if step is None else step.leak
+        if composition is None:
+            weight_ih, weight_hh = self._compose()
+        else:
+            weight_ih, weight_hh = composition.weights()
+        bias_ih = bias_hh = leak = noise = None
+        if self.bias:
+            bias_ih, bias_hh = acting(self, "bias_ih"), acting(self, "bias_hh")
+        step = self._step(rows) if self._leaks else None
+        if step is not None:
+            leak = step.leak
         if self.noise and (self.training or self.noise_in_eval):
             noise = self._draw_noise(rows, step)
         matrices = weight_ih, weight_hh, bias_ih, bias_hh
@@ -91,7 +94,7 @@ class Cell(Circuit):
         So are a shunt, which has a loop of its own, autocast, where everything is lowered, and
         compiling, where a loop of the user's would be unrolled.
         """
-        if not self._wiring.composes or torch.is_autocast_enabled(rows.device.type):
+        if self._wiring.shunting or torch.is_autocast_enabled(rows.device.type):
             return True
         if torch.compiler.is_compiling():
             return not getattr(torch.compiler, "is_exporting", bool)()
@@ -138,7 +141,7 @@ class Cell(Circuit):
         """
         outer = self._composition
         names = [*self._wiring.parts("ih"), *self._wiring.parts("hh")]
-        if self._wiring.composes:
+        if not self._wiring.shunting:
             vars(self)["_composition"] = Composition(self, names, self._compose)
         try:
             yield self

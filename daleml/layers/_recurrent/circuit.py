@@ -1,9 +1,9 @@
-r"""Recurrent circuits, whatever their wiring: leak, noise, and where a state begins.
+r"""What recurrent layers and cells share, whatever their wiring: dynamics, noise and start.
 
 .. math:: \tau \, \dot x = -x + W r + U u + b + \sqrt{2 \tau}\, \sigma \xi, \qquad r = f(x)
 
-A circuit holds layers; each has an input path and a recurrent one, which its wiring stores and
-composes.
+A circuit holds layers. Each has an input path and a recurrent one, which the circuit's wiring
+stores and composes.
 """
 
 from __future__ import annotations
@@ -14,39 +14,47 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
 from torch.utils.hooks import RemovableHandle
 
 from daleml import require, signs
-from daleml.layers import acting_parameters, init
-from daleml.layers._recurrent.leak import Leaky, Step
-from daleml.layers._recurrent.loop import NONLINEARITIES, Nonlinearity, function
+from daleml.layers import init
+from daleml.layers._recurrent.kept_leak import Step
+from daleml.layers._recurrent.leak import Leaky
 from daleml.layers._recurrent.masks import Connectivity, is_density, matrix
+from daleml.layers._recurrent.nonlinearities import (
+    Nonlinearity,
+    function,
+    known_nonlinearity,
+)
 from daleml.layers._recurrent.wiring import Drawing, Path, Wiring
-from daleml.layers.acting_parameters import rewritten
-from daleml.layers.checked_attributes import Check, positive_or_none
+from daleml.layers._shared import acting_parameters
+from daleml.layers._shared.acting_parameters import rewritten
+from daleml.layers._shared.checked_attributes import Check, positive_or_none
 from daleml.modules import Reads, SynapticWeight
 from daleml.populations import Populations
 
 INITIAL_STATE = 0.1
-"""Of every unit, where the initial state is trained.
+"""The state that every unit begins with, where the initial state is trained.
 
 EG, and relu behind a leak, would leave silent units silent.
 """
-_KNOWN_FUNCTIONS: dict[Nonlinearity, str] = {
-    torch.relu: "relu",
-    nn.functional.relu: "relu",
-    torch.tanh: "tanh",
-    softplus: "softplus",
-}
-
-
 LayerHook: TypeAlias = Callable[[str, Tensor, Tensor, Tensor, tuple[int, ...]], None]
-"""Takes a layer's suffix, its input rows, the state it began in, its rates, and how many sequences each step has."""
+"""Takes a layer's suffix, its input rows, the state it began in, its rates, and batch sizes."""
 
 
 class EffectiveWeights(NamedTuple):
-    """What multiplies the input and the state of a layer, signed, ``(post, pre)``."""
+    """What multiplies the input and the state of a layer, signed, ``(post, pre)``.
+
+    Attributes:
+        input: What multiplies the input, (units, inputs).
+        recurrent: What multiplies the state, (units, units).
+
+    Example:
+        >>> from daleml.layers import DANNRNN
+        >>> weights = DANNRNN(3, 50).effective_weights()[0]
+        >>> weights.input.shape, weights.recurrent.shape
+        (torch.Size([50, 3]), torch.Size([50, 50]))
+    """
 
     input: Tensor
     recurrent: Tensor
@@ -85,64 +93,62 @@ class Circuit(Leaky):
         inputs: Populations,
         populations: Populations,
         suffixes: Sequence[str],
-        *,
         nonlinearity: str | Nonlinearity,
         bias: bool,
-        mask: Connectivity,
-        input_mask: Connectivity,
-        autapses: bool | None,
-        dt_ms: float | None,
-        tau_ms: float | Sequence[float] | Tensor | None,
-        noise: float,
-        noise_in_eval: bool,
-        train_initial_state: bool,
-        input_mean: float,
-        spectral_radius: float | None,
-        generator: torch.Generator | None,
-        device: torch.device | str | None,
-        dtype: torch.dtype | None,
+        options: Mapping[str, Any],
     ) -> None:
         super().__init__()
         self._layer_hooks: OrderedDict[int, LayerHook] = OrderedDict()
+        device, dtype = options["device"], options["dtype"]
         factory: dict[str, Any] = {"device": device, "dtype": dtype}
         self.inputs, self.populations = inputs, populations
         self.input_size, self.hidden_size = inputs.size, populations.size
         self.bias = bias
         self.nonlinearity = nonlinearity
-        self.noise = noise
-        self.noise_in_eval = noise_in_eval
-        require.flag("train_initial_state", train_initial_state)
-        self.generator = generator
+        self.noise = options["noise"]
+        self.noise_in_eval = options["noise_in_eval"]
+        learns_start = require.flag(
+            "train_initial_state", options["train_initial_state"]
+        )
+        self.generator = options["generator"]
         if dtype is not None and not dtype.is_floating_point:
             raise TypeError(f"`dtype` must be a floating-point type; got {dtype}.")
-        self.input_mean, self.spectral_radius = input_mean, spectral_radius
+        self.input_mean = options.get("input_mean", 0.0)
+        self.spectral_radius = options.get("spectral_radius")
         self._wiring, self._suffixes = wiring, tuple(suffixes)
         like = {
             "device": device or torch.get_default_device(),
             "dtype": dtype or torch.get_default_dtype(),
         }
-        self._build_leak(dt_ms, tau_ms, self.hidden_size, like)
-        self._paths = self._connect(mask, input_mask, autapses)
+        self._build_leak(options["dt_ms"], options["tau_ms"], self.hidden_size, like)
+        self._paths = self._connect(
+            options["mask"], options["input_mask"], options["autapses"]
+        )
         for path in self._paths:
             wiring.register(self, path, factory)
         for suffix in self._suffixes:
             wiring.register_shared(self, suffix, self.hidden_size, factory)
-            names = [f"bias_ih{suffix}", f"bias_hh{suffix}"] if bias else []
-            for name in (
-                [*names, f"initial_state{suffix}"] if train_initial_state else names
-            ):
-                self.register_parameter(
-                    name, nn.Parameter(torch.empty(self.hidden_size, **factory))
-                )
-        self.reset_parameters(generator)
+            names = []
+            if bias:
+                names += [f"bias_ih{suffix}", f"bias_hh{suffix}"]
+            if learns_start:
+                names.append(f"initial_state{suffix}")
+            for name in names:
+                values = nn.Parameter(torch.empty(self.hidden_size, **factory))
+                self.register_parameter(name, values)
+        self.reset_parameters(self.generator)
 
     def _connect(
         self, mask: Connectivity, input_mask: Connectivity, autapses: bool | None
     ) -> list[Path]:
-        size, generator, paths = self.hidden_size, self.generator, []
+        """Return the paths of all layers, with the synapses that exist."""
+        size, generator = self.hidden_size, self.generator
+        paths = []
         for i, suffix in enumerate(self._suffixes):
-            pre = self.populations if i else self.inputs
-            given = None if i else input_mask
+            # The first layer reads the input, the others what is below them.
+            pre, given = self.inputs, input_mask
+            if i:
+                pre, given = self.populations, None
             if hasattr(given, "adjacency"):
                 raise TypeError(
                     "`input_mask` must be a matrix or a density; got a graph."
@@ -193,8 +199,9 @@ class Circuit(Leaky):
             self._wiring.draw_shared(self, suffix)
             self._reset_initial_state(suffix)
         for path in self._paths:
-            centred = self.input_mean if input_mean is None else input_mean
-            mean = centred if path.pre is self.inputs else init.RECTIFIED_MEAN
+            mean = init.RECTIFIED_MEAN
+            if path.pre is self.inputs:
+                mean = self.input_mean if input_mean is None else input_mean
             with acting_parameters.rewritten_or_none(self, f"bias_{path.name}") as bias:
                 if bias is not None:
                     bias.zero_()
@@ -204,24 +211,20 @@ class Circuit(Leaky):
         name = f"initial_state{suffix}"
         if getattr(self, name, None) is None:
             return
-        if self.leak is None and self.nonlinearity in (
-            "relu",
-            "softplus",
-        ):  # the state is a rate, and none is negative
-            signs.fix(
-                self,
-                name,
-                torch.ones(self.hidden_size, device="cpu"),
-                role="initial_state",
-                default=True,
-            )
+        # Without a leak the state is a rate, and none of these is negative.
+        if self.leak is None and self.nonlinearity in ("relu", "softplus"):
+            positive = torch.ones(self.hidden_size, device="cpu")
+            signs.fix(self, name, positive, role="initial_state", default=True)
         else:
             signs.declare(self, name, role="initial_state", default=True)
         with rewritten(self, name) as begin:
             begin.fill_(INITIAL_STATE)
 
     def plastic_weights(self) -> tuple[SynapticWeight, ...]:
-        """Return what is known of the weights, layer by layer, see :class:`daleml.modules.RecurrentDaleLayer`."""
+        """Return what is known of the weights, layer by layer.
+
+        See :class:`daleml.modules.RecurrentDaleLayer`.
+        """
         found = []
         for layer, suffix in enumerate(self._suffixes):
             sources: tuple[tuple[str, Reads], ...] = (
@@ -254,12 +257,10 @@ class Circuit(Leaky):
         return self.populations.signs(device="cpu")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute.
-
-        A nonlinearity may be a module, of which torch would keep the old one too.
-        """
+        """Set an attribute."""
         if name == "nonlinearity":
-            value = _known_nonlinearity(value)
+            # It may be a module, of which torch would keep the old one too.
+            value = known_nonlinearity(value)
             self._modules.pop(name, None)
         super().__setattr__(name, value)
 
@@ -275,10 +276,7 @@ class Circuit(Leaky):
         )
 
     def balance_recurrent_(self, balance: Callable[[Tensor], Tensor]) -> bool:
-        """Multiply every recurrent weight by factors of it as it acts.
-
-        False if the wiring has no signed one.
-        """
+        """Multiply every recurrent weight by factors of it; False if none holds both signs."""
         return all(
             self._wiring.balance_(self, f"hh{suffix}", balance)
             for suffix in self._suffixes
@@ -286,7 +284,10 @@ class Circuit(Leaky):
 
     def rates(self, state: Tensor) -> Tensor:
         """Return the rates of a state: ``f(state)`` with a leak, the state itself without."""
-        return state if self.leak is None else self._f(state)
+        # Without a leak the state is the rate.
+        if self.leak is None:
+            return state
+        return self._f(state)
 
     def register_layer_hook(self, look: LayerHook) -> RemovableHandle:
         """Let a function see every layer's input and rates, each time the layer has run.
@@ -310,7 +311,9 @@ class Circuit(Leaky):
             >>> from daleml import Populations
             >>> from daleml.layers import EIRNN
             >>> rnn = EIRNN(3, Populations(8, 2), num_layers=2)
-            >>> with rnn.register_layer_hook(lambda suffix, rows, begun, rates, sizes: print(suffix, rates.shape)):
+            >>> def look(suffix, rows, begun, rates, sizes):
+            ...     print(suffix, rates.shape)
+            >>> with rnn.register_layer_hook(look):
             ...     _ = rnn(torch.rand(7, 4, 3))
             _l0 torch.Size([28, 10])
             _l1 torch.Size([28, 10])
@@ -328,72 +331,49 @@ class Circuit(Leaky):
         return function(self.nonlinearity)
 
     def _weights(self, suffix: str) -> EffectiveWeights:
-        return EffectiveWeights(
-            self._wiring.weight(self, f"ih{suffix}"),
-            self._wiring.weight(self, f"hh{suffix}"),
-        )
+        weight_ih = self._wiring.weight(self, f"ih{suffix}")
+        weight_hh = self._wiring.weight(self, f"hh{suffix}")
+        return EffectiveWeights(weight_ih, weight_hh)
 
     def _draw_noise(self, rows: Tensor, step: Step | None) -> Tensor:
         """Draw the noise of every step, (rows, units)."""
         generator = self.generator
         # A generator of another device is one for the circuit wherever it is.
-        source = rows.device if generator is None else generator.device
-        drawn = torch.randn(
-            rows.shape[0],
-            self.hidden_size,
-            generator=generator,
-            device=source,
-            dtype=rows.dtype if source == rows.device else None,
-        )
-        drawn = drawn.to(device=rows.device, dtype=rows.dtype)
-        spread = 2**0.5 if step is None else step.spread
-        scale = spread * self.noise
+        elsewhere = generator is not None and generator.device != rows.device
+        shape = len(rows), self.hidden_size
+        if elsewhere:
+            drawn = torch.randn(shape, generator=generator, device=generator.device)
+            drawn = drawn.to(device=rows.device, dtype=rows.dtype)
+        else:
+            like: dict[str, Any] = {"device": rows.device, "dtype": rows.dtype}
+            drawn = torch.randn(shape, generator=generator, **like)
+        scale: Tensor | float = 2**0.5 * self.noise
+        if step is not None:
+            scale = step.spread * self.noise
         if isinstance(scale, Tensor):
             scale = scale.to(rows.dtype)
-        return drawn * scale
+        noise: Tensor = drawn * scale
+        return noise
 
     def extra_repr(self) -> str:
         """Describe the circuit's sizes and dynamics."""
-        inputs = f"{self.inputs.size}" if not self.inputs.n_inh else repr(self.inputs)
+        inputs = repr(self.inputs) if self.inputs.n_inh else str(self.inputs.size)
         parts = [inputs, self._describe_units()]
         if len(self._suffixes) > 1:
             parts.append(f"num_layers={len(self._suffixes)}")
-        named = (
-            self.nonlinearity if isinstance(self.nonlinearity, str) else "a function"
-        )
+        named = self.nonlinearity
+        if not isinstance(named, str):
+            named = "a function"
         parts.append(f"nonlinearity={named}")
         if self.leak is not None:
             leak = self.leak if isinstance(self.leak, float) else "one per unit"
-            parts.append(
-                f"leak={leak}"
-                if self.dt_ms is None
-                else f"dt_ms={self.dt_ms:g}, dt/tau={leak}"
-            )
-        return ", ".join(parts + ([f"noise={self.noise:g}"] if self.noise else []))
+            if self.dt_ms is None:
+                parts.append(f"leak={leak}")
+            else:
+                parts.append(f"dt_ms={self.dt_ms:g}, dt/tau={leak}")
+        if self.noise:
+            parts.append(f"noise={self.noise:g}")
+        return ", ".join(parts)
 
     def _describe_units(self) -> str:
         return f"n_exc={self.populations.n_exc}, n_inh={self.populations.n_inh}"
-
-
-def _known_nonlinearity(given: Any) -> str | Nonlinearity:
-    if isinstance(given, type) and issubclass(given, nn.Module):
-        name = given.__name__
-        raise TypeError(
-            f"`nonlinearity` must be a name or a function; got the class {name}: give"
-            f" `{name}()`."
-        )
-    if callable(given):
-        own: Nonlinearity = given
-        try:
-            return _KNOWN_FUNCTIONS.get(own, own)
-        except TypeError:  # a function of the user's that cannot be hashed
-            return own
-    if not isinstance(given, str):
-        raise TypeError(
-            f"`nonlinearity` must be a name or a function; got {type(given).__name__}."
-        )
-    if given not in NONLINEARITIES:
-        raise ValueError(
-            f"Unknown nonlinearity {given!r}. Select from 'relu', 'tanh' or 'softplus'."
-        )
-    return given

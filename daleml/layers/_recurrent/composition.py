@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from daleml import law
-from daleml.layers._recurrent.time_constants import is_wrapped
+from daleml.layers._shared.functorch_tensors import is_wrapped
 
 StepMatrices = tuple[Tensor, Tensor]
 """What multiplies the input, and what multiplies the state."""
@@ -72,7 +72,7 @@ class Composition:
         return not lacks_graph or not any(source.requires_grad for source in sources)
 
     def _read_sources(self) -> list[Tensor]:
-        """Return the matrices and masks; none if one is computed, by pruning or a parametrisation."""
+        """Return the matrices and masks; none if pruning or a parametrisation computes one."""
         parameters, buffers = self._module._parameters, self._module._buffers
         found: list[Tensor] = []
         for name, mask in self._names:

@@ -18,7 +18,7 @@ and with a fraction :math:`k` of the state kept from step to step (:math:`U`, :m
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -27,8 +27,9 @@ from torch.autograd import forward_ad
 from daleml.layers._recurrent.circuit import Circuit
 from daleml.layers._recurrent.fused import fused
 from daleml.layers._recurrent.layer_sweep import Sweep, lowered
-from daleml.layers._recurrent.loop import NONLINEARITIES, loop
-from daleml.layers.acting_parameters import acting, composed
+from daleml.layers._recurrent.loop import loop
+from daleml.layers._recurrent.nonlinearities import NONLINEARITIES
+from daleml.layers._shared.acting_parameters import acting, composed
 
 is_exporting: Callable[[], bool] = getattr(torch.compiler, "is_exporting", bool)
 """Whether ``torch.export`` records what is run; torch 2.6 does not tell."""
@@ -80,12 +81,12 @@ def _advance_layer(
         noise = circuit._draw_noise(rows, step)
     sweep = Sweep(state, noise, leak, circuit.nonlinearity, tuple(sizes), keep)
     wiring = circuit._wiring
-    if wiring.composes:
+    if wiring.shunting:
+        rates, last = wiring.advance(circuit, suffix, rows, bias, sweep)
+    else:
         weight_ih = composed(circuit, wiring.matrices, f"ih{suffix}")
         weight_hh = composed(circuit, wiring.matrices, f"hh{suffix}")
         rates, last = run(rows, weight_ih, bias, weight_hh, sweep)
-    else:
-        rates, last = wiring.advance(circuit, suffix, rows, bias, sweep)
     for look in tuple(circuit._layer_hooks.values()):
         look(suffix, rows, state, rates, sweep.batch_sizes)
     return rates, last
@@ -134,18 +135,18 @@ def _is_watched(tensors: Sequence[Tensor | None]) -> bool:
 
     That is ``torch.func``, forward-mode derivatives, or what records operations.
     """
-    if torch._C._are_functorch_transforms_active() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+    if torch._C._are_functorch_transforms_active() or is_exporting():
         return True
-    if is_exporting():
+    if torch._C._is_tracing():
         return True
+    unpack: Any = forward_ad.unpack_dual
     return any(
-        tensor is not None and forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]
-        for tensor in tensors
+        tensor is not None and unpack(tensor).tangent is not None for tensor in tensors
     )
 
 
 def _is_learned(keep: Tensor) -> bool:
-    """Whether the fraction that is kept wants a derivative, which the fused function does not give."""
+    """Whether the fraction that is kept wants a derivative, which ``fused`` does not give."""
     if keep.requires_grad and torch.is_grad_enabled():
         return True
     return forward_ad.unpack_dual(keep).tangent is not None  # type: ignore[no-untyped-call]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from daleml.layers._recurrent.fused_gradients import gradients, gradients_by_loop
-from daleml.layers._recurrent.loop import NONLINEARITIES
+from daleml.layers._recurrent.nonlinearities import NONLINEARITIES
 
 _WIDE = 768
 """From this many units on, steps of even sequences are faster with the units along rows."""

@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from daleml.layers._recurrent.loop import NONLINEARITIES, loop
+from daleml.layers._recurrent.loop import loop
+from daleml.layers._recurrent.nonlinearities import NONLINEARITIES
 
 FusedOptions: TypeAlias = "tuple[Tensor | float | None, str, tuple[int, ...]]"
 """The fraction kept, the name of the nonlinearity, and the number of rows of each step."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from daleml.layers._recurrent.loop import Nonlinearity, function
+from daleml.layers._recurrent.nonlinearities import Nonlinearity, function
 
 
 class Sweep(NamedTuple):
@@ -48,4 +48,8 @@ def lowered(*values: Tensor | float | None) -> list[Any]:
     """Return tensors in the precision of autocast, as ``nn.RNN`` takes them; numbers stay."""
     tensors = [value for value in values if isinstance(value, Tensor)]
     dtype = torch.get_autocast_dtype(tensors[0].device.type)
-    return [value.to(dtype) if isinstance(value, Tensor) else value for value in values]
+    found: list[Any] = list(values)
+    for i, value in enumerate(found):
+        if isinstance(value, Tensor):
+            found[i] = value.to(dtype)
+    return found

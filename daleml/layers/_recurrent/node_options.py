@@ -1,4 +1,4 @@
-"""Options with a value for each unit, of a circuit whose units are the nodes of a graph.
+"""Options with a value per unit, of a circuit whose units are the nodes of a graph.
 
 A circuit puts excitatory nodes first, so its units may stand in another order than the graph's
 nodes, and a plain sequence would not say which of the two it follows.
@@ -16,12 +16,13 @@ from torch import Tensor
 def per_unit(
     name: str, given: Any, nodes: Sequence[Hashable], listed: Sequence[Hashable]
 ) -> Any:
-    """Return an option in the order of the units, from a mapping by node, or as it is if it has no order.
+    """Return an option in the order of the units, from a mapping by node.
 
     Args:
         name: The option.
         given: A mapping that has every node; or what is for all units; or a sequence in the
-            order of the units, where that is the graph's own.
+            order of the units, where that is the graph's own. The last two are returned as they
+            are.
         nodes: The units.
         listed: The nodes in the graph's order.
 
@@ -50,9 +51,7 @@ def rows(
     nodes: Sequence[Hashable],
     listed: Sequence[Hashable],
 ) -> Any:
-    """Return a mask of one row for each unit, from a mapping of nodes to rows.
-
-    Nodes it leaves out have none.
+    """Return a mask of one row per unit, from a mapping of nodes to rows; others have none.
 
     Raises:
         ValueError: If a mapping has others than the nodes, a row has another length, or a
@@ -92,10 +91,11 @@ def _chosen(name: str, given: Any, nodes: Sequence[Hashable]) -> dict[Hashable, 
 def _require_order(
     name: str, given: Any, nodes: Sequence[Hashable], listed: Sequence[Hashable]
 ) -> None:
-    """Raise if a sequence could follow the graph's nodes or the circuit's units, and these differ."""
+    """Raise if it is not clear whether a sequence follows the graph's nodes or the units."""
     try:
         n_values = len(given)
-    except TypeError:  # a number, None, or a tensor of one
+    except TypeError:
+        # A number, None, or a tensor of one number has no order.
         return
     if isinstance(given, str) or list(nodes) == list(listed):
         return

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from daleml.layers._recurrent.loop import Nonlinearity, function
+from daleml.layers._recurrent.nonlinearities import Nonlinearity, function
 from daleml.layers._recurrent.time_constants import PerUnit
 
 _CELLS = {"relu": torch.rnn_relu_cell, "tanh": torch.rnn_tanh_cell}

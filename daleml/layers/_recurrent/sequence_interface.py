@@ -1,4 +1,4 @@
-"""Circuits called like ``nn.RNN``, over sequences, and like ``nn.RNNCell``, for one step."""
+"""Circuits that are called like ``nn.RNN``, over sequences."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from torch.nn.utils.rnn import PackedSequence
 from daleml import require
 from daleml.layers._recurrent.circuit import Circuit, EffectiveWeights
 from daleml.layers._recurrent.dispatch import advance_layer
+from daleml.layers._recurrent.nonlinearities import Nonlinearity
 from daleml.layers._recurrent.wiring import Wiring
-from daleml.layers.checked_attributes import Check
+from daleml.layers._shared.checked_attributes import Check
 from daleml.populations import Populations
 
 
@@ -34,20 +35,20 @@ class Recurrent(Circuit):
         inputs: Populations,
         populations: Populations,
         num_layers: int,
+        nonlinearity: str | Nonlinearity,
         bias: bool,
         batch_first: bool,
         dropout: float,
         bidirectional: bool,
-        **options: Any,
+        options: Mapping[str, Any],
     ) -> None:
         if require.flag("bidirectional", bidirectional):
             raise ValueError(
                 "`bidirectional` must be False, since a circuit does not run backwards; got"
                 " True."
             )
-        require.integer(
-            "num_layers", num_layers, minimum=-1
-        )  # torch says what is too few
+        # Torch says what is too few.
+        require.integer("num_layers", num_layers, minimum=-1)
         # What torch would refuse is refused in torch's words, and it warns where torch warns.
         nn.RNN(
             inputs.size,
@@ -60,12 +61,12 @@ class Recurrent(Circuit):
             device="meta",
         )
         suffixes = [f"_l{i}" for i in range(num_layers)]
-        super().__init__(wiring, inputs, populations, suffixes, bias=bias, **options)
-        self.num_layers, self.batch_first, self.dropout = (
-            num_layers,
-            batch_first,
-            dropout,
+        super().__init__(
+            wiring, inputs, populations, suffixes, nonlinearity, bias, options
         )
+        self.num_layers = num_layers
+        self.batch_first = batch_first
+        self.dropout = dropout
         self.bidirectional = False
 
     def forward(
@@ -137,18 +138,19 @@ class Recurrent(Circuit):
         return rows, torch.stack(finals)
 
     def _fits(self, input: Any, hx: Any) -> bool:
-        """Whether input and state are tensors of the right shapes, and the input of the right dtype."""
+        """Whether input and state are tensors that the circuit takes: their shapes, and a dtype."""
         if not isinstance(input, Tensor) or input.dim() not in (2, 3):
             return False
         stored: Any = next(iter(self._parameters.values()))
         if input.shape[-1] != self.input_size or input.dtype != stored.dtype:
             return False
-        time = 1 if self.batch_first and input.dim() == 3 else 0
-        if not input.shape[time]:
+        steps, *sequences = input.shape[:-1]
+        if sequences and self.batch_first:
+            steps, sequences = sequences[0], [steps]
+        if not steps:
             return False
         if hx is None:
             return True
-        sequences = [input.shape[1 - time]] if input.dim() == 3 else []
         expected = (len(self._suffixes), *sequences, self.hidden_size)
         return isinstance(hx, Tensor) and hx.shape == expected
 
@@ -202,17 +204,15 @@ class Recurrent(Circuit):
             raise RuntimeError(f"Expected hidden size {expected}, got {list(hx.shape)}")
 
     def effective_weights(self) -> tuple[EffectiveWeights, ...]:
-        """Return what multiplies input and state, signed, ``(post, pre)``.
-
-        One named tuple a layer.
-        """
+        """Return what multiplies input and state of each layer, signed, ``(post, pre)``."""
         return tuple(self._weights(suffix) for suffix in self._suffixes)
 
     def flatten_parameters(self) -> None:
-        """Do nothing: here so that code written for ``nn.RNN``, which packs weights for cuDNN, runs as it is."""
+        """Do nothing: code written for ``nn.RNN``, which packs weights for cuDNN, calls it."""
 
 
 def _require_tensors(input: object, hx: object) -> None:
     """Raise where torch would ask a list for its dimensions."""
-    for name, given in {"input": input, **({} if hx is None else {"hx": hx})}.items():
-        require.tensor(name, given)
+    require.tensor("input", input)
+    if hx is not None:
+        require.tensor("hx", hx)

@@ -1,20 +1,20 @@
-"""Arguments that circuits and cells share.
-
-Sizes and partitions, as ``nn.RNN`` or a partition says them.
-"""
+"""The sizes of circuits and cells, given as ``nn.RNN`` takes them or as partitions."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 from torch import nn
 
 from daleml import require
-from daleml.layers._recurrent.wiring import DANN
+from daleml.layers._recurrent.dann_wiring import DANN
+from daleml.layers._shared.dann_parameters import default_n_inh
 from daleml.populations import Populations, require_no_pair
 
 DANN_FIXED = frozenset({"n_inh", "shunting", "input_mean", "spectral_radius"})
-"""What cannot be set on a DANN.
+"""The attributes that cannot be set on a DANN.
 
 The last two mean nothing to it, since its inhibition centres any input.
 """
@@ -27,11 +27,13 @@ def sizes(name: str, given: Populations | int) -> Populations:
     require_no_pair(name, given)
     if isinstance(given, bool):
         raise TypeError(f"{name} should be of type int, got: bool")
-    given = int(given) if hasattr(given, "__index__") else given  # numpy's integers too
+    # Numpy has integers of its own.
+    if hasattr(given, "__index__"):
+        given = int(given)
     wrong = {
         "input_size": 1,
         "hidden_size": 1,
-        name if name == "input_size" else "hidden_size": given,
+        name: given,
     }
     nn.RNN(**wrong, device="meta")
     return Populations(given)
@@ -52,7 +54,7 @@ def partition(given: Populations | int) -> Populations:
 
 
 def dann_parts(
-    input_size: int, hidden_size: int, n_inh: int | None, shunting: bool, eps: float
+    input_size: int, hidden_size: int, n_inh: int | None, options: Mapping[str, Any]
 ) -> tuple[Populations, Populations, DANN]:
     """Read the sizes of a DANN, and say what its wiring is."""
     inputs, units = sizes("input_size", input_size), sizes("hidden_size", hidden_size)
@@ -60,10 +62,10 @@ def dann_parts(
         raise ValueError(
             f"a DANN's inputs and units must all be excitatory; got {inputs} and {units}."
         )
-    require.positive("eps", eps)
-    n_inh = (
-        max(units.size // 10, 1)
-        if n_inh is None
-        else require.integer("n_inh", n_inh, minimum=1)
+    require.positive("eps", options["eps"])
+    n_inhibitory = default_n_inh(units.size, n_inh)
+    return (
+        inputs,
+        units,
+        DANN(n_inhibitory, require.flag("shunting", options["shunting"])),
     )
-    return inputs, units, DANN(n_inh, require.flag("shunting", shunting))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 from daleml import require
+from daleml.layers._shared.functorch_tensors import is_wrapped
 
 PerUnit: TypeAlias = "float | Tensor"
 """A number for all units, or a tensor of one for each."""
@@ -30,12 +31,13 @@ def time_constants(given: Any, size: int) -> PerUnit:
             f"`tau_ms` must be a number or one for each of the {size} units; got shape"
             f" {tuple(each.shape)}."
         )
-    if isinstance(given, Tensor) and not is_plain(given):
-        if given.is_meta or is_wrapped(given):
-            return given
-        _require_positive(each)
-        return given
+    learned = isinstance(given, Tensor) and not is_plain(given)
+    # What has no values to look at is taken as it is.
+    if learned and (given.is_meta or is_wrapped(given)):
+        return cast("Tensor", given)
     _require_positive(each)
+    if learned:
+        return cast("Tensor", given)
     return each.cpu().clone() if each.ndim else float(each)
 
 
@@ -47,12 +49,13 @@ def _require_positive(each: Tensor) -> None:
 
 def require_short(dt_ms: float, tau_ms: PerUnit) -> None:
     """Raise if a time step is longer than a time constant."""
-    if isinstance(tau_ms, Tensor) and (tau_ms.is_meta or is_wrapped(tau_ms)):
-        return
-    shortest = float(tau_ms.detach().min()) if isinstance(tau_ms, Tensor) else tau_ms
-    if dt_ms > shortest * (
-        1 + 1e-12
-    ):  # a leak of 1 comes back from dt / (dt / tau) with rounding
+    shortest = tau_ms
+    if isinstance(tau_ms, Tensor):
+        if tau_ms.is_meta or is_wrapped(tau_ms):
+            return
+        shortest = float(tau_ms.detach().min())
+    # A leak of 1 comes back from dt / (dt / tau) with rounding.
+    if dt_ms > shortest * (1 + 1e-12):
         raise ValueError(
             f"`dt_ms` must be at most `tau_ms`; got {dt_ms:g} and {shortest:g}."
         )
@@ -60,19 +63,7 @@ def require_short(dt_ms: float, tau_ms: PerUnit) -> None:
 
 def fraction(leak: Any, size: int) -> PerUnit:
     """Read ``leak``: a float, or float64 on the CPU, or as it is if it has a gradient."""
-    given: PerUnit
-    if isinstance(leak, Tensor):
-        given = leak
-    else:
-        try:
-            given = require.number("leak", leak)
-        except TypeError:
-            try:
-                given = torch.as_tensor(leak, dtype=torch.float64, device="cpu")
-            except (TypeError, ValueError, RuntimeError):
-                raise TypeError(
-                    f"`leak` must be a number, or one per unit; got {type(leak).__name__}."
-                ) from None
+    given = _number_or_tensor(leak)
     if not isinstance(given, Tensor):
         lowest = highest = given
     else:
@@ -88,7 +79,8 @@ def fraction(leak: Any, size: int) -> PerUnit:
         if given.is_meta or is_wrapped(given):
             return given
         lowest, highest = float(given.detach().min()), float(given.detach().max())
-    if not (lowest > 0 and highest <= 1):  # NaN too
+    # Written so that NaN is refused too.
+    if not (lowest > 0 and highest <= 1):
         wrong = highest if lowest > 0 else lowest
         raise ValueError(f"`leak` must be above 0 and at most 1; got {wrong:g}.")
     if not isinstance(given, Tensor):
@@ -98,17 +90,33 @@ def fraction(leak: Any, size: int) -> PerUnit:
     return given.detach().double().cpu().clone() if given.ndim else float(given)
 
 
-def out_of_range(leak: Tensor) -> float | None:
-    """Return a value of a leak that is not above 0 and at most 1, but for rounding.
+def _number_or_tensor(leak: Any) -> PerUnit:
+    if isinstance(leak, Tensor):
+        return leak
+    try:
+        return require.number("leak", leak)
+    except TypeError:
+        # It may be a sequence, of one number for each unit.
+        pass
+    try:
+        return torch.as_tensor(leak, dtype=torch.float64, device="cpu")
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(
+            f"`leak` must be a number, or one per unit; got {type(leak).__name__}."
+        ) from None
 
-    None if there is none.
-    """
+
+def out_of_range(leak: Tensor) -> float | None:
+    """Return a value of a leak that is not above 0 and at most 1, but for rounding, if any."""
     if leak.is_meta or is_wrapped(leak):
         return None
     lowest, highest = (float(end) for end in leak.detach().aminmax())
-    if not lowest > 0:  # NaN too
+    # Written so that NaN is out of range too.
+    if not lowest > 0:
         return lowest
-    return None if highest <= 1 + 4 * torch.finfo(leak.dtype).eps else highest
+    if highest <= 1 + 4 * torch.finfo(leak.dtype).eps:
+        return None
+    return highest
 
 
 def is_plain(given: Tensor) -> bool:
@@ -118,13 +126,8 @@ def is_plain(given: Tensor) -> bool:
     return forward_ad.unpack_dual(given).tangent is None  # type: ignore[no-untyped-call]
 
 
-def is_wrapped(given: Tensor) -> bool:
-    """Whether ``torch.func`` looks on: such a tensor has no values to ask for."""
-    return bool(torch._C._functorch.is_functorch_wrapped_tensor(given))
-
-
 def _device_of(given: Any) -> torch.device | str:
-    """Numbers are read on the CPU, even inside ``with torch.device("meta")``."""
+    """Return where to read a value: a number on the CPU, whatever the default device is."""
     return given.device if isinstance(given, Tensor) else "cpu"
 
 
@@ -136,10 +139,12 @@ def version(given: Any) -> int:
 
 
 def agree(saved: Tensor, own: Tensor) -> bool:
-    """Whether two time constants, or sets of them, are the same but for the precision they were saved in."""
+    """Whether time constants are the same but for the precision that they were saved in."""
     if saved.ndim and own.ndim and saved.shape != own.shape:
         return False
-    tolerance = 4 * torch.finfo(saved.dtype).eps if saved.is_floating_point() else 0.0
+    tolerance = 0.0
+    if saved.is_floating_point():
+        tolerance = 4 * torch.finfo(saved.dtype).eps
     difference = (saved.detach().double().cpu() - own).abs()
     return bool((difference <= tolerance * own.abs()).all())
 

@@ -1,6 +1,4 @@
-r"""Initialisations that make sign-constrained layers learn.
-
-In place, under ``no_grad``, drawn from ``generator``.
+r"""Draws of weights that make sign-constrained layers learn, in place and under ``no_grad``.
 
 A single-signed matrix sums its input instead of comparing it, so inhibition (or a bias) must
 centre what excitation adds up. The papers' scale convention runs through this file: inputs are
@@ -25,7 +23,25 @@ RECTIFIED_MEAN = 1 / math.sqrt(2 * math.pi)
 class Draw(Protocol):
     """Fills a tensor in place with positive numbers of a given mean.
 
-    :func:`exponential_`, :func:`lognormal_`...
+    :func:`exponential_` and :func:`lognormal_` do, and so may a function of the user's.
+
+    Args:
+        tensor: The tensor to fill.
+        mean: The mean of its numbers.
+        generator: Source of randomness; default: torch's global one.
+
+    Raises:
+        ValueError: From those of daleml, if the mean is not positive.
+
+    Example:
+        >>> import torch
+        >>> from daleml.layers import EILinear
+        >>> def uniform_(tensor, mean, *, generator=None):
+        ...     return tensor.uniform_(0, 2 * mean, generator=generator)
+        >>> layer = EILinear(50, 10)
+        >>> layer.reset_parameters(draw=uniform_)
+        >>> bool((layer.weight >= 0).all())
+        True
     """
 
     def __call__(
@@ -55,12 +71,18 @@ def exponential_(
     Returns:
         The tensor.
 
+    Shape:
+        ``tensor`` of any shape.
+
     Raises:
+        TypeError: If ``mean`` is no number.
         ValueError: If ``mean`` is not positive.
 
     Example:
         >>> import torch
-        >>> weight = exponential_(torch.empty(200, 500), 0.1, generator=torch.Generator().manual_seed(0))
+        >>> weight = exponential_(
+        ...     torch.empty(200, 500), 0.1, generator=torch.Generator().manual_seed(0)
+        ... )
         >>> f"{weight.mean():.3f} {weight.std():.3f}"
         '0.100 0.100'
     """
@@ -77,7 +99,9 @@ def lognormal_(
 ) -> Tensor:
     r"""Fill with log-normal numbers of mean :math:`m` and standard deviation :math:`m / k`.
 
-    .. math:: \ln w \sim \mathcal N(\mu, \sigma^2), \qquad \sigma^2 = \ln(1 + 1/k^2), \qquad \mu = \ln m - \sigma^2/2
+    .. math::
+        \ln w \sim \mathcal N(\mu, \sigma^2), \qquad \sigma^2 = \ln(1 + 1/k^2), \qquad
+        \mu = \ln m - \sigma^2/2
 
     Args:
         tensor: The tensor to fill.
@@ -89,8 +113,20 @@ def lognormal_(
     Returns:
         The tensor.
 
+    Shape:
+        ``tensor`` of any shape.
+
     Raises:
+        TypeError: If ``mean`` or ``ratio`` is no number.
         ValueError: If ``mean`` or ``ratio`` is not positive.
+
+    Example:
+        >>> import torch
+        >>> weight = lognormal_(
+        ...     torch.empty(200, 500), 0.1, 1.5, generator=torch.Generator().manual_seed(0)
+        ... )
+        >>> f"{weight.mean():.3f} {weight.std():.3f}"
+        '0.100 0.067'
 
     Notes:
         For signed weights of total variance :math:`G^2 / n`, take :math:`m = k\,G / \sqrt{n (1
@@ -128,7 +164,7 @@ def column_ei_(
 
     Args:
         weight: ``(post, pre)``, filled with signed values.
-        signs: ``(pre,)``, +1 or -1 a presynaptic unit.
+        signs: ``(pre,)``, +1 or -1 per presynaptic unit.
         bias: ``(post,)`` or None. Set to minus the mean drive, which is 0 for a balanced weight.
         input_mean: Mean of the input, for ``bias``; e.g. the mean pixel.
         draw: Distribution of the magnitudes, given their mean.
@@ -137,15 +173,34 @@ def column_ei_(
     Returns:
         The weight.
 
+    Shape:
+        ``weight`` (post, pre), ``signs`` (pre,), ``bias`` (post,).
+
+    Raises:
+        TypeError: If ``input_mean`` is no number.
+
+    Example:
+        >>> import torch
+        >>> from daleml import Populations
+        >>> unit_signs = Populations(80, 20).signs()
+        >>> weight = column_ei_(
+        ...     torch.empty(500, 100), unit_signs, generator=torch.Generator().manual_seed(0)
+        ... )
+        >>> bool((weight * unit_signs >= 0).all())
+        True
+        >>> drive = weight.sum(1)
+        >>> bool(drive.mean().abs() < 0.1 * drive.std())
+        True
+
     References:
         Cornford et al. 2021 (ICLR), the released code's column-EI baseline, after Song et al. 2016.
     """
     n_exc = int((signs > 0).sum())
     n_inh = signs.numel() - n_exc
     if n_exc and n_inh:
-        mean_exc = (
-            (2 * math.pi - 1) / (2 * math.pi) * (n_exc + n_exc**2 / n_inh)
-        ) ** -0.5
+        # 2 E[x^2] - E[x]^2: the variance of an exponential weight of mean 1 times its input.
+        spread = (2 * math.pi - 1) / (2 * math.pi)
+        mean_exc = (spread * (n_exc + n_exc**2 / n_inh)) ** -0.5
         mean_inh = mean_exc * n_exc / n_inh
     else:
         mean_exc = mean_inh = signs.numel() ** -0.5
@@ -201,6 +256,25 @@ def dann_(
             their standard deviation.
         generator: Source of randomness; default: torch's global one.
 
+    Shape:
+        ``weight_ex`` and ``present`` (n_e, d), ``weight_ix`` (n_inh, d), ``weight_ei`` (n_e,
+        n_inh), ``alpha`` (n_inh,).
+
+    Raises:
+        TypeError: If ``numerator`` is no number.
+        ValueError: If ``numerator`` is not positive.
+
+    Example:
+        >>> import torch
+        >>> from daleml.layers.functional import dann_effective_weight
+        >>> weights = torch.empty(200, 100), torch.empty(20, 100), torch.empty(200, 20)
+        >>> dann_(*weights, generator=torch.Generator().manual_seed(0))
+        >>> effective = dann_effective_weight(*weights)
+        >>> f"{100 * effective.var():.1f}"
+        '2.0'
+        >>> bool(effective.mean(0).abs().max() < 1e-6)
+        True
+
     Notes:
         One output (:math:`n_e = 1`) is its own mean, so inhibition would cancel it: the row of
         :math:`W_{ix}` is then drawn independently, with :math:`\lambda =
@@ -212,6 +286,7 @@ def dann_(
         fill :math:`W_{ix}`.
     """
     n_exc, n_in = weight_ex.shape
+    # One output is its own mean, and drawn so that half of the variance is its inhibition's.
     correction = n_exc / (n_exc - 1) if n_exc > 1 else 0.5
     scale = math.sqrt(correction * require.positive("numerator", numerator) / n_in)
     density = 1.0 if present is None else present.double().mean().item()
@@ -225,11 +300,8 @@ def dann_(
     elif n_exc > 1:
         weight_ix.copy_(weight_ex.mean(dim=0).expand_as(weight_ix))
     else:
-        weight_ix.copy_(
-            draw(torch.empty_like(weight_ex), scale, generator=generator).expand_as(
-                weight_ix
-            )
-        )
+        row = draw(torch.empty_like(weight_ex), scale, generator=generator)
+        weight_ix.copy_(row.expand_as(weight_ix))
     exponential_(weight_ei, 1.0, generator=generator)
     weight_ei.div_(weight_ei.sum(dim=1, keepdim=True))
     _fill_alpha(alpha, scale * (density or 1.0), n_in)
@@ -266,6 +338,17 @@ def dann_iclr2021_(
         draw: Distribution of the weights, given their mean.
         generator: Source of randomness; default: torch's global one.
 
+    Shape:
+        ``weight_ex`` (n_e, d), ``weight_ix`` (n_inh, d), ``weight_ei`` (n_e, n_inh), ``alpha``
+        (n_inh,).
+
+    Example:
+        >>> import torch
+        >>> weights = torch.empty(200, 100), torch.empty(20, 100), torch.empty(200, 20)
+        >>> dann_iclr2021_(*weights, generator=torch.Generator().manual_seed(0))
+        >>> f"{weights[0].mean():.2f} {weights[2][0, 0]:.2f}"
+        '0.11 0.05'
+
     Notes:
         For a rectified unit Gaussian input, :math:`W_{ex} x` has unit variance over weights and
         inputs together. Inhibition then removes what the units share, and over units 0.77 is
@@ -275,9 +358,10 @@ def dann_iclr2021_(
         Cornford et al. 2021 (ICLR), the released code.
     """
     n_inh, n_in = weight_ix.shape
-    scale = math.sqrt(
-        1 / (2 * n_in) if first else 2 * math.pi / (n_in * (2 * math.pi - 1))
-    )
+    if first:
+        scale = math.sqrt(1 / (2 * n_in))
+    else:
+        scale = math.sqrt(2 * math.pi / (n_in * (2 * math.pi - 1)))
     draw(weight_ex, scale, generator=generator)
     if n_inh == 1:
         weight_ix.copy_(weight_ex.mean(dim=0, keepdim=True))
@@ -289,6 +373,6 @@ def dann_iclr2021_(
 
 
 def _fill_alpha(alpha: Tensor | None, scale: float, n_in: int) -> None:
-    """Set the shunting gains so that an input of the convention's mean is divided by 1 on average."""
+    """Set the shunting gains so that an input of the usual mean is divided by 1 on average."""
     if alpha is not None:
         alpha.fill_(-math.log(scale * n_in * RECTIFIED_MEAN))

@@ -9,8 +9,11 @@ from torch import Tensor, nn
 
 from daleml import require
 
-# of the norm: rounding can give a nilpotent matrix eigenvalues of about a root of the precision
 _ROUNDING = 1e-4
+"""The fraction of a matrix's norm below which an eigenvalue is rounding.
+
+A nilpotent matrix of size n can be given eigenvalues of the n-th root of the precision.
+"""
 
 
 @torch.no_grad()
@@ -28,6 +31,9 @@ def spectral_radius_(weight: Tensor | nn.Module, radius: float) -> Tensor | nn.M
 
     Returns:
         What was given.
+
+    Shape:
+        ``weight`` (n, n).
 
     Raises:
         TypeError: If a module has no recurrent weight.
@@ -55,26 +61,36 @@ def spectral_radius_(weight: Tensor | nn.Module, radius: float) -> Tensor | nn.M
             f"`weight` must be a matrix or a recurrent module; got {type(weight).__name__}."
         )
     given = weight.effective_weights()  # type: ignore[operator]
-    for layer, weights in enumerate([given] if hasattr(given, "_fields") else given):
-        weight.scale_recurrent_(
-            radius_factor(weights.recurrent.detach(), radius), layer
-        )  # type: ignore[operator]
+    # A cell has one pair of weights, a layer one per layer.
+    of_layers = [given] if hasattr(given, "_fields") else given
+    for layer, weights in enumerate(of_layers):
+        factor = radius_factor(weights.recurrent.detach(), radius)
+        weight.scale_recurrent_(factor, layer)  # type: ignore[operator]
     return weight
 
 
 def has_loop(weight: Tensor) -> bool:
-    """Whether a matrix has an eigenvalue other than zero.
+    """Whether a matrix has an eigenvalue other than zero: whether any unit acts on itself.
 
-    Whether anything acts on itself, at whatever remove.
+    Args:
+        weight: The matrix, signed.
+
+    Returns:
+        False if activity dies out after as many steps as there are units.
+
+    Shape:
+        ``weight`` (n, n).
+
+    Example:
+        >>> import torch
+        >>> has_loop(torch.tensor([[0.0, 0.0], [1.0, 0.0]]))
+        False
     """
     return measured_radius(weight) > 0
 
 
 def measured_radius(weight: Tensor) -> float:
-    """Return the largest modulus of an eigenvalue, computed in float64.
-
-    0 if that is no more than rounding.
-    """
+    """Return the largest modulus of an eigenvalue, computed in float64; 0 if it is rounding."""
     matrix = weight.detach().double()
     norm = float(matrix.norm())
     if not norm:
@@ -84,7 +100,28 @@ def measured_radius(weight: Tensor) -> float:
 
 
 def radius_factor(weight: Tensor, radius: float) -> float:
-    """Return the factor that takes a matrix to a spectral radius."""
+    r"""Return the factor :math:`\rho / \max_i |\lambda_i|` that gives a matrix a spectral radius.
+
+    Args:
+        weight: The matrix, signed.
+        radius: :math:`\rho > 0`.
+
+    Returns:
+        The factor.
+
+    Shape:
+        ``weight`` (n, n).
+
+    Raises:
+        TypeError: If ``weight`` is no tensor.
+        ValueError: If the matrix is not square or finite, all its eigenvalues are zero, or the
+            weights would leave the range of their dtype.
+
+    Example:
+        >>> import torch
+        >>> radius_factor(torch.diag(torch.tensor([2.0, 1.0])), 0.5)
+        0.25
+    """
     _require_matrix("weight", weight)
     if weight.shape[0] != weight.shape[1]:
         raise ValueError(
@@ -97,11 +134,8 @@ def radius_factor(weight: Tensor, radius: float) -> float:
             "`weight` must have an eigenvalue other than zero to be scaled by; got none."
         )
     largest = float(weight.detach().abs().max())
-    if (
-        not torch.finfo(weight.dtype).tiny
-        < largest * radius / found
-        < torch.finfo(weight.dtype).max
-    ):
+    scaled, limits = largest * radius / found, torch.finfo(weight.dtype)
+    if not limits.tiny < scaled < limits.max:
         raise ValueError(
             f"`radius` must keep the weights within the range of {weight.dtype}; got"
             f" {radius:g}."
@@ -123,7 +157,11 @@ def svd_spectrum_(weight: Tensor, spectrum: Tensor) -> Tensor:
     Returns:
         The weight.
 
+    Shape:
+        ``weight`` (post, pre), ``spectrum`` (min(post, pre),) or a matrix of that smaller size.
+
     Raises:
+        TypeError: If ``weight`` or ``spectrum`` is no tensor.
         ValueError: If ``weight`` is no matrix, or the singular values are not as many as its
             own, negative or not finite.
 
@@ -148,11 +186,10 @@ def svd_spectrum_(weight: Tensor, spectrum: Tensor) -> Tensor:
     values = spectrum.detach().double().to(weight.device)
     if not values.isfinite().all():
         raise ValueError("`spectrum` must be finite; got NaN or infinite values.")
-    values = (
-        torch.linalg.svdvals(values)
-        if values.ndim == 2
-        else values.sort(descending=True).values
-    )
+    if values.ndim == 2:
+        values = torch.linalg.svdvals(values)
+    else:
+        values = values.sort(descending=True).values
     if len(values) != min(weight.shape):
         raise ValueError(
             f"`spectrum` must have {min(weight.shape)} singular values; got {len(values)}."
@@ -178,6 +215,9 @@ def low_rank_(weight: Tensor, rank: int) -> Tensor:
     Returns:
         The weight.
 
+    Shape:
+        ``weight`` (post, pre).
+
     Raises:
         TypeError: If ``rank`` is not an integer.
         ValueError: If ``weight`` is no matrix, or ``rank`` is out of range.
@@ -186,8 +226,10 @@ def low_rank_(weight: Tensor, rank: int) -> Tensor:
         >>> import torch
         >>> weight = torch.randn(20, 20, generator=torch.Generator().manual_seed(0))
         >>> norm = weight.norm()
-        >>> torch.linalg.matrix_rank(low_rank_(weight, 3)).item(), torch.allclose(weight.norm(), norm)
-        (3, True)
+        >>> torch.linalg.matrix_rank(low_rank_(weight, 3)).item()
+        3
+        >>> torch.allclose(weight.norm(), norm)
+        True
 
     Notes:
         Signs are not kept: fix them after this, not before.
@@ -209,9 +251,11 @@ def low_rank_(weight: Tensor, rank: int) -> Tensor:
 def balance_rows_(weight: Tensor | nn.Module) -> Tensor | nn.Module:
     r"""Scale each unit's inhibitory weights so that they cancel its excitatory ones.
 
-    Every row sums to zero.
+    .. math::
+        w_{ij} \leftarrow w_{ij} \, \frac{\sum_{k \in E} w_{ik}}{\sum_{k \in I} |w_{ik}|},
+        \qquad j \in I
 
-    .. math:: w_{ij} \leftarrow w_{ij} \, \frac{\sum_{k \in E} w_{ik}}{\sum_{k \in I} |w_{ik}|}, \qquad j \in I
+    Every row then sums to zero.
 
     Args:
         weight: ``(post, pre)``, signed; or a column-EI circuit or cell of daleml, whose
@@ -220,6 +264,9 @@ def balance_rows_(weight: Tensor | nn.Module) -> Tensor | nn.Module:
 
     Returns:
         What was given.
+
+    Shape:
+        ``weight`` (post, pre).
 
     Raises:
         TypeError: If a module has no signed recurrent weight.
@@ -273,13 +320,9 @@ def _require_matrix(name: str, given: Tensor) -> None:
 
 
 def _require_own(name: str, given: Tensor) -> None:
-    """Raise if a tensor was computed from parameters.
-
-    What is written into it is lost at the next forward pass.
-    """
-    of_a_parameter = (
-        given._is_view() and given._base is not None and given._base.grad_fn is None
-    )
+    """Raise if a tensor was computed from parameters, where what is written into it is lost."""
+    base = given._base if given._is_view() else None
+    of_a_parameter = base is not None and base.grad_fn is None
     if given.grad_fn is not None and not of_a_parameter:
         raise ValueError(
             f"`{name}` must be a parameter or a tensor of its own; got one computed from"

@@ -57,8 +57,8 @@ def lognormal_model_(
 
     Example:
         >>> from torch import nn
-        >>> from daleml.layers.init import draws
-        >>> net = draws.lognormal_model_(nn.Sequential(nn.Linear(200, 100), nn.ReLU(), nn.Linear(100, 10)))
+        >>> net = nn.Sequential(nn.Linear(200, 100), nn.ReLU(), nn.Linear(100, 10))
+        >>> net = lognormal_model_(net)
         >>> bool((net[0].weight != 0).all())
         True
 
@@ -75,13 +75,11 @@ def lognormal_model_(
     require.positive("gain", gain)
     require.positive("ratio", ratio)
     modules.require_shapes(model)
-    layers = {
-        path: module for path, module in model.named_modules() if modules.speaks(module)
-    }
-    redraws = {
-        path: _own_redraw(path, module, ratio, generator)
-        for path, module in layers.items()
-    }
+    # All layers are asked before any is drawn, so that one that refuses leaves the model whole.
+    redraws = {}
+    for path, module in model.named_modules():
+        if modules.speaks(module):
+            redraws[path] = _own_redraw(path, module, ratio, generator)
     left_alone: list[str] = []
     drawn = 0
     for path, module in model.named_modules():
@@ -145,14 +143,19 @@ def _lognormal(
 
 
 def _matrices(module: nn.Module, path: str) -> Iterator[tuple[str, Tensor, bool]]:
-    """Yield the matrices of a module that no layer's own rule draws, and whether the table says they are weights."""
-    of_torch = () if modules.speaks(module) else modules.synaptic_weights(module, path)
+    """Yield the matrices that no layer's own rule draws, and whether torch's table knows them."""
+    of_torch = modules.synaptic_weights(module, path)
+    if modules.speaks(module):
+        of_torch = ()
     for one in of_torch:
         if parametrize.is_parametrized(module, one.name):
             yield one.name, cast("Tensor", getattr(module, one.name)), True
-        elif one.name in module._parameters or f"{one.name}_orig" in module._parameters:
-            actual = one.name if one.name in module._parameters else f"{one.name}_orig"
-            yield actual, module.get_parameter(actual), True
+            continue
+        # Pruning keeps what is learned under another name.
+        for stored in (one.name, f"{one.name}_orig"):
+            if stored in module._parameters:
+                yield stored, module.get_parameter(stored), True
+                break
     for name, parameter in modules.other_matrices(module, path):
         yield name, parameter, bool(of_torch)
 
@@ -170,10 +173,8 @@ def _fill(
     ratio: float,
     generator: torch.Generator | None,
 ) -> None:
-    stored, present = (
-        _stored(module, name, law.SUFFIX),
-        _stored(module, name, law.PRESENT),
-    )
+    stored = _stored(module, name, law.SUFFIX)
+    present = _stored(module, name, law.PRESENT)
     mean = gain / math.sqrt(modules.fan_in(module, name) * (1 + 1 / ratio**2))
     if stored is None:
         where = weight.device if generator is None else generator.device
@@ -181,9 +182,8 @@ def _fill(
         sign = (2 * coins - 1).to(weight)
     else:
         sign = law.broadcastable(stored, weight).to(weight)
-    drawn = draws.lognormal_(
-        torch.empty_like(weight), mean, ratio, generator=generator
-    ).mul_(sign)
+    drawn = torch.empty_like(weight)
+    draws.lognormal_(drawn, mean, ratio, generator=generator).mul_(sign)
     if present is not None:
         drawn *= present
     if isinstance(weight, nn.Parameter):

@@ -1,6 +1,4 @@
-"""A layer's own parameters.
-
-What of them acts, and how they are written, through masks, pruning and parametrisations.
+"""How a layer reads and writes its own parameters, through masks, pruning and parametrisations.
 
 Signs and a mask may have been fixed on a layer after it was built, or come with a checkpoint:
 what is written keeps them.
@@ -21,10 +19,7 @@ from daleml.layers import functional
 
 
 def acting(module: nn.Module, name: str) -> Tensor:
-    """Return a parameter as it acts.
-
-    Zero where there is no synapse, so that what does not exist has no gradient.
-    """
+    """Return a parameter as it acts: zero, and without a gradient, where there is no synapse."""
     # Much faster than `getattr`, which is for weights that are computed.
     weight: Tensor | None = module._parameters.get(name)
     if weight is None:
@@ -41,7 +36,9 @@ def acting_or_none(module: nn.Module, name: str) -> Tensor | None:
 
 
 def composed(module: nn.Module, matrices: Sequence[str], path: str) -> Tensor:
-    """Return what multiplies the presynaptic units of a path: its matrix, or a DANN's three, composed.
+    """Return what multiplies the presynaptic units of a path.
+
+    That is the path's matrix, or a DANN's three, composed.
 
     Args:
         module: The layer.
@@ -55,10 +52,7 @@ def composed(module: nn.Module, matrices: Sequence[str], path: str) -> Tensor:
 
 
 def unit_signs(module: nn.Module, name: str, otherwise: Tensor) -> Tensor:
-    """Return the sign of each presynaptic unit as it is fixed.
-
-    Of a module without values, ``otherwise``.
-    """
+    """Return the sign of each presynaptic unit as it is fixed; ``otherwise`` without values."""
     stored = module._buffers.get(name + law.SUFFIX)
     if stored is None or stored.is_meta or stored.numel() != otherwise.numel():
         return otherwise
@@ -66,29 +60,26 @@ def unit_signs(module: nn.Module, name: str, otherwise: Tensor) -> Tensor:
 
 
 def present(module: nn.Module, name: str) -> Tensor | None:
-    """Return which synapses of a parameter exist, boolean.
-
-    None if all do, or if it has no values.
-    """
+    """Return which synapses of a parameter exist, boolean; None if all do, or without values."""
     stored = module._buffers.get(name + law.PRESENT)
-    return None if stored is None or stored.is_meta else stored.bool()
+    if stored is None or stored.is_meta:
+        return None
+    return stored.bool()
 
 
 # -- what is written
-# ---------------------------------------------------------------------------------------------------
 
 
 @contextmanager
 def rewritten(module: nn.Module, name: str) -> Iterator[Tensor]:
-    """Yield the values of a parameter to change in place.
-
-    Afterwards they are where the module keeps them, lawful.
+    """Yield the values of a parameter to change in place; afterwards they are lawful and kept.
 
     Raises:
         ValueError: If it is computed from others by a parametrisation that cannot be assigned to.
     """
     with torch.no_grad():
         for candidate in (name, f"{name}_orig"):
+            # Pruning keeps what is learned under another name.
             stored = module._parameters.get(candidate)
             if stored is not None:
                 yield stored
@@ -106,6 +97,7 @@ def rewritten(module: nn.Module, name: str) -> Iterator[Tensor]:
         try:
             setattr(module, name, values)
         except (NotImplementedError, AttributeError, RuntimeError, TypeError):
+            # Each kind of parametrisation has its own way to say that it has no inverse.
             kinds = ", ".join(
                 type(one).__name__
                 for one in module.get_submodule(f"parametrizations.{name}").children()
@@ -140,7 +132,7 @@ def _keep_law_(module: nn.Module, name: str, weight: Tensor) -> None:
 
 
 def _require_lawful(module: nn.Module, name: str) -> None:
-    """Raise if a parametrisation makes lawless weights of lawful values, as an orthogonal one does."""
+    """Raise if a parametrisation makes lawless weights of lawful values, as `orthogonal` does."""
     computed = getattr(module, name).detach()
     lawful = computed.clone()
     _keep_law_(module, name, lawful)

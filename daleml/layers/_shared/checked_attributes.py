@@ -1,7 +1,4 @@
-"""Attributes of a layer that look like settings.
-
-Each is checked and obeyed when it is set, or cannot be set.
-"""
+"""Attributes of a layer that look like settings: obeyed when they are set, or refused."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ _GIVEN_ONCE = dict.fromkeys(
     "dtype": "whose parameters have one: cast it by `.to(dtype)`",
     "device": "whose parameters have one: move it by `.to(device)`",
 }
-"""What is given to a layer once, and what to do afterwards."""
+"""What a layer is given once, by name, and what a user may do afterwards instead."""
 
 
 class Settings(Keywords, nn.Module):
@@ -68,13 +65,13 @@ class Settings(Keywords, nn.Module):
             return
         self._require_obeyed(name, value)
         check = self._checked.get(name)
-        super().__setattr__(name, value if check is None else check(name, value))
+        if check is not None:
+            value = check(name, value)
+        super().__setattr__(name, value)
 
     def _require_obeyed(self, name: str, value: Any) -> None:
-        """Raise if a new attribute is by its name a setting, which nothing would obey.
-
-        A subclass of the user's may call its own attributes what it likes.
-        """
+        """Raise if a new attribute is by its name a setting, which nothing would obey."""
+        # A subclass of the user's may call its own attributes what it likes.
         closed = vars(type(self)).get("_closed", False)
         if (
             not closed
@@ -90,33 +87,26 @@ class Settings(Keywords, nn.Module):
                 f" {type(value).__name__}."
             )
         settable = [*self._checked, *self._settable]
-        near = (
-            None if name in settable or name in self._fixed else meant(name, settable)
-        )
+        if name in settable or name in self._fixed:
+            return
+        near = meant(name, settable)
         if near is not None:
             raise AttributeError(
                 f"`{name}` is no setting of {kind}; did you mean `{near}`? Got {value!r}."
             )
 
     # -- checkpoints
-    # ---------------------------------------------------------------------------------------------------
 
     def _tells(self) -> dict[str, Any]:
-        """Return what a checkpoint tells of the settings.
-
-        Names and numbers, not functions of the user's.
-        """
-        acting = [
-            name
-            for name in self._told
-            if name != "eps" or getattr(self, "shunting", False)
-        ]
-        values = {name: getattr(self, name, None) for name in acting}
-        return {
-            name: value
-            for name, value in values.items()
-            if isinstance(value, (str, float))
-        }
+        """Return the settings that a checkpoint tells: names and numbers, not functions."""
+        told = {}
+        for name in self._told:
+            value = getattr(self, name, None)
+            # Without a shunt, nothing is divided.
+            acts = name != "eps" or getattr(self, "shunting", False)
+            if acts and isinstance(value, (str, float)):
+                told[name] = value
+        return told
 
     def _save_to_state_dict(
         self, destination: Any, prefix: str, keep_vars: bool
@@ -162,7 +152,9 @@ def _same(one: object, other: object) -> bool:
 
 def positive_or_none(name: str, value: Any) -> float | None:
     """Accept a number above 0, or None."""
-    return None if value is None else require.positive(name, value)
+    if value is None:
+        return None
+    return require.positive(name, value)
 
 
 def require_no_state(input: Any) -> None:

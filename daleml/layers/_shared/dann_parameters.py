@@ -10,14 +10,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from daleml import signs
-from daleml.layers import acting_parameters, init
-from daleml.layers._recurrent.time_constants import is_wrapped
-from daleml.layers.acting_parameters import acting, rewritten
+from daleml import require, signs
+from daleml.layers import init
+from daleml.layers._shared import acting_parameters
+from daleml.layers._shared.acting_parameters import acting, rewritten
+from daleml.layers._shared.functorch_tensors import is_wrapped
+
+
+def default_n_inh(n_out: int, n_inh: int | None) -> int:
+    """Return the number of interneurons: a tenth of the outputs, unless another is asked for."""
+    if n_inh is None:
+        return max(n_out // 10, 1)
+    return require.integer("n_inh", n_inh, minimum=1)
 
 
 def declare(module: Any, *, n_in: int, n_out: int, n_channels: int) -> None:
-    """Fix the signs of a DANN, all positive, with the corrections of its learning rates.
+    """Fix the signs of a DANN, which are all positive, with the corrections of its learning rates.
 
     Args:
         module: The layer.
@@ -26,9 +34,8 @@ def declare(module: Any, *, n_in: int, n_out: int, n_channels: int) -> None:
         n_channels: Number of presynaptic units.
     """
     per_output, per_input = 1 / math.sqrt(n_out), 1 / n_in
-    inputs, interneurons = (
-        torch.ones(n, device="cpu") for n in (n_channels, module.n_inh)
-    )
+    inputs = torch.ones(n_channels, device="cpu")
+    interneurons = torch.ones(module.n_inh, device="cpu")
     signs.fix(module, "weight_ex", inputs, default=True)
     signs.fix(module, "weight_ix", inputs, lr_scale=per_output, default=True)
     signs.fix(module, "weight_ei", interneurons, lr_scale=per_input, default=True)
@@ -55,9 +62,8 @@ def draw_(module: Any, *, draw: init.Draw, generator: torch.Generator | None) ->
         init.dann_(
             rows_ex, rows_ix, ei, alpha, present=exists, draw=draw, generator=generator
         )
-        ex.copy_(
-            rows_ex.view(ex.shape)
-        )  # in another order of memory the rows are copies
+        # In another order of memory, such as channels_last, the rows are copies.
+        ex.copy_(rows_ex.view(ex.shape))
         ix.copy_(rows_ix.view(ix.shape))
     with (
         acting_parameters.rewritten_or_none(module, "gain") as gain,
@@ -80,13 +86,16 @@ def weights(module: Any) -> tuple[Tensor, Tensor, Tensor]:
 
 def look_once(module: Any, input: Tensor) -> None:
     """Say, at the first input that a shunting layer sees, that parts of it are no rates."""
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
-        return  # what records operations has no values to look at
+    # What records operations has no values to look at.
+    if torch.compiler.is_compiling() or torch._C._is_tracing():
+        return
     seen = vars(module)
     if "_looked_at_input" in seen or input.is_meta or is_wrapped(input):
         return
     seen["_looked_at_input"] = True
-    negative = float((input.detach() < 0).double().mean()) if input.numel() else 0.0
+    negative = 0.0
+    if input.numel():
+        negative = float((input.detach() < 0).double().mean())
     if negative:
         warnings.warn(
             f"`input` of a shunting {type(module).__name__} should be rates, at least 0;"

@@ -1,0 +1,125 @@
+"""The keyword-only options of circuits: what recurrent layers and cells take, said once."""
+
+# The annotations below are read when the module is imported, so they are no strings here.
+
+from collections.abc import Sequence
+from typing import Annotated, TypedDict
+
+import torch
+from torch import Tensor
+
+from daleml.layers._recurrent.masks import Connectivity
+from daleml.layers._shared.keyword_options import Option
+
+TimeConstants = float | Sequence[float] | Tensor
+"""A time constant in ms, of all units or one for each."""
+
+
+class CircuitOptions(TypedDict, total=False):
+    """What every circuit may be told: its synapses, its dynamics, and where it lives."""
+
+    mask: Annotated[
+        Connectivity,
+        Option(
+            None,
+            "Which recurrent synapses exist: a boolean matrix (post, pre); a density in (0, 1],"
+            " drawn from ``generator`` anew for each layer; or a networkx ``DiGraph`` whose"
+            " nodes, in their order, are the units. Those that do not exist are kept at exactly"
+            " zero. Of a DANN it is the excitatory synapses, those of ``weight_ex_hh``;"
+            " interneurons reach all.",
+        ),
+    ]
+    input_mask: Annotated[
+        Connectivity,
+        Option(
+            None,
+            "The same for the first layer's input synapses: a matrix (units, inputs) or a"
+            " density.",
+        ),
+    ]
+    autapses: Annotated[
+        bool | None,
+        Option(
+            None,
+            "Whether a unit may synapse onto itself. Default: as a matrix or graph says;"
+            " without one, no.",
+        ),
+    ]
+    dt_ms: Annotated[
+        float | None,
+        Option(
+            None,
+            "Length of a time step in ms; with ``tau_ms``, the circuit leaks.",
+        ),
+    ]
+    tau_ms: Annotated[
+        TimeConstants | None,
+        Option(
+            None,
+            "Time constant in ms, of all units or one for each; at least ``dt_ms``.",
+        ),
+    ]
+    noise: Annotated[
+        float,
+        Option(
+            0.0,
+            r":math:`\sigma \ge 0`, the standard deviation that noise alone would give the"
+            r" state, whatever ``dt_ms``; up to :math:`\sqrt 2` of it where ``dt_ms`` comes"
+            r" near ``tau_ms``, or without a leak.",
+        ),
+    ]
+    noise_in_eval: Annotated[
+        bool, Option(False, "Whether there is noise in ``eval()`` too.")
+    ]
+    train_initial_state: Annotated[
+        bool,
+        Option(
+            False,
+            "Whether the state a sequence begins with is learned; else it is zero.",
+        ),
+    ]
+    generator: Annotated[
+        torch.Generator | None,
+        Option(
+            None,
+            "Source of randomness for masks, weights and noise; default: torch's global one.",
+        ),
+    ]
+    device: Annotated[
+        torch.device | str | None, Option(None, "Where the parameters live.")
+    ]
+    dtype: Annotated[torch.dtype | None, Option(None, "Their floating-point type.")]
+
+
+class ColumnEIOptions(CircuitOptions, total=False):
+    """What a column-EI circuit may be told."""
+
+    input_mean: Annotated[
+        float,
+        Option(
+            0.0,
+            "Mean of the input, e.g. the mean pixel: where all inputs excite, the first bias"
+            " starts by cancelling what that adds up to. The default cancels nothing; too much"
+            " would start the circuit silent.",
+        ),
+    ]
+    spectral_radius: Annotated[
+        float | None,
+        Option(
+            None,
+            "Largest absolute value of an eigenvalue of the recurrent weights when they are"
+            " drawn. Below 1, activity fades without input; above, it may grow. Default: 0.95,"
+            " or 0.9 if all units have one sign. Li et al. start at 1.5, where the activity of"
+            " one circuit in ten grows without end.",
+        ),
+    ]
+
+
+class DANNOptions(CircuitOptions, total=False):
+    """What a recurrent Dale's ANN may be told."""
+
+    shunting: Annotated[bool, Option(False, "Whether inhibition also divides.")]
+    eps: Annotated[
+        float,
+        Option(0.01, "The weakest shunt that divides. Used with ``shunting`` only."),
+    ]
