@@ -71,8 +71,12 @@ def terms(family: Family, params: Params, data: LikelihoodData) -> Array:
 
 def log_seen(family: Family, params: Params, data: LikelihoodData) -> float:
     """Return the logarithm of the probability that a magnitude is seen at all."""
-    if data.low == 0 and data.high == math.inf:
-        return 0.0
+    if data.high == math.inf:
+        if data.low == 0:
+            return 0.0
+        # Most thresholds have no upper end: one tail is all that there is to compute.
+        with np.errstate(all="ignore"):
+            return float(family.logsf(np.asarray(data.low), params))
     return float(log_interval(family, params, data.low, data.high))
 
 

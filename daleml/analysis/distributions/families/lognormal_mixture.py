@@ -197,17 +197,19 @@ def _expectation_maximisation(
     total = counts.sum()
     before = -np.inf
     for _ in range(_MAX_ITERATIONS):
-        z = (logs[:, None] - mus) / sigmas
-        terms = np.log(np.maximum(fractions, _TINY)) - np.log(sigmas) - z * z / 2
-        top = terms.max(axis=1, keepdims=True)
+        # Components are rows, so that what runs over all values runs along memory.
+        z = (logs - mus[:, None]) / sigmas[:, None]
+        constants = np.log(np.maximum(fractions, _TINY)) - np.log(sigmas)
+        terms = constants[:, None] - z * z / 2
+        top = terms.max(axis=0)
         weights = np.exp(terms - top)
-        sums = weights.sum(axis=1, keepdims=True)
-        log_likelihood = float(counts @ (top + np.log(sums))[:, 0]) / total
-        weights *= counts[:, None] / sums
-        mass = np.maximum(weights.sum(axis=0), 1e-12 * total)
+        sums = weights.sum(axis=0)
+        log_likelihood = float(counts @ (top + np.log(sums))) / total
+        weights *= counts / sums
+        mass = np.maximum(weights.sum(axis=1), 1e-12 * total)
         fractions = mass / total
-        mus = logs @ weights / mass
-        variances = ((logs[:, None] - mus) ** 2 * weights).sum(axis=0) / mass
+        mus = weights @ logs / mass
+        variances = ((logs - mus[:, None]) ** 2 * weights).sum(axis=1) / mass
         sigmas = _widened(np.sqrt(variances))
         if log_likelihood - before < _TOLERANCE:
             break
