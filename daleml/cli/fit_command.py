@@ -24,6 +24,7 @@ from daleml.cli.fit_options import (
     WhatToTake,
     Zeros,
     check_together,
+    require_bound,
 )
 from daleml.cli.option_objects import with_objects
 from daleml.cli.table_flags import TableFlags
@@ -63,6 +64,7 @@ def fit(
     check_together(take, find, run)
     connections = take.connections()
     families = find.named_families()
+    require_bound(families, seen)
     folder = run.output or Path()
     # Found out before long work; the folder is made only for what is fit to write.
     atomic_files.require_room("--output", folder)

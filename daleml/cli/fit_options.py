@@ -331,3 +331,17 @@ def check_together(take: WhatToTake, find: WhatToFind, run: HowToRun) -> None:
                     " both, and nobody knows how weighted rows would be drawn or added up."
                 )
     take.require_groups_of_rows()
+
+
+def require_bound(families: str | tuple[str, ...], seen: HowObserved) -> None:
+    """Refuse a power law alone, which holds from a lower bound on, where none is given."""
+    from daleml.analysis.distributions.families import find_all
+
+    if seen.tail or seen.truncate_below or seen.discrete:
+        return
+    if all(family.needs_bound for family in find_all(families)):
+        raise ValueError(
+            "the weights must have a lower end above 0 to fit a power law, which holds from"
+            " there on: give it by `--truncate-below`, or let `--tail` look for it (lomax,"
+            " Pareto II, needs none); got neither."
+        )

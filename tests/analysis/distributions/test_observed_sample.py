@@ -84,7 +84,9 @@ def test_an_observation_and_options_together_are_refused(function):
 
 @pytest.mark.parametrize("function", [fit_weights, compare_families, compare_groups])
 def test_a_misspelt_option_is_refused(function):
-    with pytest.raises(TypeError, match=r"`truncaton` must be one of the options sign,"):
+    with pytest.raises(
+        TypeError, match=r"`truncaton` must be one of the options sign,"
+    ):
         CALLS[function](WEIGHTS, truncaton=(0.4, None))
 
 

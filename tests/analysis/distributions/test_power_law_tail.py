@@ -283,6 +283,6 @@ def test_the_command_finds_the_tail(tmp_path, monkeypatch):
         in " ".join(result.output.split())
     )
     result = CliRunner().invoke(app, [*options[:2], "--families", "powerlaw"])
-    assert "must have a lower end above 0 to fit a power law" in " ".join(
-        result.output.split()
-    )
+    said = " ".join(result.output.split())
+    assert "must have a lower end above 0 to fit a power law" in said
+    assert "give it by `--truncate-below`, or let `--tail` look for it" in said

@@ -82,8 +82,8 @@ class PowerLaw(Family):
         if not bound:
             raise ValueError(
                 "`truncation` must have a lower end above 0 to fit a power law, which"
-                " holds from there on: see `power_law`, which looks for one (Lomax, Pareto"
-                f" II, needs none); got {bound}."
+                " holds from there on: `power_law` looks for one, as `daleml fit --tail`"
+                f" does (Lomax, Pareto II, needs none); got {bound}."
             )
         return self
 
