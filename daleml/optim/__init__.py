@@ -14,7 +14,7 @@
 =================  ================================================================================================
 """
 
-from daleml.optim._fast import update_lists as functional
+from daleml.optim import update_lists as functional
 from daleml.optim.dead_weights import Stuck
 from daleml.optim.eg import EG, EGAdamW
 from daleml.optim.enforcement import enforce

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from daleml.optim._fast.guarded_exp import bounds
+from daleml.optim.finite_steps import bounds
 
 
 @dataclass(frozen=True)

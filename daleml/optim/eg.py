@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.adamw import adamw
 from torch.optim.optimizer import ParamsT
 
 from daleml import require
-from daleml.optim._fast import compile_cache, update_lists
-from daleml.optim._fast.guarded_exp import bounds, measured_headroom
+from daleml.optim import euclidean_steps, rules
+from daleml.optim._fast.forms import Rule
 from daleml.optim.dead_weights import Stuck, count_stuck, refuse_zeros
-from daleml.optim.finite_steps import refuse_nan
+from daleml.optim.finite_steps import bounds
 from daleml.optim.mirror import MomentumDescent
 from daleml.optim.optimizer_base import MasteredOptimizer, check_forms, check_lr, plain
+from daleml.optim.rules import Adaptive
 from daleml.potentials import NegativeEntropy, Potential
 
 
@@ -130,21 +129,6 @@ class EG(MomentumDescent):
         """Count the weights that no step moves, see :class:`~daleml.optim.Stuck`."""
         return count_stuck(self)
 
-    def _descend(
-        self,
-        group: dict[str, Any],
-        lists: tuple[list[Tensor], ...],
-        options: dict[str, Any],
-    ) -> None:
-        plain_eg = (
-            type(self.potential(group)) is NegativeEntropy
-        )  # a subclass may step under another potential
-        if plain_eg and not group["fused"] and _whole_lists(group, lists[0][0]):
-            refuse_nan(lists[1])
-            update_lists.eg_foreach_(*lists, **options)
-        else:
-            super()._descend(group, lists, options)
-
 
 class EGAdamW(MasteredOptimizer):
     r"""Exponentiated gradient along AdamW's direction: adaptive, and no weight changes sign.
@@ -238,118 +222,32 @@ class EGAdamW(MasteredOptimizer):
         """Count the weights that no step moves, see :class:`~daleml.optim.Stuck`."""
         return count_stuck(self)
 
-    def _update(
-        self,
-        group: dict[str, Any],
-        parameters: list[Tensor],
-        weights: list[Tensor],
-        grads: list[Tensor],
-    ) -> None:
-        """Step together the weights that have taken as many steps before."""
-        keys = ("exp_avg", "exp_avg_sq") + (
-            ("max_exp_avg_sq",) if group["amsgrad"] else ()
+    _counts_steps = True
+
+    def _rule(self, group: dict[str, Any]) -> Rule:
+        return euclidean_steps.adamw_ if group["euclidean"] else rules.eg_adamw_
+
+    def _moments(self, group: dict[str, Any]) -> tuple[str, ...]:
+        if group["amsgrad"]:
+            return "exp_avg", "exp_avg_sq", "max_exp_avg_sq"
+        return "exp_avg", "exp_avg_sq"
+
+    def _steps_taken(self, state: dict[str, Any]) -> float:
+        return float(state.get("step", 0.0))
+
+    def _options(
+        self, group: dict[str, Any], dtype: torch.dtype, taken: float
+    ) -> Adaptive:
+        return Adaptive(
+            lr=plain(group["lr"]),
+            limits=bounds(dtype, group["floor"]),
+            step_number=taken + 1,
+            betas=tuple(group["betas"]),
+            eps=group["eps"],
+            weight_decay=group["weight_decay"],
+            maximize=group["maximize"],
         )
-        alike: dict[float, list[int]] = {}
-        for i, (parameter, weight) in enumerate(zip(parameters, weights, strict=True)):
-            state = self.state[parameter]
-            if "step" not in state:
-                state["step"] = torch.tensor(0.0)
-            for key in keys:
-                if key not in state:  # amsgrad may be switched on later
-                    state[key] = torch.zeros_like(weight)
-            alike.setdefault(state["step"].item(), []).append(i)
-        for count, chosen in alike.items():
-            states = [self.state[parameters[i]] for i in chosen]
-            moments = [[state[key] for state in states] for key in keys] + [[]] * (
-                3 - len(keys)
-            )
-            lists = ([weights[i] for i in chosen], [grads[i] for i in chosen], *moments)
-            self._step(
-                group,
-                lists,
-                [state["step"] for state in states],
-                count + 1,
-                parameters[0].dtype,
-            )
-
-    def _step(
-        self,
-        group: dict[str, Any],
-        lists: tuple[list[Tensor], ...],
-        steps: list[Tensor],
-        count: float,
-        dtype: torch.dtype,
-    ) -> None:
-        options = {key: group[key] for key in ("eps", "weight_decay", "maximize")}
-        options["lr"] = plain(group["lr"])
-        if group["euclidean"]:
-            beta1, beta2 = group["betas"]
-            options |= {
-                "amsgrad": group["amsgrad"],
-                "beta1": beta1,
-                "beta2": beta2,
-                "foreach": False,
-            }
-            weights, grads, averages, squares, largest = lists
-            refuse_nan(grads)
-            adamw(weights, grads, averages, squares, largest, steps, **options)
-            return
-        torch._foreach_add_(steps, 1.0)
-        options |= {"betas": group["betas"], "limits": bounds(dtype, group["floor"])}
-        options["corrections"] = update_lists.adam_corrections(group["betas"], count)
-        if group["fused"] or _whole_lists(group, lists[0][0]):
-            refuse_nan(lists[1])
-        if group["fused"]:
-            self._fused_step(lists, options, dtype)
-        elif _whole_lists(group, lists[0][0]):
-            update_lists.eg_adamw_foreach_(*lists, **options)
-        else:
-            self._run(update_lists.eg_adamw_, lists, options | {"count": count})
-
-    def _fused_step(
-        self,
-        lists: tuple[list[Tensor], ...],
-        options: dict[str, Any],
-        dtype: torch.dtype,
-    ) -> None:
-        """Run the compiled rule, without its guard, which takes half the time, as long as no weight is near a limit.
-
-        How near is measured, and again when as far as steps can reach is used up. Weights that
-        lie at their limits, and those whose headroom is not kept, have the rule with its guard.
-        """
-        weights, limits = lists[0], options["limits"]
-        reach = math.inf
-        if (
-            weights[0].is_cpu and weights[0].dtype == dtype
-        ):  # a master is written to before every step
-            lr = float(options["lr"])
-            reach = (
-                1.01 * lr * update_lists.adam_reach(options["betas"], options["eps"])
-                + lr * options["weight_decay"]
-            )
-        headroom = [-math.inf]
-        if reach < math.inf:
-            headroom = self._known_headroom(weights, limits)
-            if -math.inf in headroom or 0 <= min(headroom) < reach:
-                headroom = measured_headroom(weights, limits)
-                if (
-                    min(headroom) < 50 * reach
-                ):  # measured every few steps, it would cost more than the guard
-                    headroom = [-1.0] * len(weights)
-        free = reach <= min(headroom)
-        given = options | {"count": 0.0, "limits": None if free else limits}
-        compile_cache.run(
-            update_lists.eg_adamw_, lists, given, changing=("lr", "corrections")
-        )
-        if reach < math.inf:
-            self._remember_headroom(
-                weights, limits, [left - reach * free for left in headroom]
-            )
 
 
 def _is_rate(beta: object) -> bool:
     return isinstance(beta, (int, float)) and 0 <= beta < 1
-
-
-def _whole_lists(group: dict[str, Any], weight: Tensor) -> bool:
-    return weight.is_cuda if group["foreach"] is None else bool(group["foreach"])

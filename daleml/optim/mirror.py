@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
-from torch.optim.sgd import sgd
 
 from daleml import potentials, require
-from daleml.optim._fast import compile_cache, update_lists
-from daleml.optim._fast.guarded_exp import bounds
+from daleml.optim import euclidean_steps, rules
+from daleml.optim._fast.forms import Rule
 from daleml.optim.dead_weights import Stuck, count_stuck, refuse_zeros
-from daleml.optim.finite_steps import refuse_nan
+from daleml.optim.finite_steps import bounds
 from daleml.optim.optimizer_base import MasteredOptimizer, check_forms, check_lr, plain
+from daleml.optim.rules import Descent
 from daleml.potentials import NegativeEntropy, Potential
 
 
@@ -49,94 +49,35 @@ class MomentumDescent(MasteredOptimizer):
         """Return the potential that a group steps under."""
         raise NotImplementedError
 
-    def _update(
-        self,
-        group: dict[str, Any],
-        parameters: list[Tensor],
-        weights: list[Tensor],
-        grads: list[Tensor],
-    ) -> None:
-        """Step the weights that have momentum already apart from those that have none yet."""
-        if not group["momentum"]:
-            self._step(group, parameters, weights, grads, [])
-            return
-        states = [self.state[parameter] for parameter in parameters]
-        first = ["momentum_buffer" not in state for state in states]
-        for fresh in (False, True):
-            chosen = [i for i in range(len(states)) if first[i] == fresh]
-            if not chosen:
-                continue
-            for i in chosen if fresh else ():
-                states[i]["momentum_buffer"] = torch.empty_like(weights[i])
-            buffers = [states[i]["momentum_buffer"] for i in chosen]
-            rows = [
-                [values[i] for i in chosen] for values in (parameters, weights, grads)
-            ]
-            self._step(group, rows[0], rows[1], rows[2], buffers, fresh=fresh)
-
-    def _step(
-        self,
-        group: dict[str, Any],
-        parameters: list[Tensor],
-        weights: list[Tensor],
-        grads: list[Tensor],
-        buffers: list[Tensor],
-        *,
-        fresh: bool = False,
-    ) -> None:
-        options = {
-            key: group[key] for key in ("momentum", "dampening", "nesterov", "maximize")
-        }
-        options["lr"] = plain(group["lr"])
+    def _rule(self, group: dict[str, Any]) -> Rule:
         if group["euclidean"]:
-            refuse_nan(grads)
-            _euclidean_step(
-                weights,
-                grads,
-                buffers,
-                fresh,
-                options | {"weight_decay": group["weight_decay"]},
-            )
-            return
-        options |= {
-            "weight_decay": group["weight_decay"] or None,
-            "fresh": fresh,
-            "limits": bounds(parameters[0].dtype, group.get("floor", 0.0)),
-        }
-        self._descend(group, (weights, grads, buffers), options)
+            return euclidean_steps.sgd_
+        return rules.mirror_rule(self.potential(group))
 
-    def _descend(
-        self,
-        group: dict[str, Any],
-        lists: tuple[list[Tensor], ...],
-        options: dict[str, Any],
-    ) -> None:
-        options["potential"] = self.potential(group)
-        if group["fused"]:
-            refuse_nan(lists[1])
-        if (
-            group["fused"] and not options["fresh"]
-        ):  # a first momentum step comes once: not worth compiling
-            compile_cache.run(update_lists.mirror_, lists, options, changing=("lr",))
-        else:
-            self._run(update_lists.mirror_, lists, options)
+    def _is_steady(self) -> bool:
+        # One of yours may return another potential at every step.
+        return type(self).potential.__module__.startswith("daleml.")
 
+    def _moments(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return ("momentum_buffer",) if group["momentum"] else ()
 
-def _euclidean_step(
-    weights: list[Tensor],
-    grads: list[Tensor],
-    buffers: list[Tensor],
-    fresh: bool,
-    options: dict[str, Any],
-) -> None:
-    """Take torch's own step of SGD, which makes the buffers it has not got."""
-    momenta: list[Tensor | None] = [
-        None if fresh else buffer for buffer in buffers
-    ] or [None] * len(weights)
-    sgd(weights, grads, momenta, foreach=False, **options)
-    for buffer, momentum in zip(buffers, momenta, strict=False):
-        if fresh and momentum is not None:
-            buffer.copy_(momentum)
+    def _steps_taken(self, state: dict[str, Any]) -> float:
+        return float("momentum_buffer" in state)
+
+    def _options(
+        self, group: dict[str, Any], dtype: torch.dtype, taken: float
+    ) -> Descent:
+        return Descent(
+            lr=plain(group["lr"]),
+            limits=bounds(dtype, group.get("floor", 0.0)),
+            potential=self.potential(group),
+            momentum=group["momentum"],
+            dampening=group["dampening"],
+            weight_decay=group["weight_decay"] or None,
+            nesterov=group["nesterov"],
+            maximize=group["maximize"],
+            fresh=bool(group["momentum"]) and not taken,
+        )
 
 
 class MirrorDescent(MomentumDescent):

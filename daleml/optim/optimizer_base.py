@@ -5,8 +5,7 @@ Checks, float32 masters of low-precision weights, and the walk over groups.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, overload
 
 import torch
@@ -15,8 +14,11 @@ from torch.optim.optimizer import Optimizer, ParamsT
 
 from daleml import require
 from daleml._support.keyword_names import meant
+from daleml.optim._fast import forms
+from daleml.optim._fast.guarded_exp import Headroom
+from daleml.optim._fast.step_plan import StepPlan
+from daleml.optim.masters import LOW_PRECISION
 
-_LOW_PRECISION = (torch.float16, torch.bfloat16)
 _OF_SCHEDULERS = ("initial_", "base_", "max_", "min_", "swa_")
 """How options begin that torch's schedulers keep in groups."""
 
@@ -25,7 +27,7 @@ class MasteredOptimizer(Optimizer):
     """A torch optimiser whose rule sees float32 or float64 weights only, in lists of one dtype and one device."""
 
     def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
-        self._headroom: dict[Tensor, tuple[Hashable, float]] = {}
+        self._forget()
         self._check_options(defaults)
         super().__init__(params, {**defaults, "euclidean": False})
 
@@ -37,10 +39,15 @@ class MasteredOptimizer(Optimizer):
             known["defaults"]
         )  # to which torch adds an option that these optimisers have not
         super().__setstate__(state)
-        self._headroom = {}
+        self._forget()
         for group in self.param_groups:
             for key, value in defaults.items():
                 group.setdefault(key, value)
+
+    def _forget(self) -> None:
+        """Drop what is known of the weights and of which go together: it is worked out anew."""
+        self._headroom = Headroom()
+        self._plan: StepPlan | None = None
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group, after checking its options, and that every parameter in it is real and floating-point."""
@@ -81,6 +88,17 @@ class MasteredOptimizer(Optimizer):
         """Raise if a hyperparameter, of the defaults or of a group, is out of range."""
         raise NotImplementedError
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state as torch does, each tensor with memory of its own.
+
+        Moments of small tensors lie together, see :mod:`daleml.optim._fast.step_plan`.
+        """
+        content = super().state_dict()
+        states = {}
+        for key, state in content["state"].items():
+            states[key] = {name: _apart(value) for name, value in state.items()}
+        return {**content, "state": states}
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load the optimiser's state, keeping float32 masters and moments of low-precision parameters as they are.
 
@@ -90,7 +108,7 @@ class MasteredOptimizer(Optimizer):
         """
         self._require_order(state_dict["param_groups"])
         super().load_state_dict(state_dict)
-        self._headroom = {}
+        self._forget()
         saved_ids = [i for group in state_dict["param_groups"] for i in group["params"]]
         parameters = [
             parameter for group in self.param_groups for parameter in group["params"]
@@ -102,7 +120,7 @@ class MasteredOptimizer(Optimizer):
                 # torch casts state to the parameter's dtype, and may hand over the very tensors
                 # of the state dict
                 cast = self.state[parameter][key]
-                keep = parameter.dtype in _LOW_PRECISION and key != "step"
+                keep = parameter.dtype in LOW_PRECISION and key != "step"
                 self.state[parameter][key] = (
                     saved.to(parameter.device, copy=True) if keep else cast.clone()
                 )
@@ -127,7 +145,6 @@ class MasteredOptimizer(Optimizer):
     def step(self, closure: None = None) -> None: ...
     @overload
     def step(self, closure: Callable[[], float]) -> float: ...
-    @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
         """Take one step.
 
@@ -141,100 +158,44 @@ class MasteredOptimizer(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for group in self.param_groups:
-            for parameters in self._alike(group):
-                weights = [self._master(parameter) for parameter in parameters]
-                grads = [parameter.grad for parameter in parameters]
-                if weights[0] is parameters[0]:
-                    self._update(group, parameters, weights, grads)
-                    continue
-                self._update(
-                    group,
-                    parameters,
-                    weights,
-                    [grad.to(torch.float32) for grad in grads],
-                )
-                torch._foreach_copy_(parameters, weights)
+        # A decorator, or a context, would cost a tenth of the step of a small network.
+        was_enabled = torch.is_grad_enabled()
+        torch.set_grad_enabled(False)
+        try:
+            plan = self._plan
+            if plan is None or not plan.holds(self):
+                plan = self._plan = StepPlan(self)
+            for part in plan.parts:
+                part.step(self)
+        finally:
+            torch.set_grad_enabled(was_enabled)
         return loss
 
-    def _update(
-        self,
-        group: dict[str, Any],
-        parameters: list[Tensor],
-        weights: list[Tensor],
-        grads: list[Tensor],
-    ) -> None:
-        """Change the weights, the parameters themselves or their masters, in place."""
+    # -- what a plan asks, see daleml.optim._fast.alike.Planned
+
+    _counts_steps = False
+
+    def _rule(self, group: dict[str, Any]) -> forms.Rule:
         raise NotImplementedError
 
-    def _run(
-        self,
-        rule: Callable[..., None],
-        lists: Sequence[Sequence[Tensor]],
-        options: Mapping[str, Any],
-    ) -> None:
-        """Call a rule of :mod:`daleml.optim._fast.update_lists`, with the headroom its last call left the weights.
+    def _is_steady(self) -> bool:
+        return True
 
-        It holds as long as nobody else has written to a weight since, which torch counts (but
-        for writing through ``.data``).
-        """
-        headroom = self._known_headroom(lists[0], options["limits"])
-        rule(*lists, **options, headroom=headroom)
-        self._remember_headroom(lists[0], options["limits"], headroom)
+    def _moments(self, group: dict[str, Any]) -> tuple[str, ...]:
+        raise NotImplementedError
 
-    def _known_headroom(
-        self, weights: Sequence[Tensor], limits: tuple[float, float]
-    ) -> list[float]:
-        headroom = []
-        for weight in weights:
-            written, left = self._headroom.get(weight, (None, 0.0))
-            headroom.append(left if written == _stamp(weight, limits) else -math.inf)
-        return headroom
+    def _steps_taken(self, state: dict[str, Any]) -> float:
+        raise NotImplementedError
 
-    def _remember_headroom(
-        self,
-        weights: Sequence[Tensor],
-        limits: tuple[float, float],
-        headroom: Sequence[float],
-    ) -> None:
-        self._headroom.update(
-            {
-                weight: (_stamp(weight, limits), left)
-                for weight, left in zip(weights, headroom, strict=True)
-            }
-        )
-
-    def _alike(self, group: dict[str, Any]) -> Iterator[list[Any]]:
-        """Yield the parameters that have a gradient, in lists of one dtype and one device."""
-        alike: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
-        for parameter in group["params"]:
-            if parameter.grad is None:
-                continue
-            if parameter.grad.is_sparse:
-                raise RuntimeError(
-                    f"{type(self).__name__} does not support sparse gradients."
-                )
-            alike.setdefault((parameter.dtype, parameter.device), []).append(parameter)
-        yield from alike.values()
-
-    def _master(self, parameter: Tensor) -> Tensor:
-        """Return what is updated: the parameter, or the float32 copy of a low-precision one.
-
-        A copy that no longer rounds to the parameter, because somebody else wrote to it, takes
-        the parameter's value.
-        """
-        if parameter.dtype not in _LOW_PRECISION:
-            return parameter
-        state = self.state[parameter]
-        if "master" not in state:
-            state["master"] = parameter.float()
-        master: Tensor = state["master"]
-        stale = master.to(parameter.dtype) != parameter
-        return master.copy_(torch.where(stale, parameter.float(), master))
+    def _options(self, group: dict[str, Any], dtype: torch.dtype, taken: float) -> Any:
+        raise NotImplementedError
 
 
-def _stamp(weight: Tensor, limits: tuple[float, float]) -> Hashable:
-    return weight._version, weight.data_ptr(), limits
+def _apart(value: Any) -> Any:
+    """Return a tensor without the rest of the memory that it is a view of."""
+    if isinstance(value, Tensor) and value._is_view():
+        return value.clone()
+    return value
 
 
 def plain(lr: float | Tensor) -> float | Tensor:

@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 from daleml import Populations, signs
 from daleml.layers import DANNLinear, EILinear
 from daleml.optim import EG, EGAdamW, MirrorDescent, enforce, param_groups
-from daleml.optim._fast import chunks, update_lists
+from daleml.optim._fast import chunked_rules, chunks, forms
 from daleml.potentials import PNorm
 from tests.catalog import LAWFUL, OURS, network, optimizers
 from tests.reference import eg as reference
@@ -128,19 +128,26 @@ def test_long_steps_are_the_formula_too(lr):
 
 
 def test_the_forms_asked_for_are_the_forms_used(monkeypatch):
-    from daleml.optim._fast import compile_cache
-
     used = []
-    for name in ("mirror_", "eg_foreach_", "eg_adamw_", "eg_adamw_foreach_"):
-        monkeypatch.setattr(
-            update_lists, name, lambda *_, name=name, **__: used.append(name)
-        )
-    monkeypatch.setattr(compile_cache, "run", lambda *_, **__: used.append("compiled"))
+    for rule, fast in forms.FAST.items():
+        noted = {
+            kind: lambda *_, kind=kind, rule=rule, **__: used.append(
+                (rule.__name__, kind)
+            )
+            for kind, form in fast._asdict().items()
+        }
+        monkeypatch.setitem(forms.FAST, rule, forms.Forms(**noted))
+    asked = [{}, {"foreach": True}, {"foreach": False}, {"fused": True}]
     for cls in (EG, EGAdamW):
-        for options in ({}, {"foreach": True}, {"foreach": False}, {"fused": True}):
-            cls([with_grad([1.0], [1.0])], lr=0.1, **options).step()
-    assert used[:4] == ["mirror_", "eg_foreach_", "mirror_", "compiled"]
-    assert used[4:] == ["eg_adamw_", "eg_adamw_foreach_", "eg_adamw_", "compiled"]
+        for size in (1, forms.SMALL + 1):
+            for options in asked:
+                weight = nn.Parameter(torch.ones(size))
+                weight.grad = torch.ones(size)
+                cls([weight], lr=0.1, **options).step()
+    for name in ("eg_", "eg_adamw_"):
+        for kind in ("gathered", "chunked"):
+            for form in (kind, "whole_lists", kind, "compiled"):
+                assert used.pop(0) == (name, form)
 
 
 def test_defaults_are_the_contracts():
@@ -204,11 +211,11 @@ def test_however_tensors_lie_and_are_cut_the_numbers_are_the_same(
     rng = torch.Generator().manual_seed(0)
     start, scalar, ends = torch.randn(40, 23, generator=rng), torch.tensor(-0.7), []
     for place, small, scratch in (
-        ("contiguous", 0, 1 << 20),
-        (layout, 0, 800),
+        ("contiguous", -1, 1 << 20),
+        (layout, -1, 800),
         (layout, 1 << 14, 1 << 14),
     ):
-        monkeypatch.setattr(chunks, "_SMALL", small)
+        monkeypatch.setattr(forms, "SMALL", small)
         monkeypatch.setattr(chunks, "_SCRATCH_BYTES", scratch)
         ps = [nn.Parameter(LAYOUTS[place](start)), nn.Parameter(scalar.clone())]
         built = optimizer.build(ps, 0.1)
@@ -321,7 +328,7 @@ def test_the_guard_stays_where_no_reach_is_known_and_comes_back_before_a_limit(
 ):
     from daleml.optim._fast import compile_cache
 
-    reach, guarded = 1.01 * 0.05 * update_lists.adam_reach((0.9, 0.999), 1e-8), []
+    reach, guarded = 1.01 * 0.05 * chunked_rules.adam_reach((0.9, 0.999), 1e-8), []
     monkeypatch.setattr(
         compile_cache, "run", lambda *a, **_: guarded.append(a[2]["limits"] is not None)
     )

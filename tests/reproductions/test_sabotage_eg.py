@@ -1,6 +1,5 @@
 """Break the science, and see a claim fall: a claim that no fault can turn measures nothing."""
 
-import math
 import sys
 
 import numpy as np
@@ -9,7 +8,7 @@ import torch
 
 from daleml import potentials
 from daleml.analysis.plasticity import dual_geometry as inference
-from daleml.optim._fast import update_lists
+from daleml.optim._fast import forms
 from daleml.reproductions import judge
 from daleml.reproductions.papers.eg_cornford2024 import claims as eg_claims
 from daleml.reproductions.papers.eg_cornford2024 import experiments as eg
@@ -51,15 +50,19 @@ def verdicts(experiment, n_seeds=3):
     }
 
 
+def by_the_rules(monkeypatch):
+    """No fast form: each rule runs as it is written, and calls the potential's own step."""
+    monkeypatch.setattr(forms, "is_gathered", lambda *_: False)
+    monkeypatch.setattr(forms, "FAST", dict.fromkeys(forms.FAST, forms.Forms()))
+
+
 def forget_sign(monkeypatch):
     """w exp(-lr u), as the authors' ablation has it."""
+    by_the_rules(monkeypatch)
     monkeypatch.setattr(
-        update_lists, "times_sign", lambda weight, step, out: out.copy_(step)
-    )
-    monkeypatch.setattr(
-        update_lists,
-        "exponentiated",
-        lambda weight, step, limits: weight * torch.exp(-step),
+        potentials.NegativeEntropy,
+        "step",
+        lambda self, weight, step: weight * torch.exp(-step),
     )
 
 
@@ -77,21 +80,12 @@ def wrong_inverse(monkeypatch):
 
 def wrong_step(monkeypatch):
     """Every potential takes the step of gradient descent, in its own unit."""
+    by_the_rules(monkeypatch)
     monkeypatch.setattr(
         potentials.NegativeEntropy,
         "step",
         lambda self, weight, step: weight - step * weight.abs().mean(),
     )
-    monkeypatch.setattr(
-        update_lists,
-        "exponentiate_",
-        lambda weight, exponent, *a, **k: _plain(weight, exponent),
-    )
-
-
-def _plain(weight, exponent):
-    weight.add_(weight.sign() * exponent * weight.abs().mean())
-    return -math.inf
 
 
 def no_normalisation(monkeypatch):

@@ -1,8 +1,7 @@
-"""Cache-sized pieces: an update of several passes reads memory once.
+"""Cache-sized chunks: an update of several passes reads memory once.
 
 Elementwise rules give the same numbers to the last bit however their tensors are cut, so a
-large tensor is worked on a piece at a time, and many small tensors as one piece, with scratch
-that stays in cache and is used again.
+large tensor is worked on a chunk at a time, with scratch that stays in cache and is used again.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ import torch
 from torch import Tensor
 
 _SCRATCH_BYTES = 768 << 10
-_CACHE_BYTES = 4 << 20  # all tensors of a piece together, for two cores of 2 MB each
-_SMALL = 1 << 14  # elements: below, calling a pass costs more than the pass
+# All tensors of a chunk together, for two cores with 2 MB of cache each.
+_CACHE_BYTES = 4 << 20
 
 Row = tuple[Tensor, ...]
 
@@ -23,7 +22,7 @@ Row = tuple[Tensor, ...]
 class Piece(NamedTuple):
     """Corresponding vectors: what a rule changes, what it reads, and scratch.
 
-    And which of the tensors they are of.
+    ``indices`` holds the one index of the tensors that they are chunks of.
     """
 
     changed: Row
@@ -37,74 +36,47 @@ def pieces(
     read: Sequence[Sequence[Tensor]],
     n_scratch: int = 0,
 ) -> Iterator[Piece]:
-    """Cut lists of corresponding tensors, of one dtype, into pieces that together cover every element once.
+    """Cut lists of corresponding tensors, of one dtype, into chunks that cover every element once.
 
     Args:
-        changed: Lists whose tensors the caller changes in place, through the pieces.
+        changed: Lists whose tensors the caller changes in place, through the chunks.
         read: Lists whose tensors it leaves alone.
-        n_scratch: Scratch vectors a piece comes with. What is in them is anything.
+        n_scratch: Number of scratch vectors that come with a chunk. Their content is arbitrary.
 
     Yields:
-        Pieces, each to be done with before the next is asked for.
+        Chunks, each to be done with before the next is asked for.
     """
     rows = list(zip(*changed, *read, strict=True))
     if not rows:
         return
     n_changed, n_tensors, first = len(changed), len(rows[0]) + n_scratch, rows[0][0]
-    scratch = first.new_empty(_SCRATCH_BYTES // first.element_size())
-    longest = (
-        min(_SCRATCH_BYTES // max(n_scratch, 1), _CACHE_BYTES // n_tensors)
-        // first.element_size()
-    )
-    room = [scratch[i * longest : (i + 1) * longest] for i in range(n_scratch)]
-    gathered = min(_SMALL, scratch.numel() // n_tensors - 1)
-    small: list[tuple[int, Row]] = []
-    copied: list[tuple[Row, Row]] = []
+    longest = min(_SCRATCH_BYTES // max(n_scratch, 1), _CACHE_BYTES // n_tensors)
+    longest //= first.element_size()
+    scratch = first.new_empty(n_scratch, min(longest, max(map(_size, rows))))
     for i, row in enumerate(rows):
-        flat = _views(row)
-        if flat is None:
-            flat = tuple(tensor.reshape(-1).contiguous() for tensor in row)
-            copied.append((row, flat))
-        if flat[0].numel() <= gathered:
-            small.append((i, flat))
-            continue
-        n_pieces = -(
-            -flat[0].numel() // longest
-        )  # of one length: a short last one would occupy one core
-        cut = (tensor.chunk(n_pieces) for tensor in flat)
-        for views in zip(*cut, strict=True) if n_pieces > 1 else (flat,):
-            spare = tuple(place[: views[0].numel()] for place in room)
-            yield Piece(views[:n_changed], views[n_changed:], spare, (i,))
-    yield from _gathered(small, n_changed, n_scratch, scratch)
-    for row, flat in copied:
-        for tensor, vector in zip(row[:n_changed], flat, strict=False):
-            if tensor.data_ptr() != vector.data_ptr():
-                tensor.copy_(vector.view(tensor.shape))
+        views = _views(row)
+        vectors = views or tuple(tensor.reshape(-1).contiguous() for tensor in row)
+        # Chunks of one length: a short last one would occupy one core alone.
+        n_chunks = -(-vectors[0].numel() // longest)
+        chunks: tuple[Row, ...] = (vectors,)
+        if n_chunks > 1:
+            cut = (tensor.chunk(n_chunks) for tensor in vectors)
+            chunks = tuple(zip(*cut, strict=True))
+        for chunk in chunks:
+            spare = tuple(scratch[:, : chunk[0].numel()])
+            yield Piece(chunk[:n_changed], chunk[n_changed:], spare, (i,))
+        if views is None:
+            _copy_back(row[:n_changed], vectors)
 
 
-def _gathered(
-    rows: list[tuple[int, Row]], n_changed: int, n_scratch: int, scratch: Tensor
-) -> Iterator[Piece]:
-    """Copy many small tensors into one piece, and what has changed back."""
-    while rows:
-        room = scratch.chunk(len(rows[0][1]) + n_scratch)
-        sizes: list[int] = []
-        length = 0
-        for _, flat in rows:
-            size = flat[0].numel()
-            if length + size > room[-1].numel():
-                break
-            sizes.append(size)
-            length += size
-        taken, rows = rows[: len(sizes)], rows[len(sizes) :]
-        columns = list(zip(*(flat for _, flat in taken), strict=True))
-        places = tuple(place[:length] for place in room)
-        for column, place in zip(columns, places, strict=False):
-            torch.cat(column, out=place)
-        read, spare = places[n_changed : len(columns)], places[len(columns) :]
-        yield Piece(places[:n_changed], read, spare, [i for i, _ in taken])
-        for column, place in zip(columns[:n_changed], places, strict=False):
-            torch._foreach_copy_(column, torch.split_with_sizes(place, sizes))
+def _size(row: Row) -> int:
+    return row[0].numel()
+
+
+def _copy_back(tensors: Row, vectors: Row) -> None:
+    for tensor, vector in zip(tensors, vectors, strict=False):
+        if tensor.data_ptr() != vector.data_ptr():
+            tensor.copy_(vector.view(tensor.shape))
 
 
 def _views(row: Row) -> Row | None:

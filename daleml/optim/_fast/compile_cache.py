@@ -124,7 +124,7 @@ def _compiled(rule: Callable[..., None], *signature: Hashable) -> Callable[..., 
             return
         start = time.perf_counter()
         print(
-            f"daleml: compiling {rule.__name__} for {_tensor_count(lists[0])}...",
+            f"daleml: compiling {rule.__name__.strip('_')} for {_tensor_count(lists[0])}...",
             file=sys.stderr,
             flush=True,
         )

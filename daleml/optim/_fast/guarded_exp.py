@@ -1,6 +1,4 @@
-r"""The exponentiated step.
-
-A weight multiplied by the exponential of a number, and kept a living, finite weight.
+r"""The exponentiated step: a weight times an exponential, kept a living, finite weight.
 
 Exponentiated gradient is mirror descent with the negative entropy :math:`\phi(w) = \sum |w| \ln
 |w|`: a step :math:`\eta u` in the dual coordinate :math:`\operatorname{sign}(w) (\ln |w| + 1)`
@@ -10,42 +8,76 @@ is, in the weights,
 
 Signs never change, and zero stays zero. The result is kept between the smallest normal number
 of its dtype and the largest, so that no step, however long, makes a living weight infinite or
-kills it.
+kills it. That guard takes as long as the rest: here it is left out where it is known not to act.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Sequence
 
 import torch
 from torch import Tensor
 
-from daleml.optim.finite_steps import is_nan, nan_error
+from daleml.optim.finite_steps import LONGEST_EXPONENT, bounds, nan_error
+from daleml.optim.rules import Number
 
-Number = (
-    float | Tensor
-)  # a compiled rule takes what changes between steps as tensors, or it would be compiled anew
+__all__ = [
+    "Headroom",
+    "Number",
+    "bounds",
+    "exponentiate_",
+    "exponentiated",
+    "measured_headroom",
+    "times_sign",
+]
 
-_EXPONENT_LIMIT = {
-    dtype: math.floor(math.log(torch.finfo(dtype).max))
-    for dtype in (torch.float32, torch.float64)
+_ZERO = {
+    dtype: torch.zeros((), dtype=dtype) for dtype in (torch.float32, torch.float64)
 }
-_ZERO = {dtype: torch.zeros((), dtype=dtype) for dtype in _EXPONENT_LIMIT}
 _SIGN_KERNEL = torch.ops.aten.leaky_relu_backward.grad_input
-_GUARD_PIECE = (
-    24 << 10
-)  # elements: what the guard needs beside the scratch stays below 200 kB
+# Elements: what the guard needs beside the scratch stays below 200 kB.
+_GUARD_PIECE = 24 << 10
 
 
-def bounds(dtype: torch.dtype, floor: float = 0.0) -> tuple[float, float]:
-    """Return the smallest and the largest magnitude a living weight of ``dtype`` may have.
+class Headroom:
+    r"""What an optimiser knows of how far its weights are from the limits, in :math:`\ln |w|`.
 
-    The smallest is ``floor``, but at least the smallest normal number; in float16, whose normal
-    numbers end at 6e-5 already, the smallest number of all.
+    It holds as long as nobody else has written to a weight since, which torch counts (but for
+    writing through ``.data``).
     """
-    info = torch.finfo(dtype)
-    smallest = info.tiny * info.eps if dtype == torch.float16 else info.tiny
-    return max(smallest, floor), info.max
+
+    def __init__(self) -> None:
+        self._left: dict[Tensor, tuple[Hashable, float]] = {}
+
+    def known(
+        self, weights: Sequence[Tensor], limits: tuple[float, float]
+    ) -> list[float]:
+        """Return the headroom of each weight tensor; minus infinity where it is not known."""
+        found = []
+        for weight in weights:
+            written, left = self._left.get(weight, (None, 0.0))
+            is_current = written == _stamp(weight, limits)
+            found.append(left if is_current else -math.inf)
+        return found
+
+    def remember(
+        self,
+        weights: Sequence[Tensor],
+        limits: tuple[float, float],
+        headroom: Sequence[float],
+    ) -> None:
+        """Keep the headroom of each weight tensor, as it is written now."""
+        for weight, left in zip(weights, headroom, strict=True):
+            self._left[weight] = _stamp(weight, limits), left
+
+    def clear(self) -> None:
+        """Forget everything: the next step is guarded."""
+        self._left.clear()
+
+
+def _stamp(weight: Tensor, limits: tuple[float, float]) -> Hashable:
+    return weight._version, weight.data_ptr(), limits
 
 
 def exponentiated(
@@ -54,20 +86,20 @@ def exponentiated(
     limits: tuple[float, float] | None,
     shrink: Number | None = None,
 ) -> Tensor:
-    r"""Return :math:`w \exp(-\operatorname{sign}(w) \cdot \mathrm{step} - \mathrm{shrink})`, kept within ``limits``.
+    r"""Return :math:`w \exp(-\operatorname{sign}(w) \cdot \mathrm{step} - \mathrm{shrink})`, within ``limits``.
 
     Args:
         weight: float32 or float64.
         step: The dual step :math:`\eta u`, of the weight's shape.
-        limits: The smallest and the largest magnitude the result may have, see :func:`bounds`;
-            a zero stays zero. None for steps that are known to be too short to leave them: the
-            guard takes as long as the rest.
+        limits: The smallest and the largest magnitude the result may have, see
+            :func:`~daleml.optim.finite_steps.bounds`; a zero stays zero. None for steps that
+            are known to be too short to leave them: the guard takes as long as the rest.
         shrink: :math:`\eta \lambda`, at least zero.
     """
     if limits is None:
         exponent = -weight.sign() * step
         return weight * (exponent if shrink is None else exponent - shrink).exp()
-    longest = _EXPONENT_LIMIT[weight.dtype]
+    longest = LONGEST_EXPONENT[weight.dtype]
     # The order of passes is the one that compiles well: gcc's loop for others that mean the
     # same is twice as slow.
     exponent = step.clamp(-longest, longest) * torch.where(weight < 0, 1.0, -1.0)
@@ -93,9 +125,10 @@ def exponentiate_(
 
     Args:
         weight: A vector, changed in place.
-        exponent: A vector of the weight's length, used up, see :func:`times_sign`.
-        limits: The smallest and the largest magnitude the result may have, see :func:`bounds`;
-            a zero stays zero.
+        exponent: A vector of the weight's length, used up; minus the step times the weight's
+            sign.
+        limits: The smallest and the largest magnitude the result may have, see
+            :func:`~daleml.optim.finite_steps.bounds`; a zero stays zero.
         shrink: At least zero.
         headroom: By how much :math:`\ln |w|` of each weight that is not zero can change without
             leaving the limits.
@@ -109,10 +142,9 @@ def exponentiate_(
             as it was.
     """
     if reach == math.inf:
-        reach = math.sqrt(
-            torch.dot(exponent, exponent).item()
-        )  # none is longer, and the largest costs three times that
-        if is_nan(reach):
+        # No element is longer than the whole vector, and the largest costs three times that.
+        reach = math.sqrt(torch.dot(exponent, exponent).item())
+        if math.isnan(reach):
             raise nan_error()
         if reach > 0.01 * headroom:
             reach = max(exponent.amax().item(), -exponent.amin().item())
@@ -120,7 +152,7 @@ def exponentiate_(
     if reach <= headroom:
         _multiply_(weight, exponent.exp_(), shrink)
         return headroom - reach
-    longest = _EXPONENT_LIMIT[weight.dtype]
+    longest = LONGEST_EXPONENT[weight.dtype]
     exponent.clamp_(-longest, longest)
     parts = zip(
         torch.split(weight, _GUARD_PIECE),
@@ -131,10 +163,10 @@ def exponentiate_(
 
 
 def times_sign(weight: Tensor, step: Tensor, out: Tensor) -> Tensor:
-    r"""Write :math:`\operatorname{sign}(w) \cdot \mathrm{step}` into ``out``, which may be ``step``, in one pass.
+    r"""Write :math:`\operatorname{sign}(w) \cdot \mathrm{step}` into ``out``, which may be ``step``.
 
-    As torch's gradient of a leaky rectifier of slope -1, of :math:`|w|` that is, the sign of
-    zero being -1.
+    In one pass, as torch's gradient of a leaky rectifier of slope -1, of :math:`|w|` that is,
+    the sign of zero being -1.
     """
     result: Tensor = _SIGN_KERNEL(step, weight, -1.0, False, grad_input=out)
     return result
@@ -162,45 +194,23 @@ def _guarded_(
 
 
 def measured_headroom(
-    weights: list[Tensor], limits: tuple[float, float]
+    weights: Sequence[Tensor], limits: tuple[float, float]
 ) -> list[float]:
-    r"""Return by how much :math:`\ln |w|` of each tensor can change without leaving the limits, see above."""
-    pieces = (torch.split(weight.reshape(-1), _GUARD_PIECE) for weight in weights)
-    return [
-        min((_headroom(piece.abs(), limits) for piece in parts), default=math.inf)
-        for parts in pieces
-    ]
+    r"""Return by how much :math:`\ln |w|` of each tensor can change without leaving the limits."""
+    measured = []
+    for weight in weights:
+        parts = torch.split(weight.reshape(-1), _GUARD_PIECE)
+        each = [_headroom(part.abs(), limits) for part in parts]
+        measured.append(min(each, default=math.inf))
+    return measured
 
 
 def _headroom(size: Tensor, limits: tuple[float, float]) -> float:
     if not size.numel():
         return math.inf
     largest = size.amax().item()
-    smallest = (
-        torch.where(size == 0, largest, size).amin().item()
-    )  # a zero stays where it is, however long the step
+    # A zero stays where it is, however long the step.
+    smallest = torch.where(size == 0, largest, size).amin().item()
     if not 0 < smallest <= largest < math.inf:
         return -math.inf
     return min(math.log(smallest / limits[0]), math.log(limits[1] / largest)) - 0.01
-
-
-def exponentiate_foreach_(
-    weights: list[Tensor],
-    steps: tuple[Tensor, ...],
-    limits: tuple[float, float],
-    shrink: float,
-) -> None:
-    """Apply :func:`exponentiated` to a list of tensors of one dtype; the steps are used up."""
-    longest = _EXPONENT_LIMIT[weights[0].dtype]
-    signs = torch._foreach_sign(weights)
-    torch._foreach_clamp_min_(steps, -longest)
-    torch._foreach_clamp_max_(steps, longest)
-    torch._foreach_mul_(steps, signs)
-    torch._foreach_neg_(steps)
-    torch._foreach_sub_(steps, shrink)
-    torch._foreach_exp_(steps)
-    torch._foreach_abs_(weights)
-    torch._foreach_mul_(weights, steps)
-    torch._foreach_clamp_min_(weights, limits[0])
-    torch._foreach_clamp_max_(weights, limits[1])
-    torch._foreach_mul_(weights, signs)

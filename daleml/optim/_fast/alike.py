@@ -1,0 +1,102 @@
+"""Parameters sorted into those that step alike: by one rule, with equal options."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from daleml.optim._fast import forms
+from daleml.optim._fast.guarded_exp import Headroom
+
+Group = dict[str, Any]
+
+
+class Planned(Protocol):
+    """What a plan of steps asks of an optimiser."""
+
+    param_groups: list[Group]
+    defaults: Group
+    state: defaultdict[Tensor, Any]
+    _headroom: Headroom
+    _counts_steps: bool
+
+    def _rule(self, group: Group) -> forms.Rule:
+        """Return the rule that a group steps by."""
+
+    def _is_steady(self) -> bool:
+        """Whether the rule of a group changes with the group's options alone."""
+
+    def _moments(self, group: Group) -> tuple[str, ...]:
+        """Return the names in the state of what the rule changes beside the weight."""
+
+    def _steps_taken(self, state: Group) -> float:
+        """Return how many steps a parameter has taken, as far as its rule has to know."""
+
+    def _options(self, group: Group, dtype: torch.dtype, taken: float) -> Any:
+        """Return the options of the rule."""
+
+
+@dataclass
+class Alike:
+    """Parameters of one dtype and device that step by one rule, with equal options.
+
+    Attributes:
+        rule: The rule, of one tensor.
+        moments: The names in the state of what it changes beside the weight.
+        taken: How many steps each parameter has taken.
+        is_gathered: Whether they step as one vector. Then their learning rates may differ.
+        parameters: The parameters.
+        groups: The group of each.
+    """
+
+    rule: forms.Rule
+    moments: tuple[str, ...]
+    taken: float
+    is_gathered: bool
+    parameters: list[Tensor] = field(default_factory=list)
+    groups: list[Group] = field(default_factory=list)
+
+
+def alike(optimizer: Planned) -> list[Alike]:
+    """Sort the parameters that have a gradient."""
+    keys: list[list[Any]] = []
+    found: list[Alike] = []
+    for i, group in enumerate(optimizer.param_groups):
+        rule, moments = optimizer._rule(group), optimizer._moments(group)
+        for parameter in group["params"]:
+            grad = parameter.grad
+            if grad is None:
+                continue
+            gradients(optimizer, [parameter])
+            taken = optimizer._steps_taken(optimizer.state.get(parameter, {}))
+            together = optimizer._is_steady() and forms.is_gathered(
+                group, parameter, grad
+            )
+            key = [parameter.dtype, parameter.device, taken, together]
+            if together and not group["euclidean"]:
+                key += [group.get(name) for name in optimizer.defaults if name != "lr"]
+            else:
+                # A list has one rate, and so have the steps of torch's own.
+                key.append(i)
+            if key not in keys:
+                keys.append(key)
+                found.append(Alike(rule, moments, taken, together))
+            one = found[keys.index(key)]
+            one.parameters.append(parameter)
+            one.groups.append(group)
+    return found
+
+
+def gradients(optimizer: object, parameters: Sequence[Tensor]) -> list[Tensor]:
+    """Return the gradients of parameters that have one, or raise if any is sparse."""
+    grads: list[Any] = [parameter.grad for parameter in parameters]
+    if True in [grad.is_sparse for grad in grads]:
+        raise RuntimeError(
+            f"{type(optimizer).__name__} does not support sparse gradients."
+        )
+    return grads
