@@ -13,7 +13,7 @@ from torch import nn
 import daleml
 from daleml import analysis, datasets, layers, optim, tasks
 from daleml.analysis.distributions import families
-from daleml.analysis.plots import palette
+from daleml.analysis.plots.family_styles import style_of
 from daleml.reproductions import papers
 from tests import catalog
 from tests.tasks.test_tasks import TASKS
@@ -47,9 +47,9 @@ def test_every_optimiser_is_a_row_of_the_catalog():
 
 def test_every_family_has_a_file_a_name_and_a_look_of_its_own():
     names = set(families.FAMILIES)
-    looks = [palette.look(name) for name in names]
+    looks = [style_of(name) for name in names]
     assert len(set(looks)) == len(names)
-    stranger = palette.look("a family of one's own")
+    stranger = style_of("a family of one's own")
     assert stranger not in looks
     folder = PACKAGE / "analysis" / "distributions" / "families"
     for family in families.FAMILIES.values():

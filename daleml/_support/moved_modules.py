@@ -79,6 +79,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "analysis.plots.groups": ("analysis.plots.group_plots",),
     "analysis.plots.learning": ("analysis.plots.history_plots",),
     "analysis.plots.matrices": ("analysis.plots.matrix_plots",),
+    "analysis.plots.palette": ("analysis.plots.family_styles",),
     "analysis.plots.plasticity": ("analysis.plots.plasticity_plots",),
     "analysis.plots.seen": ("analysis.plots.plotted_sample",),
     "analysis.plots.shapes": ("analysis.plots.shape_plots",),
@@ -247,6 +248,16 @@ RENAMED: dict[str, dict[str, str]] = {
         "observe": "read_sample",
     },
     "analysis.pairs": {"Weights": "WeightsLike"},
+    "analysis.plots.palette": {
+        "Look": "FamilyStyle",
+        "line": "line_of",
+        "look": "style_of",
+    },
+    "analysis.plots.seen": {
+        "Seen": "PlottedSample",
+        "seen": "sample_of",
+        "share_between": "fraction_between",
+    },
     "analysis.probes": {"State": "ModelState", "Weights": "ModelWeights"},
     "learning.activities": {"Seen": "Recorded"},
     "learning.choices": {

@@ -1,8 +1,37 @@
-"""One plot a result. Each takes a result and ``ax=None``, returns the ``Axes``, never refits and never calls ``show``.
+"""Plots, one for each result.
 
-Only this folder imports matplotlib and seaborn, and it does so when a plot is called. Colours
-mean the same everywhere: excitatory red, inhibitory blue, and each family of distributions its
-own, with a line style and a marker.
+Each takes a result and ``ax=None``, returns the ``Axes``, never refits and never calls
+``show``. Only this folder imports matplotlib and seaborn, and it does so when a plot is called.
+Colours mean the same everywhere: excitatory red, inhibitory blue, and each family of
+distributions its own, with a line style and a marker.
+
+=====================  ====================================================================
+plot                   what it draws
+=====================  ====================================================================
+``fit``                the histogram of weights, with the density of a fit
+``families``           the same with the five best families of a comparison
+``ccdf``               how many weights are at least as large as each, with the fit
+``qq``                 quantiles of weights against those of a fit
+``family_bars``        how families rank
+``comparison_figure``  the four plots of a comparison in one figure
+``groups``             groups of synapses, one above the other
+``resemblance``        a network's weights against a brain's, free of scale
+``shapes``             several log-normal fits' samples, free of scale
+``spectrum``           singular values
+``matrix``             a signed weight matrix
+``geometry``           how far from normal a change is in the dual of each potential
+``normality``          its distribution function less the normal one
+``regime``             how rich or lazy learning was
+``degrees``            degrees of a connectome
+``strengths``          summed weights of its nodes
+``balance``            the excitation that each node receives against the inhibition
+``learning_curves``    a column of a training history
+``signs``              the units that break Dale's law
+``trial``              one trial of a task
+``claim``, ``sweep``   what a reproduction of a paper gave
+=====================  ====================================================================
+
+``figure`` makes a figure, ``style`` draws in daleml's style, ``svg`` and ``png`` render.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""What every plot shares: the look, the colours, axes to draw on, a legend that covers nothing."""
+"""What every plot shares: style, colours, axes to draw on, a legend that covers nothing."""
 
 from __future__ import annotations
 
@@ -16,23 +16,48 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-EXCITATORY, INHIBITORY = "#c0392b", "#2c6fbb"
+EXCITATORY = "#c0392b"
+"""The colour of excitation: red."""
 
-_LONGEST = (
-    80  # characters of the name of an axis: a longer one leaves no room for the axes
-)
+INHIBITORY = "#2c6fbb"
+"""The colour of inhibition: blue."""
+
+# A longer name of an axis than this, in characters, leaves no room for the axes.
+_LONGEST = 80
+
 # Fonts that hold other scripts, of Linux, macOS and Windows.
 _OTHER_LETTERS = (
-    "Noto Sans CJK JP", "Noto Sans CJK SC", "Source Han Sans", "WenQuanYi Zen Hei", "Hiragino Sans", "PingFang SC",
-    "Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari",
+    "Noto Sans CJK JP",
+    "Noto Sans CJK SC",
+    "Source Han Sans",
+    "WenQuanYi Zen Hei",
+    "Hiragino Sans",
+    "PingFang SC",
+    "Microsoft YaHei",
+    "Yu Gothic",
+    "Malgun Gothic",
+    "Noto Sans Arabic",
+    "Noto Sans Hebrew",
+    "Noto Sans Devanagari",
     "Arial Unicode MS",
-)  # fmt: skip
-_BELOW = 0.5  # inches from the axes to their legend: what ticks and a label take
+)
+
+# The inches from the axes to their legend: what ticks and a label take.
+_BELOW = 0.5
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw in daleml's style: the look of the demo, the tutorials and the command line."""
+    """Draw in daleml's style: that of the demo, the tutorials and the command line.
+
+    Returns:
+        A context: matplotlib's parameters are what they were when it ends.
+
+    Example:
+        >>> from daleml.analysis import plots
+        >>> with plots.style():
+        ...     drawing, axes = plots.figure()
+    """
     import matplotlib as mpl
 
     # These parameters are put back, not all of them as `rc_context` does: a notebook that
@@ -59,10 +84,10 @@ def _other_fonts() -> tuple[str, ...]:
 def name(text: object, longest: int = 44) -> str:
     r"""Return a name that matplotlib draws as it is written.
 
-    No maths between ``$``, and nothing that moves or hides.
+    What stands between ``$`` is no maths then, and nothing moves or hides.
 
     Args:
-        text: Of a column, a group, a network, a unit: whatever it is called.
+        text: The name of a column, a group, a network or a unit.
         longest: How many characters there is room for; the middle of a longer name is left out.
 
     Example:
@@ -84,7 +109,7 @@ def axis_name(text: object) -> str:
 
 @contextmanager
 def _without_a_word_on_glyphs() -> Iterator[None]:
-    """Draw letters that no installed font has as boxes, as they are, without a warning for each."""
+    """Draw letters that no installed font has as boxes, without a warning for each."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from")
         # Of scripts whose letters change with their neighbours, which matplotlib draws one by one.
@@ -95,7 +120,21 @@ def _without_a_word_on_glyphs() -> Iterator[None]:
 
 
 def png(drawing: Figure, dpi: int) -> bytes:
-    """Render a figure as PNG; the same figure gives the same bytes."""
+    """Render a figure as PNG; the same figure gives the same bytes.
+
+    Args:
+        drawing: The figure.
+        dpi: Dots per inch.
+
+    Returns:
+        The content of a file.
+
+    Example:
+        >>> from daleml.analysis import plots
+        >>> drawing, axes = plots.figure()
+        >>> plots.png(drawing, dpi=40)[1:4]
+        b'PNG'
+    """
     import io
 
     buffer = io.BytesIO()
@@ -108,7 +147,23 @@ def png(drawing: Figure, dpi: int) -> bytes:
 def figure(
     columns: int = 1, rows: int = 1, *, width: float = 5.2, height: float = 3.8
 ) -> tuple[Figure, Any]:
-    """Return a new figure and its array of axes, ``(rows, columns)``, that no interactive backend keeps alive."""
+    """Return a new figure and its array of axes, which no interactive backend keeps alive.
+
+    Args:
+        columns: Number of axes beside one another.
+        rows: Number of axes above one another.
+        width: Width of each, in inches.
+        height: Height of each, in inches.
+
+    Returns:
+        The figure, and its axes, shape ``(rows, columns)``.
+
+    Example:
+        >>> from daleml.analysis import plots
+        >>> drawing, axes = plots.figure(2)
+        >>> axes.shape
+        (1, 2)
+    """
     from matplotlib.figure import Figure
 
     drawing = Figure(figsize=(width * columns, height * rows), layout="constrained")
@@ -116,7 +171,20 @@ def figure(
 
 
 def svg(drawing: Figure) -> bytes:
-    """Render a figure as SVG, its text as text; the same figure gives the same bytes."""
+    """Render a figure as SVG, its text as text; the same figure gives the same bytes.
+
+    Args:
+        drawing: The figure.
+
+    Returns:
+        The content of a file.
+
+    Example:
+        >>> from daleml.analysis import plots
+        >>> drawing, axes = plots.figure()
+        >>> plots.svg(drawing)[:5]
+        b'<?xml'
+    """
     import io
 
     from matplotlib import rc_context
@@ -154,11 +222,8 @@ def _require_axes(ax: object) -> None:
     from matplotlib.axes import Axes
 
     if not isinstance(ax, Axes):
-        hint = (
-            ": give one of its axes"
-            if hasattr(ax, "axes") or hasattr(ax, "flat")
-            else ""
-        )
+        has_axes = hasattr(ax, "axes") or hasattr(ax, "flat")
+        hint = ": give one of its axes" if has_axes else ""
         raise TypeError(f"`ax` must be matplotlib axes; got {type(ax).__name__}{hint}.")
 
 
@@ -166,40 +231,47 @@ def legend(ax: Axes, columns: int = 2, *, title: str | None = None) -> None:
     """Put the legend below the axes, where it covers nothing."""
     from matplotlib.transforms import ScaledTranslation
 
-    below = ax.transAxes + ScaledTranslation(
-        0, -_BELOW, ax.figure.dpi_scale_trans
-    )  # as far down in a tall figure
+    # In inches, so that it is as far down in a tall figure as in a low one.
+    down = ScaledTranslation(0, -_BELOW, ax.figure.dpi_scale_trans)
     ax.legend(
-        frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=below,
-        ncols=columns, handlelength=2.8, columnspacing=1.2, title=title, title_fontsize="small",
-    )  # fmt: skip
+        frameon=False,
+        fontsize="small",
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0),
+        bbox_transform=ax.transAxes + down,
+        ncols=columns,
+        handlelength=2.8,
+        columnspacing=1.2,
+        title=title,
+        title_fontsize="small",
+    )
 
 
 def log_ticks(axis: Axis) -> None:
     """Label a logarithmic axis in plain numbers where they are short.
 
-    At 1, 2 and 5 if it spans little, else at 1.
+    Labels are at 1, 2 and 5 if it spans little, else at 1.
     """
     import math
 
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     low, high = axis.get_view_interval()
-    decades = math.log10(high / low) if 0 < low < high else 9.0
-    if decades < 2:
-        many = decades < 0.7
-        axis.set_major_locator(
-            LogLocator(
-                subs=range(1, 10) if many else (1, 2, 5), numticks=12 if many else 9
-            )
-        )
+    decades = math.inf
+    if 0 < low < high:
+        decades = math.log10(high / low)
+    if decades < 0.7:
+        axis.set_major_locator(LogLocator(subs=range(1, 10), numticks=12))
+        axis.set_minor_formatter(NullFormatter())
+    elif decades < 2:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=9))
         axis.set_minor_formatter(NullFormatter())
     if low >= 1e-3 and high < 1e6:
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
 
 
 def widen_flat_log_axis(ax: Axes) -> None:
-    """Widen a logarithmic axis on which all values are equal, or nearly none is positive, to show a decade."""
+    """Widen a logarithmic axis to show a decade, where all values are equal, or nearly so."""
     low, high = ax.get_ylim()
     if high / low < 10:
         ax.set_ylim(high / 20, high * 2)

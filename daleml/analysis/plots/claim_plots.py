@@ -1,4 +1,4 @@
-"""A claim of a paper: what was expected, and what the seeds gave."""
+"""The plot of a claim of a paper: what was expected, and what the seeds gave."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+# The green of what was expected.
 _EXPECTED = "#cfe8d5"
 
 
 def claim(outcome: Any) -> Figure:
-    """Draw a claim's outcome: one row of axes an expectation.
+    """Draw a claim's outcome: one row of axes per expectation.
 
     Dots are seeds, the bar is the interval of their mean, the green band is what was expected,
     and the dashed line is where there would be no effect.
@@ -25,8 +26,21 @@ def claim(outcome: Any) -> Figure:
     Args:
         outcome: What :func:`daleml.reproductions.verdict.judge` returns, with something measured.
 
+    Returns:
+        A new figure.
+
     Raises:
         ValueError: If nothing was measured.
+
+    Example:
+        >>> from types import SimpleNamespace as Named
+        >>> from daleml.analysis import plots
+        >>> check = Named(label="accuracy", at_least=0.9, at_most=None, no_effect=None)
+        >>> one = Named(check=check, values=[0.93, 0.95], mean=0.94, low=0.92, high=0.96,
+        ...             verdict="as expected")
+        >>> drawing = plots.claim(Named(measured=[one], claim=Named(id="example")))
+        >>> drawing.axes[0].get_xlabel()
+        'accuracy: as expected'
     """
     if not outcome.measured:
         raise ValueError(
@@ -41,13 +55,12 @@ def claim(outcome: Any) -> Figure:
 
 
 def _expectation(ax: Axes, one: Any) -> None:
+    """Draw what the seeds gave, beside what was expected."""
     check = one.check
-    shown = [
-        value
-        for value in (check.at_least, check.at_most, check.no_effect, one.low, one.high)
-        if value is not None
-    ]
-    finite = np.array([value for value in (*one.values, *shown) if np.isfinite(value)])
+    # None, where there is no such bound, becomes NaN.
+    shown = (check.at_least, check.at_most, check.no_effect, one.low, one.high)
+    numbers = np.array([*one.values, *shown], dtype=np.float64)
+    finite = numbers[np.isfinite(numbers)]
     span = np.ptp(finite) or max(abs(finite[0]), 1e-12)
     low, high = finite.min() - 0.15 * span, finite.max() + 0.15 * span
     least = low if check.at_least is None else check.at_least
@@ -55,7 +68,10 @@ def _expectation(ax: Axes, one: Any) -> None:
     ax.axvspan(least, most, color=_EXPECTED, linewidth=0, zorder=0)
     if check.no_effect is not None:
         ax.axvline(check.no_effect, color="0.35", linestyle="--", linewidth=1, zorder=1)
-    places = np.linspace(-0.25, 0.25, len(one.values)) if len(one.values) > 1 else [0.0]
+    # Seeds that gave the same number are told apart by their heights.
+    heights = np.zeros(1)
+    if len(one.values) > 1:
+        heights = np.linspace(-0.25, 0.25, len(one.values))
     ax.plot(
         [one.low, one.high],
         [0, 0],
@@ -65,7 +81,7 @@ def _expectation(ax: Axes, one: Any) -> None:
         alpha=0.45,
         zorder=2,
     )
-    ax.plot(one.values, places, "o", color="0.15", markersize=4, zorder=3)
+    ax.plot(one.values, heights, "o", color="0.15", markersize=4, zorder=3)
     ax.plot([one.mean], [0], "D", color=EXCITATORY, markersize=6, zorder=4)
     ax.set(
         xlim=(low, high),

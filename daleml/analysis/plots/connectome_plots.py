@@ -1,4 +1,4 @@
-"""Connectomes: degrees, strengths, and the balance of excitation and inhibition."""
+"""Plots of connectomes: degrees, strengths, and the balance of excitation and inhibition."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _DARK = "0.15"
+
+# The name, the colour and the marker of a sender, by its sign.
 _SENDERS = {
     1: ("excitatory", EXCITATORY, "o"),
     -1: ("inhibitory", INHIBITORY, "^"),
@@ -29,9 +31,27 @@ _SENDERS = {
 
 
 def degrees(result: GraphSummary, ax: Axes | None = None) -> Axes:
-    """Draw how many nodes have at least so many edges, in and out.
+    """Draw the fraction of nodes that have at least each number of edges, in and out.
 
-    Complementary cumulative distributions, log-log.
+    They are complementary cumulative distributions, log-log.
+
+    Args:
+        result: What :func:`daleml.analysis.graph_summary` returned.
+        ax: Where to draw; default: new axes.
+
+    Returns:
+        The axes.
+
+    Raises:
+        TypeError: If ``result`` is something else, or ``ax`` are no axes.
+
+    Example:
+        >>> from daleml.analysis import graph_summary, plots
+        >>> from daleml.datasets import fly_visual
+        >>> drawing, axes = plots.figure()
+        >>> ax = plots.degrees(graph_summary(fly_visual()), axes[0, 0])
+        >>> ax.get_xlabel()
+        'edges of a node, at least'
     """
     require(result, GraphSummary, "graph_summary")
     ax = axes_or_new(ax)
@@ -44,7 +64,28 @@ def degrees(result: GraphSummary, ax: Axes | None = None) -> Axes:
 
 
 def strengths(result: GraphSummary, ax: Axes | None = None) -> Axes:
-    """Draw how many nodes have at least so much weight, in and out, and in by sign where it is known, log-log."""
+    """Draw the fraction of nodes that have at least each summed weight, in and out, log-log.
+
+    The weight that comes in is drawn by sign too, where that is known.
+
+    Args:
+        result: What :func:`daleml.analysis.graph_summary` returned.
+        ax: Where to draw; default: new axes.
+
+    Returns:
+        The axes.
+
+    Raises:
+        TypeError: If ``result`` is something else, or ``ax`` are no axes.
+
+    Example:
+        >>> from daleml.analysis import graph_summary, plots
+        >>> from daleml.datasets import fly_visual
+        >>> drawing, axes = plots.figure()
+        >>> ax = plots.strengths(graph_summary(fly_visual()), axes[0, 0])
+        >>> ax.get_xlabel()
+        'summed weight of a node, at least'
+    """
     require(result, GraphSummary, "graph_summary")
     ax = axes_or_new(ax)
     table = result.table()
@@ -74,12 +115,30 @@ def strengths(result: GraphSummary, ax: Axes | None = None) -> Axes:
 
 
 def balance(result: GraphSummary, ax: Axes | None = None) -> Axes:
-    """Draw the excitation that each node receives against the inhibition, its own sign by colour and marker.
+    """Draw the excitation that each node receives against the inhibition.
 
-    On the line both are equal. Axes are logarithmic above the smallest weight received and
-    linear below, so that nodes that receive none of a sign are seen, on the axis; markers are
-    open, so that nodes on top of one another are seen. Nodes that receive nothing of known sign
-    are counted.
+    A node's own sign is its colour and marker. On the line both are equal. Axes are logarithmic
+    above the smallest weight received and linear below, so that nodes that receive none of a
+    sign are seen, on the axis; markers are open, so that nodes on top of one another are seen.
+    Nodes that receive nothing of known sign are counted.
+
+    Args:
+        result: What :func:`daleml.analysis.graph_summary` returned.
+        ax: Where to draw; default: new axes.
+
+    Returns:
+        The axes.
+
+    Raises:
+        TypeError: If ``result`` is something else, or ``ax`` are no axes.
+
+    Example:
+        >>> from daleml.analysis import graph_summary, plots
+        >>> from daleml.datasets import fly_visual
+        >>> drawing, axes = plots.figure()
+        >>> ax = plots.balance(graph_summary(fly_visual()), axes[0, 0])
+        >>> ax.get_xlabel()
+        'inhibition received'
     """
     require(result, GraphSummary, "graph_summary")
     ax = axes_or_new(ax)
@@ -88,9 +147,9 @@ def balance(result: GraphSummary, ax: Axes | None = None) -> Axes:
     senders = received["sign"].fillna(0).astype(int)
     both = received[["exc_in", "inh_in"]].to_numpy()
     positive = both[both > 0]
-    least, most = (
-        (float(positive.min()), float(positive.max())) if positive.size else (1.0, 1.0)
-    )
+    least = most = 1.0
+    if positive.size:
+        least, most = float(positive.min()), float(positive.max())
     ax.plot([0, 2 * most], [0, 2 * most], color="0.6", linewidth=1, zorder=1)
     for sign, (name, color, marker) in _SENDERS.items():
         chosen = received[senders == sign]
@@ -107,9 +166,10 @@ def balance(result: GraphSummary, ax: Axes | None = None) -> Axes:
                 zorder=2,
                 label=f"{name} ({len(chosen):,})",
             )
-    for axis in ("x", "y"):
-        getattr(ax, f"set_{axis}scale")("symlog", linthresh=least, linscale=0.4)
-        getattr(ax, f"set_{axis}lim")(0, 2 * most)
+    ax.set_xscale("symlog", linthresh=least, linscale=0.4)
+    ax.set_xlim(0, 2 * most)
+    ax.set_yscale("symlog", linthresh=least, linscale=0.4)
+    ax.set_ylim(0, 2 * most)
     n_none = result.n_nodes - len(received)
     note = f" (not shown: {n_none:,} that receive neither)" if n_none else ""
     ax.set(xlabel=f"inhibition received{note}", ylabel="excitation received")
@@ -119,18 +179,20 @@ def balance(result: GraphSummary, ax: Axes | None = None) -> Axes:
 
 
 def _at_least(values: NDArray[Any], ax: Axes, *, label: str, **line: Any) -> None:
-    """Draw the fraction of values at or above each, zeros counted instead of drawn."""
+    """Draw the fraction of values at or above each; zeros are counted instead of drawn."""
     distinct, counts = np.unique(values[values > 0], return_counts=True)
     fraction = counts[::-1].cumsum()[::-1] / values.size
     n_none = int(np.sum(values == 0))
-    label += f" ({n_none:,} with none)" if n_none else ""
-    # at a value the curve includes it, so it holds its height to the left
+    if n_none:
+        label += f" ({n_none:,} with none)"
+    # At a value the curve includes it, so it holds its height to the left.
     ax.plot(
         distinct, fraction, drawstyle="steps-pre", linewidth=1.8, label=label, **line
     )
 
 
 def _finish(ax: Axes, xlabel: str) -> Axes:
+    """Name the axes, and make them logarithmic if there is something on them."""
     if any(len(line.get_xdata()) for line in ax.lines):  # type: ignore[arg-type]
         ax.set(xscale="log", yscale="log")
     ax.set(xlabel=xlabel, ylabel="fraction of nodes")

@@ -11,6 +11,7 @@ from daleml.analysis.plots import canvas
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+# Dots per inch: on a page a figure is about half as wide as its pixels are, and sharp.
 _DPI = 160
 
 

@@ -1,8 +1,8 @@
-"""Learning: curves of a history, and the units that broke the law."""
+"""Plots of training: curves of a history, and the units that broke Dale's law."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from daleml.analysis.plots.canvas import (
     EXCITATORY,
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+# At most this number of units that break the law is drawn.
+_MOST_UNITS = 20
+
+
 def learning_curves(
     history: pd.DataFrame,
     y: str = "accuracy",
@@ -33,8 +37,28 @@ def learning_curves(
 
     Rows that share ``x`` and ``hue`` (seeds) become a mean and its range.
 
+    Args:
+        history: A DataFrame, as :func:`daleml.train` returns; several can be concatenated.
+        y: The column to draw.
+        ax: Where to draw; default: new axes.
+        hue: The column that says which rows are of one curve; default: all are.
+        x: The column along which to draw.
+
+    Returns:
+        The axes.
+
     Raises:
+        TypeError: If ``history`` is no DataFrame, or ``ax`` are no axes.
         ValueError: If a column is missing.
+
+    Example:
+        >>> import pandas as pd
+        >>> from daleml.analysis import plots
+        >>> history = pd.DataFrame({"epoch": [0, 1], "accuracy": [0.1, 0.8]})
+        >>> drawing, axes = plots.figure()
+        >>> ax = plots.learning_curves(history, ax=axes[0, 0])
+        >>> ax.get_xlabel(), ax.get_ylabel()
+        ('epoch', 'accuracy')
     """
     import seaborn as sns
 
@@ -43,8 +67,8 @@ def learning_curves(
             "`history` must be a DataFrame, as `train` returns; got"
             f" {type(history).__name__}."
         )
-    for column in (x, y, *([hue] if hue else [])):
-        if column not in history.columns:
+    for column in (x, y, hue):
+        if column and column not in history.columns:
             raise ValueError(
                 f"`history` must have a column {column!r}; got"
                 f" {', '.join(map(str, history.columns))}."
@@ -70,35 +94,50 @@ def learning_curves(
 def signs(result: SignReport, ax: Axes | None = None) -> Axes:
     """Draw the units that break the law, and the fraction of each one's synapses at fault.
 
-    Or say that none does.
+    If none does, the axes say so.
+
+    Args:
+        result: What :func:`daleml.signs.check` returned.
+        ax: Where to draw; default: new axes.
+
+    Returns:
+        The axes.
+
+    Raises:
+        TypeError: If ``result`` is no such report, or ``ax`` are no axes.
+
+    Example:
+        >>> from daleml import Populations, signs
+        >>> from daleml.analysis import plots
+        >>> from daleml.layers import EILinear
+        >>> drawing, axes = plots.figure()
+        >>> ax = plots.signs(signs.check(EILinear(Populations(8, 2), 5)), axes[0, 0])
+        >>> len(ax.texts)
+        1
     """
     require(result, SignReport, "signs.check")
     ax = axes_or_new(ax)
     if result:
-        said = "\n".join(
-            axis_name(line) for line in str(result).replace(": ", ":\n").splitlines()
-        )
+        lines = str(result).replace(": ", ":\n").splitlines()
+        said = "\n".join(map(axis_name, lines))
         ax.text(0.5, 0.5, said, ha="center", va="center", transform=ax.transAxes)
         ax.set(xticks=[], yticks=[])
         return ax
-    worst = sorted(
-        result.violations,
-        key=lambda violation: violation.count / violation.size,
-        reverse=True,
-    )[:20]
-    labels = [name(f"{violation.parameter} [{violation.unit}]") for violation in worst]
-    colors = [EXCITATORY if violation.sign > 0 else INHIBITORY for violation in worst]
-    ax.barh(
-        labels[::-1],
-        [violation.count / violation.size for violation in worst][::-1],
-        color=colors[::-1],
-    )
-    shown = (
-        f", the worst {len(worst)} of {len(result.violations)} units"
-        if len(worst) < len(result.violations)
-        else ""
-    )
+    n = len(result.violations)
+    worst = sorted(result.violations, key=_fraction, reverse=True)[:_MOST_UNITS]
+    labels, colors = [], []
+    # The worst is on top: bars are drawn from below.
+    for one in reversed(worst):
+        labels.append(name(f"{one.parameter} [{one.unit}]"))
+        colors.append(EXCITATORY if one.sign > 0 else INHIBITORY)
+    ax.barh(labels, list(map(_fraction, reversed(worst))), color=colors)
+    shown = f", the worst {len(worst)} of {n} units" if len(worst) < n else ""
     ax.set(
         xlim=(0, 1), xlabel=f"fraction of a unit's synapses with the wrong sign{shown}"
     )
     return tidy(ax)
+
+
+def _fraction(violation: Any) -> float:
+    """Return the fraction of a unit's synapses that have the wrong sign."""
+    return float(violation.count / violation.size)

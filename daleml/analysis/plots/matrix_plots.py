@@ -26,6 +26,7 @@ from daleml.analysis.weights.real_numbers import numbers
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# Singular values below this fraction of the largest are zero up to the rounding of float32.
 _ROUNDING = 1e-6
 
 
@@ -35,34 +36,51 @@ def spectrum(
 ) -> Axes:
     """Draw singular values by rank, each spectrum scaled to a largest value of 1.
 
-    Several are labelled by key.
+    Singular values below 1e-6 of the largest, zero up to the rounding of single precision, are
+    counted instead of drawn.
 
-    Those below 1e-6 of the largest, zero up to the rounding of single precision, are counted
-    instead of drawn.
+    Args:
+        result: A spectrum; or several, by name or numbered from 1.
+        ax: Where to draw; default: new axes.
+
+    Returns:
+        The axes.
+
+    Raises:
+        TypeError: If one of them is no spectrum, or ``ax`` are no axes.
+
+    Example:
+        >>> import numpy as np
+        >>> from daleml.analysis import plots, spectrum
+        >>> drawing, axes = plots.figure()
+        >>> ax = plots.spectrum({"identity": spectrum(np.eye(4))}, axes[0, 0])
+        >>> ax.lines[0].get_label()
+        'H = 1.000'
     """
     import seaborn as sns
 
     ax = axes_or_new(ax)
-    several = result if isinstance(result, (Mapping, Sequence)) else [result]
-    labelled = (
-        several.items() if isinstance(several, Mapping) else enumerate(several, start=1)
-    )
-    colors = sns.color_palette("colorblind", len(several))
-    for one in several.values() if isinstance(several, Mapping) else several:
+    if isinstance(result, Mapping):
+        named: dict[Any, Spectrum] = dict(result)
+    elif isinstance(result, Sequence):
+        named = dict(enumerate(result, start=1))
+    else:
+        named = {1: result}
+    for one in named.values():
         require(one, Spectrum, "spectrum")
-    for (label, one), color in zip(labelled, colors, strict=True):
-        largest = one.singular_values[0] or 1.0
-        ranks = (np.arange(one.singular_values.size) + 1) / one.singular_values.size
-        text = (
-            f"{name(label)}: H = {one.svd_entropy:.3f}"
-            if len(several) > 1
-            else f"H = {one.svd_entropy:.3f}"
-        )
-        n_lost = int(np.sum(one.singular_values < _ROUNDING * largest))
-        text += f", {n_lost} at zero" if n_lost else ""
+    colors = sns.color_palette("colorblind", len(named))
+    for (label, one), color in zip(named.items(), colors, strict=True):
+        values = one.singular_values
+        relative = values / (values[0] or 1.0)
+        text = f"H = {one.svd_entropy:.3f}"
+        if len(named) > 1:
+            text = f"{name(label)}: {text}"
+        n_lost = int(np.sum(values < _ROUNDING * (values[0] or 1.0)))
+        if n_lost:
+            text += f", {n_lost} at zero"
         ax.plot(
-            ranks,
-            one.singular_values / largest,
+            (np.arange(values.size) + 1) / values.size,
+            relative,
             marker=".",
             markersize=4,
             linewidth=1,
@@ -70,9 +88,8 @@ def spectrum(
             label=text,
         )
     ax.set(xlabel="rank / number of singular values", ylabel="singular value / largest")
-    if any(
-        np.any(line.get_ydata()) for line in ax.lines
-    ):  # zeros alone have no logarithm
+    # Zeros alone have no logarithm.
+    if any(np.any(line.get_ydata()) for line in ax.lines):
         ax.set_yscale("log")
         widen_flat_log_axis(ax)
         if ax.get_ylim()[0] < _ROUNDING:
@@ -82,12 +99,30 @@ def spectrum(
 
 
 def matrix(weight: ArrayLike | nn.Module, ax: Axes | None = None) -> Axes:
-    """Draw a signed weight matrix ``(post, pre)``.
-
-    Excitatory entries red, inhibitory ones blue, zero white.
+    """Draw a signed weight matrix ``(post, pre)``: excitatory red, inhibitory blue, zero white.
 
     Under Dale's law a column has one colour. Its depth goes with the square root of the
     strength, so that weak weights show beside strong ones.
+
+    Args:
+        weight: A matrix; or a module, of which the effective weight is drawn.
+        ax: Where to draw; default: new axes.
+
+    Returns:
+        The axes.
+
+    Raises:
+        TypeError: If ``weight`` are no numbers, or ``ax`` are no axes.
+        ValueError: If ``weight`` is no matrix.
+
+    Example:
+        >>> from daleml import Populations
+        >>> from daleml.analysis import plots
+        >>> from daleml.layers import EILinear
+        >>> drawing, axes = plots.figure()
+        >>> ax = plots.matrix(EILinear(Populations(8, 2), 5), axes[0, 0])
+        >>> ax.images[0].get_array().shape
+        (5, 10)
     """
     import seaborn as sns
 
@@ -109,7 +144,7 @@ def matrix(weight: ArrayLike | nn.Module, ax: Axes | None = None) -> Axes:
 
 
 def _read(weight: Any) -> NDArray[np.float64]:
-    """Read a matrix, of a module its effective weight; NaN is let through, and drawn as nothing."""
+    """Return a matrix, or the effective weight of a module. NaN stays, and is drawn as nothing."""
     if isinstance(weight, nn.Module):
         return matrix_of(weight)
     values = np.asarray(numbers(weight, "weight"), dtype=np.float64)

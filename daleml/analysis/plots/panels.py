@@ -1,4 +1,4 @@
-"""A whole figure of a comparison."""
+"""The figure of a comparison: four panels."""
 
 from __future__ import annotations
 
@@ -18,11 +18,26 @@ if TYPE_CHECKING:
 def comparison_figure(result: Comparison, *, xlabel: str | None = None) -> Figure:
     """Return a figure of four panels.
 
-    Density, upper tail, quantiles against the best family, and how families rank.
+    They are density, upper tail, quantiles against the best family, and how families rank.
 
     Args:
         result: A comparison.
         xlabel: What the magnitudes are, with their unit.
+
+    Returns:
+        A new figure.
+
+    Raises:
+        TypeError: If ``result`` is no comparison.
+
+    Example:
+        >>> import numpy as np
+        >>> from daleml.analysis import compare_families, plots
+        >>> weights = np.random.default_rng(0).lognormal(size=200)
+        >>> result = compare_families(weights, ["lognormal", "gamma"])
+        >>> drawing = plots.comparison_figure(result, xlabel="size (um2)")
+        >>> len(drawing.axes)
+        4
     """
     require(result, Comparison, "compare_families")
     with style():

@@ -1,4 +1,4 @@
-"""What learning changed: the geometry it kept to, and how far it went."""
+"""Plots of plasticity: the geometry that learning kept to, and how far it went."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from daleml.analysis.plasticity.dual_geometry import (
     DualChange,
     GeometryInference,
 )
+from daleml.analysis.plasticity.normality import Floor
 from daleml.analysis.plasticity.rich_lazy import Regime
 from daleml.analysis.plots.canvas import axes_or_new, legend, name, require, tidy
 
@@ -19,52 +20,63 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MAKER = "infer_geometry"
+
+# One line style per potential, so that the figure reads in grey.
 _DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (4, 1, 1, 1, 1, 1)), (0, (1, 3)))
+
+# The standardised change is drawn from minus to plus this.
 _LIMIT = 3.5
 
 
 def geometry(result: GeometryInference, ax: Axes | None = None) -> Axes:
-    """Draw how far from normal the change is in the dual of each potential, with 95 % intervals, the nearest on top.
+    """Draw how far from normal the change is in the dual of each potential, the nearest on top.
 
-    The grey bars are what chance allows as many normal numbers in 95 of 100 cases, with a tick
-    at their mean. Filled points cannot be told from the best; hollow ones can.
+    Lines are 95 % intervals. The grey bars are what chance allows as many normal numbers in 95
+    of 100 cases, with a tick at their mean. Filled points cannot be told from the best; hollow
+    ones can.
+
+    Args:
+        result: What :func:`daleml.analysis.infer_geometry` returned.
+        ax: Where to draw; default: new axes.
+
+    Returns:
+        The axes.
+
+    Raises:
+        TypeError: If ``result`` is something else, or ``ax`` are no axes.
+
+    Example:
+        >>> import numpy as np
+        >>> from daleml.analysis import infer_geometry, plots
+        >>> rng = np.random.default_rng(0)
+        >>> before = rng.lognormal(size=200)
+        >>> result = infer_geometry(before, before * rng.lognormal(0, 0.1, 200), n_boot=20)
+        >>> drawing, axes = plots.figure()
+        >>> ax = plots.geometry(result, axes[0, 0])
+        >>> ax.get_yticklabels()[-1].get_text()
+        'NegativeEntropy'
     """
     require(result, GeometryInference, _MAKER)
     ax = axes_or_new(ax)
-    rows = list(enumerate(reversed(result.changes)))
-    low = min(min(one.floor.mean, one.distance) for one in result.changes) / 3
-    for place, one in rows:
-        first = place == 0
-        ax.barh(
-            place, one.floor.upper - low, left=low, height=0.55, color="0.86", zorder=0,
-            label="what chance allows (95 %)" if first else None,
-        )  # fmt: skip
-        ax.plot(
-            [one.floor.mean] * 2,
-            [place - 0.275, place + 0.275],
-            color="0.45",
-            linewidth=1.2,
-            zorder=1,
-        )
+    changes = result.changes[::-1]
+    low = min(min(one.floor.mean, one.distance) for one in changes) / 3
+    for place, one in enumerate(changes):
+        _draw_chance(ax, place, one.floor, low)
         start, end = one.interval
         ax.plot(
             [max(start, low), end], [place] * 2, color="0.15", linewidth=1.4, zorder=2
         )
-    for filled, label in (
-        (True, "best, and what cannot be told from it"),
-        (False, "further from normal"),
+    places = np.arange(len(changes))
+    distances = np.array([one.distance for one in changes])
+    tied = np.array([one in result.tied for one in changes])
+    for chosen, color, label in (
+        (tied, "0.15", "best, and what cannot be told from it"),
+        (~tied, "white", "further from normal"),
     ):
-        chosen = [
-            (one.distance, place)
-            for place, one in rows
-            if (one in result.tied) == filled
-        ]
-        if chosen:
-            x, y = zip(*chosen, strict=True)
-            color = "0.15" if filled else "white"
+        if chosen.any():
             ax.plot(
-                x,
-                y,
+                distances[chosen],
+                places[chosen],
                 "o",
                 color=color,
                 markeredgecolor="0.15",
@@ -74,22 +86,64 @@ def geometry(result: GeometryInference, ax: Axes | None = None) -> Axes:
             )
     ax.set(
         xscale="log",
-        yticks=[place for place, _ in rows],
-        yticklabels=[name(one.label) for _, one in rows],
+        yticks=places,
+        yticklabels=[name(one.label) for one in changes],
         xlabel="distance of the dual change from normal, ∫ |F − Φ| dz",
         xlim=(low, None),
-        ylim=(-0.6, len(rows) - 0.4),
+        ylim=(-0.6, len(changes) - 0.4),
     )
     _plain_log_axis(ax)
     legend(ax, 1)
     return tidy(ax)
 
 
+def _draw_chance(ax: Axes, place: int, floor: Floor, low: float) -> None:
+    """Draw what chance allows in one row, with a tick at its mean."""
+    ax.barh(
+        place,
+        floor.upper - low,
+        left=low,
+        height=0.55,
+        color="0.86",
+        zorder=0,
+        label=None if place else "what chance allows (95 %)",
+    )
+    ax.plot(
+        [floor.mean] * 2,
+        [place - 0.275, place + 0.275],
+        color="0.45",
+        linewidth=1.2,
+        zorder=1,
+    )
+
+
 def normality(result: GeometryInference, ax: Axes | None = None) -> Axes:
-    r"""Draw, for each potential, the distribution function of the standardised dual change less the normal one.
+    r"""Draw the distribution function of each dual change less the normal one.
+
+    .. math:: \hat F(z) - \Phi(z), \qquad z = \delta / \text{sd}(\delta)
 
     The area between a curve and zero is its distance. The grey band holds 95 of 100 values that
     as many normal numbers would have, at each point by itself.
+
+    Args:
+        result: What :func:`daleml.analysis.infer_geometry` returned.
+        ax: Where to draw; default: new axes.
+
+    Returns:
+        The axes.
+
+    Raises:
+        TypeError: If ``result`` is something else, or ``ax`` are no axes.
+
+    Example:
+        >>> import numpy as np
+        >>> from daleml.analysis import infer_geometry, plots
+        >>> rng = np.random.default_rng(0)
+        >>> before = rng.lognormal(size=200)
+        >>> result = infer_geometry(before, before * rng.lognormal(0, 0.1, 200), n_boot=20)
+        >>> drawing, axes = plots.figure()
+        >>> plots.normality(result, axes[0, 0]).get_ylabel()
+        'F(z) − Φ(z)'
     """
     import seaborn as sns
     from scipy.special import ndtr
@@ -98,10 +152,9 @@ def normality(result: GeometryInference, ax: Axes | None = None) -> Axes:
     ax = axes_or_new(ax)
     grid = np.linspace(-_LIMIT, _LIMIT, 300)
     density, below = np.exp(-grid * grid / 2) / np.sqrt(2 * np.pi), ndtr(grid)
-    # of the empirical process, its scale estimated: see normality.sampling_floor
-    spread = np.sqrt(
-        np.maximum(below * (1 - below) - (grid * density) ** 2 / 2, 0) / result.best.n
-    )
+    # The variance of the empirical process with its scale estimated: see `sampling_floor`.
+    variance = below * (1 - below) - (grid * density) ** 2 / 2
+    spread = np.sqrt(np.maximum(variance, 0) / result.best.n)
     ax.fill_between(
         grid,
         -1.96 * spread,
@@ -115,9 +168,13 @@ def normality(result: GeometryInference, ax: Axes | None = None) -> Axes:
     for rank, one in enumerate(result.changes):
         z = _standardised(one)
         ax.plot(
-            z, LEVELS - ndtr(z), color=colors[rank], linestyle=_DASHES[rank % len(_DASHES)],
-            linewidth=1.5 if rank else 2.4, label=f"{name(one.label)}: {one.distance:.3g}",
-        )  # fmt: skip
+            z,
+            LEVELS - ndtr(z),
+            color=colors[rank],
+            linestyle=_DASHES[rank % len(_DASHES)],
+            linewidth=1.5 if rank else 2.4,
+            label=f"{name(one.label)}: {one.distance:.3g}",
+        )
     ax.set(
         xlabel="dual change / its standard deviation, z",
         ylabel="F(z) − Φ(z)",
@@ -128,9 +185,27 @@ def normality(result: GeometryInference, ax: Axes | None = None) -> Axes:
 
 
 def regime(result: Regime | Mapping[str, Regime], ax: Axes | None = None) -> Axes:
-    """Draw the alignments of representations and tangent kernels, one row a network.
+    """Draw the alignments of representations and tangent kernels, one row per network.
 
     Towards 1 learning was lazy.
+
+    Args:
+        result: What :func:`daleml.analysis.regime` returned; or several, by name.
+        ax: Where to draw; default: new axes.
+
+    Returns:
+        The axes.
+
+    Raises:
+        TypeError: If one of them is something else, or ``ax`` are no axes.
+
+    Example:
+        >>> from daleml.analysis import Regime, plots
+        >>> result = Regime(0.9, 0.3, 0.8, 0.4, 20, 20, ("0.weight",), "input of 2")
+        >>> drawing, axes = plots.figure()
+        >>> ax = plots.regime({"EG": result}, axes[0, 0])
+        >>> ax.get_yticklabels()[0].get_text().splitlines()
+        ['EG', '|ΔW| / |W| = 30%']
     """
     import seaborn as sns
 
@@ -138,36 +213,28 @@ def regime(result: Regime | Mapping[str, Regime], ax: Axes | None = None) -> Axe
     named = result if isinstance(result, Mapping) else {"": result}
     for one in named.values():
         require(one, Regime, "regime")
-    rows = list(enumerate(reversed(list(named.items()))))
-    orange = sns.color_palette("colorblind")[1]
-    kinds = (
-        ("representation_alignment", "representations", "o", "0.25"),
-        ("kernel_alignment", "tangent kernels", "D", orange),
-    )
-    for place, (_, one) in rows:
-        ends = [getattr(one, kind) for kind, *_ in kinds]
+    labels, activities, kernels = [], [], []
+    # The first network is on top.
+    for key, one in reversed(list(named.items())):
+        change = f"|ΔW| / |W| = {one.relative_weight_change:.0%}"
+        labels.append(f"{name(key)}\n{change}" if key else change)
+        activities.append(one.representation_alignment)
+        kernels.append(one.kernel_alignment)
+    places = range(len(labels))
+    for place, ends in enumerate(zip(activities, kernels, strict=True)):
         ax.plot(ends, [place] * 2, color="0.75", linewidth=1.4, zorder=1)
-    for kind, label, marker, color in kinds:
-        x = [getattr(one, kind) for _, (_, one) in rows]
-        ax.plot(
-            x,
-            [place for place, _ in rows],
-            marker,
-            color=color,
-            markersize=7.5,
-            zorder=2,
-            label=label,
-        )
-    changes = [
-        f"{name(key)}\n" * bool(key) + f"|ΔW| / |W| = {one.relative_weight_change:.0%}"
-        for _, (key, one) in rows
-    ]
+    orange = sns.color_palette("colorblind")[1]
+    for x, label, marker, color in (
+        (activities, "representations", "o", "0.25"),
+        (kernels, "tangent kernels", "D", orange),
+    ):
+        ax.plot(x, places, marker, color=color, markersize=7.5, zorder=2, label=label)
     ax.set(
-        yticks=[place for place, _ in rows],
-        yticklabels=changes,
+        yticks=places,
+        yticklabels=labels,
         xlabel="alignment of before with after: rich towards 0, lazy towards 1",
         xlim=(-0.02, 1.02),
-        ylim=(-0.6, len(rows) - 0.4),
+        ylim=(-0.6, len(labels) - 0.4),
     )
     legend(ax)
     return tidy(ax)
@@ -183,6 +250,8 @@ def _plain_log_axis(ax: Axes) -> None:
 
 
 def _standardised(change: DualChange) -> Any:
-    """Return the quantiles to draw: of a change that is the same for all weights there are none."""
+    """Return the quantiles to draw; a change that is the same for all weights has none."""
     quantiles = change.quantiles()
-    return quantiles if quantiles.size else np.full(LEVELS.size, np.nan)
+    if quantiles.size:
+        return quantiles
+    return np.full(LEVELS.size, np.nan)

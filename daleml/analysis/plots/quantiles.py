@@ -17,15 +17,18 @@ from daleml.analysis.plots.canvas import (
     require,
     tidy,
 )
-from daleml.analysis.plots.palette import look
-from daleml.analysis.plots.plotted_sample import band as order_statistics
-from daleml.analysis.plots.plotted_sample import quantile, seen
+from daleml.analysis.plots.family_styles import style_of
+from daleml.analysis.plots.plotted_sample import band as band_of_ranks
+from daleml.analysis.plots.plotted_sample import quantile, sample_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# Of more magnitudes than this, some are drawn.
 _POINTS = 500
-_EXTREMES = 25  # at each end
+
+# Of this number of magnitudes at each end all are drawn.
+_EXTREMES = 25
 
 
 def qq(
@@ -35,21 +38,34 @@ def qq(
     band: float | None = 0.95,
     xlabel: str | None = None,
 ) -> Axes:
-    r"""Draw the quantiles of the magnitudes against those of the fitted family, both of what was seen, log-log.
+    r"""Draw the quantiles of the magnitudes against those of the fitted family, log-log.
 
-    The band is where 95 of 100 samples drawn from the fit would have the value of the same
-    rank, at each point by itself: nothing is refitted. It is the limit of ever more parametric
-    bootstrap samples, and known in closed form: the level of the :math:`k`-th of :math:`n`
-    values has the distribution :math:`\mathrm{Beta}(k, n + 1 - k)`.
+    Both are of what was seen. The band is where 95 of 100 samples drawn from the fit would have
+    the value of the same rank, at each point by itself: nothing is refitted. It is the limit of
+    ever more parametric bootstrap samples, and known in closed form: the level of the
+    :math:`k`-th of :math:`n` values has the distribution :math:`\mathrm{Beta}(k, n + 1 - k)`.
 
     Args:
         result: A fit.
         ax: Where to draw; default: new axes.
-        band: The share of samples that the band holds; None for no band.
+        band: The fraction of samples that the band holds; None for no band.
         xlabel: What the magnitudes are, with their unit.
 
+    Returns:
+        The axes.
+
     Raises:
+        TypeError: If ``result`` is no fit, or ``ax`` are no axes.
         ValueError: If ``band`` is not between 0 and 1.
+
+    Example:
+        >>> import numpy as np
+        >>> from daleml.analysis import fit_weights, plots
+        >>> weights = np.random.default_rng(0).lognormal(size=200)
+        >>> drawing, axes = plots.figure()
+        >>> ax = plots.qq(fit_weights(weights, "lognormal"), axes[0, 0])
+        >>> ax.get_xlabel()
+        '|weight|: quantiles of the lognormal fit'
 
     Notes:
         The parameters were fitted to these very values, which pulls them towards the line: a
@@ -61,12 +77,12 @@ def qq(
         raise ValueError(f"`band` must be between 0 and 1; got {band}.")
     ax = axes_or_new(ax)
     data, ranks = _ranked(result)
-    n = seen(result).total
+    n = sample_of(result).total
     theory = quantile(result, (ranks - 0.5) / n)
     limits = min(theory[0], data[0]), max(theory[-1], data[-1])
     ax.plot(limits, limits, color="0.45", linewidth=1, zorder=1)
     if band is not None:
-        low, high = order_statistics(result, ranks, n, band)
+        low, high = band_of_ranks(result, ranks, n, band)
         ax.fill_between(
             theory,
             low,
@@ -76,12 +92,11 @@ def qq(
             zorder=0,
             label=f"{band:.0%} of samples drawn from the fit",
         )
-    color = look(result.family).color
     ax.plot(
         theory,
         data,
         ".",
-        color=color,
+        color=style_of(result.family).color,
         markersize=5,
         zorder=2,
         label=f"n = {result.n:,}",
@@ -102,25 +117,19 @@ def qq(
 def _ranked(result: WeightFit) -> tuple[Array, Array]:
     """Return some of the magnitudes seen, with their ranks, 1 the smallest.
 
-    All at the ends, fewer between.
+    They are all of them at the ends, and fewer between.
     """
-    found = seen(result)
+    found = sample_of(result)
     after = found.below + found.counts
-    first, n = int(np.floor(found.below[0])) + 1, max(int(np.floor(found.total)), 1)
+    first = int(np.floor(found.below[0])) + 1
+    n = max(int(np.floor(found.total)), 1)
     if n - first < _POINTS:
         ranks = np.arange(first, n + 1)
     else:
-        # towards the ends ever denser: there an axis of quantiles has the most room for a rank
-        offsets = np.r_[
-            np.arange(_EXTREMES),
-            np.geomspace(_EXTREMES, (n - first) / 2, _POINTS // 4).round(),
-        ]
-        ranks = np.unique(
-            np.r_[
-                first + offsets,
-                np.linspace(first, n, _POINTS // 2).round(),
-                n - offsets,
-            ]
-        )
+        # They are ever denser towards the ends: there an axis of quantiles has the most room.
+        beyond = np.geomspace(_EXTREMES, (n - first) / 2, _POINTS // 4).round()
+        offsets = np.r_[np.arange(_EXTREMES), beyond]
+        between = np.linspace(first, n, _POINTS // 2).round()
+        ranks = np.unique(np.r_[first + offsets, between, n - offsets])
     places = np.minimum(np.searchsorted(after, ranks - 1e-9), found.values.size - 1)
     return found.values[places], ranks.astype(np.float64)

@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING
 from daleml.analysis.distributions.comparison import Comparison
 from daleml.analysis.plots.canvas import axes_or_new, legend, require, tidy
 from daleml.analysis.plots.densities import aicc_text
-from daleml.analysis.plots.palette import look
+from daleml.analysis.plots.family_styles import style_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_LINEAR = 10.0  # AICc up to which the axis is linear
+# The axis is linear up to this difference in AICc, and logarithmic beyond.
+_LINEAR = 10.0
+
+# The axis goes on to this multiple of the largest difference, for the notes beside the marks:
+# on the logarithmic part of an axis a length in inches is a factor.
+_ROOM = 30
+_ROOM_WITH_P_VALUES = 400
 
 
 def family_bars(result: Comparison, ax: Axes | None = None) -> Axes:
@@ -27,81 +33,108 @@ def family_bars(result: Comparison, ax: Axes | None = None) -> Axes:
     Args:
         result: A comparison.
         ax: Where to draw; default: new axes.
+
+    Returns:
+        The axes.
+
+    Raises:
+        TypeError: If ``result`` is no comparison, or ``ax`` are no axes.
+
+    Example:
+        >>> import numpy as np
+        >>> from daleml.analysis import compare_families, plots
+        >>> weights = np.random.default_rng(0).lognormal(size=200)
+        >>> drawing, axes = plots.figure()
+        >>> result = compare_families(weights, ["lognormal", "gamma"])
+        >>> ax = plots.family_bars(result, axes[0, 0])
+        >>> [tick.get_text() for tick in ax.get_yticklabels()]
+        ['lognormal', 'gamma']
     """
     require(result, Comparison, "compare_families")
     ax = axes_or_new(ax)
-    best = result.best
-    told = {fit.family for fit in result.fits[1:]} - set(result.cannot_tell)
-    behind = [
-        fit.aicc - best.aicc if math.isfinite(fit.aicc) else math.nan
-        for fit in result.fits
-    ]
-    most = max([_LINEAR, *(value for value in behind if value == value)])
-    for place, (fit, value) in enumerate(zip(result.fits, behind, strict=True)):
-        row, style = len(result.fits) - 1 - place, look(fit.family)
-        note = f"{'+' * bool(place)}{aicc_text(value)}"
-        if value != value:
-            value, note = 0.0, "too few weights"
+    n, most = len(result.fits), _LINEAR
+    told_apart = {fit.family for fit in result.fits[1:]} - set(result.cannot_tell)
+    for place, fit in enumerate(result.fits):
+        behind = fit.aicc - result.best.aicc
+        if math.isfinite(fit.aicc):
+            most = max(most, behind)
+            note = f"{'+' * bool(place)}{aicc_text(behind)}"
+        else:
+            behind, note = 0.0, "too few weights"
         test = result.goodness.get(fit.family)
-        note += f"  (p = {test.p_value:.2g})" if test else ""
-        ax.plot(
-            [0, value],
-            [row, row],
-            color=style.color,
-            linewidth=2.5,
-            zorder=1,
-            solid_capstyle="butt",
-        )
-        face = "white" if fit.family in told else style.color
-        ax.plot(
-            value,
-            row,
-            style.marker,
-            color=face,
-            markeredgecolor=style.color,
-            markeredgewidth=1.5,
-            markersize=8,
-        )
-        ax.annotate(
-            note,
-            (value, row),
-            xytext=(9, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize="small",
-        )
-    for face, label in (
-        ("0.25", "the best, and what the sample cannot tell from it"),
-        ("white", "worse"),
-    ):
-        ax.plot(
-            [],
-            [],
-            "o",
-            color=face,
-            markeredgecolor="0.25",
-            markeredgewidth=1.5,
-            markersize=8,
-            label=label,
-        )
+        if test:
+            note += f"  (p = {test.p_value:.2g})"
+        _bar(ax, n - 1 - place, behind, note, fit.family, fit.family in told_apart)
+    _add_to_legend(ax, "0.25", "the best, and what the sample cannot tell from it")
+    _add_to_legend(ax, "white", "worse")
     ax.set_xscale("symlog", linthresh=_LINEAR, linscale=1.0)
-    # room for the notes: in inches, so that on the logarithmic part it is a factor
-    room = 400 if result.goodness else 30
+    room = _ROOM_WITH_P_VALUES if result.goodness else _ROOM
     ax.set_xlim(-0.6, most * (room if most > _LINEAR else room / 10))
-    top = math.floor(math.log10(most))
-    powers = range(
-        1, top + 1, 1 if top <= 3 else math.ceil(top / 3)
-    )  # as many as there is room for
-    ticks = [0.0, *([5.0] if top <= 3 else []), *(10.0**power for power in powers)]
+    ticks = _ticks(most)
     ax.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
     ax.set_xticks([], minor=True)
-    rows = range(len(result.fits))
-    ax.set_yticks(
-        [len(result.fits) - 1 - row for row in rows],
-        [fit.family for fit in result.fits],
-    )
-    ax.set_ylim(-0.7, len(result.fits) - 0.3)
+    ax.set_yticks(range(n - 1, -1, -1), [fit.family for fit in result.fits])
+    ax.set_ylim(-0.7, n - 0.3)
     tested = " (p: goodness of fit)" if result.goodness else ""
-    ax.set(xlabel=f"AICc behind {best.family}{tested}")
+    ax.set(xlabel=f"AICc behind {result.best.family}{tested}")
     legend(ax, 1)
     return tidy(ax)
+
+
+def _bar(
+    ax: Axes, row: int, behind: float, note: str, family: str, is_worse: bool
+) -> None:
+    """Draw one family: a bar from the best to it, its mark, and a note."""
+    style = style_of(family)
+    ax.plot(
+        [0, behind],
+        [row, row],
+        color=style.color,
+        linewidth=2.5,
+        zorder=1,
+        solid_capstyle="butt",
+    )
+    ax.plot(
+        behind,
+        row,
+        style.marker,
+        color="white" if is_worse else style.color,
+        markeredgecolor=style.color,
+        markeredgewidth=1.5,
+        markersize=8,
+    )
+    ax.annotate(
+        note,
+        (behind, row),
+        xytext=(9, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize="small",
+    )
+
+
+def _add_to_legend(ax: Axes, face: str, label: str) -> None:
+    """Explain a kind of mark in the legend: a mark of no family, drawn nowhere."""
+    ax.plot(
+        [],
+        [],
+        "o",
+        color=face,
+        markeredgecolor="0.25",
+        markeredgewidth=1.5,
+        markersize=8,
+        label=label,
+    )
+
+
+def _ticks(most: float) -> list[float]:
+    """Return the ticks of an axis up to a number: as many as there is room for."""
+    top = math.floor(math.log10(most))
+    ticks, step = [0.0], 1
+    if top <= 3:
+        ticks.append(5.0)
+    else:
+        step = math.ceil(top / 3)
+    for power in range(1, top + 1, step):
+        ticks.append(10.0**power)
+    return ticks

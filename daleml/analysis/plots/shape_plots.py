@@ -21,6 +21,7 @@ from daleml.analysis.plots.canvas import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# The names of the measures of shape in the figure.
 _MEASURES = {"log_sd": "σ of ln w", "gini": "Gini", "log_skewness": "skewness of ln w"}
 
 
@@ -31,7 +32,7 @@ def resemblance(
     weights: str = "weights",
     reference: str = "reference",
 ) -> Axes:
-    """Draw the quantiles of centred ln w against those of the reference, with the measures of both.
+    """Draw the quantiles of centred ln w against those of a reference, with the measures of both.
 
     On the line the two have one shape. A steeper line is a broader distribution, a bent one
     another skewness.
@@ -41,6 +42,22 @@ def resemblance(
         ax: Where to draw; default: new axes.
         weights: What the weights are.
         reference: What they were compared to.
+
+    Returns:
+        The axes.
+
+    Raises:
+        TypeError: If ``result`` is something else, or ``ax`` are no axes.
+
+    Example:
+        >>> import numpy as np
+        >>> from daleml.analysis import compare_to, plots
+        >>> rng = np.random.default_rng(0)
+        >>> result = compare_to(rng.lognormal(size=100), rng.lognormal(size=100), n_boot=20)
+        >>> drawing, axes = plots.figure()
+        >>> ax = plots.resemblance(result, axes[0, 0], weights="network", reference="cortex")
+        >>> ax.get_ylabel()
+        'centred ln w of network'
     """
     require(result, Resemblance, "compare_to")
     ax = axes_or_new(ax)
@@ -62,14 +79,17 @@ def resemblance(
     )
     lines, any_differs = [], False
     for key, measure in result.measures.items():
-        differs = measure.difference.low > 0 or measure.difference.high < 0
-        any_differs |= differs
-        values = (
-            f"{measure.weights.value:.2f}, of {reference} {measure.reference.value:.2f}"
+        text = (
+            f"{_MEASURES.get(key, key)}: {measure.weights.value:.2f}, of {reference}"
+            f" {measure.reference.value:.2f}"
         )
-        lines.append(f"{_MEASURES.get(key, key)}: {values}{' *' * differs}")
+        if measure.difference.low > 0 or measure.difference.high < 0:
+            text += " *"
+            any_differs = True
+        lines.append(text)
     lines.append(f"mean distance: {result.qq_distance.value:.2f}")
-    lines += ["* differ by more than chance"] * any_differs
+    if any_differs:
+        lines.append("* differ by more than chance")
     ax.text(
         0.03,
         0.97,
@@ -93,12 +113,28 @@ def resemblance(
 def shapes(results: Mapping[str, WeightFit], ax: Axes | None = None) -> Axes:
     """Draw the shapes of several log-normal fits' samples, free of scale.
 
-    Cumulative distributions of z-scored ``ln |w|``.
+    They are cumulative distributions of z-scored ``ln |w|``. The largest vertical gap between a
+    curve and the normal one is its ``ks_distance()``.
 
-    The largest vertical gap between a curve and the normal one is its ``ks_distance()``.
+    Args:
+        results: Fits by name.
+        ax: Where to draw; default: new axes.
+
+    Returns:
+        The axes.
 
     Raises:
+        TypeError: If ``results`` are no mapping of fits, or ``ax`` are no axes.
         ValueError: If a fit is not log-normal.
+
+    Example:
+        >>> import numpy as np
+        >>> from daleml.analysis import fit_weights, plots
+        >>> fitted = fit_weights(np.random.default_rng(0).lognormal(size=200), "lognormal")
+        >>> drawing, axes = plots.figure()
+        >>> ax = plots.shapes({"EG": fitted}, axes[0, 0])
+        >>> [line.get_label() for line in ax.lines]
+        ['EG (n = 200)', 'log-normal']
     """
     import seaborn as sns
     from scipy.special import ndtr
@@ -111,18 +147,15 @@ def shapes(results: Mapping[str, WeightFit], ax: Axes | None = None) -> Axes:
     for one in results.values():
         require(one, WeightFit, "fit_weights")
     ax = axes_or_new(ax)
-    for (label, result), color in zip(
-        results.items(), sns.color_palette("colorblind", len(results)), strict=True
-    ):
+    colors = sns.color_palette("colorblind", len(results))
+    for (label, result), color in zip(results.items(), colors, strict=True):
         if result.family != "lognormal":
             raise ValueError(
                 f"`results` must be log-normal fits; got {result.family} for {label!r}."
             )
-        scores = (np.log(result.sample.values()) - result.params["mu"]) / result.params[
-            "sigma"
-        ]
+        mu, sigma = result.params["mu"], result.params["sigma"]
         ax.ecdf(
-            scores,
+            (np.log(result.sample.values()) - mu) / sigma,
             color=color,
             linewidth=1.8,
             label=f"{name(label)} (n = {result.n:,})",

@@ -1,4 +1,4 @@
-"""How a number changes with what is turned, for several arms, over seeds."""
+"""The plot of a sweep: a number against the parameter that is swept, for each arm, over seeds."""
 
 from __future__ import annotations
 
@@ -10,16 +10,32 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+# One marker per arm, so that the figure reads in grey.
 _MARKERS = "os^Dv<>p"
 
 
 def sweep(result: Any) -> Figure:
-    """Draw a figure of a paper: one pair of axes a panel, one line an arm.
+    """Draw a figure of a paper: one pair of axes per panel, one line per arm.
 
     Lines are means over seeds, bands their 95 % intervals, and faint dots the seeds.
 
     Args:
         result: What :func:`daleml.reproductions.sweep.measure` returns.
+
+    Returns:
+        A new figure.
+
+    Example:
+        >>> from types import SimpleNamespace as Named
+        >>> import numpy as np
+        >>> from daleml.analysis import plots
+        >>> y = np.array([0.1, 0.3])
+        >>> arm = Named(x=y, values=[y], mean=y, low=y, high=y, label="EG")
+        >>> panel = Named(x_label="lr", y_label="loss", log_x=False, log_y=False,
+        ...               reference=None, y_limits=None)
+        >>> drawing = plots.sweep(Named(sweep=Named(panels=[panel]), curves=[[arm]]))
+        >>> drawing.axes[0].get_xlabel()
+        'lr'
     """
     panels = result.sweep.panels
     with style():
@@ -30,6 +46,7 @@ def sweep(result: Any) -> Figure:
 
 
 def _panel(ax: Axes, panel: Any, curves: Any) -> None:
+    """Draw the curves of one panel."""
     import seaborn as sns
 
     colours = _colours(sns, len(curves))
@@ -71,8 +88,8 @@ def _panel(ax: Axes, panel: Any, curves: Any) -> None:
         )
     if panel.y_limits is not None:
         ax.set_ylim(*panel.y_limits)
-    turned = curves[0].x
-    ax.set_xticks(turned, [f"{round(x, 2):g}" for x in turned])
+    swept = curves[0].x
+    ax.set_xticks(swept, [f"{round(x, 2):g}" for x in swept])
     ax.minorticks_off()
     ax.set(xlabel=panel.x_label, ylabel=panel.y_label)
     legend(ax, 2 if len(curves) < 5 else 3)
@@ -80,9 +97,8 @@ def _panel(ax: Axes, panel: Any, curves: Any) -> None:
 
 
 def _colours(sns: Any, n: int) -> Any:
-    """Arms of a scale, where there are many, go from light to dark; a few are told apart by hue."""
-    return (
-        sns.color_palette("colorblind", n)
-        if n < 5
-        else sns.color_palette("viridis_r", n + 1)[1:]
-    )
+    """Return the colours of arms: a few are told apart by hue, many go from light to dark."""
+    if n < 5:
+        return sns.color_palette("colorblind", n)
+    # The lightest colour is hardly seen on white.
+    return sns.color_palette("viridis_r", n + 1)[1:]

@@ -1,4 +1,4 @@
-"""Tails: how many weights are at least so large."""
+"""Tails of distributions: the fraction of weights that are at least as large as each."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ from daleml.analysis.plots.canvas import (
     tidy,
 )
 from daleml.analysis.plots.densities import BEHIND, named, shade_unseen
-from daleml.analysis.plots.palette import line
-from daleml.analysis.plots.plotted_sample import at_least, seen
+from daleml.analysis.plots.family_styles import line_of
+from daleml.analysis.plots.plotted_sample import at_least, sample_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# Of more magnitudes than this, some are drawn; a curve has as many points.
 _POINTS = 400
 
 
 def ccdf(
     result: WeightFit | Comparison, ax: Axes | None = None, *, xlabel: str | None = None
 ) -> Axes:
-    r"""Draw :math:`P(W \ge w)` of the magnitudes that were seen, on log-log axes, with that of the fit.
+    r"""Draw :math:`P(W \ge w)` of the magnitudes that were seen, log-log, with that of the fit.
 
     Here the upper tail has as much room as the rest. Where there are many magnitudes, points
     are drawn at 400 of them, even on the vertical axis, and always at the largest.
@@ -38,21 +39,36 @@ def ccdf(
         result: A fit; or a comparison, of which the five best families are drawn.
         ax: Where to draw; default: new axes.
         xlabel: What the magnitudes are, with their unit.
+
+    Returns:
+        The axes.
+
+    Raises:
+        TypeError: If ``result`` is neither a fit nor a comparison, or ``ax`` are no axes.
+
+    Example:
+        >>> import numpy as np
+        >>> from daleml.analysis import fit_weights, plots
+        >>> weights = np.random.default_rng(0).lognormal(size=200)
+        >>> drawing, axes = plots.figure()
+        >>> ax = plots.ccdf(fit_weights(weights, "lognormal"), axes[0, 0])
+        >>> [line.get_label() for line in ax.lines]
+        ['n = 200', 'lognormal']
     """
-    if not isinstance(result, Comparison):
+    if isinstance(result, Comparison):
+        fits = named(result)
+    else:
         require(result, WeightFit, "fit_weights")
-    fits = (
-        named(result) if isinstance(result, Comparison) else [(result, result.family)]
-    )
+        fits = [(result, result.family)]
     ax = axes_or_new(ax)
     first = fits[0][0]
-    data = seen(first)
+    data = sample_of(first)
     values, places = np.unique(data.values, return_index=True)
-    shares = 1 - data.below[places] / data.total
-    chosen = _even(shares)
+    fractions = 1 - data.below[places] / data.total
+    chosen = _even(fractions)
     ax.plot(
         values[chosen],
-        shares[chosen],
+        fractions[chosen],
         "o",
         color="0.72",
         markersize=5.5,
@@ -60,43 +76,38 @@ def ccdf(
         zorder=1,
         label=f"n = {first.n:,}",
     )
-    grid = (
-        values
-        if first.observation.grid is not None
-        else np.geomspace(values[0], values[-1], _POINTS)
-    )
+    # Of rounded values there is nothing between them.
+    grid = values
+    if first.observation.grid is None:
+        grid = np.geomspace(values[0], values[-1], _POINTS)
     for rank, (fitted, label) in enumerate(fits):
-        heights = at_least(fitted, grid)
-        look = line(fitted.family, 1.5 if rank else 2.4)
-        ax.plot(
-            grid,
-            np.where(heights > 0, heights, np.nan),
-            zorder=3 - rank / 10,
-            label=label,
-            **look,
-        )
+        tail = at_least(fitted, grid)
+        # Where rounding leaves nothing of a tail, a logarithmic axis has no place for it.
+        tail = np.where(tail > 0, tail, np.nan)
+        style = line_of(fitted.family, 1.5 if rank else 2.4)
+        ax.plot(grid, tail, zorder=3 - rank / 10, label=label, **style)
     ax.set(
         xscale="log",
         yscale="log",
         xlabel=axis_name(xlabel or "|weight|"),
         ylabel="fraction at least as large",
     )
-    ax.set_ylim(shares.min() / 3, 1.5)
+    ax.set_ylim(fractions.min() / 3, 1.5)
     shade_unseen(first, ax)
     log_ticks(ax.xaxis)
     legend(ax, title=BEHIND if len(fits) > 1 else None)
     return tidy(ax)
 
 
-def _even(shares: np.ndarray) -> np.ndarray:
-    """Return places of so many shares, falling from 1, that lie about evenly on a logarithmic axis; ends included."""
-    if shares.size <= _POINTS:
-        return np.arange(shares.size)
-    wanted = np.geomspace(shares[0], shares[-1], _POINTS)
-    return np.unique(
-        np.r_[
-            0,
-            np.searchsorted(-shares, -wanted).clip(0, shares.size - 1),
-            shares.size - 1,
-        ]
-    )
+def _even(fractions: np.ndarray) -> np.ndarray:
+    """Return places of fractions that lie about evenly on a logarithmic axis, ends included.
+
+    Args:
+        fractions: Falling from 1.
+    """
+    n = fractions.size
+    if n <= _POINTS:
+        return np.arange(n)
+    wanted = np.geomspace(fractions[0], fractions[-1], _POINTS)
+    found = np.searchsorted(-fractions, -wanted).clip(0, n - 1)
+    return np.unique(np.r_[0, found, n - 1])

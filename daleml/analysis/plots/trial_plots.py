@@ -1,4 +1,4 @@
-"""Trials of a task: what goes in, and what should come out."""
+"""The plot of a trial of a task: what goes in, and what should come out."""
 
 from __future__ import annotations
 
@@ -13,49 +13,67 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+# What :class:`daleml.tasks.Trials` has: analysis does not import tasks.
+_NEEDED = (
+    "inputs",
+    "targets",
+    "mask",
+    "dt_ms",
+    "input_names",
+    "output_names",
+    "periods",
+)
+
+# Beyond this number of inputs they are a heat map instead of lines.
+_MOST_LINES = 3
+
+# Beyond this number of rows they are numbered instead of named.
+_MOST_NAMES = 10
+
+
 def trial(
     trials: Any, index: int = 0, axes: Sequence[Axes] | None = None
 ) -> tuple[Axes, Axes]:
-    """Draw one trial of a task.
+    """Draw one trial of a task, what goes in above and what should come out below.
 
-    What goes in above, what should come out below, on one axis of time.
-
-    Up to three inputs are lines, more are a heat map. Grey bands set the periods apart. The
-    target is faint at the steps that the loss does not count.
+    Both have one axis of time. Up to three inputs are lines, more are a heat map. Grey bands set
+    the periods apart. The target is faint at the steps that the loss does not count.
 
     Args:
         trials: What a task's ``sample`` returns.
         index: Which of the trials.
         axes: Two axes, for inputs and target; default: two new ones, above each other.
 
+    Returns:
+        The two axes.
+
     Raises:
         TypeError: If ``trials`` is something else.
         ValueError: If there is no such trial, or ``axes`` are not two.
+
+    Example:
+        >>> from daleml.analysis import plots
+        >>> from daleml.tasks import PerceptualDecision
+        >>> drawing, axes = plots.figure(rows=2)
+        >>> top, bottom = plots.trial(PerceptualDecision().sample(1), axes=axes[:, 0])
+        >>> bottom.get_xlabel()
+        'time (ms)'
     """
-    needed = (
-        "inputs",
-        "targets",
-        "mask",
-        "dt_ms",
-        "input_names",
-        "output_names",
-        "periods",
-    )
-    if not all(hasattr(trials, name) for name in needed):
-        raise TypeError(
-            "`trials` must be Trials, as a task's `sample` returns; got"
-            f" {type(trials).__name__}."
-        )
+    for needed in _NEEDED:
+        if not hasattr(trials, needed):
+            raise TypeError(
+                "`trials` must be Trials, as a task's `sample` returns; got"
+                f" {type(trials).__name__}."
+            )
     n_trials = trials.inputs.shape[1]
     if not 0 <= index < n_trials:
         raise ValueError(f"`index` must be between 0 and {n_trials - 1}; got {index}.")
     if axes is not None and len(axes) != 2:
         raise ValueError(f"`axes` must be two; got {len(axes)}.")
     top, bottom = axes if axes is not None else _pair()
-    inputs, targets, mask = (
-        tensor[:, index].detach().cpu().numpy()
-        for tensor in (trials.inputs, trials.targets, trials.mask)
-    )
+    inputs = trials.inputs[:, index].detach().cpu().numpy()
+    targets = trials.targets[:, index].detach().cpu().numpy()
+    mask = trials.mask[:, index].detach().cpu().numpy()
     edges = np.arange(len(inputs) + 1) * float(trials.dt_ms)
     _draw_inputs(top, edges, inputs, trials.input_names)
     _draw_target(bottom, edges, targets, mask, trials.output_names)
@@ -67,6 +85,7 @@ def trial(
 
 
 def _pair() -> tuple[Axes, Axes]:
+    """Return two new axes, one above the other."""
     import matplotlib.pyplot as plt
 
     top, bottom = plt.figure(layout="constrained").subplots(
@@ -76,40 +95,43 @@ def _pair() -> tuple[Axes, Axes]:
 
 
 def _draw_inputs(ax: Axes, edges: Any, inputs: Any, names: Sequence[str]) -> None:
+    """Draw a few inputs as lines, many as a heat map."""
     import seaborn as sns
 
-    if len(names) <= 3:
-        for values, key, color in zip(
-            inputs.T, names, sns.color_palette("colorblind", len(names)), strict=True
-        ):
-            ax.stairs(
-                values,
-                edges,
-                baseline=None,
-                color=color,
-                linewidth=1.6,
-                label=name(key),
-            )
-        ax.legend(
-            frameon=False,
-            fontsize="small",
-            loc="upper left",
-            bbox_to_anchor=(1.01, 1),
-            borderaxespad=0,
-        )
-        ax.set_ylabel("input")
+    if len(names) > _MOST_LINES:
+        _draw_heat_map(ax, edges, inputs, names)
         return
-    # inputs below 0 are no rates: they are blue, so that they are seen
+    colors = sns.color_palette("colorblind", len(names))
+    for values, key, color in zip(inputs.T, names, colors, strict=True):
+        ax.stairs(
+            values,
+            edges,
+            baseline=None,
+            color=color,
+            linewidth=1.6,
+            label=name(key),
+        )
+    ax.legend(
+        frameon=False,
+        fontsize="small",
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1),
+        borderaxespad=0,
+    )
+    ax.set_ylabel("input")
+
+
+def _draw_heat_map(ax: Axes, edges: Any, inputs: Any, names: Sequence[str]) -> None:
+    import seaborn as sns
+
     limit = float(np.abs(inputs).max()) or 1.0
-    signed = bool((inputs < 0).any())
-    colors = sns.blend_palette(
-        [INHIBITORY, "white", EXCITATORY] if signed else ["white", EXCITATORY],
-        as_cmap=True,
-    )
+    least, hues = 0.0, ["white", EXCITATORY]
+    # Inputs below 0 are no rates: they are blue, so that they are seen.
+    if (inputs < 0).any():
+        least, hues = -limit, [INHIBITORY, "white", EXCITATORY]
+    colors = sns.blend_palette(hues, as_cmap=True)
     rows = np.arange(len(names) + 1) - 0.5
-    mesh = ax.pcolormesh(
-        edges, rows, inputs.T, cmap=colors, vmin=-limit if signed else 0, vmax=limit
-    )
+    mesh = ax.pcolormesh(edges, rows, inputs.T, cmap=colors, vmin=least, vmax=limit)
     ax.set_ylim(rows[-1], rows[0])
     ax.figure.colorbar(mesh, ax=ax, label="input", pad=0.02)
     _name_ticks(ax, names, "input")
@@ -118,23 +140,22 @@ def _draw_inputs(ax: Axes, edges: Any, inputs: Any, names: Sequence[str]) -> Non
 def _draw_target(
     ax: Axes, edges: Any, targets: Any, mask: Any, names: Sequence[str]
 ) -> None:
+    """Draw the target, strongly at the steps that the loss counts."""
     import seaborn as sns
 
-    values = targets if targets.ndim == 2 else targets[:, None]
-    colors = (
-        sns.color_palette("colorblind", values.shape[1])
-        if targets.ndim == 2
-        else ["0.2"]
-    )
+    several = targets.ndim == 2
+    values, colors = targets, ["0.2"]
+    if several:
+        colors = sns.color_palette("colorblind", values.shape[1])
+    else:
+        values = targets[:, None]
     for column, color in zip(values.T, colors, strict=True):
         ax.stairs(column, edges, baseline=None, color=color, linewidth=1, alpha=0.3)
-        starts = np.flatnonzero(
-            np.r_[True, (np.diff(column) != 0) | (mask[1:] != mask[:-1])]
-        )
+        # Runs of equal steps are one line each: drawn step by step they would look dashed.
+        changes = (np.diff(column) != 0) | (mask[1:] != mask[:-1])
+        starts = np.flatnonzero(np.r_[True, changes])
         ends = np.r_[starts[1:], len(column)]
-        counted = mask[
-            starts
-        ]  # runs of equal steps, as one line each: drawn step by step they would look dashed
+        counted = mask[starts]
         ax.hlines(
             column[starts][counted],
             edges[starts][counted],
@@ -143,7 +164,7 @@ def _draw_target(
             linewidth=3,
             zorder=3,
         )
-    if targets.ndim == 2:
+    if several:
         ax.set_ylabel("target: " + ", ".join(map(name, names)))
         return
     ax.set_ylim(len(names) - 0.5, -0.5)
@@ -152,8 +173,8 @@ def _draw_target(
 
 def _name_ticks(ax: Axes, names: Sequence[str], label: str) -> None:
     """Name the rows of an axis if there is room, number them from 1 otherwise."""
-    if len(names) <= 10:
-        ax.set_yticks(range(len(names)), [name(key) for key in names])
+    if len(names) <= _MOST_NAMES:
+        ax.set_yticks(range(len(names)), list(map(name, names)))
         ax.tick_params(axis="y", length=0)
     else:
         ax.set_yticks([0, len(names) - 1], ["1", str(len(names))])
@@ -163,6 +184,7 @@ def _name_ticks(ax: Axes, names: Sequence[str], label: str) -> None:
 def _draw_periods(
     top: Axes, bottom: Axes, periods: Sequence[tuple[str, float, float]]
 ) -> None:
+    """Set the periods of a trial apart, every second one in grey, and name them."""
     shown = [each for each in periods if each[2] > each[1]]
     for rank, (period, start, end) in enumerate(shown):
         for ax in (top, bottom):

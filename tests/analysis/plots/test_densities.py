@@ -13,8 +13,8 @@ from daleml.analysis import (
 )
 from daleml.analysis.distributions.bootstrap import draw
 from daleml.analysis.distributions.families import FAMILIES
-from daleml.analysis.plots.palette import look
-from daleml.analysis.plots.plotted_sample import density, share_between
+from daleml.analysis.plots.family_styles import style_of
+from daleml.analysis.plots.plotted_sample import density, fraction_between
 
 RNG = np.random.default_rng(3)
 X = RNG.lognormal(-2, 1, 1500)
@@ -46,7 +46,7 @@ def test_a_density_far_from_its_weights_is_zero_without_a_warning():
 @pytest.mark.parametrize("family", ["lognormal", "weibull", "lognormal2"])
 def test_the_shares_of_counts_add_up_to_one(family):
     fit = fit_weights(COUNTS, family, discrete=True)
-    shares = share_between(fit, np.arange(0.5, 2000))
+    shares = fraction_between(fit, np.arange(0.5, 2000))
     assert shares.sum() == pytest.approx(1, abs=1e-6)
     inside = fit.distribution().cdf(1.5) - fit.distribution().cdf(0.5)
     assert shares[0] == pytest.approx(inside / (1 - fit.distribution().cdf(0.5)))
@@ -215,14 +215,14 @@ def test_ticks_of_far_differences_have_room():
 
 
 def test_every_family_has_a_look_of_its_own():
-    looks = [look(family) for family in FAMILIES]
+    looks = [style_of(family) for family in FAMILIES]
     assert (
         len({one.color for one in looks})
         == len({str(one.linestyle) for one in looks})
         == len(looks)
     )
     assert len({one.marker for one in looks}) == len(looks)
-    assert look("one of mine") not in looks
+    assert style_of("one of mine") not in looks
 
 
 def test_a_family_looks_the_same_in_every_plot():
@@ -233,7 +233,7 @@ def test_a_family_looks_the_same_in_every_plot():
         plots.fit(comparison["gamma"]),
     ):
         line = lines_of(ax)["gamma"]
-        assert line.get_color() == look("gamma").color
+        assert line.get_color() == style_of("gamma").color
         assert line.get_linestyle() == "--"
 
 
