@@ -41,7 +41,12 @@ _TRIM = 0.001
 _FAR_BELOW = 0.02
 
 # The line at a bound of what was seen.
-_BOUND: dict[str, Any] = {"color": "0.35", "linewidth": 1, "linestyle": (0, (1, 1.5)), "zorder": 1}
+_BOUND: dict[str, Any] = {
+    "color": "0.35",
+    "linewidth": 1,
+    "linestyle": (0, (1, 1.5)),
+    "zorder": 1,
+}
 
 
 def fit(
