@@ -107,7 +107,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "demo.rows_page": ("pages.demo_rows_page", "demo.row_figures"),
     "fit_report": ("weight_study", "pages.fit_page"),
     "fit_report.figures": ("weight_study.fit_figures",),
-    "fit_report.gather": ("weight_study.input_data",),
+    "fit_report.gather": ("weight_study.input_data", "weight_study.reference_weights"),
     "fit_report.hints": ("weight_study.fit_study",),
     "fit_report.page": ("pages.fit_page",),
     "fit_report.study": ("weight_study.fit_study",),

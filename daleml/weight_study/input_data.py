@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from daleml.analysis import WeightSample, weight_sample, weight_samples
+from daleml.analysis import WeightSample, weight_samples
 from daleml.reading import Table, TableOptions, holds_rows, is_table, read_table
 from daleml.weight_files import columns_of, matrix_of, read_weights
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -53,39 +50,41 @@ class Gathered:
 
         A table may hold some all the same.
         """
-        if isinstance(self.weights, (WeightSample, Mapping)) or (
-            low is None and high is None
-        ):
+        if isinstance(self.weights, (WeightSample, Mapping)):
             return self
         values = np.asarray(self.weights)
         sizes = np.abs(values)
-        outside = (sizes > 0) & (
-            (sizes < (low or 0.0)) | (sizes > (np.inf if high is None else high))
-        )
+        outside = np.zeros(sizes.shape, dtype=bool)
+        bounds = []
+        if low is not None:
+            outside |= sizes < low
+            bounds.append(f"below {low:g}")
+        if high is not None:
+            outside |= sizes > high
+            bounds.append(f"above {high:g}")
+        # Zeros are counted apart.
+        outside &= sizes > 0
         n = int(np.count_nonzero(outside))
-        if not n or n == np.count_nonzero(
-            sizes > 0
-        ):  # where none is left, the fit says so
+        # Where none is left, the fit says so.
+        if not n or n == np.count_nonzero(sizes > 0):
             return self
-        said = " and ".join(
-            ([f"below {low:g}"] if low is not None else [])
-            + ([f"above {high:g}"] if high is not None else [])
+        note = (
+            f"{n:,} weights {' and '.join(bounds)} were left out, and the fits are of those"
+            " that could be seen."
         )
         kept = ~outside
         return replace(
             self,
             weights=values[kept],
-            groups=None if self.groups is None else self.groups[kept],
-            counts=None if self.counts is None else self.counts[kept],
-            clusters=None if self.clusters is None else self.clusters[kept],
-            notes=(
-                *self.notes,
-                (
-                    f"{n:,} weights {said} were left out, and the fits are of those that"
-                    " could be seen."
-                ),
-            ),
+            groups=_where(self.groups, kept),
+            counts=_where(self.counts, kept),
+            clusters=_where(self.clusters, kept),
+            notes=(*self.notes, note),
         )
+
+
+def _where(values: NDArray[Any] | None, kept: NDArray[np.bool_]) -> NDArray[Any] | None:
+    return None if values is None else values[kept]
 
 
 def gather(
@@ -123,21 +122,17 @@ def gather(
         ValueError: If the file cannot be read, or has no such columns.
         OSError: If it cannot be opened.
     """
-    numbers = {"--weights-column": weights_column} if weights_column is not None else {}
-    labels = {"--by": by} if by is not None else {}
-    labels |= {"--within": within} if within is not None else {}
-    if connections:
-        labels |= dict(zip(("--pre", "--post"), connections, strict=True))
     options = TableOptions() if options is None else options
-    notes: list[str] = []
+    numbers = _given({"--weights-column": weights_column})
+    pre, post = connections or (None, None)
+    labels = _given({"--by": by, "--within": within, "--pre": pre, "--post": post})
     rows = numbers | labels
-    if file.exists() and rows and not holds_rows(file):
+    has_rows = holds_rows(file)
+    if file.exists() and rows and not has_rows:
         _refuse_rows(rows)
-    if not is_table(file) and not (rows and holds_rows(file)):
-        name, weights = read_weights(file, column, say=notes.append)
-        if isinstance(weights, Mapping) and not pool:
-            weights = _only_sample(name, weight_samples(weights), sign)
-        return Gathered(name, f"|{column or 'weight'}|", weights, notes=tuple(notes))
+    if not is_table(file) and not (rows and has_rows):
+        return _without_rows(file, column, sign=sign, pool=pool)
+    notes: list[str] = []
     table = read_table(file, options, notes.append)
     if not is_table(file) and len(table.columns) == 1:
         _refuse_rows(rows)
@@ -145,16 +140,12 @@ def gather(
         return _of_matrix(file, table, column, rows, notes, chosen=matrix)
     if column is None:
         _hint_at_matrix(table)
+    is_decided = pool or sign is not None
     label, values, others = columns_of(
-        table,
-        column,
-        numbers,
-        labels,
-        censor_below=censor_below,
-        signed=pool or sign is not None,
+        table, column, numbers, labels, censor_below=censor_below, signed=is_decided
     )
-    groups, counts = others.get("--by"), others.get("--weights-column")
-    notes += _hints_of_logarithms(label, values, decided=pool or sign is not None)
+    notes += _hints_of_logarithms(label, values, decided=is_decided)
+    groups = others.get("--by")
     if connections:
         values, groups, said = _per_connection(
             values, others["--pre"], others["--post"], groups
@@ -169,26 +160,41 @@ def gather(
         label,
         values,
         groups,
-        counts,
-        by or "",
-        True,
-        tuple(notes),
-        clusters,
-        within or "",
+        others.get("--weights-column"),
+        by=by or "",
+        from_table=True,
+        notes=tuple(notes),
+        clusters=clusters,
+        clustered_by=within or "",
     )
+
+
+def _given(columns: Mapping[str, str | None]) -> dict[str, str]:
+    """Return the columns that were named, by their option."""
+    return {option: name for option, name in columns.items() if name is not None}
+
+
+def _without_rows(
+    file: Path, column: str | None, *, sign: int | None, pool: bool
+) -> Gathered:
+    """Read an array or a checkpoint, whose values have no other columns beside them."""
+    notes: list[str] = []
+    name, weights = read_weights(file, column, say=notes.append)
+    if isinstance(weights, Mapping) and not pool:
+        weights = _only_sample(name, weight_samples(weights), sign)
+    return Gathered(name, f"|{column or 'weight'}|", weights, notes=tuple(notes))
 
 
 def _only_clustered(
     groups: NDArray[Any], clusters: NDArray[Any], within: str
 ) -> tuple[NDArray[Any], list[str]]:
-    """Take the group away from rows of which nobody knows which animal they lie in, and say how many."""
+    """Take the group away from rows without a cluster, an animal or a cell; say how many."""
     homeless = (clusters == "") & (groups != "")
-    if not homeless.any():
-        return groups, []
     n = int(np.count_nonzero(homeless))
-    return np.where(homeless, "", groups), [
-        f"{n:,} rows have no `{within}`, and were left out."
-    ]
+    if not n:
+        return groups, []
+    note = f"{n:,} rows have no `{within}`, and were left out."
+    return np.where(homeless, "", groups), [note]
 
 
 def _refuse_rows(options: Mapping[str, str]) -> None:
@@ -209,9 +215,8 @@ def _of_matrix(
     chosen: bool,
 ) -> Gathered:
     """Take all the numbers of a table as one matrix of weights."""
-    for option, given in (
-        {"--column": column} if column is not None else {}
-    ).items() | rows.items():
+    unused = _given({"--column": column}) | dict(rows)
+    for option, given in unused.items():
         raise ValueError(
             f"`{option}` must be left out where `--matrix` is given; got {given!r}."
         )
@@ -228,11 +233,13 @@ def _of_matrix(
 
 
 def _hint_at_matrix(table: Table) -> None:
-    """Refuse a table of several columns that looks like a matrix, with the option that takes it as one."""
+    """Refuse a table that looks like a matrix, and name the option that takes it as one."""
     names = table.names()
-    matrix_like = len(names) > 1 and (not table.named or table.labels is not None)
-    if matrix_like and len(table.numeric()) == len(names):
-        some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    looks_so = len(names) > 1 and (not table.named or table.labels is not None)
+    if looks_so and len(table.numeric()) == len(names):
+        some = ", ".join(names[:5])
+        if len(names) > 5:
+            some += ", ..."
         raise ValueError(
             "`--column` must name one column, or `--matrix` take all as one matrix of"
             f" weights; got {len(names):,} columns of numbers, {some}."
@@ -242,7 +249,8 @@ def _hint_at_matrix(table: Table) -> None:
 _LOGARITHM = re.compile(
     r"(log|ln)(10|2|e)?([ _.(-].*|)$|.*[ _.-](log|ln)(10|2)?$", re.IGNORECASE
 )
-_LARGEST_LOGARITHM = 50  # of sizes in whatever unit, natural ones too
+_LARGEST_LOGARITHM = 50
+"""Logarithms of sizes are below this, in whatever unit, natural ones too."""
 
 
 def _hints_of_logarithms(
@@ -254,14 +262,13 @@ def _hints_of_logarithms(
         ValueError: If they are of both signs, and nothing says what the signs mean.
     """
     kept = values[np.isfinite(values) & (values != 0)]
+    if not kept.size or decided:
+        return []
     named = _LOGARITHM.match(label) is not None
     negative = int(np.count_nonzero(kept < 0))
-    broken = (
-        kept.size > 2
-        and bool(np.any(kept != np.floor(kept)))
-        and np.abs(kept).max() < _LARGEST_LOGARITHM
-    )
-    if not kept.size or not (named or (negative and broken)) or decided:
+    has_fractions = kept.size > 2 and bool(np.any(kept != np.floor(kept)))
+    is_small = np.abs(kept).max() < _LARGEST_LOGARITHM
+    if not named and not (negative and has_fractions and is_small):
         return []
     undo = "undo the logarithm before the fit"
     if 0 < negative < kept.size:
@@ -283,105 +290,33 @@ def _hints_of_logarithms(
     ]
 
 
-def gather_reference(text: str, *, pool: bool = False) -> tuple[str, WeightSample]:
-    """Read what weights are compared to.
-
-    A data set by its name, or a file, with its column after a colon.
-
-    Returns:
-        What it is, and its magnitudes.
-
-    Raises:
-        ValueError: If it can be neither.
-        OSError: If its file cannot be opened.
-    """
-    if text in _KNOWN:
-        what, load = _KNOWN[text]
-        return what, weight_sample(load())
-    file, column = Path(text), None
-    if not file.exists() and ":" in text:
-        before, _, after = text.rpartition(":")
-        file, column = Path(before), after
-    if not file.exists():
-        names = ", ".join(_KNOWN)
-        raise FileNotFoundError(
-            f"`--compare-to` must be one of {names}, or a file, FILE:COLUMN; got {text!r}."
-        )
-    found = gather(file, column, pool=pool)
-    return found.name, weight_sample(
-        found.weights,
-        pool=pool and not isinstance(found.weights, WeightSample),
-        drop_missing=found.from_table,
-    )
-
-
-def _celegans() -> Any:
-    from daleml.datasets import celegans
-
-    return celegans().weights()
-
-
-def _fly() -> Any:
-    from daleml.datasets import fly_visual
-
-    return fly_visual().weights()
-
-
-def _kasthuri() -> Any:
-    from daleml.datasets import kasthuri
-
-    return kasthuri().values("psd_px", axon_type="E")
-
-
-def _microns() -> Any:
-    from daleml.datasets import microns_l23
-
-    return microns_l23().values("spine_vol_um3")
-
-
-_KNOWN: dict[str, tuple[str, Callable[[], Any]]] = {
-    "celegans": ("C. elegans, EM sections", _celegans),
-    "fly": ("fly visual system, synapse counts", _fly),
-    "kasthuri": ("mouse cortex, excitatory PSD sizes (Kasthuri 2015)", _kasthuri),
-    "microns": ("mouse cortex, spine volumes (MICrONS)", _microns),
-}
-
-
 def _per_connection(
     values: NDArray[np.float64],
     pre: NDArray[Any],
     post: NDArray[Any],
     groups: NDArray[Any] | None,
 ) -> tuple[NDArray[np.float64], NDArray[Any] | None, tuple[str, ...]]:
+    """Add up the synapses of each pair of cells; return sizes, groups and what to say of it."""
     import pandas as pd
 
     from daleml.datasets import SynapseTable
 
-    rows = pd.DataFrame(
-        {
-            "pre": pre,
-            "post": post,
-            "size": values,
-            "group": "" if groups is None else groups,
-        }
-    )
+    columns = {"pre": pre, "post": post, "size": values}
+    rows = pd.DataFrame(columns).assign(group="" if groups is None else groups)
     known = rows[(rows["pre"] != "") & (rows["post"] != "")]
-
-    def added(part: pd.DataFrame) -> pd.DataFrame:
-        return (
-            SynapseTable("", part, pre="pre", post="post").per_connection("size").table
-        )
-
-    parts = {name: added(part) for name, part in known.groupby("group", sort=False)}
-    if not parts:
+    sums: list[NDArray[Any]] = []
+    labels: list[NDArray[Any]] = []
+    for name, part in known.groupby("group", sort=False):
+        synapses = SynapseTable("", part, pre="pre", post="post")
+        sizes = synapses.per_connection("size").table["size"].to_numpy()
+        sums.append(sizes)
+        labels.append(np.full(len(sizes), name, dtype=object))
+    if not sums:
         raise ValueError(
             "`--pre` and `--post` must name both cells of a synapse; got none that has"
             " both."
         )
-    summed = np.concatenate([part["size"].to_numpy() for part in parts.values()])
-    labels = np.concatenate(
-        [np.full(len(part), name, dtype=object) for name, part in parts.items()]
-    )
+    summed = np.concatenate(sums)
     notes = [f"{len(known):,} synapses were added up over {len(summed):,} connections."]
     if groups is not None:
         notes.append("A connection is of one pair of cells and one group.")
@@ -390,7 +325,9 @@ def _per_connection(
             f"{len(rows) - len(known):,} synapses of which a cell is not named were left"
             " out."
         )
-    return summed, None if groups is None else labels, tuple(notes)
+    if groups is None:
+        return summed, None, tuple(notes)
+    return summed, np.concatenate(labels), tuple(notes)
 
 
 def _only_sample(
