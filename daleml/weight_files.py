@@ -6,7 +6,7 @@ What reads the files themselves is :mod:`daleml.reading`; here is what the comma
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,27 +148,18 @@ def columns_of(
     """Take the columns of a table that was read: see :func:`read_columns`."""
     available = table.names()
     column = choose(name, available, table.path, "column")
-    others = {
-        option: choose(other, available, table.path, "column", option)
-        for option, other in numbers.items()
-    }
-    named = {
-        option: choose(other, available, table.path, "column", option)
-        for option, other in labels.items()
-    }
-    found: dict[str, NDArray[Any]] = {
-        option: table.numbers(other) for option, other in others.items()
-    }
-    ends = ("--pre", "--post")
-    found |= {
-        option: to_names(table, other, ids=option in ends)
-        for option, other in named.items()
-    }
-    return (
-        column,
-        table.numbers(column, censor_below=censor_below, signed=signed),
-        found,
-    )
+    found: dict[str, NDArray[Any]] = {}
+    for option, other in numbers.items():
+        found[option] = table.numbers(
+            choose(other, available, table.path, "column", option)
+        )
+    for option, other in labels.items():
+        chosen = choose(other, available, table.path, "column", option)
+        # Cells are often named by numbers, which are no sizes.
+        are_ids = option in ("--pre", "--post")
+        found[option] = to_names(table, chosen, ids=are_ids)
+    values = table.numbers(column, censor_below=censor_below, signed=signed)
+    return column, values, found
 
 
 def read_matrices(
@@ -183,8 +174,8 @@ def read_matrices(
     Of a checkpoint with a DANN's three matrices, their effective weight too.
 
     Args:
-        path: As for :func:`read_weights`.
-        name: Of the one to read; default: all.
+        path: A table, a file of arrays or a checkpoint, as :func:`read_weights` takes them.
+        name: The name of the matrix to read; default: all.
         options: How a table is written, where that is not to be found out.
         say: What takes notes on what was taken for what; default: a warning.
 
@@ -195,37 +186,37 @@ def read_matrices(
     """
     require_file(path, reading.KINDS)
     if suffix(path) in reading.STATES:
-        from daleml.analysis import effective_weights
-
-        state = reading.read_checkpoint(path, say)
-        found: dict[str, Any] = {
-            key: value
-            for key, value in state.items()
-            if value.is_floating_point() and value.ndim == 2
-        }
-        found |= dict(effective_weights(state))
+        found = _matrices_of_state(reading.read_checkpoint(path, say))
     elif is_table(path):
         found = {path.stem: matrix_of(reading.read_table(path, options, say))}
     elif name is not None:
         chosen, array = reading.read_array(path, name, "matrix", say)
         found = {chosen: array} if array.ndim == 2 else {}
     else:
-        arrays = reading.read_arrays(path, say, dimensions=2)
-        found = {
-            key or path.stem: array
-            for key, array in arrays.items()
-            if array.ndim == 2 and array.size
-        }
+        found = {}
+        for key, array in reading.read_arrays(path, say, dimensions=2).items():
+            if array.ndim == 2 and array.size:
+                # The only array of a `.npy` file has no name.
+                found[key or path.stem] = array
     if not found:
         raise ValueError(f"`{printable(path)}` must hold a matrix; got none.")
     for key, value in found.items():
         if isinstance(value, np.ndarray):
             _require_numbers(path, key, value)
-    return (
-        found
-        if name is None
-        else {name: found[choose(name, list(found), path, "matrix")]}
-    )
+    if name is None:
+        return found
+    return {name: found[choose(name, list(found), path, "matrix")]}
+
+
+def _matrices_of_state(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return the matrices of a checkpoint, as they are stored and as they act."""
+    from daleml.analysis import effective_weights
+
+    found: dict[str, Any] = {}
+    for name, value in state.items():
+        if value.is_floating_point() and value.ndim == 2:
+            found[name] = value
+    return found | dict(effective_weights(state))
 
 
 def matrix_of(table: Table) -> NDArray[np.float64]:
@@ -235,14 +226,11 @@ def matrix_of(table: Table) -> NDArray[np.float64]:
         ValueError: If it is a list of connections, or a cell is no number.
     """
     names, where = table.names(), printable(table.path)
-    ends = [
-        next((name for name in names if rule.fullmatch(name)), None)
-        for rule in (_SENDER, _RECEIVER)
-    ]
-    if table.named and None not in ends and table.labels is None:
+    sender, receiver = _first(_SENDER, names), _first(_RECEIVER, names)
+    if table.named and sender and receiver and table.labels is None:
         raise ValueError(
-            f"`{where}` must hold a matrix; it lists connections, from {ends[0]} to"
-            f" {ends[1]}, a row each: write it as a matrix, a row for each receiver and a"
+            f"`{where}` must hold a matrix; it lists connections, from {sender} to"
+            f" {receiver}, a row each: write it as a matrix, a row for each receiver and a"
             " column for each sender."
         )
     if not names or not len(table):
@@ -254,8 +242,13 @@ def matrix_of(table: Table) -> NDArray[np.float64]:
     return to_matrix(table)
 
 
+def _first(rule: re.Pattern[str], names: Iterable[str]) -> str | None:
+    """Return the first name that a rule describes."""
+    return next((name for name in names if rule.fullmatch(name)), None)
+
+
 def read_state(path: Path, say: OnNote = warn) -> dict[str, Tensor]:
-    """Read a state dict from a safetensors file, from a torch file with ``weights_only=True``, or from a ``.npz``.
+    """Read a state dict from a safetensors file, a torch file or a ``.npz``; unpickle nothing.
 
     Args:
         path: The checkpoint.
@@ -270,7 +263,7 @@ def read_state(path: Path, say: OnNote = warn) -> dict[str, Tensor]:
 
 def _require_numbers(path: Path, name: str, array: NDArray[Any]) -> None:
     if array.dtype.kind not in "fiu":
-        what = (
-            f"array {name!r} of `{printable(path)}`" if name else f"`{printable(path)}`"
-        )
+        what = f"`{printable(path)}`"
+        if name:
+            what = f"array {name!r} of {what}"
         raise ValueError(f"{what} must hold real numbers; got {array.dtype}.")

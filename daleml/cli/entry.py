@@ -1,7 +1,4 @@
-"""The way into the command line.
-
-What is typed wrong is one sentence, signals are exceptions, streams are there.
-"""
+"""The group of commands: what is typed wrong becomes one sentence, and signals exceptions."""
 
 from __future__ import annotations
 
@@ -19,6 +16,7 @@ from daleml._support.stop_signals import Stopped, signals_raise
 from daleml.cli.error_messages import ERROR
 
 _LONGEST = 1_000
+"""Characters of a sentence on what was typed."""
 
 
 class Command(TyperCommand):
@@ -54,7 +52,8 @@ class Commands(TyperGroup):
                     windows_expand_args,
                     **extra,
                 )
-        except KeyboardInterrupt as stop:  # before the command began
+        # Before the command began: the command itself tells of what stops it later.
+        except KeyboardInterrupt as stop:
             code = 128 + (stop.signal if isinstance(stop, Stopped) else signal.SIGINT)
         except typer.Abort:
             code = 130
@@ -64,9 +63,8 @@ class Commands(TyperGroup):
                 raise
             _show(error)
             code = ERROR
-        if (
-            code == 130 and came
-        ):  # before or after the command itself, where typer takes every stop for Ctrl-C
+        # Before and after the command itself, typer takes every stop for Ctrl-C.
+        if code == 130 and came:
             code = 128 + came[0]
         if standalone_mode:
             sys.exit(code if isinstance(code, int) else 0)
@@ -95,9 +93,8 @@ def _open_streams() -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.open(
-                os.devnull, os.O_RDWR
-            )  # gives the lowest number that is free: this one
+            # The system gives the lowest number that is free, which is this one.
+            os.open(os.devnull, os.O_RDWR)
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a letter shows its code, in place of an exception.
         if hasattr(stream, "reconfigure"):

@@ -1,4 +1,4 @@
-"""How a command ends: a sentence and an exit code, never a traceback.
+"""The end of a command: a sentence and an exit code, never a traceback.
 
 Exit codes: 0 all is well; 1 a verdict against what was judged (``daleml check``: the law is
 broken); 2 an error, in what was typed, in a file, or inside daleml; 128 and the number of the
@@ -26,8 +26,12 @@ from daleml._support.stop_signals import Stopped
 _P = ParamSpec("_P")
 
 ERROR = 2
-_LONGEST = 1_000  # characters of an error: a cell of megabytes is not repeated
+
+_LONGEST = 1_000
+"""Characters of an error: a cell of megabytes is not repeated."""
+
 _TRACEBACK = "DALEML_TRACEBACK"
+"""The variable of the environment that asks for tracebacks."""
 
 _OPTIONS_OF_ARGUMENTS = {
     "censoring": "`--censor-below`",
@@ -39,7 +43,7 @@ _OPTIONS_OF_ARGUMENTS = {
     "truncation": "`--truncate-below` and `--truncate-above`",
     "weights": "the weights",
 }
-"""What a command calls the arguments of the functions behind it, where its own options have other names."""
+"""What a command calls the arguments of functions behind it, where its options differ."""
 
 
 def plainly(command: Callable[_P, None]) -> Callable[_P, None]:
@@ -58,7 +62,7 @@ def plainly(command: Callable[_P, None]) -> Callable[_P, None]:
             _say(f"stopped by {number.name}, before all was done.")
             raise typer.Exit(128 + number) from None
         except BrokenPipeError:
-            # whoever reads has seen enough, as `head` has: that is no error to tell of
+            # Whoever reads has seen enough, as `head` has: that is no error to tell of.
             _drop_output()
             raise typer.Exit(128 + 13) from None
         except Exception as error:
@@ -69,12 +73,9 @@ def plainly(command: Callable[_P, None]) -> Callable[_P, None]:
                 error = OSError(
                     f"standard output could not be written to: {sentence(error)}"
                 )
-            given = {
-                str(value) for value in (*args, *kwargs.values())
-            }  # a file may be called `weights`
-            words = {
-                name: option for name, option in options.items() if name not in given
-            }
+            # A file may be called `weights`, and is then no argument.
+            given = {str(value) for value in (*args, *kwargs.values())}
+            words = {name: options[name] for name in options.keys() - given}
             _say(f"error: {sentence(error, words)}")
             raise typer.Exit(ERROR) from None
 
@@ -90,9 +91,8 @@ def sentence(
         error: What was raised.
         options: What to call the arguments that it names.
     """
-    return safe_text.shortened(
-        safe_text.shown(in_options(" ".join(_reason(error).split()), options)), _LONGEST
-    )
+    line = " ".join(_reason(error).split())
+    return safe_text.shortened(safe_text.shown(in_options(line, options)), _LONGEST)
 
 
 def in_options(text: str, options: Mapping[str, str] = _OPTIONS_OF_ARGUMENTS) -> str:
@@ -101,23 +101,19 @@ def in_options(text: str, options: Mapping[str, str] = _OPTIONS_OF_ARGUMENTS) ->
     ``--sign`` for ``sign``.
     """
     text = re.sub(r"`(\w+)`", lambda found: options.get(found[1], found[0]), text)
-    text = text.replace(
-        ": `drop_missing=True` leaves NaN out, and counts them", ""
-    )  # no option does: tables do it
+    # No option does this: the readers of tables do.
+    text = text.replace(": `drop_missing=True` leaves NaN out, and counts them", "")
     return text.replace("` is True", "` is given")
 
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
-        return (
-            f"`{error.filename}`: {error.strerror}."
-            if error.filename
-            else f"{error.strerror}."
-        )
+        file = f"`{error.filename}`: " if error.filename else ""
+        return f"{file}{error.strerror}."
     text = str(error)
-    if isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and "allocate memory" in text
-    ):
+    # torch raises a RuntimeError where others raise a MemoryError.
+    of_torch = isinstance(error, RuntimeError) and "allocate memory" in text
+    if isinstance(error, MemoryError) or of_torch:
         return (
             "memory ran out; use a smaller file, or fewer `--jobs`, or a machine with more"
             " of it."
@@ -133,27 +129,29 @@ def _reason(error: BaseException) -> str:
 
 
 def _options(command: Callable[..., Any]) -> dict[str, str]:
-    """Return how the command line writes each argument of a command, and of what stands behind it."""
+    """Return how the command line writes each argument of a command and of what is behind it."""
     found = dict(_OPTIONS_OF_ARGUMENTS)
     hints = get_type_hints(command, include_extras=True)
     for name in inspect.signature(command).parameters:
         for note in getattr(hints.get(name), "__metadata__", ()):
-            if type(note).__name__ == "OptionInfo":
-                long = [
-                    flag for flag in note.param_decls or () if flag.startswith("--")
-                ]
-                found[name] = f"`{long[0] if long else '--' + name.replace('_', '-')}`"
+            if type(note).__name__ != "OptionInfo":
+                continue
+            own = [flag for flag in note.param_decls or () if flag.startswith("--")]
+            # Typer derives a flag from the name where none was declared.
+            flags = [*own, f"--{name.replace('_', '-')}"]
+            found[name] = f"`{flags[0]}`"
     return found
 
 
 def _say(line: str) -> None:
-    with contextlib.suppress(OSError):  # nobody may listen to standard error either
+    # Nobody may listen to standard error either.
+    with contextlib.suppress(OSError):
         typer.echo(line, err=True)
 
 
 def _flush() -> None:
     if sys.stdout is not None:
-        # a full disk or a closed pipe is found out here, not after the last line
+        # A full disk or a closed pipe is found out here, not after the last line.
         sys.stdout.flush()
 
 
@@ -178,10 +176,9 @@ def _is_of_output(error: Exception) -> bool:
 
 
 def _drop_output() -> None:
-    """Point standard output at nothing, so that Python's own flush at the end does not complain either."""
-    with contextlib.suppress(
-        OSError, ValueError, AttributeError
-    ):  # a stream without a file behind it
+    """Point standard output at nothing, so that Python's own flush at the end is quiet too."""
+    # The stream may have no file behind it.
+    with contextlib.suppress(OSError, ValueError, AttributeError):
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, sys.stdout.fileno())
         os.close(nothing)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from daleml.cli.terminal import console, plainly, print_table
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @plainly
@@ -49,6 +54,43 @@ def reproduce(
 
     Finished seeds are kept in a journal: the same command goes on where it was interrupted.
     """
+    from daleml import reproductions
+    from daleml.pages import claims_page
+    from daleml.reproductions import papers
+
+    chosen = reproductions.find(claims or ())
+    screen = console()
+    with _seeds_bar(screen) as (say, progress):
+        result = reproductions.reproduce(
+            chosen,
+            out,
+            sweeps=reproductions.sweeps_of(chosen),
+            budget=budget,
+            jobs=jobs,
+            scheduler=scheduler,
+            # Results are saved below, with the page, as one set.
+            save=False,
+            say=say,
+            progress=progress,
+        )
+    found = claims_page.table(result.outcomes)
+    print_table(screen, found, "The founding claims, measured again")
+    command = f"daleml reproduce --budget {budget}"
+    written = claims_page.write(result, papers.all_papers(), out, command)
+    screen.print(claims_page.verdict_counts(result.outcomes), soft_wrap=True)
+    screen.print(f"report: {written}", soft_wrap=True)
+    if result.failures:
+        raise ValueError(
+            f"{len(result.failures)} seeds could not be run: the same command tries them"
+            " again."
+        )
+
+
+@contextmanager
+def _seeds_bar(
+    screen: Console,
+) -> Iterator[tuple[Callable[[str], None], Callable[[int, int, str], None]]]:
+    """Show a bar of the seeds; yield what prints a line above it, and what moves it."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -57,12 +99,6 @@ def reproduce(
         TimeElapsedColumn,
     )
 
-    from daleml import reproductions
-    from daleml.pages import claims_page
-    from daleml.reproductions import papers
-
-    chosen = reproductions.find(claims or ())
-    screen = console()
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -71,34 +107,12 @@ def reproduce(
     )
     with Progress(*columns, console=screen, transient=True) as bar:
         task = bar.add_task("seeds", total=None)
-        result = reproductions.reproduce(
-            chosen,
-            out,
-            sweeps=reproductions.sweeps_of(chosen),
-            budget=budget,
-            jobs=jobs,
-            scheduler=scheduler,
-            save=False,  # with the page, as one set
-            say=lambda line: bar.console.print(line, soft_wrap=True),
-            progress=lambda done, total, name: bar.update(
-                task,
-                completed=done,
-                total=total,
-                description=f"seeds, {name} last" if name else "seeds",
-            ),
-        )
-    print_table(
-        screen,
-        claims_page.table(result.outcomes),
-        "The founding claims, measured again",
-    )
-    written = claims_page.write(
-        result, papers.all_papers(), out, f"daleml reproduce --budget {budget}"
-    )
-    screen.print(claims_page.verdict_counts(result.outcomes), soft_wrap=True)
-    screen.print(f"report: {written}", soft_wrap=True)
-    if result.failures:
-        raise ValueError(
-            f"{len(result.failures)} seeds could not be run: the same command tries them"
-            " again."
-        )
+
+        def say(line: str) -> None:
+            bar.console.print(line, soft_wrap=True)
+
+        def progress(done: int, total: int, name: str) -> None:
+            description = f"seeds, {name} last" if name else "seeds"
+            bar.update(task, completed=done, total=total, description=description)
+
+        yield say, progress

@@ -1,4 +1,7 @@
-"""What every command prints by: a console on which only daleml moves the cursor, and tables."""
+"""The console that every command prints on, and its tables.
+
+On it only daleml moves the cursor, whatever a name in a file holds.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Weights", "console", "plainly", "print_table"]
 
-_WIDTH = 160  # of what is no terminal: tables keep their columns
-_LONGEST_NAME = (
-    1_000  # in a table or above it: a damaged file may have a name of a million letters
-)
-_LONGEST_WORD = 5_000  # anywhere: longer than the longest path
+_WIDTH = 160
+"""Columns of what is no terminal, so that tables keep theirs."""
+
+_LONGEST_NAME = 1_000
+"""Characters of a name in a table or above it: a damaged file may have one of a million."""
+
+_LONGEST_WORD = 5_000
+"""Characters of a word anywhere: more than the longest path has."""
 
 Weights = Annotated[
     Path,
@@ -55,7 +61,7 @@ def console(*, stderr: bool = False) -> Console:
 
 @functools.cache
 def _console_class() -> type[Console]:
-    """Make the class here: rich is imported when something is printed."""
+    """Return the class of the console; rich is imported when something is printed."""
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.segment import Segment
     from rich.text import Text
@@ -71,20 +77,18 @@ def _console_class() -> type[Console]:
             raise
 
         def render_str(self, text: str, **options: Any) -> Text:
-            return super().render_str(
-                _shown(text), **options
-            )  # before widths are measured
+            # Here, before rich measures how wide the text is.
+            return super().render_str(_shown(text), **options)
 
         def render(
             self, renderable: RenderableType, options: ConsoleOptions | None = None
         ) -> Iterable[Segment]:
             for segment in super().render(renderable, options):
-                if segment.control:  # daleml's own, of a bar of progress
-                    yield segment
-                else:
-                    yield Segment(
-                        safe_text.shown(segment.text, lines=True), segment.style
-                    )
+                if not segment.control:
+                    text = safe_text.shown(segment.text, lines=True)
+                    segment = Segment(text, segment.style)
+                # What controls the terminal is rich's own, of a bar of progress.
+                yield segment
 
     return SafeConsole
 
@@ -94,13 +98,12 @@ def print_table(console: Console, table: pd.DataFrame, title: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(
-        title=Text(_name(title), style="italic"),
-        title_justify="left",
-        header_style="bold",
-    )
-    for i, name in enumerate(table.columns):
-        drawn.add_column(Text(_name(str(name))), justify="left" if i == 0 else "right")
+    heading = Text(_name(title), style="italic")
+    drawn = Table(title=heading, title_justify="left", header_style="bold")
+    first, *others = (Text(_name(str(column))) for column in table.columns)
+    drawn.add_column(first, justify="left")
+    for column in others:
+        drawn.add_column(column, justify="right")
     for row in table.itertuples(index=False):
         drawn.add_row(*(Text(_name(_cell(value))) for value in row))
     console.print(drawn)
@@ -111,12 +114,12 @@ def _name(text: str) -> str:
 
 
 def _shown(text: str) -> str:
-    """Return text of several lines that is safe to show, and without words that no one could read to their end."""
-    cut = re.sub(
-        rf"\S{{{_LONGEST_WORD + 1},}}",
-        lambda found: safe_text.shortened(found[0], _LONGEST_NAME),
-        text,
-    )
+    """Return text of several lines that is safe to show, its endless words shortened."""
+
+    def shortened(word: re.Match[str]) -> str:
+        return safe_text.shortened(word[0], _LONGEST_NAME)
+
+    cut = re.sub(rf"\S{{{_LONGEST_WORD + 1},}}", shortened, text)
     return safe_text.shown(cut, lines=True)
 
 
@@ -125,6 +128,8 @@ def _cell(value: Any) -> str:
 
     if pd.isna(value):
         return "–"
-    if isinstance(value, float):
-        return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.1f}"
-    return str(value)
+    if not isinstance(value, float):
+        return str(value)
+    if abs(value) < 1e4:
+        return f"{value:,.4g}"
+    return f"{value:,.1f}"
