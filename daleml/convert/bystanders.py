@@ -1,6 +1,6 @@
-"""What is done to activations outside the layers that are known.
+"""Bystanders: what a model does to activations outside the layers that are known.
 
-Noticed, and kept from deciding by its numbers.
+They are noticed, and kept from deciding by their numbers whom a unit reaches.
 """
 
 from __future__ import annotations
@@ -59,10 +59,15 @@ _WEIGHTED_FUNCTIONS = {
 
 
 class Bystanders(TorchFunctionMode):
-    """While the marks of units run through a model, see what else it does to them.
+    """Notices what else a model does to the marks of units, while they run through it.
 
-    A parameter that is no known layer's would let its numbers decide whom a unit reaches, which
-    a rectifier then cuts: so it counts as one that passes every unit on to all.
+    A parameter of no known layer would let its numbers decide whom a unit reaches, for a
+    rectifier cuts what is negative. So it counts as one that passes every unit on to all.
+
+    Args:
+        inside: The modules that run now, the innermost last.
+        names: The name of every module of the model.
+        findings: Where findings are put.
 
     Attributes:
         findings: What was found, each once, in order.
@@ -77,11 +82,10 @@ class Bystanders(TorchFunctionMode):
         super().__init__()
         self.inside, self.names, self.findings = inside, names, findings
         # By identity, and held, so that no identity is given to another tensor meanwhile.
-        self._buffers = {
-            id(buffer): buffer
-            for module in names
-            for buffer in module.buffers(recurse=False)
-        }
+        self._buffers: dict[int, Tensor] = {}
+        for module in names:
+            for buffer in module.buffers(recurse=False):
+                self._buffers[id(buffer)] = buffer
         self._computed: dict[int, Tensor] = {}
 
     def __torch_function__(
@@ -91,37 +95,43 @@ class Bystanders(TorchFunctionMode):
         if self._is_known():
             return func(*args, **kwargs)
         name = getattr(func, "__name__", "")
-        tensors = [
-            given for given in (*args, *kwargs.values()) if isinstance(given, Tensor)
-        ]
-        if tensors and all(
-            map(self._is_parameter, tensors)
-        ):  # as a weight is transposed, or masked
+        given = (*args, *kwargs.values())
+        tensors = [one for one in given if isinstance(one, Tensor)]
+        if tensors and all(map(self._is_parameter, tensors)):
+            # A weight is computed, as where it is transposed or masked.
             return self._remember(func(*args, **kwargs))
         own = self._own_parameters()
-        foreign = [
-            t
-            for t in tensors
-            if self._is_parameter(t) and id(t) not in {id(one) for one in own}
-        ]
-        activations = [t for t in tensors if not self._is_parameter(t) and t.ndim > 1]
-        uses_weight = name in _PRODUCTS and (
-            len(foreign) > 0 or any(id(t) in self._buffers for t in tensors)
-        )
+        activations, foreign = self._sorted(tensors, own)
+        uses_weight = False
         if name in _WEIGHTED_FUNCTIONS:
-            uses_weight = not any(
-                _is_scaled(t, weight) for t in tensors for weight in own
-            )
+            uses_weight = not _any_scaled(tensors, own)
+        elif name in _PRODUCTS:
+            constant = any(id(one) in self._buffers for one in tensors)
+            uses_weight = constant or len(foreign) > 0
         negated = name in _SCALINGS and any(map(self._is_negative, args))
         self._note(name, activations, foreign, negated=negated, uses_weight=uses_weight)
         if uses_weight:
             return _everywhere(func(*args, **kwargs), activations)
         if foreign and name in _ADDITIONS | _NEGATIONS | _SCALINGS:
+            # Such a parameter moves no unit to another place: it is replaced by one that
+            # does nothing, lest its numbers silence a unit.
             neutral = torch.ones_like if name in _SCALINGS else torch.zeros_like
-            args = [
-                neutral(given) if self._is_parameter(given) else given for given in args
-            ]
+            args = [neutral(one) if self._is_parameter(one) else one for one in args]
         return func(*args, **kwargs)
+
+    def _sorted(
+        self, tensors: list[Tensor], own: list[Tensor]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the activations of units, and the parameters that are not the module's own."""
+        known = {id(one) for one in own}
+        activations, foreign = [], []
+        for one in tensors:
+            if not self._is_parameter(one):
+                if one.ndim > 1:
+                    activations.append(one)
+            elif id(one) not in known:
+                foreign.append(one)
+        return activations, foreign
 
     def _is_parameter(self, given: Any) -> bool:
         """Whether something is a parameter, or computed from parameters alone."""
@@ -140,32 +150,31 @@ class Bystanders(TorchFunctionMode):
         return result
 
     def _is_known(self) -> bool:
-        """Whether what runs now is a layer that is known, as it is known, or nothing of the model at all."""
-        if not self.inside:  # the example is being marked
+        """Whether what runs now is a known layer, in the way that is known of it."""
+        if not self.inside:
             return False
-        if any(
-            isinstance(module, ParametrizationList) or modules.speaks(module)
-            for module in self.inside
-        ):
-            return True
+        for module in self.inside:
+            if isinstance(module, ParametrizationList) or modules.speaks(module):
+                return True
         module = self.inside[-1]
-        kind = modules.torch_kind(module)
-        has_units = (
-            is_layer(module) or modules.is_norm(module) or modules.is_table(module)
-        )
-        return kind is not None and has_units and modules.runs_as_torch(module)
+        if modules.torch_kind(module) is None or not modules.runs_as_torch(module):
+            return False
+        return is_layer(module) or modules.is_norm(module) or modules.is_table(module)
 
     def _own_parameters(self) -> list[Tensor]:
-        """Return the weights that a subclass of a known layer, which runs in a way of its own, may well use."""
-        module = self.inside[-1] if self.inside else None
-        if module is None or not is_layer(module):
+        """Return the weights that the module itself may use.
+
+        It is a subclass of a known layer, and runs in a way of its own.
+        """
+        if not self.inside or not is_layer(self.inside[-1]):
             return []
+        module = self.inside[-1]
         names = modules.accounted(module)
-        return [
-            parameter
-            for name, parameter in module.named_parameters(recurse=False)
-            if name in names
-        ]
+        own = []
+        for name, parameter in module.named_parameters(recurse=False):
+            if name in names:
+                own.append(parameter)
+        return own
 
     def _note(
         self,
@@ -179,44 +188,48 @@ class Bystanders(TorchFunctionMode):
         unlawful = True
         if name in _ADDITIONS and len(activations) == 2:
             unlawful = False
-            said = (
+            text = (
                 "activities are added (a residual connection): an inhibitory unit carried"
                 " on, not a synapse"
             )
         elif activations and (negated or (name in _NEGATIONS and not foreign)):
-            said = (
+            text = (
                 "activities are subtracted or negated, which turns excitation into"
                 " inhibition: not lawful"
             )
         elif name in _PRODUCTS and len(activations) >= 2:
-            said = (
+            text = (
                 "activities multiply activities (attention), which have no fixed sign: not"
                 " lawful"
             )
         elif uses_weight:
-            said = (
+            text = (
                 "a parameter is used as a weight outside the modules that are known: not"
                 " lawful"
             )
         else:
             return
         where = self.names.get(self.inside[-1], "") if self.inside else ""
-        self.findings[Note(f"{where or 'the model itself'}: {said}", unlawful)] = None
+        note = Note(f"{where or 'the model itself'}: {text}", unlawful)
+        self.findings[note] = None
+
+
+def _any_scaled(used: list[Tensor], weights: list[Tensor]) -> bool:
+    """Whether one of the tensors is a weight, entry by entry times a number of at least 0."""
+    return any(_is_scaled(one, weight) for one in used for weight in weights)
 
 
 def _is_scaled(used: Tensor, weight: Tensor) -> bool:
-    """Whether a matrix is a weight, each entry of it times a number of at least 0, as where it is masked."""
+    # A masked weight is one, and so is a normalised one.
     if used is weight:
         return weight.ndim > 1
-    return (
-        used.ndim > 1
-        and used.shape == weight.shape
-        and bool((used * weight >= 0).all())
-    )
+    if used.ndim < 2 or used.shape != weight.shape:
+        return False
+    return bool((used * weight >= 0).all())
 
 
 def _everywhere(result: Any, activations: list[Tensor]) -> Any:
-    """Return marks in every place if there is one anywhere in what was read."""
+    """Return marks in every place, if there is one anywhere in what was read."""
     if not isinstance(result, Tensor) or not result.is_floating_point():
         return result
     active = any(bool(read.any()) for read in activations)

@@ -1,7 +1,4 @@
-"""Pre-activations before and after.
-
-Measured on the original, matched in the lawful model, layer by layer.
-"""
+"""Calibration: pre-activations are measured on the original and matched in the lawful model."""
 
 from __future__ import annotations
 
@@ -28,15 +25,15 @@ Key = WeightKey
 
 @dataclass(frozen=True)
 class Drive:
-    """What one weight gave on the example, its bias included.
+    """What one weight gives its units on the example, its bias included.
 
     Attributes:
-        means: Of each unit, over batch and positions.
-        net: What the mean rates alone give each unit, tap by tap, without the bias: (units,
-            taps); None where it is not looked at.
+        means: Mean of each unit, over batch and positions.
+        net: What the mean rates alone give each unit without the bias, (units, taps), one
+            number per tap of a kernel. None for a weight that reads states.
         fluctuation: Variance over batch and positions, averaged over units.
-        variance: Over batch, positions and units: the fluctuation, and how far the units' means
-            lie apart.
+        variance: Variance over batch, positions and units: the fluctuation plus the variance of
+            the units' means.
     """
 
     means: Tensor
@@ -45,11 +42,11 @@ class Drive:
     variance: float
 
 
-class Live(NamedTuple):
+class RunningWeight(NamedTuple):
     """A weight while the example runs.
 
     Attributes:
-        synapses: Which.
+        synapses: What the layer says of the weight.
         rates: What it reads, of shape ``(..., units)``; None if it reads states, which its own
             drive changes.
         drive: Computes what the weight gives now, of shape ``(..., units)``.
@@ -60,36 +57,44 @@ class Live(NamedTuple):
     drive: Callable[[], Tensor]
 
 
+Live = RunningWeight
+"""The name of :class:`RunningWeight` in the first edition."""
+
+
 def redraw_(
     module: nn.Module, weight: str, draw: init.Draw, generator: torch.Generator | None
 ) -> None:
-    """Fill a weight whose signs are fixed, on a unit scale.
+    """Fill a weight whose signs are fixed with magnitudes of mean 1.
 
-    Excitation and inhibition balance in every unit, tap by tap: so they do too where a kernel
-    reaches over the border.
+    Excitation and inhibition balance in every unit, tap by tap, so that they also do where a
+    kernel reaches over the border of an image.
+
+    Args:
+        module: The module that has the weight.
+        weight: Name of the weight.
+        draw: Distribution of the magnitudes.
+        generator: Source of randomness; default: torch's global one.
     """
     parameter = cast("Tensor", getattr(module, weight))
-    sign = law.broadcastable(
-        cast("Tensor", getattr(module, weight + law.SUFFIX)), parameter
-    ).expand_as(parameter)
+    sign = cast("Tensor", getattr(module, weight + law.SUFFIX))
+    sign = law.broadcastable(sign, parameter).expand_as(parameter)
     magnitude = draw(torch.empty_like(parameter), 1.0, generator=generator)
     pre = modules.presynaptic_dim(module, weight, parameter.ndim)
-    excitation, inhibition = (
-        (magnitude * (sign == s)).sum(pre, keepdim=True) for s in (1, -1)
-    )
-    balance = torch.where(
-        (excitation > 0) & (inhibition > 0), excitation / inhibition, 1.0
-    )
+    excitation = (magnitude * (sign == 1)).sum(pre, keepdim=True)
+    inhibition = (magnitude * (sign == -1)).sum(pre, keepdim=True)
+    # A unit that reads one sign only has nothing to balance.
+    both = (excitation > 0) & (inhibition > 0)
+    balance = torch.where(both, excitation / inhibition, 1.0)
     with torch.no_grad():
         parameter.copy_(magnitude * torch.where(sign > 0, 1.0, -balance).to(parameter))
 
 
 def measure(model: nn.Module, example: Example) -> dict[WeightKey, Drive]:
-    """Run the model in its own mode, and measure what every weight gives, its bias included."""
+    """Run the model in its own mode, and measure what every weight gives its units."""
     drives: dict[WeightKey, Drive] = {}
 
-    def visit(name: str, module: nn.Module, live: Live) -> None:
-        drives[name, live.synapses.name] = _summary(module, live)
+    def visit(name: str, module: nn.Module, running: RunningWeight) -> None:
+        drives[name, running.synapses.name] = _summary(module, running)
 
     with undisturbed(model):
         _walk(model, example, visit)
@@ -102,160 +107,152 @@ def calibrate_(
     targets: Mapping[WeightKey, Drive],
     redrawn: set[WeightKey],
 ) -> dict[WeightKey, Drive]:
-    """Change the weights that were redrawn, in the order in which they run, so that each gives what the original gave.
+    """Change the weights that were redrawn until each gives what the original gave.
 
-    Inhibition balances excitation in every unit as far as it can, so that units answer to what
-    changes in their input rather than to how much of it there is; a bias does the rest, and
-    each unit's mean is the original's. Then the layer is scaled so that its variance is. Where
-    there is no bias, units that balance cannot centre keep another mean.
+    They are changed in the order in which they run. Inhibition balances excitation in every unit as
+    far as it can, so that units answer to what changes in their input rather than to how much of it
+    there is; a bias does the rest, and each unit's mean is the original's. Then the layer is scaled
+    until its variance is the original's too. Where there is no bias, units that balance cannot
+    centre keep another mean.
+
+    Args:
+        model: The model.
+        example: The arguments to run it on.
+        targets: What each weight of the original gave.
+        redrawn: The weights to change.
 
     Returns:
         What each weight gives now.
     """
     drives: dict[WeightKey, Drive] = {}
 
-    def visit(name: str, module: nn.Module, live: Live) -> None:
-        key = name, live.synapses.name
+    def visit(name: str, module: nn.Module, running: RunningWeight) -> None:
+        key = name, running.synapses.name
         target = targets.get(key)
         if key in redrawn and target is not None:
-            _balance_(module, live, target)
-            _match_(module, live, target)
-        drives[key] = _summary(module, live)
+            _balance_(module, running, target)
+            _match_(module, running, target)
+        drives[key] = _summary(module, running)
 
     with undisturbed(model):
         _walk(model, example, visit)
     return drives
 
 
-def _balance_(module: nn.Module, live: Live, target: Drive) -> None:
-    """Give every unit the original's mean by its balance.
+def _balance_(module: nn.Module, running: RunningWeight, target: Drive) -> None:
+    """Change the balance of excitation and inhibition until every unit has the original's mean.
 
-    What mean rates give it at each tap is what they gave it.
-
-    Tap by tap, so that it stays balanced where kernels reach over the border, and in images of
-    another size. Left alone are taps of one sign only, and what reads rates of mean zero, where
-    there is nothing to balance.
+    What the mean rates give a unit at each tap is what they gave it in the original, so that it
+    stays balanced where kernels reach over the border, and in images of another size. Left
+    alone are taps of one sign only, and weights that read rates of mean zero, where there is
+    nothing to balance.
     """
-    if (
-        live.rates is None
-        or target.net is None
-        or live.rates.mean() < 0.1 * live.rates.square().mean().sqrt()
-    ):
+    if running.rates is None or target.net is None:
         return
-    weight = cast("Tensor", getattr(module, live.synapses.name))
-    bias = (
-        getattr(module, live.synapses.bias).double()
-        if live.synapses.bias is not None
-        else 0.0
-    )
+    if running.rates.mean() < 0.1 * running.rates.square().mean().sqrt():
+        return
+    weight = cast("Tensor", getattr(module, running.synapses.name))
+    bias = 0.0
+    if running.synapses.bias is not None:
+        bias = getattr(module, running.synapses.bias).double()
     kept = weight.clone()
-    rates = _by_unit(live.rates).mean(0)
-    excitation, inhibition = (
-        _net(module, kept.clamp_min(0), rates),
-        -_net(module, kept.clamp_max(0), rates),
-    )
+    rates = _by_unit(running.rates).mean(0)
+    excitation = _net(module, kept.clamp_min(0), rates)
+    inhibition = -_net(module, kept.clamp_max(0), rates)
     both = (excitation > 0) & (inhibition > 0)
-    wanted, whole = torch.zeros_like(excitation), torch.ones_like(excitation[:, :1])
-    for attempt in range(
-        5
-    ):  # the scale that the layer will have depends on the balance, and the balance on it
-        gains = (
-            1 + wanted.clamp_min(0) / excitation,
-            whole * (excitation - wanted.clamp_max(0)) / inhibition,
-        )
-        gain_e, gain_i = (
-            _per_tap(module, torch.where(both, gain, 1.0).clamp(0.1, 10), kept)
-            for gain in gains
-        )
+
+    def per_tap(gain: Tensor) -> Tensor:
+        return _per_tap(module, torch.where(both, gain, 1.0).clamp(0.1, 10), kept)
+
+    wanted = torch.zeros_like(excitation)
+    correction = torch.ones_like(excitation[:, :1])
+    # The scale that the layer will have depends on the balance, and the balance on the scale.
+    for attempt in range(5):
+        gain_e = per_tap(1 + wanted.clamp_min(0) / excitation)
+        gain_i = per_tap(correction * (excitation - wanted.clamp_max(0)) / inhibition)
         weight.copy_(kept.clamp_max(0) * gain_i)
-        inhibited = bias - _summary(module, live).means
+        inhibited = bias - _summary(module, running).means
         weight.add_(kept.clamp_min(0) * gain_e)
-        now = _summary(module, live)
+        now = _summary(module, running)
         scale = _scale(target.fluctuation, now.fluctuation, target)
         if scale is None:
             return
         wanted = target.net / scale
-        if attempt:  # what borders, and rates that go together, make of the mean
+        if attempt:
+            # Borders, and rates that vary together, move the mean; inhibition makes up for it.
             excess = (now.means - bias) - (target.means - bias) / scale
-            whole = (
-                whole
-                * torch.where(inhibited > 0, 1 + excess / inhibited, 1.0).clamp(0.5, 2)[
-                    :, None
-                ]
-            )
+            factor = torch.where(inhibited > 0, 1 + excess / inhibited, 1.0)
+            correction = correction * factor.clamp(0.5, 2)[:, None]
 
 
-def _match_(module: nn.Module, live: Live, target: Drive) -> None:
-    """Scale a weight and move its bias until its drive has the target's variance, and its units the target's means."""
-    weight = cast("Tensor", getattr(module, live.synapses.name))
-    bias = (
-        None
-        if live.synapses.bias is None
-        else cast("Tensor", getattr(module, live.synapses.bias))
-    )
+def _match_(module: nn.Module, running: RunningWeight, target: Drive) -> None:
+    """Scale a weight and move its bias until variance and means are the target's."""
+    weight = cast("Tensor", getattr(module, running.synapses.name))
+    bias = None
+    if running.synapses.bias is not None:
+        bias = cast("Tensor", getattr(module, running.synapses.bias))
     # A recurrent weight's own drive changes what it reads, so what fits is looked for, in steps
     # that do not overshoot.
-    n_steps, step = (40, 0.5) if live.rates is None else (2, 1.0)
+    n_steps, step = (40, 0.5) if running.rates is None else (2, 1.0)
     for _ in range(n_steps):
-        now = _summary(module, live)
+        now = _summary(module, running)
         shift = target.means - now.means
-        if bias is not None:
+        if bias is None:
+            scale = _scale(target.variance, now.variance, target) or 1.0
+        else:
             bias += step * shift.to(bias)
-        pair = (
-            (target.variance, now.variance)
-            if bias is None
-            else (target.fluctuation, now.fluctuation)
-        )
-        scale = _scale(*pair, target) or 1.0
+            scale = _scale(target.fluctuation, now.fluctuation, target) or 1.0
         weight *= scale**step
-        centred = bias is None or float(shift.abs().max()) < 0.05 * math.sqrt(
-            target.variance
-        )
+        near = 0.05 * math.sqrt(target.variance)
+        centred = bias is None or float(shift.abs().max()) < near
         if abs(scale - 1) < 0.02 and centred:
             break
 
 
 def _scale(wanted: float, found: float, target: Drive) -> float | None:
-    """Return by what to multiply a weight, or None where what varies is nothing but rounding."""
+    """Return the factor for a weight, or None where its drive varies by rounding alone."""
     rounding = 1e-9 * (target.variance + float(target.means.square().mean()))
-    return math.sqrt(wanted / found) if min(wanted, found) > rounding else None
+    if min(wanted, found) <= rounding:
+        return None
+    return math.sqrt(wanted / found)
 
 
 def _walk(
-    model: nn.Module, example: Example, visit: Callable[[str, nn.Module, Live], None]
+    model: nn.Module,
+    example: Example,
+    visit: Callable[[str, nn.Module, RunningWeight], None],
 ) -> None:
-    """Run the example; at each weighted module's first call, before it runs, visit its weights in order.
+    """Run the example, and visit the weights of each module before its first call.
 
-    A visitor may change the weight: what follows sees the change.
+    A visitor may change the weight: what runs after it sees the change.
     """
     names = {module: name for name, module in model.named_modules()}
     visited: set[nn.Module] = set()
 
     def before(module: nn.Module, args: tuple[Any, ...]) -> None:
-        if (
-            not is_convertible(module)
-            or module in visited
-            or not args
-            or not isinstance(args[0], Tensor)
-        ):
+        if not is_convertible(module) or module in visited:
+            return
+        if not args or not isinstance(args[0], Tensor):
             return
         visited.add(module)
-        for live in _drives(module, args):
-            visit(names[module], module, live)
+        for running in _drives(module, args):
+            visit(names[module], module, running)
 
     with hooked(model, before, None):
         model(*example)
 
 
-def _drives(module: nn.Module, args: tuple[Any, ...]) -> Iterator[Live]:
+def _drives(module: nn.Module, args: tuple[Any, ...]) -> Iterator[RunningWeight]:
+    """Yield the weights of a module that is about to run, in the order in which they act."""
+    if modules.runs_over_sequences(module) and modules.is_recurrent(module):
+        yield from _recurrent_drives(module, args)
+        return
     if modules.is_recurrent(module):
-        drives = (
-            _recurrent_drives if modules.runs_over_sequences(module) else _cell_drives
-        )
-        yield from drives(module, args)
+        yield from _cell_drives(module, args)
         return
     (synapses,) = modules.synaptic_weights(module)
-    forward = type(module).forward  # without the hooks, which brought us here
+    # Without hooks: one of them has called this.
+    forward = type(module).forward
 
     def drive() -> Tensor:
         output = cast("Tensor", forward(module, *args))
@@ -263,26 +260,25 @@ def _drives(module: nn.Module, args: tuple[Any, ...]) -> Iterator[Live]:
 
     # A subclass that runs in a way of its own may put out anything.
     if modules.runs_as_torch(module) or isinstance(forward(module, *args), Tensor):
-        yield Live(
-            synapses, args[0].movedim(modules.unit_dim(module, args[0]), -1), drive
-        )
+        rates = args[0].movedim(modules.unit_dim(module, args[0]), -1)
+        yield RunningWeight(synapses, rates, drive)
 
 
-def _cell_drives(module: nn.Module, args: tuple[Any, ...]) -> Iterator[Live]:
-    cell = cast("Any", module)
+def _cell_drives(module: nn.Module, args: tuple[Any, ...]) -> Iterator[RunningWeight]:
     state = args[1] if len(args) > 1 else None
-    state = state[0] if isinstance(state, tuple) else state
+    if isinstance(state, tuple):
+        state = state[0]
     for synapses in modules.synaptic_weights(module):
-        if synapses.reads == "state" and state is None:
-            forward = type(module).forward
-            output = forward(module, args[0])
-            state = (
-                output[0] if isinstance(output, tuple) else output
-            )  # what it would read a step later
-        rates = args[0] if synapses.reads == "input" else cast("Tensor", state)
-
-        drive = functools.partial(_linear_drive, cell, synapses, rates)
-        yield Live(synapses, rates if synapses.reads == "input" else None, drive)
+        if synapses.reads == "input":
+            drive = functools.partial(_linear_drive, module, synapses, args[0])
+            yield RunningWeight(synapses, args[0], drive)
+            continue
+        if state is None:
+            # What the cell would read a step later.
+            output = type(module).forward(module, args[0])
+            state = output[0] if isinstance(output, tuple) else output
+        drive = functools.partial(_linear_drive, module, synapses, state)
+        yield RunningWeight(synapses, None, drive)
 
 
 def _linear_drive(module: Any, synapses: SynapticWeight, rates: Tensor) -> Tensor:
@@ -290,10 +286,13 @@ def _linear_drive(module: Any, synapses: SynapticWeight, rates: Tensor) -> Tenso
     return nn.functional.linear(rates, getattr(module, synapses.name), bias)
 
 
-def _recurrent_drives(module: nn.Module, args: tuple[Any, ...]) -> Iterator[Live]:
+def _recurrent_drives(
+    module: nn.Module, args: tuple[Any, ...]
+) -> Iterator[RunningWeight]:
     """Run a stack layer by layer and direction by direction, each as a module of one layer."""
     stack, x = cast("Any", module), args[0]
-    x = x if not stack.batch_first or x.ndim < 3 else x.transpose(0, 1)
+    if stack.batch_first and x.ndim == 3:
+        x = x.transpose(0, 1)
     n_directions = 2 if stack.bidirectional else 1
     all_synapses = modules.synaptic_weights(module)
     for layer in range(stack.num_layers):
@@ -301,13 +300,12 @@ def _recurrent_drives(module: nn.Module, args: tuple[Any, ...]) -> Iterator[Live
         for direction in range(n_directions):
             suffix = f"_l{layer}" + "_reverse" * direction
             rates = x.flip(0) if direction else x
-            for synapses in (one for one in all_synapses if one.suffix == suffix):
+            for synapses in all_synapses:
+                if synapses.suffix != suffix:
+                    continue
+                drive = _one_layer_drive(stack, synapses, suffix, rates)
                 own = synapses.reads in ("state", "cells")
-                yield Live(
-                    synapses,
-                    None if own else rates,
-                    _one_layer_drive(stack, synapses, suffix, rates),
-                )
+                yield RunningWeight(synapses, None if own else rates, drive)
             output = _one_layer(stack, suffix, rates)(rates)[0]
             outputs.append(output.flip(0) if direction else output)
         x = torch.cat(outputs, dim=-1)
@@ -320,10 +318,9 @@ def _one_layer(stack: Any, suffix: str, rates: Tensor) -> nn.Module:
         options["nonlinearity"] = stack.nonlinearity
     if stack.proj_size:
         options["proj_size"] = stack.proj_size
-    # Of torch's own class: what a subclass takes to be built is not known.
-    single = cast("Any", modules.torch_class(stack))(
-        rates.shape[-1], stack.hidden_size, **options
-    )
+    # Of torch's own class, since the arguments of a subclass are not known.
+    kind = cast("Any", modules.torch_class(stack))
+    single = kind(rates.shape[-1], stack.hidden_size, **options)
     for name, parameter in single.named_parameters():
         parameter.copy_(getattr(stack, name.replace("_l0", suffix)))
     return cast("nn.Module", single)
@@ -332,10 +329,13 @@ def _one_layer(stack: Any, suffix: str, rates: Tensor) -> nn.Module:
 def _one_layer_drive(
     stack: Any, synapses: SynapticWeight, suffix: str, rates: Tensor
 ) -> Callable[[], Tensor]:
+    """Return what computes the drive of one weight of a stack, with all weights as they are."""
+
     def drive() -> Tensor:
         if synapses.reads in ("input", "below"):
             return _linear_drive(stack, synapses, rates)
-        if synapses.reads == "cells":  # a projection's drive is the layer's output
+        if synapses.reads == "cells":
+            # The drive of a projection is the layer's output.
             return cast("Tensor", _one_layer(stack, suffix, rates)(rates)[0])
         states = _one_layer(stack, suffix, rates)(rates)[0]
         before = torch.cat([torch.zeros_like(states[:1]), states[:-1]])
@@ -345,41 +345,39 @@ def _one_layer_drive(
 
 
 def _by_unit(values: Tensor) -> Tensor:
-    """Return what has units in its last dimension as (batch and positions, units)."""
+    """Return rates or drives, (..., units), as (batch and positions, units)."""
     return values.reshape(-1, values.shape[-1]).double()
 
 
-def _summary(module: nn.Module, live: Live) -> Drive:
-    values = _by_unit(live.drive())
+def _summary(module: nn.Module, running: RunningWeight) -> Drive:
+    """Return what a weight gives now."""
+    values = _by_unit(running.drive())
     net = None
-    if live.rates is not None:
-        net = _net(
-            module,
-            cast("Tensor", getattr(module, live.synapses.name)),
-            _by_unit(live.rates).mean(0),
-        )
+    if running.rates is not None:
+        weight = cast("Tensor", getattr(module, running.synapses.name))
+        net = _net(module, weight, _by_unit(running.rates).mean(0))
     fluctuation = float(values.var(0, correction=0).mean())
     return Drive(values.mean(0), net, fluctuation, float(values.var(correction=0)))
 
 
 def _net(module: nn.Module, weight: Tensor, rates: Tensor) -> Tensor:
-    """Return what one rate a presynaptic unit gives through a weight: (units, taps)."""
+    """Return what one rate per presynaptic unit gives through a weight, (units, taps)."""
     groups = getattr(module, "groups", 1)
     weight = weight.view(groups, -1, *weight.shape[1:])
     if _pre_first(module):
         weight = weight.transpose(1, 2)
     taps = weight.flatten(3) if weight.ndim > 3 else weight[..., None]
-    return torch.einsum("goit,gi->got", taps.double(), rates.view(groups, -1)).flatten(
-        0, 1
-    )
+    net = torch.einsum("goit,gi->got", taps.double(), rates.view(groups, -1))
+    return net.flatten(0, 1)
 
 
 def _pre_first(module: nn.Module) -> bool:
+    """Whether a weight is stored as (pre, post), as those of transposed convolutions are."""
     return modules.synaptic_weights(module)[0].pre_dim == 0
 
 
 def _per_tap(module: nn.Module, factor: Tensor, weight: Tensor) -> Tensor:
-    """Return a factor for every unit and tap as one that multiplies the weight."""
+    """Return factors, (units, taps), in a shape that broadcasts against the weight."""
     kernel = weight.shape[2:]
     factor = factor.to(weight)
     if not _pre_first(module):

@@ -1,4 +1,4 @@
-"""What became of every parameter of a model that was made lawful."""
+"""The report of a conversion: a verdict for every parameter, and remarks."""
 
 from __future__ import annotations
 
@@ -40,18 +40,23 @@ class Note(str):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one parameter.
+    """The verdict on one parameter.
 
     Attributes:
-        name: The parameter's.
+        name: The parameter's name.
         kind: ``"lawful"``, ``"exempt"`` or ``"not lawful"``.
         why: The reason, or which units it reads.
-        variance: Of its pre-activations over batch, positions and units, on the example; None
-            if not measured.
-        original: The same before the model was changed.
+        variance: Variance of its pre-activations over batch, positions and units, on the
+            example; None if it was not measured.
+        original: That variance before the model was changed.
 
     Raises:
         ValueError: If ``kind`` is none of the three.
+
+    Example:
+        >>> verdict = Verdict("0.weight", "lawful", "", variance=3.0, original=2.0)
+        >>> verdict.ratio
+        1.5
     """
 
     name: str
@@ -78,27 +83,38 @@ class Verdict:
 
 @dataclass(frozen=True)
 class DalifyReport:
-    """What ``dalify`` did.
+    """The report of ``dalify``.
 
-    True when no parameter was left unlawful, and nothing else that was found is.
+    It is true when no parameter was left unlawful, and no note names something unlawful.
 
     Attributes:
         verdicts: One for each parameter, in the model's order.
-        notes: What else to know: assumptions, and what could not be looked for. Those of type
+        notes: Remarks: assumptions, and what could not be looked for. Those of type
             :class:`Note` say by themselves whether they name something unlawful; a plain string
-            is a remark and decides nothing.
+            decides nothing.
+
+    Example:
+        >>> import torch
+        >>> from daleml import dalify
+        >>> net = torch.nn.Sequential(torch.nn.Linear(10, 5), torch.nn.ReLU())
+        >>> _, report = dalify(net, example=torch.rand(8, 10))
+        >>> [(verdict.name, verdict.kind.value) for verdict in report.verdicts]
+        [('0.weight', 'lawful'), ('0.bias', 'exempt')]
+        >>> bool(report), len(report.of("not lawful"))
+        (True, 0)
     """
 
     verdicts: tuple[Verdict, ...]
     notes: tuple[str, ...]
 
     def __bool__(self) -> bool:
-        return not self.of(NOT_LAWFUL) and not any(
-            isinstance(note, Note) and note.unlawful for note in self.notes
-        )
+        for note in self.notes:
+            if isinstance(note, Note) and note.unlawful:
+                return False
+        return not self.of(NOT_LAWFUL)
 
     def of(self, kind: str) -> tuple[Verdict, ...]:
-        """Return the verdicts of one kind."""
+        """Return the verdicts of one kind, such as ``"lawful"``."""
         return tuple(verdict for verdict in self.verdicts if verdict.kind == kind)
 
     def __str__(self) -> str:
@@ -114,11 +130,12 @@ class DalifyReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the verdicts and notes as plain data, and whether all is lawful."""
-        verdicts = [
-            asdict(verdict) | {"kind": str(verdict.kind)} for verdict in self.verdicts
-        ]
+        verdicts = []
+        for verdict in self.verdicts:
+            # An enum and a `Note` are strings, but not all that writes JSON takes them.
+            verdicts.append(asdict(verdict) | {"kind": str(verdict.kind)})
         return {
             "lawful": bool(self),
             "verdicts": tuple(verdicts),
-            "notes": tuple(str(note) for note in self.notes),
+            "notes": tuple(map(str, self.notes)),
         }

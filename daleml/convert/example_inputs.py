@@ -1,13 +1,10 @@
-"""An input that a model takes, guessed from its first layer.
-
-And running a model without leaving a trace.
-"""
+"""Example inputs: guessed from a model's first layer, and run without leaving a trace."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +12,8 @@ from torch import Tensor, nn
 from daleml import modules
 from daleml.convert.unit_signs import is_layer
 
-Example = tuple[Any, ...]
+Example: TypeAlias = tuple[Any, ...]
+"""The arguments of one call of a model."""
 
 
 def guess_example(model: nn.Module) -> Example | None:
@@ -23,27 +21,22 @@ def guess_example(model: nn.Module) -> Example | None:
 
     None if none of the guesses works.
     """
-    first = next(
-        (
-            module
-            for module in model.modules()
-            if is_layer(module) or modules.is_table(module)
-        ),
-        None,
-    )
-    if first is None:
+    for first in model.modules():
+        if is_layer(first) or modules.is_table(first):
+            break
+    else:
         return None
-    for guess in _guesses(first, next(model.parameters(), torch.empty(0))):
-        with (
-            contextlib.suppress(Exception),
-            undisturbed(model),
-        ):  # a guess that fails is only a wrong guess
+    like = next(model.parameters(), torch.empty(0))
+    for guess in _guesses(first, like):
+        # Whatever a guess raises, it is only a wrong guess.
+        with contextlib.suppress(Exception), undisturbed(model):
             model(guess)
             return (guess,)
     return None
 
 
 def _guesses(first: nn.Module, like: Tensor) -> list[Tensor]:
+    """Return inputs that a module may take, the most likely first."""
     generator = torch.Generator().manual_seed(0)
 
     def draw(*shape: int) -> Tensor:
@@ -55,6 +48,7 @@ def _guesses(first: nn.Module, like: Tensor) -> list[Tensor]:
     n = modules.n_inputs(first)
     n_spatial = modules.n_spatial(first)
     if n_spatial:
+        # The usual sizes of CIFAR, Tiny ImageNet, MNIST and ImageNet.
         sides = (32, 64, 128, 28, 224) if n_spatial < 3 else (16, 32)
         return [draw(64, n, *(side,) * n_spatial) for side in sides]
     if modules.is_recurrent(first) and modules.runs_over_sequences(first):
@@ -66,10 +60,7 @@ def _guesses(first: nn.Module, like: Tensor) -> list[Tensor]:
 
 @contextlib.contextmanager
 def undisturbed(model: nn.Module) -> Iterator[None]:
-    """Put back buffers, modes and random state after the model was run.
-
-    Without gradients meanwhile.
-    """
+    """Put back buffers, modes and random state after a model was run without gradients."""
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     modes = {module: module.training for module in model.modules()}
     try:

@@ -1,13 +1,14 @@
 """The sign of every unit of a model.
 
-What its layer says, what those say that read it, or a fraction that inhibits.
+A unit's sign is what its layer says, or what the layers say that read it, or drawn from the
+fraction of units that inhibit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,15 +17,12 @@ from daleml import law, modules
 from daleml.modules import SynapticWeight
 from daleml.populations import Populations
 
-Calls = Mapping[str, list[Tensor]]
-"""By the name of a module, what it read at each of its calls: rows of units."""
+Calls: TypeAlias = Mapping[str, list[Tensor]]
+"""What a module read at each of its calls, as rows of units, by the module's name."""
 
 
 def is_layer(module: nn.Module | None) -> bool:
-    """Whether a module has synaptic weights and units of its own.
-
-    A known layer of torch's, or one of the protocol.
-    """
+    """Whether a module is a known layer of torch's with weights, or one of the protocol."""
     if module is None:
         return False
     kind = modules.torch_kind(module)
@@ -32,32 +30,29 @@ def is_layer(module: nn.Module | None) -> bool:
 
 
 def is_convertible(module: nn.Module) -> bool:
-    """Whether signs can be fixed on a module.
-
-    A layer of torch's, which does not say itself what its signs are.
-    """
+    """Whether ``dalify`` fixes signs on a module: a layer that does not fix its own."""
     return is_layer(module) and not modules.speaks(module)
 
 
 def n_directions(module: nn.Module) -> int:
     """Return in how many directions a module runs over sequences."""
-    return (
-        2
-        if modules.is_recurrent(module) and getattr(module, "bidirectional", False)
-        else 1
-    )
+    if modules.is_recurrent(module) and getattr(module, "bidirectional", False):
+        return 2
+    return 1
 
 
 @dataclass
 class Units:
-    """The units of a model, by what puts them out: a layer, an embedding, or an input of the model.
+    """The units of a model, by the name of their source: a layer, an embedding or an input.
 
     Attributes:
         inhibitory: Fraction of a layer's units that inhibit, where nothing else says it.
-        inputs: The same of inputs and embeddings; None if they have no sign.
-        signs: +1 or -1 for each unit, NaN where it has none.
-        first: The number of the first of its units, of all units counted from 1.
-        said: Which of them have said their signs themselves.
+        inputs: Fraction of inputs and of an embedding's entries that inhibit; None if they have
+            no sign.
+        signs: +1 or -1 for each unit of a source, NaN where it has none.
+        first: The number of a source's first unit, where all units are counted from 1.
+        said: The sources that have said their signs themselves.
+        total: The number of all units.
     """
 
     inhibitory: float
@@ -69,27 +64,27 @@ class Units:
 
     def of_layer(self, name: str, module: nn.Module, width: int) -> Tensor:
         """Return the signs of the units that a layer puts out, which are ``width`` wide."""
-        if name not in self.signs:
-            own = modules.output_signs(module, name) if modules.speaks(module) else None
-            if own is not None:
-                self.said.add(name)
-            self._register(name, self._split(module, width) if own is None else own)
+        if name in self.signs:
+            return self.signs[name]
+        unit_signs = None
+        if modules.speaks(module):
+            unit_signs = modules.output_signs(module, name)
+        if unit_signs is None:
+            unit_signs = self._split(module, width)
+        else:
+            self.said.add(name)
+        self._register(name, unit_signs)
         return self.signs[name]
 
     def of_input(self, name: str, width: int) -> Tensor:
         """Return the signs of an input of the model, or of the entries of an embedding."""
-        if name not in self.signs:
-            none = torch.full((width,), torch.nan)
-            self._register(
-                name,
-                (
-                    none
-                    if self.inputs is None
-                    else Populations.split(width, self.inputs).signs()
-                ),
-            )
-            if self.inputs is None:
-                self.said.add(name)
+        if name in self.signs:
+            return self.signs[name]
+        if self.inputs is None:
+            self._register(name, torch.full((width,), torch.nan))
+            self.said.add(name)
+        else:
+            self._register(name, Populations.split(width, self.inputs).signs())
         return self.signs[name]
 
     def own(self, name: str, module: nn.Module, one: SynapticWeight) -> Tensor:
@@ -99,9 +94,9 @@ class Units:
         if one.reads == "below":
             return put_out
         if one.reads == "cells":
-            return Populations.split(
-                int(cast("Any", module).hidden_size), self.inhibitory
-            ).signs()
+            # The cells of an LSTM with a projection are not what it puts out.
+            n_cells = int(cast("Any", module).hidden_size)
+            return Populations.split(n_cells, self.inhibitory).signs()
         return put_out.chunk(n_ways)[int(one.reverse)]
 
     def _split(self, module: nn.Module, width: int) -> Tensor:
@@ -135,29 +130,32 @@ class Units:
             for call, quiet in enumerate(silent.get(name, [])):
                 if quiet.shape[-1] != unit_signs.numel():
                     continue
+                # An entry read from one unit alone changes, for each digit, in one of two runs.
                 number = torch.zeros(quiet.shape[-1], dtype=torch.long)
                 single = torch.ones(quiet.shape[-1], dtype=torch.bool)
                 for bit, (ones, zeros) in enumerate(by_bit):
-                    one, zero = (
-                        (quiet != read[name][call]).any(0).cpu()
-                        for read in (ones, zeros)
-                    )
-                    single &= one ^ zero  # one unit alone, with this digit
+                    one = (quiet != ones[name][call]).any(0).cpu()
+                    zero = (quiet != zeros[name][call]).any(0).cpu()
+                    single &= one ^ zero
                     number += one.long() << bit
                 single &= number <= self.total
                 excite[number[single & (unit_signs > 0)]] = True
                 inhibit[number[single & (unit_signs < 0)]] = True
         for name in self.signs.keys() - self.said:
             numbers = self.numbers(name)
-            e, i = excite[numbers], inhibit[numbers]
-            asked = torch.where(e, 1.0, -1.0)
-            self.signs[name] = torch.where(e ^ i, asked, self.signs[name])
+            excites, inhibits = excite[numbers], inhibit[numbers]
+            asked = torch.where(excites, 1.0, -1.0)
+            # Where readers disagree, or none has asked, the sign stays.
+            agreed = excites ^ inhibits
+            self.signs[name] = torch.where(agreed, asked, self.signs[name])
 
 
 def fixed_inputs(model: nn.Module) -> Iterator[tuple[str, str, Tensor]]:
-    """Yield, for each layer of the protocol, the weight that reads its input, and the signs fixed there.
+    """Yield the weight of each layer of the protocol that reads its input, and its signs.
 
-    A unit that the layer does not read has NaN.
+    Yields:
+        The layer's name, the weight's, and the signs fixed on it, (pre,). A unit that the
+        layer does not read has NaN.
     """
     for path, module in model.named_modules():
         if not modules.speaks(module):

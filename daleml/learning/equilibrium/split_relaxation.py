@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn.utils import parametrize
+from torch.nn.utils import parametrize, prune
 
 from daleml.learning.equilibrium.activations import Activation, softmax, split_form
 from daleml.learning.equilibrium.connections import ConvConnection, DenseConnection
@@ -46,8 +46,8 @@ def can_be_split(network: HolomorphicNetwork) -> bool:
         if kind not in (DenseConnection, ConvConnection) or connection._forward_hooks:
             return False
         for hook in connection._forward_pre_hooks.values():
-            # Torch's own hooks compute the weight, as pruning does, and look at nothing.
-            if not type(hook).__module__.startswith("torch.nn.utils."):
+            # Pruning's hook computes the weight, and looks at nothing else.
+            if not isinstance(hook, prune.BasePruningMethod):
                 return False
     return True
 
