@@ -170,7 +170,7 @@ class Bystanders(TorchFunctionMode):
             return []
         module = self.inside[-1]
         names = modules.accounted(module)
-        own = []
+        own: list[Tensor] = []
         for name, parameter in module.named_parameters(recurse=False):
             if name in names:
                 own.append(parameter)

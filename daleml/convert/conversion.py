@@ -23,7 +23,20 @@ __all__ = ["Dalified", "DalifyReport", "Verdict", "dalify"]
 
 
 class Dalified(NamedTuple):
-    """A lawful model, and the report of how it became so."""
+    """A lawful model, and the report of how it became so: the pair that ``dalify`` returns.
+
+    Args:
+        model: The model.
+        report: The report.
+
+    Example:
+        >>> import torch
+        >>> from daleml import dalify
+        >>> net = torch.nn.Sequential(torch.nn.Linear(10, 5), torch.nn.ReLU())
+        >>> model, report = dalify(net, example=torch.rand(8, 10))
+        >>> model is net, bool(report)
+        (True, True)
+    """
 
     model: nn.Module
     report: DalifyReport
