@@ -12,6 +12,7 @@ is as it was. Formats of earlier versions are read.
 from __future__ import annotations
 
 import os
+import re
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -262,7 +263,11 @@ def _read(
     )
     if not isinstance(others, dict) or not isinstance(optimizer, dict):
         raise TypeError("its model or optimiser is no mapping")
-    given = content["given"]
+    lost = [name for name in decoder.unused() if not random_states.is_state(name)]
+    if lost:
+        raise ValueError(f"nothing says what its tensor {lost[0]!r} is")
+    if not isinstance(content["parameters"], list):
+        raise TypeError("its parameters have no names")
     return Saved(
         epoch=content["epoch"],
         history=history,
@@ -278,14 +283,15 @@ def _read(
         python_random=python_random,
         name=_run_name(content["run"]),
         pending=decoder.pending,
-        given=given if isinstance(given, dict) else None,
+        given=run_settings.read(content["given"]),
         parameters=content["parameters"],
         trees={part: content[part] for part in ("optimizer", "scheduler")},
     )
 
 
 def _run_name(name: Any) -> str:
-    if not isinstance(name, str):
+    # The hexadecimal digits of a UUID, as `save` draws them.
+    if not isinstance(name, str) or not re.fullmatch("[0-9a-f]{32}", name):
         raise TypeError(f"its run is {name!r}")
     return name
 

@@ -85,6 +85,10 @@ class Decoder:
                 f"`{path}` describes no value: {type(error).__name__} {error}"
             ) from None
 
+    def unused(self) -> list[str]:
+        """Return the names of the tensors that no JSON decoded so far has named."""
+        return [name for name in self._tensors if name not in self._restored]
+
     def _typed(self, entry: dict[str, Any], path: str) -> Any:
         kind, value = entry[TYPE], entry["value"]
         if kind == SAME:

@@ -76,6 +76,11 @@ def write(
     torch.set_rng_state(states["random.torch"])
 
 
+def is_state(name: str) -> bool:
+    """Whether a tensor of this name holds the state of a random generator."""
+    return name.startswith("random.")
+
+
 def count(states: dict[str, Tensor]) -> int:
     """Return how many generators beside the global ones have their states among these."""
     return sum(name.startswith("random.generator.") for name in states)

@@ -16,6 +16,7 @@ from daleml._saving import random_states
 from daleml._saving.decoding import Decoder
 from daleml._saving.encoding import Encoder
 from daleml._saving.generators import read_generator, write_generator
+from daleml._saving.run_matching import MismatchError
 from daleml._saving.saved_run import Run, Saved, encode_states
 from daleml._saving.typed_json import StateError
 
@@ -29,7 +30,13 @@ def apply(saved: Saved, run: Run) -> None:
     undo = _remember(saved, run)
     try:
         run.model.load_state_dict(saved.model)
+        options = [
+            set(group) & set(run.optimizer.defaults)
+            for group in run.optimizer.param_groups
+        ]
         run.optimizer.load_state_dict(saved.optimizer)
+        if saved.parameters is not None:
+            _require_options(run.optimizer, options)
         _restore_types(run.optimizer, saved.optimizer["state"])
         if run.scheduler is not None:
             run.scheduler.load_state_dict(saved.scheduler)
@@ -40,6 +47,18 @@ def apply(saved: Saved, run: Run) -> None:
         for step in reversed(undo):
             step()
         raise
+
+
+def _require_options(optimizer: Optimizer, options: list[set[str]]) -> None:
+    """Raise if a group has lost an option by reading its state.
+
+    What an earlier version of torch had not, ``Optimizer.__setstate__`` fills in.
+    """
+    groups = zip(optimizer.param_groups, options, strict=True)
+    for i, (group, names) in enumerate(groups):
+        lost = sorted(names - set(group))
+        if lost:
+            raise MismatchError(f"group {i} of its optimiser has no {lost[0]}")
 
 
 def _remember(saved: Saved, run: Run) -> list[Callable[[], None]]:

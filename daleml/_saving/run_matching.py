@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,10 @@ from daleml._saving.saved_run import Run, Saved
 
 _KNOWN = ("torch.", "daleml.")
 """Where classes live whose state is known to keep its form. A stranger's may change as it likes."""
+
+
+_ALWAYS_KEPT = ("lr", "lr_scale", "role", "euclidean")
+"""What a saved group of parameters has wherever the group of this run has it."""
 
 
 class MismatchError(ValueError):
@@ -95,19 +100,31 @@ def _require_groups(saved: Saved, run: Run) -> None:
     for i, (group, here) in enumerate(zip(groups, live, strict=True)):
         if not isinstance(group, dict) or group.get("params") != here["params"]:
             raise MismatchError(f"group {i} of its optimiser holds other parameters")
+        where = f"group {i} of its optimiser"
+        # Format 1 knows no names of parameters, and may lack what later versions wrote.
+        keys = ["lr"] if saved.parameters is None else _ALWAYS_KEPT
+        expected = {key for key in keys if key in here} | _options_begun(saved, i)
+        missing = sorted(expected - set(group))
+        if missing:
+            raise MismatchError(f"{where} has no {missing[0]}")
         for key in ("role", "euclidean"):
             if key in group and key in here and group[key] != here[key]:
                 raise MismatchError(
-                    f"group {i} of its optimiser has {key} {group[key]!r}, not"
-                    f" {here[key]!r}"
+                    f"{where} has {key} {group[key]!r}, not {here[key]!r}"
                 )
-        if "lr" in here and "lr" not in group:
-            raise MismatchError(f"group {i} of its optimiser has no lr")
-        _require_options(
-            group, here, f"group {i} of its optimiser", _is_known(run.optimizer)
-        )
+        _require_options(group, here, where, _is_known(run.optimizer))
         if _is_known(run.optimizer):
             _try_options(run, i, group)
+
+
+def _options_begun(saved: Saved, i: int) -> set[str]:
+    """Return the options that a group had when its run began, as far as that was described."""
+    if saved.given is None or i >= len(saved.given["optimizer"]):
+        return set()
+    options = saved.given["optimizer"][i]
+    if not isinstance(options, dict):
+        raise MismatchError(f"its settings of group {i} are {str(options)[:100]}")
+    return set(options)
 
 
 def _first_difference(saved: Any, names: list[list[str | None]]) -> str:
@@ -132,9 +149,11 @@ def _require_options(
         if key == "params" or key not in group:
             continue
         there = group[key]
+        if known and there is None and _is_count_or_rate(value):
+            raise MismatchError(f"{key} of {where} is None, not a number")
         if known or key == "lr":
             _require_like(there, value, f"{key} of {where}")
-        if key in ("lr", "initial_lr") and not _at_least(there, 0):
+        if key in ("lr", "initial_lr", "lr_scale") and not _at_least(there, 0):
             raise MismatchError(f"{key} of {where} is {there!r}, below 0 or no number")
 
 
@@ -178,8 +197,11 @@ def _require_state(state: Any, run: Run) -> None:
         for parameter in group["params"]
     ]
     for key, values in state.items():
+        if type(key) is not int and not _is_known(run.optimizer):
+            # A stranger's optimiser may keep things under keys of its own.
+            continue
         if type(key) is not int:
-            continue  # what an optimiser keeps under a key of its own
+            raise MismatchError(f"its optimiser has a state of {key!r}, no parameter")
         if not 0 <= key < len(parameters):
             raise MismatchError(
                 f"its optimiser has a state of parameter {key}, of {len(parameters)}"
@@ -248,17 +270,21 @@ def _require_schedule(saved: Any, live: dict[str, Any], where: str) -> None:
     for key, value in live.items():
         if key not in saved:
             continue
+        is_private = key.startswith("_")
+        if saved[key] is None and not is_private and _is_count_or_rate(value):
+            raise MismatchError(f"{key} of its {where} is None, not a number")
         if key == "_schedulers":
             _require_like(saved[key], value, f"{key} of its {where}")
             for i, (inner, here) in enumerate(zip(saved[key], value, strict=True)):
                 _require_schedule(inner, here, f"{where} {i}")
         else:
             _require_like(saved[key], value, f"{key} of its {where}")
-    rates = saved.get("base_lrs", [])
-    if not all(_at_least(rate, 0) for rate in rates):
-        raise MismatchError(
-            f"base_lrs of its {where} are {rates!r}, below 0 or no numbers"
-        )
+    for key in ("base_lrs", "_last_lr", "min_lrs"):
+        rates = saved.get(key)
+        if rates is not None and not all(_at_least(rate, 0) for rate in rates):
+            raise MismatchError(
+                f"{key} of its {where} are {rates!r}, below 0 or no numbers"
+            )
 
 
 # -- values ----------------------------------------------------------------------------------------
@@ -272,6 +298,11 @@ def _require_like(saved: Any, here: Any, where: str) -> None:
         right = isinstance(saved, (bool, np.bool_))
     elif _is_number(here):
         right = _is_number(saved) and not isinstance(saved, bool) and not _is_nan(saved)
+    elif isinstance(here, Counter):
+        # The milestones of a schedule: how often each epoch is one.
+        right = isinstance(saved, Counter)
+        right = right and all(type(epoch) is int for epoch in saved)
+        right = right and all(type(n) is int and n > 0 for n in saved.values())
     elif isinstance(here, Mapping):
         right = isinstance(saved, Mapping)
     elif isinstance(here, (list, tuple)):
@@ -295,6 +326,11 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (numbers.Real, np.generic)) and not isinstance(
         value, (np.str_, np.bytes_)
     )
+
+
+def _is_count_or_rate(value: Any) -> bool:
+    """Whether an option is a number, which None cannot stand for; a switch may be None."""
+    return _is_number(value) and not isinstance(value, bool)
 
 
 def _is_nan(value: Any) -> bool:

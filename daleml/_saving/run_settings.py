@@ -34,6 +34,22 @@ def describe(run: Run) -> dict[str, Any]:
     }
 
 
+def read(given: Any) -> dict[str, Any] | None:
+    """Return the settings that a checkpoint holds; None if its run was not described.
+
+    Raises:
+        TypeError: If they are none.
+    """
+    if given is None:
+        return None
+    names = ("optimizer", "scheduler", "model")
+    if not isinstance(given, dict) or not all(name in given for name in names):
+        raise TypeError(f"its settings are {str(given)[:100]}")
+    if not isinstance(given["optimizer"], list) or not isinstance(given["model"], list):
+        raise TypeError("its settings of optimiser and model are no lists")
+    return given
+
+
 def differences(saved: Mapping[str, Any], given: Mapping[str, Any]) -> str:
     """Return, in words, which settings are not those that a checkpoint's run began with.
 
