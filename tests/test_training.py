@@ -1,10 +1,7 @@
 import json
 import math
+import multiprocessing
 import random
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
@@ -255,48 +252,53 @@ def test_numpy_and_python_randomness_resumes(tmp_path):
     same(whole, resumed)
 
 
-KILLED = """
-import sys, torch
-from torch.nn.functional import cross_entropy
-sys.path.insert(0, sys.argv[2])
-from tests.test_training import model, X, Y, OPTIMIZERS, Shuffled, train
-torch.set_num_threads(1)
-torch.manual_seed(0)
-net = model()
-print("started", flush=True)
-train(net, Shuffled(X, Y, 4), OPTIMIZERS["eg"](net), cross_entropy, epochs=40, checkpoint=sys.argv[1], progress=False)
-torch.save(net.state_dict(), sys.argv[1] + "/end.pt")
-"""
+def train_to_the_end(folder, started):
+    """Train in a process of its own, which may be killed."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    net = model()
+    started.set()
+    optimizer = OPTIMIZERS["eg"](net)
+    batches = Shuffled(X, Y, 4)
+    train(
+        net,
+        batches,
+        optimizer,
+        cross_entropy,
+        epochs=40,
+        checkpoint=folder,
+        progress=False,
+    )
+    torch.save(net.state_dict(), folder / "end.pt")
 
 
-def test_a_process_killed_at_any_moment_resumes_to_the_same_weights(tmp_path, request):
+def test_a_process_killed_at_any_moment_resumes_to_the_same_weights(tmp_path):
     """SIGKILL, at moments the run does not choose, until it gets to its end."""
-    root = str(request.config.rootpath)
+    # A server that has imported everything once, and forks a process at each start.
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload([train_to_the_end.__module__])
 
     def start(folder):
-        return subprocess.Popen(
-            [sys.executable, "-c", KILLED, str(folder), root],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        started = server.Event()
+        process = server.Process(target=train_to_the_end, args=(folder, started))
+        process.start()
+        assert started.wait(60)
+        return process
 
     whole, broken, kills = tmp_path / "whole", tmp_path / "broken", 0
     for folder in (whole, broken):
         folder.mkdir()
     process = start(whole)
-    assert process.communicate()[0]
-    assert process.returncode == 0
+    process.join()
+    assert process.exitcode == 0
     for delay in (0.05, 0.3, 0.41, 60):
         process = start(broken)
-        process.stdout.readline()
-        deadline = time.monotonic() + delay
-        while process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
+        process.join(delay)
+        if process.is_alive():
+            process.kill()
             kills += 1
-        process.communicate()
-        if process.returncode == 0:
+        process.join()
+        if process.exitcode == 0:
             break
     assert kills >= 1
     one, other = (
