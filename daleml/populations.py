@@ -59,7 +59,7 @@ class Populations(Keywords):
 
     @classmethod
     def split(cls, n: int, inhibitory: float = 0.2) -> Populations:
-        """Divide ``n`` units so that a fraction ``inhibitory`` of them, rounded to the nearest unit, inhibits.
+        """Divide ``n`` units so that a fraction of them, rounded to the nearest unit, inhibits.
 
         Args:
             n: Number of units, at least 1.
@@ -68,6 +68,10 @@ class Populations(Keywords):
         Raises:
             TypeError: If ``n`` is not an integer, or ``inhibitory`` is not a number.
             ValueError: If ``n`` is below 1, or ``inhibitory`` is outside [0, 1].
+
+        Example:
+            >>> Populations.split(10, inhibitory=0.25)
+            Populations(n_exc=7, n_inh=3)
         """
         n = require.integer("n", n, minimum=1)
         n_inh = int(n * require.fraction("inhibitory", inhibitory) + 0.5)
@@ -75,7 +79,22 @@ class Populations(Keywords):
 
     @classmethod
     def coerce(cls, populations: Populations | int) -> Populations:
-        """Read an int as that many excitatory units; leave a partition as it is."""
+        """Read an int as that many excitatory units; leave a partition as it is.
+
+        Args:
+            populations: A partition, or a number of units, at least 1.
+
+        Returns:
+            A partition.
+
+        Raises:
+            TypeError: If it is neither.
+            ValueError: If the number is below 1.
+
+        Example:
+            >>> Populations.coerce(3)
+            Populations(n_exc=3, n_inh=0)
+        """
         if isinstance(populations, Populations):
             return populations
         require_no_pair("populations", populations)
@@ -97,10 +116,19 @@ class Populations(Keywords):
         return slice(self.n_exc, self.size)
 
     def repeat(self, n: int) -> Populations:
-        """Return the partition in which every unit stands ``n`` times, as channels do once their pixels are flattened.
+        """Return the partition in which every unit stands ``n`` times.
+
+        So do channels, once their pixels are flattened.
 
         Args:
-            n: At least 1.
+            n: How often each unit stands, at least 1.
+
+        Returns:
+            The larger partition.
+
+        Raises:
+            TypeError: If ``n`` is not an integer.
+            ValueError: If ``n`` is below 1.
 
         Example:
             >>> Populations(24, 8).repeat(49)
@@ -115,7 +143,19 @@ class Populations(Keywords):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> Tensor:
-        """Return the sign of each unit, shape ``(size,)``: +1 for the excitatory ones, then -1."""
+        """Return the sign of each unit: +1 for the excitatory ones, then -1.
+
+        Args:
+            device: Where the tensor is; default: torch's default device.
+            dtype: Its type; default: torch's default type.
+
+        Shape:
+            ``(size,)``.
+
+        Example:
+            >>> Populations(2, 1).signs().tolist()
+            [1.0, 1.0, -1.0]
+        """
         import torch
 
         signs = torch.ones(self.size, device=device, dtype=dtype)
@@ -129,11 +169,9 @@ class Populations(Keywords):
 
 def require_no_pair(name: str, given: object) -> None:
     """Raise if two counts are given in a tuple where a partition was meant."""
-    if (
-        isinstance(given, tuple)
-        and len(given) == 2
-        and all(isinstance(count, int) for count in given)
-    ):
+    if not isinstance(given, tuple) or len(given) != 2:
+        return
+    if all(isinstance(count, int) for count in given):
         raise TypeError(
             f"`{name}` must be a Populations or an integer; got {given}: write"
             f" Populations({given[0]}, {given[1]})."

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 def integer(name: str, value: object, minimum: int = 0) -> int:
     """Return ``value`` as an int, or raise if it is not an integer of at least ``minimum``."""
+    # In Python a bool is an integer, too.
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"`{name}` must be an integer; got {value!r}.")
     if value < minimum:
@@ -24,7 +25,7 @@ def integer(name: str, value: object, minimum: int = 0) -> int:
 def flag(name: str, value: object) -> bool:
     """Return ``value`` if it is True or False, or raise.
 
-    What merely looks true or false is a slip more often.
+    Anything else that merely counts as true or false is more often a slip than meant.
     """
     if not isinstance(value, bool):
         raise TypeError(f"`{name}` must be True or False; got {value!r}.")

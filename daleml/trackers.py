@@ -1,7 +1,4 @@
-"""What to watch while a network learns.
-
-Functions from a model to one number, or to several by name.
-"""
+"""Trackers: functions from a model to numbers that are recorded while it learns."""
 
 from __future__ import annotations
 
@@ -26,37 +23,93 @@ Tracker: TypeAlias = Callable[[nn.Module], float | Mapping[str, float]]
 """Called after every epoch with the model, in eval mode and without gradients."""
 
 
+_LEAST_LOG_SD = 1e-5
+"""Weights whose logarithms vary less than this are constant but for rounding, and have no fit."""
+
+
 def sign_violations(model: nn.Module) -> float:
-    """Count the synapses that break Dale's law; NaN if no parameter has its signs fixed."""
+    """Count the synapses that break Dale's law; NaN if no parameter has its signs fixed.
+
+    Args:
+        model: Any module.
+
+    Returns:
+        The number of synapses.
+
+    Example:
+        >>> from daleml.layers import EILinear
+        >>> sign_violations(EILinear(3, 2))
+        0.0
+    """
     report = signs.check(model)
-    return float(report.n_violations) if report.n_parameters else math.nan
+    if not report.n_parameters:
+        return math.nan
+    return float(report.n_violations)
 
 
 def fraction_at_zero(model: nn.Module) -> float:
-    """Return the fraction of synapses at exactly zero, over all parameters of two or more dimensions."""
-    arrays = [matrix.synapses() for matrix in weight_matrices(model)]
-    total = sum(array.size for array in arrays)
-    return (
-        sum(array.size - int(np.count_nonzero(array)) for array in arrays) / total
-        if total
-        else math.nan
-    )
+    """Return the fraction of synapses at exactly zero.
+
+    Args:
+        model: Any module.
+
+    Returns:
+        The fraction over all parameters of two or more dimensions; NaN if there are none.
+
+    Example:
+        >>> import torch
+        >>> layer = torch.nn.Linear(2, 2)
+        >>> _ = layer.weight.data.copy_(torch.tensor([[0.0, 1.0], [2.0, 0.0]]))
+        >>> fraction_at_zero(layer)
+        0.5
+    """
+    n_synapses = n_nonzero = 0
+    for matrix in weight_matrices(model):
+        weights = matrix.synapses()
+        n_synapses += weights.size
+        n_nonzero += int(np.count_nonzero(weights))
+    if not n_synapses:
+        return math.nan
+    return (n_synapses - n_nonzero) / n_synapses
 
 
 def lognormal_sigma(model: nn.Module) -> dict[str, float]:
-    """Return the standard deviation of ln|w| of each parameter, E and I apart."""
-    samples = weight_samples(model)
-    return {
-        name: fit_weights(sample).params["sigma"]
-        for name, sample in samples.items()
-        if sample.moments.log_sd > 1e-5
-    }
+    r"""Return the standard deviation :math:`\sigma` of :math:`\ln |w|` of each parameter.
+
+    Args:
+        model: Any module.
+
+    Returns:
+        By name, excitatory and inhibitory weights apart. Weights that are all alike are left out.
+
+    Example:
+        >>> from daleml import Populations
+        >>> from daleml.layers import EILinear
+        >>> sorted(lognormal_sigma(EILinear(Populations(40, 10), 20)))
+        ['weight E', 'weight I']
+    """
+    sigmas = {}
+    for name, sample in weight_samples(model).items():
+        if sample.moments.log_sd > _LEAST_LOG_SD:
+            sigmas[name] = fit_weights(sample).params["sigma"]
+    return sigmas
 
 
 def svd_entropies(model: nn.Module) -> dict[str, float]:
-    """Return the normalised SVD entropy of each matrix that multiplies an input.
+    """Return the normalised SVD entropy of each effective weight, which multiplies an input.
 
-    The effective weight of a layer.
+    Args:
+        model: Any module.
+
+    Returns:
+        The entropies, by name.
+
+    Example:
+        >>> import torch
+        >>> layer = torch.nn.Linear(3, 3)
+        >>> _ = torch.nn.init.eye_(layer.weight)
+        >>> {name: round(entropy, 6) for name, entropy in svd_entropies(layer).items()}
+        {'weight': 1.0}
     """
     return {name: svd_entropy(weight) for name, weight in effective_weights(model)}
 
@@ -64,12 +117,27 @@ def svd_entropies(model: nn.Module) -> dict[str, float]:
 def held_out(
     inputs: Tensor, targets: Any, loss: Callable[[Tensor, Any], Tensor]
 ) -> Tracker:
-    """Make a tracker of ``loss`` and, where targets are classes, ``error`` (a fraction) on held-out data.
+    """Make a tracker of the loss and, for classes, of the fraction of errors on held-out data.
+
+    Args:
+        inputs: Inputs of the model.
+        targets: What it should answer.
+        loss: ``loss(outputs, targets)``, a scalar.
+
+    Returns:
+        A tracker that gives ``loss`` and, where targets are classes, ``error``.
 
     Raises:
         TypeError: If ``loss`` is no function.
         ValueError: When the tracker is called, if a model of classes has not one output for
             each target.
+
+    Example:
+        >>> import torch
+        >>> x, y = torch.rand(6, 4), torch.zeros(6, dtype=torch.long)
+        >>> tracker = held_out(x, y, torch.nn.functional.cross_entropy)
+        >>> sorted(read({"test": tracker}, torch.nn.Linear(4, 3)))
+        ['test/error', 'test/loss']
     """
     if isinstance(loss, type) or not callable(loss):
         raise TypeError(
@@ -85,11 +153,9 @@ def held_out(
             )
         results = {"loss": float(loss(outputs, targets))}
         correct = n_correct(outputs, targets)
-        return (
-            results
-            if correct is None
-            else results | {"error": 1 - correct / len(targets)}
-        )
+        if correct is not None:
+            results["error"] = 1 - correct / len(targets)
+        return results
 
     return evaluate
 
@@ -97,31 +163,57 @@ def held_out(
 def sign_flips(model: nn.Module) -> Tracker:
     """Make a tracker of the fraction of weights whose sign is no longer the one they have now.
 
-    Zero has none.
+    A weight at zero has no sign, and loses none.
+
+    Args:
+        model: The model as it is before training.
+
+    Returns:
+        A tracker; it gives NaN for a model without weights.
+
+    Example:
+        >>> import torch
+        >>> layer = torch.nn.Linear(3, 2)
+        >>> tracker = sign_flips(layer)
+        >>> _ = layer.weight.data.neg_()
+        >>> tracker(layer)
+        1.0
     """
-    start = {
-        name: value.detach().sign()
-        for name, value in model.named_parameters()
-        if value.ndim >= 2
-    }
-    total = sum(sign.numel() for sign in start.values())
+    start = {}
+    for name, value in model.named_parameters():
+        if value.ndim >= 2:
+            start[name] = value.detach().sign()
+    n_synapses = sum(sign.numel() for sign in start.values())
 
     def flipped(model: nn.Module) -> float:
+        if not n_synapses:
+            return math.nan
         now = dict(model.named_parameters())
-        return (
-            sum(int((now[name] * sign < 0).sum()) for name, sign in start.items())
-            / total
-            if total
-            else math.nan
-        )
+        n_flipped = 0
+        for name, sign in start.items():
+            n_flipped += int((now[name] * sign < 0).sum())
+        return n_flipped / n_synapses
 
     return flipped
 
 
 def n_correct(outputs: Any, targets: Any) -> int | None:
-    """Count the right answers of a classifier, outputs ``(n, classes)`` and targets ``(n,)``.
+    """Count the right answers of a classifier; None if the model is none.
 
-    None if it is none.
+    Args:
+        outputs: Outputs of a model.
+        targets: Indices of classes, or anything else.
+
+    Shape:
+        Outputs ``(n, classes)``, targets ``(n,)``.
+
+    Returns:
+        The number of targets that have the largest output.
+
+    Example:
+        >>> import torch
+        >>> n_correct(torch.eye(3), torch.tensor([0, 1, 1]))
+        2
     """
     if not _are_classes(outputs, targets):
         return None
@@ -129,11 +221,9 @@ def n_correct(outputs: Any, targets: Any) -> int | None:
 
 
 def _are_classes(outputs: Any, targets: Any) -> bool:
-    if (
-        not isinstance(targets, Tensor)
-        or not isinstance(outputs, Tensor)
-        or targets.is_floating_point()
-    ):
+    if not isinstance(targets, Tensor) or not isinstance(outputs, Tensor):
+        return False
+    if targets.is_floating_point():
         return False
     return outputs.ndim == 2 and targets.ndim == 1
 
@@ -149,13 +239,24 @@ DEFAULT: dict[str, Tracker] = {
 
 @torch.no_grad()
 def read(trackers: Mapping[str, Tracker], model: nn.Module) -> dict[str, float]:
-    """Run trackers on a model in eval mode.
+    """Run trackers on a model in eval mode, and return what they give as one row.
 
-    A tracker of several numbers yields ``<tracker>/<name>`` columns.
+    A tracker of several numbers fills the columns ``<tracker>/<name>``.
+
+    Args:
+        trackers: Functions of the model, by name.
+        model: The model; its modules are left in the modes that they are in.
+
+    Returns:
+        The numbers, by column.
+
+    Example:
+        >>> from daleml.layers import EILinear
+        >>> read({"violations": sign_violations}, EILinear(3, 2))
+        {'violations': 0.0}
     """
-    modes = [
-        (module, module.training) for module in model.modules()
-    ]  # one by one: some may be frozen in eval mode
+    # One by one: some may be frozen in eval mode.
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         row: dict[str, float] = {}

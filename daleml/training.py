@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Batch", "Batches", "DivergedError", "Shuffled", "train"]
 
 Batch: TypeAlias = tuple[Tensor, Any]
+"""Inputs and targets."""
 Batches: TypeAlias = Iterable[Batch] | Callable[[int], Iterable[Batch]]
 """Read anew every epoch: a list, a ``DataLoader``, or a function of the epoch's number, from 1."""
 
@@ -45,12 +46,18 @@ class Shuffled:
             sequences whose time comes first, ``(time, n, ...)``, would have their time steps
             shuffled. Transpose them, or use a task's batches.
         targets: ``(n, ...)``.
-        batch_size: Examples a batch; the last batch may be smaller.
-        seed: Of the order.
+        batch_size: Examples per batch; the last batch may be smaller.
+        seed: Seed of the order.
 
     Raises:
         TypeError: If ``inputs`` or ``targets`` is no tensor.
         ValueError: If lengths differ, there is no example, or ``batch_size`` is below 1.
+
+    Example:
+        >>> import torch
+        >>> batches = Shuffled(torch.arange(5), torch.arange(5), batch_size=2)
+        >>> [len(targets) for _, targets in batches(1)]
+        [2, 2, 1]
     """
 
     inputs: Tensor
@@ -117,8 +124,8 @@ def train(
         progress: Whether to show a progress bar, on a terminal.
 
     Returns:
-        The history, one row an epoch, row 0 before training: ``epoch``, ``loss`` and, for
-        classes, ``accuracy`` on the training batches as they were met, and a column a tracker.
+        The history, one row per epoch, row 0 before training: ``epoch``, ``loss`` and, for
+        classes, ``accuracy`` on the training batches as they were met, and a column per tracker.
 
     Raises:
         CheckpointError: If the checkpoint is damaged or belongs to another model or optimiser,
@@ -139,7 +146,8 @@ def train(
         >>> x, y = torch.rand(64, 10), torch.randint(0, 3, (64,))
         >>> model = DANNLinear(10, 3)
         >>> optimizer = EG(param_groups(model, lr=0.1), lr=0.1)
-        >>> history = train(model, Shuffled(x, y), optimizer, torch.nn.functional.cross_entropy, epochs=2)
+        >>> loss = torch.nn.functional.cross_entropy
+        >>> history = train(model, Shuffled(x, y), optimizer, loss, epochs=2)
         >>> history.sign_violations.tolist()
         [0.0, 0.0, 0.0]
 
@@ -157,6 +165,68 @@ def train(
         SIGTERM raises ``KeyboardInterrupt``, as Ctrl-C does. One run writes to a folder at a
         time: its lock ends with its process, and on network file systems is as good as theirs.
     """
+    _require_inputs(
+        model,
+        batches,
+        optimizer,
+        loss,
+        epochs,
+        trackers,
+        scheduler,
+        clip_norm,
+        checkpoint,
+    )
+    settings = {
+        "batches": inputs.describe_batches(batches),
+        "clip_norm": clip_norm,
+        "loss": loss,
+    }
+    generators = generators_of(batches, model)
+    run = checkpoints.Run(model, optimizer, scheduler, generators, settings)
+    folder = None if checkpoint is None else Path(checkpoint)
+    writing = nullcontext() if folder is None else checkpoints.opened(folder, run)
+    with signals_raise(), writing:
+        resumed = checkpoints.load(folder, run) if folder else None
+        soundness = Soundness(model, optimizer, saved=folder is not None)
+        rates = Corrections(optimizer)
+        rates.look()
+        if resumed is None:
+            soundness.require(0)
+            done, rows = 0, [{"epoch": 0, "loss": math.nan, **read(trackers, model)}]
+            if folder:
+                # What a run that is killed in its first epoch starts again from.
+                checkpoints.save(folder, run, 0, rows)
+        else:
+            done, rows = resumed
+        with _progress_bar(progress, done, epochs) as advance:
+            for epoch in range(done + 1, epochs + 1):
+                given = batches(epoch) if callable(batches) else batches
+                results = _epoch(model, given, optimizer, loss, clip_norm, epoch)
+                if scheduler is not None:
+                    _step_scheduler(scheduler, results["loss"])
+                    rates.look()
+                soundness.require(epoch)
+                rows.append({"epoch": epoch, **results, **read(trackers, model)})
+                if folder:
+                    checkpoints.save(folder, run, epoch, rows)
+                advance(results)
+    import pandas as pd
+
+    return pd.DataFrame(rows)
+
+
+def _require_inputs(
+    model: Any,
+    batches: Any,
+    optimizer: Any,
+    loss: Any,
+    epochs: Any,
+    trackers: Any,
+    scheduler: Any,
+    clip_norm: Any,
+    checkpoint: Any,
+) -> None:
+    """Judge the arguments of :func:`train`, before anything is changed."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"`model` must be a module; got {type(model).__name__}.")
     if not isinstance(optimizer, Optimizer):
@@ -172,52 +242,17 @@ def train(
     inputs.require_folder(checkpoint, scheduler)
     inputs.require_trackers(trackers)
     inputs.require_parameters(model, optimizer)
-    settings = {
-        "batches": inputs.describe_batches(batches),
-        "clip_norm": clip_norm,
-        "loss": loss,
-    }
-    run = checkpoints.Run(
-        model, optimizer, scheduler, generators_of(batches, model), settings
-    )
-    folder = None if checkpoint is None else Path(checkpoint)
-    with (
-        signals_raise(),
-        nullcontext() if folder is None else checkpoints.opened(folder, run),
-    ):
-        resumed = checkpoints.load(folder, run) if folder else None
-        soundness = Soundness(model, optimizer, saved=folder is not None)
-        rates = Corrections(optimizer)
-        rates.look()
-        if resumed is None:
-            soundness.require(0)
-            done, rows = 0, [{"epoch": 0, "loss": math.nan, **read(trackers, model)}]
-            if folder:  # what a run killed in its first epoch starts again from
-                checkpoints.save(folder, run, 0, rows)
-        else:
-            done, rows = resumed
-        with _bar(progress, done, epochs) as advance:
-            for epoch in range(done + 1, epochs + 1):
-                given = batches(epoch) if callable(batches) else batches
-                results = _epoch(model, given, optimizer, loss, clip_norm, epoch)
-                if scheduler is not None:
-                    _advance(scheduler, results["loss"])
-                    rates.look()
-                soundness.require(epoch)
-                rows.append({"epoch": epoch, **results, **read(trackers, model)})
-                if folder:
-                    checkpoints.save(folder, run, epoch, rows)
-                advance(results)
-    import pandas as pd
-
-    return pd.DataFrame(rows)
 
 
-def _advance(scheduler: LRScheduler, loss: float) -> None:
+def _step_scheduler(scheduler: LRScheduler, loss: float) -> None:
     """Step a scheduler after an epoch; one that watches for a plateau is shown the loss."""
-    scheduler.step(loss) if isinstance(
-        scheduler, ReduceLROnPlateau
-    ) else scheduler.step()
+    if isinstance(scheduler, ReduceLROnPlateau):
+        scheduler.step(loss)
+    else:
+        scheduler.step()
+
+
+# -- one epoch ---------------------------------------------------------------------------------------
 
 
 def _epoch(
@@ -229,7 +264,8 @@ def _epoch(
     epoch: int,
 ) -> dict[str, float]:
     """Train on every batch once, and return the mean loss and accuracy as the batches were met."""
-    if not model.training:  # a part frozen in eval mode stays so
+    # A part that is frozen in eval mode stays so.
+    if not model.training:
         model.train()
     total_loss, total_correct, n_examples = 0.0, 0, 0
     classes = True
@@ -237,55 +273,79 @@ def _epoch(
         x, targets = inputs.pair(batch)
         if not len(targets):
             continue
-        met: list[tuple[Tensor, Tensor | None]] = []
-        first = targets if not n_examples else None  # it tells of the others
-
-        def closure(
-            x: Any = x, targets: Any = targets, met: list[Any] = met, first: Any = first
-        ) -> Tensor:
-            optimizer.zero_grad()
-            with time_first(model, first):
-                outputs = model(x)
-            value = inputs.scalar(loss(outputs, targets))
-            if (
-                not met and value.is_cpu
-            ):  # elsewhere to ask now would cost a synchronisation; it is asked below
-                _require_finite(value, epoch)
-            value.backward()  # type: ignore[no-untyped-call]
-            if clip_norm is not None:
-                nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
-            met.append(
-                (
-                    value.detach(),
-                    outputs.detach() if isinstance(outputs, Tensor) else None,
-                )
-            )
-            return value
-
-        try:
-            optimizer.step(closure)  # type: ignore[arg-type]
-        except DivergedError as error:  # of an optimiser, which knows no epoch
-            if error.epoch is not None:
-                raise
-            raise DivergedError(f"{error} It was in epoch {epoch}.", epoch) from None
-        value, outputs = met[0]  # LBFGS evaluates more than once a step
-        _require_finite(value, epoch)
+        # The first batch of an epoch tells of the others whether time comes first.
+        first = None if n_examples else targets
+        value, outputs = _step(
+            model, x, targets, first, optimizer, loss, clip_norm, epoch
+        )
         correct = n_correct(outputs, targets)
         classes = classes and correct is not None
-        total_loss += float(value) * len(targets)
+        total_loss += value * len(targets)
         total_correct += correct or 0
         n_examples += len(targets)
     if not n_examples:
-        used_up = (
-            ""
-            if epoch == 1
-            else " If they can be read once only, give a list or a function of the epoch."
-        )
+        used_up = ""
+        if epoch > 1:
+            used_up = " If they can be read once only, give a list or a function of the epoch."
         raise ValueError(
             f"`batches` must hold at least one batch; got none in epoch {epoch}.{used_up}"
         )
     results = {"loss": total_loss / n_examples}
-    return results | {"accuracy": total_correct / n_examples} if classes else results
+    if classes:
+        results["accuracy"] = total_correct / n_examples
+    return results
+
+
+def _step(
+    model: nn.Module,
+    x: Any,
+    targets: Any,
+    first: Any,
+    optimizer: Optimizer,
+    loss: Callable[[Tensor, Any], Tensor],
+    clip_norm: float | None,
+    epoch: int,
+) -> tuple[float, Any]:
+    """Let the optimiser take one step on a batch, and return the loss and outputs before it.
+
+    Args:
+        model: The model.
+        x: The batch's inputs.
+        targets: The batch's targets.
+        first: Targets of the epoch's first batch, if this is the one; else None.
+        optimizer: The optimiser.
+        loss: The loss function.
+        clip_norm: Largest norm of the whole gradient, or None.
+        epoch: The epoch's number, for errors.
+    """
+    met: list[tuple[Tensor, Tensor | None]] = []
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        with time_first(model, first):
+            outputs = model(x)
+        value = inputs.scalar(loss(outputs, targets))
+        # On a GPU, to ask now would wait for the device: it is asked below.
+        if not met and value.is_cpu:
+            _require_finite(value, epoch)
+        value.backward()  # type: ignore[no-untyped-call]
+        if clip_norm is not None:
+            nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+        kept = outputs.detach() if isinstance(outputs, Tensor) else None
+        met.append((value.detach(), kept))
+        return value
+
+    try:
+        optimizer.step(closure)  # type: ignore[arg-type]
+    except DivergedError as error:
+        if error.epoch is not None:
+            raise
+        # It comes from an optimiser, which knows no epoch.
+        raise DivergedError(f"{error} It was in epoch {epoch}.", epoch) from None
+    # LBFGS evaluates more than once per step.
+    value, outputs = met[0]
+    _require_finite(value, epoch)
+    return float(value), outputs
 
 
 def _require_finite(value: Tensor, epoch: int) -> None:
@@ -297,7 +357,7 @@ def _require_finite(value: Tensor, epoch: int) -> None:
 
 
 @contextmanager
-def _bar(
+def _progress_bar(
     progress: bool, done: int, epochs: int
 ) -> Iterator[Callable[[dict[str, float]], None]]:
     """Show a progress bar on a terminal; yield what advances it by an epoch."""
@@ -326,12 +386,7 @@ def _bar(
         task = bar.add_task("train", total=epochs, completed=done, results="")
 
         def advance(results: dict[str, float]) -> None:
-            bar.update(
-                task,
-                advance=1,
-                results=", ".join(
-                    f"{name} {value:.4g}" for name, value in results.items()
-                ),
-            )
+            shown = [f"{name} {value:.4g}" for name, value in results.items()]
+            bar.update(task, advance=1, results=", ".join(shown))
 
         yield advance

@@ -1,1 +1,1 @@
-"""What ``daleml.training`` is made of: its inputs, and whether a run may go on."""
+"""The parts of ``daleml.training``: checks of its inputs, and of whether a run may go on."""

@@ -1,7 +1,4 @@
-"""Whether the learning-rate corrections of ``param_groups`` are still there.
-
-Schedulers may erase them unseen.
-"""
+"""A watch over the learning-rate corrections of ``param_groups``, which schedulers may erase unseen."""
 
 from __future__ import annotations
 
@@ -11,10 +8,15 @@ import warnings
 from torch.optim import Optimizer
 
 _TOLERANCE = 1e-6
+"""Rates change together if the logarithms of their factors differ by less than this."""
 
 
 class Corrections:
-    """Compares the learning rates of groups with the factors that ``param_groups`` gave them, and warns once."""
+    """A comparison of learning rates with the factors of ``param_groups``, which warns once.
+
+    Args:
+        optimizer: The optimiser, as it is before training.
+    """
 
     def __init__(self, optimizer: Optimizer) -> None:
         self._optimizer = optimizer
@@ -23,26 +25,23 @@ class Corrections:
 
     def look(self) -> None:
         """Warn if one rate stands in all groups, or if rates no longer change together."""
-        groups = [
-            group
-            for group in self._optimizer.param_groups
-            if group.get("lr_scale") is not None
-        ]
-        scales = [float(group["lr_scale"]) for group in groups]
-        rates = [float(group["lr"]) for group in groups]
+        scales, rates, roles = [], [], []
+        for group in self._optimizer.param_groups:
+            scale = group.get("lr_scale")
+            if scale is not None:
+                scales.append(float(scale))
+                rates.append(float(group["lr"]))
+                roles.append(f"{group.get('role', 'a group')} {scale:.3g}")
         if self._told or len(set(scales)) < 2 or min(scales) <= 0:
             return
         units = [rate / scale for rate, scale in zip(rates, scales, strict=True)]
         if self._start is None or len(self._start) != len(units):
             self._start = units
-        roles = ", ".join(
-            f"{group.get('role', 'a group')} {scale:.3g}"
-            for group, scale in zip(groups, scales, strict=True)
-        )
+        listed = ", ".join(roles)
         if len(set(rates)) == 1 and rates[0] > 0:
-            self._warn(f"one learning rate, {rates[0]:.3g}, in all groups", roles)
+            self._warn(f"one learning rate, {rates[0]:.3g}, in all groups", listed)
         elif not _proportional(units, self._start):
-            self._warn("learning rates that no longer change together", roles)
+            self._warn("learning rates that no longer change together", listed)
 
     def _warn(self, what: str, roles: str) -> None:
         self._told = True
@@ -55,7 +54,8 @@ class Corrections:
 
 
 def _proportional(units: list[float], start: list[float]) -> bool:
-    """Return whether all rates have grown or fallen by one factor, as far as they can be compared."""
+    """Whether all rates have grown or fallen by one factor, as far as they can be compared."""
+    # From a rate of 0, as at the start of a warm-up, no factor leads anywhere.
     factors = [
         now / before for now, before in zip(units, start, strict=True) if before > 0
     ]

@@ -1,7 +1,4 @@
-"""Whether a model and its optimiser are fit to go on and to be saved.
-
-Finite, and within Dale's law.
-"""
+"""Checks after each epoch that a model and its optimiser are finite and keep Dale's law."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from daleml.law import DaleError
 
 
 class Soundness:
-    """Looks at a model and its optimiser after every epoch.
+    """A check of a model and its optimiser, to be made after every epoch.
 
     Args:
         model: The model, as it is before training: what is not finite now, such as a mask of
@@ -83,23 +80,22 @@ class Soundness:
             warnings.warn(f"{broken}: {advice}.", stacklevel=4)
 
     def _moments(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield the tensors of the optimiser's state, with names for an error."""
         names: dict[Any, str] = {
             parameter: name for name, parameter in self._model.named_parameters()
         }
         for key, state in self._optimizer.state.items():
-            owner = (
-                names.get(key, "a parameter") if isinstance(key, Tensor) else str(key)
-            )
+            owner = str(key)
+            if isinstance(key, Tensor):
+                owner = names.get(key, "a parameter")
             for path, value in _nested(state, ""):
                 yield f"{path or 'that'} of `{owner}`", value
 
 
 def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    yield from (
-        (name, value)
-        for name, value in model.state_dict().items()
-        if isinstance(value, Tensor)
-    )
+    for name, value in model.state_dict().items():
+        if isinstance(value, Tensor):
+            yield name, value
 
 
 def _nested(value: Any, path: str) -> Iterator[tuple[str, Tensor]]:
@@ -116,12 +112,10 @@ def _nested(value: Any, path: str) -> Iterator[tuple[str, Tensor]]:
 @torch.no_grad()
 def _count(value: Tensor) -> int:
     """Return how many values are not finite; none in what has no values to look at."""
-    if (
-        nn.parameter.is_lazy(value)
-        or value.is_meta
-        or value.layout != torch.strided
-        or value.is_quantized
-    ):
+    if nn.parameter.is_lazy(value) or value.is_meta:
+        return 0
+    # Sparse and quantised tensors have no `isfinite`.
+    if value.layout != torch.strided or value.is_quantized:
         return 0
     if not (value.is_floating_point() or value.is_complex()):
         return 0

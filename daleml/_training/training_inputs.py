@@ -1,4 +1,4 @@
-"""What ``train`` is given, judged before it begins: one sentence for each slip."""
+"""Checks of what ``train`` is given, made before it begins: one sentence per slip."""
 
 from __future__ import annotations
 
@@ -12,40 +12,41 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 _READ_ONCE = ("builtins", "itertools")
-"""Where iterators live that can be read once. One of a user's own class may well begin anew."""
+"""Iterators of these modules can be read once. One of a user's own class may well begin anew."""
 _SHOWN = 4
+"""A warning names this many parameters before it counts the rest."""
 
 
 def require_parameters(model: nn.Module, optimizer: Optimizer) -> None:
-    """Raise if the optimiser trains nothing of the model, and warn if it leaves out something that would learn.
+    """Raise if the optimiser trains nothing of the model, and warn if it leaves something out.
+
+    What is frozen may be left out.
 
     Raises:
         ValueError: If they share no parameter.
     """
-    trained = {
-        id(parameter)
-        for group in optimizer.param_groups
-        for parameter in group["params"]
-    }
+    trained: set[int] = set()
+    for group in optimizer.param_groups:
+        trained.update(map(id, group["params"]))
     named = dict(model.named_parameters())
     if not any(id(parameter) in trained for parameter in named.values()):
         raise ValueError(
             "`optimizer` must train parameters of `model`; it holds none of them: make it"
             " from this model's parameters after the last change to the model."
         )
-    missed = [
-        name
-        for name, parameter in named.items()
-        if parameter.requires_grad and id(parameter) not in trained
-    ]
+    missed = []
+    for name, parameter in named.items():
+        if parameter.requires_grad and id(parameter) not in trained:
+            missed.append(f"`{name}`")
     if missed:
-        shown = ", ".join(f"`{name}`" for name in missed[:_SHOWN])
-        more = f" and {len(missed) - _SHOWN} more" if len(missed) > _SHOWN else ""
+        shown = ", ".join(missed[:_SHOWN])
+        if len(missed) > _SHOWN:
+            shown += f" and {len(missed) - _SHOWN} more"
         warnings.warn(
             f"`optimizer` leaves out {len(missed)} of the {len(named)} parameters of"
-            f" `model`, {shown}{more}, which will not learn: call requires_grad_(False) on"
+            f" `model`, {shown}, which will not learn: call requires_grad_(False) on"
             " what is meant to stay.",
-            stacklevel=3,
+            stacklevel=4,
         )
 
 
@@ -62,17 +63,15 @@ def require_batches(batches: Any, epochs: int) -> None:
         )
     if callable(batches):
         return
+    # These can be iterated over, too, but not in pairs.
     wrong = isinstance(batches, (str, bytes, Mapping, Tensor))
     if wrong or not (isinstance(batches, Iterable) or hasattr(batches, "__getitem__")):
         raise TypeError(
             "`batches` must be a list of pairs, a DataLoader, or a function of the epoch's"
             f" number; got {type(batches).__name__}."
         )
-    if (
-        epochs > 1
-        and hasattr(batches, "__next__")
-        and type(batches).__module__ in _READ_ONCE
-    ):
+    read_once = hasattr(batches, "__next__") and type(batches).__module__ in _READ_ONCE
+    if epochs > 1 and read_once:
         raise ValueError(
             f"`batches` must be read anew in each of the {epochs} epochs; got a"
             f" {type(batches).__name__}, which can be read once: give a list, a DataLoader,"
@@ -98,12 +97,10 @@ def require_scheduler(scheduler: Any, optimizer: Optimizer) -> None:
     """Raise unless ``scheduler`` sets the learning rates of ``optimizer``."""
     if scheduler is None:
         return
+    got = type(scheduler).__name__
+    if isinstance(scheduler, type):
+        got = f"the class {scheduler.__name__}"
     if isinstance(scheduler, type) or not callable(getattr(scheduler, "step", None)):
-        got = (
-            f"the class {scheduler.__name__}"
-            if isinstance(scheduler, type)
-            else type(scheduler).__name__
-        )
         raise TypeError(
             "`scheduler` must be a scheduler of torch.optim.lr_scheduler, or one like"
             f" them; got {got}."
@@ -152,9 +149,9 @@ def pair(batch: Any) -> tuple[Any, Any]:
             f"`batches` must yield pairs of inputs and targets; got {type(batch).__name__}."
         )
     inputs, targets = batch
-    if not hasattr(targets, "__len__") or (
-        isinstance(targets, Tensor) and not targets.ndim
-    ):
+    # A tensor of no dimensions has the method `__len__`, which raises.
+    single = isinstance(targets, Tensor) and not targets.ndim
+    if single or not hasattr(targets, "__len__"):
         raise ValueError(
             f"`batches` must yield targets that have a length; got {_form(targets)}."
         )
@@ -175,18 +172,13 @@ def scalar(value: Any) -> Tensor:
 
 
 def _form(value: Any) -> str:
-    return (
-        f"a tensor of shape {tuple(value.shape)}"
-        if isinstance(value, Tensor)
-        else type(value).__name__
-    )
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {tuple(value.shape)}"
+    return type(value).__name__
 
 
 def describe_batches(batches: Any) -> Any:
-    """Return what is known of batches in plain values, for a checkpoint to compare.
-
-    None if nothing is.
-    """
+    """Return what is known of batches in plain values, for a checkpoint to compare, or None."""
     described: dict[str, Any] = {}
     for name in ("batch_size", "seed", "drop_last"):
         value = getattr(batches, name, None)
@@ -200,6 +192,7 @@ def describe_batches(batches: Any) -> Any:
             continue
         try:
             described[name] = len(source)
-        except TypeError:  # a generator, or a loader that does not know
+        except TypeError:
+            # A generator, or a loader that does not know.
             continue
     return described or None
