@@ -42,7 +42,9 @@ from daleml._support import atomic_files
 
 __all__ = ["CheckpointError", "Run", "load", "opened", "save"]
 
-_digest = files.digest
+_LONGEST = 600
+"""What is wrong with a checkpoint is told in at most this many characters."""
+# What reading damaged JSON, or tensors of other shapes, may raise.
 _DAMAGE = (
     KeyError,
     TypeError,
@@ -66,8 +68,9 @@ def opened(folder: Path, run: Run) -> Iterator[None]:
     finished = (folder / files.INDEX).exists()
     if not finished:
         atomic_files.folder("checkpoint", folder)
+    # A finished run in a folder that cannot be written to may still be read.
     if finished and not os.access(folder, os.W_OK):
-        yield  # to be read, not to be trained further
+        yield
         return
     with only_writer(folder):
         yield
@@ -81,9 +84,10 @@ def save(folder: Path, run: Run, epoch: int, rows: list[dict[str, Any]]) -> None
             before it stays.
     """
     atomic_files.folder("checkpoint", folder)
-    # the first: named before a file is written, so that a kill leaves none that is nobody's
+    # Before its first checkpoint, a run is named in the index before a file is written: so a kill
+    # leaves no file that is nobody's. A UUID draws from no generator of the run.
     if not run.name:
-        run.name = uuid.uuid4().hex  # which draws from no generator of the run
+        run.name = uuid.uuid4().hex
         files.write_index(folder, _begun(run.name))
     model, tensors, content = _encode(run, epoch, rows)
     tensors |= random_states.read_tensors(run.generators)
@@ -130,7 +134,8 @@ def load(folder: Path, run: Run) -> tuple[int, list[dict[str, Any]]] | None:
     try:
         run_matching.require(saved, run)
         restore.apply(saved, run)
-    except Exception as error:  # a part that refuses its state may raise anything
+    # A part that refuses its state may raise anything.
+    except Exception as error:
         raise CheckpointError(
             f"`{folder}` does not belong to this model and optimiser: {_line(error)}"
         ) from None
@@ -150,10 +155,7 @@ def _begun(name: str) -> dict[str, Any]:
 
 
 def _describe(run: Run) -> dict[str, Any]:
-    """Return how a run is set, and raise if its state could not be kept.
-
-    Before it trains, not after.
-    """
+    """Return how a run is set, and raise if its state could not be kept, before it trains."""
     try:
         _refuse_whole_numbers(run)
         encode_states(run, Encoder())
@@ -165,19 +167,22 @@ def _describe(run: Run) -> dict[str, Any]:
 def _encode(
     run: Run, epoch: int, rows: list[dict[str, Any]]
 ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
-    """Return the tensors of the model, those of everything else, and the content of the index but for its files."""
+    """Return the model's tensors, those of everything else, and the index without its files."""
     import random
 
     encoder = Encoder()
     model: dict[str, Any] = {}
     others: dict[str, Any] = {}
     for name, value in run.model.state_dict().items():
-        plain = (
+        # safetensors has no complex128, and no sparse tensors.
+        if (
             isinstance(value, Tensor)
             and value.layout == torch.strided
             and value.dtype != torch.complex128
-        )
-        (model if plain else others)[name] = value
+        ):
+            model[name] = value
+        else:
+            others[name] = value
     try:
         _refuse_whole_numbers(run)
         content = {
@@ -199,10 +204,7 @@ def _encode(
 
 
 def _refuse_whole_numbers(run: Run) -> None:
-    """Refuse an optimiser whose own keys look like numbers of parameters.
-
-    Torch itself confuses them.
-    """
+    """Refuse an optimiser whose own keys look like numbers of parameters, as torch's own do."""
     keys: list[Any] = list(run.optimizer.state)
     for key in keys:
         if isinstance(key, int):
@@ -214,31 +216,32 @@ def _refuse_whole_numbers(run: Run) -> None:
 
 def _refuse_shared_memory(tensors: dict[str, Tensor], model: dict[str, Tensor]) -> None:
     """Refuse tensors of the state that overlap in memory: a resumed run would have them apart."""
+    every = dict(tensors)
+    for name, value in model.items():
+        every[f"model.{name}"] = value
     places: dict[int, list[tuple[int, int, str]]] = {}
-    every = [
-        *tensors.items(),
-        *((f"model.{name}", value) for name, value in model.items()),
-    ]
-    for name, tensor in every:
+    for name, tensor in every.items():
         if tensor.numel():
-            span = 1 + sum(
-                (n - 1) * stride
-                for n, stride in zip(tensor.shape, tensor.stride(), strict=True)
-            )
-            start = tensor.data_ptr()
-            end = start + span * tensor.element_size()
-            places.setdefault(tensor.untyped_storage().data_ptr(), []).append(
-                (start, end, name)
-            )
+            start, end = _span(tensor)
+            storage = tensor.untyped_storage().data_ptr()
+            places.setdefault(storage, []).append((start, end, name))
     for found in places.values():
-        for (start, end, name), (other_start, other_end, other) in combinations(
-            found, 2
-        ):
-            if start < other_end and other_start < end and name in tensors:
+        for one, other in combinations(found, 2):
+            overlap = one[0] < other[1] and other[0] < one[1]
+            # Tied weights of the model itself are found by loading it.
+            if overlap and one[2] in tensors:
                 raise StateError(
-                    f"`{name}` must have memory of its own, to be kept in a checkpoint; it"
-                    f" shares `{other}`'s."
+                    f"`{one[2]}` must have memory of its own, to be kept in a checkpoint; it"
+                    f" shares `{other[2]}`'s."
                 )
+
+
+def _span(tensor: Tensor) -> tuple[int, int]:
+    """Return where in memory a tensor begins and ends."""
+    steps = zip(tensor.shape, tensor.stride(), strict=True)
+    last = sum((n - 1) * stride for n, stride in steps)
+    start = tensor.data_ptr()
+    return start, start + (1 + last) * tensor.element_size()
 
 
 # -- reading ---------------------------------------------------------------------------------------
@@ -253,8 +256,9 @@ def _read(
 ) -> Saved:
     if number == 1:
         return old_formats.read(content, model, tensors, run)
+    # JSON has the names of functions and generators: this run has the things themselves.
     live = Encoder()
-    encode_states(run, live)  # for its functions and generators
+    encode_states(run, live)
     decoder = Decoder(tensors, live.functions, live.generators)
     # In the order in which they were written, by which things that are shared are counted.
     parts = ("optimizer", "scheduler", "model", "python_random", "history")
@@ -299,10 +303,8 @@ def _run_name(name: Any) -> str:
 def _require_classes(saved: Saved, run: Run, folder: Path) -> None:
     if saved.classes != run.classes():
         there = saved.classes if isinstance(saved.classes, list) else [saved.classes]
-        before, now = (
-            ", ".join(str(name) for name in names if name)
-            for names in (there, run.classes())
-        )
+        before = ", ".join(str(name) for name in there if name)
+        now = ", ".join(name for name in run.classes() if name)
         raise CheckpointError(
             f"`{folder}` must be of the same optimiser and scheduler; it is of {before},"
             f" not {now}."
@@ -327,5 +329,8 @@ def _tell_other_settings(saved: Saved, run: Run) -> None:
 
 
 def _line(error: BaseException) -> str:
+    """Return an error's text as one line that is not too long."""
     text = " ".join(str(error).split())
-    return text if len(text) <= 600 else text[:600] + "..."
+    if len(text) <= _LONGEST:
+        return text
+    return text[:_LONGEST] + "..."

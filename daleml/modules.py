@@ -146,7 +146,7 @@ def runs_over_sequences(module: nn.Module) -> bool:
 
 
 def is_dense(module: nn.Module, path: str = "") -> bool:
-    """Whether a module is one matrix, between units along the last dimension of input and output."""
+    """Whether a module is one matrix between the last dimensions of its input and output."""
     if is_recurrent(module):
         return False
     weights = synaptic_weights(module, path)

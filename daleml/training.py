@@ -34,7 +34,7 @@ __all__ = ["Batch", "Batches", "DivergedError", "Shuffled", "train"]
 Batch: TypeAlias = tuple[Tensor, Any]
 """Inputs and targets."""
 Batches: TypeAlias = Iterable[Batch] | Callable[[int], Iterable[Batch]]
-"""Read anew every epoch: a list, a ``DataLoader``, or a function of the epoch's number, from 1."""
+"""What is read anew every epoch: a list, a ``DataLoader``, or a function of its number, from 1."""
 
 
 @dataclass(frozen=True)
@@ -252,7 +252,7 @@ def _step_scheduler(scheduler: LRScheduler, loss: float) -> None:
         scheduler.step()
 
 
-# -- one epoch ---------------------------------------------------------------------------------------
+# -- one epoch -------------------------------------------------------------------------------------
 
 
 def _epoch(

@@ -1,4 +1,1 @@
-"""What a checkpoint is made of.
-
-Typed JSON, tensor files, random states, one writer, and checks before a change.
-"""
+"""The parts of a checkpoint: typed JSON, tensor files, random states, one writer, and checks."""

@@ -1,7 +1,4 @@
-"""The files of a checkpoint folder.
-
-An index, which is replaced last, and the tensor files that it names.
-"""
+"""The files of a checkpoint folder: an index, replaced last, and the tensor files that it names."""
 
 from __future__ import annotations
 
@@ -18,13 +15,18 @@ from daleml._saving.checkpoint_error import CheckpointError
 from daleml._support import atomic_files
 
 INDEX = "checkpoint.json"
+"""The name of the index."""
 FORMAT = 2
+"""The format that is written; earlier ones are read."""
 KINDS = ("model", "optimizer")
+"""The two tensor files, in the order in which an index names them."""
 _OWN_NAME = re.compile(r"(model|optimizer)-\d+(\.\d+)?\.safetensors")
+_LONGEST = 200
+"""What went wrong is told in at most this many characters."""
 _MARK = "daleml_checkpoint"
-"""In the header of a tensor file: which run wrote it, and under which name.
+"""The key in a tensor file's header that says which run wrote it, under which name.
 
-So a copy of it is no file of ours.
+So a copy of the file, under another name, is known not to be of the run.
 """
 
 
@@ -43,8 +45,9 @@ def read_index(path: Path) -> tuple[int, dict[str, Any]]:
             raise CheckpointError(
                 f"`{path}` must be of format {FORMAT} or older; got {number}."
             )
+        # The first checkpoints had no digest.
         if number == 1 and "content" not in index and "epoch" in index:
-            return number, index  # the first checkpoints had no digest
+            return number, index
         if index["sha256"] != digest(json.dumps(index["content"])):
             raise CheckpointError(
                 f"`{path}` is damaged: its SHA-256 is not the one it names."
@@ -93,19 +96,19 @@ def sha256(path: Path) -> str:
 def write_tensors(
     folder: Path, kind: str, epoch: int, tensors: dict[str, Tensor], run: str
 ) -> str:
-    """Write a tensor file under a name that no file of somebody else's has, and return the name."""
+    """Write a tensor file under a name that no stranger's file has, and return the name."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    name, n = f"{kind}-{epoch}.safetensors", 1
+    n = 1
+    name = f"{kind}-{epoch}.safetensors"
     while (folder / name).exists() and not is_own(folder / name, run):
         n += 1
         name = f"{kind}-{epoch}.{n}.safetensors"
     # Copies, since the format has no tied tensors: they are written twice and read back into one.
-    copies = {
-        key: tensor.detach().cpu().contiguous().clone()
-        for key, tensor in tensors.items()
-    }
+    copies = {}
+    for key, tensor in tensors.items():
+        copies[key] = tensor.detach().cpu().contiguous().clone()
     mark = {_MARK: f"{run} {name}"}
     try:
         atomic_files.write(
@@ -146,9 +149,7 @@ def read_tensors(path: Path, expected: str) -> dict[str, Tensor]:
 
 
 def named_files(content: dict[str, Any]) -> dict[str, str]:
-    """Return the names and SHA-256s of the two tensor files of an index.
-
-    The model's, then the optimiser's.
+    """Return the names and SHA-256s of an index's tensor files: the model's, then the optimiser's.
 
     Raises:
         CheckpointError: If the index names anything else.
@@ -156,11 +157,10 @@ def named_files(content: dict[str, Any]) -> dict[str, str]:
     files = content["files"]
     right = isinstance(files, dict) and len(files) == len(KINDS)
     if right:
-        names = zip(files.items(), KINDS, strict=True)
-        right = all(
-            _OWN_NAME.fullmatch(name) and name.startswith(kind) and isinstance(sha, str)
-            for (name, sha), kind in names
-        )
+        for kind, (name, sha) in zip(KINDS, files.items(), strict=True):
+            # Only such names: an index that somebody wrote must not lead out of the folder.
+            is_name = _OWN_NAME.fullmatch(name) and name.startswith(kind)
+            right = right and bool(is_name) and isinstance(sha, str)
     if not right:
         raise ValueError(
             "`files` must name a file of the model and one of the optimiser, with their"
@@ -183,18 +183,15 @@ def is_own(path: Path, run: str) -> bool:
 
 
 def drop_old(folder: Path, keep: Iterable[str], named: Iterable[str], run: str) -> None:
-    """Remove what earlier moments of this run left.
-
-    Files that the last index named, and those that bear its mark.
-    """
+    """Remove what this run left earlier: files that its last index named, or that bear its mark."""
     kept = set(keep)
     earlier = set(named)
     for path in list(folder.iterdir()):
         if path.name in kept or path.is_dir():
             continue
-        if _OWN_NAME.fullmatch(path.name) and (
-            path.name in earlier or is_own(path, run)
-        ):
+        if not _OWN_NAME.fullmatch(path.name):
+            continue
+        if path.name in earlier or is_own(path, run):
             path.unlink(missing_ok=True)
 
 
@@ -205,7 +202,9 @@ def _unwritten(path: Path, error: Exception) -> CheckpointError:
 
 
 def _short(error: Exception) -> str:
-    text = (
-        error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    )
-    return text if len(text) <= 200 else text[:200] + "..."
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = error.strerror
+    if len(text) <= _LONGEST:
+        return text
+    return text[:_LONGEST] + "..."

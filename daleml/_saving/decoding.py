@@ -1,8 +1,9 @@
-"""From typed JSON to nested state."""
+"""Decoding of typed JSON into nested state."""
 
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
@@ -26,10 +27,10 @@ class Decoder:
     """Turns JSON of an :class:`Encoder` back into what it was.
 
     Args:
-        tensors: By the names that the encoder gave them.
+        tensors: Tensors, by the names that the encoder gave them.
         functions: The functions of the run that is to go on, by path: JSON has their names only.
-        generators: Its random generators and nested schedulers, by path. They are kept, and get
-            their states from :attr:`pending`.
+        generators: The run's random generators and nested schedulers, by path. They are kept, and
+            get their states from :attr:`pending`.
 
     Attributes:
         pending: Generators and the states they are to have, once everything else is known to be
@@ -92,15 +93,16 @@ class Decoder:
     def _typed(self, entry: dict[str, Any], path: str) -> Any:
         kind, value = entry[TYPE], entry["value"]
         if kind == SAME:
+            # Python would take -1 for the last one.
             if not 0 <= value < len(self._made):
                 raise IndexError(value)
             return self._made[value]
         if kind in ("float", "int", "complex", "bytes", "range"):
             return _read_plain(kind, value)
-        if kind in ("tuple", "frozenset"):
-            return {"tuple": tuple, "frozenset": frozenset}[kind](
-                self._items(value, path)
-            )
+        if kind == "tuple":
+            return tuple(self._items(value, path))
+        if kind == "frozenset":
+            return frozenset(self._items(value, path))
         if kind == "namedtuple":
             return _class(entry["of"], tuple)._make(self._items(value, path))
         if kind == "enum":
@@ -116,13 +118,12 @@ class Decoder:
         return self._mutable(kind, value, entry, path)
 
     def _mutable(self, kind: str, value: Any, entry: dict[str, Any], path: str) -> Any:
-        if kind in ("dict", "OrderedDict", "Counter", "defaultdict"):
-            empty: Any = {
-                "dict": dict,
-                "OrderedDict": OrderedDict,
-                "Counter": Counter,
-                "defaultdict": defaultdict,
-            }[kind]()
+        """Return what can change in place.
+
+        It is remembered before its contents are decoded, which may hold it again.
+        """
+        if kind in _MAPPINGS:
+            empty = _MAPPINGS[kind]()
             if kind == "defaultdict" and entry["factory"] is not None:
                 empty.default_factory = FACTORIES[entry["factory"]]
             self._made.append(empty)
@@ -131,10 +132,14 @@ class Decoder:
                 empty[made] = self.decode(item, f"{path}.{made}")
             return empty
         if kind in ("deque", "set"):
-            group: Any = deque(maxlen=entry["maxlen"]) if kind == "deque" else set()
+            if kind == "deque":
+                queue: deque[Any] = deque(maxlen=entry["maxlen"])
+                self._made.append(queue)
+                queue.extend(self._items(value, path))
+                return queue
+            group: set[Any] = set()
             self._made.append(group)
-            for item in self._items(value, path):
-                group.append(item) if kind == "deque" else group.add(item)
+            group.update(self._items(value, path))
             return group
         if kind == "scheduler":
             return self._scheduler(entry["of"], value, path)
@@ -172,10 +177,7 @@ class Decoder:
         return tensor
 
     def _function(self, name: str, path: str) -> Any:
-        """Return the function that lies at the same path in the run that goes on.
-
-        It must have the same name.
-        """
+        """Return the function at the same path of the run that goes on, if it has the same name."""
         found = self._functions.get(path)
         if found is None or name_of(found) != name:
             here = "nothing" if found is None else name_of(found)
@@ -210,6 +212,14 @@ class Decoder:
         return found
 
 
+_MAPPINGS: dict[str, Callable[[], Any]] = {
+    "dict": dict,
+    "OrderedDict": OrderedDict,
+    "Counter": Counter,
+    "defaultdict": defaultdict,
+}
+
+
 def _read_plain(kind: str, value: Any) -> Any:
     if kind == "float":
         return float(value)
@@ -217,7 +227,9 @@ def _read_plain(kind: str, value: Any) -> Any:
         return int(value, 16)
     if kind == "complex":
         return complex(float(value[0]), float(value[1]))
-    return bytes.fromhex(value) if kind == "bytes" else range(*value)
+    if kind == "bytes":
+        return bytes.fromhex(value)
+    return range(*value)
 
 
 def _torch_value(kind: str, value: Any) -> Any:
@@ -233,10 +245,7 @@ def _torch_value(kind: str, value: Any) -> Any:
 
 
 def _class(name: str, base: type) -> Any:
-    """Return a class that this program has imported already.
-
-    Nothing is imported because a file says so.
-    """
+    """Return a class that this program has imported already: no file may import anything."""
     found = known_class(name)
     if found is None or not issubclass(found, base):
         raise ValueError(f"there is no {base.__name__} {name!r} in this program")

@@ -1,4 +1,4 @@
-"""From nested state to typed JSON."""
+"""Encoding of nested state as typed JSON, with its tensors apart."""
 
 from __future__ import annotations
 
@@ -26,7 +26,13 @@ from daleml._saving.typed_json import (
 )
 
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, type)
-_ARRAY_KINDS = "biufc"  # of numpy's kinds of dtype those that torch has, too
+"""What is kept by its name alone, and taken from the run that goes on."""
+_ARRAY_KINDS = "biufc"
+"""numpy's kinds of dtype that torch has, too."""
+_SCALARS = (bool, int, float, complex, str, bytes)
+"""What numpy's scalars are as plain Python."""
+_EXACT_IN_JSON = 2**53
+"""Readers of JSON may take integers for floats, which are exact below this."""
 
 
 class Encoder:
@@ -44,7 +50,8 @@ class Encoder:
         self.generators: dict[str, Any] = {}
         self._names: dict[int, str] = {}
         self._numbers: dict[int, int] = {}
-        self._alive: list[Any] = []  # an id means something only while its object lives
+        # An id means something only while its object lives.
+        self._alive: list[Any] = []
 
     def encode(self, value: Any, path: str) -> Any:
         """Return JSON for a value.
@@ -55,18 +62,19 @@ class Encoder:
         kind = type(value)
         if value is None or kind in (bool, str):
             return value
-        if (
-            kind is int
-        ):  # readers of JSON take longer ones for floats, and Python reads no more than 4300 digits
-            return value if abs(value) < 2**53 else _entry("int", hex(value))
+        if kind is int:
+            # In hexadecimal, since Python reads no more than 4300 decimal digits.
+            is_plain = abs(value) < _EXACT_IN_JSON
+            return value if is_plain else _entry("int", hex(value))
         if kind is float:
-            return value if math.isfinite(value) else _entry("float", str(value))
+            # JSON has no NaN and no infinities.
+            is_plain = math.isfinite(value)
+            return value if is_plain else _entry("float", str(value))
         if isinstance(value, Tensor):
             return self._tensor(value, path)
         if isinstance(value, Enum):
-            return _entry(
-                "enum", self._plain_value(value, path), of=self._importable(kind, path)
-            )
+            inside = self.encode(value.value, path)
+            return _entry("enum", inside, of=self._importable(kind, path))
         if kind in _IMMUTABLE:
             return _entry(kind.__name__, _IMMUTABLE[kind](value))
         if kind is tuple:
@@ -74,9 +82,8 @@ class Encoder:
         if kind is frozenset:
             return _entry("frozenset", self._items(value, path))
         if isinstance(value, tuple) and hasattr(kind, "_fields"):
-            return _entry(
-                "namedtuple", self._items(value, path), of=self._importable(kind, path)
-            )
+            items = self._items(value, path)
+            return _entry("namedtuple", items, of=self._importable(kind, path))
         if isinstance(value, np.generic):
             return self._numpy_scalar(value, path)
         if isinstance(value, (torch.dtype, torch.device)):
@@ -89,35 +96,30 @@ class Encoder:
         return self._mutable(value, path)
 
     def _mutable(self, value: Any, path: str) -> Any:
-        """Encode what can change in place.
-
-        Met a second time, it is the same thing again, not a copy.
-        """
+        """Encode what can change in place: met again, it is the same thing, not a copy."""
         if id(value) in self._numbers:
             return _entry(SAME, self._numbers[id(value)])
         kind = type(value)
-        nested = isinstance(value, LRScheduler)
-        if kind not in _MUTABLE and not nested:
+        is_scheduler = isinstance(value, LRScheduler)
+        if kind not in _MUTABLE and not is_scheduler:
             raise StateError(
                 f"`{path}` must be tensors and plain values, to be kept in a checkpoint;"
                 f" got {_named(kind)}."
             )
         self._numbers[id(value)] = len(self._numbers)
         self._alive.append(value)
-        return (
-            self._scheduler(value, path)
-            if nested
-            else _MUTABLE[kind](self, value, path)
-        )
+        if is_scheduler:
+            return self._scheduler(value, path)
+        return _MUTABLE[kind](self, value, path)
 
     def _items(self, values: Any, path: str) -> list[Any]:
         return [self.encode(item, f"{path}.{i}") for i, item in enumerate(values)]
 
     def _pairs(self, value: dict[Any, Any], path: str) -> list[list[Any]]:
-        return [
-            [self._key(key, path), self.encode(item, f"{path}.{key}")]
-            for key, item in value.items()
-        ]
+        pairs = []
+        for key, item in value.items():
+            pairs.append([self._key(key, path), self.encode(item, f"{path}.{key}")])
+        return pairs
 
     def _key(self, key: Any, path: str) -> Any:
         if isinstance(key, (Tensor, *_FUNCTIONS)):
@@ -160,11 +162,10 @@ class Encoder:
         return _entry("bytearray", value.hex())
 
     def _array(self, value: np.ndarray[Any, Any], path: str) -> Any:
-        if (
-            value.dtype.kind not in _ARRAY_KINDS
-            or value.dtype.itemsize > 16
-            or not value.dtype.isnative
-        ):
+        dtype = value.dtype
+        # Neither long doubles nor numbers of another machine's byte order.
+        is_torchs = dtype.itemsize <= 16 and dtype.isnative
+        if dtype.kind not in _ARRAY_KINDS or not is_torchs:
             raise StateError(
                 f"`{path}` must be of numbers that torch has, to be kept in a checkpoint;"
                 f" got {value.dtype}."
@@ -178,14 +179,10 @@ class Encoder:
         return _entry(f"{kind.__module__}.{kind.__name__}", self.encode(state, path))
 
     def _scheduler(self, value: LRScheduler, path: str) -> Any:
-        """Encode a scheduler that another one holds.
-
-        What it is like stays with the run, and its state is kept.
-        """
+        """Encode the state of a scheduler that another one holds; it itself stays with the run."""
         self.generators[path] = value
-        return _entry(
-            "scheduler", self.encode(value.state_dict(), path), of=name_of(type(value))
-        )
+        state = self.encode(value.state_dict(), path)
+        return _entry("scheduler", state, of=name_of(type(value)))
 
     def _tensor(self, value: Tensor, path: str) -> Any:
         if value.layout != torch.strided or value.is_meta or value.is_quantized:
@@ -197,16 +194,16 @@ class Encoder:
             name = self._names[id(value)]
         else:
             name = path
-            while name in self.tensors:  # a key that holds a dot
+            # Two paths are alike where a key holds a dot.
+            while name in self.tensors:
                 name += "'"
             self._names[id(value)] = name
             self._alive.append(value)
             plain = value.detach()
-            self.tensors[name] = (
-                torch.view_as_real(plain.resolve_conj())
-                if plain.is_complex()
-                else plain
-            )
+            if plain.is_complex():
+                # The tensor files of safetensors have no complex numbers.
+                plain = torch.view_as_real(plain.resolve_conj())
+            self.tensors[name] = plain
         entry = _entry("tensor", name)
         if value.is_complex():
             entry["complex"] = True
@@ -218,22 +215,12 @@ class Encoder:
 
     def _numpy_scalar(self, value: np.generic, path: str) -> Any:
         item = value.item()
-        if isinstance(item, np.generic) or type(item) not in (
-            bool,
-            int,
-            float,
-            complex,
-            str,
-            bytes,
-        ):
+        if type(item) not in _SCALARS:
             raise StateError(
                 f"`{path}` must be a number that Python has, to be kept in a checkpoint;"
                 f" got {value.dtype}."
             )
         return _entry("numpy", self.encode(item, path), dtype=str(value.dtype))
-
-    def _plain_value(self, value: Enum, path: str) -> Any:
-        return self.encode(value.value, path)
 
     def _importable(self, kind: type, path: str) -> str:
         name = name_of(kind)
@@ -272,14 +259,14 @@ def _entry(kind: str, value: Any, **more: Any) -> dict[str, Any]:
 
 
 def _named(kind: type) -> str:
-    return (
-        kind.__name__ if kind.__module__ in ("builtins", "__main__") else name_of(kind)
-    )
+    if kind.__module__ in ("builtins", "__main__"):
+        return kind.__name__
+    return name_of(kind)
 
 
 def _form(value: Tensor) -> str:
     if value.is_meta:
         return "a meta tensor"
-    return (
-        "a quantised tensor" if value.is_quantized else f"one of layout {value.layout}"
-    )
+    if value.is_quantized:
+        return "a quantised tensor"
+    return f"one of layout {value.layout}"

@@ -1,7 +1,4 @@
-"""Random generators, and schedulers within others.
-
-They stay what they are in a run, and their states are kept.
-"""
+"""States of random generators, and of schedulers within others, which stay objects of their run."""
 
 from __future__ import annotations
 
@@ -12,22 +9,21 @@ import numpy as np
 import torch
 from torch.optim.lr_scheduler import LRScheduler
 
+# By name, so that no file can call anything else of numpy's.
 _BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 
 
 def read_generator(generator: Any) -> Any:
-    """Return the state of a random generator, or of a scheduler within another, as plain values and tensors."""
+    """Return the state of a random generator, or of a scheduler, as plain values and tensors."""
     if isinstance(generator, torch.Generator):
         return {"device": str(generator.device), "state": generator.get_state()}
     if isinstance(generator, np.random.Generator):
         return generator.bit_generator.state
     if isinstance(generator, np.random.RandomState):
         return generator.get_state(legacy=False)
-    return (
-        dict(generator.state_dict())
-        if isinstance(generator, LRScheduler)
-        else generator.getstate()
-    )
+    if isinstance(generator, LRScheduler):
+        return dict(generator.state_dict())
+    return generator.getstate()
 
 
 def write_generator(generator: Any, state: Any) -> None:
@@ -45,6 +41,7 @@ def write_generator(generator: Any, state: Any) -> None:
 
 
 def new_generator(kind: str, state: Any) -> Any:
+    """Return a new random generator of a kind, to be given its state later."""
     if kind == "torch._C.Generator":
         return torch.Generator(state["device"])
     if kind == "random.Random":

@@ -1,8 +1,7 @@
-"""Checkpoints of format 1, which kept no types.
+"""Reading of checkpoints of format 1, which kept no types.
 
-They come from what lies in the same place of the run that goes on.
-
-Keys of mappings were strings, sequences lists, and the first of them had no digest.
+Types come from what lies in the same place of the run that goes on. Keys of mappings were
+strings, sequences were lists, and the first of these checkpoints had no digest.
 """
 
 from __future__ import annotations
@@ -30,9 +29,8 @@ def read(
     """
     optimizer = _put_tensors(content["optimizer"], tensors)
     optimizer["state"] = {int(key): state for key, state in optimizer["state"].items()}
-    if (
-        "classes" not in content
-    ):  # the first checkpoints named their tensors by parameter and key alone
+    # The first checkpoints named their tensors by parameter and key alone.
+    if "classes" not in content:
         _add_named(optimizer["state"], tensors)
     optimizer["param_groups"] = [_tuples(group) for group in optimizer["param_groups"]]
     scheduler = content["scheduler"]
@@ -40,10 +38,8 @@ def read(
         scheduler = _like(_put_tensors(scheduler, tensors), run.scheduler.state_dict())
     classes = run.classes()
     if (content["scheduler"] is None) != (run.scheduler is None):
-        classes = [
-            classes[0],
-            "no scheduler" if content["scheduler"] is None else "a scheduler",
-        ]
+        there = "no scheduler" if content["scheduler"] is None else "a scheduler"
+        classes = [classes[0], there]
     return Saved(
         epoch=content["epoch"],
         history=content["history"],
@@ -68,34 +64,33 @@ def _put_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
         if _TENSOR in value:
             return tensors[value[_TENSOR]]
         return {key: _put_tensors(item, tensors) for key, item in value.items()}
-    return (
-        [_put_tensors(item, tensors) for item in value]
-        if isinstance(value, list)
-        else value
-    )
+    if isinstance(value, list):
+        return [_put_tensors(item, tensors) for item in value]
+    return value
 
 
 def _tuples(group: dict[str, Any]) -> dict[str, Any]:
     """Make tuples of a group's sequences: only ``params`` is a list."""
-    return {
-        key: tuple(value) if isinstance(value, list) and key != "params" else value
-        for key, value in group.items()
-    }
+    made = dict(group)
+    for key, value in group.items():
+        if isinstance(value, list) and key != "params":
+            made[key] = tuple(value)
+    return made
 
 
 def _like(saved: Any, here: Any) -> Any:
     """Return a value with the types of one that lies in the same place."""
     if isinstance(here, Counter) and isinstance(saved, dict):
-        return Counter({int(key): count for key, count in saved.items()})  # milestones
+        # The milestones of a MultiStepLR.
+        return Counter({int(key): count for key, count in saved.items()})
     if isinstance(here, dict) and isinstance(saved, dict):
         keys = {str(key): key for key in here}
-        return {
-            keys.get(key, key): _like(item, here.get(keys.get(key, key)))
-            for key, item in saved.items()
-        }
+        made = {}
+        for text, item in saved.items():
+            key = keys.get(text, text)
+            made[key] = _like(item, here.get(key))
+        return made
     if isinstance(here, (list, tuple)) and isinstance(saved, list):
-        items = [_like(a, b) for a, b in zip(saved, here, strict=False)] + saved[
-            len(here) :
-        ]
-        return type(here)(items)
+        items = [_like(a, b) for a, b in zip(saved, here, strict=False)]
+        return type(here)(items + saved[len(here) :])
     return saved

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+# Where a torch DataLoader, its samplers and a data set of random crops keep their generators.
 _SOURCES = (
     "generator",
     "sampler.generator",
@@ -19,17 +20,13 @@ _SOURCES = (
 
 
 def generators_of(batches: Any, model: nn.Module) -> list[torch.Generator]:
-    """Return the generators of a loader, of its sampler and data set, and of a model's modules.
-
-    Noise has one.
-    """
+    """Return the generators of a loader, of its sampler and data set, and of a model's modules."""
     found = [_attribute(batches, path) for path in _SOURCES]
     found += [getattr(module, "generator", None) for module in model.modules()]
-    different = {
-        id(generator): generator
-        for generator in found
-        if isinstance(generator, torch.Generator)
-    }
+    different = {}
+    for generator in found:
+        if isinstance(generator, torch.Generator):
+            different[id(generator)] = generator
     return list(different.values())
 
 
@@ -42,15 +39,12 @@ def _attribute(source: Any, path: str) -> Any:
 def read_tensors(generators: Iterable[torch.Generator]) -> dict[str, Tensor]:
     """Return the states of torch's and numpy's global generators, and of some more."""
     states = {"random.torch": torch.get_rng_state()}
-    states |= {
-        f"random.cuda.{i}": state
-        for i, state in enumerate(torch.cuda.get_rng_state_all())
-    }
-    states |= {
-        f"random.generator.{i}": generator.get_state()
-        for i, generator in enumerate(generators)
-    }
-    _, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002  (saved for code that still uses it)
+    for i, state in enumerate(torch.cuda.get_rng_state_all()):
+        states[f"random.cuda.{i}"] = state
+    for i, generator in enumerate(generators):
+        states[f"random.generator.{i}"] = generator.get_state()
+    # numpy's global generator is saved for code that still draws from it.
+    _, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
     states["random.numpy"] = torch.from_numpy(np.asarray(keys).astype(np.int64))
     states["random.numpy.rest"] = torch.tensor(
         [position, has_gauss, gauss], dtype=torch.float64

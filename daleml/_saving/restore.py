@@ -75,22 +75,20 @@ def _remember(saved: Saved, run: Run) -> list[Callable[[], None]]:
 
 def _undo_model(run: Run) -> Callable[[], None]:
     state = run.model.state_dict()
-    before = {
-        name: value.clone()
-        for name, value in state.items()
-        if isinstance(value, Tensor)
-    }
-    extras = {
-        name: value for name, value in state.items() if not isinstance(value, Tensor)
-    }
+    before: dict[str, Tensor] = {}
+    extras: dict[str, Any] = {}
+    for name, value in state.items():
+        if isinstance(value, Tensor):
+            before[name] = value.clone()
+        else:
+            extras[name] = value
 
     @torch.no_grad()
     def undo() -> None:
         for name, value in run.model.state_dict().items():
+            # Not by loading: what was lawless before must come back, too.
             if name in before:
-                value.copy_(
-                    before[name]
-                )  # not by loading: what was lawless before must come back, too
+                value.copy_(before[name])
         if extras:
             run.model.load_state_dict(extras, strict=False)
 
@@ -133,9 +131,9 @@ def _restore_types(optimizer: Optimizer, saved: dict[Any, Any]) -> None:
     torch casts it to the parameter's dtype and makes ordinary dictionaries of all mappings, and
     of a string what `str` says of a generator (``Optimizer.load_state_dict``).
     """
-    parameters = [
-        parameter for group in optimizer.param_groups for parameter in group["params"]
-    ]
+    parameters: list[Tensor] = []
+    for group in optimizer.param_groups:
+        parameters += group["params"]
     for key, values in saved.items():
         if type(key) is not int or not isinstance(values, dict):
             continue
@@ -143,24 +141,23 @@ def _restore_types(optimizer: Optimizer, saved: dict[Any, Any]) -> None:
         if not isinstance(state, dict):
             continue
         for name, value in values.items():
-            if name in state and not _is_as_saved(state[name], value):
-                state[name] = (
-                    value.to(parameters[key].device)
-                    if isinstance(value, Tensor)
-                    else value
-                )
+            if name not in state or _is_as_saved(state[name], value):
+                continue
+            state[name] = value
+            if isinstance(value, Tensor):
+                state[name] = value.to(parameters[key].device)
 
 
 def _is_as_saved(loaded: Any, saved: Any) -> bool:
     if isinstance(saved, Tensor):
         return isinstance(loaded, Tensor) and loaded.dtype == saved.dtype
-    return saved is None or (
-        type(saved) is type(loaded) and isinstance(saved, (bool, int, float))
-    )
+    if saved is None:
+        return True
+    return type(saved) is type(loaded) and isinstance(saved, (bool, int, float))
 
 
 def tell_what_is_lost(saved: Saved, run: Run) -> None:
-    """Warn if optimiser or scheduler do not say now what they said when the checkpoint was written."""
+    """Warn if optimiser or scheduler do not say now what was saved of them."""
     if not saved.trees:
         return
     try:
@@ -185,6 +182,7 @@ def _difference(saved: Any, loaded: Any, path: str) -> str:
     """Return the path of the first value that differs; empty if none does."""
     if isinstance(saved, dict) and isinstance(loaded, dict):
         for key in saved:
+            # Where a tensor lies, and whether it learns, may differ.
             if key in ("device", "parameter"):
                 continue
             if key not in loaded:
@@ -193,18 +191,11 @@ def _difference(saved: Any, loaded: Any, path: str) -> str:
             if found:
                 return found
         return ""
-    if (
-        isinstance(saved, list)
-        and isinstance(loaded, list)
-        and len(saved) == len(loaded)
-    ):
-        pairs = enumerate(zip(saved, loaded, strict=True))
-        return next(
-            (
-                found
-                for i, (a, b) in pairs
-                if (found := _difference(a, b, f"{path}.{i}"))
-            ),
-            "",
-        )
+    both_lists = isinstance(saved, list) and isinstance(loaded, list)
+    if both_lists and len(saved) == len(loaded):
+        for i, (one, other) in enumerate(zip(saved, loaded, strict=True)):
+            found = _difference(one, other, f"{path}.{i}")
+            if found:
+                return found
+        return ""
     return "" if saved == loaded else path

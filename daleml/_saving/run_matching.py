@@ -1,7 +1,4 @@
-"""Whether what was read from a checkpoint belongs to a run.
-
-Judged before anything of the run is changed.
-"""
+"""Checks that a checkpoint belongs to a run, made before anything of the run is changed."""
 
 from __future__ import annotations
 
@@ -18,9 +15,21 @@ from torch import Tensor, nn
 from daleml._saving.saved_run import Run, Saved
 
 _KNOWN = ("torch.", "daleml.")
-"""Where classes live whose state is known to keep its form. A stranger's may change as it likes."""
+"""The state of classes of these packages is known to keep its form. A stranger's may change."""
 
 
+_SHOWN = 4
+"""An error names this many parameters before it counts the rest."""
+_MOMENTS = (
+    "exp_avg",
+    "exp_avg_sq",
+    "max_exp_avg_sq",
+    "momentum_buffer",
+    "master",
+    "square_avg",
+    "sum",
+)
+"""What optimisers call the parts of their state that have a parameter's shape."""
 _ALWAYS_KEPT = ("lr", "lr_scale", "role", "euclidean")
 """What a saved group of parameters has wherever the group of this run has it."""
 
@@ -52,12 +61,9 @@ def _require_history(saved: Saved) -> None:
             f"its history has not the {epoch + 1} rows of {epoch} epochs"
         )
     for i, row in enumerate(rows):
-        right = (
-            isinstance(row, dict)
-            and type(row.get("epoch")) is int
-            and row["epoch"] == i
-        )
-        if not right or not all(_is_number(value) for value in row.values()):
+        right = isinstance(row, dict) and type(row.get("epoch")) is int
+        right = right and row["epoch"] == i
+        if not right or not all(map(_is_number, row.values())):
             raise MismatchError(f"row {i} of its history is not one of epoch {i}")
 
 
@@ -65,15 +71,11 @@ def _require_model(saved: dict[str, Any], model: nn.Module) -> None:
     """Compare precisions: torch compares names and shapes, and casts without a word."""
     for name, here in model.state_dict().items():
         there = saved.get(name)
-        if (
-            not isinstance(there, Tensor)
-            or not isinstance(here, Tensor)
-            or there.dtype == here.dtype
-        ):
+        if not isinstance(there, Tensor) or not isinstance(here, Tensor):
             continue
-        if _is_exact(there) and _is_exact(
-            here
-        ):  # a mask may be kept as another type of whole numbers
+        # A mask may be kept as another type of whole numbers.
+        both_exact = _is_exact(there) and _is_exact(here)
+        if there.dtype == here.dtype or both_exact:
             continue
         raise MismatchError(
             f"`{name}` is of {there.dtype} in it and of {here.dtype} in this model"
@@ -88,10 +90,8 @@ def _is_exact(tensor: Tensor) -> bool:
 
 
 def _require_groups(saved: Saved, run: Run) -> None:
-    groups, live = (
-        saved.optimizer["param_groups"],
-        run.optimizer.state_dict()["param_groups"],
-    )
+    groups = saved.optimizer["param_groups"]
+    live = run.optimizer.state_dict()["param_groups"]
     if not isinstance(groups, list) or len(groups) != len(live):
         raise MismatchError(f"its optimiser has not {len(live)} groups of parameters")
     names = run.parameter_names()
@@ -129,7 +129,9 @@ def _options_begun(saved: Saved, i: int) -> set[str]:
 
 def _first_difference(saved: Any, names: list[list[str | None]]) -> str:
     for i, here in enumerate(names):
-        there = saved[i] if isinstance(saved, list) and i < len(saved) else None
+        there = None
+        if isinstance(saved, list) and i < len(saved):
+            there = saved[i]
         if there != here:
             return f"group {i} of its optimiser holds {_listed(there)}, not {_listed(here)}"
     return "its optimiser holds other parameters"
@@ -138,8 +140,10 @@ def _first_difference(saved: Any, names: list[list[str | None]]) -> str:
 def _listed(names: Any) -> str:
     if not isinstance(names, list):
         return "nothing"
-    shown = ", ".join(str(name) for name in names[:4])
-    return f"{shown} and {len(names) - 4} more" if len(names) > 4 else shown
+    shown = ", ".join(map(str, names[:_SHOWN]))
+    if len(names) > _SHOWN:
+        return f"{shown} and {len(names) - _SHOWN} more"
+    return shown
 
 
 def _require_options(
@@ -158,20 +162,22 @@ def _require_options(
 
 
 def _try_options(run: Run, i: int, group: dict[str, Any]) -> None:
-    """Let the optimiser's own constructor judge the saved options, on a parameter of one element."""
-    kind, live = type(run.optimizer), run.optimizer.param_groups[i]
-    like = live["params"][0] if live["params"] else torch.ones(1)
+    """Let the optimiser's own constructor judge the saved options, on a single number."""
+    kind = type(run.optimizer)
+    live = run.optimizer.param_groups[i]
+    # Of as many dimensions as the group's own: some optimisers take matrices alone.
+    n_dims = live["params"][0].ndim if live["params"] else 1
+    number = nn.Parameter(torch.ones((1,) * n_dims))
     try:
-        trial = kind([nn.Parameter(torch.ones((1,) * like.ndim))], **_taken(kind, live))
+        trial = kind([number], **_taken(kind, live))
     except (TypeError, ValueError):
-        return  # not an optimiser that can be made from its options alone
+        # This optimiser cannot be made from its options alone.
+        return
     try:
         trial.load_state_dict({"state": {}, "param_groups": [{**group, "params": [0]}]})
-        kind(
-            [nn.Parameter(torch.ones((1,) * like.ndim))],
-            **_taken(kind, trial.param_groups[0]),
-        )
-    except Exception as error:  # whatever an optimiser makes of options that are none
+        kind([number], **_taken(kind, trial.param_groups[0]))
+    # An optimiser may raise anything for options that are none.
+    except Exception as error:
         raise MismatchError(
             f"group {i} of its optimiser has wrong options: {error}"
         ) from None
@@ -180,22 +186,16 @@ def _try_options(run: Run, i: int, group: dict[str, Any]) -> None:
 def _taken(kind: type, group: Mapping[str, Any]) -> dict[str, Any]:
     import inspect
 
-    parameters = inspect.signature(kind).parameters
-    return {
-        key: value
-        for key, value in group.items()
-        if key in parameters and key != "params"
-    }
+    parameters = set(inspect.signature(kind).parameters) - {"params"}
+    return {key: value for key, value in group.items() if key in parameters}
 
 
 def _require_state(state: Any, run: Run) -> None:
     if not isinstance(state, dict):
         raise MismatchError("the state of its optimiser is no mapping")
-    parameters = [
-        parameter
-        for group in run.optimizer.param_groups
-        for parameter in group["params"]
-    ]
+    parameters: list[Tensor] = []
+    for group in run.optimizer.param_groups:
+        parameters += group["params"]
     for key, values in state.items():
         if type(key) is not int and not _is_known(run.optimizer):
             # A stranger's optimiser may keep things under keys of its own.
@@ -211,36 +211,22 @@ def _require_state(state: Any, run: Run) -> None:
 
 
 def _require_moments(values: Any, parameter: Tensor, key: int) -> None:
-    """Judge the state of one parameter under an optimiser that is known.
-
-    Tensors of its shape, numbers, and lists.
-    """
+    """Judge the state of one parameter under an optimiser that is known."""
     if not isinstance(values, dict):
         raise MismatchError(f"the state of parameter {key} is no mapping")
     for name, value in values.items():
         if name == "step" and not _at_least(value, 0):
             raise MismatchError(f"step of parameter {key} is {value!r}")
-        if name in (
-            "exp_avg",
-            "exp_avg_sq",
-            "max_exp_avg_sq",
-            "momentum_buffer",
-            "master",
-            "square_avg",
-            "sum",
-        ):
-            if value is None or (
-                isinstance(value, Tensor) and value.shape == parameter.shape
-            ):
+        if name in _MOMENTS:
+            fits = isinstance(value, Tensor) and value.shape == parameter.shape
+            if value is None or fits:
                 continue
             raise MismatchError(
                 f"{name} of parameter {key} has not its shape {tuple(parameter.shape)}"
             )
-        if not (
-            value is None
-            or isinstance(value, (Tensor, list, tuple))
-            or _is_number(value)
-        ):
+        if value is None or isinstance(value, (Tensor, list, tuple)):
+            continue
+        if not _is_number(value):
             raise MismatchError(f"{name} of parameter {key} is {value!r}")
 
 
@@ -259,9 +245,9 @@ def _require_scheduler(saved: Any, run: Run) -> None:
 def _require_schedule(saved: Any, live: dict[str, Any], where: str) -> None:
     if not isinstance(saved, dict):
         raise MismatchError(f"the state of its {where} is no mapping")
-    missing = [
-        key for key in live if key not in saved and not key.startswith("_")
-    ]  # torch's private ones come and go
+    # Private names of torch come and go with its versions.
+    public = [key for key in live if not key.startswith("_")]
+    missing = [key for key in public if key not in saved]
     if missing:
         raise MismatchError(f"its {where} has no {missing[0]}")
     epoch = saved.get("last_epoch", 0)
@@ -323,9 +309,9 @@ def _is_known(thing: Any) -> bool:
 def _is_number(value: Any) -> bool:
     if isinstance(value, Tensor):
         return value.numel() == 1
-    return isinstance(value, (numbers.Real, np.generic)) and not isinstance(
-        value, (np.str_, np.bytes_)
-    )
+    if isinstance(value, (np.str_, np.bytes_)):
+        return False
+    return isinstance(value, (numbers.Real, np.generic))
 
 
 def _is_count_or_rate(value: Any) -> bool:
@@ -338,8 +324,6 @@ def _is_nan(value: Any) -> bool:
 
 
 def _at_least(value: Any, minimum: float) -> bool:
-    return (
-        _is_number(value)
-        and not isinstance(value, bool)
-        and minimum <= float(value) < math.inf
-    )
+    if not _is_number(value) or isinstance(value, bool):
+        return False
+    return minimum <= float(value) < math.inf

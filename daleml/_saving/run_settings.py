@@ -1,4 +1,4 @@
-"""How a run was set when it began, in plain values, so that a resumed run can say what it was given otherwise."""
+"""Settings of a run as it began, in plain values, to compare with those of a run that resumes it."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from daleml._saving.saved_run import Run
 from daleml._saving.typed_json import name_of
 
 _SHOWN = 3
+"""A warning names this many settings before it counts the rest."""
 _KEPT = ("optimizer", "scheduler")
-"""Whose settings a checkpoint brings back. All else is as the run that goes on was given it."""
+"""A checkpoint brings the settings of these back. All else is as the resuming run was given it."""
 
 
 def describe(run: Run) -> dict[str, Any]:
     """Return the settings of a run that has not begun."""
     groups = run.optimizer.state_dict()["param_groups"]
-    options = [
-        {key: value for key, value in group.items() if key != "params"}
-        for group in groups
-    ]
+    options = [{**group} for group in groups]
+    for group in options:
+        del group["params"]
     state = {} if run.scheduler is None else run.scheduler.state_dict()
+    # Without addresses, which differ from process to process.
     model = re.sub(r" at 0x[0-9a-fA-F]+", "", repr(run.model))
     return {
         "optimizer": _plain(options),
@@ -51,28 +52,25 @@ def read(given: Any) -> dict[str, Any] | None:
 
 
 def differences(saved: Mapping[str, Any], given: Mapping[str, Any]) -> str:
-    """Return, in words, which settings are not those that a checkpoint's run began with.
+    """Say which settings are not those that a checkpoint's run began with; empty if all are."""
+    kept = _differences(_only(saved, kept=True), _only(given, kept=True))
+    changed = _differences(_only(saved, kept=False), _only(given, kept=False))
+    told = []
+    if kept:
+        told.append(f"goes on with what its run began with: {kept}")
+    if changed:
+        told.append(f"was begun with other settings than this run's: {changed}")
+    return "; and it ".join(told)
 
-    Empty if all are.
-    """
-    kept = _differences(
-        *({name: each.get(name) for name in _KEPT} for each in (saved, given))
-    )
-    changed = _differences(
-        *(
-            {name: each[name] for name in each if name not in _KEPT}
-            for each in (saved, given)
-        )
-    )
-    told = [f"goes on with what its run began with: {kept}" if kept else ""]
-    told.append(
-        f"was begun with other settings than this run's: {changed}" if changed else ""
-    )
-    return "; and it ".join(filter(None, told))
+
+def _only(settings: Mapping[str, Any], *, kept: bool) -> dict[str, Any]:
+    """Return the settings that a checkpoint brings back, or all others."""
+    return {name: settings[name] for name in settings if (name in _KEPT) == kept}
 
 
 def _differences(saved: Mapping[str, Any], given: Mapping[str, Any]) -> str:
-    before, now = dict(_leaves(saved, "")), dict(_leaves(given, ""))
+    before = dict(_leaves(saved, ""))
+    now = dict(_leaves(given, ""))
     names = [name for name in before if name in now and before[name] != now[name]]
     shown = [f"`{name}` {before[name]!r}, not {now[name]!r}" for name in names[:_SHOWN]]
     if len(names) > _SHOWN:
@@ -97,14 +95,14 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
+    if isinstance(value, Tensor) and value.numel() == 1:
+        return _plain(value.detach().cpu().tolist())
     if isinstance(value, Tensor):
-        return (
-            _plain(value.detach().cpu().tolist())
-            if value.numel() == 1
-            else f"a tensor {tuple(value.shape)}"
-        )
+        return f"a tensor {tuple(value.shape)}"
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    return name_of(value) if hasattr(value, "__qualname__") else name_of(type(value))
+    if hasattr(value, "__qualname__"):
+        return name_of(value)
+    return name_of(type(value))

@@ -1,4 +1,4 @@
-"""What a training run consists of, and what a checkpoint holds of it, read but not yet put back."""
+"""A training run, and the content of a checkpoint that was read and not yet put back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from daleml._saving.encoding import Encoder
-from daleml._saving.typed_json import StateError
+from daleml._saving.typed_json import StateError, name_of
 
 
 @dataclass
@@ -19,6 +19,10 @@ class Run:
     """What a training run must get back to go on as if it had not stopped.
 
     Attributes:
+        model: The model.
+        optimizer: Its optimiser.
+        scheduler: The scheduler of its learning rates, or None.
+        generators: The random generators that it draws from, beside the global ones.
         settings: What else it was given, as plain values: another value on resuming is said.
         name: Which run it is: files of other runs are left alone.
         given: How optimiser, scheduler, and the rest were set when the run began; None before.
@@ -36,26 +40,20 @@ class Run:
 
     def classes(self) -> list[str | None]:
         """Return the full class names of optimiser and scheduler."""
-        parts = (self.optimizer, self.scheduler)
-        return [
-            None
-            if part is None
-            else f"{type(part).__module__}.{type(part).__qualname__}"
-            for part in parts
-        ]
+        names: list[str | None] = []
+        for part in (self.optimizer, self.scheduler):
+            names.append(None if part is None else name_of(type(part)))
+        return names
 
     def parameter_names(self) -> list[list[str | None]]:
-        """Return what the model calls the parameters of each group of the optimiser.
-
-        None for others.
-        """
+        """Return what the model calls the parameters of each group; None for those not its own."""
         names = {
             id(parameter): name for name, parameter in self.model.named_parameters()
         }
-        return [
-            [names.get(id(parameter)) for parameter in group["params"]]
-            for group in self.optimizer.param_groups
-        ]
+        found = []
+        for group in self.optimizer.param_groups:
+            found.append([names.get(id(parameter)) for parameter in group["params"]])
+        return found
 
 
 @dataclass
@@ -92,16 +90,16 @@ def encode_states(run: Run, encoder: Encoder) -> dict[str, Any]:
         StateError: If a part of them cannot be kept.
     """
     parts = {"optimizer": run.optimizer, "scheduler": run.scheduler}
+    states = {}
     try:
-        return {
-            name: encoder.encode(_state_of(name, part), name)
-            for name, part in parts.items()
-        }
+        for name, part in parts.items():
+            states[name] = encoder.encode(_state_of(name, part), name)
     except RecursionError:
         raise StateError(
             "the state of the optimiser or scheduler is nested too deeply to be kept in a"
             " checkpoint."
         ) from None
+    return states
 
 
 def _state_of(name: str, part: Any) -> Any:
@@ -109,7 +107,7 @@ def _state_of(name: str, part: Any) -> Any:
         return None
     try:
         return part.state_dict()
-    # whatever a stranger's raises, and torch's for functions without attributes
+    # A stranger's may raise anything, and torch's does for functions without attributes.
     except Exception as error:
         raise StateError(
             f"`{name}` must tell its state, to be kept in a checkpoint; its state_dict"

@@ -1,4 +1,4 @@
-"""One writer per checkpoint folder."""
+"""The lock of a checkpoint folder, which makes a run its only writer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from daleml._saving.checkpoint_error import CheckpointError
 from daleml._support import locks
 
 _HELD: set[int] = set()
-"""Open files that hold locks of this process."""
+"""The open files that hold locks of this process."""
 
 
 @contextlib.contextmanager

@@ -1,6 +1,4 @@
-"""Nested state as strict JSON that keeps its types, with its tensors apart.
-
-And back again, without pickle.
+"""The form of typed JSON: nested state as strict JSON that keeps its types, without pickle.
 
 None, booleans, integers below 2**53, finite floats, strings, lists, and dictionaries whose keys
 are strings are written as they are. Everything else is an object ``{"type": ..., ...}``, see
@@ -14,7 +12,10 @@ import sys
 from typing import Any
 
 TYPE = "type"
+"""The key of an object that is no mapping."""
 SAME = "same as"
+"""The type of what was met before: its value is the number of that."""
+# The default factories of `defaultdict` that are kept.
 FACTORIES = {
     kind.__name__: kind
     for kind in (int, float, complex, str, bool, list, dict, set, tuple, bytes)
@@ -38,9 +39,8 @@ def known_class(name: str) -> type | None:
         if found is None:
             continue
         for part in parts[n:]:
-            found = (
-                vars(found).get(part) if hasattr(found, "__dict__") else None
-            )  # no `__getattr__` of a module runs
+            # By `vars`, so that no `__getattr__` of a module runs.
+            found = vars(found).get(part) if hasattr(found, "__dict__") else None
             if found is None:
                 break
         if isinstance(found, type):

@@ -1,4 +1,4 @@
-"""A watch over the learning-rate corrections of ``param_groups``, which schedulers may erase unseen."""
+"""A watch over the corrections of ``param_groups``, which schedulers may erase unseen."""
 
 from __future__ import annotations
 
