@@ -25,20 +25,44 @@ Images, as an :class:`ImageSplit` (tensors, a fixed split):
 Nothing is downloaded, and each call returns tables of its own: edit them freely. Files of yours
 are looked for where ``path`` says, or in the folder that the environment variable
 ``DALEML_DATA`` names.
+
+A new data set is a file called by what was measured, as ``mouse_visual_cortex``, with one
+function that returns one of the three classes:
+
+==============================  ====================================================
+module                          what it holds
+==============================  ====================================================
+``connectome``                  the class :class:`Connectome`
+``synapse_table``               the class :class:`SynapseTable`
+``image_split``                 the class :class:`ImageSplit`
+``shipped_tables``              reading tables of ``data/``, for what may be shipped
+``local_files``                 finding and checking files that may not be shipped
+``own_synapses``                ``read_synapses``: any table of the user's
+``worm_celegans``               ``celegans``
+``fly_visual_system``           ``fly_visual``
+``fly_larva``                   ``larva``, ``larva_mushroom_body``
+``mouse_cerebellum``            ``cerebellum``, ``mossy_fibres``
+``mouse_somatosensory_cortex``  ``kasthuri``
+``mouse_visual_cortex``         ``microns_l23``
+``digit_images``                ``digits``
+``fashion_images``              ``fashion_mnist``
+==============================  ====================================================
 """
 
 from __future__ import annotations
 
 from daleml.datasets.connectome import Connectome
-from daleml.datasets.digit_images import ImageSplit, digits
-from daleml.datasets.fashion import fashion_mnist
-from daleml.datasets.fly import fly_visual
+from daleml.datasets.digit_images import digits
+from daleml.datasets.fashion_images import fashion_mnist
 from daleml.datasets.fly_larva import larva, larva_mushroom_body
-from daleml.datasets.kasthuri2015 import kasthuri
-from daleml.datasets.microns import microns_l23
+from daleml.datasets.fly_visual_system import fly_visual
+from daleml.datasets.image_split import ImageSplit
 from daleml.datasets.mouse_cerebellum import cerebellum, mossy_fibres
-from daleml.datasets.synapse_table import SynapseTable, read_synapses
-from daleml.datasets.worm import celegans
+from daleml.datasets.mouse_somatosensory_cortex import kasthuri
+from daleml.datasets.mouse_visual_cortex import microns_l23
+from daleml.datasets.own_synapses import read_synapses
+from daleml.datasets.synapse_table import SynapseTable
+from daleml.datasets.worm_celegans import celegans
 
 __all__ = [
     "Connectome",

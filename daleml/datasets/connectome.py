@@ -24,8 +24,8 @@ class Connectome:
 
     Args:
         name: What was measured.
-        neurons: One row a neuron: ``neuron``, its name, then whatever is known of it.
-        edges: One row an ordered pair: ``source``, ``target``, ``weight`` (a magnitude), ``sign``
+        neurons: One row per neuron: ``neuron``, its name, then whatever is known of it.
+        edges: One row per ordered pair: ``source``, ``target``, ``weight`` (a magnitude), ``sign``
             (+1, -1, or missing where unknown), then any further columns.
         source: Where the tables come from.
         licence: Terms under which they are shared.
@@ -60,7 +60,8 @@ class Connectome:
         _require_columns("neurons", self.neurons, ("neuron",))
         _require_columns("edges", self.edges, _EDGE_COLUMNS)
         repeats = int(self.edges.duplicated(["source", "target"]).sum())
-        if repeats:  # a DiGraph would keep only the last of them, without a word
+        # A DiGraph would keep only the last of them, without a word.
+        if repeats:
             raise ValueError(
                 f"`edges` must list each source and target once; got {repeats} again."
             )
@@ -93,13 +94,12 @@ class Connectome:
         graph = nx.DiGraph(name=self.name)
         for row in self.neurons.to_dict("records"):
             name = row.pop("neuron")
-            graph.add_node(
-                name, **{str(k): None if pd.isna(v) else v for k, v in row.items()}
-            )
+            known = {str(key): _known(value) for key, value in row.items()}
+            graph.add_node(name, **known)
         columns = (self.edges[column] for column in _EDGE_COLUMNS)
         for source, target, weight, sign in zip(*columns, strict=True):
-            known = None if pd.isna(sign) else int(sign)
-            graph.add_edge(source, target, weight=float(weight), sign=known)
+            edge_sign = None if pd.isna(sign) else int(sign)
+            graph.add_edge(source, target, weight=float(weight), sign=edge_sign)
         return graph
 
     def weights(self, sign: int | None = None) -> NDArray[np.float64]:
@@ -122,16 +122,18 @@ class Connectome:
         """
         if sign not in (None, 1, -1):
             raise ValueError(f"`sign` must be None, +1 or -1; got {sign!r}.")
-        edges = self.edges if sign is None else self.edges[_has_sign(self.edges, sign)]
+        edges = self.edges
+        if sign is not None:
+            edges = edges[_has_sign(edges, sign)]
         return edges["weight"].to_numpy(dtype="float64", copy=True)
 
     def dale_violations(self) -> DataFrame:
         """The senders that break Dale's law: those with edges of both signs.
 
         Returns:
-            One row a sender, by name: ``neuron``, ``n_exc`` and ``n_inh`` (its edges of each sign)
-            and ``minority_fraction``, the share of its signed weight that is of its lesser sign,
-            at most 0.5. Edges of unknown sign count for nothing.
+            One row per sender, by name: ``neuron``, ``n_exc`` and ``n_inh`` (its edges of each
+            sign) and ``minority_fraction``, the fraction of its signed weight that is of its
+            lesser sign, at most 0.5. Edges of unknown sign count for nothing.
 
         Example:
             >>> from daleml.datasets import fly_visual
@@ -147,9 +149,8 @@ class Connectome:
         sides = []
         for name, sign in (("exc", 1), ("inh", -1)):
             sent = self.edges[_has_sign(self.edges, sign)].groupby("source")["weight"]
-            sides.append(
-                sent.agg(["size", "sum"]).set_axis([f"n_{name}", name], axis=1)
-            )
+            side = sent.agg(["size", "sum"])
+            sides.append(side.set_axis([f"n_{name}", name], axis=1))
         both = pd.concat(sides, axis=1, join="inner").sort_index()
         weights = both[["exc", "inh"]]
         both["minority_fraction"] = weights.min(axis=1) / weights.sum(axis=1)
@@ -170,7 +171,8 @@ class Connectome:
             605
         """
         connected = set(self.edges["source"]) | set(self.edges["target"])
-        n_exc, n_inh = (int(_has_sign(self.edges, sign).sum()) for sign in (1, -1))
+        n_exc = int(_has_sign(self.edges, 1).sum())
+        n_inh = int(_has_sign(self.edges, -1).sum())
         return {
             "name": self.name,
             "source": self.source,
@@ -188,8 +190,15 @@ class Connectome:
 
 
 def _has_sign(edges: DataFrame, sign: int) -> Series[bool]:
-    """Which edges are known to have ``sign``; an unknown sign is not."""
+    """Return which edges are known to have a sign."""
     return edges["sign"].eq(sign).fillna(False).astype(bool)
+
+
+def _known(value: Any) -> Any:
+    """Return a value of a table, None where it is missing."""
+    import pandas as pd
+
+    return None if pd.isna(value) else value
 
 
 def _require_columns(
@@ -198,6 +207,6 @@ def _require_columns(
     missing = [column for column in required if column not in frame.columns]
     if missing:
         rule = f"`{argument}` must have the columns {', '.join(required)}"
-        others = [str(column) for column in frame.columns if column not in required]
+        others = list(map(str, frame.columns.difference(list(required), sort=False)))
         beside = f", but {', '.join(others)}" if others else ""
         raise ValueError(f"{rule}; got none called {', '.join(missing)}{beside}.")

@@ -2,87 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
 from daleml import require
+from daleml.datasets.image_split import ImageSplit, split_at
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
-    from torch import Tensor
-
-_N_TRAIN = 1437  # four fifths of the 1,797 images
-
-
-@dataclass(frozen=True, eq=False)
-class ImageSplit:
-    """Images and their labels, divided into a part to learn from and a part to judge by.
-
-    Args:
-        name: What the images show.
-        train_x: Training images, pixels in [0, 1].
-        train_y: Their classes.
-        test_x: Test images.
-        test_y: Their classes.
-        source: Where the images come from.
-        citation: What to cite.
-        licence: Terms under which they are shared.
-
-    Shape:
-        - ``train_x``, ``test_x``: (images, pixels), float32.
-        - ``train_y``, ``test_y``: (images,), int64.
-
-    Example:
-        >>> from daleml.datasets import digits
-        >>> print(digits())
-        Handwritten digits: 1437 training and 360 test images of 64 pixels
-        E. Alpaydin, C. Kaynak (1998) Cascading Classifiers, Kybernetika
-    """
-
-    name: str
-    train_x: Tensor = field(repr=False)
-    train_y: Tensor = field(repr=False)
-    test_x: Tensor = field(repr=False)
-    test_y: Tensor = field(repr=False)
-    source: str
-    citation: str
-    licence: str
-
-    def __str__(self) -> str:
-        counts = f"{len(self.train_y)} training and {len(self.test_y)} test images"
-        return (
-            f"{self.name}: {counts} of {self.train_x.shape[1]} pixels\n{self.citation}"
-        )
-
-    @property
-    def pixel_mean(self) -> float:
-        """Mean of the training pixels: a first layer of positive weights centres by it."""
-        return float(self.train_x.double().mean())
-
-    def frame(self) -> DataFrame:
-        """The images as one tidy table.
-
-        Returns:
-            One row an image, training images first: ``split`` ("train" or "test"), ``label``, and
-            ``pixel_0`` to the last, row by row of the image.
-
-        Example:
-            >>> from daleml.datasets import digits
-            >>> digits().frame().groupby("split").size().to_dict()
-            {'test': 360, 'train': 1437}
-        """
-        import pandas as pd
-
-        parts = []
-        for split, x, y in (
-            ("train", self.train_x, self.train_y),
-            ("test", self.test_x, self.test_y),
-        ):
-            pixels = pd.DataFrame(x.numpy().copy()).add_prefix("pixel_")
-            pixels.insert(0, "label", y.numpy())
-            pixels.insert(0, "split", split)
-            parts.append(pixels)
-        return pd.concat(parts, ignore_index=True)
+# Four fifths of the 1,797 images train.
+_N_TRAIN = 1437
 
 
 def digits(seed: int = 0) -> ImageSplit:
@@ -129,12 +53,7 @@ def digits(seed: int = 0) -> ImageSplit:
     y = torch.from_numpy(labels[order].astype(np.int64))
     return ImageSplit(
         name="Handwritten digits",
-        train_x=x[
-            :_N_TRAIN
-        ].clone(),  # parts of their own, so that saving one does not save both
-        train_y=y[:_N_TRAIN].clone(),
-        test_x=x[_N_TRAIN:].clone(),
-        test_y=y[_N_TRAIN:].clone(),
+        **split_at(_N_TRAIN, x, y),
         source=(
             "sklearn.datasets.load_digits: a copy of the test set of the UCI ML"
             " hand-written digits datasets (Optical Recognition of Handwritten Digits)"

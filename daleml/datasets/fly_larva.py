@@ -23,6 +23,9 @@ _EDGES = LocalFile(
     "bfb7552e3a5a284bb6dd2398cd5aa16c05e036ff4b061905903b645716b7ea4e",
     _ORIGIN,
 )
+
+# The name and the sign of a class, by its letter. Output neurons are of both signs, and input
+# neurons modulate.
 _CLASSES = {
     "K": ("Kenyon cell", 1),
     "P": ("projection neuron", 1),
@@ -34,9 +37,7 @@ _CLASSES = {
 def larva(
     path: str | Path | None = None, *, glutamate: int | None = -1, check: bool = True
 ) -> Connectome:
-    r"""The larva of the fly.
-
-    366 neurons of its brain whose transmitter is known, and 12,345 connections between them.
+    r"""The larva of the fly: 366 neurons of known transmitter, and their 12,345 connections.
 
     The sign of the edge from neuron :math:`j` to neuron :math:`i` is that of the sender's
     transmitter, :math:`s_{ij} = s(t_j)`: acetylcholine +1, GABA -1. Dale's law holds by that
@@ -59,6 +60,13 @@ def larva(
         ValueError: If ``path`` is left out where ``DALEML_DATA`` is not set, a file is another,
             or ``glutamate`` is no sign.
 
+    Example:
+        >>> try:
+        ...     larva("no/such/folder")
+        ... except FileNotFoundError as error:
+        ...     print(error)  # doctest: +ELLIPSIS
+        `path` must be larva_signed_neurons.csv or its folder; it is ...
+
     Notes:
         They are 14 % of the brain's neurons, and no fair sample: 222 are Kenyon cells, whose
         transmitter is known for the class. Half of the matches between the two sources are of
@@ -70,16 +78,12 @@ def larva(
     """
     if isinstance(glutamate, bool) or glutamate not in (1, -1, None):
         raise ValueError(f"`glutamate` must be +1, -1 or None; got {glutamate!r}.")
-    neurons = _NEURONS.table(
-        path, ("neuron", "name", "simple_group", "hemisphere", "nt"), check=check
-    )
-    edges = _EDGES.table(
-        path, ("source", "target", "synapses"), check=check, numbers=("synapses",)
-    )
+    of_neurons = ("neuron", "name", "simple_group", "hemisphere", "nt")
+    neurons = _NEURONS.table(path, of_neurons, check=check)
+    of_edges = ("source", "target", "synapses")
+    edges = _EDGES.table(path, of_edges, check=check, numbers=("synapses",))
     neurons = neurons.rename(columns={"simple_group": "group", "nt": "transmitter"})
-    signs = {"acetylcholine": 1, "gaba": -1} | (
-        {} if glutamate is None else {"glutamate": glutamate}
-    )
+    signs = {"acetylcholine": 1, "gaba": -1, "glutamate": glutamate}
     of_neuron = neurons.set_index("neuron")["transmitter"].map(signs)
     edges["weight"] = edges["synapses"].astype("float64")
     edges["sign"] = edges["source"].map(of_neuron).astype("Int8")
@@ -99,9 +103,7 @@ def larva(
 
 
 def larva_mushroom_body(side: Literal["left", "right"] = "left") -> Connectome:
-    """The mushroom body of the fly's larva, left or right.
-
-    Every neuron and every connection of a centre of learning.
+    """The mushroom body of the fly's larva: every neuron and connection of a centre of learning.
 
     Args:
         side: "left", 209 neurons and 7,425 connections; or "right", 213 and 7,536.
@@ -138,27 +140,23 @@ def larva_mushroom_body(side: Literal["left", "right"] = "left") -> Connectome:
     import pandas as pd
 
     home = resources.files("daleml.datasets") / "data" / "larva_mushroom_body"
-    with (home / f"larva_mushroom_body_{side}_adjacency.txt").open(
-        encoding="utf-8"
-    ) as file:
-        counts = np.loadtxt(file)  # rows send
-    letters = pd.Series(
-        (home / f"larva_mushroom_body_{side}_labels.txt")
-        .read_text(encoding="utf-8")
-        .split()
-    )
+    matrix = home / f"larva_mushroom_body_{side}_adjacency.txt"
+    labels = home / f"larva_mushroom_body_{side}_labels.txt"
+    with matrix.open(encoding="utf-8") as file:
+        counts = np.loadtxt(file)
+    letters = pd.Series(labels.read_text(encoding="utf-8").split())
     names = letters + (letters.groupby(letters).cumcount() + 1).astype(str)
+    # Rows send, columns receive.
     pre, post = np.nonzero(counts)
-    signs = letters.map(
-        {letter: sign for letter, (_, sign) in _CLASSES.items()}
-    ).astype("Int8")
+    of_class = pd.DataFrame(_CLASSES, index=["name", "sign"]).T
+    signs = letters.map(of_class["sign"]).astype("Int8")
     edges = {
         "source": names.to_numpy()[pre],
         "target": names.to_numpy()[post],
         "weight": counts[pre, post],
         "sign": signs.iloc[pre].reset_index(drop=True),
     }
-    cell_class = letters.map({letter: name for letter, (name, _) in _CLASSES.items()})
+    cell_class = letters.map(of_class["name"])
     return Connectome(
         name=f"Mushroom body of the fly's larva, {side}",
         neurons=pd.DataFrame(

@@ -1,4 +1,4 @@
-"""Files that do not ship: where the user has them, and whether they are what they should be."""
+"""Files that do not ship: finding them where the user has them, and checking what they are."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 VARIABLE = "DALEML_DATA"
 """The environment variable that names the folder of the user's data sets."""
 
-_SHOWN = 12  # hexadecimal digits of a checksum, in an error
+# The number of hexadecimal digits of a checksum that an error shows.
+_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class LocalFile:
     """A file the user has, or has to get.
 
     Attributes:
-        name: Of the file.
+        name: The name of the file.
         sha256: Its checksum.
         origin: Where to get it, or what it is made of: ends a sentence.
     """
@@ -76,7 +77,7 @@ class LocalFile:
 
         Args:
             path: As for :meth:`find`.
-            columns: Those that it must have.
+            columns: The columns that it must have.
             check: As for :meth:`find`.
             numbers: Those of them that must hold numbers: whole ones as int64, others, or with
                 gaps, as float64.
@@ -115,7 +116,7 @@ def folder(path: str | Path | None, name: str = "", what: str = "") -> Path:
 
     Args:
         path: The folder, if the user gave it.
-        name: Of the folder in the one of the environment.
+        name: The name of the folder in the one of the environment.
         what: Which files must be in it, and where to get them: part of the sentence of an error.
 
     Raises:
@@ -124,7 +125,8 @@ def folder(path: str | Path | None, name: str = "", what: str = "") -> Path:
     if path is not None:
         return require.path("path", path)
     if not os.environ.get(VARIABLE):
-        raise ValueError(f"{_unset()}{f': {what}' if what else ''}; got None.")
+        more = f": {what}" if what else ""
+        raise ValueError(f"{_unset()}{more}; got None.")
     return Path(os.environ[VARIABLE]) / name
 
 

@@ -1,4 +1,4 @@
-"""Mouse cerebellum: synapses of granule cells onto Purkinje cells, and of mossy fibres onto granule cells."""
+"""Mouse cerebellum: synapses onto Purkinje cells, and connections of mossy fibres."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def cerebellum(
     min_area_um2: float | None = 0.01125,
     check: bool = True,
 ) -> SynapseTable:
-    """Mouse cerebellum: 8,722 synapses of granule cells onto Purkinje cells, all of them excitatory.
+    """Mouse cerebellum: 8,722 synapses of granule cells onto Purkinje cells, all excitatory.
 
     The file is not shipped, and nothing is downloaded: ``path`` says where it is.
 
@@ -43,7 +43,7 @@ def cerebellum(
             same columns needs False.
 
     Returns:
-        A :class:`SynapseTable`, one row a synapse, from ``granule_cell`` to ``purkinje_cell``.
+        A :class:`SynapseTable`, one row per synapse, from ``granule_cell`` to ``purkinje_cell``.
         ``cleft_area_um2`` is the area of the cleft; ``score`` says how sure its detector was.
         ``thresholds`` has ``min_area_um2``: what is smaller was left out, and a fit should
         know.
@@ -53,22 +53,27 @@ def cerebellum(
         ValueError: If ``path`` is left out where ``DALEML_DATA`` is not set, the file is
             another, or ``min_area_um2`` is negative.
 
+    Example:
+        >>> try:
+        ...     cerebellum("no/such/folder")
+        ... except FileNotFoundError as error:
+        ...     print(error)  # doctest: +ELLIPSIS
+        `path` must be cerebellum_grc_pc_synapses.csv or its folder; it is ...
+
     Notes:
         The areas are not log-normal: a Weibull distribution is far ahead.
 
     References:
         Nguyen, Thomas et al. 2023 Nature 613:543.
     """
-    least = (
-        None
-        if min_area_um2 is None
-        else require.non_negative("min_area_um2", min_area_um2)
-    )
+    least = 0.0
+    if min_area_um2 is not None:
+        least = require.non_negative("min_area_um2", min_area_um2)
     area = "cleft_area_um2"
-    table = _SYNAPSES.table(
-        path, ("granule_cell", "purkinje_cell", area), check=check, numbers=(area,)
-    )
-    if least is not None:
+    columns = ("granule_cell", "purkinje_cell", area)
+    table = _SYNAPSES.table(path, columns, check=check, numbers=(area,))
+    # A comparison leaves those without an area out too.
+    if min_area_um2 is not None:
         table = table[table[area] >= least].reset_index(drop=True)
     return SynapseTable(
         name="Mouse cerebellum, granule to Purkinje cells (Nguyen 2023)",
@@ -76,15 +81,15 @@ def cerebellum(
         source="htem/cb2_project_analysis",
         licence="MIT",
         citation=_CITATION,
-        units={"cleft_area_um2": "um2"},
+        units={area: "um2"},
         pre="granule_cell",
         post="purkinje_cell",
-        thresholds={"cleft_area_um2": least} if least else {},
+        thresholds={area: least} if least else {},
     )
 
 
 def mossy_fibres(path: str | Path | None = None, *, check: bool = True) -> Connectome:
-    """Mouse cerebellum: 12,387 connections from the boutons of mossy fibres to granule cells, all of them excitatory.
+    """Mouse cerebellum: 12,387 connections of mossy boutons to granule cells, all excitatory.
 
     The file is not shipped, and nothing is downloaded: ``path`` says where it is.
 
@@ -103,6 +108,13 @@ def mossy_fibres(path: str | Path | None = None, *, check: bool = True) -> Conne
         ValueError: If ``path`` is left out where ``DALEML_DATA`` is not set, or the file is
             another.
 
+    Example:
+        >>> try:
+        ...     mossy_fibres("no/such/folder")
+        ... except FileNotFoundError as error:
+        ...     print(error)  # doctest: +ELLIPSIS
+        `path` must be cerebellum_mf_grc_edges.csv or its folder; it is ...
+
     Notes:
         Signs are those of the classes: no transmitter was determined cell by cell.
 
@@ -116,10 +128,9 @@ def mossy_fibres(path: str | Path | None = None, *, check: bool = True) -> Conne
     edges[["source", "target"]] = edges[["source", "target"]].astype("str")
     edges["weight"] = 1.0
     edges["sign"] = pd.Series(1, index=edges.index, dtype="Int8")
-    boutons, granule_cells = (
-        edges["source"].drop_duplicates(),
-        edges["target"].drop_duplicates(),
-    )
+    boutons = edges["source"].drop_duplicates()
+    granule_cells = edges["target"].drop_duplicates()
+    # A bouton is called by its fibre, two underscores, and a number.
     fibres = boutons.str.split("__").str[0]
     kinds = [
         pd.DataFrame({"neuron": boutons, "kind": "mossy bouton", "fibre": fibres}),

@@ -1,4 +1,4 @@
-"""Reading the tables in ``daleml/datasets/data``."""
+"""The tables that ship with the package, in ``daleml/datasets/data``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ def read_table(filename: str) -> DataFrame:
     """
     import pandas as pd
 
-    with (resources.files("daleml.datasets") / "data" / filename).open(
-        encoding="utf-8"
-    ) as file:
+    path = resources.files("daleml.datasets") / "data" / filename
+    with path.open(encoding="utf-8") as file:
         return pd.read_csv(file, keep_default_na=False)

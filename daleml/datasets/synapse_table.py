@@ -1,30 +1,29 @@
-"""SynapseTable: one row a synapse, what was measured of it, and how.
-
-And any such table of the user's.
-"""
+"""SynapseTable: one row per synapse, with what was measured of it, and how it was measured."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from daleml import reading, require
+from daleml._support.safe_text import printable
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from pandas import DataFrame, Series
 
+# The number of values of a column that an error shows.
 _SHOWN = 8
-_EXACT = 2**53  # whole numbers beyond it are rounded in float64
+
+# From here on float64 rounds some whole numbers.
+_EXACT = 2**53
 
 
 @dataclass(frozen=True, eq=False)
 class SynapseTable:
-    r"""Synapses, one a row, with the sizes measured of them, and what the measurement could not see.
+    r"""Synapses, one per row, with the sizes measured of them, and what could not be seen.
 
     A cell without a value was not measured. Where synapses were seen only if their size
     :math:`x` was above a threshold :math:`c`, the sample is of the truncated density
@@ -44,7 +43,8 @@ class SynapseTable:
         pre: Name of the column that says which cell, or axon, sends; None if unknown.
         post: Name of the column that says which cell, or dendrite, receives; None if unknown.
         thresholds: By column, the value above which a synapse was seen at all.
-        row: What a row is: "synapse", or "connection" where those of one pair of cells were summed.
+        row: What a row is: "synapse", or "connection" where those of one pair of cells were
+            summed.
 
     Raises:
         ValueError: If ``units``, ``pre``, ``post`` or ``thresholds`` name a column that is not
@@ -53,8 +53,9 @@ class SynapseTable:
 
     Example:
         >>> import pandas as pd
-        >>> rows = pd.DataFrame({"axon": [1, 1, 2], "dendrite": [7, 7, 7], "area": [0.2, 0.3, 0.1]})
-        >>> synapses = SynapseTable("three synapses", rows, units={"area": "um2"}, pre="axon", post="dendrite")
+        >>> rows = pd.DataFrame({"axon": [1, 1, 2], "dendrite": 7, "area": [0.2, 0.3, 0.1]})
+        >>> ends = {"pre": "axon", "post": "dendrite"}
+        >>> synapses = SynapseTable("three synapses", rows, units={"area": "um2"}, **ends)
         >>> print(synapses)
         three synapses: 3 synapses, 2 connections; area (um2)
         >>> synapses.values("area", axon=1)
@@ -75,36 +76,40 @@ class SynapseTable:
     row: Literal["synapse", "connection"] = "synapse"
 
     def __post_init__(self) -> None:
-        ends = [end for end in (self.pre, self.post) if end is not None]
-        for argument, end in (("pre", self.pre), ("post", self.post)):
-            if end is not None:
-                self._require(argument, end)
+        if self.pre is not None:
+            self._require("pre", self.pre)
+        if self.post is not None:
+            self._require("post", self.post)
         for argument, names in (("units", self.units), ("thresholds", self.thresholds)):
             for column in names:
                 self._require(argument, column)
-        for end in ends:
+        for end in filter(None, (self.pre, self.post)):
             self._require_exact(end)
 
     def __str__(self) -> str:
-        counts = [
-            f"{len(self.table):,} {self.row}{'' if len(self.table) == 1 else 's'}"
-        ]
-        if self.row == "synapse" and self.pre is not None and self.post is not None:
-            counts.append(f"{self._pairs().ngroups:,} connections")
+        n_rows = len(self.table)
+        plural = "" if n_rows == 1 else "s"
+        text = f"{self.name}: {n_rows:,} {self.row}{plural}"
+        if self.row == "synapse" and self._knows_ends():
+            text += f", {self._pairs().ngroups:,} connections"
         measured = []
         for column, unit in self.units.items():
+            notes = [unit]
             n = int(self.table[column].notna().sum())
-            notes = [unit] + ([f"n = {n:,}"] if n < len(self.table) else [])
-            notes += (
-                [f"seen above {self.thresholds[column]:g}"]
-                if column in self.thresholds
-                else []
-            )
+            if n < n_rows:
+                notes.append(f"n = {n:,}")
+            if column in self.thresholds:
+                notes.append(f"seen above {self.thresholds[column]:g}")
             measured.append(f"{column} ({', '.join(notes)})")
-        text = f"{self.name}: {', '.join(counts)}" + (
-            f"; {', '.join(measured)}" if measured else ""
-        )
-        return "\n".join([text, self.citation] if self.citation else [text])
+        if measured:
+            text += f"; {', '.join(measured)}"
+        if self.citation:
+            text += f"\n{self.citation}"
+        return text
+
+    def _knows_ends(self) -> bool:
+        """Return whether it is known which cells the synapses connect."""
+        return self.pre is not None and self.post is not None
 
     def select(self, **where: Any) -> SynapseTable:
         """Keep the synapses whose cells have the values asked for.
@@ -123,11 +128,9 @@ class SynapseTable:
         for column, wanted in where.items():
             self._require("where", column)
             cells = self.table[column]
-            several = (
-                list(wanted)
-                if isinstance(wanted, (list, tuple, set, frozenset))
-                else [wanted]
-            )
+            several = [wanted]
+            if isinstance(wanted, (list, tuple, set, frozenset)):
+                several = list(wanted)
             for value in several:
                 if not cells.eq(value).fillna(False).any():
                     raise ValueError(
@@ -165,7 +168,7 @@ class SynapseTable:
             column: Name of the column to add up.
 
         Returns:
-            A table with one row a connection, in the order of first appearance: the two columns
+            A table with one row per connection, in the order of first appearance: the two columns
             of its ends, ``n_synapses``, and ``column``.
 
         Raises:
@@ -180,7 +183,7 @@ class SynapseTable:
                 "`per_connection` must be asked of single synapses; got a table of"
                 " connections."
             )
-        if self.pre is None or self.post is None:
+        if not self._knows_ends():
             raise ValueError(
                 f"`per_connection` must know the columns `pre` and `post`; got {self.pre},"
                 f" {self.post}."
@@ -196,17 +199,15 @@ class SynapseTable:
         count, measured = grouped.size(), grouped.count()
         table = count.index.to_frame(index=False)
         table["n_synapses"] = count.to_numpy()
-        table[column] = (
-            grouped.sum().astype("float64").where(measured == count).to_numpy()
-        )
+        # A sum is of all synapses of a connection or of none.
+        sums = grouped.sum().astype("float64").where(measured == count)
+        table[column] = sums.to_numpy()
         return dataclasses.replace(
             self,
             name=f"{self.name}, {column} summed per connection",
             table=table,
-            units={column: self.units[column]} if column in self.units else {},
-            thresholds=(
-                {column: self.thresholds[column]} if column in self.thresholds else {}
-            ),
+            units=_only(column, self.units),
+            thresholds=_only(column, self.thresholds),
             row="connection",
         )
 
@@ -219,7 +220,14 @@ class SynapseTable:
             each, its ``unit`` and ``threshold`` (None where there is none), and ``n``, the
             number of cells with a value.
         """
-        known = self.pre is not None and self.post is not None
+        columns = {}
+        for column in self.table.columns:
+            columns[column] = {
+                "unit": self.units.get(column),
+                "threshold": self.thresholds.get(column),
+                "n": int(self.table[column].notna().sum()),
+            }
+        n_connections = self._pairs().ngroups if self._knows_ends() else None
         return {
             "name": self.name,
             "source": self.source,
@@ -229,15 +237,8 @@ class SynapseTable:
             "n_rows": len(self.table),
             "pre": self.pre,
             "post": self.post,
-            "n_connections": self._pairs().ngroups if known else None,
-            "columns": {
-                column: {
-                    "unit": self.units.get(column),
-                    "threshold": self.thresholds.get(column),
-                    "n": int(self.table[column].notna().sum()),
-                }
-                for column in self.table.columns
-            },
+            "n_connections": n_connections,
+            "columns": columns,
         }
 
     def _pairs(self) -> Any:
@@ -260,7 +261,10 @@ class SynapseTable:
         return cells
 
     def _require_exact(self, end: str) -> None:
-        """Refuse ids that are rounded already, as pandas rounds a column of ids in which one is missing."""
+        """Refuse ids that are rounded already.
+
+        pandas rounds a column of ids in which one is missing.
+        """
         from pandas.api.types import is_float_dtype
 
         cells = self.table[end]
@@ -272,127 +276,21 @@ class SynapseTable:
 
     def _require(self, argument: str, column: str) -> None:
         if column not in self.table.columns:
-            columns = ", ".join(map(reading.printable, self.table.columns))
+            columns = ", ".join(map(printable, self.table.columns))
             raise ValueError(
                 f"`{argument}` must name a column of {columns}; got {column!r}."
             )
 
 
-def read_synapses(
-    path: str | Path,
-    *,
-    pre: str | None = None,
-    post: str | None = None,
-    units: Mapping[str, str] | None = None,
-    thresholds: Mapping[str, float] | None = None,
-    separator: str | None = None,
-    decimal: str | None = None,
-    header: bool | None = None,
-    labels: bool | None = None,
-    missing: Sequence[str | float] | None = None,
-    sheet: str | None = None,
-    name: str | None = None,
-    source: str = "",
-    licence: str = "",
-    citation: str = "",
-    keep_totals: bool = False,
-) -> SynapseTable:
-    r"""Read a table of synapses of yours, one a row.
-
-    What the file leaves open is found out, and said in a warning: a separator other than its
-    ending says, decimal commas, a unit in the cells, a header of numbers, names of rows.
-
-    Args:
-        path: A table of text, ``.csv``, ``.tsv`` or ``.txt``, compressed or not (``.csv.gz``);
-            a workbook (``.xlsx``), Parquet or Feather file, for which the extra ``files`` is
-            needed; or a file of arrays of one length (``.npz``, ``.mat``, ``.h5``).
-        pre: Name of the column that says which cell sends.
-        post: Name of the column that says which cell receives.
-        units: Unit of each column that has one, by name.
-        thresholds: By column, the value above which a synapse was seen at all.
-        separator: What stands between two cells; default: found out, a comma in ``.csv``, a
-            tabulator in ``.tsv``.
-        decimal: The decimal mark, ``"."`` or ``","``; default: found out.
-        header: Whether the first row names the columns; default: found out.
-        labels: Whether the first column names the rows; default: found out.
-        missing: Cells that have no value, beside empty ones and NA, NaN and the like, such as
-            -9999.
-        sheet: Of a workbook, the sheet to read.
-        name: What was measured; default: the file's name.
-        source: Where it comes from.
-        licence: Terms under which it is shared.
-        citation: What to cite.
-        keep_totals: Whether last rows that sum up those above, called Total or Mean, are data
-            all the same; default: they are left out, which is said.
-
-    Returns:
-        A :class:`SynapseTable` of all rows. Blanks around the names of columns are taken off; a
-        cell that is empty, or says NA or NaN, has no value. Ids are exact: whole numbers are
-        int64, or Int64 where one is missing, and what begins with 0 or is longer is text.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ModuleNotFoundError: If the library that it needs is not installed.
-        ValueError: If it is no such table, or has no column of a name given.
-
-    Example:
-        >>> import pathlib, tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = pathlib.Path(folder) / "mine.csv"
-        ...     _ = path.write_text("axon, area\n1, 0.2\n2, NA\n")
-        ...     synapses = read_synapses(path, units={"area": "um2"})
-        >>> print(synapses)
-        mine.csv: 2 synapses; area (um2, n = 1)
-    """
-    file = require.path("path", path)
-    if not reading.holds_rows(file):
-        kinds = reading.plain_endings((*reading.TABLES, *reading.ARRAYS))
-        raise ValueError(
-            f"`path` must end in one of {kinds}, or .csv.gz and the like; got"
-            f" {reading.printable(file.name)}."
-        )
-    if not file.exists():
-        raise FileNotFoundError(
-            f"`path` must be a file of synapses; got {reading.printable(file)}."
-        )
-    given = None if missing is None else tuple(str(cell) for cell in missing)
-    options = reading.TableOptions(
-        separator, decimal, header, labels, given, sheet, True, keep_totals
-    )
-    try:
-        read = reading.read_table(file, options, reading.warn)
-        for end in (pre, post):
-            if end in read.columns:
-                reading.to_names(read, end, ids=True)
-        table = reading.to_frame(read, ids=(pre, post))
-    except ValueError as error:
-        sentence = reading.in_keywords(str(error))
-        ours = f"`{reading.printable(file)}` must be a table; "
-        if sentence.startswith(ours):
-            sentence = (
-                f"`path` must be a table; got {reading.printable(file.name)}:"
-                f" {sentence.removeprefix(ours)}"
-            )
-        raise ValueError(sentence) from None
-    for note in read.notes_of_codes():
-        reading.warn(note)
-    return SynapseTable(
-        name=file.name if name is None else name,
-        table=table,
-        source=source,
-        licence=licence,
-        citation=citation,
-        units=dict(units or {}),
-        pre=pre,
-        post=post,
-        thresholds=dict(thresholds or {}),
-    )
-
-
 def _listed(cells: Series[Any]) -> str:
     """Name the values of a column, a few of them if there are many."""
     distinct = cells.dropna().unique().tolist()
-    shown = ", ".join(repr(value) for value in distinct[:_SHOWN])
-    return shown + (
-        f" and {len(distinct) - _SHOWN:,} more" if len(distinct) > _SHOWN else ""
-    )
+    shown = ", ".join(map(repr, distinct[:_SHOWN]))
+    if len(distinct) > _SHOWN:
+        shown += f" and {len(distinct) - _SHOWN:,} more"
+    return shown
+
+
+def _only(column: str, by_column: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entry of one column, if there is one."""
+    return {column: by_column[column]} if column in by_column else {}

@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
+from daleml._support.option_signature import lists_options
 from daleml.analysis.distributions.likelihood_data import (
     LikelihoodData,
     on_grid,
@@ -21,7 +22,6 @@ from daleml.analysis.distributions.observation import (
     Observation,
     one_observation,
 )
-from daleml.analysis.distributions.option_signature import lists_options
 from daleml.analysis.weights.sample import WeightSample, WeightsLike
 from daleml.analysis.weights.sampling import weight_sample
 

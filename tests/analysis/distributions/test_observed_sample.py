@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.frames import entered
+from daleml._support.option_signature import argument_descriptions
 from daleml.analysis import (
     Observation,
     compare_families,
@@ -20,7 +21,6 @@ from daleml.analysis.distributions.observed_sample import (
     ObservedSample,
     observe,
 )
-from daleml.analysis.distributions.option_signature import argument_descriptions
 from daleml.weight_study.fit_study import study
 from daleml.weight_study.input_data import Gathered
 

@@ -1,7 +1,4 @@
-"""Mouse somatosensory cortex.
-
-Synapses of axons that excite and axons that inhibit, from electron microscopy.
-"""
+"""Mouse somatosensory cortex: synapses of excitatory and inhibitory axons (Kasthuri 2015)."""
 
 from __future__ import annotations
 
@@ -17,14 +14,13 @@ _FILE = LocalFile(
 )
 _UNITS = {"psd_px": "pixels", "spine_um3": "um3", "vesicles": "count"}
 _AXON_TYPE = {0: "E", 1: "I"}
+
+# Columns in which a lesser number is a code for "none" or "not scored".
 _NONE_BELOW = {"vesicles": 0, "axon_len_um": 0, "spine_id": 1, "spine_vox": 1}
-"""Columns in which a lesser number is a code for "none" or "not scored"."""
 
 
 def kasthuri(path: str | Path | None = None, *, check: bool = True) -> SynapseTable:
-    """Mouse somatosensory cortex.
-
-    1,700 synapses, 1,610 of excitatory axons and 87 of inhibitory ones.
+    """Mouse somatosensory cortex: 1,700 synapses, 1,610 of excitatory axons, 87 of inhibitory.
 
     The file is not shipped, and nothing is downloaded: ``path`` says where it is.
 
@@ -35,7 +31,7 @@ def kasthuri(path: str | Path | None = None, *, check: bool = True) -> SynapseTa
             same columns needs False.
 
     Returns:
-        A :class:`SynapseTable`, one row a synapse, from ``axon`` to ``dendrite``. ``psd_px`` is
+        A :class:`SynapseTable`, one row per synapse, from ``axon`` to ``dendrite``. ``psd_px`` is
         the size of the postsynaptic density, in pixels; ``spine_um3`` the volume of the spine,
         measured for 1,197; ``vesicles`` their number, counted for 798. ``axon_type`` is "E",
         "I", or "other" for three (the supplement's number is kept as ``axon_type_code``).
@@ -46,6 +42,13 @@ def kasthuri(path: str | Path | None = None, *, check: bool = True) -> SynapseTa
         FileNotFoundError: If the file is missing; the sentence says what it is made of.
         ValueError: If ``path`` is left out where ``DALEML_DATA`` is not set, or the file is
             another.
+
+    Example:
+        >>> try:
+        ...     kasthuri("no/such/folder")
+        ... except FileNotFoundError as error:
+        ...     print(error)  # doctest: +ELLIPSIS
+        `path` must be kasthuri2015_synapses.csv or its folder; it is ...
 
     Notes:
         A size of a synapse stands for its strength; nothing was recorded. Excitatory and
@@ -58,9 +61,8 @@ def kasthuri(path: str | Path | None = None, *, check: bool = True) -> SynapseTa
         Kasthuri et al. 2015 Cell 162:648.
     """
     numbers = ("axon_type", "is_spine", *_UNITS, *_NONE_BELOW)
-    table = _FILE.table(
-        path, ("axon", "dendrite", *numbers), check=check, numbers=numbers
-    )
+    columns = ("axon", "dendrite", *numbers)
+    table = _FILE.table(path, columns, check=check, numbers=numbers)
     table["axon_type_code"] = table["axon_type"]
     table["axon_type"] = table["axon_type"].map(_AXON_TYPE).fillna("other")
     table["is_spine"] = table["is_spine"] == 1

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
 SignRule = Literal["receptor", "transmitter", "majority"]
+"""The name of a rule that gives the worm's edges their signs."""
 
+# The signs of predicted polarities; "complex" and "no pred" have none.
 _POLARITY_SIGN = {"+": 1, "-": -1}
 _TRANSMITTER_SIGN = {"ACh": 1, "Glu": 1, "GABA": -1}
 
@@ -62,7 +64,7 @@ def celegans(signs: SignRule = "receptor") -> Connectome:
         Wang et al. 2024 eLife 13:RP95402, for transmitters.
     """
     if signs not in tuple(_RULES):
-        rules = ", ".join(f'"{rule}"' for rule in _RULES)
+        rules = ", ".join([f'"{rule}"' for rule in _RULES])
         raise ValueError(f"`signs` must be one of {rules}; got {signs!r}.")
     neurons = _neurons()
     edges = read_table("celegans_signed_edges.csv")
@@ -108,6 +110,7 @@ def _transmitter_signs(edges: DataFrame, neurons: DataFrame) -> Series:
 
 
 def _majority_signs(edges: DataFrame, neurons: DataFrame) -> Series:
+    """Return the sign of most of a sender's predicted sections."""
     table = neurons.set_index("neuron")
     excess = table["exc_sections"] - table["inh_sections"]
     return edges["source"].map(excess.clip(-1, 1).mask(excess == 0))

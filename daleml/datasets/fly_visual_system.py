@@ -1,4 +1,4 @@
-"""The fly: connections between the cell types of its visual system, all of them signed."""
+"""The fly's visual system: connections between its cell types, all of them signed."""
 
 from __future__ import annotations
 
@@ -36,9 +36,8 @@ def fly_visual() -> Connectome:
     """
     import pandas as pd
 
-    edges = read_table("fly_visual_signed_type_edges.csv").rename(
-        columns={"synapses": "weight"}
-    )
+    edges = read_table("fly_visual_signed_type_edges.csv")
+    edges = edges.rename(columns={"synapses": "weight"})
     edges["sign"] = edges["sign"].astype("Int8")
     types = pd.concat([edges["source"], edges["target"]]).drop_duplicates()
     return Connectome(

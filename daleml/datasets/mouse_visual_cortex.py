@@ -1,4 +1,4 @@
-"""Layer 2/3 of mouse visual cortex: synapses between pyramidal cells, from electron microscopy."""
+"""Layer 2/3 of mouse visual cortex: synapses between pyramidal cells (MICrONS)."""
 
 from __future__ import annotations
 
@@ -19,9 +19,7 @@ SMALLEST_SEEN = 49.5
 
 
 def microns_l23(path: str | Path | None = None, *, check: bool = True) -> SynapseTable:
-    """Layer 2/3 of mouse visual cortex.
-
-    1,961 synapses between pyramidal cells, all of them excitatory.
+    """Layer 2/3 of mouse visual cortex: 1,961 synapses between pyramidal cells, all excitatory.
 
     The file is not shipped, and nothing is downloaded: ``path`` says where it is.
 
@@ -32,7 +30,7 @@ def microns_l23(path: str | Path | None = None, *, check: bool = True) -> Synaps
             same columns needs False.
 
     Returns:
-        A :class:`SynapseTable`, one row a synapse, from ``pre_root_id`` to ``post_root_id``.
+        A :class:`SynapseTable`, one row per synapse, from ``pre_root_id`` to ``post_root_id``.
         ``cleft_vx`` is the size of the cleft, in voxels; ``spine_vol_um3`` the volume of the
         spine.
 
@@ -40,6 +38,13 @@ def microns_l23(path: str | Path | None = None, *, check: bool = True) -> Synaps
         FileNotFoundError: If the file is missing; the sentence says where it is from.
         ValueError: If ``path`` is left out where ``DALEML_DATA`` is not set, or the file is
             another.
+
+    Example:
+        >>> try:
+        ...     microns_l23("no/such/folder")
+        ... except FileNotFoundError as error:
+        ...     print(error)  # doctest: +ELLIPSIS
+        `path` must be microns_l23_synapses.csv or its folder; it is ...
 
     Notes:
         A cleft of fewer than 50 voxels was not taken for a synapse, so ``thresholds`` has 49.5
@@ -50,14 +55,10 @@ def microns_l23(path: str | Path | None = None, *, check: bool = True) -> Synaps
     References:
         Dorkenwald et al. 2022 eLife 11:e76120; Turner et al. 2022 Cell.
     """
+    columns = ("pre_root_id", "post_root_id", *_UNITS)
     return SynapseTable(
         name="Mouse visual cortex, layer 2/3 (MICrONS)",
-        table=_FILE.table(
-            path,
-            ("pre_root_id", "post_root_id", *_UNITS),
-            check=check,
-            numbers=tuple(_UNITS),
-        ),
+        table=_FILE.table(path, columns, check=check, numbers=tuple(_UNITS)),
         source="MICrONS layer 2/3 release v185",
         licence="not for commercial use",
         citation="Dorkenwald et al. 2022 eLife 11:e76120; Turner et al. 2022 Cell",

@@ -1,4 +1,4 @@
-"""Articles of clothing of 28 x 28 pixels, read from files the user has."""
+"""Fashion-MNIST: articles of clothing of 28 x 28 pixels, read from files that the user has."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from pathlib import Path
 from daleml import require
 from daleml._support.idx_files import read_idx
 from daleml.datasets import local_files
-from daleml.datasets.digit_images import ImageSplit
+from daleml.datasets.image_split import ImageSplit, split_at
 
-_N_TRAIN = 8000
 _N = 10_000
-_IMAGES, _LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
+_N_TRAIN = 8000
+_IMAGES = "t10k-images-idx3-ubyte"
+_LABELS = "t10k-labels-idx1-ubyte"
 _ORIGIN = "https://github.com/zalandoresearch/fashion-mnist"
 
 
 def fashion_mnist(path: str | Path | None = None, seed: int = 0) -> ImageSplit:
-    """Fashion-MNIST's 10,000 test images of 28 x 28 pixels in 10 classes.
-
-    8,000 to train, 2,000 to test.
+    """Fashion-MNIST's 10,000 test images in 10 classes: here 8,000 to train, 2,000 to test.
 
     The files are not shipped, and nothing is downloaded: ``path`` says where they are.
 
@@ -38,6 +37,14 @@ def fashion_mnist(path: str | Path | None = None, seed: int = 0) -> ImageSplit:
         ValueError: If ``path`` is left out where ``DALEML_DATA`` is not set, a file is damaged,
             or it holds something else.
 
+    Example:
+        >>> try:
+        ...     fashion_mnist("no/such/folder")
+        ... except FileNotFoundError as error:
+        ...     print(error)  # doctest: +NORMALIZE_WHITESPACE
+        `path` must be a folder with t10k-images-idx3-ubyte.gz, from
+        https://github.com/zalandoresearch/fashion-mnist; got no/such/folder.
+
     Notes:
         The test images are a tenth of the collection and enough to compare networks in minutes;
         accuracies are lower than after its 60,000 training images.
@@ -51,20 +58,19 @@ def fashion_mnist(path: str | Path | None = None, seed: int = 0) -> ImageSplit:
     )
     import numpy as np
 
-    images, labels = read_idx(_find(folder, _IMAGES)), read_idx(_find(folder, _LABELS))
+    images = read_idx(_find(folder, _IMAGES))
+    labels = read_idx(_find(folder, _LABELS))
     if images.shape != (_N, 28, 28) or labels.shape != (_N,):
         raise ValueError(
             f"`path` must hold {_N} images of 28 x 28 and as many labels; "
             f"got {tuple(images.shape)} and {tuple(labels.shape)} in {folder}."
         )
     order = np.random.default_rng(seed).permutation(_N)
-    x, y = images.flatten(1)[order].float() / 255, labels[order].long()
+    x = images.flatten(1)[order].float() / 255
+    y = labels[order].long()
     return ImageSplit(
         name="Fashion-MNIST, its test images",
-        train_x=x[:_N_TRAIN].clone(),
-        train_y=y[:_N_TRAIN].clone(),
-        test_x=x[_N_TRAIN:].clone(),
-        test_y=y[_N_TRAIN:].clone(),
+        **split_at(_N_TRAIN, x, y),
         source=_ORIGIN,
         citation="H. Xiao, K. Rasul, R. Vollgraf (2017) Fashion-MNIST, arXiv:1708.07747",
         licence="MIT",
@@ -72,6 +78,7 @@ def fashion_mnist(path: str | Path | None = None, seed: int = 0) -> ImageSplit:
 
 
 def _find(folder: Path, name: str) -> Path:
+    """Return where a file is, compressed or not."""
     for candidate in (folder / f"{name}.gz", folder / name):
         if candidate.exists():
             return candidate
