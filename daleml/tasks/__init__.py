@@ -1,25 +1,28 @@
 """What networks learn: trials to answer, with the scores of a guesser and of an ideal observer.
 
-========================  ==========================================================================================
-``Task``                  draws trials, and judges the answers: ``sample``, ``loss``, ``score``, ``chance``, ``ideal``
+========================  ====================================================================
+``Task``                  draws trials, and judges the answers: ``sample``, ``loss``,
+                          ``score``, ``chance``, ``ideal``
 ``Trials``                inputs, targets and a mask, time first
-------------------------  ------------------------------------------------------------------------------------------
+------------------------  --------------------------------------------------------------------
 Memory
 ``AddingProblem``         add the two values that were marked
 ``DelayedMatchToSample``  is the test what the sample was?
-------------------------  ------------------------------------------------------------------------------------------
+------------------------  --------------------------------------------------------------------
 Decision
 ``PerceptualDecision``    which of two inputs carried more evidence?
-``ContextDecision``       the same of two modalities, of which a cue says the one that counts
-------------------------  ------------------------------------------------------------------------------------------
+``ContextDecision``       the same for the one of two modalities that a cue names
+``EvidenceIntegration``   which of several words came most often?
+------------------------  --------------------------------------------------------------------
 Images and language
 ``RowSequentialImages``   what is in an image, seen row by row?
 ``RowReader``             a circuit that is shown whole images, and reads them row by row
 ``read_idx``              images and labels as MNIST is published
 ``CharacterModel``        which character comes next?
-------------------------  ------------------------------------------------------------------------------------------
-``from_neurogym``         any environment of NeuroGym, an optional extra: ``pip install 'daleml[tasks]'``
-========================  ==========================================================================================
+------------------------  --------------------------------------------------------------------
+``from_neurogym``         any environment of NeuroGym, an optional extra: ``pip install
+                          'daleml[tasks]'``
+========================  ====================================================================
 
 A task of your own subclasses ``ClassificationTask``, ``RegressionTask`` or ``ChoiceTask``,
 which has periods.
@@ -27,6 +30,7 @@ which has periods.
 
 from daleml._support.idx_files import read_idx
 from daleml.tasks.decision import ContextDecision, PerceptualDecision
+from daleml.tasks.evidence import EvidenceIntegration
 from daleml.tasks.images import RowReader, RowSequentialImages
 from daleml.tasks.language import CharacterModel
 from daleml.tasks.memory import AddingProblem, DelayedMatchToSample
@@ -42,6 +46,7 @@ __all__ = [
     "ClassificationTask",
     "ContextDecision",
     "DelayedMatchToSample",
+    "EvidenceIntegration",
     "NeurogymTask",
     "PerceptualDecision",
     "Period",

@@ -1,4 +1,4 @@
-"""Decision: noisy evidence must be gathered, and sometimes ignored."""
+"""Tasks of decision, in which noisy evidence must be gathered, and sometimes ignored."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from daleml.tasks.trials import Period, Trials
 from daleml.tasks.two_choices import ChoiceTask, normal_cdf
 
 _MODALITIES = ("motion", "colour")
+"""The kinds of evidence of :class:`ContextDecision`, in the order of their inputs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,15 +97,18 @@ class PerceptualDecision(ChoiceTask):
     @property
     def stimulus_means(self) -> tuple[float, ...]:
         """Half of each coherence, for and against."""
-        return tuple(
-            side * coherence / 2 for coherence in self.coherences for side in (1, -1)
-        )
+        means = []
+        for coherence in self.coherences:
+            means += [coherence / 2, -coherence / 2]
+        return tuple(means)
 
     @property
     def ideal(self) -> float:
-        r"""Accuracy of an ideal observer, who compares the sums of the two inputs over the stimulus.
+        r"""Accuracy of an ideal observer, who compares the sums of the two inputs.
 
-        .. math:: \Big\langle \Phi\Big(\frac{c}{\sqrt{2} \sigma} \sqrt{\frac{T}{100\,\text{ms}}}\Big) \Big\rangle_c
+        .. math::
+            \Big\langle \Phi\Big(\frac{c}{\sqrt{2} \sigma} \sqrt{\frac{T}{100\,\text{ms}}}\Big)
+            \Big\rangle_c
 
         for a stimulus that lasts :math:`T`. It depends neither on ``dt_ms`` nor on ``baseline``.
         """
@@ -118,9 +122,8 @@ class PerceptualDecision(ChoiceTask):
         coherence, choice = _draw(n, self.coherences, generator)
         inputs = self._blank(n)
         steps = self.steps("stimulus")
-        inputs[steps, :, 1:] = self._noisy(
-            _evidence(coherence, choice), steps.stop - steps.start, generator
-        )
+        means, n_steps = _evidence(coherence, choice), steps.stop - steps.start
+        inputs[steps, :, 1:] = self._noisy(means, n_steps, generator)
         return self._trials(inputs, choice, {"coherence": coherence, "choice": choice})
 
 
@@ -151,8 +154,8 @@ class ContextDecision(PerceptualDecision):
         >>> task = ContextDecision()
         >>> task.n_inputs, task.n_steps, round(task.ideal, 3)
         (7, 8, 0.875)
-        >>> list(task.sample(2).conditions)
-        ['context', 'choice', 'motion_coherence', 'motion_choice', 'colour_coherence', 'colour_choice']
+        >>> list(task.sample(2).conditions)[:4]
+        ['context', 'choice', 'motion_coherence', 'motion_choice']
 
     Notes:
         ``context`` is 1 where motion counts, 2 where colour does. Durations are those of Liu et
@@ -171,12 +174,11 @@ class ContextDecision(PerceptualDecision):
     @property
     def input_names(self) -> tuple[str, ...]:
         """The fixation cue, the evidence for each choice in each modality, and the two cues."""
-        evidence = (f"{modality} {side}" for modality in _MODALITIES for side in (1, 2))
-        return (
-            "fixation",
-            *evidence,
-            *(f"count {modality}" for modality in _MODALITIES),
-        )
+        evidence, cues = [], []
+        for modality in _MODALITIES:
+            evidence += [f"{modality} 1", f"{modality} 2"]
+            cues.append(f"count {modality}")
+        return ("fixation", *evidence, *cues)
 
     def _sample(self, n: int, generator: torch.Generator | None) -> Trials:
         context = torch.randint(2, (n,), generator=generator)
@@ -208,9 +210,8 @@ def _draw(
 ) -> tuple[Tensor, Tensor]:
     """Draw a coherence and a choice, 1 or 2, for each of ``n`` trials."""
     which = torch.randint(len(coherences), (n,), generator=generator)
-    return torch.tensor(coherences)[which], torch.randint(
-        1, 3, (n,), generator=generator
-    )
+    choice = torch.randint(1, 3, (n,), generator=generator)
+    return torch.tensor(coherences)[which], choice
 
 
 def _evidence(coherence: Tensor, choice: Tensor) -> Tensor:
@@ -222,4 +223,5 @@ def _evidence(coherence: Tensor, choice: Tensor) -> Tensor:
 def _accuracy(coherence: float, stimulus_ms: float, noise_sd: float) -> float:
     if noise_sd == 0:
         return 1.0 if coherence > 0 else 0.5
+    # The sums differ by c T on average, with the noise of two inputs: hence 200 ms.
     return normal_cdf(coherence * math.sqrt(stimulus_ms / 200) / noise_sd)

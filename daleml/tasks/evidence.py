@@ -1,4 +1,4 @@
-"""Integration of evidence: which of several words came most often?"""
+"""A task of integration, in which the word that came most often is asked for."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class EvidenceIntegration(ClassificationTask):
         True
 
     Notes:
-        ``loss`` and ``score`` also take one answer a trial, (trials, n_outputs), as
+        ``loss`` and ``score`` also take one answer per trial, (trials, n_outputs), as
         :class:`MorrisLecarNetwork` gives. The published generator can delay the question; no
         saved run of it does.
 
@@ -104,15 +104,11 @@ class EvidenceIntegration(ClassificationTask):
 
     @property
     def words(self) -> Tensor:
-        """The vectors, (n_evidence + 2, n_features): evidence, the null word, the question.
-
-        No two are the same.
-        """
-        shape, generator = (
-            (self.n_evidence + 2, self.n_features),
-            seeds.generator(self.vocabulary),
-        )
+        """The vectors, (n_evidence + 2, n_features): evidence, the null word, the question."""
+        generator = seeds.generator(self.vocabulary)
+        shape = self.n_evidence + 2, self.n_features
         binary = torch.randint(2, shape, generator=generator)
+        # No two words may be the same.
         while len(torch.unique(binary, dim=0)) < len(binary):
             binary = torch.randint(2, shape, generator=generator)
         return binary.to(torch.get_default_dtype()) / math.sqrt(self.n_features / 2)
@@ -121,7 +117,7 @@ class EvidenceIntegration(ClassificationTask):
         """Return the cross-entropy of the answers, in nats.
 
         Args:
-            outputs: (time, trials, n_outputs), of which the last step counts; or one answer a
+            outputs: (time, trials, n_outputs), of which the last step counts; or one answer per
                 trial, (trials, n_outputs).
             trials: What the network was asked.
 
@@ -160,18 +156,16 @@ class EvidenceIntegration(ClassificationTask):
         )
 
     def _counts(self, n: int, generator: torch.Generator | None) -> Tensor:
-        """Draw counts of every kind of word, (n, n_evidence + 1).
-
-        Bars among stars, less the ties.
-        """
+        """Draw counts of every kind of word, (n, n_evidence + 1)."""
+        # Bars among stars: the gaps between bars at random places are uniform compositions.
+        # Those whose largest evidence is a tie are drawn again.
         drawn = torch.empty(0, self.n_evidence + 1, dtype=torch.int64)
         while len(drawn) < n:
             places = torch.rand(n, self.n_words + self.n_evidence, generator=generator)
             bars = places.topk(self.n_evidence).indices.sort(1).values
+            n_places = self.n_words + self.n_evidence
             ends = torch.nn.functional.pad(bars, (1, 0), value=-1)
-            ends = torch.nn.functional.pad(
-                ends, (0, 1), value=self.n_words + self.n_evidence
-            )
+            ends = torch.nn.functional.pad(ends, (0, 1), value=n_places)
             counts = ends.diff(dim=1) - 1
             largest = counts[:, : self.n_evidence].topk(2).values
             drawn = torch.cat([drawn, counts[largest[:, 0] > largest[:, 1]]])
@@ -179,10 +173,9 @@ class EvidenceIntegration(ClassificationTask):
 
 
 def _at_every_step(outputs: Tensor, trials: Trials) -> Tensor:
-    """Read one answer a trial as that of every step, of which only the last counts."""
-    one = (
-        isinstance(outputs, Tensor)
-        and outputs.ndim == 2
-        and outputs.shape[0] == len(trials)
-    )
-    return outputs.expand(trials.inputs.shape[0], *outputs.shape) if one else outputs
+    """Read one answer per trial as that of every step, of which only the last counts."""
+    if not isinstance(outputs, Tensor) or outputs.ndim != 2:
+        return outputs
+    if outputs.shape[0] != len(trials):
+        return outputs
+    return outputs.expand(trials.inputs.shape[0], *outputs.shape)

@@ -1,4 +1,4 @@
-"""Images, seen one row at a time."""
+"""Images that are seen one row at a time."""
 
 from __future__ import annotations
 
@@ -62,21 +62,16 @@ class RowSequentialImages(ClassificationTask):
     def __post_init__(self) -> None:
         super().__post_init__()
         whole_steps("row_ms", self.row_ms, self.dt_ms)
-        images, labels = (
-            _squared(torch.as_tensor(self.images)),
-            torch.as_tensor(self.labels),
-        )
+        images = _squared(torch.as_tensor(self.images))
+        labels = torch.as_tensor(self.labels)
         if labels.ndim != 1 or len(labels) != len(images) or labels.is_floating_point():
             rule = f"`labels` must be {len(images)} integers, one per image"
             raise ValueError(
                 f"{rule}; got {labels.dtype} of shape {tuple(labels.shape)}."
             )
-        needed = int(labels.max()) + 1
-        n_classes = (
-            needed
-            if self.n_classes is None
-            else require.integer("n_classes", self.n_classes, minimum=1)
-        )
+        needed = n_classes = int(labels.max()) + 1
+        if self.n_classes is not None:
+            n_classes = require.integer("n_classes", self.n_classes, minimum=1)
         if needed > n_classes or labels.min() < 0:
             wrong = int(labels.max() if needed > n_classes else labels.min())
             raise ValueError(
@@ -108,6 +103,7 @@ class RowSequentialImages(ClassificationTask):
         train_x, train_y, test_x, test_y = (
             torch.as_tensor(getattr(split, name)) for name in names
         )
+        # A class may be missing from one of the two parts.
         settings.setdefault("n_classes", int(max(train_y.max(), test_y.max())) + 1)
         return cls(train_x, train_y, **settings), cls(test_x, test_y, **settings)
 
@@ -175,12 +171,8 @@ class RowSequentialImages(ClassificationTask):
             ValueError: If ``indices`` is something else.
         """
         indices = torch.as_tensor(indices)
-        if (
-            indices.ndim != 1
-            or indices.is_floating_point()
-            or indices.dtype == torch.bool
-            or not len(indices)
-        ):
+        integers = not indices.is_floating_point() and indices.dtype != torch.bool
+        if indices.ndim != 1 or not integers or not len(indices):
             rule = "`indices` must be at least one integer, in one dimension"
             raise ValueError(
                 f"{rule}; got {indices.dtype} of shape {tuple(indices.shape)}."
@@ -217,7 +209,7 @@ class RowSequentialImages(ClassificationTask):
 
 
 def _squared(images: Tensor) -> Tensor:
-    """Images as (n, height, width), checked."""
+    """Return images as (n, height, width), checked."""
     side = math.isqrt(images.shape[-1]) if images.ndim else 0
     if images.ndim == 2 and side * side == images.shape[-1]:
         images = images.reshape(len(images), side, side)
@@ -225,7 +217,8 @@ def _squared(images: Tensor) -> Tensor:
         rule = "`images` must be (n, height, width), or (n, pixels) of square images"
         raise ValueError(f"{rule}; got shape {tuple(images.shape)}.")
     low, high = float(images.min()), float(images.max())
-    if not (low >= 0 and high <= 1):  # also refuses NaN
+    # Written so that NaN is refused too.
+    if not (low >= 0 and high <= 1):
         raise ValueError(
             f"`images` must have pixels in [0, 1]; got {low:g} to {high:g}."
         )
@@ -241,6 +234,9 @@ class RowReader(nn.Module):
 
     Shape:
         images: (n, pixels) or (n, height, width) -> what ``readout`` makes of (n, units).
+
+    Raises:
+        TypeError: If ``rnn`` or ``readout`` cannot be called.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""Language: the next character."""
+"""A task of language, in which the next character is to be predicted."""
 
 from __future__ import annotations
 
@@ -60,9 +60,8 @@ class CharacterModel(ClassificationTask):
         super().__post_init__()
         for name in ("text", "vocabulary"):
             value = getattr(self, name)
-            if not isinstance(value, str) and not (
-                name == "vocabulary" and value is None
-            ):
+            may_lack = name == "vocabulary" and value is None
+            if not isinstance(value, str) and not may_lack:
                 raise TypeError(
                     f"`{name}` must be a string; got {type(value).__name__}."
                 )
@@ -72,11 +71,9 @@ class CharacterModel(ClassificationTask):
                 f"`text` must have more than `length`, {self.length}, characters; got"
                 f" {len(self.text)}."
             )
-        vocabulary = (
-            "".join(sorted(set(self.text)))
-            if self.vocabulary is None
-            else self.vocabulary
-        )
+        vocabulary = self.vocabulary
+        if vocabulary is None:
+            vocabulary = "".join(sorted(set(self.text)))
         if len(set(vocabulary)) < len(vocabulary):
             raise ValueError(
                 f"`vocabulary` must hold each character once; got {vocabulary!r}."
@@ -104,10 +101,10 @@ class CharacterModel(ClassificationTask):
             ) from error
 
     def split(self, fraction: float = 0.9) -> tuple[CharacterModel, CharacterModel]:
-        """Divide the text into a first part to learn from and the rest to judge by, with one vocabulary.
+        """Divide the text into a part to learn from and the rest to judge by, of one vocabulary.
 
         Args:
-            fraction: Share of the first part.
+            fraction: Fraction of the text in the first part.
 
         Raises:
             ValueError: If a part is too short for a window.
@@ -116,11 +113,8 @@ class CharacterModel(ClassificationTask):
         if not self.length < cut < len(self.text) - self.length:
             rule = f"`fraction` must leave more than {self.length} characters on both sides"
             raise ValueError(f"{rule}; got {cut} and {len(self.text) - cut}.")
-        first, rest = (
-            dataclasses.replace(self, text=part, vocabulary=self.vocabulary)
-            for part in (self.text[:cut], self.text[cut:])
-        )
-        return first, rest
+        first = dataclasses.replace(self, text=self.text[:cut])
+        return first, dataclasses.replace(self, text=self.text[cut:])
 
     def encode(self, text: str) -> Tensor:
         """Return the codes of the characters of a text: their places in the vocabulary, int64.
@@ -128,9 +122,8 @@ class CharacterModel(ClassificationTask):
         Raises:
             ValueError: If a character is not in the vocabulary.
         """
-        codes = {
-            character: code for code, character in enumerate(self.vocabulary or "")
-        }
+        vocabulary = self.vocabulary or ""
+        codes = dict(zip(vocabulary, range(len(vocabulary)), strict=True))
         unknown = sorted(set(text) - set(codes))
         if unknown:
             raise ValueError(
@@ -169,21 +162,21 @@ class CharacterModel(ClassificationTask):
 
     @property
     def chance(self) -> float:
-        r"""Nats per character of the best guesser who knows how frequent characters are, but not what came before.
+        r"""Nats per character of the best guesser who knows how frequent characters are.
+
+        That guesser does not know what came before, and reaches the unigram entropy
 
         .. math:: -\sum_c p_c \ln p_c
 
-        the unigram entropy, where :math:`p_c` weighs each character of the text by how many
+        where :math:`p_c` weighs each character of the text by how many
         windows ask for it: fewer do near its ends.
         """
         place = torch.arange(1, len(self.text), dtype=torch.float64)
-        windows = torch.minimum(place, len(self.text) - place).clamp(
-            max=min(self.length, len(self.text) - self.length)
-        )
-        p = (
-            torch.bincount(self._codes[1:], weights=windows, minlength=self.n_outputs)
-            / windows.sum()
-        )
+        most = min(self.length, len(self.text) - self.length)
+        windows = torch.minimum(place, len(self.text) - place).clamp(max=most)
+        asked = self._codes[1:]
+        counts = torch.bincount(asked, weights=windows, minlength=self.n_outputs)
+        p = counts / windows.sum()
         return float(-torch.xlogy(p, p).sum())
 
     @property
@@ -198,10 +191,9 @@ class CharacterModel(ClassificationTask):
     def _sample(self, n: int, generator: torch.Generator | None) -> Trials:
         start = torch.randint(len(self.text) - self.length, (n,), generator=generator)
         windows = self._codes[torch.arange(self.length + 1)[:, None] + start]
+        one_hot = torch.nn.functional.one_hot(windows[:-1], self.n_inputs)
         return Trials(
-            inputs=torch.nn.functional.one_hot(windows[:-1], self.n_inputs).to(
-                torch.get_default_dtype()
-            ),
+            inputs=one_hot.to(torch.get_default_dtype()),
             targets=windows[1:].contiguous(),
             mask=torch.ones(self.length, n, dtype=torch.bool),
             dt_ms=self.dt_ms,

@@ -1,4 +1,4 @@
-"""Trials run along time: a look at what a model's recurrent layers are shown."""
+"""The order of dimensions of trials, and a look at what a model's recurrent layers are shown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from daleml.tasks.trials import Trials
 
 @contextmanager
 def time_first(model: nn.Module, shown: Any) -> Iterator[None]:
-    """Refuse, while a model runs on trials, a recurrent layer that takes the trials for its time steps.
+    """Refuse, while a model runs, a recurrent layer that takes trials for its time steps.
 
     Trials are time first. A layer with ``batch_first=True`` that is shown them as they are
     would run from trial to trial, and give answers of the right shape.
@@ -26,18 +26,22 @@ def time_first(model: nn.Module, shown: Any) -> Iterator[None]:
         ValueError: If there is such a layer.
     """
     with ExitStack() as stack:
-        compiled = hasattr(
-            model, "_orig_mod"
-        )  # it would be compiled again for the sake of a hook
+        # A compiled model would be compiled again for the sake of a hook.
+        compiled = hasattr(model, "_orig_mod")
         if isinstance(shown, Trials) and not compiled:
             for name, module in model.named_modules():
-                if getattr(module, "batch_first", False) is True and not isinstance(
-                    module, nn.MultiheadAttention
-                ):
-                    stack.enter_context(
-                        module.register_forward_pre_hook(_refusal(name, shown))
-                    )
+                if _reads_batch_first(module):
+                    refusal = _refusal(name, shown)
+                    stack.enter_context(module.register_forward_pre_hook(refusal))
         yield
+
+
+def _reads_batch_first(module: nn.Module) -> bool:
+    """Whether a module runs along the second dimension of its input."""
+    if isinstance(module, nn.MultiheadAttention):
+        # Attention looks at all steps at once.
+        return False
+    return getattr(module, "batch_first", False) is True
 
 
 def _refusal(name: str, trials: Trials) -> Any:
@@ -45,14 +49,13 @@ def _refusal(name: str, trials: Trials) -> Any:
 
     def look(module: nn.Module, arguments: tuple[Any, ...]) -> None:
         given = arguments[0] if arguments else None
-        if (
-            not isinstance(given, Tensor)
-            or given.ndim != 3
-            or tuple(given.shape[:2]) != (n_steps, n_trials)
-        ):
+        if not isinstance(given, Tensor) or given.ndim != 3:
             return
+        if tuple(given.shape[:2]) != (n_steps, n_trials):
+            return
+        # As many trials as steps may have been transposed.
         if n_steps == n_trials and given is not trials.inputs:
-            return  # it may have been transposed
+            return
         where = f"`{name}`" if name else "it"
         raise ValueError(
             f"`model` must read trials along time, (time, trials, ...); got {where}, a"

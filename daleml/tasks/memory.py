@@ -1,4 +1,4 @@
-"""Memory: what was shown must be held until it is asked for."""
+"""Tasks of memory, in which what was shown must be held until it is asked for."""
 
 from __future__ import annotations
 
@@ -193,36 +193,35 @@ class DelayedMatchToSample(ChoiceTask):
 
     @property
     def ideal(self) -> float | None:
-        r"""Accuracy of an ideal observer: 1 without noise.
+        r"""Accuracy of an ideal observer, which is 1 without noise.
 
-        With noise and two stimuli, :math:`p q + (1 - p)(1 - q)`.
+        With noise and two stimuli, it is
 
-        :math:`p = \Phi(\sqrt{T / 200\,\text{ms}} / \sigma)` is the probability to tell the
-        sample, which lasts :math:`T`, and :math:`q` the same of the test. With noise and more
-        stimuli there is no closed form: None.
+        .. math:: p q + (1 - p)(1 - q), \qquad p = \Phi(\sqrt{T / 200\,\text{ms}} / \sigma),
+
+        where :math:`p` is the probability to tell the sample, which lasts :math:`T`, and
+        :math:`q` the same of the test. With noise and more stimuli there is no closed form.
         """
         if self.noise_sd == 0:
             return 1.0
         if self.n_stimuli > 2:
             return None
-        p, q = (
-            normal_cdf((ms / 200) ** 0.5 / self.noise_sd)
-            for ms in (self.sample_ms, self.test_ms)
-        )
+        p = normal_cdf((self.sample_ms / 200) ** 0.5 / self.noise_sd)
+        q = normal_cdf((self.test_ms / 200) ** 0.5 / self.noise_sd)
+        # An observer who is wrong twice is right about the match.
         return p * q + (1 - p) * (1 - q)
 
     def _sample(self, n: int, generator: torch.Generator | None) -> Trials:
         sample = torch.randint(self.n_stimuli, (n,), generator=generator)
         choice = torch.randint(1, 3, (n,), generator=generator)
+        # Drawn for matches too, so that the same seed gives the same trials whatever was chosen.
         others = torch.randint(1, self.n_stimuli, (n,), generator=generator)
         test = torch.where(choice == 1, sample, (sample + others) % self.n_stimuli)
         inputs = self._blank(n)
         for period, shown in (("sample", sample), ("test", test)):
             steps = self.steps(period)
             one_hot = torch.nn.functional.one_hot(shown, self.n_stimuli).float()
-            inputs[steps, :, 1:] = self._noisy(
-                one_hot, steps.stop - steps.start, generator
-            )
-        return self._trials(
-            inputs, choice, {"sample": sample + 1, "test": test + 1, "choice": choice}
-        )
+            n_steps = steps.stop - steps.start
+            inputs[steps, :, 1:] = self._noisy(one_hot, n_steps, generator)
+        conditions = {"sample": sample + 1, "test": test + 1, "choice": choice}
+        return self._trials(inputs, choice, conditions)

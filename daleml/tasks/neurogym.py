@@ -1,4 +1,4 @@
-"""NeuroGym's tasks, by way of their environments."""
+"""The tasks of NeuroGym, made of its environments."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from daleml.tasks.task import ClassificationTask
 from daleml.tasks.trials import Period, Trials
 
 _N_PROBES = 32
+"""The trials that are drawn to see how long they are, and which periods they share."""
 
 
 def from_neurogym(
@@ -88,6 +89,11 @@ class NeurogymTask(ClassificationTask):
         ValueError: If ``fixate`` is False, but no class is called "fixation"; or if the
             environment has no right answers, as those for reinforcement learning alone.
 
+    Example:
+        >>> task = from_neurogym("PerceptualDecisionMaking-v0")  # doctest: +SKIP
+        >>> isinstance(task, NeurogymTask)  # doctest: +SKIP
+        True
+
     Notes:
         Inputs are what the environment shows, below 0 too. The score counts the steps at which
         fixating is wrong, so in a go/no-go task it says nothing of no-go trials. Wrappers that
@@ -146,10 +152,11 @@ class NeurogymTask(ClassificationTask):
     @property
     def fixation(self) -> int | None:
         """The class the environment calls fixation, if there is one."""
-        named = getattr(_inner(self.environment).action_space, "name", {}).get(
-            "fixation"
-        )
-        return None if named is None else int(np.atleast_1d(named)[0])
+        names = getattr(_inner(self.environment).action_space, "name", {})
+        named = names.get("fixation")
+        if named is None:
+            return None
+        return int(np.atleast_1d(named)[0])
 
     @property
     def chance(self) -> float:
@@ -162,29 +169,24 @@ class NeurogymTask(ClassificationTask):
         return
 
     def _judged(self, trials: Trials) -> Tensor:
-        return (
-            trials.mask
-            if self.fixation is None
-            else trials.mask & (trials.targets != self.fixation)
-        )
+        if self.fixation is None:
+            return trials.mask
+        return trials.mask & (trials.targets != self.fixation)
 
     def _sample(self, n: int, generator: torch.Generator | None) -> Trials:
-        # no copy of the environment: those whose timing is a lambda would go on drawing it from
-        # the original
+        # The environment is not copied: one whose timing is a lambda would go on drawing it
+        # from the original.
         inner, outer = _inner(self.environment), _outer(self.environment)
         drawn = []
-        for i, seed in enumerate(
-            torch.randint(2**31, (n,), generator=generator).tolist()
-        ):
-            if i == 0:
-                inner.seed(seed)  # once a sample: it takes as long as drawing a trial
+        seeds = torch.randint(2**31, (n,), generator=generator).tolist()
+        # Seeding takes as long as drawing a trial, so it is done once for all.
+        inner.seed(seeds[0])
+        for seed in seeds:
             _seed_durations(inner, seed)
             outer.new_trial()
-            steps = (
-                np.asarray(inner.ob, dtype=np.float32).reshape(len(inner.ob), -1),
-                np.array(inner.gt),
-            )
-            drawn.append((*steps, _periods(inner), dict(inner.trial or {})))
+            shown = np.asarray(inner.ob, dtype=np.float32).reshape(len(inner.ob), -1)
+            trial = dict(inner.trial or {})
+            drawn.append((shown, np.array(inner.gt), _periods(inner), trial))
         n_steps = max(len(gt) for _, gt, _, _ in drawn)
         inputs = torch.zeros(n_steps, n, self.n_inputs)
         targets = torch.full((n_steps, n), self.fixation or 0)
@@ -218,14 +220,13 @@ def _make(name: str, settings: dict[str, Any]) -> Any:
         )
         raise ImportError(f"{rule}; got {name!r}.") from error
     with warnings.catch_warnings():
-        # gymnasium warns that the metadata have no render modes, as those of no NeuroGym
-        # environment do
+        # gymnasium warns that the metadata have no render modes; no NeuroGym environment has.
         warnings.filterwarnings("ignore", message=".*render_modes")
         return neurogym.make(name, **settings)
 
 
 def _inner(environment: Any) -> Any:
-    """The environment inside all wrappers: it holds the trial and the random state."""
+    """Return the environment inside all wrappers, which holds the trial and the random state."""
     return getattr(environment, "unwrapped", environment)
 
 
@@ -237,16 +238,15 @@ def _seed_durations(inner: Any, seed: int) -> None:
 
 
 def _outer(environment: Any) -> Any:
-    """The outermost wrapper that has a ``new_trial`` of its own."""
-    while not hasattr(
-        type(environment), "new_trial"
-    ):  # gymnasium's wrappers pass it on, but warn
+    """Return the outermost wrapper that has a ``new_trial`` of its own."""
+    # The wrappers of gymnasium pass the method on, but warn.
+    while not hasattr(type(environment), "new_trial"):
         environment = environment.env
     return environment
 
 
 def _names(named: Mapping[str, Any], n: int, default: str) -> tuple[str, ...]:
-    """Names of ``n`` units, from a mapping of names to one index or several."""
+    """Return names of ``n`` units, from a mapping of names to one index or several."""
     names = [f"{default} {i + 1}" for i in range(n)]
     for name, places in named.items():
         indices = np.atleast_1d(list(places) if isinstance(places, range) else places)
@@ -256,25 +256,18 @@ def _names(named: Mapping[str, Any], n: int, default: str) -> tuple[str, ...]:
 
 
 def _periods(inner: Any) -> tuple[Period, ...]:
-    named = (
-        (name, float(start), float(inner.end_t[name]))
-        for name, start in inner.start_t.items()
-    )
-    return tuple(
-        Period(*period) for period in sorted(named, key=lambda period: period[1:])
-    )
+    periods = []
+    for name, start in inner.start_t.items():
+        periods.append(Period(name, float(start), float(inner.end_t[name])))
+    return tuple(sorted(periods, key=lambda period: period[1:]))
 
 
 def _conditions(trials: list[dict[str, Any]]) -> dict[str, Tensor]:
-    """Conditions that every trial gives as a number."""
-    names = [
-        name
-        for name in trials[0]
-        if all(
-            isinstance(trial.get(name), (int, float, np.integer, np.floating))
-            for trial in trials
-        )
-    ]
-    return {
-        name: torch.tensor([float(trial[name]) for trial in trials]) for name in names
-    }
+    """Return the conditions that every trial gives as a number."""
+    numbers = (int, float, np.integer, np.floating)
+    found = {}
+    for name in trials[0]:
+        values: list[Any] = [trial.get(name) for trial in trials]
+        if all(isinstance(value, numbers) for value in values):
+            found[name] = torch.tensor(list(map(float, values)))
+    return found

@@ -60,12 +60,12 @@ class Task(Keywords, ABC):
     @property
     @abstractmethod
     def input_names(self) -> tuple[str, ...]:
-        """A name an input."""
+        """A name for each input."""
 
     @property
     @abstractmethod
     def output_names(self) -> tuple[str, ...]:
-        """A name an output."""
+        """A name for each output."""
 
     @property
     @abstractmethod
@@ -142,10 +142,9 @@ class Task(Keywords, ABC):
         for name, start, end in self.periods:
             if name == period:
                 return slice(round(start / self.dt_ms), round(end / self.dt_ms))
-        names = (
-            ", ".join(name for name, _, _ in self.periods)
-            or "those that all trials share, of which there are none"
-        )
+        names = ", ".join(name for name, _, _ in self.periods)
+        if not names:
+            names = "those that all trials share, of which there are none"
         raise ValueError(f"`period` must be one of {names}; got {period!r}.")
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Trials:
@@ -179,7 +178,7 @@ class Task(Keywords, ABC):
                 "`outputs` must be a tensor, (time, trials, n_outputs); got"
                 f" {type(outputs).__name__}."
             )
-        # a missing dimension would broadcast, and silently train on something else
+        # A missing dimension would broadcast, and silently train on something else.
         expected = (*trials.inputs.shape[:2], len(trials.output_names))
         if tuple(outputs.shape) != expected:
             raise ValueError(
@@ -189,15 +188,17 @@ class Task(Keywords, ABC):
     def batches(
         self, n_trials: int = 32, n_batches: int = 100, seed: int = 0
     ) -> TrialBatches:
-        """Return fresh trials for every epoch, to learn from.
-
-        Pairs of inputs and trials, with ``loss`` as their loss.
+        """Return fresh trials for every epoch, to learn from with ``loss``.
 
         Args:
-            n_trials: Trials a batch.
-            n_batches: Batches an epoch.
+            n_trials: Number of trials in a batch.
+            n_batches: Number of batches in an epoch.
             seed: With the epoch's number it determines the trials, so a resumed run sees what
                 it would have seen.
+
+        Returns:
+            What ``train`` takes as data: called with an epoch's number, it yields pairs of inputs
+            and trials.
 
         Raises:
             TypeError: If a number is not an integer.
@@ -210,7 +211,8 @@ class Task(Keywords, ABC):
             >>> from daleml.tasks import PerceptualDecision
             >>> task = PerceptualDecision()
             >>> model = EILinear(task.n_inputs, task.n_outputs)
-            >>> history = train(model, task.batches(n_batches=2), EG(param_groups(model, 0.1), 0.1), task.loss)
+            >>> optimizer = EG(param_groups(model, 0.1), 0.1)
+            >>> history = train(model, task.batches(n_batches=2), optimizer, task.loss)
             >>> len(history)
             2
         """
@@ -236,19 +238,32 @@ class TrialBatches:
         generator = seeds.generator(self.seed, epoch)
         is_mine = seeds.share()
         for i in range(self.n_batches):
-            trials = self.task.sample(
-                self.n_trials, generator
-            )  # another worker's too, so that all draw alike
+            # What another worker yields is drawn too, so that all draw alike.
+            trials = self.task.sample(self.n_trials, generator)
             if is_mine(i):
                 yield trials.inputs, trials
 
 
 class ClassificationTask(Task):
-    r"""A task whose answer is a class a step: cross-entropy to learn by, accuracy to judge by.
+    r"""A task whose answer is a class at each step, learned by cross-entropy, judged by accuracy.
 
     .. math:: L = -\frac{1}{|M|} \sum_{(t, i) \in M} \ln \operatorname{softmax}(y_{t i})_{c_{t i}}
 
     for outputs :math:`y`, classes :math:`c` and the counted steps :math:`M`.
+
+    Args:
+        dt_ms: Duration of a step.
+
+    Example:
+        >>> import torch
+        >>> from daleml.tasks import PerceptualDecision
+        >>> task = PerceptualDecision()
+        >>> isinstance(task, ClassificationTask)
+        True
+        >>> trials = task.sample(8)
+        >>> right = torch.nn.functional.one_hot(trials.targets, task.n_outputs).float()
+        >>> task.score(right, trials)
+        1.0
     """
 
     measure = "accuracy"
@@ -269,14 +284,28 @@ class ClassificationTask(Task):
         return float(right.double().mean())
 
     def _judged(self, trials: Trials) -> Tensor:
-        """Which steps the score counts."""
+        """Return which steps the score counts."""
         return trials.mask
 
 
 class RegressionTask(Task):
-    r"""A task whose answer is a value an output: mean squared error, to learn by and to judge by.
+    r"""A task whose answer is a value of each output, learned and judged by mean squared error.
 
     .. math:: L = \frac{1}{|M| K} \sum_{(t, i) \in M} \sum_{k=1}^{K} (y_{t i k} - z_{t i k})^2
+
+    for outputs :math:`y`, targets :math:`z` and the counted steps :math:`M`.
+
+    Args:
+        dt_ms: Duration of a step.
+
+    Example:
+        >>> from daleml.tasks import AddingProblem
+        >>> task = AddingProblem()
+        >>> isinstance(task, RegressionTask)
+        True
+        >>> trials = task.sample(8)
+        >>> task.score(trials.targets, trials)
+        0.0
     """
 
     measure = "mean squared error"
@@ -298,11 +327,8 @@ def whole_steps(
     name: str, value: object, dt_ms: float, *, may_be_zero: bool = False
 ) -> int:
     """Return how many steps a duration has, or raise if that is no whole number of them."""
-    duration = (
-        require.non_negative(name, value)
-        if may_be_zero
-        else require.positive(name, value)
-    )
+    check = require.non_negative if may_be_zero else require.positive
+    duration = check(name, value)
     n_steps = round(duration / dt_ms)
     if not math.isclose(duration, n_steps * dt_ms, rel_tol=1e-9):
         raise ValueError(
@@ -312,9 +338,9 @@ def whole_steps(
 
 
 def consecutive(**durations: float) -> tuple[Period, ...]:
-    """Periods of these durations in ms, one after the other."""
+    """Return periods of these durations in ms, one after the other."""
+    periods = []
     ends = itertools.accumulate(durations.values())
-    return tuple(
-        Period(name, end - durations[name], end)
-        for name, end in zip(durations, ends, strict=True)
-    )
+    for (name, duration), end in zip(durations.items(), ends, strict=True):
+        periods.append(Period(name, end - duration, end))
+    return tuple(periods)

@@ -17,7 +17,18 @@ if TYPE_CHECKING:
 
 
 class Period(NamedTuple):
-    """A named part of every trial, from ``start_ms`` up to but not including ``end_ms``."""
+    """A named part of every trial, from ``start_ms`` up to but not including ``end_ms``.
+
+    Attributes:
+        name: What it is called.
+        start_ms: When it begins, from the start of the trial.
+        end_ms: When it has ended.
+
+    Example:
+        >>> from daleml.tasks import PerceptualDecision
+        >>> PerceptualDecision().periods[1]
+        Period(name='stimulus', start_ms=0.0, end_ms=700.0)
+    """
 
     name: str
     start_ms: float
@@ -30,12 +41,12 @@ class Trials:
 
     Args:
         inputs: What the network receives.
-        targets: What it should answer: a class a step, or values.
-        mask: The steps the loss counts. What ``targets`` says elsewhere means nothing.
+        targets: What it should answer: a class at each step, or values.
+        mask: The steps that the loss counts. What ``targets`` says elsewhere means nothing.
         dt_ms: Duration of a step.
-        input_names: A name an input.
-        output_names: A name an output: of the classes, if the targets are classes.
-        periods: Parts all trials share, in order; empty if they differ from trial to trial.
+        input_names: A name for each input.
+        output_names: A name for each output: of the classes, if the targets are classes.
+        periods: Parts that all trials share, in order; empty if they differ from trial to trial.
         conditions: What was drawn for each trial, by name.
 
     Shape:
@@ -73,17 +84,16 @@ class Trials:
                 f"`inputs` must have shape {expected}; got {tuple(self.inputs.shape)}."
             )
         steps = tuple(self.inputs.shape[:2])
-        expected_shapes = {"mask": (self.mask, steps), "targets": (self.targets, steps)}
+        of_targets: tuple[int, ...] = steps
         if self.targets.is_floating_point():
-            expected_shapes["targets"] = (
-                self.targets,
-                (*steps, len(self.output_names)),
-            )
-        conditions = {
-            f"conditions[{name!r}]": (values, steps[1:])
-            for name, values in self.conditions.items()
+            of_targets = (*steps, len(self.output_names))
+        expected_shapes = {
+            "mask": (self.mask, steps),
+            "targets": (self.targets, of_targets),
         }
-        for name, (tensor, shape) in (expected_shapes | conditions).items():
+        for name, values in self.conditions.items():
+            expected_shapes[f"conditions[{name!r}]"] = (values, steps[1:])
+        for name, (tensor, shape) in expected_shapes.items():
             if tuple(tensor.shape) != shape:
                 raise ValueError(
                     f"`{name}` must have shape {shape}; got {tuple(tensor.shape)}."
@@ -101,20 +111,22 @@ class Trials:
 
     def to(self, device: torch.device | str) -> Trials:
         """Return the trials with their tensors on ``device``."""
-        moved: dict[str, Any] = {
-            name: getattr(self, name).to(device)
-            for name in ("inputs", "targets", "mask")
-        }
-        moved["conditions"] = {
-            name: values.to(device) for name, values in self.conditions.items()
-        }
-        return dataclasses.replace(self, **moved)
+        conditions = {}
+        for name, values in self.conditions.items():
+            conditions[name] = values.to(device)
+        return dataclasses.replace(
+            self,
+            inputs=self.inputs.to(device),
+            targets=self.targets.to(device),
+            mask=self.mask.to(device),
+            conditions=conditions,
+        )
 
     def frame(self) -> DataFrame:
-        """The conditions as one tidy table, to group scores by.
+        """Return the conditions as one tidy table, to group scores by.
 
         Returns:
-            One row a trial: ``trial``, its index, then a column a condition.
+            One row per trial: ``trial``, its index, then a column per condition.
 
         Example:
             >>> from daleml.tasks import PerceptualDecision
@@ -123,19 +135,19 @@ class Trials:
         """
         import pandas as pd
 
-        columns = {
-            name: values.cpu().numpy().copy()
-            for name, values in self.conditions.items()
-        }
-        return pd.DataFrame({"trial": range(len(self)), **columns})
+        columns: dict[str, Any] = {"trial": range(len(self))}
+        for name, values in self.conditions.items():
+            # The table owns its numbers, so that nothing done to it changes the trials.
+            columns[name] = values.cpu().numpy().copy()
+        return pd.DataFrame(columns)
 
     def to_dict(self) -> dict[str, Any]:
-        """What the trials are, as JSON can hold it.
+        """Return what the trials are, as JSON can hold it.
 
         Returns:
             ``n_trials``, ``n_steps``, ``dt_ms``, ``duration_ms``, ``input_names``,
             ``output_names``; ``periods``, each as ``[name, start_ms, end_ms]``;
-            ``mask_fraction``, the share of steps that count; and ``conditions``, the smallest
+            ``mask_fraction``, the fraction of steps that count; and ``conditions``, the smallest
             and the largest value of each.
 
         Example:
@@ -144,6 +156,12 @@ class Trials:
             0.25
         """
         n_steps, n_trials, _ = self.inputs.shape
+        periods = []
+        for name, start, end in self.periods:
+            periods.append([name, float(start), float(end)])
+        ranges = {}
+        for name, values in self.conditions.items():
+            ranges[name] = [values.min().item(), values.max().item()]
         return {
             "n_trials": n_trials,
             "n_steps": n_steps,
@@ -151,12 +169,7 @@ class Trials:
             "duration_ms": float(n_steps * self.dt_ms),
             "input_names": list(self.input_names),
             "output_names": list(self.output_names),
-            "periods": [
-                [name, float(start), float(end)] for name, start, end in self.periods
-            ],
+            "periods": periods,
             "mask_fraction": float(self.mask.double().mean()),
-            "conditions": {
-                name: [v.min().item(), v.max().item()]
-                for name, v in self.conditions.items()
-            },
+            "conditions": ranges,
         }

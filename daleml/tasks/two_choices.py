@@ -1,4 +1,4 @@
-"""Choice: what tasks share in which one of two answers is given, after a while."""
+"""Tasks in which one of two answers is given after a while, and what they share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from daleml import require
 from daleml.tasks.task import ClassificationTask, whole_steps
 from daleml.tasks.trials import Trials
 
-_OPTIONAL = ("fixation_ms", "delay_ms")  # the periods that may last 0 ms
+_OPTIONAL = ("fixation_ms", "delay_ms")
+"""The durations that may be 0 ms."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -30,6 +31,17 @@ class ChoiceTask(ClassificationTask):
         noise_sd: :math:`\sigma`, standard deviation of the noise in a step of 100 ms.
         baseline: Mean of a stimulus input that carries no evidence, while a stimulus is shown.
         fixate: Whether the loss counts the steps before the decision too.
+        dt_ms: Duration of a step.
+
+    Raises:
+        TypeError: If a setting is of the wrong type.
+        ValueError: If a setting is out of range, or a duration is no multiple of ``dt_ms``.
+
+    Example:
+        >>> from daleml.tasks import PerceptualDecision
+        >>> task = PerceptualDecision(noise_sd=0.2, dt_ms=25)
+        >>> isinstance(task, ChoiceTask), task.step_sd, task.chance
+        (True, 0.4, 0.5)
 
     Notes:
         ``score`` counts the steps of the decision only. Noise is not rectified, or no ideal
@@ -49,12 +61,11 @@ class ChoiceTask(ClassificationTask):
             raise TypeError(f"`fixate` must be True or False; got {self.fixate!r}.")
         for setting in dataclasses.fields(self):
             if setting.name.endswith("_ms") and setting.name != "dt_ms":
-                whole_steps(
-                    setting.name,
+                duration, optional = (
                     getattr(self, setting.name),
-                    self.dt_ms,
-                    may_be_zero=setting.name in _OPTIONAL,
+                    setting.name in _OPTIONAL,
                 )
+                whole_steps(setting.name, duration, self.dt_ms, may_be_zero=optional)
 
     @property
     @abstractmethod
@@ -63,16 +74,12 @@ class ChoiceTask(ClassificationTask):
 
     @property
     def p_negative(self) -> float:
-        r"""Probability that a stimulus input is below 0.
-
-        The mean of :math:`\Phi(-\mu / \sigma_\text{step})`.
-        """
+        r"""Probability that a stimulus input is below 0: the mean of :math:`\Phi(-\mu / \sigma)`."""
         means = [self.baseline + mean for mean in self.stimulus_means]
         if self.step_sd == 0:
             return sum(mean < 0 for mean in means) / len(means)
-        return math.fsum(normal_cdf(-mean / self.step_sd) for mean in means) / len(
-            means
-        )
+        below = [normal_cdf(-mean / self.step_sd) for mean in means]
+        return math.fsum(below) / len(means)
 
     @property
     def chance(self) -> float:
@@ -90,12 +97,12 @@ class ChoiceTask(ClassificationTask):
     def _noisy(
         self, means: Tensor, n_steps: int, generator: torch.Generator | None
     ) -> Tensor:
-        """Stimulus inputs of these means (trials, inputs) over ``n_steps`` steps, baseline and noise added."""
+        """Return stimulus inputs of these means, (trials, inputs), over some steps, with noise."""
         noise = torch.randn(n_steps, *means.shape, generator=generator)
         return self.baseline + means + self.step_sd * noise
 
     def _blank(self, n: int) -> Tensor:
-        """Inputs of ``n`` trials in which only the fixation cue is on."""
+        """Return inputs of ``n`` trials in which only the fixation cue is on."""
         inputs = torch.zeros(self.n_steps, n, self.n_inputs)
         inputs[: self.steps("decision").start, :, 0] = 1
         return inputs
