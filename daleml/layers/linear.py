@@ -121,6 +121,7 @@ class EILinear(Settings):
             acting_parameters.rewritten_or_none(self, "bias") as bias,
         ):
             init.column_ei_(weight, column_signs, bias, draw=draw, generator=generator)
+            # Units with fewer synapses receive less, so less is cancelled.
             if bias is not None and present is not None:
                 bias.mul_(present.double().mean(1).to(bias))
 
@@ -128,6 +129,7 @@ class EILinear(Settings):
         """Apply the layer."""
         require_no_state(input)
         if self.excitatory_only:
+            # The slice below would pass an input that is too long.
             if input.shape[-1] != self.in_features:
                 raise RuntimeError(
                     "input.size(-1) must be equal to in_features. Expected"

@@ -1,4 +1,4 @@
-"""Which outputs of a pooling or flattening inhibit, found by running signs through it."""
+"""The signs of what pooling or flattening gives, found by running signs through it."""
 
 from __future__ import annotations
 
@@ -55,8 +55,10 @@ def populations_after(
     answering = _layers_within(module, pops)
     sizes = (size,) if isinstance(size, int) else tuple(size)
     shape = tuple(require.integer("size", length, minimum=1) for length in sizes)
+    # A module without parameters runs on the CPU, in the default dtype.
     like = next(module.parameters(), torch.empty(0))
     silent = torch.zeros(1, pops.size, *shape, dtype=like.dtype, device=like.device)
+    # Dropout would hide channels, and batch normalisation would learn from the images.
     modes = {part: part.training for part in module.modules()}
     module.eval()
     try:
@@ -119,6 +121,7 @@ def _reached(
 ) -> Tensor:
     """Return which output units differ when the units of one sign are active, however much."""
     channels = pops.exc if sign > 0 else pops.inh
+    # Both levels, since a rectifier passes one of them only.
     quiet = _run(module, silent, answering, sign, 0.0)
     moved = torch.zeros((), dtype=torch.bool)
     for level in (1.0, -1.0):

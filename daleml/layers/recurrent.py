@@ -199,6 +199,7 @@ class EIRNN(Recurrent):
         signed, nodes, n_exc = signed_edges.signed_nodes(
             graph, drop_minority=drop_minority, weight=weight
         )
+        # The circuit puts excitatory nodes first; options by node have to follow.
         listed = list(signed)
         if "tau_ms" in options:
             options["tau_ms"] = node_options.per_unit(
@@ -224,6 +225,7 @@ class EIRNN(Recurrent):
     def _take_strengths(self, strengths: Tensor) -> None:
         """Set every recurrent weight to given strengths, at the spectral radius of a start."""
         for name, parameter in self.named_parameters():
+            # The graph says nothing of the input's weights.
             if not name.startswith("weight_hh") or parameter.is_meta:
                 continue
             present = getattr(self, f"{name}_present", None)

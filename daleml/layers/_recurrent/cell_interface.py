@@ -55,6 +55,7 @@ class Cell(Circuit):
             RuntimeError: If a shape is wrong, in the words of ``nn.RNNCell``.
             ValueError: If a number of dimensions is wrong, likewise.
         """
+        # One look at the shapes; which sentence is right is found only where they do not fit.
         if not self._fits(input, hx):
             self._refuse(input, hx)
         if input.dim() == 2:
@@ -65,6 +66,7 @@ class Cell(Circuit):
     def _step_rows(self, rows: Tensor, state: Tensor | None) -> Tensor:
         if self._needs_sweep(rows, state):
             return advance_layer(self, "", rows, state, [len(rows)])[1]
+        # What follows runs at every step of a user's loop: it asks for no more than it needs.
         if state is None:
             state = starting_state(self, "", rows, len(rows))
         composition = self._composition
@@ -143,6 +145,7 @@ class Cell(Circuit):
         names = [*self._wiring.parts("ih"), *self._wiring.parts("hh")]
         if not self._wiring.shunting:
             vars(self)["_composition"] = Composition(self, names, self._compose)
+        # A nested block, or an exception, brings back what there was.
         try:
             yield self
         finally:

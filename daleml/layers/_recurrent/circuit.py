@@ -98,6 +98,7 @@ class Circuit(Leaky):
         options: Mapping[str, Any],
     ) -> None:
         super().__init__()
+        # Kept as torch keeps its own hooks, so that a handle can remove one.
         self._layer_hooks: OrderedDict[int, LayerHook] = OrderedDict()
         device, dtype = options["device"], options["dtype"]
         factory: dict[str, Any] = {"device": device, "dtype": dtype}
@@ -116,6 +117,7 @@ class Circuit(Leaky):
         self.input_mean = options.get("input_mean", 0.0)
         self.spectral_radius = options.get("spectral_radius")
         self._wiring, self._suffixes = wiring, tuple(suffixes)
+        # The leak is computed before there is a parameter to take these from.
         like = {
             "device": device or torch.get_default_device(),
             "dtype": dtype or torch.get_default_dtype(),
@@ -161,6 +163,7 @@ class Circuit(Leaky):
                 generator=generator,
             )
             paths.append(Path(f"ih{suffix}", pre, size, present, is_density(given)))
+            # A graph says signs of its own, which must agree with the populations.
             unit_signs = self.populations.signs(device="cpu")
             present = matrix(
                 "mask",
@@ -191,6 +194,7 @@ class Circuit(Leaky):
             draw: Distribution of the magnitudes, given their mean: ``init.exponential_``,
                 ``init.lognormal_``...
         """
+        # Signs come first: draws read them, and keep those that were fixed since.
         for path in self._paths:
             self._wiring.declare(self, path)
             if self.bias:
@@ -203,6 +207,7 @@ class Circuit(Leaky):
             if path.pre is self.inputs:
                 mean = self.input_mean if input_mean is None else input_mean
             with acting_parameters.rewritten_or_none(self, f"bias_{path.name}") as bias:
+                # The wiring may set it to what centres the path.
                 if bias is not None:
                     bias.zero_()
                 self._wiring.draw(self, path, bias, Drawing(mean, draw, generator))
@@ -217,6 +222,7 @@ class Circuit(Leaky):
             signs.fix(self, name, positive, role="initial_state", default=True)
         else:
             signs.declare(self, name, role="initial_state", default=True)
+        # Positive for relu too, behind whose zero nothing would learn.
         with rewritten(self, name) as begin:
             begin.fill_(INITIAL_STATE)
 
@@ -227,6 +233,7 @@ class Circuit(Leaky):
         """
         found = []
         for layer, suffix in enumerate(self._suffixes):
+            # Layers above the first read the rates of the one below.
             sources: tuple[tuple[str, Reads], ...] = (
                 ("ih", "below" if layer else "input"),
                 ("hh", "state"),

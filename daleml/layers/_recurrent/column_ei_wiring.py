@@ -61,8 +61,10 @@ class ColumnEI(Wiring):
         present = acting_parameters.present(module, name)
         with rewritten(module, name) as weight:
             init.column_ei_(weight, unit_signs, bias, **how._asdict())
+            # Units with fewer synapses receive less, so less is cancelled.
             if bias is not None and present is not None:
                 bias.mul_(present.double().mean(1).to(bias))
+        # A circuit without a loop has no radius, and meta no values.
         weight = acting(module, name).detach()
         if path.from_state and not weight.is_meta and init.has_loop(weight):
             self.scale_(

@@ -42,6 +42,7 @@ class Composition:
         """Return both weights: those that were composed, or others composed for this call."""
         if not self._is_current():
             return self._compose()
+        # A backward pass freed the graph, so that another rollout needs a new one.
         if self._spent:
             self._begin()
         return self._weights
@@ -106,6 +107,7 @@ def _hook(spent: set[int], key: int, module: nn.Module) -> Callable[[Tensor], No
                 " what composed the weights; got a second backward: add the losses up,"
                 " pass `retain_graph=True` to the first, or open a block for each."
             )
+        # `retain_graph=True`, or `create_graph=True`, keeps it for another pass.
         if not torch._C._autograd._get_current_graph_task_keep_graph():
             spent.add(key)
 

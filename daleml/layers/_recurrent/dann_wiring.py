@@ -58,6 +58,7 @@ class DANN(Wiring):
 
     def declare(self, module: nn.Module, path: Path) -> None:
         """Fix the signs of all three, with the corrections of their learning rates."""
+        # Inhibitory weights touch every output, so they learn more slowly (Cornford et al. 2021).
         per_output, per_input = 1 / math.sqrt(path.post), 1 / path.pre.size
         inputs = torch.ones(path.pre.size, device="cpu")
         interneurons = torch.ones(self.n_inh, device="cpu")
@@ -98,6 +99,7 @@ class DANN(Wiring):
             alpha = stack.enter_context(
                 acting_parameters.rewritten_or_none(module, f"alpha_{path.name}")
             )
+            # `init.dann_` divides by the number of inputs, and the variance asked for is by units.
             numerator = PYTORCH_VARIANCE * path.pre.size / path.post
             options: dict[str, Any] = {"draw": how.draw, "generator": how.generator}
             init.dann_(
@@ -129,6 +131,7 @@ class DANN(Wiring):
 
     def scale_(self, module: nn.Module, name: str, factor: float) -> None:
         """Scale excitation and inhibition alike, and leave the shunt as it was."""
+        # Wex and Wei scale the product once each; Wix would scale inhibition a second time.
         for part in ("weight_ex", "weight_ei"):
             with rewritten(module, f"{part}_{name}") as weight:
                 weight.mul_(factor)

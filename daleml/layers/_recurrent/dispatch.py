@@ -97,6 +97,7 @@ def starting_state(
 ) -> Tensor:
     """Return where sequences begin: the trained initial state, or zeros."""
     name = f"initial_state{suffix}"
+    # `getattr` finds one that is parametrised, and is slow where nothing is found.
     if circuit._parameters.get(name) is None and getattr(circuit, name, None) is None:
         return rows.new_zeros(n_sequences, circuit.hidden_size)
     return acting(circuit, name).expand(n_sequences, -1)
@@ -112,6 +113,7 @@ def run(
         (units, units) -> rates (rows, units), last state of each sequence (sequences, units).
     """
     state, noise, leak, nonlinearity, batch_sizes, keep = sweep
+    # Folded into the weights and the bias once, the leak costs no product at any step.
     if leak is not None:
         keep = sweep.keep
         scale = leak[:, None] if isinstance(leak, Tensor) else leak
@@ -121,9 +123,11 @@ def run(
     if not isinstance(nonlinearity, str) or _is_watched(tensors):
         return loop(*tensors, keep, sweep.f, batch_sizes)
     if not torch.is_autocast_enabled(x.device.type):
+        # `fused` takes the fraction that is kept for a constant.
         if isinstance(keep, Tensor) and _is_learned(keep):
             return loop(*tensors, keep, NONLINEARITIES[nonlinearity], batch_sizes)
         return fused(*tensors, keep, nonlinearity, batch_sizes)
+    # All is lowered at once, as by `nn.RNN`; autocast alone would lower the products only.
     x, weight_ih, bias, weight_hh, state, noise, keep = lowered(*tensors, keep)
     with torch.autocast(x.device.type, enabled=False):
         within = Sweep(state, noise, None, nonlinearity, batch_sizes, keep)

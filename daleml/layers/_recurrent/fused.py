@@ -60,6 +60,7 @@ class _Fused(torch.autograd.Function):
         ctx.save_for_backward(x, weight_ih, bias, weight_hh, state, noise, rates)
         ctx.keep, ctx.nonlinearity, ctx.batch_sizes = keep, nonlinearity, batch_sizes
         ctx.wide = wide
+        # A gradient that is not asked for stays None, instead of a matrix of zeros.
         ctx.set_materialize_grads(False)
         return rates, last
 
@@ -100,6 +101,7 @@ def _fire_(
 ) -> None:
     """Turn the drive of a discrete circuit into its rates, step by step, in place."""
     into = _INTO[nonlinearity]
+    # One copy makes the product of every step run along its rows.
     across = weight_hh.t().contiguous()
     before = state
     for now in torch.split(drive, list(batch_sizes)):
@@ -140,6 +142,7 @@ def _leak_(
         n = len(now)
         if n < len(running):
             running, before = running[:n], before[:n]
+        # `beta` of the product is a number; a leak of each unit takes a call of its own.
         if isinstance(keep, Tensor):
             running.mul_(keep).addmm_(before, across)
         else:
@@ -151,13 +154,15 @@ def _leak_(
 
 def _last_rows(rates: Tensor, batch_sizes: tuple[int, ...]) -> Tensor:
     """Return the rates of each sequence at its last step."""
+    # A copy: writing into the last state must leave the rates as they are.
     if batch_sizes[0] == batch_sizes[-1]:
         return rates[-batch_sizes[-1] :].clone()
-    pieces, later, end = [], 0, len(rates)
+    # From the last step back, each step is the last one of the rows that it has more.
+    ended, later, end = [], 0, len(rates)
     for size in reversed(batch_sizes):
-        pieces.append(rates[end - size + later : end])
+        ended.append(rates[end - size + later : end])
         later, end = size, end - size
-    return torch.cat(pieces)
+    return torch.cat(ended)
 
 
 def _is_batched(tensor: Tensor | None) -> bool:

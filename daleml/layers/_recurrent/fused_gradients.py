@@ -67,6 +67,7 @@ def gradients(
     n_first = batch_sizes[0]
     first = grad[:n_first]
     begun = state if keep is None else NONLINEARITIES[nonlinearity](state)
+    # Each weight's gradient is one product over all steps.
     found: list[Tensor | None] = [None] * len(tensors)
     if needed[0]:
         found[0] = grad.mm(weight_ih)
@@ -98,6 +99,7 @@ def _carry_back(
     """
     keep, nonlinearity, batch_sizes = options
     grad_rates, grad_last = given
+    # One zero, seen as a matrix.
     if grad_rates is None:
         grad_rates = rates.new_zeros(()).expand_as(rates)
     through_ = _THROUGH[nonlinearity]
@@ -108,11 +110,13 @@ def _carry_back(
         *map(reversed, (batch_sizes, *steps)), strict=True
     ):
         going_on, ending = now, None
+        # Where no sequence ends, one call adds what comes from outside and from later.
         if n == n_later:
             torch.addmm(outside, later, weight_hh, out=now)
         else:
             going_on, ending = now[:n_later], now.copy_(outside)[n_later:]
             going_on.addmm_(later, weight_hh)
+        # Without a leak the last state is a rate, whose gradient goes through f as well.
         if ending is not None and grad_last is not None and keep is None:
             ending.add_(grad_last[n_later:n])
         through_(now, after)
@@ -190,6 +194,7 @@ def gradients_by_loop(
     differentiable = torch.is_grad_enabled()
     x, weight_ih, bias, weight_hh, state, noise = tensors
     f = NONLINEARITIES[nonlinearity]
+    # The forward pass is run again, this time with a graph.
     with torch.enable_grad():
         results = loop(
             x, weight_ih, bias, weight_hh, state, noise, keep, f, batch_sizes

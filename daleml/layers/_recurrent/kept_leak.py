@@ -61,6 +61,7 @@ class KeptLeak(Settings):
         self, dt_ms: Any, tau_ms: Any, size: int, like: dict[str, Any]
     ) -> None:
         """Set time step and time constants for the first time: both, or neither."""
+        # Written past `__setattr__`, which would take them for settings.
         vars(self).update(
             _n_units=size,
             _tau=None,
@@ -99,6 +100,7 @@ class KeptLeak(Settings):
 
     def _keep_fact(self, name: str, value: Any, like: dict[str, Any]) -> None:
         """Keep the fact, in place of the one there was."""
+        # There is one fact: a time constant, or a leak.
         vars(self).update(_tau=None, _rate=None)
         for old in ("leak", "tau_ms"):
             self._parameters.pop(old, None)
@@ -172,6 +174,7 @@ class KeptLeak(Settings):
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         """Move or cast the module; what follows from its time constants is computed anew."""
         self._follow_edits()
+        # The cast of a buffer rounds; computing it from the fact rounds once.
         result = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         moved = self._buffers.get("leak")
         if moved is not None:
@@ -196,6 +199,7 @@ class KeptLeak(Settings):
             # Pickles of the first edition do not say whether the circuit leaks.
             vars(self).setdefault("_leaks", self._exact_leak() is not None)
             return
+        # The first circuits kept the leak alone, as a buffer or a number.
         leak = self._buffers.pop("leak", vars(self).pop("leak", None))
         vars(self).update(
             _n_units=self.hidden_size,

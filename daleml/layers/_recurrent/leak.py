@@ -121,6 +121,7 @@ class Leaky(KeptLeak):
             vars(self)["dt_ms"] = dt_ms
             return
         require_short(dt_ms, cast("PerUnit", self.tau_ms))
+        # A leak that was given is a fraction of the step, and grows with it.
         given = self._parameters.get("leak")
         if given is not None:
             with torch.no_grad():
@@ -219,6 +220,7 @@ class Leaky(KeptLeak):
         """
         own = self._facts()
         for name, value in saved.items():
+            # One is of a circuit with a unit of time, and the other is not.
             if name not in own:
                 have = (
                     ", ".join(f"`{key}` {shown(one)}" for key, one in own.items())

@@ -62,6 +62,7 @@ def advance(
     outputs: list[Tensor] = []
     for now in torch.split(drive, list(batch_sizes)):
         n = now.shape[0]
+        # The longest sequences stand first, so those that end are the last rows.
         if n < state.shape[0]:
             finished.append(state[n:])
             state, rates = state[:n], rates[:n]

@@ -46,6 +46,7 @@ def matrix(
     """
     if autapses is not None:
         require.flag("autapses", autapses)
+    # A number may come as an array of one.
     if isinstance(given, (torch.Tensor, np.ndarray, np.generic)) and given.ndim == 0:
         given = given.item()
     if given is None:
@@ -59,15 +60,16 @@ def matrix(
                 f"`{name}` must be above 0 if it is a density; got {given}."
             )
         device = "cpu" if generator is None else generator.device
-        present, says = (
-            (torch.rand(shape, generator=generator, device=device) < density).cpu(),
-            False,
-        )
+        drawn = torch.rand(shape, generator=generator, device=device)
+        present, says = (drawn < density).cpu(), False
     else:
         present, says = _of_matrix(name, given, shape), True
     if autapses is False or (autapses is None and not says):
         present.fill_diagonal_(False)
-    return None if bool(present.all()) else present
+    # A mask of ones would cost a product at every step.
+    if bool(present.all()):
+        return None
+    return present
 
 
 def is_density(given: Any) -> bool:
@@ -80,6 +82,7 @@ def is_density(given: Any) -> bool:
 def _of_matrix(name: str, given: Any, shape: tuple[int, int]) -> Tensor:
     try:
         values = torch.as_tensor(given, device="cpu").detach()
+        # Both would pass the comparison below, or raise something else.
         if values.is_complex() or values.layout != torch.strided:
             raise TypeError
     except (TypeError, ValueError, RuntimeError):

@@ -90,6 +90,7 @@ class Recurrent(Circuit):
         """
         if isinstance(input, PackedSequence):
             return self._run_packed(input, hx)
+        # One look at the shapes; which sentence is right is found only where they do not fit.
         if not self._fits(input, hx):
             self._refuse(input, hx)
         if input.dim() == 2:
@@ -112,6 +113,7 @@ class Recurrent(Circuit):
         self, input: PackedSequence, hx: Tensor | None
     ) -> tuple[PackedSequence, Tensor]:
         """Run sequences of several lengths, the longest first."""
+        # Rows stand in the order of lengths; the states that the caller gives and gets do not.
         rows, batch_sizes, in_order, back = input
         _require_tensors(rows, hx)
         if hx is not None and in_order is not None:
@@ -141,12 +143,14 @@ class Recurrent(Circuit):
         """Whether input and state are tensors that the circuit takes: their shapes, and a dtype."""
         if not isinstance(input, Tensor) or input.dim() not in (2, 3):
             return False
+        # All parameters have one dtype, so the first tells it.
         stored: Any = next(iter(self._parameters.values()))
         if input.shape[-1] != self.input_size or input.dtype != stored.dtype:
             return False
         steps, *sequences = input.shape[:-1]
         if sequences and self.batch_first:
             steps, sequences = sequences[0], [steps]
+        # torch refuses a sequence without steps, but takes a batch without sequences.
         if not steps:
             return False
         if hx is None:

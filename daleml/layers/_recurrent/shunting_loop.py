@@ -43,6 +43,7 @@ def run_shunting(
         within = sweep._replace(state=state, noise=noise, leak=leak, kept=kept)
         with torch.autocast(x.device.type, enabled=False):
             return run_shunting(x, low_ih, low_hh, gain, bias, eps, within)
+    # What the inputs contribute to both sums is computed for all steps at once, side by side.
     drive = torch.cat(_inhibited(x, weights_ih), dim=-1)
     n_units = len(gain)
     leak = 1.0 if sweep.leak is None else sweep.leak
@@ -53,6 +54,7 @@ def run_shunting(
         net, shunt = _inhibited(rates, weights_hh)
         net = net + now[:, :n_units]
         shunt = shunt + now[:, n_units : 2 * n_units]
+        # A shunt below `eps` does not divide, which bounds every derivative.
         driven = gain * net / shunt.clamp(min=eps)
         if bias is not None:
             driven = driven + bias

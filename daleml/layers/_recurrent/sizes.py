@@ -35,6 +35,7 @@ def sizes(name: str, given: Populations | int) -> Populations:
         "hidden_size": 1,
         name: given,
     }
+    # torch checks sizes when a layer is built, which costs nothing on meta.
     nn.RNN(**wrong, device="meta")
     return Populations(given)
 

@@ -45,6 +45,7 @@ def composed(module: nn.Module, matrices: Sequence[str], path: str) -> Tensor:
         matrices: The names of the matrices, without the path.
         path: The end of those names, such as ``hh_l0``.
     """
+    # In this order a DANN's are excitation, and both steps of inhibition.
     acting_ones = [acting(module, f"{matrix}_{path}") for matrix in matrices]
     if len(acting_ones) == 1:
         return acting_ones[0]
@@ -125,6 +126,7 @@ def _keep_law_(module: nn.Module, name: str, weight: Tensor) -> None:
     if stored is None or stored.is_meta or weight.is_meta:
         return
     sign = law.broadcastable(stored, weight).to(weight.dtype)
+    # The nearest lawful weight: what has the wrong sign becomes zero.
     weight.copy_((weight * sign).clamp(min=0) * sign)
     exists = present(module, name)
     if exists is not None:

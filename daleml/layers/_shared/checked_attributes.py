@@ -55,6 +55,7 @@ class Settings(Keywords, nn.Module):
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute, or say in one sentence why not."""
+        # The constructor sets it first; afterwards, setting it to what it is changes nothing.
         if name in self._fixed and name in self.__dict__:
             if not _same(self.__dict__[name], value):
                 kind = type(self).__name__
@@ -127,6 +128,7 @@ class Settings(Keywords, nn.Module):
         error_msgs: list[str],
     ) -> None:
         for name, own in self._tells().items():
+            # A checkpoint without metadata says nothing, and agrees.
             saved = local_metadata.get(name, own)
             if saved != own:
                 warnings.warn(

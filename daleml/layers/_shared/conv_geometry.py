@@ -1,4 +1,4 @@
-"""How a kernel meets an image: its size, step and padding, as torch's convolutions take them."""
+"""The geometry of a convolution: kernel, step and padding, as torch's convolutions take them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from daleml import require
 
 Size: TypeAlias = "int | Sequence[int]"
+"""One number for all dimensions, or one for each."""
 
 _PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
@@ -20,7 +21,7 @@ _PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 class Geometry:
     """The geometry of a convolution over one or two dimensions, checked.
 
-    Every tuple has an entry a dimension.
+    Every tuple has an entry per dimension.
     """
 
     kernel_size: tuple[int, ...]
@@ -58,6 +59,7 @@ class Geometry:
                 raise ValueError(
                     f"`padding` must be a size, 'same' or 'valid'; got {padding!r}."
                 )
+            # As torch refuses it: with a step above 1 no padding keeps the size.
             if padding == "same" and max(steps) > 1:
                 raise ValueError(
                     "`padding` must be a size where `stride` is above 1; got 'same' and"
@@ -79,9 +81,10 @@ class Geometry:
             return convolution(
                 x, weight, bias, self.stride, self.padding, self.dilation
             )
-        sides = [
-            side for before, after in reversed(self.sides()) for side in (before, after)
-        ]
+        # `F.pad` takes the last dimension first.
+        sides: list[int] = []
+        for before, after in reversed(self.sides()):
+            sides += [before, after]
         return convolution(
             F.pad(x, sides, mode=self.padding_mode),
             weight,
@@ -92,16 +95,17 @@ class Geometry:
         )
 
     def sides(self) -> list[tuple[int, int]]:
-        """Return the pixels added before and after, one pair a dimension."""
+        """Return the pixels added before and after, one pair per dimension."""
         if self.padding == "valid":
             return [(0, 0)] * len(self.kernel_size)
         if isinstance(self.padding, tuple):
             return [(pixels, pixels) for pixels in self.padding]
-        totals = [
-            dilation * (size - 1)
-            for size, dilation in zip(self.kernel_size, self.dilation, strict=True)
-        ]
-        return [(total // 2, total - total // 2) for total in totals]
+        # "same": an even kernel has one pixel more to pad after than before, as in torch.
+        sides = []
+        for size, dilation in zip(self.kernel_size, self.dilation, strict=True):
+            total = dilation * (size - 1)
+            sides.append((total // 2, total - total // 2))
+        return sides
 
     def positions(self, x: Tensor) -> int:
         """Return at how many places, over all images of a batch, the kernel meets the input."""
@@ -133,11 +137,10 @@ class Geometry:
             "dilation": (1,) * n,
             "padding_mode": "zeros",
         }
-        shown = [
-            f"{key}={value!r}"
-            for key, value in self.to_dict().items()
-            if plain.get(key) != value
-        ]
+        shown = []
+        for key, value in self.to_dict().items():
+            if plain.get(key) != value:
+                shown.append(f"{key}={value!r}")
         return ", ".join(shown)
 
 

@@ -114,6 +114,7 @@ class ColumnEIConvolution(Settings):
                 strict=True,
             )
             for kernels, group_signs, group_bias in groups:
+                # Every tap of a kernel reads the same channel, and has its sign.
                 tap_signs = group_signs.repeat_interleave(kernels[0, 0].numel())
                 rows = kernels.flatten(1)
                 init.column_ei_(
@@ -126,6 +127,7 @@ class ColumnEIConvolution(Settings):
                 )
                 # In another order of memory, such as channels_last, the rows are a copy.
                 kernels.copy_(rows.view(kernels.shape))
+            # Channels with fewer synapses receive less, so less is cancelled.
             if bias is not None and present is not None:
                 bias.mul_(present.flatten(1).double().mean(1).to(bias))
 

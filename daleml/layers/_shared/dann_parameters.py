@@ -33,6 +33,7 @@ def declare(module: Any, *, n_in: int, n_out: int, n_channels: int) -> None:
         n_out: Number of outputs.
         n_channels: Number of presynaptic units.
     """
+    # Inhibitory weights touch every output, so they learn more slowly (Cornford et al. 2021).
     per_output, per_input = 1 / math.sqrt(n_out), 1 / n_in
     inputs = torch.ones(n_channels, device="cpu")
     interneurons = torch.ones(module.n_inh, device="cpu")
@@ -89,6 +90,7 @@ def look_once(module: Any, input: Tensor) -> None:
     # What records operations has no values to look at.
     if torch.compiler.is_compiling() or torch._C._is_tracing():
         return
+    # Once per layer, since looking waits for the device.
     seen = vars(module)
     if "_looked_at_input" in seen or input.is_meta or is_wrapped(input):
         return

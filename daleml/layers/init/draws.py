@@ -290,6 +290,7 @@ def dann_(
     correction = n_exc / (n_exc - 1) if n_exc > 1 else 0.5
     scale = math.sqrt(correction * require.positive("numerator", numerator) / n_in)
     density = 1.0 if present is None else present.double().mean().item()
+    # Weights of which a fraction p exists have 2 p - p^2 of the variance.
     if density:
         scale /= math.sqrt(2 * density - density**2)
     draw(weight_ex, scale, generator=generator)
@@ -302,6 +303,7 @@ def dann_(
     else:
         row = draw(torch.empty_like(weight_ex), scale, generator=generator)
         weight_ix.copy_(row.expand_as(weight_ix))
+    # Exponential numbers over their sum are a draw of the flat Dirichlet distribution.
     exponential_(weight_ei, 1.0, generator=generator)
     weight_ei.div_(weight_ei.sum(dim=1, keepdim=True))
     _fill_alpha(alpha, scale * (density or 1.0), n_in)

@@ -95,6 +95,7 @@ def measured_radius(weight: Tensor) -> float:
     norm = float(matrix.norm())
     if not norm:
         return 0.0
+    # Of the matrix at norm 1, so that no entry of a large or small one overflows.
     radius = norm * float(torch.linalg.eigvals(matrix / norm).abs().max())
     return radius if radius > _ROUNDING * norm else 0.0
 
@@ -241,6 +242,7 @@ def low_rank_(weight: Tensor, rank: int) -> Tensor:
     if require.integer("rank", rank, minimum=1) > min(weight.shape):
         raise ValueError(f"`rank` must be at most {min(weight.shape)}; got {rank}.")
     left, values, right = torch.linalg.svd(weight.double(), full_matrices=False)
+    # The norm of a zero matrix cannot be restored, and need not be.
     kept = values[:rank]
     if kept[0] > 0:
         kept = kept * (values.norm() / kept.norm())
