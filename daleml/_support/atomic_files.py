@@ -30,6 +30,8 @@ from typing import Any
 from daleml._support import file_sets, locks, processes, safe_text
 
 _PREFIX = ".unfinished-"
+"""Names of temporary files begin so."""
+# The machine, whose process numbers mean nothing on another that shares the folder.
 _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 _OWN = re.compile(
     r"\.unfinished-(?P<host>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{16}(\.\w+)?"
@@ -38,9 +40,10 @@ _OWN = re.compile(
 _EARLIER = re.compile(
     r"\.unfinished-[a-z0-9_]{1,8}\.(json|safetensors|png|svg|html|md)"
 )
-# seconds after which a temporary of a machine that cannot be asked is taken for dead
 _OF_ANOTHER_MACHINE = 86_400.0
+"""A temporary file of another machine, which cannot be asked, is taken for dead after these seconds."""
 _writing: set[Path] = set()
+"""The temporary files that this process is writing."""
 
 
 def folder(argument: str, path: Path) -> Path:
@@ -67,10 +70,10 @@ def require_room(argument: str, path: Path) -> None:
     Raises:
         ValueError: If ``path`` is a file, or what is there of it cannot be written to.
     """
-    there = next(
-        place for place in (path, *path.absolute().parents) if os.path.lexists(place)
-    )
-    folder(argument, there)
+    for place in (path, *path.absolute().parents):
+        if os.path.lexists(place):
+            folder(argument, place)
+            return
 
 
 def require_writable(*paths: Path) -> None:
@@ -84,16 +87,14 @@ def require_writable(*paths: Path) -> None:
 
 
 def write(path: Path, fill: Callable[[Path], object]) -> None:
-    """Let ``fill`` write a temporary file in ``path``'s folder, then move it to ``path`` in one step.
+    """Let ``fill`` write a temporary file beside ``path``, then move it there in one step.
 
     Raises:
         OSError: If that cannot be done, as where the disk is full; what was there is there still.
     """
     clean(path.parent)
-    temporary = (
-        path.parent
-        / f"{_PREFIX}{_HOST}-{os.getpid()}-{secrets.token_hex(8)}{path.suffix}"
-    )
+    name = f"{_PREFIX}{_HOST}-{os.getpid()}-{secrets.token_hex(8)}{path.suffix}"
+    temporary = path.parent / name
     _writing.add(temporary)
     try:
         # As an ordinary `open` would make it: the system takes the user's mask off these rights.
@@ -127,18 +128,15 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def to_json(content: Any) -> str:
-    """Return strict JSON.
+    """Return strict JSON; NaN and infinities become null.
 
-    NaN and infinities become null, and halves of surrogate pairs escapes that can be read.
+    Halves of surrogate pairs become escapes that can be read.
     """
     return json.dumps(_strict(content), indent=2, allow_nan=False) + "\n"
 
 
 def clean(place: Path) -> None:
-    """Remove the temporary files that processes left which are no more.
-
-    Only those that daleml named.
-    """
+    """Remove temporary files that daleml named and whose processes are no more."""
     with contextlib.suppress(OSError), os.scandir(place) as entries:
         for entry in entries:
             if entry.name.startswith(_PREFIX) and _is_left_over(place / entry.name):
@@ -155,15 +153,15 @@ def _is_left_over(path: Path) -> bool:
     if own["host"] != _HOST:
         return time.time() - path.stat().st_mtime > _OF_ANOTHER_MACHINE
     process = int(own["process"])
-    if (
-        process == os.getpid()
-    ):  # this one, or a dead one whose number it got, as in every container
+    # This process, or a dead one whose number it got, as in every container.
+    if process == os.getpid():
         return path not in _writing
     return not processes.is_alive(process)
 
 
 def _sync(path: Path) -> None:
-    with path.open("r+b") as written:  # to be written to: Windows flushes no other
+    # Opened to be written to, since Windows flushes no other.
+    with path.open("r+b") as written:
         os.fsync(written.fileno())
 
 
@@ -201,29 +199,27 @@ def write_set(
     folder(argument, place)
     try:
         require_writable(*(place / name for name in (*files, index)))
-        with (
-            locks.only_writer(place, argument) if lock else contextlib.nullcontext(None)
-        ) as handle:
+        holding: contextlib.AbstractContextManager[int | None]
+        holding = contextlib.nullcontext(None)
+        if lock:
+            holding = locks.only_writer(place, argument)
+        with holding as handle:
             recover(place)
             clean(place)
-            digests = {
-                name: hashlib.sha256(data).hexdigest() for name, data in files.items()
-            }
+            digests = {}
+            for name, data in files.items():
+                digests[name] = hashlib.sha256(data).hexdigest()
             described = to_json({**content, "files": digests}).encode()
-            staged = _stage(
-                place,
-                {**files, index: described},
-                _of_before(place / index, keep=digests),
-            )
+            outdated = _outdated(place / index, keep=digests)
+            staged = _stage(place, {**files, index: described}, outdated)
             _put(staged, handle)
     except OSError as error:
         _unmake(made)
         reason = error.strerror or str(error)
-        where = (
-            f" (`{error.filename}`)"
-            if error.filename and Path(error.filename).parent == place
-            else ""
-        )
+        where = ""
+        # A temporary name inside the staged folder would tell nobody anything.
+        if error.filename and Path(error.filename).parent == place:
+            where = f" (`{error.filename}`)"
         told = OSError(
             f"`{place}` could not be written to, and holds what it held before:"
             f" {reason}{where}."
@@ -236,22 +232,22 @@ def write_set(
 
 
 def recover(place: Path) -> None:
-    """Complete the sets that were exchanged when their process was killed, and remove what was only staged.
+    """Complete the sets whose exchange was killed, and remove what was only staged.
 
-    To be called by the one who holds the folder's lock.
+    It is for the holder of the folder's lock.
     """
     for staged in sorted(place.glob(f"{file_sets.PREFIX}*")):
         if staged.is_symlink() or not staged.is_dir():
             continue
         if (staged / file_sets.RECORD).exists():
-            with contextlib.suppress(
-                ValueError, KeyError, TypeError
-            ):  # a damaged record counts for nothing
+            # A damaged record counts for nothing.
+            with contextlib.suppress(ValueError, KeyError, TypeError):
                 file_sets.complete(staged)
         shutil.rmtree(staged, ignore_errors=True)
 
 
 def _stage(place: Path, files: Mapping[str, bytes], remove: list[str]) -> Path:
+    """Write a set into a folder of its own, its record last, and return that folder."""
     staged = Path(tempfile.mkdtemp(prefix=file_sets.PREFIX, dir=place))
     try:
         for name, data in files.items():
@@ -274,41 +270,36 @@ def _stage(place: Path, files: Mapping[str, bytes], remove: list[str]) -> Path:
 def _put(staged: Path, handle: int | None) -> None:
     """Exchange a staged set, in a process that no signal to this one ends."""
     problem = file_sets.in_a_process_of_its_own(staged, handle)
-    if problem is None:  # there can be none: it is done here
+    if problem is None:
+        # There can be no other process: the exchange is made in this one.
         file_sets.complete(staged)
     elif problem:
         shutil.rmtree(staged, ignore_errors=True)
         raise OSError(*problem)
 
 
-def _of_before(index: Path, keep: Mapping[str, str]) -> list[str]:
-    """Return the files that an earlier index names, that are not wanted any more and are what was written then."""
+def _outdated(index: Path, keep: Mapping[str, str]) -> list[str]:
+    """Return the files of an earlier index that are not wanted now, if they are as it wrote them."""
     try:
         named = json.loads(index.read_text(encoding="utf-8"))["files"]
         pairs = [(str(name), str(digest)) for name, digest in named.items()]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return []
-    return [
-        name
-        for name, digest in pairs
-        if name not in keep
-        and _is_inside(name)
-        and _digest(index.parent / name) == digest
-    ]
+    found = []
+    for name, digest in pairs:
+        if name in keep or not _is_inside(name):
+            continue
+        if _digest(index.parent / name) == digest:
+            found.append(name)
+    return found
 
 
 def _is_inside(name: str) -> bool:
-    """Whether a name stays inside its folder.
-
-    The index lies where anybody may have written to it.
-    """
+    """Whether a name stays inside its folder: anybody may have written to the index."""
     path = Path(name)
-    return (
-        not path.is_absolute()
-        and not path.drive
-        and ".." not in path.parts
-        and name not in ("", ".")
-    )
+    if path.is_absolute() or path.drive:
+        return False
+    return ".." not in path.parts and name not in ("", ".")
 
 
 def _digest(path: Path) -> str:
@@ -323,19 +314,24 @@ def _digest(path: Path) -> str:
 def _unmake(made: list[Path]) -> None:
     """Remove folders that were made for nothing."""
     for each in made:
-        with contextlib.suppress(OSError):  # somebody has put something into it
+        # Somebody may have put something into it.
+        with contextlib.suppress(OSError):
             each.rmdir()
 
 
 def _strict(value: Any) -> Any:
     if isinstance(value, dict):
-        return {
-            safe_text.encodable(str(key)): _strict(item) for key, item in value.items()
-        }
+        made = {}
+        for key, item in value.items():
+            made[safe_text.encodable(str(key))] = _strict(item)
+        return made
     if isinstance(value, (list, tuple)):
         return [_strict(item) for item in value]
-    if hasattr(value, "tolist"):  # numpy's scalars and arrays
+    # numpy's scalars and arrays
+    if hasattr(value, "tolist"):
         return _strict(value.tolist())
     if isinstance(value, str):
         return safe_text.encodable(value)
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

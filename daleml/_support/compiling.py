@@ -1,4 +1,4 @@
-"""Compile a function for one use of it alone."""
+"""Compilation of a function for one use of it alone."""
 
 from __future__ import annotations
 

@@ -28,8 +28,11 @@ from pathlib import Path
 from typing import Any
 
 PREFIX = ".daleml-set-"
+"""Names of staged folders begin so."""
 RECORD = "set.json"
-NEW, OLD = "new", "old"
+"""The file of a staged folder without which it counts for nothing."""
+NEW = "new"
+OLD = "old"
 
 
 def complete(staged: Path) -> None:
@@ -40,9 +43,8 @@ def complete(staged: Path) -> None:
     """
     folder = staged.parent
     record: dict[str, Any] = json.loads((staged / RECORD).read_text(encoding="utf-8"))
-    names = [
-        name for name in record["put"] if (staged / NEW / name).exists()
-    ]  # the others are in place already
+    # Of a set whose exchange was killed half-way, the other files are in place already.
+    names = [name for name in record["put"] if (staged / NEW / name).exists()]
     gone = [name for name in record["remove"] if (folder / name).exists()]
     try:
         for name in (*names, *gone):
@@ -72,13 +74,10 @@ def in_a_process_of_its_own(staged: Path, lock: int | None = None) -> list[Any] 
         Nothing, ``[]``, if all went well; the arguments of the OSError if not; None if there
         can be no other process.
     """
-    program = [
-        sys.executable,
-        "-I",
-        "-S",
-        os.path.abspath(__file__),
-        os.path.abspath(staged),
-    ]
+    # -I and -S: neither the user's environment nor site-packages, which take time to find.
+    program = [sys.executable, "-I", "-S", os.path.abspath(__file__)]
+    program.append(os.path.abspath(staged))
+    handed_on = () if lock is None or os.name == "nt" else (lock,)
     try:
         process = subprocess.Popen(
             program,
@@ -86,26 +85,28 @@ def in_a_process_of_its_own(staged: Path, lock: int | None = None) -> list[Any] 
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            pass_fds=() if lock is None or os.name == "nt" else (lock,),
+            pass_fds=handed_on,
         )
     except (OSError, ValueError):
         return None
     try:
         output, _ = process.communicate()
-    except BaseException:  # a signal: the renames go on, and are waited for
+    except BaseException:
+        # A signal came: the renames go on, and are waited for.
         process.communicate()
         raise
     if process.returncode == 0:
         return []
     try:
         problem: list[Any] = json.loads(output)
-    except ValueError:  # it did not run, as where there is no interpreter
+    except ValueError:
+        # It did not run, as where there is no interpreter.
         return None
     return problem
 
 
 def _keep(path: Path, old: Path) -> None:
-    """Make a second link to a file that is about to be replaced, or a copy where links cannot be made."""
+    """Keep a file that is about to be replaced: by a second link, or by a copy of it."""
     if old.exists() or not path.exists():
         return
     old.parent.mkdir(parents=True, exist_ok=True)
@@ -116,8 +117,10 @@ def _keep(path: Path, old: Path) -> None:
 
 
 def _bring_back(folder: Path, staged: Path, put: list[str]) -> None:
+    """Undo an exchange that was refused half-way."""
     for name in put:
-        if (staged / NEW / name).exists():  # had not been reached
+        # It had not been reached.
+        if (staged / NEW / name).exists():
             continue
         if (staged / OLD / name).exists():
             os.replace(staged / OLD / name, folder / name)
@@ -135,15 +138,8 @@ def main() -> int:
     try:
         complete(Path(sys.argv[1]))
     except OSError as error:
-        print(
-            json.dumps(
-                [
-                    error.errno,
-                    error.strerror,
-                    str(error.filename2 or error.filename or ""),
-                ]
-            )
-        )
+        where = str(error.filename2 or error.filename or "")
+        print(json.dumps([error.errno, error.strerror, where]))
         return 1
     return 0
 

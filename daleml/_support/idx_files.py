@@ -1,4 +1,4 @@
-"""The idx format, in which MNIST and Fashion-MNIST are published."""
+"""Reading of idx files, the format in which MNIST and Fashion-MNIST are published."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from torch import Tensor
 from daleml import require
 
 _UNSIGNED_BYTES = b"\x00\x00\x08"
+"""The first bytes of an idx file of unsigned bytes (http://yann.lecun.com/exdb/mnist)."""
 _MOST_DIMENSIONS = 8
-# images shrink to a third, labels to a tenth; what unpacks to more than this is no data set
+"""No data set has more dimensions than these."""
 _RATIO = 64
+"""A gzip file unpacks to at most so many times its size: images do to 3 times, labels to 10."""
 _LEAST = 1 << 20
+"""So many bytes are unpacked of any file, however small it is."""
 
 
 def read_idx(path: str | Path) -> Tensor:
@@ -55,13 +58,12 @@ def read_idx(path: str | Path) -> Tensor:
             f"`path` must hold an array of at most {_MOST_DIMENSIONS} dimensions; got"
             f" {content[3]} in {path}."
         )
-    shape = (
-        tuple(np.frombuffer(content[4:start], dtype=">u4").tolist())
-        if len(content) >= start
-        else None
-    )
-    if shape is None or len(content) - start != math.prod(shape):
-        needed = start if shape is None else start + math.prod(shape)
+    shape: tuple[int, ...] = ()
+    needed = start
+    if len(content) >= start:
+        shape = tuple(np.frombuffer(content[4:start], dtype=">u4").tolist())
+        needed = start + math.prod(shape)
+    if len(content) != needed:
         raise ValueError(
             f"`path` must hold the {needed} bytes its header asks for; got {len(content)}"
             f" in {path}."
@@ -70,16 +72,12 @@ def read_idx(path: str | Path) -> Tensor:
         raise ValueError(
             f"`path` must hold a byte or more; got shape {shape} in {path}."
         )
-    return torch.from_numpy(
-        np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape).copy()
-    )
+    values = np.frombuffer(content, dtype=np.uint8, offset=start)
+    return torch.from_numpy(values.reshape(shape).copy())
 
 
 def _content(file: Path) -> bytes:
-    """Return the bytes of a file, unpacked if it is gzipped.
-
-    No more of them than its own header asks for.
-    """
+    """Return the bytes of a file, unpacked if it is gzipped, and no more than its header names."""
     if not file.is_file() and file.exists():
         raise ValueError(
             f"`path` must be a file; got {file}, which is a folder, a device or a pipe."
@@ -94,13 +92,7 @@ def _content(file: Path) -> bytes:
         try:
             with gzip.GzipFile(fileobj=opened) as unpacked:
                 start = unpacked.read(4 + 4 * _MOST_DIMENSIONS)
-                rank = min(start[3], _MOST_DIMENSIONS) if len(start) > 3 else 0
-                sizes = (
-                    np.frombuffer(start[4 : 4 + 4 * rank], dtype=">u4").tolist()
-                    if len(start) >= 4 + 4 * rank
-                    else [0]
-                )
-                needed = 4 + 4 * rank + math.prod(sizes)
+                needed = _size_by_header(start)
                 # A byte more than there should be tells that there are too many; a bomb's
                 # billions are never unpacked.
                 limit = min(needed + 1, _RATIO * file.stat().st_size + _LEAST)
@@ -109,3 +101,15 @@ def _content(file: Path) -> bytes:
             raise ValueError(
                 f"`path` must be a whole gzip file; got {file}, which is damaged."
             ) from error
+
+
+def _size_by_header(start: bytes) -> int:
+    """Return how many bytes an idx file has by its first ones; too few where they are cut short."""
+    rank = 0
+    if len(start) > 3:
+        rank = min(start[3], _MOST_DIMENSIONS)
+    end = 4 + 4 * rank
+    if len(start) < end:
+        return end
+    sizes = np.frombuffer(start[4:end], dtype=">u4").tolist()
+    return end + math.prod(sizes)

@@ -28,14 +28,14 @@ _MEANT = {
     "rho": "spectral_radius",
     "density": "mask",
 }
-"""What other libraries, and papers, call an argument.
+"""What arguments are called here that other libraries, and papers, call otherwise.
 
-A name counts only where the class has what was meant.
+A name counts only where the class has the argument that was meant.
 """
 
 
 class Keywords:
-    """A class that says which argument was meant, where it is called with one that it has not got."""
+    """A base class: where an argument is misspelt, it says which one was meant."""
 
     def __new__(cls, *arguments: Any, **keywords: Any) -> Self:
         """Look at the names of the arguments, and leave their values to the constructor."""
@@ -46,10 +46,8 @@ class Keywords:
 
 def _require_known(cls: type, keywords: dict[str, Any]) -> None:
     parameters = inspect.signature(cls.__init__).parameters  # type: ignore[misc]
-    if any(
-        parameter.kind is inspect.Parameter.VAR_KEYWORD
-        for parameter in parameters.values()
-    ):
+    kinds = [parameter.kind for parameter in parameters.values()]
+    if inspect.Parameter.VAR_KEYWORD in kinds:
         return
     for name in keywords:
         if name in parameters:
@@ -65,6 +63,8 @@ def meant(name: str, known: list[str]) -> str | None:
     """Return the argument that was meant; None if that cannot be told."""
     if _MEANT.get(name) in known:
         return _MEANT[name]
-    longer = [one for one in known if one.startswith(f"{name}_")]
-    near = longer or difflib.get_close_matches(name, known, n=1, cutoff=0.7)
+    # `tau` of an argument called `tau_ms`.
+    near = [one for one in known if one.startswith(f"{name}_")]
+    if not near:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
     return near[0] if near else None

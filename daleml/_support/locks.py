@@ -1,4 +1,4 @@
-"""One writer per folder: a lock that a killed process gives back by dying.
+"""Locks that make a process the only writer of a folder; a killed one gives its lock back by dying.
 
 The lock belongs to an open file, so the operating system releases it however the process ends.
 The file itself, ``.daleml-lock``, is removed by whoever held the lock; one that a killed
@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 NAME = ".daleml-lock"
+"""The file whose lock guards its folder."""
 
 # What file systems without locks answer: there, nothing is guarded, and nothing is refused either.
 _WITHOUT_LOCKS = {
@@ -88,6 +89,7 @@ def _release(handle: int, path: Path) -> None:
 
 
 def _is_at(handle: int, path: Path) -> bool:
+    """Whether an open file is still the one at a path."""
     try:
         return os.path.samestat(os.fstat(handle), path.stat())
     except OSError:
@@ -95,11 +97,15 @@ def _is_at(handle: int, path: Path) -> bool:
 
 
 def _holder(handle: int) -> str:
+    """Return who holds a lock, as it wrote that into the file."""
     try:
         text = os.read(handle, 200).decode("utf-8", "replace")
-    except OSError:  # Windows lets nobody read what is locked
+    except OSError:
+        # Windows lets nobody read what is locked.
         text = ""
-    return text if text.startswith("process ") else "another process"
+    if not text.startswith("process "):
+        return "another process"
+    return text
 
 
 if sys.platform == "win32":

@@ -1,4 +1,4 @@
-"""Whether a process lives, and a watch that ends this one when the one that started it is gone.
+"""A look whether a process lives, and a watch that ends this one when its parent is gone.
 
 This file uses the standard library only, and workers run it as a program before they import
 anything of daleml: to import torch takes seconds, in which a worker would not notice that its
@@ -18,12 +18,14 @@ WATCH = "daleml's watch"
 
 The globals ``PARENT`` and ``BY_SYSTEM`` are then :func:`end_with`'s.
 """
-_PR_SET_PDEATHSIG = 1  # of Linux's prctl(2)
-_EVERY = 0.5  # seconds between two looks at the parent
+_PR_SET_PDEATHSIG = 1
+"""The option of Linux's prctl(2) that asks for a signal at the parent's death."""
+_EVERY = 0.5
+"""The watch looks at the parent every so many seconds."""
 
 
 def end_with(parent: int, by_system: bool = False) -> None:
-    """End this process soon after ``parent``, which started it, has ended: however that came about.
+    """End this process soon after ``parent``, which started it, has ended, however it ended.
 
     A killed process cannot tell its workers to stop. Each of them calls this first.
 
@@ -33,9 +35,8 @@ def end_with(parent: int, by_system: bool = False) -> None:
             doing. It goes by the *thread* that started this process, so that has to be one that
             lives as long as its process: the main one.
     """
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches workers too; the parent ends them, without a word
+    # Ctrl-C reaches workers too; the parent ends them, without a word.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if by_system and sys.platform == "linux":
         import ctypes
 
@@ -52,7 +53,8 @@ def _watch(parent: int) -> None:
     pause = threading.Event()
     while _is_parent(parent):
         pause.wait(_EVERY)
-    os._exit(1)  # at once: nobody is left who would read a result, or join a thread
+    # At once: nobody is left who would read a result, or join a thread.
+    os._exit(1)
 
 
 if sys.platform == "win32":
@@ -70,7 +72,8 @@ if sys.platform == "win32":
         kernel.CloseHandle(handle)
         return bool(running)
 
-    _is_parent = is_alive  # Windows keeps the number of a parent that is gone
+    # Windows keeps the number of a parent that is gone.
+    _is_parent = is_alive
 
 else:
 
@@ -80,14 +83,17 @@ else:
             os.kill(process, 0)
         except ProcessLookupError:
             return False
-        except OverflowError:  # too large for a process's number
+        except OverflowError:
+            # Too large for the number of a process.
             return False
-        except PermissionError:  # somebody else's
+        except PermissionError:
+            # Somebody else's process.
             return True
         return True
 
     def _is_parent(parent: int) -> bool:
-        return os.getppid() == parent  # an orphan has another
+        # An orphan has another.
+        return os.getppid() == parent
 
 
 if __name__ == WATCH:

@@ -1,4 +1,4 @@
-"""Where a public name lives, for whoever asks the package itself for it."""
+"""The homes of public names, for whoever asks the package itself for one."""
 
 from __future__ import annotations
 
@@ -34,16 +34,15 @@ def hint(name: str) -> str:
     for home, public in _public_names():
         homes.setdefault(public, home)
     if name in homes:
-        return (
-            f"it is daleml.{homes[name]}.{name}: write `from daleml.{homes[name]} import"
-            f" {name}`"
-        )
-    near = difflib.get_close_matches(
-        name, ["Populations", "dalify", "train", *homes], n=1, cutoff=0.75
-    )
+        home = f"daleml.{homes[name]}"
+        return f"it is {home}.{name}: write `from {home} import {name}`"
+    known = ["Populations", "dalify", "train", *homes]
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
     if not near:
         return ""
-    path = f"daleml.{homes[near[0]]}" if near[0] in homes else "daleml"
+    path = "daleml"
+    if near[0] in homes:
+        path = f"daleml.{homes[near[0]]}"
     return f"did you mean {path}.{near[0]}?"
 
 
@@ -51,17 +50,16 @@ def _public_names() -> Iterator[tuple[str, str]]:
     for home in _HOMES:
         module = importlib.import_module(f"daleml.{home}")
         names = set(getattr(module, "__all__", _defined_in(module)))
+        # Modules count, too, such as `plots`, a folder one folder down.
         for found in pkgutil.iter_modules(getattr(module, "__path__", ())):
             if not found.name.startswith("_"):
-                names.add(found.name)  # such as `plots`, a folder one folder down
+                names.add(found.name)
         for name in sorted(names):
             yield home, name
 
 
 def _defined_in(module: ModuleType) -> Iterator[str]:
     for name, value in vars(module).items():
-        if (
-            not name.startswith("_")
-            and getattr(value, "__module__", None) == module.__name__
-        ):
+        is_own = getattr(value, "__module__", None) == module.__name__
+        if is_own and not name.startswith("_"):
             yield name

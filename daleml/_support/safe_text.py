@@ -1,6 +1,4 @@
-r"""Text made safe to show.
-
-What came from a file or a shell never controls a terminal or breaks a page.
+r"""Text made safe to show, which neither controls a terminal nor breaks a page.
 
 Names of columns, groups, tensors and files are other people's. One of them may hold an escape
 sequence that clears the screen, a bidirectional control that shows a word backwards, or half a
@@ -13,17 +11,14 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-_JOINERS = (  # needed to write Persian, Hindi and many emoji; they move nothing
-    "\u200c\u200d"
-)
+# Persian, Hindi and many emoji cannot be written without these joiners, which move nothing.
+_JOINERS = "\u200c\u200d"
 # Number signs and end marks of Arabic and Syriac: of the class of format characters, but seen.
 _VISIBLE = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2"
-_SEPARATORS = (  # line and paragraph separators, of which some readers make a new line
-    "\u2028\u2029"
-)
-_UNDECODED = range(
-    0xDC80, 0xDD00
-)  # how Python keeps the bytes of a file's name that are no UTF-8
+# Some readers make a new line of a line or paragraph separator.
+_SEPARATORS = "\u2028\u2029"
+# Python keeps the bytes of a file's name that are no UTF-8 so (PEP 383).
+_UNDECODED = range(0xDC80, 0xDD00)
 
 
 def shown(text: str, *, lines: bool = False) -> str:
@@ -46,14 +41,13 @@ def shown(text: str, *, lines: bool = False) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(
-        (
-            character
-            if (lines and character == "\n") or not _is_hidden(character)
-            else _escaped(character)
-        )
-        for character in text
-    )
+    made = []
+    for character in text:
+        keeps = lines and character == "\n"
+        if _is_hidden(character) and not keeps:
+            character = _escaped(character)
+        made.append(character)
+    return "".join(made)
 
 
 def encodable(text: str) -> str:
@@ -68,9 +62,8 @@ def encodable(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return "".join(
-            _escaped(each) if 0xD800 <= ord(each) < 0xE000 else each for each in text
-        )
+        made = [_escaped(one) if _is_half(one) else one for one in text]
+        return "".join(made)
     return text
 
 
@@ -88,6 +81,11 @@ def shortened(text: str, most: int) -> str:
     tail = most // 4
     head = most - tail
     return f"{text[:head]} [{len(text) - most:,} characters left out] {text[-tail:]}"
+
+
+def _is_half(character: str) -> bool:
+    """Whether a character is half of a surrogate pair."""
+    return 0xD800 <= ord(character) < 0xE000
 
 
 def _is_hidden(character: str) -> bool:
@@ -108,11 +106,9 @@ def _escaped(character: str) -> str:
     code = ord(character)
     if code in _UNDECODED:
         return f"\\x{code - 0xDC00:02x}"
-    return (
-        character.encode("unicode_escape").decode()
-        if code < 0xD800 or code > 0xDFFF
-        else f"\\u{code:04x}"
-    )
+    if _is_half(character):
+        return f"\\u{code:04x}"
+    return character.encode("unicode_escape").decode()
 
 
 _LONGEST_NAME = 60

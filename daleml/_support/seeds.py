@@ -14,13 +14,12 @@ def generator(*key: int) -> torch.Generator:
     torch's own looks at the lowest 32 bits of a seed only, so that numbers cannot simply be put
     side by side in one.
     """
-    return torch.Generator().manual_seed(
-        int(np.random.SeedSequence(key).generate_state(1)[0])
-    )
+    seed = int(np.random.SeedSequence(key).generate_state(1)[0])
+    return torch.Generator().manual_seed(seed)
 
 
 def share() -> Callable[[int], bool]:
-    """Return what says whether a batch, by its number, is this process's to yield.
+    """Return a function of a batch's number: whether this process is to yield the batch.
 
     Every worker of a ``DataLoader`` has a copy of an iterable data set, and would yield all of it.
     """

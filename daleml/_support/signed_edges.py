@@ -1,4 +1,4 @@
-"""What a signed graph says: the sign and strength of an edge, and which nodes excite.
+"""The edges of a signed graph: their signs and strengths, and which nodes excite.
 
 An edge goes from the sender to the receiver; its ``weight`` is a strength, its ``sign`` +1, -1
 or None where unknown. Functions that read strengths take ``weight``, the name of the attribute
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class GivesGraph(Protocol):
-    """What has a graph to give, as a connectome has."""
+    """An object that has a graph to give, as a connectome has."""
 
     def graph(self) -> nx.DiGraph[Any]:
         """Return a graph that is the caller's own."""
@@ -42,7 +42,7 @@ def is_graph(given: object) -> bool:
 
 
 def digraph(name: str, given: GraphLike) -> nx.DiGraph[Any]:
-    """Return a networkx ``DiGraph`` without parallel edges, from one, or from what gives one by ``.graph()``.
+    """Return a networkx ``DiGraph`` without parallel edges: the one given, or of what gives one.
 
     A graph of networkx has an attribute ``graph`` too, a dict, so it is asked for first.
 
@@ -101,16 +101,14 @@ def signed_nodes(
                     f" {node!r} sends both signs."
                 )
             sent = edges_sent(graph, node, known=False)
-            total = sum(
-                (sign or 0) * abs(strength(pre, post, data, weight))
-                for pre, post, data, sign in sent
-            )
-            said = {1 if total >= 0 else -1}
-            left_out += [
-                (pre, post)
-                for pre, post, _, sign in sent
-                if sign is not None and sign not in said
-            ]
+            total = 0.0
+            for pre, post, data, sign in sent:
+                total += (sign or 0) * abs(strength(pre, post, data, weight))
+            stronger = 1 if total >= 0 else -1
+            said = {stronger}
+            for pre, post, _, sign in sent:
+                if sign == -stronger:
+                    left_out.append((pre, post))
         signs[node] = said.pop() if said else 1
     kept = graph
     if left_out:
@@ -201,28 +199,24 @@ def signs_said(
 ) -> set[int]:
     """Return the signs that a node and the edges it sends name.
 
-    With ``known``, one of the two must name them all.
+    With ``known``, the node must name its sign, or every edge.
     """
     own = read_sign(graph.nodes[node].get("sign"), f"on node {node!r}", known=False)
     sent = edges_sent(graph, node, known=known and own is None)
-    return {sign for sign in (own, *(sign for *_, sign in sent)) if sign is not None}
+    named = {own, *(sign for *_, sign in sent)}
+    return {sign for sign in named if sign is not None}
 
 
 def edges_sent(
     graph: nx.DiGraph[Any], node: Hashable, *, known: bool = True
 ) -> list[tuple[Any, Any, dict[str, Any], int | None]]:
     """List the edges that a node sends, with the sign of each."""
-    return [
-        (
-            pre,
-            post,
-            data,
-            read_sign(
-                data.get("sign"), f"on the edge from {pre!r} to {post!r}", known=known
-            ),
-        )
-        for pre, post, data in graph.out_edges(node, data=True)
-    ]
+    found = []
+    for pre, post, data in graph.out_edges(node, data=True):
+        where = f"on the edge from {pre!r} to {post!r}"
+        sign = read_sign(data.get("sign"), where, known=known)
+        found.append((pre, post, data, sign))
+    return found
 
 
 def read_sign(given: Any, where: str, *, known: bool) -> int | None:
@@ -257,11 +251,10 @@ def strength(
         return 1.0
     where = f"on the edge from {pre!r} to {post!r}"
     if weight not in data:
-        others = [
-            str(name)
-            for name, value in data.items()
-            if name != "sign" and _could_be_a_strength(value)
-        ]
+        others = []
+        for name, value in data.items():
+            if name != "sign" and _could_be_a_strength(value):
+                others.append(str(name))
         if weight != WEIGHT or others:
             have = ", ".join(map(str, data)) or "no attribute"
             name = repr(others[0]) if others else "the attribute that holds it"
@@ -283,10 +276,7 @@ def strength(
 
 
 def _could_be_a_strength(value: Any) -> bool:
-    """Whether an attribute holds a number, as text too.
-
-    What ``read_edgelist`` and GraphML give may be text.
-    """
+    """Whether an attribute holds a number, or text of one, as ``read_edgelist`` and GraphML give."""
     if value is None or isinstance(value, (bool, np.bool_)):
         return False
     try:

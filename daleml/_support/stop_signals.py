@@ -8,20 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_ASK_TO_END = (
-    "SIGTERM",
-    "SIGHUP",
-    "SIGBREAK",
-)  # Windows has no SIGHUP, others no SIGBREAK
+# Windows has no SIGHUP, and others no SIGBREAK.
+_ASK_TO_END = ("SIGTERM", "SIGHUP", "SIGBREAK")
 
 
 class Stopped(KeyboardInterrupt):
     """Raised where a signal asks the process to end.
 
-    It takes the way of Ctrl-C: workers are ended, locks given back.
+    It takes the way of Ctrl-C: workers are ended, and locks are given back.
 
     Attributes:
-        signal: The signal.
+        signal: The signal that came.
     """
 
     def __init__(self, number: int) -> None:
@@ -31,10 +28,10 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def signals_raise() -> Iterator[list[signal.Signals]]:
-    """Within, let SIGTERM and SIGHUP raise :class:`Stopped`, as SIGINT raises KeyboardInterrupt.
+    """Let SIGTERM and SIGHUP raise :class:`Stopped` within, as SIGINT raises KeyboardInterrupt.
 
-    What is yielded gets the signal that came: others may have made a plain KeyboardInterrupt of
-    it on its way.
+    The list that is yielded gets the signal that came: code on its way may have made a plain
+    KeyboardInterrupt of it.
 
     A second signal of the kind ends the process at once. One that the caller ignores, as
     ``nohup`` does, stays ignored. Outside the main thread, where Python handles no signals,

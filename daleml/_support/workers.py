@@ -1,4 +1,4 @@
-"""Calls run by several processes at once, none of which outlives the one that started them.
+"""Worker processes that make calls at once, and do not outlive the process that started them.
 
 However that one ends, its workers end: Ctrl-C, SIGTERM or an error makes it kill them; killed
 itself, it is missed by each of them within a second.
@@ -94,7 +94,8 @@ def run(
     results = workers(delayed(function)(*arguments) for arguments in calls)
     read = False
     try:
-        for result in results:  # noqa: UP028  (`yield from` would close what it reads before the warning is silenced)
+        # `yield from` would close what it reads before the warning is silenced.
+        for result in results:  # noqa: UP028
             yield result
         read = True
     except BrokenProcessPool:
@@ -106,7 +107,8 @@ def run(
         if not read:
             _hush_managers()
         with warnings.catch_warnings(), contextlib.suppress(RuntimeError):
-            warnings.simplefilter("ignore")  # that work was given up is what was wanted
+            # joblib warns that work was given up, which is what was wanted.
+            warnings.simplefilter("ignore")
             results.close()
 
 
@@ -114,7 +116,7 @@ def _backend() -> Any:
     from joblib._parallel_backends import LokyBackend
 
     class Backend(LokyBackend):  # type: ignore[misc]  # joblib has no types
-        """joblib's own, whose workers watch the process that started them from their first moment."""
+        """joblib's own backend, whose workers watch their parent from their first moment."""
 
         def configure(self, *args: Any, **options: Any) -> int:
             from_main = threading.current_thread() is threading.main_thread()
@@ -130,18 +132,18 @@ def _backend() -> Any:
 
 
 _given_up: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+"""Threads of joblib that manage workers whose results nobody waits for any more."""
 
 
 def _hush_managers() -> None:
-    """Let no traceback of a thread be printed that manages workers who are given up.
+    """Let no traceback be printed of a thread that manages workers who are given up.
 
     It may still wait for them.
     """
-    _given_up.update(
-        thread
-        for thread in threading.enumerate()
-        if thread.name == "ExecutorManagerThread"
-    )  # joblib's
+    for thread in threading.enumerate():
+        # The name that joblib gives it.
+        if thread.name == "ExecutorManagerThread":
+            _given_up.add(thread)
     before = threading.excepthook
     if not _given_up or getattr(before, "passes_over_given_up", False):
         return
