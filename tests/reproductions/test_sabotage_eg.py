@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from daleml import potentials
-from daleml.analysis.plasticity import dual_geometry as inference
+from daleml.analysis import regime
+from daleml.analysis.plasticity.dual_geometry import DualChange
 from daleml.optim._fast import forms
 from daleml.reproductions import judge
 from daleml.reproductions.papers.eg_cornford2024 import claims as eg_claims
@@ -89,7 +90,7 @@ def wrong_step(monkeypatch):
 
 
 def no_normalisation(monkeypatch):
-    measure = sys.modules["daleml.analysis.regime"]  # whose name the function has taken
+    measure = sys.modules[regime.__module__]
     monkeypatch.setattr(measure, "_alignment", lambda inner, before, after: inner)
 
 
@@ -104,8 +105,9 @@ def truncated(monkeypatch):
 
 
 def no_standard_deviation(monkeypatch):
+    measure = sys.modules[DualChange.__module__]
     monkeypatch.setattr(
-        inference, "normal_distance", lambda z: float(np.abs(np.sort(z)).mean() / 100)
+        measure, "normal_distance", lambda z: float(np.abs(np.sort(z)).mean() / 100)
     )
 
 
