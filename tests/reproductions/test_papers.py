@@ -1,0 +1,77 @@
+"""Papers and their claims: whole, with sources, on a page of their own and in the docs."""
+
+import json
+from pathlib import Path
+
+from daleml import reproductions
+from daleml.pages import claims_page
+from daleml.reproductions import Claim, reproduce
+from tests.reproductions.toys import claim
+
+
+def test_a_paper_writes_its_name_on_what_is_its_own():
+    paper = reproductions.Paper("toy", "Nobody (1900)", (claim(), claim(id="9b")))
+    assert [(one.id, one.paper) for one in paper.claims] == [
+        ("9a", "toy"),
+        ("9b", "toy"),
+    ]
+    assert all(
+        one.paper == own.name for own in reproductions.papers() for one in own.claims
+    )
+
+
+def test_every_claim_says_where_from_and_what_no_effect_would_be():
+    listed = reproductions.find()
+    assert len({one.id for one in listed}) == len(listed)
+    for one in listed:
+        assert one.source
+        assert one.sentence.endswith(".")
+        if one.experiment is None:
+            assert one.note, one.id
+            continue
+        assert one.checks, one.id
+        assert one.experiment.seeds["quick"] >= 3, one.id
+        assert one.experiment.seeds["paper"] >= 5, one.id
+        for check in one.checks:
+            assert check.at_least is not None or check.at_most is not None
+            if (
+                check.no_effect is not None
+            ):  # a bound that no effect would meet says nothing
+                inside = (
+                    check.at_least is None or check.at_least < check.no_effect
+                ) and (check.at_most is None or check.no_effect < check.at_most)
+                assert not inside, (one.id, check.number)
+
+
+def test_the_page_needs_nothing_else(tmp_path):
+    claims = claim(), Claim("9z", "Said.", "nowhere", None, note="There are no data.")
+    paper = reproductions.Paper("toy", "Nobody (1900)", claims)
+    result = reproduce(paper.claims, tmp_path / "out", jobs=1)
+    path = claims_page.write(
+        result, [paper], tmp_path / "out", "daleml reproduce --budget quick"
+    )
+    text = path.read_text()
+    assert 'src="data:image/png;base64,' in text
+    assert "http" not in text.split("</style>")[1]
+    assert "daleml reproduce 9a --budget quick" in text
+    assert "There are no data." in text
+    assert (tmp_path / "out" / "figures" / "9a.png").exists()
+    assert (
+        claims_page.verdict_counts(result.outcomes)
+        == "1 of 1 tested claims hold; 1 not tested."
+    )
+
+
+def test_the_tables_of_readme_and_docs_are_those_of_the_run_they_name():
+    from daleml.reproductions.tables import by_claim, by_paper
+
+    root = Path(__file__).parents[2]
+    found = json.loads((root / "docs" / "claims.json").read_text(encoding="utf-8"))
+    assert by_paper(found) in (root / "README.md").read_text(encoding="utf-8")
+    assert by_claim(found) in (root / "docs" / "claims.md").read_text(encoding="utf-8")
+    listed = {one["id"]: one for one in found["claims"]}
+    # A claim that was added, or that expects something else now, is to be run again.
+    for one in reproductions.find():
+        assert listed[one.id]["sentence"] == one.sentence
+        expected = [measured["expected"] for measured in listed[one.id]["measured"]]
+        assert expected == [check.bound() for check in one.checks]
