@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
 
 from benchmarks.timing import Case
-from daleml.optim import EG, EGAdamW, MirrorDescent
+from daleml.layers import DANNLinear
+from daleml.optim import EG, EGAdamW, MirrorDescent, param_groups
 from daleml.potentials import PNorm
 
 
@@ -149,4 +152,93 @@ CASES = [
     Case(f"{name} step, {label}", against, step(ours, baseline, shapes))
     for label, shapes in SHAPES.items()
     for name, ours, against, baseline in RULES
+]
+
+
+# -- small networks, on one thread, where the calling of operations decides
+
+
+def dann() -> list[dict[str, Any]]:
+    """Parameter groups of a DANN of 64-100-100-10: 12 tensors of 21,360 weights."""
+    torch.manual_seed(0)
+    sizes = itertools.pairwise([64, 100, 100, 10])
+    model = nn.Sequential(*(DANNLinear(n_in, n_out) for n_in, n_out in sizes))
+    for weight in model.parameters():
+        weight.grad = 1e-2 * torch.randn_like(weight)
+    return param_groups(model, 0.01)
+
+
+def squares(n: int) -> list[dict[str, Any]]:
+    """One group of eight equal square matrices."""
+    return [{"params": weights_of([(n, n)] * 8)}]
+
+
+def flat(groups: list[dict[str, Any]]) -> list[nn.Parameter]:
+    """Return the parameters of all groups."""
+    return [weight for group in groups for weight in group["params"]]
+
+
+def on_one_thread(call: Callable[[], object], repeats: int) -> Callable[[], None]:
+    """Return a call that is long enough to be timed."""
+
+    def repeated() -> None:
+        n_threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        for _ in range(repeats):
+            call()
+        torch.set_num_threads(n_threads)
+
+    return repeated
+
+
+def small_step(
+    ours: Callable[..., Callable[[], object]],
+    baseline: Callable[..., Callable[[], object]],
+    groups: Callable[[], list[dict[str, Any]]],
+) -> Callable[[], tuple[Callable[[], object], Callable[[], object]]]:
+    """Compare steps of small networks: ours takes groups, the baseline parameters."""
+    n_weights = sum(weight.numel() for weight in flat(groups()))
+    repeats = max(1, 500_000 // n_weights)
+
+    def ready() -> tuple[Callable[[], object], Callable[[], object]]:
+        calls = ours(groups()), baseline(flat(groups()))
+        for call in calls:
+            call()
+        one, other = (on_one_thread(call, repeats) for call in calls)
+        return one, other
+
+    return ready
+
+
+def _adam(ps: list[nn.Parameter]) -> Callable[[], object]:
+    return torch.optim.Adam(ps, 1e-3).step
+
+
+FORMULA = ("the published formula", formula)
+ADAM = ("Adam", _adam)
+SMALL_RULES = [
+    ("EG", lambda gs: EG(gs, 0.01).step, *FORMULA),
+    ("EG, momentum", lambda gs: EG(gs, 0.01, 0.9).step, *FORMULA),
+    ("EGAdamW", lambda gs: EGAdamW(gs, 1e-3).step, *ADAM),
+    (
+        "3-norm mirror descent",
+        lambda gs: MirrorDescent(gs, 1e-4, PNorm(3)).step,
+        *FORMULA,
+    ),
+]
+SMALL_NETWORKS = {
+    "DANN 64-100-100-10": dann,
+    "161 tensors of 614k": lambda: [{"params": weights_of(resnet50(10, 100))}],
+    **{f"8 matrices of {n} x {n}": lambda n=n: squares(n) for n in (50, 100, 180, 350)},
+}
+CASES += [
+    Case(
+        f"{name} step, one thread, {label}",
+        against,
+        small_step(ours, baseline, groups),
+        rounds=31,
+        clock=time.thread_time,
+    )
+    for label, groups in SMALL_NETWORKS.items()
+    for name, ours, against, baseline in SMALL_RULES
 ]

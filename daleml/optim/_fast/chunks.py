@@ -6,6 +6,8 @@ large tensor is worked on a chunk at a time, with scratch that stays in cache an
 
 from __future__ import annotations
 
+import functools
+import threading
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -49,10 +51,11 @@ def pieces(
     rows = list(zip(*changed, *read, strict=True))
     if not rows:
         return
-    n_changed, n_tensors, first = len(changed), len(rows[0]) + n_scratch, rows[0][0]
-    longest = min(_SCRATCH_BYTES // max(n_scratch, 1), _CACHE_BYTES // n_tensors)
-    longest //= first.element_size()
-    scratch = first.new_empty(n_scratch, min(longest, max(map(_size, rows))))
+    n_changed, n_tensors, first = len(changed), len(rows[0]) + 1, rows[0][0]
+    longest = min(_SCRATCH_BYTES, _CACHE_BYTES // n_tensors) // first.element_size()
+    scratch = _scratch(
+        threading.get_ident(), first.dtype, first.device, n_scratch, longest
+    )
     for i, row in enumerate(rows):
         views = _views(row)
         vectors = views or tuple(tensor.reshape(-1).contiguous() for tensor in row)
@@ -63,14 +66,18 @@ def pieces(
             cut = (tensor.chunk(n_chunks) for tensor in vectors)
             chunks = tuple(zip(*cut, strict=True))
         for chunk in chunks:
-            spare = tuple(scratch[:, : chunk[0].numel()])
+            spare = tuple(vector[: chunk[0].numel()] for vector in scratch)
             yield Piece(chunk[:n_changed], chunk[n_changed:], spare, (i,))
         if views is None:
             _copy_back(row[:n_changed], vectors)
 
 
-def _size(row: Row) -> int:
-    return row[0].numel()
+@functools.lru_cache(maxsize=16)
+def _scratch(
+    thread: int, dtype: torch.dtype, device: torch.device, n_vectors: int, length: int
+) -> Row:
+    """Return scratch that is kept: asking the system for memory takes as long as a pass."""
+    return tuple(torch.empty(n_vectors, length, dtype=dtype, device=device))
 
 
 def _copy_back(tensors: Row, vectors: Row) -> None:

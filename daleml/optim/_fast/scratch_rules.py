@@ -8,7 +8,6 @@ learning rates may differ from weight to weight.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -16,8 +15,6 @@ from torch import Tensor
 
 from daleml.optim.finite_steps import LONGEST_EXPONENT, refuse_nan
 from daleml.optim.rules import Adaptive, Descent
-
-_ZERO = {dtype: torch.zeros((), dtype=dtype) for dtype in LONGEST_EXPONENT}
 
 
 def eg_(
@@ -42,11 +39,11 @@ def eg_(
     """
     sign, step = scratch
     torch.sign(weight, out=sign)
-    direction = _direction(grad, sign, state, options, step)
+    towards = direction(grad, sign, state, options, step)
     minus_rate = options.lr
     if not isinstance(minus_rate, Tensor):
         minus_rate = -minus_rate
-    torch.mul(direction, minus_rate, out=step)
+    torch.mul(towards, minus_rate, out=step)
     _exponentiate_(weight, sign, step, options, reach=reach)
 
 
@@ -76,8 +73,8 @@ def sgd_(
     reach: float,
 ) -> None:
     """Take the step of ``torch.optim.SGD``, to the last bit, with arguments as in :func:`eg_`."""
-    direction = _direction(grad, weight, state, options, scratch[0], exact=True)
-    weight.add_(direction, alpha=-float(options.lr))
+    towards = direction(grad, weight, state, options, scratch[0], exact=True)
+    weight.add_(towards, alpha=-float(options.lr))
 
 
 def adamw_(
@@ -91,37 +88,6 @@ def adamw_(
 ) -> None:
     """Take the step of ``torch.optim.AdamW``, with arguments as in :func:`eg_`."""
     _adamw_(weight, grad, state, options, float(options.lr), options.weight_decay)
-
-
-def eg_exponent(
-    weight: Tensor,
-    grad: Tensor,
-    state: Sequence[Tensor],
-    options: Descent,
-    scratch: Sequence[Tensor],
-) -> tuple[Tensor, float]:
-    """Return what to exponentiate, in ``scratch``, and its norm; the rate is a number."""
-    sign, exponent = scratch
-    torch.sign(weight, out=sign)
-    direction = _direction(grad, sign, state, options, exponent)
-    zero = _ZERO[weight.dtype]
-    torch.addcmul(zero, direction, sign, value=-float(options.lr), out=exponent)
-    return exponent, _norm(exponent, sign, (grad, *state))
-
-
-def eg_adamw_exponent(
-    weight: Tensor,
-    grad: Tensor,
-    state: Sequence[Tensor],
-    options: Adaptive,
-    scratch: Sequence[Tensor],
-) -> tuple[Tensor, float]:
-    """Return what to exponentiate but for decay, in ``scratch``, and its norm."""
-    sign, exponent = scratch
-    minus_adam_step_(grad, state, options, exponent)
-    torch.sign(weight, out=sign)
-    exponent.mul_(sign)
-    return exponent, _norm(exponent, sign, (grad, *state))
 
 
 def minus_adam_step_(
@@ -170,7 +136,7 @@ def _adamw_(
     )
 
 
-def _direction(
+def direction(
     grad: Tensor,
     decaying: Tensor,
     state: Sequence[Tensor],
@@ -189,25 +155,23 @@ def _direction(
         spare: A vector of the same length.
         exact: Whether to round as torch does.
     """
-    direction = grad
+    towards = grad
     if options.maximize:
-        direction = torch.neg(direction, out=spare)
+        towards = torch.neg(towards, out=spare)
     if options.weight_decay is not None:
-        direction = torch.add(
-            direction, decaying, alpha=options.weight_decay, out=spare
-        )
+        towards = torch.add(towards, decaying, alpha=options.weight_decay, out=spare)
     if not state:
-        return direction
+        return towards
     (momentum,) = state
     if options.fresh:
-        momentum.copy_(direction)
+        momentum.copy_(towards)
     elif options.dampening or exact:
-        momentum.mul_(options.momentum).add_(direction, alpha=1 - options.dampening)
+        momentum.mul_(options.momentum).add_(towards, alpha=1 - options.dampening)
     else:
         # One pass instead of two; it rounds once instead of twice.
-        torch.add(direction, momentum, alpha=options.momentum, out=momentum)
+        torch.add(towards, momentum, alpha=options.momentum, out=momentum)
     if options.nesterov:
-        return torch.add(direction, momentum, alpha=options.momentum, out=spare)
+        return torch.add(towards, momentum, alpha=options.momentum, out=spare)
     return momentum
 
 
@@ -232,15 +196,3 @@ def _exponentiate_(
         else:
             exponent.sub_(options.lr * options.weight_decay)
     weight.mul_(exponent.exp_()).abs_().clamp_(*options.limits).mul_(sign)
-
-
-def _norm(exponent: Tensor, sign: Tensor, inputs: Sequence[Tensor]) -> float:
-    """Return the length of a vector, which no component exceeds, or raise if there is NaN in it."""
-    norm = math.sqrt(torch.dot(exponent, exponent).item())
-    if math.isnan(norm):
-        refuse_nan(inputs)
-        # What was an infinite step of a weight of zero, which stays where it is.
-        exponent.masked_fill_(sign == 0, 0.0)
-        refuse_nan([exponent])
-        return math.inf
-    return norm

@@ -30,7 +30,7 @@ from daleml.optim._fast.chunked_rules import adam_reach
 from daleml.optim._fast.listed import Listed
 from daleml.optim.finite_steps import nan_error
 
-CAPACITY = 1 << 16
+CAPACITY = 1 << 15
 """Number of elements that are gathered at a time: all vectors together stay in cache."""
 
 _SHAPE_AND_DTYPE = attrgetter("shape", "dtype")
