@@ -90,8 +90,8 @@ def dann_linear(
     """
     # Under `no_grad` the counts are those of a forward pass, which cross where the full ones do.
     forward_or_full = x.requires_grad or not torch.is_grad_enabled()
-    (post, pre), n_inh = weight_ex.shape, len(weight_ix)
-    rows = x.numel() // pre
+    post, pre = weight_ex.shape
+    n_inh, rows = weight_ix.shape[0], x.numel() // pre
     if prefers_effective(rows, post, pre, n_inh, input_gradient=forward_or_full):
         return linear(x, dann_effective_weight(weight_ex, weight_ix, weight_ei), bias)
     return linear(x, weight_ex, bias) - linear(linear(x, weight_ix), weight_ei)

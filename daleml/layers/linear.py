@@ -308,7 +308,7 @@ class DANNLinear(Settings):
         """Apply the layer."""
         require_no_state(input)
         weights, bias = dann_parameters.weights(self), acting_or_none(self, "bias")
-        if self.alpha is None or self.gain is None:
+        if not self.shunting:
             return functional.dann_linear(input, *weights, bias)
         dann_parameters.look_once(self, input)
         alpha, gain = acting(self, "alpha"), acting(self, "gain")

@@ -68,7 +68,7 @@ class Cell(Circuit):
             return advance_layer(self, "", rows, state, [len(rows)])[1]
         # What follows runs at every step of a user's loop: it asks for no more than it needs.
         if state is None:
-            state = starting_state(self, "", rows, len(rows))
+            state = starting_state(self, "", rows, rows.shape[0])
         composition = self._composition
         if composition is None:
             weight_ih, weight_hh = self._compose()

@@ -103,10 +103,11 @@ def _fire_(
     into = _INTO[nonlinearity]
     # One copy makes the product of every step run along its rows.
     across = weight_hh.t().contiguous()
-    before = state
-    for now in torch.split(drive, list(batch_sizes)):
-        if len(now) < len(before):
-            before = before[: len(now)]
+    size, before = batch_sizes[0], state
+    steps = torch.split(drive, list(batch_sizes))
+    for n, now in zip(batch_sizes, steps, strict=True):
+        if n < size:
+            size, before = n, before[:n]
         into(now.addmm_(before, across), out=now)
         before = now
 
@@ -137,11 +138,11 @@ def _leak_(
     across = weight_hh.t().contiguous()
     before = NONLINEARITIES[nonlinearity](state)
     last = state.clone()
-    running = last
-    for now in torch.split(drive, list(batch_sizes)):
-        n = len(now)
-        if n < len(running):
-            running, before = running[:n], before[:n]
+    size, running = batch_sizes[0], last
+    steps = torch.split(drive, list(batch_sizes))
+    for n, now in zip(batch_sizes, steps, strict=True):
+        if n < size:
+            size, running, before = n, running[:n], before[:n]
         # `beta` of the product is a number; a leak of each unit takes a call of its own.
         if isinstance(keep, Tensor):
             running.mul_(keep).addmm_(before, across)

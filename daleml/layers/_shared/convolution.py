@@ -247,7 +247,7 @@ class DANNConvolution(Settings):
         """Apply the layer."""
         require_no_state(input)
         weights, bias = dann_parameters.weights(self), acting_or_none(self, "bias")
-        if self.alpha is None or self.gain is None:
+        if not self.shunting:
             return functional.dann_convolution(input, *weights, bias, self.geometry)
         dann_parameters.look_once(self, input)
         alpha, gain = acting(self, "alpha"), acting(self, "gain")
