@@ -50,7 +50,7 @@ def read_weights(
     options: TableOptions = _DEFAULT,
     say: OnNote = warn,
 ) -> tuple[str, Any]:
-    """Read one thing to fit: a column of a table, an array, or the weights of a checkpoint.
+    r"""Read one thing to fit: a column of a table, an array, or the weights of a checkpoint.
 
     Args:
         path: A table (``.csv``, ``.tsv``, compressed or not, ``.xlsx``, ``.parquet``,
@@ -68,6 +68,15 @@ def read_weights(
         ValueError: If the file cannot be read as what its name says, or there is no such column.
         ModuleNotFoundError: If the library for it is not installed.
         OSError: If it cannot be opened.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     file = Path(folder, "synapses.csv")
+        ...     written = file.write_text("size,cell\n0.5,a\n1.5,b\n")
+        ...     name, sizes = read_weights(file, "size")
+        >>> name, sizes.tolist()
+        ('synapses-size', [0.5, 1.5])
     """
     require_file(path, reading.KINDS)
     if is_table(path):
@@ -107,7 +116,7 @@ def read_columns(
     censor_below: float | None = None,
     signed: bool = False,
 ) -> tuple[str, NDArray[np.float64], dict[str, NDArray[Any]]]:
-    """Read a column of a table to fit, and others that say of each row how to take it.
+    r"""Read a column of a table to fit, and others that say of each row how to take it.
 
     Args:
         path: A table, or a file of arrays of one length.
@@ -129,6 +138,15 @@ def read_columns(
             numbers where it must.
         ModuleNotFoundError: If the library for it is not installed.
         OSError: If it cannot be opened.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     file = Path(folder, "synapses.csv")
+        ...     written = file.write_text("size,cell\n0.5,a\n1.5,b\n")
+        ...     _, sizes, others = read_columns(file, "size", {}, {"--by": "cell"})
+        >>> sizes.tolist(), others["--by"].tolist()
+        ([0.5, 1.5], ['a', 'b'])
     """
     table = reading.read_table(path, options, say)
     return columns_of(
@@ -179,10 +197,22 @@ def read_matrices(
         options: How a table is written, where that is not to be found out.
         say: What takes notes on what was taken for what; default: a warning.
 
+    Returns:
+        Arrays or tensors of two dimensions, by name.
+
     Raises:
         ValueError: If the file cannot be read as what its name says, or holds no matrix.
         ModuleNotFoundError: If the library for it is not installed.
         OSError: If it cannot be opened.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     file = Path(folder, "weights.npy")
+        ...     np.save(file, np.eye(2))
+        ...     matrices = read_matrices(file)
+        >>> {name: matrix.shape for name, matrix in matrices.items()}
+        {'weights': (2, 2)}
     """
     require_file(path, reading.KINDS)
     if suffix(path) in reading.STATES:
@@ -254,9 +284,22 @@ def read_state(path: Path, say: OnNote = warn) -> dict[str, Tensor]:
         path: The checkpoint.
         say: What takes notes on what was taken for what; default: a warning.
 
+    Returns:
+        Dense tensors by name.
+
     Raises:
         ValueError: If the file is damaged or holds something else.
         OSError: If it cannot be opened.
+
+    Example:
+        >>> import torch
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     file = Path(folder, "layer.pt")
+        ...     torch.save(torch.nn.Linear(3, 2).state_dict(), file)
+        ...     state = read_state(file)
+        >>> sorted(state)
+        ['bias', 'weight']
     """
     return reading.read_checkpoint(path, say)
 
