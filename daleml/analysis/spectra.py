@@ -97,6 +97,7 @@ class Spectrum:
             raise ValueError(
                 f"`weights` must be square to have eigenvalues; got shape {self.shape}."
             )
+        # A matrix of weights is not symmetric: its eigenvalues may be complex.
         return np.linalg.eigvals(self._matrix).astype(np.complex128)
 
     def to_dict(self) -> dict[str, Any]:
@@ -124,7 +125,8 @@ class Spectrum:
     def _relative(self) -> NDArray[np.float64]:
         """Return the singular values over the largest, so that no square overflows."""
         largest = self.singular_values[0]
-        return self.singular_values / largest if largest else self.singular_values
+        # A zero matrix stays zero.
+        return self.singular_values / (largest or 1.0)
 
     def _entropy(self) -> float:
         r"""Return :math:`-\sum p_i \ln p_i`."""
@@ -132,6 +134,7 @@ class Spectrum:
         kept = relative[relative > 0]
         if not kept.size:
             return 0.0
+        # The values themselves, not their squares, as in both papers.
         p = kept / kept.sum()
         entropy = -np.sum(p * np.log(p))
         # Rounding may carry the sum past its bounds, 0 and ln n.

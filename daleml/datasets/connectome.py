@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pandas import DataFrame, Series
 
+# The columns of every table of edges; a data set may have more.
 _EDGE_COLUMNS = ("source", "target", "weight", "sign")
 
 
@@ -94,6 +95,7 @@ class Connectome:
         graph = nx.DiGraph(name=self.name)
         for row in self.neurons.to_dict("records"):
             name = row.pop("neuron")
+            # networkx wants text as names of attributes, and knows None, not pandas' NA.
             known = {str(key): _known(value) for key, value in row.items()}
             graph.add_node(name, **known)
         columns = (self.edges[column] for column in _EDGE_COLUMNS)
@@ -151,6 +153,7 @@ class Connectome:
             sent = self.edges[_has_sign(self.edges, sign)].groupby("source")["weight"]
             side = sent.agg(["size", "sum"])
             sides.append(side.set_axis([f"n_{name}", name], axis=1))
+        # Only a sender that is in both tables has edges of both signs.
         both = pd.concat(sides, axis=1, join="inner").sort_index()
         weights = both[["exc", "inh"]]
         both["minority_fraction"] = weights.min(axis=1) / weights.sum(axis=1)
@@ -170,6 +173,7 @@ class Connectome:
             >>> fly_visual().to_dict()["n_edges"]
             605
         """
+        # An edge may name a neuron that the table of neurons lacks.
         connected = set(self.edges["source"]) | set(self.edges["target"])
         n_exc = int(_has_sign(self.edges, 1).sum())
         n_inh = int(_has_sign(self.edges, -1).sum())
@@ -191,6 +195,7 @@ class Connectome:
 
 def _has_sign(edges: DataFrame, sign: int) -> Series[bool]:
     """Return which edges are known to have a sign."""
+    # An unknown sign compared to a number is unknown.
     return edges["sign"].eq(sign).fillna(False).astype(bool)
 
 

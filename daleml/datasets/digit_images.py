@@ -48,6 +48,7 @@ def digits(seed: int = 0) -> ImageSplit:
     from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)
+    # A generator of its own: the global one stays as it is.
     order = np.random.default_rng(seed).permutation(len(labels))
     x = torch.from_numpy((pixels[order] / 16).astype(np.float32))
     y = torch.from_numpy(labels[order].astype(np.int64))

@@ -60,11 +60,13 @@ def fashion_mnist(path: str | Path | None = None, seed: int = 0) -> ImageSplit:
 
     images = read_idx(_find(folder, _IMAGES))
     labels = read_idx(_find(folder, _LABELS))
+    # The training images have files of the same kind.
     if images.shape != (_N, 28, 28) or labels.shape != (_N,):
         raise ValueError(
             f"`path` must hold {_N} images of 28 x 28 and as many labels; "
             f"got {tuple(images.shape)} and {tuple(labels.shape)} in {folder}."
         )
+    # A generator of its own: the global one stays as it is.
     order = np.random.default_rng(seed).permutation(_N)
     x = images.flatten(1)[order].float() / 255
     y = labels[order].long()

@@ -84,6 +84,7 @@ def larva(
     edges = _EDGES.table(path, of_edges, check=check, numbers=("synapses",))
     neurons = neurons.rename(columns={"simple_group": "group", "nt": "transmitter"})
     signs = {"acetylcholine": 1, "gaba": -1, "glutamate": glutamate}
+    # A transmitter without a sign leaves the sign missing.
     of_neuron = neurons.set_index("neuron")["transmitter"].map(signs)
     edges["weight"] = edges["synapses"].astype("float64")
     edges["sign"] = edges["source"].map(of_neuron).astype("Int8")
@@ -145,6 +146,7 @@ def larva_mushroom_body(side: Literal["left", "right"] = "left") -> Connectome:
     with matrix.open(encoding="utf-8") as file:
         counts = np.loadtxt(file)
     letters = pd.Series(labels.read_text(encoding="utf-8").split())
+    # Neurons have no names in the source: they are numbered within their class.
     names = letters + (letters.groupby(letters).cumcount() + 1).astype(str)
     # Rows send, columns receive.
     pre, post = np.nonzero(counts)

@@ -39,6 +39,7 @@ def fly_visual() -> Connectome:
     edges = read_table("fly_visual_signed_type_edges.csv")
     edges = edges.rename(columns={"synapses": "weight"})
     edges["sign"] = edges["sign"].astype("Int8")
+    # A type that only receives is a node too.
     types = pd.concat([edges["source"], edges["target"]]).drop_duplicates()
     return Connectome(
         name="Fly visual system, cell types",

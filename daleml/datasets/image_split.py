@@ -53,6 +53,7 @@ class ImageSplit:
     @property
     def pixel_mean(self) -> float:
         """Mean of the training pixels: a first layer of positive weights centres by it."""
+        # Single precision would lose digits in a sum of so many pixels.
         return float(self.train_x.double().mean())
 
     def frame(self) -> DataFrame:
@@ -74,6 +75,7 @@ class ImageSplit:
             ("train", self.train_x, self.train_y),
             ("test", self.test_x, self.test_y),
         ):
+            # The array of a tensor is the tensor's own memory, and a table may be edited.
             pixels = pd.DataFrame(x.numpy().copy()).add_prefix("pixel_")
             pixels.insert(0, "label", y.numpy())
             pixels.insert(0, "split", split)

@@ -57,6 +57,7 @@ class LocalFile:
                 f" {given}."
             )
         if check:
+            # Another release has other numbers, and nothing else would say so.
             found = hashlib.sha256(file.read_bytes()).hexdigest()
             if found != self.sha256:
                 raise ValueError(
@@ -104,9 +105,11 @@ class LocalFile:
             frame = reading.to_frame(table)
             for column in numbers:
                 values = table.numbers(column, codes=False)
+                # Whole numbers stay whole: a float would round those beyond 2^53.
                 if frame[column].dtype != "int64":
                     frame[column] = values
         except ValueError as error:
+            # The readers' sentences name options of the command line.
             raise ValueError(reading.in_keywords(str(error))) from None
         return frame
 

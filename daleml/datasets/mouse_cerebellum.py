@@ -9,6 +9,7 @@ from daleml.datasets.connectome import Connectome
 from daleml.datasets.local_files import LocalFile
 from daleml.datasets.synapse_table import SynapseTable
 
+# Said where a file is not there: whoever reads it has to know where to get it.
 _ORIGIN = "tidied from https://github.com/htem/cb2_project_analysis"
 _SYNAPSES = LocalFile(
     "cerebellum_grc_pc_synapses.csv",
@@ -130,7 +131,7 @@ def mossy_fibres(path: str | Path | None = None, *, check: bool = True) -> Conne
     edges["sign"] = pd.Series(1, index=edges.index, dtype="Int8")
     boutons = edges["source"].drop_duplicates()
     granule_cells = edges["target"].drop_duplicates()
-    # A bouton is called by its fibre, two underscores, and a number.
+    # A bouton is called by its fibre, two underscores, and more.
     fibres = boutons.str.split("__").str[0]
     kinds = [
         pd.DataFrame({"neuron": boutons, "kind": "mossy bouton", "fibre": fibres}),

@@ -12,7 +12,10 @@ _FILE = LocalFile(
     "6a506535d741e148c2ae51d69a49b005d8b2e052ec649fe8d6a4e98b89ef634a",
     "tidied from the 2016 revision of supplement mmc6 of Kasthuri et al. 2015 Cell 162:648",
 )
+# The columns that hold sizes, with their units.
 _UNITS = {"psd_px": "pixels", "spine_um3": "um3", "vesicles": "count"}
+
+# The supplement's numbers for kinds of axons; three axons have others.
 _AXON_TYPE = {0: "E", 1: "I"}
 
 # Columns in which a lesser number is a code for "none" or "not scored".
@@ -63,9 +66,11 @@ def kasthuri(path: str | Path | None = None, *, check: bool = True) -> SynapseTa
     numbers = ("axon_type", "is_spine", *_UNITS, *_NONE_BELOW)
     columns = ("axon", "dendrite", *numbers)
     table = _FILE.table(path, columns, check=check, numbers=numbers)
+    # The supplement's own number stays, whatever is made of it.
     table["axon_type_code"] = table["axon_type"]
     table["axon_type"] = table["axon_type"].map(_AXON_TYPE).fillna("other")
     table["is_spine"] = table["is_spine"] == 1
+    # Left in, the codes would be fitted as sizes.
     for column, least in _NONE_BELOW.items():
         table[column] = table[column].where(table[column] >= least)
     return SynapseTable(

@@ -13,6 +13,7 @@ _FILE = LocalFile(
     "tidied from the MICrONS layer 2/3 release v185,"
     " https://www.microns-explorer.org/phase1",
 )
+# The columns that hold sizes, with their units.
 _UNITS = {"cleft_vx": "voxels", "spine_vol_um3": "um3"}
 SMALLEST_SEEN = 49.5
 """Clefts of 50 voxels and more were kept: a bound between two whole numbers."""

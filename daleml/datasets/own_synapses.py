@@ -79,6 +79,7 @@ def read_synapses(
         mine.csv: 2 synapses; area (um2, n = 1)
     """
     given = _completed(options)
+    # The reader names files and options of the command line; here they are arguments.
     file = require.path("path", path)
     if not reading.holds_rows(file):
         kinds = reading.plain_endings((*reading.TABLES, *reading.ARRAYS))
@@ -137,6 +138,7 @@ def _table_options(given: Mapping[str, Any]) -> reading.TableOptions:
         labels=given["labels"],
         missing=missing,
         sheet=given["sheet"],
+        # Spreadsheets end rows in separators: here nobody could pass an option for that.
         trailing=True,
         keep_totals=given["keep_totals"],
     )

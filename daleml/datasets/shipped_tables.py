@@ -14,6 +14,7 @@ def read_table(filename: str) -> DataFrame:
 
     Only an empty cell means missing in these files, so pandas must not guess that "NA" does too.
     """
+    # Imported here, so that `import daleml` does not wait for pandas.
     import pandas as pd
 
     path = resources.files("daleml.datasets") / "data" / filename

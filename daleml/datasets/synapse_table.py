@@ -83,6 +83,7 @@ class SynapseTable:
         for argument, names in (("units", self.units), ("thresholds", self.thresholds)):
             for column in names:
                 self._require(argument, column)
+        # pandas makes floats of ids in which one is missing, and rounds those of 18 digits.
         for end in filter(None, (self.pre, self.post)):
             self._require_exact(end)
 
@@ -132,6 +133,7 @@ class SynapseTable:
             if isinstance(wanted, (list, tuple, set, frozenset)):
                 several = list(wanted)
             for value in several:
+                # A misspelt value would select nothing, without a word.
                 if not cells.eq(value).fillna(False).any():
                     raise ValueError(
                         f"`{column}` must be one of {_listed(cells)}; got {value!r}."
@@ -194,6 +196,7 @@ class SynapseTable:
                 "`column` must be a measured one, not an end of the connection; got"
                 f" {column!r}."
             )
+        # pandas leaves a synapse without one of its ends out of every group.
         ends = [self.table[self.pre], self.table[self.post]]
         grouped = sizes.groupby(ends, sort=False)
         count, measured = grouped.size(), grouped.count()
@@ -252,6 +255,7 @@ class SynapseTable:
         if len(cells) and (not is_numeric_dtype(cells) or is_bool_dtype(cells)):
             import pandas as pd
 
+            # The first cell that is no number, if there is one, is what the error shows.
             lost = cells[cells.notna() & pd.to_numeric(cells, errors="coerce").isna()]
             wrong = cells.iloc[0] if lost.empty else lost.iloc[0]
             raise ValueError(

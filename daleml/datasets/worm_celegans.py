@@ -69,6 +69,7 @@ def celegans(signs: SignRule = "receptor") -> Connectome:
     neurons = _neurons()
     edges = read_table("celegans_signed_edges.csv")
     edges["weight"] = edges["em_sections"].astype("float64")
+    # Int8 of pandas: a sign may be missing.
     edges["sign"] = _RULES[signs](edges, neurons).astype("Int8")
     return Connectome(
         name=f"C. elegans, signs by {signs}",
@@ -113,6 +114,7 @@ def _majority_signs(edges: DataFrame, neurons: DataFrame) -> Series:
     """Return the sign of most of a sender's predicted sections."""
     table = neurons.set_index("neuron")
     excess = table["exc_sections"] - table["inh_sections"]
+    # A tie has no sign, and neither has a neuron without a prediction.
     return edges["source"].map(excess.clip(-1, 1).mask(excess == 0))
 
 

@@ -80,6 +80,7 @@ def signed_matrix(
             f"got {n_unknown} of {edges.sign.size} without."
         )
     order = _in_order(edges.nodes, nodes)
+    # Edges name nodes by their place in the graph's own order.
     place = dict(zip(order, range(len(order)), strict=True))
     rank = np.array([place[node] for node in edges.nodes])
     return SignedMatrix(order, dense(edges, rank))
@@ -120,6 +121,7 @@ def graph_populations(
     _, nodes, n_exc = signed_edges.signed_nodes(
         graph, drop_minority=drop_minority, weight=weight
     )
+    # The nodes are sorted already: those that excite, then those that inhibit.
     return Populations(n_exc, len(nodes) - n_exc), tuple(nodes)
 
 
@@ -169,5 +171,6 @@ def _in_order(have: tuple[Any, ...], wanted: Sequence[Any] | None) -> tuple[Any,
 def dense(edges: SignedEdges, rank: NDArray[Any]) -> NDArray[np.float64]:
     """Write edges as a matrix, node ``i`` of the graph at ``rank[i]``: signs times strengths."""
     values = np.zeros((len(edges.nodes), len(edges.nodes)))
+    # A row per receiver and a column per sender, as the weights of a layer are stored.
     values[rank[edges.post], rank[edges.pre]] = edges.sign * edges.weight
     return values

@@ -111,6 +111,7 @@ class GraphSummary:
 
         Computed when asked for.
         """
+        # A dense matrix of all nodes: only whoever asks for it pays for it.
         return spectrum(dense(self._edges, np.arange(self.n_nodes)))
 
     def table(self) -> DataFrame:
@@ -129,9 +130,11 @@ class GraphSummary:
 
         edges, n = self._edges, self.n_nodes
         columns: dict[str, Any] = {"neuron": list(edges.nodes)}
+        # pandas' Int8 knows missing values, and NumPy's int8 does not.
         signs = pd.Series(majority_signs(edges)[0], dtype="Int8")
         columns["sign"] = signs.mask(signs == 0)
         ends = {"in": edges.post, "out": edges.pre}
+        # The columns stand in the order in which the docstring names them.
         for side, end in ends.items():
             columns[f"{side}_degree"] = np.bincount(end, minlength=n)
         for side, end in ends.items():
@@ -153,6 +156,7 @@ class GraphSummary:
         Undefined ones are None.
         """
         values: dict[str, Any] = {}
+        # JSON has no NaN.
         for name in _MEASURES:
             value = getattr(self, name)
             values[name] = None if math.isnan(value) else value
@@ -163,6 +167,7 @@ class GraphSummary:
             f"{self.n_nodes:,} nodes, {self.n_edges:,} edges: {self.n_exc:,} excitatory,"
             f" {self.n_inh:,} inhibitory, {self.n_unknown:,} of unknown sign. "
         )
+        # Edges of one sign cannot break the law.
         if not (self.n_exc and self.n_inh):
             text += "Dale's law cannot be judged without edges of both signs. "
         else:
@@ -257,6 +262,7 @@ def graph_summary(
     is_tie = exc_weight == inh_weight
     exc_is_minor = (exc_weight < inh_weight) | (is_tie & (exc_count < inh_count))
     minor_count = np.where(exc_is_minor, exc_count, inh_count)
+    # A sender of one sign has no minority.
     mixed = (exc_count > 0) & (inh_count > 0)
     reciprocity, weight_reciprocity = _reciprocities(edges)
     return GraphSummary(
@@ -295,6 +301,7 @@ def _reciprocities(edges: SignedEdges) -> tuple[float, float]:
         back = weights.get((post, pre))
         if back is not None:
             both.append(min(weight, back))
+    # `fsum` rounds once, so that the order of the edges does not matter.
     total = math.fsum(weights.values())
     return _fraction(len(both), len(weights)), _fraction(math.fsum(both), total)
 

@@ -194,6 +194,7 @@ def lawful_graph(
                     f"`{name}` must be left out unless `rule` is 'transmitter'; got"
                     f" {value!r}."
                 )
+    # True is an int, and would pass for +1.
     if isinstance(otherwise, bool) or otherwise not in (1, -1, None):
         raise ValueError(f"`otherwise` must be +1, -1 or None; got {otherwise!r}.")
     edges = signed_edges.signed_edges(given, weight)
@@ -205,6 +206,7 @@ def lawful_graph(
         # A transmitter is known or not: no sender ties.
         tied = np.zeros_like(tied)
     sends = np.bincount(edges.pre, minlength=len(edges.nodes)) > 0
+    # A node that sends nothing needs no sign.
     undecided = sends & (of_node == 0)
     if otherwise is not None:
         of_node = np.where(undecided, np.int8(otherwise), of_node)
@@ -242,6 +244,7 @@ def _transmitter_signs(
             " got None."
         )
     for name, sign in signs.items():
+        # As above, True is no sign.
         if isinstance(sign, bool) or sign not in (1, -1):
             raise ValueError(f"`signs` must be +1 or -1; got {sign!r} for {name!r}.")
     # The transmitter of each node; empty where it has none, or something else by that name.
@@ -277,6 +280,7 @@ def _apply(
     kept = target != 0
     if rule == "drop":
         kept &= target == edges.sign
+    # An edge of unknown sign is assigned one; one of the other sign is flipped.
     assigned, flipped = kept & (edges.sign == 0), kept & (edges.sign == -target)
     graph = _with_signs(given, edges, of_node, kept, tied | unknown)
 
@@ -324,6 +328,7 @@ def _with_signs(
     undecided: NDArray[np.bool_],
 ) -> nx.DiGraph[Any]:
     """Return a copy of a graph, with the signs of the nodes on them and on the edges kept."""
+    # The caller's graph stays as it is.
     graph, nodes = given.copy(), edges.nodes
     for node, sign, is_undecided in zip(nodes, of_node, undecided, strict=True):
         if sign:

@@ -56,6 +56,7 @@ def read_pair(
             all are zero, or there are too few.
     """
     models = [isinstance(weights, (nn.Module, Mapping)) for weights in (before, after)]
+    # An array has no names by which to find the weights of a model.
     if any(models) and not all(models):
         raise TypeError(
             "`before` and `after` must both be models or state dicts, or neither; got"
@@ -87,6 +88,7 @@ def _joined(rows: _Rows, n_masked: int) -> Pair:
     new = np.concatenate([other.ravel() for _, other in parts]).astype(np.float64)
     _require_weights("before", old)
     _require_weights("after", new)
+    # What is zero both times may be a synapse that does not exist, whatever says so.
     exists = (old != 0) | (new != 0)
     n_absent = n_masked + int(np.count_nonzero(~exists))
     if not exists.all():
@@ -101,6 +103,7 @@ def _joined(rows: _Rows, n_masked: int) -> Pair:
             "a state dict shares memory with its module, copy it before training."
         )
     names = tuple(filter(None, rows))
+    # A change is rounding where it is below the coarser of the precisions.
     eps = max(max(_precision(one), _precision(other)) for one, other in parts)
     return Pair(names, old, new, n_absent, eps)
 
@@ -163,6 +166,7 @@ def _pair_models(
     rows, n_masked = {}, 0
     for name in chosen:
         old, new = first[name], second[name]
+        # A synapse that one of the models lacks is left out of both.
         masks = [mask for mask in (old.present, new.present) if mask is not None]
         if masks and old.values.shape == new.values.shape:
             exists = np.logical_and.reduce(masks)

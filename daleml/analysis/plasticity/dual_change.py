@@ -169,6 +169,7 @@ def _interval(
 
     The draws' shift from the value is taken off.
     """
+    # A bootstrap sample repeats values, so it is less normal than the data: only the spread counts.
     low, high = np.quantile(draws - draws.mean(), [0.025, 0.975])
     return max(lowest, value + float(low)), value + float(high)
 
@@ -193,8 +194,10 @@ def change_in_dual(
         ValueError: If too few weights have a dual coordinate.
     """
     start, end = _dual(potential, pair.before), _dual(potential, pair.after)
+    # Under the negative entropy zero has no finite coordinate, ln 0.
     has_dual = np.isfinite(start) & np.isfinite(end)
     kept = has_dual
+    # Such a potential has no way from one sign to the other.
     if potential.keeps_signs:
         kept = has_dual & ~left_out
     n, n_all = int(np.count_nonzero(kept)), pair.before.size
@@ -206,6 +209,7 @@ def change_in_dual(
             " or of another sign afterwards."
         )
     groups = bootstrap.groups
+    # Selecting copies, so it is done only where there is something to leave out.
     if n < n_all:
         start, end, groups = start[kept], end[kept], groups[kept]
     change = end - start

@@ -84,6 +84,7 @@ class GeometryInference:
         """
         tied = [self.best]
         for one in self.changes[1:]:
+            # Zero lies in the interval of how far it is behind, or chance explains its distance.
             if one.behind[0] <= 0 or one.is_normal:
                 tied.append(one)
         return tuple(tied)
@@ -94,6 +95,8 @@ class GeometryInference:
 
         That is no further than twice what chance allows in 95 of 100 cases.
         """
+        # The floor takes weights as independent. Those of a network share activities, so even the
+        # truth lies somewhat above it.
         return self.best.distance <= 2 * self.best.floor.upper
 
     def conclusion(self) -> str:
@@ -285,10 +288,12 @@ def infer_geometry(
     pair = read_pair(before, after, parameters)
     crossed = np.sign(pair.before) * np.sign(pair.after) < 0
     left_out = crossed & drop_crossed
+    # The same samples serve every potential, so that their distances can be compared.
     bootstrap = Bootstrap.of(pair.before.size, n_boot, rng)
     found = []
     for potential in candidates:
         found.append(change_in_dual(potential, pair, left_out, bootstrap))
+    # The first is the best, to which the others are compared.
     found.sort(key=lambda one: one.distance)
     moved = pair.after - pair.before
     rounding = _ROUNDINGS * pair.eps * np.linalg.norm(pair.before)

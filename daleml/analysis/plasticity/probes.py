@@ -53,6 +53,7 @@ def activities(
         ValueError: If ``hidden`` names no module that the model calls.
     """
     if callable(hidden) and not isinstance(hidden, nn.Module):
+        # The model keeps its own weights: `functional_call` lends it others.
         found = hidden(functional_call(model, state, arguments))
         label = getattr(hidden, "__name__", "a function")
         label = label.replace("<lambda>", "a function")
@@ -84,6 +85,7 @@ def _calls_of(watched: Mapping[str, nn.Module], run: Any) -> list[_Call]:
     ) -> None:
         calls.append(_Call(name, [*args, *kwargs.values()], out))
 
+    # A hook sees what a module was given, which its output alone does not tell.
     handles = []
     for name, module in watched.items():
         hook = partial(note, name)
@@ -204,10 +206,56 @@ def matching_state(model: nn.Module, argument: str, given: ModelWeights) -> Mode
                 f"`{argument}` must have {name} of shape {tuple(value.shape)}; got"
                 f" {tuple(state[name].shape)}."
             )
+        # Copies, for what was given may go on learning.
         matching[name] = state[name].to(value).detach().clone()
     for name, buffer in model.named_buffers():
         matching[name] = state.get(name, buffer).detach().clone()
     return matching
+
+
+def chosen_parameters(
+    model: nn.Module, parameter: str | Sequence[str] | None
+) -> tuple[str, ...]:
+    """Return the names of the weights that were asked for, or of those that matter most."""
+    known = dict(model.named_parameters())
+    if parameter is None:
+        matrices = []
+        for name, value in known.items():
+            if value.ndim > 1 and value.is_floating_point():
+                matrices.append(name)
+        if not matrices:
+            raise ValueError(
+                "`model` must hold a weight of two dimensions or more; got none."
+            )
+        recurrent = _that_read_a_state(model).intersection(matrices)
+        return tuple(filter(recurrent.__contains__, matrices)) or tuple(matrices)
+    chosen = (parameter,) if isinstance(parameter, str) else tuple(parameter)
+    for name in chosen or ("no name",):
+        if name not in known:
+            raise ValueError(
+                f"`parameter` must be among {', '.join(known)}; got {name!r}."
+            )
+    return chosen
+
+
+def _that_read_a_state(model: nn.Module) -> set[str]:
+    """Return the names of the weights that read a state.
+
+    A layer says which do. In a layer of nobody's they are named as torch's.
+    """
+    found = set()
+    for path, module in model.named_modules():
+        prefix = f"{path}." if path else ""
+        known = modules.known_weights(module, path)
+        states: set[str] = set()
+        for one in known:
+            if one.recurrent:
+                states.update((one.name, *one.parts))
+        for name, _ in module.named_parameters(recurse=False):
+            named = not known and name.startswith("weight_hh")
+            if named or modules.plain_name(module, name) in states:
+                found.add(prefix + name)
+    return found
 
 
 @contextmanager
@@ -216,6 +264,7 @@ def untouched(model: nn.Module) -> Iterator[None]:
 
     Among them are their mode, and what a forward pass may leave.
     """
+    # A module may keep a count, or its last activity, as a plain attribute.
     held = [(module, dict(vars(module))) for module in model.modules()]
     try:
         yield

@@ -30,11 +30,12 @@ from torch import Tensor, nn
 from torch.func import functional_call, vjp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from daleml import modules, require
+from daleml import require
 from daleml.analysis.plasticity.probes import (
     ModelState,
     ModelWeights,
     activities,
+    chosen_parameters,
     first_of,
     last_step,
     matching_state,
@@ -221,10 +222,11 @@ def regime(
     arguments = inputs if isinstance(inputs, tuple) else (inputs,)
     first = matching_state(model, "before", before)
     last = matching_state(model, "after", after)
-    names = _parameters(model, parameter)
+    names = chosen_parameters(model, parameter)
     sequence_axis = time_axis(model)
     read = partial(_outputs, output=output, sequence_axis=sequence_axis)
     with untouched(model), _twice_differentiable():
+        # Dropout, and statistics of batches, would make two runs differ.
         model.eval()
         old, label = activities(model, first, arguments, hidden, sequence_axis)
         new, _ = activities(model, last, arguments, hidden, sequence_axis)
@@ -304,6 +306,7 @@ def _tangent_columns(
     mode throughout, which more operations have than forward mode.
     """
     outputs, back = vjp(function, weights)[:2]
+    # `back` is linear, so where its own derivative is taken does not matter: at zero.
     _, forth = vjp(lambda u: back(u)[0], torch.zeros_like(outputs))[:2]
 
     def columns(which: Tensor) -> Tensor:
@@ -318,12 +321,14 @@ def _tangent_columns(
 
 def _overlap(one: Tensor, other: Tensor) -> float:
     r"""Return :math:`\langle A A^\top, B B^\top \rangle`, by the smaller of two products."""
+    # Both ways give the same number; one multiplies probes by probes, one units by units.
     if one.shape[0] < one.shape[1]:
         return float(((one @ one.T) * (other @ other.T)).sum())
     return float((one.T @ other).square().sum())
 
 
 def _alignment(inner: float, before: float, after: float) -> float:
+    # The product of the squares might overflow. Rounding may carry the ratio past 1.
     norms = math.sqrt(before) * math.sqrt(after)
     return min(1.0, inner / norms) if norms else math.nan
 
@@ -338,6 +343,7 @@ def _outputs_of(
     """Return the function from the chosen weights to the outputs, one row, and the weights."""
 
     def function(weights: ModelState) -> Tensor:
+        # Of the state, only the chosen weights are differentiated.
         return read(functional_call(model, state | weights, arguments))
 
     return function, {name: state[name] for name in names}
@@ -351,48 +357,3 @@ def _outputs(
         return require_tensor("output", output(returned)).flatten()
     found = require_tensor("output", first_of(returned))
     return last_step(found, sequence_axis).flatten()
-
-
-def _parameters(
-    model: nn.Module, parameter: str | Sequence[str] | None
-) -> tuple[str, ...]:
-    """Return the names of the weights that were asked for, or of those that matter most."""
-    known = dict(model.named_parameters())
-    if parameter is None:
-        matrices = []
-        for name, value in known.items():
-            if value.ndim > 1 and value.is_floating_point():
-                matrices.append(name)
-        if not matrices:
-            raise ValueError(
-                "`model` must hold a weight of two dimensions or more; got none."
-            )
-        recurrent = _that_read_a_state(model).intersection(matrices)
-        return tuple(filter(recurrent.__contains__, matrices)) or tuple(matrices)
-    chosen = (parameter,) if isinstance(parameter, str) else tuple(parameter)
-    for name in chosen or ("no name",):
-        if name not in known:
-            raise ValueError(
-                f"`parameter` must be among {', '.join(known)}; got {name!r}."
-            )
-    return chosen
-
-
-def _that_read_a_state(model: nn.Module) -> set[str]:
-    """Return the names of the weights that read a state.
-
-    A layer says which do. In a layer of nobody's they are named as torch's.
-    """
-    found = set()
-    for path, module in model.named_modules():
-        prefix = f"{path}." if path else ""
-        known = modules.known_weights(module, path)
-        states: set[str] = set()
-        for one in known:
-            if one.recurrent:
-                states.update((one.name, *one.parts))
-        for name, _ in module.named_parameters(recurse=False):
-            named = not known and name.startswith("weight_hh")
-            if named or modules.plain_name(module, name) in states:
-                found.add(prefix + name)
-    return found

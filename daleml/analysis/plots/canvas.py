@@ -166,6 +166,7 @@ def figure(
     """
     from matplotlib.figure import Figure
 
+    # Not a figure of pyplot's: nobody has to close it.
     drawing = Figure(figsize=(width * columns, height * rows), layout="constrained")
     return drawing, drawing.subplots(rows, columns, squeeze=False)
 
@@ -191,6 +192,7 @@ def svg(drawing: Figure) -> bytes:
 
     buffer = io.BytesIO()
     with (
+        # Without a salt the ids in the file would differ from one run to the next.
         rc_context({"svg.fonttype": "none", "svg.hashsalt": "daleml"}),
         _without_a_word_on_glyphs(),
     ):
@@ -212,6 +214,7 @@ def axes_or_new(ax: Axes | None) -> Axes:
     if ax is not None:
         _require_axes(ax)
         return ax
+    # Imported here: pyplot chooses a backend when it is imported.
     import matplotlib.pyplot as plt
 
     return plt.figure(layout="constrained").subplots()

@@ -166,6 +166,7 @@ def balance(result: GraphSummary, ax: Axes | None = None) -> Axes:
                 zorder=2,
                 label=f"{name} ({len(chosen):,})",
             )
+    # A logarithm has no place for nodes that receive none of a sign.
     ax.set_xscale("symlog", linthresh=least, linscale=0.4)
     ax.set_xlim(0, 2 * most)
     ax.set_yscale("symlog", linthresh=least, linscale=0.4)

@@ -189,6 +189,7 @@ def _log_edges(result: WeightFit) -> Array:
     elif low < trimmed / 10:
         low = trimmed
     bins = min(_MOST_BINS, max(_FEWEST_BINS, round(2 * math.sqrt(values.size))))
+    # Rounding must not leave the largest value outside of the last bin.
     edges = np.geomspace(low, high * (1 + 1e-9), bins + 1)
     # Edges lie between the values that can be written down: bins without any would be gaps,
     # and others spikes.

@@ -105,6 +105,7 @@ def groups(
     )
     log_ticks(ax.xaxis)
     legend(ax, 3)
+    # Rows have names instead of a vertical axis.
     tidy(ax).spines["left"].set_visible(False)
     return ax
 

@@ -75,12 +75,14 @@ def learning_curves(
             )
     ax = axes_or_new(ax)
     if hue:
+        # Names with $ would be drawn as maths, and those that begin with _ be left out.
         history = history.assign(**{hue: history[hue].map(name)})
     sns.lineplot(
         history,
         x=x,
         y=y,
         hue=hue,
+        # The whole range: of a few seeds there are no quantiles.
         errorbar=("pi", 100),
         palette="colorblind" if hue else None,
         ax=ax,

@@ -128,6 +128,7 @@ def matrix(weight: ArrayLike | nn.Module, ax: Axes | None = None) -> Axes:
 
     values = _read(weight)
     ax = axes_or_new(ax)
+    # The square root lets weak weights show beside strong ones.
     depth = np.sign(values) * np.sqrt(np.abs(values))
     limit = np.abs(depth).max() or 1.0
     colors = sns.blend_palette([INHIBITORY, "white", EXCITATORY], as_cmap=True)
@@ -137,6 +138,7 @@ def matrix(weight: ArrayLike | nn.Module, ax: Axes | None = None) -> Axes:
         vmin=-limit,
         vmax=limit,
         aspect="auto",
+        # Any smoothing would mix the signs of neighbours.
         interpolation="nearest",
     )
     ax.set(xlabel="presynaptic unit", ylabel="postsynaptic unit")

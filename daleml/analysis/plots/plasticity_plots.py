@@ -59,6 +59,7 @@ def geometry(result: GeometryInference, ax: Axes | None = None) -> Axes:
     require(result, GeometryInference, _MAKER)
     ax = axes_or_new(ax)
     changes = result.changes[::-1]
+    # The bars begin here: a logarithmic axis has no zero.
     low = min(min(one.floor.mean, one.distance) for one in changes) / 3
     for place, one in enumerate(changes):
         _draw_chance(ax, place, one.floor, low)

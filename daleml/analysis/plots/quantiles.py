@@ -78,6 +78,7 @@ def qq(
     ax = axes_or_new(ax)
     data, ranks = _ranked(result)
     n = sample_of(result).total
+    # Hazen's plotting positions: the middle of each value's step.
     theory = quantile(result, (ranks - 0.5) / n)
     limits = min(theory[0], data[0]), max(theory[-1], data[-1])
     ax.plot(limits, limits, color="0.45", linewidth=1, zorder=1)

@@ -72,6 +72,7 @@ def family_bars(result: Comparison, ax: Axes | None = None) -> Axes:
     ax.set_xlim(-0.6, most * (room if most > _LINEAR else room / 10))
     ticks = _ticks(most)
     ax.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
+    # The ticks above are all that there is room for.
     ax.set_xticks([], minor=True)
     ax.set_yticks(range(n - 1, -1, -1), [fit.family for fit in result.fits])
     ax.set_ylim(-0.7, n - 0.3)

@@ -99,6 +99,7 @@ def resemblance(
         fontsize="small",
         linespacing=1.4,
     )
+    # Both axes have the same limits, so that the line of one shape is the diagonal.
     limits = low - margin, high + margin
     ax.set(
         xlabel=f"centred ln w of {reference}",
@@ -160,6 +161,7 @@ def shapes(results: Mapping[str, WeightFit], ax: Axes | None = None) -> Axes:
             linewidth=1.8,
             label=f"{name(label)} (n = {result.n:,})",
         )
+    # The fit itself: of z-scores, a standard normal distribution.
     grid = np.linspace(-4, 4, 200)
     ax.plot(grid, ndtr(grid), "--", color="0.2", linewidth=1.2, label="log-normal")
     ax.set(

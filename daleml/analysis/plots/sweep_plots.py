@@ -90,6 +90,7 @@ def _panel(ax: Axes, panel: Any, curves: Any) -> None:
         ax.set_ylim(*panel.y_limits)
     swept = curves[0].x
     ax.set_xticks(swept, [f"{round(x, 2):g}" for x in swept])
+    # The values that were swept are the only ticks.
     ax.minorticks_off()
     ax.set(xlabel=panel.x_label, ylabel=panel.y_label)
     legend(ax, 2 if len(curves) < 5 else 3)

@@ -153,6 +153,7 @@ def _draw_target(
         ax.stairs(column, edges, baseline=None, color=color, linewidth=1, alpha=0.3)
         # Runs of equal steps are one line each: drawn step by step they would look dashed.
         changes = (np.diff(column) != 0) | (mask[1:] != mask[:-1])
+        # A run begins where the target, or whether it counts, changes.
         starts = np.flatnonzero(np.r_[True, changes])
         ends = np.r_[starts[1:], len(column)]
         counted = mask[starts]

@@ -55,6 +55,7 @@ def effective_weights(
     for path, module in weights.named_modules():
         prefix = f"{path}." if path else ""
         if _acts_as_one(module, path):
+            # A subclass may hold further matrices, which come after this one.
             effective = modules.required(module, path, "effective_weight", _PURPOSE)()
             yield path or "weight", effective.detach().flatten(1)
             found = _other_matrices(module, path)
@@ -83,6 +84,7 @@ def is_circuit(module: nn.Module) -> bool:
         return True
     if modules.speaks(module) or not modules.is_recurrent(module):
         return False
+    # The gates of an LSTM or a GRU share a matrix, which multiplies no single state.
     gates = {one.gates for one in modules.synaptic_weights(module)}
     return gates == {1}
 
@@ -119,6 +121,7 @@ def _own_matrices(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     own = unpruned(stored)
     for name in parametrized(module):
         own[name] = getattr(module, name)
+    # Some of torch's modules, as ConvTranspose2d, store the presynaptic dimension first.
     synaptic = modules.synaptic_weights(module)
     pre_first = {one.name for one in synaptic if one.pre_dim == 0}
     for name, value in own.items():

@@ -42,8 +42,10 @@ def numbers(values: Any, name: str = "weights") -> NDArray[Any]:
             f"`{name}` must have rows of one length; got rows of several lengths."
         ) from None
     if array.dtype.kind not in "fiu":
-        table = hasattr(values, "table") or hasattr(values, "edges")
-        hint = ", such as one column of the table" if table else ""
+        hint = ""
+        # Tables of synapses and connectomes hold columns of numbers.
+        if hasattr(values, "table") or hasattr(values, "edges"):
+            hint = ", such as one column of the table"
         raise TypeError(
             f"`{name}` must be real numbers{hint}; got {array.dtype} values."
         )

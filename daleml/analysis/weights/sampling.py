@@ -61,6 +61,7 @@ def weight_sample(
         >>> sample.n, sample.n_zero, sample.sign
         (3, 1, 1)
     """
+    # What was decided when the sample was taken is not decided again.
     if isinstance(weights, WeightSample):
         if pool or sign not in (None, weights.sign) or sample_weights is not None:
             raise ValueError(
@@ -175,6 +176,7 @@ def take(
         mean += shift * logs.size / n
     if n_infinite or (n_missing and not drop_missing):
         advice = ""
+        # An infinite weight is a fault of the network's, whatever else is missing.
         if not n_infinite:
             advice = ": `drop_missing=True` leaves NaN out, and counts them"
         raise ValueError(
@@ -274,7 +276,9 @@ def _refuse_both_signs(array: NDArray[Any]) -> None:
     sizes = [positive.astype(np.float64), np.abs(negative.astype(np.float64))]
     sizes.sort(key=len, reverse=True)
     hint = noise_hint(*sizes)
-    more = f" The {hint.said}." if hint else ""
+    more = ""
+    if hint:
+        more = f" The {hint.said}."
     raise ValueError(
         "`weights` must be of one sign unless `sign` or `pool` is given; "
         f"got {positive.size} positive and {negative.size} negative values.{more}"
@@ -307,6 +311,7 @@ def _counts(sample_weights: ArrayLike, size: int) -> NDArray[np.float64]:
         raise ValueError(
             f"`sample_weights` must not all be 0; got {counts.size} zeros."
         )
+    # Whole counts add up to 1 only if one value was seen once.
     is_whole = bool(np.all(counts == np.floor(counts)))
     if not is_whole and math.isclose(float(counts.sum()), 1.0, rel_tol=1e-6):
         raise ValueError(
@@ -319,6 +324,7 @@ def _counts(sample_weights: ArrayLike, size: int) -> NDArray[np.float64]:
 
 def _first_sign(array: NDArray[Any]) -> int:
     """Return the sign of the first value that is above or below zero; +1 if there is none."""
+    # Most often the first chunk decides, and an array on a disk is not read further.
     for start in range(0, array.size, CHUNK):
         chunk = array[start : start + CHUNK]
         positive, negative = chunk > 0, chunk < 0

@@ -71,6 +71,7 @@ def weight_matrices(weights: nn.Module | Mapping[str, Any]) -> Iterator[WeightMa
     for name, value in state.items():
         if is_matrix(name, value):
             array = numbers(value)
+            # Whole numbers are counts and indices, no weights.
             if array.dtype.kind == "f":
                 yield _with_facts(name, array, state)
 
@@ -89,6 +90,7 @@ def _with_facts(
     signs = law.saved_signs(state, name)
     if signs is None:
         return WeightMatrix(name, array, None, None)
+    # Presynaptic units become columns, wherever the module stores them.
     by_unit, unit_signs = law.by_unit(torch.as_tensor(array), signs.cpu())
     exists = None
     present = law.saved_present(state, name)
@@ -104,6 +106,7 @@ def unpruned(state: Mapping[str, Any]) -> dict[str, Any]:
     """
     composed = {}
     for name, value in state.items():
+        # torch keeps the mask as a buffer beside the original parameter.
         is_mask = f"{name.removesuffix('_mask')}_orig" in state
         if is_mask:
             continue

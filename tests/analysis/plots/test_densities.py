@@ -286,11 +286,9 @@ def test_a_resemblance_is_drawn_with_its_measures():
 
 
 def test_vector_output_keeps_its_text_and_its_bytes():
+    comparison = compare_families(X, "gamma")
     first, second = (
-        plots.svg(
-            plots.comparison_figure(compare_families(X, "gamma"), xlabel="PSD (px)")
-        )
-        for _ in "ab"
+        plots.svg(plots.comparison_figure(comparison, xlabel="PSD (px)")) for _ in "ab"
     )
     assert first == second
     assert b">PSD (px)</text>" in first

@@ -1,3 +1,4 @@
+import functools
 import sys
 
 import networkx as nx
@@ -59,6 +60,28 @@ RICH, LAZY = (
     for pair in ((0.7, 0.3), (0.99, 0.6))
 )
 
+
+# What several plots draw is computed once.
+@functools.cache
+def comparison():
+    return compare_families(X)
+
+
+@functools.cache
+def comparison_of_three():
+    return compare_families([1.0, 2.0, 3.0])
+
+
+@functools.cache
+def inference():
+    return infer_geometry(X, CHANGED)
+
+
+@functools.cache
+def inference_of_a_shift():
+    return infer_geometry(X, X + 1, [Euclidean()])
+
+
 CASES = {
     "fit": (plots.fit, lambda: fit_weights(X)),
     "fit of counts": (plots.fit, lambda: fit_weights(COUNTS)),
@@ -88,7 +111,7 @@ CASES = {
         lambda: fit_weights(X, censoring=X.min() / 2),
     ),
     "ccdf": (plots.ccdf, lambda: fit_weights(X)),
-    "ccdf of families": (plots.ccdf, lambda: compare_families(X)),
+    "ccdf of families": (plots.ccdf, comparison),
     "ccdf of counts": (plots.ccdf, lambda: compare_families(COUNTS, discrete=True)),
     "ccdf, truncated": (
         plots.ccdf,
@@ -96,10 +119,10 @@ CASES = {
     ),
     "qq of counts": (plots.qq, lambda: fit_weights(COUNTS, discrete=True)),
     "qq of two": (plots.qq, lambda: fit_weights([1.0, 2.0])),
-    "family bars": (plots.family_bars, lambda: compare_families(X)),
+    "family bars": (plots.family_bars, comparison),
     "family bars of three": (
         plots.family_bars,
-        lambda: compare_families([1.0, 2.0, 3.0]),
+        comparison_of_three,
     ),
     "family bars of one": (plots.family_bars, lambda: compare_families(X, "gamma")),
     "groups": (plots.groups, lambda: compare_groups(X, LABELS)),
@@ -108,8 +131,8 @@ CASES = {
         lambda: compare_groups(COUNTS, COUNTS % 2, discrete=True),
     ),
     "resemblance": (plots.resemblance, lambda: compare_to(X, COUNTS, n_boot=20)),
-    "families": (plots.families, lambda: compare_families(X)),
-    "families of three": (plots.families, lambda: compare_families([1.0, 2.0, 3.0])),
+    "families": (plots.families, comparison),
+    "families of three": (plots.families, comparison_of_three),
     "qq": (plots.qq, lambda: fit_weights(X, "gamma")),
     "shapes": (plots.shapes, lambda: {"a": fit_weights(X), "b": fit_weights(COUNTS)}),
     "spectrum": (plots.spectrum, lambda: spectrum(np.diag([3.0, 2.0, 1.0]))),
@@ -120,15 +143,15 @@ CASES = {
     ),
     "matrix": (plots.matrix, lambda: np.array([[1.0, -2.0], [0.0, -1.0]])),
     "matrix of zeros": (plots.matrix, lambda: np.zeros((2, 3))),
-    "geometry": (plots.geometry, lambda: infer_geometry(X, CHANGED)),
+    "geometry": (plots.geometry, inference),
     "geometry of a shift": (
         plots.geometry,
-        lambda: infer_geometry(X, X + 1, [Euclidean()]),
+        inference_of_a_shift,
     ),
-    "normality": (plots.normality, lambda: infer_geometry(X, CHANGED)),
+    "normality": (plots.normality, inference),
     "normality of a shift": (
         plots.normality,
-        lambda: infer_geometry(X, X + 1, [Euclidean()]),
+        inference_of_a_shift,
     ),
     "regime": (plots.regime, lambda: RICH),
     "regimes": (plots.regime, lambda: {"rank 1": RICH, "full rank": LAZY}),
@@ -199,7 +222,7 @@ def test_qq_points_lie_on_the_line_for_the_right_family():
             "`result` must be a WeightFit, as `fit_weights` returns; got list.",
         ),
         (
-            lambda: plots.qq(compare_families(X)),
+            lambda: plots.qq(comparison()),
             "`result` must be a WeightFit, as `fit_weights` returns; got Comparison.",
         ),
         (
@@ -215,11 +238,11 @@ def test_qq_points_lie_on_the_line_for_the_right_family():
             "`result` must be a Comparison, as `compare_families` returns; got WeightFit.",
         ),
         (
-            lambda: plots.groups(compare_families(X)),
+            lambda: plots.groups(comparison()),
             "`result` must be a GroupComparison, as `compare_groups` returns; got Comparison.",
         ),
         (
-            lambda: plots.resemblance(compare_families(X)),
+            lambda: plots.resemblance(comparison()),
             "`result` must be a Resemblance, as `compare_to` returns; got Comparison.",
         ),
         (
@@ -301,7 +324,7 @@ def test_shapes_refuses_other_families():
 
 def test_no_plot_shows_or_leaks():
     before = len(sys.modules["matplotlib.pyplot"].get_fignums())
-    plots.comparison_figure(compare_families(X))
+    plots.comparison_figure(comparison())
     assert len(sys.modules["matplotlib.pyplot"].get_fignums()) == before
 
 
