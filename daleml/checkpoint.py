@@ -60,9 +60,26 @@ _DAMAGE = (
 def opened(folder: Path, run: Run) -> Iterator[None]:
     """Be the only writer of a folder, which is made if it is missing.
 
+    Args:
+        folder: The folder of the checkpoint.
+        run: The run that is to be saved there; how it is set is noted.
+
+    Returns:
+        A context manager: the folder is the run's until it is left.
+
     Raises:
         CheckpointError: If another run writes there, or the run holds what no checkpoint can keep.
         ValueError: If the folder cannot be written to.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import torch
+        >>> model = torch.nn.Linear(2, 1)
+        >>> run = Run(model, torch.optim.SGD(model.parameters(), 0.1))
+        >>> with tempfile.TemporaryDirectory() as folder, opened(Path(folder), run):
+        ...     print(load(Path(folder), run))
+        None
     """
     run.given = _describe(run)
     finished = (folder / files.INDEX).exists()
@@ -79,9 +96,27 @@ def opened(folder: Path, run: Run) -> Iterator[None]:
 def save(folder: Path, run: Run, epoch: int, rows: list[dict[str, Any]]) -> None:
     """Write a checkpoint, and drop the files of this run's earlier ones.
 
+    Args:
+        folder: The folder, made if it is missing.
+        run: The run as it is now.
+        epoch: How many epochs it has finished.
+        rows: Its history, a row per epoch and one before the first.
+
     Raises:
         CheckpointError: If a part of the state cannot be kept, or written. The checkpoint
             before it stays.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import torch
+        >>> model = torch.nn.Linear(2, 1)
+        >>> run = Run(model, torch.optim.SGD(model.parameters(), 0.1))
+        >>> with tempfile.TemporaryDirectory() as name:
+        ...     folder = Path(name)
+        ...     save(folder, run, 0, [{"epoch": 0, "loss": 1.5}])
+        ...     sorted(path.name for path in folder.iterdir())
+        ['checkpoint.json', 'model-0.safetensors', 'optimizer-0.safetensors']
     """
     atomic_files.folder("checkpoint", folder)
     # Before its first checkpoint, a run is named in the index before a file is written: so a kill
@@ -104,12 +139,30 @@ def save(folder: Path, run: Run, epoch: int, rows: list[dict[str, Any]]) -> None
 def load(folder: Path, run: Run) -> tuple[int, list[dict[str, Any]]] | None:
     """Put a run back where its checkpoint left it.
 
+    Args:
+        folder: The folder of the checkpoint.
+        run: A run with the same model and optimiser, whatever they have learnt.
+
     Returns:
         The epoch it had finished and its history; or None if the folder holds no checkpoint.
 
     Raises:
         CheckpointError: If the checkpoint is damaged, or of another model or optimiser. Nothing
             is changed then.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import torch
+        >>> model = torch.nn.Linear(2, 1)
+        >>> run = Run(model, torch.optim.SGD(model.parameters(), 0.1))
+        >>> with tempfile.TemporaryDirectory() as name:
+        ...     save(Path(name), run, 0, [{"epoch": 0, "loss": 1.5}])
+        ...     _ = model.weight.data.zero_()
+        ...     load(Path(name), run)
+        (0, [{'epoch': 0, 'loss': 1.5}])
+        >>> bool(model.weight.any())
+        True
     """
     path = folder / files.INDEX
     if not path.exists():

@@ -168,7 +168,18 @@ class Populations(Keywords):
 
 
 def require_no_pair(name: str, given: object) -> None:
-    """Raise if two counts are given in a tuple where a partition was meant."""
+    """Raise if two counts are given in a tuple where a partition was meant.
+
+    Args:
+        name: What the caller calls the argument.
+        given: Its value.
+
+    Raises:
+        TypeError: If it is a pair of integers.
+
+    Example:
+        >>> require_no_pair("populations", 3)
+    """
     if not isinstance(given, tuple) or len(given) != 2:
         return
     if all(isinstance(count, int) for count in given):

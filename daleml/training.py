@@ -34,7 +34,7 @@ __all__ = ["Batch", "Batches", "DivergedError", "Shuffled", "train"]
 Batch: TypeAlias = tuple[Tensor, Any]
 """Inputs and targets."""
 Batches: TypeAlias = Iterable[Batch] | Callable[[int], Iterable[Batch]]
-"""What is read anew every epoch: a list, a ``DataLoader``, or a function of its number, from 1."""
+"""What is read anew every epoch: a list, a loader, or a function of its number, from 1."""
 
 
 @dataclass(frozen=True)
@@ -176,11 +176,8 @@ def train(
         clip_norm,
         checkpoint,
     )
-    settings = {
-        "batches": inputs.describe_batches(batches),
-        "clip_norm": clip_norm,
-        "loss": loss,
-    }
+    described = inputs.describe_batches(batches)
+    settings = {"batches": described, "clip_norm": clip_norm, "loss": loss}
     generators = generators_of(batches, model)
     run = checkpoints.Run(model, optimizer, scheduler, generators, settings)
     folder = None if checkpoint is None else Path(checkpoint)

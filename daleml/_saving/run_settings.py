@@ -1,4 +1,4 @@
-"""Settings of a run as it began, in plain values, to compare with those of a run that resumes it."""
+"""Settings of a run as it began, in plain values, to compare with those of a resumed run."""
 
 from __future__ import annotations
 

@@ -27,6 +27,13 @@ class Run:
         name: Which run it is: files of other runs are left alone.
         given: How optimiser, scheduler, and the rest were set when the run began; None before.
         files: The tensor files that its last index named.
+
+    Example:
+        >>> import torch
+        >>> model = torch.nn.Linear(2, 1)
+        >>> run = Run(model, torch.optim.SGD(model.parameters(), 0.1))
+        >>> run.parameter_names()
+        [['weight', 'bias']]
     """
 
     model: nn.Module

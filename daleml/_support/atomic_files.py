@@ -41,7 +41,7 @@ _EARLIER = re.compile(
     r"\.unfinished-[a-z0-9_]{1,8}\.(json|safetensors|png|svg|html|md)"
 )
 _OF_ANOTHER_MACHINE = 86_400.0
-"""A temporary file of another machine, which cannot be asked, is taken for dead after these seconds."""
+"""After so many seconds a temporary file of another machine, which cannot be asked, is dead."""
 _writing: set[Path] = set()
 """The temporary files that this process is writing."""
 
@@ -279,7 +279,7 @@ def _put(staged: Path, handle: int | None) -> None:
 
 
 def _outdated(index: Path, keep: Mapping[str, str]) -> list[str]:
-    """Return the files of an earlier index that are not wanted now, if they are as it wrote them."""
+    """Return the files of an earlier index that are not wanted now and are as it wrote them."""
     try:
         named = json.loads(index.read_text(encoding="utf-8"))["files"]
         pairs = [(str(name), str(digest)) for name, digest in named.items()]

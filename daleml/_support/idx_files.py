@@ -111,5 +111,5 @@ def _size_by_header(start: bytes) -> int:
     end = 4 + 4 * rank
     if len(start) < end:
         return end
-    sizes = np.frombuffer(start[4:end], dtype=">u4").tolist()
+    sizes: list[int] = np.frombuffer(start[4:end], dtype=">u4").tolist()
     return end + math.prod(sizes)

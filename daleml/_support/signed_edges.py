@@ -276,7 +276,7 @@ def strength(
 
 
 def _could_be_a_strength(value: Any) -> bool:
-    """Whether an attribute holds a number, or text of one, as ``read_edgelist`` and GraphML give."""
+    """Whether an attribute holds a number, or its text, as ``read_edgelist`` and GraphML give."""
     if value is None or isinstance(value, (bool, np.bool_)):
         return False
     try:
