@@ -144,9 +144,10 @@ def _lognormal(
 
 def _matrices(module: nn.Module, path: str) -> Iterator[tuple[str, Tensor, bool]]:
     """Yield the matrices that no layer's own rule draws, and whether torch's table knows them."""
-    of_torch = modules.synaptic_weights(module, path)
-    if modules.speaks(module):
-        of_torch = ()
+    of_torch: tuple[modules.SynapticWeight, ...] = ()
+    # A layer of the protocol may lack a method that is not needed to draw it.
+    if not modules.speaks(module):
+        of_torch = modules.synaptic_weights(module, path)
     for one in of_torch:
         if parametrize.is_parametrized(module, one.name):
             yield one.name, cast("Tensor", getattr(module, one.name)), True
