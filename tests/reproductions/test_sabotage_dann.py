@@ -127,7 +127,8 @@ SABOTAGE = [
     ("1a", after(init, "dann_iclr2021_", uncentred), None),
     ("1a", after(init, "dann_iclr2021_", he_scale), None),
     ("1a", after(init, "dann_iclr2021_", no_gain), None),
-    ("1c", corrections_off, None),
+    # After ten epochs, three seeds cannot tell yet whether a tenth of the rate ends worse.
+    ("1c", corrections_off, 30),
     ("1e", guard_off, 1),
     ("2a", squared_values, None),
     ("2a", after(init, "column_ei_", unbalanced), None),
@@ -142,6 +143,8 @@ NAMES = [
 ]  # fmt: skip
 
 
+# Training itself tells of the broken law, where the guard is off.
+@pytest.mark.filterwarnings("ignore:.* synapses break Dale's law:UserWarning")
 @pytest.mark.parametrize(("claim", "sabotage", "epochs"), SABOTAGE, ids=NAMES)
 def test_sabotage_turns_a_claim_that_holds(claim, sabotage, epochs, monkeypatch):
     assert intact(claim, epochs) == HOLDS
