@@ -1,4 +1,4 @@
-"""Run every case, print a table, and write it with the machine and the versions to `benchmarks/results.json`."""
+"""Run every case, print tables, and keep the numbers in ``benchmarks/results.json``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ import scipy
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import nn
 
 import daleml
 from benchmarks import (
+    dense_layers,
     equilibrium,
     evolution,
     fits,
@@ -27,124 +28,94 @@ from benchmarks import (
     optimisers,
     recurrent,
 )
-from benchmarks.timing import Case, measure
-from daleml import Populations, signs
-from daleml.layers import DANNLinear, EILinear
-
-
-def layer_step(ours, torchs, batch, n_in):
-    """Compare forward and backward of two layers."""
-
-    def setup():
-        def ready(layer):
-            x = torch.rand(batch, n_in, requires_grad=True)
-
-            def call():
-                layer.zero_grad()
-                layer(x).sum().backward()
-
-            return call
-
-        return ready(ours()), ready(torchs())
-
-    return setup
-
-
-def projection():
-    """Compare projecting a layer onto its signs with one pass of torch's own over the weight."""
-    layer = EILinear(Populations(3000, 1000), 4000)
-    with torch.no_grad():
-        copy = layer.weight.detach().clone()
-    return lambda: signs.project_(layer), lambda: copy.clamp_(min=0)
-
+from benchmarks.memory import MemoryCase
+from benchmarks.timing import Timing, measure
 
 CASES = [
     *optimisers.CASES,
-    *(
-        Case(
-            f"DANNLinear{' shunting' if shunting else ''} forward and backward, batch"
-            f" {batch}",
-            "nn.Linear",
-            layer_step(
-                lambda s=shunting: DANNLinear(784, 500, 50, shunting=s),
-                lambda: nn.Linear(784, 500),
-                batch,
-                784,
-            ),
-            rounds=41,
-        )
-        for shunting in (False, True)
-        for batch in (32, 256, 1024)
-    ),
+    *dense_layers.CASES,
     *recurrent.CASES,
     *fits.CASES,
     *equilibrium.CASES,
     *evolution.CASES,
     *guards.CASES,
-    Case("signs.project_, 16M weights", "clamp_", lambda: projection()),
+    # The last: its weight is much larger than what other cases hold.
+    dense_layers.PROJECTION,
 ]
+Peak = tuple[MemoryCase, float, float]
 
 
 def main() -> None:
     """Run the cases whose name holds the words given, or all."""
     wanted = " ".join(sys.argv[1:])
     timings = [measure(case) for case in CASES if wanted in case.name]
-    peaks = [
-        (case, *memory.measure(case))
-        for case in recurrent.MEMORY_CASES
-        if wanted in case.name
-    ]
-    table = Table(
-        title="daleml beside torch and scipy: time ratios, lower is better",
-        title_justify="left",
-    )
-    for column in ("case", "against", "ratio", "quartiles", "ms", "baseline ms"):
-        table.add_column(
-            column, justify="left" if column in ("case", "against") else "right"
-        )
-    for t in timings:
-        quartiles, milliseconds = (
-            f"{t.low:.2f} to {t.high:.2f}",
-            (f"{1e3 * s:.2f}" for s in (t.seconds, t.baseline_seconds)),
-        )
-        table.add_row(t.name, t.against, f"{t.ratio:.2f}", quartiles, *milliseconds)
-    Console(width=160).print(table)
-    table = Table(
-        title="peak memory of a training step: ratios, lower is better",
-        title_justify="left",
-    )
-    for column in ("case", "against", "ratio", "MB", "baseline MB"):
-        table.add_column(
-            column, justify="left" if column in ("case", "against") else "right"
-        )
-    for case, ours, baseline in peaks:
-        table.add_row(
-            case.name,
-            case.against,
-            f"{ours / baseline:.2f}",
-            f"{ours:.0f}",
-            f"{baseline:.0f}",
-        )
-    Console(width=160).print(table)
+    peaks: list[Peak] = []
+    for case in recurrent.MEMORY_CASES:
+        if wanted in case.name:
+            peaks.append((case, *memory.measure(case)))
+    console = Console(width=160)
+    console.print(_table_of_timings(timings))
+    console.print(_table_of_peaks(peaks))
     _keep(
         {
-            "timings": [dataclasses.asdict(t) for t in timings],
-            "memory": [
-                {
-                    "name": case.name,
-                    "against": case.against,
-                    "ratio": ours / baseline,
-                    "mb": ours,
-                    "baseline_mb": baseline,
-                }
-                for case, ours, baseline in peaks
-            ],
+            "timings": [dataclasses.asdict(timing) for timing in timings],
+            "memory": [_plain(*peak) for peak in peaks],
         }
     )
 
 
+def _table_of_timings(timings: Sequence[Timing]) -> Table:
+    table = _table(
+        "daleml beside torch and scipy: time ratios, lower is better",
+        ("ratio", "quartiles", "ms", "baseline ms"),
+    )
+    for t in timings:
+        table.add_row(
+            t.name,
+            t.against,
+            f"{t.ratio:.2f}",
+            f"{t.low:.2f} to {t.high:.2f}",
+            f"{1e3 * t.seconds:.2f}",
+            f"{1e3 * t.baseline_seconds:.2f}",
+        )
+    return table
+
+
+def _table_of_peaks(peaks: Sequence[Peak]) -> Table:
+    table = _table(
+        "peak memory of a training step: ratios, lower is better",
+        ("ratio", "MB", "baseline MB"),
+    )
+    for case, ours, baseline in peaks:
+        numbers = f"{ours / baseline:.2f}", f"{ours:.0f}", f"{baseline:.0f}"
+        table.add_row(case.name, case.against, *numbers)
+    return table
+
+
+def _table(title: str, numbers: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for column in ("case", "against"):
+        table.add_column(column, justify="left")
+    for column in numbers:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _plain(case: MemoryCase, ours: float, baseline: float) -> dict[str, Any]:
+    return {
+        "name": case.name,
+        "against": case.against,
+        "ratio": ours / baseline,
+        "mb": ours,
+        "baseline_mb": baseline,
+    }
+
+
 def _keep(measured: dict[str, list[dict[str, Any]]]) -> None:
-    """Write what was measured into ``results.json``, in the place of what it held of the same cases on this machine."""
+    """Write what was measured into ``results.json``.
+
+    It takes the place of what the file held of the same cases on this machine.
+    """
     machine = {
         "machine": platform.machine(),
         "cores": os.cpu_count(),
@@ -156,15 +127,17 @@ def _keep(measured: dict[str, list[dict[str, Any]]]) -> None:
         "daleml": daleml.__version__,
     }
     path = Path(__file__).parent / "results.json"
-    before = json.loads(path.read_text()) if path.exists() else {}
-    if before.get("machine") != machine:  # rows of two machines are not to be compared
+    before: dict[str, Any] = {}
+    if path.exists():
+        before = json.loads(path.read_text())
+    # Rows of two machines, or of two versions, are not to be compared.
+    if before.get("machine") != machine:
         before = {}
     rows = {}
     for kind, found in measured.items():
-        kept = {
-            (row["name"], row["against"]): row
-            for row in [*before.get(kind, []), *found]
-        }
+        kept = {}
+        for row in [*before.get(kind, []), *found]:
+            kept[row["name"], row["against"]] = row
         rows[kind] = list(kept.values())
     path.write_text(json.dumps({"machine": machine, **rows}, indent=2) + "\n")
 

@@ -1,4 +1,4 @@
-"""How much memory a training step takes at its peak, each in a process of its own. On Linux."""
+"""The memory that a training step takes at its peak, each in a process of its own. On Linux."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ from torch import nn
 class MemoryCase:
     """A layer's training step, and the layer it is measured against.
 
-    Both are built where they run.
+    Attributes:
+        name: What is measured.
+        against: What it is measured against.
+        ours: Builds the layer, in the process that runs it.
+        baseline: Builds the layer that it is measured against.
+        n_steps: Steps of a sequence.
+        n_sequences: Sequences of a batch.
+        n_inputs: Inputs of a step.
     """
 
     name: str
@@ -32,14 +39,12 @@ class MemoryCase:
 def measure(case: MemoryCase, rounds: int = 3) -> tuple[float, float]:
     """Return the megabytes by which a step raises the peak, ours and the baseline's.
 
-    Medians of fresh processes.
+    Both are medians of fresh processes.
     """
     sizes = case.n_steps, case.n_sequences, case.n_inputs
-    found = [
-        statistics.median(_rise(build, sizes) for _ in range(rounds))
-        for build in (case.ours, case.baseline)
-    ]
-    return found[0], found[1]
+    ours = [_rise(case.ours, sizes) for _ in range(rounds)]
+    baseline = [_rise(case.baseline, sizes) for _ in range(rounds)]
+    return statistics.median(ours), statistics.median(baseline)
 
 
 def _rise(build: Callable[[], nn.Module], sizes: tuple[int, int, int]) -> float:
@@ -51,18 +56,18 @@ def _rise(build: Callable[[], nn.Module], sizes: tuple[int, int, int]) -> float:
 
 def _step(build: Callable[[], nn.Module], sizes: tuple[int, int, int]) -> float:
     layer, x = build(), torch.rand(sizes)
-    layer(x[:2])[0].sum().backward()  # what is allocated once: kernels, gradients
+    # Kernels and gradients are allocated once, by the first step.
+    layer(x[:2])[0].sum().backward()
     layer.zero_grad(set_to_none=False)
-    Path("/proc/self/clear_refs").write_text(
-        "5"
-    )  # start the peak anew: importing torch once took more
+    # Start the peak anew: importing torch has taken more. See proc(5), clear_refs.
+    Path("/proc/self/clear_refs").write_text("5")
     before = _peak()
     layer(x)[0].sum().backward()
     return _peak() - before
 
 
 def _peak() -> float:
-    """Return the most memory this process has held since the peak was started anew, in megabytes."""
+    """Return the most memory that this process has held since the peak began anew, in megabytes."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024

@@ -1,7 +1,4 @@
-"""How a case is timed beside its baseline.
-
-Interleaved, in one process, as the median of the ratios.
-"""
+"""A case is timed beside its baseline: in turns, in one process, as the median of the ratios."""
 
 from __future__ import annotations
 
@@ -13,7 +10,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Case:
-    """Something daleml does, and what it is measured against."""
+    """Something that daleml does, and what it is measured against.
+
+    Attributes:
+        name: What is measured.
+        against: What it is measured against.
+        setup: Returns two calls, of the case and of its baseline.
+        rounds: How many times both are called.
+    """
 
     name: str
     against: str
@@ -25,9 +29,16 @@ class Case:
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds are medians and drift with the machine.
+    """What was measured of a case.
 
-    The ratio is the median of the rounds' own ratios.
+    Attributes:
+        name: What was measured.
+        against: What it was measured against.
+        ratio: The median of the rounds' own ratios.
+        low: Their lower quartile.
+        high: Their upper quartile.
+        seconds: The median of the case; it drifts with the machine.
+        baseline_seconds: The median of its baseline.
     """
 
     name: str
@@ -46,6 +57,7 @@ def measure(case: Case) -> Timing:
     baseline()
     pairs = []
     for i in range(case.rounds):
+        # Whoever is second may find a warmer cache, or a hotter processor.
         order = (ours, baseline) if i % 2 else (baseline, ours)
         took = {call: _seconds(call, case.clock) for call in order}
         pairs.append((took[ours], took[baseline]))
