@@ -1,9 +1,9 @@
-"""What the demo found: numbers by network, ready for ``results.json``."""
+"""The numbers that the demo finds, by network, ready for ``results.json``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from daleml.datasets import Connectome
 from daleml.demo.demo_training import Trained
 from daleml.demo.dense_networks import LAYERS
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 SIGNS = (("all", None), ("E", 1), ("I", -1))
 
 _FITTED = (
@@ -32,9 +35,11 @@ _FITTED = (
     "± s.e.",
     "KS from log-normal",
 )
-_FEWEST = 50  # weights: with fewer, the family that ranks first is chance
-# of ln|w|: weights within a few per cent of each other have no shape to be told
+_FEWEST = 50
+"""With fewer weights, it is chance which family ranks first."""
+
 _LEAST_SPREAD = 0.02
+"""Standard deviation of ln|w| below which weights are too alike to have a shape."""
 
 
 @dataclass(frozen=True)
@@ -62,68 +67,71 @@ class Summary:
 
 def summarise(runs: list[Trained]) -> Summary:
     """Gather the runs of one arm."""
-    histories = [run.history for run in runs]
+    # The seeds of an arm differ in their weights only: one network's verdict counts for all.
     verdict = signs.check(runs[0].after)
-    lawful = verdict.n_parameters > 0
-    entropies = [
-        column for column in histories[0].columns if column.startswith("svd_entropy/")
-    ]
+    histories = [run.history for run in runs]
+    violations = []
+    if verdict.n_parameters:
+        violations = [history["sign_violations"].tolist() for history in histories]
     return Summary(
         label=runs[0].arm.label,
         lr=runs[0].arm.lr,
         test_error=[run.test_error for run in runs],
-        train_loss=[float(history["loss"].iloc[-1]) for history in histories],
-        sign_flips=[float(history["sign_flips"].iloc[-1]) for history in histories],
-        sign_violations=(
-            [history["sign_violations"].tolist() for history in histories]
-            if lawful
-            else []
-        ),
-        steps=int(sum(history["signs/steps"].sum() for history in histories)),
-        lawless_steps=int(
-            sum(history["signs/lawless_steps"].sum() for history in histories)
-        ),
+        train_loss=_last(histories, "loss"),
+        sign_flips=_last(histories, "sign_flips"),
+        sign_violations=violations,
+        steps=_sum(histories, "signs/steps"),
+        lawless_steps=_sum(histories, "signs/lawless_steps"),
         n_synapses=verdict.n_synapses,
         n_unjudged=sum(weight.n_synapses for weight in verdict.unjudged),
         ks_lognormal_before=[_mean_ks(run.before) for run in runs],
         ks_lognormal=[_mean_ks(run.after) for run in runs],
-        fraction_at_zero=[
-            float(history["fraction_at_zero"].iloc[-1]) for history in histories
-        ],
-        svd_entropy={
-            name.partition("/")[2]: [
-                float(np.mean([h[name].iloc[i] for h in histories])) for i in (0, -1)
-            ]
-            for name in entropies
-        },
+        fraction_at_zero=_last(histories, "fraction_at_zero"),
+        svd_entropy=_entropies(histories),
     )
+
+
+def _last(histories: list[pd.DataFrame], column: str) -> list[float]:
+    """Return what a column ends with, in each history."""
+    return [float(history[column].iloc[-1]) for history in histories]
+
+
+def _sum(histories: list[pd.DataFrame], column: str) -> int:
+    """Return the sum of a column of counts over all histories."""
+    return int(sum(history[column].sum() for history in histories))
+
+
+def _entropies(histories: list[pd.DataFrame]) -> dict[str, list[float]]:
+    """Return the SVD entropy of each matrix before and after learning, mean of the seeds."""
+    found = {}
+    for column in histories[0].columns:
+        kind, _, matrix = column.partition("/")
+        if kind == "svd_entropy":
+            means = []
+            for place in (0, -1):
+                seeds = [history[column].iloc[place] for history in histories]
+                means.append(float(np.mean(seeds)))
+            found[matrix] = means
+    return found
 
 
 def _hidden(name: str) -> bool:
-    """Whether a sample is of excitatory weights onto hidden units.
-
-    The matrices with thousands of synapses.
-    """
-    path, _, rest = name.partition(".")
-    recurrent = rest.removesuffix(" E") in ("weight_hh_l0", "weight_ex_hh_l0")
-    return recurrent or (
-        path not in (str(2 * LAYERS), "readout")
-        and rest.removesuffix(" E") in ("weight", "weight_ex")
-    )
+    """Whether a sample is of excitatory weights onto hidden units, thousands of synapses."""
+    path, _, parameter = name.removesuffix(" E").partition(".")
+    if parameter in ("weight_hh_l0", "weight_ex_hh_l0"):
+        return True
+    # Between two layers of a stack stands a ReLU, so that the read-out has twice their number.
+    is_readout = path in (str(2 * LAYERS), "readout")
+    return not is_readout and parameter in ("weight", "weight_ex")
 
 
 def _mean_ks(model: nn.Module) -> float:
     """Mean, over hidden matrices, of the distance of z-scored ln|w| from the normal."""
-    samples = weight_samples(model)
-    return float(
-        np.mean(
-            [
-                fit_weights(samples[name]).ks_distance()
-                for name in samples
-                if _hidden(name)
-            ]
-        )
-    )
+    distances = []
+    for name, sample in weight_samples(model).items():
+        if _hidden(name):
+            distances.append(fit_weights(sample).ks_distance())
+    return float(np.mean(distances))
 
 
 def recurrent_spectrum(model: nn.Module) -> Spectrum:
@@ -137,10 +145,7 @@ def synapse_table(model: nn.Module) -> list[dict[str, Any]]:
 
 
 def brain_table(brain: Connectome) -> list[dict[str, Any]]:
-    """Fit the synapses of a connectome.
-
-    All, those of excitatory and those of inhibitory neurons.
-    """
+    """Fit the synapses of a connectome: all, those of excitatory, those of inhibitory neurons."""
     discrete = are_counts(brain)
     return [
         fit_row(name, brain.weights(sign), discrete=discrete) for name, sign in SIGNS

@@ -1,4 +1,4 @@
-"""One network of the demo: how it is built and trained, and what its training leaves."""
+"""The training of one network of the demo, and what it leaves."""
 
 from __future__ import annotations
 
@@ -87,10 +87,17 @@ def learn(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
     batches = Shuffled(data.train_x, data.train_y, BATCH, seed)
     history = train(
-        model, batches, optimizer, cross_entropy,
-        epochs=epochs, trackers=watched, scheduler=schedule, clip_norm=arm.clip_norm,
-        checkpoint=folder, progress=False,
-    )  # fmt: skip
+        model,
+        batches,
+        optimizer,
+        cross_entropy,
+        epochs=epochs,
+        trackers=watched,
+        scheduler=schedule,
+        clip_norm=arm.clip_norm,
+        checkpoint=folder,
+        progress=False,
+    )
     return Trained(arm, seed, before, model, history)
 
 
@@ -118,7 +125,6 @@ def _counted_after_every_step(
 
 
 # -- how to step
-# -------------------------------------------------------------------------------------------------------
 
 
 def sgd(model: nn.Module, lr: float) -> Optimizer:
