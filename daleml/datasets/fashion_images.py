@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from daleml import require
-from daleml._support.idx_files import read_idx
 from daleml.datasets import local_files
 from daleml.datasets.image_split import ImageSplit, split_at
 
@@ -57,6 +56,9 @@ def fashion_mnist(path: str | Path | None = None, seed: int = 0) -> ImageSplit:
         path, "fashion_mnist", what=f"{_IMAGES}.gz and {_LABELS}.gz are from {_ORIGIN}"
     )
     import numpy as np
+
+    # Imported here: torch comes with it, and whoever reads a table needs none.
+    from daleml._support.idx_files import read_idx
 
     images = read_idx(_find(folder, _IMAGES))
     labels = read_idx(_find(folder, _LABELS))

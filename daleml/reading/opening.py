@@ -115,7 +115,15 @@ def suffix(path: Path) -> str:
 
 
 def is_table(path: Path) -> bool:
-    """Return whether a file has columns by name, as far as its ending says."""
+    """Return whether a file has columns by name, as far as its ending says.
+
+    Args:
+        path: The file, which need not be there.
+
+    Example:
+        >>> is_table(Path("mine.csv.gz")), is_table(Path("mine.npy"))
+        (True, False)
+    """
     return suffix(path) in TABLES
 
 

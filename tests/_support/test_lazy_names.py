@@ -43,6 +43,8 @@ LINES = """
 import sys
 import daleml
 assert "torch" not in sys.modules and "numpy" not in sys.modules
+import daleml.datasets, daleml.reading
+assert "torch" not in sys.modules
 from daleml import *
 assert Populations(2, 1).size == 3 and callable(train) and callable(dalify)
 import daleml.signs

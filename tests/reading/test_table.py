@@ -808,3 +808,12 @@ def test_ids_of_any_length_are_read_back(tmp_path_factory, ids, gap):
     file.write_text("pre,size\n" + "".join(f"{cell},1.5\n" for cell in cells))
     _, _, others = read_columns(file, "size", {}, {"--by": "pre"})
     assert others["--by"].tolist() == cells
+
+
+def test_a_column_without_a_name_is_told_where_rows_end_in_a_separator(folder):
+    Path("t.csv").write_text(",a\nx,1,\ny,2,\nz,3,\n")
+    notes = []
+    table = read_table(Path("t.csv"), TableOptions(trailing=True), notes.append)
+    assert table.names() == ["a"]
+    assert table.labels.tolist() == ["x", "y", "z"]
+    assert not [note for note in notes if "no name" in note]
