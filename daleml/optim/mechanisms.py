@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from daleml import law, signs
 from daleml.optim.eg import EG, EGAdamW
 from daleml.optim.enforcement import enforce
+from daleml.optim.magnitudes import Magnitude, magnitudes, rename_on_load
 from daleml.optim.parameter_groups import param_groups
 
 _EXPONENTIATED: dict[Any, Callable[..., Optimizer]] = {
@@ -124,10 +125,10 @@ class Reparametrization:
         """
         _groups(model, lr)
         signs.check(model).raise_for_violations()
-        found = [
-            (model.get_submodule(path), name)
-            for path, name in map(_owner, (n for n, _, _ in signs.named(model)))
-        ]
+        found = []
+        for full_name, _, _ in signs.named(model):
+            path, _, name = full_name.rpartition(".")
+            found.append((model.get_submodule(path), name))
         for module, name in found:
             if parametrize.is_parametrized(module, name):
                 raise ValueError(
@@ -142,13 +143,13 @@ class Reparametrization:
             parametrize.register_parametrization(
                 module, name, Magnitude(name, sign, present)
             )
-            module.register_load_state_dict_pre_hook(_rename_on_load)  # type: ignore[no-untyped-call]
+            module.register_load_state_dict_pre_hook(rename_on_load)  # type: ignore[no-untyped-call]
         return optimizer(_groups(model, lr), lr=lr, **options)
 
     def detach(self, model: nn.Module) -> None:
         """Make reparametrised weights ordinary parameters again, of the values they have."""
         for module in list(model.modules()):
-            for name in _magnitudes(module):
+            for name in magnitudes(module):
                 parametrize.remove_parametrizations(
                     module, name, leave_parametrized=True
                 )
@@ -190,38 +191,6 @@ class Exponentiation:
         """Do nothing: the model is an ordinary one."""
 
 
-class Magnitude(nn.Module):
-    r"""The parametrisation :math:`w = s |v|`; synapses that do not exist are zero."""
-
-    signs: Tensor
-    present: Tensor | None
-
-    def __init__(self, name: str, sign: Tensor, present: Tensor | None) -> None:
-        super().__init__()
-        self.name = name
-        self.register_buffer("signs", sign, persistent=False)
-        self.register_buffer("present", present, persistent=False)
-
-    def forward(self, free: Tensor) -> Tensor:
-        """Return the weight."""
-        weight = free.abs() * self.signs
-        return weight if self.present is None else weight * self.present
-
-    def right_inverse(self, weight: Tensor) -> Tensor:
-        """Return a free parameter that gives this weight: itself.
-
-        Raises:
-            ValueError: If the weight breaks the law.
-        """
-        broken = int((weight * self.signs < 0).sum())
-        if broken:
-            raise ValueError(
-                f"`{self.name}` must keep the signs that are fixed; got {broken} weights of"
-                " the other sign."
-            )
-        return weight
-
-
 def _groups(model: nn.Module, lr: float) -> list[dict[str, Any]]:
     groups = param_groups(model, lr)
     if next(signs.named(model), None) is None:
@@ -230,30 +199,3 @@ def _groups(model: nn.Module, lr: float) -> list[dict[str, Any]]:
             f" {type(model).__name__} without one."
         )
     return groups
-
-
-def _owner(name: str) -> tuple[str, str]:
-    path, _, own = name.rpartition(".")
-    return path, own
-
-
-def _magnitudes(module: nn.Module) -> list[str]:
-    if not parametrize.is_parametrized(module):
-        return []
-    lists = cast("nn.ModuleDict", module.parametrizations)
-    return [
-        name
-        for name, parts in lists.items()
-        if isinstance(cast("Any", parts)[0], Magnitude)
-    ]
-
-
-def _rename_on_load(
-    module: nn.Module, state: dict[str, Any], prefix: str, *_: object
-) -> None:
-    """Take the weights of a plain checkpoint as free parameters: their magnitudes are the same."""
-    for name in _magnitudes(module):
-        if prefix + name in state:
-            state[f"{prefix}parametrizations.{name}.original"] = state.pop(
-                prefix + name
-            )

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from daleml import potentials, require
-from daleml.optim import euclidean_steps, rules
+from daleml import require
+from daleml.optim import euclidean_steps, rules, saved_potentials
 from daleml.optim._fast.forms import Rule
 from daleml.optim.dead_weights import Stuck, count_stuck, refuse_zeros
 from daleml.optim.finite_steps import bounds
@@ -180,7 +180,7 @@ class MirrorDescent(MomentumDescent):
         state = super().state_dict()
         for group in state["param_groups"]:
             if isinstance(group.get("potential"), Potential):
-                group["potential"] = potentials.described(group["potential"])
+                group["potential"] = saved_potentials.described(group["potential"])
         return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -198,7 +198,7 @@ class MirrorDescent(MomentumDescent):
                     if i < len(self.param_groups)
                     else self.defaults
                 )
-                group["potential"] = potentials.restored(
+                group["potential"] = saved_potentials.restored(
                     group["potential"], live["potential"]
                 )
         super().load_state_dict({**state_dict, "param_groups": groups})
