@@ -14,7 +14,7 @@ from daleml.optim.finite_steps import bounds
 
 @dataclass(frozen=True)
 class Stuck:
-    """How many weights under exponentiated gradient are where it cannot move them, or can only by pushing hard.
+    """Counts of the weights that exponentiated gradient can hardly move, or not at all.
 
     Absent synapses, of sparse connectivity or pruned, are zeros too, and meant to be.
 
@@ -26,6 +26,14 @@ class Stuck:
         tensors: The same, ``(n_weights, n_zero, n_floor)``, for each parameter that has any: by
             name where the optimiser was given names, otherwise by its place among the
             parameters.
+
+    Example:
+        >>> import torch
+        >>> from daleml.optim import EG
+        >>> weight = torch.nn.Parameter(torch.tensor([0.0, 1.0, -2.0]))
+        >>> print(EG([("weight", weight)], lr=0.1).stuck())
+        1 of 3 weights under exponentiated gradient are stuck (33.3%): 1 at zero, 0 at the floor.
+          weight: 1 at zero, 0 at the floor, of 3
     """
 
     n_weights: int
@@ -35,7 +43,7 @@ class Stuck:
 
     @property
     def share(self) -> float:
-        """Share of the weights that are stuck."""
+        """The fraction of the weights that are stuck."""
         return (self.n_zero + self.n_floor) / max(self.n_weights, 1)
 
     def __str__(self) -> str:

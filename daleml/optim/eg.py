@@ -43,10 +43,10 @@ class EG(MomentumDescent):
             weight by :math:`e^{-\eta\lambda}`, whatever its size, and flips none. Before the
             momentum, as in SGD.
         nesterov: Whether to use Nesterov's momentum.
-        maximize: Whether to climb.
+        maximize: Whether to follow the gradient upwards.
         foreach: Whether to run each operation on all tensors at once; default: on CUDA only. On
-            a CPU the default works on pieces that fit in cache: the same numbers, in a fraction
-            of the time.
+            a CPU the default steps small tensors as one, and large ones in chunks that fit in
+            cache: the same numbers, in a fraction of the time.
         fused: Whether to compile the whole update with ``torch.compile``: the fastest, after a
             first step of half a minute for a hundred tensors, which standard error announces. A
             few more for every new set of shapes.
@@ -81,6 +81,8 @@ class EG(MomentumDescent):
         stepped have taken a finite step and the others none; elsewhere, where asking costs a
         synchronisation, NaN goes through as in torch's optimisers, and
         :func:`~daleml.training.train` finds it at the end of an epoch.
+
+        The rule itself is :func:`daleml.optim.rules.eg_`.
 
         float16 and bfloat16 parameters are updated through a float32 master copy in the
         optimiser's state: otherwise steps below one part in a thousand would round away.
@@ -137,26 +139,30 @@ class EGAdamW(MasteredOptimizer):
         m \leftarrow \beta_1 m + (1 - \beta_1) g, \qquad
         v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \qquad
         w \leftarrow w \exp\Bigl(-\eta \lambda
-            - \eta \operatorname{sign}(w) \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}\Bigr)
+            - \eta \operatorname{sign}(w)
+            \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}\Bigr)
 
     Args:
-        params: Parameters, named parameters, or parameter groups. A group with ``euclidean=True`` takes the steps of
-            ``torch.optim.AdamW`` instead: for biases and whatever has no fixed sign. ``param_groups`` sets it.
+        params: Parameters, named parameters, or parameter groups. A group with
+            ``euclidean=True`` takes the steps of ``torch.optim.AdamW`` instead: for biases and
+            whatever has no fixed sign. ``param_groups`` sets it.
         lr: Learning rate :math:`\eta`: about the largest change of :math:`\ln |w|` in one step.
         betas: Decay rates of the two moments, each in [0, 1).
         eps: Added to the denominator.
-        weight_decay: :math:`\lambda`, a pull on :math:`\ln |w|`, apart from the moments, as in AdamW: it multiplies
-            every weight by :math:`e^{-\eta\lambda}`, whatever its size, and flips none.
+        weight_decay: :math:`\lambda`, a pull on :math:`\ln |w|`, apart from the moments, as in
+            AdamW: it multiplies every weight by :math:`e^{-\eta\lambda}`, whatever its size, and
+            flips none.
         amsgrad: Whether to divide by the largest second moment so far.
-        maximize: Whether to climb.
+        maximize: Whether to follow the gradient upwards.
         foreach: As in :class:`EG`.
         fused: As in :class:`EG`.
         floor: As in :class:`EG`.
 
     Raises:
-        ValueError: If a hyperparameter is out of range, a parameter is not real and floating-point, or all parameters
-            are zero, where they would stay.
-        DivergedError: From ``step`` on a CPU, if a gradient is NaN. It is a ``RuntimeError``; no weight becomes NaN.
+        ValueError: If a hyperparameter is out of range, a parameter is not real and
+            floating-point, or all parameters are zero, where they would stay.
+        DivergedError: From ``step`` on a CPU, if a gradient is NaN. It is a ``RuntimeError``;
+            no weight becomes NaN.
         RuntimeError: From ``step``, if a gradient is sparse.
 
     Example:
@@ -173,8 +179,9 @@ class EGAdamW(MasteredOptimizer):
         Zeros, extreme steps and low precision: as in :class:`EG`.
 
     References:
-        Cornford et al. 2024 (EG paper) and its released optimiser. Departure: decay is :math:`e^{-\eta\lambda}`
-        where the paper's code multiplies by :math:`1 - \eta\lambda`, which flips signs beyond :math:`\eta\lambda = 1`.
+        Cornford et al. 2024 (EG paper) and its released optimiser. Departure: decay is
+        :math:`e^{-\eta\lambda}` where the paper's code multiplies by :math:`1 - \eta\lambda`,
+        which flips signs beyond :math:`\eta\lambda = 1`.
     """
 
     def __init__(
@@ -225,7 +232,9 @@ class EGAdamW(MasteredOptimizer):
     _counts_steps = True
 
     def _rule(self, group: dict[str, Any]) -> Rule:
-        return euclidean_steps.adamw_ if group["euclidean"] else rules.eg_adamw_
+        if group["euclidean"]:
+            return euclidean_steps.adamw_
+        return rules.eg_adamw_
 
     def _moments(self, group: dict[str, Any]) -> tuple[str, ...]:
         if group["amsgrad"]:

@@ -1,4 +1,4 @@
-"""Three ways to keep Dale's law while learning, on one interface, so that one can be put in another's place."""
+"""Three ways to keep Dale's law while learning, behind one interface."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _EXPONENTIATED: dict[Any, Callable[..., Optimizer]] = {
 
 
 class Mechanism(Protocol):
-    """What :class:`Projection`, :class:`Reparametrization` and :class:`Exponentiation` have in common."""
+    """The interface of the three: attach to a model, step, and detach."""
 
     def attach(
         self,
@@ -93,7 +93,9 @@ class Projection:
 
 @dataclass(frozen=True)
 class Reparametrization:
-    r"""Learn a free parameter :math:`v` with any torch optimiser, of which the weight is :math:`w = s |v|`.
+    r"""Learn a free parameter with any torch optimiser; the weight is its magnitude and a sign.
+
+    .. math:: w = s |v|
 
     The gradient of :math:`v` is that of the weight, and its sign flips where :math:`v` goes
     through zero: weights bounce off zero. One that is exactly zero has no gradient, and stays.
@@ -104,6 +106,18 @@ class Reparametrization:
         ``parametrizations.weight.original``, a checkpoint of the plain model still loads, and
         the module is not pickled; ``deepcopy`` and state dicts work. Setting ``module.weight``
         to what breaks the law is refused. :meth:`detach` leaves the plain weight.
+
+    Example:
+        >>> import torch
+        >>> from daleml.layers import EILinear
+        >>> from daleml.optim import Reparametrization
+        >>> layer = EILinear(4, 2, bias=False)
+        >>> optimizer = Reparametrization().attach(layer, lr=0.1)
+        >>> [name for name, _ in layer.named_parameters()]
+        ['parametrizations.weight.original']
+        >>> Reparametrization().detach(layer)
+        >>> [name for name, _ in layer.named_parameters()]
+        ['weight']
     """
 
     def attach(
@@ -143,7 +157,8 @@ class Reparametrization:
             parametrize.register_parametrization(
                 module, name, Magnitude(name, sign, present)
             )
-            module.register_load_state_dict_pre_hook(rename_on_load)  # type: ignore[no-untyped-call]
+            hook = rename_on_load
+            module.register_load_state_dict_pre_hook(hook)  # type: ignore[no-untyped-call]
         return optimizer(_groups(model, lr), lr=lr, **options)
 
     def detach(self, model: nn.Module) -> None:
@@ -164,6 +179,12 @@ class Exponentiation:
     Every weight changes in proportion to itself, so none reaches zero, and weights stay near
     log-normal. The learning rate is a relative one. Weight decay shrinks the weight by
     :math:`e^{-\eta\lambda}`.
+
+    Example:
+        >>> from daleml.layers import EILinear
+        >>> from daleml.optim import Exponentiation
+        >>> type(Exponentiation().attach(EILinear(4, 2), lr=0.1)).__name__
+        'EG'
     """
 
     def attach(

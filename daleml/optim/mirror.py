@@ -20,9 +20,7 @@ from daleml.potentials import NegativeEntropy, Potential
 
 
 class MomentumDescent(MasteredOptimizer):
-    """What mirror descent and its case of the negative entropy share.
-
-    The dual step and its momentum.
+    """The common part of mirror descent and of exponentiated gradient, its best-known case.
 
     Under the negative entropy a group may have a ``floor``.
     """
@@ -59,7 +57,9 @@ class MomentumDescent(MasteredOptimizer):
         return type(self).potential.__module__.startswith("daleml.")
 
     def _moments(self, group: dict[str, Any]) -> tuple[str, ...]:
-        return ("momentum_buffer",) if group["momentum"] else ()
+        if group["momentum"]:
+            return ("momentum_buffer",)
+        return ()
 
     def _steps_taken(self, state: dict[str, Any]) -> float:
         return float("momentum_buffer" in state)
@@ -81,7 +81,7 @@ class MomentumDescent(MasteredOptimizer):
 
 
 class MirrorDescent(MomentumDescent):
-    r"""Mirror descent: the step is taken in the dual coordinate :math:`\nabla\phi(w)` of a potential.
+    r"""Mirror descent: gradient steps in the dual coordinate of a potential.
 
     .. math::
         u = g + \lambda\, w\, \phi''(w), \qquad
@@ -108,7 +108,7 @@ class MirrorDescent(MomentumDescent):
             so: torch's decay in the Euclidean case, :math:`e^{-\eta\lambda}` under the negative
             entropy. Before the momentum, as in SGD.
         nesterov: Whether to use Nesterov's momentum.
-        maximize: Whether to climb.
+        maximize: Whether to follow the gradient upwards.
         fused: Whether to compile the whole update with ``torch.compile``: see
             :class:`~daleml.optim.EG`.
 
@@ -208,7 +208,7 @@ class MirrorDescent(MomentumDescent):
         return _check(group["potential"])
 
     def stuck(self) -> Stuck:
-        """Count the weights that the negative entropy cannot move, see :class:`~daleml.optim.Stuck`."""
+        """Count what the negative entropy cannot move, see :class:`~daleml.optim.Stuck`."""
         return count_stuck(self)
 
 

@@ -1,7 +1,4 @@
-"""What the optimisers of daleml share.
-
-Checks, float32 masters of low-precision weights, and the walk over groups.
-"""
+"""The base of daleml's optimisers: checks, state dicts, and the step by its plan."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ _OF_SCHEDULERS = ("initial_", "base_", "max_", "min_", "swa_")
 
 
 class MasteredOptimizer(Optimizer):
-    """A torch optimiser whose rule sees float32 or float64 weights only, in lists of one dtype and one device."""
+    """A torch optimiser whose rule sees float32 or float64 weights only, and one gradient each."""
 
     def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
         self._forget()
@@ -50,7 +47,7 @@ class MasteredOptimizer(Optimizer):
         self._plan: StepPlan | None = None
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add a group, after checking its options, and that every parameter in it is real and floating-point."""
+        """Add a group, after checking its options and that its parameters are real numbers."""
         self._require_known(param_group)
         super().add_param_group(param_group)
         try:
@@ -100,7 +97,7 @@ class MasteredOptimizer(Optimizer):
         return {**content, "state": states}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load the optimiser's state, keeping float32 masters and moments of low-precision parameters as they are.
+        """Load the optimiser's state; float32 masters and moments of low precision stay float32.
 
         Raises:
             ValueError: If groups that ``param_groups`` made come in another order: their rates

@@ -1,4 +1,4 @@
-"""Parameter groups: what learns by which rule, and at which rate."""
+"""Parameter groups: the rule and the learning rate of every parameter."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ class ParamGroups(list[dict[str, Any]]):
     """Groups as torch's optimisers take them, which print as a table with counts."""
 
     def lrs(self, max_lr: float) -> list[float]:
-        r"""Return one learning rate per group, with the corrections kept.
-
-        The list that a scheduler wants.
+        r"""Return one learning rate per group, with the corrections kept, as schedulers take them.
 
         .. math:: \eta_k = c_k \, \eta_{\max}
 
@@ -38,7 +36,8 @@ class ParamGroups(list[dict[str, Any]]):
             >>> from daleml.optim import param_groups
             >>> groups = param_groups(DANNLinear(100, 25), lr=0.1)
             >>> optimizer = torch.optim.SGD(groups, lr=0.1, momentum=0.9)
-            >>> scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, groups.lrs(0.5), total_steps=10)
+            >>> one_cycle = torch.optim.lr_scheduler.OneCycleLR
+            >>> scheduler = one_cycle(optimizer, groups.lrs(0.5), total_steps=10)
             >>> [round(group["max_lr"], 6) for group in optimizer.param_groups]
             [0.5, 0.1, 0.005, 0.5]
 
@@ -97,7 +96,9 @@ def param_groups(
     euclidean_lr: float | None = None,
     signed_only: bool = False,
 ) -> ParamGroups:
-    r"""Sort the parameters of a model into groups by role, rule and learning rate, for any torch optimiser.
+    r"""Sort the parameters of a model into groups, by role, rule and learning rate.
+
+    Any torch optimiser takes them.
 
     Layers declare the corrections: in a DANN with :math:`d` inputs and :math:`n_e` outputs,
     ``weight_ix`` learns at :math:`\eta / \sqrt{n_e}`, ``weight_ei`` at :math:`\eta / d`,

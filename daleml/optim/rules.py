@@ -45,6 +45,10 @@ class Descent(NamedTuple):
         maximize: Whether to follow the gradient upwards.
         fresh: Whether the momentum holds nothing yet. It becomes :math:`u`, undamped, as in
             ``torch.optim.SGD``.
+
+    Example:
+        >>> Descent(lr=0.1, limits=(1e-37, 1e38), momentum=0.9).nesterov
+        False
     """
 
     lr: Number
@@ -69,6 +73,10 @@ class Adaptive(NamedTuple):
         eps: :math:`\epsilon`.
         weight_decay: :math:`\lambda`.
         maximize: Whether to follow the gradient upwards.
+
+    Example:
+        >>> Adaptive(lr=0.1, limits=(1e-37, 1e38), step_number=1).betas
+        (0.9, 0.999)
     """
 
     lr: Number
@@ -102,6 +110,16 @@ def mirror_(
 
     Raises:
         DivergedError: If the step is NaN; the weight is as it was.
+
+    Example:
+        >>> from daleml.potentials import PNorm
+        >>> weight, grad = torch.tensor([4.0, 1.0]), torch.tensor([7.0, 0.0])
+        >>> mirror_(weight, grad, [], Descent(lr=1.0, limits=(1e-37, 1e38), potential=PNorm(3)))
+        >>> weight  # 4² - 7 = 3²
+        tensor([3., 1.])
+
+    References:
+        Nemirovski & Yudin 1983; Pogodin et al. 2024 (geometry of plasticity).
     """
     potential, largest = options.potential, options.limits[1]
     direction = descent_direction(weight, grad, state, options)
@@ -137,6 +155,12 @@ def eg_(
 
     Raises:
         DivergedError: If the step is NaN; the weight is as it was.
+
+    Example:
+        >>> weight, grad = torch.tensor([1.0, -1.0, 0.0]), torch.ones(3)
+        >>> eg_(weight, grad, [], Descent(lr=0.5, limits=(1e-37, 1e38)))
+        >>> weight
+        tensor([ 0.6065, -1.6487,  0.0000])
 
     References:
         Kivinen & Warmuth 1997; Cornford et al. 2024 (EG paper).
@@ -174,6 +198,13 @@ def eg_adamw_(
 
     Raises:
         DivergedError: If the step is NaN; the weight is as it was.
+
+    Example:
+        >>> weight, moments = torch.tensor([1.0, -1.0]), torch.zeros(2, 2)
+        >>> options = Adaptive(lr=0.1, limits=(1e-37, 1e38), step_number=1)
+        >>> eg_adamw_(weight, torch.ones(2), list(moments), options)
+        >>> weight
+        tensor([ 0.9048, -1.1052])
 
     References:
         Cornford et al. 2024 (EG paper); Loshchilov & Hutter 2019, for AdamW.

@@ -1,7 +1,4 @@
-"""Biases that exponentiated gradient can carry through zero.
-
-The sum of a positive and a negative part.
-"""
+"""Biases that exponentiated gradient can carry through zero: sums of two parts of fixed signs."""
 
 from __future__ import annotations
 
@@ -42,7 +39,9 @@ class SplitBias(nn.Module):
 def split_bias_(model: nn.Module, *, spread: float | None = None) -> nn.Module:
     r"""Make every bias of a model the sum of a positive and a negative part, in place.
 
-    .. math:: b = b^+ + b^-, \qquad b^+ \leftarrow \max(b, 0) + c, \quad b^- \leftarrow \min(b, 0) - c
+    .. math::
+        b = b^+ + b^-, \qquad
+        b^+ \leftarrow \max(b, 0) + c, \quad b^- \leftarrow \min(b, 0) - c
 
     Exponentiated gradient flips no sign and moves no zero, so it cannot learn an ordinary bias.
     Of the two parts one grows and the other shrinks, and their sum goes anywhere. The signs of
@@ -111,9 +110,13 @@ def split_bias_(model: nn.Module, *, spread: float | None = None) -> nn.Module:
 
 
 def merge_bias_(model: nn.Module) -> nn.Module:
-    """Make split biases ordinary ones again, in place.
+    """Make split biases ordinary ones again, in place; what was learned stays.
 
-    What :func:`split_bias_` did is undone, what was learned stays.
+    Args:
+        model: A model that :func:`split_bias_` was given.
+
+    Returns:
+        The model.
 
     Raises:
         TypeError: If ``model`` is not a module.

@@ -172,7 +172,7 @@ def eg_adamw_(
         >>> from daleml.optim import functional
         >>> weight, mean, square = torch.tensor([1.0, -1.0]), torch.zeros(2), torch.zeros(2)
         >>> functional.eg_adamw_(
-        ...     [weight], [torch.ones(2)], [mean], [square], [], step_number=1.0, lr=0.1,
+        ...     [weight], [torch.ones(2)], [mean], [square], [], count=1.0, lr=0.1,
         ...     corrections=functional.adam_corrections((0.9, 0.999), 1), betas=(0.9, 0.999),
         ...     eps=1e-8, weight_decay=0.0, maximize=False, limits=(1e-37, 1e38),
         ... )

@@ -34,7 +34,7 @@ def mirror_(
     options: Descent,
     headroom: Headroom,
 ) -> None:
-    """Take the step of :func:`daleml.optim.rules.mirror_`, under a potential that acts weight by weight."""
+    """Take the step of :func:`daleml.optim.rules.mirror_`; the potential acts weight by weight."""
     for piece in pieces([weights, *states], [grads]):
         weight, *state = piece.changed
         rules.mirror_(weight, piece.read[0], state, options)

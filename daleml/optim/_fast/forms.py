@@ -64,7 +64,7 @@ FAST: dict[Rule, Forms] = {
         chunked=chunked_rules.mirror_, compiled=compiled_rules.mirror_
     ),
 }
-"""The rules that have fast forms; under a negative entropy that is exactly ours, the rule is ``eg_``."""
+"""The rules that have fast forms. Of the potentials only ``NegativeEntropy`` itself has ``eg_``."""
 
 
 def is_gathered(group: dict[str, Any], parameter: Tensor, grad: Tensor) -> bool:

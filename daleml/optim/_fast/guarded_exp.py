@@ -86,7 +86,9 @@ def exponentiated(
     limits: tuple[float, float] | None,
     shrink: Number | None = None,
 ) -> Tensor:
-    r"""Return :math:`w \exp(-\operatorname{sign}(w) \cdot \mathrm{step} - \mathrm{shrink})`, within ``limits``.
+    r"""Return the weights after an exponentiated step, within ``limits``.
+
+    .. math:: w \exp(-\operatorname{sign}(w) \cdot \mathrm{step} - \mathrm{shrink})
 
     Args:
         weight: float32 or float64.
@@ -118,7 +120,9 @@ def exponentiate_(
     headroom: float = -math.inf,
     reach: float = math.inf,
 ) -> float:
-    r"""Multiply in place by :math:`e^{\mathrm{exponent} - \mathrm{shrink}}`, in as few passes as will do.
+    r"""Multiply in place by an exponential, in as few passes as will do.
+
+    .. math:: w \leftarrow w\, e^{\mathrm{exponent} - \mathrm{shrink}}
 
     A step shorter than the headroom, the distance of :math:`\ln |w|` to the limits, needs no
     guard. So the distance is measured when it is not known, and spent until it is used up.
@@ -163,7 +167,7 @@ def exponentiate_(
 
 
 def times_sign(weight: Tensor, step: Tensor, out: Tensor) -> Tensor:
-    r"""Write :math:`\operatorname{sign}(w) \cdot \mathrm{step}` into ``out``, which may be ``step``.
+    r"""Write a step times the sign of its weight into ``out``, which may be ``step``.
 
     In one pass, as torch's gradient of a leaky rectifier of slope -1, of :math:`|w|` that is,
     the sign of zero being -1.
@@ -184,7 +188,7 @@ def _multiply_(weight: Tensor, factor: Tensor, shrink: float) -> None:
 def _guarded_(
     weight: Tensor, exponent: Tensor, limits: tuple[float, float], shrink: float
 ) -> float:
-    """Multiply by the exponential of what is in ``exponent``, keep within the limits, and measure the headroom."""
+    """Multiply by the exponential, keep within the limits, and return the headroom."""
     sign = weight.sign()
     _multiply_(weight, exponent.exp_(), shrink)
     weight.abs_().clamp_(*limits)

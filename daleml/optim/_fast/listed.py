@@ -1,4 +1,4 @@
-"""Tensors of one group that step as a list: large ones, and whatever is no plain tensor of a CPU."""
+"""Tensors of one group that step as a list: large ones, and those that are not plain."""
 
 from __future__ import annotations
 

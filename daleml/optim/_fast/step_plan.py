@@ -158,7 +158,9 @@ class Gathered:
 
     def step(self, optimizer: Planned) -> None:
         """Take a step."""
-        grads = gradients(optimizer, self._parameters)
+        grads: list[Any] = [parameter.grad for parameter in self._parameters]
+        if True in [grad.is_sparse for grad in grads]:
+            gradients(optimizer, self._parameters)
         # Whatever their strides and dtypes: the copy adapts both.
         torch._foreach_copy_(self._inside + self._grads, self._parameters + grads)
         norm = math.sqrt(torch.dot(self._grad, self._grad).item())
@@ -213,7 +215,7 @@ class Segment:
         self._norm = math.sqrt(sum(moment.dot(moment).item() for moment in self._state))
 
     def _adopt(self, optimizer: Planned, name: str) -> Tensor:
-        """Return a vector of what the state holds under a name, which holds views of it from now on."""
+        """Copy what the state holds under a name into a vector, and put views of it there."""
         vector = torch.zeros_like(self._grad)
         parameters = self._alike.parameters
         for parameter, view in zip(
@@ -229,7 +231,7 @@ class Segment:
         return vector
 
     def _adopt_counts(self, optimizer: Planned) -> Tensor:
-        """Return a vector of the numbers of steps taken, of which the state holds views from now on."""
+        """Return the numbers of steps taken as a vector, and put views of it into the state."""
         counts = torch.full((len(self._alike.parameters),), float(self._alike.taken))
         for parameter, count in zip(self._alike.parameters, counts, strict=True):
             state = optimizer.state[parameter]
