@@ -1,7 +1,6 @@
-"""Gradients from losses alone, and the differential equations they are tried on."""
+"""Evolution strategies."""
 
 import copy
-import sys
 
 import pytest
 import torch
@@ -12,26 +11,17 @@ from daleml.layers import EIRNN, EILinear
 from daleml.learning import (
     EvolutionStrategy,
     MorrisLecarNetwork,
-    Robertson,
-    RobertsonODE,
-    Spiral,
-    SpiralODE,
-    adaptive,
-    radau,
-    rk4,
-    rosenbrock,
 )
 from tests.reference import morris_lecar as slow
 
-# Coarse steps are quick, and what these tests compare does not hang on the step.
 pytestmark = pytest.mark.filterwarnings("ignore:`dt_ms` should be at most:UserWarning")
-
-
-NAN = float("nan")
 
 
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+NAN = float("nan")
 
 
 class Point(nn.Module):
@@ -52,8 +42,6 @@ def gradient(loss, value, **options):
     )
     return model.weight.grad, estimate
 
-
-# -- the estimator -----------------------------------------------------------------------------------------------------
 
 CURVATURE = torch.diag(torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)) + 0.3
 SLOPE = torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64)
@@ -225,9 +213,6 @@ def test_the_noise_of_a_circuit_is_common_too():
     assert losses.max() - losses.min() < 1e-6 * losses.mean()
 
 
-# -- signs -------------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("log_magnitudes", [False, True])
 def test_every_member_is_lawful(log_magnitudes):
     layer = EILinear(Populations(3, 2), 4)
@@ -279,9 +264,6 @@ def test_an_absent_synapse_is_not_perturbed():
         spread = strategy.backward(lambda m: m.weight.diagonal().abs().sum()).losses
         assert (spread == 0).all()
         assert (layer.weight.grad.diagonal() == 0).all()
-
-
-# -- interrupt and resume ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("own", [True, False])
@@ -362,9 +344,6 @@ def test_an_estimate_is_plain_values():
     assert list(values["standard_errors"]) == ["weight"]
 
 
-# -- wrong input -------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("options", "kind", "sentence"),
     [
@@ -435,222 +414,3 @@ def test_bad_models_and_losses_are_refused_in_one_sentence():
     ):
         strategy.backward(lambda m: torch.where(m().sum() > 3, NAN, 1.0))
     assert model.weight.grad is None
-
-
-# -- differential equations --------------------------------------------------------------------------------------------
-
-
-def test_robertson_is_scipys():
-    """Within 1e-4 of Radau, component by component, at 50 times from 1e-5 to 1e3."""
-    times, robertson = torch.logspace(-5, 3, 50, dtype=torch.float64), Robertson()
-    true = radau(robertson, robertson.initial, times)
-    found = rosenbrock(robertson, robertson.initial.double(), times)
-    assert ((found - true).abs() < 1e-4 * robertson.scale).all()
-    torch.testing.assert_close(found.sum(-1), torch.ones(50).double())
-
-
-def test_radau_knows_the_published_values():
-    """Hairer & Wanner's reference at t = 40, and its second component to six digits."""
-    y = radau(
-        Robertson(), Robertson().initial, torch.tensor([4.0, 40.0], dtype=torch.float64)
-    )[-1]
-    expected = torch.tensor(
-        [0.7158270688, 9.185534765e-6, 0.2841637458], dtype=torch.float64
-    )
-    torch.testing.assert_close(y, expected, rtol=1e-6, atol=0)
-
-
-def test_rosenbrock_is_of_third_order_and_runs_in_batches():
-    def field(y):
-        return torch.stack([y[..., 1], -torch.sin(y[..., 0])], -1)
-
-    initial, times = (
-        torch.tensor([1.0, 0.0]).double(),
-        torch.tensor([0.5, 1.0, 2.0]).double(),
-    )
-    true = radau(field, initial, times)[-1]
-    errors = [
-        (rosenbrock(field, initial, times, substeps=n)[-1] - true).norm()
-        for n in (8, 16)
-    ]
-    assert 6.5 < errors[0] / errors[1] < 9.5
-    several = torch.rand(2, 3, 2).double()
-    batched = rosenbrock(field, several, times, substeps=2)
-    torch.testing.assert_close(
-        batched[:, 1, 2], rosenbrock(field, several[1, 2], times, substeps=2)
-    )
-
-
-def test_a_population_of_stiff_networks_runs_in_one_batch():
-    torch.manual_seed(1)
-    model, times = (
-        RobertsonODE(t_end=10.0).double(),
-        torch.logspace(-3, 1, 4, dtype=torch.float64),
-    )
-    robertson = Robertson()
-    true = radau(robertson, robertson.initial, times)
-
-    def loss(model):
-        return (
-            (
-                (
-                    rosenbrock(model, robertson.initial.double(), times, substeps=2)
-                    - true
-                )
-                / robertson.scale
-            )
-            .abs()
-            .mean()
-        )
-
-    strategy = EvolutionStrategy(model, population=256, sigma=0.01, generator=seeded())
-    strategy.backward(loss)
-    found = torch.cat([p.grad.flatten() for p in model.parameters()])
-    true_gradient = torch.cat(
-        [
-            g.flatten()
-            for g in torch.autograd.grad(loss(model), list(model.parameters()))
-        ]
-    )
-    assert torch.nn.functional.cosine_similarity(found, true_gradient, 0) > 0.5
-
-
-def test_rk4_is_of_fourth_order():
-    times = [torch.linspace(0, 1, n + 1).double() for n in (10, 20)]
-    errors = [
-        abs(rk4(lambda y: -y * y, torch.ones(1).double(), t)[-1] - 0.5).item()
-        for t in times
-    ]
-    assert 14 < errors[0] / errors[1] < 18
-
-
-def test_the_spiral_network_learns_by_either_gradient():
-    spiral, losses = Spiral(), {}
-    times = torch.linspace(0, 25, 1000)[:10]
-    starts = rk4(spiral, spiral.initial, torch.linspace(0, 25, 1000))[::50]
-    true = rk4(spiral, starts, times)
-
-    def loss(model):
-        return (rk4(model, starts, times) - true).abs().mean()
-
-    for way in ("backprop", "pairs", "one-sided"):
-        model = SpiralODE(hidden=200, generator=seeded())
-        optimizer = torch.optim.RMSprop(model.parameters(), 5e-3)
-        strategy = EvolutionStrategy(
-            model,
-            population=100,
-            sigma=0.01,
-            antithetic=way == "pairs",
-            generator=seeded(1),
-        )
-        for _ in range(50):
-            optimizer.zero_grad()
-            strategy.backward(loss) if way != "backprop" else loss(model).backward()
-            optimizer.step()
-        losses[way] = float(loss(model).detach())
-    assert losses["pairs"] < losses["one-sided"] / 5
-    assert losses["pairs"] < 4 * losses["backprop"]
-
-
-@pytest.mark.parametrize(
-    ("call", "sentence"),
-    [
-        (
-            lambda: rk4(Spiral(), Spiral().initial, torch.tensor([0.0, 0.0])),
-            "`times` must be at least two increasing numbers; got shape (2,).",
-        ),
-        (
-            lambda: rosenbrock(
-                Spiral(), Spiral().initial, torch.tensor([1.0, 2.0]), substeps=0
-            ),
-            "`substeps` must be at least 1; got 0.",
-        ),
-        (
-            lambda: rosenbrock(
-                Spiral(), Spiral().initial, torch.tensor([1.0, 2.0]), start=3.0
-            ),
-            "`start` must be between 0 and the first of `times`, 1; got 3.",
-        ),
-        (
-            lambda: rosenbrock(Spiral(), Spiral().initial, torch.tensor([0.0, 1.0])),
-            "`times` must be positive and increasing, at least one; got [0.0, 1.0] of 2.",
-        ),
-        (
-            lambda: radau(Spiral(), Spiral().initial, torch.tensor([])),
-            "`times` must be positive and increasing, at least one; got [] of 0.",
-        ),
-        (
-            lambda: rk4(Spiral(), Spiral().initial, [0.0, 1.0]),
-            "`times` must be a tensor; got list.",
-        ),
-        (
-            lambda: rk4(Spiral(), [2.0, 0.0], torch.tensor([0.0, 1.0])),
-            "`initial` must be a tensor; got list.",
-        ),
-        (
-            lambda: rosenbrock(Robertson(), Robertson().initial, [0.1, 1.0]),
-            "`times` must be a tensor; got list.",
-        ),
-        (
-            lambda: rosenbrock(Robertson(), [1.0, 0, 0], torch.tensor([1.0])),
-            "`initial` must be a tensor; got list.",
-        ),
-        (
-            lambda: radau(Robertson(), [1.0, 0, 0], torch.tensor([1.0])),
-            "`initial` must be a tensor; got list.",
-        ),
-        (lambda: RobertsonODE([1.0, 2.0, 3.0]), "`scale` must be a tensor; got list."),
-        (
-            lambda: Spiral(decay=3.0),
-            "`decay` must be below 0, or it winds outwards; got 3.",
-        ),
-        (lambda: Robertson(k2=0.0), "`k2` must be above 0; got 0.0."),
-        (
-            lambda: RobertsonODE(torch.zeros(3)),
-            "`scale` must be sizes above 0, one a component; got [0.0, 0.0, 0.0].",
-        ),
-        (lambda: SpiralODE(0), "`hidden` must be at least 1; got 0."),
-    ],
-)
-def test_bad_equations_are_refused_in_one_sentence(call, sentence):
-    with pytest.raises((ValueError, TypeError)) as caught:
-        call()
-    assert str(caught.value) == sentence
-
-
-def test_without_torchdiffeq_a_sentence_says_so(monkeypatch):
-    monkeypatch.setitem(sys.modules, "torchdiffeq", None)
-    with pytest.raises(ImportError) as caught:
-        adaptive(Spiral(), Spiral().initial, torch.tensor([0.0, 1.0]))
-    assert (
-        str(caught.value)
-        == "`adaptive` needs torchdiffeq, which is not installed: pip install 'daleml[ode]'."
-    )
-
-
-def test_torchdiffeq_agrees_with_radau():
-    times, spiral = torch.linspace(0, 5, 100).double(), Spiral()
-    true = radau(spiral, spiral.initial, times[1:])
-    for method in ("dopri5", "bosh3"):
-        found = adaptive(
-            spiral, spiral.initial.double(), times, method=method, rtol=1e-9, atol=1e-9
-        )
-        torch.testing.assert_close(
-            found[1:], true, rtol=1e-5, atol=1e-5
-        )  # it interpolates between its own steps
-
-
-def test_gradients_go_through_torchdiffeq():
-    times = torch.linspace(0, 1, 5).double()
-    model = SpiralODE(8, generator=seeded()).double()
-    slopes = []
-    for solve, options in ((adaptive, {"rtol": 1e-10, "atol": 1e-10}), (rk4, {})):
-        model.zero_grad()
-        fine = times if solve is adaptive else torch.linspace(0, 1, 401).double()
-        solve(model, Spiral().initial.double(), fine, **options)[
-            -1
-        ].square().sum().backward()
-        slopes.append(
-            torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
-        )
-    torch.testing.assert_close(*slopes, rtol=1e-5, atol=1e-7)
