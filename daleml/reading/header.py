@@ -1,4 +1,4 @@
-"""Where a table of text has its names: which row names the columns, which column the rows.
+"""The names in a table: which row names the columns, which column names the rows.
 
 They are told by how they differ from the numbers.
 """

@@ -1,4 +1,4 @@
-"""Whether whole numbers are names: of rows, of columns, of units of a network.
+"""Names that are whole numbers: of rows, of columns, of units of a network.
 
 A matrix of weights often has 0, 1, 2, ... above its columns and before its rows. Taken for
 weights they would be the largest ones, so they are told from numbers by how they differ.

@@ -1,4 +1,4 @@
-"""What a layer needs of a connectome: its signed matrix, its populations, and its mask."""
+"""Arrays of a connectome that a layer needs: signed matrix, populations and mask."""
 
 from __future__ import annotations
 
@@ -74,6 +74,7 @@ def signed_matrix(
     require.flag("drop_unknown", drop_unknown)
     edges = signed_edges.signed_edges(signed_edges.digraph("graph", graph), weight)
     n_unknown = int((edges.sign == 0).sum())
+    # Left out in silence, such edges would look like pairs of cells that do not connect.
     if n_unknown and not drop_unknown:
         raise ValueError(
             "`graph` must have a sign on every edge, unless `drop_unknown` is True; "
@@ -150,6 +151,7 @@ def graph_mask(graph: GraphLike, *, nodes: Sequence[Any] | None = None) -> Tenso
     Notes:
         ``EIRNN.from_graph`` does all of this, and takes the strengths too.
     """
+    # Signs are not read: a graph without any has a mask too.
     given = signed_edges.digraph("graph", graph)
     signed_edges.require_node(given)
     return signed_edges.present(given, list(_in_order(tuple(given), nodes)))

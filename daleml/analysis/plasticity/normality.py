@@ -1,4 +1,4 @@
-r"""How far a sample is from normal: the area between its distribution function and the normal one.
+r"""The distance of a sample from normal: the area between two distribution functions.
 
 .. math:: \int_{-5}^{5} |\hat F(z) - \Phi(z)|\, dz
 

@@ -1,4 +1,4 @@
-"""What every plot shares: style, colours, axes to draw on, a legend that covers nothing."""
+"""The parts that all plots share: style, colours, axes to draw on, a legend below them."""
 
 from __future__ import annotations
 

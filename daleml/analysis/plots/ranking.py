@@ -1,4 +1,4 @@
-"""How families rank, and which of them a sample cannot tell apart."""
+"""The plot of how families rank, and of those that a sample cannot tell apart."""
 
 from __future__ import annotations
 
