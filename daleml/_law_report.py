@@ -62,6 +62,7 @@ class Violation:
     def __str__(self) -> str:
         unit = f"{self.parameter}, unit {self.unit}"
         worst = f"worst {self.worst:.3g}"
+        # Of a synapse that does not exist, the sign is of no interest.
         if self.absent:
             absent = _plural(self.size, "absent synapse")
             return f"{unit}: {self.count} of {absent} not zero, {worst}"
@@ -155,6 +156,7 @@ class SignReport:
         n_weights = self.n_parameters + len(self.unjudged)
         some = f"the {self.n_parameters:,} of {_plural(n_weights, 'weight')} that have signs"
         every = f"{_plural(self.n_parameters, 'parameter')}, {counts}"
+        # A verdict says what it did not judge.
         if self and self.unjudged:
             free = self._free("; not under the law: ", ".")
             return f"Dale's law holds for {some} ({counts}){free}"

@@ -168,6 +168,7 @@ def required(
 def takes(function: Callable[..., Any], *keywords: str) -> bool:
     """Whether a function takes arguments by these names."""
     parameters = inspect.signature(function).parameters.values()
+    # `**kwargs` takes them all.
     if any(one.kind is one.VAR_KEYWORD for one in parameters):
         return True
     names = {one.name for one in parameters if one.kind is not one.POSITIONAL_ONLY}

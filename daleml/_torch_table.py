@@ -222,6 +222,7 @@ TABLE: dict[type[nn.Module], TorchKind] = {
     nn.RNNCell: _cell(1),
     nn.GRUCell: _cell(3),
     nn.LSTMCell: _cell(4),
+    # Somebody's own recurrent layers, of which no weights are known.
     nn.RNNBase: TorchKind(recurrent=True, sequences=True, packed=True),
     nn.RNNCellBase: TorchKind(recurrent=True),
     nn.Bilinear: TorchKind(obstacle="multiplies two inputs with each other"),

@@ -47,12 +47,14 @@ class Populations(Keywords):
     n_inh: int = 0
 
     def __post_init__(self) -> None:
+        # A slip that is made often: a fraction in place of a count.
         if isinstance(self.n_inh, float) and 0 < self.n_inh < 1:
             raise TypeError(
                 f"`n_inh` must be an integer; got {self.n_inh}: for a fraction of"
                 f" {self.n_exc} units write Populations.split({self.n_exc}, {self.n_inh})."
             )
         for name, count in (("n_exc", self.n_exc), ("n_inh", self.n_inh)):
+            # As an int, whichever integer numpy gave; the class is frozen.
             object.__setattr__(self, name, require.integer(name, count))
         if self.size == 0:
             raise ValueError("`n_exc` + `n_inh` must be at least 1; got 0.")
@@ -74,6 +76,7 @@ class Populations(Keywords):
             Populations(n_exc=7, n_inh=3)
         """
         n = require.integer("n", n, minimum=1)
+        # Not `round`, which rounds half a unit to the even number.
         n_inh = int(n * require.fraction("inhibitory", inhibitory) + 0.5)
         return cls(n - n_inh, n_inh)
 
@@ -156,6 +159,7 @@ class Populations(Keywords):
             >>> Populations(2, 1).signs().tolist()
             [1.0, 1.0, -1.0]
         """
+        # Here, so that a partition can be described without loading torch.
         import torch
 
         signs = torch.ones(self.size, device=device, dtype=dtype)

@@ -97,6 +97,7 @@ def generator(name: str, value: object) -> Generator | None:
     if value is None or isinstance(value, torch.Generator):
         return value
     hint = ""
+    # A seed in place of a generator, as numpy takes it.
     if isinstance(value, numbers.Integral):
         hint = ": write `torch.Generator().manual_seed(...)`"
     raise TypeError(

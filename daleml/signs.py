@@ -130,6 +130,7 @@ def fix(
         >>> print(signs.check(signs.project_(layer)))
         Dale's law holds: 1 parameter, 5 units, 10 synapses.
     """
+    # A dotted name leads to the submodule that owns the parameter.
     module, name = fixing.owner(module, require.text("name", name))
     _, weight = parameter_lookup.resolve(module, name)
     parameter_lookup.require_shape(name, weight)
@@ -140,6 +141,7 @@ def fix(
     elif earlier is not None:
         given = fixing.merged(module, name, earlier, given, replace)
     facts.keep(module, name, given, weight.device)
+    # A layer's own role and correction give way to those that were declared before.
     gives_way = default and earlier is not None
     fixing.declare(module, name, role, lr_scale, signed=True, default=gives_way)
 

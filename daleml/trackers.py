@@ -139,6 +139,7 @@ def held_out(
         >>> sorted(read({"test": tracker}, torch.nn.Linear(4, 3)))
         ['test/error', 'test/loss']
     """
+    # A class, such as CrossEntropyLoss, is callable, and makes a loss of outputs and targets.
     if isinstance(loss, type) or not callable(loss):
         raise TypeError(
             f"`loss` must be a function of outputs and targets; got {loss!r}."
@@ -223,6 +224,7 @@ def n_correct(outputs: Any, targets: Any) -> int | None:
 def _are_classes(outputs: Any, targets: Any) -> bool:
     if not isinstance(targets, Tensor) or not isinstance(outputs, Tensor):
         return False
+    # A regression, or probabilities of classes.
     if targets.is_floating_point():
         return False
     return outputs.ndim == 2 and targets.ndim == 1

@@ -146,6 +146,7 @@ class Decoder:
         if kind == "bytearray":
             return self._remember(bytearray.fromhex(value))
         if kind == "array":
+            # Its place is taken first, as the encoder counted it before its contents.
             place = len(self._made)
             self._made.append(None)
             self._made[place] = self.decode(value, path).numpy().copy()
@@ -168,6 +169,7 @@ class Decoder:
         tensor = self._tensors[name]
         if entry.get("complex"):
             tensor = torch.view_as_complex(tensor)
+        # A checkpoint of a GPU can be read where there is none.
         device = torch.device(entry.get("device", "cpu"))
         if device.type == "cuda" and torch.cuda.is_available():
             tensor = tensor.to(device)
@@ -205,6 +207,7 @@ class Decoder:
         self._made.append(None)
         state = self.decode(value, path)
         found = self._generators.get(path)
+        # The run's own, so that whoever else holds it draws on from there.
         if found is None or f"{type(found).__module__}.{type(found).__name__}" != kind:
             found = new_generator(kind, state)
         self.pending.append((found, state))

@@ -43,6 +43,7 @@ def apply(saved: Saved, run: Run) -> None:
         for generator, state in saved.pending:
             write_generator(generator, state)
         random_states.write(saved.random, saved.python_random, run.generators)
+    # Also Ctrl-C: half of a checkpoint is worse than none.
     except BaseException:
         for step in reversed(undo):
             step()
@@ -119,6 +120,7 @@ def _undo_scheduler(run: Run) -> Callable[[], None]:
 
     def undo() -> None:
         scheduler.load_state_dict(before)
+        # What the refused state brought, and the scheduler had not.
         for name in set(vars(scheduler)) - names:
             delattr(scheduler, name)
 

@@ -32,6 +32,7 @@ def _loading_by(model: nn.Module, **rules: bool) -> Iterator[None]:
     """Let every module of a model read checkpoints by some rules, while the context lasts."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"`model` must be a module; got {type(model).__name__}.")
+    # By module, since torch calls the hook of each module apart. Contexts may be nested.
     before = {module: _rules.get(module) for module in model.modules()}
     for module, earlier in before.items():
         _rules[module] = replace(earlier or LoadingRules(), **rules)
@@ -164,6 +165,7 @@ class _Reading:
         present = self._present()
         if len(self.errors) == n_errors and signs is not None:
             self._judge(signs, present)
+        # After an error torch still copies what it finds in the state dict.
         if len(self.errors) > n_errors:
             self._put_back()
         elif signs is not None and not signs.is_meta:
@@ -233,6 +235,7 @@ class _Reading:
         except ValueError as error:
             self.errors.append(str(error))
             return None
+        # A module of an older version, whose buffers were emptied: there is nothing to defend.
         nothing_fixed = kept is None and unknown
         if not nothing_fixed and not self.rules.adopt_signs:
             expected = signs if kept is None else kept.sign_tensor()
@@ -298,6 +301,7 @@ class _Reading:
                     " keep the module's and zero the others."
                 )
                 return expected
+        # A mask of ones, where the module has none.
         if expected is None and bool(saved.all()):
             self.state.pop(key)
             return None
@@ -317,6 +321,7 @@ class _Reading:
         self, violations: list[law.Violation], incoming: Tensor, exists: Tensor | None
     ) -> None:
         own = self.prefix + self.name
+        # The circuits of others often keep autapses, which ours leave out unless told otherwise.
         n_autapses = _autapses_only(incoming, exists)
         if n_autapses:
             violations = [violation for violation in violations if not violation.absent]

@@ -64,6 +64,7 @@ def fixed_in(module: nn.Module, path: str, *, quickly: bool) -> Iterator[Fixed]:
     for own, declaration in known.items():
         if declaration.signed:
             yield _verified(module, path, own, quickly=quickly)
+    # A copy, since a caller may fix signs, and so register buffers, while it iterates.
     for buffer, stored in list(module._buffers.items()):
         own = buffer.removesuffix(law.SUFFIX)
         if own == buffer or own in known or stored is None:
@@ -154,6 +155,7 @@ def _compare(
             f" {tuple(weight.shape)}, and signs of {stored.numel()} units: call"
             " `signs.release`, then `signs.fix`."
         )
+    # A parametrisation keeps signs of its own, which compute the weight.
     sign = law.broadcastable(stored, weight)
     for inner in parameter_lookup.copies(module, own):
         if not bool((inner._buffers["signs"] * sign > 0).all()):  # type: ignore[operator]

@@ -291,6 +291,7 @@ class MovedModule(ModuleType):
     def __getattr__(self, name: str) -> Any:
         """Return what ``name`` is in the new modules, where it may have another name."""
         now = RENAMED.get(self._old_name(), {}).get(name, name)
+        # Names such as `__path__` are asked for by Python itself, and are the module's own.
         if not (name.startswith("__") and name.endswith("__")):
             for home in self._homes():
                 if hasattr(home, now):
@@ -332,6 +333,7 @@ class _MovedModuleFinder(MetaPathFinder, Loader):
         """Return how to load ``fullname``, if it is an old name."""
         if fullname.removeprefix(_PACKAGE) not in MOVED:
             return None
+        # A former folder: Python looks its modules up only if it is a package.
         inner = f"{fullname}."
         had_modules = any(f"{_PACKAGE}{old}".startswith(inner) for old in MOVED)
         return ModuleSpec(fullname, self, is_package=had_modules)
@@ -352,5 +354,6 @@ class _MovedModuleFinder(MetaPathFinder, Loader):
 
 def install() -> None:
     """Let Python find the old names."""
+    # Once per process, also where the package is reloaded.
     if not any(isinstance(finder, _MovedModuleFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _MovedModuleFinder())

@@ -49,6 +49,7 @@ def digraph(name: str, given: GraphLike) -> nx.DiGraph[Any]:
     Raises:
         TypeError: If there is none.
     """
+    # networkx is not imported: a graph is known by what it can do.
     graph: Any = given
     if not is_graph(given) and callable(getattr(given, "graph", None)):
         graph = given.graph()
@@ -94,6 +95,7 @@ def signed_nodes(
     left_out: list[tuple[Any, Any]] = []
     for node in graph:
         said = signs_said(graph, node)
+        # Its edges, or an edge and the node itself, name both signs.
         if len(said) == 2:
             if not drop_minority:
                 raise ValueError(
@@ -154,6 +156,7 @@ def signed_edges(graph: nx.DiGraph[Any], weight: str | None = WEIGHT) -> SignedE
             ends.append((index[pre], index[post]))
             weights.append(abs(strength(pre, post, data, weight)))
             signs.append(said or 0)
+    # In two columns even where there is no edge.
     pre_post = np.array(ends, dtype=np.intp).reshape(-1, 2)
     return SignedEdges(
         nodes,
@@ -227,6 +230,7 @@ def read_sign(given: Any, where: str, *, known: bool) -> int | None:
         value = float(given)
     except (TypeError, ValueError, RuntimeError):
         value = 0.0
+    # Also NaN, by which pandas marks what is missing.
     if value not in (1, -1):
         raise ValueError(
             "`graph` must have a sign, +1 or -1, on every node or edge, see"

@@ -31,6 +31,7 @@ class Soundness:
         self._optimizer = optimizer
         self._saved = saved
         self._told = False
+        # An attention mask of -inf, for example.
         self._exempt = {name for name, value in _tensors(model) if _count(value)}
 
     def require(self, epoch: int) -> None:
@@ -73,6 +74,7 @@ class Soundness:
                 f"{report.n_violations:,} synapses break Dale's law before training"
             )
             advice = "call `signs.project_(model)` first"
+        # Loading would refuse such a checkpoint.
         if self._saved:
             raise DaleError(f"`model` must be lawful to be saved; {broken}: {advice}.")
         if not self._told:

@@ -90,6 +90,7 @@ def enforce(
     stepping = step_guards.steppers(optimizer)
     _require_methods(optimizer, steps)
     require_signed_trained(stepping, model, partial=partial)
+    # A wrapper changes weights by the optimiser that it wraps, which is guarded, too.
     if len(stepping) == 1:
         _require_seen(optimizer, steps)
     warn_of_draws(model)
