@@ -91,6 +91,7 @@ class Bystanders(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
+        # Called for every function of torch, also for those that a known layer runs inside.
         kwargs = kwargs or {}
         if self._is_known():
             return func(*args, **kwargs)

@@ -306,6 +306,7 @@ def _recurrent_drives(
                 drive = _one_layer_drive(stack, synapses, suffix, rates)
                 own = synapses.reads in ("state", "cells")
                 yield RunningWeight(synapses, None if own else rates, drive)
+            # The next layer reads what this one puts out with the weights as they are now.
             output = _one_layer(stack, suffix, rates)(rates)[0]
             outputs.append(output.flip(0) if direction else output)
         x = torch.cat(outputs, dim=-1)
@@ -316,6 +317,7 @@ def _one_layer(stack: Any, suffix: str, rates: Tensor) -> nn.Module:
     options = {"bias": stack.bias, "device": rates.device, "dtype": rates.dtype}
     if hasattr(stack, "nonlinearity"):
         options["nonlinearity"] = stack.nonlinearity
+    # Only an LSTM knows this option, and others refuse it.
     if stack.proj_size:
         options["proj_size"] = stack.proj_size
     # Of torch's own class, since the arguments of a subclass are not known.
@@ -356,12 +358,14 @@ def _summary(module: nn.Module, running: RunningWeight) -> Drive:
     if running.rates is not None:
         weight = cast("Tensor", getattr(module, running.synapses.name))
         net = _net(module, weight, _by_unit(running.rates).mean(0))
+    # Population variances: the example is all there is to match.
     fluctuation = float(values.var(0, correction=0).mean())
     return Drive(values.mean(0), net, fluctuation, float(values.var(correction=0)))
 
 
 def _net(module: nn.Module, weight: Tensor, rates: Tensor) -> Tensor:
     """Return what one rate per presynaptic unit gives through a weight, (units, taps)."""
+    # Grouped convolutions are small dense ones side by side.
     groups = getattr(module, "groups", 1)
     weight = weight.view(groups, -1, *weight.shape[1:])
     if _pre_first(module):

@@ -53,6 +53,7 @@ class Dalified(NamedTuple):
         )
 
     def __getattr__(self, name: str) -> NoReturn:
+        # Who forgets to unpack the pair asks it for what a model has.
         hint = ""
         if hasattr(nn.Module, name) and not name.startswith("_"):
             hint = (
@@ -139,6 +140,7 @@ def dalify(
         require.fraction("inputs", inputs)
     modules.require_shapes(model)
     _refuse_twice(model)
+    # Asked for once, so that a layer with half of the protocol is refused before any change.
     for path, module in model.named_modules():
         if modules.speaks(module):
             modules.synaptic_weights(module, path)

@@ -120,6 +120,7 @@ class DalifyReport:
     def __str__(self) -> str:
         counts = ", ".join(f"{len(self.of(kind))} {kind}" for kind in Kind)
         width = max((len(verdict.name) for verdict in self.verdicts), default=0)
+        # One line for each parameter, with their names in one column.
         lines = [f"{len(self.verdicts)} parameters: {counts}."]
         for verdict in self.verdicts:
             ratio = "" if verdict.ratio is None else f"; variance x {verdict.ratio:.2f}"

@@ -139,7 +139,9 @@ class Conversion:
                 self._judge(name, NOT_LAWFUL, why)
             else:
                 weight = getattr(module, spec.name)
+                # Kept for where no example runs: calibration scales anew.
                 rms = _root_mean_square(weight)
+                # Fixed first, since the draw reads the signs.
                 signs.fix(module, spec.name, decision.unit_signs)
                 draw, generator = self.request.draw, self.request.generator
                 calibration.redraw_(module, spec.name, draw, generator)
@@ -175,6 +177,7 @@ class Conversion:
             found = traced.signs.get(path)
             if found is None or found.shape != fixed.shape:
                 continue
+            # An entry that mixes both signs agrees with none.
             n_mixed = int(((found == 0) & ~fixed.isnan()).sum())
             n_wrong = n_mixed + int((found * fixed < 0).sum())
             name = full_name(path, weight)

@@ -37,6 +37,7 @@ def guess_example(model: nn.Module) -> Example | None:
 
 def _guesses(first: nn.Module, like: Tensor) -> list[Tensor]:
     """Return inputs that a module may take, the most likely first."""
+    # A generator of its own: a guess must not consume the user's random numbers.
     generator = torch.Generator().manual_seed(0)
 
     def draw(*shape: int) -> Tensor:
@@ -61,6 +62,7 @@ def _guesses(first: nn.Module, like: Tensor) -> list[Tensor]:
 @contextlib.contextmanager
 def undisturbed(model: nn.Module) -> Iterator[None]:
     """Put back buffers, modes and random state after a model was run without gradients."""
+    # Running statistics move in every forward pass in training mode.
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     modes = {module: module.training for module in model.modules()}
     try:

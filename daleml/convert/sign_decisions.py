@@ -60,6 +60,7 @@ def decide_signs(
         found = units.own(path, module, spec)
         return _lawful(found, _UNITS_WITHIN[spec.reads])
     if traced is None:
+        # Without an example, layers of one width are taken to read the same units.
         partition = Populations.split(modules.n_inputs(module), fractions[0])
         return _lawful(partition.signs(), "a layer of this width")
     if path not in traced.signs:

@@ -66,6 +66,7 @@ def trace(
     run = _Runner(model, example, result)
     with undisturbed(model):
         run.look_for_negative_rates()
+        # In evaluation: in training, dropout would hide marks by chance.
         model.eval()
         silent = run.marked(lambda name: torch.zeros_like(units.signs[name]))
         if any(True for _ in fixed_inputs(model)):
@@ -79,6 +80,7 @@ def trace(
     for name, calls in silent.items():
         found = []
         for quiet, exc, inh in zip(calls, excited[name], inhibited[name], strict=True):
+            # What differs from silence at an entry is what reaches it.
             found.append(_signs_reached((quiet != exc).any(0), (quiet != inh).any(0)))
         result.signs[name] = found[0]
         result.order.append(name)
@@ -137,6 +139,7 @@ class _Runner:
                 read.setdefault(self.names[module], []).append(rows)
 
         def after(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+            # The stack of modules that run, for the findings to name the place.
             inside.pop()
             return self._answer(module, args, output, marks)
 

@@ -124,6 +124,7 @@ class Units:
             by_bit: For each binary digit of the units' numbers, what they read while the units
                 are active that have a 1 there, and while those are that have a 0.
         """
+        # By number, from 1: number 0 stands for no unit.
         excite = torch.zeros(self.total + 1, dtype=torch.bool)
         inhibit = torch.zeros_like(excite)
         for name, _, unit_signs in fixed_inputs(model):
@@ -166,6 +167,7 @@ def fixed_inputs(model: nn.Module) -> Iterator[tuple[str, str, Tensor]]:
                 continue
             unit_signs = stored.detach().flatten().float().cpu()
             if one.units is not None:
+                # A layer that reads a part of its input says nothing of the rest.
                 unread = torch.full((modules.n_inputs(module),), torch.nan)
                 unread[one.units] = unit_signs
                 unit_signs = unread

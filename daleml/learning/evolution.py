@@ -232,6 +232,7 @@ class EvolutionStrategy:
                 f" {worst}."
             )
         by_factor = self._signs().keys() if self.log_magnitudes else set()
+        # No `.grad` has been touched so far: a refusal leaves all as it was.
         errors: dict[str, Tensor] = {}
         for name, weight in parameters.items():
             gradient, error = self._gradient(losses, noise[name])
@@ -276,6 +277,7 @@ class EvolutionStrategy:
             ValueError: If the state is of a strategy with other settings, or with other sources
                 of randomness; nothing is changed then.
         """
+        # All checks come before the first change.
         for name, value in self._settings().items():
             if state.get(name) != value:
                 raise ValueError(
@@ -319,6 +321,7 @@ class EvolutionStrategy:
         present = present_synapses(self.model)
         drawn: dict[str, Tensor] = {}
         for name, weight in parameters.items():
+            # Drawn on the CPU, so that the numbers do not depend on the device.
             noise = torch.randn(
                 n, *weight.shape, generator=self.generator, dtype=weight.dtype
             )
@@ -338,6 +341,7 @@ class EvolutionStrategy:
         fixed = self._signs()
         size = self.chunk_size or self.population
         for start in range(0, self.population, size):
+            # The members of a chunk, counted over the whole population.
             rows = torch.arange(start, min(start + size, self.population))
             members: dict[str, Tensor] = {}
             for name, weight in parameters.items():
@@ -356,12 +360,15 @@ class EvolutionStrategy:
         variance = self.sigma**2
         if self.antithetic:
             plus, minus = losses.chunk(2)
+            # The pair shares its perturbation, with opposite signs.
             scores = (plus - minus) / (2 * variance)
         else:
+            # The first member is the model itself, and has no perturbation to score.
             scores, noise = losses[1:] / variance, noise[1:]
         n = len(scores)
         dtype = torch.promote_types(noise.dtype, torch.float32)
         scores, noise = scores.to(dtype), noise.to(dtype)
+        # A product of scores and noise, which never forms (members, ...) gradients.
         mean = torch.tensordot(scores, noise, 1) / n
         square = torch.tensordot(scores.square(), noise.square(), 1) / n
         spread = (square - mean.square()).clamp_(min=0)

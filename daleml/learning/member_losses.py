@@ -46,6 +46,7 @@ def losses_of_members(
         value: Tensor = functional_call(objective, members | copies, args)
         return value
 
+    # "same": all members draw the same numbers from torch's global generator.
     batched = vmap(loss_of_one, randomness="same")
     generators = module_generators(model)
     global_state = torch.get_rng_state()
@@ -56,6 +57,7 @@ def losses_of_members(
         for generator, state in zip(generators, states, strict=True):
             generator.set_state(state)
         members = {f"model.{name}": values for name, values in chunk.items()}
+        # A forward pass may leave tensors of `vmap` on modules, unusable outside.
         with _left_as_it_was(model), _one_sentence():
             losses = batched(members)
         if losses.ndim != 1:

@@ -75,6 +75,7 @@ def advance(
         ``v``, ``w``, ``drive`` and the results: (batch, cells). ``weight``: (cells, cells).
     """
     sums, sent = torch.zeros_like(v), transmission(v)
+    # Transmission is instantaneous: a step reads what the one before it sent.
     for _ in range(block.n):
         current = drive + GAIN * (sent @ weight.t())
         v, w = block.cell.step(v, w, current, block.dt_ms)
@@ -129,6 +130,7 @@ class _InPlace(torch.autograd.Function):
         drive = _one_batch(drive, members).contiguous()
         weight = _one_batch(weight, members)
         sums = torch.zeros_like(v)
+        # A block holds whole networks, since the cells of one drive each other.
         n_blocks = min(math.ceil(v.numel() / _CACHED), len(v))
         tensors = (v, w, sums, drive, weight)
         blocks = zip(*(x.tensor_split(n_blocks) for x in tensors), strict=True)
@@ -224,6 +226,7 @@ def _compact_step_(
     e = torch.exp(((v - cell.v3) * (0.5 / cell.v4)).clamp(max=12))
     odds = (e * e) * (e * e)
     pace = (cell.phi * dt_ms / 2) * (e * e + 1)
+    # The semi-implicit step of w, multiplied through by 1 + odds so that one division is left.
     new_w = w + (odds - w * (1 + odds)) * pace / ((1 + odds) * (e + pace / 2))
     closed = 1 + torch.exp(((cell.v1 - v) * (2 / cell.v2)).clamp(max=50))  # 1 / m
     k = cell.g_k * new_w

@@ -198,11 +198,14 @@ class MorrisLecar:
         # (1 + tanh x)/2 is the logistic function of 2x, and takes a pass less.
         open_k = torch.sigmoid((v - self.v3) * (2 / self.v4))
         pace = (self.phi * dt_ms) * torch.cosh((v - self.v3) * (0.5 / self.v4))
+        # Potassium first, then the voltage with the new gate.
         w = w + (open_k - w) * (pace / (1 + pace / 2))
+        # Calcium is so fast that its gate is at its steady state.
         ca = self.g_ca * torch.sigmoid((v - self.v1) * (2 / self.v2))
         k = self.g_k * w
         g = (ca + k + self.g_l) / self.c
         e = (ca * self.e_ca + k * self.e_k + (self.g_l * self.e_l + current)) / self.c
+        # Trapezoidal in V: stable for every step, and without overshoot below `longest_step_ms`.
         return v + dt_ms * (e - g * v) / (1 + dt_ms / 2 * g), w
 
     def firing_rate(
@@ -265,6 +268,7 @@ class MorrisLecar:
         threshold_mv = require.number("threshold_mv", threshold_mv)
         rates = self._count_spikes(current, duration_ms, settle_ms, dt_ms, threshold_mv)
         if require.flag("check_step", check_step):
+            # No exact rate is known; half the step tells how far the step is to be trusted.
             finer = self._count_spikes(
                 current, duration_ms, settle_ms, dt_ms / 2, threshold_mv
             )

@@ -138,6 +138,7 @@ class MorrisLecarNetwork(nn.Module):
             )
         self.populations, self.cell = populations, cell or MorrisLecar()
         self.dt_ms = self.cell.require_step(dt_ms)
+        # Each time a network is built: the step decides what its cells do.
         self.cell.warn_if_coarse(self.dt_ms)
         self._steps = _number_of_steps("input_ms", input_ms, self.dt_ms)
         self._read_steps = _number_of_steps("read_ms", read_ms, self.dt_ms)
@@ -169,10 +170,12 @@ class MorrisLecarNetwork(nn.Module):
         for weight, mean in means:
             weight.uniform_(mean - spread, mean + spread, generator=generator)
         self.readout.bias.uniform_(-spread, spread, generator=generator)
+        # A fifth of the synapses is next to nothing, as published.
         weak = torch.rand(self.weight_hh.shape, generator=generator) < 0.2
         self.weight_hh.masked_fill_(weak.to(self.weight_hh.device), 0.001)
         pops = self.populations
         if pops is not None:
+            # Fewer inhibitory synapses, each as much stronger.
             balance = pops.n_exc / pops.n_inh if pops.n_exc and pops.n_inh else 1.0
             self.weight_hh.abs_()[:, pops.inh] *= -balance
             signs.fix(self, "weight_hh", pops)

@@ -75,6 +75,7 @@ class Silencing(nn.Module):
         Raises:
             ValueError: If it is not above 0.
         """
+        # In µA/cm², so that a weight of order 1 makes the cell fire.
         current = 100 * self.weight
         v = torch.full_like(current, REST_MV)
         w = torch.full_like(current, REST_W)
@@ -83,5 +84,6 @@ class Silencing(nn.Module):
         total = torch.zeros_like(current)
         for _ in range(n_steps):
             v, w = self.cell.step(v, w, current, self.dt_ms)
+            # A smooth count of the time above 20 mV, which only spikes reach.
             total = total + torch.sigmoid((v - 20.0) / self.width_mv)
         return total / n_steps

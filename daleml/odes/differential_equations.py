@@ -112,6 +112,7 @@ class Robertson:
     def __call__(self, y: Tensor) -> Tensor:
         """Return the derivative of states (..., 3)."""
         y1, y2, y3 = y.unbind(-1)
+        # The three reactions, each a rate times concentrations.
         first = self.k1 * y1
         second = self.k2 * y2 * y2
         third = self.k3 * y2 * y3

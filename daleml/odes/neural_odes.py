@@ -50,6 +50,7 @@ class SpiralODE(nn.Module):
         hidden = require.integer("hidden", hidden, minimum=1)
         self.net = nn.Sequential(nn.Linear(2, hidden), nn.Tanh(), nn.Linear(hidden, 2))
         with torch.no_grad():
+            # Small weights, so that trajectories begin slow.
             for parameter in self.parameters():
                 if parameter.ndim == 2:
                     parameter.normal_(0, 0.1, generator=generator)
@@ -127,5 +128,6 @@ class RobertsonODE(nn.Module):
 
     def forward(self, y: Tensor) -> Tensor:
         """Return the derivative of states, of the same shape."""
+        # The network sees and gives numbers of order 1, whatever the sizes of the components.
         derivative: Tensor = self.net(y / self.scale) * (self.scale / self.t_end)
         return derivative

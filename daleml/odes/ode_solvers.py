@@ -134,10 +134,12 @@ def _grids(times: list[float], start: float, substeps: int) -> Iterator[list[flo
 
 
 def _rosenbrock_step(field: Field, y: Tensor, h: float) -> Tensor:
+    # By reverse mode: states of such equations have few components.
     jacobian = jacrev(field)
     for _ in range(y.ndim - 1):
         jacobian = vmap(jacobian)
     identity = torch.eye(y.shape[-1], dtype=y.dtype, device=y.device)
+    # One factorisation serves all four stages.
     factors = torch.linalg.lu_factor(identity / (_GAMMA * h) - jacobian(y))
     stages: list[Tensor] = []
     for a, c in zip(_A, _C, strict=True):
@@ -248,6 +250,7 @@ def radau(
     require.tensor("initial", initial)
 
     def derivative(t: float, y: np.ndarray) -> np.ndarray:
+        # Scipy knows numpy alone, and no gradient could pass.
         with torch.no_grad():
             return field(torch.as_tensor(y, dtype=torch.float64)).numpy()
 

@@ -115,6 +115,7 @@ class HoloTanh:
         falling_re, falling_im = _logistic_parts(a * (re - 2), a * im)
         # z/2 (rising - falling) + falling, the product written out.
         apart_re, apart_im = rising_re - falling_re, rising_im - falling_im
+        # Written out, since a complex product would first have to join the parts.
         found_re = half_re * apart_re - half_im * apart_im + falling_re
         found_im = half_re * apart_im + half_im * apart_re + falling_im
         return found_re, found_im
@@ -202,6 +203,7 @@ def softmax(z: Tensor, dim: int | tuple[int, ...] = -1) -> Tensor:
     """
     if z.is_complex():
         size = torch.exp(z.real - z.real.detach().amax(dim, keepdim=True))
+        # exp(x + iy) in one pass: size e^x, angle y.
         weights = torch.polar(size, z.imag)
     else:
         weights = torch.exp(z - z.detach().amax(dim, keepdim=True))
@@ -245,6 +247,7 @@ def is_holomorphic(activation: Activation) -> bool:
         itself: ``Logistic(40)`` has one at a distance of .08.
     """
     angles = torch.arange(_POINTS, dtype=torch.float64) * (2 * math.pi / _POINTS)
+    # The trapezoidal rule on a circle converges faster than any power of the number of points.
     turn = torch.polar(torch.ones_like(angles), angles)
     end = _FARTHEST + _RADIUS / 4
     centres = torch.arange(-_FARTHEST, end, _RADIUS / 2, dtype=torch.float64)

@@ -42,6 +42,7 @@ class Connection(nn.Module):
             self.bias = nn.Parameter(weight.new_zeros(n_post))
         else:
             self.register_parameter("bias", None)
+        # A buffer, so that it is saved and moved with the weight.
         self.register_buffer("feedback_signs", None)
         keep = _keep_feedback_signs
         self.register_load_state_dict_pre_hook(keep)  # type: ignore[no-untyped-call]
@@ -110,6 +111,7 @@ class DenseConnection(Connection):
         if rows is None:
             drive = linear(pre.flatten(1), self.weight.to(pre.dtype), self._bias(pre))
         else:
+            # One real product for both parts of all numbers.
             drive = self._add_bias_(linear(pre.flatten(1), self.weight), rows)
         if post is None:
             return drive
@@ -128,6 +130,7 @@ class DenseConnection(Connection):
             Real parts, summed over the batch.
         """
         if not pre.is_complex() and signal.is_complex():
+            # The input is real, and so the imaginary part of the product would be dropped anyway.
             signal = signal.real
         weight = signal.mT @ pre.flatten(1)
         return _real(weight), _real(signal.sum(0))
@@ -187,6 +190,7 @@ class ConvConnection(Connection):
         """
         drive = self._convolved(pre, rows)
         if self.pool is not None:
+            # The Jacobian of pooling is taken at the current drive.
             if post is None:
                 drive = _on_numbers(self.pool, rows, drive)
             else:

@@ -108,6 +108,7 @@ class ContinuousEquilibriumPropagation(GradientRule):
     ) -> None:
         super().__init__(network, leave_out)
         self.beta = require.positive("beta", beta)
+        # One point would leave in the gradient what is there without a teaching signal.
         if require_points(n_points, network) < 2:
             raise ValueError(
                 "`n_points` must be at least 2 where there is no free phase; got"
@@ -137,6 +138,7 @@ class ContinuousEquilibriumPropagation(GradientRule):
         self._require_batch(x, y)
         network, target = self.network, one_hot(y, self.network)
         visits = list(self._visits(x, target))
+        # Earlier periods hold the transient from silence, and are not judged.
         last_period = visits[-self.n_points :]
         residual = torch.stack([visit.settled.residual for visit in last_period])
         judged = torch.stack([visit.judged for visit in last_period])
@@ -149,6 +151,7 @@ class ContinuousEquilibriumPropagation(GradientRule):
         )
         readings = []
         for visit in visits:
+            # Every visit counts alike, the transient too, as published.
             coefficient = -1 / (len(visits) * visit.beta)
             readings.append((visit.settled.states, visit.beta, coefficient))
         gradients = gradients_at(network, x, y, keep, readings)
@@ -191,6 +194,7 @@ class ContinuousEquilibriumPropagation(GradientRule):
                 noisy if self.noise else quiet,
                 states,
                 max_steps=self.n_steps,
+                # The signal moves on after `n_steps`, whether or not the network has settled.
                 tolerance=-1.0,
                 step_size=network.step_size,
             )

@@ -42,5 +42,6 @@ class ConvBlock:
         require.integer("channels", self.channels, minimum=1)
         require.integer("kernel_size", self.kernel_size, minimum=1)
         require.integer("padding", self.padding)
+        # Its transposed Jacobian is needed too, which no other pooling here has.
         if self.pool is not None and not isinstance(self.pool, SoftmaxPool):
             raise TypeError(f"`pool` must be a SoftmaxPool or None; got {self.pool!r}.")

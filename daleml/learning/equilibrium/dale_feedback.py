@@ -52,6 +52,7 @@ def impose_dale_feedback_(
                 f"`populations` must divide the {layer.post_shape[0]} units of a layer; got"
                 f" {partition.size}."
             )
+    # The signs of a layer's units are those of the columns of the connection above it.
     above = [*layers[1:], readout]
     for partition, layer, upper in zip(partitions, layers, above, strict=True):
         columns = partition.signs(device="cpu")

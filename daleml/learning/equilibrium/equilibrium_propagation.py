@@ -175,6 +175,7 @@ class EquilibriumPropagation(GradientRule):
         self._require_batch(x, y)
         network = self.network
         tolerance = network.tolerance if self.noise else network.tolerance_at(self.beta)
+        # The free phase is also where the nudged ones begin.
         free = network.settle(x, tolerance=tolerance)
         betas, coefficients = self._points(x)
         nudged, judged = self._nudged(x, y, free.states, betas, tolerance)
@@ -214,8 +215,10 @@ class EquilibriumPropagation(GradientRule):
             counts = x.new_tensor([-1 / self.beta])
         elif n == 2:
             points = x.new_tensor([self.beta, -self.beta])
+            # A centred difference of the potential's derivatives.
             counts = -0.5 / points
         else:
+            # Real weights make the states at conjugate strengths conjugate.
             points = points_on_circle(self.beta, n, x)
             weights = x.new_ones(n)
             if not self.noise:
@@ -224,6 +227,7 @@ class EquilibriumPropagation(GradientRule):
                 weights[1 : (n + 1) // 2] = 2
             counts = -weights / (n * points)
         if self.noise:
+            # Samples of a point are relaxed side by side, each with its own noise.
             points = points.repeat(self.n_samples)
             counts = counts.repeat(self.n_samples) / self.n_samples
         return points, counts
@@ -241,6 +245,8 @@ class EquilibriumPropagation(GradientRule):
         if betas.is_complex() and not self.noise and can_be_split(network):
             settled = relax_split(network, bottom, start, target, betas, tolerance)
             return settled, settled.residual
+        # Anything that the split relaxation does not serve: real strengths, noise, overridden
+        # dynamics.
         n = len(betas)
         bottom = _repeated(bottom, n)
         states = tuple(_repeated(state, n).to(betas.dtype) for state in start)
@@ -259,6 +265,7 @@ class EquilibriumPropagation(GradientRule):
                 noisy,
                 states,
                 max_steps=self.n_steps,
+                # Under noise nothing settles, so that all steps are made.
                 tolerance=-1.0,
                 step_size=network.step_size,
             )

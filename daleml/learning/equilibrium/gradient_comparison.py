@@ -92,10 +92,12 @@ def compare_gradients(rule: GradientRule, x: Tensor, y: Tensor) -> GradientError
             " all frozen."
         )
     _, estimate, _ = rule.gradients(x, y)
+    # The same fraction may be left out, or one of the two would be refused.
     _, exact, _ = RecurrentBackpropagation(rule.network, rule.leave_out).gradients(x, y)
     estimates, exacts = [], []
     by_parameter = {}
     for name, parameter in rule.network.named_parameters():
+        # A frozen parameter has no gradient to compare.
         if parameter not in exact:
             continue
         estimates.append(estimate[parameter].flatten().double())

@@ -110,6 +110,7 @@ class GradientRule:
             if parameter.grad is None:
                 parameter.grad = gradient
             else:
+                # A sum may be laid out otherwise than both of its terms.
                 parameter.grad = laid_out(parameter, gradient + parameter.grad)
         return loss, relaxations
 
@@ -125,6 +126,7 @@ class GradientRule:
                 f"`y` must hold a class for each of the {len(x)} samples, in int64; got"
                 f" {got}."
             )
+        # Torch's one-hot would raise too, in words that name no argument.
         if int(y.min()) < 0 or int(y.max()) >= self.network.n_classes:
             wrong = y[(y < 0) | (y >= self.network.n_classes)][0].item()
             raise ValueError(

@@ -229,6 +229,7 @@ class HolomorphicNetwork(nn.Module):
             if scale is None:
                 fan_in = connection.weight[0].numel()
                 scale = self.gain / math.sqrt(fan_in)
+            # Truncated, so that no unit begins near saturation by chance.
             nn.init.trunc_normal_(
                 connection.weight, 0, scale, -2 * scale, 2 * scale, generator=generator
             )
@@ -250,6 +251,7 @@ class HolomorphicNetwork(nn.Module):
         """
         require_input(x, self.in_shape, self.dtype)
         bottom = self.bottom(x)
+        # Always from zero: another start may end at another fixed point.
         silence = tuple(x.new_zeros(len(x), *shape) for shape in self.shapes)
         return relax(
             lambda states: self.step(bottom, states),
@@ -289,9 +291,11 @@ class HolomorphicNetwork(nn.Module):
             The new states.
         """
         drives: list[Tensor] = [bottom]
+        # The first connection is not among them: its drive, `bottom`, does not change.
         upper = list(self.connections)[1:]
         for below, above, connection in zip(states, states[1:], upper, strict=False):
             drive, feedback = connection(below, above)
+            # Not in place: autograd may watch, as in recurrent backpropagation.
             drives[-1] = drives[-1] + feedback
             drives.append(drive)
         if target is not None and beta is not None:
@@ -303,6 +307,7 @@ class HolomorphicNetwork(nn.Module):
     def nudge(self, top: Tensor, target: Tensor, beta: Tensor) -> Tensor:
         """Return the teaching signal's drive of the last hidden layer."""
         error = self.error(top, target)
+        # Transposed and never conjugated, like all feedback.
         return ((beta * error) @ self.readout.weight.to(top.dtype)).reshape(top.shape)
 
     def error(self, top: Tensor, target: Tensor) -> Tensor:

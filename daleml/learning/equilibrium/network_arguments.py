@@ -38,6 +38,7 @@ def require_input(x: Tensor, in_shape: tuple[int, ...], dtype: torch.dtype) -> N
             f"`x` must be a batch of inputs of shape {in_shape}; got shape"
             f" {tuple(x.shape)}."
         )
+    # NaN would otherwise be blamed on a relaxation that does not settle.
     if not bool(x.isfinite().all()):
         raise ValueError("`x` must be finite; got NaN or infinity.")
 

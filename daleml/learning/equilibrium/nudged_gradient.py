@@ -60,11 +60,13 @@ def gradients_at(
     target = one_hot(y, network)[keep]
     for states, betas, coefficients in readings:
         n_points = len(betas)
+        # Points are stacked along the batch, so a sample has one row for each.
         rows = keep.repeat(n_points)
         kept = [state[rows] for state in states]
         below = [x[keep].repeat(n_points, *(1,) * (x.ndim - 1)), *kept[:-1]]
         counts = (coefficients / keep.sum()).repeat_interleave(len(target))[:, None]
         for connection, pre, post in zip(network.connections, below, kept, strict=True):
+            # dPhi/dW = post pre^T, for the sum of layers is linear in each weight.
             signal = post * counts.reshape(-1, *(1,) * (post.ndim - 1))
             learnt = connection.learn(pre, signal)  # type: ignore[operator]
             _add(sums, connection, learnt)  # type: ignore[arg-type]
@@ -133,6 +135,7 @@ def _to_parameters(
         samples: An input of each connection.
     """
     gradients: Gradients = {}
+    # A tied parameter receives the sum of what all its uses give.
     inputs = dict(zip((*network.connections, network.readout), samples, strict=True))
     for (connection, name), gradient in sums.items():
         for parameter, part in _origins(connection, name, gradient, inputs[connection]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import torch
@@ -76,19 +77,19 @@ class RecurrentBackpropagation(GradientRule):
             NotSettledError: If too many samples did not settle, states or adjoint.
         """
         self._require_batch(x, y)
-        network, max_steps, tolerance = (
-            self.network,
-            self.network.max_steps,
-            self.network.tolerance,
-        )
-        free = network.settle(x)
-        keep = require_settled(
-            free.residual,
-            max_steps=max_steps,
-            tolerance=tolerance,
+        network = self.network
+        check = functools.partial(
+            require_settled,
+            max_steps=network.max_steps,
+            tolerance=network.tolerance,
             leave_out=self.leave_out,
         )
+        # No gradient is needed on the way to the fixed point, only at it.
+        free = network.settle(x)
+        keep = check(free.residual)
         with torch.enable_grad():
+            # One step from the fixed point is recorded, whose Jacobian is all that the adjoint
+            # needs.
             states = tuple(
                 state[keep].detach().requires_grad_() for state in free.states
             )
@@ -105,24 +106,21 @@ class RecurrentBackpropagation(GradientRule):
             back = _pull_back(moved, states, adjoint)
             return tuple(slope + part for slope, part in zip(slopes, back, strict=True))
 
+        # The same iteration as that of the states, with the transposed Jacobian.
         adjoint = relax(
             step,
             slopes,
-            max_steps=max_steps,
-            tolerance=tolerance,
+            max_steps=network.max_steps,
+            tolerance=network.tolerance,
             step_size=network.step_size,
         )
-        settled = adjoint.residual <= tolerance
+        settled = adjoint.residual <= network.tolerance
+        # A sample is kept if its states and its adjoint have settled.
         both = keep.clone()
         both[keep] = settled
         worst = torch.full_like(free.residual, float(adjoint.residual.max()))
-        require_settled(
-            torch.where(both, 0.0, worst),
-            max_steps=max_steps,
-            tolerance=tolerance,
-            leave_out=self.leave_out,
-            what="the adjoint of `network`",
-        )
+        # States that have not settled, and were left out, count once more here.
+        check(torch.where(both, 0.0, worst), what="the adjoint of `network`")
         gradients = self._read(losses, moved, adjoint.states, settled, scale)
         found = Relaxations(
             n_relaxations=1,
@@ -173,6 +171,7 @@ def _pull_back(
         used,
         inputs,
         directions,
+        # The same step is pulled back through at every iteration.
         retain_graph=True,
         allow_unused=True,
         materialize_grads=True,

@@ -95,8 +95,10 @@ def relax(
     for n_steps in range(1, max_steps + 1):
         driven = step(states)
         measured = n_steps % _MEASURE_EVERY == 0 or n_steps == max_steps
+        # A test of convergence waits for the device, where there is one.
         if measured:
             residual = distance(driven, states)
+        # A step of 1 needs no interpolation, which costs a pass over the states.
         if step_size == 1:
             states = driven
         else:

@@ -73,6 +73,7 @@ class SoftmaxPool:
         windows = self._windows(v)
         weights = softmax(windows / self.temperature, dim=_IN_WINDOW)
         pooled = (windows * weights).sum(dim=_IN_WINDOW)
+        # dp/dv of the values in a window, for one pooled value each.
         slope = weights * (1 + (windows - _spread(pooled)) / self.temperature)
         return pooled, (_spread(signal) * slope).reshape(v.shape)
 

@@ -77,6 +77,7 @@ def relax_split(
     batch = len(bottom)
     is_real = betas.imag == 0
     order = torch.argsort(~is_real, stable=True)
+    # Real points first, as `SplitRows` has it.
     n_real = int(is_real.sum())
     rows = SplitRows(n_real * batch, (len(betas) - n_real) * batch)
     drive = rows.repeat(bottom.to(network.dtype))
@@ -120,6 +121,7 @@ def _split_step(
     activate: Callable[[Tensor], Tensor],
 ) -> States:
     """Return what ``HolomorphicNetwork.step`` does, of states whose parts are kept apart."""
+    # The same loop as in `HolomorphicNetwork.step`, on rows.
     drives = [bottom]
     upper = list(network.connections)[1:]
     for below, above, connection in zip(states, states[1:], upper, strict=False):
@@ -163,6 +165,7 @@ def _largest_change(new: States, old: States, rows: SplitRows) -> Tensor:
     """Return the largest change of a unit by number; NaN if there is one."""
     changes = []
     for after, before in zip(new, old, strict=True):
+        # The largest absolute value of a complex change, as with complex states.
         changes.append(rows.absolute(after - before).flatten(1).amax(1))
     return torch.stack(changes).amax(0)
 

@@ -37,6 +37,7 @@ class SplitRows:
 
     def parts(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return views of the real numbers, the real parts and the imaginary parts."""
+        # Views, and so no copy: slices of rows are contiguous.
         n = self.n_numbers
         return x[: self.n_real], x[self.n_real : n], x[n:]
 
@@ -61,6 +62,7 @@ class SplitRows:
         It is called once with the real numbers, and once with the complex ones.
         """
         parts = [self.parts(x) for x in given]
+        # A function of real numbers is cheaper than the same one of complex numbers.
         of_real = function(*(real for real, _, _ in parts))
         of_complex = function(*(torch.complex(re, im) for _, re, im in parts))
         if isinstance(of_real, Tensor):

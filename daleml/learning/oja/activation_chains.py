@@ -44,6 +44,7 @@ def following(model: nn.Module) -> dict[nn.Module, Chain]:
         parts = list(_in_order(module))
         for i, part in enumerate(parts):
             if modules.is_dense(part):
+                # The first place counts where one layer stands in several.
                 found.setdefault(part, _chain(parts[i + 1 :]))
     return found
 
@@ -68,6 +69,7 @@ def _chain(after: Sequence[nn.Module]) -> Chain:
         if kind is not None and kind.rates and modules.runs_as_torch(module):
             applied.append(module)
         elif (kind is not None and kind.activation) or _may_be_activation(module):
+            # Known to be an activation, but not what rates it makes: the user must say it.
             return Chain(tuple(applied), type(module).__name__)
         else:
             break

@@ -85,6 +85,7 @@ def watch(
     ) -> None:
         if not module.training:
             return
+        # Torch's own recurrent modules name their arguments `input` and `hx`.
         input = args[0] if args else kwargs["input"]
         hx = args[1] if len(args) > 1 else kwargs.get("hx")
         kind = modules.torch_kind(module)
@@ -104,6 +105,7 @@ def _watch_protocol(
     report: Callable[[Recorded], None],
 ) -> RemovableHandle:
     """Watch a circuit of the protocol, which says itself what its layers do."""
+    # The state of a circuit may be a voltage; its rates are what the rule takes.
     rates_of = modules.required(module, "", "rates", "gives the rates of a state")
 
     @torch.no_grad()
@@ -146,6 +148,7 @@ def _of_sequence(
     rates = output[0]
     if isinstance(input, PackedSequence):
         sizes, rows, rates = input.batch_sizes.tolist(), input.data, rates.data
+        # Packed rows are sorted by length, and initial states are not.
         if hx is not None and input.sorted_indices is not None:
             hx = hx.index_select(1, input.sorted_indices)
     else:

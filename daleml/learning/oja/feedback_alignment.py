@@ -151,6 +151,7 @@ class FeedbackAlignment:
             raise RuntimeError(
                 "`attach` must be called once until `detach`; it is attached already."
             )
+        # A graph that has been compiled calls no hook that came later.
         if any(_is_compiled(module) for module in self._model.modules()):
             warnings.warn(
                 "`model` was compiled before `attach`: where it ran, errors are not"
@@ -226,6 +227,7 @@ def _glorot(layer: nn.Module, name: str, generator: torch.Generator | None) -> T
     (spec,) = modules.synaptic_weights(layer, name)
     weight = cast("Tensor", getattr(layer, spec.name))
     shape = modules.n_outputs(layer), modules.n_inputs(layer)
+    # On the CPU, so that the numbers do not depend on the device.
     feedback = torch.empty(*shape, dtype=weight.dtype)
     nn.init.xavier_uniform_(feedback, generator=generator)
     return _cut(layer, feedback.to(weight.device))

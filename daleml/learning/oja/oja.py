@@ -145,6 +145,7 @@ class Oja:
                 " without one."
             )
         self.coefficients = oja_arguments.coefficients_by_weight(coefficients, found)
+        # A name would have been refused; "all weights" passes them over.
         if not isinstance(coefficients, Mapping):
             modules.warn_of_kept_otherwise(model, "Oja")
         self._model = model
@@ -199,6 +200,7 @@ class Oja:
             raise TypeError(
                 f"`optimizer` must be a torch optimiser; got {type(optimizer).__name__}."
             )
+        # The hooks run in the order of their registration: begin, the layers, end.
         begin = UncopiedHook(lambda *_: self._record.begin_pass())
         self._handles.append(self._model.register_forward_pre_hook(begin))
         layers = {one.layer: one.module for one in self._synapses.values()}
@@ -248,6 +250,7 @@ class Oja:
 
     def _follow(self, *_: Any) -> None:
         """Step after an optimiser's step."""
+        # The optimiser has moved already, and a refused step must not leave unlawful weights.
         try:
             self.step()
         except Exception:
@@ -270,6 +273,7 @@ class Oja:
                 the rule then.
             ActivityError: If an activity is not finite; no weight is changed by the rule then.
         """
+        # Taken before any check, so that a refused step is not refused again by old rows.
         recorded = self._record.take()
         names_of: dict[int, list[str]] = {}
         for name, coefficient in self._checked().items():
@@ -282,6 +286,7 @@ class Oja:
                     f" nothing was recorded of `{name}` ({state})."
                 )
             parameter = self._synapses[name].weight()
+            # By identity: tied weights are one parameter under several names.
             names_of.setdefault(id(parameter), []).append(name)
         holders = plastic_weights.holders(self._model)
         activities = []
@@ -363,6 +368,7 @@ class Oja:
                 "skip", f"{error} The rule is left out of such steps.", RuntimeWarning
             )
         else:
+            # `add_` casts to the weight's own type, half precision too.
             for activity, change in zip(activities, changes, strict=True):
                 activity.plastic.weight().add_(change)
         lawful = [module for activity in activities for module, _ in activity.fixed]

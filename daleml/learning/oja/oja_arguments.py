@@ -49,12 +49,14 @@ def coefficients_by_weight(
     chosen: dict[str, float] = {}
     for key, value in coefficients.items():
         coefficient = require.non_negative(f"coefficients[{key!r}]", value)
+        # A layer's name stands for all weights that it has.
         names = [name for name, one in found.items() if key in (name, one.layer)]
         if not names:
             raise ValueError(
                 f"`coefficients` must name weights ({', '.join(found)}) or their layers;"
                 f" got {key!r}."
             )
+        # A later key overrides an earlier one, so that a weight can be singled out.
         chosen |= dict.fromkeys(names, coefficient)
     if not chosen:
         raise ValueError("`coefficients` must name at least one weight; got none.")

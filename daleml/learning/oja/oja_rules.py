@@ -61,6 +61,7 @@ def subspace(weight: Tensor, pre: Tensor, post: Tensor) -> Tensor:
         Oja 1989 (International Journal of Neural Systems); Shervani-Tabar et al. 2024 (arXiv
         2408.08408), added to backpropagation.
     """
+    # What the output does not explain of the input, carried back: Oja's residual.
     return post.T @ (pre - post @ weight) / len(post)
 
 
@@ -102,6 +103,7 @@ def per_neuron(
     growth = post.T @ pre / len(post)
     if signs is not None:
         growth = growth * signs
+    # Each row decays by the mean square of its own unit's rate.
     decay = post.square().mean(dim=0)[:, None]
     return growth - decay * weight
 

@@ -86,6 +86,7 @@ def _weights(module: nn.Module, layer: str) -> tuple[SynapticWeight, ...]:
     """
     found = modules.synaptic_weights(module, layer)
     if modules.is_recurrent(module):
+        # The rate of a gate is no rate of a unit.
         return found if all(spec.gates == 1 for spec in found) else ()
     return found if modules.n_spatial(module) == 0 else ()
 
@@ -107,6 +108,7 @@ def _obstacle(module: nn.Module, spec: SynapticWeight) -> str:
             "is of an nn.RNN with several layers or both directions, whose inner rates"
             " cannot be seen: stack modules of one layer, or use EIRNN"
         )
+    # Transposed, the rule would have to be written twice.
     if spec.pre_dim != 1:
         return "is stored as (pre, post), where the rule has (post, pre)"
     if modules.is_lazy(module):

@@ -38,6 +38,7 @@ def weight_change(activity: WeightActivity, rule: Rule) -> Tensor:
     """
     one, coefficient = activity.plastic, activity.coefficient
     with torch.autocast(one.weight().device.type, enabled=False):
+        # Of a DANN, the rule sees the matrix that acts, and changes its excitatory part.
         effective = one.effective()
         effective = effective.to(at_least_single(effective.dtype))
         pre, post = activity.pre.to(effective), activity.post.to(effective)
