@@ -1,4 +1,4 @@
-"""What networks learn: trials to answer, with the scores of a guesser and of an ideal observer.
+"""Tasks that networks learn: trials to answer, and the scores of a guesser and an ideal observer.
 
 ========================  ====================================================================
 ``Task``                  draws trials, and judges the answers: ``sample``, ``loss``,

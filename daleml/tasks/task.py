@@ -1,4 +1,4 @@
-"""What every task promises, and what classification and regression share."""
+"""The interface of a task, and what classification and regression share."""
 
 from __future__ import annotations
 

@@ -138,12 +138,15 @@ class Cell(Circuit):
               meets it composes its own. What is written through ``.data`` counts from the next
               block on.
             - Blocks may be nested; the inner one composes anew. A copy of the cell is outside.
+            - ``torch.utils.checkpoint`` takes steps again during ``backward``, which must then be
+              called inside the block.
             - With shunting, which depends on the rates, nothing is composed: a block is right,
               and saves nothing. So it is where a weight is pruned or parametrised.
         """
         outer = self._composition
         names = [*self._wiring.parts("ih"), *self._wiring.parts("hh")]
-        if not self._wiring.shunting:
+        # What compiles runs a step as a layer does, which composes for itself.
+        if not self._wiring.shunting and not torch.compiler.is_compiling():
             vars(self)["_composition"] = Composition(self, names, self._compose)
         # A nested block, or an exception, brings back what there was.
         try:

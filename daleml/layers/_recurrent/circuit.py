@@ -1,4 +1,4 @@
-r"""What recurrent layers and cells share, whatever their wiring: dynamics, noise and start.
+r"""The base of recurrent layers and cells, whatever their wiring: dynamics, noise and start.
 
 .. math:: \tau \, \dot x = -x + W r + U u + b + \sqrt{2 \tau}\, \sigma \xi, \qquad r = f(x)
 

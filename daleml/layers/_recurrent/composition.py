@@ -93,7 +93,10 @@ def _facts(sources: list[Tensor]) -> list[tuple[int, int, bool]]:
 
 def _is_counted(tensor: Tensor) -> bool:
     """Whether torch counts how often a tensor is written to."""
-    return not tensor.is_inference() and not is_wrapped(tensor)
+    if tensor.is_inference():
+        return False
+    # Only a transform wraps tensors; torch's compiler can tell that there is none.
+    return not (torch._C._are_functorch_transforms_active() and is_wrapped(tensor))
 
 
 def _hook(spent: set[int], key: int, module: nn.Module) -> Callable[[Tensor], None]:

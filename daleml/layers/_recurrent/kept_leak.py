@@ -1,4 +1,4 @@
-"""How the leak of a circuit is kept: what was given, exactly, and what follows from it."""
+"""Storage of a circuit's leak: what was given, exactly, and what follows from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a layer is to run over its steps: one object that every way of running it takes."""
+"""The description of a layer's run over its steps, which every way of running it takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which synapses of a circuit exist, from a matrix, a density or a graph."""
+"""Masks of the synapses that exist in a circuit, from a matrix, a density or a graph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What makes rates of states: by name, or a function of the user's."""
+"""Nonlinearities, which make rates of states: by name, or functions of the user's."""
 
 from __future__ import annotations
 

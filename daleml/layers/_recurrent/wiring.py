@@ -1,4 +1,4 @@
-"""What a circuit asks of its wiring, which stores and composes its synapses.
+"""The interface of a wiring, which stores and composes the synapses of a circuit.
 
 A recurrent layer has two *paths*, from its input (``ih``) and from its own state (``hh``). A
 wiring knows which parameters make up a path, what their signs are, how they are drawn, and what

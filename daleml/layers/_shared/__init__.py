@@ -1,1 +1,1 @@
-"""What the layers share: options, checked attributes, and how parameters are read and written."""
+"""Parts that the layers share: options, checked attributes, and access to parameters."""

@@ -1,4 +1,4 @@
-"""How a layer reads and writes its own parameters, through masks, pruning and parametrisations.
+"""Reading and writing of a layer's parameters, through masks, pruning and parametrisations.
 
 Signs and a mask may have been fixed on a layer after it was built, or come with a checkpoint:
 what is written keeps them.

@@ -1,4 +1,4 @@
-"""What convolutions of any number of dimensions share: column EI, and Dale's ANN."""
+"""The bases of convolutions of any number of dimensions: column EI, and Dale's ANN."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What dense and convolutional Dale's ANNs share: how their parameters are declared and drawn."""
+"""Declaration and drawing of the parameters of dense and convolutional Dale's ANNs."""
 
 from __future__ import annotations
 

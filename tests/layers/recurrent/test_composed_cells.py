@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.utils import parametrize, prune
+from torch.utils.checkpoint import checkpoint
 
 from daleml import Populations, signs
 from daleml.layers import DANNRNNCell, EIRNNCell
@@ -266,3 +267,27 @@ def test_tangents_go_through_a_step():
             lambda h: cell(x, h), state, along, strict=True
         )
     torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's compiler warns of itself
+def test_a_block_compiles():
+    cell = CELLS["DANN"]()
+
+    def call(x):
+        with cell.composed():
+            return rollout(cell, x)
+
+    x = X[:2]
+    torch.testing.assert_close(torch.compile(call, backend="eager")(x), call(x))
+
+
+def test_steps_that_are_taken_again_go_backward_inside_the_block():
+    cell = CELLS["DANN"]()
+    _, gradients = loss_and_gradients(cell)
+    state = torch.zeros(2, 6)
+    with cell.composed():
+        for now in X:
+            state = checkpoint(cell, now, state, use_reentrant=False)
+        state.square().sum().backward()
+    found = tuple(parameter.grad for parameter in cell.parameters())
+    torch.testing.assert_close(found, gradients)
