@@ -108,12 +108,14 @@ class EILinear(Settings):
         draw: init.Draw = init.exponential_,
     ) -> None:
         """Draw the weight anew, its magnitudes from ``draw``, and fix its signs."""
+        # The weight of a layer that reads excitatory units alone has their columns only.
         column_signs = self.populations.signs(device="cpu")
         if self.excitatory_only:
             column_signs = column_signs[self.populations.exc]
         signs.fix(self, "weight", column_signs, default=True)
         if self.bias is not None:
             signs.declare(self, "bias", default=True)
+        # Signs that were fixed since the layer was built are kept.
         column_signs = acting_parameters.unit_signs(self, "weight", column_signs)
         present = acting_parameters.present(self, "weight")
         with (
@@ -279,6 +281,7 @@ class DANNLinear(Settings):
         self.weight_ei = nn.Parameter(
             torch.empty(out_features, self.n_inh, device=device, dtype=dtype)
         )
+        # Registered as None where there is none, as torch does with a bias.
         self.alpha: nn.Parameter | None
         self.gain: nn.Parameter | None
         self.bias: nn.Parameter | None
@@ -310,6 +313,7 @@ class DANNLinear(Settings):
         weights, bias = dann_parameters.weights(self), acting_or_none(self, "bias")
         if not self.shunting:
             return functional.dann_linear(input, *weights, bias)
+        # A divisor of rates is positive; of signed inputs it may not be.
         dann_parameters.look_once(self, input)
         alpha, gain = acting(self, "alpha"), acting(self, "gain")
         return functional.dann_shunting_linear(
@@ -338,6 +342,7 @@ class DANNLinear(Settings):
 
         See :class:`daleml.modules.DaleLayer`.
         """
+        # Stronger inhibition divides more, for which `alpha` makes up.
         self.reset_parameters(generator, draw=redraw.for_dann(draw, ratio))
         redraw.weaken_shunt_(self, ratio)
 

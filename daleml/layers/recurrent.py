@@ -210,6 +210,7 @@ class EIRNN(Recurrent):
             options["input_mask"] = node_options.rows(
                 "input_mask", options["input_mask"], n_inputs, nodes, listed
             )
+        # The same graph, its nodes in the order of the units.
         ordered = type(signed)()
         ordered.add_nodes_from((node, signed.nodes[node]) for node in nodes)
         ordered.add_edges_from(signed.edges(data=True))
@@ -217,6 +218,7 @@ class EIRNN(Recurrent):
         circuit = cls(input_size, populations, mask=ordered, **options)
         circuit.nodes = tuple(nodes)
         column_signs = populations.signs(device="cpu", dtype=torch.float64)
+        # An edge's sign is that of its sender, so magnitudes are all that it adds.
         strengths = signed_edges.strengths(ordered, nodes, weight) * column_signs
         circuit._take_strengths(strengths)
         return circuit

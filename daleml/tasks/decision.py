@@ -72,6 +72,7 @@ class PerceptualDecision(ChoiceTask):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        # A frozen dataclass is set this way once, when it is made.
         object.__setattr__(self, "coherences", _fractions(self.coherences))
 
     @property
@@ -121,6 +122,7 @@ class PerceptualDecision(ChoiceTask):
     def _sample(self, n: int, generator: torch.Generator | None) -> Trials:
         coherence, choice = _draw(n, self.coherences, generator)
         inputs = self._blank(n)
+        # Outside of the stimulus, the inputs are silent: no baseline, and no noise.
         steps = self.steps("stimulus")
         means, n_steps = _evidence(coherence, choice), steps.stop - steps.start
         inputs[steps, :, 1:] = self._noisy(means, n_steps, generator)
@@ -183,6 +185,7 @@ class ContextDecision(PerceptualDecision):
     def _sample(self, n: int, generator: torch.Generator | None) -> Trials:
         context = torch.randint(2, (n,), generator=generator)
         drawn = [_draw(n, self.coherences, generator) for _ in _MODALITIES]
+        # The other modality says something as well, which is to be ignored.
         choice = torch.where(context == 0, drawn[0][1], drawn[1][1])
         inputs = self._blank(n)
         steps = self.steps("stimulus")

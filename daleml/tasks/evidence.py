@@ -136,6 +136,7 @@ class EvidenceIntegration(ClassificationTask):
         phrase = (
             kinds.flatten().repeat_interleave(counts.flatten()).view(n, self.n_words)
         )
+        # Sorting random numbers shuffles each phrase on its own.
         order = torch.rand(n, self.n_words, generator=generator).argsort(1)
         question = torch.full((1, n), self.n_evidence + 1)
         words = torch.cat([phrase.gather(1, order).t(), question])

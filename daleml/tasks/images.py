@@ -187,6 +187,7 @@ class RowSequentialImages(ClassificationTask):
         inputs = rows.repeat_interleave(round(self.row_ms / self.dt_ms), dim=0)
         mask = torch.zeros(inputs.shape[:2], dtype=torch.bool)
         mask[-1] = True
+        # The class stands at every step, and counts at the last.
         targets = labels.repeat(len(inputs), 1)
         conditions = {"image": indices, "label": labels}
         return Trials(
@@ -257,5 +258,6 @@ class RowReader(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Answer for each image."""
         width = int(self.rnn.input_size)  # type: ignore[arg-type]
+        # A row of pixels is what the circuit reads in a step.
         rates, _ = self.rnn(images.reshape(len(images), -1, width))
         return self.readout(rates[:, -1])  # type: ignore[no-any-return]

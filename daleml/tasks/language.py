@@ -78,6 +78,7 @@ class CharacterModel(ClassificationTask):
             raise ValueError(
                 f"`vocabulary` must hold each character once; got {vocabulary!r}."
             )
+        # A frozen dataclass is set this way once, when it is made.
         object.__setattr__(self, "vocabulary", vocabulary)
         object.__setattr__(self, "_codes", self.encode(self.text))
 
@@ -109,6 +110,7 @@ class CharacterModel(ClassificationTask):
         Raises:
             ValueError: If a part is too short for a window.
         """
+        # Windows of the two parts never overlap, so neither tells of the other.
         cut = round(require.fraction("fraction", fraction) * len(self.text))
         if not self.length < cut < len(self.text) - self.length:
             rule = f"`fraction` must leave more than {self.length} characters on both sides"
@@ -171,6 +173,7 @@ class CharacterModel(ClassificationTask):
         where :math:`p_c` weighs each character of the text by how many
         windows ask for it: fewer do near its ends.
         """
+        # The character at place i is the target of as many windows as hold it after their first.
         place = torch.arange(1, len(self.text), dtype=torch.float64)
         most = min(self.length, len(self.text) - self.length)
         windows = torch.minimum(place, len(self.text) - place).clamp(max=most)
@@ -190,6 +193,7 @@ class CharacterModel(ClassificationTask):
 
     def _sample(self, n: int, generator: torch.Generator | None) -> Trials:
         start = torch.randint(len(self.text) - self.length, (n,), generator=generator)
+        # One character more than steps: each is the target of the one before.
         windows = self._codes[torch.arange(self.length + 1)[:, None] + start]
         one_hot = torch.nn.functional.one_hot(windows[:-1], self.n_inputs)
         return Trials(

@@ -126,6 +126,7 @@ class Task(Keywords, ABC):
         Raises:
             ValueError: If trials may differ in length, so that there are no periods they share.
         """
+        # Trials of NeuroGym may differ in length.
         if not self.periods:
             raise ValueError(
                 "`n_steps` must be read from the trials, `len(trials.inputs)`, where those"
@@ -168,6 +169,7 @@ class Task(Keywords, ABC):
                 "`trials` must be Trials, the second argument after `outputs`; got"
                 f" {type(trials).__name__}."
             )
+        # Outputs of another task may have the right shape by chance.
         if trials.output_names != self.output_names:
             raise ValueError(
                 f"`trials` must be of {type(self).__name__}, with its outputs; got those of"
@@ -235,6 +237,7 @@ class TrialBatches:
 
     def __call__(self, epoch: int) -> Iterator[tuple[Tensor, Trials]]:
         """Yield the batches of an epoch; in a worker of a ``DataLoader``, its part of them."""
+        # Each epoch has a generator of its own, so that a resumed run draws what it would have.
         generator = seeds.generator(self.seed, epoch)
         is_mine = seeds.share()
         for i in range(self.n_batches):
@@ -330,6 +333,7 @@ def whole_steps(
     check = require.non_negative if may_be_zero else require.positive
     duration = check(name, value)
     n_steps = round(duration / dt_ms)
+    # Durations such as 0.1 + 0.2 are whole numbers of steps but for rounding.
     if not math.isclose(duration, n_steps * dt_ms, rel_tol=1e-9):
         raise ValueError(
             f"`{name}` must be a multiple of `dt_ms`, {dt_ms:g}; got {duration:g}."

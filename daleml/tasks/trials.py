@@ -84,6 +84,7 @@ class Trials:
                 f"`inputs` must have shape {expected}; got {tuple(self.inputs.shape)}."
             )
         steps = tuple(self.inputs.shape[:2])
+        # Classes are one number for each step, and values one for each output too.
         of_targets: tuple[int, ...] = steps
         if self.targets.is_floating_point():
             of_targets = (*steps, len(self.output_names))
@@ -133,6 +134,7 @@ class Trials:
             >>> list(PerceptualDecision().sample(5).frame())
             ['trial', 'coherence', 'choice']
         """
+        # Imported here, since it takes half a second.
         import pandas as pd
 
         columns: dict[str, Any] = {"trial": range(len(self))}

@@ -76,6 +76,7 @@ class ChoiceTask(ClassificationTask):
     def p_negative(self) -> float:
         r"""Probability that a stimulus input is below 0: the mean of :math:`\Phi(-\mu / \sigma)`."""
         means = [self.baseline + mean for mean in self.stimulus_means]
+        # Without noise an input is below 0 or it is not.
         if self.step_sd == 0:
             return sum(mean < 0 for mean in means) / len(means)
         below = [normal_cdf(-mean / self.step_sd) for mean in means]
@@ -98,6 +99,7 @@ class ChoiceTask(ClassificationTask):
         self, means: Tensor, n_steps: int, generator: torch.Generator | None
     ) -> Tensor:
         """Return stimulus inputs of these means, (trials, inputs), over some steps, with noise."""
+        # Not rectified: a sum of normal variables is normal, and the ideal observer has a score.
         noise = torch.randn(n_steps, *means.shape, generator=generator)
         return self.baseline + means + self.step_sd * noise
 
@@ -110,6 +112,7 @@ class ChoiceTask(ClassificationTask):
     def _trials(
         self, inputs: Tensor, choice: Tensor, conditions: dict[str, Tensor]
     ) -> Trials:
+        # Class 0, to fixate, is what is asked for until the decision.
         targets = torch.zeros(inputs.shape[:2], dtype=torch.int64)
         targets[self.steps("decision")] = choice
         mask = torch.full(targets.shape, self.fixate)

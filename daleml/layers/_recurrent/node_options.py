@@ -39,6 +39,7 @@ def per_unit(
             f"`{name}` must have a value for every node; got none for {missing[0]!r}."
         )
     ordered = [values[node] for node in nodes]
+    # Tensors may have gradients, which a list of them would lose.
     if any(isinstance(value, Tensor) for value in ordered):
         return torch.stack([torch.as_tensor(value) for value in ordered])
     return ordered

@@ -34,6 +34,7 @@ def function(nonlinearity: str | Nonlinearity) -> Nonlinearity:
     given = nonlinearity
 
     def of_copy(state: Tensor) -> Tensor:
+        # A copy, since the function may write into what it is given.
         rates = given(state.clone())
         if not isinstance(rates, Tensor) or rates.shape != state.shape:
             got: object = type(rates).__name__
@@ -59,6 +60,7 @@ _KNOWN_FUNCTIONS: dict[Nonlinearity, str] = {
 
 def known_nonlinearity(given: Any) -> str | Nonlinearity:
     """Return a nonlinearity by its name where it has one, or raise if it is none."""
+    # `nn.ReLU` is callable too, but makes a module and not rates.
     if isinstance(given, type) and issubclass(given, nn.Module):
         name = given.__name__
         raise TypeError(

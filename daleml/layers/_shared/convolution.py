@@ -107,6 +107,7 @@ class ColumnEIConvolution(Settings):
             acting_parameters.rewritten_or_none(self, "bias") as bias,
         ):
             biases = [None] * self.groups if bias is None else bias.chunk(self.groups)
+            # Each group has presynaptic channels of its own, and is balanced alone.
             groups = zip(
                 weight.chunk(self.groups),
                 channel_signs.chunk(self.groups),
@@ -134,6 +135,7 @@ class ColumnEIConvolution(Settings):
     def forward(self, input: Tensor) -> Tensor:
         """Apply the layer."""
         require_no_state(input)
+        # torch's own pass, shown the kernels as they act: masked, or computed.
         convolve: Any = self._conv_forward
         convolved: Tensor = convolve(
             input, acting(self, "weight"), acting_or_none(self, "bias")

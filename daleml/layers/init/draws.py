@@ -135,6 +135,7 @@ def lognormal_(
     References:
         Cornford et al. 2024 (EG paper), initialisation; Li et al. 2023, with :math:`k = 1`.
     """
+    # Moments of a log-normal, solved for its parameters.
     variance = math.log1p(1 / require.positive("ratio", ratio) ** 2)
     location = math.log(require.positive("mean", mean)) - variance / 2
     return tensor.log_normal_(location, math.sqrt(variance), generator=generator)
@@ -204,6 +205,7 @@ def column_ei_(
         mean_inh = mean_exc * n_exc / n_inh
     else:
         mean_exc = mean_inh = signs.numel() ** -0.5
+    # Drawn with mean 1 and scaled by columns, so that one call draws all.
     means = torch.where(signs > 0, mean_exc, mean_inh).to(weight)
     draw(weight, 1.0, generator=generator).mul_(means * signs.to(weight))
     if bias is not None:

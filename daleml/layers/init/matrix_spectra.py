@@ -304,6 +304,7 @@ def _balance(weight: Tensor) -> Tensor:
     weight = weight.double()
     excitation, inhibition = weight.clamp(min=0).sum(1), -weight.clamp(max=0).sum(1)
     both = (excitation > 0) & (inhibition > 0)
+    # The inner `where` keeps a row without inhibition from dividing by zero.
     factor = torch.where(both, excitation / torch.where(both, inhibition, 1.0), 1.0)
     return torch.where(weight < 0, factor[:, None], 1.0)
 

@@ -179,6 +179,7 @@ def _fill(
     mean = gain / math.sqrt(modules.fan_in(module, name) * (1 + 1 / ratio**2))
     if stored is None:
         where = weight.device if generator is None else generator.device
+        # Without fixed signs, each synapse draws its own.
         coins = torch.randint(2, weight.shape, generator=generator, device=where)
         sign = (2 * coins - 1).to(weight)
     else:
@@ -187,6 +188,7 @@ def _fill(
     draws.lognormal_(drawn, mean, ratio, generator=generator).mul_(sign)
     if present is not None:
         drawn *= present
+    # What a parametrisation computes is set through its `right_inverse`.
     if isinstance(weight, nn.Parameter):
         weight.copy_(drawn)
         return
