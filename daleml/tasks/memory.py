@@ -92,7 +92,7 @@ class AddingProblem(RegressionTask):
         first = torch.randint(first_half, (n,), generator=generator)
         second = torch.randint(first_half, self.length, (n,), generator=generator)
         trial = torch.arange(n)
-        # One marker in each half, as in the paper, so that one value is held for long.
+        # One marker in each half, so that the first value is held across the middle.
         markers = torch.zeros(self.length, n)
         markers[first, trial] = 1
         markers[second, trial] = 1

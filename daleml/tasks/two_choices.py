@@ -74,7 +74,7 @@ class ChoiceTask(ClassificationTask):
 
     @property
     def p_negative(self) -> float:
-        r"""Probability that a stimulus input is below 0: the mean of :math:`\Phi(-\mu / \sigma)`."""
+        r"""Probability of a stimulus input below 0: the mean of :math:`\Phi(-\mu / \sigma)`."""
         means = [self.baseline + mean for mean in self.stimulus_means]
         # Without noise an input is below 0 or it is not.
         if self.step_sd == 0:
