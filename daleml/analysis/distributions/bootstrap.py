@@ -48,6 +48,7 @@ def draw(
 ) -> Array:
     """Draw ``n`` magnitudes that would have been seen, as they would have been written down."""
     values = _draw_seen(family, params, n, observation.low, observation.high, rng)
+    # A draw of 0 or infinity, by rounding, has no logarithm.
     numbers = np.finfo(np.float64)
     values = np.clip(values, numbers.tiny, numbers.max)
     grid = observation.grid
@@ -88,6 +89,7 @@ def _draw_seen(
     kept: list[Array] = []
     missing = n
     while missing > 0:
+        # A tenth more than are missing on average, so that one draw mostly suffices.
         tried = family.sample(params, int(1.1 * missing / seen) + 10, rng)
         kept.append(tried[(tried > low) & (tried <= high)][:missing])
         missing -= kept[-1].size

@@ -61,8 +61,11 @@ def compare_groups(
     A group that cannot be fitted is reported, and does not stop the others.
 
     The test is Rao's: with :math:`u_i` the scores of a value under the family fitted to all
-    groups together, made uncorrelated and of variance 1, :math:`T = \sum_g |\sum_{i \in g}
-    u_i|^2 / n_g` is large where groups differ. How large it is by chance is counted over
+    groups together, made uncorrelated and of variance 1,
+
+    .. math:: T = \sum_g \frac1{n_g} \Big|\sum_{i \in g} u_i\Big|^2
+
+    is large where groups differ. How large it is by chance is counted over
     shuffled labels, so that its level holds for groups of any size, under a wrong family too.
     If no shuffle gives as large a :math:`T` and groups have 100 values or more, the p-value is
     that of the likelihood ratio, which can be smaller.
@@ -138,9 +141,9 @@ def compare_groups(
     failures = {name: problems[name] for name in rows.names if name in problems}
     if not groups:
         why = ": every value is without a group."
-        for name, problem in failures.items():
+        if failures:
+            name, problem = next(iter(failures.items()))
             why = f", {name}: {problem}"
-            break
         raise ValueError(f"`by` must name a group that can be fitted; got none{why}")
     # Zeros that stand for what is too small to be written down are magnitudes like the others.
     rows_of = rows.pairs if observation.zeros == "censored" else rows.connected

@@ -237,6 +237,7 @@ def _log_median(sample: WeightSample) -> _LogMedian:
     high = math.ceil((n + 1) / 2)
     written = math.log((ranked.written(low) + ranked.written(high)) / 2)
     unrounded = math.log((ranked.unrounded(low) + ranked.unrounded(high)) / 2)
+    # The order statistics of Price and Bonett, two standard errors of the rank to either side.
     below = max(math.floor((n + 1) / 2 - math.sqrt(n) + 0.5), 1)
     outside = 2 * float(bdtr(below - 1, max(math.floor(n), 2), 0.5))
     z = -float(ndtri(min(outside, 0.9) / 2))

@@ -42,6 +42,7 @@ def taking_part(sizes: Mapping[str, int]) -> list[str]:
     two others hold most of the values. Else they are what there is, as many axons with four
     synapses each are, and those of two values or more take part.
     """
+    # It must not depend on the values, or the level of the test would not hold.
     large = [name for name, size in sizes.items() if size >= LEAST]
     held = sum(sizes[name] for name in large)
     if len(large) > 1 and 2 * held >= sum(sizes.values()):
@@ -140,6 +141,7 @@ def _by_rows(
         if groups.size > _ROWS and _is_large(groups, counts):
             p_values = [_score_p(columns, groups, counts) for columns in tests]
             return [_Found(p, "score") for p in p_values]
+    # Many rows are shuffled less often, but often enough to reject.
     work = groups.size * (1 + sum(columns.shape[1] for columns in tests))
     n = max(min(n_shuffles, int(_WORK / work)), min(n_shuffles, _FEWEST))
     counted = permutation.shuffled_labels(tests, groups, counts, n, rng, strata)

@@ -39,6 +39,7 @@ def ks_distance(family: Family, params: Params, observed: ObservedSample) -> flo
         if data.lower is None:
             before = np.append(censored, up_to[:-1])
             gaps.append(np.max(np.abs(theory - before)))
+        # Of censored values only their number is known, at the threshold and at the ceiling.
         if data.n_censored:
             gaps.append(abs(float(cdf(data.threshold)) - censored))
         if data.n_above:

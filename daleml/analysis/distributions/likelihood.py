@@ -54,6 +54,7 @@ def terms(family: Family, params: Params, data: LikelihoodData) -> Array:
     """Return ln of the density at each value, or of the probability of what it stands for."""
     if data.lower is None or data.upper is None:
         return family.logpdf(data.values, params)
+    # A family of counts knows their probabilities; others integrate over the interval.
     mass = family.log_mass(data.values, params)
     if mass is not None:
         return mass
@@ -91,6 +92,7 @@ def log_interval(
     """
     low = np.asarray(low, dtype=np.float64)
     high = np.asarray(high, dtype=np.float64)
+    # Families are functions of positive numbers: at zero their tails are 1 and 0.
     inside = np.maximum(low, np.finfo(np.float64).tiny)
     with np.errstate(all="ignore"):
         above_low = np.where(low <= 0, 0.0, family.logsf(inside, params))
@@ -103,6 +105,7 @@ def log_interval(
             return below_high
         above_high = np.where(unbounded, -np.inf, family.logsf(high, params))
         below_low = np.where(low <= 0, -np.inf, family.logcdf(inside, params))
+        # Of the two pairs of tails, the smaller one has the digits.
         upper = above_low < below_high
         larger = np.where(upper, above_low, below_high)
         smaller = np.where(upper, above_high, below_low)

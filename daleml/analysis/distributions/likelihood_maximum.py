@@ -80,6 +80,7 @@ def maximise(
     Raises:
         ValueError: If the likelihood is finite nowhere that the search arrives.
     """
+    # In a unit in which weights are of order one, the free coordinates are of order one too.
     unit = 1.0 if family.own_unit else data.geometric_mean
     scaled = data.in_unit(unit)
     coarse = scaled.coarse()
@@ -103,6 +104,7 @@ def maximise(
             f"`weights` must have a finite likelihood under the {family.name} family; got"
             " none."
         )
+    # The maximum over the values lies within a step or two of that over the histogram.
     if coarse is not scaled:
         best, _ = maximise_function(
             of_values, best, curvature_of=of_histogram, max_steps=_LAST_STEPS
@@ -163,6 +165,7 @@ def maximise_function(
         there, reached = _line_search(objective, theta, step, value, start)
         if not reached >= value:
             break
+        # Either the quadratic model or the function itself promises nothing more.
         gained = reached - value
         theta = there
         value = reached

@@ -31,6 +31,7 @@ def generator_for(rng: int | np.random.Generator, *data: Array) -> np.random.Gen
     """
     if isinstance(rng, np.random.Generator):
         return rng
+    # A checksum of the data, so that equal data have equal shuffles.
     mark = 0
     for array in data:
         mark = zlib.crc32(np.ascontiguousarray(array, dtype=np.float64).tobytes(), mark)
@@ -117,6 +118,7 @@ def _shuffles(
     for done in range(0, n_shuffles, batch):
         n = min(batch, n_shuffles - done)
         if strata is not None:
+            # Sorting random keys, each plus the number of its stratum, shuffles within strata.
             keys = rng.random((n, size)) + strata[by_stratum]
             shuffles = np.empty((n, size), dtype=np.intp)
             shuffles[:, by_stratum] = by_stratum[np.argsort(keys, axis=1)]

@@ -284,6 +284,7 @@ def _like(
         tail = TailOfCounts(alpha, math.ceil(xmin)).ppf(rng.uniform(size=n_tail))
     else:
         tail = xmin * (1 - rng.uniform(size=n_tail)) ** (-1 / (alpha - 1))
+    # Clauset et al. draw the body anew from itself, and the tail from the power law.
     body = np.empty(0)
     if below.size:
         body = rng.choice(below, values.size - n_tail)

@@ -98,6 +98,7 @@ def standardised(raw: Array, counts: Array) -> Array:
     for column in raw.T:
         if not np.isfinite(column).all():
             continue
+        # Gram and Schmidt's method, column by column.
         centred = column - counts @ column / total
         size = np.sqrt(counts @ centred**2 / total)
         for other in kept:

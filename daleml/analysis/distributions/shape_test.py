@@ -6,7 +6,7 @@ It puts several measures together, and counts their chance by shuffling.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -38,7 +38,8 @@ _PARTS = 8
 # Equal but for rounding, relatively this much, counts as equal.
 _TIE = 1e-9
 
-Measured = tuple[Array, Array]
+CountedValues: TypeAlias = tuple[Array, Array]
+"""Sorted values, and how often each was seen."""
 
 
 class ShapeTest(NamedTuple):
@@ -80,7 +81,10 @@ def measure_shape(w: Array, counts: Array) -> tuple[dict[str, float], Array]:
 
 
 def same_shape(
-    first: Measured, second: Measured, n_shuffles: int, rng: np.random.Generator
+    first: CountedValues,
+    second: CountedValues,
+    n_shuffles: int,
+    rng: np.random.Generator,
 ) -> ShapeTest:
     r"""Test that two samples are of one shape, whatever their scale.
 
@@ -119,12 +123,12 @@ def same_shape(
     return ShapeTest(chance(smallest[0]), by_measure, n_shuffles)
 
 
-def _scaled(w: Array, counts: Array) -> Measured:
+def _scaled(w: Array, counts: Array) -> CountedValues:
     """Return values divided by their geometric mean."""
     return w / np.exp(counts @ np.log(w) / counts.sum()), counts
 
 
-def _between_steps(w: Array, counts: Array, rng: np.random.Generator) -> Measured:
+def _between_steps(w: Array, counts: Array, rng: np.random.Generator) -> CountedValues:
     """Return rounded or counted values spread at random over what each may stand for.
 
     Two samples on one grid, each divided by its own mean, lie on two grids, whose distance is
@@ -159,7 +163,7 @@ def _as_far(gaps: Array) -> Array:
     )
 
 
-def _gaps(first: Measured, second: Measured) -> Array:
+def _gaps(first: CountedValues, second: CountedValues) -> Array:
     """Return how far apart two samples lie, in each measure and in their quantiles."""
     one, quantiles = measure_shape(*first)
     other, other_quantiles = measure_shape(*second)
@@ -168,7 +172,10 @@ def _gaps(first: Measured, second: Measured) -> Array:
 
 
 def _by_value(
-    first: Measured, second: Measured, n_shuffles: int, rng: np.random.Generator
+    first: CountedValues,
+    second: CountedValues,
+    n_shuffles: int,
+    rng: np.random.Generator,
 ) -> Array:
     """Deal values one by one."""
     logs = np.log(np.concatenate([first[0], second[0]]))
@@ -198,7 +205,10 @@ def _measures(logs: Array) -> tuple[Array, Array]:
 
 
 def _by_bin(
-    first: Measured, second: Measured, n_shuffles: int, rng: np.random.Generator
+    first: CountedValues,
+    second: CountedValues,
+    n_shuffles: int,
+    rng: np.random.Generator,
 ) -> Array:
     """Deal values that are counted in bins, or that count more than once."""
     logs = np.concatenate([np.log(first[0]), np.log(second[0])])
@@ -211,7 +221,7 @@ def _by_bin(
     return np.array(found)
 
 
-def _binned(logs: Array, counts: Array) -> Measured:
+def _binned(logs: Array, counts: Array) -> CountedValues:
     """Return values, sorted, and their counts.
 
     Where there are many, there is one per bin, at its mean logarithm.
@@ -247,6 +257,6 @@ def _deal(
     yield from zip(firsts, seconds, strict=True)
 
 
-def _seen(values: Array, counts: Array) -> Measured:
+def _seen(values: Array, counts: Array) -> CountedValues:
     there = counts > 0
     return values[there], counts[there]

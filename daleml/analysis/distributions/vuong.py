@@ -105,6 +105,7 @@ def pair_test(first: WeightFit, second: WeightFit) -> PairTest:
     gaps = gaps - likelihood.pointwise(second.rule, second.values, data)
     n = float(counts.sum())
     total = float(counts @ gaps)
+    # Akaike's correction, as in the ranking.
     corrected = total - (len(first.params) - len(second.params))
     names = first.family, second.family
     if corrected < 0:

@@ -125,6 +125,7 @@ class GeneralizedGamma(Family):
 
         mean, sd = log_moments(w, counts)
         skew = float(np.average((np.log(w) - mean) ** 3, weights=counts)) / sd**3
+        # The skewness of ln w has the sign of -q; at q = 0 the scale would be undefined.
         q = float(np.clip(-skew, -1.5, 1.5))
         if abs(q) <= 0.05:
             q = 0.05

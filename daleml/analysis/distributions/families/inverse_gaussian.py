@@ -76,6 +76,7 @@ class InverseGaussian(Family):
 
     def start(self, w: Array, counts: Array) -> Params:
         mean = float(np.average(w, weights=counts))
+        # The closed form; the bound keeps equal weights from a shape without end.
         reciprocal = float(np.average(1 / w, weights=counts))
         return mean, 1 / max(reciprocal - 1 / mean, 1e-9 / mean)
 

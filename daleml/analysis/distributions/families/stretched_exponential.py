@@ -76,6 +76,7 @@ class StretchedExponential(Family):
         return stats.halfgennorm(params[0], scale=params[1])
 
     def start(self, w: Array, counts: Array) -> Params:
+        # As if it were a Weibull, whose spread of ln w gives its shape.
         shape = min(max(math.pi / (math.sqrt(6) * log_moments(w, counts)[1]), 0.1), 5.0)
         powers = np.average(np.exp(shape * np.log(w)), weights=counts)
         return shape, float(shape * powers) ** (1 / shape)

@@ -165,6 +165,7 @@ def _log_mass(shift: float) -> float:
     """
     from scipy.special import erfcx, log_ndtr
 
+    # Far in the tail, erfcx has the square in the exponent divided out already.
     if shift < 0:
         return math.log(float(erfcx(-shift / math.sqrt(2))) / 2)
     return float(log_ndtr(shift)) + shift**2 / 2

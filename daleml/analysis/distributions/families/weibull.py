@@ -66,6 +66,7 @@ class Weibull(Family):
         moments = sample.moments
         # The standard deviation of ln w is pi / sqrt(6) over the shape.
         start = math.pi / (math.sqrt(6) * moments.log_sd)
+        # The equation rises with the shape: widen the interval until it holds the root.
         low = start / 2
         high = start * 2
         while self._score(sample, low)[0] > 0:
