@@ -42,7 +42,10 @@ SMALL = (8, 15, 40)
 
 
 def false_alarms(family: str, n: int, step: float, repeats: int) -> dict[str, float]:
-    """Return how often the true family is rejected at 5 % where the step is said, and how far sigma or shape is off."""
+    """Return how often the true family is rejected at 5 %, and how far sigma or shape is off.
+
+    The fit is told the step to which values were rounded.
+    """
     rule, rejected, estimates = find(family), 0, []
     for i in range(repeats):
         rng = np.random.default_rng([n, i])
@@ -60,7 +63,7 @@ def false_alarms(family: str, n: int, step: float, repeats: int) -> dict[str, fl
 
 
 def coverage(family: str, n: int, repeats: int) -> dict[str, float]:
-    """Return how often 95 % profile intervals, and two standard errors, hold the truth, by parameter."""
+    """Return by parameter how often 95 % intervals, and two standard errors, hold the truth."""
     rule, truth = find(family), TRUTHS[family]
     profile, errors = np.zeros(len(truth)), np.zeros(len(truth))
     for i in range(repeats):

@@ -1,4 +1,7 @@
-"""Fits of distributions beside numpy and scipy, and beside fitter (GPL: never a dependency) where it is installed."""
+"""Fits of distributions beside numpy and scipy, and beside fitter where it is installed.
+
+The package fitter has the GPL, and is never a dependency.
+"""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ _ZERO = 1e-300
 
 @dataclass(frozen=True)
 class Clusters:
-    """How values lie in clusters.
+    """The clusters in which values lie.
 
     Attributes:
         of_value: The cluster of each value, numbered from 0.

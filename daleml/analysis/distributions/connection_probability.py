@@ -17,7 +17,7 @@ _Z = 1.959964
 
 
 class ConnectionProbability(NamedTuple):
-    """How likely a pair is connected: the fraction of values that are not zero.
+    """The probability that a pair is connected: the fraction of values that are not zero.
 
     Attributes:
         probability: The estimate.

@@ -53,7 +53,7 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True)
 class GroupEffect:
-    r"""How much two groups differ.
+    r"""The size of the difference between two groups.
 
     Attributes:
         reference: The group that the other is compared to. Of more than two groups, these are
@@ -184,16 +184,16 @@ class _LogMedian(NamedTuple):
 
 @dataclass(frozen=True)
 class _Ranked:
-    """Sorted values, up to which rank each reaches, and the grid on which they were rounded."""
+    """Sorted values with their cumulative counts, and the grid on which they were rounded."""
 
     values: Array
-    reached: Array
+    cumulative: Array
     grid: Grid | None
 
     def written(self, rank: float) -> float:
         """Return the value of a rank."""
         # A rank is a sum of counts, which may be off by rounding.
-        index = int(np.searchsorted(self.reached, rank * (1 - 1e-12)))
+        index = int(np.searchsorted(self.cumulative, rank * (1 - 1e-12)))
         return float(self.values[min(index, self.values.size - 1)])
 
     def unrounded(self, rank: float) -> float:
@@ -207,11 +207,11 @@ class _Ranked:
             return value
         first = int(np.searchsorted(self.values, value, side="left"))
         end = int(np.searchsorted(self.values, value, side="right"))
-        before = float(self.reached[first - 1]) if first else 0.0
-        fraction = (rank - 0.5 - before) / float(self.reached[end - 1] - before)
+        before = float(self.cumulative[first - 1]) if first else 0.0
+        fraction = (rank - 0.5 - before) / float(self.cumulative[end - 1] - before)
         bottom = float(self.grid.below(value))
         top = float(self.grid.above(value))
-        least = 1 / (2 * float(self.reached[-1]))
+        least = 1 / (2 * float(self.cumulative[-1]))
         return bottom + (top - bottom) * min(max(fraction, least), 1.0)
 
 
@@ -232,7 +232,7 @@ def _log_median(sample: WeightSample) -> _LogMedian:
     if rounding is not None and rounding.matters:
         grid = rounding.grid
     ranked = _Ranked(values[order], np.cumsum(counts[order]), grid)
-    n = float(ranked.reached[-1])
+    n = float(ranked.cumulative[-1])
     low = math.floor((n + 1) / 2)
     high = math.ceil((n + 1) / 2)
     written = math.log((ranked.written(low) + ranked.written(high)) / 2)

@@ -24,7 +24,7 @@ from daleml.analysis.distributions.weight_fit import FEW, WeightFit, require_fit
 
 @dataclass(frozen=True)
 class GoodnessOfFit:
-    """Whether a sample could have been drawn from the family fitted to it.
+    """The test whether a sample could have been drawn from the family fitted to it.
 
     Attributes:
         family: The family.

@@ -51,7 +51,7 @@ def taking_part(sizes: Mapping[str, int]) -> list[str]:
 
 
 class _Found(NamedTuple):
-    """What a test of groups found, before it has the name of a family."""
+    """The outcome of a test of groups, before it has the name of a family."""
 
     p_value: float
     method: str

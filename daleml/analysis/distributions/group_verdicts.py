@@ -15,7 +15,7 @@ LEAST = 5
 
 
 class Verdict(StrEnum):
-    """What a test of groups found."""
+    """The outcome of a test of groups."""
 
     DIFFER = "differ"
     ALIKE = "cannot be told apart"

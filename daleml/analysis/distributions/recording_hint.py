@@ -11,7 +11,7 @@ from daleml.analysis.distributions.observation import Observation
 
 @dataclass(frozen=True)
 class Hint:
-    """What looks wrong, and what to say about it if it is.
+    """A remark on what looks wrong, with the change that would be right if it is.
 
     Attributes:
         said: What looks wrong: a sentence without what to do about it.

@@ -78,7 +78,7 @@ class WeightFit:
 
     @property
     def material(self) -> ObservedSample:
-        """What :attr:`observed` was called in the first edition."""
+        """The name of :attr:`observed` in the first edition."""
         return self.observed
 
     @property
