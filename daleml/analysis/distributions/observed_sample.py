@@ -61,7 +61,17 @@ class ObservationOptions(TypedDict, total=False):
 
 
 class FitOptions(SampleOptions, ObservationOptions, total=False):
-    """Options of how a sample is taken from weights, and of how it was observed."""
+    """Options of how a sample is taken from weights, and of how it was observed.
+
+    :class:`SampleOptions` describes the first, :class:`Observation` the second: its fields are
+    options under their own names. Functions that take them list them in their signature.
+
+    Example:
+        >>> from daleml.analysis import fit_weights
+        >>> options: FitOptions = {"truncation": (0.1, None), "sign": 1}
+        >>> print(fit_weights([0.2, 0.3, -0.4, 0.5], "exponential", **options).n)
+        3
+    """
 
 
 DEFAULTS: Mapping[str, Any] = {

@@ -19,7 +19,12 @@ from daleml.analysis import (
     weight_sample,
     weight_samples,
 )
-from daleml.analysis.distributions.families import FAMILIES, SIMPLE, Family
+from daleml.analysis.distributions.families import (
+    FAMILIES,
+    SIMPLE,
+    Family,
+    LogNormal,
+)
 from daleml.layers import DANNLinear, EILinear
 
 TRUTH = {
@@ -50,6 +55,15 @@ CLOSED = (
 
 def draw(family, n=4000, seed=0):
     return TRUTH[family][1].rvs(n, random_state=np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_lognormal_is_its_closed_form(dtype):
+    """What a sample sums chunk by chunk is what the three lines of the family say."""
+    x = draw("lognormal", n=200_000).astype(dtype)
+    expected = LogNormal.closed_form(x.astype(np.float64))
+    rel = 1e-12 if dtype is np.float64 else 1e-6
+    assert fit_weights(x).values == pytest.approx(expected, rel=rel)
 
 
 def by_scipy(family, x):
