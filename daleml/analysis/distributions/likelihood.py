@@ -47,7 +47,7 @@ def pointwise(family: Family, params: Params, data: LikelihoodData) -> Array:
         found = np.append(found, log_interval(family, params, data.low, data.threshold))
     if data.n_above:
         found = np.append(found, log_interval(family, params, data.ceiling, data.high))
-    return found - log_seen(family, params, data)
+    return found - _log_seen(family, params, data)
 
 
 def terms(family: Family, params: Params, data: LikelihoodData) -> Array:
@@ -72,12 +72,16 @@ def terms(family: Family, params: Params, data: LikelihoodData) -> Array:
 
 def log_seen(family: Family, params: Params, data: LikelihoodData) -> float:
     """Return the logarithm of the probability that a magnitude is seen at all."""
+    with np.errstate(all="ignore"):
+        return _log_seen(family, params, data)
+
+
+def _log_seen(family: Family, params: Params, data: LikelihoodData) -> float:
     if data.high == math.inf:
         if data.low == 0:
             return 0.0
         # Most thresholds have no upper end: one tail is all that there is to compute.
-        with np.errstate(all="ignore"):
-            return float(family.logsf(np.asarray(data.low), params))
+        return float(family.logsf(np.asarray(data.low), params))
     return float(log_interval(family, params, data.low, data.high))
 
 

@@ -101,8 +101,9 @@ def pair_test(first: WeightFit, second: WeightFit) -> PairTest:
         )
     data = first.observed.data
     counts = data.all_counts
-    gaps = likelihood.pointwise(first.rule, first.values, data)
-    gaps = gaps - likelihood.pointwise(second.rule, second.values, data)
+    with np.errstate(all="ignore"):
+        gaps = likelihood.pointwise(first.rule, first.values, data)
+        gaps = gaps - likelihood.pointwise(second.rule, second.values, data)
     n = float(counts.sum())
     total = float(counts @ gaps)
     # Akaike's correction, as in the ranking.
