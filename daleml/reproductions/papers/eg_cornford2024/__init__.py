@@ -1,1 +1,1 @@
-"""Cornford et al. 2024."""
+"""Cornford et al. 2024 (bioRxiv): exponentiated gradient, beside gradient descent."""

@@ -1,1 +1,1 @@
-"""Laborieux & Zenke 2022."""
+"""Laborieux & Zenke 2022 (NeurIPS): holomorphic equilibrium propagation."""

@@ -1,1 +1,1 @@
-"""Pogodin et al. 2024."""
+"""Pogodin et al. 2024 (ICLR): the geometry of plasticity and the change of weights."""

@@ -1,1 +1,1 @@
-"""Liu et al. 2024."""
+"""Liu et al. 2024 (ICLR): the rank of the start, and rich or lazy learning."""

@@ -1,1 +1,1 @@
-"""Li et al. 2023."""
+"""Li et al. 2023 (NeurIPS): singular values of networks under Dale's law."""
