@@ -34,7 +34,7 @@ SMALL = {
     },
     "EG identities": {"n": 500},
     "robustness of the geometry": {"n": 200, "draws": 2},
-    "regression under a potential": {"repeats": [1, 1, 1]},
+    "regression under a potential": {"repeats": [1, 1, 1], "loss": 0.3},
     "two linear layers": {"d": 6, "examples": 12, "ranks": [1, 6], "scales": [0.1]},
     "rank of a recurrent network": {
         "units": 20,
