@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+# Before anything else is imported, so that no old name meets an empty folder first.
 moved_modules.install()
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
 ]
 
 
+# What is no submodule: submodules are found without being listed.
 _HOMES = {
     "convert": ("dalify",),
     "populations": ("Populations",),

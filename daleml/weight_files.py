@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["is_table", "read_columns", "read_matrices", "read_state", "read_weights"]
 
 _DEFAULT = TableOptions()
+# What tables call the two cells of a connection, among those that were met.
 _SENDER = re.compile(
     r"(pre|source|from|sender|src)([ _.-].*|id)?|.*[ _.-]pre", re.IGNORECASE
 )
@@ -99,6 +100,7 @@ def _weights_of_state(path: Path, name: str | None, say: OnNote) -> tuple[str, A
         return path.stem, state
     facts = (law.SUFFIX, law.PRESENT)
     choose(name, [key for key in state if not key.endswith(facts)], path, "tensor")
+    # A pruned weight is stored as `weight_orig`; its signs have the name it had before.
     about = [name.removesuffix("_orig") + fact for fact in facts]
     known = {key: state[key] for key in about if key in state}
     taken = {name: state[name], **known} if known else state[name]
@@ -148,6 +150,7 @@ def read_columns(
         >>> sizes.tolist(), others["--by"].tolist()
         ([0.5, 1.5], ['a', 'b'])
     """
+    # Read once; the columns are taken from what was read.
     table = reading.read_table(path, options, say)
     return columns_of(
         table, name, numbers, labels, censor_below=censor_below, signed=signed
@@ -221,6 +224,7 @@ def read_matrices(
         found = {path.stem: matrix_of(reading.read_table(path, options, say))}
     elif name is not None:
         chosen, array = reading.read_array(path, name, "matrix", say)
+        # An array of another shape is no matrix, which is said below.
         found = {chosen: array} if array.ndim == 2 else {}
     else:
         found = {}

@@ -20,8 +20,11 @@ app = typer.Typer(
         "Networks that keep Dale's law: a demo, fits of weights, spectra, checks, and the"
         " founding claims."
     ),
+    # `daleml` alone is somebody who does not know the commands yet.
     no_args_is_help=True,
+    # Completion would write into the shell's own files.
     add_completion=False,
+    # What goes wrong is one sentence here, see `error_messages`.
     pretty_exceptions_enable=False,
 )
 
@@ -52,5 +55,6 @@ def main(
     """
 
 
+# The order of `--help`: what to try first, then what to do with weights.
 for command in (demo, fit, reproduce, spectrum, check):
     app.command(cls=Command)(command)

@@ -47,6 +47,7 @@ def demo(
             seeds=seeds,
             recurrent=recurrent,
             jobs=jobs,
+            # Above the spinner, which would else be torn by a line of somebody else.
             say=lambda line: screen.print(line),
         )
     print_table(screen, demo_page.summary(results), "Four networks learned digits")

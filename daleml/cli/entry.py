@@ -40,10 +40,12 @@ class Commands(TyperGroup):
         **extra: Any,
     ) -> Any:
         """Run a command, and exit with its code."""
+        # First of all: whatever comes next may want to print.
         _open_streams()
         came: list[signal.Signals] = []
         try:
             with signals_raise() as came:
+                # Not standalone: typer would print errors in its own boxes, and exit.
                 code = super().main(
                     args,
                     prog_name or "daleml",
@@ -76,6 +78,7 @@ def _show(error: Any) -> None:
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()
         return
+    # An error of the parser may quote what was typed, line breaks and all.
     message = " ".join(str(error.format_message()).split())
     context = getattr(error, "ctx", None)
     hint = f" See {context.command_path} --help." if context is not None else ""

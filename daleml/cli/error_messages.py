@@ -33,6 +33,7 @@ _LONGEST = 1_000
 _TRACEBACK = "DALEML_TRACEBACK"
 """The variable of the environment that asks for tracebacks."""
 
+# Options named like their argument need no line: they are read off the command.
 _OPTIONS_OF_ARGUMENTS = {
     "censoring": "`--censor-below`",
     "family": "`--families`",
@@ -100,6 +101,7 @@ def in_options(text: str, options: Mapping[str, str] = _OPTIONS_OF_ARGUMENTS) ->
 
     ``--sign`` for ``sign``.
     """
+    # Errors name arguments between backticks.
     text = re.sub(r"`(\w+)`", lambda found: options.get(found[1], found[0]), text)
     # No option does this: the readers of tables do.
     text = text.replace(": `drop_missing=True` leaves NaN out, and counts them", "")
@@ -160,6 +162,7 @@ def _is_of_output(error: Exception) -> bool:
 
     Errors of files name them, those of streams do not.
     """
+    # A disk that is full, broken or over its quota, a file too large, a closed stream.
     full = {
         errno.ENOSPC,
         errno.EIO,

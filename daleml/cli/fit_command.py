@@ -86,6 +86,7 @@ def fit(
     if find.compare_to is not None:
         reference = weight_study.gather_reference(find.compare_to, pool=take.pool)
     report = _Report(folder, gathered.name, str(file), _command(context), run.seed)
+    # Also before long work: a file of that name may be somebody's who gave no right to it.
     report.require_writable()
     with _progress() as progress:
         study = weight_study.study(
@@ -140,6 +141,7 @@ def _tail(
             sample, sign=sign, pool=pool, drop_missing=gathered.from_table
         )
     found = power_law(sample, discrete=observation.discrete)
+    # `str(found)` begins with the bound and the number of weights above it.
     note = (
         f"What lies {str(found).partition(':')[0]}, is the tail that is closest to a power"
         " law."
@@ -184,6 +186,7 @@ class _Report:
         from daleml._support import atomic_files
         from daleml.pages import fit_page
 
+        # Whoever finds the file later can make it again.
         content = {
             "file": self.file,
             "command": self.command,
@@ -213,6 +216,7 @@ class _Report:
         drawings = dict(weight_study.draw(study))
         page = fit_page.compose(study, drawings, file=self.file, command=self.command)
         stem = weight_study.safe(self.weights)
+        # The figure of all groups is the overview, and has its name below.
         pictures = {
             f"{stem}-{name}": drawing
             for name, drawing in drawings.items()
@@ -271,11 +275,13 @@ def _command(context: typer.Context) -> str:
     for parameter in context.command.params:
         value = context.params.get(parameter.name or "")
         source = context.get_parameter_source(parameter.name or "")
+        # Defaults are left out, so that the command stays short enough to be read.
         if source is None or source.name != "COMMANDLINE":
             continue
         if not isinstance(parameter, TyperOption):
             words.append(str(value))
         elif parameter.is_flag:
+            # A flag has no value; of two spellings, the first is the one to give.
             words.append(parameter.opts[0])
         else:
             for one in value if isinstance(value, (list, tuple)) else [value]:
@@ -302,6 +308,7 @@ def _progress() -> Iterator[Progress]:
         TimeRemainingColumn(),
     )
     screen = console(stderr=True)
+    # On standard error, so that a table that is piped on has no bar in it.
     with Progress(
         *columns, console=screen, transient=True, disable=not screen.is_terminal
     ) as bars:

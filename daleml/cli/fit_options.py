@@ -38,6 +38,7 @@ class Per(StrEnum):
     connection = "connection"
 
 
+# Each panel of `--help` has its own kind of option.
 _take = partial(typer.Option, rich_help_panel="What to take")
 _seen = partial(typer.Option, rich_help_panel="How it was observed")
 _find = partial(typer.Option, rich_help_panel="What to find out")
@@ -207,6 +208,7 @@ class HowObserved:
         """Return how weights were observed as the analysis takes it."""
         from daleml.analysis import Observation
 
+        # Bounds are given in pairs; half of a pair may be missing.
         truncation = self.truncate_below, self.truncate_above
         censoring: float | tuple[float | None, float] | None = self.censor_below
         if self.censor_above is not None:
@@ -275,9 +277,11 @@ class WhatToFind:
         chosen = []
         for given in self.families or ():
             chosen += [name.strip() for name in given.split(",") if name.strip()]
+        # Those of one or two parameters, unless others were named.
         named: str | tuple[str, ...] = tuple(chosen) or SIMPLE
         if [name.lower() for name in chosen] == ["all"]:
             named = "all"
+        # Raises here, and not after the file was read, where a family is unknown.
         find_all(named)
         return named
 

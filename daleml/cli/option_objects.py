@@ -26,10 +26,12 @@ def with_objects(command: Callable[..., None]) -> Callable[..., None]:
             options += _fields_as_parameters(hints[name])
         else:
             options.append(parameter.replace(annotation=hints[name]))
+    # Fields stand where their object stood, which is the order of `--help`.
     flat = inspect.Signature(options, return_annotation=None)
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> None:
+        # Bound by name and by position, as any function is: it may be called from Python too.
         bound = flat.bind(*args, **kwargs)
         bound.apply_defaults()
         given = bound.arguments

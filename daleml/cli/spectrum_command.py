@@ -39,6 +39,7 @@ def spectrum(
         _require_room(name, matrix.shape)
         measures = spectrum_of(matrix).to_dict()
         shape = " x ".join(str(size) for size in measures.pop("shape"))
+        # A list, of another length for every matrix, is no cell of a table.
         measures.pop("singular_values")
         rows.append({"matrix": safe_text.shown(name), "shape": shape, **measures})
     found = pd.DataFrame(rows).rename(columns=lambda name: name.replace("_", " "))

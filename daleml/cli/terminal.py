@@ -49,12 +49,14 @@ def console(*, stderr: bool = False) -> Console:
     No markup, no emoji codes, and no control character of a name.
     """
     made = _console_class()
+    # Names of columns hold brackets and colons, which rich would take for its own.
     options: dict[str, Any] = {
         "stderr": stderr,
         "markup": False,
         "emoji": False,
         "highlight": False,
     }
+    # A terminal tells its width; a file or a pipe has none.
     found = made(**options)
     return found if found.is_terminal else made(width=_WIDTH, **options)
 
@@ -119,6 +121,7 @@ def _shown(text: str) -> str:
     def shortened(word: re.Match[str]) -> str:
         return safe_text.shortened(word[0], _LONGEST_NAME)
 
+    # A damaged file may hold one word of megabytes, which no terminal can wrap.
     cut = re.sub(rf"\S{{{_LONGEST_WORD + 1},}}", shortened, text)
     return safe_text.shown(cut, lines=True)
 
@@ -126,6 +129,7 @@ def _shown(text: str) -> str:
 def _cell(value: Any) -> str:
     import pandas as pd
 
+    # A number that does not exist, such as the p-value of the best family.
     if pd.isna(value):
         return "–"
     if not isinstance(value, float):

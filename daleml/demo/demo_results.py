@@ -190,6 +190,7 @@ def fit_row(
 
 
 def _why_not(sample: WeightSample) -> str:
+    # The reason stands in the table in place of a family.
     if sample.n < _FEWEST:
         return "too few"
     spread = sample.log_moments[1]

@@ -74,6 +74,7 @@ def learn(
     """
     epochs *= arm.times
     model = arm.build(data, torch.Generator().manual_seed(seed))
+    # What learning leaves is told by comparing.
     before = copy.deepcopy(model)
     optimizer = arm.optimizer(model, arm.lr)
     if arm.guarded:
@@ -114,6 +115,7 @@ def _counted_after_every_step(
         count["steps"] += 1
         count["lawless_steps"] += not signs.check(model)
 
+    # After `enforce`, whose hook came first: judged is what the next forward pass meets.
     optimizer.register_step_post_hook(judge)
 
     def told(_: nn.Module) -> Mapping[str, float]:

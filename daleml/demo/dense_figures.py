@@ -112,6 +112,7 @@ def _weights(fits: Mapping[str, Comparison]) -> Iterator[tuple[str, Drawing]]:
 
 
 def _spectra(first: Mapping[str, Trained]) -> Iterator[tuple[str, Drawing]]:
+    # Two figures: eight spectra on one axis could not be told apart.
     for when in ("before", "after"):
         spectra = {
             SHORT_NAMES[key]: spectrum(getattr(run, when)[LAYER])

@@ -96,6 +96,7 @@ def _run(
 ) -> dict[str, Any]:
     started = time.perf_counter()
     data = digits()
+    # Checkpoints of networks that are learning; an interrupted demo goes on from them.
     unfinished = output / ".unfinished"
     calls = [
         (arm, seed, data, epochs, unfinished / f"{arm.key}-{seed}-of-{epochs}")
@@ -131,6 +132,7 @@ def _run(
     files = {f"{name}.png": drawing.png() for name, drawing in drawings.items()}
     files["report.html"] = demo_page.compose(results, drawings, brains).encode()
     atomic_files.write_set("output", output, files, "results.json", results, lock=False)
+    # Only now is all written that they were kept for.
     shutil.rmtree(unfinished, ignore_errors=True)
     return results
 

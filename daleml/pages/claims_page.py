@@ -107,6 +107,7 @@ def write(
     sections = []
     for paper in papers:
         own = [one for one in result.outcomes if one.claim.paper == paper.name]
+        # A paper of which nothing was chosen has no section.
         if own:
             sections.append(_of_paper(paper, own, result.sweeps, files))
         sections += [_of_claim(outcome, files, command) for outcome in own]
@@ -149,6 +150,7 @@ def _of_paper(
         if sweep in paper.sweeps:
             caption = f"{sweep.title} {sweep.caption} {READING}"
             drawing = Drawing(plots.sweep(swept), caption)
+            # Beside the page too, to be put into a talk.
             files[f"figures/{sweep.name}.png"] = drawing.png()
             drawings.append(drawing)
     return Section(paper.name, [paper.citation], [summary(outcomes)], drawings)

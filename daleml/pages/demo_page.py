@@ -60,6 +60,7 @@ def _checked_steps(arms: Mapping[str, dict[str, Any]]) -> tuple[int, int]:
     """Return how many steps were judged by the law, and how many of them broke it."""
     steps = lawless = 0
     for arm in arms.values():
+        # Only networks under the law have been judged by it.
         if arm["sign_violations"]:
             steps += arm["steps"]
             lawless += arm["lawless_steps"]
@@ -176,6 +177,7 @@ def _synapses(results: Mapping[str, Any]) -> html_page.Section:
     tables = [
         demo_tables.synapses(rows, SHORT_NAMES[key])
         for key, rows in results["synapses"].items()
+        # An ordinary network has no excitatory and inhibitory synapses.
         if key != "mlp"
     ]
     return html_page.Section("Every population of synapses, fitted", [said], tables)

@@ -64,6 +64,7 @@ def compose(
         facts = _facts_of_groups(study, result)
     else:
         facts = _facts(study, result)
+    # Figures of a group have its name in front.
     for group, name in names(study).items():
         prefix = f"{name}-" if name else ""
         of_group = {
@@ -112,6 +113,7 @@ def _facts(study: Study, result: Comparison) -> list[tuple[str, str]]:
     standard = fit_tables.standard_fit(result)
     if standard:
         behind = standard.aicc - best.aicc
+        # Too few weights for AICc make it infinite.
         if standard is not best and math.isfinite(behind):
             facts.append((f"{behind:,.1f}", "AICc that the log-normal is behind"))
         sigma, error = standard.params["sigma"], standard.stderr["sigma"]
@@ -276,6 +278,7 @@ def _footer(study: Study, command: str) -> list[str]:
         "AICc: Hurvich & Tsai 1989, Biometrika 76:297",
         "pairs: Vuong 1989, Econometrica 57:307",
     ]
+    # A paper is cited only where its method was used.
     if any(one.goodness for one in study.comparisons.values()):
         methods.append(
             "goodness of fit: Stute, Gonzalez-Manteiga & Presedo-Quindimil 1993, Metrika"

@@ -39,6 +39,7 @@ def ranking(comparison: Comparison) -> pd.DataFrame:
         "ln L": table["log_likelihood"].map("{:,.1f}".format),
         "p, as good": table["p_as_good"].map(short_p),
     }
+    # Only where goodness of fit was tested.
     if "p_fits" in table:
         shown["p, fits"] = table["family"].map(comparison.p_fits_text)
     for name, column in shown.items():
@@ -87,6 +88,7 @@ def groups(result: GroupComparison) -> pd.DataFrame:
             sigma, error = standard.params["sigma"], standard.stderr["sigma"]
             row["σ of ln w, log-normal"] = f"{sigma:.3f} ± {error:.2g}"
         family, rivals = "too few", ""
+        # Of few weights, which family ranks first is chance.
         if best.total >= FEW:
             family = best.family
             rivals = ", ".join(comparison.cannot_tell) or "none"

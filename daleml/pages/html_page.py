@@ -91,13 +91,16 @@ def _section(section: Section) -> str:
 
 
 def _table(table: pd.DataFrame) -> str:
+    # Cells of numbers, too, may be empty: a dash says that there is nothing.
     known = table.astype(object).where(table.notna(), "–")
     readable = known.map(_readable).rename(columns=_readable)
     drawn = str(readable.to_html(index=False, border=0, justify="right"))
+    # pandas has no way to give one cell a class without all of its styler.
     return _LONG_CELL.sub(r'<td class="long">\1</td>', drawn)
 
 
 def _figure(drawing: Drawing) -> str:
+    # Inside the page: it stays whole when it is sent by mail.
     source = base64.b64encode(drawing.png()).decode("ascii")
     alternative = _escaped(drawing.caption, quote=True)
     image = f'<img alt="{alternative}" src="data:image/png;base64,{source}">'

@@ -25,6 +25,7 @@ def overview(study: Study) -> Drawing:
         "Each group with its best family, on one axis. Rows are as high as their own"
         " highest point; the tick below is the median."
     )
+    # What is left is for the axis and its label.
     height = max(3.0, 1.6 + _INCHES_PER_GROUP * rows)
     return _drawn(caption, plots.groups, study.result, height=height, xlabel=label)
 
@@ -84,6 +85,7 @@ def names(study: Study) -> dict[str, str]:
     found: dict[str, str] = {}
     for group in study.comparisons:
         name = safe(group)[:60]
+        # Two groups may differ only in what a file's name must not have.
         while name in found.values():
             name += "_"
         found[group] = name
@@ -92,6 +94,7 @@ def names(study: Study) -> dict[str, str]:
 
 def safe(name: str) -> str:
     """Return a name without what a file's must not have."""
+    # Most file systems allow 255 bytes, and a letter may take several.
     return re.sub(r"[^\w.+-]+", "_", name)[:120]
 
 

@@ -92,6 +92,7 @@ class Study:
         zeros = sum(best.n_zero for best in bests)
         dropped = sum(best.n_dropped for best in bests)
         text = f"{zeros:,} zeros and {dropped:,} others left out"
+        # With `zeros="hurdle"`, zeros are pairs of cells without a connection.
         if all(best.connection for best in bests):
             said = f"; {bests[0].connection}" if len(bests) == 1 else ""
             text = (
@@ -110,6 +111,7 @@ class Study:
             measured[group] = {"ks_distance": distance, "median": median(one.best)}
         ends: dict[str, Any] = {}
         for group, fits in self.intervals.items():
+            # Tuples would come back from JSON as lists.
             ends[group] = {}
             for family, found in fits.items():
                 pairs = {name: list(pair) for name, pair in found.items()}
@@ -234,6 +236,7 @@ def _compared(
         if gathered.clusters is not None:
             import pandas as pd
 
+            # A named series, so that sentences can say what rows lie in.
             clusters = pd.Series(gathered.clusters, name=gathered.clustered_by)
         return compare_groups(
             gathered.weights,
@@ -265,6 +268,7 @@ def _intervals(
     """Return the intervals by family, and the families of which none were found."""
     ends: dict[str, Ends] = {}
     failed: list[str] = []
+    # Neither profile nor bootstrap means much then.
     if comparison.best.n < _FEW:
         return ends, failed
     for fit in reported(comparison):

@@ -127,6 +127,7 @@ def gather(
     pre, post = connections or (None, None)
     labels = _given({"--by": by, "--within": within, "--pre": pre, "--post": post})
     rows = numbers | labels
+    # Several arrays of one length are rows as well.
     has_rows = holds_rows(file)
     if file.exists() and rows and not has_rows:
         _refuse_rows(rows)
@@ -180,6 +181,7 @@ def _without_rows(
     """Read an array or a checkpoint, whose values have no other columns beside them."""
     notes: list[str] = []
     name, weights = read_weights(file, column, say=notes.append)
+    # A checkpoint: its parameters are never pooled unless asked.
     if isinstance(weights, Mapping) and not pool:
         weights = _only_sample(name, weight_samples(weights), sign)
     return Gathered(name, f"|{column or 'weight'}|", weights, notes=tuple(notes))
@@ -246,6 +248,7 @@ def _hint_at_matrix(table: Table) -> None:
         )
 
 
+# Such as `log_size`, `ln(w)`, `size log10`; not `logic` or `catalog`.
 _LOGARITHM = re.compile(
     r"(log|ln)(10|2|e)?([ _.(-].*|)$|.*[ _.-](log|ln)(10|2)?$", re.IGNORECASE
 )
@@ -306,6 +309,7 @@ def _per_connection(
     known = rows[(rows["pre"] != "") & (rows["post"] != "")]
     sums: list[NDArray[Any]] = []
     labels: list[NDArray[Any]] = []
+    # Without groups there is one, without a name.
     for name, part in known.groupby("group", sort=False):
         synapses = SynapseTable("", part, pre="pre", post="post")
         sizes = synapses.per_connection("size").table["size"].to_numpy()

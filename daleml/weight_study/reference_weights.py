@@ -26,6 +26,7 @@ def gather_reference(text: str, *, pool: bool = False) -> tuple[str, WeightSampl
         what, load = _DATA_SETS[text]
         return what, weight_sample(load())
     file, column = Path(text), None
+    # A file may have a colon in its name, and then is no FILE:COLUMN.
     if not file.exists() and ":" in text:
         before, _, after = text.rpartition(":")
         file, column = Path(before), after
