@@ -1,12 +1,15 @@
-"""Learning without backpropagation's comforts: local plasticity, oscillations, evolution.
+"""Learning beside, or without, backpropagation.
 
-- Oja's rule beside any other learning: :class:`Oja`, with :class:`FeedbackAlignment` for errors
-  that come back through fixed random weights.
-- Gradients from states that settle: :class:`HolomorphicNetwork` and
-  :class:`EquilibriumPropagation`.
-- Gradients from a population: :class:`EvolutionStrategy`; and what it is for, neurons so stiff
-  and non-linear that backpropagated gradients mislead: :class:`MorrisLecar`,
-  :class:`MorrisLecarNetwork`, :class:`RobertsonODE`.
+- :mod:`daleml.learning.oja`: Oja's rule beside any other learning, :class:`Oja`, and
+  :class:`FeedbackAlignment`, which carries errors back through fixed random weights.
+- :mod:`daleml.learning.equilibrium`: networks that settle, :class:`HolomorphicNetwork`, and
+  gradients that are read from how they settle, :class:`EquilibriumPropagation`.
+- :mod:`daleml.learning.evolution`: gradients from a population of perturbed models,
+  :class:`EvolutionStrategy`.
+
+What evolution strategies are for, neurons and equations through which backpropagated gradients
+mislead, lies in :mod:`daleml.neurons` and :mod:`daleml.odes`; its names can be imported from here
+too.
 """
 
 from daleml.learning.equilibrium.activations import (

@@ -1,4 +1,9 @@
-"""Ordinary differential equations that are stiff, solvers, and networks that learn them."""
+"""Ordinary differential equations, solvers for stiff ones, and networks that learn them.
+
+- ``differential_equations``: :class:`Spiral` and :class:`Robertson`.
+- ``ode_solvers``: :func:`rk4`, :func:`rosenbrock`, :func:`adaptive` and :func:`radau`.
+- ``neural_odes``: :class:`SpiralODE` and :class:`RobertsonODE`.
+"""
 
 from daleml.odes.differential_equations import Robertson, Spiral
 from daleml.odes.neural_odes import RobertsonODE, SpiralODE

@@ -1,4 +1,13 @@
-"""Networks that settle, and gradients read from how they settle: equilibrium propagation."""
+"""Networks that settle, and gradients that are read from how they settle.
+
+- ``holomorphic_network``: :class:`HolomorphicNetwork`, made of ``connections``, ``activations``
+  and ``softmax_pool``.
+- ``relaxation``: the iteration until nothing moves; ``split_relaxation`` is the fast one under
+  complex teaching signals.
+- ``equilibrium_propagation``, ``continuous_equilibrium_propagation``,
+  ``recurrent_backpropagation``: three rules, each a ``GradientRule`` of ``gradient_rule``.
+- ``gradient_comparison``: how far the gradient of a rule is from the exact one.
+"""
 
 from daleml.learning.equilibrium.activations import (
     HardClip,

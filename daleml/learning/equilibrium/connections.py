@@ -102,7 +102,7 @@ class DenseConnection(Connection):
         """Return the drive of the upper layer, ``W h + b``.
 
         Args:
-            pre: State of the lower layer, (batch, *pre_shape).
+            pre: State of the lower layer, ``(batch, *pre_shape)``.
             post: State of the upper layer, (batch, n_post). With it, the feedback to the lower
                 layer is returned too.
             rows: What the rows of real states mean, where they hold complex numbers part by
@@ -182,8 +182,8 @@ class ConvConnection(Connection):
         """Return the drive of the upper layer, ``pool(W * h + b)``.
 
         Args:
-            pre: State of the lower layer, (batch, *pre_shape).
-            post: State of the upper layer, (batch, *post_shape). With it, the feedback to the
+            pre: State of the lower layer, ``(batch, *pre_shape)``.
+            post: State of the upper layer, ``(batch, *post_shape)``. With it, the feedback to the
                 lower layer is returned too.
             rows: What the rows of real states mean, where they hold complex numbers part by
                 part; else None.

@@ -129,7 +129,7 @@ class ContinuousEquilibriumPropagation(GradientRule):
         ``.grad`` is left alone.
 
         Args:
-            x: Inputs, (batch, *in_shape).
+            x: Inputs, ``(batch, *in_shape)``.
             y: Their classes, (batch,), int64.
 
         Raises:

@@ -166,7 +166,7 @@ class EquilibriumPropagation(GradientRule):
         ``.grad`` is left alone.
 
         Args:
-            x: Inputs, (batch, *in_shape).
+            x: Inputs, ``(batch, *in_shape)``.
             y: Their classes, (batch,), int64.
 
         Raises:

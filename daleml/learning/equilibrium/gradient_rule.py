@@ -85,7 +85,7 @@ class GradientRule:
         ``.grad`` is left alone.
 
         Args:
-            x: Inputs, (batch, *in_shape).
+            x: Inputs, ``(batch, *in_shape)``.
             y: Their classes, (batch,), int64.
         """
         raise NotImplementedError

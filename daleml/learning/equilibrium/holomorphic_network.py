@@ -246,7 +246,7 @@ class HolomorphicNetwork(nn.Module):
         """Settle without a teaching signal, from silence, and say how well.
 
         Args:
-            x: Inputs, (batch, *in_shape).
+            x: Inputs, ``(batch, *in_shape)``.
             tolerance: The largest residual that counts as none; default: the network's.
         """
         require_input(x, self.in_shape, self.dtype)

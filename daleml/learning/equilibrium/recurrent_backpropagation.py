@@ -70,7 +70,7 @@ class RecurrentBackpropagation(GradientRule):
         ``.grad`` is left alone.
 
         Args:
-            x: Inputs, (batch, *in_shape).
+            x: Inputs, ``(batch, *in_shape)``.
             y: Their classes, (batch,), int64.
 
         Raises:

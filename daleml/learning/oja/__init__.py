@@ -1,4 +1,13 @@
-"""Oja's plasticity beside any other learning, and feedback alignment."""
+"""Oja's plasticity beside any other learning, and feedback alignment.
+
+- ``oja_rules``: Oja's rules, each a function of a weight and the activities on both sides.
+- ``oja``: :class:`Oja`, which records activities and changes the weights of a model.
+- ``feedback_alignment``: :class:`FeedbackAlignment`.
+
+The other modules say which weights are plastic (``plastic_weights``), record activities
+(``activity_recording``, ``activation_chains``), check arguments (``oja_arguments``) and compute
+the change of one weight (``weight_changes``).
+"""
 
 from daleml.learning.oja.feedback_alignment import FeedbackAlignment
 from daleml.learning.oja.oja import Oja
