@@ -251,9 +251,11 @@ def _holds(kept: Record | None, stored: Tensor, present: Tensor | None) -> bool:
         return False
     if present is None or present.dtype != torch.int8:
         return True
-    mask = present.numpy()
-    # Shifted by one bit, 0 and 1 alone are zero.
-    return np.packbits(mask).tobytes() == kept.mask and not (mask >> 1).any()
+    # Without a sign, -1 is 255, and above 1 as anything else is that no mask may hold.
+    mask = present.numpy().view(np.uint8)
+    if mask.max(initial=0) > 1:
+        return False
+    return np.packbits(mask).tobytes() == kept.mask
 
 
 # -- modules that say nothing ----------------------------------------------------------------------
