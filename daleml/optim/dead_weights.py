@@ -81,11 +81,8 @@ def count_stuck(optimizer: torch.optim.Optimizer) -> Stuck:
 @torch.no_grad()
 def refuse_zeros(optimizer: torch.optim.Optimizer) -> None:
     """Raise if all there is to learn by exponentiated gradient is zero, where it stays."""
-    given = [
-        parameter
-        for _, parameter, _ in _multiplicative(optimizer)
-        if not parameter.is_meta
-    ]
+    # A meta tensor has no values yet: whoever gives it some is not asked again.
+    given = [p for _, p, _ in _multiplicative(optimizer) if not p.is_meta]
     if given and not any(bool(parameter.any()) for parameter in given):
         raise ValueError(
             f"`params` of {type(optimizer).__name__} must not all be zero, where"

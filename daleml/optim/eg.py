@@ -200,6 +200,7 @@ class EGAdamW(MasteredOptimizer):
     ) -> None:
         defaults = {
             "lr": lr,
+            # A list would be shared by all groups, and schedulers write to it.
             "betas": tuple(betas) if isinstance(betas, list) else betas,
             "eps": eps,
             "weight_decay": weight_decay,
@@ -229,6 +230,7 @@ class EGAdamW(MasteredOptimizer):
         """Count the weights that no step moves, see :class:`~daleml.optim.Stuck`."""
         return count_stuck(self)
 
+    # The biases of Adam's moments depend on how many steps each parameter has taken.
     _counts_steps = True
 
     def _rule(self, group: dict[str, Any]) -> Rule:

@@ -17,6 +17,7 @@ class Magnitude(nn.Module):
     def __init__(self, name: str, sign: Tensor, present: Tensor | None) -> None:
         super().__init__()
         self.name = name
+        # Not in checkpoints: the module that owns the weight keeps its signs there.
         self.register_buffer("signs", sign, persistent=False)
         self.register_buffer("present", present, persistent=False)
 
@@ -44,12 +45,11 @@ def magnitudes(module: nn.Module) -> list[str]:
     """Return the names of the parameters of a module that are reparametrised so."""
     if not parametrize.is_parametrized(module):
         return []
-    lists = cast("nn.ModuleDict", module.parametrizations)
-    return [
-        name
-        for name, parts in lists.items()
-        if isinstance(cast("Any", parts)[0], Magnitude)
-    ]
+    names = []
+    for name, parts in cast("nn.ModuleDict", module.parametrizations).items():
+        if isinstance(cast("Any", parts)[0], Magnitude):
+            names.append(name)
+    return names
 
 
 def rename_on_load(

@@ -10,6 +10,7 @@ LOW_PRECISION = (torch.float16, torch.bfloat16)
 
 def stepped_dtype(parameter: Tensor) -> torch.dtype:
     """Return the dtype that a parameter is stepped in: its own, or float32."""
+    # A relative step below one part in 256 is nothing to bfloat16, and 1e-3 is a usual one.
     if parameter.dtype in LOW_PRECISION:
         return torch.float32
     return parameter.dtype
@@ -20,5 +21,6 @@ def follow_(master: Tensor, parameter: Tensor) -> Tensor:
 
     Somebody else has written there: a mask, a checkpoint, an initialisation.
     """
+    # Compared in the low precision: there every value of the master has exactly one.
     stale = master.to(parameter.dtype) != parameter
     return master.copy_(torch.where(stale, parameter.float(), master))

@@ -79,14 +79,15 @@ class ParamGroups(list[dict[str, Any]]):
                 f"{sum(p.numel() for p in parameters):,}",
             )
         )
-        widths = [max(len(row[i]) for row in rows) for i in range(5)]
-        return "\n".join(
-            "  ".join(
-                f"{cell:<{w}}" if i < 2 else f"{cell:>{w}}"
-                for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-            )
-            for row in rows
-        )
+        lines = []
+        for row in rows:
+            cells = []
+            for i, cell in enumerate(row):
+                width = max(len(other[i]) for other in rows)
+                # Words to the left, numbers to the right.
+                cells.append(cell.ljust(width) if i < 2 else cell.rjust(width))
+            lines.append("  ".join(cells))
+        return "\n".join(lines)
 
 
 def param_groups(
@@ -154,28 +155,25 @@ def param_groups(
             else require.non_negative("euclidean_lr", euclidean_lr)
         ),
     }
-    declarations = {
-        id(parameter): declaration
-        for _, parameter, declaration in signs.declared(model)
-    }
-    tables = {
-        id(parameter)
-        for module in model.modules()
-        if modules.is_table(module)
-        for parameter in module.parameters(recurse=False)
-    }
+    # By identity: a parameter that is shared has one declaration, and tensors compare elementwise.
+    declarations = {}
+    for _, parameter, declaration in signs.declared(model):
+        declarations[id(parameter)] = declaration
+    tables = set()
+    for module in model.modules():
+        if modules.is_table(module):
+            tables |= {id(table) for table in module.parameters(recurse=False)}
     groups: dict[tuple[str, float, bool], dict[str, Any]] = {}
     for parameter in model.parameters():
         if not parameter.requires_grad:
             continue
-        fallback = (
-            "embedding"
-            if id(parameter) in tables
-            else "bias"
-            if parameter.ndim < 2
-            else "weight"
-        )
+        fallback = "weight"
+        if id(parameter) in tables:
+            fallback = "embedding"
+        elif parameter.ndim < 2:
+            fallback = "bias"
         declaration = declarations.get(id(parameter), signs.Declaration(fallback))
+        # A row of a table is a vector that turns as it learns, and all zeros would stay zero.
         euclidean = not declaration.signed and (
             parameter.ndim < 2
             or signed_only

@@ -121,6 +121,7 @@ def mirror_(
     References:
         Nemirovski & Yudin 1983; Pogodin et al. 2024 (geometry of plasticity).
     """
+    # Infinite gradients are bounded: the difference of two infinities would be NaN.
     potential, largest = options.potential, options.limits[1]
     direction = descent_direction(weight, grad, state, options)
     after = potential.step(weight, bounded(options.lr * direction, largest))
@@ -168,6 +169,7 @@ def eg_(
     direction = descent_direction(
         weight, grad, state, options._replace(potential=_ENTROPY)
     )
+    # Beyond it the exponential is infinite, and a weight of zero times that is NaN.
     step = bounded(options.lr * direction, LONGEST_EXPONENT[weight.dtype])
     refuse_nan([step])
     after = _ENTROPY.step(weight, step)
@@ -222,6 +224,7 @@ def eg_adamw_(
     step = options.lr * adam
     refuse_nan([step])
     step = bounded(step, LONGEST_EXPONENT[weight.dtype])
+    # In the dual coordinate decay goes along the sign, see NegativeEntropy.decay.
     shrunk = weight.sign() * (options.lr * options.weight_decay)
     after = _ENTROPY.step(weight, step + shrunk)
     weight.copy_(kept_alive(weight, after, options.limits))
@@ -232,6 +235,7 @@ def descent_direction(
 ) -> Tensor:
     """Return the gradient with weight decay, by way of the momentum, as in torch.optim.SGD."""
     direction = -grad if options.maximize else grad
+    # Before the momentum, as in torch.optim.SGD; AdamW's decay is apart from its moments.
     if options.weight_decay is not None:
         decay = options.potential.decay(weight)
         direction = direction + options.weight_decay * decay
@@ -239,6 +243,7 @@ def descent_direction(
         return direction
     (momentum,) = state
     if options.fresh:
+        # Undamped, https://pytorch.org/docs/stable/generated/torch.optim.SGD.html
         momentum.copy_(direction)
     else:
         damped = (1 - options.dampening) * direction

@@ -99,6 +99,7 @@ def split_bias_(model: nn.Module, *, spread: float | None = None) -> nn.Module:
         parametrization = SplitBias(
             _default_spread(module) if spread is None else spread
         )
+        # torch calls right_inverse, and keeps what it returns as original0 and original1.
         parametrize.register_parametrization(module, name, parametrization)
         for part, sign in zip(_PARTS, (1.0, -1.0), strict=True):
             part_signs = torch.full((bias.numel(),), sign)
@@ -130,11 +131,9 @@ def merge_bias_(model: nn.Module) -> nn.Module:
         ['weight', 'bias']
     """
     _require_module(model)
-    split = [
-        (module, name)
-        for module in list(model.modules())
-        for name in _split_names(module)
-    ]
+    split = []
+    for module in list(model.modules()):
+        split += [(module, name) for name in _split_names(module)]
     if not split:
         raise ValueError(
             f"`model` must have biases that are split; got {type(model).__name__} without"
@@ -171,12 +170,12 @@ def _biases(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
 def _split_names(module: nn.Module) -> list[str]:
     if not parametrize.is_parametrized(module):
         return []
-    lists = cast("nn.ModuleDict", module.parametrizations)
-    return [
-        name
-        for name, parts in lists.items()
-        if isinstance(cast("Any", parts)[0], SplitBias)
-    ]
+    names = []
+    for name, parts in cast("nn.ModuleDict", module.parametrizations).items():
+        # The first one decides: nobody else's can come before ours, which wants two parts.
+        if isinstance(cast("Any", parts)[0], SplitBias):
+            names.append(name)
+    return names
 
 
 def _default_spread(module: nn.Module) -> float:

@@ -61,6 +61,7 @@ class NegativeEntropy(Potential):
         return signs * torch.exp(signs * dual - 1)
 
     def _divergences(self, weight: Tensor, reference: Tensor) -> Tensor:
+        # Where both are zero the ratio is NaN, and the divergence is zero.
         size, other = weight.abs(), reference.abs()
         ratio = torch.where(size == other, 1.0, size / other)
         apart = torch.xlogy(size, ratio) - size + other

@@ -61,6 +61,7 @@ class Potential(ABC):
             weight: :math:`w`.
             reference: :math:`r`, of the weight's shape.
         """
+        # The definition cancels where the two are close; closed forms do not.
         each = self._divergences(weight, reference)
         if each is None:
             apart = (self.gradient(reference) * (weight - reference)).sum()

@@ -83,6 +83,7 @@ def alike(optimizer: Planned) -> list[Alike]:
             else:
                 # A list has one rate, and so have the steps of torch's own.
                 key.append(i)
+            # By comparison, since options need not be hashable; there are few.
             if key not in keys:
                 keys.append(key)
                 found.append(Alike(rule, moments, taken, together))

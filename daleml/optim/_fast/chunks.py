@@ -90,6 +90,7 @@ def _views(row: Row) -> Row | None:
     """View tensors as vectors in one common order of their elements, if they can be."""
     if all(tensor.is_contiguous() for tensor in row):
         return tuple(tensor if tensor.ndim == 1 else tensor.view(-1) for tensor in row)
+    # Such as channels_last, or matrices that all lie transposed.
     first = row[0]
     strides = {tensor.stride() for tensor in row}
     if len(strides) == 1 and torch.ops.aten.is_non_overlapping_and_dense(first):

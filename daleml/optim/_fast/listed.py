@@ -77,6 +77,7 @@ class Listed:
             grads = [grad.to(torch.float32) for grad in grads]
         if self._steps:
             torch._foreach_add_(self._steps, 1.0)
+        # Asked anew: a potential of yours may be another at every step.
         rule = optimizer._rule(self._group)
         options = optimizer._options(self._group, self._dtype, self._taken)
         self._taken += 1

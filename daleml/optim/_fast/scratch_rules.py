@@ -58,6 +58,7 @@ def eg_adamw_(
 ) -> None:
     """Take the step of :func:`daleml.optim.rules.eg_adamw_`, with arguments as in :func:`eg_`."""
     sign, step = scratch
+    # Not kept from the last step: a mask may have been written since.
     torch.sign(weight, out=sign)
     minus_adam_step_(grad, state, options, step)
     _exponentiate_(weight, sign, step, options, reach=reach)
@@ -195,4 +196,5 @@ def _exponentiate_(
             exponent.add_(options.lr, alpha=options.weight_decay)
         else:
             exponent.sub_(options.lr * options.weight_decay)
+    # A zero has the sign zero, which takes it back from the lower limit.
     weight.mul_(exponent.exp_()).abs_().clamp_(*options.limits).mul_(sign)

@@ -67,6 +67,7 @@ class StepPlan:
 
 def _facts(optimizer: Planned) -> Sequence[Any]:
     """Return whatever a plan depends on beside the groups' options."""
+    # Lists of their own, since comparing them is one call; this runs at every step.
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     return (
         list(map(id, parameters)),
@@ -82,6 +83,7 @@ def _copied(optimizer: Planned) -> list[dict[str, Any]]:
 
 def _gathered(optimizer: Planned, small: list[Alike]) -> list[Gathered]:
     """Distribute small tensors over vectors, with scratch that all of one dtype share."""
+    # Vectors are stepped one after the other, so that all can use the scratch of the longest.
     vectors = list(_vectors(small))
     lengths: dict[torch.dtype, int] = {}
     for vector in vectors:
@@ -161,8 +163,10 @@ class Gathered:
         grads: list[Any] = [parameter.grad for parameter in self._parameters]
         if True in [grad.is_sparse for grad in grads]:
             gradients(optimizer, self._parameters)
+        # One call in and one out: each costs half a microsecond per tensor.
         # Whatever their strides and dtypes: the copy adapts both.
         torch._foreach_copy_(self._inside + self._grads, self._parameters + grads)
+        # Before anything has changed: NaN leaves weights and moments as they were.
         norm = math.sqrt(torch.dot(self._grad, self._grad).item())
         if math.isnan(norm):
             raise nan_error()
@@ -258,6 +262,7 @@ class Segment:
     def takes_over(self, optimizer: Planned) -> bool:
         """Take over options that have changed, unless the parameters are not alike any more."""
         group = self._groups[0]
+        # Schedulers cycle the momentum and the betas, too, of all groups alike.
         for name in self._names:
             each = [other.get(name) for other in self._groups]
             if name != "lr" and each.count(each[0]) < len(each):
@@ -302,6 +307,7 @@ class Segment:
                 self._scratch,
                 reach=self._top_rate * self._reach(norm),
             )
+        # The first step of a momentum is another rule than all that follow.
         if self._steps is None and options.fresh:
             self._alike.taken += 1
             self._options = options._replace(fresh=False)
@@ -316,6 +322,7 @@ class Segment:
             if self._norm < math.inf:
                 return adam_reach(options.betas, options.eps)
             return math.inf
+        # By the triangle inequality; the sign vector of n weights has the length sqrt(n).
         if options.weight_decay is not None:
             norm += options.weight_decay * math.sqrt(self._grad.numel())
         if self._state:

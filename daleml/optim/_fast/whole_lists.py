@@ -27,6 +27,7 @@ def eg_(
     headroom: Headroom | None = None,
 ) -> None:
     """Take the step of :func:`daleml.optim.rules.eg_` on each weight."""
+    # On a CPU alone: on CUDA asking would wait for the device.
     refuse_nan(grads)
     directions: Listed = torch._foreach_neg(grads) if options.maximize else grads
     if options.weight_decay is not None:
@@ -97,6 +98,7 @@ def exponentiate_foreach_(
     shrink: float,
 ) -> None:
     """Multiply each weight by its exponential, within the limits; the steps are used up."""
+    # Steps are bounded before the signs come in: an infinite one of a zero would be NaN.
     longest = LONGEST_EXPONENT[weights[0].dtype]
     signs = torch._foreach_sign(weights)
     torch._foreach_clamp_min_(steps, -longest)
