@@ -1,4 +1,7 @@
-"""The group of commands: what is typed wrong becomes one sentence, and signals exceptions."""
+"""The way into the command line: all commands together, in one group.
+
+What is typed wrong becomes one sentence there, and signals become exceptions.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,19 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from daleml._support import safe_text
 from daleml._support.stop_signals import Stopped, signals_raise
+from daleml.cli.check_command import check
+from daleml.cli.demo_command import demo
 from daleml.cli.error_messages import ERROR
+from daleml.cli.fit_command import fit
+from daleml.cli.reproduce_command import reproduce
+from daleml.cli.spectrum_command import spectrum
 
 _LONGEST = 1_000
 """Characters of a sentence on what was typed."""
@@ -102,3 +110,50 @@ def _open_streams() -> None:
         # A terminal that cannot show a letter shows its code, in place of an exception.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+
+
+app = typer.Typer(
+    name="daleml",
+    cls=Commands,
+    help=(
+        "Networks that keep Dale's law: a demo, fits of weights, spectra, checks, and the"
+        " founding claims."
+    ),
+    # `daleml` alone is somebody who does not know the commands yet.
+    no_args_is_help=True,
+    # Completion would write into the shell's own files.
+    add_completion=False,
+    # What goes wrong is one sentence here, see `error_messages`.
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(show: bool) -> None:
+    if show:
+        from daleml import __version__
+
+        typer.echo(f"daleml {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_version,
+            is_eager=True,
+            help="Show the version and exit.",
+        ),
+    ] = False,
+) -> None:
+    """Networks that keep Dale's law.
+
+    A demo, fits of weights, spectra, checks, and the founding claims.
+    """
+
+
+# The order of `--help`: what to try first, then what to do with weights.
+for command in (demo, fit, reproduce, spectrum, check):
+    app.command(cls=Command)(command)
