@@ -83,7 +83,7 @@ def test_a_step_too_coarse_for_its_answer_warns():
     with pytest.warns(UserWarning, match=sentence):
         assert cell.firing_rate(currents, settle_ms=400, dt_ms=0.5)[1] == 0
     assert (
-        cell.firing_rate(currents, settle_ms=400, dt_ms=0.1)[1] == 25
+        cell.firing_rate(currents, settle_ms=400, duration_ms=400, dt_ms=0.1)[1] == 25
     )  # and no warning, which would be an error
     assert (
         cell.firing_rate(currents, settle_ms=400, dt_ms=0.5, check_step=False)[1] == 0
