@@ -87,7 +87,8 @@ class Shuffled:
         generator = seeds.generator(self.seed, epoch)
         is_mine = seeds.share()
         order = torch.randperm(len(self.inputs), generator=generator)
-        for number, index in enumerate(order.split(self.batch_size)):  # type: ignore[no-untyped-call]
+        chunks = order.split(self.batch_size)  # type: ignore[no-untyped-call]
+        for number, index in enumerate(chunks):
             if is_mine(number):
                 yield self.inputs[index], self.targets[index]
 
@@ -207,6 +208,7 @@ def train(
                 if folder:
                     checkpoints.save(folder, run, epoch, rows)
                 advance(results)
+    # Imported last: it takes a while, and a run that fails has no history.
     import pandas as pd
 
     return pd.DataFrame(rows)

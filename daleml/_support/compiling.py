@@ -23,5 +23,6 @@ def compiled_copy(function: Callable[..., Any]) -> Callable[..., Any]:
         function.__defaults__,
         function.__closure__,
     )
+    # The constructor takes positional defaults alone.
     copy.__kwdefaults__ = function.__kwdefaults__
     return torch.compile(copy, dynamic=False)

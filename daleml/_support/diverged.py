@@ -16,4 +16,5 @@ class DivergedError(RuntimeError):
 
     def __reduce__(self) -> tuple[type, tuple[str, int | None]]:
         """Keep the epoch when a worker process hands the error on."""
+        # Without this, pickle calls the class with the message alone.
         return type(self), (str(self), self.epoch)

@@ -39,6 +39,7 @@ class Keywords:
 
     def __new__(cls, *arguments: Any, **keywords: Any) -> Self:
         """Look at the names of the arguments, and leave their values to the constructor."""
+        # Before `__init__`, whose own error would name no other argument.
         if keywords:
             _require_known(cls, keywords)
         return super().__new__(cls)

@@ -39,6 +39,7 @@ def shown(text: str, *, lines: bool = False) -> str:
         >>> print(shown("caf\u00e9 \u03c3 \udcff"))
         café σ \xff
     """
+    # Almost every text, and quickly.
     if text.isascii() and text.isprintable():
         return text
     made = []
