@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from daleml import reading, require
-from daleml._support.option_signature import lists_options
+from daleml._support.shared_options import completed, described_options, lists_options
 from daleml.datasets.synapse_table import SynapseTable
 
 
@@ -41,9 +41,12 @@ _DEFAULTS: Mapping[str, Any] = {
     "citation": "",
     "keep_totals": False,
 }
+_OPTIONS = described_options(
+    SynapseFileOptions, _DEFAULTS, (SynapseTable, reading.TableOptions)
+)
 
 
-@lists_options(SynapseFileOptions, _DEFAULTS, (SynapseTable, reading.TableOptions))
+@lists_options(SynapseFileOptions, _OPTIONS)
 def read_synapses(
     path: str | Path, **options: Unpack[SynapseFileOptions]
 ) -> SynapseTable:
@@ -78,7 +81,7 @@ def read_synapses(
         >>> print(synapses)
         mine.csv: 2 synapses; area (um2, n = 1)
     """
-    given = _completed(options)
+    given = completed(read_synapses, _OPTIONS, options)
     # The reader names files and options of the command line; here they are arguments.
     file = require.path("path", path)
     if not reading.holds_rows(file):
@@ -115,16 +118,6 @@ def read_synapses(
         post=given["post"],
         thresholds=dict(given["thresholds"] or {}),
     )
-
-
-def _completed(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return every option, as given or else its default."""
-    for name in options:
-        if name not in _DEFAULTS:
-            raise TypeError(
-                f"read_synapses() got an unexpected keyword argument {name!r}"
-            )
-    return {**_DEFAULTS, **options}
 
 
 def _table_options(given: Mapping[str, Any]) -> reading.TableOptions:

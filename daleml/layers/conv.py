@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
+from daleml._support.shared_options import lists_options
 from daleml.layers._shared.convolution import ColumnEIConvolution, DANNConvolution
 from daleml.layers._shared.convolution_options import DANNConvOptions
-from daleml.layers._shared.keyword_options import lists_options
 
 
 class EIConv2d(ColumnEIConvolution, nn.Conv2d):

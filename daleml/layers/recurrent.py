@@ -10,6 +10,7 @@ from torch import Tensor
 
 from daleml import require
 from daleml._support import signed_edges
+from daleml._support.shared_options import completed, lists_options, options_of
 from daleml._support.signed_edges import GraphLike
 from daleml.layers import init
 from daleml.layers._recurrent import node_options
@@ -19,7 +20,6 @@ from daleml.layers._recurrent.nonlinearities import Nonlinearity
 from daleml.layers._recurrent.sequence_interface import Recurrent
 from daleml.layers._recurrent.sizes import DANN_FIXED, dann_parts, partition, sizes
 from daleml.layers._shared.checked_attributes import Check
-from daleml.layers._shared.keyword_options import completed, lists_options
 from daleml.layers.recurrent_cells import DANNRNNCell as DANNRNNCell
 from daleml.layers.recurrent_cells import EIRNNCell as EIRNNCell
 from daleml.populations import Populations
@@ -138,7 +138,7 @@ class EIRNN(Recurrent):
         bidirectional: bool = False,
         **options: Unpack[ColumnEIOptions],
     ) -> None:
-        given = completed(EIRNN, ColumnEIOptions, options)
+        given = completed(EIRNN, options_of(ColumnEIOptions), options)
         inputs, units = sizes("input_size", input_size), partition(hidden_size)
         as_nn_rnn = num_layers, nonlinearity, bias, batch_first, dropout, bidirectional
         super().__init__(ColumnEI(), inputs, units, *as_nn_rnn, given)
@@ -346,7 +346,7 @@ class DANNRNN(Recurrent):
         bidirectional: bool = False,
         **options: Unpack[DANNOptions],
     ) -> None:
-        given = completed(DANNRNN, DANNOptions, options)
+        given = completed(DANNRNN, options_of(DANNOptions), options)
         inputs, units, wiring = dann_parts(input_size, hidden_size, n_inh, given)
         as_nn_rnn = num_layers, nonlinearity, bias, batch_first, dropout, bidirectional
         super().__init__(wiring, inputs, units, *as_nn_rnn, given)

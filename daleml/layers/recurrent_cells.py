@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import ClassVar, Unpack
 
 from daleml import require
+from daleml._support.shared_options import completed, lists_options, options_of
 from daleml.layers._recurrent.cell_interface import Cell
 from daleml.layers._recurrent.circuit_options import ColumnEIOptions, DANNOptions
 from daleml.layers._recurrent.column_ei_wiring import ColumnEI
 from daleml.layers._recurrent.nonlinearities import Nonlinearity
 from daleml.layers._recurrent.sizes import DANN_FIXED, dann_parts, partition, sizes
 from daleml.layers._shared.checked_attributes import Check
-from daleml.layers._shared.keyword_options import completed, lists_options
 from daleml.populations import Populations
 
 
@@ -67,7 +67,7 @@ class EIRNNCell(Cell):
         nonlinearity: str | Nonlinearity = "relu",
         **options: Unpack[ColumnEIOptions],
     ) -> None:
-        given = completed(EIRNNCell, ColumnEIOptions, options)
+        given = completed(EIRNNCell, options_of(ColumnEIOptions), options)
         inputs, units = sizes("input_size", input_size), partition(hidden_size)
         super().__init__(ColumnEI(), inputs, units, nonlinearity, bias, given)
 
@@ -128,7 +128,7 @@ class DANNRNNCell(Cell):
         nonlinearity: str | Nonlinearity = "relu",
         **options: Unpack[DANNOptions],
     ) -> None:
-        given = completed(DANNRNNCell, DANNOptions, options)
+        given = completed(DANNRNNCell, options_of(DANNOptions), options)
         inputs, units, wiring = dann_parts(input_size, hidden_size, n_inh, given)
         super().__init__(wiring, inputs, units, nonlinearity, bias, given)
         self.n_inh, self.shunting = wiring.n_inh, wiring.shunting

@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
-from daleml._support.option_signature import lists_options
+from daleml._support.shared_options import described_options, lists_options
 from daleml.analysis.distributions.likelihood_data import (
     LikelihoodData,
     on_grid,
@@ -83,10 +83,14 @@ DEFAULTS: Mapping[str, Any] = {
 }
 """What each option is where it is left out."""
 
-lists_fit_options = lists_options(FitOptions, DEFAULTS, (SampleOptions, Observation))
+lists_fit_options = lists_options(
+    FitOptions, described_options(FitOptions, DEFAULTS, (SampleOptions, Observation))
+)
 """Decorates a function that takes ``**options: Unpack[FitOptions]``."""
 
-lists_observation_options = lists_options(ObservationOptions, DEFAULTS, (Observation,))
+lists_observation_options = lists_options(
+    ObservationOptions, described_options(ObservationOptions, DEFAULTS, (Observation,))
+)
 """Decorates a function that takes ``**options: Unpack[ObservationOptions]``."""
 
 

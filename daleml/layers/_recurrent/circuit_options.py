@@ -8,8 +8,8 @@ from typing import Annotated, TypedDict
 import torch
 from torch import Tensor
 
+from daleml._support.shared_options import Option
 from daleml.layers._recurrent.masks import Connectivity
-from daleml.layers._shared.keyword_options import Option
 
 TimeConstants = float | Sequence[float] | Tensor
 """A time constant in ms, of all units or one for each."""

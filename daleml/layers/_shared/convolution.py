@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from daleml import require, signs
+from daleml._support.shared_options import completed, lists_options, options_of
 from daleml.layers import functional, init
 from daleml.layers._shared import acting_parameters, dann_parameters
 from daleml.layers._shared.acting_parameters import acting, acting_or_none, rewritten
 from daleml.layers._shared.checked_attributes import Check, Settings, require_no_state
 from daleml.layers._shared.conv_geometry import Geometry, Size
 from daleml.layers._shared.convolution_options import DANNConvOptions
-from daleml.layers._shared.keyword_options import completed, lists_options
 from daleml.layers.init import redraw
 from daleml.modules import SynapticWeight
 from daleml.populations import Populations
@@ -200,7 +200,7 @@ class DANNConvolution(Settings):
         shunting: bool = False,
         **options: Unpack[DANNConvOptions],
     ) -> None:
-        given = completed(type(self), DANNConvOptions, options)
+        given = completed(type(self), options_of(DANNConvOptions), options)
         super().__init__()
         self.in_channels = require.integer("in_channels", in_channels, minimum=1)
         self.out_channels = require.integer("out_channels", out_channels, minimum=1)

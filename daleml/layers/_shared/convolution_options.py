@@ -6,7 +6,7 @@ from typing import Annotated, TypedDict
 
 import torch
 
-from daleml.layers._shared.keyword_options import Option
+from daleml._support.shared_options import Option
 
 
 class DANNConvOptions(TypedDict, total=False):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.frames import entered
-from daleml._support.option_signature import argument_descriptions
+from daleml._support.shared_options import argument_descriptions
 from daleml.analysis import (
     Observation,
     compare_families,
