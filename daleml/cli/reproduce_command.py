@@ -14,6 +14,8 @@ from daleml.cli.terminal import console, plainly, print_table
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from daleml.reproductions import Reproduction
+
 
 @plainly
 def reproduce(
@@ -44,8 +46,7 @@ def reproduce(
         typer.Option(
             help=(
                 "Address of a Dask scheduler, such as tcp://host:8786. It must be one you"
-                " trust: "
-                "whoever answers there can run any code on this machine."
+                " trust: whoever answers there can run any code on this machine."
             )
         ),
     ] = None,
@@ -55,8 +56,6 @@ def reproduce(
     Finished seeds are kept in a journal: the same command goes on where it was interrupted.
     """
     from daleml import reproductions
-    from daleml.pages import claims_page
-    from daleml.reproductions import papers
 
     chosen = reproductions.find(claims or ())
     screen = console()
@@ -73,12 +72,20 @@ def reproduce(
             say=say,
             progress=progress,
         )
+    _report(result, out, f"daleml reproduce --budget {budget}", screen)
+
+
+def _report(result: Reproduction, out: Path, command: str, screen: Console) -> None:
+    """Print what came of the claims, and write their page."""
+    from daleml.pages import claims_page
+    from daleml.reproductions import papers
+
     found = claims_page.table(result.outcomes)
     print_table(screen, found, "The founding claims, measured again")
-    command = f"daleml reproduce --budget {budget}"
     written = claims_page.write(result, papers.all_papers(), out, command)
     screen.print(claims_page.verdict_counts(result.outcomes), soft_wrap=True)
     screen.print(f"report: {written}", soft_wrap=True)
+    # Only now: the seeds that did run are printed and saved already.
     if result.failures:
         raise ValueError(
             f"{len(result.failures)} seeds could not be run: the same command tries them"
