@@ -109,8 +109,10 @@ def lists_options(
     listed = options_of(kind) if options is None else options
 
     def decorate(owner: _Owner) -> _Owner:
-        # `inspect` takes a class's signature from its constructor.
-        function = owner.__init__ if isinstance(owner, type) else owner
+        function: Any = owner
+        if isinstance(owner, type):
+            # `inspect` takes a class's signature from its constructor.
+            function = owner.__init__  # type: ignore[misc]
         vars(function)["__signature__"] = _explicit_signature(function, kind, listed)
         # Without docstrings, as of `python -OO`, there is nothing to write into.
         if owner.__doc__ is not None:
