@@ -26,7 +26,6 @@ extensions = [
     "sphinx-mathjax-offline",
     "sphinx_copybutton",
 ]
-exclude_patterns = ["api/README.md"]
 html_theme = "furo"
 html_title = f"daleml {version}"
 html_show_sourcelink = False
@@ -125,6 +124,8 @@ def names_of(module: Any) -> list[str]:
 
 def write_if_changed(path: Path, text: str) -> None:
     """Write a page, unless it is there as it should be: Sphinx reads again what is newer."""
+    # A fresh clone has no folder of API pages: git keeps no empty ones.
+    path.parent.mkdir(exist_ok=True)
     if not path.exists() or path.read_text() != text:
         path.write_text(text)
 

@@ -78,7 +78,13 @@ WITH_EQUATION = {
     },
     "daleml.optim": {"EG", "EGAdamW", "MirrorDescent"},
     "daleml.optim.rules": None,
-    "daleml.potentials": None,
+    "daleml.potentials": {
+        "Euclidean",
+        "HyperbolicEntropy",
+        "NegativeEntropy",
+        "PNorm",
+        "Potential",
+    },
     "daleml.analysis": {
         "fit_weights",
         "compare_families",

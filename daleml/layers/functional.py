@@ -229,8 +229,9 @@ def dann_convolution(
         The output.
 
     Shape:
-        ``x`` (N, pre, *size) or unbatched, ``weight_ex`` (post, pre, *kernel), ``weight_ix``
-        (n_inh, pre, *kernel), ``weight_ei`` (post, n_inh), ``bias`` (post,) -> (N, post, *size).
+        ``x`` ``(N, pre, *size)`` or unbatched, ``weight_ex`` ``(post, pre, *kernel)``,
+        ``weight_ix`` ``(n_inh, pre, *kernel)``, ``weight_ei`` ``(post, n_inh)``, ``bias``
+        ``(post,)`` -> ``(N, post, *size)``.
 
     Example:
         >>> import torch
@@ -284,8 +285,8 @@ def dann_shunting_convolution(
         The output.
 
     Shape:
-        ``x`` (N, pre, *size) or unbatched, the weights as in :func:`dann_convolution`,
-        ``alpha`` (n_inh,), ``gain`` and ``bias`` (post,) -> (N, post, *size).
+        ``x`` ``(N, pre, *size)`` or unbatched, the weights as in :func:`dann_convolution`,
+        ``alpha`` ``(n_inh,)``, ``gain`` and ``bias`` ``(post,)`` -> ``(N, post, *size)``.
 
     Example:
         >>> import torch

@@ -10,7 +10,18 @@ from daleml import modules, require, signs
 
 
 class ParamGroups(list[dict[str, Any]]):
-    """Groups as torch's optimisers take them, which print as a table with counts."""
+    """Groups as torch's optimisers take them, which print as a table with counts.
+
+    Args:
+        iterable: Groups: dicts with ``"params"`` and options, as :func:`param_groups` makes them.
+
+    Example:
+        >>> from torch import nn
+        >>> from daleml.optim import param_groups
+        >>> groups = param_groups(nn.Linear(3, 2), lr=0.1)
+        >>> len(groups) == len(groups.lrs(0.1))
+        True
+    """
 
     def lrs(self, max_lr: float) -> list[float]:
         r"""Return one learning rate per group, with the corrections kept, as schedulers take them.

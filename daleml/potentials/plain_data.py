@@ -19,6 +19,17 @@ def is_plain(potential: Potential) -> bool:
     """Whether a potential is exactly one of daleml's, which act weight by weight.
 
     One that inherits from them may do otherwise.
+
+    Args:
+        potential: Any potential.
+
+    Returns:
+        Whether :func:`from_dict` makes an equal one of what its ``to_dict`` says.
+
+    Example:
+        >>> from daleml.potentials import PNorm
+        >>> is_plain(PNorm(3))
+        True
     """
     return type(potential) in _KINDS.values()
 
@@ -29,12 +40,15 @@ def from_dict(data: Mapping[str, Any]) -> Potential:
     Args:
         data: Its name, under ``"name"``, and its parameters.
 
-    Example:
-        >>> from_dict({"name": "PNorm", "p": 3})
-        PNorm(p=3)
+    Returns:
+        The potential, equal to the one that was described.
 
     Raises:
         ValueError: If no potential of daleml has that name.
+
+    Example:
+        >>> from_dict({"name": "PNorm", "p": 3})
+        PNorm(p=3)
     """
     options = dict(data)
     name = options.pop("name", None)

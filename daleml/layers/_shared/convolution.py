@@ -146,7 +146,7 @@ class ColumnEIConvolution(Settings):
         """Return what multiplies the input, signed: the weight.
 
         Shape:
-            (out_channels, in_channels / groups, *kernel).
+            ``(out_channels, in_channels / groups, *kernel)``.
         """
         return acting(self, "weight")
 
@@ -261,7 +261,7 @@ class DANNConvolution(Settings):
         """Return what multiplies the input before any division, signed.
 
         Shape:
-            (out_channels, in_channels, *kernel).
+            ``(out_channels, in_channels, *kernel)``.
         """
         return functional.dann_effective_weight(*dann_parameters.weights(self))
 
