@@ -52,18 +52,30 @@ from daleml._torch_table import runs_as_torch as runs_as_torch
 from daleml._torch_table import torch_class as torch_class
 from daleml._torch_table import torch_kind as torch_kind
 
+# What a layer of a stranger needs; the rest is for the tools of this package.
+__all__ = ["DaleLayer", "RecurrentDaleLayer", "SynapticWeight", "synaptic_weights"]
+
 # -- what a module says of its weights -------------------------------------------------------------
 
 
 def synaptic_weights(module: nn.Module, path: str = "") -> tuple[SynapticWeight, ...]:
     """Return the synaptic weights of a module itself, without its children.
 
-    Its own word counts, or the table's.
+    A layer of the protocol says which they are; of torch's modules, the table does.
+
+    Args:
+        module: Any module.
+        path: Its name in the model, which errors give.
 
     Raises:
         TypeError: If it says anything but names and SynapticWeight.
         ValueError: If it has methods of the protocol but does not say which its weights are, or
             names parameters that it has not got.
+
+    Example:
+        >>> from torch import nn
+        >>> [one.name for one in synaptic_weights(nn.RNN(3, 5))]
+        ['weight_ih_l0', 'weight_hh_l0']
     """
     if not speaks(module):
         return _weights_by_table(module)

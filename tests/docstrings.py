@@ -31,6 +31,7 @@ HOMES = (
     "daleml.layers",
     "daleml.layers.init",
     "daleml.layers.functional",
+    "daleml.modules",
     "daleml.optim",
     "daleml.optim.rules",
     "daleml.analysis",
@@ -38,8 +39,8 @@ HOMES = (
     "daleml.analysis.distributions.families",
     "daleml.neurons",
     "daleml.odes",
-    "daleml.learning",
     "daleml.tasks",
+    "daleml.learning",
     "daleml.datasets",
     "daleml.convert",
     "daleml.training",
@@ -256,6 +257,9 @@ def _says_what_it_returns(doc: str) -> bool:
 def _raises(thing: Any) -> bool:
     """Whether the body raises, or hands an argument to a check."""
     body = vars(thing).get("__init__") if inspect.isclass(thing) else thing
+    # Nobody makes a protocol: its `__init__` is one of Python's, which raises.
+    if getattr(thing, "_is_protocol", False):
+        return False
     # The `__init__` of a dataclass is made without source; its `__post_init__` may raise.
     if inspect.isclass(thing) and hasattr(thing, "__dataclass_fields__"):
         body = vars(thing).get("__post_init__")
