@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from daleml import Populations, signs
 from daleml.layers import DANNLinear, EILinear
@@ -1036,3 +1037,40 @@ def test_a_misspelt_option_of_a_group_is_not_swallowed(build, name, meant):
         extra.items()
         <= build([{"params": [weights], **extra}], lr=0.1).param_groups[0].items()
     )
+
+
+class TestHooks:
+    """Torch wraps the step of an optimiser in what calls hooks; daleml's call them themselves."""
+
+    @pytest.mark.parametrize("is_subclass", [False, True])
+    def test_each_hook_is_called_once(self, is_subclass):
+        class Mine(EG):
+            def step(self, closure=None):
+                return super().step(closure)
+
+        weight = nn.Parameter(torch.ones(2))
+        weight.grad = torch.ones(2)
+        EG([weight], lr=0.1).step()
+        optimizer = (Mine if is_subclass else EG)([weight], lr=0.1)
+        heard = []
+        optimizer.register_step_pre_hook(lambda *_: heard.append("before"))
+        optimizer.register_step_post_hook(lambda *_: heard.append("after"))
+        optimizer.step()
+        assert heard == ["before", "after"]
+        everywhere = register_optimizer_step_post_hook(
+            lambda *_: heard.append("everywhere")
+        )
+        try:
+            optimizer.step(lambda: 1.0)
+        finally:
+            everywhere.remove()
+        assert heard == ["before", "after"] * 2 + ["everywhere"]
+
+    def test_a_profiler_sees_the_step(self):
+        weight = nn.Parameter(torch.ones(2))
+        weight.grad = torch.ones(2)
+        optimizer = EG([weight], lr=0.1)
+        with torch.profiler.profile() as profile:
+            optimizer.step()
+        names = [event.name for event in profile.events()]
+        assert "Optimizer.step#EG.step" in names
