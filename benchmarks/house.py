@@ -101,13 +101,18 @@ def measure(paths: Iterable[Path]) -> Measures:
     """Count everything in the Python files among and below some paths."""
     measures = Measures()
     for path in files_below(paths):
-        _add(measures, path, path.read_text())
+        text = path.read_text()
+        tree = ast.parse(text)
+        name = str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+        add_lines(measures, name, text, tree)
+        _add_comments(measures, text)
+        _add_nodes(measures, name, tree)
     return measures
 
 
-def _add(measures: Measures, path: Path, text: str) -> None:
-    name = str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
-    tree, lines = ast.parse(text), text.splitlines()
+def add_lines(measures: Measures, name: str, text: str, tree: ast.Module) -> None:
+    """Count the lines of a file, which is the quick part of :func:`measure`."""
+    lines = text.splitlines()
     prose = docstring_lines(tree)
     measures.files += 1
     if len(lines) > FILE_LINES:
@@ -119,8 +124,14 @@ def _add(measures: Measures, path: Path, text: str) -> None:
             measures.long_lines.append(f"{name}:{number}: {len(line)} columns")
         if content and number not in prose and not content.startswith("#"):
             measures.lengths.append(len(content))
+
+
+def _add_comments(measures: Measures, text: str) -> None:
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     measures.comments += sum(token.type == tokenize.COMMENT for token in tokens)
+
+
+def _add_nodes(measures: Measures, name: str, tree: ast.Module) -> None:
     for node in ast.walk(tree):
         measures.ternaries += isinstance(node, ast.IfExp)
         measures.comprehensions += isinstance(node, _COMPREHENSIONS)

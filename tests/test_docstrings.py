@@ -2,21 +2,18 @@
 
 import ast
 import re
-from pathlib import Path
 
 import pytest
 
-import daleml
-from tests import docstrings
+from tests import docstrings, parsed_files
+from tests.parsed_files import PACKAGE
 
-PACKAGE = Path(daleml.__file__).parent
 FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
 
 def of_file(path):
     """Yield every docstring of a file, with the line on which its owner begins."""
-    tree = ast.parse((PACKAGE / path).read_text())
-    for node in ast.walk(tree):
+    for node in parsed_files.nodes(path):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
             text = ast.get_docstring(node)
             if text:
@@ -28,7 +25,7 @@ def complaints():
     """A function that returns what docutils says of a docstring, as the pages read it."""
     pytest.importorskip("sphinx", reason="the pages are built by it")
     from docutils import nodes
-    from docutils.core import publish_doctree
+    from docutils.core import Publisher, publish_doctree
     from docutils.parsers.rst import roles
     from sphinx.ext.napoleon import Config, GoogleDocstring
 
@@ -38,12 +35,17 @@ def complaints():
     for name in ("func", "class", "meth", "mod", "attr", "obj", "exc", "data", "doc"):
         roles.register_local_role(name, plain)
     config = Config(napoleon_use_ivar=True, napoleon_custom_sections=["Shape"])
+    # Made once: docutils would gather them from all its parts for each docstring anew.
+    publisher = Publisher()
+    publisher.set_components("null", "restructuredtext", "pseudoxml")
+    settings = publisher.get_settings(
+        report_level=2, halt_level=5, warning_stream=False
+    )
 
     def said(text):
         lines = str(GoogleDocstring(text, config))
         found = []
-        settings = {"report_level": 2, "halt_level": 5, "warning_stream": False}
-        tree = publish_doctree(lines, settings_overrides=settings)
+        tree = publish_doctree(lines, settings=settings)
         for message in tree.findall(nodes.system_message):
             if message["level"] >= 2:
                 found.append(message.astext())

@@ -4,21 +4,26 @@ import ast
 import importlib
 import pkgutil
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 import daleml
 from benchmarks import house
+from tests import parsed_files
+from tests.parsed_files import PACKAGE
 
-PACKAGE = Path(daleml.__file__).parent
 PAPERS = PACKAGE / "reproductions" / "papers"
 IN_EVERY_PAPER = {"networks", "experiments", "claims"}
 
 
 @pytest.fixture(scope="module")
 def measures():
-    return house.measure([PACKAGE])
+    measures = house.Measures()
+    for path in FILES.values():
+        inside = path.relative_to(PACKAGE)
+        text, tree = parsed_files.text(inside), parsed_files.tree(inside)
+        house.add_lines(measures, str(inside), text, tree)
+    return measures
 
 
 def module_name(path):
@@ -55,7 +60,7 @@ def test_no_submodule_hides_behind_a_function_of_its_name():
 def imported_by(name):
     """Return the modules that a module imports, wherever in it and for whatever purpose."""
     found = set()
-    for node in ast.walk(ast.parse(FILES[name].read_text())):
+    for node in parsed_files.nodes(FILES[name].relative_to(PACKAGE)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

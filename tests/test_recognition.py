@@ -2,11 +2,13 @@
 
 import ast
 import inspect
+from pathlib import Path
 
 import pytest
 from torch import nn
 
-from tests.test_walls import PACKAGE, modules
+from tests import parsed_files
+from tests.test_walls import modules
 
 TABLE = "_torch_table.py"
 TOOLS = {
@@ -62,9 +64,9 @@ def is_of_a_type(node):
     )
 
 
-def recognitions(tree):
+def recognitions(nodes):
     """Yield the places where code asks what class a layer is."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             if called in ("isinstance", "issubclass") and any(
@@ -97,16 +99,15 @@ def tools():
 
 @pytest.mark.parametrize("path", tools(), ids=str)
 def test_no_tool_recognises_a_layer_by_its_class(path):
-    tree = ast.parse((PACKAGE / path).read_text())
     found = [
-        f"{path}:{node.lineno}: {ast.unparse(node)}" for node in recognitions(tree)
+        f"{path}:{node.lineno}: {ast.unparse(node)}"
+        for node in recognitions(parsed_files.nodes(path))
     ]
     assert not found, f"ask daleml.modules instead: {found}"
 
 
 def test_the_table_itself_would_be_seen():
-    tree = ast.parse((PACKAGE / TABLE).read_text())
-    assert len(list(recognitions(tree))) >= 4
+    assert len(list(recognitions(parsed_files.nodes(Path(TABLE))))) >= 4
 
 
 @pytest.mark.parametrize(
@@ -124,13 +125,13 @@ def test_the_table_itself_would_be_seen():
     ],
 )
 def test_every_way_of_recognising_would_be_seen(line):
-    assert list(recognitions(ast.parse(line)))
+    assert list(recognitions(ast.walk(ast.parse(line))))
 
 
-def private(tree):
+def private(nodes):
     """Return the private attributes that a file's classes set, and those that it reads of other things, by line."""
     own, read = set(), {}
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             own.add(node.name)
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
@@ -156,7 +157,7 @@ def test_nobody_reads_a_private_attribute_of_another_package():
     own, read = {}, []
     for path in modules():
         home = path.parts[0].removesuffix(".py")
-        mine, others = private(ast.parse((PACKAGE / path).read_text()))
+        mine, others = private(parsed_files.nodes(path))
         own.setdefault(home, set()).update(mine)
         read += [(home, path, name, line) for name, line in others.items()]
     found = [
@@ -176,11 +177,9 @@ def test_nobody_reads_a_private_attribute_of_another_package():
     assert not [one for one in found if one.rpartition(" ")[2] not in of_others], found
 
 
-def reads_a_message(tree):
+def reads_a_message(nodes):
     """Yield the places where what code does hangs on the words of an error."""
-    caught = {
-        node.name for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler)
-    }
+    caught = {node.name for node in nodes if isinstance(node, ast.ExceptHandler)}
 
     def is_message(node):
         of_text = (
@@ -192,7 +191,7 @@ def reads_a_message(tree):
             of_text and isinstance(node.args[0], ast.Name) and node.args[0].id in caught
         )
 
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Compare) and any(
             map(is_message, (node.left, *node.comparators))
         ):
@@ -214,10 +213,7 @@ def reads_a_message(tree):
 
 @pytest.mark.parametrize("path", modules(), ids=str)
 def test_no_code_reacts_to_the_words_of_an_error(path):
-    found = [
-        ast.unparse(node)
-        for node in reads_a_message(ast.parse((PACKAGE / path).read_text()))
-    ]
+    found = [ast.unparse(node) for node in reads_a_message(parsed_files.nodes(path))]
     assert not found, f"{path}: give the error a type: {found}"
 
 
@@ -225,6 +221,5 @@ def test_no_code_reacts_to_the_words_of_an_error(path):
     "line", ["'x' in str(e)", "str(e).startswith('x')", "str(e) == 'x'"]
 )
 def test_every_way_of_reacting_to_words_would_be_seen(line):
-    assert list(
-        reads_a_message(ast.parse(f"try: pass\nexcept ValueError as e: {line}"))
-    )
+    tree = ast.parse(f"try: pass\nexcept ValueError as e: {line}")
+    assert list(reads_a_message(list(ast.walk(tree))))

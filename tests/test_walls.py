@@ -1,7 +1,6 @@
 """The house keeps its shape: who imports whom, what is public, how quickly it opens."""
 
 import ast
-import functools
 import json
 import subprocess
 import sys
@@ -10,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import daleml
-
-PACKAGE = Path(daleml.__file__).parent
+from tests import parsed_files
+from tests.parsed_files import PACKAGE
 
 BELOW = {
     "_signs",
@@ -77,14 +76,8 @@ def modules():
     )
 
 
-@functools.cache
-def parsed(path):
-    return ast.parse((PACKAGE / path).read_text())
-
-
 def imports(path, *, top_level=False):
-    tree = parsed(path)
-    nodes = tree.body if top_level else ast.walk(tree)
+    nodes = parsed_files.tree(path).body if top_level else parsed_files.nodes(path)
     for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -116,16 +109,16 @@ def test_only_plots_imports_matplotlib_and_only_when_called():
         if path.parent != Path("analysis/plots"):
             if not drawing:
                 continue
-            tree = parsed(path)
+            nodes = parsed_files.nodes(path)
             guarded = [
                 n
-                for n in ast.walk(tree)
+                for n in nodes
                 if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.unparse(n.test)
             ]
             typing_only = {ast.unparse(child) for n in guarded for child in n.body}
             used = {
                 ast.unparse(n)
-                for n in ast.walk(tree)
+                for n in nodes
                 if isinstance(n, (ast.Import, ast.ImportFrom))
             } - typing_only
             assert not any(
