@@ -25,7 +25,7 @@ def complaints():
     """A function that returns what docutils says of a docstring, as the pages read it."""
     pytest.importorskip("sphinx", reason="the pages are built by it")
     from docutils import nodes
-    from docutils.core import Publisher, publish_doctree
+    from docutils.core import publish_doctree
     from docutils.parsers.rst import roles
     from sphinx.ext.napoleon import Config, GoogleDocstring
 
@@ -36,11 +36,8 @@ def complaints():
         roles.register_local_role(name, plain)
     config = Config(napoleon_use_ivar=True, napoleon_custom_sections=["Shape"])
     # Made once: docutils would gather them from all its parts for each docstring anew.
-    publisher = Publisher()
-    publisher.set_components("null", "restructuredtext", "pseudoxml")
-    settings = publisher.get_settings(
-        report_level=2, halt_level=5, warning_stream=False
-    )
+    strict = {"report_level": 2, "halt_level": 5, "warning_stream": False}
+    settings = publish_doctree("", settings_overrides=strict).settings
 
     def said(text):
         lines = str(GoogleDocstring(text, config))
