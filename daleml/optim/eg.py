@@ -123,6 +123,8 @@ class EG(MomentumDescent):
         }
         super().__init__(params, defaults)
 
+    _potential_is_steady = True
+
     def potential(self, group: dict[str, Any]) -> Potential:
         """Return the negative entropy, whatever the group."""
         return NegativeEntropy()
