@@ -51,6 +51,9 @@ _SAME_MAXIMUM = 0.05
 # Curvatures below this fraction of the largest one are taken for flat.
 _FLAT = 1e-6
 
+# A parameter is undetermined when flat directions add at least this fraction to its variance.
+_NEGLIGIBLE = 0.01
+
 
 @dataclass(frozen=True)
 class Maximum:
@@ -242,7 +245,7 @@ def covariance(family: Family, params: Params, data: LikelihoodData) -> Array:
     """Return the covariance of the estimates, by the observed information.
 
     It is taken in the free coordinates, where the likelihood is closest to a parabola, and
-    carried over. It is NaN where the likelihood is flat.
+    carried over. It is NaN for parameters along which the likelihood is flat.
     """
     data = data.coarse()
     unit = 1.0 if family.own_unit else data.geometric_mean
@@ -256,7 +259,10 @@ def covariance(family: Family, params: Params, data: LikelihoodData) -> Array:
     def objective(theta: Array) -> float:
         return log_likelihood(family, family.from_free(theta * scales), scaled)
 
-    _, hessian = derivatives(objective, theta, objective(theta))
+    height = objective(theta)
+    _, hessian = derivatives(objective, theta, height)
+    size = abs(height) + float(np.sum(data.all_counts))
+    noise = 4 * np.finfo(np.float64).eps * size / _STEP**2
     with np.errstate(all="ignore"):
         columns = []
         for step in _STEP * np.eye(theta.size):
@@ -264,9 +270,37 @@ def covariance(family: Family, params: Params, data: LikelihoodData) -> Array:
             behind = parameters(theta - step)
             columns.append(np.subtract(ahead, behind) / (2 * _STEP))
         jacobian = np.array(columns).T
-        try:
-            inverse = np.linalg.inv(-hessian)
-        except np.linalg.LinAlgError:
-            return np.full(hessian.shape, np.nan)
-        result = jacobian @ inverse @ jacobian.T
+        result = _carried_over(-hessian, jacobian, noise)
         return np.where(np.diag(result) > 0, result, np.nan)
+
+
+def _carried_over(information: Array, jacobian: Array, noise: float) -> Array:
+    """Return the covariance of parameters from the information on free coordinates.
+
+    Args:
+        information: The matrix of negative second derivatives.
+        jacobian: The derivatives of the parameters by the free coordinates.
+        noise: Curvatures that are no larger are rounding.
+
+    Returns:
+        The covariance; NaN in rows and columns of parameters that the data do not determine.
+    """
+    if not (np.isfinite(information).all() and np.isfinite(jacobian).all()):
+        return np.full(information.shape, np.nan)
+    curvatures, directions = np.linalg.eigh(information)
+    # One component as narrow as may be is an edge of the likelihood, along which curvatures can
+    # be of the other sign: they are no rounding.
+    determined = np.abs(curvatures) > noise
+    if determined.all():
+        return np.asarray(jacobian @ np.linalg.inv(information) @ jacobian.T)
+    # A component that lies below a threshold of censoring may lie anywhere there. The inverse
+    # of a matrix with such a direction is rounding, or does not exist, for all parameters
+    # alike. So flat directions are left out, with the parameters that depend on them.
+    loadings = jacobian @ directions
+    known = loadings[:, determined]
+    result = (known / curvatures[determined]) @ known.T
+    at_least = np.sum(loadings[:, ~determined] ** 2, axis=1) / noise
+    lost = at_least > _NEGLIGIBLE * np.diag(result)
+    result[lost] = np.nan
+    result[:, lost] = np.nan
+    return np.asarray(result)
