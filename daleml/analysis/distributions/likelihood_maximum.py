@@ -271,7 +271,8 @@ def covariance(family: Family, params: Params, data: LikelihoodData) -> Array:
             columns.append(np.subtract(ahead, behind) / (2 * _STEP))
         jacobian = np.array(columns).T
         result = _carried_over(-hessian, jacobian, noise)
-        return np.where(np.diag(result) > 0, result, np.nan)
+        variances = np.diag(result)
+        return np.where((variances > 0) & (variances < np.inf), result, np.nan)
 
 
 def _carried_over(information: Array, jacobian: Array, noise: float) -> Array:
