@@ -36,7 +36,7 @@ from daleml._saving.checkpoint_error import CheckpointError
 from daleml._saving.decoding import Decoder
 from daleml._saving.encoding import Encoder
 from daleml._saving.saved_run import Run, Saved, encode_states
-from daleml._saving.single_writer import only_writer
+from daleml._saving.single_writer import checkpoint_writer
 from daleml._saving.typed_json import StateError
 from daleml._support import atomic_files
 
@@ -89,7 +89,7 @@ def opened(folder: Path, run: Run) -> Iterator[None]:
     if finished and not os.access(folder, os.W_OK):
         yield
         return
-    with only_writer(folder):
+    with checkpoint_writer(folder):
         yield
 
 
@@ -185,7 +185,7 @@ def load(folder: Path, run: Run) -> tuple[int, list[dict[str, Any]]] | None:
         ) from None
     _require_classes(saved, run, folder)
     try:
-        run_matching.require(saved, run)
+        run_matching.require_match(saved, run)
         restore.apply(saved, run)
     # A part that refuses its state may raise anything.
     except Exception as error:

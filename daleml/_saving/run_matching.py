@@ -38,7 +38,7 @@ class MismatchError(ValueError):
     """Raised for what cannot be of this run, with the reason."""
 
 
-def require(saved: Saved, run: Run) -> None:
+def require_match(saved: Saved, run: Run) -> None:
     """Raise unless a checkpoint belongs to a run, as far as can be told without loading it.
 
     Raises:

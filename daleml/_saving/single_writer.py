@@ -15,7 +15,7 @@ _HELD: set[int] = set()
 
 
 @contextlib.contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
+def checkpoint_writer(folder: Path) -> Iterator[None]:
     """Hold the lock of a folder, which ends with this process, however it ends.
 
     Raises:

@@ -251,6 +251,7 @@ RENAMED: dict[str, dict[str, str]] = {
         "observe": "read_sample",
     },
     "analysis.pairs": {"Weights": "WeightsLike"},
+    "analysis.plots.density": {"named": "labelled_fits"},
     "analysis.plots.palette": {
         "Look": "FamilyStyle",
         "line": "line_of",
@@ -262,6 +263,12 @@ RENAMED: dict[str, dict[str, str]] = {
         "share_between": "fraction_between",
     },
     "analysis.probes": {"State": "ModelState", "Weights": "ModelWeights"},
+    "datasets.celegans": {"SignRule": "WormSignRule"},
+    "fit_report.figures": {"names": "file_names"},
+    "fit_report.study": {"median": "median_magnitude"},
+    "layers.connectivity": {"matrix": "mask_matrix"},
+    "layers.recurrence": {"Sweep": "LayerSweep"},
+    "layers.wiring": {"Drawing": "PathDrawing"},
     "learning.activities": {"Seen": "Recorded"},
     "learning.choices": {
         "by_layer": "activations_by_layer",

@@ -10,7 +10,7 @@ from daleml.datasets.shipped_tables import read_table
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
-SignRule = Literal["receptor", "transmitter", "majority"]
+WormSignRule = Literal["receptor", "transmitter", "majority"]
 """The name of a rule that gives the worm's edges their signs."""
 
 # The signs of predicted polarities; "complex" and "no pred" have none.
@@ -18,7 +18,7 @@ _POLARITY_SIGN = {"+": 1, "-": -1}
 _TRANSMITTER_SIGN = {"ACh": 1, "Glu": 1, "GABA": -1}
 
 
-def celegans(signs: SignRule = "receptor") -> Connectome:
+def celegans(signs: WormSignRule = "receptor") -> Connectome:
     r"""C. elegans: 302 neurons, and 3,638 chemical connections between 297 of them.
 
     A transmitter is not a sign: what a synapse does is decided by the receptors it meets, and many

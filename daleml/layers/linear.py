@@ -12,13 +12,17 @@ from daleml import require, signs
 from daleml.layers import functional, init
 from daleml.layers._shared import acting_parameters, dann_parameters
 from daleml.layers._shared.acting_parameters import acting, acting_or_none, rewritten
-from daleml.layers._shared.checked_attributes import Check, Settings, require_no_state
+from daleml.layers._shared.checked_attributes import (
+    AttributeCheck,
+    CheckedAttributes,
+    require_no_state,
+)
 from daleml.layers.init import redraw
 from daleml.modules import SynapticWeight
 from daleml.populations import Populations
 
 
-class EILinear(Settings):
+class EILinear(CheckedAttributes):
     r"""A dense layer read by excitatory and inhibitory units ("column EI"), :math:`y = W x + b`.
 
     :math:`W` is signed and stored as it is, ``(out_features, in_features)``; the sign of column
@@ -186,7 +190,7 @@ class EILinear(Settings):
         return sizes + ", excitatory_only=True" * self.excitatory_only
 
 
-class DANNLinear(Settings):
+class DANNLinear(CheckedAttributes):
     r"""A dense layer of excitatory units with feed-forward inhibition (Dale's ANN).
 
     .. math:: y = (W_{ex} - W_{ei} W_{ix}) x + b
@@ -251,7 +255,7 @@ class DANNLinear(Settings):
 
     _fixed = frozenset({"in_features", "out_features", "n_inh", "shunting"})
     _told = ("eps",)
-    _checked: ClassVar[Mapping[str, Check]] = {"eps": require.positive}
+    _checked: ClassVar[Mapping[str, AttributeCheck]] = {"eps": require.positive}
 
     def __init__(
         self,

@@ -19,7 +19,7 @@ from daleml.layers._recurrent.column_ei_wiring import ColumnEI, starting_radius
 from daleml.layers._recurrent.nonlinearities import Nonlinearity
 from daleml.layers._recurrent.sequence_interface import Recurrent
 from daleml.layers._recurrent.sizes import DANN_FIXED, dann_parts, partition, sizes
-from daleml.layers._shared.checked_attributes import Check
+from daleml.layers._shared.checked_attributes import AttributeCheck
 from daleml.layers.recurrent_cells import DANNRNNCell as DANNRNNCell
 from daleml.layers.recurrent_cells import EIRNNCell as EIRNNCell
 from daleml.populations import Populations
@@ -328,7 +328,7 @@ class DANNRNN(Recurrent):
 
     _fixed = Recurrent._fixed | DANN_FIXED
     _told = (*Recurrent._told, "eps")
-    _checked: ClassVar[Mapping[str, Check]] = {
+    _checked: ClassVar[Mapping[str, AttributeCheck]] = {
         **Recurrent._checked,
         "eps": require.positive,
     }

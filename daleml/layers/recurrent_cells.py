@@ -12,7 +12,7 @@ from daleml.layers._recurrent.circuit_options import ColumnEIOptions, DANNOption
 from daleml.layers._recurrent.column_ei_wiring import ColumnEI
 from daleml.layers._recurrent.nonlinearities import Nonlinearity
 from daleml.layers._recurrent.sizes import DANN_FIXED, dann_parts, partition, sizes
-from daleml.layers._shared.checked_attributes import Check
+from daleml.layers._shared.checked_attributes import AttributeCheck
 from daleml.populations import Populations
 
 
@@ -117,7 +117,10 @@ class DANNRNNCell(Cell):
 
     _fixed = Cell._fixed | DANN_FIXED
     _told = (*Cell._told, "eps")
-    _checked: ClassVar[Mapping[str, Check]] = {**Cell._checked, "eps": require.positive}
+    _checked: ClassVar[Mapping[str, AttributeCheck]] = {
+        **Cell._checked,
+        "eps": require.positive,
+    }
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ from daleml.analysis.distributions.group_verdicts import Verdict
 from daleml.analysis.distributions.weight_fit import FEW
 from daleml.pages import fit_tables, html_page
 from daleml.pages.fit_tables import parameter_table, ranking
-from daleml.weight_study.fit_figures import names
+from daleml.weight_study.fit_figures import file_names
 from daleml.weight_study.fit_study import Study
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def compose(
     else:
         facts = _facts(study, result)
     # Figures of a group have its name in front.
-    for group, name in names(study).items():
+    for group, name in file_names(study).items():
         prefix = f"{name}-" if name else ""
         of_group = {
             kind.removeprefix(prefix): drawing

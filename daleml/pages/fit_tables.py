@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from daleml.analysis.distributions.p_values import bare_p
 from daleml.analysis.distributions.vuong import FEW
-from daleml.weight_study.fit_study import STANDARD, median, reported
+from daleml.weight_study.fit_study import STANDARD, median_magnitude, reported
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,7 +81,7 @@ def groups(result: GroupComparison) -> pd.DataFrame:
         row = {
             "group": name,
             "n": f"{best.n:,}",
-            "median": f"{median(best):.4g}",
+            "median": f"{median_magnitude(best):.4g}",
         }
         standard = standard_fit(comparison)
         if standard:

@@ -56,7 +56,7 @@ _FAR = 10
 
 
 @dataclass
-class Numbers:
+class NumberColumn:
     """A column read as numbers.
 
     Attributes:
@@ -68,7 +68,7 @@ class Numbers:
     notes: list[str] = field(default_factory=list)
 
 
-def to_numbers(cells: Iterable[str], name: str, hints: Hints) -> Numbers:
+def to_numbers(cells: Iterable[str], name: str, hints: Hints) -> NumberColumn:
     """Read the cells of a column as numbers.
 
     Args:
@@ -109,7 +109,7 @@ def to_numbers(cells: Iterable[str], name: str, hints: Hints) -> Numbers:
         notes.insert(0, _note_of_missing(said, name))
     numbers = dict(zip(kept, values, strict=True))
     table = np.array([numbers.get(text, np.nan) for text in texts], dtype=np.float64)
-    return Numbers(table[codes] if texts else np.empty(0), notes)
+    return NumberColumn(table[codes] if texts else np.empty(0), notes)
 
 
 def _plain_numbers(texts: list[str], hints: Hints) -> list[float] | None:

@@ -17,8 +17,8 @@ from daleml.reading.cell_values import EMPTY, MISSING
 from daleml.reading.notes import OnNote
 from daleml.reading.number_names import are_names
 from daleml.reading.rows import (
-    Cell,
     Cells,
+    TextCell,
     all_numbers,
     all_quoted,
     any_number,
@@ -80,7 +80,7 @@ def find_layout(rows: list[Cells], options: TableOptions, separator: str) -> Lay
                 f"it has rows longer than its first: they end in {separator!r}, and the"
                 " first row does not; pass `--trailing` to leave that out"
             )
-        first = [*first, Cell("")]
+        first = [*first, TextCell("")]
     if not any(texts_of(first[width:])):
         first = first[:width]
     width = max(width, len(first))
@@ -148,10 +148,10 @@ def _of_short_header(
         f"The first column, {_some(ids)}, which the first row does not name, was taken as"
         " names of the rows."
     )
-    return _headed([Cell(""), *first], True, width, [note])
+    return _headed([TextCell(""), *first], True, width, [note])
 
 
-def _is_bare(cell: Cell) -> bool:
+def _is_bare(cell: TextCell) -> bool:
     return cell.text.isdigit() and not cell.quoted
 
 
@@ -277,11 +277,11 @@ def is_title(rows: list[list[str]], on_note: OnNote) -> bool:
     if len(rows) < 3:
         return False
     title, names, data = rows[:3]
-    alone = bool(title[0]) and not any(title[1:]) and not Cell(title[0]).is_number
-    headed = len(names) > 1 and all(names) and not any_number(map(Cell, names))
+    alone = bool(title[0]) and not any(title[1:]) and not TextCell(title[0]).is_number
+    headed = len(names) > 1 and all(names) and not any_number(map(TextCell, names))
     if not alone or not headed or len(data) < len(names):
         return False
-    if not any_number(map(Cell, data)):
+    if not any_number(map(TextCell, data)):
         return False
     on_note(f"The first line, {quoted(title[0])}, was taken as a title and left out.")
     return True

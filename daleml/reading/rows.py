@@ -30,7 +30,7 @@ _ENOUGH_NUMBERS = 0.6
 _NUMBER = re.compile(r"[+-]?(\d[\d.]*(,\d+)?|\.\d+)([eE][+-]?\d+)?%?")
 
 
-class Cell(NamedTuple):
+class TextCell(NamedTuple):
     """A cell of the first rows, blanks around it taken off."""
 
     text: str
@@ -47,18 +47,18 @@ class Cell(NamedTuple):
         return self.text in MISSING
 
 
-Cells: TypeAlias = list[Cell]
+Cells: TypeAlias = list[TextCell]
 """The cells of one row, or of one column."""
 
 
-class Row(NamedTuple):
+class TextRow(NamedTuple):
     """A row as it is written, and where the next one begins."""
 
     text: str
     end: int
 
 
-def first_rows(text: str, start: int = 0) -> list[Row]:
+def first_rows(text: str, start: int = 0) -> list[TextRow]:
     """Return the first rows that are not blank; a quoted cell may hold the end of a line."""
     rows = []
     for row in _rows(text, start):
@@ -69,10 +69,10 @@ def first_rows(text: str, start: int = 0) -> list[Row]:
     return rows
 
 
-def _rows(text: str, start: int) -> Iterator[Row]:
+def _rows(text: str, start: int) -> Iterator[TextRow]:
     while start < len(text):
         stop = _end_of_row(text, start)
-        yield Row(text[start:stop], min(stop + 1, len(text)))
+        yield TextRow(text[start:stop], min(stop + 1, len(text)))
         start = stop + 1
 
 
@@ -98,10 +98,10 @@ def split(line: str, separator: str) -> Cells:
     """Split a row into cells, as the parser of the whole table does."""
     if separator == " ":
         parts = re.findall(r'"[^"]*"|\S+', line)
-        return [Cell(part.strip('"'), part.startswith('"')) for part in parts]
+        return [TextCell(part.strip('"'), part.startswith('"')) for part in parts]
     # Most rows have no quotes, and this way is many times faster.
     if '"' not in line:
-        return [Cell(part.strip()) for part in line.split(separator)]
+        return [TextCell(part.strip()) for part in line.split(separator)]
     cells, start = [], 0
     inside = quoted = False
     for i, character in enumerate(line):
@@ -114,31 +114,31 @@ def split(line: str, separator: str) -> Cells:
     return cells
 
 
-def _cell(text: str, quoted: bool) -> Cell:
+def _cell(text: str, quoted: bool) -> TextCell:
     if not quoted:
-        return Cell(text.strip())
+        return TextCell(text.strip())
     text = text.strip(" ")
     if len(text) > 1 and text.endswith('"'):
         text = text[1:-1].replace('""', '"').strip()
-    return Cell(text, True)
+    return TextCell(text, True)
 
 
-def texts_of(cells: Iterable[Cell]) -> list[str]:
+def texts_of(cells: Iterable[TextCell]) -> list[str]:
     """Return the text of each cell."""
     return [cell.text for cell in cells]
 
 
-def all_numbers(cells: Iterable[Cell], *, or_missing: bool = False) -> bool:
+def all_numbers(cells: Iterable[TextCell], *, or_missing: bool = False) -> bool:
     """Return whether all cells are numbers, or say that they have no value if that is enough."""
     return all(cell.is_number or (or_missing and cell.is_missing) for cell in cells)
 
 
-def all_quoted(cells: Iterable[Cell]) -> bool:
+def all_quoted(cells: Iterable[TextCell]) -> bool:
     """Return whether all cells stand in quotes."""
     return all(cell.quoted for cell in cells)
 
 
-def any_number(cells: Iterable[Cell]) -> bool:
+def any_number(cells: Iterable[TextCell]) -> bool:
     """Return whether one of the cells is a number."""
     return any(cell.is_number for cell in cells)
 
@@ -161,7 +161,7 @@ class _Score(NamedTuple):
     numbers: float
 
 
-def find_separator(rows: list[Row], usual: str) -> str:
+def find_separator(rows: list[TextRow], usual: str) -> str:
     """Return what stands between the cells: the usual one, unless another splits the rows better.
 
     A separator is judged by how many rows it splits alike, and by how many cells are numbers

@@ -33,7 +33,7 @@ from daleml.reading.opening import (
 )
 from daleml.reading.rows import (
     Cells,
-    Row,
+    TextRow,
     find_separator,
     first_rows,
     name_of,
@@ -124,7 +124,9 @@ def _preamble(text: str) -> tuple[int, str | None]:
     return start, None
 
 
-def _is_below_title(rows: list[Row], separator: str | None, on_note: OnNote) -> bool:
+def _is_below_title(
+    rows: list[TextRow], separator: str | None, on_note: OnNote
+) -> bool:
     """Say so, if the first row is a title above a table."""
     for mark in separator or ",;\t":
         cells = [texts_of(split(row.text, mark)) for row in rows[:3]]
@@ -147,7 +149,11 @@ def _named_by_comment(
 
 
 def _layout(
-    rows: list[Row], separator: str, options: TableOptions, on_note: OnNote, name: str
+    rows: list[TextRow],
+    separator: str,
+    options: TableOptions,
+    on_note: OnNote,
+    name: str,
 ) -> tuple[str, Layout]:
     """Return what stands between the cells, and where the names are."""
     cells = [split(row.text, separator) for row in rows]
@@ -223,7 +229,12 @@ def _columns(body: str, separator: str, width: int, name: str) -> list[NDArray[A
 
 
 def _say_of_short_rows(
-    rows: list[Row], text: str, separator: str, width: int, name: str, on_note: OnNote
+    rows: list[TextRow],
+    text: str,
+    separator: str,
+    width: int,
+    name: str,
+    on_note: OnNote,
 ) -> None:
     """Say so where rows have fewer cells than the others.
 

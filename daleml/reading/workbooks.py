@@ -30,7 +30,7 @@ from daleml.reading.opening import (
     suffix,
     too_large,
 )
-from daleml.reading.rows import SAMPLE, Cell, Cells
+from daleml.reading.rows import SAMPLE, Cells, TextCell
 from daleml.reading.table import Table, TableOptions
 
 # A cell of a workbook takes about this number of bytes in memory.
@@ -202,7 +202,7 @@ def _table_of_rows(
 
 
 def _cells(row: _TypedRow) -> Cells:
-    return [Cell(_text(value), isinstance(value, str)) for value in row]
+    return [TextCell(_text(value), isinstance(value, str)) for value in row]
 
 
 def _text(value: Any) -> str:

@@ -40,7 +40,7 @@ def draw(study: Study) -> Iterator[tuple[str, Drawing]]:
     """
     if isinstance(study.result, GroupComparison):
         yield "groups", overview(study)
-    for group, name in names(study).items():
+    for group, name in file_names(study).items():
         prefix = f"{name}-" if name else ""
         for kind, drawing in _of_group(study, group):
             yield f"{prefix}{kind}", drawing
@@ -80,7 +80,7 @@ def _of_group(study: Study, group: str) -> Iterator[tuple[str, Drawing]]:
         yield "resemblance", _drawn(caption, plots.resemblance, beside)
 
 
-def names(study: Study) -> dict[str, str]:
+def file_names(study: Study) -> dict[str, str]:
     """Return a name for the files of each group, free of what a file's name must not have."""
     found: dict[str, str] = {}
     for group in study.comparisons:

@@ -108,7 +108,10 @@ class Study:
         measured: dict[str, Any] = {}
         for group, one in self.comparisons.items():
             distance = one.best.ks_distance()
-            measured[group] = {"ks_distance": distance, "median": median(one.best)}
+            measured[group] = {
+                "ks_distance": distance,
+                "median": median_magnitude(one.best),
+            }
         ends: dict[str, Any] = {}
         for group, fits in self.intervals.items():
             # Tuples would come back from JSON as lists.
@@ -311,7 +314,7 @@ def hints(
     return tuple(hint.in_options for hint in found)
 
 
-def median(fit: WeightFit) -> float:
+def median_magnitude(fit: WeightFit) -> float:
     """Return the median of the magnitudes, as they were."""
     return float(np.median(fit.sample.values()))
 

@@ -36,7 +36,7 @@ def test_circuits_of_the_claim_adapt_as_the_public_class_does(rule):
         "steps": 50,
         "coefficient": 0.05,
     }
-    circuit, same = (networks.Circuit(0, options, "tanh") for _ in range(2))
+    circuit, same = (networks.PlasticCircuit(0, options, "tanh") for _ in range(2))
     cell = nn.RNNCell(1, 8, bias=False).double()
     cell.weight_hh.data, cell.weight_ih.data = (
         circuit.weight.clone(),

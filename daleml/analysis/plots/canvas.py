@@ -200,13 +200,17 @@ def svg(drawing: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def require(result: object, kind: type, maker: str) -> None:
+def require_result(result: object, kind: type, maker: str) -> None:
     """Raise unless ``result`` is of its kind, naming what makes one."""
     if not isinstance(result, kind):
         raise TypeError(
             f"`result` must be a {kind.__name__}, as `{maker}` returns; got"
             f" {type(result).__name__}."
         )
+
+
+require = require_result
+"""The name of :func:`require_result` in the first edition."""
 
 
 def axes_or_new(ax: Axes | None) -> Axes:

@@ -12,7 +12,7 @@ from daleml.analysis.plots.canvas import (
     INHIBITORY,
     axes_or_new,
     legend,
-    require,
+    require_result,
     tidy,
 )
 
@@ -53,7 +53,7 @@ def degrees(result: GraphSummary, ax: Axes | None = None) -> Axes:
         >>> ax.get_xlabel()
         'edges of a node, at least'
     """
-    require(result, GraphSummary, "graph_summary")
+    require_result(result, GraphSummary, "graph_summary")
     ax = axes_or_new(ax)
     table = result.table()
     _at_least(table["in_degree"].to_numpy(), ax, label="in", color=_DARK, linestyle="-")
@@ -86,7 +86,7 @@ def strengths(result: GraphSummary, ax: Axes | None = None) -> Axes:
         >>> ax.get_xlabel()
         'summed weight of a node, at least'
     """
-    require(result, GraphSummary, "graph_summary")
+    require_result(result, GraphSummary, "graph_summary")
     ax = axes_or_new(ax)
     table = result.table()
     _at_least(
@@ -140,7 +140,7 @@ def balance(result: GraphSummary, ax: Axes | None = None) -> Axes:
         >>> ax.get_xlabel()
         'inhibition received'
     """
-    require(result, GraphSummary, "graph_summary")
+    require_result(result, GraphSummary, "graph_summary")
     ax = axes_or_new(ax)
     table = result.table()
     received = table[(table["exc_in"] > 0) | (table["inh_in"] > 0)]

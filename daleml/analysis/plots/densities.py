@@ -15,7 +15,7 @@ from daleml.analysis.plots.canvas import (
     axis_name,
     legend,
     log_ticks,
-    require,
+    require_result,
     tidy,
 )
 from daleml.analysis.plots.family_styles import line_of
@@ -79,7 +79,7 @@ def fit(
         >>> ax.get_xlabel(), ax.get_ylabel()
         ('size (um2)', 'density of ln |weight|')
     """
-    require(result, WeightFit, "fit_weights")
+    require_result(result, WeightFit, "fit_weights")
     ax = axes_or_new(ax)
     edges = _histogram(result, ax)
     shown = [f"{name} {value:.3g}" for name, value in list(result.params.items())[:3]]
@@ -119,19 +119,19 @@ def families(
         >>> [line.get_label() for line in ax.lines]
         ['lognormal', 'gamma +8.5']
     """
-    require(result, Comparison, "compare_families")
+    require_result(result, Comparison, "compare_families")
     ax = axes_or_new(ax)
     edges = _histogram(result.best, ax)
     # Of a few values any curve says what is not known.
     if result.best.total < FEW:
         return _finish(result.best, edges, ax, xlabel)
-    for rank, (fitted, label) in enumerate(named(result)):
+    for rank, (fitted, label) in enumerate(labelled_fits(result)):
         style = line_of(fitted.family, 1.5 if rank else 2.6)
         _density(fitted, edges, ax, label=label, zorder=3 - rank / 10, **style)
     return _finish(result.best, edges, ax, xlabel, title=BEHIND)
 
 
-def named(result: Comparison) -> list[tuple[WeightFit, str]]:
+def labelled_fits(result: Comparison) -> list[tuple[WeightFit, str]]:
     """Return the fits to draw, the best first, each with its name and how far it is behind."""
     found = []
     for rank, fitted in enumerate(result.fits[:SHOWN]):

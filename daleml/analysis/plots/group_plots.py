@@ -14,7 +14,7 @@ from daleml.analysis.plots.canvas import (
     legend,
     log_ticks,
     name,
-    require,
+    require_result,
     tidy,
 )
 from daleml.analysis.plots.densities import between_whole
@@ -73,7 +73,7 @@ def groups(
         >>> [tick.get_text() for tick in ax.get_yticklabels()]
         ['L4\nn = 100', 'L5\nn = 100']
     """
-    require(result, GroupComparison, "compare_groups")
+    require_result(result, GroupComparison, "compare_groups")
     ax = axes_or_new(ax)
     best = {group: comparison.best for group, comparison in result.groups.items()}
     samples = {group: sample_of(fit) for group, fit in best.items()}

@@ -11,7 +11,7 @@ from daleml.analysis.plots.canvas import (
     axis_name,
     legend,
     name,
-    require,
+    require_result,
     tidy,
 )
 from daleml.law import SignReport
@@ -117,7 +117,7 @@ def signs(result: SignReport, ax: Axes | None = None) -> Axes:
         >>> len(ax.texts)
         1
     """
-    require(result, SignReport, "signs.check")
+    require_result(result, SignReport, "signs.check")
     ax = axes_or_new(ax)
     if result:
         lines = str(result).replace(": ", ":\n").splitlines()

@@ -15,7 +15,7 @@ from daleml.analysis.plots.canvas import (
     axes_or_new,
     legend,
     name,
-    require,
+    require_result,
     tidy,
     widen_flat_log_axis,
 )
@@ -67,7 +67,7 @@ def spectrum(
     else:
         named = {1: result}
     for one in named.values():
-        require(one, Spectrum, "spectrum")
+        require_result(one, Spectrum, "spectrum")
     colors = sns.color_palette("colorblind", len(named))
     for (label, one), color in zip(named.items(), colors, strict=True):
         values = one.singular_values

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from daleml.analysis.distributions.comparison import Comparison
-from daleml.analysis.plots.canvas import figure, require, style
+from daleml.analysis.plots.canvas import figure, require_result, style
 from daleml.analysis.plots.densities import families
 from daleml.analysis.plots.quantiles import qq
 from daleml.analysis.plots.ranking import family_bars
@@ -39,7 +39,7 @@ def comparison_figure(result: Comparison, *, xlabel: str | None = None) -> Figur
         >>> len(drawing.axes)
         4
     """
-    require(result, Comparison, "compare_families")
+    require_result(result, Comparison, "compare_families")
     with style():
         drawing, axes = figure(2, 2, height=4.2)
         families(result, axes[0, 0], xlabel=xlabel)

@@ -14,7 +14,7 @@ from daleml.analysis.plasticity.dual_geometry import (
 )
 from daleml.analysis.plasticity.normality import Floor
 from daleml.analysis.plasticity.rich_lazy import Regime
-from daleml.analysis.plots.canvas import axes_or_new, legend, name, require, tidy
+from daleml.analysis.plots.canvas import axes_or_new, legend, name, require_result, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,7 +56,7 @@ def geometry(result: GeometryInference, ax: Axes | None = None) -> Axes:
         >>> ax.get_yticklabels()[-1].get_text()
         'NegativeEntropy'
     """
-    require(result, GeometryInference, _MAKER)
+    require_result(result, GeometryInference, _MAKER)
     ax = axes_or_new(ax)
     changes = result.changes[::-1]
     # The bars begin here: a logarithmic axis has no zero.
@@ -149,7 +149,7 @@ def normality(result: GeometryInference, ax: Axes | None = None) -> Axes:
     import seaborn as sns
     from scipy.special import ndtr
 
-    require(result, GeometryInference, _MAKER)
+    require_result(result, GeometryInference, _MAKER)
     ax = axes_or_new(ax)
     grid = np.linspace(-_LIMIT, _LIMIT, 300)
     density, below = np.exp(-grid * grid / 2) / np.sqrt(2 * np.pi), ndtr(grid)
@@ -213,7 +213,7 @@ def regime(result: Regime | Mapping[str, Regime], ax: Axes | None = None) -> Axe
     ax = axes_or_new(ax)
     named = result if isinstance(result, Mapping) else {"": result}
     for one in named.values():
-        require(one, Regime, "regime")
+        require_result(one, Regime, "regime")
     labels, activities, kernels = [], [], []
     # The first network is on top.
     for key, one in reversed(list(named.items())):

@@ -14,7 +14,7 @@ from daleml.analysis.plots.canvas import (
     axis_name,
     legend,
     log_ticks,
-    require,
+    require_result,
     tidy,
 )
 from daleml.analysis.plots.family_styles import style_of
@@ -72,7 +72,7 @@ def qq(
         sample of the fitted family leaves the band less often than the level says. For a test,
         see :func:`~daleml.analysis.goodness_of_fit`.
     """
-    require(result, WeightFit, "fit_weights")
+    require_result(result, WeightFit, "fit_weights")
     if band is not None and not 0 < _checks.number("band", band) < 1:
         raise ValueError(f"`band` must be between 0 and 1; got {band}.")
     ax = axes_or_new(ax)

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from daleml.analysis.distributions.comparison import Comparison
-from daleml.analysis.plots.canvas import axes_or_new, legend, require, tidy
+from daleml.analysis.plots.canvas import axes_or_new, legend, require_result, tidy
 from daleml.analysis.plots.densities import aicc_text
 from daleml.analysis.plots.family_styles import style_of
 
@@ -50,7 +50,7 @@ def family_bars(result: Comparison, ax: Axes | None = None) -> Axes:
         >>> [tick.get_text() for tick in ax.get_yticklabels()]
         ['lognormal', 'gamma']
     """
-    require(result, Comparison, "compare_families")
+    require_result(result, Comparison, "compare_families")
     ax = axes_or_new(ax)
     n, most = len(result.fits), _LINEAR
     told_apart = {fit.family for fit in result.fits[1:]} - set(result.cannot_tell)

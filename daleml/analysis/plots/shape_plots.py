@@ -14,7 +14,7 @@ from daleml.analysis.plots.canvas import (
     axes_or_new,
     legend,
     name,
-    require,
+    require_result,
     tidy,
 )
 
@@ -59,7 +59,7 @@ def resemblance(
         >>> ax.get_ylabel()
         'centred ln w of network'
     """
-    require(result, Resemblance, "compare_to")
+    require_result(result, Resemblance, "compare_to")
     ax = axes_or_new(ax)
     weights, reference = name(weights), name(reference)
     ours, theirs = result.quantiles
@@ -146,7 +146,7 @@ def shapes(results: Mapping[str, WeightFit], ax: Axes | None = None) -> Axes:
             f" {type(results).__name__}."
         )
     for one in results.values():
-        require(one, WeightFit, "fit_weights")
+        require_result(one, WeightFit, "fit_weights")
     ax = axes_or_new(ax)
     colors = sns.color_palette("colorblind", len(results))
     for (label, result), color in zip(results.items(), colors, strict=True):

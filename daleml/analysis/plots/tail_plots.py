@@ -13,10 +13,10 @@ from daleml.analysis.plots.canvas import (
     axis_name,
     legend,
     log_ticks,
-    require,
+    require_result,
     tidy,
 )
-from daleml.analysis.plots.densities import BEHIND, named, shade_unseen
+from daleml.analysis.plots.densities import BEHIND, labelled_fits, shade_unseen
 from daleml.analysis.plots.family_styles import line_of
 from daleml.analysis.plots.plotted_sample import at_least, sample_of
 
@@ -56,9 +56,9 @@ def ccdf(
         ['n = 200', 'lognormal']
     """
     if isinstance(result, Comparison):
-        fits = named(result)
+        fits = labelled_fits(result)
     else:
-        require(result, WeightFit, "fit_weights")
+        require_result(result, WeightFit, "fit_weights")
         fits = [(result, result.family)]
     ax = axes_or_new(ax)
     first = fits[0][0]

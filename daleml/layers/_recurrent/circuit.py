@@ -20,16 +20,16 @@ from daleml import require, signs
 from daleml.layers import init
 from daleml.layers._recurrent.kept_leak import Step
 from daleml.layers._recurrent.leak import Leaky
-from daleml.layers._recurrent.masks import Connectivity, is_density, matrix
+from daleml.layers._recurrent.masks import Connectivity, is_density, mask_matrix
 from daleml.layers._recurrent.nonlinearities import (
     Nonlinearity,
     function,
     known_nonlinearity,
 )
-from daleml.layers._recurrent.wiring import Drawing, Path, Wiring
+from daleml.layers._recurrent.wiring import Path, PathDrawing, Wiring
 from daleml.layers._shared import acting_parameters
 from daleml.layers._shared.acting_parameters import rewritten
-from daleml.layers._shared.checked_attributes import Check, positive_or_none
+from daleml.layers._shared.checked_attributes import AttributeCheck, positive_or_none
 from daleml.modules import Reads, SynapticWeight
 from daleml.populations import Populations
 
@@ -79,7 +79,7 @@ class Circuit(Leaky):
     _fixed = frozenset({"inputs", "populations", "input_size", "hidden_size", "bias"})
     _settable = ("nonlinearity", "dt_ms", "tau_ms", "leak")
     _told: ClassVar[tuple[str, ...]] = ("nonlinearity",)
-    _checked: ClassVar[Mapping[str, Check]] = {
+    _checked: ClassVar[Mapping[str, AttributeCheck]] = {
         "noise": require.non_negative,
         "noise_in_eval": require.flag,
         "generator": _generator,
@@ -155,7 +155,7 @@ class Circuit(Leaky):
                 raise TypeError(
                     "`input_mask` must be a matrix or a density; got a graph."
                 )
-            present = matrix(
+            present = mask_matrix(
                 "input_mask",
                 given,
                 (size, pre.size),
@@ -165,7 +165,7 @@ class Circuit(Leaky):
             paths.append(Path(f"ih{suffix}", pre, size, present, is_density(given)))
             # A graph says signs of its own, which must agree with the populations.
             unit_signs = self.populations.signs(device="cpu")
-            present = matrix(
+            present = mask_matrix(
                 "mask",
                 mask,
                 (size, size),
@@ -210,7 +210,7 @@ class Circuit(Leaky):
                 # The wiring may set it to what centres the path.
                 if bias is not None:
                     bias.zero_()
-                self._wiring.draw(self, path, bias, Drawing(mean, draw, generator))
+                self._wiring.draw(self, path, bias, PathDrawing(mean, draw, generator))
 
     def _reset_initial_state(self, suffix: str) -> None:
         name = f"initial_state{suffix}"

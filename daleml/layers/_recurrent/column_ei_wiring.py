@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from daleml import signs
 from daleml.layers import init
-from daleml.layers._recurrent.wiring import Drawing, Path, Wiring
+from daleml.layers._recurrent.wiring import Path, PathDrawing, Wiring
 from daleml.layers._shared import acting_parameters
 from daleml.layers._shared.acting_parameters import acting, rewritten
 from daleml.layers.init import redraw
@@ -50,7 +50,7 @@ class ColumnEI(Wiring):
         )
 
     def draw(
-        self, module: nn.Module, path: Path, bias: Tensor | None, how: Drawing
+        self, module: nn.Module, path: Path, bias: Tensor | None, how: PathDrawing
     ) -> None:
         """Balance inhibition and excitation; give a recurrent path its spectral radius."""
         name = f"weight_{path.name}"

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from daleml import signs
 from daleml.layers import init
-from daleml.layers._recurrent.layer_sweep import Sweep
+from daleml.layers._recurrent.layer_sweep import LayerSweep
 from daleml.layers._recurrent.shunting_loop import ShuntingPath, run_shunting
-from daleml.layers._recurrent.wiring import Drawing, Path, Wiring
+from daleml.layers._recurrent.wiring import Path, PathDrawing, Wiring
 from daleml.layers._shared import acting_parameters, dann_parameters
 from daleml.layers._shared.acting_parameters import acting, rewritten
 from daleml.layers.init import redraw
@@ -87,7 +87,7 @@ class DANN(Wiring):
             )
 
     def draw(
-        self, module: nn.Module, path: Path, bias: Tensor | None, how: Drawing
+        self, module: nn.Module, path: Path, bias: Tensor | None, how: PathDrawing
     ) -> None:
         """Centre the composed weight, and give it the variance of ``nn.RNN``'s, 1 / (3 units)."""
         present = acting_parameters.present(module, f"weight_ex_{path.name}")
@@ -145,7 +145,7 @@ class DANN(Wiring):
         suffix: str,
         rows: Tensor,
         bias: Tensor | None,
-        sweep: Sweep,
+        sweep: LayerSweep,
     ) -> tuple[Tensor, Tensor]:
         """Run one layer whose inhibition divides: every step goes through the interneurons."""
         dann_parameters.look_once(module, rows)

@@ -26,7 +26,7 @@ from torch.autograd import forward_ad
 
 from daleml.layers._recurrent.circuit import Circuit
 from daleml.layers._recurrent.fused import fused
-from daleml.layers._recurrent.layer_sweep import Sweep, lowered
+from daleml.layers._recurrent.layer_sweep import LayerSweep, lowered
 from daleml.layers._recurrent.loop import loop
 from daleml.layers._recurrent.nonlinearities import NONLINEARITIES
 from daleml.layers._shared.acting_parameters import acting, composed
@@ -79,7 +79,7 @@ def _advance_layer(
         leak, keep = step.leak, step.keep
     if circuit.noise and (circuit.training or circuit.noise_in_eval):
         noise = circuit._draw_noise(rows, step)
-    sweep = Sweep(state, noise, leak, circuit.nonlinearity, tuple(sizes), keep)
+    sweep = LayerSweep(state, noise, leak, circuit.nonlinearity, tuple(sizes), keep)
     wiring = circuit._wiring
     if wiring.shunting:
         rates, last = wiring.advance(circuit, suffix, rows, bias, sweep)
@@ -104,7 +104,11 @@ def starting_state(
 
 
 def run(
-    x: Tensor, weight_ih: Tensor, bias: Tensor | None, weight_hh: Tensor, sweep: Sweep
+    x: Tensor,
+    weight_ih: Tensor,
+    bias: Tensor | None,
+    weight_hh: Tensor,
+    sweep: LayerSweep,
 ) -> tuple[Tensor, Tensor]:
     """Run one layer over all steps, by the fused function where it can and by the loop elsewhere.
 
@@ -130,7 +134,7 @@ def run(
     # All is lowered at once, as by `nn.RNN`; autocast alone would lower the products only.
     x, weight_ih, bias, weight_hh, state, noise, keep = lowered(*tensors, keep)
     with torch.autocast(x.device.type, enabled=False):
-        within = Sweep(state, noise, None, nonlinearity, batch_sizes, keep)
+        within = LayerSweep(state, noise, None, nonlinearity, batch_sizes, keep)
         return run(x, weight_ih, bias, weight_hh, within)
 
 

@@ -12,7 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from daleml.layers._recurrent.fused_gradients import gradients, gradients_by_loop
+from daleml.layers._recurrent.fused_gradients import (
+    gradients_by_loop,
+    gradients_from_rates,
+)
 from daleml.layers._recurrent.nonlinearities import NONLINEARITIES
 
 _WIDE = 768
@@ -77,7 +80,9 @@ class _Fused(torch.autograd.Function):
             if torch.is_grad_enabled() or any(map(_is_batched, given)):
                 found = gradients_by_loop(tensors, options, given, needed)
             else:
-                found = gradients(tensors, options, rates, given, needed, ctx.wide)
+                found = gradients_from_rates(
+                    tensors, options, rates, given, needed, ctx.wide
+                )
         return (*found, None, None, None)
 
 

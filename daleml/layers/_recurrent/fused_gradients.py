@@ -42,7 +42,7 @@ _THROUGH: dict[str, Callable[[Tensor, Tensor], None]] = {
 """Multiplies a gradient by the derivative of the nonlinearity, in place."""
 
 
-def gradients(
+def gradients_from_rates(
     tensors: list[Any],
     options: FusedOptions,
     rates: Tensor,
@@ -189,7 +189,7 @@ def gradients_by_loop(
     given: GivenGradients,
     needed: Sequence[bool],
 ) -> list[Tensor | None]:
-    """Return the gradients as :func:`gradients` does, from the loop: to be differentiated again."""
+    """Return what :func:`gradients_from_rates` does, from the loop: to be differentiated again."""
     keep, nonlinearity, batch_sizes = options
     differentiable = torch.is_grad_enabled()
     x, weight_ih, bias, weight_hh, state, noise = tensors

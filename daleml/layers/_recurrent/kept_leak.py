@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from daleml import require
 from daleml.layers._recurrent.time_constants import (
     PerUnit,
-    fraction,
     is_plain,
+    leak_fraction,
     out_of_range,
     require_short,
     time_constants,
     version,
 )
-from daleml.layers._shared.checked_attributes import Settings
+from daleml.layers._shared.checked_attributes import CheckedAttributes
 
 
 class Step(NamedTuple):
@@ -44,7 +44,7 @@ class Step(NamedTuple):
         return Step(*parts)
 
 
-class KeptLeak(Settings):
+class KeptLeak(CheckedAttributes):
     """A module that keeps a time step, and time constants or a leak, and computes the others.
 
     What was given, ``tau_ms`` or ``leak``, is the fact. One that has a gradient is kept as it
@@ -159,7 +159,7 @@ class KeptLeak(Settings):
             )
             self._derive(like)
         elif of_leak != seen[0] and self._was_written(leak, exact):
-            self._keep_fact("leak", fraction(leak, self._n_units), like)
+            self._keep_fact("leak", leak_fraction(leak, self._n_units), like)
         else:
             # This is a copy, whose versions are counted anew.
             vars(self)["_seen"] = self._versions()

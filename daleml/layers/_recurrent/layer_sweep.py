@@ -10,7 +10,7 @@ from torch import Tensor
 from daleml.layers._recurrent.nonlinearities import Nonlinearity, function
 
 
-class Sweep(NamedTuple):
+class LayerSweep(NamedTuple):
     """How a layer is to run over its steps.
 
     Attributes:

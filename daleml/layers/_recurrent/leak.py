@@ -22,9 +22,9 @@ from daleml.layers._recurrent.kept_leak import KeptLeak
 from daleml.layers._recurrent.time_constants import (
     PerUnit,
     agree,
-    fraction,
+    leak_fraction,
     require_short,
-    shown,
+    shown_time,
     time_constants,
 )
 
@@ -91,7 +91,7 @@ class Leaky(KeptLeak):
             vars(self)["dt_ms"] = None
             self._keep_fact("leak", None, {})
             return
-        self._keep_fact("leak", fraction(value, self._n_units), self._like())
+        self._keep_fact("leak", leak_fraction(value, self._n_units), self._like())
 
     def _set_tau(self, value: Any) -> None:
         self._follow_edits()
@@ -205,7 +205,7 @@ class Leaky(KeptLeak):
                 warnings.warn(
                     f"{prefix}{name}: the checkpoint does not say it, as one without torch's"
                     " metadata, of an earlier version or of another module; this circuit's,"
-                    f" {shown(value)}, stays.",
+                    f" {shown_time(value)}, stays.",
                     stacklevel=2,
                 )
 
@@ -223,19 +223,19 @@ class Leaky(KeptLeak):
             # One is of a circuit with a unit of time, and the other is not.
             if name not in own:
                 have = (
-                    ", ".join(f"`{key}` {shown(one)}" for key, one in own.items())
+                    ", ".join(f"`{key}` {shown_time(one)}" for key, one in own.items())
                     or "no leak"
                 )
                 return (
                     f"{prefix}{name}: the checkpoint is of a circuit with `{name}`"
-                    f" {shown(value)}, and this one has {have}; build it with the same"
+                    f" {shown_time(value)}, and this one has {have}; build it with the same"
                     " `dt_ms` and `tau_ms`."
                 )
             fits = value.numel() == 1 or value.shape == (self._n_units,)
             if not fits or not agree(value, own[name]):
                 return (
-                    f"{prefix}{name}: the checkpoint has {shown(value)} and this circuit"
-                    f" {shown(own[name])}; set `{name}` to the checkpoint's before loading"
+                    f"{prefix}{name}: the checkpoint has {shown_time(value)} and this circuit"
+                    f" {shown_time(own[name])}; set `{name}` to the checkpoint's before loading"
                     " it, and to another afterwards if you mean it."
                 )
         leak = self._exact_leak()
@@ -247,6 +247,6 @@ class Leaky(KeptLeak):
             return None
         return (
             f"{prefix}tau_ms: the checkpoint is of a circuit without a leak, and this one"
-            f" has `tau_ms` {shown(torch.as_tensor(self.tau_ms))}; load it into one built"
+            f" has `tau_ms` {shown_time(torch.as_tensor(self.tau_ms))}; load it into one built"
             " without `dt_ms` and `tau_ms`."
         )

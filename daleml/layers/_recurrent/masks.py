@@ -19,7 +19,7 @@ Connectivity: TypeAlias = "Tensor | float | nx.DiGraph[Any] | None"
 """A boolean matrix (post, pre), the fraction of synapses that exist, a graph, or None for all."""
 
 
-def matrix(
+def mask_matrix(
     name: str,
     given: Connectivity,
     shape: tuple[int, int],

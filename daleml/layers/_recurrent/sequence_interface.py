@@ -15,7 +15,7 @@ from daleml.layers._recurrent.circuit import Circuit, EffectiveWeights
 from daleml.layers._recurrent.dispatch import advance_layer
 from daleml.layers._recurrent.nonlinearities import Nonlinearity
 from daleml.layers._recurrent.wiring import Wiring
-from daleml.layers._shared.checked_attributes import Check
+from daleml.layers._shared.checked_attributes import AttributeCheck
 from daleml.populations import Populations
 
 
@@ -23,7 +23,7 @@ class Recurrent(Circuit):
     """A circuit that runs over sequences, as ``nn.RNN`` does."""
 
     _fixed = Circuit._fixed | {"num_layers", "bidirectional"}
-    _checked: ClassVar[Mapping[str, Check]] = {
+    _checked: ClassVar[Mapping[str, AttributeCheck]] = {
         **Circuit._checked,
         "batch_first": require.flag,
         "dropout": require.fraction,

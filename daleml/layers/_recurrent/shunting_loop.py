@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from daleml.layers._recurrent.layer_sweep import Sweep, lowered
+from daleml.layers._recurrent.layer_sweep import LayerSweep, lowered
 from daleml.layers._recurrent.loop import advance
 
 ShuntingPath: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -28,7 +28,7 @@ def run_shunting(
     gain: Tensor,
     bias: Tensor | None,
     eps: float,
-    sweep: Sweep,
+    sweep: LayerSweep,
 ) -> tuple[Tensor, Tensor]:
     """Run one layer whose inhibition subtracts and divides.
 

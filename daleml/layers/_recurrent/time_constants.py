@@ -61,7 +61,7 @@ def require_short(dt_ms: float, tau_ms: PerUnit) -> None:
         )
 
 
-def fraction(leak: Any, size: int) -> PerUnit:
+def leak_fraction(leak: Any, size: int) -> PerUnit:
     """Read ``leak``: a float, or float64 on the CPU, or as it is if it has a gradient."""
     given = _number_or_tensor(leak)
     if not isinstance(given, Tensor):
@@ -149,7 +149,7 @@ def agree(saved: Tensor, own: Tensor) -> bool:
     return bool((difference <= tolerance * own.abs()).all())
 
 
-def shown(value: Tensor) -> str:
+def shown_time(value: Tensor) -> str:
     """Show one number, or how far several range."""
     low, high = float(value.detach().min()), float(value.detach().max())
     if value.numel() == 1:

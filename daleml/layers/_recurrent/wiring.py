@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from daleml.layers import init
-from daleml.layers._recurrent.layer_sweep import Sweep
+from daleml.layers._recurrent.layer_sweep import LayerSweep
 from daleml.layers._shared import acting_parameters
 from daleml.populations import Populations
 
@@ -41,7 +41,7 @@ class Path(NamedTuple):
         return self.name[:2]
 
 
-class Drawing(NamedTuple):
+class PathDrawing(NamedTuple):
     """How a path is drawn.
 
     Attributes:
@@ -81,7 +81,7 @@ class Wiring:
         raise NotImplementedError
 
     def draw(
-        self, module: nn.Module, path: Path, bias: Tensor | None, how: Drawing
+        self, module: nn.Module, path: Path, bias: Tensor | None, how: PathDrawing
     ) -> None:
         """Initialise the path, and, of an input path, the bias that centres it."""
         raise NotImplementedError
@@ -126,7 +126,7 @@ class Wiring:
         suffix: str,
         rows: Tensor,
         bias: Tensor | None,
-        sweep: Sweep,
+        sweep: LayerSweep,
     ) -> tuple[Tensor, Tensor]:
         """Run one layer whose inhibition divides over all steps."""
         raise NotImplementedError

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from daleml import require
 from daleml._support.keyword_names import Keywords, meant
 
-Check: TypeAlias = Callable[[str, Any], Any]
+AttributeCheck: TypeAlias = Callable[[str, Any], Any]
 """Takes an attribute's name and the value given, and returns what to keep, or raises."""
 
 _GIVEN_ONCE = dict.fromkeys(
@@ -27,7 +27,7 @@ _GIVEN_ONCE = dict.fromkeys(
 """What a layer is given once, by name, and what a user may do afterwards instead."""
 
 
-class Settings(Keywords, nn.Module):
+class CheckedAttributes(Keywords, nn.Module):
     """A module that reads a new value of an attribute as carefully as its constructor does.
 
     Attributes:
@@ -39,7 +39,7 @@ class Settings(Keywords, nn.Module):
         _told: Those that a checkpoint tells in its metadata, since weights were trained with them.
     """
 
-    _checked: ClassVar[Mapping[str, Check]] = {}
+    _checked: ClassVar[Mapping[str, AttributeCheck]] = {}
     _fixed: ClassVar[frozenset[str]] = frozenset()
     _settable: ClassVar[tuple[str, ...]] = ()
     _closed: ClassVar[bool] = False

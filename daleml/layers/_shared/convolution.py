@@ -13,7 +13,11 @@ from daleml._support.shared_options import completed, lists_options, options_of
 from daleml.layers import functional, init
 from daleml.layers._shared import acting_parameters, dann_parameters
 from daleml.layers._shared.acting_parameters import acting, acting_or_none, rewritten
-from daleml.layers._shared.checked_attributes import Check, Settings, require_no_state
+from daleml.layers._shared.checked_attributes import (
+    AttributeCheck,
+    CheckedAttributes,
+    require_no_state,
+)
 from daleml.layers._shared.conv_geometry import Geometry, Size
 from daleml.layers._shared.convolution_options import DANNConvOptions
 from daleml.layers.init import redraw
@@ -21,7 +25,7 @@ from daleml.modules import SynapticWeight
 from daleml.populations import Populations
 
 
-class ColumnEIConvolution(Settings):
+class ColumnEIConvolution(CheckedAttributes):
     """What column-EI convolutions of any number of dimensions share, above torch's own."""
 
     _fixed = frozenset(
@@ -179,13 +183,13 @@ class ColumnEIConvolution(Settings):
 
 
 @lists_options(DANNConvOptions)
-class DANNConvolution(Settings):
+class DANNConvolution(CheckedAttributes):
     """What Dale's ANNs over any number of dimensions share."""
 
     _dimensions: int
     _fixed = frozenset({"in_channels", "out_channels", "geometry", "n_inh", "shunting"})
     _told = ("eps",)
-    _checked: ClassVar[Mapping[str, Check]] = {"eps": require.positive}
+    _checked: ClassVar[Mapping[str, AttributeCheck]] = {"eps": require.positive}
 
     def __init__(
         self,

@@ -14,9 +14,9 @@ from daleml import modules
 from daleml.learning.oja.activation_chains import Activation
 from daleml.learning.oja.uncopied_hooks import UncopiedHook
 
-Rows: TypeAlias = tuple[Tensor, Tensor]
+RecordedRows: TypeAlias = tuple[Tensor, Tensor]
 """What a weight reads and the rates that it drives: one row per example, or per step of one."""
-Recorded: TypeAlias = dict[str, Rows]
+Recorded: TypeAlias = dict[str, RecordedRows]
 """The rows of one forward pass of a layer, by the path of the weight."""
 
 
@@ -27,11 +27,11 @@ class ActivityRecord:
     """
 
     def __init__(self) -> None:
-        self.rows: dict[str, list[Rows]] = {}
+        self.rows: dict[str, list[RecordedRows]] = {}
         # During a pass: how many rows of each weight are of passes that ended; else None.
         self._complete: dict[str, int] | None = None
 
-    def add(self, name: str, rows: Rows) -> None:
+    def add(self, name: str, rows: RecordedRows) -> None:
         """Add the rows of one layer's pass."""
         self.rows.setdefault(name, []).append(rows)
 
@@ -44,7 +44,7 @@ class ActivityRecord:
         """Note that it has ended."""
         self._complete = None
 
-    def take(self) -> dict[str, list[Rows]]:
+    def take(self) -> dict[str, list[RecordedRows]]:
         """Return the rows of all passes that ended, and forget them."""
         self._forget_unfinished()
         taken, self.rows = self.rows, {}

@@ -352,14 +352,14 @@ def test_last_state_is_its_own_memory():
     _output, last = EIRNN(3, 4)(torch.rand(5, 2, 3))
     with torch.no_grad():
         last.zero_()
-    from daleml.layers._recurrent.dispatch import Sweep, run
+    from daleml.layers._recurrent.dispatch import LayerSweep, run
 
     rates, last = run(
         torch.rand(4, 2),
         torch.rand(3, 2),
         None,
         torch.rand(3, 3),
-        Sweep(torch.zeros(2, 3), None, None, "relu", (2, 2)),
+        LayerSweep(torch.zeros(2, 3), None, None, "relu", (2, 2)),
     )
     kept = rates.clone()
     last.zero_()

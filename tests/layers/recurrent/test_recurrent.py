@@ -17,7 +17,7 @@ from daleml.analysis import fit_weights, spectrum, weight_samples
 from daleml.datasets import celegans, fly_visual
 from daleml.layers import DANNRNN, EIRNN, DANNRNNCell, EILinear, EIRNNCell, init
 from daleml.layers._recurrent import fused as fused_steps
-from daleml.layers._recurrent.dispatch import Sweep, run
+from daleml.layers._recurrent.dispatch import LayerSweep, run
 from daleml.layers._recurrent.loop import NONLINEARITIES, loop
 from daleml.optim import EG, enforce, param_groups
 from tests.reference.recurrent import circuit as readable
@@ -442,7 +442,7 @@ def fused(tensors, keep, nonlinearity, sizes):
     if leak is not None:  # `run` folds the leak into the weights
         column = leak[:, None] if isinstance(leak, torch.Tensor) else leak
         u, w, b = u / column, w / column, None if b is None else b / leak
-    return run(x, u, b, w, Sweep(state, noise, leak, nonlinearity, sizes))
+    return run(x, u, b, w, LayerSweep(state, noise, leak, nonlinearity, sizes))
 
 
 @pytest.mark.parametrize("keep", KEEPS)
@@ -477,7 +477,7 @@ def test_softplus_is_right_far_out_too():
     x = torch.linspace(-60, 60, 41, dtype=DOUBLE)[:, None].requires_grad_()
     u, w = torch.ones(1, 1, dtype=DOUBLE), torch.zeros(1, 1, dtype=DOUBLE)
     state = torch.zeros(41, 1, dtype=DOUBLE)
-    out = run(x, u, None, w, Sweep(state, None, None, "softplus", (41,)))[0]
+    out = run(x, u, None, w, LayerSweep(state, None, None, "softplus", (41,)))[0]
     expected = torch.nn.functional.softplus(x)
     assert out.equal(expected)
     one, other = (torch.autograd.grad(y.sum(), x)[0] for y in (out, expected))

@@ -21,8 +21,8 @@ from daleml.learning import Normalised, Subspace, orthonormality_error
 from daleml.reproductions.claim import BUDGETS, Experiment, Numbers, Settings
 from daleml.reproductions.harness import ValidationScore, best_by_validation
 from daleml.reproductions.papers.oja_shervanitabar2024.networks import (
-    Circuit,
     OnlinePass,
+    PlasticCircuit,
     learn_online,
 )
 
@@ -126,7 +126,7 @@ def run_memory(seed: int, settings: Settings) -> Numbers:
     """Let recurrent weights adapt to noise without any task, and read past inputs back."""
     numbers = {}
     for unit in ("tanh", "linear"):
-        circuit = Circuit(seed, settings, unit)
+        circuit = PlasticCircuit(seed, settings, unit)
         before = circuit.capacity()
         # The rule alone, without any task.
         diverged = circuit.adapt(Subspace())
@@ -135,7 +135,7 @@ def run_memory(seed: int, settings: Settings) -> Numbers:
         if not diverged:
             numbers[f"{unit}/after"] = circuit.capacity()
             numbers[f"{unit}/radius after"] = spectrum(circuit.weight).spectral_radius
-    bounded = Circuit(seed, settings, "linear")
+    bounded = PlasticCircuit(seed, settings, "linear")
     numbers["normalised linear/diverged"] = float(bounded.adapt(Normalised(Subspace())))
     numbers["tanh ratio"] = numbers.get("tanh/after", 0.0) / numbers["tanh/before"]
     return numbers

@@ -112,7 +112,7 @@ _WASHOUT = 100
 """How many steps pass before a circuit is read, so that its start is forgotten."""
 
 
-class Circuit:
+class PlasticCircuit:
     """A circuit of one scalar input u: r <- f(W r + v u).
 
     Args:
