@@ -145,6 +145,7 @@ def _of_stack_layer(
     bias_ih = bias_hh = None
     if module.bias:
         bias_ih, bias_hh = f"bias_ih{suffix}", f"bias_hh{suffix}"
+    # Only the first layer reads the module's input.
     reads: Reads = "below" if layer else "input"
     place: dict[str, Any] = {"layer": layer, "suffix": suffix, "reverse": reverse}
     found = [
@@ -242,6 +243,7 @@ Nothing is known of a class that is not here, and inherits from none that is.
 
 def torch_class(module: nn.Module | None) -> type[nn.Module] | None:
     """Return the class of the table that a module is, or inherits from; the nearest one."""
+    # Parents are searched in the order of inheritance, so that the nearest one counts.
     for parent in type(module).__mro__:
         if parent in TABLE:
             return parent

@@ -58,10 +58,10 @@ def violations(
     """
     weight = weight.detach()
     if weight.dtype.itemsize == 1:
-        # float8 has no arithmetic
+        # Torch has no arithmetic for float8.
         weight = weight.float()
     if weight.layout != torch.strided:
-        # sparse tensors have no comparisons
+        # Torch has no comparisons for sparse tensors.
         weight = weight.to_dense()
     grown = [] if present is None else _grown(parameter, weight, stored, present)
     signed = weight * broadcastable(stored, weight)
@@ -151,6 +151,7 @@ def valid_signs(name: str, stored: Tensor) -> Tensor:
 
     Anything else is memory that nobody filled, or that somebody overwrote.
     """
+    # A model on the meta device has shapes and no values: nothing could be judged.
     if stored.is_meta:
         raise ValueError(
             f"the signs of `{name}` must have values to judge by; they are on the meta"
@@ -220,6 +221,8 @@ def _fits(stored: Tensor, weight: Tensor) -> bool:
         else:
             n_pre = weight.shape[weight.ndim - stored.ndim]
             torch.broadcast_to(stored, weight.shape)
+    # Torch refuses shapes that do not broadcast, and a buffer without dimensions has no
+    # place in the weight's shape.
     except (RuntimeError, IndexError):
         return False
     return stored.numel() == n_pre

@@ -131,6 +131,8 @@ def output_signs(module: nn.Module, path: str = "") -> Tensor | None:
     try:
         found = torch.as_tensor(given, device="cpu").detach().float()
     except (TypeError, ValueError, RuntimeError):
+        # What is no tensor of numbers is refused below, in the same words as wrong
+        # numbers.
         found = torch.zeros(1)
     if found.ndim != 1 or not bool((found.abs() == 1).all()):
         raise ValueError(
@@ -232,6 +234,7 @@ def _weights_while_built(module: nn.Module) -> tuple[SynapticWeight, ...]:
     """Return the weights of a module that may be half built: its constructor fixes signs."""
     try:
         return synaptic_weights(module)
+    # A layer's own methods may need what its constructor has not set yet.
     except (AttributeError, ValueError):
         return _weights_by_table(module)
 
@@ -270,6 +273,7 @@ def n_inputs(module: nn.Module) -> int:
     kind = torch_kind(module)
     if kind is not None and kind.inputs:
         return int(getattr(module, kind.inputs))
+    # Torch's table does not know this layer: the shape of what it gives says it.
     if is_recurrent(module):
         return int(effective_layers(module)[0].input.shape[1])
     return int(_effective_weight(module, "").shape[1])
@@ -305,6 +309,7 @@ def effective_layers(module: nn.Module, path: str = "") -> Sequence[_EffectiveWe
     """Return the effective weights of a recurrent module, one named tuple per layer."""
     purpose = "gives what multiplies input and state"
     given = required(module, path, "effective_weights", purpose)()
+    # A cell gives one named tuple, which is a sequence as well: of its fields.
     layers = [given] if hasattr(given, "_fields") else list(given)
     for layer in layers:
         parts = [getattr(layer, name, None) for name in ("input", "recurrent")]

@@ -98,6 +98,7 @@ class Populations(Keywords):
             >>> Populations.coerce(3)
             Populations(n_exc=3, n_inh=0)
         """
+        # A partition is frozen, so the caller's own can be kept.
         if isinstance(populations, Populations):
             return populations
         require_no_pair("populations", populations)

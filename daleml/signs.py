@@ -62,7 +62,8 @@ __all__ = [
     "restore_",
 ]
 
-_judge_checkpoint = loading.judge_checkpoint  # the name by which older pickles call it
+# Older pickles of models call it by this name.
+_judge_checkpoint = loading.judge_checkpoint
 
 
 def fix(

@@ -42,6 +42,7 @@ def sign_violations(model: nn.Module) -> float:
         0.0
     """
     report = signs.check(model)
+    # A count of 0 would say that a law was kept where there was none.
     if not report.n_parameters:
         return math.nan
     return float(report.n_violations)
@@ -192,6 +193,7 @@ def sign_flips(model: nn.Module) -> Tracker:
         now = dict(model.named_parameters())
         n_flipped = 0
         for name, sign in start.items():
+            # A weight that began or ended at zero has changed no sign.
             n_flipped += int((now[name] * sign < 0).sum())
         return n_flipped / n_synapses
 

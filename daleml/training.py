@@ -187,6 +187,8 @@ def train(
         resumed = checkpoints.load(folder, run) if folder else None
         soundness = Soundness(model, optimizer, saved=folder is not None)
         rates = Corrections(optimizer)
+        # Before the first epoch too: a OneCycleLR sets one rate for all when it is
+        # made.
         rates.look()
         if resumed is None:
             soundness.require(0)
@@ -279,6 +281,8 @@ def _epoch(
         )
         correct = n_correct(outputs, targets)
         classes = classes and correct is not None
+        # By the number of examples, since the last batch may be smaller than the
+        # others.
         total_loss += value * len(targets)
         total_correct += correct or 0
         n_examples += len(targets)

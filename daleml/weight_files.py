@@ -309,6 +309,7 @@ def read_state(path: Path, say: OnNote = warn) -> dict[str, Tensor]:
 
 
 def _require_numbers(path: Path, name: str, array: NDArray[Any]) -> None:
+    # Floats and integers: a fit knows neither truth values, complex numbers nor text.
     if array.dtype.kind not in "fiu":
         what = f"`{printable(path)}`"
         if name:

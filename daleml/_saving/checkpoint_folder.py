@@ -66,6 +66,8 @@ def read_index(path: Path) -> tuple[int, dict[str, Any]]:
 
 def write_index(folder: Path, content: dict[str, Any]) -> None:
     """Replace the index."""
+    # To check the digest, a reader writes the content anew, so it is kept as JSON reads
+    # it.
     written = json.dumps(content, allow_nan=False)
     index = {
         "format": FORMAT,
@@ -187,6 +189,7 @@ def drop_old(folder: Path, keep: Iterable[str], named: Iterable[str], run: str) 
     kept = set(keep)
     earlier = set(named)
     for path in list(folder.iterdir()):
+        # A folder may hold a stranger's files: only what is surely of this run may go.
         if path.name in kept or path.is_dir():
             continue
         if not _OWN_NAME.fullmatch(path.name):

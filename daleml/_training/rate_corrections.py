@@ -34,6 +34,7 @@ class Corrections:
                 roles.append(f"{group.get('role', 'a group')} {scale:.3g}")
         if self._told or len(set(scales)) < 2 or min(scales) <= 0:
             return
+        # A scheduler that keeps the corrections changes these by one factor, all alike.
         units = [rate / scale for rate, scale in zip(rates, scales, strict=True)]
         if self._start is None or len(self._start) != len(units):
             self._start = units

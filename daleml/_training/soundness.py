@@ -69,6 +69,7 @@ class Soundness:
         advice = (
             "let `optim.enforce(optimizer, model)` guard it, or train with `optim.EG`"
         )
+        # No step was taken yet, so a guard of the optimiser would come too late.
         if epoch == 0:
             broken = (
                 f"{report.n_violations:,} synapses break Dale's law before training"

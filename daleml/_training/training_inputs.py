@@ -61,6 +61,7 @@ def require_batches(batches: Any, epochs: int) -> None:
         raise TypeError(
             f"`batches` must be an object; got the class {batches.__name__}: call it first."
         )
+    # What a function returns can be judged only when it is called, in each epoch.
     if callable(batches):
         return
     # These can be iterated over, too, but not in pairs.

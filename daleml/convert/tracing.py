@@ -85,6 +85,7 @@ def trace(
         result.signs[name] = found[0]
         result.order.append(name)
         for other in found[1:]:
+            # NaN differs from itself; 9 stands for it, which is no sign.
             if not torch.equal(found[0].nan_to_num(9), other.nan_to_num(9)):
                 result.inconsistent.add(name)
     return result

@@ -108,6 +108,7 @@ def _entropies(histories: list[pd.DataFrame]) -> dict[str, list[float]]:
         kind, _, matrix = column.partition("/")
         if kind == "svd_entropy":
             means = []
+            # The first row was recorded before learning, the last after it.
             for place in (0, -1):
                 seeds = [history[column].iloc[place] for history in histories]
                 means.append(float(np.mean(seeds)))
@@ -129,6 +130,7 @@ def _mean_ks(model: nn.Module) -> float:
     """Mean, over hidden matrices, of the distance of z-scored ln|w| from the normal."""
     distances = []
     for name, sample in weight_samples(model).items():
+        # A small population is far from any family by chance alone.
         if _hidden(name):
             distances.append(fit_weights(sample).ks_distance())
     return float(np.mean(distances))

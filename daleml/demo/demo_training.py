@@ -62,6 +62,7 @@ class Trained:
     @property
     def test_error(self) -> float:
         """Mean fraction of test digits missed, over the last five epochs."""
+        # Without the row before learning, which a demo of few epochs would average in.
         return float(self.history["test/error"].iloc[1:].tail(5).mean())
 
 
@@ -97,6 +98,7 @@ def learn(
         scheduler=schedule,
         clip_norm=arm.clip_norm,
         checkpoint=folder,
+        # Networks learn in several processes, whose bars would write over each other.
         progress=False,
     )
     return Trained(arm, seed, before, model, history)

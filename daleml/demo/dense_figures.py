@@ -40,6 +40,7 @@ def draw(
         brains: The worm's connectome, then the fly's.
     """
     history = _history(runs)
+    # Weights are shown of the first seed, since a mean of matrices is none of them.
     first = {key: arm[0] for key, arm in runs.items()}
     fits = {
         key: compare_families(weight_samples(first[key].after)[f"{LAYER}.weight_ex"])

@@ -28,7 +28,8 @@ def build_dann(data: ImageSplit, generator: torch.Generator) -> nn.Sequential:
     """Build a Dale's ANN with shunting inhibition and log-normal excitatory weights."""
 
     def make_layer(n_in: int, n_out: int, n_inh: int, first: bool) -> DANNLinear:
-        # Drawn twice: the first time as layers are by default, for nothing.
+        # A layer draws weights when it is made, which are drawn over below. It takes them from
+        # a spare generator, so that the seed's own draws are those that count.
         spare = torch.Generator()
         layer = DANNLinear(n_in, n_out, n_inh, shunting=True, generator=spare)
         init.dann_(
@@ -36,6 +37,8 @@ def build_dann(data: ImageSplit, generator: torch.Generator) -> nn.Sequential:
             layer.weight_ix,
             layer.weight_ei,
             layer.alpha,
+            # He's factor of 2 makes up for the ReLU in front, which pixels have not
+            # passed.
             numerator=1.0 if first else 2.0,
             draw=init.lognormal_,
             generator=generator,

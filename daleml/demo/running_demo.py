@@ -96,7 +96,8 @@ def _run(
 ) -> dict[str, Any]:
     started = time.perf_counter()
     data = digits()
-    # Checkpoints of networks that are learning; an interrupted demo goes on from them.
+    # Checkpoints of networks that are learning; an interrupted demo goes on from them. One
+    # of another length does not: the schedule of learning rates depends on it.
     unfinished = output / ".unfinished"
     calls = [
         (arm, seed, data, epochs, unfinished / f"{arm.key}-{seed}-of-{epochs}")
@@ -104,6 +105,7 @@ def _run(
         for seed in range(seeds)
     ]
     runs = _train_all(calls, jobs, say)
+    # They have a section and settings of their own, and none of the other figures.
     read_rows = {arm.key: runs.pop(arm.key) for arm in RECURRENT_ARMS if recurrent}
     brains = [celegans(), fly_visual()]
     results: dict[str, Any] = {
@@ -131,6 +133,7 @@ def _run(
     results["seconds"] = time.perf_counter() - started
     files = {f"{name}.png": drawing.png() for name, drawing in drawings.items()}
     files["report.html"] = demo_page.compose(results, drawings, brains).encode()
+    # This process has held the lock of the folder since it began.
     atomic_files.write_set("output", output, files, "results.json", results, lock=False)
     # Only now is all written that they were kept for.
     shutil.rmtree(unfinished, ignore_errors=True)

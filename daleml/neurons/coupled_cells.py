@@ -126,6 +126,7 @@ class _InPlace(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         shapes = [x.shape[:-2] for x in (v, w, drive, weight)]
         members = torch.broadcast_shapes(*shapes)  # type: ignore[no-untyped-call]
+        # They are advanced in place, and the caller's states must stay as they are.
         v, w = _one_batch(v, members).clone(), _one_batch(w, members).clone()
         drive = _one_batch(drive, members).contiguous()
         weight = _one_batch(weight, members)

@@ -124,7 +124,8 @@ class RobertsonODE(nn.Module):
         layers: list[nn.Module] = []
         for n_in, n_out in itertools.pairwise(sizes):
             layers += [nn.Linear(n_in, n_out), nn.GELU()]
-        self.net = nn.Sequential(*layers[:-1])  # no activation after the last one
+        # No activation follows the last layer: a derivative may have either sign.
+        self.net = nn.Sequential(*layers[:-1])
 
     def forward(self, y: Tensor) -> Tensor:
         """Return the derivative of states, of the same shape."""

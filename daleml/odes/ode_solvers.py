@@ -117,6 +117,7 @@ def rosenbrock(
         )
     y, states = require.tensor("initial", initial), []
     for grid in _grids(times.double().tolist(), start, substeps):
+        # Where `start` is the first of `times`, no step leads there.
         if grid[-1] > grid[0]:
             for t, u in itertools.pairwise(grid):
                 y = _rosenbrock_step(field, y, u - t)
@@ -153,6 +154,7 @@ def _weighted(weights: Sequence[float], stages: list[Tensor], like: Tensor) -> T
     """Return a weighted sum of stages."""
     total = torch.zeros_like(like)
     for weight, stage in zip(weights, stages, strict=True):
+        # Some coefficients are zero, and each would cost a pass over the states.
         if weight:
             total = total + weight * stage
     return total
@@ -194,6 +196,7 @@ def adaptive(
         >>> adaptive(lambda y: -y, torch.ones(1), times).shape
         torch.Size([3, 1])
     """
+    # For its checks alone: torchdiffeq would fail in words of its own.
     _steps(times)
     require.tensor("initial", initial)
     try:

@@ -32,10 +32,7 @@ _COLUMNS = (
 
 
 def table(outcomes: Sequence[Outcome]) -> pd.DataFrame:
-    """Return one row per expectation.
-
-    The claim, what was measured with its interval, what was expected, the verdict.
-    """
+    """Return one row per expectation: claim, measurement, interval, expectation, verdict."""
     import pandas as pd
 
     rows: list[dict[str, object]] = []
@@ -54,6 +51,7 @@ def table(outcomes: Sequence[Outcome]) -> pd.DataFrame:
                     "verdict": one.verdict,
                 }
             )
+        # A claim that was not tested has a row too: left out, it would not be missed.
         if not outcome.measured:
             row = {"claim": claim.id, "measured": claim.sentence}
             rows.append({**row, "verdict": outcome.verdict})
@@ -75,6 +73,7 @@ def verdict_counts(outcomes: Sequence[Outcome]) -> str:
     """Say how many claims hold, and how many do what else."""
     verdicts = [outcome.verdict for outcome in outcomes]
     counts = Counter(verdicts)
+    # What was not tested speaks neither for the claims nor against them.
     tested = len(verdicts) - counts[NOT_TESTED]
     said = f"{counts[HOLDS]} of {tested} tested claims hold"
     for verdict in sorted(counts.keys() - {HOLDS}):
@@ -168,6 +167,7 @@ def _of_claim(outcome: Outcome, files: dict[str, bytes], command: str) -> Sectio
         said.append(claim.note)
     if not outcome.measured:
         return Section(heading, said)
+    # The command of this claim alone, for a reader who wants to see it measured.
     said.append(f"`{command.replace('reproduce', f'reproduce {claim.id}', 1)}`")
     caption = (
         "Dots are seeds, the bar is the 95 % interval of their mean, the green band is what"

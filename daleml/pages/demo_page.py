@@ -69,6 +69,7 @@ def _checked_steps(arms: Mapping[str, dict[str, Any]]) -> tuple[int, int]:
 
 def _lead(arms: Mapping[str, dict[str, Any]]) -> str:
     checks, broken = _checked_steps(arms)
+    # The page must not claim what this run did not find, whatever runs before it did.
     law = f"{broken:,} of those steps left a synapse with the wrong sign"
     if broken == 0:
         law = "no synapse of any of them had the wrong sign, ever"
@@ -85,6 +86,7 @@ def _facts(arms: Mapping[str, dict[str, Any]]) -> list[tuple[str, str]]:
     flips = np.mean(arms["mlp"]["sign_flips"])
     error = {key: np.mean(arm["test_error"]) for key, arm in arms.items()}
     distance = {key: np.mean(arm["ks_lognormal"]) for key, arm in arms.items()}
+    # Both began with the same weights, so this ratio compares learning rules alone.
     ratio = distance["dann_sgd"] / distance["dann_eg"]
     return [
         (
@@ -253,6 +255,7 @@ def _unfitted(results: Mapping[str, Any]) -> str:
     """Say which populations no family was fitted to, if any."""
     met = set()
     for key, rows in results["synapses"].items():
+        # The reasons are looked for in the tables that the page shows, and no others.
         if key != "mlp":
             met |= {row["not fitted"] for row in rows}
     reasons = [f"`{reason}`" for reason in ("too few", "nearly equal") if reason in met]

@@ -20,6 +20,7 @@ def section(
     found = results["recurrent"]
     settings = found["settings"]
     units, n_inh = settings["units"], settings["n_inh"]
+    # These networks learn for longer than the others, which a comparison must say.
     epochs = settings["times"] * results["settings"]["epochs"]
     entropy = {
         key: demo_tables.mean_of(spectra["before"], "svd_entropy")

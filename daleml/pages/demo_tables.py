@@ -72,6 +72,7 @@ def _errors_and_loss(arm: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _kept_law(arm: Mapping[str, Any]) -> dict[str, str]:
+    # An ordinary network was not judged: 0 broken steps would praise it for nothing.
     broke = "no law"
     if arm["sign_violations"]:
         broke = f"{arm['lawless_steps']:,} of {arm['steps']:,}"
@@ -116,6 +117,7 @@ def behind(difference: float, *, ranks_first: bool) -> str:
     """Return how far behind the log-normal is, in AICc: 0 only where it ranks first."""
     if ranks_first:
         return "0"
+    # Rounded to 0.0 it would read as if the log-normal ranked first.
     if difference < 0.05:
         return "< 0.1"
     if difference < 10:

@@ -208,11 +208,6 @@ def _goodness(comparison: Comparison) -> str:
             f" Against {test.n_boot:,} samples drawn from the fit and fitted anew,"
             f" {test.p_text(2)}: {verdict}."
         )
-    elif best.total < FEW:
-        said += (
-            f" Of {round(best.total)} weights, that says nothing; give at least {FEW},"
-            " better hundreds."
-        )
     else:
         said += " Whether that is more than chance was not tested: pass `--gof 1000`."
     if best.limit:
@@ -239,6 +234,7 @@ def _intervals(study: Study) -> str:
 
 def _observed(study: Study, file: str) -> html_page.Section:
     bests = [comparison.best for comparison in study.comparisons.values()]
+    # One command observes all groups alike, so that of the first is that of all.
     observation = bests[0].observation
     observed = "Every weight was taken as it is."
     if str(observation):
@@ -295,8 +291,8 @@ def _footer(study: Study, command: str) -> list[str]:
 
 
 def _with_p(value: float) -> str:
-    return (
-        f"p {fit_tables.short_p(value)}"
-        if value < 1e-4
-        else f"p = {fit_tables.short_p(value)}"
-    )
+    shown = fit_tables.short_p(value)
+    # Such a value is shown as "< 0.0001", which takes no sign of equality.
+    if value < 1e-4:
+        return f"p {shown}"
+    return f"p = {shown}"

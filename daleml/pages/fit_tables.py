@@ -42,6 +42,7 @@ def ranking(comparison: Comparison) -> pd.DataFrame:
     # Only where goodness of fit was tested.
     if "p_fits" in table:
         shown["p, fits"] = table["family"].map(comparison.p_fits_text)
+    # What is missing was written as nan, and an AICc of too few weights as inf.
     for name, column in shown.items():
         shown[name] = column.replace({"nan": _NONE, "inf": _NONE})
     return table[[]].assign(**shown)
@@ -121,6 +122,8 @@ def tests_of_one_distribution(result: GroupComparison) -> pd.DataFrame:
 def resemblance(beside: Resemblance) -> pd.DataFrame:
     """Return the measures of two shapes side by side."""
     table = beside.table().replace("", _NONE)
+    # Only `qq_distance` is a measure of both shapes together, and has no name of its
+    # own.
     names = dict.fromkeys(table["measure"], "mean distance of quantiles")
     table["measure"] = table["measure"].map(names | _MEASURES)
     return table

@@ -66,6 +66,7 @@ def page(
         "<head>",
         '<meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        # The tab of a browser shows no markup: no words are set as code here.
         f"<title>{_escaped(title)}</title>",
         f"<style>{STYLE}</style>",
         "</head>",
@@ -82,6 +83,7 @@ def page(
 def _section(section: Section) -> str:
     parts = [_paragraphs(section.paragraphs)]
     for table in section.tables:
+        # A wide table scrolls by itself, so that the page need not on a small screen.
         parts.append(f'<div class="scroll">{_table(table)}</div>')
     if section.drawings:
         figures = "".join(map(_figure, section.drawings))

@@ -213,6 +213,7 @@ def _draw(
 ) -> tuple[Tensor, Tensor]:
     """Draw a coherence and a choice, 1 or 2, for each of ``n`` trials."""
     which = torch.randint(len(coherences), (n,), generator=generator)
+    # Choices begin with class 1, since class 0 is to fixate.
     choice = torch.randint(1, 3, (n,), generator=generator)
     return torch.tensor(coherences)[which], choice
 
@@ -225,6 +226,7 @@ def _evidence(coherence: Tensor, choice: Tensor) -> Tensor:
 
 def _accuracy(coherence: float, stimulus_ms: float, noise_sd: float) -> float:
     if noise_sd == 0:
+        # Any difference decides then; without one, an observer can only guess.
         return 1.0 if coherence > 0 else 0.5
     # The sums differ by c T on average, with the noise of two inputs: hence 200 ms.
     return normal_cdf(coherence * math.sqrt(stimulus_ms / 200) / noise_sd)

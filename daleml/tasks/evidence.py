@@ -111,6 +111,7 @@ class EvidenceIntegration(ClassificationTask):
         # No two words may be the same.
         while len(torch.unique(binary, dim=0)) < len(binary):
             binary = torch.randint(2, shape, generator=generator)
+        # About half of the entries are 1, so that a word has a squared length near 1.
         return binary.to(torch.get_default_dtype()) / math.sqrt(self.n_features / 2)
 
     def loss(self, outputs: Tensor, trials: Trials) -> Tensor:
@@ -141,6 +142,8 @@ class EvidenceIntegration(ClassificationTask):
         question = torch.full((1, n), self.n_evidence + 1)
         words = torch.cat([phrase.gather(1, order).t(), question])
         targets = counts[:, : self.n_evidence].argmax(1).expand(self.n_steps, n).clone()
+        # The answer stands at every step, and counts at the last, where the question
+        # is.
         mask = torch.zeros(targets.shape, dtype=torch.bool)
         mask[-1] = True
         drawn = {f"n_{k}": counts[:, k - 1] for k in range(1, self.n_evidence + 1)}

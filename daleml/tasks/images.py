@@ -77,6 +77,7 @@ class RowSequentialImages(ClassificationTask):
             raise ValueError(
                 f"`labels` must be between 0 and {n_classes - 1}; got {wrong}."
             )
+        # A frozen dataclass is set this way once, when it is made.
         object.__setattr__(self, "images", images)
         object.__setattr__(self, "labels", labels.to(torch.int64))
         object.__setattr__(self, "n_classes", n_classes)
@@ -183,6 +184,7 @@ class RowSequentialImages(ClassificationTask):
                 f"`indices` must be between 0 and {len(self) - 1}; got {wrong}."
             )
         labels = self.labels[indices]
+        # Time comes first in every task, and here it is the rows that pass in time.
         rows = self.images[indices].transpose(0, 1)
         inputs = rows.repeat_interleave(round(self.row_ms / self.dt_ms), dim=0)
         mask = torch.zeros(inputs.shape[:2], dtype=torch.bool)

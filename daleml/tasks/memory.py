@@ -207,6 +207,7 @@ class DelayedMatchToSample(ChoiceTask):
             return 1.0
         if self.n_stimuli > 2:
             return None
+        # Two inputs are compared, and both are noisy: hence 200 ms and not 100.
         p = normal_cdf((self.sample_ms / 200) ** 0.5 / self.noise_sd)
         q = normal_cdf((self.test_ms / 200) ** 0.5 / self.noise_sd)
         # An observer who is wrong twice is right about the match.

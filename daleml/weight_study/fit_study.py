@@ -44,7 +44,7 @@ STANDARD = "lognormal"
 
 @dataclass(frozen=True)
 class Study:
-    """What was found.
+    """The comparisons, tests and intervals of one file's weights.
 
     Attributes:
         gathered: What was fitted.
@@ -159,7 +159,7 @@ def study(
     progress: Progress | None = None,
     **options: Unpack[ObservationOptions],
 ) -> Study:
-    """Fit, compare, test.
+    """Fit families to weights, compare them, and test how well they describe the weights.
 
     Args:
         gathered: What to fit.

@@ -18,10 +18,10 @@ from daleml.weight_files import columns_of, matrix_of, read_weights
 
 @dataclass(frozen=True)
 class Gathered:
-    """What is fitted.
+    """The weights to fit, and what the file says beside them.
 
     Attributes:
-        name: Of the file and of the column or tensor.
+        name: Name of the file and of the column or tensor.
         label: What the magnitudes are, for an axis.
         weights: Values, or a sample already taken.
         groups: The group of each value, an empty name where it has none; None without groups.
@@ -101,7 +101,7 @@ def gather(
     matrix: bool = False,
     censor_below: float | None = None,
 ) -> Gathered:
-    """Read a file.
+    """Read the weights to fit from a file, with their groups, counts and clusters.
 
     Args:
         file: A table, an array or a checkpoint.
@@ -135,12 +135,14 @@ def gather(
         return _without_rows(file, column, sign=sign, pool=pool)
     notes: list[str] = []
     table = read_table(file, options, notes.append)
+    # A single array has no other beside it that could say something of its values.
     if not is_table(file) and len(table.columns) == 1:
         _refuse_rows(rows)
     if matrix or (column is None and not rows and table.is_labelled_square()):
         return _of_matrix(file, table, column, rows, notes, chosen=matrix)
     if column is None:
         _hint_at_matrix(table)
+    # Whoever chose a sign, or pooled both, has said that signs mean something.
     is_decided = pool or sign is not None
     label, values, others = columns_of(
         table, column, numbers, labels, censor_below=censor_below, signed=is_decided
@@ -200,6 +202,7 @@ def _only_clustered(
 
 
 def _refuse_rows(options: Mapping[str, str]) -> None:
+    # Where there are several, the first is named.
     for option, given in options.items():
         raise ValueError(
             f"`{option}` must be left out unless the file is a table, .csv or .tsv; got"
