@@ -123,11 +123,12 @@ class EG(MomentumDescent):
         }
         super().__init__(params, defaults)
 
-    _potential_is_steady = True
-
     def potential(self, group: dict[str, Any]) -> Potential:
         """Return the negative entropy, whatever the group."""
         return NegativeEntropy()
+
+    def _is_steady(self) -> bool:
+        return self._asks_as(EG)
 
     def stuck(self) -> Stuck:
         """Count the weights that no step moves, see :class:`~daleml.optim.Stuck`."""

@@ -53,12 +53,12 @@ class MomentumDescent(MasteredOptimizer):
         return rules.mirror_rule(self.potential(group))
 
     def _is_steady(self) -> bool:
-        # One of yours may return another potential at every step, unless the class that
-        # defines `potential` says that it does not.
-        for owner in type(self).__mro__:
-            if "potential" in vars(owner):
-                return bool(vars(owner).get("_potential_is_steady", False))
         return False
+
+    def _asks_as(self, owner: type[MomentumDescent]) -> bool:
+        """Whether potentials are asked for as by a class: yours may differ at every step."""
+        # By the method that it finds: one may also be put on the optimiser itself.
+        return getattr(self.potential, "__func__", None) is owner.potential
 
     def _moments(self, group: dict[str, Any]) -> tuple[str, ...]:
         if group["momentum"]:
@@ -207,11 +207,12 @@ class MirrorDescent(MomentumDescent):
                 )
         super().load_state_dict({**state_dict, "param_groups": groups})
 
-    _potential_is_steady = True
-
     def potential(self, group: dict[str, Any]) -> Potential:
         """Return the potential that a group steps under."""
         return _check(group["potential"])
+
+    def _is_steady(self) -> bool:
+        return self._asks_as(MirrorDescent)
 
     def stuck(self) -> Stuck:
         """Count what the negative entropy cannot move, see :class:`~daleml.optim.Stuck`."""
