@@ -82,7 +82,10 @@ def count_stuck(optimizer: torch.optim.Optimizer) -> Stuck:
 def refuse_zeros(optimizer: torch.optim.Optimizer) -> None:
     """Raise if all there is to learn by exponentiated gradient is zero, where it stays."""
     # A meta tensor has no values yet: whoever gives it some is not asked again.
-    given = [p for _, p, _ in _multiplicative(optimizer) if not p.is_meta]
+    given = []
+    for _, parameter, _ in _multiplicative(optimizer):
+        if parameter.numel() and not parameter.is_meta:
+            given.append(parameter)
     if given and not any(bool(parameter.any()) for parameter in given):
         raise ValueError(
             f"`params` of {type(optimizer).__name__} must not all be zero, where"
@@ -115,5 +118,6 @@ def _leaves_zeros(optimizer: torch.optim.Optimizer, group: dict[str, Any]) -> bo
     if potential_of is None:
         return True
     # In the shape of a weight, since a potential of the user's may look at the whole of it.
-    step = torch.ones(group["params"][0].shape if group["params"] else 1, device="cpu")
+    shapes = [parameter.shape for parameter in group["params"] if parameter.numel()]
+    step = torch.ones(shapes[0] if shapes else 1, device="cpu")
     return not bool(potential_of(group).step(torch.zeros_like(step), step).any())

@@ -236,7 +236,7 @@ class EGAdamW(MasteredOptimizer):
     # The biases of Adam's moments depend on how many steps each parameter has taken.
     _counts_steps = True
 
-    def _rule(self, group: dict[str, Any]) -> Rule:
+    def _rule(self, group: dict[str, Any], options: Adaptive) -> Rule:
         if group["euclidean"]:
             return euclidean_steps.adamw_
         return rules.eg_adamw_

@@ -47,10 +47,10 @@ class MomentumDescent(MasteredOptimizer):
         """Return the potential that a group steps under."""
         raise NotImplementedError
 
-    def _rule(self, group: dict[str, Any]) -> Rule:
+    def _rule(self, group: dict[str, Any], options: Descent) -> Rule:
         if group["euclidean"]:
             return euclidean_steps.sgd_
-        return rules.mirror_rule(self.potential(group))
+        return rules.mirror_rule(options.potential)
 
     def _is_steady(self) -> bool:
         return False
@@ -71,10 +71,13 @@ class MomentumDescent(MasteredOptimizer):
     def _options(
         self, group: dict[str, Any], dtype: torch.dtype, taken: float
     ) -> Descent:
+        potential: Potential = NegativeEntropy()
+        if not group["euclidean"]:
+            potential = self.potential(group)
         return Descent(
             lr=plain(group["lr"]),
             limits=bounds(dtype, group.get("floor", 0.0)),
-            potential=self.potential(group),
+            potential=potential,
             momentum=group["momentum"],
             dampening=group["dampening"],
             weight_decay=group["weight_decay"] or None,

@@ -200,7 +200,7 @@ class MasteredOptimizer(Optimizer):
 
     _counts_steps = False
 
-    def _rule(self, group: dict[str, Any]) -> forms.Rule:
+    def _rule(self, group: dict[str, Any], options: Any) -> forms.Rule:
         raise NotImplementedError
 
     def _is_steady(self) -> bool:

@@ -25,8 +25,8 @@ class Planned(Protocol):
     _headroom: Headroom
     _counts_steps: bool
 
-    def _rule(self, group: Group) -> forms.Rule:
-        """Return the rule that a group steps by."""
+    def _rule(self, group: Group, options: Any) -> forms.Rule:
+        """Return the rule that a group steps by, with these options."""
 
     def _is_steady(self) -> bool:
         """Whether the rule of a group changes with the group's options alone."""
@@ -46,7 +46,6 @@ class Alike:
     """Parameters of one dtype and device that step by one rule, with equal options.
 
     Attributes:
-        rule: The rule, of one tensor.
         moments: The names in the state of what it changes beside the weight.
         taken: How many steps each parameter has taken.
         is_gathered: Whether they step as one vector. Then their learning rates may differ.
@@ -54,7 +53,6 @@ class Alike:
         groups: The group of each.
     """
 
-    rule: forms.Rule
     moments: tuple[str, ...]
     taken: float
     is_gathered: bool
@@ -66,16 +64,19 @@ def alike(optimizer: Planned) -> list[Alike]:
     """Sort the parameters that have a gradient."""
     keys: list[list[Any]] = []
     found: list[Alike] = []
+    tied = _sharing(optimizer.param_groups)
     for i, group in enumerate(optimizer.param_groups):
-        rule, moments = optimizer._rule(group), optimizer._moments(group)
+        moments = optimizer._moments(group)
         for parameter in group["params"]:
             grad = parameter.grad
             if grad is None:
                 continue
             gradients(optimizer, [parameter])
             taken = optimizer._steps_taken(optimizer.state.get(parameter, {}))
-            together = optimizer._is_steady() and forms.is_gathered(
-                group, parameter, grad
+            together = (
+                optimizer._is_steady()
+                and id(parameter) not in tied
+                and forms.is_gathered(group, parameter, grad)
             )
             key = [parameter.dtype, parameter.device, taken, together]
             if together and not group["euclidean"]:
@@ -86,11 +87,40 @@ def alike(optimizer: Planned) -> list[Alike]:
             # By comparison, since options need not be hashable; there are few.
             if key not in keys:
                 keys.append(key)
-                found.append(Alike(rule, moments, taken, together))
+                found.append(Alike(moments, taken, together))
             one = found[keys.index(key)]
             one.parameters.append(parameter)
             one.groups.append(group)
     return found
+
+
+def _sharing(groups: Sequence[Group]) -> set[int]:
+    """Return the identities of parameters that share memory with another, as tied weights do.
+
+    Each of them takes its step where the one before has come to. In a vector all would start
+    from the same weights, and the last one copied back would be the only one to count.
+    """
+    extents = []
+    for group in groups:
+        for parameter in group["params"]:
+            if parameter.layout != torch.strided or not parameter.numel():
+                continue
+            last = 0
+            for size, stride in zip(parameter.shape, parameter.stride(), strict=True):
+                last += (size - 1) * stride
+            start = parameter.data_ptr()
+            end = start + (last + 1) * parameter.element_size()
+            extents.append((start, end, id(parameter)))
+    extents.sort()
+    shared: set[int] = set()
+    # The one that reaches furthest, of those that begin no later.
+    furthest, holder = 0, 0
+    for start, end, identity in extents:
+        if start < furthest:
+            shared |= {identity, holder}
+        if end > furthest:
+            furthest, holder = end, identity
+    return shared
 
 
 def gradients(optimizer: object, parameters: Sequence[Tensor]) -> list[Tensor]:

@@ -57,6 +57,9 @@ def pieces(
         threading.get_ident(), first.dtype, first.device, n_scratch, longest
     )
     for i, row in enumerate(rows):
+        if not row[0].numel():
+            # The largest element, which the rules ask for, is that of no element.
+            continue
         views = _views(row)
         vectors = views or tuple(tensor.reshape(-1).contiguous() for tensor in row)
         # Chunks of one length: a short last one would occupy one core alone.

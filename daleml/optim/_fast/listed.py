@@ -77,9 +77,9 @@ class Listed:
             grads = [grad.to(torch.float32) for grad in grads]
         if self._steps:
             torch._foreach_add_(self._steps, 1.0)
-        # Asked anew: a potential of yours may be another at every step.
-        rule = optimizer._rule(self._group)
+        # Asked anew, and once per step: a potential of yours may be another each time.
         options = optimizer._options(self._group, self._dtype, self._taken)
+        rule = optimizer._rule(self._group, options)
         self._taken += 1
         lists = self._weights, grads, self._states
         forms.step_lists(rule, self._group, lists, options, optimizer._headroom)

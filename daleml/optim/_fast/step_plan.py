@@ -25,7 +25,7 @@ from torch import Tensor
 
 from daleml.optim import masters
 from daleml.optim._fast import forms
-from daleml.optim._fast.alike import Alike, Planned, alike, gradients
+from daleml.optim._fast.alike import Alike, Group, Planned, alike, gradients
 from daleml.optim._fast.chunked_rules import adam_reach
 from daleml.optim._fast.listed import Listed
 from daleml.optim.finite_steps import nan_error
@@ -33,7 +33,7 @@ from daleml.optim.finite_steps import nan_error
 CAPACITY = 1 << 15
 """Number of elements that are gathered at a time: all vectors together stay in cache."""
 
-_SHAPE_AND_DTYPE = attrgetter("shape", "dtype")
+_KIND = attrgetter("shape", "dtype", "device")
 _STRUCTURAL = ("euclidean", "foreach", "fused", "potential", "amsgrad")
 """Options that decide the form of a step, rather than its numbers."""
 
@@ -49,17 +49,16 @@ class StepPlan:
         segments = [segment for one in gathered for segment in one.segments]
         self.parts: list[Gathered | Listed] = [*gathered, *listed]
         self._watched: list[Segment | Listed] = [*segments, *listed]
-        # A rate that is a tensor may be written to in place.
-        rates = [group["lr"] for group in optimizer.param_groups]
-        self._asks = any(isinstance(rate, Tensor) for rate in rates)
+        self._asks = _may_be_written(optimizer)
         self._facts = _facts(optimizer)
 
     def holds(self, optimizer: Planned) -> bool:
         """Whether nothing has changed; options that are numbers may, and are taken over."""
         if _facts(optimizer) != self._facts:
             return False
-        if optimizer.param_groups != self._groups or self._asks:
+        if self._asks or _differ(optimizer.param_groups, self._groups):
             self._groups = _copied(optimizer)
+            self._asks = _may_be_written(optimizer)
             if not all(part.takes_over(optimizer) for part in self._watched):
                 return False
         return all(part.holds() for part in self._watched)
@@ -70,11 +69,33 @@ def _facts(optimizer: Planned) -> Sequence[Any]:
     # Lists of their own, since comparing them is one call; this runs at every step.
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     return (
+        # A group may be replaced by another, or give a parameter to its neighbour.
+        [(id(group), len(group["params"])) for group in optimizer.param_groups],
         list(map(id, parameters)),
         [parameter.grad is None for parameter in parameters],
-        list(map(_SHAPE_AND_DTYPE, parameters)),
+        list(map(_KIND, parameters)),
+        # Two may come to share memory. The addresses alone would not do: trainers that put
+        # the weights of before back, as `.data`, change them at every step.
+        len(set(map(Tensor.data_ptr, parameters))),
         list(map(id, optimizer.state.values())),
     )
+
+
+def _differ(groups: Sequence[Group], copied: Sequence[Group]) -> bool:
+    try:
+        return groups != copied
+    except (RuntimeError, ValueError):
+        # A group may hold anything of yours, such as a tensor: whether two of them are equal
+        # is no yes or no.
+        return True
+
+
+def _may_be_written(optimizer: Planned) -> bool:
+    """Whether a group has an option that may change in place: a tensor of a rate, a list."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor) or isinstance(group.get("betas"), list):
+            return True
+    return False
 
 
 def _copied(optimizer: Planned) -> list[dict[str, Any]]:
@@ -204,12 +225,14 @@ class Segment:
         self._steps = None
         if optimizer._counts_steps:
             self._steps = self._adopt_counts(optimizer)
-        self._rule: Callable[..., None] = alike.rule
+        self._groups, sizes = _sizes_by_group(alike)
+        options = optimizer._options(self._groups[0], inside.dtype, alike.taken)
+        rule = optimizer._rule(self._groups[0], options)
+        self._rule: Callable[..., None] = rule
         self._scratch = None
-        fast = forms.FAST[alike.rule].gathered
+        fast = forms.FAST[rule].gathered
         if fast is not None:
             self._rule, self._scratch = fast, tuple(scratch)
-        self._groups, sizes = _sizes_by_group(alike)
         self._rates = torch.empty(inside.numel(), dtype=grad.dtype)
         self._rates_by_group = torch.split_with_sizes(self._rates, sizes)
         self._names = list(optimizer.defaults)
