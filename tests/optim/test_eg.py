@@ -14,7 +14,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from daleml import Populations, signs
 from daleml.layers import DANNLinear, EILinear
 from daleml.optim import EG, EGAdamW, MirrorDescent, enforce, param_groups
-from daleml.optim._fast import chunked_rules, chunks, forms
+from daleml.optim._fast import chunked_rules, chunks, forms, guarded_exp
 from daleml.potentials import PNorm
 from tests.catalog import LAWFUL, OURS, network, optimizers
 from tests.reference import eg as reference
@@ -500,6 +500,32 @@ def assert_never_missed(data, lr, seed, cls):
         living = p.detach().abs()[start != 0]
         assert living.min() >= torch.finfo(torch.float32).tiny
         assert living.max() < math.inf
+
+
+@pytest.mark.parametrize("cls", [EG, EGAdamW])
+def test_headroom_is_spent_and_a_weight_written_in_between_has_none(cls, monkeypatch):
+    monkeypatch.setattr(forms, "SMALL", 0)
+    guarded = []
+    guard = guarded_exp._guarded_
+    monkeypatch.setattr(
+        guarded_exp, "_guarded_", lambda *given: guarded.append(1) or guard(*given)
+    )
+    tiny = torch.finfo(torch.float32).tiny
+    sinking, written = (
+        parameter([1e-30], torch.float32),
+        parameter([1.0], torch.float32),
+    )
+    optimizer = cls([sinking, written], lr=1.0, weight_decay=0)
+    for i in range(40):
+        if i == 2:
+            with torch.no_grad():
+                # Nearer to the limit than a step is long.
+                written.fill_(1.5 * tiny)
+        sinking.grad, written.grad = torch.ones(1), torch.ones(1)
+        optimizer.step()
+        if i == 1:
+            assert len(guarded) == 2, "both have headroom for the second step"
+    assert sinking.item() == written.item() == tiny
 
 
 @pytest.mark.parametrize("foreach", [False, True])
