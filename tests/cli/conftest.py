@@ -2,9 +2,9 @@
 
 import pytest
 
-from daleml.analysis.plots import drawing
+from tests import small_figures
 
 
 @pytest.fixture(autouse=True)
-def small_figures(monkeypatch):
-    monkeypatch.setattr(drawing, "_DPI", 40)
+def coarse_figures(monkeypatch):
+    small_figures.coarse(monkeypatch)

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from daleml.analysis import compare_families, compare_groups
 from daleml.cli import app
+from tests import small_figures
 
 RNG = np.random.default_rng(0)
 SIZES = np.r_[
@@ -32,6 +33,19 @@ def says(result, code=0):
     assert result.exit_code == code, result.output
     assert "Traceback" not in result.output
     return " ".join(result.output.split())
+
+
+RENDERED = {
+    "test_everything_of_one_column",
+    "test_the_same_command_gives_the_same_bytes",
+}
+"""The tests that look into the figures."""
+
+
+@pytest.fixture(autouse=True)
+def figures(request, monkeypatch):
+    if request.function.__name__ not in RENDERED:
+        small_figures.unrendered(monkeypatch)
 
 
 @pytest.fixture

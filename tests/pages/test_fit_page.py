@@ -13,11 +13,20 @@ from daleml.analysis.distributions.observation import Observation
 from daleml.pages import fit_page, html_page
 from daleml.weight_study import Gathered, study
 from daleml.weight_study.fit_study import hints
+from tests import small_figures
 
 RNG = np.random.default_rng(1)
 SIZES = np.r_[RNG.lognormal(3, 0.9, 300), 30 * RNG.weibull(2.5, 90), 7.0]
 LAYER = np.array(["2/3"] * 300 + ["<b>"] * 90 + ["6"], dtype=object)
 FAMILIES = ("lognormal", "gamma", "weibull")
+
+
+@pytest.fixture(autouse=True)
+def figures(request, monkeypatch):
+    """Figures are rendered, small, only where the page is asked whether it holds them."""
+    small_figures.coarse(monkeypatch)
+    if request.function.__name__ != "test_a_page_needs_nothing_else":
+        small_figures.unrendered(monkeypatch)
 
 
 @pytest.fixture(scope="module")
