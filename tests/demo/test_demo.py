@@ -10,8 +10,18 @@ from daleml._support import locks
 from daleml.analysis import compare_families
 from daleml.analysis.distributions.families import SIMPLE
 from daleml.datasets import celegans, digits, fly_visual
-from daleml.demo import demo_results
+from daleml.demo import demo_results, dense_figures, running_demo
 from daleml.pages import demo_rows_page, demo_tables
+from tests import small_figures
+
+FITTED = {}
+
+
+def fitted_once(brain):
+    """Return the fits of a connectome, which are those of every demo of this module."""
+    if brain.name not in FITTED:
+        FITTED[brain.name] = demo_results.brain_table(brain)
+    return FITTED[brain.name]
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +29,10 @@ def results(tmp_path_factory):
     """The demo at a length that learns: one seed, and half the epochs."""
     folder = tmp_path_factory.mktemp("demo")
     lines = []
-    demo.run(folder, epochs=15, seeds=1, jobs=1, say=lines.append)
+    with pytest.MonkeyPatch.context() as patch:
+        small_figures.coarse(patch)
+        patch.setattr(running_demo, "brain_table", fitted_once)
+        demo.run(folder, epochs=15, seeds=1, jobs=1, say=lines.append)
     return folder, json.loads((folder / "results.json").read_text()), lines
 
 
@@ -267,10 +280,24 @@ def test_the_whole_demo_holds_its_claims(tmp_path):
 
 @pytest.fixture(scope="module")
 def with_recurrent(tmp_path_factory):
-    """The demo with its recurrent networks, too short to learn much."""
+    """The demo with its recurrent networks, too short to learn much.
+
+    Only their figures are rendered: the others are those of the demo without them.
+    """
+    draw = dense_figures.draw
+
+    def unrendered(*arguments):
+        for name, drawing in draw(*arguments):
+            vars(drawing)["_png"] = small_figures.DOT
+            yield name, drawing
+
     folder = tmp_path_factory.mktemp("recurrent")
     lines = []
-    demo.run(folder, epochs=2, seeds=1, recurrent=True, jobs=1, say=lines.append)
+    with pytest.MonkeyPatch.context() as patch:
+        small_figures.coarse(patch)
+        patch.setattr(dense_figures, "draw", unrendered)
+        patch.setattr(running_demo, "brain_table", fitted_once)
+        demo.run(folder, epochs=2, seeds=1, recurrent=True, jobs=1, say=lines.append)
     return folder, json.loads((folder / "results.json").read_text()), lines
 
 
