@@ -8,6 +8,7 @@ table, :mod:`daleml.modules`, are not in it.
 
 import importlib
 import json
+import pickle
 import subprocess
 import sys
 import types
@@ -68,3 +69,22 @@ def test_an_unknown_old_name_is_an_attribute_error():
         AttributeError, match=r"'daleml.analysis.fit' has no .*'nothing'"
     ):
         _ = module.nothing
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("_facts", "Declaration"),
+        ("_facts", "Record"),
+        ("_loading", "judge_checkpoint"),
+        ("layers.cells", "DANNRNNCell"),
+        ("layers.cells", "EIRNNCell"),
+        ("layers.leak", "Step"),
+        ("layers.wiring", "Path"),
+        ("optim._guards", "_blank"),
+    ],
+)
+def test_pickles_of_layers_find_what_they_name(module, name):
+    """They name it by the module that it was in when they were written."""
+    found = pickle.loads(f"cdaleml.{module}\n{name}\n.".encode())
+    assert found.__module__ != f"daleml.{module}"

@@ -19,6 +19,9 @@ from typing import Any
 _PACKAGE = "daleml."
 
 MOVED: dict[str, tuple[str, ...]] = {
+    # Pickles of layers name by these what the layers are made of.
+    "_facts": ("_signs.facts",),
+    "_loading": ("_signs.loading",),
     "analysis.bootstrap": ("analysis.distributions.bootstrap",),
     "analysis.comparison": (
         "analysis.distributions.comparison",
@@ -114,11 +117,13 @@ MOVED: dict[str, tuple[str, ...]] = {
     "fit_report.hints": ("weight_study.fit_study",),
     "fit_report.page": ("pages.fit_page",),
     "fit_report.study": ("weight_study.fit_study",),
+    "layers.cells": ("layers.recurrent_cells",),
     "layers.circuit": ("layers._recurrent.circuit",),
     "layers.connectivity": ("layers._recurrent.masks",),
     "layers.following": ("layers.propagation",),
     "layers.fused": ("layers._recurrent.fused",),
     "layers.geometry": ("layers._shared.conv_geometry",),
+    "layers.leak": ("layers._recurrent.leak", "layers._recurrent.kept_leak"),
     "layers.recurrence": (
         "layers._recurrent.dispatch",
         "layers._recurrent.shunting_loop",
@@ -171,6 +176,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "learning.settling": ("learning.equilibrium.relaxation",),
     "learning.silencing": ("neurons.silencing",),
     "learning.synapses": ("learning.oja.plastic_weights",),
+    "optim._guards": ("optim.step_guards",),
     "optim.base": ("optim.optimizer_base",),
     "optim.compiled": ("optim._fast.compile_cache",),
     "optim.enforce": ("optim.enforcement",),

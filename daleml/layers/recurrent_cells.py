@@ -55,6 +55,9 @@ class EIRNNCell(Cell):
         The result is the state; with a leak its rates are ``cell.rates(state)``. Where a loop of
         one's own is needed, ``with cell.composed():`` composes the weights once for all its
         steps. Whole sequences are faster by :class:`EIRNN`.
+
+        As with ``nn.RNNCell``, do not change the result in place before ``backward``, whose
+        derivatives are told from it: write ``state = state * going_on``, not ``state[ended] = 0``.
     """
 
     _closed = True

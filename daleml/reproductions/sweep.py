@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,25 @@ SEEN = READING
 """What the first edition called :data:`READING`."""
 
 
+P = TypeVar("P", bound=type)
+
+
+def _takes_turned(panel: P) -> P:
+    """Let a class take ``swept`` by the keyword ``turned`` too, its name in the first edition."""
+    constructor: Any = panel.__init__  # type: ignore[misc]
+
+    @functools.wraps(constructor)
+    def take(self: Any, *args: Any, **options: Any) -> None:
+        # With both, the constructor refuses `turned` in the words of Python.
+        if "turned" in options and "swept" not in options:
+            options["swept"] = options.pop("turned")
+        constructor(self, *args, **options)
+
+    setattr(panel, "__init__", take)  # noqa: B010
+    return panel
+
+
+@_takes_turned
 @dataclass(frozen=True)
 class Panel:
     """One pair of axes: some numbers of an experiment against one of its settings.

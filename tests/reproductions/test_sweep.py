@@ -210,3 +210,12 @@ def test_every_paper_s_own_can_be_read_from_its_experiment_and_is_drawn_where_th
     assert {"nudge", "depth", "horizon"} <= {
         one.name for one in reproductions.sweeps_of(reproductions.find())
     }
+
+
+def test_the_swept_setting_may_be_given_by_its_old_name():
+    options = {"curves": {}, "x_label": "size, mm", "y_label": "effect, mV"}
+    old = Panel(EXPERIMENT, turned="sizes", **options)
+    assert old == Panel(EXPERIMENT, swept="sizes", **options)
+    assert old.turned == old.swept == "sizes"
+    with pytest.raises(TypeError, match="unexpected keyword argument 'turned'"):
+        Panel(EXPERIMENT, swept="sizes", turned="sizes", **options)

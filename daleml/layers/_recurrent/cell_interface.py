@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, Self
 
 import torch
@@ -13,6 +15,7 @@ from daleml import require
 from daleml.layers._recurrent.circuit import Circuit, EffectiveWeights
 from daleml.layers._recurrent.composition import Composition
 from daleml.layers._recurrent.dispatch import advance_layer, starting_state
+from daleml.layers._recurrent.layer_sweep import is_lowered
 from daleml.layers._recurrent.nonlinearities import Nonlinearity
 from daleml.layers._recurrent.one_step import one_step
 from daleml.layers._recurrent.wiring import Wiring
@@ -23,7 +26,8 @@ from daleml.populations import Populations
 class Cell(Circuit):
     """A circuit that takes one step, as ``nn.RNNCell`` does."""
 
-    _composition: Composition | None = None
+    _compositions: Mapping[int, Composition] = MappingProxyType({})
+    """What is composed now, by the thread that is inside of a block."""
 
     def __init__(
         self,
@@ -96,11 +100,19 @@ class Cell(Circuit):
         So are a shunt, which has a loop of its own, autocast, where everything is lowered, and
         compiling, where a loop of the user's would be unrolled.
         """
-        if self._wiring.shunting or torch.is_autocast_enabled(rows.device.type):
+        if self._wiring.shunting or is_lowered(rows):
             return True
         if torch.compiler.is_compiling():
             return not getattr(torch.compiler, "is_exporting", bool)()
         return state is not None and state.dtype != rows.dtype
+
+    @property
+    def _composition(self) -> Composition | None:
+        """What this thread has composed; None outside of a block."""
+        # Empty for nearly every step that is taken, in any thread.
+        if not self._compositions:
+            return None
+        return self._compositions.get(threading.get_ident())
 
     def _compose(self) -> tuple[Tensor, Tensor]:
         wiring = self._wiring
@@ -135,29 +147,37 @@ class Cell(Circuit):
               separate calls of ``backward`` may not.
             - What torch counts as a change of the weights (an optimiser's step,
               ``load_state_dict``, :func:`torch.func.functional_call`) is obeyed: the step that
-              meets it composes its own. What is written through ``.data`` counts from the next
-              block on.
-            - Blocks may be nested; the inner one composes anew. A copy of the cell is outside.
+              meets it composes its own. So is a cast. What is written into ``.data`` counts from
+              the next block on.
+            - Blocks may be nested; the inner one composes anew. A copy of the cell, and another
+              thread, are outside.
             - ``torch.utils.checkpoint`` takes steps again during ``backward``, which must then be
               called inside the block.
             - With shunting, which depends on the rates, nothing is composed: a block is right,
               and saves nothing. So it is where a weight is pruned or parametrised.
         """
-        outer = self._composition
         names = [*self._wiring.parts("ih"), *self._wiring.parts("hh")]
         # What compiles runs a step as a layer does, which composes for itself.
-        if not self._wiring.shunting and not torch.compiler.is_compiling():
-            vars(self)["_composition"] = Composition(self, names, self._compose)
+        if self._wiring.shunting or torch.compiler.is_compiling():
+            yield self
+            return
+        # Threads enter and leave blocks in any order, and each goes backward for itself.
+        now = vars(self).setdefault("_compositions", {})
+        thread, outer = threading.get_ident(), self._composition
+        now[thread] = Composition(self, names, self._compose)
         # A nested block, or an exception, brings back what there was.
         try:
             yield self
         finally:
-            vars(self)["_composition"] = outer
+            if outer is None:
+                del now[thread]
+            else:
+                now[thread] = outer
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is copied and pickled: a copy is outside of every block."""
         state = super().__getstate__()
-        state.pop("_composition", None)
+        state.pop("_compositions", None)
         return state
 
     def _fits(self, input: Any, hx: Any) -> bool:

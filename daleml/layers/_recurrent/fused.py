@@ -16,6 +16,7 @@ from daleml.layers._recurrent.fused_gradients import (
     gradients_by_loop,
     gradients_from_rates,
 )
+from daleml.layers._recurrent.layer_sweep import full_precision
 from daleml.layers._recurrent.nonlinearities import NONLINEARITIES
 
 _WIDE = 768
@@ -75,7 +76,7 @@ class _Fused(torch.autograd.Function):
         options = ctx.keep, ctx.nonlinearity, ctx.batch_sizes
         needed, given = ctx.needs_input_grad, (grad_rates, grad_last)
         # In the precision of the forward pass, which autocast would lower.
-        with torch.autocast(rates.device.type, enabled=False):
+        with full_precision(rates):
             # Gradients that are differentiated again, or come many at once, take the loop.
             if torch.is_grad_enabled() or any(map(_is_batched, given)):
                 found = gradients_by_loop(tensors, options, given, needed)

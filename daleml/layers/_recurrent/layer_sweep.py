@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -42,6 +43,19 @@ class LayerSweep(NamedTuple):
         if self.leak is None or self.kept is not None:
             return self.kept
         return 1 - self.leak
+
+
+def is_lowered(like: Tensor) -> bool:
+    """Whether autocast lowers the precision of what is computed on a tensor's device."""
+    # Torch raises when it is asked about autocast on the meta device.
+    return not like.is_meta and torch.is_autocast_enabled(like.device.type)
+
+
+def full_precision(like: Tensor) -> AbstractContextManager[Any]:
+    """Return a block in which autocast lowers nothing on a tensor's device."""
+    if not is_lowered(like):
+        return nullcontext()
+    return torch.autocast(like.device.type, enabled=False)
 
 
 def lowered(*values: Tensor | float | None) -> list[Any]:

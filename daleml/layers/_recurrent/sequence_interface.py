@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import PackedSequence
 from daleml import require
 from daleml.layers._recurrent.circuit import Circuit, EffectiveWeights
 from daleml.layers._recurrent.dispatch import advance_layer
+from daleml.layers._recurrent.layer_sweep import is_lowered
 from daleml.layers._recurrent.nonlinearities import Nonlinearity
 from daleml.layers._recurrent.wiring import Wiring
 from daleml.layers._shared.checked_attributes import AttributeCheck
@@ -186,7 +187,7 @@ class Recurrent(Circuit):
     def _require_rows(self, input: Tensor, n_dims: int) -> None:
         stored: Any = next(iter(self._parameters.values()))
         dtype = stored.dtype
-        if input.dtype != dtype and not torch.is_autocast_enabled(input.device.type):
+        if input.dtype != dtype and not is_lowered(input):
             raise ValueError(
                 f"RNN input dtype ({input.dtype}) does not match weight dtype ({dtype})."
                 f" Convert input: input.to({dtype}), or convert model:"

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from daleml.layers._recurrent.layer_sweep import LayerSweep, lowered
+from daleml.layers._recurrent.layer_sweep import LayerSweep, is_lowered, lowered
 from daleml.layers._recurrent.loop import advance
 
 ShuntingPath: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -36,7 +36,7 @@ def run_shunting(
         ``x`` (rows, inputs), ``gain`` and ``bias`` (units,) -> rates (rows, units), last state
         of each sequence (sequences, units).
     """
-    if torch.is_autocast_enabled(x.device.type):
+    if is_lowered(x):
         x, gain, bias, state, noise = lowered(x, gain, bias, sweep.state, sweep.noise)
         _, leak, kept = lowered(x, sweep.leak, sweep.kept)
         low_ih, low_hh = tuple(lowered(*weights_ih)), tuple(lowered(*weights_hh))

@@ -11,6 +11,7 @@ from daleml.learning.equilibrium.gradient_rule import (
     GradientRule,
     Gradients,
     Relaxations,
+    in_own_precision,
 )
 from daleml.learning.equilibrium.holomorphic_network import HolomorphicNetwork
 from daleml.learning.equilibrium.network_arguments import require_generator
@@ -159,6 +160,7 @@ class EquilibriumPropagation(GradientRule):
         require_generator(generator)
         self.generator = generator
 
+    @in_own_precision
     @torch.no_grad()
     def gradients(self, x: Tensor, y: Tensor) -> tuple[Tensor, Gradients, Relaxations]:
         """Return the mean loss, its gradient by parameter, and the relaxations it was read from.

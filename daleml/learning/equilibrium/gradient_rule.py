@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +16,8 @@ from daleml.learning.equilibrium.network_arguments import require_input
 
 Gradients: TypeAlias = dict[nn.Parameter, Tensor]
 """The gradient of each parameter that learns."""
+
+G = TypeVar("G", bound=Callable[..., Any])
 
 _NOT_SHOWN = {"network", "generator"}
 """Attributes of a rule that its ``repr`` leaves out."""
@@ -140,6 +144,22 @@ class GradientRule:
             if name not in _NOT_SHOWN:
                 settings.append(f"{name}={value!r}")
         return f"{type(self).__name__}({', '.join(settings)})"
+
+
+def in_own_precision(gradients: G) -> G:
+    """Let a rule's ``gradients`` compute in the precision of its network, whatever autocast says.
+
+    What a relaxation leaves unsettled is divided by the strength of the teaching signal, so that
+    states in half precision would give no gradient.
+    """
+
+    @functools.wraps(gradients)
+    def compute(rule: Any, x: Any, y: Any) -> Any:
+        device = rule.network.readout.weight.device.type
+        with torch.autocast(device, enabled=False):
+            return gradients(rule, x, y)
+
+    return cast("G", compute)
 
 
 def laid_out(parameter: Tensor, gradient: Tensor) -> Tensor:

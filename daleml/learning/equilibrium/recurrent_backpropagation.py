@@ -13,6 +13,7 @@ from daleml.learning.equilibrium.gradient_rule import (
     GradientRule,
     Gradients,
     Relaxations,
+    in_own_precision,
     laid_out,
 )
 from daleml.learning.equilibrium.relaxation import relax, require_settled
@@ -64,6 +65,7 @@ class RecurrentBackpropagation(GradientRule):
         Almeida 1987; Pineda 1987.
     """
 
+    @in_own_precision
     def gradients(self, x: Tensor, y: Tensor) -> tuple[Tensor, Gradients, Relaxations]:
         """Return the mean loss, its gradient by parameter, and the relaxations it was read from.
 

@@ -45,6 +45,9 @@ def can_be_split(network: HolomorphicNetwork) -> bool:
             kind = kind.__mro__[1]
         if kind not in (DenseConnection, ConvConnection) or connection._forward_hooks:
             return False
+        # Somebody may have put a function of their own in front of the method.
+        if "forward" in vars(connection):
+            return False
         for hook in connection._forward_pre_hooks.values():
             # Pruning's hook computes the weight, and looks at nothing else.
             if not isinstance(hook, prune.BasePruningMethod):

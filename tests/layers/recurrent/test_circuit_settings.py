@@ -769,3 +769,23 @@ def test_attributes_of_ones_own_are_free():
     rnn.label = mine.tau = "mine"
     rnn.alpha = nn.Parameter(torch.ones(1))  # is trained and saved, if nothing else
     assert (rnn.label, mine.tau, mine.mask) == ("mine", "mine", "all")
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: EIRNN(3, Populations(4, 2), nonlinearity=torch.sigmoid),
+        lambda: EIRNNCell(3, Populations(4, 2), dt_ms=10, tau_ms=50),
+        lambda: DANNRNNCell(3, 6, shunting=True),
+        lambda: DANNRNN(3, 6, dt_ms=10, tau_ms=[10.0, 20, 30, 40, 50, 60]),
+    ],
+)
+def test_on_the_meta_device_shapes_go_forward_and_backward(build):
+    with torch.device("meta"):
+        circuit, x = build(), torch.rand(4, 3)
+    result = circuit(x)
+    rates = result[0] if isinstance(result, tuple) else result
+    assert rates.is_meta
+    assert rates.shape == (4, 6)
+    rates.sum().backward()
+    assert all(p.grad.shape == p.shape for p in circuit.parameters())

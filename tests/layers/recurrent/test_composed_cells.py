@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -291,3 +292,90 @@ def test_steps_that_are_taken_again_go_backward_inside_the_block():
         state.square().sum().backward()
     found = tuple(parameter.grad for parameter in cell.parameters())
     torch.testing.assert_close(found, gradients)
+
+
+@pytest.mark.parametrize("kind", ["masked", "DANN"])
+def test_steps_taken_again_find_composed_what_a_backward_before_freed(kind):
+    cell = CELLS[kind]()
+    _, gradients = loss_and_gradients(cell)
+    with cell.composed():
+        for _ in range(2):
+            last = checkpoint(rollout, cell, use_reentrant=False)
+            found = torch.autograd.grad(last.square().sum(), list(cell.parameters()))
+            torch.testing.assert_close(found, gradients)
+
+
+def test_a_rollout_without_a_graph_after_backward_composes_nothing(monkeypatch):
+    cell = CELLS["DANN"]()
+    with cell.composed():
+        loss_and_gradients(cell)
+        composed = []
+        composition = cell._composition
+        compose = composition._compose
+        monkeypatch.setattr(
+            composition, "_compose", lambda: composed.append(1) or compose()
+        )
+        with torch.no_grad():
+            rollout(cell)
+        assert not composed
+        loss_and_gradients(cell)
+    assert len(composed) == 1
+
+
+@pytest.mark.parametrize("kind", ["masked", "DANN"])
+def test_a_transform_after_backward_leaves_no_wrapped_weights(kind):
+    cell = CELLS[kind]()
+    wanted, gradients = loss_and_gradients(cell)
+    with cell.composed():
+        loss_and_gradients(cell)
+        torch.func.grad(lambda x: cell(x).sum())(X[0])
+        torch.func.vmap(cell)(X)
+        found, again = loss_and_gradients(cell)
+    assert torch.equal(found, wanted)
+    torch.testing.assert_close(again, gradients)
+
+
+@pytest.mark.parametrize("kind", ["masked", "DANN"])
+def test_threads_leave_their_blocks_in_any_order(kind):
+    cell = CELLS[kind]()
+    _, gradients = loss_and_gradients(cell)
+    found = []
+    with cell.composed():
+        # Its block would be the inner one, and outlives the outer one.
+        other = ThreadPoolExecutor(1)
+        inner = cell.composed()
+        other.submit(inner.__enter__).result()
+        own = loss_and_gradients(cell)[1]
+        # Each thread goes backward through weights of its own.
+        found.append(other.submit(loss_and_gradients, cell).result()[1])
+    found += [own, other.submit(loss_and_gradients, cell).result()[1]]
+    other.submit(inner.__exit__, None, None, None).result()
+    other.shutdown()
+    assert not cell._compositions
+    for gradient in found:
+        torch.testing.assert_close(gradient, gradients)
+
+
+@pytest.mark.parametrize("kind", ["masked", "DANN"])
+def test_values_that_torch_puts_into_the_same_parameter_are_obeyed(kind):
+    cell = CELLS[kind]()
+    name = next(iter(cell.state_dict()))
+    with cell.composed():
+        rollout(cell)
+        # A cast replaces the values of a parameter, which torch does not count.
+        assert rollout(cell.double(), X.double()).dtype == torch.float64
+        cell.float()
+        torch.testing.assert_close(rollout(cell), rollout(copy.deepcopy(cell)))
+        prune.random_unstructured(cell, name, amount=0.5)
+        prune.remove(cell, name)
+        torch.testing.assert_close(rollout(cell), rollout(copy.deepcopy(cell)))
+
+
+def test_what_was_composed_in_inference_mode_is_not_used_outside_of_it():
+    cell = CELLS["DANN"]().requires_grad_(False)
+    x = X[0].clone().requires_grad_()
+    with torch.inference_mode(), cell.composed():
+        rollout(cell)
+        with torch.inference_mode(False):
+            cell(x).sum().backward()
+    assert x.grad.abs().sum() > 0

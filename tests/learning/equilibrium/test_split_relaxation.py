@@ -6,11 +6,13 @@ from torch.nn.utils import parametrizations, prune
 
 from daleml import Populations
 from daleml.learning import (
+    ContinuousEquilibriumPropagation,
     ConvBlock,
     EquilibriumPropagation,
     HolomorphicNetwork,
     HoloTanh,
     Logistic,
+    RecurrentBackpropagation,
     SoftmaxPool,
 )
 from daleml.learning.equilibrium.activations import split_form
@@ -168,6 +170,45 @@ def test_autocast_does_not_coarsen_what_complex_states_would_not_be():
     assert found.n_steps == wanted.n_steps
     for one, other in zip(found.states, wanted.states, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("rule", ["one", "two", "four", "continuous", "adjoint"])
+def test_autocast_coarsens_no_gradient(rule):
+    build = {
+        "one": lambda network: EquilibriumPropagation(network, 0.3, 1),
+        "two": lambda network: EquilibriumPropagation(network, 0.3, 2),
+        "four": lambda network: EquilibriumPropagation(network, 0.3, 4),
+        "continuous": ContinuousEquilibriumPropagation,
+        "adjoint": RecurrentBackpropagation,
+    }[rule]
+    g = torch.Generator().manual_seed(3)
+    network = HolomorphicNetwork((1, 6, 6), POOLED, 3, gain=0.5, generator=g)
+    x, y = torch.rand(4, 1, 6, 6, generator=g), torch.tensor([0, 1, 2, 0])
+    _, wanted, _ = build(network).gradients(x, y)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        build(network)(x, y)
+    for parameter, gradient in wanted.items():
+        assert torch.equal(parameter.grad, gradient)
+
+
+@pytest.mark.parametrize("n_points", [2, 4])
+def test_a_function_in_front_of_a_connection_is_called(n_points):
+    split, whole, x, y = pair("two layers", n_points)
+    for rule in (split, whole):
+        connection = rule.network.connections[1]
+        inner = connection.forward
+
+        def forward(pre, post=None, inner=inner):
+            if post is None:
+                return inner(pre) / 2
+            drive, feedback = inner(pre, post)
+            return drive / 2, feedback
+
+        connection.forward = forward
+    assert not can_be_split(split.network)
+    found, wanted = split.gradients(x, y)[1], whole.gradients(x, y)[1]
+    for one, other in zip(found.values(), wanted.values(), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def at(x):
