@@ -71,6 +71,7 @@ def count_stuck(optimizer: torch.optim.Optimizer) -> Stuck:
     for name, parameter, floor in _multiplicative(optimizer):
         size = parameter.abs()
         n_zero = int((size == 0).sum())
+        # Zeros lie below the floor, too.
         n_floor = int((size <= bounds(parameter.dtype, floor)[0]).sum()) - n_zero
         total, zeros, floored = total + size.numel(), zeros + n_zero, floored + n_floor
         if n_zero or n_floor:
@@ -100,16 +101,15 @@ def _multiplicative(
     """Yield name, parameter and floor of what steps by exponentiated gradient."""
     place = 0
     for group in optimizer.param_groups:
-        names = group.get("param_names") or [
-            str(place + i) for i in range(len(group["params"]))
-        ]
-        place += len(group["params"])
+        names = group.get("param_names")
+        places = range(place, place + len(group["params"]))
+        place = places.stop
         if group["euclidean"] or not _leaves_zeros(optimizer, group):
             continue
-        yield from (
-            (name, p, group.get("floor", 0.0))
-            for name, p in zip(names, group["params"], strict=True)
-        )
+        # Names are there only where the optimiser was given named parameters.
+        names = names or list(map(str, places))
+        for name, parameter in zip(names, group["params"], strict=True):
+            yield name, parameter, group.get("floor", 0.0)
 
 
 def _leaves_zeros(optimizer: torch.optim.Optimizer, group: dict[str, Any]) -> bool:

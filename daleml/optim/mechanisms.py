@@ -137,8 +137,10 @@ class Reparametrization:
                 already.
             DaleError: If a weight breaks the law.
         """
+        # Called for its errors, before anything has changed.
         _groups(model, lr)
         signs.check(model).raise_for_violations()
+        # Collected first: a parametrisation adds modules, and changes the names.
         found = []
         for full_name, _, _ in signs.named(model):
             path, _, name = full_name.rpartition(".")

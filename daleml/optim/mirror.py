@@ -71,6 +71,7 @@ class MomentumDescent(MasteredOptimizer):
     def _options(
         self, group: dict[str, Any], dtype: torch.dtype, taken: float
     ) -> Descent:
+        # A potential of yours is not asked about a group that has none.
         potential: Potential = NegativeEntropy()
         if not group["euclidean"]:
             potential = self.potential(group)
@@ -80,6 +81,7 @@ class MomentumDescent(MasteredOptimizer):
             potential=potential,
             momentum=group["momentum"],
             dampening=group["dampening"],
+            # A decay of zero would cost a pass over the weights.
             weight_decay=group["weight_decay"] or None,
             nesterov=group["nesterov"],
             maximize=group["maximize"],

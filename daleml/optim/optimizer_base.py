@@ -43,12 +43,10 @@ class MasteredOptimizer(Optimizer):
         super().__init__(params, {**defaults, "euclidean": False})
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        known = (
-            state if "defaults" in state else vars(self)
-        )  # a copy has no attributes yet
-        defaults = dict(
-            known["defaults"]
-        )  # to which torch adds an option that these optimisers have not
+        # A copy has no attributes yet and is given all; `load_state_dict` gives no defaults.
+        known = state if "defaults" in state else vars(self)
+        # Copied, since torch adds an option to them that these optimisers do not have.
+        defaults = dict(known["defaults"])
         super().__setstate__(state)
         self._forget()
         for group in self.param_groups:
@@ -73,6 +71,7 @@ class MasteredOptimizer(Optimizer):
                         f" tensors; got {parameter.dtype}."
                     )
         except (TypeError, ValueError):
+            # Torch has taken the group in by now, and a caller may go on without it.
             self.param_groups.pop()
             raise
 
@@ -121,15 +120,15 @@ class MasteredOptimizer(Optimizer):
         super().load_state_dict(state_dict)
         self._forget()
         saved_ids = [i for group in state_dict["param_groups"] for i in group["params"]]
-        parameters = [
-            parameter for group in self.param_groups for parameter in group["params"]
-        ]
+        parameters = []
+        for group in self.param_groups:
+            parameters += group["params"]
         for i, parameter in zip(saved_ids, parameters, strict=True):
             for key, saved in state_dict["state"].get(i, {}).items():
                 if not isinstance(saved, Tensor):
                     continue
-                # torch casts state to the parameter's dtype, and may hand over the very tensors
-                # of the state dict
+                # Torch casts state to the parameter's dtype, and may hand over the very
+                # tensors of the state dict.
                 cast = self.state[parameter][key]
                 keep = parameter.dtype in LOW_PRECISION and key != "step"
                 self.state[parameter][key] = (

@@ -70,7 +70,7 @@ class ParamGroups(list[dict[str, Any]]):
         for group in self:
             rule = "gradient descent" if group["euclidean"] else "EG"
             tensors = group["params"]
-            n_weights = sum(parameter.numel() for parameter in tensors)
+            n_weights = sum(map(Tensor.numel, tensors))
             rows.append(
                 (
                     group["role"],
@@ -81,15 +81,8 @@ class ParamGroups(list[dict[str, Any]]):
                 )
             )
         parameters = [parameter for group in self for parameter in group["params"]]
-        rows.append(
-            (
-                "total",
-                "",
-                "",
-                f"{len(parameters):,}",
-                f"{sum(p.numel() for p in parameters):,}",
-            )
-        )
+        n_weights = sum(map(Tensor.numel, parameters))
+        rows.append(("total", "", "", f"{len(parameters):,}", f"{n_weights:,}"))
         lines = []
         for row in rows:
             cells = []
@@ -173,7 +166,7 @@ def param_groups(
     tables = set()
     for module in model.modules():
         if modules.is_table(module):
-            tables |= {id(table) for table in module.parameters(recurse=False)}
+            tables.update(map(id, module.parameters(recurse=False)))
     groups: dict[tuple[str, float, bool], dict[str, Any]] = {}
     for parameter in model.parameters():
         if not parameter.requires_grad:
@@ -193,6 +186,7 @@ def param_groups(
         )
         key = declaration.role, rates[euclidean] * declaration.lr_scale, euclidean
         group = {"params": [], "lr": key[1], "role": key[0], "euclidean": euclidean}
+        # On `lr`, which euclidean groups need not have: `lrs` scales one rate for all groups.
         group["lr_scale"] = declaration.lr_scale * (
             rates[euclidean] / lr if lr else 1.0
         )

@@ -42,19 +42,14 @@ def restored(saved: Mapping[str, Any], live: Potential) -> Potential:
         return live
     if not saved.get(_YOURS):
         return from_dict(saved)
-    parameters = {
-        key: value for key, value in saved.items() if key not in ("name", _YOURS)
-    }
     of_its_class = now.get(_YOURS) and now["name"] == saved["name"]
-    if (
-        of_its_class
-        and parameters.keys() == {one.name for one in fields(live) if one.init}
-        and not _beside(live)
-    ):
-        old = {one.name: getattr(live, one.name) for one in fields(live)}
-        return replace(
-            live, **{key: _as(old[key], value) for key, value in parameters.items()}
-        )
+    # What is no field, `replace` would lose.
+    if of_its_class and not _beside(live):
+        parameters = {}
+        for key in saved.keys() - {"name", _YOURS}:
+            parameters[key] = _as(getattr(live, key, None), saved[key])
+        if parameters.keys() == {one.name for one in fields(live) if one.init}:
+            return replace(live, **parameters)
     raise ValueError(
         f"`potential` must be the one that the state was saved under, {_named(saved)}; got"
         f" {_named(now)}: build the optimiser with it."
@@ -68,21 +63,24 @@ def _beside(potential: Potential) -> set[str]:
 
 def _alike(one: Any, other: Any) -> bool:
     if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(
-            _alike(value, other[key]) for key, value in one.items()
-        )
+        if one.keys() != other.keys():
+            return False
+        return all(map(_alike, one.values(), map(other.__getitem__, one)))
+    # Asked before equality, which for tensors of several elements is no yes or no.
     if isinstance(one, Tensor) or isinstance(other, Tensor):
         both = isinstance(one, Tensor) and isinstance(other, Tensor)
         return both and torch.equal(one.detach().cpu(), other.detach().cpu())
-    if isinstance(one, (list, tuple)) and isinstance(
-        other, (list, tuple)
-    ):  # JSON knows one kind of sequence
+    # A tuple comes back as a list from JSON, which knows one kind of sequence.
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
         return len(one) == len(other) and all(map(_alike, one, other))
     return bool(one == other)
 
 
 def _as(old: Any, value: Any) -> Any:
-    return tuple(value) if isinstance(old, tuple) and isinstance(value, list) else value
+    """Return a saved parameter in the type of the one in use."""
+    if isinstance(old, tuple) and isinstance(value, list):
+        return tuple(value)
+    return value
 
 
 def _named(described: Mapping[str, Any]) -> str:

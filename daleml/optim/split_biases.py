@@ -133,7 +133,8 @@ def merge_bias_(model: nn.Module) -> nn.Module:
     _require_module(model)
     split = []
     for module in list(model.modules()):
-        split += [(module, name) for name in _split_names(module)]
+        for name in _split_names(module):
+            split.append((module, name))
     if not split:
         raise ValueError(
             f"`model` must have biases that are split; got {type(model).__name__} without"
@@ -155,6 +156,8 @@ def _biases(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
     paths = {module: path for path, module in model.named_modules()}
     for module in list(model.modules()):
         kind = modules.torch_kind(module)
+        # The parts of biases that are split already, and biases that torch reads as one block
+        # of memory with the weights of their layer.
         if isinstance(module, parametrize.ParametrizationList) or (
             kind is not None and kind.packed
         ):
@@ -164,7 +167,8 @@ def _biases(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
             bias = (name.startswith("bias") or name in declared) and parameter.ndim == 1
             if bias and parameter.requires_grad and id(parameter) not in fixed:
                 yield module, name
-        yield from ((module, name) for name in _split_names(module))
+        for name in _split_names(module):
+            yield module, name
 
 
 def _split_names(module: nn.Module) -> list[str]:
@@ -179,10 +183,11 @@ def _split_names(module: nn.Module) -> list[str]:
 
 
 def _default_spread(module: nn.Module) -> float:
-    matrix = next(
-        (name for name, p in module.named_parameters(recurse=False) if p.ndim > 1), None
-    )
-    return 5e-5 if matrix is None else math.sqrt(2 / modules.fan_in(module, matrix)) / 2
+    for name, parameter in module.named_parameters(recurse=False):
+        if parameter.ndim > 1:
+            return math.sqrt(2 / modules.fan_in(module, name)) / 2
+    # A normalisation has no fan in.
+    return 5e-5
 
 
 def _split_on_load(

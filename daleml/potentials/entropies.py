@@ -75,6 +75,7 @@ class NegativeEntropy(Potential):
         r"""Return :math:`w \exp(-\operatorname{sign}(w) \cdot \mathrm{step})`."""
         if not self._maps_as(NegativeEntropy):
             return super().step(weight, dual_step)
+        # Without the detour by the logarithm, which rounds, and is infinite at zero.
         return weight * torch.exp(-weight.sign() * dual_step)
 
 
@@ -121,26 +122,23 @@ class HyperbolicEntropy(Potential):
 
     def value(self, weight: Tensor) -> Tensor:
         r"""Return the hyperbolic entropy, see the class."""
-        bulk = weight * (
-            weight / (self._root(weight) + self._beta(weight))
-        )  # the square alone might overflow
+        # Divided first: the square alone might overflow.
+        bulk = weight * (weight / (self._root(weight) + self._beta(weight)))
         return (weight * self.gradient(weight) - bulk).sum()
 
     def gradient(self, weight: Tensor) -> Tensor:
         r"""Return :math:`\operatorname{arsinh}(w / \beta)`."""
         beta = self._beta(weight)
         ratio = weight / beta
-        far = weight.sign() * (
-            weight.abs().log() + math.log(2 / beta)
-        )  # where the ratio overflows
+        # Where the ratio overflows, the function is ln(2|w| / beta) to the last digit.
+        far = weight.sign() * (weight.abs().log() + math.log(2 / beta))
         return torch.where(ratio.isinf(), far, torch.asinh(ratio))
 
     def inverse_gradient(self, dual: Tensor, signs: Tensor | float = 1.0) -> Tensor:
         r"""Return :math:`\beta \sinh y`, or the largest finite number where that is beyond it."""
         beta, largest = self._beta(dual), torch.finfo(dual.dtype).max
-        far = dual.sign() * torch.exp(
-            dual.abs() + math.log(beta / 2)
-        )  # where the hyperbolic sine overflows
+        # The hyperbolic sine may overflow where its product with beta does not.
+        far = dual.sign() * torch.exp(dual.abs() + math.log(beta / 2))
         return torch.where(dual.abs() > _LONG, far, beta * torch.sinh(dual)).clamp(
             -largest, largest
         )
@@ -164,11 +162,11 @@ class HyperbolicEntropy(Potential):
         if not self._maps_as(HyperbolicEntropy):
             return super().step(weight, dual_step)
         beta, largest = self._beta(weight), torch.finfo(weight.dtype).max
-        longest = math.floor(
-            math.log(largest)
-        )  # longer steps would be infinite, and their difference no number
+        # Longer steps would be infinite, and the difference of two of them NaN.
+        longest = math.floor(math.log(largest))
         sign = torch.where(weight < 0, -1.0, 1.0).to(weight.dtype)
         size, along = weight.abs(), dual_step.clamp(-longest, longest) * sign
+        # In this order, since the square of beta may underflow or overflow.
         across = beta / (self._root(weight) + size) * torch.sinh(along) * beta
         return sign * (size * torch.exp(-along) - across).clamp(-largest, largest)
 

@@ -29,6 +29,7 @@ class Euclidean(Potential):
 
     def gradient(self, weight: Tensor) -> Tensor:
         """Return :math:`w` itself."""
+        # A copy, as of every other potential: whoever changes it leaves the weight alone.
         return weight.clone()
 
     def inverse_gradient(self, dual: Tensor, signs: Tensor | float = 1.0) -> Tensor:
