@@ -250,7 +250,7 @@ class MorrisLecar:
 
         Example:
             >>> currents = torch.tensor([35.0, 60.0, 130.0])
-            >>> MorrisLecar().firing_rate(currents, settle_ms=300, duration_ms=500)
+            >>> MorrisLecar().firing_rate(currents, settle_ms=100, duration_ms=250, dt_ms=0.2)
             tensor([ 0., 16.,  0.])
         """
         require.tensor("current", current)

@@ -13,6 +13,7 @@ from daleml import Populations, signs
 from daleml.analysis.distributions.families import FAMILIES
 from daleml.cli import app
 from daleml.layers import DANNLinear, EILinear
+from tests import small_figures
 
 X = np.random.default_rng(0).lognormal(-2, 1, 300)
 
@@ -26,6 +27,13 @@ def says(result, code=0):
     assert "Traceback" not in result.output
     assert result.exception is None or isinstance(result.exception, SystemExit)
     return " ".join(result.output.split())
+
+
+@pytest.fixture(autouse=True)
+def figures(request, monkeypatch):
+    """Figures are rendered only where a test opens one."""
+    if request.function.__name__ != "test_fit_reads_every_kind_of_file":
+        small_figures.unrendered(monkeypatch)
 
 
 @pytest.fixture
