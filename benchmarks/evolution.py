@@ -1,4 +1,7 @@
-"""An evolution strategy's one batched run beside its members one after another, for a network of Morris-Lecar cells."""
+"""One batched run of an evolution strategy, beside its members one after another.
+
+The network is of Morris-Lecar cells.
+"""
 
 import torch
 from torch import nn

@@ -62,9 +62,15 @@ class Measures:
         """The length that nine code lines in ten do not exceed."""
         return sorted(self.lengths)[int(0.9 * len(self.lengths))]
 
-    def per_hundred(self, count: int) -> float:
-        """Return a count per 100 code lines."""
-        return 100 * count / len(self.lengths)
+    @property
+    def ternaries_per_hundred(self) -> float:
+        """Conditional expressions per 100 code lines."""
+        return 100 * self.ternaries / len(self.lengths)
+
+    @property
+    def comprehensions_per_hundred(self) -> float:
+        """Comprehensions per 100 code lines."""
+        return 100 * self.comprehensions / len(self.lengths)
 
     @property
     def comments_per_hundred(self) -> float:
@@ -161,9 +167,9 @@ def lines_of(measures: Measures) -> Iterator[str]:
     yield f"code lines                       {len(measures.lengths)}"
     yield f"mean code line                   {measures.mean:.1f}  (<= {MEAN_CODE_LINE})"
     yield f"90th percentile                  {measures.ninth_decile}  (<= {NINTH_DECILE})"
-    ternaries = measures.per_hundred(measures.ternaries)
+    ternaries = measures.ternaries_per_hundred
     yield f"conditional expressions per 100  {ternaries:.2f}  (<= {TERNARIES})"
-    comprehensions = measures.per_hundred(measures.comprehensions)
+    comprehensions = measures.comprehensions_per_hundred
     yield f"comprehensions per 100           {comprehensions:.2f}  (<= {COMPREHENSIONS})"
     comments = measures.comments_per_hundred
     yield f"comments per 100                 {comments:.2f}  (>= {COMMENTS})"

@@ -101,7 +101,10 @@ def rows(data) -> Iterator[tuple[str, ...]]:
 
 
 def shape(model) -> tuple[float, float]:
-    """Return the share of exact zeros, and how far the logarithms of the largest weight are from normal."""
+    """Return the fraction of exact zeros, and the distance from log-normal.
+
+    The distance is that of the logarithms of the largest weight from a normal distribution.
+    """
     weights = [
         parameter for _, parameter, _ in signs.named(model) if parameter.ndim > 1
     ]

@@ -31,7 +31,10 @@ def plain(n_units):
 
 
 def recurrent_step(ours, baseline):
-    """Compare forward and backward of two recurrent layers, each a function from sequences to rates."""
+    """Compare two recurrent layers, each a function from sequences to rates.
+
+    Forward and backward are timed together.
+    """
 
     def setup():
         def ready(build):
