@@ -55,8 +55,6 @@ from daleml._torch_table import torch_kind as torch_kind
 # What a layer of a stranger needs; the rest is for the tools of this package.
 __all__ = ["DaleLayer", "RecurrentDaleLayer", "SynapticWeight", "synaptic_weights"]
 
-# -- what a module says of its weights -------------------------------------------------------------
-
 
 def synaptic_weights(module: nn.Module, path: str = "") -> tuple[SynapticWeight, ...]:
     """Return the synaptic weights of a module itself, without its children.
@@ -217,9 +215,6 @@ def uncalled(model: nn.Module) -> set[nn.Module]:
     return found
 
 
-# -- where units lie -------------------------------------------------------------------------------
-
-
 def presynaptic_dim(module: nn.Module, name: str, n_dims: int) -> int:
     """Return the dimension of a parameter along which presynaptic units lie, mostly 1."""
     if n_dims == 1 or is_table(module):
@@ -291,9 +286,6 @@ def n_outputs(module: nn.Module) -> int:
     if is_recurrent(module):
         return int(effective_layers(module)[-1].recurrent.shape[0])
     return int(_effective_weight(module, "").shape[0])
-
-
-# -- what multiplies what --------------------------------------------------------------------------
 
 
 class _EffectiveWeights(Protocol):

@@ -187,8 +187,7 @@ def train(
         resumed = checkpoints.load(folder, run) if folder else None
         soundness = Soundness(model, optimizer, saved=folder is not None)
         rates = Corrections(optimizer)
-        # Before the first epoch too: a OneCycleLR sets one rate for all when it is
-        # made.
+        # Before the first epoch too: a OneCycleLR sets one rate for all when it is made.
         rates.look()
         if resumed is None:
             soundness.require(0)

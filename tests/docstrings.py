@@ -80,19 +80,11 @@ WITH_EQUATION = {
     "daleml.optim": {"EG", "EGAdamW", "MirrorDescent"},
     "daleml.optim.rules": None,
     "daleml.potentials": {
-<<<<<<< HEAD
         "Euclidean",
         "HyperbolicEntropy",
         "NegativeEntropy",
         "PNorm",
         "Potential",
-=======
-        "Potential",
-        "Euclidean",
-        "PNorm",
-        "HyperbolicEntropy",
-        "NegativeEntropy",
->>>>>>> ece196a (0.2.0: the changelog by version; the house's limits are held whole)
     },
     "daleml.analysis": {
         "fit_weights",

@@ -127,11 +127,7 @@ def gather(
     pre, post = connections or (None, None)
     labels = _given({"--by": by, "--within": within, "--pre": pre, "--post": post})
     rows = numbers | labels
-    # Several arrays of one length are rows as well.
-    has_rows = holds_rows(file)
-    if file.exists() and rows and not has_rows:
-        _refuse_rows(rows)
-    if not is_table(file) and not (rows and has_rows):
+    if not _is_read_by_rows(file, rows):
         return _without_rows(file, column, sign=sign, pool=pool)
     notes: list[str] = []
     table = read_table(file, options, notes.append)
@@ -170,6 +166,15 @@ def gather(
         clusters=clusters,
         clustered_by=within or "",
     )
+
+
+def _is_read_by_rows(file: Path, rows: Mapping[str, str]) -> bool:
+    """Whether a file is a table, or arrays of which some say something of the others."""
+    # Several arrays of one length are rows as well.
+    has_rows = holds_rows(file)
+    if file.exists() and rows and not has_rows:
+        _refuse_rows(rows)
+    return is_table(file) or bool(rows and has_rows)
 
 
 def _given(columns: Mapping[str, str | None]) -> dict[str, str]:
