@@ -22,7 +22,7 @@ def measures():
     for path in FILES.values():
         inside = path.relative_to(PACKAGE)
         text, tree = parsed_files.text(inside), parsed_files.tree(inside)
-        house.add_lines(measures, str(inside), text, tree)
+        house.add_file(measures, str(inside), text, tree)
     return measures
 
 
