@@ -35,7 +35,7 @@ def demo(
         ),
     ] = None,
 ) -> None:
-    """Let four networks learn digits, prove their signs, fit their synapses beside real ones."""
+    """Teach four networks digits, prove their signs, and fit their synapses beside real ones."""
     from daleml import demo as demonstration
     from daleml.pages import demo_page, demo_rows_page
 

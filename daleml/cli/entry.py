@@ -5,6 +5,7 @@ What is typed wrong becomes one sentence there, and signals become exceptions.
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import sys
@@ -28,7 +29,15 @@ _LONGEST = 1_000
 
 
 class Command(TyperCommand):
-    """A command whose usage line writes a required argument without braces, as manuals do."""
+    """A command whose help reads as a manual's does: no braces, paragraphs as wide as shown."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        # Typer keeps the line breaks of all paragraphs but the first, so that a docstring
+        # wrapped for the source breaks twice in a narrower terminal.
+        if self.help:
+            paragraphs = inspect.cleandoc(self.help).split("\n\n")
+            self.help = "\n\n".join(text.replace("\n", " ") for text in paragraphs)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return what is written after the command's name."""

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import typer
 from safetensors.torch import save_file
 from torch import nn
 from typer.testing import CliRunner
@@ -57,6 +58,19 @@ def test_version():
 def test_help_lists_the_commands():
     text = says(run("--help"))
     assert all(command in text for command in ("demo", "fit", "spectrum", "check"))
+
+
+def test_paragraphs_of_help_break_only_where_the_terminal_does():
+    """Their docstrings are wrapped for the source, which is no reason to break them there."""
+    commands = typer.main.get_command(app).commands
+    assert all(text.count("\n") == 2 * text.count("\n\n") for text in helps(commands))
+    fit = commands["fit"].help.split("\n\n")
+    assert fit[1].endswith("E and I are never pooled unless asked.")
+    assert fit[2].startswith("daleml fit synapses.csv")
+
+
+def helps(commands):
+    return [command.help for command in commands.values()]
 
 
 # -- fit ---------------------------------------------------------------------------------------------------------------
