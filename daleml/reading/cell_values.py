@@ -30,7 +30,9 @@ MISSING = EMPTY | {
 MISSING_LABELS = EMPTY | {"N/A", "n/a", "#N/A", "#NA", "<NA>", "NULL", "null"}
 """Cells of a column of names that have none: fewer, for a cell type may well be called "-"."""
 
-_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+# Digits stand in one way only: with `\d+\.?\d*` a damaged cell of a million digits is split
+# between both at every place, and never read to its end.
+_DECIMAL = re.compile(r"[+-]?(\d+(?:\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _PLAIN = re.compile(_DECIMAL.pattern, re.ASCII)
 
 # Numbers that programs write where there is no value: small ones, and the ends of integers.

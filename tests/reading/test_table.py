@@ -817,3 +817,12 @@ def test_a_column_without_a_name_is_told_where_rows_end_in_a_separator(folder):
     assert table.names() == ["a"]
     assert table.labels.tolist() == ["x", "y", "z"]
     assert not [note for note in notes if "no name" in note]
+
+
+@pytest.mark.parametrize("end", ["x", "!", "."])
+def test_a_damaged_cell_of_many_digits_is_told_of_at_once(folder, end):
+    """A pattern that splits digits in two ways would take hours for these 200,000."""
+    cell = "1" * 200_000 + end
+    Path("t.csv").write_text(f"size\n1\n2\n{cell}\n3\n")
+    with pytest.raises(ValueError, match="^.{,400}$"):
+        read_table(Path("t.csv"), TableOptions(), print).numbers("size")
