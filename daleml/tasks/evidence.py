@@ -148,16 +148,7 @@ class EvidenceIntegration(ClassificationTask):
         mask[-1] = True
         drawn = {f"n_{k}": counts[:, k - 1] for k in range(1, self.n_evidence + 1)}
         inputs = self.words[words]
-        return Trials(
-            inputs,
-            targets,
-            mask,
-            self.dt_ms,
-            self.input_names,
-            self.output_names,
-            self.periods,
-            drawn,
-        )
+        return self._named_trials(inputs, targets, mask, drawn)
 
     def _counts(self, n: int, generator: torch.Generator | None) -> Tensor:
         """Draw counts of every kind of word, (n, n_evidence + 1)."""

@@ -192,16 +192,7 @@ class RowSequentialImages(ClassificationTask):
         # The class stands at every step, and counts at the last.
         targets = labels.repeat(len(inputs), 1)
         conditions = {"image": indices, "label": labels}
-        return Trials(
-            inputs,
-            targets,
-            mask,
-            self.dt_ms,
-            self.input_names,
-            self.output_names,
-            self.periods,
-            conditions,
-        )
+        return self._named_trials(inputs, targets, mask, conditions)
 
     def all(self) -> Trials:
         """Return every image once, in order."""

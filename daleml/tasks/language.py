@@ -196,13 +196,9 @@ class CharacterModel(ClassificationTask):
         # One character more than steps: each is the target of the one before.
         windows = self._codes[torch.arange(self.length + 1)[:, None] + start]
         one_hot = torch.nn.functional.one_hot(windows[:-1], self.n_inputs)
-        return Trials(
+        return self._named_trials(
             inputs=one_hot.to(torch.get_default_dtype()),
             targets=windows[1:].contiguous(),
             mask=torch.ones(self.length, n, dtype=torch.bool),
-            dt_ms=self.dt_ms,
-            input_names=self.input_names,
-            output_names=self.output_names,
-            periods=self.periods,
             conditions={"start": start},
         )

@@ -100,14 +100,10 @@ class AddingProblem(RegressionTask):
         targets[-1, :, 0] = values[first, trial] + values[second, trial]
         mask = torch.zeros(self.length, n, dtype=torch.bool)
         mask[-1] = True
-        return Trials(
+        return self._named_trials(
             inputs=torch.stack([values, markers], dim=-1),
             targets=targets,
             mask=mask,
-            dt_ms=self.dt_ms,
-            input_names=self.input_names,
-            output_names=self.output_names,
-            periods=self.periods,
             conditions={"first_step": first, "second_step": second},
         )
 

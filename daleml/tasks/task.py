@@ -109,6 +109,25 @@ class Task(Keywords, ABC):
     @abstractmethod
     def _sample(self, n: int, generator: torch.Generator | None) -> Trials: ...
 
+    def _named_trials(
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        mask: Tensor,
+        conditions: dict[str, Tensor],
+    ) -> Trials:
+        """Return trials that bear the names, the periods and the steps of this task."""
+        return Trials(
+            inputs,
+            targets,
+            mask,
+            self.dt_ms,
+            self.input_names,
+            self.output_names,
+            self.periods,
+            conditions,
+        )
+
     @property
     def n_inputs(self) -> int:
         """How many inputs there are."""

@@ -117,16 +117,7 @@ class ChoiceTask(ClassificationTask):
         targets[self.steps("decision")] = choice
         mask = torch.full(targets.shape, self.fixate)
         mask[self.steps("decision")] = True
-        return Trials(
-            inputs,
-            targets,
-            mask,
-            self.dt_ms,
-            self.input_names,
-            self.output_names,
-            self.periods,
-            conditions,
-        )
+        return self._named_trials(inputs, targets, mask, conditions)
 
 
 def normal_cdf(z: float) -> float:
