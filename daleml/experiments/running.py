@@ -21,7 +21,7 @@ OnProgress: TypeAlias = Callable[[int, int, str], object]
 
 
 @dataclass(frozen=True)
-class Run:
+class SeedRun:
     """One seed of an experiment at a budget.
 
     Attributes:
@@ -62,7 +62,7 @@ class SeedResult(NamedTuple):
     problem: str
 
 
-def runs_of(experiments: Iterable[Experiment], budget: str) -> list[Run]:
+def runs_of(experiments: Iterable[Experiment], budget: str) -> list[SeedRun]:
     """Return every run that a budget asks for, experiment by experiment.
 
     Args:
@@ -70,14 +70,14 @@ def runs_of(experiments: Iterable[Experiment], budget: str) -> list[Run]:
         budget: ``"quick"``, ``"paper"`` or ``"long"``.
     """
     return [
-        Run(experiment, budget, seed)
+        SeedRun(experiment, budget, seed)
         for experiment in experiments
         for seed in range(experiment.seeds[budget])
     ]
 
 
 def run_missing(
-    runs: Sequence[Run],
+    runs: Sequence[SeedRun],
     journal: Journal,
     *,
     jobs: int | None = None,
@@ -137,7 +137,7 @@ def finished_numbers(
 
 @contextlib.contextmanager
 def _results(
-    missing: Sequence[Run],
+    missing: Sequence[SeedRun],
     jobs: int | None,
     scheduler: str | None,
     on_message: OnMessage,

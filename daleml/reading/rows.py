@@ -149,7 +149,7 @@ def usual_width(rows: list[Cells]) -> int:
     return max(widths, key=lambda width: (widths[width], -width), default=0)
 
 
-def name_of(separator: str) -> str:
+def separator_name(separator: str) -> str:
     """Return a separator's name, for a sentence."""
     return _NAMES.get(separator, repr(separator))
 

@@ -36,7 +36,7 @@ from daleml.reading.rows import (
     TextRow,
     find_separator,
     first_rows,
-    name_of,
+    separator_name,
     split,
     texts_of,
 )
@@ -88,7 +88,9 @@ def read_text_table(path: Path, options: TableOptions, on_note: OnNote) -> Table
     usual = "\t" if suffix(path)[:4] in _TABS else ","
     separator = said or find_separator(rows, usual)
     if options.separator is None and separator != usual:
-        on_note(f"`{name}` was read with {name_of(separator)} between its cells.")
+        on_note(
+            f"`{name}` was read with {separator_name(separator)} between its cells."
+        )
     if start and text.startswith("#"):
         on_note(f"The lines of `{name}` that begin with # were left out.")
     try:

@@ -28,7 +28,7 @@ from daleml.reading.opening import (
     require_room,
     suffix,
 )
-from daleml.reading.torch_files import load
+from daleml.reading.torch_files import load_torch_file
 
 # torch is imported by the functions below: whoever reads a table does not wait for it.
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def read_state(path: Path, on_note: OnNote) -> dict[str, Tensor]:
     elif suffix(path) == _INDEX:
         content = _of_index(path)
     else:
-        content = load(path, on_note)
+        content = load_torch_file(path, on_note)
     found = _find(content, name, on_note)
     tensors = {}
     for key, value in found.items():

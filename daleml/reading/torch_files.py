@@ -41,7 +41,7 @@ _SETTINGS = re.compile(
 )
 
 
-def load(path: Path, on_note: OnNote) -> Any:
+def load_torch_file(path: Path, on_note: OnNote) -> Any:
     """Load a torch file.
 
     Classes of settings are stood in for, and every other class is refused by its name.

@@ -6,7 +6,7 @@ import torch
 from daleml.experiments.experiment import BUDGETS, Experiment
 from daleml.experiments.journal import Journal
 from daleml.experiments.running import (
-    Run,
+    SeedRun,
     finished_numbers,
     run_missing,
     run_seed,
@@ -68,7 +68,7 @@ def test_long_runs_begin_first(journal):
 
 
 def test_a_run_is_filed_under_its_settings(journal):
-    runs = [Run(experiment(n=n), "quick", 0) for n in (1, 2)]
+    runs = [SeedRun(experiment(n=n), "quick", 0) for n in (1, 2)]
     assert len({run.key for run in runs}) == 2
     assert runs[0].key == ("squares", runs[0].experiment.digest("quick"), 0)
     assert finished_numbers(journal, runs[0].experiment, "quick") == []
