@@ -129,8 +129,7 @@ def output_signs(module: nn.Module, path: str = "") -> Tensor | None:
     try:
         found = torch.as_tensor(given, device="cpu").detach().float()
     except (TypeError, ValueError, RuntimeError):
-        # What is no tensor of numbers is refused below, in the same words as wrong
-        # numbers.
+        # What is no tensor of numbers is refused below, as wrong numbers are.
         found = torch.zeros(1)
     if found.ndim != 1 or not bool((found.abs() == 1).all()):
         raise ValueError(

@@ -280,8 +280,7 @@ def _epoch(
         )
         correct = n_correct(outputs, targets)
         classes = classes and correct is not None
-        # By the number of examples, since the last batch may be smaller than the
-        # others.
+        # Weighted by examples, since the last batch may be smaller than the others.
         total_loss += value * len(targets)
         total_correct += correct or 0
         n_examples += len(targets)

@@ -66,8 +66,7 @@ def read_index(path: Path) -> tuple[int, dict[str, Any]]:
 
 def write_index(folder: Path, content: dict[str, Any]) -> None:
     """Replace the index."""
-    # To check the digest, a reader writes the content anew, so it is kept as JSON reads
-    # it.
+    # A reader checks the digest by writing what it read, so that is what is kept.
     written = json.dumps(content, allow_nan=False)
     index = {
         "format": FORMAT,

@@ -39,6 +39,7 @@ class Corrections:
         if self._start is None or len(self._start) != len(units):
             self._start = units
         listed = ", ".join(roles)
+        # A OneCycleLR of one `max_lr` sets it in every group, as soon as it is made.
         if len(set(rates)) == 1 and rates[0] > 0:
             self._warn(f"one learning rate, {rates[0]:.3g}, in all groups", listed)
         elif not _proportional(units, self._start):

@@ -149,8 +149,7 @@ def _balance_(module: nn.Module, running: RunningWeight, target: Drive) -> None:
     """
     if running.rates is None or target.net is None:
         return
-    # Rates around zero: what they excite and inhibit nearly cancels, whatever the
-    # weights.
+    # Of rates around zero, nearly nothing is left of either sum, whatever the weights.
     if running.rates.mean() < 0.1 * running.rates.square().mean().sqrt():
         return
     weight = cast("Tensor", getattr(module, running.synapses.name))

@@ -37,8 +37,7 @@ def build_dann(data: ImageSplit, generator: torch.Generator) -> nn.Sequential:
             layer.weight_ix,
             layer.weight_ei,
             layer.alpha,
-            # He's factor of 2 makes up for the ReLU in front, which pixels have not
-            # passed.
+            # He's factor of 2 makes up for a ReLU in front; pixels have passed none.
             numerator=1.0 if first else 2.0,
             draw=init.lognormal_,
             generator=generator,

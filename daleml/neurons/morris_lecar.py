@@ -296,8 +296,7 @@ class MorrisLecar:
             v, w = self.step(v, w, current, dt_ms)
             if i >= n_settling:
                 spikes += (before < threshold_mv) & (v >= threshold_mv)
-        # By the time that the steps really took, since the duration may be no multiple
-        # of one.
+        # By the time that the steps took: the duration may be no multiple of one.
         return spikes * (1000 / (n_counted * dt_ms))
 
 

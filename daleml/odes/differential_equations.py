@@ -107,8 +107,7 @@ class Robertson:
     @property
     def scale(self) -> Tensor:
         """The size of each component along the trajectory, (3,), which errors are divided by."""
-        # The second component is used up nearly as fast as it is made: this is its
-        # peak.
+        # The second component is used up nearly as fast as it is made; its peak is this.
         return torch.tensor([1.0, 3.65e-5, 1.0])
 
     def __call__(self, y: Tensor) -> Tensor:

@@ -122,8 +122,7 @@ def tests_of_one_distribution(result: GroupComparison) -> pd.DataFrame:
 def resemblance(beside: Resemblance) -> pd.DataFrame:
     """Return the measures of two shapes side by side."""
     table = beside.table().replace("", _NONE)
-    # Only `qq_distance` is a measure of both shapes together, and has no name of its
-    # own.
+    # Whatever is not in `_MEASURES` is the distance, the one measure of both together.
     names = dict.fromkeys(table["measure"], "mean distance of quantiles")
     table["measure"] = table["measure"].map(names | _MEASURES)
     return table

@@ -142,8 +142,7 @@ class EvidenceIntegration(ClassificationTask):
         question = torch.full((1, n), self.n_evidence + 1)
         words = torch.cat([phrase.gather(1, order).t(), question])
         targets = counts[:, : self.n_evidence].argmax(1).expand(self.n_steps, n).clone()
-        # The answer stands at every step, and counts at the last, where the question
-        # is.
+        # The answer stands at every step, and counts at the last, the question's.
         mask = torch.zeros(targets.shape, dtype=torch.bool)
         mask[-1] = True
         drawn = {f"n_{k}": counts[:, k - 1] for k in range(1, self.n_evidence + 1)}

@@ -124,8 +124,7 @@ class NeurogymTask(ClassificationTask):
                     f"`environment` must have `{name}` after a trial is drawn; got {kind}"
                     " without."
                 )
-        # By a generator of its own: to make a task takes nothing from that of the
-        # caller.
+        # A generator of its own: a task that is made draws nothing from torch's global one.
         probe = self._sample(_N_PROBES, torch.Generator().manual_seed(0))
         object.__setattr__(self, "_probe", probe)
 
@@ -191,8 +190,7 @@ class NeurogymTask(ClassificationTask):
             drawn.append((shown, np.array(inner.gt), _periods(inner), trial))
         n_steps = max(len(gt) for _, gt, _, _ in drawn)
         inputs = torch.zeros(n_steps, n, self.n_inputs)
-        # Steps that pad a short trial never count; their class must only be one there
-        # is.
+        # Steps that pad a short trial never count: any class that exists will do there.
         targets = torch.full((n_steps, n), self.fixation or 0)
         mask = torch.zeros(n_steps, n, dtype=torch.bool)
         for i, (ob, gt, _, _) in enumerate(drawn):
