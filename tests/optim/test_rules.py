@@ -417,3 +417,38 @@ def test_functions_of_lists_keep_the_headroom_they_are_given():
         )
         assert 80 < headroom[0] < 88
     torch.testing.assert_close(weight, torch.full((4,), -0.2).exp())
+
+
+@pytest.mark.parametrize("momentum", [0, 0.9])
+@pytest.mark.parametrize("lr", [0.01, 50.0])
+def test_a_matrix_of_a_hundred_units(lr, momentum, by_the_rules):
+    """Stepped in its own shape: zeros of infinite gradient, steps beyond the limits, a transpose."""
+
+    def trajectory():
+        rng = torch.Generator().manual_seed(0)
+        weights = [torch.randn(150, 110, generator=rng) for _ in range(4)]
+        weights[1] = weights[1].t().contiguous().t()
+        weights[2][::3] = 0
+        parameters = list(map(nn.Parameter, weights))
+        optimizer = EG(parameters, lr, momentum)
+        for _ in range(4):
+            for parameter in parameters:
+                parameter.grad = torch.randn(parameter.shape, generator=rng)
+            parameters[2].grad[0] = torch.inf
+            parameters[3].grad = parameters[3].grad.t().contiguous().t()
+            optimizer.step()
+        return parameters
+
+    ours = trajectory()
+    with by_the_rules():
+        theirs = trajectory()
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_what_fits_in_one_vector_is_gathered():
+    """Beyond that copying costs more than calling, but for the smallest."""
+    few = [torch.empty(10_000) for _ in range(3)]
+    assert forms.longest_gathered(few) == forms.SMALL
+    assert forms.longest_gathered([*few, torch.empty(10**6)]) == forms.SMALL
+    assert forms.longest_gathered([*few, *few]) == forms.TINY

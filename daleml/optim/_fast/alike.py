@@ -65,6 +65,9 @@ def alike(optimizer: Planned) -> list[Alike]:
     keys: list[list[Any]] = []
     found: list[Alike] = []
     tied = _sharing(optimizer.param_groups)
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    # Those without a gradient too: which are gathered does not depend on the step.
+    longest = forms.longest_gathered(parameters)
     for i, group in enumerate(optimizer.param_groups):
         moments = optimizer._moments(group)
         for parameter in group["params"]:
@@ -76,7 +79,7 @@ def alike(optimizer: Planned) -> list[Alike]:
             together = (
                 optimizer._is_steady()
                 and id(parameter) not in tied
-                and forms.is_gathered(group, parameter, grad)
+                and forms.is_gathered(group, parameter, grad, longest)
             )
             key = [parameter.dtype, parameter.device, taken, together]
             if together and not group["euclidean"]:

@@ -9,6 +9,7 @@ is long enough to need it, see :func:`~daleml.optim._fast.guarded_exp.exponentia
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
 
 import torch
@@ -16,15 +17,21 @@ from torch import Tensor
 
 from daleml.optim import rules
 from daleml.optim._fast import scratch_rules
-from daleml.optim._fast.chunks import pieces
-from daleml.optim._fast.guarded_exp import Headroom, exponentiate_, times_sign
+from daleml.optim._fast.chunks import IN_CACHE, pieces, shaped_scratch
+from daleml.optim._fast.guarded_exp import (
+    ZERO,
+    Headroom,
+    exponentiate_,
+    times_sign,
+)
 from daleml.optim.finite_steps import refuse_nan
 from daleml.optim.rules import Adaptive, Descent
 
 Lists = Sequence[Sequence[Tensor]]
 
-# Elements: a weight, its gradient, its moments and the scratch stay in 2 MB.
-_IN_CACHE = 1 << 16
+# Of the headroom: the norm of a step exceeds its longest component by far, and where it is
+# longer than this the component is measured.
+_FAR = 0.01
 
 
 def mirror_(
@@ -57,25 +64,75 @@ def eg_(
         headroom: What is known of it, and is kept.
     """
     known = headroom.known(weights, options.limits)
-    left = [math.inf] * len(weights)
-    for piece in pieces([weights, *states], [grads], n_scratch=2):
-        weight, *state = piece.changed
+    left = []
+    for i, weight in enumerate(weights):
+        state = [moments[i] for moments in states]
+        if weight.numel() <= IN_CACHE and weight.is_contiguous():
+            left.append(_short_eg_(weight, grads[i], state, options, known[i]))
+        else:
+            left.append(_long_eg_(weight, grads[i], state, options, known[i]))
+    headroom.remember(weights, options.limits, left)
+
+
+def _short_eg_(
+    weight: Tensor,
+    grad: Tensor,
+    state: Sequence[Tensor],
+    options: Descent,
+    headroom: float,
+) -> float:
+    """Take a step of a weight that stays in cache, in five passes; return the headroom left.
+
+    In the weight's own shape: making views takes as long as a pass.
+    """
+    sign, step, flat_sign, flat_step = shaped_scratch(
+        threading.get_ident(), weight.dtype, weight.shape
+    )
+    rate = float(options.lr)
+    torch.sign(weight, out=sign)
+    towards = scratch_rules.direction(grad, sign, state, options, step)
+    reach = math.inf
+    if towards is not step:
+        torch.addcmul(ZERO[weight.dtype], towards, sign, value=-rate, out=step)
+        reach = math.sqrt(torch.dot(flat_step, flat_step).item())
+    if not reach < math.inf:
+        # Anew: an infinite step times the sign of a weight of zero is NaN.
+        torch.mul(towards, -rate, out=step)
+        _, reach = _signed(weight.view(-1), flat_step, flat_sign)
+    if reach <= _FAR * headroom:
+        weight.mul_(step.exp_())
+        return headroom - 1.01 * reach  # 1 % for rounding
+    return exponentiate_(weight.view(-1), flat_step, options.limits, headroom=headroom)
+
+
+def _long_eg_(
+    weight: Tensor,
+    grad: Tensor,
+    state: Sequence[Tensor],
+    options: Descent,
+    headroom: float,
+) -> float:
+    """Take a step of a weight chunk by chunk; return the headroom left."""
+    left = math.inf
+    rows = [[tensor] for tensor in (weight, *state)]
+    for piece in pieces(rows, [[grad]], n_scratch=2):
+        part, *moments = piece.changed
         spare, step = piece.scratch
-        decaying = weight
+        decaying = part
         if options.weight_decay is not None:
-            decaying = weight.sign()
-        towards = scratch_rules.direction(piece.read[0], decaying, state, options, step)
+            decaying = part.sign()
+        towards = scratch_rules.direction(
+            piece.read[0], decaying, moments, options, step
+        )
         torch.mul(towards, -float(options.lr), out=step)
-        exponent, reach = _signed(weight, step, spare)
-        (i,) = piece.indices
-        # The norm exceeds the longest component by far: that is measured where it matters.
-        if reach > 0.01 * known[i]:
+        exponent, reach = _signed(part, step, spare)
+        if reach > _FAR * headroom:
             reach = math.inf
         now = exponentiate_(
-            weight, exponent, options.limits, headroom=known[i], reach=reach
+            part, exponent, options.limits, headroom=headroom, reach=reach
         )
-        left[i] = min(left[i], now)
-    headroom.remember(weights, options.limits, left)
+        left = min(left, now)
+    return left
 
 
 def eg_adamw_(
@@ -115,7 +172,7 @@ def _signed(weight: Tensor, step: Tensor, spare: Tensor) -> tuple[Tensor, float]
 
     In cache three cheap passes take less than the one of :func:`times_sign`.
     """
-    if weight.numel() <= _IN_CACHE:
+    if weight.numel() <= IN_CACHE:
         norm = math.sqrt(torch.dot(step, step).item())
         # An infinite step times the sign of a weight of zero would be NaN.
         if norm < math.inf:

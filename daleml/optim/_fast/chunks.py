@@ -17,6 +17,8 @@ from torch import Tensor
 _SCRATCH_BYTES = 768 << 10
 # All tensors of a chunk together, for two cores with 2 MB of cache each.
 _CACHE_BYTES = 4 << 20
+IN_CACHE = 1 << 16
+"""Number of elements up to which a weight, gradient, moments and scratch stay in 2 MB."""
 
 Row = tuple[Tensor, ...]
 
@@ -56,6 +58,8 @@ def pieces(
     scratch = _scratch(
         threading.get_ident(), first.dtype, first.device, n_scratch, longest
     )
+    length = -1
+    spare: Row = ()
     for i, row in enumerate(rows):
         if not row[0].numel():
             # The largest element, which the rules ask for, is that of no element.
@@ -69,7 +73,10 @@ def pieces(
             cut = (tensor.chunk(n_chunks) for tensor in vectors)
             chunks = tuple(zip(*cut, strict=True))
         for chunk in chunks:
-            spare = tuple(vector[: chunk[0].numel()] for vector in scratch)
+            # Most come in few lengths, and cutting takes as long as a pass over a short one.
+            if chunk[0].numel() != length:
+                length = chunk[0].numel()
+                spare = tuple([vector[:length] for vector in scratch])
             yield Piece(chunk[:n_changed], chunk[n_changed:], spare, (i,))
         if views is None:
             _copy_back(row[:n_changed], vectors)
@@ -83,6 +90,23 @@ def _scratch(
     return tuple(torch.empty(n_vectors, length, dtype=dtype, device=device))
 
 
+@functools.lru_cache(maxsize=256)
+def shaped_scratch(thread: int, dtype: torch.dtype, shape: torch.Size) -> Row:
+    """Return two tensors of a shape to work in, on a CPU, and then both as vectors.
+
+    They lie where the scratch of chunks does. Networks have tensors of a few shapes, and cutting
+    at each step takes as long as a pass over a short one.
+
+    Args:
+        thread: Number of the thread that uses them.
+        dtype: Theirs.
+        shape: Theirs, of at most ``IN_CACHE`` elements.
+    """
+    place = thread, dtype, torch.device("cpu"), 2, IN_CACHE
+    flat = tuple(vector[: shape.numel()] for vector in _scratch(*place))
+    return *(vector.view(shape) for vector in flat), *flat
+
+
 def _copy_back(tensors: Row, vectors: Row) -> None:
     for tensor, vector in zip(tensors, vectors, strict=False):
         if tensor.data_ptr() != vector.data_ptr():
@@ -91,8 +115,8 @@ def _copy_back(tensors: Row, vectors: Row) -> None:
 
 def _views(row: Row) -> Row | None:
     """View tensors as vectors in one common order of their elements, if they can be."""
-    if all(tensor.is_contiguous() for tensor in row):
-        return tuple(tensor if tensor.ndim == 1 else tensor.view(-1) for tensor in row)
+    if False not in [tensor.is_contiguous() for tensor in row]:
+        return tuple([tensor.view(-1) for tensor in row])
     # Such as channels_last, or matrices that all lie transposed.
     first = row[0]
     strides = {tensor.stride() for tensor in row}

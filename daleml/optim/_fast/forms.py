@@ -36,6 +36,13 @@ SMALL = 1 << 14
 """Number of elements up to which a tensor is gathered: calling a pass costs as much as the pass."""
 
 
+TINY = 1 << 12
+"""The same where more is gathered than fits in one vector: then copying is what costs."""
+
+FEW = 1 << 15
+"""Number of elements, in all small tensors, beyond which only tiny ones are gathered."""
+
+
 class Forms(NamedTuple):
     """The fast forms of a rule; None where the rule itself is as fast."""
 
@@ -67,15 +74,25 @@ FAST: dict[Rule, Forms] = {
 """The rules that have fast forms. Of the potentials only ``NegativeEntropy`` itself has ``eg_``."""
 
 
-def is_gathered(group: dict[str, Any], parameter: Tensor, grad: Tensor) -> bool:
-    """Whether a tensor steps together with other small ones, as one vector."""
+def longest_gathered(parameters: Sequence[Tensor]) -> int:
+    """Return up to how many elements a tensor is gathered, where these step."""
+    lengths = [parameter.numel() for parameter in parameters]
+    if sum(length for length in lengths if length <= SMALL) <= FEW:
+        return SMALL
+    return min(SMALL, TINY)
+
+
+def is_gathered(
+    group: dict[str, Any], parameter: Tensor, grad: Tensor, longest: int
+) -> bool:
+    """Whether a tensor of at most ``longest`` elements steps with others, as one vector."""
     if group["fused"] or group.get("foreach") or not is_elementwise(group):
         return False
     # Copying to and from a vector must be all it takes: no subclass of torch's, no other device.
     ordinary = type(parameter) in (Tensor, torch.nn.Parameter) and type(grad) is Tensor
     strided = parameter.layout == grad.layout == torch.strided
     on_cpu = parameter.is_cpu and grad.is_cpu
-    return parameter.numel() <= SMALL and ordinary and strided and on_cpu
+    return parameter.numel() <= longest and ordinary and strided and on_cpu
 
 
 def is_elementwise(options: dict[str, Any]) -> bool:

@@ -23,6 +23,7 @@ from daleml.optim.finite_steps import LONGEST_EXPONENT, bounds, nan_error
 from daleml.optim.rules import Number
 
 __all__ = [
+    "ZERO",
     "Headroom",
     "Number",
     "bounds",
@@ -32,9 +33,7 @@ __all__ = [
     "times_sign",
 ]
 
-_ZERO = {
-    dtype: torch.zeros((), dtype=dtype) for dtype in (torch.float32, torch.float64)
-}
+ZERO = {dtype: torch.zeros((), dtype=dtype) for dtype in (torch.float32, torch.float64)}
 _SIGN_KERNEL = torch.ops.aten.leaky_relu_backward.grad_input
 # Elements: what the guard needs beside the scratch stays below 200 kB.
 _GUARD_PIECE = 24 << 10
@@ -179,7 +178,7 @@ def times_sign(weight: Tensor, step: Tensor, out: Tensor) -> Tensor:
 def _multiply_(weight: Tensor, factor: Tensor, shrink: float) -> None:
     if shrink:
         torch.addcmul(
-            _ZERO[weight.dtype], weight, factor, value=math.exp(-shrink), out=weight
+            ZERO[weight.dtype], weight, factor, value=math.exp(-shrink), out=weight
         )
     else:
         weight.mul_(factor)
