@@ -163,7 +163,7 @@ def param_groups(
     declarations = {}
     for _, parameter, declaration in signs.declared(model):
         declarations[id(parameter)] = declaration
-    tables = set()
+    tables: set[int] = set()
     for module in model.modules():
         if modules.is_table(module):
             tables.update(map(id, module.parameters(recurse=False)))
