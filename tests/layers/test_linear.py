@@ -326,3 +326,19 @@ def test_a_generator_draws_the_first_weights_too(build):
         for p, q in zip(one.parameters(), other.parameters(), strict=True)
     )
     assert torch.equal(state, torch.get_rng_state())
+
+
+@pytest.mark.skipif(
+    not hasattr(torch.compiler, "is_exporting"), reason="this torch does not tell"
+)
+@pytest.mark.filterwarnings("ignore")  # torch's export warns of itself
+def test_an_exported_layer_takes_batches_of_any_size():
+    layer = DANNLinear(300, 200, n_inh=20, dtype=torch.float64)
+    rows = torch.export.Dim("rows", min=2, max=4096)
+    exported = torch.export.export(
+        layer, (torch.rand(4, 300).double(),), dynamic_shapes=({0: rows},)
+    )
+    # On either side of where the layer itself changes its way.
+    for n_rows in (2, 60, 200):
+        x = torch.rand(n_rows, 300, dtype=torch.float64)
+        torch.testing.assert_close(exported.module()(x), layer(x))

@@ -20,6 +20,7 @@ from daleml.layers._recurrent.nonlinearities import Nonlinearity
 from daleml.layers._recurrent.one_step import one_step
 from daleml.layers._recurrent.wiring import Wiring
 from daleml.layers._shared.acting_parameters import acting
+from daleml.layers._shared.exporting import is_exporting
 from daleml.populations import Populations
 
 
@@ -103,7 +104,7 @@ class Cell(Circuit):
         if self._wiring.shunting or is_lowered(rows):
             return True
         if torch.compiler.is_compiling():
-            return not getattr(torch.compiler, "is_exporting", bool)()
+            return not is_exporting()
         return state is not None and state.dtype != rows.dtype
 
     @property

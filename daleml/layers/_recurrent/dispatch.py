@@ -17,7 +17,7 @@ and with a fraction :math:`k` of the state kept from step to step (:math:`U`, :m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -30,9 +30,7 @@ from daleml.layers._recurrent.layer_sweep import LayerSweep, is_lowered, lowered
 from daleml.layers._recurrent.loop import loop
 from daleml.layers._recurrent.nonlinearities import NONLINEARITIES
 from daleml.layers._shared.acting_parameters import acting, composed
-
-is_exporting: Callable[[], bool] = getattr(torch.compiler, "is_exporting", bool)
-"""Whether ``torch.export`` records what is run; torch 2.6 does not tell."""
+from daleml.layers._shared.exporting import is_exporting
 
 
 def advance_layer(
