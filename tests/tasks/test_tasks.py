@@ -91,6 +91,8 @@ TASKS = {
     ),
     "images": image_task,
     "images, slow rows": lambda: image_task(row_ms=30, dt_ms=10, n_classes=5),
+    "evidence": lambda: tasks.EvidenceIntegration(),
+    "evidence, short": lambda: tasks.EvidenceIntegration(n_words=3),
     "characters": lambda: tasks.CharacterModel(TEXT, length=20),
     "neurogym": lambda: tasks.from_neurogym(FakeEnvironment()),
     "neurogym, decisions only": lambda: tasks.from_neurogym(
