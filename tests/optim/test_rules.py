@@ -17,6 +17,7 @@ from torch import nn
 
 from daleml.optim import EG, EGAdamW, MirrorDescent, functional, rules
 from daleml.optim._fast import forms, step_plan
+from daleml.optim.optimizer_base import MasteredOptimizer
 from daleml.potentials import Euclidean, HyperbolicEntropy, NegativeEntropy, PNorm
 from daleml.training import DivergedError
 from tests.catalog import OURS, optimizers
@@ -452,3 +453,41 @@ def test_what_fits_in_one_vector_is_gathered():
     assert forms.longest_gathered(few) == forms.SMALL
     assert forms.longest_gathered([*few, torch.empty(10**6)]) == forms.SMALL
     assert forms.longest_gathered([*few, *few]) == forms.TINY
+
+
+def normalised_sgd_(weight, grad, state, options):
+    """A rule that looks at a whole tensor: a step of one length, whatever the gradient."""
+    weight.sub_(options * grad / grad.norm())
+
+
+class NormalisedSGD(MasteredOptimizer):
+    """An optimiser of a rule that nothing makes fast."""
+
+    def __init__(self, params, lr):
+        super().__init__(params, {"lr": lr, "fused": False})
+
+    def _check_options(self, options):
+        pass
+
+    def _rule(self, group, options):
+        return normalised_sgd_
+
+    def _moments(self, group):
+        return ()
+
+    def _steps_taken(self, state):
+        return 0
+
+    def _options(self, group, dtype, taken):
+        return group["lr"]
+
+
+def test_a_rule_without_fast_forms_runs_as_it_is_on_whole_tensors():
+    ones = [nn.Parameter(torch.ones(n, dtype=torch.float64)) for n in (4, 9)]
+    optimizer = NormalisedSGD(ones, lr=0.6)
+    for parameter in ones:
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    # The norm is 2 of the one gradient, and 3 of the other.
+    assert torch.allclose(ones[0], torch.tensor(0.7, dtype=torch.float64))
+    assert torch.allclose(ones[1], torch.tensor(0.8, dtype=torch.float64))

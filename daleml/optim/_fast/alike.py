@@ -81,6 +81,10 @@ def alike(optimizer: Planned) -> list[Alike]:
                 and id(parameter) not in tied
                 and forms.is_gathered(group, parameter, grad, longest)
             )
+            if together:
+                # A rule without a row need not act weight by weight.
+                options = optimizer._options(group, parameter.dtype, taken)
+                together = optimizer._rule(group, options) in forms.FAST
             key = [parameter.dtype, parameter.device, taken, together]
             if together and not group["euclidean"]:
                 key += [group.get(name) for name in optimizer.defaults if name != "lr"]

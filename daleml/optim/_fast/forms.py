@@ -6,7 +6,8 @@ A rule of :mod:`daleml.optim.rules` takes one tensor. It runs
 - *chunked*: large tensors on a CPU, a cache-sized chunk at a time;
 - *compiled*: where ``fused=True`` asks for it;
 - on *whole lists*, an operation at a time: on CUDA, or where ``foreach=True`` asks for it;
-- as it is, one tensor after the other: whatever else there is, such as a potential of yours.
+- as it is, one tensor after the other: whatever else there is, such as a potential of yours, or
+  a rule that has no row in ``FAST``.
 
 All give the same numbers to rounding, see ``tests/optim/test_rules.py``.
 """
@@ -118,7 +119,7 @@ def step_lists(
         headroom: What the optimiser knows of it.
     """
     weights, grads, states = lists
-    fast = FAST[rule]
+    fast = FAST.get(rule, Forms())
     whole = group.get("foreach")
     if whole is None:
         whole = weights[0].is_cuda

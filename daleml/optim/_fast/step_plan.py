@@ -25,7 +25,7 @@ from torch import Tensor
 
 from daleml.optim import masters
 from daleml.optim._fast import forms
-from daleml.optim._fast.alike import Alike, Group, Planned, alike, gradients
+from daleml.optim._fast.alike import Alike, Planned, alike, gradients
 from daleml.optim._fast.chunked_rules import adam_reach
 from daleml.optim._fast.listed import Listed
 from daleml.optim.finite_steps import nan_error
@@ -56,7 +56,13 @@ class StepPlan:
         """Whether nothing has changed; options that are numbers may, and are taken over."""
         if _facts(optimizer) != self._facts:
             return False
-        if self._asks or _differ(optimizer.param_groups, self._groups):
+        try:
+            differs = self._asks or optimizer.param_groups != self._groups
+        except (RuntimeError, ValueError):
+            # A group may hold anything of yours, such as a tensor: whether two of them are
+            # equal is no yes or no.
+            differs = True
+        if differs:
             self._groups = _copied(optimizer)
             self._asks = _may_be_written(optimizer)
             if not all(part.takes_over(optimizer) for part in self._watched):
@@ -79,15 +85,6 @@ def _facts(optimizer: Planned) -> Sequence[Any]:
         len(set(map(Tensor.data_ptr, parameters))),
         list(map(id, optimizer.state.values())),
     )
-
-
-def _differ(groups: Sequence[Group], copied: Sequence[Group]) -> bool:
-    try:
-        return groups != copied
-    except (RuntimeError, ValueError):
-        # A group may hold anything of yours, such as a tensor: whether two of them are equal
-        # is no yes or no.
-        return True
 
 
 def _may_be_written(optimizer: Planned) -> bool:
