@@ -76,10 +76,10 @@ class LogNormalMixture(Family):
             np.array(params[2 * k - 1 :]),
         )
 
-    def join(self, fractions: Array, mus: Array, sigmas: Array) -> Params:
+    def join(self, shares: Array, mus: Array, sigmas: Array) -> Params:
         """Undo :meth:`split`; components are sorted by their mu."""
         order = np.argsort(mus)
-        parts = [fractions[order][:-1], mus[order], sigmas[order]]
+        parts = [shares[order][:-1], mus[order], sigmas[order]]
         return tuple(np.concatenate(parts).tolist())
 
     def to_free(self, params: Params) -> Array:
