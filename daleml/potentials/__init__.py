@@ -37,3 +37,7 @@ __all__ = [
     "from_dict",
     "is_plain",
 ]
+
+# A potential is called by this name in messages and in pickles, wherever its file is.
+for _kind in (Euclidean, HyperbolicEntropy, NegativeEntropy, PNorm, Potential):
+    _kind.__module__ = __name__

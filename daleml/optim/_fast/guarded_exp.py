@@ -144,6 +144,8 @@ def exponentiate_(
         DivergedError: If the reach is measured and there is NaN in ``exponent``. The weight is
             as it was.
     """
+    if not exponent.numel():
+        return headroom  # torch finds no largest element among none
     if reach == math.inf:
         # No element is longer than the whole vector, and the largest costs three times that.
         reach = math.sqrt(torch.dot(exponent, exponent).item())
