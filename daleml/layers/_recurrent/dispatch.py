@@ -26,7 +26,7 @@ from torch.autograd import forward_ad
 
 from daleml.layers._recurrent.circuit import Circuit
 from daleml.layers._recurrent.fused import fused
-from daleml.layers._recurrent.layer_sweep import LayerSweep, is_lowered, lowered
+from daleml.layers._recurrent.layer_sweep import LayerSweep, lowered
 from daleml.layers._recurrent.loop import loop
 from daleml.layers._recurrent.nonlinearities import NONLINEARITIES
 from daleml.layers._shared.acting_parameters import acting, composed
@@ -124,7 +124,8 @@ def run(
     tensors = x, weight_ih, bias, weight_hh, state, noise
     if not isinstance(nonlinearity, str) or _is_watched(tensors):
         return loop(*tensors, keep, sweep.f, batch_sizes)
-    if not is_lowered(x):
+    # Torch raises when it is asked about autocast on the meta device.
+    if x.is_meta or not torch.is_autocast_enabled(x.device.type):
         # `fused` takes the fraction that is kept for a constant.
         if isinstance(keep, Tensor) and _is_learned(keep):
             return loop(*tensors, keep, NONLINEARITIES[nonlinearity], batch_sizes)
