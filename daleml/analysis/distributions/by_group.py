@@ -40,6 +40,9 @@ from daleml.analysis.distributions.observed_sample import (
 from daleml.analysis.distributions.permutation import generator_for
 from daleml.analysis.distributions.tested_groups import TestedGroups, take_groups
 
+# The keywords of `compare_groups` beside the shared options, for whoever misspells one.
+_OWN = ("families", "within", "gof", "n_shuffles", "rng", "jobs", "progress")
+
 
 @lists_fit_options
 def compare_groups(
@@ -129,7 +132,7 @@ def compare_groups(
     """
     n_shuffles = require.integer("n_shuffles", n_shuffles, 19)
     chosen = find_all(families)
-    taken, observation = split_options(observation, options)
+    taken, observation = split_options(observation, options, _OWN)
     rows = read_rows(weights, by, within, taken)
 
     def compare(observed: ObservedSample) -> Comparison:

@@ -27,6 +27,9 @@ from daleml.analysis.weights.sample import WeightsLike
 # worth a bootstrap.
 _MANY = 3
 
+# The keywords of `compare_families` beside the shared options, for whoever misspells one.
+_OWN = ("families", "gof", "rng", "jobs", "progress")
+
 
 @lists_fit_options
 def compare_families(
@@ -83,7 +86,7 @@ def compare_families(
         Hurvich & Tsai 1989, Biometrika 76:297 (AICc).
     """
     chosen = find_all(families)
-    observed = observe(weights, observation, options)
+    observed = observe(weights, observation, options, _OWN)
     return compare_sample(
         observed, chosen, gof=gof, rng=rng, jobs=jobs, progress=progress
     )

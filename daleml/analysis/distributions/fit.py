@@ -79,7 +79,7 @@ def fit_weights(
         values.
     """
     found = find(family)
-    return fit_sample(observe(weights, observation, options), found)
+    return fit_sample(observe(weights, observation, options, ("family",)), found)
 
 
 def fit_sample(observed: ObservedSample, family: Family) -> WeightFit:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from daleml._support.keyword_names import meant
 from daleml._support.shared_options import described_options, lists_options
 from daleml.analysis.distributions.likelihood_data import (
     LikelihoodData,
@@ -154,7 +155,10 @@ class ObservedSample:
 
 
 def observe(
-    weights: WeightsLike, observation: Observation | None, options: Mapping[str, Any]
+    weights: WeightsLike,
+    observation: Observation | None,
+    options: Mapping[str, Any],
+    own: Sequence[str] = (),
 ) -> ObservedSample:
     """Take a sample from anything weight-like, as it was observed.
 
@@ -162,19 +166,25 @@ def observe(
         weights: A tensor, an array, a module, a state dict, or a sample.
         observation: How it was observed; None if ``options`` say so.
         options: As :class:`FitOptions` lists them.
+        own: The other keywords of the function that was called, see :func:`split_options`.
 
     Raises:
         TypeError: If there is no such option.
         ValueError: If the weights do not vary, or cannot be read.
     """
-    taken, observation = split_options(observation, options)
+    taken, observation = split_options(observation, options, own)
     return ObservedSample(require_spread(weight_sample(weights, **taken)), observation)
 
 
 def split_options(
-    observation: Observation | None, options: Mapping[str, Any]
+    observation: Observation | None, options: Mapping[str, Any], own: Sequence[str] = ()
 ) -> tuple[dict[str, Any], Observation]:
     """Return the options of how a sample is taken, and the observation.
+
+    Args:
+        observation: How it was observed; None if ``options`` say so.
+        options: As :class:`FitOptions` lists them.
+        own: The other keywords of the function that was called, one of which may be meant.
 
     Raises:
         TypeError: If there is no such option.
@@ -186,9 +196,11 @@ def split_options(
     seen: dict[str, Any] = {}
     for name, value in options.items():
         if name not in DEFAULTS:
+            near = meant(name, ["observation", *own, *DEFAULTS])
+            end = f": did you mean `{near}`?" if near else "."
             raise TypeError(
                 f"`{name}` must be one of the options {', '.join(DEFAULTS)}; got an"
-                " option of no such name."
+                f" option of no such name{end}"
             )
         if name in SampleOptions.__annotations__:
             taken[name] = value

@@ -115,22 +115,9 @@ def _long_eg_(
     """Take a step of a weight chunk by chunk; return the headroom left."""
     left = math.inf
     rows = [[tensor] for tensor in (weight, *state)]
-    for piece in pieces(rows, [[grad]], n_scratch=2):
+    for piece in pieces(rows, [[grad]], longest=IN_CACHE):
         part, *moments = piece.changed
-        spare, step = piece.scratch
-        decaying = part
-        if options.weight_decay is not None:
-            decaying = part.sign()
-        towards = scratch_rules.direction(
-            piece.read[0], decaying, moments, options, step
-        )
-        torch.mul(towards, -float(options.lr), out=step)
-        exponent, reach = _signed(part, step, spare)
-        if reach > _FAR * headroom:
-            reach = math.inf
-        now = exponentiate_(
-            part, exponent, options.limits, headroom=headroom, reach=reach
-        )
+        now = _short_eg_(part, piece.read[0], moments, options, headroom)
         left = min(left, now)
     return left
 

@@ -39,6 +39,7 @@ def pieces(
     changed: Sequence[Sequence[Tensor]],
     read: Sequence[Sequence[Tensor]],
     n_scratch: int = 0,
+    longest: int | None = None,
 ) -> Iterator[Piece]:
     """Cut lists of corresponding tensors, of one dtype, into chunks that cover every element once.
 
@@ -46,6 +47,7 @@ def pieces(
         changed: Lists whose tensors the caller changes in place, through the chunks.
         read: Lists whose tensors it leaves alone.
         n_scratch: Number of scratch vectors that come with a chunk. Their content is arbitrary.
+        longest: Number of elements of a chunk, at most; default: what suits two cores.
 
     Yields:
         Chunks, each to be done with before the next is asked for.
@@ -54,7 +56,8 @@ def pieces(
     if not rows:
         return
     n_changed, n_tensors, first = len(changed), len(rows[0]) + 1, rows[0][0]
-    longest = min(_SCRATCH_BYTES, _CACHE_BYTES // n_tensors) // first.element_size()
+    if longest is None:
+        longest = min(_SCRATCH_BYTES, _CACHE_BYTES // n_tensors) // first.element_size()
     scratch = _scratch(
         threading.get_ident(), first.dtype, first.device, n_scratch, longest
     )

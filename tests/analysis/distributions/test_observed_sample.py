@@ -112,3 +112,22 @@ def test_whole_is_what_was_seen_as_it_is_and_counts_once():
     assert not observed.whole
     assert observed.nearly_whole
     assert observed.total == 120
+
+
+@pytest.mark.parametrize(
+    ("call", "wrong", "right"),
+    [
+        (
+            lambda **slip: compare_groups([1.0, 2.0, 3.0], list("aba"), **slip),
+            "withn",
+            "within",
+        ),
+        (lambda **slip: compare_families([1.0, 2.0, 3.0], **slip), "gofs", "gof"),
+        (lambda **slip: fit_weights([1.0, 2.0, 3.0], **slip), "truncate", "truncation"),
+    ],
+)
+def test_a_misspelt_keyword_is_answered_with_the_one_that_was_meant(call, wrong, right):
+    with pytest.raises(TypeError, match=rf"no such name: did you mean `{right}`\?$"):
+        call(**{wrong: 1})
+    with pytest.raises(TypeError, match=r"got an option of no such name\.$"):
+        call(zebra=1)
