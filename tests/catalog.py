@@ -23,6 +23,7 @@ from daleml.layers import (
     EIConv2d,
     EILinear,
     EIRNNCell,
+    Readout,
 )
 from daleml.layers.init import redraw
 from daleml.layers.init.draws import column_ei_
@@ -95,6 +96,30 @@ LAYERS = [
         "EILinear all I",
         lambda **kw: EILinear(Populations(0, 7), 4, bias=False, **kw),
         7,
+        4,
+    ),
+    LayerCase(
+        "Readout",
+        lambda **kw: Readout(Populations(6, 3), 4, **kw),
+        9,
+        4,
+        (
+            (
+                lambda: Readout(Populations(0, 3), 4),
+                ValueError,
+                "`populations` must have an excitatory unit where `excitatory_only` is True; got none.",
+            ),
+            (
+                lambda: Readout(Populations(6, 3), 0),
+                ValueError,
+                "`n_outputs` must be at least 1; got 0.",
+            ),
+        ),
+    ),
+    LayerCase(
+        "Readout of all units",
+        lambda **kw: Readout(Populations(6, 3), 4, False, excitatory_only=False, **kw),
+        9,
         4,
     ),
     LayerCase(
@@ -418,7 +443,7 @@ class Circuits(nn.Module):
         self.shunting = DANNRNN(6, 5, 2, shunting=True, train_initial_state=True, **kw)
         self.cell = EIRNNCell(5, Populations(3, 2), nonlinearity="softplus", **kw)
         self.dann_cell = DANNRNNCell(5, 4, 2, shunting=True, **kw)
-        self.readout = EILinear(Populations(3, 1), 3, excitatory_only=True, **kw)
+        self.readout = Readout(Populations(3, 1), 3, **kw)
 
     def forward(self, x):
         rates, _ = self.shunting(self.dann(self.ei(x)[0])[0])

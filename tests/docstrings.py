@@ -60,6 +60,7 @@ WITH_EQUATION = {
         "DANNConv2d",
         "EILinear",
         "EIRNN",
+        "Readout",
         "DANNRNN",
         "EIRNNCell",
         "DANNRNNCell",

@@ -6,6 +6,7 @@ Column EI                       The presynaptic units are partitioned. There is 
 ``EILinear``                    dense
 ``EIConv1d``, ``EIConv2d``      convolutional, over channels
 ``EIRNN``, ``EIRNNCell``        recurrent, called like ``nn.RNN`` and ``nn.RNNCell``
+``Readout``                     what a circuit says: takes the pair that a circuit returns
 ------------------------------  --------------------------------------------------------------
 Dale's ANN (DANN)               All units excite; interneurons inhibit between them,
                                 ``Wex - Wei Wix``.
@@ -24,6 +25,7 @@ from daleml.layers._recurrent.circuit import EffectiveWeights
 from daleml.layers.conv import DANNConv1d, DANNConv2d, EIConv1d, EIConv2d
 from daleml.layers.linear import DANNLinear, EILinear
 from daleml.layers.propagation import populations_after
+from daleml.layers.readout import Readout
 from daleml.layers.recurrent import DANNRNN, EIRNN
 from daleml.layers.recurrent_cells import DANNRNNCell, EIRNNCell
 
@@ -39,6 +41,7 @@ __all__ = [
     "EILinear",
     "EIRNNCell",
     "EffectiveWeights",
+    "Readout",
     "functional",
     "init",
     "populations_after",

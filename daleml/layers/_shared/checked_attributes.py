@@ -169,5 +169,5 @@ def require_no_state(input: Any) -> None:
         raise TypeError(
             f"`input` must be a tensor; got a {type(input).__name__} of {len(input)}: of"
             " what a recurrent layer returns, (rates, state), pass the first, as in"
-            " `layer(rnn(x)[0])`, which nn.Sequential does not do."
+            " `layer(rnn(x)[0])`, or end the model with a `Readout`, which takes both."
         )

@@ -163,7 +163,7 @@ SLIPS = [
     (lambda: DANNLinear(8, 2, n_inhibitory=1), "DANNLinear has no argument `n_inhibitory`; did you mean `n_inh`?"),
     (lambda: tasks.PerceptualDecision(dt=20), "PerceptualDecision has no argument `dt`; did you mean `dt_ms`?"),
     (lambda: tasks.DelayedMatchToSample(delay=200), "DelayedMatchToSample has no argument `delay`; did you mean `delay_ms`?"),
-    (lambda: nn.Sequential(EIRNN(3, Populations(8, 2)), EILinear(10, 2))(INPUT), "`input` must be a tensor; got a tuple of 2: of what a recurrent layer returns, (rates, state), pass the first, as in `layer(rnn(x)[0])`, which nn.Sequential does not do."),
+    (lambda: nn.Sequential(EIRNN(3, Populations(8, 2)), EILinear(10, 2))(INPUT), "`input` must be a tensor; got a tuple of 2: of what a recurrent layer returns, (rates, state), pass the first, as in `layer(rnn(x)[0])`, or end the model with a `Readout`, which takes both."),
     (lambda: nn.Sequential(DANNRNN(3, 10), DANNLinear(10, 2))(INPUT), "`input` must be a tensor; got a tuple of 2: of what a recurrent layer returns"),
 ]  # fmt: skip
 
