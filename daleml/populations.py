@@ -1,11 +1,13 @@
-"""Populations: which units excite and which inhibit."""
+"""Populations: which units excite, which inhibit, and of which cell type they are."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from daleml import require
+from daleml._support import type_names, unit_order
 from daleml._support.keyword_names import Keywords
 
 if TYPE_CHECKING:
@@ -18,16 +20,20 @@ class Populations(Keywords):
     r"""A partition of ``n`` units into excitatory units, then inhibitory ones.
 
     Dale's law: unit :math:`j` has one sign :math:`s_j \in \{+1, -1\}` for every synapse it
-    makes, so :math:`\operatorname{sign} w_{ij} = s_j`. Excitatory units come first.
+    makes, so :math:`\operatorname{sign} w_{ij} = s_j`. Excitatory units come first. Cell types
+    within a sign can have names, see :meth:`of`.
 
     Args:
         n_exc: Number of excitatory units, at least 0.
         n_inh: Number of inhibitory units, at least 0. All-excitatory and all-inhibitory are
             both legal.
+        types: Pairs of a name and a number of units, which divide the excitatory units, then
+            the inhibitory ones; default: "E" and "I". It is there for what reads a partition's
+            fields back; people write :meth:`of`.
 
     Raises:
         TypeError: If a count is not an integer.
-        ValueError: If a count is negative, or both are 0.
+        ValueError: If a count is negative, both are 0, or ``types`` do not fit the counts.
 
     Example:
         >>> pops = Populations(n_exc=3, n_inh=1)
@@ -37,6 +43,8 @@ class Populations(Keywords):
         tensor([ 1.,  1.,  1., -1.])
         >>> Populations.split(100, inhibitory=0.2)
         Populations(n_exc=80, n_inh=20)
+        >>> Populations.of(exc={"E": 80}, inh={"PV": 12, "SST": 8}).index("PV")[:4]
+        tensor([80, 81, 82, 83])
 
     References:
         Eccles, Fatt & Koketsu 1954, for the law; Song, Yang & Wang 2016, for the partition in
@@ -45,9 +53,18 @@ class Populations(Keywords):
 
     n_exc: int
     n_inh: int = 0
+    # None stands for the two default names, so that a plain partition, and a pickle of one
+    # from before there were names, equals what `of` builds with those names.
+    types: type_names.Types | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        # A slip that is made often: a fraction in place of a count.
+        # A slip that is made often: cell types without `of`.
+        if isinstance(self.n_exc, Mapping):
+            raise TypeError(
+                f"`n_exc` must be an integer; got {self.n_exc}: for named cell types write"
+                " Populations.of(exc=..., inh=...)."
+            )
+        # Another slip: a fraction in place of a count.
         if isinstance(self.n_inh, float) and 0 < self.n_inh < 1:
             raise TypeError(
                 f"`n_inh` must be an integer; got {self.n_inh}: for a fraction of"
@@ -58,6 +75,114 @@ class Populations(Keywords):
             object.__setattr__(self, name, require.integer(name, count))
         if self.size == 0:
             raise ValueError("`n_exc` + `n_inh` must be at least 1; got 0.")
+        if self.types is not None:
+            types = type_names.dividing(self.types, self.n_exc, self.n_inh)
+            plain = types == type_names.default(self.n_exc, self.n_inh)
+            object.__setattr__(self, "types", None if plain else types)
+
+    @classmethod
+    def of(
+        cls,
+        exc: Mapping[str, int] | None = None,
+        inh: Mapping[str, int] | None = None,
+    ) -> Populations:
+        """Name the cell types: first the excitatory ones, then the inhibitory ones, in order.
+
+        Args:
+            exc: Number of units, at least 1, of each excitatory type, by its name. What comes
+                before a dot is its area: "V1.E".
+            inh: As ``exc``, of each inhibitory type.
+
+        Returns:
+            A partition that knows its types.
+
+        Raises:
+            TypeError: If either is no mapping of strings to integers.
+            ValueError: If a name stands twice, is the area of another or has a character that
+                keys use (``*?[]``, ``->``), or if a number is below 1.
+
+        Example:
+            >>> pops = Populations.of(exc={"E": 80}, inh={"PV": 10, "SST": 6, "VIP": 4})
+            >>> pops.names
+            ('E', 'PV', 'SST', 'VIP')
+            >>> pops["SST"]
+            slice(90, 96, None)
+            >>> Populations.of(exc={"E": 80}, inh={"I": 20}) == Populations(80, 20)
+            True
+        """
+        types = type_names.read_counts("exc", exc)
+        n_exc = type_names.n_units(types)
+        types += type_names.read_counts("inh", inh)
+        if not types:
+            raise ValueError("`exc` or `inh` must name a cell type; got none.")
+        return cls(n_exc, type_names.n_units(types) - n_exc, types=types)
+
+    @classmethod
+    def from_signs(
+        cls, signs: Any, names: Sequence[str] | None = None
+    ) -> tuple[Populations, Tensor]:
+        """Read units that stand in any order, and say how they are sorted into a partition.
+
+        Args:
+            signs: +1 or -1 for each unit: a tensor, an array or a sequence.
+            names: The cell type of each unit, whose units all have one sign; default: "E" and
+                "I". Types stand in the order of their first unit, units of a type in their own.
+
+        Shape:
+            ``signs`` (units,) -> order (units,), int64.
+
+        Returns:
+            The partition, and the order: unit ``k`` of the partition is the given unit
+            ``order[k]``. So ``values[order]`` sorts what stands in the given order, and
+            ``sorted[torch.argsort(order)]`` undoes it.
+
+        Raises:
+            TypeError: If a name is not a string.
+            ValueError: If a sign is neither +1 nor -1, the names are not one per unit, or a
+                type has both signs.
+
+        Example:
+            >>> signs = [1, -1, 1, -1]
+            >>> pops, order = Populations.from_signs(signs, names=["E", "PV", "E", "SST"])
+            >>> pops
+            Populations.of(exc={'E': 2}, inh={'PV': 1, 'SST': 1})
+            >>> order
+            tensor([0, 2, 1, 3])
+        """
+        import torch
+
+        exc, inh = unit_order.by_sign("signs", signs)
+        if names is None:
+            populations = cls(len(exc), len(inh))
+        else:
+            cell_types = unit_order.cell_types("names", names, exc, inh)
+            exc_counts, exc = unit_order.by_type(cell_types, exc)
+            inh_counts, inh = unit_order.by_type(cell_types, inh)
+            populations = cls.of(exc_counts, inh_counts)
+        return populations, torch.tensor(exc + inh, dtype=torch.int64, device="cpu")
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Populations:
+        """Return the partition that :meth:`to_dict` described, by way of JSON or not.
+
+        Args:
+            content: What ``to_dict`` gave.
+
+        Raises:
+            TypeError: If it is no mapping, or has another entry or none for ``n_exc``.
+            ValueError: If it describes no partition.
+
+        Example:
+            >>> import json
+            >>> pops = Populations.of(exc={"E": 8}, inh={"PV": 1, "SST": 1})
+            >>> Populations.from_dict(json.loads(json.dumps(pops.to_dict()))) == pops
+            True
+        """
+        if isinstance(content, Mapping):
+            return cls(**content)
+        raise TypeError(
+            f"`content` must be a mapping, as of `to_dict`; got {content!r}."
+        )
 
     @classmethod
     def split(cls, n: int, inhibitory: float = 0.2) -> Populations:
@@ -101,7 +226,7 @@ class Populations(Keywords):
         # A partition is frozen, so the caller's own can be kept.
         if isinstance(populations, Populations):
             return populations
-        require_no_pair("populations", populations)
+        type_names.require_no_pair("populations", populations)
         return cls(require.integer("populations", populations, minimum=1))
 
     @property
@@ -119,10 +244,95 @@ class Populations(Keywords):
         """Where the inhibitory units are."""
         return slice(self.n_exc, self.size)
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Number of units of each type, by name, in the order of the units."""
+        if self.types is None:
+            return dict(type_names.default(self.n_exc, self.n_inh))
+        return dict(self.types)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the types, in the order of the units: without any, "E" and "I"."""
+        return tuple(self.sizes)
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names."""
+        return iter(self.names)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is a type of that name."""
+        return name in self.names
+
+    def __getitem__(self, name: str) -> slice:
+        """Return where the units of one type are; :meth:`index` finds those of several."""
+        return type_names.where("name", name, self.sizes)
+
+    def matching(self, key: str, *, argument: str = "key") -> tuple[str, ...]:
+        """Return the names of the types that a key covers, in their order.
+
+        Args:
+            key: The name of a type; or an area, for every type whose name begins with it and a
+                dot; or a pattern such as ``"*.E"``, as in :mod:`fnmatch`.
+            argument: What an error calls the key.
+
+        Raises:
+            TypeError: If ``key`` is no string.
+            ValueError: If it covers no type.
+
+        Example:
+            >>> areas = Populations.of(
+            ...     exc={"V1.E": 8, "PFC.E": 8}, inh={"V1.I": 2, "PFC.I": 2}
+            ... )
+            >>> areas.matching("V1")
+            ('V1.E', 'V1.I')
+            >>> areas.matching("*.I")
+            ('V1.I', 'PFC.I')
+        """
+        return type_names.covered(argument, key, self.names)
+
+    def index(self, key: str, *, argument: str = "key") -> Tensor:
+        """Return the units of every type that a key covers, in increasing order.
+
+        Args:
+            key: A name, an area or a pattern, as in :meth:`matching`, which may raise.
+            argument: What an error calls the key.
+
+        Shape:
+            ``(units,)``, int64, on the CPU, whence it indexes a tensor of any device.
+
+        Example:
+            >>> Populations.of(exc={"V1.E": 2, "PFC.E": 2}, inh={"V1.I": 1}).index("V1")
+            tensor([0, 1, 4])
+        """
+        import torch
+
+        units = type_names.units(argument, key, self.sizes)
+        return torch.tensor(units, dtype=torch.int64, device="cpu")
+
+    def per_unit(self, argument: str, values: Mapping[str, Any]) -> list[Any]:
+        """Return one value for each unit, from a value for each population.
+
+        Args:
+            argument: What an error calls the values.
+            values: A value for each name, area or pattern; together they must cover every type
+                once.
+
+        Raises:
+            TypeError: If ``values`` is no mapping with strings as keys.
+            ValueError: If a key covers no type, or a type is covered twice or not at all.
+
+        Example:
+            >>> pops = Populations.of(exc={"E": 2}, inh={"PV": 1, "SST": 1})
+            >>> pops.per_unit("tau_ms", {"E": 20, "PV": 5, "SST": 10})
+            [20, 20, 5, 10]
+        """
+        return type_names.per_unit(argument, values, self.sizes)
+
     def repeat(self, n: int) -> Populations:
         """Return the partition in which every unit stands ``n`` times.
 
-        So do channels, once their pixels are flattened.
+        So do channels, once their pixels are flattened. Types keep their names and order.
 
         Args:
             n: How often each unit stands, at least 1.
@@ -139,7 +349,10 @@ class Populations(Keywords):
             Populations(n_exc=1176, n_inh=392)
         """
         n = require.integer("n", n, minimum=1)
-        return Populations(self.n_exc * n, self.n_inh * n)
+        types = None
+        if self.types is not None:
+            types = tuple((name, count * n) for name, count in self.types)
+        return Populations(self.n_exc * n, self.n_inh * n, types=types)
 
     def signs(
         self,
@@ -167,28 +380,16 @@ class Populations(Keywords):
         signs[self.inh] = -1
         return signs
 
-    def to_dict(self) -> dict[str, int]:
-        """Return the two counts, ready for JSON."""
-        return {"n_exc": self.n_exc, "n_inh": self.n_inh}
+    def to_dict(self) -> dict[str, Any]:
+        """Return what :meth:`from_dict` reads, ready for JSON."""
+        content: dict[str, Any] = {"n_exc": self.n_exc, "n_inh": self.n_inh}
+        if self.types is not None:
+            # Pairs, since an object of JSON may be sorted by its keys.
+            content["types"] = [list(pair) for pair in self.types]
+        return content
 
-
-def require_no_pair(name: str, given: object) -> None:
-    """Raise if two counts are given in a tuple where a partition was meant.
-
-    Args:
-        name: What the caller calls the argument.
-        given: Its value.
-
-    Raises:
-        TypeError: If it is a pair of integers.
-
-    Example:
-        >>> require_no_pair("populations", 3)
-    """
-    if not isinstance(given, tuple) or len(given) != 2:
-        return
-    if all(isinstance(count, int) for count in given):
-        raise TypeError(
-            f"`{name}` must be a Populations or an integer; got {given}: write"
-            f" Populations({given[0]}, {given[1]})."
-        )
+    def __repr__(self) -> str:
+        """Write the call that builds it."""
+        if self.types is None:
+            return f"Populations(n_exc={self.n_exc}, n_inh={self.n_inh})"
+        return f"Populations.of({type_names.written(self.types, self.n_exc)})"

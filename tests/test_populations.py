@@ -1,5 +1,10 @@
+import copy
+import dataclasses
+import json
 import pickle
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -94,3 +99,225 @@ def test_is_a_value():
     assert pops.to_dict() == {"n_exc": 3, "n_inh": 2}
     with pytest.raises(AttributeError):
         pops.n_exc = 4
+
+
+CELLS = Populations.of(exc={"E": 80}, inh={"PV": 10, "SST": 6, "VIP": 4})
+AREAS = Populations.of(exc={"V1.E": 3, "PFC.E": 2}, inh={"V1.I": 2, "PFC.I": 1})
+
+
+def test_types_stand_in_the_order_given():
+    assert (CELLS.n_exc, CELLS.n_inh, CELLS.size) == (80, 20, 100)
+    assert CELLS.names == tuple(CELLS) == ("E", "PV", "SST", "VIP")
+    assert CELLS.sizes == {"E": 80, "PV": 10, "SST": 6, "VIP": 4}
+    assert CELLS["E"] == CELLS.exc == slice(0, 80)
+    assert CELLS["SST"] == slice(90, 96)
+    assert CELLS.signs()[CELLS["VIP"]].tolist() == [-1] * 4
+    assert "PV" in CELLS
+    assert "I" not in CELLS
+
+
+def test_a_plain_partition_has_two_names_and_equals_one_that_names_them():
+    named = Populations.of(exc={"E": 80}, inh={"I": 20})
+    assert named == Populations(80, 20)
+    assert hash(named) == hash(Populations(80, 20))
+    assert repr(named) == "Populations(n_exc=80, n_inh=20)"
+    assert Populations(80, 20).names == ("E", "I")
+    assert Populations(3).names == ("E",)
+    assert Populations(0, 3).names == ("I",)
+    assert Populations(0, 3)["I"] == slice(0, 3)
+    assert Populations.of(exc={"pyramidal": 80}, inh={"I": 20}) != named
+
+
+def test_a_key_is_a_name_an_area_or_a_pattern():
+    assert AREAS.matching("V1") == ("V1.E", "V1.I")
+    assert AREAS.index("V1").tolist() == [0, 1, 2, 5, 6]
+    assert AREAS.index("*.I").tolist() == [5, 6, 7]
+    assert AREAS.index("PFC.E").dtype == torch.int64
+    assert AREAS.matching("*") == AREAS.names
+    # An area is a whole word.
+    deep = Populations.of(exc={"cortex.V1.E": 2, "cortex.V10.E": 1})
+    assert deep.matching("cortex.V1") == ("cortex.V1.E",)
+    assert deep.matching("cortex") == deep.names
+
+
+def test_a_value_for_each_unit():
+    tau = CELLS.per_unit("tau_ms", {"E": 20, "PV": 5, "[SV]*": 10})
+    assert tau == [20] * 80 + [5] * 10 + [10] * 10
+    assert AREAS.per_unit("x", {"V1": "a", "PFC": "b"}) == list("aaabbaab")
+
+
+counts = st.dictionaries(st.sampled_from("ABCDEFGH"), st.integers(1, 5), max_size=4)
+
+
+@given(counts, counts, st.integers(1, 3))
+def test_names_survive_json_pickle_copy_and_repeat(exc, inh, n):
+    inh = {f"{name}-": count for name, count in inh.items()}
+    if not exc and not inh:
+        return
+    pops = Populations.of(exc, inh)
+    assert pops.sizes == exc | inh
+    assert eval(repr(pops)) == pops
+    assert pickle.loads(pickle.dumps(pops)) == pops
+    assert copy.deepcopy(pops) == pops
+    # Sorted, as a hub's config is, which also takes a dataclass apart by itself.
+    for content in (pops.to_dict(), dataclasses.asdict(pops)):
+        read = json.loads(json.dumps(content, sort_keys=True))
+        assert Populations.from_dict(read) == pops
+        assert Populations.from_dict(read).names == pops.names
+    larger = pops.repeat(n)
+    assert list(larger.sizes) == list(pops.names)
+    assert larger.per_unit("x", {name: name for name in pops}) == [
+        name for name, count in pops.sizes.items() for _ in range(count * n)
+    ]
+
+
+def test_a_pickle_from_before_there_were_names_is_read():
+    old = (
+        b"\x80\x04\x95B\x00\x00\x00\x00\x00\x00\x00\x8c\x12daleml.populations\x94\x8c"
+        b"\x0bPopulations\x94\x93\x94)\x81\x94}\x94(\x8c\x05n_exc\x94K\x03\x8c\x05n_inh"
+        b"\x94K\x02ub."
+    )
+    assert pickle.loads(old) == Populations(3, 2)
+    assert pickle.loads(old).names == ("E", "I")
+
+
+@given(
+    st.lists(
+        st.sampled_from([("E", 1), ("S", 1), ("PV", -1), ("SST", -1)]), min_size=1
+    ),
+    st.booleans(),
+)
+def test_units_in_any_order_are_sorted_and_the_order_undoes_it(units, named):
+    signs = torch.tensor([sign for _, sign in units])
+    cells = [name for name, _ in units] if named else None
+    pops, order = Populations.from_signs(signs, cells)
+    assert pops.signs().tolist() == signs[order].tolist()
+    back = torch.argsort(order)
+    assert signs[order][back].tolist() == signs.tolist()
+    if not named:
+        assert pops == Populations(int((signs > 0).sum()), int((signs < 0).sum()))
+    else:
+        for name in pops:
+            there = order[pops[name]].tolist()
+            assert there == [i for i, cell in enumerate(cells) if cell == name]
+
+
+def test_signs_and_names_are_read_from_what_holds_them():
+    table = pd.DataFrame(
+        {"sign": [-1, 1, -1], "cell": ["PV", "E", "SST"]}, index=[7, 8, 9]
+    )
+    expected = Populations.of(exc={"E": 1}, inh={"PV": 1, "SST": 1})
+    for signs in (table["sign"], table["sign"].to_numpy(), [-1.0, 1.0, -1.0]):
+        pops, order = Populations.from_signs(signs, table["cell"])
+        assert pops == expected
+        assert order.tolist() == [1, 0, 2]
+    pops, _ = Populations.from_signs([1, -1], np.array(["E", "PV"]))
+    assert json.loads(json.dumps(pops.to_dict()))["types"] == [["E", 1], ["PV", 1]]
+
+
+WRONG = {
+    "a name that is not there": (
+        lambda: CELLS["pv"],
+        "`name` must name one of the populations 'E', 'PV', 'SST', 'VIP', an area or a"
+        " pattern of them; got 'pv' (did you mean 'PV'?).",
+    ),
+    "an area for one type": (
+        lambda: AREAS["V1"],
+        "`name` must be the name of one population, one of 'V1.E', 'PFC.E', 'V1.I',"
+        " 'PFC.I'; got 'V1': write `index('V1')` for the units of several.",
+    ),
+    "a number for a name": (
+        lambda: CELLS[0],
+        "`name` must name populations by strings; got int 0.",
+    ),
+    "a pattern of none": (
+        lambda: CELLS.index("X*", argument="tau_ms"),
+        "`tau_ms` must name one of the populations 'E', 'PV', 'SST', 'VIP', an area or a"
+        " pattern of them; got 'X*'.",
+    ),
+    "a population without a value": (
+        lambda: CELLS.per_unit("tau_ms", {"E": 20, "PV": 10}),
+        "`tau_ms` must have a value for every population; got none for 'SST', 'VIP'.",
+    ),
+    "two values for one": (
+        lambda: CELLS.per_unit("tau_ms", {"E": 20, "*": 10}),
+        "`tau_ms` must give each population one value; got 'E' and '*', which both cover"
+        " 'E'.",
+    ),
+    "a list for a mapping": (
+        lambda: CELLS.per_unit("tau_ms", [1, 2]),
+        "`tau_ms` must be a mapping of populations to values; got list.",
+    ),
+    "no types": (
+        lambda: Populations.of(),
+        "`exc` or `inh` must name a cell type; got none.",
+    ),
+    "a type without units": (
+        lambda: Populations.of({"E": 3}, {"PV": 0}),
+        "`inh['PV']` must be at least 1; got 0.",
+    ),
+    "half a unit": (
+        lambda: Populations.of({"E": 2.5}),
+        "`exc['E']` must be an integer; got 2.5.",
+    ),
+    "a count for types": (
+        lambda: Populations.of(80, 20),
+        "`exc` must be a mapping of names to numbers of units, such as {'E': 80}; got 80.",
+    ),
+    "types for a count": (
+        lambda: Populations({"E": 8}, {"I": 2}),
+        "`n_exc` must be an integer; got {'E': 8}: for named cell types write"
+        " Populations.of(exc=..., inh=...).",
+    ),
+    "a number as a name": (
+        lambda: Populations.of({3: 2}),
+        "`exc` must have strings as names; got 3.",
+    ),
+    "a pathway as a name": (
+        lambda: Populations.of({"E->I": 2}),
+        "`exc` must have names without '->', '*', '?', '[', ']', spaces around them, or a"
+        " dot that no letter precedes or follows; got 'E->I'.",
+    ),
+    "one name for both signs": (
+        lambda: Populations.of({"E": 8}, {"E": 2}),
+        "`types` must name each type once; got 'E' twice.",
+    ),
+    "an area for a type": (
+        lambda: Populations.of({"V1": 8}, {"V1.I": 2}),
+        "`types` must not name a type as the area of another; got 'V1' and 'V1.I'.",
+    ),
+    "types that do not divide the units": (
+        lambda: Populations(3, 2, types=[["E", 4], ["I", 1]]),
+        "`types` must have 3 excitatory units, then 2 inhibitory ones; got (('E', 4),"
+        " ('I', 1)).",
+    ),
+    "a sign that is none": (
+        lambda: Populations.from_signs([1, 0]),
+        "`signs` must be +1 or -1 for each unit; got 0 for unit 1.",
+    ),
+    "a matrix of signs": (
+        lambda: Populations.from_signs(torch.ones(2, 2)),
+        "`signs` must hold +1 or -1 for each unit; got shape (2, 2).",
+    ),
+    "a type of both signs": (
+        lambda: Populations.from_signs([1, -1], ["a", "a"]),
+        "`names` must give units of one type one sign; got 'a' for unit 1, which inhibits,"
+        " and for one that excites.",
+    ),
+    "too few names": (
+        lambda: Populations.from_signs([1, -1], ["a"]),
+        "`names` must hold the cell type of each of 2 units; got 1.",
+    ),
+    "a list for a description": (
+        lambda: Populations.from_dict([80, 20]),
+        "`content` must be a mapping, as of `to_dict`; got [80, 20].",
+    ),
+}
+
+
+@pytest.mark.parametrize("slip", WRONG)
+def test_wrong_names_are_one_sentence(slip):
+    call, sentence = WRONG[slip]
+    with pytest.raises((TypeError, ValueError)) as raised:
+        call()
+    assert str(raised.value) == sentence

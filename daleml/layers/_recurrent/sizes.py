@@ -9,9 +9,10 @@ from typing import Any
 from torch import nn
 
 from daleml import require
+from daleml._support.type_names import require_no_pair
 from daleml.layers._recurrent.dann_wiring import DANN
 from daleml.layers._shared.dann_parameters import default_n_inh
-from daleml.populations import Populations, require_no_pair
+from daleml.populations import Populations
 
 DANN_FIXED = frozenset({"n_inh", "shunting", "input_mean", "spectral_radius"})
 """The attributes that cannot be set on a DANN.
