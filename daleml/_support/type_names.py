@@ -1,7 +1,7 @@
 """Names of cell types: which ones are allowed, and which ones a key covers.
 
 A name may begin with that of an area and a dot, as in "V1.E". A key is a name, an area ("V1"),
-or a pattern ("*.E") in the sense of :mod:`fnmatch`.
+or a pattern (``"*.E"``) in the sense of :mod:`fnmatch`.
 """
 
 from __future__ import annotations
