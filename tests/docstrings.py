@@ -35,6 +35,7 @@ HOMES = (
     "daleml.optim",
     "daleml.optim.rules",
     "daleml.analysis",
+    "daleml.analysis.activity",
     "daleml.analysis.plots",
     "daleml.analysis.distributions.families",
     "daleml.neurons",

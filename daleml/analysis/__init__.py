@@ -29,6 +29,7 @@ name                      what it does
 ``signed_matrix``         the weights of a connectome, with the signs of its cells
 ``graph_populations``     the populations of a connectome, as a layer needs them
 ``graph_mask``            the synapses of a connectome, as a layer needs them
+``activity``              what circuits do: trajectories, fixed points, currents, dimension
 ``plots``                 one figure for each result
 ========================  =====================================================================
 
@@ -41,7 +42,7 @@ from typing import TYPE_CHECKING, Any
 from daleml._support import lazy_names
 
 if TYPE_CHECKING:
-    from daleml.analysis import plots
+    from daleml.analysis import activity, plots
     from daleml.analysis.connectomes.graph_arrays import (
         SignedMatrix,
         graph_mask,
@@ -90,6 +91,7 @@ __all__ = [
     "Spectrum",
     "WeightFit",
     "WeightSample",
+    "activity",
     "compare_families",
     "compare_groups",
     "compare_to",

@@ -28,6 +28,8 @@ plot                   what it draws
 ``learning_curves``    a column of a training history
 ``signs``              the units that break Dale's law
 ``trial``              one trial of a task
+``trajectory``         rates in the plane in which they vary most
+``dimension``          how much of the variance principal components hold
 ``claim``, ``sweep``   what a reproduction of a paper gave
 =====================  ====================================================================
 
@@ -39,6 +41,7 @@ from typing import TYPE_CHECKING, Any
 from daleml._support import lazy_names
 
 if TYPE_CHECKING:
+    from daleml.analysis.plots.activity_plots import dimension, trajectory
     from daleml.analysis.plots.canvas import (
         EXCITATORY,
         INHIBITORY,
@@ -70,6 +73,7 @@ __all__ = [
     "claim",
     "comparison_figure",
     "degrees",
+    "dimension",
     "families",
     "family_bars",
     "figure",
@@ -90,10 +94,12 @@ __all__ = [
     "style",
     "svg",
     "sweep",
+    "trajectory",
     "trial",
 ]
 
 _HOMES = {
+    "activity_plots": ("dimension", "trajectory"),
     "canvas": ("EXCITATORY", "INHIBITORY", "figure", "png", "style", "svg"),
     "claim_plots": ("claim",),
     "connectome_plots": ("balance", "degrees", "strengths"),
