@@ -134,7 +134,7 @@ def test_every_data_set_is_listed_and_tested():
     text = ""
     for path in (Path(__file__).parent / "datasets").glob("test_*.py"):
         text += path.read_text()
-    kinds = ("Connectome", "SynapseTable", "ImageSplit")
+    kinds = ("Connectome", "SynapseTable", "ImageSplit", "CellTypeTable")
     loaders = set()
     for name, thing in defined(datasets):
         if inspect.isfunction(thing):

@@ -17,6 +17,16 @@ be seen), from files of yours:
 - :func:`cerebellum`: 8,722 synapses of granule cells onto Purkinje cells.
 - :func:`read_synapses`: any table of yours.
 
+Cell types and the pathways between them, each a :class:`CellTypeTable` (probabilities, strengths,
+or both, which ``Blocks`` of ``daleml.layers`` takes):
+
+- :func:`potjans_diesmann`: excitatory and inhibitory cells of four cortical layers.
+- :func:`v1dd`: 19 cell types of mouse V1, peak probabilities by electron microscopy.
+- :func:`billeh`: E, PV and SST within four layers of mouse V1, probabilities at 75 um.
+- :func:`campagnola`: strengths between E, PV, SST and VIP of mouse visual cortex.
+- :func:`pfeffer`: relative strengths of what PV, SST and VIP cells inhibit.
+- :func:`garcia_del_molino`: a rate model of E, PV, SST and VIP.
+
 Images, as an :class:`ImageSplit` (tensors, a fixed split):
 
 - :func:`digits`: 1,797 handwritten digits of 8 x 8 pixels.
@@ -27,15 +37,17 @@ are looked for where ``path`` says, or in the folder that the environment variab
 ``DALEML_DATA`` names.
 
 A new data set is a file called by what was measured, as ``mouse_visual_cortex``, with one
-function that returns one of the three classes:
+function that returns one of the four classes:
 
 ==============================  ====================================================
 module                          what it holds
 ==============================  ====================================================
 ``connectome``                  the class :class:`Connectome`
 ``synapse_table``               the class :class:`SynapseTable`
+``cell_type_table``             the class :class:`CellTypeTable`
 ``image_split``                 the class :class:`ImageSplit`
 ``shipped_tables``              reading tables of ``data/``, for what may be shipped
+``shipped_cell_types``          reading those of cell types
 ``local_files``                 finding and checking files that may not be shipped
 ``own_synapses``                ``read_synapses``: any table of the user's
 ``worm_celegans``               ``celegans``
@@ -44,6 +56,9 @@ module                          what it holds
 ``mouse_cerebellum``            ``cerebellum``, ``mossy_fibres``
 ``mouse_somatosensory_cortex``  ``kasthuri``
 ``mouse_visual_cortex``         ``microns_l23``
+``cortical_layers``             ``potjans_diesmann``, ``billeh``
+``mouse_cell_types``            ``v1dd``, ``campagnola``, ``pfeffer``
+``interneuron_circuit``         ``garcia_del_molino``
 ``digit_images``                ``digits``
 ``fashion_images``              ``fashion_mnist``
 ==============================  ====================================================
@@ -51,12 +66,16 @@ module                          what it holds
 
 from __future__ import annotations
 
+from daleml.datasets.cell_type_table import CellTypeTable
 from daleml.datasets.connectome import Connectome
+from daleml.datasets.cortical_layers import billeh, potjans_diesmann
 from daleml.datasets.digit_images import digits
 from daleml.datasets.fashion_images import fashion_mnist
 from daleml.datasets.fly_larva import larva, larva_mushroom_body
 from daleml.datasets.fly_visual_system import fly_visual
 from daleml.datasets.image_split import ImageSplit
+from daleml.datasets.interneuron_circuit import garcia_del_molino
+from daleml.datasets.mouse_cell_types import campagnola, pfeffer, v1dd
 from daleml.datasets.mouse_cerebellum import cerebellum, mossy_fibres
 from daleml.datasets.mouse_somatosensory_cortex import kasthuri
 from daleml.datasets.mouse_visual_cortex import microns_l23
@@ -65,18 +84,25 @@ from daleml.datasets.synapse_table import SynapseTable
 from daleml.datasets.worm_celegans import celegans
 
 __all__ = [
+    "CellTypeTable",
     "Connectome",
     "ImageSplit",
     "SynapseTable",
+    "billeh",
+    "campagnola",
     "celegans",
     "cerebellum",
     "digits",
     "fashion_mnist",
     "fly_visual",
+    "garcia_del_molino",
     "kasthuri",
     "larva",
     "larva_mushroom_body",
     "microns_l23",
     "mossy_fibres",
+    "pfeffer",
+    "potjans_diesmann",
     "read_synapses",
+    "v1dd",
 ]

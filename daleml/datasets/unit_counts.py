@@ -1,0 +1,45 @@
+"""Whole numbers of units in given proportions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+
+def divided(n: int, parts: Sequence[float]) -> list[int]:
+    """Divide ``n`` units in proportion to positive numbers, at least one for each.
+
+    Parts that deserve less than one unit get one; the rest is divided among the others by
+    largest remainders.
+
+    Args:
+        n: Number of units, at least one for each part.
+        parts: What the numbers of units are to be proportional to.
+
+    Returns:
+        Whole numbers, at least 1, with the sum ``n``.
+
+    Example:
+        >>> divided(10, [70.0, 29.0, 1.0])
+        [6, 3, 1]
+    """
+    units = [1] * len(parts)
+    open_parts = list(range(len(parts)))
+    # Each round may leave too little for another part, which then gets its one unit too.
+    while True:
+        left = n - (len(parts) - len(open_parts))
+        total = math.fsum(parts[i] for i in open_parts)
+        exact = {i: left * parts[i] / total for i in open_parts}
+        small = [i for i in open_parts if exact[i] < 1]
+        if not small:
+            break
+        open_parts = [i for i in open_parts if i not in small]
+        if not open_parts:
+            return units
+    for i in open_parts:
+        units[i] = math.floor(exact[i])
+    # Of equal remainders the earlier part gets the unit, so that the answer is one.
+    by_remainder = sorted(open_parts, key=lambda i: units[i] - exact[i])
+    for i in by_remainder[: n - sum(units)]:
+        units[i] += 1
+    return units
