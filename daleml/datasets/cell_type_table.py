@@ -21,7 +21,7 @@ Quantity = Literal["probability", "strength"]
 
 _TYPE_COLUMNS = ("type", "sign")
 _PATHWAY_COLUMNS = ("pre", "post")
-_QUANTITIES = ("probability", "strength")
+_QUANTITIES: tuple[Quantity, ...] = ("probability", "strength")
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,7 +229,7 @@ class CellTypeTable:
                 f'`quantity` must be "probability" or "strength"; got {quantity!r}.'
             )
         if quantity not in self.pathways.columns:
-            (other,) = set(_QUANTITIES) - {quantity}
+            (other,) = {*_QUANTITIES} - {quantity}
             advice = ""
             if quantity == "strength":
                 advice = "; take those of another table by with_strength(...)"
@@ -263,7 +263,7 @@ class CellTypeTable:
         Args:
             n: Number of units, at least one for each type.
             counts: Number of cells of each type, or any numbers in the same proportion; the
-                table's own by default, where it has them.
+                table's own by default, where it has them. One unit for each type needs none.
 
         Returns:
             Named populations, in the order of ``names``. Every type has at least one unit; the
@@ -282,6 +282,9 @@ class CellTypeTable:
         from daleml.populations import Populations
 
         n = require.integer("n", n, minimum=len(self.names))
+        if counts is None and n == len(self.names):
+            # One unit for each type is the one answer, whatever the numbers of cells.
+            counts = dict.fromkeys(self.names, 1.0)
         cells: Mapping[str, float] = self.counts if counts is None else counts
         wrong = set(cells) ^ set(self.names)
         if wrong:
@@ -374,8 +377,8 @@ class CellTypeTable:
             >>> from daleml.datasets import campagnola, v1dd
             >>> layer = {"23PV": "PV", "23SST": "SST", "23VIP": "VIP"}
             >>> both = v1dd().select("23*").rename(layer).with_strength(campagnola())
-            >>> both.to_frame().loc[1, ["pre", "post", "probability", "strength"]].tolist()
-            ['23E', 'PV', 0.28597, 0.378]
+            >>> both.probability["PV->SST"], both.known("strength")["PV->SST"]
+            (0.380009, 0.52)
         """
         self._require_quantity("probability")
         other._require_quantity("strength")

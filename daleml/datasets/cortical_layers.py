@@ -40,8 +40,8 @@ def potjans_diesmann() -> CellTypeTable:
         Potjans & Diesmann 2014, the cell-type specific cortical microcircuit.
     """
     return CellTypeTable(
-        name="Cortical microcircuit",
-        **tables_of("potjans_diesmann"),
+        "Cortical microcircuit",
+        *tables_of("potjans_diesmann"),
         source="the parameters of NEST's implementation of the model, receivers in rows",
         licence=FACTS,
         citation="Potjans & Diesmann 2014",
@@ -75,8 +75,8 @@ def billeh() -> CellTypeTable:
         Billeh et al. 2020.
     """
     return CellTypeTable(
-        name="Mouse V1, within layers",
-        **tables_of("billeh"),
+        "Mouse V1, within layers",
+        *tables_of("billeh"),
         source="another group's implementation of the model; not compared with the paper",
         licence=FACTS,
         citation="Billeh et al. 2020",

@@ -40,8 +40,8 @@ def garcia_del_molino() -> CellTypeTable:
         Garcia del Molino, Yang, Mejias & Wang 2017 eLife 6:e29742.
     """
     return CellTypeTable(
-        name="Interneuron rate model",
-        **tables_of("garcia_del_molino"),
+        "Interneuron rate model",
+        *tables_of("garcia_del_molino"),
         source="public implementations of the model, receivers in rows",
         licence="CC BY 4.0",
         citation="Garcia del Molino, Yang, Mejias & Wang 2017 eLife 6:e29742",

@@ -39,8 +39,8 @@ def v1dd() -> CellTypeTable:
         the data set V1DD. Campagnola et al. 2022, for the distances.
     """
     return CellTypeTable(
-        name="Mouse V1, electron microscopy (V1DD)",
-        **tables_of("v1dd"),
+        "Mouse V1, electron microscopy (V1DD)",
+        *tables_of("v1dd"),
         source=(
             "base_props/pmax_matrix_v1dd.csv of AllenInstitute/biorealistic-v1-model,"
             " senders in rows, rounded to six digits"
@@ -83,8 +83,8 @@ def campagnola() -> CellTypeTable:
         characterises it.
     """
     return CellTypeTable(
-        name="Mouse synaptic strengths",
-        **tables_of("campagnola"),
+        "Mouse synaptic strengths",
+        *tables_of("campagnola"),
         source="psp_characterization.csv of AllenInstitute/biorealistic-v1-model",
         licence=_ALLEN,
         citation="Campagnola et al. 2022",
@@ -115,8 +115,8 @@ def pfeffer() -> CellTypeTable:
         Pfeffer et al. 2013.
     """
     return CellTypeTable(
-        name="Inhibition of and by interneurons",
-        **tables_of("pfeffer"),
+        "Inhibition of and by interneurons",
+        *tables_of("pfeffer"),
         source="two independent implementations; not compared with the paper",
         licence=FACTS,
         citation="Pfeffer et al. 2013",

@@ -17,25 +17,26 @@ _TEXT = ("type", "pre", "post")
 _WHOLE = ("sign", "count", "external_inputs")
 
 
-def tables_of(name: str) -> dict[str, DataFrame]:
-    """Read the two tables of a circuit afresh.
+def tables_of(name: str) -> tuple[DataFrame, DataFrame]:
+    """Read the two tables of a source afresh.
 
     Args:
         name: How the names of their files begin.
 
     Returns:
-        ``types`` and ``pathways``, as :class:`CellTypeTable` takes them; empty cells are NaN.
+        Types and pathways, as :class:`CellTypeTable` takes them; empty cells are NaN.
     """
+    return _table_of(f"{name}_types"), _table_of(f"{name}_pathways")
+
+
+def _table_of(name: str) -> DataFrame:
     # Imported here, so that `import daleml` does not wait for pandas.
     import pandas as pd
 
-    tables = {}
-    for kind in ("types", "pathways"):
-        table = read_table(f"cell_types/{name}_{kind}.csv")
-        for column in table.columns:
-            if column in _WHOLE:
-                table[column] = table[column].astype("int64")
-            elif column not in _TEXT:
-                table[column] = pd.to_numeric(table[column]).astype("float64")
-        tables[kind] = table
-    return tables
+    table = read_table(f"cell_types/{name}.csv")
+    for column in table.columns:
+        if column in _WHOLE:
+            table[column] = table[column].astype("int64")
+        elif column not in _TEXT:
+            table[column] = pd.to_numeric(table[column]).astype("float64")
+    return table
