@@ -45,6 +45,8 @@ module                          what it holds
 ``connectome``                  the class :class:`Connectome`
 ``synapse_table``               the class :class:`SynapseTable`
 ``cell_type_table``             the class :class:`CellTypeTable`
+``cell_type_checks``            what it refuses
+``unit_counts``                 how many units it gives to each type
 ``image_split``                 the class :class:`ImageSplit`
 ``shipped_tables``              reading tables of ``data/``, for what may be shipped
 ``shipped_cell_types``          reading those of cell types

@@ -6,22 +6,21 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from daleml import require
+from daleml.datasets.cell_type_checks import (
+    QUANTITIES,
+    Quantity,
+    require_pathways,
+    require_types,
+)
 from daleml.datasets.unit_counts import divided
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from daleml.populations import Populations
-
-Quantity = Literal["probability", "strength"]
-"""The name of a quantity that a table has for each pathway."""
-
-_TYPE_COLUMNS = ("type", "sign")
-_PATHWAY_COLUMNS = ("pre", "post")
-_QUANTITIES: tuple[Quantity, ...] = ("probability", "strength")
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,41 +72,12 @@ class CellTypeTable:
     strength_means: str = ""
 
     def __post_init__(self) -> None:
-        _require_columns("types", self.types, _TYPE_COLUMNS)
-        _require_columns("pathways", self.pathways, _PATHWAY_COLUMNS)
-        if not set(_QUANTITIES) & set(self.pathways.columns):
-            raise ValueError(
-                "`pathways` must have the column probability or strength; got"
-                f" {', '.join(map(str, self.pathways.columns))}."
-            )
-        _require_once("types", self.types, ["type"])
-        _require_once("pathways", self.pathways, ["pre", "post"])
-        others = set(self.types["sign"]) - {1, -1}
-        if others:
-            raise ValueError(
-                f"`types` must have signs of +1 or -1; got {others.pop()}."
-            )
-        strangers = set(self.pathways["pre"]) | set(self.pathways["post"])
-        strangers -= set(self.types["type"])
-        if strangers:
-            raise ValueError(
-                f"`pathways` must join the types {', '.join(self.names)}; got"
-                f" {min(strangers)!r}."
-            )
-        self._require_range("probability", 1.0, "in [0, 1]")
-        self._require_range("strength", float("inf"), "at least 0")
-
-    def _require_range(self, quantity: Quantity, largest: float, rule: str) -> None:
-        if quantity not in self.pathways.columns:
-            return
-        values = self.pathways[quantity].dropna()
-        outside = values[(values < 0) | (values > largest)]
-        if len(outside):
-            raise ValueError(f"`{quantity}` must be {rule}; got {outside.iloc[0]:g}.")
+        require_types(self.types)
+        require_pathways(self.pathways, tuple(self.types["type"]))
 
     def __str__(self) -> str:
         known = []
-        for quantity in _QUANTITIES:
+        for quantity in QUANTITIES:
             if quantity in self.pathways.columns:
                 known.append(f"{len(self.known(quantity))} of {quantity}")
         n_pairs = len(self.names) ** 2
@@ -224,12 +194,12 @@ class CellTypeTable:
         return wide.reindex(index=names, columns=names).astype("float64")
 
     def _require_quantity(self, quantity: str) -> None:
-        if quantity not in _QUANTITIES:
+        if quantity not in QUANTITIES:
             raise ValueError(
                 f'`quantity` must be "probability" or "strength"; got {quantity!r}.'
             )
         if quantity not in self.pathways.columns:
-            (other,) = {*_QUANTITIES} - {quantity}
+            (other,) = {*QUANTITIES} - {quantity}
             advice = ""
             if quantity == "strength":
                 advice = "; take those of another table by with_strength(...)"
@@ -433,21 +403,3 @@ class CellTypeTable:
         if "strength" in self.pathways.columns:
             facts["strength"] = self.known("strength")
         return facts
-
-
-def _require_columns(
-    argument: str, frame: DataFrame, required: tuple[str, ...]
-) -> None:
-    missing = [column for column in required if column not in frame.columns]
-    if missing:
-        raise ValueError(
-            f"`{argument}` must have the columns {', '.join(required)}; got none called"
-            f" {', '.join(missing)}."
-        )
-
-
-def _require_once(argument: str, frame: DataFrame, columns: list[str]) -> None:
-    repeated = frame[frame.duplicated(columns)]
-    if len(repeated):
-        one = "->".join(map(str, repeated[columns].iloc[0]))
-        raise ValueError(f"`{argument}` must list each once; got {one} again.")
