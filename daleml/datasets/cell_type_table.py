@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from daleml import require
 from daleml.datasets.cell_type_checks import (
     QUANTITIES,
     Quantity,
     require_pathways,
     require_types,
 )
-from daleml.datasets.unit_counts import divided
+from daleml.datasets.unit_counts import sizes_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -251,21 +250,10 @@ class CellTypeTable:
         """
         from daleml.populations import Populations
 
-        n = require.integer("n", n, minimum=len(self.names))
         if counts is None and n == len(self.names):
             # One unit for each type is the one answer, whatever the numbers of cells.
             counts = dict.fromkeys(self.names, 1.0)
-        cells: Mapping[str, float] = self.counts if counts is None else counts
-        wrong = set(cells) ^ set(self.names)
-        if wrong:
-            raise ValueError(
-                f"`counts` must have one number for each of {', '.join(self.names)}; got"
-                f" {', '.join(map(str, cells))}."
-            )
-        for name in self.names:
-            require.positive(f"counts[{name!r}]", cells[name])
-        units = divided(n, [float(cells[name]) for name in self.names])
-        sizes = dict(zip(self.names, units, strict=True))
+        sizes = sizes_of(n, self.names, self.counts if counts is None else counts)
         signs = self.signs
         exc = {name: size for name, size in sizes.items() if signs[name] > 0}
         inh = {name: size for name, size in sizes.items() if signs[name] < 0}

@@ -3,7 +3,41 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from daleml import require
+
+
+def sizes_of(
+    n: int, names: Sequence[str], counts: Mapping[str, float]
+) -> dict[str, int]:
+    """Divide ``n`` units among cell types in proportion to their numbers of cells.
+
+    Args:
+        n: Number of units, at least one for each type.
+        names: The types.
+        counts: Number of cells of each.
+
+    Returns:
+        Number of units of each, in the order of ``names``.
+
+    Raises:
+        TypeError: If ``n`` is not an integer.
+        ValueError: If ``n`` is below the number of types, or counts name another type, leave
+            one out, or are not positive.
+
+    Example:
+        >>> sizes_of(10, ["E", "I"], {"I": 1, "E": 4})
+        {'E': 8, 'I': 2}
+    """
+    n = require.integer("n", n, minimum=len(names))
+    if set(counts) != set(names):
+        raise ValueError(
+            f"`counts` must have one number for each of {', '.join(names)}; got"
+            f" {', '.join(map(str, counts))}."
+        )
+    cells = [require.positive(f"counts[{name!r}]", counts[name]) for name in names]
+    return dict(zip(names, divided(n, cells), strict=True))
 
 
 def divided(n: int, parts: Sequence[float]) -> list[int]:
