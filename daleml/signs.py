@@ -36,6 +36,7 @@ from daleml._signs import (
     projection,
     verification,
 )
+from daleml._signs.drawn_masks import DrawnBlocks
 from daleml._signs.facts import Declaration
 from daleml._signs.listing import declared, named, parameter
 from daleml._signs.loading import adopt_masks, adopt_signs, keep_masks
@@ -75,7 +76,7 @@ def fix(
     present: Tensor | None = None,
     role: str | None = None,
     lr_scale: float | None = None,
-    drawn: bool = False,
+    drawn: bool | DrawnBlocks = False,
     replace: bool = False,
     default: bool = False,
 ) -> None:
@@ -110,7 +111,8 @@ def fix(
         lr_scale: Factor on its learning rate, for ``optim.param_groups``; default: that
             declared before, or 1.
         drawn: Whether ``present`` was drawn at random. Then a checkpoint may bring another draw
-            of that density, as that of an interrupted run does when the model is built anew.
+            of that density, as that of an interrupted run does when the model is built anew. A
+            layer that drew it block by block says by which densities.
         replace: Whether to replace signs or a mask that were fixed before by those given here.
         default: Whether these are a layer's own defaults, as in ``reset_parameters``: all that
             was fixed before is kept, whatever is given here, and buffers that were emptied or

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from daleml import law
+from daleml._signs.drawn_masks import DrawnBlocks
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,15 @@ class Record:
         signs: Values of the sign buffer, int8.
         mask_shape: Shape of the mask; None if every synapse exists.
         mask: Values of the mask, eight synapses per byte.
-        drawn: Whether the mask was drawn at random, so that a checkpoint may bring another draw.
+        drawn: Whether the mask was drawn at random, so that a checkpoint may bring another draw;
+            or by which densities, block by block.
     """
 
     shape: tuple[int, ...]
     signs: bytes
     mask_shape: tuple[int, ...] | None = None
     mask: bytes | None = None
-    drawn: bool = False
+    drawn: bool | DrawnBlocks = False
 
     def sign_tensor(self) -> Tensor:
         """Return the signs, int8, on the CPU."""
@@ -73,7 +75,9 @@ class Record:
         return torch.from_numpy(bits.astype(np.int8)).reshape(self.mask_shape)
 
 
-def make_record(unit_signs: Tensor, present: Tensor | None, *, drawn: bool) -> Record:
+def make_record(
+    unit_signs: Tensor, present: Tensor | None, *, drawn: bool | DrawnBlocks
+) -> Record:
     """Return the record of signs and a mask that have values."""
     # On the CPU in any case: `with torch.device("meta")` must not make a record of nothing.
     stored = unit_signs.detach().to("cpu", torch.int8).contiguous()

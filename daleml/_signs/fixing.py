@@ -10,6 +10,7 @@ from torch.nn.utils import parametrize
 
 from daleml import modules
 from daleml._signs import facts, loading
+from daleml._signs.drawn_masks import DrawnBlocks
 from daleml._signs.facts import Declaration
 from daleml.populations import Populations
 
@@ -72,7 +73,7 @@ def given(
     unit_signs: Signs,
     dim: int | None,
     present: Tensor | None,
-    drawn: bool,
+    drawn: bool | DrawnBlocks,
 ) -> facts.Record:
     """Check what was given for a parameter, and return it as a record."""
     if weight.ndim == 0:

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from daleml import law
-from daleml._signs import facts, parameter_lookup, verification
+from daleml._signs import facts, parameter_lookup
+from daleml._signs.drawn_masks import is_another_draw
 
 
 @dataclass(frozen=True)
@@ -288,10 +289,8 @@ class _Reading:
         except ValueError as error:
             self.errors.append(str(error))
             return expected
-        drawn = kept is not None and kept.drawn
-        is_draw = expected is not None and verification.is_another_draw(
-            saved, expected, drawn=drawn
-        )
+        drawn = False if kept is None else kept.drawn
+        is_draw = expected is not None and is_another_draw(saved, expected, drawn=drawn)
         if not self.rules.adopt_masks and not is_draw:
             difference = _difference(saved, expected)
             if difference:
@@ -311,7 +310,7 @@ class _Reading:
     def _adopt(self, signs: Tensor, present: Tensor | None) -> None:
         """Make the checkpoint's facts the module's own, before torch copies its buffers."""
         kept = facts.record(self.module, self.name)
-        drawn = kept is not None and kept.drawn
+        drawn = False if kept is None else kept.drawn
         adopted = facts.make_record(signs, present, drawn=drawn)
         if adopted != kept:
             _, weight = parameter_lookup.resolve(self.module, self.name)

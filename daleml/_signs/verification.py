@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import weakref
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from daleml import law
 from daleml._signs import facts, parameter_lookup
+from daleml._signs.drawn_masks import is_another_draw
 from daleml._signs.facts import Record
 
 
@@ -188,24 +188,9 @@ def _adopt_draw(
         return False
     if not is_another_draw(present, mask, drawn=kept.drawn):
         return False
-    adopted = facts.make_record(stored, present, drawn=True)
+    adopted = facts.make_record(stored, present, drawn=kept.drawn)
     module.__dict__["_dale_fixed"][own] = adopted
     return True
-
-
-def is_another_draw(present: Tensor, mask: Tensor, *, drawn: bool) -> bool:
-    """Whether a mask may be another draw at the density of one that was drawn.
-
-    The numbers of synapses may differ by 5 standard errors.
-    """
-    if not drawn:
-        return False
-    n = mask.numel()
-    n_before, n_now = int((mask != 0).sum()), int((present != 0).sum())
-    density = (n_before + n_now) / (2 * n)
-    # The standard deviation of the difference of two binomial counts.
-    spread = math.sqrt(2 * n * density * (1 - density))
-    return abs(n_before - n_now) <= 5 * spread + 1
 
 
 # -- what torch counts -----------------------------------------------------------------------------

@@ -14,6 +14,7 @@ Dale's ANN (DANN)               All units excite; interneurons inhibit between t
 ``DANNConv1d``, ``DANNConv2d``  convolutional, with two banks of filters
 ``DANNRNN``, ``DANNRNNCell``    recurrent, with inhibition fed forward between time steps
 ------------------------------  --------------------------------------------------------------
+``Blocks``                      one number for each pathway between named populations
 ``populations_after``           which outputs of a pooling or flattening inhibit
 ``init``                        initialisations that make these layers learn
 ``functional``                  the same maths as functions of tensors
@@ -22,6 +23,7 @@ Dale's ANN (DANN)               All units excite; interneurons inhibit between t
 
 from daleml.layers import functional, init
 from daleml.layers._recurrent.circuit import EffectiveWeights
+from daleml.layers.blocks import Blocks
 from daleml.layers.conv import DANNConv1d, DANNConv2d, EIConv1d, EIConv2d
 from daleml.layers.linear import DANNLinear, EILinear
 from daleml.layers.propagation import populations_after
@@ -32,6 +34,7 @@ from daleml.layers.recurrent_cells import DANNRNNCell, EIRNNCell
 __all__ = [
     "DANNRNN",
     "EIRNN",
+    "Blocks",
     "DANNConv1d",
     "DANNConv2d",
     "DANNLinear",

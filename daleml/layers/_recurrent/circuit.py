@@ -18,15 +18,15 @@ from torch.utils.hooks import RemovableHandle
 
 from daleml import require, signs
 from daleml.layers import init
+from daleml.layers._recurrent.connections import connect
 from daleml.layers._recurrent.kept_leak import Step
 from daleml.layers._recurrent.leak import Leaky
-from daleml.layers._recurrent.masks import Connectivity, is_density, mask_matrix
 from daleml.layers._recurrent.nonlinearities import (
     Nonlinearity,
     function,
     known_nonlinearity,
 )
-from daleml.layers._recurrent.wiring import Path, PathDrawing, Wiring
+from daleml.layers._recurrent.wiring import PathDrawing, Wiring
 from daleml.layers._shared import acting_parameters
 from daleml.layers._shared.acting_parameters import rewritten
 from daleml.layers._shared.checked_attributes import AttributeCheck, positive_or_none
@@ -123,9 +123,7 @@ class Circuit(Leaky):
             "dtype": dtype or torch.get_default_dtype(),
         }
         self._build_leak(options["dt_ms"], options["tau_ms"], self.hidden_size, like)
-        self._paths = self._connect(
-            options["mask"], options["input_mask"], options["autapses"]
-        )
+        self._paths = connect(self._suffixes, inputs, populations, options)
         for path in self._paths:
             wiring.register(self, path, factory)
         for suffix in self._suffixes:
@@ -139,44 +137,6 @@ class Circuit(Leaky):
                 values = nn.Parameter(torch.empty(self.hidden_size, **factory))
                 self.register_parameter(name, values)
         self.reset_parameters(self.generator)
-
-    def _connect(
-        self, mask: Connectivity, input_mask: Connectivity, autapses: bool | None
-    ) -> list[Path]:
-        """Return the paths of all layers, with the synapses that exist."""
-        size, generator = self.hidden_size, self.generator
-        paths = []
-        for i, suffix in enumerate(self._suffixes):
-            # The first layer reads the input, the others what is below them.
-            pre, given = self.inputs, input_mask
-            if i:
-                pre, given = self.populations, None
-            if hasattr(given, "adjacency"):
-                raise TypeError(
-                    "`input_mask` must be a matrix or a density; got a graph."
-                )
-            present = mask_matrix(
-                "input_mask",
-                given,
-                (size, pre.size),
-                autapses=True,
-                generator=generator,
-            )
-            paths.append(Path(f"ih{suffix}", pre, size, present, is_density(given)))
-            # A graph says signs of its own, which must agree with the populations.
-            unit_signs = self.populations.signs(device="cpu")
-            present = mask_matrix(
-                "mask",
-                mask,
-                (size, size),
-                autapses=autapses,
-                signs=unit_signs,
-                generator=generator,
-            )
-            paths.append(
-                Path(f"hh{suffix}", self.populations, size, present, is_density(mask))
-            )
-        return paths
 
     def reset_parameters(
         self,

@@ -23,18 +23,27 @@ class CircuitOptions(TypedDict, total=False):
         Option(
             None,
             "Which recurrent synapses exist: a boolean matrix (post, pre); a density in (0, 1],"
-            " drawn from ``generator`` anew for each layer; or a networkx ``DiGraph`` whose"
-            " nodes, in their order, are the units. Those that do not exist are kept at exactly"
-            " zero. Of a DANN it is the excitatory synapses, those of ``weight_ex_hh``;"
-            " interneurons reach all.",
+            " drawn from ``generator`` anew for each layer, or :class:`Blocks` of densities in"
+            " [0, 1], one for each pathway; or a networkx ``DiGraph`` whose nodes, in their"
+            " order, are the units. Those that do not exist are kept at exactly zero. Of a"
+            " DANN it is the excitatory synapses, those of ``weight_ex_hh``; interneurons"
+            " reach all.",
         ),
     ]
     input_mask: Annotated[
         Connectivity,
         Option(
             None,
-            "The same for the first layer's input synapses: a matrix (units, inputs) or a"
-            " density.",
+            "The same for the first layer's input synapses: a matrix (units, inputs), a"
+            " density or :class:`Blocks` from the inputs' populations to the units'.",
+        ),
+    ]
+    layer_mask: Annotated[
+        Connectivity,
+        Option(
+            None,
+            "The same for what every layer above the first reads of the one below: with"
+            ' ``Blocks({"E->*": 1})`` only its excitatory units.',
         ),
     ]
     autapses: Annotated[

@@ -1,4 +1,4 @@
-"""Masks of the synapses that exist in a circuit, from a matrix, a density or a graph."""
+"""Masks of the synapses that exist, from a matrix, a density, blocks of densities or a graph."""
 
 from __future__ import annotations
 
@@ -10,19 +10,25 @@ import torch
 from torch import Tensor
 
 from daleml import require
+from daleml._signs.drawn_masks import DrawnBlocks
 from daleml._support import signed_edges
+from daleml.layers.blocks import ARROW, Blocks
+from daleml.populations import Populations
 
 if TYPE_CHECKING:
     import networkx as nx
 
-Connectivity: TypeAlias = "Tensor | float | nx.DiGraph[Any] | None"
-"""A boolean matrix (post, pre), the fraction of synapses that exist, a graph, or None for all."""
+Connectivity: TypeAlias = "Tensor | float | Blocks | nx.DiGraph[Any] | None"
+"""A boolean matrix (post, pre), the fraction of synapses that exist or one for each pathway, a
+graph, or None for all."""
+Ends: TypeAlias = tuple[Populations | int, Populations | int]
+"""The postsynaptic and the presynaptic populations of a weight, or their numbers of units."""
 
 
 def mask_matrix(
     name: str,
     given: Connectivity,
-    shape: tuple[int, int],
+    ends: Ends,
     *,
     autapses: bool | None = None,
     signs: Tensor | None = None,
@@ -33,7 +39,7 @@ def mask_matrix(
     Args:
         name: The argument's name, for errors.
         given: What the user gave.
-        shape: Of the weight.
+        ends: The postsynaptic and the presynaptic populations of the weight.
         autapses: Whether a unit may synapse onto itself; None leaves it to what was given, and
             forbids it where that says nothing of single synapses. Ignored for a weight between
             different units: give True.
@@ -49,6 +55,8 @@ def mask_matrix(
     # A number may come as an array of one.
     if isinstance(given, (torch.Tensor, np.ndarray, np.generic)) and given.ndim == 0:
         given = given.item()
+    post, pre = map(Populations.coerce, ends)
+    shape = post.size, pre.size
     if given is None:
         present, says = torch.ones(shape, dtype=torch.bool, device="cpu"), False
     elif signed_edges.is_graph(given):
@@ -59,9 +67,12 @@ def mask_matrix(
             raise ValueError(
                 f"`{name}` must be above 0 if it is a density; got {given}."
             )
-        device = "cpu" if generator is None else generator.device
-        drawn = torch.rand(shape, generator=generator, device=device)
-        present, says = (drawn < density).cpu(), False
+        densities = torch.full(shape, density, device="cpu")
+        present, says = _drawn(densities, generator), False
+    elif isinstance(given, Blocks):
+        for pathway, density in given.by_pathway(post, pre, argument=name).items():
+            require.fraction(f"{name}[{pathway!r}]", density)
+        present, says = _drawn(given.matrix(post, pre), generator), False
     else:
         present, says = _of_matrix(name, given, shape), True
     if autapses is False or (autapses is None and not says):
@@ -72,11 +83,39 @@ def mask_matrix(
     return present
 
 
+def draw_of(given: Any, ends: Ends) -> bool | DrawnBlocks:
+    """Return whether synapses are drawn at random; of blocks, by which densities."""
+    if not isinstance(given, Blocks):
+        return is_density(given)
+    post, pre = map(Populations.coerce, ends)
+    by_pathway = given.by_pathway(post, pre)
+    if all(density in (0, 1) for density in by_pathway.values()):
+        return False
+    rows = []
+    for target in post.names:
+        rows.append(tuple(by_pathway[source + ARROW + target] for source in pre.names))
+    return DrawnBlocks(
+        tuple(post.sizes.values()), tuple(pre.sizes.values()), tuple(rows)
+    )
+
+
+def is_structured(given: Any) -> bool:
+    """Whether it was said which units are connected, so that rows may differ on purpose."""
+    return given is not None and not is_density(given)
+
+
 def is_density(given: Any) -> bool:
-    """Whether synapses are drawn at random, at a density."""
+    """Whether synapses are drawn at random, at one density."""
     if isinstance(given, (torch.Tensor, np.ndarray, np.generic)) and given.ndim == 0:
         given = given.item()
     return isinstance(given, numbers.Real) and not isinstance(given, bool)
+
+
+def _drawn(densities: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Draw which synapses exist, each with a probability of its own."""
+    device = "cpu" if generator is None else generator.device
+    drawn = torch.rand(densities.shape, generator=generator, device=device)
+    return drawn.cpu() < densities
 
 
 def _of_matrix(name: str, given: Any, shape: tuple[int, int]) -> Tensor:
@@ -86,7 +125,7 @@ def _of_matrix(name: str, given: Any, shape: tuple[int, int]) -> Tensor:
         if values.is_complex() or values.layout != torch.strided:
             raise TypeError
     except (TypeError, ValueError, RuntimeError):
-        kinds = "a boolean matrix, a density or a networkx digraph"
+        kinds = "a boolean matrix, a density, Blocks or a networkx digraph"
         raise TypeError(
             f"`{name}` must be {kinds}; got {type(given).__name__}."
         ) from None

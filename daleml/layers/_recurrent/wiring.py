@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from daleml._signs.drawn_masks import DrawnBlocks
 from daleml.layers import init
 from daleml.layers._recurrent.layer_sweep import LayerSweep
 from daleml.layers._shared import acting_parameters
@@ -27,7 +28,7 @@ class Path(NamedTuple):
     pre: Populations
     post: int
     present: Tensor | None
-    drawn: bool = False
+    drawn: bool | DrawnBlocks = False
     """Whether ``present`` was drawn at random, so that a checkpoint may bring another draw."""
 
     @property

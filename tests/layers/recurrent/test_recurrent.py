@@ -674,7 +674,7 @@ def test_a_small_step_follows_the_differential_equation():
         ({"mask": 0.0}, "`mask` must be above 0 if it is a density; got 0.0."),
         (
             {"mask": "dense"},
-            "`mask` must be a boolean matrix, a density or a networkx digraph; got str.",
+            "`mask` must be a boolean matrix, a density, Blocks or a networkx digraph; got str.",
         ),
         (
             {"mask": nx.path_graph(6)},
@@ -1205,11 +1205,11 @@ def test_a_node_and_its_edges_must_agree():
         ),
         (
             {"input_mask": nx.DiGraph()},
-            "`input_mask` must be a matrix or a density; got a graph.",
+            "`input_mask` must be a matrix, a density or Blocks; got a graph.",
         ),
         (
             {"mask": torch.eye(6) * 1j},
-            "`mask` must be a boolean matrix, a density or a networkx digraph; got Tensor.",
+            "`mask` must be a boolean matrix, a density, Blocks or a networkx digraph; got Tensor.",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
