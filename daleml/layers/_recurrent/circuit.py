@@ -18,7 +18,6 @@ from torch.utils.hooks import RemovableHandle
 
 from daleml import require, signs
 from daleml.layers import init
-from daleml.layers._recurrent.connections import connect
 from daleml.layers._recurrent.kept_leak import Step
 from daleml.layers._recurrent.leak import Leaky
 from daleml.layers._recurrent.nonlinearities import (
@@ -26,6 +25,7 @@ from daleml.layers._recurrent.nonlinearities import (
     function,
     known_nonlinearity,
 )
+from daleml.layers._recurrent.path_options import connect
 from daleml.layers._recurrent.wiring import PathDrawing, Wiring
 from daleml.layers._shared import acting_parameters
 from daleml.layers._shared.acting_parameters import rewritten
