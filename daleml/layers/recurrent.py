@@ -105,6 +105,13 @@ class EIRNN(Recurrent):
           steps. ``input_mean`` and ``spectral_radius`` are used by ``reset_parameters``. Sizes
           and populations cannot be set. ``tau_ms`` or ``leak`` (:math:`\alpha`, a fraction in
           (0, 1]) may be a tensor with a gradient, or an ``nn.Parameter``, which is learned.
+        - With ``train_tau`` it is a parameter ``tau_log`` that learns,
+          :math:`\tau = dt + (\tau_0 - dt)\, e^{\theta}` with :math:`\theta` from 0 on, so that
+          time constants begin at ``tau_ms`` exactly and stay above ``dt_ms``. All layers have the
+          same ones; ``rnn.tau_ms`` reads them, and setting it begins anew. Setting ``dt_ms``
+          changes neither them nor the parameter. ``optim.param_groups(model, lr, tau_lr=...)``
+          gives them, by gradient descent, a learning rate of their own; weight decay pulls them
+          to where they began. They run by the loop, not the fused path.
         - A checkpoint holds ``tau_ms`` and is refused by a circuit of another; ``dt_ms`` may
           differ. It tells the nonlinearity in its metadata, and another one warns; noise is no
           part of it. What keeps tensors alone, as safetensors does, loses the metadata; what

@@ -99,6 +99,7 @@ def param_groups(
     lr: float,
     *,
     euclidean_lr: float | None = None,
+    tau_lr: float | None = None,
     signed_only: bool = False,
 ) -> ParamGroups:
     r"""Sort the parameters of a model into groups, by role, rule and learning rate.
@@ -108,7 +109,8 @@ def param_groups(
     Layers declare the corrections: in a DANN with :math:`d` inputs and :math:`n_e` outputs,
     ``weight_ix`` learns at :math:`\eta / \sqrt{n_e}`, ``weight_ei`` at :math:`\eta / d`,
     ``alpha`` at :math:`\eta / (\sqrt{n_e}\, d)`, and all else at :math:`\eta`. Biases, and
-    vectors of no declared role, are a group of their own, ``"bias"``.
+    vectors of no declared role, are a group of their own, ``"bias"``; so are time constants that
+    a circuit learns, ``"tau"``.
 
     It is also the recipe of what goes to exponentiated gradient: whatever has signs, and the
     matrices of layers that do not. Vectors without signs, embeddings, and matrices that are all
@@ -119,6 +121,8 @@ def param_groups(
         lr: The learning rate of a parameter without correction.
         euclidean_lr: The same of groups that step by SGD or AdamW under ``EG`` and ``EGAdamW``,
             whose own rate is a relative one and larger; default: ``lr``.
+        tau_lr: The same of time constants that learn (role ``"tau"``), of which a step of 0.01
+            changes the excess over the time step by one per cent; default: ``euclidean_lr``.
         signed_only: Whether only parameters whose signs are fixed go to exponentiated gradient.
 
     Returns:
@@ -159,6 +163,8 @@ def param_groups(
             else require.non_negative("euclidean_lr", euclidean_lr)
         ),
     }
+    if tau_lr is not None:
+        require.non_negative("tau_lr", tau_lr)
     # By identity: a parameter that is shared has one declaration, and tensors compare elementwise.
     declarations = {}
     for _, parameter, declaration in signs.declared(model):
@@ -184,12 +190,13 @@ def param_groups(
             or id(parameter) in tables
             or _is_zero(parameter)
         )
-        key = declaration.role, rates[euclidean] * declaration.lr_scale, euclidean
+        rate = rates[euclidean]
+        if declaration.role == "tau" and tau_lr is not None:
+            rate = tau_lr
+        key = declaration.role, rate * declaration.lr_scale, euclidean
         group = {"params": [], "lr": key[1], "role": key[0], "euclidean": euclidean}
         # On `lr`, which euclidean groups need not have: `lrs` scales one rate for all groups.
-        group["lr_scale"] = declaration.lr_scale * (
-            rates[euclidean] / lr if lr else 1.0
-        )
+        group["lr_scale"] = declaration.lr_scale * (rate / lr if lr else 1.0)
         groups.setdefault(key, group)["params"].append(parameter)
     if not groups:
         raise ValueError(

@@ -26,6 +26,7 @@ from daleml.layers._recurrent.nonlinearities import (
     known_nonlinearity,
 )
 from daleml.layers._recurrent.path_options import connect
+from daleml.layers._recurrent.tau_learning import NAME as TAU
 from daleml.layers._recurrent.wiring import PathDrawing, Wiring
 from daleml.layers._shared import acting_parameters
 from daleml.layers._shared.acting_parameters import rewritten
@@ -76,7 +77,9 @@ class Circuit(Leaky):
     nonlinearity: str | Nonlinearity
     spectral_radius: float | None = None
 
-    _fixed = frozenset({"inputs", "populations", "input_size", "hidden_size", "bias"})
+    _fixed = frozenset(
+        {"inputs", "populations", "input_size", "hidden_size", "bias", "train_tau"}
+    )
     _settable = ("nonlinearity", "dt_ms", "tau_ms", "leak")
     _told: ClassVar[tuple[str, ...]] = ("nonlinearity",)
     _checked: ClassVar[Mapping[str, AttributeCheck]] = {
@@ -122,7 +125,8 @@ class Circuit(Leaky):
             "device": device or torch.get_default_device(),
             "dtype": dtype or torch.get_default_dtype(),
         }
-        self._build_leak(options["dt_ms"], options["tau_ms"], self.hidden_size, like)
+        of_time = options["dt_ms"], options["tau_ms"], options["train_tau"]
+        self._build_leak(*of_time, like)
         self._paths = connect(self._suffixes, inputs, populations, options)
         for path in self._paths:
             wiring.register(self, path, factory)
@@ -136,6 +140,7 @@ class Circuit(Leaky):
             for name in names:
                 values = nn.Parameter(torch.empty(self.hidden_size, **factory))
                 self.register_parameter(name, values)
+        self._register_tau(factory)
         self.reset_parameters(self.generator)
 
     def reset_parameters(
@@ -162,6 +167,9 @@ class Circuit(Leaky):
         for suffix in self._suffixes:
             self._wiring.draw_shared(self, suffix)
             self._reset_initial_state(suffix)
+        if self.train_tau:
+            signs.declare(self, TAU, role="tau", default=True)
+            self._reset_tau()
         for path in self._paths:
             mean = init.RECTIFIED_MEAN
             if path.pre is self.inputs:
@@ -177,7 +185,7 @@ class Circuit(Leaky):
         if getattr(self, name, None) is None:
             return
         # Without a leak the state is a rate, and none of these is negative.
-        if self.leak is None and self.nonlinearity in ("relu", "softplus"):
+        if not self._leaks and self.nonlinearity in ("relu", "softplus"):
             positive = torch.ones(self.hidden_size, device="cpu")
             signs.fix(self, name, positive, role="initial_state", default=True)
         else:
@@ -252,7 +260,7 @@ class Circuit(Leaky):
     def rates(self, state: Tensor) -> Tensor:
         """Return the rates of a state: ``f(state)`` with a leak, the state itself without."""
         # Without a leak the state is the rate.
-        if self.leak is None:
+        if not self._leaks:
             return state
         return self._f(state)
 
@@ -332,9 +340,11 @@ class Circuit(Leaky):
         if not isinstance(named, str):
             named = "a function"
         parts.append(f"nonlinearity={named}")
-        if self.leak is not None:
+        if self._leaks:
             leak = self.leak if isinstance(self.leak, float) else "one per unit"
-            if self.dt_ms is None:
+            if self.train_tau:
+                parts.append(f"dt_ms={self.dt_ms:g}, tau_ms={self._shown_tau()}")
+            elif self.dt_ms is None:
                 parts.append(f"leak={leak}")
             else:
                 parts.append(f"dt_ms={self.dt_ms:g}, dt/tau={leak}")

@@ -2,7 +2,7 @@
 
 # The annotations below are read when the module is imported, so they are no strings here.
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, TypedDict
 
 import torch
@@ -11,8 +11,8 @@ from torch import Tensor
 from daleml._support.shared_options import Option
 from daleml.layers._recurrent.masks import Connectivity
 
-TimeConstants = float | Sequence[float] | Tensor
-"""A time constant in ms, of all units or one for each."""
+TimeConstants = float | Sequence[float] | Tensor | Mapping[str, float]
+"""A time constant in ms, of all units, one for each, or one for each population."""
 
 
 class CircuitOptions(TypedDict, total=False):
@@ -65,7 +65,17 @@ class CircuitOptions(TypedDict, total=False):
         TimeConstants | None,
         Option(
             None,
-            "Time constant in ms, of all units or one for each; at least ``dt_ms``.",
+            "Time constant in ms, at least ``dt_ms``: of all units; one for each; or one for"
+            ' each population, by name, area or pattern, as in ``{"E": 20, "PV": 10}``.',
+        ),
+    ]
+    train_tau: Annotated[
+        bool,
+        Option(
+            False,
+            "Whether time constants learn, from ``tau_ms``, which must then be above ``dt_ms``:"
+            " one for each unit, or one for each key of a mapping by population"
+            ' (``{"*": 100}`` is a single one).',
         ),
     ]
     noise: Annotated[

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from daleml import require
+from daleml.layers._recurrent import tau_learning
+from daleml.layers._recurrent.tau_learning import LearnedTau
 from daleml.layers._recurrent.time_constants import (
     PerUnit,
     is_plain,
@@ -18,6 +20,10 @@ from daleml.layers._recurrent.time_constants import (
     version,
 )
 from daleml.layers._shared.checked_attributes import CheckedAttributes
+from daleml.populations import Populations
+
+_OF_TIME = ("leak", "tau_ms", tau_learning.NAME)
+"""The parameters that say what the leak is."""
 
 
 class Step(NamedTuple):
@@ -49,29 +55,42 @@ class KeptLeak(CheckedAttributes):
 
     What was given, ``tau_ms`` or ``leak``, is the fact. One that has a gradient is kept as it
     is, and an ``nn.Parameter`` is registered under its name. A leak that differs between units
-    is computed from it once, in the precision of the parameters, and stands in a buffer.
+    is computed from it once, in the precision of the parameters, and stands in a buffer. Time
+    constants that learn by ``train_tau`` are made of a parameter at every step, see
+    :mod:`~daleml.layers._recurrent.tau_learning`.
     """
 
     _n_units: int
     _leaks: bool
+    populations: Populations
+    train_tau: bool = False
+    """Whether time constants learn."""
     dt_ms: float | None
     """Length of a time step in ms; None without a leak."""
 
     def _build_leak(
-        self, dt_ms: Any, tau_ms: Any, size: int, like: dict[str, Any]
+        self, dt_ms: Any, tau_ms: Any, train_tau: Any, like: dict[str, Any]
     ) -> None:
         """Set time step and time constants for the first time: both, or neither."""
+        trains = require.flag("train_tau", train_tau)
         # Written past `__setattr__`, which would take them for settings.
         vars(self).update(
-            _n_units=size,
+            _n_units=self.populations.size,
             _tau=None,
             _rate=None,
+            _learned=None,
             _derived=None,
             _seen=(0, 0),
             _leaks=False,
             dt_ms=None,
+            train_tau=trains,
         )
         if dt_ms is None and tau_ms is None:
+            if trains:
+                raise ValueError(
+                    "`train_tau` must be False without `dt_ms` and `tau_ms`, which say where"
+                    " learning begins; got True."
+                )
             return
         if dt_ms is None or tau_ms is None:
             missing, given = "tau_ms", "dt_ms"
@@ -79,10 +98,74 @@ class KeptLeak(CheckedAttributes):
                 missing, given = given, missing
             raise ValueError(f"`{missing}` must be given where `{given}` is; got None.")
         dt_ms = require.positive("dt_ms", dt_ms)
-        read = time_constants(tau_ms, size)
-        require_short(dt_ms, read)
+        read, tied = self._read_tau(tau_ms, dt_ms)
         vars(self)["dt_ms"] = dt_ms
-        self._keep_fact("tau_ms", read, like)
+        if trains:
+            each = self._per_unit_values(read)
+            vars(self)["_learned"] = LearnedTau.of(each, tied, dt_ms)
+            vars(self)["_leaks"] = True
+        else:
+            self._keep_fact("tau_ms", read, like)
+
+    def _read_tau(
+        self, given: Any, dt_ms: float
+    ) -> tuple[PerUnit, tau_learning.Tied | None]:
+        """Read time constants, and which units have one in common, if they go by population."""
+        tied = None
+        if tau_learning.is_by_population(given):
+            given, tied = tau_learning.by_population(given, self.populations, dt_ms)
+        read = time_constants(given, self._n_units)
+        require_short(dt_ms, read)
+        return read, tied
+
+    def _per_unit_values(self, read: PerUnit) -> Tensor:
+        """Return one time constant for each unit, float64 on the CPU, of values alone."""
+        if isinstance(read, Tensor) and not is_plain(read):
+            raise ValueError(
+                "`tau_ms` must be numbers where `train_tau` is True; got a tensor with a"
+                " gradient: leave `train_tau` out to learn what it is computed from."
+            )
+        each = torch.as_tensor(read, dtype=torch.float64, device="cpu")
+        return each.expand(self._n_units).clone()
+
+    def _register_tau(self, factory: dict[str, Any]) -> None:
+        """Give the module the parameter of its time constants, where they learn."""
+        learned = vars(self)["_learned"]
+        if learned is not None:
+            log = nn.Parameter(torch.zeros(len(learned.anchor), **factory))
+            self.register_parameter(tau_learning.NAME, log)
+
+    def _reset_tau(self) -> None:
+        """Put time constants that learn back to where they were given."""
+        learned = vars(self)["_learned"]
+        if learned is None:
+            return
+        tau_learning.require_room(cast("float", self.dt_ms), learned.given)
+        vars(self)["_learned"] = LearnedTau(learned.given, learned.given, learned.tied)
+        with torch.no_grad():
+            self._tau_log().zero_()
+
+    def _tau_log(self) -> Tensor:
+        """Return the parameter of time constants that learn."""
+        log = self._parameters.get(tau_learning.NAME)
+        # `getattr` finds one that is parametrised.
+        return getattr(self, tau_learning.NAME) if log is None else log
+
+    def _learned_values(self) -> Tensor:
+        """Return the time constants that were learned, float64 on the CPU, without a graph."""
+        learned: LearnedTau = vars(self)["_learned"]
+        log = self._tau_log().detach()
+        if log.is_meta:
+            log = torch.zeros_like(log, device="cpu")
+        each = learned.values(log, cast("float", self.dt_ms))
+        return each.to("cpu", torch.float64)
+
+    def _keep_learned(self, each: Tensor, dt_ms: float) -> None:
+        """Let the parameter, as it is, mean given time constants at a given time step."""
+        learned: LearnedTau = vars(self)["_learned"]
+        log = self._tau_log().detach()
+        if not log.is_meta:
+            vars(self)["_learned"] = learned.anchored(each, log, dt_ms)
 
     def _exact_leak(self) -> PerUnit | None:
         """Return the leak in the precision of what was given."""
@@ -91,6 +174,11 @@ class KeptLeak(CheckedAttributes):
             given = vars(self)["_rate"]
         if given is not None:
             return cast("PerUnit", given)
+        learned = vars(self)["_learned"]
+        if learned is not None:
+            dt_ms = cast("float", self.dt_ms)
+            each: Tensor = learned.values(self._tau_log(), dt_ms)
+            return dt_ms / each
         tau = self._parameters.get("tau_ms")
         if tau is None:
             tau = vars(self)["_tau"]
@@ -114,6 +202,8 @@ class KeptLeak(CheckedAttributes):
         """Compute a leak that differs between units, and what follows from it, once."""
         self._buffers.pop("leak", None)
         self._non_persistent_buffers_set.discard("leak")
+        if vars(self)["_learned"] is not None:
+            return
         exact = self._exact_leak()
         vars(self).update(_derived=None, _leaks=exact is not None)
         # A leak that learns has to be computed at every step.
@@ -131,7 +221,7 @@ class KeptLeak(CheckedAttributes):
     def _like(self) -> dict[str, Any]:
         """Return where the parameters are, and their dtype."""
         for name, parameter in self._parameters.items():
-            if parameter is not None and name not in ("leak", "tau_ms"):
+            if parameter is not None and name not in _OF_TIME:
                 return {"device": parameter.device, "dtype": parameter.dtype}
         leak = self._buffers.get("leak")
         if leak is None:
@@ -174,8 +264,15 @@ class KeptLeak(CheckedAttributes):
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         """Move or cast the module; what follows from its time constants is computed anew."""
         self._follow_edits()
+        before = None
+        if vars(self)["_learned"] is not None:
+            dtype = self._tau_log().dtype
+            before = self._learned_values()
         # The cast of a buffer rounds; computing it from the fact rounds once.
         result = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        # A cast rounds the parameter of time constants, which stay what they are.
+        if before is not None and self._tau_log().dtype != dtype:
+            self._keep_learned(before, cast("float", self.dt_ms))
         moved = self._buffers.get("leak")
         if moved is not None:
             self._derive({"device": moved.device, "dtype": moved.dtype})
@@ -195,6 +292,7 @@ class KeptLeak(CheckedAttributes):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Read a pickle; in older ones there is a leak, and no time constant."""
         super().__setstate__(state)  # type: ignore[no-untyped-call]
+        vars(self).setdefault("_learned", None)
         if "_seen" in state:
             # Pickles of the first edition do not say whether the circuit leaks.
             vars(self).setdefault("_leaks", self._exact_leak() is not None)
@@ -261,6 +359,11 @@ class KeptLeak(CheckedAttributes):
                 " clamp it after each step, or learn what a sigmoid makes it of."
             )
         dt_ms = cast("float", self.dt_ms)
+        if vars(self)["_learned"] is not None:
+            raise ValueError(
+                f"`tau_ms` must stay finite while it learns; got {dt_ms / beyond:g}: give it a"
+                " smaller learning rate, as in `optim.param_groups(model, lr, tau_lr=...)`."
+            )
         raise ValueError(
             f"`tau_ms` must stay at least `dt_ms`, {dt_ms:g}, while it learns; got"
             f" {dt_ms / beyond:g}: clamp it after each step, as in"

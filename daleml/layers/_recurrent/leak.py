@@ -19,13 +19,18 @@ from torch import Tensor
 
 from daleml import require
 from daleml.layers._recurrent.kept_leak import KeptLeak
+from daleml.layers._recurrent.tau_learning import (
+    NAME,
+    LearnedTau,
+    require_room,
+    shown,
+)
 from daleml.layers._recurrent.time_constants import (
     PerUnit,
     agree,
     leak_fraction,
     require_short,
     shown_time,
-    time_constants,
 )
 
 _WITH_LEAK = 2
@@ -50,6 +55,8 @@ class Leaky(KeptLeak):
         None without a leak, or without a unit of time.
         """
         self._follow_edits()
+        if vars(self)["_learned"] is not None:
+            return self._learned_values()
         given = self._parameters.get("tau_ms")
         if given is None:
             given = vars(self)["_tau"]
@@ -67,10 +74,17 @@ class Leaky(KeptLeak):
         None if the state is the rate.
         """
         self._follow_edits()
+        if vars(self)["_learned"] is not None:
+            dt_ms = cast("float", self.dt_ms)
+            return (dt_ms / self._learned_values()).to(**self._like())
         derived = self._buffers.get("leak")
         if derived is None:
             return self._exact_leak()
         return derived
+
+    def _shown_tau(self) -> str:
+        """Show time constants that learn."""
+        return shown(self._learned_values(), vars(self)["_learned"].tied)
 
     # -- what can be set
 
@@ -87,6 +101,11 @@ class Leaky(KeptLeak):
 
     def _set_leak(self, value: Any) -> None:
         self._follow_edits()
+        if vars(self)["_learned"] is not None:
+            raise ValueError(
+                "`leak` cannot be set of a circuit whose time constants learn: set `tau_ms`;"
+                f" got {value!r}."
+            )
         if value is None:
             vars(self)["dt_ms"] = None
             self._keep_fact("leak", None, {})
@@ -102,15 +121,22 @@ class Leaky(KeptLeak):
                     f" got {value!r}."
                 )
             return
-        read = time_constants(value, self._n_units)
-        require_short(self.dt_ms, read)
-        self._keep_fact("tau_ms", read, self._like())
+        read, _ = self._read_tau(value, self.dt_ms)
+        learned = vars(self)["_learned"]
+        if learned is None:
+            self._keep_fact("tau_ms", read, self._like())
+            return
+        each = self._per_unit_values(read)
+        vars(self)["_learned"] = LearnedTau.of(each, learned.tied, self.dt_ms)
+        # They begin anew at the values that are set.
+        with torch.no_grad():
+            self._tau_log().zero_()
 
     def _set_dt(self, value: Any) -> None:
         self._follow_edits()
         if value is None and self.dt_ms is None:
             return
-        if self._exact_leak() is None:
+        if not self._leaks:
             raise ValueError(
                 "`dt_ms` can be set only of a circuit that leaks, built with `dt_ms` and"
                 f" `tau_ms`; got {value!r}."
@@ -120,7 +146,12 @@ class Leaky(KeptLeak):
             # The leak had no unit of time; this gives it one.
             vars(self)["dt_ms"] = dt_ms
             return
-        require_short(dt_ms, cast("PerUnit", self.tau_ms))
+        tau_ms = cast("PerUnit", self.tau_ms)
+        require_short(dt_ms, tau_ms)
+        if vars(self)["_learned"] is not None:
+            each = cast("Tensor", tau_ms)
+            require_room(dt_ms, each)
+            self._keep_learned(each, dt_ms)
         # A leak that was given is a fraction of the step, and grows with it.
         given = self._parameters.get("leak")
         if given is not None:
@@ -145,6 +176,7 @@ class Leaky(KeptLeak):
         self._follow_edits()
         trained = [name for name in ("leak", "tau_ms") if name in self._parameters]
         told: dict[str, Any] = {}
+        # Of time constants that learn, the values say what the parameter means.
         if trained == ["leak"]:
             # A fraction says nothing without the step that it is the fraction of.
             told["dt_ms"] = self.dt_ms
@@ -178,7 +210,12 @@ class Leaky(KeptLeak):
         is_of_a_circuit = any(prefix + name in state_dict for name in self._parameters)
         if not saved and not says and is_of_a_circuit:
             self._warn_unsaid(prefix)
-        wrong = self._disagreement(prefix, saved, says=says)
+        learned = vars(self)["_learned"] is not None
+        has_learned = prefix + NAME in state_dict
+        if learned or has_learned:
+            wrong = self._learned_disagreement(prefix, saved, has_learned=has_learned)
+        else:
+            wrong = self._disagreement(prefix, saved, says=says)
         if wrong is not None:
             # Torch raises it once it has read the rest; nothing of this circuit is loaded.
             error_msgs.append(wrong)
@@ -192,6 +229,10 @@ class Leaky(KeptLeak):
             unexpected_keys,
             error_msgs,
         )
+        each = saved.get("tau_ms")
+        if learned and each is not None and each.shape == (self._n_units,):
+            values = each.detach().to("cpu", torch.float64)
+            self._keep_learned(values, cast("float", self.dt_ms))
         leak = self._buffers.get("leak")
         # A circuit made on meta is filled by `load_state_dict(assign=True)`.
         if leak is not None and leak.is_meta:
@@ -208,6 +249,44 @@ class Leaky(KeptLeak):
                     f" {shown_time(value)}, stays.",
                     stacklevel=2,
                 )
+
+    def _learned_disagreement(
+        self, prefix: str, saved: dict[str, Tensor], *, has_learned: bool
+    ) -> str | None:
+        """Say in one sentence why time constants cannot be taken over, of which some learn."""
+        if vars(self)["_learned"] is None:
+            return (
+                f"{prefix}{NAME}: the checkpoint is of a circuit whose time constants learn,"
+                " and those of this one are fixed; build it with `train_tau=True`."
+            )
+        if not has_learned:
+            # Of another module, nothing is in it; torch says what is missing.
+            if not saved:
+                return None
+            return (
+                f"{prefix}tau_ms: the checkpoint is of a circuit whose time constants are"
+                " fixed, and those of this one learn; build it with `train_tau=False`, or"
+                " load it into such a one and set `tau_ms` of this one to its."
+            )
+        each = saved.get("tau_ms")
+        # Where the parameter does not fit, torch says so.
+        if each is None or each.is_meta or each.shape != (self._n_units,):
+            return None
+        dt_ms = cast("float", self.dt_ms)
+        if not float(each.min()) > dt_ms:
+            return (
+                f"{prefix}tau_ms: the checkpoint has {shown_time(each)}, and time constants"
+                f" that learn must be above `dt_ms`, here {dt_ms:g}; set a shorter one before"
+                " loading it."
+            )
+        tied = vars(self)["_learned"].tied
+        if tied is not None and not tied.fits(each):
+            return (
+                f"{prefix}tau_ms: the checkpoint has several values for units that have one"
+                f" time constant here ({', '.join(tied.keys)}); build the circuit with the"
+                " same `tau_ms`."
+            )
+        return None
 
     def _disagreement(
         self, prefix: str, saved: dict[str, Tensor], *, says: bool

@@ -152,6 +152,6 @@ def agree(saved: Tensor, own: Tensor) -> bool:
 def shown_time(value: Tensor) -> str:
     """Show one number, or how far several range."""
     low, high = float(value.detach().min()), float(value.detach().max())
-    if value.numel() == 1:
+    if value.numel() == 1 or low == high:
         return f"{low:g}"
     return f"{low:g} to {high:g} ({value.numel()} units)"
