@@ -4,6 +4,8 @@
 name                  what it does
 ====================  =========================================================================
 ``trajectory``        the state and the rates of a circuit at every step
+``fixed_points``      the fixed points and slow points of a circuit at a constant input
+``linearisation``     the Jacobian of a circuit at a state, and its eigenvalues
 ``dimension``         how many directions activity fills
 ====================  =========================================================================
 
@@ -18,17 +20,37 @@ from daleml._support import lazy_names
 
 if TYPE_CHECKING:
     from daleml.analysis.activity.dimensionality import Dimension, dimension
+    from daleml.analysis.activity.fixed_point_search import (
+        FixedPoint,
+        FixedPoints,
+        fixed_points,
+    )
+    from daleml.analysis.activity.linearised_maps import (
+        Linearisation,
+        PointKind,
+        Stability,
+        linearisation,
+    )
     from daleml.analysis.activity.trajectories import Trajectory, trajectory
 
 __all__ = [
     "Dimension",
+    "FixedPoint",
+    "FixedPoints",
+    "Linearisation",
+    "PointKind",
+    "Stability",
     "Trajectory",
     "dimension",
+    "fixed_points",
+    "linearisation",
     "trajectory",
 ]
 
 _HOMES = {
     "dimensionality": ("Dimension", "dimension"),
+    "fixed_point_search": ("FixedPoint", "FixedPoints", "fixed_points"),
+    "linearised_maps": ("Linearisation", "PointKind", "Stability", "linearisation"),
     "trajectories": ("Trajectory", "trajectory"),
 }
 

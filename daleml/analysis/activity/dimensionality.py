@@ -40,7 +40,7 @@ class Dimension:
         >>> import numpy as np
         >>> result = dimension(np.random.default_rng(0).normal(size=(4000, 10)))
         >>> print(result)  # doctest: +NORMALIZE_WHITESPACE
-        Participation ratio 9.98 (corrected for 4,000 samples: 10.00) of 10 units; 9 principal
+        Participation ratio 9.97 (corrected for 4,000 samples: 10.00) of 10 units; 9 principal
         components hold 90% of the variance.
     """
 

@@ -135,7 +135,7 @@ def trajectory(rnn: nn.Module, inputs: Any, hx: Tensor | None = None) -> Traject
     rates, states = run(stepper, steps, state)
     start = state
     if start is None:
-        start = _own_start(stepper, states[0])
+        start = own_start(stepper, states[0])
     if not is_batch:
         rates, states = rates[:, 0], states[:, :, 0]
         steps, start = steps[:, 0], start[:, 0]
@@ -166,12 +166,20 @@ def _begun(stepper: Stepper, hx: Tensor | None, is_batch: bool) -> Tensor | None
     return state
 
 
-def _own_start(stepper: Stepper, after: Tensor) -> Tensor:
-    """Return where a module begins by itself: zeros, or the state that it has learned."""
+def own_start(stepper: Stepper, after: Tensor) -> Tensor:
+    """Return where a module begins by itself, (layers, batch, width), like the state after.
+
+    Each state variable begins at zero, or where the dynamics say, and the first one in the
+    state that was learned, if one was.
+    """
     start = torch.zeros_like(after)
+    n_units = stepper.n_units(after.shape[-1])
+    dynamics = getattr(stepper.rnn, "dynamics", None)
+    for i, begins in enumerate(getattr(dynamics, "starts", ())):
+        start[..., i * n_units : (i + 1) * n_units] = torch.as_tensor(begins).to(after)
     for layer in range(len(after)):
         suffix = "" if stepper.is_cell else f"_l{layer}"
         learned = getattr(stepper.rnn, f"initial_state{suffix}", None)
         if isinstance(learned, Tensor):
-            start[layer] = learned
+            start[layer, ..., :n_units] = learned.detach()
     return start

@@ -29,6 +29,8 @@ plot                   what it draws
 ``signs``              the units that break Dale's law
 ``trial``              one trial of a task
 ``trajectory``         rates in the plane in which they vary most
+``fixed_points``       fixed points and slow points in the plane in which they differ most
+``eigenvalues``        the eigenvalues of a linearisation, and the unit circle
 ``dimension``          how much of the variance principal components hold
 ``claim``, ``sweep``   what a reproduction of a paper gave
 =====================  ====================================================================
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from daleml.analysis.plots.quantiles import qq
     from daleml.analysis.plots.ranking import family_bars
     from daleml.analysis.plots.shape_plots import resemblance, shapes
+    from daleml.analysis.plots.stability_plots import eigenvalues, fixed_points
     from daleml.analysis.plots.sweep_plots import sweep
     from daleml.analysis.plots.tail_plots import ccdf
     from daleml.analysis.plots.trial_plots import trial
@@ -74,10 +77,12 @@ __all__ = [
     "comparison_figure",
     "degrees",
     "dimension",
+    "eigenvalues",
     "families",
     "family_bars",
     "figure",
     "fit",
+    "fixed_points",
     "geometry",
     "groups",
     "learning_curves",
@@ -112,6 +117,7 @@ _HOMES = {
     "quantiles": ("qq",),
     "ranking": ("family_bars",),
     "shape_plots": ("resemblance", "shapes"),
+    "stability_plots": ("eigenvalues", "fixed_points"),
     "sweep_plots": ("sweep",),
     "tail_plots": ("ccdf",),
     "trial_plots": ("trial",),

@@ -50,7 +50,7 @@ def trajectory(result: Trajectory, ax: Axes | None = None) -> Axes:
     rates = result.rates.detach().cpu().double().numpy()
     if rates.ndim == 2:
         rates = rates[:, None]
-    plane, held = _plane(rates.reshape(-1, rates.shape[-1]))
+    plane, held = principal_plane(rates.reshape(-1, rates.shape[-1]))
     projected = plane.reshape(*rates.shape[:2], 2)
     n_trials = min(rates.shape[1], _MOST_TRIALS)
     colors = sns.color_palette("viridis", n_trials)
@@ -65,7 +65,7 @@ def trajectory(result: Trajectory, ax: Axes | None = None) -> Axes:
     return tidy(ax)
 
 
-def _plane(
+def principal_plane(
     samples: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return samples in the plane in which they vary most, and the fraction of each axis."""

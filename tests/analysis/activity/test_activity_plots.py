@@ -6,7 +6,13 @@ from torch import nn
 
 from daleml.analysis import activity, plots
 
+torch.manual_seed(0)
 RNN = nn.RNN(3, 5)
+RELU = nn.RNN(3, 5, nonlinearity="relu", bias=False)
+BISTABLE = nn.RNN(3, 5, bias=False)
+with torch.no_grad():
+    nn.init.eye_(BISTABLE.weight_hh_l0).mul_(2)
+NOTHING = activity.FixedPoints((), np.zeros(3), 5, 5, 1e-9, 1e-4, 1e-5)
 CASES = {
     "trajectory": (
         plots.trajectory,
@@ -15,6 +21,19 @@ CASES = {
     "trajectory of one unit": (
         plots.trajectory,
         lambda: activity.trajectory(nn.RNN(3, 1), torch.rand(20, 3)),
+    ),
+    "fixed points": (
+        plots.fixed_points,
+        lambda: activity.fixed_points(BISTABLE, n_starts=16),
+    ),
+    "no fixed point": (plots.fixed_points, lambda: NOTHING),
+    "eigenvalues": (
+        plots.eigenvalues,
+        lambda: activity.linearisation(RNN, torch.zeros(1, 5)),
+    ),
+    "eigenvalues of zero": (
+        plots.eigenvalues,
+        lambda: activity.linearisation(RELU, torch.zeros(1, 5)),
     ),
     "dimension": (
         plots.dimension,
@@ -30,7 +49,7 @@ def test_every_result_has_a_plot(name):
     drawing, axes = plots.figure()
     ax = draw(result(), axes[0, 0])
     assert isinstance(ax, Axes)
-    assert ax.lines
+    assert ax.has_data() or ax.texts
     assert plots.png(drawing, 30)
 
 
@@ -39,3 +58,16 @@ def test_a_plot_refuses_what_is_no_result(name):
     draw, _ = CASES[name]
     with pytest.raises(TypeError, match="`result` must be a"):
         draw(np.ones(3))
+
+
+def test_fixed_points_are_drawn_where_a_trajectory_goes():
+    path = activity.trajectory(BISTABLE, torch.rand(20, 4, 3))
+    found = activity.fixed_points(BISTABLE, n_starts=16)
+    _, axes = plots.figure()
+    ax = plots.fixed_points(found, axes[0, 0], path=path)
+    assert len(ax.lines) >= 4
+    with pytest.raises(TypeError, match="`path` must be a Trajectory; got int."):
+        plots.fixed_points(found, path=3)
+    wider = activity.trajectory(nn.RNN(3, 6), torch.rand(20, 4, 3))
+    with pytest.raises(ValueError, match="`path` must be of 5 units; got 6."):
+        plots.fixed_points(found, path=wider)

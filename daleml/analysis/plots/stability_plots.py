@@ -1,0 +1,173 @@
+"""Plots of fixed points, and of the eigenvalues of a linearisation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from daleml.analysis.activity.fixed_point_search import FixedPoint, FixedPoints
+from daleml.analysis.activity.linearised_maps import Linearisation, Stability
+from daleml.analysis.activity.trajectories import Trajectory
+from daleml.analysis.plots.activity_plots import principal_plane
+from daleml.analysis.plots.canvas import axes_or_new, legend, require_result, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+_DARK, _LIGHT = "0.15", "0.6"
+# Marker, colour of its face, and of its edge. What is stable is filled.
+_MARKS = {
+    "stable": ("o", _DARK, _DARK),
+    "unstable": ("o", "white", _DARK),
+    "marginal": ("D", "white", _DARK),
+    "undetermined": ("s", "white", _LIGHT),
+    "slow": ("x", _DARK, _DARK),
+}
+
+
+def fixed_points(
+    result: FixedPoints, ax: Axes | None = None, *, path: Trajectory | None = None
+) -> Axes:
+    """Draw points by their rates, in the plane in which these vary most.
+
+    Stable points are filled, unstable ones hollow, slow ones crosses; the size grows with the
+    number of starts that led there.
+
+    Args:
+        result: What :func:`daleml.analysis.activity.fixed_points` returned.
+        ax: Where to draw; default: new axes.
+        path: A trajectory of the same circuit, drawn below them in the plane in which both vary
+            most.
+
+    Returns:
+        The axes.
+
+    Raises:
+        TypeError: If ``result`` or ``path`` is something else, or ``ax`` are no axes.
+        ValueError: If ``path`` is of another number of units.
+
+    Example:
+        >>> import torch
+        >>> from daleml.analysis import activity, plots
+        >>> found = activity.fixed_points(torch.nn.RNN(3, 5), n_starts=4)
+        >>> drawing, axes = plots.figure()
+        >>> ax = plots.fixed_points(found, axes[0, 0])
+        >>> ax.get_legend().get_texts()[0].get_text()
+        'stable'
+    """
+    require_result(result, FixedPoints, "fixed_points")
+    ax = axes_or_new(ax)
+    paths = _paths(path)
+    groups = list(paths)
+    if result.points:
+        groups.append(np.stack([point.rates for point in result.points]))
+    if not groups:
+        ax.text(0.5, 0.5, "no point was found", ha="center", transform=ax.transAxes)
+        return tidy(ax)
+    n_units = groups[-1].shape[1]
+    if groups[0].shape[1] != n_units:
+        raise ValueError(
+            f"`path` must be of {n_units} units; got {groups[0].shape[1]}."
+        )
+    plane, held = principal_plane(np.concatenate(groups))
+    for one in paths:
+        line, plane = plane[: len(one)], plane[len(one) :]
+        ax.plot(line[:, 0], line[:, 1], color="0.8", linewidth=0.8, zorder=0)
+    _draw_points(ax, result.points, plane)
+    ax.set(
+        xlabel=f"principal component 1 ({held[0]:.0%} of variance)",
+        ylabel=f"principal component 2 ({held[1]:.0%})",
+    )
+    return tidy(ax)
+
+
+def _paths(path: Trajectory | None) -> list[NDArray[np.float64]]:
+    """Return the rates of a trajectory, one array for each trial."""
+    if path is None:
+        return []
+    if not isinstance(path, Trajectory):
+        raise TypeError(f"`path` must be a Trajectory; got {type(path).__name__}.")
+    rates = path.rates.detach().cpu().double().numpy()
+    if rates.ndim == 2:
+        return [rates]
+    return list(rates.swapaxes(0, 1))
+
+
+def _draw_points(
+    ax: Axes, points: tuple[FixedPoint, ...], plane: NDArray[np.float64]
+) -> None:
+    """Draw points where they lie in a plane, with a legend of their kinds."""
+    most = max((point.n_starts for point in points), default=1)
+    named: set[str] = set()
+    for point, (x, y) in zip(points, plane, strict=True):
+        kind = point.stability.value if point.is_fixed else "slow"
+        marker, face, edge = _MARKS[kind]
+        # A cross has no face, and takes its colour from the first of the two.
+        colors: dict[str, Any] = {"facecolors": face, "edgecolors": edge}
+        if marker == "x":
+            colors = {"color": edge}
+        ax.scatter(
+            [x],
+            [y],
+            s=30 + 90 * point.n_starts / most,
+            marker=marker,
+            label=None if kind in named else kind,
+            zorder=3,
+            **colors,
+        )
+        named.add(kind)
+    if named:
+        legend(ax, 3)
+
+
+def eigenvalues(result: Linearisation, ax: Axes | None = None) -> Axes:
+    """Draw the eigenvalues of a linearisation in the complex plane, and the unit circle.
+
+    Filled ones, inside the circle, die out; hollow ones, outside, grow.
+
+    Args:
+        result: What :func:`daleml.analysis.activity.linearisation` returned, or the
+            ``linearisation`` of a fixed point.
+        ax: Where to draw; default: new axes.
+
+    Returns:
+        The axes.
+
+    Raises:
+        TypeError: If ``result`` is something else, or ``ax`` are no axes.
+
+    Example:
+        >>> import torch
+        >>> from daleml.analysis import activity, plots
+        >>> result = activity.linearisation(torch.nn.RNN(3, 5), torch.zeros(1, 5))
+        >>> drawing, axes = plots.figure()
+        >>> ax = plots.eigenvalues(result, axes[0, 0])
+        >>> ax.get_xlabel()
+        'real part of eigenvalue'
+    """
+    require_result(result, Linearisation, "linearisation")
+    ax = axes_or_new(ax)
+    angles = np.linspace(0, 2 * np.pi, 200)
+    ax.plot(np.cos(angles), np.sin(angles), color="0.7", linewidth=1)
+    values = result.eigenvalues
+    grows = np.abs(values) > 1
+    for chosen, face, label in ((~grows, _DARK, "die out"), (grows, "white", "grow")):
+        if chosen.any():
+            ax.scatter(
+                values[chosen].real,
+                values[chosen].imag,
+                s=18,
+                facecolors=face,
+                edgecolors=_DARK,
+                label=f"{int(chosen.sum())} {label}",
+                zorder=3,
+            )
+    title = f"{result.kind}, spectral radius {result.spectral_radius:.3f}"
+    if result.stability is Stability.UNDETERMINED:
+        title = f"not smooth here; spectral radius {result.spectral_radius:.3f}"
+    ax.set(xlabel="real part of eigenvalue", ylabel="imaginary part", aspect="equal")
+    ax.set_title(title, fontsize="small")
+    legend(ax)
+    return tidy(ax)
