@@ -5,8 +5,7 @@ What reads the files themselves is :mod:`daleml.reading`; here is what the comma
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +19,10 @@ from daleml.reading import (
     TableOptions,
     choose,
     is_table,
-    listed,
+    matrix_of,
     printable,
     require_file,
     suffix,
-    to_matrix,
     to_names,
     warn,
 )
@@ -35,13 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["is_table", "read_columns", "read_matrices", "read_state", "read_weights"]
 
 _DEFAULT = TableOptions()
-# What tables call the two cells of a connection, among those that were met.
-_SENDER = re.compile(
-    r"(pre|source|from|sender|src)([ _.-].*|id)?|.*[ _.-]pre", re.IGNORECASE
-)
-_RECEIVER = re.compile(
-    r"(post|target|to|receiver|dst|tgt)([ _.-].*|id)?|.*[ _.-]post", re.IGNORECASE
-)
 
 
 def read_weights(
@@ -251,34 +242,6 @@ def _matrices_of_state(state: Mapping[str, Tensor]) -> dict[str, Any]:
         if value.is_floating_point() and value.ndim == 2:
             found[name] = value
     return found | dict(effective_weights(state))
-
-
-def matrix_of(table: Table) -> NDArray[np.float64]:
-    """Return the matrix that a table is.
-
-    Raises:
-        ValueError: If it is a list of connections, or a cell is no number.
-    """
-    names, where = table.names(), printable(table.path)
-    sender, receiver = _first(_SENDER, names), _first(_RECEIVER, names)
-    if table.named and sender and receiver and table.labels is None:
-        raise ValueError(
-            f"`{where}` must hold a matrix; it lists connections, from {sender} to"
-            f" {receiver}, a row each: write it as a matrix, a row for each receiver and a"
-            " column for each sender."
-        )
-    if not names or not len(table):
-        raise ValueError(f"`{where}` must hold a matrix; got none.")
-    if table.named and table.labels is None and not table.is_labelled_square():
-        table.on_note(
-            f"The columns {listed(names, 4)} were taken as those of one matrix."
-        )
-    return to_matrix(table)
-
-
-def _first(rule: re.Pattern[str], names: Iterable[str]) -> str | None:
-    """Return the first name that a rule describes."""
-    return next((name for name in names if rule.fullmatch(name)), None)
 
 
 def read_state(path: Path, say: OnNote = warn) -> dict[str, Tensor]:

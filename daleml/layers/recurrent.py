@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from typing import Any, ClassVar, Unpack
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, Literal, Unpack
 
-import torch
 from torch import Tensor
 
-from daleml import require
 from daleml._support import signed_edges
 from daleml._support.shared_options import completed, lists_options, options_of
 from daleml._support.signed_edges import GraphLike
-from daleml.layers import init
-from daleml.layers._recurrent import node_options
-from daleml.layers._recurrent.circuit_options import ColumnEIOptions, DANNOptions
+from daleml.layers._recurrent import given_matrix, given_wiring
+from daleml.layers._recurrent.circuit_options import ColumnEIOptions
 from daleml.layers._recurrent.column_ei_wiring import ColumnEI, starting_radius
+from daleml.layers._recurrent.given_wiring import CellTypes
 from daleml.layers._recurrent.nonlinearities import Nonlinearity
 from daleml.layers._recurrent.sequence_interface import Recurrent
-from daleml.layers._recurrent.sizes import DANN_FIXED, dann_parts, partition, sizes
-from daleml.layers._shared.checked_attributes import AttributeCheck
+from daleml.layers._recurrent.sizes import partition, sizes
 from daleml.layers.recurrent_cells import DANNRNNCell as DANNRNNCell
 from daleml.layers.recurrent_cells import EIRNNCell as EIRNNCell
+from daleml.layers.recurrent_dann import DANNRNN as DANNRNN
 from daleml.populations import Populations
 
 
@@ -132,6 +130,8 @@ class EIRNN(Recurrent):
 
     nodes: tuple[Hashable, ...] | None = None
     """The nodes of the graph it was built from, unit by unit."""
+    order: Tensor | None = None
+    """Unit ``k`` is the given unit ``order[k]``, of a graph's nodes or a matrix's rows."""
 
     def __init__(
         self,
@@ -158,6 +158,7 @@ class EIRNN(Recurrent):
         *,
         drop_minority: bool = False,
         weight: str | None = signed_edges.WEIGHT,
+        population: CellTypes = None,
         **options: Any,
     ) -> EIRNN:
         """Build the circuit of a connectome: its neurons, signs, synapses and strengths.
@@ -175,6 +176,8 @@ class EIRNN(Recurrent):
                 of the sign with the lesser total weight, instead of refusing the graph.
             weight: Name of the attribute of edges that holds their strengths, where it is not
                 "weight"; None to take every edge as 1.
+            population: The cell types that name the circuit's populations: the attribute of
+                nodes that holds them, or a mapping by node. Default: "E" and "I".
             options: Further arguments of the class. Those with a value for each unit go by
                 node: ``tau_ms={"L1": 20, ...}``, a value for every node; ``input_mask={"R1":
                 [True, False], ...}``, a row for every node that receives input. A sequence, or
@@ -182,12 +185,13 @@ class EIRNN(Recurrent):
                 to change that order.
 
         Returns:
-            An ``EIRNN``, excitatory neurons first; ``rnn.nodes`` names them, unit by unit.
+            An ``EIRNN``, excitatory neurons first; ``rnn.nodes`` names them, unit by unit, and
+            ``rnn.in_given_order`` puts results in the order of the graph.
 
         Raises:
             TypeError: If ``graph`` is no digraph.
-            ValueError: If a sign is unknown, a neuron sends both, a strength is missing, or an
-                option for each unit does not fit the nodes.
+            ValueError: If a sign is unknown, a neuron sends both, a strength is missing, a cell
+                type has both signs, or an option for each unit does not fit the nodes.
 
         Example:
             >>> from daleml.datasets import fly_visual
@@ -197,168 +201,103 @@ class EIRNN(Recurrent):
             >>> rnn.nodes[:4]
             ('L2', 'L3', 'L4', 'L5')
         """
-        for name in ("hidden_size", "mask"):
-            if name in options:
-                raise TypeError(
-                    f"`{name}` must be left out, since the graph says it; got"
-                    f" {options[name]!r}."
-                )
-        signed, nodes, n_exc = signed_edges.signed_nodes(
-            graph, drop_minority=drop_minority, weight=weight
+        given_wiring.require_left_out(options, "graph")
+        wiring = given_wiring.of_graph(
+            graph, drop_minority=drop_minority, weight=weight, population=population
         )
-        # The circuit puts excitatory nodes first; options by node have to follow.
-        listed = list(signed)
-        if "tau_ms" in options:
-            options["tau_ms"] = node_options.per_unit(
-                "tau_ms", options["tau_ms"], nodes, listed
-            )
-        if "input_mask" in options:
-            n_inputs = sizes("input_size", input_size).size
-            options["input_mask"] = node_options.rows(
-                "input_mask", options["input_mask"], n_inputs, nodes, listed
-            )
-        # The same graph, its nodes in the order of the units.
-        ordered = type(signed)()
-        ordered.add_nodes_from((node, signed.nodes[node]) for node in nodes)
-        ordered.add_edges_from(signed.edges(data=True))
-        populations = Populations(n_exc, len(nodes) - n_exc)
-        circuit = cls(input_size, populations, mask=ordered, **options)
-        circuit.nodes = tuple(nodes)
-        column_signs = populations.signs(device="cpu", dtype=torch.float64)
-        # An edge's sign is that of its sender, so magnitudes are all that it adds.
-        strengths = signed_edges.strengths(ordered, nodes, weight) * column_signs
-        circuit._take_strengths(strengths)
+        circuit = cls._of_wiring(wiring, input_size, options)
+        wiring.write_into(circuit, starting_radius(circuit))
         return circuit
 
-    @torch.no_grad()
-    def _take_strengths(self, strengths: Tensor) -> None:
-        """Set every recurrent weight to given strengths, at the spectral radius of a start."""
-        for name, parameter in self.named_parameters():
-            # The graph says nothing of the input's weights.
-            if not name.startswith("weight_hh") or parameter.is_meta:
-                continue
-            present = getattr(self, f"{name}_present", None)
-            scaled = strengths.clone()
-            if present is not None:
-                scaled *= present.cpu()
-            if init.has_loop(scaled):
-                init.spectral_radius_(scaled, starting_radius(self))
-            parameter.copy_(scaled)
-            if not parameter.isfinite().all():
-                raise ValueError(
-                    f"`graph` must have weights in the range of {parameter.dtype};"
-                    " got some beyond it."
-                )
+    @classmethod
+    def from_matrix(
+        cls,
+        weights: Any,
+        input_size: int | Populations,
+        *,
+        rows: Literal["post", "pre"],
+        names: Sequence[str] | None = None,
+        signs: Any = None,
+        drop_minority: bool = False,
+        zeros_exist: bool = False,
+        variable: str | None = None,
+        **options: Any,
+    ) -> EIRNN:
+        """Build the circuit of a matrix of weights, whose units stand in any order.
 
+        Args:
+            weights: The recurrent weights, signed: an array, a tensor, a sparse matrix, a
+                labelled table, or a file of one (``.mat``, ``.npy``, ``.csv`` and others).
+            input_size: As in the class.
+            rows: What a row is: "post", the synapses onto a unit, as in this package; or
+                "pre", those that a unit makes, as in many published files.
+            names: The cell type of each unit; default: "E" and "I".
+            signs: +1 or -1 for each unit. Default: that of its weights. A unit that sends
+                nothing has the sign of its cell type, else it excites.
+            drop_minority: Whether, where a unit sends both signs, to leave out the sign of the
+                lesser total, or the one that ``signs`` denies, instead of refusing the matrix.
+            zeros_exist: Whether a zero is a synapse that may grow; else there is none.
+            variable: Name of the array, where a file holds several.
+            options: Further arguments of the class. Values for each unit follow the order of
+                the matrix. With ``spectral_radius``, strengths are scaled to it; else they are
+                as given.
 
-@lists_options(DANNOptions)
-class DANNRNN(Recurrent):
-    r"""A recurrent circuit of excitatory units, with feed-forward inhibition (Dale's ANN).
+        Returns:
+            An ``EIRNN``: unit ``k`` is the given unit ``rnn.order[k]``.
 
-    Inhibition acts between time steps,
+        Raises:
+            TypeError: If ``weights`` are no matrix of numbers.
+            ValueError: If it is not square and finite, or a unit or cell type has both signs.
 
-    .. math::
-        r_t = f\bigl((U_{ex} - U_{ei} U_{ix}) u_t + (W_{ex} - W_{ei} W_{ix}) r_{t-1}
-        + b_{ih} + b_{hh}\bigr)
+        Example:
+            >>> weights = [[0.0, -0.5, 0.2], [0.3, 0.0, 0.1], [0.4, -0.6, 0.0]]
+            >>> rnn = EIRNN.from_matrix(weights, 1, rows="post", names=["E", "PV", "E"])
+            >>> rnn.populations, rnn.order
+            (Populations.of(exc={'E': 2}, inh={'PV': 1}), tensor([0, 2, 1]))
+        """
+        given_wiring.require_left_out(options, "matrix")
+        wiring = given_matrix.of_matrix(
+            weights,
+            rows=rows,
+            names=names,
+            signs=signs,
+            drop_minority=drop_minority,
+            zeros_exist=zeros_exist,
+            variable=variable,
+        )
+        circuit = cls._of_wiring(wiring, input_size, options)
+        wiring.write_into(circuit, options.get("spectral_radius"))
+        return circuit
 
-    and, with shunting inhibition, with :math:`\hat z_t` the sum of both products and :math:`b`
-    of both biases,
+    @classmethod
+    def _of_wiring(
+        cls,
+        wiring: given_wiring.GivenWiring,
+        input_size: int | Populations,
+        options: Mapping[str, Any],
+    ) -> EIRNN:
+        n_inputs = sizes("input_size", input_size).size
+        # Options by unit follow what was given; the circuit puts excitatory units first.
+        ordered = wiring.in_unit_order(options, n_inputs)
+        circuit = cls(input_size, wiring.populations, mask=wiring.present, **ordered)
+        circuit.nodes, circuit.order = wiring.nodes, wiring.order
+        return circuit
 
-    .. math::
-        r_t = f\Bigl(\frac{g}{\gamma_t} \odot \hat z_t + b\Bigr), \qquad
-        \gamma_t = \max\bigl((U_{ei} \odot e^{\alpha_u}) U_{ix} u_t
-        + (W_{ei} \odot e^{\alpha_w}) W_{ix} r_{t-1},\; \epsilon\bigr).
+    def in_given_order(self, values: Tensor, dim: int | Sequence[int] = -1) -> Tensor:
+        """Put the units back in the order of the graph or matrix that the circuit was built from.
 
-    All six matrices and :math:`g` are non-negative; the minus is structure. Interneurons are
-    linear and act within the step. What keeps the law while it learns is the optimiser, ``EG``
-    or any other under ``optim.enforce``.
+        Args:
+            values: Rates, a state, or weights: ``dim=(0, 1)`` for recurrent ones. Of a circuit
+                that was built otherwise, they are returned as they are.
+            dim: Where its units lie.
 
-    Args:
-        input_size: Number of inputs, all excitatory.
-        hidden_size: Number of excitatory units of each layer.
-        n_inh: Number of interneurons of each path, from the input and between time steps;
-            default: a tenth of the units, at least 1.
-        num_layers: Number of layers; each reads the rates of the one before.
-        nonlinearity: ``"relu"``, ``"tanh"``, ``"softplus"``, or a function of a tensor, which
-            makes rates of states.
-        bias: Whether to learn ``bias_ih`` and ``bias_hh``.
-        batch_first: Whether batched input and output are (batch, time, ...) instead of (time,
-            batch, ...).
-        dropout: Probability of dropping a rate between layers while training.
-        bidirectional: Must be False, since a circuit does not run backwards.
-        options: Options of a circuit, by keyword.
+        Raises:
+            TypeError: If ``values`` are no tensor.
+            ValueError: If there are more or fewer units along ``dim``.
 
-    Shape:
-        Input, ``hx``, output and ``h_n`` as in :class:`EIRNN`. For each layer k and path p,
-        ``ih`` or ``hh``: weight_ex_[p]_l[k] (units, inputs), weight_ix_[p]_l[k] (n_inh,
-        inputs), weight_ei_[p]_l[k] (units, n_inh), and with shunting alpha_[p]_l[k] (n_inh,)
-        and gain_l[k] (units,).
-
-    Raises:
-        TypeError: If an argument is of the wrong kind.
-        ValueError: If a size, mask, time constant or option is impossible.
-        RuntimeError: From a call with an input or ``hx`` of the wrong shape, in the words of
-            ``nn.RNN``.
-
-    Example:
-        >>> import torch
-        >>> rnn = DANNRNN(28, 100, n_inh=10, batch_first=True)
-        >>> output, h_n = rnn(torch.rand(32, 28, 28))
-        >>> output.shape, h_n.shape
-        (torch.Size([32, 28, 100]), torch.Size([1, 32, 100]))
-        >>> rnn.effective_weights()[0].recurrent.shape
-        torch.Size([100, 100])
-
-    Notes:
-        - The third argument is ``n_inh``, where that of ``nn.RNN`` is ``num_layers``.
-        - Inputs should be non-negative. The effective weights are composed once a sequence;
-          with shunting, which depends on the rates, every step goes through the interneurons,
-          by a loop.
-        - What divides a unit is all the inhibition it receives, of both paths, floored at
-          ``eps`` as in :class:`DANNLinear`: a silent circuit divides by ``eps``, and each
-          step's derivatives are bounded. Above the floor a shunting circuit does not see the
-          scale of its rates, so without input it need not fall silent, and the effective
-          weight, which leaves out the division, tells little of its stability.
-        - ``weight_ix`` and ``weight_ei`` declare smaller learning rates, as in
-          :class:`DANNLinear`, which ``optim.param_groups`` applies: :math:`1/\sqrt N` and one
-          over the number of the path's inputs, and ``alpha`` their product.
-        - Initialised by ``layers.init.dann_`` with the variance of ``nn.RNN``'s weights, 1 / (3
-          N) on both paths, so that the effective weight starts with the spectrum of an
-          unconstrained network's, to which Li et al. ascribe that it learns like one.
-
-    References:
-        Li, Cornford, Ghosh & Richards 2023 (NeurIPS), for the subtractive circuit; Cornford et
-        al. 2021 (ICLR), for the shunt, whose recurrent form is ours.
-    """
-
-    _closed = True
-
-    _fixed = Recurrent._fixed | DANN_FIXED
-    _told = (*Recurrent._told, "eps")
-    _checked: ClassVar[Mapping[str, AttributeCheck]] = {
-        **Recurrent._checked,
-        "eps": require.positive,
-    }
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        n_inh: int | None = None,
-        num_layers: int = 1,
-        nonlinearity: str | Nonlinearity = "relu",
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        **options: Unpack[DANNOptions],
-    ) -> None:
-        given = completed(DANNRNN, options_of(DANNOptions), options)
-        inputs, units, wiring = dann_parts(input_size, hidden_size, n_inh, given)
-        as_nn_rnn = num_layers, nonlinearity, bias, batch_first, dropout, bidirectional
-        super().__init__(wiring, inputs, units, *as_nn_rnn, given)
-        self.n_inh, self.shunting = wiring.n_inh, wiring.shunting
-        self.eps = given["eps"]
-
-    def _describe_units(self) -> str:
-        return f"{self.hidden_size}, n_inh={self.n_inh}, shunting={self.shunting}"
+        Example:
+            >>> rnn = EIRNN.from_matrix([[0, 1], [-1, 0]], 1, rows="pre", names=["E", "I"])
+            >>> rnn.in_given_order(rnn.weight_hh_l0, dim=(0, 1)).T.tolist()
+            [[0.0, 1.0], [-1.0, 0.0]]
+        """
+        return given_wiring.undone(values, self.order, dim)

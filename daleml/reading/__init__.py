@@ -19,6 +19,7 @@ module              what it holds
 ``totals``          rows and columns that sum up the others
 ``table_forms``     a table as a DataFrame, as a matrix, or a column of it as names
 ``workbooks``       tables of typed cells: Excel, Parquet, Feather
+``matrix_files``    ``read_matrix``: one matrix, of a file of any of these kinds
 ``array_files``     ``read_arrays``: files of arrays, by the three modules below
 ``numpy_files``     NumPy's files, dense and sparse
 ``matlab_files``    MATLAB's files
@@ -30,6 +31,7 @@ module              what it holds
 
 from daleml._support.safe_text import listed, printable, quoted
 from daleml.reading.array_files import read_array, read_arrays
+from daleml.reading.matrix_files import matrix_of, read_matrix
 from daleml.reading.notes import OnNote, ReadingError, in_keywords, warn
 from daleml.reading.opening import (
     ARRAYS,
@@ -62,12 +64,14 @@ __all__ = [
     "in_keywords",
     "is_table",
     "listed",
+    "matrix_of",
     "plain_endings",
     "printable",
     "quoted",
     "read_array",
     "read_arrays",
     "read_checkpoint",
+    "read_matrix",
     "read_table",
     "require_file",
     "suffix",

@@ -12,8 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daleml.analysis import WeightSample, weight_samples
-from daleml.reading import Table, TableOptions, holds_rows, is_table, read_table
-from daleml.weight_files import columns_of, matrix_of, read_weights
+from daleml.reading import (
+    Table,
+    TableOptions,
+    holds_rows,
+    is_table,
+    matrix_of,
+    read_table,
+)
+from daleml.weight_files import columns_of, read_weights
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,7 +30,7 @@ def per_unit(
     Raises:
         ValueError: If a mapping lacks a node or has others, or a sequence's order is not clear.
     """
-    if not _is_mapping(given):
+    if not is_mapping(given):
         _require_order(name, given, nodes, listed)
         return given
     values = _chosen(name, given, nodes)
@@ -58,7 +59,7 @@ def rows(
         ValueError: If a mapping has others than the nodes, a row has another length, or a
             matrix's order is not clear.
     """
-    if not _is_mapping(given):
+    if not is_mapping(given):
         _require_order(name, given, nodes, listed)
         return given
     values = _chosen(name, given, nodes)
@@ -74,7 +75,36 @@ def rows(
     return mask
 
 
-def _is_mapping(given: Any) -> bool:
+def reordered(name: str, given: Any, order: Tensor) -> Any:
+    """Return an option with a value, or a row, per unit in the order of the units.
+
+    Args:
+        name: The option.
+        given: What follows the order in which units were given; or what is for all units, which
+            is returned as it is.
+        order: Unit ``k`` is the given unit ``order[k]``.
+
+    Raises:
+        ValueError: If there are more or fewer values than units.
+    """
+    try:
+        n_values = len(given)
+    except TypeError:
+        # A number, None, or a tensor of one number has no order.
+        return given
+    if n_values != len(order):
+        raise ValueError(
+            f"`{name}` must have a value for each of {len(order)} units, in the order in"
+            f" which they were given; got {n_values}."
+        )
+    if isinstance(given, Tensor):
+        return given[order.to(given.device)]
+    if isinstance(given, np.ndarray):
+        return given[order.numpy()]
+    return [given[unit] for unit in order.tolist()]
+
+
+def is_mapping(given: Any) -> bool:
     """Whether something is a dict, or a table's column with its index, as of pandas."""
     return isinstance(given, Mapping) or (
         hasattr(given, "keys") and hasattr(given, "items")

@@ -1,0 +1,199 @@
+"""The wiring of a circuit that was given: by a graph, or by a matrix of weights.
+
+Units come in any order. A circuit puts excitatory ones first, and keeps the order in which they
+were given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from daleml import require
+from daleml._support import signed_edges
+from daleml._support.signed_edges import GraphLike
+from daleml.layers import init
+from daleml.layers._recurrent import node_options
+from daleml.populations import Populations
+
+CellTypes = Mapping[Hashable, str] | str | None
+"""The cell type of each node: by node, or the attribute of nodes that holds it."""
+
+
+@dataclass(frozen=True)
+class GivenWiring:
+    """The recurrent synapses of a circuit, in the order of its units.
+
+    Attributes:
+        populations: The partition of the units.
+        order: Unit ``k`` is the given unit ``order[k]``, int64.
+        weights: Signed strengths, ``(post, pre)``, float64.
+        present: Which synapses exist.
+        nodes: The names of the units; None if they have none.
+        argument: What gave the wiring, for errors.
+    """
+
+    populations: Populations
+    order: Tensor
+    weights: Tensor
+    present: Tensor
+    nodes: tuple[Hashable, ...] | None
+    argument: str
+
+    def in_unit_order(
+        self, options: Mapping[str, Any], n_inputs: int
+    ) -> dict[str, Any]:
+        """Return options of a circuit, those with a value per unit in the order of the units."""
+        ordered = dict(options)
+        if "tau_ms" in options:
+            ordered["tau_ms"] = self._per_unit("tau_ms", options["tau_ms"])
+        if "input_mask" in options:
+            ordered["input_mask"] = self._rows(
+                "input_mask", options["input_mask"], n_inputs
+            )
+        return ordered
+
+    def _per_unit(self, name: str, given: Any) -> Any:
+        if self._goes_by_population(given):
+            return given
+        if self.argument == "graph" or node_options.is_mapping(given):
+            return node_options.per_unit(name, given, self._nodes(), self._listed())
+        return node_options.reordered(name, given, self.order)
+
+    def _rows(self, name: str, given: Any, n_inputs: int) -> Any:
+        if self.argument == "graph" or node_options.is_mapping(given):
+            listed = self._listed()
+            return node_options.rows(name, given, n_inputs, self._nodes(), listed)
+        return node_options.reordered(name, given, self.order)
+
+    def _goes_by_population(self, given: Any) -> bool:
+        """Whether an option is a mapping by population, and names no node."""
+        if not isinstance(given, Mapping):
+            return False
+        return not any(key in self._nodes() for key in given) and all(
+            isinstance(key, str) and self._is_population(key) for key in given
+        )
+
+    def _is_population(self, key: str) -> bool:
+        try:
+            self.populations.matching(key)
+        except ValueError:
+            return False
+        return True
+
+    def _nodes(self) -> Sequence[Hashable]:
+        return self.order.tolist() if self.nodes is None else self.nodes
+
+    def _listed(self) -> Sequence[Hashable]:
+        """Return the units in the order in which they were given."""
+        back = torch.argsort(self.order).tolist()
+        nodes = self._nodes()
+        return [nodes[unit] for unit in back]
+
+    @torch.no_grad()
+    def write_into(self, circuit: Any, radius: float | None) -> None:
+        """Set every recurrent weight of a circuit to the strengths given.
+
+        Args:
+            circuit: A column-EI circuit of these populations.
+            radius: The spectral radius to scale them to; None to leave them as they are.
+        """
+        for name, parameter in circuit.named_parameters():
+            # What was given says nothing of the input's weights.
+            if not name.startswith("weight_hh") or parameter.is_meta:
+                continue
+            present = getattr(circuit, f"{name}_present", None)
+            weights = self.weights.clone()
+            if present is not None:
+                weights *= present.cpu()
+            if radius is not None and init.has_loop(weights):
+                init.spectral_radius_(weights, radius)
+            parameter.copy_(weights)
+            if not parameter.isfinite().all():
+                raise ValueError(
+                    f"`{self.argument}` must have weights in the range of"
+                    f" {parameter.dtype}; got some beyond it."
+                )
+
+
+def require_left_out(options: Mapping[str, Any], what: str) -> None:
+    """Raise if an option is given that the wiring says itself."""
+    for name in ("hidden_size", "mask"):
+        if name in options:
+            raise TypeError(
+                f"`{name}` must be left out, since the {what} says it; got"
+                f" {options[name]!r}."
+            )
+
+
+def of_graph(
+    graph: GraphLike, *, drop_minority: bool, weight: str | None, population: CellTypes
+) -> GivenWiring:
+    """Read the wiring of a signed graph; see ``EIRNN.from_graph``."""
+    signed, nodes, n_exc = signed_edges.signed_nodes(
+        graph, drop_minority=drop_minority, weight=weight
+    )
+    excitatory = set(nodes[:n_exc])
+    listed = list(signed)
+    unit_signs = [1 if node in excitatory else -1 for node in listed]
+    cell_types = _cell_types(signed, listed, unit_signs, population)
+    populations, order = Populations.from_signs(unit_signs, cell_types)
+    units = [listed[i] for i in order.tolist()]
+    column_signs = populations.signs(device="cpu", dtype=torch.float64)
+    # An edge's sign is that of its sender, so magnitudes are all that it adds.
+    weights = signed_edges.strengths(signed, units, weight) * column_signs
+    present = signed_edges.present(signed, units)
+    return GivenWiring(populations, order, weights, present, tuple(units), "graph")
+
+
+def _cell_types(
+    graph: Any, nodes: list[Any], unit_signs: list[int], given: CellTypes
+) -> list[str] | None:
+    """Return the cell type of each node, or None if nobody gave any."""
+    if given is None:
+        return None
+    if not isinstance(given, (str, Mapping)):
+        raise TypeError(
+            "`population` must be the attribute of nodes that holds their cell type, or a"
+            f" mapping by node; got {type(given).__name__}."
+        )
+    found = []
+    sign_of: dict[str, int] = {}
+    for node, sign in zip(nodes, unit_signs, strict=True):
+        if isinstance(given, str):
+            cell_type = graph.nodes[node].get(given)
+        else:
+            cell_type = given.get(node)
+        if not isinstance(cell_type, str):
+            raise ValueError(
+                "`population` must give the cell type of every node, a string; got"
+                f" {cell_type!r} for {node!r}."
+            )
+        if sign_of.setdefault(cell_type, sign) != sign:
+            raise ValueError(
+                "`population` must give nodes of one cell type one sign; got"
+                f" {cell_type!r} for {node!r}, whose sign is {sign:+d}, and for one of the"
+                " other sign."
+            )
+        found.append(cell_type)
+    return found
+
+
+def undone(values: Tensor, order: Tensor | None, dim: int | Sequence[int]) -> Tensor:
+    """Put units back in the order in which they were given; see ``EIRNN.in_given_order``."""
+    found = require.tensor("values", values)
+    if order is None:
+        return found
+    back = torch.argsort(order).to(found.device)
+    for one in [dim] if isinstance(dim, int) else dim:
+        if not -found.ndim <= one < found.ndim or found.shape[one] != len(order):
+            raise ValueError(
+                f"`values` must have {len(order)} units along dimension {one}; got shape"
+                f" {tuple(found.shape)}."
+            )
+        found = found.index_select(one, back)
+    return found
