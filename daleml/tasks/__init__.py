@@ -3,7 +3,11 @@
 ========================  ====================================================================
 ``Task``                  draws trials, and judges the answers: ``sample``, ``loss``,
                           ``score``, ``chance``, ``ideal``
-``Trials``                inputs, targets and a mask, time first
+``Trials``                inputs, targets and a mask, time first; ``onsets``, ``during``
+``Uniform``, ``Choice``,  durations that are drawn for each trial, wherever a task takes one in
+``TruncatedExponential``  ms; ``Duration`` is what one of your own subclasses
+``Responses``             what was answered in each trial, and when
+``Timeline``              when the periods of a batch of trials begin and end
 ------------------------  --------------------------------------------------------------------
 Memory
 ``AddingProblem``         add the two values that were marked
@@ -24,37 +28,47 @@ Images and language
                           'daleml[tasks]'``
 ========================  ====================================================================
 
-A task of your own subclasses ``ClassificationTask``, ``RegressionTask`` or ``ChoiceTask``,
-which has periods.
+A task of your own subclasses ``ClassificationTask`` or ``RegressionTask``; or, with periods that
+may vary, input noise and catch trials, ``ChoiceTask`` or ``TimedTask``, which has an example.
 """
 
 from daleml._support.idx_files import read_idx
 from daleml.tasks.decision import ContextDecision, PerceptualDecision
+from daleml.tasks.durations import Choice, Duration, TruncatedExponential, Uniform
 from daleml.tasks.evidence import EvidenceIntegration
 from daleml.tasks.images import RowReader, RowSequentialImages
 from daleml.tasks.language import CharacterModel
 from daleml.tasks.memory import AddingProblem, DelayedMatchToSample
 from daleml.tasks.neurogym import NeurogymTask, from_neurogym
 from daleml.tasks.task import ClassificationTask, RegressionTask, Task
+from daleml.tasks.timed_tasks import TimedTask
+from daleml.tasks.timeline import Timeline
 from daleml.tasks.trials import Period, Trials
-from daleml.tasks.two_choices import ChoiceTask
+from daleml.tasks.two_choices import ChoiceTask, Responses
 
 __all__ = [
     "AddingProblem",
     "CharacterModel",
+    "Choice",
     "ChoiceTask",
     "ClassificationTask",
     "ContextDecision",
     "DelayedMatchToSample",
+    "Duration",
     "EvidenceIntegration",
     "NeurogymTask",
     "PerceptualDecision",
     "Period",
     "RegressionTask",
+    "Responses",
     "RowReader",
     "RowSequentialImages",
     "Task",
+    "TimedTask",
+    "Timeline",
     "Trials",
+    "TruncatedExponential",
+    "Uniform",
     "from_neurogym",
     "read_idx",
 ]

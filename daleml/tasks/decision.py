@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from daleml import require
-from daleml.tasks.task import consecutive
-from daleml.tasks.trials import Period, Trials
+from daleml.tasks.durations import Duration
+from daleml.tasks.trials import Trials
 from daleml.tasks.two_choices import ChoiceTask, normal_cdf
 
 _MODALITIES = ("motion", "colour")
@@ -24,20 +24,30 @@ class PerceptualDecision(ChoiceTask):
 
     While the stimulus lasts, the inputs of choice 1 and 2 at each step are
 
-    .. math:: x_{1,2} = b \pm s \frac{c}{2} + \sigma_\text{step} \xi_{1,2}, \qquad \xi \sim N(0, 1)
+    .. math::
+        x_{1,2} = b \pm s s_0 \frac{c}{2} + \sigma_\text{step} \xi_{1,2},
+        \qquad \xi \sim N(0, 1)
 
-    with the baseline :math:`b`, the side :math:`s = +1` for choice 1 and -1 for choice 2, and a
-    coherence :math:`c` drawn for each trial.
+    with the baseline :math:`b`, the side :math:`s = +1` for choice 1 and -1 for choice 2, a
+    coherence :math:`c` drawn for each trial, and a scale :math:`s_0`.
 
     Args:
-        fixation_ms: Duration before the stimulus; may be 0.
+        fixation_ms: Duration before the stimulus; may be 0. This and the others are numbers of ms,
+            or a :class:`Duration` that is drawn for each trial.
         stimulus_ms: Duration of the stimulus.
         delay_ms: Duration without evidence; may be 0.
         decision_ms: Duration of the answer, without evidence.
         coherences: The strengths of evidence, fractions in [0, 1]; each is as likely as the others.
+        scale: Evidence is coherence times this, :math:`s_0`.
+        reaction_time: Whether the answer is asked for from the onset of the stimulus on: then the
+            decision begins with it, the fixation cue ends, and the first answer is judged.
         noise_sd: Standard deviation of the noise in a step of 100 ms.
         baseline: Input without evidence, :math:`b`.
         fixate: Whether the loss counts the steps before the decision too.
+        grace_ms: For how long after the decision has begun nothing counts.
+        catch: Fraction of trials without a stimulus.
+        input_noise: Standard deviation of the noise of every input in a step of 100 ms.
+        input_baseline: Added to every input, at every step.
         dt_ms: Duration of a step.
 
     Raises:
@@ -62,15 +72,19 @@ class PerceptualDecision(ChoiceTask):
         Liu, Baratin, Cornford, Mihalas, Shea-Brown, Lajoie 2024 ICLR.
     """
 
-    fixation_ms: float = 0.0
-    stimulus_ms: float = 700.0
-    delay_ms: float = 0.0
-    decision_ms: float = 100.0
+    fixation_ms: float | Duration = 0.0
+    stimulus_ms: float | Duration = 700.0
+    delay_ms: float | Duration = 0.0
+    decision_ms: float | Duration = 100.0
     coherences: Sequence[float] = (0.0, 0.064, 0.128, 0.256, 0.512)
+    scale: float = 1.0
+    reaction_time: bool = False
     noise_sd: float = 0.1
     baseline: float = 1.0
 
     def __post_init__(self) -> None:
+        require.positive("scale", self.scale)
+        require.flag("reaction_time", self.reaction_time)
         super().__post_init__()
         # A frozen dataclass is set this way once, when it is made.
         object.__setattr__(self, "coherences", _fractions(self.coherences))
@@ -86,47 +100,70 @@ class PerceptualDecision(ChoiceTask):
         return ("fixate", "choice 1", "choice 2")
 
     @property
-    def periods(self) -> tuple[Period, ...]:
-        """Fixation, stimulus, delay, decision."""
-        return consecutive(
-            fixation=self.fixation_ms,
-            stimulus=self.stimulus_ms,
-            delay=self.delay_ms,
-            decision=self.decision_ms,
-        )
+    def begins_with(self) -> dict[str, str]:
+        """The decision begins with the stimulus, if one may react as soon as one is ready."""
+        if self.reaction_time:
+            return {"decision": "stimulus"}
+        return {}
 
     @property
     def stimulus_means(self) -> tuple[float, ...]:
         """Half of each coherence, for and against."""
         means = []
         for coherence in self.coherences:
-            means += [coherence / 2, -coherence / 2]
+            half = self.scale * coherence / 2
+            means += [half, -half]
         return tuple(means)
 
     @property
-    def ideal(self) -> float:
+    def ideal(self) -> float | None:
         r"""Accuracy of an ideal observer, who compares the sums of the two inputs.
 
         .. math::
-            \Big\langle \Phi\Big(\frac{c}{\sqrt{2} \sigma} \sqrt{\frac{T}{100\,\text{ms}}}\Big)
-            \Big\rangle_c
+            \Big\langle \Phi\Big(\frac{s_0 c}{\sqrt{2} \sigma}
+            \sqrt{\frac{T}{100\,\text{ms}}}\Big) \Big\rangle_{c, T}
 
-        for a stimulus that lasts :math:`T`. It depends neither on ``dt_ms`` nor on ``baseline``.
+        for a stimulus that lasts :math:`T`, and knows when that is. Noise of the inputs adds to
+        that of the stimulus. It depends neither on ``dt_ms`` nor on ``baseline``, and is the same
+        if one may react at any time: who can wait sees more. In catch trials one fixates; with
+        input noise these cannot be told, and there is no closed form.
         """
-        scores = [
-            _accuracy(coherence, self.stimulus_ms, self.noise_sd)
-            for coherence in self.coherences
-        ]
-        return math.fsum(scores) / len(scores)
+        scores = [self._mean_accuracy(coherence) for coherence in self.coherences]
+        # Without noise and without a baseline, no coherence is no stimulus at all.
+        n_unseen = 0
+        if self._total_sd == 0 and self.baseline == 0:
+            n_unseen = sum(coherence == 0 for coherence in self.coherences)
+        n = len(scores)
+        return self._with_catch(math.fsum(scores) / n, n_unseen / n)
+
+    def _mean_accuracy(self, coherence: float) -> float:
+        """Return the ideal observer's accuracy at a coherence, over durations of the stimulus."""
+        evidence, sd = self.scale * coherence, self._total_sd
+        return self._mean_over("stimulus", lambda ms: _accuracy(evidence, ms, sd))
+
+    def score(self, outputs: Tensor, trials: Trials) -> float:
+        """Return the fraction of judged steps, or of first answers, that are right.
+
+        Args:
+            outputs: What the network answered, (time, trials, n_outputs).
+            trials: What it was asked.
+
+        Raises:
+            ValueError: If ``outputs`` has another shape.
+        """
+        if self.reaction_time:
+            return self.responses(outputs, trials).accuracy
+        return super().score(outputs, trials)
 
     def _sample(self, n: int, generator: torch.Generator | None) -> Trials:
+        timeline = self._timeline(n, generator)
         coherence, choice = _draw(n, self.coherences, generator)
-        inputs = self._blank(n)
+        inputs = self._blank(timeline)
         # Outside of the stimulus, the inputs are silent: no baseline, and no noise.
-        steps = self.steps("stimulus")
-        means, n_steps = _evidence(coherence, choice), steps.stop - steps.start
-        inputs[steps, :, 1:] = self._noisy(means, n_steps, generator)
-        return self._trials(inputs, choice, {"coherence": coherence, "choice": choice})
+        means = _evidence(self.scale * coherence, choice)
+        self._show(inputs, timeline, "stimulus", means, generator)
+        conditions = {"coherence": coherence, "choice": choice}
+        return self._trials(inputs, choice, conditions, timeline)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,14 +175,22 @@ class ContextDecision(PerceptualDecision):
     "count motion" or "count colour".
 
     Args:
-        fixation_ms: Duration before the stimulus; may be 0.
+        fixation_ms: Duration before the stimulus; may be 0. This and the others are numbers of ms,
+            or a :class:`Duration` that is drawn for each trial.
         stimulus_ms: Duration of the stimulus, in both modalities.
         delay_ms: Duration without evidence; may be 0.
         decision_ms: Duration of the answer, without evidence.
         coherences: The strengths of evidence in either modality, fractions in [0, 1].
+        scale: Evidence is coherence times this, :math:`s_0`.
+        reaction_time: Whether the answer is asked for from the onset of the stimulus on: then the
+            decision begins with it, the fixation cue ends, and the first answer is judged.
         noise_sd: Standard deviation of the noise in a step of 100 ms.
         baseline: Input without evidence.
         fixate: Whether the loss counts the steps before the decision too.
+        grace_ms: For how long after the decision has begun nothing counts.
+        catch: Fraction of trials without a stimulus.
+        input_noise: Standard deviation of the noise of every input in a step of 100 ms.
+        input_baseline: Added to every input, at every step.
         dt_ms: Duration of a step.
 
     Raises:
@@ -169,8 +214,8 @@ class ContextDecision(PerceptualDecision):
         Liu, Baratin, Cornford, Mihalas, Shea-Brown, Lajoie 2024 ICLR.
     """
 
-    stimulus_ms: float = 200.0
-    delay_ms: float = 500.0
+    stimulus_ms: float | Duration = 200.0
+    delay_ms: float | Duration = 500.0
     coherences: Sequence[float] = (0.05, 0.15, 0.5)
 
     @property
@@ -182,20 +227,33 @@ class ContextDecision(PerceptualDecision):
             cues.append(f"count {modality}")
         return ("fixation", *evidence, *cues)
 
+    @property
+    def stimulus_inputs(self) -> slice:
+        """The inputs of evidence, without the cues."""
+        return slice(1, 5)
+
+    @property
+    def ideal(self) -> float | None:
+        """Accuracy of an ideal observer, as in :class:`PerceptualDecision`.
+
+        None with input noise, which may hide the cue.
+        """
+        return None if self.input_noise else super().ideal
+
     def _sample(self, n: int, generator: torch.Generator | None) -> Trials:
+        timeline = self._timeline(n, generator)
         context = torch.randint(2, (n,), generator=generator)
         drawn = [_draw(n, self.coherences, generator) for _ in _MODALITIES]
         # The other modality says something as well, which is to be ignored.
         choice = torch.where(context == 0, drawn[0][1], drawn[1][1])
-        inputs = self._blank(n)
-        steps = self.steps("stimulus")
-        means = torch.cat([_evidence(*modality) for modality in drawn], dim=1)
-        inputs[steps, :, 1:5] = self._noisy(means, steps.stop - steps.start, generator)
+        inputs = self._blank(timeline)
+        shown = [_evidence(self.scale * strength, side) for strength, side in drawn]
+        self._show(inputs, timeline, "stimulus", torch.cat(shown, dim=1), generator)
         inputs[..., 5:] = torch.nn.functional.one_hot(context, 2)
         conditions = {"context": context + 1, "choice": choice}
         for name, (coherence, side) in zip(_MODALITIES, drawn, strict=True):
             conditions |= {f"{name}_coherence": coherence, f"{name}_choice": side}
-        return self._trials(inputs, choice, conditions)
+        return self._trials(inputs, choice, conditions, timeline)
 
 
 def _fractions(coherences: object) -> tuple[float, ...]:

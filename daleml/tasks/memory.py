@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from daleml import require
+from daleml.tasks.durations import Duration
 from daleml.tasks.task import RegressionTask, consecutive
 from daleml.tasks.trials import Period, Trials
 from daleml.tasks.two_choices import ChoiceTask, normal_cdf
@@ -117,7 +118,8 @@ class DelayedMatchToSample(ChoiceTask):
     class 2 a non-match.
 
     Args:
-        fixation_ms: Duration before the sample; may be 0.
+        fixation_ms: Duration before the sample; may be 0. This and the others are numbers of ms, or
+            a :class:`Duration` that is drawn for each trial.
         sample_ms: Duration of the sample.
         delay_ms: Duration without a stimulus; may be 0.
         test_ms: Duration of the test.
@@ -126,6 +128,10 @@ class DelayedMatchToSample(ChoiceTask):
         noise_sd: Standard deviation of the noise on sample and test, in a step of 100 ms.
         baseline: Added to all stimulus inputs while one is shown, to keep noisy inputs above 0.
         fixate: Whether the loss counts the steps before the decision too.
+        grace_ms: For how long after the decision has begun nothing counts.
+        catch: Fraction of trials without a sample and a test.
+        input_noise: Standard deviation of the noise of every input in a step of 100 ms.
+        input_baseline: Added to every input, at every step.
         dt_ms: Duration of a step.
 
     Raises:
@@ -151,11 +157,11 @@ class DelayedMatchToSample(ChoiceTask):
         Liu, Baratin, Cornford, Mihalas, Shea-Brown, Lajoie 2024 ICLR.
     """
 
-    fixation_ms: float = 0.0
-    sample_ms: float = 100.0
-    delay_ms: float = 500.0
-    test_ms: float = 100.0
-    decision_ms: float = 100.0
+    fixation_ms: float | Duration = 0.0
+    sample_ms: float | Duration = 100.0
+    delay_ms: float | Duration = 500.0
+    test_ms: float | Duration = 100.0
+    decision_ms: float | Duration = 100.0
     n_stimuli: int = 2
 
     def __post_init__(self) -> None:
@@ -173,17 +179,6 @@ class DelayedMatchToSample(ChoiceTask):
         return ("fixate", "match", "non-match")
 
     @property
-    def periods(self) -> tuple[Period, ...]:
-        """Fixation, sample, delay, test, decision."""
-        return consecutive(
-            fixation=self.fixation_ms,
-            sample=self.sample_ms,
-            delay=self.delay_ms,
-            test=self.test_ms,
-            decision=self.decision_ms,
-        )
-
-    @property
     def stimulus_means(self) -> tuple[float, ...]:
         """1 for the stimulus that is shown, 0 for the others."""
         return (1.0, *[0.0] * (self.n_stimuli - 1))
@@ -197,29 +192,37 @@ class DelayedMatchToSample(ChoiceTask):
         .. math:: p q + (1 - p)(1 - q), \qquad p = \Phi(\sqrt{T / 200\,\text{ms}} / \sigma),
 
         where :math:`p` is the probability to tell the sample, which lasts :math:`T`, and
-        :math:`q` the same of the test. With noise and more stimuli there is no closed form.
+        :math:`q` the same of the test: means over durations, if these vary. With noise and more
+        stimuli there is no closed form, nor with catch trials and input noise.
         """
-        if self.noise_sd == 0:
-            return 1.0
+        if self._total_sd == 0:
+            return self._with_catch(1.0)
         if self.n_stimuli > 2:
             return None
-        # Two inputs are compared, and both are noisy: hence 200 ms and not 100.
-        p = normal_cdf((self.sample_ms / 200) ** 0.5 / self.noise_sd)
-        q = normal_cdf((self.test_ms / 200) ** 0.5 / self.noise_sd)
+        p, q = (
+            self._mean_over("sample", self._told),
+            self._mean_over("test", self._told),
+        )
         # An observer who is wrong twice is right about the match.
-        return p * q + (1 - p) * (1 - q)
+        return self._with_catch(p * q + (1 - p) * (1 - q))
+
+    def _told(self, duration_ms: float) -> float:
+        """Return the probability to tell one of two stimuli from the other."""
+        # Two inputs are compared, and both are noisy: hence 200 ms and not 100.
+        return normal_cdf((duration_ms / 200) ** 0.5 / self._total_sd)
 
     def _sample(self, n: int, generator: torch.Generator | None) -> Trials:
+        timeline = self._timeline(n, generator)
         sample = torch.randint(self.n_stimuli, (n,), generator=generator)
         choice = torch.randint(1, 3, (n,), generator=generator)
         # Drawn for matches too, so that the same seed gives the same trials whatever was chosen.
         others = torch.randint(1, self.n_stimuli, (n,), generator=generator)
         test = torch.where(choice == 1, sample, (sample + others) % self.n_stimuli)
-        inputs = self._blank(n)
+        inputs = self._blank(timeline)
         for period, shown in (("sample", sample), ("test", test)):
-            steps = self.steps(period)
-            one_hot = torch.nn.functional.one_hot(shown, self.n_stimuli).float()
-            n_steps = steps.stop - steps.start
-            inputs[steps, :, 1:] = self._noisy(one_hot, n_steps, generator)
+            one_hot = torch.nn.functional.one_hot(shown, self.n_stimuli)
+            # As floating point, of which means are.
+            means = one_hot.to(inputs.dtype)
+            self._show(inputs, timeline, period, means, generator)
         conditions = {"sample": sample + 1, "test": test + 1, "choice": choice}
-        return self._trials(inputs, choice, conditions)
+        return self._trials(inputs, choice, conditions, timeline)

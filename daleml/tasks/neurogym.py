@@ -142,7 +142,7 @@ class NeurogymTask(ClassificationTask):
 
     @property
     def periods(self) -> tuple[Period, ...]:
-        """The periods of the environment; none if they differ from trial to trial."""
+        """The periods of the environment; none if they differ: ask ``trials.onsets`` then."""
         return self._probe.periods
 
     @property
@@ -199,7 +199,8 @@ class NeurogymTask(ClassificationTask):
             mask[: len(gt), i] = True
         if not self.fixate and self.fixation is not None:
             mask &= targets != self.fixation
-        shared = {periods for _, _, periods, _ in drawn}
+        timings = [periods for _, _, periods, _ in drawn]
+        shared = set(timings)
         return Trials(
             inputs=inputs,
             targets=targets,
@@ -209,6 +210,7 @@ class NeurogymTask(ClassificationTask):
             output_names=self.output_names,
             periods=shared.pop() if len(shared) == 1 else (),
             conditions=_conditions([trial for _, _, _, trial in drawn]),
+            spans=_spans(timings, n_steps * self.dt_ms) if len(shared) > 1 else {},
         )
 
 
@@ -262,6 +264,19 @@ def _periods(inner: Any) -> tuple[Period, ...]:
     for name, start in inner.start_t.items():
         periods.append(Period(name, float(start), float(inner.end_t[name])))
     return tuple(sorted(periods, key=lambda period: period[1:]))
+
+
+def _spans(timings: list[tuple[Period, ...]], duration_ms: float) -> dict[str, Tensor]:
+    """Return start and end of the periods that every trial has, (trials, 2)."""
+    found = {}
+    by_name = [{period.name: period for period in periods} for periods in timings]
+    for name in by_name[0]:
+        if not all(name in one for one in by_name):
+            continue
+        bounds = [[one[name].start_ms, one[name].end_ms] for one in by_name]
+        # An environment may let a period last beyond what it shows.
+        found[name] = torch.tensor(bounds).clamp(0, duration_ms)
+    return found
 
 
 def _conditions(trials: list[dict[str, Any]]) -> dict[str, Tensor]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from torch import Tensor
 from daleml import require
 from daleml._support import seeds
 from daleml._support.keyword_names import Keywords
+from daleml.tasks.durations import whole_steps as whole_steps
+from daleml.tasks.timeline import Timeline
 from daleml.tasks.trials import Period, Trials
 
 
@@ -115,8 +116,18 @@ class Task(Keywords, ABC):
         targets: Tensor,
         mask: Tensor,
         conditions: dict[str, Tensor],
+        timeline: Timeline | None = None,
     ) -> Trials:
-        """Return trials that bear the names, the periods and the steps of this task."""
+        """Return trials that bear the names, the periods and the steps of this task.
+
+        Where its periods differ from trial to trial, ``timeline`` says when they are.
+        """
+        periods, spans = self.periods, {}
+        if timeline is not None and not periods:
+            periods = timeline.shared()
+            # By chance, all trials of a batch may have the same periods.
+            if not periods:
+                spans = timeline.spans()
         return Trials(
             inputs,
             targets,
@@ -124,8 +135,9 @@ class Task(Keywords, ABC):
             self.dt_ms,
             self.input_names,
             self.output_names,
-            self.periods,
+            periods,
             conditions,
+            spans,
         )
 
     @property
@@ -345,25 +357,10 @@ class RegressionTask(Task):
         return float(self.loss(outputs.detach(), trials))
 
 
-def whole_steps(
-    name: str, value: object, dt_ms: float, *, may_be_zero: bool = False
-) -> int:
-    """Return how many steps a duration has, or raise if that is no whole number of them."""
-    check = require.non_negative if may_be_zero else require.positive
-    duration = check(name, value)
-    n_steps = round(duration / dt_ms)
-    # Durations such as 0.1 + 0.2 are whole numbers of steps but for rounding.
-    if not math.isclose(duration, n_steps * dt_ms, rel_tol=1e-9):
-        raise ValueError(
-            f"`{name}` must be a multiple of `dt_ms`, {dt_ms:g}; got {duration:g}."
-        )
-    return n_steps
-
-
-def consecutive(**durations: float) -> tuple[Period, ...]:
+def consecutive(**lasting: float) -> tuple[Period, ...]:
     """Return periods of these durations in ms, one after the other."""
     periods = []
-    ends = itertools.accumulate(durations.values())
-    for (name, duration), end in zip(durations.items(), ends, strict=True):
+    ends = itertools.accumulate(lasting.values())
+    for (name, duration), end in zip(lasting.items(), ends, strict=True):
         periods.append(Period(name, end - duration, end))
     return tuple(periods)

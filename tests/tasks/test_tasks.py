@@ -89,6 +89,42 @@ TASKS = {
     "context, fine steps": lambda: tasks.ContextDecision(
         dt_ms=50, noise_sd=0.3, coherences=[0.2]
     ),
+    "perceptual, any duration": lambda: tasks.PerceptualDecision(
+        dt_ms=50,
+        fixation_ms=tasks.Uniform(50, 300),
+        stimulus_ms=tasks.TruncatedExponential(300, 100, 1000),
+        decision_ms=tasks.Choice((100, 200)),
+        noise_sd=0.3,
+        catch=0.2,
+    ),
+    "perceptual, reaction time": lambda: tasks.PerceptualDecision(
+        dt_ms=50, fixation_ms=100, reaction_time=True, grace_ms=50, noise_sd=0.3
+    ),
+    "perceptual, reaction time and catch": lambda: tasks.PerceptualDecision(
+        dt_ms=50,
+        stimulus_ms=tasks.Uniform(300, 600),
+        reaction_time=True,
+        fixate=False,
+        catch=0.4,
+        noise_sd=0,
+        baseline=0,
+        coherences=(0.0, 0.2),
+    ),
+    "perceptual, noisy inputs": lambda: tasks.PerceptualDecision(
+        dt_ms=50, noise_sd=0.1, input_noise=0.2, input_baseline=0.2, scale=3.2
+    ),
+    "context, any duration": lambda: tasks.ContextDecision(
+        stimulus_ms=tasks.Choice((100, 300, 800), (3, 2, 1)), catch=0.5, noise_sd=0.3
+    ),
+    "context, noisy inputs": lambda: tasks.ContextDecision(input_noise=0.5),
+    "match to sample, any duration": lambda: tasks.DelayedMatchToSample(
+        sample_ms=tasks.Uniform(100, 400),
+        delay_ms=tasks.TruncatedExponential(200, 0, 900),
+        noise_sd=0.8,
+        catch=0.3,
+        grace_ms=100,
+        decision_ms=200,
+    ),
     "images": image_task,
     "images, slow rows": lambda: image_task(row_ms=30, dt_ms=10, n_classes=5),
     "evidence": lambda: tasks.EvidenceIntegration(),
@@ -129,7 +165,10 @@ def constant(task, trials):
         return (counts / counts.sum()).log().expand(shape)
     if isinstance(task, tasks.RowSequentialImages):
         return one_hot(task.labels.mode().values.expand(shape[:2]), task.n_outputs)
-    return one_hot(torch.randint(1, 3, shape[:2], generator=seeded(9)), 3)
+    if getattr(task, "catch", 0) > 1 / task.n_outputs:  # rather no choice than any
+        return one_hot(torch.zeros(shape[:2], dtype=torch.int64), task.n_outputs)
+    choices = torch.randint(1, task.n_outputs, shape[:2], generator=seeded(9))
+    return one_hot(choices, task.n_outputs)
 
 
 @EVERY
@@ -140,7 +179,13 @@ def test_shapes_and_types(name):
     assert len(trials) == 7
     assert trials.inputs.shape == (*shape, task.n_inputs)
     assert trials.inputs.shape[0] <= task.n_steps
-    if name != "neurogym":  # whose trials differ in length
+    assert bool((trials.lengths <= trials.inputs.shape[0]).all())
+    if name == "neurogym" or not task.periods:  # whose trials differ in length
+        assert int(trials.lengths.max()) == trials.inputs.shape[0]
+        ended = torch.arange(len(trials.inputs))[:, None] >= trials.lengths
+        assert not trials.inputs[ended].any()
+        assert not trials.mask[ended].any()
+    else:
         assert trials.inputs.shape[0] == task.n_steps
         assert task.n_steps * task.dt_ms == task.periods[-1].end_ms
     assert (trials.inputs.dtype, trials.mask.dtype) == (torch.float32, torch.bool)
@@ -163,6 +208,10 @@ def test_shapes_and_types(name):
 @EVERY
 def test_inputs_are_rates_unless_the_noise_is_larger_than_the_baseline(name):
     task = TASKS[name]()
+    if getattr(task, "input_noise", 0):
+        return  # which is on silent inputs too
+    if isinstance(task, tasks.ChoiceTask) and task.noise_sd == task.baseline == 0:
+        return  # what is 0 cannot be told from what is not shown
     share = getattr(task, "p_negative", 0.0)
     inputs = task.sample(500, seeded()).inputs
     if share < 1e-9:
@@ -304,7 +353,7 @@ def observer(task, trials):
     """The choice of an ideal observer, from the inputs and the task's settings alone."""
     if isinstance(task, tasks.DelayedMatchToSample):
         shown = [
-            trials.inputs[task.steps(period), :, 1:].sum(0)
+            (trials.inputs[..., 1:] * trials.during(period)[..., None]).sum(0)
             for period in ("sample", "test")
         ]
         if task.noise_sd == 0:
@@ -315,7 +364,7 @@ def observer(task, trials):
         same = torch.eye(task.n_stimuli, dtype=torch.bool)
         other = joint[:, ~same].logsumexp(1) - math.log(task.n_stimuli - 1)
         return torch.where(joint[:, same].logsumexp(1) > other, 1, 2)
-    evidence = trials.inputs[task.steps("stimulus")].sum(0)
+    evidence = (trials.inputs * trials.during("stimulus")[..., None]).sum(0)
     difference = evidence[:, 1] - evidence[:, 2]
     if isinstance(task, tasks.ContextDecision):
         difference = torch.where(
@@ -331,7 +380,15 @@ def observer(task, trials):
 def test_ideal_is_what_an_ideal_observer_scores_on_the_trials(name):
     task, n = TASKS[name](), 40_000
     trials = task.sample(n, seeded(6))
-    outputs = one_hot(observer(task, trials).expand(task.n_steps, -1), 3)
+    choice = observer(task, trials)
+    if task.catch:  # nothing was shown: neither noise nor evidence
+        shown = trials.inputs[..., task.stimulus_inputs].abs().sum((0, 2)) > 0
+        choice = torch.where(shown, choice, 0)
+    outputs = one_hot(choice.expand(len(trials.inputs), -1), task.n_outputs)
+    if getattr(task, "reaction_time", False):  # waits until the last step
+        last = torch.arange(len(outputs))[:, None] == trials.lengths - 1
+        silent = one_hot(torch.zeros_like(trials.targets), task.n_outputs)
+        outputs = torch.where(last[..., None], outputs, silent)
     score = task.score(outputs, trials)
     if task.ideal is None:
         assert 0.5 < score < 1
@@ -374,10 +431,10 @@ def test_a_trial_is_drawn(name):
     top, bottom = plots.trial(trials, index=2)
     top.figure.canvas.draw()
     assert bottom.get_xlabel() == "time (ms)"
-    assert bottom.get_xlim() == (0, trials.inputs.shape[0] * trials.dt_ms)
+    assert bottom.get_xlim() == (0, int(trials.lengths[2]) * trials.dt_ms)
     shown = [text.get_text() for text in top.texts]
     assert shown == [
-        p.name.replace("_", " ") for p in trials.periods if p.end_ms > p.start_ms
+        p.name.replace("_", " ") for p in trials.periods_of(2) if p.end_ms > p.start_ms
     ]
     given = Figure().subplots(2)
     assert plots.trial(trials, axes=given) == tuple(given)

@@ -21,7 +21,8 @@ _NEEDED = (
     "dt_ms",
     "input_names",
     "output_names",
-    "periods",
+    "periods_of",
+    "lengths",
 )
 
 # Beyond this number of inputs they are a heat map instead of lines.
@@ -71,13 +72,15 @@ def trial(
     if axes is not None and len(axes) != 2:
         raise ValueError(f"`axes` must be two; got {len(axes)}.")
     top, bottom = axes if axes is not None else _pair()
-    inputs = trials.inputs[:, index].detach().cpu().numpy()
-    targets = trials.targets[:, index].detach().cpu().numpy()
-    mask = trials.mask[:, index].detach().cpu().numpy()
+    # Without the padding of a trial that is shorter than others.
+    n_steps = int(trials.lengths[index])
+    inputs = trials.inputs[:n_steps, index].detach().cpu().numpy()
+    targets = trials.targets[:n_steps, index].detach().cpu().numpy()
+    mask = trials.mask[:n_steps, index].detach().cpu().numpy()
     edges = np.arange(len(inputs) + 1) * float(trials.dt_ms)
     _draw_inputs(top, edges, inputs, trials.input_names)
     _draw_target(bottom, edges, targets, mask, trials.output_names)
-    _draw_periods(top, bottom, trials.periods)
+    _draw_periods(top, bottom, trials.periods_of(index))
     top.tick_params(labelbottom=False)
     bottom.set(xlabel="time (ms)", xlim=(0, edges[-1]))
     top.set_xlim(0, edges[-1])
