@@ -21,7 +21,7 @@ Dale's ANN (DANN)               All units excite; interneurons inhibit between t
 ==============================  ==============================================================
 """
 
-from daleml.layers import functional, init
+from daleml.layers import dynamics, functional, init
 from daleml.layers._recurrent.circuit import EffectiveWeights
 from daleml.layers.blocks import Blocks
 from daleml.layers.conv import DANNConv1d, DANNConv2d, EIConv1d, EIConv2d
@@ -45,6 +45,7 @@ __all__ = [
     "EIRNNCell",
     "EffectiveWeights",
     "Readout",
+    "dynamics",
     "functional",
     "init",
     "populations_after",

@@ -101,7 +101,7 @@ class Cell(Circuit):
         So are a shunt, which has a loop of its own, autocast, where everything is lowered, and
         compiling, where a loop of the user's would be unrolled.
         """
-        if self._wiring.shunting or is_lowered(rows):
+        if self._wiring.shunting or self._has_dynamics or is_lowered(rows):
             return True
         if torch.compiler.is_compiling():
             return not is_exporting()
@@ -193,8 +193,8 @@ class Cell(Circuit):
         if not isinstance(hx, Tensor) or len(hx.shape) != len(shape):
             return False
         if len(shape) == 1:
-            return hx.shape[0] == self.hidden_size
-        return hx.shape[0] == shape[0] and hx.shape[1] == self.hidden_size
+            return hx.shape[0] == self._state_size
+        return hx.shape[0] == shape[0] and hx.shape[1] == self._state_size
 
     def _refuse(self, input: Any, hx: Any) -> None:
         """Raise what ``nn.RNNCell`` would, for an input and a state that do not fit."""
@@ -223,7 +223,7 @@ class Cell(Circuit):
         found = state.shape[1] if state.dim() > 1 else state.shape[0]
         raise RuntimeError(
             f"hidden0 has inconsistent hidden_size: got {found}, expected"
-            f" {self.hidden_size}"
+            f" {self._state_size}"
         )
 
     def effective_weights(self) -> EffectiveWeights:

@@ -18,11 +18,10 @@ from torch.utils.hooks import RemovableHandle
 
 from daleml import require, signs
 from daleml.layers import init
+from daleml.layers._recurrent.kept_dynamics import KeptDynamics
 from daleml.layers._recurrent.kept_leak import Step
-from daleml.layers._recurrent.leak import Leaky
 from daleml.layers._recurrent.nonlinearities import (
     Nonlinearity,
-    function,
     known_nonlinearity,
 )
 from daleml.layers._recurrent.path_options import connect
@@ -70,7 +69,7 @@ def _generator(name: str, value: Any) -> torch.Generator | None:
     return value
 
 
-class Circuit(Leaky):
+class Circuit(KeptDynamics):
     """What recurrent layers and cells share."""
 
     _suffixes: tuple[str, ...]
@@ -80,7 +79,7 @@ class Circuit(Leaky):
     _fixed = frozenset(
         {"inputs", "populations", "input_size", "hidden_size", "bias", "train_tau"}
     )
-    _settable = ("nonlinearity", "dt_ms", "tau_ms", "leak")
+    _settable = ("nonlinearity", "dt_ms", "tau_ms", "leak", "dynamics")
     _told: ClassVar[tuple[str, ...]] = ("nonlinearity",)
     _checked: ClassVar[Mapping[str, AttributeCheck]] = {
         "noise": require.non_negative,
@@ -127,6 +126,7 @@ class Circuit(Leaky):
         }
         of_time = options["dt_ms"], options["tau_ms"], options["train_tau"]
         self._build_leak(*of_time, like)
+        self._build_dynamics(options["dynamics"])
         self._paths = connect(self._suffixes, inputs, populations, options)
         for path in self._paths:
             wiring.register(self, path, factory)
@@ -184,8 +184,8 @@ class Circuit(Leaky):
         name = f"initial_state{suffix}"
         if getattr(self, name, None) is None:
             return
-        # Without a leak the state is a rate, and none of these is negative.
-        if not self._leaks and self.nonlinearity in ("relu", "softplus"):
+        # Where the state is a rate, none of these is negative.
+        if self.state_names[0] == "r" and self.nonlinearity in ("relu", "softplus"):
             positive = torch.ones(self.hidden_size, device="cpu")
             signs.fix(self, name, positive, role="initial_state", default=True)
         else:
@@ -257,13 +257,6 @@ class Circuit(Leaky):
             for suffix in self._suffixes
         )
 
-    def rates(self, state: Tensor) -> Tensor:
-        """Return the rates of a state: ``f(state)`` with a leak, the state itself without."""
-        # Without a leak the state is the rate.
-        if not self._leaks:
-            return state
-        return self._f(state)
-
     def register_layer_hook(self, look: LayerHook) -> RemovableHandle:
         """Let a function see every layer's input and rates, each time the layer has run.
 
@@ -300,10 +293,6 @@ class Circuit(Leaky):
         handle = RemovableHandle(self._layer_hooks)
         self._layer_hooks[handle.id] = look
         return handle
-
-    @property
-    def _f(self) -> Nonlinearity:
-        return function(self.nonlinearity)
 
     def _weights(self, suffix: str) -> EffectiveWeights:
         weight_ih = self._wiring.weight(self, f"ih{suffix}")
@@ -348,6 +337,8 @@ class Circuit(Leaky):
                 parts.append(f"leak={leak}")
             else:
                 parts.append(f"dt_ms={self.dt_ms:g}, dt/tau={leak}")
+        if self._has_dynamics and "dynamics" not in self._modules:
+            parts.append(f"dynamics={self.dynamics!r}")
         if self.noise:
             parts.append(f"noise={self.noise:g}")
         return ", ".join(parts)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from daleml._support.shared_options import Option
 from daleml.layers._recurrent.masks import Connectivity
+from daleml.layers.dynamics.protocol import Dynamics
 
 TimeConstants = float | Sequence[float] | Tensor | Mapping[str, float]
 """A time constant in ms, of all units, one for each, or one for each population."""
@@ -76,6 +77,16 @@ class CircuitOptions(TypedDict, total=False):
             "Whether time constants learn, from ``tau_ms``, which must then be above ``dt_ms``:"
             " one for each unit, or one for each key of a mapping by population"
             ' (``{"*": 100}`` is a single one).',
+        ),
+    ]
+    dynamics: Annotated[
+        Dynamics | None,
+        Option(
+            None,
+            "What moves the state in a step: an object of :mod:`daleml.layers.dynamics`, such as"
+            " ``RateLeak()`` or ``ShortTermPlasticity(...)``, or any that satisfies its protocol."
+            " Default: the state leaks, or is the rate. Its state variables lie side by side in"
+            " the last dimension of ``hx`` and ``h_n``, the state or rate first.",
         ),
     ]
     noise: Annotated[

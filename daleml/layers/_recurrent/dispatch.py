@@ -25,12 +25,15 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from daleml.layers._recurrent.circuit import Circuit
+from daleml.layers._recurrent.dynamics_loop import dynamics_loop
 from daleml.layers._recurrent.fused import fused
+from daleml.layers._recurrent.kept_leak import Step
 from daleml.layers._recurrent.layer_sweep import LayerSweep, lowered
 from daleml.layers._recurrent.loop import loop
 from daleml.layers._recurrent.nonlinearities import NONLINEARITIES
 from daleml.layers._shared.acting_parameters import acting, composed
 from daleml.layers._shared.exporting import is_exporting
+from daleml.layers.dynamics.protocol import Dynamics, TimeStep
 
 
 def advance_layer(
@@ -78,6 +81,8 @@ def _advance_layer(
     if circuit.noise and (circuit.training or circuit.noise_in_eval):
         noise = circuit._draw_noise(rows, step)
     sweep = LayerSweep(state, noise, leak, circuit.nonlinearity, tuple(sizes), keep)
+    if circuit._has_dynamics:
+        sweep = _under_dynamics(circuit, sweep, step)
     wiring = circuit._wiring
     if wiring.shunting:
         rates, last = wiring.advance(circuit, suffix, rows, bias, sweep)
@@ -90,15 +95,40 @@ def _advance_layer(
     return rates, last
 
 
+def _under_dynamics(
+    circuit: Circuit, sweep: LayerSweep, step: Step | None
+) -> LayerSweep:
+    """Return how a layer runs under dynamics of its own, given how it would without."""
+    time, noise = circuit._time_step(step), sweep.noise
+    if noise is not None:
+        # What dynamics receive is scaled by alpha later, or goes through the nonlinearity first.
+        noise = noise / time.alpha
+    dynamics = circuit._own_dynamics()
+    return sweep._replace(
+        noise=noise, leak=None, kept=None, dynamics=dynamics, time=time
+    )
+
+
 def starting_state(
     circuit: Circuit, suffix: str, rows: Tensor, n_sequences: int
 ) -> Tensor:
-    """Return where sequences begin: the trained initial state, or zeros."""
+    """Return where sequences begin: the trained initial state, or zeros.
+
+    Of dynamics with other variables, these begin where the dynamics say.
+    """
     name = f"initial_state{suffix}"
+    learned = None
     # `getattr` finds one that is parametrised, and is slow where nothing is found.
-    if circuit._parameters.get(name) is None and getattr(circuit, name, None) is None:
+    if (
+        circuit._parameters.get(name) is not None
+        or getattr(circuit, name, None) is not None
+    ):
+        learned = acting(circuit, name).expand(n_sequences, -1)
+    if circuit._has_dynamics:
+        return circuit._starting_variables(rows, n_sequences, learned)
+    if learned is None:
         return rows.new_zeros(n_sequences, circuit.hidden_size)
-    return acting(circuit, name).expand(n_sequences, -1)
+    return learned
 
 
 def run(
@@ -114,7 +144,9 @@ def run(
         ``x`` (rows, inputs), ``weight_ih`` (units, inputs), ``bias`` (units,), ``weight_hh``
         (units, units) -> rates (rows, units), last state of each sequence (sequences, units).
     """
-    state, noise, leak, nonlinearity, batch_sizes, keep = sweep
+    if sweep.dynamics is not None:
+        return run_dynamics(x, weight_ih, bias, weight_hh, sweep)
+    state, noise, leak, nonlinearity, batch_sizes, keep, *_ = sweep
     # Folded into the weights and the bias once, the leak costs no product at any step.
     if leak is not None:
         keep = sweep.keep
@@ -135,6 +167,19 @@ def run(
     with torch.autocast(x.device.type, enabled=False):
         within = LayerSweep(state, noise, None, nonlinearity, batch_sizes, keep)
         return run(x, weight_ih, bias, weight_hh, within)
+
+
+def run_dynamics(
+    x: Tensor,
+    weight_ih: Tensor,
+    bias: Tensor | None,
+    weight_hh: Tensor,
+    sweep: LayerSweep,
+) -> tuple[Tensor, Tensor]:
+    """Run one layer over all steps as :func:`run` does, under dynamics given as an object."""
+    dynamics, time = cast("Dynamics", sweep.dynamics), cast("TimeStep", sweep.time)
+    tensors = x, weight_ih, bias, weight_hh, sweep.state, sweep.noise
+    return dynamics_loop(*tensors, dynamics, time, sweep.batch_sizes)
 
 
 def _is_watched(tensors: Sequence[Tensor | None]) -> bool:

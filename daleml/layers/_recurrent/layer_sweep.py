@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from daleml.layers._recurrent.nonlinearities import Nonlinearity, function
+from daleml.layers.dynamics.protocol import Dynamics, TimeStep
 
 
 class LayerSweep(NamedTuple):
@@ -23,6 +24,9 @@ class LayerSweep(NamedTuple):
         batch_sizes: Number of sequences that take part in each step.
         kept: Fraction that is kept, where it is known more exactly than from a leak in the
             precision of the weights.
+        dynamics: What moves the state, if not the circuit's own leak. There is then neither a
+            leak nor a fraction kept, and noise is added to what the units receive.
+        time: What they are told of a step.
     """
 
     state: Tensor
@@ -31,6 +35,8 @@ class LayerSweep(NamedTuple):
     nonlinearity: str | Nonlinearity
     batch_sizes: tuple[int, ...]
     kept: Tensor | float | None = None
+    dynamics: Dynamics | None = None
+    time: TimeStep | None = None
 
     @property
     def f(self) -> Nonlinearity:

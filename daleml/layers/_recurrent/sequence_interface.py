@@ -156,7 +156,7 @@ class Recurrent(Circuit):
             return False
         if hx is None:
             return True
-        expected = (len(self._suffixes), *sequences, self.hidden_size)
+        expected = (len(self._suffixes), *sequences, self._state_size)
         return isinstance(hx, Tensor) and hx.shape == expected
 
     def _refuse(self, input: Any, hx: Any) -> None:
@@ -204,7 +204,7 @@ class Recurrent(Circuit):
             )
 
     def _require_state(self, hx: Tensor | None, n_sequences: int) -> None:
-        expected = (len(self._suffixes), n_sequences, self.hidden_size)
+        expected = (len(self._suffixes), n_sequences, self._state_size)
         if hx is not None and hx.shape != expected:
             raise RuntimeError(f"Expected hidden size {expected}, got {list(hx.shape)}")
 

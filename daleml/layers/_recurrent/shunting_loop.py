@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
+from daleml.layers._recurrent.dynamics_loop import advance_dynamics
 from daleml.layers._recurrent.layer_sweep import LayerSweep, is_lowered, lowered
 from daleml.layers._recurrent.loop import advance
 
@@ -36,7 +37,8 @@ def run_shunting(
         ``x`` (rows, inputs), ``gain`` and ``bias`` (units,) -> rates (rows, units), last state
         of each sequence (sequences, units).
     """
-    if is_lowered(x):
+    # Under dynamics of their own, the states stay as precise as they are.
+    if is_lowered(x) and sweep.dynamics is None:
         x, gain, bias, state, noise = lowered(x, gain, bias, sweep.state, sweep.noise)
         _, leak, kept = lowered(x, sweep.leak, sweep.kept)
         low_ih, low_hh = tuple(lowered(*weights_ih)), tuple(lowered(*weights_hh))
@@ -63,6 +65,9 @@ def run_shunting(
             driven = driven + now[:, 2 * n_units :]
         return driven
 
+    if sweep.dynamics is not None and sweep.time is not None:
+        own = sweep.state, sweep.dynamics, sweep.time
+        return advance_dynamics(drive, current, *own, sweep.batch_sizes)
     return advance(drive, current, sweep.state, sweep.keep, sweep.f, sweep.batch_sizes)
 
 
