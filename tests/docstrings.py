@@ -31,6 +31,7 @@ HOMES = (
     "daleml.layers",
     "daleml.layers.init",
     "daleml.layers.functional",
+    "daleml.layers.dynamics",
     "daleml.modules",
     "daleml.optim",
     "daleml.optim.rules",
@@ -67,6 +68,13 @@ WITH_EQUATION = {
         "DANNRNNCell",
     },
     "daleml.layers.functional": None,
+    "daleml.layers.dynamics": {
+        "MembraneLeak",
+        "RateLeak",
+        "RectifiedLeak",
+        "Adaptation",
+        "ShortTermPlasticity",
+    },
     "daleml.layers.init": {
         "exponential_",
         "lognormal_",
@@ -131,6 +139,13 @@ WITH_EQUATION = {
 
 WITH_REFERENCE = {
     "daleml.layers": {"DANNLinear", "DANNConv1d", "DANNConv2d", "EIRNN", "DANNRNN"},
+    "daleml.layers.dynamics": {
+        "MembraneLeak",
+        "RateLeak",
+        "RectifiedLeak",
+        "Adaptation",
+        "ShortTermPlasticity",
+    },
     "daleml.layers.init": {"column_ei_", "dann_", "dann_iclr2021_", "lognormal_model_"},
     "daleml.optim": {"EG", "EGAdamW", "MirrorDescent", "param_groups"},
     "daleml.analysis": {

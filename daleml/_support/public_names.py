@@ -13,6 +13,7 @@ _HOMES = (
     "layers",
     "layers.init",
     "layers.functional",
+    "layers.dynamics",
     "optim",
     "optim.functional",
     "potentials",
