@@ -19,7 +19,7 @@ from daleml.layers import (
 
 POPS = Populations(4, 2)
 SHARED = (
-    "mask", "input_mask", "layer_mask", "autapses", "dt_ms", "tau_ms", "train_tau", "noise", "noise_in_eval",
+    "mask", "input_mask", "layer_mask", "autapses", "dt_ms", "tau_ms", "train_tau", "dynamics", "noise", "noise_in_eval",
     "train_initial_state",
 )  # fmt: skip
 TORCHS = ("generator", "device", "dtype")

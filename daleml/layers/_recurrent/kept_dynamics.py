@@ -60,7 +60,10 @@ class KeptDynamics(Leaky):
             vars(self)["_has_dynamics"] = own
             vars(self)["_state_size"] = n_variables * self.hidden_size
         elif name == "dt_ms" and self._has_dynamics:
-            _require_step(vars(self).get("dynamics"), value)
+            _require_step(self.dynamics, value)
+        elif name == "leak" and value is None and self._has_dynamics:
+            # A circuit without a leak has no unit of time either.
+            _require_step(self.dynamics, None)
         super().__setattr__(name, value)
 
     def _readied(self, given: Any) -> Any:
@@ -116,7 +119,7 @@ class KeptDynamics(Leaky):
         """
         if self._has_dynamics:
             return tuple(self._own_dynamics().state_names)
-        return ("r",) if self.leak is None else ("x",)
+        return ("x",) if self._leaks else ("r",)
 
     def _own_dynamics(self) -> Dynamics:
         return cast("Dynamics", self.dynamics)
@@ -128,7 +131,7 @@ class KeptDynamics(Leaky):
             variables = side_by_side(self._whole(state), dynamics)
             return checked_rates(dynamics, variables, self._time_step(None))
         # Without a leak the state is the rate.
-        if self.leak is None:
+        if not self._leaks:
             return state
         return self._f(state)
 
