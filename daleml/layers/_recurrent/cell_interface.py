@@ -69,6 +69,8 @@ class Cell(Circuit):
         return self._step_rows(input[None], state)[0]
 
     def _step_rows(self, rows: Tensor, state: Tensor | None) -> Tensor:
+        if self.input_noise:
+            rows = self._noisy_input(rows)
         if self._needs_sweep(rows, state):
             return advance_layer(self, "", rows, state, [len(rows)])[1]
         # What follows runs at every step of a user's loop: it asks for no more than it needs.

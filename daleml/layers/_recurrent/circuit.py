@@ -18,6 +18,7 @@ from torch.utils.hooks import RemovableHandle
 
 from daleml import require, signs
 from daleml.layers import init
+from daleml.layers._recurrent import noise
 from daleml.layers._recurrent.kept_dynamics import KeptDynamics
 from daleml.layers._recurrent.kept_leak import Step
 from daleml.layers._recurrent.nonlinearities import (
@@ -75,6 +76,8 @@ class Circuit(KeptDynamics):
     _suffixes: tuple[str, ...]
     nonlinearity: str | Nonlinearity
     spectral_radius: float | None = None
+    # Of circuits that were pickled before there was any.
+    input_noise: float = 0.0
 
     _fixed = frozenset(
         {"inputs", "populations", "input_size", "hidden_size", "bias", "train_tau"}
@@ -83,6 +86,7 @@ class Circuit(KeptDynamics):
     _told: ClassVar[tuple[str, ...]] = ("nonlinearity",)
     _checked: ClassVar[Mapping[str, AttributeCheck]] = {
         "noise": require.non_negative,
+        "input_noise": require.non_negative,
         "noise_in_eval": require.flag,
         "generator": _generator,
         "input_mean": require.number,
@@ -109,6 +113,7 @@ class Circuit(KeptDynamics):
         self.bias = bias
         self.nonlinearity = nonlinearity
         self.noise = options["noise"]
+        self.input_noise = options["input_noise"]
         self.noise_in_eval = options["noise_in_eval"]
         learns_start = require.flag(
             "train_initial_state", options["train_initial_state"]
@@ -299,25 +304,21 @@ class Circuit(KeptDynamics):
         weight_hh = self._wiring.weight(self, f"hh{suffix}")
         return EffectiveWeights(weight_ih, weight_hh)
 
+    @property
+    def _is_noisy(self) -> bool:
+        """Whether noise is drawn, if there is any."""
+        return self.training or self.noise_in_eval
+
     def _draw_noise(self, rows: Tensor, step: Step | None) -> Tensor:
-        """Draw the noise of every step, (rows, units)."""
-        generator = self.generator
-        # A generator of another device is one for the circuit wherever it is.
-        elsewhere = generator is not None and generator.device != rows.device
-        shape = len(rows), self.hidden_size
-        if elsewhere:
-            drawn = torch.randn(shape, generator=generator, device=generator.device)
-            drawn = drawn.to(device=rows.device, dtype=rows.dtype)
-        else:
-            like: dict[str, Any] = {"device": rows.device, "dtype": rows.dtype}
-            drawn = torch.randn(shape, generator=generator, **like)
-        scale: Tensor | float = 2**0.5 * self.noise
-        if step is not None:
-            scale = step.spread * self.noise
-        if isinstance(scale, Tensor):
-            scale = scale.to(rows.dtype)
-        noise: Tensor = drawn * scale
-        return noise
+        """Draw the noise of the state in every step, (rows, units)."""
+        return noise.of_state(rows, self.hidden_size, self.noise, step, self.generator)
+
+    def _noisy_input(self, rows: Tensor) -> Tensor:
+        """Return what the first layer reads, with its noise."""
+        if not self.input_noise or not self._is_noisy:
+            return rows
+        step = self._step(rows) if self._leaks else None
+        return rows + noise.of_input(rows, self.input_noise, step, self.generator)
 
     def extra_repr(self) -> str:
         """Describe the circuit's sizes and dynamics."""
@@ -339,8 +340,9 @@ class Circuit(KeptDynamics):
                 parts.append(f"dt_ms={self.dt_ms:g}, dt/tau={leak}")
         if self._has_dynamics and "dynamics" not in self._modules:
             parts.append(f"dynamics={self.dynamics!r}")
-        if self.noise:
-            parts.append(f"noise={self.noise:g}")
+        for name in ("noise", "input_noise"):
+            if getattr(self, name):
+                parts.append(f"{name}={getattr(self, name):g}")
         return ", ".join(parts)
 
     def _describe_units(self) -> str:

@@ -98,8 +98,19 @@ class CircuitOptions(TypedDict, total=False):
             r" near ``tau_ms``, or without a leak.",
         ),
     ]
+    input_noise: Annotated[
+        float,
+        Option(
+            0.0,
+            r":math:`\sigma_u \ge 0` of noise in the first layer's input, which adds"
+            r" :math:`\sqrt{2 / \alpha}\, \sigma_u \xi` to it at every step: what it does to the"
+            " state does not depend on ``dt_ms``. Where time constants differ, the variance is"
+            " the mean over units. What becomes negative stays so: give the input a baseline.",
+        ),
+    ]
     noise_in_eval: Annotated[
-        bool, Option(False, "Whether there is noise in ``eval()`` too.")
+        bool,
+        Option(False, "Whether there is noise, of any kind, in ``eval()`` too."),
     ]
     train_initial_state: Annotated[
         bool,

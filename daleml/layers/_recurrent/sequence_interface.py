@@ -132,6 +132,7 @@ class Recurrent(Circuit):
     ) -> tuple[Tensor, Tensor]:
         """Run all layers, each over all steps before the next."""
         finals = []
+        rows = self._noisy_input(rows)
         for i, suffix in enumerate(self._suffixes):
             if i and self.dropout:
                 rows = dropout(rows, self.dropout, self.training)
