@@ -1,4 +1,4 @@
-"""What the activity of a circuit says: trajectories, fixed points, currents, dimension.
+"""What the activity of a circuit says: fixed points, currents, selectivity, behaviour.
 
 ====================  =========================================================================
 name                  what it does
@@ -7,6 +7,13 @@ name                  what it does
 ``fixed_points``      the fixed points and slow points of a circuit at a constant input
 ``linearisation``     the Jacobian of a circuit at a state, and its eigenvalues
 ``dimension``         how many directions activity fills
+``psychometric``      how often one of two choices is made, by strength of the evidence
+``chronometric``      how long a decision takes, by strength of the evidence
+``signed_choices``    a network's choices in trials of a task, as the first of these takes them
+``reaction_times``    when an output first reaches a threshold, as the second takes them
+``selectivity``       which units tell conditions of the trials apart
+``aligned``           average rates around an event that moves from trial to trial
+``decode``            what a linear reader tells from activity, at each time
 ====================  =========================================================================
 
 These work with every module that is called like ``nn.RNN``, that one included. A result is
@@ -19,7 +26,14 @@ from typing import TYPE_CHECKING, Any
 from daleml._support import lazy_names
 
 if TYPE_CHECKING:
+    from daleml.analysis.activity.chronometric_curve import (
+        Chronometric,
+        TimesVerdict,
+        chronometric,
+    )
     from daleml.analysis.activity.dimensionality import Dimension, dimension
+    from daleml.analysis.activity.event_alignment import Aligned, aligned
+    from daleml.analysis.activity.evidence_choices import SignedChoices, signed_choices
     from daleml.analysis.activity.fixed_point_search import (
         FixedPoint,
         FixedPoints,
@@ -31,27 +45,61 @@ if TYPE_CHECKING:
         Stability,
         linearisation,
     )
+    from daleml.analysis.activity.psychometric_curve import (
+        CurveVerdict,
+        Psychometric,
+        psychometric,
+    )
+    from daleml.analysis.activity.threshold_crossing import (
+        ReactionTimes,
+        reaction_times,
+    )
+    from daleml.analysis.activity.time_decoding import Decoding, decode
     from daleml.analysis.activity.trajectories import Trajectory, trajectory
+    from daleml.analysis.activity.unit_selectivity import Selectivity, selectivity
 
 __all__ = [
+    "Aligned",
+    "Chronometric",
+    "CurveVerdict",
+    "Decoding",
     "Dimension",
     "FixedPoint",
     "FixedPoints",
     "Linearisation",
     "PointKind",
+    "Psychometric",
+    "ReactionTimes",
+    "Selectivity",
+    "SignedChoices",
     "Stability",
+    "TimesVerdict",
     "Trajectory",
+    "aligned",
+    "chronometric",
+    "decode",
     "dimension",
     "fixed_points",
     "linearisation",
+    "psychometric",
+    "reaction_times",
+    "selectivity",
+    "signed_choices",
     "trajectory",
 ]
 
 _HOMES = {
+    "chronometric_curve": ("Chronometric", "TimesVerdict", "chronometric"),
     "dimensionality": ("Dimension", "dimension"),
     "fixed_point_search": ("FixedPoint", "FixedPoints", "fixed_points"),
     "linearised_maps": ("Linearisation", "PointKind", "Stability", "linearisation"),
+    "event_alignment": ("Aligned", "aligned"),
+    "psychometric_curve": ("CurveVerdict", "Psychometric", "psychometric"),
+    "evidence_choices": ("SignedChoices", "signed_choices"),
+    "threshold_crossing": ("ReactionTimes", "reaction_times"),
+    "time_decoding": ("Decoding", "decode"),
     "trajectories": ("Trajectory", "trajectory"),
+    "unit_selectivity": ("Selectivity", "selectivity"),
 }
 
 if not TYPE_CHECKING:

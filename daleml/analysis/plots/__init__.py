@@ -25,6 +25,11 @@ plot                   what it draws
 ``degrees``            degrees of a connectome
 ``strengths``          summed weights of its nodes
 ``balance``            the excitation that each node receives against the inhibition
+``psychometric``       how often a choice is made, by strength of the evidence
+``chronometric``       how long that takes
+``selectivity``        how selective each unit is
+``aligned``            average rates around an event
+``decoding``           what is read from activity, over time
 ``learning_curves``    a column of a training history
 ``signs``              the units that break Dale's law
 ``trial``              one trial of a task
@@ -44,6 +49,7 @@ from daleml._support import lazy_names
 
 if TYPE_CHECKING:
     from daleml.analysis.plots.activity_plots import dimension, trajectory
+    from daleml.analysis.plots.behaviour_plots import chronometric, psychometric
     from daleml.analysis.plots.canvas import (
         EXCITATORY,
         INHIBITORY,
@@ -67,14 +73,18 @@ if TYPE_CHECKING:
     from daleml.analysis.plots.sweep_plots import sweep
     from daleml.analysis.plots.tail_plots import ccdf
     from daleml.analysis.plots.trial_plots import trial
+    from daleml.analysis.plots.unit_plots import aligned, decoding, selectivity
 
 __all__ = [
     "EXCITATORY",
     "INHIBITORY",
+    "aligned",
     "balance",
     "ccdf",
+    "chronometric",
     "claim",
     "comparison_figure",
+    "decoding",
     "degrees",
     "dimension",
     "eigenvalues",
@@ -89,9 +99,11 @@ __all__ = [
     "matrix",
     "normality",
     "png",
+    "psychometric",
     "qq",
     "regime",
     "resemblance",
+    "selectivity",
     "shapes",
     "signs",
     "spectrum",
@@ -105,6 +117,7 @@ __all__ = [
 
 _HOMES = {
     "activity_plots": ("dimension", "trajectory"),
+    "behaviour_plots": ("chronometric", "psychometric"),
     "canvas": ("EXCITATORY", "INHIBITORY", "figure", "png", "style", "svg"),
     "claim_plots": ("claim",),
     "connectome_plots": ("balance", "degrees", "strengths"),
@@ -121,6 +134,7 @@ _HOMES = {
     "sweep_plots": ("sweep",),
     "tail_plots": ("ccdf",),
     "trial_plots": ("trial",),
+    "unit_plots": ("aligned", "decoding", "selectivity"),
 }
 
 if not TYPE_CHECKING:

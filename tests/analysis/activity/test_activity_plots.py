@@ -4,6 +4,7 @@ import torch
 from matplotlib.axes import Axes
 from torch import nn
 
+from daleml import Populations
 from daleml.analysis import activity, plots
 
 torch.manual_seed(0)
@@ -38,6 +39,42 @@ CASES = {
     "dimension": (
         plots.dimension,
         lambda: activity.dimension(np.random.default_rng(0).normal(size=(50, 9))),
+    ),
+    "psychometric": (
+        plots.psychometric,
+        lambda: activity.psychometric([-2, -1, 0, 1, 2] * 9, [0, 0, 1, 1, 1] * 9),
+    ),
+    "no curve": (
+        plots.psychometric,
+        lambda: activity.psychometric([-1, 1] * 4, [1] * 8),
+    ),
+    "chronometric": (
+        plots.chronometric,
+        lambda: activity.chronometric([0, 0, 1, 1, 2, 2], [9, 8, 7, 5, 3, 4]),
+    ),
+    "chronometric without a curve": (
+        plots.chronometric,
+        lambda: activity.chronometric([0, 0, 1, 1], [9, 8, 7, 5], [1, 0, 1, 1]),
+    ),
+    "selectivity": (
+        plots.selectivity,
+        lambda: activity.selectivity(
+            torch.rand(20, 6), [0, 1] * 10, populations=Populations(4, 2)
+        ),
+    ),
+    "selectivity of silent units": (
+        plots.selectivity,
+        lambda: activity.selectivity(torch.zeros(21, 6), ["$a", "b", "c"] * 7),
+    ),
+    "aligned": (
+        plots.aligned,
+        lambda: activity.aligned(
+            torch.rand(20, 6, 3), 10.0, 50.0, (-100, 50), conditions=["$x", "y"] * 3
+        ),
+    ),
+    "decoding": (
+        plots.decoding,
+        lambda: activity.decode(torch.randn(3, 20, 4), [0, 1] * 10, n_shuffles=19),
     ),
     "no dimension": (plots.dimension, lambda: activity.dimension(np.ones((5, 3)))),
 }

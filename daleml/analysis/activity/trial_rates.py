@@ -1,0 +1,115 @@
+"""Rates of units in trials, as circuits give them, and the labels of the trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from daleml.populations import Populations
+
+Array = NDArray[np.float64]
+
+
+def as_rates(name: str, values: object) -> Array:
+    """Return rates as an array, (time, trials, units) or (trials, units), or raise.
+
+    A result that has rates, such as a trajectory, will do.
+    """
+    values = getattr(values, "rates", values)
+    if isinstance(values, tuple):
+        raise TypeError(
+            f"`{name}` must be a tensor of rates; got a tuple: a circuit returns rates"
+            " first, then the state."
+        )
+    if isinstance(values, Tensor):
+        values = values.detach().cpu().numpy()
+    found = np.asarray(values)
+    if found.dtype.kind not in "biuf":
+        raise TypeError(
+            f"`{name}` must be a tensor of real numbers; got {type(values).__name__}."
+        )
+    if found.ndim not in (2, 3) or 0 in found.shape:
+        raise ValueError(
+            f"`{name}` must have shape (time, trials, units) or (trials, units), none of them"
+            f" 0; got {found.shape}."
+        )
+    return found.astype(np.float64)
+
+
+def window_means(name: str, values: object, window: slice | None) -> Array:
+    """Return the mean rate of each unit in each trial, over the steps of a window.
+
+    Args:
+        name: Of the argument that holds the rates.
+        values: Rates, (time, trials, units) or, without a window, (trials, units).
+        window: Which steps; None for all.
+
+    Returns:
+        Means, (trials, units).
+    """
+    found = as_rates(name, values)
+    if window is not None and not isinstance(window, slice):
+        raise TypeError(
+            "`window` must be a slice of steps, as a task's `steps` returns it; got"
+            f" {type(window).__name__}."
+        )
+    if found.ndim == 2:
+        if window is not None:
+            raise ValueError(
+                f"`window` must be None where `{name}` has no time; got {window}."
+            )
+        return require_finite(name, found)
+    n_steps = len(found)
+    if window is not None:
+        found = found[window]
+        last = window.stop
+        if len(found) == 0 or (last is not None and last > n_steps):
+            raise ValueError(
+                f"`window` must hold steps from 0 to {n_steps}; got {window}."
+            )
+    return require_finite(name, found.mean(axis=0))
+
+
+def require_finite(name: str, values: Array) -> Array:
+    """Return values, or raise if one is NaN or infinite."""
+    if not np.isfinite(values).all():
+        raise ValueError(f"`{name}` must be finite; got NaN or an infinite value.")
+    return values
+
+
+def as_labels(name: str, values: object, n_trials: int) -> NDArray[Any]:
+    """Return one label for each trial, numbers or texts, or raise."""
+    if isinstance(values, Tensor):
+        values = values.detach().cpu().numpy()
+    found = np.asarray(values)
+    if found.dtype.kind not in "biufUS":
+        raise TypeError(
+            f"`{name}` must be numbers or texts, one for each trial; got"
+            f" {type(values).__name__}."
+        )
+    if found.shape != (n_trials,):
+        raise ValueError(
+            f"`{name}` must have one value for each of {n_trials} trials; got shape"
+            f" {found.shape}."
+        )
+    if found.dtype.kind == "f" and not np.isfinite(found).all():
+        raise ValueError(f"`{name}` must be finite; got NaN or an infinite value.")
+    return found
+
+
+def population_units(populations: Any, n_units: int) -> Mapping[str, slice]:
+    """Return which units belong to each population, or raise if their number differs."""
+    if not isinstance(populations, Populations):
+        raise TypeError(
+            f"`populations` must be Populations; got {type(populations).__name__}."
+        )
+    total = populations.size
+    if total != n_units:
+        raise ValueError(
+            f"`populations` must have as many units as there are, {n_units}; got {total}."
+        )
+    return {name: populations[name] for name in populations.names}
