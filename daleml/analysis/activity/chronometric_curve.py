@@ -212,6 +212,7 @@ def chronometric(
         raise ValueError("`correct` must be given for `only_correct` or `joint`.")
     kept = ~(np.isnan(at) | np.isnan(times))
     judged = kept & ~np.isnan(right)
+    # Errors are judged, and told apart, even where they are not averaged.
     if only_correct:
         kept &= right == 1
     if not kept.any():
@@ -219,23 +220,20 @@ def chronometric(
             "`reaction_times_ms` must hold some times; got none that counts."
         )
     levels = np.unique(at[kept])
-    rows = []
+    rows, by_quantile, n_judged = [], [], []
     for level in levels:
-        here = at == level
-        rows.append(
-            _row(times[here & kept], right[here & judged], times[here & judged])
-        )
+        here, seen = (at == level) & kept, (at == level) & judged
+        rows.append(_row(times[here], right[seen], times[seen]))
+        quantile_values = np.quantile(times[here], levels_wanted)
+        by_quantile.append(tuple(quantile_values.tolist()))
+        n_judged.append(float(seen.sum()))
     ns, means, errors, fractions, of_errors = map(np.array, zip(*rows, strict=True))
-    n_judged = np.array([(judged & (at == level)).sum() for level in levels])
+    # A single trial has no error, and a t distribution without degrees of freedom is none.
     margin = stats.t.ppf((1 + confidence) / 2, np.maximum(ns - 1, 1)) * errors
-    by_quantile = []
-    for level in levels:
-        found = np.quantile(times[kept & (at == level)], levels_wanted)
-        by_quantile.append(tuple(found.tolist()))
-    n_right = np.nan_to_num(fractions) * n_judged if joint else None
-    curve = _curve(
-        levels, ns, means, errors, n_right, n_judged.astype(float) if joint else None
-    )
+    judgements = None
+    if joint:
+        judgements = np.stack([np.nan_to_num(fractions) * n_judged, n_judged])
+    curve = _curve(levels, ns, means, errors, judgements)
     return Chronometric(
         strengths=tuple(levels.tolist()),
         n_trials=tuple(ns.astype(int).tolist()),
@@ -266,6 +264,7 @@ def _trials(
     if correct is not None:
         right = real_numbers("correct", correct)
     same_length(strengths=at, reaction_times_ms=times, correct=right)
+    # NaN is a trial without an answer, and is left out; infinity is a slip.
     for name, values in (("strengths", at), ("reaction_times_ms", times)):
         if np.isinf(values).any():
             raise ValueError(f"`{name}` must be finite, or NaN; got an infinite one.")
@@ -300,10 +299,10 @@ def _curve(
     ns: Array,
     means: Array,
     errors: Array,
-    n_right: Array | None,
-    n_judged: Array | None,
+    judgements: Array | None,
 ) -> dict[str, Any]:
     """Return the fitted parameters, and what the data say of them."""
+    # A mean of one trial has no error to be weighted by.
     known = np.isfinite(errors)
     if known.sum() < 3 or not strengths[known].any():
         nothing = (math.nan, math.nan, math.nan)
@@ -322,8 +321,7 @@ def _curve(
         strengths[known],
         means[known],
         np.maximum(errors[known], floor),
-        None if n_right is None else n_right[known],
-        None if n_judged is None else n_judged[known],
+        None if judgements is None else judgements[:, known],
     )
     params, covariance, _ = diffusion_means.fit(data)
     expected = params[2] + diffusion_means.decision_time(data.strengths, *params[:2])
@@ -331,6 +329,7 @@ def _curve(
     with np.errstate(invalid="ignore"):
         found = np.sqrt(np.diag(covariance))
     verdict = TimesVerdict.FITTED
+    # The likelihood is flat in some direction where its curvature has no inverse.
     if not np.isfinite(found).all():
         verdict = TimesVerdict.UNDETERMINED
     return {

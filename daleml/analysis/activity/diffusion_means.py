@@ -26,14 +26,14 @@ Array = NDArray[np.float64]
 class MeanTimes:
     """Mean reaction times at distinct absolute strengths, with what correct choices there were.
 
-    ``n_right`` and ``n_judged`` are None where only times are to be fitted.
+    ``judgements`` are the number of correct trials and of judged ones, (2, strengths); None
+    where only times are to be fitted.
     """
 
     strengths: Array
     means: Array
     errors: Array
-    n_right: Array | None
-    n_judged: Array | None
+    judgements: Array | None
 
 
 def decision_time(strengths: Array, bound: float, sensitivity: float) -> Array:
@@ -57,12 +57,13 @@ def loss(params: Array, data: MeanTimes) -> float:
     expected = params[2] + decision_time(data.strengths, bound, sensitivity)
     z = (data.means - expected) / data.errors
     total = float((z**2).sum()) / 2
-    if data.n_right is not None and data.n_judged is not None:
+    if data.judgements is not None:
+        n_right, n_judged = data.judgements
         x = 2 * bound * sensitivity * np.abs(data.strengths)
         right = special.log_expit(x)
         wrong = special.log_expit(-x)
-        n_wrong = data.n_judged - data.n_right
-        total -= float((data.n_right * right + n_wrong * wrong).sum())
+        n_wrong = n_judged - n_right
+        total -= float((n_right * right + n_wrong * wrong).sum())
     return total
 
 
@@ -103,6 +104,7 @@ def fit(data: MeanTimes) -> tuple[Array, Array, float]:
 def _covariance(params: Array, data: MeanTimes) -> Array:
     """Return the inverse of the loss's curvature; NaN where it is flat or no minimum."""
     step = 1e-4 * np.array([1.0, 1.0, max(1.0, abs(float(params[2])))])
+    # Central differences: three parameters are few, and the loss is smooth.
     curvature = np.empty((3, 3))
     for i in range(3):
         for j in range(3):

@@ -133,19 +133,9 @@ def aligned(
         raise ValueError(
             f"`rates` must have shape (time, trials, units); got {found.shape}."
         )
-    n_steps, n_trials, n_units = found.shape
-    dt, is_trials = _step(trials)
-    if is_trials and tuple(trials.inputs.shape[:2]) != (n_steps, n_trials):
-        raise ValueError(
-            f"`trials` must be those that `rates` are of, {n_steps} steps of {n_trials}; got"
-            f" {tuple(trials.inputs.shape[:2])}."
-        )
-    names = tuple(str(unit) for unit in range(n_units))
-    if populations is not None:
-        members = population_units(populations, n_units)
-        names = tuple(members)
-        parts = [found[..., units].mean(axis=-1) for units in members.values()]
-        found = np.stack(parts, axis=-1)
+    n_steps, n_trials, _ = found.shape
+    dt, is_trials = _step(trials, n_steps, n_trials)
+    found, names = _by_population(found, populations)
     times, label = _events(event, trials, is_trials, n_trials)
     lengths = _lengths(ends_ms, n_steps, n_trials, dt)
     outside = (times < 0) | (times >= lengths * dt)
@@ -157,16 +147,11 @@ def aligned(
     kept = ~np.isnan(times)
     if not kept.any():
         raise ValueError("`event` must occur in some trial; got NaN in all.")
-    levels: tuple[Any, ...] = ("all",)
-    which = np.zeros(n_trials, dtype=np.intp)
-    if conditions is not None:
-        distinct, which = np.unique(
-            as_labels("conditions", conditions, n_trials), return_inverse=True
-        )
-        levels = tuple(distinct.tolist())
+    levels, which = _levels(conditions, n_trials)
     # An event belongs to the step in which it occurs, but for rounding.
     steps = np.floor(np.where(kept, times, 0.0) / dt + 1e-6).astype(np.int64)
     places = steps + offsets[:, None]
+    # Steps before a trial began, or after it ended, are in no average.
     exists = (places >= 0) & (places < lengths) & kept
     cut = found[np.clip(places, 0, n_steps - 1), np.arange(n_trials)]
     summaries = []
@@ -188,9 +173,16 @@ def aligned(
     )
 
 
-def _step(trials: Any) -> tuple[float, bool]:
+def _step(trials: Any, n_steps: int, n_trials: int) -> tuple[float, bool]:
     """Return the duration of a step in ms, and whether it is of trials."""
+    # What :class:`daleml.tasks.Trials` has: analysis does not import tasks.
     if hasattr(trials, "dt_ms") and hasattr(trials, "conditions"):
+        shape = tuple(trials.inputs.shape[:2])
+        if shape != (n_steps, n_trials):
+            raise ValueError(
+                f"`trials` must be those that `rates` are of, {n_steps} steps of {n_trials};"
+                f" got {shape}."
+            )
         return float(trials.dt_ms), True
     if isinstance(trials, (int, float)):
         return require.positive("trials", trials), False
@@ -198,6 +190,25 @@ def _step(trials: Any) -> tuple[float, bool]:
         "`trials` must be Trials, or the duration of a step in ms; got"
         f" {type(trials).__name__}."
     )
+
+
+def _by_population(rates: Array, populations: Any) -> tuple[Array, tuple[str, ...]]:
+    """Return mean rates of populations, or those of all units, with their names."""
+    if populations is None:
+        return rates, tuple(str(unit) for unit in range(rates.shape[2]))
+    members = population_units(populations, rates.shape[2])
+    # Units are averaged within a trial first, so that errors are over trials.
+    parts = [rates[..., units].mean(axis=-1) for units in members.values()]
+    return np.stack(parts, axis=-1), tuple(members)
+
+
+def _levels(conditions: Any, n_trials: int) -> tuple[tuple[Any, ...], NDArray[np.intp]]:
+    """Return the distinct conditions, and which of them each trial has."""
+    if conditions is None:
+        return ("all",), np.zeros(n_trials, dtype=np.intp)
+    labels = as_labels("conditions", conditions, n_trials)
+    distinct, which = np.unique(labels, return_inverse=True)
+    return tuple(distinct.tolist()), which.astype(np.intp)
 
 
 def _events(
@@ -210,6 +221,7 @@ def _events(
                 f"`event` must be times in ms where `trials` is a duration; got {event!r}."
             )
         return event_times(event, trials), event
+    # Times of a network's own answers, say.
     if isinstance(event, Tensor):
         event = event.detach().cpu().numpy()
     if np.ndim(event) == 0:
@@ -224,6 +236,7 @@ def _events(
 
 def _lengths(ends_ms: Any, n_steps: int, n_trials: int, dt: float) -> NDArray[np.int64]:
     """Return the number of steps of each trial."""
+    # Trials of one batch are as long as the longest of them unless told.
     if ends_ms is None:
         return np.full(n_trials, n_steps, dtype=np.int64)
     ends = real_numbers("ends_ms", ends_ms)
@@ -249,6 +262,7 @@ def _offsets(window_ms: Any, dt: float) -> NDArray[np.int64]:
         ) from None
     first = require.number("window_ms", start) / dt
     last = require.number("window_ms", end) / dt
+    # A window between steps would need rates that nobody has.
     for value in (first, last):
         if not math.isclose(value, round(value), abs_tol=1e-6):
             raise ValueError(
@@ -267,6 +281,7 @@ def _average(cut: Array, exists: NDArray[np.bool_]) -> tuple[Array, Array, Any]:
         means = np.where(weights, cut, 0.0).sum(axis=1) / counts[:, None]
         squares = np.where(weights, (cut - means[:, None]) ** 2, 0.0).sum(axis=1)
         variance = squares / (counts[:, None] - 1)
+        # One trial has a mean, and no error.
         errors = np.sqrt(variance / counts[:, None])
     errors[counts < 2] = math.nan
     return means, errors, counts

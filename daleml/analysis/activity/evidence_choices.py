@@ -114,6 +114,7 @@ def signed_choices(
     last = last_counted(trials)
     here = torch.arange(outputs.shape[1], device=outputs.device)
     answer = outputs.detach()[last.to(outputs.device), here].argmax(-1).cpu().numpy()
+    # Class 0 is to fixate: whoever still does so has not chosen.
     is_made = answer > 0
     chosen = np.where(is_made, answer == 1, np.nan)
     return SignedChoices(
@@ -128,6 +129,7 @@ def last_counted(trials: Any) -> Tensor:
     mask: Tensor = trials.mask.detach().cpu()
     if not bool(mask.any(dim=0).all()):
         raise ValueError("`trials` must each have a step that the loss counts.")
+    # The largest number among the steps that count.
     steps = torch.arange(len(mask))[:, None]
     return (mask * steps).amax(dim=0)
 

@@ -46,6 +46,7 @@ def real_numbers(name: str, values: object, n_dims: int = 1) -> NDArray[np.float
         values: Numbers, in an array, a tensor or a sequence.
         n_dims: How many dimensions they must have.
     """
+    # A tensor may need a gradient, or lie on another device.
     if isinstance(values, Tensor):
         values = values.detach().cpu().numpy()
     try:

@@ -6,25 +6,22 @@ import enum
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special, stats
 
-from daleml import require
 from daleml.analysis.activity import psychometric_likelihood as likelihood
-from daleml.analysis.activity.plain_values import (
-    fields_of,
-    open_fraction,
-    real_numbers,
-    same_length,
-)
+from daleml.analysis.activity.plain_values import fields_of, open_fraction
 from daleml.analysis.activity.profile_intervals import profile_interval
+from daleml.analysis.activity.psychometric_counts import (
+    PARAMETERS,
+    Scale,
+    counts_by_strength,
+    require_options,
+)
 from daleml.analysis.activity.psychometric_likelihood import Array, Counts, Model, Point
-
-PARAMETERS = ("bias", "slope", "lapse_low", "lapse_high")
-"""The parameters of a curve, in the order of the likelihood's."""
 
 # A step is told from a finite slope by more than this of log-likelihood.
 _SAME = 1e-7
@@ -131,6 +128,7 @@ class Psychometric:
     @property
     def threshold(self) -> float:
         """The distance from the bias to where F is 0.75; 0 for a step."""
+        # A flat curve never gets there.
         if self.slope == 0:
             return math.inf
         quartile = math.log(3.0)
@@ -240,9 +238,9 @@ def psychometric(
     References:
         Wichmann & Hill 2001 Percept Psychophys 63:1293, for lapse rates and their bounds.
     """
-    _require_options(shape, n_lapses, max_lapse)
+    require_options(shape, n_lapses, max_lapse)
     open_fraction("confidence", confidence)
-    counts, scale, n_excluded = _counts(strengths, choices)
+    counts, scale, n_excluded = counts_by_strength(strengths, choices)
     n_free = 2 + n_lapses
     no_curve = None
     if counts.chosen.sum() in (0, counts.total.sum()):
@@ -258,6 +256,7 @@ def psychometric(
         "n_free": n_free,
         "confidence": confidence,
     }
+    # The verdict stands in place of numbers, which would be those of a bound.
     if no_curve is not None:
         return Psychometric(**facts, **_NO_ESTIMATES, verdict=no_curve)
     chosen = likelihood.model(shape, n_lapses, max_lapse, counts)
@@ -273,19 +272,6 @@ def psychometric(
     )
 
 
-class _Scale(NamedTuple):
-    """How strengths were scaled to [-1, 1]."""
-
-    centre: float
-    half: float
-
-    def back(self, params: Array) -> dict[str, Any]:
-        """Return parameters in the unit of the strengths, by name."""
-        bias, slope, low, high = params
-        values = (bias * self.half + self.centre, slope / self.half, low, high)
-        return dict(zip(PARAMETERS, map(float, values), strict=True))
-
-
 _NO_ESTIMATES: dict[str, Any] = {
     **dict.fromkeys(PARAMETERS, math.nan),
     "standard_errors": dict.fromkeys(PARAMETERS, math.nan),
@@ -297,46 +283,6 @@ _NO_ESTIMATES: dict[str, Any] = {
     "converged": False,
 }
 """The fields of a curve that is not to be had."""
-
-
-def _require_options(shape: object, n_lapses: object, max_lapse: object) -> None:
-    if shape not in likelihood.SHAPES:
-        names = " or ".join(repr(one) for one in likelihood.SHAPES)
-        raise ValueError(f"`shape` must be {names}; got {shape!r}.")
-    if require.integer("n_lapses", n_lapses) > 2:
-        raise ValueError(f"`n_lapses` must be 0, 1 or 2; got {n_lapses}.")
-    if not 0 < require.number("max_lapse", max_lapse) <= 0.5:
-        raise ValueError(
-            f"`max_lapse` must be above 0 and at most 0.5; got {max_lapse}."
-        )
-
-
-def _counts(strengths: object, choices: object) -> tuple[Counts, _Scale, int]:
-    """Return choices by scaled strength, the scale, and the number of trials left out."""
-    at = real_numbers("strengths", strengths)
-    made = real_numbers("choices", choices)
-    n = same_length(strengths=at, choices=made)
-    if np.isinf(at).any():
-        raise ValueError("`strengths` must be finite, or NaN; got an infinite one.")
-    kept = ~(np.isnan(at) | np.isnan(made))
-    at, made = at[kept], made[kept]
-    wrong = made[(made != 0) & (made != 1)]
-    if wrong.size:
-        raise ValueError(
-            "`choices` must be 0 or 1, or NaN where none was made; got"
-            f" {wrong[0]:g}: compare them with the choice that counts."
-        )
-    if not at.size:
-        raise ValueError(
-            f"`choices` must have been made in some trial; got none in {n}."
-        )
-    levels, which = np.unique(at, return_inverse=True)
-    centre = float(levels[0] + levels[-1]) / 2
-    half = float(levels[-1] - levels[0]) / 2 or 1.0
-    total = np.bincount(which).astype(np.float64)
-    chosen = np.bincount(which, weights=made).astype(np.float64)
-    counts = Counts((levels - centre) / half, chosen, total)
-    return counts, _Scale(centre, half), n - int(kept.sum())
 
 
 def _most_likely(counts: Counts, chosen: Model) -> tuple[Point, CurveVerdict, bool]:
@@ -357,7 +303,7 @@ def _most_likely(counts: Counts, chosen: Model) -> tuple[Point, CurveVerdict, bo
 
 
 def _uncertainty(
-    best: Point, scale: _Scale, counts: Counts, chosen: Model, drop: float
+    best: Point, scale: Scale, counts: Counts, chosen: Model, drop: float
 ) -> dict[str, Any]:
     """Return standard errors and intervals, by parameter."""
     errors = dict.fromkeys(PARAMETERS, math.nan)
@@ -365,10 +311,12 @@ def _uncertainty(
     units = (scale.half, 1 / scale.half, 1.0, 1.0)
     scaled = _standard_errors(best, counts, chosen)
     for place, name in enumerate(PARAMETERS):
+        # A lapse rate that was not asked for is 0, without an interval.
         if not chosen.matrix[place].any():
             continue
         errors[name] = float(scaled[place] * units[place])
         step = scaled[place]
+        # Without a standard error a tenth of the strengths' half-width is a first guess.
         if not 0 < step < 1:
             step = 0.1
         low, high = profile_interval(counts, chosen, best, place, drop, step)

@@ -127,6 +127,7 @@ def reaction_times(
     first = reached.int().argmax(0)
     is_answered = reached.any(0).numpy()
     times = np.where(is_answered, (first.numpy() + 1) * dt - onsets, math.nan)
+    # At the step of the crossing, whatever happens later.
     winner = watched[first, torch.arange(n_trials)].argmax(-1)
     numbers = torch.tensor(_outputs(choices, outputs.shape[2]))
     chosen = np.where(is_answered, numbers[winner].numpy(), -1)
@@ -134,6 +135,7 @@ def reaction_times(
 
 
 def _outputs(choices: Sequence[int] | None, n_outputs: int) -> list[int]:
+    # A single output is watched itself: there is none to fixate.
     if choices is None:
         return list(range(min(1, n_outputs - 1), n_outputs))
     found = [require.integer("choices", one) for one in choices]
@@ -163,6 +165,7 @@ def event_times(event: str, trials: Any) -> NDArray[np.float64]:
     for name, start, _ in trials.periods:
         if name == event:
             return np.full(trials.inputs.shape[1], float(start))
+    # "go" finds the condition "go_ms", which says its unit.
     for name in (event, f"{event}_ms"):
         if name in trials.conditions:
             values = trials.conditions[name].detach().cpu().numpy()

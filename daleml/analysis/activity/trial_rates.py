@@ -20,6 +20,7 @@ def as_rates(name: str, values: object) -> Array:
     A result that has rates, such as a trajectory, will do.
     """
     values = getattr(values, "rates", values)
+    # The pair that a circuit returns, given whole.
     if isinstance(values, tuple):
         raise TypeError(
             f"`{name}` must be a tensor of rates; got a tuple: a circuit returns rates"
@@ -28,6 +29,7 @@ def as_rates(name: str, values: object) -> Array:
     if isinstance(values, Tensor):
         values = values.detach().cpu().numpy()
     found = np.asarray(values)
+    # Objects and texts are no rates, and complex numbers are none either.
     if found.dtype.kind not in "biuf":
         raise TypeError(
             f"`{name}` must be a tensor of real numbers; got {type(values).__name__}."
@@ -66,6 +68,7 @@ def window_means(name: str, values: object, window: slice | None) -> Array:
     n_steps = len(found)
     if window is not None:
         found = found[window]
+        # Slices that reach beyond the end are cut in silence by numpy.
         last = window.stop
         if len(found) == 0 or (last is not None and last > n_steps):
             raise ValueError(

@@ -121,6 +121,7 @@ class Selectivity:
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values, ready for JSON; what is not finite is None."""
         content = fields_of(self)
+        # Sizes and signs of each population, as they are saved elsewhere.
         if self.populations is not None:
             content["populations"] = self.populations.to_dict()
         return content | {
@@ -224,6 +225,7 @@ def selectivity(
         kept = as_labels("within", within, len(by_trial))
         strata = np.unique(kept, return_inverse=True)[1].astype(np.intp)
     shuffles = require.integer("n_shuffles", n_shuffles, minimum=19)
+    # Conditions move between trials of one stratum only.
     groups = Groups(which.astype(np.intp), strata)
     eta, p, adjusted = shuffled_p_values(by_trial, groups, shuffles, rng)
     means, errors, variances = _by_condition(by_trial, which, counts)
@@ -270,6 +272,7 @@ def _by_condition(
 ) -> tuple[Array, Array, Array]:
     """Return means, their standard errors, and variances, (conditions, units)."""
     means, variances = [], []
+    # Conditions are few, and units many: a loop over conditions costs nothing.
     for group in range(len(counts)):
         here = rates[which == group]
         means.append(here.mean(axis=0))
@@ -279,6 +282,7 @@ def _by_condition(
 
 
 def _d_prime(means: Array, variances: Array) -> Array:
+    # Only a pair of conditions has a difference.
     if len(means) != 2:
         return np.full(means.shape[1], math.nan)
     # 0/0 for a unit that never changes is NaN, a difference without variance infinite.
@@ -289,6 +293,7 @@ def _d_prime(means: Array, variances: Array) -> Array:
 def _roc_area(rates: Array, which: NDArray[Any], n_conditions: int) -> Array:
     if n_conditions != 2:
         return np.full(rates.shape[1], math.nan)
+    # The area is a Mann-Whitney statistic: ranks of the second condition, ties shared.
     ranks = stats.rankdata(rates, axis=0)
     second = which == 1
     n_second = int(second.sum())
@@ -307,6 +312,7 @@ def _mean_vector(
     vector = (means * np.exp(1j * directions)[:, None]).sum(axis=0)
     with np.errstate(invalid="ignore"):
         length = np.abs(vector) / np.abs(means).sum(axis=0)
+    # From 0 up to the period, as directions are given.
     angle = np.angle(vector) % (2 * math.pi)
     direction = np.where(np.isfinite(length), angle / (2 * math.pi) * period, math.nan)
     return direction, length

@@ -50,10 +50,13 @@ def psychometric(result: Psychometric, ax: Axes | None = None) -> Axes:
     ns, fractions = np.array(result.n_trials), result.fractions
     low, high = _wilson(fractions, ns)
     ax.vlines(strengths, low, high, color="0.15", linewidth=1.2, zorder=2)
+    # Areas, not radii, are seen as amounts.
     areas = _SMALLEST + (_LARGEST - _SMALLEST) * ns / ns.max()
     ax.scatter(strengths, fractions, s=areas, color="0.15", zorder=3, label="trials")
+    # The points at the ends stay clear of the axes.
     margin = 0.06 * (strengths[-1] - strengths[0]) or 1.0
     limits = (strengths[0] - margin, strengths[-1] + margin)
+    # Without a curve there are its points only.
     if math.isfinite(result.bias):
         grid = np.linspace(*limits, _N_POINTS)
         ax.plot(
