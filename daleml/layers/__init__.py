@@ -15,6 +15,9 @@ Dale's ANN (DANN)               All units excite; interneurons inhibit between t
 ``DANNRNN``, ``DANNRNNCell``    recurrent, with inhibition fed forward between time steps
 ------------------------------  --------------------------------------------------------------
 ``Blocks``                      one number for each pathway between named populations
+``silence``, ``drive``          blocks in which units of a circuit are silent, or driven
+``silence_pathway``,            blocks in which recurrent synapses transmit nothing
+``lesion``
 ``populations_after``           which outputs of a pooling or flattening inhibit
 ``init``                        initialisations that make these layers learn
 ``functional``                  the same maths as functions of tensors
@@ -26,6 +29,7 @@ from daleml.layers._recurrent.circuit import EffectiveWeights
 from daleml.layers.blocks import Blocks
 from daleml.layers.conv import DANNConv1d, DANNConv2d, EIConv1d, EIConv2d
 from daleml.layers.linear import DANNLinear, EILinear
+from daleml.layers.perturbations import drive, lesion, silence, silence_pathway
 from daleml.layers.propagation import populations_after
 from daleml.layers.readout import Readout
 from daleml.layers.recurrent import DANNRNN, EIRNN
@@ -45,8 +49,12 @@ __all__ = [
     "EIRNNCell",
     "EffectiveWeights",
     "Readout",
+    "drive",
     "dynamics",
     "functional",
     "init",
+    "lesion",
     "populations_after",
+    "silence",
+    "silence_pathway",
 ]

@@ -100,10 +100,12 @@ class Cell(Circuit):
     def _needs_sweep(self, rows: Tensor, state: Tensor | None) -> bool:
         """Whether the step is taken as a layer takes a sequence of one.
 
-        So are a shunt, which has a loop of its own, autocast, where everything is lowered, and
-        compiling, where a loop of the user's would be unrolled.
+        So are a shunt and dynamics, which have a loop of their own, autocast, where everything is
+        lowered, and compiling, where a loop of the user's would be unrolled.
         """
         if self._wiring.shunting or self._has_dynamics or is_lowered(rows):
+            return True
+        if self._perturbations or self.rate_noise:
             return True
         if torch.compiler.is_compiling():
             return not is_exporting()

@@ -18,14 +18,13 @@ from torch.utils.hooks import RemovableHandle
 
 from daleml import require, signs
 from daleml.layers import init
-from daleml.layers._recurrent import noise
-from daleml.layers._recurrent.kept_dynamics import KeptDynamics
-from daleml.layers._recurrent.kept_leak import Step
+from daleml.layers._recurrent.disturbances import Disturbed
 from daleml.layers._recurrent.nonlinearities import (
     Nonlinearity,
     known_nonlinearity,
 )
 from daleml.layers._recurrent.path_options import connect
+from daleml.layers._recurrent.perturbing import without_cut
 from daleml.layers._recurrent.tau_learning import NAME as TAU
 from daleml.layers._recurrent.wiring import PathDrawing, Wiring
 from daleml.layers._shared import acting_parameters
@@ -70,14 +69,12 @@ def _generator(name: str, value: Any) -> torch.Generator | None:
     return value
 
 
-class Circuit(KeptDynamics):
+class Circuit(Disturbed):
     """What recurrent layers and cells share."""
 
     _suffixes: tuple[str, ...]
     nonlinearity: str | Nonlinearity
     spectral_radius: float | None = None
-    # Of circuits that were pickled before there was any.
-    input_noise: float = 0.0
 
     _fixed = frozenset(
         {"inputs", "populations", "input_size", "hidden_size", "bias", "train_tau"}
@@ -87,6 +84,7 @@ class Circuit(KeptDynamics):
     _checked: ClassVar[Mapping[str, AttributeCheck]] = {
         "noise": require.non_negative,
         "input_noise": require.non_negative,
+        "rate_noise": require.non_negative,
         "noise_in_eval": require.flag,
         "generator": _generator,
         "input_mean": require.number,
@@ -114,6 +112,7 @@ class Circuit(KeptDynamics):
         self.nonlinearity = nonlinearity
         self.noise = options["noise"]
         self.input_noise = options["input_noise"]
+        self.rate_noise = options["rate_noise"]
         self.noise_in_eval = options["noise_in_eval"]
         learns_start = require.flag(
             "train_initial_state", options["train_initial_state"]
@@ -302,23 +301,10 @@ class Circuit(KeptDynamics):
     def _weights(self, suffix: str) -> EffectiveWeights:
         weight_ih = self._wiring.weight(self, f"ih{suffix}")
         weight_hh = self._wiring.weight(self, f"hh{suffix}")
+        if self._perturbations:
+            layer = self._suffixes.index(suffix)
+            weight_hh = without_cut(weight_hh, self._perturbations, layer)
         return EffectiveWeights(weight_ih, weight_hh)
-
-    @property
-    def _is_noisy(self) -> bool:
-        """Whether noise is drawn, if there is any."""
-        return self.training or self.noise_in_eval
-
-    def _draw_noise(self, rows: Tensor, step: Step | None) -> Tensor:
-        """Draw the noise of the state in every step, (rows, units)."""
-        return noise.of_state(rows, self.hidden_size, self.noise, step, self.generator)
-
-    def _noisy_input(self, rows: Tensor) -> Tensor:
-        """Return what the first layer reads, with its noise."""
-        if not self.input_noise or not self._is_noisy:
-            return rows
-        step = self._step(rows) if self._leaks else None
-        return rows + noise.of_input(rows, self.input_noise, step, self.generator)
 
     def extra_repr(self) -> str:
         """Describe the circuit's sizes and dynamics."""
@@ -340,7 +326,7 @@ class Circuit(KeptDynamics):
                 parts.append(f"dt_ms={self.dt_ms:g}, dt/tau={leak}")
         if self._has_dynamics and "dynamics" not in self._modules:
             parts.append(f"dynamics={self.dynamics!r}")
-        for name in ("noise", "input_noise"):
+        for name in ("noise", "input_noise", "rate_noise"):
             if getattr(self, name):
                 parts.append(f"{name}={getattr(self, name):g}")
         return ", ".join(parts)

@@ -108,6 +108,15 @@ class CircuitOptions(TypedDict, total=False):
             " the mean over units. What becomes negative stays so: give the input a baseline.",
         ),
     ]
+    rate_noise: Annotated[
+        float,
+        Option(
+            0.0,
+            r":math:`\sigma_r \ge 0` of noise in the rates, :math:`r_t = f(x_t + \sigma_r \xi_t)`,"
+            " which the state does not keep: the same at every step, whatever ``dt_ms``. Without"
+            " a leak, where the state is the rate, it adds to ``noise``.",
+        ),
+    ]
     noise_in_eval: Annotated[
         bool,
         Option(False, "Whether there is noise, of any kind, in ``eval()`` too."),

@@ -78,17 +78,28 @@ def _advance_layer(
     step = circuit._step(rows) if circuit._leaks else None
     if step is not None:
         leak, keep = step.leak, step.keep
-    if circuit.noise and (circuit.training or circuit.noise_in_eval):
+    if circuit.noise and circuit._is_noisy:
         noise = circuit._draw_noise(rows, step)
+    dynamics = circuit._own_dynamics() if circuit._has_dynamics else None
+    if circuit.rate_noise and circuit._is_noisy:
+        dynamics = circuit._with_rate_noise(dynamics, rows, sizes)
+    changes = None
+    if circuit._perturbations:
+        changes = circuit._changes(suffix, rows, len(sizes))
+        bias = changes.with_current(bias)
+        if changes.steps:
+            dynamics = changes.around(dynamics or circuit._plain_dynamics())
     sweep = LayerSweep(state, noise, leak, circuit.nonlinearity, tuple(sizes), keep)
-    if circuit._has_dynamics:
-        sweep = _under_dynamics(circuit, sweep, step)
+    if dynamics is not None:
+        sweep = _under_dynamics(circuit, sweep, step, dynamics)
     wiring = circuit._wiring
     if wiring.shunting:
         rates, last = wiring.advance(circuit, suffix, rows, bias, sweep)
     else:
         weight_ih = composed(circuit, wiring.matrices, f"ih{suffix}")
         weight_hh = composed(circuit, wiring.matrices, f"hh{suffix}")
+        if changes is not None:
+            weight_hh = changes.without_cut(weight_hh)
         rates, last = run(rows, weight_ih, bias, weight_hh, sweep)
     for look in tuple(circuit._layer_hooks.values()):
         look(suffix, rows, state, rates, sweep.batch_sizes)
@@ -96,14 +107,13 @@ def _advance_layer(
 
 
 def _under_dynamics(
-    circuit: Circuit, sweep: LayerSweep, step: Step | None
+    circuit: Circuit, sweep: LayerSweep, step: Step | None, dynamics: Dynamics
 ) -> LayerSweep:
-    """Return how a layer runs under dynamics of its own, given how it would without."""
+    """Return how a layer runs under dynamics given as an object, given how it would without."""
     time, noise = circuit._time_step(step), sweep.noise
     if noise is not None:
         # What dynamics receive is scaled by alpha later, or goes through the nonlinearity first.
         noise = noise / time.alpha
-    dynamics = circuit._own_dynamics()
     return sweep._replace(
         noise=noise, leak=None, kept=None, dynamics=dynamics, time=time
     )

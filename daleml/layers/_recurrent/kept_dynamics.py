@@ -198,7 +198,7 @@ class KeptDynamics(Leaky):
         variables = []
         for start in self._own_dynamics().starts:
             # Numbers that learn keep their gradient here, if the user's own module has any.
-            begun = torch.as_tensor(start).to(zeros)
+            begun = torch.as_tensor(start, dtype=zeros.dtype, device=zeros.device)
             variables.append(begun.expand_as(zeros))
         if learned is not None:
             variables[0] = learned

@@ -155,6 +155,7 @@ class KeptLeak(CheckedAttributes):
         """Return the time constants that were learned, float64 on the CPU, without a graph."""
         learned: LearnedTau = vars(self)["_learned"]
         log = self._tau_log().detach()
+        # A circuit on meta has no values but those that it was given.
         if log.is_meta:
             log = torch.zeros_like(log, device="cpu")
         each = learned.values(log, cast("float", self.dt_ms))
@@ -202,6 +203,7 @@ class KeptLeak(CheckedAttributes):
         """Compute a leak that differs between units, and what follows from it, once."""
         self._buffers.pop("leak", None)
         self._non_persistent_buffers_set.discard("leak")
+        # What learns is computed at every step.
         if vars(self)["_learned"] is not None:
             return
         exact = self._exact_leak()

@@ -176,7 +176,7 @@ class Leaky(KeptLeak):
         self._follow_edits()
         trained = [name for name in ("leak", "tau_ms") if name in self._parameters]
         told: dict[str, Any] = {}
-        # Of time constants that learn, the values say what the parameter means.
+        # Of time constants that learn, the values say what the parameter means at any time step.
         if trained == ["leak"]:
             # A fraction says nothing without the step that it is the fraction of.
             told["dt_ms"] = self.dt_ms
@@ -259,6 +259,7 @@ class Leaky(KeptLeak):
                 f"{prefix}{NAME}: the checkpoint is of a circuit whose time constants learn,"
                 " and those of this one are fixed; build it with `train_tau=True`."
             )
+        # A fixed time constant says nothing of where the parameter, and its optimiser, would be.
         if not has_learned:
             # Of another module, nothing is in it; torch says what is missing.
             if not saved:

@@ -15,12 +15,14 @@ standard deviation is the same whatever ``dt_ms``, and the state does not keep i
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from daleml.layers._recurrent.kept_leak import Step
+from daleml.layers.dynamics.protocol import Dynamics, Receive, State, TimeStep
 
 
 def standard_normal(
@@ -67,3 +69,40 @@ def of_input(
     # Without a gradient: time constants that learn are not to learn how noisy the input is.
     variance = (2 / leak.detach().to(torch.float32)).mean()
     return drawn * (variance.sqrt() * sigma).to(rows.dtype)
+
+
+class NoisyRates:
+    """Dynamics of one run whose rates are noisy: noise inside the nonlinearity that no state keeps.
+
+    It counts the steps, so that it serves for one run of one layer.
+
+    Args:
+        dynamics: Those of the circuit.
+        noise: What is added in each step to what the nonlinearity is applied to, (sequences,
+            units): first that of the state before the first step.
+    """
+
+    def __init__(self, dynamics: Dynamics, noise: Sequence[Tensor]) -> None:
+        self._dynamics, self._noise = dynamics, iter(noise)
+        self._now = next(self._noise)
+        self.state_names, self.starts = dynamics.state_names, dynamics.starts
+
+    def step(self, state: State, receive: Receive, time: TimeStep) -> State:
+        """Return the state after one step, in which noisy rates are sent."""
+        before, self._now = self._now, next(self._noise)
+        # A rate that is itself the state comes out of the nonlinearity in this step; a rate that
+        # is made of the state came out of it in the step before.
+        of_rates = self.state_names[0] == "r"
+        inside = self._now if of_rates else before[: len(state[0])]
+        return self._dynamics.step(
+            state, receive, time._replace(f=_noisy(time.f, inside))
+        )
+
+    def rates(self, state: State, f: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return the rates, with their noise."""
+        return self._dynamics.rates(state, _noisy(f, self._now))
+
+
+def _noisy(f: Callable[[Tensor], Tensor], inside: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return a nonlinearity of what is noisy."""
+    return lambda x: f(x + inside)

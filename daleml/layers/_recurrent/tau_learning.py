@@ -140,6 +140,7 @@ def by_population(
         ValueError: If a population is unknown, missing or covered twice, or its time constant
             is not positive or is below ``dt_ms``.
     """
+    # Populations say which units a key covers, and that every unit is covered once.
     keys = tuple(given)
     numbers = {key: number for number, key in enumerate(keys)}
     tied = Tied(tuple(populations.per_unit("tau_ms", numbers)), keys)
@@ -160,6 +161,7 @@ def _one(key: str, given: Any, dt_ms: float | None) -> Any:
     if value.is_meta or is_wrapped(value):
         return given
     number = float(value.detach())
+    # Written so that NaN is refused too.
     if not (number > 0 and number < float("inf")):
         raise ValueError(
             f"`tau_ms` of {key!r} must be finite and above 0; got {number:g}."

@@ -9,6 +9,7 @@ from torch.nn.utils.rnn import pack_sequence
 
 from daleml import Populations
 from daleml.layers import DANNRNN, EIRNN, DANNRNNCell, EIRNNCell
+from daleml.layers.dynamics import RateLeak, ShortTermPlasticity
 
 POPS = Populations(4, 2)
 TAUS = [20.0, 40.0, 60.0, 80.0, 100.0, 120.0]
@@ -111,3 +112,100 @@ def test_packed_sequences_and_gradients_have_it():
     assert not torch.equal(rows, packed.data)
     rnn(packed)[0].data.sum().backward()
     assert x.grad.isfinite().all()
+
+
+# -- noise of the rates
+
+
+SETTINGS = {
+    "discrete": {},
+    "leaky": {"dt_ms": 20, "tau_ms": [*TAUS[1:], 33.0]},
+    "rate leak": {"dt_ms": 20, "tau_ms": 50, "dynamics": RateLeak()},
+    "synapses": {
+        "dt_ms": 20,
+        "tau_ms": 50,
+        "dynamics": ShortTermPlasticity(tau_u_ms=800, tau_x_ms=200, U=0.25),
+    },
+}
+
+
+@pytest.mark.parametrize("kw", SETTINGS.values(), ids=SETTINGS)
+def test_noise_of_the_rates_is_inside_of_the_nonlinearity(kw):
+    """Against a loop by hand, whose state keeps none of it."""
+    rnn = EIRNN(
+        3, POPS, rate_noise=0.2, dtype=DOUBLE, generator=seeded(), nonlinearity="softplus", **kw
+    )  # fmt: skip
+    x = torch.rand(6, 4, 3, dtype=DOUBLE)
+    rnn.generator = seeded(3)
+    rates, last = rnn(x)
+    drawn = torch.randn(28, 6, generator=seeded(3), dtype=DOUBLE).view(7, 4, 6) * 0.2
+    f = torch.nn.functional.softplus
+    weights = rnn.effective_weights()[0]
+    bias = rnn.bias_ih_l0 + rnn.bias_hh_l0
+    alpha = 1.0 if not kw else 20 / torch.as_tensor(rnn.tau_ms, dtype=DOUBLE)
+    is_rate = rnn.state_names[0] == "r"
+    state = torch.zeros(4, 6, dtype=DOUBLE)
+    store, use = torch.ones_like(state), torch.full_like(state, 0.25)
+    now = state if is_rate else f(state + drawn[0])
+    for t, given in enumerate(x):
+        sent = now
+        if len(rnn.state_names) == 3:
+            store, use = (
+                store + 20 / 200 * (1 - store) - 0.02 * use * store * now,
+                use + 20 / 800 * (0.25 - use) + 0.02 * 0.25 * (1 - use) * now,
+            )
+            sent = use * store * now
+        received = given @ weights.input.T + sent @ weights.recurrent.T + bias
+        if is_rate:
+            state = now = (1 - alpha) * state + alpha * f(received + drawn[t + 1])
+        else:
+            state = (1 - alpha) * state + alpha * received
+            now = f(state + drawn[t + 1])
+        torch.testing.assert_close(rates[t], now, rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(last[0, :, :6], state, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("dt_ms", [1, 10])
+def test_its_size_does_not_depend_on_the_time_step(dt_ms):
+    rnn = EIRNN(
+        1, Populations(1), dt_ms=dt_ms, tau_ms=50, rate_noise=0.1, bias=True,
+        generator=seeded(), dtype=DOUBLE,
+    )  # fmt: skip
+    with torch.no_grad():
+        for weight in (rnn.weight_ih_l0, rnn.weight_hh_l0):
+            weight.zero_()
+        rnn.bias_ih_l0.fill_(3.0)
+    hx = torch.full((1, 2000, 1), 3.0, dtype=DOUBLE)
+    rates, last = rnn(torch.zeros(5, 2000, 1, dtype=DOUBLE), hx)
+    assert rates.std().item() == pytest.approx(0.1, rel=0.03)
+    torch.testing.assert_close(last, hx)
+
+
+@circuits
+def test_it_is_off_in_eval_and_comes_from_the_generator(build):
+    kw = {"dt_ms": 20, "tau_ms": TAUS, "dtype": DOUBLE}
+    rnn = build(generator=seeded(), rate_noise=0.3, **kw)
+    cell = isinstance(rnn, (EIRNNCell, DANNRNNCell))
+    x = torch.rand(5, 3, dtype=DOUBLE)
+    hx = torch.ones(5, 6, dtype=DOUBLE) if cell else None
+    found = []
+    for _ in range(2):
+        rnn.generator = seeded(4)
+        found.append(rnn(x, hx) if cell else rnn(x)[0])
+    assert torch.equal(*found)
+    assert "rate_noise=0.3" in repr(rnn)
+    rnn.eval()
+    quiet = rnn(x, hx) if cell else rnn(x)[0]
+    assert not torch.allclose(quiet, found[0])
+    rnn.train()
+    rnn.rate_noise = 0
+    torch.testing.assert_close(rnn(x, hx) if cell else rnn(x)[0], quiet)
+
+
+def test_sequences_of_several_lengths_have_noisy_rates():
+    rnn = EIRNN(3, POPS, dt_ms=20, tau_ms=50, rate_noise=0.1, noise=0.1, generator=seeded())  # fmt: skip
+    x = torch.rand(4, 3, 3)
+    output, last = rnn(pack_sequence([x[:, 0], x[:3, 1], x[:1, 2]]))
+    assert output.data.shape == (8, 6)
+    assert last.shape == (1, 3, 6)
+    assert output.data.isfinite().all()

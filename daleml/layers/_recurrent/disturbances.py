@@ -1,0 +1,109 @@
+"""The disturbances of a circuit: noise, and perturbations that act for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from daleml.layers._recurrent import noise
+from daleml.layers._recurrent.kept_dynamics import KeptDynamics
+from daleml.layers._recurrent.kept_leak import Step
+from daleml.layers._recurrent.perturbing import (
+    LayerChanges,
+    Perturbation,
+    changes_of,
+    silent_throughout,
+)
+from daleml.layers._recurrent.wiring import Wiring
+from daleml.layers.dynamics import Dynamics, MembraneLeak, RateLeak
+
+
+class Disturbed(KeptDynamics):
+    """A circuit with noise, and with perturbations while a block of one lasts.
+
+    Attributes:
+        _perturbations: What perturbs it now, see :mod:`daleml.layers.perturbations`.
+    """
+
+    noise: float
+    noise_in_eval: bool
+    # Circuits that were pickled before there was any have none.
+    input_noise: float = 0.0
+    rate_noise: float = 0.0
+    generator: torch.Generator | None
+    _wiring: Wiring
+    _suffixes: tuple[str, ...]
+    _perturbations: tuple[Perturbation, ...] = ()
+
+    @property
+    def _is_noisy(self) -> bool:
+        """Whether noise is drawn, if there is any."""
+        return self.training or self.noise_in_eval
+
+    def _draw_noise(self, rows: Tensor, step: Step | None) -> Tensor:
+        """Draw the noise of the state in every step, (rows, units)."""
+        return noise.of_state(rows, self.hidden_size, self.noise, step, self.generator)
+
+    def _noisy_input(self, rows: Tensor) -> Tensor:
+        """Return what the first layer reads, with its noise."""
+        if not self.input_noise or not self._is_noisy:
+            return rows
+        # The time constants say how much of it a step has, also where dynamics have the leak.
+        step = self._step(rows) if self._leaks else None
+        return rows + noise.of_input(rows, self.input_noise, step, self.generator)
+
+    # -- what stands around the dynamics of a run
+
+    def _plain_dynamics(self) -> Dynamics:
+        """Return the dynamics of a circuit that was given none, as an object."""
+        return MembraneLeak() if self._leaks else RateLeak()
+
+    def _with_rate_noise(
+        self, dynamics: Dynamics | None, rows: Tensor, sizes: Sequence[int]
+    ) -> Dynamics:
+        """Return dynamics of one run whose rates are noisy."""
+        # One step more: what the state that it begins in sends is noisy too.
+        drawn = noise.standard_normal(
+            torch.cat([rows[: sizes[0]], rows]), self.hidden_size, self.generator
+        )
+        each = torch.split(drawn * self.rate_noise, [sizes[0], *sizes])
+        return noise.NoisyRates(dynamics or self._plain_dynamics(), each)
+
+    def _changes(self, suffix: str, rows: Tensor, n_steps: int) -> LayerChanges:
+        """Return what perturbs one run of a layer."""
+        return changes_of(
+            self._perturbations,
+            self._suffixes.index(suffix),
+            n_steps,
+            self.dt_ms,
+            rows.new_zeros(self.hidden_size),
+            composed=not self._wiring.shunting,
+        )
+
+    def rates(self, state: Tensor) -> Tensor:
+        """Return the rates of a state: ``f(x)``, or the state itself where it is the rate."""
+        rates = super().rates(state)
+        return rates if not self._perturbations else self._silenced(rates)
+
+    def transmitted(self, state: Tensor) -> Tensor:
+        """Return what the units send: their rates, or with short-term plasticity less."""
+        sent = super().transmitted(state)
+        return sent if not self._perturbations else self._silenced(sent)
+
+    def _silenced(self, rates: Tensor) -> Tensor:
+        """Return rates, zero where units of every layer are silent throughout."""
+        # A state does not say which step it is of, so that a window cannot count here.
+        silent = silent_throughout(self._perturbations)
+        return (
+            rates if silent is None else rates.masked_fill(silent.to(rates.device), 0)
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is copied and pickled: a copy is outside of every block."""
+        state = super().__getstate__()
+        # It would never be left by the block's end, which knows the circuit alone.
+        state.pop("_perturbations", None)
+        return state

@@ -1,0 +1,202 @@
+"""The arguments of perturbations, read and checked: which circuit, units, synapses, and when."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from daleml import require
+from daleml.layers._recurrent.cell_interface import Cell
+from daleml.layers._recurrent.circuit import Circuit
+from daleml.layers._recurrent.perturbing import Window
+from daleml.layers._shared import acting_parameters
+from daleml.layers.blocks import Blocks
+
+Units: TypeAlias = str | Sequence[str] | Sequence[int] | Tensor
+"""Populations by name, area or pattern; or the numbers of units, or a boolean mask of them."""
+Synapses: TypeAlias = str | Sequence[str] | Tensor
+"""Pathways such as "E->PV", or a boolean matrix (post, pre)."""
+Pair: TypeAlias = tuple[float, float]
+"""The begin of a window, and its end, which is no part of it."""
+
+
+def circuit(rnn: nn.Module) -> Circuit:
+    """Return the one circuit of a model."""
+    if not isinstance(rnn, nn.Module):
+        raise TypeError(
+            f"`rnn` must be a circuit, or a model with one; got {type(rnn).__name__}."
+        )
+    found = {
+        name: module
+        for name, module in rnn.named_modules()
+        if isinstance(module, Circuit)
+    }
+    # Wrappers, such as DDP and what compiles, have the circuit among their modules.
+    if len(found) == 1:
+        return next(iter(found.values()))
+    kind = type(rnn).__name__
+    if not found:
+        raise TypeError(
+            "`rnn` must be a circuit of daleml.layers, such as EIRNN, or a model with one;"
+            f" got {kind} without any."
+        )
+    names = ", ".join(repr(name) for name in found)
+    raise ValueError(
+        f"`rnn` must be one circuit, or a model with one; got {kind} with {len(found)}"
+        f" ({names}): give one of them."
+    )
+
+
+def layer(circuit: Circuit, layer: int | None) -> int | None:
+    """Read the number of a layer."""
+    if layer is None:
+        return None
+    number = require.integer("layer", layer)
+    if number >= len(circuit._suffixes):
+        raise ValueError(
+            f"`layer` must be below {len(circuit._suffixes)}, the number of layers; got"
+            f" {number}."
+        )
+    return number
+
+
+def window(
+    circuit: Circuit, window_ms: Pair | None, steps: Pair | None
+) -> Window | None:
+    """Read when a perturbation acts."""
+    if window_ms is not None and steps is not None:
+        raise ValueError(
+            "`window_ms` or `steps` must be given, and not both; got"
+            f" {window_ms!r} and {steps!r}."
+        )
+    name, given = ("window_ms", window_ms) if steps is None else ("steps", steps)
+    if given is None:
+        return None
+    if isinstance(circuit, Cell):
+        raise ValueError(
+            f"`{name}` must be left out for a cell, which has no trial: enter the block for"
+            f" the steps that are meant; got {given!r}."
+        )
+    if not isinstance(given, (tuple, list)) or len(given) != 2:
+        raise TypeError(f"`{name}` must be a pair (begin, end); got {given!r}.")
+    read = require.number if name == "window_ms" else require.integer
+    begin, end = (float(read(name, one)) for one in given)
+    if not 0 <= begin < end < math.inf:
+        raise ValueError(
+            f"`{name}` must have 0 <= begin < end; got ({begin:g}, {end:g})."
+        )
+    window = Window(begin, end, name)
+    # What no trial could satisfy is refused at once.
+    window.within(2**62, circuit.dt_ms)
+    return window
+
+
+def units(circuit: Circuit, given: Units) -> Tensor:
+    """Read which units are meant: their numbers, without repetition."""
+    size = circuit.hidden_size
+    if isinstance(given, str):
+        return circuit.populations.index(given, argument="population")
+    if isinstance(given, (list, tuple)) and given and isinstance(given[0], str):
+        each = [circuit.populations.index(one, argument="population") for one in given]
+        found: Tensor = torch.unique(torch.cat(each))
+        return found
+    try:
+        numbers = torch.as_tensor(given, device="cpu")
+    except (TypeError, ValueError, RuntimeError):
+        numbers = None
+    # An empty list is read as floating-point numbers, of which there are none.
+    if numbers is not None and not numbers.numel():
+        raise ValueError("`population` must have a unit; got none.")
+    if numbers is None or numbers.is_floating_point() or numbers.is_complex():
+        raise TypeError(
+            "`population` must be a name, the numbers of units, or a boolean mask of them;"
+            f" got {_kind(given)}."
+        )
+    if numbers.dtype == torch.bool:
+        if numbers.shape != (size,):
+            raise ValueError(
+                f"`population` must be a mask of the {size} units; got shape"
+                f" {tuple(numbers.shape)}."
+            )
+        return units(circuit, numbers.nonzero().flatten())
+    numbers = numbers.flatten().long()
+    # A negative number would count from the end, which is a slip more often than it is meant.
+    wrong = numbers[(numbers < 0) | (numbers >= size)]
+    if len(wrong):
+        raise ValueError(
+            f"`population` must have numbers of units from 0 to {size - 1}; got"
+            f" {int(wrong[0])}."
+        )
+    if len(torch.unique(numbers)) < len(numbers):
+        raise ValueError("`population` must name every unit once; got one twice.")
+    return numbers
+
+
+def _kind(given: Any) -> str:
+    """Return what kind of thing was given, of a tensor its dtype."""
+    return str(given.dtype) if isinstance(given, Tensor) else type(given).__name__
+
+
+def amount(given: float | Tensor, n_units: int) -> float | Tensor:
+    """Read a current: a number, or one for each of the units."""
+    if not isinstance(given, Tensor):
+        try:
+            number = require.number("amount", given)
+        except TypeError:
+            given = torch.as_tensor(given, dtype=torch.float64, device="cpu")
+        else:
+            if not math.isfinite(number):
+                raise ValueError(f"`amount` must be finite; got {number:g}.")
+            return number
+    if given.ndim and given.shape != (n_units,):
+        raise ValueError(
+            f"`amount` must be a number or one for each of the {n_units} units; got shape"
+            f" {tuple(given.shape)}."
+        )
+    if not given.is_meta and not bool(given.detach().isfinite().all()):
+        raise ValueError("`amount` must be finite; got a number that is not.")
+    return given
+
+
+def pathway(circuit: Circuit, given: Synapses) -> Tensor:
+    """Read which synapses are meant: boolean (post, pre)."""
+    size = circuit.hidden_size
+    if isinstance(given, Tensor):
+        if given.dtype != torch.bool or given.shape != (size, size):
+            raise ValueError(
+                f"`pathway` must be a boolean matrix ({size}, {size}), as (post, pre), or"
+                f" named; got {given.dtype} of shape {tuple(given.shape)}."
+            )
+        # A copy, since the block is to mean what was given where it began.
+        return given.detach().cpu().clone()
+    names = [given] if isinstance(given, str) else list(given)
+    meant = torch.zeros(size, size, dtype=torch.bool, device="cpu")
+    for name in names:
+        units = circuit.populations
+        meant |= Blocks({name: 1}).matrix(units, units, argument="pathway").bool()
+    return meant
+
+
+def lesioned(
+    circuit: Circuit,
+    suffix: str,
+    meant: Tensor,
+    fraction: float,
+    generator: torch.Generator | None,
+) -> Tensor:
+    """Return which synapses of a layer are lesioned."""
+    name = circuit._wiring.parts(f"hh{suffix}")[0]
+    present = acting_parameters.present(circuit, name)
+    exist = meant if present is None else meant & present.cpu()
+    found = exist.flatten().nonzero().flatten()
+    n_lesioned = round(fraction * len(found))
+    # A draw of so many is exact, where one synapse at a time would be so on average only.
+    device = "cpu" if generator is None else generator.device
+    order = torch.randperm(len(found), generator=generator, device=device).cpu()
+    lesioned = torch.zeros_like(exist).flatten()
+    lesioned[found[order[:n_lesioned]]] = True
+    return lesioned.view_as(exist)
