@@ -31,16 +31,21 @@ class DaleError(ValueError):
 class Violation:
     """One presynaptic unit that breaks the law in one parameter.
 
-    Either a weight has the wrong sign, or a synapse that does not exist is not zero.
+    Either a weight has the wrong sign, or a synapse that does not exist is not zero, or one that
+    is fixed has not its strength.
 
     Attributes:
         parameter: Name of the parameter.
         unit: Index of the presynaptic unit.
-        sign: The unit's sign, +1 or -1.
+        sign: The unit's sign, +1 or -1; 0 if it has none.
         count: Number of its synapses that break the law.
-        size: Number of its synapses; where ``absent``, of those that do not exist.
-        worst: The weight that lies farthest on the wrong side of zero.
+        size: Number of its synapses; where ``absent``, of those that do not exist, and where
+            ``moved``, of those that are fixed.
+        worst: The weight that lies farthest on the wrong side of zero; where ``moved``, farthest
+            from its fixed strength.
         absent: Whether the synapses that break the law are ones that do not exist.
+        moved: Whether they are ones that do not learn, and have another strength than the fixed
+            one.
 
     Example:
         >>> from daleml import Populations, signs
@@ -58,6 +63,7 @@ class Violation:
     size: int
     worst: float
     absent: bool = False
+    moved: bool = False
 
     def __str__(self) -> str:
         unit = f"{self.parameter}, unit {self.unit}"
@@ -66,6 +72,9 @@ class Violation:
         if self.absent:
             absent = _plural(self.size, "absent synapse")
             return f"{unit}: {self.count} of {absent} not zero, {worst}"
+        if self.moved:
+            fixed = _plural(self.size, "fixed synapse")
+            return f"{unit}: {self.count} of {fixed} not at its strength, {worst}"
         kind, wrong = "inhibitory", "positive"
         if self.sign > 0:
             kind, wrong = "excitatory", "negative"
@@ -81,7 +90,9 @@ class Unjudged:
 
     Attributes:
         parameter: Its name.
-        n_synapses: Its number of synapses.
+        n_synapses: Its number of synapses; where ``n_units`` is given, of those units.
+        n_units: Number of presynaptic units without a sign, where the others have one; None if
+            the whole weight is free.
 
     Example:
         >>> import torch
@@ -92,8 +103,13 @@ class Unjudged:
 
     parameter: str
     n_synapses: int
+    n_units: int | None = None
 
     def __str__(self) -> str:
+        if self.n_units is not None:
+            units = _plural(self.n_units, "unit")
+            synapses = _plural(self.n_synapses, "synapse")
+            return f"{units} of {self.parameter} without a sign, {synapses}"
         return f"{self.parameter}, {_plural(self.n_synapses, 'synapse')}"
 
 
@@ -109,7 +125,7 @@ class SignReport:
         inferred: Names judged without declared signs: a unit there is lawful if all it makes
             has one sign.
         unjudged: The weights that are not under the law: parameters of two or more dimensions
-            without signs.
+            without signs, and units without a sign beside others.
         transposed: Whether inferred weights break the law as ``(post, pre)`` and would keep it
             as ``(pre, post)``.
 
@@ -153,7 +169,8 @@ class SignReport:
         """Return the first line: whether the law holds, and for what."""
         units = _plural(self.n_units, "unit")
         counts = f"{units}, {_plural(self.n_synapses, 'synapse')}"
-        n_weights = self.n_parameters + len(self.unjudged)
+        whole = [weight for weight in self.unjudged if weight.n_units is None]
+        n_weights = self.n_parameters + len(whole)
         some = f"the {self.n_parameters:,} of {_plural(n_weights, 'weight')} that have signs"
         every = f"{_plural(self.n_parameters, 'parameter')}, {counts}"
         # A verdict says what it did not judge.
@@ -203,7 +220,12 @@ class SignReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, ready for JSON."""
-        return {"lawful": bool(self), "n_violations": self.n_violations, **asdict(self)}
+        content = asdict(self)
+        for weight in content["unjudged"]:
+            # Of a weight that is free as a whole there is nothing to say.
+            if weight["n_units"] is None:
+                del weight["n_units"]
+        return {"lawful": bool(self), "n_violations": self.n_violations, **content}
 
 
 def _plural(count: int, noun: str) -> str:

@@ -10,6 +10,12 @@ Where not every synapse exists, a second buffer, ``weight_present``, says which 
 0, of the weight's shape. A boolean would not survive averaging: ``AveragedModel`` subtracts
 buffers. Boolean ones of older files are read. An absent synapse obeys the law when it is
 exactly zero.
+
+A unit may have no sign: its synapses may be of both, and are not judged. Its entry in the buffer
+is 100, which neither emptied memory nor an average of signs comes near. Where synapses do not
+learn, ``weight_fixed`` says which, int8, and ``weight_fixed_strengths`` holds their
+strengths, of the weight's dtype and zero elsewhere. A fixed synapse obeys the law when it has
+its strength.
 """
 
 from __future__ import annotations
@@ -30,11 +36,26 @@ SUFFIX = "_signs"
 """The sign buffer of a parameter has its name with this ending."""
 PRESENT = "_present"
 """The mask of a parameter has its name with this ending."""
+FIXED = "_fixed"
+"""The buffer of which synapses of a parameter do not learn has its name with this ending."""
+STRENGTHS = "_fixed_strengths"
+"""The buffer of the strengths that those have, zero elsewhere, has the name with this ending."""
+BUFFERS = (SUFFIX, PRESENT, FIXED, STRENGTHS)
+"""How the names of all buffers end that say something of a parameter."""
+UNSIGNED = 100
+"""The entry of a unit without a sign in a buffer of signs."""
 _ROUNDING = 1e-3
 """An average in floating point may leave a sign or a mask this far from a whole number."""
+_AVERAGING = 4
+"""An average of equal numbers may differ from them by this many roundings."""
 
-JudgedWeight: TypeAlias = tuple[str, Tensor, Tensor, Tensor | None]
-"""What :func:`violations` judges: a name, a weight, its sign buffer, and its mask or None."""
+FixedStrengths: TypeAlias = tuple[Tensor, Tensor]
+"""Which synapses of a weight do not learn, boolean, and their strengths."""
+JudgedWeight: TypeAlias = tuple[
+    str, Tensor, Tensor, Tensor | None, FixedStrengths | None
+]
+"""What :func:`violations` judges: a name, a weight, its sign buffer, its mask or None, and what
+is fixed in it or None."""
 Case = JudgedWeight
 """The name of :data:`JudgedWeight` in the first edition."""
 
@@ -43,18 +64,24 @@ Case = JudgedWeight
 
 
 def violations(
-    parameter: str, weight: Tensor, stored: Tensor, present: Tensor | None = None
+    parameter: str,
+    weight: Tensor,
+    stored: Tensor,
+    present: Tensor | None = None,
+    fixed: FixedStrengths | None = None,
 ) -> list[Violation]:
     r"""List the presynaptic units that break the law in one weight, judged by its buffers.
 
     Unit :math:`j` of sign :math:`s_j` breaks it where not :math:`s_j \, w_{ij} \ge 0`, so NaN
-    breaks it too; and where a synapse that does not exist is not zero.
+    breaks it too; and where a synapse that does not exist is not zero, or one that is fixed has
+    not its strength. A unit without a sign may have synapses of both.
 
     Args:
         parameter: What to call the weight.
         weight: The weight.
         stored: Its sign buffer.
         present: Which synapses exist, boolean; None if all do.
+        fixed: Which synapses do not learn, and their strengths; None if all do.
     """
     weight = weight.detach()
     if weight.dtype.itemsize == 1:
@@ -64,9 +91,13 @@ def violations(
         # Torch has no comparisons for sparse tensors.
         weight = weight.to_dense()
     grown = [] if present is None else _grown(parameter, weight, stored, present)
+    if fixed is not None:
+        grown += _moved(parameter, weight, stored, fixed)
     signed = weight * broadcastable(stored, weight)
     # Not `signed < 0`, which NaN is not.
     lawless = ~(signed >= 0)
+    # Infinity times 0 is NaN.
+    lawless &= broadcastable(stored, weight) != 0
     exists = torch.ones_like(lawless) if present is None else present
     lawless &= exists
     if not lawless.any():
@@ -94,6 +125,35 @@ def _grown(
     return _by_unit_violations(parameter, unit_signs, counts, sizes, worst, absent=True)
 
 
+def _moved(
+    parameter: str, weight: Tensor, stored: Tensor, fixed: FixedStrengths
+) -> list[Violation]:
+    """List the presynaptic units that make a fixed synapse which has not its strength."""
+    which, strengths = fixed
+    strengths = strengths.to(weight)
+    moved = differing(weight, strengths) & which
+    if not moved.any():
+        return []
+    sizes = by_unit(which, stored)[0].sum(dim=1)
+    counts = by_unit(moved, stored)[0].sum(dim=1)
+    # The weight that lies farthest from where it should be; NaN before any other.
+    away, unit_signs = by_unit((weight - strengths).masked_fill(~moved, 0), stored)
+    farthest = away.abs().argmax(dim=1, keepdim=True)
+    worst = by_unit(weight, stored)[0].gather(1, farthest).flatten()
+    return _by_unit_violations(parameter, unit_signs, counts, sizes, worst, moved=True)
+
+
+def differing(found: Tensor, expected: Tensor) -> Tensor:
+    """Return where numbers of one dtype differ by more than an average of equals may."""
+    if found.dtype.itemsize == 1:
+        # Torch has no arithmetic for float8.
+        found, expected = found.float(), expected.float()
+    rounding = _AVERAGING * torch.finfo(found.dtype).eps
+    near = (found - expected).abs() <= rounding * expected.abs()
+    # The difference of two infinite numbers is none.
+    return ~(near | (found == expected))
+
+
 def _by_unit_violations(
     parameter: str,
     unit_signs: Tensor,
@@ -102,6 +162,7 @@ def _by_unit_violations(
     worst: Tensor,
     *,
     absent: bool = False,
+    moved: bool = False,
 ) -> list[Violation]:
     """Return a violation for each unit whose count of lawless synapses is not zero."""
     columns = (unit_signs, counts, sizes, worst)
@@ -111,7 +172,14 @@ def _by_unit_violations(
         if count:
             found.append(
                 Violation(
-                    parameter, unit, int(sign), count, size, float(value), absent=absent
+                    parameter,
+                    unit,
+                    int(sign),
+                    count,
+                    size,
+                    float(value),
+                    absent=absent,
+                    moved=moved,
                 )
             )
     return found
@@ -125,18 +193,24 @@ def by_unit(weight: Tensor, stored: Tensor) -> tuple[Tensor, Tensor]:
         stored: The buffer ``<parameter>_signs`` that belongs to it.
 
     Returns:
-        The weight as ``(units, synapses each makes)``, and the sign of each unit.
+        The weight as ``(units, synapses each makes)``, and the sign of each unit, 0 without one.
     """
     if stored.ndim > weight.ndim:
         # (groups, out / groups, in / groups, ...) -> (groups, in / groups, out / groups, ...)
         weight = _by_group(weight, stored).movedim(2, 1)
     else:
         weight = weight.movedim(weight.ndim - stored.ndim, 0)
-    return weight.reshape(stored.numel(), -1), stored.flatten()
+    return weight.reshape(stored.numel(), -1), as_factors(stored).flatten()
+
+
+def as_factors(stored: Tensor) -> Tensor:
+    """Return the signs of a sign buffer as numbers: +1, -1, and 0 where a unit has none."""
+    return stored.masked_fill(stored == UNSIGNED, 0)
 
 
 def broadcastable(stored: Tensor, weight: Tensor) -> Tensor:
-    """Return a sign buffer in a shape that broadcasts against the weight."""
+    """Return a sign buffer in a shape that broadcasts against the weight, 0 without a sign."""
+    stored = as_factors(stored)
     if stored.ndim <= weight.ndim:
         return stored
     # A grouped convolution: the outputs of one group read the inputs of that group alone.
@@ -147,7 +221,7 @@ def broadcastable(stored: Tensor, weight: Tensor) -> Tensor:
 
 
 def valid_signs(name: str, stored: Tensor) -> Tensor:
-    """Return signs as int8, or raise if one is neither +1 nor -1.
+    """Return signs as int8, or raise if one is neither +1 nor -1, nor that there is none.
 
     Anything else is memory that nobody filled, or that somebody overwrote.
     """
@@ -158,7 +232,7 @@ def valid_signs(name: str, stored: Tensor) -> Tensor:
             " device."
         )
     whole = _whole(stored)
-    wrong = ~((whole == 1) | (whole == -1))
+    wrong = ~((whole.abs() == 1) | (whole == UNSIGNED))
     if wrong.any():
         unit = int(wrong.flatten().nonzero()[0])
         raise ValueError(
@@ -168,7 +242,7 @@ def valid_signs(name: str, stored: Tensor) -> Tensor:
     return whole.to(torch.int8)
 
 
-def valid_present(name: str, stored: Tensor) -> Tensor:
+def valid_present(name: str, stored: Tensor, suffix: str = PRESENT) -> Tensor:
     """Return a mask as boolean, or raise if it holds anything but 0 and 1."""
     if stored.is_meta:
         raise ValueError(
@@ -180,7 +254,7 @@ def valid_present(name: str, stored: Tensor) -> Tensor:
     wrong = ~((whole == 0) | (whole == 1))
     if wrong.any():
         raise ValueError(
-            f"`{name}{PRESENT}` must be 0 or 1; got {stored[wrong][0].item()}."
+            f"`{name}{suffix}` must be 0 or 1; got {stored[wrong][0].item()}."
         )
     return whole.to(torch.bool)
 
@@ -250,6 +324,30 @@ def saved_present(state: Mapping[str, Any], key: str) -> Tensor | None:
             f" {str(present.dtype).removeprefix('torch.')} of shape {tuple(present.shape)}."
         )
     return valid_present(plain, present)
+
+
+def saved_fixed(state: Mapping[str, Any], key: str) -> FixedStrengths | None:
+    """Return which synapses of the weight ``key`` of a state dict do not learn; None if all do.
+
+    Returns:
+        A boolean tensor of the weight's shape, and the strengths of those synapses.
+
+    Raises:
+        ValueError: If what is saved does not fit the weight.
+    """
+    plain = key.removesuffix("_orig")
+    which, strengths = state.get(plain + FIXED), state.get(plain + STRENGTHS)
+    if which is None or strengths is None:
+        return None
+    which, strengths = torch.as_tensor(which), torch.as_tensor(strengths)
+    shape = torch.as_tensor(state[key]).shape
+    for suffix, found in ((FIXED, which), (STRENGTHS, strengths)):
+        if found.shape != shape:
+            raise ValueError(
+                f"`{key}{suffix}` must fit `{key}` of shape {tuple(shape)}; got shape"
+                f" {tuple(found.shape)}."
+            )
+    return valid_present(plain, which, FIXED), strengths
 
 
 def _by_group(weight: Tensor, stored: Tensor) -> Tensor:

@@ -70,13 +70,15 @@ _judge_checkpoint = loading.judge_checkpoint
 def fix(
     module: nn.Module,
     name: str,
-    signs: Tensor | Sequence[float] | Populations,
+    signs: Tensor | Sequence[float | None] | Populations,
     *,
     dim: int | None = None,
     present: Tensor | None = None,
+    fixed: Tensor | None = None,
     role: str | None = None,
-    lr_scale: float | None = None,
+    lr_scale: float | Tensor | None = None,
     drawn: bool | DrawnBlocks = False,
+    draws_strengths: bool = False,
     replace: bool = False,
     default: bool = False,
 ) -> None:
@@ -99,6 +101,7 @@ def fix(
             ``"0.weight"``.
         signs: +1 (excitatory) or -1 (inhibitory) for each presynaptic unit, or a partition of
             them. A grouped convolution has one entry for each input channel, over all groups.
+            In a list, None is a unit without a sign, which is not judged.
         dim: The dimension of the parameter along which presynaptic units lie. Default: 1, as in
             ``nn.Linear`` ``(post, pre)``; 0 for transposed convolutions, embeddings and
             vectors.
@@ -106,24 +109,35 @@ def fix(
             fixed before. One that does not is kept at exactly zero. The module's ``forward``
             should multiply by the buffer ``<name>_present``, 1 or 0, as daleml's layers do:
             else absent synapses have gradients, which count in a gradient's norm.
+        fixed: Boolean, of the parameter's shape: which of the synapses that exist do not learn;
+            default: none, or those fixed before. They keep the strengths that the parameter has
+            now, also under an optimiser that no guard watches: daleml's layers act by the
+            buffer ``<name>_fixed_strengths`` where ``<name>_fixed`` is 1, and another module's
+            ``forward`` should. A guard puts them back into the parameter, too.
         role: Name of the part it plays, for ``optim.param_groups``; default: that declared
             before, or ``name``.
         lr_scale: Factor on its learning rate, for ``optim.param_groups``; default: that
-            declared before, or 1.
+            declared before, or 1. Or a tensor of the parameter's shape, a factor of at least 0
+            on all that each synapse learns, which ``optim.enforce`` applies.
         drawn: Whether ``present`` was drawn at random. Then a checkpoint may bring another draw
             of that density, as that of an interrupted run does when the model is built anew. A
             layer that drew it block by block says by which densities.
-        replace: Whether to replace signs or a mask that were fixed before by those given here.
+        draws_strengths: Whether the strengths of ``fixed`` are drawn at random after this call,
+            as a layer's ``reset_parameters`` does. Then a checkpoint may bring others.
+        replace: Whether to replace signs, a mask or fixed synapses that were fixed before by
+            those given here.
         default: Whether these are a layer's own defaults, as in ``reset_parameters``: all that
             was fixed before is kept, whatever is given here, and buffers that were emptied or
             written into are filled anew.
 
     Raises:
         AttributeError: If the module has no such parameter.
-        TypeError: If ``signs`` is no sequence of numbers, or ``present`` no boolean tensor.
+        TypeError: If ``signs`` is no sequence of numbers, or ``present`` or ``fixed`` no
+            boolean tensor.
         ValueError: If ``signs`` has the wrong length or a value other than +1 and -1, ``dim``
-            is out of range, ``present`` has another shape than the parameter, or other signs or
-            another mask were fixed before.
+            is out of range, ``present`` or ``fixed`` has another shape than the parameter, the
+            parameter has a wrong sign where it is fixed, or other signs, another mask or other
+            fixed synapses were fixed before.
 
     Example:
         >>> import torch
@@ -137,15 +151,20 @@ def fix(
     module, name = fixing.owner(module, require.text("name", name))
     _, weight = parameter_lookup.resolve(module, name)
     parameter_lookup.require_shape(name, weight)
-    given = fixing.given(module, name, weight, signs, dim, present, drawn)
+    synapses = fixing.Given(present, fixed, drawn, draws_strengths)
+    given = fixing.given(module, name, weight, signs, dim, synapses)
     earlier = facts.record(module, name)
     if earlier is not None and default:
         given = earlier
     elif earlier is not None:
         given = fixing.merged(module, name, earlier, given, replace)
-    facts.keep(module, name, given, weight.device)
+    given = fixing.with_strengths(name, given, earlier, weight)
+    facts.keep(module, name, given, weight)
     # A layer's own role and correction give way to those that were declared before.
     gives_way = default and earlier is not None
+    if isinstance(lr_scale, Tensor) and lr_scale.ndim:
+        fixing.learn_by(module, name, weight, lr_scale, default=default)
+        lr_scale = None
     fixing.declare(module, name, role, lr_scale, signed=True, default=gives_way)
 
 
@@ -255,7 +274,7 @@ def restore_(model: nn.Module) -> nn.Module:
             kept = facts.record(module, name)
             if declaration.signed and kept is not None:
                 facts.keep(
-                    module, name, kept, parameter_lookup.resolve(module, name)[1].device
+                    module, name, kept, parameter_lookup.resolve(module, name)[1]
                 )
                 parameter_lookup.refresh(module, name)
     return model

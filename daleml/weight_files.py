@@ -89,7 +89,7 @@ def _weights_of_state(path: Path, name: str | None, say: OnNote) -> tuple[str, A
     state = reading.read_checkpoint(path, say)
     if name is None:
         return path.stem, state
-    facts = (law.SUFFIX, law.PRESENT)
+    facts = law.BUFFERS
     choose(name, [key for key in state if not key.endswith(facts)], path, "tensor")
     # A pruned weight is stored as `weight_orig`; its signs have the name it had before.
     about = [name.removesuffix("_orig") + fact for fact in facts]

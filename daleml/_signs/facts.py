@@ -8,7 +8,7 @@ attribute, which no such code touches. :mod:`~daleml._signs.verification` compar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from daleml import law
 from daleml._signs.drawn_masks import DrawnBlocks
+from daleml._signs.fixed_synapses import FixedSynapses
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Record:
         mask: Values of the mask, eight synapses per byte.
         drawn: Whether the mask was drawn at random, so that a checkpoint may bring another draw;
             or by which densities, block by block.
+        fixed: Which synapses do not learn; None if all do. Where some do not, there is a mask.
     """
 
     shape: tuple[int, ...]
@@ -59,6 +61,7 @@ class Record:
     mask_shape: tuple[int, ...] | None = None
     mask: bytes | None = None
     drawn: bool | DrawnBlocks = False
+    fixed: FixedSynapses | None = None
 
     def sign_tensor(self) -> Tensor:
         """Return the signs, int8, on the CPU."""
@@ -76,16 +79,23 @@ class Record:
 
 
 def make_record(
-    unit_signs: Tensor, present: Tensor | None, *, drawn: bool | DrawnBlocks
+    unit_signs: Tensor,
+    present: Tensor | None,
+    *,
+    drawn: bool | DrawnBlocks,
+    fixed: FixedSynapses | None = None,
 ) -> Record:
     """Return the record of signs and a mask that have values."""
     # On the CPU in any case: `with torch.device("meta")` must not make a record of nothing.
     stored = unit_signs.detach().to("cpu", torch.int8).contiguous()
     shape, values = tuple(stored.shape), stored.numpy().tobytes()
+    if present is None and fixed is not None:
+        # So that who composes a weight looks for fixed synapses only where there is a mask.
+        present = torch.ones(fixed.shape, dtype=torch.bool, device="cpu")
     if present is None:
         return Record(shape, values)
     bits = np.packbits(present.detach().to("cpu", torch.bool).numpy()).tobytes()
-    return Record(shape, values, tuple(present.shape), bits, drawn)
+    return Record(shape, values, tuple(present.shape), bits, drawn, fixed)
 
 
 # -- what a module says ----------------------------------------------------------------------------
@@ -114,8 +124,9 @@ def record(module: nn.Module, name: str) -> Record | None:
     return make_record(stored, module._buffers.get(name + law.PRESENT), drawn=False)
 
 
-def keep(module: nn.Module, name: str, kept: Record, device: torch.device) -> None:
-    """Write a record and its buffers."""
+def keep(module: nn.Module, name: str, kept: Record, weight: Tensor) -> None:
+    """Write a record of a weight and its buffers."""
+    device = weight.device
     count_change()
     if "_dale_fixed" not in module.__dict__:
         module._dale_fixed = {}  # type: ignore[assignment]
@@ -126,16 +137,83 @@ def keep(module: nn.Module, name: str, kept: Record, device: torch.device) -> No
         module.register_buffer(name + law.PRESENT, mask.to(device))
     elif name + law.PRESENT in module._buffers:
         delattr(module, name + law.PRESENT)
+    _keep_fixed(module, name, kept, weight)
+
+
+def _keep_fixed(module: nn.Module, name: str, kept: Record, weight: Tensor) -> None:
+    """Write the buffers of the synapses that do not learn, or take them away."""
+    if kept.fixed is None:
+        for buffer in (name + law.FIXED, name + law.STRENGTHS):
+            if buffer in module._buffers:
+                delattr(module, buffer)
+        return
+    mask = kept.mask_tensor()
+    strengths = kept.fixed.values(mask)
+    if strengths is None:
+        # What is used before it is drawn should be seen.
+        strengths = torch.full(kept.fixed.shape, torch.nan, device="cpu")
+    module.register_buffer(name + law.FIXED, kept.fixed.which(mask).to(weight.device))
+    # Of the weight's dtype: a cast of the module rounds both alike.
+    module.register_buffer(name + law.STRENGTHS, strengths.to(weight.detach()))
+
+
+def adopt_fixed(module: nn.Module, name: str, now: FixedSynapses) -> None:
+    """Take what the buffers of fixed synapses hold for what was fixed."""
+    kept = record(module, name)
+    assert kept is not None  # who adopts has compared with it
+    module.__dict__["_dale_fixed"][name] = replace(kept, fixed=now)
+
+
+def settle_fixed_(module: nn.Module, name: str, weight: Tensor) -> None:
+    """Bring a weight that was just written, and the synapses fixed in it, together.
+
+    Strengths that were drawn become those that the weight has now; those that were given are put
+    back into it.
+    """
+    kept = record(module, name)
+    if kept is None or kept.fixed is None or weight.is_meta:
+        return
+    if kept.fixed.drawn:
+        now = kept.fixed.at(weight, kept.mask_tensor())
+        keep(module, name, replace(kept, fixed=now), weight)
+        return
+    which = module._buffers[name + law.FIXED]
+    strengths = module._buffers[name + law.STRENGTHS]
+    if which is not None and strengths is not None:
+        weight.copy_(torch.where(which.bool(), strengths.to(weight), weight))
 
 
 def forget(module: nn.Module, name: str) -> None:
     """Drop everything that is known of a parameter."""
     count_change()
-    for buffer in (name + law.SUFFIX, name + law.PRESENT):
+    for buffer in (name + suffix for suffix in law.BUFFERS):
         if buffer in module._buffers:
             delattr(module, buffer)
     module.__dict__.get("_dale_fixed", {}).pop(name, None)
     declarations(module).pop(name, None)
+    learning(module).pop(name, None)
+
+
+# -- how quickly single synapses learn -------------------------------------------------------------
+
+
+def learning(module: nn.Module) -> dict[str, Tensor]:
+    """Return the factors on what each synapse learns, by the names of the parameters."""
+    found: dict[str, Tensor] = module.__dict__.get("_dale_learning", {})
+    return found
+
+
+def keep_learning(module: nn.Module, name: str, factors: Tensor) -> None:
+    """Write the factors of one parameter; ones, which change nothing, are left out."""
+    count_change()
+    if "_dale_learning" not in module.__dict__:
+        module._dale_learning = {}  # type: ignore[assignment]
+    known = learning(module)
+    if bool((factors == 1).all()):
+        known.pop(name, None)
+    else:
+        # Of a dtype of their own, which a cast of the module leaves alone.
+        known[name] = factors.detach().to("cpu", torch.float32)
 
 
 # -- when facts change -----------------------------------------------------------------------------

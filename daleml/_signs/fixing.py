@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace as replaced
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from daleml import modules
-from daleml._signs import facts, loading
+from daleml import law, modules
+from daleml._signs import facts, fixed_synapses, loading
 from daleml._signs.drawn_masks import DrawnBlocks
-from daleml._signs.facts import Declaration
+from daleml._signs.facts import Declaration, Record
 from daleml.populations import Populations
 
-Signs = Tensor | Sequence[float] | Populations
-"""One sign for each presynaptic unit."""
+Signs = Tensor | Sequence[float | None] | Populations
+"""One sign for each presynaptic unit; None for one that has none."""
+
+
+class Given(NamedTuple):
+    """What a call of ``signs.fix`` says of the synapses of one parameter.
+
+    Attributes:
+        present: Which exist; None if it names no mask.
+        fixed: Which do not learn; None if it names none.
+        drawn: Whether the mask was drawn at random, or by which densities.
+        draws_strengths: Whether the strengths of fixed synapses are to be drawn after the call.
+    """
+
+    present: Tensor | None
+    fixed: Tensor | None
+    drawn: bool | DrawnBlocks
+    draws_strengths: bool
 
 
 def require_module(argument: str, model: object) -> None:
@@ -72,8 +90,7 @@ def given(
     weight: Tensor,
     unit_signs: Signs,
     dim: int | None,
-    present: Tensor | None,
-    drawn: bool | DrawnBlocks,
+    synapses: Given,
 ) -> facts.Record:
     """Check what was given for a parameter, and return it as a record."""
     if weight.ndim == 0:
@@ -93,23 +110,54 @@ def given(
     if dim != 1 or not isinstance(groups, int):
         groups = 1
     buffer = _sign_buffer(unit_signs, weight, dim, groups, name)
+    present, fixed = synapses.present, None
     if present is not None:
-        _require_mask(present, weight, name)
-    return facts.make_record(buffer, present, drawn=drawn)
+        _require_mask("present", present, weight, name)
+    if synapses.fixed is not None:
+        _require_mask("fixed", synapses.fixed, weight, name)
+        fixed = fixed_synapses.of(synapses.fixed)
+        if synapses.draws_strengths:
+            fixed = fixed.released()
+    if present is None and fixed is not None:
+        # Nothing was said of a mask, so that an earlier one may be kept.
+        return Record(tuple(buffer.shape), buffer.numpy().tobytes(), fixed=fixed)
+    return facts.make_record(buffer, present, drawn=synapses.drawn, fixed=fixed)
 
 
-def _require_mask(present: object, weight: Tensor, name: str) -> None:
-    """Raise unless a mask is boolean and has the parameter's shape."""
-    if not isinstance(present, Tensor):
-        raise TypeError(
-            f"`present` must be a boolean tensor; got {type(present).__name__}."
-        )
-    if present.dtype != torch.bool:
-        raise TypeError(f"`present` must be a boolean tensor; got {present.dtype}.")
-    if present.shape != weight.shape:
+def learn_by(
+    module: nn.Module, name: str, weight: Tensor, factors: Tensor, *, default: bool
+) -> None:
+    """Keep a factor on what each synapse learns; a default gives way to an earlier one.
+
+    Raises:
+        ValueError: If they are not one for each synapse, or negative or not finite.
+    """
+    if factors.shape != weight.shape:
         raise ValueError(
-            f"`present` must have the shape {tuple(weight.shape)} of `{name}`; got"
-            f" {tuple(present.shape)}."
+            f"`lr_scale` must be a number, or have the shape {tuple(weight.shape)} of"
+            f" `{name}`; got {tuple(factors.shape)}."
+        )
+    wrong = factors[~(factors.isfinite() & (factors >= 0))]
+    if wrong.numel():
+        raise ValueError(
+            f"`lr_scale` must be finite and at least 0; got {wrong[0].item():g}."
+        )
+    if not default or name not in facts.learning(module):
+        facts.keep_learning(module, name, factors)
+
+
+def _require_mask(argument: str, given: object, weight: Tensor, name: str) -> None:
+    """Raise unless a mask is boolean and has the parameter's shape."""
+    if not isinstance(given, Tensor):
+        raise TypeError(
+            f"`{argument}` must be a boolean tensor; got {type(given).__name__}."
+        )
+    if given.dtype != torch.bool:
+        raise TypeError(f"`{argument}` must be a boolean tensor; got {given.dtype}.")
+    if given.shape != weight.shape:
+        raise ValueError(
+            f"`{argument}` must have the shape {tuple(weight.shape)} of `{name}`; got"
+            f" {tuple(given.shape)}."
         )
 
 
@@ -123,9 +171,14 @@ def merged(
     """Return what is fixed after a second call: what it gives, and what only the first gave."""
     if now.mask is None:
         # It names no mask: that of the first call stays.
-        now = facts.Record(
-            now.shape, now.signs, earlier.mask_shape, earlier.mask, earlier.drawn
+        now = replaced(
+            now,
+            mask_shape=earlier.mask_shape,
+            mask=earlier.mask,
+            drawn=earlier.drawn,
         )
+    if now.fixed is None:
+        now = replaced(now, fixed=earlier.fixed)
     if replace:
         _require_replaceable(module, name, earlier, now)
         return now
@@ -139,7 +192,50 @@ def merged(
             f"`present` must be what was fixed for `{name}` before; got another mask: give"
             " `replace=True` to replace it."
         )
-    return now
+    if earlier.fixed is None or now.fixed is None:
+        return now
+    if now.fixed.asked != earlier.fixed.asked:
+        raise ValueError(
+            f"`fixed` must be what was fixed for `{name}` before; got other synapses: give"
+            " `replace=True` to replace them."
+        )
+    # Strengths that were fixed before stay.
+    return replaced(now, fixed=earlier.fixed)
+
+
+def with_strengths(
+    name: str, kept: Record, earlier: Record | None, weight: Tensor
+) -> Record:
+    """Return a record whose fixed synapses have strengths: those of before, or the weight's.
+
+    Raises:
+        ValueError: If the weight breaks the law where it is to be fixed.
+    """
+    fixed = kept.fixed
+    if fixed is None:
+        return kept
+    if not any(fixed.asked):
+        # None of them is how synapses are freed.
+        return replaced(kept, fixed=None)
+    if kept.mask is None:
+        kept = facts.make_record(kept.sign_tensor(), None, drawn=False, fixed=fixed)
+    before = None if earlier is None else earlier.fixed
+    # A layer draws them after it has fixed them.
+    if fixed.drawn and before is None:
+        return kept
+    if fixed == before and earlier is not None and earlier.mask == kept.mask:
+        return kept
+    mask = kept.mask_tensor()
+    if not weight.is_meta:
+        which = (fixed.which(mask) != 0).to(weight.device)
+        unit_signs = kept.sign_tensor().to(weight.device)
+        wrong = law.violations(name, weight.detach() * which, unit_signs)
+        if wrong:
+            raise ValueError(
+                f"`{name}` must be lawful where it is fixed; got a wrong sign for unit"
+                f" {wrong[0].unit}: call `signs.project_` before."
+            )
+    return replaced(kept, fixed=fixed.at(weight, mask))
 
 
 def _difference(earlier: facts.Record, now: facts.Record) -> str:
@@ -168,6 +264,13 @@ def _require_replaceable(
         )
 
 
+def _without_sign(unit_signs: Signs) -> list[int]:
+    """Return the units for which a sequence says None in place of a sign."""
+    if not isinstance(unit_signs, (list, tuple)):
+        return []
+    return [unit for unit, sign in enumerate(unit_signs) if sign is None]
+
+
 def _sign_buffer(
     unit_signs: Signs, weight: Tensor, dim: int, groups: int, name: str
 ) -> Tensor:
@@ -179,6 +282,9 @@ def _sign_buffer(
     """
     if isinstance(unit_signs, Populations):
         unit_signs = unit_signs.signs(device="cpu")
+    free = _without_sign(unit_signs)
+    if free:
+        unit_signs = [1 if sign is None else sign for sign in unit_signs]
     try:
         # On the CPU even inside `with torch.device("meta")`.
         vector = torch.as_tensor(unit_signs, device="cpu").detach()
@@ -197,7 +303,8 @@ def _sign_buffer(
         raise ValueError(f"`signs` must be +1 or -1; got {wrong[0].item()}.")
     trailing = (1,) * (weight.ndim - dim - 1)
     # A signed byte, which `.half()` on the module leaves alone.
-    stored = vector.to(torch.int8)
+    stored = vector.to(torch.int8).clone()
+    stored[free] = law.UNSIGNED
     if groups == 1:
         return stored.reshape(n_pre, *trailing)
     return stored.reshape(groups, 1, n_pre // groups, *trailing)

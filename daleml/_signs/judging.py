@@ -18,7 +18,7 @@ from daleml.law import JudgedWeight, SignReport, Unjudged, Violation
 _PARAMETRISED = re.compile(
     r"^(?P<path>(?:.*\.)?)parametrizations\.(?P<name>.+)\.original\d*$"
 )
-_BUFFERS = (law.SUFFIX, law.PRESENT)
+_BUFFERS = law.BUFFERS
 
 
 def of_model(model: nn.Module) -> SignReport:
@@ -29,10 +29,10 @@ def of_model(model: nn.Module) -> SignReport:
         ValueError: If buffers do not hold what was fixed.
     """
     fixed = list(verification.fixed(model))
-    cases = [
-        (one.name, one.weight, law.valid_signs(one.name, one.signs), one.present)
-        for one in fixed
-    ]
+    cases: list[JudgedWeight] = []
+    for one in fixed:
+        unit_signs = law.valid_signs(one.name, one.signs)
+        cases.append((one.name, one.weight, unit_signs, one.present, one.fixed))
     # Of a weight that is computed, what an optimiser trains instead has been judged with it.
     judged: set[int] = set()
     for one in fixed:
@@ -97,20 +97,45 @@ def _report(
     transposed: bool = False,
 ) -> SignReport:
     broken: list[Violation] = []
-    n_units = n_synapses = 0
-    for name, weight, unit_signs, present in cases:
-        broken += law.violations(name, weight, unit_signs, present)
-        n_units += unit_signs.numel()
-        n_synapses += weight.numel() if present is None else int(present.sum())
+    n_parameters = n_units = n_synapses = 0
+    free: list[Unjudged] = []
+    for name, weight, stored, present, fixed in cases:
+        broken += law.violations(name, weight, stored, present, fixed)
+        all_signed = not bool((stored == law.UNSIGNED).any())
+        if all_signed:
+            n_parameters += 1
+            n_units += stored.numel()
+            n_synapses += weight.numel() if present is None else int(present.sum())
+            continue
+        # A verdict says what it did not judge.
+        without = _without_sign(name, weight, stored, present)
+        free.append(without)
+        n_units += int((stored != law.UNSIGNED).sum())
+        n_parameters += without.n_units is not None
+        existing = weight.numel() if present is None else int(present.sum())
+        n_synapses += existing - without.n_synapses
     return SignReport(
         violations=tuple(broken),
-        n_parameters=len(cases),
+        n_parameters=n_parameters,
         n_units=n_units,
         n_synapses=n_synapses,
         inferred=tuple(inferred),
-        unjudged=unjudged,
+        unjudged=(*free, *unjudged),
         transposed=transposed,
     )
+
+
+def _without_sign(
+    name: str, weight: Tensor, stored: Tensor, present: Tensor | None
+) -> Unjudged:
+    """Return the part of a weight, or all of it, whose units have no sign."""
+    exists = torch.ones_like(weight, dtype=torch.bool) if present is None else present
+    counts, unit_signs = law.by_unit(exists, stored)
+    free = unit_signs == 0
+    n_synapses = int(counts[free].sum())
+    if bool(free.all()):
+        return Unjudged(name, n_synapses)
+    return Unjudged(name, n_synapses, int(free.sum()))
 
 
 # -- a module --------------------------------------------------------------------------------------
@@ -169,10 +194,10 @@ def _is_signed(tensors: Mapping[str, Tensor], key: str) -> bool:
 
 def _saved_facts(
     tensors: Mapping[str, Tensor], key: str
-) -> tuple[Tensor, Tensor | None]:
+) -> tuple[Tensor, Tensor | None, law.FixedStrengths | None]:
     stored = law.saved_signs(tensors, key)
     assert stored is not None  # `_is_signed` has seen it
-    return stored, law.saved_present(tensors, key)
+    return stored, law.saved_present(tensors, key), law.saved_fixed(tensors, key)
 
 
 def _place(tensor: Tensor) -> tuple[Any, ...] | None:
@@ -231,7 +256,7 @@ def _majority(key: str, weight: Tensor, dim: int) -> JudgedWeight:
     n_inh = (weight < 0).sum(others)
     unit_signs = torch.where(n_exc >= n_inh, 1, -1)
     trailing = (1,) * (weight.ndim - dim - 1)
-    return key, weight, unit_signs.reshape(-1, *trailing), None
+    return key, weight, unit_signs.reshape(-1, *trailing), None, None
 
 
 # -- what is not under the law ---------------------------------------------------------------------

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from daleml import law
-from daleml._signs import facts, parameter_lookup
+from daleml._signs import facts, loading_fixed, parameter_lookup
 from daleml._signs.drawn_masks import is_another_draw
+from daleml._signs.fixed_synapses import FixedSynapses
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ def adopt_signs(model: nn.Module) -> AbstractContextManager[None]:
 def adopt_masks(model: nn.Module) -> AbstractContextManager[None]:
     """Let checkpoints that are read inside the context replace the model's masks by their own.
 
+    Likewise which synapses are fixed, and at which strengths.
+
     Args:
         model: The model that reads them.
 
@@ -102,7 +105,7 @@ def adopt_masks(model: nn.Module) -> AbstractContextManager[None]:
 def keep_masks(model: nn.Module) -> AbstractContextManager[None]:
     """Let checkpoints that are read inside the context lose the synapses that the model has not.
 
-    Their weights are set to zero.
+    Their weights are set to zero, and synapses that the model has fixed get its strengths.
 
     Args:
         model: The model that reads them.
@@ -164,15 +167,31 @@ class _Reading:
         n_errors = len(self.errors)
         signs = self._signs()
         present = self._present()
+        fixed = None
+        if len(self.errors) == n_errors:
+            fixed = self._fixed(present)
         if len(self.errors) == n_errors and signs is not None:
-            self._judge(signs, present)
+            self._judge(signs, present, fixed)
         # After an error torch still copies what it finds in the state dict.
         if len(self.errors) > n_errors:
             self._put_back()
         elif signs is not None and not signs.is_meta:
-            self._adopt(signs, present)
+            self._adopt(signs, present, fixed)
 
-    def _judge(self, signs: Tensor, present: Tensor | None) -> None:
+    def _fixed(self, present: Tensor | None) -> FixedSynapses | None:
+        """Return what is fixed after loading; None if nothing is."""
+        adopt, keep = self.rules.adopt_masks, self.rules.keep_masks
+        incoming = loading_fixed.Incoming(
+            self.module, self.name, self.state, self.prefix, self.errors, adopt, keep
+        )
+        return loading_fixed.settle(incoming, present)
+
+    def _judge(
+        self,
+        signs: Tensor,
+        present: Tensor | None,
+        fixed: FixedSynapses | None = None,
+    ) -> None:
         """Refuse the checkpoint's weight if it breaks the law by these signs and this mask."""
         actual, weight = parameter_lookup.resolve(self.module, self.name)
         incoming = self.state.get(self.prefix + actual)
@@ -189,13 +208,19 @@ class _Reading:
             incoming = incoming.masked_fill(~exists, 0)
             self.state[self.prefix + actual] = incoming
         stored = signs.to(incoming.device)
-        violations = law.violations(self.prefix + actual, incoming, stored, exists)
+        at = None
+        mask = None if exists is None else exists.cpu()
+        values = None if fixed is None else fixed.values(mask)
+        if fixed is not None and values is not None:
+            which = fixed.which(mask) != 0
+            at = which.to(incoming.device), values.to(incoming)
+        violations = law.violations(self.prefix + actual, incoming, stored, exists, at)
         if violations:
             self._refuse(violations, incoming, exists)
 
     def _put_back(self) -> None:
         """Let torch read the module's own values, where it goes on reading after an error."""
-        for suffix in (law.SUFFIX, law.PRESENT):
+        for suffix in law.BUFFERS:
             key = self.prefix + self.name + suffix
             own = self.module._buffers.get(self.name + suffix)
             if own is not None:
@@ -307,14 +332,16 @@ class _Reading:
         self.state[key] = saved
         return saved
 
-    def _adopt(self, signs: Tensor, present: Tensor | None) -> None:
+    def _adopt(
+        self, signs: Tensor, present: Tensor | None, fixed: FixedSynapses | None
+    ) -> None:
         """Make the checkpoint's facts the module's own, before torch copies its buffers."""
         kept = facts.record(self.module, self.name)
         drawn = False if kept is None else kept.drawn
-        adopted = facts.make_record(signs, present, drawn=drawn)
+        adopted = facts.make_record(signs, present, drawn=drawn, fixed=fixed)
         if adopted != kept:
             _, weight = parameter_lookup.resolve(self.module, self.name)
-            facts.keep(self.module, self.name, adopted, weight.device)
+            facts.keep(self.module, self.name, adopted, weight)
 
     def _refuse(
         self, violations: list[law.Violation], incoming: Tensor, exists: Tensor | None
@@ -344,7 +371,9 @@ class _Reading:
 
 def _hold_nothing(signs: Tensor, kept: facts.Record | None) -> bool:
     """Whether a buffer of signs does not hold what was fixed, as after ``to_empty``."""
-    if signs.is_meta or not bool((signs.abs() == 1).all()):
+    if signs.is_meta:
+        return True
+    if not bool(((signs.abs() == 1) | (signs == law.UNSIGNED)).all()):
         return True
     if kept is None:
         return False

@@ -84,13 +84,18 @@ def fits(weight: Tensor, stored: Tensor) -> bool:
 def refresh(module: nn.Module, name: str) -> None:
     """Write the facts into the buffers ``signs`` and ``present`` of parametrisations."""
     stored = module._buffers.get(name + law.SUFFIX)
-    present = module._buffers.get(name + law.PRESENT)
     for inner in copies(module, name):
         if stored is not None:
             unit_signs = law.broadcastable(stored, getattr(module, name))
             inner._buffers["signs"].copy_(unit_signs)  # type: ignore[union-attr]
-        if present is not None and inner._buffers.get("present") is not None:
-            inner._buffers["present"].copy_(present)  # type: ignore[union-attr]
+        for own, suffix in (
+            ("present", law.PRESENT),
+            ("fixed", law.FIXED),
+            ("strengths", law.STRENGTHS),
+        ):
+            values, copy = module._buffers.get(name + suffix), inner._buffers.get(own)
+            if values is not None and copy is not None:
+                copy.copy_(values)
 
 
 def copies(module: nn.Module, name: str) -> list[nn.Module]:

@@ -7,13 +7,14 @@ nothing that it was read from has changed.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from daleml import law
-from daleml._signs import facts, verification
+from daleml._signs import facts, scaled_learning, verification
 from daleml.law import DaleError
 
 
@@ -26,7 +27,7 @@ def project_one(one: verification.Fixed) -> None:
     """
     weight = one.weight
     if not isinstance(weight, nn.Parameter):
-        if law.violations(one.name, weight, one.signs, one.present):
+        if law.violations(one.name, weight, one.signs, one.present, one.fixed):
             raise DaleError(
                 f"`{one.name}` is reparametrised and breaks Dale's law, and only a"
                 " parameter can be projected."
@@ -48,24 +49,27 @@ def project_one(one: verification.Fixed) -> None:
         weight.clamp_(min=low, max=high)
     if one.present is not None:
         weight.masked_fill_(~one.present, 0)
+    if one.fixed is not None:
+        which, strengths = one.fixed
+        weight.copy_(torch.where(which, strengths.to(weight), weight))
 
 
 def _common_sign(stored: Tensor) -> int:
-    """Return the sign that all presynaptic units share; 0 if they have both."""
-    total, n_units = int(stored.sum()), stored.numel()
-    if total == n_units:
+    """Return the sign that all presynaptic units share; 0 if they share none."""
+    if bool((stored == 1).all()):
         return 1
-    if total == -n_units:
+    if bool((stored == -1).all()):
         return -1
     return 0
 
 
 def _bounds(stored: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Return the least and the greatest lawful value of each synapse, to broadcast."""
-    excitatory = law.broadcastable(stored, weight) > 0
-    zeros = torch.zeros(excitatory.shape, dtype=weight.dtype, device=weight.device)
-    low = zeros.masked_fill(~excitatory, -torch.inf)
-    high = zeros.masked_fill_(excitatory, torch.inf)
+    sign = law.broadcastable(stored, weight)
+    zeros = torch.zeros(sign.shape, dtype=weight.dtype, device=weight.device)
+    # A unit without a sign has no bound.
+    low = zeros.masked_fill(sign <= 0, -torch.inf)
+    high = zeros.masked_fill_(sign >= 0, torch.inf)
     return low, high
 
 
@@ -110,12 +114,31 @@ class Guard:
                 weight.clamp_(min=low, max=high)
             for weight, absent in self._absent:
                 weight.masked_fill_(absent, 0)
+            for weight, which, strengths in self._fixed:
+                weight.copy_(torch.where(which, strengths, weight))
             for path, module in self._unseen:
                 for one in verification.fixed_in(module, path, quickly=True):
                     project_one(one)
 
+    def has_scaled(self) -> bool:
+        """Whether synapses of the model learn by factors."""
+        # Looked for only where something was said since the last projection, since it runs
+        # before each step.
+        if self._n_changes != facts.n_changes():
+            self._some_scaled = any(map(facts.learning, self.model.modules()))
+        return self._some_scaled
+
+    def remember(self, trained: Collection[int]) -> list[scaled_learning.Before]:
+        """Return the weights that learn by factors as they are before a step.
+
+        Args:
+            trained: The identities of the parameters that the step may change.
+        """
+        return scaled_learning.remembered(self.model, trained)
+
     def _forget(self) -> None:
         self._n_changes = -1
+        self._some_scaled = False
         self._modules: list[nn.Module] = []
         self._identities: list[int] = []
         self._n_buffers: list[int] = []
@@ -125,6 +148,7 @@ class Guard:
         self._inhibitory: dict[tuple[Any, ...], list[Tensor]] = {}
         self._mixed: list[tuple[Tensor, Tensor, Tensor]] = []
         self._absent: list[tuple[Tensor, Tensor]] = []
+        self._fixed: list[tuple[Tensor, Tensor, Tensor]] = []
         self._unseen: list[tuple[str, nn.Module]] = []
 
     def _is_current(self) -> bool:
@@ -157,6 +181,9 @@ class Guard:
         for weight, low, _ in self._mixed:
             if weight.dtype is not low.dtype or weight.device != low.device:
                 return False
+        for weight, which, strengths in self._fixed:
+            if weight.dtype is not strengths.dtype or weight.device != which.device:
+                return False
         return all(weight.device == absent.device for weight, absent in self._absent)
 
     def _read(self) -> None:
@@ -171,6 +198,7 @@ class Guard:
                 self._unseen.append((path, module))
         # Last, so that a model that is refused is read again at the next step.
         self._modules = _all_modules(self.model)
+        self._some_scaled = any(map(facts.learning, self._modules))
         self._identities = [id(module) for module in self._modules]
         self._n_buffers = [len(module._buffers) for module in self._modules]
         self._n_changes = facts.n_changes()
@@ -178,7 +206,8 @@ class Guard:
     def _cache(self, one: verification.Fixed) -> None:
         weight = one.weight
         self._weights.append((one.module, one.own, weight))
-        for name in (one.own + law.SUFFIX, one.own + law.PRESENT):
+        for suffix in law.BUFFERS:
+            name = one.own + suffix
             buffer = one.module._buffers.get(name)
             if buffer is not None:
                 stamp = (buffer.data_ptr(), buffer._version)
@@ -195,6 +224,9 @@ class Guard:
             self._mixed.append((weight, *_bounds(one.signs, weight)))
         if one.present is not None:
             self._absent.append((weight, ~one.present))
+        if one.fixed is not None:
+            which, strengths = one.fixed
+            self._fixed.append((weight, which, strengths.to(weight)))
 
 
 def _all_modules(model: nn.Module) -> list[nn.Module]:
@@ -220,6 +252,5 @@ def _is_watchable(one: verification.Fixed) -> bool:
     # Signs registered by hand beside a parameter are believed only as long as they fit it.
     if one.own not in facts.declarations(one.module):
         return False
-    return verification.are_counted(
-        one.signs, one.module._buffers.get(one.own + law.PRESENT)
-    )
+    buffers = one.module._buffers
+    return verification.are_counted(buffers.get(one.own + name) for name in law.BUFFERS)

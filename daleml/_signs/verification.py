@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from daleml import law
-from daleml._signs import facts, parameter_lookup
+from daleml._signs import facts, fixed_buffers, parameter_lookup
 from daleml._signs.drawn_masks import is_another_draw
 from daleml._signs.facts import Record
+from daleml._signs.fixed_synapses import FixedSynapses
 
 
 class Fixed(NamedTuple):
@@ -26,6 +27,7 @@ class Fixed(NamedTuple):
         weight: The parameter; or the tensor that a parametrisation computes.
         signs: Its sign buffer.
         present: Which synapses exist, boolean; None if all do.
+        fixed: Which synapses do not learn, boolean, and their strengths; None if all do.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Fixed(NamedTuple):
     weight: Tensor
     signs: Tensor
     present: Tensor | None
+    fixed: law.FixedStrengths | None = None
 
 
 def fixed(
@@ -86,19 +89,22 @@ def _verified(module: nn.Module, path: str, own: str, *, quickly: bool) -> Fixed
         ) from None
     parameter_lookup.require_shape(full, weight)
     stored, present = _buffers(module, own, full)
-    stamp = _stamp(weight, stored, present)
+    stamp = _stamp(module, own, weight)
     unchanged = (
         quickly
         and stamp is not None
         and _stamps.get(module, {}).get(own) == stamp
         and _holds(facts.record(module, own), stored, present)
+        and fixed_buffers.hold(module, own)
     )
     if not unchanged:
         _compare(module, own, full, weight, stored, present)
+        fixed_buffers.compare(module, own, full, weight)
         _stamps.setdefault(module, {})[own] = stamp
     exists = None if present is None else present.to(torch.bool)
     name = f"{path}.{actual}" if path else actual
-    return Fixed(name, module, own, weight, stored, exists)
+    fixed_strengths = fixed_buffers.read(module, own)
+    return Fixed(name, module, own, weight, stored, exists, fixed_strengths)
 
 
 def _buffers(module: nn.Module, own: str, full: str) -> tuple[Tensor, Tensor | None]:
@@ -111,6 +117,8 @@ def _buffers(module: nn.Module, own: str, full: str) -> tuple[Tensor, Tensor | N
         lost = law.SUFFIX
     elif kept is not None and kept.mask and present is None:
         lost = law.PRESENT
+    elif kept is not None and kept.fixed and fixed_buffers.read(module, own) is None:
+        lost = law.FIXED
     if stored is None or lost:
         raise ValueError(
             f"`{full}{lost}` must be a buffer; it was fixed and is gone: call"
@@ -158,7 +166,7 @@ def _compare(
     # A parametrisation keeps signs of its own, which compute the weight.
     sign = law.broadcastable(stored, weight)
     for inner in parameter_lookup.copies(module, own):
-        if not bool((inner._buffers["signs"] * sign > 0).all()):  # type: ignore[operator]
+        if not bool((inner._buffers["signs"] == sign).all()):
             raise ValueError(
                 f"`{full}` must be computed by the signs that were fixed; something wrote into"
                 " its parametrisation: call `signs.restore_` to put them back."
@@ -186,11 +194,25 @@ def _adopt_draw(
     mask = kept.mask_tensor()
     if mask is None or present is None or present.shape != mask.shape:
         return False
+    # Of other synapses no strengths are known.
+    if kept.fixed is not None and not kept.fixed.drawn:
+        return False
     if not is_another_draw(present, mask, drawn=kept.drawn):
         return False
-    adopted = facts.make_record(stored, present, drawn=kept.drawn)
+    adopted = facts.make_record(
+        stored, present, drawn=kept.drawn, fixed=_of_draw(kept, present)
+    )
     module.__dict__["_dale_fixed"][own] = adopted
     return True
+
+
+def _of_draw(kept: Record, present: Tensor) -> FixedSynapses | None:
+    """Return what is fixed where other synapses exist, whose strengths are not known yet."""
+    if kept.fixed is None:
+        return None
+    mask = kept.mask_tensor()
+    same = mask is not None and torch.equal(mask != 0, present.cpu() != 0)
+    return kept.fixed if same else kept.fixed.released()
 
 
 # -- what torch counts -----------------------------------------------------------------------------
@@ -201,27 +223,25 @@ _stamps: weakref.WeakKeyDictionary[nn.Module, dict[str, tuple[Any, ...] | None]]
 """Of each module, its buffers as they were when they were compared last, by :func:`_stamp`."""
 
 
-def are_counted(stored: Tensor, present: Tensor | None) -> bool:
+def are_counted(buffers: Iterable[Tensor | None]) -> bool:
     """Whether torch counts writes into buffers: not into those made in inference mode."""
-    return not (
-        stored.is_inference() or (present is not None and present.is_inference())
-    )
+    return not any(one is not None and one.is_inference() for one in buffers)
 
 
-def _stamp(
-    weight: Tensor, stored: Tensor, present: Tensor | None
-) -> tuple[Any, ...] | None:
+def _stamp(module: nn.Module, own: str, weight: Tensor) -> tuple[Any, ...] | None:
     """Return what tells buffers from others, and from themselves before a write.
 
     None where torch counts no writes. There are no weak references: torch does not swap a
     tensor that has one.
     """
-    if not are_counted(stored, present):
+    buffers = [module._buffers.get(own + suffix) for suffix in law.BUFFERS]
+    if not are_counted(buffers):
         return None
-    of_signs = (id(stored), stored.data_ptr(), stored._version)
-    if present is None:
-        return weight.shape, of_signs
-    return weight.shape, of_signs, (id(present), present.data_ptr(), present._version)
+    stamp: list[Any] = [weight.shape]
+    for buffer in buffers:
+        if buffer is not None:
+            stamp.append((id(buffer), buffer.data_ptr(), buffer._version))
+    return tuple(stamp)
 
 
 def _holds(kept: Record | None, stored: Tensor, present: Tensor | None) -> bool:
@@ -269,4 +289,5 @@ def _believed(module: nn.Module, path: str, own: str) -> Fixed | None:
     if present.shape != weight.shape:
         return None
     exists = law.valid_present(full, present)
-    return Fixed(full, module, own, weight, unit_signs, exists)
+    fixed_strengths = fixed_buffers.read(module, own)
+    return Fixed(full, module, own, weight, unit_signs, exists, fixed_strengths)

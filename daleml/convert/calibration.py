@@ -76,8 +76,8 @@ def redraw_(
         generator: Source of randomness; default: torch's global one.
     """
     parameter = cast("Tensor", getattr(module, weight))
-    sign = cast("Tensor", getattr(module, weight + law.SUFFIX))
-    sign = law.broadcastable(sign, parameter).expand_as(parameter)
+    stored = cast("Tensor", getattr(module, weight + law.SUFFIX))
+    sign = law.broadcastable(stored, parameter).expand_as(parameter)
     magnitude = draw(torch.empty_like(parameter), 1.0, generator=generator)
     pre = modules.presynaptic_dim(module, weight, parameter.ndim)
     excitation = (magnitude * (sign == 1)).sum(pre, keepdim=True)

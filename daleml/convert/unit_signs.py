@@ -166,6 +166,8 @@ def fixed_inputs(model: nn.Module) -> Iterator[tuple[str, str, Tensor]]:
             if one.reads != "input" or stored is None:
                 continue
             unit_signs = stored.detach().flatten().float().cpu()
+            # A unit without a sign may have any.
+            unit_signs = unit_signs.masked_fill(unit_signs == law.UNSIGNED, torch.nan)
             if one.units is not None:
                 # A layer that reads a part of its input says nothing of the rest.
                 unread = torch.full((modules.n_inputs(module),), torch.nan)

@@ -236,6 +236,9 @@ class EGAdamW(MasteredOptimizer):
     # The biases of Adam's moments depend on how many steps each parameter has taken.
     _counts_steps = True
 
+    def _multiplies(self, group: dict[str, Any]) -> bool:
+        return not group["euclidean"]
+
     def _rule(self, group: dict[str, Any], options: Adaptive) -> Rule:
         if group["euclidean"]:
             return euclidean_steps.adamw_

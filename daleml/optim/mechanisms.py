@@ -157,7 +157,7 @@ class Reparametrization:
                 cast("Tensor", getattr(module, name + law.SUFFIX)), weight
             ).clone()
             parametrize.register_parametrization(
-                module, name, Magnitude(name, sign, present)
+                module, name, Magnitude(name, sign, present, _fixed(module, name))
             )
             hook = rename_on_load
             module.register_load_state_dict_pre_hook(hook)  # type: ignore[no-untyped-call]
@@ -212,6 +212,15 @@ class Exponentiation:
 
     def detach(self, model: nn.Module) -> None:
         """Do nothing: the model is an ordinary one."""
+
+
+def _fixed(module: nn.Module, name: str) -> tuple[Tensor, Tensor] | None:
+    """Return copies of which synapses do not learn, and of their strengths."""
+    which = module._buffers.get(name + law.FIXED)
+    strengths = module._buffers.get(name + law.STRENGTHS)
+    if which is None or strengths is None:
+        return None
+    return which.clone(), strengths.clone()
 
 
 def _groups(model: nn.Module, lr: float) -> list[dict[str, Any]]:

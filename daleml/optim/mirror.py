@@ -47,6 +47,12 @@ class MomentumDescent(MasteredOptimizer):
         """Return the potential that a group steps under."""
         raise NotImplementedError
 
+    def _multiplies(self, group: dict[str, Any]) -> bool:
+        """Whether the weights of a group change in proportion to themselves, as under EG."""
+        if group["euclidean"]:
+            return False
+        return isinstance(self.potential(group), NegativeEntropy)
+
     def _rule(self, group: dict[str, Any], options: Descent) -> Rule:
         if group["euclidean"]:
             return euclidean_steps.sgd_

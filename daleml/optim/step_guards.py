@@ -19,6 +19,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
+from daleml._signs import scaled_learning
 from daleml._signs.projection import Guard
 
 # What a guard writes into the ``__dict__`` of an optimiser.
@@ -28,6 +29,8 @@ _STEPS = "_dale_steps"
 """The names of the methods that are replaced."""
 _SEEN = "_dale_seen"
 """How often the weights had been written to when they were projected last; None before that."""
+_BEFORE = "_dale_before"
+"""The weights that learn by factors as they were before a step; none between steps."""
 _REDUCE = "__reduce_ex__"
 """The method by which ``copy.deepcopy`` and ``pickle`` take an object apart."""
 
@@ -121,7 +124,40 @@ def prepare(optimizer: Any, guards: OrderedDict[int, Guard]) -> None:
 # -- projecting ------------------------------------------------------------------------------------
 
 
+def _remember(optimizer: Any) -> None:
+    """Keep the weights that learn by factors, before a step changes them."""
+    trained: set[int] | None = None
+    found = []
+    for guard in list(optimizer.__dict__[_GUARDS].values()):
+        if not guard.has_scaled():
+            continue
+        # A wrapper leaves it to the optimiser that it steps by.
+        if trained is None:
+            wraps = next(_held(optimizer), None) is not None
+            trained = set() if wraps else trained_by([optimizer])
+        found += guard.remember(trained)
+    optimizer.__dict__[_BEFORE] = found
+
+
+def _scale(optimizer: Any) -> None:
+    """Scale what a step has changed of the weights that learn by factors, once."""
+    for one in optimizer.__dict__.pop(_BEFORE, ()):
+        scaled_learning.scale_(one, multiplied=_multiplies(optimizer, one.weight))
+
+
+def _multiplies(optimizer: Any, weight: Any) -> bool:
+    """Whether an optimiser changes a weight in proportion to itself, as EG does."""
+    asked = getattr(optimizer, "_multiplies", None)
+    if asked is None:
+        return False
+    for group in optimizer.param_groups:
+        if any(weight is parameter for parameter in group["params"]):
+            return bool(asked(group))
+    return False
+
+
 def _project(optimizer: Any) -> None:
+    _scale(optimizer)
     for guard in list(optimizer.__dict__[_GUARDS].values()):
         guard.project_()
 
@@ -159,6 +195,8 @@ def _project_whatever_ends(optimizer: Any, name: str) -> None:
 
     def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
         self.__dict__[_SEEN] = None
+        if name == "step":
+            _remember(self)
         try:
             if inner is None:
                 return bound(*args, **kwargs)
@@ -202,7 +240,7 @@ def _reduce(optimizer: Any, protocol: int) -> Any:
 
 
 def _without_ours(state: dict[str, Any], steps: Sequence[str]) -> dict[str, Any]:
-    ours = {_GUARDS, _STEPS, _SEEN, _REDUCE, *steps}
+    ours = {_GUARDS, _STEPS, _SEEN, _BEFORE, _REDUCE, *steps}
     return {key: value for key, value in state.items() if key not in ours}
 
 

@@ -139,7 +139,7 @@ def _pair_models(
     facts: dict[str, Any] = {}
     for state in states:
         for key, value in state.items():
-            if key.endswith((law.SUFFIX, law.PRESENT)):
+            if key.endswith(law.BUFFERS):
                 facts[key] = value
     first, second = (_by_name(facts | state) for state in states)
     if first.keys() != second.keys():

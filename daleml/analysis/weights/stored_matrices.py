@@ -78,7 +78,7 @@ def weight_matrices(weights: nn.Module | Mapping[str, Any]) -> Iterator[WeightMa
 
 def is_matrix(name: str, value: Any) -> bool:
     """Return whether an entry of a state dict is a matrix, and no fact about one."""
-    if name.endswith((law.SUFFIX, law.PRESENT)):
+    if name.endswith(law.BUFFERS):
         return False
     return isinstance(value, (Tensor, np.ndarray)) and value.ndim >= 2
 

@@ -10,10 +10,15 @@ from torch import Tensor
 
 from daleml._support.shared_options import Option
 from daleml.layers._recurrent.masks import Connectivity
+from daleml.layers.blocks import Blocks
 from daleml.layers.dynamics.protocol import Dynamics
 
 TimeConstants = float | Sequence[float] | Tensor | Mapping[str, float]
 """A time constant in ms, of all units, one for each, or one for each population."""
+SynapseFacts = bool | Tensor | Blocks | None
+"""Which synapses are meant: all, a boolean matrix (post, pre), or some pathways."""
+SynapseNumbers = Tensor | Blocks | None
+"""A number for each synapse, (post, pre), or for each pathway."""
 
 
 class CircuitOptions(TypedDict, total=False):
@@ -46,6 +51,20 @@ class CircuitOptions(TypedDict, total=False):
             "The same for what every layer above the first reads of the one below: with"
             ' ``Blocks({"E->*": 1})`` only its excitatory units.',
         ),
+    ]
+    fixed: Annotated[
+        SynapseFacts,
+        Option(
+            None,
+            "Which recurrent synapses exist and do not learn: True for all, Blocks of 0 and"
+            " 1, or a boolean matrix (post, pre). They keep the strengths that were drawn,"
+            " under every optimiser; ``reset_parameters`` draws others. Of a DANN it is the"
+            " excitatory synapses, and all of a path with True.",
+        ),
+    ]
+    input_fixed: Annotated[
+        SynapseFacts,
+        Option(None, "The same for the first layer's input synapses."),
     ]
     autapses: Annotated[
         bool | None,
@@ -144,6 +163,44 @@ class CircuitOptions(TypedDict, total=False):
 class ColumnEIOptions(CircuitOptions, total=False):
     """What a column-EI circuit may be told."""
 
+    strength: Annotated[
+        SynapseNumbers,
+        Option(
+            None,
+            "Relative mean strength of the recurrent synapses when they are drawn: Blocks or a"
+            " matrix (post, pre) of numbers of at least 0. Only proportions count, since the"
+            " spectral radius is set afterwards.",
+        ),
+    ]
+    input_strength: Annotated[
+        SynapseNumbers,
+        Option(
+            None,
+            "The same for the first layer's input synapses, whose mean square is kept.",
+        ),
+    ]
+    lr_scale: Annotated[
+        SynapseNumbers,
+        Option(
+            None,
+            "Factor on what the recurrent synapses learn: Blocks or a matrix (post, pre) of"
+            " numbers of at least 0. ``optim.enforce`` applies it to the whole update of any"
+            " optimiser; with 0 nothing moves.",
+        ),
+    ]
+    input_lr_scale: Annotated[
+        SynapseNumbers,
+        Option(None, "The same for the first layer's input synapses."),
+    ]
+    input_signed: Annotated[
+        bool | Mapping[str, bool],
+        Option(
+            True,
+            "Whether the input synapses have the signs of the inputs; or a mapping that says"
+            " it for each population of inputs. Those without a sign begin with both, and"
+            " may change it.",
+        ),
+    ]
     input_mean: Annotated[
         float,
         Option(

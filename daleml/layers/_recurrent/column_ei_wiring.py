@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from daleml import signs
 from daleml.layers import init
 from daleml.layers._recurrent.wiring import Path, PathDrawing, Wiring
-from daleml.layers._shared import acting_parameters
+from daleml.layers._shared import acting_parameters, synapse_options
 from daleml.layers._shared.acting_parameters import acting, rewritten
 from daleml.layers.init import redraw
+from daleml.layers.init.matrix_spectra import row_balance
 
 SPECTRAL_RADIUS = 0.95
 """The spectral radius of a column-EI circuit as it is built, unless another is asked for.
@@ -42,10 +43,13 @@ class ColumnEI(Wiring):
         signs.fix(
             module,
             f"weight_{path.name}",
-            path.pre.signs(device="cpu"),
+            path.unit_signs(),
             present=path.present,
+            fixed=path.fixed,
             role=f"weight_{path.kind}",
+            lr_scale=path.learning,
             drawn=path.drawn,
+            draws_strengths=True,
             default=True,
         )
 
@@ -61,23 +65,30 @@ class ColumnEI(Wiring):
         present = acting_parameters.present(module, name)
         with rewritten(module, name) as weight:
             init.column_ei_(weight, unit_signs, bias, **how._asdict())
+            synapse_options.grade_(weight, path.strength, present)
             # Units with fewer synapses receive less, so less is cancelled.
-            if bias is not None and present is not None:
-                bias.mul_(present.double().mean(1).to(bias))
-        # A circuit without a loop has no radius, and meta no values.
+            if bias is not None:
+                bias.mul_(_received(path, present, bias))
         weight = acting(module, name).detach()
-        if path.from_state and not weight.is_meta and init.has_loop(weight):
-            self.scale_(
-                module, path.name, init.radius_factor(weight, starting_radius(module))
-            )
+        if weight.is_meta:
+            return
+        # Where units differ in what they receive, the rule balances none of them. Strengths
+        # that were asked for say themselves how strong inhibition is.
+        if path.structured and path.strength is None:
+            self._multiply_(module, name, row_balance(weight))
+            weight = acting(module, name).detach()
+        # A circuit without a loop has no radius.
+        if path.from_state and init.has_loop(weight):
+            factor = init.radius_factor(weight, starting_radius(module))
+            self._multiply_(module, name, factor)
 
     def balance_(
         self, module: nn.Module, name: str, balance: Callable[[Tensor], Tensor]
     ) -> bool:
         """Multiply the weight by factors of it as it acts."""
-        factors = balance(acting(module, f"weight_{name}").detach())
-        with rewritten(module, f"weight_{name}") as weight:
-            weight.mul_(factors.to(weight))
+        name = f"weight_{name}"
+        acting_parameters.require_scalable(module, name)
+        self._multiply_(module, name, balance(acting(module, name).detach()))
         return True
 
     def redraw_(
@@ -92,8 +103,26 @@ class ColumnEI(Wiring):
 
     def scale_(self, module: nn.Module, name: str, factor: float) -> None:
         """Scale the weight."""
-        with rewritten(module, f"weight_{name}") as weight:
-            weight.mul_(factor)
+        acting_parameters.require_scalable(module, f"weight_{name}")
+        self._multiply_(module, f"weight_{name}", factor)
+
+    def _multiply_(self, module: nn.Module, name: str, factors: float | Tensor) -> None:
+        """Multiply a weight by one factor, or by one for each synapse."""
+        with rewritten(module, name) as weight:
+            if isinstance(factors, Tensor):
+                factors = factors.to(weight)
+            weight.mul_(factors)
+
+
+def _received(path: Path, present: Tensor | None, like: Tensor) -> float | Tensor:
+    """Return which fraction of what all synapses would give each unit receives."""
+    if present is None and path.strength is None:
+        return 1.0
+    given = torch.ones(path.post, path.pre.size, dtype=torch.float64, device="cpu")
+    synapse_options.grade_(given, path.strength, present)
+    if present is not None:
+        given *= present.cpu()
+    return given.mean(1).to(like)
 
 
 def starting_radius(circuit: Any) -> float:

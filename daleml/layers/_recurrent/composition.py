@@ -35,7 +35,10 @@ class Composition:
         compose: Callable[[], StepMatrices],
     ) -> None:
         self._module, self._compose = module, compose
-        self._names = [(name, name + law.PRESENT) for name in matrices]
+        facts = (law.PRESENT, law.FIXED, law.STRENGTHS)
+        self._names = []
+        for name in matrices:
+            self._names.append((name, [name + suffix for suffix in facts]))
         self._begin()
 
     def weights(self) -> StepMatrices:
@@ -92,13 +95,17 @@ class Composition:
         """Return the matrices and masks; none if pruning or a parametrisation computes one."""
         parameters, buffers = self._module._parameters, self._module._buffers
         found: list[Tensor] = []
-        for name, mask in self._names:
-            matrix, present = parameters.get(name), buffers.get(mask)
+        for name, facts in self._names:
+            matrix = parameters.get(name)
             if matrix is None:
                 return []
             found.append(matrix)
-            if present is not None:
-                found.append(present)
+            for fact in facts:
+                buffer = buffers.get(fact)
+                if buffer is None:
+                    # What is fixed has a mask, too.
+                    break
+                found.append(buffer)
         return found
 
 

@@ -62,19 +62,25 @@ class DANN(Wiring):
         per_output, per_input = 1 / math.sqrt(path.post), 1 / path.pre.size
         inputs = torch.ones(path.pre.size, device="cpu")
         interneurons = torch.ones(self.n_inh, device="cpu")
-        for part, pre, present, scale in (
-            ("weight_ex", inputs, path.present, 1.0),
-            ("weight_ix", inputs, None, per_output),
-            ("weight_ei", interneurons, None, per_input),
+        for part, pre, present, fixed, scale in (
+            ("weight_ex", inputs, path.present, path.fixed, 1.0),
+            ("weight_ix", inputs, None, None, per_output),
+            ("weight_ei", interneurons, None, None, per_input),
         ):
+            name = f"{part}_{path.name}"
+            if path.wholly_fixed:
+                shape = module.get_parameter(name).shape
+                fixed = torch.ones(shape, dtype=torch.bool, device="cpu")
             signs.fix(
                 module,
-                f"{part}_{path.name}",
+                name,
                 pre,
                 present=present,
+                fixed=fixed,
                 role=f"{part}_{path.kind}",
                 lr_scale=scale,
                 drawn=path.drawn,
+                draws_strengths=True,
                 default=True,
             )
         if self.shunting:
@@ -132,6 +138,8 @@ class DANN(Wiring):
     def scale_(self, module: nn.Module, name: str, factor: float) -> None:
         """Scale excitation and inhibition alike, and leave the shunt as it was."""
         # Wex and Wei scale the product once each; Wix would scale inhibition a second time.
+        for part in ("weight_ex", "weight_ei"):
+            acting_parameters.require_scalable(module, f"{part}_{name}")
         for part in ("weight_ex", "weight_ei"):
             with rewritten(module, f"{part}_{name}") as weight:
                 weight.mul_(factor)

@@ -1,13 +1,17 @@
-"""The paths of a circuit, as its options describe them: which synapses each has."""
+"""The paths of a circuit, as its options describe them: which synapses each has, of what kind."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from daleml.layers._recurrent.masks import Connectivity, Ends, draw_of, mask_matrix
+from daleml.layers._recurrent.masks import draw_of, is_structured, mask_matrix
 from daleml.layers._recurrent.wiring import Path
+from daleml.layers._shared import synapse_options
 from daleml.populations import Populations
+
+_OF_PATHS = ("mask", "strength", "fixed", "lr_scale")
+"""The options of recurrent synapses; those of input synapses begin with ``input_``."""
 
 
 def connect(
@@ -33,43 +37,68 @@ def connect(
             "`layer_mask` must be left out of a circuit of one layer, whose synapses from"
             " below are those of `input_mask`."
         )
+    of_input = {f"{name}": f"input_{name}" for name in _OF_PATHS}
+    between = {"mask": "layer_mask"}
+    unsigned = synapse_options.unsigned(
+        "input_signed", options.get("input_signed", True), inputs
+    )
+    within = {name: name for name in _OF_PATHS}
     paths = []
     for layer, suffix in enumerate(suffixes):
         # The first layer reads the input, the others what is below them.
-        name, pre = "input_mask", inputs
+        name = f"ih{suffix}"
         if layer:
-            name, pre = "layer_mask", populations
-        paths.append(_input_path(f"ih{suffix}", name, (populations, pre), options))
-        paths.append(_recurrent_path(f"hh{suffix}", populations, options))
+            path = _path(name, between, (populations, populations), options)
+        else:
+            path = _path(name, of_input, (populations, inputs), options)
+            path = path._replace(unsigned=unsigned)
+        paths.append(path)
+        paths.append(_path(f"hh{suffix}", within, (populations, populations), options))
     return paths
 
 
-def _input_path(
-    path: str, argument: str, ends: tuple[Populations, Populations], options: Any
+def _path(
+    path: str,
+    arguments: Mapping[str, str],
+    ends: tuple[Populations, Populations],
+    options: Mapping[str, Any],
 ) -> Path:
-    given: Connectivity = options[argument]
-    if hasattr(given, "adjacency"):
-        raise TypeError(
-            f"`{argument}` must be a matrix, a density or Blocks; got a graph."
-        )
-    present = mask_matrix(
-        argument, given, ends, autapses=True, generator=options["generator"]
-    )
+    """Return a path by the options of the given names."""
+    given = {name: options.get(argument) for name, argument in arguments.items()}
     post, pre = ends
-    return Path(path, pre, post.size, present, draw_of(given, ends))
-
-
-def _recurrent_path(path: str, populations: Populations, options: Any) -> Path:
-    given: Connectivity = options["mask"]
-    ends: Ends = populations, populations
-    present = mask_matrix(
-        "mask",
-        given,
-        ends,
-        autapses=options["autapses"],
+    mask, name = given["mask"], arguments["mask"]
+    autapses, unit_signs = True, None
+    if path.startswith("hh"):
         # A graph says signs of its own, which must agree with the populations.
-        signs=populations.signs(device="cpu"),
+        autapses, unit_signs = options["autapses"], pre.signs(device="cpu")
+    elif hasattr(mask, "adjacency"):
+        raise TypeError(f"`{name}` must be a matrix, a density or Blocks; got a graph.")
+    present = mask_matrix(
+        name,
+        mask,
+        ends,
+        autapses=autapses,
+        signs=unit_signs,
         generator=options["generator"],
     )
-    drawn = draw_of(given, ends)
-    return Path(path, populations, populations.size, present, drawn)
+    rest: dict[str, Any] = {}
+    if "fixed" in given:
+        rest = {
+            "fixed": synapse_options.which(arguments["fixed"], given["fixed"], ends),
+            "wholly_fixed": given["fixed"] is True,
+            "strength": synapse_options.relative_strengths(
+                arguments["strength"], given["strength"], ends
+            ),
+            "learning": synapse_options.factors(
+                arguments["lr_scale"], given["lr_scale"], ends
+            ),
+        }
+    return Path(
+        path,
+        pre,
+        post.size,
+        present,
+        draw_of(mask, ends),
+        is_structured(mask),
+        **rest,
+    )

@@ -30,6 +30,25 @@ class Path(NamedTuple):
     present: Tensor | None
     drawn: bool | DrawnBlocks = False
     """Whether ``present`` was drawn at random, so that a checkpoint may bring another draw."""
+    structured: bool = False
+    """Whether it was said which units are connected, so that rows may differ on purpose."""
+    unsigned: tuple[int, ...] = ()
+    """The presynaptic units that have no sign."""
+    fixed: Tensor | None = None
+    """Which synapses do not learn, boolean; None if all do."""
+    wholly_fixed: bool = False
+    """Whether nothing of the path learns."""
+    strength: Tensor | None = None
+    """Relative mean strength of each synapse; None if all are alike."""
+    learning: Tensor | None = None
+    """Factor on what each synapse learns; None if all are 1."""
+
+    def unit_signs(self) -> list[float | None]:
+        """Return the sign of each presynaptic unit, None for one without."""
+        found: list[float | None] = self.pre.signs(device="cpu").tolist()
+        for unit in self.unsigned:
+            found[unit] = None
+        return found
 
     @property
     def from_state(self) -> bool:

@@ -15,17 +15,34 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.prune import BasePruningMethod
 
 from daleml import law
+from daleml._signs import facts
 from daleml.layers import functional
 
 
 def acting(module: nn.Module, name: str) -> Tensor:
-    """Return a parameter as it acts: zero, and without a gradient, where there is no synapse."""
+    """Return a parameter as it acts.
+
+    It is zero, and without a gradient, where there is no synapse, and has its strength, without a
+    gradient, where a synapse is fixed.
+    """
     # Much faster than `getattr`, which is for weights that are computed.
     weight: Tensor | None = module._parameters.get(name)
     if weight is None:
         weight = getattr(module, name)
-    present = module._buffers.get(name + law.PRESENT)
-    return weight if present is None else weight * present
+    buffers = module._buffers
+    present = buffers.get(name + law.PRESENT)
+    # Where something is fixed there is a mask: so that no other weight is asked about it.
+    if present is None:
+        return weight
+    which = buffers.get(name + law.FIXED)
+    if which is None:
+        return weight * present
+    strengths = buffers[name + law.STRENGTHS]
+    assert strengths is not None  # both are written together
+    pruned = buffers.get(f"{name}_mask")
+    if pruned is not None:
+        strengths = strengths * pruned
+    return torch.where(which.bool(), strengths.to(weight.dtype), weight * present)
 
 
 def acting_or_none(module: nn.Module, name: str) -> Tensor | None:
@@ -53,11 +70,14 @@ def composed(module: nn.Module, matrices: Sequence[str], path: str) -> Tensor:
 
 
 def unit_signs(module: nn.Module, name: str, otherwise: Tensor) -> Tensor:
-    """Return the sign of each presynaptic unit as it is fixed; ``otherwise`` without values."""
+    """Return the sign of each presynaptic unit as it is fixed, 0 for one that has none.
+
+    That is ``otherwise`` where it has no values.
+    """
     stored = module._buffers.get(name + law.SUFFIX)
     if stored is None or stored.is_meta or stored.numel() != otherwise.numel():
         return otherwise
-    return stored.flatten()
+    return law.as_factors(stored).flatten()
 
 
 def present(module: nn.Module, name: str) -> Tensor | None:
@@ -69,6 +89,20 @@ def present(module: nn.Module, name: str) -> Tensor | None:
 
 
 # -- what is written
+
+
+def require_scalable(module: nn.Module, name: str) -> None:
+    """Raise if synapses of a parameter are fixed at strengths that were given.
+
+    Raises:
+        ValueError: If so.
+    """
+    kept = facts.record(module, name)
+    if kept is not None and kept.fixed is not None and not kept.fixed.drawn:
+        raise ValueError(
+            f"`{name}` must have no synapse fixed at a given strength to be scaled; got"
+            " some: scale it before `signs.fix` fixes them."
+        )
 
 
 @contextmanager
@@ -127,10 +161,14 @@ def _keep_law_(module: nn.Module, name: str, weight: Tensor) -> None:
         return
     sign = law.broadcastable(stored, weight).to(weight.dtype)
     # The nearest lawful weight: what has the wrong sign becomes zero.
-    weight.copy_((weight * sign).clamp(min=0) * sign)
+    lawful = (weight * sign).clamp(min=0) * sign
+    if bool((sign == 0).any()):
+        lawful = torch.where(sign == 0, weight, lawful)
+    weight.copy_(lawful)
     exists = present(module, name)
     if exists is not None:
         weight.masked_fill_(~exists, 0)
+    facts.settle_fixed_(module, name, weight)
 
 
 def _require_lawful(module: nn.Module, name: str) -> None:

@@ -142,6 +142,23 @@ def lognormal_(
 
 
 @torch.no_grad()
+def with_signs_drawn(signs: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Return signs of single synapses, drawn + or - alike where they are 0.
+
+    Args:
+        signs: One sign for each synapse: +1, -1, or 0 for one whose unit has none.
+        generator: Source of randomness; default: torch's global one. It is used only where a
+            sign is 0.
+    """
+    free = signs == 0
+    if signs.is_meta or not bool(free.any()):
+        return signs
+    where = signs.device if generator is None else generator.device
+    coins = torch.randint(2, signs.shape, generator=generator, device=where)
+    return torch.where(free, (2 * coins - 1).to(signs), signs)
+
+
+@torch.no_grad()
 def column_ei_(
     weight: Tensor,
     signs: Tensor,
@@ -161,11 +178,12 @@ def column_ei_(
 
     so :math:`n_e \sigma_e = n_i \sigma_i`, and pre-activations have unit variance over units
     and inputs together. Units of one sign only cannot balance: their magnitudes have mean
-    :math:`\sqrt{1/d}`, and ``bias`` cancels what a mean input adds up to.
+    :math:`\sqrt{1/d}`, and ``bias`` cancels what a mean input adds up to. Units without a sign
+    draw one for each synapse, and each kind of units gives its part of the variance.
 
     Args:
         weight: ``(post, pre)``, filled with signed values.
-        signs: ``(pre,)``, +1 or -1 per presynaptic unit.
+        signs: ``(pre,)``, +1 or -1 per presynaptic unit, 0 for one without a sign.
         bias: ``(post,)`` or None. Set to minus the mean drive, which is 0 for a balanced weight.
         input_mean: Mean of the input, for ``bias``; e.g. the mean pixel.
         draw: Distribution of the magnitudes, given their mean.
@@ -196,18 +214,27 @@ def column_ei_(
     References:
         Cornford et al. 2021 (ICLR), the released code's column-EI baseline, after Song et al. 2016.
     """
-    n_exc = int((signs > 0).sum())
-    n_inh = signs.numel() - n_exc
+    n_exc, n_inh = int((signs > 0).sum()), int((signs < 0).sum())
     if n_exc and n_inh:
         # 2 E[x^2] - E[x]^2: the variance of an exponential weight of mean 1 times its input.
         spread = (2 * math.pi - 1) / (2 * math.pi)
         mean_exc = (spread * (n_exc + n_exc**2 / n_inh)) ** -0.5
         mean_inh = mean_exc * n_exc / n_inh
     else:
-        mean_exc = mean_inh = signs.numel() ** -0.5
+        mean_exc = mean_inh = max(n_exc + n_inh, 1) ** -0.5
+    n_units = signs.numel()
+    # Of one where all units have a sign.
+    fraction = math.sqrt((n_exc + n_inh) / n_units)
+    mean_exc, mean_inh = mean_exc * fraction, mean_inh * fraction
     # Drawn with mean 1 and scaled by columns, so that one call draws all.
     means = torch.where(signs > 0, mean_exc, mean_inh).to(weight)
-    draw(weight, 1.0, generator=generator).mul_(means * signs.to(weight))
+    means = means.masked_fill(signs.to(means.device) == 0, n_units**-0.5)
+    draw(weight, 1.0, generator=generator)
+    if n_exc + n_inh == n_units:
+        weight.mul_(means * signs.to(weight))
+    else:
+        every = signs.to(weight).expand_as(weight)
+        weight.mul_(means * with_signs_drawn(every, generator))
     if bias is not None:
         bias.fill_(
             (n_inh * mean_inh - n_exc * mean_exc)

@@ -289,9 +289,9 @@ def balance_rows_(weight: Tensor | nn.Module) -> Tensor | nn.Module:
     """
     if not isinstance(weight, nn.Module):
         _require_matrix("weight", weight)
-        return weight.mul_(_balance(weight).to(weight))
+        return weight.mul_(row_balance(weight).to(weight))
     balance: Any = getattr(weight, "balance_recurrent_", None)
-    if balance is None or not balance(_balance):
+    if balance is None or not balance(row_balance):
         raise TypeError(
             "`weight` must be a matrix or a column-EI circuit; got"
             f" {type(weight).__name__}."
@@ -299,7 +299,7 @@ def balance_rows_(weight: Tensor | nn.Module) -> Tensor | nn.Module:
     return weight
 
 
-def _balance(weight: Tensor) -> Tensor:
+def row_balance(weight: Tensor) -> Tensor:
     """Return the factor of each weight that makes every row sum to zero, computed in float64."""
     weight = weight.double()
     excitation, inhibition = weight.clamp(min=0).sum(1), -weight.clamp(max=0).sum(1)

@@ -184,10 +184,15 @@ def _fill(
         sign = (2 * coins - 1).to(weight)
     else:
         sign = law.broadcastable(stored, weight).to(weight)
+        sign = draws.with_signs_drawn(sign.expand_as(weight), generator)
     drawn = torch.empty_like(weight)
     draws.lognormal_(drawn, mean, ratio, generator=generator).mul_(sign)
     if present is not None:
         drawn *= present
+    which = _stored(module, name, law.FIXED)
+    if which is not None:
+        # Fixed synapses keep their strengths.
+        drawn = torch.where(which.bool(), weight, drawn)
     # What a parametrisation computes is set through its `right_inverse`.
     if isinstance(weight, nn.Parameter):
         weight.copy_(drawn)

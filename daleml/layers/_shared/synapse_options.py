@@ -1,0 +1,141 @@
+"""Options with a number for each synapse, from blocks or a matrix: strengths, factors, facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from daleml import require
+from daleml.layers.blocks import Blocks
+from daleml.populations import Populations
+
+Ends = tuple[Populations, Populations]
+"""The postsynaptic and the presynaptic populations of a weight."""
+
+
+def which(name: str, given: Any, ends: Ends) -> Tensor | None:
+    """Return which synapses are meant, boolean, ``(post, pre)``; None if none is.
+
+    Args:
+        name: What the option is called.
+        given: True for all, None or False for none, blocks of 0 and 1, or a boolean matrix.
+        ends: The populations on both sides.
+
+    Raises:
+        TypeError: If it is none of these.
+        ValueError: If it has another shape, or other numbers than 0 and 1.
+    """
+    if given is None or given is False:
+        return None
+    post, pre = ends
+    if given is True:
+        return torch.ones(post.size, pre.size, dtype=torch.bool, device="cpu")
+    values = _values(name, given, ends, "True, a boolean matrix or Blocks of 0 and 1")
+    wrong = values[(values != 0) & (values != 1)]
+    if wrong.numel():
+        raise ValueError(f"`{name}` must hold 0 and 1 only; got {wrong[0].item():g}.")
+    found = values != 0
+    return found if bool(found.any()) else None
+
+
+def relative_strengths(name: str, given: Any, ends: Ends) -> Tensor | None:
+    """Return the relative mean strength of each synapse, ``(post, pre)``; None if all are alike.
+
+    Raises:
+        TypeError: If it is neither blocks nor a matrix.
+        ValueError: If it has another shape, a negative number or one that is not finite, or
+            nothing but zeros.
+    """
+    if given is None:
+        return None
+    values = _non_negative(name, given, ends)
+    if not bool(values.any()):
+        raise ValueError(f"`{name}` must be above 0 somewhere; got zeros only.")
+    return values
+
+
+def factors(name: str, given: Any, ends: Ends) -> Tensor | None:
+    """Return the factor on what each synapse learns, ``(post, pre)``; None if all are 1.
+
+    Raises:
+        TypeError: If it is neither blocks nor a matrix.
+        ValueError: If it has another shape, a negative number or one that is not finite.
+    """
+    if given is None:
+        return None
+    return _non_negative(name, given, ends)
+
+
+@torch.no_grad()
+def grade_(weight: Tensor, strength: Tensor | None, present: Tensor | None) -> None:
+    """Multiply drawn weights by relative strengths, and keep the mean square of those that exist.
+
+    Args:
+        weight: The weight, changed in place; of a kernel, over all its taps alike.
+        strength: Relative mean strength of each synapse, (post, pre); None if all are alike.
+        present: Which synapses exist, of the weight's shape; None if all do.
+    """
+    if strength is None or weight.is_meta:
+        return
+    trailing = (1,) * (weight.ndim - 2)
+    graded = strength.reshape(*strength.shape, *trailing).expand(weight.shape)
+    existing = graded if present is None else graded[present.to(graded.device)]
+    scale = float(existing.square().mean().sqrt()) if existing.numel() else 0.0
+    weight.mul_((graded / (scale or 1.0)).to(weight))
+
+
+def unsigned(name: str, given: Any, populations: Populations) -> tuple[int, ...]:
+    """Return the presynaptic units that have no sign.
+
+    Args:
+        name: What the option is called.
+        given: Whether all units have one; or a mapping that says it for each population.
+        populations: The presynaptic units.
+
+    Raises:
+        TypeError: If it is neither, or a mapping says something else than True or False.
+        ValueError: If a mapping does not cover each population once.
+    """
+    if not isinstance(given, Mapping):
+        signed = [require.flag(name, given)] * populations.size
+    else:
+        signed = populations.per_unit(name, given)
+        for value in given.values():
+            require.flag(name, value)
+    return tuple(unit for unit, has_sign in enumerate(signed) if not has_sign)
+
+
+def _non_negative(name: str, given: Any, ends: Ends) -> Tensor:
+    values = _values(name, given, ends, "Blocks or a matrix of numbers")
+    wrong = values[~(values.isfinite() & (values >= 0))]
+    if wrong.numel():
+        raise ValueError(
+            f"`{name}` must be finite and at least 0; got {wrong[0].item():g}."
+        )
+    return values
+
+
+def _values(name: str, given: Any, ends: Ends, kinds: str) -> Tensor:
+    """Return a number for each synapse, ``(post, pre)``, float64, on the CPU."""
+    post, pre = ends
+    if isinstance(given, Blocks):
+        return given.matrix(post, pre, argument=name, dtype=torch.float64)
+    try:
+        values = torch.as_tensor(given, device="cpu").detach()
+        if values.is_complex() or values.layout != torch.strided:
+            raise TypeError
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(
+            f"`{name}` must be {kinds}; got {type(given).__name__}."
+        ) from None
+    if values.ndim == 0:
+        raise TypeError(f"`{name}` must be {kinds}; got {given!r}.")
+    if values.shape != (post.size, pre.size):
+        raise ValueError(
+            f"`{name}` must have shape {(post.size, pre.size)}, (post, pre); got"
+            f" {tuple(values.shape)}."
+        )
+    return values.to(torch.float64)
