@@ -165,6 +165,8 @@ def fix(
     if isinstance(lr_scale, Tensor) and lr_scale.ndim:
         fixing.learn_by(module, name, weight, lr_scale, default=default)
         lr_scale = None
+    elif isinstance(lr_scale, Tensor):
+        lr_scale = float(lr_scale)
     fixing.declare(module, name, role, lr_scale, signed=True, default=gives_way)
 
 

@@ -183,6 +183,13 @@ def settle_fixed_(module: nn.Module, name: str, weight: Tensor) -> None:
         weight.copy_(torch.where(which.bool(), strengths.to(weight), weight))
 
 
+def settle_as_given(module: nn.Module, name: str) -> None:
+    """Keep the strengths of fixed synapses from now on, as if they had never been drawn."""
+    kept = record(module, name)
+    if kept is not None and kept.fixed is not None:
+        adopt_fixed(module, name, replace(kept.fixed, drawn=False))
+
+
 def forget(module: nn.Module, name: str) -> None:
     """Drop everything that is known of a parameter."""
     count_change()

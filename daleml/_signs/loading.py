@@ -15,6 +15,7 @@ from daleml import law
 from daleml._signs import facts, loading_fixed, parameter_lookup
 from daleml._signs.drawn_masks import is_another_draw
 from daleml._signs.fixed_synapses import FixedSynapses
+from daleml._signs.mask_differences import difference_of, n_autapses_only
 
 
 @dataclass(frozen=True)
@@ -317,7 +318,7 @@ class _Reading:
         drawn = False if kept is None else kept.drawn
         is_draw = expected is not None and is_another_draw(saved, expected, drawn=drawn)
         if not self.rules.adopt_masks and not is_draw:
-            difference = _difference(saved, expected)
+            difference = difference_of(saved, expected)
             if difference:
                 self.errors.append(
                     f"{key}: {difference}; load inside `with signs.adopt_masks(model):` to take"
@@ -348,7 +349,7 @@ class _Reading:
     ) -> None:
         own = self.prefix + self.name
         # The circuits of others often keep autapses, which ours leave out unless told otherwise.
-        n_autapses = _autapses_only(incoming, exists)
+        n_autapses = n_autapses_only(incoming, exists)
         if n_autapses:
             violations = [violation for violation in violations if not violation.absent]
             self.errors.append(
@@ -378,33 +379,3 @@ def _hold_nothing(signs: Tensor, kept: facts.Record | None) -> bool:
     if kept is None:
         return False
     return not torch.equal(signs.to("cpu", torch.int8), kept.sign_tensor())
-
-
-def _autapses_only(incoming: Tensor, exists: Tensor | None) -> int:
-    """Count the weights on the diagonal, if those are all that the module has no synapse for."""
-    if exists is None or exists.ndim != 2 or exists.shape[0] != exists.shape[1]:
-        return 0
-    grown = (incoming != 0) & ~exists
-    n_autapses = int(grown.diagonal().sum())
-    if n_autapses != int(grown.sum()):
-        return 0
-    return n_autapses
-
-
-def _difference(saved: Tensor, expected: Tensor | None) -> str:
-    """Say how a saved mask differs from the module's; nothing if it does not."""
-    if expected is None:
-        absent = int((saved == 0).sum())
-        if not absent:
-            return ""
-        return f"the checkpoint has {absent} absent synapses, the module none"
-    here = expected.to(saved.device) != 0
-    there = saved != 0
-    more = int((there & ~here).sum())
-    fewer = int((here & ~there).sum())
-    if not more and not fewer:
-        return ""
-    return (
-        f"of the checkpoint's synapses {more} are absent in the module, and of the module's"
-        f" {fewer} in the checkpoint"
-    )

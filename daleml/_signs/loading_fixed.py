@@ -195,6 +195,11 @@ def _put(
         return own
     where = strengths.device
     known = torch.where(which.to(where), strengths, torch.zeros_like(strengths))
+    if incoming.saved(law.PRESENT) is None:
+        # Where something is fixed there is a mask.
+        incoming.put(
+            law.PRESENT, torch.ones_like(which, dtype=torch.int8, device=where)
+        )
     incoming.put(law.FIXED, which.to(where, torch.int8))
     incoming.put(law.STRENGTHS, known)
     return own.at(known, mask)

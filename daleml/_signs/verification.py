@@ -166,7 +166,8 @@ def _compare(
     # A parametrisation keeps signs of its own, which compute the weight.
     sign = law.broadcastable(stored, weight)
     for inner in parameter_lookup.copies(module, own):
-        if not bool((inner._buffers["signs"] == sign).all()):
+        copied = inner._buffers["signs"]
+        if copied is None or not torch.equal(copied.to(sign), sign.expand_as(copied)):
             raise ValueError(
                 f"`{full}` must be computed by the signs that were fixed; something wrote into"
                 " its parametrisation: call `signs.restore_` to put them back."

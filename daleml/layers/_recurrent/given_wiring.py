@@ -14,12 +14,20 @@ import torch
 from torch import Tensor
 
 from daleml import require
+from daleml._signs import facts
 from daleml._support import signed_edges
 from daleml._support.signed_edges import GraphLike
 from daleml.layers import init
 from daleml.layers._recurrent import node_options
+from daleml.layers._shared import acting_parameters
 from daleml.populations import Populations
 
+_OF_SYNAPSES = tuple(
+    prefix + name
+    for prefix in ("", "input_")
+    for name in ("strength", "fixed", "lr_scale")
+)
+"""Options that may be a matrix (post, pre), in the order in which units were given."""
 CellTypes = Mapping[Hashable, str] | str | None
 """The cell type of each node: by node, or the attribute of nodes that holds it."""
 
@@ -55,7 +63,22 @@ class GivenWiring:
             ordered["input_mask"] = self._rows(
                 "input_mask", options["input_mask"], n_inputs
             )
+        for name, given in options.items():
+            if name in _OF_SYNAPSES:
+                ordered[name] = self._synapses(given, name.startswith("input_"))
         return ordered
+
+    def _synapses(self, given: Any, of_input: bool) -> Any:
+        """Return a matrix with a number per synapse in the order of the units."""
+        # Blocks know no order; what has a wrong shape is refused by the circuit.
+        n_units = len(self.order)
+        shape: tuple[int, ...] = tuple(getattr(given, "shape", ()))
+        if len(shape) != 2 or shape[0] != n_units:
+            return given
+        rows = torch.as_tensor(given)[self.order]
+        if of_input or shape[1] != n_units:
+            return rows
+        return rows[:, self.order]
 
     def _per_unit(self, name: str, given: Any) -> Any:
         if self._goes_by_population(given):
@@ -112,7 +135,10 @@ class GivenWiring:
                 weights *= present.cpu()
             if radius is not None and init.has_loop(weights):
                 init.spectral_radius_(weights, radius)
-            parameter.copy_(weights)
+            with acting_parameters.rewritten(circuit, name) as written:
+                written.copy_(weights)
+            # Strengths that were given are no draw: where they are fixed, they stay.
+            facts.settle_as_given(circuit, name)
             if not parameter.isfinite().all():
                 raise ValueError(
                     f"`{self.argument}` must have weights in the range of"

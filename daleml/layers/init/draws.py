@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from daleml import require
+from daleml.layers.init.drawn_signs import with_signs_drawn
 
 RECTIFIED_MEAN = 1 / math.sqrt(2 * math.pi)
 """Mean of a rectified unit Gaussian, the input the initialisations assume."""
@@ -139,23 +140,6 @@ def lognormal_(
     variance = math.log1p(1 / require.positive("ratio", ratio) ** 2)
     location = math.log(require.positive("mean", mean)) - variance / 2
     return tensor.log_normal_(location, math.sqrt(variance), generator=generator)
-
-
-@torch.no_grad()
-def with_signs_drawn(signs: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Return signs of single synapses, drawn + or - alike where they are 0.
-
-    Args:
-        signs: One sign for each synapse: +1, -1, or 0 for one whose unit has none.
-        generator: Source of randomness; default: torch's global one. It is used only where a
-            sign is 0.
-    """
-    free = signs == 0
-    if signs.is_meta or not bool(free.any()):
-        return signs
-    where = signs.device if generator is None else generator.device
-    coins = torch.randint(2, signs.shape, generator=generator, device=where)
-    return torch.where(free, (2 * coins - 1).to(signs), signs)
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ from torch.nn.utils import parametrize
 
 from daleml import law, modules, require
 from daleml.layers.init import draws
+from daleml.layers.init.drawn_signs import with_signs_drawn
 
 
 @torch.no_grad()
@@ -184,7 +185,7 @@ def _fill(
         sign = (2 * coins - 1).to(weight)
     else:
         sign = law.broadcastable(stored, weight).to(weight)
-        sign = draws.with_signs_drawn(sign.expand_as(weight), generator)
+        sign = with_signs_drawn(sign.expand_as(weight), generator)
     drawn = torch.empty_like(weight)
     draws.lognormal_(drawn, mean, ratio, generator=generator).mul_(sign)
     if present is not None:
