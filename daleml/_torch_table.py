@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from torch import nn
 
+from daleml.populations import Populations
+
 Reads = Literal["input", "below", "state", "cells"]
 """What a weight of a module reads, see :class:`SynapticWeight`."""
 
@@ -33,6 +35,8 @@ class SynapticWeight:
         units: Which units of the input the weight reads, of those that there are; None if it
             reads all.
         parts: Names of the other parameters that the effective weight is composed of.
+        pre: The populations of the units that the weight reads; None if nobody names them.
+        post: The populations of the units that it reaches; None if nobody names them.
 
     Example:
         >>> import torch
@@ -53,6 +57,8 @@ class SynapticWeight:
     gates: int = 1
     units: slice | None = None
     parts: tuple[str, ...] = ()
+    pre: Populations | None = None
+    post: Populations | None = None
 
     @property
     def recurrent(self) -> bool:

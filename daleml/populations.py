@@ -329,6 +329,11 @@ class Populations(Keywords):
         """
         return type_names.per_unit(argument, values, self.sizes)
 
+    def excitatory(self) -> Populations:
+        """Return the partition of the excitatory units alone."""
+        types, _ = type_names.by_side(tuple(self.sizes.items()), self.n_exc)
+        return Populations(self.n_exc, types=types)
+
     def repeat(self, n: int) -> Populations:
         """Return the partition in which every unit stands ``n`` times.
 

@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "potentials": {"require"},
     "_law_report": set(),
     "law": {"_law_report"},
-    "_torch_table": set(),
+    "_torch_table": {"populations"},
     "_layer_protocol": {"_torch_table"},
     "modules": {"_layer_protocol", "_torch_table"},
     "_signs": {"law", "modules", "populations"},

@@ -88,6 +88,13 @@ def require_distinct(argument: str, names: Sequence[str]) -> None:
                 )
 
 
+def require_content(content: Any) -> Mapping[str, Any]:
+    """Return what describes a partition, or raise if it is no mapping."""
+    if isinstance(content, Mapping):
+        return content
+    raise TypeError(f"`content` must be a mapping, as of `to_dict`; got {content!r}.")
+
+
 def default(n_exc: int, n_inh: int) -> Types:
     """Return the types of a partition that names none: of both signs, where they have units."""
     sides = ("E", n_exc), ("I", n_inh)

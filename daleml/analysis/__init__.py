@@ -18,8 +18,9 @@ name                      what it does
 ``infer_geometry``        the potential under which weights were learned, by their change
 ``regime``                whether a network learned richly or lazily
 ``weight_sample``         one sample of magnitudes from anything weight-like
-``weight_samples``        a model's weights by parameter and sign: signs are never pooled unasked
+``weight_samples``        a model's weights by parameter and sign, or by pathway
 ``weight_matrices``       a model's weights as matrices, with the signs that are fixed
+``weight_table``          a model's synapses, one row each, with the populations they join
 ``effective_weights``     what multiplies the input of each layer
 ``spectrum``              singular values and every measure derived from them
 ``svd_entropy``           normalised entropy of the singular values
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from daleml.analysis.weights.sample import WeightSample
     from daleml.analysis.weights.sampling import weight_sample, weight_samples
     from daleml.analysis.weights.stored_matrices import weight_matrices
+    from daleml.analysis.weights.synapse_lists import weight_table
 
 __all__ = [
     "Comparison",
@@ -116,6 +118,7 @@ __all__ = [
     "weight_matrices",
     "weight_sample",
     "weight_samples",
+    "weight_table",
 ]
 
 # Whoever fits a table waits for nothing but what a fit needs: names are imported when asked for.
@@ -147,6 +150,7 @@ _HOMES = {
     "weights.effective_matrices": ("effective_weights",),
     "weights.sample": ("WeightSample",),
     "weights.sampling": ("weight_sample", "weight_samples"),
+    "weights.synapse_lists": ("weight_table",),
     "weights.stored_matrices": ("weight_matrices",),
 }
 

@@ -156,12 +156,11 @@ class EILinear(CheckedAttributes):
 
     def plastic_weights(self) -> tuple[SynapticWeight, ...]:
         """Return what is known of the weight, see :class:`daleml.modules.DaleLayer`."""
-        units = self.populations.exc if self.excitatory_only else None
-        return (
-            SynapticWeight(
-                "weight", bias=None if self.bias is None else "bias", units=units
-            ),
-        )
+        pre, units = self.populations, None
+        if self.excitatory_only:
+            pre, units = pre.excitatory(), pre.exc
+        bias = None if self.bias is None else "bias"
+        return (SynapticWeight("weight", bias=bias, units=units, pre=pre),)
 
     def redraw_(
         self,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from daleml import require
+from daleml._support.torch_values import is_module
 from daleml.analysis.distributions import clusters as nested
 from daleml.analysis.distributions import effects
 from daleml.analysis.distributions.comparison import Comparison
@@ -40,13 +41,16 @@ from daleml.analysis.distributions.observed_sample import (
 from daleml.analysis.distributions.permutation import generator_for
 from daleml.analysis.distributions.tested_groups import TestedGroups, take_groups
 
+if TYPE_CHECKING:
+    from torch import nn
+
 # The keywords of `compare_groups` beside the shared options, for whoever misspells one.
 _OWN = ("families", "within", "gof", "n_shuffles", "rng", "jobs", "progress")
 
 
 @lists_fit_options
 def compare_groups(
-    weights: ArrayLike,
+    weights: ArrayLike | nn.Module,
     by: ArrayLike,
     families: str | Family | Sequence[str | Family] = SIMPLE,
     *,
@@ -75,9 +79,10 @@ def compare_groups(
 
     Args:
         weights: A tensor or an array of magnitudes. How a sample is taken from them holds
-            within each group.
+            within each group. Or a module whose layers name their populations.
         by: The group of each: a column of cell classes, layers or areas. None, NaN and empty
-            text are no group.
+            text are no group. Of a module, ``"population"``, the presynaptic one, or
+            ``"pathway"``, as for :func:`weight_samples`.
         families: Names of families, or ``Family`` objects; default: every family of one or two
             parameters. ``"all"`` adds the others.
         within: The animal or cell that each lies in. Values of one animal are alike, and do not
@@ -130,10 +135,15 @@ def compare_groups(
         Rao 1948, Mathematical Proceedings of the Cambridge Philosophical Society 44:50; Pitman
         1937, Supplement to the Journal of the Royal Statistical Society 4:119.
     """
+    if is_module(weights) and isinstance(by, str):
+        # Here, so that whoever compares a table waits for nothing of torch.
+        from daleml.analysis.weights.synapse_lists import labelled
+
+        weights, by = labelled(weights, by)
     n_shuffles = require.integer("n_shuffles", n_shuffles, 19)
     chosen = find_all(families)
     taken, observation = split_options(observation, options, _OWN)
-    rows = read_rows(weights, by, within, taken)
+    rows = read_rows(cast("ArrayLike", weights), by, within, taken)
 
     def compare(observed: ObservedSample) -> Comparison:
         return compare_sample(

@@ -21,13 +21,18 @@ from daleml.analysis.plots.canvas import (
 )
 from daleml.analysis.spectra import Spectrum
 from daleml.analysis.weights.effective_matrices import matrix as matrix_of
+from daleml.analysis.weights.effective_matrices import populations_of
 from daleml.analysis.weights.real_numbers import numbers
+from daleml.populations import Populations
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Singular values below this fraction of the largest are zero up to the rounding of float32.
 _ROUNDING = 1e-6
+# More names than this do not fit side by side below a matrix, and are turned.
+_SIDE_BY_SIDE = 6
+_ROTATION = 90
 
 
 def spectrum(
@@ -98,7 +103,13 @@ def spectrum(
     return tidy(ax)
 
 
-def matrix(weight: ArrayLike | nn.Module, ax: Axes | None = None) -> Axes:
+def matrix(
+    weight: ArrayLike | nn.Module,
+    ax: Axes | None = None,
+    *,
+    post: Populations | None = None,
+    pre: Populations | None = None,
+) -> Axes:
     """Draw a signed weight matrix ``(post, pre)``: excitatory red, inhibitory blue, zero white.
 
     Under Dale's law a column has one colour. Its depth goes with the square root of the
@@ -107,13 +118,16 @@ def matrix(weight: ArrayLike | nn.Module, ax: Axes | None = None) -> Axes:
     Args:
         weight: A matrix; or a module, of which the effective weight is drawn.
         ax: Where to draw; default: new axes.
+        post: The populations of the rows, whose borders and names are drawn. Default: those of
+            a module that names cell types.
+        pre: The same of the columns.
 
     Returns:
         The axes.
 
     Raises:
         TypeError: If ``weight`` are no numbers, or ``ax`` are no axes.
-        ValueError: If ``weight`` is no matrix.
+        ValueError: If ``weight`` is no matrix, or populations have more or fewer units.
 
     Example:
         >>> from daleml import Populations
@@ -127,6 +141,12 @@ def matrix(weight: ArrayLike | nn.Module, ax: Axes | None = None) -> Axes:
     import seaborn as sns
 
     values = _read(weight)
+    found = _named(weight, values.shape)
+    post, pre = (post or found[0]), (pre or found[1])
+    for which, populations, size in zip(
+        ("post", "pre"), (post, pre), values.shape, strict=True
+    ):
+        _require_units(which, populations, size)
     ax = axes_or_new(ax)
     # The square root lets weak weights show beside strong ones.
     depth = np.sign(values) * np.sqrt(np.abs(values))
@@ -142,7 +162,58 @@ def matrix(weight: ArrayLike | nn.Module, ax: Axes | None = None) -> Axes:
         interpolation="nearest",
     )
     ax.set(xlabel="presynaptic unit", ylabel="postsynaptic unit")
+    if pre is not None:
+        edges, middles = _places(pre)
+        ax.set_xticks(
+            middles, pre.names, rotation=_ROTATION * (len(middles) > _SIDE_BY_SIDE)
+        )
+        ax.vlines(edges, *ax.get_ylim(), color="0.3", linewidth=0.8)
+    if post is not None:
+        edges, middles = _places(post)
+        ax.set_yticks(middles, post.names)
+        ax.hlines(edges, *ax.get_xlim(), color="0.3", linewidth=0.8)
     return ax
+
+
+def _named(
+    weight: Any, shape: tuple[int, ...]
+) -> tuple[Populations | None, Populations | None]:
+    """Return the populations of rows and columns, where a module has given them names."""
+    if not isinstance(weight, nn.Module):
+        return None, None
+    found: list[Populations | None] = []
+    for populations, size in zip(populations_of(weight), shape, strict=True):
+        # The two signs need no borders: colours tell them apart.
+        if populations is None or populations.types is None or size % populations.size:
+            found.append(None)
+        else:
+            # A kernel's taps lie side by side, channel by channel.
+            found.append(populations.repeat(size // populations.size))
+    return found[0], found[1]
+
+
+def _require_units(which: str, populations: Populations | None, size: int) -> None:
+    if populations is None:
+        return
+    if not isinstance(populations, Populations):
+        raise TypeError(
+            f"`{which}` must be a Populations; got {type(populations).__name__}."
+        )
+    if populations.size != size:
+        raise ValueError(
+            f"`{which}` must have {size} units, as `weight`; got {populations.size}."
+        )
+
+
+def _places(populations: Populations) -> tuple[list[float], list[float]]:
+    """Return the borders between populations, and the middle of each, in pixels of an image."""
+    edges, middles = [], []
+    for cell_type in populations:
+        units = populations[cell_type]
+        middles.append((units.start + units.stop - 1) / 2)
+        edges.append(units.stop - 0.5)
+    # Behind the last one there is the frame.
+    return edges[:-1], middles
 
 
 def _read(weight: Any) -> NDArray[np.float64]:

@@ -7,6 +7,8 @@ module                  what it holds
 ``sampling``            ``weight_sample``, ``weight_samples``: how a sample is taken
 ``stored_matrices``     ``weight_matrices``: parameters, with the signs that are fixed
 ``effective_matrices``  ``effective_weights``: what multiplies the input of each layer
+``synapse_lists``       ``weight_table``: the synapses of a model, one row each
+``pathways``            how matrices are divided by the populations that they join
 ``real_numbers``        ``numbers``: from an array, a list or a tensor to an array
 ======================  =====================================================================
 """
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from daleml.analysis.weights.sample import Moments, WeightSample, WeightsLike
     from daleml.analysis.weights.sampling import weight_sample, weight_samples
     from daleml.analysis.weights.stored_matrices import WeightMatrix, weight_matrices
+    from daleml.analysis.weights.synapse_lists import weight_table
 
 __all__ = [
     "Moments",
@@ -33,6 +36,7 @@ __all__ = [
     "weight_matrices",
     "weight_sample",
     "weight_samples",
+    "weight_table",
 ]
 
 # Whoever fits a table needs nothing of torch: names are imported when they are asked for.
@@ -41,6 +45,7 @@ _HOMES = {
     "real_numbers": ("numbers",),
     "sample": ("Moments", "WeightSample", "WeightsLike"),
     "sampling": ("weight_sample", "weight_samples"),
+    "synapse_lists": ("weight_table",),
     "stored_matrices": ("WeightMatrix", "weight_matrices"),
 }
 

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from daleml import modules
+from daleml.analysis.weights import pathways
+from daleml.analysis.weights.pathways import By
 from daleml.analysis.weights.real_numbers import numbers
 from daleml.analysis.weights.stored_matrices import (
     is_matrix,
@@ -18,13 +20,14 @@ from daleml.analysis.weights.stored_matrices import (
     require_state,
     unpruned,
 )
+from daleml.populations import Populations
 
 # What a layer's method is for, in the error that says that it lacks one.
 _PURPOSE = "gives what multiplies the input"
 
 
 def effective_weights(
-    weights: nn.Module | Mapping[str, Any],
+    weights: nn.Module | Mapping[str, Any], *, by: By = None
 ) -> Iterator[tuple[str, Tensor]]:
     """Yield what multiplies the input of each layer, ``(post, pre)``, by name.
 
@@ -38,17 +41,22 @@ def effective_weights(
             modules give their matrix parameters, as they are computed where they are
             reparametrised. Or a state dict: only a DANN's three matrices are composed, other
             matrices come as they are.
+        by: Whether to divide them by ``"population"``, the presynaptic one, or ``"pathway"``:
+            the names are followed by those. What no layer names the populations of comes whole.
 
     Raises:
-        TypeError: If ``weights`` are neither.
+        TypeError: If ``weights`` are neither, or ``by`` is given for a state dict.
         ValueError: If a layer has methods of the protocol, but none that gives its effective
-            weight.
+            weight; or ``by`` is given and no layer names its populations.
 
     Example:
         >>> from daleml.layers import DANNLinear
         >>> [(name, tuple(value.shape)) for name, value in effective_weights(DANNLinear(4, 3))]
         [('weight', (3, 4))]
     """
+    if by is not None:
+        yield from _divided(weights, by)
+        return
     if not isinstance(weights, nn.Module):
         yield from _of_state(require_state(weights))
         return
@@ -67,6 +75,39 @@ def effective_weights(
             found = _own_matrices(module)
         for name, value in found:
             yield prefix + name, value
+
+
+def _divided(model: Any, by: By) -> Iterator[tuple[str, Tensor]]:
+    """Divide what multiplies the input of each layer, by the populations of its units."""
+    pathways.require_module(model, by)
+    known: dict[str, modules.SynapticWeight] = {}
+    for path, module in model.named_modules():
+        prefix = f"{path}." if path else ""
+        for one in modules.known_weights(module, path):
+            known[_effective_name(module, path, prefix, one)] = one
+    pathways.require_populations(known.values())
+    for name, value in effective_weights(model):
+        found = known.get(name)
+        pre, post = (None, None) if found is None else (found.pre, found.post)
+        if found is not None and found.units is not None:
+            value = value[:, found.units]
+        # The taps of a kernel lie side by side, channel by channel.
+        if pre is not None and value.shape[1] % pre.size == 0:
+            pre = pre.repeat(value.shape[1] // pre.size)
+        for block in pathways.blocks(by, pre, post, tuple(value.shape)):
+            yield f"{name} {block.label}".rstrip(), value[block.post, block.pre]
+
+
+def _effective_name(
+    module: nn.Module, path: str, prefix: str, one: modules.SynapticWeight
+) -> str:
+    """Return the name under which a weight of a module comes as it acts."""
+    if modules.method(module, "effective_weight") is not None:
+        return path or "weight"
+    if not is_circuit(module):
+        return prefix + one.name
+    name = "recurrent" if one.recurrent else "input"
+    return f"{prefix}{name}_l{one.layer}" if one.layer else prefix + name
 
 
 def _acts_as_one(module: nn.Module, path: str) -> bool:
@@ -186,6 +227,22 @@ def matrix(weights: Any) -> NDArray[np.float64]:
             f" {array.size}."
         )
     return array
+
+
+def populations_of(
+    module: nn.Module,
+) -> tuple[Populations | None, Populations | None]:
+    """Return the populations of the rows and columns of a module's :func:`matrix`, if known."""
+    inner = _unwrapped(module)
+    known = modules.known_weights(inner)
+    if is_circuit(inner):
+        known = tuple(one for one in known if one.recurrent)
+    if len(known) != 1:
+        return None, None
+    # A read-out of excitatory units has columns, of zeros, for the others too.
+    if known[0].units is not None:
+        return known[0].post, None
+    return known[0].post, known[0].pre
 
 
 def _of_module(module: nn.Module) -> Tensor:

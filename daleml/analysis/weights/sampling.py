@@ -23,6 +23,8 @@ from daleml.analysis.weights.sample import (
 if TYPE_CHECKING:
     from torch import nn
 
+    from daleml.analysis.weights.pathways import By
+
 
 def weight_sample(
     weights: WeightsLike,
@@ -188,9 +190,12 @@ def take(
 
 
 def weight_samples(
-    weights: nn.Module | Mapping[str, Any], *, drop_missing: bool = False
+    weights: nn.Module | Mapping[str, Any],
+    *,
+    by: By = None,
+    drop_missing: bool = False,
 ) -> dict[str, WeightSample]:
-    """Split the weights of a model by parameter and by sign.
+    """Split the weights of a model by parameter and by sign, or by population or pathway.
 
     Args:
         weights: A module or a state dict. Where signs are fixed, presynaptic units are sorted
@@ -198,26 +203,33 @@ def weight_samples(
             their own sign, and zeros count with both. A synapse that does not exist, see
             ``signs.fix``, is no zero: it is left out. Parameters with fewer than two dimensions
             are left out too.
+        by: Whether to divide them further, where a module's layers name their populations:
+            ``"population"``, the presynaptic one; or ``"pathway"``, such as ``"E->PV"``, where
+            a layer says the populations of both sides.
         drop_missing: Whether to leave NaN out, counted, instead of refusing it.
 
     Returns:
-        Samples by name: the parameter's, followed by `` E`` or `` I`` if its units, or without
-        fixed signs its weights, are of both signs. Samples with fewer than two magnitudes are
-        left out, there being nothing to fit.
+        Samples by name: the parameter's, followed by that of the population or pathway, and by
+        `` E`` or `` I`` if its units, or without fixed signs its weights, are of both signs.
+        Samples with fewer than two magnitudes are left out, there being nothing to fit.
 
     Raises:
-        ValueError: If a weight is NaN or infinite.
+        TypeError: If ``by`` is given for anything but a module.
+        ValueError: If a weight is NaN or infinite, or no layer names its populations.
 
     Example:
         >>> from daleml import Populations
         >>> from daleml.layers import EILinear
         >>> list(weight_samples(EILinear(Populations(40, 10), 5)))
         ['weight E', 'weight I']
+        >>> cells = Populations.of(exc={"E": 40}, inh={"PV": 6, "SST": 4})
+        >>> list(weight_samples(EILinear(cells, 5), by="population"))
+        ['weight E', 'weight PV', 'weight SST']
     """
     from daleml.analysis.weights.stored_matrices import weight_matrices
 
     samples: dict[str, WeightSample] = {}
-    for parameter in weight_matrices(weights):
+    for parameter in weight_matrices(weights, by=by):
         found: dict[str, WeightSample] = {}
         for sign, label in ((1, "E"), (-1, "I")):
             part = take(

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from daleml import law
+from daleml.analysis.weights import pathways
+from daleml.analysis.weights.pathways import By
 from daleml.analysis.weights.real_numbers import numbers
 
 
@@ -46,16 +48,21 @@ class WeightMatrix(NamedTuple):
         return values.ravel() if present is None else values[present]
 
 
-def weight_matrices(weights: nn.Module | Mapping[str, Any]) -> Iterator[WeightMatrix]:
-    """Yield the weights of a model, parameter by parameter.
+def weight_matrices(
+    weights: nn.Module | Mapping[str, Any], *, by: By = None
+) -> Iterator[WeightMatrix]:
+    """Yield the weights of a model, parameter by parameter, or block by block.
 
     Pruned weights come with their zeros; parameters with fewer than two dimensions are left out.
 
     Args:
         weights: A module or a state dict.
+        by: Whether to divide them, as for :func:`weight_samples`; what no layer names the
+            populations of comes whole.
 
     Raises:
-        TypeError: If it is neither.
+        TypeError: If it is neither, or ``by`` is given for a state dict.
+        ValueError: If ``by`` is given and no layer names its populations.
 
     Example:
         >>> from daleml import Populations
@@ -64,6 +71,9 @@ def weight_matrices(weights: nn.Module | Mapping[str, Any]) -> Iterator[WeightMa
         >>> weight.name, weight.values.shape, weight.signs
         ('weight', (5, 4), array([ 1,  1,  1, -1], dtype=int8))
     """
+    if by is not None:
+        yield from _divided(weights, weight_matrices(weights), by)
+        return
     if isinstance(weights, nn.Module):
         state = unpruned(_state_of(weights))
     else:
@@ -74,6 +84,31 @@ def weight_matrices(weights: nn.Module | Mapping[str, Any]) -> Iterator[WeightMa
             # Whole numbers are counts and indices, no weights.
             if array.dtype.kind == "f":
                 yield _with_facts(name, array, state)
+
+
+def _divided(
+    model: Any, matrices: Iterator[WeightMatrix], by: By
+) -> Iterator[WeightMatrix]:
+    """Divide the stored matrices of a model.
+
+    Raises:
+        TypeError: If ``model`` is no module, whose layers could name populations.
+        ValueError: If ``by`` is no way to divide, or no layer names populations.
+    """
+    pathways.require_module(model, by)
+    known = pathways.known_by_name(model)
+    pathways.require_populations(known.values())
+    for matrix in matrices:
+        one = known.get(matrix.name)
+        pre, post = (None, None) if one is None else (one.pre, one.post)
+        for block in pathways.blocks(by, pre, post, matrix.values.shape):
+            signs, present = matrix.signs, matrix.present
+            yield matrix._replace(
+                name=f"{matrix.name} {block.label}".rstrip(),
+                values=matrix.values[block.post, block.pre],
+                signs=None if signs is None else signs[block.pre],
+                present=None if present is None else present[block.post, block.pre],
+            )
 
 
 def is_matrix(name: str, value: Any) -> bool:

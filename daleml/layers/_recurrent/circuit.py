@@ -214,7 +214,16 @@ class Circuit(Disturbed):
                 name, *parts = self._wiring.parts(f"{kind}{suffix}")
                 bias = f"bias_{kind}{suffix}" if self.bias else None
                 found.append(
-                    SynapticWeight(name, reads, layer, suffix, bias, parts=tuple(parts))
+                    SynapticWeight(
+                        name,
+                        reads,
+                        layer,
+                        suffix,
+                        bias,
+                        parts=tuple(parts),
+                        pre=self.inputs if reads == "input" else self.populations,
+                        post=self.populations,
+                    )
                 )
         return tuple(found)
 

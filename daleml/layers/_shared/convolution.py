@@ -156,7 +156,8 @@ class ColumnEIConvolution(CheckedAttributes):
 
     def plastic_weights(self) -> tuple[SynapticWeight, ...]:
         """Return what is known of the kernels, see :class:`daleml.modules.DaleLayer`."""
-        return (SynapticWeight("weight", bias=None if self.bias is None else "bias"),)
+        bias = None if self.bias is None else "bias"
+        return (SynapticWeight("weight", bias=bias, pre=self.populations),)
 
     def redraw_(
         self,

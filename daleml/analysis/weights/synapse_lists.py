@@ -1,0 +1,100 @@
+"""The synapses of a model as a table, one row each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daleml.analysis.weights import pathways
+from daleml.analysis.weights.stored_matrices import WeightMatrix, weight_matrices
+from daleml.populations import Populations
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import nn
+
+    from daleml.modules import SynapticWeight
+
+
+def weight_table(weights: nn.Module) -> pd.DataFrame:
+    """List the synapses of a model, one row each, with the populations of both units.
+
+    Args:
+        weights: A module. Synapses that do not exist, see ``signs.fix``, have no row.
+
+    Returns:
+        A table with the columns ``parameter``, ``pre`` and ``post``, the populations' names,
+        ``pathway``, ``pre_unit`` and ``post_unit``, their indices, and ``weight``, signed. A
+        name is empty where a layer does not say it. Kernels of convolutions are left out:
+        synapses of all places share their weights.
+
+    Raises:
+        TypeError: If ``weights`` are no module.
+        ValueError: If no layer names its populations.
+
+    Example:
+        >>> from daleml import Populations
+        >>> from daleml.layers import EIRNN
+        >>> rnn = EIRNN(2, Populations.of(exc={"E": 8}, inh={"PV": 1, "SST": 1}))
+        >>> table = weight_table(rnn)
+        >>> recurrent = table[table["parameter"] == "weight_hh_l0"]
+        >>> recurrent.groupby("pathway")["weight"].count()["E->PV"]
+        np.int64(8)
+    """
+    import pandas as pd
+
+    pathways.require_module(weights, None)
+    parts = []
+    for whole in weight_matrices(weights):
+        if whole.values.ndim == 2:
+            parts.append(whole)
+    known = pathways.known_by_name(weights)
+    pathways.require_populations(known.values())
+    columns = [_rows(matrix, known.get(matrix.name)) for matrix in parts]
+    return pd.concat(columns, ignore_index=True)
+
+
+def labelled(model: Any, by: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return every synapse of a model's layers, and the parameter and block that it lies in."""
+    pathways.require_way(by)
+    table = weight_table(model)
+    block = table["pre"]
+    if by == "pathway":
+        block = table["pathway"].where(table["pathway"] != "", block)
+    group = (table["parameter"] + " " + block).where(block != "", "")
+    return table["weight"].to_numpy(), group.to_numpy()
+
+
+def _rows(matrix: WeightMatrix, one: SynapticWeight | None) -> pd.DataFrame:
+    import pandas as pd
+
+    values = matrix.values
+    exists = np.ones(values.shape, dtype=bool)
+    if matrix.present is not None:
+        exists = matrix.present
+    post_unit, pre_unit = np.nonzero(exists)
+    n_post, n_pre = values.shape
+    pre = _names(None if one is None else one.pre, n_pre)[pre_unit]
+    post = _names(None if one is None else one.post, n_post)[post_unit]
+    pathway = [f"{a}->{b}" if a and b else "" for a, b in zip(pre, post, strict=True)]
+    return pd.DataFrame(
+        {
+            "parameter": matrix.name,
+            "pre": pre,
+            "post": post,
+            "pathway": pathway,
+            "pre_unit": pre_unit,
+            "post_unit": post_unit,
+            "weight": values[exists],
+        }
+    )
+
+
+def _names(populations: Populations | None, n_units: int) -> NDArray[Any]:
+    """Return the name of each unit's population; empty ones if nobody knows."""
+    if populations is None or populations.size != n_units:
+        return np.full(n_units, "", dtype=object)
+    names = populations.per_unit("names", {name: name for name in populations})
+    return np.array(names, dtype=object)
