@@ -46,6 +46,7 @@ class Violation:
         absent: Whether the synapses that break the law are ones that do not exist.
         moved: Whether they are ones that do not learn, and have another strength than the fixed
             one.
+        population: Name of the unit's cell type; empty if nobody named it.
 
     Example:
         >>> from daleml import Populations, signs
@@ -64,9 +65,12 @@ class Violation:
     worst: float
     absent: bool = False
     moved: bool = False
+    population: str = ""
 
     def __str__(self) -> str:
         unit = f"{self.parameter}, unit {self.unit}"
+        if self.population:
+            unit += f" of {self.population}"
         worst = f"worst {self.worst:.3g}"
         # Of a synapse that does not exist, the sign is of no interest.
         if self.absent:

@@ -166,11 +166,7 @@ class Populations(Keywords):
         """Return the partition that :meth:`to_dict` described, by way of JSON or not.
 
         Args:
-            content: What ``to_dict`` gave.
-
-        Raises:
-            TypeError: If it is no mapping, or has another entry or none for ``n_exc``.
-            ValueError: If it describes no partition.
+            content: What ``to_dict`` gave; what describes no partition is refused.
 
         Example:
             >>> import json
@@ -393,8 +389,12 @@ class Populations(Keywords):
             content["types"] = [list(pair) for pair in self.types]
         return content
 
-    def __repr__(self) -> str:
-        """Write the call that builds it."""
+    def described(self) -> str:
+        """Return the arguments of the call that builds it, as a layer's repr shows them."""
         if self.types is None:
-            return f"Populations(n_exc={self.n_exc}, n_inh={self.n_inh})"
-        return f"Populations.of({type_names.written(self.types, self.n_exc)})"
+            return f"n_exc={self.n_exc}, n_inh={self.n_inh}"
+        return type_names.written(self.types, self.n_exc)
+
+    def __repr__(self) -> str:
+        call = "Populations" if self.types is None else "Populations.of"
+        return f"{call}({self.described()})"

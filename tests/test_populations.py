@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daleml import Populations
+from daleml.layers import EIRNN, EIConv2d, EILinear
 
 
 def test_excitatory_units_come_first():
@@ -321,3 +322,15 @@ def test_wrong_names_are_one_sentence(slip):
     with pytest.raises((TypeError, ValueError)) as raised:
         call()
     assert str(raised.value) == sentence
+
+
+def test_layers_show_the_types():
+    assert repr(EILinear(CELLS, 2)) == (
+        "EILinear(exc={'E': 80}, inh={'PV': 10, 'SST': 6, 'VIP': 4}, out_features=2, bias=True)"
+    )
+    assert "n_exc=8, n_inh=2" in repr(EILinear(Populations(8, 2), 2))
+    rnn = EIRNN(Populations.of({"LGN": 3}), CELLS)
+    assert repr(rnn).startswith(
+        "EIRNN(Populations.of(exc={'LGN': 3}), exc={'E': 80}, inh={'PV': 10,"
+    )
+    assert "exc={'V1.E': 3, 'PFC.E': 2}" in repr(EIConv2d(AREAS, 2, 3))

@@ -561,3 +561,20 @@ def test_signs_that_do_not_fit_their_weight_are_one_sentence():
             ValueError, match="`weight_signs` must fit `weight` of shape"
         ):
             signs.check({"weight": torch.ones(4, 3), "weight_signs": torch.ones(shape)})
+
+
+def test_a_report_names_the_cell_type_of_a_unit():
+    cells = Populations.of(exc={"E": 2}, inh={"PV": 1, "SST": 1})
+    net = nn.Sequential(EILinear(cells, 3), nn.ReLU(), EILinear(Populations(2, 1), 2))
+    for layer in (net[0], net[2]):
+        nn.init.constant_(layer.weight, 0.5)
+    report = signs.check(net)
+    assert [str(one) for one in report.violations] == [
+        "0.weight, unit 2 of PV (inhibitory): 3 of 3 synapses positive, worst 0.5",
+        "0.weight, unit 3 of SST (inhibitory): 3 of 3 synapses positive, worst 0.5",
+        # Its sign is all that is known of it.
+        "2.weight, unit 2 (inhibitory): 2 of 2 synapses positive, worst 0.5",
+    ]
+    assert report.to_dict()["violations"][0]["population"] == "PV"
+    # A state dict has no names.
+    assert signs.check(net.state_dict()).violations[0].population == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from daleml import law, modules
 from daleml._signs import parameter_lookup, verification
+from daleml._signs.verification import Fixed
 from daleml.law import JudgedWeight, SignReport, Unjudged, Violation
 
 # The names that torch.nn.utils.parametrize gives to what a weight is computed from.
@@ -47,7 +49,35 @@ def of_model(model: nn.Module) -> SignReport:
         state = model.get_submodule(path).state_dict()
         for name in names:
             packed[f"{path}.{name}".lstrip(".")] = state[name]
-    return _report(cases, (), unjudged=unjudged + _packed(packed))
+    report = _report(cases, (), unjudged=unjudged + _packed(packed))
+    # A lawful model needs no names.
+    if not report:
+        report = replace(report, violations=_with_populations(report.violations, fixed))
+    return report
+
+
+def _with_populations(
+    violations: Iterable[Violation], fixed: Iterable[Fixed]
+) -> tuple[Violation, ...]:
+    """Name the cell type of each unit that breaks the law, where its layer names cell types."""
+    by_name = {one.name: one for one in fixed}
+    found = []
+    for violation in violations:
+        names = _cell_types(by_name[violation.parameter])
+        if violation.unit < len(names):
+            violation = replace(violation, population=names[violation.unit])
+        found.append(violation)
+    return tuple(found)
+
+
+def _cell_types(one: Fixed) -> list[str]:
+    """Return the cell type of each presynaptic unit; nothing if nobody named any."""
+    for weight in modules.known_weights(one.module):
+        pre = weight.pre
+        # That a unit excites or inhibits is said anyway.
+        if weight.name == one.own and pre is not None and pre.types is not None:
+            return pre.per_unit("names", {name: name for name in pre})
+    return []
 
 
 def of_state(state: Mapping[Any, Any], dim: int | None = None) -> SignReport:

@@ -79,6 +79,7 @@ def require_distinct(argument: str, names: Sequence[str]) -> None:
                 f"`{argument}` must name each type once; got {name!r} twice."
             )
         seen.add(name)
+    # Else a key would mean one type, or all of an area.
     for name in names:
         for area in areas_of(name):
             if area in seen:
@@ -181,6 +182,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def _hint(key: str, names: Sequence[str]) -> str:
+    # Capitals are what is mistyped most, and count as much as other letters for difflib.
     near = difflib.get_close_matches(key, names, n=1)
     if not near:
         near = [name for name in names if name.lower() == key.lower()]
@@ -226,6 +228,7 @@ def per_unit(
             f"`{argument}` must be a mapping of populations to values; got"
             f" {type(given).__name__}."
         )
+    # Keys of one value overlap too: which one was meant would be a guess.
     key_of: dict[str, Any] = {}
     for key in given:
         for name in covered(argument, key, list(sizes)):

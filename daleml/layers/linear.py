@@ -181,9 +181,8 @@ class EILinear(CheckedAttributes):
 
     def extra_repr(self) -> str:
         """Describe the layer's sizes."""
-        exc, inh = self.populations.n_exc, self.populations.n_inh
         sizes = (
-            f"n_exc={exc}, n_inh={inh}, out_features={self.out_features},"
+            f"{self.populations.described()}, out_features={self.out_features},"
             f" bias={self.bias is not None}"
         )
         return sizes + ", excitatory_only=True" * self.excitatory_only

@@ -135,15 +135,10 @@ def compare_groups(
         Rao 1948, Mathematical Proceedings of the Cambridge Philosophical Society 44:50; Pitman
         1937, Supplement to the Journal of the Royal Statistical Society 4:119.
     """
-    if is_module(weights) and isinstance(by, str):
-        # Here, so that whoever compares a table waits for nothing of torch.
-        from daleml.analysis.weights.synapse_lists import labelled
-
-        weights, by = labelled(weights, by)
     n_shuffles = require.integer("n_shuffles", n_shuffles, 19)
     chosen = find_all(families)
     taken, observation = split_options(observation, options, _OWN)
-    rows = read_rows(cast("ArrayLike", weights), by, within, taken)
+    rows = read_rows(*_synapses(weights, by), within, taken)
 
     def compare(observed: ObservedSample) -> Comparison:
         return compare_sample(
@@ -186,6 +181,18 @@ def compare_groups(
         within=rows.cluster_kind if rows.clusters is not None else "",
         crossed=tested.clusters.crossed if tested.clusters else (),
     )
+
+
+def _synapses(
+    weights: ArrayLike | nn.Module, by: ArrayLike
+) -> tuple[ArrayLike, ArrayLike]:
+    """Return values and their groups: as they were given, or those of a module's synapses."""
+    if not is_module(weights) or not isinstance(by, str):
+        return cast("ArrayLike", weights), by
+    # Here, so that whoever compares a table waits for nothing of torch.
+    from daleml.analysis.weights.synapse_lists import labelled
+
+    return labelled(weights, by)
 
 
 def _compare_each(

@@ -56,6 +56,7 @@ def blocks(
 ) -> list[Block]:
     """Divide a matrix ``(post, pre)``; what reads units of no known populations stays whole."""
     if pre is None or pre.size != shape[1]:
+        # An empty label adds nothing to the name of the matrix.
         return [Block("", slice(None), slice(None))]
     # Of a kernel, a row is a tap, and of a read-out nobody knows which units inhibit.
     if by == "population" or post is None or post.size != shape[0]:
@@ -72,6 +73,7 @@ def known_by_name(model: nn.Module) -> dict[str, SynapticWeight]:
     from daleml import modules
 
     found = {}
+    # Names are those of a state dict, by which stored matrices come.
     for path, module in model.named_modules():
         prefix = f"{path}." if path else ""
         for one in modules.known_weights(module, path):

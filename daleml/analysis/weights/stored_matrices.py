@@ -100,6 +100,7 @@ def _divided(
     pathways.require_populations(known.values())
     for matrix in matrices:
         one = known.get(matrix.name)
+        # A matrix of torch's own layers belongs to no population.
         pre, post = (None, None) if one is None else (one.pre, one.post)
         for block in pathways.blocks(by, pre, post, matrix.values.shape):
             signs, present = matrix.signs, matrix.present

@@ -61,6 +61,7 @@ def labelled(model: Any, by: str) -> tuple[NDArray[Any], NDArray[Any]]:
     pathways.require_way(by)
     table = weight_table(model)
     block = table["pre"]
+    # A read-out does not say what its outputs are: its synapses go by the presynaptic side.
     if by == "pathway":
         block = table["pathway"].where(table["pathway"] != "", block)
     group = (table["parameter"] + " " + block).where(block != "", "")
@@ -71,6 +72,7 @@ def _rows(matrix: WeightMatrix, one: SynapticWeight | None) -> pd.DataFrame:
     import pandas as pd
 
     values = matrix.values
+    # As `weight_samples` does: a synapse of strength 0 counts, one that does not exist does not.
     exists = np.ones(values.shape, dtype=bool)
     if matrix.present is not None:
         exists = matrix.present

@@ -317,7 +317,10 @@ class Circuit(Disturbed):
 
     def extra_repr(self) -> str:
         """Describe the circuit's sizes and dynamics."""
-        inputs = repr(self.inputs) if self.inputs.n_inh else str(self.inputs.size)
+        inputs = str(self.inputs.size)
+        # A plain number of inputs was most likely given as one.
+        if self.inputs.n_inh or self.inputs.types is not None:
+            inputs = repr(self.inputs)
         parts = [inputs, self._describe_units()]
         if len(self._suffixes) > 1:
             parts.append(f"num_layers={len(self._suffixes)}")
@@ -341,4 +344,4 @@ class Circuit(Disturbed):
         return ", ".join(parts)
 
     def _describe_units(self) -> str:
-        return f"n_exc={self.populations.n_exc}, n_inh={self.populations.n_inh}"
+        return self.populations.described()

@@ -42,6 +42,7 @@ def of_matrix(
     if rows == "pre":
         weights = weights.T
     cell_types = None if names is None else list(names)
+    # Before the signs, whose sentences name cell types.
     if cell_types is not None and len(cell_types) != len(weights):
         raise ValueError(
             f"`names` must hold the cell type of each of {len(weights)} units; got"
@@ -197,6 +198,7 @@ def _said(weights: Tensor) -> Tensor:
     """Return the sign of each column: 0 for one of zeros, NaN for one of both signs."""
     excites, inhibits = (weights > 0).any(0), (weights < 0).any(0)
     found = excites.double() - inhibits.double()
+    # NaN, so that no comparison takes it for a sign.
     found[excites & inhibits] = np.nan
     return found
 

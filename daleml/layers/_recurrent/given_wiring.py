@@ -163,6 +163,7 @@ def of_graph(
     signed, nodes, n_exc = signed_edges.signed_nodes(
         graph, drop_minority=drop_minority, weight=weight
     )
+    # By sign only, in the order of the graph; cell types may need another order within a sign.
     excitatory = set(nodes[:n_exc])
     listed = list(signed)
     unit_signs = [1 if node in excitatory else -1 for node in listed]
@@ -214,6 +215,7 @@ def undone(values: Tensor, order: Tensor | None, dim: int | Sequence[int]) -> Te
     found = require.tensor("values", values)
     if order is None:
         return found
+    # The inverse of a permutation is what sorts it.
     back = torch.argsort(order).to(found.device)
     for one in [dim] if isinstance(dim, int) else dim:
         if not -found.ndim <= one < found.ndim or found.shape[one] != len(order):

@@ -178,9 +178,8 @@ class ColumnEIConvolution(CheckedAttributes):
 
     def extra_repr(self) -> str:
         """Describe the populations, and what nn.Conv says of the rest."""
-        exc, inh = self.populations.n_exc, self.populations.n_inh
         rest = super().extra_repr().split(", ", 1)[1]
-        return f"n_exc={exc}, n_inh={inh}, {rest}"
+        return f"{self.populations.described()}, {rest}"
 
 
 @lists_options(DANNConvOptions)
