@@ -1,15 +1,16 @@
 """The founding claims of the field, each measured again by one command: ``daleml reproduce``.
 
-===============  ==============================================================================
-``dann``         Cornford et al. 2021: networks under Dale's law that learn as well as others
-``spectral``     Li et al. 2023: why column EI learns worse, told by singular values
-``eg``           Cornford et al. 2024: exponentiated gradient keeps signs and log-normal weights
-``geometry``     Pogodin et al. 2024: the geometry of plasticity, read off the change of weights
-``regimes``      Liu et al. 2024: the rank of the start makes learning rich or lazy
-``oja``          Shervani-Tabar et al. 2024: Oja's rule beside learning from errors
-``equilibrium``  Laborieux & Zenke 2022: exact gradients from oscillations of a network
-``evolution``    Hazelden et al. 2023: evolution of networks of biophysical neurons
-===============  ==============================================================================
+================  ==============================================================================
+``dann``          Cornford et al. 2021: networks under Dale's law that learn as well as others
+``spectral``      Li et al. 2023: why column EI learns worse, told by singular values
+``eg``            Cornford et al. 2024: exponentiated gradient keeps signs and log-normal weights
+``geometry``      Pogodin et al. 2024: the geometry of plasticity, read off the change of weights
+``regimes``       Liu et al. 2024: the rank of the start makes learning rich or lazy
+``oja``           Shervani-Tabar et al. 2024: Oja's rule beside learning from errors
+``equilibrium``   Laborieux & Zenke 2022: exact gradients from oscillations of a network
+``evolution``     Hazelden et al. 2023: evolution of networks of biophysical neurons
+``interneurons``  Garcia del Molino et al. 2017: E, PV, SST and VIP, and what VIP does to SST
+================  ==============================================================================
 
 A new paper is a folder in :mod:`daleml.reproductions.papers`, with its networks, its
 experiments and its claims, and a row of the table there. What papers share lies here:

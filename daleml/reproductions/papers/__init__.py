@@ -24,6 +24,7 @@ FOLDERS = {
     "oja": "oja_shervanitabar2024",
     "equilibrium": "equilibrium_laborieux2022",
     "evolution": "evolution_hazelden2023",
+    "interneurons": "interneurons_garciadelmolino2017",
 }
 """The name of each paper on the command line, and its folder."""
 

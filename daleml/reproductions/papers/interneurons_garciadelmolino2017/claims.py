@@ -1,0 +1,268 @@
+"""Garcia del Molino et al. 2017: VIP does the opposite to SST where the baseline is high."""
+
+from __future__ import annotations
+
+from daleml.reproductions.claim import Check, Claim, Paper
+from daleml.reproductions.papers.interneurons_garciadelmolino2017.experiments import (
+    DRAWN,
+    MODEL,
+)
+from daleml.reproductions.sweep import Panel, Sweep
+
+_BASELINE = "baseline, from low (0) to high (1)"
+_SWEEP = Sweep(
+    name="reversal",
+    title="What a current to VIP does, against the baseline of the circuit.",
+    caption=(
+        "Left, the model: 10 pA to VIP lowers SST's rate at low baselines and raises it at"
+        " high ones. Middle, 200 units with the connection probabilities of mouse V1, and"
+        " the model's mean currents or measured strengths. Right, whether excitation would"
+        " run away by itself: above the dashed line inhibition stabilises the circuit."
+    ),
+    panels=(
+        Panel(
+            MODEL,
+            "baselines",
+            {
+                "E": "E_{x:g}",
+                "PV": "PV_{x:g}",
+                "SST": "SST_{x:g}",
+                "VIP": "VIP_{x:g}",
+            },
+            _BASELINE,
+            "change of the rate by 10 pA to VIP, Hz",
+            reference=0.0,
+        ),
+        Panel(
+            DRAWN,
+            "baselines",
+            {
+                "SST, model's currents": "model_SST_{x:g}",
+                "SST, measured strengths": "measured_SST_{x:g}",
+            },
+            _BASELINE,
+            "change of the rate by 10 pA to VIP, Hz",
+            reference=0.0,
+        ),
+        Panel(
+            DRAWN,
+            "baselines",
+            {
+                "model's currents": "model_alone_{x:g}",
+                "measured strengths": "measured_alone_{x:g}",
+            },
+            _BASELINE,
+            "largest eigenvalue of E by itself",
+            reference=0.0,
+            reference_label="E runs away above it",
+        ),
+    ),
+)
+
+_PAPER = "eLife 6:e29742"
+_OURS = "ours, from the equations of the paper"
+
+PAPER = Paper(
+    "interneurons",
+    "L. C. Garcia del Molino, G. R. Yang, J. F. Mejias, X.-J. Wang (2017) Paradoxical response"
+    " reversal of top-down modulation in cortical circuits with three interneuron types,"
+    " eLife 6:e29742",
+    (
+        Claim(
+            "n1",
+            "The low and the high baseline are stable fixed points of the published circuit.",
+            f"{_PAPER}, and its public implementations",
+            MODEL,
+            (
+                Check(
+                    "printed",
+                    "currents of the low baseline, largest difference from the printed, pA",
+                    # They are printed with two decimals, which were cut and not rounded.
+                    at_most=0.01,
+                ),
+                Check(
+                    "returns",
+                    "distance from the baselines after a start up to 20 % away, Hz",
+                    at_most=1e-6,
+                    no_effect=1.0,
+                ),
+                Check(
+                    "scipy",
+                    "distance from scipy's integration after 200 ms of 10 pA to VIP, Hz",
+                    at_most=1e-4,
+                ),
+            ),
+            "One unit for each population, an EIRNN whose rates leak, by steps of 0.1 ms; a"
+            " baseline's currents are computed from its rates: 1, 10, 3, 2 Hz of E, PV, SST"
+            " and VIP at the low one; 30, 50, 30, 20 Hz at the high one.",
+        ),
+        Claim(
+            "n2",
+            "A current to VIP lowers the rate of SST at the low baseline, and raises it at"
+            " the high one: response reversal.",
+            f"{_PAPER}, abstract",
+            MODEL,
+            (
+                Check(
+                    "SST_0",
+                    "change of SST at the low baseline, Hz",
+                    at_most=-1.0,
+                    no_effect=0.0,
+                ),
+                Check(
+                    "SST_1",
+                    "change of SST at the high baseline, Hz",
+                    at_least=1.0,
+                    no_effect=0.0,
+                ),
+            ),
+            "10 pA, as in the paper; the rates after 200 ms. It is claimed without a size"
+            " here: at least 1 Hz is our own bound.",
+        ),
+        Claim(
+            "n3",
+            "A current to VIP disinhibits E, at both baselines.",
+            f"{_PAPER}",
+            MODEL,
+            (
+                Check(
+                    "E_0",
+                    "change of E at the low baseline, Hz",
+                    at_least=0.1,
+                    no_effect=0.0,
+                ),
+                Check(
+                    "E_1",
+                    "change of E at the high baseline, Hz",
+                    at_least=0.1,
+                    no_effect=0.0,
+                ),
+            ),
+            "Claimed as a direction; 0.1 Hz is a tenth of E's low rate.",
+        ),
+        Claim(
+            "n4",
+            "Inhibition stabilises the circuit at the high baseline only: there a current to"
+            " PV lowers the inhibition of E, the paradoxical effect, and PV's own rate rises"
+            " all the same.",
+            f"{_OURS}; the paradoxical effect is that of Tsodyks et al. 1997",
+            MODEL,
+            (
+                Check(
+                    "alone_0",
+                    "largest eigenvalue of E by itself, times its time constant, low",
+                    at_most=0.0,
+                ),
+                Check("alone_1", "the same, high", at_least=0.0),
+                Check(
+                    "inhibition_0",
+                    "change of all inhibition of E by 10 pA to PV, pA, low",
+                    at_least=0.0,
+                    no_effect=0.0,
+                ),
+                Check("inhibition_1", "the same, high", at_most=0.0, no_effect=0.0),
+                Check(
+                    "pv_to_pv_1",
+                    "change of PV by 10 pA to PV, Hz, high",
+                    at_least=0.0,
+                    no_effect=0.0,
+                ),
+            ),
+            "Where E by itself would run away, less E needs less inhibition: what a circuit"
+            " with one type of inhibition shows in that type's rate, one with three shows in"
+            " their sum. Here SST falls while PV rises.",
+        ),
+        Claim(
+            "n5",
+            "What reverses the response is E's excitation of SST: with a constant current in"
+            " its place VIP lowers SST at both baselines, and the high one is not stable.",
+            _OURS,
+            MODEL,
+            (
+                Check(
+                    "lesioned_SST_0",
+                    "change of SST at the low baseline, Hz",
+                    at_most=-1.0,
+                    no_effect=0.0,
+                ),
+                Check(
+                    "lesioned_SST_1",
+                    "change of SST at the high baseline, Hz",
+                    at_most=-1.0,
+                    no_effect=0.0,
+                ),
+                Check(
+                    "lesioned_whole_1",
+                    "largest eigenvalue of the whole at the high baseline",
+                    at_least=0.0,
+                    no_effect=-1.0,
+                ),
+            ),
+            "PV alone does not hold E: SST has to follow it.",
+        ),
+        Claim(
+            "n6",
+            "The response reverses in a circuit of many units too, wired at random with the"
+            " connection probabilities of mouse V1.",
+            "ours: 23E, PV, SST and VIP of V1DD, the model's mean currents",
+            DRAWN,
+            (
+                Check(
+                    "model_SST_0",
+                    "change of SST at the low baseline, Hz",
+                    at_most=0.0,
+                    no_effect=0.0,
+                ),
+                Check(
+                    "model_SST_1",
+                    "change of SST at the high baseline, Hz",
+                    at_least=0.0,
+                    no_effect=0.0,
+                ),
+                Check(
+                    "model_E_0",
+                    "change of E at the low baseline, Hz",
+                    at_least=0.0,
+                    no_effect=0.0,
+                ),
+                Check(
+                    "model_E_1",
+                    "change of E at the high baseline, Hz",
+                    at_least=0.0,
+                    no_effect=0.0,
+                ),
+            ),
+            "160 E, 20 PV, 12 SST and 8 VIP units, log-normal strengths; a background for each"
+            " unit gives all of a type one rate. An E unit has 7 synapses from others, so"
+            " circuits differ: near the high baseline some are not stable, and in some the"
+            " response does not reverse.",
+        ),
+        Claim(
+            "n7",
+            "With measured strengths in place of the model's, VIP disinhibits E at both"
+            " baselines as well.",
+            "ours: V1DD's probabilities, strengths of Campagnola et al. 2022",
+            DRAWN,
+            (
+                Check(
+                    "measured_E_0",
+                    "change of E at the low baseline, Hz",
+                    at_least=0.0,
+                    no_effect=0.0,
+                ),
+                Check(
+                    "measured_E_1",
+                    "change of E at the high baseline, Hz",
+                    at_least=0.0,
+                    no_effect=0.0,
+                ),
+            ),
+            "Strengths are in mV, so one factor is free: E receives 0.5 pA/Hz from E, a fifth"
+            " of the model's, and the baselines are stable. There is no response reversal in"
+            " this circuit: SST falls at every baseline, since E by itself does not run away"
+            " at any. From VIP to E too few pairs were measured, and there is no such"
+            " pathway.",
+        ),
+    ),
+    (_SWEEP,),
+)
