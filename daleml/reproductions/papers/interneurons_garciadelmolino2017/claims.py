@@ -150,27 +150,32 @@ PAPER = Paper(
             (
                 Check(
                     "alone_0",
-                    "largest eigenvalue of E by itself, times its time constant, low",
+                    "largest eigenvalue of E by itself at the low baseline",
                     at_most=0.0,
                 ),
-                Check("alone_1", "the same, high", at_least=0.0),
+                Check(
+                    "alone_1",
+                    "largest eigenvalue of E by itself at the high baseline",
+                    at_least=0.0,
+                ),
                 Check(
                     "inhibition_0",
-                    "change of all inhibition of E by 10 pA to PV, pA, low",
+                    "change of all inhibition of E by 10 pA to PV, pA, low baseline",
                     at_least=0.0,
                     no_effect=0.0,
                 ),
                 Check("inhibition_1", "the same, high", at_most=0.0, no_effect=0.0),
                 Check(
                     "pv_to_pv_1",
-                    "change of PV by 10 pA to PV, Hz, high",
+                    "change of PV by 10 pA to PV, Hz, high baseline",
                     at_least=0.0,
                     no_effect=0.0,
                 ),
             ),
-            "Where E by itself would run away, less E needs less inhibition: what a circuit"
-            " with one type of inhibition shows in that type's rate, one with three shows in"
-            " their sum. Here SST falls while PV rises.",
+            "Eigenvalues are in units of one over the rates' time constant. Where E by itself"
+            " would run away, less E needs less inhibition: what a circuit with one type of"
+            " inhibition shows in that type's rate, one with three shows in their sum. Here"
+            " SST falls while PV rises.",
         ),
         Claim(
             "n5",

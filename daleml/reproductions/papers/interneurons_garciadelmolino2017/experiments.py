@@ -104,7 +104,9 @@ def _by_scipy(
 
     def velocity(_: float, r: NDArray[np.float64]) -> NDArray[np.float64]:
         above = -20 + (weights @ r + currents) / leak
-        driven = above / (tau_ms / 1000 * 10 * (1 - np.exp(-above)))
+        # Far below threshold the exponential overflows, and the rate is 0.
+        with np.errstate(over="ignore"):
+            driven = above / (tau_ms / 1000 * 10 * (1 - np.exp(-above)))
         found: NDArray[np.float64] = (driven - r) / 2
         return found
 

@@ -147,7 +147,7 @@ class InterneuronCircuit:
         inputs = currents.flatten(0, 1).expand(n_steps, -1, -1)
         with torch.no_grad():
             output: Tensor = self.rnn(inputs, begun.flatten(0, 1)[None])[0]
-        return output.unflatten(1, currents.shape[:2])
+        return output.reshape(n_steps, *currents.shape)
 
     def responses(
         self, baselines: Sequence[float], steps: Sequence[Currents], *, ms: float
@@ -185,9 +185,14 @@ class InterneuronCircuit:
         return float(torch.linalg.eigvals(within).real.max())
 
     def _of_units(self, column: str) -> Tensor:
-        by_type = self.table.types.set_index("type")[column]
-        per_unit = self.populations.per_unit(column, by_type.to_dict())
+        per_unit = _of_units(self.table, column, self.populations)
         return torch.tensor(per_unit, dtype=torch.float64)
+
+
+def _of_units(table: CellTypeTable, column: str, pops: Populations) -> list[float]:
+    """Return for each unit what a column of the table says of its type."""
+    by_type = zip(table.types["type"], table.types[column], strict=True)
+    return pops.per_unit(column, {str(name): float(of) for name, of in by_type})
 
 
 def published(lesion: str = "") -> InterneuronCircuit:
@@ -203,7 +208,7 @@ def published(lesion: str = "") -> InterneuronCircuit:
     present = {pathway: float(weight > 0) for pathway, weight in strength.items()}
     pops = table.populations(4)
     rnn = _circuit(table, pops, Blocks(present), torch.Generator())
-    _set_weights(rnn, Blocks(strength).matrix(pops, pops).double())
+    _set_weights(rnn, Blocks(strength).matrix(pops, pops, dtype=torch.float64))
     return InterneuronCircuit(rnn, table)
 
 
@@ -269,7 +274,7 @@ def _many(
 ) -> InterneuronCircuit:
     pops = table.populations(sum(sizes.values()), sizes)
     rnn = _circuit(table, pops, Blocks(probability), generator)
-    mean = Blocks(strength).matrix(pops, pops).double()
+    mean = Blocks(strength).matrix(pops, pops, dtype=torch.float64)
     # Log-normal, as strengths of synapses are; the mean stays what it is.
     normal = torch.randn(mean.shape, generator=generator, dtype=torch.float64)
     _set_weights(rnn, mean * torch.exp(spread * normal - spread**2 / 2))
@@ -283,15 +288,12 @@ def _circuit(
     generator: torch.Generator,
 ) -> EIRNN:
     """Build a circuit that reads one current for each unit."""
-    types = table.types.set_index("type")
-    constants: list[NDArray[np.float64]] = []
-    for column in ("leak_ns", "tau_ms"):
-        per_unit = pops.per_unit(column, types[column].to_dict())
-        constants.append(np.array(per_unit))
+    leak = np.array(_of_units(table, "leak_ns", pops))
+    tau_ms = np.array(_of_units(table, "tau_ms", pops))
     rnn = EIRNN(
         Populations(pops.size),
         pops,
-        nonlinearity=FrequencyCurrentCurve(*constants),
+        nonlinearity=FrequencyCurrentCurve(leak, tau_ms),
         bias=False,
         mask=mask,
         input_mask=torch.eye(pops.size, dtype=torch.bool),
@@ -304,13 +306,14 @@ def _circuit(
         dtype=torch.float64,
     )
     with torch.no_grad():
-        rnn.weight_ih_l0.copy_(torch.eye(pops.size))
+        rnn.get_parameter("weight_ih_l0").copy_(torch.eye(pops.size))
     return rnn
 
 
 @torch.no_grad()
 def _set_weights(rnn: EIRNN, magnitudes: Tensor) -> None:
     """Give the synapses that exist these strengths, and the signs of their senders."""
-    exist = rnn.weight_hh_l0 != 0
+    weight = rnn.get_parameter("weight_hh_l0")
     signs = rnn.populations.signs(dtype=torch.float64)
-    rnn.weight_hh_l0.copy_(torch.where(exist, magnitudes * signs, 0.0))
+    # What exists was drawn, and is not 0.
+    weight.copy_(torch.where(weight != 0, magnitudes * signs, 0.0))
