@@ -102,8 +102,8 @@ class TestCircuit:
 
 
 class TestClaims:
-    def test_there_are_seven_and_all_can_be_judged(self):
-        assert list(CLAIMS) == [f"n{i}" for i in range(1, 8)]
+    def test_there_are_eight_and_all_can_be_judged(self):
+        assert list(CLAIMS) == [f"n{i}" for i in range(1, 9)]
         assert all(claim.paper == "interneurons" for claim in PAPER.claims)
 
     @pytest.mark.parametrize("claim", ["n1", "n2", "n3", "n4", "n5"])
