@@ -23,6 +23,7 @@ def require_types(types: DataFrame) -> None:
     Raises:
         ValueError: If it does; or if a sign is neither +1 nor -1.
     """
+    # In this order, since each check relies on those before it.
     _require_columns("types", types, ("type", "sign"))
     _require_once("types", types, ["type"])
     others = set(types["sign"]) - {1, -1}

@@ -86,6 +86,7 @@ class CellTypeTable:
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the types: excitatory ones first, as in ``Populations``."""
+        # The order of `Populations`, whatever that of the source.
         inhibitory = self.types["sign"] < 0
         types = self.types["type"]
         return (*types[~inhibitory], *types[inhibitory])
@@ -161,6 +162,7 @@ class CellTypeTable:
             (0.405, False)
         """
         self._require_quantity(quantity)
+        # A pathway that was not measured is left out: it would read as 0 elsewhere.
         rows = self.pathways.dropna(subset=[quantity])
         found = {}
         for pre, post, value in zip(
@@ -188,6 +190,7 @@ class CellTypeTable:
             (2.9706, 0.3329)
         """
         self._require_quantity(quantity)
+        # As in a weight, a column is what one type sends.
         wide = self.pathways.pivot(index="post", columns="pre", values=quantity)
         names = list(self.names)
         return wide.reindex(index=names, columns=names).astype("float64")
@@ -287,6 +290,7 @@ class CellTypeTable:
                 )
             kept |= fitting
         types = self.types[self.types["type"].isin(kept)]
+        # Both ends have to be kept.
         ends = self.pathways[["pre", "post"]].isin(kept).all(axis="columns")
         return self._with(types, self.pathways[ends])
 
@@ -340,6 +344,7 @@ class CellTypeTable:
         """
         self._require_quantity("probability")
         other._require_quantity("strength")
+        # The sign is not measured anew, so that another one is another cell type.
         theirs = other.signs
         for name, sign in self.signs.items():
             if theirs.get(name) != sign:
@@ -347,6 +352,7 @@ class CellTypeTable:
                     f"`other` must have the types {', '.join(self.names)} with their signs;"
                     f" got {', '.join(other.names)}."
                 )
+        # Each quantity comes from one source.
         own = self.pathways.drop(columns="strength", errors="ignore")
         strengths = other.pathways.drop(columns="probability", errors="ignore")
         pathways = own.merge(
@@ -377,6 +383,7 @@ class CellTypeTable:
             ``strength_means``, ``names``, ``signs``; ``counts``, ``probability`` and
             ``strength``, what is known of each, empty where nothing is.
         """
+        # JSON has no tables, and no NaN.
         facts: dict[str, Any] = {}
         for one in dataclasses.fields(self):
             if one.name not in ("types", "pathways"):

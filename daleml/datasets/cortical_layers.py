@@ -43,6 +43,7 @@ def potjans_diesmann() -> CellTypeTable:
         "Cortical microcircuit",
         *tables_of("potjans_diesmann"),
         source="the parameters of NEST's implementation of the model, receivers in rows",
+        # The file is under the GPL; nothing of it but printed numbers is used.
         licence=FACTS,
         citation="Potjans & Diesmann 2014",
         probability_means="a pair in the column below 1 mm2 has at least one synapse",

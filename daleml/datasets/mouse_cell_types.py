@@ -5,6 +5,7 @@ from __future__ import annotations
 from daleml.datasets.cell_type_table import CellTypeTable
 from daleml.datasets.shipped_cell_types import FACTS, tables_of
 
+# The licence's text, which has to go with the numbers, stands beside the tables.
 _ALLEN = "BSD-3-Clause, Copyright (c) 2026, Allen Institute"
 
 

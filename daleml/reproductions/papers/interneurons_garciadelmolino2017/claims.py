@@ -61,6 +61,7 @@ _SWEEP = Sweep(
 
 _PAPER = "eLife 6:e29742"
 _OURS = "ours, from the equations of the paper"
+# The paper compares no measured strengths: these claims ask how far its own reach.
 _MEASURED_SOURCE = "ours: V1DD's probabilities, strengths of Campagnola et al. 2022"
 _MEASURED = (
     "Strengths are in mV, so one factor is free: E receives 0.5 pA/Hz from E, a fifth of the"
@@ -90,11 +91,13 @@ PAPER = Paper(
                     "returns",
                     "distance from the baselines after a start up to 20 % away, Hz",
                     at_most=1e-6,
+                    # A start that stayed where it is would end about so far away.
                     no_effect=1.0,
                 ),
                 Check(
                     "scipy",
                     "distance from scipy's integration after 200 ms of 10 pA to VIP, Hz",
+                    # What steps of 0.1 ms may leave of the transient.
                     at_most=1e-4,
                 ),
             ),
@@ -112,6 +115,7 @@ PAPER = Paper(
                 Check(
                     "SST_0",
                     "change of SST at the low baseline, Hz",
+                    # A third of its rate there.
                     at_most=-1.0,
                     no_effect=0.0,
                 ),
@@ -134,6 +138,7 @@ PAPER = Paper(
                 Check(
                     "E_0",
                     "change of E at the low baseline, Hz",
+                    # A tenth of its rate there.
                     at_least=0.1,
                     no_effect=0.0,
                 ),
@@ -144,7 +149,7 @@ PAPER = Paper(
                     no_effect=0.0,
                 ),
             ),
-            "Claimed as a direction; 0.1 Hz is a tenth of E's low rate.",
+            "Claimed as a direction.",
         ),
         Claim(
             "n4",
@@ -159,6 +164,7 @@ PAPER = Paper(
                     "largest eigenvalue of E by itself at the low baseline",
                     at_most=0.0,
                 ),
+                # Above 0 excitation would run away if inhibition did not follow it.
                 Check(
                     "alone_1",
                     "largest eigenvalue of E by itself at the high baseline",
@@ -176,6 +182,7 @@ PAPER = Paper(
                     at_most=0.0,
                     no_effect=0.0,
                 ),
+                # In a circuit of one inhibitory type this one would fall.
                 Check(
                     "pv_to_pv_1",
                     "change of PV by 10 pA to PV, Hz, high baseline",
@@ -207,6 +214,7 @@ PAPER = Paper(
                     at_most=-1.0,
                     no_effect=0.0,
                 ),
+                # Rates that nothing drives have the eigenvalue -1.
                 Check(
                     "lesioned_whole_1",
                     "largest eigenvalue of the whole at the high baseline",
@@ -222,6 +230,7 @@ PAPER = Paper(
             " connection probabilities of mouse V1.",
             "ours: 23E, PV, SST and VIP of V1DD, the model's mean currents",
             DRAWN,
+            # Directions: how much depends on the wiring.
             (
                 Check(
                     "model_SST_0",
@@ -287,6 +296,7 @@ PAPER = Paper(
                     at_most=0.0,
                     no_effect=0.0,
                 ),
+                # This is what does not hold.
                 Check(
                     "measured_SST_1",
                     "change of SST at the high baseline, Hz",
