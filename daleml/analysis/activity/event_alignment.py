@@ -98,7 +98,7 @@ def aligned(
         window_ms: From when until when, from the event on.
         conditions: What averages are taken by: one number or text for each trial. Default: all
             trials together.
-        ends_ms: When each trial ends; default: with its last step.
+        ends_ms: When each trial ends; default: as the trials say, else with the last step.
         populations: The units' populations, whose mean rates are then averaged. Default: every
             unit by itself.
 
@@ -138,6 +138,9 @@ def aligned(
     found, names = _by_population(found, populations)
     times, label = _events(event, trials, is_trials, n_trials)
     lengths = _lengths(ends_ms, n_steps, n_trials, dt)
+    if is_trials and ends_ms is None:
+        # What comes after the end of a trial is padding of the batch.
+        lengths = trials.lengths.detach().cpu().numpy()
     outside = (times < 0) | (times >= lengths * dt)
     if outside.any():
         raise ValueError(

@@ -13,7 +13,7 @@ from torch import Tensor
 from daleml import require
 
 # What :class:`daleml.tasks.Trials` has: analysis does not import tasks.
-_NEEDED = ("inputs", "mask", "dt_ms", "conditions")
+_NEEDED = ("inputs", "mask", "dt_ms", "conditions", "onsets", "lengths")
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +21,8 @@ class SignedChoices:
     """What was shown in each trial, and what was chosen.
 
     Attributes:
-        strengths: Positive where the evidence was for choice 1, negative for choice 2.
+        strengths: Positive where the evidence was for choice 1, negative for choice 2; NaN in
+            catch trials, in which there was none.
         choices: 1 for choice 1, 0 for choice 2, NaN where none was made.
         correct: 1 for the right choice, 0 for the wrong one, NaN where none was made.
 
@@ -74,7 +75,8 @@ def signed_choices(
         outputs: What the network answered.
         trials: What it was asked, as a task's ``sample`` returns it.
         strength: Which of the trials' conditions is the strength of the evidence.
-        choice: Which of them is the right choice, 1 or 2; it gives the strength its sign.
+        choice: Which of them is the right choice, 1 or 2, or 0 in a catch trial; it gives the
+            strength its sign.
 
     Shape:
         - ``outputs``: (time, trials, 3).
@@ -84,7 +86,8 @@ def signed_choices(
 
     Raises:
         TypeError: If ``outputs`` is no tensor, or ``trials`` are no trials.
-        ValueError: If shapes do not fit, a condition is missing, or a right choice is not 1 or 2.
+        ValueError: If shapes do not fit, a condition is missing, or a right choice is no number
+            from 0 to 2.
 
     Example:
         >>> import torch
@@ -105,10 +108,10 @@ def signed_choices(
         )
     size = condition(trials, strength)
     right = condition(trials, choice)
-    wrong = right[(right != 1) & (right != 2)]
+    wrong = right[(right != 0) & (right != 1) & (right != 2)]
     if wrong.size:
         raise ValueError(
-            f"`choice` must name a condition that is 1 or 2 in each trial; got"
+            f"`choice` must name a condition that is 0, 1 or 2 in each trial; got"
             f" {wrong[0]:g} in {choice!r}."
         )
     last = last_counted(trials)
@@ -117,8 +120,9 @@ def signed_choices(
     # Class 0 is to fixate: whoever still does so has not chosen.
     is_made = answer > 0
     chosen = np.where(is_made, answer == 1, np.nan)
+    sign = np.select([right == 1, right == 2], [1.0, -1.0], np.nan)
     return SignedChoices(
-        strengths=np.where(right == 1, size, -size),
+        strengths=sign * size,
         choices=chosen,
         correct=np.where(is_made, answer == right, np.nan),
     )

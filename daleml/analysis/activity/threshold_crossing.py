@@ -76,8 +76,8 @@ def reaction_times(
         outputs: What the network answered.
         trials: What it was asked, as a task's ``sample`` returns it.
         threshold: What an output has to reach.
-        onset_ms: From when on: the name of a period that all trials share, or of a condition in
-            ms, a number of ms, or one for each trial.
+        onset_ms: From when on: the name of a period, or of a condition in ms, a number of ms, or
+            one for each trial.
         choices: Which outputs are choices; default: all but the first, which is to fixate.
         margin: Whether the threshold is for the largest of these less the second largest.
 
@@ -123,7 +123,9 @@ def reaction_times(
     starts = torch.arange(n_steps, dtype=torch.float64)[:, None] * dt
     # Onsets are whole steps but for rounding.
     is_after = starts >= torch.from_numpy(onsets) - 1e-6 * dt
-    reached = is_after & (evidence >= level)
+    # What comes after the end of a trial is padding of the batch.
+    is_within = torch.arange(n_steps)[:, None] < trials.lengths.cpu()
+    reached = is_after & is_within & (evidence >= level)
     first = reached.int().argmax(0)
     is_answered = reached.any(0).numpy()
     times = np.where(is_answered, (first.numpy() + 1) * dt - onsets, math.nan)
@@ -162,15 +164,15 @@ def _onsets(onset_ms: Any, trials: Any, n_trials: int) -> NDArray[np.float64]:
 
 def event_times(event: str, trials: Any) -> NDArray[np.float64]:
     """Return when a period begins, or what a condition in ms is, in each trial."""
-    for name, start, _ in trials.periods:
-        if name == event:
-            return np.full(trials.inputs.shape[1], float(start))
+    onsets = trials.onsets
+    if event in onsets:
+        return np.asarray(onsets[event].detach().cpu().numpy(), dtype=np.float64)
     # "go" finds the condition "go_ms", which says its unit.
     for name in (event, f"{event}_ms"):
         if name in trials.conditions:
             values = trials.conditions[name].detach().cpu().numpy()
             return np.asarray(values, dtype=np.float64)
-    names = [name for name, _, _ in trials.periods] + list(trials.conditions)
+    names = [*onsets, *trials.conditions]
     raise ValueError(
         f"an event must be a period or a condition of the trials, of"
         f" {', '.join(names) or 'which there are none'}; got {event!r}."

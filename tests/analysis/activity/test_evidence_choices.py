@@ -64,5 +64,17 @@ def test_what_is_not_of_two_choices_is_refused():
         signed_choices(torch.zeros(TASK.n_steps, 40, 4), trials)
     with pytest.raises(ValueError, match="the condition 'contrast'; got those of"):
         signed_choices(outputs, trials, strength="contrast")
-    with pytest.raises(ValueError, match="is 1 or 2 in each trial"):
+    with pytest.raises(ValueError, match="is 0, 1 or 2 in each trial"):
         signed_choices(outputs, trials, choice="coherence")
+
+
+def test_a_catch_trial_has_no_strength_and_fixating_is_right():
+    task = PerceptualDecision(catch=0.5)
+    trials = task.sample(30, generator=torch.Generator().manual_seed(0))
+    outputs = torch.zeros(task.n_steps, 30, 3)
+    outputs[..., 1] = 1
+    made = signed_choices(outputs, trials)
+    is_catch = trials.conditions["catch"].numpy()
+    assert 0 < is_catch.sum() < 30
+    np.testing.assert_array_equal(np.isnan(made.strengths), is_catch)
+    assert psychometric(made.strengths, made.choices).n_excluded == is_catch.sum()

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from daleml.analysis.activity import reaction_times
-from daleml.tasks import PerceptualDecision
+from daleml.analysis.activity import aligned, reaction_times
+from daleml.tasks import PerceptualDecision, Uniform
 
 TASK = PerceptualDecision(dt_ms=20, fixation_ms=100)
 
@@ -58,3 +58,20 @@ def test_what_no_trial_has_is_refused():
     ):  # fmt: skip
         with pytest.raises(ValueError, match=words):
             reaction_times(outputs, trials, 1.0, **options)
+
+
+def test_onsets_and_ends_are_those_of_each_trial():
+    task = PerceptualDecision(dt_ms=20, fixation_ms=100, stimulus_ms=Uniform(200, 600))
+    trials = task.sample(12, generator=torch.Generator().manual_seed(0))
+    assert not trials.periods
+    onset = trials.onsets["decision"].double().numpy()
+    steps = torch.arange(len(trials.inputs))[:, None]
+    # Past the end of a trial everything is an answer, which must not count.
+    outputs = (steps >= trials.lengths).float()[..., None].expand(-1, -1, 3)
+    assert reaction_times(outputs, trials, 1.0, onset_ms="decision").n_missed == 12
+    ones = torch.ones_like(outputs)
+    found = reaction_times(ones, trials, 1.0, onset_ms="decision")
+    np.testing.assert_allclose(found.times_ms, 20.0)
+    counts = aligned(ones, trials, "decision", (0, 400)).counts[0]
+    left = trials.lengths.numpy() - np.round(onset / 20)
+    assert counts.tolist() == [int((left > k).sum()) for k in range(20)]
