@@ -12,11 +12,20 @@
 Memory
 ``AddingProblem``         add the two values that were marked
 ``DelayedMatchToSample``  is the test what the sample was?
+``DirectionMatch``        the same of directions of motion, turned or by category (Masse 2019)
+``DirectionSequence``     which of several tests is the sample? (ABBA, ABCA)
+``FrequencyComparison``   which of two vibrations was the faster one?
+``DelayedResponse``       where was the cue, whatever else appeared since?
 ------------------------  --------------------------------------------------------------------
 Decision
 ``PerceptualDecision``    which of two inputs carried more evidence?
 ``ContextDecision``       the same for the one of two modalities that a cue names
+``MultisensoryDecision``  by what is seen, what is heard, or both
 ``EvidenceIntegration``   which of several words came most often?
+------------------------  --------------------------------------------------------------------
+Many rules
+``RuleTask``              one of the twenty rules of Yang et al. 2019
+``RuleMixture``           several of them, or all, drawn trial by trial
 ------------------------  --------------------------------------------------------------------
 Images and language
 ``RowSequentialImages``   what is in an image, seen row by row?
@@ -34,12 +43,18 @@ may vary, input noise and catch trials, ``ChoiceTask`` or ``TimedTask``, which h
 
 from daleml._support.idx_files import read_idx
 from daleml.tasks.decision import ContextDecision, PerceptualDecision
+from daleml.tasks.delayed_response import DelayedResponse
+from daleml.tasks.direction_match import DirectionMatch, DirectionSequence
 from daleml.tasks.durations import Choice, Duration, TruncatedExponential, Uniform
 from daleml.tasks.evidence import EvidenceIntegration
+from daleml.tasks.frequency_comparison import FrequencyComparison
 from daleml.tasks.images import RowReader, RowSequentialImages
 from daleml.tasks.language import CharacterModel
 from daleml.tasks.memory import AddingProblem, DelayedMatchToSample
+from daleml.tasks.multisensory import MultisensoryDecision
 from daleml.tasks.neurogym import NeurogymTask, from_neurogym
+from daleml.tasks.rule_mixture import RuleMixture
+from daleml.tasks.rule_task import RuleTask
 from daleml.tasks.task import ClassificationTask, RegressionTask, Task
 from daleml.tasks.timed_tasks import TimedTask
 from daleml.tasks.timeline import Timeline
@@ -54,8 +69,13 @@ __all__ = [
     "ClassificationTask",
     "ContextDecision",
     "DelayedMatchToSample",
+    "DelayedResponse",
+    "DirectionMatch",
+    "DirectionSequence",
     "Duration",
     "EvidenceIntegration",
+    "FrequencyComparison",
+    "MultisensoryDecision",
     "NeurogymTask",
     "PerceptualDecision",
     "Period",
@@ -63,6 +83,8 @@ __all__ = [
     "Responses",
     "RowReader",
     "RowSequentialImages",
+    "RuleMixture",
+    "RuleTask",
     "Task",
     "TimedTask",
     "Timeline",

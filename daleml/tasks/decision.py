@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -89,6 +90,37 @@ class PerceptualDecision(ChoiceTask):
         # A frozen dataclass is set this way once, when it is made.
         object.__setattr__(self, "coherences", _fractions(self.coherences))
 
+    @classmethod
+    def song2016(cls, **changes: Any) -> Self:
+        """Return the task with the times, coherences, noise and inputs of Song et al. 2016.
+
+        Args:
+            changes: Other settings, by name, such as ``reaction_time=True``.
+
+        Example:
+            >>> task = PerceptualDecision.song2016(catch=0.1)
+            >>> task.n_steps, task.dt_ms, task.coherences
+            (60, 20.0, (0.01, 0.02, 0.04, 0.08, 0.16))
+
+        Notes:
+            The inputs of a choice are (1 + 3.2 c) / 2 and (1 - 3.2 c) / 2, above 0.2 on every
+            input. The fixation cue is this package's.
+        """
+        published: dict[str, Any] = {
+            "fixation_ms": 100.0,
+            "stimulus_ms": 800.0,
+            "decision_ms": 300.0,
+            "coherences": (0.01, 0.02, 0.04, 0.08, 0.16),
+            "scale": 3.2,
+            "baseline": 0.5,
+            "noise_sd": 0.0,
+            # Theirs is 0.01, in a unit of the square root of two time constants of 100 ms.
+            "input_noise": 0.01 * math.sqrt(2),
+            "input_baseline": 0.2,
+            "dt_ms": 20.0,
+        }
+        return cls(**(published | changes))
+
     @property
     def input_names(self) -> tuple[str, ...]:
         """The fixation cue and the evidence for each choice."""
@@ -138,8 +170,13 @@ class PerceptualDecision(ChoiceTask):
 
     def _mean_accuracy(self, coherence: float) -> float:
         """Return the ideal observer's accuracy at a coherence, over durations of the stimulus."""
-        evidence, sd = self.scale * coherence, self._total_sd
-        return self._mean_over("stimulus", lambda ms: _accuracy(evidence, ms, sd))
+        return self._accuracy_of(self.scale * coherence)
+
+    def _accuracy_of(self, evidence: float) -> float:
+        sd = self._total_sd
+        return self._mean_over(
+            "stimulus", lambda ms: evidence_accuracy(evidence, ms, sd)
+        )
 
     def score(self, outputs: Tensor, trials: Trials) -> float:
         """Return the fraction of judged steps, or of first answers, that are right.
@@ -157,10 +194,10 @@ class PerceptualDecision(ChoiceTask):
 
     def _sample(self, n: int, generator: torch.Generator | None) -> Trials:
         timeline = self._timeline(n, generator)
-        coherence, choice = _draw(n, self.coherences, generator)
+        coherence, choice = draw_evidence(n, self.coherences, generator)
         inputs = self._blank(timeline)
         # Outside of the stimulus, the inputs are silent: no baseline, and no noise.
-        means = _evidence(self.scale * coherence, choice)
+        means = evidence_means(self.scale * coherence, choice)
         self._show(inputs, timeline, "stimulus", means, generator)
         conditions = {"coherence": coherence, "choice": choice}
         return self._trials(inputs, choice, conditions, timeline)
@@ -243,11 +280,13 @@ class ContextDecision(PerceptualDecision):
     def _sample(self, n: int, generator: torch.Generator | None) -> Trials:
         timeline = self._timeline(n, generator)
         context = torch.randint(2, (n,), generator=generator)
-        drawn = [_draw(n, self.coherences, generator) for _ in _MODALITIES]
+        drawn = [draw_evidence(n, self.coherences, generator) for _ in _MODALITIES]
         # The other modality says something as well, which is to be ignored.
         choice = torch.where(context == 0, drawn[0][1], drawn[1][1])
         inputs = self._blank(timeline)
-        shown = [_evidence(self.scale * strength, side) for strength, side in drawn]
+        shown = [
+            evidence_means(self.scale * strength, side) for strength, side in drawn
+        ]
         self._show(inputs, timeline, "stimulus", torch.cat(shown, dim=1), generator)
         inputs[..., 5:] = torch.nn.functional.one_hot(context, 2)
         conditions = {"context": context + 1, "choice": choice}
@@ -266,7 +305,7 @@ def _fractions(coherences: object) -> tuple[float, ...]:
     return tuple(require.fraction("coherences", coherence) for coherence in coherences)
 
 
-def _draw(
+def draw_evidence(
     n: int, coherences: Sequence[float], generator: torch.Generator | None
 ) -> tuple[Tensor, Tensor]:
     """Draw a coherence and a choice, 1 or 2, for each of ``n`` trials."""
@@ -276,13 +315,14 @@ def _draw(
     return torch.tensor(coherences)[which], choice
 
 
-def _evidence(coherence: Tensor, choice: Tensor) -> Tensor:
+def evidence_means(coherence: Tensor, choice: Tensor) -> Tensor:
     """Return half of the coherence for the choice, and against the other one: (trials, 2)."""
     half = torch.where(choice == 1, coherence, -coherence) / 2
     return torch.stack([half, -half], dim=1)
 
 
-def _accuracy(coherence: float, stimulus_ms: float, noise_sd: float) -> float:
+def evidence_accuracy(coherence: float, stimulus_ms: float, noise_sd: float) -> float:
+    """Return how often the larger of two noisy sums is that of the choice."""
     if noise_sd == 0:
         # Any difference decides then; without one, an observer can only guess.
         return 1.0 if coherence > 0 else 0.5

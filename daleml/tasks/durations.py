@@ -27,7 +27,7 @@ class Duration(ABC):
         >>> task = PerceptualDecision(stimulus_ms=Uniform(300, 900), dt_ms=50)
         >>> trials = task.sample(4, generator=torch.Generator().manual_seed(0))
         >>> trials.conditions["stimulus_ms"]
-        tensor([450., 650., 350., 300.])
+        tensor([900., 750., 550., 850.])
     """
 
     @abstractmethod
@@ -121,6 +121,7 @@ class TruncatedExponential(Keywords, Duration):
     def distribution(self, dt_ms: float) -> tuple[Tensor, Tensor]:
         """Return numbers of steps, ascending, and the probability of each."""
         steps = _range(self.low_ms, self.high_ms, dt_ms)
+        # The factor of a softmax cancels, so that the shortest may stand for 0.
         beyond = (steps - steps[0]).double() * dt_ms
         return steps, torch.softmax(-beyond / self.mean_ms, dim=0)
 
@@ -148,7 +149,7 @@ class Choice(Keywords, Duration):
     probabilities: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
-        values = _numbers("values_ms", self.values_ms)
+        values = numbers("values_ms", self.values_ms)
         if len(set(values)) < len(values):
             raise ValueError(
                 f"`values_ms` must hold each duration once; got {self.values_ms!r}."
@@ -157,7 +158,7 @@ class Choice(Keywords, Duration):
         object.__setattr__(self, "values_ms", values)
         if self.probabilities is None:
             return
-        weights = _numbers("probabilities", self.probabilities)
+        weights = numbers("probabilities", self.probabilities)
         if len(weights) != len(values):
             raise ValueError(
                 f"`probabilities` must be {len(values)}, one per duration; got"
@@ -173,6 +174,7 @@ class Choice(Keywords, Duration):
             whole_steps("values_ms", value, dt_ms, may_be_zero=True)
             for value in self.values_ms
         ]
+        # Sorted, since the shortest and the longest are looked for at the ends.
         weights = self.probabilities or [1.0] * len(steps)
         likely = torch.tensor(weights, dtype=torch.float64)
         counts, order = torch.tensor(steps).sort()
@@ -257,7 +259,7 @@ def _require_range(low_ms: float, high_ms: float) -> None:
         raise ValueError(f"`high_ms` must be above `low_ms`, {low:g}; got {high_ms:g}.")
 
 
-def _numbers(name: str, values: object) -> tuple[float, ...]:
+def numbers(name: str, values: object) -> tuple[float, ...]:
     """Return numbers that are not negative, at least one, or raise."""
     if not isinstance(values, Sequence) or isinstance(values, str):
         raise TypeError(f"`{name}` must be a sequence of numbers; got {values!r}.")

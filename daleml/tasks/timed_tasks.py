@@ -69,7 +69,7 @@ class TimedTask(Task):
         ...         return self._trials(inputs, choice, {"choice": choice}, timeline)
         >>> trials = Detection(catch=0.1).sample(4, torch.Generator().manual_seed(0))
         >>> trials.conditions["fixation_ms"]
-        tensor([400., 700., 400., 300.])
+        tensor([800., 700., 500., 800.])
         >>> trials.onsets["decision"] - trials.onsets["stimulus"]
         tensor([400., 400., 400., 400.])
 

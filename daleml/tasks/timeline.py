@@ -56,6 +56,7 @@ class Timeline:
         ends = counts.cumsum(0)
         starts = ends - counts
         names = tuple(steps)
+        # Ends stay, so that what begins early lasts longer.
         for later, other in (begins_with or {}).items():
             starts[names.index(later)] = starts[names.index(other)]
         return cls(names, starts, ends, dt_ms)

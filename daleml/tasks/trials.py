@@ -265,6 +265,7 @@ class Trials:
             >>> bool((clear.conditions["coherence"] > 0.3).all())
             True
         """
+        # Booleans and indices alike, as tensors are indexed.
         which = torch.as_tensor(which, device=self.inputs.device)
         some = torch.arange(len(self), device=self.inputs.device)[which]
         if not len(some):

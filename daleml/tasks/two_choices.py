@@ -152,6 +152,7 @@ class ChoiceTask(TimedTask, ClassificationTask):
     @property
     def p_negative(self) -> float:
         r"""Probability of a stimulus input below 0: the mean of :math:`\Phi(-\mu / \sigma)`."""
+        # What is added to every input is there while a stimulus is shown, too.
         shift = self.baseline + self.input_baseline
         means = [shift + mean for mean in self.stimulus_means]
         step_sd = self._total_sd * math.sqrt(100 / self.dt_ms)
@@ -235,6 +236,7 @@ class ChoiceTask(TimedTask, ClassificationTask):
 
     def _decision_onsets(self, trials: Trials) -> Tensor:
         """Return when each trial's decision begins, in ms; 0 where the trials do not say."""
+        # Trials made by hand may have no periods.
         silent = torch.zeros(len(trials), device=trials.inputs.device)
         return trials.onsets.get("decision", silent)
 

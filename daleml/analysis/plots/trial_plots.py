@@ -102,7 +102,7 @@ def _draw_inputs(ax: Axes, edges: Any, inputs: Any, names: Sequence[str]) -> Non
     import seaborn as sns
 
     if len(names) > _MOST_LINES:
-        _draw_heat_map(ax, edges, inputs, names)
+        _draw_heat_map(ax, edges, inputs, names, "input")
         return
     colors = sns.color_palette("colorblind", len(names))
     for values, key, color in zip(inputs.T, names, colors, strict=True):
@@ -124,7 +124,9 @@ def _draw_inputs(ax: Axes, edges: Any, inputs: Any, names: Sequence[str]) -> Non
     ax.set_ylabel("input")
 
 
-def _draw_heat_map(ax: Axes, edges: Any, inputs: Any, names: Sequence[str]) -> None:
+def _draw_heat_map(
+    ax: Axes, edges: Any, inputs: Any, names: Sequence[str], label: str
+) -> None:
     import seaborn as sns
 
     limit = float(np.abs(inputs).max()) or 1.0
@@ -136,8 +138,8 @@ def _draw_heat_map(ax: Axes, edges: Any, inputs: Any, names: Sequence[str]) -> N
     rows = np.arange(len(names) + 1) - 0.5
     mesh = ax.pcolormesh(edges, rows, inputs.T, cmap=colors, vmin=least, vmax=limit)
     ax.set_ylim(rows[-1], rows[0])
-    ax.figure.colorbar(mesh, ax=ax, label="input", pad=0.02)
-    _name_ticks(ax, names, "input")
+    ax.figure.colorbar(mesh, ax=ax, label=label, pad=0.02)
+    _name_ticks(ax, names, label)
 
 
 def _draw_target(
@@ -147,6 +149,11 @@ def _draw_target(
     import seaborn as sns
 
     several = targets.ndim == 2
+    if several and len(names) > _MOST_NAMES:
+        # Steps that do not count are left white, as nothing is asked for.
+        counted = np.where(mask[:, None], targets, 0.0)
+        _draw_heat_map(ax, edges, counted, names, "target")
+        return
     values, colors = targets, ["0.2"]
     if several:
         colors = sns.color_palette("colorblind", values.shape[1])
@@ -176,13 +183,52 @@ def _draw_target(
 
 
 def _name_ticks(ax: Axes, names: Sequence[str], label: str) -> None:
-    """Name the rows of an axis if there is room, number them from 1 otherwise."""
+    """Name the rows of an axis if there is room, or groups of them; else number them from 1."""
+    groups = _groups(names)
     if len(names) <= _MOST_NAMES:
         ax.set_yticks(range(len(names)), list(map(name, names)))
+        ax.tick_params(axis="y", length=0)
+    elif groups:
+        centres = [(first + last) / 2 for _, first, last in groups]
+        ax.set_yticks(centres, [name(group) for group, _, _ in groups])
         ax.tick_params(axis="y", length=0)
     else:
         ax.set_yticks([0, len(names) - 1], ["1", str(len(names))])
         ax.set_ylabel(label)
+
+
+def _groups(names: Sequence[str]) -> list[tuple[str, int, int]]:
+    """Return groups of names such as "ring 1: 7", each with its first and its last row."""
+    groups: list[tuple[str, int, int]] = []
+    if not any(": " in one for one in names):
+        return groups
+    for row, full in enumerate(names):
+        group = full.split(": ")[0]
+        first = row
+        if groups and groups[-1][0] == group:
+            _, first, _ = groups.pop()
+        groups.append((group, first, row))
+    return groups if len(groups) <= _MOST_NAMES else []
+
+
+def _levels(periods: Sequence[tuple[str, float, float]]) -> list[int]:
+    """Return how high each name stands, so that names do not lie over each other."""
+    # About as much of the axis as a small letter takes.
+    letter = 0.0165 * max(end for _, _, end in periods)
+    ends: list[float] = []
+    levels = []
+    for period, start, end in periods:
+        half = letter * len(period) / 2
+        centre = (start + end) / 2
+        level = 0
+        while level < len(ends) and ends[level] > centre - half:
+            level += 1
+        # A level that no name before has reached.
+        if level == len(ends):
+            ends.append(0.0)
+        ends[level] = centre + half
+        levels.append(level)
+    return levels
 
 
 def _draw_periods(
@@ -190,15 +236,21 @@ def _draw_periods(
 ) -> None:
     """Set the periods of a trial apart, every second one in grey, and name them."""
     shown = [each for each in periods if each[2] > each[1]]
-    for rank, (period, start, end) in enumerate(shown):
-        for ax in (top, bottom):
-            if rank % 2:
-                ax.axvspan(start, end, color="0.93", linewidth=0, zorder=0)
+    if not shown:
+        return
+    rank, reached = 0, 0.0
+    for level, (period, start, end) in zip(_levels(shown), shown, strict=True):
+        # A period that begins within another one has no band of its own.
+        if start >= reached:
+            for ax in (top, bottom):
+                if rank % 2:
+                    ax.axvspan(start, end, color="0.93", linewidth=0, zorder=0)
+            rank, reached = rank + 1, end
         top.annotate(
             name(period.replace("_", " ")),
             xy=((start + end) / 2, 1),
             xycoords=top.get_xaxis_transform(),
-            xytext=(0, 3),
+            xytext=(0, 3 + 11 * level),
             textcoords="offset points",
             ha="center",
             va="bottom",
