@@ -202,11 +202,11 @@ class Populations(Keywords):
         return cls(n - n_inh, n_inh)
 
     @classmethod
-    def coerce(cls, populations: Populations | int) -> Populations:
+    def coerce(cls, populations: Populations | int | Any) -> Populations:
         """Read an int as that many excitatory units; leave a partition as it is.
 
         Args:
-            populations: A partition, or a number of units, at least 1.
+            populations: A partition, what describes one, or a number of units, at least 1.
 
         Returns:
             A partition.
@@ -222,6 +222,8 @@ class Populations(Keywords):
         # A partition is frozen, so the caller's own can be kept.
         if isinstance(populations, Populations):
             return populations
+        if type_names.is_content(populations):
+            return cls.from_dict(populations)
         type_names.require_no_pair("populations", populations)
         return cls(require.integer("populations", populations, minimum=1))
 
@@ -331,9 +333,7 @@ class Populations(Keywords):
         return Populations(self.n_exc, types=types)
 
     def repeat(self, n: int) -> Populations:
-        """Return the partition in which every unit stands ``n`` times.
-
-        So do channels, once their pixels are flattened. Types keep their names and order.
+        """Return the partition in which every unit stands ``n`` times, as flattened pixels do.
 
         Args:
             n: How often each unit stands, at least 1.

@@ -49,6 +49,8 @@ class LayerCase:
         return self.n_out if isinstance(self.n_out, tuple) else (self.n_out,)
 
 
+CELLS = Populations.of(exc={"E": 6}, inh={"PV": 2, "SST": 1})
+
 LAYERS = [
     LayerCase(
         "EILinear",
@@ -91,6 +93,7 @@ LAYERS = [
             ),
         ),
     ),
+    LayerCase("EILinear of cell types", lambda **kw: EILinear(CELLS, 4, **kw), 9, 4),
     LayerCase("EILinear all E", lambda **kw: EILinear(7, 4, **kw), 7, 4),
     LayerCase(
         "EILinear all I",
@@ -411,7 +414,7 @@ def network(**kw) -> nn.Sequential:
     torch.nn.init.normal_(plain.weight)
     return signs.project_(
         nn.Sequential(
-            EILinear(Populations(6, 3), 8, **kw),
+            EILinear(CELLS, 8, **kw),
             nn.ReLU(),
             DANNLinear(8, 6, 2, shunting=True, **kw),
             nn.ReLU(),
@@ -431,7 +434,7 @@ class Circuits(nn.Module):
         mask[0, 5] = mask[2, 8] = 1
         self.ei = EIRNN(
             Populations(6, 3),
-            Populations(6, 3),
+            CELLS,
             2,
             mask=mask,
             dt_ms=20,
@@ -456,7 +459,8 @@ class Images(nn.Module):
     def __init__(self, **kw) -> None:
         super().__init__()
         self.first = EIConv2d(1, 6, 2, padding=1, **kw)
-        self.second = EIConv2d(Populations(4, 2), 4, 3, padding=1, groups=2, **kw)
+        channels = Populations.of(exc={"E": 4}, inh={"PV": 1, "SST": 1})
+        self.second = EIConv2d(channels, 4, 3, padding=1, groups=2, **kw)
         self.dann = DANNConv2d(4, 5, 2, n_inh=2, **kw)
         self.shunting = DANNConv2d(5, 4, 1, shunting=True, **kw)
         self.plain = nn.Conv2d(4, 3, 1, **kw)

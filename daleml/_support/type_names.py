@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, TypeGuard
 
 from daleml import require
 
@@ -94,6 +94,11 @@ def require_content(content: Any) -> Mapping[str, Any]:
     if isinstance(content, Mapping):
         return content
     raise TypeError(f"`content` must be a mapping, as of `to_dict`; got {content!r}.")
+
+
+def is_content(given: Any) -> TypeGuard[Mapping[str, Any]]:
+    """Whether something is what describes a partition, as a hub's config gives it back."""
+    return isinstance(given, Mapping) and "n_exc" in given
 
 
 def default(n_exc: int, n_inh: int) -> Types:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from daleml import modules, require
+from daleml._support import type_names
 from daleml.populations import Populations
 
 
@@ -31,7 +32,8 @@ def populations_after(
 
     Returns:
         The partition of the output's units: of its channels if it is an image still, else of
-        its features.
+        its features. Cell types keep their names where no output mixes two of them, none comes
+        before another that it came after, and no layer within has units of its own.
 
     Raises:
         TypeError: If ``module`` is not a module.
@@ -61,8 +63,14 @@ def populations_after(
     # Dropout would hide channels, and batch normalisation would learn from the images.
     modes = {part: part.training for part in module.modules()}
     module.eval()
+    by_type = None
     try:
-        reached = [_reached(module, silent, pops, sign, answering) for sign in (1, -1)]
+        reached = []
+        for sign, channels in ((1, pops.exc), (-1, pops.inh)):
+            reached.append(_reached(module, silent, channels, sign, answering))
+        # Without names there is nothing to keep.
+        if pops.types is not None and not answering:
+            by_type = [_reached(module, silent, pops[name], 1, {}) for name in pops]
     finally:
         for part, training in modes.items():
             part.training = training
@@ -85,7 +93,17 @@ def populations_after(
             f"`module` must keep excitatory units before inhibitory ones; got {name}, which"
             " does not."
         )
-    return Populations(n_exc, excited.numel() - n_exc)
+    types = None if by_type is None else _types(pops, torch.stack(by_type))
+    return Populations(n_exc, excited.numel() - n_exc, types=types)
+
+
+def _types(pops: Populations, reached: Tensor) -> type_names.Types | None:
+    """Return the cell types of outputs, from which types reach them; None if they are mixed."""
+    positions = reached.to(torch.int8).argmax(0)
+    if not (reached.sum(0) == 1).all() or (positions.diff() < 0).any():
+        return None
+    counts = reached.sum(1).tolist()
+    return tuple((name, n) for name, n in zip(pops, counts, strict=True) if n)
 
 
 def _layers_within(module: nn.Module, pops: Populations) -> dict[nn.Module, Tensor]:
@@ -115,12 +133,11 @@ def _layers_within(module: nn.Module, pops: Populations) -> dict[nn.Module, Tens
 def _reached(
     module: nn.Module,
     silent: Tensor,
-    pops: Populations,
+    channels: slice,
     sign: int,
     answering: dict[nn.Module, Tensor],
 ) -> Tensor:
-    """Return which output units differ when the units of one sign are active, however much."""
-    channels = pops.exc if sign > 0 else pops.inh
+    """Return which output units differ when some channels are active, however much."""
     # Both levels, since a rectifier passes one of them only.
     quiet = _run(module, silent, answering, sign, 0.0)
     moved = torch.zeros((), dtype=torch.bool)

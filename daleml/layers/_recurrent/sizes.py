@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from daleml import require
-from daleml._support.type_names import require_no_pair
+from daleml._support.type_names import is_content, require_no_pair
 from daleml.layers._recurrent.dann_wiring import DANN
 from daleml.layers._shared.dann_parameters import default_n_inh
 from daleml.populations import Populations
@@ -21,10 +21,13 @@ The last two mean nothing to it, since its inhibition centres any input.
 """
 
 
-def sizes(name: str, given: Populations | int) -> Populations:
+def sizes(name: str, given: Populations | int | Any) -> Populations:
     """Read a size or a partition; what is neither is refused in the words of ``nn.RNN``."""
     if isinstance(given, Populations):
         return given
+    # A hub's config holds a description where the signature names several types.
+    if is_content(given):
+        return Populations.from_dict(given)
     require_no_pair(name, given)
     if isinstance(given, bool):
         raise TypeError(f"{name} should be of type int, got: bool")
@@ -41,10 +44,10 @@ def sizes(name: str, given: Populations | int) -> Populations:
     return Populations(given)
 
 
-def partition(given: Populations | int) -> Populations:
+def partition(given: Populations | int | Any) -> Populations:
     """Read the units of a circuit, and say that an int leaves it without inhibition."""
     units = sizes("hidden_size", given)
-    if not isinstance(given, Populations):
+    if not isinstance(given, Populations) and not is_content(given):
         warnings.warn(
             f"`hidden_size` is an int, so all {units.size} units excite and nothing"
             f" inhibits; write Populations.split({units.size}) for a fifth of inhibitory"
