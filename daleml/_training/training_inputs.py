@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from daleml._signs import scaled_learning
+
 _READ_ONCE = ("builtins", "itertools")
 """Iterators of these modules can be read once. One of a user's own class may well begin anew."""
 _SHOWN = 4
@@ -47,6 +49,18 @@ def require_parameters(model: nn.Module, optimizer: Optimizer) -> None:
             f" `model`, {shown}, which will not learn: call requires_grad_(False) on"
             " what is meant to stay.",
             stacklevel=4,
+        )
+    _warn_of_factors(model, optimizer)
+
+
+def _warn_of_factors(model: nn.Module, optimizer: Optimizer) -> None:
+    """Warn if synapses are to learn by factors, and no guard is there to apply them."""
+    scaled = next(scaled_learning.scaled_weights(model), None)
+    if scaled is not None and not vars(optimizer).get("_dale_guards"):
+        warnings.warn(
+            f"`optimizer` is not guarded, so the factors on what synapses of `{scaled[0]}`"
+            " learn (`lr_scale`) do nothing: call `optim.enforce(optimizer, model)`.",
+            stacklevel=5,
         )
 
 

@@ -12,6 +12,7 @@ from torch.nn.utils import parametrize
 from torch.optim import Optimizer
 
 from daleml import law, signs
+from daleml._signs import facts, scaled_learning, verification
 from daleml.optim.eg import EG, EGAdamW
 from daleml.optim.enforcement import enforce
 from daleml.optim.magnitudes import Magnitude, magnitudes, rename_on_load
@@ -140,6 +141,11 @@ class Reparametrization:
         # Called for its errors, before anything has changed.
         _groups(model, lr)
         signs.check(model).raise_for_violations()
+        for name, _, _ in scaled_learning.scaled_weights(model):
+            raise ValueError(
+                f"`{name}` must have no factors on what its synapses learn to be"
+                " reparametrised; got `lr_scale`: use `Projection`."
+            )
         # Collected first: a parametrisation adds modules, and changes the names.
         found = []
         for full_name, _, _ in signs.named(model):
@@ -208,10 +214,19 @@ class Exponentiation:
                 "`optimizer` must be torch.optim.SGD or AdamW; got"
                 f" {getattr(optimizer, '__name__', optimizer)}."
             )
-        return _EXPONENTIATED[optimizer](_groups(model, lr), lr=lr, **options)
+        built = _EXPONENTIATED[optimizer](_groups(model, lr), lr=lr, **options)
+        # It keeps signs by itself, and knows nothing of factors on single synapses, or of those
+        # that are fixed.
+        if any(_goes_beyond_signs(one) for one in verification.fixed(model)):
+            enforce(built, model)
+        return built
 
     def detach(self, model: nn.Module) -> None:
         """Do nothing: the model is an ordinary one."""
+
+
+def _goes_beyond_signs(one: verification.Fixed) -> bool:
+    return one.fixed is not None or one.own in facts.learning(one.module)
 
 
 def _fixed(module: nn.Module, name: str) -> tuple[Tensor, Tensor] | None:
