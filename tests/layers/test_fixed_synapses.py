@@ -336,13 +336,16 @@ def test_a_report_tells_what_was_moved():
     rnn, which = by_hand()
     with torch.no_grad():
         rnn.weight_hh_l0[which] += 0.5
-    for report in (signs.check(rnn), signs.check(rnn.state_dict())):
+    for report, of in (
+        (signs.check(rnn), " of E"),
+        (signs.check(rnn.state_dict()), ""),
+    ):
         assert not report
         assert report.n_violations == which.sum()
         assert all(one.moved for one in report.violations)
         first = which[:, 0].sum()
         assert str(report.violations[0]) == (
-            f"weight_hh_l0, unit 0: {first} of {first} fixed synapses not at its strength,"
+            f"weight_hh_l0, unit 0{of}: {first} of {first} fixed synapses not at its strength,"
             " worst 0.75"
         )
     assert (rnn.effective_weights()[0].recurrent[which] == 0.25).all()

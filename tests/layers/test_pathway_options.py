@@ -430,6 +430,6 @@ def test_training_without_a_guard_says_that_factors_do_nothing():
     batch = (torch.rand(4, 5, 5), torch.zeros(4, 5, 2))
     told = "factors on what synapses of `0.weight_hh_l0` learn"
     with pytest.warns(UserWarning, match=told):
-        train(model, optimizer, [batch], nn.functional.mse_loss, epochs=1)
+        train(model, [batch], optimizer, nn.functional.mse_loss, progress=False)
     enforce(optimizer, model)
-    train(model, optimizer, [batch], nn.functional.mse_loss, epochs=1)
+    train(model, [batch], optimizer, nn.functional.mse_loss, progress=False)
