@@ -68,6 +68,7 @@ class EILinear(CheckedAttributes):
 
     _closed = True
 
+    _told = ("populations",)
     _fixed = frozenset(
         {"populations", "in_features", "out_features", "excitatory_only"}
     )

@@ -72,16 +72,16 @@ def carried(module):
     yield copy.deepcopy(module).half()
 
 
-@pytest.mark.parametrize(
-    "build",
-    [
-        lambda: EIRNN(2, CELLS, mask=0.5),
-        lambda: EILinear(CELLS, 3),
-        lambda: EIConv2d(CELLS, 3, 2),
-    ],
-)
+BUILDERS = [
+    lambda cells: EIRNN(2, cells),
+    lambda cells: EILinear(cells, 3),
+    lambda cells: EIConv2d(cells, 3, 2),
+]
+
+
+@pytest.mark.parametrize("build", BUILDERS)
 def test_names_are_carried(build):
-    for twin in carried(build()):
+    for twin in carried(build(CELLS)):
         assert twin.populations == CELLS
         assert twin.populations.names == ("E", "PV", "SST")
         assert signs.check(twin)
@@ -92,6 +92,23 @@ def test_a_checkpoint_of_counts_loads_into_cell_types_and_back():
     for source, target in ((plain, named), (named, plain)):
         target.load_state_dict(source.state_dict())
         assert torch.equal(source.weight_hh_l0, target.weight_hh_l0)
+
+
+@pytest.mark.parametrize("build", BUILDERS)
+def test_a_checkpoint_of_other_cell_types_warns(build):
+    others = Populations.of(exc={"E": 6}, inh={"SST": 1, "PV": 2})
+    source, target = build(CELLS), build(others)
+    with pytest.warns(UserWarning, match="populations: the checkpoint") as said:
+        target.load_state_dict(source.state_dict())
+    (warning,) = said
+    assert str(warning.message) == (
+        "populations: the checkpoint is of a module with \"exc={'E': 6}, inh={'PV': 2, 'SST':"
+        " 1}\", and this one has \"exc={'E': 6}, inh={'SST': 1, 'PV': 2}\", which stays: build"
+        " one with the checkpoint's unless another is meant."
+    )
+    # The same types, and a state dict that has lost its metadata, say nothing.
+    build(CELLS).load_state_dict(source.state_dict())
+    target.load_state_dict(dict(source.state_dict()))
 
 
 def test_a_description_goes_where_a_partition_goes():

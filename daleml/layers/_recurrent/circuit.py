@@ -80,7 +80,7 @@ class Circuit(Disturbed):
         {"inputs", "populations", "input_size", "hidden_size", "bias", "train_tau"}
     )
     _settable = ("nonlinearity", "dt_ms", "tau_ms", "leak", "dynamics")
-    _told: ClassVar[tuple[str, ...]] = ("nonlinearity",)
+    _told: ClassVar[tuple[str, ...]] = ("nonlinearity", "inputs", "populations")
     _checked: ClassVar[Mapping[str, AttributeCheck]] = {
         "noise": require.non_negative,
         "input_noise": require.non_negative,

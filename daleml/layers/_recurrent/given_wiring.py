@@ -97,14 +97,16 @@ class GivenWiring:
         """Whether an option is a mapping by population, and names no node."""
         if not isinstance(given, Mapping):
             return False
-        return not any(key in self._nodes() for key in given) and all(
-            isinstance(key, str) and self._is_population(key) for key in given
-        )
+        nodes = set(self._nodes())
+        if any(key in nodes for key in given):
+            return False
+        # Units without names can be meant by their population only.
+        return self.nodes is None or any(map(self._is_population, given))
 
-    def _is_population(self, key: str) -> bool:
+    def _is_population(self, key: Any) -> bool:
         try:
             self.populations.matching(key)
-        except ValueError:
+        except (TypeError, ValueError):
             return False
         return True
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from daleml import require
 from daleml._support.keyword_names import Keywords, meant
+from daleml.populations import Populations
 
 AttributeCheck: TypeAlias = Callable[[str, Any], Any]
 """Takes an attribute's name and the value given, and returns what to keep, or raises."""
@@ -103,6 +104,9 @@ class CheckedAttributes(Keywords, nn.Module):
         told = {}
         for name in self._told:
             value = getattr(self, name, None)
+            # Only names that somebody gave can disagree.
+            if isinstance(value, Populations) and value.types is not None:
+                value = value.described()
             # Without a shunt, nothing is divided.
             acts = name != "eps" or getattr(self, "shunting", False)
             if acts and isinstance(value, (str, float)):
@@ -131,10 +135,13 @@ class CheckedAttributes(Keywords, nn.Module):
             # A checkpoint without metadata says nothing, and agrees.
             saved = local_metadata.get(name, own)
             if saved != own:
+                advice = "set it to the checkpoint's"
+                if name in self._fixed:
+                    advice = "build one with the checkpoint's"
                 warnings.warn(
                     f"{prefix}{name}: the checkpoint is of a module with {saved!r}, and"
-                    f" this one has {own!r}, which stays: set it to the checkpoint's unless"
-                    " another is meant.",
+                    f" this one has {own!r}, which stays: {advice} unless another is"
+                    " meant.",
                     stacklevel=2,
                 )
         super()._load_from_state_dict(

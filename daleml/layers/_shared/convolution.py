@@ -28,6 +28,7 @@ from daleml.populations import Populations
 class ColumnEIConvolution(CheckedAttributes):
     """What column-EI convolutions of any number of dimensions share, above torch's own."""
 
+    _told = ("populations",)
     _fixed = frozenset(
         {"populations", "in_channels", "out_channels", "kernel_size", "groups"}
     )

@@ -90,6 +90,22 @@ def test_options_by_unit_follow_the_order_of_the_matrix():
     assert built(dt_ms=5, tau_ms=50).tau_ms == 50
 
 
+def test_options_go_by_population_too():
+    tau = {"E": 20.0, "PV": 10.0, "SST": 30.0}
+    of_type = [tau[cell] for cell in CELLS]
+    rnn = built(dt_ms=5, tau_ms=tau)
+    assert rnn.in_given_order(rnn.tau_ms).tolist() == of_type
+    # Nodes that have names of their own have populations too.
+    rnn = EIRNN.from_graph(typed_graph(), 1, population="type", dt_ms=5, tau_ms=tau)
+    assert rnn.tau_ms.tolist() == [20, 20, 10, 10, 30]
+    exists = torch.tensor(BY_SENDER.T) != 0
+    rnn = built(fixed=exists & (torch.rand(5, 5) < 0.5), strength=None)
+    fixed = rnn.in_given_order(rnn.get_buffer("weight_hh_l0_fixed"), dim=(0, 1))
+    assert not (fixed.bool() & ~exists).any()
+    acting = rnn.in_given_order(rnn.effective_weights()[0].recurrent, dim=(0, 1))
+    assert torch.equal(acting, torch.tensor(BY_SENDER.T))
+
+
 def test_zeros_are_no_synapses_unless_they_are_to_grow():
     assert int(built().get_buffer("weight_hh_l0_present").sum()) == 12
     dense = built(zeros_exist=True)
@@ -212,6 +228,11 @@ WRONG = {
         {"dt_ms": 5, "tau_ms": [10, 20]},
         "`tau_ms` must have a value for each of 5 units, in the order in which they were"
         " given; got 2.",
+    ),
+    "a type that is not there": (
+        {"dt_ms": 5, "tau_ms": {"E": 20, "PVs": 10, "SST": 5}},
+        "`tau_ms` must name one of the populations 'E', 'PV', 'SST', an area or a pattern of"
+        " them; got 'PVs' (did you mean 'PV'?).",
     ),
     "beyond the precision": (
         {"weights": [[0.0, 1e300], [1.0, 0.0]], "names": None, "dtype": torch.float32},
