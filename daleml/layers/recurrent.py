@@ -17,6 +17,7 @@ from daleml.layers._recurrent.given_wiring import CellTypes
 from daleml.layers._recurrent.nonlinearities import Nonlinearity
 from daleml.layers._recurrent.sequence_interface import Recurrent
 from daleml.layers._recurrent.sizes import partition, sizes
+from daleml.layers._recurrent.starting_activity import contain
 from daleml.layers.recurrent_cells import DANNRNNCell as DANNRNNCell
 from daleml.layers.recurrent_cells import EIRNNCell as EIRNNCell
 from daleml.layers.recurrent_dann import DANNRNN as DANNRNN
@@ -117,9 +118,12 @@ class EIRNN(Recurrent):
           time constants.
         - ``torch.func.stack_module_state`` stacks tensors alone: circuits of an ensemble must
           have the same settings, but for time constants that are given one for each unit.
-        - Initialised as a circuit balanced on average (``layers.init.column_ei_``).
-          ``layers.init.balance_rows_`` balances every unit, which a structured mask may need,
-          and ``spectral_radius_`` sets another radius.
+        - Initialised as a circuit balanced on average (``layers.init.column_ei_``), whose
+          activity neither explodes nor dies between layers: where the rates of rectified units
+          would grow (``layers.init.rectified_radius``), the recurrent weight is scaled down,
+          and where a layer would not excite the one above, its inhibition is weakened. A
+          spectral radius that is asked for is kept. ``layers.init.balance_rows_`` balances
+          every unit, which a structured mask may need.
 
     References:
         Song, Yang & Wang 2016 (PLoS Computational Biology), for the circuit; Li, Cornford,
@@ -207,6 +211,7 @@ class EIRNN(Recurrent):
         )
         circuit = cls._of_wiring(wiring, input_size, options)
         wiring.write_into(circuit, starting_radius(circuit))
+        contain(circuit)
         return circuit
 
     @classmethod

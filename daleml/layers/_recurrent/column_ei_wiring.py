@@ -82,6 +82,11 @@ class ColumnEI(Wiring):
             factor = init.radius_factor(weight, starting_radius(module))
             self._multiply_(module, name, factor)
 
+    def weaken_inhibition_(self, module: nn.Module, name: str, factor: float) -> None:
+        """Multiply the negative weights by a factor."""
+        with rewritten(module, f"weight_{name}") as weight:
+            weight.mul_(torch.where(weight < 0, factor, 1.0))
+
     def balance_(
         self, module: nn.Module, name: str, balance: Callable[[Tensor], Tensor]
     ) -> bool:

@@ -147,6 +147,11 @@ class DANN(Wiring):
             with rewritten(module, f"alpha_{name}") as alpha:
                 alpha.sub_(math.log(factor))
 
+    def weaken_inhibition_(self, module: nn.Module, name: str, factor: float) -> None:
+        """Multiply what the interneurons receive by a factor."""
+        with rewritten(module, f"weight_ix_{name}") as weight:
+            weight.mul_(factor)
+
     def advance(
         self,
         module: nn.Module,

@@ -117,6 +117,10 @@ class Wiring:
         """Multiply the composed weight by a factor."""
         raise NotImplementedError
 
+    def weaken_inhibition_(self, module: nn.Module, name: str, factor: float) -> None:
+        """Multiply what inhibits in a path by a factor, and leave what excites."""
+        raise NotImplementedError
+
     def balance_(
         self, module: nn.Module, name: str, balance: Callable[[Tensor], Tensor]
     ) -> bool:

@@ -97,12 +97,17 @@ def require_scalable(module: nn.Module, name: str) -> None:
     Raises:
         ValueError: If so.
     """
-    kept = facts.record(module, name)
-    if kept is not None and kept.fixed is not None and not kept.fixed.drawn:
+    if not is_scalable(module, name):
         raise ValueError(
             f"`{name}` must have no synapse fixed at a given strength to be scaled; got"
             " some: scale it before `signs.fix` fixes them."
         )
+
+
+def is_scalable(module: nn.Module, name: str) -> bool:
+    """Whether no synapse of a parameter is fixed at a strength that was given."""
+    kept = facts.record(module, name)
+    return kept is None or kept.fixed is None or kept.fixed.drawn
 
 
 @contextmanager

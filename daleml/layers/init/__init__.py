@@ -9,6 +9,7 @@ All work in place, under ``no_grad``, and draw from ``generator``.
 ``lognormal_model_``                    every weight of a model, log-normal
 ``spectral_radius_``                    a recurrent weight of a given spectral radius
 ``svd_spectrum_``, ``low_rank_``        a weight of given singular values, or of a given rank
+``rectified_radius``                    how fast rates that are not negative grow in a weight
 ``balance_rows_``                       rows whose excitation and inhibition cancel
 ======================================  ====================================================
 """
@@ -30,6 +31,7 @@ from daleml.layers.init.matrix_spectra import (
     spectral_radius_,
     svd_spectrum_,
 )
+from daleml.layers.init.rectified_spectra import rectified_radius
 from daleml.layers.init.whole_model import lognormal_model_
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "lognormal_model_",
     "low_rank_",
     "radius_factor",
+    "rectified_radius",
     "spectral_radius_",
     "svd_spectrum_",
 ]

@@ -123,7 +123,7 @@ def radius_factor(weight: Tensor, radius: float) -> float:
         >>> radius_factor(torch.diag(torch.tensor([2.0, 1.0])), 0.5)
         0.25
     """
-    _require_matrix("weight", weight)
+    require_matrix("weight", weight)
     if weight.shape[0] != weight.shape[1]:
         raise ValueError(
             "`weight` must be square to have a spectral radius; got shape"
@@ -178,7 +178,7 @@ def svd_spectrum_(weight: Tensor, spectrum: Tensor) -> Tensor:
     References:
         Li, Cornford, Ghosh & Richards 2023 (NeurIPS), spectrum transplant.
     """
-    _require_matrix("weight", weight)
+    require_matrix("weight", weight)
     require.tensor("spectrum", spectrum)
     if spectrum.ndim not in (1, 2):
         raise ValueError(
@@ -238,7 +238,7 @@ def low_rank_(weight: Tensor, rank: int) -> Tensor:
     References:
         Liu et al. 2024 (ICLR), the released code.
     """
-    _require_matrix("weight", weight)
+    require_matrix("weight", weight)
     if require.integer("rank", rank, minimum=1) > min(weight.shape):
         raise ValueError(f"`rank` must be at most {min(weight.shape)}; got {rank}.")
     left, values, right = torch.linalg.svd(weight.double(), full_matrices=False)
@@ -288,7 +288,7 @@ def balance_rows_(weight: Tensor | nn.Module) -> Tensor | nn.Module:
         Rajan & Abbott 2006 (Physical Review Letters).
     """
     if not isinstance(weight, nn.Module):
-        _require_matrix("weight", weight)
+        require_matrix("weight", weight)
         return weight.mul_(row_balance(weight).to(weight))
     balance: Any = getattr(weight, "balance_recurrent_", None)
     if balance is None or not balance(row_balance):
@@ -309,7 +309,8 @@ def row_balance(weight: Tensor) -> Tensor:
     return torch.where(weight < 0, factor[:, None], 1.0)
 
 
-def _require_matrix(name: str, given: Tensor) -> None:
+def require_matrix(name: str, given: Tensor) -> None:
+    """Raise unless a tensor is a finite matrix with values of its own."""
     require.tensor(name, given)
     if given.ndim != 2 or not given.numel():
         raise ValueError(

@@ -50,8 +50,10 @@ def test_bias_centres_the_first_path_only():
     assert rnn.bias_hh_l0.abs().max() == 0
     drive = rnn.effective_weights()[0].input.sum(1) * 0.3 + rnn.bias_ih_l0
     assert drive.mean().item() == pytest.approx(0, abs=0.1)
+    # The second path is scaled with its bias, lest the rates of thirty units add up.
+    mean = rnn.weight_ih_l1.mean().item()
     assert rnn.bias_ih_l1[0].item() == pytest.approx(
-        -math.sqrt(30) * init.RECTIFIED_MEAN
+        -30 * mean * init.RECTIFIED_MEAN, rel=0.1
     )
 
 

@@ -1,0 +1,179 @@
+"""What keeps the activity of a circuit moderate as it is built: it neither explodes nor dies.
+
+A circuit whose activity is moderate as it was drawn keeps every bit; what is mended is rare.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from daleml.layers import init
+from daleml.layers._shared.acting_parameters import is_scalable, rewritten_or_none
+
+GROWING = 0.98
+"""The rectified radius from which on a recurrent weight is scaled down, to ``CONTAINED``."""
+CONTAINED = 0.95
+"""The rectified radius of a recurrent weight that was scaled down."""
+HIGHEST_RATE = 10.0
+"""The mean rate of an upper layer above which what it reads is scaled down."""
+LOWEST_RATE = 5e-3
+"""The mean rate of an upper layer below which what it reads is scaled up."""
+MODERATE_RATE = 1.0
+FAINT_RATE = 0.1
+"""To which mean rate that of an upper layer is scaled, from above and from below."""
+FEWEST_ACTIVE = 0.3
+"""The fraction of a layer's excitatory units that are active, at least, where layers follow."""
+
+# The probe has so many steps, and a leak against oscillations that no input makes.
+_STEPS, _LEAK = 100, 0.5
+# A layer above is made at most so much more sensitive to the one below.
+_MOST_GAIN = 10.0
+# Each time, a fifth of the inhibition is taken away: after thirty, a thousandth is left.
+_WEAKER, _MOST_TIMES = 0.8, 30
+
+
+@torch.no_grad()
+def keep_moderate(circuit: Any) -> None:
+    """Mend what was drawn, where activity would grow without end, or end between layers.
+
+    A spectral radius that was asked for is kept. ``tanh`` is bounded by itself, and a shunt
+    divides what grows.
+
+    Args:
+        circuit: A circuit whose weights were drawn.
+    """
+    if not is_unbounded(circuit):
+        return
+    contain(circuit)
+    if len(circuit._suffixes) > 1:
+        _pass_on(circuit)
+
+
+def is_unbounded(circuit: Any) -> bool:
+    """Whether nothing but weights that were drawn bounds the rates of a circuit with values."""
+    if circuit.nonlinearity == "tanh" or circuit._wiring.shunting:
+        return False
+    # Synapses that are fixed at given strengths are no draw, and stay what they are.
+    for path in circuit._paths:
+        for part in circuit._wiring.parts(path.name):
+            if not is_scalable(circuit, part):
+                return False
+    recurrent: Tensor = circuit._weights(circuit._suffixes[0]).recurrent
+    return not recurrent.is_meta
+
+
+@torch.no_grad()
+def contain(circuit: Any) -> None:
+    """Scale recurrent weights down in which rectified activity would grow.
+
+    Those of a spectral radius that was asked for are left as they are.
+    """
+    if circuit.spectral_radius is not None or not is_unbounded(circuit):
+        return
+    for suffix in circuit._suffixes:
+        _contain(circuit, suffix)
+
+
+def _contain(circuit: Any, suffix: str) -> None:
+    """Scale a recurrent weight down in which rectified activity would grow."""
+    weight = circuit._weights(suffix).recurrent.detach()
+    # What is not finite is refused where it is used, in a sentence of its own.
+    if not weight.isfinite().all():
+        return
+    growth = init.rectified_radius(weight)
+    if growth > GROWING:
+        circuit._wiring.scale_(circuit, f"hh{suffix}", CONTAINED / growth)
+
+
+def _pass_on(circuit: Any) -> None:
+    """See to it that each layer excites the one above, moderately."""
+    inputs = _probe(circuit.input_size)
+    for layer, suffix in enumerate(circuit._suffixes):
+        rates = _awake(circuit, suffix, inputs)
+        # The input of the first layer is the user's, and so is its scale.
+        if layer:
+            factor = _gain(rates)
+            if factor != 1:
+                _scale_input(circuit, suffix, factor)
+                rates = _rates(circuit, suffix, inputs)
+        inputs = rates
+
+
+def _gain(rates: Tensor) -> float:
+    """Return the factor that makes the mean rate of an upper layer moderate; 1 if it is."""
+    means = rates[_STEPS // 2 :].mean((0, 2))
+    steady, highest = float(means[0]), float(means.max())
+    # What is silent has no scale, nor has what is not finite.
+    if not 0 < highest < float("inf"):
+        return 1.0
+    if highest > HIGHEST_RATE:
+        return MODERATE_RATE / highest
+    if steady >= LOWEST_RATE:
+        return 1.0
+    # Drives that cancel at the constant input need not do so at another one.
+    most = max(1.0, MODERATE_RATE / highest)
+    return min(FAINT_RATE / max(steady, FAINT_RATE / _MOST_GAIN), most)
+
+
+def _awake(circuit: Any, suffix: str, inputs: Tensor) -> Tensor:
+    """Return the rates of a layer; inhibition is weakened until some units that excite are active.
+
+    Where an inhibitory unit is alone in being active, nothing above it ever is.
+    """
+    exciting = circuit.populations.exc
+    if not circuit.populations.n_exc:
+        exciting = slice(None)
+    for attempt in range(_MOST_TIMES):
+        rates = _rates(circuit, suffix, inputs)
+        # At the constant input: what changes makes any unit active now and then.
+        active = (rates[_STEPS // 2 :, 0, exciting] > 0).any(0)
+        # A circuit without anything that excites it is silent by its structure.
+        excited = (circuit._weights(suffix).input[exciting] > 0).any(1).cpu()
+        enough = FEWEST_ACTIVE * int(excited.sum())
+        if int(active.sum()) >= enough:
+            return rates
+        circuit._wiring.weaken_inhibition_(circuit, f"ih{suffix}", _WEAKER)
+        # A recurrent weight comes second: it may grow without what inhibits in it.
+        if attempt >= _MOST_TIMES // 2:
+            circuit._wiring.weaken_inhibition_(circuit, f"hh{suffix}", _WEAKER)
+            contain(circuit)
+    return _rates(circuit, suffix, inputs)
+
+
+def _probe(n_inputs: int) -> Tensor:
+    """Return the inputs that all initialisations assume: their mean, and themselves."""
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.randn(_STEPS, 2, n_inputs, generator=generator, dtype=torch.float64)
+    inputs = drawn.clamp(min=0)
+    inputs[:, 0] = init.RECTIFIED_MEAN
+    return inputs
+
+
+def _scale_input(circuit: Any, suffix: str, factor: float) -> None:
+    """Scale what a layer reads, with the bias that centres it."""
+    circuit._wiring.scale_(circuit, f"ih{suffix}", factor)
+    with rewritten_or_none(circuit, f"bias_ih{suffix}") as bias:
+        if bias is not None:
+            bias.mul_(factor)
+
+
+def _rates(circuit: Any, suffix: str, inputs: Tensor) -> Tensor:
+    """Return the rates of a layer that reads these, (steps, sequences, units)."""
+    weights = circuit._weights(suffix)
+    from_input, recurrent = (
+        weight.detach().cpu().double() for weight in (weights.input, weights.recurrent)
+    )
+    drive = inputs @ from_input.T
+    if circuit.bias:
+        for name in (f"bias_ih{suffix}", f"bias_hh{suffix}"):
+            drive = drive + getattr(circuit, name).detach().cpu().double()
+    state = torch.zeros_like(drive[0])
+    found = []
+    for now in drive:
+        received = now + circuit._f(state) @ recurrent.T
+        state = (1 - _LEAK) * state + _LEAK * received
+        found.append(circuit._f(state))
+    return torch.stack(found)
