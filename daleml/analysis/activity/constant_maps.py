@@ -38,6 +38,10 @@ def quiet_copy(rnn: nn.Module) -> nn.Module:
             "`rnn` must be a circuit that can be copied; got one that holds a tensor"
             f" computed from others: {error}"
         ) from error
+    # A copy is outside of the block of a perturbation in which the circuit may be.
+    perturb = getattr(rnn, "perturb_alike", None)
+    if perturb is not None:
+        perturb(copied)
     copied = copied.cpu().double().eval()
     for module in copied.modules():
         if hasattr(module, "noise_in_eval"):

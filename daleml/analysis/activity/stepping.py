@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from daleml import modules
 
@@ -72,7 +73,8 @@ class Stepper:
         recurrent = modules.is_recurrent(rnn)
         self.is_cell = recurrent and not modules.runs_over_sequences(rnn)
         self.batch_first = bool(getattr(rnn, "batch_first", False))
-        self.state_names = tuple(getattr(rnn, "state_names", ("x",)))
+        # Without dynamics of its own, a module's state is what it puts out: the rate.
+        self.state_names = tuple(getattr(rnn, "state_names", ("r",)))
 
     def step(self, now: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         """Take one step.
@@ -166,9 +168,34 @@ def run(
     stepper: Stepper, inputs: Tensor, state: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """Run over sequences, time first, and return rates and states after each step."""
+    if getattr(stepper.rnn, "is_perturbed", False) and not stepper.is_cell:
+        return _run_perturbed(stepper, inputs, state)
     rates, states = [], []
     for now in inputs:
         output, state = stepper.step(now, state)
         rates.append(output)
         states.append(state)
     return torch.stack(rates), torch.stack(states)
+
+
+def _run_perturbed(
+    stepper: Stepper, inputs: Tensor, state: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Run at once, since the window of a perturbation counts from the begin of a call."""
+    rnn: Any = stepper.rnn
+    noises = ("noise", "input_noise", "rate_noise")
+    is_noisy = any(getattr(rnn, name, 0) for name in noises)
+    if is_noisy and (rnn.training or rnn.noise_in_eval):
+        raise ValueError(
+            "`rnn` must draw no noise while it is perturbed, so that its states are those of"
+            " one run: call `rnn.eval()` before; got noise."
+        )
+    n_steps, n_sequences = inputs.shape[:2]
+    lengths = torch.arange(n_steps, 0, -1).repeat_interleave(n_sequences)
+    # One sequence for each length: its last state is that of the step at which it ends.
+    repeated = inputs.repeat(1, n_steps, 1)
+    begun = None if state is None else state.repeat(1, n_steps, 1)
+    packed, last = rnn(pack_padded_sequence(repeated, lengths), begun)
+    output, _ = pad_packed_sequence(packed)
+    states = last.view(last.shape[0], n_steps, n_sequences, last.shape[2])
+    return output[:, :n_sequences], states.transpose(0, 1).flip(0)

@@ -30,7 +30,7 @@ class Trajectory:
         >>> import torch
         >>> result = trajectory(torch.nn.RNN(3, 5), torch.rand(20, 4, 3))
         >>> print(result)
-        20 steps of 4 sequences: 5 units, 1 layer, state x
+        20 steps of 4 sequences: 5 units, 1 layer, state r
     """
 
     rates: Tensor = field(repr=False)

@@ -39,6 +39,16 @@ class Disturbed(KeptDynamics):
     _perturbations: tuple[Perturbation, ...] = ()
 
     @property
+    def is_perturbed(self) -> bool:
+        """Whether a block of a perturbation is around the circuit now."""
+        return bool(self._perturbations)
+
+    def perturb_alike(self, other: Disturbed) -> None:
+        """Perturb a copy of this circuit, for good, as this circuit is perturbed now."""
+        if self._perturbations:
+            vars(other)["_perturbations"] = self._perturbations
+
+    @property
     def _is_noisy(self) -> bool:
         """Whether noise is drawn, if there is any."""
         return self.training or self.noise_in_eval

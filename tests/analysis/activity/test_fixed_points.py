@@ -6,7 +6,7 @@ import torch
 from scipy.optimize import brentq
 from torch import nn
 
-from daleml import Populations
+from daleml import Populations, layers
 from daleml.analysis import activity
 from daleml.analysis.activity import PointKind, Stability
 from daleml.layers import DANNRNN, EIRNN, EIRNNCell
@@ -240,6 +240,22 @@ def test_starts_of_a_trajectory():
     assert activity.fixed_points(rnn, start=single, n_starts=99).n_starts == 5
     again = activity.fixed_points(rnn, start=path.states[-1])
     assert again.n_starts == 4
+
+
+def test_a_perturbed_circuit_has_the_points_of_what_it_is_then():
+    rnn = pair(0.5, 1.0, 2.0, 0.5, drive=(1.0, 0.5), f="softplus")
+    with torch.no_grad():
+        rnn.bias_ih_l0[0] += 0.7
+    expected = activity.fixed_points(rnn).states
+    with torch.no_grad():
+        rnn.bias_ih_l0[0] -= 0.7
+    with layers.drive(rnn, "E", 0.7):
+        found = activity.fixed_points(rnn).states
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+    assert not np.allclose(activity.fixed_points(rnn).states, expected)
+    with layers.silence(rnn, "I"):
+        found = activity.fixed_points(rnn)
+    assert found.points[0].rates[1] == 0
 
 
 def test_a_search_gives_the_same_twice_and_plain_values():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from daleml import Populations
+from daleml import Populations, layers
 from daleml.analysis import activity
 from daleml.layers import DANNRNN, EIRNN, DANNRNNCell, EIRNNCell
 from daleml.tasks import PerceptualDecision
@@ -42,7 +42,8 @@ def test_a_trajectory_is_what_the_module_does(name, begun):
     # A step from the state before gives the state after.
     again = activity.trajectory(rnn, given, result.start)
     torch.testing.assert_close(again.states, result.states)
-    torch.testing.assert_close(result.variable("x", 0), result.states[:, 0])
+    first = result.variable(result.state_names[0], 0)
+    torch.testing.assert_close(first, result.states[:, 0])
 
 
 @pytest.mark.parametrize("make", [nn.RNNCell, EIRNNCell, DANNRNNCell])
@@ -67,7 +68,7 @@ def test_a_sequence_without_a_batch():
     assert result.rates.shape == (7, 8)
     assert result.states.shape == (7, 1, 8)
     assert result.start.shape == (1, 8)
-    assert result.variable("x").shape == (7, 8)
+    assert result.variable("r").shape == (7, 8)
 
 
 def test_trials_are_time_first_whatever_the_layout():
@@ -115,6 +116,33 @@ def test_state_variables_go_by_name():
     content = json.loads(json.dumps(result.to_dict()))
     assert content["state_names"] == ["x", "a"]
     assert len(content["rates"]) == 6
+
+
+def test_a_window_of_a_perturbation_counts_from_the_begin_of_the_trajectory():
+    torch.manual_seed(0)
+    for leak in ({}, {"dt_ms": 10, "tau_ms": 50}):
+        rnn = EIRNN(3, POPS, 2, **leak)
+        inputs = torch.rand(9, 4, 3)
+        with layers.silence(rnn, "I", steps=(3, 6)):
+            result = activity.trajectory(rnn, inputs)
+            output, last = rnn(inputs)
+        assert not result.rates[3:6, :, 6:].any()
+        torch.testing.assert_close(result.rates, output.detach())
+        torch.testing.assert_close(result.states[-1], last.detach())
+        plain = activity.trajectory(rnn, inputs)
+        torch.testing.assert_close(result.states[:3], plain.states[:3])
+        assert not torch.allclose(result.states[5], plain.states[5])
+
+
+def test_a_perturbed_trajectory_has_no_noise():
+    rnn = EIRNN(3, POPS, noise=0.1)
+    with (
+        layers.drive(rnn, "E", 1.0),
+        pytest.raises(
+            ValueError, match="`rnn` must draw no noise while it is perturbed"
+        ),
+    ):
+        activity.trajectory(rnn, torch.rand(9, 4, 3))
 
 
 REFUSED = {
