@@ -1,3 +1,4 @@
+import doctest
 import re
 from pathlib import Path
 
@@ -54,6 +55,7 @@ def test_the_readmes_commands_exist():
     [
         "README.md",
         "CONTRIBUTING.md",
+        "docs/cell_types.md",
         "docs/claims.md",
         "docs/mechanisms.md",
         "docs/routes.md",
@@ -64,6 +66,14 @@ def test_links_lead_somewhere(page):
         assert (
             target.startswith("http") or (ROOT / page).parent.joinpath(target).exists()
         ), target
+
+
+@pytest.mark.parametrize("page", ["docs/index.md", "docs/cell_types.md"])
+def test_examples_of_pages_run(page):
+    flags = doctest.NORMALIZE_WHITESPACE
+    failed, tried = doctest.testfile(str(ROOT / page), False, optionflags=flags)
+    assert tried
+    assert not failed
 
 
 def test_contributing_is_short():
