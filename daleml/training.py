@@ -24,6 +24,7 @@ from daleml._training import training_inputs as inputs
 from daleml._training.rate_corrections import Corrections
 from daleml._training.soundness import Soundness
 from daleml.tasks.layout import time_first
+from daleml.tasks.trials import Trials
 from daleml.trackers import DEFAULT, Tracker, n_correct, read
 
 if TYPE_CHECKING:
@@ -69,6 +70,11 @@ class Shuffled:
         require.integer("batch_size", self.batch_size, minimum=1)
         require.integer("seed", self.seed)
         for name in ("inputs", "targets"):
+            if isinstance(getattr(self, name), Trials):
+                raise TypeError(
+                    f"`{name}` must be a tensor of examples; got Trials, along whose first"
+                    " dimension time runs: give `train` a task's `batches()` instead."
+                )
             if not require.tensor(name, getattr(self, name)).ndim:
                 raise ValueError(
                     f"`{name}` must hold examples along its first dimension; got a single"

@@ -6,10 +6,11 @@ import importlib
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from daleml.tasks.task import ClassificationTask
@@ -178,40 +179,70 @@ class NeurogymTask(ClassificationTask):
         # The environment is not copied: one whose timing is a lambda would go on drawing it
         # from the original.
         inner, outer = _inner(self.environment), _outer(self.environment)
+        # Seeding takes longer than drawing a trial, so it is done once for all.
+        seed = int(torch.randint(2**31, (1,), generator=generator))
+        inner.seed(seed)
+        _seed_durations(inner, seed)
         drawn = []
-        seeds = torch.randint(2**31, (n,), generator=generator).tolist()
-        # Seeding takes as long as drawing a trial, so it is done once for all.
-        inner.seed(seeds[0])
-        for seed in seeds:
-            _seed_durations(inner, seed)
+        for _ in range(n):
             outer.new_trial()
-            shown = np.asarray(inner.ob, dtype=np.float32).reshape(len(inner.ob), -1)
-            trial = dict(inner.trial or {})
-            drawn.append((shown, np.array(inner.gt), _periods(inner), trial))
-        n_steps = max(len(gt) for _, gt, _, _ in drawn)
-        inputs = torch.zeros(n_steps, n, self.n_inputs)
+            drawn.append(_Drawn.read(inner))
+        n_steps = max(len(one.answers) for one in drawn)
+        # In numpy, whose small copies are quicker than torch's.
+        inputs = np.zeros((n_steps, n, self.n_inputs), dtype=np.float32)
         # Steps that pad a short trial never count: any class that exists will do there.
-        targets = torch.full((n_steps, n), self.fixation or 0)
-        mask = torch.zeros(n_steps, n, dtype=torch.bool)
-        for i, (ob, gt, _, _) in enumerate(drawn):
-            inputs[: len(ob), i] = torch.from_numpy(ob)
-            targets[: len(gt), i] = torch.from_numpy(gt.astype(np.int64))
-            mask[: len(gt), i] = True
+        targets = np.full((n_steps, n), self.fixation or 0)
+        lengths = np.array([len(one.answers) for one in drawn])
+        for i, one in enumerate(drawn):
+            inputs[: len(one.shown), i] = one.shown
+            targets[: len(one.answers), i] = one.answers
+        mask = torch.from_numpy(np.arange(n_steps)[:, None] < lengths)
+        classes = torch.from_numpy(targets.astype(np.int64))
         if not self.fixate and self.fixation is not None:
-            mask &= targets != self.fixation
-        timings = [periods for _, _, periods, _ in drawn]
-        shared = set(timings)
+            mask &= classes != self.fixation
+        first = drawn[0]
+        periods: tuple[Period, ...] = ()
+        spans: dict[str, Tensor] = {}
+        if all(one.starts == first.starts and one.ends == first.ends for one in drawn):
+            periods = first.periods()
+        else:
+            spans = _spans(drawn, n_steps * self.dt_ms)
         return Trials(
-            inputs=inputs,
-            targets=targets,
+            inputs=torch.from_numpy(inputs).to(torch.get_default_dtype()),
+            targets=classes,
             mask=mask,
             dt_ms=self.dt_ms,
             input_names=self.input_names,
             output_names=self.output_names,
-            periods=shared.pop() if len(shared) == 1 else (),
-            conditions=_conditions([trial for _, _, _, trial in drawn]),
-            spans=_spans(timings, n_steps * self.dt_ms) if len(shared) > 1 else {},
+            periods=periods,
+            conditions=_conditions([one.trial for one in drawn]),
+            spans=spans,
         )
+
+
+class _Drawn(NamedTuple):
+    """What an environment holds after a trial is drawn; it writes the next one elsewhere."""
+
+    shown: NDArray[np.float32]
+    answers: NDArray[Any]
+    starts: dict[str, float]
+    ends: dict[str, float]
+    trial: dict[str, Any]
+
+    @classmethod
+    def read(cls, inner: Any) -> _Drawn:
+        """Copy it: some environments write every trial into the same arrays."""
+        shown = np.array(inner.ob, dtype=np.float32).reshape(len(inner.ob), -1)
+        answers = np.array(inner.gt)
+        ends = {name: inner.end_t[name] for name in inner.start_t}
+        return cls(shown, answers, dict(inner.start_t), ends, dict(inner.trial or {}))
+
+    def periods(self) -> tuple[Period, ...]:
+        """Return the periods in order."""
+        found = []
+        for name, start in self.starts.items():
+            found.append(Period(name, float(start), float(self.ends[name])))
+        return tuple(sorted(found, key=lambda period: period[1:]))
 
 
 def _make(name: str, settings: dict[str, Any]) -> Any:
@@ -259,24 +290,18 @@ def _names(named: Mapping[str, Any], n: int, default: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _periods(inner: Any) -> tuple[Period, ...]:
-    periods = []
-    for name, start in inner.start_t.items():
-        periods.append(Period(name, float(start), float(inner.end_t[name])))
-    return tuple(sorted(periods, key=lambda period: period[1:]))
-
-
-def _spans(timings: list[tuple[Period, ...]], duration_ms: float) -> dict[str, Tensor]:
-    """Return start and end of the periods that every trial has, (trials, 2)."""
-    found = {}
-    by_name = [{period.name: period for period in periods} for periods in timings]
-    for name in by_name[0]:
-        if not all(name in one for one in by_name):
-            continue
-        bounds = [[one[name].start_ms, one[name].end_ms] for one in by_name]
-        # An environment may let a period last beyond what it shows.
-        found[name] = torch.tensor(bounds).clamp(0, duration_ms)
-    return found
+def _spans(drawn: list[_Drawn], duration_ms: float) -> dict[str, Tensor]:
+    """Return start and end of each period that every trial has, (trials, 2)."""
+    names = []
+    for name, _, _ in drawn[0].periods():
+        if all(name in one.starts for one in drawn):
+            names.append(name)
+    bounds = []
+    for one in drawn:
+        bounds.append([(one.starts[name], one.ends[name]) for name in names])
+    # An environment may let a period last beyond what it shows.
+    in_ms = torch.tensor(bounds, dtype=torch.get_default_dtype()).clamp(0, duration_ms)
+    return dict(zip(names, in_ms.unbind(1), strict=True))
 
 
 def _conditions(trials: list[dict[str, Any]]) -> dict[str, Tensor]:

@@ -115,9 +115,7 @@ class Trials:
                 )
         if self.mask.dtype != torch.bool:
             raise ValueError(f"`mask` must be boolean; got {self.mask.dtype}.")
-        duration = self.inputs.shape[0] * self.dt_ms
-        for name, span in self.spans.items():
-            _require_within(name, span, duration, self.dt_ms)
+        _require_within(self.spans, self.inputs.shape[0] * self.dt_ms, self.dt_ms)
 
     def __len__(self) -> int:
         return self.inputs.shape[1]
@@ -357,19 +355,25 @@ def within(starts: Tensor, ends: Tensor, n_steps: int) -> Tensor:
     return (starts <= times) & (times < ends)
 
 
-def _require_within(name: str, span: Tensor, duration: float, dt_ms: float) -> None:
-    """Raise unless a period of each trial begins, then ends, and ends within the trial."""
-    starts, ends = span.detach().unbind(1)
-    if bool((ends < starts).any()):
-        raise ValueError(
-            f"`spans[{name!r}]` must end after it begins, in every trial; got one that ends"
-            " before."
-        )
+def _require_within(spans: Mapping[str, Tensor], duration: float, dt_ms: float) -> None:
+    """Raise unless each period begins, then ends, and ends within the trials."""
+    if not spans:
+        return
+    starts, ends = torch.stack(list(spans.values())).detach().unbind(2)
     # As much as rounding may add to a sum of durations.
-    slack = 1e-3 * dt_ms
-    if bool((starts < 0).any()) or bool((ends > duration + slack).any()):
-        low, high = float(starts.min()), float(ends.max())
-        raise ValueError(
-            f"`spans[{name!r}]` must be within the {duration:g} ms of the trials; got"
-            f" {low:g} to {high:g}."
-        )
+    latest = duration + 1e-3 * dt_ms
+    if bool(((starts >= 0) & (ends >= starts) & (ends <= latest)).all()):
+        return
+    # Which of them it is matters only where one is refused.
+    for name, start, end in zip(spans, starts, ends, strict=True):
+        if bool((end < start).any()):
+            raise ValueError(
+                f"`spans[{name!r}]` must end after it begins, in every trial; got one that"
+                " ends before."
+            )
+        low, high = float(start.min()), float(end.max())
+        if low < 0 or high > latest:
+            raise ValueError(
+                f"`spans[{name!r}]` must be within the {duration:g} ms of the trials; got"
+                f" {low:g} to {high:g}."
+            )

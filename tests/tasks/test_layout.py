@@ -139,3 +139,17 @@ def test_workers_share_the_batches_of_an_epoch(kind):
     assert len(shared) == len(alone) == 5
     for one in alone:
         assert sum(torch.equal(one, other) for other in shared) == 1
+
+
+def test_trials_are_not_shuffled_along_time():
+    trials = tasks.PerceptualDecision().sample(4)
+    for arguments, name in (
+        ((trials, trials.targets), "inputs"),
+        ((trials.inputs, trials), "targets"),
+    ):
+        with pytest.raises(TypeError) as raised:
+            Shuffled(*arguments)
+        assert str(raised.value) == (
+            f"`{name}` must be a tensor of examples; got Trials, along whose first dimension time runs: give"
+            " `train` a task's `batches()` instead."
+        )
