@@ -6,6 +6,7 @@ name                  what it does
 ``trajectory``        the state and the rates of a circuit at every step
 ``fixed_points``      the fixed points and slow points of a circuit at a constant input
 ``linearisation``     the Jacobian of a circuit at a state, and its eigenvalues
+``currents``          what excites and what inhibits each unit, and how they balance
 ``dimension``         how many directions activity fills
 ``psychometric``      how often one of two choices is made, by strength of the evidence
 ``chronometric``      how long a decision takes, by strength of the evidence
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
         Psychometric,
         psychometric,
     )
+    from daleml.analysis.activity.synaptic_currents import Currents, currents
     from daleml.analysis.activity.threshold_crossing import (
         ReactionTimes,
         reaction_times,
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Aligned",
     "Chronometric",
+    "Currents",
     "CurveVerdict",
     "Decoding",
     "Dimension",
@@ -77,6 +80,7 @@ __all__ = [
     "Trajectory",
     "aligned",
     "chronometric",
+    "currents",
     "decode",
     "dimension",
     "fixed_points",
@@ -89,6 +93,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "synaptic_currents": (
+        "Currents",
+        "currents",
+    ),
     "chronometric_curve": ("Chronometric", "TimesVerdict", "chronometric"),
     "dimensionality": ("Dimension", "dimension"),
     "fixed_point_search": ("FixedPoint", "FixedPoints", "fixed_points"),

@@ -36,6 +36,7 @@ plot                   what it draws
 ``trajectory``         rates in the plane in which they vary most
 ``fixed_points``       fixed points and slow points in the plane in which they differ most
 ``eigenvalues``        the eigenvalues of a linearisation, and the unit circle
+``currents``           the excitation of each unit against its inhibition
 ``dimension``          how much of the variance principal components hold
 ``claim``, ``sweep``   what a reproduction of a paper gave
 =====================  ====================================================================
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     )
     from daleml.analysis.plots.claim_plots import claim
     from daleml.analysis.plots.connectome_plots import balance, degrees, strengths
+    from daleml.analysis.plots.current_plots import currents
     from daleml.analysis.plots.densities import families, fit
     from daleml.analysis.plots.group_plots import groups
     from daleml.analysis.plots.history_plots import learning_curves, signs
@@ -84,6 +86,7 @@ __all__ = [
     "chronometric",
     "claim",
     "comparison_figure",
+    "currents",
     "decoding",
     "degrees",
     "dimension",
@@ -116,6 +119,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "current_plots": ("currents",),
     "activity_plots": ("dimension", "trajectory"),
     "behaviour_plots": ("chronometric", "psychometric"),
     "canvas": ("EXCITATORY", "INHIBITORY", "figure", "png", "style", "svg"),

@@ -13,6 +13,7 @@ RELU = nn.RNN(3, 5, nonlinearity="relu", bias=False)
 BISTABLE = nn.RNN(3, 5, bias=False)
 with torch.no_grad():
     nn.init.eye_(BISTABLE.weight_hh_l0).mul_(2)
+SILENT = nn.RNN(3, 5, bias=False)
 NOTHING = activity.FixedPoints((), np.zeros(3), 5, 5, 1e-9, 1e-4, 1e-5)
 CASES = {
     "trajectory": (
@@ -35,6 +36,14 @@ CASES = {
     "eigenvalues of zero": (
         plots.eigenvalues,
         lambda: activity.linearisation(RELU, torch.zeros(1, 5)),
+    ),
+    "currents": (
+        plots.currents,
+        lambda: activity.currents(RNN, torch.rand(20, 4, 3)),
+    ),
+    "no currents": (
+        plots.currents,
+        lambda: activity.currents(SILENT, torch.zeros(5, 3)),
     ),
     "dimension": (
         plots.dimension,

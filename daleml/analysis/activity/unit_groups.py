@@ -1,0 +1,59 @@
+"""The units of a circuit by population, as far as the circuit says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+UNNAMED = "units"
+"""What the units of a circuit without populations are called together."""
+
+Units = NDArray[np.int64]
+
+
+def groups_of(rnn: nn.Module, n_units: int) -> dict[str, Units]:
+    """Return the numbers of the units of each population that has any, by its name.
+
+    A module that does not say has one group, ``"units"``.
+    """
+    populations: Any = getattr(rnn, "populations", None)
+    names = getattr(populations, "names", ())
+    if populations is None or populations.size != n_units or not names:
+        return {UNNAMED: np.arange(n_units)}
+    found = {}
+    for name in names:
+        units = np.arange(n_units)[populations[name]]
+        if units.size:
+            found[name] = units
+    return found
+
+
+def units_of(rnn: nn.Module, population: str | None, n_units: int) -> Units:
+    """Return the units of a population, area or pattern; of None, those that inhibit.
+
+    Raises:
+        TypeError: If ``population`` is no name.
+        ValueError: If the circuit has no populations, or none that inhibits or is called so.
+    """
+    populations: Any = getattr(rnn, "populations", None)
+    if populations is None:
+        raise ValueError(
+            "`rnn` must say which of its units excite and which inhibit, by `populations`;"
+            f" got {type(rnn).__name__}."
+        )
+    if population is None:
+        units = np.arange(n_units)[populations.inh]
+        if not units.size:
+            raise ValueError(
+                "`rnn` must have units that inhibit; got one without: name a `population`."
+            )
+        return np.asarray(units)
+    if not isinstance(population, str):
+        raise TypeError(
+            f"`population` must be the name of one; got {type(population).__name__}."
+        )
+    found: Units = populations.index(population).numpy()
+    return found
