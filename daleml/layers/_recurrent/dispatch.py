@@ -27,13 +27,20 @@ from torch.autograd import forward_ad
 from daleml.layers._recurrent.circuit import Circuit
 from daleml.layers._recurrent.dynamics_loop import dynamics_loop
 from daleml.layers._recurrent.fused import fused
+from daleml.layers._recurrent.fused_synapses import fused_synapses
 from daleml.layers._recurrent.kept_leak import Step
-from daleml.layers._recurrent.layer_sweep import LayerSweep, lowered
+from daleml.layers._recurrent.layer_sweep import LayerSweep, is_lowered, lowered
 from daleml.layers._recurrent.loop import loop
 from daleml.layers._recurrent.nonlinearities import NONLINEARITIES
 from daleml.layers._shared.acting_parameters import acting, composed
 from daleml.layers._shared.exporting import is_exporting
-from daleml.layers.dynamics.protocol import Dynamics, TimeStep
+from daleml.layers.dynamics import (
+    Dynamics,
+    MembraneLeak,
+    RectifiedLeak,
+    ShortTermPlasticity,
+    TimeStep,
+)
 
 
 def advance_layer(
@@ -189,7 +196,21 @@ def run_dynamics(
     """Run one layer over all steps as :func:`run` does, under dynamics given as an object."""
     dynamics, time = cast("Dynamics", sweep.dynamics), cast("TimeStep", sweep.time)
     tensors = x, weight_ih, bias, weight_hh, sweep.state, sweep.noise
+    if _is_fused(dynamics, time, sweep) and not _is_watched(tensors):
+        named, sizes = sweep.nonlinearity, sweep.batch_sizes
+        return fused_synapses(*tensors, dynamics, time, named, sizes)
     return dynamics_loop(*tensors, dynamics, time, sweep.batch_sizes)
+
+
+def _is_fused(dynamics: Dynamics, time: TimeStep, sweep: LayerSweep) -> bool:
+    """Whether a fused function knows the dynamics: of those classes, and not of others' below."""
+    if type(dynamics) is not ShortTermPlasticity:
+        return False
+    if type(dynamics.over) not in (MembraneLeak, RectifiedLeak):
+        return False
+    if not isinstance(sweep.nonlinearity, str) or is_lowered(sweep.state):
+        return False
+    return not isinstance(time.alpha, Tensor) or not _is_learned(time.alpha)
 
 
 def _is_watched(tensors: Sequence[Tensor | None]) -> bool:

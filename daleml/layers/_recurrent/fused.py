@@ -78,7 +78,7 @@ class _Fused(torch.autograd.Function):
         # In the precision of the forward pass, which autocast would lower.
         with full_precision(rates):
             # Gradients that are differentiated again, or come many at once, take the loop.
-            if torch.is_grad_enabled() or any(map(_is_batched, given)):
+            if torch.is_grad_enabled() or any(map(is_batched, given)):
                 found = gradients_by_loop(tensors, options, given, needed)
             else:
                 found = gradients_from_rates(
@@ -90,7 +90,7 @@ class _Fused(torch.autograd.Function):
 fused: Callable[..., tuple[Tensor, Tensor]] = _Fused.apply
 """Runs one layer over all steps as :func:`loop` does, with a nonlinearity given by its name."""
 
-_INTO: dict[str, Callable[..., Tensor]] = {
+INTO: dict[str, Callable[..., Tensor]] = {
     "relu": functools.partial(torch.clamp_min, min=0),
     "tanh": torch.tanh,
     "softplus": torch.ops.aten.softplus.out,
@@ -106,7 +106,7 @@ def _fire_(
     batch_sizes: tuple[int, ...],
 ) -> None:
     """Turn the drive of a discrete circuit into its rates, step by step, in place."""
-    into = _INTO[nonlinearity]
+    into = INTO[nonlinearity]
     # One copy makes the product of every step run along its rows.
     across = weight_hh.t().contiguous()
     size, before = batch_sizes[0], state
@@ -122,7 +122,7 @@ def _fire_wide_(
     drive: Tensor, weight_hh: Tensor, state: Tensor, nonlinearity: str, size: int
 ) -> None:
     """Turn drive into rates as :func:`_fire_` does, with units along rows at every step."""
-    into = _INTO[nonlinearity]
+    into = INTO[nonlinearity]
     before = state.t().contiguous()
     spare = torch.empty_like(before)
     for now in torch.split(drive, size):
@@ -140,7 +140,7 @@ def _leak_(
     batch_sizes: tuple[int, ...],
 ) -> Tensor:
     """Turn the drive of a leaky circuit into its rates, in place; return its last states."""
-    into = _INTO[nonlinearity]
+    into = INTO[nonlinearity]
     across = weight_hh.t().contiguous()
     before = NONLINEARITIES[nonlinearity](state)
     last = state.clone()
@@ -172,7 +172,7 @@ def _last_rows(rates: Tensor, batch_sizes: tuple[int, ...]) -> Tensor:
     return torch.cat(ended)
 
 
-def _is_batched(tensor: Tensor | None) -> bool:
+def is_batched(tensor: Tensor | None) -> bool:
     """Whether a gradient is many at once, as of ``is_grads_batched=True``."""
     if tensor is None:
         return False

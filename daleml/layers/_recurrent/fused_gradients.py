@@ -34,7 +34,7 @@ def _through_softplus_(grad: Tensor, rates: Tensor) -> None:
     grad.mul_(torch.where(rates > 20, 1.0, -torch.expm1(-rates)))
 
 
-_THROUGH: dict[str, Callable[[Tensor, Tensor], None]] = {
+THROUGH: dict[str, Callable[[Tensor, Tensor], None]] = {
     "relu": _through_relu_,
     "tanh": _through_tanh_,
     "softplus": _through_softplus_,
@@ -81,7 +81,7 @@ def gradients_from_rates(
     if needed[4]:
         grad_state = first.mm(weight_hh)
         if keep is not None:
-            _THROUGH[nonlinearity](grad_state, begun)
+            THROUGH[nonlinearity](grad_state, begun)
             _add_kept_(grad_state, first, keep)
         found[4] = grad_state
     if needed[5]:
@@ -102,7 +102,7 @@ def _carry_back(
     # One zero, seen as a matrix.
     if grad_rates is None:
         grad_rates = rates.new_zeros(()).expand_as(rates)
-    through_ = _THROUGH[nonlinearity]
+    through_ = THROUGH[nonlinearity]
     grad = torch.empty_like(rates)
     n_later, later = 0, grad[:0]
     steps = (torch.split(each, list(batch_sizes)) for each in (grad, rates, grad_rates))
@@ -137,7 +137,7 @@ def _carry_back_wide(
     grad_rates, grad_last = given
     if grad_rates is None:
         grad_rates = rates.new_zeros(()).expand_as(rates)
-    through_ = _THROUGH[nonlinearity]
+    through_ = THROUGH[nonlinearity]
     size = batch_sizes[0]
     grad = torch.empty_like(rates)
     across = weight_hh.t().contiguous()
@@ -191,14 +191,24 @@ def gradients_by_loop(
 ) -> list[Tensor | None]:
     """Return what :func:`gradients_from_rates` does, from the loop: to be differentiated again."""
     keep, nonlinearity, batch_sizes = options
-    differentiable = torch.is_grad_enabled()
-    x, weight_ih, bias, weight_hh, state, noise = tensors
     f = NONLINEARITIES[nonlinearity]
-    # The forward pass is run again, this time with a graph.
+
+    def run(*tensors: Any) -> tuple[Tensor, Tensor]:
+        return loop(*tensors, keep, f, batch_sizes)
+
+    return gradients_by_running(run, tensors, given, needed)
+
+
+def gradients_by_running(
+    run: Callable[..., tuple[Tensor, Tensor]],
+    tensors: list[Any],
+    given: GivenGradients,
+    needed: Sequence[bool],
+) -> list[Tensor | None]:
+    """Return the gradients of what runs a layer, by running it again with a graph."""
+    differentiable = torch.is_grad_enabled()
     with torch.enable_grad():
-        results = loop(
-            x, weight_ih, bias, weight_hh, state, noise, keep, f, batch_sizes
-        )
+        results = run(*tensors)
     asked = [pair for pair in zip(results, given, strict=True) if pair[1] is not None]
     wanted = [i for i, tensor in enumerate(tensors) if tensor is not None and needed[i]]
     found = torch.autograd.grad(
