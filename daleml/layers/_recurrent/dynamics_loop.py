@@ -72,6 +72,7 @@ def advance_dynamics(
         def receive(sent: Tensor, now: Tensor = now) -> Tensor:
             return current(now, sent)
 
+        # Whatever the dynamics do with it, inputs and noise are those of this step.
         variables = checked_step(dynamics, variables, receive, time)
         outputs.append(checked_rates(dynamics, variables, time))
     last = torch.cat(variables, dim=-1)
@@ -91,6 +92,7 @@ def checked_step(
 ) -> State:
     """Return the state after a step, or raise if the dynamics return something else."""
     after: Any = dynamics.step(state, receive, time)
+    # Dynamics may be the user's own, and a wrong shape would broadcast in silence.
     wanted = state[0].shape
     if not isinstance(after, (tuple, list)) or len(after) != len(state):
         got: object = type(after).__name__

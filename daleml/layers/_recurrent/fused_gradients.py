@@ -194,7 +194,8 @@ def gradients_by_loop(
     f = NONLINEARITIES[nonlinearity]
 
     def run(*tensors: Any) -> tuple[Tensor, Tensor]:
-        return loop(*tensors, keep, f, batch_sizes)
+        x, weight_ih, bias, weight_hh, state, noise = tensors
+        return loop(x, weight_ih, bias, weight_hh, state, noise, keep, f, batch_sizes)
 
     return gradients_by_running(run, tensors, given, needed)
 

@@ -89,6 +89,7 @@ class KeptDynamics(Leaky):
             raise ValueError(
                 f"`dynamics` must have `state_names` that differ; got {tuple(names)}."
             )
+        # A step would stop in the middle of a run, with a sentence about shapes.
         n_starts = len(readied.starts)
         if n_starts != len(names):
             raise ValueError(
@@ -167,6 +168,7 @@ class KeptDynamics(Leaky):
         rows = self._whole(state).reshape(-1, self._state_size)
         time = self._time_step(self._step(rows) if self._leaks else None)
         checked_step(dynamics, side_by_side(rows, dynamics), receive, time)
+        # Dynamics that send nothing would leave the units unconnected in silence.
         if not sent:
             raise ValueError(
                 f"`step` of {type(dynamics).__name__} must call `receive` with what the"

@@ -7,7 +7,6 @@ import torch
 
 from daleml import Populations
 from daleml.layers import EIRNN
-from daleml.layers._recurrent import fused_synapses_gradients
 from daleml.layers._recurrent.dispatch import run_dynamics
 from daleml.layers._recurrent.dynamics_loop import dynamics_loop
 from daleml.layers._recurrent.layer_sweep import LayerSweep
@@ -87,10 +86,9 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("chunk", [16_384, 1, 40], ids="chunk {}".format)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: " ".join(map(str, case[:4])))
-def test_fused_synapses_are_the_loop(case, chunk, monkeypatch):
-    monkeypatch.setattr(fused_synapses_gradients, "_CHUNK", chunk)
+def test_fused_synapses_are_the_loop(case):
+
     kind, over, nonlinearity, sizes, alpha, *scale = case
     if alpha == "each":
         alpha = torch.linspace(0.1, 1.0, N, dtype=torch.float64)
