@@ -74,11 +74,13 @@ def fraction_at_zero(model: nn.Module) -> float:
     return (n_synapses - n_nonzero) / n_synapses
 
 
-def lognormal_sigma(model: nn.Module) -> dict[str, float]:
+def lognormal_sigma(model: nn.Module, *, by: str | None = None) -> dict[str, float]:
     r"""Return the standard deviation :math:`\sigma` of :math:`\ln |w|` of each parameter.
 
     Args:
         model: Any module.
+        by: Whether to divide them by ``"population"`` or ``"pathway"``, as for
+            :func:`~daleml.analysis.weight_samples`.
 
     Returns:
         By name, excitatory and inhibitory weights apart. Weights that are all alike are left out.
@@ -90,17 +92,19 @@ def lognormal_sigma(model: nn.Module) -> dict[str, float]:
         ['weight E', 'weight I']
     """
     sigmas = {}
-    for name, sample in weight_samples(model).items():
+    for name, sample in weight_samples(model, by=by).items():
         if sample.moments.log_sd > _LEAST_LOG_SD:
             sigmas[name] = fit_weights(sample).params["sigma"]
     return sigmas
 
 
-def svd_entropies(model: nn.Module) -> dict[str, float]:
+def svd_entropies(model: nn.Module, *, by: str | None = None) -> dict[str, float]:
     """Return the normalised SVD entropy of each effective weight, which multiplies an input.
 
     Args:
         model: Any module.
+        by: Whether to divide them by ``"population"`` or ``"pathway"``, as for
+            :func:`~daleml.analysis.weight_samples`.
 
     Returns:
         The entropies, by name.
@@ -112,7 +116,8 @@ def svd_entropies(model: nn.Module) -> dict[str, float]:
         >>> {name: round(entropy, 6) for name, entropy in svd_entropies(layer).items()}
         {'weight': 1.0}
     """
-    return {name: svd_entropy(weight) for name, weight in effective_weights(model)}
+    matrices = effective_weights(model, by=by)
+    return {name: svd_entropy(weight) for name, weight in matrices}
 
 
 def held_out(

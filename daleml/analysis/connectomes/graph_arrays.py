@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daleml import require
-from daleml._support import signed_edges
+from daleml._support import node_types, signed_edges
+from daleml._support.node_types import CellTypes
 from daleml._support.signed_edges import GraphLike, SignedEdges
 from daleml.populations import Populations
 
@@ -92,6 +93,7 @@ def graph_populations(
     *,
     drop_minority: bool = False,
     weight: str | None = signed_edges.WEIGHT,
+    population: CellTypes = None,
 ) -> tuple[Populations, tuple[Any, ...]]:
     """Return the partition of a signed graph's nodes, and the nodes in its order.
 
@@ -103,6 +105,8 @@ def graph_populations(
         drop_minority: Whether a node that sends both signs gets that of the greater weight,
             instead of being refused.
         weight: As for :func:`graph_summary`.
+        population: The cell types that name the populations: the attribute of nodes that holds
+            them, or a mapping by node. Default: "E" and "I".
 
     Returns:
         The populations, and a tuple of all nodes.
@@ -110,7 +114,7 @@ def graph_populations(
     Raises:
         TypeError: If ``graph`` is no digraph.
         ValueError: If a sign is unknown, or a node sends both; :func:`lawful_graph` has rules
-            for both cases.
+            for both cases. If a cell type has both signs.
 
     Example:
         >>> from daleml.analysis import lawful_graph
@@ -119,11 +123,14 @@ def graph_populations(
         >>> populations, nodes[0], nodes[-1]
         (Populations(n_exc=40, n_inh=25), 'L2', 'TmY15')
     """
-    _, nodes, n_exc = signed_edges.signed_nodes(
+    signed, nodes, n_exc = signed_edges.signed_nodes(
         graph, drop_minority=drop_minority, weight=weight
     )
-    # The nodes are sorted already: those that excite, then those that inhibit.
-    return Populations(n_exc, len(nodes) - n_exc), tuple(nodes)
+    # The nodes are sorted by sign already; cell types may need another order within a sign.
+    unit_signs = [1] * n_exc + [-1] * (len(nodes) - n_exc)
+    types = node_types.cell_types(signed, nodes, unit_signs, population)
+    populations, order = Populations.from_signs(unit_signs, types)
+    return populations, tuple(nodes[i] for i in order.tolist())
 
 
 def graph_mask(graph: GraphLike, *, nodes: Sequence[Any] | None = None) -> Tensor:

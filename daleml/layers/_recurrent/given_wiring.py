@@ -15,7 +15,8 @@ from torch import Tensor
 
 from daleml import require
 from daleml._signs import facts
-from daleml._support import signed_edges
+from daleml._support import node_types, signed_edges
+from daleml._support.node_types import CellTypes as CellTypes
 from daleml._support.signed_edges import GraphLike
 from daleml.layers import init
 from daleml.layers._recurrent import node_options
@@ -28,8 +29,6 @@ _OF_SYNAPSES = tuple(
     for name in ("strength", "fixed", "lr_scale")
 )
 """Options that may be a matrix (post, pre), in the order in which units were given."""
-CellTypes = Mapping[Hashable, str] | str | None
-"""The cell type of each node: by node, or the attribute of nodes that holds it."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +168,7 @@ def of_graph(
     excitatory = set(nodes[:n_exc])
     listed = list(signed)
     unit_signs = [1 if node in excitatory else -1 for node in listed]
-    cell_types = _cell_types(signed, listed, unit_signs, population)
+    cell_types = node_types.cell_types(signed, listed, unit_signs, population)
     populations, order = Populations.from_signs(unit_signs, cell_types)
     units = [listed[i] for i in order.tolist()]
     column_signs = populations.signs(device="cpu", dtype=torch.float64)
@@ -177,39 +176,6 @@ def of_graph(
     weights = signed_edges.strengths(signed, units, weight) * column_signs
     present = signed_edges.present(signed, units)
     return GivenWiring(populations, order, weights, present, tuple(units), "graph")
-
-
-def _cell_types(
-    graph: Any, nodes: list[Any], unit_signs: list[int], given: CellTypes
-) -> list[str] | None:
-    """Return the cell type of each node, or None if nobody gave any."""
-    if given is None:
-        return None
-    if not isinstance(given, (str, Mapping)):
-        raise TypeError(
-            "`population` must be the attribute of nodes that holds their cell type, or a"
-            f" mapping by node; got {type(given).__name__}."
-        )
-    found = []
-    sign_of: dict[str, int] = {}
-    for node, sign in zip(nodes, unit_signs, strict=True):
-        if isinstance(given, str):
-            cell_type = graph.nodes[node].get(given)
-        else:
-            cell_type = given.get(node)
-        if not isinstance(cell_type, str):
-            raise ValueError(
-                "`population` must give the cell type of every node, a string; got"
-                f" {cell_type!r} for {node!r}."
-            )
-        if sign_of.setdefault(cell_type, sign) != sign:
-            raise ValueError(
-                "`population` must give nodes of one cell type one sign; got"
-                f" {cell_type!r} for {node!r}, whose sign is {sign:+d}, and for one of the"
-                " other sign."
-            )
-        found.append(cell_type)
-    return found
 
 
 def undone(values: Tensor, order: Tensor | None, dim: int | Sequence[int]) -> Tensor:

@@ -16,6 +16,7 @@ from daleml.analysis import (
     weight_table,
 )
 from daleml.layers import DANNRNN, EIRNN, EIConv2d, EILinear
+from daleml.trackers import lognormal_sigma, svd_entropies
 
 CELLS = Populations.of(exc={"E": 8}, inh={"PV": 4, "SST": 3})
 ENDS = {"E": (0, 8), "PV": (8, 12), "SST": (12, 15)}
@@ -65,6 +66,16 @@ def test_one_spectrum_for_each_pathway():
         if name.startswith("recurrent"):
             expected = by_hand(rnn.weight_hh_l0, name.removeprefix("recurrent "))
             assert spectrum(block).svd_entropy == spectrum(expected).svd_entropy
+
+
+def test_trackers_go_by_pathway():
+    rnn = circuit()
+    entropies = svd_entropies(rnn, by="pathway")
+    block = by_hand(rnn.weight_hh_l0, "PV->E")
+    assert entropies["recurrent PV->E"] == spectrum(block).svd_entropy
+    sizes = np.abs(block.astype(np.float64))
+    sigmas = lognormal_sigma(rnn, by="pathway")
+    assert sigmas["weight_hh_l0 PV->E"] == pytest.approx(np.log(sizes).std())
 
 
 def test_presynaptic_populations_of_every_layer():

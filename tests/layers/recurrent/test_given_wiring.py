@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daleml import Populations, signs
-from daleml.analysis import spectrum
+from daleml.analysis import graph_populations, spectrum
 from daleml.layers import EIRNN
 
 CELLS = ["PV", "E", "SST", "E", "PV"]
@@ -283,6 +283,10 @@ def test_cell_types_of_nodes_name_the_populations():
         rnn = EIRNN.from_graph(graph, 1, population=population)
         assert rnn.populations == Populations.of(exc={"E": 2}, inh={"PV": 2, "SST": 1})
         assert rnn.nodes == ("p1", "p2", "b1", "b2", "m1")
+        assert graph_populations(graph, population=population) == (
+            rnn.populations,
+            rnn.nodes,
+        )
     assert rnn.order.tolist() == [1, 3, 0, 4, 2]
     expected = nx.to_numpy_array(graph).T * [-1, 1, -1, 1, -1]
     back = rnn.in_given_order(rnn.weight_hh_l0, dim=(0, 1)).detach().numpy()

@@ -1,0 +1,53 @@
+"""The cell types of a graph's nodes, by an attribute that holds them or by a mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+CellTypes = Mapping[Hashable, str] | str | None
+"""The cell type of each node: by node, or the attribute of nodes that holds it."""
+
+
+def cell_types(
+    graph: Any, nodes: Sequence[Any], unit_signs: Sequence[int], given: CellTypes
+) -> list[str] | None:
+    """Return the cell type of each node, or None if nobody gave any.
+
+    Args:
+        graph: A graph whose nodes may have attributes.
+        nodes: Its nodes.
+        unit_signs: +1 or -1 for each.
+        given: The cell types, or the attribute that holds them.
+
+    Raises:
+        TypeError: If ``given`` is neither.
+        ValueError: If a node has no cell type, or two of one type have two signs.
+    """
+    if given is None:
+        return None
+    if not isinstance(given, (str, Mapping)):
+        raise TypeError(
+            "`population` must be the attribute of nodes that holds their cell type, or a"
+            f" mapping by node; got {type(given).__name__}."
+        )
+    found = []
+    sign_of: dict[str, int] = {}
+    for node, sign in zip(nodes, unit_signs, strict=True):
+        if isinstance(given, str):
+            cell_type = graph.nodes[node].get(given)
+        else:
+            cell_type = given.get(node)
+        if not isinstance(cell_type, str):
+            raise ValueError(
+                "`population` must give the cell type of every node, a string; got"
+                f" {cell_type!r} for {node!r}."
+            )
+        if sign_of.setdefault(cell_type, sign) != sign:
+            raise ValueError(
+                "`population` must give nodes of one cell type one sign; got"
+                f" {cell_type!r} for {node!r}, whose sign is {sign:+d}, and for one of the"
+                " other sign."
+            )
+        found.append(cell_type)
+    return found
