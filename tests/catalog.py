@@ -426,7 +426,10 @@ def network(**kw) -> nn.Sequential:
 
 
 class Circuits(nn.Module):
-    """Every kind of recurrent layer, stacked, masked, leaky, shunting; rows of the input are time steps."""
+    """Every kind of recurrent layer, stacked, masked, leaky, shunting; rows of the input are time steps.
+
+    Time constants learn, tied by population and unit by unit, and there is noise of every kind.
+    """
 
     def __init__(self, **kw) -> None:
         super().__init__()
@@ -438,19 +441,24 @@ class Circuits(nn.Module):
             2,
             mask=mask,
             dt_ms=20,
-            tau_ms=50,
+            tau_ms={"E": 50, "I": 40},
+            train_tau=True,
+            input_noise=0.01,
             train_initial_state=True,
             **kw,
         )
         self.dann = DANNRNN(9, 6, 2, 2, mask=0.7, **kw)
         self.shunting = DANNRNN(6, 5, 2, shunting=True, train_initial_state=True, **kw)
-        self.cell = EIRNNCell(5, Populations(3, 2), nonlinearity="softplus", **kw)
+        timed = {"dt_ms": 20, "tau_ms": 60, "train_tau": True, "rate_noise": 0.01}
+        self.cell = EIRNNCell(
+            5, Populations(3, 2), nonlinearity="softplus", **timed, **kw
+        )
         self.dann_cell = DANNRNNCell(5, 4, 2, shunting=True, **kw)
         self.readout = Readout(Populations(3, 1), 3, **kw)
 
     def forward(self, x):
         rates, _ = self.shunting(self.dann(self.ei(x)[0])[0])
-        return self.readout(self.dann_cell(self.cell(rates)))
+        return self.readout(self.dann_cell(self.cell.rates(self.cell(rates))))
 
 
 class Images(nn.Module):
