@@ -362,8 +362,9 @@ class KeptLeak(CheckedAttributes):
             )
         dt_ms = cast("float", self.dt_ms)
         if vars(self)["_learned"] is not None:
+            reached = dt_ms / beyond if beyond else float("inf")
             raise ValueError(
-                f"`tau_ms` must stay finite while it learns; got {dt_ms / beyond:g}: give it a"
+                f"`tau_ms` must stay finite while it learns; got {reached:g}: give it a"
                 " smaller learning rate, as in `optim.param_groups(model, lr, tau_lr=...)`."
             )
         raise ValueError(

@@ -211,7 +211,11 @@ class Leaky(KeptLeak):
         if not saved and not says and is_of_a_circuit:
             self._warn_unsaid(prefix)
         learned = vars(self)["_learned"] is not None
-        has_learned = prefix + NAME in state_dict
+        # Pruned or parametrised, it has a longer name.
+        has_learned = any(
+            key.startswith(prefix) and NAME in key.removeprefix(prefix)
+            for key in state_dict
+        )
         if learned or has_learned:
             wrong = self._learned_disagreement(prefix, saved, has_learned=has_learned)
         else:
@@ -230,7 +234,9 @@ class Leaky(KeptLeak):
             error_msgs,
         )
         each = saved.get("tau_ms")
-        if learned and each is not None and each.shape == (self._n_units,):
+        # What computes the parameter is loaded later, and has the anchor that it was built with.
+        adopts = learned and NAME in self._parameters
+        if adopts and each is not None and each.shape == (self._n_units,):
             values = each.detach().to("cpu", torch.float64)
             self._keep_learned(values, cast("float", self.dt_ms))
         leak = self._buffers.get("leak")

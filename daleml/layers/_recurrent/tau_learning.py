@@ -126,8 +126,10 @@ def require_room(dt_ms: float, tau_ms: Tensor) -> None:
 
 
 def is_by_population(given: Any) -> bool:
-    """Whether time constants are given by name."""
-    return isinstance(given, Mapping)
+    """Whether time constants are given by name: a dict, or a column with its index, of pandas."""
+    return isinstance(given, Mapping) or (
+        hasattr(given, "keys") and hasattr(given, "items")
+    )
 
 
 def by_population(
@@ -140,6 +142,7 @@ def by_population(
         ValueError: If a population is unknown, missing or covered twice, or its time constant
             is not positive or is below ``dt_ms``.
     """
+    given = dict(given.items())
     # Populations say which units a key covers, and that every unit is covered once.
     keys = tuple(given)
     numbers = {key: number for number, key in enumerate(keys)}

@@ -4,9 +4,12 @@ import copy
 import math
 import pickle
 
+import pandas as pd
 import pytest
 import torch
+from torch import nn
 from torch.func import functional_call, vmap
+from torch.nn.utils import parametrize, prune
 from torch.nn.utils.rnn import pack_sequence
 from torch.optim.swa_utils import AveragedModel
 
@@ -74,6 +77,30 @@ def test_names_of_a_plain_partition_and_of_a_dann():
         3, Populations(2, 1), dt_ms=1, tau_ms={"E": 20, "I": 10}
     ).tau_ms.tolist() == [20, 20, 10]
     assert DANNRNN(3, 4, dt_ms=1, tau_ms={"E": 20}).tau_ms.tolist() == [20] * 4
+
+
+def test_a_column_of_pandas_is_a_mapping():
+    rnn = EIRNN(3, POPS, dt_ms=20, tau_ms=pd.Series(BY_NAME))
+    assert rnn.tau_ms.tolist() == EACH
+
+
+@pytest.mark.parametrize("how", ["pruned", "parametrised"])
+def test_a_parameter_that_is_computed_is_loaded(how):
+    rnn, other = (EIRNN(3, POPS, dt_ms=20, tau_ms=60, train_tau=True) for _ in range(2))
+    for one in (rnn, other):
+        if how == "pruned":
+            prune.identity(one, "tau_log")
+        else:
+            parametrize.register_parametrization(one, "tau_log", nn.Identity())
+    with torch.no_grad():
+        for name, value in rnn.named_parameters():
+            if "tau_log" in name:
+                value.copy_(torch.linspace(-1, 1, 6))
+    other.load_state_dict(rnn.state_dict())
+    for one in (rnn, other):
+        states(one)
+    assert torch.equal(other.tau_ms, rnn.tau_ms)
+    assert other.tau_ms[0] < 60 < other.tau_ms[5]
 
 
 def test_a_mapping_may_have_gradients():
@@ -179,12 +206,12 @@ def test_whatever_they_learn_they_stay_above_the_time_step(build):
             rnn.tau_log.fill_(value)
         assert (rnn.tau_ms >= 20).all()
         assert states(rnn).isfinite().all()
-    with torch.no_grad():
-        rnn.tau_log.fill_(math.nan)
-    with pytest.raises(
-        ValueError, match=r"^`tau_ms` must stay finite while it learns; got nan: give"
-    ):
-        states(rnn)
+    for value, shown in ((math.nan, "nan"), (800.0, "inf")):
+        with torch.no_grad():
+            rnn.tau_log.fill_(value)
+        match = rf"^`tau_ms` must stay finite while it learns; got {shown}: give"
+        with pytest.raises(ValueError, match=match):
+            states(rnn)
 
 
 @circuits
