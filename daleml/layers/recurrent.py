@@ -110,7 +110,7 @@ class EIRNN(Recurrent):
           same ones; ``rnn.tau_ms`` reads them, and setting it begins anew. Setting ``dt_ms``
           changes neither them nor the parameter. ``optim.param_groups(model, lr, tau_lr=...)``
           gives them, by gradient descent, a learning rate of their own; weight decay pulls them
-          to where they began. They run by the loop, not the fused path.
+          to where they began.
         - A checkpoint holds ``tau_ms`` and is refused by a circuit of another; ``dt_ms`` may
           differ. It tells the nonlinearity in its metadata, and another one warns; noise is no
           part of it. What keeps tensors alone, as safetensors does, loses the metadata; what

@@ -31,7 +31,6 @@ from daleml.layers._recurrent.fused_synapses import fused_synapses
 from daleml.layers._recurrent.kept_leak import Step
 from daleml.layers._recurrent.layer_sweep import LayerSweep, is_lowered, lowered
 from daleml.layers._recurrent.loop import loop
-from daleml.layers._recurrent.nonlinearities import NONLINEARITIES
 from daleml.layers._shared.acting_parameters import acting, composed
 from daleml.layers._shared.exporting import is_exporting
 from daleml.layers.dynamics import (
@@ -171,13 +170,10 @@ def run(
         weight_ih, weight_hh = weight_ih * scale, weight_hh * scale
         bias = None if bias is None else bias * leak
     tensors = x, weight_ih, bias, weight_hh, state, noise
-    if not isinstance(nonlinearity, str) or _is_watched(tensors):
+    if not isinstance(nonlinearity, str) or _is_watched((*tensors, keep)):
         return loop(*tensors, keep, sweep.f, batch_sizes)
     # Torch raises when it is asked about autocast on the meta device.
     if x.is_meta or not torch.is_autocast_enabled(x.device.type):
-        # `fused` takes the fraction that is kept for a constant.
-        if isinstance(keep, Tensor) and _is_learned(keep):
-            return loop(*tensors, keep, NONLINEARITIES[nonlinearity], batch_sizes)
         return fused(*tensors, keep, nonlinearity, batch_sizes)
     # All is lowered at once, as by `nn.RNN`; autocast alone would lower the products only.
     x, weight_ih, bias, weight_hh, state, noise, keep = lowered(*tensors, keep)
@@ -213,7 +209,7 @@ def _is_fused(dynamics: Dynamics, time: TimeStep, sweep: LayerSweep) -> bool:
     return not isinstance(time.alpha, Tensor) or not _is_learned(time.alpha)
 
 
-def _is_watched(tensors: Sequence[Tensor | None]) -> bool:
+def _is_watched(tensors: Sequence[Tensor | float | None]) -> bool:
     """Whether something looks on that wants to see every step.
 
     That is ``torch.func``, forward-mode derivatives, or what records operations.
@@ -224,12 +220,13 @@ def _is_watched(tensors: Sequence[Tensor | None]) -> bool:
         return True
     unpack: Any = forward_ad.unpack_dual
     return any(
-        tensor is not None and unpack(tensor).tangent is not None for tensor in tensors
+        isinstance(tensor, Tensor) and unpack(tensor).tangent is not None
+        for tensor in tensors
     )
 
 
 def _is_learned(keep: Tensor) -> bool:
-    """Whether the fraction that is kept wants a derivative, which ``fused`` does not give."""
+    """Whether the fraction that is kept wants a derivative."""
     if keep.requires_grad and torch.is_grad_enabled():
         return True
     return forward_ad.unpack_dual(keep).tangent is not None  # type: ignore[no-untyped-call]

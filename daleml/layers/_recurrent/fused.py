@@ -27,8 +27,9 @@ class _Fused(torch.autograd.Function):
     """The loop's values and first derivatives, from the rates alone.
 
     Forward projects all inputs in one product into the buffer that becomes the rates; nothing
-    else is kept. Backward carries the gradient of the state through the steps, then gathers
-    each weight's gradient in one product.
+    else is kept, but the states where the fraction that is kept of them learns. Backward carries
+    the gradient of the state through the steps, then gathers each weight's gradient in one
+    product.
     """
 
     # With `ctx` as its first argument: beside a `setup_context`, torch would read and bind the
@@ -53,16 +54,26 @@ class _Fused(torch.autograd.Function):
             rates += noise
         n_first = batch_sizes[0]
         wide = len(weight_hh) >= _WIDE and 0 < n_first == batch_sizes[-1]
+        kept = states = None
+        if isinstance(keep, Tensor):
+            kept = keep
+            # The gradient of what is kept needs the states, which the rates do not tell.
+            if ctx.needs_input_grad[6]:
+                states = torch.empty_like(rates)
         if keep is not None:
-            last = _leak_(rates, weight_hh, state, keep, nonlinearity, batch_sizes)
+            how = nonlinearity, batch_sizes
+            last = _leak_(rates, weight_hh, state, keep, how, states)
         else:
             if wide:
                 _fire_wide_(rates, weight_hh, state, nonlinearity, n_first)
             else:
                 _fire_(rates, weight_hh, state, nonlinearity, batch_sizes)
             last = _last_rows(rates, batch_sizes)
-        ctx.save_for_backward(x, weight_ih, bias, weight_hh, state, noise, rates)
-        ctx.keep, ctx.nonlinearity, ctx.batch_sizes = keep, nonlinearity, batch_sizes
+        tensors = x, weight_ih, bias, weight_hh, state, noise, kept
+        ctx.save_for_backward(*tensors, states, rates)
+        ctx.keep, ctx.nonlinearity, ctx.batch_sizes = None, nonlinearity, batch_sizes
+        if kept is None:
+            ctx.keep = keep
         ctx.wide = wide
         # A gradient that is not asked for stays None, instead of a matrix of zeros.
         ctx.set_materialize_grads(False)
@@ -72,8 +83,9 @@ class _Fused(torch.autograd.Function):
     def backward(
         ctx: Any, grad_rates: Tensor | None, grad_last: Tensor | None
     ) -> tuple[Any, ...]:
-        *tensors, rates = ctx.saved_tensors
-        options = ctx.keep, ctx.nonlinearity, ctx.batch_sizes
+        *tensors, kept, states, rates = ctx.saved_tensors
+        keep = ctx.keep if kept is None else kept
+        options = keep, ctx.nonlinearity, ctx.batch_sizes
         needed, given = ctx.needs_input_grad, (grad_rates, grad_last)
         # In the precision of the forward pass, which autocast would lower.
         with full_precision(rates):
@@ -82,9 +94,9 @@ class _Fused(torch.autograd.Function):
                 found = gradients_by_loop(tensors, options, given, needed)
             else:
                 found = gradients_from_rates(
-                    tensors, options, rates, given, needed, ctx.wide
+                    tensors, options, rates, given, needed, ctx.wide, states
                 )
-        return (*found, None, None, None)
+        return (*found, None, None)
 
 
 fused: Callable[..., tuple[Tensor, Tensor]] = _Fused.apply
@@ -136,15 +148,25 @@ def _leak_(
     weight_hh: Tensor,
     state: Tensor,
     keep: Tensor | float,
-    nonlinearity: str,
-    batch_sizes: tuple[int, ...],
+    how: tuple[str, tuple[int, ...]],
+    states: Tensor | None,
 ) -> Tensor:
-    """Turn the drive of a leaky circuit into its rates, in place; return its last states."""
+    """Turn the drive of a leaky circuit into its rates, in place; return its last states.
+
+    Args:
+        drive: What becomes the rates.
+        weight_hh: The recurrent weight.
+        state: Where it begins.
+        keep: The fraction kept.
+        how: The nonlinearity, and the number of rows of each step.
+        states: What the states of all steps are written into; None where nobody asks.
+    """
+    nonlinearity, batch_sizes = how
     into = INTO[nonlinearity]
     across = weight_hh.t().contiguous()
     before = NONLINEARITIES[nonlinearity](state)
     last = state.clone()
-    size, running = batch_sizes[0], last
+    size, running, begin = batch_sizes[0], last, 0
     steps = torch.split(drive, list(batch_sizes))
     for n, now in zip(batch_sizes, steps, strict=True):
         if n < size:
@@ -156,6 +178,9 @@ def _leak_(
             running.addmm_(before, across, beta=keep)
         into(running.add_(now), out=now)
         before = now
+        if states is not None:
+            states[begin : begin + n] = running
+            begin += n
     return last
 
 

@@ -49,8 +49,9 @@ def gradients_from_rates(
     given: GivenGradients,
     needed: Sequence[bool],
     wide: bool,
+    states: Tensor | None = None,
 ) -> list[Tensor | None]:
-    """Return the gradient of each tensor that needs one.
+    """Return the gradient of each tensor that needs one, last that of the fraction kept.
 
     Args:
         tensors: Input, its weight, bias, recurrent weight, first state, and noise.
@@ -59,6 +60,7 @@ def gradients_from_rates(
         given: The gradients of what it returned.
         needed: Which of the tensors need one.
         wide: Whether to take the steps with the units along rows.
+        states: The states of all steps, where the fraction kept needs a gradient.
     """
     x, weight_ih, _, weight_hh, state, _ = tensors
     keep, nonlinearity, batch_sizes = options
@@ -68,7 +70,7 @@ def gradients_from_rates(
     first = grad[:n_first]
     begun = state if keep is None else NONLINEARITIES[nonlinearity](state)
     # Each weight's gradient is one product over all steps.
-    found: list[Tensor | None] = [None] * len(tensors)
+    found: list[Tensor | None] = [None] * (len(tensors) + 1)
     if needed[0]:
         found[0] = grad.mm(weight_ih)
     if needed[1]:
@@ -86,6 +88,13 @@ def gradients_from_rates(
         found[4] = grad_state
     if needed[5]:
         found[5] = grad
+    if states is not None:
+        # It multiplies the state before, in every step.
+        later, before = (
+            grad[n_first:],
+            states[_previous_rows(batch_sizes, rates.device)],
+        )
+        found[6] = (first * state).sum(0).add_((later * before).sum(0))
     return found
 
 
@@ -194,10 +203,11 @@ def gradients_by_loop(
     f = NONLINEARITIES[nonlinearity]
 
     def run(*tensors: Any) -> tuple[Tensor, Tensor]:
-        x, weight_ih, bias, weight_hh, state, noise = tensors
+        x, weight_ih, bias, weight_hh, state, noise, keep = tensors
         return loop(x, weight_ih, bias, weight_hh, state, noise, keep, f, batch_sizes)
 
-    return gradients_by_running(run, tensors, given, needed)
+    # The fraction kept comes last, and may be a number.
+    return gradients_by_running(run, [*tensors, keep], given, needed)
 
 
 def gradients_by_running(
