@@ -441,7 +441,7 @@ class Circuits(nn.Module):
             2,
             mask=mask,
             dt_ms=20,
-            tau_ms={"E": 50, "I": 40},
+            tau_ms={"E": 50, "PV": 40, "SST": 30},
             train_tau=True,
             input_noise=0.01,
             train_initial_state=True,
