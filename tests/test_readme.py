@@ -56,6 +56,7 @@ def test_the_readmes_commands_exist():
         "README.md",
         "CONTRIBUTING.md",
         "docs/cell_types.md",
+        "docs/time_and_perturbations.md",
         "docs/claims.md",
         "docs/mechanisms.md",
         "docs/routes.md",
@@ -68,7 +69,9 @@ def test_links_lead_somewhere(page):
         ), target
 
 
-@pytest.mark.parametrize("page", ["docs/index.md", "docs/cell_types.md"])
+@pytest.mark.parametrize(
+    "page", ["docs/index.md", "docs/cell_types.md", "docs/time_and_perturbations.md"]
+)
 def test_examples_of_pages_run(page):
     flags = doctest.NORMALIZE_WHITESPACE
     failed, tried = doctest.testfile(str(ROOT / page), False, optionflags=flags)
