@@ -145,6 +145,12 @@ def test_a_value_for_each_unit():
     tau = CELLS.per_unit("tau_ms", {"E": 20, "PV": 5, "[SV]*": 10})
     assert tau == [20] * 80 + [5] * 10 + [10] * 10
     assert AREAS.per_unit("x", {"V1": "a", "PFC": "b"}) == list("aaabbaab")
+    column = pd.Series({"E": 20, "PV": 5, "SST": 10, "VIP": 10})
+    assert CELLS.per_unit("tau_ms", column) == tau
+    assert Populations.of(pd.Series({"E": 8}), pd.Series({"PV": 2})).sizes == {
+        "E": 8,
+        "PV": 2,
+    }
 
 
 counts = st.dictionaries(st.sampled_from("ABCDEFGH"), st.integers(1, 5), max_size=4)
@@ -304,6 +310,15 @@ WRONG = {
         lambda: Populations.from_signs([1, -1], ["a", "a"]),
         "`names` must give units of one type one sign; got 'a' for unit 1, which inhibits,"
         " and for one that excites.",
+    ),
+    "a number for a cell type": (
+        lambda: Populations.from_signs([1, -1], ["E", 2]),
+        "`names` must hold strings; got 2 for unit 1.",
+    ),
+    "types for a size": (
+        lambda: EIRNN(2, {"E": 8}),
+        "`hidden_size` must be a Populations or an integer; got {'E': 8}: write"
+        " Populations.of(exc=..., inh=...).",
     ),
     "too few names": (
         lambda: Populations.from_signs([1, -1], ["a"]),

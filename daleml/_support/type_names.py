@@ -31,12 +31,19 @@ def read_counts(argument: str, given: Any) -> Types:
     """
     if given is None:
         return ()
-    if not isinstance(given, Mapping):
+    if not is_mapping(given):
         raise TypeError(
             f"`{argument}` must be a mapping of names to numbers of units, such as"
             f" {{'E': 80}}; got {given!r}."
         )
     return checked(argument, given.items())
+
+
+def is_mapping(given: Any) -> bool:
+    """Whether something is a dict, or a table's column with its index, as of pandas."""
+    return isinstance(given, Mapping) or (
+        hasattr(given, "keys") and hasattr(given, "items")
+    )
 
 
 def checked(argument: str, pairs: Iterable[Any]) -> Types:
@@ -228,11 +235,13 @@ def per_unit(
         TypeError: If ``given`` is no mapping.
         ValueError: If a key is unknown, or a name is covered twice or not at all.
     """
-    if not isinstance(given, Mapping):
+    if not is_mapping(given):
         raise TypeError(
             f"`{argument}` must be a mapping of populations to values; got"
             f" {type(given).__name__}."
         )
+    # A column of a table goes through its values, not its keys.
+    given = dict(given.items())
     # Keys of one value overlap too: which one was meant would be a guess.
     key_of: dict[str, Any] = {}
     for key in given:

@@ -56,6 +56,11 @@ def cell_types(
         )
     # A list, since a table's column is looked up by its own labels.
     types = list(given)
+    for unit, name in enumerate(types):
+        if not isinstance(name, str):
+            raise TypeError(
+                f"`{argument}` must hold strings; got {name!r} for unit {unit}."
+            )
     excitatory = {types[unit] for unit in exc}
     for unit in inh:
         if types[unit] in excitatory:

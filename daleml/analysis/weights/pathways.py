@@ -68,7 +68,7 @@ def blocks(
     return found
 
 
-def known_by_name(model: nn.Module) -> dict[str, SynapticWeight]:
+def known_by_name(model: nn.Module) -> dict[str, tuple[nn.Module, SynapticWeight]]:
     """Return what the layers of a model say of their weights, by the name of the parameter."""
     from daleml import modules
 
@@ -77,7 +77,7 @@ def known_by_name(model: nn.Module) -> dict[str, SynapticWeight]:
     for path, module in model.named_modules():
         prefix = f"{path}." if path else ""
         for one in modules.known_weights(module, path):
-            found[prefix + one.name] = one
+            found[prefix + one.name] = module, one
     return found
 
 
@@ -85,5 +85,6 @@ def require_populations(known: Any) -> None:
     """Raise if no layer of a model names its populations."""
     if all(one.pre is None for one in known):
         raise ValueError(
-            "`by` must be left out, since no layer of `weights` names its populations."
+            "`weights` must have a layer that names its populations, to be divided by them;"
+            " got none."
         )

@@ -241,7 +241,8 @@ def weight_samples(
             if part.n > 1:
                 found[label] = part
         of_both_signs = len(found) == 2
-        if parameter.signs is not None:
+        # Where every unit has a sign, it counts even if the unit has no sample.
+        if parameter.signs is not None and parameter.signs.all():
             of_both_signs = len(set(parameter.signs.tolist())) == 2
         for label, part in found.items():
             name = parameter.name

@@ -36,12 +36,12 @@ class WeightMatrix(NamedTuple):
         """Return the weights of the synapses that exist, in one row.
 
         Args:
-            sign: Only those of presynaptic units of this sign, +1 or -1, where signs are fixed.
-                Default: all.
+            sign: Only those of presynaptic units of this sign, +1 or -1, where signs are fixed,
+                and those of units without one. Default: all.
         """
         values, present = self.values, self.present
         if sign is not None and self.signs is not None:
-            chosen = self.signs == sign
+            chosen = (self.signs == sign) | (self.signs == 0)
             values = values[:, chosen]
             if present is not None:
                 present = present[:, chosen]
@@ -97,9 +97,9 @@ def _divided(
     """
     pathways.require_module(model, by)
     known = pathways.known_by_name(model)
-    pathways.require_populations(known.values())
+    pathways.require_populations(one for _, one in known.values())
     for matrix in matrices:
-        one = known.get(matrix.name)
+        _, one = known.get(matrix.name, (None, None))
         # A matrix of torch's own layers belongs to no population.
         pre, post = (None, None) if one is None else (one.pre, one.post)
         for block in pathways.blocks(by, pre, post, matrix.values.shape):

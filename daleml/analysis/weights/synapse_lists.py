@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from daleml.modules import SynapticWeight
 
+Positions: TypeAlias = NDArray[np.intp]
+"""Indices of units, or of rows of a matrix."""
+
 
 def weight_table(weights: nn.Module) -> pd.DataFrame:
     """List the synapses of a model, one row each, with the populations of both units.
@@ -27,8 +30,8 @@ def weight_table(weights: nn.Module) -> pd.DataFrame:
     Returns:
         A table with the columns ``parameter``, ``pre`` and ``post``, the populations' names,
         ``pathway``, ``pre_unit`` and ``post_unit``, their indices, and ``weight``, signed. A
-        name is empty where a layer does not say it. Kernels of convolutions are left out:
-        synapses of all places share their weights.
+        name is empty where a layer does not say it. A kernel has a row for each tap, whose
+        units are channels.
 
     Raises:
         TypeError: If ``weights`` are no module.
@@ -46,14 +49,42 @@ def weight_table(weights: nn.Module) -> pd.DataFrame:
     import pandas as pd
 
     pathways.require_module(weights, None)
-    parts = []
-    for whole in weight_matrices(weights):
-        if whole.values.ndim == 2:
-            parts.append(whole)
     known = pathways.known_by_name(weights)
-    pathways.require_populations(known.values())
-    columns = [_rows(matrix, known.get(matrix.name)) for matrix in parts]
+    pathways.require_populations(one for _, one in known.values())
+    columns = []
+    for matrix in weight_matrices(weights):
+        module, one = known.get(matrix.name, (None, None))
+        # Without signs, a kernel has the shape that torch gives it, and no populations.
+        if matrix.values.ndim == 2:
+            channels = _channels(len(matrix.values), module, one)
+            columns.append(_rows(matrix, one, channels))
     return pd.concat(columns, ignore_index=True)
+
+
+class _Channels(NamedTuple):
+    """How the rows of a matrix follow from the outputs of a layer: a row for each tap."""
+
+    n_rows: int
+    n_taps: int = 1
+    groups: int = 1
+
+    def post_unit(self, row: Positions, pre_unit: Positions, n_pre: int) -> Positions:
+        """Return the output that a row belongs to."""
+        n_post_of_group = self.n_rows // self.n_taps
+        # The rows of a group are its own outputs alone.
+        group = pre_unit // (n_pre // self.groups)
+        found: Positions = group * n_post_of_group + row // self.n_taps
+        return found
+
+
+def _channels(
+    n_rows: int, module: nn.Module | None, one: SynapticWeight | None
+) -> _Channels:
+    if module is None or one is None:
+        return _Channels(n_rows)
+    n_taps = getattr(module, one.name)[0, 0].numel()
+    groups = getattr(module, "groups", 1)
+    return _Channels(n_rows, n_taps, groups)
 
 
 def labelled(model: Any, by: str) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -68,7 +99,9 @@ def labelled(model: Any, by: str) -> tuple[NDArray[Any], NDArray[Any]]:
     return table["weight"].to_numpy(), group.to_numpy()
 
 
-def _rows(matrix: WeightMatrix, one: SynapticWeight | None) -> pd.DataFrame:
+def _rows(
+    matrix: WeightMatrix, one: SynapticWeight | None, channels: _Channels
+) -> pd.DataFrame:
     import pandas as pd
 
     values = matrix.values
@@ -76,10 +109,11 @@ def _rows(matrix: WeightMatrix, one: SynapticWeight | None) -> pd.DataFrame:
     exists = np.ones(values.shape, dtype=bool)
     if matrix.present is not None:
         exists = matrix.present
-    post_unit, pre_unit = np.nonzero(exists)
-    n_post, n_pre = values.shape
+    row, pre_unit = np.nonzero(exists)
+    n_rows, n_pre = values.shape
+    post_unit = channels.post_unit(row, pre_unit, n_pre)
     pre = _names(None if one is None else one.pre, n_pre)[pre_unit]
-    post = _names(None if one is None else one.post, n_post)[post_unit]
+    post = _names(None if one is None else one.post, n_rows)[post_unit]
     pathway = [f"{a}->{b}" if a and b else "" for a, b in zip(pre, post, strict=True)]
     return pd.DataFrame(
         {

@@ -41,6 +41,10 @@ def of_matrix(
     weights, labels = _read(given, variable)
     if rows == "pre":
         weights = weights.T
+    if isinstance(names, str):
+        raise TypeError(
+            f"`names` must hold the cell type of each unit; got the string {names!r}."
+        )
     cell_types = None if names is None else list(names)
     # Before the signs, whose sentences name cell types.
     if cell_types is not None and len(cell_types) != len(weights):

@@ -18,6 +18,7 @@ from daleml._signs import facts
 from daleml._support import node_types, signed_edges
 from daleml._support.node_types import CellTypes as CellTypes
 from daleml._support.signed_edges import GraphLike
+from daleml._support.type_names import is_mapping
 from daleml.layers import init
 from daleml.layers._recurrent import node_options
 from daleml.layers._shared import acting_parameters
@@ -82,12 +83,12 @@ class GivenWiring:
     def _per_unit(self, name: str, given: Any) -> Any:
         if self._goes_by_population(given):
             return given
-        if self.argument == "graph" or node_options.is_mapping(given):
+        if self.argument == "graph" or is_mapping(given):
             return node_options.per_unit(name, given, self._nodes(), self._listed())
         return node_options.reordered(name, given, self.order)
 
     def _rows(self, name: str, given: Any, n_inputs: int) -> Any:
-        if self.argument == "graph" or node_options.is_mapping(given):
+        if self.argument == "graph" or is_mapping(given):
             listed = self._listed()
             return node_options.rows(name, given, n_inputs, self._nodes(), listed)
         return node_options.reordered(name, given, self.order)
@@ -149,12 +150,15 @@ class GivenWiring:
 
 def require_left_out(options: Mapping[str, Any], what: str) -> None:
     """Raise if an option is given that the wiring says itself."""
-    for name in ("hidden_size", "mask"):
-        if name in options:
-            raise TypeError(
-                f"`{name}` must be left out, since the {what} says it; got"
-                f" {options[name]!r}."
-            )
+    for name in ("hidden_size", "mask", "strength"):
+        given = options.get(name)
+        if given is None:
+            continue
+        # A matrix would fill the sentence.
+        got = type(given).__name__ if hasattr(given, "shape") else repr(given)
+        raise TypeError(
+            f"`{name}` must be left out, since the {what} says it; got {got}."
+        )
 
 
 def of_graph(

@@ -6,12 +6,14 @@ nodes, and a plain sequence would not say which of the two it follows.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from daleml._support.type_names import is_mapping
 
 
 def per_unit(
@@ -102,13 +104,6 @@ def reordered(name: str, given: Any, order: Tensor) -> Any:
     if isinstance(given, np.ndarray):
         return given[order.numpy()]
     return [given[unit] for unit in order.tolist()]
-
-
-def is_mapping(given: Any) -> bool:
-    """Whether something is a dict, or a table's column with its index, as of pandas."""
-    return isinstance(given, Mapping) or (
-        hasattr(given, "keys") and hasattr(given, "items")
-    )
 
 
 def _chosen(name: str, given: Any, nodes: Sequence[Hashable]) -> dict[Hashable, Any]:

@@ -29,6 +29,11 @@ def sizes(name: str, given: Populations | int | Any) -> Populations:
     if is_content(given):
         return Populations.from_dict(given)
     require_no_pair(name, given)
+    if isinstance(given, Mapping):
+        raise TypeError(
+            f"`{name}` must be a Populations or an integer; got {given}: write"
+            " Populations.of(exc=..., inh=...)."
+        )
     if isinstance(given, bool):
         raise TypeError(f"{name} should be of type int, got: bool")
     # Numpy has integers of its own.

@@ -133,6 +133,21 @@ def test_signs_that_were_fixed_since_are_told_apart():
     ]
 
 
+def test_units_without_a_sign_are_sorted_by_that_of_each_weight():
+    inputs = Populations.of(exc={"stimulus": 6, "context": 5})
+    rnn = EIRNN(inputs, CELLS, input_signed={"stimulus": True, "context": False})
+    free = rnn.weight_ih_l0.detach()[:, inputs["context"]].numpy()
+    samples = weight_samples(rnn, by="population")
+    assert samples["weight_ih_l0 stimulus"].n == 6 * CELLS.size
+    for sign, letter in ((1, "E"), (-1, "I")):
+        found = samples[f"weight_ih_l0 context {letter}"]
+        expected = free[np.sign(free) == sign].astype(np.float64)
+        assert np.array_equal(np.sort(found.values()), np.sort(np.abs(expected)))
+    whole = weight_samples(rnn)
+    assert whole["weight_ih_l0 I"].n == samples["weight_ih_l0 context I"].n
+    assert whole["weight_ih_l0 E"].n + whole["weight_ih_l0 I"].n == 11 * CELLS.size
+
+
 def test_a_table_of_synapses():
     rnn = circuit(mask=0.5, input_mask=0.5)
     table = weight_table(rnn)
@@ -147,6 +162,17 @@ def test_a_table_of_synapses():
         assert rows["post_unit"].between(top, bottom - 1).all()
         assert rows["pre_unit"].between(left, right - 1).all()
         assert (rows["pre"] + "->" + rows["post"] == pathway).all()
+    kernels = EIConv2d(Populations.of({"A": 2, "B": 1}, {"I": 1}), 6, (2, 3), groups=2)
+    for layer in (kernels, EIConv2d(4, 6, 2), nn.Sequential(EIConv2d(4, 6, 2))):
+        found = weight_table(layer)
+        weight = next(layer.parameters()).detach().numpy()
+        within = found["pre_unit"] % weight.shape[1]
+        for post, pre, value in zip(
+            found["post_unit"], within, found["weight"], strict=True
+        ):
+            assert value in weight[post, pre]
+        assert len(found) == weight.size
+    assert set(weight_table(kernels)["pre"]) == {"A", "B", "I"}
     readout = weight_table(EILinear(CELLS, 2))
     assert set(readout["pathway"]) == {""}
     assert set(readout["pre"]) == set(ENDS)
@@ -176,7 +202,7 @@ def test_groups_of_a_circuit_are_compared_by_pathway():
         (lambda: compare_groups(circuit(), "layer"), "`by` must be 'population', the presynaptic one, or 'pathway', such as 'E->PV'; got 'layer'."),
         (lambda: weight_samples(circuit().state_dict(), by="pathway"), "`weights` must be a module, whose layers name populations; got OrderedDict."),
         (lambda: list(effective_weights({}, by="pathway")), "`weights` must be a module, whose layers name populations; got dict."),
-        (lambda: weight_samples(nn.Linear(3, 2), by="pathway"), "`by` must be left out, since no layer of `weights` names its populations."),
+        (lambda: weight_samples(nn.Linear(3, 2), by="pathway"), "`weights` must have a layer that names its populations, to be divided by them; got none."),
         (lambda: weight_table(np.ones(3)), "`weights` must be a module, whose layers name populations; got ndarray."),
         (lambda: plots.matrix(np.ones((2, 3)), pre=CELLS), "`pre` must have 3 units, as `weight`; got 15."),
         (lambda: plots.matrix(np.ones((2, 3)), post=2), "`post` must be a Populations; got int."),

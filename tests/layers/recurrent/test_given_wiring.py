@@ -219,6 +219,14 @@ WRONG = {
         {"mask": 0.5},
         "`mask` must be left out, since the matrix says it; got 0.5.",
     ),
+    "strengths beside it": (
+        {"strength": torch.ones(5, 5)},
+        "`strength` must be left out, since the matrix says it; got Tensor.",
+    ),
+    "a word for names": (
+        {"names": "EIEIE"},
+        "`names` must hold the cell type of each unit; got the string 'EIEIE'.",
+    ),
     "labels that differ": (
         {"weights": pd.DataFrame(np.eye(2), ["a", "b"], ["b", "a"]), "names": None},
         "`weights` must name the same units in rows and columns, in one order; got ['a',"
