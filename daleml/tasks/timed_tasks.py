@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -94,7 +95,7 @@ class TimedTask(Task):
         super().__post_init__()
         require.number("input_baseline", self.input_baseline)
         require.non_negative("input_noise", self.input_noise)
-        for name in self._duration_fields():
+        for name in duration_fields(type(self)):
             lasting.distribution(
                 name,
                 getattr(self, name),
@@ -102,18 +103,11 @@ class TimedTask(Task):
                 may_be_zero=name in self._may_be_zero,
             )
 
-    def _duration_fields(self) -> list[str]:
-        fields = []
-        for setting in dataclasses.fields(self):
-            if setting.name.endswith("_ms") and setting.name not in self._no_periods:
-                fields.append(setting.name)
-        return fields
-
     @property
     def durations(self) -> dict[str, float | Duration]:
         """How long each period lasts, in order, by name: a number of ms, or a distribution."""
         found = {}
-        for name in self._duration_fields():
+        for name in duration_fields(type(self)):
             found[name.removesuffix("_ms")] = getattr(self, name)
         return found
 
@@ -144,6 +138,19 @@ class TimedTask(Task):
         longest = [int(counts[-1]) for counts, _ in self._distributions().values()]
         return sum(longest)
 
+    def steps(self, period: str) -> slice:
+        """Return the steps of a period that all trials share, to cut states or outputs by.
+
+        Raises:
+            ValueError: If there is no period of that name, or durations vary.
+        """
+        if not self.periods and period in self.durations:
+            raise ValueError(
+                f"`steps` must be asked of the trials, `trials.during({period!r})`, where"
+                f" durations vary; got {type(self).__name__} without periods that all share."
+            )
+        return super().steps(period)
+
     def _distributions(self) -> dict[str, tuple[Tensor, Tensor]]:
         found = {}
         for name, value in self.durations.items():
@@ -154,6 +161,12 @@ class TimedTask(Task):
 
     def _timeline(self, n: int, generator: torch.Generator | None) -> Timeline:
         """Draw when the periods of ``n`` trials begin and end."""
+        fixed = {}
+        for name, value in self.durations.items():
+            if not isinstance(value, Duration):
+                fixed[name] = round(value / self.dt_ms)
+        if len(fixed) == len(self.durations):
+            return Timeline.fixed(fixed, n, self.dt_ms, self.begins_with)
         steps = drawn(self._distributions(), n, generator)
         return Timeline.consecutive(steps, self.dt_ms, self.begins_with)
 
@@ -179,6 +192,8 @@ class TimedTask(Task):
         timeline: Timeline,
     ) -> Trials:
         """Return trials in which nothing counts, and nothing is shown, after a trial has ended."""
+        if timeline.shared_steps is not None:
+            return self._named_trials(inputs, targets, mask, conditions, timeline)
         there = torch.arange(len(inputs))[:, None] < timeline.lengths
         return self._named_trials(
             inputs * there[..., None],
@@ -213,3 +228,14 @@ class TimedTask(Task):
         # A trial that has ended receives nothing.
         there = torch.arange(len(inputs))[:, None] < trials.lengths
         return dataclasses.replace(trials, inputs=inputs * there[..., None])
+
+
+@functools.cache
+def duration_fields(task: type[TimedTask]) -> tuple[str, ...]:
+    """Return the names of a task's fields that are durations of periods, in order."""
+    fields = []
+    for setting in dataclasses.fields(task):
+        # Looked up at every sample, and the same for all tasks of a class.
+        if setting.name.endswith("_ms") and setting.name not in task._no_periods:
+            fields.append(setting.name)
+    return tuple(fields)

@@ -21,6 +21,8 @@ class Timeline:
         starts: The first step of each period, (periods, trials), int64.
         ends: The step after its last, likewise.
         dt_ms: Duration of a step.
+        shared_steps: First step, and the step after the last, of each period, if all trials
+            share them: what is the same everywhere is written as slices, which is quicker.
 
     Example:
         >>> timeline = Timeline.consecutive(
@@ -36,6 +38,33 @@ class Timeline:
     starts: Tensor
     ends: Tensor
     dt_ms: float
+    shared_steps: tuple[tuple[int, int], ...] | None = None
+
+    @classmethod
+    def fixed(
+        cls,
+        steps: Mapping[str, int],
+        n: int,
+        dt_ms: float,
+        begins_with: Mapping[str, str] | None = None,
+    ) -> Timeline:
+        """Return periods that follow each other and that all of ``n`` trials share.
+
+        Args:
+            steps: How many steps each period has.
+            n: How many trials there are.
+            dt_ms: Duration of a step.
+            begins_with: As of :meth:`consecutive`.
+        """
+        bounds, end = {}, 0
+        for name, count in steps.items():
+            bounds[name] = (end, end + count)
+            end += count
+        for later, other in (begins_with or {}).items():
+            bounds[later] = (bounds[other][0], bounds[later][1])
+        shared = tuple(bounds.values())
+        starts, ends = torch.tensor(shared).t()[..., None].expand(2, -1, n)
+        return cls(tuple(bounds), starts, ends, dt_ms, shared)
 
     @classmethod
     def consecutive(
@@ -64,6 +93,8 @@ class Timeline:
     @property
     def n_steps(self) -> int:
         """How many steps the longest trial has."""
+        if self.shared_steps is not None:
+            return max(last for _, last in self.shared_steps)
         return int(self.ends.max())
 
     @property
@@ -81,6 +112,10 @@ class Timeline:
         found = torch.zeros(self.n_steps, self.n_trials, dtype=torch.bool)
         for period in periods:
             row = self.names.index(period)
+            if self.shared_steps is not None:
+                first, last = self.shared_steps[row]
+                found[first:last] = True
+                continue
             found |= within(self.starts[row], self.ends[row], self.n_steps)
         return found
 
@@ -103,6 +138,9 @@ class Timeline:
 
     def longest(self, period: str) -> int:
         """Return how many steps a period has at most."""
+        if self.shared_steps is not None:
+            first, last = self.shared_steps[self.names.index(period)]
+            return last - first
         return int(self.steps(period).max())
 
     def put(
@@ -120,12 +158,11 @@ class Timeline:
             ``inputs``.
         """
         row = self.names.index(period)
-        starts, ends = self.starts[row], self.ends[row]
-        first, last = int(starts[0]), int(ends[0])
-        # The same steps in all trials are one slice, which is quicker.
-        if bool((starts == first).all()) and bool((ends == last).all()):
+        if self.shared_steps is not None:
+            first, last = self.shared_steps[row]
             inputs[first:last, :, channels] = values[: last - first]
             return inputs
+        starts, ends = self.starts[row], self.ends[row]
         times, trials = within(starts, ends, self.n_steps).nonzero(as_tuple=True)
         shown = values[times - starts[trials], trials]
         inputs[times, trials, channels] = shown

@@ -209,7 +209,9 @@ class ChoiceTask(TimedTask, ClassificationTask):
             return trials.mask & (trials.targets > 0)
         return trials.mask & trials.during("decision")
 
-    def responses(self, outputs: Tensor, trials: Trials) -> Responses:
+    def responses(
+        self, outputs: Tensor, trials: Trials, threshold: float = 0.0
+    ) -> Responses:
         """Return the first answer of each trial: where a choice first is the largest output.
 
         Steps that the score does not judge, such as those of fixation, are not looked at.
@@ -217,13 +219,18 @@ class ChoiceTask(TimedTask, ClassificationTask):
         Args:
             outputs: What the network answered, (time, trials, n_outputs).
             trials: What it was asked.
+            threshold: How probable, by the softmax of the outputs, a choice must be to be an
+                answer. A network that sums evidence reaches a high one earlier in clear trials.
 
         Raises:
-            ValueError: If ``outputs`` has another shape.
+            TypeError: If ``threshold`` is no number.
+            ValueError: If ``outputs`` has another shape, or ``threshold`` is no fraction.
         """
         self._require(outputs, trials)
-        judged, answers = self._judged(trials), outputs.detach().argmax(-1)
-        answered = judged & (answers > 0)
+        require.fraction("threshold", threshold)
+        judged = self._judged(trials)
+        likeliest, answers = outputs.detach().softmax(-1).max(-1)
+        answered = judged & (answers > 0) & (likeliest >= threshold)
         # The first of the largest values is the first step that has one.
         first = answered.int().argmax(0)
         last = len(judged) - 1 - judged.flip(0).int().argmax(0)
@@ -289,6 +296,10 @@ class ChoiceTask(TimedTask, ClassificationTask):
             inputs[: self.steps("decision").start, :, 0] = 1
             return inputs
         inputs = torch.zeros(timeline.n_steps, timeline.n_trials, self.n_inputs)
+        if timeline.shared_steps is not None:
+            first, _ = timeline.shared_steps[timeline.names.index("decision")]
+            inputs[:first, :, 0] = 1
+            return inputs
         inputs[..., 0] = timeline.before("decision")
         return inputs
 
@@ -308,9 +319,11 @@ class ChoiceTask(TimedTask, ClassificationTask):
             mask[self.steps("decision")] = True
             return self._named_trials(inputs, targets, mask, conditions)
         deciding = timeline.during("decision")
-        grace = timeline.beginning("decision", round(self.grace_ms / self.dt_ms))
         targets = torch.where(deciding, choice, targets)
-        mask = (mask | deciding) & ~grace
+        mask = mask | deciding
+        n_grace = round(self.grace_ms / self.dt_ms)
+        if n_grace:
+            mask &= ~timeline.beginning("decision", n_grace)
         return self._timed_trials(inputs, targets, mask, conditions, timeline)
 
 

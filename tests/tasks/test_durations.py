@@ -69,8 +69,14 @@ def test_a_batch_that_happens_to_agree_has_shared_periods():
     trials = task.sample(1, seeded())
     assert trials.periods[1].end_ms == trials.conditions["stimulus_ms"].item()
     assert task.periods == ()
-    with pytest.raises(ValueError, match="which there are none; got 'stimulus'"):
+    with pytest.raises(ValueError) as raised:
         task.steps("stimulus")
+    assert str(raised.value) == (
+        "`steps` must be asked of the trials, `trials.during('stimulus')`, where durations vary; got"
+        " PerceptualDecision without periods that all share."
+    )
+    with pytest.raises(ValueError, match="which there are none; got 'stimuli'"):
+        task.steps("stimuli")
 
 
 def test_trials_of_many_lengths_equal_a_loop_over_trials():
@@ -262,6 +268,21 @@ class TestResponses:
         written = found.to_dict()
         assert written["time_ms"][0] is None
         assert written["n"] == 200
+
+    def test_a_threshold_waits_for_a_probable_answer(self):
+        trials = self.TASK.sample(30, seeded())
+        outputs = torch.randn(*trials.targets.shape, 3, generator=seeded(2))
+        found = self.TASK.responses(outputs, trials, threshold=0.6)
+        for i in range(30):
+            time = math.nan
+            for t in range(3, 8):
+                p = outputs[t, i].exp() / outputs[t, i].exp().sum()
+                if max(p[1], p[2]) >= 0.6:
+                    time = (t + 1) * 100 - 200
+                    break
+            assert found.time_ms[i].item() == pytest.approx(time, nan_ok=True)
+        with pytest.raises(ValueError, match="`threshold` must be a fraction"):
+            self.TASK.responses(outputs, trials, threshold=2)
 
     def test_the_cue_ends_as_the_stimulus_begins(self):
         trials = self.TASK.sample(5, seeded())
