@@ -170,7 +170,8 @@ def run(
         weight_ih, weight_hh = weight_ih * scale, weight_hh * scale
         bias = None if bias is None else bias * leak
     tensors = x, weight_ih, bias, weight_hh, state, noise
-    if not isinstance(nonlinearity, str) or _is_watched((*tensors, keep)):
+    kept = keep if isinstance(keep, Tensor) else None
+    if not isinstance(nonlinearity, str) or _is_watched((*tensors, kept)):
         return loop(*tensors, keep, sweep.f, batch_sizes)
     # Torch raises when it is asked about autocast on the meta device.
     if x.is_meta or not torch.is_autocast_enabled(x.device.type):
@@ -209,7 +210,7 @@ def _is_fused(dynamics: Dynamics, time: TimeStep, sweep: LayerSweep) -> bool:
     return not isinstance(time.alpha, Tensor) or not _is_learned(time.alpha)
 
 
-def _is_watched(tensors: Sequence[Tensor | float | None]) -> bool:
+def _is_watched(tensors: Sequence[Tensor | None]) -> bool:
     """Whether something looks on that wants to see every step.
 
     That is ``torch.func``, forward-mode derivatives, or what records operations.
@@ -220,8 +221,7 @@ def _is_watched(tensors: Sequence[Tensor | float | None]) -> bool:
         return True
     unpack: Any = forward_ad.unpack_dual
     return any(
-        isinstance(tensor, Tensor) and unpack(tensor).tangent is not None
-        for tensor in tensors
+        tensor is not None and unpack(tensor).tangent is not None for tensor in tensors
     )
 
 

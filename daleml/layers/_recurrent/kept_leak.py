@@ -207,7 +207,9 @@ class KeptLeak(CheckedAttributes):
         if vars(self)["_learned"] is not None:
             return
         exact = self._exact_leak()
-        vars(self).update(_derived=None, _leaks=exact is not None)
+        vars(self).update(_derived=None, _of_number=None, _leaks=exact is not None)
+        if isinstance(exact, float):
+            vars(self)["_of_number"] = Step.of(exact)
         # A leak that learns has to be computed at every step.
         if isinstance(exact, Tensor) and is_plain(exact):
             leak, keep, spread = (
@@ -318,6 +320,10 @@ class KeptLeak(CheckedAttributes):
 
     def _step(self, like: Tensor) -> Step | None:
         """Return what a step does to states like ``like``, on its device and in its dtype."""
+        # Most circuits have one number, which nothing but a setting changes.
+        of_number = cast("Step | None", self.__dict__.get("_of_number"))
+        if of_number is not None:
+            return of_number
         if torch.compiler.is_compiling():
             # What records operations knows nothing of edits.
             leak = self._buffers.get("leak")
