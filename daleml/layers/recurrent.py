@@ -245,7 +245,7 @@ class EIRNN(Recurrent):
             variable: Name of the array, where a file holds several.
             options: Further arguments of the class. Values for each unit follow the order of
                 the matrix. With ``spectral_radius``, strengths are scaled to it; else they are
-                as given.
+                as given, in the precision of ``dtype``.
 
         Returns:
             An ``EIRNN``: unit ``k`` is the given unit ``rnn.order[k]``.

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from daleml import Populations, signs
-from daleml.layers import EIRNN, EIConv2d, EILinear, populations_after
+from daleml.layers import EIRNN, EIConv2d, EILinear, Readout, populations_after
 from tests import catalog
 from tests.catalog import LAYERS, NETWORKS
 
@@ -29,9 +29,16 @@ def with_cell_types(n_exc, n_inh=0):
     return Populations.of(*sides)
 
 
+def circuit(**kw):
+    inputs, units = catalog.Populations(6, 3), catalog.Populations(6, 3)
+    rnn = EIRNN(inputs, units, 2, mask=0.5, dt_ms=5, tau_ms=20, noise=0.1, **kw)
+    return nn.Sequential(rnn, Readout(units, 2, **kw))
+
+
 with_default_names.of = with_cell_types.of = Populations.of
 
 BUILDS = {case.name: (case.build, case.in_shape) for case in LAYERS}
+BUILDS["EIRNN"] = lambda **kw: circuit(**kw), (9,)
 BUILDS |= {f"{name} network": (build, (9,)) for name, build in NETWORKS.items()}
 
 
@@ -42,7 +49,9 @@ def test_names_change_no_bit(name, named, monkeypatch):
     results = []
     for partition in (Populations, named):
         monkeypatch.setattr(catalog, "Populations", partition)
-        monkeypatch.setattr(catalog, "CELLS", partition(6, 3))
+        # The circuits of the table have options by the names of their own cell types.
+        if name != "recurrent network":
+            monkeypatch.setattr(catalog, "CELLS", partition(6, 3))
         torch.manual_seed(0)
         module = build(dtype=torch.float64)
         x = torch.rand(5, *shape, dtype=torch.float64)
