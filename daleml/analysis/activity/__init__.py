@@ -7,6 +7,7 @@ name                  what it does
 ``fixed_points``      the fixed points and slow points of a circuit at a constant input
 ``linearisation``     the Jacobian of a circuit at a state, and its eigenvalues
 ``currents``          what excites and what inhibits each unit, and how they balance
+``paradoxical_effect``  whether inhibition stabilises a circuit, and how driving it shows
 ``dimension``         how many directions activity fills
 ``psychometric``      how often one of two choices is made, by strength of the evidence
 ``chronometric``      how long a decision takes, by strength of the evidence
@@ -46,6 +47,10 @@ if TYPE_CHECKING:
         Stability,
         linearisation,
     )
+    from daleml.analysis.activity.paradoxical_responses import (
+        ParadoxicalEffect,
+        paradoxical_effect,
+    )
     from daleml.analysis.activity.psychometric_curve import (
         CurveVerdict,
         Psychometric,
@@ -70,6 +75,7 @@ __all__ = [
     "FixedPoint",
     "FixedPoints",
     "Linearisation",
+    "ParadoxicalEffect",
     "PointKind",
     "Psychometric",
     "ReactionTimes",
@@ -85,6 +91,7 @@ __all__ = [
     "dimension",
     "fixed_points",
     "linearisation",
+    "paradoxical_effect",
     "psychometric",
     "reaction_times",
     "selectivity",
@@ -93,6 +100,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "paradoxical_responses": (
+        "ParadoxicalEffect",
+        "paradoxical_effect",
+    ),
     "synaptic_currents": (
         "Currents",
         "currents",

@@ -34,6 +34,8 @@ _FLAT = 1e-6
 # What scipy's searches are asked for, and how often at most the second calls the circuit.
 _PRECISION = 1e-14
 _MOST_CALLS = 400
+# A circuit runs until a step moves it by less than this, or for so many steps.
+_CLOSE, _MOST_STEPS = 1e-7, 5000
 
 
 @dataclass(frozen=True, eq=False)
@@ -371,6 +373,24 @@ def _is_minimum(circuit: ConstantMap, state: Array, speed: float) -> bool:
     moved = circuit.residual(state)
     gradient = circuit.residual_jacobian(state).T @ moved
     return bool(np.abs(gradient).max() <= _FLAT * np.linalg.norm(moved))
+
+
+def point_from(circuit: ConstantMap, start: Tensor) -> FixedPoint | None:
+    """Return the fixed point to which a circuit goes from a state; None if it finds no rest."""
+    state = start[None]
+    with torch.no_grad():
+        for _ in range(_MOST_STEPS):
+            after = circuit.advance(state)
+            if not after.isfinite().all():
+                return None
+            is_close = float((after - state).abs().max()) < _CLOSE
+            state = after
+            if is_close:
+                break
+    end = _search(circuit, state[0].numpy(), 1e-9)
+    if not end.is_fixed:
+        return None
+    return _point(circuit, end, 1)
 
 
 def _merged(ends: list[_End], merge: float) -> list[tuple[_End, int]]:

@@ -233,7 +233,8 @@ def shared_leak(rnn: nn.Module) -> float | None:
     leak = getattr(rnn, "leak", None)
     if leak is None:
         return None
-    values = torch.as_tensor(leak).detach().double().flatten()
+    # A float is a double, whatever torch's default is.
+    values = torch.as_tensor(leak, dtype=torch.float64).detach().flatten()
     if not bool((values == values[0]).all()):
         return None
     return float(values[0])

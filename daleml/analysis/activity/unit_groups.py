@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from daleml import modules
+
 UNNAMED = "units"
 """What the units of a circuit without populations are called together."""
 
@@ -31,6 +33,27 @@ def groups_of(rnn: nn.Module, n_units: int) -> dict[str, Units]:
     return found
 
 
+def excitatory_units(rnn: nn.Module, n_units: int) -> Units:
+    """Return the units that excite.
+
+    Raises:
+        ValueError: If the circuit does not say which they are, or none does.
+    """
+    say = modules.method(rnn, "output_signs")
+    signs = None
+    if say is not None:
+        signs = modules.output_signs(rnn)
+    if signs is None or len(signs) != n_units:
+        raise ValueError(
+            "`rnn` must say which of its units excite and which inhibit, by `output_signs`;"
+            f" got {type(rnn).__name__}."
+        )
+    units: Units = np.flatnonzero(signs.numpy() > 0)
+    if not units.size:
+        raise ValueError("`rnn` must have units that excite; got one without.")
+    return units
+
+
 def units_of(rnn: nn.Module, population: str | None, n_units: int) -> Units:
     """Return the units of a population, area or pattern; of None, those that inhibit.
 
@@ -38,22 +61,23 @@ def units_of(rnn: nn.Module, population: str | None, n_units: int) -> Units:
         TypeError: If ``population`` is no name.
         ValueError: If the circuit has no populations, or none that inhibits or is called so.
     """
-    populations: Any = getattr(rnn, "populations", None)
-    if populations is None:
-        raise ValueError(
-            "`rnn` must say which of its units excite and which inhibit, by `populations`;"
-            f" got {type(rnn).__name__}."
-        )
     if population is None:
-        units = np.arange(n_units)[populations.inh]
+        exciting = excitatory_units(rnn, n_units)
+        units = np.setdiff1d(np.arange(n_units), exciting)
         if not units.size:
             raise ValueError(
                 "`rnn` must have units that inhibit; got one without: name a `population`."
             )
-        return np.asarray(units)
+        return units
     if not isinstance(population, str):
         raise TypeError(
             f"`population` must be the name of one; got {type(population).__name__}."
+        )
+    populations: Any = getattr(rnn, "populations", None)
+    if populations is None:
+        raise ValueError(
+            "`rnn` must have `populations` for one to be named; got"
+            f" {type(rnn).__name__}."
         )
     found: Units = populations.index(population).numpy()
     return found

@@ -37,6 +37,7 @@ plot                   what it draws
 ``fixed_points``       fixed points and slow points in the plane in which they differ most
 ``eigenvalues``        the eigenvalues of a linearisation, and the unit circle
 ``currents``           the excitation of each unit against its inhibition
+``paradoxical_effect`` how the rate of each population answers to a drive of inhibition
 ``dimension``          how much of the variance principal components hold
 ``claim``, ``sweep``   what a reproduction of a paper gave
 =====================  ====================================================================
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from daleml.analysis.plots.plasticity_plots import geometry, normality, regime
     from daleml.analysis.plots.quantiles import qq
     from daleml.analysis.plots.ranking import family_bars
+    from daleml.analysis.plots.response_plots import paradoxical_effect
     from daleml.analysis.plots.shape_plots import resemblance, shapes
     from daleml.analysis.plots.stability_plots import eigenvalues, fixed_points
     from daleml.analysis.plots.sweep_plots import sweep
@@ -101,6 +103,7 @@ __all__ = [
     "learning_curves",
     "matrix",
     "normality",
+    "paradoxical_effect",
     "png",
     "psychometric",
     "qq",
@@ -119,6 +122,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "response_plots": ("paradoxical_effect",),
     "current_plots": ("currents",),
     "activity_plots": ("dimension", "trajectory"),
     "behaviour_plots": ("chronometric", "psychometric"),

@@ -6,6 +6,7 @@ from torch import nn
 
 from daleml import Populations
 from daleml.analysis import activity, plots
+from tests.analysis.activity.two_units import pair
 
 torch.manual_seed(0)
 RNN = nn.RNN(3, 5)
@@ -44,6 +45,10 @@ CASES = {
     "no currents": (
         plots.currents,
         lambda: activity.currents(SILENT, torch.zeros(5, 3)),
+    ),
+    "paradoxical effect": (
+        plots.paradoxical_effect,
+        lambda: activity.paradoxical_effect(pair(1.5, 1.0, 2.0, 0.5, (1.0, 0.0))),
     ),
     "dimension": (
         plots.dimension,
