@@ -1,22 +1,22 @@
 """What the activity of a circuit says: fixed points, currents, selectivity, behaviour.
 
-====================  =========================================================================
-name                  what it does
-====================  =========================================================================
-``trajectory``        the state and the rates of a circuit at every step
-``fixed_points``      the fixed points and slow points of a circuit at a constant input
-``linearisation``     the Jacobian of a circuit at a state, and its eigenvalues
-``currents``          what excites and what inhibits each unit, and how they balance
+======================  =========================================================================
+name                    what it does
+======================  =========================================================================
+``trajectory``          the state and the rates of a circuit at every step
+``fixed_points``        the fixed points and slow points of a circuit at a constant input
+``linearisation``       the Jacobian of a circuit at a state, and its eigenvalues
+``currents``            what excites and what inhibits each unit, and how they balance
 ``paradoxical_effect``  whether inhibition stabilises a circuit, and how driving it shows
-``dimension``         how many directions activity fills
-``psychometric``      how often one of two choices is made, by strength of the evidence
-``chronometric``      how long a decision takes, by strength of the evidence
-``signed_choices``    a network's choices in trials of a task, as the first of these takes them
-``reaction_times``    when an output first reaches a threshold, as the second takes them
-``selectivity``       which units tell conditions of the trials apart
-``aligned``           average rates around an event that moves from trial to trial
-``decode``            what a linear reader tells from activity, at each time
-====================  =========================================================================
+``dimension``           how many directions activity fills
+``psychometric``        how often one of two choices is made, by strength of the evidence
+``chronometric``        how long a decision takes, by strength of the evidence
+``signed_choices``      a network's choices in trials of a task, as the first of these takes them
+``reaction_times``      when an output first reaches a threshold, as the second takes them
+``selectivity``         which units tell conditions of the trials apart
+``aligned``             average rates around an event that moves from trial to trial
+``decode``              what a linear reader tells from activity, at each time
+======================  =========================================================================
 
 These work with every module that is called like ``nn.RNN``, that one included. A result is
 frozen, gives plain values for JSON (``to_dict()``), and has a plot in
@@ -36,11 +36,8 @@ if TYPE_CHECKING:
     from daleml.analysis.activity.dimensionality import Dimension, dimension
     from daleml.analysis.activity.event_alignment import Aligned, aligned
     from daleml.analysis.activity.evidence_choices import SignedChoices, signed_choices
-    from daleml.analysis.activity.fixed_point_search import (
-        FixedPoint,
-        FixedPoints,
-        fixed_points,
-    )
+    from daleml.analysis.activity.fixed_point_results import FixedPoint, FixedPoints
+    from daleml.analysis.activity.fixed_point_search import fixed_points
     from daleml.analysis.activity.linearised_maps import (
         Linearisation,
         PointKind,
@@ -110,7 +107,8 @@ _HOMES = {
     ),
     "chronometric_curve": ("Chronometric", "TimesVerdict", "chronometric"),
     "dimensionality": ("Dimension", "dimension"),
-    "fixed_point_search": ("FixedPoint", "FixedPoints", "fixed_points"),
+    "fixed_point_results": ("FixedPoint", "FixedPoints"),
+    "fixed_point_search": ("fixed_points",),
     "linearised_maps": ("Linearisation", "PointKind", "Stability", "linearisation"),
     "event_alignment": ("Aligned", "aligned"),
     "psychometric_curve": ("CurveVerdict", "Psychometric", "psychometric"),

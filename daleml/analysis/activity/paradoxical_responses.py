@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from daleml import require
 from daleml.analysis.activity.constant_maps import Array, ConstantMap
-from daleml.analysis.activity.fixed_point_search import FixedPoint, point_from
+from daleml.analysis.activity.fixed_point_results import FixedPoint
+from daleml.analysis.activity.fixed_point_search import point_from
 from daleml.analysis.activity.linearised_maps import Stability, shared_leak
 from daleml.analysis.activity.unit_groups import (
     Units,
@@ -46,6 +47,7 @@ class ParadoxicalEffect:
             where the circuit then did not come to rest.
         amount: That drive.
         driven: The units that were driven.
+        exciting: The units that excite.
         point: The fixed point, with its linearisation.
         smooth: Whether the circuit has one slope there; else slopes, and both verdicts, are those
             of one side.
@@ -74,6 +76,7 @@ class ParadoxicalEffect:
     responses: dict[str, float]
     amount: float
     driven: Units = field(repr=False)
+    exciting: Units = field(repr=False)
     point: FixedPoint = field(repr=False)
     smooth: bool
     groups: dict[str, Units] = field(repr=False)
@@ -217,6 +220,7 @@ def paradoxical_effect(
         responses=_by_group(drive.response(state, amount), groups),
         amount=amount,
         driven=driven,
+        exciting=exciting,
         point=point,
         smooth=point.linearisation.smooth,
         groups=groups,

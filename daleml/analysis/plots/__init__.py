@@ -5,42 +5,42 @@ Each takes a result and ``ax=None``, returns the ``Axes``, never refits and neve
 Colours mean the same everywhere: excitatory red, inhibitory blue, and each family of
 distributions its own, with a line style and a marker.
 
-=====================  ====================================================================
-plot                   what it draws
-=====================  ====================================================================
-``fit``                the histogram of weights, with the density of a fit
-``families``           the same with the five best families of a comparison
-``ccdf``               how many weights are at least as large as each, with the fit
-``qq``                 quantiles of weights against those of a fit
-``family_bars``        how families rank
-``comparison_figure``  the four plots of a comparison in one figure
-``groups``             groups of synapses, one above the other
-``resemblance``        a network's weights against a brain's, free of scale
-``shapes``             several log-normal fits' samples, free of scale
-``spectrum``           singular values
-``matrix``             a signed weight matrix
-``geometry``           how far from normal a change is in the dual of each potential
-``normality``          its distribution function less the normal one
-``regime``             how rich or lazy learning was
-``degrees``            degrees of a connectome
-``strengths``          summed weights of its nodes
-``balance``            the excitation that each node receives against the inhibition
-``psychometric``       how often a choice is made, by strength of the evidence
-``chronometric``       how long that takes
-``selectivity``        how selective each unit is
-``aligned``            average rates around an event
-``decoding``           what is read from activity, over time
-``learning_curves``    a column of a training history
-``signs``              the units that break Dale's law
-``trial``              one trial of a task
-``trajectory``         rates in the plane in which they vary most
-``fixed_points``       fixed points and slow points in the plane in which they differ most
-``eigenvalues``        the eigenvalues of a linearisation, and the unit circle
-``currents``           the excitation of each unit against its inhibition
-``paradoxical_effect`` how the rate of each population answers to a drive of inhibition
-``dimension``          how much of the variance principal components hold
-``claim``, ``sweep``   what a reproduction of a paper gave
-=====================  ====================================================================
+======================  ===================================================================
+plot                    what it draws
+======================  ===================================================================
+``fit``                 the histogram of weights, with the density of a fit
+``families``            the same with the five best families of a comparison
+``ccdf``                how many weights are at least as large as each, with the fit
+``qq``                  quantiles of weights against those of a fit
+``family_bars``         how families rank
+``comparison_figure``   the four plots of a comparison in one figure
+``groups``              groups of synapses, one above the other
+``resemblance``         a network's weights against a brain's, free of scale
+``shapes``              several log-normal fits' samples, free of scale
+``spectrum``            singular values
+``matrix``              a signed weight matrix
+``geometry``            how far from normal a change is in the dual of each potential
+``normality``           its distribution function less the normal one
+``regime``              how rich or lazy learning was
+``degrees``             degrees of a connectome
+``strengths``           summed weights of its nodes
+``balance``             the excitation that each node receives against the inhibition
+``psychometric``        how often a choice is made, by strength of the evidence
+``chronometric``        how long that takes
+``selectivity``         how selective each unit is
+``aligned``             average rates around an event
+``decoding``            what is read from activity, over time
+``learning_curves``     a column of a training history
+``signs``               the units that break Dale's law
+``trial``               one trial of a task
+``trajectory``          rates in the plane in which they vary most
+``fixed_points``        fixed points and slow points in the plane in which they differ most
+``eigenvalues``         the eigenvalues of a linearisation, and the unit circle
+``currents``            the excitation of each unit against its inhibition
+``paradoxical_effect``  how the rate of each population answers to a drive of inhibition
+``dimension``           how much of the variance principal components hold
+``claim``, ``sweep``    what a reproduction of a paper gave
+======================  ===================================================================
 
 ``figure`` makes a figure, ``style`` draws in daleml's style, ``svg`` and ``png`` render.
 """

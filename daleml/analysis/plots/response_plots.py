@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def paradoxical_effect(result: ParadoxicalEffect, ax: Axes | None = None) -> Axes:
     """Draw by how much the mean rate of each population changes with the drive.
 
-    Driven populations are blue, the others red. A driven population whose bar points down
-    responds paradoxically.
+    Excitatory populations are red, inhibitory ones blue. An inhibitory population that is driven
+    and whose bar points down responds paradoxically.
 
     Args:
         result: What :func:`daleml.analysis.activity.paradoxical_effect` returned.
@@ -53,7 +53,8 @@ def paradoxical_effect(result: ParadoxicalEffect, ax: Axes | None = None) -> Axe
     for group, units in result.groups.items():
         is_driven = np.isin(units, result.driven).any()
         labels.append(f"{name(group)} (driven)" if is_driven else name(group))
-        colors.append(INHIBITORY if is_driven else EXCITATORY)
+        excites = np.isin(units, result.exciting).all()
+        colors.append(EXCITATORY if excites else INHIBITORY)
     places = np.arange(len(labels))
     ax.bar(places, list(result.slopes.values()), width=0.6, color=colors)
     ax.axhline(0, color="0.15", linewidth=0.8)

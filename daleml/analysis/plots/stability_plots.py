@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daleml.analysis.activity.fixed_point_search import FixedPoint, FixedPoints
+from daleml.analysis.activity.fixed_point_results import FixedPoint, FixedPoints
 from daleml.analysis.activity.linearised_maps import Linearisation, Stability
 from daleml.analysis.activity.trajectories import Trajectory
 from daleml.analysis.plots.activity_plots import principal_plane
