@@ -57,6 +57,7 @@ def test_the_readmes_commands_exist():
         "CONTRIBUTING.md",
         "docs/cell_types.md",
         "docs/time_and_perturbations.md",
+        "docs/tasks.md",
         "docs/claims.md",
         "docs/mechanisms.md",
         "docs/routes.md",
@@ -70,7 +71,13 @@ def test_links_lead_somewhere(page):
 
 
 @pytest.mark.parametrize(
-    "page", ["docs/index.md", "docs/cell_types.md", "docs/time_and_perturbations.md"]
+    "page",
+    [
+        "docs/index.md",
+        "docs/cell_types.md",
+        "docs/time_and_perturbations.md",
+        "docs/tasks.md",
+    ],
 )
 def test_examples_of_pages_run(page):
     flags = doctest.NORMALIZE_WHITESPACE
