@@ -155,6 +155,7 @@ class Populations(Keywords):
         if names is None:
             populations = cls(len(exc), len(inh))
         else:
+            unit_order.require_one_index(signs, names)
             cell_types = unit_order.cell_types("names", names, exc, inh)
             exc_counts, exc = unit_order.by_type(cell_types, exc)
             inh_counts, inh = unit_order.by_type(cell_types, inh)
@@ -313,12 +314,11 @@ class Populations(Keywords):
 
         Args:
             argument: What an error calls the values.
-            values: A value for each name, area or pattern; together they must cover every type
-                once.
+            values: A value for each name, area or pattern; they must cover every type once.
 
         Raises:
             TypeError: If ``values`` is no mapping with strings as keys.
-            ValueError: If a key covers no type, or a type is covered twice or not at all.
+            ValueError: If a key covers no type, or a type has two values or none.
 
         Example:
             >>> pops = Populations.of(exc={"E": 2}, inh={"PV": 1, "SST": 1})

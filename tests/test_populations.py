@@ -320,6 +320,13 @@ WRONG = {
         "`hidden_size` must be a Populations or an integer; got {'E': 8}: write"
         " Populations.of(exc=..., inh=...).",
     ),
+    "columns of two orders": (
+        lambda: Populations.from_signs(
+            pd.Series([1, -1], ["a", "b"]), pd.Series(["PV", "E"], ["b", "a"])
+        ),
+        "`names` must have the index of `signs`, in its order; got ['b', 'a'] and ['a',"
+        " 'b'] first.",
+    ),
     "too few names": (
         lambda: Populations.from_signs([1, -1], ["a"]),
         "`names` must hold the cell type of each of 2 units; got 1.",

@@ -44,6 +44,18 @@ def _numbers(argument: str, given: Any) -> list[Any]:
     return numbers
 
 
+def require_one_index(signs: Any, names: Any) -> None:
+    """Raise if both are columns of tables whose rows are named otherwise, or in another order."""
+    # A list has a method of that name.
+    if not (hasattr(signs, "iloc") and hasattr(names, "iloc")):
+        return
+    if list(signs.index) != list(names.index):
+        raise ValueError(
+            "`names` must have the index of `signs`, in its order; got"
+            f" {list(names.index)[:3]} and {list(signs.index)[:3]} first."
+        )
+
+
 def cell_types(
     argument: str, given: Sequence[str], exc: Sequence[int], inh: Sequence[int]
 ) -> list[str]:

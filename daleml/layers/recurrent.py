@@ -221,7 +221,7 @@ class EIRNN(Recurrent):
         input_size: int | Populations,
         *,
         rows: Literal["post", "pre"],
-        names: Sequence[str] | None = None,
+        names: Sequence[str] | Mapping[Hashable, str] | None = None,
         signs: Any = None,
         drop_minority: bool = False,
         zeros_exist: bool = False,
@@ -236,7 +236,8 @@ class EIRNN(Recurrent):
             input_size: As in the class.
             rows: What a row is: "post", the synapses onto a unit, as in this package; or
                 "pre", those that a unit makes, as in many published files.
-            names: The cell type of each unit; default: "E" and "I".
+            names: The cell type of each unit, in the order of the rows, or by the names that a
+                labelled table gives them; default: "E" and "I".
             signs: +1 or -1 for each unit. Default: that of its weights. A unit that sends
                 nothing has the sign of its cell type, else it excites.
             drop_minority: Whether, where a unit sends both signs, to leave out the sign of the

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from daleml import reading, require
 from daleml._support import unit_order
+from daleml._support.type_names import is_mapping
 from daleml.layers._recurrent.given_wiring import GivenWiring
 from daleml.populations import Populations
 
@@ -24,7 +25,7 @@ def of_matrix(
     given: Any,
     *,
     rows: str,
-    names: Sequence[str] | None,
+    names: Sequence[str] | Mapping[Hashable, str] | None,
     signs: Any,
     drop_minority: bool,
     zeros_exist: bool,
@@ -45,7 +46,10 @@ def of_matrix(
         raise TypeError(
             f"`names` must hold the cell type of each unit; got the string {names!r}."
         )
-    cell_types = None if names is None else list(names)
+    cell_types = None
+    if names is not None:
+        cell_types = list(_in_order("names", names, labels))
+    signs = _in_order("signs", signs, labels)
     # Before the signs, whose sentences name cell types.
     if cell_types is not None and len(cell_types) != len(weights):
         raise ValueError(
@@ -104,6 +108,23 @@ def _read(given: Any, variable: str | None) -> tuple[Tensor, Sequence[Hashable] 
             f" {values.numel()}."
         )
     return values, labels
+
+
+def _in_order(argument: str, given: Any, labels: Sequence[Hashable] | None) -> Any:
+    """Return values in the order of the units, from a mapping by the names of the units."""
+    if not is_mapping(given):
+        return given
+    values = dict(given.items())
+    if labels is None:
+        # A column of a table that is numbered as the units are.
+        labels = range(len(values))
+    missing = [label for label in labels if label not in values]
+    if missing:
+        raise ValueError(
+            f"`{argument}` must have a value for every unit, by its name in `weights`; got"
+            f" none for {missing[0]!r}."
+        )
+    return [values[label] for label in labels]
 
 
 def _of_file(path: Path, variable: str | None) -> Any:

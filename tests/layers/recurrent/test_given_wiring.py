@@ -77,6 +77,20 @@ def test_a_labelled_matrix_names_the_units():
     )
     assert rnn.nodes == ("pyr1", "pyr2", "basket", "chandelier", "martinotti")
     assert rnn.tau_ms.tolist() == [20, 40, 10, 50, 30]
+    # What has the names of units needs no order.
+    types = pd.Series(CELLS, labels).sort_index()
+    of_units = {label: 1 if cell == "E" else -1 for label, cell in types.items()}
+    for names in (types, types.to_dict()):
+        twin = built(table, names=names, signs=of_units)
+        assert twin.nodes == rnn.nodes
+        assert torch.equal(twin.weight_hh_l0, rnn.weight_hh_l0)
+    with pytest.raises(ValueError) as raised:
+        built(table, names=types.drop("pyr1"))
+    assert str(raised.value) == (
+        "`names` must have a value for every unit, by its name in `weights`; got none for"
+        " 'pyr1'."
+    )
+    assert built(names=pd.Series(CELLS)).populations == rnn.populations
 
 
 def test_options_by_unit_follow_the_order_of_the_matrix():
