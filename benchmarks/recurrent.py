@@ -10,6 +10,12 @@ from benchmarks.memory import MemoryCase
 from benchmarks.timing import Case
 from daleml import Populations
 from daleml.layers import DANNRNN, EIRNN, DANNRNNCell, EIRNNCell
+from daleml.layers.dynamics import (
+    Adaptation,
+    RateLeak,
+    RectifiedLeak,
+    ShortTermPlasticity,
+)
 
 N_STEPS, N_SEQUENCES, N_INPUTS = 100, 64, 28
 LEAK = {"dt_ms": 20, "tau_ms": 100}
@@ -30,7 +36,7 @@ def plain(n_units):
     return nn.RNN(N_INPUTS, n_units, nonlinearity="relu")
 
 
-def recurrent_step(ours, baseline):
+def recurrent_step(ours, baseline, n_sequences=N_SEQUENCES):
     """Compare two recurrent layers, each a function from sequences to rates.
 
     Forward and backward are timed together.
@@ -39,7 +45,7 @@ def recurrent_step(ours, baseline):
     def setup():
         def ready(build):
             layer, run = build()
-            x = torch.rand(N_STEPS, N_SEQUENCES, N_INPUTS)
+            x = torch.rand(N_STEPS, n_sequences, N_INPUTS)
 
             def call():
                 layer.zero_grad()
@@ -120,7 +126,37 @@ CELLS = (
     ("DANNRNNCell", dann_cell, False),
     ("DANNRNNCell, composed", dann_cell, True),
 )
+DYNAMICS = {
+    "short-term plasticity": lambda: ShortTermPlasticity.alternating(CELL_UNITS),
+    "short-term plasticity over a rectified leak": lambda: (
+        ShortTermPlasticity.alternating(CELL_UNITS, over=RectifiedLeak())
+    ),
+    "a leak of the rate": RateLeak,
+    "a rectified leak": RectifiedLeak,
+    "adaptation": lambda: Adaptation(200, 0.5),
+}
+
+
+def under(dynamics):
+    """Build a leaky circuit under dynamics given as an object."""
+    return column_ei(CELL_UNITS, dynamics=dynamics(), **LEAK)
+
+
 CASES = [
+    *(
+        Case(
+            f"EIRNN under {name}, {CELL_UNITS} units, {n_sequences} sequences",
+            "leaky EIRNN",
+            recurrent_step(
+                called(under, dynamics),
+                called(column_ei, CELL_UNITS, **LEAK),
+                n_sequences,
+            ),
+            rounds=21,
+        )
+        for name, dynamics in DYNAMICS.items()
+        for n_sequences in (4, N_SEQUENCES)
+    ),
     *(
         Case(
             f"{CELL_STEPS} steps of {name}, {what}",

@@ -48,8 +48,9 @@ class Cell(Circuit):
 
         Args:
             input: (batch, input_size) or (input_size,).
-            hx: The state before, (batch, units) or (units,). Default: zeros, or the trained
-                initial state.
+            hx: The state before, (batch, units) or (units,), or the state variables side by
+                side, ``state_names``. Default: zeros, or the trained initial state, and what the
+                dynamics say.
 
         Returns:
             The state after, like ``hx``; its rates are ``cell.rates(state)``, which without a
@@ -118,6 +119,13 @@ class Cell(Circuit):
         if not self._compositions:
             return None
         return self._compositions.get(threading.get_ident())
+
+    def _step_matrices(self, suffix: str) -> tuple[Tensor, Tensor]:
+        # Under dynamics of its own a cell runs as a layer does, inside of a block too.
+        composition = self._composition
+        if composition is None or not self._has_dynamics:
+            return super()._step_matrices(suffix)
+        return composition.weights()
 
     def _compose(self) -> tuple[Tensor, Tensor]:
         wiring = self._wiring

@@ -19,6 +19,7 @@ from torch.utils.hooks import RemovableHandle
 from daleml import require, signs
 from daleml.layers import init
 from daleml.layers._recurrent.disturbances import Disturbed
+from daleml.layers._recurrent.kept_dynamics import shown_dynamics
 from daleml.layers._recurrent.nonlinearities import (
     Nonlinearity,
     known_nonlinearity,
@@ -309,6 +310,14 @@ class Circuit(Disturbed):
         self._layer_hooks[handle.id] = look
         return handle
 
+    def _step_matrices(self, suffix: str) -> tuple[Tensor, Tensor]:
+        """Return what multiplies the input and the state of a layer in every step."""
+        matrices = self._wiring.matrices
+        return (
+            acting_parameters.composed(self, matrices, f"ih{suffix}"),
+            acting_parameters.composed(self, matrices, f"hh{suffix}"),
+        )
+
     def _weights(self, suffix: str) -> EffectiveWeights:
         weight_ih = self._wiring.weight(self, f"ih{suffix}")
         weight_hh = self._wiring.weight(self, f"hh{suffix}")
@@ -339,7 +348,7 @@ class Circuit(Disturbed):
             else:
                 parts.append(f"dt_ms={self.dt_ms:g}, dt/tau={leak}")
         if self._has_dynamics and "dynamics" not in self._modules:
-            parts.append(f"dynamics={self.dynamics!r}")
+            parts.append(f"dynamics={shown_dynamics(self.dynamics)}")
         for name in ("noise", "input_noise", "rate_noise"):
             if getattr(self, name):
                 parts.append(f"{name}={getattr(self, name):g}")

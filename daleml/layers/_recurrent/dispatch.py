@@ -17,7 +17,7 @@ and with a fraction :math:`k` of the state kept from step to step (:math:`U`, :m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
@@ -27,15 +27,17 @@ from torch.autograd import forward_ad
 from daleml.layers._recurrent.circuit import Circuit
 from daleml.layers._recurrent.dynamics_loop import dynamics_loop
 from daleml.layers._recurrent.fused import fused
+from daleml.layers._recurrent.fused_rate import fused_rate
 from daleml.layers._recurrent.fused_synapses import fused_synapses
 from daleml.layers._recurrent.kept_leak import Step
 from daleml.layers._recurrent.layer_sweep import LayerSweep, is_lowered, lowered
 from daleml.layers._recurrent.loop import loop
-from daleml.layers._shared.acting_parameters import acting, composed
+from daleml.layers._shared.acting_parameters import acting
 from daleml.layers._shared.exporting import is_exporting
 from daleml.layers.dynamics import (
     Dynamics,
     MembraneLeak,
+    RateLeak,
     RectifiedLeak,
     ShortTermPlasticity,
     TimeStep,
@@ -102,8 +104,7 @@ def _advance_layer(
     if wiring.shunting:
         rates, last = wiring.advance(circuit, suffix, rows, bias, sweep)
     else:
-        weight_ih = composed(circuit, wiring.matrices, f"ih{suffix}")
-        weight_hh = composed(circuit, wiring.matrices, f"hh{suffix}")
+        weight_ih, weight_hh = circuit._step_matrices(suffix)
         if changes is not None:
             weight_hh = changes.without_cut(weight_hh)
         rates, last = run(rows, weight_ih, bias, weight_hh, sweep)
@@ -193,21 +194,61 @@ def run_dynamics(
     """Run one layer over all steps as :func:`run` does, under dynamics given as an object."""
     dynamics, time = cast("Dynamics", sweep.dynamics), cast("TimeStep", sweep.time)
     tensors = x, weight_ih, bias, weight_hh, sweep.state, sweep.noise
-    if _is_fused(dynamics, time, sweep) and not _is_watched(tensors):
-        named, sizes = sweep.nonlinearity, sweep.batch_sizes
-        return fused_synapses(*tensors, dynamics, time, named, sizes)
+    # Under autocast only the loop leaves the state as precise as it is, and for one step, as of
+    # a cell, it is the fastest.
+    if len(sweep.batch_sizes) > 1 and not is_lowered(x):
+        if type(dynamics) is RectifiedLeak:
+            return _run_rectified(x, weight_ih, bias, weight_hh, sweep)
+        fused_form = _fused_form(dynamics, time, sweep)
+        if fused_form is not None and not _is_watched(tensors):
+            named, sizes = sweep.nonlinearity, sweep.batch_sizes
+            return fused_form(*tensors, dynamics, time, named, sizes)
     return dynamics_loop(*tensors, dynamics, time, sweep.batch_sizes)
 
 
-def _is_fused(dynamics: Dynamics, time: TimeStep, sweep: LayerSweep) -> bool:
-    """Whether a fused function knows the dynamics: of those classes, and not of others' below."""
+def _run_rectified(
+    x: Tensor,
+    weight_ih: Tensor,
+    bias: Tensor | None,
+    weight_hh: Tensor,
+    sweep: LayerSweep,
+) -> tuple[Tensor, Tensor]:
+    """Run a leak inside of the nonlinearity: a circuit without one, whose units keep a part.
+
+    A rate is kept as by a synapse of a unit onto itself of the strength 1 - alpha.
+    """
+    alpha, noise = cast("TimeStep", sweep.time).alpha, sweep.noise
+    scale: Tensor | float = alpha
+    kept = torch.eye(len(weight_hh), dtype=weight_hh.dtype, device=weight_hh.device)
+    if isinstance(alpha, Tensor):
+        scale = alpha[:, None]
+    weight_hh = weight_hh * scale + kept * (1 - scale)
+    if noise is not None:
+        noise = noise * alpha
+    if bias is not None:
+        bias = bias * alpha
+    plain = sweep._replace(noise=noise, dynamics=None, time=None)
+    return run(x, weight_ih * scale, bias, weight_hh, plain)
+
+
+def _fused_form(
+    dynamics: Dynamics, time: TimeStep, sweep: LayerSweep
+) -> Callable[..., tuple[Tensor, Tensor]] | None:
+    """Return the function that runs dynamics fast; None if there is none.
+
+    It knows dynamics of exactly those classes: a subclass may do something else.
+    """
+    if not isinstance(sweep.nonlinearity, str):
+        return None
+    if isinstance(time.alpha, Tensor) and _is_learned(time.alpha):
+        return None
+    if type(dynamics) is RateLeak:
+        return fused_rate
     if type(dynamics) is not ShortTermPlasticity:
-        return False
-    if type(dynamics.over) not in (MembraneLeak, RectifiedLeak):
-        return False
-    if not isinstance(sweep.nonlinearity, str) or is_lowered(sweep.state):
-        return False
-    return not isinstance(time.alpha, Tensor) or not _is_learned(time.alpha)
+        return None
+    if type(dynamics.over) in (MembraneLeak, RectifiedLeak):
+        return fused_synapses
+    return None
 
 
 def _is_watched(tensors: Sequence[Tensor | None]) -> bool:

@@ -68,7 +68,7 @@ class _Fused(torch.autograd.Function):
                 _fire_wide_(rates, weight_hh, state, nonlinearity, n_first)
             else:
                 _fire_(rates, weight_hh, state, nonlinearity, batch_sizes)
-            last = _last_rows(rates, batch_sizes)
+            last = last_rows(rates, batch_sizes)
         tensors = x, weight_ih, bias, weight_hh, state, noise, kept
         ctx.save_for_backward(*tensors, states, rates)
         ctx.keep, ctx.nonlinearity, ctx.batch_sizes = None, nonlinearity, batch_sizes
@@ -184,7 +184,7 @@ def _leak_(
     return last
 
 
-def _last_rows(rates: Tensor, batch_sizes: tuple[int, ...]) -> Tensor:
+def last_rows(rates: Tensor, batch_sizes: tuple[int, ...]) -> Tensor:
     """Return the rates of each sequence at its last step."""
     # A copy: writing into the last state must leave the rates as they are.
     if batch_sizes[0] == batch_sizes[-1]:

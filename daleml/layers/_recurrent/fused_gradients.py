@@ -78,7 +78,7 @@ def gradients_from_rates(
     if needed[2]:
         found[2] = grad.sum(0)
     if needed[3]:
-        later, before = grad[n_first:], rates[_previous_rows(batch_sizes, rates.device)]
+        later, before = grad[n_first:], rates[previous_rows(batch_sizes, rates.device)]
         found[3] = first.t().mm(begun).addmm_(later.t(), before)
     if needed[4]:
         grad_state = first.mm(weight_hh)
@@ -92,7 +92,7 @@ def gradients_from_rates(
         # It multiplies the state before, in every step.
         later, before = (
             grad[n_first:],
-            states[_previous_rows(batch_sizes, rates.device)],
+            states[previous_rows(batch_sizes, rates.device)],
         )
         found[6] = (first * state).sum(0).add_((later * before).sum(0))
     return found
@@ -179,9 +179,7 @@ def _add_kept_(grad: Tensor, later: Tensor, keep: Tensor | float) -> None:
         grad.add_(later, alpha=keep)
 
 
-def _previous_rows(
-    batch_sizes: tuple[int, ...], device: torch.device
-) -> Tensor | slice:
+def previous_rows(batch_sizes: tuple[int, ...], device: torch.device) -> Tensor | slice:
     """Return, for each row after the first step, the row of the same sequence a step before."""
     if batch_sizes[0] == batch_sizes[-1]:
         return slice(0, -batch_sizes[0])

@@ -305,6 +305,15 @@ def _require_step(dynamics: Any, dt_ms: float | None) -> None:
         look(dt_ms)
 
 
+def shown_dynamics(dynamics: Any) -> str:
+    """Show dynamics: those of a class that does not say how, by its name."""
+    shown = repr(dynamics)
+    # Python's own says where it lies in memory.
+    if " object at 0x" in shown:
+        return f"{type(dynamics).__name__}()"
+    return shown
+
+
 def _kind(dynamics: Any) -> str:
     """Return what kind of dynamics it is: the names of its class, and of what it stands over."""
     name = type(dynamics).__name__

@@ -124,8 +124,8 @@ class RectifiedLeak:
 
     Notes:
         A silent unit forgets how far below threshold it was, which it does not as
-        :class:`MembraneLeak`. With a nonlinearity that saturates, as tanh, the state decays by
-        itself where nothing leaks.
+        :class:`MembraneLeak`. The rate goes through the nonlinearity at every step: with another
+        one than relu, its activity depends on ``dt_ms``.
 
     References:
         Masse, Yang, Song, Wang & Freedman 2019 (Nature Neuroscience), where :math:`r` is

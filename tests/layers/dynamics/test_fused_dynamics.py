@@ -15,6 +15,7 @@ from daleml.layers.dynamics import (
     DEPRESSING,
     FACILITATING,
     MembraneLeak,
+    RateLeak,
     RectifiedLeak,
     ShortTermPlasticity,
     TimeStep,
@@ -24,6 +25,7 @@ N = 6
 POPS = Populations(4, 2)
 RAGGED = (4, 4, 4, 3, 3, 1, 1)
 EVEN = (3,) * 5
+EACH = torch.linspace(0.1, 1.0, N, dtype=torch.float64)
 STATIC = {"tau_u_ms": [0, 0, 90, 90, 0, 30], "tau_x_ms": [0, 50, 0, 70, 0, 30]}
 PLASTICITY = {
     "one kind": lambda over: ShortTermPlasticity(*DEPRESSING, over=over),
@@ -36,7 +38,7 @@ PLASTICITY = {
 }
 
 
-def problem(plasticity, nonlinearity, sizes, alpha, scale=20.0):
+def problem(dynamics, nonlinearity, sizes, alpha, scale=20.0):
     """Draw a layer's tensors, and its sweep; rates of hundreds clip both synaptic variables."""
     source = torch.Generator().manual_seed(7)
 
@@ -46,13 +48,14 @@ def problem(plasticity, nonlinearity, sizes, alpha, scale=20.0):
 
     x, weight_ih, bias = draw(sum(sizes), 3), draw(N, 3), draw(N)
     weight_hh, noise = draw(N, N), draw(sum(sizes), N)
-    state = draw(sizes[0], 3 * N)
+    state = draw(sizes[0], len(dynamics.state_names) * N)
     with torch.no_grad():
         x.mul_(scale)
         state[:, :N].mul_(5)
         weight_hh.sub_(0.5)
         noise.sub_(0.5)
-    dynamics = plasticity.for_units(POPS)
+    if isinstance(dynamics, ShortTermPlasticity):
+        dynamics = dynamics.for_units(POPS)
     time = TimeStep(10.0, alpha, function(nonlinearity))
     sweep = LayerSweep(
         state, noise, None, nonlinearity, sizes, dynamics=dynamics, time=time
@@ -78,21 +81,27 @@ CASES = [
     ("one kind", MembraneLeak(), "relu", EVEN, 0.2, 400.0),
     ("alternating", RectifiedLeak(), "relu", EVEN, 0.2),
     ("alternating", MembraneLeak(), "softplus", RAGGED, 0.3),
-    ("some static", RectifiedLeak(), "tanh", RAGGED, "each"),
-    ("some static", MembraneLeak(), "relu", RAGGED, "each"),
+    ("some static", RectifiedLeak(), "tanh", RAGGED, EACH),
+    ("some static", MembraneLeak(), "relu", RAGGED, EACH),
     ("all static", RectifiedLeak(), "softplus", EVEN, 1.0),
     ("facilitating", MembraneLeak(), "tanh", (1,) * 9, 0.2),
     ("one kind", RectifiedLeak(), "relu", RAGGED, 0.1, 400.0),
 ]
+PROBLEMS = {
+    f"{kind} over {over} {' '.join(map(str, how[:2]))}": (PLASTICITY[kind](over), *how)
+    for kind, over, *how in CASES
+} | {
+    "rate leak": (RateLeak(), "relu", EVEN, 0.2),
+    "rate leak of each": (RateLeak(), "softplus", RAGGED, EACH),
+    "rate leak of all": (RateLeak(), "tanh", RAGGED, 1.0),
+    "rectified leak": (RectifiedLeak(), "relu", RAGGED, 0.2),
+    "rectified leak of each": (RectifiedLeak(), "softplus", EVEN, EACH),
+}
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: " ".join(map(str, case[:4])))
-def test_fused_synapses_are_the_loop(case):
-
-    kind, over, nonlinearity, sizes, alpha, *scale = case
-    if alpha == "each":
-        alpha = torch.linspace(0.1, 1.0, N, dtype=torch.float64)
-    tensors, sweep = problem(PLASTICITY[kind](over), nonlinearity, sizes, alpha, *scale)
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_what_is_fused_is_the_loop(name):
+    tensors, sweep = problem(*PROBLEMS[name])
     fast, slow = both_ways(tensors, sweep)
     wanted = [*tensors, sweep.state, sweep.noise]
     towards = [torch.linspace(-1, 2, y.numel()).double().view_as(y) for y in fast]
@@ -120,13 +129,11 @@ def test_the_cases_clip_and_do_not():
     assert (x > 0).any()
 
 
-@pytest.mark.parametrize(
-    "missing", list(itertools.product([False, True], repeat=2)), ids=str
-)
-def test_bias_and_noise_may_be_missing(missing):
-    (x, weight_ih, bias, weight_hh), sweep = problem(
-        PLASTICITY["alternating"](MembraneLeak()), "relu", RAGGED, 0.2
-    )
+@pytest.mark.parametrize("missing", list(itertools.product([False, True], repeat=2)))
+@pytest.mark.parametrize("name", ["rate leak", "rectified leak", "synapses"])
+def test_bias_and_noise_may_be_missing(name, missing):
+    synapses = PLASTICITY["alternating"](MembraneLeak()), "relu", RAGGED, 0.2
+    (x, weight_ih, bias, weight_hh), sweep = problem(*PROBLEMS.get(name, synapses))
     if missing[0]:
         bias = None
     if missing[1]:
@@ -137,10 +144,11 @@ def test_bias_and_noise_may_be_missing(missing):
     torch.testing.assert_close(*grads, rtol=1e-10, atol=1e-10)
 
 
-def test_second_derivatives_and_many_gradients_at_once_take_the_loop():
-    tensors, sweep = problem(
-        PLASTICITY["alternating"](RectifiedLeak()), "softplus", EVEN, 0.2, 1.0
-    )
+@pytest.mark.parametrize(
+    "dynamics", [PLASTICITY["alternating"](RectifiedLeak()), RateLeak()], ids=repr
+)
+def test_second_derivatives_and_many_gradients_at_once_take_the_loop(dynamics):
+    tensors, sweep = problem(dynamics, "softplus", EVEN, 0.2, 1.0)
     x = tensors[0]
     found = []
     for rates, _ in both_ways(tensors, sweep):
