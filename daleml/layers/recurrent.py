@@ -88,6 +88,8 @@ class EIRNN(Recurrent):
         torch.Size([50, 16, 2])
 
     Notes:
+        - ``layers.silence``, ``drive``, ``silence_pathway`` and ``lesion`` perturb a circuit inside
+          a ``with`` block.
         - Without a leak the state is the rate, and output and ``h_n`` are those of ``nn.RNN``.
           With one, ``h_n`` and ``hx`` are :math:`x`, so that a sequence cut in two continues
           where it was; ``rnn.rates(h_n)`` are its rates.
@@ -117,7 +119,8 @@ class EIRNN(Recurrent):
           does not say ``tau_ms`` warns. A cast changes the precision of parameters and not the
           time constants.
         - ``torch.func.stack_module_state`` stacks tensors alone: circuits of an ensemble must
-          have the same settings, but for time constants that are given one for each unit.
+          have the same settings, but for time constants that are given one for each unit and
+          do not learn.
         - Initialised as a circuit balanced on average (``layers.init.column_ei_``), whose
           activity neither explodes nor dies between layers: where the rates of rectified units
           would grow (``layers.init.rectified_radius``), the recurrent weight is scaled down,

@@ -99,7 +99,26 @@ class Disturbed(KeptDynamics):
         return rates if not self._perturbations else self._silenced(rates)
 
     def transmitted(self, state: Tensor) -> Tensor:
-        """Return what the units send: their rates, or with short-term plasticity less."""
+        r"""Return what the units send through the recurrent weights in the step after a state.
+
+        It is their rates, or with short-term plasticity :math:`u\, x\, r`, where :math:`u` and
+        :math:`x` are those of that step.
+
+        Args:
+            state: As in ``hx`` and ``h_n``, of any leading dimensions.
+
+        Shape:
+            (..., variables * units) -> (..., units).
+
+        Example:
+            >>> import torch
+            >>> from daleml import Populations
+            >>> from daleml.layers import EIRNN
+            >>> rnn = EIRNN(3, Populations(8, 2), dt_ms=10, tau_ms=50)
+            >>> rates, state = rnn(torch.rand(20, 4, 3))
+            >>> torch.equal(rnn.transmitted(state), rnn.rates(state))
+            True
+        """
         sent = super().transmitted(state)
         return sent if not self._perturbations else self._silenced(sent)
 

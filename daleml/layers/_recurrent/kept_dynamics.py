@@ -137,26 +137,7 @@ class KeptDynamics(Leaky):
         return self._f(state)
 
     def transmitted(self, state: Tensor) -> Tensor:
-        r"""Return what the units send through the recurrent weights in the step after a state.
-
-        It is their rates, or with short-term plasticity :math:`u\, x\, r`, where :math:`u` and
-        :math:`x` are those of that step.
-
-        Args:
-            state: As in ``hx`` and ``h_n``, of any leading dimensions.
-
-        Shape:
-            (..., variables * units) -> (..., units).
-
-        Example:
-            >>> import torch
-            >>> from daleml import Populations
-            >>> from daleml.layers import EIRNN
-            >>> rnn = EIRNN(3, Populations(8, 2), dt_ms=10, tau_ms=50)
-            >>> rates, state = rnn(torch.rand(20, 4, 3))
-            >>> torch.equal(rnn.transmitted(state), rnn.rates(state))
-            True
-        """
+        """Return what the units send through the recurrent weights in the step after a state."""
         if not self._has_dynamics:
             return self.rates(state)
         dynamics, sent = self._own_dynamics(), []

@@ -61,7 +61,8 @@ def layer(circuit: Circuit, layer: int | None) -> int | None:
             f"`layer` must be below {len(circuit._suffixes)}, the number of layers; got"
             f" {number}."
         )
-    return number
+    # The only layer is every layer, of which `rates` knows as well.
+    return number if len(circuit._suffixes) > 1 else None
 
 
 def window(

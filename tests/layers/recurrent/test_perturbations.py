@@ -441,6 +441,15 @@ def test_blocks_may_be_left_in_any_order():
         assert torch.equal(rnn(X)[0], driven)
 
 
+def test_the_only_layer_is_every_layer():
+    cell = built(EIRNNCell, **TIME)
+    with silence(cell, "V1.PV", layer=0):
+        state = cell(X[0])
+        assert (cell.rates(state)[:, POPS["V1.PV"]] == 0).all()
+        assert (cell.transmitted(state)[:, POPS["V1.PV"]] == 0).all()
+        assert (cell.rates(state)[:, POPS["V1.E"]] != 0).all()
+
+
 def test_weights_that_act_are_seen_without_the_pathway():
     rnn = built(num_layers=2, **TIME)
     with silence_pathway(rnn, "V1->V2", layer=1):
