@@ -10,6 +10,7 @@
 ``equilibrium``   Laborieux & Zenke 2022: exact gradients from oscillations of a network
 ``evolution``     Hazelden et al. 2023: evolution of networks of biophysical neurons
 ``interneurons``  Garcia del Molino et al. 2017: E, PV, SST and VIP, and what VIP does to SST
+``synapses``      Masse et al. 2019: synapses that hold a memory which activity does not
 ================  ==============================================================================
 
 A new paper is a folder in :mod:`daleml.reproductions.papers`, with its networks, its

@@ -25,6 +25,7 @@ FOLDERS = {
     "equilibrium": "equilibrium_laborieux2022",
     "evolution": "evolution_hazelden2023",
     "interneurons": "interneurons_garciadelmolino2017",
+    "synapses": "synapses_masse2019",
 }
 """The name of each paper on the command line, and its folder."""
 
