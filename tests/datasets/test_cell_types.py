@@ -8,6 +8,7 @@ from importlib import resources
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from daleml.datasets import (
     CellTypeTable,
@@ -19,6 +20,7 @@ from daleml.datasets import (
     v1dd,
 )
 from daleml.datasets.unit_counts import divided
+from daleml.layers import EIRNN, Blocks
 
 LOADERS = [billeh, campagnola, garcia_del_molino, pfeffer, potjans_diesmann, v1dd]
 EVERY = pytest.mark.parametrize("load", LOADERS, ids=lambda load: load.__name__)
@@ -364,3 +366,59 @@ class TestPopulations:
     )
     def test_by_largest_remainders(self, n, parts, units):
         assert divided(n, parts) == units
+
+
+class TestCircuits:
+    """What the tables are for: one line from there to a circuit."""
+
+    def test_a_circuit_has_the_probabilities_of_the_table(self):
+        column = potjans_diesmann()
+        blocks = Blocks(column.probability)
+        generator = torch.Generator().manual_seed(1)
+        pops = column.populations(300)
+        rnn = EIRNN(1, pops, mask=blocks, generator=generator)
+        exist = (rnn.effective_weights()[0].recurrent != 0).double()
+        for pathway, p in column.probability.items():
+            pre, post = pathway.split("->")
+            pairs = pops.sizes[pre] * pops.sizes[post]
+            found = float(exist[pops[post], pops[pre]].mean())
+            # Five standard deviations of a proportion, and the units that meet themselves.
+            room = 5 * math.sqrt(p * (1 - p) / pairs) + p / pops.sizes[pre]
+            assert abs(found - p) <= room, pathway
+
+    def test_a_matrix_is_taken_as_the_pathways_are(self):
+        """Rows are receivers in both: what E sends to PV is not what PV sends to E."""
+        v1 = v1dd().select("23*")
+        pops = v1.populations(4)
+        of_pathways = Blocks(v1.probability).matrix(pops, pops)
+        of_table = Blocks(v1.matrix("probability")).matrix(pops, pops)
+        assert torch.equal(of_pathways, of_table)
+        pv, e = pops["23PV"].start, pops["23E"].start
+        assert float(of_pathways[pv, e]) == pytest.approx(0.286, abs=5e-4)
+        assert float(of_pathways[e, pv]) == pytest.approx(0.676, abs=5e-4)
+
+    def test_a_circuit_has_the_strengths_of_the_table_in_proportion(self):
+        model = garcia_del_molino()
+        units = {"E": 60, "PV": 60, "SST": 60, "VIP": 60}
+        pops = model.populations(240, units)
+        present = {name: float(of > 0) for name, of in model.strength.items()}
+        rnn = EIRNN(
+            1,
+            pops,
+            mask=Blocks(present),
+            strength=Blocks(model.strength),
+            generator=torch.Generator().manual_seed(1),
+        )
+        weight = rnn.effective_weights()[0].recurrent.detach().abs()
+        found = {}
+        for pathway in model.strength:
+            pre, post = pathway.split("->")
+            found[pathway] = float(weight[pops[post], pops[pre]].mean())
+        unit = found["E->PV"] / model.strength["E->PV"]
+        # What inhibits is scaled as a whole where a circuit is balanced.
+        for receiver in pops.names:
+            pathway = f"E->{receiver}"
+            expected = unit * model.strength[pathway]
+            assert found[pathway] == pytest.approx(expected, rel=0.15)
+        for pathway, strength in model.strength.items():
+            assert (found[pathway] > 0) == (strength > 0)
