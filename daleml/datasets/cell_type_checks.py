@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -9,6 +10,9 @@ if TYPE_CHECKING:
 
 Quantity = Literal["probability", "strength"]
 """The name of a quantity that a table has for each pathway."""
+
+ARROW = "->"
+"""What stands between the sender and the receiver of a pathway."""
 
 QUANTITIES: tuple[Quantity, ...] = ("probability", "strength")
 """The names of all of them."""
@@ -21,10 +25,19 @@ def require_types(types: DataFrame) -> None:
         types: A row per type.
 
     Raises:
-        ValueError: If it does; or if a sign is neither +1 nor -1.
+        ValueError: If it does; or if there is none, a name is no text, or a sign is neither +1
+            nor -1.
     """
     # In this order, since each check relies on those before it.
     _require_columns("types", types, ("type", "sign"))
+    if not len(types):
+        raise ValueError("`types` must list at least one type; got none.")
+    for name in types["type"]:
+        # The arrow separates the two types of a pathway.
+        if not isinstance(name, str) or not name or ARROW in name:
+            raise ValueError(
+                f"`types` must have names of text without {ARROW!r}; got {name!r}."
+            )
     _require_once("types", types, ["type"])
     others = set(types["sign"]) - {1, -1}
     if others:
@@ -40,7 +53,7 @@ def require_pathways(pathways: DataFrame, names: tuple[str, ...]) -> None:
 
     Raises:
         ValueError: If a column is missing, a pair is listed twice, a type is not one of
-            ``names``, or a number is out of its range.
+            ``names``, or a value is no number or out of its range.
     """
     _require_columns("pathways", pathways, ("pre", "post"))
     if not {*QUANTITIES} & {*pathways.columns}:
@@ -55,7 +68,7 @@ def require_pathways(pathways: DataFrame, names: tuple[str, ...]) -> None:
             f"`pathways` must join the types {', '.join(names)}; got {min(strangers)!r}."
         )
     _require_range(pathways, "probability", 1.0, "in [0, 1]")
-    _require_range(pathways, "strength", float("inf"), "at least 0")
+    _require_range(pathways, "strength", math.inf, "finite and at least 0")
 
 
 def _require_range(
@@ -63,9 +76,14 @@ def _require_range(
 ) -> None:
     if quantity not in pathways.columns:
         return
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+    column = pathways[quantity]
+    if not is_numeric_dtype(column) or is_bool_dtype(column):
+        raise ValueError(f"`{quantity}` must hold numbers; got {column.iloc[0]!r}.")
     # A missing value was not measured, and is in no range.
-    values = pathways[quantity].dropna()
-    outside = values[(values < 0) | (values > largest)]
+    values = column.dropna().astype("float64")
+    outside = values[(values < 0) | (values > largest) | (values == math.inf)]
     if len(outside):
         raise ValueError(f"`{quantity}` must be {rule}; got {outside.iloc[0]:g}.")
 

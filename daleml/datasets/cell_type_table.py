@@ -14,7 +14,7 @@ from daleml.datasets.cell_type_checks import (
     require_pathways,
     require_types,
 )
-from daleml.datasets.unit_counts import sizes_of
+from daleml.datasets.unit_counts import cells_of, sizes_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -102,15 +102,9 @@ class CellTypeTable:
         """The number of cells of each type in the tissue, in the order of ``names``.
 
         Raises:
-            ValueError: If the source gives none.
+            ValueError: If the source gives none, or not of every type.
         """
-        if "count" not in self.types.columns:
-            raise ValueError(
-                f"`counts` must be given, since {self.name} has none; got None: write the"
-                f" number of cells of each type of {', '.join(self.names)}."
-            )
-        count = dict(zip(self.types["type"], self.types["count"], strict=True))
-        return {name: int(count[name]) for name in self.names}
+        return cells_of(self.types, self.names, self.name)
 
     @property
     def probability(self) -> dict[str, float]:

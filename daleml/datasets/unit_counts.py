@@ -4,8 +4,35 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from daleml import require
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+def cells_of(types: DataFrame, names: Sequence[str], source: str) -> dict[str, int]:
+    """Return the number of cells of each type.
+
+    Args:
+        types: A row per type, with ``type`` and, if it is known, ``count``.
+        names: The types, in the order of the answer.
+        source: What a sentence calls the table.
+
+    Raises:
+        ValueError: If the number is unknown for a type.
+    """
+    counts: dict[str, float] = dict.fromkeys(names, math.nan)
+    if "count" in types.columns:
+        counts |= dict(zip(types["type"], types["count"], strict=True))
+    unknown = [name for name in names if not counts[name] >= 0]
+    if unknown:
+        raise ValueError(
+            f"`counts` must be given, since {source} does not say how many cells are"
+            f" {unknown[0]}; got None: write a number for each of {', '.join(names)}."
+        )
+    return {name: int(counts[name]) for name in names}
 
 
 def sizes_of(

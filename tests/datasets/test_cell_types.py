@@ -244,7 +244,18 @@ class TestTable:
                 {"probability": [0.1, 0.2, 1.3, 0.4]},
                 "`probability` must be in [0, 1]; got 1.3.",
             ),
-            ({"strength": [1, -2, 3, 4]}, "`strength` must be at least 0; got -2."),
+            (
+                {"strength": [1, -2, 3, 4]},
+                "`strength` must be finite and at least 0; got -2.",
+            ),
+            (
+                {"strength": [1, 2, 3, math.inf]},
+                "`strength` must be finite and at least 0; got inf.",
+            ),
+            (
+                {"probability": ["a", "b", "c", "d"]},
+                "`probability` must hold numbers; got 'a'.",
+            ),
             (
                 {"pre": ["E", "E", "I", "X"]},
                 "`pathways` must join the types E, I; got 'X'.",
@@ -277,6 +288,17 @@ class TestTable:
             table(WHOLE, types=[("E", 1), ("I", -1), ("E", 1)])
         with pytest.raises(ValueError, match=r"signs of \+1 or -1; got 0"):
             table(WHOLE, types=[("E", 1), ("I", 0)])
+
+    def test_a_type_without_a_number_of_cells_is_no_type_without_cells(self):
+        types = pd.DataFrame({"type": ["E", "I"], "sign": [1, -1]})
+        types["count"] = [80.0, np.nan]
+        partly = CellTypeTable("hand-made", types, pd.DataFrame(WHOLE))
+        with pytest.raises(ValueError) as error:
+            partly.populations(10)
+        assert str(error.value) == (
+            "`counts` must be given, since hand-made does not say how many cells are I; got"
+            " None: write a number for each of E, I."
+        )
 
     def test_selects_and_renames(self):
         v1 = v1dd().select("23E", "4*")
@@ -332,8 +354,8 @@ class TestPopulations:
         with pytest.raises(ValueError) as error:
             garcia_del_molino().populations(100)
         assert str(error.value) == (
-            "`counts` must be given, since Interneuron rate model has none; got None: write"
-            " the number of cells of each type of E, PV, SST, VIP."
+            "`counts` must be given, since Interneuron rate model does not say how many cells"
+            " are E; got None: write a number for each of E, PV, SST, VIP."
         )
         given = {"E": 80, "PV": 10, "SST": 6, "VIP": 4}
         assert garcia_del_molino().populations(50, given).sizes == {

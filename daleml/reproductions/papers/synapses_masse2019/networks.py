@@ -115,9 +115,8 @@ class MemoryCircuit(nn.Module):
     @torch.no_grad()
     def _draw(self, pops: Populations, generator: torch.Generator) -> None:
         """Draw the weights from gamma distributions, as the paper does."""
-        rng = np.random.default_rng(
-            torch.randint(2**31, (1,), generator=generator).item()
-        )
+        seed = int(torch.randint(2**31, (1,), generator=generator))
+        rng = np.random.default_rng(seed)
         recurrent = rng.gamma(0.1, 1.0, (pops.size, pops.size))
         inhibitory = np.zeros(pops.size, dtype=bool)
         inhibitory[pops.inh] = True
