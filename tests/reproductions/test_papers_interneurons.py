@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from daleml import signs
+from daleml import layers, signs
 from daleml.datasets import garcia_del_molino
 from daleml.reproductions import judge
 from daleml.reproductions.papers.interneurons_garciadelmolino2017 import (
@@ -75,6 +75,15 @@ class TestCircuit:
         difference = (curve(currents + 1e-4) - curve(currents - 1e-4)) / 2e-4
         assert torch.allclose(curve.gain(currents), difference, rtol=1e-6)
 
+    def test_a_step_of_current_is_what_a_drive_is(self):
+        """By hand in the input, and by the context that perturbs any circuit."""
+        circuit = networks.published()
+        rates = torch.stack([circuit.baseline(0), circuit.baseline(1)])
+        by_hand = circuit.run(rates, [{"VIP": 10.0}], ms=20)
+        with layers.drive(circuit.rnn, "VIP", 10.0):
+            driven = circuit.run(rates, [{}], ms=20)
+        assert torch.allclose(driven, by_hand, rtol=0, atol=1e-11)
+
     def test_keeps_the_law_and_the_printed_weights(self):
         circuit = networks.published()
         assert circuit.populations.names == ("E", "PV", "SST", "VIP")
@@ -102,8 +111,8 @@ class TestCircuit:
 
 
 class TestClaims:
-    def test_there_are_eight_and_all_can_be_judged(self):
-        assert list(CLAIMS) == [f"n{i}" for i in range(1, 9)]
+    def test_there_are_nine_and_all_can_be_judged(self):
+        assert list(CLAIMS) == [f"n{i}" for i in range(1, 10)]
         assert all(claim.paper == "interneurons" for claim in PAPER.claims)
 
     @pytest.mark.parametrize("claim", ["n1", "n2", "n3", "n4", "n5"])

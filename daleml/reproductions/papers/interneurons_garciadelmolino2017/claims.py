@@ -309,6 +309,41 @@ PAPER = Paper(
             " at which E would, makes the high baseline unstable: PV cells, which inhibit"
             " each other strongly and are wired at random, then settle elsewhere.",
         ),
+        Claim(
+            "n9",
+            "To silence VIP does the opposite at both baselines: E falls, and SST rises at the"
+            " low one and falls at the high one.",
+            "ours: 23E, PV, SST and VIP of V1DD, the model's mean currents",
+            DRAWN,
+            (
+                Check(
+                    "model_silent_E_0",
+                    "change of E at the low baseline, Hz",
+                    at_most=0.0,
+                    no_effect=0.0,
+                ),
+                Check(
+                    "model_silent_E_1",
+                    "change of E at the high baseline, Hz",
+                    at_most=0.0,
+                    no_effect=0.0,
+                ),
+                Check(
+                    "model_silent_SST_0",
+                    "change of SST at the low baseline, Hz",
+                    at_least=0.0,
+                    no_effect=0.0,
+                ),
+                Check(
+                    "model_silent_SST_1",
+                    "change of SST at the high baseline, Hz",
+                    at_most=0.0,
+                    no_effect=0.0,
+                ),
+            ),
+            "As n6, by `layers.silence`. At the high baseline VIP loses 20 Hz, far more than"
+            " 10 pA add; circuits differ more than in n6.",
+        ),
     ),
     (_SWEEP,),
 )

@@ -1,4 +1,4 @@
-"""What VIP and PV do to the other populations, at baselines from low to high.
+"""What VIP and PV do to the others when they are driven or silenced, from low to high baselines.
 
 Two experiments. The model itself, a unit for each population, beside scipy's integration of the
 same equations; and 200 units that are wired at random with the connection probabilities of mouse
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
+from daleml import layers
 from daleml._support import seeds
 from daleml.reproductions.claim import BUDGETS, Experiment, Numbers, Settings
 from daleml.reproductions.papers.interneurons_garciadelmolino2017.networks import (
@@ -45,13 +46,18 @@ def run_model(seed: int, settings: Settings) -> Numbers:
 
 
 def _responses(circuit: InterneuronCircuit, settings: Settings) -> Numbers:
-    """Return what a step of current to VIP, and one to PV, does at every baseline."""
+    """Return what a current to VIP, one to PV, and silence of VIP do at every baseline."""
     baselines: list[float] = settings["baselines"]
     steps: list[Currents] = [{name: settings["step_pa"]} for name in ("VIP", "PV")]
     changes = circuit.responses(baselines, steps, ms=settings["ms"])
+    with layers.silence(circuit.rnn, "VIP"):
+        silenced = circuit.responses(baselines, [{}], ms=settings["ms"])
     numbers: Numbers = {}
-    for between, (to_vip, to_pv) in zip(baselines, changes, strict=True):
+    for trial, between in enumerate(baselines):
+        to_vip, to_pv = changes[trial]
         at = f"{between:g}"
+        numbers[f"silent_E_{at}"] = float(silenced[trial, 0, 0])
+        numbers[f"silent_SST_{at}"] = float(silenced[trial, 0, 2])
         for name, hz in zip(circuit.populations.names, to_vip.tolist(), strict=True):
             numbers[f"{name}_{at}"] = hz
         numbers[f"pv_to_e_{at}"] = float(to_pv[0])
