@@ -174,5 +174,5 @@ DRAWN = Experiment(
         "long": _DRAWN | {"sizes": _LARGER, "ms": 200.0},
     },
     seeds={"quick": 10, "paper": 20, "long": 40},
-    minutes={"quick": 0.05, "paper": 0.5, "long": 0.5},
+    minutes={"quick": 0.05, "paper": 1.0, "long": 1.0},
 )
