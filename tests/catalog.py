@@ -15,6 +15,7 @@ from daleml import Populations, signs
 from daleml.layers import (
     DANNRNN,
     EIRNN,
+    Blocks,
     DANNConv1d,
     DANNConv2d,
     DANNLinear,
@@ -51,6 +52,7 @@ class LayerCase:
 
 CELLS = Populations.of(exc={"E": 6}, inh={"PV": 2, "SST": 1})
 
+AREAS = Populations.of(exc={"V1.E": 4, "PFC.E": 2}, inh={"V1.I": 2, "PFC.I": 1})
 LAYERS = [
     LayerCase(
         "EILinear",
@@ -94,6 +96,20 @@ LAYERS = [
         ),
     ),
     LayerCase("EILinear of cell types", lambda **kw: EILinear(CELLS, 4, **kw), 9, 4),
+    LayerCase(
+        "EILinear by pathways",
+        lambda **kw: EILinear(
+            AREAS,
+            Populations(3, 1),
+            mask=Blocks({"V1.E->*": 1, "V1.I->*": 0.9, "PFC->*": 0.8}),
+            strength=Blocks({"V1->*": 2}, default=1),
+            fixed=Blocks({"V1.I->*": 1}),
+            lr_scale=Blocks({"PFC->*": 0.5}, default=1),
+            **kw,
+        ),
+        9,
+        4,
+    ),
     LayerCase("EILinear all E", lambda **kw: EILinear(7, 4, **kw), 7, 4),
     LayerCase(
         "EILinear all I",
@@ -227,6 +243,19 @@ LAYERS = [
         "EIConv2d groups",
         lambda **kw: EIConv2d(Populations(4, 4), 6, 3, groups=2, **kw),
         (8, 5, 5),
+        (6, 3, 3),
+    ),
+    LayerCase(
+        "EIConv2d by pathways",
+        lambda **kw: EIConv2d(
+            AREAS,
+            6,
+            3,
+            mask=Blocks({"V1->*": 0.9, "PFC.E->*": 1}),
+            fixed=Blocks({"PFC.E->*": 1}),
+            **kw,
+        ),
+        (9, 5, 5),
         (6, 3, 3),
     ),
     LayerCase(
@@ -483,7 +512,11 @@ class Images(nn.Module):
         return self.last(self.line(x.flatten(2)).relu()).flatten(1)
 
 
-NETWORKS = {"dense": network, "recurrent": Circuits, "convolutional": Images}
+NETWORKS = {
+    "dense": network,
+    "recurrent": Circuits,
+    "convolutional": Images,
+}
 
 
 def networks():

@@ -7,8 +7,10 @@ from torch import nn
 from daleml._support.shared_options import lists_options
 from daleml.layers._shared.convolution import ColumnEIConvolution, DANNConvolution
 from daleml.layers._shared.convolution_options import DANNConvOptions
+from daleml.layers._shared.layer_options import ConvOptions
 
 
+@lists_options(ConvOptions)
 class EIConv2d(ColumnEIConvolution, nn.Conv2d):
     r"""A convolution of excitatory and inhibitory channels ("column EI").
 
@@ -20,17 +22,15 @@ class EIConv2d(ColumnEIConvolution, nn.Conv2d):
 
     Args:
         populations: The input channels: a partition, or an int for as many excitatory ones.
-        out_channels: Number of output channels.
+        out_channels: Number of output channels, or a partition of them, whose names Blocks can
+            use.
         kernel_size: Size of the kernel: an int, or (height, width).
         stride: Step of the kernel.
         padding: Pixels added on each side, or ``"same"`` or ``"valid"``.
         dilation: Distance between taps.
         groups: Number of groups of channels convolved apart.
         bias: Whether to learn an additive bias, which has no sign to keep.
-        padding_mode: ``"zeros"``, ``"reflect"``, ``"replicate"`` or ``"circular"``.
-        generator: Source of randomness for the weights; default: torch's global one.
-        device: Where the parameters live.
-        dtype: Their floating-point type.
+        options: Options by keyword.
 
     Shape:
         Input (N, in_channels, height, width) or unbatched; output as of ``nn.Conv2d``.
@@ -62,6 +62,7 @@ class EIConv2d(ColumnEIConvolution, nn.Conv2d):
     _dimensions = 2
 
 
+@lists_options(ConvOptions)
 class EIConv1d(ColumnEIConvolution, nn.Conv1d):
     r"""A convolution over one dimension of excitatory and inhibitory channels.
 
@@ -69,17 +70,15 @@ class EIConv1d(ColumnEIConvolution, nn.Conv1d):
 
     Args:
         populations: The input channels: a partition, or an int for as many excitatory ones.
-        out_channels: Number of output channels.
+        out_channels: Number of output channels, or a partition of them, whose names Blocks can
+            use.
         kernel_size: Size of the kernel.
         stride: Step of the kernel.
         padding: Samples added at each end, or ``"same"`` or ``"valid"``.
         dilation: Distance between taps.
         groups: Number of groups of channels convolved apart.
         bias: Whether to learn an additive bias, which has no sign to keep.
-        padding_mode: ``"zeros"``, ``"reflect"``, ``"replicate"`` or ``"circular"``.
-        generator: Source of randomness for the weights; default: torch's global one.
-        device: Where the parameters live.
-        dtype: Their floating-point type.
+        options: Options by keyword.
 
     Shape:
         Input (N, in_channels, length) or unbatched; output as of ``nn.Conv1d``.

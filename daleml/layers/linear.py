@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 import torch
 from torch import Tensor, nn
 
-from daleml import require, signs
+from daleml import require
+from daleml._support.shared_options import completed, lists_options, options_of
 from daleml.layers import functional, init
-from daleml.layers._shared import acting_parameters, dann_parameters
-from daleml.layers._shared.acting_parameters import acting, acting_or_none, rewritten
+from daleml.layers._shared import column_ei_parameters, dann_parameters, synapses
+from daleml.layers._shared.acting_parameters import acting, acting_or_none
 from daleml.layers._shared.checked_attributes import (
     AttributeCheck,
     CheckedAttributes,
     require_no_state,
 )
+from daleml.layers._shared.layer_options import DenseOptions
+from daleml.layers._shared.synapses import Synapses
 from daleml.layers.init import redraw
 from daleml.modules import SynapticWeight
 from daleml.populations import Populations
 
 
+@lists_options(DenseOptions)
 class EILinear(CheckedAttributes):
     r"""A dense layer read by excitatory and inhibitory units ("column EI"), :math:`y = W x + b`.
 
@@ -32,21 +36,21 @@ class EILinear(CheckedAttributes):
 
     Args:
         populations: The presynaptic units: a partition, or an int for as many excitatory ones.
-        out_features: Number of postsynaptic units.
+        out_features: Number of postsynaptic units, or a partition of them, whose names Blocks
+            can use.
         bias: Whether to learn an additive bias, which has no sign to keep.
         excitatory_only: Whether to read the excitatory units alone, as projections out of a
             cortical circuit do: the input is of all units, the weight ``(out_features,
             n_exc)``.
-        generator: Source of randomness for the weights; default: torch's global one.
-        device: Where the parameters live.
-        dtype: Their floating-point type.
+        options: Options of a layer, by keyword.
 
     Shape:
         Input (*, in_features), any leading dimensions; output (*, out_features).
 
     Raises:
-        TypeError: If a size is not an integer.
-        ValueError: If a size is below 1, or there is no excitatory unit where only those are read.
+        TypeError: If a size is not an integer, or an option of the wrong kind.
+        ValueError: If a size is below 1, there is no excitatory unit where only those are read,
+            or an option does not fit the populations.
 
     Example:
         >>> import torch
@@ -56,11 +60,19 @@ class EILinear(CheckedAttributes):
         torch.Size([8, 5])
         >>> layer
         EILinear(n_exc=40, n_inh=10, out_features=5, bias=True)
+        >>> from daleml.layers import Blocks
+        >>> areas = Populations.of(exc={"V1.E": 40}, inh={"V1.I": 10})
+        >>> pfc = Populations.of(exc={"PFC.E": 4}, inh={"PFC.I": 1})
+        >>> forward = EILinear(areas, pfc, mask=Blocks({"V1.E->PFC": 0.2}))
+        >>> int((forward.weight[:, 40:] != 0).sum())
+        0
 
     Notes:
         Presynaptic rates should be non-negative: the sign of a synapse means nothing for a
         negative rate. Initialised by ``layers.init.column_ei_``, with a bias that centres an
-        all-excitatory layer.
+        all-excitatory layer. Under a mask that is a matrix or Blocks, each unit that reads both
+        signs starts with an inhibition equal to its excitation, unless ``strength`` says how
+        strong they are.
 
     References:
         Song, Yang & Wang 2016; Cornford et al. 2021 (ICLR), the column-EI baseline.
@@ -70,41 +82,50 @@ class EILinear(CheckedAttributes):
 
     _told = ("populations",)
     _fixed = frozenset(
-        {"populations", "in_features", "out_features", "excitatory_only"}
+        {"populations", "in_features", "out_features", "excitatory_only", "outputs"}
     )
+
+    _synapses = Synapses()
+    outputs: Populations | None = None
+    """The partition of the postsynaptic units, where one was given."""
 
     def __init__(
         self,
         populations: Populations | int,
-        out_features: int,
+        out_features: int | Populations,
         bias: bool = True,
         *,
         excitatory_only: bool = False,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        **options: Unpack[DenseOptions],
     ) -> None:
+        given = completed(EILinear, options_of(DenseOptions), options)
         super().__init__()
         self.populations = Populations.coerce(populations)
         self.in_features = self.populations.size
+        if isinstance(out_features, Populations):
+            self.outputs = out_features
+            out_features = out_features.size
         self.out_features = require.integer("out_features", out_features, minimum=1)
         self.excitatory_only = require.flag("excitatory_only", excitatory_only)
-        n_read = self.in_features
-        if self.excitatory_only:
-            n_read = self.populations.n_exc
-        if not n_read:
+        if self.excitatory_only and not self.populations.n_exc:
             raise ValueError(
                 "`populations` must have an excitatory unit where `excitatory_only` is"
                 " True; got none."
             )
+        read = self.populations
+        if self.excitatory_only:
+            read = read.excitatory()
+        post = self.outputs or Populations(self.out_features)
+        self._synapses = synapses.of_layer((post, read), given)
+        device, dtype = given["device"], given["dtype"]
         self.weight = nn.Parameter(
-            torch.empty(self.out_features, n_read, device=device, dtype=dtype)
+            torch.empty(self.out_features, read.size, device=device, dtype=dtype)
         )
         self.bias: nn.Parameter | None
         self.register_parameter(
             "bias", _vector(self.out_features, device, dtype) if bias else None
         )
-        self.reset_parameters(generator)
+        self.reset_parameters(given["generator"])
 
     def reset_parameters(
         self,
@@ -117,20 +138,10 @@ class EILinear(CheckedAttributes):
         column_signs = self.populations.signs(device="cpu")
         if self.excitatory_only:
             column_signs = column_signs[self.populations.exc]
-        signs.fix(self, "weight", column_signs, default=True)
-        if self.bias is not None:
-            signs.declare(self, "bias", default=True)
-        # Signs that were fixed since the layer was built are kept.
-        column_signs = acting_parameters.unit_signs(self, "weight", column_signs)
-        present = acting_parameters.present(self, "weight")
-        with (
-            rewritten(self, "weight") as weight,
-            acting_parameters.rewritten_or_none(self, "bias") as bias,
-        ):
-            init.column_ei_(weight, column_signs, bias, draw=draw, generator=generator)
-            # Units with fewer synapses receive less, so less is cancelled.
-            if bias is not None and present is not None:
-                bias.mul_(present.double().mean(1).to(bias))
+        column_ei_parameters.declare(self, self._synapses, column_signs)
+        column_ei_parameters.draw_(
+            self, self._synapses, column_signs, draw=draw, generator=generator
+        )
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply the layer."""
@@ -161,7 +172,11 @@ class EILinear(CheckedAttributes):
         if self.excitatory_only:
             pre, units = pre.excitatory(), pre.exc
         bias = None if self.bias is None else "bias"
-        return (SynapticWeight("weight", bias=bias, units=units, pre=pre),)
+        return (
+            SynapticWeight(
+                "weight", bias=bias, units=units, pre=pre, post=self.outputs
+            ),
+        )
 
     def redraw_(
         self,
@@ -177,8 +192,13 @@ class EILinear(CheckedAttributes):
         self.reset_parameters(generator, draw=redraw.for_column_ei(draw, ratio))
 
     def output_signs(self) -> Tensor | None:
-        """Return None: what reads the layer decides which of its units inhibit."""
-        return None
+        """Return the sign of each output if they are a partition.
+
+        Else None: what reads the layer decides which of its units inhibit.
+        """
+        if self.outputs is None:
+            return None
+        return self.outputs.signs(device="cpu")
 
     def extra_repr(self) -> str:
         """Describe the layer's sizes."""

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from daleml import Populations, signs
+from daleml import Populations, law, signs
 from daleml.layers import DANNLinear, EILinear, functional
 from tests.catalog import LAYERS, invalid_layers, layers
 from tests.reference.dann import dann
@@ -152,7 +152,7 @@ def test_is_registered_with_torch(case):
     assert repr(layer).startswith(f"{type(layer).__name__}(")
     assert layer.train() is layer
     assert layer.eval() is layer
-    assert all(name.endswith("_signs") for name, _ in layer.named_buffers())
+    assert all(name.endswith(law.BUFFERS) for name, _ in layer.named_buffers())
 
 
 @invalid_layers()

@@ -67,8 +67,9 @@ class ColumnEI(Wiring):
             init.column_ei_(weight, unit_signs, bias, **how._asdict())
             synapse_options.grade_(weight, path.strength, present)
             # Units with fewer synapses receive less, so less is cancelled.
-            if bias is not None:
-                bias.mul_(_received(path, present, bias))
+            graded = present is not None or path.strength is not None
+            if bias is not None and graded:
+                bias.mul_(synapse_options.received(weight, path.strength, present))
         weight = acting(module, name).detach()
         if weight.is_meta:
             return
@@ -117,17 +118,6 @@ class ColumnEI(Wiring):
             if isinstance(factors, Tensor):
                 factors = factors.to(weight)
             weight.mul_(factors)
-
-
-def _received(path: Path, present: Tensor | None, like: Tensor) -> float | Tensor:
-    """Return which fraction of what all synapses would give each unit receives."""
-    if present is None and path.strength is None:
-        return 1.0
-    given = torch.ones(path.post, path.pre.size, dtype=torch.float64, device="cpu")
-    synapse_options.grade_(given, path.strength, present)
-    if present is not None:
-        given *= present.cpu()
-    return given.mean(1).to(like)
 
 
 def starting_radius(circuit: Any) -> float:

@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Unpack
 import torch
 from torch import Tensor, nn
 
-from daleml import require, signs
+from daleml import require
 from daleml._support.shared_options import completed, lists_options, options_of
 from daleml.layers import functional, init
-from daleml.layers._shared import acting_parameters, dann_parameters
-from daleml.layers._shared.acting_parameters import acting, acting_or_none, rewritten
+from daleml.layers._shared import column_ei_parameters, dann_parameters, synapses
+from daleml.layers._shared.acting_parameters import acting, acting_or_none
 from daleml.layers._shared.checked_attributes import (
     AttributeCheck,
     CheckedAttributes,
@@ -20,41 +20,54 @@ from daleml.layers._shared.checked_attributes import (
 )
 from daleml.layers._shared.conv_geometry import Geometry, Size
 from daleml.layers._shared.convolution_options import DANNConvOptions
+from daleml.layers._shared.layer_options import ConvOptions
+from daleml.layers._shared.synapses import Synapses
 from daleml.layers.init import redraw
 from daleml.modules import SynapticWeight
 from daleml.populations import Populations
 
 
+@lists_options(ConvOptions)
 class ColumnEIConvolution(CheckedAttributes):
     """What column-EI convolutions of any number of dimensions share, above torch's own."""
 
     _told = ("populations",)
     _fixed = frozenset(
-        {"populations", "in_channels", "out_channels", "kernel_size", "groups"}
+        {
+            "populations",
+            "outputs",
+            "in_channels",
+            "out_channels",
+            "kernel_size",
+            "groups",
+        }
     )
 
     populations: Populations
+    outputs: Populations | None = None
+    """The partition of the output channels, where one was given."""
     groups: int
     weight: Tensor
     bias: Tensor | None
+    _synapses = Synapses()
 
     def __init__(
         self,
         populations: Populations | int,
-        out_channels: int,
+        out_channels: int | Populations,
         kernel_size: Size,
         stride: Size = 1,
         padding: Size | str = 0,
         dilation: Size = 1,
         groups: int = 1,
         bias: bool = True,
-        *,
-        padding_mode: str = "zeros",
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        **options: Unpack[ConvOptions],
     ) -> None:
+        given = completed(type(self), options_of(ConvOptions), options)
         populations = Populations.coerce(populations)
+        outputs = None
+        if isinstance(out_channels, Populations):
+            outputs, out_channels = out_channels, out_channels.size
         out_channels = require.integer("out_channels", out_channels, minimum=1)
         groups = require.integer("groups", groups, minimum=1)
         for name, channels in (
@@ -67,17 +80,26 @@ class ColumnEIConvolution(CheckedAttributes):
                     f" {channels} ({name})."
                 )
         shape = Geometry.of(
-            self._dimensions, kernel_size, stride, padding, dilation, padding_mode
+            self._dimensions,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            given["padding_mode"],
         )
-        options: dict[str, Any] = {
+        of_torch: dict[str, Any] = {
             "groups": groups,
             "bias": bias,
-            "device": device,
-            "dtype": dtype,
+            "device": given["device"],
+            "dtype": given["dtype"],
         }
-        super().__init__(populations.size, out_channels, **shape.to_dict(), **options)
+        post = outputs or Populations(out_channels)
+        by_channel = synapses.of_layer((post, populations), given)
+        super().__init__(populations.size, out_channels, **shape.to_dict(), **of_torch)
+        self.outputs = outputs
+        self._synapses = by_channel.of_kernel(groups, tuple(self.weight.shape[2:]))
         self.populations = populations
-        self.reset_parameters(generator)
+        self.reset_parameters(given["generator"])
 
     _dimensions: int
 
@@ -102,40 +124,16 @@ class ColumnEIConvolution(CheckedAttributes):
         if not hasattr(self, "populations"):
             return
         channel_signs = self.populations.signs(device="cpu")
-        signs.fix(self, "weight", channel_signs, default=True)
-        if self.bias is not None:
-            signs.declare(self, "bias", default=True)
-        channel_signs = acting_parameters.unit_signs(self, "weight", channel_signs)
-        present = acting_parameters.present(self, "weight")
-        with (
-            rewritten(self, "weight") as weight,
-            acting_parameters.rewritten_or_none(self, "bias") as bias,
-        ):
-            biases = [None] * self.groups if bias is None else bias.chunk(self.groups)
-            # Each group has presynaptic channels of its own, and is balanced alone.
-            groups = zip(
-                weight.chunk(self.groups),
-                channel_signs.chunk(self.groups),
-                biases,
-                strict=True,
-            )
-            for kernels, group_signs, group_bias in groups:
-                # Every tap of a kernel reads the same channel, and has its sign.
-                tap_signs = group_signs.repeat_interleave(kernels[0, 0].numel())
-                rows = kernels.flatten(1)
-                init.column_ei_(
-                    rows,
-                    tap_signs,
-                    group_bias,
-                    input_mean=input_mean,
-                    draw=draw,
-                    generator=generator,
-                )
-                # In another order of memory, such as channels_last, the rows are a copy.
-                kernels.copy_(rows.view(kernels.shape))
-            # Channels with fewer synapses receive less, so less is cancelled.
-            if bias is not None and present is not None:
-                bias.mul_(present.flatten(1).double().mean(1).to(bias))
+        column_ei_parameters.declare(self, self._synapses, channel_signs)
+        column_ei_parameters.draw_(
+            self,
+            self._synapses,
+            channel_signs,
+            draw=draw,
+            generator=generator,
+            input_mean=input_mean,
+            groups=self.groups,
+        )
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply the layer."""
@@ -158,7 +156,11 @@ class ColumnEIConvolution(CheckedAttributes):
     def plastic_weights(self) -> tuple[SynapticWeight, ...]:
         """Return what is known of the kernels, see :class:`daleml.modules.DaleLayer`."""
         bias = None if self.bias is None else "bias"
-        return (SynapticWeight("weight", bias=bias, pre=self.populations),)
+        return (
+            SynapticWeight(
+                "weight", bias=bias, pre=self.populations, post=self.outputs
+            ),
+        )
 
     def redraw_(
         self,
@@ -174,8 +176,13 @@ class ColumnEIConvolution(CheckedAttributes):
         self.reset_parameters(generator, draw=redraw.for_column_ei(draw, ratio))
 
     def output_signs(self) -> Tensor | None:
-        """Return None: what reads the layer decides which of its channels inhibit."""
-        return None
+        """Return the sign of each output channel if they are a partition.
+
+        Else None: what reads the layer decides which of its channels inhibit.
+        """
+        if self.outputs is None:
+            return None
+        return self.outputs.signs(device="cpu")
 
     def extra_repr(self) -> str:
         """Describe the populations, and what nn.Conv says of the rest."""

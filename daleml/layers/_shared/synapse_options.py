@@ -75,16 +75,32 @@ def grade_(weight: Tensor, strength: Tensor | None, present: Tensor | None) -> N
 
     Args:
         weight: The weight, changed in place; of a kernel, over all its taps alike.
-        strength: Relative mean strength of each synapse, (post, pre); None if all are alike.
+        strength: Relative mean strength of each synapse, (post, pre) or of the weight's shape;
+            None if all are alike.
         present: Which synapses exist, of the weight's shape; None if all do.
     """
     if strength is None or weight.is_meta:
         return
-    trailing = (1,) * (weight.ndim - 2)
+    trailing = (1,) * (weight.ndim - strength.ndim)
     graded = strength.reshape(*strength.shape, *trailing).expand(weight.shape)
     existing = graded if present is None else graded[present.to(graded.device)]
     scale = float(existing.square().mean().sqrt()) if existing.numel() else 0.0
     weight.mul_((graded / (scale or 1.0)).to(weight))
+
+
+def received(like: Tensor, strength: Tensor | None, present: Tensor | None) -> Tensor:
+    """Return which fraction of what all its synapses would give each unit receives.
+
+    Args:
+        like: The weight.
+        strength: As in :func:`grade_`.
+        present: As in :func:`grade_`.
+    """
+    given = torch.ones(like.shape, dtype=torch.float64, device=like.device)
+    grade_(given, strength, present)
+    if present is not None:
+        given *= present
+    return given.flatten(1).mean(1).to(like)
 
 
 def unsigned(name: str, given: Any, populations: Populations) -> tuple[int, ...]:
