@@ -125,8 +125,15 @@ class EIRNN(Recurrent):
           activity neither explodes nor dies between layers: where the rates of rectified units
           would grow (``layers.init.rectified_radius``), the recurrent weight is scaled down,
           and where a layer would not excite the one above, its inhibition is weakened. A
-          spectral radius that is asked for is kept. ``layers.init.balance_rows_`` balances
-          every unit, which a structured mask may need.
+          spectral radius that is asked for is kept. Under a mask that says which units are
+          connected (a matrix, a graph or :class:`Blocks`) every unit that receives both signs
+          starts with an inhibition equal to its excitation, unless ``strength`` says how strong
+          pathways are, or a layer had to be woken. ``layers.init.balance_rows_`` does that for
+          any circuit.
+        - Fixed synapses keep their strengths under every optimiser, guarded or not: the circuit
+          acts by a buffer of them. The parameter shows them too, where weight decay without a
+          guard may move what is shown; ``signs.check`` tells it, and ``signs.project_`` puts it
+          back. They are cast, saved and loaded with the weights.
 
     References:
         Song, Yang & Wang 2016 (PLoS Computational Biology), for the circuit; Li, Cornford,
