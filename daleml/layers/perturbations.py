@@ -12,7 +12,7 @@ nothing is written into it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,6 @@ from daleml.layers._recurrent.perturbation_arguments import Pair, Synapses, Unit
 from daleml.layers._recurrent.perturbing import Cut, Drive, Perturbation, Silence
 
 
-@contextmanager
 def silence(
     rnn: nn.Module,
     population: Units,
@@ -33,7 +32,7 @@ def silence(
     steps: Pair | None = None,
     drive: float | None = None,
     layer: int | None = None,
-) -> Iterator[nn.Module]:
+) -> AbstractContextManager[nn.Module]:
     r"""Silence units of a circuit, inside a block.
 
     .. math:: r_{t,i} = 0 \quad \text{for } t \in [t_0, t_1) \text{ and silenced } i
@@ -46,7 +45,7 @@ def silence(
     Args:
         rnn: A circuit or cell, or a model that contains one.
         population: Which units: the name of a population, an area ("V1"), a pattern
-            (``"*.PV"``), or several; the numbers of units, or a boolean mask of them.
+            (``"*.PV"``), or several; the numbers of units, a slice, or a boolean mask.
         window_ms: Begin and end in ms from the beginning of each trial, whole steps; the end is
             no part of it. Default: throughout, where what the state a trial begins in would send
             is silenced too, as in a window that begins at 0.
@@ -98,11 +97,9 @@ def silence(
         change = Silence(number, window, silent)
     else:
         change = Drive(number, window, units, -require.positive("drive", drive))
-    with _perturbed(circuit, change):
-        yield rnn
+    return _perturbed(rnn, circuit, change)
 
 
-@contextmanager
 def drive(
     rnn: nn.Module,
     population: Units,
@@ -111,7 +108,7 @@ def drive(
     *,
     steps: Pair | None = None,
     layer: int | None = None,
-) -> Iterator[nn.Module]:
+) -> AbstractContextManager[nn.Module]:
     r"""Drive units of a circuit by a current, inside a block.
 
     .. math:: I_{t,i} = W r_{t-1} + U u_t + b + a_i \quad \text{for } t \in [t_0, t_1)
@@ -150,11 +147,9 @@ def drive(
     units = read.units(circuit, population)
     current = read.amount(amount, len(units))
     number, window = read.layer(circuit, layer), read.window(circuit, window_ms, steps)
-    with _perturbed(circuit, Drive(number, window, units, current)):
-        yield rnn
+    return _perturbed(rnn, circuit, Drive(number, window, units, current))
 
 
-@contextmanager
 def silence_pathway(
     rnn: nn.Module,
     pathway: Synapses,
@@ -162,7 +157,7 @@ def silence_pathway(
     *,
     steps: Pair | None = None,
     layer: int | None = None,
-) -> Iterator[nn.Module]:
+) -> AbstractContextManager[nn.Module]:
     r"""Silence the recurrent synapses of a pathway, inside a block.
 
     .. math:: W_{ij} = 0 \quad \text{for } t \in [t_0, t_1) \text{ and } j \to i
@@ -171,7 +166,8 @@ def silence_pathway(
     Args:
         rnn: A circuit or cell, or a model that contains one.
         pathway: From which population to which, ``"PV->E"``, each side a name, an area or a
-            pattern; several of them; or a boolean matrix (post, pre).
+            pattern; several of them; Blocks, for the pathways that are not 0; or a boolean
+            matrix (post, pre).
         window_ms: When, as in :func:`silence`; default: throughout.
         steps: The same in steps, for a circuit without ``dt_ms``.
         layer: The number of the layer; default: every layer.
@@ -199,11 +195,11 @@ def silence_pathway(
     circuit = read.circuit(rnn)
     absent = read.pathway(circuit, pathway)
     number, window = read.layer(circuit, layer), read.window(circuit, window_ms, steps)
-    with _perturbed(circuit, Cut(number, window, (absent,) * len(circuit._suffixes))):
-        yield rnn
+    return _perturbed(
+        rnn, circuit, Cut(number, window, (absent,) * len(circuit._suffixes))
+    )
 
 
-@contextmanager
 def lesion(
     rnn: nn.Module,
     pathway: Synapses,
@@ -211,14 +207,14 @@ def lesion(
     generator: torch.Generator | None = None,
     *,
     layer: int | None = None,
-) -> Iterator[nn.Module]:
+) -> AbstractContextManager[nn.Module]:
     """Lesion recurrent synapses of a pathway, inside a block: all of them, or a random fraction.
 
     Args:
         rnn: A circuit or cell, or a model that contains one.
         pathway: Which, as in :func:`silence_pathway`.
         fraction: Fraction in [0, 1] of the synapses that exist, rounded to whole ones, which are
-            drawn once, where the block begins.
+            drawn once, by this call.
         generator: Source of randomness; default: torch's global one.
         layer: The number of the layer; default: every layer, each with a draw of its own.
 
@@ -252,24 +248,28 @@ def lesion(
             "`fraction` must be 1 for a circuit whose inhibition divides, which has no single"
             f" weight for two units; got {fraction:g}."
         )
-    # Here, and not at every run: a block is one lesion.
+    # Here, and not at every run: a block is one lesion, also of a function that it decorates.
     absent = []
     for suffix in circuit._suffixes:
         absent.append(read.lesioned(circuit, suffix, chosen, fraction, generator))
-    with _perturbed(circuit, Cut(read.layer(circuit, layer), None, tuple(absent))):
-        yield rnn
+    return _perturbed(
+        rnn, circuit, Cut(read.layer(circuit, layer), None, tuple(absent))
+    )
 
 
 @contextmanager
-def _perturbed(circuit: Circuit, change: Perturbation) -> Iterator[None]:
+def _perturbed(
+    rnn: nn.Module, circuit: Circuit, change: Perturbation
+) -> Iterator[nn.Module]:
     """Perturb a circuit inside a block, whatever ends it."""
     held = vars(circuit)
     held["_perturbations"] = (*circuit._perturbations, change)
     try:
-        yield
+        yield rnn
     finally:
         # By identity, since threads may leave their blocks in any order.
-        rest = tuple(one for one in circuit._perturbations if one is not change)
-        held["_perturbations"] = rest
+        rest = list(circuit._perturbations)
+        del rest[[one is change for one in rest].index(True)]
+        held["_perturbations"] = tuple(rest)
         if not rest:
             del held["_perturbations"]

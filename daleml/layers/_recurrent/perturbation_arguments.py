@@ -16,9 +16,9 @@ from daleml.layers._recurrent.perturbing import Window
 from daleml.layers._shared import acting_parameters
 from daleml.layers.blocks import Blocks
 
-Units: TypeAlias = str | Sequence[str] | Sequence[int] | Tensor
+Units: TypeAlias = str | Sequence[str] | Sequence[int] | slice | Tensor
 """Populations by name, area or pattern; or the numbers of units, or a boolean mask of them."""
-Synapses: TypeAlias = str | Sequence[str] | Tensor
+Synapses: TypeAlias = str | Sequence[str] | Blocks | Tensor
 """Pathways such as "E->PV", or a boolean matrix (post, pre)."""
 Pair: TypeAlias = tuple[float, float]
 """The begin of a window, and its end, which is no part of it."""
@@ -65,9 +65,7 @@ def layer(circuit: Circuit, layer: int | None) -> int | None:
     return number if len(circuit._suffixes) > 1 else None
 
 
-def window(
-    circuit: Circuit, window_ms: Pair | None, steps: Pair | None
-) -> Window | None:
+def window(circuit: Circuit, window_ms: Any, steps: Any) -> Window | None:
     """Read when a perturbation acts."""
     if window_ms is not None and steps is not None:
         raise ValueError(
@@ -82,6 +80,9 @@ def window(
             f"`{name}` must be left out for a cell, which has no trial: enter the block for"
             f" the steps that are meant; got {given!r}."
         )
+    # An array has two numbers as a list has.
+    if hasattr(given, "tolist"):
+        given = given.tolist()
     if not isinstance(given, (tuple, list)) or len(given) != 2:
         raise TypeError(f"`{name}` must be a pair (begin, end); got {given!r}.")
     read = require.number if name == "window_ms" else require.integer
@@ -96,45 +97,57 @@ def window(
     return window
 
 
-def units(circuit: Circuit, given: Units) -> Tensor:
-    """Read which units are meant: their numbers, without repetition."""
+def units(circuit: Circuit, given: Any) -> Tensor:
+    """Read which units are meant: their each, without repetition."""
     size = circuit.hidden_size
     if isinstance(given, str):
         return circuit.populations.index(given, argument="population")
     if isinstance(given, (list, tuple)) and given and isinstance(given[0], str):
-        each = [circuit.populations.index(one, argument="population") for one in given]
-        found: Tensor = torch.unique(torch.cat(each))
+        named = [circuit.populations.index(one, argument="population") for one in given]
+        found: Tensor = torch.unique(torch.cat(named))
         return found
-    try:
-        numbers = torch.as_tensor(given, device="cpu")
-    except (TypeError, ValueError, RuntimeError):
-        numbers = None
+    # What a partition gives for a name.
+    if isinstance(given, slice):
+        given = range(size)[given]
+    each = _read(given)
     # An empty list is read as floating-point numbers, of which there are none.
-    if numbers is not None and not numbers.numel():
+    if each is not None and not each.numel():
         raise ValueError("`population` must have a unit; got none.")
-    if numbers is None or numbers.is_floating_point() or numbers.is_complex():
+    if each is None or each.is_floating_point() or each.is_complex():
         raise TypeError(
             "`population` must be a name, the numbers of units, or a boolean mask of them;"
             f" got {_kind(given)}."
         )
-    if numbers.dtype == torch.bool:
-        if numbers.shape != (size,):
+    if each.dtype == torch.bool:
+        if each.shape != (size,):
             raise ValueError(
                 f"`population` must be a mask of the {size} units; got shape"
-                f" {tuple(numbers.shape)}."
+                f" {tuple(each.shape)}."
             )
-        return units(circuit, numbers.nonzero().flatten())
-    numbers = numbers.flatten().long()
+        return units(circuit, each.nonzero().flatten())
+    each = each.flatten().long()
     # A negative number would count from the end, which is a slip more often than it is meant.
-    wrong = numbers[(numbers < 0) | (numbers >= size)]
+    wrong = each[(each < 0) | (each >= size)]
     if len(wrong):
         raise ValueError(
             f"`population` must have numbers of units from 0 to {size - 1}; got"
             f" {int(wrong[0])}."
         )
-    if len(torch.unique(numbers)) < len(numbers):
+    if len(torch.unique(each)) < len(each):
         raise ValueError("`population` must name every unit once; got one twice.")
-    return numbers
+    return each
+
+
+def _read(given: Any) -> Tensor | None:
+    """Return numbers as a tensor on the CPU; None if they are none."""
+    try:
+        read = torch.as_tensor(given, device="cpu")
+    except (TypeError, ValueError, RuntimeError):
+        return None
+    # Numbers of Python lose nothing in double precision.
+    if read.is_floating_point() and not isinstance(given, Tensor):
+        return torch.as_tensor(given, dtype=torch.float64, device="cpu")
+    return read
 
 
 def _kind(given: Any) -> str:
@@ -142,28 +155,27 @@ def _kind(given: Any) -> str:
     return str(given.dtype) if isinstance(given, Tensor) else type(given).__name__
 
 
-def amount(given: float | Tensor, n_units: int) -> float | Tensor:
+def amount(given: Any, n_units: int) -> float | Tensor:
     """Read a current: a number, or one for each of the units."""
-    if not isinstance(given, Tensor):
-        try:
-            number = require.number("amount", given)
-        except TypeError:
-            given = torch.as_tensor(given, dtype=torch.float64, device="cpu")
-        else:
-            if not math.isfinite(number):
-                raise ValueError(f"`amount` must be finite; got {number:g}.")
-            return number
-    if given.ndim and given.shape != (n_units,):
+    if isinstance(given, (int, float)):
+        return require.number("amount", given)
+    each = given if isinstance(given, Tensor) else _read(given)
+    if each is None or each.dtype == torch.bool or each.is_complex():
+        raise TypeError(
+            "`amount` must be a number, or one for each of the units; got"
+            f" {_kind(given)}."
+        )
+    if each.ndim and each.shape != (n_units,):
         raise ValueError(
             f"`amount` must be a number or one for each of the {n_units} units; got shape"
-            f" {tuple(given.shape)}."
+            f" {tuple(each.shape)}."
         )
-    if not given.is_meta and not bool(given.detach().isfinite().all()):
+    if not each.is_meta and not bool(each.detach().isfinite().all()):
         raise ValueError("`amount` must be finite; got a number that is not.")
-    return given
+    return each
 
 
-def pathway(circuit: Circuit, given: Synapses) -> Tensor:
+def pathway(circuit: Circuit, given: Any) -> Tensor:
     """Read which synapses are meant: boolean (post, pre)."""
     size = circuit.hidden_size
     if isinstance(given, Tensor):
@@ -174,10 +186,18 @@ def pathway(circuit: Circuit, given: Synapses) -> Tensor:
             )
         # A copy, since the block is to mean what was given where it began.
         return given.detach().cpu().clone()
-    names = [given] if isinstance(given, str) else list(given)
+    units = circuit.populations
+    if isinstance(given, Blocks):
+        return given.matrix(units, units, argument="pathway").bool()
+    names = [given] if isinstance(given, str) else given
+    named = isinstance(names, (list, tuple)) and all(isinstance(n, str) for n in names)
+    if not names or not named:
+        raise TypeError(
+            "`pathway` must be one such as 'E->I', several of them, Blocks, or a boolean"
+            f" matrix; got {given!r}."
+        )
     meant = torch.zeros(size, size, dtype=torch.bool, device="cpu")
     for name in names:
-        units = circuit.populations
         meant |= Blocks({name: 1}).matrix(units, units, argument="pathway").bool()
     return meant
 

@@ -13,6 +13,7 @@ from daleml import Populations, layers
 from daleml.layers import (
     DANNRNN,
     EIRNN,
+    Blocks,
     DANNRNNCell,
     EIRNNCell,
     Readout,
@@ -441,6 +442,43 @@ def test_blocks_may_be_left_in_any_order():
         assert torch.equal(rnn(X)[0], driven)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        POPS["V1.PV"], [7, 8], range(7, 9), torch.tensor([8, 7]), units("V1.PV"),
+        [False] * 7 + [True, True, False], ("V1.PV", "*.PV"), units("V1.PV").numpy(),
+    ],
+    ids=lambda given: type(given).__name__,
+)  # fmt: skip
+def test_units_may_be_given_in_many_ways(given):
+    rnn = built(**TIME)
+    with silence(rnn, "V1.PV"):
+        expected = rnn(X)[0]
+    with silence(rnn, given):
+        assert torch.equal(rnn(X)[0], expected)
+
+
+def test_synapses_may_be_given_in_many_ways():
+    rnn, found = built(**TIME), []
+    matrix = units("V2.E")[:, None] & units("V1.PV")[None]
+    for given in ("*.PV->V2.E", ["V1.PV->V2.E"], Blocks({"V1.PV->V2.E": 0.3}), matrix):
+        with silence_pathway(rnn, given, window_ms=(10, 50)):
+            found.append(rnn(X)[0])
+    assert all(torch.equal(one, found[0]) for one in found)
+    assert not torch.equal(found[0], rnn(X)[0])
+
+
+def test_a_function_may_be_decorated():
+    rnn = built(**TIME)
+
+    @lesion(rnn, "V1->V2", 0.5)
+    def run(again):
+        return run(False) if again else rnn(X)[0]
+
+    assert torch.equal(run(False), run(True))
+    assert not rnn.is_perturbed
+
+
 def test_the_only_layer_is_every_layer():
     cell = built(EIRNNCell, **TIME)
     with silence(cell, "V1.PV", layer=0):
@@ -493,12 +531,16 @@ def two():
         (lambda: silence_pathway(built(), "V1->VIP"), ValueError, "VIP"),
         (lambda: silence_pathway(built(), "V1"), ValueError, "V1"),
         (lambda: silence_pathway(built(), torch.ones(3, 3)), ValueError, "`pathway` must be a boolean matrix (10, 10), as (post, pre), or named; got torch.float32 of shape (3, 3)."),
+        (lambda: silence_pathway(built(), 3), TypeError, "`pathway` must be one such as 'E->I', several of them, Blocks, or a boolean matrix; got 3."),
+        (lambda: silence_pathway(built(), []), TypeError, "`pathway` must be one such as 'E->I', several of them, Blocks, or a boolean matrix; got []."),
+        (lambda: drive(built(), "V1", "strong"), TypeError, "`amount` must be a number, or one for each of the units; got str."),
+        (lambda: drive(built(), "V1", None), TypeError, "`amount` must be a number, or one for each of the units; got NoneType."),
         (lambda: lesion(built(), "V1->V2", 1.5), ValueError, "`fraction` must be a fraction in [0, 1]; got 1.5."),
     ],
 )  # fmt: skip
 def test_what_is_impossible_is_refused(context, kind, sentence):
-    with pytest.raises(kind) as raised, context():
-        pass
+    with pytest.raises(kind) as raised:
+        context()  # refused where it is called, and not only where the block begins
     assert sentence in str(raised.value)
 
 
