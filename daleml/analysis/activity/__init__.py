@@ -9,6 +9,7 @@ name                    what it does
 ``currents``            what excites and what inhibits each unit, and how they balance
 ``paradoxical_effect``  whether inhibition stabilises a circuit, and how driving it shows
 ``dimension``           how many directions activity fills
+``at_initialisation``   a report on a circuit before it is trained: is it alive?
 ``psychometric``        how often one of two choices is made, by strength of the evidence
 ``chronometric``        how long a decision takes, by strength of the evidence
 ``signed_choices``      a network's choices in trials of a task, as the first of these takes them
@@ -38,6 +39,12 @@ if TYPE_CHECKING:
     from daleml.analysis.activity.evidence_choices import SignedChoices, signed_choices
     from daleml.analysis.activity.fixed_point_results import FixedPoint, FixedPoints
     from daleml.analysis.activity.fixed_point_search import fixed_points
+    from daleml.analysis.activity.initial_report import (
+        InitialReport,
+        LayerStart,
+        StartVerdict,
+        at_initialisation,
+    )
     from daleml.analysis.activity.linearised_maps import (
         Linearisation,
         PointKind,
@@ -71,6 +78,8 @@ __all__ = [
     "Dimension",
     "FixedPoint",
     "FixedPoints",
+    "InitialReport",
+    "LayerStart",
     "Linearisation",
     "ParadoxicalEffect",
     "PointKind",
@@ -79,9 +88,11 @@ __all__ = [
     "Selectivity",
     "SignedChoices",
     "Stability",
+    "StartVerdict",
     "TimesVerdict",
     "Trajectory",
     "aligned",
+    "at_initialisation",
     "chronometric",
     "currents",
     "decode",
@@ -97,6 +108,12 @@ __all__ = [
 ]
 
 _HOMES = {
+    "initial_report": (
+        "InitialReport",
+        "LayerStart",
+        "StartVerdict",
+        "at_initialisation",
+    ),
     "paradoxical_responses": (
         "ParadoxicalEffect",
         "paradoxical_effect",

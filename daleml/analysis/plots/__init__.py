@@ -38,6 +38,7 @@ plot                    what it draws
 ``eigenvalues``         the eigenvalues of a linearisation, and the unit circle
 ``currents``            the excitation of each unit against its inhibition
 ``paradoxical_effect``  how the rate of each population answers to a drive of inhibition
+``at_initialisation``   mean rates of a circuit before it is trained
 ``dimension``           how much of the variance principal components hold
 ``claim``, ``sweep``    what a reproduction of a paper gave
 ======================  ===================================================================
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from daleml.analysis.plots.densities import families, fit
     from daleml.analysis.plots.group_plots import groups
     from daleml.analysis.plots.history_plots import learning_curves, signs
+    from daleml.analysis.plots.initial_plots import at_initialisation
     from daleml.analysis.plots.matrix_plots import matrix, spectrum
     from daleml.analysis.plots.panels import comparison_figure
     from daleml.analysis.plots.plasticity_plots import geometry, normality, regime
@@ -83,6 +85,7 @@ __all__ = [
     "EXCITATORY",
     "INHIBITORY",
     "aligned",
+    "at_initialisation",
     "balance",
     "ccdf",
     "chronometric",
@@ -122,6 +125,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "initial_plots": ("at_initialisation",),
     "response_plots": ("paradoxical_effect",),
     "current_plots": ("currents",),
     "activity_plots": ("dimension", "trajectory"),

@@ -15,6 +15,10 @@ BISTABLE = nn.RNN(3, 5, bias=False)
 with torch.no_grad():
     nn.init.eye_(BISTABLE.weight_hh_l0).mul_(2)
 SILENT = nn.RNN(3, 5, bias=False)
+LOUD = nn.RNN(3, 5, nonlinearity="relu", bias=False)
+with torch.no_grad():
+    LOUD.weight_hh_l0.fill_(1.0)
+    LOUD.weight_ih_l0.fill_(1.0)
 NOTHING = activity.FixedPoints((), np.zeros(3), 5, 5, 1e-9, 1e-4, 1e-5)
 CASES = {
     "trajectory": (
@@ -49,6 +53,14 @@ CASES = {
     "paradoxical effect": (
         plots.paradoxical_effect,
         lambda: activity.paradoxical_effect(pair(1.5, 1.0, 2.0, 0.5, (1.0, 0.0))),
+    ),
+    "at initialisation": (
+        plots.at_initialisation,
+        lambda: activity.at_initialisation(RNN, n_steps=20),
+    ),
+    "explodes": (
+        plots.at_initialisation,
+        lambda: activity.at_initialisation(LOUD, n_steps=900),
     ),
     "dimension": (
         plots.dimension,

@@ -1,0 +1,67 @@
+"""Plots of a circuit before it is trained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from daleml.analysis.activity.initial_report import InitialReport
+from daleml.analysis.plots.canvas import axes_or_new, legend, name, require_result, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# A rate beyond this has exploded, and would squeeze all that came before it.
+_HIGHEST = 1e6
+
+
+def at_initialisation(result: InitialReport, ax: Axes | None = None) -> Axes:
+    """Draw the mean rate of each population, while the input lasts and after it.
+
+    The time of the input is shaded. Rates beyond a million are left out.
+
+    Args:
+        result: What :func:`daleml.analysis.activity.at_initialisation` returned.
+        ax: Where to draw; default: new axes.
+
+    Returns:
+        The axes.
+
+    Raises:
+        TypeError: If ``result`` is something else, or ``ax`` are no axes.
+
+    Example:
+        >>> import torch
+        >>> from daleml.analysis import activity, plots
+        >>> report = activity.at_initialisation(torch.nn.RNN(3, 20))
+        >>> drawing, axes = plots.figure()
+        >>> ax = plots.at_initialisation(report, axes[0, 0])
+        >>> ax.get_title()[:5]
+        'alive'
+    """
+    import seaborn as sns
+
+    require_result(result, InitialReport, "at_initialisation")
+    ax = axes_or_new(ax)
+    ax.axvspan(0, result.n_steps, color="0.93", zorder=0)
+    colors = sns.color_palette("colorblind", len(result.mean_rates))
+    layer = result.layers[-1]
+    balance = layer.balance_by_population()
+    largest = 0.0
+    for (group, rates), color in zip(result.mean_rates.items(), colors, strict=True):
+        # A comparison with NaN is false.
+        finite = np.where(rates < _HIGHEST, rates, np.nan)
+        label = name(group)
+        if not np.isnan(balance[group]):
+            label += f", E/I balance {balance[group]:+.2f}"
+        ax.plot(finite, color=color, linewidth=1.2, label=label)
+        largest = max(largest, float(np.nanmax(finite, initial=0.0)))
+    # Rates that explode pass all scales; others are compared best on a plain one.
+    if largest > 100:
+        ax.set_yscale("symlog", linthresh=1.0)
+    ax.set(xlabel="step", ylabel="mean rate", xlim=(0, 2 * result.n_steps))
+    title = f"{result.verdict}, spectral radius of a step {result.update_radius:.3g}"
+    ax.set_title(title, fontsize="small")
+    legend(ax)
+    return tidy(ax)
