@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -212,6 +213,12 @@ def distribution(
         ValueError: If it is no whole number of steps, or 0 ms where that may not be.
     """
     if not isinstance(value, Duration):
+        # A range as other packages write it, or a distribution that was not made.
+        if isinstance(value, (Sequence, type)) and not isinstance(value, str):
+            raise TypeError(
+                f"`{name}` must be a number of ms, or a duration that is drawn, such as"
+                f" tasks.Uniform(400, 800); got {value!r}."
+            )
         steps = whole_steps(name, value, dt_ms, may_be_zero=may_be_zero)
         return torch.tensor([steps]), torch.ones(1, dtype=torch.float64)
     try:
@@ -219,9 +226,33 @@ def distribution(
     except ValueError as error:
         # It knows its own arguments, and not which of the task's it is.
         raise ValueError(f"{str(error).removesuffix('.')}, in `{name}`.") from error
+    _require_distribution(name, value, counts, probabilities)
     if not may_be_zero and int(counts[0]) == 0:
         raise ValueError(f"`{name}` must be above 0; got {value} with 0 ms in it.")
     return counts, probabilities
+
+
+def _require_distribution(
+    name: str, value: Duration, counts: object, probabilities: object
+) -> None:
+    """Raise unless a duration, which may be of the user's own, gives a distribution."""
+    rule = (
+        f"`distribution` of {type(value).__name__}, of `{name}`, must give whole numbers of"
+        " steps, ascending, and the probability of each, as tensors"
+    )
+    if not isinstance(counts, Tensor) or not isinstance(probabilities, Tensor):
+        raise TypeError(
+            f"{rule}; got {type(counts).__name__} and {type(probabilities).__name__}."
+        )
+    if counts.ndim != 1 or counts.dtype != torch.int64 or not len(counts):
+        raise ValueError(f"{rule}; got {counts.dtype} of shape {tuple(counts.shape)}.")
+    if counts.shape != probabilities.shape:
+        raise ValueError(f"{rule}; got {len(counts)} and {len(probabilities)}.")
+    if int(counts[0]) < 0 or bool((counts.diff() <= 0).any()):
+        raise ValueError(f"{rule}; got {counts.tolist()}.")
+    total = float(probabilities.sum())
+    if bool((probabilities < 0).any()) or not math.isclose(total, 1, rel_tol=1e-6):
+        raise ValueError(f"{rule}; got probabilities that sum to {total:g}.")
 
 
 def expected(value: object, dt_ms: float, of: Callable[[float], float]) -> float:
@@ -261,6 +292,9 @@ def _require_range(low_ms: float, high_ms: float) -> None:
 
 def numbers(name: str, values: object) -> tuple[float, ...]:
     """Return numbers that are not negative, at least one, or raise."""
+    # Arrays and tensors of one dimension are sequences too, but not by their class.
+    if isinstance(values, Tensor | np.ndarray):
+        values = values.tolist()
     if not isinstance(values, Sequence) or isinstance(values, str):
         raise TypeError(f"`{name}` must be a sequence of numbers; got {values!r}.")
     if not values:

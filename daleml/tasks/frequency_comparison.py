@@ -152,7 +152,8 @@ class FrequencyComparison(ChoiceTask):
         conditions = {
             "first_hz": shown[:, 0],
             "second_hz": shown[:, 1],
-            "difference_hz": shown[:, 0] - shown[:, 1],
+            # Without a sign, as the strength of evidence: the choice says which is higher.
+            "difference_hz": (shown[:, 0] - shown[:, 1]).abs(),
             "choice": choice,
         }
         return self._trials(inputs, choice, conditions, timeline)

@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from daleml import require
+from daleml.tasks.trial_times import Period as Period
+from daleml.tasks.trial_times import require_within
+from daleml.tasks.trial_times import within as within
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-
-class Period(NamedTuple):
-    """A named part of every trial, from ``start_ms`` up to but not including ``end_ms``.
-
-    Attributes:
-        name: What it is called.
-        start_ms: When it begins, from the start of the trial.
-        end_ms: When it has ended.
-
-    Example:
-        >>> from daleml.tasks import PerceptualDecision
-        >>> PerceptualDecision().periods[1]
-        Period(name='stimulus', start_ms=0.0, end_ms=700.0)
-    """
-
-    name: str
-    start_ms: float
-    end_ms: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +99,7 @@ class Trials:
                 )
         if self.mask.dtype != torch.bool:
             raise ValueError(f"`mask` must be boolean; got {self.mask.dtype}.")
-        _require_within(self.spans, self.inputs.shape[0] * self.dt_ms, self.dt_ms)
+        require_within(self.spans, self.inputs.shape[0] * self.dt_ms, self.dt_ms)
 
     def __len__(self) -> int:
         return self.inputs.shape[1]
@@ -172,8 +156,9 @@ class Trials:
             (time, trials), bool.
 
         Raises:
-            ValueError: If there is no such period, or the window is empty or not within every
-                trial.
+            TypeError: If ``window_ms`` is not two numbers.
+            ValueError: If there is no such period, or the window is empty, no whole steps, or
+                not within every trial.
 
         Example:
             >>> from daleml.tasks import PerceptualDecision, Uniform
@@ -197,8 +182,16 @@ class Trials:
         self, period: str, onsets: Tensor, window_ms: tuple[float, float]
     ) -> Tensor:
         """Return start and end of a window in each trial, or raise if that is outside of one."""
-        first = require.number("window_ms", window_ms[0])
-        last = require.number("window_ms", window_ms[1])
+        if not isinstance(window_ms, Sequence) or len(window_ms) != 2:
+            raise TypeError(
+                f"`window_ms` must be two times in ms, (start, end); got {window_ms!r}."
+            )
+        first, last = (require.number("window_ms", time) for time in window_ms)
+        for time in (first, last):
+            if abs(time / self.dt_ms - round(time / self.dt_ms)) > 1e-6:
+                raise ValueError(
+                    f"`window_ms` must be whole steps of {self.dt_ms:g} ms; got {time:g}."
+                )
         if last <= first:
             raise ValueError(
                 f"`window_ms` must end after it begins; got {first:g} to {last:g}."
@@ -225,6 +218,7 @@ class Trials:
             index: Which of the trials.
 
         Raises:
+            TypeError: If ``index`` is not an integer.
             ValueError: If there is no such trial.
 
         Example:
@@ -233,7 +227,7 @@ class Trials:
             >>> trials.periods_of(2)[0]
             Period(name='fixation', start_ms=0.0, end_ms=0.0)
         """
-        if not 0 <= index < len(self):
+        if not 0 <= require.integer("index", index) < len(self):
             raise ValueError(
                 f"`index` must be between 0 and {len(self) - 1}; got {index}."
             )
@@ -254,7 +248,7 @@ class Trials:
             which: Indices, or a boolean per trial, such as ``trials.conditions["catch"]``.
 
         Raises:
-            ValueError: If no trial is left.
+            ValueError: If ``which`` is something else, or no trial is left.
 
         Example:
             >>> from daleml.tasks import PerceptualDecision
@@ -263,11 +257,22 @@ class Trials:
             >>> bool((clear.conditions["coherence"] > 0.3).all())
             True
         """
-        # Booleans and indices alike, as tensors are indexed.
-        which = torch.as_tensor(which, device=self.inputs.device)
-        some = torch.arange(len(self), device=self.inputs.device)[which]
+        some = torch.as_tensor(which, device=self.inputs.device)
+        if some.dtype == torch.bool and tuple(some.shape) == (len(self),):
+            some = some.nonzero()[:, 0]
+        integers = not some.is_floating_point() and some.dtype != torch.bool
+        if some.ndim != 1 or not integers:
+            raise ValueError(
+                f"`which` must be indices, or a boolean for each of the {len(self)} trials;"
+                f" got {some.dtype} of shape {tuple(some.shape)}."
+            )
         if not len(some):
             raise ValueError("`which` must leave at least one trial; it left none.")
+        if int(some.min()) < 0 or int(some.max()) >= len(self):
+            wrong = int(some.min() if some.min() < 0 else some.max())
+            raise ValueError(
+                f"`which` must be between 0 and {len(self) - 1}; got {wrong}."
+            )
         return self._changed(lambda values, dim: values.index_select(dim, some))
 
     def to(self, device: torch.device | str) -> Trials:
@@ -347,33 +352,3 @@ class Trials:
             "mask_fraction": float(self.mask.double().mean()),
             "conditions": ranges,
         }
-
-
-def within(starts: Tensor, ends: Tensor, n_steps: int) -> Tensor:
-    """Return which steps lie between two of each trial: (n_steps, trials), bool."""
-    times = torch.arange(n_steps, device=starts.device)[:, None]
-    return (starts <= times) & (times < ends)
-
-
-def _require_within(spans: Mapping[str, Tensor], duration: float, dt_ms: float) -> None:
-    """Raise unless each period begins, then ends, and ends within the trials."""
-    if not spans:
-        return
-    starts, ends = torch.stack(list(spans.values())).detach().unbind(2)
-    # As much as rounding may add to a sum of durations.
-    latest = duration + 1e-3 * dt_ms
-    if bool(((starts >= 0) & (ends >= starts) & (ends <= latest)).all()):
-        return
-    # Which of them it is matters only where one is refused.
-    for name, start, end in zip(spans, starts, ends, strict=True):
-        if bool((end < start).any()):
-            raise ValueError(
-                f"`spans[{name!r}]` must end after it begins, in every trial; got one that"
-                " ends before."
-            )
-        low, high = float(start.min()), float(end.max())
-        if low < 0 or high > latest:
-            raise ValueError(
-                f"`spans[{name!r}]` must be within the {duration:g} ms of the trials; got"
-                f" {low:g} to {high:g}."
-            )

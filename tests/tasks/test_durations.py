@@ -162,11 +162,14 @@ class TestTrials:
                 (-300, 0),
                 "`window_ms` must be within every trial, from -200 to 100 ms of the onset of decision; got -300 to 0.",
             ),
-            ((50, 50), "`window_ms` must end after it begins; got 50 to 50."),
+            ((100, 100), "`window_ms` must end after it begins; got 100 to 100."),
+            ((0, 50), "`window_ms` must be whole steps of 100 ms; got 50."),
+            ((0,), "`window_ms` must be two times in ms, (start, end); got (0,)."),
+            (100, "`window_ms` must be two times in ms, (start, end); got 100."),
         ],
     )
     def test_a_window_outside_of_a_trial_is_refused(self, window, sentence):
-        with pytest.raises(ValueError) as raised:
+        with pytest.raises((TypeError, ValueError)) as raised:
             self.TRIALS.during("decision", window_ms=window)
         assert str(raised.value) == sentence
 
@@ -193,6 +196,34 @@ class TestTrials:
         assert len(self.TRIALS.select(torch.tensor([3, 3, 0]))) == 3
         with pytest.raises(ValueError, match="must leave at least one trial"):
             some.select(some.conditions["stimulus_ms"] == 200)
+
+    @pytest.mark.parametrize(
+        ("which", "sentence"),
+        [
+            (
+                torch.tensor([True, False]),
+                "indices, or a boolean for each of the 30 trials; got torch.bool of shape (2,).",
+            ),
+            (
+                1,
+                "indices, or a boolean for each of the 30 trials; got torch.int64 of shape ().",
+            ),
+            (
+                [0.5],
+                "indices, or a boolean for each of the 30 trials; got torch.float32 of shape (1,).",
+            ),
+            ([3, 30], "between 0 and 29; got 30."),
+            ([-1], "between 0 and 29; got -1."),
+        ],
+    )
+    def test_what_is_no_choice_of_trials_is_refused(self, which, sentence):
+        with pytest.raises(ValueError) as raised:
+            self.TRIALS.select(which)
+        assert str(raised.value) == f"`which` must be {sentence}"
+
+    def test_they_go_to_the_meta_device(self):
+        there = self.TRIALS.to("meta")
+        assert there.spans["stimulus"].is_meta
 
     @pytest.mark.parametrize(
         ("span", "sentence"),
@@ -430,6 +461,11 @@ REFUSED = [
         lambda: PERCEPTUAL(input_baseline="low"),
         "`input_baseline` must be a number; got 'low'.",
     ),
+    (
+        lambda: PERCEPTUAL(stimulus_ms=(400, 800)),
+        "`stimulus_ms` must be a number of ms, or a duration that is drawn, such as tasks.Uniform(400, 800);"
+        " got (400, 800).",
+    ),
     (lambda: Choice(3), "`values_ms` must be a sequence of numbers; got 3."),
 ]
 
@@ -443,8 +479,46 @@ def test_bad_durations_are_refused_in_one_sentence(call, sentence):
     assert str(raised.value) == sentence
 
 
+class Own(tasks.Duration):
+    """A duration of the user's own, right or wrong."""
+
+    def __init__(self, steps, probabilities):
+        self.given = steps, probabilities
+
+    def distribution(self, dt_ms):
+        return self.given
+
+
+def test_a_duration_of_ones_own():
+    own = Own(torch.tensor([2, 5]), torch.tensor([0.25, 0.75]))
+    trials = PERCEPTUAL(stimulus_ms=own).sample(400, seeded())
+    assert trials.conditions["stimulus_ms"].mean() == pytest.approx(425, abs=20)
+    assert PERCEPTUAL(stimulus_ms=own).ideal > 0.5
+
+
+@pytest.mark.parametrize(
+    ("steps", "probabilities", "got"),
+    [
+        ([1, 2], [0.5, 0.5], "list and list."),
+        (torch.tensor([1.5]), torch.ones(1), "torch.float32 of shape (1,)."),
+        (torch.tensor([1, 2]), torch.ones(1), "2 and 1."),
+        (torch.tensor([2, 1]), torch.ones(2) / 2, "[2, 1]."),
+        (torch.tensor([-1, 1]), torch.ones(2) / 2, "[-1, 1]."),
+        (torch.tensor([1, 2]), torch.ones(2), "probabilities that sum to 2."),
+    ],
+)
+def test_a_wrong_duration_of_ones_own_is_refused(steps, probabilities, got):
+    with pytest.raises((TypeError, ValueError)) as raised:
+        PERCEPTUAL(stimulus_ms=Own(steps, probabilities))
+    assert str(raised.value) == (
+        "`distribution` of Own, of `stimulus_ms`, must give whole numbers of steps, ascending, and the probability"
+        f" of each, as tensors; got {got}"
+    )
+
+
 def test_durations_are_values():
     assert Uniform(100, 200) == Uniform(100, 200)
     assert len({Choice([1, 2]), Choice((1, 2)), Uniform(1, 2)}) == 2
+    assert Choice(np.array([1, 2])) == Choice(torch.tensor([1, 2])) == Choice([1, 2])
     with pytest.raises(TypeError, match="did you mean `low_ms`"):
         Uniform(low=1, high_ms=2)

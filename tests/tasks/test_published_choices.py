@@ -22,7 +22,7 @@ class TestFrequencies:
         assert found.tolist() == [[10, 20], [20, 10], [30, 40], [40, 30]]
         assert stats.chisquare(counts.numpy()).pvalue > 0.01
         assert torch.equal(c["choice"] == 1, c["first_hz"] > c["second_hz"])
-        assert torch.equal(c["difference_hz"], c["first_hz"] - c["second_hz"])
+        assert torch.equal(c["difference_hz"], (c["first_hz"] - c["second_hz"]).abs())
         rising = trials.inputs[trials.during("first")[:, 0]][0, :, 1]
         torch.testing.assert_close(rising, (c["first_hz"] - 10) / 30)
         falling = trials.inputs[trials.during("second")[:, 0]][0, :, 2]
