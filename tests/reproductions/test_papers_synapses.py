@@ -118,13 +118,14 @@ class TestClaims:
 
 @pytest.mark.slow
 class TestSabotage:
-    """Minutes long: what holds of the circuits of the paper, and of broken ones."""
+    """A minute each: what holds of the circuits of the paper, and of broken ones."""
 
     def verdicts(self):
-        numbers = [experiments.run_memory(seed, QUICK) for seed in range(3)]
+        """What one circuit of each task would say if every seed gave the same."""
+        numbers = experiments.run_memory(1, QUICK)
         found = {}
         for name, claim in CLAIMS.items():
-            found[name] = judge(claim, numbers).verdict
+            found[name] = judge(claim, [numbers] * 3).verdict
         return found
 
     def test_synapses_hold_the_memory(self):
@@ -139,7 +140,7 @@ class TestSabotage:
 
         monkeypatch.setattr(networks, "ShortTermPlasticity", Forgetful)
         found = self.verdicts()
-        assert HOLDS not in (found["m2"], found["m4"])
+        assert HOLDS not in (found["m1"], found["m2"], found["m4"])
 
     def test_trials_that_exchange_nothing_lose_nothing(self, monkeypatch):
         monkeypatch.setattr(
