@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 SHOWN = 8
@@ -65,7 +65,8 @@ class Violation:
     worst: float
     absent: bool = False
     moved: bool = False
-    population: str = ""
+    # It explains, and judges nothing: a model and its state dict have one verdict.
+    population: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         unit = f"{self.parameter}, unit {self.unit}"

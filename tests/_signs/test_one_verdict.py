@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,7 +31,9 @@ def agree(model):
     """Return the verdict on a model, after making sure that its state dict has the same."""
     of_model, of_state = signs.check(model), signs.check(model.state_dict())
     assert of_model == of_state
-    assert str(of_model) == str(of_state)
+    # A state dict knows no cell types, by which a report on a model names units.
+    nameless = [replace(one, population="") for one in of_model.violations]
+    assert str(replace(of_model, violations=tuple(nameless))) == str(of_state)
     return of_model
 
 
