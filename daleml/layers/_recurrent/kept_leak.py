@@ -115,7 +115,7 @@ class KeptLeak(CheckedAttributes):
         if tau_learning.is_by_population(given):
             given, tied = tau_learning.by_population(given, self.populations, dt_ms)
         read = time_constants(given, self._n_units)
-        require_short(dt_ms, read)
+        require_short(dt_ms, read, self.populations)
         return read, tied
 
     def _per_unit_values(self, read: PerUnit) -> Tensor:

@@ -147,7 +147,7 @@ class Leaky(KeptLeak):
             vars(self)["dt_ms"] = dt_ms
             return
         tau_ms = cast("PerUnit", self.tau_ms)
-        require_short(dt_ms, tau_ms)
+        require_short(dt_ms, tau_ms, self.populations)
         if vars(self)["_learned"] is not None:
             each = cast("Tensor", tau_ms)
             require_room(dt_ms, each)

@@ -11,6 +11,7 @@ from torch.autograd import forward_ad
 
 from daleml import require
 from daleml.layers._shared.functorch_tensors import is_wrapped
+from daleml.populations import Populations
 
 PerUnit: TypeAlias = "float | Tensor"
 """A number for all units, or a tensor of one for each."""
@@ -47,18 +48,28 @@ def _require_positive(each: Tensor) -> None:
         raise ValueError(f"`tau_ms` must be finite and above 0; got {shortest:g}.")
 
 
-def require_short(dt_ms: float, tau_ms: PerUnit) -> None:
-    """Raise if a time step is longer than a time constant."""
-    shortest = tau_ms
+def require_short(
+    dt_ms: float, tau_ms: PerUnit, populations: Populations | None = None
+) -> None:
+    """Raise if a time step is longer than a time constant, and say whose it is."""
+    shortest, whose = tau_ms, ""
     if isinstance(tau_ms, Tensor):
         if tau_ms.is_meta or is_wrapped(tau_ms):
             return
         shortest = float(tau_ms.detach().min())
+        if populations is not None and tau_ms.ndim:
+            whose = f", that of {_name_of(int(tau_ms.argmin()), populations)!r}"
     # A leak of 1 comes back from dt / (dt / tau) with rounding.
     if dt_ms > shortest * (1 + 1e-12):
         raise ValueError(
-            f"`dt_ms` must be at most `tau_ms`; got {dt_ms:g} and {shortest:g}."
+            f"`dt_ms` must be at most `tau_ms`; got {dt_ms:g} and {shortest:g}{whose}."
         )
+
+
+def _name_of(unit: int, populations: Populations) -> str:
+    """Return the name of the population that a unit is of."""
+    found = [name for name in populations.names if unit < populations[name].stop]
+    return found[0]
 
 
 def leak_fraction(leak: Any, size: int) -> PerUnit:

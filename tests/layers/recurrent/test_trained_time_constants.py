@@ -16,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel
 from daleml import Populations, signs
 from daleml.layers import DANNRNN, EIRNN, DANNRNNCell, EIRNNCell
 from daleml.layers._recurrent import fused
+from daleml.modules import synaptic_weights
 from daleml.optim import EG, param_groups
 
 DOUBLE = torch.float64
@@ -78,6 +79,18 @@ def test_names_of_a_plain_partition_and_of_a_dann():
         3, Populations(2, 1), dt_ms=1, tau_ms={"E": 20, "I": 10}
     ).tau_ms.tolist() == [20, 20, 10]
     assert DANNRNN(3, 4, dt_ms=1, tau_ms={"E": 20}).tau_ms.tolist() == [20] * 4
+
+
+def test_whose_time_constant_is_too_short_is_said():
+    rnn = EIRNN(3, POPS, dt_ms=20, tau_ms=BY_NAME)
+    sentence = "`dt_ms` must be at most `tau_ms`; got {} and {}, that of 'V1.PV'."
+    with pytest.raises(ValueError) as raised:
+        rnn.dt_ms = 45
+    assert str(raised.value) == sentence.format(45, 30)
+    with pytest.raises(ValueError) as raised:
+        rnn.tau_ms = [50.0] * 4 + [10.0, 50.0]
+    assert str(raised.value) == sentence.format(20, 10)
+    assert (rnn.dt_ms, rnn.tau_ms.tolist()) == (20, EACH)
 
 
 def test_a_column_of_pandas_is_a_mapping():
@@ -341,6 +354,10 @@ def test_they_learn_by_gradient_descent_in_a_group_of_their_own():
     report = signs.check(rnn)
     assert report
     assert "tau" not in str(report)
+    assert [one.name for one in synaptic_weights(rnn)] == [
+        "weight_ih_l0",
+        "weight_hh_l0",
+    ]
     with pytest.raises(ValueError, match="`tau_lr` must be at least 0; got -1."):
         param_groups(rnn, 0.5, tau_lr=-1)
 
