@@ -108,6 +108,8 @@ def _advance_layer(
         if changes is not None:
             weight_hh = changes.without_cut(weight_hh)
         rates, last = run(rows, weight_ih, bias, weight_hh, sweep)
+    if changes is not None:
+        rates, last = changes.silenced(rates, last, of_rates=not circuit._leaks)
     for look in tuple(circuit._layer_hooks.values()):
         look(suffix, rows, state, rates, sweep.batch_sizes)
     return rates, last

@@ -91,6 +91,7 @@ class Disturbed(KeptDynamics):
             self.dt_ms,
             rows.new_zeros(self.hidden_size),
             composed=not self._wiring.shunting,
+            plain=not self._has_dynamics and not (self.rate_noise and self._is_noisy),
         )
 
     def rates(self, state: Tensor) -> Tensor:

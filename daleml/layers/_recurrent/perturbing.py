@@ -137,12 +137,15 @@ class LayerChanges:
         current: What every unit receives throughout in addition; None for nothing.
         steps: What else is changed in each step; empty if nothing is.
         silent_before: Which units are silent before the first step; None if none is.
+        silent: Which units are silent throughout, where no step needs another look; None if
+            none is.
     """
 
     absent: Tensor | None = None
     current: Tensor | None = None
     steps: list[StepChanges] = field(default_factory=list)
     silent_before: Tensor | None = None
+    silent: Tensor | None = None
 
     def with_current(self, bias: Tensor | None) -> Tensor | None:
         """Return a bias with the current that acts throughout."""
@@ -158,6 +161,17 @@ class LayerChanges:
             return weight
         return weight.masked_fill(self.absent, 0)
 
+    def silenced(
+        self, rates: Tensor, last: Tensor, *, of_rates: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Return what a layer returns, given what it would where no one is silent."""
+        if self.silent is None:
+            return rates, last
+        # A membrane goes on; a state that is the rate is silent too.
+        if of_rates:
+            last = last.masked_fill(self.silent, 0)
+        return rates.masked_fill(self.silent, 0), last
+
     def around(self, dynamics: Dynamics) -> Dynamics:
         """Return dynamics under which every step is changed as it is to be."""
         return Perturbed(dynamics, self.steps, self.silent_before)
@@ -171,6 +185,7 @@ def changes_of(
     none: Tensor,
     *,
     composed: bool,
+    plain: bool,
 ) -> LayerChanges:
     """Return what perturbations change in one run of a layer.
 
@@ -181,6 +196,8 @@ def changes_of(
         dt_ms: The length of a step.
         none: A current of zero into every unit, where the layer runs.
         composed: Whether the layer has one matrix of weights, from which synapses can be cut.
+        plain: Whether its dynamics are the leak alone, so that rates go nowhere but through the
+            weights.
 
     Raises:
         ValueError: If a window does not lie within the trial.
@@ -203,6 +220,14 @@ def changes_of(
         else:
             passing.append((one, one.window.within(n_steps, dt_ms)))
     if not passing:
+        return found
+    lasting = all(one.window is None for one, _ in passing)
+    if lasting and composed and plain:
+        # Whoever is silent throughout sends nothing, as if it had no synapses.
+        found.silent = _together([one for one, _ in passing], layer, none).silent
+        if found.silent is not None:
+            columns = found.silent.expand(len(none), -1)
+            found.absent = columns if found.absent is None else found.absent | columns
         return found
     # Steps between the same begins and ends have the same changes.
     known: dict[tuple[int, ...], StepChanges] = {}
