@@ -5,7 +5,10 @@ import pytest
 import torch
 
 from daleml import layers, signs
+from daleml.analysis.activity import paradoxical_effect
 from daleml.datasets import garcia_del_molino
+from daleml.layers import EIRNN
+from daleml.layers.dynamics import RateLeak
 from daleml.reproductions import judge
 from daleml.reproductions.papers.interneurons_garciadelmolino2017 import (
     experiments,
@@ -15,7 +18,7 @@ from daleml.reproductions.papers.interneurons_garciadelmolino2017.claims import 
 from daleml.reproductions.verdict import FAILS, HOLDS
 
 CLAIMS = {claim.id: claim for claim in PAPER.claims}
-MODEL = experiments.MODEL.settings["quick"] | {"baselines": [0.0, 1.0]}
+MODEL = experiments.MODEL.settings["quick"] | {"baselines": [0.0, 1.0], "ms": 100.0}
 SIZES = {"E": 80, "PV": 10, "SST": 6, "VIP": 4}
 DRAWN = experiments.DRAWN.settings["quick"] | {
     "baselines": [0.0, 1.0],
@@ -126,6 +129,38 @@ class TestClaims:
         found = [model[f"E_{baseline}"] for baseline in (0, 1)]
         assert found == pytest.approx([0.25759, 16.30482], abs=2e-5)
 
+    @pytest.mark.parametrize("baseline", [0, 1])
+    def test_a_linearisation_elsewhere_finds_the_same(self, model, baseline):
+        """`paradoxical_effect` solves for the fixed point; here the circuit is run to it."""
+        circuit = networks.published()
+        rates = circuit.baseline(baseline)
+        rnn = EIRNN.from_matrix(
+            circuit.weights,
+            1,
+            rows="post",
+            names=circuit.populations.names,
+            nonlinearity=circuit.curve,
+            dynamics=RateLeak(),
+            dt_ms=0.1,
+            tau_ms=2,
+            dtype=torch.float64,
+        )
+        with torch.no_grad():
+            rnn.bias_hh_l0.zero_()
+            rnn.bias_ih_l0.copy_(circuit.background(rates))
+        effect = paradoxical_effect(
+            rnn, population="PV", amount=10.0, start=rates[None]
+        )
+        assert effect.inhibition_stabilised == (baseline == 1)
+        for name, hz in (("E", f"pv_to_e_{baseline}"), ("PV", f"pv_to_pv_{baseline}")):
+            assert effect.responses[name] == pytest.approx(model[hz], abs=1e-6)
+        effect = paradoxical_effect(
+            rnn, population="VIP", amount=10.0, start=rates[None]
+        )
+        for name in rnn.populations.names:
+            expected = model[f"{name}_{baseline}"]
+            assert effect.responses[name] == pytest.approx(expected, abs=1e-6)
+
     def test_many_units_return_what_the_claims_read(self):
         first = experiments.run_drawn(3, DRAWN)
         read = {
@@ -139,9 +174,11 @@ class TestClaims:
 
     def test_the_figure_shows_numbers_that_the_experiments_return(self, model):
         (sweep,) = PAPER.sweeps
-        whole = experiments.run_model(0, experiments.MODEL.settings["quick"])
-        assert sweep.panels[0].numbers("quick") <= whole.keys()
-        assert model.keys() < whole.keys()
+        many = experiments.run_drawn(3, DRAWN)
+        for panel in sweep.panels:
+            numbers = model if panel.experiment is experiments.MODEL else many
+            for name in panel.curves.values():
+                assert {name.format(x=x) for x in (0.0, 1.0)} <= numbers.keys()
 
 
 class TestSabotage:
