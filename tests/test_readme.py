@@ -57,6 +57,7 @@ def test_the_readmes_commands_exist():
         "CONTRIBUTING.md",
         "docs/cell_types.md",
         "docs/time_and_perturbations.md",
+        "docs/pathways.md",
         "docs/tasks.md",
         "docs/claims.md",
         "docs/mechanisms.md",
@@ -76,6 +77,7 @@ def test_links_lead_somewhere(page):
         "docs/index.md",
         "docs/cell_types.md",
         "docs/time_and_perturbations.md",
+        "docs/pathways.md",
         "docs/tasks.md",
     ],
 )
