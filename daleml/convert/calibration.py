@@ -15,6 +15,7 @@ from daleml import law, modules
 from daleml.convert.example_inputs import Example, hooked, undisturbed
 from daleml.convert.unit_signs import is_convertible
 from daleml.layers import init
+from daleml.layers.init.drawn_signs import with_signs_drawn
 from daleml.modules import SynapticWeight
 
 WeightKey: TypeAlias = tuple[str, str]
@@ -78,6 +79,7 @@ def redraw_(
     parameter = cast("Tensor", getattr(module, weight))
     stored = cast("Tensor", getattr(module, weight + law.SUFFIX))
     sign = law.broadcastable(stored, parameter).expand_as(parameter)
+    sign = with_signs_drawn(sign, generator)
     magnitude = draw(torch.empty_like(parameter), 1.0, generator=generator)
     pre = modules.presynaptic_dim(module, weight, parameter.ndim)
     excitation = (magnitude * (sign == 1)).sum(pre, keepdim=True)

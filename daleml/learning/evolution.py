@@ -351,8 +351,10 @@ class EvolutionStrategy:
                 elif self.log_magnitudes:
                     members[name] = weight * noise.exp()
                 else:
-                    strength = (fixed[name] * (weight + noise)).clamp_(min=0)
-                    members[name] = fixed[name] * strength
+                    sign, moved = fixed[name], weight + noise
+                    lawful = sign * (sign * moved).clamp_(min=0)
+                    # A unit without a sign may have synapses of both.
+                    members[name] = torch.where(sign == 0, moved, lawful)
             yield members
 
     def _gradient(self, losses: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:

@@ -37,12 +37,16 @@ def perturbed_names(model: nn.Module, names: Sequence[str] | None) -> tuple[str,
 
 
 def present_synapses(model: nn.Module) -> dict[int, Tensor]:
-    """Return which synapses exist, by the identity of their parameter."""
+    """Return which synapses exist and learn, by the identity of their parameter."""
     found = {}
     for module in model.modules():
         for name, parameter in module._parameters.items():
             # `torch.nn.utils.prune` renames the parameter, and not what is known of it.
-            exists = module._buffers.get(name.removesuffix("_orig") + law.PRESENT)
-            if parameter is not None and exists is not None:
-                found[id(parameter)] = exists
+            plain = name.removesuffix("_orig")
+            exists = module._buffers.get(plain + law.PRESENT)
+            if parameter is None or exists is None:
+                continue
+            # A synapse that is fixed does not change what the model does.
+            which = module._buffers.get(plain + law.FIXED)
+            found[id(parameter)] = exists if which is None else exists * (1 - which)
     return found

@@ -10,7 +10,8 @@ from torch import nn
 
 from daleml import Populations, signs, train
 from daleml.analysis import spectrum
-from daleml.layers import EIRNN, Blocks, EIRNNCell, Readout, init
+from daleml.layers import EIRNN, Blocks, EILinear, EIRNNCell, Readout, init
+from daleml.learning import EvolutionStrategy, Oja
 from daleml.optim import EG, EGAdamW, MirrorDescent, Reparametrization, enforce
 from daleml.potentials import PNorm
 from tests.catalog import optimizers
@@ -433,3 +434,37 @@ def test_training_without_a_guard_says_that_factors_do_nothing():
         train(model, [batch], optimizer, nn.functional.mse_loss, progress=False)
     enforce(optimizer, model)
     train(model, [batch], optimizer, nn.functional.mse_loss, progress=False)
+
+
+def test_other_ways_to_learn_leave_alone_what_is_fixed_and_free_what_has_no_sign():
+    units = Populations.of(exc={"a": 4, "b": 3}, inh={"c": 2})
+    options = {"input_signed": {"a": True, "b": False, "c": True}, "mask": 0.9}
+    for seed, learn in enumerate((_by_oja, _by_evolution)):
+        layer = EILinear(
+            units, 20, fixed=Blocks({"a->*": 1}), generator=seeded(seed), **options
+        )
+        begun = layer.weight.detach().clone()
+        for _ in range(5):
+            learn(layer)
+        assert torch.equal(layer.weight[:, :4], begun[:, :4])
+        for part in (slice(4, 7), slice(7, 9)):
+            assert not torch.equal(layer.weight[:, part], begun[:, part])
+        signs.check(layer).raise_for_violations()
+        free = layer.weight[:, 4:7]
+        assert (free > 0).any()
+        assert (free < 0).any()
+
+
+def _by_oja(layer):
+    x = torch.rand(30, 9)
+    Oja(layer, 0.05).update(x, layer(x).relu())
+
+
+def _by_evolution(layer):
+    x = torch.rand(30, 9, generator=seeded())
+    strategy = EvolutionStrategy(layer, population=16, sigma=0.1, generator=seeded())
+    optimizer = torch.optim.SGD(layer.parameters(), 0.5)
+    with enforce(optimizer, layer):
+        strategy.backward(lambda layer: (layer(x) - 1).square().mean())
+        assert (layer.weight.grad[:, :4] == 0).all()
+        optimizer.step()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -126,8 +127,9 @@ def _of_matrix(name: str, given: Any, shape: tuple[int, int]) -> Tensor:
             raise TypeError
     except (TypeError, ValueError, RuntimeError):
         kinds = "a boolean matrix, a density, Blocks or a networkx digraph"
+        hint = ": write Blocks({...})" if isinstance(given, Mapping) else ""
         raise TypeError(
-            f"`{name}` must be {kinds}; got {type(given).__name__}."
+            f"`{name}` must be {kinds}; got {type(given).__name__}{hint}."
         ) from None
     if values.shape != shape:
         raise ValueError(

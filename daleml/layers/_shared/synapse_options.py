@@ -144,8 +144,9 @@ def _values(name: str, given: Any, ends: Ends, kinds: str) -> Tensor:
         if values.is_complex() or values.layout != torch.strided:
             raise TypeError
     except (TypeError, ValueError, RuntimeError):
+        hint = ": write Blocks({...})" if isinstance(given, Mapping) else ""
         raise TypeError(
-            f"`{name}` must be {kinds}; got {type(given).__name__}."
+            f"`{name}` must be {kinds}; got {type(given).__name__}{hint}."
         ) from None
     if values.ndim == 0:
         raise TypeError(f"`{name}` must be {kinds}; got {given!r}.")

@@ -51,4 +51,7 @@ def weight_change(activity: WeightActivity, rule: Rule) -> Tensor:
         rule.refuse_divergence(f"coefficients[{one.name!r}]", coefficient, post)
         # All modules that hold the weight agree on its signs: the first one speaks for all.
         sign = activity.fixed[0][1] if activity.fixed else None
+        if sign is not None:
+            # A unit without a sign learns as one that excites.
+            sign = sign.masked_fill(sign == 0, 1)
         return coefficient * rule.change(effective, pre, post, sign)
