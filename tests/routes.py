@@ -32,6 +32,8 @@ MASK = torch.tensor(
 POPS = Populations(3, 2)
 LR_SCALE = 0.25
 ROLE = "studied"
+some_fixed = False
+"""Whether a third of the synapses do not learn: a slow test walks all routes so, too."""
 
 
 class Stranger(nn.Module):
@@ -84,7 +86,10 @@ class Subject:
             weight = module.get_parameter(own)
             sign = law.broadcastable(module.get_buffer(own + law.SUFFIX), weight)
             weight.copy_(weight.abs().clamp_min(0.01) * sign)
-        return signs.project_(module)
+        signs.project_(module)
+        if masked and some_fixed:
+            signs.fix(module, own, list(chosen), fixed=_some(self.mask))
+        return module
 
     @property
     def other_signs(self) -> list[int]:
@@ -187,6 +192,7 @@ class Facts:
     mask: tuple[int, ...] | None
     role: str = ROLE
     lr_scale: float = LR_SCALE
+    fixed: tuple[int, ...] | None = None
 
 
 def expected(
@@ -194,9 +200,20 @@ def expected(
 ) -> Facts:
     """Return the facts of a subject as it is built."""
     present = subject.mask if mask is None else mask
+    fixed = None
+    if some_fixed:
+        which = _some(subject.mask) & present.bool()
+        fixed = tuple(which.int().flatten().tolist())
     return Facts(
-        tuple(unit_signs or subject.unit_signs), tuple(present.int().flatten().tolist())
+        tuple(unit_signs or subject.unit_signs),
+        tuple(present.int().flatten().tolist()),
+        fixed=fixed,
     )
+
+
+def _some(mask: torch.Tensor) -> torch.Tensor:
+    """Return every third synapse."""
+    return (torch.arange(mask.numel()) % 3 == 0).reshape(mask.shape)
 
 
 def found(model: nn.Module, subject: Subject) -> Facts | None:
@@ -214,7 +231,9 @@ def found(model: nn.Module, subject: Subject) -> Facts | None:
             if declaration
             else (ROLE, LR_SCALE)
         )
-        return Facts(tuple(stored.flatten().tolist()), mask, *said)
+        which = module._buffers.get(own + law.FIXED)
+        fixed = None if which is None else tuple(which.int().flatten().tolist())
+        return Facts(tuple(stored.flatten().tolist()), mask, *said, fixed=fixed)
     return None
 
 

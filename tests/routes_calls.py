@@ -1,5 +1,7 @@
 """Routes of calls that change a module in place."""
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 
@@ -70,8 +72,8 @@ def fix_replacing_the_mask(subject):
 def declare(subject):
     module = subject.build()
     signs.declare(module, subject.parameter, role="input", lr_scale=0.5)
-    before = expected(subject)
-    return Kept(module, type(before)(before.signs, before.mask, "input", 0.5))
+    before = replace(expected(subject), role="input", lr_scale=0.5)
+    return Kept(module, before)
 
 
 @route("Calls", "`signs.declare(..., signed=False)`", REFUSED)

@@ -28,3 +28,28 @@ def test_every_refusal_is_one_sentence_with_a_way_out():
         for sentence in row.sentences.values():
             assert "\n" not in sentence.rstrip()
             assert "Traceback" not in sentence
+
+
+OTHERWISE = {
+    # Strengths that were given are not scaled.
+    "`init.spectral_radius_`",
+    # They come back, and `signs.check` says that the weight has been moved from them.
+    "`prune.remove`",
+    # Under other signs some of them would be lawless.
+    "with other signs, inside `signs.adopt_signs`",
+}
+"""Routes on which synapses that do not learn are not simply kept."""
+
+
+@pytest.mark.slow
+def test_synapses_that_do_not_learn_are_kept_on_every_route(monkeypatch):
+    monkeypatch.setattr(routes, "some_fixed", True)
+    monkeypatch.setattr(
+        routes, "ROUTES", [one for one in routes.ROUTES if one.text not in OTHERWISE]
+    )
+    lost = {}
+    for row in routes.walk_all():
+        if set(row.outcomes.values()) != {row.route.outcome}:
+            lost[row.route.text] = row.outcomes
+    assert not lost
+    assert len(ROWS) - len(routes.ROUTES) == len(OTHERWISE)
