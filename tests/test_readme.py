@@ -55,6 +55,7 @@ def test_the_readmes_commands_exist():
     [
         "README.md",
         "CONTRIBUTING.md",
+        "docs/behaviour.md",
         "docs/cell_types.md",
         "docs/time_and_perturbations.md",
         "docs/pathways.md",
@@ -75,6 +76,7 @@ def test_links_lead_somewhere(page):
     "page",
     [
         "docs/index.md",
+        "docs/behaviour.md",
         "docs/cell_types.md",
         "docs/time_and_perturbations.md",
         "docs/pathways.md",

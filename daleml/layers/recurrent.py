@@ -255,9 +255,8 @@ class EIRNN(Recurrent):
             zeros_exist: Whether a zero is a synapse that may grow; else there is none.
             variable: Name of the array, where a file holds several.
             options: Further arguments of the class. Values for each unit follow the order of
-                the matrix; those of ``dynamics`` go by population. With ``spectral_radius``,
-                strengths are scaled to it; else they are as given, in the precision of
-                ``dtype``.
+                the matrix. With ``spectral_radius``, strengths are scaled to it; else they are
+                as given, in the precision of ``dtype``.
 
         Returns:
             An ``EIRNN``: unit ``k`` is the given unit ``rnn.order[k]``.

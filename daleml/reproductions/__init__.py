@@ -11,6 +11,7 @@
 ``evolution``     Hazelden et al. 2023: evolution of networks of biophysical neurons
 ``interneurons``  Garcia del Molino et al. 2017: E, PV, SST and VIP, and what VIP does to SST
 ``synapses``      Masse et al. 2019: synapses that hold a memory which activity does not
+``decision``      Song, Yang & Wang 2016: circuits of E and I units that learn to decide
 ================  ==============================================================================
 
 A new paper is a folder in :mod:`daleml.reproductions.papers`, with its networks, its

@@ -219,3 +219,15 @@ def test_the_swept_setting_may_be_given_by_its_old_name():
     assert old.turned == old.swept == "sizes"
     with pytest.raises(TypeError, match="unexpected keyword argument 'turned'"):
         Panel(EXPERIMENT, swept="sizes", turned="sizes", **options)
+
+
+def test_ticks_that_crowd_keep_their_place_and_lose_their_label():
+    values = [-0.5, -0.2, -0.03, 0.0, 0.03, 0.2, 0.5]
+    crowded = Experiment("crowded", numbers, {"quick": {"sizes": values}}, {"quick": 3})
+    one = Panel(crowded, "sizes", {"a": "a rises at {x:g}"}, "size, mm", "effect, mV")
+    seeds = [numbers(seed, {"sizes": values}) for seed in range(3)]
+    drawing = plots.sweep(measure(sweep(one), "quick", lambda experiment: seeds))
+    (ax,) = drawing.axes
+    assert ax.get_xticks().tolist() == values
+    labels = [label.get_text() for label in ax.get_xticklabels()]
+    assert labels == ["-0.5", "-0.2", "", "0", "", "0.2", "0.5"]

@@ -74,15 +74,22 @@ class _Profile:
         # From an infinite slope the search starts at the steepest finite one.
         steepest = counts.steepest
         start = np.clip(np.nan_to_num(best.params), -steepest, steepest)
-        self.starts = [start, *likelihood.starts(counts, chosen)[:1]]
+        self.starts = [start, likelihood.starts(counts, chosen)[0]]
+        self.known: dict[float, float] = {}
 
     def __call__(self, value: float) -> float:
+        # The root finder asks for the ends of a bracket again: they must not have changed.
+        if value not in self.known:
+            self.known[value] = self._at(value)
+        return self.known[value]
+
+    def _at(self, value: float) -> float:
         held = self.chosen.held(self.place, value)
         found = likelihood.maximise(self.counts, held, self.starts)
         highest = found.log_likelihood
         if np.isfinite(highest):
             # The next value is near this one, and so is its maximum.
-            self.starts = [found.params, self.starts[-1]]
+            self.starts[1] = found.params
         if self.place != likelihood.SLOPE:
             places = [value] if self.place == likelihood.BIAS else None
             for one in likelihood.steps(self.counts, held, places):

@@ -356,10 +356,10 @@ def _goodness(best: Point, counts: Counts, chosen: Model) -> dict[str, Any]:
     dof = len(counts.total) - chosen.matrix.shape[1]
     p_value = math.nan
     if dof > 0 and np.isfinite(best.params).all():
-        log_p, log_q, _ = likelihood.log_probabilities(
+        found = likelihood.log_probabilities(
             likelihood.with_intercept(best.params), counts.strengths, chosen.shape
         )
-        rarer = counts.total * np.exp(np.minimum(log_p, log_q))
+        rarer = counts.total * np.exp(np.minimum(found.chosen, found.rest))
         if rarer.min() >= _LEAST_EXPECTED:
             p_value = float(stats.chi2.sf(deviance, dof))
     return {

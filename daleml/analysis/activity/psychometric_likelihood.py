@@ -34,6 +34,9 @@ FARTHEST = 3.0
 # From a slope on at which neighbouring strengths lie so many widths apart, the curve is a step.
 _WIDTHS = 80.0
 
+# The logarithm of the largest gradient, in place of an infinite one.
+_LARGEST = 200.0
+
 # Starts are tried on this grid, and the best of them are gone on with.
 _BIASES = (-0.6, -0.2, 0.2, 0.6)
 _SLOPES = (-32.0, -8.0, -2.0, 2.0, 8.0, 32.0)
@@ -69,59 +72,68 @@ class Point(NamedTuple):
     log_likelihood: float
 
 
-def log_probabilities(
-    params: Array, strengths: Array, shape: str
-) -> tuple[Array, Array, Array]:
-    r"""Return ln p and ln(1 - p) at each strength, and the gradient of p.
+class LogProbabilities(NamedTuple):
+    """ln p and ln(1 - p) at each strength, and the gradients of both, (4, strengths)."""
+
+    chosen: Array
+    rest: Array
+    chosen_gradient: Array
+    rest_gradient: Array
+
+
+def log_probabilities(params: Array, strengths: Array, shape: str) -> LogProbabilities:
+    r"""Return the logarithms of p and 1 - p at each strength, with their gradients.
 
     Args:
         params: Intercept, slope, and the two lapse rates: :math:`z = a + \beta s`. The intercept
             stays finite where the bias does not, and a likelihood without lapses is concave in it.
         strengths: Scaled strengths.
         shape: Name of :math:`F`.
-
-    Returns:
-        Two arrays, (strengths,), and dp/dparams, (4, strengths).
     """
     intercept, slope, low, high = params
     z = intercept + slope * strengths
     if shape == "logistic":
         log_f, log_rest = special.log_expit(z), special.log_expit(-z)
-        density = np.exp(log_f + log_rest)
+        log_density = log_f + log_rest
     else:
         log_f, log_rest = special.log_ndtr(z), special.log_ndtr(-z)
-        density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
-    scale = 1 - low - high
+        log_density = -(z**2) / 2 - math.log(2 * math.pi) / 2
     # A lapse rate of 0 has the logarithm minus infinity, which adds nothing.
     with np.errstate(divide="ignore"):
-        log_scale = np.log(scale)
+        log_scale = np.log(1 - low - high)
         log_p = np.logaddexp(np.log(low), log_scale + log_f)
         log_q = np.logaddexp(np.log(high), log_scale + log_rest)
-    gradient = np.stack(
-        [
-            scale * density,
-            scale * density * strengths,
-            np.exp(log_rest),
-            -np.exp(log_f),
+    # As logarithms first: far from the bias, density and p underflow, and their ratio does not.
+    by_z = log_scale + log_density
+    gradients = []
+    for log_side, sign in ((log_p, 1.0), (log_q, -1.0)):
+        slopes = sign * _ratio(by_z - log_side)
+        rows = [
+            slopes,
+            slopes * strengths,
+            sign * _ratio(log_rest - log_side),
+            -sign * _ratio(log_f - log_side),
         ]
-    )
-    return log_p, log_q, gradient
+        gradients.append(np.stack(rows))
+    return LogProbabilities(log_p, log_q, *gradients)
+
+
+def _ratio(log_ratio: Array) -> Array:
+    """Return a ratio from its logarithm, or a large number in place of an overflow."""
+    return np.asarray(np.exp(np.minimum(log_ratio, _LARGEST)))
 
 
 def information(params: Array, counts: Counts, shape: str) -> Array:
     """Return the expected information on bias, slope and lapse rates."""
-    log_p, log_q, gradient = log_probabilities(
-        with_intercept(params), counts.strengths, shape
-    )
-    with np.errstate(over="ignore"):
-        weights = counts.total * np.exp(-log_p - log_q)
-    # Where a choice is certain, its trials tell nothing more.
-    weights = np.where(np.isfinite(weights), weights, 0.0)
+    found = log_probabilities(with_intercept(params), counts.strengths, shape)
     bias, slope = params[:2]
     # The chain rule, from the intercept, minus slope times bias, to these two.
-    by_bias, by_slope = -slope * gradient[0], gradient[1] - bias * gradient[0]
-    gradient = np.stack([by_bias, by_slope, *gradient[2:]])
-    return np.asarray((gradient * weights) @ gradient.T)
+    sides = []
+    for gradient in (found.chosen_gradient, found.rest_gradient):
+        by_bias, by_slope = -slope * gradient[0], gradient[1] - bias * gradient[0]
+        sides.append(np.stack([by_bias, by_slope, *gradient[2:]]))
+    # The gradients of ln p and ln(1 - p) are dp/p and -dp/(1 - p).
+    return np.asarray(-(sides[0] * counts.total) @ sides[1].T)
 
 
 def with_intercept(params: Array) -> Array:
@@ -224,15 +236,10 @@ def _ascend(counts: Counts, chosen: Model, start: Array) -> Point:
 
     def loss(free: Array) -> tuple[float, Array]:
         params = chosen.base + chosen.matrix @ free
-        log_p, log_q, gradient = log_probabilities(
-            params, counts.strengths, chosen.shape
-        )
-        value = -_weighted(counts, log_p, log_q) / n
-        # The gradient stays finite where p underflows, so that the search turns back.
-        by_p = counts.chosen * np.exp(-np.maximum(log_p, -300))
-        by_p -= missed * np.exp(-np.maximum(log_q, -300))
-        slope = -(gradient @ by_p) / n
-        return min(value, 1e300), chosen.matrix.T @ slope
+        found = log_probabilities(params, counts.strengths, chosen.shape)
+        value = -_weighted(counts, found.chosen, found.rest) / n
+        slope = found.chosen_gradient @ counts.chosen + found.rest_gradient @ missed
+        return min(value, 1e300), -chosen.matrix.T @ slope / n
 
     if not len(start):
         return Point(_with_bias(chosen.base), -loss(start)[0] * n)
@@ -255,8 +262,8 @@ def starts(counts: Counts, chosen: Model) -> list[Array]:
         for slope in _SLOPES:
             start = np.array([bias, slope, _LAPSE, _LAPSE])
             params = chosen.base + chosen.matrix @ chosen.free(start)
-            log_p, log_q, _ = log_probabilities(params, counts.strengths, chosen.shape)
-            points.append((_weighted(counts, log_p, log_q), start))
+            found = log_probabilities(params, counts.strengths, chosen.shape)
+            points.append((_weighted(counts, found.chosen, found.rest), start))
     points.sort(key=lambda point: -point[0])
     return [start for _, start in points[:_N_STARTS]]
 

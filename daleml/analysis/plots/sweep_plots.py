@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from daleml.analysis.plots.canvas import figure, legend, style, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 # One marker per arm, so that the figure reads in grey.
 _MARKERS = "os^Dv<>p"
+
+# Labels of ticks need this fraction of the axis between them.
+_ROOM = 0.07
 
 
 def sweep(result: Any) -> Figure:
@@ -89,12 +95,30 @@ def _panel(ax: Axes, panel: Any, curves: Any) -> None:
     if panel.y_limits is not None:
         ax.set_ylim(*panel.y_limits)
     swept = curves[0].x
-    ax.set_xticks(swept, [f"{round(x, 2):g}" for x in swept])
+    places = np.log(swept) if panel.log_x else np.array(swept)
+    labels = [f"{round(x, 2):g}" for x in swept]
+    # Each value that was swept has a tick, and a label if there is room for it.
+    for crowded in set(range(len(labels))) - _apart(places):
+        labels[crowded] = ""
+    ax.set_xticks(swept, labels)
     # The values that were swept are the only ticks.
     ax.minorticks_off()
     ax.set(xlabel=panel.x_label, ylabel=panel.y_label)
     legend(ax, 2 if len(curves) < 5 else 3)
     tidy(ax)
+
+
+def _apart(places: NDArray[np.float64]) -> set[int]:
+    """Return which of some places to label: the ends, then what is farthest from those labelled."""
+    chosen = {int(places.argmin()), int(places.argmax())}
+    room = _ROOM * float(np.ptp(places))
+    while True:
+        others = places[sorted(chosen)]
+        distance = np.abs(places[:, None] - others).min(axis=1)
+        farthest = int(distance.argmax())
+        if distance[farthest] <= room:
+            return chosen
+        chosen.add(farthest)
 
 
 def _colours(sns: Any, n: int) -> Any:

@@ -63,30 +63,10 @@ class GivenWiring:
             ordered["input_mask"] = self._rows(
                 "input_mask", options["input_mask"], n_inputs
             )
-        self._require_no_order(options.get("dynamics"))
         for name, given in options.items():
             if name in _OF_SYNAPSES:
                 ordered[name] = self._synapses(given, name.startswith("input_"))
         return ordered
-
-    def _require_no_order(self, dynamics: Any) -> None:
-        """Raise if dynamics have a number per unit, where the circuit changes the order."""
-        n_units = len(self.order)
-        if torch.equal(self.order, torch.arange(n_units, device="cpu")):
-            return
-        # They were made before anybody knew of the units: in which order cannot be told.
-        for name, value in getattr(dynamics, "__dict__", {}).items():
-            if isinstance(value, Tensor) and value.shape == (n_units,):
-                raise ValueError(
-                    "`dynamics` must have numbers by population, {'E': ..., }, since the"
-                    f" circuit puts excitatory units first and the {self.what} does not;"
-                    f" got `{name}` with one for each unit."
-                )
-
-    @property
-    def what(self) -> str:
-        """What gave the wiring, in a word."""
-        return "graph" if self.argument == "graph" else "matrix"
 
     def _synapses(self, given: Any, of_input: bool) -> Any:
         """Return a matrix with a number per synapse in the order of the units."""

@@ -26,6 +26,7 @@ FOLDERS = {
     "evolution": "evolution_hazelden2023",
     "interneurons": "interneurons_garciadelmolino2017",
     "synapses": "synapses_masse2019",
+    "decision": "decision_song2016",
 }
 """The name of each paper on the command line, and its folder."""
 

@@ -108,7 +108,7 @@ def test_at_the_ends_of_an_interval_the_likelihood_has_dropped_by_1_92():
         assert -held.fun == pytest.approx(curve.log_likelihood - 1.9207, abs=0.02)
 
 
-def test_it_turns_scales_and_mirrors_with_the_strengths():
+def test_it_scales_with_the_strengths_and_turns_with_the_choices():
     strengths, choices = draw(500)
     curve = psychometric(strengths, choices)
     scaled = psychometric(1000 * strengths + 7, choices)
@@ -120,9 +120,7 @@ def test_it_turns_scales_and_mirrors_with_the_strengths():
     turned = psychometric(strengths, ~choices)
     assert turned.slope == pytest.approx(-curve.slope, rel=1e-5)
     assert turned.lapse_low == pytest.approx(curve.lapse_high, abs=1e-6)
-    mirrored = psychometric(-strengths, ~choices)
-    assert mirrored.bias == pytest.approx(-curve.bias, abs=1e-6)
-    assert mirrored.slope == pytest.approx(curve.slope, rel=1e-5)
+    assert turned.bias == pytest.approx(curve.bias, abs=1e-6)
 
 
 def test_predictions_are_those_of_the_equation():
@@ -205,7 +203,8 @@ def test_two_strengths_have_a_curve_without_lapses():
 def test_trials_without_a_choice_or_strength_are_left_out_and_counted():
     strengths, choices = draw(100)
     more = np.r_[strengths, np.nan, 0.1], np.r_[choices, 1.0, np.nan]
-    curve, same = psychometric(*more), psychometric(strengths, choices)
+    curve = psychometric(*more, n_lapses=0)
+    same = psychometric(strengths, choices, n_lapses=0)
     assert (curve.n, curve.n_excluded, same.n_excluded) == (100, 2, 0)
     assert (curve.bias, curve.slope) == (same.bias, same.slope)
 
@@ -235,6 +234,34 @@ def test_what_cannot_be_fitted_is_refused(arguments, options, words):
     with pytest.raises((TypeError, ValueError)) as refused:
         psychometric(*arguments, **options)
     assert str(refused.value) == words
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_the_data_no_other_curve_is_more_likely(seed):
+    """Few trials of far strengths: steps, flat curves, and slopes in between."""
+    rng = np.random.default_rng(seed)
+    levels = rng.choice([-1, -0.5, -0.1, 0, 0.1, 0.5, 1, 30], 4, replace=False)
+    strengths, shape = rng.choice(levels, 40), ["logistic", "gaussian"][seed % 2]
+    slope = rng.choice([-3.0, 0.5, 20.0, 200.0])
+    choices = rng.random(40) < 0.1 + 0.8 * F[shape](slope * (strengths - 0.05))
+    curve = psychometric(strengths, choices, shape=shape, n_lapses=1)
+    for _ in range(200):
+        size = 10 ** rng.uniform(-2, 3)
+        other = [rng.normal(), size * rng.normal(), rng.uniform(0, 0.5)]
+        loss = direct_loss(other, strengths, choices, shape, 1)
+        assert -loss <= curve.log_likelihood + 1e-6
+    for name, (low, high) in curve.intervals.items():
+        assert low - 1e-3 <= getattr(curve, name) <= high + 1e-3
+
+
+def test_a_step_at_a_strength_has_intervals():
+    """Far from the bias of a steep curve, the density underflows, and must not stop a search."""
+    choices = np.repeat([0, 0, 0, 1, 1], [46, 53, 19, 31, 51])
+    strengths = np.repeat([-1.0, -0.5, 0.5, 1.0], [46, 53, 50, 51])
+    curve = psychometric(strengths, choices, shape="gaussian", n_lapses=0)
+    assert curve.verdict is CurveVerdict.STEP
+    low, high = curve.intervals["bias"]
+    assert 0.3 < low < 0.5 < high < 0.55
 
 
 @pytest.mark.slow

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from daleml import Populations, signs
 from daleml.analysis import graph_populations, spectrum
 from daleml.layers import EIRNN
-from daleml.layers.dynamics import Adaptation
 
 CELLS = ["PV", "E", "SST", "E", "PV"]
 # A row for each presynaptic unit; the last sends nothing.
@@ -113,10 +112,6 @@ def test_options_go_by_population_too():
     # Nodes that have names of their own have populations too.
     rnn = EIRNN.from_graph(typed_graph(), 1, population="type", dt_ms=5, tau_ms=tau)
     assert rnn.tau_ms.tolist() == [20, 20, 10, 10, 30]
-    slow = Adaptation({"E": 50.0, "*[VS]*": 60.0}, 0.1)
-    assert built(dt_ms=5, tau_ms=20, dynamics=slow)(
-        torch.rand(3, 2, dtype=torch.float64)
-    )
     exists = torch.tensor(BY_SENDER.T) != 0
     rnn = built(fixed=exists & (torch.rand(5, 5) < 0.5), strength=None)
     fixed = rnn.in_given_order(rnn.get_buffer("weight_hh_l0_fixed"), dim=(0, 1))
@@ -260,12 +255,6 @@ WRONG = {
         {"dt_ms": 5, "tau_ms": {"E": 20, "PVs": 10, "SST": 5}},
         "`tau_ms` must name one of the populations 'E', 'PV', 'SST', an area or a pattern of"
         " them; got 'PVs' (did you mean 'PV'?).",
-    ),
-    "dynamics of units in no order": (
-        {"dt_ms": 5, "tau_ms": 20, "dynamics": Adaptation([50.0] * 4 + [60.0], 0.1)},
-        "`dynamics` must have numbers by population, {'E': ..., }, since the circuit puts"
-        " excitatory units first and the matrix does not; got `tau_ms` with one for each"
-        " unit.",
     ),
     "beyond the precision": (
         {"weights": [[0.0, 1e300], [1.0, 0.0]], "names": None, "dtype": torch.float32},
