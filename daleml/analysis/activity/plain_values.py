@@ -48,7 +48,7 @@ def real_numbers(name: str, values: object, n_dims: int = 1) -> NDArray[np.float
     """
     # A tensor may need a gradient, or lie on another device.
     if isinstance(values, Tensor):
-        values = values.detach().cpu().numpy()
+        values = tensor_values(values)
     try:
         found = np.asarray(values)
         # Texts of digits would become numbers, and complex numbers lose a part.
@@ -64,6 +64,14 @@ def real_numbers(name: str, values: object, n_dims: int = 1) -> NDArray[np.float
             f" {found.shape}."
         )
     return found.astype(np.float64)
+
+
+def tensor_values(values: Tensor) -> NDArray[Any]:
+    """Return what a tensor holds, in a type that numpy has: it has no bfloat16."""
+    found = values.detach().cpu()
+    if found.is_floating_point():
+        found = found.double()
+    return np.asarray(found.numpy())
 
 
 def same_length(**arrays: NDArray[Any]) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from daleml.analysis.activity.plain_values import tensor_values
 from daleml.populations import Populations
 
 Array = NDArray[np.float64]
@@ -27,7 +28,7 @@ def as_rates(name: str, values: object) -> Array:
             " first, then the state."
         )
     if isinstance(values, Tensor):
-        values = values.detach().cpu().numpy()
+        values = tensor_values(values)
     found = np.asarray(values)
     # Objects and texts are no rates, and complex numbers are none either.
     if found.dtype.kind not in "biuf":
@@ -42,39 +43,56 @@ def as_rates(name: str, values: object) -> Array:
     return found.astype(np.float64)
 
 
-def window_means(name: str, values: object, window: slice | None) -> Array:
+def window_means(name: str, values: object, window: object) -> Array:
     """Return the mean rate of each unit in each trial, over the steps of a window.
 
     Args:
         name: Of the argument that holds the rates.
         values: Rates, (time, trials, units) or, without a window, (trials, units).
-        window: Which steps; None for all.
+        window: Which steps: a slice, or a boolean for each step and trial; None for all.
 
     Returns:
         Means, (trials, units).
     """
     found = as_rates(name, values)
-    if window is not None and not isinstance(window, slice):
-        raise TypeError(
-            "`window` must be a slice of steps, as a task's `steps` returns it; got"
-            f" {type(window).__name__}."
-        )
     if found.ndim == 2:
         if window is not None:
             raise ValueError(
-                f"`window` must be None where `{name}` has no time; got {window}."
+                f"`window` must be None where `{name}` has no time; got"
+                f" {type(window).__name__}."
             )
         return require_finite(name, found)
-    n_steps = len(found)
-    if window is not None:
-        found = found[window]
-        # Slices that reach beyond the end are cut in silence by numpy.
-        last = window.stop
-        if len(found) == 0 or (last is not None and last > n_steps):
-            raise ValueError(
-                f"`window` must hold steps from 0 to {n_steps}; got {window}."
-            )
-    return require_finite(name, found.mean(axis=0))
+    if window is None:
+        return require_finite(name, found.mean(axis=0))
+    if not isinstance(window, slice):
+        return require_finite(name, _means_of_steps(found, window))
+    n_steps, steps = len(found), found[window]
+    # Slices that reach beyond the end are cut in silence by numpy.
+    is_beyond = window.stop is not None and window.stop > n_steps
+    if len(steps) == 0 or is_beyond:
+        raise ValueError(f"`window` must hold steps from 0 to {n_steps}; got {window}.")
+    return require_finite(name, steps.mean(axis=0))
+
+
+def _means_of_steps(rates: Array, window: object) -> Array:
+    """Return mean rates over the steps that a boolean of each step and trial has."""
+    given = window
+    if isinstance(given, Tensor):
+        given = given.detach().cpu().numpy()
+    chosen = np.asarray(given)
+    if chosen.dtype != np.bool_ or chosen.shape != rates.shape[:2]:
+        raise ValueError(
+            f"`window` must be a slice of steps, or a boolean of shape {rates.shape[:2]}; got"
+            f" {type(window).__name__} of shape {chosen.shape}."
+        )
+    counts = chosen.sum(axis=0)
+    if not counts.all():
+        raise ValueError(
+            f"`window` must have a step of each trial; got none of {(counts == 0).sum()}."
+        )
+    # What is outside of the window may be padding, of any value.
+    summed = np.where(chosen[..., None], rates, 0.0).sum(axis=0)
+    return np.asarray(summed / counts[:, None])
 
 
 def require_finite(name: str, values: Array) -> Array:

@@ -140,7 +140,7 @@ def selectivity(
     rates: Tensor | ArrayLike,
     conditions: Tensor | ArrayLike,
     *,
-    window: slice | None = None,
+    window: slice | Tensor | ArrayLike | None = None,
     within: Tensor | ArrayLike | None = None,
     period: float | None = None,
     populations: Populations | None = None,
@@ -162,8 +162,9 @@ def selectivity(
     Args:
         rates: Rates of the units.
         conditions: What is to be told apart: one number or text for each trial.
-        window: Which steps the rates are averaged over, such as ``task.steps("stimulus")``;
-            default: all.
+        window: Which steps the rates are averaged over: a slice, such as
+            ``task.steps("stimulus")``, or a boolean for each step and trial, such as
+            ``trials.during("stimulus")`` where trials differ; default: all.
         within: Labels within which alone conditions are shuffled, one for each trial: what might
             go along with the condition and is not asked about. Default: among all trials.
         period: The period of a circular condition, such as 360 for degrees; default: it is not
@@ -175,6 +176,7 @@ def selectivity(
 
     Shape:
         - ``rates``: (time, trials, units), or (trials, units) without a window.
+        - ``window``: a slice, or (time, trials), bool.
         - ``conditions``, ``within``: (trials,).
 
     Returns:

@@ -98,6 +98,17 @@ def test_a_window_is_averaged_and_populations_have_fractions():
     assert content["fractions"]["I"] == 1.0
 
 
+def test_each_trial_may_have_a_window_of_its_own():
+    rates = torch.full((6, 8, 2), torch.nan, dtype=torch.bfloat16)
+    window = torch.zeros(6, 8, dtype=torch.bool)
+    for trial in range(8):
+        steps = slice(trial % 3, trial % 3 + 2)
+        window[steps, trial] = True
+        rates[steps, trial] = torch.tensor([trial, trial % 2]).bfloat16()
+    result = selectivity(rates, [0, 1] * 4, window=window, n_shuffles=99)
+    np.testing.assert_allclose(result.means, [[3, 0], [4, 1]])
+
+
 def test_what_goes_along_with_a_condition_can_be_kept_fixed():
     strength = np.repeat([0, 1], 40)
     choice = (np.arange(80) % 8 < np.where(strength, 7, 1)).astype(int)
@@ -130,7 +141,8 @@ def test_where_nothing_is_there_even_one_unit_is_called_selective_in_5_of_100_ca
         ((torch.rand(4, 2), [0, 0, 0, 1]), {}, "got {0: 3, 1: 1}"),
         ((torch.rand(4, 2), [0, 0, 1, 1]), {"window": slice(2)}, "`window` must be None where"),
         ((torch.rand(3, 4, 2), [0, 0, 1, 1]), {"window": slice(1, 9)}, "steps from 0 to 3"),
-        ((torch.rand(3, 4, 2), [0, 0, 1, 1]), {"window": (0, 1)}, "must be a slice of steps"),
+        ((torch.rand(3, 4, 2), [0, 0, 1, 1]), {"window": (0, 1)}, "a boolean of shape (3, 4); got tuple of"),
+        ((torch.rand(3, 4, 2), [0, 0, 1, 1]), {"window": torch.zeros(3, 4) > 0}, "none of 4."),
         ((torch.rand(4, 2), ["a", "a", "b", "b"]), {"period": 360}, "where conditions are no"),
         ((torch.full((4, 2), torch.nan), [0, 0, 1, 1]), {}, "`rates` must be finite"),
         ((torch.rand(4, 2), [0, 0, 1, 1]), {"populations": Populations(2, 1)}, "2; got 3."),

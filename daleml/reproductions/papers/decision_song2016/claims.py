@@ -13,7 +13,8 @@ _CIRCUIT = (
     " excitatory units, another quarter is read, and no synapse joins these two. Departures:"
     " Adam and a projection onto the law for rectified weights and gradient descent; 400"
     " updates of 64 trials; cross-entropy of the answer alone, with a cost of rates; clear"
-    " evidence first; a cue that all units see. Bounds were set after a pilot of the same five seeds. "
+    " evidence first; a cue that all units see. Bounds were set after a pilot of the same"
+    " five seeds. "
 )
 _SAME = "The circuit, its departures and the pilot are those of p1. "
 _AXIS = "signed coherence (positive: for choice 1)"
