@@ -19,13 +19,14 @@ from daleml.layers import (
 
 POPS = Populations(4, 2)
 SHARED = (
-    "mask", "input_mask", "layer_mask", "autapses", "dt_ms", "tau_ms", "train_tau", "dynamics", "noise", "input_noise", "rate_noise", "noise_in_eval",
+    "mask", "input_mask", "layer_mask", "fixed", "input_fixed", "autapses", "dt_ms", "tau_ms", "train_tau", "dynamics", "noise", "input_noise", "rate_noise", "noise_in_eval",
     "train_initial_state",
 )  # fmt: skip
+COLUMN_EI = ("strength", "input_strength", "lr_scale", "input_lr_scale", "input_signed")
 TORCHS = ("generator", "device", "dtype")
 CLASSES = {
-    EIRNN: (*SHARED, "input_mean", "spectral_radius", *TORCHS),
-    EIRNNCell: (*SHARED, "input_mean", "spectral_radius", *TORCHS),
+    EIRNN: (*SHARED, *COLUMN_EI, "input_mean", "spectral_radius", *TORCHS),
+    EIRNNCell: (*SHARED, *COLUMN_EI, "input_mean", "spectral_radius", *TORCHS),
     DANNRNN: (*SHARED, "shunting", "eps", *TORCHS),
     DANNRNNCell: (*SHARED, "shunting", "eps", *TORCHS),
     DANNConv1d: ("padding_mode", "eps", *TORCHS),
@@ -49,7 +50,7 @@ def test_the_signature_lists_every_option_with_its_default(kind):
     assert tuple(p.name for p in keywords) == CLASSES[kind]
     assert not [p for p in parameters.values() if p.kind is p.VAR_KEYWORD]
     defaults = {p.name: p.default for p in keywords}
-    expected = {"train_tau": False, "noise": 0.0, "input_noise": 0.0, "rate_noise": 0.0, "noise_in_eval": False, "train_initial_state": False, "input_mean": 0.0, "shunting": False, "eps": 0.01, "padding_mode": "zeros"}  # fmt: skip
+    expected = {"train_tau": False, "noise": 0.0, "input_noise": 0.0, "rate_noise": 0.0, "noise_in_eval": False, "train_initial_state": False, "input_signed": True, "input_mean": 0.0, "shunting": False, "eps": 0.01, "padding_mode": "zeros"}  # fmt: skip
     assert defaults == {name: expected.get(name) for name in CLASSES[kind]}
     assert list(inspect.signature(kind.__init__).parameters)[1:] == list(parameters)
     assert (
