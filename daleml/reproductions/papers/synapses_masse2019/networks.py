@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from daleml import signs
 from daleml._support import seeds
 from daleml.layers import EIRNN, Readout
 from daleml.layers.dynamics import RectifiedLeak, ShortTermPlasticity
@@ -186,6 +187,8 @@ def train_circuit(
             nn.utils.clip_grad_norm_(parameter, _CLIP)
         optimizer.step()
         right.append(accuracy(outputs.detach(), trials))
+    # A circuit that broke the law would be another circuit.
+    signs.check(circuit).raise_for_violations()
     last = right[-settings["last"] :]
     return circuit, math.fsum(last) / len(last)
 
