@@ -26,6 +26,7 @@ from daleml.layers import (
     EIRNNCell,
     Readout,
 )
+from daleml.layers.dynamics import Adaptation, RectifiedLeak, ShortTermPlasticity
 from daleml.layers.init import redraw
 from daleml.layers.init.draws import column_ei_
 from daleml.modules import SynapticWeight
@@ -457,7 +458,8 @@ def network(**kw) -> nn.Sequential:
 class Circuits(nn.Module):
     """Every kind of recurrent layer, stacked, masked, leaky, shunting; rows of the input are time steps.
 
-    Time constants learn, tied by population and unit by unit, and there is noise of every kind.
+    Time constants learn, tied by population and unit by unit, and there is noise of every kind;
+    rates adapt, and synapses depress.
     """
 
     def __init__(self, **kw) -> None:
@@ -476,9 +478,12 @@ class Circuits(nn.Module):
             train_initial_state=True,
             **kw,
         )
-        self.dann = DANNRNN(9, 6, 2, 2, mask=0.7, **kw)
+        plastic = ShortTermPlasticity(1500, 200, 0.15, over=RectifiedLeak())
+        leak = {"dt_ms": 20, "tau_ms": 40, "dynamics": plastic}
+        self.dann = DANNRNN(9, 6, 2, 2, mask=0.7, **leak, **kw)
         self.shunting = DANNRNN(6, 5, 2, shunting=True, train_initial_state=True, **kw)
         timed = {"dt_ms": 20, "tau_ms": 60, "train_tau": True, "rate_noise": 0.01}
+        timed["dynamics"] = Adaptation([100, 200, 300, 50, 50], 0.1)
         self.cell = EIRNNCell(
             5, Populations(3, 2), nonlinearity="softplus", **timed, **kw
         )

@@ -250,7 +250,9 @@ class KeptDynamics(Leaky):
         own = self._dynamics_facts()
         here = _kind(self._own_dynamics()) if own else "the leak alone"
         if _KIND in saved:
-            there = bytes(saved[_KIND].tolist()).decode()
+            # Bytes are exact in every floating-point type to which a state dict may be cast.
+            characters = saved[_KIND].to(torch.uint8).tolist()
+            there = bytes(characters).decode(errors="replace")
         elif own and not says:
             warnings.warn(
                 f"{prefix}dynamics: the checkpoint does not say them, as one of another"
