@@ -25,6 +25,7 @@ def require_types(types: DataFrame) -> None:
         types: A row per type.
 
     Raises:
+        TypeError: If it is no table.
         ValueError: If it does; or if there is none, a name is no text, or a sign is neither +1
             nor -1.
     """
@@ -52,6 +53,7 @@ def require_pathways(pathways: DataFrame, names: tuple[str, ...]) -> None:
         names: The types.
 
     Raises:
+        TypeError: If it is no table.
         ValueError: If a column is missing, a pair is listed twice, a type is not one of
             ``names``, or a value is no number or out of its range.
     """
@@ -91,6 +93,12 @@ def _require_range(
 def _require_columns(
     argument: str, frame: DataFrame, required: tuple[str, ...]
 ) -> None:
+    from pandas import DataFrame
+
+    if not isinstance(frame, DataFrame):
+        raise TypeError(
+            f"`{argument}` must be a pandas DataFrame; got {type(frame).__name__}."
+        )
     missing = [column for column in required if column not in frame.columns]
     if missing:
         raise ValueError(

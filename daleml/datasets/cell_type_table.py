@@ -45,6 +45,7 @@ class CellTypeTable:
         strength_means: What the strength is, with its unit.
 
     Raises:
+        TypeError: If ``types`` or ``pathways`` is no ``DataFrame``.
         ValueError: If a column is missing, a type or a pair is listed twice, a pathway names a
             type that is not listed, a sign is neither +1 nor -1, a probability is outside
             [0, 1], or a strength is negative.
@@ -236,7 +237,7 @@ class CellTypeTable:
             others are divided by largest remainders.
 
         Raises:
-            TypeError: If ``n`` is not an integer.
+            TypeError: If ``n`` is not an integer, or ``counts`` no mapping.
             ValueError: If ``n`` is below the number of types, or counts are needed and not
                 given, name another type, leave one out, or are not positive.
 
@@ -326,6 +327,7 @@ class CellTypeTable:
             A table that has both; its source, licence and citation name both.
 
         Raises:
+            TypeError: If ``other`` is no such table.
             ValueError: If the other lacks a type or has it with the other sign, or one lacks
                 the quantity.
 
@@ -336,6 +338,10 @@ class CellTypeTable:
             >>> both.probability["PV->SST"], both.known("strength")["PV->SST"]
             (0.380009, 0.52)
         """
+        if not isinstance(other, CellTypeTable):
+            raise TypeError(
+                f"`other` must be a CellTypeTable; got {type(other).__name__}."
+            )
         self._require_quantity("probability")
         other._require_quantity("strength")
         # The sign is not measured anew, so that another one is another cell type.

@@ -49,7 +49,7 @@ def sizes_of(
         Number of units of each, in the order of ``names``.
 
     Raises:
-        TypeError: If ``n`` is not an integer.
+        TypeError: If ``n`` is not an integer, or ``counts`` no mapping.
         ValueError: If ``n`` is below the number of types, or counts name another type, leave
             one out, or are not positive.
 
@@ -58,6 +58,11 @@ def sizes_of(
         {'E': 8, 'I': 2}
     """
     n = require.integer("n", n, minimum=len(names))
+    if not isinstance(counts, Mapping):
+        raise TypeError(
+            "`counts` must be a mapping of cell types to numbers; got"
+            f" {type(counts).__name__}."
+        )
     if set(counts) != set(names):
         raise ValueError(
             f"`counts` must have one number for each of {', '.join(names)}; got"

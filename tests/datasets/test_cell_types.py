@@ -1,7 +1,9 @@
 """Tables of cell types: the printed numbers, their orientation, and circuits made of them."""
 
+import copy
 import json
 import math
+import pickle
 from dataclasses import FrozenInstanceError
 from importlib import resources
 
@@ -331,6 +333,41 @@ class TestTable:
             "`other` must have the types 23E, 23PV, 23SST, 23VIP with their signs; got E,"
             " PV, SST, VIP."
         )
+
+
+class TestKinds:
+    @pytest.mark.parametrize(
+        ("call", "sentence"),
+        [
+            (
+                lambda: potjans_diesmann().populations(100, counts=5),
+                "`counts` must be a mapping of cell types to numbers; got int.",
+            ),
+            (
+                lambda: v1dd().with_strength("campagnola"),
+                "`other` must be a CellTypeTable; got str.",
+            ),
+            (
+                lambda: CellTypeTable("mine", [], []),
+                "`types` must be a pandas DataFrame; got list.",
+            ),
+            (
+                lambda: potjans_diesmann().populations(9.5),
+                "`n` must be an integer; got 9.5.",
+            ),
+        ],
+    )
+    def test_refuses_other_kinds(self, call, sentence):
+        with pytest.raises(TypeError) as error:
+            call()
+        assert str(error.value) == sentence
+
+    def test_a_copy_has_tables_of_its_own(self):
+        table = v1dd()
+        copied = copy.deepcopy(table)
+        copied.pathways["probability"] = 0.0
+        assert table.to_dict() == v1dd().to_dict()
+        assert pickle.loads(pickle.dumps(table)).to_dict() == table.to_dict()
 
 
 class TestPopulations:
