@@ -99,9 +99,13 @@ def _divided(
     known = pathways.known_by_name(model)
     pathways.require_populations(one for _, one in known.values())
     for matrix in matrices:
-        _, one = known.get(matrix.name, (None, None))
+        module, one = known.get(matrix.name, (None, None))
         # A matrix of torch's own layers belongs to no population.
         pre, post = (None, None) if one is None else (one.pre, one.post)
+        n_rows = matrix.values.shape[0]
+        # The taps of a kernel lie side by side, output by output; a group has its own outputs.
+        if post is not None and getattr(module, "groups", 1) == 1:
+            post = post.repeat(max(n_rows // post.size, 1))
         for block in pathways.blocks(by, pre, post, matrix.values.shape):
             signs, present = matrix.signs, matrix.present
             yield matrix._replace(

@@ -68,6 +68,11 @@ class _Channels(NamedTuple):
     n_taps: int = 1
     groups: int = 1
 
+    @property
+    def n_post(self) -> int:
+        """Number of outputs of all groups."""
+        return self.groups * self.n_rows // self.n_taps
+
     def post_unit(self, row: Positions, pre_unit: Positions, n_pre: int) -> Positions:
         """Return the output that a row belongs to."""
         n_post_of_group = self.n_rows // self.n_taps
@@ -110,10 +115,10 @@ def _rows(
     if matrix.present is not None:
         exists = matrix.present
     row, pre_unit = np.nonzero(exists)
-    n_rows, n_pre = values.shape
+    n_pre = values.shape[1]
     post_unit = channels.post_unit(row, pre_unit, n_pre)
     pre = _names(None if one is None else one.pre, n_pre)[pre_unit]
-    post = _names(None if one is None else one.post, n_rows)[post_unit]
+    post = _names(None if one is None else one.post, channels.n_post)[post_unit]
     pathway = [f"{a}->{b}" if a and b else "" for a, b in zip(pre, post, strict=True)]
     return pd.DataFrame(
         {

@@ -113,6 +113,27 @@ def test_presynaptic_populations_of_every_layer():
     assert "weight_ex_hh_l0 E->E" in weight_samples(DANNRNN(2, 10), by="pathway")
 
 
+@pytest.mark.parametrize("groups", [1, 2])
+def test_outputs_of_a_convolution_may_have_populations(groups):
+    outputs = Populations.of(exc={"A": 2}, inh={"B": 2})
+    layer = EIConv2d(
+        Populations.of(exc={"E": 3}, inh={"PV": 1}), outputs, (2, 3), groups=groups
+    )
+    weight = layer.weight.detach().numpy()
+    table = weight_table(layer)
+    for name, units in (("A", slice(0, 2)), ("B", slice(2, 4))):
+        onto = table[table["post"] == name]["weight"]
+        assert np.array_equal(np.sort(onto), np.sort(weight[units].ravel()))
+    if groups == 1:
+        matrices = {
+            one.name: one.values for one in weight_matrices(layer, by="pathway")
+        }
+        block = np.sort(matrices["weight PV->B"].ravel())
+        assert np.array_equal(block, np.sort(weight[2:, 3:].ravel()))
+        acting = dict(effective_weights(layer, by="pathway"))["weight PV->B"]
+        assert np.array_equal(acting, weight[2:, 3:].reshape(2, -1))
+
+
 def test_plain_partitions_have_the_two_names():
     rnn = EIRNN(2, Populations(8, 2))
     whole, divided = weight_samples(rnn), weight_samples(rnn, by="population")
