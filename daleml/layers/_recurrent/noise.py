@@ -67,7 +67,8 @@ def of_input(
     if not isinstance(leak, Tensor):
         return drawn * (math.sqrt(2 / leak) * sigma)
     # Without a gradient: time constants that learn are not to learn how noisy the input is.
-    variance = (2 / leak.detach().to(torch.float32)).mean()
+    wide = torch.promote_types(leak.dtype, torch.float32)
+    variance = (2 / leak.detach().to(wide)).mean()
     return drawn * (variance.sqrt() * sigma).to(rows.dtype)
 
 

@@ -99,7 +99,7 @@ class Drive(Perturbation):
     def current(self, none: Tensor) -> Tensor:
         """Return the current that every unit receives, given that of nothing."""
         units = self.units.to(none.device)
-        amount = torch.as_tensor(self.amount).to(none)
+        amount = torch.as_tensor(self.amount, dtype=none.dtype, device=none.device)
         return none.index_copy(0, units, amount.expand(len(units)))
 
 

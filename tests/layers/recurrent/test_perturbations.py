@@ -185,7 +185,7 @@ def test_a_silent_pathway_is_weights_of_zero(kw, window):
 def test_nested_blocks_act_together(kw):
     rnn = built(**kw)
     mask, absent = units("V2.SST"), units("V2.E")[:, None] & units("V1.E")[None]
-    current = torch.where(units("V1.E"), 0.3, 0.0).to(DOUBLE)
+    current = 0.3 * units("V1.E").to(DOUBLE)
     with (
         silence(rnn, "*.SST", steps=(1, 5)),
         drive(rnn, "V1.E", 0.3),
@@ -221,6 +221,58 @@ def test_gradients_are_those_of_the_loop_by_hand(kw):
     expected = torch.autograd.grad(rows.square().sum(), wanted)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-11)
+
+
+class Tiring(nn.Module):
+    """Dynamics of a user's own, with a parameter that learns: the gain falls with the rate."""
+
+    state_names, starts = ("x", "gain"), (0.1, 1.0)
+
+    def __init__(self):
+        super().__init__()
+        self.pull = nn.Parameter(torch.tensor(0.2, dtype=DOUBLE))
+
+    def step(self, state, receive, time):
+        x, gain = state
+        rates = self.rates(state, time.f)
+        moved = x + time.alpha * (receive(rates) - x)
+        return moved, gain + self.pull * (1 / (1 + rates) - gain)
+
+    def rates(self, state, f):
+        x, gain = state
+        return gain * f(x)
+
+
+def test_dynamics_of_ones_own_are_perturbed():
+    rnn = built(dynamics=Tiring(), **TIME)
+    mask, current = (
+        units("V1.PV", "V2.E"),
+        0.4 * units("V1.E").to(DOUBLE),
+    )
+    with silence(rnn, mask, steps=(2, 5)), drive(rnn, "V1.E", 0.4, steps=(3, 6)):
+        rates, last = rnn(X)
+    weights = rnn.effective_weights()[0]
+    bias = rnn.bias_ih_l0 + rnn.bias_hh_l0
+    alpha = rnn.dt_ms / rnn.tau_ms
+    x = torch.full((3, N), 0.1, dtype=DOUBLE)
+    gain, rows = torch.ones_like(x), []
+    now = gain * nn.functional.softplus(x)
+    for t, given in enumerate(X):
+        received = given @ weights.input.T + now @ weights.recurrent.T + bias
+        if 3 <= t < 6:
+            received = received + current
+        x = x + alpha * (received - x)
+        gain = gain + rnn.dynamics.pull * (1 / (1 + now) - gain)
+        now = gain * nn.functional.softplus(x)
+        if 2 <= t < 5:
+            now = now.masked_fill(mask, 0)
+        rows.append(now)
+    torch.testing.assert_close(rates, torch.stack(rows), rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(
+        last[0], torch.cat([x, gain], -1), rtol=1e-11, atol=1e-12
+    )
+    rates.sum().backward()
+    assert rnn.dynamics.pull.grad.abs() > 0
 
 
 @pytest.mark.parametrize("kw", [{}, TIME], ids=["discrete", "leaky"])
