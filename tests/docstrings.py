@@ -109,6 +109,14 @@ WITH_EQUATION = {
         "compare_to",
         "pair_test",
     },
+    "daleml.analysis.activity": {
+        "currents",
+        "dimension",
+        "fixed_points",
+        "linearisation",
+        "paradoxical_effect",
+        "trajectory",
+    },
     "daleml.analysis.distributions.families": {
         "Exponential",
         "Gamma",
@@ -156,6 +164,7 @@ WITH_REFERENCE = {
         "regime",
         "svd_entropy",
     },
+    "daleml.analysis.activity": {"dimension", "fixed_points", "paradoxical_effect"},
     "daleml.neurons": {"MorrisLecar", "MorrisLecarNetwork"},
     "daleml.odes": {"Robertson", "rosenbrock"},
     "daleml.learning": {

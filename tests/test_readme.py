@@ -60,6 +60,7 @@ def test_the_readmes_commands_exist():
         "docs/time_and_perturbations.md",
         "docs/pathways.md",
         "docs/tasks.md",
+        "docs/activity.md",
         "docs/claims.md",
         "docs/mechanisms.md",
         "docs/routes.md",
@@ -81,6 +82,7 @@ def test_links_lead_somewhere(page):
         "docs/time_and_perturbations.md",
         "docs/pathways.md",
         "docs/tasks.md",
+        "docs/activity.md",
     ],
 )
 def test_examples_of_pages_run(page):

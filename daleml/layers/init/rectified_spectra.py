@@ -12,6 +12,8 @@ _N_STARTS = 16
 _N_STEPS = 64
 # Directions are brought back to length 1 after so many steps, before they overflow.
 _BETWEEN = 8
+# Less than this, of a direction of length 1, does not lead it in the steps that are left.
+_LAGGING = 1e-30
 
 
 @torch.no_grad()
@@ -76,5 +78,7 @@ def rectified_radius(weight: Tensor) -> float:
             growth += size.log()
         # A direction that died out must not become NaN.
         rates /= size.clamp(min=torch.finfo(size.dtype).tiny)
+        # What lags behind would become denormal, and each product slow.
+        rates[rates < _LAGGING] = 0
     per_step = growth.max() / (_N_STEPS - _N_STEPS // 2)
     return float(per_step.exp()) * largest

@@ -24,7 +24,7 @@ def one_unit(weight, f="tanh"):
 def test_two_units_against_the_closed_form():
     w_ee, w_ei, w_ie, w_ii = 1.5, 1.0, 2.0, 0.5
     rnn = pair(w_ee, w_ei, w_ie, w_ii, drive=(1.0, 0.5))
-    found = activity.fixed_points(rnn, [0.25])
+    found = activity.fixed_points(rnn, [0.25], n_starts=16)
     # Both rectified units are active: r = (1 - W)^-1 (input + drive).
     weights = np.array([[w_ee, -w_ei], [w_ie, -w_ii]])
     rates = np.linalg.solve(np.eye(2) - weights, np.array([1.25, 0.75]))
@@ -34,7 +34,7 @@ def test_two_units_against_the_closed_form():
     point = found.points[0]
     assert np.abs(point.state[0] - rates).max() < 1e-8
     assert np.abs(point.rates - rates).max() < 1e-8
-    assert point.n_starts == found.n_starts == 64
+    assert point.n_starts == found.n_starts == 16
     assert found.n_unconverged == 0
     expected = np.linalg.eigvals((1 - ALPHA) * np.eye(2) + ALPHA * weights)
     linear = point.linearisation
@@ -116,7 +116,7 @@ def test_a_bistable_pair_against_scipy_on_its_nullclines():
     ],
 )
 def test_one_unit(weight, f, states, stability):
-    found = activity.fixed_points(one_unit(weight, f), merge=1e-3)
+    found = activity.fixed_points(one_unit(weight, f), merge=1e-3, n_starts=24)
     points = sorted(found.fixed, key=lambda point: point.state[0, 0])
     assert [p.state.item() for p in points] == pytest.approx(states, abs=1e-4)
     assert [p.stability.value for p in points] == stability
@@ -191,7 +191,7 @@ def test_points_rest_in_every_circuit(name):
     rnn = CIRCUITS[name]()
     before = {key: value.clone() for key, value in rnn.state_dict().items()}
     drawn = torch.get_rng_state()
-    found = activity.fixed_points(rnn, [0.6, 0.3, 0.2], n_starts=6)
+    found = activity.fixed_points(rnn, [0.6, 0.3, 0.2], n_starts=3)
     assert torch.equal(torch.get_rng_state(), drawn)
     assert found.fixed
     assert rnn.training
@@ -263,14 +263,14 @@ def test_a_search_gives_the_same_twice_and_plain_values():
     torch.manual_seed(0)
     rnn = nn.RNN(2, 12)
     nn.init.normal_(rnn.weight_hh_l0, 0, 0.5)
-    one, two = (activity.fixed_points(rnn, n_starts=12) for _ in range(2))
+    one, two = (activity.fixed_points(rnn, n_starts=6) for _ in range(2))
     assert np.array_equal(one.states, two.states)
     content = json.loads(json.dumps(one.to_dict()))
     assert len(content["points"]) == len(one) == len(list(one))
     other = activity.fixed_points(
-        rnn, n_starts=12, generator=torch.Generator().manual_seed(5)
+        rnn, n_starts=6, generator=torch.Generator().manual_seed(5)
     )
-    assert other.n_starts == 12
+    assert other.n_starts == 6
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,6 @@ def test_what_has_no_such_effect_is_refused(rnn, options, error, sentence):
 
 
 def test_a_circuit_without_rest_is_refused():
-    rnn = pair(3.0, 0.1, 0.1, 0.1, drive=(1.0, 1.0))
+    rnn = pair(50.0, 0.1, 0.1, 0.1, drive=(1.0, 1.0))
     with pytest.raises(ValueError, match="`rnn` must come to rest"):
         activity.paradoxical_effect(rnn)
