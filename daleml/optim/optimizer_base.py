@@ -16,7 +16,9 @@ from daleml._support.keyword_names import meant
 from daleml.optim._fast import forms
 from daleml.optim._fast.guarded_exp import Headroom
 from daleml.optim._fast.step_plan import StepPlan
+from daleml.optim.enforcement import enforce
 from daleml.optim.masters import LOW_PRECISION
+from daleml.optim.parameter_groups import ParamGroups
 
 _OF_SCHEDULERS = ("initial_", "base_", "max_", "min_", "swa_")
 """How options begin that torch's schedulers keep in groups."""
@@ -41,6 +43,9 @@ class MasteredOptimizer(Optimizer):
         self._forget()
         self._check_options(defaults)
         super().__init__(params, {**defaults, "euclidean": False})
+        # Parameters alone do not tell by which factors their synapses learn.
+        if isinstance(params, ParamGroups) and params.scaled_model is not None:
+            enforce(self, params.scaled_model)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # A copy has no attributes yet and is given all; `load_state_dict` gives no defaults.

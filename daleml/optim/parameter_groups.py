@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from daleml import modules, require, signs
+from daleml._signs import scaled_learning
 
 
 class ParamGroups(list[dict[str, Any]]):
@@ -22,6 +23,9 @@ class ParamGroups(list[dict[str, Any]]):
         >>> len(groups) == len(groups.lrs(0.1))
         True
     """
+
+    scaled_model: nn.Module | None = None
+    """The model, if its synapses learn by factors: daleml's optimisers then guard it."""
 
     def lrs(self, max_lr: float) -> list[float]:
         r"""Return one learning rate per group, with the corrections kept, as schedulers take them.
@@ -203,7 +207,15 @@ def param_groups(
             f"`model` must have a parameter to train; got {type(model).__name__} without"
             " one."
         )
-    return ParamGroups(groups.values())
+    return _of_model(list(groups.values()), model)
+
+
+def _of_model(groups: list[dict[str, Any]], model: nn.Module) -> ParamGroups:
+    """Return groups that know their model where synapses of it learn by factors."""
+    found = ParamGroups(groups)
+    if next(scaled_learning.scaled_weights(model), None) is not None:
+        found.scaled_model = model
+    return found
 
 
 def _is_zero(parameter: Tensor) -> bool:
