@@ -362,8 +362,7 @@ def test_they_learn_by_gradient_descent_in_a_group_of_their_own():
         param_groups(rnn, 0.5, tau_lr=-1)
 
 
-@pytest.mark.parametrize("optimizer", [torch.optim.Adam, torch.optim.SGD])
-def test_a_longer_memory_is_learned(optimizer):
+def test_a_longer_memory_is_learned():
     """A leaky unit with no recurrence that must keep a pulse finds a long time constant."""
     rnn = EIRNN(1, Populations(1), dt_ms=10, tau_ms=20, train_tau=True, bias=False)
     with torch.no_grad():
@@ -371,11 +370,11 @@ def test_a_longer_memory_is_learned(optimizer):
     target = 10 / 80 * (1 - 10 / 80) ** torch.arange(20.0)
     x = torch.zeros(20, 1, 1)
     x[0] = 1
-    step = optimizer([rnn.tau_log], lr=0.1 if optimizer is torch.optim.Adam else 10.0)
-    for _ in range(300):
-        step.zero_grad()
+    optimizer = torch.optim.Adam([rnn.tau_log], lr=0.15)
+    for _ in range(100):
+        optimizer.zero_grad()
         (rnn(x)[0].flatten() - target).square().sum().backward()
-        step.step()
+        optimizer.step()
     assert rnn.tau_ms.item() == pytest.approx(80, rel=0.02)
 
 
