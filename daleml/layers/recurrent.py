@@ -62,7 +62,8 @@ class EIRNN(Recurrent):
     Shape:
         - input: (time, batch, input_size), or (batch, time, input_size) with ``batch_first``,
           or (time, input_size), or a ``PackedSequence``;
-        - hx: (num_layers, batch, units), or (num_layers, units);
+        - hx: (num_layers, batch, units), or (num_layers, units); under ``dynamics`` with other
+          variables, ``rnn.state_names``, these lie behind in the last dimension;
         - output: rates of the last layer, like the input; h_n: the last state of every layer,
           like ``hx``;
         - weight_ih_l[k] (units, inputs), weight_hh_l[k] (units, units), bias_ih_l[k] and
@@ -88,6 +89,9 @@ class EIRNN(Recurrent):
         torch.Size([50, 16, 2])
 
     Notes:
+        - ``dynamics``, see :mod:`daleml.layers.dynamics`, takes the place of the leak above: a
+          leak of the rate, adaptation, synapses that facilitate and depress, or your own.
+          ``rnn.rates(state)`` are then the rates, ``rnn.transmitted(state)`` what units send.
         - ``layers.silence``, ``drive``, ``silence_pathway`` and ``lesion`` perturb a circuit inside
           a ``with`` block.
         - Without a leak the state is the rate, and output and ``h_n`` are those of ``nn.RNN``.
@@ -101,11 +105,12 @@ class EIRNN(Recurrent):
           it is lawful. The two biases add up, so gradient descent moves their sum twice as fast
           as it would one.
         - ``dt_ms``, ``tau_ms``, ``leak``, ``noise``, ``noise_in_eval``, ``nonlinearity``,
-          ``generator``, ``batch_first`` and ``dropout`` may be set at any time, and are obeyed:
-          train at ``dt_ms=20``, then set ``rnn.dt_ms = 2`` to run the same circuit in finer
-          steps. ``input_mean`` and ``spectral_radius`` are used by ``reset_parameters``. Sizes
-          and populations cannot be set. ``tau_ms`` or ``leak`` (:math:`\alpha`, a fraction in
-          (0, 1]) may be a tensor with a gradient, or an ``nn.Parameter``, which is learned.
+          ``dynamics``, ``generator``, ``batch_first`` and ``dropout`` may be set at any time,
+          and are obeyed: train at ``dt_ms=20``, then set ``rnn.dt_ms = 2`` to run the same
+          circuit in finer steps. ``input_mean`` and ``spectral_radius`` are used by
+          ``reset_parameters``. Sizes and populations cannot be set. ``tau_ms`` or ``leak``
+          (:math:`\alpha`, a fraction in (0, 1]) may be a tensor with a gradient, or an
+          ``nn.Parameter``, which is learned.
         - With ``train_tau`` it is a parameter ``tau_log`` that learns,
           :math:`\tau = dt + (\tau_0 - dt)\, e^{\theta}` with :math:`\theta` from 0 on, so that
           time constants begin at ``tau_ms`` exactly and stay above ``dt_ms``. All layers have the
@@ -113,11 +118,11 @@ class EIRNN(Recurrent):
           changes neither them nor the parameter. ``optim.param_groups(model, lr, tau_lr=...)``
           gives them, by gradient descent, a learning rate of their own; weight decay pulls them
           to where they began.
-        - A checkpoint holds ``tau_ms`` and is refused by a circuit of another; ``dt_ms`` may
-          differ. It tells the nonlinearity in its metadata, and another one warns; noise is no
-          part of it. What keeps tensors alone, as safetensors does, loses the metadata; what
-          does not say ``tau_ms`` warns. A cast changes the precision of parameters and not the
-          time constants.
+        - A checkpoint holds ``tau_ms`` and the numbers of dynamics, and is refused by a circuit
+          of others; ``dt_ms`` may differ. It tells the nonlinearity in its metadata, and
+          another one warns; noise is no part of it. What keeps tensors alone, as safetensors
+          does, loses the metadata; what does not say ``tau_ms`` warns. A cast changes the
+          precision of parameters and not the time constants.
         - ``torch.func.stack_module_state`` stacks tensors alone: circuits of an ensemble must
           have the same settings, but for time constants that are given one for each unit and
           do not learn.

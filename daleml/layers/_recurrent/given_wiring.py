@@ -22,6 +22,7 @@ from daleml._support.type_names import is_mapping
 from daleml.layers import init
 from daleml.layers._recurrent import node_options
 from daleml.layers._shared import acting_parameters
+from daleml.layers.dynamics.over_other import OverOther
 from daleml.populations import Populations
 
 _OF_SYNAPSES = tuple(
@@ -59,6 +60,10 @@ class GivenWiring:
         ordered = dict(options)
         if "tau_ms" in options:
             ordered["tau_ms"] = self._per_unit("tau_ms", options["tau_ms"])
+        # Dynamics of ours have parameters of units, by population or by node; others are as given.
+        dynamics = options.get("dynamics")
+        if isinstance(dynamics, OverOther):
+            ordered["dynamics"] = dynamics.with_values(self._per_unit)
         if "input_mask" in options:
             ordered["input_mask"] = self._rows(
                 "input_mask", options["input_mask"], n_inputs

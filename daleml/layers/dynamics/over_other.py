@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -50,6 +51,19 @@ class OverOther:
                 number, free = number + 1, f"{name}{number}"
             names.append(free)
         return tuple(names)
+
+    def with_values(self, change: Callable[[str, Any], Any]) -> Self:
+        """Return the dynamics with other parameters, those of ``over`` too.
+
+        Args:
+            change: Takes the name of a parameter and what it is, and returns what it becomes.
+        """
+        changed: dict[str, Any] = {}
+        for name in self._bounds:
+            changed[name] = change(name, getattr(self, name))
+        if isinstance(self.over, OverOther):
+            changed["over"] = self.over.with_values(change)
+        return replace(self, **changed)  # type: ignore[type-var]
 
     def for_units(self, populations: Populations) -> Self:
         """Return the dynamics with every parameter as the units of a circuit have it."""

@@ -19,7 +19,7 @@ Bounds: TypeAlias = Callable[[str, object], float]
 """Takes an argument's name and one of its numbers, and returns it as a float, or raises."""
 
 
-def read(name: str, given: Any, bounds: Bounds) -> float | Tensor | dict[str, float]:
+def read(name: str, given: Any, bounds: Bounds) -> float | Tensor | dict[Any, float]:
     """Return a parameter as it is kept, or raise.
 
     A number is a float, several are a float64 tensor on the CPU.
@@ -27,7 +27,7 @@ def read(name: str, given: Any, bounds: Bounds) -> float | Tensor | dict[str, fl
     if isinstance(given, Mapping):
         if not given:
             raise ValueError(f"`{name}` must have a value for every unit; got {{}}.")
-        return {str(key): bounds(name, value) for key, value in given.items()}
+        return {key: bounds(name, value) for key, value in given.items()}
     if isinstance(given, Tensor):
         if given.requires_grad:
             raise TypeError(

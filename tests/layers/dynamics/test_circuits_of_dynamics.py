@@ -5,6 +5,7 @@ import io
 import pickle
 import warnings
 
+import networkx as nx
 import pytest
 import torch
 from torch import nn
@@ -340,6 +341,25 @@ def test_the_starting_state_is_learned_in_its_first_variable():
     assert hasattr(rnn, "initial_state_l0_signs")
     leaky = EIRNN(3, POPS, train_initial_state=True, **LEAK)
     assert not hasattr(leaky, "initial_state_l0_signs")
+
+
+def test_a_given_wiring_gives_each_node_its_own_numbers():
+    graph = nx.DiGraph()
+    for node, sign in (("pv", -1), ("pyr", 1), ("sst", -1), ("pyr2", 1)):
+        graph.add_node(node, sign=sign)
+    graph.add_edges_from([("pv", "pyr"), ("pyr", "sst"), ("pyr2", "pv")])
+    by_node = {"pv": 50, "pyr": 100, "sst": 150, "pyr2": 200}
+    adapting = Adaptation(200, 0.5, over=Adaptation(by_node, 0.1))
+    rnn = EIRNN.from_graph(graph, 2, dynamics=adapting, **PLAIN_LEAK)
+    assert rnn.nodes == ("pyr", "pyr2", "pv", "sst")
+    assert rnn.dynamics.over.tau_ms.tolist() == [100, 200, 50, 150]
+    by_type = Adaptation({"E": 200, "I": 70}, 0.5)
+    of_types = EIRNN.from_graph(graph, 2, dynamics=by_type, **PLAIN_LEAK)
+    assert of_types.dynamics.tau_ms.tolist() == [200, 200, 70, 70]
+    # A sequence follows the graph's order, which is not that of the units.
+    listed = Adaptation([50, 100, 150, 200], 0.5)
+    with pytest.raises(ValueError, match="`tau_ms` must be a mapping by node"):
+        EIRNN.from_graph(graph, 2, dynamics=listed, **PLAIN_LEAK)
 
 
 def test_dynamics_may_be_set_afterwards():
