@@ -26,18 +26,18 @@ def quiet_copy(rnn: nn.Module) -> nn.Module:
     """Return a copy of a circuit in double precision, on the CPU, that draws no noise.
 
     Raises:
-        ValueError: If the circuit has no values, or cannot be copied.
+        ValueError: If the circuit has no values.
     """
     if any(parameter.is_meta for parameter in rnn.parameters()):
         raise ValueError("`rnn` must have values; got parameters on the meta device.")
-    try:
-        copied = copy.deepcopy(rnn)
-    except RuntimeError as error:
-        # Torch copies no tensor that has a gradient's history, as a computed time constant does.
-        raise ValueError(
-            "`rnn` must be a circuit that can be copied; got one that holds a tensor"
-            f" computed from others: {error}"
-        ) from error
+    # Torch copies no tensor that was computed from others, as pruning and a computed time
+    # constant leave them: their values are copied instead.
+    computed: dict[int, Any] = {}
+    for module in rnn.modules():
+        for value in vars(module).values():
+            if isinstance(value, Tensor) and not value.is_leaf:
+                computed[id(value)] = value.detach().clone()
+    copied = copy.deepcopy(rnn, computed)
     # A copy is outside of the block of a perturbation in which the circuit may be.
     perturb = getattr(rnn, "perturb_alike", None)
     if perturb is not None:
@@ -156,6 +156,11 @@ def _constant_input(rnn: nn.Module, inputs: Any) -> Tensor:
         raise ValueError(
             "`inputs` must be one constant input, (n_inputs,); got shape"
             f" {tuple(row.shape)}."
+        )
+    said = getattr(rnn, "input_size", None)
+    if isinstance(said, int) and len(row) != said:
+        raise ValueError(
+            f"`inputs` must have one number for each of {said} inputs; got {len(row)}."
         )
     if not row.isfinite().all():
         raise ValueError("`inputs` must be finite; got NaN or infinite values.")

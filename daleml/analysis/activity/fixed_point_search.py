@@ -99,7 +99,8 @@ def fixed_points(
         - Descending on the speed first, as is usual, ends more often in a local minimum that is
           no fixed point: it comes second here, for starts from which the equation is not solved.
         - A point of ``relu`` exactly at a threshold, as the origin of a circuit without biases
-          and inputs, has no single slope: its stability is ``UNDETERMINED``.
+          and inputs, has no single slope: its stability is found by following small deviations,
+          and its eigenvalues are those of one side.
         - States are found in the order of the Jacobian's cost, the cube of their size: a few
           hundred units take seconds.
 

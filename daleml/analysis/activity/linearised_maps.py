@@ -26,6 +26,8 @@ MARGIN = 1e-6
 _KINK = 1e-3
 # How far from the state the slope is looked at again: far above rounding, far below a rate.
 _PROBE = 1e-6
+# How small deviations are followed where there is no one slope, how many, and for how long.
+_DEVIATION, _N_FOLLOWED, _FOLLOWED_STEPS = 1e-4, 16, 1000
 
 
 class Stability(enum.StrEnum):
@@ -62,8 +64,9 @@ class Linearisation:
         speed: :math:`q = |F(z) - z|^2 / 2`: 0 at a fixed point. Elsewhere the state moves, and
             the eigenvalues say how neighbours move along with it.
         stability: ``STABLE`` if all moduli are below 1, ``UNSTABLE`` if one is above,
-            ``MARGINAL`` if the largest is 1 within 1e-6, ``UNDETERMINED`` where the map is not
-            smooth.
+            ``MARGINAL`` if the largest is 1 within 1e-6. Where the map is not smooth, small
+            deviations from a fixed point are followed: it is stable if all of them shrink
+            tenfold, unstable if one grows tenfold, and else ``UNDETERMINED``.
         kind: Node, spiral or saddle. A spiral is one whose largest eigenvalue is complex.
         smooth: Whether the map has one slope there. A rectified unit exactly at its threshold
             has two, and the Jacobian is that of one side.
@@ -213,15 +216,19 @@ def linearised(circuit: ConstantMap, state: Any) -> Linearisation:
     eigenvalues = eigenvalues[order]
     moved = circuit.residual(row.numpy())
     smooth = _is_smooth(circuit, row, jacobian)
-    stability = _stability(eigenvalues, smooth)
+    speed = float(moved @ moved) / 2
+    if smooth:
+        stability = _stability(eigenvalues)
+    else:
+        stability = _by_following(circuit, row, speed)
     return Linearisation(
         state=row.view(circuit.shape).numpy(),
         inputs=circuit.inputs.numpy(),
         jacobian=matrix,
         eigenvalues=eigenvalues,
-        speed=float(moved @ moved) / 2,
+        speed=speed,
         stability=stability,
-        kind=_kind(eigenvalues, stability),
+        kind=_kind(eigenvalues, stability if smooth else Stability.UNDETERMINED),
         smooth=smooth,
         leak=shared_leak(circuit.stepper.rnn),
         dt_ms=getattr(circuit.stepper.rnn, "dt_ms", None),
@@ -254,13 +261,35 @@ def _is_smooth(circuit: ConstantMap, state: Tensor, jacobian: Tensor) -> bool:
     return True
 
 
-def _stability(eigenvalues: NDArray[np.complex128], smooth: bool) -> Stability:
+def _stability(eigenvalues: NDArray[np.complex128]) -> Stability:
     radius = np.abs(eigenvalues[0])
-    if not smooth:
-        return Stability.UNDETERMINED
     if abs(radius - 1) <= MARGIN:
         return Stability.MARGINAL
     return Stability.STABLE if radius < 1 else Stability.UNSTABLE
+
+
+@torch.no_grad()
+def _by_following(circuit: ConstantMap, state: Tensor, speed: float) -> Stability:
+    """Judge a fixed point by what becomes of small deviations from it."""
+    distance = _DEVIATION * (1 + float(state.abs().max()))
+    # Elsewhere the state itself moves on.
+    if speed > (_PROBE * distance) ** 2:
+        return Stability.UNDETERMINED
+    generator = torch.Generator().manual_seed(0)
+    shape = _N_FOLLOWED, len(state)
+    signs = torch.randint(0, 2, shape, generator=generator) * 2.0 - 1
+    followed = state + distance * signs
+    # The first step brings what no state of the circuit could be, as negative rates, back.
+    followed = circuit.advance(followed)
+    begun = (followed - state).abs().amax(1)
+    for _ in range(_FOLLOWED_STEPS):
+        followed = circuit.advance(followed)
+        away = (followed - state).abs().amax(1)
+        if not bool((away <= 10 * distance).all()):
+            return Stability.UNSTABLE
+        if bool((away <= 0.1 * torch.minimum(begun, away.new_tensor(distance))).all()):
+            return Stability.STABLE
+    return Stability.UNDETERMINED
 
 
 def _kind(eigenvalues: NDArray[np.complex128], stability: Stability) -> PointKind:

@@ -102,16 +102,13 @@ class ParadoxicalEffect:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values, ready for JSON; what is not known is None."""
-        responses = {}
-        for name, value in self.responses.items():
-            responses[name] = None if np.isnan(value) else value
         return {
             "inhibition_stabilised": self.inhibition_stabilised,
             "paradoxical": self.paradoxical,
             "excitatory_eigenvalue": self.excitatory_eigenvalue,
-            "slopes": self.slopes,
-            "unit_slopes": self.unit_slopes.tolist(),
-            "responses": responses,
+            "slopes": _known(self.slopes),
+            "unit_slopes": [_known_value(value) for value in self.unit_slopes],
+            "responses": _known(self.responses),
             "amount": self.amount,
             "driven": self.driven.tolist(),
             "smooth": self.smooth,
@@ -210,7 +207,9 @@ def paradoxical_effect(
     unit_slopes = _slope(lambda size: _rates(circuit, state + size * by_drive, which))
     groups = groups_of(rnn, n_units)
     eigenvalue, is_unstable = _alone(circuit, jacobian, which, exciting, n_units)
-    is_stable = point.stability is Stability.STABLE
+    smooth = point.linearisation.smooth
+    # Without one slope, what is stable alone is not said by eigenvalues.
+    is_stable = smooth and point.stability is Stability.STABLE
     return ParadoxicalEffect(
         inhibition_stabilised=is_stable and is_unstable,
         paradoxical=bool(unit_slopes[driven].mean() < 0),
@@ -222,7 +221,7 @@ def paradoxical_effect(
         driven=driven,
         exciting=exciting,
         point=point,
-        smooth=point.linearisation.smooth,
+        smooth=smooth,
         groups=groups,
     )
 
@@ -321,3 +320,14 @@ def _by_group(values: Array, groups: dict[str, Units]) -> dict[str, float]:
     for name, units in groups.items():
         found[name] = float(values[units].mean())
     return found
+
+
+def _known(values: dict[str, float]) -> dict[str, float | None]:
+    found = {}
+    for name, value in values.items():
+        found[name] = _known_value(value)
+    return found
+
+
+def _known_value(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

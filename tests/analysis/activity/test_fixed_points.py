@@ -1,10 +1,12 @@
 import json
+import pickle
 
 import numpy as np
 import pytest
 import torch
 from scipy.optimize import brentq
 from torch import nn
+from torch.nn.utils import prune
 
 from daleml import Populations, layers
 from daleml.analysis import activity
@@ -112,7 +114,7 @@ def test_a_bistable_pair_against_scipy_on_its_nullclines():
         (0.5, "tanh", [0], ["stable"]),
         (1.0, "tanh", [0], ["marginal"]),
         (-3.0, "tanh", [0], ["unstable"]),
-        (0.5, "relu", [0], ["undetermined"]),
+        (0.5, "relu", [0], ["stable"]),
     ],
 )
 def test_one_unit(weight, f, states, stability):
@@ -120,6 +122,20 @@ def test_one_unit(weight, f, states, stability):
     points = sorted(found.fixed, key=lambda point: point.state[0, 0])
     assert [p.state.item() for p in points] == pytest.approx(states, abs=1e-4)
     assert [p.stability.value for p in points] == stability
+
+
+@pytest.mark.parametrize("w_ee", [0.9, 1.1])
+def test_at_a_threshold_small_deviations_are_followed(w_ee):
+    # Driven to exactly zero: the excitatory unit is at its threshold, the inhibitory one silent.
+    rnn = pair(w_ee, 1.0, 0.5, 0.5, drive=(0.0, -1.0))
+    found = activity.linearisation(rnn, torch.tensor([[0.0, -1.0]]), [0.0])
+    assert found.speed == 0
+    assert not found.smooth
+    assert found.stability == ("stable" if w_ee < 1 else "unstable")
+    assert found.kind is PointKind.UNDETERMINED
+    # On the way there is no verdict.
+    moving = activity.linearisation(rnn, torch.tensor([[0.0, -2.0]]), [0.0])
+    assert moving.stability is Stability.UNDETERMINED
 
 
 def test_the_kind_of_a_point_in_two_dimensions():
@@ -231,6 +247,19 @@ def test_the_jacobian_is_that_of_differences():
     np.testing.assert_allclose(result.jacobian, expected, atol=1e-12)
 
 
+def test_what_was_computed_is_copied_by_its_values():
+    torch.manual_seed(0)
+    rnn = EIRNN(3, POPS, dt_ms=10, tau_ms=50)
+    prune.l1_unstructured(rnn, "weight_hh_l0", 0.5)
+    rnn.tau_ms = torch.full((10,), 4.0, requires_grad=True) * 5
+    found = activity.linearisation(rnn, torch.ones(1, 10))
+    weight = (rnn.weight_hh_l0_orig * rnn.weight_hh_l0_mask).detach().double()
+    expected = 0.5 * torch.eye(10) + 0.5 * weight
+    np.testing.assert_allclose(found.jacobian, expected, atol=1e-12)
+    again = pickle.loads(pickle.dumps(activity.fixed_points(rnn, n_starts=2)))
+    assert again.n_starts == 2
+
+
 def test_starts_of_a_trajectory():
     torch.manual_seed(0)
     rnn = nn.RNN(3, 6, 2)
@@ -280,6 +309,7 @@ def test_a_search_gives_the_same_twice_and_plain_values():
         ({"rnn": nn.RNN(3, 4, device="meta")}, ValueError, "`rnn` must have values"),
         ({"inputs": "no"}, TypeError, "`inputs` must be numbers, one for each input; got str"),
         ({"inputs": torch.zeros(2, 3)}, ValueError, r"`inputs` must be one constant input.*\(2, 3\)"),
+        ({"inputs": [0.0, 1.0]}, ValueError, "`inputs` must have one number for each of 3 inputs; got 2."),
         ({"inputs": [0.0, np.inf, 0.0]}, ValueError, "`inputs` must be finite"),
         ({"start": "no"}, TypeError, "`start` must be states, as numbers; got str."),
         ({"start": torch.zeros(2, 5)}, ValueError, r"`start` must have the shape \(1, n, 4\).*\(2, 5\)"),
