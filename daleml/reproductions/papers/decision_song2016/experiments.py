@@ -17,6 +17,7 @@ from daleml.analysis import activity
 from daleml.layers import EIRNN, lesion
 from daleml.reproductions.claim import BUDGETS, Experiment, Numbers, Settings
 from daleml.reproductions.papers.decision_song2016.networks import (
+    WIRING,
     build,
     decision_task,
     learn,
@@ -137,11 +138,18 @@ def _mechanism(
     circuit = cast("EIRNN", model[0])
     weights = circuit.effective_weights()[0].recurrent.detach().numpy()
     exc = np.arange(len(weights)) < pops.exc.stop
-    blocks = {"E to E": np.outer(exc, exc), "I to E": np.outer(exc, ~exc)}
+    # Pairs without a synapse, such as a unit and itself, are no weak synapses.
+    exists = WIRING.matrix(pops, pops).numpy().astype(bool) & ~np.eye(
+        pops.size, dtype=bool
+    )
+    blocks = {
+        "E to E": np.outer(exc, exc) & exists,
+        "I to E": np.outer(exc, ~exc) & exists,
+    }
     for name, block in blocks.items():
         like, unlike = (block & (alike * sign > 0) for sign in (1, -1))
         numbers[f"{name}/like to unlike"] = math.nan
-        if like.any() and unlike.any():
+        if like.any() and weights[unlike].any():
             ratio = np.abs(weights[like]).mean() / np.abs(weights[unlike]).mean()
             numbers[f"{name}/like to unlike"] = float(ratio)
     whole = answers(model, task, seed, _TEST, settings["guesses"]).accuracy

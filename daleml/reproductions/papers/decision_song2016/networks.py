@@ -23,6 +23,10 @@ from daleml.tasks import PerceptualDecision, Uniform
 _CIRCUIT, _TRIALS = 1, 2
 
 
+WIRING = Blocks({"in->out": 0, "out->in": 0}, default=1)
+"""Which pathways exist within the circuit."""
+
+
 class GroupReadout(nn.Module):
     """A readout of one excitatory group of a circuit, which projects to elsewhere.
 
@@ -101,7 +105,7 @@ def build(seed: int, settings: Settings, task: PerceptualDecision) -> nn.Sequent
         pops,
         # The cue, which ends when the answer is due, is seen by all.
         input_mask=Blocks({"evidence->in": 1, "cue->*": 1}, default=0),
-        mask=Blocks({"in->out": 0, "out->in": 0}, default=1),
+        mask=WIRING,
         dt_ms=settings["dt_ms"],
         tau_ms=settings["tau_ms"],
         noise=settings["noise"],
