@@ -10,6 +10,9 @@ With :math:`s_j` the sign of unit :math:`j`, a weight obeys the law when
 Zero obeys it with either sign; NaN never does. :mod:`daleml.law` compares one weight with its
 signs, and says who breaks the law.
 
+``fix`` may also say which synapses exist, which of these do not learn, and by which factor each
+of the others does.
+
 What was fixed stays fixed: a later ``fix`` or ``declare`` keeps signs, mask, role and
 learning-rate correction unless it is told otherwise by name (``replace=True``,
 :func:`release`), a checkpoint with other facts is refused unless it is to be adopted

@@ -518,3 +518,29 @@ def test_a_connectome_can_be_fixed_at_its_strengths():
     assert torch.equal(
         rnn.in_given_order(rnn.weight_hh_l0_fixed, dim=(0, 1)), one.to(torch.int8)
     )
+
+
+def test_what_is_fixed_follows_other_masks_and_can_be_fixed_anew():
+    rnn = eirnn(mask=0.5, input_fixed=None)
+    every = torch.ones(8, 8, dtype=torch.bool)
+    signs.fix(rnn, "weight_hh_l0", POPS, present=every, replace=True)
+    asked = FIXED.matrix(POPS, POPS) == 1
+    assert torch.equal(rnn.weight_hh_l0_fixed == 1, asked)
+    signs.check(rnn).raise_for_violations()
+    rnn.reset_parameters(seeded(2))
+    assert (rnn.weight_hh_l0 != 0).all()
+    signs.check(rnn).raise_for_violations()
+    # At strengths of mine from now on, and others than before.
+    with torch.no_grad():
+        rnn.weight_hh_l0[:5, :5] = 0.3
+    signs.fix(rnn, "weight_hh_l0", POPS, fixed=asked, replace=True)
+    rnn.reset_parameters(seeded(3))
+    assert (rnn.effective_weights()[0].recurrent[:5, :5] == 0.3).all()
+    del rnn.weight_hh_l0_fixed
+    with pytest.raises(
+        ValueError, match="`weight_hh_l0_fixed` must be a buffer; it was fixed"
+    ):
+        signs.check(rnn)
+    signs.check(signs.restore_(rnn)).raise_for_violations()
+    signs.release(rnn, "weight_hh_l0")
+    assert not [name for name in rnn.state_dict() if "fixed" in name]

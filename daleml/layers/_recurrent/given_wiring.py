@@ -25,10 +25,13 @@ from daleml.layers._shared import acting_parameters
 from daleml.layers.dynamics.over_other import OverOther
 from daleml.populations import Populations
 
-_OF_SYNAPSES = tuple(
-    prefix + name
-    for prefix in ("", "input_")
-    for name in ("strength", "fixed", "lr_scale")
+_OF_SYNAPSES = (
+    "layer_mask",
+    "fixed",
+    "lr_scale",
+    "input_strength",
+    "input_fixed",
+    "input_lr_scale",
 )
 """Options that may be a matrix (post, pre), in the order in which units were given."""
 
