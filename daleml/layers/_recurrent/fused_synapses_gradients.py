@@ -61,7 +61,7 @@ def _carry_back(
     clipped = _may_be_clipped(ran, batch_sizes, begun[1], rule)
     through_, add_kept_ = THROUGH[rule.nonlinearity], rule.adder_of_kept()
     rectified, grad, mul = rule.rectified, torch.empty_like(ran.rates), torch.mul
-    later, size, known = grad[:0], 0, None
+    later, size, known = grad[:0], -1, None
     steps = _steps_back(ran, begun, batch_sizes, grad, of_rates)
     for now, outside, fired, h, new, old in steps:
         n = len(now)
@@ -183,6 +183,9 @@ def _may_be_clipped(
     # Negative rates fill a store, and may overfill it.
     if rule.nonlinearity == "tanh":
         return True
+    # Torch knows no smallest value of nothing, as of a batch without sequences.
+    if not ran.synapses.numel():
+        return False
     # Rates that are not negative lead from within to an empty store, or to a use of all of it.
     if bool(ran.synapses.amin() <= 0):
         return True
