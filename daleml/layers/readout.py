@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
-import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from daleml import require
+from daleml._support.shared_options import completed, lists_options, options_of
+from daleml.layers._shared.layer_options import DenseOptions
 from daleml.layers.linear import EILinear
 from daleml.populations import Populations
 
 
+@lists_options(DenseOptions)
 class Readout(EILinear):
     r"""A readout of a circuit's rates, :math:`y_t = W r_t + b`, which ends a model of a circuit.
 
@@ -27,9 +29,7 @@ class Readout(EILinear):
         n_outputs: Number of outputs.
         bias: Whether to learn an additive bias, which has no sign to keep.
         excitatory_only: Whether to read the excitatory units alone.
-        generator: Source of randomness for the weights; default: torch's global one.
-        device: Where the parameters live.
-        dtype: Their floating-point type.
+        options: Options of a layer, by keyword.
 
     Shape:
         - input: rates ``(*, units)``, or a ``PackedSequence`` of them; or a pair of such rates and
@@ -75,9 +75,7 @@ class Readout(EILinear):
         bias: bool = True,
         *,
         excitatory_only: bool = True,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        **options: Unpack[DenseOptions],
     ) -> None:
         super().__init__(
             populations,
@@ -85,9 +83,7 @@ class Readout(EILinear):
             require.integer("n_outputs", n_outputs, minimum=1),
             bias,
             excitatory_only=excitatory_only,
-            generator=generator,
-            device=device,
-            dtype=dtype,
+            **completed(Readout, options_of(DenseOptions), options),
         )
 
     # What comes in packed goes out packed, which types cannot say of a subclass.

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.functional import conv2d, linear
 
 from daleml import Populations, signs
-from daleml.layers import Blocks, EIConv1d, EIConv2d, EILinear
+from daleml.layers import Blocks, EIConv1d, EIConv2d, EILinear, Readout
 from daleml.optim import EG, enforce
 
 PRE = Populations.of(exc={"V1.E": 6, "V1.L": 2}, inh={"V1.I": 4})
@@ -168,3 +168,11 @@ def test_what_a_layer_cannot_have_is_refused(build, error, sentence):
     with pytest.raises(error) as refused:
         build()
     assert str(refused.value).startswith(sentence)
+
+
+def test_a_readout_may_read_one_area():
+    readout = Readout(PRE, 2, mask=Blocks({"V1.L->*": 1}))
+    assert torch.equal(readout.weight != 0, (torch.arange(8) >= 6).expand(2, 8))
+    assert readout((torch.rand(4, 3, 12), None)).shape == (4, 3, 2)
+    with pytest.raises(TypeError, match="Readout"):
+        Readout(PRE, 2, masks=1)
