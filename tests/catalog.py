@@ -137,6 +137,14 @@ LAYERS = [
         ),
     ),
     LayerCase(
+        "Readout by pathways",
+        lambda **kw: Readout(
+            AREAS, 4, mask=Blocks({"V1.E->*": 1, "PFC.E->*": 0.8}), **kw
+        ),
+        9,
+        4,
+    ),
+    LayerCase(
         "Readout of all units",
         lambda **kw: Readout(Populations(6, 3), 4, False, excitatory_only=False, **kw),
         9,

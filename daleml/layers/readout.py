@@ -26,7 +26,7 @@ class Readout(EILinear):
     Args:
         populations: The units of the circuit: a partition, or an int for as many excitatory
             ones.
-        n_outputs: Number of outputs.
+        n_outputs: Number of outputs, or a partition of them, whose names Blocks can use.
         bias: Whether to learn an additive bias, which has no sign to keep.
         excitatory_only: Whether to read the excitatory units alone.
         options: Options of a layer, by keyword.
@@ -38,9 +38,10 @@ class Readout(EILinear):
         - weight (n_outputs, n_exc), or (n_outputs, units) if inhibitory units are read too.
 
     Raises:
-        TypeError: If a size is not an integer; from a call, if the input is something else.
-        ValueError: If a size is below 1, or there is no excitatory unit where only those are
-            read.
+        TypeError: If a size is not an integer, or an option of the wrong kind; from a call, if
+            the input is something else.
+        ValueError: If a size is below 1, there is no excitatory unit where only those are read,
+            or an option does not fit the populations.
 
     Example:
         >>> from torch import nn
@@ -71,19 +72,18 @@ class Readout(EILinear):
     def __init__(
         self,
         populations: Populations | int,
-        n_outputs: int,
+        n_outputs: int | Populations,
         bias: bool = True,
         *,
         excitatory_only: bool = True,
         **options: Unpack[DenseOptions],
     ) -> None:
+        # Looked at here, where the options and the size have these names.
+        completed(Readout, options_of(DenseOptions), options)
+        if not isinstance(n_outputs, Populations):
+            n_outputs = require.integer("n_outputs", n_outputs, minimum=1)
         super().__init__(
-            populations,
-            # Checked here, where the argument has this name.
-            require.integer("n_outputs", n_outputs, minimum=1),
-            bias,
-            excitatory_only=excitatory_only,
-            **completed(Readout, options_of(DenseOptions), options),
+            populations, n_outputs, bias, excitatory_only=excitatory_only, **options
         )
 
     # What comes in packed goes out packed, which types cannot say of a subclass.

@@ -78,14 +78,14 @@ class EIRNN(Recurrent):
     Example:
         >>> import torch
         >>> from daleml import Populations
-        >>> from daleml.layers import EILinear
+        >>> from daleml.layers import Readout
         >>> pops = Populations(80, 20)
         >>> rnn = EIRNN(3, pops, dt_ms=20, tau_ms=100, noise=0.05, mask=0.2)
         >>> rates, state = rnn(torch.rand(50, 16, 3))
         >>> rates.shape, state.shape
         (torch.Size([50, 16, 100]), torch.Size([1, 16, 100]))
-        >>> readout = EILinear(pops, 2, excitatory_only=True)
-        >>> readout(rates).shape
+        >>> model = torch.nn.Sequential(rnn, Readout(pops, 2))
+        >>> model(torch.rand(50, 16, 3)).shape
         torch.Size([50, 16, 2])
 
     Notes:

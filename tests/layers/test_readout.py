@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
 
 from daleml import Populations, signs, tasks, train
-from daleml.layers import DANNRNN, EIRNN, EILinear, EIRNNCell, Readout
+from daleml.layers import DANNRNN, EIRNN, Blocks, EILinear, EIRNNCell, Readout
 from daleml.optim import EG, param_groups
 
 POPS = Populations(6, 3)
@@ -34,6 +34,22 @@ def test_it_is_a_dense_layer_of_the_rates(options):
     for given in (RATES, (RATES, RATES[-1:]), (RATES, None)):
         assert torch.equal(readout(given), layer(RATES))
     readout.load_state_dict(layer.state_dict())
+
+
+def test_it_has_the_options_of_a_dense_layer():
+    areas = Populations.of(exc={"V1.E": 4, "PFC.E": 2}, inh={"V1.I": 3})
+    wiring = Blocks({"PFC->*": 1}, default=0)
+    readout, layer = (
+        kind(areas, 5, mask=wiring, generator=torch.Generator().manual_seed(0), **only)
+        for kind, only in ((Readout, {}), (EILinear, {"excitatory_only": True}))
+    )
+    assert torch.equal(readout((RATES, None)), layer(RATES))
+    assert not readout.weight[:, :4].any()
+    assert readout.weight[:, 4:].all()
+    with pytest.raises(
+        TypeError, match="Readout has no argument `masks`; did you mean"
+    ):
+        Readout(areas, 5, masks=wiring)
 
 
 def test_packed_rates_are_read_packed():
