@@ -35,7 +35,8 @@ class EIRNNCell(Cell):
 
     Shape:
         Input (batch, input_size) or (input_size,); ``hx`` and the result (batch, units) or
-        (units,).
+        (units,), or under ``dynamics`` with other variables, ``cell.state_names``, (batch,
+        variables * units).
 
     Raises:
         TypeError: If an argument is of the wrong kind.
