@@ -89,6 +89,18 @@ def same_length(**arrays: NDArray[Any]) -> int:
     return lengths[first]
 
 
+def enough_shuffles(value: object, level: float) -> int:
+    """Return a number of shuffles, or raise if no p-value could be as small as a level."""
+    number = require.integer("n_shuffles", value, minimum=19)
+    # The smallest p-value is that of no shuffle at least as extreme, but for rounding.
+    least = math.ceil(1 / level - 1 - 1e-9)
+    if number < least:
+        raise ValueError(
+            f"`n_shuffles` must be at least {least} for p-values of {level:g}; got {number}."
+        )
+    return number
+
+
 def open_fraction(name: str, value: object) -> float:
     """Return a fraction inside (0, 1), or raise."""
     number = require.number(name, value)

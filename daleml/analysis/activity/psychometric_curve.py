@@ -91,7 +91,7 @@ class Psychometric:
         >>> curve.verdict, round(abs(curve.bias), 3), curve.n
         (<CurveVerdict.FITTED: 'fitted'>, 0.0, 100)
         >>> print(curve.conclusion())  # doctest: +NORMALIZE_WHITESPACE
-        Half of the choices are made at -0.000, the slope is 1.57 for each unit of strength, and
+        Half of the choices are made at 0, the slope is 1.57 for each unit of strength, and
         no lapses were fitted, in 100 trials of 5 strengths.
     """
 
@@ -163,13 +163,21 @@ class Psychometric:
         if self.n_free == 2:
             lapses = "no lapses were fitted"
         if self.verdict is CurveVerdict.STEP:
-            return f"The choice changes at once, near {self.bias:.3f}, {lapses}, {told}"
+            return f"The choice changes at once, near {self._place}, {lapses}, {told}"
         if self.verdict is CurveVerdict.BIAS_OUTSIDE:
             return f"The bias lies outside of the strengths, unknown, {lapses}, {told}"
         return (
-            f"Half of the choices are made at {self.bias:.3f}, the slope is {self.slope:.3g}"
+            f"Half of the choices are made at {self._place}, the slope is {self.slope:.3g}"
             f" for each unit of strength, and {lapses}, {told}"
         )
+
+    @property
+    def _place(self) -> str:
+        """The bias in words, to a thousandth of the range of the strengths."""
+        width = max(self.strengths[-1] - self.strengths[0], 1e-300)
+        decimals = 3 - math.floor(math.log10(width))
+        # Adding 0 turns minus 0 into 0.
+        return f"{round(self.bias, decimals) + 0.0:g}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values, ready for JSON; what is not finite is None."""

@@ -10,7 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from daleml import require
-from daleml.analysis.activity.plain_values import fields_of, open_fraction
+from daleml.analysis.activity.plain_values import (
+    enough_shuffles,
+    fields_of,
+    open_fraction,
+)
 from daleml.analysis.activity.trial_rates import (
     Array,
     as_labels,
@@ -116,7 +120,8 @@ def decode(
         labels: What is to be told: one number or text for each trial.
         n_folds: In how many parts the trials are divided, each with all labels, at least 2.
         penalty: :math:`\alpha`, above 0.
-        n_shuffles: How often labels are shuffled, at least 19.
+        n_shuffles: How often labels are shuffled, at least 19, and often enough for a p-value of
+            one less ``confidence``.
         confidence: Of the interval that chance allows, in (0, 1).
         dt_ms: Duration of a step, for the times of the result.
         rng: Seed of the folds and the shuffles.
@@ -164,8 +169,8 @@ def decode(
             f" {dict(zip(names.tolist(), counts.tolist(), strict=True))}."
         )
     alpha = require.positive("penalty", penalty)
-    shuffles = require.integer("n_shuffles", n_shuffles, minimum=19)
     limit = open_fraction("confidence", confidence)
+    shuffles = enough_shuffles(n_shuffles, 1 - limit)
     generator = np.random.default_rng(require.integer("rng", rng))
     parts = _folds(which, folds, generator)
     shuffled = _shuffled_within(which, parts, shuffles, generator)

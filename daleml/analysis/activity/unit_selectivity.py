@@ -12,7 +12,11 @@ from scipy import stats
 from torch import Tensor
 
 from daleml import require
-from daleml.analysis.activity.plain_values import fields_of, open_fraction
+from daleml.analysis.activity.plain_values import (
+    enough_shuffles,
+    fields_of,
+    open_fraction,
+)
 from daleml.analysis.activity.shuffled_conditions import Groups, shuffled_p_values
 from daleml.analysis.activity.trial_rates import (
     Array,
@@ -170,7 +174,7 @@ def selectivity(
         period: The period of a circular condition, such as 360 for degrees; default: it is not
             circular.
         populations: The units' populations; fractions are then given for each.
-        n_shuffles: How often conditions are shuffled, at least 19.
+        n_shuffles: How often conditions are shuffled, at least 19, and at least 1 / level - 1.
         level: The probability with which even one unit may be called selective if none is.
         rng: Seed or generator of the shuffles.
 
@@ -226,13 +230,13 @@ def selectivity(
     if within is not None:
         kept = as_labels("within", within, len(by_trial))
         strata = np.unique(kept, return_inverse=True)[1].astype(np.intp)
-    shuffles = require.integer("n_shuffles", n_shuffles, minimum=19)
+    limit = open_fraction("level", level)
+    shuffles = enough_shuffles(n_shuffles, limit)
     # Conditions move between trials of one stratum only.
     groups = Groups(which.astype(np.intp), strata)
     eta, p, adjusted = shuffled_p_values(by_trial, groups, shuffles, rng)
     means, errors, variances = _by_condition(by_trial, which, counts)
     vector_direction, length = _mean_vector(means, directions, period)
-    limit = open_fraction("level", level)
     if populations is not None:
         population_units(populations, by_trial.shape[1])
     return Selectivity(

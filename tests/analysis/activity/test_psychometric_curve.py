@@ -147,7 +147,7 @@ def test_separated_choices_are_a_step_between_the_strengths():
     assert high == math.inf
     assert curve.intervals["bias"] == pytest.approx((-1, 1), abs=0.05)
     np.testing.assert_array_equal(curve.predict([-9, 9]), [0, 1])
-    assert "changes at once" in curve.conclusion()
+    assert "changes at once, near 0, lapse" in curve.conclusion()
 
 
 def test_a_step_may_have_lapses_and_a_value_at_a_strength():

@@ -85,6 +85,7 @@ def test_where_nothing_is_there_it_is_found_at_any_time_in_5_of_100_cases():
         ((np.full((9, 2), np.nan), [0] * 9), {}, "`states` must be finite"),
         ((np.ones((9, 2)), [0] * 8), {}, "one value for each of 9 trials"),
         ((np.ones((4, 2)), [0, 1] * 2), {"n_folds": 1}, "`n_folds` must be at least 2; got 1."),
+        ((np.ones((9, 2)), [0, 1] * 4 + [0]), {"n_folds": 2, "confidence": 0.999}, "at least 999 for"),
         ((np.ones((4, 2)), [0, 1] * 2), {"n_folds": 2, "penalty": 0}, "must be above 0; got 0."),
     ],
 )  # fmt: skip

@@ -144,6 +144,7 @@ def test_where_nothing_is_there_even_one_unit_is_called_selective_in_5_of_100_ca
         ((torch.rand(3, 4, 2), [0, 0, 1, 1]), {"window": (0, 1)}, "a boolean of shape (3, 4); got tuple of"),
         ((torch.rand(3, 4, 2), [0, 0, 1, 1]), {"window": torch.zeros(3, 4) > 0}, "none of 4."),
         ((torch.rand(4, 2), ["a", "a", "b", "b"]), {"period": 360}, "where conditions are no"),
+        ((torch.rand(4, 2), [0, 0, 1, 1]), {"level": 0.01, "n_shuffles": 98}, "at least 99 for"),
         ((torch.full((4, 2), torch.nan), [0, 0, 1, 1]), {}, "`rates` must be finite"),
         ((torch.rand(4, 2), [0, 0, 1, 1]), {"populations": Populations(2, 1)}, "2; got 3."),
     ],
