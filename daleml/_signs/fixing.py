@@ -223,19 +223,19 @@ def with_strengths(
     # A layer draws them after it has fixed them.
     if fixed.drawn and before is None:
         return kept
-    if fixed == before and earlier is not None and earlier.mask == kept.mask:
-        return kept
     mask = kept.mask_tensor()
-    if not weight.is_meta:
-        which = (fixed.which(mask) != 0).to(weight.device)
-        unit_signs = kept.sign_tensor().to(weight.device)
-        wrong = law.violations(name, weight.detach() * which, unit_signs)
+    same = earlier is not None and earlier.mask == kept.mask
+    if fixed != before or not same:
+        fixed = fixed.at(weight, mask)
+    strengths = fixed.values(mask)
+    if strengths is not None:
+        wrong = law.violations(name, strengths, kept.sign_tensor())
         if wrong:
             raise ValueError(
                 f"`{name}` must be lawful where it is fixed; got a wrong sign for unit"
-                f" {wrong[0].unit}: call `signs.project_` before."
+                f" {wrong[0].unit}: call `signs.project_` before, or `signs.release`."
             )
-    return replaced(kept, fixed=fixed.at(weight, mask))
+    return replaced(kept, fixed=fixed)
 
 
 def _difference(earlier: facts.Record, now: facts.Record) -> str:

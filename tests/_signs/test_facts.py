@@ -83,6 +83,11 @@ def test_every_layer_keeps_signs_fixed_over_its_own(case):
         else (pytest.raises(ValueError, match="other signs for 1 unit,"))
     ):
         signs.fix(layer, name, turned)
+    if hasattr(layer, name + law.FIXED):
+        # Its fixed strengths would be lawless.
+        with pytest.raises(ValueError, match="must be lawful where it is fixed"):
+            signs.fix(layer, name, turned, replace=True)
+        return
     signs.fix(layer, name, turned, replace=True)
     assert torch.equal(layer.get_buffer(name + law.SUFFIX).flatten(), turned)
     with torch.no_grad():

@@ -409,7 +409,7 @@ def test_a_module_of_strangers_can_have_fixed_synapses():
             torch.ones(3, 2).bool(),
             ValueError,
             "`weight` must be lawful where it is fixed; got a wrong sign for unit 1: call"
-            " `signs.project_` before.",
+            " `signs.project_` before, or `signs.release`.",
         ),
     ],
 )
