@@ -92,6 +92,8 @@ def test_every_layer_keeps_signs_fixed_over_its_own(case):
     assert torch.equal(layer.get_buffer(name + law.SUFFIX).flatten(), turned)
     with torch.no_grad():
         parameter.copy_(-sign.expand_as(parameter))
+        if hasattr(layer, name + law.PRESENT):
+            parameter.mul_(layer.get_buffer(name + law.PRESENT))
     assert signs.check(layer)
 
 
