@@ -37,6 +37,7 @@ OTHERWISE = {
     "`prune.remove`",
     # Under other signs some of them would be lawless.
     "with other signs, inside `signs.adopt_signs`",
+    "`signs.fix` with other signs and `replace=True`: mask, role and correction stay",
 }
 """Routes on which synapses that do not learn are not simply kept."""
 

@@ -104,9 +104,18 @@ def settle(incoming: Incoming, present: Tensor | None) -> FixedSynapses | None:
 def _which(incoming: Incoming) -> Tensor | None:
     """Return which synapses of the checkpoint are fixed, boolean; None if it says nothing."""
     saved = incoming.saved(law.FIXED)
+    name = incoming.prefix + incoming.name
+    _, weight = parameter_lookup.resolve(incoming.module, incoming.name)
+    for suffix in (law.FIXED, law.STRENGTHS):
+        found = incoming.state.get(name + suffix)
+        # One that says nothing would be passed over in silence.
+        if isinstance(found, Tensor) and found.shape != weight.shape:
+            raise ValueError(
+                f"{name}{suffix}: it must have the shape {tuple(weight.shape)} of"
+                f" `{name}`; got {tuple(found.shape)}."
+            )
     if saved is None or incoming.saved(law.STRENGTHS) is None:
         return None
-    name = incoming.prefix + incoming.name
     return law.valid_present(name, saved, law.FIXED).cpu()
 
 

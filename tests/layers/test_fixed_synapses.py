@@ -332,6 +332,19 @@ def test_fixed_and_plain_circuits_refuse_each_other_in_a_sentence():
     )
 
 
+@pytest.mark.parametrize("suffix", ["_fixed", "_fixed_strengths"])
+def test_a_checkpoint_whose_fixed_synapses_have_another_shape_is_refused(suffix):
+    rnn = eirnn()
+    before = copy.deepcopy(rnn.state_dict())
+    state = eirnn(generator=seeded(1)).state_dict()
+    state[f"weight_hh_l0{suffix}"] = state[f"weight_hh_l0{suffix}"][:5]
+    sentence = rf"{suffix}: it must have the shape \(8, 8\) of .*; got \(5, 8\)"
+    with pytest.raises(RuntimeError, match=sentence):
+        rnn.load_state_dict(state, strict=False)
+    assert torch.equal(rnn.weight_hh_l0, before["weight_hh_l0"])
+    signs.check(rnn).raise_for_violations()
+
+
 def test_a_report_tells_what_was_moved():
     rnn, which = by_hand()
     with torch.no_grad():
