@@ -13,15 +13,14 @@ from daleml.tasks import PerceptualDecision, Uniform
 
 def test_a_circuit_with_long_range_excitation_learns_to_decide():
     torch.manual_seed(0)
-    times = {"fixation_ms": 100, "stimulus_ms": Uniform(200, 800), "decision_ms": 200}
     # -- the port ---------------------------------------------------------------------------
+    times = {"fixation_ms": 100, "stimulus_ms": Uniform(200, 800), "decision_ms": 200}
     task = PerceptualDecision(**times, coherences=(0.5, 1.0), dt_ms=20, fixate=False)
     pops = Populations.of(exc={"in": 10, "out": 10, "rest": 20}, inh={"I": 10})
-    wiring = {
-        "mask": Blocks({"in->out": 0, "out->in": 0}, default=1),
-        "input_mask": Blocks({"*->in": 1}, default=0),
-    }
-    rnn = EIRNN(task.n_inputs, pops, **wiring, dt_ms=20, tau_ms=100, noise=0.15)
+    apart = Blocks({"in->out": 0, "out->in": 0}, default=1)
+    read = Blocks({"*->in": 1}, default=0)
+    leaky = {"dt_ms": 20, "tau_ms": 100, "noise": 0.15}
+    rnn = EIRNN(task.n_inputs, pops, mask=apart, input_mask=read, **leaky)
     model = nn.Sequential(rnn, Readout(pops, task.n_outputs))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.005)
     enforce(optimizer, model)
