@@ -62,6 +62,7 @@ def test_the_readmes_commands_exist():
         "docs/pathways.md",
         "docs/tasks.md",
         "docs/activity.md",
+        "docs/published_circuits.md",
         "docs/claims.md",
         "docs/mechanisms.md",
         "docs/routes.md",
@@ -85,6 +86,7 @@ def test_links_lead_somewhere(page):
         "docs/pathways.md",
         "docs/tasks.md",
         "docs/activity.md",
+        "docs/published_circuits.md",
     ],
 )
 def test_examples_of_pages_run(page):

@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 def reproduce(
     claims: Annotated[
         list[str] | None,
-        typer.Argument(metavar="PAPER|CLAIM", help="Such as: dann 3b. Default: all."),
+        typer.Argument(
+            metavar="PAPER|CLAIM",
+            # The names of `reproductions.papers.FOLDERS`, which help does not import.
+            help=(
+                "dann, spectral, eg, geometry, regimes, oja, equilibrium, evolution,"
+                " interneurons, synapses, decision, or a claim such as 3b. Default: all."
+            ),
+        ),
     ] = None,
     budget: Annotated[
         str, typer.Option(help="quick (minutes), paper (an hour) or long (a day).")

@@ -13,11 +13,11 @@ import sys
 from pathlib import Path
 
 from daleml._support import atomic_files
-from daleml.reproductions.tables import by_claim, by_paper, merge, update
+from daleml.reproductions.tables import by_circuit, by_claim, by_paper, merge, update
 
 
 def main(found: Path, root: Path, *, merged: bool = False) -> None:
-    """Keep ``claims.json`` and its figures under ``docs``, and write both tables from it.
+    """Keep ``claims.json`` and its figures under ``docs``, and write the tables from it.
 
     Args:
         found: The ``claims.json`` of a run, its figures beside it.
@@ -41,6 +41,7 @@ def main(found: Path, root: Path, *, merged: bool = False) -> None:
                 shutil.copyfile(figure, root / "docs" / "figures" / figure.name)
     update(root / "README.md", by_paper(content))
     update(root / "docs" / "claims.md", by_claim(content))
+    update(root / "docs" / "published_circuits.md", by_circuit(content))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,9 @@ from daleml._support import atomic_files
 from daleml.reproductions.sweep import READING
 from daleml.reproductions.verdict import HOLDS, NOT_TESTED
 
+CIRCUITS = ("decision", "synapses", "interneurons")
+"""The papers whose circuits have a page of their own in the docs."""
+
 _BEGIN, _END = "<!-- claims: written by `make claims` -->", "<!-- claims: end -->"
 
 
@@ -59,6 +62,41 @@ def by_claim(found: Mapping[str, Any]) -> str:
         if claim["note"]:
             parts.append(claim["note"])
     return "\n\n".join(parts) + "\n"
+
+
+def by_circuit(found: Mapping[str, Any]) -> str:
+    """Return a table of one row per claim about a published circuit, the papers in order.
+
+    Each row has what is claimed and where, what was measured with its interval, and the verdict.
+
+    Args:
+        found: What ``claims.json`` holds.
+    """
+    rows = [
+        "| | what is claimed | what ours does: mean, 95 % interval | verdict |",
+        "| --- | --- | --- | --- |",
+    ]
+    for paper in CIRCUITS:
+        for claim in found["claims"]:
+            if claim["paper"] == paper:
+                rows.append(_beside(claim))
+    return "\n".join(rows) + "\n"
+
+
+def _beside(claim: Mapping[str, Any]) -> str:
+    """Return the row of one claim, what was measured beside what is claimed."""
+    measured = []
+    for one in claim["measured"]:
+        interval = f"{_number(one['low'])} to {_number(one['high'])}"
+        label = _cell(one["label"])
+        measured.append(f"{label}: {_number(one['mean'])}, {interval}")
+    cells = (
+        claim["id"],
+        _cell(f"{claim['sentence']} *{claim['source']}.*"),
+        "; ".join(measured),
+        claim["verdict"],
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 def _figure(sweep: Mapping[str, Any]) -> str:

@@ -330,3 +330,10 @@ def test_a_full_disk_under_standard_output_is_named(
         == of_output
     )
     assert (named or "No room") in said
+
+
+def test_help_of_reproduce_names_every_paper():
+    from daleml.reproductions.papers import FOLDERS
+
+    text = says(run("reproduce", "--help"), 0)
+    assert all(re.search(rf"\b{name}\b", text) for name in FOLDERS)

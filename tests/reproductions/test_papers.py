@@ -63,12 +63,14 @@ def test_the_page_needs_nothing_else(tmp_path):
 
 
 def test_the_tables_of_readme_and_docs_are_those_of_the_run_they_name():
-    from daleml.reproductions.tables import by_claim, by_paper
+    from daleml.reproductions.tables import by_circuit, by_claim, by_paper
 
     root = Path(__file__).parents[2]
     found = json.loads((root / "docs" / "claims.json").read_text(encoding="utf-8"))
     assert by_paper(found) in (root / "README.md").read_text(encoding="utf-8")
     assert by_claim(found) in (root / "docs" / "claims.md").read_text(encoding="utf-8")
+    circuits = root / "docs" / "published_circuits.md"
+    assert by_circuit(found) in circuits.read_text(encoding="utf-8")
     listed = {one["id"]: one for one in found["claims"]}
     # A claim that was added, or that expects something else now, is to be run again.
     for one in reproductions.find():

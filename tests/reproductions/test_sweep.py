@@ -12,7 +12,7 @@ from daleml.pages import claims_page
 from daleml.reproductions import Claim, Experiment, Panel, Paper, Sweep, reproduce
 from daleml.reproductions.__main__ import main
 from daleml.reproductions.sweep import measure
-from daleml.reproductions.tables import by_claim, merge
+from daleml.reproductions.tables import by_circuit, by_claim, merge
 from daleml.reproductions.verdict import mean_interval
 
 NAMES = ("a rises", "a falls")
@@ -126,8 +126,8 @@ def test_the_docs_show_it_before_the_claims_of_its_paper(tmp_path):
     claims_page.write(result, [paper], tmp_path / "out", "")
     marks = "<!-- claims: written by `make claims` -->\n<!-- claims: end -->\n"
     (tmp_path / "docs").mkdir()
-    for path in (tmp_path / "README.md", tmp_path / "docs" / "claims.md"):
-        path.write_text(marks)
+    for path in ("README.md", "docs/claims.md", "docs/published_circuits.md"):
+        (tmp_path / path).write_text(marks)
     main(tmp_path / "out" / "claims.json", tmp_path)
     text = (tmp_path / "docs" / "claims.md").read_text()
     assert text.count("![Effect against size.](figures/sizes.png)") == 1
@@ -170,6 +170,27 @@ def test_claims_of_one_paper_take_the_place_of_earlier_ones(tmp_path):
         ValueError, match="`newer` must be of the budget 'quick'; got 'paper'"
     ):
         merge(before, newer | {"budget": "paper"})
+
+
+def test_circuits_of_papers_stand_beside_what_is_claimed_of_them():
+    one = {"label": "|bias|", "mean": 0.0125, "low": 0.01, "high": 0.015}
+    claim = {
+        "id": "9z",
+        "paper": "decision",
+        "sentence": "Said.",
+        "source": "figure 2",
+        "verdict": "holds",
+        "measured": [one, one | {"label": "other", "mean": None}],
+    }
+    # Papers in the order of the page, whatever the order of their claims; others are left out.
+    later = {**claim, "id": "9y", "paper": "interneurons", "measured": []}
+    found = {"claims": [later, claim, {**claim, "paper": "eg", "id": "9x"}]}
+    lines = by_circuit(found).splitlines()
+    assert lines[2:] == [
+        "| 9z | Said. *figure 2.* | \\|bias\\|: 0.0125, 0.01 to 0.015;"
+        " other: –, 0.01 to 0.015 | holds |",
+        "| 9y | Said. *figure 2.* |  | holds |",
+    ]
 
 
 def test_a_bar_in_a_label_does_not_end_its_cell():
