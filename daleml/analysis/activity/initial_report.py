@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from daleml import modules, require
 from daleml.analysis.activity.constant_maps import Array, ConstantMap
 from daleml.analysis.activity.stepping import n_inputs_of, run, time_first
-from daleml.analysis.activity.unit_groups import Units, groups_of
+from daleml.analysis.activity.unit_groups import Units, groups_of, signs_of
 from daleml.analysis.weights.effective_matrices import is_circuit
 
 RUNAWAY_RATE = 1e3
@@ -118,6 +118,8 @@ class InitialReport:
             then without it.
         n_steps: Number of steps with the input, and as many without.
         n_sequences: Number of sequences.
+        signs: Of each population whose units all excite, 1, or all inhibit, -1; no others, and
+            none if the circuit does not say.
 
     Example:
         >>> import torch
@@ -136,6 +138,7 @@ class InitialReport:
     mean_rates: dict[str, Array] = field(repr=False)
     n_steps: int
     n_sequences: int
+    signs: dict[str, int] = field(default_factory=dict)
 
     @property
     def update_radius(self) -> float:
@@ -158,6 +161,7 @@ class InitialReport:
             "mean_rates": mean_rates,
             "n_steps": self.n_steps,
             "n_sequences": self.n_sequences,
+            "signs": self.signs,
         }
 
     def __str__(self) -> str:
@@ -253,6 +257,7 @@ def at_initialisation(
         mean_rates,
         len(driven),
         driven.shape[1],
+        signs_of(rnn, groups),
     )
 
 

@@ -33,6 +33,24 @@ def groups_of(rnn: nn.Module, n_units: int) -> dict[str, Units]:
     return found
 
 
+def signs_of(rnn: nn.Module, groups: dict[str, Units]) -> dict[str, int]:
+    """Return 1 for each group whose units all excite, -1 where all inhibit, of a circuit that says.
+
+    Groups of both kinds, and those of a circuit that does not say, are left out.
+    """
+    signs = None
+    if modules.method(rnn, "output_signs") is not None:
+        signs = modules.output_signs(rnn)
+    if signs is None or len(signs) != sum(map(len, groups.values())):
+        return {}
+    found = {}
+    for name, units in groups.items():
+        of_group = set(signs.numpy()[units].tolist())
+        if of_group in ({1}, {-1}):
+            found[name] = int(of_group.pop())
+    return found
+
+
 def excitatory_units(rnn: nn.Module, n_units: int) -> Units:
     """Return the units that excite.
 

@@ -125,15 +125,17 @@ def chronometric(result: Chronometric, ax: Axes | None = None) -> Axes:
     ax.vlines(strengths, low, high, color="0.15", linewidth=1.4, zorder=2)
     which = "correct trials" if result.only_correct else "all trials"
     ax.plot(strengths, result.means_ms, "o", color="0.15", zorder=3, label=which)
-    ax.plot(
-        strengths,
-        result.error_means_ms,
-        "o",
-        color="white",
-        markeredgecolor="0.15",
-        zorder=2,
-        label="errors",
-    )
+    # Without a word on what was correct, there are no errors to name.
+    if np.isfinite(np.array(result.error_means_ms, dtype=np.float64)).any():
+        ax.plot(
+            strengths,
+            result.error_means_ms,
+            "o",
+            color="white",
+            markeredgecolor="0.15",
+            zorder=2,
+            label="errors",
+        )
     if result.verdict is not TimesVerdict.TOO_FEW_STRENGTHS:
         grid = np.linspace(0, strengths[-1] * 1.03, _N_POINTS)
         ax.plot(

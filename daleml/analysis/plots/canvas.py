@@ -22,6 +22,9 @@ EXCITATORY = "#c0392b"
 INHIBITORY = "#2c6fbb"
 """The colour of inhibition: blue."""
 
+DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (4, 1, 1, 1, 1, 1)), (0, (1, 3)))
+"""A line style for each line, so that a figure reads in grey."""
+
 # A longer name of an axis than this, in characters, leaves no room for the axes.
 _LONGEST = 80
 

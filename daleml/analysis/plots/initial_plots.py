@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from daleml.analysis.activity.initial_report import InitialReport
-from daleml.analysis.plots.canvas import axes_or_new, legend, name, require_result, tidy
+from daleml.analysis.plots.canvas import (
+    DASHES,
+    EXCITATORY,
+    INHIBITORY,
+    axes_or_new,
+    legend,
+    name,
+    require_result,
+    tidy,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +28,8 @@ _HIGHEST = 1e6
 def at_initialisation(result: InitialReport, ax: Axes | None = None) -> Axes:
     """Draw the mean rate of each population, while the input lasts and after it.
 
-    The time of the input is shaded. Rates beyond a million are left out.
+    The time of the input is shaded. Excitatory populations are red, inhibitory ones blue. Rates
+    beyond a million are left out.
 
     Args:
         result: What :func:`daleml.analysis.activity.at_initialisation` returned.
@@ -40,22 +50,27 @@ def at_initialisation(result: InitialReport, ax: Axes | None = None) -> Axes:
         >>> ax.get_title()[:5]
         'alive'
     """
-    import seaborn as sns
-
     require_result(result, InitialReport, "at_initialisation")
     ax = axes_or_new(ax)
-    ax.axvspan(0, result.n_steps, color="0.93", zorder=0)
-    colors = sns.color_palette("colorblind", len(result.mean_rates))
+    ax.axvspan(0, result.n_steps, color="0.93", zorder=0, label="input")
+    colors = _colors(result)
     layer = result.layers[-1]
     balance = layer.balance_by_population()
     largest = 0.0
-    for (group, rates), color in zip(result.mean_rates.items(), colors, strict=True):
+    for number, (group, rates) in enumerate(result.mean_rates.items()):
         # A comparison with NaN is false.
         finite = np.where(rates < _HIGHEST, rates, np.nan)
         label = name(group)
         if not np.isnan(balance[group]):
-            label += f", E/I balance {balance[group]:+.2f}"
-        ax.plot(finite, color=color, linewidth=1.2, label=label)
+            # A balance of -0.001 is none, and has no sign.
+            label += f", E/I balance {balance[group]:+z.2f}"
+        ax.plot(
+            finite,
+            color=colors[number],
+            linestyle=DASHES[number % len(DASHES)],
+            linewidth=1.2,
+            label=label,
+        )
         largest = max(largest, float(np.nanmax(finite, initial=0.0)))
     # Rates that explode pass all scales; others are compared best on a plain one.
     if largest > 100:
@@ -65,3 +80,15 @@ def at_initialisation(result: InitialReport, ax: Axes | None = None) -> Axes:
     ax.set_title(title, fontsize="small")
     legend(ax)
     return tidy(ax)
+
+
+def _colors(result: InitialReport) -> list[Any]:
+    """Return a colour for each population: shades of red excite, of blue inhibit, else greys."""
+    import seaborn as sns
+
+    shades = {}
+    for sign, hue in ((1, EXCITATORY), (-1, INHIBITORY), (0, "0.2")):
+        # The last shades of a palette are too pale to be seen.
+        n_shades = len(result.mean_rates) + 2
+        shades[sign] = iter(sns.light_palette(hue, n_shades, reverse=True))
+    return [next(shades[result.signs.get(group, 0)]) for group in result.mean_rates]

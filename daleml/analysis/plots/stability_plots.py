@@ -76,11 +76,23 @@ def fixed_points(
         line, plane = plane[: len(one)], plane[len(one) :]
         ax.plot(line[:, 0], line[:, 1], color="0.8", linewidth=0.8, zorder=0)
     _draw_points(ax, result.points, plane)
+    _keep_wide(ax)
     ax.set(
         xlabel=f"principal component 1 ({held[0]:.0%} of variance)",
         ylabel=f"principal component 2 ({held[1]:.0%})",
     )
     return tidy(ax)
+
+
+def _keep_wide(ax: Axes) -> None:
+    """Draw what differs by rounding alone, or not at all, in the middle of an axis."""
+    # A millionth of the other axis is what a search's tolerance leaves.
+    low, high = ax.dataLim.min, ax.dataLim.max
+    widest = float(np.max(high - low)) or 1.0
+    for number, set_limits in enumerate((ax.set_xlim, ax.set_ylim)):
+        if high[number] - low[number] < 1e-6 * widest:
+            middle = float(high[number] + low[number]) / 2
+            set_limits(middle - widest / 2, middle + widest / 2)
 
 
 def _paths(path: Trajectory | None) -> list[NDArray[np.float64]]:
@@ -168,6 +180,8 @@ def eigenvalues(result: Linearisation, ax: Axes | None = None) -> Axes:
     if result.stability is Stability.UNDETERMINED:
         title = f"not smooth here; spectral radius {result.spectral_radius:.3f}"
     ax.set(xlabel="real part of eigenvalue", ylabel="imaginary part", aspect="equal")
+    # Axes of equal scale are narrow, and more ticks than these run into one another.
+    ax.locator_params(nbins=5)
     ax.set_title(title, fontsize="small")
     legend(ax)
     return tidy(ax)

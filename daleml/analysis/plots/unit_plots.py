@@ -11,6 +11,7 @@ from daleml.analysis.activity.event_alignment import Aligned
 from daleml.analysis.activity.time_decoding import Decoding
 from daleml.analysis.activity.unit_selectivity import Selectivity
 from daleml.analysis.plots.canvas import (
+    DASHES,
     EXCITATORY,
     INHIBITORY,
     axes_or_new,
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
 # Beyond this number of lines in one picture they hide one another.
 _MOST_LINES = 8
-
-# One line style for each condition, so that the figure reads in grey.
-_DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (4, 1, 1, 1, 1, 1)), (0, (1, 3)))
 
 
 def selectivity(result: Selectivity, ax: Axes | None = None) -> Axes:
@@ -59,7 +57,7 @@ def selectivity(result: Selectivity, ax: Axes | None = None) -> Axes:
     values, label = result.eta_squared, "fraction of variance explained"
     if len(result.conditions) == 2:
         first, second = result.conditions
-        values, label = result.d_prime, f"d' ({name(second)} less {name(first)})"
+        values, label = result.d_prime, f"d' ({_shown(second)} less {_shown(first)})"
     # A unit that never changes has no d', and one without noise an infinite one.
     finite = np.abs(values[np.isfinite(values)])
     limit = float(finite.max(initial=0.0)) or 1.0
@@ -81,9 +79,21 @@ def selectivity(result: Selectivity, ax: Axes | None = None) -> Axes:
         )
         start += len(heights) + 2
     ax.axhline(0, color="0.3", linewidth=0.8)
-    ax.set(xlabel="unit, by its selectivity", ylabel=label, xticks=[])
+    xlabel = "unit, by its selectivity"
+    # What is selective has its names in the legend.
+    if not result.selective.all():
+        xlabel += " (pale: not selective)"
+    ax.set(xlabel=xlabel, ylabel=label, xticks=[])
     legend(ax, 2)
     return tidy(ax)
+
+
+def _shown(condition: Any) -> str:
+    """Return the name of a condition; a number as it was written, before it was rounded."""
+    # A coherence of 0.064 is 0.06400000303983688 in single precision.
+    if isinstance(condition, float):
+        return f"{condition:.6g}"
+    return name(condition)
 
 
 def _populations(result: Selectivity) -> list[tuple[str, slice, Any]]:
@@ -145,8 +155,8 @@ def aligned(result: Aligned, ax: Axes | None = None, *, unit: int = 0) -> Axes:
             times,
             mean,
             color=colors[rank],
-            linestyle=_DASHES[rank % len(_DASHES)],
-            label=f"{name(condition)} ({result.n_trials[rank]:,} trials)",
+            linestyle=DASHES[rank % len(DASHES)],
+            label=f"{_shown(condition)} ({result.n_trials[rank]:,} trials)",
         )
         ax.fill_between(
             times,
