@@ -87,12 +87,14 @@ def fixed_points(
 def _keep_wide(ax: Axes) -> None:
     """Draw what differs by rounding alone, or not at all, in the middle of an axis."""
     # A millionth of the other axis is what a search's tolerance leaves.
-    low, high = ax.dataLim.min, ax.dataLim.max
-    widest = float(np.max(high - low)) or 1.0
-    for number, set_limits in enumerate((ax.set_xlim, ax.set_ylim)):
-        if high[number] - low[number] < 1e-6 * widest:
-            middle = float(high[number] + low[number]) / 2
-            set_limits(middle - widest / 2, middle + widest / 2)
+    box = ax.dataLim
+    widest = float(max(box.width, box.height)) or 1.0
+    if box.width < 1e-6 * widest:
+        middle = (box.x0 + box.x1) / 2
+        ax.set_xlim(middle - widest / 2, middle + widest / 2)
+    if box.height < 1e-6 * widest:
+        middle = (box.y0 + box.y1) / 2
+        ax.set_ylim(middle - widest / 2, middle + widest / 2)
 
 
 def _paths(path: Trajectory | None) -> list[NDArray[np.float64]]:
