@@ -123,9 +123,9 @@ class EIRNN(Recurrent):
           another one warns; noise is no part of it. What keeps tensors alone, as safetensors
           does, loses the metadata; what does not say ``tau_ms`` warns. A cast changes the
           precision of parameters and not the time constants.
-        - ``torch.func.stack_module_state`` stacks tensors alone: circuits of an ensemble must
-          have the same settings, but for time constants that are given one for each unit and
-          do not learn.
+        - ``torch.func.stack_module_state`` stacks tensors alone, and the first circuit of an
+          ensemble stands for all: they may differ in time constants that learn, or are given
+          one for each unit; others that differ in settings are refused when they run.
         - Initialised as a circuit balanced on average (``layers.init.column_ei_``), whose
           activity neither explodes nor dies between layers: where the rates of rectified units
           would grow (``layers.init.rectified_radius``), the recurrent weight is scaled down,

@@ -18,7 +18,7 @@ from torch.utils.hooks import RemovableHandle
 
 from daleml import require, signs
 from daleml.layers import init
-from daleml.layers._recurrent.disturbances import Disturbed
+from daleml.layers._recurrent.ensembles import Stackable
 from daleml.layers._recurrent.kept_dynamics import shown_dynamics
 from daleml.layers._recurrent.nonlinearities import (
     Nonlinearity,
@@ -71,7 +71,7 @@ def _generator(name: str, value: Any) -> torch.Generator | None:
     return value
 
 
-class Circuit(Disturbed):
+class Circuit(Stackable):
     """What recurrent layers and cells share."""
 
     _suffixes: tuple[str, ...]
@@ -148,6 +148,7 @@ class Circuit(Disturbed):
                 self.register_parameter(name, values)
         self._register_tau(factory)
         self.reset_parameters(self.generator)
+        self._note_settings()
 
     def reset_parameters(
         self,

@@ -194,8 +194,9 @@ class KeptDynamics(Leaky):
         if not self._has_dynamics:
             return {}
         dynamics = self._own_dynamics()
-        kind = torch.tensor(list(_kind(dynamics).encode()), dtype=torch.uint8)
-        found = {_KIND: kind.cpu()}
+        name = list(_kind(dynamics).encode())
+        # On the CPU even inside `with torch.device("meta")`.
+        found = {_KIND: torch.tensor(name, dtype=torch.uint8, device="cpu")}
         facts = getattr(dynamics, "facts", None)
         # What a module keeps, torch saves under the same names.
         if isinstance(dynamics, nn.Module):

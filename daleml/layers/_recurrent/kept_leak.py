@@ -102,7 +102,7 @@ class KeptLeak(CheckedAttributes):
         vars(self)["dt_ms"] = dt_ms
         if trains:
             each = self._per_unit_values(read)
-            vars(self)["_learned"] = LearnedTau.of(each, tied, dt_ms)
+            self._keep_learned_fact(LearnedTau.of(each, tied, dt_ms), like)
             vars(self)["_leaks"] = True
         else:
             self._keep_fact("tau_ms", read, like)
@@ -141,7 +141,9 @@ class KeptLeak(CheckedAttributes):
         if learned is None:
             return
         tau_learning.require_room(cast("float", self.dt_ms), learned.given)
-        vars(self)["_learned"] = LearnedTau(learned.given, learned.given, learned.tied)
+        self._keep_learned_fact(
+            LearnedTau(learned.given, learned.given, learned.tied), self._like()
+        )
         with torch.no_grad():
             self._tau_log().zero_()
 
@@ -166,7 +168,20 @@ class KeptLeak(CheckedAttributes):
         learned: LearnedTau = vars(self)["_learned"]
         log = self._tau_log().detach()
         if not log.is_meta:
-            vars(self)["_learned"] = learned.anchored(each, log, dt_ms)
+            anchored = learned.anchored(each, log, dt_ms)
+            self._keep_learned_fact(anchored, self._like())
+
+    def _keep_learned_fact(self, learned: LearnedTau, like: dict[str, Any]) -> None:
+        """Keep what is known of time constants that learn, and their anchor as a buffer too."""
+        anchor = learned.buffer(like["device"])
+        vars(self).update(_learned=learned, _anchor=anchor)
+        self._buffers[tau_learning.ANCHOR] = anchor
+        self._non_persistent_buffers_set.add(tau_learning.ANCHOR)
+
+    def _other_anchor(self) -> Tensor | None:
+        """Return what stands in for the buffer, as in ``torch.func.functional_call``."""
+        buffer = self._buffers.get(tau_learning.ANCHOR)
+        return None if buffer is vars(self).get("_anchor") else buffer
 
     def _exact_leak(self) -> PerUnit | None:
         """Return the leak in the precision of what was given."""
@@ -178,7 +193,8 @@ class KeptLeak(CheckedAttributes):
         learned = vars(self)["_learned"]
         if learned is not None:
             dt_ms = cast("float", self.dt_ms)
-            each: Tensor = learned.values(self._tau_log(), dt_ms)
+            other = self._other_anchor()
+            each: Tensor = learned.values(self._tau_log(), dt_ms, other)
             return dt_ms / each
         tau = self._parameters.get("tau_ms")
         if tau is None:
@@ -204,7 +220,9 @@ class KeptLeak(CheckedAttributes):
         self._buffers.pop("leak", None)
         self._non_persistent_buffers_set.discard("leak")
         # What learns is computed at every step.
-        if vars(self)["_learned"] is not None:
+        learned = vars(self)["_learned"]
+        if learned is not None:
+            self._keep_learned_fact(learned, like)
             return
         exact = self._exact_leak()
         vars(self).update(_derived=None, _of_number=None, _leaks=exact is not None)
@@ -277,7 +295,7 @@ class KeptLeak(CheckedAttributes):
         # A cast rounds the parameter of time constants, which stay what they are.
         if before is not None and self._tau_log().dtype != dtype:
             self._keep_learned(before, cast("float", self.dt_ms))
-        moved = self._buffers.get("leak")
+        moved = self._buffers.get("leak", self._buffers.get(tau_learning.ANCHOR))
         if moved is not None:
             self._derive({"device": moved.device, "dtype": moved.dtype})
         return result

@@ -20,6 +20,7 @@ from torch import Tensor
 from daleml import require
 from daleml.layers._recurrent.kept_leak import KeptLeak
 from daleml.layers._recurrent.tau_learning import (
+    ANCHOR,
     NAME,
     LearnedTau,
     require_room,
@@ -127,7 +128,8 @@ class Leaky(KeptLeak):
             self._keep_fact("tau_ms", read, self._like())
             return
         each = self._per_unit_values(read)
-        vars(self)["_learned"] = LearnedTau.of(each, learned.tied, self.dt_ms)
+        begun = LearnedTau.of(each, learned.tied, self.dt_ms)
+        self._keep_learned_fact(begun, self._like())
         # They begin anew at the values that are set.
         with torch.no_grad():
             self._tau_log().zero_()
@@ -239,9 +241,9 @@ class Leaky(KeptLeak):
         if adopts and each is not None and each.shape == (self._n_units,):
             values = each.detach().to("cpu", torch.float64)
             self._keep_learned(values, cast("float", self.dt_ms))
-        leak = self._buffers.get("leak")
+        leak = self._buffers.get("leak", self._buffers.get(ANCHOR))
         # A circuit made on meta is filled by `load_state_dict(assign=True)`.
-        if leak is not None and leak.is_meta:
+        if leak is not None and leak.device != self._like()["device"]:
             self._derive(self._like())
 
     def _warn_unsaid(self, prefix: str) -> None:

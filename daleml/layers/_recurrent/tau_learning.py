@@ -23,6 +23,8 @@ from daleml.populations import Populations
 
 NAME = "tau_log"
 """The parameter that learns, of circuits and of their checkpoints."""
+ANCHOR = "tau_anchor"
+"""The buffer of where time constants are at a parameter of 0; no checkpoint has it."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +92,23 @@ class LearnedTau:
         require_room(dt_ms, given)
         return cls(given, given, tied)
 
-    def values(self, log: Tensor, dt_ms: float) -> Tensor:
-        """Return the time constant of each unit, which has a gradient where ``log`` has one."""
+    def buffer(self, device: Any) -> Tensor:
+        """Return the anchor as a buffer, for what stacks or replaces the tensors of circuits."""
+        # Into a circuit on meta no checkpoint could bring it.
+        device = torch.device("cpu" if torch.device(device).type == "meta" else device)
+        return self.anchor.clone().to(device, _widest(device))
+
+    def values(self, log: Tensor, dt_ms: float, anchor: Tensor | None = None) -> Tensor:
+        """Return the time constant of each unit, which has a gradient where ``log`` has one.
+
+        Args:
+            log: The parameter.
+            dt_ms: The time step.
+            anchor: What stands in for the anchor; default: its own.
+        """
         # Exact where the leak is computed, as that of time constants which are fixed.
-        wide = torch.float32 if log.device.type == "mps" else torch.float64
-        anchor = self.anchor.to(log.device, wide)
+        wide = _widest(log.device)
+        anchor = (self.anchor if anchor is None else anchor).to(log.device, wide)
         # `expm1` is exactly 0 at 0, where the time constant is exactly what was given.
         each = anchor + (anchor - dt_ms) * log.to(wide).expm1()
         return each if self.tied is None else self.tied.expanded(each)
@@ -112,6 +126,10 @@ class LearnedTau:
         # A parameter of 0 means the anchor itself.
         anchor = torch.where(log == 0, values, torch.where(same, self.anchor, anchor))
         return LearnedTau(anchor, self.given, self.tied)
+
+
+def _widest(device: torch.device) -> torch.dtype:
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def require_room(dt_ms: float, tau_ms: Tensor) -> None:
