@@ -337,8 +337,14 @@ def saved_fixed(state: Mapping[str, Any], key: str) -> FixedStrengths | None:
     """
     plain = key.removesuffix("_orig")
     which, strengths = state.get(plain + FIXED), state.get(plain + STRENGTHS)
-    if which is None or strengths is None:
+    if which is None and strengths is None:
         return None
+    if which is None or strengths is None:
+        lost, found = (FIXED, STRENGTHS) if which is None else (STRENGTHS, FIXED)
+        raise ValueError(
+            f"`{plain}{lost}` must be there where `{plain}{found}` is; it is missing, so"
+            " that fixed synapses cannot be judged."
+        )
     which, strengths = torch.as_tensor(which), torch.as_tensor(strengths)
     shape = torch.as_tensor(state[key]).shape
     for suffix, found in ((FIXED, which), (STRENGTHS, strengths)):

@@ -114,8 +114,15 @@ def _which(incoming: Incoming) -> Tensor | None:
                 f"{name}{suffix}: it must have the shape {tuple(weight.shape)} of"
                 f" `{name}`; got {tuple(found.shape)}."
             )
-    if saved is None or incoming.saved(law.STRENGTHS) is None:
+    strengths = incoming.saved(law.STRENGTHS)
+    if saved is None and strengths is None:
         return None
+    if saved is None or strengths is None:
+        lost = law.FIXED if saved is None else law.STRENGTHS
+        raise ValueError(
+            f"{name}{lost}: it must be there, since the checkpoint has the other buffer of"
+            f" the fixed synapses of `{name}`; it is missing."
+        )
     return law.valid_present(name, saved, law.FIXED).cpu()
 
 

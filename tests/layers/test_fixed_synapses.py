@@ -345,6 +345,18 @@ def test_a_checkpoint_whose_fixed_synapses_have_another_shape_is_refused(suffix)
     signs.check(rnn).raise_for_violations()
 
 
+@pytest.mark.parametrize("suffix", ["_fixed", "_fixed_strengths"])
+def test_half_of_what_says_which_synapses_are_fixed_is_refused(suffix):
+    state = eirnn(generator=seeded(1)).state_dict()
+    del state[f"weight_hh_l0{suffix}"]
+    with pytest.raises(ValueError, match=f"`weight_hh_l0{suffix}` must be there"):
+        signs.check(state)
+    rnn = eirnn()
+    with pytest.raises(RuntimeError, match=f"weight_hh_l0{suffix}: it must be there"):
+        rnn.load_state_dict(state, strict=False)
+    signs.check(rnn).raise_for_violations()
+
+
 def test_a_report_tells_what_was_moved():
     rnn, which = by_hand()
     with torch.no_grad():
