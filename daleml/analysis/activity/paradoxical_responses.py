@@ -142,7 +142,7 @@ def paradoxical_effect(
         \text{of a pair: } \frac{d r_I}{d g_I} \propto 1 - w_{EE}
 
     The circuit comes to rest at a constant input. There it is linearised; the drive is a current
-    added to the bias of the driven units.
+    added to the bias of the driven units, to zero in a circuit of daleml's without a bias.
 
     Args:
         rnn: A circuit that says which of its units excite, by ``populations``, as ``EIRNN`` does.
@@ -160,8 +160,8 @@ def paradoxical_effect(
 
     Raises:
         TypeError: If ``rnn`` is no such module, or an argument is of the wrong kind.
-        ValueError: If the circuit has no bias, or no such units; if it does not come to rest; or
-            a shape or number is impossible.
+        ValueError: If a circuit of yours has no bias; if there are no such units; if it does not
+            come to rest; or a shape or number is impossible.
 
     Example:
         >>> import torch
@@ -231,21 +231,28 @@ class _Drive:
 
     def __init__(self, circuit: ConstantMap, layer: int, units: Units) -> None:
         self._circuit, self._layer = circuit, layer
-        rnn = circuit.stepper.rnn
+        rnn: Any = circuit.stepper.rnn
+        self._units = torch.from_numpy(units)
         suffix = "" if circuit.stepper.is_cell else f"_l{layer}"
         bias = rnn._parameters.get(f"bias_ih{suffix}")
-        if bias is None:
+        # What is driven is a copy, and no other reads what it is driven by.
+        if bias is not None:
+            self._current, self._at = bias.data, self._units
+        elif hasattr(rnn, "drive_for_good"):
+            self._current = torch.zeros(len(units), dtype=torch.float64)
+            self._at = torch.arange(len(units))
+            rnn.drive_for_good(self._units, self._current, layer)
+        else:
             raise ValueError(
                 "`rnn` must have a bias, through which units are driven; got one built with"
                 " `bias=False`."
             )
-        self._bias, self._undriven = bias, bias.detach().clone()
-        self._units = torch.from_numpy(units)
+        self._undriven = self._current.clone()
 
     def _set(self, size: float) -> None:
         driven = self._undriven.clone()
-        driven[self._units] += size
-        self._bias.data.copy_(driven)
+        driven[self._at] += size
+        self._current.copy_(driven)
 
     def after(self, state: Array, size: float) -> Array:
         """Return what follows a state while the units are driven."""

@@ -12,6 +12,7 @@ from daleml.layers._recurrent import noise
 from daleml.layers._recurrent.kept_dynamics import KeptDynamics
 from daleml.layers._recurrent.kept_leak import Step
 from daleml.layers._recurrent.perturbing import (
+    Drive,
     LayerChanges,
     Perturbation,
     changes_of,
@@ -47,6 +48,11 @@ class Disturbed(KeptDynamics):
         """Perturb a copy of this circuit, for good, as this circuit is perturbed now."""
         if self._perturbations:
             vars(other)["_perturbations"] = self._perturbations
+
+    def drive_for_good(self, units: Tensor, amount: Tensor, layer: int) -> None:
+        """Drive units of a copy by a current that is the caller's to change, and never ends."""
+        change = Drive(layer, None, units, amount)
+        vars(self)["_perturbations"] = (*self._perturbations, change)
 
     @property
     def _is_noisy(self) -> bool:

@@ -96,6 +96,44 @@ def test_cells_layers_and_dynamics():
         assert result.slopes[name] == pytest.approx(expected, rel=5e-3)
 
 
+@pytest.mark.parametrize("layer", [0, 1])
+def test_a_circuit_without_a_bias_is_driven_as_one_whose_bias_is_zero(layer):
+    torch.manual_seed(0)
+    options = {"dt_ms": 10, "tau_ms": 50, "nonlinearity": "softplus"}
+    rnn = EIRNN(3, TYPES, 2, bias=False, **options).double()
+    # A checkpoint of the one has all that the other needs, but for its biases of zero.
+    biased = EIRNN(3, TYPES, 2, **options).double()
+    biased.load_state_dict(rnn.state_dict(), strict=False)
+    with torch.no_grad():
+        for name, parameter in biased.named_parameters():
+            if name.startswith("bias"):
+                parameter.zero_()
+    asked = {"population": "PV", "amount": 0.5, "layer": layer}
+    found = activity.paradoxical_effect(rnn, torch.ones(3), **asked)
+    expected = activity.paradoxical_effect(biased, torch.ones(3), **asked)
+    assert found.slopes == pytest.approx(expected.slopes, rel=1e-9)
+    assert found.responses == pytest.approx(expected.responses, rel=1e-6)
+    assert not rnn.is_perturbed
+
+
+def test_a_cell_without_a_bias_is_driven():
+    torch.manual_seed(0)
+    cell = EIRNNCell(2, TYPES, bias=False, dt_ms=10, tau_ms=50, nonlinearity="softplus")
+    found = activity.paradoxical_effect(cell, torch.ones(2), amount=1e-4)
+    for name in ("E", "PV", "SST"):
+        expected = found.responses[name] / 1e-4
+        assert found.slopes[name] == pytest.approx(expected, rel=1e-3)
+
+
+class Unbiased(nn.RNN):
+    """A stranger's circuit, which says what its units are and no way to drive them."""
+
+    populations = TYPES
+
+    def output_signs(self):
+        return TYPES.signs()
+
+
 def test_a_threshold_leaves_it_open():
     rnn = pair(0.5, 1.0, 1.0, 0.2)
     result = activity.paradoxical_effect(rnn)
@@ -109,7 +147,7 @@ def test_a_threshold_leaves_it_open():
         (nn.RNN(2, 4), {}, ValueError, "`rnn` must say which of its units excite"),
         (DANNRNN(2, 4), {}, ValueError, "`rnn` must have units that inhibit"),
         (EIRNN(2, Populations(0, 4)), {}, ValueError, "`rnn` must have units that excite"),
-        (EIRNN(2, TYPES, bias=False), {}, ValueError, "`rnn` must have a bias"),
+        (Unbiased(2, 40, bias=False), {}, ValueError, "`rnn` must have a bias"),
         (EIRNN(2, TYPES), {"population": "VIP"}, ValueError, "VIP"),
         (EIRNN(2, TYPES), {"population": 3}, TypeError, "`population` must be the name of one; got int."),
         (EIRNN(2, TYPES), {"amount": 0}, ValueError, "`amount` must not be 0; got 0."),
