@@ -45,7 +45,7 @@ def read_arrays(
 
 
 def read_array(
-    path: Path, name: str | None, kind: str, on_note: OnNote
+    path: Path, name: str | None, kind: str, on_note: OnNote, option: str = "--column"
 ) -> tuple[str, NDArray[Any]]:
     """Read one array of a file, and no other: the one there is, or the one asked for.
 
@@ -60,15 +60,15 @@ def read_array(
         # A part of a sparse matrix, such as its indices, is read if it is asked for.
         if name is not None and archive.is_sparse() and name in archive.shapes():
             return name, archive.read(name)
-        chosen = choose(name, archive.names(), path, kind)
+        chosen = choose(name, archive.names(), path, kind, option)
         return chosen, archive.read(chosen)
     matlab = suffix(path) == ".mat"
     if suffix(path) in HDF5 or (matlab and hdf5_files.is_hdf5(path)):
-        chosen = choose(name, hdf5_files.names(path), path, kind)
+        chosen = choose(name, hdf5_files.names(path), path, kind, option)
         found = hdf5_files.read_hdf5(path, matlab=matlab, name=chosen)
     else:
         found = read_arrays(path, on_note)
-    chosen = choose(name, found, path, kind)
+    chosen = choose(name, found, path, kind, option)
     return chosen, found[chosen]
 
 

@@ -35,13 +35,16 @@ _RECEIVER = re.compile(
 )
 
 
-def read_matrix(path: Path, name: str | None, on_note: OnNote) -> Any:
+def read_matrix(
+    path: Path, name: str | None, on_note: OnNote, option: str = "--column"
+) -> Any:
     """Read one matrix of a file: an array or a tensor.
 
     Args:
         path: A table, a file of arrays, or a checkpoint.
         name: The array or tensor to read, where the file holds several.
         on_note: What takes notes, a sentence each, on what was taken for what.
+        option: What an error calls ``name``.
 
     Raises:
         ValueError: If the file cannot be read as what its name says, or there are several to
@@ -53,10 +56,10 @@ def read_matrix(path: Path, name: str | None, on_note: OnNote) -> Any:
     if is_table(path):
         return matrix_of(read_table(path, TableOptions(), on_note))
     if suffix(path) not in STATES:
-        return read_array(path, name, "matrix", on_note)[1]
+        return read_array(path, name, "matrix", on_note, option)[1]
     state = read_checkpoint(path, on_note)
     matrices = [key for key, value in state.items() if value.ndim == 2]
-    return state[choose(name, matrices, path, "matrix")]
+    return state[choose(name, matrices, path, "matrix", option)]
 
 
 def matrix_of(table: Table) -> NDArray[np.float64]:

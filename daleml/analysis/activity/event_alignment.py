@@ -156,6 +156,11 @@ def aligned(
     places = steps + offsets[:, None]
     # Steps before a trial began, or after it ended, are in no average.
     exists = (places >= 0) & (places < lengths) & kept
+    if not exists.any():
+        raise ValueError(
+            "`window_ms` must reach into some trial around the event; got"
+            f" {tuple(window_ms)}, in which no trial has a step."
+        )
     cut = found[np.clip(places, 0, n_steps - 1), np.arange(n_trials)]
     summaries = []
     for level in range(len(levels)):

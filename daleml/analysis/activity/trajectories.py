@@ -176,7 +176,9 @@ def own_start(stepper: Stepper, after: Tensor) -> Tensor:
     n_units = stepper.n_units(after.shape[-1])
     dynamics = getattr(stepper.rnn, "dynamics", None)
     for i, begins in enumerate(getattr(dynamics, "starts", ())):
-        start[..., i * n_units : (i + 1) * n_units] = torch.as_tensor(begins).to(after)
+        # A number of Python is read in the state's own precision, as the circuit reads it.
+        begun = torch.as_tensor(begins, dtype=after.dtype, device=after.device)
+        start[..., i * n_units : (i + 1) * n_units] = begun.detach()
     for layer in range(len(after)):
         suffix = "" if stepper.is_cell else f"_l{layer}"
         learned = getattr(stepper.rnn, f"initial_state{suffix}", None)

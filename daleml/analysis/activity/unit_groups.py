@@ -97,5 +97,5 @@ def units_of(rnn: nn.Module, population: str | None, n_units: int) -> Units:
             "`rnn` must have `populations` for one to be named; got"
             f" {type(rnn).__name__}."
         )
-    found: Units = populations.index(population).numpy()
+    found: Units = populations.index(population, argument="population").numpy()
     return found

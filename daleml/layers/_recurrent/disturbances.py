@@ -45,7 +45,20 @@ class Disturbed(KeptDynamics):
         return bool(self._perturbations)
 
     def perturb_alike(self, other: Disturbed) -> None:
-        """Perturb a copy of this circuit, for good, as this circuit is perturbed now."""
+        """Perturb a copy of this circuit, for good, as this circuit is perturbed now.
+
+        Raises:
+            ValueError: If a perturbation has a window, of which nothing lasts.
+        """
+        # Who takes such a copy step by step would stand at the beginning of a trial for ever.
+        windows = [one.window for one in self._perturbations if one.window is not None]
+        if windows:
+            begin, end, argument = windows[0]
+            raise ValueError(
+                "`rnn` must be perturbed throughout, or not at all, where it is judged at a"
+                f" constant input; got the block of a perturbation with `{argument}`"
+                f" ({begin:g}, {end:g})."
+            )
         if self._perturbations:
             vars(other)["_perturbations"] = self._perturbations
 

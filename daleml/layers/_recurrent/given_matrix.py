@@ -130,7 +130,7 @@ def _in_order(argument: str, given: Any, labels: Sequence[Hashable] | None) -> A
 def _of_file(path: Path, variable: str | None) -> Any:
     """Read the matrix of a file, and pass on what a reader notes of it."""
     notes: list[str] = []
-    found = reading.read_matrix(path, variable, notes.append)
+    found = reading.read_matrix(path, variable, notes.append, "variable")
     is_square = len(set(found.shape)) == 1
     for note in notes:
         # As many rows as columns leave no doubt that the first row is one of them.

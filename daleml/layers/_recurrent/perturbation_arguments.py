@@ -176,7 +176,15 @@ def amount(given: Any, n_units: int) -> float | Tensor:
 
 
 def pathway(circuit: Circuit, given: Any) -> Tensor:
-    """Read which synapses are meant: boolean (post, pre)."""
+    """Read which synapses are meant: boolean (post, pre), one of them at least."""
+    meant = _synapses(circuit, given)
+    if not bool(meant.any()):
+        raise ValueError("`pathway` must have a pair of units; got none.")
+    return meant
+
+
+def _synapses(circuit: Circuit, given: Any) -> Tensor:
+    """Read synapses: a boolean matrix, Blocks, or the names of pathways."""
     size = circuit.hidden_size
     if isinstance(given, Tensor):
         if given.dtype != torch.bool or given.shape != (size, size):
@@ -198,6 +206,13 @@ def pathway(circuit: Circuit, given: Any) -> Tensor:
         )
     meant = torch.zeros(size, size, dtype=torch.bool, device="cpu")
     for name in names:
+        # Blocks would say it of an argument of their own.
+        sides = name.split("->")
+        if len(sides) != 2 or not all(side.strip() for side in sides):
+            raise ValueError(
+                "`pathway` must be one such as 'E->I', from the presynaptic to the"
+                f" postsynaptic population; got {name!r}."
+            )
         meant |= Blocks({name: 1}).matrix(units, units, argument="pathway").bool()
     return meant
 

@@ -20,6 +20,9 @@ PerUnit: TypeAlias = "float | Tensor"
 def time_constants(given: Any, size: int) -> PerUnit:
     """Read ``tau_ms``: a float, or float64 on the CPU, or as it is if it has a gradient."""
     try:
+        # A truth value would be read as one millisecond.
+        if is_boolean(given):
+            raise TypeError
         each = torch.as_tensor(
             given, dtype=torch.float64, device=_device_of(given)
         ).detach()
@@ -110,6 +113,8 @@ def _number_or_tensor(leak: Any) -> PerUnit:
         # It may be a sequence, of one number for each unit.
         pass
     try:
+        if is_boolean(leak):
+            raise TypeError
         return torch.as_tensor(leak, dtype=torch.float64, device="cpu")
     except (TypeError, ValueError, RuntimeError):
         raise TypeError(
@@ -135,6 +140,16 @@ def is_plain(given: Tensor) -> bool:
     if given.requires_grad or isinstance(given, nn.Parameter) or is_wrapped(given):
         return False
     return forward_ad.unpack_dual(given).tangent is None  # type: ignore[no-untyped-call]
+
+
+def is_boolean(given: Any) -> bool:
+    """Whether a value, or one of several, is true or false and not a number."""
+    dtype = getattr(given, "dtype", None)
+    if dtype is not None:
+        return str(dtype) in ("bool", "torch.bool")
+    if isinstance(given, (list, tuple)):
+        return any(map(is_boolean, given))
+    return isinstance(given, bool)
 
 
 def _device_of(given: Any) -> torch.device | str:

@@ -73,6 +73,7 @@ def test_an_event_may_be_a_period_or_a_condition_of_the_trials():
         ([np.nan] * 9, (0, 10), {}, "`event` must occur in some trial; got NaN in all."),
         (50.0, (0, 15), {}, "`window_ms` must be whole steps of 10 ms; got (0, 15)."),
         (50.0, (20, 10), {}, "`window_ms` must end after it begins; got (20, 10)."),
+        (50.0, (1000, 1100), {}, "`window_ms` must reach into some trial around the event; got (1000, 1100), in which no trial has a step."),
         (50.0, 10, {}, "`window_ms` must be two times, (start, end); got 10."),
         (50.0, (0, 10), {"ends_ms": [300.0] * 9}, "`ends_ms` must lie in (0, 200] ms; got 300 to 300."),
     ],

@@ -302,6 +302,21 @@ def test_a_search_gives_the_same_twice_and_plain_values():
     assert other.n_starts == 6
 
 
+def test_a_perturbation_that_begins_and_ends_has_no_fixed_points():
+    rnn = EIRNN(3, Populations(4, 2), dt_ms=10, tau_ms=50)
+    sentence = r"`rnn` must be perturbed throughout.*with `window_ms` \(0, 10\)\.$"
+    # Of one step, the first, it would count as lasting.
+    with layers.drive(rnn, "E", 1.0), layers.silence(rnn, "I", window_ms=(0, 10)):
+        for measure in (
+            activity.fixed_points,
+            activity.paradoxical_effect,
+            activity.at_initialisation,
+            lambda rnn: activity.linearisation(rnn, torch.zeros(1, 6)),
+        ):
+            with pytest.raises(ValueError, match=sentence):
+                measure(rnn)
+
+
 @pytest.mark.parametrize(
     ("change", "error", "sentence"),
     [

@@ -148,7 +148,7 @@ def test_a_threshold_leaves_it_open():
         (DANNRNN(2, 4), {}, ValueError, "`rnn` must have units that inhibit"),
         (EIRNN(2, Populations(0, 4)), {}, ValueError, "`rnn` must have units that excite"),
         (Unbiased(2, 40, bias=False), {}, ValueError, "`rnn` must have a bias"),
-        (EIRNN(2, TYPES), {"population": "VIP"}, ValueError, "VIP"),
+        (EIRNN(2, TYPES), {"population": "VIP"}, ValueError, "^`population` must name one of the populations .*; got 'VIP'"),
         (EIRNN(2, TYPES), {"population": 3}, TypeError, "`population` must be the name of one; got int."),
         (EIRNN(2, TYPES), {"amount": 0}, ValueError, "`amount` must not be 0; got 0."),
         (EIRNN(2, TYPES), {"layer": 1}, ValueError, "`layer` must be below 1; got 1."),

@@ -7,6 +7,7 @@ from torch import nn
 from daleml import Populations, layers
 from daleml.analysis import activity
 from daleml.layers import DANNRNN, EIRNN, DANNRNNCell, EIRNNCell
+from daleml.layers.dynamics import ShortTermPlasticity
 from daleml.tasks import PerceptualDecision
 
 POPS = Populations(6, 2)
@@ -60,6 +61,14 @@ def test_cells_have_trajectories(make):
     torch.testing.assert_close(result.rates[-1], rates.detach())
     again = activity.trajectory(cell, inputs, result.start[0])
     torch.testing.assert_close(again.states, result.states)
+
+
+def test_a_start_is_as_exact_as_the_circuit():
+    synapses = ShortTermPlasticity(tau_u_ms=800, tau_x_ms=200, U=0.3)
+    options = {"dt_ms": 10, "tau_ms": 50, "dynamics": synapses}
+    rnn = EIRNN(3, POPS, dtype=torch.float64, **options)
+    start = activity.trajectory(rnn, torch.rand(2, 1, 3, dtype=torch.float64)).start
+    assert start[..., 16:].unique().tolist() == [0.3]
 
 
 def test_a_sequence_without_a_batch():

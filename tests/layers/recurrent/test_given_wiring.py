@@ -7,6 +7,7 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.io
 import scipy.sparse
 import torch
 from hypothesis import given, settings
@@ -333,6 +334,18 @@ def test_cell_types_that_do_not_fit_are_refused(population, sentence):
     with pytest.raises((TypeError, ValueError)) as raised:
         EIRNN.from_graph(typed_graph(), 1, population=population)
     assert str(raised.value) == sentence
+
+
+def test_a_file_of_several_matrices_asks_for_the_variable(tmp_path):
+    files = tmp_path / "net.mat", tmp_path / "net.npz"
+    scipy.io.savemat(files[0], {"w": BY_SENDER, "w_in": np.ones((5, 2))})
+    np.savez(files[1], w=BY_SENDER, w_in=np.ones((5, 2)))
+    for file in files:
+        for variable in (None, "W"):
+            with pytest.raises(ValueError, match="^`variable` must name one matrix"):
+                built(file, variable=variable)
+        chosen = built(file, variable="w")
+        assert torch.equal(chosen.weight_hh_l0, built().weight_hh_l0)
 
 
 def test_on_meta_there_are_populations_and_no_values():
