@@ -10,7 +10,15 @@ from torch import nn
 
 from daleml import Populations, signs, train
 from daleml.analysis import spectrum
-from daleml.layers import EIRNN, Blocks, EILinear, EIRNNCell, Readout, init
+from daleml.layers import (
+    EIRNN,
+    Blocks,
+    EIConv1d,
+    EILinear,
+    EIRNNCell,
+    Readout,
+    init,
+)
 from daleml.learning import EvolutionStrategy, Oja
 from daleml.optim import (
     EG,
@@ -41,31 +49,67 @@ STRENGTH = Blocks({"E->E": 1, "E->PV": 3, "PV->*": 2, "SST->E": 0.5}, default=0.
 
 
 @pytest.mark.parametrize("make", [EIRNN, EIRNNCell])
-def test_strengths_are_those_of_a_plain_circuit_times_the_blocks(make):
+def test_strengths_are_in_the_proportions_of_the_blocks(make):
     plain = make(INPUTS, POPS, generator=seeded(), mask=0.6)
     graded = make(
         INPUTS, POPS, generator=seeded(), mask=0.6, strength=STRENGTH,
         input_strength=torch.arange(50.0).reshape(10, 5),
     )  # fmt: skip
     by_hand = plain.weight_hh_l0 if make is EIRNN else plain.weight_hh
-    by_hand = by_hand.detach() * STRENGTH.matrix(POPS, POPS)
+    # A plain circuit has 6 excitatory units for 4 inhibitory ones, each stronger by as much.
+    factors = STRENGTH.matrix(POPS, POPS) * torch.tensor([1.0] * 6 + [4 / 6] * 4)
+    by_hand = by_hand.detach() * factors
     init.spectral_radius_(by_hand, 0.95)
     found = graded.weight_hh_l0 if make is EIRNN else graded.weight_hh
     torch.testing.assert_close(found.detach(), by_hand)
-    # Of inputs the mean square of the factors is 1.
+    # Of inputs, 4 that excite and one that is 4 times as strong, the mean square is kept.
     first, second = (next(iter(one.parameters())).detach() for one in (plain, graded))
-    torch.testing.assert_close(
-        second, first * torch.arange(50.0).reshape(10, 5) / (49 * 99 / 6) ** 0.5
-    )
+    graded_inputs = torch.arange(50.0).reshape(10, 5) / (49 * 99 / 6) ** 0.5
+    relative = torch.tensor([1.0, 1.0, 1.0, 1.0, 4.0])
+    size = relative.square().mean().sqrt()
+    torch.testing.assert_close(second, first * graded_inputs * size / relative)
     # Drawing anew keeps them.
     graded.reset_parameters(seeded(1))
     plain.reset_parameters(seeded(1))
     again = [
         one.weight_hh_l0 if make is EIRNN else one.weight_hh for one in (graded, plain)
     ]
-    ratio = again[0] / again[1] / STRENGTH.matrix(POPS, POPS)
+    ratio = again[0] / again[1] / factors
     ratio = ratio[again[1] != 0]
     torch.testing.assert_close(ratio, ratio[:1].expand_as(ratio))
+
+
+def test_a_strength_is_that_of_a_synapse_whatever_its_sign():
+    """Few inhibitory units are not made stronger, as they are where nobody says how strong."""
+    units = Populations.of(exc={"E": 120}, inh={"PV": 20, "SST": 10})
+    inputs = Populations.of(exc={"seen": 40, "free": 20}, inh={"off": 10})
+    strength = Blocks({"E->*": 1, "E->PV": 2, "PV->*": 3, "SST->*": 0.5})
+    rnn = EIRNN(
+        inputs, units, strength=strength, mask=Blocks({"*->*": 0.8}),
+        input_strength=Blocks({"seen->*": 1, "free->*": 2, "off->*": 4}),
+        input_signed={"seen": True, "free": False, "off": True}, generator=seeded(),
+    )  # fmt: skip
+    layer = EILinear(units, units, strength=strength, generator=seeded())
+    conv = EIConv1d(units, units, 2, strength=strength, generator=seeded())
+    for weight in (rnn.weight_hh_l0, layer.weight, conv.weight):
+        sizes = {
+            pathway: float(block[block != 0].abs().mean())
+            for pathway, block in blocks_of(weight.detach(), units, units)
+        }
+        for pathway, expected in strength.by_pathway(units, units).items():
+            found = sizes[pathway] / sizes["E->E"]
+            assert found == pytest.approx(expected, rel=0.25), pathway
+    free = dict(blocks_of(rnn.weight_ih_l0.detach(), units, inputs))
+    means = [free[f"{name}->E"].abs().mean() for name in ("seen", "free", "off")]
+    torch.testing.assert_close(
+        torch.stack(means) / means[0], torch.tensor([1.0, 2, 4]), rtol=0.1, atol=0
+    )
+
+
+def blocks_of(weight, post, pre):
+    for source in pre.names:
+        for target in post.names:
+            yield f"{source}->{target}", weight[post[target], pre[source]]
 
 
 def test_the_bias_cancels_what_graded_inputs_add_up_to():

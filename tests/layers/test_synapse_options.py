@@ -77,10 +77,15 @@ def test_strengths_fixed_synapses_and_factors(make):
         make(generator=seeded(), strength=strength),
     )
     ratio = (graded.weight / plain.weight).detach()
-    assert torch.allclose(
-        ratio[:4, :4], 3 * ratio[:4, -1:] if ratio.ndim < 4 else ratio[:4, :4]
-    )
-    assert abs(float(ratio.square().mean()) - 1) < 1e-5
+    # Without strengths 4 inhibitory units are made as strong together as all excitatory ones.
+    if ratio.ndim < 4:
+        assert torch.allclose(ratio[:, :6], 3 * (8 / 4) * ratio[:, -1:])
+        means = torch.tensor([1.0] * 8 + [8 / 4] * 4).view(12, *[1] * (ratio.ndim - 2))
+        kept = (ratio * means).square().mean() / means.square().mean()
+        assert abs(float(kept) - 1) < 1e-5
+    else:  # in the second group to 2 excitatory channels
+        assert torch.allclose(ratio[:4], ratio[:1, :1, :1, :1])
+        assert torch.allclose(ratio[4:, :2], (2 / 4) * ratio[4:, -1:])
     layer = make(
         generator=seeded(), mask=0.9, fixed=Blocks({"V1.I->*": 1}),
         lr_scale=Blocks({"V1.E->*": 0}, default=1), dtype=torch.float64,

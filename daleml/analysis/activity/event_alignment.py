@@ -112,7 +112,7 @@ def aligned(
     Raises:
         TypeError: If an argument is of the wrong type.
         ValueError: If shapes do not fit, no trial has the event, an event lies outside of its
-            trial, or the window is empty or is not whole steps.
+            trial, or the window is empty, is not whole steps, or lies outside of every trial.
 
     Example:
         >>> import torch
@@ -156,11 +156,7 @@ def aligned(
     places = steps + offsets[:, None]
     # Steps before a trial began, or after it ended, are in no average.
     exists = (places >= 0) & (places < lengths) & kept
-    if not exists.any():
-        raise ValueError(
-            "`window_ms` must reach into some trial around the event; got"
-            f" {tuple(window_ms)}, in which no trial has a step."
-        )
+    _require_a_step(exists, window_ms)
     cut = found[np.clip(places, 0, n_steps - 1), np.arange(n_trials)]
     summaries = []
     for level in range(len(levels)):
@@ -279,6 +275,15 @@ def _offsets(window_ms: Any, dt: float) -> NDArray[np.int64]:
     if last <= first:
         raise ValueError(f"`window_ms` must end after it begins; got {window_ms}.")
     return np.arange(round(first), round(last))
+
+
+def _require_a_step(exists: NDArray[np.bool_], window_ms: Any) -> None:
+    """Raise if a window lies outside of every trial."""
+    if not exists.any():
+        raise ValueError(
+            "`window_ms` must reach into some trial around the event; got"
+            f" {tuple(window_ms)}, in which no trial has a step."
+        )
 
 
 def _average(cut: Array, exists: NDArray[np.bool_]) -> tuple[Array, Array, Any]:

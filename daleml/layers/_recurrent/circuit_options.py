@@ -167,9 +167,9 @@ class ColumnEIOptions(CircuitOptions, total=False):
         SynapseNumbers,
         Option(
             None,
-            "Relative mean strength of the recurrent synapses when they are drawn: Blocks or a"
-            " matrix (post, pre) of numbers of at least 0. Only proportions count, since the"
-            " spectral radius is set afterwards.",
+            "Relative mean strength of the recurrent synapses, of either sign, when they are"
+            " drawn: Blocks or a matrix (post, pre) of numbers of at least 0. Only proportions"
+            " count, since the spectral radius is set afterwards.",
         ),
     ]
     input_strength: Annotated[

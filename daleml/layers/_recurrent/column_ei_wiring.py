@@ -15,6 +15,7 @@ from daleml.layers._shared import acting_parameters, synapse_options
 from daleml.layers._shared.acting_parameters import acting, rewritten
 from daleml.layers.init import redraw
 from daleml.layers.init.matrix_spectra import row_balance
+from daleml.layers.init.mean_magnitudes import column_means
 
 SPECTRAL_RADIUS = 0.95
 """The spectral radius of a column-EI circuit as it is built, unless another is asked for.
@@ -65,11 +66,14 @@ class ColumnEI(Wiring):
         present = acting_parameters.present(module, name)
         with rewritten(module, name) as weight:
             init.column_ei_(weight, unit_signs, bias, **how._asdict())
-            synapse_options.grade_(weight, path.strength, present)
+            means = column_means(unit_signs, weight)
+            synapse_options.grade_(weight, path.strength, present, means)
             # Units with fewer synapses receive less, so less is cancelled.
             graded = present is not None or path.strength is not None
             if bias is not None and graded:
-                bias.mul_(synapse_options.received(weight, path.strength, present))
+                bias.mul_(
+                    synapse_options.received(weight, path.strength, present, means)
+                )
         weight = acting(module, name).detach()
         if weight.is_meta:
             return

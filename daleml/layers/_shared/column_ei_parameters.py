@@ -13,6 +13,7 @@ from daleml.layers._shared import acting_parameters, synapse_options
 from daleml.layers._shared.acting_parameters import rewritten
 from daleml.layers._shared.synapses import Synapses
 from daleml.layers.init.matrix_spectra import row_balance
+from daleml.layers.init.mean_magnitudes import column_means
 
 
 def declare(module: Any, synapses: Synapses, unit_signs: Tensor) -> None:
@@ -73,19 +74,28 @@ def draw_(
         acting_parameters.rewritten_or_none(module, "bias") as bias,
     ):
         biases = [None] * groups if bias is None else bias.chunk(groups)
+        means = torch.empty_like(weight)
         # Each group has presynaptic channels of its own, and is balanced alone.
-        parts = zip(weight.chunk(groups), unit_signs.chunk(groups), biases, strict=True)
-        for kernels, group_signs, group_bias in parts:
+        parts = zip(
+            weight.chunk(groups),
+            means.chunk(groups),
+            unit_signs.chunk(groups),
+            biases,
+            strict=True,
+        )
+        for kernels, group_means, group_signs, group_bias in parts:
             # Every tap of a kernel reads the same channel, and has its sign.
             tap_signs = group_signs.repeat_interleave(kernels[0, 0].numel())
             rows = kernels.flatten(1)
             init.column_ei_(rows, tap_signs, group_bias, **options)
             # In another order of memory, such as channels_last, the rows are a copy.
             kernels.copy_(rows.view(kernels.shape))
-        synapse_options.grade_(weight, strength, present)
+            drawn = column_means(tap_signs, rows)
+            group_means.copy_(drawn.view(kernels.shape[1:]).expand_as(kernels))
+        synapse_options.grade_(weight, strength, present, means)
         # Units with fewer synapses receive less, so less is cancelled.
         if bias is not None and (present is not None or strength is not None):
-            bias.mul_(synapse_options.received(weight, strength, present))
+            bias.mul_(synapse_options.received(weight, strength, present, means))
         balanced = synapses.structured and strength is None
         if balanced and present is not None and not weight.is_meta:
             weight.mul_(present.to(weight))

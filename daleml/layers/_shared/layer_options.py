@@ -28,8 +28,9 @@ class SynapseOptions(TypedDict, total=False):
         Tensor | Blocks | None,
         Option(
             None,
-            "Relative mean strength of the synapses when they are drawn: Blocks or a matrix"
-            " (post, pre) of numbers of at least 0, whose mean square is brought to 1.",
+            "Relative mean strength of the synapses, of either sign, when they are drawn:"
+            " Blocks or a matrix (post, pre) of numbers of at least 0. Only proportions count,"
+            " since the mean square of the weights is kept.",
         ),
     ]
     fixed: Annotated[

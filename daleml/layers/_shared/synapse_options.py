@@ -70,34 +70,49 @@ def factors(name: str, given: Any, ends: Ends) -> Tensor | None:
 
 
 @torch.no_grad()
-def grade_(weight: Tensor, strength: Tensor | None, present: Tensor | None) -> None:
-    """Multiply drawn weights by relative strengths, and keep the mean square of those that exist.
+def grade_(
+    weight: Tensor, strength: Tensor | None, present: Tensor | None, means: Tensor
+) -> None:
+    """Give drawn weights relative strengths, and keep the mean square of those that exist.
+
+    The rule that draws them makes few inhibitory units as strong together as many excitatory
+    ones. That is undone, since a strength is that of a synapse, of either sign.
 
     Args:
         weight: The weight, changed in place; of a kernel, over all its taps alike.
         strength: Relative mean strength of each synapse, (post, pre) or of the weight's shape;
             None if all are alike.
         present: Which synapses exist, of the weight's shape; None if all do.
+        means: The mean magnitude with which each was drawn, to be broadcast to the weight.
     """
     if strength is None or weight.is_meta:
         return
     trailing = (1,) * (weight.ndim - strength.ndim)
     graded = strength.reshape(*strength.shape, *trailing).expand(weight.shape)
-    existing = graded if present is None else graded[present.to(graded.device)]
-    scale = float(existing.square().mean().sqrt()) if existing.numel() else 0.0
-    weight.mul_((graded / (scale or 1.0)).to(weight))
+    drawn = means.to(graded).expand(weight.shape)
+    factors = graded / drawn * (_size(drawn, present) / (_size(graded, present) or 1.0))
+    weight.mul_(factors.to(weight))
 
 
-def received(like: Tensor, strength: Tensor | None, present: Tensor | None) -> Tensor:
+def _size(values: Tensor, present: Tensor | None) -> float:
+    """Return the root of the mean square of values where synapses exist; 0 if none does."""
+    existing = values if present is None else values[present.to(values.device)]
+    return float(existing.square().mean().sqrt()) if existing.numel() else 0.0
+
+
+def received(
+    like: Tensor, strength: Tensor | None, present: Tensor | None, means: Tensor
+) -> Tensor:
     """Return which fraction of what all its synapses would give each unit receives.
 
     Args:
         like: The weight.
         strength: As in :func:`grade_`.
         present: As in :func:`grade_`.
+        means: As in :func:`grade_`.
     """
     given = torch.ones(like.shape, dtype=torch.float64, device=like.device)
-    grade_(given, strength, present)
+    grade_(given, strength, present, means)
     if present is not None:
         given *= present
     return given.flatten(1).mean(1).to(like)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from daleml import require
 from daleml.layers.init.drawn_signs import with_signs_drawn
+from daleml.layers.init.mean_magnitudes import by_sign, column_means, counts
 
 RECTIFIED_MEAN = 1 / math.sqrt(2 * math.pi)
 """Mean of a rectified unit Gaussian, the input the initialisations assume."""
@@ -198,21 +199,10 @@ def column_ei_(
     References:
         Cornford et al. 2021 (ICLR), the released code's column-EI baseline, after Song et al. 2016.
     """
-    n_exc, n_inh = int((signs > 0).sum()), int((signs < 0).sum())
-    if n_exc and n_inh:
-        # 2 E[x^2] - E[x]^2: the variance of an exponential weight of mean 1 times its input.
-        spread = (2 * math.pi - 1) / (2 * math.pi)
-        mean_exc = (spread * (n_exc + n_exc**2 / n_inh)) ** -0.5
-        mean_inh = mean_exc * n_exc / n_inh
-    else:
-        mean_exc = mean_inh = max(n_exc + n_inh, 1) ** -0.5
-    n_units = signs.numel()
-    # Of one where all units have a sign.
-    fraction = math.sqrt((n_exc + n_inh) / n_units)
-    mean_exc, mean_inh = mean_exc * fraction, mean_inh * fraction
+    n_exc, n_inh, n_units = *counts(signs), signs.numel()
+    mean_exc, mean_inh = by_sign(n_exc, n_inh, n_units)
     # Drawn with mean 1 and scaled by columns, so that one call draws all.
-    means = torch.where(signs > 0, mean_exc, mean_inh).to(weight)
-    means = means.masked_fill(signs.to(means.device) == 0, n_units**-0.5)
+    means = column_means(signs, weight)
     draw(weight, 1.0, generator=generator)
     if n_exc + n_inh == n_units:
         weight.mul_(means * signs.to(weight))
