@@ -61,7 +61,8 @@ def _expectation(ax: Axes, one: Any) -> None:
     shown = (check.at_least, check.at_most, check.no_effect, one.low, one.high)
     numbers = np.array([*one.values, *shown], dtype=np.float64)
     finite = numbers[np.isfinite(numbers)]
-    span = np.ptp(finite) or max(abs(finite[0]), 1e-12)
+    # Where all are 0, any scale will do, but one of tiny numbers would seem to say something.
+    span = np.ptp(finite) or abs(finite[0]) or 1.0
     low, high = finite.min() - 0.15 * span, finite.max() + 0.15 * span
     least = low if check.at_least is None else check.at_least
     most = high if check.at_most is None else check.at_most
