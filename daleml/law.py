@@ -340,9 +340,9 @@ def saved_fixed(state: Mapping[str, Any], key: str) -> FixedStrengths | None:
     if which is None and strengths is None:
         return None
     if which is None or strengths is None:
-        lost, found = (FIXED, STRENGTHS) if which is None else (STRENGTHS, FIXED)
+        lost, there = (FIXED, STRENGTHS) if which is None else (STRENGTHS, FIXED)
         raise ValueError(
-            f"`{plain}{lost}` must be there where `{plain}{found}` is; it is missing, so"
+            f"`{plain}{lost}` must be there where `{plain}{there}` is; it is missing, so"
             " that fixed synapses cannot be judged."
         )
     which, strengths = torch.as_tensor(which), torch.as_tensor(strengths)

@@ -322,3 +322,10 @@ class EIRNN(Recurrent):
             [[0.0, 1.0], [-1.0, 0.0]]
         """
         return given_wiring.undone(values, self.order, dim)
+
+    def _tells(self) -> dict[str, Any]:
+        told = super()._tells()
+        # Weights of the same units in another order would be taken for those of others.
+        if self.order is not None:
+            told["order"] = given_wiring.shown_order(self.nodes, self.order)
+        return told

@@ -6,6 +6,7 @@ were given.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -205,3 +206,11 @@ def undone(values: Tensor, order: Tensor | None, dim: int | Sequence[int]) -> Te
             )
         found = found.index_select(one, back)
     return found
+
+
+def shown_order(nodes: tuple[Hashable, ...] | None, order: Tensor) -> str:
+    """Show which given unit each unit is: a few of them, and a digest of all."""
+    which = order.tolist() if nodes is None else list(nodes)
+    digest = hashlib.sha256(repr(which).encode()).hexdigest()[:8]
+    few = ", ".join(map(str, which[:3]))
+    return f"{few}... ({digest})" if len(which) > 3 else few

@@ -18,6 +18,7 @@ from daleml.layers._recurrent.leak import Leaky
 from daleml.layers._recurrent.nonlinearities import Nonlinearity, function
 from daleml.layers._recurrent.time_constants import agree, shown_time
 from daleml.layers.dynamics import Dynamics, MembraneLeak, TimeStep
+from daleml.layers.dynamics.over_other import facts_of, hidden_from_circuit
 from daleml.populations import Populations
 
 _KIND = "dynamics"
@@ -76,6 +77,13 @@ class KeptDynamics(Leaky):
             raise TypeError(
                 "`dynamics` must have `state_names`, `starts`, `step` and `rates`, as those"
                 f" of daleml.layers.dynamics have; got {kind}{hint}."
+            )
+        hidden = hidden_from_circuit(given)
+        if hidden is not None:
+            raise TypeError(
+                "`dynamics` must be an `nn.Module` where they have parameters, which would"
+                f" neither learn nor be saved otherwise; got {type(given).__name__} with"
+                f" some in `{hidden}`: derive its class from `nn.Module`."
             )
         for_units = getattr(given, "for_units", None)
         readied = given if for_units is None else for_units(self.populations)
@@ -194,14 +202,10 @@ class KeptDynamics(Leaky):
         if not self._has_dynamics:
             return {}
         dynamics = self._own_dynamics()
-        name = list(_kind(dynamics).encode())
+        kind = list(_kind(dynamics).encode())
         # On the CPU even inside `with torch.device("meta")`.
-        found = {_KIND: torch.tensor(name, dtype=torch.uint8, device="cpu")}
-        facts = getattr(dynamics, "facts", None)
-        # What a module keeps, torch saves under the same names.
-        if isinstance(dynamics, nn.Module):
-            facts = None
-        for name, value in ({} if facts is None else facts()).items():
+        found = {_KIND: torch.tensor(kind, dtype=torch.uint8, device="cpu")}
+        for name, value in facts_of(dynamics).items():
             told = torch.as_tensor(value, dtype=torch.float64, device="cpu")
             found[_FACT + name] = told.detach().clone()
         return found

@@ -136,7 +136,8 @@ class CheckedAttributes(Keywords, nn.Module):
             saved = local_metadata.get(name, own)
             if saved != own:
                 advice = "set it to the checkpoint's"
-                if name in self._fixed:
+                # The order of given units is that of what a circuit was built from.
+                if name in self._fixed or name == "order":
                     advice = "build one with the checkpoint's"
                 warnings.warn(
                     f"{prefix}{name}: the checkpoint is of a module with {saved!r}, and"

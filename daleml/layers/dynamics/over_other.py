@@ -6,13 +6,55 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from torch import Tensor
+import numpy as np
+from torch import Tensor, nn
 
 from daleml.layers.dynamics.protocol import Dynamics
 from daleml.layers.dynamics.unit_values import Bounds, of_units, read, shown
 
 if TYPE_CHECKING:
     from daleml.populations import Populations
+
+
+def facts_of(dynamics: Any) -> dict[str, Any]:
+    """Return what a checkpoint keeps of dynamics: what they say, or all their public numbers.
+
+    Args:
+        dynamics: Any dynamics. What a module keeps, torch saves under the same names.
+    """
+    if isinstance(dynamics, nn.Module):
+        return {}
+    told = getattr(dynamics, "facts", None)
+    if told is not None:
+        return dict(told())
+    found: dict[str, Any] = {}
+    for name, value in getattr(dynamics, "__dict__", {}).items():
+        if name.startswith("_") or isinstance(value, bool):
+            continue
+        if isinstance(value, (int, float, np.ndarray, Tensor)):
+            found[name] = value
+    return found
+
+
+def hidden_from_circuit(dynamics: Any) -> str | None:
+    """Return the attribute whose parameters a circuit of these dynamics would not have.
+
+    A circuit trains, saves and moves what it finds in modules; None if nothing is elsewhere.
+    """
+    if isinstance(dynamics, nn.Module):
+        return None
+    for name, value in getattr(dynamics, "__dict__", {}).items():
+        if isinstance(value, nn.Parameter):
+            return str(name)
+        if isinstance(value, nn.Module) and (
+            any(True for _ in value.parameters()) or any(True for _ in value.buffers())
+        ):
+            return str(name)
+        if name == "over":
+            below = hidden_from_circuit(value)
+            if below is not None:
+                return f"over.{below}"
+    return None
 
 
 class OverOther:
@@ -106,9 +148,8 @@ class OverOther:
     def facts(self) -> dict[str, Any]:
         """Return the parameters by name, those of ``over`` under ``over.``."""
         found = {name: getattr(self, name) for name in self._bounds}
-        below = getattr(self.over, "facts", None)
-        if below is not None:
-            found |= {f"over.{name}": value for name, value in below().items()}
+        for name, value in facts_of(self.over).items():
+            found[f"over.{name}"] = value
         return found
 
     def __repr__(self) -> str:

@@ -87,7 +87,8 @@ class Dynamics(Protocol):
         the dynamics for the circuit's units, so that a parameter may be given by population.
         ``require_step(dt_ms)`` raises if a time step is impossible. ``facts()`` returns numbers
         by name, or tensors of one for each unit, which a checkpoint keeps and with which another
-        circuit must agree before it loads one.
+        circuit must agree before it loads one; without it they are the object's public
+        attributes that are numbers, arrays or tensors.
 
         Under autocast only the products are lowered, and the state stays as precise as it is.
     """

@@ -188,8 +188,9 @@ def test_what_is_sent_is_what_the_units_receive(name):
     _, state = rnn(x)
     seen = []
 
-    class Watching:
+    class Watching(nn.Module):
         def __init__(self, watched):
+            super().__init__()
             self.watched = watched
             self.state_names, self.starts = watched.state_names, watched.starts
 

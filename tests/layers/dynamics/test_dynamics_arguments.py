@@ -4,6 +4,7 @@ import warnings
 
 import pytest
 import torch
+from torch import nn
 
 from daleml import Populations
 from daleml.layers import EIRNN, EIRNNCell
@@ -51,7 +52,33 @@ PROTOCOL = (
     "`dynamics` must have `state_names`, `starts`, `step` and `rates`, as those of"
     " daleml.layers.dynamics have; got "
 )
+
+
+class OwnModule(nn.Module, Own):
+    def __init__(self):
+        nn.Module.__init__(self)
+        self.after = self.wrong_rates = None
+        self.gain = nn.Parameter(torch.ones(()))
+
+
+HIDDEN = (
+    "`dynamics` must be an `nn.Module` where they have parameters, which would neither"
+    " learn nor be saved otherwise; got "
+)
 REFUSED = [
+    (
+        lambda: circuit(Own(gain=nn.Parameter(torch.ones(6)))),
+        HIDDEN + "Own with some in `gain`: derive its class from `nn.Module`.",
+    ),
+    (
+        lambda: circuit(Own(inner=nn.Linear(6, 6))),
+        HIDDEN + "Own with some in `inner`: derive its class from `nn.Module`.",
+    ),
+    (
+        lambda: circuit(Adaptation(100, 1, over=Adaptation(100, 1, over=OwnModule()))),
+        HIDDEN
+        + "Adaptation with some in `over.over`: derive its class from `nn.Module`.",
+    ),
     (lambda: circuit("rate"), PROTOCOL + "str."),
     (lambda: circuit(RateLeak), PROTOCOL + "RateLeak: give `RateLeak(...)`."),
     (
@@ -237,6 +264,22 @@ def test_a_checkpoint_of_other_numbers_is_refused_until_they_are_set():
     # One number for all is what the same number for each is, and a file loses metadata.
     each = circuit(ShortTermPlasticity([200] * 6, 1500, 0.45))
     each.load_state_dict(dict(saved.state_dict()))
+
+
+def test_numbers_of_ones_own_dynamics_are_facts():
+    saved = circuit(Own(gain=0.1, _n_calls=3, says=True)).state_dict()
+    assert [key for key in saved if key.startswith("dynamics.")] == ["dynamics.gain"]
+    circuit(Own(gain=0.1, _n_calls=7)).load_state_dict(saved)
+    over = circuit(Adaptation(100, 1, over=Own(gain=0.1))).state_dict()
+    assert over["dynamics.over.gain"] == 0.1
+    for dynamics in (Own(gain=0.2), Own()):
+        with pytest.raises(
+            RuntimeError, match=r"dynamics\.gain: the checkpoint has 0\.1"
+        ):
+            circuit(dynamics).load_state_dict(saved)
+    # What is a module has them among its parameters, and what computes nothing is no matter.
+    circuit(OwnModule()).load_state_dict(circuit(OwnModule()).state_dict())
+    circuit(Own(inner=nn.ReLU()))
 
 
 def test_a_checkpoint_that_cannot_say_its_dynamics_warns():

@@ -184,6 +184,19 @@ def test_any_lawful_matrix_comes_back_as_it_was(n, seed):
     assert np.array_equal(back.numpy(), weights)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_checkpoint_of_units_in_another_order_warns():
+    weights = np.arange(16.0).reshape(4, 4) * [[1], [-1], [1], [-1]]
+    first, same = (built(weights, names=None) for _ in range(2))
+    same.load_state_dict(first.state_dict())
+    other = built(weights[[1, 0, 3, 2]][:, [1, 0, 3, 2]], names=None)
+    sentence = (
+        r"order: .* with '0, 2, 1\.\.\. .* has '1, 3, 0\.\.\. .*: build one with the"
+    )
+    with pytest.warns(UserWarning, match=sentence):
+        other.load_state_dict(first.state_dict())
+
+
 def test_the_order_survives_copies_and_pickles():
     rnn = built()
     for twin in (copy.deepcopy(rnn), pickle.loads(pickle.dumps(rnn))):
