@@ -197,6 +197,28 @@ def test_plain_circuits_are_what_they_were():
     assert (weight.abs() > 0.01).any()
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"input_strength": Blocks({"s->*": 1, "c->*": 3})},
+        {"input_mask": Blocks({"s->*": 0.4, "c->*": 1})},
+    ],
+    ids=["strength", "mask"],
+)
+def test_the_bias_cancels_what_inputs_with_a_sign_add_up_to(options):
+    inputs = Populations.of(exc={"s": 60, "c": 60})
+    rnn = EIRNN(
+        inputs, Populations(120, 30), input_mean=0.5, generator=seeded(),
+        input_signed={"s": True, "c": False}, **options,
+    )  # fmt: skip
+    with_sign = rnn.effective_weights()[0].input[:, :60].detach()
+    left = 0.5 * with_sign.sum(1).mean() + rnn.bias_ih_l0.detach().mean()
+    assert abs(left) < 0.05 * 0.5 * with_sign.sum(1).mean()
+    # Without values there is nothing to add up.
+    options |= {"input_signed": {"s": True, "c": False}, "device": "meta"}
+    assert EIRNN(inputs, POPS, **options).bias_ih_l0.is_meta
+
+
 # -- learning
 
 

@@ -71,8 +71,11 @@ class ColumnEI(Wiring):
             # Units with fewer synapses receive less, so less is cancelled.
             graded = present is not None or path.strength is not None
             if bias is not None and graded:
+                signed = unit_signs != 0
                 bias.mul_(
-                    synapse_options.received(weight, path.strength, present, means)
+                    synapse_options.received(
+                        weight, path.strength, present, means, signed
+                    )
                 )
         weight = acting(module, name).detach()
         if weight.is_meta:

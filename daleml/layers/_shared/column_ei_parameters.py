@@ -74,16 +74,17 @@ def draw_(
         acting_parameters.rewritten_or_none(module, "bias") as bias,
     ):
         biases = [None] * groups if bias is None else bias.chunk(groups)
-        means = torch.empty_like(weight)
+        means, signed = torch.empty_like(weight), torch.empty_like(weight).bool()
         # Each group has presynaptic channels of its own, and is balanced alone.
         parts = zip(
             weight.chunk(groups),
             means.chunk(groups),
+            signed.chunk(groups),
             unit_signs.chunk(groups),
             biases,
             strict=True,
         )
-        for kernels, group_means, group_signs, group_bias in parts:
+        for kernels, group_means, has_sign, group_signs, group_bias in parts:
             # Every tap of a kernel reads the same channel, and has its sign.
             tap_signs = group_signs.repeat_interleave(kernels[0, 0].numel())
             rows = kernels.flatten(1)
@@ -91,11 +92,14 @@ def draw_(
             # In another order of memory, such as channels_last, the rows are a copy.
             kernels.copy_(rows.view(kernels.shape))
             drawn = column_means(tap_signs, rows)
-            group_means.copy_(drawn.view(kernels.shape[1:]).expand_as(kernels))
+            group_means.copy_(drawn.view(kernels.shape[1:]))
+            has_sign.copy_(tap_signs.view(kernels.shape[1:]) != 0)
         synapse_options.grade_(weight, strength, present, means)
         # Units with fewer synapses receive less, so less is cancelled.
         if bias is not None and (present is not None or strength is not None):
-            bias.mul_(synapse_options.received(weight, strength, present, means))
+            bias.mul_(
+                synapse_options.received(weight, strength, present, means, signed)
+            )
         balanced = synapses.structured and strength is None
         if balanced and present is not None and not weight.is_meta:
             weight.mul_(present.to(weight))

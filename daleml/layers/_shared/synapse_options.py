@@ -101,7 +101,11 @@ def _size(values: Tensor, present: Tensor | None) -> float:
 
 
 def received(
-    like: Tensor, strength: Tensor | None, present: Tensor | None, means: Tensor
+    like: Tensor,
+    strength: Tensor | None,
+    present: Tensor | None,
+    means: Tensor,
+    signed: Tensor,
 ) -> Tensor:
     """Return which fraction of what all its synapses would give each unit receives.
 
@@ -110,12 +114,18 @@ def received(
         strength: As in :func:`grade_`.
         present: As in :func:`grade_`.
         means: As in :func:`grade_`.
+        signed: Which have a sign, to be broadcast to the weight; what the others give adds up to
+            nothing on average.
     """
     given = torch.ones(like.shape, dtype=torch.float64, device=like.device)
     grade_(given, strength, present, means)
     if present is not None:
         given *= present
-    return given.flatten(1).mean(1).to(like)
+    counted = signed.to(given.device).expand(like.shape).flatten(1)
+    given = given.flatten(1)
+    if like.is_meta or bool(counted.all()):
+        return given.mean(1).to(like)
+    return ((given * counted).sum(1) / counted.sum(1).clamp(min=1)).to(like)
 
 
 def unsigned(name: str, given: Any, populations: Populations) -> tuple[int, ...]:
