@@ -10,6 +10,7 @@ from torch.nn.functional import conv2d, linear
 from daleml import Populations, signs
 from daleml.layers import Blocks, EIConv1d, EIConv2d, EILinear, Readout
 from daleml.optim import EG, enforce
+from tests.catalog import LAYERS, optimizers
 
 PRE = Populations.of(exc={"V1.E": 6, "V1.L": 2}, inh={"V1.I": 4})
 POST = Populations.of(exc={"PFC.E": 6}, inh={"PFC.I": 2})
@@ -181,3 +182,40 @@ def test_a_readout_may_read_one_area():
     assert readout((torch.rand(4, 3, 12), None)).shape == (4, 3, 2)
     with pytest.raises(TypeError, match="Readout"):
         Readout(PRE, 2, masks=1)
+
+
+BY_PATHWAYS = [
+    case
+    for case in LAYERS
+    if case.name in ("EILinear by pathways", "EIConv2d by pathways")
+]
+
+
+@optimizers()
+def test_fixed_synapses_of_layers_act_alike_under_every_optimiser(optimizer):
+    assert len(BY_PATHWAYS) == 2
+    for case in BY_PATHWAYS:
+        if optimizer.matrices_only and len(case.in_shape) > 1:
+            continue
+        for guarded in (False, True):
+            layer, x = case.build(), torch.rand(2, *case.in_shape)
+            before = layer.effective_weight().detach().clone()
+            which, present = layer.weight_fixed.bool(), layer.weight_present.bool()
+            learning = optimizer.build([layer.weight], 0.3)
+            if guarded:
+                enforce(learning, layer)
+
+            def closure(layer=layer, x=x, learning=learning):
+                learning.zero_grad()
+                loss = (layer(x) - 1).square().mean()
+                loss.backward()
+                return loss
+
+            for _ in range(2):
+                learning.step(closure)
+            after = layer.effective_weight().detach()
+            assert torch.equal(after[which], before[which]), case.name
+            assert (after[~present] == 0).all()
+            assert not torch.equal(after, before)
+            if guarded:
+                signs.check(layer).raise_for_violations()

@@ -248,6 +248,16 @@ class Leaky(KeptLeak):
 
     def _warn_unsaid(self, prefix: str) -> None:
         """Warn, of a circuit that leaks, that the checkpoint does not say its time constants."""
+        learned = vars(self)["_learned"]
+        if learned is not None:
+            begun = shown_time(learned.anchor)
+            warnings.warn(
+                f"{prefix}tau_ms: the checkpoint does not say it, as one without torch's"
+                f" metadata or of another module; its `{NAME}`, if it has one, is read as if"
+                f" 0 meant {begun} at a `dt_ms` of {self.dt_ms:g}, as it does here.",
+                stacklevel=2,
+            )
+            return
         for name, value in self._facts().items():
             # `dt_ms` is told of a leak that is a parameter, which torch reports if missing.
             if name != "dt_ms":

@@ -106,6 +106,11 @@ class LearnedTau:
             dt_ms: The time step.
             anchor: What stands in for the anchor; default: its own.
         """
+        if log.shape != self.anchor.shape:
+            raise ValueError(
+                f"`{NAME}` must have the shape {tuple(self.anchor.shape)}, one value for each"
+                f" time constant that learns; got {tuple(log.shape)}."
+            )
         # Exact where the leak is computed, as that of time constants which are fixed.
         wide = _widest(log.device)
         anchor = (self.anchor if anchor is None else anchor).to(log.device, wide)

@@ -338,6 +338,29 @@ def test_a_checkpoint_that_does_not_fit_is_refused(saved_by, loaded_by, sentence
         assert torch.equal(states(other), before)
 
 
+def test_a_parameter_alone_is_read_by_what_the_circuit_began_with():
+    kw = {"train_tau": True, "dtype": DOUBLE}
+    rnn = EIRNN(3, POPS, dt_ms=20, tau_ms=EACH, **kw)
+    saved = EIRNN(3, POPS, dt_ms=20, tau_ms=[2 * tau for tau in EACH], **kw)
+    state = dict(saved.state_dict())
+    del state["tau_ms"]
+    sentence = (
+        "does not say it, .* as if 0 meant 30 to 100 .* at a `dt_ms` of 20, as it"
+    )
+    with pytest.warns(UserWarning, match=sentence):
+        rnn.load_state_dict(state)
+    assert rnn.tau_ms.tolist() == EACH
+
+
+def test_a_parameter_of_another_shape_is_refused():
+    rnn = EIRNN(3, POPS, dt_ms=20, tau_ms=EACH, train_tau=True)
+    rnn.tau_log = nn.Parameter(torch.zeros(1))
+    with pytest.raises(
+        ValueError, match=r"`tau_log` must have the shape \(6,\), .*\(1,\)"
+    ):
+        rnn(torch.rand(5, 2, 3))
+
+
 def test_they_learn_by_gradient_descent_in_a_group_of_their_own():
     rnn = EIRNN(3, POPS, dt_ms=20, tau_ms=BY_AREA, train_tau=True)
     groups = param_groups(rnn, 0.5, euclidean_lr=0.1, tau_lr=0.01)
