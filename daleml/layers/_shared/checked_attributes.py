@@ -15,11 +15,26 @@ from daleml.populations import Populations
 AttributeCheck: TypeAlias = Callable[[str, Any], Any]
 """Takes an attribute's name and the value given, and returns what to keep, or raises."""
 
-_GIVEN_ONCE = dict.fromkeys(
-    ("mask", "input_mask", "autapses"),
-    "which is built with it: fix another by `signs.fix(..., present=, replace=True)`, see"
-    " `signs`",
-) | {
+_GIVEN_ONCE = {
+    **dict.fromkeys(
+        ("mask", "input_mask", "layer_mask", "autapses"),
+        "which is built with it: fix another by `signs.fix(..., present=, replace=True)`,"
+        " see `signs`",
+    ),
+    **dict.fromkeys(
+        ("fixed", "input_fixed"),
+        "which is built with it: fix others by `signs.fix(..., fixed=, replace=True)`, see"
+        " `signs`",
+    ),
+    **dict.fromkeys(
+        ("lr_scale", "input_lr_scale"),
+        "which is built with it: give others by `signs.fix(..., lr_scale=, replace=True)`,"
+        " see `signs`",
+    ),
+    **dict.fromkeys(
+        ("strength", "input_strength", "input_signed"),
+        "which is built with it: build another",
+    ),
     "signs": "which is built with them: fix others by `signs.fix(..., replace=True)`",
     "train_initial_state": "which is built with it: build another",
     "dtype": "whose parameters have one: cast it by `.to(dtype)`",
