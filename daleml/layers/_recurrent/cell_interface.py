@@ -75,7 +75,7 @@ class Cell(Circuit):
         if self._needs_sweep(rows, state):
             return advance_layer(self, "", rows, state, [len(rows)])[1]
         # What follows runs at every step of a user's loop: it asks for no more than it needs.
-        if torch._C._are_functorch_transforms_active():
+        if self._is_stood_in():
             self._require_alike()
         if state is None:
             state = starting_state(self, "", rows, rows.shape[0])

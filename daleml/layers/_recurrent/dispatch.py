@@ -78,7 +78,7 @@ def _advance_layer(
     state: Tensor | None,
     sizes: Sequence[int],
 ) -> tuple[Tensor, Tensor]:
-    if torch._C._are_functorch_transforms_active():
+    if circuit._is_stood_in():
         circuit._require_alike()
     if state is None:
         state = starting_state(circuit, suffix, rows, sizes[0])

@@ -34,10 +34,17 @@ class Stackable(Disturbed):
         # What is loaded into a circuit on meta could not bring it along.
         if device == torch.device("meta"):
             device = "cpu"
-        value = torch.tensor(self._settings_digest(), device=device)
+        value = torch.tensor(self._settings_digest(), dtype=torch.int8, device=device)
+        vars(self)["_digest"] = value
         self.register_buffer(DIGEST, value, persistent=False)
 
-    def _settings_digest(self) -> int:
+    def _is_stood_in(self) -> bool:
+        """Whether tensors of another circuit may stand in for this one's."""
+        if torch._C._are_functorch_transforms_active():
+            return True
+        return self._buffers.get(DIGEST) is not vars(self).get("_digest")
+
+    def _settings_digest(self) -> list[int]:
         shown: Any = self.nonlinearity
         if not isinstance(shown, str):
             shown = getattr(shown, "__qualname__", type(shown).__name__)
@@ -54,19 +61,20 @@ class Stackable(Disturbed):
         if learned is None and isinstance(self.leak, float):
             told.append(self.leak)
         digest = hashlib.sha256(repr(told).encode()).digest()
-        return int.from_bytes(digest[:7], "big")
+        # Small numbers, which averages of models leave as they are.
+        return [byte // 2 for byte in digest[:8]]
 
     def _require_alike(self) -> None:
-        """Raise if other circuits are run as this one whose settings are not this one's.
-
-        To be asked where a transform is active.
-        """
+        """Raise if other circuits are run as this one whose settings are not this one's."""
         found = self._buffers.get(DIGEST)
-        while found is not None and is_wrapped(found):
-            found = torch._C._functorch.get_unwrapped(found)
-        if found is None or found.is_meta:
+        if found is None or found.is_meta or torch.compiler.is_compiling():
             return
-        if bool((found != self._settings_digest()).any()):
+        own = torch.tensor(self._settings_digest(), dtype=torch.int8, device="cpu")
+        differs = (found != own.to(found.device)).any()
+        while is_wrapped(differs):
+            differs = torch._C._functorch.get_unwrapped(differs)
+        # What records operations has no values.
+        if type(differs) is torch.Tensor and bool(differs.any()):
             raise ValueError(
                 "`models` of an ensemble must be circuits of the same nonlinearity, noise,"
                 " `dt_ms`, time constants and dynamics, since the first stands for all; got"

@@ -6,6 +6,7 @@ import pickle
 import pytest
 import torch
 from torch.func import functional_call, stack_module_state, vmap
+from torch.optim.swa_utils import AveragedModel
 
 from daleml import Populations
 from daleml.layers import EIRNN, EIRNNCell
@@ -89,6 +90,25 @@ OTHERS = {
 def test_other_settings_are_refused(one, other, kind):
     with pytest.raises(ValueError, match="the first stands for all; got others"):
         run_together([circuit(kind, **one), circuit(kind, **other)])
+
+
+def test_tensors_of_another_circuit_stand_in_where_settings_are_alike():
+    x = torch.rand(5, 2, 3, dtype=DOUBLE)
+    first, second = circuit(**LEARNED), circuit(**LEARNED | {"tau_ms": 50})
+    state = dict(second.named_parameters()) | dict(second.named_buffers())
+    assert torch.equal(functional_call(first, state, (x,))[0], second(x)[0])
+    other = circuit(**LEARNED, dynamics=Adaptation(200, 0.1))
+    with pytest.raises(ValueError, match="the first stands for all"):
+        functional_call(other, state, (x,))
+
+
+def test_an_averaged_model_is_of_the_same_settings():
+    model = circuit(**LEARNED)
+    averaged = AveragedModel(model, use_buffers=True)
+    for _ in range(3):
+        averaged.update_parameters(model)
+    together, alone = run_together([averaged.module, model])
+    torch.testing.assert_close(together, alone)
 
 
 def test_settings_are_compared_as_they_are_now():
