@@ -91,7 +91,7 @@ class Psychometric:
         >>> curve.verdict, round(abs(curve.bias), 3), curve.n
         (<CurveVerdict.FITTED: 'fitted'>, 0.0, 100)
         >>> print(curve.conclusion())  # doctest: +NORMALIZE_WHITESPACE
-        Half of the choices are made at 0, the slope is 1.57 for each unit of strength, and
+        Half of the choices are made at 0, the slope is 1.01 for each unit of strength, and
         no lapses were fitted, in 100 trials of 5 strengths.
     """
 
@@ -234,7 +234,7 @@ def psychometric(
         >>> p = 0.05 + 0.9 / (1 + np.exp(-15 * (strengths - 0.05)))
         >>> curve = psychometric(strengths, rng.random(2000) < p)
         >>> low, high = curve.intervals["bias"]
-        >>> low < 0.05 < high, curve.converged, curve.p_value > 0.01
+        >>> bool(low < 0.05 < high), curve.converged, bool(curve.p_value > 0.01)
         (True, True, True)
 
     Notes:
@@ -306,7 +306,8 @@ def _most_likely(counts: Counts, chosen: Model) -> tuple[Point, CurveVerdict, bo
     if not abs(smooth.params[likelihood.BIAS]) <= likelihood.FARTHEST:
         return smooth, CurveVerdict.BIAS_OUTSIDE, False
     least = smooth.log_likelihood - _SAME
-    n_agree = sum(one.log_likelihood >= least for one in points)
+    # A comparison of numpy is no bool of Python, and a result goes into JSON.
+    n_agree = sum(bool(one.log_likelihood >= least) for one in points)
     return smooth, CurveVerdict.FITTED, n_agree > 1
 
 

@@ -58,12 +58,12 @@ class Selectivity:
 
     Example:
         >>> import torch
-        >>> generator = torch.Generator().manual_seed(0)
+        >>> generator = torch.Generator().manual_seed(1)
         >>> rates = torch.rand(40, 3, generator=generator)
         >>> rates[20:, 1] += 2  # the second unit prefers the second condition
         >>> result = selectivity(rates, ["left"] * 20 + ["right"] * 20)
-        >>> result.selective.tolist(), result.roc_area[1]
-        ([False, True, False], np.float64(1.0))
+        >>> result.selective.tolist(), float(result.roc_area[1])
+        ([False, True, False], 1.0)
         >>> print(result.conclusion())  # doctest: +NORMALIZE_WHITESPACE
         1 of 3 units tells 2 conditions apart in 40 trials; if no unit did, even one would be
         called selective with a probability of 5%.
@@ -196,7 +196,7 @@ def selectivity(
         >>> from daleml import Populations
         >>> from daleml.layers import EIRNN
         >>> from daleml.tasks import PerceptualDecision
-        >>> generator = torch.Generator().manual_seed(0)
+        >>> generator = torch.Generator().manual_seed(1)
         >>> task = PerceptualDecision(dt_ms=50)
         >>> rnn = EIRNN(task.n_inputs, Populations(16, 4), generator=generator)
         >>> trials = task.sample(40, generator=generator)
