@@ -5,6 +5,7 @@ A circuit whose activity is moderate as it was drawn keeps every bit; what is me
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -33,6 +34,10 @@ _STEPS, _LEAK = 100, 0.5
 _MOST_GAIN = 10.0
 # Each time, a fifth of the inhibition is taken away: after thirty, a thousandth is left.
 _WEAKER, _MOST_TIMES = 0.8, 30
+
+# Where units leak at different speeds, recurrent weights are taken down a tenth at a time. How
+# states grow is measured from so many starts, over so many of the slowest time constant.
+_SMALLER, _N_STARTS, _N_TAUS, _MOST_STEPS = 0.9, 8, 32, 512
 
 
 @torch.no_grad()
@@ -86,6 +91,52 @@ def _contain(circuit: Any, suffix: str) -> None:
     growth = init.rectified_radius(weight)
     if growth > GROWING:
         circuit._wiring.scale_(circuit, f"hh{suffix}", CONTAINED / growth)
+    leak = _unequal_leak(circuit)
+    if leak is None:
+        return
+    # Inhibition that is slower than what it holds back comes too late, at any radius.
+    for _ in range(_MOST_TIMES):
+        weight = circuit._weights(suffix).recurrent.detach()
+        growth = _leaky_growth(weight, leak)
+        if growth <= 1 - (1 - GROWING) * float(leak.min()):
+            return
+        # What grows fast is far from the bound.
+        factor = _SMALLER if growth < 1.2 else _SMALLER**3
+        circuit._wiring.scale_(circuit, f"hh{suffix}", factor)
+
+
+def _unequal_leak(circuit: Any) -> Tensor | None:
+    """Return the leak of each unit, float64 on the CPU, where units differ in it; else None."""
+    leak = circuit.leak
+    if not isinstance(leak, Tensor) or leak.ndim == 0 or leak.is_meta:
+        return None
+    leak = leak.detach().to("cpu", torch.float64)
+    return None if bool((leak == leak[0]).all()) else leak
+
+
+def _leaky_growth(weight: Tensor, leak: Tensor) -> float:
+    r"""Return the factor per step by which states grow, in units that leak at their own speeds.
+
+    .. math:: x_t = (1 - \alpha) x_{t-1} + \alpha W \max(0, x_{t-1})
+    """
+    matrix = leak[:, None] * weight.to("cpu", torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    state = torch.rand(len(leak), _N_STARTS, generator=generator, dtype=matrix.dtype)
+    # As long as the slowest unit needs, within reason: what is measured is the second half.
+    n_steps = min(_MOST_STEPS, 8 * math.ceil(_N_TAUS / (8 * float(leak.min()))))
+    # Half of the starts are without inhibition, which then lags behind.
+    state[(matrix < 0).any(0), ::2] = 0
+    growth = torch.zeros(_N_STARTS, dtype=matrix.dtype)
+    for step in range(1, n_steps + 1):
+        state = (1 - leak[:, None]) * state + matrix @ state.clamp(min=0)
+        size = state.norm(dim=0).clamp(min=torch.finfo(matrix.dtype).tiny)
+        state /= size
+        if step > n_steps // 2:
+            growth += size.log()
+    rectified = float((growth.max() / (n_steps - n_steps // 2)).exp())
+    # Where all units are active, as they may be under a strong input, the map is linear.
+    linear = torch.linalg.eigvals(matrix + torch.diag(1 - leak)).abs().max()
+    return max(rectified, float(linear))
 
 
 def _pass_on(circuit: Any) -> None:

@@ -190,3 +190,39 @@ def test_rectified_radius_of_what_is_known():
     assert init.rectified_radius(late) == pytest.approx(1.1)
     with pytest.raises(ValueError, match="`weight` must be square"):
         init.rectified_radius(torch.ones(2, 3))
+
+
+SLOW = {"dt_ms": 10, "tau_ms": {"E": 10, "PV": 50}}
+
+
+@pytest.mark.parametrize("f", ["relu", "softplus"])
+def test_inhibition_that_is_slower_than_excitation_does_not_come_too_late(f):
+    cells = Populations.of(exc={"E": 40}, inh={"PV": 30})
+    # Of circuits that are bounded for equal time constants alone, three in five exploded.
+    for seed in range(6):
+        generator = torch.Generator().manual_seed(seed)
+        rnn = EIRNN(5, cells, nonlinearity=f, generator=generator, **SLOW)
+        assert is_moderate(activity(rnn))
+        assert rnn.weight_hh_l0.detach().abs().max() > 0.01
+
+
+def test_equal_time_constants_by_population_change_no_bit():
+    cells = Populations.of(exc={"E": 40}, inh={"PV": 30})
+    weights = []
+    for tau_ms in (50, {"E": 50, "PV": 50}, {"E": 50, "PV": 45}):
+        generator = torch.Generator().manual_seed(0)
+        rnn = EIRNN(5, cells, generator=generator, dt_ms=10, tau_ms=tau_ms)
+        weights.append(rnn.weight_hh_l0.detach())
+    # Nor do unequal ones under which a circuit is stable anyway.
+    assert torch.equal(weights[0], weights[1])
+    assert torch.equal(weights[0], weights[2])
+
+
+def test_growth_under_unequal_leaks_is_that_of_the_map_of_a_step():
+    """By hand: without inhibition it is the largest eigenvalue, whatever the speeds."""
+    leak = torch.tensor([1.0, 0.2], dtype=torch.float64)
+    weight = torch.tensor([[0.5, 2.0], [3.0, 0.1]], dtype=torch.float64)
+    # Of [[.5, 2], [.6, .82]]: half the trace, and the root of its square less the determinant.
+    expected = 0.66 + (0.66**2 - (0.5 * 0.82 - 2 * 0.6)) ** 0.5
+    found = starting_activity._leaky_growth(weight, leak)
+    assert found == pytest.approx(expected, rel=1e-6)
