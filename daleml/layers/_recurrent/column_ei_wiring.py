@@ -26,6 +26,24 @@ Below 1 activity fades, whatever the wiring. At the 1.5 of Li et al. 2023, which
 SPECTRAL_RADIUS_ONE_SIGN = 0.9
 """The spectral radius of a circuit whose units all have one sign, which nothing balances."""
 
+_MOST_FACTOR = 5.0
+"""The most that a dense recurrent weight is scaled up by to reach its spectral radius.
+
+Weights as they are drawn need .3 to 3. One of few units whose only loops are weak would need
+ten times that, and its paths without a loop would then amplify activity a thousandfold.
+"""
+
+
+def _most_factor(circuit: Any, present: Tensor | None) -> float:
+    """Return by how much a recurrent weight is scaled up, at most."""
+    # A radius that was asked for is given, whatever it takes.
+    if circuit.spectral_radius is not None:
+        return float("inf")
+    if present is None:
+        return _MOST_FACTOR
+    # The radius of a weight as it is drawn falls with the root of its density.
+    return float(_MOST_FACTOR / present.double().mean().sqrt())
+
 
 class ColumnEI(Wiring):
     """One signed weight per path; its columns have the signs of the presynaptic units."""
@@ -88,6 +106,8 @@ class ColumnEI(Wiring):
         # A circuit without a loop has no radius.
         if path.from_state and init.has_loop(weight):
             factor = init.radius_factor(weight, starting_radius(module))
+            if path.strength is None:
+                factor = min(factor, _most_factor(module, present))
             self._multiply_(module, name, factor)
 
     def weaken_inhibition_(self, module: nn.Module, name: str, factor: float) -> None:
