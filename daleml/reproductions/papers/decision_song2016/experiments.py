@@ -154,6 +154,10 @@ def _mechanism(
             numbers[f"{name}/like to unlike"] = float(ratio)
     whole = answers(model, task, seed, _TEST, settings["guesses"]).accuracy
     for name, synapses in _lesions(blocks["E to E"], alike, seed).items():
+        # A circuit without preferences has no such pairs, and to cut none costs nothing.
+        if not synapses.any():
+            numbers[f"lesion/{name}"] = 0.0
+            continue
         with lesion(model, synapses):
             left = answers(model, task, seed, _TEST, settings["guesses"]).accuracy
         numbers[f"lesion/{name}"] = whole - left
