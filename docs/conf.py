@@ -21,7 +21,7 @@ copyright = "the daleml developers"
 version = release = daleml.__version__
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
@@ -33,6 +33,7 @@ html_title = f"daleml {version}"
 html_show_sourcelink = False
 
 myst_enable_extensions = ["dollarmath", "amsmath"]
+nb_execution_mode = "off"  # notebooks are saved with their outputs
 myst_heading_anchors = 3
 
 autodoc_typehints = "description"
