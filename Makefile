@@ -5,7 +5,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-lowest test-sdist tutorials lint format house docs bench claims hooks release-check clean
+.PHONY: help setup demo test test-slow test-lowest test-sdist tutorials notebooks lint format house docs bench claims hooks release-check clean
 
 help:  ## what can be made here
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -44,7 +44,10 @@ test-sdist: setup  ## the tests of the source distribution, in it, as a distribu
 	cd build/sdist/daleml-*/ && ../../../$(BIN)/python -m pytest --numprocesses=$(WORKERS) -m 'not slow'
 
 tutorials: setup  ## run the tutorials in full, and compare with what is saved in them
-	$(BIN)/python -m pytest tests/test_tutorials.py
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) tests/test_tutorials.py
+
+notebooks: setup  ## run the tutorials' scripts, and save the notebooks that come of them
+	$(BIN)/python -m tutorials.notebooks
 
 lint: setup  ## style, format and types
 	$(BIN)/ruff check .
