@@ -130,8 +130,8 @@ app = typer.Typer(
     ),
     # `daleml` alone is somebody who does not know the commands yet.
     no_args_is_help=True,
-    # Completion would write into the shell's own files.
-    add_completion=False,
+    # `--show-completion` prints what `--install-completion` adds to the shell's own files.
+    add_completion=True,
     # What goes wrong is one sentence here, see `error_messages`.
     pretty_exceptions_enable=False,
 )

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from daleml.cli import completions
+
 if TYPE_CHECKING:
     from daleml.analysis import Observation
 
@@ -233,6 +235,7 @@ class WhatToFind:
             "--families",
             "--family",
             metavar="NAMES",
+            autocompletion=completions.families,
             help=(
                 "Families to compare, with commas between them, or all. Default: those of"
                 " one or two parameters. powerlaw must be named, and needs --truncate-below"

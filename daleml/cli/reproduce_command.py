@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from daleml.cli import completions
 from daleml.cli.terminal import console, plainly, print_table
 
 if TYPE_CHECKING:
@@ -17,12 +18,20 @@ if TYPE_CHECKING:
     from daleml.reproductions import Reproduction
 
 
+_JOBS = "Seeds to run at once, at least 1; never more than cores or seeds. Default: one per core."
+_SCHEDULER = (
+    "Address of a Dask scheduler, such as tcp://host:8786. It must be one you trust: whoever"
+    " answers there can run any code on this machine."
+)
+
+
 @plainly
 def reproduce(
     claims: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="PAPER|CLAIM",
+            autocompletion=completions.papers,
             # The names of `reproductions.papers.FOLDERS`, which help does not import.
             help=(
                 "dann, spectral, eg, geometry, regimes, oja, equilibrium, evolution,"
@@ -31,7 +40,11 @@ def reproduce(
         ),
     ] = None,
     budget: Annotated[
-        str, typer.Option(help="quick (minutes), paper (an hour) or long (a day).")
+        str,
+        typer.Option(
+            help="quick (minutes), paper (an hour) or long (a day).",
+            autocompletion=completions.budgets,
+        ),
     ] = "quick",
     out: Annotated[
         Path,
@@ -39,24 +52,8 @@ def reproduce(
             "--out", "-o", help="Folder for journal, figures, claims.json and page."
         ),
     ] = Path("reproduction"),
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            help=(
-                "Seeds to run at once, at least 1; never more than cores or seeds. Default:"
-                " one per core."
-            )
-        ),
-    ] = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            help=(
-                "Address of a Dask scheduler, such as tcp://host:8786. It must be one you"
-                " trust: whoever answers there can run any code on this machine."
-            )
-        ),
-    ] = None,
+    jobs: Annotated[int | None, typer.Option(help=_JOBS)] = None,
+    scheduler: Annotated[str | None, typer.Option(help=_SCHEDULER)] = None,
 ) -> None:
     """Measure the founding papers' claims again, and say which hold.
 

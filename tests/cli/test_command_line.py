@@ -337,3 +337,31 @@ def test_help_of_reproduce_names_every_paper():
 
     text = says(run("reproduce", "--help"), 0)
     assert all(re.search(rf"\b{name}\b", text) for name in FOLDERS)
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("daleml re", ["reproduce"]),
+        ("daleml reproduce eq", ["equilibrium"]),
+        ("daleml reproduce eg --budget lo", ["long"]),
+        ("daleml fit w.csv --families lognormal,wei", ["lognormal,weibull"]),
+        ("daleml fit w.csv --interv", ["--intervals"]),
+    ],
+)
+def test_a_shell_completes(typed, completed):
+    words = typed.split(" ")
+    asked = {
+        "_DALEML_COMPLETE": "complete_bash",
+        "COMP_WORDS": typed,
+        "COMP_CWORD": str(len(words) - 1),
+    }
+    done = CliRunner().invoke(app, [], env=asked, prog_name="daleml")
+    assert done.exit_code == 0
+    assert done.output.split() == completed
+
+
+def test_the_script_that_completes_is_printed_on_request(monkeypatch):
+    monkeypatch.setattr("typer.completion._get_shell_name", lambda: "bash")
+    text = says(run("--show-completion"), 0)
+    assert "_DALEML_COMPLETE=complete_bash" in text
