@@ -64,6 +64,9 @@ house: setup  ## how the code reads, in numbers: lengths of lines, files, functi
 docs: setup  ## the pages, every public name on them: build/docs/index.html; a warning is an error
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
 
+pages: docs  ## open every kind of page in a browser, at three widths; pictures go to build/pages
+	$(BIN)/python -m pytest -q -m browser tests/pages/browser
+
 claims: setup  ## measure the papers' claims again, and write the tables of README and docs
 	$(BIN)/daleml reproduce --budget quick --out reproduction
 	$(BIN)/python -m daleml.reproductions reproduction/claims.json
