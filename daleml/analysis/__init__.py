@@ -13,6 +13,7 @@ name                      what it does
 ``interval_sample``       weights of which only intervals are known
 ``goodness_of_fit``       whether the weights could have been drawn from a fit
 ``power_law``             the tail that is closest to one, and whether it could be one
+``family_label``          the readable name of a family
 ``confidence_intervals``  intervals of a fit's parameters
 ``compare_to``            a network's weights beside a brain's, free of scale
 ``infer_geometry``        the potential under which weights were learned, by their change
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from daleml.analysis.connectomes.sign_rules import LawfulGraph, lawful_graph
     from daleml.analysis.distributions.by_group import compare_groups
     from daleml.analysis.distributions.comparison import Comparison
+    from daleml.analysis.distributions.families.family_labels import family_label
     from daleml.analysis.distributions.family_ranking import compare_families
     from daleml.analysis.distributions.fit import fit_weights
     from daleml.analysis.distributions.goodness import GoodnessOfFit, goodness_of_fit
@@ -100,6 +102,7 @@ __all__ = [
     "confidence_intervals",
     "effective_rank",
     "effective_weights",
+    "family_label",
     "fit_weights",
     "goodness_of_fit",
     "graph_mask",
@@ -133,6 +136,7 @@ _HOMES = {
     "connectomes.graph_measures": ("GraphSummary", "graph_summary"),
     "distributions.by_group": ("compare_groups",),
     "distributions.comparison": ("Comparison",),
+    "distributions.families.family_labels": ("family_label",),
     "distributions.family_ranking": ("compare_families",),
     "distributions.fit": ("fit_weights",),
     "distributions.goodness": ("GoodnessOfFit", "goodness_of_fit"),

@@ -103,7 +103,7 @@ def test_fit_reads_every_kind_of_file(name, folder):
     write, options = FILES[name]
     write(folder / name)
     text = says(run("fit", name, *options))
-    assert "lognormal ranks first" in text
+    assert "log-normal ranks first" in text
     assert "300 weights; 0 zeros and 0 others left out" in text
     (written,) = folder.glob("*-fit.json")
     content = json.loads(written.read_text())

@@ -53,6 +53,6 @@ def test_a_fit_of_a_table_shows_it_first_and_imports_nothing_that_it_can_do_with
     lines, imported = run(tmp_path, "fit", "w.csv", "--families", "lognormal,gamma")
     assert not {"torch", "seaborn", "scipy.stats"} & imported
     begins = lines.index("drawing begins")
-    assert any("lognormal" in line for line in lines[:begins])
+    assert any("log-normal" in line for line in lines[:begins])
     assert lines[begins + 1 :] == ["wrote w-w-fit.png and w-w-fit.json"]
     assert (tmp_path / "w-w-fit.png").exists()

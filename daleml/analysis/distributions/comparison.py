@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from daleml.analysis.distributions.families.family_labels import family_label
 from daleml.analysis.distributions.families.family_names import find
 from daleml.analysis.distributions.families.lognormal_mixture import LogNormalMixture
 from daleml.analysis.distributions.goodness import GoodnessOfFit
@@ -173,19 +174,22 @@ class Comparison:
     def text_table(self) -> pd.DataFrame:
         """Return the table as it is printed.
 
-        A p-value that was counted reads ``< 0.01`` where it may be less.
+        Families have their readable names; a p-value that was counted reads ``< 0.01`` where it
+        may be less.
         """
         table = self.table()
         if "p_fits" in table:
             table["p_fits"] = [self.p_fits_text(name) for name in table["family"]]
+        table["family"] = table["family"].map(family_label)
         return table
 
     def conclusion(self) -> str:
         """Say in one sentence what the sample can and cannot tell, among these families only."""
         best = self.best
+        label = family_label(best.family)
         if len(self.fits) == 1:
             return (
-                f"Only {best.family} was fitted, so nothing was"
+                f"Only the {label} was fitted, so nothing was"
                 f" compared{self._verdict_of_fit()}."
             )
         n = round(best.total)
@@ -196,14 +200,14 @@ class Comparison:
         rivals = [name for name in self.cannot_tell if name not in unneeded]
         rest = self._verdict_of_fit()
         if unneeded:
-            contained = f"{_listed(unneeded)}, of which it is a special case"
+            contained = f"the {_listed(unneeded)}, of which it is a special case"
             rest = f"; {contained}, is no better{rest}"
         if rivals:
             return (
-                f"{best.family} ranks first, but {n:,} weights are too few to tell it from "
-                f"{_listed(rivals)}{self._more_needed(rivals, n)}{rest}."
+                f"The {label} ranks first, but {n:,} weights are too few to tell it from"
+                f" the {_listed(rivals)}{self._more_needed(rivals, n)}{rest}."
             )
-        return f"{best.family} describes these weights best{self._gap(unneeded)}{rest}."
+        return f"The {label} describes these weights best{self._gap(unneeded)}{rest}."
 
     def _more_needed(self, rivals: Sequence[str], n: int) -> str:
         """Say how many weights would tell the best family from one of its rivals."""
@@ -220,7 +224,7 @@ class Comparison:
         for fit in self.fits[1:]:
             if fit.family not in unneeded:
                 behind = fit.aicc - self.best.aicc
-                return f"; {fit.family}, next, is {behind:,.1f} AICc behind"
+                return f"; the {family_label(fit.family)}, next, is {behind:,.1f} AICc behind"
         return ""
 
     def _verdict_of_fit(self) -> str:
@@ -265,7 +269,7 @@ class Comparison:
         table = rows.to_string(index=False, float_format=lambda value: f"{value:,.2f}")
         failed = ""
         for name, problem in self.failures.items():
-            failed += f"\n{name}: {problem}"
+            failed += f"\n{family_label(name)}: {problem}"
         return f"{header}\n{table}{failed}\n{self.conclusion()}"
 
 
@@ -276,9 +280,10 @@ def _has_become(fit: WeightFit, best: WeightFit) -> bool:
 
 
 def _listed(names: Sequence[str]) -> str:
-    if len(names) == 1:
-        return names[0]
-    return f"{', '.join(names[:-1])} or {names[-1]}"
+    labels = list(map(family_label, names))
+    if len(labels) == 1:
+        return labels[0]
+    return f"{', '.join(labels[:-1])} or {labels[-1]}"
 
 
 def _rounded(n: float) -> int:

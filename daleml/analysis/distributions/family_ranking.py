@@ -75,7 +75,7 @@ def compare_families(
         >>> import numpy as np
         >>> weights = np.random.default_rng(0).gamma(shape=2, size=5_000)
         >>> compare_families(weights, ("gamma", "weibull", "lognormal")).conclusion()
-        'gamma describes these weights best; weibull, next, is 53.5 AICc behind.'
+        'The gamma describes these weights best; the Weibull, next, is 53.5 AICc behind.'
 
     Notes:
         AICc ranks. Whether a rival can be ruled out is another question, and Vuong's test

@@ -13,6 +13,7 @@ from daleml import require
 from daleml.analysis.distributions import p_values
 from daleml.analysis.distributions.bootstrap import replicate
 from daleml.analysis.distributions.families.family import Family
+from daleml.analysis.distributions.families.family_labels import family_label
 from daleml.analysis.distributions.families.parameter_kinds import Params
 from daleml.analysis.distributions.fit import estimate
 from daleml.analysis.distributions.kolmogorov_smirnov import ks_distance
@@ -82,17 +83,16 @@ class GoodnessOfFit:
         }
 
     def __str__(self) -> str:
+        label = family_label(self.family)
         if self.unjudged:
-            return (
-                f"{self.family}: not judged (KS {self.distance:.4f}): {self.unjudged}"
-            )
+            return f"{label}: not judged (KS {self.distance:.4f}): {self.unjudged}"
         verdict = "are not drawn from it"
         if not self.can_reject:
             verdict = "cannot be judged by so few bootstrap samples"
         elif self.p_value > LEVEL:
             verdict = "could be drawn from it"
         how = f"KS {self.distance:.4f}, {self.p_text()}, {self.n_boot} samples"
-        return f"{self.family}: the weights {verdict} ({how})"
+        return f"{label}: the weights {verdict} ({how})"
 
 
 def goodness_of_fit(

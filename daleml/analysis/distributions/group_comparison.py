@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from daleml.analysis.distributions import group_sentences
 from daleml.analysis.distributions.comparison import Comparison
 from daleml.analysis.distributions.effects import GroupEffect
+from daleml.analysis.distributions.families.family_labels import family_label
 from daleml.analysis.distributions.group_verdicts import (
     SameConnection,
     SameDistribution,
@@ -120,7 +121,8 @@ class GroupComparison:
     def text_table(self) -> pd.DataFrame:
         """Return the table as it is printed.
 
-        A p-value that was counted reads ``< 0.01`` where it may be less.
+        Families have their readable names; a p-value that was counted reads ``< 0.01`` where it
+        may be less.
         """
         table = self.table()
         if "p_fits" in table:
@@ -128,6 +130,8 @@ class GroupComparison:
             for name, one in self.groups.items():
                 texts[name] = one.p_fits_text(one.best.family)
             table["p_fits"] = [texts.get(name, "–") for name in table["group"]]
+        for column in ("best", "cannot_tell"):
+            table[column] = table[column].map(_labelled, na_action="ignore")
         return table
 
     def conclusion(self) -> str:
@@ -172,6 +176,11 @@ class GroupComparison:
 
     def __str__(self) -> str:
         return f"{self.table().to_string(index=False)}\n{self.caution()}\n{self.conclusion()}"
+
+
+def _labelled(names: str) -> str:
+    """Return the names of families in a cell of a table as people write them."""
+    return ", ".join(map(family_label, names.split(", ")))
 
 
 def _row(name: str, comparison: Comparison) -> dict[str, Any]:

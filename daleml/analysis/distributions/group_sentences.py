@@ -10,6 +10,7 @@ from typing import Protocol
 from daleml.analysis.distributions.clusters import can_compare
 from daleml.analysis.distributions.comparison import Comparison
 from daleml.analysis.distributions.effects import GroupEffect
+from daleml.analysis.distributions.families.family_labels import family_label
 from daleml.analysis.distributions.group_verdicts import (
     LEAST,
     SameConnection,
@@ -128,7 +129,8 @@ def _verdict(result: GroupFindings) -> str:
     n = len(result.tested)
     if result.verdict is Verdict.UNTESTED:
         return f"The {n} groups cannot be compared: {_why_untested(result)}"
-    said = f"The {n} groups {result.verdict} under the {test.family} ({_how(result, test)})"
+    family = family_label(test.family)
+    said = f"The {n} groups {result.verdict} under the {family} ({_how(result, test)})"
     return said + _effect(result)
 
 
@@ -178,7 +180,8 @@ def _both_halves(
         return (
             f"{head} {found.verdict} in {often}; their strengths could not be compared"
         )
-    strengths = f"their strengths under the {test.family} ({_how(result, test)})"
+    family = family_label(test.family)
+    strengths = f"their strengths under the {family} ({_how(result, test)})"
     effect = ""
     if result.effect is not None:
         effect = f": {result.effect.sentence(differ=found.strengths)}"

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from daleml.analysis.distributions import likelihood
 from daleml.analysis.distributions.connection_probability import ConnectionProbability
 from daleml.analysis.distributions.families.family import Family
+from daleml.analysis.distributions.families.family_labels import family_label
 from daleml.analysis.distributions.families.parameter_kinds import Array, Params
 from daleml.analysis.distributions.kolmogorov_smirnov import ks_distance
 from daleml.analysis.distributions.observation import Observation
@@ -203,7 +204,7 @@ class WeightFit:
     def __str__(self) -> str:
         values = self._parameters("{name} = {value:.4g} ± {error:.2g}")
         hints = "".join(f"\nnote: {hint}" for hint in self.hints)
-        return f"{self.family}: {values} ({', '.join(self._remarks())}){hints}"
+        return f"{family_label(self.family)}: {values} ({', '.join(self._remarks())}){hints}"
 
     def _remarks(self) -> list[str]:
         """Return what is said of a fit beside its parameters."""

@@ -12,6 +12,7 @@ from daleml.analysis import (
     GoodnessOfFit,
     compare_families,
     compare_groups,
+    family_label,
     fit_weights,
     pair_test,
 )
@@ -186,7 +187,7 @@ def test_pairs_are_compared_as_observed(options):
 
 
 def test_one_family_is_no_comparison():
-    text = "Only gamma was fitted, so nothing was compared"
+    text = "Only the gamma was fitted, so nothing was compared"
     assert compare_families(draw(100), "gamma").conclusion() == f"{text}."
     tested = compare_families(draw(100), "gamma", gof=40)
     assert (
@@ -206,7 +207,7 @@ def test_a_clear_winner():
     result = compare_families(draw(20_000), ("gamma", "lognormal", "exponential"))
     gap = result.fits[1].aicc - result.best.aicc
     assert result.conclusion() == (
-        f"gamma describes these weights best; {result.fits[1].family}, next, is {gap:,.1f} AICc behind."
+        f"The gamma describes these weights best; the {family_label(result.fits[1].family)}, next, is {gap:,.1f} AICc behind."
     )
     assert result.cannot_tell == ()
 
@@ -215,13 +216,14 @@ def test_what_cannot_be_told_and_how_many_would():
     result = compare_families(draw(60), ("gamma", "weibull", "halfnormal"))
     text = result.conclusion()
     assert text.startswith(
-        f"{result.best.family} ranks first, but 60 weights are too few to tell it from "
+        f"The {family_label(result.best.family)} ranks first, but 60 weights are too few to"
+        " tell it from the "
     )
     assert set(result.cannot_tell) <= {"gamma", "weibull", "halfnormal"} - {
         result.best.family
     }
     for name in result.cannot_tell:
-        assert name in text
+        assert family_label(name) in text
     needed = min(
         (test.n_needed for test in result.tests if test.worse in result.cannot_tell),
         default=math.inf,
@@ -421,7 +423,7 @@ def test_the_figure_the_table_and_the_text_agree():
         *found.cannot_tell,
     }
     for name in found.cannot_tell:
-        assert name in found.conclusion()
+        assert family_label(name) in found.conclusion()
     plt.close("all")
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
+from daleml.analysis import family_label
 from daleml.analysis.distributions.families import (
     FAMILIES,
     OF_TAILS,
@@ -544,3 +545,23 @@ def test_a_family_of_ones_own_needs_no_more_than_it_says():
     assert goodness_of_fit(fit, 40).p_value > 0.01
     low, high = confidence_intervals(fit)["scale"]
     assert low < 2 < high
+
+
+@pytest.mark.parametrize("name", [*FAMILIES, *OF_TAILS])
+def test_a_family_is_found_by_the_label_that_people_read(name):
+    label = family_label(name)
+    assert label == family_label(find(name))
+    assert find(label).name == name
+    # A key that runs two words together is no label.
+    assert (label == name) == (name in {"gamma", "exponential"})
+
+
+def test_the_labels_of_families_are_different():
+    names = [*FAMILIES, *OF_TAILS]
+    assert len(set(map(family_label, names))) == len(names)
+
+
+def test_only_a_family_has_a_label():
+    with pytest.raises(TypeError) as raised:
+        family_label(3)
+    assert str(raised.value) == "`family` must be a family or its name; got int."

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from daleml.analysis import compare_families, compare_groups, fit_weights
+from daleml.analysis import compare_families, compare_groups, family_label, fit_weights
 
 
 def two(n=300, shift=0.0, seed=0):
@@ -38,7 +38,7 @@ def test_each_group_is_what_it_would_be_alone():
     assert same.p_value == pytest.approx(stats.chi2.sf(ratio, 2))
     best = result.same[result.pooled.best.family]
     assert result.conclusion().startswith(
-        f"The 2 groups differ under the {best.family} (likelihood ratio {best.statistic:.1f}, 2 degrees of freedom, "
+        f"The 2 groups differ under the {family_label(best.family)} (likelihood ratio {best.statistic:.1f}, 2 degrees of freedom, "
         f"p = {best.p_value:.2g}, rows taken for independent): the median of L5 is "
     )
 

@@ -298,7 +298,9 @@ def test_groups_that_differ_in_strengths_only():
     said = compare_groups(
         *pairs([0.3, 0.3], 2.0), "lognormal", zeros="hurdle"
     ).conclusion()
-    assert said.startswith("The 2 groups differ in their strengths under the lognormal")
+    assert said.startswith(
+        "The 2 groups differ in their strengths under the log-normal"
+    )
     assert "and not measurably in how often" in said
 
 

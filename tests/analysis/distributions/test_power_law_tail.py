@@ -162,7 +162,9 @@ def test_whether_it_is_a_power_law_or_lognormal():
     assert true.best.family == "powerlaw"
     assert true["lognormal"].limit == "a power law"  # all that its likelihood can do
     assert "at its limit, a power law" in true.table()["parameters"].tolist()[1]
-    assert "lognormal, of which it is a special case, is no better" in true.conclusion()
+    assert (
+        "log-normal, of which it is a special case, is no better" in true.conclusion()
+    )
     w = np.random.default_rng(0).lognormal(0, 1, 3000)
     other = compare_families(w[w > 0.5], names, truncation=(0.5, None))
     assert other.best.family == "lognormal"

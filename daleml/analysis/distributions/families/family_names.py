@@ -60,6 +60,8 @@ _OTHER_NAMES = {
     "lognormalmixture": "lognormal2",
     "lognormalmixture2": "lognormal2",
     "lognormalmixture3": "lognormal3",
+    "mixtureof2lognormals": "lognormal2",
+    "mixtureof3lognormals": "lognormal3",
     "pareto": "powerlaw",
     "pareto1": "powerlaw",
     "pareto2": "lomax",
