@@ -1,6 +1,8 @@
 """What pyproject.toml promises, the files of requirements/ test; what the tests read, a source distribution holds."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -127,3 +129,27 @@ def test_the_project_has_one_address():
 def test_the_changelog_has_a_section_for_this_version():
     text = (ROOT / "CHANGELOG.md").read_text()
     assert re.findall(r"^## (\S+)", text, re.MULTILINE)[0] == PROJECT["version"]
+
+
+def test_the_readme_of_the_package_has_no_link_to_a_folder_of_the_repository(tmp_path):
+    pytest.importorskip("setuptools")
+    build = "import sys; from setuptools import build_meta as b; b.prepare_metadata_for_build_wheel(sys.argv[1])"
+    subprocess.run(
+        [sys.executable, "-c", build, str(tmp_path)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    (metadata,) = tmp_path.glob("*.dist-info/METADATA")
+    description = metadata.read_text("utf-8").partition("\n\n")[2]
+    targets = re.findall(r"\]\(([^)\s]+)\)", description)
+    assert len(targets) > 5
+    for target in targets:
+        assert target.startswith(("https://", "#")), target
+        path = re.sub(
+            r"https://(github\.com/daleml/daleml/blob|raw\.githubusercontent\.com/daleml/daleml)/main/",
+            "",
+            target,
+        )
+        if path != target:
+            assert (ROOT / path.partition("#")[0]).exists(), target
