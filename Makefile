@@ -5,7 +5,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-lowest test-sdist tutorials notebooks lint format house docs bench claims hooks release-check clean
+.PHONY: help setup demo test test-slow test-lowest test-sdist tutorials notebooks lint format house docs pages bench claims hooks release-check clean
 
 help:  ## what can be made here
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
