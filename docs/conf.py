@@ -1,19 +1,21 @@
 """How Sphinx builds the pages: ``make docs``. Warnings are errors, and no network is needed."""
 
-import importlib
-import inspect
+import logging
 import sys
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
+sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from sphinx.pycode import ModuleAnalyzer  # noqa: E402
+from site_steps import api_pages, tutorial_pages  # noqa: E402
 
 import daleml  # noqa: E402
-from daleml._support.keyword_names import Keywords  # noqa: E402
-from tests.docstrings import HOMES  # noqa: E402
+
+# A folder may still be without pages. Sphinx gives this warning no type by which to name it.
+logging.getLogger("sphinx.sphinx.directives.other").addFilter(
+    lambda record: getattr(record, "subtype", None) != "empty_glob"
+)
 
 project = "daleml"
 author = "The daleml developers"
@@ -27,12 +29,16 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx-mathjax-offline",
     "sphinx_copybutton",
+    "sphinx_design",
 ]
+exclude_patterns = ["**/_*.md"]  # what other pages include
 html_theme = "furo"
 html_title = f"daleml {version}"
 html_show_sourcelink = False
+# The lines below each result would be fetched, which a browser forbids for files.
+html_show_search_summary = False
 
-myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 nb_execution_mode = "off"  # notebooks are saved with their outputs
 myst_heading_anchors = 3
 
@@ -51,150 +57,6 @@ copybutton_prompt_is_regexp = True
 autodoc_default_options = {"members": True, "show-inheritance": True}
 
 
-def write_api_pages(app: Any) -> None:
-    """Write a page per public module, from the names that it lists."""
-    folder = HERE / "api"
-    pages = []
-    entries = []
-    homes: dict[int, str] = {}
-    for home in HOMES:
-        module = importlib.import_module(home)
-        write_if_changed(folder / f"{home}.rst", page_of(module, homes))
-        pages.append(f"   {home}")
-        entries += [f":doc:`{home}`", *index_entry(module, homes), ""]
-    toctree = [".. toctree::", "   :hidden:", "   :maxdepth: 1", "", *pages, ""]
-    write_if_changed(folder / "index.rst", "\n".join([INDEX, *entries, *toctree]))
-
-
-def index_entry(module: Any, homes: dict[int, str]) -> list[str]:
-    """Return what the page of all names says of a module: its first line, and its names."""
-    title = module.__name__
-    first = (inspect.getdoc(module) or "").partition("\n")[0]
-    links = []
-    for name in sorted(names_of(module), key=str.lower):
-        thing = getattr(module, name)
-        if not inspect.ismodule(thing):
-            home = homes.get(id(thing), title)
-            links.append(f":py:obj:`{name} <{home}.{name}>`")
-    return [f"   {first}", "", "   " + ", ".join(links)]
-
-
-INDEX = """\
-Every public name
-=================
-
-One page per module, in the order in which a model meets them: populations, signs, layers,
-optimisers, analysis; then what learns otherwise, and the tools around.
-"""
-
-
-def page_of(module: Any, homes: dict[int, str]) -> str:
-    """Return the page of a module: what it says of itself, and then each of its names.
-
-    What an earlier page describes is referred to: one name has one description.
-    """
-    title = module.__name__
-    lines = [
-        title,
-        "=" * len(title),
-        "",
-        f".. automodule:: {title}",
-        "   :no-members:",
-        "",
-    ]
-    elsewhere = []
-    for name in sorted(names_of(module), key=str.lower):
-        thing = getattr(module, name)
-        if inspect.ismodule(thing):
-            continue
-        is_code = inspect.isclass(thing) or inspect.isfunction(thing)
-        if is_code and id(thing) in homes:
-            elsewhere.append(f"- :py:obj:`{name} <{homes[id(thing)]}.{name}>`")
-            continue
-        if is_code:
-            homes[id(thing)] = title
-            lines += [code_entry(title, name, thing), ""]
-        else:
-            lines += [*data_entry(title, name, thing), ""]
-    if elsewhere:
-        lines += ["Described on another page:", "", *elsewhere, ""]
-    return "\n".join(lines)
-
-
-def code_entry(title: str, name: str, thing: Any) -> str:
-    """Return the line that describes a class, an error or a function."""
-    kind = "autofunction"
-    if inspect.isclass(thing):
-        kind = "autoexception" if issubclass(thing, BaseException) else "autoclass"
-    return f".. {kind}:: {title}.{name}{given_signature(thing)}"
-
-
-def given_signature(thing: Any) -> str:
-    """Return the signature that Sphinx would miss, without types; else nothing.
-
-    Types stand in the descriptions of the parameters.
-    """
-    if inspect.isfunction(thing):
-        # What takes `**options` lists them in a signature of its own. Sphinx would read the
-        # defaults from the source, which has fewer, and fail.
-        signature = vars(thing).get("__signature__")
-    elif getattr(thing, "_is_protocol", False):
-        signature = inspect.Signature()
-    elif issubclass(thing, Keywords):
-        # Sphinx would show `__new__`, which takes anything in order to help with slips.
-        signature = inspect.signature(thing)
-    else:
-        signature = None
-    if signature is None:
-        return ""
-    bare = [
-        one.replace(annotation=inspect.Parameter.empty)
-        for one in signature.parameters.values()
-    ]
-    return str(inspect.Signature(bare))
-
-
-def data_entry(title: str, name: str, thing: Any) -> list[str]:
-    """Return the lines that describe a constant or an alias of a type.
-
-    Its text stands below it where it is defined. Sphinx looks only in the module that lists
-    it, and would show the text of ``tuple`` or ``dict`` instead.
-    """
-    for home, module in sorted(sys.modules.items()):
-        if not home.startswith("daleml.") or vars(module).get(name) is not thing:
-            continue
-        texts = ModuleAnalyzer.for_module(home).find_attr_docs()
-        text = texts.get(("", name))
-        if text is not None:
-            entry = [f".. py:data:: {name}", f"   :module: {title}"]
-            if isinstance(thing, (str, float, tuple)):
-                entry.append(f"   :value: {thing!r}")
-            return [*entry, "", *(f"   {one}".rstrip() for one in text)]
-    return [f".. autodata:: {title}.{name}"]
-
-
-def names_of(module: Any) -> list[str]:
-    """Return what a module lists in ``__all__``; without one, what it defines itself."""
-    found: list[str] = []
-    if hasattr(module, "__all__"):
-        return list(module.__all__)
-    for name, value in vars(module).items():
-        if (
-            not name.startswith("_")
-            and getattr(value, "__module__", "") == module.__name__
-        ):
-            found.append(name)
-    return found
-
-
-def write_if_changed(path: Path, text: str) -> None:
-    """Write a page, unless it is there as it should be: Sphinx reads again what is newer."""
-    # A fresh clone has no folder of API pages: git keeps no empty ones.
-    path.parent.mkdir(exist_ok=True)
-    if not path.exists() or path.read_text() != text:
-        path.write_text(text)
-
-
 def skips_field(
     app: Any, what: str, name: str, thing: Any, skip: bool, options: Any
 ) -> bool | None:
@@ -205,5 +67,6 @@ def skips_field(
 
 def setup(app: Any) -> None:
     """Have the pages written before any is read."""
-    app.connect("builder-inited", write_api_pages)
+    app.connect("builder-inited", api_pages.write_api_pages)
+    app.connect("builder-inited", tutorial_pages.write_tutorial_pages)
     app.connect("autodoc-skip-member", skips_field)

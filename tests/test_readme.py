@@ -1,10 +1,19 @@
 import doctest
+import importlib.util
+import os
 import re
 from pathlib import Path
 
 import pytest
+import typer
+
+from daleml.cli import app
+from tests import written_pages
 
 ROOT = Path(__file__).parent.parent
+PAGES = written_pages.pages()
+MAKEFILE = (ROOT / "Makefile").read_text()
+TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
@@ -38,62 +47,145 @@ def test_the_readme_runs(block, tmp_path, monkeypatch, capsys):
 
 
 def test_the_readmes_commands_exist():
-    targets = set(
-        re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    )
     named = set(re.findall(r"[`$] ?make ([a-z-]+)", README))
     assert {"demo", "test", "bench"} <= named
-    assert named <= targets
-    from daleml.cli import app
+    assert named <= TARGETS
 
     commands = {command.callback.__name__ for command in app.registered_commands}
     assert set(re.findall(r"\$ daleml (\w+)", README)) <= commands
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        "README.md",
-        "CONTRIBUTING.md",
-        "docs/behaviour.md",
-        "docs/cell_types.md",
-        "docs/time_and_perturbations.md",
-        "docs/dynamics.md",
-        "docs/pathways.md",
-        "docs/tasks.md",
-        "docs/activity.md",
-        "docs/published_circuits.md",
-        "docs/claims.md",
-        "docs/mechanisms.md",
-        "docs/routes.md",
-    ],
-)
+@pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
-        assert (
-            target.startswith("http") or (ROOT / page).parent.joinpath(target).exists()
-        ), target
+    text = (ROOT / page).read_text()
+    for target in written_pages.links(text):
+        if not target.startswith(("http://", "https://", "mailto:")):
+            assert leads_somewhere(ROOT / page, target), target
+
+
+def leads_somewhere(page, target):
+    path, _, anchor = target.partition("#")
+    place = Path(os.path.normpath(page.parent / path)) if path else page
+    api = ROOT / "docs" / "api"
+    if place.parent == api:  # written while the site is built
+        return place.stem == "index" or importlib.util.find_spec(place.stem) is not None
+    if place.parent == ROOT / "docs" / "tutorials" and place.suffix == ".ipynb":
+        place = ROOT / "tutorials" / place.name  # brought there while the site is built
+    if not place.exists():
+        return False
+    if not anchor or place.suffix != ".md":
+        return True
+    return anchor in written_pages.anchors(place.read_text())
 
 
 @pytest.mark.parametrize(
-    "page",
+    ("target", "leads"),
     [
-        "docs/index.md",
-        "docs/behaviour.md",
-        "docs/cell_types.md",
-        "docs/time_and_perturbations.md",
-        "docs/dynamics.md",
-        "docs/pathways.md",
-        "docs/tasks.md",
-        "docs/activity.md",
-        "docs/published_circuits.md",
+        ("docs/tasks.md", True),
+        ("docs/task.md", False),
+        ("#how-to-cite", True),
+        ("#how-to-quote", False),
+        ("docs/api/daleml.signs.rst", True),
+        ("docs/api/daleml.sings.rst", False),
+        ("docs/tutorials/01_dales_law.ipynb", True),
+        ("docs/tutorials/00_dales_law.ipynb", False),
     ],
 )
-def test_examples_of_pages_run(page):
+def test_a_link_that_leads_nowhere_is_noticed(target, leads):
+    assert leads_somewhere(ROOT / "README.md", target) is leads
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "README.md"])
+def test_examples_of_pages_run(page, tmp_path, monkeypatch):
+    names = {"__name__": "__main__"}
+    text = (ROOT / page).read_text()
+    monkeypatch.chdir(tmp_path)
+    for block in written_pages.blocks(text):
+        if block.reason:
+            continue
+        if block.language == "python":
+            # Empty lines above, so that a traceback names the line of the page.
+            code = "\n" * (block.line - 1) + block.text
+            exec(compile(code, page, "exec"), names)
+        elif block.language == "pycon":
+            run_session(block, page, names)
+
+
+def run_session(block, page, names):
     flags = doctest.NORMALIZE_WHITESPACE
-    failed, tried = doctest.testfile(str(ROOT / page), False, optionflags=flags)
-    assert tried
-    assert not failed
+    session = doctest.DocTestParser().get_doctest(
+        block.text, {}, page, page, block.line - 1
+    )
+    assert session.examples, f"{page}, line {block.line}: a session without >>>"
+    session.globs = names
+    report = []
+    runner = doctest.DocTestRunner(verbose=False, optionflags=flags)
+    failed, _ = runner.run(session, out=report.append, clear_globs=False)
+    assert not failed, "".join(report)
+
+
+def test_a_session_that_prints_something_else_fails():
+    block = written_pages.Block("pycon", ">>> 1 + 1\n3\n", 1, "")
+    with pytest.raises(AssertionError, match="Expected:"):
+        run_session(block, "page", {})
+
+
+COMMANDS = [
+    pytest.param(page, line, id=f"{page}: {line}")
+    for page in PAGES
+    for block in written_pages.blocks((ROOT / page).read_text())
+    if block.language == "console"
+    for line in re.findall(r"^\$ (.+)", block.text, re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize(("page", "line"), COMMANDS)
+def test_commands_of_pages_exist(page, line):
+    complaint = what_is_wrong_with(line)
+    assert not complaint, complaint
+
+
+def what_is_wrong_with(line):
+    """Say what a line of a terminal names that is not there; None if all of it is."""
+    for command in re.split(r" && | \| |;", line.partition("  #")[0]):
+        words = command.split()
+        program = words[0].removeprefix(".venv/bin/")
+        if program == "make":
+            unknown = set(words[1:]) - TARGETS
+            named = [word for word in unknown if not re.match(r"[A-Z]+=", word)]
+            if named:
+                return f"make has no target {named}"
+        if program == "daleml":
+            return wrong_in_daleml(words[1:])
+    return None
+
+
+def wrong_in_daleml(words):
+    tool = typer.main.get_command(app)
+    command = tool
+    if words and words[0] in tool.commands:
+        command = tool.commands[words[0]]
+    elif words and not words[0].startswith("-"):
+        return f"daleml has no command {words[0]}"
+    known = {"--help"}
+    for parameter in command.params:
+        known.update(parameter.opts, parameter.secondary_opts)
+    given = {word.partition("=")[0] for word in words if word.startswith("-")}
+    return f"no options {given - known}" if given - known else None
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("make demo", None),
+        ("make dmeo", "make has no target ['dmeo']"),
+        ("cd daleml && daleml fti x.csv", "daleml has no command fti"),
+        ("daleml fit x.csv --columm w", "no options {'--columm'}"),
+        ("daleml fit x.csv --column w  # a page", None),
+    ],
+)
+def test_a_command_that_is_not_there_is_noticed(line, complaint):
+    assert what_is_wrong_with(line) == complaint
 
 
 def test_contributing_is_short():

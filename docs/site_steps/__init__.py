@@ -1,0 +1,1 @@
+"""What is written before the pages are read: API pages, tutorials."""
