@@ -221,5 +221,5 @@ def test_no_notebook_is_without_its_script():
     assert found - FIRST_EDITION == set(NAMES) - FIRST_EDITION
 
 
-FIRST_EDITION = {"01_dales_law", "02_recurrent_circuits", "03_fitting_weights"}
+FIRST_EDITION = {"01_dales_law", "02_recurrent_circuits"}
 """Notebooks that are to become scripts."""
