@@ -68,7 +68,7 @@ def look(page, heard, path, *, widths=WIDTHS, own=True, pictures=None):
         Sentences, each with the width in front; none if all is well.
     """
     page.set_viewport_size({"width": widths[0], "height": HEIGHT})
-    page.goto(path.as_uri(), wait_until="load")
+    page.goto(path.resolve().as_uri(), wait_until="load")
     found = []
     for width in widths:
         page.set_viewport_size({"width": width, "height": HEIGHT})

@@ -154,8 +154,11 @@
   for (const svg of document.querySelectorAll("svg")) {
     if (svg.closest("[aria-hidden=true], defs, [style*='display: none']") || !svg.checkVisibility()) continue;
     const around = svg.closest("a, button, label, summary");
-    const text = svg.querySelector("title")?.textContent || svg.getAttribute("aria-label") || svg.getAttribute("aria-labelledby")
-      || around?.textContent?.trim() || around?.getAttribute("aria-label") || around?.title;
+    const used = svg.querySelector("use")?.getAttribute("href");
+    const symbol = used && used.startsWith("#") && document.getElementById(used.slice(1));
+    const own = [svg, symbol || svg].map((one) => one.querySelector("title")?.textContent || one.getAttribute("aria-label"));
+    const outside = [around, around?.control].map((one) => one?.textContent?.trim() || one?.getAttribute("aria-label") || one?.title);
+    const text = [...own, ...outside, svg.getAttribute("aria-labelledby")].find(Boolean);
     if (!text) say("alt", `${named(svg)} has no title`);
   }
 
