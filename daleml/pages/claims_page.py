@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from daleml._support import atomic_files
 from daleml.analysis import plots
 from daleml.analysis.plots.drawing import Drawing
 from daleml.pages.html_page import Section, page
+from daleml.pages.page_words import OF_CLAIMS
 from daleml.reproductions.claim import Paper
 from daleml.reproductions.running_claims import Reproduction
 from daleml.reproductions.sweep import READING, Swept
@@ -20,6 +22,15 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+_FILE = re.compile(r"\b\w+\.py\b")
+_FILE_OF_AUTHORS = "is a file of the authors' code; its address is not on record here"
+
+_READ_A_FIGURE = (
+    "In the figures below, each dot is a seed, the diamond is the mean of the seeds, the bar"
+    " is the 95 % interval of that mean, and the green band is what was expected. The bar is"
+    " judged, not the dots: some dots may lie outside the band of a claim that holds."
+)
+_NO_EFFECT = " The dashed line is where the number would be if there were no effect."
 
 _COLUMNS = (
     "claim",
@@ -111,12 +122,14 @@ def write(
             sections.append(_of_paper(paper, own, result.sweeps, files))
         sections += [_of_claim(outcome, files, command) for outcome in own]
     machine = [f"{name} {value}" for name, value in result.machine.items() if value]
+    rule = Section("What the verdicts mean", [RULE, _READ_A_FIGURE])
     files["index.html"] = page(
         "The founding claims, measured again",
         verdict_counts(result.outcomes),
         _facts(result),
-        sections,
-        [RULE, ", ".join(machine)],
+        [rule, *sections],
+        [f"Made by `{command}` on {', '.join(machine)}."],
+        OF_CLAIMS,
     ).encode()
     atomic_files.write_set("out", out, files, "claims.json", result.to_dict())
     return out / "index.html"
@@ -131,7 +144,7 @@ def _facts(result: Reproduction) -> list[tuple[str, str]]:
     return [
         (str(n_hold), "claims hold"),
         (str(len(result.outcomes)), "claims listed"),
-        (str(min(seeds, default=0)), "seeds at least"),
+        (str(min(seeds, default=0)), "seeds or more for each claim"),
         (result.budget, "budget"),
     ]
 
@@ -159,21 +172,33 @@ def _of_claim(outcome: Outcome, files: dict[str, bytes], command: str) -> Sectio
     """Compose the section of a claim, and keep its figure among the files."""
     claim = outcome.claim
     heading = f"{claim.id}: {outcome.verdict}"
-    said = [
-        f"{claim.sentence} {outcome.verdict.capitalize()}.",
-        f"Source: {claim.source}.",
-    ]
+    said = [f"{claim.sentence} Verdict: {outcome.verdict}.", _source(claim.source)]
     if claim.note:
         said.append(claim.note)
     if not outcome.measured:
-        return Section(heading, said)
+        return Section(heading, said, level=3)
     # The command of this claim alone, for a reader who wants to see it measured.
     said.append(f"`{command.replace('reproduce', f'reproduce {claim.id}', 1)}`")
-    caption = (
-        "Dots are seeds, the bar is the 95 % interval of their mean, the green band is what"
-        " was expected."
-    )
-    drawing = Drawing(plots.claim(outcome), caption)
+    drawing = Drawing(plots.claim(outcome), _caption(outcome))
     files[f"figures/{claim.id}.png"] = drawing.png()
     measured = table([outcome]).drop(columns="claim")
-    return Section(heading, said, [measured], [drawing])
+    return Section(heading, said, [measured], [drawing], level=3)
+
+
+def _source(source: str) -> str:
+    """Say where something is claimed, and what a file that is named there is."""
+    files = _FILE.findall(source)
+    if not files:
+        return f"Source: {source}."
+    return f"Source: {source}. `{files[0]}` {_FILE_OF_AUTHORS}."
+
+
+def _caption(outcome: Outcome) -> str:
+    """Say what the figure of a claim shows, to those too who cannot see it."""
+    said = (
+        f"The seeds of claim {outcome.claim.id}, their mean and its interval, beside what"
+        " was expected; the table above has the numbers."
+    )
+    if any(one.check.no_effect is not None for one in outcome.measured):
+        said += _NO_EFFECT
+    return said

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import daleml
 from daleml.analysis import Comparison, GroupComparison
+from daleml.analysis.distributions.families.family_labels import family_label
 from daleml.analysis.distributions.group_verdicts import Verdict
 from daleml.analysis.distributions.weight_fit import FEW
-from daleml.pages import fit_tables, html_page
+from daleml.pages import fit_tables, html_page, page_words
 from daleml.pages.fit_tables import parameter_table, ranking
 from daleml.weight_study.fit_figures import file_names
 from daleml.weight_study.fit_study import Study
@@ -60,7 +61,7 @@ def compose(
     result = study.result
     sections: list[html_page.Section] = []
     if isinstance(result, GroupComparison):
-        sections += _groups(result, drawings)
+        sections += _groups(study, result, drawings)
         facts = _facts_of_groups(study, result)
     else:
         facts = _facts(study, result)
@@ -79,6 +80,7 @@ def compose(
         facts,
         [*sections, _observed(study, file)],
         _footer(study, command),
+        page_words.OF_FITS,
     )
 
 
@@ -87,6 +89,7 @@ def compose(
 
 def _facts_of_groups(study: Study, result: GroupComparison) -> list[tuple[str, str]]:
     n_groups = len(result.groups) + len(result.failures)
+    unit = study.gathered.unit
     facts = [
         (f"{study.n:,}", "weights fitted"),
         (f"{len(result.groups)} of {n_groups}", "groups could be fitted"),
@@ -95,11 +98,15 @@ def _facts_of_groups(study: Study, result: GroupComparison) -> list[tuple[str, s
         asked = "are they alike"
         if result.connection:
             asked = "are the groups alike in strengths and connections"
-        p_value = _with_p(result.test.p_value)
-        facts.append((p_value, f"{asked}, under the {result.test.family}?"))
+        asked += f", under the {family_label(result.test.family)}?"
+        facts.append((result.test.p_text(), asked))
     effect = result.effect
     if effect:
-        said = f"the median of {effect.other} over that of {effect.reference}"
+        lower, higher = (fit_tables.with_unit(one, unit) for one in effect.medians)
+        said = (
+            f"times as large is the median of {effect.other} ({higher}) as that of"
+            f" {effect.reference} ({lower})"
+        )
         facts.append((effect.ratio.text(), said))
     return facts
 
@@ -108,7 +115,7 @@ def _facts(study: Study, result: Comparison) -> list[tuple[str, str]]:
     best = result.best
     facts = [
         (f"{study.n:,}", "weights fitted"),
-        (best.family, f"ranks first of {len(result.fits)}"),
+        (family_label(best.family), f"ranks first of {len(result.fits)} families"),
     ]
     standard = fit_tables.standard_fit(result)
     if standard:
@@ -130,7 +137,7 @@ def _facts(study: Study, result: Comparison) -> list[tuple[str, str]]:
 
 
 def _groups(
-    result: GroupComparison, drawings: Mapping[str, Drawing]
+    study: Study, result: GroupComparison, drawings: Mapping[str, Drawing]
 ) -> list[html_page.Section]:
     said = [
         (
@@ -140,7 +147,7 @@ def _groups(
         result.caution(),
         _RANKS,
     ]
-    tables = [fit_tables.groups(result)]
+    tables = [fit_tables.groups(result, study.gathered.unit)]
     if result.same:
         tables.append(fit_tables.tests_of_one_distribution(result))
     sections = [html_page.Section("The groups", said, tables, [drawings["groups"]])]
@@ -168,7 +175,7 @@ def _comparison(
         [drawings["density"], drawings["ranking"]],
     )
     description = html_page.Section(
-        study.headed(group, f"How well {best.family} describes them"),
+        study.headed(group, f"How well the {family_label(best.family)} describes them"),
         [_goodness(comparison), _intervals(study)],
         [fit_tables.parameter_table(study, group)],
         [drawings["ccdf"], drawings["qq"]],
@@ -288,11 +295,3 @@ def _footer(study: Study, command: str) -> list[str]:
         f"To cite: The daleml developers, daleml {daleml.__version__}; and the papers of"
         " the methods used. " + "; ".join(methods) + ".",
     ]
-
-
-def _with_p(value: float) -> str:
-    shown = fit_tables.short_p(value)
-    # Such a value is shown as "< 0.0001", which takes no sign of equality.
-    if value < 1e-4:
-        return f"p {shown}"
-    return f"p = {shown}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from daleml.analysis.distributions.families.family_labels import family_label
 from daleml.analysis.distributions.p_values import bare_p
 from daleml.analysis.distributions.vuong import FEW
 from daleml.weight_study.fit_study import STANDARD, median_magnitude, reported
@@ -32,7 +33,7 @@ def ranking(comparison: Comparison) -> pd.DataFrame:
     """Return how families rank, as the page shows it: one row per family, best first."""
     table = comparison.table()
     shown = {
-        "family": table["family"],
+        "family": table["family"].map(family_label),
         "AICc": table["aicc"].map("{:,.1f}".format),
         "behind": table["delta"].map("{:,.1f}".format),
         "weight": table["weight"].map("{:.3f}".format),
@@ -58,7 +59,7 @@ def parameter_table(study: Study, group: str) -> pd.DataFrame:
         for name, value in fit.params.items():
             error = fit.stderr[name]
             row = {
-                "family": fit.family,
+                "family": family_label(fit.family),
                 "parameter": name,
                 "estimate": f"{value:.4g}",
                 "standard error": f"{error:.2g}" if math.isfinite(error) else _NONE,
@@ -72,17 +73,18 @@ def parameter_table(study: Study, group: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def groups(result: GroupComparison) -> pd.DataFrame:
+def groups(result: GroupComparison, unit: str = "") -> pd.DataFrame:
     """Return one row per group: its size, its median, and the family that ranks first."""
     import pandas as pd
 
+    median = f"median ({unit})" if unit else "median"
     rows = []
     for name, comparison in result.groups.items():
         best = comparison.best
         row = {
             "group": name,
             "n": f"{best.n:,}",
-            "median": f"{median_magnitude(best):.4g}",
+            median: f"{median_magnitude(best):.4g}",
         }
         standard = standard_fit(comparison)
         if standard:
@@ -91,8 +93,8 @@ def groups(result: GroupComparison) -> pd.DataFrame:
         family, rivals = "too few", ""
         # Of few weights, which family ranks first is chance.
         if best.total >= FEW:
-            family = best.family
-            rivals = ", ".join(comparison.cannot_tell) or "none"
+            family = family_label(best.family)
+            rivals = ", ".join(map(family_label, comparison.cannot_tell)) or "none"
         row |= {"best family": family, "cannot be told from": rivals}
         rows.append(row)
     return pd.DataFrame(rows)
@@ -107,7 +109,7 @@ def tests_of_one_distribution(result: GroupComparison) -> pd.DataFrame:
         ratio = f"{test.statistic:,.1f}" if math.isfinite(test.statistic) else _NONE
         rows.append(
             {
-                "family": name,
+                "family": family_label(name),
                 "likelihood ratio": ratio,
                 "degrees of freedom": test.freedom,
                 "p, one distribution": bare_p(
@@ -133,3 +135,8 @@ def short_p(value: float) -> str:
     if math.isnan(value):
         return _NONE
     return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
+
+
+def with_unit(value: float, unit: str) -> str:
+    """Return a value with its unit, if it is known."""
+    return f"{value:.4g} {unit}".rstrip()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from daleml._support.safe_text import shown
 from daleml.pages.page_style import STYLE
+from daleml.pages.page_words import Words, anchor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +20,18 @@ if TYPE_CHECKING:
 
 # A sentence or a list may wrap; a number may not.
 _LONG_CELL = re.compile(r"<td>([^<]{24,})</td>")
+
+_PIXELS_PER_INCH = 96
+"""Of a browser, whatever its screen has."""
+
+_LEAST_SCALE = 0.7
+"""A figure that is shrunk more cannot be read: it scrolls instead."""
+
+_PHONE = 350
+"""What a page on a telephone has for a figure, in pixels."""
+
+_MANY_SECTIONS = 6
+"""A page of so many sections begins with a list of them."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +43,14 @@ class Section:
         paragraphs: What is said under it.
         tables: Tables, below what is said.
         drawings: Figures, below the tables.
+        level: 2 for a part of the page, 3 for a part of the section before.
     """
 
     heading: str
     paragraphs: Sequence[str] = ()
     tables: Sequence[pd.DataFrame] = ()
     drawings: Sequence[Drawing] = ()
+    level: int = 2
 
 
 def page(
@@ -44,6 +59,7 @@ def page(
     facts: Sequence[tuple[str, str]],
     sections: Sequence[Section],
     footer: Sequence[str] = (),
+    words: Mapping[str, str] | None = None,
 ) -> str:
     """Compose a page. Text is escaped; words between backticks are set as code.
 
@@ -53,10 +69,13 @@ def page(
         facts: Figures to show large, each with what it is.
         sections: In order.
         footer: Paragraphs in small print: how it was made, sources.
+        words: Words that a reader may not know, each with what it means. The first use of each
+            in a paragraph is a link; those that are used are listed at the end.
 
     Returns:
         HTML, with style and figures inside.
     """
+    known = Words(words or {})
     tiles = []
     for value, name in facts:
         tiles.append(f"<li><b>{_text(value)}</b><span>{_text(name)}</span></li>")
@@ -72,23 +91,55 @@ def page(
         "</head>",
         "<body>",
         f"<h1>{_text(title)}</h1>",
-        f'<p class="lead">{_text(lead)}</p>',
+        f'<p class="lead">{_text(lead, known)}</p>',
         f'<ul class="facts">{"".join(tiles)}</ul>',
     ]
-    parts += [_section(section) for section in sections]
+    if len(sections) >= _MANY_SECTIONS:
+        parts.append(_contents(sections))
+    parts += [_section(section, place, known) for place, section in enumerate(sections)]
+    met = known.met()
+    if met:
+        parts.append(_meanings(met))
     parts += [f"<footer>{_paragraphs(footer)}</footer>", "</body>", "</html>", ""]
     return "\n".join(parts)
 
 
-def _section(section: Section) -> str:
-    parts = [_paragraphs(section.paragraphs)]
+def _contents(sections: Sequence[Section]) -> str:
+    """Return a list of the sections, closed until somebody opens it."""
+    lines = []
+    for place, section in enumerate(sections):
+        link = f'<a href="#part-{place}">{_text(section.heading)}</a>'
+        lines.append(f'<li class="level{section.level}">{link}</li>')
+    return (
+        f"<details><summary>Contents of this page: {len(sections)} parts</summary>"
+        f'<ul class="contents">{"".join(lines)}</ul></details>'
+    )
+
+
+def _meanings(met: Mapping[str, str]) -> str:
+    """Return the last section: what the words of this page mean."""
+    lines = []
+    for name, meaning in met.items():
+        term = f'<dt id="{anchor(name)}">{_text(name)}</dt>'
+        lines.append(f"<div>{term}<dd>{_text(meaning)}</dd></div>")
+    heading = '<h2 id="words">Words on this page</h2>'
+    return f"<section>\n{heading}\n<dl>{''.join(lines)}</dl>\n</section>"
+
+
+def _section(section: Section, place: int, words: Words) -> str:
+    parts = [_paragraphs(section.paragraphs, words)]
     for table in section.tables:
-        # A wide table scrolls by itself, so that the page need not on a small screen.
-        parts.append(f'<div class="scroll">{_table(table)}</div>')
+        words.note([str(column) for column in table.columns])
+        # A wide table scrolls by itself, so that the page need not on a small screen. It takes
+        # the keyboard too, and says to those who hear the page which table it is.
+        name = _escaped(f"Table: {section.heading}", quote=True)
+        opening = f'<div class="scroll" tabindex="0" role="region" aria-label="{name}">'
+        parts.append(f"{opening}{_table(table)}</div>")
     if section.drawings:
         figures = "".join(map(_figure, section.drawings))
         parts.append(f'<div class="figures">{figures}</div>')
-    heading = f"<h2>{_text(section.heading)}</h2>"
+    level = f"h{section.level}"
+    heading = f'<{level} id="part-{place}">{_text(section.heading)}</{level}>'
     return f"<section>\n{heading}\n{''.join(parts)}\n</section>"
 
 
@@ -105,25 +156,41 @@ def _figure(drawing: Drawing) -> str:
     # Inside the page: it stays whole when it is sent by mail.
     source = base64.b64encode(drawing.png()).decode("ascii")
     alternative = _escaped(drawing.caption, quote=True)
-    image = f'<img alt="{alternative}" src="data:image/png;base64,{source}">'
     width, height = drawing.figure.get_size_inches()
-    # Panels side by side take the whole width of the page; on a telephone they scroll.
+    drawn = round(width * _PIXELS_PER_INCH)
+    least = round(_LEAST_SCALE * drawn)
+    # With a width and a height, the page does not jump while it is opened.
+    sizes = f'width="{drawn}" height="{round(height * _PIXELS_PER_INCH)}"'
+    image = (
+        f'<img alt="{alternative}" {sizes} data-drawn="{drawn}"'
+        f' style="min-width:{least}px" src="data:image/png;base64,{source}">'
+    )
+    box = '<div class="scroll">'
+    if least > _PHONE:
+        box = '<div class="scroll" tabindex="0" role="region" aria-label="Figure">'
+    # Panels side by side take the whole width of the page.
     are_panels = width > 8 and width > 1.8 * height
     opening = '<figure class="wide">' if are_panels else "<figure>"
     caption = f"<figcaption>{_text(drawing.caption)}</figcaption>"
-    return f"{opening}{image}{caption}</figure>"
+    return f"{opening}{box}{image}</div>{caption}</figure>"
 
 
-def _paragraphs(paragraphs: Sequence[str]) -> str:
-    return "".join(f"<p>{_text(paragraph)}</p>\n" for paragraph in paragraphs)
+def _paragraphs(paragraphs: Sequence[str], words: Words | None = None) -> str:
+    return "".join(f"<p>{_text(paragraph, words)}</p>\n" for paragraph in paragraphs)
 
 
-def _text(text: str) -> str:
-    """Return escaped text, with what stands between backticks set as code."""
+def _text(text: str, words: Words | None = None) -> str:
+    """Return escaped text, with what stands between backticks set as code.
+
+    The first use of a word that has a meaning on this page is a link to it.
+    """
     pieces = _escaped(text).split("`")
-    # Every second piece lies between two backticks.
-    for place in range(1, len(pieces), 2):
-        pieces[place] = f"<code>{pieces[place]}</code>"
+    for place, piece in enumerate(pieces):
+        # Every second piece lies between two backticks.
+        if place % 2:
+            pieces[place] = f"<code>{piece}</code>"
+        elif words:
+            pieces[place] = words.linked(piece)
     return "".join(pieces)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from daleml.analysis import Comparison, GroupComparison, plots
+from daleml.analysis.distributions.families.family_labels import family_label
 from daleml.analysis.distributions.weight_fit import FEW
 from daleml.analysis.plots.drawing import Drawing
 from daleml.weight_study.fit_study import Study
@@ -16,7 +17,7 @@ _INCHES_PER_GROUP = 0.95
 
 def overview(study: Study) -> Drawing:
     """Draw the one figure that says most: four panels of a comparison, or all groups."""
-    label = study.gathered.label
+    label = study.gathered.axis
     if isinstance(study.result, Comparison):
         caption = "Density, upper tail, quantiles against the best family, and how families rank."
         return Drawing(plots.comparison_figure(study.result, xlabel=label), caption)
@@ -49,7 +50,7 @@ def draw(study: Study) -> Iterator[tuple[str, Drawing]]:
 def _of_group(study: Study, group: str) -> Iterator[tuple[str, Drawing]]:
     """Draw the figures of one comparison."""
     comparison = study.comparisons[group]
-    best, label = comparison.best, study.gathered.label
+    best, label = comparison.best, study.gathered.axis
     few = best.total < FEW
     caption = f"{best.n:,} weights"
     if str(best.observation):
@@ -69,7 +70,8 @@ def _of_group(study: Study, group: str) -> Iterator[tuple[str, Drawing]]:
     yield "ccdf", _drawn(caption, plots.ccdf, comparison, xlabel=label)
     caption = study.headed(
         group,
-        f"On the line is {best.family}; the band holds 95 % of samples drawn from it.",
+        f"On the line is the {family_label(best.family)}; the band holds 95 % of samples"
+        " drawn from it.",
     )
     yield "qq", _drawn(caption, plots.qq, best, xlabel=label)
     if group in study.resemblances:

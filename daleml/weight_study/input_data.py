@@ -39,6 +39,7 @@ class Gathered:
         clusters: The animal or cell that each value lies in; None if values are taken for
             independent.
         clustered_by: What those are.
+        unit: The unit of the magnitudes, such as ``"px"``; nothing where it is not known.
     """
 
     name: str
@@ -51,6 +52,12 @@ class Gathered:
     notes: tuple[str, ...] = ()
     clusters: NDArray[Any] | None = None
     clustered_by: str = ""
+    unit: str = ""
+
+    @property
+    def axis(self) -> str:
+        """What the magnitudes are, with their unit: the name of an axis."""
+        return f"{self.label} ({self.unit})" if self.unit else self.label
 
     def within(self, low: float | None, high: float | None) -> Gathered:
         """Leave out magnitudes that are said not to be seen, and say how many.

@@ -57,7 +57,7 @@ def test_a_table_that_fits_has_no_shadow():
     page = html_page.page(
         "T", "lead", [], [html_page.Section("S", tables=[pd.DataFrame({"a": [1]})])]
     )
-    layers = re.search(r"\.scroll \{[^}]*background: ([^;]*);", page).group(1)
+    layers = re.search(r"\.scroll \{[^}]*background:\s([^;]*);", page).group(1)
     assert re.findall(r"no-repeat (\w+)", layers) == ["local", "scroll"]
 
 

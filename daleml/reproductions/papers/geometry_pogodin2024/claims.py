@@ -66,9 +66,9 @@ PAPER = Paper(
                 ),
             ),
             note=(
-                "Medians of 10 draws a seed; the floor is 0.0375 on average. Of log-normal"
-                " weights the 3-norm and the 2.5-norm cannot be told apart, so that 2.5"
-                " does not count against 3 there; of normal weights it does."
+                "Medians of 10 draws a seed; the floor is 0.0375 on average. For log-normal"
+                " weights the 3-norm and the 2.5-norm cannot be told apart, so that the"
+                " 2.5-norm is not among the others there; for normal weights it is."
             ),
         ),
         Claim(
