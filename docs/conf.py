@@ -8,7 +8,7 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from site_steps import api_pages, tutorial_pages  # noqa: E402
+from site_steps import api_pages, links, sidebar, tutorial_pages  # noqa: E402
 
 import daleml  # noqa: E402
 
@@ -33,6 +33,9 @@ extensions = [
 ]
 exclude_patterns = ["**/_*.md"]  # what other pages include
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_js_files = [("site.js", {"defer": "defer"})]
 html_title = f"daleml {version}"
 html_show_sourcelink = False
 # The lines below each result would be fetched, which a browser forbids for files.
@@ -54,7 +57,7 @@ copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
 # Constants and methods of torch that our classes inherit are documented by torch.
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True}
 
 
 def skips_field(
@@ -69,4 +72,7 @@ def setup(app: Any) -> None:
     """Have the pages written before any is read."""
     app.connect("builder-inited", api_pages.write_api_pages)
     app.connect("builder-inited", tutorial_pages.write_tutorial_pages)
+    app.connect("doctree-read", links.link_names)
+    # Before the theme asks for the list.
+    app.connect("html-page-context", sidebar.share_sidebars, priority=400)
     app.connect("autodoc-skip-member", skips_field)

@@ -1,5 +1,4 @@
 import doctest
-import importlib.util
 import os
 import re
 from pathlib import Path
@@ -8,10 +7,14 @@ import pytest
 import typer
 
 from daleml.cli import app
-from tests import written_pages
+from tests import docstrings, written_pages
 
 ROOT = Path(__file__).parent.parent
 PAGES = written_pages.pages()
+NAMES = {
+    *docstrings.HOMES,
+    *(f"{home}.{name}" for home, name, _ in docstrings.public()),
+}
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 README = (ROOT / "README.md").read_text()
@@ -68,7 +71,7 @@ def leads_somewhere(page, target):
     place = Path(os.path.normpath(page.parent / path)) if path else page
     api = ROOT / "docs" / "api"
     if place.parent == api:  # written while the site is built
-        return place.stem == "index" or importlib.util.find_spec(place.stem) is not None
+        return place.stem == "index" or place.stem in NAMES
     if place.parent == ROOT / "docs" / "tutorials" and place.suffix == ".ipynb":
         place = ROOT / "tutorials" / place.name  # brought there while the site is built
     if not place.exists():

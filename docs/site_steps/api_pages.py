@@ -10,85 +10,137 @@ from sphinx.pycode import ModuleAnalyzer
 
 from daleml._support.keyword_names import Keywords
 from site_steps.files import write_if_changed
-from tests.docstrings import HOMES
+from tests.docstrings import HOMES, public
 
 
 def write_api_pages(app: Any) -> None:
-    """Write a page per public module, from the names that it lists."""
+    """Write a page per public name, one per module that lists its names, and one of all modules.
+
+    A name that several modules list has its page at the first of them.
+    """
     folder = Path(app.srcdir) / "api"
-    pages = []
-    entries = []
+    pages = {}
     homes: dict[int, str] = {}
+    entries = []
     for home in HOMES:
         module = importlib.import_module(home)
-        write_if_changed(folder / f"{home}.rst", page_of(module, homes))
-        pages.append(f"   {home}")
-        entries += [f":doc:`{home}`", *index_entry(module, homes), ""]
-    toctree = [".. toctree::", "   :hidden:", "   :maxdepth: 1", "", *pages, ""]
-    write_if_changed(folder / "index.rst", "\n".join([INDEX, *entries, *toctree]))
-
-
-def index_entry(module: Any, homes: dict[int, str]) -> list[str]:
-    """Return what the page of all names says of a module: its first line, and its names."""
-    title = module.__name__
-    first = (inspect.getdoc(module) or "").partition("\n")[0]
-    links = []
-    for name in sorted(names_of(module), key=str.lower):
-        thing = getattr(module, name)
-        if not inspect.ismodule(thing):
-            home = homes.get(id(thing), title)
-            links.append(f":py:obj:`{name} <{home}.{name}>`")
-    return [f"   {first}", "", "   " + ", ".join(links)]
+        for names in pages_of(module, homes):
+            pages[f"{home}.{names[0]}"] = own_page(module, names)
+            homes.update({id(getattr(module, name)): home for name in names})
+        pages[home] = module_page(module, homes)
+        entries += [f":doc:`{home}`", f"   {first_line(module)}", ""]
+    toctree = [".. toctree::", "   :hidden:", "   :maxdepth: 1", ""]
+    toctree += [f"   {home}" for home in HOMES]
+    pages["index"] = "\n".join([INDEX, *entries, *toctree, ""])
+    for name, text in pages.items():
+        write_if_changed(folder / f"{name}.rst", text)
+    for old in folder.glob("*.rst"):
+        if old.stem not in pages:
+            old.unlink()
 
 
 INDEX = """\
 Every public name
 =================
 
-One page per module, in the order in which a model meets them: populations, signs, layers,
-optimisers, analysis; then what learns otherwise, and the tools around.
+One page per name, in the order in which a model meets the modules: populations, signs, layers,
+optimisers, analysis; then what learns otherwise, and the tools around. The search on the left
+finds a name by its first letters; the :ref:`genindex` lists all, methods too.
 """
 
 
-def page_of(module: Any, homes: dict[int, str]) -> str:
-    """Return the page of a module: what it says of itself, and then each of its names.
-
-    What an earlier page describes is referred to: one name has one description.
-    """
+def module_page(module: Any, homes: dict[int, str]) -> str:
+    """Return the page of a module: what it says of itself, and a table of its names."""
     title = module.__name__
-    lines = [
-        title,
-        "=" * len(title),
-        "",
-        f".. automodule:: {title}",
-        "   :no-members:",
-        "",
-    ]
-    elsewhere = []
+    lines = [title, "=" * len(title), "", f".. automodule:: {title}"]
+    lines += ["   :no-members:", ""]
+    rows = []
     for name in sorted(names_of(module), key=str.lower):
         thing = getattr(module, name)
         if inspect.ismodule(thing):
             continue
-        is_code = inspect.isclass(thing) or inspect.isfunction(thing)
-        if is_code and id(thing) in homes:
-            elsewhere.append(f"- :py:obj:`{name} <{homes[id(thing)]}.{name}>`")
-            continue
-        if is_code:
-            homes[id(thing)] = title
-            lines += [code_entry(title, name, thing), ""]
-        else:
-            lines += [*data_entry(title, name, thing), ""]
-    if elsewhere:
-        lines += ["Described on another page:", "", *elsewhere, ""]
+        home = homes.get(id(thing), title)
+        rows.append(f"   * - :py:obj:`{name} <{home}.{name}>`")
+        says = first_line(thing) if is_code(thing) else "a value"
+        rows.append(f"     - {says}")
+    if rows:
+        lines += [".. rubric:: Names", "", ".. list-table::", "   :widths: auto"]
+        lines += ["   :class: names", "", *rows, ""]
+    constants = [
+        "\n".join(data_entry(title, name, getattr(module, name)))
+        for name in sorted(names_of(module), key=str.lower)
+        if is_constant(getattr(module, name))
+    ]
+    if constants:
+        lines += [".. rubric:: Values", "", *constants, ""]
     return "\n".join(lines)
 
 
-def code_entry(title: str, name: str, thing: Any) -> str:
-    """Return the line that describes a class, an error or a function."""
+def pages_of(module: Any, homes: dict[int, str]) -> list[list[str]]:
+    """Return the classes and functions that still need a page, by page.
+
+    ``spectrum`` and the ``Spectrum`` that it returns share one: some file systems would take
+    their two pages for one.
+    """
+    together: dict[str, list[str]] = {}
+    for name in sorted(names_of(module), key=str.swapcase):
+        thing = getattr(module, name)
+        if is_code(thing) and id(thing) not in homes:
+            together.setdefault(name.lower(), []).append(name)
+    return list(together.values())
+
+
+def own_page(module: Any, names: list[str]) -> str:
+    """Return the page of a function or class, or of a function and the class it returns."""
+    home = module.__name__
+    lines = [
+        # The page of its module leads here; a list of all names would bury the other pages.
+        ":orphan:",
+        "",
+        names[0],
+        "=" * len(names[0]),
+        "",
+        f"From :doc:`{home}`.",
+        "",
+    ]
+    for name in names:
+        lines += [*code_entry(home, name, getattr(module, name)), ""]
+    return "\n".join(lines)
+
+
+def is_code(thing: Any) -> bool:
+    """Return whether something is a class or a function."""
+    return inspect.isclass(thing) or inspect.isfunction(thing)
+
+
+def is_constant(thing: Any) -> bool:
+    """Return whether something public is neither code nor a module."""
+    return not is_code(thing) and not inspect.ismodule(thing)
+
+
+def first_line(thing: Any) -> str:
+    """Return the first line of a docstring."""
+    return (inspect.getdoc(thing) or "").partition("\n")[0]
+
+
+def code_entry(title: str, name: str, thing: Any) -> list[str]:
+    """Return the lines that describe a class, an error or a function."""
     kind = "autofunction"
     if inspect.isclass(thing):
         kind = "autoexception" if issubclass(thing, BaseException) else "autoclass"
-    return f".. {kind}:: {title}.{name}{given_signature(thing)}"
+    lines = [f".. {kind}:: {title}.{name}{given_signature(thing)}"]
+    if inspect.isclass(thing) and any(is_public(base) for base in thing.__bases__):
+        lines.append("   :show-inheritance:")
+    return lines
+
+
+def is_public(base: type) -> bool:
+    """Return whether a base class tells a reader something."""
+    inside = base.__module__.startswith("daleml")
+    return base is not object and (not inside or base.__name__ in PUBLIC_CLASSES)
+
+
+PUBLIC_CLASSES = {name for _, name, thing in public() if inspect.isclass(thing)}
 
 
 def given_signature(thing: Any) -> str:

@@ -56,14 +56,12 @@ def page_of(name: str, notebook: dict[str, Any]) -> dict[str, Any]:
 
 
 def how_it_is_shown(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Return what myst-nb reads of a code cell: whether it is collapsed, and its picture's text."""
+    """Return what myst-nb reads of a code cell: whether it is collapsed."""
     tags = list(metadata.get("tags", []))
-    render: dict[str, Any] = {}
+    render = dict(metadata.get("mystnb", {}))
     if "solution" in tags:
         tags.append("hide-cell")
         render.update(_SHOWN)
-    if "alt" in metadata:
-        render["image"] = {"alt": metadata["alt"]}
     return {"tags": tags, "mystnb": render}
 
 
