@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,10 +70,38 @@ class Trained:
 def learn(
     arm: Arm, seed: int, data: ImageSplit, epochs: int, folder: Path | None = None
 ) -> Trained:
-    """Train one network, its signs judged after every step.
+    """Train one network in double precision, its signs judged after every step.
 
     Go on from ``folder`` if it was interrupted there.
     """
+    with double_precision():
+        return _learn(arm, seed, in_double(data), epochs, folder)
+
+
+@contextlib.contextmanager
+def double_precision() -> Iterator[None]:
+    """Make new tensors double for a while.
+
+    Processors add in different orders. In single precision the difference grows over a
+    thousand steps to half a point of test error; in double precision it stays below 1e-11, so
+    that the demo prints the same on all of them.
+    """
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def in_double(data: ImageSplit) -> ImageSplit:
+    """Return the same images in double precision."""
+    return replace(data, train_x=data.train_x.double(), test_x=data.test_x.double())
+
+
+def _learn(
+    arm: Arm, seed: int, data: ImageSplit, epochs: int, folder: Path | None
+) -> Trained:
     epochs *= arm.times
     model = arm.build(data, torch.Generator().manual_seed(seed))
     # What learning leaves is told by comparing.

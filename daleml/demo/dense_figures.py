@@ -85,19 +85,29 @@ def _history(runs: Mapping[str, list[Trained]]) -> pd.DataFrame:
 def _learning(history: pd.DataFrame) -> Iterator[tuple[str, Drawing]]:
     # Before the first epoch all networks guess, and an axis that shows it shows nothing else.
     learned = history[history.epoch > 0]
-    caption = "Mean of the seeds, and their range."
+    caption = "Test error by epoch: mean of the seeds, and their range."
     yield (
         "learning",
         drawn(caption, plots.learning_curves, learned, _ERRORS, hue="network"),
     )
-    caption = (
-        "Weights whose sign is no longer the one they began with. A lawful network's stay"
-        " at zero."
-    )
+    caption = "Weights whose sign is no longer the one they began with."
+    together = _zeros_together(history, _FLIPS)
+    if together is not history:
+        caption += " Networks whose weights all kept it are one line, at 0."
     yield (
         "flips",
-        drawn(caption, plots.learning_curves, history, _FLIPS, hue="network"),
+        drawn(caption, plots.learning_curves, together, _FLIPS, hue="network"),
     )
+
+
+def _zeros_together(history: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Give the networks that stay at zero one name: their curves would hide each other."""
+    largest = history.groupby("network", sort=False)[column].max()
+    at_zero = list(largest.index[largest == 0])
+    if len(at_zero) < 2:
+        return history
+    one_name = f"{len(at_zero)} others, at 0 throughout"
+    return history.replace({"network": dict.fromkeys(at_zero, one_name)})
 
 
 def _weights(fits: Mapping[str, Comparison]) -> Iterator[tuple[str, Drawing]]:

@@ -64,5 +64,5 @@ def _learning(runs: Mapping[str, list[Trained]]) -> Drawing:
     history = pd.concat(tables, ignore_index=True)
     history = history.rename(columns={"test/error": _ERRORS})
     learned = history[history.epoch > 0]
-    caption = "Mean of the seeds, and their range."
+    caption = "Test error by epoch: mean of the seeds, and their range."
     return drawn(caption, plots.learning_curves, learned, _ERRORS, hue="network")

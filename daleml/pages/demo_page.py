@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daleml.pages import demo_rows_page, demo_tables, html_page
+from daleml.pages import demo_rows_page, demo_tables, demo_words, html_page, page_words
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from daleml.analysis.plots.drawing import Drawing
     from daleml.datasets import Connectome
+
+_SECOND_LAYER = 2
+"""The second layer's place in the stack: the first layer that reads learned units."""
 
 SHORT_NAMES = {
     "mlp": "MLP",
@@ -39,50 +42,26 @@ def compose(
         _learning(results, drawings),
         _weights(results["arms"], drawings),
         _synapses(results),
-        _spectra(drawings),
+        _spectra(results["arms"], drawings),
     ]
     if "recurrent" in results:
         sections.append(demo_rows_page.section(results, drawings))
     sections.append(_connectomes(results, drawings))
     return html_page.page(
         "Four networks learn digits under Dale's law, and without it",
-        _lead(results["arms"]),
+        demo_words.lead(results["arms"]),
         _facts(results["arms"]),
         sections,
         _footer(results, brains),
+        page_words.OF_NETWORKS,
     )
 
 
 # -- the parts
 
 
-def _checked_steps(arms: Mapping[str, dict[str, Any]]) -> tuple[int, int]:
-    """Return how many steps were judged by the law, and how many of them broke it."""
-    steps = lawless = 0
-    for arm in arms.values():
-        # Only networks under the law have been judged by it.
-        if arm["sign_violations"]:
-            steps += arm["steps"]
-            lawless += arm["lawless_steps"]
-    return steps, lawless
-
-
-def _lead(arms: Mapping[str, dict[str, Any]]) -> str:
-    checks, broken = _checked_steps(arms)
-    # The page must not claim what this run did not find, whatever runs before it did.
-    law = f"{broken:,} of those steps left a synapse with the wrong sign"
-    if broken == 0:
-        law = "no synapse of any of them had the wrong sign, ever"
-    flips = np.mean(arms["mlp"]["sign_flips"])
-    return (
-        "Neurons excite or inhibit, never both. Three networks learned under that law;"
-        f" after each of {checks:,} steps of learning all their signs were checked, and"
-        f" {law}. An ordinary network's weights changed sign in {flips:.1%} of cases."
-    )
-
-
 def _facts(arms: Mapping[str, dict[str, Any]]) -> list[tuple[str, str]]:
-    checks, broken = _checked_steps(arms)
+    checks, broken = demo_words.checked_steps(arms)
     flips = np.mean(arms["mlp"]["sign_flips"])
     error = {key: np.mean(arm["test_error"]) for key, arm in arms.items()}
     distance = {key: np.mean(arm["ks_lognormal"]) for key, arm in arms.items()}
@@ -102,7 +81,7 @@ def _facts(arms: Mapping[str, dict[str, Any]]) -> list[tuple[str, str]]:
             ),
         ),
         (
-            f"{ratio:.0f} times",
+            f"{ratio:.0f} times" if ratio >= 2 else f"{ratio:.1f} times",
             (
                 "the distance from log-normal after gradient descent, over that after EG,"
                 " same network and start"
@@ -120,22 +99,17 @@ def _learning(
         f"Hand-written digits, 8 x 8 pixels: {settings['n_train']:,} to learn from,"
         f" {settings['n_test']} to judge by. Each network has {len(settings['hidden'])}"
         f" hidden layers and learns for {settings['epochs']} epochs, from"
-        f" {settings['seeds']} seeds. The `MLP` has {units} units a layer and no law."
-        f" `column EI` splits each layer into {units} excitatory units and one inhibitory"
-        f" to ten of them. A Dale's ANN (`DANN`) has {units} excitatory units a layer,"
-        f" between which {settings['n_inh']} interneurons subtract and divide. The first"
-        " three learn by gradient descent (SGD), two of them with weights that cross zero"
-        " put back to zero after each step; the fourth by exponentiated gradient (EG),"
-        " under which no weight can cross."
-    )
-    errors = (
-        "The test error is the mean of the last five epochs. Learning rates are one of a"
-        " few that were tried on these same test digits, so differences of a point mean"
-        " little."
+        f" {settings['seeds']} seeds. The MLP has {units} units in each layer and no"
+        f" law. The network of column EI splits each layer into {units} excitatory units and"
+        f" {settings['n_inh']} inhibitory ones. A Dale's ANN (DANN) has {units} excitatory"
+        f" units in each layer, between which {settings['n_inh']} interneurons subtract and"
+        " divide. The first three learn by gradient descent (SGD), two of them guarded:"
+        " weights that cross zero are put back to zero after each step. The fourth learns by"
+        " exponentiated gradient (EG), under which no weight can cross."
     )
     return html_page.Section(
         "Learning",
-        [networks, errors],
+        [networks, demo_words.errors(results["arms"])],
         [demo_tables.networks(results["arms"])],
         [drawings["learning"], drawings["flips"]],
     )
@@ -144,37 +118,22 @@ def _learning(
 def _weights(
     arms: Mapping[str, dict[str, Any]], drawings: Mapping[str, Drawing]
 ) -> html_page.Section:
-    start = np.mean(arms["dann_eg"]["ks_lognormal_before"])
-    after_sgd = np.mean(arms["dann_sgd"]["ks_lognormal"])
-    after_eg = np.mean(arms["dann_eg"]["ks_lognormal"])
-    said = [
-        (
-            "Both DANNs began with the same log-normal excitatory weights. Gradient descent"
-            " adds, so weights that shrink run into zero and trail a long lower tail; EG"
-            " multiplies, which keeps the shape of ln|w| nearly as it was."
-        ),
-        (
-            "The distance of z-scored ln|w| from the normal (Kolmogorov-Smirnov, mean of"
-            f" the hidden layers) was {start:.4f} at the start; it is {after_sgd:.4f} after"
-            f" gradient descent and {after_eg:.4f} after EG. The other two networks began"
-            " from other distributions, so only these two compare learning rules."
-        ),
-    ]
     names = ("dann_sgd", "dann_eg", "dann_sgd_qq", "dann_eg_qq")
     return html_page.Section(
         "What learning leaves of the weights",
-        said,
+        demo_words.kept_shape(arms),
         drawings=[drawings[f"weights_{name}"] for name in names],
     )
 
 
 def _synapses(results: Mapping[str, Any]) -> html_page.Section:
+    rivals = demo_words.rivals(results["families"])
     said = (
         "By role, excitatory (E) and inhibitory (I) apart, in the networks of seed 0."
         " `weight_ex` runs from input to unit, `weight_ix` from input to interneuron,"
         " `weight_ei` from interneuron to unit; the number is the layer's place in the"
-        f" network. The log-normal is compared by AICc with {_rivals(results)}; 0 means"
-        f" that it ranks first. {_unfitted(results)}"
+        f" network. The log-normal is compared by AICc with {rivals}; 0"
+        f" means that it ranks first. {demo_words.unfitted(results['synapses'])}"
     )
     tables = [
         demo_tables.synapses(rows, SHORT_NAMES[key])
@@ -185,13 +144,10 @@ def _synapses(results: Mapping[str, Any]) -> html_page.Section:
     return html_page.Section("Every population of synapses, fitted", [said], tables)
 
 
-def _spectra(drawings: Mapping[str, Drawing]) -> html_page.Section:
-    said = (
-        "The singular values of what multiplies a layer's input. A column-EI matrix starts"
-        " with one direction far above the rest, its mean, and with a low entropy H; a"
-        " DANN's inhibition starts by removing the mean exactly, which leaves one singular"
-        " value at zero."
-    )
+def _spectra(
+    arms: Mapping[str, dict[str, Any]], drawings: Mapping[str, Drawing]
+) -> html_page.Section:
+    said = demo_words.spectra(arms, _SECOND_LAYER)
     shown = [drawings["spectra_before"], drawings["spectra_after"]]
     return html_page.Section("Spectra", [said], drawings=shown)
 
@@ -201,7 +157,8 @@ def _connectomes(
 ) -> html_page.Section:
     said = (
         "Strengths in two connectomes, not recorded currents."
-        f" {_how_fitted(results['counts'])}"
+        f" {demo_words.how_fitted(results['counts'])}"
+        f" {demo_words.first_of_brains(results['brains'])}"
     )
     tables = [
         demo_tables.synapses(rows, name) for name, rows in results["brains"].items()
@@ -222,7 +179,9 @@ def _footer(results: Mapping[str, Any], brains: list[Connectome]) -> list[str]:
             f"Made by `{command}` in {results['seconds']:.0f} s; daleml"
             f" {versions['daleml']}, torch {versions['torch']}, Python"
             f" {versions['python']}. Learning rates: {', '.join(rates)}, with cosine decay."
-            " Every number on this page is also in `results.json`."
+            " Networks learn in double precision, so that processors that add in different"
+            " orders give the same numbers. Every number on this page is also in"
+            " `results.json`."
         ),
         f"Data: scikit-learn's digits; {'; '.join(cited)}.",
     ]
@@ -240,45 +199,3 @@ def summary(results: dict[str, Any]) -> pd.DataFrame:
         "after",
     ]
     return demo_tables.networks(results["arms"])[columns]
-
-
-# -- words that hang on what was found
-
-
-def _rivals(results: Mapping[str, Any]) -> str:
-    """Return the families that the log-normal was compared with."""
-    names = [name for name in results["families"] if name != "lognormal"]
-    return f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _unfitted(results: Mapping[str, Any]) -> str:
-    """Say which populations no family was fitted to, if any."""
-    met = set()
-    for key, rows in results["synapses"].items():
-        # The reasons are looked for in the tables that the page shows, and no others.
-        if key != "mlp":
-            met |= {row["not fitted"] for row in rows}
-    reasons = [f"`{reason}`" for reason in ("too few", "nearly equal") if reason in met]
-    if not reasons:
-        return ""
-    which = " or ".join(reasons)
-    return f"Where weights are {which}, no family is named: any would fit."
-
-
-def _how_fitted(counts: Mapping[str, bool]) -> str:
-    """Say which connectomes were fitted as counts, and why the others were not."""
-    said = []
-    for name, whole in counts.items():
-        short = name.partition(",")[0]
-        if whole:
-            said.append(
-                f"Those of {short} are whole numbers, and are fitted as counts, of which"
-                " zero is not seen."
-            )
-        else:
-            said.append(
-                f"Those of {short} are means of counts, which are no whole numbers: they"
-                " cannot be fitted as counts, and a continuous fit describes them without"
-                " settling which family they come from."
-            )
-    return " ".join(said)

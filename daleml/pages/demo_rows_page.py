@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from daleml.pages import demo_tables, html_page
+from daleml.pages import demo_tables, demo_words, html_page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,29 +22,23 @@ def section(
     units, n_inh = settings["units"], settings["n_inh"]
     # These networks learn for longer than the others, which a comparison must say.
     epochs = settings["times"] * results["settings"]["epochs"]
+    names = {"rnn": "RNN", "rnn_column_ei": "column EI", "rnn_dann": "DANN"}
     entropy = {
-        key: demo_tables.mean_of(spectra["before"], "svd_entropy")
-        for key, spectra in found["spectra"].items()
+        name: demo_tables.mean_of(found["spectra"][key]["before"], "svd_entropy")
+        for key, name in names.items()
     }
     networks = (
         "The same digits, one row of pixels a step; the class is asked for after the last."
         f" Each network has {units} units, and learns for {epochs} epochs with the norm of"
-        f" the gradient held to {settings['clip_norm']:g}. The `RNN` knows no law. `column"
-        f" EI` splits its units into {units - n_inh} excitatory and {n_inh} inhibitory"
-        f" ones. The recurrent `DANN` has {units} excitatory units, and {n_inh} interneurons"
+        f" the gradient held to {settings['clip_norm']:g}. The RNN knows no law. Column"
+        f" EI splits its units into {units - n_inh} excitatory and {n_inh} inhibitory"
+        f" ones. The recurrent DANN has {units} excitatory units, and {n_inh} interneurons"
         " that subtract between time steps."
-    )
-    spectra = (
-        "Before learning, the singular values of the DANN's effective recurrent weight are"
-        f" spread like the RNN's, with an entropy H of {entropy['rnn_dann']:.3f} beside"
-        f" {entropy['rnn']:.3f}; column EI starts at {entropy['rnn_column_ei']:.3f}, one"
-        " direction far above the rest. These learning rates, too, are one of a few that"
-        " were tried on the same test digits."
     )
     figures = ("trial", "learning", "spectra_before", "spectra_after")
     return html_page.Section(
         "Row by row: recurrent networks",
-        [networks, spectra],
+        [networks, demo_words.row_spectra(entropy)],
         [demo_tables.recurrent_networks(found)],
         [drawings[f"rows_{name}"] for name in figures],
     )

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from daleml.analysis import family_label
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -103,10 +105,10 @@ def synapses(rows: Iterable[Mapping[str, Any]], title: str) -> pd.DataFrame:
 def _fitted_cells(row: Mapping[str, Any]) -> dict[str, str]:
     if row["not fitted"]:
         return {"best family": row["not fitted"], **dict.fromkeys(_FITTED, "–")}
-    best = row["best family"]
+    best = family_label(row["best family"])
     difference = row["log-normal behind by (AICc)"]
     cells = (
-        behind(difference, ranks_first=best == "lognormal"),
+        behind(difference, ranks_first=row["best family"] == "lognormal"),
         f"{row['sigma of ln|w|']:.3f} ± {row['± s.e.']:.3f}",
         f"{row['KS from log-normal']:.3f}",
     )

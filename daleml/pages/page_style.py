@@ -103,6 +103,7 @@ th:not(:first-child) { min-width: 4.5em; }
 td:first-child { min-width: 8.5rem; }
 @media (max-width: 40rem) {
   th, td { padding: .35rem .5rem; }
+  th:not(:first-child) { min-width: 6.5em; }
   th:first-child:nth-last-child(n+3), td:first-child:nth-last-child(n+3) {
     min-width: 8rem;
     max-width: 44vw;
