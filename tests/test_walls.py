@@ -129,7 +129,8 @@ def test_only_plots_imports_matplotlib_and_only_when_called():
             assert not {
                 name.split(".")[0] for name in imports(path, top_level=True)
             } & {"matplotlib", "seaborn"}
-    assert drawn == {"matplotlib", "seaborn"}
+    # Seaborn takes as long to import as a small fit takes to run.
+    assert drawn == {"matplotlib"}
 
 
 LIGHT = """

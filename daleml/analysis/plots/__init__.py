@@ -1,7 +1,7 @@
 """Plots, one for each result.
 
 Each takes a result and ``ax=None``, returns the ``Axes``, never refits and never calls
-``show``. Only this folder imports matplotlib and seaborn, and it does so when a plot is called.
+``show``. Only this folder imports matplotlib, and it does so when a plot is called.
 Colours mean the same everywhere: excitatory red, inhibitory blue, and each family of
 distributions its own, with a line style and a marker.
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
 from daleml.analysis.activity.dimensionality import Dimension
 from daleml.analysis.activity.trajectories import Trajectory
 from daleml.analysis.plots.canvas import axes_or_new, legend, require_result, tidy
+from daleml.analysis.plots.common_options import Words, options
+from daleml.analysis.plots.curve_styles import shades
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
 _MOST_TRIALS = 30
 
 
-def trajectory(result: Trajectory, ax: Axes | None = None) -> Axes:
+@options(Words)
+def trajectory(
+    result: Trajectory, ax: Axes | None = None, **words: Unpack[Words]
+) -> Axes:
     """Draw rates in the plane of their first two principal components, a line for each trial.
 
     Each line begins at a dot. The axes name the fraction of the variance that they hold. Of
@@ -27,6 +32,8 @@ def trajectory(result: Trajectory, ax: Axes | None = None) -> Axes:
     Args:
         result: What :func:`daleml.analysis.activity.trajectory` returned.
         ax: Where to draw; default: new axes.
+        xlabel, ylabel, title, width: As every plot takes them; see
+            :mod:`daleml.analysis.plots`.
 
     Returns:
         The axes.
@@ -43,8 +50,6 @@ def trajectory(result: Trajectory, ax: Axes | None = None) -> Axes:
         >>> len(ax.lines)
         4
     """
-    import seaborn as sns
-
     require_result(result, Trajectory, "trajectory")
     ax = axes_or_new(ax)
     rates = result.rates.detach().cpu().double().numpy()
@@ -53,15 +58,16 @@ def trajectory(result: Trajectory, ax: Axes | None = None) -> Axes:
     plane, held = principal_plane(rates.reshape(-1, rates.shape[-1]))
     projected = plane.reshape(*rates.shape[:2], 2)
     n_trials = min(rates.shape[1], _MOST_TRIALS)
-    colors = sns.color_palette("viridis", n_trials)
-    for trial, color in enumerate(colors):
+    for trial, color in enumerate(shades(n_trials)):
         path = projected[:, trial]
         ax.plot(path[:, 0], path[:, 1], color=color, linewidth=1)
-        ax.scatter(path[:1, 0], path[:1, 1], color=[color], s=18, zorder=3)
+        label = None if trial else "start of a trial"
+        ax.scatter(path[:1, 0], path[:1, 1], color=[color], s=18, zorder=3, label=label)
     ax.set(
         xlabel=f"principal component 1 ({held[0]:.0%} of variance)",
         ylabel=f"principal component 2 ({held[1]:.0%})",
     )
+    legend(ax)
     return tidy(ax)
 
 
@@ -80,7 +86,10 @@ def principal_plane(
     return projected, variances / (total or 1.0)
 
 
-def dimension(result: Dimension, ax: Axes | None = None) -> Axes:
+@options(Words)
+def dimension(
+    result: Dimension, ax: Axes | None = None, **words: Unpack[Words]
+) -> Axes:
     """Draw the fraction of the variance that the first principal components hold together.
 
     A dashed line is where the asked fraction is reached, a dotted one the participation ratio.
@@ -88,6 +97,8 @@ def dimension(result: Dimension, ax: Axes | None = None) -> Axes:
     Args:
         result: What :func:`daleml.analysis.activity.dimension` returned.
         ax: Where to draw; default: new axes.
+        xlabel, ylabel, title, width: As every plot takes them; see
+            :mod:`daleml.analysis.plots`.
 
     Returns:
         The axes.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from daleml.analysis.activity.chronometric_curve import Chronometric, TimesVerdict
 from daleml.analysis.activity.psychometric_curve import Psychometric
 from daleml.analysis.plots.canvas import axes_or_new, legend, require_result, tidy
+from daleml.analysis.plots.common_options import UnitWords, options, quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +22,10 @@ _SMALLEST, _LARGEST = 12.0, 60.0
 _N_POINTS = 401
 
 
-def psychometric(result: Psychometric, ax: Axes | None = None) -> Axes:
+@options(UnitWords)
+def psychometric(
+    result: Psychometric, ax: Axes | None = None, **words: Unpack[UnitWords]
+) -> Axes:
     """Draw the fraction of choices at each strength, with the fitted curve.
 
     The area of a point grows with its number of trials; lines are 95 % intervals by Wilson's
@@ -30,6 +34,8 @@ def psychometric(result: Psychometric, ax: Axes | None = None) -> Axes:
     Args:
         result: What :func:`daleml.analysis.activity.psychometric` returned.
         ax: Where to draw; default: new axes.
+        xlabel, ylabel, title, unit, width: As every plot takes them; see
+            :mod:`daleml.analysis.plots`. The unit is that of strengths.
 
     Returns:
         The axes.
@@ -52,7 +58,14 @@ def psychometric(result: Psychometric, ax: Axes | None = None) -> Axes:
     ax.vlines(strengths, low, high, color="0.15", linewidth=1.2, zorder=2)
     # Areas, not radii, are seen as amounts.
     areas = _SMALLEST + (_LARGEST - _SMALLEST) * ns / ns.max()
-    ax.scatter(strengths, fractions, s=areas, color="0.15", zorder=3, label="trials")
+    ax.scatter(
+        strengths,
+        fractions,
+        s=areas,
+        color="0.15",
+        zorder=3,
+        label="trials, 95 % interval",
+    )
     # The points at the ends stay clear of the axes.
     margin = 0.06 * (strengths[-1] - strengths[0]) or 1.0
     limits = (strengths[0] - margin, strengths[-1] + margin)
@@ -65,7 +78,7 @@ def psychometric(result: Psychometric, ax: Axes | None = None) -> Axes:
         _draw_bias(ax, result, limits)
     ax.axhline(0.5, color="0.8", linewidth=0.8, zorder=0)
     ax.set(
-        xlabel="strength of the evidence",
+        xlabel=quantity("strength of the evidence", words.get("unit")),
         ylabel="fraction of choices",
         xlim=limits,
         ylim=(-0.03, 1.03),
@@ -79,8 +92,15 @@ def _draw_bias(ax: Axes, result: Psychometric, limits: tuple[float, float]) -> N
     low, high = np.clip(result.intervals["bias"], *limits)
     ax.axvspan(low, high, color="0.92", linewidth=0, zorder=0, label="bias (interval)")
     if result.n_free > 2:
-        for end in (result.lapse_low, 1 - result.lapse_high):
-            ax.axhline(end, color="0.5", linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
+        for end, label in ((result.lapse_low, "lapses"), (1 - result.lapse_high, None)):
+            ax.axhline(
+                end,
+                color="0.5",
+                linewidth=0.8,
+                linestyle=(0, (4, 3)),
+                zorder=0,
+                label=label,
+            )
 
 
 def _wilson(fractions: Any, ns: Any) -> tuple[Any, Any]:
@@ -92,7 +112,10 @@ def _wilson(fractions: Any, ns: Any) -> tuple[Any, Any]:
     return np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)
 
 
-def chronometric(result: Chronometric, ax: Axes | None = None) -> Axes:
+@options(UnitWords)
+def chronometric(
+    result: Chronometric, ax: Axes | None = None, **words: Unpack[UnitWords]
+) -> Axes:
     """Draw the mean reaction time at each strength, with its quantiles and the fitted curve.
 
     Lines are intervals of the means, grey dots the quantiles, hollow points the means of errors.
@@ -100,6 +123,8 @@ def chronometric(result: Chronometric, ax: Axes | None = None) -> Axes:
     Args:
         result: What :func:`daleml.analysis.activity.chronometric` returned.
         ax: Where to draw; default: new axes.
+        xlabel, ylabel, title, unit, width: As every plot takes them; see
+            :mod:`daleml.analysis.plots`. The unit is that of strengths.
 
     Returns:
         The axes.
@@ -141,7 +166,8 @@ def chronometric(result: Chronometric, ax: Axes | None = None) -> Axes:
         ax.plot(
             grid, result.predict(grid), color="#c0392b", zorder=1, label="diffusion"
         )
-    ax.set(xlabel="absolute strength of the evidence", ylabel="reaction time (ms)")
+    xlabel = quantity("absolute strength of the evidence", words.get("unit"))
+    ax.set(xlabel=xlabel, ylabel="reaction time (ms)")
     ax.set_ylim(bottom=0)
     legend(ax, 2)
     return tidy(ax)

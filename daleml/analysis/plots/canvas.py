@@ -1,4 +1,4 @@
-"""The parts that all plots share: style, colours, axes to draw on, a legend below them."""
+"""The parts that all plots share: style, colours, axes to draw on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from daleml._support import safe_text
+from daleml.analysis.plots import figure_sizes
+from daleml.analysis.plots.common_options import width_asked
+from daleml.analysis.plots.curve_styles import DASHES as DASHES
+from daleml.analysis.plots.lettering import axis_name as axis_name
+from daleml.analysis.plots.lettering import legend as legend
+from daleml.analysis.plots.lettering import name as name
 from daleml.analysis.plots.style_parameters import STYLE
 
 if TYPE_CHECKING:
@@ -22,11 +27,11 @@ EXCITATORY = "#c0392b"
 INHIBITORY = "#2c6fbb"
 """The colour of inhibition: blue."""
 
-DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (4, 1, 1, 1, 1, 1)), (0, (1, 3)))
-"""A line style for each line, so that a figure reads in grey."""
-
-# A longer name of an axis than this, in characters, leaves no room for the axes.
-_LONGEST = 80
+# The height of new axes, in inches; of those whose width is asked for, as a fraction of it, and
+# at least so many inches.
+_HEIGHT = 3.8
+_RATIO = 0.75
+_LOWEST = 2.2
 
 # Fonts that hold other scripts, of Linux, macOS and Windows.
 _OTHER_LETTERS = (
@@ -45,9 +50,6 @@ _OTHER_LETTERS = (
     "Arial Unicode MS",
 )
 
-# The inches from the axes to their legend: what ticks and a label take.
-_BELOW = 0.5
-
 
 @contextmanager
 def style() -> Iterator[None]:
@@ -61,18 +63,9 @@ def style() -> Iterator[None]:
         >>> with plots.style():
         ...     drawing, axes = plots.figure()
     """
-    import matplotlib as mpl
-
-    # These parameters are put back, not all of them as `rc_context` does: a notebook that
-    # imports pyplot in here becomes interactive, and would show no figure after it ceased to be.
-    rc_params: Any = mpl.rcParams
-    before = {parameter: rc_params[parameter] for parameter in STYLE}
-    rc_params.update(STYLE)
-    rc_params["font.family"] = [*rc_params["font.family"], *_other_fonts()]
-    try:
+    fonts = [*STYLE["font.family"], *_other_fonts()]
+    with figure_sizes.parameters(STYLE | {"font.family": fonts}):
         yield
-    finally:
-        rc_params.update(before)
 
 
 @functools.cache
@@ -82,32 +75,6 @@ def _other_fonts() -> tuple[str, ...]:
 
     installed = {font.name for font in fontManager.ttflist}
     return tuple(name for name in _OTHER_LETTERS if name in installed)
-
-
-def name(text: object, longest: int = 44) -> str:
-    r"""Return a name that matplotlib draws as it is written.
-
-    What stands between ``$`` is no maths then, and nothing moves or hides.
-
-    Args:
-        text: The name of a column, a group, a network or a unit.
-        longest: How many characters there is room for; the middle of a longer name is left out.
-
-    Example:
-        >>> print(name("cost in $ and $^"), name("_private"))
-        cost in \$ and \$^  _private
-    """
-    written = safe_text.shown(str(text))
-    if len(written) > longest:
-        written = f"{written[: longest - 11]} … {written[-8:]}"
-    written = written.replace("$", r"\$")
-    # Matplotlib keeps labels that begin so to itself, and leaves them out of legends.
-    return f" {written}" if written.startswith("_") else written
-
-
-def axis_name(text: object) -> str:
-    """Return the name of an axis, which has more room than others."""
-    return name(text, _LONGEST)
 
 
 @contextmanager
@@ -148,30 +115,71 @@ def png(drawing: Figure, dpi: int) -> bytes:
 
 
 def figure(
-    columns: int = 1, rows: int = 1, *, width: float = 5.2, height: float = 3.8
+    columns: int = 1,
+    rows: int = 1,
+    *,
+    width: float | str = 5.2,
+    height: float | None = None,
 ) -> tuple[Figure, Any]:
     """Return a new figure and its array of axes, which no interactive backend keeps alive.
 
     Args:
         columns: Number of axes beside one another.
         rows: Number of axes above one another.
-        width: Width of each, in inches.
-        height: Height of each, in inches.
+        width: Width of each, in inches; or of the whole figure, as text: "single" and "double"
+            are a column of a journal (89 mm) and both (183 mm), others have their unit, as
+            "120 mm". A figure whose axes are narrower than 4.5 inches and that is asked for by
+            text has the letters of print, 7 to 8 points.
+        height: Height of each, in inches; default: 3.8, or what suits a width by text.
 
     Returns:
         The figure, and its axes, shape ``(rows, columns)``.
+
+    Raises:
+        TypeError: If ``width`` is neither a number nor text.
+        ValueError: If it is not above 0, or no such text.
 
     Example:
         >>> from daleml.analysis import plots
         >>> drawing, axes = plots.figure(2)
         >>> axes.shape
         (1, 2)
+        >>> drawing, axes = plots.figure(2, width="double")
+        >>> round(drawing.get_figwidth() * 25.4)
+        183
     """
     from matplotlib.figure import Figure
 
-    # Not a figure of pyplot's: nobody has to close it.
-    drawing = Figure(figsize=(width * columns, height * rows), layout="constrained")
-    return drawing, drawing.subplots(rows, columns, squeeze=False)
+    each = figure_sizes.inches(width)
+    is_print = isinstance(width, str)
+    if is_print:
+        each /= columns
+    if height is None:
+        height = max(_RATIO * each, _LOWEST) if is_print else _HEIGHT
+    with figure_sizes.letters(each if is_print else None):
+        # Not a figure of pyplot's: nobody has to close it.
+        size = (each * columns, height * rows)
+        drawing = Figure(figsize=size, layout="constrained")
+        return drawing, drawing.subplots(rows, columns, squeeze=False)
+
+
+def each_of(
+    width: float | str | None, columns: int, usual: float, height: float
+) -> dict[str, Any]:
+    """Return the options of :func:`figure` for some axes in a figure of a width.
+
+    Args:
+        width: Of the whole figure; None for the usual one.
+        columns: How many axes are beside one another.
+        usual: The usual width of each, in inches.
+        height: The height of each, in inches.
+    """
+    if width is None:
+        return {"width": usual, "height": height}
+    whole = figure_sizes.inches(width)
+    # Text stays text: it asks for the letters of print.
+    each = width if isinstance(width, str) else whole / columns
+    return {"width": each, "height": height}
 
 
 def svg(drawing: Figure) -> bytes:
@@ -224,7 +232,20 @@ def axes_or_new(ax: Axes | None) -> Axes:
     # Imported here: pyplot chooses a backend when it is imported.
     import matplotlib.pyplot as plt
 
-    return plt.figure(layout="constrained").subplots()
+    drawing = plt.figure(figsize=size_asked(), layout="constrained")
+    return drawing.subplots()
+
+
+def size_asked(ratio: float = _RATIO) -> tuple[float, float] | None:
+    """Return the size of a new figure, in inches; None for matplotlib's own.
+
+    Args:
+        ratio: Its height as a fraction of the width that was asked for.
+    """
+    width = width_asked()
+    if width is None:
+        return None
+    return width, max(ratio * width, _LOWEST)
 
 
 def _require_axes(ax: object) -> None:
@@ -235,26 +256,6 @@ def _require_axes(ax: object) -> None:
         has_axes = hasattr(ax, "axes") or hasattr(ax, "flat")
         hint = ": give one of its axes" if has_axes else ""
         raise TypeError(f"`ax` must be matplotlib axes; got {type(ax).__name__}{hint}.")
-
-
-def legend(ax: Axes, columns: int = 2, *, title: str | None = None) -> None:
-    """Put the legend below the axes, where it covers nothing."""
-    from matplotlib.transforms import ScaledTranslation
-
-    # In inches, so that it is as far down in a tall figure as in a low one.
-    down = ScaledTranslation(0, -_BELOW, ax.figure.dpi_scale_trans)
-    ax.legend(
-        frameon=False,
-        fontsize="small",
-        loc="upper center",
-        bbox_to_anchor=(0.5, 0),
-        bbox_transform=ax.transAxes + down,
-        ncols=columns,
-        handlelength=2.8,
-        columnspacing=1.2,
-        title=title,
-        title_fontsize="small",
-    )
 
 
 def log_ticks(axis: Axis) -> None:

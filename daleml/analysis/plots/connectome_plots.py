@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -12,9 +12,11 @@ from daleml.analysis.plots.canvas import (
     INHIBITORY,
     axes_or_new,
     legend,
+    log_ticks,
     require_result,
     tidy,
 )
+from daleml.analysis.plots.common_options import UnitWords, Words, options, quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +32,10 @@ _SENDERS = {
 }
 
 
-def degrees(result: GraphSummary, ax: Axes | None = None) -> Axes:
+@options(Words)
+def degrees(
+    result: GraphSummary, ax: Axes | None = None, **words: Unpack[Words]
+) -> Axes:
     """Draw the fraction of nodes that have at least each number of edges, in and out.
 
     They are complementary cumulative distributions, log-log.
@@ -38,6 +43,8 @@ def degrees(result: GraphSummary, ax: Axes | None = None) -> Axes:
     Args:
         result: What :func:`daleml.analysis.graph_summary` returned.
         ax: Where to draw; default: new axes.
+        xlabel, ylabel, title, width: As every plot takes them; see
+            :mod:`daleml.analysis.plots`.
 
     Returns:
         The axes.
@@ -63,7 +70,10 @@ def degrees(result: GraphSummary, ax: Axes | None = None) -> Axes:
     return _finish(ax, "edges of a node, at least")
 
 
-def strengths(result: GraphSummary, ax: Axes | None = None) -> Axes:
+@options(UnitWords)
+def strengths(
+    result: GraphSummary, ax: Axes | None = None, **words: Unpack[UnitWords]
+) -> Axes:
     """Draw the fraction of nodes that have at least each summed weight, in and out, log-log.
 
     The weight that comes in is drawn by sign too, where that is known.
@@ -71,6 +81,9 @@ def strengths(result: GraphSummary, ax: Axes | None = None) -> Axes:
     Args:
         result: What :func:`daleml.analysis.graph_summary` returned.
         ax: Where to draw; default: new axes.
+        xlabel, ylabel, title, unit, width: As every plot takes them; see
+            :mod:`daleml.analysis.plots`. The unit is that of the
+            weights.
 
     Returns:
         The axes.
@@ -111,10 +124,14 @@ def strengths(result: GraphSummary, ax: Axes | None = None) -> Axes:
             color=INHIBITORY,
             linestyle=":",
         )
-    return _finish(ax, "summed weight of a node, at least")
+    xlabel = quantity("summed weight of a node, at least", words.get("unit"))
+    return _finish(ax, xlabel)
 
 
-def balance(result: GraphSummary, ax: Axes | None = None) -> Axes:
+@options(UnitWords)
+def balance(
+    result: GraphSummary, ax: Axes | None = None, **words: Unpack[UnitWords]
+) -> Axes:
     """Draw the excitation that each node receives against the inhibition.
 
     A node's own sign is its colour and marker. On the line both are equal. Axes are logarithmic
@@ -125,6 +142,9 @@ def balance(result: GraphSummary, ax: Axes | None = None) -> Axes:
     Args:
         result: What :func:`daleml.analysis.graph_summary` returned.
         ax: Where to draw; default: new axes.
+        xlabel, ylabel, title, unit, width: As every plot takes them; see
+            :mod:`daleml.analysis.plots`. The unit is that of the
+            weights.
 
     Returns:
         The axes.
@@ -140,6 +160,8 @@ def balance(result: GraphSummary, ax: Axes | None = None) -> Axes:
         >>> ax.get_xlabel()
         'inhibition received'
     """
+    from matplotlib.ticker import FuncFormatter
+
     require_result(result, GraphSummary, "graph_summary")
     ax = axes_or_new(ax)
     table = result.table()
@@ -150,7 +172,9 @@ def balance(result: GraphSummary, ax: Axes | None = None) -> Axes:
     least = most = 1.0
     if positive.size:
         least, most = float(positive.min()), float(positive.max())
-    ax.plot([0, 2 * most], [0, 2 * most], color="0.6", linewidth=1, zorder=1)
+    ax.plot(
+        [0, 2 * most], [0, 2 * most], color="0.6", linewidth=1, zorder=1, label="equal"
+    )
     for sign, (name, color, marker) in _SENDERS.items():
         chosen = received[senders == sign]
         if len(chosen):
@@ -172,11 +196,24 @@ def balance(result: GraphSummary, ax: Axes | None = None) -> Axes:
     ax.set_yscale("symlog", linthresh=least, linscale=0.4)
     ax.set_ylim(0, 2 * most)
     n_none = result.n_nodes - len(received)
-    note = f" (not shown: {n_none:,} that receive neither)" if n_none else ""
-    ax.set(xlabel=f"inhibition received{note}", ylabel="excitation received")
+    note = f"\n(not shown: {n_none:,} that receive neither)" if n_none else ""
+    unit = words.get("unit")
+    ax.set(
+        xlabel=f"{quantity('inhibition received', unit)}{note}",
+        ylabel=quantity("excitation received", unit),
+    )
+    plain = FuncFormatter(lambda value, _: f"{value:,.10g}")
+    ax.xaxis.set_major_formatter(plain)
+    ax.yaxis.set_major_formatter(plain)
     if len(received):
-        legend(ax, columns=3)
+        legend(ax, columns=2)
+    else:
+        _say_nothing_is_there(ax)
     return tidy(ax)
+
+
+def _say_nothing_is_there(ax: Axes) -> None:
+    ax.text(0.5, 0.5, "no edges", ha="center", va="center", transform=ax.transAxes)
 
 
 def _at_least(values: NDArray[Any], ax: Axes, *, label: str, **line: Any) -> None:
@@ -196,6 +233,10 @@ def _finish(ax: Axes, xlabel: str) -> Axes:
     """Name the axes, and make them logarithmic if there is something on them."""
     if any(len(line.get_xdata()) for line in ax.lines):  # type: ignore[arg-type]
         ax.set(xscale="log", yscale="log")
+        log_ticks(ax.xaxis)
+        log_ticks(ax.yaxis)
+    else:
+        _say_nothing_is_there(ax)
     ax.set(xlabel=xlabel, ylabel="fraction of nodes")
     legend(ax)
     return tidy(ax)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
@@ -12,27 +12,36 @@ from daleml.analysis.plots.canvas import (
     INHIBITORY,
     axes_or_new,
     legend,
-    name,
     require_result,
     tidy,
 )
+from daleml.analysis.plots.common_options import (
+    AllWords,
+    options,
+    quantity,
+    relabelled,
+)
+from daleml.analysis.plots.curve_styles import MARKERS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# A marker for each population, over again where there are more.
-_MARKERS = "osD^v<>P"
 
-
-def currents(result: Currents, ax: Axes | None = None) -> Axes:
+@options(AllWords)
+def currents(
+    result: Currents, ax: Axes | None = None, **words: Unpack[AllWords]
+) -> Axes:
     """Draw the mean excitation of each unit against its mean inhibition.
 
     On the diagonal both cancel: above it a unit is inhibited more, below it excited more. Units
-    of populations that mostly send excitation are red, of the others blue.
+    of populations that mostly send excitation are red and filled, of the others blue and hollow.
 
     Args:
         result: What :func:`daleml.analysis.activity.currents` returned.
         ax: Where to draw; default: new axes.
+        xlabel, ylabel, title, unit, labels, width: As every plot takes them; see
+            :mod:`daleml.analysis.plots`. The unit is that of the
+            currents; labels name populations.
 
     Returns:
         The axes.
@@ -58,20 +67,32 @@ def currents(result: Currents, ax: Axes | None = None) -> Axes:
     # Inhibition as a size, so that the diagonal is balance.
     i = np.abs(i)
     largest = float(max(e.max(), i.max())) or 1.0
-    ax.plot([0, largest], [0, largest], color="0.7", linewidth=1, zorder=0)
+    ax.plot(
+        [0, largest], [0, largest], color="0.7", linewidth=1, zorder=0, label="balance"
+    )
     means = result.by_population()
+    shown = relabelled(list(result.groups), words.get("labels"))
     for number, (group, units) in enumerate(result.groups.items()):
         sends = result.source(group).sum()
         balance = means[group]["balance"]
+        # An inhibitory population is hollow, so that it is told apart in grey.
+        kind, color = "inhibitory", INHIBITORY
+        if sends >= 0:
+            kind, color = "excitatory", EXCITATORY
         ax.scatter(
             e[units],
             i[units],
             s=16,
-            marker=_MARKERS[number % len(_MARKERS)],
-            color=INHIBITORY if sends < 0 else EXCITATORY,
-            label=f"{name(group)}, |E + I| / (E + |I|) = {balance:.2f}",
+            marker=MARKERS[number % len(MARKERS)],
+            facecolors="none" if sends < 0 else color,
+            edgecolors=color,
+            label=f"{shown[number]} ({kind}): |E + I| / (E + |I|) = {balance:.2f}",
             zorder=3,
         )
-    ax.set(xlabel="mean excitatory current", ylabel="mean inhibitory current, size")
+    unit = words.get("unit")
+    ax.set(
+        xlabel=quantity("mean excitatory current", unit),
+        ylabel=quantity("size of mean inhibitory current", unit),
+    )
     legend(ax, 1)
     return tidy(ax)

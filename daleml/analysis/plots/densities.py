@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from daleml.analysis.distributions.comparison import Comparison
+from daleml.analysis.distributions.families.family_labels import family_label
 from daleml.analysis.distributions.families.parameter_kinds import Array
 from daleml.analysis.distributions.weight_fit import FEW, WeightFit
 from daleml.analysis.plots.canvas import (
     axes_or_new,
-    axis_name,
     legend,
     log_ticks,
     require_result,
     tidy,
 )
+from daleml.analysis.plots.common_options import UnitWords, options, quantity
 from daleml.analysis.plots.family_styles import line_of
 from daleml.analysis.plots.plotted_sample import density, fraction_between, sample_of
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SHOWN = 5
-"""How many families are drawn of a comparison: more cannot be told apart by eye."""
+"""How many families are drawn of a comparison, if no more are as good: others hide them."""
 
 BEHIND = "+ how far behind the best, in AICc"
 """The title of a legend in which families are named with their distance from the best."""
@@ -49,9 +50,8 @@ _BOUND: dict[str, Any] = {
 }
 
 
-def fit(
-    result: WeightFit, ax: Axes | None = None, *, xlabel: str | None = None
-) -> Axes:
+@options(UnitWords, own=("xlabel",))
+def fit(result: WeightFit, ax: Axes | None = None, **words: Unpack[UnitWords]) -> Axes:
     """Draw the histogram of the magnitudes on a logarithmic axis, with the fitted density.
 
     Both have unit area over what was seen: beyond a truncation, shaded, there is nothing to
@@ -62,7 +62,8 @@ def fit(
     Args:
         result: A fit.
         ax: Where to draw; default: new axes.
-        xlabel: What the magnitudes are, with their unit.
+        xlabel: What the magnitudes are.
+        ylabel, title, unit, width: As every plot takes them; see :mod:`daleml.analysis.plots`.
 
     Returns:
         The axes.
@@ -75,9 +76,10 @@ def fit(
         >>> from daleml.analysis import fit_weights, plots
         >>> weights = np.random.default_rng(0).lognormal(size=200)
         >>> drawing, axes = plots.figure()
-        >>> ax = plots.fit(fit_weights(weights, "lognormal"), axes[0, 0], xlabel="size (um2)")
+        >>> fitted = fit_weights(weights, "lognormal")
+        >>> ax = plots.fit(fitted, axes[0, 0], xlabel="size", unit="um^2")
         >>> ax.get_xlabel(), ax.get_ylabel()
-        ('size (um2)', 'density of ln |weight|')
+        ('size (µm²)', 'density of ln |weight|')
     """
     require_result(result, WeightFit, "fit_weights")
     ax = axes_or_new(ax)
@@ -85,23 +87,26 @@ def fit(
     shown = [f"{name} {value:.3g}" for name, value in list(result.params.items())[:3]]
     if len(result.params) > 3:
         shown.append("...")
-    label = f"{result.family} ({', '.join(shown)})"
+    label = f"{family_label(result.family)} ({', '.join(shown)})"
     _density(result, edges, ax, label=label, **line_of(result.family, 2.2))
-    return _finish(result, edges, ax, xlabel)
+    return _finish(result, edges, ax, words)
 
 
+@options(UnitWords, own=("xlabel",))
 def families(
-    result: Comparison, ax: Axes | None = None, *, xlabel: str | None = None
+    result: Comparison, ax: Axes | None = None, **words: Unpack[UnitWords]
 ) -> Axes:
-    """Draw the histogram of the magnitudes, with the densities of the five best families.
+    """Draw the histogram of the magnitudes, with the densities of the best families.
 
-    The best comes first, as the thickest line; a family has the same colour and line style in
-    every plot. See :func:`fit` for what is drawn.
+    They are the five best, and all that cannot be told from the best; how many are left out is
+    said. The best comes first, as the thickest line; a family has the same colour and line
+    style in every plot. See :func:`fit` for what is drawn.
 
     Args:
         result: A comparison.
         ax: Where to draw; default: new axes.
-        xlabel: What the magnitudes are, with their unit.
+        xlabel: What the magnitudes are.
+        ylabel, title, unit, width: As every plot takes them; see :mod:`daleml.analysis.plots`.
 
     Returns:
         The axes.
@@ -117,26 +122,44 @@ def families(
         >>> result = compare_families(weights, ["lognormal", "gamma"])
         >>> ax = plots.families(result, axes[0, 0])
         >>> [line.get_label() for line in ax.lines]
-        ['lognormal', 'gamma +8.5']
+        ['log-normal', 'gamma +8.5']
     """
     require_result(result, Comparison, "compare_families")
     ax = axes_or_new(ax)
     edges = _histogram(result.best, ax)
     # Of a few values any curve says what is not known.
     if result.best.total < FEW:
-        return _finish(result.best, edges, ax, xlabel)
+        return _finish(result.best, edges, ax, words)
     for rank, (fitted, label) in enumerate(labelled_fits(result)):
         style = line_of(fitted.family, 1.5 if rank else 2.6)
         _density(fitted, edges, ax, label=label, zorder=3 - rank / 10, **style)
-    return _finish(result.best, edges, ax, xlabel, title=BEHIND)
+    return _finish(result.best, edges, ax, words, title=behind_title(result))
+
+
+def _drawn_fits(result: Comparison) -> list[WeightFit]:
+    """Return the five best fits, and those that cannot be told from the best."""
+    as_good = result.cannot_tell
+    return [
+        one
+        for rank, one in enumerate(result.fits)
+        if rank < SHOWN or one.family in as_good
+    ]
+
+
+def behind_title(result: Comparison) -> str:
+    """Return the title of a legend of families: what the numbers are, and what is not drawn."""
+    n, drawn = len(result.fits), len(_drawn_fits(result))
+    if drawn == n:
+        return BEHIND
+    return f"{BEHIND};\n{n - drawn} of {n} families, further behind, not drawn"
 
 
 def labelled_fits(result: Comparison) -> list[tuple[WeightFit, str]]:
     """Return the fits to draw, the best first, each with its name and how far it is behind."""
     found = []
-    for rank, fitted in enumerate(result.fits[:SHOWN]):
+    for rank, fitted in enumerate(_drawn_fits(result)):
         behind = fitted.aicc - result.best.aicc
-        label = fitted.family
+        label = family_label(fitted.family)
         if rank and math.isfinite(behind):
             label += f" +{aicc_text(behind)}"
         found.append((fitted, label))
@@ -255,7 +278,7 @@ def _finish(
     result: WeightFit,
     edges: Array,
     ax: Axes,
-    xlabel: str | None,
+    words: UnitWords,
     title: str | None = None,
 ) -> Axes:
     """Name the axes, draw what was censored, shade what was not seen, and add the legend."""
@@ -264,12 +287,13 @@ def _finish(
         hidden.append(f"{result.sample.n_zero:,} exact zeros")
     if sample_of(result).values[0] < edges[0]:
         hidden.append(f"the smallest {_TRIM:.1%}")
-    note = f" ({' and '.join(hidden)} not shown)" if hidden else ""
-    what = "count" if result.observation.discrete else "|weight|"
+    note = f"\n({' and '.join(hidden)} not shown)" if hidden else ""
+    kind = "count" if result.observation.discrete else "|weight|"
+    what = quantity(words.get("xlabel") or "|weight|", words.get("unit"))
     ax.set(
         xscale="log",
-        xlabel=f"{axis_name(xlabel or '|weight|')}{note}",
-        ylabel=f"density of ln {what}",
+        xlabel=f"{what}{note}",
+        ylabel=f"density of ln {kind}",
     )
     if result.n_censored:
         _draw_censored(result, edges, ax)

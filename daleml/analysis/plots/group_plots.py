@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
+from daleml.analysis.distributions.families.family_labels import family_label
 from daleml.analysis.distributions.group_comparison import GroupComparison
 from daleml.analysis.distributions.weight_fit import WeightFit
 from daleml.analysis.plots.canvas import (
     axes_or_new,
-    axis_name,
     legend,
     log_ticks,
-    name,
     require_result,
     tidy,
 )
+from daleml.analysis.plots.common_options import (
+    AllWords,
+    options,
+    quantity,
+    relabelled,
+)
 from daleml.analysis.plots.densities import between_whole
 from daleml.analysis.plots.family_styles import line_of
+from daleml.analysis.plots.lettering import row_names
 from daleml.analysis.plots.plotted_sample import (
     PlottedSample,
     density,
@@ -41,8 +47,9 @@ _TOO_FEW = 10
 _HEIGHT = 0.82
 
 
+@options(AllWords, own=("xlabel",))
 def groups(
-    result: GroupComparison, ax: Axes | None = None, *, xlabel: str | None = None
+    result: GroupComparison, ax: Axes | None = None, **words: Unpack[AllWords]
 ) -> Axes:
     r"""Draw the density of each group with its best family, the groups above one another.
 
@@ -54,7 +61,9 @@ def groups(
     Args:
         result: A comparison of groups.
         ax: Where to draw; default: new axes.
-        xlabel: What the magnitudes are, with their unit.
+        xlabel: What the magnitudes are.
+        ylabel, title, unit, labels, width: As every plot takes them; see
+            :mod:`daleml.analysis.plots`. Labels name groups.
 
     Returns:
         The axes.
@@ -81,25 +90,27 @@ def groups(
     n_rows = len(best) + len(result.failures)
     labels: list[str] = []
     drawn: set[str] = set()
-    for group in (*best, *result.failures):
+    names = list(best) + list(result.failures)
+    shown = relabelled(names, words.get("labels"))
+    for group, label_of_group in zip(names, shown, strict=True):
         base = n_rows - 1 - len(labels)
         ax.axhline(base, color="0.8", linewidth=0.8, zorder=0)
         if group not in best:
-            labels.append(f"{name(group)}\nnot fitted")
+            labels.append(f"{label_of_group}\nnot fitted")
             continue
         fit = best[group]
-        labels.append(f"{name(group)}\nn = {fit.n:,}")
+        labels.append(f"{label_of_group}\nn = {fit.n:,}")
         # A family stands in the legend once.
-        label = None if fit.family in drawn else fit.family
+        label = None if fit.family in drawn else family_label(fit.family)
         if fit.n >= _TOO_FEW:
             drawn.add(fit.family)
         _row(fit, samples[group], edges, base, ax, label)
-    ax.set_yticks(np.arange(n_rows - 1, -1, -1) + 0.3, labels)
+    row_names(ax, np.arange(n_rows - 1, -1, -1) + 0.3, labels)
     ax.tick_params(axis="y", length=0)
     ax.plot([], [], "|", color="0.1", markersize=9, markeredgewidth=2, label="median")
     ax.set(
         xscale="log",
-        xlabel=axis_name(xlabel or "|weight|"),
+        xlabel=quantity(words.get("xlabel") or "|weight|", words.get("unit")),
         xlim=(edges[0], edges[-1]),
         ylim=(-0.25, n_rows + 0.05),
     )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import itertools
+import textwrap
+from typing import TYPE_CHECKING, Any, Unpack
+
+import numpy as np
 
 from daleml.analysis.plots.canvas import (
     EXCITATORY,
@@ -14,6 +18,15 @@ from daleml.analysis.plots.canvas import (
     require_result,
     tidy,
 )
+from daleml.analysis.plots.common_options import (
+    AllWords,
+    LabelWords,
+    options,
+    quantity,
+    relabelled,
+)
+from daleml.analysis.plots.curve_styles import palette
+from daleml.analysis.plots.lettering import row_names, small
 from daleml.law import SignReport
 
 if TYPE_CHECKING:
@@ -24,7 +37,17 @@ if TYPE_CHECKING:
 # At most this number of units that break the law is drawn.
 _MOST_UNITS = 20
 
+# The name of units by their sign.
+_KINDS = {1: "excitatory units", -1: "inhibitory units", 0: "units without a sign"}
+_STYLES: dict[int, dict[str, Any]] = {
+    1: {"color": EXCITATORY, "edgecolor": "white"},
+    # Hatched, so that the two signs are told apart in grey.
+    -1: {"color": INHIBITORY, "edgecolor": "white", "hatch": "////"},
+    0: {"color": "0.6", "edgecolor": "white", "hatch": "...."},
+}
 
+
+@options(AllWords)
 def learning_curves(
     history: pd.DataFrame,
     y: str = "accuracy",
@@ -32,10 +55,12 @@ def learning_curves(
     *,
     hue: str | None = None,
     x: str = "epoch",
+    **words: Unpack[AllWords],
 ) -> Axes:
     """Draw a column of a training history.
 
-    Rows that share ``x`` and ``hue`` (seeds) become a mean and its range.
+    Rows that share ``x`` and ``hue`` (seeds) become a mean and its range. The first curve is the
+    widest and lies lowest, so that it shows under others that coincide with it.
 
     Args:
         history: A DataFrame, as :func:`daleml.train` returns; several can be concatenated.
@@ -43,6 +68,8 @@ def learning_curves(
         ax: Where to draw; default: new axes.
         hue: The column that says which rows are of one curve; default: all are.
         x: The column along which to draw.
+        xlabel, ylabel, title, unit, labels, width: As every plot takes them; see
+            :mod:`daleml.analysis.plots`. The unit is that of ``y``; labels name curves.
 
     Returns:
         The axes.
@@ -60,8 +87,6 @@ def learning_curves(
         >>> ax.get_xlabel(), ax.get_ylabel()
         ('epoch', 'accuracy')
     """
-    import seaborn as sns
-
     if not hasattr(history, "columns"):
         raise TypeError(
             "`history` must be a DataFrame, as `train` returns; got"
@@ -74,33 +99,77 @@ def learning_curves(
                 f" {', '.join(map(str, history.columns))}."
             )
     ax = axes_or_new(ax)
-    if hue:
-        # Names with $ would be drawn as maths, and those that begin with _ be left out.
-        history = history.assign(**{hue: history[hue].map(name)})
-    sns.lineplot(
-        history,
-        x=x,
-        y=y,
-        hue=hue,
-        # The whole range: of a few seeds there are no quantiles.
-        errorbar=("pi", 100),
-        palette="colorblind" if hue else None,
-        ax=ax,
-    )
+    curves = _curves(history, x, y, hue)
+    shown = relabelled(list(curves), words.get("labels") if hue else None)
+    for (table, style), label in zip(
+        zip(curves.values(), palette(len(curves)), strict=True), shown, strict=True
+    ):
+        ax.fill_between(
+            table.index,
+            table["min"],
+            table["max"],
+            color=style["color"],
+            alpha=0.16,
+            linewidth=0,
+        )
+        # A curve of one epoch is a point.
+        marker = "o" if len(table) == 1 else None
+        ax.plot(
+            table.index,
+            table["mean"],
+            label=label,
+            marker=marker,
+            markersize=5,
+            **style,
+        )
     if hue:
         legend(ax)
-    ax.set(xlabel=axis_name(x), ylabel=axis_name(y.replace("_", " ")))
+    unit = words.get("unit")
+    ax.set(xlabel=axis_name(x), ylabel=quantity(y.replace("_", " "), unit))
+    _keep_flat_lines_off_the_edge(ax)
     return tidy(ax)
 
 
-def signs(result: SignReport, ax: Axes | None = None) -> Axes:
+def _curves(
+    history: pd.DataFrame, x: str, y: str, hue: str | None
+) -> dict[Any, pd.DataFrame]:
+    """Return the mean and the range of a column along another, for each curve by its name."""
+    # A column of objects, as one with None is, has no mean.
+    numeric = history.assign(**{y: history[y].astype(float)}).dropna(subset=[y])
+    found = {}
+    parts = {"": numeric}
+    if hue:
+        # In the order of the table, as the reader wrote it.
+        names = numeric[hue].unique()
+        parts = {key: numeric[numeric[hue] == key] for key in names}
+    for key, rows in parts.items():
+        found[key] = rows.groupby(x)[y].agg(["mean", "min", "max"])
+    return found
+
+
+def _keep_flat_lines_off_the_edge(ax: Axes) -> None:
+    """Leave room below curves that lie at zero, which the axis would hide."""
+    low, high = ax.get_ylim()
+    least = min((np.min(line.get_ydata()) for line in ax.lines), default=-1.0)
+    if low < 0 <= least:
+        ax.set_ylim(max(low, -0.04 * high), high)
+
+
+@options(LabelWords)
+def signs(
+    result: SignReport, ax: Axes | None = None, **words: Unpack[LabelWords]
+) -> Axes:
     """Draw the units that break the law, and the fraction of each one's synapses at fault.
 
-    If none does, the axes say so.
+    The worst of each sign are drawn, excitatory units red, inhibitory ones blue and hatched;
+    the key says how many of each break the law, also where none does. If no unit breaks it, the
+    axes say so.
 
     Args:
         result: What :func:`daleml.signs.check` returned.
         ax: Where to draw; default: new axes.
+        xlabel, ylabel, title, labels, width: As every plot takes them; see
+            :mod:`daleml.analysis.plots`. Labels name parameters.
 
     Returns:
         The axes.
@@ -120,24 +189,70 @@ def signs(result: SignReport, ax: Axes | None = None) -> Axes:
     require_result(result, SignReport, "signs.check")
     ax = axes_or_new(ax)
     if result:
-        lines = str(result).replace(": ", ":\n").splitlines()
-        said = "\n".join(map(axis_name, lines))
-        ax.text(0.5, 0.5, said, ha="center", va="center", transform=ax.transAxes)
-        ax.set(xticks=[], yticks=[])
+        said = str(result).replace(": ", ":\n")
+        _write(ax, said)
         return ax
-    n = len(result.violations)
-    worst = sorted(result.violations, key=_fraction, reverse=True)[:_MOST_UNITS]
-    labels, colors = [], []
-    # The worst is on top: bars are drawn from below.
-    for one in reversed(worst):
-        labels.append(name(f"{one.parameter} [{one.unit}]"))
-        colors.append(EXCITATORY if one.sign > 0 else INHIBITORY)
-    ax.barh(labels, list(map(_fraction, reversed(worst))), color=colors)
-    shown = f", the worst {len(worst)} of {n} units" if len(worst) < n else ""
-    ax.set(
-        xlim=(0, 1), xlabel=f"fraction of a unit's synapses with the wrong sign{shown}"
+    worst = _worst(result)
+    parameters = list(dict.fromkeys(one.parameter for one in worst))
+    names = dict(
+        zip(parameters, relabelled(parameters, words.get("labels")), strict=True)
     )
+    for place, one in enumerate(worst):
+        style = _STYLES[one.sign]
+        ax.barh(place, _fraction(one), height=0.75, linewidth=0.6, **style)
+    # The worst is on top: bars are drawn from below.
+    texts = [_unit_name(one, names, alone=len(parameters) == 1) for one in worst]
+    row_names(ax, range(len(worst)), texts)
+    if len(parameters) == 1:
+        ax.set_ylabel(f"presynaptic unit of {names[parameters[0]]}")
+    for sign, kind in _KINDS.items():
+        n = sum(one.sign == sign for one in result.violations)
+        said = f"{n:,} break{'s' * (n == 1)} the law" if n else "none breaks the law"
+        # Units without a sign break the law only in a mask or in what is fixed.
+        if n or sign:
+            ax.bar(0, np.nan, label=f"{kind}: {said}", **_STYLES[sign])
+    n = len(result.violations)
+    shown = f"\n(the worst {len(worst)} of {n:,} units)" if len(worst) < n else ""
+    ax.set(
+        xlim=(0, 1),
+        ylim=(-0.6, len(worst) - 0.4),
+        xlabel=f"fraction of synapses with the wrong sign{shown}",
+    )
+    legend(ax, 1)
     return tidy(ax)
+
+
+def _worst(result: SignReport) -> list[Any]:
+    """Return the units to draw, the worst last; of each sign some, if it breaks the law."""
+    by_sign = []
+    for sign in _KINDS:
+        of_sign = [one for one in result.violations if one.sign == sign]
+        by_sign.append(sorted(of_sign, key=_fraction, reverse=True))
+    chosen: list[Any] = []
+    # One of each in turn, so that many of one sign leave room for the other.
+    for of_rank in itertools.zip_longest(*by_sign):
+        chosen += [one for one in of_rank if one is not None]
+    return sorted(chosen[:_MOST_UNITS], key=lambda one: (one.sign > 0, _fraction(one)))
+
+
+def _unit_name(one: Any, names: dict[str, str], *, alone: bool) -> str:
+    unit = f"{one.population} {one.unit}" if one.population else f"unit {one.unit}"
+    return name(unit) if alone else f"{names[one.parameter]}, {name(unit)}"
+
+
+def _write(ax: Axes, text: str) -> None:
+    """Write text in the middle of axes on which there is nothing to draw."""
+    size = small(ax)
+    # About as many letters as fit beside one another.
+    longest = int(ax.get_window_extent().width / ax.figure.dpi * 72 / (0.58 * size))
+    lines = []
+    for line in text.splitlines():
+        lines += textwrap.wrap(line, max(longest, 12))
+    said = "\n".join(axis_name(line) for line in lines)
+    ax.text(
+        0.5, 0.5, said, ha="center", va="center", transform=ax.transAxes, fontsize=size
+    )
+    ax.set(xticks=[], yticks=[])
 
 
 def _fraction(violation: Any) -> float:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from daleml.analysis.activity.initial_report import InitialReport
 from daleml.analysis.plots.canvas import (
-    DASHES,
     EXCITATORY,
     INHIBITORY,
     axes_or_new,
     legend,
-    name,
     require_result,
     tidy,
 )
+from daleml.analysis.plots.common_options import (
+    AllWords,
+    options,
+    quantity,
+    relabelled,
+)
+from daleml.analysis.plots.curve_styles import curve, tints
+from daleml.analysis.plots.lettering import small
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +31,10 @@ if TYPE_CHECKING:
 _HIGHEST = 1e6
 
 
-def at_initialisation(result: InitialReport, ax: Axes | None = None) -> Axes:
+@options(AllWords)
+def at_initialisation(
+    result: InitialReport, ax: Axes | None = None, **words: Unpack[AllWords]
+) -> Axes:
     """Draw the mean rate of each population, while the input lasts and after it.
 
     The time of the input is shaded. Excitatory populations are red, inhibitory ones blue. Rates
@@ -34,6 +43,9 @@ def at_initialisation(result: InitialReport, ax: Axes | None = None) -> Axes:
     Args:
         result: What :func:`daleml.analysis.activity.at_initialisation` returned.
         ax: Where to draw; default: new axes.
+        xlabel, ylabel, title, unit, labels, width: As every plot takes them; see
+            :mod:`daleml.analysis.plots`. The unit is that of rates;
+            labels name populations.
 
     Returns:
         The axes.
@@ -57,38 +69,38 @@ def at_initialisation(result: InitialReport, ax: Axes | None = None) -> Axes:
     layer = result.layers[-1]
     balance = layer.balance_by_population()
     largest = 0.0
+    n = len(result.mean_rates)
+    shown = relabelled(list(result.mean_rates), words.get("labels"))
     for number, (group, rates) in enumerate(result.mean_rates.items()):
         # A comparison with NaN is false.
         finite = np.where(rates < _HIGHEST, rates, np.nan)
-        label = name(group)
+        label = shown[number]
+        if result.signs.get(group):
+            label += " (excitatory)" if result.signs[group] > 0 else " (inhibitory)"
         if not np.isnan(balance[group]):
             # A balance of -0.001 is none, and has no sign.
             label += f", E/I balance {balance[group]:+z.2f}"
         ax.plot(
             finite,
-            color=colors[number],
-            linestyle=DASHES[number % len(DASHES)],
-            linewidth=1.2,
             label=label,
+            **curve(number, n, colors[number]),
         )
         largest = max(largest, float(np.nanmax(finite, initial=0.0)))
     # Rates that explode pass all scales; others are compared best on a plain one.
     if largest > 100:
         ax.set_yscale("symlog", linthresh=1.0)
-    ax.set(xlabel="step", ylabel="mean rate", xlim=(0, 2 * result.n_steps))
-    title = f"{result.verdict}, spectral radius of a step {result.update_radius:.3g}"
-    ax.set_title(title, fontsize="small")
+    ylabel = quantity("mean rate", words.get("unit"))
+    ax.set(xlabel="step", ylabel=ylabel, xlim=(0, 2 * result.n_steps))
+    title = f"{result.verdict},\nspectral radius of a step {result.update_radius:.3g}"
+    ax.set_title(title, fontsize=small(ax))
     legend(ax)
     return tidy(ax)
 
 
 def _colors(result: InitialReport) -> list[Any]:
     """Return a colour for each population: shades of red excite, of blue inhibit, else greys."""
-    import seaborn as sns
-
+    signs = [result.signs.get(group, 0) for group in result.mean_rates]
     shades = {}
     for sign, hue in ((1, EXCITATORY), (-1, INHIBITORY), (0, "0.2")):
-        # The last shades of a palette are too pale to be seen.
-        n_shades = len(result.mean_rates) + 2
-        shades[sign] = iter(sns.light_palette(hue, n_shades, reverse=True))
-    return [next(shades[result.signs.get(group, 0)]) for group in result.mean_rates]
+        shades[sign] = iter(tints(hue, signs.count(sign)))
+    return [next(shades[sign]) for sign in signs]

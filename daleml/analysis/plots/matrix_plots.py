@@ -1,25 +1,21 @@
-"""Weight matrices: their singular values, and the matrices themselves."""
+"""Weight matrices, with their units named and the scale of their colours."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
-from daleml.analysis.plots.canvas import (
-    EXCITATORY,
-    INHIBITORY,
-    axes_or_new,
-    legend,
-    name,
-    require_result,
-    tidy,
-    widen_flat_log_axis,
-)
-from daleml.analysis.spectra import Spectrum
+from daleml.analysis.connectomes.graph_arrays import SignedMatrix
+from daleml.analysis.plots import axis_names
+from daleml.analysis.plots.axis_names import Names
+from daleml.analysis.plots.canvas import EXCITATORY, INHIBITORY, axes_or_new, name
+from daleml.analysis.plots.common_options import AllWords, options, quantity
+from daleml.analysis.plots.lettering import small
+from daleml.analysis.plots.spectrum_plots import spectrum as spectrum
 from daleml.analysis.weights.effective_matrices import matrix as matrix_of
 from daleml.analysis.weights.effective_matrices import populations_of
 from daleml.analysis.weights.real_numbers import numbers
@@ -28,163 +24,190 @@ from daleml.populations import Populations
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Singular values below this fraction of the largest are zero up to the rounding of float32.
-_ROUNDING = 1e-6
-# More names than this do not fit side by side below a matrix, and are turned.
-_SIDE_BY_SIDE = 6
-_ROTATION = 90
+_SIDES = ("post", "pre")
+_WHAT = {"post": "postsynaptic unit", "pre": "presynaptic unit"}
+
+# Below the first digit of the largest tick of a colour bar, the digit of the next one.
+_NEXT = {1: 0.2, 2: 0.5, 5: 1.0}
 
 
-def spectrum(
-    result: Spectrum | Sequence[Spectrum] | Mapping[str, Spectrum],
-    ax: Axes | None = None,
-) -> Axes:
-    """Draw singular values by rank, each spectrum scaled to a largest value of 1.
-
-    Singular values below 1e-6 of the largest, zero up to the rounding of single precision, are
-    counted instead of drawn.
-
-    Args:
-        result: A spectrum; or several, by name or numbered from 1.
-        ax: Where to draw; default: new axes.
-
-    Returns:
-        The axes.
-
-    Raises:
-        TypeError: If one of them is no spectrum, or ``ax`` are no axes.
-
-    Example:
-        >>> import numpy as np
-        >>> from daleml.analysis import plots, spectrum
-        >>> drawing, axes = plots.figure()
-        >>> ax = plots.spectrum({"identity": spectrum(np.eye(4))}, axes[0, 0])
-        >>> ax.lines[0].get_label()
-        'H = 1.000'
-    """
-    import seaborn as sns
-
-    ax = axes_or_new(ax)
-    if isinstance(result, Mapping):
-        named: dict[Any, Spectrum] = dict(result)
-    elif isinstance(result, Sequence):
-        named = dict(enumerate(result, start=1))
-    else:
-        named = {1: result}
-    for one in named.values():
-        require_result(one, Spectrum, "spectrum")
-    colors = sns.color_palette("colorblind", len(named))
-    for (label, one), color in zip(named.items(), colors, strict=True):
-        values = one.singular_values
-        relative = values / (values[0] or 1.0)
-        text = f"H = {one.svd_entropy:.3f}"
-        if len(named) > 1:
-            text = f"{name(label)}: {text}"
-        n_lost = int(np.sum(values < _ROUNDING * (values[0] or 1.0)))
-        if n_lost:
-            text += f", {n_lost} at zero"
-        ax.plot(
-            (np.arange(values.size) + 1) / values.size,
-            relative,
-            marker=".",
-            markersize=4,
-            linewidth=1,
-            color=color,
-            label=text,
-        )
-    ax.set(xlabel="rank / number of singular values", ylabel="singular value / largest")
-    # Zeros alone have no logarithm.
-    if any(np.any(line.get_ydata()) for line in ax.lines):
-        ax.set_yscale("log")
-        widen_flat_log_axis(ax)
-        if ax.get_ylim()[0] < _ROUNDING:
-            ax.set_ylim(_ROUNDING, 2)
-    legend(ax)
-    return tidy(ax)
-
-
+@options(AllWords)
 def matrix(
-    weight: ArrayLike | nn.Module,
+    weight: ArrayLike | nn.Module | SignedMatrix,
     ax: Axes | None = None,
     *,
     post: Populations | None = None,
     pre: Populations | None = None,
+    colorbar: bool = True,
+    **words: Unpack[AllWords],
 ) -> Axes:
     """Draw a signed weight matrix ``(post, pre)``: excitatory red, inhibitory blue, zero white.
 
     Under Dale's law a column has one colour. Its depth goes with the square root of the
-    strength, so that weak weights show beside strong ones.
+    strength, so that weak weights show beside strong ones; the colour bar has the strengths.
 
     Args:
-        weight: A matrix; or a module, of which the effective weight is drawn.
+        weight: A matrix; a module, of which the effective weight is drawn; or a connectome's
+            :func:`~daleml.analysis.signed_matrix`, whose nodes are named.
         ax: Where to draw; default: new axes.
         post: The populations of the rows, whose borders and names are drawn. Default: those of
-            a module that names cell types.
+            a module that has some.
         pre: The same of the columns.
+        colorbar: Whether to draw the scale of the colours beside the axes.
+        xlabel, ylabel, title, unit, width: As every plot takes them; see
+            :mod:`daleml.analysis.plots`. The unit is that of the weights.
+        labels: A name for each unit, of a square matrix; or a mapping of "post" and "pre", or
+            one of them, to names. Neighbours of one name are one block.
 
     Returns:
         The axes.
 
     Raises:
         TypeError: If ``weight`` are no numbers, or ``ax`` are no axes.
-        ValueError: If ``weight`` is no matrix, or populations have more or fewer units.
+        ValueError: If ``weight`` is no matrix, or populations or labels have more or fewer
+            units.
 
     Example:
         >>> from daleml import Populations
         >>> from daleml.analysis import plots
         >>> from daleml.layers import EILinear
         >>> drawing, axes = plots.figure()
-        >>> ax = plots.matrix(EILinear(Populations(8, 2), 5), axes[0, 0])
+        >>> ax = plots.matrix(EILinear(Populations(8, 2), 5), axes[0, 0], unit="nS")
         >>> ax.images[0].get_array().shape
         (5, 10)
+        >>> [tick.get_text() for tick in ax.get_xticklabels()]
+        ['E', 'I']
     """
-    import seaborn as sns
-
+    labels: Any = words.get("labels")
+    if isinstance(weight, SignedMatrix):
+        labels = list(map(str, weight.nodes)) if labels is None else labels
+        weight = weight.values
     values = _read(weight)
     found = _named(weight, values.shape)
-    post, pre = (post or found[0]), (pre or found[1])
-    for which, populations, size in zip(
-        ("post", "pre"), (post, pre), values.shape, strict=True
-    ):
+    names: list[Names | None] = []
+    given = (post or found[0]), (pre or found[1])
+    for which, populations, size in zip(_SIDES, given, values.shape, strict=True):
         _require_units(which, populations, size)
+        own = _labels_of(which, labels, values.shape)
+        names.append(own if own is not None else _blocks(populations))
     ax = axes_or_new(ax)
-    # The square root lets weak weights show beside strong ones.
-    depth = np.sign(values) * np.sqrt(np.abs(values))
-    limit = np.abs(depth).max() or 1.0
-    colors = sns.blend_palette([INHIBITORY, "white", EXCITATORY], as_cmap=True)
-    ax.imshow(
-        depth,
-        cmap=colors,
-        vmin=-limit,
-        vmax=limit,
+    _draw(ax, values, words.get("unit"), colorbar=colorbar)
+    ax.set(xlabel=_WHAT["pre"], ylabel=_WHAT["post"])
+    for which, own, size in zip(_SIDES, names, values.shape, strict=True):
+        if own is not None:
+            vertical = which == "post"
+            axis_names.put(ax, own, size, vertical=vertical, what=_WHAT[which])
+    return ax
+
+
+def _draw(
+    ax: Axes, values: NDArray[np.float64], unit: str | None, *, colorbar: bool
+) -> None:
+    """Draw the image, and the scale of its colours."""
+    from matplotlib.colors import FuncNorm, LinearSegmentedColormap
+    from matplotlib.ticker import MaxNLocator
+
+    finite = np.abs(values[np.isfinite(values)])
+    limit = float(finite.max(initial=0.0)) or 1.0
+    hues = [INHIBITORY, "white", EXCITATORY]
+    image = ax.imshow(
+        values,
+        cmap=LinearSegmentedColormap.from_list("signs", hues),
+        # The square root lets weak weights show beside strong ones.
+        norm=FuncNorm((_signed_root, _signed_square), vmin=-limit, vmax=limit),
         aspect="auto",
         # Any smoothing would mix the signs of neighbours.
         interpolation="nearest",
     )
-    ax.set(xlabel="presynaptic unit", ylabel="postsynaptic unit")
-    if pre is not None:
-        edges, middles = _places(pre)
-        ax.set_xticks(
-            middles, pre.names, rotation=_ROTATION * (len(middles) > _SIDE_BY_SIDE)
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+    if not np.any(values):
+        # Where all is white, a scale of colours would be of nothing.
+        ax.text(0.5, 0.5, "all weights are zero", ha="center", transform=ax.transAxes)
+    elif colorbar:
+        _draw_scale(ax, image, values, limit, unit)
+
+
+def _draw_scale(
+    ax: Axes, image: Any, values: NDArray[np.float64], limit: float, unit: str | None
+) -> None:
+    """Draw the scale of colours, its ticks at true values, with what the signs mean."""
+    bar = ax.figure.colorbar(image, ax=ax, pad=0.02, aspect=25)
+    has = {1: bool(np.any(values > 0)), -1: bool(np.any(values < 0))}
+    ticks = _ticks(limit)
+    shown = [0.0, *(ticks if has[1] else ()), *(-one for one in ticks if has[-1])]
+    bar.set_ticks(sorted(shown), labels=[f"{one:.3g}" for one in sorted(shown)])
+    bar.ax.tick_params(labelsize=small(ax))
+    bar.ax.minorticks_off()
+    # A side of which there is no weight would be a colour that is nowhere.
+    if has[1] != has[-1]:
+        bar.ax.set_ylim(0.0 if has[1] else -limit, limit if has[1] else 0.0)
+    signs = {
+        (True, True): "+ excites, − inhibits",
+        (True, False): "all excite",
+        (False, True): "all inhibit",
+    }[has[1], has[-1]]
+    what = quantity("weight", unit)
+    bar.set_label(f"{what}: {signs}\n(colour by its square root)", fontsize=small(ax))
+
+
+def _signed_root(values: Any) -> Any:
+    return np.sign(values) * np.sqrt(np.abs(values))
+
+
+def _signed_square(values: Any) -> Any:
+    return np.sign(values) * np.square(values)
+
+
+def _ticks(limit: float) -> list[float]:
+    """Return two round numbers up to a limit, far enough apart on a scale of square roots."""
+    unit = 10.0 ** np.floor(np.log10(limit))
+    first = max(digit for digit in _NEXT if digit * unit <= limit * (1 + 1e-9))
+    return [float(first * unit), float(_NEXT[first] * unit)]
+
+
+def _labels_of(which: str, labels: Any, shape: tuple[int, ...]) -> Names | None:
+    """Return the names of one side's units, if there are any."""
+    size = shape[_SIDES.index(which)]
+    if isinstance(labels, Mapping):
+        wrong = [key for key in labels if key not in _SIDES]
+        if wrong:
+            raise ValueError(
+                f"`labels` must map 'post' and 'pre' to names of units; got {wrong[0]!r}."
+            )
+        labels = labels.get(which)
+    elif labels is not None and shape[0] != shape[1]:
+        raise ValueError(
+            "`labels` must map 'post' and 'pre' to names, of a matrix that is not square; got"
+            f" {len(labels)} names for shape {tuple(shape)}."
         )
-        ax.vlines(edges, *ax.get_ylim(), color="0.3", linewidth=0.8)
-    if post is not None:
-        edges, middles = _places(post)
-        ax.set_yticks(middles, post.names)
-        ax.hlines(edges, *ax.get_xlim(), color="0.3", linewidth=0.8)
-    return ax
+    if labels is None:
+        return None
+    texts: Sequence[Any] = list(labels)
+    if len(texts) != size:
+        raise ValueError(
+            f"`labels` must be {size} names, one for each {_WHAT[which]}; got {len(texts)}."
+        )
+    return Names.of_units([name(text) for text in texts])
+
+
+def _blocks(populations: Populations | None) -> Names | None:
+    """Return the names of populations, and their borders."""
+    if populations is None:
+        return None
+    bounds = [0, *(populations[one].stop for one in populations)]
+    return Names.of_blocks([name(one) for one in populations], bounds)
 
 
 def _named(
     weight: Any, shape: tuple[int, ...]
 ) -> tuple[Populations | None, Populations | None]:
-    """Return the populations of rows and columns, where a module has given them names."""
+    """Return the populations of rows and columns, where a module has some."""
     if not isinstance(weight, nn.Module):
         return None, None
     found: list[Populations | None] = []
     for populations, size in zip(populations_of(weight), shape, strict=True):
-        # The two signs need no borders: colours tell them apart.
-        if populations is None or populations.types is None or size % populations.size:
+        if populations is None or size % populations.size:
             found.append(None)
         else:
             # A kernel's taps lie side by side, channel by channel.
@@ -203,17 +226,6 @@ def _require_units(which: str, populations: Populations | None, size: int) -> No
         raise ValueError(
             f"`{which}` must have {size} units, as `weight`; got {populations.size}."
         )
-
-
-def _places(populations: Populations) -> tuple[list[float], list[float]]:
-    """Return the borders between populations, and the middle of each, in pixels of an image."""
-    edges, middles = [], []
-    for cell_type in populations:
-        units = populations[cell_type]
-        middles.append((units.start + units.stop - 1) / 2)
-        edges.append(units.stop - 0.5)
-    # Behind the last one there is the frame.
-    return edges[:-1], middles
 
 
 def _read(weight: Any) -> NDArray[np.float64]:

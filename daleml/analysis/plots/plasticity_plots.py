@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -14,21 +14,24 @@ from daleml.analysis.plasticity.dual_geometry import (
 )
 from daleml.analysis.plasticity.normality import Floor
 from daleml.analysis.plasticity.rich_lazy import Regime
-from daleml.analysis.plots.canvas import axes_or_new, legend, name, require_result, tidy
+from daleml.analysis.plots.canvas import axes_or_new, legend, require_result, tidy
+from daleml.analysis.plots.common_options import LabelWords, options, relabelled
+from daleml.analysis.plots.curve_styles import colors, palette
+from daleml.analysis.plots.lettering import row_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MAKER = "infer_geometry"
 
-# One line style per potential, so that the figure reads in grey.
-_DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (4, 1, 1, 1, 1, 1)), (0, (1, 3)))
-
 # The standardised change is drawn from minus to plus this.
 _LIMIT = 3.5
 
 
-def geometry(result: GeometryInference, ax: Axes | None = None) -> Axes:
+@options(LabelWords)
+def geometry(
+    result: GeometryInference, ax: Axes | None = None, **words: Unpack[LabelWords]
+) -> Axes:
     """Draw how far from normal the change is in the dual of each potential, the nearest on top.
 
     Lines are 95 % intervals. The grey bars are what chance allows as many normal numbers in 95
@@ -38,6 +41,8 @@ def geometry(result: GeometryInference, ax: Axes | None = None) -> Axes:
     Args:
         result: What :func:`daleml.analysis.infer_geometry` returned.
         ax: Where to draw; default: new axes.
+        xlabel, ylabel, title, labels, width: As every plot takes them; see
+            :mod:`daleml.analysis.plots`. Labels name rows or curves.
 
     Returns:
         The axes.
@@ -59,6 +64,8 @@ def geometry(result: GeometryInference, ax: Axes | None = None) -> Axes:
     require_result(result, GeometryInference, _MAKER)
     ax = axes_or_new(ax)
     changes = result.changes[::-1]
+    # In the order of the result: the nearest first.
+    labels = _labels(result, words)[::-1]
     # The bars begin here: a logarithmic axis has no zero.
     low = min(min(one.floor.mean, one.distance) for one in changes) / 3
     for place, one in enumerate(changes):
@@ -87,15 +94,19 @@ def geometry(result: GeometryInference, ax: Axes | None = None) -> Axes:
             )
     ax.set(
         xscale="log",
-        yticks=places,
-        yticklabels=[name(one.label) for one in changes],
-        xlabel="distance of the dual change from normal, ∫ |F − Φ| dz",
+        xlabel="distance of the dual change\nfrom normal, ∫ |F − Φ| dz",
         xlim=(low, None),
         ylim=(-0.6, len(changes) - 0.4),
     )
+    row_names(ax, places, labels)
     _plain_log_axis(ax)
     legend(ax, 1)
     return tidy(ax)
+
+
+def _labels(result: GeometryInference, words: LabelWords) -> list[str]:
+    """Return the names of potentials, the nearest first."""
+    return relabelled([one.label for one in result.changes], words.get("labels"))
 
 
 def _draw_chance(ax: Axes, place: int, floor: Floor, low: float) -> None:
@@ -118,7 +129,10 @@ def _draw_chance(ax: Axes, place: int, floor: Floor, low: float) -> None:
     )
 
 
-def normality(result: GeometryInference, ax: Axes | None = None) -> Axes:
+@options(LabelWords)
+def normality(
+    result: GeometryInference, ax: Axes | None = None, **words: Unpack[LabelWords]
+) -> Axes:
     r"""Draw the distribution function of each dual change less the normal one.
 
     .. math:: \hat F(z) - \Phi(z), \qquad z = \delta / \text{sd}(\delta)
@@ -129,6 +143,8 @@ def normality(result: GeometryInference, ax: Axes | None = None) -> Axes:
     Args:
         result: What :func:`daleml.analysis.infer_geometry` returned.
         ax: Where to draw; default: new axes.
+        xlabel, ylabel, title, labels, width: As every plot takes them; see
+            :mod:`daleml.analysis.plots`. Labels name rows or curves.
 
     Returns:
         The axes.
@@ -146,7 +162,6 @@ def normality(result: GeometryInference, ax: Axes | None = None) -> Axes:
         >>> plots.normality(result, axes[0, 0]).get_ylabel()
         'F(z) − Φ(z)'
     """
-    import seaborn as sns
     from scipy.special import ndtr
 
     require_result(result, GeometryInference, _MAKER)
@@ -165,16 +180,14 @@ def normality(result: GeometryInference, ax: Axes | None = None) -> Axes:
         label="what chance allows (95 %)",
     )
     ax.axhline(0, color="0.6", linewidth=0.8)
-    colors = sns.color_palette("colorblind", len(result.changes))
+    labels, lines = _labels(result, words), palette(len(result.changes))
     for rank, one in enumerate(result.changes):
         z = _standardised(one)
         ax.plot(
             z,
             LEVELS - ndtr(z),
-            color=colors[rank],
-            linestyle=_DASHES[rank % len(_DASHES)],
-            linewidth=1.5 if rank else 2.4,
-            label=f"{name(one.label)}: {one.distance:.3g}",
+            label=f"{labels[rank]}: {one.distance:.3g}",
+            **lines[rank],
         )
     ax.set(
         xlabel="dual change / its standard deviation, z",
@@ -185,7 +198,12 @@ def normality(result: GeometryInference, ax: Axes | None = None) -> Axes:
     return tidy(ax)
 
 
-def regime(result: Regime | Mapping[str, Regime], ax: Axes | None = None) -> Axes:
+@options(LabelWords)
+def regime(
+    result: Regime | Mapping[str, Regime],
+    ax: Axes | None = None,
+    **words: Unpack[LabelWords],
+) -> Axes:
     """Draw the alignments of representations and tangent kernels, one row per network.
 
     Towards 1 learning was lazy.
@@ -193,6 +211,8 @@ def regime(result: Regime | Mapping[str, Regime], ax: Axes | None = None) -> Axe
     Args:
         result: What :func:`daleml.analysis.regime` returned; or several, by name.
         ax: Where to draw; default: new axes.
+        xlabel, ylabel, title, labels, width: As every plot takes them; see
+            :mod:`daleml.analysis.plots`. Labels name rows or curves.
 
     Returns:
         The axes.
@@ -208,35 +228,33 @@ def regime(result: Regime | Mapping[str, Regime], ax: Axes | None = None) -> Axe
         >>> ax.get_yticklabels()[0].get_text().splitlines()
         ['EG', '|ΔW| / |W| = 30%']
     """
-    import seaborn as sns
-
     ax = axes_or_new(ax)
     named = result if isinstance(result, Mapping) else {"": result}
     for one in named.values():
         require_result(one, Regime, "regime")
     labels, activities, kernels = [], [], []
     # The first network is on top.
-    for key, one in reversed(list(named.items())):
+    shown = relabelled(list(named), words.get("labels"))
+    for key, one in reversed(list(zip(shown, named.values(), strict=True))):
         change = f"|ΔW| / |W| = {one.relative_weight_change:.0%}"
-        labels.append(f"{name(key)}\n{change}" if key else change)
+        labels.append(f"{key}\n{change}" if key else change)
         activities.append(one.representation_alignment)
         kernels.append(one.kernel_alignment)
     places = range(len(labels))
     for place, ends in enumerate(zip(activities, kernels, strict=True)):
         ax.plot(ends, [place] * 2, color="0.75", linewidth=1.4, zorder=1)
-    orange = sns.color_palette("colorblind")[1]
+    orange = colors(2)[1]
     for x, label, marker, color in (
         (activities, "representations", "o", "0.25"),
         (kernels, "tangent kernels", "D", orange),
     ):
         ax.plot(x, places, marker, color=color, markersize=7.5, zorder=2, label=label)
     ax.set(
-        yticks=places,
-        yticklabels=labels,
-        xlabel="alignment of before with after: rich towards 0, lazy towards 1",
+        xlabel="alignment of before with after:\nrich towards 0, lazy towards 1",
         xlim=(-0.02, 1.02),
         ylim=(-0.6, len(labels) - 0.4),
     )
+    row_names(ax, places, labels)
     legend(ax)
     return tidy(ax)
 

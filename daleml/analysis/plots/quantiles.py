@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
 from daleml import require as _checks
+from daleml.analysis.distributions.families.family_labels import family_label
 from daleml.analysis.distributions.families.parameter_kinds import Array
 from daleml.analysis.distributions.weight_fit import WeightFit
 from daleml.analysis.plots.canvas import (
     axes_or_new,
-    axis_name,
     legend,
     log_ticks,
     require_result,
     tidy,
 )
+from daleml.analysis.plots.common_options import UnitWords, options, quantity
 from daleml.analysis.plots.family_styles import style_of
 from daleml.analysis.plots.plotted_sample import band as band_of_ranks
 from daleml.analysis.plots.plotted_sample import quantile, sample_of
@@ -31,12 +32,13 @@ _POINTS = 500
 _EXTREMES = 25
 
 
+@options(UnitWords, own=("xlabel",))
 def qq(
     result: WeightFit,
     ax: Axes | None = None,
     *,
     band: float | None = 0.95,
-    xlabel: str | None = None,
+    **words: Unpack[UnitWords],
 ) -> Axes:
     r"""Draw the quantiles of the magnitudes against those of the fitted family, log-log.
 
@@ -49,7 +51,8 @@ def qq(
         result: A fit.
         ax: Where to draw; default: new axes.
         band: The fraction of samples that the band holds; None for no band.
-        xlabel: What the magnitudes are, with their unit.
+        xlabel: What the magnitudes are.
+        ylabel, title, unit, width: As every plot takes them; see :mod:`daleml.analysis.plots`.
 
     Returns:
         The axes.
@@ -65,7 +68,7 @@ def qq(
         >>> drawing, axes = plots.figure()
         >>> ax = plots.qq(fit_weights(weights, "lognormal"), axes[0, 0])
         >>> ax.get_xlabel()
-        '|weight|: quantiles of the lognormal fit'
+        '|weight|:\\nquantiles of the log-normal fit'
 
     Notes:
         The parameters were fitted to these very values, which pulls them towards the line: a
@@ -81,7 +84,7 @@ def qq(
     # Hazen's plotting positions: the middle of each value's step.
     theory = quantile(result, (ranks - 0.5) / n)
     limits = min(theory[0], data[0]), max(theory[-1], data[-1])
-    ax.plot(limits, limits, color="0.45", linewidth=1, zorder=1)
+    ax.plot(limits, limits, color="0.45", linewidth=1, zorder=1, label="equal")
     if band is not None:
         low, high = band_of_ranks(result, ranks, n, band)
         ax.fill_between(
@@ -102,11 +105,11 @@ def qq(
         zorder=2,
         label=f"n = {result.n:,}",
     )
-    what = axis_name(xlabel or "|weight|")
+    what = quantity(words.get("xlabel") or "|weight|", words.get("unit"))
     ax.set(
         xscale="log",
         yscale="log",
-        xlabel=f"{what}: quantiles of the {result.family} fit",
+        xlabel=f"{what}:\nquantiles of the {family_label(result.family)} fit",
         ylabel="quantiles seen",
     )
     log_ticks(ax.xaxis)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from daleml.analysis.distributions.comparison import Comparison
+from daleml.analysis.distributions.families.family_labels import family_label
 from daleml.analysis.plots.canvas import axes_or_new, legend, require_result, tidy
+from daleml.analysis.plots.common_options import Words, options
 from daleml.analysis.plots.densities import aicc_text
 from daleml.analysis.plots.family_styles import style_of
+from daleml.analysis.plots.lettering import row_names, small
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +25,10 @@ _ROOM = 30
 _ROOM_WITH_P_VALUES = 400
 
 
-def family_bars(result: Comparison, ax: Axes | None = None) -> Axes:
+@options(Words)
+def family_bars(
+    result: Comparison, ax: Axes | None = None, **words: Unpack[Words]
+) -> Axes:
     """Draw how far each family is behind the best, in AICc; the best on top.
 
     Filled marks are of the best and of those that the sample cannot tell from it; hollow marks
@@ -33,6 +39,7 @@ def family_bars(result: Comparison, ax: Axes | None = None) -> Axes:
     Args:
         result: A comparison.
         ax: Where to draw; default: new axes.
+        xlabel, ylabel, title, width: As every plot takes them; see :mod:`daleml.analysis.plots`.
 
     Returns:
         The axes.
@@ -48,7 +55,7 @@ def family_bars(result: Comparison, ax: Axes | None = None) -> Axes:
         >>> result = compare_families(weights, ["lognormal", "gamma"])
         >>> ax = plots.family_bars(result, axes[0, 0])
         >>> [tick.get_text() for tick in ax.get_yticklabels()]
-        ['lognormal', 'gamma']
+        ['log-normal', 'gamma']
     """
     require_result(result, Comparison, "compare_families")
     ax = axes_or_new(ax)
@@ -63,7 +70,7 @@ def family_bars(result: Comparison, ax: Axes | None = None) -> Axes:
             behind, note = 0.0, "too few weights"
         test = result.goodness.get(fit.family)
         if test:
-            note += f"  (p = {test.p_value:.2g})"
+            note += f"  ({test.p_text(2)})"
         _bar(ax, n - 1 - place, behind, note, fit.family, fit.family in told_apart)
     _add_to_legend(ax, "0.25", "the best, and what the sample cannot tell from it")
     _add_to_legend(ax, "white", "worse")
@@ -74,10 +81,11 @@ def family_bars(result: Comparison, ax: Axes | None = None) -> Axes:
     ax.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
     # The ticks above are all that there is room for.
     ax.set_xticks([], minor=True)
-    ax.set_yticks(range(n - 1, -1, -1), [fit.family for fit in result.fits])
+    labels = [family_label(fit.family) for fit in result.fits]
+    row_names(ax, range(n - 1, -1, -1), labels)
     ax.set_ylim(-0.7, n - 0.3)
-    tested = " (p: goodness of fit)" if result.goodness else ""
-    ax.set(xlabel=f"AICc behind {result.best.family}{tested}")
+    tested = "\n(p: goodness of fit)" if result.goodness else ""
+    ax.set(xlabel=f"AICc behind the {family_label(result.best.family)}{tested}")
     legend(ax, 1)
     return tidy(ax)
 
@@ -110,7 +118,7 @@ def _bar(
         xytext=(9, 0),
         textcoords="offset points",
         va="center",
-        fontsize="small",
+        fontsize=small(ax),
     )
 
 

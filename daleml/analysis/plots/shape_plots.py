@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from daleml.analysis.plots.canvas import (
     require_result,
     tidy,
 )
+from daleml.analysis.plots.common_options import LabelWords, Words, options, relabelled
+from daleml.analysis.plots.curve_styles import palette
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,12 +27,14 @@ if TYPE_CHECKING:
 _MEASURES = {"log_sd": "σ of ln w", "gini": "Gini", "log_skewness": "skewness of ln w"}
 
 
+@options(Words)
 def resemblance(
     result: Resemblance,
     ax: Axes | None = None,
     *,
     weights: str = "weights",
     reference: str = "reference",
+    **words: Unpack[Words],
 ) -> Axes:
     """Draw the quantiles of centred ln w against those of a reference, with the measures of both.
 
@@ -42,6 +46,8 @@ def resemblance(
         ax: Where to draw; default: new axes.
         weights: What the weights are.
         reference: What they were compared to.
+        xlabel, ylabel, title, width: As every plot takes them; see
+            :mod:`daleml.analysis.plots`.
 
     Returns:
         The axes.
@@ -90,15 +96,6 @@ def resemblance(
     lines.append(f"mean distance: {result.qq_distance.value:.2f}")
     if any_differs:
         lines.append("* differ by more than chance")
-    ax.text(
-        0.03,
-        0.97,
-        "\n".join(lines),
-        transform=ax.transAxes,
-        va="top",
-        fontsize="small",
-        linespacing=1.4,
-    )
     # Both axes have the same limits, so that the line of one shape is the diagonal.
     limits = low - margin, high + margin
     ax.set(
@@ -107,11 +104,17 @@ def resemblance(
         xlim=limits,
         ylim=limits,
     )
-    legend(ax)
+    # Below the axes, where they cover no quantile.
+    legend(ax, title="\n".join(lines))
     return tidy(ax)
 
 
-def shapes(results: Mapping[str, WeightFit], ax: Axes | None = None) -> Axes:
+@options(LabelWords)
+def shapes(
+    results: Mapping[str, WeightFit],
+    ax: Axes | None = None,
+    **words: Unpack[LabelWords],
+) -> Axes:
     """Draw the shapes of several log-normal fits' samples, free of scale.
 
     They are cumulative distributions of z-scored ``ln |w|``. The largest vertical gap between a
@@ -120,6 +123,8 @@ def shapes(results: Mapping[str, WeightFit], ax: Axes | None = None) -> Axes:
     Args:
         results: Fits by name.
         ax: Where to draw; default: new axes.
+        xlabel, ylabel, title, labels, width: As every plot takes them; see
+            :mod:`daleml.analysis.plots`. Labels name fits.
 
     Returns:
         The axes.
@@ -137,7 +142,6 @@ def shapes(results: Mapping[str, WeightFit], ax: Axes | None = None) -> Axes:
         >>> [line.get_label() for line in ax.lines]
         ['EG (n = 200)', 'log-normal']
     """
-    import seaborn as sns
     from scipy.special import ndtr
 
     if not isinstance(results, Mapping):
@@ -148,22 +152,23 @@ def shapes(results: Mapping[str, WeightFit], ax: Axes | None = None) -> Axes:
     for one in results.values():
         require_result(one, WeightFit, "fit_weights")
     ax = axes_or_new(ax)
-    colors = sns.color_palette("colorblind", len(results))
-    for (label, result), color in zip(results.items(), colors, strict=True):
+    shown = relabelled(list(results), words.get("labels"))
+    lines = palette(len(results))
+    for (key, result), label, line in zip(results.items(), shown, lines, strict=True):
         if result.family != "lognormal":
             raise ValueError(
-                f"`results` must be log-normal fits; got {result.family} for {label!r}."
+                f"`results` must be log-normal fits; got {result.family} for {key!r}."
             )
         mu, sigma = result.params["mu"], result.params["sigma"]
         ax.ecdf(
             (np.log(result.sample.values()) - mu) / sigma,
-            color=color,
-            linewidth=1.8,
-            label=f"{name(label)} (n = {result.n:,})",
+            label=f"{label} (n = {result.n:,})",
+            **line,
         )
     # The fit itself: of z-scores, a standard normal distribution.
     grid = np.linspace(-4, 4, 200)
-    ax.plot(grid, ndtr(grid), "--", color="0.2", linewidth=1.2, label="log-normal")
+    dots: dict[str, Any] = {"color": "0.2", "linestyle": (0, (1, 1)), "linewidth": 1.5}
+    ax.plot(grid, ndtr(grid), label="log-normal", zorder=3, **dots)
     ax.set(
         xlabel="z-scored ln |weight|",
         ylabel="fraction of weights below",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from daleml.analysis.activity.linearised_maps import Linearisation, Stability
 from daleml.analysis.activity.trajectories import Trajectory
 from daleml.analysis.plots.activity_plots import principal_plane
 from daleml.analysis.plots.canvas import axes_or_new, legend, require_result, tidy
+from daleml.analysis.plots.common_options import Words, options
+from daleml.analysis.plots.lettering import small
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,8 +29,13 @@ _MARKS = {
 }
 
 
+@options(Words)
 def fixed_points(
-    result: FixedPoints, ax: Axes | None = None, *, path: Trajectory | None = None
+    result: FixedPoints,
+    ax: Axes | None = None,
+    *,
+    path: Trajectory | None = None,
+    **words: Unpack[Words],
 ) -> Axes:
     """Draw points by their rates, in the plane in which these vary most.
 
@@ -40,6 +47,8 @@ def fixed_points(
         ax: Where to draw; default: new axes.
         path: A trajectory of the same circuit, drawn below them in the plane in which both vary
             most.
+        xlabel, ylabel, title, width: As every plot takes them; see
+            :mod:`daleml.analysis.plots`.
 
     Returns:
         The axes.
@@ -72,9 +81,13 @@ def fixed_points(
             f"`path` must be of {n_units} units; got {groups[0].shape[1]}."
         )
     plane, held = principal_plane(np.concatenate(groups))
+    label: str | None = "trajectories"
     for one in paths:
         line, plane = plane[: len(one)], plane[len(one) :]
-        ax.plot(line[:, 0], line[:, 1], color="0.8", linewidth=0.8, zorder=0)
+        ax.plot(
+            line[:, 0], line[:, 1], color="0.7", linewidth=0.8, zorder=0, label=label
+        )
+        label = None
     _draw_points(ax, result.points, plane)
     _keep_wide(ax)
     ax.set(
@@ -132,11 +145,13 @@ def _draw_points(
             **colors,
         )
         named.add(kind)
-    if named:
-        legend(ax, 3)
+    legend(ax, 3)
 
 
-def eigenvalues(result: Linearisation, ax: Axes | None = None) -> Axes:
+@options(Words)
+def eigenvalues(
+    result: Linearisation, ax: Axes | None = None, **words: Unpack[Words]
+) -> Axes:
     """Draw the eigenvalues of a linearisation in the complex plane, and the unit circle.
 
     Filled ones, inside the circle, die out; hollow ones, outside, grow.
@@ -145,6 +160,8 @@ def eigenvalues(result: Linearisation, ax: Axes | None = None) -> Axes:
         result: What :func:`daleml.analysis.activity.linearisation` returned, or the
             ``linearisation`` of a fixed point.
         ax: Where to draw; default: new axes.
+        xlabel, ylabel, title, width: As every plot takes them; see
+            :mod:`daleml.analysis.plots`.
 
     Returns:
         The axes.
@@ -164,7 +181,9 @@ def eigenvalues(result: Linearisation, ax: Axes | None = None) -> Axes:
     require_result(result, Linearisation, "linearisation")
     ax = axes_or_new(ax)
     angles = np.linspace(0, 2 * np.pi, 200)
-    ax.plot(np.cos(angles), np.sin(angles), color="0.7", linewidth=1)
+    ax.plot(
+        np.cos(angles), np.sin(angles), color="0.7", linewidth=1, label="unit circle"
+    )
     values = result.eigenvalues
     grows = np.abs(values) > 1
     for chosen, face, label in ((~grows, _DARK, "die out"), (grows, "white", "grow")):
@@ -178,12 +197,12 @@ def eigenvalues(result: Linearisation, ax: Axes | None = None) -> Axes:
                 label=f"{int(chosen.sum())} {label}",
                 zorder=3,
             )
-    title = f"{result.kind}, spectral radius {result.spectral_radius:.3f}"
+    title = f"{result.kind},\nspectral radius {result.spectral_radius:.3f}"
     if result.stability is Stability.UNDETERMINED:
-        title = f"not smooth here; spectral radius {result.spectral_radius:.3f}"
+        title = f"not smooth here;\nspectral radius {result.spectral_radius:.3f}"
     ax.set(xlabel="real part of eigenvalue", ylabel="imaginary part", aspect="equal")
     # Axes of equal scale are narrow, and more ticks than these run into one another.
     ax.locator_params(nbins=5)
-    ax.set_title(title, fontsize="small")
+    ax.set_title(title, fontsize=small(ax))
     legend(ax)
     return tidy(ax)

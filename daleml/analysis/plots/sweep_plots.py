@@ -6,27 +6,40 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daleml.analysis.plots.canvas import figure, legend, style, tidy
+from daleml.analysis.plots.canvas import (
+    axis_name,
+    each_of,
+    figure,
+    legend,
+    name,
+    style,
+    tidy,
+)
+from daleml.analysis.plots.curve_styles import MARKERS, colors, shades
+from daleml.analysis.plots.curve_styles import curve as line_of
+from daleml.analysis.plots.lettering import settle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-# One marker per arm, so that the figure reads in grey.
-_MARKERS = "os^Dv<>p"
-
 # Labels of ticks need this fraction of the axis between them.
 _ROOM = 0.07
 
 
-def sweep(result: Any) -> Figure:
+def sweep(
+    result: Any, *, title: str | None = None, width: float | str | None = None
+) -> Figure:
     """Draw a figure of a paper: one pair of axes per panel, one line per arm.
 
     Lines are means over seeds, bands their 95 % intervals, and faint dots the seeds.
 
     Args:
         result: What :func:`daleml.reproductions.sweep.measure` returns.
+        title: What stands above the panels.
+        width: The width of the whole figure, in inches or as text, as :func:`figure` takes it;
+            default: 4.6 inches for each panel.
 
     Returns:
         A new figure.
@@ -45,18 +58,21 @@ def sweep(result: Any) -> Figure:
     """
     panels = result.sweep.panels
     with style():
-        drawing, axes = figure(len(panels), width=4.6, height=3.9)
+        drawing, axes = figure(len(panels), **each_of(width, len(panels), 4.6, 3.9))
         for ax, panel, curves in zip(axes[0], panels, result.curves, strict=True):
             _panel(ax, panel, curves)
+        if title is not None:
+            drawing.suptitle(axis_name(title))
+        for ax in axes[0]:
+            settle(ax, is_new=ax is axes[0, 0])
     return drawing
 
 
 def _panel(ax: Axes, panel: Any, curves: Any) -> None:
     """Draw the curves of one panel."""
-    import seaborn as sns
-
-    colours = _colours(sns, len(curves))
-    for curve, colour, marker in zip(curves, colours, _MARKERS, strict=False):
+    n = len(curves)
+    colours = shades(n) if n > 4 else colors(n)
+    for rank, (curve, colour) in enumerate(zip(curves, colours, strict=True)):
         for seed in curve.values:
             ax.plot(
                 curve.x, seed, ".", color=colour, alpha=0.25, markersize=4, zorder=1
@@ -73,11 +89,10 @@ def _panel(ax: Axes, panel: Any, curves: Any) -> None:
         ax.plot(
             curve.x,
             curve.mean,
-            color=colour,
-            marker=marker,
+            marker=MARKERS[rank % len(MARKERS)],
             markersize=5,
-            label=curve.label,
-            zorder=3,
+            label=name(curve.label),
+            **(line_of(rank, n, colour) | {"zorder": 3 + rank / n}),
         )
     if panel.log_x:
         ax.set_xscale("log")
@@ -119,11 +134,3 @@ def _apart(places: NDArray[np.float64]) -> set[int]:
         if distance[farthest] <= room:
             return chosen
         chosen.add(farthest)
-
-
-def _colours(sns: Any, n: int) -> Any:
-    """Return the colours of arms: a few are told apart by hue, many go from light to dark."""
-    if n < 5:
-        return sns.color_palette("colorblind", n)
-    # The lightest colour is hardly seen on white.
-    return sns.color_palette("viridis_r", n + 1)[1:]

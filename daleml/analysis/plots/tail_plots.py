@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
 from daleml.analysis.distributions.comparison import Comparison
+from daleml.analysis.distributions.families.family_labels import family_label
 from daleml.analysis.distributions.weight_fit import WeightFit
 from daleml.analysis.plots.canvas import (
     axes_or_new,
-    axis_name,
     legend,
     log_ticks,
     require_result,
     tidy,
 )
-from daleml.analysis.plots.densities import BEHIND, labelled_fits, shade_unseen
+from daleml.analysis.plots.common_options import UnitWords, options, quantity
+from daleml.analysis.plots.densities import behind_title, labelled_fits, shade_unseen
 from daleml.analysis.plots.family_styles import line_of
 from daleml.analysis.plots.plotted_sample import at_least, sample_of
 
@@ -27,8 +28,11 @@ if TYPE_CHECKING:
 _POINTS = 400
 
 
+@options(UnitWords, own=("xlabel",))
 def ccdf(
-    result: WeightFit | Comparison, ax: Axes | None = None, *, xlabel: str | None = None
+    result: WeightFit | Comparison,
+    ax: Axes | None = None,
+    **words: Unpack[UnitWords],
 ) -> Axes:
     r"""Draw :math:`P(W \ge w)` of the magnitudes that were seen, log-log, with that of the fit.
 
@@ -36,9 +40,11 @@ def ccdf(
     are drawn at 400 of them, even on the vertical axis, and always at the largest.
 
     Args:
-        result: A fit; or a comparison, of which the five best families are drawn.
+        result: A fit; or a comparison, of which the five best families are drawn, and all
+            that cannot be told from the best.
         ax: Where to draw; default: new axes.
-        xlabel: What the magnitudes are, with their unit.
+        xlabel: What the magnitudes are.
+        ylabel, title, unit, width: As every plot takes them; see :mod:`daleml.analysis.plots`.
 
     Returns:
         The axes.
@@ -53,13 +59,13 @@ def ccdf(
         >>> drawing, axes = plots.figure()
         >>> ax = plots.ccdf(fit_weights(weights, "lognormal"), axes[0, 0])
         >>> [line.get_label() for line in ax.lines]
-        ['n = 200', 'lognormal']
+        ['n = 200', 'log-normal']
     """
     if isinstance(result, Comparison):
-        fits = labelled_fits(result)
+        fits, title = labelled_fits(result), behind_title(result)
     else:
         require_result(result, WeightFit, "fit_weights")
-        fits = [(result, result.family)]
+        fits, title = [(result, family_label(result.family))], ""
     ax = axes_or_new(ax)
     first = fits[0][0]
     data = sample_of(first)
@@ -89,13 +95,13 @@ def ccdf(
     ax.set(
         xscale="log",
         yscale="log",
-        xlabel=axis_name(xlabel or "|weight|"),
+        xlabel=quantity(words.get("xlabel") or "|weight|", words.get("unit")),
         ylabel="fraction at least as large",
     )
     ax.set_ylim(fractions.min() / 3, 1.5)
     shade_unseen(first, ax)
     log_ticks(ax.xaxis)
-    legend(ax, title=BEHIND if len(fits) > 1 else None)
+    legend(ax, title=title or None)
     return tidy(ax)
 
 

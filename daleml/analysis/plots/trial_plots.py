@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from daleml.analysis.plots.canvas import EXCITATORY, INHIBITORY, name, tidy
+from daleml.analysis.plots.canvas import (
+    EXCITATORY,
+    INHIBITORY,
+    legend,
+    name,
+    size_asked,
+    tidy,
+)
+from daleml.analysis.plots.common_options import LabelWords, options, relabelled
+from daleml.analysis.plots.curve_styles import colors as colors_of
+from daleml.analysis.plots.curve_styles import palette
+from daleml.analysis.plots.lettering import small
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,8 +43,12 @@ _MOST_LINES = 3
 _MOST_NAMES = 10
 
 
+@options(LabelWords, axes="axes")
 def trial(
-    trials: Any, index: int = 0, axes: Sequence[Axes] | None = None
+    trials: Any,
+    index: int = 0,
+    axes: Sequence[Axes] | None = None,
+    **words: Unpack[LabelWords],
 ) -> tuple[Axes, Axes]:
     """Draw one trial of a task, what goes in above and what should come out below.
 
@@ -44,6 +59,8 @@ def trial(
         trials: What a task's ``sample`` returns.
         index: Which of the trials.
         axes: Two axes, for inputs and target; default: two new ones, above each other.
+        xlabel, ylabel, title, labels, width: As every plot takes them; see
+            :mod:`daleml.analysis.plots`. Labels name inputs; the vertical axis is the upper one.
 
     Returns:
         The two axes.
@@ -78,12 +95,14 @@ def trial(
     targets = trials.targets[:n_steps, index].detach().cpu().numpy()
     mask = trials.mask[:n_steps, index].detach().cpu().numpy()
     edges = np.arange(len(inputs) + 1) * float(trials.dt_ms)
-    _draw_inputs(top, edges, inputs, trials.input_names)
+    input_names = relabelled(trials.input_names, words.get("labels"))
+    _draw_inputs(top, edges, inputs, input_names)
     _draw_target(bottom, edges, targets, mask, trials.output_names)
     _draw_periods(top, bottom, trials.periods_of(index))
     top.tick_params(labelbottom=False)
     bottom.set(xlabel="time (ms)", xlim=(0, edges[-1]))
     top.set_xlim(0, edges[-1])
+    legend(bottom, 3, of=top)
     return tidy(top), tidy(bottom)
 
 
@@ -91,50 +110,33 @@ def _pair() -> tuple[Axes, Axes]:
     """Return two new axes, one above the other."""
     import matplotlib.pyplot as plt
 
-    top, bottom = plt.figure(layout="constrained").subplots(
-        2, sharex=True, height_ratios=(3, 2)
-    )
+    drawing = plt.figure(figsize=size_asked(), layout="constrained")
+    top, bottom = drawing.subplots(2, sharex=True, height_ratios=(3, 2))
     return top, bottom
 
 
 def _draw_inputs(ax: Axes, edges: Any, inputs: Any, names: Sequence[str]) -> None:
     """Draw a few inputs as lines, many as a heat map."""
-    import seaborn as sns
-
     if len(names) > _MOST_LINES:
         _draw_heat_map(ax, edges, inputs, names, "input")
         return
-    colors = sns.color_palette("colorblind", len(names))
-    for values, key, color in zip(inputs.T, names, colors, strict=True):
-        ax.stairs(
-            values,
-            edges,
-            baseline=None,
-            color=color,
-            linewidth=1.6,
-            label=name(key),
-        )
-    ax.legend(
-        frameon=False,
-        fontsize="small",
-        loc="upper left",
-        bbox_to_anchor=(1.01, 1),
-        borderaxespad=0,
-    )
+    for values, label, line in zip(inputs.T, names, palette(len(names)), strict=True):
+        style = {key: line[key] for key in ("color", "linestyle", "linewidth")}
+        ax.stairs(values, edges, baseline=None, label=label, **style)
     ax.set_ylabel("input")
 
 
 def _draw_heat_map(
     ax: Axes, edges: Any, inputs: Any, names: Sequence[str], label: str
 ) -> None:
-    import seaborn as sns
+    from matplotlib.colors import LinearSegmentedColormap
 
     limit = float(np.abs(inputs).max()) or 1.0
     least, hues = 0.0, ["white", EXCITATORY]
     # Inputs below 0 are no rates: they are blue, so that they are seen.
     if (inputs < 0).any():
         least, hues = -limit, [INHIBITORY, "white", EXCITATORY]
-    colors = sns.blend_palette(hues, as_cmap=True)
+    colors = LinearSegmentedColormap.from_list("inputs", hues)
     rows = np.arange(len(names) + 1) - 0.5
     mesh = ax.pcolormesh(edges, rows, inputs.T, cmap=colors, vmin=least, vmax=limit)
     ax.set_ylim(rows[-1], rows[0])
@@ -146,8 +148,6 @@ def _draw_target(
     ax: Axes, edges: Any, targets: Any, mask: Any, names: Sequence[str]
 ) -> None:
     """Draw the target, strongly at the steps that the loss counts."""
-    import seaborn as sns
-
     several = targets.ndim == 2
     if several and len(names) > _MOST_NAMES:
         # Steps that do not count are left white, as nothing is asked for.
@@ -156,7 +156,7 @@ def _draw_target(
         return
     values, colors = targets, ["0.2"]
     if several:
-        colors = sns.color_palette("colorblind", values.shape[1])
+        colors = colors_of(values.shape[1])
     else:
         values = targets[:, None]
     for column, color in zip(values.T, colors, strict=True):
@@ -211,10 +211,13 @@ def _groups(names: Sequence[str]) -> list[tuple[str, int, int]]:
     return groups if len(groups) <= _MOST_NAMES else []
 
 
-def _levels(periods: Sequence[tuple[str, float, float]]) -> list[int]:
-    """Return how high each name stands, so that names do not lie over each other."""
-    # About as much of the axis as a small letter takes.
-    letter = 0.0165 * max(end for _, _, end in periods)
+def _levels(periods: Sequence[tuple[str, float, float]], letter: float) -> list[int]:
+    """Return how high each name stands, so that names do not lie over each other.
+
+    Args:
+        periods: Their names, beginnings and ends.
+        letter: How much of the axis a letter takes.
+    """
     ends: list[float] = []
     levels = []
     for period, start, end in periods:
@@ -239,7 +242,10 @@ def _draw_periods(
     if not shown:
         return
     rank, reached = 0, 0.0
-    for level, (period, start, end) in zip(_levels(shown), shown, strict=True):
+    points = 0.7 * top.get_window_extent().width / top.figure.dpi * 72
+    letter = 0.6 * small(top) / points * max(end for _, _, end in shown)
+    levels = _levels(shown, letter)
+    for level, (period, start, end) in zip(levels, shown, strict=True):
         # A period that begins within another one has no band of its own.
         if start >= reached:
             for ax in (top, bottom):
@@ -254,6 +260,6 @@ def _draw_periods(
             textcoords="offset points",
             ha="center",
             va="bottom",
-            fontsize="small",
+            fontsize=small(top),
             color="0.35",
         )

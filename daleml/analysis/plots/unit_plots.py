@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from daleml.analysis.activity.event_alignment import Aligned
 from daleml.analysis.activity.time_decoding import Decoding
 from daleml.analysis.activity.unit_selectivity import Selectivity
+from daleml.analysis.plots import axis_names
+from daleml.analysis.plots.axis_names import Names
 from daleml.analysis.plots.canvas import (
-    DASHES,
     EXCITATORY,
     INHIBITORY,
     axes_or_new,
@@ -20,15 +21,17 @@ from daleml.analysis.plots.canvas import (
     require_result,
     tidy,
 )
+from daleml.analysis.plots.common_options import LabelWords, Words, options, relabelled
+from daleml.analysis.plots.curve_styles import curve, shades, tints
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Beyond this number of lines in one picture they hide one another.
-_MOST_LINES = 8
 
-
-def selectivity(result: Selectivity, ax: Axes | None = None) -> Axes:
+@options(LabelWords)
+def selectivity(
+    result: Selectivity, ax: Axes | None = None, **words: Unpack[LabelWords]
+) -> Axes:
     """Draw how selective each unit is, population by population, the most selective first.
 
     Of two conditions this is d', else the fraction of variance explained. Filled bars are of
@@ -37,6 +40,8 @@ def selectivity(result: Selectivity, ax: Axes | None = None) -> Axes:
     Args:
         result: What :func:`daleml.analysis.activity.selectivity` returned.
         ax: Where to draw; default: new axes.
+        xlabel, ylabel, title, labels, width: As every plot takes them; see
+            :mod:`daleml.analysis.plots`. Labels name populations.
 
     Returns:
         The axes.
@@ -63,27 +68,30 @@ def selectivity(result: Selectivity, ax: Axes | None = None) -> Axes:
     limit = float(finite.max(initial=0.0)) or 1.0
     values = np.clip(np.nan_to_num(values, posinf=limit, neginf=-limit), -limit, limit)
     start = 0
-    for population, units, color in _populations(result):
+    found = _populations(result)
+    names = [population for population, _, _ in found]
+    shown, middles = relabelled(names, words.get("labels")), []
+    for label_of, (_, units, color) in zip(shown, found, strict=True):
         order = np.argsort(-values[units], kind="stable")
         heights, is_selective = values[units][order], result.selective[units][order]
         places = start + np.arange(len(heights))
-        ax.bar(places, heights, width=1, color=color, alpha=0.25, linewidth=0)
-        fraction = float(is_selective.mean())
-        ax.bar(
-            places[is_selective],
-            heights[is_selective],
-            width=1,
-            color=color,
-            linewidth=0,
-            label=f"{name(population)}: {fraction:.0%} selective",
-        )
+        style = {"width": 1, "color": color, "linewidth": 0}
+        ax.bar(places, heights, alpha=0.25, **style)
+        ax.bar(places[is_selective], heights[is_selective], **style)
+        said = f"{label_of}: {float(is_selective.mean()):.0%} selective"
+        # Nothing is drawn: a population without a selective unit has its colour in the key too.
+        ax.bar(0, math.nan, label=said, **style)
+        middles.append(start + (len(heights) - 1) / 2)
         start += len(heights) + 2
     ax.axhline(0, color="0.3", linewidth=0.8)
     xlabel = "unit, by its selectivity"
     # What is selective has its names in the legend.
     if not result.selective.all():
         xlabel += " (pale: not selective)"
-    ax.set(xlabel=xlabel, ylabel=label, xticks=[])
+    ax.set(ylabel=label, xlim=(-1, start - 2))
+    # Names below say the same in grey as colours do.
+    blocks = Names(tuple(shown), tuple(middles))
+    axis_names.put(ax, blocks, start - 1, vertical=False, what=xlabel)
     legend(ax, 2)
     return tidy(ax)
 
@@ -98,8 +106,6 @@ def _shown(condition: Any) -> str:
 
 def _populations(result: Selectivity) -> list[tuple[str, slice, Any]]:
     """Return each population's name, units and colour: shades of red excite, of blue inhibit."""
-    import seaborn as sns
-
     populations = result.populations
     if populations is None:
         return [("units", slice(0, result.n_units), "0.3")]
@@ -109,20 +115,27 @@ def _populations(result: Selectivity) -> list[tuple[str, slice, Any]]:
         for one in populations.names:
             if side.start <= populations[one].start < side.stop:
                 names.append(one)
-        # The last shades of a palette are too pale to be seen.
-        shades = sns.light_palette(hue, len(names) + 2, reverse=True)
-        for one, color in zip(names, shades, strict=False):
+        for one, color in zip(names, tints(hue, len(names)), strict=True):
             found.append((one, populations[one], color))
     return found
 
 
-def aligned(result: Aligned, ax: Axes | None = None, *, unit: int = 0) -> Axes:
+@options(LabelWords)
+def aligned(
+    result: Aligned,
+    ax: Axes | None = None,
+    *,
+    unit: int = 0,
+    **words: Unpack[LabelWords],
+) -> Axes:
     """Draw mean rates around an event, a line for each condition, with their standard errors.
 
     Args:
         result: What :func:`daleml.analysis.activity.aligned` returned.
         ax: Where to draw; default: new axes.
-        unit: Which unit, or which population by its number.
+        unit: Which unit, or which population by its number: here this is no unit of measurement.
+        xlabel, ylabel, title, labels, width: As every plot takes them; see
+            :mod:`daleml.analysis.plots`. Labels name conditions.
 
     Returns:
         The axes.
@@ -139,30 +152,29 @@ def aligned(result: Aligned, ax: Axes | None = None, *, unit: int = 0) -> Axes:
         >>> plots.aligned(result, axes[0, 0]).get_xlabel()
         'time from the event (ms)'
     """
-    import seaborn as sns
-
     require_result(result, Aligned, "aligned")
     if not 0 <= unit < len(result.names):
         raise ValueError(f"`unit` must be 0 to {len(result.names) - 1}; got {unit}.")
     ax = axes_or_new(ax)
     # A rate is drawn in the middle of its step.
     times = result.times_ms + result.dt_ms / 2
-    colors = sns.color_palette("viridis", len(result.conditions))
-    for rank, condition in enumerate(result.conditions):
+    n, lines = len(result.conditions), shades(len(result.conditions))
+    texts = [_shown(one) for one in result.conditions]
+    shown = relabelled(texts, words.get("labels"))
+    for rank in range(n):
         mean = result.means[rank, :, unit]
         error = result.standard_errors[rank, :, unit]
         ax.plot(
             times,
             mean,
-            color=colors[rank],
-            linestyle=DASHES[rank % len(DASHES)],
-            label=f"{_shown(condition)} ({result.n_trials[rank]:,} trials)",
+            label=f"{shown[rank]} ({result.n_trials[rank]:,} trials)",
+            **curve(rank, n, lines[rank]),
         )
         ax.fill_between(
             times,
             mean - error,
             mean + error,
-            color=colors[rank],
+            color=lines[rank],
             alpha=0.2,
             linewidth=0,
         )
@@ -170,12 +182,12 @@ def aligned(result: Aligned, ax: Axes | None = None, *, unit: int = 0) -> Axes:
     place = result.names[unit]
     what = f"unit {place}" if place.isdigit() else name(place)
     ax.set(xlabel=f"time from {name(result.event)} (ms)", ylabel=f"rate of {what}")
-    if len(result.conditions) <= _MOST_LINES:
-        legend(ax, 2)
+    legend(ax, 2)
     return tidy(ax)
 
 
-def decoding(result: Decoding, ax: Axes | None = None) -> Axes:
+@options(Words)
+def decoding(result: Decoding, ax: Axes | None = None, **words: Unpack[Words]) -> Axes:
     """Draw the accuracy of a linear reader over time, with what chance allows.
 
     The grey band is the interval of shuffled labels at each time by itself. Dots below mark the
@@ -184,6 +196,8 @@ def decoding(result: Decoding, ax: Axes | None = None) -> Axes:
     Args:
         result: What :func:`daleml.analysis.activity.decode` returned.
         ax: Where to draw; default: new axes.
+        xlabel, ylabel, title, width: As every plot takes them; see
+            :mod:`daleml.analysis.plots`.
 
     Returns:
         The axes.

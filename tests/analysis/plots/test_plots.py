@@ -203,7 +203,7 @@ def test_what_is_not_shown_is_said():
     x = np.r_[X, [1e-9] * 2, 0, 0, 0]
     assert (
         plots.fit(fit_weights(x)).get_xlabel()
-        == "|weight| (3 exact zeros and the smallest 0.1% not shown)"
+        == "|weight|\n(3 exact zeros and the smallest 0.1% not shown)"
     )
 
 
@@ -304,7 +304,7 @@ def test_the_balance_is_inhibition_across_and_excitation_up():
         "inhibitory (1)": [[0, 3]],
         "without a sign (1)": [[5, 8]],
     }
-    assert ax.get_xlabel() == "inhibition received (not shown: 1 that receive neither)"
+    assert ax.get_xlabel() == "inhibition received\n(not shown: 1 that receive neither)"
 
 
 def test_learning_curves_name_a_missing_column():
