@@ -44,6 +44,22 @@ plot                    what it draws
 ======================  ===================================================================
 
 ``figure`` makes a figure, ``style`` draws in daleml's style, ``svg`` and ``png`` render.
+
+Options are the same everywhere. A plot that has no use for one refuses it, and says why.
+
+======================  ===================================================================
+option                  what it is
+======================  ===================================================================
+``ax``                  where to draw; default: new axes
+``xlabel``, ``ylabel``  the names of the axes
+``title``               what stands above the axes
+``unit``                of what is measured, as "nm^2" (printed as nm²), "um", "synapses"
+``labels``              names of units, groups or curves: in the order of the figure, or a
+                        mapping from the names that the result has
+``width``               of a new figure: inches, "single" or "double" (89 and 183 mm, the
+                        columns of most journals), or a number with mm, cm or in. Letters of
+                        a narrow figure are those of print, 7 points or more
+======================  ===================================================================
 """
 
 from typing import TYPE_CHECKING, Any

@@ -68,7 +68,7 @@ def qq(
         >>> drawing, axes = plots.figure()
         >>> ax = plots.qq(fit_weights(weights, "lognormal"), axes[0, 0])
         >>> ax.get_xlabel()
-        '|weight|:\\nquantiles of the log-normal fit'
+        '|weight|:\nquantiles of the log-normal fit'
 
     Notes:
         The parameters were fitted to these very values, which pulls them towards the line: a
