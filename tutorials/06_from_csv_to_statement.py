@@ -18,6 +18,7 @@ import os
 import shlex
 import subprocess
 from pathlib import Path
+from textwrap import fill
 
 import matplotlib.pyplot as plt
 import networkx as nx
@@ -68,7 +69,8 @@ written = pd.DataFrame(
     }
 )
 written.to_csv(folder / "synapses.csv", index=False)
-print((folder / "synapses.csv").read_text()[:260])
+lines = (folder / "synapses.csv").read_text().splitlines()
+print("\n".join(lines[:7]))
 
 # %% [markdown]
 # From here on we are the experimenter, who has the file only. `read_synapses` reads it, and
@@ -80,7 +82,7 @@ synapses = read_synapses(
     units={"area_um2": "µm²", "volume_um3": "µm³", "current_pa": "pA"},
     thresholds={"volume_um3": 0.05},
 )
-print(synapses)
+print(fill(str(synapses), 88))
 
 # %% [markdown]
 # Look before you fit. Sizes of synapses are positive and spread over a factor of a hundred, so
@@ -127,7 +129,7 @@ print(exact.parameters_text())
 # %%
 area = synapses.values("area_um2", type="E")
 area_wrong = fit_weights(area, "lognormal")
-print(area_wrong)
+print(fill(str(area_wrong), 88))
 
 # %% [markdown]
 # $\sigma = 0.73$ is off by twelve standard errors. The fit itself says why, in the note: the
@@ -141,7 +143,7 @@ print(area_wrong)
 
 # %%
 area_right = fit_weights(area, "lognormal", resolution=0.1, zeros="censored")
-print(area_right)
+print(fill(str(area_right), 88))
 
 # %% [markdown]
 # Without `zeros="censored"` the fit is right too, with larger errors: it is then one of values
@@ -172,9 +174,9 @@ print("seen above 0.05:    ", volume_right.parameters_text())
 # %% alt="Two histograms of the same volumes on a logarithmic axis, each with a fitted log-normal density. Left, the curve rises from zero before the data begin and misses the edge. Right, everything below 0.05 is shaded and the curve follows the falling histogram." slide="Truncation. What the microscope misses is not in the table, and a fit that does not know this finds too little spread."
 with plots.style():
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
-    plots.fit(volume_wrong, axes[0], xlabel="volume (µm³)")
+    plots.fit(volume_wrong, axes[0], xlabel="volume", unit="um^3")
     axes[0].set_title("as if all were seen", loc="left")
-    plots.fit(volume_right, axes[1], xlabel="volume (µm³)")
+    plots.fit(volume_right, axes[1], xlabel="volume", unit="um^3")
     axes[1].set_title("seen above 0.05 µm³ only", loc="left")
 
 # %% [markdown]
@@ -209,7 +211,7 @@ rivals = ("lognormal", "inversegaussian", "gamma", "weibull", "exponential")
 counts_wrong = compare_families(vesicles, rivals)
 shown = ["family", "delta", "p_as_good", "parameters"]
 print(counts_wrong.text_table()[shown].to_string(index=False, float_format="%.3g"))
-print(counts_wrong.conclusion())
+print(fill(counts_wrong.conclusion(), 88))
 
 # %% [markdown]
 # The log-normal, from which the sizes were drawn, is excluded, with a difference that a referee
@@ -220,7 +222,7 @@ print(counts_wrong.conclusion())
 # %%
 counts = compare_families(vesicles, rivals, discrete=True)
 print(counts.text_table()[shown].to_string(index=False, float_format="%.3g"))
-print(counts.conclusion())
+print(fill(counts.conclusion(), 88))
 
 # %% [markdown]
 # Now two families share the first place, and the sentence says that the sample is too small to
@@ -242,12 +244,12 @@ looks = {
 with plots.style():
     figure, ax = plt.subplots(figsize=(6.4, 3), layout="constrained")
     ax.axvline(exact.params["sigma"], color="0.4", linestyle="--", label="nothing lost")
-    for place, (name, (marker, fill, shift)) in enumerate(looks.items()):
+    for place, (name, (marker, face, shift)) in enumerate(looks.items()):
         sigmas = [pair[place].params["sigma"] for pair in estimates.values()]
         errors = [1.96 * pair[place].stderr["sigma"] for pair in estimates.values()]
         rows = np.arange(len(estimates)) + shift
         ax.errorbar(
-            sigmas, rows, xerr=errors, fmt=marker, color="0.1", mfc=fill, label=name
+            sigmas, rows, xerr=errors, fmt=marker, color="0.1", mfc=face, label=name
         )
     ax.set_yticks(range(len(estimates)), list(estimates))
     ax.set(xlabel="σ of ln size (no unit), with 95 % interval", xlim=(0.5, 1.1))
@@ -270,7 +272,7 @@ everything = synapses.values("volume_um3")
 pooled = compare_families(everything, three, truncation=(0.05, None), gof=99)
 shown = ["family", "delta", "p_as_good", "p_fits"]
 print(pooled.text_table()[shown].to_string(index=False, float_format="%.3g"))
-print(pooled.conclusion())
+print(fill(pooled.conclusion(), 88))
 
 # %% [markdown]
 # The Weibull fits so well that nothing speaks against it, and the log-normal is rejected. Yet every
@@ -293,12 +295,12 @@ types = compare_groups(
     drop_missing=True,
 )
 print(types.text_table().to_string(index=False))
-print(types.conclusion())
+print(fill(types.conclusion(), 88))
 
 # %% alt="Two densities above each other on one logarithmic axis of volume, from 0.05 to 2 cubic micrometres. Excitatory synapses, above, are most frequent at the smallest volumes that were seen; inhibitory ones, below, form a peak with a median near 0.2." slide="E and I apart. Pooled, the synapses look like one Weibull; apart, they are two populations."
 with plots.style():
     figure, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
-    plots.groups(types, ax, xlabel="volume (µm³)")
+    plots.groups(types, ax, xlabel="volume", unit="um^3")
 
 # %% [markdown]
 # The conclusion has an **effect size** and its interval: the median of I is about twice that of E.
@@ -315,7 +317,7 @@ with plots.style():
 rows = synapses.table[synapses.table["type"] == "E"]
 recorded = {"families": "lognormal", "censoring": (None, 100)}
 by_row = compare_groups(rows["current_pa"], rows["treatment"], **recorded)
-print(by_row.conclusion())
+print(fill(by_row.conclusion(), 88))
 
 # %% [markdown]
 # Significant, with an effect of 22 %, and wrong. Mice differ, whatever they are given, and all
@@ -326,8 +328,8 @@ print(by_row.conclusion())
 by_mouse = compare_groups(
     rows["current_pa"], rows["treatment"], within=rows["mouse"], **recorded
 )
-print(by_mouse.caution())
-print(by_mouse.conclusion())
+print(fill(by_mouse.caution(), 88))
+print(fill(by_mouse.conclusion(), 88))
 
 # %% alt="The median current of each of eight mice as a dot, four controls and four with the drug, with the group means as lines. The dots of both groups overlap: controls from 29 to 45 picoampere, drug from 16 to 48." slide="Nested data. The drug was given to 8 mice, so there are 8 observations and not 979."
 medians = rows.groupby(["treatment", "mouse"])["current_pa"].median().reset_index()
@@ -412,7 +414,7 @@ print(f"{(strengths > 0).sum():,} connections, {np.diag(strengths).sum():.0f} se
 pairs = strengths[~np.eye(len(strengths), dtype=bool)]
 print(f"mean over all pairs: {pairs.mean():.2f} sections")
 hurdle = fit_weights(pairs, "weibull", discrete=True, zeros="hurdle")
-print(hurdle)
+print(fill(str(hurdle), 88))
 print(f"pairs {pairs.size:,}, connections of a neuron with itself: left out, ", end="")
 print((np.diag(strengths) > 0).sum())
 
@@ -430,7 +432,7 @@ sign = worm.edges["sign"].map({1: "E", -1: "I"})
 sections = worm.edges["weight"]
 for name, within in {"rows": None, "neurons": worm.edges["source"]}.items():
     result = compare_groups(sections, sign, "gamma", discrete=True, within=within)
-    print(f"{name}: {result.conclusion()}")
+    print(fill(f"{name}: {result.conclusion()}", 88))
 print(f"{result.n_unlabelled:,} connections of unknown sign were left out")
 
 # %% [markdown]
@@ -440,15 +442,18 @@ print(f"{result.n_unlabelled:,} connections of unknown sign were left out")
 # %% [markdown]
 # ## 9. Into a paper (10 min)
 #
-# **The figure.** A journal's column is 85 mm wide. A plot takes the axes of a figure of that size.
+# **The figure.** A journal's page is two columns wide. `plots.figure(..., width="double")` makes a
+# figure of that width, 183 mm, with letters of the size of print; `width="single"` is one column.
+# `unit=` writes the unit.
 
 # %% alt="Left, a histogram of currents with the densities of three families, of which the log-normal follows it and the others lie to the right. Right, the fraction of currents at least as large as each value, on logarithmic axes, with the same three families: the log-normal lies on the data." slide="A figure for a paper. Data, families and tail, in the width of two columns."
 published = compare_families(current, three, censoring=(None, 100), gof=99)
 with plots.style():
-    figure, axes = plt.subplots(1, 2, figsize=(7.1, 3), layout="constrained")
-    plots.families(published, axes[0], xlabel="current (pA)")
-    plots.ccdf(published, axes[1], xlabel="current (pA)")
-figure.savefig(folder / "currents.pdf")
+    drawing, axes = plots.figure(2, width="double")
+    plots.families(published, axes[0, 0], xlabel="current", unit="pA")
+    plots.ccdf(published, axes[0, 1], xlabel="current", unit="pA")
+drawing.savefig(folder / "currents.pdf")
+drawing
 
 # %% [markdown]
 # The right panel is the one for tails: the fraction of currents that are at least as large as each.
@@ -459,7 +464,7 @@ figure.savefig(folder / "currents.pdf")
 
 # %%
 best, ratio = published.best, by_mouse.effect.ratio
-print(
+methods = (
     f"Amplitudes of {best.n} excitatory synapses from 8 mice were fitted by maximum"
     f" likelihood; {best.n_censored_above} of them, at the amplifier's limit of 100 pA,"
     f" were taken as censored. Of {', '.join(published.text_table()['family'])}, the"
@@ -468,6 +473,7 @@ print(
     f" Treatments were compared with mice as units (4 and 4): the ratio of medians was"
     f" {ratio.value:.2f}, 95 % interval {ratio.low:.2f} to {ratio.high:.2f}."
 )
+print(fill(methods, 88))
 
 # %% [markdown]
 # **The same without Python.** One line in a terminal reads the file, does what this tutorial does,
@@ -478,7 +484,7 @@ print(
 command = """daleml fit tutorial_06/synapses.csv --column volume_um3 --by type
     --within mouse --truncate-below 0.05 --families lognormal,gamma,weibull
     --out tutorial_06/fit"""
-plain = os.environ | {"COLUMNS": "110", "FORCE_COLOR": ""}  # for this page only
+plain = os.environ | {"FORCE_COLOR": ""}  # no colours on this page
 done = subprocess.run(
     shlex.split(command), capture_output=True, text=True, check=True, env=plain
 )
@@ -491,8 +497,8 @@ print(done.stdout)
 
 # %%
 results = json.loads((folder / "fit" / "synapses-volume_um3-fit.json").read_text())
-print(sorted(results))
-print(results["command"])
+print(fill(", ".join(sorted(results)), 88))
+print(fill(results["command"], 88))
 
 # %% [markdown]
 # **What may be said, and what may not:**
@@ -534,10 +540,9 @@ try:
     fit_weights(seen, "lognormal", truncation=(0.06, None))
 except ValueError as problem:
     refused = str(problem)
-    print(refused)
-assert spreads == sorted(
-    spreads
-)  # a bound that is too low hides the missing small ones
+    print(fill(refused, 88))
+# A bound that is too low makes the missing small synapses look rare.
+assert spreads == sorted(spreads)
 assert "must lie within `truncation`" in refused
 
 # %% [markdown]
@@ -558,7 +563,7 @@ told = {}
 for n in (50, 200, 1000, 5000):
     drawn = np.random.default_rng(1).weibull(0.9, n)
     told[n] = compare_families(drawn, ("weibull", "lognormal", "gamma"))
-    print(told[n].conclusion())
+    print(fill(told[n].conclusion(), 88))
 assert "lognormal" in told[200].cannot_tell
 assert "lognormal" not in told[1000].cannot_tell
 assert "gamma" in told[5000].cannot_tell  # nearly the same curve: no sample will do
@@ -579,8 +584,8 @@ assert "gamma" in told[5000].cannot_tell  # nearly the same curve: no sample wil
 # %% tags=["solution"]
 mixed = compare_families(everything, ("weibull", "lognormal2"), truncation=(0.05, None))
 mixture = mixed["lognormal2"]
-print(mixture.parameters_text())
-print(mixed.conclusion())
+print(fill(mixture.parameters_text(), 88))
+print(fill(mixed.conclusion(), 88))
 # The truth is among the two, and this sample cannot tell. A label is worth more than a family.
 assert "lognormal2" in mixed.cannot_tell
 assert mixture.stderr["share_1"] > 0.1
@@ -643,7 +648,8 @@ with warnings.catch_warnings(record=True) as said:
 for warning in said:
     print(warning.message)
 surfaces = colleague.values("surface (µm²)")
-print(fit_weights(surfaces, "lognormal", resolution=0.001, zeros="censored"))
+fitted = fit_weights(surfaces, "lognormal", resolution=0.001, zeros="censored")
+print(fill(str(fitted), 88))
 assert len(surfaces) == 390
 assert surfaces.max() < 10
 
@@ -668,7 +674,7 @@ assert rates["within each mouse"] < 0.1
 assert hurdle.n == 3604
 print(
     f"With their recording stated, four columns give sigma within two standard errors of"
-    f" {true_sigma:.2f}; with it ignored, none within three. Of tables without an effect,"
+    f" {true_sigma:.2f};\nwith it ignored, none within three. Of tables without an effect,"
     f" {rates['every row independent']:.0%} 'differ' by rows and"
     f" {rates['within each mouse']:.0%} by mice."
 )

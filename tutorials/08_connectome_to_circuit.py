@@ -14,6 +14,7 @@
 
 # %%
 from pathlib import Path
+from textwrap import fill
 
 import matplotlib.pyplot as plt
 import networkx as nx
@@ -52,7 +53,8 @@ table = fly_visual().edges.rename(
 )
 columns = ["pre", "post", "n_synapses", "sign"]
 table[columns].to_csv(folder / "connections.csv", index=False)
-print((folder / "connections.csv").read_text()[:75])
+lines = (folder / "connections.csv").read_text().splitlines()
+print("\n".join(lines[:5]))
 
 # %% [markdown]
 # From here on only the file counts. pandas reads it, networkx makes a directed graph of it; an edge
@@ -63,7 +65,7 @@ rows = pd.read_csv(folder / "connections.csv")
 graph = nx.from_pandas_edgelist(
     rows, "pre", "post", ["n_synapses", "sign"], create_using=nx.DiGraph
 )
-print(graph_summary(graph, weight="n_synapses"))
+print(fill(str(graph_summary(graph, weight="n_synapses")), 88))
 
 # %% [markdown]
 # daleml looks for two attributes of an edge, `weight` and `sign`. Ours has its strength under
@@ -73,7 +75,7 @@ print(graph_summary(graph, weight="n_synapses"))
 try:
     EIRNN.from_graph(graph, input_size=1, drop_minority=True)
 except ValueError as problem:
-    print(problem)
+    print(fill(str(problem), 88))
 
 # %% [markdown]
 # We could pass `weight="n_synapses"` each time. It is shorter to rename the column once.
@@ -94,7 +96,7 @@ graph = nx.from_pandas_edgelist(
 try:
     EIRNN.from_graph(graph, input_size=1)
 except ValueError as problem:
-    print(problem)
+    print(fill(str(problem), 88))
 
 # %% [markdown]
 # Mixed signs have many causes: co-transmission, several receptors at the target, or errors of
@@ -104,7 +106,7 @@ except ValueError as problem:
 
 # %%
 for rule in ("majority", "drop"):
-    print(lawful_graph(graph, rule))
+    print(fill(str(lawful_graph(graph, rule)), 88))
 lawful = lawful_graph(graph, "majority")
 print(lawful.table().query("n_flipped > 0").to_string(index=False))
 
@@ -169,17 +171,15 @@ print("first units:", brain.nodes[:4], "last units:", brain.nodes[-3:])
 print(f"{weight.count_nonzero()} synapses of {weight.numel()} pairs")
 print(signs.check(brain))
 
-# %% alt="The recurrent weight matrix of 65 cell types, senders in columns and receivers in rows, each with its name. Columns of excitatory types are red, then columns of inhibitory types are blue; most of the matrix is white." slide="A connectome as a weight matrix. One sign for each column, and a name for each unit."
+# %% alt="The recurrent weight matrix of 65 cell types, senders in columns and receivers in rows, every third with its name. Columns of excitatory types are red, then columns of inhibitory types are blue; most of the matrix is white." slide="A connectome as a weight matrix. One sign for each column, and a name for each unit."
 with plots.style():
     figure, ax = plt.subplots(figsize=(7.6, 7), layout="constrained")
-    plots.matrix(weight, ax).set_aspect("equal")
-    places = range(len(brain.nodes))
-    ax.set_xticks(places, brain.nodes, rotation=90, fontsize=5.5)
-    ax.set_yticks(places, brain.nodes, fontsize=5.5)
+    plots.matrix(weight, ax, labels=brain.nodes).set_aspect("equal")
 
 # %% [markdown]
 # A column is what one type sends: red excites, blue inhibits, white is no connection. About one
-# pair in seven is connected.
+# pair in seven is connected. The colour goes with the square root of a weight, so weak connections
+# look stronger than they are. `labels=` takes a name for each unit; a small figure shows some.
 #
 # A matrix in a file works as well as a table of edges. It has to be said what a row is, since half
 # of all published files have senders in rows. Units come in the same order:
@@ -562,7 +562,7 @@ try:
     EIRNN.from_graph(mine, 1)
 except ValueError as problem:
     sentences.append(str(problem))
-print("\n".join(sentences))
+print("\n".join(fill(sentence, 88) for sentence in sentences))
 small = EIRNN.from_graph(mine, 1, weight="strength")
 print(small.nodes)
 assert "must have a sign" in sentences[0]
@@ -641,7 +641,7 @@ assert of_fly > 2 * max(controls)
 assert accuracy > 0.8
 print(
     f"The fly's circuit separates light on from light off by {of_fly:.2f}; of"
-    f" {SHUFFLED_SEEDS} shuffled wirings, {as_large} do so as well. It learned to a loss of"
+    f" {SHUFFLED_SEEDS} shuffled wirings, {as_large} do so as well.\nIt learned to a loss of"
     f" {ends['the fly'][0]:.2f}, shuffled ones to {min(ends['shuffled']):.2f} or more, and the"
     f" column to an accuracy of {accuracy:.2f}, without a new synapse or a changed sign."
 )

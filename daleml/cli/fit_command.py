@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -15,7 +17,6 @@ from typer.core import TyperOption
 from daleml.cli.error_messages import in_options
 from daleml.cli.fit_options import (
     HowObserved,
-    HowToDraw,
     HowToRun,
     Intervals,
     Per,
@@ -25,7 +26,6 @@ from daleml.cli.fit_options import (
     check_together,
     require_bound,
 )
-from daleml.cli.fit_progress import progress
 from daleml.cli.option_objects import with_objects
 from daleml.cli.table_flags import TableFlags
 from daleml.cli.terminal import Weights, console, plainly, print_table
@@ -33,6 +33,7 @@ from daleml.cli.terminal import Weights, console, plainly, print_table
 if TYPE_CHECKING:
     from daleml.analysis import Observation
     from daleml.weight_study import Gathered, Study
+    from daleml.weight_study.fit_study import Progress
 
 __all__ = ["Intervals", "Per", "Zeros", "fit"]
 
@@ -46,7 +47,6 @@ def fit(
     table: TableFlags,
     seen: HowObserved,
     find: WhatToFind,
-    draw: HowToDraw,
     run: HowToRun,
 ) -> None:
     """Fit families of distributions to weights, rank them, and say what can be concluded.
@@ -82,12 +82,13 @@ def fit(
         censor_below=seen.censor_below,
     )
     gathered, observation = _as_observed(gathered, observation, take, seen)
-    gathered = draw.named(gathered)
-    reference = find.reference(pool=take.pool)
+    reference = None
+    if find.compare_to is not None:
+        reference = weight_study.gather_reference(find.compare_to, pool=take.pool)
     report = _Report(folder, gathered.name, str(file), _command(context), run.seed)
     # Also before long work: a file of that name may be somebody's who gave no right to it.
     report.require_writable()
-    with progress() as report_progress:
+    with _progress() as progress:
         study = weight_study.study(
             gathered,
             families,
@@ -99,7 +100,7 @@ def fit(
             reference=reference,
             seed=run.seed,
             jobs=run.jobs,
-            progress=report_progress,
+            progress=progress,
         )
     unheard = _show(study)
     wrote = report.write(study, with_page=run.output is not None)
@@ -287,3 +288,41 @@ def _command(context: typer.Context) -> str:
                 written = one.value if isinstance(one, Enum) else one
                 words += [parameter.opts[0], str(written)]
     return shlex.join(words)
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """Show a bar for each long task, and take it away when all is done."""
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+    )
+    screen = console(stderr=True)
+    # On standard error, so that a table that is piped on has no bar in it.
+    with Progress(
+        *columns, console=screen, transient=True, disable=not screen.is_terminal
+    ) as bars:
+        tasks: dict[str, Any] = {}
+
+        def say(what: str, done: int, of: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=of)
+                # In a log, one line says that there is work, and how much.
+                if not screen.is_terminal:
+                    screen.print(
+                        f"{what}: {of:,} samples are drawn and fitted, for each fit",
+                        soft_wrap=True,
+                    )
+            bars.update(tasks[what], completed=done, total=of)
+
+        yield say

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -13,8 +13,7 @@ import typer
 from daleml.cli import completions
 
 if TYPE_CHECKING:
-    from daleml.analysis import Observation, WeightSample
-    from daleml.weight_study import Gathered
+    from daleml.analysis import Observation
 
 
 class Zeros(StrEnum):
@@ -45,7 +44,6 @@ class Per(StrEnum):
 _take = partial(typer.Option, rich_help_panel="What to take")
 _seen = partial(typer.Option, rich_help_panel="How it was observed")
 _find = partial(typer.Option, rich_help_panel="What to find out")
-_draw = partial(typer.Option, rich_help_panel="How to draw it")
 _run = partial(typer.Option, rich_help_panel="How to run")
 
 
@@ -251,11 +249,7 @@ class WhatToFind:
         int,
         _find(
             metavar="SAMPLES",
-            help=(
-                "Number of bootstrap samples to test the goodness of fit; 0 for no test."
-                " Each is fitted anew under each family, in each group; how long that takes"
-                " is said while it runs."
-            ),
+            help="Number of bootstrap samples to test the goodness of fit; 0 for no test.",
         ),
     ] = 0
     intervals: Annotated[
@@ -275,14 +269,6 @@ class WhatToFind:
         ),
     ] = None
 
-    def reference(self, *, pool: bool) -> tuple[str, WeightSample] | None:
-        """Return the weights to compare the shape with, under their name."""
-        from daleml import weight_study
-
-        if self.compare_to is None:
-            return None
-        return weight_study.gather_reference(self.compare_to, pool=pool)
-
     def named_families(self) -> str | tuple[str, ...]:
         """Return the families to compare, as the analysis takes them.
 
@@ -301,29 +287,6 @@ class WhatToFind:
         # Raises here, and not after the file was read, where a family is unknown.
         find_all(named)
         return named
-
-
-@dataclass(frozen=True)
-class HowToDraw:
-    """What figures and tables call the weights."""
-
-    xlabel: Annotated[
-        str | None,
-        _draw(
-            metavar="TEXT",
-            help="What the weights are, for axes and headings. Default: the column.",
-        ),
-    ] = None
-    unit: Annotated[
-        str | None,
-        _draw(metavar="TEXT", help="Their unit, such as px, µm² or pA."),
-    ] = None
-
-    def named(self, gathered: Gathered) -> Gathered:
-        """Return the weights under the name and the unit that were asked for."""
-        return replace(
-            gathered, label=self.xlabel or gathered.label, unit=self.unit or ""
-        )
 
 
 @dataclass(frozen=True)

@@ -301,10 +301,3 @@ def test_tables_are_wide_and_say_so():
     assert 'class="long"' in html_page._table(
         pd.DataFrame({"a": ["x"], "b": ["one, two, three, four, five, six"]})
     )
-
-
-def test_axes_have_the_unit():
-    gathered = Gathered("s", "PSD area", SIZES[:60], unit="px")
-    (axes,) = weight_study.overview(study(gathered, ("lognormal",))).figure.axes[:1]
-    assert "PSD area (px)" in axes.get_xlabel()
-    assert Gathered("s", "size", SIZES[:60]).axis == "size"
