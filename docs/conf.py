@@ -8,7 +8,7 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from site_steps import api_pages, links, sidebar, tutorial_pages  # noqa: E402
+from site_steps import api_pages, gallery_pages, links, sidebar, tutorial_pages  # noqa: E402
 
 import daleml  # noqa: E402
 
@@ -71,6 +71,7 @@ def skips_field(
 def setup(app: Any) -> None:
     """Have the pages written before any is read."""
     app.connect("builder-inited", api_pages.write_api_pages)
+    app.connect("builder-inited", gallery_pages.write_gallery)
     app.connect("builder-inited", tutorial_pages.write_tutorial_pages)
     app.connect("doctree-read", links.link_names)
     # Before the theme asks for the list.

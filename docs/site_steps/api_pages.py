@@ -10,6 +10,7 @@ from sphinx.pycode import ModuleAnalyzer
 
 from daleml._support.keyword_names import Keywords
 from site_steps.files import write_if_changed
+from site_steps.gallery_pages import names_shown
 from tests.docstrings import HOMES, public
 
 
@@ -101,8 +102,11 @@ def own_page(module: Any, names: list[str]) -> str:
         "=" * len(names[0]),
         "",
         f"From :doc:`{home}`.",
-        "",
     ]
+    place = names_shown().get(f"{home}.{names[0]}")
+    if place is not None:
+        lines.append(f"In the gallery: :ref:`{names[0]} <{place}>`.")
+    lines.append("")
     for name in names:
         lines += [*code_entry(home, name, getattr(module, name)), ""]
     return "\n".join(lines)

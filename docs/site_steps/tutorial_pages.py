@@ -37,7 +37,7 @@ def write_tutorial_pages(app: Any) -> None:
     for old in folder.glob("*.ipynb"):
         if old.name not in written:
             old.unlink()
-    grid = ["::::{grid} 1 2 2 3", ":gutter: 3", "", *cards, "::::", ""]
+    grid = [":::::{grid} 1 2 2 2", ":gutter: 3", "", *cards, ":::::", ""]
     write_if_changed(folder / "_cards.md", "\n".join(grid))
 
 
@@ -88,10 +88,17 @@ def card_of(stem: str, notebook: dict[str, Any], has_picture: bool) -> str:
     ]
     opening = "\n\n".join(texts[:3])
     title = opening.partition("\n")[0].lstrip("# ")
-    lines = [f":::{{grid-item-card}} {title}", f":link: {stem}", ":link-type: doc"]
+    number = int(stem.partition("_")[0])
+    lines = [f"::::{{grid-item-card}} {number}. {title}", f":link: {stem}"]
+    lines += [":link-type: doc", ":class-card: tutorial"]
     if has_picture:
-        lines += [f":img-top: _figures/{stem}.png", f":img-alt: A figure of {title}"]
-    lines += ["", *(f"{one}\n" for one in facts_of(opening)), ":::", ""]
+        lines += [
+            f":img-top: _figures/{stem}.png",
+            f":img-alt: A figure of the tutorial: {title}",
+        ]
+    lines += ["", *(f"{one}\n" for one in facts_of(opening)), ":::{card-footer}"]
+    lines += [f"{{download}}`Download the notebook <../../tutorials/{stem}.ipynb>`"]
+    lines += [":::", "::::", ""]
     return "\n".join(lines)
 
 
@@ -101,7 +108,7 @@ def facts_of(opening: str) -> list[str]:
     for name in ("Goals", "Minutes"):
         found = re.search(rf"\*\*{name}\*\*[ .:|]*(.+)", opening)
         if found is not None:
-            facts.append(f"**{name}** {found[1].strip(' |')}")
+            facts.append(f"**{name}:** {found[1].strip(' |')}")
     return facts
 
 

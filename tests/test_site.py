@@ -1,0 +1,137 @@
+"""What the site is made of: the gallery, the pages of names, the pages of notebooks.
+
+`make docs` runs every entry of the gallery in full, and warnings are errors there. Here the code of
+each is run without its picture being saved.
+"""
+
+import sys
+import warnings
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import pytest
+
+import daleml.analysis.plots
+import daleml.tasks
+from tests import docstrings
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+sys.path.insert(0, str(DOCS))
+
+from site_steps import api_pages, gallery_pages, tutorial_pages  # noqa: E402
+
+ENTRIES = [
+    (kind, name)
+    for kind, groups in (("plots", gallery_pages.PLOTS), ("tasks", gallery_pages.TASKS))
+    for names in groups.values()
+    for name in names
+]
+
+# What is no plot or task by itself.
+NO_PLOTS = {"EXCITATORY", "INHIBITORY"}
+NO_TASKS = {
+    *("Choice", "Duration", "TruncatedExponential", "Uniform"),
+    *("ChoiceTask", "ClassificationTask", "RegressionTask", "Task", "TimedTask"),
+    *("Period", "Responses", "RowReader", "Timeline", "Trials", "read_idx"),
+    *("NeurogymTask", "from_neurogym"),  # of a library that is not installed
+}
+
+
+# -- the gallery
+
+
+def test_every_plot_and_every_task_has_an_entry():
+    shown = gallery_pages.names_shown()
+    plots = set(daleml.analysis.plots.__all__) - NO_PLOTS
+    tasks = set(daleml.tasks.__all__) - NO_TASKS
+    wanted = {f"daleml.analysis.plots.{name}" for name in plots}
+    wanted |= {f"daleml.tasks.{name}" for name in tasks}
+    assert wanted == set(shown)
+
+
+def test_every_script_of_the_gallery_is_an_entry():
+    scripts = {gallery_pages.script_of(kind, name) for kind, name in ENTRIES}
+    assert scripts == set((DOCS / "gallery").glob("*/*.py"))
+
+
+@pytest.mark.parametrize(("kind", "name"), ENTRIES)
+def test_an_entry_draws(kind, name):
+    entry = gallery_pages.read(kind, name)
+    assert len(entry.alt) > 30, "too short to say what the figure shows"
+    with mpl.rc_context({"backend": "Agg"}), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        drawing = gallery_pages.run(entry)
+    assert any(ax.has_data() for ax in drawing.axes)
+    plt.close("all")
+
+
+@pytest.mark.parametrize(("kind", "name"), ENTRIES)
+def test_an_entry_calls_what_it_is_named_after(kind, name):
+    code = gallery_pages.read(kind, name).code
+    assert f"plots.{name}(" in code if kind == "plots" else f"{name}" in code
+
+
+# -- the pages of names
+
+
+def test_every_public_name_has_one_page():
+    homes = {}
+    pages = []
+    for home in docstrings.HOMES:
+        module = api_pages.importlib.import_module(home)
+        for names in api_pages.pages_of(module, homes):
+            text = api_pages.own_page(module, names)
+            pages += [f"{home}.{name}" for name in names if f"{home}.{name}" in text]
+            homes.update({id(getattr(module, name)): home for name in names})
+    public = [f"{home}.{name}" for home, name, _ in docstrings.public()]
+    assert sorted(pages) == sorted(public)
+
+
+# -- the pages of notebooks
+
+
+def notebook(*cells):
+    return {"cells": list(cells), "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+
+
+def markdown(text):
+    return {"cell_type": "markdown", "metadata": {}, "source": text}
+
+
+def code(tags):
+    return {
+        "cell_type": "code",
+        "metadata": {"tags": tags, "mystnb": {"image": {"alt": "A curve."}}},
+        "source": "1",
+        "outputs": [],
+    }
+
+
+def test_solutions_are_collapsed_and_nothing_else_is():
+    cells = [markdown("# Title"), code(["trained"]), code(["solution"])]
+    page = tutorial_pages.page_of("01_x.ipynb", notebook(*cells))
+    title, download, plain, solution = page["cells"]
+    assert title["source"] == "# Title"
+    assert "../../tutorials/01_x.ipynb" in download["source"]
+    assert plain["metadata"]["tags"] == ["trained"]
+    assert solution["metadata"]["tags"] == ["solution", "hide-cell"]
+    assert solution["metadata"]["mystnb"] == {
+        "image": {"alt": "A curve."},
+        "code_prompt_show": "Show the solution",
+        "code_prompt_hide": "Hide the solution",
+    }
+    assert cells[2]["metadata"]["tags"] == ["solution"], "the notebook was changed"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("[tasks](../docs/tasks.md)", "[tasks](../tasks.md)"),
+        ("[tasks](../../docs/tasks.md)", "[tasks](../tasks.md)"),
+        ("[next](02_x.ipynb)", "[next](02_x.ipynb)"),
+    ],
+)
+def test_links_of_notebooks_lead_to_pages(text, shown):
+    assert tutorial_pages.links_from_the_site(text) == shown
