@@ -108,7 +108,22 @@ class Task(Keywords, ABC):
         """
 
     @abstractmethod
-    def _sample(self, n: int, generator: torch.Generator | None) -> Trials: ...
+    def _sample(self, n: int, generator: torch.Generator | None) -> Trials:
+        """Draw ``n`` trials: what a task of yours implements.
+
+        :meth:`sample` calls it, with arguments that are checked. All chance comes from
+        ``generator``, so that one seed gives the same trials again. ``_named_trials`` puts
+        tensors together to trials that bear this task's names, periods and time step:
+
+        - inputs ``(n_steps, n, n_inputs)``, floating point;
+        - targets ``(n_steps, n)``, int64, of classes; ``(n_steps, n, n_outputs)`` of values;
+        - a boolean mask ``(n_steps, n)`` of the steps that loss and score count;
+        - conditions, by name, one number for each trial.
+
+        Args:
+            n: How many, at least 1.
+            generator: Only source of randomness, on the CPU; None for torch's global one.
+        """
 
     def _named_trials(
         self,

@@ -1,0 +1,78 @@
+"""The guides: every snippet runs and prints what the page says; every command is one."""
+
+import re
+
+import click
+import pytest
+import torch
+import typer
+
+from daleml.cli import app
+from tests.guides import snippets, written
+
+GUIDES = sorted((written.DOCS / "guides").glob("*.md"))
+
+
+@pytest.fixture(autouse=True)
+def default_dtype():
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("page", GUIDES, ids=lambda path: path.stem)
+def test_snippets_run(page, tmp_path, monkeypatch):
+    text = page.read_text()
+    snippets.skip_without_extras(text)
+    monkeypatch.chdir(tmp_path)
+    snippets.run(text, page.name)
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda path: path.stem)
+def test_guides_are_short_and_say_what_they_are(page):
+    lines = page.read_text().splitlines()
+    assert 15 <= len(lines) <= 110
+    assert lines[0].startswith("# ")
+    assert re.match(r"[A-Z*`{\[]", lines[2]), "the first paragraph says what the page is"
+
+
+def parsed(arguments):
+    """Parse the arguments of ``daleml`` as the command line does, and run nothing."""
+    group = typer.main.get_command(app)
+    name, *rest = arguments
+    command = group.commands[name]
+    with click.Context(group) as parent:
+        return command.make_context(name, list(rest), parent=parent)
+
+
+def commands():
+    for page in written.pages():
+        for arguments in snippets.commands_of(page.read_text()):
+            yield page.stem, arguments
+
+
+@pytest.mark.parametrize(("page", "arguments"), list(commands()), ids=str)
+def test_commands_of_pages_are_commands(page, arguments):
+    parsed(arguments)
+
+
+def test_a_command_that_is_none_is_noticed():
+    with pytest.raises(click.UsageError):
+        parsed(["fit", "a.csv", "--colum", "x"])
+
+
+def test_the_comparison_can_fail():
+    assert snippets.same("error 1.00 %", "error 1.005 %\n")
+    assert not snippets.same("error 1.00 %", "error 1.05 %")
+    assert not snippets.same("holds", "does not hold")
+    assert not snippets.same("", "printed")
+    with pytest.raises(AssertionError, match="and the code prints"):
+        snippets.run("```python\nprint(2)\n```\n\n```text\n3\n```\n", "page")
+
+
+def test_every_guide_is_in_the_index():
+    index = (written.DOCS / "guides" / "index.md").read_text()
+    for page in GUIDES:
+        if page.stem != "index":
+            assert f"({page.name})" in index, page.name
+            assert re.search(rf"^{page.stem}$", index, re.MULTILINE), page.name
