@@ -193,6 +193,7 @@ class _Report:
             "seed": self.seed,
             "versions": fit_page.versions(),
             **study.to_dict(),
+            "methods": weight_study.methods_paragraph(study),
         }
         if with_page:
             files, pictures = self._page(study)

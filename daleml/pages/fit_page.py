@@ -16,6 +16,7 @@ from daleml.pages import fit_tables, html_page, page_words
 from daleml.pages.fit_tables import parameter_table, ranking
 from daleml.weight_study.fit_figures import file_names
 from daleml.weight_study.fit_study import Study
+from daleml.weight_study.methods_paragraph import methods_paragraph
 
 if TYPE_CHECKING:
     from daleml.analysis.plots.drawing import Drawing
@@ -78,7 +79,7 @@ def compose(
         f"How {study.gathered.label} is distributed",
         result.conclusion(),
         facts,
-        [*sections, _observed(study, file)],
+        [*sections, _observed(study, file), _methods(study)],
         _footer(study, command),
         page_words.OF_FITS,
     )
@@ -273,6 +274,11 @@ def _observed(study: Study, file: str) -> html_page.Section:
         said.append("A count stands for what lies within one half of it.")
     said += [*study.gathered.notes, *study.hints]
     return html_page.Section("How they were observed", said)
+
+
+def _methods(study: Study) -> html_page.Section:
+    """Compose the section that a paper can take over."""
+    return html_page.Section("For a Methods section", [methods_paragraph(study)])
 
 
 def _footer(study: Study, command: str) -> list[str]:

@@ -17,7 +17,15 @@ _FENCES = re.compile(
     re.DOTALL,
 )
 _CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
-_OPTIONAL = ("lightning", "accelerate", "skorch", "optuna", "onnx", "onnxscript", "distributed")
+_OPTIONAL = (
+    "lightning",
+    "accelerate",
+    "skorch",
+    "optuna",
+    "onnx",
+    "onnxscript",
+    "distributed",
+)
 # Numbers of other processors differ in their last digits.
 _CLOSE = 0.01
 
