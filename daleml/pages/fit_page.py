@@ -16,7 +16,7 @@ from daleml.pages import fit_tables, html_page, page_words
 from daleml.pages.fit_tables import parameter_table, ranking
 from daleml.weight_study.fit_figures import file_names
 from daleml.weight_study.fit_study import Study
-from daleml.weight_study.methods_paragraph import methods_paragraph
+from daleml.weight_study.methods_text import methods_paragraph
 
 if TYPE_CHECKING:
     from daleml.analysis.plots.drawing import Drawing

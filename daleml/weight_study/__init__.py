@@ -4,7 +4,7 @@
 ``reference_weights``  what they are compared to: a data set of daleml's, or another file
 ``fit_study``          families, groups, goodness of fit, intervals, a reference: one result
 ``fit_figures``        its figures
-``methods_paragraph``  what was done, in words that a paper can take over
+``methods_text``       what was done, in words that a paper can take over
 
 The page of a study is :mod:`daleml.pages.fit_page`.
 """
@@ -12,7 +12,7 @@ The page of a study is :mod:`daleml.pages.fit_page`.
 from daleml.weight_study.fit_figures import draw, overview, safe
 from daleml.weight_study.fit_study import Study, study
 from daleml.weight_study.input_data import Gathered, gather
-from daleml.weight_study.methods_paragraph import methods_paragraph
+from daleml.weight_study.methods_text import methods_paragraph
 from daleml.weight_study.reference_weights import gather_reference
 
 __all__ = [
