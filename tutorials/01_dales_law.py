@@ -143,16 +143,16 @@ with plots.style():
 dann = DANNLinear(8, 5, n_inh=2)
 print(signs.check(dann))
 parts = {
-    "Wex: input to output": dann.weight_ex,
-    "-Wei: interneuron to output": -dann.weight_ei,
-    "Wix: input to interneuron": dann.weight_ix,
-    "Wex - Wei Wix": dann.effective_weight(),
+    "Wex": (dann.weight_ex, "output", "input"),
+    "-Wei": (-dann.weight_ei, "output", "interneuron"),
+    "Wix": (dann.weight_ix, "interneuron", "input"),
+    "Wex - Wei Wix": (dann.effective_weight(), "output", "input"),
 }
 with plots.style():
-    figure, axes = plt.subplots(2, 2, figsize=(9, 5.2), layout="constrained")
-    for ax, (title, weight) in zip(axes.flat, parts.items(), strict=True):
-        plots.matrix(weight.detach(), ax).set_title(title)
-        ax.set(xticks=range(weight.shape[1]), yticks=range(weight.shape[0]))
+    figure, axes = plt.subplots(2, 2, figsize=(7, 5.2), layout="constrained")
+    for ax, (title, (weight, post, pre)) in zip(axes.flat, parts.items(), strict=True):
+        names = {"title": title, "xlabel": pre, "ylabel": post}
+        plots.matrix(weight.detach(), ax, colorbar=False, **names)
 
 # %% [markdown]
 # Read the figure as the equation: the first picture, plus the product of the second and the
@@ -200,31 +200,21 @@ def learn(model, optimizer, epochs=EPOCHS):
     )
 
 
-# %% tags=["trained"] alt="Horizontal bars, one per unit, of the fraction of a unit's synapses that have the wrong sign; the twenty worst units, all of them excitatory." slide="Learning breaks the law. After a few epochs of Adam, hundreds of synapses have the wrong sign."
+# %% tags=["trained"] alt="Horizontal bars, one per unit, of the fraction of a unit's synapses that have the wrong sign. The worst excitatory hidden units have about two thirds of them wrong, the worst inhibitory ones, hatched, a fifth." slide="Learning breaks the law. After a few epochs of Adam, hundreds of synapses have the wrong sign."
 lawless = column_ei()
-with warnings.catch_warnings(
-    action="ignore"
-):  # `train` warns of what this cell wants to show
-    histories = {
-        "Adam": learn(lawless, torch.optim.Adam(lawless.parameters(), lr=0.003))
-    }
+adam = torch.optim.Adam(lawless.parameters(), lr=0.003)
+with warnings.catch_warnings(action="ignore"):  # `train` warns of what this cell shows
+    histories = {"Adam": learn(lawless, adam)}
 report = signs.check(lawless)
 print(str(report).splitlines()[0])
-for name, sign in (("excitatory", +1), ("inhibitory", -1)):
-    units = [
-        one
-        for one in report.violations
-        if one.parameter == "2.weight" and one.sign == sign
-    ]
-    print(f"hidden units that break the law towards the digits: {len(units)} {name}")
 with plots.style():
     plots.signs(report)
 
 # %% [markdown]
-# Each bar is a presynaptic unit, named by the weight and its column. The bar says which fraction
-# of its synapses has the wrong sign. The law was kept at the start, and Adam knows nothing of
-# signs. Inhibitory units break the law less often here: their synapses start stronger, and have
-# further to go to zero.
+# Each bar is a hidden unit, and says which fraction of its synapses has the wrong sign; the worst
+# units of each kind are drawn. The law was kept at the start, and Adam knows nothing of signs.
+# Inhibitory units break the law less: their synapses start stronger, and have further to go to
+# zero.
 #
 # The same network, the same optimiser, and one more line: `enforce` projects the model after
 # every step of any PyTorch optimiser.
@@ -289,8 +279,9 @@ with plots.style():
     for (name, end), marker in zip(ends.items(), "os", strict=True):
         ax.plot(start, end, marker=marker, label=name)
     ax.plot(start, start, ":", color="0.4", label="no step")
-    ax.fill_between([0, 1], -1.5, 0, color="0.9", label="wrong sign")
+    ax.fill_between([0, 1], -1.5, 0, color="0.9")
     ax.fill_between([-1, 0], 0, 1.5, color="0.9")
+    ax.text(0.6, -1, "wrong sign", ha="center")
     ax.set(xlabel="weight before", ylabel="weight after", xlim=(-1, 1), ylim=(-1.5, 1))
     ax.legend(frameon=False)
 

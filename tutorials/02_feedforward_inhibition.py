@@ -122,7 +122,7 @@ with plots.style():
 # of its axes: how much each of a set of orthogonal input directions is amplified. If all axes are
 # of similar length, no direction dominates.
 
-# %% alt="Three panels: singular values of the second layer by rank, on a logarithmic axis. MLP and DANN fall slowly and alike. In column EI the first value stands alone, three times above the second." slide="One direction stands far out. Before learning, column EI amplifies the common direction twenty times more than the median one; a DANN has the spectrum of an MLP."
+# %% alt="Three panels: singular values of the second layer by rank, on a logarithmic axis. MLP and DANN fall slowly and alike. In column EI the first value, marked by a dot, stands alone, three times above the second." slide="One direction stands far out. Before learning, column EI amplifies the common direction twenty times more than the median one; a DANN has the spectrum of an MLP."
 spectra = {name: spectrum(model[2]) for name, model in untrained.items()}
 for name, result in spectra.items():
     values = result.singular_values
@@ -134,9 +134,9 @@ with plots.style():
         1, 3, figsize=(9, 3.2), sharey=True, layout="constrained"
     )
     for ax, (name, result) in zip(axes, spectra.items(), strict=True):
-        plots.spectrum(result, ax).set(
-            title=name, xlabel="rank / 100", ylim=(1e-3, 1.5)
-        )
+        plots.spectrum(result, ax, title=name, xlabel="rank / 100")
+        ax.plot(0.01, 1, "ok", markersize=4)  # the largest
+        ax.set_ylim(1e-3, 1.5)
     axes[1].set_ylabel("")
     axes[2].set_ylabel("")
 units = np.ones(100) / 10  # the direction in which all 100 units rise together
