@@ -125,6 +125,11 @@ def test_solutions_are_collapsed_and_nothing_else_is():
     assert cells[2]["metadata"]["tags"] == ["solution"], "the notebook was changed"
 
 
+def test_a_command_in_a_cell_can_be_coloured():
+    page = tutorial_pages.page_of("01_x.ipynb", notebook(markdown("# Title")))
+    assert page["metadata"]["language_info"]["pygments_lexer"] == "ipython3"
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [

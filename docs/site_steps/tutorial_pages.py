@@ -52,7 +52,10 @@ def page_of(name: str, notebook: dict[str, Any]) -> dict[str, Any]:
             shown["metadata"].update(how_it_is_shown(cell["metadata"]))
         cells.append(shown)
     cells.insert(1, download_cell(name))
-    return dict(notebook, cells=cells)
+    # A cell may hold a command, `!daleml check ...`, which is no Python.
+    language = {"name": "python", "pygments_lexer": "ipython3"}
+    metadata = dict(notebook.get("metadata", {}), language_info=language)
+    return dict(notebook, cells=cells, metadata=metadata)
 
 
 def how_it_is_shown(metadata: dict[str, Any]) -> dict[str, Any]:
