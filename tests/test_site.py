@@ -4,7 +4,9 @@
 each is run without its picture being saved.
 """
 
+import re
 import sys
+import tomllib
 import warnings
 from pathlib import Path
 
@@ -71,6 +73,34 @@ def test_an_entry_draws(kind, name):
 def test_an_entry_calls_what_it_is_named_after(kind, name):
     code = gallery_pages.read(kind, name).code
     assert f"plots.{name}(" in code if kind == "plots" else f"{name}" in code
+
+
+# -- the tables of what to choose, and how to install
+
+CHOOSE = (DOCS / "start" / "choose.md").read_text()
+BEGINNING = re.search(r"```python\n(.*?)```", CHOOSE, re.DOTALL)[1]
+ROWS = re.findall(r"^\|.*\| `([^`]+)` \|$", CHOOSE, re.MULTILINE)
+
+
+def test_every_row_of_the_tables_has_code():
+    rows = re.findall(r"^\|(?! ---| you | sizes ).*\|$", CHOOSE, re.MULTILINE)
+    assert len(rows) == len(ROWS) > 50
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_row_runs_after_the_beginning_alone(row):
+    names = {}
+    exec(BEGINNING, names)
+    eval(row, names)
+
+
+def test_extras_and_address_are_those_of_the_project():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    page = (DOCS / "start" / "install.md").read_text()
+    extras = set(",".join(re.findall(r"daleml\[([\w,]+)\]", page)).split(","))
+    assert extras <= set(project["optional-dependencies"])
+    addresses = set(re.findall(r"https://github\.com/[\w/-]+", page))
+    assert addresses == {project["urls"]["Homepage"]}
 
 
 # -- the pages of names

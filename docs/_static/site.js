@@ -1,8 +1,7 @@
-// A table that is wider than its box scrolls in it: keys reach the box, and its first column stays.
+// A table that is wider than its box scrolls in it: keys reach the box.
 function markTables() {
   for (const box of document.querySelectorAll(".table-wrapper")) {
     const scrolls = box.scrollWidth > box.clientWidth + 1;
-    box.classList.toggle("scrolls", scrolls);
     if (scrolls) {
       box.tabIndex = 0;
       box.setAttribute("role", "region");
