@@ -19,6 +19,7 @@ plot                    what it draws
 ``shapes``              several log-normal fits' samples, free of scale
 ``spectrum``            singular values
 ``matrix``              a signed weight matrix
+``pathways``            how strong the weights of each pathway are
 ``geometry``            how far from normal a change is in the dual of each potential
 ``normality``           its distribution function less the normal one
 ``regime``              how rich or lazy learning was
@@ -33,6 +34,7 @@ plot                    what it draws
 ``learning_curves``     a column of a training history
 ``signs``               the units that break Dale's law
 ``trial``               one trial of a task
+``activity``            the rate of each unit over time, and averages of populations
 ``trajectory``          rates in the plane in which they vary most
 ``fixed_points``        fixed points and slow points in the plane in which they differ most
 ``eigenvalues``         the eigenvalues of a linearisation, and the unit circle
@@ -84,13 +86,16 @@ if TYPE_CHECKING:
     from daleml.analysis.plots.group_plots import groups
     from daleml.analysis.plots.history_plots import learning_curves, signs
     from daleml.analysis.plots.initial_plots import at_initialisation
-    from daleml.analysis.plots.matrix_plots import matrix, spectrum
+    from daleml.analysis.plots.matrix_plots import matrix
     from daleml.analysis.plots.panels import comparison_figure
+    from daleml.analysis.plots.pathway_plots import pathways
     from daleml.analysis.plots.plasticity_plots import geometry, normality, regime
     from daleml.analysis.plots.quantiles import qq
     from daleml.analysis.plots.ranking import family_bars
+    from daleml.analysis.plots.rate_plots import activity
     from daleml.analysis.plots.response_plots import paradoxical_effect
     from daleml.analysis.plots.shape_plots import resemblance, shapes
+    from daleml.analysis.plots.spectrum_plots import spectrum
     from daleml.analysis.plots.stability_plots import eigenvalues, fixed_points
     from daleml.analysis.plots.sweep_plots import sweep
     from daleml.analysis.plots.tail_plots import ccdf
@@ -100,6 +105,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EXCITATORY",
     "INHIBITORY",
+    "activity",
     "aligned",
     "at_initialisation",
     "balance",
@@ -123,6 +129,7 @@ __all__ = [
     "matrix",
     "normality",
     "paradoxical_effect",
+    "pathways",
     "png",
     "psychometric",
     "qq",
@@ -152,12 +159,15 @@ _HOMES = {
     "densities": ("families", "fit"),
     "group_plots": ("groups",),
     "history_plots": ("learning_curves", "signs"),
-    "matrix_plots": ("matrix", "spectrum"),
+    "matrix_plots": ("matrix",),
+    "pathway_plots": ("pathways",),
     "panels": ("comparison_figure",),
     "plasticity_plots": ("geometry", "normality", "regime"),
     "quantiles": ("qq",),
+    "rate_plots": ("activity",),
     "ranking": ("family_bars",),
     "shape_plots": ("resemblance", "shapes"),
+    "spectrum_plots": ("spectrum",),
     "stability_plots": ("eigenvalues", "fixed_points"),
     "sweep_plots": ("sweep",),
     "tail_plots": ("ccdf",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ INHIBITORY = "#2c6fbb"
 # at least so many inches.
 _HEIGHT = 3.8
 _RATIO = 0.75
+_RATIO_OF_TWO = 1.0
 _LOWEST = 2.2
 
 # Fonts that hold other scripts, of Linux, macOS and Windows.
@@ -234,6 +235,32 @@ def axes_or_new(ax: Axes | None) -> Axes:
 
     drawing = plt.figure(figsize=size_asked(), layout="constrained")
     return drawing.subplots()
+
+
+def require_pair(
+    axes: Sequence[Axes] | None, ratios: tuple[float, float]
+) -> tuple[Axes, Axes]:
+    """Return the two axes given, or new ones, one above the other.
+
+    Args:
+        axes: The axes, or None.
+        ratios: How high new ones are, one to the other.
+
+    Raises:
+        ValueError: If they are not two.
+    """
+    if axes is not None:
+        if len(axes) != 2:
+            raise ValueError(f"`axes` must be two; got {len(axes)}.")
+        top, bottom = axes
+        return top, bottom
+    # Imported here: pyplot chooses a backend when it is imported.
+    import matplotlib.pyplot as plt
+
+    # Two axes above one another need more height than one.
+    drawing = plt.figure(figsize=size_asked(_RATIO_OF_TWO), layout="constrained")
+    top, bottom = drawing.subplots(2, sharex=True, height_ratios=ratios)
+    return top, bottom
 
 
 def size_asked(ratio: float = _RATIO) -> tuple[float, float] | None:

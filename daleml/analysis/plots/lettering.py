@@ -75,7 +75,7 @@ def small(ax: Axes) -> float:
 
 
 def legend(
-    ax: Axes, columns: int = 2, *, title: str | None = None, of: Axes | None = None
+    ax: Axes, columns: int = 2, *, title: str | None = None, of: Sequence[Axes] = ()
 ) -> None:
     """Put the legend below the axes, where it covers nothing, as wide as there is room for.
 
@@ -87,30 +87,44 @@ def legend(
         title: What stands above the names.
         of: The axes whose marks are explained; default: these.
     """
-    handles, labels = (of or ax).get_legend_handles_labels()
+    handles: list[Any] = []
+    labels: list[str] = []
+    for one in of or (ax,):
+        found = one.get_legend_handles_labels()
+        handles += found[0]
+        labels += found[1]
     if not labels:
         return
+    drawn = _fitted(ax, handles, labels, columns, title)
+    _put_below(ax, drawn, ax.xaxis.get_tightbbox())
+
+
+def _fitted(
+    ax: Axes, handles: list[Any], labels: list[str], columns: int, title: str | None
+) -> Any:
+    """Return a legend as wide as there is room for."""
     room = _WIDEST * _share_of_figure(ax)
     for n_columns in range(min(columns, len(labels)), 0, -1):
-        drawn = _placed(ax, handles, labels, n_columns, title)
+        drawn = _legend(ax, handles, labels, n_columns, title)
         if drawn.get_window_extent().width <= room:
-            return
+            return drawn
     longest = max(map(len, labels))
     # What is no letter, the line beside a name, does not shrink; two passes are enough.
     for _ in range(2):
         wide = float(drawn.get_window_extent().width)
         if wide <= room:
-            return
+            break
         longest = max(int(longest * (room / wide) ** 1.3) - 1, 12)
         broken = ["\n".join(textwrap.wrap(label, longest)) for label in labels]
         shown = title and "\n".join(textwrap.wrap(title, longest))
-        drawn = _placed(ax, handles, broken, 1, shown)
+        drawn = _legend(ax, handles, broken, 1, shown)
+    return drawn
 
 
-def _placed(
+def _legend(
     ax: Axes, handles: list[Any], labels: list[str], columns: int, title: str | None
 ) -> Any:
-    drawn = ax.legend(
+    return ax.legend(
         handles,
         labels,
         frameon=False,
@@ -123,15 +137,18 @@ def _placed(
         title_fontsize=small(ax),
         borderaxespad=0,
     )
-    _put_below(ax, drawn)
-    return drawn
 
 
-def _put_below(ax: Axes, drawn: Any) -> None:
-    """Put a legend below the name of the horizontal axis, in the middle of the figure's part."""
+def _put_below(ax: Axes, drawn: Any, box: Any) -> None:
+    """Put a legend below the name of the horizontal axis, in the middle of the figure's part.
+
+    Args:
+        ax: The axes.
+        drawn: Their legend.
+        box: What the horizontal axis takes with its name, in pixels; None if nothing.
+    """
     from matplotlib.transforms import ScaledTranslation, blended_transform_factory
 
-    box = ax.xaxis.get_tightbbox()
     below = _GAP
     if box is not None:
         below += max(ax.bbox.y0 - box.y0, 0.0) / ax.figure.dpi
@@ -187,17 +204,34 @@ def settle(ax: Axes, *, is_new: bool) -> None:
         is_new: Whether the figure is theirs, and may grow.
     """
     inch = float(ax.figure.dpi)
-    rows = [label.get_window_extent().width for label in _row_labels(ax)]
+    rows = []
+    # Axes above one another begin at one place, that of those with the longest names.
+    for one in _in_one_column(ax):
+        rows += [label.get_window_extent().width for label in _row_labels(one)]
     beside = max(rows, default=0.0) + _MARGIN * inch
     _break(ax.xaxis.label, _share_of_figure(ax) - beside, 0)
     _break(ax.yaxis.label, 0.75 * float(ax.bbox.height), 1)
     _break(ax.title, _share_of_figure(ax) - beside, 0)
+    box = ax.xaxis.get_tightbbox()
     drawn = ax.get_legend()
     # A legend of somebody's own stays where it is.
     if drawn is not None and not drawn.get_frame_on():
-        _put_below(ax, drawn)
+        _put_below(ax, drawn, box)
     if is_new:
-        _make_room(ax)
+        _make_room(ax, box)
+
+
+def _in_one_column(ax: Axes) -> list[Axes]:
+    """Return the axes of a figure that stand above one another, these among them."""
+    spec = ax.get_subplotspec()
+    if spec is None:
+        return [ax]
+    found = []
+    for one in ax.figure.axes:
+        other = one.get_subplotspec()
+        if other is not None and other.colspan == spec.colspan:
+            found.append(one)
+    return found or [ax]
 
 
 def _break(label: Any, room: float, side: int) -> None:
@@ -230,7 +264,7 @@ def _row_labels(ax: Axes) -> list[Any]:
     return list(labels)
 
 
-def _make_room(ax: Axes) -> None:
+def _make_room(ax: Axes, below: Any) -> None:
     """Let a new figure of one plot grow by what its legend and its rows need.
 
     The axes then keep their shape, however many entries a legend has.
@@ -243,9 +277,8 @@ def _make_room(ax: Axes) -> None:
     letters = small(ax) * _LINE / _POINTS_PER_INCH
     needed = lines * letters + _AXIS
     # Names that are turned take the height that axes had.
-    turned = ax.xaxis.get_tightbbox()
-    if turned is not None:
-        height += max(turned.height / figure.dpi - _AXIS, 0.0)
+    if below is not None:
+        height += max(below.height / figure.dpi - _AXIS, 0.0)
     drawn = ax.get_legend()
     if drawn is not None:
         tall = drawn.get_window_extent().height / figure.dpi

@@ -8,6 +8,7 @@ from daleml.analysis.distributions.comparison import Comparison
 from daleml.analysis.plots import figure_sizes
 from daleml.analysis.plots.canvas import axis_name, figure, require_result, style
 from daleml.analysis.plots.densities import families
+from daleml.analysis.plots.lettering import settle
 from daleml.analysis.plots.quantiles import qq
 from daleml.analysis.plots.ranking import family_bars
 from daleml.analysis.plots.tail_plots import ccdf
@@ -71,6 +72,8 @@ def comparison_figure(
         ccdf(result, second, xlabel=xlabel, unit=unit)
         qq(result.best, third, xlabel=xlabel, unit=unit)
         family_bars(result, fourth)
+        for ax in axes.flat:
+            settle(ax, is_new=False)
         if title is not None:
             drawing.suptitle(axis_name(title))
     return drawing

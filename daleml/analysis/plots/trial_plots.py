@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
+from daleml.analysis.plots import period_bands
 from daleml.analysis.plots.canvas import (
     EXCITATORY,
     INHIBITORY,
     legend,
     name,
-    size_asked,
+    require_pair,
     tidy,
 )
 from daleml.analysis.plots.common_options import LabelWords, options, relabelled
 from daleml.analysis.plots.curve_styles import colors as colors_of
 from daleml.analysis.plots.curve_styles import palette
-from daleml.analysis.plots.lettering import small
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,9 +86,7 @@ def trial(
     n_trials = trials.inputs.shape[1]
     if not 0 <= index < n_trials:
         raise ValueError(f"`index` must be between 0 and {n_trials - 1}; got {index}.")
-    if axes is not None and len(axes) != 2:
-        raise ValueError(f"`axes` must be two; got {len(axes)}.")
-    top, bottom = axes if axes is not None else _pair()
+    top, bottom = require_pair(axes, (3, 2))
     # Without the padding of a trial that is shorter than others.
     n_steps = int(trials.lengths[index])
     inputs = trials.inputs[:n_steps, index].detach().cpu().numpy()
@@ -98,21 +96,12 @@ def trial(
     input_names = relabelled(trials.input_names, words.get("labels"))
     _draw_inputs(top, edges, inputs, input_names)
     _draw_target(bottom, edges, targets, mask, trials.output_names)
-    _draw_periods(top, bottom, trials.periods_of(index))
+    period_bands.draw(top, [bottom], period_bands.read(trials, index))
     top.tick_params(labelbottom=False)
     bottom.set(xlabel="time (ms)", xlim=(0, edges[-1]))
     top.set_xlim(0, edges[-1])
-    legend(bottom, 3, of=top)
+    legend(bottom, 3, of=[top, bottom])
     return tidy(top), tidy(bottom)
-
-
-def _pair() -> tuple[Axes, Axes]:
-    """Return two new axes, one above the other."""
-    import matplotlib.pyplot as plt
-
-    drawing = plt.figure(figsize=size_asked(), layout="constrained")
-    top, bottom = drawing.subplots(2, sharex=True, height_ratios=(3, 2))
-    return top, bottom
 
 
 def _draw_inputs(ax: Axes, edges: Any, inputs: Any, names: Sequence[str]) -> None:
@@ -159,7 +148,7 @@ def _draw_target(
         colors = colors_of(values.shape[1])
     else:
         values = targets[:, None]
-    for column, color in zip(values.T, colors, strict=True):
+    for output, (column, color) in enumerate(zip(values.T, colors, strict=True)):
         ax.stairs(column, edges, baseline=None, color=color, linewidth=1, alpha=0.3)
         # Runs of equal steps are one line each: drawn step by step they would look dashed.
         changes = (np.diff(column) != 0) | (mask[1:] != mask[:-1])
@@ -174,9 +163,10 @@ def _draw_target(
             color=color,
             linewidth=3,
             zorder=3,
+            label=f"target: {name(names[output])}" if several else "",
         )
     if several:
-        ax.set_ylabel("target: " + ", ".join(map(name, names)))
+        ax.set_ylabel("target")
         return
     ax.set_ylim(len(names) - 0.5, -0.5)
     _name_ticks(ax, names, "target")
@@ -209,57 +199,3 @@ def _groups(names: Sequence[str]) -> list[tuple[str, int, int]]:
             _, first, _ = groups.pop()
         groups.append((group, first, row))
     return groups if len(groups) <= _MOST_NAMES else []
-
-
-def _levels(periods: Sequence[tuple[str, float, float]], letter: float) -> list[int]:
-    """Return how high each name stands, so that names do not lie over each other.
-
-    Args:
-        periods: Their names, beginnings and ends.
-        letter: How much of the axis a letter takes.
-    """
-    ends: list[float] = []
-    levels = []
-    for period, start, end in periods:
-        half = letter * len(period) / 2
-        centre = (start + end) / 2
-        level = 0
-        while level < len(ends) and ends[level] > centre - half:
-            level += 1
-        # A level that no name before has reached.
-        if level == len(ends):
-            ends.append(0.0)
-        ends[level] = centre + half
-        levels.append(level)
-    return levels
-
-
-def _draw_periods(
-    top: Axes, bottom: Axes, periods: Sequence[tuple[str, float, float]]
-) -> None:
-    """Set the periods of a trial apart, every second one in grey, and name them."""
-    shown = [each for each in periods if each[2] > each[1]]
-    if not shown:
-        return
-    rank, reached = 0, 0.0
-    points = 0.7 * top.get_window_extent().width / top.figure.dpi * 72
-    letter = 0.6 * small(top) / points * max(end for _, _, end in shown)
-    levels = _levels(shown, letter)
-    for level, (period, start, end) in zip(levels, shown, strict=True):
-        # A period that begins within another one has no band of its own.
-        if start >= reached:
-            for ax in (top, bottom):
-                if rank % 2:
-                    ax.axvspan(start, end, color="0.93", linewidth=0, zorder=0)
-            rank, reached = rank + 1, end
-        top.annotate(
-            name(period.replace("_", " ")),
-            xy=((start + end) / 2, 1),
-            xycoords=top.get_xaxis_transform(),
-            xytext=(0, 3 + 11 * level),
-            textcoords="offset points",
-            ha="center",
-            va="bottom",
-            fontsize=small(top),
-            color="0.35",
-        )
