@@ -301,11 +301,13 @@ def test_figures_take_a_title_and_a_width(name):
 @pytest.mark.parametrize("name", CASES)
 def test_no_plot_takes_an_option_in_silence(name):
     """An option that a plot does not take is refused, in a sentence or by Python."""
-    taken = inspect.signature(getattr(plots, name)).parameters
+    plot = getattr(plots, name)
+    # A module of the first edition, once imported, stands in its place.
+    taken = inspect.signature(getattr(plot, name, plot)).parameters
     for option, value in (("labels", ["a"]), ("unit", "nm"), ("colour", "red")):
         if option not in taken:
             with pytest.raises(TypeError, match=option):
-                getattr(plots, name)(None, **{option: value})
+                plot(None, **{option: value})
 
 
 @pytest.mark.parametrize(
