@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperOption
 
+from daleml.cli.drawing_options import HowToDraw
 from daleml.cli.error_messages import in_options
 from daleml.cli.fit_options import (
     HowObserved,
@@ -26,6 +25,7 @@ from daleml.cli.fit_options import (
     check_together,
     require_bound,
 )
+from daleml.cli.fit_progress import progress
 from daleml.cli.option_objects import with_objects
 from daleml.cli.table_flags import TableFlags
 from daleml.cli.terminal import Weights, console, plainly, print_table
@@ -33,7 +33,6 @@ from daleml.cli.terminal import Weights, console, plainly, print_table
 if TYPE_CHECKING:
     from daleml.analysis import Observation
     from daleml.weight_study import Gathered, Study
-    from daleml.weight_study.fit_study import Progress
 
 __all__ = ["Intervals", "Per", "Zeros", "fit"]
 
@@ -47,6 +46,7 @@ def fit(
     table: TableFlags,
     seen: HowObserved,
     find: WhatToFind,
+    draw: HowToDraw,
     run: HowToRun,
 ) -> None:
     """Fit families of distributions to weights, rank them, and say what can be concluded.
@@ -82,13 +82,14 @@ def fit(
         censor_below=seen.censor_below,
     )
     gathered, observation = _as_observed(gathered, observation, take, seen)
-    reference = None
-    if find.compare_to is not None:
-        reference = weight_study.gather_reference(find.compare_to, pool=take.pool)
-    report = _Report(folder, gathered.name, str(file), _command(context), run.seed)
+    gathered = draw.named(gathered)
+    reference = find.reference(pool=take.pool)
+    report = _Report(
+        folder, gathered.name, str(file), _command(context), run.seed, draw.width
+    )
     # Also before long work: a file of that name may be somebody's who gave no right to it.
     report.require_writable()
-    with _progress() as progress:
+    with progress() as report_progress:
         study = weight_study.study(
             gathered,
             families,
@@ -100,7 +101,7 @@ def fit(
             reference=reference,
             seed=run.seed,
             jobs=run.jobs,
-            progress=progress,
+            progress=report_progress,
         )
     unheard = _show(study)
     wrote = report.write(study, with_page=run.output is not None)
@@ -159,6 +160,7 @@ class _Report:
         file: The file that was read.
         command: The command that writes them again.
         seed: Of all bootstraps.
+        width: Of each figure; None for the width of a page.
     """
 
     folder: Path
@@ -166,6 +168,7 @@ class _Report:
     file: str
     command: str
     seed: int
+    width: str | None = None
 
     def path(self, suffix: str) -> Path:
         """Return the path of the overview, of the results, or of the page."""
@@ -203,7 +206,9 @@ class _Report:
                 " figures, each as SVG and PNG"
             )
         else:
-            files = {self.path("png").name: weight_study.overview(study).png()}
+            files = {
+                self.path("png").name: weight_study.overview(study, self.width).png()
+            }
             wrote = f"wrote {self.path('png')} and {self.path('json')}"
         results = self.path("json").name
         atomic_files.write_set("--output", self.folder, files, results, content)
@@ -214,7 +219,7 @@ class _Report:
         from daleml import weight_study
         from daleml.pages import fit_page
 
-        drawings = dict(weight_study.draw(study))
+        drawings = dict(weight_study.draw(study, self.width))
         page = fit_page.compose(study, drawings, file=self.file, command=self.command)
         stem = weight_study.safe(self.weights)
         # The figure of all groups is the overview, and has its name below.
@@ -223,7 +228,9 @@ class _Report:
             for name, drawing in drawings.items()
             if name != "groups"
         }
-        overview = drawings.get("groups") or weight_study.overview(study)
+        overview = drawings.get("groups")
+        if overview is None:
+            overview = weight_study.overview(study, self.width)
         pictures[self.path("png").stem] = overview
         files: dict[str, bytes] = {}
         for name, drawing in pictures.items():
@@ -289,41 +296,3 @@ def _command(context: typer.Context) -> str:
                 written = one.value if isinstance(one, Enum) else one
                 words += [parameter.opts[0], str(written)]
     return shlex.join(words)
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """Show a bar for each long task, and take it away when all is done."""
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-    )
-    screen = console(stderr=True)
-    # On standard error, so that a table that is piped on has no bar in it.
-    with Progress(
-        *columns, console=screen, transient=True, disable=not screen.is_terminal
-    ) as bars:
-        tasks: dict[str, Any] = {}
-
-        def say(what: str, done: int, of: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=of)
-                # In a log, one line says that there is work, and how much.
-                if not screen.is_terminal:
-                    screen.print(
-                        f"{what}: {of:,} samples are drawn and fitted, for each fit",
-                        soft_wrap=True,
-                    )
-            bars.update(tasks[what], completed=done, total=of)
-
-        yield say

@@ -13,7 +13,7 @@ import typer
 from daleml.cli import completions
 
 if TYPE_CHECKING:
-    from daleml.analysis import Observation
+    from daleml.analysis import Observation, WeightSample
 
 
 class Zeros(StrEnum):
@@ -249,7 +249,11 @@ class WhatToFind:
         int,
         _find(
             metavar="SAMPLES",
-            help="Number of bootstrap samples to test the goodness of fit; 0 for no test.",
+            help=(
+                "Number of bootstrap samples to test the goodness of fit; 0 for no test."
+                " Each is fitted anew under each family, in each group; how long that takes"
+                " is said while it runs."
+            ),
         ),
     ] = 0
     intervals: Annotated[
@@ -268,6 +272,14 @@ class WhatToFind:
             ),
         ),
     ] = None
+
+    def reference(self, *, pool: bool) -> tuple[str, WeightSample] | None:
+        """Return the weights to compare the shape with, under their name."""
+        from daleml import weight_study
+
+        if self.compare_to is None:
+            return None
+        return weight_study.gather_reference(self.compare_to, pool=pool)
 
     def named_families(self) -> str | tuple[str, ...]:
         """Return the families to compare, as the analysis takes them.

@@ -122,6 +122,8 @@ class Study:
         beside = {group: one.to_dict() for group, one in self.resemblances.items()}
         return {
             "weights": self.gathered.name,
+            "label": self.gathered.label,
+            "unit": self.gathered.unit or None,
             "notes": list(self.gathered.notes),
             "hints": list(self.hints),
             **self.result.to_dict(),

@@ -472,6 +472,45 @@ def test_an_interrupted_run_leaves_nothing(folder, monkeypatch):
     assert not (folder / "o").exists()
 
 
+def test_axes_and_headings_have_the_name_and_the_unit_that_were_given(folder):
+    result = run(
+        *("fit", "s.csv", "--column", "size", "--by", "kind", "--out", "out"),
+        *("--xlabel", "PSD area", "--unit", "nm²", "--families", "lognormal"),
+        *("--intervals", "none"),
+    )
+    says(result)
+    (page,) = Path("out").glob("*.html")
+    text = page.read_text()
+    assert "<h1>How PSD area is distributed</h1>" in text
+    assert "<th>median (nm²)</th>" in text
+    assert "nm²) as that of" in text
+    found = content(Path("out"))
+    assert (found["label"], found["unit"]) == ("PSD area", "nm²")
+
+
+def test_a_width_that_is_none_is_refused_before_long_work(folder):
+    result = run("fit", "s.csv", "--column", "size", "--width", "wide", "--out", "w")
+    said = says(result, code=2)
+    assert said.startswith("error: `--width` must be a number of inches above 0")
+    assert not Path("w").exists()
+
+
+def test_without_a_unit_none_is_shown(folder):
+    says(run("fit", "s.csv", "--column", "size", "--families", "lognormal"))
+    found = content(folder)
+    assert (found["label"], found["unit"]) == ("size", None)
+
+
+def test_a_log_hears_how_much_there_is_to_do(folder):
+    result = run(
+        *("fit", "s.csv", "--column", "size", "--by", "kind", "--gof", "3"),
+        *("--families", "lognormal,gamma", "--intervals", "none", "--jobs", "1"),
+    )
+    says(result)
+    # Three samples for each of two families in each of three groups.
+    assert "goodness of fit: 18 samples are drawn and fitted" in result.stderr
+
+
 def test_help_is_in_panels():
     text = says(run("fit", "--help"))
     assert all(
@@ -480,6 +519,7 @@ def test_help_is_in_panels():
             "What to take",
             "How it was observed",
             "What to find out",
+            "How to draw it",
             "How to run",
         )
     )

@@ -302,3 +302,22 @@ def test_tables_are_wide_and_say_so():
     assert 'class="long"' in html_page._table(
         pd.DataFrame({"a": ["x"], "b": ["one, two, three, four, five, six"]})
     )
+
+
+def test_axes_have_the_unit():
+    gathered = Gathered("s", "PSD area", SIZES[:60], unit="px")
+    (axes,) = weight_study.overview(study(gathered, ("lognormal",))).figure.axes[:1]
+    assert "PSD area (px)" in axes.get_xlabel()
+    assert Gathered("s", "size", SIZES[:60]).axis == "size"
+
+
+def test_figures_have_the_width_that_was_asked_for():
+    result = study(Gathered("s", "size", SIZES[:60]), ("lognormal", "gamma"))
+    for width, millimetres in (("single", 89), ("120 mm", 120)):
+        figures = [drawing.figure for _, drawing in weight_study.draw(result, width)]
+        figures.append(weight_study.overview(result, width).figure)
+        assert [round(25.4 * one.get_figwidth()) for one in figures] == [
+            millimetres
+        ] * 5
+    (name,) = {ax.xaxis.label.get_fontsize() for ax in figures[0].axes}
+    assert name >= 7

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Unpack, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,7 +18,7 @@ from daleml.analysis.distributions.comparison import Comparison
 from daleml.analysis.distributions.effects import GroupEffect, Interval
 from daleml.analysis.distributions.families.family import Family
 from daleml.analysis.distributions.families.family_names import SIMPLE, find_all
-from daleml.analysis.distributions.family_ranking import compare_sample
+from daleml.analysis.distributions.family_ranking import compare_sample, part_of
 from daleml.analysis.distributions.group_comparison import GroupComparison
 from daleml.analysis.distributions.group_rows import Rows, read_rows, together
 from daleml.analysis.distributions.group_tests import (
@@ -140,10 +141,8 @@ def compare_groups(
     taken, observation = split_options(observation, options, _OWN)
     rows = read_rows(*_synapses(weights, by), within, taken)
 
-    def compare(observed: ObservedSample) -> Comparison:
-        return compare_sample(
-            observed, chosen, gof=gof, rng=rng, jobs=jobs, progress=progress
-        )
+    how = {"gof": gof, "rng": rng, "jobs": jobs}
+    compare = _comparing(chosen, how, progress, len(rows.names))
 
     groups, sizes, problems = _compare_each(rows, observation, compare)
     failures = {name: problems[name] for name in rows.names if name in problems}
@@ -193,6 +192,23 @@ def _synapses(
     from daleml.analysis.weights.synapse_lists import labelled
 
     return labelled(weights, by)
+
+
+def _comparing(
+    families: Sequence[Family],
+    how: Mapping[str, Any],
+    progress: Callable[[int, int], object] | bool,
+    n_groups: int,
+) -> Callable[[ObservedSample], Comparison]:
+    """Return what compares the families in one group after the other."""
+    places = itertools.count()
+
+    def compare(observed: ObservedSample) -> Comparison:
+        # One bar for all groups together, which does not begin again with each.
+        part = part_of(progress, next(places), n_groups)
+        return compare_sample(observed, families, progress=part, **how)
+
+    return compare
 
 
 def _compare_each(

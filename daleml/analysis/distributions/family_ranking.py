@@ -125,14 +125,14 @@ def compare_sample(
         tested = [fits[0], *simple]
     goodness: dict[str, GoodnessOfFit] = {}
     for i, fit in enumerate(tested):
-        part = _part_of(progress, i, len(tested))
+        part = part_of(progress, i, len(tested))
         goodness[fit.family] = goodness_of_fit(
             fit, gof, rng=rng, jobs=jobs, progress=part
         )
     return Comparison(tuple(fits), goodness, failures)
 
 
-def _part_of(
+def part_of(
     progress: Callable[[int, int], object] | bool, i: int, n: int
 ) -> Callable[[int, int], object] | bool:
     """Return a callback for part ``i`` of ``n``, which reports on all of them together."""
