@@ -82,8 +82,6 @@ def fit(
         censor_below=seen.censor_below,
     )
     gathered, observation = _as_observed(gathered, observation, take, seen)
-    gathered = draw.named(gathered)
-    reference = find.reference(pool=take.pool)
     report = _Report(
         folder, gathered.name, str(file), _command(context), run.seed, draw.width
     )
@@ -91,14 +89,14 @@ def fit(
     report.require_writable()
     with progress() as report_progress:
         study = weight_study.study(
-            gathered,
+            draw.named(gathered),
             families,
             sign=direction,
             pool=take.pool,
             observation=observation,
             gof=find.gof,
             intervals=find.intervals.value,
-            reference=reference,
+            reference=find.reference(pool=take.pool),
             seed=run.seed,
             jobs=run.jobs,
             progress=report_progress,
