@@ -743,7 +743,7 @@ assert helped < accuracy["EG", 2000][0] - 0.1  # decay does not know which input
 #
 # What stays unknown: whether synapses follow any such rule. A log-normal distribution does not show
 # it, since EG only keeps the shape that it is given, and much else makes log-normals.
-# Tutorial 7 asks what weights can tell about the rule.
+# [Tutorial 7](07_rich_or_lazy.ipynb) asks what weights can tell about the rule.
 
 # %% tags=["trained", "claim"]
 kept = [
