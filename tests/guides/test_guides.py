@@ -15,6 +15,7 @@ from tests.guides import snippets, written
 from tests.tasks.test_tasks import FakeEnvironment
 
 GUIDES = sorted((written.DOCS / "guides").glob("*.md"))
+TRANSLATIONS = sorted((written.DOCS / "coming_from").glob("*.md"))
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +25,7 @@ def default_dtype():
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("page", GUIDES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("page", GUIDES + TRANSLATIONS, ids=lambda path: path.stem)
 def test_snippets_run(page, tmp_path, monkeypatch):
     text = page.read_text()
     snippets.skip_without_extras(text)
@@ -81,12 +82,24 @@ def test_the_comparison_can_fail():
         snippets.run("```python\nprint(2)\n```\n\n```text\n3\n```\n", "page")
 
 
-def test_every_guide_is_in_the_index():
-    index = (written.DOCS / "guides" / "index.md").read_text()
-    for page in GUIDES:
+@pytest.mark.parametrize("pages", [GUIDES, TRANSLATIONS], ids=["guides", "coming from"])
+def test_every_page_is_in_its_index(pages):
+    index = (pages[0].parent / "index.md").read_text()
+    for page in pages:
         if page.stem != "index":
             assert f"({page.name})" in index, page.name
             assert re.search(rf"^{page.stem}$", index, re.MULTILINE), page.name
+
+
+@pytest.mark.parametrize("page", TRANSLATIONS, ids=lambda path: path.stem)
+def test_translations_say_what_is_different_and_what_is_missing(page):
+    text = page.read_text()
+    if page.stem == "index":
+        return
+    assert "| in " in text, "a table, there and here"
+    assert len(snippets.blocks_of(text)) == 1, "the typical script"
+    assert re.search("What daleml does otherwise|What is different", text)
+    assert "What daleml does not do" in text
 
 
 def test_codes_of_claims_are_those_of_the_papers():
