@@ -218,8 +218,4 @@ def test_a_full_run_says_what_is_saved(script):
 def test_no_notebook_is_without_its_script():
     found = {path.stem for path in notebooks.FOLDER.glob("*.ipynb")}
     found |= {path.stem for path in notebooks.SOLUTIONS.glob("*.ipynb")}
-    assert found - FIRST_EDITION == set(NAMES) - FIRST_EDITION
-
-
-FIRST_EDITION = {"01_dales_law", "02_recurrent_circuits"}
-"""Notebooks that are to become scripts."""
+    assert found == set(NAMES)
