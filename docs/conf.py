@@ -8,7 +8,14 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from site_steps import api_pages, gallery_pages, links, sidebar, tutorial_pages  # noqa: E402
+from site_steps import (  # noqa: E402
+    api_pages,
+    gallery_pages,
+    links,
+    sidebar,
+    slide_decks,
+    tutorial_pages,
+)
 
 import daleml  # noqa: E402
 
@@ -73,6 +80,8 @@ def setup(app: Any) -> None:
     app.connect("builder-inited", api_pages.write_api_pages)
     app.connect("builder-inited", gallery_pages.write_gallery)
     app.connect("builder-inited", tutorial_pages.write_tutorial_pages)
+    app.connect("builder-inited", slide_decks.write_list)
+    app.connect("build-finished", slide_decks.write_decks)
     app.connect("doctree-read", links.link_names)
     # Before the theme asks for the list.
     app.connect("html-page-context", sidebar.share_sidebars, priority=400)
