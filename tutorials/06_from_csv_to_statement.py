@@ -17,6 +17,7 @@ import json
 import os
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 from textwrap import fill
 
@@ -459,26 +460,9 @@ drawing
 # The right panel is the one for tails: the fraction of currents that are at least as large as each.
 # Whoever claims a heavy tail must show this panel.
 #
-# **The Methods paragraph.** It says how values were recorded, what was left out, what was compared,
-# and on how many animals. All of it is in the results: let code write it, and no number is mistyped.
-
-# %%
-best, ratio = published.best, by_mouse.effect.ratio
-methods = (
-    f"Amplitudes of {best.n} excitatory synapses from 8 mice were fitted by maximum"
-    f" likelihood; {best.n_censored_above} of them, at the amplifier's limit of 100 pA,"
-    f" were taken as censored. Of {', '.join(published.text_table()['family'])}, the"
-    f" first had the lowest AICc ({best.parameters_text()}; goodness of fit by"
-    f" parametric bootstrap, 99 samples: {published.goodness[best.family].p_text()})."
-    f" Treatments were compared with mice as units (4 and 4): the ratio of medians was"
-    f" {ratio.value:.2f}, 95 % interval {ratio.low:.2f} to {ratio.high:.2f}."
-)
-print(fill(methods, 88))
-
-# %% [markdown]
 # **The same without Python.** One line in a terminal reads the file, does what this tutorial does,
-# and writes a page that can be sent to a colleague. For a paper add `--gof 999`, which takes
-# minutes.
+# and writes a page that can be sent to a colleague: type `daleml fit` and what follows. For a paper add
+# `--gof 999`, which takes minutes.
 
 # %%
 command = """daleml fit tutorial_06/synapses.csv --column volume_um3 --by type
@@ -486,19 +470,28 @@ command = """daleml fit tutorial_06/synapses.csv --column volume_um3 --by type
     --out tutorial_06/fit"""
 plain = os.environ | {"FORCE_COLOR": ""}  # no colours on this page
 done = subprocess.run(
-    shlex.split(command), capture_output=True, text=True, check=True, env=plain
+    [sys.executable, "-m", *shlex.split(command)],
+    capture_output=True,
+    text=True,
+    check=True,
+    env=plain,
 )
 print(done.stdout)
 
 # %% [markdown]
-# The page, `tutorial_06/fit/synapses-volume_um3-fit.html`, is read from the top. First stands the
-# conclusion, then what was left out and why, then one section for each group with its figures, and
-# last the command that makes it again. The JSON file beside it has every number of the page:
+# The page, `tutorial_06/fit/synapses-volume_um3-fit.html`, is read from the top: first the conclusion,
+# then what was left out and why, then a section for each group with its figures, and last the command
+# that makes the page again. The JSON file beside it has every number.
+#
+# **The Methods paragraph** stands on the page, and in the JSON file:
 
 # %%
 results = json.loads((folder / "fit" / "synapses-volume_um3-fit.json").read_text())
-print(fill(", ".join(sorted(results)), 88))
-print(fill(results["command"], 88))
+print(fill(results["methods"].split("Computed with")[0], 88))
+
+# %% [markdown]
+# It ends with the versions of the programs. What it cannot know is yours to add: where the tissue came
+# from, why the threshold lies at 0.05 µm³, and which comparisons were planned before the data were seen.
 
 # %% [markdown]
 # **What may be said, and what may not:**
