@@ -40,6 +40,8 @@ extensions = [
 ]
 exclude_patterns = ["**/_*.md"]  # what other pages include
 html_theme = "furo"
+html_domain_indices = False  # the list of modules is the first page of names
+templates_path = ["_templates"]
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_js_files = [("site.js", {"defer": "defer"})]
