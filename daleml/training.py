@@ -159,7 +159,7 @@ def train(
         [0.0, 0.0, 0.0]
 
     Notes:
-        A checkpoint holds the states of torch's, numpy's and Python's global generators, of the
+        A checkpoint holds the states of torch's, NumPy's and Python's global generators, of the
         ``generator`` of ``batches``, of its sampler and data set, and of any module: whatever
         random source you hold elsewhere is yours to restore. So are moving averages of the
         weights, gradient scalers, and functions given to a scheduler.

@@ -265,7 +265,7 @@ print(
 )
 
 # %% [markdown]
-# The model is a circuit and a read-out of its excitatory units. `train` takes the task's batches
+# The model is a circuit and a readout of its excitatory units. `train` takes the task's batches
 # and its loss. `checkpoint=` names a folder that is written after every epoch. We train for two
 # epochs, throw everything away, build it anew with other random weights, and call `train` again
 # with the same folder.
@@ -273,7 +273,7 @@ print(
 
 # %% tags=["trained"]
 def circuit(seed, populations=None):
-    """Return a circuit of 100 units with a read-out, and its guarded optimiser."""
+    """Return a circuit of 100 units with a readout, and its guarded optimiser."""
     torch.manual_seed(seed)
     populations = populations or Populations(n_exc=80, n_inh=20)
     rnn = EIRNN(task.n_inputs, populations, dt_ms=50, tau_ms=100)
@@ -476,9 +476,9 @@ print(
 # ## Exercises
 
 # %% [markdown]
-# ### Exercise 1: leave the read-out free
+# ### Exercise 1: leave the readout free
 #
-# Many papers let the read-out have both signs. Convert `Reader(Ring(...))` with the answer exempt.
+# Many papers let the readout have both signs. Convert `Reader(Ring(...))` with the answer exempt.
 # What do the report, `bool(report)` and `signs.check` say? Which of them would you quote?
 #
 # <details><summary>Hint</summary>

@@ -37,7 +37,7 @@ def _attribute(source: Any, path: str) -> Any:
 
 
 def read_tensors(generators: Iterable[torch.Generator]) -> dict[str, Tensor]:
-    """Return the states of torch's and numpy's global generators, and of some more."""
+    """Return the states of torch's and NumPy's global generators, and of some more."""
     states = {"random.torch": torch.get_rng_state()}
     for i, state in enumerate(torch.cuda.get_rng_state_all()):
         states[f"random.cuda.{i}"] = state

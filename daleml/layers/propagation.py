@@ -19,7 +19,7 @@ def populations_after(
 ) -> Populations:
     """Return the partition of a module's outputs, given that of its input channels.
 
-    For what stands between layers: pooling, flattening, upsampling, dropout, a non-linearity,
+    For what stands between layers: pooling, flattening, upsampling, dropout, a nonlinearity,
     and sequences of them. Images in which only the excitatory or only the inhibitory channels
     are active are run through the module, and what they reach is looked at. The weights of a
     layer within it do not run: its units have the signs that it says itself, such as a DANN, or

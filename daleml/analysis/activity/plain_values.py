@@ -67,7 +67,7 @@ def real_numbers(name: str, values: object, n_dims: int = 1) -> NDArray[np.float
 
 
 def tensor_values(values: Tensor) -> NDArray[Any]:
-    """Return what a tensor holds, in a type that numpy has: it has no bfloat16."""
+    """Return what a tensor holds, in a type that NumPy has: it has no bfloat16."""
     found = values.detach().cpu()
     if found.is_floating_point():
         found = found.double()

@@ -1,7 +1,7 @@
 """Oja's rule: as functions of tensors, and as the objects that :class:`Oja` is given.
 
 Everywhere ``pre`` is what a weight reads, and ``post`` the rates of the units that it drives,
-after their non-linearity. Both have one row per example, and a change is the mean over rows.
+after their nonlinearity. Both have one row per example, and a change is the mean over rows.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ def _distance_from_scipy(circuit: InterneuronCircuit, settings: Settings) -> flo
 def _by_scipy(
     circuit: InterneuronCircuit, rates: Tensor, step: Currents, ms: float
 ) -> Tensor:
-    """Return the rates in the end, by the equations written with numpy alone."""
+    """Return the rates in the end, by the equations written with NumPy alone."""
     types = circuit.table.types
     strengths = circuit.table.matrix("strength").to_numpy()
     weights = strengths * types["sign"].to_numpy()
