@@ -10,7 +10,7 @@
 # | --- | --- |
 # | **Goals** | Read the law off a weight matrix. Fix, check and project the signs of any layer. Keep the law while a network learns, in two ways: a guard, and a step that cannot break it. |
 # | **Prerequisites** | A little PyTorch: `nn.Linear`, an optimiser, a loss. Matrices and gradients. No neuroscience. |
-# | **Minutes** | 10 to read, 25 for the exercises; the code runs for about 10 seconds. |
+# | **Minutes** | 10 to read, 25 for the exercises; the code runs for 10 seconds. |
 
 # %%
 import warnings
@@ -52,9 +52,8 @@ EPOCHS = 6
 # %%
 pops = Populations(n_exc=6, n_inh=2)
 print(pops.signs())
-print(
-    Populations.split(100, inhibitory=0.2)
-)  # in cortex, about one neuron in five inhibits
+cortex = Populations.split(100, inhibitory=0.2)  # about one neuron in five inhibits
+print(cortex)
 
 # %% [markdown]
 # Two layers that read these eight units: one of PyTorch, one of daleml.
@@ -63,7 +62,7 @@ print(
 torch.manual_seed(0)
 plain, lawful = nn.Linear(8, 5), EILinear(pops, 5)
 with plots.style():
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(7.5, 2.8), layout="constrained")
     for ax, layer in zip(axes, (plain, lawful), strict=True):
         plots.matrix(layer.weight.detach(), ax).set_title(type(layer).__name__)
 
@@ -120,7 +119,7 @@ signs.project_(plain)
 print(signs.check(plain))
 print(f"synapses left: {(plain.weight != 0).sum()} of {plain.weight.numel()}")
 with plots.style():
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(7.5, 2.8), layout="constrained")
     plots.matrix(before, axes[0]).set_title("before")
     plots.matrix(plain.weight.detach(), axes[1]).set_title("projected")
 
@@ -137,7 +136,9 @@ with plots.style():
 # A **Dale's ANN (DANN)** lets all units that speak to the next layer excite. Inhibition comes
 # from interneurons, which read the same input and act on the same outputs:
 #
-# $$ y = (W_{ex} - W_{ei} W_{ix})\, x + b , \qquad W_{ex},\ W_{ei},\ W_{ix} \ge 0 . $$
+# $$ y = (W_{ex} - W_{ei} W_{ix})\, x + b , $$
+#
+# with three matrices that are not negative.
 
 # %% alt="Four weight matrices of one DANN layer. Wex is red, minus Wei is blue, Wix is red. The effective weight, Wex minus Wei Wix, has both colours in its columns."
 dann = DANNLinear(8, 5, n_inh=2)
@@ -177,10 +178,7 @@ watched = {
 }
 
 
-hidden_units = Populations.split(100, inhibitory=0.2)
-
-
-def column_ei(hidden=hidden_units):
+def column_ei(hidden=cortex):
     """64 pixels, 100 hidden units, 10 digits."""
     torch.manual_seed(0)
     return nn.Sequential(EILinear(64, 100), nn.ReLU(), EILinear(hidden, 10))
@@ -189,15 +187,8 @@ def column_ei(hidden=hidden_units):
 def learn(model, optimizer, epochs=EPOCHS):
     """Train on the digits, and return the history: one row per epoch."""
     batches = Shuffled(train_x, data.train_y, batch_size=64)
-    return train(
-        model,
-        batches,
-        optimizer,
-        cross_entropy,
-        epochs=epochs,
-        trackers=watched,
-        progress=False,
-    )
+    options = {"epochs": epochs, "trackers": watched, "progress": False}
+    return train(model, batches, optimizer, cross_entropy, **options)
 
 
 # %% tags=["trained"] alt="Horizontal bars, one per unit, of the fraction of a unit's synapses that have the wrong sign. The worst excitatory hidden units have about two thirds of them wrong, the worst inhibitory ones, hatched, a fifth." slide="Learning breaks the law. After a few epochs of Adam, hundreds of synapses have the wrong sign."
@@ -254,8 +245,10 @@ print(signs.check(guarded))
 # Gradient descent *adds*. Exponentiated gradient (EG) *multiplies*. With learning rate $\eta$ and
 # gradient $g$,
 #
-# $$ \text{gradient descent:}\quad w \leftarrow w - \eta\, g , \qquad\qquad
-#    \text{EG:}\quad w \leftarrow w\, \exp\bigl(-\eta\, \operatorname{sign}(w)\, g\bigr) . $$
+# $$ \begin{aligned}
+# \text{gradient descent:}\quad & w \leftarrow w - \eta\, g , \\
+# \text{EG:}\quad & w \leftarrow w\, \exp\bigl(-\eta\, \operatorname{sign}(w)\, g\bigr) .
+# \end{aligned} $$
 #
 # The exponential is positive, so no weight changes its sign, and no guard is needed. One step of
 # each, from weights between -1 and 1, with a gradient of 1 for all of them:
@@ -401,9 +394,9 @@ assert 0.02 < error < 0.6
 # <details><summary>Hint</summary>
 #
 # The order is `signs.fix`, `signs.project_`, `enforce`. The law is about rates: what would a
-# negative rate times an excitatory weight be? For the cost, count `(weight != 0)` before and
-# after. Instead of projecting, you can draw lawful weights: `init.column_ei_(weight, signs)`, and then `init.spectral_radius_(weight, 0.9)`, so that activity does not
-# explode.
+# negative rate times an excitatory weight be? For the cost, count `(weight != 0)` before and after.
+# Instead of projecting, you can draw lawful weights: `init.column_ei_(weight, signs)`, and then
+# `init.spectral_radius_(weight, 0.9)`, so that activity does not explode.
 #
 # </details>
 
@@ -461,11 +454,14 @@ print(
 #
 # ## Further reading
 #
+# - H. Dale (1935). Pharmacology and nerve-endings. *Proceedings of the Royal Society of Medicine*.
 # - J. C. Eccles, P. Fatt, K. Koketsu (1954). Cholinergic and inhibitory synapses in a pathway from
 #   motor-axon collaterals to motoneurones. *Journal of Physiology*. The law as it is used here.
 # - H. F. Song, G. R. Yang, X.-J. Wang (2016). Training excitatory-inhibitory recurrent neural
 #   networks for cognitive tasks. *PLoS Computational Biology*. Column EI.
 # - J. Cornford et al. (2021). Learning to live with Dale's principle: ANNs with separate
 #   excitatory and inhibitory units. *ICLR*. DANNs: tutorial 2.
-# - J. Cornford et al. (2024). Brain-like learning with exponentiated gradients. *bioRxiv*. EG:
-#   tutorial 5.
+# - J. Kivinen, M. K. Warmuth (1997). Exponentiated gradient versus gradient descent for linear
+#   predictors. *Information and Computation*. EG.
+# - J. Cornford et al. (2024). Brain-like learning with exponentiated gradients. *bioRxiv*. EG in
+#   networks: tutorial 5.

@@ -2,16 +2,16 @@
 # # Why naive E/I networks learn badly, and how feed-forward inhibition mends it
 #
 # Give every unit of a network one sign, train it, and it learns more slowly than before. Does
-# Dale's law cost performance? Cornford et al. (2021) answered: not if inhibition is built as the
-# brain builds it, by interneurons that read the same input as the units that they inhibit. This
-# tutorial finds what is wrong with the naive network before it learns anything, builds the
-# remedy, and measures both on handwritten digits, as vectors and as images.
+# Dale's law cost performance? Cornford et al. (2021) answered: not if inhibition comes from
+# interneurons that read the same input as the units that they inhibit. This tutorial finds what
+# is wrong with the naive network before it learns anything, builds the remedy, and measures both
+# on handwritten digits, as vectors and as images.
 #
 # | | |
 # | --- | --- |
 # | **Goals** | See the common input that a naive E/I layer cannot avoid, in activity and in the spectrum. Know the equations, the initialisation and the learning rates of a Dale's ANN (DANN), and what each is for. Build convolutional networks under the law, and convert one with `dalify`. |
 # | **Prerequisites** | Tutorial 1. Matrix products; singular values help, and are explained. |
-# | **Minutes** | 40 to read, 45 for the exercises; the code runs for about a minute. |
+# | **Minutes** | 40 to read, 45 for the exercises; the code runs for half a minute. |
 
 # %%
 import copy
@@ -85,11 +85,12 @@ def net_inputs(model, x):
 # Write $z_i = \sum_j w_{ij} x_j + b_i$ for the input of unit $i$. Its mean over the units of the
 # layer is
 #
-# $$ \bar z = \sum_j \bar w_j\, x_j + \bar b , \qquad \bar w_j = \text{mean of column } j . $$
+# $$ \bar z = \sum_j \bar w_j\, x_j + \bar b , $$
 #
-# In an MLP a column holds both signs, and $\bar w_j \approx 0$. Under the law a column has one
-# sign, so **no $\bar w_j$ is zero**, and $\bar z$ follows the activity below: it is an input that
-# all units share. We plot it for 300 images, before any learning.
+# where $\bar w_j$ is the mean of column $j$ and $\bar b$ that of the biases. In an MLP a column
+# holds both signs, and $\bar w_j \approx 0$. Under the law a column has one sign, so **no $\bar
+# w_j$ is zero**, and $\bar z$ follows the activity below: it is an input that all units share. We
+# plot it for 300 images, before any learning.
 
 # %% alt="Three scatter plots of the mean input of 100 hidden units against the mean pixel of the image. MLP: nearly flat at zero. Column EI: a steep rising line, from about -1 to 1. DANN: exactly zero for every image." slide="All units of a naive E/I layer hear the same thing. Their common input follows the brightness of the image."
 torch.manual_seed(0)
@@ -97,7 +98,9 @@ makers = {"MLP": mlp, "column EI": column_ei, "DANN": dann}
 untrained = {name: make() for name, make in makers.items()}
 images = train_x[:300]
 with plots.style():
-    figure, axes = plt.subplots(1, 3, figsize=(9, 3), sharey=True, layout="constrained")
+    figure, axes = plt.subplots(
+        1, 3, figsize=(7.5, 2.8), sharey=True, layout="constrained"
+    )
     for ax, (name, model) in zip(axes, untrained.items(), strict=True):
         z = net_inputs(model, images)[0]
         ax.plot(images.mean(1), z.mean(1), ".", markersize=4)
@@ -131,7 +134,7 @@ for name, result in spectra.items():
     )
 with plots.style():
     figure, axes = plt.subplots(
-        1, 3, figsize=(9, 3.2), sharey=True, layout="constrained"
+        1, 3, figsize=(7.5, 3), sharey=True, layout="constrained"
     )
     for ax, (name, result) in zip(axes, spectra.items(), strict=True):
         plots.spectrum(result, ax, title=name, xlabel="rank / 100")
@@ -161,17 +164,18 @@ print(
 # which read the same input, and inhibit the units of that layer:
 #
 # $$ z = \underbrace{W_{ex}\, x}_{\text{excitation}} -
-#        \underbrace{W_{ei}\, W_{ix}\, x}_{\text{inhibition}} + b
-#      = W x + b , \qquad W = W_{ex} - W_{ei} W_{ix} , $$
+#        \underbrace{W_{ei}\, W_{ix}\, x}_{\text{inhibition}} + b , $$
 #
-# with $W_{ex}, W_{ei}, W_{ix} \ge 0$. Interneurons are linear. With $x \ge 0$ their rates
-# $W_{ix} x$ cannot be negative, so they need no rectification. The effective weight $W$ may have
-# both signs in a column, and no neuron breaks the law.
+# with $W_{ex}, W_{ei}, W_{ix} \ge 0$. The effective weight is $W = W_{ex} - W_{ei} W_{ix}$.
+# Interneurons are linear. With $x \ge 0$ their rates $W_{ix} x$ cannot be negative, so they need no
+# rectification. $W$ may have both signs in a column, and no neuron breaks the law.
 #
 # This is **subtractive** inhibition. **Shunting** inhibition also divides:
 #
-# $$ z = \frac{g}{\gamma} \odot (W_{ex} - W_{ei} W_{ix})\, x + b , \qquad
-#    \gamma = \bigl(W_{ei} \odot e^{\alpha}\bigr) W_{ix}\, x , $$
+# $$ \begin{aligned}
+# z &= \frac{g}{\gamma} \odot (W_{ex} - W_{ei} W_{ix})\, x + b , \\
+# \gamma &= \bigl(W_{ei} \odot e^{\alpha}\bigr) W_{ix}\, x ,
+# \end{aligned} $$
 #
 # with a gain $g \ge 0$ per unit, and one number $\alpha$ per interneuron that says how strongly
 # it divides. Compare layer normalisation, $g (z - \mu) / \sigma + b$: subtraction does the work
@@ -208,9 +212,11 @@ print(
 # standard deviation $\sqrt{2 / \text{inputs}}$, and drop the signs. The right way starts from
 # what the layer should do, which is centre its units and keep the variance:
 #
-# $$ W_{ex} \sim \text{exponential, mean } \lambda = \sqrt{\tfrac{n_e}{n_e - 1} \cdot
-#    \tfrac{2}{d}} , \qquad W_{ix} = \text{mean row of } W_{ex} , \qquad
-#    \textstyle\sum_k (W_{ei})_{ik} = 1 , $$
+# $$ \begin{aligned}
+# W_{ex} &\sim \text{exponential, mean } \lambda = \sqrt{\tfrac{n_e}{n_e - 1} \cdot \tfrac{2}{d}} , \\
+# W_{ix} &= \text{mean row of } W_{ex} , \\
+# \textstyle\sum_k (W_{ei})_{ik} &= 1 ,
+# \end{aligned} $$
 #
 # for $d$ inputs and $n_e$ outputs. Every interneuron then carries the mean excitation, and every
 # unit subtracts exactly that. An exponential's variance is $\lambda^2$, so $W$ has about He's
@@ -225,7 +231,7 @@ for layer in naive[::2]:
         weight.data.abs_()
 starts = {"each matrix as usual": naive, "init.dann_": untrained["DANN"]}
 with plots.style():
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(7.5, 3), layout="constrained")
     for ax, (name, model) in zip(axes, starts.items(), strict=True):
         bins = np.linspace(-16, 2, 73) if model is naive else np.linspace(-3, 3, 61)
         for number, z in enumerate(net_inputs(model, images)[:2], start=1):
@@ -259,8 +265,9 @@ with plots.style():
 print(param_groups(untrained["DANN"], lr=0.1))
 
 # %% [markdown]
-# Weights of one role have a row for each size of layer. The last column counts the weights: those
-# onto the interneurons and from them are few. How far do they move the network? We take one step
+# Weights of one role have a row for each size of layer. (`rule` is for EG, the subject of tutorial
+# 5; here all weights learn by gradient descent.) The last column counts the weights: those onto
+# the interneurons and from them are few. How far do they move the network? We take one step
 # of gradient descent with the weights of one role only, all other weights kept, and measure how
 # far the network's answers move: the mean Kullback-Leibler divergence of its answers after the
 # step from those before.
@@ -357,7 +364,7 @@ with plots.style():
 # %% [markdown]
 # ## 6. Learning curves (4 min)
 #
-# Now all four networks, each at a learning rate that was the best of a few tried.
+# Now four networks, each at a learning rate chosen among a few that were tried.
 
 # %% tags=["trained"] alt="Test error by epoch of four networks, mean and range over seeds. Column EI falls slowly and varies most; the MLP and both DANNs reach two or three per cent." slide="Dale's law need not cost performance. Column EI lags; DANNs learn like the MLP."
 runs = {
@@ -414,9 +421,8 @@ def ei_cnn():
     channels = Populations(n_exc=12, n_inh=4)
     first, second = EIConv2d(1, 16, 3, padding=1), EIConv2d(channels, 16, 3, padding=1)
     first.reset_parameters(input_mean=data.pixel_mean)
-    return stack(
-        first, second, EILinear(channels.repeat(4), 10)
-    )  # 4 pixels per channel are left
+    last = EILinear(channels.repeat(4), 10)  # 4 pixels per channel are left
+    return stack(first, second, last)
 
 
 def dann_cnn():
@@ -443,9 +449,8 @@ def learn_images(model, guard=True, seed=0):
         enforce(optimizer, model)
     batches = Shuffled(train_images, data.train_y, seed=seed)
     options = {"epochs": IMAGE_EPOCHS, "trackers": watched_images, "progress": False}
-    return train(model, batches, optimizer, cross_entropy, **options).iloc[-1][
-        "test/error"
-    ]
+    history = train(model, batches, optimizer, cross_entropy, **options)
+    return history["test/error"].iloc[-1]
 
 
 # %% tags=["trained"] alt="The weights of the second convolution after learning, as matrices of 16 output channels and 144 input taps. EIConv2d: the first twelve channels' columns are red or white, the last four blue or white. DANNConv2d, effective weight: red and blue mixed in every column."
@@ -462,7 +467,7 @@ for make in (plain_cnn, ei_cnn, dann_cnn):
         f" from {min(errors):.1%} to {max(errors):.1%}"
     )
 with plots.style():
-    figure, axes = plt.subplots(2, 1, figsize=(9, 4.5), layout="constrained")
+    figure, axes = plt.subplots(2, 1, figsize=(7.5, 4.2), layout="constrained")
     for ax, name in zip(axes, ("ei_cnn", "dann_cnn"), strict=True):
         layer = networks[name, 0][3]
         plots.matrix(layer, ax).set_title(f"{type(layer).__name__}, effective weight")
@@ -472,7 +477,7 @@ with plots.style():
 # %% [markdown]
 # The law is about columns here too: in `EIConv2d` all nine taps of a channel have one colour, for
 # every output. The DANN's *effective* weight mixes colours; its three banks of filters do not.
-# Column EI is last again. The plain network is ahead of the DANN here.
+# Column EI is last again. The plain network has the lowest mean, and its range overlaps the DANN's.
 
 # %% [markdown]
 # ## 8. Converting a network that you have (5 min)
@@ -512,9 +517,9 @@ for name, model in (("original", original), ("dalified", lawful)):
 print(signs.check(lawful))
 
 # %% [markdown]
-# The converted network is column EI, and yet it learns well: batch normalisation removes the
-# common input of section 1 after every convolution. That is the same remedy, done by arithmetic
-# instead of by interneurons.
+# The converted network is column EI, and yet it learns well (one seed): batch normalisation removes
+# the common input of section 1 after every convolution. That is the same remedy, done by
+# arithmetic instead of by interneurons.
 
 # %% [markdown]
 # ## Exercises
@@ -527,8 +532,9 @@ print(signs.check(lawful))
 #
 # <details><summary>Hint</summary>
 #
-# `dann(n_inh=1)` makes the first one. `net_inputs(model, images)[0].mean(1).abs().max()` is the
-# largest common input. All interneurons start as copies of one mean row.
+# `learn(lambda: dann(n_inh=1), lr=0.2, seed=0)` trains the first one. `net_inputs(model,
+# images)[0].mean(1).abs().max()` is the largest common input. All interneurons start as copies of
+# one mean row.
 #
 # </details>
 
@@ -666,8 +672,8 @@ print(
 
 # %% [markdown]
 # **What stays wrong or unknown.** The constants of the corrections work, and are not derived.
-# Interneurons of a DANN are linear, read no recurrent input and do not inhibit each other, unlike
-# most of those in cortex. The learning rates were chosen on the digits that the errors are
+# Interneurons of a DANN are linear, read no recurrent input and do not inhibit each other; those of
+# cortex do all this. The learning rates were chosen on the digits that the errors are
 # measured on, so errors are a little too small, for all networks alike. And digits are easy: on
 # harder images the gap between networks may be larger or smaller.
 #

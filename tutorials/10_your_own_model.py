@@ -10,7 +10,7 @@
 # | --- | --- |
 # | **Goals** | Convert a model with `dalify`, and mend what its report calls not lawful. Write a layer by the protocol of `daleml.modules`, and a task. Train, stop and go on. Share weights that cannot be loaded wrongly. Say what seeds allow you to say. |
 # | **Prerequisites** | Tutorials 1 and 2. Writing an `nn.Module`; Python's dataclasses; mean and confidence interval. |
-# | **Minutes** | 35 to read, 50 for the exercises; the code runs for about half a minute. |
+# | **Minutes** | 35 to read, 50 for the exercises; the code runs for 15 seconds. |
 
 # %%
 import copy
@@ -110,12 +110,12 @@ print("all lawful:", bool(report))
 # Every tool of daleml asks a layer the same four questions, by four methods. There is no base
 # class to inherit from (`daleml.modules.DaleLayer` describes the protocol):
 #
-# | method | answers | asked by |
-# | --- | --- | --- |
-# | `plastic_weights()` | Which parameters are synaptic weights? | all of them |
-# | `effective_weight()` | What multiplies the input, signed, (post, pre)? | `spectrum`, `plots.matrix`, fits, trackers |
-# | `redraw_(draw=, ratio=, generator=)` | How are the weights drawn anew? | initialisations of a whole model |
-# | `output_signs()` | Which of your outputs inhibit? None: whoever reads them decides. | `dalify` |
+# | method | answers |
+# | --- | --- |
+# | `plastic_weights` | Which parameters are synaptic weights? All tools ask. |
+# | `effective_weight` | What multiplies the input, signed, (post, pre)? `spectrum`, `plots.matrix`, fits and trackers ask. |
+# | `redraw_` | How are the weights drawn anew? Initialisations of a whole model ask. |
+# | `output_signs` | Which of the outputs inhibit? None: whoever reads them decides. `dalify` asks. |
 #
 # Our layer has its units on a ring. Connections fade with distance: the strength that learns is
 # multiplied by a fixed profile. So the parameter is not what acts, and `effective_weight` says
@@ -129,12 +129,14 @@ class Ring(nn.Module):
     def __init__(self, populations, reach=0.1):
         super().__init__()
         self.populations = populations
-        places = torch.cat(
-            [torch.arange(n) / n for n in (populations.n_exc, populations.n_inh)]
-        )
+        counts = populations.n_exc, populations.n_inh
+        places = torch.cat([torch.arange(n) / n for n in counts])
         apart = (places[:, None] - places).abs()
         apart = torch.minimum(apart, 1 - apart)  # the short way round
         profile = torch.exp(-((apart / reach) ** 2) / 2)
+        profile /= (
+            profile.square().mean().sqrt()
+        )  # the layer's variance is as without it
         self.register_buffer("profile", profile, persistent=False)
         self.weight = nn.Parameter(torch.empty_like(profile))
         signs.fix(self, "weight", populations)
@@ -178,9 +180,10 @@ print("all lawful:", bool(report))
 
 # %% [markdown]
 # `lateral.weight` is lawful *already*: `dalify` leaves a layer that speaks for itself as it is. It
-# asked the ring for its `output_signs`, gave the recurrent network the same ten inhibitory units,
-# and so the sum has one sign per unit, and `answer.weight` can be lawful too. A layer that leaves
-# an answer out is refused, in a sentence that names the method:
+# gave the recurrent network, which the ring reads, the signs that are fixed on the ring's weight,
+# and asked the ring for its `output_signs`. They agree unit by unit, so the sum has one sign per
+# unit, and `answer.weight` can be lawful too. A layer that leaves an answer out is refused, in a
+# sentence that names the method:
 
 
 # %%
@@ -205,12 +208,8 @@ enforce(optimizer, model)
 batches = Shuffled(images, data.train_y)
 options = {"epochs": MODEL_EPOCHS, "trackers": watched, "progress": False}
 history = train(model, batches, optimizer, cross_entropy, **options)
-print(
-    history[["epoch", "loss", "test/error", "violations"]]
-    .round(3)
-    .iloc[[0, -1]]
-    .to_string(index=False)
-)
+ends = history[["epoch", "loss", "test/error", "violations"]].iloc[[0, -1]]
+print(ends.round(3).to_string(index=False))
 
 # %% [markdown]
 # ## 3. A task of your own, trained, stopped and resumed (8 min)
@@ -260,9 +259,8 @@ with plots.style():
 # %%
 right = nn.functional.one_hot(trials.targets, task.n_outputs).double()
 always_left = torch.tensor([0.0, 1.0, 0.0]).expand_as(right)
-print(
-    f"the targets score {task.score(right, trials)}, always left {task.score(always_left, trials):.2f}"
-)
+print(f"the targets score {task.score(right, trials)}")
+print(f"who always says left scores {task.score(always_left, trials):.2f}")
 
 # %% [markdown]
 # The model is a circuit and a readout of its excitatory units. `train` takes the task's batches
@@ -287,33 +285,22 @@ def learn(model, optimizer, epochs, folder=None):
     """Train on the task, and return the history."""
     batches = task.batches(n_trials=32, n_batches=25)
     score = {"score": lambda model: task.score(model(trials.inputs), trials)}
-    options = {"trackers": score, "clip_norm": 1.0, "progress": False}
-    return train(
-        model,
-        batches,
-        optimizer,
-        task.loss,
-        epochs=epochs,
-        checkpoint=folder,
-        **options,
-    )
+    options = {"epochs": epochs, "checkpoint": folder, "trackers": score}
+    options |= {"clip_norm": 1.0, "progress": False}
+    return train(model, batches, optimizer, task.loss, **options)
 
 
 first = learn(*circuit(seed=0), FIRST_EPOCHS, folder="run")
-resumed_model, resumed_optimizer = circuit(
-    seed=123
-)  # as after a crash: nothing is left but "run"
+# As after a crash: nothing is left but the folder "run".
+resumed_model, resumed_optimizer = circuit(seed=123)
 resumed = learn(resumed_model, resumed_optimizer, TASK_EPOCHS, folder="run")
 model, optimizer = circuit(seed=0)
 whole = learn(model, optimizer, TASK_EPOCHS)
-print(
-    f"accuracy {whole['score'].iloc[0]:.2f} before, {whole['score'].iloc[-1]:.2f} after"
-)
+before, after = whole["score"].iloc[[0, -1]]
+print(f"accuracy {before:.2f} before, {after:.2f} after")
 print("files:", *sorted(path.suffix for path in Path("run").iterdir()))
-pairs = zip(
-    model.state_dict().values(), resumed_model.state_dict().values(), strict=True
-)
-same = all(torch.equal(one, other) for one, other in pairs)
+states = model.state_dict(), resumed_model.state_dict()
+same = all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 print("a run that was stopped ends with the weights of one that was not:", same)
 
 # %% [markdown]
@@ -330,12 +317,8 @@ print("a run that was stopped ends with the weights of one that was not:", same)
 # %%
 saved, _ = circuit(seed=0)
 save_file(saved.state_dict(), "circuit.safetensors")
-print(
-    {
-        name: tuple(value.shape)
-        for name, value in load_file("circuit.safetensors").items()
-    }
-)
+for name, value in load_file("circuit.safetensors").items():
+    print(f"{name:22}", tuple(value.shape))
 
 # %%
 # !daleml check circuit.safetensors
@@ -349,9 +332,8 @@ print(
 # %%
 state = load_file("circuit.safetensors")
 lawless = copy.deepcopy(state)
-lawless["0.weight_hh_l0"][
-    :, 3
-] *= -1  # unit 3 now inhibits, its sign says that it excites
+# Unit 3 excites, says its sign; now all its synapses inhibit.
+lawless["0.weight_hh_l0"][:, 3] *= -1
 attempts = {
     "the file": (state, circuit(seed=5)[0]),
     "a file in which one unit changed sides": (lawless, circuit(seed=5)[0]),
@@ -362,7 +344,7 @@ for name, (content, other) in attempts.items():
         other.load_state_dict(content)
         print(f"{name}: loaded.", signs.check(other))
     except RuntimeError as error:
-        print(f"{name}: refused.", str(error).splitlines()[1].strip()[:150])
+        print(f"{name}: refused.", str(error).splitlines()[1].strip())
 
 # %% [markdown]
 # A file without signs, such as one of plain PyTorch, loads too, and is judged by the signs of the
@@ -406,15 +388,13 @@ calls = [(seed, {"inhibitory": f}) for f in fractions for seed in range(N_SEEDS)
 results = Parallel(n_jobs=JOBS)(delayed(one_run)(*call) for call in calls)
 errors = np.array([result["error"] for result in results]).reshape(2, N_SEEDS)
 for fraction, values in zip(fractions, errors, strict=True):
-    low, high = (f"{end:.2%}" for end in mean_interval(values))
-    print(
-        f"{fraction:.0%} inhibitory: {values.mean():.2%} missed, from {low} to {high}"
-    )
+    mean, (low, high) = values.mean(), mean_interval(values)
+    print(f"{fraction:.0%} inhibitory: {mean:.2%} missed, from {low:.2%} to {high:.2%}")
 difference = errors[0] - errors[1]
 mean, (low, high) = difference.mean(), mean_interval(difference)
 print(f"difference, paired by seed: {mean:.2%}, from {low:.2%} to {high:.2%}")
 with plots.style():
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(7.5, 3), layout="constrained")
     axes[0].plot(["10%", "50%"], errors * 100, "o-", color="0.45", linewidth=1)
     axes[0].set(xlabel="inhibitory units", ylabel="test digits missed (%)")
     axes[0].margins(x=0.4)
@@ -428,10 +408,11 @@ with plots.style():
     axes[1].legend(frameon=False, fontsize="small")
 
 # %% [markdown]
-# Each line on the left is a seed: the same first weights and the same order of digits for both
-# networks. So we take the difference within each seed, and then the interval of its mean. Do not
-# compare the two intervals of the means instead: whether they overlap answers another question.
-# The interval of the difference holds no zero, which allows this sentence:
+# Printed are means and their 95 % intervals. Each line on the left is a seed: the same first
+# weights and the same order of digits for both networks. So we take the difference within each
+# seed, and then the interval of its mean. Do not compare the two intervals of the means instead:
+# whether they overlap answers another question. The interval of the difference holds no zero, which
+# allows this sentence:
 #
 # > Of column-EI networks of 100 hidden units, trained for three epochs by guarded Adam, those with
 # > 10 % of inhibitory units missed more of 360 test digits than those with 50 % (mean difference
@@ -449,12 +430,10 @@ with plots.style():
 # `run_missing` runs what the journal lacks, in as many processes as you say, or on a cluster.
 
 # %% tags=["trained"]
-comparison = [
-    Experiment(
-        f"{f:.0%} inhibitory", one_run, {"quick": {"inhibitory": f}}, {"quick": N_SEEDS}
-    )
-    for f in (0.3, 0.4)
-]
+seeds, comparison = {"quick": N_SEEDS}, []
+for fraction in (0.3, 0.4):
+    settings = {"quick": {"inhibitory": fraction}}
+    comparison.append(Experiment(f"{fraction:.0%}", one_run, settings, seeds))
 journal = Journal(Path("seeds.jsonl"), print)
 run_missing(runs_of(comparison, "quick"), journal, jobs=JOBS)
 again = Journal(Path("seeds.jsonl"), print)  # as after a crash
@@ -462,10 +441,9 @@ missing = [run for run in runs_of(comparison, "quick") if run.key not in again.f
 print(f"runs that a second call would make: {len(missing)}")
 numbers = [finished_numbers(again, one, "quick") for one in comparison]
 close = np.array([[run["error"] for run in runs] for runs in numbers])
-low, high = mean_interval(close[0] - close[1])
-print(
-    f"30% against 40%: {np.mean(close[0] - close[1]):.2%}, 95% interval {low:.2%} to {high:.2%}"
-)
+gaps = close[0] - close[1]
+low, high = mean_interval(gaps)
+print(f"30% less 40%: {gaps.mean():.2%}, from {low:.2%} to {high:.2%}")
 
 # %% [markdown]
 # Here the interval holds zero. The honest sentence is "these seeds cannot tell 30 % from 40 %",
@@ -491,14 +469,10 @@ print(
 free, report = dalify(
     Reader(Ring(Populations(40, 10))), example=images[:64], exempt=["answer.*"]
 )
-print(
-    next(line for line in str(report).splitlines() if "answer.weight" in line).strip()
-)
+print(*(verdict.name for verdict in report.of("exempt")))
 print(signs.check(free))
-assert bool(report)  # nothing failed
-assert (
-    len(signs.check(free).unjudged) == 1
-)  # but one weight is not under the law: quote this
+assert bool(report)  # nothing failed,
+assert len(signs.check(free).unjudged) == 1  # but one weight is free: quote this
 
 # %% [markdown]
 # ### Exercise 2: a layer that says the wrong thing
@@ -614,12 +588,12 @@ assert coverage[20] > 0.88
 # <details><summary>Hint</summary>
 #
 # The standard error of a mean over $n$ seeds is $s / \sqrt{n}$, with the standard deviation $s$ of
-# the differences in `close[0] - close[1]`, and half of a 95 % interval is about two of them.
+# the differences `gaps`, and half of a 95 % interval is about two of them.
 #
 # </details>
 
 # %% tags=["solution", "trained"]
-spread = (close[0] - close[1]).std(ddof=1)
+spread = gaps.std(ddof=1)
 n_needed = int(np.ceil((2 * spread / 0.002) ** 2))
 print(f"the differences vary by {spread:.2%}: about {n_needed} seeds")
 assert 10 < n_needed < 500
@@ -633,8 +607,7 @@ assert resumed["score"].iloc[-1] > 0.9
 assert signs.check(resumed_model)
 assert history["violations"].max() == 0
 assert history["test/error"].iloc[-1] < 0.6
-assert difference.mean() > 0
-assert mean_interval(difference)[1] > 0.005
+assert mean_interval(difference)[0] > 0
 print(
     f"The converted model broke the law at {history['violations'].iloc[-1]:.0f} synapses, the circuit"
     f" was right in {resumed['score'].iloc[-1]:.0%} of the trials, and {N_SEEDS} seeds put the"
