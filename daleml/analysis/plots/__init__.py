@@ -37,7 +37,7 @@ plot                    what it draws
 ``activity``            the rate of each unit over time, and averages of populations
 ``trajectory``          rates in the plane in which they vary most
 ``fixed_points``        fixed points and slow points in the plane in which they differ most
-``eigenvalues``         the eigenvalues of a linearisation, and the unit circle
+``eigenvalues``         eigenvalues of a linearisation or a weight matrix, and the unit circle
 ``currents``            the excitation of each unit against its inhibition
 ``paradoxical_effect``  how the rate of each population answers to a drive of inhibition
 ``at_initialisation``   mean rates of a circuit before it is trained

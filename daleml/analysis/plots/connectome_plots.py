@@ -172,9 +172,9 @@ def balance(
     least = most = 1.0
     if positive.size:
         least, most = float(positive.min()), float(positive.max())
-    ax.plot(
-        [0, 2 * most], [0, 2 * most], color="0.6", linewidth=1, zorder=1, label="equal"
-    )
+    if len(received):
+        ends = [0, 2 * most]
+        ax.plot(ends, ends, color="0.6", linewidth=1, zorder=1, label="equal")
     for sign, (name, color, marker) in _SENDERS.items():
         chosen = received[senders == sign]
         if len(chosen):

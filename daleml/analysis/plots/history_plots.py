@@ -76,7 +76,7 @@ def learning_curves(
 
     Raises:
         TypeError: If ``history`` is no DataFrame, or ``ax`` are no axes.
-        ValueError: If a column is missing.
+        ValueError: If a column is missing, or ``labels`` name no curves.
 
     Example:
         >>> import pandas as pd
@@ -98,9 +98,13 @@ def learning_curves(
                 f"`history` must have a column {column!r}; got"
                 f" {', '.join(map(str, history.columns))}."
             )
+    if words.get("labels") is not None and not hue:
+        raise ValueError(
+            "`labels` must be left out without `hue`, whose curves they name; got some."
+        )
     ax = axes_or_new(ax)
     curves = _curves(history, x, y, hue)
-    shown = relabelled(list(curves), words.get("labels") if hue else None)
+    shown = relabelled(list(curves), words.get("labels"))
     for (table, style), label in zip(
         zip(curves.values(), palette(len(curves)), strict=True), shown, strict=True
     ):
@@ -216,7 +220,7 @@ def signs(
     ax.set(
         xlim=(0, 1),
         ylim=(-0.6, len(worst) - 0.4),
-        xlabel=f"fraction of synapses with the wrong sign{shown}",
+        xlabel=f"fraction of synapses of wrong sign{shown}",
     )
     legend(ax, 1)
     return tidy(ax)

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _SIDES = ("post", "pre")
 _WHAT = {"post": "postsynaptic unit", "pre": "presynaptic unit"}
 
+# Cells smaller than this, in points, have no room for a mark.
+_LEAST_CELL = 5.0
+
 # Below the first digit of the largest tick of a colour bar, the digit of the next one.
 _NEXT = {1: 0.2, 2: 0.5, 5: 1.0}
 
@@ -45,6 +48,7 @@ def matrix(
 
     Under Dale's law a column has one colour. Its depth goes with the square root of the
     strength, so that weak weights show beside strong ones; the colour bar has the strengths.
+    Where there is room, weights that inhibit have a minus, which shows in grey too.
 
     Args:
         weight: A matrix; a module, of which the effective weight is drawn; or a connectome's
@@ -121,11 +125,28 @@ def _draw(
     )
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+    _mark_inhibition(ax, values, limit)
     if not np.any(values):
         # Where all is white, a scale of colours would be of nothing.
         ax.text(0.5, 0.5, "all weights are zero", ha="center", transform=ax.transAxes)
     elif colorbar:
         _draw_scale(ax, image, values, limit, unit)
+
+
+def _mark_inhibition(ax: Axes, values: NDArray[np.float64], limit: float) -> None:
+    """Mark weights that inhibit by a minus, where there is room, so that they show in grey."""
+    box = ax.get_window_extent()
+    points = 72 / float(ax.figure.dpi)
+    room = min(box.width / values.shape[1], box.height / values.shape[0]) * points
+    rows, columns = np.nonzero(values < 0)
+    # Of one sign, there is nothing to tell apart.
+    if room < _LEAST_CELL or not rows.size or not np.any(values > 0):
+        return
+    # Dark on pale colours, white on deep ones.
+    deep = np.abs(values[rows, columns]) > 0.25 * limit
+    colors = np.where(deep, "white", "0.3")
+    size = min(0.4 * room, 7.0)
+    ax.scatter(columns, rows, s=size**2, marker="_", c=colors, linewidths=0.9)
 
 
 def _draw_scale(

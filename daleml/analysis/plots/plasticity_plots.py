@@ -250,7 +250,7 @@ def regime(
     ):
         ax.plot(x, places, marker, color=color, markersize=7.5, zorder=2, label=label)
     ax.set(
-        xlabel="alignment of before with after:\nrich towards 0, lazy towards 1",
+        xlabel="alignment of before with after\n(0 rich, 1 lazy)",
         xlim=(-0.02, 1.02),
         ylim=(-0.6, len(labels) - 0.4),
     )

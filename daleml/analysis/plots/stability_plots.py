@@ -13,6 +13,7 @@ from daleml.analysis.plots.activity_plots import principal_plane
 from daleml.analysis.plots.canvas import axes_or_new, legend, require_result, tidy
 from daleml.analysis.plots.common_options import Words, options
 from daleml.analysis.plots.lettering import small
+from daleml.analysis.spectra import Spectrum
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -150,15 +151,18 @@ def _draw_points(
 
 @options(Words)
 def eigenvalues(
-    result: Linearisation, ax: Axes | None = None, **words: Unpack[Words]
+    result: Linearisation | Spectrum, ax: Axes | None = None, **words: Unpack[Words]
 ) -> Axes:
-    """Draw the eigenvalues of a linearisation in the complex plane, and the unit circle.
+    """Draw eigenvalues in the complex plane, and the unit circle.
 
-    Filled ones, inside the circle, die out; hollow ones, outside, grow.
+    Of a linearisation, filled ones, inside the circle, die out; hollow ones, outside, grow. Of a
+    weight matrix alone, what it does with activity depends on the circuit, so that eigenvalues
+    are only said to be inside or outside.
 
     Args:
         result: What :func:`daleml.analysis.activity.linearisation` returned, or the
-            ``linearisation`` of a fixed point.
+            ``linearisation`` of a fixed point; or the :func:`~daleml.analysis.spectrum` of a
+            square weight matrix.
         ax: Where to draw; default: new axes.
         xlabel, ylabel, title, width: As every plot takes them; see
             :mod:`daleml.analysis.plots`.
@@ -168,25 +172,36 @@ def eigenvalues(
 
     Raises:
         TypeError: If ``result`` is something else, or ``ax`` are no axes.
+        ValueError: If a spectrum is of a matrix that is not square.
 
     Example:
         >>> import torch
-        >>> from daleml.analysis import activity, plots
+        >>> from daleml.analysis import activity, plots, spectrum
         >>> result = activity.linearisation(torch.nn.RNN(3, 5), torch.zeros(1, 5))
-        >>> drawing, axes = plots.figure()
+        >>> drawing, axes = plots.figure(2)
         >>> ax = plots.eigenvalues(result, axes[0, 0])
         >>> ax.get_xlabel()
         'real part of eigenvalue'
+        >>> plots.eigenvalues(spectrum(2 * torch.eye(3)), axes[0, 1]).get_title()
+        'spectral radius 2.000'
     """
-    require_result(result, Linearisation, "linearisation")
+    inside, outside = "inside the circle", "outside"
+    if isinstance(result, Spectrum):
+        title = f"spectral radius {result.spectral_radius:.3f}"
+    else:
+        require_result(result, Linearisation, "linearisation")
+        title = f"{result.kind},\nspectral radius {result.spectral_radius:.3f}"
+        if result.stability is Stability.UNDETERMINED:
+            title = f"not smooth here;\nspectral radius {result.spectral_radius:.3f}"
+        inside, outside = "die out", "grow"
+    values = result.eigenvalues
     ax = axes_or_new(ax)
     angles = np.linspace(0, 2 * np.pi, 200)
     ax.plot(
         np.cos(angles), np.sin(angles), color="0.7", linewidth=1, label="unit circle"
     )
-    values = result.eigenvalues
     grows = np.abs(values) > 1
-    for chosen, face, label in ((~grows, _DARK, "die out"), (grows, "white", "grow")):
+    for chosen, face, label in ((~grows, _DARK, inside), (grows, "white", outside)):
         if chosen.any():
             ax.scatter(
                 values[chosen].real,
@@ -197,9 +212,6 @@ def eigenvalues(
                 label=f"{int(chosen.sum())} {label}",
                 zorder=3,
             )
-    title = f"{result.kind},\nspectral radius {result.spectral_radius:.3f}"
-    if result.stability is Stability.UNDETERMINED:
-        title = f"not smooth here;\nspectral radius {result.spectral_radius:.3f}"
     ax.set(xlabel="real part of eigenvalue", ylabel="imaginary part", aspect="equal")
     # Axes of equal scale are narrow, and more ticks than these run into one another.
     ax.locator_params(nbins=5)

@@ -206,7 +206,8 @@ CASES = {
         (lambda: activity.FixedPoints((), np.zeros(3), 5, 5, 1e-9, 1e-4, 1e-5), {})
     ],
     "eigenvalues": [
-        (lambda: activity.linearisation(nn.RNN(3, 5), torch.zeros(1, 5)), {})
+        (lambda: activity.linearisation(nn.RNN(3, 5), torch.zeros(1, 5)), {}),
+        (lambda: spectrum(RNG.normal(size=(9, 9))), {}),
     ],
     "currents": [
         (lambda: activity.currents(CIRCUIT, torch.rand(9, 4, 3)), {"unit": "nA"})
@@ -382,6 +383,14 @@ def test_no_plot_takes_an_option_in_silence(name):
             " got (3,).",
         ),
         (
+            lambda: plots.learning_curves(history(["a"]), "missed", labels=["b"]),
+            "`labels` must be left out without `hue`, whose curves they name; got some.",
+        ),
+        (
+            lambda: plots.eigenvalues(spectrum(np.ones((2, 3)))),
+            "`weights` must be square to have eigenvalues; got shape (2, 3).",
+        ),
+        (
             lambda: plots.pathways({}),
             "`weights` must hold at least one sample; got none.",
         ),
@@ -422,6 +431,23 @@ def test_the_scale_of_one_sign_has_one_side(sign, said):
     low, high = bar.get_ylim()
     assert (low, high) == ((0, 1) if sign > 0 else (-1, 0))
     assert said in bar.get_ylabel()
+
+
+def test_weights_that_inhibit_have_a_mark_that_shows_in_grey():
+    weight = np.array([[4.0, -1.0], [0.25, -0.01]])
+    (marks,) = plots.matrix(weight).collections[:1]
+    assert marks.get_offsets().tolist() == [[1, 0], [1, 1]]
+    # Both are pale here, and marked in one dark grey: white would not show.
+    assert len({tuple(color) for color in marks.get_edgecolors()}) == 1
+    assert not plots.matrix(-np.abs(weight)).collections
+    # Of cells too small for a mark, none is drawn.
+    assert not plots.matrix(RNG.normal(size=(200, 200))).collections
+
+
+def test_eigenvalues_of_weights_are_inside_the_unit_circle_or_outside():
+    ax = plots.eigenvalues(spectrum(np.diag([0.5, 0.2, 2.0])))
+    assert key_of(ax) == ["unit circle", "2 inside the circle", "1 outside"]
+    assert ax.collections[1].get_offsets().tolist() == [[2, 0]]
 
 
 def test_blocks_of_a_circuit_are_named_in_their_order():
