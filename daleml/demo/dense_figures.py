@@ -153,7 +153,7 @@ def _overview(
         figure, axes = plots.figure(3, width=4.4)
         signs, curves, distributions = axes[0]
         plots.matrix(weight, signs)
-        signs.set_title("column EI after learning: one colour a column")
+        signs.set_title("column EI learned: each column has one colour")
         plots.learning_curves(learned, _ERRORS, curves, hue="network")
         curves.set_title("learning")
         plots.shapes(shapes, distributions)

@@ -179,9 +179,9 @@ def _footer(results: Mapping[str, Any], brains: list[Connectome]) -> list[str]:
             f"Made by `{command}` in {results['seconds']:.0f} s; daleml"
             f" {versions['daleml']}, torch {versions['torch']}, Python"
             f" {versions['python']}. Learning rates: {', '.join(rates)}, with cosine decay."
-            " Networks learn in double precision, so that processors that add in different"
-            " orders give the same numbers. Every number on this page is also in"
-            " `results.json`."
+            " Networks learn in double precision, so that those that see a digit at once give"
+            " the same numbers on processors that add in different orders. Every number on"
+            " this page is also in `results.json`."
         ),
         f"Data: scikit-learn's digits; {'; '.join(cited)}.",
     ]

@@ -33,7 +33,8 @@ def section(
         f" the gradient held to {settings['clip_norm']:g}. The RNN knows no law. Column"
         f" EI splits its units into {units - n_inh} excitatory and {n_inh} inhibitory"
         f" ones. The recurrent DANN has {units} excitatory units, and {n_inh} interneurons"
-        " that subtract between time steps."
+        " that subtract between time steps. Learning of column EI amplifies rounding: on"
+        " another processor its test error may differ by a point or two."
     )
     figures = ("trial", "learning", "spectra_before", "spectra_after")
     return html_page.Section(
