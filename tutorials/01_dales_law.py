@@ -159,8 +159,8 @@ with plots.style():
 # Read the figure as the equation: the first picture, plus the product of the second and the
 # third, gives the fourth. The fourth is what multiplies $x$. It has both colours in one column
 # although no neuron breaks the law: an input excites an output directly, and suppresses another
-# through an interneuron. Why this learns so much better than column EI is the subject of the
-# next tutorial.
+# through an interneuron. Why this learns so much better than column EI is the subject of
+# [tutorial 2](02_feedforward_inhibition.ipynb).
 
 # %% [markdown]
 # ## 4. Learning breaks the law, and a guard keeps it (3 min)
@@ -295,7 +295,7 @@ print(f"EGAdamW, no guard: {last['test/error']:.1%} of test digits missed")
 # `EGAdamW` multiplies, and takes Adam's averages of the gradient: the same network learns, and
 # nothing has to guard it. Its rate is relative, so it is larger than Adam's. `param_groups` hands
 # the biases, which may have any sign, to plain AdamW at a rate of their own. What EG does to the
-# *distribution* of the weights is the subject of tutorial 5.
+# *distribution* of the weights is the subject of [tutorial 5](05_learning_like_synapses.ipynb).
 
 # %% [markdown]
 # ## Exercises
@@ -460,8 +460,8 @@ print(
 # - H. F. Song, G. R. Yang, X.-J. Wang (2016). Training excitatory-inhibitory recurrent neural
 #   networks for cognitive tasks. *PLoS Computational Biology*. Column EI.
 # - J. Cornford et al. (2021). Learning to live with Dale's principle: ANNs with separate
-#   excitatory and inhibitory units. *ICLR*. DANNs: tutorial 2.
+#   excitatory and inhibitory units. *ICLR*. DANNs: [tutorial 2](02_feedforward_inhibition.ipynb).
 # - J. Kivinen, M. K. Warmuth (1997). Exponentiated gradient versus gradient descent for linear
 #   predictors. *Information and Computation*. EG.
 # - J. Cornford et al. (2024). Brain-like learning with exponentiated gradients. *bioRxiv*. EG in
-#   networks: tutorial 5.
+#   networks: [tutorial 5](05_learning_like_synapses.ipynb).

@@ -10,7 +10,7 @@
 # | | |
 # | --- | --- |
 # | **Goals** | See the common input that a naive E/I layer cannot avoid, in activity and in the spectrum. Know the equations, the initialisation and the learning rates of a Dale's ANN (DANN), and what each is for. Build convolutional networks under the law, and convert one with `dalify`. |
-# | **Prerequisites** | Tutorial 1. Matrix products; singular values help, and are explained. |
+# | **Prerequisites** | [Tutorial 1](01_dales_law.ipynb). Matrix products; singular values help, and are explained. |
 # | **Minutes** | 40 to read, 45 for the exercises; the code runs for half a minute. |
 
 # %%
@@ -213,7 +213,8 @@ print(
 # what the layer should do, which is centre its units and keep the variance:
 #
 # $$ \begin{aligned}
-# W_{ex} &\sim \text{exponential, mean } \lambda = \sqrt{\tfrac{n_e}{n_e - 1} \cdot \tfrac{2}{d}} , \\
+# \lambda &= \sqrt{\tfrac{n_e}{n_e - 1} \cdot \tfrac{2}{d}} , \\
+# W_{ex} &\sim \text{exponential of mean } \lambda , \\
 # W_{ix} &= \text{mean row of } W_{ex} , \\
 # \textstyle\sum_k (W_{ei})_{ik} &= 1 ,
 # \end{aligned} $$
@@ -265,8 +266,8 @@ with plots.style():
 print(param_groups(untrained["DANN"], lr=0.1))
 
 # %% [markdown]
-# Weights of one role have a row for each size of layer. (`rule` is for EG, the subject of tutorial
-# 5; here all weights learn by gradient descent.) The last column counts the weights: those onto
+# Weights of one role have a row for each size of layer. (`rule` is for EG, the subject of
+# [tutorial 5](05_learning_like_synapses.ipynb); here all weights learn by gradient descent.) The last column counts the weights: those onto
 # the interneurons and from them are few. How far do they move the network? We take one step
 # of gradient descent with the weights of one role only, all other weights kept, and measure how
 # far the network's answers move: the mean Kullback-Leibler divergence of its answers after the
@@ -682,6 +683,7 @@ print(
 # - J. Cornford et al. (2021). Learning to live with Dale's principle: ANNs with separate
 #   excitatory and inhibitory units. *ICLR*. DANNs, shunting, and the corrections.
 # - P. Li, J. Cornford, A. Ghosh, B. Richards (2023). Learning better with Dale's Law: a spectral
-#   perspective. *NeurIPS*. The spectra, and recurrent DANNs: tutorial 3.
+#   perspective. *NeurIPS*. The spectra, and recurrent DANNs:
+#   [tutorial 3](03_recurrent_circuits.ipynb).
 # - H. F. Song, G. R. Yang, X.-J. Wang (2016). Training excitatory-inhibitory recurrent neural
 #   networks for cognitive tasks. *PLoS Computational Biology*. Column EI.

@@ -9,7 +9,7 @@
 # | | |
 # | --- | --- |
 # | **Goals** | Convert a model with `dalify`, and mend what its report calls not lawful. Write a layer by the protocol of `daleml.modules`, and a task. Train, stop and go on. Share weights that cannot be loaded wrongly. Say what seeds allow you to say. |
-# | **Prerequisites** | Tutorials 1 and 2. Writing an `nn.Module`; Python's dataclasses; mean and confidence interval. |
+# | **Prerequisites** | [Tutorials 1](01_dales_law.ipynb) and [2](02_feedforward_inhibition.ipynb). Writing an `nn.Module`; Python's dataclasses; mean and confidence interval. |
 # | **Minutes** | 35 to read, 50 for the exercises; the code runs for 15 seconds. |
 
 # %%
