@@ -38,6 +38,13 @@ def test_snippets_run(page, tmp_path, monkeypatch):
     snippets.run(text, page.name)
 
 
+@pytest.mark.parametrize("page", GUIDES + TRANSLATIONS, ids=lambda path: path.stem)
+def test_no_line_of_code_is_cut(page):
+    """The column of a page on a desk holds so many characters."""
+    for block in snippets.blocks_of(page.read_text()):
+        assert max(map(len, block.code.splitlines())) <= 86
+
+
 @pytest.mark.parametrize("page", GUIDES, ids=lambda path: path.stem)
 def test_guides_are_short_and_say_what_they_are(page):
     lines = page.read_text().splitlines()
