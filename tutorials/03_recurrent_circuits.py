@@ -152,9 +152,9 @@ with plots.style():
 # %% [markdown]
 # Left, the circuit as it is built: active with the input (grey), silent without it, and its
 # excitation and inhibition cancel (a balance near 0). Right, one whose weights are three times as
-# strong: its rates grow until they leave the scale. That is a lottery: from another seed, the same
-# recipe gives a circuit that is alive. Hence the check. A circuit that is alive may still be a bad
-# learner, which is what the rest of this tutorial is about.
+# strong: its rates grow until they leave the scale. It depends on the draw: from another seed, the
+# same recipe gives a circuit that is alive. Hence the check. A circuit that is alive may still be
+# a bad learner, which is what the rest of this tutorial is about.
 
 # %% [markdown]
 # ## 4. What a weight does in one step (14 min)
@@ -206,7 +206,7 @@ print(
 #
 # In words of the circuit: $v_1$ is "E rises *while I falls*". Both changes push both units up, and
 # they add. $v_2$ is "both rise": excitation and inhibition cancel, and next to nothing comes of it.
-# Whatever happens, what comes out is almost always the same pattern, "both rise".
+# Whatever happens, what comes out is almost always the same pattern: both rise, or both fall.
 #
 # **Eigenvalues ask another question.** An *eigenvector* is a pattern that becomes itself, stretched
 # by its *eigenvalue*: what does activity become if the circuit is left to itself, step after step?
@@ -245,8 +245,8 @@ print(f"first singular value {values[0]:.1f}, the median {values.median():.2f}")
 # It is the picture of the two units again. The first singular vector is "excitation up, inhibition
 # down", and its result is that all units rise. It is stretched more than thirty times as much as
 # the pattern below it, which is an ordinary one. A recurrent weight acts at every step, forwards
-# on activity and backwards on gradients. So one direction drowns the others, in what the circuit
-# says and in what it learns from.
+# on activity and backwards on gradients. So one direction outweighs all others, in what the
+# circuit says and in what it learns from.
 
 # %% [markdown]
 # ## 5. One number: SVD entropy (8 min)
@@ -264,7 +264,7 @@ makers = {
     "EI, 1 inhibitory": lambda: EIRNN(8, Populations(99, 1), spectral_radius=1.5),
 }
 
-# %% alt="Singular values by rank, scaled to the largest, on a logarithmic axis. nn.RNN and DANN decline gently, one over the other. The column EI circuits begin with a cliff, which is the deeper the fewer inhibitory units there are." slide="Column EI has one singular value far above the rest. The fewer inhibitory units, the lower the SVD entropy H; a Dale's ANN has the spectrum of an ordinary network."
+# %% alt="Singular values by rank, scaled to the largest, on a logarithmic axis. nn.RNN and DANN decline gently, one over the other. The column EI circuits begin with a steep drop, which is the deeper the fewer inhibitory units there are." slide="Column EI has one singular value far above the rest. The fewer inhibitory units, the lower the SVD entropy H; a Dale's ANN has the spectrum of an ordinary network."
 torch.manual_seed(0)
 spectra = {name: spectrum(make()) for name, make in makers.items()}
 for name, s in spectra.items():
@@ -290,7 +290,7 @@ with plots.style():
 #
 # ### What it does to activity
 #
-# If one direction drowns the others, activity should fill few directions, whatever comes in.
+# If one direction outweighs the others, activity should fill few directions, whatever comes in.
 # `activity.dimension` counts them. We show all circuits the same noise for four steps, before
 # learning, and count the directions in which 200 trials then differ.
 
@@ -311,7 +311,7 @@ for name, make in makers.items():
 #
 # Does this matter for learning? Now all five learn to read: a handwritten digit of 8 × 8 pixels
 # arrives one row at a step, and must be named at the end. Each circuit runs from three seeds, at
-# two learning rates: one run would be an anecdote, and one learning rate might just suit one of
+# two learning rates: one run could be chance, and one learning rate might just suit one of
 # them. The readouts are of one kind, and `enforce` guards whatever has signs to keep: of `nn.RNN`
 # that is the readout alone.
 
@@ -518,9 +518,13 @@ print(f"missed {np.mean(missed):.0%}, before {at_first.mean():.0%}")
 assert entropy > 0.9
 
 # %% [markdown]
+# <details><summary>What came out</summary>
+#
 # The projection sets more than half of the synapses to zero, and the entropy stays high: so
 # columns of one sign can have a flat spectrum. Yet the circuit reads hardly better. A high entropy
 # at the start does not by itself make a good learner.
+#
+# </details>
 #
 # ### Exercise 5: try to refute it
 #
@@ -552,8 +556,12 @@ assert entropy > 0.9
 assert np.mean(missed) > with_ten
 
 # %% [markdown]
-# A single interneuron is enough for the spectrum at the start. During learning it must stand for
-# all inhibition that the circuit needs, and cannot.
+# <details><summary>What came out</summary>
+#
+# A single interneuron is enough for the spectrum at the start. During learning it must then stand
+# for all inhibition in the circuit. That this is the reason is a guess: how would you test it?
+#
+# </details>
 #
 # ## What this showed
 

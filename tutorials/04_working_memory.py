@@ -11,7 +11,7 @@
 # | --- | --- |
 # | **Goals** | Train a lawful circuit on a task of memory, and know when it has learned. Read a psychometric curve. Measure which units hold the memory, by selectivity and by a linear reader. Find fixed points. Silence cells in a window of the trial. Tell a memory in synapses from one in rates. |
 # | **Prerequisites** | Tutorials 1 and 3: Dale's law, circuits, time constants. Means and standard deviations; no mathematics beyond. |
-# | **Minutes** | 75 to read, 60 for the exercises. The code runs for a minute and a half. |
+# | **Minutes** | 75 to read, 60 for the exercises. The code runs for a minute. |
 
 # %%
 import copy
@@ -174,7 +174,7 @@ with plots.style():
 # a few epochs more. Curves of memory tasks often look so: flat, then fast. A run that was stopped
 # at the fifth epoch would have been called a failure.
 #
-# The accuracy can end a little above the ideal. That is no magic: it is measured on 1,000 trials,
+# The accuracy can end a little above the ideal. That is chance: it is measured on 1,000 trials,
 # and its standard error is 0.008.
 
 # %% [markdown]
@@ -376,8 +376,8 @@ for pathway in ("E->E", "SST->E", "E->SST"):
 
 # %% [markdown]
 # Zero means that it never answers. The circuit learned with all of its pathways and cannot do
-# without any of these. Beware of the
-# next step, "so this pathway *is* the memory": a car without a fuel pump does not run either.
+# without any of these. Beware of the next step, "so this pathway *is* the memory": it may be
+# needed for something else.
 
 # %% [markdown]
 # ## 8. A memory in synapses (14 min)
@@ -467,8 +467,8 @@ for name, result in told_by.items():
 
 # %% [markdown]
 # Within half a second the rates are back at chance: whoever recorded only spikes would report that
-# the memory is gone. It is in the synapses. (In an *untrained* circuit one can read it there, too.
-# Any plastic synapse keeps a trace of what passed; training teaches the circuit to use it.)
+# the memory is gone. It is in the synapses. (Any plastic synapse keeps a trace of what passed;
+# exercise 3 finds it in a circuit that was never trained. Training teaches the circuit to use it.)
 #
 # Does the circuit use it? The test of Masse and colleagues: when the delay ends, let trials
 # exchange their rates, or their synapses, and go on.
@@ -527,8 +527,9 @@ assert abs(counts.max(axis=1).sum() / 1000 - bounds["no memory"]) < 0.05
 #
 # <details><summary>Hint</summary>
 #
-# `rates[end]` are the rates at the last step of the delay, (trials, units), and `cells["PV"]` is a
-# slice of units. `activity.decode` takes a single time as well. Take the first ten units of E.
+# `rates[end]` of section 5 are the rates at the last step of the delay, (trials, units), and
+# `cells["PV"]` is a slice of units. `activity.decode` takes a single time as well. Take the first
+# ten units of E.
 #
 # </details>
 
@@ -545,8 +546,9 @@ assert min(by_cells.values()) > 1 / 3
 # %% [markdown]
 # ### Exercise 3: spikes for free
 #
-# Train the circuit with plastic synapses without the cost of activity. Where is the memory now?
-# What does that say about the claim that working memory *is* silent?
+# Build the circuit with plastic synapses anew, and read the sample from its synapses *before* any
+# training. Then train it without the cost of activity. Where is the memory now? What does that say
+# about the claim that working memory *is* silent?
 #
 # <details><summary>Hint</summary>
 #
@@ -568,6 +570,10 @@ free = EIRNN(
     dynamics=ShortTermPlasticity.alternating(cells, over=RectifiedLeak()),
 )
 free_model = nn.Sequential(free, Readout(cells, match.n_outputs))
+blank = activity.trajectory(free, probes.inputs[:test_start])
+passed = (blank.variable("u_syn") * blank.variable("x_syn"))[-1]
+untrained = activity.decode(passed, sample, n_shuffles=19).accuracy[0]
+print(f"untrained, sample told from synapses: {untrained:.2f}")
 optimizer = torch.optim.Adam(free_model.parameters(), lr=0.01)
 enforce(optimizer, free_model)
 train(
@@ -581,15 +587,20 @@ train(
 kept = activity.trajectory(free, probes.inputs[:test_start])
 free_rates = activity.decode(kept.rates[-1], sample, n_shuffles=19).accuracy[0]
 print(
-    f"sample told from rates: {free_rates:.2f},"
+    f"trained, sample told from rates: {free_rates:.2f},"
     f" where activity costs {told_by['rates r'].accuracy[-1]:.2f}"
 )
 assert free_rates > told_by["rates r"].accuracy[-1] + 0.1
 
 # %% [markdown]
-# Without a price on activity, the sample can be read from the rates as well. A silent memory is
+# <details><summary>What came out</summary>
+#
+# Synapses hold what passed, whether or not anybody learned to use it. And without a price on
+# activity, the sample can be read from the rates as well. A silent memory is
 # one solution of the task, favoured by what the loss asks for. That a model is silent says what is
 # *possible*; it does not say what brains do.
+#
+# </details>
 #
 # ### Exercise 4: a delay that cannot be foreseen
 #
@@ -598,7 +609,7 @@ assert free_rates > told_by["rates r"].accuracy[-1] + 0.1
 #
 # <details><summary>Hint</summary>
 #
-# `tasks.Uniform(500, 1500)` is a duration that is drawn for each trial: `delay_ms` takes it. It is
+# `Uniform(500, 1500)`, which is imported above, is a duration that is drawn for each trial. It is
 # a harder task: begin with the trained weights (`copy.deepcopy(model)`, then
 # `.train().requires_grad_(True)`) and a learning rate of 0.003.
 #

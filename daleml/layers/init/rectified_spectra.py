@@ -25,7 +25,8 @@ def rectified_radius(weight: Tensor) -> float:
 
     The spectral radius says this of activity of both signs. Rates are not negative: where the
     inhibition that would hold a direction back is silent, they may grow though all eigenvalues
-    are small. Below 1, the rates of rectified units stay bounded for every bounded input.
+    are small. Below 1, the rates of rectified units without a leak stay bounded for every bounded
+    input.
 
     Args:
         weight: The matrix, signed.
