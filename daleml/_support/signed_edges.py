@@ -168,9 +168,16 @@ def signed_edges(graph: nx.DiGraph[Any], weight: str | None = WEIGHT) -> SignedE
 
 
 def require_node(graph: nx.DiGraph[Any]) -> None:
-    """Raise unless the graph has a node."""
+    """Raise unless the graph has a node, and each of them a name."""
     if not len(graph):
         raise ValueError("`graph` must have a node; got none.")
+    for node in graph:
+        # What pandas makes of an empty cell would be a neuron of its own.
+        if is_missing(node):
+            raise ValueError(
+                f"`graph` must have a name for every node; got {node!r}, which pandas reads"
+                " where a cell is empty: leave such rows out."
+            )
 
 
 def present(graph: nx.DiGraph[Any], nodes: list[Any]) -> Tensor:
@@ -217,20 +224,28 @@ def edges_sent(
     found = []
     for pre, post, data in graph.out_edges(node, data=True):
         where = f"on the edge from {pre!r} to {post!r}"
+        if known and is_missing(data.get("sign")):
+            _refuse_signed_weights(graph)
         sign = read_sign(data.get("sign"), where, known=known)
         found.append((pre, post, data, sign))
     return found
 
 
+def is_missing(given: Any) -> bool:
+    """Whether a value is None, or NaN or NA, by which pandas marks what is missing."""
+    if given is None or type(given).__name__ == "NAType":
+        return True
+    return isinstance(given, (float, np.floating)) and math.isnan(given)
+
+
 def read_sign(given: Any, where: str, *, known: bool) -> int | None:
     """Read +1 or -1, or, unless it must be known, None."""
-    if given is None and not known:
+    if is_missing(given) and not known:
         return None
     try:
         value = float(given)
     except (TypeError, ValueError, RuntimeError):
         value = 0.0
-    # Also NaN, by which pandas marks what is missing.
     if value not in (1, -1):
         raise ValueError(
             "`graph` must have a sign, +1 or -1, on every node or edge, see"
@@ -277,6 +292,18 @@ def strength(
             f"`graph` must have finite numbers as weights; got {given!r} {where}."
         )
     return value
+
+
+def _refuse_signed_weights(graph: nx.DiGraph[Any]) -> None:
+    """Raise if the signs of a graph are those of its weights, of which the sizes count here."""
+    for pre, post, given in graph.edges(data=WEIGHT):
+        if isinstance(given, (int, float, np.number)) and given < 0:
+            raise ValueError(
+                f"`graph` must have its signs as `sign`, +1 or -1; got the weight {given} on"
+                f" the edge from {pre!r} to {post!r}, and edges without a sign: signed"
+                " weights are read by `EIRNN.from_matrix`, of"
+                " `networkx.to_pandas_adjacency(graph)` with `rows='pre'`."
+            )
 
 
 def _could_be_a_strength(value: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -80,11 +81,14 @@ class _Style:
     def values(self, texts: list[str]) -> list[float]:
         return list(map(self.value, texts))
 
-    def note(self, name: str, texts: list[str]) -> list[str]:
-        """Return what must be said where texts were read in this style: one sentence, or none."""
+    def note(self, name: str, texts: list[str], *, told: bool = False) -> list[str]:
+        """Return what must be said where texts were read in this style: one sentence, or none.
+
+        Whoever has told the decimal mark need not be told of it.
+        """
         together = " ".join(texts) if self.group != " " else "".join(texts)
         grouped = bool(self.group) and self.group in together
-        commas = self.decimal == "," and "," in together
+        commas = self.decimal == "," and "," in together and not told
         if not grouped and not commas:
             return []
         marks = ["decimal commas"] if commas else []
@@ -158,7 +162,7 @@ class OddColumn:
         texts, unit = self._without_unit(texts)
         style = self._style(texts)
         values = list(map(self._exact, style.values(texts), texts))
-        notes += style.note(self.name, texts)
+        notes += style.note(self.name, texts, told=self.hints.decimal is not None)
         if unit == "%":
             values = [value / 100 for value in values]
             notes.append(
@@ -213,7 +217,8 @@ class OddColumn:
             more = f", and {n - 1} more" if n > 1 else ""
             raise NotNumbersError(
                 f"must hold finite numbers; got {quoted(text)} in row {self._row(text)},"
-                f" {what}{more}: pass `--missing {text}` to leave such cells out"
+                f" {what}{more}: pass `--missing {shlex.quote(text)}` to leave such cells"
+                " out"
             )
 
     def _without_bounds(self, texts: list[str]) -> tuple[list[str], list[str]]:
@@ -331,7 +336,7 @@ class OddColumn:
             if self.hints.decimal not in marks:
                 wrong.append(text)
         if odd:
-            return self._wrong(odd)
+            return self._wrong(odd, self._advice(odd, texts))
         if self.hints.decimal is not None:
             return self._wrong(
                 wrong or texts, f"; `--decimal` is {self.hints.decimal!r}"
@@ -344,6 +349,14 @@ class OddColumn:
             f" and {quoted(point)} in row {self._row(point)}: pass `--decimal .` or"
             " `--decimal ,`"
         )
+
+    def _advice(self, odd: list[str], texts: list[str]) -> str:
+        """Return what to do about some cells of one word among numbers; empty for others."""
+        n = self._total(odd)
+        # A single word is more likely a slip than a code for what is missing.
+        if len(odd) > 1 or n == 1 or 2 * n > self._total(texts):
+            return ""
+        return f": if it is no value, pass `--missing {shlex.quote(odd[0])}`"
 
     def _wrong(self, texts: list[str], more: str = "") -> NotNumbersError:
         first = min(texts, key=self._row)

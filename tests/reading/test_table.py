@@ -122,8 +122,11 @@ def test_options_settle_what_is_open(text, options, values, folder):
         ("id,size\n1,0.5\n2,<0.01\n3,<0.01\n", "got '<0.01' in row 2, a bound and no value (censored), and 1 more such values: pass `--censor-below 0.01`"),
         ("id,size\n1,0.5\n2,>5\n", "got '>5' in row 2, a bound and no value (censored)"),
         ("id,size\n1,0.5\n2,-Inf\n", "must hold finite numbers; got '-Inf' in row 2, infinite: pass `--missing -Inf`"),
-        ("id,size\n1,0.5\n2,#REF!\n", "an error of a spreadsheet: pass `--missing #REF!`"),
+        ("id,size\n1,0.5\n2,#REF!\n", "an error of a spreadsheet: pass `--missing '#REF!'`"),
         ("id,size\n1,0.5\n2,x\n3,y\n", "must hold numbers; got 'x' in row 2, and 1 more such values."),
+        ("id,size\n1,0.5\n2,?\n3,?\n4,0.7\n5,1\n", "got '?' in row 2, and 1 more such values: if it is no value, pass `--missing '?'`."),
+        ("id,size\n1,0.5\n2,x\n3,0.7\n", "must hold numbers; got 'x' in row 2."),
+        ("id,size\n1,#DIV/0!\n2,0.7\n", "an error of a spreadsheet: pass `--missing '#DIV/0!'` to leave such cells out"),
         ("id,size\n1,1_000\n2,2\n", "must hold numbers; got '1_000' in row 1."),
         ("id,size\n1,2024-01-01\n2,2\n", "must hold numbers; got '2024-01-01' in row 1."),
         ("id,size\n1,٣\n2,2\n", "must hold numbers; got '٣' in row 1."),
@@ -826,3 +829,13 @@ def test_a_damaged_cell_of_many_digits_is_told_of_at_once(folder, end):
     Path("t.csv").write_text(f"size\n1\n2\n{cell}\n3\n")
     with pytest.raises(ValueError, match="^.{,400}$"):
         read_table(Path("t.csv"), TableOptions(), print).numbers("size")
+
+
+def test_who_tells_the_decimal_mark_is_not_told_of_it(tmp_path):
+    path = tmp_path / "german.csv"
+    path.write_text("id;size\n1;0,5\n2;0,7\n", encoding="utf-8-sig")
+    # Every warning is an error here.
+    table = read_synapses(path, separator=";", decimal=",")
+    assert table.values("size").tolist() == [0.5, 0.7]
+    with pytest.warns(UserWarning, match="read with decimal commas"):
+        read_synapses(path, separator=";")

@@ -221,7 +221,7 @@ def graph_summary(
     Args:
         graph: A networkx ``DiGraph``, or what has a method ``graph`` that gives one, such as a
             connectome: edges with ``weight`` (its magnitude counts; 1 where an edge has neither
-            that nor another number) and ``sign`` (+1, -1 or None; None is read as the ``sign``
+            that nor another number) and ``sign`` (+1, -1, or None or NaN: then it is the ``sign``
             of the sender, if it has one).
         weight: Name of the attribute of edges that holds their strengths, where it is not
             "weight"; None to take every edge as 1.

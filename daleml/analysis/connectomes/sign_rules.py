@@ -149,7 +149,7 @@ def lawful_graph(
     Args:
         graph: A networkx ``DiGraph``, or what has a method ``graph`` that gives one, such as a
             connectome: edges with ``weight`` (its magnitude counts; 1 where an edge has neither
-            that nor another number) and ``sign`` (+1, -1 or None; None is read as the ``sign``
+            that nor another number) and ``sign`` (+1, -1, or None or NaN: then it is the ``sign``
             of the sender, if it has one).
         rule: Name of the rule.
         attribute: For ``"transmitter"``: the attribute of nodes that names it; default:
