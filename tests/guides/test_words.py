@@ -103,6 +103,15 @@ def test_verdicts_on_fits_are_in_the_glossary():
         assert said in GLOSSARY
 
 
+def test_words_that_pages_of_results_explain_are_in_the_glossary():
+    from daleml.pages import page_words
+
+    for name, meanings in vars(page_words).items():
+        if name.startswith("OF_"):
+            for word in meanings:
+                assert word in GLOSSARY, f"{name}: {word}"
+
+
 def test_bounds_in_definitions_are_those_of_the_code():
     from daleml.analysis.activity import initial_report
     from daleml.analysis.distributions.p_values import LEVEL
