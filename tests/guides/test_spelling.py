@@ -55,7 +55,11 @@ BRITISH = {
     "fibre": r"fibers?\b",
 }
 
-TEXTS = list(prose.everything())
+
+@pytest.fixture(scope="module")
+def texts():
+    # Read once, and not while tests are collected: every process collects.
+    return list(prose.everything())
 
 
 def offences(pattern, text):
@@ -64,10 +68,10 @@ def offences(pattern, text):
 
 
 @pytest.mark.parametrize("term", [*VARIANTS, *BRITISH])
-def test_words_are_spelt_one_way(term):
+def test_words_are_spelt_one_way(term, texts):
     pattern = {**VARIANTS, **BRITISH}[term]
     found = {}
-    for name, text in TEXTS:
+    for name, text in texts:
         # Its tables are of families by their keys, written by a program.
         if name.startswith("docs/calibration") and term == "log-normal":
             continue
@@ -107,11 +111,11 @@ def test_terms_of_the_glossary_are_no_variants():
             assert not offences(pattern, term), f"{term}: write {name}"
 
 
-def test_words_are_words(tmp_path):
+def test_words_are_words(tmp_path, texts):
     """A typing error that codespell knows is in no text."""
     pytest.importorskip("codespell_lib")
     place = tmp_path / "prose.txt"
-    place.write_text("\n".join(f"{name}:\n{text}" for name, text in TEXTS))
+    place.write_text("\n".join(f"{name}:\n{text}" for name, text in texts))
     # Names of populations, of people and of mathematics that look like typing errors.
     ours = "inh,ei,nd,ue,sst,ot"
     command = [sys.executable, "-m", "codespell_lib", "-L", ours, str(place)]
