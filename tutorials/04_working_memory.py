@@ -552,8 +552,9 @@ assert min(by_cells.values()) > 1 / 3
 #
 # <details><summary>Hint</summary>
 #
-# Copy the cell that builds `plastic` and `reader` and the loop, and leave out
-# `0.03 * activities.square().mean()`. Decode from the rates at the last step before the test.
+# Copy the cell that builds `plastic` and `reader`. Read from it as section 8 does: a trajectory up to
+# `test_start`, `variable("u_syn")` times `variable("x_syn")`, its last step. Then copy the loop and
+# leave out `0.03 * activities.square().mean()`; or call `train`, since nothing else is in the loss.
 #
 # </details>
 
