@@ -14,6 +14,7 @@
 
 # %%
 import copy
+import textwrap
 
 import matplotlib.pyplot as plt
 import networkx as nx
@@ -72,9 +73,9 @@ runs = {scale: learn_one_unit(scale) for scale in SCALES}
 
 # %% alt="Weights of hidden units from input 1 and input 2, before and after learning, in two panels. From small weights all units have moved onto the axis of input 1; from large weights they have hardly moved." slide="Two ways to learn. From small weights hidden units turn towards the task; from large ones they stay."
 with plots.style():
-    figure, axes = plt.subplots(1, 2, figsize=(8.5, 4), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(7.5, 3.8), layout="constrained")
 for ax, scale in zip(axes, (0.03, 1.0), strict=True):
-    before, after, _ = (part for part in runs[scale])
+    before, after, _ = runs[scale]
     start, end = before[0].weight.detach(), after[0].weight.detach()
     for one, other in zip(start, end, strict=True):
         ax.plot(*zip(one[:2], other[:2], strict=True), color="0.8", linewidth=0.8)
@@ -386,9 +387,9 @@ def learn_labels(potential, n_weights=10_000, lognormal=False, seed=0):
 pairs = {name: learn_labels(potential) for name, potential in RULES.items()}
 inferred = {name: infer_geometry(*pair) for name, pair in pairs.items()}
 for name, one in inferred.items():
-    print(f"{name}: {one.conclusion()}")
+    print(textwrap.fill(f"{name}: {one.conclusion()}", 95))
 with plots.style():
-    figure, axes = plt.subplots(1, 3, figsize=(13, 3.8), layout="constrained")
+    figure, axes = plt.subplots(3, 1, figsize=(6.5, 9.5), layout="constrained")
     for ax, (name, one) in zip(axes, inferred.items(), strict=True):
         plots.geometry(one, ax).set_title(f"learned by {name}")
 
@@ -425,7 +426,7 @@ for name in ("EG", "gradient descent"):
         print(f"{name} with {n_weights:,} weights: {tied}")
 with plots.style():
     figure, axes = plt.subplots(
-        1, 2, figsize=(9, 3.6), sharey=True, layout="constrained"
+        1, 2, figsize=(7.5, 3.4), sharey=True, layout="constrained"
     )
 for ax, name in zip(axes, ("EG", "gradient descent"), strict=True):
     for label, line in (("NegativeEntropy", "o-"), ("Euclidean", "s--")):
@@ -436,7 +437,7 @@ for ax, name in zip(axes, ("EG", "gradient descent"), strict=True):
     )
     ax.set(title=f"learned by {name}", xlabel="number of weights")
 axes[0].set_ylabel("distance from normal")
-axes[1].legend()
+axes[0].legend(loc="lower left")
 plt.show()
 
 # %% [markdown]
@@ -464,7 +465,7 @@ with plots.style():
 
 # %% [markdown]
 # After EG the weights are log-normal because they were before: the two curves lie on each other.
-# After gradient descent they are nearly so. In a brain, of which we have 300 synapses and no
+# After gradient descent they are nearly so. In a brain, of which we have 200 synapses and no
 # weights before, chance could explain that gap; we would have called the weights log-normal, and
 # might have concluded "EG". A distribution does not name a rule.
 #
@@ -597,7 +598,7 @@ for error in (0.0, 0.03, 0.1, 0.3):
         for weight in (before, after)
     ]
     misled = infer_geometry(*seen, n_boot=50)
-    print(f"added error of {error:.0%}:", misled.conclusion())
+    print(textwrap.fill(f"added error of {error:.0%}: {misled.conclusion()}", 95))
 assert misled.best.label == "Euclidean"
 assert misled.fits  # a confident answer, and a wrong one
 before, after = learn_labels(RULES["gradient descent"], lognormal=True)
@@ -607,7 +608,7 @@ for error in (0.01, 0.1):
         for weight in (before, after)
     ]
     proportional = infer_geometry(*seen, n_boot=50)
-    print(f"error of {error:.0%} of each weight:", proportional.conclusion())
+    print(textwrap.fill(f"{error:.0%} of each weight: {proportional.conclusion()}", 95))
 assert not proportional.fits
 
 # %% [markdown]
@@ -688,10 +689,13 @@ assert len(by_count["EG", 100].tied) > 1
 assert not any(one.fits for one in trained.values())
 one = inferred["EG"]
 print(
-    f"Kernel alignment was {kernel[0.03]:.2f} from small weights and {kernel[1.0]:.2f} from large"
-    f" ones; of 10,000 weights each of {len(RULES)} learning rules was found, EG at"
-    f" {one.best.distance:.3f} from normal, the next candidate at {one.changes[1].distance:.3f};"
-    f" of 100 weights, {len(by_count['EG', 100].tied)} candidates remained."
+    textwrap.fill(
+        f"Kernel alignment was {kernel[0.03]:.2f} from small weights and {kernel[1.0]:.2f} from"
+        f" large ones; of 10,000 weights each of {len(RULES)} learning rules was found, EG at"
+        f" {one.best.distance:.3f} from normal, the next at {one.changes[1].distance:.3f};"
+        f" of 100 weights, {len(by_count['EG', 100].tied)} candidates remained.",
+        95,
+    )
 )
 
 # %% [markdown]

@@ -15,6 +15,7 @@
 
 # %%
 import itertools
+import textwrap
 import warnings
 
 import matplotlib.pyplot as plt
@@ -74,7 +75,7 @@ SILENCING_STEPS = 15
 # Nobody tells it what to do. It finds the direction in which its inputs vary most, and stops at
 # length 1.
 
-# %% alt="A cloud of two inputs, stretched along one diagonal, and the path of the two weights of a neuron from near zero to a point of length one on that diagonal." slide="Oja's rule. Without a teacher, a neuron finds the direction in which its inputs vary most."
+# %% alt="A cloud of two inputs, stretched along one diagonal, and the path of the two weights of a neuron from near zero to a point of length one on that diagonal."
 generator = torch.Generator().manual_seed(0)
 cloud = torch.randn(2000, 2, generator=generator) @ torch.tensor(
     [[1.0, 0.7], [0.0, 0.5]]
@@ -107,8 +108,10 @@ plt.show()
 #
 # For a layer of units with rates $y$ there are two forms:
 #
-# $$ \text{Subspace:}\;\; W \leftarrow W + \theta\, (y x^\top - y y^\top W) , \qquad
-#    \text{PerNeuron:}\;\; w_{ij} \leftarrow w_{ij} + \theta\, (s_j\, y_i x_j - y_i^2\, w_{ij}) . $$
+# $$ \begin{aligned}
+#    \text{Subspace:}&\;\; W \leftarrow W + \theta\, (y x^\top - y y^\top W) , \\
+#    \text{PerNeuron:}&\;\; w_{ij} \leftarrow w_{ij} + \theta\, (s_j\, y_i x_j - y_i^2\, w_{ij}) .
+#    \end{aligned} $$
 #
 # In the first, units share out the directions of their inputs among them. In the second each works
 # alone; $s_j$ is the sign of the presynaptic unit under Dale's law. That sign is daleml's addition:
@@ -230,7 +233,7 @@ plt.show()
 # All layers move at once, again and again, until nothing moves any more. The *residual* is how far
 # the state that is farthest from rest still moves.
 
-# %% alt="Residual against iteration on a logarithmic axis for weights of three gains. At gain 0.5 it falls to rounding within 50 iterations, at gain 1 slowly; at gain 3 it stays near one." slide="Networks that settle. Weak loops come to rest within tens of iterations; strong ones may never."
+# %% alt="Residual against iteration on a logarithmic axis for weights of three gains. At gain 0.5 it falls to rounding within 50 iterations, at gain 1 slowly; at gain 3 it stays near one."
 images = train_x[:32]
 with plots.style():
     figure, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")
@@ -425,7 +428,7 @@ plt.show()
 # Hazelden et al. (2023) train networks of biophysical cells. A Morris-Lecar cell has a calcium, a
 # potassium and a leak current, and fires between two currents:
 
-# %% alt="Firing rate of a Morris-Lecar cell against injected current: zero below 40 microampere per square centimetre, rising to about 26 hertz, and zero again above 115."
+# %% alt="Firing rate of a Morris-Lecar cell against injected current: zero below 40 microampere per square centimetre, rising to about 24 hertz, and zero again from 115."
 currents = torch.arange(20.0, 131.0, 5.0)
 cell_rates = MorrisLecar().firing_rate(
     currents, settle_ms=500, duration_ms=500, check_step=False
@@ -479,7 +482,7 @@ print(f"slope of a line through the losses in this range: {slope:.2f}")
 print(f"backpropagated slopes with its sign: {right_sign:.0%}; spread {back.std():.1f}")
 print(f"slopes by evolution: {min(evolved):.2f} to {max(evolved):.2f}")
 with plots.style():
-    figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.6), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(7.8, 3.6), layout="constrained")
 axes[0].plot(wide, loss_wide, color="0.15", linewidth=1.5)
 axes[0].axvspan(0.55, 0.60, color="0.85", label="range on the right")
 axes[0].set(xlabel="weight", ylabel="fraction of time above 20 mV")
@@ -488,6 +491,7 @@ axes[1].plot(narrow, back, ".", color="0.5", label="backpropagation")
 axes[1].plot(np.linspace(0.551, 0.599, 8), evolved, "D", color="C1", label="evolution")
 axes[1].axhline(0, color="0.15", linewidth=0.8)
 axes[1].set_yscale("symlog", linthresh=0.5)
+axes[1].set_yticks((-10, -1, 0, 1, 10))
 axes[1].set(xlabel="weight", ylabel="slope of the loss")
 axes[1].legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
 plt.show()
@@ -502,7 +506,7 @@ plt.show()
 #
 # Now learn. Twenty cells begin at weights between 0.5 and 0.7.
 
-# %% tags=["trained"] alt="Weights of cells against the step of learning. By evolution all of them fall below the level at which the cell falls silent; by backpropagation many rise or wander." slide="Silence a cell. Evolution finds the way down; backpropagated slopes lead many cells up."
+# %% tags=["trained"] alt="Weights of cells against the step of learning. By evolution all of them fall below the level at which the cell falls silent; by backpropagation many rise or wander."
 starts = torch.linspace(0.5, 0.7, 20)
 paths = {}
 cells = driven(starts)
@@ -530,7 +534,7 @@ paths["evolution"] = torch.tensor(path).T
 fell = {}
 with plots.style():
     figure, axes = plt.subplots(
-        1, 2, figsize=(9, 3.4), sharey=True, layout="constrained"
+        1, 2, figsize=(7.2, 3.2), sharey=True, layout="constrained"
     )
 for ax, (name, path) in zip(axes, paths.items(), strict=True):
     fell[name] = (path[-1] < path[0] - 0.05).double().mean().item()
@@ -630,7 +634,7 @@ assert abs(needed - guess) <= 2
 off = {}
 for activation in (HardClip(), Logistic(), HoloTanh()):
     generator = torch.Generator().manual_seed(0)
-    network = HolomorphicNetwork(20, [32, 32], 10, activation, max_steps=1000)
+    network = HolomorphicNetwork(20, [32, 32], 10, activation)
     network.reset_parameters(generator, sd=0.12)
     ten = torch.randn(10, 20, generator=generator)
     rule = EquilibriumPropagation(network, beta=0.1, n_points=2)
@@ -739,11 +743,15 @@ assert min(evolved) > 0
 assert fell["evolution"] == 1
 assert fell["backpropagation"] < 0.9
 print(
-    f"Oja's rule added {gain_small:.2f} of accuracy from small weights and {gain_fitting:.2f} from"
-    f" fitting ones; one nudge missed the gradient by {error['one nudge, β = 0.1']:.1%}, twelve"
-    f" points not at all; Dale's law in both directions, by"
-    f" {by_layer['law both ways']['connections.0']:.0%} in the first layer; of slopes through"
-    f" spikes backpropagation had {right_sign:.0%} of signs right, evolution all of 8."
+    textwrap.fill(
+        f"Oja's rule added {gain_small:.2f} of accuracy from small weights and"
+        f" {gain_fitting:.2f} from fitting ones; one nudge missed the gradient by"
+        f" {error['one nudge, β = 0.1']:.1%}, twelve points not at all; Dale's law in both"
+        f" directions, by {by_layer['law both ways']['connections.0']:.0%} in the first layer;"
+        f" of slopes through spikes backpropagation had {right_sign:.0%} of signs right,"
+        f" evolution all of 8.",
+        95,
+    )
 )
 
 # %% [markdown]
