@@ -34,8 +34,9 @@ class EIRNN(Recurrent):
     constant :math:`\tau`,
 
     .. math::
-        x_t = (1 - \alpha)\, x_{t-1} + \alpha\, (U u_t + b_{ih} + W r_{t-1} + b_{hh})
-        + \sqrt{2 \alpha}\, \sigma \xi_t, \qquad r_t = f(x_t), \qquad \alpha = dt / \tau .
+        x_t &= (1 - \alpha)\, x_{t-1} + \alpha\, (U u_t + b_{ih} + W r_{t-1} + b_{hh})
+        + \sqrt{2 \alpha}\, \sigma \xi_t, \\
+        r_t &= f(x_t), \qquad \alpha = dt / \tau .
 
     The sign of column :math:`j` of :math:`W` is that of unit :math:`j`: :math:`s_j W_{ij} \ge
     0`. What keeps the law while it learns is the optimiser, ``EG`` or any other under

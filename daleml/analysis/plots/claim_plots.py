@@ -71,7 +71,8 @@ def claim(
         )
     with style():
         n = len(outcome.measured)
-        drawing, axes = figure(1, n, **each_of(width, 1, 6.4, 1.25))
+        # The key takes about an inch, of a single row too.
+        drawing, axes = figure(1, n, **each_of(width, 1, 6.4, 1.25 + 0.9 / n))
         for ax, one in zip(axes[:, 0], outcome.measured, strict=True):
             _expectation(ax, one)
         last = axes[-1, 0]
