@@ -1,6 +1,5 @@
 """How Sphinx builds the pages: ``make docs``. Warnings are errors, and no network is needed."""
 
-import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,6 @@ from site_steps import (  # noqa: E402
 )
 
 import daleml  # noqa: E402
-
-# A folder may still be without pages. Sphinx gives this warning no type by which to name it.
-logging.getLogger("sphinx.sphinx.directives.other").addFilter(
-    lambda record: getattr(record, "subtype", None) != "empty_glob"
-)
 
 project = "daleml"
 author = "The daleml developers"
