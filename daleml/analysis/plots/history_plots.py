@@ -26,7 +26,7 @@ from daleml.analysis.plots.common_options import (
     relabelled,
 )
 from daleml.analysis.plots.curve_styles import palette
-from daleml.analysis.plots.lettering import row_names, small
+from daleml.analysis.plots.lettering import row_names, rows_that_fit, small
 from daleml.law import SignReport
 
 if TYPE_CHECKING:
@@ -191,12 +191,15 @@ def signs(
         1
     """
     require_result(result, SignReport, "signs.check")
+    is_new = ax is None
     ax = axes_or_new(ax)
     if result:
         said = str(result).replace(": ", ":\n")
         _write(ax, said)
         return ax
-    worst = _worst(result)
+    # New axes grow with their rows; given ones have room for some.
+    n_rows = _MOST_UNITS if is_new else min(_MOST_UNITS, rows_that_fit(ax))
+    worst = _worst(result, n_rows)
     parameters = list(dict.fromkeys(one.parameter for one in worst))
     names = dict(
         zip(parameters, relabelled(parameters, words.get("labels")), strict=True)
@@ -226,7 +229,7 @@ def signs(
     return tidy(ax)
 
 
-def _worst(result: SignReport) -> list[Any]:
+def _worst(result: SignReport, n_rows: int) -> list[Any]:
     """Return the units to draw, the worst last; of each sign some, if it breaks the law."""
     by_sign = []
     for sign in _KINDS:
@@ -236,7 +239,7 @@ def _worst(result: SignReport) -> list[Any]:
     # One of each in turn, so that many of one sign leave room for the other.
     for of_rank in itertools.zip_longest(*by_sign):
         chosen += [one for one in of_rank if one is not None]
-    return sorted(chosen[:_MOST_UNITS], key=lambda one: (one.sign > 0, _fraction(one)))
+    return sorted(chosen[:n_rows], key=lambda one: (one.sign > 0, _fraction(one)))
 
 
 def _unit_name(one: Any, names: dict[str, str], *, alone: bool) -> str:

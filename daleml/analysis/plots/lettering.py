@@ -37,6 +37,9 @@ _WIDEST = 0.94
 # A legend lower than this, in inches, has its place in a new figure; for more, the figure grows.
 _LEGEND_ROOM = 0.55
 
+# Axes keep about this fraction of their height when what is below them has its room.
+_KEPT = 0.7
+
 # Rows with names need this many times the height of their letters.
 _LINE = 1.35
 
@@ -194,6 +197,12 @@ def row_names(ax: Axes, places: Iterable[float], texts: Sequence[str]) -> None:
         broken.append("\n".join(lines))
     ax.set_yticks(list(places), broken)
     ax.tick_params(axis="y", labelsize=size)
+
+
+def rows_that_fit(ax: Axes) -> int:
+    """Return how many rows with names have room on axes, before anything else takes some."""
+    points = float(ax.bbox.height) / float(ax.figure.dpi) * _POINTS_PER_INCH
+    return max(2, int(_KEPT * points / (_LINE * small(ax))))
 
 
 def settle(ax: Axes, *, is_new: bool) -> None:

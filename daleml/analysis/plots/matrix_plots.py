@@ -169,7 +169,11 @@ def _draw_scale(
         (False, True): "all inhibit",
     }[has[1], has[-1]]
     what = quantity("weight", unit)
-    bar.set_label(f"{what}: {signs}\n(colour by its square root)", fontsize=small(ax))
+    label = f"{what}: {signs}\n(colour by its square root)"
+    # Where nobody makes room, a long label would lie over the axes beside.
+    if ax.figure.get_layout_engine() is None:
+        label = f"{what}, √ scale"
+    bar.set_label(label, fontsize=small(ax))
 
 
 def _signed_root(values: Any) -> Any:

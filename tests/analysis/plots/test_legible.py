@@ -480,6 +480,21 @@ def test_the_signs_of_units_have_a_key_and_both_signs_are_shown():
     )
 
 
+def test_rows_of_axes_that_are_given_have_room():
+    with plots.style():
+        figure, axes = plots.figure(width="single", height=2.6)
+        ax = plots.signs(signs.check(BROKEN), axes[0, 0])
+        assert not faults(figure)
+    n = len(ax.get_yticks())
+    assert 2 < n < 20
+    assert f"(the worst {n} of " in ax.get_xlabel()
+
+
+def test_the_scale_is_short_where_nobody_makes_room_for_it():
+    ax = plots.matrix(np.eye(2), plt.subplots()[1], unit="nS")
+    assert ax.figure.axes[-1].get_ylabel() == "weight (nS), √ scale"
+
+
 def test_every_family_as_good_is_drawn_and_the_rest_is_counted():
     result = compare_families(X[:60], [*SIMPLE, "lognormal2"])
     assert 5 < len(result.cannot_tell) < 9
