@@ -175,7 +175,8 @@ class GroupComparison:
         }
 
     def __str__(self) -> str:
-        return f"{self.table().to_string(index=False)}\n{self.caution()}\n{self.conclusion()}"
+        table = self.text_table().to_string(index=False)
+        return f"{table}\n{self.caution()}\n{self.conclusion()}"
 
 
 def _labelled(names: str) -> str:

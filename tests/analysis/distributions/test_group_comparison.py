@@ -206,3 +206,13 @@ def test_wrong_input_is_one_sentence(call, error, sentence):
     with pytest.raises(error) as raised:
         call()
     assert str(raised.value) == sentence
+
+
+def test_what_is_printed_has_labels_and_no_least_p_value_as_if_measured():
+    w = np.r_[np.random.default_rng(0).exponential(size=300), np.ones(20) * 9]
+    result = compare_groups(w, ["a"] * 160 + ["b"] * 160, "halfnormal", gof=99)
+    said = str(result)
+    assert "half-normal" in said
+    assert "halfnormal" not in said
+    assert "< 0.01" in said
+    assert result.table()["best"].tolist() == ["halfnormal"] * 2
