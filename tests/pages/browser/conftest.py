@@ -3,7 +3,6 @@
 ``make pages`` runs what lies in this folder: ``pytest -m browser tests/pages/browser``.
 """
 
-import os
 import shutil
 import subprocess
 import sys
@@ -108,13 +107,16 @@ def fit_page(tmp_path_factory):
         *("--families", "all", "--gof", 20, "--compare-to", "celegans"),
         *("--out", folder, "--jobs", 1),
     )
-    return folder / "psd_px-fit.html"
+    return folder / "synapses-psd_px-fit.html"
 
 
 @pytest.fixture(scope="session")
 def claims_page(tmp_path_factory):
-    """The page of the claims of one cheap paper."""
+    """The page of a claim and of one that is not tested, of few seeds."""
+    from daleml.reproductions.papers.geometry_pogodin2024.experiments import ROBUSTNESS
+
     folder = tmp_path_factory.mktemp("claims")
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    run_daleml("reproduce", "geometry", "--out", folder, "--jobs", 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ROBUSTNESS.seeds, "quick", 3)
+        run_daleml("reproduce", "4a", "h9", "--out", folder, "--jobs", 1)
     return folder / "index.html"

@@ -53,9 +53,10 @@ def test_the_site(tab, site):
 
 def test_links_of_the_site(site):
     faults = {}
-    # The list of sources names Python's builtins, which have none here; no page links to it.
-    listed = site / "_modules" / "index.html"
-    for path in sorted(set(site.rglob("*.html")) - {listed}):
+    for path in sorted(site.rglob("*.html")):
+        # Sources with colours: Sphinx leaves them as they are when a name moves to another page.
+        if path.relative_to(site).parts[0] == "_modules":
+            continue
         found = checks.dead_links(path, site)
         if found:
             faults[path.relative_to(site)] = found
