@@ -426,8 +426,10 @@ for _ in range(40):
 print(f"loss {losses[0]:.2f}, then {losses[-1]:.2f}; {signs.check(rnn)}")
 assert signs.check(rnn)
 assert losses[-1] < losses[0]
-# A tanh unit has negative rates. A negative rate through an excitatory synapse inhibits:
-# one unit would do both after all, and the law would say nothing.
+
+# %% [markdown]
+# A `tanh` unit has negative rates. A negative rate through an excitatory synapse inhibits, so one
+# unit would do both after all, and the law would say nothing.
 
 # %% [markdown]
 # ## What this showed

@@ -305,8 +305,10 @@ with plots.style():
 
 # %% [markdown]
 # The conclusion has an **effect size** and its interval: the median of I is about twice that of E.
-# Report it before the p-value. With enough synapses, a difference of no importance has a small
-# p-value too. And read the column `cannot_tell`: these samples do not say which family it is.
+# Report it before the p-value: with enough synapses, a difference of no importance has a small
+# p-value too. It is a ratio of what was *seen*. Small E synapses are missing from the table, so the
+# true ratio is larger: here $e^{-1} / e^{-2} \approx 2.7$. And read the column `cannot_tell`: these
+# samples do not say which family it is.
 
 # %% [markdown]
 # ## 6. Synapses of one animal are alike (8 min)
@@ -379,7 +381,7 @@ rates = {name: count / NULL_SEEDS for name, count in alarms.items()}
 for name, rate in rates.items():
     print(f"{name}: {rate:.1%} of tables without an effect 'differ'")
 
-# %% tags=["trained"] alt="Two bars of false alarms with a dashed line at 5 percent. Rows taken as independent: about 30 percent. Within each mouse: about 5 percent." slide="How often wrong. If synapses count as independent, three tables in ten without an effect are called significant."
+# %% tags=["trained"] alt="Two bars of false alarms with a dashed line at 5 percent. Rows taken as independent: about 30 percent. Within each mouse: about 4 percent." slide="How often wrong. If synapses count as independent, three tables in ten without an effect are called significant."
 with plots.style():
     figure, ax = plt.subplots(figsize=(4.6, 2.6), layout="constrained")
     ax.barh(list(rates), [100 * rate for rate in rates.values()], color=["0.3", "0.7"])
@@ -426,7 +428,7 @@ print((np.diag(strengths) > 0).sum())
 # say why.
 #
 # Are excitatory connections stronger than inhibitory ones? Half of the connections have a known
-# sign. One neuron sends up to a hundred of them, so neurons play the part of mice:
+# sign. One neuron sends up to 27 of these, so neurons play the part of mice:
 
 # %%
 sign = worm.edges["sign"].map({1: "E", -1: "I"})
@@ -501,7 +503,7 @@ print(fill(results["methods"].split("Computed with")[0], 88))
 # | "The log-normal had the lowest AICc of three families" | "Synapses are log-normal" |
 # | "We found no misfit (p = 0.36, n = 870)" | "The Weibull is the right law" |
 # | "We could not tell the families apart with this sample" | "Both families are equally good" |
-# | "Medians differed by a factor of 2.1 [1.7, 2.4]" | "I synapses are significantly larger", and no number |
+# | "Medians of the volumes seen differed by a factor of 2.1 [1.7, 2.4]" | "I synapses are significantly larger", and no number |
 # | "With 4 and 4 mice the ratio was 0.82 [0.45, 1.48]" | "The drug has no effect" |
 # | "3,604 of 90,902 pairs of different neurons are connected" | "the mean strength is 0.23" |
 #

@@ -307,9 +307,8 @@ with plots.style():
 def learn(circuit, dark):
     """Teach T4 to follow the light; return the loss of each step."""
     units = [circuit.nodes.index(name) for name in T4]
-    target = flash[40:].expand(
-        -1, 4
-    )  # the first 200 ms, in which it settles, do not count
+    # The first 200 ms, in which it settles, do not count.
+    target = flash[40:].expand(-1, 4)
     optimizer = torch.optim.SGD(circuit.parameters(), lr=0.1, momentum=0.9)
     enforce(optimizer, circuit)
     losses = []
@@ -657,8 +656,7 @@ print(
 #   lesions.
 # - J. K. Lappalainen et al. (2024). Connectome-constrained networks predict neural activity across the
 #   fly visual system. *Nature*.
-# - T. C. Potjans, M. Diesmann (2014). The cell-type specific cortical microcircuit. *Cerebral Cortex*.
+# - T. C. Potjans, M. Diesmann (2014). The cell-type specific cortical microcircuit.
 # - B. S. Fenyves et al. (2020). Synaptic polarity and sign-balance prediction using gene expression
 #   data in the *Caenorhabditis elegans* chemical synapse neuronal connectome network. *PLoS
 #   Computational Biology*.
-# - S. Maslov, K. Sneppen (2002). Specificity and stability in topology of protein networks. *Science*.

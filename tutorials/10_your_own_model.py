@@ -134,7 +134,9 @@ class Ring(nn.Module):
         apart = (places[:, None] - places).abs()
         apart = torch.minimum(apart, 1 - apart)  # the short way round
         profile = torch.exp(-((apart / reach) ** 2) / 2)
-        profile /= profile.square().mean().sqrt()  # keeps the layer's variance
+        profile /= (
+            profile.square().mean().sqrt()
+        )  # the layer's variance is as without it
         self.register_buffer("profile", profile, persistent=False)
         self.weight = nn.Parameter(torch.empty_like(profile))
         signs.fix(self, "weight", populations)
@@ -208,10 +210,6 @@ options = {"epochs": MODEL_EPOCHS, "trackers": watched, "progress": False}
 history = train(model, batches, optimizer, cross_entropy, **options)
 ends = history[["epoch", "loss", "test/error", "violations"]].iloc[[0, -1]]
 print(ends.round(3).to_string(index=False))
-
-# %% [markdown]
-# The model learns, and no synapse of the ring or of any other layer changes its sign: the guard
-# found the ring's weight by the signs that `signs.fix` wrote beside it.
 
 # %% [markdown]
 # ## 3. A task of your own, trained, stopped and resumed (8 min)
