@@ -2,7 +2,7 @@
 # # Learning like synapses
 #
 # Gradient descent adds to a weight; a step does not ask how large the weight is. Real synapses
-# differ: large ones change by much, small ones by little, and none turns from excitatory to
+# differ: large ones change much, small ones little, and none turns from excitatory to
 # inhibitory. *Exponentiated gradient* (EG) multiplies, and so behaves in both ways like them.
 # This tutorial compares the two rules: what they do to signs, to the distribution of weights, to
 # inputs that do not matter, and to networks whose small weights are cut off.
@@ -52,12 +52,11 @@ N_SEEDS = 3
 # ## 1. Adding and multiplying (5 min)
 #
 # Let $w$ be a weight, $g = \partial L / \partial w$ the slope of the loss, and $\eta$ the learning
-# rate.
+# rate. Gradient descent subtracts, and EG multiplies:
 #
-# $$ \begin{aligned}
-#    \text{gradient descent:}&\quad w \leftarrow w - \eta\, g , \\
-#    \text{EG:}&\quad w \leftarrow w\, \exp\bigl(-\eta\, \operatorname{sign}(w)\, g\bigr) .
-#    \end{aligned} $$
+# $$ w \leftarrow w - \eta\, g , $$
+#
+# $$ w \leftarrow w\, \exp\bigl(-\eta\, \operatorname{sign}(w)\, g\bigr) . $$
 #
 # An exponential is positive, so that under EG no weight changes its sign. The sign in the exponent
 # lets negative weights, too, go down the slope. One step on four weights, each with a slope of 1:
@@ -263,10 +262,10 @@ with plots.style():
 
 # %% [markdown]
 # Grey is the histogram of the weights on a logarithmic axis; the thick line is the best family, the
-# dashed lines are the others.
+# thinner lines are the others.
 #
 # Under EG: a symmetric bell, and the log-normal lies on it. Under guarded gradient descent: most
-# weights still form a bell, but some have been pushed to zero, or to within a hair's breadth of
+# weights still form a bell, but some have been pushed to zero, or very close to
 # it, and form a thin tail to the left over several powers of ten. The log-normal cannot have both
 # the bell and the tail. A family that is the best of five need not be the true one; look at the
 # picture as well.
@@ -451,7 +450,7 @@ def learn_to_count(name, lr, n, seed, decay=0.0):
 
 # %% [markdown]
 # Learning rates first, on a seed that is then not used again. The best ones differ by a factor of
-# up to 25: a comparison at one common rate would have decided the race.
+# up to 25: a comparison at one common rate would have decided the result.
 
 # %% tags=["trained"]
 grids = {
@@ -573,9 +572,9 @@ with plots.style():
 
 # %% [markdown]
 # Before pruning all five networks are about equally good. After it they are not; but what orders
-# them is first of all the learning rate. A larger rate makes either rule robust, because learning
-# then outweighs the random start. EG against a small rate of gradient descent would have looked
-# like a great success.
+# them is first of all the learning rate. A larger rate makes either rule more robust, perhaps
+# because learning then outweighs the random start. EG against a small rate of gradient descent
+# would have looked like a great success.
 #
 # daleml's own measurement of this claim, with rates chosen by accuracy, cannot tell with ten seeds,
 # and with more of them finds a gain that is smaller than was expected

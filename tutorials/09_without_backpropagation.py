@@ -109,8 +109,8 @@ plt.show()
 # For a layer of units with rates $y$ there are two forms:
 #
 # $$ \begin{aligned}
-#    \text{Subspace:}&\;\; W \leftarrow W + \theta\, (y x^\top - y y^\top W) , \\
-#    \text{PerNeuron:}&\;\; w_{ij} \leftarrow w_{ij} + \theta\, (s_j\, y_i x_j - y_i^2\, w_{ij}) .
+#    \text{Subspace:}&\, W \leftarrow W + \theta\, (y x^\top - y y^\top W) , \\
+#    \text{PerNeuron:}&\, w_{ij} \leftarrow w_{ij} + \theta\, (s_j\, y_i x_j - y_i^2\, w_{ij}) .
 #    \end{aligned} $$
 #
 # In the first, units share out the directions of their inputs among them. In the second each works
@@ -547,9 +547,9 @@ axes[0].set_ylabel("weight")
 plt.show()
 
 # %% [markdown]
-# Every cell that evolution taught goes down. Backpropagation sends most of them up, towards more
-# spikes. Do not read the straight lines as fine estimates: Adam divides every gradient by its usual
-# size, and follows its sign.
+# Every cell that evolution taught goes down and falls silent. Under backpropagation a quarter go
+# down, many go up, towards more spikes, and none falls silent. Do not read the straight lines as
+# fine estimates: Adam divides every gradient by its usual size, and follows its sign.
 #
 # **What does not hold.** The paper's larger claim is that evolution trains networks of such cells
 # to integrate evidence where backpropagation fails. daleml's measurement does not find it ([claims
