@@ -328,12 +328,12 @@ with plots.style():
     plots.spectrum({name: spectra[name] for name in drawn}, ax)
 
 # %% [markdown]
-# Two measures, two answers. A random matrix and a recurrent DANN are high in both (its curve would
-# lie on the DANN's). A column-EI
-# circuit is fairly high in the first, and lowest of all in the second, since one large singular
-# value, the common drive of all excitatory units, stands far above the others. The connectomes,
-# too, are lower than what is left when the same strengths are put at random places: how a brain is
-# wired lowers its rank, beyond how its strengths are distributed.
+# Two measures, two answers. A random matrix and a recurrent DANN are high in both (the curve of the
+# first would lie on that of the second). A column-EI circuit is fairly high in the first, and
+# lowest of all in the second, since one large singular value, the common drive of all excitatory
+# units, stands far above the others. Both connectomes, too, are lower than what is left when the
+# same strengths are put at random places: how they are wired lowers their rank, beyond how their
+# strengths are distributed.
 #
 # It is tempting to go on: "low rank, so brains learn richly". The data do not carry that. What rank
 # does was shown for the beginning of learning, in small trained networks; a connectome is a network
@@ -396,8 +396,8 @@ with plots.style():
 # %% [markdown]
 # Each row is a candidate. The dot is the distance of the change in its dual from a normal
 # distribution; the grey bar is what as many normal numbers would show by chance. Each time, only
-# the potential that the weights were learned under lies within chance. The filled dot is the
-# answer, and an answer has it alone.
+# the potential that the weights were learned under lies within chance. Filled dots cannot
+# be told from the best; here there is only one in each panel.
 #
 # What does "not normal" look like? The next figure draws, for the weights learned by EG, the
 # cumulative distribution of the standardised change less the normal one.
@@ -449,7 +449,7 @@ plt.show()
 # %% [markdown]
 # ## 7. What the weights cannot tell (8 min)
 #
-# **Without the weights before, nothing.** Start both rules from log-normal weights and look at the
+# **Without the weights before, little.** Start both rules from log-normal weights and look at the
 # weights afterwards, as one does with a brain.
 
 # %% alt="Cumulative distributions of standardised logarithms of weights before learning, after EG and after gradient descent. All three lie near the log-normal curve; gradient descent leaves it a little."
@@ -503,9 +503,9 @@ for name, rule, lr in (("EG", EG, 0.3), ("gradient descent", torch.optim.SGD, 0.
 # Neither is near normal in its own dual, and `conclusion()` says that none of the candidates fits.
 # It is better that a method says so than that it names the least bad candidate.
 #
-# **Noise of measurement has a geometry, too.** An error that is added to every weight looks like
-# gradient descent; one in proportion to the weight looks like EG. Exercise 3 shows how little of it
-# is enough.
+# **Errors of measurement have a geometry, too.** Errors that are added to every weight are normal
+# in the dual of gradient descent; errors in proportion to the weight are nearly so in that of EG.
+# Mixed with what learning changed, they mislead. Exercise 3 shows how little of them is enough.
 
 # %% [markdown]
 # ## Exercises
