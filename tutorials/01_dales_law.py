@@ -67,7 +67,7 @@ with plots.style():
         plots.matrix(layer.weight.detach(), ax).set_title(type(layer).__name__)
 
 # %% [markdown]
-# Red excites, blue inhibits, and the depth of the colour grows with the strength. On the left,
+# Red excites, blue with a minus inhibits; a deeper colour is a stronger weight. On the left,
 # columns hold both colours: those units break the law. On the right, six columns are red and two
 # are blue. There are fewer inhibitory units, so each of their synapses starts stronger, and on
 # average excitation and inhibition cancel.
