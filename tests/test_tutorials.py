@@ -149,14 +149,26 @@ class TestTutorial:
         check(script, quick=True)
 
     def test_its_notebooks_were_made_of_this_script(self, script):
-        written, solved = notebooks.read(script), saved(script, solved=True)
+        written = notebooks.for_solutions(notebooks.read(script))
+        solved = saved(script, solved=True)
         assert [
             (cell.cell_type, cell.source, cell.metadata) for cell in solved.cells
         ] == [(cell.cell_type, cell.source, cell.metadata) for cell in written.cells], (
             f"run `python -m tutorials.notebooks {script.stem[:2]}`"
         )
         of_students = notebooks.students(copy.deepcopy(solved))
-        assert saved(script, solved=False) == of_students
+        students = saved(script, solved=False)
+        assert notebooks.for_solutions(students) == of_students
+
+    def test_links_of_both_notebooks_lead_to_files(self, script):
+        for folder in (notebooks.FOLDER, notebooks.SOLUTIONS):
+            notebook = nbformat.read(folder / f"{script.stem}.ipynb", as_version=4)
+            for cell in notebook.cells:
+                if cell.cell_type != "markdown":
+                    continue
+                for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", cell.source):
+                    if not target.startswith("http"):
+                        assert (folder / target).exists(), target
 
     def test_was_saved_after_one_run_from_top_to_bottom(self, script):
         cells = notebooks.code_cells(saved(script, solved=True))

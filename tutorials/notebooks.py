@@ -227,12 +227,21 @@ def students(solved: NotebookNode) -> NotebookNode:
     return notebook
 
 
+def for_solutions(notebook: NotebookNode) -> NotebookNode:
+    """Return a notebook whose links lead to the same pages from one folder further down."""
+    notebook = nbformat.from_dict(notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = cell.source.replace("](../", "](../../")
+    return notebook
+
+
 def save(script: Path) -> None:
     """Run a script in full, and save its two notebooks."""
     solved = execute(read(script))
     reduce_colours(solved)
     SOLUTIONS.mkdir(exist_ok=True)
-    nbformat.write(solved, SOLUTIONS / f"{script.stem}.ipynb")
+    nbformat.write(for_solutions(solved), SOLUTIONS / f"{script.stem}.ipynb")
     nbformat.write(students(solved), FOLDER / f"{script.stem}.ipynb")
 
 
