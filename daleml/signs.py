@@ -341,7 +341,8 @@ def check(
     Returns:
         A report that is true when the law holds, and otherwise names parameter, unit and count.
         ``report.unjudged`` names the weights that are not under the law: floating-point tensors
-        of two or more dimensions.
+        of two or more dimensions. A buffer that the ``plastic_weights`` of a layer of your own
+        leave out is no weight; a state dict cannot say so, and there it is named.
 
     Raises:
         AttributeError: If a parameter whose signs were fixed is gone.

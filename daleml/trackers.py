@@ -151,6 +151,8 @@ def held_out(
             f"`loss` must be a function of outputs and targets; got {loss!r}."
         )
 
+    # Else a call outside `read` keeps a graph, and torch warns of a loss turned into a number.
+    @torch.no_grad()
     def evaluate(model: nn.Module) -> dict[str, float]:
         outputs = model(inputs)
         if _are_classes(outputs, targets) and len(outputs) != len(targets):
@@ -192,6 +194,7 @@ def sign_flips(model: nn.Module) -> Tracker:
             start[name] = value.detach().sign()
     n_synapses = sum(sign.numel() for sign in start.values())
 
+    @torch.no_grad()
     def flipped(model: nn.Module) -> float:
         if not n_synapses:
             return math.nan

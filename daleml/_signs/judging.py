@@ -179,10 +179,20 @@ def _entries(model: nn.Module) -> dict[str, Tensor]:
         for name, parameter in module._parameters.items():
             if parameter is not None:
                 found[prefix + name] = parameter
+        apart = set(module._non_persistent_buffers_set) | _fixed_tables(module, path)
         for name, buffer in module._buffers.items():
-            if buffer is not None and name not in module._non_persistent_buffers_set:
+            if buffer is not None and name not in apart:
                 found[prefix + name] = buffer
     return found
+
+
+def _fixed_tables(module: nn.Module, path: str) -> set[str]:
+    """Return the buffers of a layer of one's own whose ``plastic_weights`` leave them out."""
+    said = modules.method(module, "plastic_weights")
+    # Layers of this package know nothing of a buffer that somebody added to them.
+    if said is None or said.__module__.partition(".")[0] == __name__.partition(".")[0]:
+        return set()
+    return set(module._buffers) - modules.accounted(module, path)
 
 
 # -- a state dict ----------------------------------------------------------------------------------

@@ -130,6 +130,32 @@ def test_what_counts_as_a_weight(module, free):
     }
 
 
+class Profiled(nn.Module):
+    """A layer of one's own, whose weight is multiplied by a table that does not learn."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight, self.extra = (
+            nn.Parameter(torch.rand(2, 3)),
+            nn.Parameter(torch.rand(2, 2)),
+        )
+        self.register_buffer("profile", torch.ones(2, 3))
+        signs.fix(self, "weight", Populations(2, 1))
+
+    def plastic_weights(self):
+        return ["weight"]
+
+
+def test_a_buffer_that_a_layer_does_not_count_among_its_synapses_is_no_weight():
+    layer = Profiled()
+    # Of parameters, which an optimiser moves, a layer cannot say so.
+    assert signs.check(layer).unjudged == (Unjudged("extra", 4),)
+    # Nor can a state dict, which knows no layers.
+    assert signs.check(layer.state_dict()).unjudged[-1] == Unjudged("profile", 6)
+    layer.plastic_weights = lambda: ["weight", "profile"]
+    assert signs.check(layer).unjudged[-1] == Unjudged("profile", 6)
+
+
 def test_a_pruned_a_parametrised_and_a_shared_weight_have_one_name_each():
     pruned, normed, lawful = nn.Linear(3, 2), nn.Linear(4, 2), EILinear(3, 2)
     prune.random_unstructured(pruned, "weight", 0.5)

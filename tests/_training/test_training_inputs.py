@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from daleml.layers import DANNLinear, EILinear
 from daleml.optim import EG, EGAdamW, enforce, param_groups
-from daleml.trackers import held_out
+from daleml.trackers import DEFAULT, held_out, sign_flips
 from daleml.training import Shuffled, train
 from tests.names import steady
 
@@ -187,6 +187,21 @@ def test_held_out_wants_a_function_and_as_many_targets():
             match=f"`targets` must be as many as the model's outputs, 12; got {len(targets)}",
         ):
             held_out(X, targets, cross_entropy)(nn.Linear(9, 3))
+
+
+def test_a_tracker_is_called_outside_train_without_a_gradient_or_a_warning():
+    net, grads = nn.Linear(9, 3), []
+
+    def loss(outputs, targets):
+        grads.append(outputs.requires_grad)
+        return cross_entropy(outputs, targets)
+
+    found = {"test": held_out(X, Y, loss), "flips": sign_flips(net), **DEFAULT}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for tracker in found.values():
+            tracker(net)
+    assert grads == [False]
 
 
 # -- learning-rate corrections -----------------------------------------------------------------------------------------
