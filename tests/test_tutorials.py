@@ -11,6 +11,7 @@ tutorial to its claim and its solutions.
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import re
 from collections.abc import Mapping
@@ -101,6 +102,7 @@ def example(tmp_path) -> NotebookNode:
         "for one in range(3):\n    assert (\n        one\n        > 5\n    ), one\n    print(one)\n\n"
         '# %% tags=["solution"]\nassert LR == 3\n\n'
         '# %% tags=["solution"]\n2 + 2\n\n'
+        '# %% [markdown] tags=["solution"]\n# The answer is 3.\n\n'
         "# %%\nassert LR\n"
     )
     return notebooks.read(script)
@@ -121,6 +123,7 @@ def test_a_student_gets_one_place_to_write_instead_of_a_solution(tmp_path):
     sources = [cell.source for cell in notebook.cells]
     assert sources.count(notebooks.YOUR_SOLUTION) == 1
     assert "assert LR == 3" not in sources
+    assert "The answer is 3." not in sources
     assert sources[-1] == "assert LR"
     counts = [cell.execution_count for cell in notebooks.code_cells(notebook)]
     assert counts == [1, 2, None, 3]
@@ -206,6 +209,12 @@ class TestTutorial:
                     break
                 solution.append(after.source)
             assert "assert " in "\n".join(solution), cell.source.splitlines()[0]
+
+    def test_no_answer_stands_behind_a_student_s_place_to_write(self, script):
+        cells = saved(script, solved=False).cells
+        for cell, after in itertools.pairwise(cells):
+            if cell.source == notebooks.YOUR_SOLUTION:
+                assert after.source.startswith("##"), after.source
 
     def test_the_last_code_cell_asserts_the_claim(self, script):
         last = notebooks.code_cells(notebooks.read(script))[-1]

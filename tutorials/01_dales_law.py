@@ -427,9 +427,13 @@ print(f"loss {losses[0]:.2f}, then {losses[-1]:.2f}; {signs.check(rnn)}")
 assert signs.check(rnn)
 assert losses[-1] < losses[0]
 
-# %% [markdown]
+# %% [markdown] tags=["solution"]
+# <details><summary>What came out</summary>
+#
 # A `tanh` unit has negative rates. A negative rate through an excitatory synapse inhibits, so one
 # unit would do both after all, and the law would say nothing.
+#
+# </details>
 
 # %% [markdown]
 # ## What this showed

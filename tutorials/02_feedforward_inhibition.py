@@ -645,10 +645,14 @@ for name in runs:
 assert abs(dim["DANN, shunting"][1] - dim["DANN, shunting"][0]) < 0.005
 assert dim["column EI"][1] > dim["column EI"][0] + 0.1
 
-# %% [markdown]
+# %% [markdown] tags=["solution"]
+# <details><summary>What came out</summary>
+#
 # With shunting, $c$ stands above and below the line and drops out: the network answers alike in
 # any light. Column EI reads brightness through its common input, and is lost without it. Added
 # light is no common factor, and hurts them all.
+#
+# </details>
 
 # %% [markdown]
 # ## What this showed

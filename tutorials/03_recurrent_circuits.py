@@ -517,7 +517,7 @@ at_first = final[(final.circuit == "EI, 10 inhibitory") & (final.lr == 0.4)].mis
 print(f"missed {np.mean(missed):.0%}, before {at_first.mean():.0%}")
 assert entropy > 0.9
 
-# %% [markdown]
+# %% [markdown] tags=["solution"]
 # <details><summary>What came out</summary>
 #
 # The projection sets more than half of the synapses to zero, and the entropy stays high: so
@@ -525,7 +525,8 @@ assert entropy > 0.9
 # at the start does not by itself make a good learner.
 #
 # </details>
-#
+
+# %% [markdown]
 # ### Exercise 5: try to refute it
 #
 # "Lawful circuits of high entropy learn well." Find one that does not. (An open question: there are
@@ -555,14 +556,15 @@ print(
 assert entropy > 0.9
 assert np.mean(missed) > with_ten
 
-# %% [markdown]
+# %% [markdown] tags=["solution"]
 # <details><summary>What came out</summary>
 #
 # A single interneuron is enough for the spectrum at the start. During learning it must then stand
 # for all inhibition in the circuit. That this is the reason is a guess: how would you test it?
 #
 # </details>
-#
+
+# %% [markdown]
 # ## What this showed
 
 # %% tags=["trained", "claim"]

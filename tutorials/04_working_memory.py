@@ -593,7 +593,7 @@ print(
 )
 assert free_rates > told_by["rates r"].accuracy[-1] + 0.1
 
-# %% [markdown]
+# %% [markdown] tags=["solution"]
 # <details><summary>What came out</summary>
 #
 # Synapses hold what passed, whether or not anybody learned to use it. And without a price on
@@ -602,7 +602,8 @@ assert free_rates > told_by["rates r"].accuracy[-1] + 0.1
 # *possible*; it does not say what brains do.
 #
 # </details>
-#
+
+# %% [markdown]
 # ### Exercise 4: a delay that cannot be foreseen
 #
 # Train a new circuit on delays between 500 and 1,500 ms, and measure its accuracy after each of

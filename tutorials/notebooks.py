@@ -10,7 +10,7 @@ them, ``python -m tutorials.notebooks 04 05`` those two, and saves from one run 
 What a cell's first line may say, as in ``# %% tags=["trained"] alt="Two curves..."``:
 
 - ``tags=["trained"]``: what it shows depends on training, in its numbers;
-- ``tags=["solution"]``: it solves the exercise above it;
+- ``tags=["solution"]``: it solves the exercise above it, or says, in Markdown, what came out;
 - ``tags=["claim"]``: it asserts what the tutorial says;
 - ``alt="..."``: its figure in words, for those who cannot see it;
 - ``slide="Heading. One sentence."``: its figure belongs on a slide.
