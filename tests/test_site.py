@@ -53,6 +53,16 @@ def test_every_plot_and_every_task_has_an_entry():
     assert wanted == set(shown)
 
 
+def test_the_first_page_of_the_gallery_shows_every_entry():
+    entries = {"Memory": [gallery_pages.read("tasks", "DirectionMatch")]}
+    shown = gallery_pages.thumbnails(entries, page="tasks.html")
+    assert 'href="tasks.html#gallery-tasks-directionmatch"' in shown
+    assert "gallery-tasks-DirectionMatch.png" in shown
+    index = (DOCS / "gallery" / "index.md").read_text()
+    for kind in {kind for kind, _ in ENTRIES}:
+        assert f"{{include}} _{kind}.md" in index
+
+
 def test_every_script_of_the_gallery_is_an_entry():
     scripts = {gallery_pages.script_of(kind, name) for kind, name in ENTRIES}
     assert scripts == set((DOCS / "gallery").glob("*/*.py"))
@@ -170,3 +180,11 @@ def test_a_command_in_a_cell_can_be_coloured():
 )
 def test_links_of_notebooks_lead_to_pages(text, shown):
     assert tutorial_pages.links_from_the_site(text) == shown
+
+
+def test_a_repository_is_carried_to_machines_without_a_network_as_a_wheel():
+    # `pip download` of a repository leaves its source, which cannot be built there.
+    lines = (DOCS / "teaching.md").read_text().splitlines()
+    carried = [line for line in lines if line.startswith("$") and "git+" in line]
+    assert carried
+    assert all(line.startswith("$ pip wheel ") for line in carried)

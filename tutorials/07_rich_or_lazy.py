@@ -383,7 +383,7 @@ def learn_labels(potential, n_weights=10_000, lognormal=False, seed=0):
     return start, weight.detach()
 
 
-# %% alt="Three panels, for weights learned by EG, by gradient descent and under the 3-norm: distance from normal of the change in five duals, with the range that chance allows. Each time only the potential of learning lies within chance." slide="Which rule? In the dual of the right potential the change of the weights is normal, and in no other."
+# %% alt="Three panels, for weights learned by EG, by gradient descent and under the 3-norm: distance from normal of the change in five duals, with the range that chance allows. Each time only the potential of learning lies within chance."
 pairs = {name: learn_labels(potential) for name, potential in RULES.items()}
 inferred = {name: infer_geometry(*pair) for name, pair in pairs.items()}
 for name, one in inferred.items():
@@ -402,7 +402,7 @@ with plots.style():
 # What does "not normal" look like? The next figure draws, for the weights learned by EG, the
 # cumulative distribution of the standardised change less the normal one.
 
-# %% alt="Cumulative distribution less the normal one of the change in five duals. For the negative entropy the curve stays within the grey band about zero; the others swing away from it, the farther the larger their p."
+# %% alt="Cumulative distribution less the normal one of the change in five duals. For the negative entropy the curve stays within the grey band about zero; the others swing away from it, the farther the larger their p." slide="What the change says of the rule. Weights learned by EG: in the dual of the negative entropy their change is normal, in others it is not."
 with plots.style():
     plots.normality(inferred["EG"])
 

@@ -158,6 +158,8 @@ def write_gallery(app: Any) -> None:
                 write_bytes_if_changed(picture, draw(entry))
                 picture.touch()
         write_if_changed(folder / f"{kind}.rst", page(begin, entries))
+        shown = thumbnails(entries, page=f"{kind}.html")
+        write_if_changed(folder / f"_{kind}.md", shown + "\n")
 
 
 def draw(entry: Entry) -> bytes:
@@ -178,18 +180,24 @@ def draw(entry: Entry) -> bytes:
 
 def page(begin: str, entries: dict[str, list[Entry]]) -> str:
     """Return a page: thumbnails on top, then each entry with figure and code."""
-    thumbnails = ['.. raw:: html\n\n   <div class="thumbnails">']
-    for entry in (entry for group in entries.values() for entry in group):
-        thumbnails.append(
-            f'   <a href="#{entry.anchor.lower().replace("_", "-")}">'
-            f'<img src="../_images/{entry.file_name}"'
-            f' alt="{escape(entry.alt)}">{may_break(entry.name)}</a>'
-        )
-    parts = [begin, "\n".join([*thumbnails, "   </div>"]), ""]
+    small = textwrap.indent(thumbnails(entries), "   ")
+    parts = [begin, f".. raw:: html\n\n{small}", ""]
     for group, members in entries.items():
         parts += ["", group, "-" * len(group)]
         parts += [of_entry(entry) for entry in members]
     return "\n".join(parts)
+
+
+def thumbnails(entries: dict[str, list[Entry]], page: str = "") -> str:
+    """Return small pictures that lead to the entries, on this page or on another one."""
+    parts = ['<div class="thumbnails">']
+    for entry in (entry for group in entries.values() for entry in group):
+        parts.append(
+            f'<a href="{page}#{entry.anchor.lower().replace("_", "-")}">'
+            f'<img src="../_images/{entry.file_name}"'
+            f' alt="{escape(entry.alt)}">{may_break(entry.name)}</a>'
+        )
+    return "\n".join([*parts, "</div>"])
 
 
 def may_break(name: str) -> str:
