@@ -210,7 +210,7 @@ with plots.style():
 # The same network, the same optimiser, and one more line: `enforce` projects the model after
 # every step of any PyTorch optimiser.
 
-# %% tags=["trained"] alt="Number of synapses that break the law by epoch. Without the guard it rises from zero to several hundred; with it, the line lies on zero."
+# %% tags=["trained"] alt="Number of synapses that break the law by epoch. Without the guard it rises from zero to about a thousand; with it, the line lies on zero."
 guarded = column_ei()
 optimizer = torch.optim.Adam(guarded.parameters(), lr=0.003)
 guard = enforce(optimizer, guarded)

@@ -298,7 +298,7 @@ with plots.style():
 # each frequency. `fixed_points` searches for them with the input of the delay, from states that
 # the circuit passes.
 
-# %% tags=["trained"] alt="Activity during the delay in the plane of its two main components: grey curves of twelve trials run side by side along bent paths and come nearer to one marked point at their end."
+# %% tags=["trained"] alt="Activity during the delay in the plane of its two main components: grey curves of twelve trials, a small square at the start of each, run side by side along bent paths. One stable point is marked; most curves end far from it."
 quiet = torch.tensor([1.0, 0.0, 0.0])  # the fixation cue alone
 delay = task.steps("delay")
 _, begun = circuit(test.inputs[: delay.start, :12])
@@ -310,10 +310,22 @@ with plots.style():
     plots.fixed_points(found, ax, path=path)
 
 # %% [markdown]
-# There is no line of points. There is one, where all paths would end, and the memory with them, if
-# the delay lasted. The circuit uses the way there: trials run side by side, and *which* path one is
-# on is the frequency. Such a memory is tied to time, for the answer is ready when the second
-# vibration usually comes. Would it be, after a delay of another length?
+# There is no line of points. There is one, and it is stable. It is tempting to say that all paths
+# end there. A stable point holds what comes near, and says nothing of what stays away. So we let
+# the delay last for half a minute, and look.
+
+# %% tags=["trained"]
+late = activity.trajectory(circuit, quiet.expand(600, 12, 3), begun).rates
+moving = ((late[-1] - late[-2]).norm(dim=-1) > 0.1).sum()
+before, after = (torch.pdist(late[step]).median() for step in (0, -1))
+print(f"after 30 s, {moving} of 12 trials still move;")
+print(f"the median distance between two trials is {after:.1f}, and was {before:.1f}")
+
+# %% [markdown]
+# Most trials never rest: they end in an oscillation, and trials have come closer to each other, so
+# that less is left of the frequency. The circuit uses the way: trials run side by side, and *which*
+# path one is on is the frequency. Such a memory is tied to time, for the answer
+# is ready when the second vibration usually comes. Would it be, after a delay of another length?
 
 # %% tags=["trained"]
 for delay_ms in (500, 1000, 2000):
@@ -332,23 +344,24 @@ for delay_ms in (500, 1000, 2000):
 #
 # `silence` is a block. Inside of it, a population sends nothing during a window of each trial;
 # after it, the circuit is what it was, to the bit. We silence each population for 200 ms, and move
-# the window through the trial. A second number, from `task.responses`, is the fraction of trials
-# in which any choice is made.
+# the window through the trial. `task.responses` adds two numbers: the fraction of trials in which
+# any choice is made, and that in which it is "first is higher".
 
-# %% tags=["trained"] alt="Two panels over the time of a 200 ms window, a curve for each of E, PV and SST. Left, for E and SST units the accuracy falls from above 0.8 in the first window to below one half at the end of the delay; for PV units it is highest, 0.9, at the end of the delay. Right, nearly all trials are answered, but where E units are silent in the second vibration." slide="Silencing cells in a window. Each population is silent for 200 ms: what is lost depends on when."
+# %% tags=["trained"] alt="Three panels over the time of a 200 ms window, a curve for each of E, PV and SST. Left, for E and SST units the accuracy falls from above 0.8 in the first window to below one half at the end of the delay; for PV units it is highest, 0.9, at the end of the delay. Middle, nearly all trials are answered, but where E units are silent in the second vibration. Right, without E units in the delay hardly any answer is that the first is higher." slide="Silencing cells in a window. Each population is silent for 200 ms: what is lost depends on when."
 rows = []
 for population in cells.names:
     for start in range(0, 2000, 200):
         with silence(model, population, window_ms=(start, start + 200)):
             disturbed = model(test.inputs)
-        answered = (task.responses(disturbed, test).choice > 0).double().mean().item()
-        rows.append((population, start + 100, task.score(disturbed, test), answered))
+        choice = task.responses(disturbed, test).choice
+        shares = [made.double().mean().item() for made in (choice > 0, choice == 1)]
+        rows.append((population, start + 100, task.score(disturbed, test), *shares))
 effects = pd.DataFrame(
-    rows, columns=["silenced", "middle of the window (ms)", "accuracy", "answered"]
+    rows, columns=["silenced", "middle of the window (ms)", "accuracy", "any", "first"]
 )
 with plots.style():
-    axes = plt.figure(figsize=(9.6, 3.4), layout="constrained").subplots(1, 2)
-    for ax, what in zip(axes, ("accuracy", "answered"), strict=True):
+    axes = plt.figure(figsize=(9.6, 3.4), layout="constrained").subplots(1, 3)
+    for ax, what in zip(axes, ("accuracy", "any", "first"), strict=True):
         plots.learning_curves(
             effects, what, ax, hue="silenced", x="middle of the window (ms)"
         )
@@ -356,14 +369,19 @@ with plots.style():
         ax.axvspan(1500, 2000, color="#f6ecd2", zorder=-1)
         ax.set_ylim(0, 1.02)
     axes[1].set_ylabel("fraction of trials answered")
+    axes[2].set_ylabel('fraction of "first is higher"')
 
 # %% [markdown]
-# To silence E or SST units costs the more the later it comes: what is lost early can be made up for
-# while the vibration lasts, what is lost in the delay cannot. PV units may be silent at the end of
-# the delay, and not in the second vibration. They are needed at the very beginning, too.
+# To silence E or SST units in the delay costs the more the later it comes. PV units may be silent at
+# the end of the delay, and not in the second vibration. They are needed at the very beginning, too.
 #
-# The right panel is a control. Accuracy alone cannot tell a circuit that forgets from one that does
-# *not answer*; here nearly all trials are answered, so that the left panel is about what it knows.
+# Is that forgetting? The other panels are controls. Accuracy alone cannot tell a circuit that
+# forgets from one that does *not answer*; here nearly all trials are answered. And it cannot tell
+# it from one that always gives the *same* answer. That is what happens: after 200 ms of the delay
+# without E units, the circuit says "second is higher" in nearly all trials, and so is right in half
+# of them. It was pushed to one side; whether the memory is gone, this does not show. (The left
+# panel falls below one half since the score counts all steps of the decision, and a disturbed
+# circuit answers late.)
 #
 # A lesion removes synapses for good, or, here, for as long as the block lasts.
 

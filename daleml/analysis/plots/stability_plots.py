@@ -47,7 +47,7 @@ def fixed_points(
         result: What :func:`daleml.analysis.activity.fixed_points` returned.
         ax: Where to draw; default: new axes.
         path: A trajectory of the same circuit, drawn below them in the plane in which both vary
-            most.
+            most; small squares mark where it begins.
         xlabel, ylabel, title, width: As every plot takes them; see
             :mod:`daleml.analysis.plots`.
 
@@ -82,13 +82,19 @@ def fixed_points(
             f"`path` must be of {n_units} units; got {groups[0].shape[1]}."
         )
     plane, held = principal_plane(np.concatenate(groups))
+    starts = []
     label: str | None = "trajectories"
     for one in paths:
         line, plane = plane[: len(one)], plane[len(one) :]
         ax.plot(
             line[:, 0], line[:, 1], color="0.7", linewidth=0.8, zorder=0, label=label
         )
+        starts.append(line[0])
         label = None
+    if starts:
+        # Without a mark nobody can tell which of its two ends a path comes from.
+        x, y = np.array(starts).T
+        ax.scatter(x, y, s=12, marker="s", color="0.45", zorder=1, label="their start")
     _draw_points(ax, result.points, plane)
     _keep_wide(ax)
     ax.set(

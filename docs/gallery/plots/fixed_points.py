@@ -2,7 +2,7 @@
 
 ``path=`` draws trials under the points.
 
-Alt: A filled mark for a stable point, at which several lines end.
+Alt: A filled mark for a stable point, at which several lines end; a small square where each begins.
 """
 
 import torch

@@ -134,6 +134,10 @@ def test_fixed_points_are_drawn_where_a_trajectory_goes():
     _, axes = plots.figure()
     ax = plots.fixed_points(found, axes[0, 0], path=path)
     assert len(ax.lines) >= 4
+    assert "their start" in legend_of(ax)
+    (starts,) = [one for one in ax.collections if one.get_label() == "their start"]
+    begun = [(line.get_xdata()[0], line.get_ydata()[0]) for line in ax.lines[:4]]
+    np.testing.assert_allclose(starts.get_offsets(), begun)
     with pytest.raises(TypeError, match="`path` must be a Trajectory; got int."):
         plots.fixed_points(found, path=3)
     wider = activity.trajectory(nn.RNN(3, 6), torch.rand(20, 4, 3))
