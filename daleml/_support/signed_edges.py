@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from daleml import require
+from daleml._support.type_names import alike_but_for_blanks
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -178,6 +179,13 @@ def require_node(graph: nx.DiGraph[Any]) -> None:
                 f"`graph` must have a name for every node; got {node!r}, which pandas reads"
                 " where a cell is empty: leave such rows out."
             )
+    # Blanks are left over in tables, where they would make two neurons of one.
+    alike = alike_but_for_blanks(graph)
+    if alike is not None:
+        raise ValueError(
+            f"`graph` must name nodes by more than blanks; got {alike[0]!r} and"
+            f" {alike[1]!r}: strip the names of the table first."
+        )
 
 
 def present(graph: nx.DiGraph[Any], nodes: list[Any]) -> Tensor:

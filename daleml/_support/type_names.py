@@ -46,6 +46,20 @@ def is_mapping(given: Any) -> bool:
     )
 
 
+def alike_but_for_blanks(names: Iterable[Any]) -> tuple[str, str] | None:
+    """Return two names that only blanks around them tell apart, as "B " and "B"; None if none do.
+
+    Example:
+        >>> alike_but_for_blanks(["A", "B ", 3, "B"])
+        ('B ', 'B')
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        if isinstance(name, str) and found.setdefault(name.strip(), name) != name:
+            return found[name.strip()], name
+    return None
+
+
 def checked(argument: str, pairs: Iterable[Any]) -> Types:
     """Return pairs of a name and a number of units as tuples, or raise."""
     types = []

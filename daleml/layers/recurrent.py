@@ -265,7 +265,8 @@ class EIRNN(Recurrent):
                 as given, in the precision of ``dtype``.
 
         Returns:
-            An ``EIRNN``: unit ``k`` is the given unit ``rnn.order[k]``.
+            An ``EIRNN``: unit ``k`` is the given unit ``rnn.order[k]``; ``rnn.nodes`` names the
+            units where rows and columns of a table, or of its file, share names.
 
         Raises:
             TypeError: If ``weights`` are no matrix of numbers.

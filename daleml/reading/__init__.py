@@ -31,7 +31,7 @@ module              what it holds
 
 from daleml._support.safe_text import listed, printable, quoted
 from daleml.reading.array_files import read_array, read_arrays
-from daleml.reading.matrix_files import matrix_of, read_matrix
+from daleml.reading.matrix_files import matrix_of, read_labelled_matrix, read_matrix
 from daleml.reading.notes import OnNote, ReadingError, in_keywords, warn
 from daleml.reading.opening import (
     ARRAYS,
@@ -71,6 +71,7 @@ __all__ = [
     "read_array",
     "read_arrays",
     "read_checkpoint",
+    "read_labelled_matrix",
     "read_matrix",
     "read_table",
     "require_file",

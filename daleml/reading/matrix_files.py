@@ -38,13 +38,24 @@ _RECEIVER = re.compile(
 def read_matrix(
     path: Path, name: str | None, on_note: OnNote, option: str = "--column"
 ) -> Any:
-    """Read one matrix of a file: an array or a tensor.
+    """Read one matrix of a file: an array or a tensor; see :func:`read_labelled_matrix`."""
+    return read_labelled_matrix(path, name, on_note, option)[0]
+
+
+def read_labelled_matrix(
+    path: Path, name: str | None, on_note: OnNote, option: str = "--column"
+) -> tuple[Any, list[str] | None]:
+    """Read one matrix of a file, and the names that its rows and columns share.
 
     Args:
         path: A table, a file of arrays, or a checkpoint.
         name: The array or tensor to read, where the file holds several.
         on_note: What takes notes, a sentence each, on what was taken for what.
         option: What an error calls ``name``.
+
+    Returns:
+        The matrix; its names, None if rows and columns have none, or others, or are numbered
+        from 0 on, as pandas numbers what has no names.
 
     Raises:
         ValueError: If the file cannot be read as what its name says, or there are several to
@@ -54,12 +65,28 @@ def read_matrix(
     """
     require_file(path, KINDS)
     if is_table(path):
-        return matrix_of(read_table(path, TableOptions(), on_note))
+        table = read_table(path, TableOptions(), on_note)
+        matrix = matrix_of(table)
+        return matrix, _shared_names(table, matrix.shape[1])
     if suffix(path) not in STATES:
-        return read_array(path, name, "matrix", on_note, option)[1]
+        return read_array(path, name, "matrix", on_note, option)[1], None
     state = read_checkpoint(path, on_note)
     matrices = [key for key, value in state.items() if value.ndim == 2]
-    return state[choose(name, matrices, path, "matrix", option)]
+    return state[choose(name, matrices, path, "matrix", option)], None
+
+
+def _shared_names(table: Table, n_columns: int) -> list[str] | None:
+    """Return the names of the columns if those of the rows are the same."""
+    columns, rows = table.names(), table.labels
+    if not table.named:
+        return None
+    if rows is None:
+        rows, columns = table.text(columns[0]), columns[1:]
+    # A last column of totals was left out.
+    columns = columns[:n_columns]
+    if rows.tolist() != columns or columns == list(map(str, range(n_columns))):
+        return None
+    return columns
 
 
 def matrix_of(table: Table) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from daleml._support.safe_text import quoted
+from daleml.reading.odd_cells import advice_on
 
 LARGEST_EXACT = 2**53
 """From here on float64 does not hold every whole number, so an id would be rounded."""
@@ -351,12 +352,10 @@ class OddColumn:
         )
 
     def _advice(self, odd: list[str], texts: list[str]) -> str:
-        """Return what to do about some cells of one word among numbers; empty for others."""
-        n = self._total(odd)
-        # A single word is more likely a slip than a code for what is missing.
-        if len(odd) > 1 or n == 1 or 2 * n > self._total(texts):
+        if len(odd) > 1:
             return ""
-        return f": if it is no value, pass `--missing {shlex.quote(odd[0])}`"
+        n = self._total(odd)
+        return advice_on(odd[0], self._row(odd[0]), n, self._total(texts))
 
     def _wrong(self, texts: list[str], more: str = "") -> NotNumbersError:
         first = min(texts, key=self._row)

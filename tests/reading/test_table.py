@@ -125,6 +125,10 @@ def test_options_settle_what_is_open(text, options, values, folder):
         ("id,size\n1,0.5\n2,#REF!\n", "an error of a spreadsheet: pass `--missing '#REF!'`"),
         ("id,size\n1,0.5\n2,x\n3,y\n", "must hold numbers; got 'x' in row 2, and 1 more such values."),
         ("id,size\n1,0.5\n2,?\n3,?\n4,0.7\n5,1\n", "got '?' in row 2, and 1 more such values: if it is no value, pass `--missing '?'`."),
+        ("id,size\n,um2\n1,0.5\n2,0.7\n", "must hold numbers; got 'um2' in row 1: if this row, the first below the names, holds units, delete it, or pass `--missing um2` to leave its cell out."),
+        ("id,size\n,[pA/mV]\n1,0.5\n2,0.7\n", "must hold numbers; got '[pA/mV]' in row 1: if this row, the first below the names, holds units, delete it, or pass `--missing '[pA/mV]'` to leave its cell out."),
+        # No unit.
+        ("id,size\n,big\n1,0.5\n2,0.7\n", "must hold numbers; got 'big' in row 1."),
         ("id,size\n1,0.5\n2,x\n3,0.7\n", "must hold numbers; got 'x' in row 2."),
         ("id,size\n1,#DIV/0!\n2,0.7\n", "an error of a spreadsheet: pass `--missing '#DIV/0!'` to leave such cells out"),
         ("id,size\n1,1_000\n2,2\n", "must hold numbers; got '1_000' in row 1."),
@@ -839,3 +843,9 @@ def test_who_tells_the_decimal_mark_is_not_told_of_it(tmp_path):
     assert table.values("size").tolist() == [0.5, 0.7]
     with pytest.warns(UserWarning, match="read with decimal commas"):
         read_synapses(path, separator=";")
+
+
+def test_a_row_of_units_is_left_out_as_its_refusal_says(folder):
+    values, _ = column("id,size\n,um2\n1,0.5\n2,0.7\n", "size", missing=("um2",))
+    assert values[-2:] == [0.5, 0.7]
+    assert values[0] != values[0]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from daleml import reading, require
 from daleml._support import unit_order
-from daleml._support.type_names import is_mapping
+from daleml._support.type_names import alike_but_for_blanks, is_mapping
 from daleml.layers._recurrent.given_wiring import GivenWiring
 from daleml.populations import Populations
 
@@ -69,9 +69,9 @@ def of_matrix(
 
 def _read(given: Any, variable: str | None) -> tuple[Tensor, Sequence[Hashable] | None]:
     """Return a square matrix, float64 and on the CPU, and the names of its units if it has any."""
-    labels = None
+    labels: Sequence[Hashable] | None = None
     if isinstance(given, (str, os.PathLike)):
-        given = _of_file(Path(given), variable)
+        given, labels = _of_file(Path(given), variable)
     elif variable is not None:
         raise TypeError(
             f"`variable` must be left out unless `weights` is a file; got {variable!r}."
@@ -127,16 +127,18 @@ def _in_order(argument: str, given: Any, labels: Sequence[Hashable] | None) -> A
     return [values[label] for label in labels]
 
 
-def _of_file(path: Path, variable: str | None) -> Any:
-    """Read the matrix of a file, and pass on what a reader notes of it."""
+def _of_file(path: Path, variable: str | None) -> tuple[Any, list[str] | None]:
+    """Read the matrix of a file with its names, and pass on what a reader notes of it."""
     notes: list[str] = []
-    found = reading.read_matrix(path, variable, notes.append, "variable")
+    found, labels = reading.read_labelled_matrix(
+        path, variable, notes.append, "variable"
+    )
     is_square = len(set(found.shape)) == 1
     for note in notes:
         # As many rows as columns leave no doubt that the first row is one of them.
         if not (is_square and "taken as data" in note):
             reading.warn(note)
-    return found
+    return found, labels
 
 
 def _labels(table: Any) -> list[Hashable]:
@@ -149,6 +151,12 @@ def _labels(table: Any) -> list[Hashable]:
         )
     if len(set(labels)) < len(labels):
         raise ValueError("`weights` must name each unit once; got names that repeat.")
+    alike = alike_but_for_blanks(labels)
+    if alike is not None:
+        raise ValueError(
+            "`weights` must name units by more than blanks; got"
+            f" {alike[0]!r} and {alike[1]!r}: strip the names first."
+        )
     return labels
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import warnings
 
 import networkx as nx
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daleml import Populations, signs
-from daleml.analysis import graph_populations, spectrum
+from daleml.analysis import graph_populations, graph_summary, spectrum
 from daleml.layers import EIRNN
 
 CELLS = ["PV", "E", "SST", "E", "PV"]
@@ -92,6 +93,44 @@ def test_a_labelled_matrix_names_the_units():
         " 'pyr1'."
     )
     assert built(names=pd.Series(CELLS)).populations == rnn.populations
+
+
+def test_a_labelled_file_names_the_units_as_its_table_does(tmp_path):
+    labels = ["basket", "pyr1", "martinotti", "pyr2", "chandelier"]
+    table = pd.DataFrame(BY_SENDER, labels, labels)
+    kept = built(table, dt_ms=5, tau_ms=[10, 20, 30, 40, 50])
+    for corner in ("", "cell"):
+        table.to_csv(tmp_path / "w.csv", index_label=corner)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            rnn = built(tmp_path / "w.csv", dt_ms=5, tau_ms=[10, 20, 30, 40, 50])
+        assert rnn.nodes == kept.nodes
+        assert torch.equal(rnn.weight_hh_l0, kept.weight_hh_l0)
+        assert torch.equal(rnn.tau_ms, kept.tau_ms)
+    # Units that pandas numbers have no names, nor have columns that rows do not share.
+    for names in (range(5), labels[::-1]):
+        pd.DataFrame(BY_SENDER, names, range(5)).to_csv(tmp_path / "w.csv")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert built(tmp_path / "w.csv").nodes is None
+
+
+def test_names_that_only_blanks_tell_apart_are_refused():
+    graph = nx.DiGraph([("A", "B "), ("B", "A")])
+    nx.set_edge_attributes(graph, 1, "sign")
+    nx.set_edge_attributes(graph, 1.0, "weight")
+    for read in (lambda: EIRNN.from_graph(graph, 1), lambda: graph_summary(graph)):
+        with pytest.raises(ValueError) as raised:
+            read()
+        assert str(raised.value) == (
+            "`graph` must name nodes by more than blanks; got 'B ' and 'B': strip the names"
+            " of the table first."
+        )
+    labels = ["A", "B", "C", " B", "D"]
+    with pytest.raises(
+        ValueError, match="must name units by more than blanks; got 'B'"
+    ):
+        built(pd.DataFrame(BY_SENDER, labels, labels))
 
 
 def test_options_by_unit_follow_the_order_of_the_matrix():
