@@ -29,6 +29,13 @@ from daleml.analysis.weights.sampling import weight_sample
 if TYPE_CHECKING:
     import pandas as pd
 
+_WORDS = {
+    "log_sd": "σ of ln w",
+    "gini": "Gini's coefficient",
+    "log_skewness": "skewness of ln w",
+}
+"""What sentences call the measures."""
+
 
 class Measure(NamedTuple):
     """One measure of two samples, and how they differ in it.
@@ -117,7 +124,7 @@ class Resemblance:
             " the reference's shape"
         )
         if not self.differ:
-            names = ", ".join(self.measures)
+            names = ", ".join(map(_in_words, self.measures))
             return (
                 f"The weights do not differ measurably from the reference in {names}; all"
                 f" together, {p}; {how}."
@@ -131,13 +138,13 @@ class Resemblance:
         if name not in self.measures:
             return "quantiles"
         if self.measures[name].difference.value > 0:
-            return f"{name} (larger)"
-        return f"{name} (smaller)"
+            return f"{_in_words(name)} (larger)"
+        return f"{_in_words(name)} (smaller)"
 
     def _sizes(self, name: str) -> str:
         ours, theirs, _ = self.measures[name]
         return (
-            f"{name} {ours.value:.2g} [{ours.low:.2g}, {ours.high:.2g}] against"
+            f"{_in_words(name)} {ours.value:.2g} [{ours.low:.2g}, {ours.high:.2g}] against"
             f" {theirs.value:.2g}"
         )
 
@@ -209,7 +216,7 @@ def compare_to(
         >>> round(result.measures["log_sd"].difference.value, 2)
         -0.4
         >>> result.conclusion().split(",")[0]
-        'The weights differ from the reference in log_sd (smaller)'
+        'The weights differ from the reference in σ of ln w (smaller)'
 
     Notes:
         Zeros are left out of both, and thresholds of detection act on the measures: compare
@@ -302,6 +309,10 @@ def _interval(values: ArrayLike, level: float) -> Interval:
     array = np.asarray(values, dtype=np.float64)
     low, high = np.quantile(array[1:], [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(array[0]), float(low), float(high))
+
+
+def _in_words(measure: str) -> str:
+    return _WORDS.get(measure, measure)
 
 
 def _text(interval: Interval) -> str:
