@@ -25,7 +25,6 @@ import matplotlib.pyplot as plt
 import networkx as nx
 import numpy as np
 import pandas as pd
-import seaborn as sns
 
 from daleml.analysis import (
     compare_families,
@@ -100,9 +99,12 @@ with plots.style():
     figure, axes = plt.subplots(1, 4, figsize=(11, 2.6), layout="constrained")
     for ax, (column, label) in zip(axes, columns.items(), strict=True):
         values = synapses.values(column, type="E")
-        sns.histplot(values[values > 0], bins=50, log_scale=True, ax=ax, color="0.4")
-        ax.set(xlabel=label, ylabel="E synapses" if ax is axes[0] else "")
-    sns.despine(figure)
+        values = values[values > 0]
+        # Steps of equal width on a logarithmic axis.
+        bins = np.geomspace(values.min(), values.max(), 51)
+        ax.hist(values, bins, color="0.4", edgecolor="0.1", linewidth=0.5)
+        ax.set(xscale="log", xlabel=label, ylabel="E synapses" if ax is axes[0] else "")
+        ax.spines[["top", "right"]].set_visible(False)
 
 # %% [markdown]
 # Each panel has a mark of its instrument. The area is a comb: it was rounded. The volume begins
@@ -256,7 +258,7 @@ with plots.style():
     ax.set(xlabel="σ of ln size (no unit), with 95 % interval", xlim=(0.5, 1.1))
     ax.invert_yaxis()
     ax.legend(frameon=False, bbox_to_anchor=(1, 1))
-    sns.despine(figure)
+    ax.spines[["top", "right"]].set_visible(False)
 
 # %% [markdown]
 # Every estimate that ignores the recording is too small, and its interval is narrow: an interval
@@ -344,7 +346,7 @@ with plots.style():
         ax.hlines(group["current_pa"].mean(), place - 0.25, place + 0.25, color="0.1")
     ax.set_xticks([0, 1], ["control\n4 mice", "drug\n4 mice"])
     ax.set(ylabel="median current of a mouse (pA)", xlim=(-0.6, 1.6), ylim=(0, None))
-    sns.despine(figure)
+    ax.spines[["top", "right"]].set_visible(False)
 
 # %% [markdown]
 # A dot is a mouse, a line the mean of four. The groups overlap as groups of four dots do. In
@@ -389,7 +391,7 @@ with plots.style():
     ax.invert_yaxis()
     ax.set(xlabel="tables without an effect that 'differ' (%)", xlim=(0, 50))
     ax.legend(frameon=False, loc="lower right")
-    sns.despine(figure)
+    ax.spines[["top", "right"]].set_visible(False)
 
 # %% [markdown]
 # The page *How often verdicts are wrong* of the documentation has this number for every verdict of
