@@ -191,7 +191,9 @@ with plots.style():
                 (0, 0),
                 arrowprops={"arrowstyle": "->", "color": color, "lw": 2},
             )
-            ax.annotate(f"${name}_{number + 1}$", arrow * 1.12 + 0.08, color=color)
+            ax.annotate(
+                f"${name}_{number + 1}$", arrow + np.array([0.08, -0.15]), color=color
+            )
 print(
     "singular values",
     lengths.round(2),
