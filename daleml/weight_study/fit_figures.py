@@ -19,9 +19,6 @@ _INCHES_PER_GROUP = 0.95
 _WIDTH, _HEIGHT = 5.2, 4.2
 """Of a figure of a page, in inches."""
 
-_RATIO = 0.85
-"""The height of a figure whose width was asked for, over that width."""
-
 
 def overview(study: Study, width: str | None = None) -> Drawing:
     """Draw the one figure that says most: four panels of a comparison, or all groups.
@@ -135,8 +132,12 @@ def _drawn(
     **kwargs: Any,
 ) -> Drawing:
     wide = None if width is None else figure_sizes.inches(width)
+    if wide is not None and height is None:
+        # A figure of the plot's own grows with its key, which nine families make long.
+        with plots.style():
+            return Drawing(plot(*args, width=width, **kwargs).figure, caption)
     if height is None:
-        height = _HEIGHT if wide is None else _RATIO * wide
+        height = _HEIGHT
     with plots.style(), figure_sizes.letters(wide):
         figure, axes = plots.figure(width=width or _WIDTH, height=height)
         plot(*args, ax=axes[0, 0], **kwargs)

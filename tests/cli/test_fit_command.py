@@ -13,9 +13,11 @@ import torch
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
+from daleml import weight_study
 from daleml.analysis import compare_families, compare_groups
 from daleml.cli import app
 from tests import small_figures
+from tests.analysis.plots.legible import faults
 
 RNG = np.random.default_rng(0)
 SIZES = np.r_[
@@ -587,3 +589,24 @@ def test_within_is_of_groups_of_rows(options, sentence, folder):
     result = run("fit", "s.csv", "--column", "size", *options)
     assert result.exit_code
     assert sentence.split(";")[0] in " ".join((result.output + result.stderr).split())
+
+
+@pytest.mark.parametrize("width", ["single", None])
+def test_figures_of_a_fit_have_room_for_every_family(folder, monkeypatch, width):
+    drawn = {}
+    keep = weight_study.draw
+    monkeypatch.setattr(
+        weight_study, "draw", lambda *given: drawn.update(keep(*given)) or drawn.items()
+    )
+    at = [] if width is None else ["--width", width]
+    sizes = np.random.default_rng(11).lognormal(-2.4, 0.8, 800).round(2)
+    pd.DataFrame({"area": sizes[sizes >= 0.03]}).to_csv("a.csv", index=False)
+    asked = ["--truncate-below", 0.03, "--resolution", 0.01, "--out", "w", *at]
+    run("fit", "a.csv", "--column", "area", *asked)
+    assert len(drawn) == 4
+    for kind, drawing in drawn.items():
+        figure = drawing.figure
+        assert not faults(figure), kind
+        # A key below axes must not leave a strip of them.
+        tall = figure.axes[0].get_position().height * figure.get_figheight()
+        assert tall > 1.3, kind
