@@ -294,8 +294,9 @@ with plots.style():
     plots.shapes(fits)
 
 # %% [markdown]
-# The dashed curve is the log-normal. The start and EG lie on it, one over the other. EG did not
-# keep its shape by standing still: its weights moved farther.
+# The dotted curve is the log-normal. The start and EG lie on it, one over the other; the dashed
+# curve that leaves it is guarded SGD. EG did not keep its shape by standing still: its weights
+# moved farther.
 #
 # Why does EG keep it? A step adds $-\eta g$ to $\ln w$. If those sums have nothing to do with
 # $\ln w$ itself, and are small beside its spread, a normal $\ln w$ stays nearly normal. EG keeps

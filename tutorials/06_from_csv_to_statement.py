@@ -472,7 +472,10 @@ drawing
 command = """daleml fit tutorial_06/synapses.csv --column volume_um3 --by type
     --within mouse --truncate-below 0.05 --families lognormal,gamma,weibull
     --out tutorial_06/fit"""
-plain = os.environ | {"FORCE_COLOR": ""}  # no colours on this page
+plain = os.environ | {
+    "FORCE_COLOR": "",
+    "COLUMNS": "88",
+}  # no colours, lines as wide as a cell
 done = subprocess.run(
     [sys.executable, "-m", *shlex.split(command)],
     capture_output=True,

@@ -215,7 +215,7 @@ plt.show()
 # From weights that are too small, backpropagation does not learn in one pass: what comes out at the
 # end hardly depends on what went in. Oja's rule lets weights grow until they pass their inputs on,
 # and the errors then find something to teach. From weights that fit, there is nothing to rescue,
-# and the rule adds nothing.
+# and what the rule adds is no more than seeds differ.
 #
 # So do not read "Oja's rule makes networks better". It does what a good initialisation does,
 # without knowing the depth of the network or the form of its units: that is its interest. Rates

@@ -28,7 +28,7 @@ from daleml.cli.fit_options import (
 from daleml.cli.fit_progress import progress
 from daleml.cli.option_objects import with_objects
 from daleml.cli.table_flags import TableFlags
-from daleml.cli.terminal import Weights, console, plainly, print_table
+from daleml.cli.terminal import Weights, console, plainly, print_table, say
 
 if TYPE_CHECKING:
     from daleml.analysis import Observation
@@ -261,18 +261,19 @@ def _print(screen: Any, study: Study) -> None:
     if "problem" in table:
         table = table[table["problem"] == ""].drop(columns="problem")
     print_table(screen, table, title)
-    screen.print(study.result.conclusion())
+    say(screen, study.result.conclusion())
     if not isinstance(study.result, Comparison):
-        screen.print(in_options(study.result.caution()))
+        say(screen, in_options(study.result.caution()))
         for name, reason in study.result.reasons().items():
-            screen.print(
-                f"{study.title(name)} could not be fitted: {in_options(reason)}."
+            say(
+                screen,
+                f"{study.title(name)} could not be fitted: {in_options(reason)}.",
             )
     for group, beside in study.resemblances.items():
         of = f"{study.title(group)}: " if group else ""
-        screen.print(f"{of}{beside.conclusion()}")
+        say(screen, f"{of}{beside.conclusion()}")
     for note in (*study.gathered.notes, *study.hints):
-        screen.print(f"note: {note}")
+        say(screen, f"note: {note}")
 
 
 def _command(context: typer.Context) -> str:

@@ -9,7 +9,7 @@ import typer
 from daleml._support import safe_text
 from daleml.cli.option_objects import with_objects
 from daleml.cli.table_flags import TableFlags
-from daleml.cli.terminal import Weights, console, plainly, print_table
+from daleml.cli.terminal import Weights, console, plainly, print_table, say
 
 _BYTES_PER_ENTRY = 24
 """An entry in double precision, the copy that is decomposed, and its workspace."""
@@ -46,7 +46,7 @@ def spectrum(
     screen = console()
     print_table(screen, found, str(file.name))
     for note in notes:
-        screen.print(f"note: {note}")
+        say(screen, f"note: {note}")
 
 
 def _require_room(name: str, shape: tuple[int, ...]) -> None:

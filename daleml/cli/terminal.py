@@ -6,6 +6,7 @@ On it only daleml moves the cursor, whatever a name in a file holds.
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,10 +21,13 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-__all__ = ["Weights", "console", "plainly", "print_table"]
+__all__ = ["Weights", "console", "plainly", "print_table", "say"]
 
 _WIDTH = 160
 """Columns of what is no terminal, so that tables keep theirs."""
+
+_LINE = 88
+"""Letters in a line of a sentence there: a cell of a notebook is no wider."""
 
 _LONGEST_NAME = 1_000
 """Characters of a name in a table or above it: a damaged file may have one of a million."""
@@ -56,9 +60,11 @@ def console(*, stderr: bool = False) -> Console:
         "emoji": False,
         "highlight": False,
     }
-    # A terminal tells its width; a file or a pipe has none.
+    # A terminal tells its width; a file or a pipe has none, unless somebody gives it one.
     found = made(**options)
-    return found if found.is_terminal else made(width=_WIDTH, **options)
+    if found.is_terminal or os.environ.get("COLUMNS", "").isdigit():
+        return found
+    return made(width=_WIDTH, **options)
 
 
 @functools.cache
@@ -93,6 +99,11 @@ def _console_class() -> type[Console]:
                 yield segment
 
     return SafeConsole
+
+
+def say(console: Console, text: str) -> None:
+    """Print sentences, in lines that fit a notebook where there is no terminal."""
+    console.print(text, width=None if console.is_terminal else _LINE)
 
 
 def print_table(console: Console, table: pd.DataFrame, title: str) -> None:

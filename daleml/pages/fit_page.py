@@ -143,7 +143,9 @@ def _groups(
     said = [
         (
             "Groups are fitted apart. They are put together only for the test below:"
-            " whether one set of parameters does for all of them, under each family."
+            " whether one set of parameters does for all of them, under each family. The"
+            " conclusion above rests on the family that describes all groups together best,"
+            " which need not be the best of any one of them."
         ),
         result.caution(),
         _RANKS,

@@ -29,7 +29,8 @@ _TESTS = {
         " over {n} shuffles of whole units"
     ),
     "F test of clusters": (
-        "an F test of the mean scores of each {within}, which counted as one value"
+        "an F test of the mean scores of each {within}, which counted as one value; the p-value"
+        " is the least of those of its parameters, times their number"
     ),
     "chi-squared": (
         "a likelihood-ratio test, since no shuffle of the labels gave as large a score"
@@ -153,7 +154,8 @@ def _groups(study: Study, result: GroupComparison) -> str:
     how = _TESTS[test.method].format(n=f"{test.n_shuffles:,}", within=within)
     said = (
         "Whether the groups are of one distribution was tested under the"
-        f" {family_label(test.family)} by {how}."
+        f" {family_label(test.family)}, which describes the values of all groups together best,"
+        f" by {how}."
     )
     if not within:
         said += " Values were taken for independent."

@@ -365,3 +365,16 @@ def test_the_script_that_completes_is_printed_on_request(monkeypatch):
     monkeypatch.setattr("typer.completion._get_shell_name", lambda: "bash")
     text = says(run("--show-completion"), 0)
     assert "_DALEML_COMPLETE=complete_bash" in text
+
+
+def test_sentences_fit_a_notebook_where_there_is_no_terminal(capsys, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    terminal.say(terminal.console(), "one word " * 60)
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 88
+
+
+def test_who_gives_a_width_gets_it(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    wide = pd.DataFrame({"name": ["one word " * 20], "value": [1]})
+    terminal.print_table(terminal.console(), wide, "wide")
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 60

@@ -77,6 +77,8 @@ def test_groups_are_said_with_their_test():
     clusters = {"clusters": ANIMAL, "clustered_by": "animal"}
     nested = paragraph(gathered={"groups": LAYER, "by": "layer", **clusters})
     assert "mean scores of each animal, which counted as one value" in nested
+    assert "the least of those of its parameters, times their number" in nested
+    assert "which describes the values of all groups together best" in nested
     assert "independent" not in nested
     few = {"clusters": np.repeat(list("abcd"), 60), "clustered_by": "animal"}
     untested = paragraph(gathered={"groups": LAYER, "by": "layer", **few})
