@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from daleml.analysis.plots.curve_styles import DASHES as DASHES
 from daleml.analysis.plots.lettering import axis_name as axis_name
 from daleml.analysis.plots.lettering import legend as legend
 from daleml.analysis.plots.lettering import name as name
+from daleml.analysis.plots.lettering import without_a_word_on_glyphs
 from daleml.analysis.plots.style_parameters import STYLE
 
 if TYPE_CHECKING:
@@ -78,18 +78,6 @@ def _other_fonts() -> tuple[str, ...]:
     return tuple(name for name in _OTHER_LETTERS if name in installed)
 
 
-@contextmanager
-def _without_a_word_on_glyphs() -> Iterator[None]:
-    """Draw letters that no installed font has as boxes, without a warning for each."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from")
-        # Of scripts whose letters change with their neighbours, which matplotlib draws one by one.
-        warnings.filterwarnings(
-            "ignore", message="Matplotlib currently does not support .* natively"
-        )
-        yield
-
-
 def png(drawing: Figure, dpi: int) -> bytes:
     """Render a figure as PNG; the same figure gives the same bytes.
 
@@ -110,7 +98,7 @@ def png(drawing: Figure, dpi: int) -> bytes:
 
     buffer = io.BytesIO()
     # No creation date or version inside, so that the same results give the same bytes.
-    with _without_a_word_on_glyphs():
+    with without_a_word_on_glyphs():
         drawing.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()
 
@@ -206,7 +194,7 @@ def svg(drawing: Figure) -> bytes:
     with (
         # Without a salt the ids in the file would differ from one run to the next.
         rc_context({"svg.fonttype": "none", "svg.hashsalt": "daleml"}),
-        _without_a_word_on_glyphs(),
+        without_a_word_on_glyphs(),
     ):
         drawing.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()

@@ -15,7 +15,12 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypedDict, TypeVar
 
 from daleml.analysis.plots import figure_sizes
-from daleml.analysis.plots.lettering import axis_name, name, settle
+from daleml.analysis.plots.lettering import (
+    axis_name,
+    name,
+    settle,
+    without_a_word_on_glyphs,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -113,7 +118,8 @@ def options(
                     f" width; got {width!r}."
                 )
             chosen = {key: one for key, one in given.items() if one is not None}
-            with _new_axes(width):
+            # Letters are measured as the plot is made.
+            with _new_axes(width), without_a_word_on_glyphs():
                 made = plot(*bound.args, **bound.kwargs, **chosen)
                 _apply(made, {key: chosen[key] for key in chosen if key not in own})
                 for one in _all_axes(made):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from daleml._support import safe_text
@@ -75,6 +77,18 @@ def axis_name(text: object) -> str:
 def small(ax: Axes) -> float:
     """Return the size of letters of legends and notes, in points, as suits some axes."""
     return max(_LEAST, round(0.92 * float(ax.xaxis.label.get_fontsize()), 1))
+
+
+@contextmanager
+def without_a_word_on_glyphs() -> Iterator[None]:
+    """Draw letters that no installed font has as boxes, without a warning for each."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from")
+        # Of scripts whose letters change with their neighbours, which matplotlib draws one by one.
+        warnings.filterwarnings(
+            "ignore", message="Matplotlib currently does not support .* natively"
+        )
+        yield
 
 
 def legend(
