@@ -33,7 +33,7 @@ from daleml.tasks import DelayedMatchToSample
 from tests.analysis.plots.legible import faults
 
 NOT_PLOTS = {"EXCITATORY", "INHIBITORY", "figure", "png", "style", "svg"}
-FIGURES = {"claim", "comparison_figure", "sweep"}
+FIGURES = ("claim", "comparison_figure", "sweep")
 
 RNG = np.random.default_rng(0)
 X = RNG.lognormal(-2, 1, 300)
