@@ -190,7 +190,7 @@ def learn_online(gain, coefficient, seed, fixed_feedback=False, lr=0.01):
     return accuracy(model)
 
 
-# %% tags=["trained"] alt="Test accuracy with and without Oja's rule, one dot per seed. From small weights backpropagation stays at chance and the rule lifts it above 0.6; from fitting weights both are about 0.85." slide="Oja beside backpropagation. The rule rescues an initialisation that is too small, and adds nothing to one that fits."
+# %% tags=["trained"] alt="Test accuracy with and without Oja's rule, one dot per seed. From small weights backpropagation stays at chance and the rule lifts it above 0.6; from fitting weights both are about 0.85." slide="Oja beside backpropagation. The rule rescues an initialisation that is too small, and adds little to one that fits."
 ARMS = {
     ("too small", "backpropagation"): (0.5, 0.0),
     ("too small", "and Oja's rule"): (0.5, 0.03),
@@ -713,7 +713,7 @@ assert aligned[0.03] > aligned[0.0] + 0.1
 # ## What this showed
 #
 # - Oja's rule is local and needs no error. Beside backpropagation it rescues weights that begin too
-#   small, and adds nothing to those that fit. `PerNeuron` keeps signs by itself.
+#   small, and adds little to those that fit. `PerNeuron` keeps signs by itself.
 # - Equilibrium propagation reads the exact gradient from states that settle, with an error that
 #   falls as the $N$-th power of the nudge. It needs symmetric weights; with Dale's law in both
 #   directions the gradient of lower layers is lost.

@@ -422,7 +422,7 @@ def test_conclusions():
     tie = compare_families(draw("exponential", 300), ("exponential", "gamma"))
     assert (
         tie.conclusion()
-        == "exponential describes these weights best; gamma, of which it is a special case, is no better."
+        == "The exponential describes these weights best; the gamma, of which it is a special case, is no better."
     )
     rivals = compare_families(draw("weibull", 60), ("weibull", "gamma"))
     assert "60 weights are too few to tell it from" in rivals.conclusion()
@@ -439,7 +439,7 @@ def test_conclusions():
     assert (
         compare_families(draw("gamma"), ("gamma",))
         .conclusion()
-        .startswith("Only gamma was fitted")
+        .startswith("Only the gamma was fitted")
     )
     assert (
         "describes these weights best"
