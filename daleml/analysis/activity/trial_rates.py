@@ -15,10 +15,15 @@ from daleml.populations import Populations
 Array = NDArray[np.float64]
 
 
-def as_rates(name: str, values: object) -> Array:
-    """Return rates as an array, (time, trials, units) or (trials, units), or raise.
+def as_rates(name: str, values: object, flat: str = "trials, units") -> Array:
+    """Return rates as an array, (time, trials, units) or flat, or raise.
 
     A result that has rates, such as a trajectory, will do.
+
+    Args:
+        name: The argument, for the sentence of an error.
+        values: The rates.
+        flat: What the two dimensions of flat rates are.
     """
     values = getattr(values, "rates", values)
     # The pair that a circuit returns, given whole.
@@ -37,7 +42,7 @@ def as_rates(name: str, values: object) -> Array:
         )
     if found.ndim not in (2, 3) or 0 in found.shape:
         raise ValueError(
-            f"`{name}` must have shape (time, trials, units) or (trials, units), none of them"
+            f"`{name}` must have shape (time, trials, units) or ({flat}), none of them"
             f" 0; got {found.shape}."
         )
     return found.astype(np.float64)

@@ -78,6 +78,16 @@ def _other_fonts() -> tuple[str, ...]:
     return tuple(name for name in _OTHER_LETTERS if name in installed)
 
 
+def remove_scales(ax: Axes) -> None:
+    """Remove the scales of colours of what was drawn on axes before.
+
+    Who draws again, as in a notebook, would have one more at each time.
+    """
+    for earlier in (*ax.images, *ax.collections):
+        if earlier.colorbar is not None:
+            earlier.colorbar.remove()
+
+
 def png(drawing: Figure, dpi: int) -> bytes:
     """Render a figure as PNG; the same figure gives the same bytes.
 

@@ -6,6 +6,7 @@ it, and applies the ones that need nothing of the plot itself.
 
 from __future__ import annotations
 
+import difflib
 import functools
 import inspect
 import re
@@ -106,7 +107,7 @@ def options(
         @functools.wraps(plot)
         def drawn(*args: P.args, **keywords: P.kwargs) -> R:
             _refuse(plot.__name__, taken, keywords, public)
-            bound = public.bind(*args, **keywords)
+            bound = _bound(plot.__name__, public, args, keywords)
             for key in taken:
                 _require_option(key, bound.arguments.get(key))
             given = {key: bound.arguments.pop(key, None) for key in taken}
@@ -156,6 +157,24 @@ def _refuse(
     for key, why in _WHY_NOT.items():
         if key in keywords and key not in taken and key not in public.parameters:
             raise TypeError(f"`{key}` must be left out of plots.{plot}: {why}.")
+
+
+def _bound(
+    plot: str, public: inspect.Signature, args: Any, keywords: Mapping[str, Any]
+) -> inspect.BoundArguments:
+    """Return what was given by name of parameter, or raise as a function does, with its name."""
+    unknown = [key for key in keywords if key not in public.parameters]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], public.parameters, n=1)
+        hint = f" Did you mean `{near[0]}`?" if near else ""
+        raise TypeError(
+            f"plots.{plot} has no argument `{unknown[0]}`; it takes"
+            f" {', '.join(public.parameters)}.{hint}"
+        )
+    try:
+        return public.bind(*args, **keywords)
+    except TypeError as error:
+        raise TypeError(f"plots.{plot}: {error}.") from None
 
 
 def _require_option(key: str, value: object) -> None:

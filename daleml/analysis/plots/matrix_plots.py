@@ -12,7 +12,13 @@ from torch import nn
 from daleml.analysis.connectomes.graph_arrays import SignedMatrix
 from daleml.analysis.plots import axis_names
 from daleml.analysis.plots.axis_names import Names
-from daleml.analysis.plots.canvas import EXCITATORY, INHIBITORY, axes_or_new, name
+from daleml.analysis.plots.canvas import (
+    EXCITATORY,
+    INHIBITORY,
+    axes_or_new,
+    name,
+    remove_scales,
+)
 from daleml.analysis.plots.common_options import AllWords, options, quantity
 from daleml.analysis.plots.lettering import small
 from daleml.analysis.plots.spectrum_plots import spectrum as spectrum
@@ -23,6 +29,9 @@ from daleml.populations import Populations
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+# By this the marks of inhibition are found again, to be replaced.
+_MARKS = "inhibits"
 
 _SIDES = ("post", "pre")
 _WHAT = {"post": "postsynaptic unit", "pre": "presynaptic unit"}
@@ -111,6 +120,7 @@ def _draw(
     from matplotlib.colors import FuncNorm, LinearSegmentedColormap
     from matplotlib.ticker import MaxNLocator
 
+    remove_scales(ax)
     finite = np.abs(values[np.isfinite(values)])
     limit = float(finite.max(initial=0.0)) or 1.0
     hues = [INHIBITORY, "white", EXCITATORY]
@@ -135,6 +145,9 @@ def _draw(
 
 def _mark_inhibition(ax: Axes, values: NDArray[np.float64], limit: float) -> None:
     """Mark weights that inhibit by a minus, where there is room, so that they show in grey."""
+    for earlier in list(ax.collections):
+        if earlier.get_gid() == _MARKS:  # of a matrix that was drawn here before
+            earlier.remove()
     box = ax.get_window_extent()
     points = 72 / float(ax.figure.dpi)
     room = min(box.width / values.shape[1], box.height / values.shape[0]) * points
@@ -146,7 +159,8 @@ def _mark_inhibition(ax: Axes, values: NDArray[np.float64], limit: float) -> Non
     deep = np.abs(values[rows, columns]) > 0.25 * limit
     colors = np.where(deep, "white", "0.3")
     size = min(0.4 * room, 7.0)
-    ax.scatter(columns, rows, s=size**2, marker="_", c=colors, linewidths=0.9)
+    marks = ax.scatter(columns, rows, s=size**2, marker="_", c=colors, linewidths=0.9)
+    marks.set_gid(_MARKS)
 
 
 def _draw_scale(

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from daleml import require
-from daleml.analysis.activity.plain_values import tensor_values
+from daleml.analysis.activity.trial_rates import as_rates
 from daleml.analysis.plots import axis_names, period_bands
 from daleml.analysis.plots.axis_names import Names
 from daleml.analysis.plots.canvas import (
@@ -18,6 +17,7 @@ from daleml.analysis.plots.canvas import (
     INHIBITORY,
     legend,
     name,
+    remove_scales,
     require_pair,
     tidy,
 )
@@ -138,25 +138,14 @@ def activity(
 
 def _one_trial(rates: Any, trial: int | None) -> NDArray[np.float64]:
     """Return rates (time, units): of a trial, or the average over trials."""
-    found: Any = getattr(rates, "rates", rates)
-    if isinstance(found, tuple):
-        raise TypeError(
-            "`rates` must be a tensor of rates; got a tuple: a circuit returns rates first,"
-            " then the state."
-        )
-    if isinstance(found, Tensor):
-        found = tensor_values(found)
-    values = np.asarray(found)
-    if values.dtype.kind not in "biuf":
-        raise TypeError(
-            f"`rates` must be a tensor of real numbers; got {type(rates).__name__}."
-        )
-    if values.ndim not in (2, 3) or 0 in values.shape:
+    values = as_rates("rates", rates, flat="time, units")
+    n_wrong = int((~np.isfinite(values)).sum())
+    if n_wrong:
+        # They would be drawn as nothing, which looks like silence.
         raise ValueError(
-            "`rates` must have shape (time, trials, units) or (time, units), none of them 0;"
-            f" got {values.shape}."
+            f"`rates` must be finite; got {n_wrong} that are not, of {values.size}:"
+            " `analysis.activity.at_initialisation` says whether a circuit explodes."
         )
-    values = values.astype(np.float64)
     if values.ndim == 2:
         values = values[:, None]
     if trial is None:
@@ -211,6 +200,7 @@ def _draw_image(
     # An image of many units is one picture, not as many shapes, in a vector file.
     mesh.set_rasterized(True)
     ax.set(xlim=(0, edges[-1]), ylim=(rows[-1], rows[0]))
+    remove_scales(ax)
     bar = ax.figure.colorbar(mesh, ax=ax, pad=0.02, aspect=15)
     bar.set_label(what, fontsize=small(ax))
     bar.ax.tick_params(labelsize=small(ax))

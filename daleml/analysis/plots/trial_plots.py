@@ -13,6 +13,7 @@ from daleml.analysis.plots.canvas import (
     INHIBITORY,
     legend,
     name,
+    remove_scales,
     require_pair,
     tidy,
 )
@@ -129,6 +130,7 @@ def _draw_heat_map(
     rows = np.arange(len(names) + 1) - 0.5
     mesh = ax.pcolormesh(edges, rows, inputs.T, cmap=colors, vmin=least, vmax=limit)
     ax.set_ylim(rows[-1], rows[0])
+    remove_scales(ax)
     ax.figure.colorbar(mesh, ax=ax, label=label, pad=0.02)
     _name_ticks(ax, names, label)
 
