@@ -13,12 +13,10 @@ from torch import Tensor
 
 from daleml import reading, require
 from daleml._support import unit_order
+from daleml._support.synapse_arrays import ROWS, Synapses
 from daleml._support.type_names import alike_but_for_blanks, is_mapping
 from daleml.layers._recurrent.given_wiring import GivenWiring
 from daleml.populations import Populations
-
-ROWS = ("post", "pre")
-"""What a row of a matrix may be: the synapses onto a unit, or those that it makes."""
 
 
 def of_matrix(
@@ -64,7 +62,18 @@ def of_matrix(
     kept = kept[order][:, order]
     present = torch.ones_like(kept, dtype=torch.bool) if zeros_exist else kept != 0
     nodes = None if labels is None else tuple(labels[i] for i in order.tolist())
-    return GivenWiring(populations, order, kept, present, nodes, "weights")
+    synapses = _synapses(kept, present, nodes)
+    return GivenWiring(populations, order, synapses, "weights")
+
+
+def _synapses(
+    weights: Tensor, present: Tensor, nodes: tuple[Hashable, ...] | None
+) -> Synapses:
+    # In the order of rows, and of columns within them: sorted as they should be.
+    post, pre = present.nonzero(as_tuple=True)
+    strengths = weights[present].numpy()
+    shape = (len(weights), len(weights))
+    return Synapses(post.numpy(), pre.numpy(), strengths, shape, nodes)
 
 
 def _read(given: Any, variable: str | None) -> tuple[Tensor, Sequence[Hashable] | None]:

@@ -11,14 +11,16 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from daleml import require
 from daleml._signs import facts
-from daleml._support import node_types, signed_edges
+from daleml._support import node_types, signed_edges, synapse_arrays
 from daleml._support.node_types import CellTypes as CellTypes
 from daleml._support.signed_edges import GraphLike
+from daleml._support.synapse_arrays import Synapses
 from daleml._support.type_names import is_mapping
 from daleml.layers import init
 from daleml.layers._recurrent import node_options
@@ -44,18 +46,28 @@ class GivenWiring:
     Attributes:
         populations: The partition of the units.
         order: Unit ``k`` is the given unit ``order[k]``, int64.
-        weights: Signed strengths, ``(post, pre)``, float64.
-        present: Which synapses exist.
-        nodes: The names of the units; None if they have none.
+        synapses: Those that exist, with signed strengths, and the names of the units, if they
+            have any.
         argument: What gave the wiring, for errors.
     """
 
     populations: Populations
     order: Tensor
-    weights: Tensor
-    present: Tensor
-    nodes: tuple[Hashable, ...] | None
+    synapses: Synapses
     argument: str
+
+    @property
+    def nodes(self) -> tuple[Hashable, ...] | None:
+        """The names of the units; None if they have none."""
+        return self.synapses.names
+
+    def present(self) -> Tensor:
+        """Return which synapses exist, as a matrix ``(post, pre)``."""
+        return torch.from_numpy(self.synapses.present())
+
+    def weights(self) -> Tensor:
+        """Return the signed strengths as a matrix ``(post, pre)``, float64."""
+        return torch.from_numpy(self.synapses.dense())
 
     def in_unit_order(
         self, options: Mapping[str, Any], n_inputs: int
@@ -141,7 +153,7 @@ class GivenWiring:
             if not name.startswith("weight_hh") or parameter.is_meta:
                 continue
             present = getattr(circuit, f"{name}_present", None)
-            weights = self.weights.clone()
+            weights = self.weights()
             if present is not None:
                 weights *= present.cpu()
             if radius is not None and init.has_loop(weights):
@@ -183,12 +195,12 @@ def of_graph(
     unit_signs = [1 if node in excitatory else -1 for node in listed]
     cell_types = node_types.cell_types(signed, listed, unit_signs, population)
     populations, order = Populations.from_signs(unit_signs, cell_types)
-    units = [listed[i] for i in order.tolist()]
-    column_signs = populations.signs(device="cpu", dtype=torch.float64)
+    edges = signed_edges.signed_edges(signed, weight)
     # An edge's sign is that of its sender, so magnitudes are all that it adds.
-    weights = signed_edges.strengths(signed, units, weight) * column_signs
-    present = signed_edges.present(signed, units)
-    return GivenWiring(populations, order, weights, present, tuple(units), "graph")
+    weights = edges.weight * np.array(unit_signs)[edges.pre]
+    shape = (len(listed), len(listed))
+    synapses = synapse_arrays.of_pairs(edges.post, edges.pre, weights, shape, listed)
+    return GivenWiring(populations, order, synapses.reordered(order.numpy()), "graph")
 
 
 def undone(values: Tensor, order: Tensor | None, dim: int | Sequence[int]) -> Tensor:
