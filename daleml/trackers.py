@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from daleml import signs
+from daleml._support import class_answers
 from daleml.analysis import (
     effective_weights,
     fit_weights,
@@ -155,7 +156,7 @@ def held_out(
     @torch.no_grad()
     def evaluate(model: nn.Module) -> dict[str, float]:
         outputs = model(inputs)
-        if _are_classes(outputs, targets) and len(outputs) != len(targets):
+        if class_answers.are_classes(outputs, targets) and len(outputs) != len(targets):
             raise ValueError(
                 f"`targets` must be as many as the model's outputs, {len(outputs)}; got"
                 f" {len(targets)}."
@@ -226,18 +227,8 @@ def n_correct(outputs: Any, targets: Any) -> int | None:
         >>> n_correct(torch.eye(3), torch.tensor([0, 1, 1]))
         2
     """
-    if not _are_classes(outputs, targets):
-        return None
-    return int((outputs.argmax(dim=-1) == targets).sum())
-
-
-def _are_classes(outputs: Any, targets: Any) -> bool:
-    if not isinstance(targets, Tensor) or not isinstance(outputs, Tensor):
-        return False
-    # A regression, or probabilities of classes.
-    if targets.is_floating_point():
-        return False
-    return outputs.ndim == 2 and targets.ndim == 1
+    correct = class_answers.n_correct(outputs, targets)
+    return None if correct is None else int(correct)
 
 
 DEFAULT: dict[str, Tracker] = {

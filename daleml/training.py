@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LRScheduler
 
 from daleml import checkpoint as checkpoints
 from daleml import require
@@ -21,11 +20,11 @@ from daleml._support import seeds
 from daleml._support.diverged import DivergedError
 from daleml._support.stop_signals import signals_raise
 from daleml._training import training_inputs as inputs
-from daleml._training.rate_corrections import Corrections
-from daleml._training.soundness import Soundness
-from daleml.tasks.layout import time_first
+from daleml._training.learner import learner_of
+from daleml._training.progress_bar import progress_bar
+from daleml._training.training_loop import TrainingLoop
 from daleml.tasks.trials import Trials
-from daleml.trackers import DEFAULT, Tracker, n_correct, read
+from daleml.trackers import DEFAULT, Tracker
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -183,6 +182,7 @@ def train(
         clip_norm,
         checkpoint,
     )
+    learner = learner_of(model, loss, clip_norm)
     described = inputs.describe_batches(batches)
     settings = {"batches": described, "clip_norm": clip_norm, "loss": loss}
     generators = generators_of(batches, model)
@@ -191,34 +191,14 @@ def train(
     writing = nullcontext() if folder is None else checkpoints.opened(folder, run)
     with signals_raise(), writing:
         resumed = checkpoints.load(folder, run) if folder else None
-        soundness = Soundness(model, optimizer, saved=folder is not None)
-        rates = Corrections(optimizer)
-        # Before the first epoch too: a OneCycleLR sets one rate for all when it is made.
-        rates.look()
-        if resumed is None:
-            soundness.require(0)
-            done, rows = 0, [{"epoch": 0, "loss": math.nan, **read(trackers, model)}]
-            if folder:
-                # What a run that is killed in its first epoch starts again from.
-                checkpoints.save(folder, run, 0, rows)
-        else:
-            done, rows = resumed
-        with _progress_bar(progress, done, epochs) as advance:
-            for epoch in range(done + 1, epochs + 1):
-                given = batches(epoch) if callable(batches) else batches
-                results = _epoch(model, given, optimizer, loss, clip_norm, epoch)
-                if scheduler is not None:
-                    _step_scheduler(scheduler, results["loss"])
-                    rates.look()
-                soundness.require(epoch)
-                rows.append({"epoch": epoch, **results, **read(trackers, model)})
-                if folder:
-                    checkpoints.save(folder, run, epoch, rows)
-                advance(results)
+        loop = TrainingLoop(run, learner, trackers, folder)
+        loop.begin(resumed)
+        with progress_bar(progress, loop.done, epochs) as advance:
+            loop.train(batches, epochs, advance)
     # Imported last: it takes a while, and a run that fails has no history.
     import pandas as pd
 
-    return pd.DataFrame(rows)
+    return pd.DataFrame(loop.rows)
 
 
 def _require_inputs(
@@ -248,152 +228,3 @@ def _require_inputs(
     inputs.require_folder(checkpoint, scheduler)
     inputs.require_trackers(trackers)
     inputs.require_parameters(model, optimizer)
-
-
-def _step_scheduler(scheduler: LRScheduler, loss: float) -> None:
-    """Step a scheduler after an epoch; one that watches for a plateau is shown the loss."""
-    if isinstance(scheduler, ReduceLROnPlateau):
-        scheduler.step(loss)
-    else:
-        scheduler.step()
-
-
-# -- one epoch -------------------------------------------------------------------------------------
-
-
-def _epoch(
-    model: nn.Module,
-    batches: Iterable[Batch],
-    optimizer: Optimizer,
-    loss: Callable[[Tensor, Any], Tensor],
-    clip_norm: float | None,
-    epoch: int,
-) -> dict[str, float]:
-    """Train on every batch once, and return the mean loss and accuracy as the batches were met."""
-    # A part that is frozen in eval mode stays so.
-    if not model.training:
-        model.train()
-    total_loss, total_correct, n_examples = 0.0, 0, 0
-    classes = True
-    for batch in batches:
-        x, targets = inputs.pair(batch)
-        if not len(targets):
-            continue
-        # The first batch of an epoch tells of the others whether time comes first.
-        first = None if n_examples else targets
-        value, outputs = _step(
-            model, x, targets, first, optimizer, loss, clip_norm, epoch
-        )
-        correct = n_correct(outputs, targets)
-        classes = classes and correct is not None
-        # Weighted by examples, since the last batch may be smaller than the others.
-        total_loss += value * len(targets)
-        total_correct += correct or 0
-        n_examples += len(targets)
-    if not n_examples:
-        used_up = ""
-        if epoch > 1:
-            used_up = " If they can be read once only, give a list or a function of the epoch."
-        raise ValueError(
-            f"`batches` must hold at least one batch; got none in epoch {epoch}.{used_up}"
-        )
-    results = {"loss": total_loss / n_examples}
-    if classes:
-        results["accuracy"] = total_correct / n_examples
-    return results
-
-
-def _step(
-    model: nn.Module,
-    x: Any,
-    targets: Any,
-    first: Any,
-    optimizer: Optimizer,
-    loss: Callable[[Tensor, Any], Tensor],
-    clip_norm: float | None,
-    epoch: int,
-) -> tuple[float, Any]:
-    """Let the optimiser take one step on a batch, and return the loss and outputs before it.
-
-    Args:
-        model: The model.
-        x: The batch's inputs.
-        targets: The batch's targets.
-        first: Targets of the epoch's first batch, if this is the one; else None.
-        optimizer: The optimiser.
-        loss: The loss function.
-        clip_norm: Largest norm of the whole gradient, or None.
-        epoch: The epoch's number, for errors.
-    """
-    met: list[tuple[Tensor, Tensor | None]] = []
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        with time_first(model, first):
-            outputs = model(x)
-        value = inputs.scalar(loss(outputs, targets))
-        # On a GPU, to ask now would wait for the device: it is asked below.
-        if not met and value.is_cpu:
-            _require_finite(value, epoch)
-        value.backward()  # type: ignore[no-untyped-call]
-        if clip_norm is not None:
-            nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
-        kept = outputs.detach() if isinstance(outputs, Tensor) else None
-        met.append((value.detach(), kept))
-        return value
-
-    try:
-        optimizer.step(closure)  # type: ignore[arg-type]
-    except DivergedError as error:
-        if error.epoch is not None:
-            raise
-        # It comes from an optimiser, which knows no epoch.
-        raise DivergedError(f"{error} It was in epoch {epoch}.", epoch) from None
-    # LBFGS evaluates more than once per step.
-    value, outputs = met[0]
-    _require_finite(value, epoch)
-    return float(value), outputs
-
-
-def _require_finite(value: Tensor, epoch: int) -> None:
-    """Raise unless a loss is finite: nothing is learned from any other."""
-    if not math.isfinite(value.item()):
-        raise DivergedError(
-            f"`loss` must stay finite; got {value.item()} in epoch {epoch}.", epoch
-        )
-
-
-@contextmanager
-def _progress_bar(
-    progress: bool, done: int, epochs: int
-) -> Iterator[Callable[[dict[str, float]], None]]:
-    """Show a progress bar on a terminal; yield what advances it by an epoch."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("epoch"),
-        MofNCompleteColumn(),
-        BarColumn(),
-        TextColumn("{task.fields[results]}"),
-    )
-    with Progress(
-        *columns,
-        TimeRemainingColumn(),
-        console=console,
-        disable=not (progress and console.is_terminal),
-    ) as bar:
-        task = bar.add_task("train", total=epochs, completed=done, results="")
-
-        def advance(results: dict[str, float]) -> None:
-            shown = [f"{name} {value:.4g}" for name, value in results.items()]
-            bar.update(task, advance=1, results=", ".join(shown))
-
-        yield advance

@@ -43,7 +43,7 @@ MAY_IMPORT = {
     "convert": BELOW | WINGS,
     "experiments": BELOW,
     "_saving": BELOW,
-    "_training": BELOW,
+    "_training": BELOW | WINGS | {"trackers", "checkpoint", "_saving"},
     "checkpoint": BELOW | {"_saving"},
     "training": BELOW | WINGS | {"trackers", "checkpoint", "_saving", "_training"},
     "weight_files": BELOW | {"analysis"},

@@ -56,15 +56,20 @@ def _require_history(saved: Saved) -> None:
     epoch, rows = saved.epoch, saved.history
     if type(epoch) is not int or epoch < 0:
         raise MismatchError(f"its epoch is {epoch!r}")
-    if not isinstance(rows, list) or len(rows) != epoch + 1:
+    n_rows = len(rows) if isinstance(rows, list) else 0
+    # An ensemble has a row for each member, epoch by epoch.
+    if not n_rows or n_rows % (epoch + 1):
         raise MismatchError(
             f"its history has not the {epoch + 1} rows of {epoch} epochs"
         )
+    n_members = n_rows // (epoch + 1)
     for i, row in enumerate(rows):
         right = isinstance(row, dict) and type(row.get("epoch")) is int
-        right = right and row["epoch"] == i
+        right = right and row["epoch"] == i // n_members
         if not right or not all(map(_is_number, row.values())):
-            raise MismatchError(f"row {i} of its history is not one of epoch {i}")
+            raise MismatchError(
+                f"row {i} of its history is not one of epoch {i // n_members}"
+            )
 
 
 def _require_model(saved: dict[str, Any], model: nn.Module) -> None:

@@ -1,1 +1,13 @@
-"""The parts of ``daleml.training``: checks of its inputs, and of whether a run may go on."""
+"""The parts of ``daleml.training``.
+
+====================  ============================================================================
+``training_loop``     the loop over epochs: train, check, record, save
+``epochs``            one epoch: a step of the optimiser on every batch
+``learner``           what is asked of a model: its losses, its clipping, its rows of the history
+``epoch_means``       mean loss and accuracy over the batches of an epoch
+``soundness``         checks that a model and its optimiser are finite and keep Dale's law
+``rate_corrections``  a watch over the learning rates of ``param_groups``
+``training_inputs``   checks of what ``train`` is given
+``progress_bar``      the bar on a terminal
+====================  ============================================================================
+"""

@@ -51,7 +51,7 @@ class Corrections:
             f"`optimizer` has {what}, which erases the corrections of `param_groups`"
             f" ({roles}): give a scheduler a list, as `groups.lrs(max_lr)` makes it, and no"
             " common floor.",
-            stacklevel=4,
+            stacklevel=5,
         )
 
 

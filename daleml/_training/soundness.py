@@ -80,7 +80,7 @@ class Soundness:
             raise DaleError(f"`model` must be lawful to be saved; {broken}: {advice}.")
         if not self._told:
             self._told = True
-            warnings.warn(f"{broken}: {advice}.", stacklevel=4)
+            warnings.warn(f"{broken}: {advice}.", stacklevel=5)
 
     def _moments(self) -> Iterator[tuple[str, Tensor]]:
         """Yield the tensors of the optimiser's state, with names for an error."""
