@@ -302,7 +302,10 @@ class EIRNN(Recurrent):
         n_inputs = sizes("input_size", input_size).size
         # Options by unit follow what was given; the circuit puts excitatory units first.
         ordered = wiring.in_unit_order(options, n_inputs)
-        circuit = cls(input_size, wiring.populations, mask=wiring.present(), **ordered)
+        with wiring.replacing(ordered):
+            circuit = cls(
+                input_size, wiring.populations, mask=wiring.present(), **ordered
+            )
         circuit.nodes, circuit.order = wiring.nodes, wiring.order
         return circuit
 

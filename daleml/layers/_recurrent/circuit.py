@@ -27,6 +27,7 @@ from daleml.layers._recurrent.nonlinearities import (
 from daleml.layers._recurrent.path_options import connect
 from daleml.layers._recurrent.perturbing import without_cut
 from daleml.layers._recurrent.starting_activity import keep_moderate
+from daleml.layers._recurrent.strengths_to_come import are_to_come
 from daleml.layers._recurrent.tau_learning import NAME as TAU
 from daleml.layers._recurrent.wiring import PathDrawing, Wiring
 from daleml.layers._shared import acting_parameters
@@ -186,7 +187,8 @@ class Circuit(Stackable):
                 if bias is not None:
                     bias.zero_()
                 self._wiring.draw(self, path, bias, PathDrawing(mean, draw, generator))
-        keep_moderate(self)
+        if not are_to_come():
+            keep_moderate(self)
 
     def _reset_initial_state(self, suffix: str) -> None:
         name = f"initial_state{suffix}"

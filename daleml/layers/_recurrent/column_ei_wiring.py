@@ -10,11 +10,16 @@ from torch import Tensor, nn
 
 from daleml import signs
 from daleml.layers import init
+from daleml.layers._recurrent.strengths_to_come import are_to_come
 from daleml.layers._recurrent.wiring import Path, PathDrawing, Wiring
 from daleml.layers._shared import acting_parameters, synapse_options
 from daleml.layers._shared.acting_parameters import acting, rewritten
 from daleml.layers.init import redraw
-from daleml.layers.init.matrix_spectra import row_balance
+from daleml.layers.init.matrix_spectra import (
+    factor_from,
+    measured_radius,
+    row_balance,
+)
 from daleml.layers.init.mean_magnitudes import column_means
 
 SPECTRAL_RADIUS = 0.95
@@ -96,7 +101,8 @@ class ColumnEI(Wiring):
                     )
                 )
         weight = acting(module, name).detach()
-        if weight.is_meta:
+        # What is about to be replaced needs no balance and no radius.
+        if weight.is_meta or (path.from_state and are_to_come()):
             return
         # Where units differ in what they receive, the rule balances none of them. Strengths
         # that were asked for say themselves how strong inhibition is.
@@ -104,8 +110,9 @@ class ColumnEI(Wiring):
             self._multiply_(module, name, row_balance(weight))
             weight = acting(module, name).detach()
         # A circuit without a loop has no radius.
-        if path.from_state and init.has_loop(weight):
-            factor = init.radius_factor(weight, starting_radius(module))
+        found = measured_radius(weight) if path.from_state else 0.0
+        if found:
+            factor = factor_from(found, weight, starting_radius(module))
             if path.strength is None:
                 factor = min(factor, _most_factor(module, present))
             self._multiply_(module, name, factor)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,10 +23,11 @@ from daleml._support.node_types import CellTypes as CellTypes
 from daleml._support.signed_edges import GraphLike
 from daleml._support.synapse_arrays import Synapses
 from daleml._support.type_names import is_mapping
-from daleml.layers import init
 from daleml.layers._recurrent import node_options
+from daleml.layers._recurrent.strengths_to_come import strengths_to_come
 from daleml.layers._shared import acting_parameters
 from daleml.layers.dynamics.over_other import OverOther
+from daleml.layers.init.matrix_spectra import factor_from, measured_radius
 from daleml.populations import Populations
 
 _OF_SYNAPSES = (
@@ -140,6 +142,13 @@ class GivenWiring:
         nodes = self._nodes()
         return [nodes[unit] for unit in back]
 
+    def replacing(self, options: Mapping[str, Any]) -> AbstractContextManager[None]:
+        """Return a context in which a circuit is built whose strengths are then replaced."""
+        # Of layers that follow each other, each input is drawn to suit the layer below as drawn.
+        if options.get("num_layers", 1) != 1:
+            return nullcontext()
+        return strengths_to_come()
+
     @torch.no_grad()
     def write_into(self, circuit: Any, radius: float | None) -> None:
         """Set every recurrent weight of a circuit to the strengths given.
@@ -156,8 +165,10 @@ class GivenWiring:
             weights = self.weights()
             if present is not None:
                 weights *= present.cpu()
-            if radius is not None and init.has_loop(weights):
-                init.spectral_radius_(weights, radius)
+            if radius is not None:
+                found = measured_radius(weights)
+                # A wiring without a loop has no radius.
+                weights *= factor_from(found, weights, radius) if found else 1.0
             with acting_parameters.rewritten(circuit, name) as written:
                 written.copy_(weights)
             # Strengths that were given are no draw: where they are fixed, they stay.

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from daleml.layers import init
 from daleml.layers._shared.acting_parameters import is_scalable, rewritten_or_none
+from daleml.layers.init.largest_eigenvalue import largest_modulus
 
 GROWING = 0.98
 """The rectified radius from which on a recurrent weight is scaled down, to ``CONTAINED``."""
@@ -135,8 +136,8 @@ def _leaky_growth(weight: Tensor, leak: Tensor) -> float:
             growth += size.log()
     rectified = float((growth.max() / (n_steps - n_steps // 2)).exp())
     # Where all units are active, as they may be under a strong input, the map is linear.
-    linear = torch.linalg.eigvals(matrix + torch.diag(1 - leak)).abs().max()
-    return max(rectified, float(linear))
+    linear = largest_modulus(matrix + torch.diag(1 - leak))
+    return max(rectified, linear)
 
 
 def _pass_on(circuit: Any) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from daleml import require
+from daleml.layers.init.largest_eigenvalue import largest_modulus
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 _ROUNDING = 1e-4
 """The fraction of a matrix's norm below which an eigenvalue is rounding.
@@ -89,14 +94,23 @@ def has_loop(weight: Tensor) -> bool:
     return measured_radius(weight) > 0
 
 
-def measured_radius(weight: Tensor) -> float:
-    """Return the largest modulus of an eigenvalue, computed in float64; 0 if it is rounding."""
-    matrix = weight.detach().double()
-    norm = float(matrix.norm())
+def measured_radius(weight: Tensor | csr_array) -> float:
+    """Return the largest modulus of an eigenvalue, computed in float64; 0 if it is rounding.
+
+    Args:
+        weight: A tensor, or a matrix of scipy.sparse.
+    """
+    matrix: Any
+    if isinstance(weight, Tensor):
+        matrix = weight.detach().double()
+        norm = float(matrix.norm())
+    else:
+        matrix = weight.astype("float64")
+        norm = float(np.linalg.norm(matrix.data))
     if not norm:
         return 0.0
     # Of the matrix at norm 1, so that no entry of a large or small one overflows.
-    radius = norm * float(torch.linalg.eigvals(matrix / norm).abs().max())
+    radius = norm * largest_modulus(matrix / norm)
     return radius if radius > _ROUNDING * norm else 0.0
 
 
@@ -134,6 +148,15 @@ def radius_factor(weight: Tensor, radius: float) -> float:
         raise ValueError(
             "`weight` must have an eigenvalue other than zero to be scaled by; got none."
         )
+    return factor_from(found, weight, radius)
+
+
+def factor_from(found: float, weight: Tensor, radius: float) -> float:
+    """Return the factor from the radius that was found to the one asked for.
+
+    Raises:
+        ValueError: If the weights would leave the range of their dtype.
+    """
     largest = float(weight.detach().abs().max())
     scaled, limits = largest * radius / found, torch.finfo(weight.dtype)
     if not limits.tiny < scaled < limits.max:
