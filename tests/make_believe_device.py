@@ -23,6 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 import daleml
+from daleml._support import devices
 
 NAME = "elsewhere"
 _PACKAGE = str(Path(daleml.__file__).parent)
@@ -56,7 +57,7 @@ _ASKS = {
 """Operations whose result, or its size, the host has to wait for."""
 
 
-class Refused(RuntimeError):
+class RefusedError(RuntimeError):
     """What the device would refuse."""
 
 
@@ -202,7 +203,7 @@ def _refuse_mixed(name: str, others: list[torch.Tensor]) -> None:
         return
     shapes = [tuple(one.shape) for one in others if one.ndim]
     if shapes:
-        raise Refused(
+        raise RefusedError(
             f"{name}: Expected all tensors to be on the same device, but found at least two"
             f" devices, {NAME}:0 and cpu, {shapes}, at {place()}"
         )
@@ -211,7 +212,7 @@ def _refuse_mixed(name: str, others: list[torch.Tensor]) -> None:
 def _refuse_generators(name: str, given: list[Any]) -> None:
     for one in given:
         if isinstance(one, torch.Generator) and one.device.type != NAME:
-            raise Refused(
+            raise RefusedError(
                 f"{name}: Expected a '{NAME}' device type for generator but found"
                 f" '{one.device.type}', at {place()}"
             )
@@ -262,7 +263,7 @@ def _wrapped(name: str, result: Any, ours: list[Elsewhere], is_here: bool) -> An
         if not is_here:
             return one
         if not _State.has_float64 and one.dtype in (torch.float64, torch.complex128):
-            raise Refused(
+            raise RefusedError(
                 f"{name}: Cannot convert a tensor to {one.dtype}, which the device does not"
                 f" support, at {place()}"
             )
@@ -304,10 +305,12 @@ def install() -> torch.device:
 def without_float64() -> Iterator[None]:
     """Within the block the device is as MPS is: it has no float64, and is not CUDA."""
     _State.has_float64 = False
+    devices._probed.cache_clear()
     try:
         yield
     finally:
         _State.has_float64 = True
+        devices._probed.cache_clear()
 
 
 @contextmanager

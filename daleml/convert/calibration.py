@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from daleml import law, modules
+from daleml._support.devices import drawn_
 from daleml.convert.example_inputs import Example, hooked, undisturbed
 from daleml.convert.unit_signs import is_convertible
 from daleml.layers import init
@@ -80,7 +81,7 @@ def redraw_(
     stored = cast("Tensor", getattr(module, weight + law.SUFFIX))
     sign = law.broadcastable(stored, parameter).expand_as(parameter)
     sign = with_signs_drawn(sign, generator)
-    magnitude = draw(torch.empty_like(parameter), 1.0, generator=generator)
+    magnitude = drawn_(draw, torch.empty_like(parameter), 1.0, generator=generator)
     pre = modules.presynaptic_dim(module, weight, parameter.ndim)
     excitation = (magnitude * (sign == 1)).sum(pre, keepdim=True)
     inhibition = (magnitude * (sign == -1)).sum(pre, keepdim=True)
@@ -155,9 +156,9 @@ def _balance_(module: nn.Module, running: RunningWeight, target: Drive) -> None:
     if running.rates.mean() < 0.1 * running.rates.square().mean().sqrt():
         return
     weight = cast("Tensor", getattr(module, running.synapses.name))
-    bias = 0.0
+    bias: Tensor | float = 0.0
     if running.synapses.bias is not None:
-        bias = getattr(module, running.synapses.bias).double()
+        bias = _in_double(getattr(module, running.synapses.bias))
     kept = weight.clone()
     rates = _by_unit(running.rates).mean(0)
     excitation = _net(module, kept.clamp_min(0), rates)
@@ -351,7 +352,12 @@ def _one_layer_drive(
 
 def _by_unit(values: Tensor) -> Tensor:
     """Return rates or drives, (..., units), as (batch and positions, units)."""
-    return values.reshape(-1, values.shape[-1]).double()
+    return _in_double(values.reshape(-1, values.shape[-1]))
+
+
+def _in_double(values: Tensor) -> Tensor:
+    """Return values in float64, on the CPU: not every device has it, and all give one result."""
+    return values.to("cpu", torch.float64)
 
 
 def _summary(module: nn.Module, running: RunningWeight) -> Drive:
@@ -374,7 +380,7 @@ def _net(module: nn.Module, weight: Tensor, rates: Tensor) -> Tensor:
     if _pre_first(module):
         weight = weight.transpose(1, 2)
     taps = weight.flatten(3) if weight.ndim > 3 else weight[..., None]
-    net = torch.einsum("goit,gi->got", taps.double(), rates.view(groups, -1))
+    net = torch.einsum("goit,gi->got", _in_double(taps), rates.view(groups, -1))
     return net.flatten(0, 1)
 
 

@@ -274,4 +274,4 @@ class Conversion:
 
 
 def _root_mean_square(weight: torch.Tensor) -> float:
-    return float(weight.detach().double().square().mean().sqrt())
+    return float(weight.detach().to("cpu", torch.float64).square().mean().sqrt())

@@ -41,11 +41,12 @@ def _guesses(first: nn.Module, like: Tensor) -> list[Tensor]:
     generator = torch.Generator().manual_seed(0)
 
     def draw(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=generator).to(like)
+        return torch.randn(shape, generator=generator, device="cpu").to(like)
 
     if modules.is_table(first):
         n = int(cast("Any", first).num_embeddings)
-        return [torch.randint(n, (16, 20), generator=generator).to(like.device)]
+        drawn = torch.randint(n, (16, 20), generator=generator, device="cpu")
+        return [drawn.to(like.device)]
     n = modules.n_inputs(first)
     n_spatial = modules.n_spatial(first)
     if n_spatial:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from daleml import require, signs
+from daleml._support.devices import place_of
 from daleml.learning.member_losses import losses_of_members, module_generators
 from daleml.learning.perturbed_parameters import (
     perturbed_names,
@@ -323,7 +324,11 @@ class EvolutionStrategy:
         for name, weight in parameters.items():
             # Drawn on the CPU, so that the numbers do not depend on the device.
             noise = torch.randn(
-                n, *weight.shape, generator=self.generator, dtype=weight.dtype
+                n,
+                *weight.shape,
+                generator=self.generator,
+                dtype=weight.dtype,
+                device=place_of(self.generator),
             )
             noise = noise.to(weight.device).mul_(self.sigma)
             if not self.antithetic:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from daleml import require, signs
+from daleml._support.devices import drawn_, place_of
 from daleml.neurons.coupled_cells import (
     GAIN,
     StepBlock,
@@ -168,10 +169,13 @@ class MorrisLecarNetwork(nn.Module):
             (self.weight_hh, 0.001),
         )
         for weight, mean in means:
-            weight.uniform_(mean - spread, mean + spread, generator=generator)
-        self.readout.bias.uniform_(-spread, spread, generator=generator)
+            ends = mean - spread, mean + spread
+            drawn_(Tensor.uniform_, weight, *ends, generator=generator)
+        bias = self.readout.bias
+        drawn_(Tensor.uniform_, bias, -spread, spread, generator=generator)
         # A fifth of the synapses is next to nothing, as published.
-        weak = torch.rand(self.weight_hh.shape, generator=generator) < 0.2
+        place, shape = place_of(generator), self.weight_hh.shape
+        weak = torch.rand(shape, generator=generator, device=place) < 0.2
         self.weight_hh.masked_fill_(weak.to(self.weight_hh.device), 0.001)
         pops = self.populations
         if pops is not None:
@@ -192,7 +196,9 @@ class MorrisLecarNetwork(nn.Module):
             generator: Source of randomness; default: the network's, or torch's global one.
         """
         generator = self.generator if generator is None else generator
-        drawn = torch.randn(batch, self.hidden_size, generator=generator)
+        place = place_of(generator)
+        shape = batch, self.hidden_size
+        drawn = torch.randn(shape, generator=generator, device=place)
         drawn = drawn.to(self.weight_hh.device, self.weight_hh.dtype)
         return REST_MV + _SPREAD_MV * drawn, torch.full_like(drawn, REST_W)
 

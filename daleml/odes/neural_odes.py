@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from daleml import require
+from daleml._support.devices import drawn_
 from daleml.odes.differential_equations import Robertson
 
 
@@ -53,7 +54,7 @@ class SpiralODE(nn.Module):
             # Small weights, so that trajectories begin slow.
             for parameter in self.parameters():
                 if parameter.ndim == 2:
-                    parameter.normal_(0, 0.1, generator=generator)
+                    drawn_(Tensor.normal_, parameter, 0, 0.1, generator=generator)
                 else:
                     parameter.zero_()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -47,7 +48,7 @@ def _most_factor(circuit: Any, present: Tensor | None) -> float:
     if present is None:
         return _MOST_FACTOR
     # The radius of a weight as it is drawn falls with the root of its density.
-    return float(_MOST_FACTOR / present.double().mean().sqrt())
+    return _MOST_FACTOR / math.sqrt(present.count_nonzero().item() / present.numel())
 
 
 class ColumnEI(Wiring):

@@ -187,7 +187,7 @@ def previous_rows(batch_sizes: tuple[int, ...], device: torch.device) -> Tensor 
     for size, following in itertools.pairwise(batch_sizes):
         found.append(torch.arange(following) + start)
         start += size
-    return torch.cat(found).to(device)
+    return torch.cat(found).to(device, non_blocking=device.type == "cuda")
 
 
 def gradients_by_loop(

@@ -183,6 +183,9 @@ def _may_be_clipped(
     # Negative rates fill a store, and may overfill it.
     if rule.nonlinearity == "tanh":
         return True
+    # Elsewhere asking would wait for the device, at every step of training.
+    if not ran.synapses.is_cpu:
+        return True
     # Torch knows no smallest value of nothing, as of a batch without sequences.
     if not ran.synapses.numel():
         return False

@@ -8,6 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from daleml._support.devices import moved
 from daleml.layers._recurrent.dynamics_loop import (
     checked_rates,
     checked_step,
@@ -189,7 +190,10 @@ class KeptDynamics(Leaky):
         variables = []
         for start in self._own_dynamics().starts:
             # Numbers that learn keep their gradient here, if the user's own module has any.
-            begun = torch.as_tensor(start, dtype=zeros.dtype, device=zeros.device)
+            if isinstance(start, Tensor):
+                begun = moved(start, zeros)
+            else:
+                begun = zeros.new_full((), start)
             variables.append(begun.expand_as(zeros))
         if learned is not None:
             variables[0] = learned

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from daleml import require
+from daleml._support.devices import asks_now
 from daleml.layers._recurrent import tau_learning
 from daleml.layers._recurrent.tau_learning import LearnedTau
 from daleml.layers._recurrent.time_constants import (
@@ -174,14 +175,9 @@ class KeptLeak(CheckedAttributes):
     def _keep_learned_fact(self, learned: LearnedTau, like: dict[str, Any]) -> None:
         """Keep what is known of time constants that learn, and their anchor as a buffer too."""
         anchor = learned.buffer(like["device"])
-        vars(self).update(_learned=learned, _anchor=anchor)
+        vars(self)["_learned"] = learned
         self._buffers[tau_learning.ANCHOR] = anchor
         self._non_persistent_buffers_set.add(tau_learning.ANCHOR)
-
-    def _other_anchor(self) -> Tensor | None:
-        """Return what stands in for the buffer, as in ``torch.func.functional_call``."""
-        buffer = self._buffers.get(tau_learning.ANCHOR)
-        return None if buffer is vars(self).get("_anchor") else buffer
 
     def _exact_leak(self) -> PerUnit | None:
         """Return the leak in the precision of what was given."""
@@ -193,8 +189,10 @@ class KeptLeak(CheckedAttributes):
         learned = vars(self)["_learned"]
         if learned is not None:
             dt_ms = cast("float", self.dt_ms)
-            other = self._other_anchor()
-            each: Tensor = learned.values(self._tau_log(), dt_ms, other)
+            # The buffer, which is where the parameter is; it may be another, as in
+            # `torch.func.functional_call`.
+            anchor = self._buffers.get(tau_learning.ANCHOR)
+            each: Tensor = learned.values(self._tau_log(), dt_ms, anchor)
             return dt_ms / each
         tau = self._parameters.get("tau_ms")
         if tau is None:
@@ -375,6 +373,8 @@ class KeptLeak(CheckedAttributes):
     def _require_learned(self, exact: Tensor) -> None:
         """Raise if learning, or a write into a time constant, took it out of its range."""
         if torch.compiler.is_compiling() or torch._C._is_tracing():
+            return
+        if not exact.is_cpu and not asks_now(vars(self)):
             return
         beyond = out_of_range(exact)
         if beyond is None:

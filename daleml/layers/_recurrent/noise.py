@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from daleml._support.devices import moved
 from daleml.layers._recurrent.kept_leak import Step
 from daleml.layers.dynamics.protocol import Dynamics, Receive, State, TimeStep
 
@@ -32,8 +33,9 @@ def standard_normal(
     shape = len(rows), n_columns
     # A generator of another device is one for the circuit wherever it is.
     if generator is not None and generator.device != rows.device:
-        drawn = torch.randn(shape, generator=generator, device=generator.device)
-        return drawn.to(device=rows.device, dtype=rows.dtype)
+        at: Any = generator.device
+        drawn = torch.randn(shape, generator=generator, dtype=rows.dtype, device=at)
+        return moved(drawn, rows)
     like: dict[str, Any] = {"device": rows.device, "dtype": rows.dtype}
     return torch.randn(shape, generator=generator, **like)
 

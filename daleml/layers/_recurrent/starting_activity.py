@@ -122,12 +122,13 @@ def _leaky_growth(weight: Tensor, leak: Tensor) -> float:
     """
     matrix = leak[:, None] * weight.to("cpu", torch.float64)
     generator = torch.Generator().manual_seed(0)
-    state = torch.rand(len(leak), _N_STARTS, generator=generator, dtype=matrix.dtype)
+    like: dict[str, Any] = {"dtype": matrix.dtype, "device": "cpu"}
+    state = torch.rand(len(leak), _N_STARTS, generator=generator, **like)
     # As long as the slowest unit needs, within reason: what is measured is the second half.
     n_steps = min(_MOST_STEPS, 8 * math.ceil(_N_TAUS / (8 * float(leak.min()))))
     # Half of the starts are without inhibition, which then lags behind.
     state[(matrix < 0).any(0), ::2] = 0
-    growth = torch.zeros(_N_STARTS, dtype=matrix.dtype)
+    growth = torch.zeros(_N_STARTS, **like)
     for step in range(1, n_steps + 1):
         state = (1 - leak[:, None]) * state + matrix @ state.clamp(min=0)
         size = state.norm(dim=0).clamp(min=torch.finfo(matrix.dtype).tiny)
@@ -198,7 +199,8 @@ def _awake(circuit: Any, suffix: str, inputs: Tensor) -> Tensor:
 def _probe(n_inputs: int) -> Tensor:
     """Return the inputs that all initialisations assume: their mean, and themselves."""
     generator = torch.Generator().manual_seed(0)
-    drawn = torch.randn(_STEPS, 2, n_inputs, generator=generator, dtype=torch.float64)
+    like: dict[str, Any] = {"dtype": torch.float64, "device": "cpu"}
+    drawn = torch.randn(_STEPS, 2, n_inputs, generator=generator, **like)
     inputs = drawn.clamp(min=0)
     inputs[:, 0] = init.RECTIFIED_MEAN
     return inputs

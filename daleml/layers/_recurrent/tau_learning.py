@@ -10,6 +10,7 @@ proportion to itself, so that fast and slow units learn alike.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from daleml._support.devices import widest
 from daleml.layers._recurrent.time_constants import shown_time
 from daleml.layers._shared.functorch_tensors import is_wrapped
 from daleml.populations import Populations
@@ -68,7 +70,13 @@ class Tied:
 
     def expanded(self, each: Tensor) -> Tensor:
         """Return one value for each unit, from one for each group."""
-        return each[torch.tensor(self.group, device=each.device)]
+        values = each.unbind()
+        runs = [
+            values[group].expand(len(list(run)))
+            for group, run in itertools.groupby(self.group)
+        ]
+        # Not by an index, which would have to be copied to the device at every step.
+        return torch.cat(runs)
 
 
 @dataclass(frozen=True)
@@ -96,7 +104,7 @@ class LearnedTau:
         """Return the anchor as a buffer, for what stacks or replaces the tensors of circuits."""
         # Into a circuit on meta no checkpoint could bring it.
         device = torch.device("cpu" if torch.device(device).type == "meta" else device)
-        return self.anchor.clone().to(device, _widest(device))
+        return self.anchor.clone().to(device, widest(device))
 
     def values(self, log: Tensor, dt_ms: float, anchor: Tensor | None = None) -> Tensor:
         """Return the time constant of each unit, which has a gradient where ``log`` has one.
@@ -112,7 +120,7 @@ class LearnedTau:
                 f" time constant that learns; got {tuple(log.shape)}."
             )
         # Exact where the leak is computed, as that of time constants which are fixed.
-        wide = _widest(log.device)
+        wide = widest(log.device)
         anchor = (self.anchor if anchor is None else anchor).to(log.device, wide)
         # `expm1` is exactly 0 at 0, where the time constant is exactly what was given.
         each = anchor + (anchor - dt_ms) * log.to(wide).expm1()
@@ -131,10 +139,6 @@ class LearnedTau:
         # A parameter of 0 means the anchor itself.
         anchor = torch.where(log == 0, values, torch.where(same, self.anchor, anchor))
         return LearnedTau(anchor, self.given, self.tied)
-
-
-def _widest(device: torch.device) -> torch.dtype:
-    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def require_room(dt_ms: float, tau_ms: Tensor) -> None:

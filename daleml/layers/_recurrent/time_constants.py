@@ -171,7 +171,7 @@ def agree(saved: Tensor, own: Tensor) -> bool:
     tolerance = 0.0
     if saved.is_floating_point():
         tolerance = 4 * torch.finfo(saved.dtype).eps
-    difference = (saved.detach().double().cpu() - own).abs()
+    difference = (saved.detach().to("cpu", torch.float64) - own).abs()
     return bool((difference <= tolerance * own.abs()).all())
 
 

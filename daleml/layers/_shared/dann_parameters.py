@@ -97,7 +97,7 @@ def look_once(module: Any, input: Tensor) -> None:
     seen["_looked_at_input"] = True
     negative = 0.0
     if input.numel():
-        negative = float((input.detach() < 0).double().mean())
+        negative = float((input.detach() < 0).count_nonzero()) / input.numel()
     if negative:
         warnings.warn(
             f"`input` of a shunting {type(module).__name__} should be rates, at least 0;"

@@ -117,10 +117,12 @@ def received(
         signed: Which have a sign, to be broadcast to the weight; what the others give adds up to
             nothing on average.
     """
-    given = torch.ones(like.shape, dtype=torch.float64, device=like.device)
+    # On the CPU: not every device has float64.
+    where = like.device if like.is_meta else torch.device("cpu")
+    given = torch.ones(like.shape, dtype=torch.float64, device=where)
     grade_(given, strength, present, means)
     if present is not None:
-        given *= present
+        given *= present.to(where)
     counted = signed.to(given.device).expand(like.shape).flatten(1)
     given = given.flatten(1)
     if like.is_meta or bool(counted.all()):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from daleml import require
+from daleml._support.devices import moved
 
 if TYPE_CHECKING:
     from daleml.populations import Populations
@@ -69,7 +70,7 @@ def like(value: Any, tensor: Tensor) -> Any:
         )
     if isinstance(value, float):
         return value
-    return value.to(device=tensor.device, dtype=tensor.dtype)
+    return moved(value, tensor)
 
 
 def shown(value: Any) -> str:

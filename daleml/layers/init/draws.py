@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from daleml import require
+from daleml._support.devices import drawn_
 from daleml.layers.init.drawn_signs import with_signs_drawn
 from daleml.layers.init.mean_magnitudes import by_sign, column_means, counts
 
@@ -88,7 +89,8 @@ def exponential_(
         >>> f"{weight.mean():.3f} {weight.std():.3f}"
         '0.100 0.100'
     """
-    return tensor.exponential_(1 / require.positive("mean", mean), generator=generator)
+    rate = 1 / require.positive("mean", mean)
+    return drawn_(Tensor.exponential_, tensor, rate, generator=generator)
 
 
 @torch.no_grad()
@@ -140,7 +142,8 @@ def lognormal_(
     # Moments of a log-normal, solved for its parameters.
     variance = math.log1p(1 / require.positive("ratio", ratio) ** 2)
     location = math.log(require.positive("mean", mean)) - variance / 2
-    return tensor.log_normal_(location, math.sqrt(variance), generator=generator)
+    numbers = location, math.sqrt(variance)
+    return drawn_(Tensor.log_normal_, tensor, *numbers, generator=generator)
 
 
 @torch.no_grad()
@@ -203,7 +206,7 @@ def column_ei_(
     mean_exc, mean_inh = by_sign(n_exc, n_inh, n_units)
     # Drawn with mean 1 and scaled by columns, so that one call draws all.
     means = column_means(signs, weight)
-    draw(weight, 1.0, generator=generator)
+    drawn_(draw, weight, 1.0, generator=generator)
     if n_exc + n_inh == n_units:
         weight.mul_(means * signs.to(weight))
     else:
@@ -292,19 +295,21 @@ def dann_(
     # One output is its own mean, and drawn so that half of the variance is its inhibition's.
     correction = n_exc / (n_exc - 1) if n_exc > 1 else 0.5
     scale = math.sqrt(correction * require.positive("numerator", numerator) / n_in)
-    density = 1.0 if present is None else present.double().mean().item()
+    density = (
+        1.0 if present is None else float(present.count_nonzero()) / present.numel()
+    )
     # Weights of which a fraction p exists have 2 p - p^2 of the variance.
     if density:
         scale /= math.sqrt(2 * density - density**2)
-    draw(weight_ex, scale, generator=generator)
+    drawn_(draw, weight_ex, scale, generator=generator)
     if present is not None:
         weight_ex.mul_(present.to(weight_ex.device))
     if independent:
-        draw(weight_ix, scale * density, generator=generator)
+        drawn_(draw, weight_ix, scale * density, generator=generator)
     elif n_exc > 1:
         weight_ix.copy_(weight_ex.mean(dim=0).expand_as(weight_ix))
     else:
-        row = draw(torch.empty_like(weight_ex), scale, generator=generator)
+        row = drawn_(draw, torch.empty_like(weight_ex), scale, generator=generator)
         weight_ix.copy_(row.expand_as(weight_ix))
     # Exponential numbers over their sum are a draw of the flat Dirichlet distribution.
     exponential_(weight_ei, 1.0, generator=generator)
@@ -367,11 +372,11 @@ def dann_iclr2021_(
         scale = math.sqrt(1 / (2 * n_in))
     else:
         scale = math.sqrt(2 * math.pi / (n_in * (2 * math.pi - 1)))
-    draw(weight_ex, scale, generator=generator)
+    drawn_(draw, weight_ex, scale, generator=generator)
     if n_inh == 1:
         weight_ix.copy_(weight_ex.mean(dim=0, keepdim=True))
     else:
-        draw(weight_ix, scale, generator=generator)
+        drawn_(draw, weight_ix, scale, generator=generator)
     weight_ei.fill_(1 / n_inh)
     if alpha is not None:
         alpha.fill_(math.log(math.sqrt((2 * math.pi - 1) / n_in)))

@@ -102,7 +102,7 @@ def measured_radius(weight: Tensor | csr_array) -> float:
     """
     matrix: Any
     if isinstance(weight, Tensor):
-        matrix = weight.detach().double()
+        matrix = weight.detach().to("cpu", torch.float64)
         norm = float(matrix.norm())
     else:
         matrix = weight.astype("float64")
@@ -207,7 +207,7 @@ def svd_spectrum_(weight: Tensor, spectrum: Tensor) -> Tensor:
         raise ValueError(
             f"`spectrum` must be a matrix or a vector; got shape {tuple(spectrum.shape)}."
         )
-    values = spectrum.detach().double().to(weight.device)
+    values = spectrum.detach().to("cpu", torch.float64)
     if not values.isfinite().all():
         raise ValueError("`spectrum` must be finite; got NaN or infinite values.")
     if values.ndim == 2:
@@ -220,7 +220,9 @@ def svd_spectrum_(weight: Tensor, spectrum: Tensor) -> Tensor:
         )
     if values[-1] < 0:
         raise ValueError(f"`spectrum` must be at least 0; got {values[-1].item():g}.")
-    left, _, right = torch.linalg.svd(weight.double(), full_matrices=False)
+    left, _, right = torch.linalg.svd(
+        weight.to("cpu", torch.float64), full_matrices=False
+    )
     return weight.copy_((left * values) @ right)
 
 
@@ -264,7 +266,9 @@ def low_rank_(weight: Tensor, rank: int) -> Tensor:
     require_matrix("weight", weight)
     if require.integer("rank", rank, minimum=1) > min(weight.shape):
         raise ValueError(f"`rank` must be at most {min(weight.shape)}; got {rank}.")
-    left, values, right = torch.linalg.svd(weight.double(), full_matrices=False)
+    left, values, right = torch.linalg.svd(
+        weight.to("cpu", torch.float64), full_matrices=False
+    )
     # The norm of a zero matrix cannot be restored, and need not be.
     kept = values[:rank]
     if kept[0] > 0:
@@ -324,7 +328,8 @@ def balance_rows_(weight: Tensor | nn.Module) -> Tensor | nn.Module:
 
 def row_balance(weight: Tensor) -> Tensor:
     """Return the factor of each weight that makes every row sum to zero, computed in float64."""
-    weight = weight.double()
+    # On the CPU: not every device has float64.
+    weight = weight.to("cpu", torch.float64)
     excitation, inhibition = weight.clamp(min=0).sum(1), -weight.clamp(max=0).sum(1)
     both = (excitation > 0) & (inhibition > 0)
     # The inner `where` keeps a row without inhibition from dividing by zero.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -67,8 +69,9 @@ def rectified_radius(weight: Tensor) -> float:
     # Of the matrix with a largest entry of 1, so that none overflows.
     matrix = weight.detach().to("cpu", torch.float64) / largest
     generator = torch.Generator().manual_seed(0)
-    rates = torch.rand(n, _N_STARTS, generator=generator, dtype=matrix.dtype)
-    growth = torch.zeros(_N_STARTS, dtype=matrix.dtype)
+    like: dict[str, Any] = {"dtype": matrix.dtype, "device": "cpu"}
+    rates = torch.rand(n, _N_STARTS, generator=generator, **like)
+    growth = torch.zeros(_N_STARTS, **like)
     for step in range(1, _N_STEPS + 1):
         rates = (matrix @ rates).clamp_(min=0)
         if step % _BETWEEN:

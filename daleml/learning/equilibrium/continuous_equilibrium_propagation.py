@@ -166,7 +166,7 @@ class ContinuousEquilibriumPropagation(GradientRule):
             n_steps=len(visits) * self.n_steps,
             free_residual=math.nan,
             nudged_residual=float(residual.amax(0)[keep].max()),
-            share_left_out=1 - float(keep.double().mean()),
+            share_left_out=1 - float(keep.to("cpu", torch.float64).mean()),
         )
         return torch.stack(losses).mean(), gradients, found
 

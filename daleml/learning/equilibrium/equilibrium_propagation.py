@@ -202,7 +202,7 @@ class EquilibriumPropagation(GradientRule):
             n_steps=free.n_steps + len(betas) * nudged.n_steps,
             free_residual=float(free.residual[keep].max()),
             nudged_residual=float(residual[keep].max()),
-            share_left_out=1 - float(keep.double().mean()),
+            share_left_out=1 - float(keep.to("cpu", torch.float64).mean()),
         )
         return loss, gradients, found
 

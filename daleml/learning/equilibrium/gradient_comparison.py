@@ -100,8 +100,8 @@ def compare_gradients(rule: GradientRule, x: Tensor, y: Tensor) -> GradientError
         # A frozen parameter has no gradient to compare.
         if parameter not in exact:
             continue
-        estimates.append(estimate[parameter].flatten().double())
-        exacts.append(exact[parameter].flatten().double())
+        estimates.append(estimate[parameter].flatten().to("cpu", torch.float64))
+        exacts.append(exact[parameter].flatten().to("cpu", torch.float64))
         by_parameter[name] = _error(estimates[-1], exacts[-1], {})
     return _error(torch.cat(estimates), torch.cat(exacts), by_parameter)
 

@@ -129,7 +129,7 @@ class RecurrentBackpropagation(GradientRule):
             n_steps=free.n_steps + adjoint.n_steps,
             free_residual=float(free.residual[both].max()),
             nudged_residual=float(adjoint.residual[settled].max()),
-            share_left_out=1 - float(both.double().mean()),
+            share_left_out=1 - float(both.to("cpu", torch.float64).mean()),
         )
         return losses[settled].mean().detach(), gradients, found
 

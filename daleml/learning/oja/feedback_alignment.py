@@ -12,6 +12,7 @@ from torch.autograd.function import FunctionCtx
 from torch.utils.hooks import RemovableHandle
 
 from daleml import law, modules
+from daleml._support.devices import place_of
 from daleml.learning.oja.uncopied_hooks import UncopiedHook
 
 
@@ -228,7 +229,7 @@ def _glorot(layer: nn.Module, name: str, generator: torch.Generator | None) -> T
     weight = cast("Tensor", getattr(layer, spec.name))
     shape = modules.n_outputs(layer), modules.n_inputs(layer)
     # On the CPU, so that the numbers do not depend on the device.
-    feedback = torch.empty(*shape, dtype=weight.dtype)
+    feedback = torch.empty(*shape, dtype=weight.dtype, device=place_of(generator))
     nn.init.xavier_uniform_(feedback, generator=generator)
     return _cut(layer, feedback.to(weight.device))
 

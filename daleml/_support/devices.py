@@ -1,0 +1,91 @@
+"""Where numbers are drawn and computed, whatever device they are for."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_ASKED = "_n_calls_on_device"
+"""The name of the attribute that counts how often something might have asked a device."""
+_CALLS_UNASKED = 64
+"""One call in so many asks."""
+
+
+def drawn_(
+    draw: Callable[..., Tensor],
+    tensor: Tensor,
+    *numbers: float,
+    generator: torch.Generator | None,
+) -> Tensor:
+    """Fill a tensor by a draw, made where the generator is.
+
+    One generator on the CPU then serves models on any device, with the same numbers; torch
+    refuses to draw with a generator of another device.
+
+    Args:
+        draw: Fills a tensor, called as ``draw(tensor, *numbers, generator=generator)``.
+        tensor: The tensor to fill.
+        numbers: What else it takes, such as a mean.
+        generator: Source of randomness; None for torch's global one of the tensor's device.
+
+    Returns:
+        The tensor.
+    """
+    # A tensor on meta takes no numbers, so that any generator may draw them.
+    if generator is None or tensor.is_meta or generator.device == tensor.device:
+        return draw(tensor, *numbers, generator=generator)
+    like = torch.empty_like(tensor, device=generator.device)
+    return tensor.copy_(draw(like, *numbers, generator=generator))
+
+
+def place_of(generator: torch.Generator | None) -> torch.device:
+    """Return where a generator draws; the CPU without one, whatever torch's default device is."""
+    return torch.device("cpu") if generator is None else generator.device
+
+
+def moved(value: Tensor, like: Tensor) -> Tensor:
+    """Return a tensor where another is, and in its dtype; on CUDA the host does not wait.
+
+    What is moved must not be written to afterwards.
+    """
+    return value.to(like.device, like.dtype, non_blocking=like.is_cuda)
+
+
+def is_capturing() -> bool:
+    """Whether a CUDA graph is being recorded, in which asking for a value is an error."""
+    return torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
+
+
+def asks_now(counts: dict[str, Any]) -> bool:
+    """Whether to ask a device for values at this call: at the first, then at few.
+
+    Asking waits for the device.
+
+    Args:
+        counts: Where the calls are counted, such as the attributes of a module.
+    """
+    if is_capturing():
+        return False
+    n_calls = counts.get(_ASKED, 0)
+    counts[_ASKED] = n_calls + 1
+    return bool(n_calls % _CALLS_UNASKED == 0)
+
+
+def widest(device: torch.device) -> torch.dtype:
+    """Return the widest floating-point type of a device: MPS has no float64."""
+    if device.type in ("cpu", "cuda", "meta"):
+        return torch.float64
+    return _probed(device.type)
+
+
+@functools.cache
+def _probed(kind: str) -> torch.dtype:
+    try:
+        torch.zeros((), dtype=torch.float64, device=kind)
+    except (TypeError, RuntimeError):
+        return torch.float32
+    return torch.float64
