@@ -101,7 +101,9 @@ def leak_fraction(leak: Any, size: int) -> PerUnit:
         return lowest
     if not is_plain(given):
         return given
-    return given.detach().double().cpu().clone() if given.ndim else float(given)
+    if not given.ndim:
+        return float(given)
+    return given.detach().to("cpu", torch.float64).clone()
 
 
 def _number_or_tensor(leak: Any) -> PerUnit:
