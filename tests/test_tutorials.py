@@ -131,12 +131,24 @@ def test_a_student_gets_one_place_to_write_instead_of_a_solution(tmp_path):
     assert described["mystnb"]["image"]["alt"] == "A curve that rises."
 
 
-def check(script: Path, *, quick: bool) -> None:
-    """Run a tutorial, and compare what it says with what is saved of it."""
+@pytest.fixture(scope="session")
+def one_kernel():
+    kernel = notebooks.OneKernel()
+    yield kernel
+    kernel.close()
+
+
+def check(script: Path, one_kernel: notebooks.OneKernel | None = None) -> None:
+    """Run a tutorial, and compare what it says with what is saved of it.
+
+    It is run fast by a kernel that is given, and in full by one of its own.
+    """
     notebook = notebooks.read(script)
+    quick = one_kernel is not None
     if quick:
         notebooks.make_fast(notebook)
-    fresh = notebooks.execute(notebook)  # a cell that raises, raises here
+    # A cell that raises, raises here.
+    fresh = one_kernel.execute(notebook) if quick else notebooks.execute(notebook)
     before = notebooks.code_cells(saved(script, solved=True))
     for then, now in zip(before, notebooks.code_cells(fresh), strict=True):
         where = f"{now.id} of {script.name}"
@@ -148,8 +160,8 @@ def check(script: Path, *, quick: bool) -> None:
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=NAMES)
 class TestTutorial:
-    def test_runs_and_says_what_is_saved(self, script):
-        check(script, quick=True)
+    def test_runs_and_says_what_is_saved(self, script, one_kernel):
+        check(script, one_kernel)
 
     def test_its_notebooks_were_made_of_this_script(self, script):
         written = notebooks.for_solutions(notebooks.read(script))
@@ -233,7 +245,7 @@ class TestTutorial:
 @pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS, ids=NAMES)
 def test_a_full_run_says_what_is_saved(script):
-    check(script, quick=False)
+    check(script)
 
 
 def test_no_notebook_is_without_its_script():

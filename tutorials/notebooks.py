@@ -33,6 +33,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import jupytext
@@ -40,6 +41,7 @@ import nbformat
 from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
+from jupyter_core.utils import run_sync
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from PIL import Image
@@ -161,25 +163,85 @@ def clean_environment(folder: Path) -> Iterator[None]:
 
 def execute(notebook: NotebookNode) -> NotebookNode:
     """Run a notebook from clean, in an empty folder, and return it with its outputs."""
+    with tempfile.TemporaryDirectory() as scratch, clean_environment(Path(scratch)):
+        work = Path(scratch) / "work"
+        work.mkdir()
+        _run(notebook, work)
+    return notebook
+
+
+class OneKernel:
+    """A kernel that runs one notebook after another, each with no name of those before it.
+
+    What was imported stays so, which saves seconds for each; what settings libraries keep is
+    put back: torch's default type and matplotlib's parameters.
+    """
+
+    def __init__(self) -> None:
+        self._kernel: ThisInterpreter | None = None
+        self._folder = tempfile.TemporaryDirectory()
+
+    def execute(self, notebook: NotebookNode) -> NotebookNode:
+        """Run a notebook in an empty folder, and return it with its outputs."""
+        folder = Path(self._folder.name)
+        work = Path(tempfile.mkdtemp(dir=folder))
+        with clean_environment(folder):
+            if self._kernel is None:
+                self._kernel = ThisInterpreter()
+            before = nbformat.v4.new_code_cell(FORGET.format(folder=str(work)))
+            notebook.cells.insert(0, before)
+            try:
+                _run(notebook, work, km=self._kernel)
+            finally:
+                notebook.cells.remove(before)
+        return notebook
+
+    def close(self) -> None:
+        """Stop the kernel."""
+        if self._kernel is not None:
+            run_sync(self._kernel.shutdown_kernel)(now=True)
+        self._folder.cleanup()
+
+
+FORGET = """%reset -f
+def _forget():
+    import os
+    import matplotlib.pyplot as plt
+    import torch
+    os.chdir({folder!r})
+    torch.set_default_dtype(torch.float32)
+    plt.close("all")
+    first = vars(plt).setdefault("_first_settings", dict(plt.rcParams))
+    plt.rcParams.update(first | {{"interactive": plt.isinteractive()}})
+_forget()
+del _forget
+"""
+
+
+def _run(notebook: NotebookNode, folder: Path, **kernel: Any) -> None:
+    """Run a notebook in a folder, in place, by a new kernel unless one is given."""
     # Builds the font cache here: a kernel that has to, says so.
     import matplotlib.font_manager  # noqa: F401
 
     for cell in code_cells(notebook):
         cell.outputs, cell.execution_count = [], None
-    with tempfile.TemporaryDirectory() as scratch:
-        work = Path(scratch) / "work"
-        work.mkdir()
-        with clean_environment(Path(scratch)):
-            NotebookClient(
-                notebook,
-                kernel_manager_class=ThisInterpreter,
-                timeout=None,  # a busy machine fails nothing,
-                iopub_timeout=600,  # and loses no output: what came after 4 s was dropped
-                resources={"metadata": {"path": str(work)}},
-                coalesce_streams=True,
-                record_timing=False,
-                shutdown_kernel="immediate",
-            ).execute()
+    client = NotebookClient(
+        notebook,
+        kernel_manager_class=ThisInterpreter,
+        timeout=None,  # a busy machine fails nothing,
+        iopub_timeout=600,  # and loses no output: what came after 4 s was dropped
+        resources={"metadata": {"path": str(folder)}},
+        coalesce_streams=True,
+        record_timing=False,
+        shutdown_kernel="immediate",
+        **kernel,
+    )
+    try:
+        client.execute()
+    finally:
+        # A kernel that goes on keeps none of the sockets of this run.
+        if client.kc is not None:
+            client.kc.stop_channels()
     for cell in code_cells(notebook):
         for output in cell.outputs:
             if output["output_type"] == "stream":
@@ -187,7 +249,6 @@ def execute(notebook: NotebookNode) -> NotebookNode:
                 output["text"] = output["text"].replace("\r\n", "\n")
     # Without the version of this interpreter.
     notebook.metadata.language_info = NotebookNode(name="python")
-    return notebook
 
 
 def reduce_colours(notebook: NotebookNode) -> None:
