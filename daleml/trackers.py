@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from daleml import signs
 from daleml._support import class_answers
+from daleml._support.device_moves import device_of, moved_pair
 from daleml.analysis import (
     effective_weights,
     fit_weights,
@@ -127,8 +128,8 @@ def held_out(
     """Make a tracker of the loss and, for classes, of the fraction of errors on held-out data.
 
     Args:
-        inputs: Inputs of the model.
-        targets: What it should answer.
+        inputs: Inputs of the model. They follow it to its device.
+        targets: What it should answer; likewise.
         loss: ``loss(outputs, targets)``, a scalar.
 
     Returns:
@@ -155,16 +156,20 @@ def held_out(
     # Else a call outside `read` keeps a graph, and torch warns of a loss turned into a number.
     @torch.no_grad()
     def evaluate(model: nn.Module) -> dict[str, float]:
-        outputs = model(inputs)
-        if class_answers.are_classes(outputs, targets) and len(outputs) != len(targets):
+        x, y = inputs, targets
+        device = device_of(model)
+        if device is not None:
+            x, y = moved_pair(inputs, targets, device)
+        outputs = model(x)
+        if class_answers.are_classes(outputs, y) and len(outputs) != len(y):
             raise ValueError(
                 f"`targets` must be as many as the model's outputs, {len(outputs)}; got"
-                f" {len(targets)}."
+                f" {len(y)}."
             )
-        results = {"loss": float(loss(outputs, targets))}
-        correct = n_correct(outputs, targets)
+        results = {"loss": float(loss(outputs, y))}
+        correct = n_correct(outputs, y)
         if correct is not None:
-            results["error"] = 1 - correct / len(targets)
+            results["error"] = 1 - correct / len(y)
         return results
 
     return evaluate

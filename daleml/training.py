@@ -92,10 +92,21 @@ class Shuffled:
         generator = seeds.generator(self.seed, epoch)
         is_mine = seeds.share()
         order = torch.randperm(len(self.inputs), generator=generator)
-        chunks = order.split(self.batch_size)  # type: ignore[no-untyped-call]
-        for number, index in enumerate(chunks):
+        # Once an epoch, for an index on the CPU would be sent to a device with each batch.
+        chunks = zip(
+            self._chunks(order, self.inputs),
+            self._chunks(order, self.targets),
+            strict=True,
+        )
+        for number, (of_inputs, of_targets) in enumerate(chunks):
             if is_mine(number):
-                yield self.inputs[index], self.targets[index]
+                yield self.inputs[of_inputs], self.targets[of_targets]
+
+    def _chunks(self, order: Tensor, values: Tensor) -> tuple[Tensor, ...]:
+        """Return the indices of each batch, on the device of what they are to index."""
+        there = order.to(values.device)
+        chunks: tuple[Tensor, ...] = there.split(self.batch_size)  # type: ignore[no-untyped-call]
+        return chunks
 
 
 def train(
@@ -114,10 +125,12 @@ def train(
     """Train a model, and record what happens.
 
     Args:
-        model: Any module. Guard it with ``optim.enforce`` first, if the optimiser does not keep
-            signs by itself.
+        model: Any module, on any device. Guard it with ``optim.enforce`` first, if the optimiser
+            does not keep signs by itself.
         batches: Pairs of inputs and targets, read anew every epoch: a list, a ``DataLoader``,
-            :class:`Shuffled`, or a function of the epoch's number.
+            :class:`Shuffled`, or a function of the epoch's number. They are moved to the
+            model's device: tensors, what holds some in tuples, lists or mappings, and whatever
+            has a method ``to``, as ``Trials`` and ``PackedSequence`` have.
         optimizer: Any torch optimiser, LBFGS included.
         loss: ``loss(outputs, targets)``, a scalar. For the batches of a task, ``task.loss``.
         epochs: How many epochs to have trained in the end, those of a resumed checkpoint included.
@@ -167,6 +180,11 @@ def train(
         and all else is as this run was given it. Where it was given others than the run began
         with, be it a rate, a batch size, a loss or a model of the same shapes, one warning says
         so.
+
+        A model spread over several devices is given its batches as they are: bring them where
+        it takes them. Nothing waits for a device between two steps, so that a loss that is not
+        finite is found there at the end of its epoch, and on the CPU before it is learnt from.
+        Either way, it is not saved.
 
         SIGTERM raises ``KeyboardInterrupt``, as Ctrl-C does. One run writes to a folder at a
         time: its lock ends with its process, and on network file systems is as good as theirs.

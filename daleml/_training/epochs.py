@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
+from daleml._support.device_moves import device_of, moved_pair
 from daleml._support.diverged import DivergedError
 from daleml._training import training_inputs as inputs
 from daleml._training.epoch_means import EpochMeans, require_finite
@@ -29,14 +30,18 @@ def run_epoch(
     if not model.training:
         model.train()
     means = EpochMeans(epoch)
+    device = device_of(model)
     for batch in batches:
         x, targets = inputs.pair(batch)
-        if not len(targets):
+        n_examples = inputs.n_examples(targets)
+        if not n_examples:
             continue
+        if device is not None:
+            x, targets = moved_pair(x, targets, device)
         # The first batch of an epoch tells of the others whether time comes first.
         first = None if means.n_examples else targets
         losses, outputs = _step(learner, x, targets, first, optimizer, epoch)
-        means.add(losses, learner.correct(outputs, targets), len(targets))
+        means.add(losses, learner.correct(outputs, targets), n_examples)
     if not means.n_examples:
         used_up = ""
         if epoch > 1:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from daleml._support import class_answers
@@ -56,9 +55,11 @@ class Learner:
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
 
-    @torch.no_grad()
     def correct(self, outputs: Any, targets: Any) -> Tensor | None:
-        """Return how many answers are right, () or (members,); None if they are no classes."""
+        """Return how many answers are right, () or (members,); None if they are no classes.
+
+        The outputs are detached.
+        """
         return class_answers.n_correct(outputs, targets)
 
     def rows(

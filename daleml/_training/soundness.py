@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -32,7 +32,7 @@ class Soundness:
         self._saved = saved
         self._told = False
         # An attention mask of -inf, for example.
-        self._exempt = {name for name, value in _tensors(model) if _count(value)}
+        self._exempt = {name for name, _ in _counts(_tensors(model))}
 
     def require(self, epoch: int) -> None:
         """Raise if training has gone wrong in an epoch.
@@ -41,22 +41,19 @@ class Soundness:
             DivergedError: If a number is no longer finite.
             DaleError: If weights that are to be saved break Dale's law.
         """
-        for name, value in _tensors(self._model):
-            n = 0 if name in self._exempt else _count(value)
-            if n:
-                raise DivergedError(
-                    f"`model` must stay finite; `{name}` holds {n:,} NaN or infinite values"
-                    f" after epoch {epoch}.",
-                    epoch,
-                )
-        for name, value in self._moments():
-            n = _count(value)
-            if n:
-                raise DivergedError(
-                    f"`optimizer` must keep a finite state; {name} holds {n:,} NaN or"
-                    f" infinite values after epoch {epoch}.",
-                    epoch,
-                )
+        learnt = (item for item in _tensors(self._model) if item[0] not in self._exempt)
+        for name, n in _counts(learnt):
+            raise DivergedError(
+                f"`model` must stay finite; `{name}` holds {n:,} NaN or infinite values"
+                f" after epoch {epoch}.",
+                epoch,
+            )
+        for name, n in _counts(self._moments()):
+            raise DivergedError(
+                f"`optimizer` must keep a finite state; {name} holds {n:,} NaN or"
+                f" infinite values after epoch {epoch}.",
+                epoch,
+            )
         self._require_law(epoch)
 
     def _require_law(self, epoch: int) -> None:
@@ -113,13 +110,32 @@ def _nested(value: Any, path: str) -> Iterator[tuple[str, Tensor]]:
 
 
 @torch.no_grad()
-def _count(value: Tensor) -> int:
-    """Return how many values are not finite; none in what has no values to look at."""
+def _counts(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, int]]:
+    """Yield the names of tensors that are not finite, with how many of their values are not.
+
+    The counts of a device are read all at once, since each reading waits for the device.
+    """
+    waiting: dict[torch.device, list[tuple[str, Tensor]]] = {}
+    for name, value in tensors:
+        if not _has_values(value):
+            continue
+        n = value.numel() - value.isfinite().sum()
+        if not n.is_cpu:
+            waiting.setdefault(n.device, []).append((name, n))
+        elif n:
+            yield name, int(n)
+    for found in waiting.values():
+        counts = torch.stack([n for _, n in found]).cpu().tolist()
+        for (name, _), n in zip(found, counts, strict=True):
+            if n:
+                yield name, n
+
+
+def _has_values(value: Tensor) -> bool:
+    """Whether a tensor has numbers that may be infinite, and that can be looked at."""
     if nn.parameter.is_lazy(value) or value.is_meta:
-        return 0
+        return False
     # Sparse and quantised tensors have no `isfinite`.
     if value.layout != torch.strided or value.is_quantized:
-        return 0
-    if not (value.is_floating_point() or value.is_complex()):
-        return 0
-    return value.numel() - int(value.isfinite().sum())
+        return False
+    return value.is_floating_point() or value.is_complex()

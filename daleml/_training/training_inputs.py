@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -171,6 +172,22 @@ def pair(batch: Any) -> tuple[Any, Any]:
             f"`batches` must yield targets that have a length; got {_form(targets)}."
         )
     return inputs, targets
+
+
+def n_examples(targets: Any) -> int:
+    """Return how many examples targets are of: of several in a tuple or mapping, the first's."""
+    if isinstance(targets, Tensor):
+        return len(targets)
+    if isinstance(targets, PackedSequence):
+        return int(targets.batch_sizes[0])
+    several: list[Any] = []
+    if isinstance(targets, tuple):
+        several = list(targets)
+    elif isinstance(targets, Mapping):
+        several = list(targets.values())
+    if several and isinstance(several[0], Tensor) and several[0].ndim:
+        return len(several[0])
+    return len(targets)
 
 
 def scalar(value: Any) -> Tensor:

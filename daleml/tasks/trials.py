@@ -275,6 +275,11 @@ class Trials:
             )
         return self._changed(lambda values, dim: values.index_select(dim, some))
 
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors lie."""
+        return self.inputs.device
+
     def to(self, device: torch.device | str) -> Trials:
         """Return the trials with their tensors on ``device``."""
         return self._changed(lambda values, dim: values.to(device))

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss
+from torch.nn.utils.rnn import pack_sequence
 from torch.optim import lr_scheduler as schedules
 from torch.optim.swa_utils import SWALR
 from torch.utils.data import DataLoader, IterableDataset
@@ -346,3 +347,22 @@ def test_a_regression_with_a_task_of_ones_own_still_trains():
             nn.Linear(9, 1), [(X, X.sum(1, keepdim=True))], loss=mse_loss, epochs=2
         )
     assert history.loss[2] < history.loss[1]
+
+
+def test_examples_are_counted_in_what_targets_hold():
+    """The last batch is smaller, and counts less, whatever its targets lie in."""
+    net = nn.Linear(9, 3)
+    apart = {
+        "tuple": lambda y: (y, y),
+        "mapping": lambda y: {"digit": y},
+        "packed": lambda y: pack_sequence(list(y[:, None].float())),
+    }
+    parts = X.split(8)
+    losses = {}
+    for name, hold in apart.items():
+        optimizer = torch.optim.SGD(net.parameters(), 1e-30)
+        batches = [(x, hold(y)) for x, y in zip(parts, Y.split(8), strict=True)]
+        history = call(net, batches, optimizer, loss=lambda out, y: out.square().mean())
+        losses[name] = history.loss[1]
+    expected = float(net(X).detach().square().mean())
+    assert losses == pytest.approx(dict.fromkeys(apart, expected))
