@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
+from daleml._support.type_names import is_mapping
+
 CellTypes = Mapping[Hashable, str] | str | None
 """The cell type of each node: by node, or the attribute of nodes that holds it."""
 
 
 def cell_types(
-    graph: Any, nodes: Sequence[Any], unit_signs: Sequence[int], given: CellTypes
+    attributes: Mapping[str, Sequence[Any]],
+    nodes: Sequence[Any],
+    unit_signs: Sequence[int],
+    given: CellTypes,
 ) -> list[str] | None:
     """Return the cell type of each node, or None if nobody gave any.
 
     Args:
-        graph: A graph whose nodes may have attributes.
-        nodes: Its nodes.
+        attributes: Those that were read of the nodes, a value for each.
+        nodes: The nodes of a graph.
         unit_signs: +1 or -1 for each.
         given: The cell types, or the attribute that holds them.
 
@@ -26,18 +31,18 @@ def cell_types(
     """
     if given is None:
         return None
-    if not isinstance(given, (str, Mapping)):
+    if not isinstance(given, str) and not is_mapping(given):
         raise TypeError(
             "`population` must be the attribute of nodes that holds their cell type, or a"
             f" mapping by node; got {type(given).__name__}."
         )
+    if isinstance(given, str):
+        values = attributes[given]
+    else:
+        values = [given.get(node) for node in nodes]
     found = []
     sign_of: dict[str, int] = {}
-    for node, sign in zip(nodes, unit_signs, strict=True):
-        if isinstance(given, str):
-            cell_type = graph.nodes[node].get(given)
-        else:
-            cell_type = given.get(node)
+    for node, sign, cell_type in zip(nodes, unit_signs, values, strict=True):
         if not isinstance(cell_type, str):
             raise ValueError(
                 "`population` must give the cell type of every node, a string; got"
@@ -51,3 +56,8 @@ def cell_types(
             )
         found.append(cell_type)
     return found
+
+
+def asked(given: CellTypes) -> tuple[str, ...]:
+    """Return the attributes of nodes that are needed to know their cell types."""
+    return (given,) if isinstance(given, str) else ()

@@ -1,178 +1,137 @@
-"""The edges of a signed graph: their signs and strengths, and which nodes excite.
+"""The edges of a signed graph in columns: senders, receivers, strengths, and what is said of signs.
 
-An edge goes from the sender to the receiver; its ``weight`` is a strength, its ``sign`` +1, -1
-or None where unknown. Functions that read strengths take ``weight``, the name of the attribute
-that holds them; None takes every edge as 1.
+Where they come from is the business of others: a networkx graph is read by ``digraph_edges``, a
+table by ``reading.edge_tables``, and a connectome gives its own.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from daleml import require
 from daleml._support.type_names import alike_but_for_blanks
 
-if TYPE_CHECKING:
-    import networkx as nx
-
-
-class GivesGraph(Protocol):
-    """An object that has a graph to give, as a connectome has."""
-
-    def graph(self) -> nx.DiGraph[Any]:
-        """Return a graph that is the caller's own."""
-
-
 WEIGHT = "weight"
 """The attribute of an edge that holds its strength, unless another is named."""
 
-GraphLike: TypeAlias = "nx.DiGraph[Any] | GivesGraph"
-"""A networkx ``DiGraph``, or what gives one by its method ``graph``."""
+SIGNS: Mapping[Any, int] = {1: 1, -1: -1, None: 0}
+"""What may stand for a sign, and what stands for it here; 0 where it is unknown."""
 
 
-def is_graph(given: object) -> bool:
-    """Whether ``given`` is a networkx graph of any kind."""
-    return hasattr(given, "adjacency") and hasattr(given, "number_of_nodes")
-
-
-def digraph(name: str, given: GraphLike) -> nx.DiGraph[Any]:
-    """Return a networkx ``DiGraph`` without parallel edges: the one given, or of what gives one.
-
-    A graph of networkx has an attribute ``graph`` too, a dict, so it is asked for first.
-
-    Raises:
-        TypeError: If there is none.
-    """
-    # networkx is not imported: a graph is known by what it can do.
-    graph: Any = given
-    if not is_graph(given) and callable(getattr(given, "graph", None)):
-        graph = given.graph()
-    if not is_graph(graph):
-        raise TypeError(
-            f"`{name}` must be a networkx digraph; got {type(graph).__name__}."
-        )
-    if not graph.is_directed() or graph.is_multigraph():
-        raise TypeError(
-            f"`{name}` must be a DiGraph, one edge from node to node; got"
-            f" {type(graph).__name__}."
-        )
-    return graph
-
-
-def signed_nodes(
-    given: GraphLike, *, drop_minority: bool = False, weight: str | None = WEIGHT
-) -> tuple[nx.DiGraph[Any], list[Any], int]:
-    """Sort the nodes of a signed graph into excitatory ones, then inhibitory ones.
-
-    A node's sign is its attribute ``sign``, or that of the edges it sends; they must agree. A
-    node that says nothing and sends nothing excites, which makes no difference to anything.
-
-    Args:
-        given: A digraph, or what has a method ``graph`` that gives one, such as a connectome;
-            its edges, or nodes, have an attribute ``sign`` of +1 or -1.
-        drop_minority: Whether, where a node sends edges of both signs, to leave out those of
-            the sign with the lesser total strength, instead of refusing the graph.
-        weight: As for :func:`strength`.
-
-    Returns:
-        The graph, without what was left out; its nodes, excitatory ones first; how many of them
-        are excitatory.
-
-    Raises:
-        TypeError: If there is no digraph.
-        ValueError: If a sign is unknown, or a node sends both.
-    """
-    graph = digraph("graph", given)
-    require.flag("drop_minority", drop_minority)
-    require_node(graph)
-    signs: dict[Any, int] = {}
-    left_out: list[tuple[Any, Any]] = []
-    for node in graph:
-        said = signs_said(graph, node)
-        # Its edges, or an edge and the node itself, name both signs.
-        if len(said) == 2:
-            if not drop_minority:
-                raise ValueError(
-                    "`graph` must keep Dale's law, unless `drop_minority` is True; node"
-                    f" {node!r} sends both signs."
-                )
-            sent = edges_sent(graph, node, known=False)
-            total = 0.0
-            for pre, post, data, sign in sent:
-                total += (sign or 0) * abs(strength(pre, post, data, weight))
-            stronger = 1 if total >= 0 else -1
-            said = {stronger}
-            for pre, post, _, sign in sent:
-                if sign == -stronger:
-                    left_out.append((pre, post))
-        signs[node] = said.pop() if said else 1
-    kept = graph
-    if left_out:
-        kept = graph.copy()
-        kept.remove_edges_from(left_out)
-    nodes = [node for sign in (1, -1) for node in kept if signs[node] == sign]
-    return kept, nodes, sum(sign > 0 for sign in signs.values())
-
-
-class SignedEdges(NamedTuple):
-    """The edges of a graph in columns, in its own order.
+@dataclass(frozen=True, eq=False)
+class SignedEdges:
+    """The edges of a graph in columns, sender by sender.
 
     Attributes:
         nodes: Of the graph, in its own order.
-        pre: Index of each edge's sender.
+        pre: Index of each edge's sender; it does not fall from edge to edge.
         post: Index of its receiver.
         weight: Its strength, without sign.
-        sign: +1, -1, or 0 where unknown: the edge's own, else its sender's.
+        edge_sign: +1 or -1, as the edge says; 0 where it says nothing.
+        node_sign: The same of each node.
+        first_negative: The first edge whose strength was given with a sign, and that strength.
+        attributes: What was asked for of nodes, a value for each, None where one has none.
     """
 
     nodes: tuple[Any, ...]
     pre: NDArray[np.intp]
     post: NDArray[np.intp]
     weight: NDArray[np.float64]
-    sign: NDArray[np.int8]
+    edge_sign: NDArray[np.int8]
+    node_sign: NDArray[np.int8]
+    first_negative: tuple[int, Any] | None = None
+    attributes: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+
+    @property
+    def sign(self) -> NDArray[np.int8]:
+        """The sign of each edge: its own, else its sender's; 0 where unknown."""
+        own = self.edge_sign
+        return np.where(own != 0, own, self.node_sign[self.pre])
+
+    def kept(self, which: NDArray[np.bool_]) -> SignedEdges:
+        """Return the graph with the marked edges only."""
+        columns: dict[str, Any] = {}
+        for name in ("pre", "post", "weight", "edge_sign"):
+            columns[name] = getattr(self, name)[which]
+        return dataclasses.replace(self, first_negative=None, **columns)
+
+    def in_order(self, order: NDArray[np.intp]) -> SignedEdges:
+        """Return the same graph with its nodes in another order: node ``k`` was ``order[k]``."""
+        place = np.empty(len(order), dtype=np.intp)
+        place[order] = np.arange(len(order))
+        pre, post = place[self.pre], place[self.post]
+        # Stable, so that the edges of a sender stay in their order.
+        moved = np.argsort(pre, kind="stable")
+        return SignedEdges(
+            tuple(self.nodes[node] for node in order.tolist()),
+            pre[moved],
+            post[moved],
+            self.weight[moved],
+            self.edge_sign[moved],
+            self.node_sign[order],
+            attributes={
+                name: [values[node] for node in order.tolist()]
+                for name, values in self.attributes.items()
+            },
+        )
 
 
-def signed_edges(graph: nx.DiGraph[Any], weight: str | None = WEIGHT) -> SignedEdges:
-    """Read the edges of a graph.
+def one_sign_each(
+    edges: SignedEdges, drop_minority: bool
+) -> tuple[SignedEdges, NDArray[np.int8]]:
+    """Give each node one sign: that of its attribute, or that of the edges it sends.
+
+    A node that says nothing and sends nothing excites, which makes no difference to anything.
+
+    Args:
+        edges: The graph.
+        drop_minority: Whether, where a node sends edges of both signs, to leave out those of
+            the sign with the lesser total strength, instead of refusing the graph.
+
+    Returns:
+        The graph, without what was left out, and +1 or -1 for each node.
 
     Raises:
-        ValueError: If there is no node, a sign is neither +1, -1 nor None, or a strength is
-            missing or not finite.
+        ValueError: If a sign is unknown, or a node sends both.
     """
-    require_node(graph)
-    nodes = tuple(graph)
-    index = {node: i for i, node in enumerate(nodes)}
-    ends, weights, signs = [], [], []
-    for node in nodes:
-        own = read_sign(graph.nodes[node].get("sign"), f"on node {node!r}", known=False)
-        for pre, post, data, sign in edges_sent(graph, node, known=False):
-            said = own if sign is None else sign
-            ends.append((index[pre], index[post]))
-            weights.append(abs(strength(pre, post, data, weight)))
-            signs.append(said or 0)
-    # In two columns even where there is no edge.
-    pre_post = np.array(ends, dtype=np.intp).reshape(-1, 2)
-    return SignedEdges(
-        nodes,
-        pre_post[:, 0],
-        pre_post[:, 1],
-        np.array(weights, dtype=np.float64),
-        np.array(signs, dtype=np.int8),
-    )
+    require.flag("drop_minority", drop_minority)
+    _require_signs(edges)
+    n = len(edges.nodes)
+    excites, inhibits = edges.node_sign == 1, edges.node_sign == -1
+    excites |= np.bincount(edges.pre, edges.edge_sign == 1, minlength=n) > 0
+    inhibits |= np.bincount(edges.pre, edges.edge_sign == -1, minlength=n) > 0
+    # Its edges, or an edge and the node itself, name both signs.
+    both = excites & inhibits
+    signs = np.where(inhibits, np.int8(-1), np.int8(1))
+    if not both.any():
+        return edges, signs
+    if not drop_minority:
+        node = edges.nodes[int(np.flatnonzero(both)[0])]
+        raise ValueError(
+            "`graph` must keep Dale's law, unless `drop_minority` is True; node"
+            f" {node!r} sends both signs."
+        )
+    total = np.bincount(edges.pre, edges.edge_sign * edges.weight, minlength=n)
+    signs[both] = np.where(total[both] >= 0, 1, -1)
+    opposed = both[edges.pre] & (edges.edge_sign == -signs[edges.pre])
+    return edges.kept(~opposed), signs
 
 
-def require_node(graph: nx.DiGraph[Any]) -> None:
-    """Raise unless the graph has a node, and each of them a name."""
-    if not len(graph):
+def require_names(nodes: Sequence[Any]) -> None:
+    """Raise unless there is a node, and each of them has a name."""
+    if not len(nodes):
         raise ValueError("`graph` must have a node; got none.")
-    for node in graph:
+    # Whole numbers, as most ids are, have neither gaps nor blanks.
+    if set(map(type, nodes)) == {int}:
+        return
+    for node in nodes:
         # What pandas makes of an empty cell would be a neuron of its own.
         if is_missing(node):
             raise ValueError(
@@ -180,63 +139,12 @@ def require_node(graph: nx.DiGraph[Any]) -> None:
                 " where a cell is empty: leave such rows out."
             )
     # Blanks are left over in tables, where they would make two neurons of one.
-    alike = alike_but_for_blanks(graph)
+    alike = alike_but_for_blanks(nodes)
     if alike is not None:
         raise ValueError(
             f"`graph` must name nodes by more than blanks; got {alike[0]!r} and"
             f" {alike[1]!r}: strip the names of the table first."
         )
-
-
-def present(graph: nx.DiGraph[Any], nodes: list[Any]) -> Tensor:
-    """Return which edges there are, boolean, ``(post, pre)``."""
-    index = {node: i for i, node in enumerate(nodes)}
-    exists = torch.zeros(len(nodes), len(nodes), dtype=torch.bool, device="cpu")
-    for pre, post in graph.edges:
-        exists[index[post], index[pre]] = True
-    return exists
-
-
-def strengths(
-    graph: nx.DiGraph[Any], nodes: list[Any], weight: str | None = WEIGHT
-) -> Tensor:
-    """Return the edges' strengths, without sign, as ``(post, pre)``; see :func:`strength`.
-
-    Raises:
-        ValueError: If a strength is missing, or not a finite number.
-    """
-    index = {node: i for i, node in enumerate(nodes)}
-    weights = torch.zeros(len(nodes), len(nodes), dtype=torch.float64, device="cpu")
-    for pre, post, data in graph.edges(data=True):
-        weights[index[post], index[pre]] = abs(strength(pre, post, data, weight))
-    return weights
-
-
-def signs_said(
-    graph: nx.DiGraph[Any], node: Hashable, *, known: bool = True
-) -> set[int]:
-    """Return the signs that a node and the edges it sends name.
-
-    With ``known``, the node must name its sign, or every edge.
-    """
-    own = read_sign(graph.nodes[node].get("sign"), f"on node {node!r}", known=False)
-    sent = edges_sent(graph, node, known=known and own is None)
-    named = {own, *(sign for *_, sign in sent)}
-    return {sign for sign in named if sign is not None}
-
-
-def edges_sent(
-    graph: nx.DiGraph[Any], node: Hashable, *, known: bool = True
-) -> list[tuple[Any, Any, dict[str, Any], int | None]]:
-    """List the edges that a node sends, with the sign of each."""
-    found = []
-    for pre, post, data in graph.out_edges(node, data=True):
-        where = f"on the edge from {pre!r} to {post!r}"
-        if known and is_missing(data.get("sign")):
-            _refuse_signed_weights(graph)
-        sign = read_sign(data.get("sign"), where, known=known)
-        found.append((pre, post, data, sign))
-    return found
 
 
 def is_missing(given: Any) -> bool:
@@ -262,64 +170,27 @@ def read_sign(given: Any, where: str, *, known: bool) -> int | None:
     return int(value)
 
 
-def strength(
-    pre: Any, post: Any, data: dict[str, Any], weight: str | None = WEIGHT
-) -> float:
-    """Read the strength of an edge, a finite number.
-
-    An edge without ``weight`` counts as 1 only where nothing else on it could be its strength:
-    of a graph whose counts are called ``n_syn``, every strength would be 1 without a word.
-
-    Raises:
-        ValueError: If the edge has no such attribute but others that hold numbers, or it holds
-            no finite number.
-    """
-    if weight is None:
-        return 1.0
-    where = f"on the edge from {pre!r} to {post!r}"
-    if weight not in data:
-        others = []
-        for name, value in data.items():
-            if name != "sign" and _could_be_a_strength(value):
-                others.append(str(name))
-        if weight != WEIGHT or others:
-            have = ", ".join(map(str, data)) or "no attribute"
-            name = repr(others[0]) if others else "the attribute that holds it"
-            raise ValueError(
-                f"`graph` must have the strength of an edge as `{weight}`; got {have}"
-                f" {where}: pass `weight={name}`, or `weight=None` to take every edge as 1."
-            )
-        return 1.0
-    given = data[weight]
-    try:
-        value = float(given)
-    except (TypeError, ValueError, RuntimeError):
-        value = math.nan
-    if not math.isfinite(value) or isinstance(given, str):
-        raise ValueError(
-            f"`graph` must have finite numbers as weights; got {given!r} {where}."
-        )
-    return value
+def on_edge(edges: SignedEdges, k: int) -> str:
+    """Say where a sentence is about one of the edges."""
+    pre, post = edges.nodes[edges.pre[k]], edges.nodes[edges.post[k]]
+    return f"on the edge from {pre!r} to {post!r}"
 
 
-def _refuse_signed_weights(graph: nx.DiGraph[Any]) -> None:
-    """Raise if the signs of a graph are those of its weights, of which the sizes count here."""
-    for pre, post, given in graph.edges(data=WEIGHT):
-        if isinstance(given, (int, float, np.number)) and given < 0:
-            raise ValueError(
-                f"`graph` must have its signs as `sign`, +1 or -1; got the weight {given} on"
-                f" the edge from {pre!r} to {post!r}, and edges without a sign: signed"
-                " weights are read by `EIRNN.from_matrix`, of"
-                " `networkx.to_pandas_adjacency(graph)` with `rows='pre'`."
-            )
+def _require_signs(edges: SignedEdges) -> None:
+    """Raise unless every node that sends, or each of its edges, says its sign."""
+    unknown = np.flatnonzero(edges.sign == 0)
+    if not unknown.size:
+        return
+    if edges.first_negative is not None:
+        _refuse_signed_weights(edges, *edges.first_negative)
+    read_sign(None, on_edge(edges, int(unknown[0])), known=True)
 
 
-def _could_be_a_strength(value: Any) -> bool:
-    """Whether an attribute holds a number, or its text, as ``read_edgelist`` and GraphML give."""
-    if value is None or isinstance(value, (bool, np.bool_)):
-        return False
-    try:
-        float(value)
-    except (TypeError, ValueError, RuntimeError):
-        return False
-    return True
+def _refuse_signed_weights(edges: SignedEdges, k: int, given: Any) -> NoReturn:
+    """Raise where the signs are those of the weights, of which the sizes count here."""
+    raise ValueError(
+        f"`graph` must have its signs as `sign`, +1 or -1; got the weight {given}"
+        f" {on_edge(edges, k)}, and edges without a sign: signed weights are read by"
+        " `EIRNN.from_matrix`, of `networkx.to_pandas_adjacency(graph)` with"
+        " `rows='pre'`."
+    )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from daleml._support import edge_columns
+from daleml._support.signed_edges import SignedEdges
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -104,6 +108,14 @@ class Connectome:
             graph.add_edge(source, target, weight=float(weight), sign=edge_sign)
         return graph
 
+    def _in_columns(
+        self, weight: str | None, attributes: Sequence[str]
+    ) -> SignedEdges | None:
+        """Return the edges without a graph, unless a subclass says what the graph is."""
+        if type(self).graph is not Connectome.graph:
+            return None
+        return edge_columns.in_columns(self.neurons, self.edges, weight, attributes)
+
     def weights(self, sign: int | None = None) -> NDArray[np.float64]:
         """Magnitudes of the edges, of one sign or of all.
 
@@ -174,7 +186,8 @@ class Connectome:
             605
         """
         # An edge may name a neuron that the table of neurons lacks.
-        connected = set(self.edges["source"]) | set(self.edges["target"])
+        connected = set(self.edges["source"].unique())
+        connected.update(self.edges["target"].unique())
         n_exc = int(_has_sign(self.edges, 1).sum())
         n_inh = int(_has_sign(self.edges, -1).sum())
         return {

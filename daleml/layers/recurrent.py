@@ -7,9 +7,9 @@ from typing import Any, Literal, Unpack
 
 from torch import Tensor
 
-from daleml._support import signed_edges
+from daleml._support.digraph_edges import GraphLike
 from daleml._support.shared_options import completed, lists_options, options_of
-from daleml._support.signed_edges import GraphLike
+from daleml._support.signed_edges import WEIGHT
 from daleml.layers._recurrent import given_matrix, given_wiring
 from daleml.layers._recurrent.circuit_options import ColumnEIOptions
 from daleml.layers._recurrent.column_ei_wiring import ColumnEI, starting_radius
@@ -177,7 +177,7 @@ class EIRNN(Recurrent):
         input_size: int | Populations,
         *,
         drop_minority: bool = False,
-        weight: str | None = signed_edges.WEIGHT,
+        weight: str | None = WEIGHT,
         population: CellTypes = None,
         **options: Any,
     ) -> EIRNN:

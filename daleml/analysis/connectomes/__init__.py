@@ -5,6 +5,7 @@ module              what it holds
 ==================  ==========================================================================
 ``graph_measures``  ``graph_summary``: Dale's law, balance, degrees, reciprocity, spectrum
 ``sign_rules``      ``lawful_graph``: one sign per sender, by a rule, and what that changed
+``signed_graphs``   the graph with those signs, in columns or as one of networkx
 ``graph_arrays``    ``signed_matrix``, ``graph_mask``, ``graph_populations``: for a layer
 ==================  ==========================================================================
 """

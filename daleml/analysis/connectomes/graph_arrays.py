@@ -9,9 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daleml import require
-from daleml._support import node_types, signed_edges
+from daleml._support import digraph_edges, node_types
+from daleml._support.digraph_edges import GraphLike, read_graph
 from daleml._support.node_types import CellTypes
-from daleml._support.signed_edges import GraphLike, SignedEdges
+from daleml._support.signed_edges import (
+    WEIGHT,
+    SignedEdges,
+    one_sign_each,
+    require_names,
+)
 from daleml.populations import Populations
 
 if TYPE_CHECKING:
@@ -41,7 +47,7 @@ def signed_matrix(
     *,
     nodes: Sequence[Any] | None = None,
     drop_unknown: bool = False,
-    weight: str | None = signed_edges.WEIGHT,
+    weight: str | None = WEIGHT,
 ) -> SignedMatrix:
     r"""Write a signed graph as a matrix, a row per receiver and a column per sender.
 
@@ -73,7 +79,7 @@ def signed_matrix(
         [[0.0, 0.0], [-2.0, 0.0]]
     """
     require.flag("drop_unknown", drop_unknown)
-    edges = signed_edges.signed_edges(signed_edges.digraph("graph", graph), weight)
+    edges = read_graph(graph, weight)
     n_unknown = int((edges.sign == 0).sum())
     # Left out in silence, such edges would look like pairs of cells that do not connect.
     if n_unknown and not drop_unknown:
@@ -92,7 +98,7 @@ def graph_populations(
     graph: GraphLike,
     *,
     drop_minority: bool = False,
-    weight: str | None = signed_edges.WEIGHT,
+    weight: str | None = WEIGHT,
     population: CellTypes = None,
 ) -> tuple[Populations, tuple[Any, ...]]:
     """Return the partition of a signed graph's nodes, and the nodes in its order.
@@ -123,14 +129,14 @@ def graph_populations(
         >>> populations, nodes[0], nodes[-1]
         (Populations(n_exc=40, n_inh=25), 'L2', 'TmY15')
     """
-    signed, nodes, n_exc = signed_edges.signed_nodes(
-        graph, drop_minority=drop_minority, weight=weight
-    )
-    # The nodes are sorted by sign already; cell types may need another order within a sign.
-    unit_signs = [1] * n_exc + [-1] * (len(nodes) - n_exc)
-    types = node_types.cell_types(signed, nodes, unit_signs, population)
-    populations, order = Populations.from_signs(unit_signs, types)
-    return populations, tuple(nodes[i] for i in order.tolist())
+    # Strengths decide nothing but which sign of two is the lesser.
+    strengths = weight if drop_minority else None
+    edges = read_graph(graph, strengths, node_types.asked(population))
+    edges, unit_signs = one_sign_each(edges, drop_minority)
+    listed = unit_signs.tolist()
+    types = node_types.cell_types(edges.attributes, edges.nodes, listed, population)
+    populations, order = Populations.from_signs(listed, types)
+    return populations, tuple(edges.nodes[i] for i in order.tolist())
 
 
 def graph_mask(graph: GraphLike, *, nodes: Sequence[Any] | None = None) -> Tensor:
@@ -159,9 +165,9 @@ def graph_mask(graph: GraphLike, *, nodes: Sequence[Any] | None = None) -> Tenso
         ``EIRNN.from_graph`` does all of this, and takes the strengths too.
     """
     # Signs are not read: a graph without any has a mask too.
-    given = signed_edges.digraph("graph", graph)
-    signed_edges.require_node(given)
-    return signed_edges.present(given, list(_in_order(tuple(given), nodes)))
+    given = digraph_edges.digraph("graph", graph)
+    require_names(tuple(given))
+    return digraph_edges.present(given, list(_in_order(tuple(given), nodes)))
 
 
 def _in_order(have: tuple[Any, ...], wanted: Sequence[Any] | None) -> tuple[Any, ...]:

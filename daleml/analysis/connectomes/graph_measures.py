@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daleml._support import signed_edges
-from daleml._support.signed_edges import GraphLike, SignedEdges
+from daleml._support.digraph_edges import GraphLike, read_graph
+from daleml._support.signed_edges import WEIGHT, SignedEdges
 from daleml.analysis.connectomes.graph_arrays import dense
 from daleml.analysis.connectomes.sign_rules import majority_signs
 from daleml.analysis.spectra import Spectrum, spectrum
@@ -192,9 +192,7 @@ class GraphSummary:
         return text + f"{edges} of edges have one back, and {weight} of the weight."
 
 
-def graph_summary(
-    graph: GraphLike, *, weight: str | None = signed_edges.WEIGHT
-) -> GraphSummary:
+def graph_summary(graph: GraphLike, *, weight: str | None = WEIGHT) -> GraphSummary:
     r"""Describe a signed graph: Dale's law, balance, degrees and strengths, reciprocity, spectrum.
 
     With the strength :math:`w_{ij} \ge 0` and the sign :math:`s_{ij}` of the edge from node
@@ -251,7 +249,7 @@ def graph_summary(
         Squartini, Picciolo, Ruzzenenti & Garlaschelli 2013 Sci Rep 3:2729, for the reciprocity
         of weights.
     """
-    edges = signed_edges.signed_edges(signed_edges.digraph("graph", graph), weight)
+    edges = read_graph(graph, weight)
     n = len(edges.nodes)
     exc, inh = edges.sign == 1, edges.sign == -1
     exc_weight = np.bincount(edges.pre, edges.weight * exc, minlength=n)
@@ -294,15 +292,17 @@ def _by_sign(edges: SignedEdges, end: NDArray[Any]) -> dict[str, NDArray[Any]]:
 def _reciprocities(edges: SignedEdges) -> tuple[float, float]:
     """Return the fractions of edges, and of strength, that come back."""
     between = edges.pre != edges.post
-    pairs = zip(edges.pre[between], edges.post[between], strict=True)
-    weights = dict(zip(pairs, edges.weight[between].tolist(), strict=True))
-    both = []
-    for (pre, post), weight in weights.items():
-        back = weights.get((post, pre))
-        if back is not None:
-            both.append(min(weight, back))
+    pre, post = edges.pre[between].astype(np.int64), edges.post[between]
+    weights, n = edges.weight[between], len(edges.nodes)
+    # A pair is one number, and its reverse another.
+    forth, back = pre * n + post, post * n + pre
+    order = np.argsort(forth)
+    place = np.searchsorted(forth, back, sorter=order)
+    found = order[np.minimum(place, len(order) - 1)] if len(order) else order
+    returns = forth[found] == back
+    both = np.minimum(weights, weights[found])[returns]
     # `fsum` rounds once, so that the order of the edges does not matter.
-    total = math.fsum(weights.values())
+    total = math.fsum(weights)
     return _fraction(len(both), len(weights)), _fraction(math.fsum(both), total)
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from daleml._support import signed_edges
-from daleml._support.signed_edges import GraphLike, SignedEdges
+from daleml._support.digraph_edges import GraphLike, read_graph
+from daleml._support.signed_edges import WEIGHT, SignedEdges
+from daleml.analysis.connectomes.signed_graphs import (
+    NewSigns,
+    SignedSource,
+    signed_source,
+)
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -65,7 +70,7 @@ class LawfulGraph:
     inhibitory: tuple[Any, ...] = field(repr=False)
     tied: tuple[Any, ...] = field(repr=False)
     unknown: tuple[Any, ...] = field(repr=False)
-    _graph: nx.DiGraph[Any] = field(repr=False)
+    _source: SignedSource = field(repr=False)
     _columns: Mapping[str, Any] = field(repr=False)
 
     def graph(self) -> nx.DiGraph[Any]:
@@ -73,7 +78,10 @@ class LawfulGraph:
 
         It has every node of the other graph, with ``sign`` on what the rule has signed.
         """
-        return self._graph.copy()
+        return self._source.graph()
+
+    def _in_columns(self, weight: str | None, attributes: Sequence[str]) -> SignedEdges:
+        return self._source.in_columns(weight, attributes)
 
     def table(self) -> DataFrame:
         """What was done to each sender.
@@ -129,7 +137,7 @@ def lawful_graph(
     attribute: str | None = None,
     signs: Mapping[str, int] | None = None,
     otherwise: int | None = None,
-    weight: str | None = signed_edges.WEIGHT,
+    weight: str | None = WEIGHT,
 ) -> LawfulGraph:
     r"""Make a graph keep Dale's law, by one of three rules, and say what that changed.
 
@@ -182,7 +190,6 @@ def lawful_graph(
         ``EIRNN.from_graph(..., drop_minority=True)`` is the rule ``"drop"`` for a graph all of
         whose signs are known, except that a sender that ties excites there.
     """
-    given = signed_edges.digraph("graph", graph)
     if rule not in _RULES:
         raise ValueError(
             f"`rule` must be one of {', '.join(map(repr, _RULES))}; got {rule!r}."
@@ -197,12 +204,13 @@ def lawful_graph(
     # True is an int, and would pass for +1.
     if isinstance(otherwise, bool) or otherwise not in (1, -1, None):
         raise ValueError(f"`otherwise` must be +1, -1 or None; got {otherwise!r}.")
-    edges = signed_edges.signed_edges(given, weight)
+    name = attribute or "transmitter"
+    asked = (name,) if rule == "transmitter" else ()
+    edges = read_graph(graph, weight, asked)
     majority, tied = majority_signs(edges)
     of_node = majority
     if rule == "transmitter":
-        name = attribute or "transmitter"
-        of_node = _transmitter_signs(given, edges.nodes, name, signs)
+        of_node = _transmitter_signs(edges.attributes[name], name, signs)
         # A transmitter is known or not: no sender ties.
         tied = np.zeros_like(tied)
     sends = np.bincount(edges.pre, minlength=len(edges.nodes)) > 0
@@ -210,7 +218,7 @@ def lawful_graph(
     undecided = sends & (of_node == 0)
     if otherwise is not None:
         of_node = np.where(undecided, np.int8(otherwise), of_node)
-    return _apply(given, edges, of_node, rule, undecided & tied, undecided & ~tied)
+    return _apply(graph, edges, of_node, rule, undecided & tied, undecided & ~tied)
 
 
 def majority_signs(edges: SignedEdges) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
@@ -232,10 +240,7 @@ def majority_signs(edges: SignedEdges) -> tuple[NDArray[np.int8], NDArray[np.boo
 
 
 def _transmitter_signs(
-    graph: nx.DiGraph[Any],
-    nodes: tuple[Any, ...],
-    attribute: str,
-    signs: Mapping[str, int] | None,
+    of_nodes: Sequence[Any], attribute: str, signs: Mapping[str, int] | None
 ) -> NDArray[np.int8]:
     """Return the sign of each node by its transmitter, 0 where that has none."""
     if signs is None:
@@ -248,10 +253,7 @@ def _transmitter_signs(
         if isinstance(sign, bool) or sign not in (1, -1):
             raise ValueError(f"`signs` must be +1 or -1; got {sign!r} for {name!r}.")
     # The transmitter of each node; empty where it has none, or something else by that name.
-    names = []
-    for node in nodes:
-        name = graph.nodes[node].get(attribute)
-        names.append(name if isinstance(name, str) else "")
+    names = [name if isinstance(name, str) else "" for name in of_nodes]
     there = sorted(set(names) - {""})
     if not there:
         raise ValueError(
@@ -267,7 +269,7 @@ def _transmitter_signs(
 
 
 def _apply(
-    given: nx.DiGraph[Any],
+    given: GraphLike,
     edges: SignedEdges,
     of_node: NDArray[np.int8],
     rule: SignRule,
@@ -282,7 +284,7 @@ def _apply(
         kept &= target == edges.sign
     # An edge of unknown sign is assigned one; one of the other sign is flipped.
     assigned, flipped = kept & (edges.sign == 0), kept & (edges.sign == -target)
-    graph = _with_signs(given, edges, of_node, kept, tied | unknown)
+    source = signed_source(given, edges, NewSigns(of_node, kept, tied | unknown))
 
     def per_sender(
         which: NDArray[Any], weights: NDArray[np.float64] | None = None
@@ -307,7 +309,7 @@ def _apply(
         inhibitory=_chosen(nodes, sent & (of_node == -1)),
         tied=_chosen(nodes, tied),
         unknown=_chosen(nodes, unknown),
-        _graph=graph,
+        _source=source,
         _columns={
             "neuron": list(_chosen(nodes, sends)),
             "sign": of_node[sends],
@@ -318,30 +320,6 @@ def _apply(
             "dropped_weight": per_sender(~kept, edges.weight),
         },
     )
-
-
-def _with_signs(
-    given: nx.DiGraph[Any],
-    edges: SignedEdges,
-    of_node: NDArray[np.int8],
-    kept: NDArray[np.bool_],
-    undecided: NDArray[np.bool_],
-) -> nx.DiGraph[Any]:
-    """Return a copy of a graph, with the signs of the nodes on them and on the edges kept."""
-    # The caller's graph stays as it is.
-    graph, nodes = given.copy(), edges.nodes
-    for node, sign, is_undecided in zip(nodes, of_node, undecided, strict=True):
-        if sign:
-            graph.nodes[node]["sign"] = int(sign)
-        elif is_undecided:
-            # What the node said before was not enough to go by.
-            graph.nodes[node].pop("sign", None)
-    for pre, post, keep in zip(edges.pre, edges.post, kept, strict=True):
-        if keep:
-            graph[nodes[pre]][nodes[post]]["sign"] = int(of_node[pre])
-        else:
-            graph.remove_edge(nodes[pre], nodes[post])
-    return graph
 
 
 def _chosen(nodes: tuple[Any, ...], which: NDArray[np.bool_]) -> tuple[Any, ...]:

@@ -12,15 +12,15 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from daleml import require
 from daleml._signs import facts
-from daleml._support import node_types, signed_edges, synapse_arrays
+from daleml._support import node_types, synapse_arrays
+from daleml._support.digraph_edges import GraphLike, read_graph
 from daleml._support.node_types import CellTypes as CellTypes
-from daleml._support.signed_edges import GraphLike
+from daleml._support.signed_edges import one_sign_each
 from daleml._support.synapse_arrays import Synapses
 from daleml._support.type_names import is_mapping
 from daleml.layers._recurrent import node_options
@@ -197,20 +197,20 @@ def of_graph(
     graph: GraphLike, *, drop_minority: bool, weight: str | None, population: CellTypes
 ) -> GivenWiring:
     """Read the wiring of a signed graph; see ``EIRNN.from_graph``."""
-    signed, nodes, n_exc = signed_edges.signed_nodes(
-        graph, drop_minority=drop_minority, weight=weight
+    edges, unit_signs = one_sign_each(
+        read_graph(graph, weight, node_types.asked(population)), drop_minority
     )
-    # By sign only, in the order of the graph; cell types may need another order within a sign.
-    excitatory = set(nodes[:n_exc])
-    listed = list(signed)
-    unit_signs = [1 if node in excitatory else -1 for node in listed]
-    cell_types = node_types.cell_types(signed, listed, unit_signs, population)
-    populations, order = Populations.from_signs(unit_signs, cell_types)
-    edges = signed_edges.signed_edges(signed, weight)
+    signs_listed = unit_signs.tolist()
+    cell_types = node_types.cell_types(
+        edges.attributes, edges.nodes, signs_listed, population
+    )
+    populations, order = Populations.from_signs(signs_listed, cell_types)
     # An edge's sign is that of its sender, so magnitudes are all that it adds.
-    weights = edges.weight * np.array(unit_signs)[edges.pre]
-    shape = (len(listed), len(listed))
-    synapses = synapse_arrays.of_pairs(edges.post, edges.pre, weights, shape, listed)
+    weights = edges.weight * unit_signs[edges.pre]
+    shape = (len(edges.nodes), len(edges.nodes))
+    synapses = synapse_arrays.of_pairs(
+        edges.post, edges.pre, weights, shape, edges.nodes
+    )
     return GivenWiring(populations, order, synapses.reordered(order.numpy()), "graph")
 
 

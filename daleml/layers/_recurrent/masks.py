@@ -12,7 +12,7 @@ from torch import Tensor
 
 from daleml import require
 from daleml._signs.drawn_masks import DrawnBlocks
-from daleml._support import signed_edges
+from daleml._support import digraph_edges
 from daleml.layers.blocks import ARROW, Blocks
 from daleml.populations import Populations
 
@@ -60,7 +60,7 @@ def mask_matrix(
     shape = post.size, pre.size
     if given is None:
         present, says = torch.ones(shape, dtype=torch.bool, device="cpu"), False
-    elif signed_edges.is_graph(given):
+    elif digraph_edges.is_graph(given):
         present, says = _of_graph(name, given, shape, signs), True
     elif is_density(given):
         density = require.fraction(name, given)
@@ -146,7 +146,7 @@ def _of_matrix(name: str, given: Any, shape: tuple[int, int]) -> Tensor:
 def _of_graph(
     name: str, graph: nx.DiGraph[Any], shape: tuple[int, int], signs: Tensor | None
 ) -> Tensor:
-    graph = signed_edges.digraph(name, graph)
+    graph = digraph_edges.digraph(name, graph)
     nodes = list(graph)
     if (len(nodes), len(nodes)) != shape:
         raise ValueError(
@@ -154,11 +154,11 @@ def _of_graph(
         )
     if signs is not None:
         for node, sign in zip(nodes, signs.tolist(), strict=True):
-            found = signed_edges.signs_said(graph, node, known=False)
+            found = digraph_edges.signs_said(graph, node)
             if found - {int(sign)}:
                 kind = "excitatory" if sign > 0 else "inhibitory"
                 raise ValueError(
                     f"`{name}` must agree with the populations; node {node!r} is {kind} in"
                     " them only."
                 )
-    return signed_edges.present(graph, nodes)
+    return digraph_edges.present(graph, nodes)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daleml import Populations, signs
-from daleml._support import signed_edges
+from daleml._support import digraph_edges
 from daleml.analysis import (
     graph_mask,
     graph_populations,
@@ -561,7 +561,7 @@ def test_signs_and_weights_are_checked(attributes, sentence):
 
 
 def test_what_gives_a_graph_is_asked_for_it():
-    assert signed_edges.digraph("graph", TOY) is TOY
-    assert list(signed_edges.digraph("graph", fly_visual())) == list(
+    assert digraph_edges.digraph("graph", TOY) is TOY
+    assert list(digraph_edges.digraph("graph", fly_visual())) == list(
         fly_visual().graph()
     )
