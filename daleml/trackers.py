@@ -194,6 +194,11 @@ def sign_flips(model: nn.Module) -> Tracker:
         >>> tracker(layer)
         1.0
     """
+    members = getattr(model, "members", None)
+    if isinstance(members, tuple):
+        # Of an ensemble, each model has a beginning of its own.
+        each = {id(member): sign_flips(member) for member in members}
+        return lambda member: each[id(member)](member)
     start = {}
     for name, value in model.named_parameters():
         if value.ndim >= 2:

@@ -201,6 +201,7 @@ def train(
         checkpoint,
     )
     learner = learner_of(model, loss, clip_norm)
+    learner.require_optimizer(optimizer)
     described = inputs.describe_batches(batches)
     settings = {"batches": described, "clip_norm": clip_norm, "loss": loss}
     generators = generators_of(batches, model)

@@ -177,7 +177,8 @@ def _entries(model: nn.Module) -> dict[str, Tensor]:
     for path, module in model.named_modules(remove_duplicate=False):
         prefix = f"{path}." if path else ""
         for name, parameter in module._parameters.items():
-            if parameter is not None:
+            # A name with a dot is that of a stack, whose slices are judged in their modules.
+            if parameter is not None and "." not in name:
                 found[prefix + name] = parameter
         apart = set(module._non_persistent_buffers_set) | _fixed_tables(module, path)
         for name, buffer in module._buffers.items():

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from daleml import law
 from daleml._signs import facts, scaled_learning, verification
+from daleml._support import stacked_models
 from daleml.law import DaleError
 
 
@@ -134,6 +135,7 @@ class Guard:
         Args:
             trained: The identities of the parameters that the step may change.
         """
+        trained = stacked_models.with_slices(self.model, set(trained))
         return scaled_learning.remembered(self.model, trained)
 
     def _forget(self) -> None:

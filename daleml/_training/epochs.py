@@ -29,6 +29,7 @@ def run_epoch(
     # A part that is frozen in eval mode stays so.
     if not model.training:
         model.train()
+    learner.begin_epoch(epoch)
     means = EpochMeans(epoch)
     device = device_of(model)
     for batch in batches:
@@ -49,6 +50,7 @@ def run_epoch(
         raise ValueError(
             f"`batches` must hold at least one batch; got none in epoch {epoch}.{used_up}"
         )
+    learner.end_epoch(optimizer)
     return means
 
 
@@ -94,6 +96,7 @@ def _step(
             raise
         # It comes from an optimiser, which knows no epoch.
         raise DivergedError(f"{error} It was in epoch {epoch}.", epoch) from None
+    learner.after_step(optimizer)
     # LBFGS evaluates more than once per step.
     return met[0]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from daleml._support import class_answers
 from daleml._training import training_inputs as inputs
@@ -37,6 +38,18 @@ class Learner:
         self.model = model
         self.loss = loss
         self.clip_norm = clip_norm
+
+    def require_optimizer(self, optimizer: Optimizer) -> None:
+        """Raise if the model cannot learn by an optimiser."""
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Prepare for the batches of an epoch."""
+
+    def after_step(self, optimizer: Optimizer) -> None:
+        """Follow a step of the optimiser."""
+
+    def end_epoch(self, optimizer: Optimizer) -> None:
+        """Judge the model after the batches of an epoch."""
 
     def answer(self, x: Any) -> Any:
         """Return the model's outputs for the inputs of a batch."""

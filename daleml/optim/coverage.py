@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from daleml._signs import facts, parameter_lookup, verification
+from daleml._support import stacked_models
 from daleml.optim import step_guards
 
 _SHOWN = 8
@@ -26,6 +27,7 @@ def require_signed_trained(
         ValueError: If so.
     """
     trained = step_guards.trained_by(optimizers)
+    trained = stacked_models.with_slices(model, trained)
     found = 0
     missed = []
     for one in verification.fixed(model):

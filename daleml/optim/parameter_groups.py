@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from daleml import modules, require, signs
 from daleml._signs import scaled_learning
+from daleml._support import stacked_models
 
 
 class ParamGroups(list[dict[str, Any]]):
@@ -173,14 +174,14 @@ def param_groups(
     declarations = {}
     for _, parameter, declaration in signs.declared(model):
         declarations[id(parameter)] = declaration
-    tables: set[int] = set()
-    for module in model.modules():
-        if modules.is_table(module):
-            tables.update(map(id, module.parameters(recurse=False)))
+    tables = _tables(model)
     groups: dict[tuple[str, float, bool], dict[str, Any]] = {}
-    for parameter in model.parameters():
-        if not parameter.requires_grad:
+    slices = stacked_models.first_slices(model)
+    for stored in model.parameters():
+        if not stored.requires_grad:
             continue
+        # What stands for several models is judged by the parameter of one.
+        parameter = slices.get(id(stored), stored)
         fallback = "weight"
         if id(parameter) in tables:
             fallback = "embedding"
@@ -201,13 +202,22 @@ def param_groups(
         group = {"params": [], "lr": key[1], "role": key[0], "euclidean": euclidean}
         # On `lr`, which euclidean groups need not have: `lrs` scales one rate for all groups.
         group["lr_scale"] = declaration.lr_scale * (rate / lr if lr else 1.0)
-        groups.setdefault(key, group)["params"].append(parameter)
+        groups.setdefault(key, group)["params"].append(stored)
     if not groups:
         raise ValueError(
             f"`model` must have a parameter to train; got {type(model).__name__} without"
             " one."
         )
     return _of_model(list(groups.values()), model)
+
+
+def _tables(model: nn.Module) -> set[int]:
+    """Return the identities of the parameters of embeddings."""
+    found: set[int] = set()
+    for module in model.modules():
+        if modules.is_table(module):
+            found.update(map(id, module.parameters(recurse=False)))
+    return found
 
 
 def _of_model(groups: list[dict[str, Any]], model: nn.Module) -> ParamGroups:

@@ -151,9 +151,18 @@ def _multiplies(optimizer: Any, weight: Any) -> bool:
     if asked is None:
         return False
     for group in optimizer.param_groups:
-        if any(weight is parameter for parameter in group["params"]):
+        if any(_holds(parameter, weight) for parameter in group["params"]):
             return bool(asked(group))
     return False
+
+
+def _holds(parameter: Any, weight: Any) -> bool:
+    """Whether a weight is a parameter, or a slice of what several models share."""
+    if weight is parameter:
+        return True
+    begin, memory = weight.data_ptr(), parameter.untyped_storage()
+    first = memory.data_ptr()
+    return bool(weight.ndim < parameter.ndim and 0 <= begin - first < memory.nbytes())
 
 
 def _project(optimizer: Any) -> None:

@@ -1,0 +1,102 @@
+"""The loss of each model of an ensemble, from outputs that lie side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Loss = Callable[[Any, Any], Tensor]
+
+
+def losses_of(loss: Loss, outputs: Any, targets: Any, n: int, *, each: bool) -> Tensor:
+    """Return the loss of each model, (models,).
+
+    Args:
+        loss: ``loss(outputs, targets)`` of one model, a scalar.
+        outputs: Outputs of all models, (models, ...).
+        targets: What all should answer; or of each, (models, ...).
+        n: Number of models.
+        each: Whether each has targets of its own.
+
+    Raises:
+        ValueError: If the loss is no scalar.
+    """
+    if isinstance(outputs, Tensor) and isinstance(targets, Tensor) and not each:
+        kind = _KNOWN.get(type(loss)) or _KNOWN_FUNCTIONS.get(loss)
+        found = None if kind is None else kind(loss, outputs, targets)
+        if found is not None:
+            return found
+    try:
+        losses = torch.func.vmap(
+            loss, in_dims=(0, 0 if each else None), randomness="different"
+        )(outputs, targets)
+    except Exception:
+        # Where the loss itself is at fault, computing one alone says so in its own words.
+        losses = None
+    if losses is None:
+        values = []
+        for k in range(n):
+            own = targets[k] if each else targets
+            values.append(loss(_of_one(outputs, k), own))
+        losses = torch.stack(values)
+    if losses.numel() != n:
+        raise ValueError(
+            "`loss` must return a tensor of one number for each model; got shape"
+            f" {tuple(losses.shape[1:])}."
+        )
+    return losses.reshape(n)
+
+
+def _of_one(outputs: Any, k: int) -> Any:
+    if isinstance(outputs, tuple):
+        return tuple(one[k] for one in outputs)
+    return outputs[k]
+
+
+def _cross_entropy(loss: Any, outputs: Tensor, targets: Tensor) -> Tensor | None:
+    """Return cross entropies of classes as ``torch`` has them by default."""
+    if outputs.ndim != 3 or targets.ndim != 1 or targets.is_floating_point():
+        return None
+    options = getattr(loss, "__dict__", {})
+    plain = options.get("reduction", "mean") == "mean"
+    if (
+        not plain
+        or options.get("label_smoothing", 0)
+        or getattr(loss, "weight", None) is not None
+    ):
+        return None
+    n, n_rows = outputs.shape[:2]
+    if len(targets) != n_rows or not n_rows:
+        return None
+    ignored = options.get("ignore_index", -100)
+    per_row = functional.cross_entropy(
+        outputs.reshape(n * n_rows, -1),
+        targets.repeat(n),
+        reduction="none",
+        ignore_index=ignored,
+    )
+    means: Tensor = per_row.view(n, n_rows).sum(1) / (targets != ignored).sum()
+    return means
+
+
+def _squared_error(loss: Any, outputs: Tensor, targets: Tensor) -> Tensor | None:
+    """Return mean squared errors."""
+    if getattr(loss, "reduction", "mean") != "mean":
+        return None
+    if outputs.shape[1:] != targets.shape or not targets.numel():
+        return None
+    return (outputs - targets).square().flatten(1).mean(1)
+
+
+_KNOWN: dict[type, Callable[..., Tensor | None]] = {
+    nn.CrossEntropyLoss: _cross_entropy,
+    nn.MSELoss: _squared_error,
+}
+_KNOWN_FUNCTIONS: dict[Any, Callable[..., Tensor | None]] = {
+    functional.cross_entropy: _cross_entropy,
+    functional.mse_loss: _squared_error,
+}

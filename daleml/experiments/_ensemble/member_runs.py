@@ -1,0 +1,331 @@
+"""The ways in which the models of an ensemble run, the fastest that can run them.
+
+*Batched*: a model that is a chain of layers runs layer by layer, each by a form of
+:mod:`~daleml.experiments._ensemble.batched_layers`. *Vmapped*: any other model runs once, under
+``torch.func.vmap``, with those forms in place of the layers that have one. *One by one*: what
+neither can run.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+import warnings
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._functorch import pyfunctorch
+from torch.utils import _pytree as pytree
+
+from daleml import law
+from daleml.experiments._ensemble import likeness
+from daleml.experiments._ensemble.batched_circuits import CIRCUITS
+from daleml.experiments._ensemble.batched_layers import FORMS, Activity, BatchedForm
+from daleml.experiments._ensemble.layer_stack import LayerStack
+from daleml.experiments._ensemble.parameter_stack import ParameterStack, Place
+from daleml.experiments._ensemble.random_streams import Streams
+from daleml.experiments._ensemble.swapping import buffers_of, swapped
+from daleml.layers._recurrent.circuit import Circuit
+from daleml.layers._recurrent.ensembles import DIGEST
+
+_LEFT = (DIGEST,)
+"""Buffers that stay those of the first model, which says that nothing stands in for it."""
+
+
+class MemberRuns:
+    """Runs the models of an ensemble on one input.
+
+    Args:
+        stack: Their parameters.
+        streams: What they draw from.
+
+    Attributes:
+        way: ``"batched"``, ``"vmapped"`` or ``"one by one"``.
+        reason: Why they do not run together, where they do not.
+    """
+
+    def __init__(self, stack: ParameterStack, streams: Streams) -> None:
+        self.stack, self.streams = stack, streams
+        self.members = stack.members
+        self.forms: dict[str, BatchedForm] = {}
+        first = self.members[0]
+        for path in stack.modules[0]:
+            layers = [modules[path] for modules in stack.modules]
+            kind = FORMS.get(type(layers[0])) or CIRCUITS.get(type(layers[0]))
+            if kind is not None and _has_plain_parameters(layers, path, stack):
+                self.forms[path] = kind(LayerStack(path, layers, stack, streams))
+        self.chain = _chain(first)
+        self.reason = self._difference()
+        self.way = "one by one" if self.reason else "vmapped"
+        chained = not self.reason and self.chain is not None
+        if chained and all(map(self._is_ready, self.chain or ())):
+            self.way = "batched"
+        self._hooks: list[Any] = []
+        for modules in stack.modules:
+            for module in modules.values():
+                self._hooks += [module._forward_hooks, module._forward_pre_hooks]
+
+    def _difference(self) -> str:
+        """Return in which number models differ that their code would take from the first."""
+        for path in self.stack.modules[0]:
+            layers: list[Any] = [modules[path] for modules in self.stack.modules]
+            where = path or "the model itself"
+            if isinstance(layers[0], Circuit):
+                # A form takes the numbers of each circuit, a transform those of the first.
+                if not self._is_ready(path) and likeness.digests_differ(layers):
+                    return f"circuits at `{where}` differ in their settings"
+                continue
+            name = likeness.differing_numbers(layers)
+            if name is not None:
+                return f"`{name}` of `{where}` differs"
+        return ""
+
+    def _is_ready(self, path: str) -> bool:
+        """Whether layers have a form, which circuits use as they are."""
+        form = self.forms.get(path)
+        if form is None or not isinstance(form.layers.first, Circuit):
+            return form is not None
+        return form.accepts(_example(form.layers.first))
+
+    def __call__(self, args: Sequence[Any], kwargs: dict[str, Any], each: bool) -> Any:
+        """Run all models.
+
+        Args:
+            args: What a model takes by position.
+            kwargs: What it takes by keyword.
+            each: Whether tensors have a first dimension of models.
+
+        Returns:
+            What a model returns, with a first dimension of models in every tensor.
+        """
+        if self.way == "one by one" or any(self._hooks):
+            return self._one_by_one(args, kwargs, each)
+        try:
+            if self.chain is not None and len(args) == 1 and not kwargs:
+                return self._chained(Activity(args[0], not each))
+            return self._vmapped("", args, kwargs, not each)
+        except Exception as error:
+            # Where a model itself is at fault, running it alone says so in its own words.
+            result = self._one_by_one(args, kwargs, each)
+            self.way, self.reason = "one by one", _first_line(error)
+            warnings.warn(
+                "`Ensemble` runs its models one by one, since they could not run together:"
+                f" {self.reason}",
+                stacklevel=4,
+            )
+            return result
+
+    # -- layer by layer
+
+    def _chained(self, given: Activity) -> Any:
+        for path in self.chain or ():
+            form = self.forms.get(path)
+            if form is not None and form.accepts(given):
+                given = form(given)
+            else:
+                value = self._vmapped(path, (given.value,), {}, given.shared)
+                given = Activity(value, shared=False)
+        if not given.shared:
+            return given.value
+        n = len(self.members)
+        return pytree.tree_map(lambda one: one.expand(n, *one.shape), given.value)
+
+    # -- by a transform
+
+    def _vmapped(
+        self, path: str, args: Sequence[Any], kwargs: dict[str, Any], shared: bool
+    ) -> Any:
+        """Run a submodule of all models, or the models themselves, under ``vmap``."""
+        modules = self.stack.modules[0]
+        module = modules[path]
+        inside = _within(path)
+        parameters = {
+            place: one for place, one in self.stack.at.items() if inside(place.path)
+        }
+        forwards: dict[str, Callable[..., Any]] = {}
+        for inner, form in self.forms.items():
+            if inside(inner) and inner != path:
+                forwards[inner] = functools.partial(self._as_layer, form)
+        buffers = self._stacked_buffers(path, forwards)
+        leaves, spec = pytree.tree_flatten((tuple(args), kwargs))
+        tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+
+        def run(own: Any, kept: Any, given: list[Tensor]) -> Any:
+            waiting = iter(given)
+            filled = [
+                next(waiting) if isinstance(leaf, Tensor) else leaf for leaf in leaves
+            ]
+            own_args, own_kwargs = pytree.tree_unflatten(filled, spec)
+            stands_in = {place: kept[str(place)] for place in buffers}
+            owned = {place: own[str(place)] for place in parameters}
+            with swapped(modules, owned, stands_in, forwards):
+                result = module(*own_args, **own_kwargs)
+                after = {}
+                for place in buffers:
+                    after[str(place)] = modules[place.path]._buffers[place.own]
+            return result, after
+
+        named = {str(place): one for place, one in parameters.items()}
+        stacked = {str(place): one for place, one in buffers.items()}
+        of_inputs = None if shared else 0
+        result, after = torch.func.vmap(
+            run, in_dims=(0, 0, of_inputs), randomness="different"
+        )(named, stacked, tensors)
+        for place in buffers:
+            self._write_buffers(place, after[str(place)])
+        return result
+
+    def _as_layer(self, form: BatchedForm, *args: Any, **kwargs: Any) -> Any:
+        """Run a form in place of the first model's layer, within a transform."""
+        functorch = torch._C._functorch
+        level = pyfunctorch.retrieve_current_functorch_interpreter().level()
+        given = _unwrapped(args, kwargs, len(form.layers), level)
+        if given is not None:
+            # Outside of the transform, where a form finds plain tensors and may draw.
+            with pyfunctorch.temporarily_pop_interpreter_stack():
+                found = form(given) if form.accepts(given) else None
+            if found is not None and found.shared:
+                return found.value
+            if found is not None:
+                return pytree.tree_map(
+                    lambda one: functorch._add_batch_dim(one, 0, level), found.value
+                )
+        # As itself, by the buffers of all: so far it had those of the first.
+        layer, path = form.layers.first, form.layers.path
+        buffers = {
+            place: functorch._add_batch_dim(one, 0, level)
+            for place, one in self._stacked_buffers(path).items()
+        }
+        with swapped(self.stack.modules[0], {}, buffers, {}):
+            return type(layer).forward(layer, *args, **kwargs)
+
+    def _stacked_buffers(
+        self, path: str, without: Collection[str] = ()
+    ) -> dict[Place, Tensor]:
+        """Return the buffers of a submodule of all models, stacked.
+
+        Args:
+            path: The submodule.
+            without: Modules whose own are left out: their forms read them.
+        """
+        found = {}
+        each = [buffers_of(modules[path], path) for modules in self.stack.modules]
+        for place in each[0]:
+            # No forward pass reads signs.
+            if place.own in _LEFT or place.own.endswith(law.SUFFIX):
+                continue
+            if place.path in without:
+                continue
+            found[place] = torch.stack([one[place] for one in each])
+        return found
+
+    @torch.no_grad()
+    def _write_buffers(self, place: Place, values: Tensor) -> None:
+        """Give each model the buffers that a forward pass changed, as averages of a batch norm."""
+        # By values: torch counts no writes within the transform.
+        for modules, value in zip(self.stack.modules, values.unbind(0), strict=True):
+            buffer = modules[place.path]._buffers[place.own]
+            assert buffer is not None  # it was stacked
+            if not torch.equal(buffer, value):
+                buffer.copy_(value)
+
+    # -- each by itself
+
+    def _one_by_one(
+        self, args: Sequence[Any], kwargs: dict[str, Any], each: bool
+    ) -> Any:
+        slices = {
+            name: stacked.unbind(0) for name, stacked in self.stack.parameters.items()
+        }
+        results = []
+        for k, member in enumerate(self.members):
+            own = {}
+            for name, places in self.stack.places.items():
+                own.update(dict.fromkeys(places, slices[name][k]))
+            given: Any = (tuple(args), kwargs)
+            if each:
+                given = pytree.tree_map_only(Tensor, operator.itemgetter(k), given)
+            with swapped(self.stack.modules[k], own, {}, {}), self.streams.as_global(k):
+                results.append(member(*given[0], **given[1]))
+        return stacked_results(results)
+
+
+def stacked_results(results: Sequence[Any]) -> Any:
+    """Return what models returned as one, with a first dimension of models in every tensor."""
+    leaves, specs = zip(*map(pytree.tree_flatten, results), strict=True)
+    stacked = []
+    for each in zip(*leaves, strict=True):
+        is_tensor = isinstance(each[0], Tensor)
+        stacked.append(torch.stack(each) if is_tensor else each[0])
+    return pytree.tree_unflatten(stacked, specs[0])
+
+
+def _unwrapped(
+    args: Sequence[Any], kwargs: dict[str, Any], n: int, level: int
+) -> Activity | None:
+    """Return what a layer is given within a transform as plain tensors.
+
+    None if it is not one tensor, or a tuple of tensors.
+    """
+    if len(args) != 1 or kwargs:
+        return None
+    leaves, spec = pytree.tree_flatten(args[0])
+    if not all(isinstance(leaf, Tensor) for leaf in leaves):
+        return None
+    plain = [torch._C._functorch._unwrap_batched(leaf, level) for leaf in leaves]
+    shared = all(dim is None for _, dim in plain)
+    values = []
+    for value, dim in plain:
+        if dim is not None:
+            value = value.movedim(dim, 0)
+        elif not shared:
+            # A part that is the same for all, beside others that are not.
+            value = value.expand(n, *value.shape)
+        values.append(value)
+    return Activity(pytree.tree_unflatten(values, spec), shared)
+
+
+def _within(path: str) -> Callable[[str], bool]:
+    if not path:
+        return lambda other: True
+    return lambda other: other == path or other.startswith(path + ".")
+
+
+def _chain(model: nn.Module, path: str = "") -> list[str] | None:
+    """Return the layers of a model that is a chain of them, in order; else None."""
+    if type(model) is not nn.Sequential:
+        return [path] if not model._modules else None
+    found = []
+    for name, child in model.named_children():
+        full = f"{path}.{name}".strip(".")
+        inner = _chain(child, full)
+        # What is no chain within is one element, which runs as itself.
+        found += [full] if inner is None else inner
+    return found
+
+
+def _has_plain_parameters(
+    layers: Sequence[nn.Module], path: str, stack: ParameterStack
+) -> bool:
+    """Whether all parameters of layers are their own, neither pruned nor computed."""
+    first = layers[0]
+    if first._modules or any(name.endswith("_orig") for name in first._parameters):
+        return False
+    return all(
+        stack.layer(path, name) is not None
+        for name, parameter in first._parameters.items()
+        if parameter is not None
+    )
+
+
+def _example(circuit: Circuit) -> Activity:
+    """Return an input that a circuit takes, of one step and one sequence."""
+    like = next(iter(circuit._parameters.values()))
+    assert like is not None  # every circuit has weights
+    return Activity(like.new_zeros(1, 1, circuit.input_size), shared=True)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
