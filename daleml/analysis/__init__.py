@@ -20,6 +20,7 @@ name                      what it does
 ``regime``                whether a network learned richly or lazily
 ``weight_sample``         one sample of magnitudes from anything weight-like
 ``weight_samples``        a model's weights by parameter and sign, or by pathway
+``Chunks``                values that are read a chunk at a time, and anew for each pass
 ``weight_matrices``       a model's weights as matrices, with the signs that are fixed
 ``weight_table``          a model's synapses, one row each, with the populations they join
 ``effective_weights``     what multiplies the input of each layer
@@ -78,8 +79,10 @@ if TYPE_CHECKING:
     from daleml.analysis.weights.sampling import weight_sample, weight_samples
     from daleml.analysis.weights.stored_matrices import weight_matrices
     from daleml.analysis.weights.synapse_lists import weight_table
+    from daleml.analysis.weights.value_chunks import Chunks
 
 __all__ = [
+    "Chunks",
     "Comparison",
     "GeometryInference",
     "GoodnessOfFit",
@@ -156,6 +159,7 @@ _HOMES = {
     "weights.sampling": ("weight_sample", "weight_samples"),
     "weights.synapse_lists": ("weight_table",),
     "weights.stored_matrices": ("weight_matrices",),
+    "weights.value_chunks": ("Chunks",),
 }
 
 if not TYPE_CHECKING:

@@ -264,6 +264,8 @@ class Comparison:
         )
         if best.connection:
             header += f"; {best.connection}"
+        if best.sample.n_absent:
+            header += f"; {best.sample.density_text()}"
         rows = self.text_table()
         rows["p_as_good"] = rows["p_as_good"].map(bare_p)
         table = rows.to_string(index=False, float_format=lambda value: f"{value:,.2f}")

@@ -41,12 +41,14 @@ def connection_probability(
 ) -> ConnectionProbability:
     """Estimate how likely a pair is connected, from the zeros beside the strengths.
 
-    Small weights that were rounded to zero are connections too: the fit says how many.
+    Small weights that were rounded to zero are connections too: the fit says how many. Pairs
+    of which a sparse matrix stores no entry have no connection.
 
     References:
         Wilson 1927, Journal of the American Statistical Association 22:209.
     """
-    n = observed.total + observed.sample.zero_weight
+    sample = observed.sample
+    n = observed.total + sample.zero_weight + sample.n_absent
     fraction = observed.total / n
     center = fraction + _Z**2 / (2 * n)
     half_width = _Z * math.sqrt(fraction * (1 - fraction) / n + _Z**2 / (4 * n**2))

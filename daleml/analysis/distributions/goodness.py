@@ -19,6 +19,7 @@ from daleml.analysis.distributions.fit import estimate
 from daleml.analysis.distributions.kolmogorov_smirnov import ks_distance
 from daleml.analysis.distributions.observed_sample import ObservedSample
 from daleml.analysis.distributions.p_values import LEVEL
+from daleml.analysis.distributions.recording import LOOKED_AT
 from daleml.analysis.distributions.rounding_detection import detect_rounding
 from daleml.analysis.distributions.weight_fit import FEW, WeightFit, require_fit
 
@@ -179,7 +180,7 @@ def _unjudged(fit: WeightFit) -> str:
         return ""
     if fit.sample.counts() is not None:
         return ""
-    rounding = detect_rounding(fit.sample.values())
+    rounding = detect_rounding(fit.sample.some_values(LOOKED_AT))
     if rounding is None or not rounding.matters:
         return ""
     return (

@@ -10,6 +10,12 @@ import numpy as np
 
 from daleml.analysis.distributions.families.parameter_kinds import Array, Kind
 from daleml.analysis.distributions.observation import Observation
+from daleml.analysis.distributions.recorded_values import (
+    on_grid,
+    refuse_outside,
+    refuse_too_few,
+    refuse_zeros,
+)
 from daleml.analysis.distributions.rounding import Grid
 from daleml.analysis.weights.sample import WeightSample
 
@@ -23,14 +29,6 @@ _BEYOND = 1.3
 # The probability of an interval no wider than this fraction of its value is the density times
 # the width, to the last digit.
 _CLOSE = 1e-8
-
-# A recorded number may lie off its grid by this fraction of a step, and this fraction of its
-# own size: the digits of its format, and those of single precision.
-_OFF_GRID = 1e-3
-_SINGLE = 3e-7
-
-# Up to this fraction of the values may have been recorded more precisely than the others.
-_MOST_OFF = 0.05
 
 # Free coordinates of weights that do not vary at all are searched in steps of this order.
 _LEAST_SCALE = 1e-6
@@ -224,41 +222,6 @@ def cells(data: LikelihoodData, grid: Grid) -> LikelihoodData:
     )
 
 
-def on_grid(values: Array, observation: Observation) -> Array:
-    """Return the recordable numbers that values are, but for their last digits.
-
-    Raises:
-        ValueError: If too many are none.
-    """
-    grid = observation.grid
-    assert grid is not None
-    if observation.discrete:
-        fractions = values != np.round(values)
-        if fractions.any():
-            raise ValueError(
-                "`weights` must be whole numbers where `discrete` is True; got"
-                f" {values[fractions][0]:g}."
-            )
-        return values
-    rounded = grid.rounded(values)
-    off = np.abs(values - rounded) > _OFF_GRID * grid.widths(values) + _SINGLE * values
-    if np.count_nonzero(off) > _MOST_OFF * values.size:
-        if observation.resolution:
-            what = f"multiples of `resolution`, {observation.resolution:g}"
-        else:
-            figures = observation.significant
-            what = f"numbers of {figures} significant figures, as `significant` says"
-        raise ValueError(
-            f"`weights` must be {what}; got {int(off.sum()):,} of {values.size:,} that are"
-            f" not, {values[off][0]:g} for one. Of values that each have ends of their own"
-            " take an `interval_sample`."
-        )
-    if not observation.resolution:
-        return rounded
-    # The few that were recorded more precisely are rounded like the others, and not to zero.
-    return np.asarray(np.where(rounded <= 0, grid.ceil(0.0), rounded))
-
-
 def _read_intervals(
     sample: WeightSample, counts: Array, observation: Observation
 ) -> LikelihoodData:
@@ -268,7 +231,7 @@ def _read_intervals(
             f" intervals, each of which says what was seen of it; got {observation}."
         )
     assert sample.intervals is not None
-    _check_zeros(sample.n_zero, observation)
+    refuse_zeros(sample.n_zero, observation)
     lower, upper = sample.intervals
     return LikelihoodData(
         sample.values(),
@@ -280,33 +243,13 @@ def _read_intervals(
     )
 
 
-def _check_zeros(n_zero: int, observation: Observation) -> None:
-    if observation.zeros == "error" and n_zero:
-        raise ValueError(
-            f'`weights` must hold no zero where `zeros` is "error"; got {n_zero}.'
-        )
-
-
 def _check(values: Array, n_zero: int, observation: Observation) -> None:
-    _check_zeros(n_zero, observation)
+    refuse_zeros(n_zero, observation)
     outside = (values < observation.low) | (values > observation.high)
     if outside.any():
-        raise ValueError(
-            f"`weights` must lie within `truncation`, {observation.low:g} to"
-            f" {observation.high:g}, or be left out first; got {int(outside.sum())} of"
-            f" {values.size} outside it, {values[outside][0]:g} for one."
-        )
-    threshold = observation.censored_below
-    ceiling = observation.censored_above
-    if math.isfinite(ceiling):
-        inside = values[(values > threshold) & (values < ceiling)]
-        if np.unique(inside).size < 2:
-            given = f"{threshold:g} to {ceiling:g}" if threshold else f"{ceiling:g}"
-            raise ValueError(
-                "`censoring` must leave at least 2 different weights between its ends; got"
-                f" {given}."
-            )
-    if threshold and np.unique(values[values > threshold]).size < 2:
-        raise ValueError(
-            f"`censoring` must be below at least 2 different weights; got {threshold:g}."
-        )
+        first = float(values[outside][0])
+        refuse_outside(int(outside.sum()), values.size, first, observation)
+    if observation.censored_below or math.isfinite(observation.censored_above):
+        inside = values[values > observation.censored_below]
+        inside = inside[inside < observation.censored_above]
+        refuse_too_few(np.unique(inside).size, observation)

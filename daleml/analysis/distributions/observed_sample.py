@@ -12,16 +12,19 @@ from numpy.typing import ArrayLike
 
 from daleml._support.keyword_names import meant
 from daleml._support.shared_options import described_options, lists_options
-from daleml.analysis.distributions.likelihood_data import (
-    LikelihoodData,
-    on_grid,
-    read_sample,
-)
+from daleml.analysis.distributions.families.parameter_kinds import Array
+from daleml.analysis.distributions.likelihood_data import LikelihoodData, read_sample
 from daleml.analysis.distributions.observation import (
     SEEN_WHOLE,
     Bounds,
     Observation,
     one_observation,
+)
+from daleml.analysis.distributions.recorded_values import recorded
+from daleml.analysis.distributions.streamed_data import (
+    StreamedData,
+    is_streamed,
+    stream,
 )
 from daleml.analysis.weights.sample import WeightSample, WeightsLike
 from daleml.analysis.weights.sampling import weight_sample
@@ -137,21 +140,57 @@ class ObservedSample:
 
     @functools.cached_property
     def data(self) -> LikelihoodData:
-        """The magnitudes as a likelihood needs them."""
+        """The magnitudes as a likelihood needs them.
+
+        Of very many, they are values that stand for the magnitudes of narrow bins.
+        """
+        streamed = self.streamed
+        if streamed is not None:
+            return streamed.data
         return read_sample(self.sample, self.observation)
+
+    @functools.cached_property
+    def streamed(self) -> StreamedData | None:
+        """What a pass over very many magnitudes yields; None if they are held in memory."""
+        if not is_streamed(self.sample):
+            return None
+        return stream(self.sample, self.observation)
+
+    def counted_values(self) -> tuple[Array, Array]:
+        """Return the magnitudes, and how often each counts.
+
+        Of very many they are values that stand for the magnitudes of narrow bins, and for the
+        censored ones their bounds.
+        """
+        if self.streamed is None:
+            values = self.sample.values()
+            counts = self.sample.counts()
+            return values, np.ones(values.size) if counts is None else counts
+        data = self.data
+        n_below = data.n_censored
+        if self.observation.zeros == "censored":
+            n_below -= self.sample.zero_weight
+        bounds = np.array([data.threshold, data.ceiling])
+        censored = np.array([n_below, data.n_above])
+        seen = censored > 0
+        return (
+            np.append(data.values, bounds[seen]),
+            np.append(data.counts, censored[seen]),
+        )
 
     def n_censored(self) -> tuple[int, int]:
         """Return how many magnitudes are censored, below and above, each counted once."""
         observation = self.observation
         if observation.censoring is None and observation.zeros != "censored":
             return 0, 0
-        values = self.sample.values()
-        if observation.grid is not None:
-            values = on_grid(values, observation)
-        n_below = int(np.count_nonzero(values <= observation.censored_below))
-        if observation.zeros == "censored":
-            n_below += self.sample.n_zero
-        return n_below, int(np.count_nonzero(values >= observation.censored_above))
+        n_below = self.sample.n_zero if observation.zeros == "censored" else 0
+        n_above = 0
+        for values in self.sample.chunks():
+            if observation.grid is not None:
+                values = recorded(values, observation).values
+            n_below += int(np.count_nonzero(values <= observation.censored_below))
+            n_above += int(np.count_nonzero(values >= observation.censored_above))
+        return n_below, n_above
 
 
 def observe(

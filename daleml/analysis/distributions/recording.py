@@ -6,7 +6,8 @@ They are hints, not verdicts.
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ from daleml.analysis.distributions.recording_hint import Hint
 from daleml.analysis.distributions.rounding import Steps
 from daleml.analysis.distributions.rounding_detection import Rounding, detect_rounding
 
+if TYPE_CHECKING:
+    from daleml.analysis.weights.sample import WeightSample
+
 Array = NDArray[np.float64]
 
 # Whole numbers as large are not said to be counts: half of one is nothing beside them.
@@ -28,6 +32,9 @@ _LARGE = 1e4
 
 # More negative values than this fraction of the positive ones are of another kind, not noise.
 _FEW_BELOW = 0.5
+
+LOOKED_AT = 1 << 20
+"""Of more values than this, so many are looked at, which is said."""
 
 # Of fewer values, nothing is said of noise.
 _ENOUGH_FOR_NOISE = 20
@@ -69,6 +76,26 @@ def recording_hints(
     if negative is not None:
         found.append(noise_hint(values, negative))
     return tuple(hint for hint in found if hint is not None)
+
+
+def hints_on_sample(
+    sample: WeightSample, observation: Observation, *, n_zero: int = 0
+) -> tuple[Hint, ...]:
+    """Return what looks wrong in a sample; of very many values, in some of them."""
+    found = recording_hints(
+        sample.some_values(LOOKED_AT),
+        observation,
+        n_zero=n_zero,
+        # The values of the other sign are few, or of another kind.
+        negative=sample.others() if sample.n_dropped <= LOOKED_AT else None,
+    )
+    if sample.n <= LOOKED_AT:
+        return found
+    looked_at = f"Of 1 value in {math.ceil(sample.n / LOOKED_AT):,}"
+    return tuple(
+        replace(hint, said=f"{looked_at}: {hint.said[0].lower()}{hint.said[1:]}")
+        for hint in found
+    )
 
 
 def noise_hint(values: Array, negative: Array) -> Hint | None:

@@ -18,7 +18,8 @@ from daleml.analysis.distributions import shape_test
 from daleml.analysis.distributions.effects import Interval
 from daleml.analysis.distributions.families.parameter_kinds import Array
 from daleml.analysis.distributions.likelihood_data import LikelihoodData
-from daleml.analysis.distributions.observed_sample import require_spread
+from daleml.analysis.distributions.observation import SEEN_WHOLE
+from daleml.analysis.distributions.observed_sample import ObservedSample, require_spread
 from daleml.analysis.distributions.p_values import LEVEL, at_floor, p_text
 from daleml.analysis.distributions.permutation import generator_for
 from daleml.analysis.distributions.shape_test import ShapeTest
@@ -295,10 +296,7 @@ def _sample(weights: WeightsLike, **options: Any) -> WeightSample:
 
 def _sorted(sample: WeightSample) -> tuple[Array, Array]:
     """Return sorted values and how often each counts, in bins where there are many."""
-    values = sample.values()
-    counts = sample.counts()
-    if counts is None:
-        counts = np.ones(values.size)
+    values, counts = ObservedSample(sample, SEEN_WHOLE).counted_values()
     data = LikelihoodData(values, counts).coarse()
     order = np.argsort(data.values)
     return data.values[order], data.counts[order]

@@ -12,8 +12,9 @@ import numpy as np
 from daleml.analysis.distributions import likelihood
 from daleml.analysis.distributions.families.family import Family
 from daleml.analysis.distributions.families.parameter_kinds import Array, Params
-from daleml.analysis.distributions.likelihood_data import LikelihoodData, cells, on_grid
+from daleml.analysis.distributions.likelihood_data import LikelihoodData, cells
 from daleml.analysis.distributions.observation import Observation
+from daleml.analysis.distributions.recorded_values import recorded
 from daleml.analysis.distributions.weight_fit import WeightFit
 
 # Finite differences take this step, in coordinates of order one.
@@ -53,7 +54,9 @@ class SeparateLikelihoods:
 
     def __init__(self, values: Array, observation: Observation) -> None:
         if observation.grid is not None:
-            values = np.where(values > 0, on_grid(values, observation), values)
+            # The sample was judged when it was fitted.
+            rounded = recorded(values, observation).values
+            values = np.where(values > 0, rounded, values)
         distinct, positions = np.unique(values, return_inverse=True)
         self._positions = positions.reshape(-1)
         self._threshold = observation.censored_below

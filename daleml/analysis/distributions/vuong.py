@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from daleml.analysis.distributions import likelihood
-from daleml.analysis.distributions.families.parameter_kinds import Array
 from daleml.analysis.distributions.p_values import LEVEL
 from daleml.analysis.distributions.scores import standard_scores
 from daleml.analysis.distributions.weight_fit import FEW as FEW
@@ -171,10 +170,7 @@ def _p_of_variance(first: WeightFit, second: WeightFit, statistic: float) -> flo
 
     if first.sample.intervals is not None or first.observation.zeros == "censored":
         return 0.0
-    values = first.sample.values()
-    counts: Array | None = first.sample.counts()
-    if counts is None:
-        counts = np.ones(values.size)
+    values, counts = first.observed.counted_values()
     one = standard_scores(first, values, counts)
     other = standard_scores(second, values, counts)
     correlations = (counts[:, None] * one).T @ other / counts.sum()

@@ -19,7 +19,7 @@ from daleml.analysis.distributions.families.parameter_kinds import Array, Params
 from daleml.analysis.distributions.kolmogorov_smirnov import ks_distance
 from daleml.analysis.distributions.observation import Observation
 from daleml.analysis.distributions.observed_sample import ObservedSample
-from daleml.analysis.distributions.recording import recording_hints
+from daleml.analysis.distributions.recording import hints_on_sample
 from daleml.analysis.weights.sample import WeightSample
 
 FEW = 10
@@ -129,12 +129,7 @@ class WeightFit:
         """
         if self.sample.counts() is not None or self.sample.intervals is not None:
             return ()
-        found = recording_hints(
-            self.sample.values(),
-            self.observation,
-            n_zero=self.n_zero,
-            negative=self.sample.others(),
-        )
+        found = hints_on_sample(self.sample, self.observation, n_zero=self.n_zero)
         return tuple(hint.in_python for hint in found)
 
     @property
@@ -188,6 +183,8 @@ class WeightFit:
         found["observation"] = self.observation.to_dict()
         found["connection"] = self.connection._asdict() if self.connection else None
         found["limit"] = self.limit
+        if self.sample.n_absent:
+            found["density"] = self.sample.density
         return found
 
     def parameters_text(self) -> str:
@@ -226,6 +223,8 @@ class WeightFit:
             remarks.append(f"{self.n_agree} of {self.n_starts} starts agree")
         if self.limit:
             remarks.append(f"at its limit, {self.limit}")
+        if self.sample.n_absent:
+            remarks.append(self.sample.density_text())
         if self.total < FEW:
             remarks.append("too few to rely on")
         return remarks

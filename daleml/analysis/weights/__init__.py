@@ -7,6 +7,9 @@ module                  what it holds
 ``sampling``            ``weight_sample``, ``weight_samples``: how a sample is taken
 ``stored_matrices``     ``weight_matrices``: parameters, with the signs that are fixed
 ``effective_matrices``  ``effective_weights``: what multiplies the input of each layer
+``sample_checks``       what weights must be for a sample to be taken of them
+``value_chunks``        ``Chunks``: values that are read a chunk at a time
+``sparse_entries``      sparse matrices of scipy and of torch, and the entries that they store
 ``synapse_lists``       ``weight_table``: the synapses of a model, one row each
 ``pathways``            how matrices are divided by the populations that they join
 ``real_numbers``        ``numbers``: from an array, a list or a tensor to an array
@@ -24,8 +27,10 @@ if TYPE_CHECKING:
     from daleml.analysis.weights.sampling import weight_sample, weight_samples
     from daleml.analysis.weights.stored_matrices import WeightMatrix, weight_matrices
     from daleml.analysis.weights.synapse_lists import weight_table
+    from daleml.analysis.weights.value_chunks import Chunks
 
 __all__ = [
+    "Chunks",
     "Moments",
     "WeightMatrix",
     "WeightSample",
@@ -46,6 +51,7 @@ _HOMES = {
     "sample": ("Moments", "WeightSample", "WeightsLike"),
     "sampling": ("weight_sample", "weight_samples"),
     "synapse_lists": ("weight_table",),
+    "value_chunks": ("Chunks",),
     "stored_matrices": ("WeightMatrix", "weight_matrices"),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +31,11 @@ def numbers(values: Any, name: str = "weights") -> NDArray[Any]:
             f"`{name}` must be real numbers; got {str(values)!r}: if that is a file, read"
             " it first."
         )
+    if is_sparse(values):
+        raise TypeError(
+            f"`{name}` must be dense here; got a sparse matrix: give the numbers that it"
+            " stores, or the matrix as a dense one."
+        )
     if is_tensor(values):
         values = _of_tensor(values)
     if isinstance(values, np.ma.MaskedArray):
@@ -50,6 +56,17 @@ def numbers(values: Any, name: str = "weights") -> NDArray[Any]:
             f"`{name}` must be real numbers{hint}; got {array.dtype} values."
         )
     return array
+
+
+def is_sparse(values: object) -> bool:
+    """Return whether something is a sparse matrix of scipy, or a sparse tensor of torch."""
+    if is_tensor(values):
+        import torch
+
+        return values.layout != torch.strided
+    # Nothing is a matrix of scipy as long as nobody has imported it.
+    scipy_sparse = sys.modules.get("scipy.sparse")
+    return scipy_sparse is not None and bool(scipy_sparse.issparse(values))
 
 
 def _of_tensor(values: Tensor) -> NDArray[Any]:

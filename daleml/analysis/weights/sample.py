@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from daleml.analysis.weights.value_chunks import CHUNK, Source, pieces
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from daleml.analysis.weights.value_chunks import Chunks
+
 WeightsLike: TypeAlias = (
-    "Tensor | ArrayLike | nn.Module | Mapping[str, Any] | WeightSample"
+    "Tensor | ArrayLike | nn.Module | Mapping[str, Any] | WeightSample | Chunks"
 )
 """What the analysis reads.
 
-A tensor, an array, a module, a state dict, or a sample already taken.
+A tensor, an array, a module, a state dict, a sample already taken, or chunks.
 """
-
-CHUNK = 1 << 16
-"""The number of values that are computed on together: what that needs stays in the cache."""
 
 # Beyond this exponent a unit of float64 would be infinite, or lose digits.
 _LARGEST_EXPONENT = 1000
@@ -69,6 +70,8 @@ class WeightSample:
             each counts once.
         intervals: The lower and the upper end of each, where no more is known of it; see
             :func:`interval_sample`.
+        n_absent: Number of pairs without a synapse, of a sparse matrix: the entries that it
+            does not store. They are no zeros.
 
     Example:
         >>> from daleml.analysis import weight_sample
@@ -86,19 +89,39 @@ class WeightSample:
     n_dropped: int
     sign: int
     log_moments: tuple[float, float]
-    _source: NDArray[Any] = field(repr=False, compare=False)
+    _source: Source = field(repr=False, compare=False)
     frequencies: NDArray[np.float64] | None = field(
         default=None, repr=False, compare=False
     )
     intervals: tuple[NDArray[np.float64], NDArray[np.float64]] | None = field(
         default=None, repr=False, compare=False
     )
+    n_absent: int = 0
 
-    def chunks(self) -> Iterator[NDArray[np.float64]]:
-        """Yield the magnitudes, a few at a time, as float64."""
-        is_whole = self.n == self._source.size
-        for start in range(0, self._source.size, CHUNK):
-            values = self._source[start : start + CHUNK].astype(np.float64)
+    @property
+    def size(self) -> int:
+        """Number of values that were read, those left out too."""
+        return self.n + self.n_zero + self.n_dropped
+
+    @property
+    def density(self) -> float:
+        """The fraction of the pairs of a sparse matrix that have a synapse; 1 of others."""
+        return self.size / (self.size + self.n_absent)
+
+    def density_text(self) -> str:
+        """Return the density in words."""
+        pairs = self.size + self.n_absent
+        return f"density {self.density:.3g}, of {pairs:,} pairs"
+
+    def chunks(self, size: int = CHUNK) -> Iterator[NDArray[np.float64]]:
+        """Yield the magnitudes, a few at a time, as float64.
+
+        Args:
+            size: How many values are read at a time.
+        """
+        is_whole = self.n == self.size
+        for piece in pieces(self._source, size):
+            values = piece.astype(np.float64)
             sizes = magnitudes(values, self.sign, out=values)
             # Selecting copies, so it is done only where there is something to leave out:
             # zero, the other sign, NaN.
@@ -106,25 +129,63 @@ class WeightSample:
                 sizes = sizes[sizes > 0]
             yield sizes
 
+    def counted_chunks(
+        self, size: int = CHUNK
+    ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64] | None]]:
+        """Yield the magnitudes a few at a time, and how often each counts; None of once.
+
+        Args:
+            size: How many values are read at a time.
+        """
+        if self.frequencies is None:
+            for sizes in self.chunks(size):
+                yield sizes, None
+            return
+        counted = pieces(self.frequencies, size)
+        for piece, counts in zip(pieces(self._source, size), counted, strict=True):
+            sizes = magnitudes(piece.astype(np.float64), self.sign)
+            kept = sizes > 0
+            yield sizes[kept], counts[kept]
+
     def values(self) -> NDArray[np.float64]:
         """Return the magnitudes, shape ``(n,)``, float64: a copy."""
         return np.concatenate(list(self.chunks()))
 
+    def some_values(self, most: int) -> NDArray[np.float64]:
+        """Return the magnitudes if there are few, else about ``most`` of them.
+
+        Those lie evenly over the order in which they came.
+        """
+        every = max(1, math.ceil(self.n / most))
+        if every == 1:
+            return self.values()
+        found = []
+        skipped = 0
+        for sizes in self.chunks():
+            found.append(sizes[skipped::every])
+            skipped = (skipped - sizes.size) % every
+        return np.concatenate(found)
+
     def counts(self) -> NDArray[np.float64] | None:
         """Return how often each of :meth:`values` counts, or None if each counts once."""
-        if self.frequencies is None or self.n == self._source.size:
+        if self.frequencies is None or self.n == self.size:
             return self.frequencies
-        return self.frequencies[magnitudes(self._source, self.sign) > 0]
+        parts = [counts for _, counts in self.counted_chunks() if counts is not None]
+        return np.concatenate(parts)
 
     def others(self) -> NDArray[np.float64]:
         """Return the sizes of the values of the other sign, which were left out.
 
         There are none where both signs were pooled.
         """
-        if not self.n_dropped or self.sign == 0 or self._source.dtype.kind == "u":
+        if not self.n_dropped or self.sign == 0:
             return np.empty(0)
-        values = self._source.astype(np.float64)
-        return np.asarray(np.abs(values[np.sign(values) == -self.sign]))
+        found = []
+        for piece in pieces(self._source):
+            if piece.dtype.kind != "u":
+                values = piece.astype(np.float64)
+                found.append(np.abs(values[np.sign(values) == -self.sign]))
+        return np.concatenate(found or [np.empty(0)])
 
     @property
     def zero_weight(self) -> float:
@@ -134,7 +195,11 @@ class WeightSample:
         """
         if self.frequencies is None:
             return float(self.n_zero)
-        return float(self.frequencies[self._source == 0].sum())
+        total = 0.0
+        counted = pieces(self.frequencies)
+        for piece, counts in zip(pieces(self._source), counted, strict=True):
+            total += float(counts[piece == 0].sum())
+        return total
 
     @functools.cached_property
     def moments(self) -> Moments:
@@ -159,6 +224,15 @@ class WeightSample:
         return Moments(
             self.n, mean, root_mean_square, log_mean, log_sd, smallest, largest
         )
+
+    @functools.cached_property
+    def extremes(self) -> tuple[float, float]:
+        """The smallest and the largest magnitude."""
+        smallest, largest = math.inf, 0.0
+        for chunk in self.chunks():
+            smallest = min(smallest, float(chunk.min(initial=math.inf)))
+            largest = max(largest, float(chunk.max(initial=0.0)))
+        return smallest, largest
 
     @functools.cached_property
     def mean_ratio(self) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import mmap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +13,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from daleml._support.torch_values import is_module
 from daleml.analysis.weights.real_numbers import numbers
-from daleml.analysis.weights.sample import (
+from daleml.analysis.weights.sample import WeightSample, WeightsLike, magnitudes
+from daleml.analysis.weights.sample_checks import (
+    read_counts,
+    refuse_both_signs,
+    refuse_columns,
+    refuse_not_finite,
+)
+from daleml.analysis.weights.sparse_entries import as_csr, is_sparse
+from daleml.analysis.weights.value_chunks import (
     CHUNK,
-    WeightSample,
-    WeightsLike,
-    magnitudes,
+    Chunks,
+    Source,
+    chunks_of,
+    pieces,
 )
 
 if TYPE_CHECKING:
@@ -40,7 +49,9 @@ def weight_sample(
 
     Args:
         weights: A tensor, an array, a module, a state dict, or a sample, which is returned as
-            it is.
+            it is. What is larger than memory comes as a mapped file, a Dask array, a column of
+            pyarrow, or :class:`Chunks`, and is read anew for each pass. Of a sparse matrix, the
+            entries that it stores are synapses; the others are pairs without one, and counted.
         sign: +1 to take the positive weights, -1 the negative ones; default: those there are,
             if of one sign.
         pool: Whether to take the magnitudes of all, whatever their sign and parameter.
@@ -76,47 +87,82 @@ def weight_sample(
     if sign is not None and pool:
         raise ValueError(f"`sign` must be None where `pool` is True; got {sign}.")
     # An array of numbers, which most callers give, needs no reading.
-    is_array = type(weights) is np.ndarray and weights.dtype.kind in "fiu"
-    if not is_array and (is_module(weights) or isinstance(weights, Mapping)):
+    source: Source
+    n_absent = 0
+    if type(weights) is np.ndarray and weights.dtype.kind in "fiu":
+        source = weights.reshape(-1)
+    elif is_module(weights) or isinstance(weights, Mapping):
         if sample_weights is not None:
             raise ValueError("`sample_weights` must be left out for a model; got some.")
         if not pool:
             samples = weight_samples(weights, drop_missing=drop_missing)
             return _only_sample(samples, sign)
-        weights = _all_synapses(weights)
-    if not pool and hasattr(weights, "columns"):
-        _refuse_columns(weights)
-    if is_array:
-        array = np.asarray(weights).reshape(-1)
+        source = _all_synapses(weights).reshape(-1)
     else:
-        array = numbers(weights).reshape(-1)
+        source, n_absent = _read(weights, pool=pool)
     counts = None
     if sample_weights is not None:
-        counts = _counts(sample_weights, array.size)
-        # What was seen no times was not seen.
-        if not counts.all():
-            array, counts = array[counts > 0], counts[counts > 0]
+        source, counts = _counted(source, sample_weights, n_absent)
     if pool:
         taken = 0
     elif sign is None:
-        taken = _first_sign(array)
+        taken = _first_sign(source)
     else:
         taken = sign
-    sample = take(array, taken, drop_missing=drop_missing, counts=counts)
+    sample = take(source, taken, drop_missing=drop_missing, counts=counts)
     if sign is None and not pool and sample.n_dropped:
-        _refuse_both_signs(array)
+        refuse_both_signs(source)
     if sample.n < 2:
         raise ValueError(
             f"`weights` must hold at least 2 values other than zero; got {sample.n}, "
             f"with {sample.n_zero} zeros and {sample.n_dropped} values left out."
         )
-    if counts is None:
-        return sample
-    return _weighted(sample)
+    if n_absent:
+        sample = replace(sample, n_absent=n_absent)
+    return sample if counts is None else _weighted(sample)
+
+
+def _read(weights: Any, *, pool: bool) -> tuple[Source, int]:
+    """Return values of one dimension, or their chunks, and how many a sparse matrix lacks."""
+    if is_sparse(weights):
+        matrix = as_csr(weights)
+        return matrix.data, math.prod(matrix.shape) - matrix.nnz
+    if not pool and hasattr(weights, "columns"):
+        refuse_columns(weights)
+    chunks = chunks_of(weights)
+    if chunks is not None:
+        return chunks, 0
+    return numbers(weights).reshape(-1), 0
+
+
+def _counted(
+    source: Source, sample_weights: ArrayLike, n_absent: int
+) -> tuple[Source, NDArray[np.float64]]:
+    """Return the values that were seen at all, and how often each was."""
+    if n_absent:
+        raise ValueError(
+            "`sample_weights` must be left out for a sparse matrix; got some."
+        )
+    if isinstance(source, Chunks):
+        # They are counted first: each needs its own sample weight.
+        counts = read_counts(sample_weights, sum(part.size for part in source))
+    else:
+        counts = read_counts(sample_weights, source.size)
+    seen = counts > 0
+    # What was seen no times was not seen.
+    if seen.all():
+        return source, counts
+    if not isinstance(source, Chunks):
+        return source[seen], counts[seen]
+    kept, start = [], 0
+    for part in source:
+        kept.append(part[seen[start : start + part.size]])
+        start += part.size
+    return np.concatenate(kept), counts[seen]
 
 
 def take(
-    array: NDArray[Any],
+    array: Source,
     sign: int,
     *,
     drop_missing: bool = False,
@@ -138,21 +184,28 @@ def take(
     Raises:
         ValueError: If a value is NaN or infinite.
     """
-    # Weights go on learning, and a result must not change with them. A file stays on its disk.
-    source = array if _is_on_disk(array) else np.empty_like(array)
-    dtype: type = np.float64
-    # Of many values in single precision, logarithms in single precision tell mean and spread
-    # to 1e-7 and cost half.
-    if array.dtype == np.float32 and array.size > CHUNK:
-        dtype = np.float32
-    scratch: NDArray[Any] = np.empty(min(CHUNK, array.size), dtype)
-    n = n_zero = n_other = n_missing = n_infinite = 0
+    source: Source = array
+    # Weights go on learning, and a result must not change with them. A file stays on its disk,
+    # and chunks are read anew.
+    if isinstance(array, np.ndarray) and not _is_on_disk(array):
+        source = np.empty_like(array)
+    scratch: NDArray[Any] = np.empty(0)
+    size = n = n_zero = n_other = n_missing = n_infinite = 0
     mean = squares = 0.0
-    for start in range(0, array.size, CHUNK):
-        chunk = source[start : start + CHUNK]
-        if source is not array:
-            chunk[...] = array[start : start + CHUNK]
+    for chunk in _parts(array):
+        if isinstance(source, np.ndarray) and source is not array:
+            source[size : size + chunk.size] = chunk
+        size += chunk.size
+        if not scratch.size:
+            # Of many values in single precision, logarithms in single precision tell mean and
+            # spread to 1e-7 and cost half.
+            many = chunk.size == CHUNK
+            if isinstance(array, np.ndarray):
+                many = array.size > CHUNK
+            single = many and chunk.dtype == np.float32
+            scratch = np.empty(chunk.size, np.float32 if single else np.float64)
         logs = scratch[: chunk.size]
+        dtype = scratch.dtype
         with np.errstate(divide="ignore", invalid="ignore"):
             sizes = chunk if sign == 1 else magnitudes(chunk, sign)
             np.log(sizes, out=logs, dtype=dtype)
@@ -177,14 +230,7 @@ def take(
         )
         mean += shift * logs.size / n
     if n_infinite or (n_missing and not drop_missing):
-        advice = ""
-        # An infinite weight is a fault of the network's, whatever else is missing.
-        if not n_infinite:
-            advice = ": `drop_missing=True` leaves NaN out, and counts them"
-        raise ValueError(
-            f"`{name}` must be finite; got {n_missing + n_infinite} NaN or infinite values"
-            f" of {array.size}{advice}."
-        )
+        refuse_not_finite(name, n_missing, n_infinite, size)
     log_moments = (mean, math.sqrt(squares / max(n, 1)))
     return WeightSample(n, n_zero, n_other - n_zero, sign, log_moments, source, counts)
 
@@ -278,73 +324,41 @@ def _all_synapses(weights: nn.Module | Mapping[str, Any]) -> NDArray[Any]:
     return np.concatenate(found or [np.empty(0)])
 
 
-def _refuse_both_signs(array: NDArray[Any]) -> None:
-    """Raise if there are values of both signs, and neither was chosen."""
-    from daleml.analysis.distributions.recording import noise_hint
-
-    positive, negative = array[array > 0], array[array < 0]
-    if not positive.size or not negative.size:
-        return
-    # Noise on small weights has the lesser sign.
-    sizes = [positive.astype(np.float64), np.abs(negative.astype(np.float64))]
-    sizes.sort(key=len, reverse=True)
-    hint = noise_hint(*sizes)
-    more = ""
-    if hint:
-        more = f" The {hint.said}."
-    raise ValueError(
-        "`weights` must be of one sign unless `sign` or `pool` is given; "
-        f"got {positive.size} positive and {negative.size} negative values.{more}"
-    )
-
-
 def _weighted(sample: WeightSample) -> WeightSample:
     """Return the sample with its moments as its counts have them."""
-    counts = sample.counts()
-    logs = np.log(sample.values())
-    mean = float(np.average(logs, weights=counts))
-    variance = float(np.average((logs - mean) ** 2, weights=counts))
+    mean = _mean_of_logs(sample, 0.0, 1)
+    variance = _mean_of_logs(sample, mean, 2)
     return replace(sample, log_moments=(mean, math.sqrt(variance)))
 
 
-def _counts(sample_weights: ArrayLike, size: int) -> NDArray[np.float64]:
-    """Return how often each of ``size`` values was seen, checked."""
-    given = numbers(sample_weights, "sample_weights")
-    counts = np.array(given, dtype=np.float64).reshape(-1)
-    if counts.size != size:
-        raise ValueError(
-            f"`sample_weights` must be as many as the weights, {size}; got {counts.size}."
-        )
-    wrong = counts[~(np.isfinite(counts) & (counts >= 0))]
-    if wrong.size:
-        raise ValueError(
-            f"`sample_weights` must be finite and at least 0; got {wrong[0]:g}."
-        )
-    if not counts.any():
-        raise ValueError(
-            f"`sample_weights` must not all be 0; got {counts.size} zeros."
-        )
-    # Whole counts add up to 1 only if one value was seen once.
-    is_whole = bool(np.all(counts == np.floor(counts)))
-    if not is_whole and math.isclose(float(counts.sum()), 1.0, rel_tol=1e-6):
-        raise ValueError(
-            "`sample_weights` must say how often each value was seen; got numbers that add"
-            " up to 1, which are frequencies: multiply them by the number of values that"
-            " were seen."
-        )
-    return counts
+def _mean_of_logs(sample: WeightSample, center: float, power: int) -> float:
+    """Return the mean of a power of the logarithms less a number, as counts have it."""
+    total = weight = 0.0
+    for sizes, counts in sample.counted_chunks():
+        assert counts is not None
+        total += float((np.log(sizes) - center) ** power @ counts)
+        weight += float(counts.sum())
+    return total / weight
 
 
-def _first_sign(array: NDArray[Any]) -> int:
+def _first_sign(source: Source) -> int:
     """Return the sign of the first value that is above or below zero; +1 if there is none."""
     # Most often the first chunk decides, and an array on a disk is not read further.
-    for start in range(0, array.size, CHUNK):
-        chunk = array[start : start + CHUNK]
+    for chunk in _parts(source):
         positive, negative = chunk > 0, chunk < 0
         if positive.any() or negative.any():
             first = np.argmax(positive | negative)
             return int(np.sign(chunk[first]))
     return 1
+
+
+def _parts(source: Source) -> Iterator[NDArray[Any]]:
+    """Yield the values in pieces of one length: of what memory holds, views."""
+    if isinstance(source, Chunks) or _is_on_disk(source):
+        yield from pieces(source)
+        return
+    for start in range(0, source.size, CHUNK):
+        yield source[start : start + CHUNK]
 
 
 def _is_on_disk(array: Any) -> bool:
@@ -354,19 +368,3 @@ def _is_on_disk(array: Any) -> bool:
             return True
         array = getattr(array, "base", None)
     return False
-
-
-def _refuse_columns(weights: Any) -> None:
-    """Refuse a table of several columns.
-
-    Sizes and counts side by side are no sample of one thing.
-    """
-    if not hasattr(weights, "to_numpy") or len(weights.columns) < 2:
-        return
-    names = list(map(str, weights.columns))
-    some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-    raise ValueError(
-        f"`weights` must be one column of a table unless `pool` is given; got {len(names)}"
-        f" columns, {some}: choose one as `table[{names[0]!r}]`, or give `table.to_numpy()`"
-        " if they are one matrix of weights."
-    )
