@@ -14,6 +14,7 @@ import platform
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 NAME = ".daleml-lock"
 """The file whose lock guards its folder."""
@@ -30,6 +31,18 @@ _WITHOUT_LOCKS = {
 
 class InUseError(ValueError):
     """Raised where another process, or another thread, writes into the same folder."""
+
+
+class Hold(NamedTuple):
+    """What came of trying to hold a lock.
+
+    Attributes:
+        held: Whether it is held now.
+        left_by: The process that held it before and was killed; empty if there was none.
+    """
+
+    held: bool
+    left_by: str
 
 
 @contextlib.contextmanager
@@ -54,24 +67,63 @@ def only_writer(folder: Path, argument: str = "folder") -> Iterator[int]:
         _release(handle, folder / NAME)
 
 
+@contextlib.contextmanager
+def hold(path: Path) -> Iterator[Hold]:
+    """Hold the lock of a file for as long as the block lasts, if nobody else holds it.
+
+    Args:
+        path: The file; it is made, and removed at the end.
+
+    Yields:
+        Whether the block holds it, and what the holder before left behind.
+
+    Raises:
+        OSError: If the file cannot be made.
+    """
+    handle, written = _try_open_locked(path)
+    if handle is None:
+        yield Hold(False, "")
+        return
+    try:
+        yield Hold(True, written)
+    finally:
+        _release(handle, path)
+
+
 def _open_locked(path: Path, folder: Path, argument: str) -> int:
+    handle, holder = _try_open_locked(path)
+    if handle is None:
+        raise InUseError(
+            f"`{argument}` must be a folder into which nobody else writes;"
+            f" `{folder}` is in use by {holder}. Wait for it, or name"
+            " another folder."
+        )
+    return handle
+
+
+def _try_open_locked(path: Path) -> tuple[int | None, str]:
+    """Return the open file that holds the lock, and what a killed holder left in it.
+
+    Where somebody else holds it, None and who that is.
+    """
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             if not _lock(handle):
-                raise InUseError(
-                    f"`{argument}` must be a folder into which nobody else writes;"
-                    f" `{folder}` is in use by {_holder(handle)}. Wait for it, or name"
-                    " another folder."
-                )
+                holder = _holder(handle)
+                os.close(handle)
+                return None, holder
             # Another process may have removed the file between the two calls: then its lock
             # guards nothing.
             if _is_at(handle, path):
+                left = os.read(handle, 200).decode("utf-8", "replace")
                 os.ftruncate(handle, 0)
+                os.lseek(handle, 0, os.SEEK_SET)
                 os.write(handle, f"process {os.getpid()} on {platform.node()}".encode())
-                return handle
+                return handle, left
         except BaseException:
-            os.close(handle)
+            with contextlib.suppress(OSError):
+                os.close(handle)
             raise
         os.close(handle)
 

@@ -105,7 +105,7 @@ def run(
         ) from None
     finally:
         if not read:
-            _hush_managers()
+            hush_managers()
         with warnings.catch_warnings(), contextlib.suppress(RuntimeError):
             # joblib warns that work was given up, which is what was wanted.
             warnings.simplefilter("ignore")
@@ -135,7 +135,7 @@ _given_up: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 """Threads of joblib that manage workers whose results nobody waits for any more."""
 
 
-def _hush_managers() -> None:
+def hush_managers() -> None:
     """Let no traceback be printed of a thread that manages workers who are given up.
 
     It may still wait for them.

@@ -1,17 +1,47 @@
 """What any study of many runs needs, whatever it measures.
 
 ==================  ==============================================================================
-``Ensemble``        models of one form, as from many seeds, trained in one batch
-``experiment``      a function of a seed and settings, with its seeds and settings by budget
-``running``         run the seeds that are missing, in processes or on a cluster
-``journal``         the finished seeds, kept on disk as each one ends
-``cluster``         calls made by the workers of a Dask cluster
-``provenance``      the machine, the versions and the commit that numbers depend on
-``seed_intervals``  the mean over seeds with its confidence interval
+name                what it does
 ==================  ==============================================================================
+``sweep``           runs a function for conditions and seeds, on any executor, and resumes
+``read``            the table of a sweep, while it runs or later
+``failures``        the runs that failed, with their tracebacks
+``status``          how far a sweep is
+``Ensemble``        models of one form, as from many seeds, trained in one batch
+==================  ==============================================================================
+
+Below them:
+
+======================  ==========================================================================
+module                  what it holds
+======================  ==========================================================================
+``sweeping``            ``sweep``
+``sweep_tables``        ``read``, ``failures``, ``status``
+``sweep_plan``          what a folder was asked for
+``sweep_progress``      bars and lines of progress
+``ensemble``            ``Ensemble``
+``conditions``          the conditions of a sweep, from a grid, a list or by name
+``run_function``        the function that is run: how it is called, whether it has changed
+``run_numbers``         what it returns: numbers, or a traceback
+``experiment``          a function of a seed and settings, with its seeds and settings by budget
+``running``             the seeds of experiments that a journal lacks
+``gathering``           jobs that are run by an executor, and gathered into a journal
+``executors``           executors of all kinds, as one
+``cluster``             the executor of a Dask cluster, by its address
+``worker_calls``        what a worker does
+``isolation``           the state in which every run begins
+``shipping``            values that other processes are given
+``result_files``        results as files, until the journal has them
+``journal``             the finished runs, kept on disk as each one ends
+``journal_entry``       a line of it
+``provenance``          the machine, the versions and the commit that numbers depend on
+``seed_intervals``      the mean over seeds with its bootstrap interval
+======================  ==========================================================================
 
 Nothing here knows of papers or claims: :mod:`daleml.reproductions` stands on this folder.
 """
+
+from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +49,17 @@ from daleml._support import lazy_names
 
 if TYPE_CHECKING:
     from daleml.experiments.ensemble import Ensemble
+    from daleml.experiments.sweep_tables import Status, failures, read, status
+    from daleml.experiments.sweeping import sweep
 
-__all__ = ["Ensemble"]
+__all__ = ["Ensemble", "Status", "failures", "read", "status", "sweep"]
 
-_HOMES = {"ensemble": ("Ensemble",)}
+_HOMES = {
+    "ensemble": ("Ensemble",),
+    "sweep_tables": ("Status", "failures", "read", "status"),
+    "sweeping": ("sweep",),
+}
+
 
 if not TYPE_CHECKING:
 

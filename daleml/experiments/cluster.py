@@ -1,4 +1,4 @@
-"""Calls run by the workers of a Dask cluster.
+"""The executor of a Dask cluster, by the address of its scheduler.
 
 Dask's messages are pickles: whoever answers at a scheduler's address can run any code here. So
 its address has to be trusted, as a machine is to which one logs in.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 _PATIENCE = "10s"
@@ -18,34 +18,22 @@ _ADDRESS = re.compile(r"(tcp|tls|ucx|ws|wss)://[^\s/?#]+:\d{1,5}/?")
 
 
 @contextlib.contextmanager
-def results(
-    address: str,
-    function: Callable[..., Any],
-    calls: Sequence[tuple[Any, ...]],
-    jobs: int | None,
-) -> Iterator[Iterator[Any]]:
-    """Call a function many times on a cluster, and hand over the results as they come.
+def executor(address: str) -> Iterator[Any]:
+    """Connect to a Dask scheduler, and yield the executor of its cluster.
 
     Args:
         address: The scheduler's address, such as ``"tcp://host:8786"``.
-        function: What to call.
-        calls: Its arguments, a tuple per call.
-        jobs: The most calls at once; None for as many as the cluster has workers.
 
     Raises:
         ValueError: If Dask is not installed, or no scheduler answers at the address.
     """
-    from joblib import Parallel, delayed, parallel_config
-
-    with _client(address), parallel_config("dask", n_jobs=jobs or -1):
-        workers = Parallel(
-            return_as="generator_unordered", batch_size=1, pre_dispatch="all"
-        )
-        yield workers(delayed(function)(*arguments) for arguments in calls)
+    with _client(address) as client:
+        # Runs draw chance, though only from their seeds: Dask is to look at none as the same.
+        yield client.get_executor(pure=False)
 
 
 @contextlib.contextmanager
-def _client(address: str) -> Iterator[None]:
+def _client(address: str) -> Iterator[Any]:
     """Connect to a Dask scheduler for as long as it is needed."""
     if not _ADDRESS.fullmatch(address):
         raise ValueError(
@@ -70,7 +58,7 @@ def _client(address: str) -> Iterator[None]:
             f" answered at {address!r} within {_PATIENCE} ({_why(error)})."
         ) from None
     with client:
-        yield
+        yield client
 
 
 def _why(error: Exception) -> str:

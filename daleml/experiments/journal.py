@@ -1,33 +1,23 @@
 """The journal: one line per finished seed, written as it ends, so that a killed run goes on.
 
-A line counts if it is whole, has the form that is written here and the checksum of its content.
-Any other line is damaged: that is told, and its seed is run again. No line, however long or
-deep, stops a run.
+A line counts if it is whole, has the form of :mod:`daleml.experiments.journal_entry` and the
+checksum of its content. Any other line is damaged: that is told, and its seed is run again. No
+line, however long or deep, stops a run.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from daleml.experiments.experiment import Numbers as Numbers
-
-RunKey: TypeAlias = tuple[str, str, int]
-"""Name of the experiment, digest of its settings, seed."""
+from daleml.experiments.journal_entry import LONGEST, Entry, version
+from daleml.experiments.journal_entry import RunKey as RunKey
 
 OnMessage: TypeAlias = Callable[[str], object]
 """Called with a sentence for whoever runs a study."""
-
-# Format 1 had neither `format` nor `daleml`; its lines still count.
-_FORMAT = 2
-_SIGNED = ("key", "numbers", "daleml")
-_EARLIER = "a daleml that did not sign its lines"
-# The most bytes that a line may have. The numbers of one seed take a few hundred.
-_LONGEST = 1 << 20
 
 
 class Journal:
@@ -36,6 +26,8 @@ class Journal:
     Attributes:
         path: The file; made when the first seed ends.
         finished: The numbers of the finished seeds, by the keys of their runs.
+        failed: Why the others failed that were run, by the keys of their runs.
+        sources: The digests of the source of the functions that were run, where lines have them.
 
     Args:
         path: The file.
@@ -57,6 +49,8 @@ class Journal:
     def __init__(self, path: Path, on_message: OnMessage) -> None:
         self.path = path
         self.finished: dict[RunKey, Numbers] = {}
+        self.failed: dict[RunKey, str] = {}
+        self.sources: dict[RunKey, str] = {}
         if not os.path.lexists(path):
             return
         # A folder, or a pipe that nobody ever fills, would stop the run without a word.
@@ -70,28 +64,28 @@ class Journal:
         for number, line in _lines(path):
             if line is not None and not line.strip():
                 continue
-            entry = None if line is None else _read(line)
+            entry = None if line is None else Entry.read(line)
             if entry is None:
                 on_message(
                     f"`{path}`, line {number}, is damaged: its seed is run again."
                 )
                 continue
-            key, numbers, version = entry
-            if not _same(self.finished.get(key, numbers), numbers):
+            earlier = self.finished.get(entry.key, entry.numbers)
+            if not entry.problem and not _same(earlier, entry.numbers):
                 on_message(
                     f"`{path}`, line {number}, is of a seed that an earlier line gives"
                     " other numbers: it is run again."
                 )
-                doubtful.add(key)
-            self.finished[key] = numbers
-            versions.add(version)
+                doubtful.add(entry.key)
+            self.keep(entry)
+            versions.add(entry.daleml)
         for key in doubtful:
             del self.finished[key]
-        others = sorted(versions - {_version()})
+        others = sorted(versions - {version()})
         if others:
             on_message(
                 f"`{path}` holds seeds that were run by {', '.join(others)}; this is"
-                f" {_version()}. They count all the same; name another folder to run them"
+                f" {version()}. They count all the same; name another folder to run them"
                 " again."
             )
 
@@ -105,15 +99,18 @@ class Journal:
         Raises:
             OSError: If it cannot be written; the journal is as it was then.
         """
-        # As text, numbers come back to the last bit, and NaN and infinity are JSON too.
-        plain = {name: repr(float(value)) for name, value in numbers.items()}
-        content = list(key), plain, _version()
-        entry = {
-            "format": _FORMAT,
-            **dict(zip(_SIGNED, content, strict=True)),
-            "checksum": _checksum(*content),
-        }
-        line = json.dumps(entry).encode() + b"\n"
+        self.add_entry(Entry(key, numbers))
+
+    def add_entry(self, entry: Entry) -> None:
+        """Write a run that ended, well or not, on disk before this returns.
+
+        Args:
+            entry: The run, and what came of it.
+
+        Raises:
+            OSError: If it cannot be written; the journal is as it was then.
+        """
+        line = entry.line()
         with self.path.open("ab+") as file:
             end = file.seek(0, os.SEEK_END)
             # A line without its end is of a run that was killed while it wrote.
@@ -127,7 +124,25 @@ class Journal:
                 # On a full disk, half a line would be left.
                 os.ftruncate(file.fileno(), end)
                 raise OSError(error.errno, error.strerror, str(self.path)) from None
-        self.finished[key] = {name: float(value) for name, value in plain.items()}
+        self.keep(entry)
+
+    def keep(self, entry: Entry) -> None:
+        """Count a run without writing it.
+
+        Args:
+            entry: The run, and what came of it.
+        """
+        # One that ended well once is not undone by one that failed.
+        if entry.problem:
+            if entry.key not in self.finished:
+                self.failed[entry.key] = entry.problem
+            return
+        self.finished[entry.key] = {
+            name: float(value) for name, value in entry.numbers.items()
+        }
+        self.failed.pop(entry.key, None)
+        if entry.source:
+            self.sources[entry.key] = entry.source
 
     def forget_incomplete(
         self, needed: Mapping[tuple[str, str], set[str]], on_message: OnMessage
@@ -154,9 +169,9 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
     """Yield the lines with their numbers, from 1; None for one that is too long to count."""
     number = 0
     with path.open("rb") as file:
-        while line := file.readline(_LONGEST):
+        while line := file.readline(LONGEST):
             number += 1
-            too_long = not line.endswith(b"\n") and len(line) == _LONGEST
+            too_long = not line.endswith(b"\n") and len(line) == LONGEST
             if too_long:
                 _skip_rest_of_line(file)
             yield number, None if too_long else line
@@ -164,45 +179,9 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
 
 def _skip_rest_of_line(file: Any) -> None:
     while True:
-        rest = file.readline(_LONGEST)
+        rest = file.readline(LONGEST)
         if not rest or rest.endswith(b"\n"):
             return
-
-
-def _read(line: bytes) -> tuple[RunKey, Numbers, str] | None:
-    """Return what a line holds, or None if it is not what :meth:`Journal.add` writes."""
-    try:
-        entry = json.loads(line, object_pairs_hook=_without_repetition)
-        key, numbers = entry["key"], entry["numbers"]
-        experiment, digest, seed = key
-        signed = [entry[name] for name in _SIGNED if name in entry]
-        expected_format = _FORMAT if "daleml" in entry else 1
-        right = (
-            # `isinstance` would take True for a seed.
-            type(experiment) is str
-            and type(digest) is str
-            and type(seed) is int
-            and type(numbers) is dict
-            and all(type(value) is str for value in numbers.values())
-            and entry["checksum"] == _checksum(*signed)
-            and entry.get("format", 1) == expected_format
-        )
-        if not right:
-            return None
-        version = entry.get("daleml", _EARLIER)
-        values = {name: float(value) for name, value in numbers.items()}
-        return (experiment, digest, seed), values, str(version)
-    # Nesting beyond the interpreter's depth is a RecursionError, numbers of a million digits a
-    # ValueError.
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None
-
-
-def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name stands twice")
-    return found
 
 
 def _same(one: Numbers, other: Numbers) -> bool:
@@ -211,16 +190,6 @@ def _same(one: Numbers, other: Numbers) -> bool:
         {name: repr(value) for name, value in each.items()} for each in (one, other)
     ]
     return texts[0] == texts[1]
-
-
-def _checksum(*content: object) -> str:
-    return f"{zlib.crc32(json.dumps(content, sort_keys=True).encode()):08x}"
-
-
-def _version() -> str:
-    import daleml
-
-    return f"daleml {daleml.__version__}"
 
 
 def _last_byte(file: Any) -> bytes:

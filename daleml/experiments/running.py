@@ -9,12 +9,19 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from daleml._support import workers
 from daleml.experiments import cluster
+from daleml.experiments.executors import Pool, pool_of
 from daleml.experiments.experiment import Experiment, Numbers, Settings
+from daleml.experiments.gathering import Gathering, gather_waiting
+from daleml.experiments.isolation import isolated
 from daleml.experiments.journal import Journal, OnMessage, RunKey
+from daleml.experiments.result_files import ResultFiles
+from daleml.experiments.run_numbers import last_line
+from daleml.experiments.shipping import Shipped
+from daleml.experiments.worker_calls import Job, RunCall
 
 OnProgress: TypeAlias = Callable[[int, int, str], object]
 """Called with the number of runs done, the number of all runs, and the last one's experiment."""
@@ -102,22 +109,29 @@ def run_missing(
     Raises:
         ValueError: If ``scheduler`` is no address at which a Dask scheduler answers.
     """
+    files = ResultFiles.of(journal.path)
+    gather_waiting(journal, files, keep_failures=False)
     missing = [run for run in runs if run.key not in journal.finished]
     # A long run that begins last would leave the other cores idle.
     missing.sort(key=lambda run: -run.minutes)
-    keys = {(run.experiment.name, run.seed): run.key for run in missing}
     failures: dict[str, str] = {}
     done = len(runs) - len(missing)
     on_progress(done, len(runs), "")
-    with _results(missing, jobs, scheduler, on_message) as results:
-        for name, seed, numbers, problem in results:
-            done += 1
-            if problem:
-                failures[f"{name}, seed {seed}"] = problem
-                on_message(f"{name}, seed {seed}, could not be run: {problem}")
-            else:
-                journal.add(keys[name, seed], numbers)
-            on_progress(done, len(runs), name)
+    if not missing:
+        return failures
+    work = [_job(run, files) for run in missing]
+    with _pool(len(work), jobs, scheduler, on_message) as pool:
+        gathering = Gathering(work, pool, journal, files, on_message=on_message)
+        with contextlib.closing(gathering.entries()) as entries:
+            for entry in entries:
+                done += 1
+                name, _, seed = entry.key
+                if entry.problem:
+                    problem = last_line(entry.problem)
+                    failures[f"{name}, seed {seed}"] = problem
+                    on_message(f"{name}, seed {seed}, could not be run: {problem}")
+                on_progress(done, len(runs), name)
+    files.close()
     return dict(sorted(failures.items()))
 
 
@@ -136,32 +150,36 @@ def finished_numbers(
 
 
 @contextlib.contextmanager
-def _results(
-    missing: Sequence[SeedRun],
-    jobs: int | None,
-    scheduler: str | None,
-    on_message: OnMessage,
-) -> Iterator[Iterator[SeedResult]]:
-    """Hand over the results as they come."""
-    calls: list[tuple[Any, ...]] = []
-    for run in missing:
-        experiment = run.experiment
-        settings = experiment.settings[run.budget]
-        calls.append((experiment.run, experiment.name, run.seed, settings))
-    if not calls:
-        yield iter(())
-        return
+def _pool(
+    calls: int, jobs: int | None, scheduler: str | None, on_message: OnMessage
+) -> Iterator[Pool]:
+    """Yield where seeds are run."""
     if scheduler is not None:
-        with cluster.results(scheduler, run_seed, calls, jobs) as found:
-            yield found
+        with cluster.executor(scheduler) as executor:
+            yield pool_of(executor, jobs, calls)
         return
-    processes = workers.count(jobs, len(calls))
-    if told := workers.fewer(jobs, processes):
+    pool = pool_of(None, jobs, calls)
+    if told := workers.fewer(jobs, pool.most or 0):
         on_message(told)
-    # Unordered: a seed that ends early is in the journal early.
-    local = workers.run(run_seed, calls, processes, ordered=False)
-    with contextlib.closing(local):
-        yield local
+    yield pool
+
+
+def _job(run: SeedRun, files: ResultFiles) -> Job:
+    experiment = run.experiment
+    arguments = {"settings": experiment.settings[run.budget]}
+    label = f"{experiment.name}, seed {run.seed}"
+    call = RunCall(run.key, label, Shipped(arguments))
+    return Job(Shipped(_ByPosition(experiment.run)), (call,), files=files)
+
+
+@dataclass(frozen=True)
+class _ByPosition:
+    """A function of a seed and settings, whatever it calls the settings."""
+
+    run: Callable[[int, Settings], Numbers]
+
+    def __call__(self, seed: int, settings: Settings) -> Numbers:
+        return self.run(seed, settings)
 
 
 def run_seed(
@@ -178,16 +196,10 @@ def run_seed(
         seed: The seed.
         settings: What it is given beside the seed.
     """
-    import torch
-
-    # Sums over several threads are rounded in another order.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     try:
-        return SeedResult(name, seed, function(seed, settings), "")
+        with isolated(seed):
+            return SeedResult(name, seed, function(seed, settings), "")
     except Exception as error:
         # Whatever an experiment raises, the other seeds are worth running.
         problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
         return SeedResult(name, seed, {}, problem)
-    finally:
-        torch.set_num_threads(threads)

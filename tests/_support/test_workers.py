@@ -127,8 +127,8 @@ def test_only_threads_of_workers_that_were_given_up_are_hushed(monkeypatch):
     threads = [threading.Thread(target=fail, name=name) for name in names]
     for thread in threads:
         thread.start()
-    workers._hush_managers()
-    workers._hush_managers()
+    workers.hush_managers()
+    workers.hush_managers()
     go.set()
     later = threading.Thread(target=fail, name="ExecutorManagerThread")
     later.start()

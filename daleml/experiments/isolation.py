@@ -1,0 +1,51 @@
+"""The state in which every run begins, whatever process runs it and whatever ran there before."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+LARGEST_SEED = 2**32 - 1
+"""The largest seed that all three global generators take."""
+
+
+@contextlib.contextmanager
+def isolated(seed: int, dtype: torch.dtype | None = None) -> Iterator[None]:
+    """Compute on one thread, with the global generators seeded; put everything back at the end.
+
+    Sums over several threads are rounded in another order, so that numbers would depend on how
+    many cores a machine has.
+
+    Args:
+        seed: What the generators of Python, NumPy and torch are seeded with.
+        dtype: torch's default dtype within; default: as it is.
+    """
+    from threadpoolctl import threadpool_limits
+
+    threads = torch.get_num_threads()
+    gradients = torch.is_grad_enabled()
+    default = torch.get_default_dtype()
+    of_python, of_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    devices: Any = []
+    begun = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    if begun:
+        devices = range(torch.cuda.device_count())
+    with threadpool_limits(1), torch.random.fork_rng(devices):
+        torch.set_num_threads(1)
+        torch.set_default_dtype(default if dtype is None else dtype)
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002
+        torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+            torch.set_default_dtype(default)
+            torch.set_grad_enabled(gradients)
+            random.setstate(of_python)
+            np.random.set_state(of_numpy)  # noqa: NPY002
