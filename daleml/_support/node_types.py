@@ -61,3 +61,16 @@ def cell_types(
 def asked(given: CellTypes) -> tuple[str, ...]:
     """Return the attributes of nodes that are needed to know their cell types."""
     return (given,) if isinstance(given, str) else ()
+
+
+def in_order(given: Any, n_units: int) -> Any:
+    """Return cell types that follow the order of nameless units as a mapping by unit."""
+    if given is None or isinstance(given, str) or is_mapping(given):
+        return given
+    types = list(given)
+    if len(types) != n_units:
+        raise ValueError(
+            f"`population` must hold the cell type of each of {n_units} units; got"
+            f" {len(types)}."
+        )
+    return dict(enumerate(types))

@@ -152,6 +152,8 @@ class EIRNN(Recurrent):
     """The nodes of the graph it was built from, unit by unit."""
     order: Tensor | None = None
     """Unit ``k`` is the given unit ``order[k]``, of a graph's nodes or a matrix's rows."""
+    n_dropped: int = 0
+    """How many of the synapses given were left out by ``drop_minority``."""
 
     def __init__(
         self,
@@ -173,31 +175,46 @@ class EIRNN(Recurrent):
     @classmethod
     def from_graph(
         cls,
-        graph: GraphLike,
+        graph: GraphLike | Any,
         input_size: int | Populations,
         *,
         drop_minority: bool = False,
         weight: str | None = WEIGHT,
-        population: CellTypes = None,
+        population: CellTypes | Sequence[str] = None,
+        rows: Literal["post", "pre"] | None = None,
+        columns: Mapping[str, str] | None = None,
+        signs: Mapping[str, int] | None = None,
         **options: Any,
     ) -> EIRNN:
         """Build the circuit of a connectome: its neurons, signs, synapses and strengths.
 
         Args:
-            graph: A networkx ``DiGraph``, each edge from the sender to the receiver; or what
-                has a method ``graph`` that gives one, such as a connectome. A node's sign is
-                its attribute ``sign`` (+1 or -1), or that of the edges it sends, and both if
-                they agree; the magnitudes of the edges' ``weight`` (1 where an edge has neither
-                that nor another number) are the weights' initial proportions, scaled to a
-                spectral radius of ``spectral_radius``. ``reset_parameters`` draws strengths
-                anew, and forgets them.
+            graph: A networkx ``DiGraph``, each edge from the sender to the receiver, or what
+                has a method ``graph`` that gives one, such as a connectome; a square matrix of
+                scipy.sparse, whose entries have their senders' signs; or a table of edges, a
+                DataFrame or a file (``.csv``, ``.csv.gz``, ``.parquet``, ``.feather``). Of a
+                graph, a node's sign is its attribute ``sign`` (+1 or -1), or that of the edges
+                it sends, and both if they agree; the magnitudes of the edges' ``weight`` (1
+                where an edge has neither that nor another number) are the weights' initial
+                proportions, scaled to a spectral radius of ``spectral_radius``.
+                ``reset_parameters`` draws strengths anew, and forgets them.
             input_size: As in the class.
             drop_minority: Whether, where a neuron sends edges of both signs, to leave out those
-                of the sign with the lesser total weight, instead of refusing the graph.
-            weight: Name of the attribute of edges that holds their strengths, where it is not
-                "weight"; None to take every edge as 1.
+                of the sign with the lesser total weight, instead of refusing the graph;
+                ``rnn.n_dropped`` tells how many.
+            weight: Name of the attribute of edges, or of the column, that holds their
+                strengths, where it is not "weight"; None to take every edge as 1.
             population: The cell types that name the circuit's populations: the attribute of
-                nodes that holds them, or a mapping by node. Default: "E" and "I".
+                nodes that holds them, or a mapping by node; of a sparse matrix, one for each
+                unit. Default: "E" and "I".
+            rows: What a row of a sparse matrix is, which it does not say: "post", the synapses
+                onto a unit, as in this package; or "pre", those that a unit makes.
+            columns: Names of the columns of a table that play the roles ``"pre"``, ``"post"``,
+                ``"weight"``, ``"sign"`` and ``"transmitter"``. Default: those with usual names,
+                such as pre_root_id, bodyId_post, syn_count, nt_type. Rows of one pair are
+                added up, with a warning.
+            signs: The sign of each transmitter that a table names, ``{"ACH": 1, "GABA": -1}``.
+                Default: the column of signs; else those of the weights, if some are negative.
             options: Further arguments of the class. Those with a value for each unit go by
                 node: ``tau_ms={"L1": 20, ...}``, a value for every node; ``input_mask={"R1":
                 [True, False], ...}``, a row for every node that receives input. A sequence, or
@@ -209,21 +226,34 @@ class EIRNN(Recurrent):
             ``rnn.in_given_order`` puts results in the order of the graph.
 
         Raises:
-            TypeError: If ``graph`` is no digraph.
+            TypeError: If ``graph`` is none of these, or an option belongs to another kind.
             ValueError: If a sign is unknown, a neuron sends both, a strength is missing, a cell
-                type has both signs, or an option for each unit does not fit the nodes.
+                type has both signs, or an option for each unit does not fit the nodes; if
+                ``rows`` is missing, a column is not there or two could be meant, or an id is
+                missing or was rounded.
 
         Example:
             >>> from daleml.datasets import fly_visual
             >>> rnn = EIRNN.from_graph(fly_visual(), input_size=8, drop_minority=True)
             >>> rnn.populations
             Populations(n_exc=40, n_inh=25)
-            >>> rnn.nodes[:4]
-            ('L2', 'L3', 'L4', 'L5')
+            >>> rnn.nodes[:4], rnn.n_dropped
+            (('L2', 'L3', 'L4', 'L5'), 17)
+            >>> import scipy.sparse
+            >>> weights = scipy.sparse.random_array((500, 500), density=0.02, rng=0)
+            >>> rnn = EIRNN.from_graph(weights * ([1, 1, 1, -1] * 125), 3, rows="post")
+            >>> rnn.populations
+            Populations(n_exc=375, n_inh=125)
         """
         given_wiring.require_left_out(options, "graph")
         wiring = given_wiring.of_graph(
-            graph, drop_minority=drop_minority, weight=weight, population=population
+            graph,
+            drop_minority=drop_minority,
+            weight=weight,
+            population=population,
+            rows=rows,
+            columns=columns,
+            signs=signs,
         )
         circuit = cls._of_wiring(wiring, input_size, options)
         wiring.write_into(circuit, starting_radius(circuit))
@@ -307,6 +337,7 @@ class EIRNN(Recurrent):
                 input_size, wiring.populations, mask=wiring.present(), **ordered
             )
         circuit.nodes, circuit.order = wiring.nodes, wiring.order
+        circuit.n_dropped = wiring.n_dropped
         return circuit
 
     def in_given_order(self, values: Tensor, dim: int | Sequence[int] = -1) -> Tensor:

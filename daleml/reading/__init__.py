@@ -25,12 +25,16 @@ module              what it holds
 ``matlab_files``    MATLAB's files
 ``hdf5_files``      HDF5 files
 ``tensor_files``    ``read_checkpoint``: the state dict of a model
+``large_tables``    columns of large tables, read one by one
+``edge_tables``     tables of connections: senders, receivers, weights, signs
+``given_graphs``    ``opened``: what readers of graphs take, of sparse matrices and tables
 ``notes``           notes and errors of readers
 ==================  ===========================================================================
 """
 
 from daleml._support.safe_text import listed, printable, quoted
 from daleml.reading.array_files import read_array, read_arrays
+from daleml.reading.given_graphs import opened
 from daleml.reading.matrix_files import matrix_of, read_labelled_matrix, read_matrix
 from daleml.reading.notes import OnNote, ReadingError, in_keywords, warn
 from daleml.reading.opening import (
@@ -65,6 +69,7 @@ __all__ = [
     "is_table",
     "listed",
     "matrix_of",
+    "opened",
     "plain_endings",
     "printable",
     "quoted",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from daleml import reading
 from daleml._support.digraph_edges import GraphLike, read_graph
 from daleml._support.signed_edges import WEIGHT, SignedEdges
 from daleml.analysis.connectomes.graph_arrays import dense
@@ -192,7 +193,12 @@ class GraphSummary:
         return text + f"{edges} of edges have one back, and {weight} of the weight."
 
 
-def graph_summary(graph: GraphLike, *, weight: str | None = WEIGHT) -> GraphSummary:
+def graph_summary(
+    graph: GraphLike | Any,
+    *,
+    weight: str | None = WEIGHT,
+    rows: Literal["post", "pre"] | None = None,
+) -> GraphSummary:
     r"""Describe a signed graph: Dale's law, balance, degrees and strengths, reciprocity, spectrum.
 
     With the strength :math:`w_{ij} \ge 0` and the sign :math:`s_{ij}` of the edge from node
@@ -220,9 +226,11 @@ def graph_summary(graph: GraphLike, *, weight: str | None = WEIGHT) -> GraphSumm
         graph: A networkx ``DiGraph``, or what has a method ``graph`` that gives one, such as a
             connectome: edges with ``weight`` (its magnitude counts; 1 where an edge has neither
             that nor another number) and ``sign`` (+1, -1, or None or NaN: then it is the ``sign``
-            of the sender, if it has one).
+            of the sender, if it has one). Or a matrix of scipy.sparse, or a table of edges or a
+            file of one, as ``EIRNN.from_graph`` takes them.
         weight: Name of the attribute of edges that holds their strengths, where it is not
             "weight"; None to take every edge as 1.
+        rows: What a row of a sparse matrix is: "post", the synapses onto a unit, or "pre".
 
     Returns:
         A :class:`GraphSummary`; ``table()`` has the measures of every node.
@@ -249,7 +257,7 @@ def graph_summary(graph: GraphLike, *, weight: str | None = WEIGHT) -> GraphSumm
         Squartini, Picciolo, Ruzzenenti & Garlaschelli 2013 Sci Rep 3:2729, for the reciprocity
         of weights.
     """
-    edges = read_graph(graph, weight)
+    edges = read_graph(reading.opened(graph, weight, rows=rows), weight)
     n = len(edges.nodes)
     exc, inh = edges.sign == 1, edges.sign == -1
     exc_weight = np.bincount(edges.pre, edges.weight * exc, minlength=n)

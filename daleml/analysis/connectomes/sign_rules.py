@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from daleml import reading
 from daleml._support.digraph_edges import GraphLike, read_graph
 from daleml._support.signed_edges import WEIGHT, SignedEdges
 from daleml.analysis.connectomes.signed_graphs import (
@@ -131,13 +132,14 @@ class LawfulGraph:
 
 
 def lawful_graph(
-    graph: GraphLike,
+    graph: GraphLike | Any,
     rule: SignRule,
     *,
     attribute: str | None = None,
     signs: Mapping[str, int] | None = None,
     otherwise: int | None = None,
     weight: str | None = WEIGHT,
+    rows: Literal["post", "pre"] | None = None,
 ) -> LawfulGraph:
     r"""Make a graph keep Dale's law, by one of three rules, and say what that changed.
 
@@ -158,7 +160,8 @@ def lawful_graph(
         graph: A networkx ``DiGraph``, or what has a method ``graph`` that gives one, such as a
             connectome: edges with ``weight`` (its magnitude counts; 1 where an edge has neither
             that nor another number) and ``sign`` (+1, -1, or None or NaN: then it is the ``sign``
-            of the sender, if it has one).
+            of the sender, if it has one). Or a matrix of scipy.sparse, or a table of edges or a
+            file of one, as ``EIRNN.from_graph`` takes them.
         rule: Name of the rule.
         attribute: For ``"transmitter"``: the attribute of nodes that names it; default:
             "transmitter".
@@ -168,6 +171,7 @@ def lawful_graph(
         otherwise: Sign, +1 or -1, of the senders that the rule gives none.
         weight: Name of the attribute of edges that holds their strengths, where it is not
             "weight"; None to take every edge as 1.
+        rows: What a row of a sparse matrix is: "post", the synapses onto a unit, or "pre".
 
     Returns:
         A :class:`LawfulGraph`. ``EIRNN.from_graph`` takes it as it is.
@@ -206,7 +210,8 @@ def lawful_graph(
         raise ValueError(f"`otherwise` must be +1, -1 or None; got {otherwise!r}.")
     name = attribute or "transmitter"
     asked = (name,) if rule == "transmitter" else ()
-    edges = read_graph(graph, weight, asked)
+    given = reading.opened(graph, weight, rows=rows)
+    edges = read_graph(given, weight, asked)
     majority, tied = majority_signs(edges)
     of_node = majority
     if rule == "transmitter":
@@ -218,7 +223,7 @@ def lawful_graph(
     undecided = sends & (of_node == 0)
     if otherwise is not None:
         of_node = np.where(undecided, np.int8(otherwise), of_node)
-    return _apply(graph, edges, of_node, rule, undecided & tied, undecided & ~tied)
+    return _apply(given, edges, of_node, rule, undecided & tied, undecided & ~tied)
 
 
 def majority_signs(edges: SignedEdges) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:

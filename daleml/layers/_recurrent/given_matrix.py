@@ -63,7 +63,8 @@ def of_matrix(
     present = torch.ones_like(kept, dtype=torch.bool) if zeros_exist else kept != 0
     nodes = None if labels is None else tuple(labels[i] for i in order.tolist())
     synapses = _synapses(kept, present, nodes)
-    return GivenWiring(populations, order, synapses, "weights")
+    n_dropped = int((weights * unit_signs < 0).sum())
+    return GivenWiring(populations, order, synapses, "weights", n_dropped)
 
 
 def _synapses(

@@ -15,13 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from daleml import require
+from daleml import reading, require
 from daleml._signs import facts
-from daleml._support import node_types, synapse_arrays
-from daleml._support.digraph_edges import GraphLike, read_graph
+from daleml._support import node_types
+from daleml._support.digraph_edges import read_graph
 from daleml._support.node_types import CellTypes as CellTypes
 from daleml._support.signed_edges import one_sign_each
-from daleml._support.synapse_arrays import Synapses
+from daleml._support.synapse_arrays import Synapses, is_sparse, of_pairs
 from daleml._support.type_names import is_mapping
 from daleml.layers._recurrent import node_options
 from daleml.layers._recurrent.strengths_to_come import strengths_to_come
@@ -51,12 +51,14 @@ class GivenWiring:
         synapses: Those that exist, with signed strengths, and the names of the units, if they
             have any.
         argument: What gave the wiring, for errors.
+        n_dropped: How many synapses were left out, since their sender has the other sign.
     """
 
     populations: Populations
     order: Tensor
     synapses: Synapses
     argument: str
+    n_dropped: int = 0
 
     @property
     def nodes(self) -> tuple[Hashable, ...] | None:
@@ -106,12 +108,17 @@ class GivenWiring:
     def _per_unit(self, name: str, given: Any) -> Any:
         if self._goes_by_population(given):
             return given
-        if self.argument == "graph" or is_mapping(given):
+        if self._by_node(given):
             return node_options.per_unit(name, given, self._nodes(), self._listed())
         return node_options.reordered(name, given, self.order)
 
+    def _by_node(self, given: Any) -> bool:
+        """Whether values go by node, and not by the order of what has no names."""
+        named = self.argument == "graph" and self.nodes is not None
+        return named or is_mapping(given)
+
     def _rows(self, name: str, given: Any, n_inputs: int) -> Any:
-        if self.argument == "graph" or is_mapping(given):
+        if self._by_node(given):
             listed = self._listed()
             return node_options.rows(name, given, n_inputs, self._nodes(), listed)
         return node_options.reordered(name, given, self.order)
@@ -194,24 +201,34 @@ def require_left_out(options: Mapping[str, Any], what: str) -> None:
 
 
 def of_graph(
-    graph: GraphLike, *, drop_minority: bool, weight: str | None, population: CellTypes
+    graph: Any,
+    *,
+    drop_minority: bool,
+    weight: str | None,
+    population: Any,
+    **how_read: Any,
 ) -> GivenWiring:
     """Read the wiring of a signed graph; see ``EIRNN.from_graph``."""
-    edges, unit_signs = one_sign_each(
-        read_graph(graph, weight, node_types.asked(population)), drop_minority
-    )
+    given = reading.opened(graph, weight, **how_read)
+    whole = read_graph(given, weight, node_types.asked(population))
+    edges, unit_signs = one_sign_each(whole, drop_minority)
     signs_listed = unit_signs.tolist()
+    # A sparse matrix has an order of units, and no names for them.
+    nameless = is_sparse(graph)
+    if nameless:
+        population = node_types.in_order(population, len(edges.nodes))
     cell_types = node_types.cell_types(
         edges.attributes, edges.nodes, signs_listed, population
     )
     populations, order = Populations.from_signs(signs_listed, cell_types)
     # An edge's sign is that of its sender, so magnitudes are all that it adds.
     weights = edges.weight * unit_signs[edges.pre]
-    shape = (len(edges.nodes), len(edges.nodes))
-    synapses = synapse_arrays.of_pairs(
-        edges.post, edges.pre, weights, shape, edges.nodes
-    )
-    return GivenWiring(populations, order, synapses.reordered(order.numpy()), "graph")
+    n_units = len(edges.nodes)
+    names = None if nameless else edges.nodes
+    synapses = of_pairs(edges.post, edges.pre, weights, (n_units, n_units), names)
+    n_dropped = len(whole.pre) - len(edges.pre)
+    moved = synapses.reordered(order.numpy())
+    return GivenWiring(populations, order, moved, "graph", n_dropped)
 
 
 def undone(values: Tensor, order: Tensor | None, dim: int | Sequence[int]) -> Tensor:

@@ -108,7 +108,8 @@ def reordered(name: str, given: Any, order: Tensor) -> Any:
 
 def _chosen(name: str, given: Any, nodes: Sequence[Hashable]) -> dict[Hashable, Any]:
     values = dict(given.items())
-    others = [key for key in values if key not in set(nodes)]
+    known = set(nodes)
+    others = [key for key in values if key not in known]
     if others:
         raise ValueError(f"`{name}` must name nodes of the graph; got {others[0]!r}.")
     return values
