@@ -43,6 +43,7 @@ from daleml._signs.drawn_masks import DrawnBlocks
 from daleml._signs.facts import Declaration
 from daleml._signs.listing import declared, named, parameter
 from daleml._signs.loading import adopt_masks, adopt_signs, keep_masks
+from daleml._support.sharded_tensors import reshard
 from daleml.law import DaleError, SignReport, Unjudged, Violation
 from daleml.populations import Populations
 
@@ -317,6 +318,7 @@ def project_(model: nn.Module) -> nn.Module:
         [[0.0, -2.0]]
     """
     fixing.require_module("model", model)
+    reshard(model)
     for one in verification.fixed(model, quickly=True):
         projection.project_one(one)
     return model

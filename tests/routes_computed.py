@@ -260,14 +260,30 @@ _ddp("`DistributedDataParallel`, which broadcasts buffers")
 _ddp("`DistributedDataParallel(broadcast_buffers=False)`", broadcast_buffers=False)
 
 
-@route("Wrappers", "`fully_shard`", REFUSED, only=("EILinear", "nn.Linear"))
+@route(
+    "Wrappers",
+    "`fully_shard`",
+    only=("EILinear", "EIRNN", "nn.Linear", "a stranger's layer"),
+)
 def sharded(subject):
     def shard():
+        from torch.distributed.checkpoint.state_dict import (
+            StateDictOptions,
+            get_model_state_dict,
+        )
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import fully_shard
 
         module = subject.build()
         fully_shard(module, mesh=init_device_mesh("cpu", (1,)))
-        signs.check(module)
+        output = module(subject.x())
+        (output[0] if isinstance(output, tuple) else output).sum().backward()
+        signs.check(module).raise_for_violations()
+        whole = get_model_state_dict(
+            module, options=StateDictOptions(full_state_dict=True)
+        )
+        gathered = subject.build()
+        gathered.load_state_dict(whole)
+        return Kept(gathered)
 
     return in_a_group(shard)

@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "_layer_protocol": {"_torch_table"},
     "modules": {"_layer_protocol", "_torch_table"},
     "_signs": {"_support", "law", "modules", "populations"},
-    "signs": {"_signs", "law", "populations", "require"},
+    "signs": {"_signs", "_support", "law", "populations", "require"},
     **dict.fromkeys(WINGS, BELOW),
     "trackers": BELOW | WINGS,
     "convert": BELOW | WINGS,

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from daleml import law
 from daleml._signs.drawn_masks import DrawnBlocks
 from daleml._signs.fixed_synapses import FixedSynapses
+from daleml._support.sharded_tensors import local, local_part
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ def _keep_fixed(module: nn.Module, name: str, kept: Record, weight: Tensor) -> N
         strengths = torch.full(kept.fixed.shape, torch.nan, device="cpu")
     module.register_buffer(name + law.FIXED, kept.fixed.which(mask).to(weight.device))
     # Of the weight's dtype: a cast of the module rounds both alike.
-    module.register_buffer(name + law.STRENGTHS, strengths.to(weight.detach()))
+    module.register_buffer(name + law.STRENGTHS, strengths.to(weight.device, weight.dtype))
 
 
 def adopt_fixed(module: nn.Module, name: str, now: FixedSynapses) -> None:
@@ -180,7 +181,9 @@ def settle_fixed_(module: nn.Module, name: str, weight: Tensor) -> None:
     which = module._buffers[name + law.FIXED]
     strengths = module._buffers[name + law.STRENGTHS]
     if which is not None and strengths is not None:
-        weight.copy_(torch.where(which.bool(), strengths.to(weight), weight))
+        here = local(weight)
+        own = local_part(strengths, weight).to(here)
+        here.copy_(torch.where(local_part(which.bool(), weight), own, here))
 
 
 def settle_as_given(module: nn.Module, name: str) -> None:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from daleml import law
 from daleml._signs import facts, fixed_synapses
+from daleml._support.sharded_tensors import local, local_part
 
 
 def read(module: nn.Module, own: str) -> law.FixedStrengths | None:
@@ -56,7 +57,9 @@ def compare(module: nn.Module, own: str, full: str, weight: Tensor) -> None:
     asked = kept.fixed.which(mask).to(which.device) != 0
     same_synapses = torch.equal(which, asked)
     if same_synapses and kept.fixed.drawn and not weight.is_meta:
-        moved = law.differing(weight.detach(), strengths.to(weight)) & which
+        # Sharded, each process compares what it holds.
+        here, own = local(weight.detach()), local_part(strengths, weight)
+        moved = law.differing(here, own.to(here)) & local_part(which, weight)
         if not bool(moved.any()):
             facts.adopt_fixed(module, own, kept.fixed.at(strengths, mask))
             return

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from daleml import law
+from daleml._support.sharded_tensors import whole
 
 _CASTS: tuple[tuple[torch.dtype, ...], ...] = (
     (),
@@ -69,7 +70,8 @@ class FixedSynapses:
         """Return the same synapses at the strengths that a weight has now."""
         if weight.is_meta:
             return replace(self, strengths=None)
-        values = weight.detach().to("cpu", torch.float64)[self.which(mask) != 0]
+        now = whole(weight.detach()).to("cpu", torch.float64)
+        values = now[self.which(mask) != 0]
         return replace(self, strengths=values.numpy().tobytes())
 
     def released(self) -> FixedSynapses:

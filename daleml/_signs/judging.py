@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from daleml import law, modules
 from daleml._signs import parameter_lookup, verification
+from daleml._signs.sharded_facts import require_one_wiring
 from daleml._signs.verification import Fixed
+from daleml._support.sharded_tensors import local, reshard, whole
 from daleml.law import JudgedWeight, SignReport, Unjudged, Violation
 
 # The names that torch.nn.utils.parametrize gives to what a weight is computed from.
@@ -30,11 +32,9 @@ def of_model(model: nn.Module) -> SignReport:
         AttributeError: If a parameter whose signs were fixed is gone.
         ValueError: If buffers do not hold what was fixed.
     """
+    reshard(model)
     fixed = list(verification.fixed(model))
-    cases: list[JudgedWeight] = []
-    for one in fixed:
-        unit_signs = law.valid_signs(one.name, one.signs)
-        cases.append((one.name, one.weight, unit_signs, one.present, one.fixed))
+    require_one_wiring(fixed)
     # Of a weight that is computed, what an optimiser trains instead has been judged with it.
     judged: set[int] = set()
     for one in fixed:
@@ -49,11 +49,17 @@ def of_model(model: nn.Module) -> SignReport:
         state = model.get_submodule(path).state_dict()
         for name in names:
             packed[f"{path}.{name}".lstrip(".")] = state[name]
-    report = _report(cases, (), unjudged=unjudged + _packed(packed))
+    report = _report(map(_case, fixed), (), unjudged=unjudged + _packed(packed))
     # A lawful model needs no names.
     if not report:
         report = replace(report, violations=_with_populations(report.violations, fixed))
     return report
+
+
+def _case(one: Fixed) -> JudgedWeight:
+    """Return a weight as it is judged: whole, also where each process holds a shard of it."""
+    unit_signs = law.valid_signs(one.name, one.signs)
+    return one.name, whole(one.weight), unit_signs, one.present, one.fixed
 
 
 def _with_populations(
@@ -108,7 +114,7 @@ def of_state(state: Mapping[Any, Any], dim: int | None = None) -> SignReport:
             f" {dim}."
         )
     signed = _once(tensors, [key for key in tensors if _is_signed(tensors, key)])
-    cases = [(key, tensors[key], *_saved_facts(tensors, key)) for key in signed]
+    cases = (_saved_case(tensors, key) for key in signed)
     # A weight that is saved under several names is judged once; its other names are not free.
     judged = {_place(tensors[key]) for key in signed} - {None}
     free = {}
@@ -120,7 +126,7 @@ def of_state(state: Mapping[Any, Any], dim: int | None = None) -> SignReport:
 
 
 def _report(
-    cases: list[JudgedWeight],
+    cases: Iterable[JudgedWeight],
     inferred: Iterable[str],
     *,
     unjudged: tuple[Unjudged, ...] = (),
@@ -233,19 +239,22 @@ def _is_signed(tensors: Mapping[str, Tensor], key: str) -> bool:
     return key.removesuffix("_orig") + law.SUFFIX in tensors
 
 
-def _saved_facts(
-    tensors: Mapping[str, Tensor], key: str
-) -> tuple[Tensor, Tensor | None, law.FixedStrengths | None]:
-    stored = law.saved_signs(tensors, key)
+def _saved_case(tensors: Mapping[str, Tensor], key: str) -> JudgedWeight:
+    """Return a saved weight as it is judged, whole, and the facts that lie beside it."""
+    plain = key.removesuffix("_orig")
+    buffers = (plain + suffix for suffix in law.BUFFERS)
+    state = {name: tensors[name] for name in buffers if name in tensors}
+    weight = state[key] = whole(tensors[key])
+    stored = law.saved_signs(state, key)
     assert stored is not None  # `_is_signed` has seen it
-    return stored, law.saved_present(tensors, key), law.saved_fixed(tensors, key)
+    return key, weight, stored, law.saved_present(state, key), law.saved_fixed(state, key)
 
 
 def _place(tensor: Tensor) -> tuple[Any, ...] | None:
     """Return where in memory a tensor lies, by which shared ones are known; None if nowhere."""
-    if tensor.is_meta or tensor.layout != torch.strided or not tensor.numel():
+    if tensor.is_meta or tensor.layout != torch.strided or not local(tensor).numel():
         return None
-    return tensor.data_ptr(), tuple(tensor.shape), tensor.stride()
+    return local(tensor).data_ptr(), tuple(tensor.shape), tensor.stride()
 
 
 def _once(tensors: Mapping[str, Tensor], signed: list[str]) -> list[str]:
@@ -285,6 +294,7 @@ def _infer(
 
 def _majority(key: str, weight: Tensor, dim: int) -> JudgedWeight:
     """Return a weight without signs, and for each unit the sign of most of its synapses."""
+    weight = whole(weight)
     if weight.dtype.itemsize == 1:
         # float8 has no arithmetic
         weight = weight.float()

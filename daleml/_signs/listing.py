@@ -10,6 +10,7 @@ from daleml import law
 from daleml._signs import facts, parameter_lookup, verification
 from daleml._signs.facts import Declaration
 from daleml._signs.fixing import require_module
+from daleml._support.sharded_tensors import is_sharded, spread
 
 
 def parameter(module: nn.Module, name: str) -> nn.Parameter:
@@ -56,7 +57,8 @@ def named(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, Tensor, Ten
         Name, parameter and sign. The sign has the parameter's dtype and as few dimensions as it
         needs to broadcast against it: ``(pre,)`` for a weight ``(post, pre)``, ``(in, 1, 1)``
         for the weight of a 2d convolution. A parameter pruned by ``torch.nn.utils.prune``
-        appears under its new name, ``weight_orig``.
+        appears under its new name, ``weight_orig``. Of a weight that ``fully_shard`` has
+        sharded, both are DTensors.
 
     Raises:
         AttributeError: If a parameter whose signs were fixed is gone.
@@ -73,8 +75,10 @@ def named(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, Tensor, Ten
     """
     require_module("model", model)
     for one in verification.fixed(model, prefix):
-        sign = law.broadcastable(one.signs, one.weight)
-        yield one.name, one.weight, sign.to(one.weight.dtype)
+        sign = law.broadcastable(one.signs, one.weight).to(one.weight.dtype)
+        if is_sharded(one.weight):
+            sign = spread(sign, one.weight)
+        yield one.name, one.weight, sign
 
 
 def declared(model: nn.Module) -> Iterator[tuple[str, Tensor, Declaration]]:

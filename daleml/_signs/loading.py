@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from daleml._signs import facts, loading_fixed, parameter_lookup
 from daleml._signs.drawn_masks import is_another_draw
 from daleml._signs.fixed_synapses import FixedSynapses
 from daleml._signs.mask_differences import difference_of, n_autapses_only
+from daleml._support.sharded_tensors import is_sharded, spread, whole
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,25 @@ class _Reading:
     errors: list[str]
 
     def run(self) -> None:
-        """Settle the signs, then the mask, then judge the weight: take all three, or none."""
+        """Settle the signs, then the mask, then judge the weight: take all three, or none.
+
+        A sharded weight is judged whole.
+        """
+        actual, _ = parameter_lookup.resolve(self.module, self.name)
+        key = self.prefix + actual
+        sharded = self.state.get(key)
+        if not is_sharded(sharded):
+            self._settle()
+            return
+        gathered = self.state[key] = whole(cast("Tensor", sharded))
+        self._settle()
+        left = self.state[key]
+        if left is gathered:
+            self.state[key] = sharded
+        elif not is_sharded(left):
+            self.state[key] = spread(left, cast("Tensor", sharded))
+
+    def _settle(self) -> None:
         n_errors = len(self.errors)
         signs = self._signs()
         present = self._present()

@@ -8,6 +8,7 @@ from torch.nn.parameter import UninitializedParameter
 from torch.nn.utils import parametrize
 
 from daleml import law
+from daleml._support import sharded_tensors
 
 
 def resolve(module: nn.Module, name: str) -> tuple[str, Tensor]:
@@ -25,7 +26,8 @@ def resolve(module: nn.Module, name: str) -> tuple[str, Tensor]:
         if parameter is not None:
             return candidate, parameter
     if parametrize.is_parametrized(module, name):
-        return name, getattr(module, name)
+        with sharded_tensors.gathered(module.get_submodule(f"parametrizations.{name}")):
+            return name, getattr(module, name)
     # The older torch.nn.utils.weight_norm computes its weight in a hook before each forward pass.
     for hook in module._forward_pre_hooks.values():
         if getattr(hook, "name", None) == name and hasattr(hook, "compute_weight"):
@@ -51,22 +53,19 @@ def trained(module: nn.Module, name: str) -> list[nn.Parameter]:
 
 
 def require_shape(name: str, weight: Tensor) -> None:
-    """Raise if a parameter has no shape yet, or only a part of it is here."""
+    """Raise if a parameter has no shape yet."""
     if isinstance(weight, UninitializedParameter):
         raise ValueError(
             f"`{name}` must have a shape before its signs are fixed; run the lazy module"
             " once first."
         )
-    # What torch.distributed.tensor.DTensor has: each process holds a shard of it.
-    if hasattr(weight, "device_mesh"):
-        raise ValueError(
-            f"`{name}` must be whole; it is sharded by `fully_shard`, which signs do not"
-            " follow: train with DistributedDataParallel instead."
-        )
 
 
 def fits(weight: Tensor, stored: Tensor) -> bool:
     """Whether a sign buffer has one entry for each presynaptic unit of a weight."""
+    if sharded_tensors.is_sharded(weight):
+        # Its shape is all that is asked for.
+        weight = torch.empty(weight.shape, device="meta")
     state = {
         "weight": weight.detach(),
         "weight" + law.SUFFIX: torch.ones_like(stored),

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from daleml import law
 from daleml._signs import facts, scaled_learning, verification
 from daleml._support import stacked_models
+from daleml._signs.shard_projection import ShardedWeight, sharded_weight
+from daleml._support.sharded_tensors import is_sharded, reshard
 from daleml.law import DaleError
 
 
@@ -40,6 +42,10 @@ def project_one(one: verification.Fixed) -> None:
             f"`{one.name}` must be dense to be projected; got {kind}: make it so by"
             " `.to_dense()`."
         )
+    if is_sharded(weight):
+        bounds = _bounds(one.signs, weight)
+        sharded_weight(weight, bounds, one.present, one.fixed).project_()
+        return
     common = _common_sign(one.signs)
     if common > 0:
         weight.clamp_(min=0)
@@ -106,6 +112,8 @@ class Guard:
         """
         with torch.no_grad():
             if not self._is_current():
+                reshard(self.model)
+            if not self._is_current():
                 self._read()
             for weights in self._excitatory.values():
                 torch._foreach_clamp_min_(weights, 0.0)
@@ -117,6 +125,8 @@ class Guard:
                 weight.masked_fill_(absent, 0)
             for weight, which, strengths in self._fixed:
                 weight.copy_(torch.where(which, strengths, weight))
+            for sharded in self._sharded:
+                sharded.project_()
             for path, module in self._unseen:
                 for one in verification.fixed_in(module, path, quickly=True):
                     project_one(one)
@@ -151,6 +161,7 @@ class Guard:
         self._mixed: list[tuple[Tensor, Tensor, Tensor]] = []
         self._absent: list[tuple[Tensor, Tensor]] = []
         self._fixed: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._sharded: list[ShardedWeight] = []
         self._unseen: list[tuple[str, nn.Module]] = []
 
     def _is_current(self) -> bool:
@@ -186,6 +197,8 @@ class Guard:
         for weight, which, strengths in self._fixed:
             if weight.dtype is not strengths.dtype or weight.device != which.device:
                 return False
+        if not all(sharded.is_current() for sharded in self._sharded):
+            return False
         return all(weight.device == absent.device for weight, absent in self._absent)
 
     def _read(self) -> None:
@@ -214,6 +227,12 @@ class Guard:
             if buffer is not None:
                 stamp = (buffer.data_ptr(), buffer._version)
                 self._buffers.append((one.module, name, buffer, *stamp))
+        if is_sharded(weight):
+            bounds = _bounds(one.signs, weight)
+            self._sharded.append(
+                sharded_weight(weight, bounds, one.present, one.fixed)
+            )
+            return
         # One list per dtype and device, which is what the kernels over lists on a GPU ask for. A
         # weight that is cast or moved later stays in its list, and is clamped there all the same.
         kind = (weight.dtype, weight.device)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from daleml._signs import facts, parameter_lookup
+from daleml._support.sharded_tensors import local, local_part
 
 
 class Before(NamedTuple):
@@ -22,8 +23,8 @@ class Before(NamedTuple):
 
     Attributes:
         weight: The parameter.
-        values: What it was.
-        factors: The factor on what each synapse learns.
+        values: What it was: of a sharded weight, the part that this process holds.
+        factors: The factor on what each synapse of that learns.
     """
 
     weight: Tensor
@@ -59,8 +60,9 @@ def remembered(model: nn.Module, trained: Collection[int]) -> list[Before]:
     found = []
     for _, weight, factors in scaled_weights(model):
         if id(weight) in trained:
+            factors = local_part(factors, weight)
             factors = factors.to(device=weight.device, dtype=_precise(weight.dtype))
-            found.append(Before(weight, weight.detach().clone(), factors))
+            found.append(Before(weight, local(weight.detach()).clone(), factors))
     return found
 
 
@@ -72,7 +74,8 @@ def scale_(one: Before, *, multiplied: bool) -> None:
         one: The weight as it was before the step.
         multiplied: Whether the optimiser multiplies weights.
     """
-    weight, values, factors = one
+    values, factors = one.values, one.factors
+    weight = local(one.weight)
     before, after = values.to(factors), weight.to(factors)
     scaled = torch.lerp(before, after, factors)
     if multiplied:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from daleml._support.sharded_tensors import whole
 from daleml.optim.finite_steps import bounds
 
 
@@ -69,7 +70,7 @@ def count_stuck(optimizer: torch.optim.Optimizer) -> Stuck:
     total = zeros = floored = 0
     tensors = {}
     for name, parameter, floor in _multiplicative(optimizer):
-        size = parameter.abs()
+        size = whole(parameter).abs()
         n_zero = int((size == 0).sum())
         # Zeros lie below the floor, too.
         n_floor = int((size <= bounds(parameter.dtype, floor)[0]).sum()) - n_zero
@@ -87,7 +88,7 @@ def refuse_zeros(optimizer: torch.optim.Optimizer) -> None:
     for _, parameter, _ in _multiplicative(optimizer):
         if parameter.numel() and not parameter.is_meta:
             given.append(parameter)
-    if given and not any(bool(parameter.any()) for parameter in given):
+    if given and not any(bool(whole(parameter).any()) for parameter in given):
         raise ValueError(
             f"`params` of {type(optimizer).__name__} must not all be zero, where"
             f" exponentiated gradient leaves them; got {sum(p.numel() for p in given)}"

@@ -67,8 +67,8 @@ def enforce(
     Notes:
         Projection keeps the sign, not the convergence theory of every optimiser: LBFGS, for
         one, learns less well under it. ``EG``, ``EGAdamW`` and ``MirrorDescent`` with its
-        default potential keep the law by themselves. Parameters sharded by ``fully_shard`` are
-        refused: signs do not follow them.
+        default potential keep the law by themselves. Of parameters that ``fully_shard`` has
+        sharded, each process projects the part that it holds.
 
         The guard reads signs and masks again only when something changed them. It sees whatever
         torch counts, but not a write through ``.data`` into a buffer of signs or a mask:

@@ -13,6 +13,7 @@ from torch.optim.optimizer import Optimizer, ParamsT
 
 from daleml import require
 from daleml._support.keyword_names import meant
+from daleml._support.sharded_tensors import local
 from daleml.optim._fast import forms
 from daleml.optim._fast.guarded_exp import Headroom
 from daleml.optim._fast.step_plan import StepPlan
@@ -226,7 +227,7 @@ _observed_step = Optimizer.profile_hook_step(MasteredOptimizer._step)
 
 def _apart(value: Any) -> Any:
     """Return a tensor without the rest of the memory that it is a view of."""
-    if isinstance(value, Tensor) and value._is_view():
+    if isinstance(value, Tensor) and local(value)._is_view():
         return value.clone()
     return value
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from daleml import modules, require, signs
 from daleml._signs import scaled_learning
 from daleml._support import stacked_models
+from daleml._support.sharded_tensors import whole
 
 
 class ParamGroups(list[dict[str, Any]]):
@@ -229,4 +230,4 @@ def _of_model(groups: list[dict[str, Any]], model: nn.Module) -> ParamGroups:
 
 
 def _is_zero(parameter: Tensor) -> bool:
-    return not parameter.is_meta and not bool(parameter.any())
+    return not parameter.is_meta and not bool(whole(parameter).any())

@@ -275,11 +275,6 @@ def make_sparse(model):
     model.mixed.weight = nn.Parameter(model.mixed.weight.detach().to_sparse())
 
 
-def shard(model):
-    model.mixed.weight = nn.Parameter(model.mixed.weight.detach().clone())
-    model.mixed.weight.device_mesh = "as fully_shard leaves it"
-
-
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -290,7 +285,6 @@ def shard(model):
         delete_weight,
         delete_signs,
         make_sparse,
-        shard,
     ],
 )
 def test_what_is_refused_is_refused_in_the_same_words_at_each_step(spoil):

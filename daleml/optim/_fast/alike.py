@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from daleml._support.sharded_tensors import local
 from daleml.optim._fast import forms
 from daleml.optim._fast.guarded_exp import Headroom
 
@@ -112,11 +113,12 @@ def _sharing(groups: Sequence[Group]) -> set[int]:
         for parameter in group["params"]:
             if parameter.layout != torch.strided or not parameter.numel():
                 continue
+            held = local(parameter)
             last = 0
-            for size, stride in zip(parameter.shape, parameter.stride(), strict=True):
+            for size, stride in zip(held.shape, held.stride(), strict=True):
                 last += (size - 1) * stride
-            start = parameter.data_ptr()
-            end = start + (last + 1) * parameter.element_size()
+            start = held.data_ptr()
+            end = start + (last + 1) * held.element_size()
             extents.append((start, end, id(parameter)))
     extents.sort()
     shared: set[int] = set()

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from daleml._support.sharded_tensors import is_sharded
 from daleml.optim import euclidean_steps, rules
 from daleml.optim._fast import (
     chunked_rules,
@@ -91,6 +92,8 @@ def is_gathered(
         return False
     # Copying to and from a vector must be all it takes: no subclass of torch's, no other device.
     ordinary = type(parameter) in (Tensor, torch.nn.Parameter) and type(grad) is Tensor
+    # Of a sharded tensor the part in this process is copied.
+    ordinary = ordinary or (is_sharded(parameter) and is_sharded(grad))
     strided = parameter.layout == grad.layout == torch.strided
     on_cpu = parameter.is_cpu and grad.is_cpu
     return parameter.numel() <= longest and ordinary and strided and on_cpu

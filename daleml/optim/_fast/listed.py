@@ -7,9 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from daleml._support.sharded_tensors import is_sharded, local, locals_of
 from daleml.optim import masters
 from daleml.optim._fast import forms
 from daleml.optim._fast.alike import Alike, Planned, gradients
+from daleml.optim._fast.shards import Shards
 
 
 class Listed:
@@ -27,6 +29,9 @@ class Listed:
         self._states: list[list[Tensor]] = [[] for _ in self._moments]
         for parameter in self._parameters:
             self._adopt(optimizer, parameter)
+        self._shards = None
+        if any(map(is_sharded, self._parameters)):
+            self._shards = Shards(self._weights, self._states)
 
     def _adopt(self, optimizer: Planned, parameter: Tensor) -> None:
         """Take over what the state holds of a parameter, or put there what it lacks."""
@@ -73,7 +78,7 @@ class Listed:
         grads = gradients(optimizer, self._parameters)
         if self._dtype in masters.LOW_PRECISION:
             for master, parameter in zip(self._weights, self._parameters, strict=True):
-                masters.follow_(master, parameter)
+                masters.follow_(local(master), local(parameter))
             grads = [grad.to(torch.float32) for grad in grads]
         if self._steps:
             torch._foreach_add_(self._steps, 1.0)
@@ -81,7 +86,13 @@ class Listed:
         options = optimizer._options(self._group, self._dtype, self._taken)
         rule = optimizer._rule(self._group, options)
         self._taken += 1
-        lists = self._weights, grads, self._states
-        forms.step_lists(rule, self._group, lists, options, optimizer._headroom)
+        if self._shards is not None:
+            headroom = optimizer._headroom
+            self._shards.step(rule, self._group, grads, options, headroom)
+        else:
+            lists = self._weights, grads, self._states
+            forms.step_lists(rule, self._group, lists, options, optimizer._headroom)
         if self._dtype in masters.LOW_PRECISION:
-            torch._foreach_copy_(self._parameters, self._weights)
+            torch._foreach_copy_(
+                locals_of(self._parameters), locals_of(self._weights)
+            )

@@ -23,6 +23,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from daleml._support.sharded_tensors import (
+    is_sharded,
+    joined,
+    local,
+    locals_of,
+    placed_as,
+)
 from daleml.optim import masters
 from daleml.optim._fast import forms
 from daleml.optim._fast.alike import Alike, Planned, alike, gradients
@@ -140,7 +147,7 @@ def _vectors(small: list[Alike]) -> Iterator[list[Alike]]:
 
 
 def _length(alike: Alike) -> int:
-    return sum(parameter.numel() for parameter in alike.parameters)
+    return sum(local(parameter).numel() for parameter in alike.parameters)
 
 
 def _shaped(vector: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
@@ -160,13 +167,14 @@ class Gathered:
         self, optimizer: Planned, vector: list[Alike], scratch: Tensor
     ) -> None:
         self._parameters = [p for one in vector for p in one.parameters]
+        self._is_sharded = any(map(is_sharded, self._parameters))
         length = sum(map(_length, vector))
         inside = scratch[0, :length]
         self._grad = grad = scratch[1, :length]
         if self._parameters[0].dtype in masters.LOW_PRECISION:
             inside = torch.empty(length, dtype=self._parameters[0].dtype)
-        self._inside = _shaped(inside, self._parameters)
-        self._grads = _shaped(grad, self._parameters)
+        self._inside = _shaped(inside, locals_of(self._parameters))
+        self._grads = _shaped(grad, locals_of(self._parameters))
         self.segments = []
         start = 0
         for one in vector:
@@ -181,16 +189,20 @@ class Gathered:
         grads: list[Any] = [parameter.grad for parameter in self._parameters]
         if True in [grad.is_sparse for grad in grads]:
             gradients(optimizer, self._parameters)
+        parameters = self._parameters
+        if self._is_sharded:
+            grads = list(map(placed_as, parameters, grads))
+            parameters, grads = locals_of(parameters), locals_of(grads)
         # One call in and one out: each costs half a microsecond per tensor.
         # Whatever their strides and dtypes: the copy adapts both.
-        torch._foreach_copy_(self._inside + self._grads, self._parameters + grads)
+        torch._foreach_copy_(self._inside + self._grads, parameters + grads)
         # Before anything has changed: NaN leaves weights and moments as they were.
         norm = math.sqrt(torch.dot(self._grad, self._grad).item())
         if math.isnan(norm):
             raise nan_error()
         for segment in self.segments:
             segment.step(norm)
-        torch._foreach_copy_(self._parameters, self._inside)
+        torch._foreach_copy_(parameters, self._inside)
 
 
 class Segment:
@@ -242,16 +254,15 @@ class Segment:
         """Copy what the state holds under a name into a vector, and put views of it there."""
         vector = torch.zeros_like(self._grad)
         parameters = self._alike.parameters
-        for parameter, view in zip(
-            parameters, _shaped(vector, parameters), strict=True
-        ):
+        views = _shaped(vector, locals_of(parameters))
+        for parameter, view in zip(parameters, views, strict=True):
             state = optimizer.state[parameter]
             if name in state:
-                view.copy_(state[name])
+                view.copy_(local(state[name]))
             elif name == "master":
-                view.copy_(parameter)
-            state[name] = view
-            self._kept.append((state, name, view))
+                view.copy_(local(parameter))
+            state[name] = kept = joined(view, parameter)
+            self._kept.append((state, name, kept))
         return vector
 
     def _adopt_counts(self, optimizer: Planned) -> Tensor:
@@ -316,7 +327,10 @@ class Segment:
         if self._steps is not None:
             self._steps.add_(1.0)
             self._alike.taken += 1
-        if self._scratch is None:
+        if not self._grad.numel():
+            # Of few rows in many processes, some have none.
+            pass
+        elif self._scratch is None:
             self._rule(self._weight, self._grad, self._state, options)
         else:
             self._rule(
@@ -363,5 +377,5 @@ def _sizes_by_group(alike: Alike) -> tuple[list[dict[str, Any]], list[int]]:
         if not groups or groups[-1] is not group:
             groups.append(group)
             sizes.append(0)
-        sizes[-1] += parameter.numel()
+        sizes[-1] += local(parameter).numel()
     return groups, sizes
