@@ -44,6 +44,7 @@ from daleml._layer_protocol import required as required
 from daleml._layer_protocol import speaks as speaks
 from daleml._layer_protocol import takes as takes
 from daleml._layer_protocol import takes_draw as takes_draw
+from daleml._support.sharded_tensors import gathered, whole
 from daleml._torch_table import TABLE as TABLE
 from daleml._torch_table import Reads as Reads
 from daleml._torch_table import SynapticWeight as SynapticWeight
@@ -299,7 +300,9 @@ class _EffectiveWeights(Protocol):
 def effective_layers(module: nn.Module, path: str = "") -> Sequence[_EffectiveWeights]:
     """Return the effective weights of a recurrent module, one named tuple per layer."""
     purpose = "gives what multiplies input and state"
-    given = required(module, path, "effective_weights", purpose)()
+    composed = required(module, path, "effective_weights", purpose)
+    with gathered(module):
+        given = composed()
     # A cell gives one named tuple, which is a sequence as well: of its fields.
     layers = [given] if hasattr(given, "_fields") else list(given)
     for layer in layers:
@@ -316,7 +319,7 @@ def effective(module: nn.Module, one: SynapticWeight, path: str = "") -> Tensor:
     """Return what multiplies the units that a weight reads, ``(post, pre)``, signed."""
     weight = _parameter(module, one)
     if not speaks(module):
-        return weight
+        return whole(weight)
     if is_recurrent(module):
         layer = effective_layers(module, path)[one.layer]
         found = layer.recurrent if one.recurrent else layer.input
@@ -337,7 +340,9 @@ def effective(module: nn.Module, one: SynapticWeight, path: str = "") -> Tensor:
 
 def _effective_weight(module: nn.Module, path: str) -> Tensor:
     purpose = "gives what multiplies the input"
-    return cast("Tensor", required(module, path, "effective_weight", purpose)())
+    composed = required(module, path, "effective_weight", purpose)
+    with gathered(module):
+        return cast("Tensor", composed())
 
 
 def accounted(module: nn.Module, path: str = "") -> set[str]:

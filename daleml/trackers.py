@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from daleml import signs
 from daleml._support import class_answers
 from daleml._support.device_moves import device_of, moved_pair
+from daleml._support.sharded_tensors import whole
 from daleml.analysis import (
     effective_weights,
     fit_weights,
@@ -202,7 +203,7 @@ def sign_flips(model: nn.Module) -> Tracker:
     start = {}
     for name, value in model.named_parameters():
         if value.ndim >= 2:
-            start[name] = value.detach().sign()
+            start[name] = whole(value.detach()).sign()
     n_synapses = sum(sign.numel() for sign in start.values())
 
     @torch.no_grad()
@@ -213,7 +214,7 @@ def sign_flips(model: nn.Module) -> Tracker:
         n_flipped = 0
         for name, sign in start.items():
             # A weight that began or ended at zero has changed no sign.
-            n_flipped += int((now[name] * sign < 0).sum())
+            n_flipped += int((whole(now[name]) * sign < 0).sum())
         return n_flipped / n_synapses
 
     return flipped

@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "law": {"_law_report"},
     "_torch_table": {"populations"},
     "_layer_protocol": {"_torch_table"},
-    "modules": {"_layer_protocol", "_torch_table"},
+    "modules": {"_layer_protocol", "_support", "_torch_table"},
     "_signs": {"_support", "law", "modules", "populations"},
     "signs": {"_signs", "_support", "law", "populations", "require"},
     **dict.fromkeys(WINGS, BELOW),

@@ -155,7 +155,9 @@ def _keep_fixed(module: nn.Module, name: str, kept: Record, weight: Tensor) -> N
         strengths = torch.full(kept.fixed.shape, torch.nan, device="cpu")
     module.register_buffer(name + law.FIXED, kept.fixed.which(mask).to(weight.device))
     # Of the weight's dtype: a cast of the module rounds both alike.
-    module.register_buffer(name + law.STRENGTHS, strengths.to(weight.device, weight.dtype))
+    module.register_buffer(
+        name + law.STRENGTHS, strengths.to(weight.device, weight.dtype)
+    )
 
 
 def adopt_fixed(module: nn.Module, name: str, now: FixedSynapses) -> None:

@@ -58,8 +58,8 @@ def compare(module: nn.Module, own: str, full: str, weight: Tensor) -> None:
     same_synapses = torch.equal(which, asked)
     if same_synapses and kept.fixed.drawn and not weight.is_meta:
         # Sharded, each process compares what it holds.
-        here, own = local(weight.detach()), local_part(strengths, weight)
-        moved = law.differing(here, own.to(here)) & local_part(which, weight)
+        here, held = local(weight.detach()), local_part(strengths, weight)
+        moved = law.differing(here, held.to(here)) & local_part(which, weight)
         if not bool(moved.any()):
             facts.adopt_fixed(module, own, kept.fixed.at(strengths, mask))
             return

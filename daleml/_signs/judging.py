@@ -247,7 +247,13 @@ def _saved_case(tensors: Mapping[str, Tensor], key: str) -> JudgedWeight:
     weight = state[key] = whole(tensors[key])
     stored = law.saved_signs(state, key)
     assert stored is not None  # `_is_signed` has seen it
-    return key, weight, stored, law.saved_present(state, key), law.saved_fixed(state, key)
+    return (
+        key,
+        weight,
+        stored,
+        law.saved_present(state, key),
+        law.saved_fixed(state, key),
+    )
 
 
 def _place(tensor: Tensor) -> tuple[Any, ...] | None:

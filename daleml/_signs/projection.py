@@ -229,9 +229,7 @@ class Guard:
                 self._buffers.append((one.module, name, buffer, *stamp))
         if is_sharded(weight):
             bounds = _bounds(one.signs, weight)
-            self._sharded.append(
-                sharded_weight(weight, bounds, one.present, one.fixed)
-            )
+            self._sharded.append(sharded_weight(weight, bounds, one.present, one.fixed))
             return
         # One list per dtype and device, which is what the kernels over lists on a GPU ask for. A
         # weight that is cast or moved later stays in its list, and is clamped there all the same.

@@ -149,8 +149,10 @@ def reshard(model: nn.Module) -> None:
 @contextmanager
 def gathered(module: nn.Module) -> Iterator[None]:
     """Let a module and its children have whole weights while the context lasts, to be read."""
-    sharded = []
-    for owner in module.modules():
+    sharded: list[tuple[nn.Module, str, nn.Parameter]] = []
+    # Nobody has sharded anything: this is asked for at every step of some rules.
+    may_be_sharded = "torch.distributed.tensor" in sys.modules
+    for owner in module.modules() if may_be_sharded else ():
         for name, parameter in owner._parameters.items():
             if parameter is not None and is_sharded(parameter):
                 sharded.append((owner, name, parameter))

@@ -3,7 +3,6 @@
 import copy
 import gc
 import inspect
-import os
 import pickle
 import warnings
 import weakref
@@ -11,7 +10,7 @@ from unittest import mock
 
 import pytest
 import torch
-from torch import multiprocessing, nn
+from torch import nn
 
 from daleml import Populations, signs
 from daleml._signs.projection import Guard
@@ -271,42 +270,3 @@ def test_natural_mistakes_are_one_sentence(call, error, sentence):
     with pytest.raises(error) as raised:
         call(EILinear(4, 2))
     assert str(raised.value) == sentence
-
-
-# -- two processes -----------------------------------------------------------------------------------------------------
-
-
-def _train_on(rank, port, broadcast, folder):
-    from torch import distributed
-
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    torch.set_num_threads(1)
-    distributed.init_process_group("gloo", rank=rank, world_size=2)
-    torch.manual_seed(0)  # one draw of synapses for all
-    mask = (torch.rand(10, 10) < 0.5).fill_diagonal_(False)
-    rnn = EIRNN(3, Populations(8, 2), mask=mask)
-    torch.manual_seed(rank)
-    model = nn.parallel.DistributedDataParallel(rnn, broadcast_buffers=broadcast)
-    optimizer = torch.optim.SGD(model.parameters(), lr=5.0)
-    enforce(optimizer, model)
-    for _ in range(3):
-        optimizer.zero_grad()
-        model(torch.rand(4, 2, 3))[0].square().mean().backward()
-        optimizer.step()
-        signs.check(model).raise_for_violations()
-    assert torch.equal(rnn.weight_hh_l0_present.bool(), mask)
-    torch.save(rnn.state_dict(), folder / f"{rank}.pt")
-    distributed.destroy_process_group()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("broadcast", [True, False])
-def test_two_processes_keep_the_same_facts(broadcast, tmp_path):
-    import socket
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    multiprocessing.spawn(_train_on, (port, broadcast, tmp_path), nprocs=2)
-    one, two = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
-    assert all(torch.equal(one[name], two[name]) for name in one)

@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from daleml import modules
+from daleml._support.sharded_tensors import gathered, reshard, whole
 from daleml.analysis.weights import pathways
 from daleml.analysis.weights.pathways import By
 from daleml.analysis.weights.real_numbers import numbers
 from daleml.analysis.weights.stored_matrices import (
+    computed,
     is_matrix,
     parametrized,
     require_state,
@@ -60,11 +62,14 @@ def effective_weights(
     if not isinstance(weights, nn.Module):
         yield from _of_state(require_state(weights))
         return
+    reshard(weights)
     for path, module in weights.named_modules():
         prefix = f"{path}." if path else ""
         if _acts_as_one(module, path):
             # A subclass may hold further matrices, which come after this one.
-            effective = modules.required(module, path, "effective_weight", _PURPOSE)()
+            with gathered(module):
+                composed = modules.required(module, path, "effective_weight", _PURPOSE)
+                effective = composed()
             yield path or "weight", effective.detach().flatten(1)
             found = _other_matrices(module, path)
         elif is_circuit(module):
@@ -148,7 +153,7 @@ def recurrent_weights(
             name += f"_l{one.layer}"
         if one.reverse:
             name += "_reverse"
-        yield name, getattr(module, one.name)
+        yield name, whole(getattr(module, one.name))
 
 
 def _own_matrices(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -161,13 +166,14 @@ def _own_matrices(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
             stored[name] = value
     own = unpruned(stored)
     for name in parametrized(module):
-        own[name] = getattr(module, name)
+        own[name] = computed(module, name)
     # Some of torch's modules, as ConvTranspose2d, store the presynaptic dimension first.
     synaptic = modules.synaptic_weights(module)
     pre_first = {one.name for one in synaptic if one.pre_dim == 0}
     for name, value in own.items():
         if value.ndim < 2:
             continue
+        value = whole(value)
         if name in pre_first:
             value = value.transpose(0, 1)
         yield name, value.detach().flatten(1)
@@ -183,7 +189,7 @@ def _other_matrices(module: nn.Module, path: str) -> Iterator[tuple[str, Tensor]
     for name, parameter in modules.other_matrices(module, path):
         plain = modules.plain_name(module, name)
         value = parameter if plain == name else getattr(module, plain)
-        yield plain, value.detach().flatten(1)
+        yield plain, whole(value).detach().flatten(1)
 
 
 def _of_state(given: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
@@ -192,13 +198,14 @@ def _of_state(given: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
     for name, value in state.items():
         if not isinstance(value, Tensor) or not is_matrix(name, value):
             continue
+        value = whole(value)
         path, dot, last = name.rpartition(".")
         ix = state.get(path + dot + last.replace("weight_ex", "weight_ix"))
         ei = state.get(path + dot + last.replace("weight_ex", "weight_ei"))
         is_dann = last.startswith("weight_ex")
         if is_dann and isinstance(ix, Tensor) and isinstance(ei, Tensor):
             # What multiplies the input of a DANN: Wex - Wei Wix (Cornford et al., 2021).
-            effective = value.flatten(1) - ei @ ix.flatten(1)
+            effective = value.flatten(1) - whole(ei) @ whole(ix).flatten(1)
             yield path + dot + last.replace("weight_ex", "effective"), effective
         elif not last.startswith(("weight_ix", "weight_ei")):
             yield name, value.flatten(1)
@@ -249,7 +256,8 @@ def _of_module(module: nn.Module) -> Tensor:
     """Return the one matrix of a module."""
     if modules.method(module, "effective_weight") is not None:
         effective: Tensor
-        effective = modules.required(module, "", "effective_weight", _PURPOSE)()
+        with gathered(module):
+            effective = modules.required(module, "", "effective_weight", _PURPOSE)()
         return effective.flatten(1)
     if not is_circuit(module):
         return _only_matrix(module)

@@ -72,7 +72,9 @@ def is_sparse(values: object) -> bool:
 def _of_tensor(values: Tensor) -> NDArray[Any]:
     import torch
 
-    values = values.detach().cpu()
+    from daleml._support.sharded_tensors import whole
+
+    values = whole(values.detach()).cpu()
     is_float8 = values.is_floating_point() and values.dtype.itemsize == 1
     # NumPy has neither of these types.
     if is_float8 or values.dtype == torch.bfloat16:

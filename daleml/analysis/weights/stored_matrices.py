@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from daleml import law
+from daleml._support.sharded_tensors import gathered, is_sharded, reshard, whole
 from daleml.analysis.weights import pathways
 from daleml.analysis.weights.pathways import By
 from daleml.analysis.weights.real_numbers import numbers
@@ -127,6 +128,9 @@ def _with_facts(
     name: str, array: NDArray[Any], state: Mapping[str, Any]
 ) -> WeightMatrix:
     """Return a matrix with its signs and its present synapses, if the state dict has them."""
+    if is_sharded(state[name]):
+        # Gathered already.
+        state = {**state, name: torch.as_tensor(array)}
     signs = law.saved_signs(state, name)
     if signs is None:
         return WeightMatrix(name, array, None, None)
@@ -153,7 +157,7 @@ def unpruned(state: Mapping[str, Any]) -> dict[str, Any]:
         plain = name.removesuffix("_orig")
         mask = state.get(f"{plain}_mask")
         if plain != name and mask is not None:
-            value = value * mask
+            value = whole(value) * whole(mask)
         composed[plain] = value
     return composed
 
@@ -165,22 +169,29 @@ def parametrized(module: nn.Module) -> list[str]:
     return list(cast("nn.ModuleDict", module.parametrizations))
 
 
+def computed(module: nn.Module, name: str) -> Tensor:
+    """Return a parameter that ``torch.nn.utils.parametrize`` computes, whole."""
+    with gathered(module.get_submodule(f"parametrizations.{name}")):
+        return cast("Tensor", getattr(module, name))
+
+
 def _state_of(model: nn.Module) -> dict[str, Any]:
     """Return a model's state dict, with what is reparametrised as it is computed."""
+    reshard(model)
     state: dict[str, Any] = model.state_dict()
-    computed: dict[str, Tensor] = {}
+    values: dict[str, Tensor] = {}
     for path, module in model.named_modules():
         prefix = f"{path}." if path else ""
         for name in parametrized(module):
-            computed[prefix + name] = getattr(module, name).detach()
-    if not computed:
+            values[prefix + name] = computed(module, name).detach()
+    if not values:
         return state
     found: dict[str, Any] = {}
     for key, value in state.items():
         # torch saves `weight` as `parametrizations.weight.original`.
         owner, inside, rest = key.partition("parametrizations.")
         name = owner + rest.partition(".")[0] if inside else key
-        found[name] = computed.get(name, value)
+        found[name] = values.get(name, value)
     return found
 
 

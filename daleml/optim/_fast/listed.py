@@ -93,6 +93,4 @@ class Listed:
             lists = self._weights, grads, self._states
             forms.step_lists(rule, self._group, lists, options, optimizer._headroom)
         if self._dtype in masters.LOW_PRECISION:
-            torch._foreach_copy_(
-                locals_of(self._parameters), locals_of(self._weights)
-            )
+            torch._foreach_copy_(locals_of(self._parameters), locals_of(self._weights))

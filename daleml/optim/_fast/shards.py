@@ -55,7 +55,9 @@ class Shards:
             headroom: What the optimiser knows of it.
         """
         weights = self._columns[0]
-        placed = [placed_as(one, grad) for one, grad in zip(weights, grads, strict=True)]
+        placed = [
+            placed_as(one, grad) for one, grad in zip(weights, grads, strict=True)
+        ]
         if not forms.is_elementwise(group):
             self._step_whole(rule, group, placed, options, headroom)
             return
