@@ -300,9 +300,8 @@ class _EffectiveWeights(Protocol):
 def effective_layers(module: nn.Module, path: str = "") -> Sequence[_EffectiveWeights]:
     """Return the effective weights of a recurrent module, one named tuple per layer."""
     purpose = "gives what multiplies input and state"
-    composed = required(module, path, "effective_weights", purpose)
     with gathered(module):
-        given = composed()
+        given = required(module, path, "effective_weights", purpose)()
     # A cell gives one named tuple, which is a sequence as well: of its fields.
     layers = [given] if hasattr(given, "_fields") else list(given)
     for layer in layers:
@@ -340,9 +339,8 @@ def effective(module: nn.Module, one: SynapticWeight, path: str = "") -> Tensor:
 
 def _effective_weight(module: nn.Module, path: str) -> Tensor:
     purpose = "gives what multiplies the input"
-    composed = required(module, path, "effective_weight", purpose)
     with gathered(module):
-        return cast("Tensor", composed())
+        return cast("Tensor", required(module, path, "effective_weight", purpose)())
 
 
 def accounted(module: nn.Module, path: str = "") -> set[str]:
