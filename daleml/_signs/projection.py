@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from daleml import law
 from daleml._signs import facts, scaled_learning, verification
-from daleml._support import stacked_models
 from daleml._signs.shard_projection import ShardedWeight, sharded_weight
+from daleml._support import stacked_models
 from daleml._support.sharded_tensors import is_sharded, reshard
 from daleml.law import DaleError
 
