@@ -21,6 +21,7 @@ from torch.utils.hooks import RemovableHandle
 
 from daleml._signs import scaled_learning
 from daleml._signs.projection import Guard
+from daleml._support.sharded_tensors import local
 
 # What a guard writes into the ``__dict__`` of an optimiser.
 _GUARDS = "_dale_guards"
@@ -160,7 +161,7 @@ def _holds(parameter: Any, weight: Any) -> bool:
     """Whether a weight is a parameter, or a slice of what several models share."""
     if weight is parameter:
         return True
-    begin, memory = weight.data_ptr(), parameter.untyped_storage()
+    begin, memory = local(weight).data_ptr(), local(parameter).untyped_storage()
     first = memory.data_ptr()
     return bool(weight.ndim < parameter.ndim and 0 <= begin - first < memory.nbytes())
 
