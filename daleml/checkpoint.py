@@ -24,14 +24,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from daleml._saving import checkpoint_folder as files
 from daleml._saving import (
+    callback_states,
     old_formats,
     random_states,
     restore,
     run_matching,
     run_settings,
 )
+from daleml._saving import checkpoint_folder as files
 from daleml._saving.checkpoint_error import CheckpointError
 from daleml._saving.decoding import Decoder
 from daleml._saving.encoding import Encoder
@@ -186,6 +187,7 @@ def load(folder: Path, run: Run) -> tuple[int, list[dict[str, Any]]] | None:
     _require_classes(saved, run, folder)
     try:
         run_matching.require_match(saved, run)
+        callback_states.require_match(saved.loop)
         restore.apply(saved, run)
     # A part that refuses its state may raise anything.
     except Exception as error:
@@ -212,6 +214,7 @@ def _describe(run: Run) -> dict[str, Any]:
     try:
         _refuse_whole_numbers(run)
         encode_states(run, Encoder())
+        callback_states.encode(run, Encoder())
         return run_settings.describe(run)
     except StateError as error:
         raise CheckpointError(str(error)) from None
@@ -248,6 +251,7 @@ def _encode(
             "model": encoder.encode(others, "model"),
             "python_random": encoder.encode(random.getstate(), "python_random"),
             "history": encoder.encode(rows, "history"),
+            callback_states.PART: callback_states.encode(run, encoder),
             "given": run.given,
         }
         _refuse_shared_memory(encoder.tensors, model)
@@ -318,6 +322,9 @@ def _read(
     optimizer, scheduler, others, python_random, history = (
         decoder.decode(content[part], part) for part in parts
     )
+    loop = content.get(callback_states.PART)
+    if loop is not None:
+        loop = decoder.decode(loop, callback_states.PART)
     if not isinstance(others, dict) or not isinstance(optimizer, dict):
         raise TypeError("its model or optimiser is no mapping")
     lost = [name for name in decoder.unused() if not random_states.is_state(name)]
@@ -343,6 +350,7 @@ def _read(
         given=run_settings.read(content["given"]),
         parameters=content["parameters"],
         trees={part: content[part] for part in ("optimizer", "scheduler")},
+        loop=loop,
     )
 
 

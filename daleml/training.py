@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -19,10 +19,13 @@ from daleml._saving.random_states import generators_of
 from daleml._support import seeds
 from daleml._support.diverged import DivergedError
 from daleml._support.stop_signals import signals_raise
+from daleml._training import schedules
 from daleml._training import training_inputs as inputs
+from daleml._training.callback_calls import Calls
 from daleml._training.learner import learner_of
 from daleml._training.progress_bar import progress_bar
 from daleml._training.training_loop import TrainingLoop
+from daleml.callbacks import Callback
 from daleml.tasks.trials import Trials
 from daleml.trackers import DEFAULT, Tracker
 
@@ -87,6 +90,10 @@ class Shuffled:
         if not len(self.inputs):
             raise ValueError("`inputs` must hold at least one example; got none.")
 
+    def __len__(self) -> int:
+        """Return how many batches there are in an epoch."""
+        return -(-len(self.inputs) // self.batch_size)
+
     def __call__(self, epoch: int) -> Iterator[Batch]:
         """Yield the batches of an epoch; in a worker of a ``DataLoader``, its part of them."""
         generator = seeds.generator(self.seed, epoch)
@@ -117,7 +124,9 @@ def train(
     *,
     epochs: int = 1,
     trackers: Mapping[str, Tracker] = DEFAULT,
+    callbacks: Iterable[Callback] = (),
     scheduler: LRScheduler | None = None,
+    scheduler_step: Literal["epoch", "batch"] = "epoch",
     clip_norm: float | None = None,
     checkpoint: str | Path | None = None,
     progress: bool = True,
@@ -135,7 +144,13 @@ def train(
         loss: ``loss(outputs, targets)``, a scalar. For the batches of a task, ``task.loss``.
         epochs: How many epochs to have trained in the end, those of a resumed checkpoint included.
         trackers: What to record after every epoch, and before the first; see ``daleml.trackers``.
-        scheduler: Steps after every epoch.
+        callbacks: What to call after every epoch, or every step, with a
+            :class:`~daleml.callbacks.TrainingState`; it may stop the training. See
+            ``daleml.callbacks``.
+        scheduler: What sets the learning rates. For an :class:`~daleml.layers.DANNLinear` and
+            its like, give it a list of rates, as ``groups.lrs(max_lr)`` makes it.
+        scheduler_step: Whether it steps after every ``"epoch"`` or after every ``"batch"``, as a
+            ``OneCycleLR`` is meant to.
         clip_norm: Largest norm of the whole gradient; default: no limit.
         checkpoint: Folder in which to save after every epoch. If it holds a checkpoint already,
             training goes on from there, with the learning rates saved in it, and ends with the
@@ -155,8 +170,8 @@ def train(
             optimiser's state are; the last checkpoint is kept. It is a ``RuntimeError``.
         DaleError: If weights that are to be saved break Dale's law; the last checkpoint is kept.
         TypeError: If an argument is of the wrong kind.
-        ValueError: If an argument is out of range, an epoch has no batches, or ``optimizer``
-            holds no parameter of ``model``.
+        ValueError: If an argument is out of range, an epoch has no batches, ``optimizer``
+            holds no parameter of ``model``, or a ``OneCycleLR`` was made for fewer steps.
 
     Example:
         >>> import torch
@@ -181,6 +196,12 @@ def train(
         with, be it a rate, a batch size, a loss or a model of the same shapes, one warning says
         so.
 
+        What a callback raises ends the training: its epoch is not saved, and a resumed run
+        trains it again. A run that a callback stopped stays stopped when it is resumed,
+        whatever ``epochs`` is. Callbacks are called in their order, after the trackers and
+        before the epoch is saved; those with ``state_dict`` and ``load_state_dict`` are saved
+        with it.
+
         A model spread over several devices is given its batches as they are: bring them where
         it takes them. Nothing waits for a device between two steps, so that a loss that is not
         finite is found there at the end of its epoch, and on the CPU before it is learnt from.
@@ -200,17 +221,29 @@ def train(
         clip_norm,
         checkpoint,
     )
+    calls = Calls(callbacks)
+    by_batch = scheduler_step == "batch"
+    schedules.require_step(scheduler_step, scheduler)
+    folder = None if checkpoint is None else Path(checkpoint)
+    schedules.require_total_steps(
+        scheduler, batches, epochs, by_batch=by_batch, saved=folder is not None
+    )
     learner = learner_of(model, loss, clip_norm)
     learner.require_optimizer(optimizer)
-    described = inputs.describe_batches(batches)
-    settings = {"batches": described, "clip_norm": clip_norm, "loss": loss}
+    settings = {
+        "batches": inputs.describe_batches(batches),
+        "clip_norm": clip_norm,
+        "loss": loss,
+        "scheduler_step": scheduler_step,
+        "callbacks": calls.described(),
+    }
     generators = generators_of(batches, model)
     run = checkpoints.Run(model, optimizer, scheduler, generators, settings)
-    folder = None if checkpoint is None else Path(checkpoint)
+    run.callbacks = calls.stateful
     writing = nullcontext() if folder is None else checkpoints.opened(folder, run)
     with signals_raise(), writing:
         resumed = checkpoints.load(folder, run) if folder else None
-        loop = TrainingLoop(run, learner, trackers, folder)
+        loop = TrainingLoop(run, learner, trackers, calls, folder, by_batch)
         loop.begin(resumed)
         with progress_bar(progress, loop.done, epochs) as advance:
             loop.train(batches, epochs, advance)

@@ -46,6 +46,7 @@ HOMES = (
     "daleml.datasets",
     "daleml.convert",
     "daleml.training",
+    "daleml.callbacks",
     "daleml.checkpoint",
     "daleml.trackers",
     "daleml.weight_files",

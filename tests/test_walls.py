@@ -40,12 +40,15 @@ MAY_IMPORT = {
     "signs": {"_signs", "_support", "law", "populations", "require"},
     **dict.fromkeys(WINGS, BELOW),
     "trackers": BELOW | WINGS,
+    "callbacks": BELOW,
     "convert": BELOW | WINGS,
     "experiments": BELOW | WINGS | {"trackers", "_training"},
     "_saving": BELOW,
-    "_training": BELOW | WINGS | {"trackers", "checkpoint", "_saving"},
+    "_training": BELOW | WINGS | {"trackers", "callbacks", "checkpoint", "_saving"},
     "checkpoint": BELOW | {"_saving"},
-    "training": BELOW | WINGS | {"trackers", "checkpoint", "_saving", "_training"},
+    "training": BELOW
+    | WINGS
+    | {"trackers", "callbacks", "checkpoint", "_saving", "_training"},
     "weight_files": BELOW | {"analysis"},
     "learning": BELOW | WINGS | {"trackers", "training"},
     "demo": BELOW | WINGS | {"reproductions", "trackers", "training", "pages"},

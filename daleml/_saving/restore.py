@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from daleml._saving import random_states
+from daleml._saving import callback_states, random_states
 from daleml._saving.decoding import Decoder
 from daleml._saving.encoding import Encoder
 from daleml._saving.generators import read_generator, write_generator
@@ -40,6 +40,7 @@ def apply(saved: Saved, run: Run) -> None:
         _restore_types(run.optimizer, saved.optimizer["state"])
         if run.scheduler is not None:
             run.scheduler.load_state_dict(saved.scheduler)
+        callback_states.load(saved.loop, run)
         for generator, state in saved.pending:
             write_generator(generator, state)
         random_states.write(saved.random, saved.python_random, run.generators)
@@ -67,6 +68,7 @@ def _remember(saved: Saved, run: Run) -> list[Callable[[], None]]:
     undo = [_undo_model(run), _undo_optimizer(run.optimizer)]
     if run.scheduler is not None:
         undo.append(_undo_scheduler(run))
+    undo.append(callback_states.remember(run))
     for generator, _ in saved.pending:
         undo.append(partial(write_generator, generator, read_generator(generator)))
     states, python_state = random_states.read_tensors(run.generators), random.getstate()

@@ -27,6 +27,9 @@ class Run:
         name: Which run it is: files of other runs are left alone.
         given: How optimiser, scheduler, and the rest were set when the run began; None before.
         files: The tensor files that its last index named.
+        callbacks: Its callbacks that have a state.
+        step: How many steps its optimiser has taken.
+        stopped: Whether a callback has stopped it.
 
     Example:
         >>> import torch
@@ -44,6 +47,9 @@ class Run:
     name: str = ""
     given: dict[str, Any] | None = None
     files: tuple[str, ...] = ()
+    callbacks: list[Any] = field(default_factory=list)
+    step: int = 0
+    stopped: bool = False
 
     def classes(self) -> list[str | None]:
         """Return the full class names of optimiser and scheduler."""
@@ -73,6 +79,7 @@ class Saved:
             to have.
         trees: The JSON of optimiser and scheduler, to compare with what they say once they have
             loaded it.
+        loop: Steps, and the states of callbacks; None in checkpoints of earlier versions.
     """
 
     epoch: int
@@ -88,6 +95,7 @@ class Saved:
     given: dict[str, Any] | None = None
     parameters: list[list[str | None]] | None = None
     trees: dict[str, Any] = field(default_factory=dict)
+    loop: dict[str, Any] | None = None
 
 
 def encode_states(run: Run, encoder: Encoder) -> dict[str, Any]:

@@ -29,6 +29,8 @@ class EpochMeans:
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
         self.n_examples = 0
+        self.n_batches = 0
+        self.last: Tensor | None = None
         self._loss: Any = 0.0
         self._n_correct: Any = 0
         self._are_classes = True
@@ -38,6 +40,8 @@ class EpochMeans:
     def add(self, loss: Tensor, n_correct: Tensor | None, n_examples: int) -> None:
         """Add a batch, of which the loss is a mean."""
         self.n_examples += n_examples
+        self.n_batches += 1
+        self.last = loss
         if loss.is_cpu:
             # Weighted by examples, since the last batch may be smaller than the others.
             self._loss = self._loss + _number(loss) * n_examples

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from torch import Tensor
@@ -17,9 +17,20 @@ from daleml.tasks.layout import time_first
 
 
 def run_epoch(
-    learner: Learner, batches: Iterable[Any], optimizer: Optimizer, epoch: int
-) -> EpochMeans:
-    """Train on every batch once, and return the means over the batches as they were met.
+    learner: Learner,
+    batches: Iterable[Any],
+    optimizer: Optimizer,
+    means: EpochMeans,
+    after_step: Callable[[], bool] | None,
+) -> None:
+    """Train on every batch once, and add up the means over the batches as they were met.
+
+    Args:
+        learner: The model and its loss.
+        batches: The batches.
+        optimizer: The optimiser.
+        means: What takes the loss and the right answers of each batch.
+        after_step: What to call after each step, if anything; the epoch ends if it says so.
 
     Raises:
         DivergedError: If a loss on the CPU is not finite.
@@ -29,8 +40,8 @@ def run_epoch(
     # A part that is frozen in eval mode stays so.
     if not model.training:
         model.train()
+    epoch = means.epoch
     learner.begin_epoch(epoch)
-    means = EpochMeans(epoch)
     device = device_of(model)
     for batch in batches:
         x, targets = inputs.pair(batch)
@@ -43,6 +54,8 @@ def run_epoch(
         first = None if means.n_examples else targets
         losses, outputs = _step(learner, x, targets, first, optimizer, epoch)
         means.add(losses, learner.correct(outputs, targets), n_examples)
+        if after_step is not None and after_step():
+            break
     if not means.n_examples:
         used_up = ""
         if epoch > 1:
@@ -51,7 +64,6 @@ def run_epoch(
             f"`batches` must hold at least one batch; got none in epoch {epoch}.{used_up}"
         )
     learner.end_epoch(optimizer)
-    return means
 
 
 def _step(
