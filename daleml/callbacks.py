@@ -121,7 +121,7 @@ class EarlyStopping:
 
     Args:
         monitor: A column of the history: ``loss``, ``accuracy``, or what a tracker fills, such as
-            ``test/loss``. Of an ensemble, its mean over the members.
+            ``test/loss``. Of an ensemble, its mean over the members that have one.
         patience: How many epochs may pass without an improvement.
         min_delta: A change must be larger than this to be an improvement.
         maximise: Whether larger is better; default: for a column whose name ends in ``accuracy``.
@@ -232,7 +232,13 @@ class EarlyStopping:
             value = float(row.get(self.monitor, math.nan))
             by_epoch.setdefault(int(row["epoch"]), []).append(value)
         del by_epoch[0]
-        return [sum(values) / len(values) for values in by_epoch.values()]
+        return [_mean(values) for values in by_epoch.values()]
+
+
+def _mean(values: list[float]) -> float:
+    """Return the mean over the members of an ensemble that have not diverged."""
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan
 
 
 def _no_column(name: str, columns: list[str]) -> str:

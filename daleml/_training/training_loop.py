@@ -161,4 +161,10 @@ class TrainingLoop:
 
 def _means(results: Mapping[str, Any]) -> dict[str, float]:
     """Return results with their means over the members, where a model has several."""
-    return {name: float(np.mean(value)) for name, value in results.items()}
+    means = {}
+    for name, value in results.items():
+        numbers = np.atleast_1d(value)
+        # A member that has diverged has no loss.
+        known = numbers[~np.isnan(numbers)]
+        means[name] = float(known.mean()) if len(known) else math.nan
+    return means
