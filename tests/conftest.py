@@ -1,6 +1,10 @@
 import os
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # before anything imports matplotlib
+# Before anything imports numpy, whose threads would wait for cores that other tests hold: scipy's
+# searches for a maximum took seven times the processor time beside a busy process. Programs that
+# tests start have it too.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
