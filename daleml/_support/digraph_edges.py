@@ -13,9 +13,7 @@ from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from daleml._support.signed_edges import (
     SIGNS,
@@ -192,10 +190,10 @@ def _signs(
     return np.array(found, dtype=np.int8)
 
 
-def present(graph: nx.DiGraph[Any], nodes: list[Any]) -> Tensor:
+def present(graph: nx.DiGraph[Any], nodes: list[Any]) -> NDArray[np.bool_]:
     """Return which edges there are, boolean, ``(post, pre)``."""
     index = {node: i for i, node in enumerate(nodes)}
-    exists = torch.zeros(len(nodes), len(nodes), dtype=torch.bool, device="cpu")
+    exists = np.zeros((len(nodes), len(nodes)), dtype=np.bool_)
     for pre, post in graph.edges:
         exists[index[post], index[pre]] = True
     return exists

@@ -167,7 +167,10 @@ def graph_mask(graph: GraphLike, *, nodes: Sequence[Any] | None = None) -> Tenso
     # Signs are not read: a graph without any has a mask too.
     given = digraph_edges.digraph("graph", graph)
     require_names(tuple(given))
-    return digraph_edges.present(given, list(_in_order(tuple(given), nodes)))
+    import torch
+
+    exists = digraph_edges.present(given, list(_in_order(tuple(given), nodes)))
+    return torch.from_numpy(exists)
 
 
 def _in_order(have: tuple[Any, ...], wanted: Sequence[Any] | None) -> tuple[Any, ...]:

@@ -161,4 +161,4 @@ def _of_graph(
                     f"`{name}` must agree with the populations; node {node!r} is {kind} in"
                     " them only."
                 )
-    return digraph_edges.present(graph, nodes)
+    return torch.from_numpy(digraph_edges.present(graph, nodes))
