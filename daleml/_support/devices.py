@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
+CPU = torch.device("cpu")
 
 _ASKED = "_n_calls_on_device"
 """The name of the attribute that counts how often something might have asked a device."""
@@ -44,7 +49,25 @@ def drawn_(
 
 def place_of(generator: torch.Generator | None) -> torch.device:
     """Return where a generator draws; the CPU without one, whatever torch's default device is."""
-    return torch.device("cpu") if generator is None else generator.device
+    return CPU if generator is None else generator.device
+
+
+def by_default(device: torch.device) -> AbstractContextManager[Any]:
+    """Return a block in which tensors are made on a device, unless something else is asked for."""
+    if torch.get_default_device() == device:
+        return nullcontext()
+    return device
+
+
+def on_the_cpu(function: Callable[P, Result]) -> Callable[P, Result]:
+    """Let a function make its tensors on the CPU, whatever torch's default device is."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> Result:
+        with by_default(CPU):
+            return function(*args, **kwargs)
+
+    return run
 
 
 def moved(value: Tensor, like: Tensor) -> Tensor:

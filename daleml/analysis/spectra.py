@@ -169,7 +169,7 @@ def spectrum(weights: WeightsLike) -> Spectrum:
 
     values = matrix(weights)
     # torch's divide-and-conquer driver is several times faster than NumPy's on large matrices.
-    singular_values = torch.linalg.svdvals(torch.tensor(values)).numpy()
+    singular_values = torch.linalg.svdvals(torch.tensor(values, device="cpu")).numpy()
     return Spectrum(values.shape, singular_values, values)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.func import jacrev, vmap
 
 from daleml import require
+from daleml._support.devices import widest
 
 Field: TypeAlias = Callable[[Tensor], Tensor]
 """The time derivative of a state, (..., n) to (..., n)."""
@@ -116,7 +117,7 @@ def rosenbrock(
             f"`start` must be between 0 and the first of `times`, {first:g}; got {start:g}."
         )
     y, states = require.tensor("initial", initial), []
-    for grid in _grids(times.double().tolist(), start, substeps):
+    for grid in _grids(times.tolist(), start, substeps):
         # Where `start` is the first of `times`, no step leads there.
         if grid[-1] > grid[0]:
             for t, u in itertools.pairwise(grid):
@@ -252,16 +253,19 @@ def radau(
     _require_positive(times)
     require.tensor("initial", initial)
 
+    where, wide = initial.device, widest(initial.device)
+
     def derivative(t: float, y: np.ndarray) -> np.ndarray:
         # Scipy knows numpy alone, and no gradient could pass.
         with torch.no_grad():
-            return field(torch.as_tensor(y, dtype=torch.float64)).numpy()
+            found = field(torch.as_tensor(y, dtype=wide, device=where))
+            return found.to("cpu", torch.float64).numpy()
 
-    grid = times.double().numpy()
+    grid = times.to("cpu", torch.float64).numpy()
     solution = solve_ivp(
         derivative,
         (0.0, grid[-1]),
-        initial.double().numpy(),
+        initial.to("cpu", torch.float64).numpy(),
         method="Radau",
         t_eval=grid,
         rtol=rtol,
@@ -269,7 +273,7 @@ def radau(
     )
     if not solution.success:
         raise RuntimeError(f"`field` must be solvable; scipy says: {solution.message}")
-    return torch.as_tensor(solution.y.T.copy())
+    return torch.as_tensor(solution.y.T.copy(), dtype=wide, device=where)
 
 
 def _require_positive(times: Tensor) -> float:
@@ -292,5 +296,5 @@ def _steps(times: Tensor) -> list[float]:
             "`times` must be at least two increasing numbers; got shape"
             f" {tuple(times.shape)}."
         )
-    steps: list[float] = times.double().diff().tolist()
+    steps: list[float] = times.to("cpu", torch.float64).diff().tolist()
     return steps

@@ -96,7 +96,7 @@ class RuleMixture(RuleSettings):
         Raises:
             ValueError: If ``outputs`` has another shape.
         """
-        right = self.right(outputs, trials).double()
+        right = self.right(outputs, trials).to("cpu", torch.float64)
         found = {}
         for number, name in enumerate(RULES, start=1):
             of_rule = trials.conditions["rule"] == number

@@ -139,7 +139,7 @@ class RuleSettings(TimedTask, RegressionTask):
         Raises:
             ValueError: If ``outputs`` has another shape.
         """
-        return float(self.right(outputs, trials).double().mean())
+        return float(self.right(outputs, trials).to("cpu", torch.float64).mean())
 
     def right(self, outputs: Tensor, trials: Trials) -> Tensor:
         """Return whether each trial is answered rightly, (trials,), bool; see :meth:`score`."""

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from daleml import require
 from daleml._support import seeds
+from daleml._support.devices import by_default
 from daleml._support.keyword_names import Keywords
 from daleml.tasks.durations import whole_steps as whole_steps
 from daleml.tasks.timeline import Timeline
@@ -206,7 +207,18 @@ class Task(Keywords, ABC):
             ValueError: If ``n`` is below 1.
         """
         n = require.integer("n", n, minimum=1)
-        return self._sample(n, require.generator("generator", generator))
+        require.generator("generator", generator)
+        if generator is None:
+            return self._completed(n, None)
+        # Where the generator draws, whatever torch's default device is.
+        where = torch.get_default_device()
+        with by_default(generator.device):
+            trials = self._completed(n, generator)
+        return trials if where == generator.device else trials.to(where)
+
+    def _completed(self, n: int, generator: torch.Generator | None) -> Trials:
+        """Return what ``_sample`` draws, with whatever all tasks of a kind add to it."""
+        return self._sample(n, generator)
 
     def _require(self, outputs: Tensor, trials: Trials) -> None:
         """Raise unless the answers are to these trials, and the trials this task's."""
@@ -330,7 +342,7 @@ class ClassificationTask(Task):
         self._require(outputs, trials)
         judged = self._judged(trials)
         right = outputs.detach()[judged].argmax(-1) == trials.targets[judged]
-        return float(right.double().mean())
+        return float(right.to("cpu", torch.float64).mean())
 
     def _judged(self, trials: Trials) -> Tensor:
         """Return which steps the score counts."""

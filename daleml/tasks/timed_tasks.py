@@ -207,18 +207,9 @@ class TimedTask(Task):
         """Return what ``_sample`` drew, before noise is added to all inputs: as it is."""
         return trials
 
-    def sample(self, n: int, generator: torch.Generator | None = None) -> Trials:
-        """Draw trials.
-
-        Args:
-            n: How many, at least 1.
-            generator: Only source of randomness, on the CPU; default: torch's global one.
-
-        Raises:
-            TypeError: If ``n`` is not an integer, or ``generator`` is no generator.
-            ValueError: If ``n`` is below 1.
-        """
-        trials = self._finished(super().sample(n, generator), generator)
+    def _completed(self, n: int, generator: torch.Generator | None) -> Trials:
+        """Return trials with noise and a baseline on all inputs, if there is any."""
+        trials = self._finished(super()._completed(n, generator), generator)
         if not self.input_noise and not self.input_baseline:
             return trials
         inputs = trials.inputs + self.input_baseline

@@ -354,6 +354,6 @@ class Trials:
             "output_names": list(self.output_names),
             "periods": periods,
             "spans": spans,
-            "mask_fraction": float(self.mask.double().mean()),
+            "mask_fraction": float(self.mask.to("cpu", torch.float64).mean()),
             "conditions": ranges,
         }

@@ -50,7 +50,7 @@ class Responses:
     @property
     def accuracy(self) -> float:
         """Fraction of the trials answered rightly."""
-        return float(self.right.double().mean())
+        return float(self.right.to("cpu", torch.float64).mean())
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values, ready for JSON; a time that is not there is None."""

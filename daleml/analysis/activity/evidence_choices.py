@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from daleml import require
+from daleml._support.devices import on_the_cpu
 
 # What :class:`daleml.tasks.Trials` has: analysis does not import tasks.
 _NEEDED = ("inputs", "mask", "dt_ms", "conditions", "onsets", "lengths")
@@ -59,6 +60,7 @@ class SignedChoices:
         return content
 
 
+@on_the_cpu
 def signed_choices(
     outputs: Tensor,
     trials: Any,

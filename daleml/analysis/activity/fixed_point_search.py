@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from daleml import require
+from daleml._support.devices import on_the_cpu
 from daleml.analysis.activity.constant_maps import Array, ConstantMap
 from daleml.analysis.activity.fixed_point_results import FixedPoint, FixedPoints
 from daleml.analysis.activity.linearised_maps import linearised
@@ -41,6 +42,7 @@ class _End(NamedTuple):
     is_fixed: bool
 
 
+@on_the_cpu
 def fixed_points(
     rnn: nn.Module,
     inputs: Any = None,

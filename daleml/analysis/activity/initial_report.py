@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from daleml import modules, require
+from daleml._support.devices import on_the_cpu
 from daleml.analysis.activity.constant_maps import Array, ConstantMap
 from daleml.analysis.activity.stepping import n_inputs_of, run, time_first
 from daleml.analysis.activity.unit_groups import Units, groups_of, signs_of
@@ -186,6 +187,7 @@ class InitialReport:
         return "\n".join(lines)
 
 
+@on_the_cpu
 def at_initialisation(
     rnn: nn.Module,
     inputs: Any = None,

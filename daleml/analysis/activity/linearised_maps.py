@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from daleml._support.devices import on_the_cpu
 from daleml.analysis.activity.constant_maps import Array, ConstantMap
 
 MARGIN = 1e-6
@@ -164,6 +165,7 @@ class Linearisation:
         return text
 
 
+@on_the_cpu
 def linearisation(
     rnn: nn.Module, state: Tensor | Array, inputs: Any = None
 ) -> Linearisation:

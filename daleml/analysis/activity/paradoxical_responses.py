@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from daleml import require
+from daleml._support.devices import on_the_cpu
 from daleml.analysis.activity.constant_maps import Array, ConstantMap
 from daleml.analysis.activity.fixed_point_results import FixedPoint
 from daleml.analysis.activity.fixed_point_search import point_from
@@ -126,6 +127,7 @@ class ParadoxicalEffect:
         return f"{self.conclusion()}\nslopes of mean rates: {', '.join(slopes)}"
 
 
+@on_the_cpu
 def paradoxical_effect(
     rnn: nn.Module,
     inputs: Any = None,

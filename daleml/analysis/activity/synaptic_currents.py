@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from daleml import modules, require
+from daleml._support.devices import on_the_cpu
 from daleml.analysis.activity.constant_maps import Array
 from daleml.analysis.activity.stepping import Stepper
 from daleml.analysis.activity.trajectories import trajectory
@@ -155,6 +156,7 @@ class Currents:
         return "\n".join(lines)
 
 
+@on_the_cpu
 def currents(
     rnn: nn.Module, inputs: Any, hx: Tensor | None = None, *, layer: int = -1
 ) -> Currents:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from daleml import require
+from daleml._support.devices import on_the_cpu
 from daleml.analysis.activity.evidence_choices import require_trials
 from daleml.analysis.activity.plain_values import fields_of, real_numbers
 
@@ -55,6 +56,7 @@ class ReactionTimes:
         return fields_of(self) | {"n": self.n, "n_missed": self.n_missed}
 
 
+@on_the_cpu
 def reaction_times(
     outputs: Tensor,
     trials: Any,

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from daleml._support.devices import on_the_cpu
 from daleml.analysis.activity.stepping import Stepper, run, time_first
 
 
@@ -95,6 +96,7 @@ class Trajectory:
 
 
 @torch.no_grad()
+@on_the_cpu
 def trajectory(rnn: nn.Module, inputs: Any, hx: Tensor | None = None) -> Trajectory:
     r"""Run a circuit step by step, and keep its state and its rates at every step.
 

@@ -135,7 +135,7 @@ def _with_facts(
     if signs is None:
         return WeightMatrix(name, array, None, None)
     # Presynaptic units become columns, wherever the module stores them.
-    by_unit, unit_signs = law.by_unit(torch.as_tensor(array), signs.cpu())
+    by_unit, unit_signs = law.by_unit(torch.as_tensor(array, device="cpu"), signs.cpu())
     exists = None
     present = law.saved_present(state, name)
     if present is not None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from daleml import require
+from daleml._support.devices import drawn_
 from daleml.learning.equilibrium.activations import Activation, Logistic, softmax
 from daleml.learning.equilibrium.connections import (
     Connection,
@@ -230,9 +231,9 @@ class HolomorphicNetwork(nn.Module):
                 fan_in = connection.weight[0].numel()
                 scale = self.gain / math.sqrt(fan_in)
             # Truncated, so that no unit begins near saturation by chance.
-            nn.init.trunc_normal_(
-                connection.weight, 0, scale, -2 * scale, 2 * scale, generator=generator
-            )
+            numbers = 0, scale, -2 * scale, 2 * scale
+            fill, weight = nn.init.trunc_normal_, connection.weight
+            drawn_(fill, weight, *numbers, generator=generator)
             if connection.bias is not None:
                 nn.init.zeros_(connection.bias)
 
