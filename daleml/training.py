@@ -98,7 +98,8 @@ class Shuffled:
         """Yield the batches of an epoch; in a worker of a ``DataLoader``, its part of them."""
         generator = seeds.generator(self.seed, epoch)
         is_mine = seeds.share()
-        order = torch.randperm(len(self.inputs), generator=generator)
+        where = generator.device
+        order = torch.randperm(len(self.inputs), generator=generator, device=where)
         # Once an epoch, for an index on the CPU would be sent to a device with each batch.
         chunks = zip(
             self._chunks(order, self.inputs),

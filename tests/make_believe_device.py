@@ -19,7 +19,6 @@ from typing import Any
 
 import torch
 from torch.utils import backend_registration
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import daleml
@@ -37,8 +36,9 @@ _MAY_MIX = {
     "index_put_",
     "_index_put_impl_",
     "_foreach_copy_",
+    "_pack_padded_sequence",
 }
-"""Operations that take tensors of two devices: copies, and indices, which torch moves by itself."""
+"""Operations that take tensors of two devices: copies, indices, and lengths of sequences."""
 
 _ASKS = {
     "_local_scalar_dense": "item",
@@ -168,15 +168,6 @@ class Elsewhere(torch.Tensor):
         return _run(func, args, kwargs or {})
 
 
-class _Mode(TorchDispatchMode):
-    """Sees what has no tensor yet, such as ``torch.zeros(3, device=...)``."""
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        return _run(func, args, kwargs or {})
-
-
 def _is_here(device: Any) -> bool:
     return device is not None and torch.device(device).type == NAME
 
@@ -216,6 +207,9 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     if "pin_memory" in options:
         options["pin_memory"] = False
     result = func(*inside, **options)
+    if name == "_pack_padded_sequence":
+        # How many sequences each step has is always on the CPU.
+        return Elsewhere(result[0]), result[1]
     return _wrapped(name, result, ours, is_here)
 
 
@@ -310,6 +304,35 @@ class _Module(backend_registration._DummyBackendModule):
         pass
 
 
+_FACTORIES = torch.library.Library("aten", "IMPL")
+
+
+def _factory(name: str) -> Any:
+    """Return how the device makes a tensor of no values; torch makes all others of these."""
+    operation, overload = name.split(".") if "." in name else (name, "default")
+    on_cpu = getattr(getattr(torch.ops.aten, operation), overload)
+
+    def make(*args: Any, **kwargs: Any) -> Elsewhere:
+        kwargs.update(device=torch.device("cpu"), pin_memory=False)
+        return _wrapped(name, on_cpu(*args, **kwargs), [], is_here=True)
+
+    return make
+
+
+def _copy_from(source: Any, target: Any, non_blocking: bool = False) -> Any:
+    """Copy to, from or within the device, where torch does not ask the tensors themselves."""
+    if not non_blocking:
+        if not isinstance(source, Elsewhere):
+            _State.waits.note("to the device")
+        if not isinstance(target, Elsewhere):
+            _State.waits.note("from the device")
+    inner = [
+        one.inner if isinstance(one, Elsewhere) else one for one in (source, target)
+    ]
+    inner[1].copy_(inner[0])
+    return target
+
+
 def is_supported() -> bool:
     """Whether this torch can have such a device."""
     return hasattr(backend_registration, "_setup_privateuseone_for_python_backend")
@@ -320,9 +343,9 @@ def install() -> torch.device:
     backend_registration._setup_privateuseone_for_python_backend(
         rename=NAME, backend_module=_Module()
     )
-    # `torch.tensor(..., device=...)` then makes its values on the CPU, and the mode sees the copy.
-    torch._C._set_only_lift_cpu_tensors(True)
-    _Mode().__enter__()
+    for name in ("empty.memory_format", "empty_strided"):
+        _FACTORIES.impl(name, _factory(name), "PrivateUse1")
+    _FACTORIES.impl("_copy_from", _copy_from, "PrivateUse1")
     return torch.device(NAME, 0)
 
 
@@ -346,3 +369,8 @@ def counted() -> Iterator[Waits]:
         yield _State.waits
     finally:
         _State.waits = before
+
+
+def has_float64() -> bool:
+    """Whether the device has it now."""
+    return _State.has_float64
