@@ -47,6 +47,8 @@ class Violation:
         moved: Whether they are ones that do not learn, and have another strength than the fixed
             one.
         population: Name of the unit's cell type; empty if nobody named it.
+        onto: The units that the worst of those synapses reach, three at most, where the weight is
+            sparse; else empty.
 
     Example:
         >>> from daleml import Populations, signs
@@ -67,12 +69,13 @@ class Violation:
     moved: bool = False
     # It explains, and judges nothing: a model and its state dict have one verdict.
     population: str = field(default="", compare=False)
+    onto: tuple[int, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         unit = f"{self.parameter}, unit {self.unit}"
         if self.population:
             unit += f" of {self.population}"
-        worst = f"worst {self.worst:.3g}"
+        worst = f"worst {self.worst:.3g}{self._reached()}"
         # Of a synapse that does not exist, the sign is of no interest.
         if self.absent:
             absent = _plural(self.size, "absent synapse")
@@ -87,6 +90,14 @@ class Violation:
             wrong += " or NaN"
         synapses = _plural(self.size, "synapse")
         return f"{unit} ({kind}): {self.count} of {synapses} {wrong}, {worst}"
+
+    def _reached(self) -> str:
+        """Say which units the synapses reach, where that is known."""
+        if not self.onto:
+            return ""
+        units = "unit" if len(self.onto) == 1 else "units"
+        more = ", ..." if self.count > len(self.onto) else ""
+        return f", onto {units} {', '.join(map(str, self.onto))}{more}"
 
 
 @dataclass(frozen=True)

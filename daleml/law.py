@@ -31,6 +31,8 @@ from daleml._law_report import DaleError as DaleError
 from daleml._law_report import SignReport as SignReport
 from daleml._law_report import Unjudged as Unjudged
 from daleml._law_report import Violation as Violation
+from daleml._sparse_law import by_sender
+from daleml._sparse_weights import Pattern
 
 SUFFIX = "_signs"
 """The sign buffer of a parameter has its name with this ending."""
@@ -52,10 +54,10 @@ _AVERAGING = 4
 FixedStrengths: TypeAlias = tuple[Tensor, Tensor]
 """Which synapses of a weight do not learn, boolean, and their strengths."""
 JudgedWeight: TypeAlias = tuple[
-    str, Tensor, Tensor, Tensor | None, FixedStrengths | None
+    str, Tensor, Tensor, Tensor | None, FixedStrengths | None, Pattern | None
 ]
-"""What :func:`violations` judges: a name, a weight, its sign buffer, its mask or None, and what
-is fixed in it or None."""
+"""What :func:`violations` judges: a name, a weight, its sign buffer, its mask or None, what is
+fixed in it or None, and where the synapses of a sparse one lie or None."""
 Case = JudgedWeight
 """The name of :data:`JudgedWeight` in the first edition."""
 
@@ -69,6 +71,7 @@ def violations(
     stored: Tensor,
     present: Tensor | None = None,
     fixed: FixedStrengths | None = None,
+    pattern: Pattern | None = None,
 ) -> list[Violation]:
     r"""List the presynaptic units that break the law in one weight, judged by its buffers.
 
@@ -82,6 +85,7 @@ def violations(
         stored: Its sign buffer.
         present: Which synapses exist, boolean; None if all do.
         fixed: Which synapses do not learn, and their strengths; None if all do.
+        pattern: Where the synapses of a sparse weight lie; None of a matrix.
     """
     weight = weight.detach()
     if weight.dtype.itemsize == 1:
@@ -90,6 +94,8 @@ def violations(
     if weight.layout != torch.strided:
         # Torch has no comparisons for sparse tensors.
         weight = weight.to_dense()
+    if pattern is not None:
+        return _of_synapses(parameter, weight, stored, present, fixed, pattern)
     grown = [] if present is None else _grown(parameter, weight, stored, present)
     if fixed is not None:
         grown += _moved(parameter, weight, stored, fixed)
@@ -109,6 +115,34 @@ def violations(
     counts = by_unit(lawless, stored)[0].sum(dim=1)
     worst = unit_signs * by_unit_signed.amin(dim=1)
     return _by_unit_violations(parameter, unit_signs, counts, sizes, worst) + grown
+
+
+def _of_synapses(
+    parameter: str,
+    weight: Tensor,
+    stored: Tensor,
+    present: Tensor | None,
+    fixed: FixedStrengths | None,
+    pattern: Pattern,
+) -> list[Violation]:
+    """List the presynaptic units that break the law in a sparse weight."""
+    sign = as_factors(stored)
+    exists = torch.ones_like(weight, dtype=torch.bool) if present is None else present
+    signed = weight * sign
+    # Not `signed < 0`, which NaN is not; and infinity times 0 is NaN.
+    lawless = ~(signed >= 0) & (sign != 0) & exists
+    about = parameter, pattern, sign
+    found = by_sender(*about, lawless, exists, torch.stack([-signed, weight]))
+    grown = (weight != 0) & ~exists
+    sizes = torch.stack([weight.abs(), weight])
+    found += by_sender(*about, grown, ~exists, sizes, absent=True)
+    if fixed is None:
+        return found
+    which, strengths = fixed
+    strengths = strengths.to(weight)
+    moved = differing(weight, strengths) & which
+    away = torch.stack([(weight - strengths).abs(), weight])
+    return found + by_sender(*about, moved, which, away, moved=True)
 
 
 def _grown(

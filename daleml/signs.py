@@ -37,6 +37,7 @@ from daleml._signs import (
     loading,
     parameter_lookup,
     projection,
+    sparse_verification,
     verification,
 )
 from daleml._signs.drawn_masks import DrawnBlocks
@@ -276,6 +277,7 @@ def restore_(model: nn.Module) -> nn.Module:
     """
     fixing.require_module("model", model)
     for module in model.modules():
+        sparse_verification.restore_(module)
         for name, declaration in facts.declarations(module).items():
             kept = facts.record(module, name)
             if declaration.signed and kept is not None:

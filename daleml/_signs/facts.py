@@ -125,6 +125,17 @@ def record(module: nn.Module, name: str) -> Record | None:
     return make_record(stored, module._buffers.get(name + law.PRESENT), drawn=False)
 
 
+def hold_nothing(signs: Tensor, kept: Record | None) -> bool:
+    """Whether a buffer of signs does not hold what was fixed, as after ``to_empty``."""
+    if signs.is_meta:
+        return True
+    if not bool(((signs.abs() == 1) | (signs == law.UNSIGNED)).all()):
+        return True
+    if kept is None:
+        return False
+    return not torch.equal(signs.to("cpu", torch.int8), kept.sign_tensor())
+
+
 def keep(module: nn.Module, name: str, kept: Record, weight: Tensor) -> None:
     """Write a record of a weight and its buffers."""
     device = weight.device

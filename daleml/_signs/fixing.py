@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from daleml import law, modules
+from daleml import _sparse_weights, law, modules
 from daleml._signs import facts, fixed_synapses, loading
 from daleml._signs.drawn_masks import DrawnBlocks
 from daleml._signs.facts import Declaration, Record
+from daleml._sparse_weights import Pattern
 from daleml.populations import Populations
 
 Signs = Tensor | Sequence[float | None] | Populations
@@ -109,7 +110,13 @@ def given(
     # stranger's `groups` may be anything.
     if dim != 1 or not isinstance(groups, int):
         groups = 1
-    buffer = _sign_buffer(unit_signs, weight, dim, groups, name)
+    pattern = _sparse_weights.recorded_pattern(module, name)
+    if pattern is None:
+        pattern = _sparse_weights.pattern(module, name)
+    if pattern is None:
+        buffer = _sign_buffer(unit_signs, weight, dim, groups, name)
+    else:
+        buffer = _of_synapses(unit_signs, pattern, name)
     present, fixed = synapses.present, None
     if present is not None:
         _require_mask("present", present, weight, name)
@@ -185,7 +192,7 @@ def merged(
     if now.shape != earlier.shape or now.signs != earlier.signs:
         raise ValueError(
             f"`signs` must be those that were fixed for `{name}` before; got"
-            f" {_difference(earlier, now)}: give `replace=True` to replace them."
+            f" {_difference(module, name, earlier, now)}: give `replace=True` to replace them."
         )
     if earlier.mask is not None and now.mask != earlier.mask:
         raise ValueError(
@@ -238,14 +245,17 @@ def with_strengths(
     return replaced(kept, fixed=fixed)
 
 
-def _difference(earlier: facts.Record, now: facts.Record) -> str:
+def _difference(
+    module: nn.Module, name: str, earlier: facts.Record, now: facts.Record
+) -> str:
     before = earlier.sign_tensor().flatten()
     if now.shape != earlier.shape:
         return (
             f"signs of {now.sign_tensor().numel()} units, not of {before.numel()}, or along"
             " another dimension"
         )
-    differing = (before != now.sign_tensor().flatten()).nonzero().flatten().tolist()
+    differ = before != now.sign_tensor().flatten()
+    differing = _sparse_weights.units_of(module, name, differ)
     units = "1 unit" if len(differing) == 1 else f"{len(differing)} units"
     return f"other signs for {units}, the first of them unit {differing[0]}"
 
@@ -280,6 +290,22 @@ def _sign_buffer(
     grouped convolution, one more than the weight: ``(groups, 1, in / groups, 1, ...)`` against
     the weight split into groups.
     """
+    n_pre = weight.shape[dim] * groups
+    stored = _of_units(unit_signs, n_pre, name)
+    trailing = (1,) * (weight.ndim - dim - 1)
+    if groups == 1:
+        return stored.reshape(n_pre, *trailing)
+    return stored.reshape(groups, 1, n_pre // groups, *trailing)
+
+
+def _of_synapses(unit_signs: Signs, pattern: Pattern, name: str) -> Tensor:
+    """Return the sign of each synapse of a sparse weight, which is that of its sender."""
+    each = _of_units(unit_signs, pattern.shape[1], name)
+    return each.index_select(0, pattern.pre.long().cpu())
+
+
+def _of_units(unit_signs: Signs, n_pre: int, name: str) -> Tensor:
+    """Check the sign of each presynaptic unit, and return them as a vector, int8."""
     if isinstance(unit_signs, Populations):
         unit_signs = unit_signs.signs(device="cpu")
     free = _without_sign(unit_signs)
@@ -292,7 +318,6 @@ def _sign_buffer(
         raise TypeError(
             f"`signs` must be numbers or a partition; got {type(unit_signs).__name__}."
         ) from None
-    n_pre = weight.shape[dim] * groups
     if vector.shape != (n_pre,):
         raise ValueError(
             f"`signs` must hold one sign for each of the {n_pre} presynaptic units of"
@@ -301,10 +326,7 @@ def _sign_buffer(
     wrong = vector[(vector != 1) & (vector != -1)]
     if wrong.numel():
         raise ValueError(f"`signs` must be +1 or -1; got {wrong[0].item()}.")
-    trailing = (1,) * (weight.ndim - dim - 1)
     # A signed byte, which `.half()` on the module leaves alone.
     stored = vector.to(torch.int8).clone()
     stored[free] = law.UNSIGNED
-    if groups == 1:
-        return stored.reshape(n_pre, *trailing)
-    return stored.reshape(groups, 1, n_pre // groups, *trailing)
+    return stored

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from daleml import law, modules
-from daleml._signs import parameter_lookup, verification
+from daleml import _sparse_weights, law, modules
+from daleml._signs import parameter_lookup, unsigned_units, verification
 from daleml._signs.sharded_facts import require_one_wiring
 from daleml._signs.verification import Fixed
+from daleml._sparse_weights import Pattern
 from daleml._support.sharded_tensors import local, reshard, whole
 from daleml.law import JudgedWeight, SignReport, Unjudged, Violation
 
@@ -59,7 +60,8 @@ def of_model(model: nn.Module) -> SignReport:
 def _case(one: Fixed) -> JudgedWeight:
     """Return a weight as it is judged: whole, also where each process holds a shard of it."""
     unit_signs = law.valid_signs(one.name, one.signs)
-    return one.name, whole(one.weight), unit_signs, one.present, one.fixed
+    facts = unit_signs, one.present, one.fixed, one.pattern
+    return one.name, whole(one.weight), *facts
 
 
 def _with_populations(
@@ -135,18 +137,19 @@ def _report(
     broken: list[Violation] = []
     n_parameters = n_units = n_synapses = 0
     free: list[Unjudged] = []
-    for name, weight, stored, present, fixed in cases:
-        broken += law.violations(name, weight, stored, present, fixed)
+    for name, weight, stored, present, fixed, pattern in cases:
+        broken += law.violations(name, weight, stored, present, fixed, pattern)
         all_signed = not bool((stored == law.UNSIGNED).any())
+        n_pre = stored.numel() if pattern is None else pattern.shape[1]
         if all_signed:
             n_parameters += 1
-            n_units += stored.numel()
+            n_units += n_pre
             n_synapses += weight.numel() if present is None else int(present.sum())
             continue
         # A verdict says what it did not judge.
-        without = _without_sign(name, weight, stored, present)
+        without = unsigned_units.without_sign(name, weight, stored, present, pattern)
         free.append(without)
-        n_units += int((stored != law.UNSIGNED).sum())
+        n_units += n_pre - (without.n_units or n_pre)
         n_parameters += without.n_units is not None
         existing = weight.numel() if present is None else int(present.sum())
         n_synapses += existing - without.n_synapses
@@ -159,19 +162,6 @@ def _report(
         unjudged=(*free, *unjudged),
         transposed=transposed,
     )
-
-
-def _without_sign(
-    name: str, weight: Tensor, stored: Tensor, present: Tensor | None
-) -> Unjudged:
-    """Return the part of a weight, or all of it, whose units have no sign."""
-    exists = torch.ones_like(weight, dtype=torch.bool) if present is None else present
-    counts, unit_signs = law.by_unit(exists, stored)
-    free = unit_signs == 0
-    n_synapses = int(counts[free].sum())
-    if bool(free.all()):
-        return Unjudged(name, n_synapses)
-    return Unjudged(name, n_synapses, int(free.sum()))
 
 
 # -- a module --------------------------------------------------------------------------------------
@@ -253,6 +243,7 @@ def _saved_case(tensors: Mapping[str, Tensor], key: str) -> JudgedWeight:
         stored,
         law.saved_present(state, key),
         law.saved_fixed(state, key),
+        _sparse_weights.pattern_of_state(tensors, key),
     )
 
 
@@ -286,7 +277,10 @@ def _infer(
     sizes, plain = _weights(tensors, tensors)
     plain = {key: weight for key, weight in plain.items() if weight.is_floating_point()}
     along = 1 if dim is None else dim
-    cases = [_majority(key, weight, along) for key, weight in plain.items()]
+    cases = []
+    for key, weight in plain.items():
+        pattern = _sparse_weights.pattern_of_state(tensors, key)
+        cases.append(_majority(key, weight, along, pattern))
     computed = [Unjudged(name, sizes[name]) for name in sizes if name not in plain]
     unjudged = (*computed, *packed)
     report = _report(cases, plain, unjudged=unjudged)
@@ -298,12 +292,16 @@ def _infer(
     return _report(cases, plain, unjudged=unjudged, transposed=lawful)
 
 
-def _majority(key: str, weight: Tensor, dim: int) -> JudgedWeight:
+def _majority(
+    key: str, weight: Tensor, dim: int, pattern: Pattern | None = None
+) -> JudgedWeight:
     """Return a weight without signs, and for each unit the sign of most of its synapses."""
     weight = whole(weight)
     if weight.dtype.itemsize == 1:
         # float8 has no arithmetic
         weight = weight.float()
+    if pattern is not None:
+        return unsigned_units.majority(key, weight, pattern)
     if not 0 <= dim < weight.ndim:
         raise ValueError(
             f"`dim` must be between 0 and {weight.ndim - 1} for `{key}`; got {dim}."
@@ -313,7 +311,7 @@ def _majority(key: str, weight: Tensor, dim: int) -> JudgedWeight:
     n_inh = (weight < 0).sum(others)
     unit_signs = torch.where(n_exc >= n_inh, 1, -1)
     trailing = (1,) * (weight.ndim - dim - 1)
-    return key, weight, unit_signs.reshape(-1, *trailing), None, None
+    return key, weight, unit_signs.reshape(-1, *trailing), None, None, None
 
 
 # -- what is not under the law ---------------------------------------------------------------------
@@ -326,7 +324,8 @@ def _weights(
     sizes: dict[str, int] = {}
     plain: dict[str, Tensor] = {}
     for key, tensor in entries.items():
-        if key.endswith(_BUFFERS) or tensor.ndim < 2:
+        sparse = key.removesuffix("_orig") + _sparse_weights.SHAPE in among
+        if key.endswith(_BUFFERS) or (tensor.ndim < 2 and not sparse):
             continue
         if not (tensor.is_floating_point() or tensor.is_complex()):
             continue

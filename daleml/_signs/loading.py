@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from daleml import law
+from daleml import _sparse_weights, law
 from daleml._signs import facts, loading_fixed, parameter_lookup
 from daleml._signs.drawn_masks import is_another_draw
 from daleml._signs.fixed_synapses import FixedSynapses
@@ -234,7 +234,9 @@ class _Reading:
         if fixed is not None and values is not None:
             which = fixed.which(mask) != 0
             at = which.to(incoming.device), values.to(incoming)
-        violations = law.violations(self.prefix + actual, incoming, stored, exists, at)
+        pattern = _sparse_weights.recorded_pattern(self.module, self.name)
+        name = self.prefix + actual
+        violations = law.violations(name, incoming, stored, exists, at, pattern)
         if violations:
             self._refuse(violations, incoming, exists)
 
@@ -263,7 +265,7 @@ class _Reading:
                 f"{key}: the module's signs are gone; call `signs.restore_` first."
             )
             return None
-        unknown = _hold_nothing(signs, kept)
+        unknown = facts.hold_nothing(signs, kept)
         if saved is None:
             # A checkpoint of the plain module: it is judged by the signs fixed here.
             self.state[key] = signs
@@ -293,7 +295,7 @@ class _Reading:
     def _refuse_signs(self, saved: Tensor, expected: Tensor) -> bool:
         """Refuse signs that differ from those fixed on the module, and say whether they do."""
         differ = (saved.cpu() != expected.cpu()).flatten()
-        units = differ.nonzero().flatten().tolist()
+        units = _sparse_weights.units_of(self.module, self.name, differ)
         if not units:
             return False
         self.errors.append(
@@ -387,14 +389,3 @@ class _Reading:
                 f"To zero the weights of {own} where the module has no synapse, load inside"
                 " `with signs.keep_masks(model):`."
             )
-
-
-def _hold_nothing(signs: Tensor, kept: facts.Record | None) -> bool:
-    """Whether a buffer of signs does not hold what was fixed, as after ``to_empty``."""
-    if signs.is_meta:
-        return True
-    if not bool(((signs.abs() == 1) | (signs == law.UNSIGNED)).all()):
-        return True
-    if kept is None:
-        return False
-    return not torch.equal(signs.to("cpu", torch.int8), kept.sign_tensor())

@@ -10,11 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from daleml import law
-from daleml._signs import facts, fixed_buffers, parameter_lookup
+from daleml import _sparse_weights, law
+from daleml._signs import (
+    facts,
+    fixed_buffers,
+    parameter_lookup,
+    sparse_verification,
+)
 from daleml._signs.drawn_masks import is_another_draw
 from daleml._signs.facts import Record
 from daleml._signs.fixed_synapses import FixedSynapses
+from daleml._sparse_weights import Pattern
 
 
 class Fixed(NamedTuple):
@@ -28,6 +34,7 @@ class Fixed(NamedTuple):
         signs: Its sign buffer.
         present: Which synapses exist, boolean; None if all do.
         fixed: Which synapses do not learn, boolean, and their strengths; None if all do.
+        pattern: Where the synapses of a sparse weight lie; None of a matrix.
     """
 
     name: str
@@ -37,6 +44,7 @@ class Fixed(NamedTuple):
     signs: Tensor
     present: Tensor | None
     fixed: law.FixedStrengths | None = None
+    pattern: Pattern | None = None
 
 
 def fixed(
@@ -88,6 +96,7 @@ def _verified(module: nn.Module, path: str, own: str, *, quickly: bool) -> Fixed
             " deleted or replaced."
         ) from None
     parameter_lookup.require_shape(full, weight)
+    sparse_verification.settle(module, own, full, weight)
     stored, present = _buffers(module, own, full)
     stamp = _stamp(module, own, weight)
     unchanged = (
@@ -104,7 +113,9 @@ def _verified(module: nn.Module, path: str, own: str, *, quickly: bool) -> Fixed
     exists = None if present is None else present.to(torch.bool)
     name = f"{path}.{actual}" if path else actual
     fixed_strengths = fixed_buffers.read(module, own)
-    return Fixed(name, module, own, weight, stored, exists, fixed_strengths)
+    pattern = _sparse_weights.pattern(module, own)
+    facts_of_it = stored, exists, fixed_strengths, pattern
+    return Fixed(name, module, own, weight, *facts_of_it)
 
 
 def _buffers(module: nn.Module, own: str, full: str) -> tuple[Tensor, Tensor | None]:
@@ -286,9 +297,12 @@ def _believed(module: nn.Module, path: str, own: str) -> Fixed | None:
     full = f"{path}.{actual}" if path else actual
     unit_signs = law.valid_signs(full, stored)
     if present is None:
-        return Fixed(full, module, own, weight, unit_signs, None)
+        pattern = _sparse_weights.pattern(module, own)
+        return Fixed(full, module, own, weight, unit_signs, None, None, pattern)
     if present.shape != weight.shape:
         return None
     exists = law.valid_present(full, present)
     fixed_strengths = fixed_buffers.read(module, own)
-    return Fixed(full, module, own, weight, unit_signs, exists, fixed_strengths)
+    pattern = _sparse_weights.pattern(module, own)
+    facts_of_it = unit_signs, exists, fixed_strengths, pattern
+    return Fixed(full, module, own, weight, *facts_of_it)

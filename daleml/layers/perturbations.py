@@ -195,9 +195,7 @@ def silence_pathway(
     circuit = read.circuit(rnn)
     absent = read.pathway(circuit, pathway)
     number, window = read.layer(circuit, layer), read.window(circuit, window_ms, steps)
-    return _perturbed(
-        rnn, circuit, Cut(number, window, (absent,) * len(circuit._suffixes))
-    )
+    return _perturbed(rnn, circuit, Cut(number, window, absent))
 
 
 def lesion(
@@ -250,8 +248,8 @@ def lesion(
         )
     # Here, and not at every run: a block is one lesion, also of a function that it decorates.
     absent = []
-    for suffix in circuit._suffixes:
-        absent.append(read.lesioned(circuit, suffix, chosen, fraction, generator))
+    for suffix, meant in zip(circuit._suffixes, chosen, strict=True):
+        absent.append(read.lesioned(circuit, suffix, meant, fraction, generator))
     return _perturbed(
         rnn, circuit, Cut(read.layer(circuit, layer), None, tuple(absent))
     )

@@ -12,11 +12,12 @@ from daleml._support.shared_options import completed, lists_options, options_of
 from daleml._support.signed_edges import WEIGHT
 from daleml.layers._recurrent import given_matrix, given_wiring
 from daleml.layers._recurrent.circuit_options import ColumnEIOptions
-from daleml.layers._recurrent.column_ei_wiring import ColumnEI, starting_radius
+from daleml.layers._recurrent.column_ei_wiring import starting_radius
 from daleml.layers._recurrent.given_wiring import CellTypes
 from daleml.layers._recurrent.nonlinearities import Nonlinearity
 from daleml.layers._recurrent.sequence_interface import Recurrent
 from daleml.layers._recurrent.sizes import partition, sizes
+from daleml.layers._recurrent.sparse_column_ei import SparseColumnEI
 from daleml.layers._recurrent.starting_activity import contain
 from daleml.layers.recurrent_cells import DANNRNNCell as DANNRNNCell
 from daleml.layers.recurrent_cells import EIRNNCell as EIRNNCell
@@ -170,7 +171,7 @@ class EIRNN(Recurrent):
         given = completed(EIRNN, options_of(ColumnEIOptions), options)
         inputs, units = sizes("input_size", input_size), partition(hidden_size)
         as_nn_rnn = num_layers, nonlinearity, bias, batch_first, dropout, bidirectional
-        super().__init__(ColumnEI(), inputs, units, *as_nn_rnn, given)
+        super().__init__(SparseColumnEI(), inputs, units, *as_nn_rnn, given)
 
     @classmethod
     def from_graph(

@@ -9,9 +9,9 @@ from daleml import require
 from daleml._support.shared_options import completed, lists_options, options_of
 from daleml.layers._recurrent.cell_interface import Cell
 from daleml.layers._recurrent.circuit_options import ColumnEIOptions, DANNOptions
-from daleml.layers._recurrent.column_ei_wiring import ColumnEI
 from daleml.layers._recurrent.nonlinearities import Nonlinearity
 from daleml.layers._recurrent.sizes import DANN_FIXED, dann_parts, partition, sizes
+from daleml.layers._recurrent.sparse_column_ei import SparseColumnEI
 from daleml.layers._shared.checked_attributes import AttributeCheck
 from daleml.populations import Populations
 
@@ -73,7 +73,7 @@ class EIRNNCell(Cell):
     ) -> None:
         given = completed(EIRNNCell, options_of(ColumnEIOptions), options)
         inputs, units = sizes("input_size", input_size), partition(hidden_size)
-        super().__init__(ColumnEI(), inputs, units, nonlinearity, bias, given)
+        super().__init__(SparseColumnEI(), inputs, units, nonlinearity, bias, given)
 
 
 @lists_options(DANNOptions)

@@ -21,6 +21,7 @@ from daleml.layers._recurrent.one_step import one_step
 from daleml.layers._recurrent.wiring import Wiring
 from daleml.layers._shared.acting_parameters import acting
 from daleml.layers._shared.exporting import is_exporting
+from daleml.layers._shared.sparse_product import StepMatrix
 from daleml.populations import Populations
 
 
@@ -122,16 +123,16 @@ class Cell(Circuit):
             return None
         return self._compositions.get(threading.get_ident())
 
-    def _step_matrices(self, suffix: str) -> tuple[Tensor, Tensor]:
+    def _step_matrices(self, suffix: str) -> tuple[StepMatrix, StepMatrix]:
         # Under dynamics of its own a cell runs as a layer does, inside of a block too.
         composition = self._composition
         if composition is None or not self._has_dynamics:
             return super()._step_matrices(suffix)
         return composition.weights()
 
-    def _compose(self) -> tuple[Tensor, Tensor]:
+    def _compose(self) -> tuple[StepMatrix, StepMatrix]:
         wiring = self._wiring
-        return wiring.weight(self, "ih"), wiring.weight(self, "hh")
+        return wiring.step_matrix(self, "ih"), wiring.step_matrix(self, "hh")
 
     @contextmanager
     def composed(self) -> Iterator[Self]:
@@ -173,7 +174,9 @@ class Cell(Circuit):
         """
         names = [*self._wiring.parts("ih"), *self._wiring.parts("hh")]
         # What compiles runs a step as a layer does, which composes for itself.
-        if self._wiring.shunting or torch.compiler.is_compiling():
+        sparse = any(path.pattern is not None for path in self._paths)
+        # A sparse weight is the parameter itself: there is nothing to compose.
+        if self._wiring.shunting or sparse or torch.compiler.is_compiling():
             yield self
             return
         # Threads enter and leave blocks in any order, and each goes backward for itself.

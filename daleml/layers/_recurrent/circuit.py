@@ -33,6 +33,7 @@ from daleml.layers._recurrent.wiring import PathDrawing, Wiring
 from daleml.layers._shared import acting_parameters
 from daleml.layers._shared.acting_parameters import rewritten
 from daleml.layers._shared.checked_attributes import AttributeCheck, positive_or_none
+from daleml.layers._shared.sparse_product import StepMatrix
 from daleml.modules import Reads, SynapticWeight
 from daleml.populations import Populations
 
@@ -313,21 +314,28 @@ class Circuit(Stackable):
         self._layer_hooks[handle.id] = look
         return handle
 
-    def _step_matrices(self, suffix: str) -> tuple[Tensor, Tensor]:
+    def _step_matrices(self, suffix: str) -> tuple[StepMatrix, StepMatrix]:
         """Return what multiplies the input and the state of a layer in every step."""
-        matrices = self._wiring.matrices
+        wiring = self._wiring
         return (
-            acting_parameters.composed(self, matrices, f"ih{suffix}"),
-            acting_parameters.composed(self, matrices, f"hh{suffix}"),
+            wiring.step_matrix(self, f"ih{suffix}"),
+            wiring.step_matrix(self, f"hh{suffix}"),
         )
 
     def _weights(self, suffix: str) -> EffectiveWeights:
-        weight_ih = self._wiring.weight(self, f"ih{suffix}")
-        weight_hh = self._wiring.weight(self, f"hh{suffix}")
+        found = []
+        for one in self._uncut_matrices(suffix):
+            found.append(one if isinstance(one, Tensor) else one.csr())
+        return EffectiveWeights(*found)
+
+    def _uncut_matrices(self, suffix: str) -> tuple[StepMatrix, StepMatrix]:
+        """Return what multiplies input and state, without what a perturbation cuts throughout."""
+        weight_ih = self._wiring.step_matrix(self, f"ih{suffix}")
+        weight_hh = self._wiring.step_matrix(self, f"hh{suffix}")
         if self._perturbations:
             layer = self._suffixes.index(suffix)
             weight_hh = without_cut(weight_hh, self._perturbations, layer)
-        return EffectiveWeights(weight_ih, weight_hh)
+        return weight_ih, weight_hh
 
     def extra_repr(self) -> str:
         """Describe the circuit's sizes and dynamics."""

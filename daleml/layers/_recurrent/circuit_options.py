@@ -28,7 +28,8 @@ class CircuitOptions(TypedDict, total=False):
         Connectivity,
         Option(
             None,
-            "Which recurrent synapses exist: a boolean matrix (post, pre); a density in (0, 1],"
+            "Which recurrent synapses exist: a boolean matrix (post, pre), which may be one of"
+            " scipy.sparse; a density in (0, 1],"
             " drawn from ``generator`` anew for each layer, or :class:`Blocks` of densities in"
             " [0, 1], one for each pathway; or a networkx ``DiGraph`` whose nodes, in their"
             " order, are the units. Those that do not exist are kept at exactly zero. Of a"
@@ -208,6 +209,16 @@ class ColumnEIOptions(CircuitOptions, total=False):
             "Mean of the input, e.g. the mean pixel: where all inputs excite, the first bias"
             " starts by cancelling what that adds up to. The default cancels nothing; too much"
             " would start the circuit silent.",
+        ),
+    ]
+    sparse: Annotated[
+        bool | None,
+        Option(
+            False,
+            "Whether the weights that have a mask hold one number for each synapse that exists,"
+            " instead of a matrix: see the guide to sparse circuits. None chooses, by what was"
+            " measured to be faster: sparse from 512 by 512 units on, where at most one synapse"
+            " in twenty exists.",
         ),
     ]
     spectral_radius: Annotated[

@@ -40,15 +40,13 @@ ten times that, and its paths without a loop would then amplify activity a thous
 """
 
 
-def _most_factor(circuit: Any, present: Tensor | None) -> float:
+def most_factor(circuit: Any, density: float) -> float:
     """Return by how much a recurrent weight is scaled up, at most."""
     # A radius that was asked for is given, whatever it takes.
     if circuit.spectral_radius is not None:
         return float("inf")
-    if present is None:
-        return _MOST_FACTOR
     # The radius of a weight as it is drawn falls with the root of its density.
-    return _MOST_FACTOR / math.sqrt(present.count_nonzero().item() / present.numel())
+    return float(_MOST_FACTOR / math.sqrt(density))
 
 
 class ColumnEI(Wiring):
@@ -115,7 +113,12 @@ class ColumnEI(Wiring):
         if found:
             factor = factor_from(found, weight, starting_radius(module))
             if path.strength is None:
-                factor = min(factor, _most_factor(module, present))
+                density = (
+                    1.0
+                    if present is None
+                    else present.count_nonzero().item() / present.numel()
+                )
+                factor = min(factor, most_factor(module, density))
             self._multiply_(module, name, factor)
 
     def weaken_inhibition_(self, module: nn.Module, name: str, factor: float) -> None:

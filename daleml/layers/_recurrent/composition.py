@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from daleml import law
 from daleml.layers._shared.functorch_tensors import is_wrapped
 
-StepMatrices = tuple[Tensor, Tensor]
+StepMatrices = tuple[Any, Any]
 """What multiplies the input, and what multiplies the state."""
 
 

@@ -28,6 +28,7 @@ from daleml.layers._recurrent.circuit import Circuit
 from daleml.layers._recurrent.dynamics_loop import dynamics_loop
 from daleml.layers._recurrent.fused import fused
 from daleml.layers._recurrent.fused_rate import fused_rate
+from daleml.layers._recurrent.fused_sparse import run_sparse
 from daleml.layers._recurrent.fused_synapses import fused_synapses
 from daleml.layers._recurrent.kept_leak import Step
 from daleml.layers._recurrent.layer_sweep import LayerSweep, is_lowered, lowered
@@ -109,7 +110,10 @@ def _advance_layer(
         weight_ih, weight_hh = circuit._step_matrices(suffix)
         if changes is not None:
             weight_hh = changes.without_cut(weight_hh)
-        rates, last = run(rows, weight_ih, bias, weight_hh, sweep)
+        if isinstance(weight_ih, Tensor) and isinstance(weight_hh, Tensor):
+            rates, last = run(rows, weight_ih, bias, weight_hh, sweep)
+        else:
+            rates, last = run_sparse(rows, weight_ih, bias, weight_hh, sweep)
     if changes is not None:
         rates, last = changes.silenced(rates, last, of_rates=not circuit._leaks)
     for look in tuple(circuit._layer_hooks.values()):

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from daleml import _sparse_weights
 from daleml.layers._recurrent import noise
 from daleml.layers._recurrent.kept_dynamics import KeptDynamics
 from daleml.layers._recurrent.kept_leak import Step
@@ -20,6 +21,7 @@ from daleml.layers._recurrent.perturbing import (
 )
 from daleml.layers._recurrent.wiring import Wiring
 from daleml.layers.dynamics import Dynamics, MembraneLeak, RateLeak
+from daleml.populations import Populations
 
 
 class Disturbed(KeptDynamics):
@@ -37,6 +39,7 @@ class Disturbed(KeptDynamics):
     generator: torch.Generator | None
     _wiring: Wiring
     _suffixes: tuple[str, ...]
+    populations: Populations
     _perturbations: tuple[Perturbation, ...] = ()
 
     @property
@@ -103,6 +106,7 @@ class Disturbed(KeptDynamics):
 
     def _changes(self, suffix: str, rows: Tensor, n_steps: int) -> LayerChanges:
         """Return what perturbs one run of a layer."""
+        pattern = _sparse_weights.pattern(self, self._wiring.parts(f"hh{suffix}")[0])
         return changes_of(
             self._perturbations,
             self._suffixes.index(suffix),
@@ -111,6 +115,7 @@ class Disturbed(KeptDynamics):
             rows.new_zeros(self.hidden_size),
             composed=not self._wiring.shunting,
             plain=not self._has_dynamics and not (self.rate_noise and self._is_noisy),
+            sparse=None if pattern is None else (pattern, self.populations),
         )
 
     def rates(self, state: Tensor) -> Tensor:

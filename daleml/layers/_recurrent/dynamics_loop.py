@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
 
+from daleml.layers._shared.sparse_product import StepMatrix, times_rows
 from daleml.layers.dynamics.protocol import Dynamics, State, TimeStep
 
 Current = Callable[[Tensor, Tensor], Tensor]
@@ -17,9 +17,9 @@ Current = Callable[[Tensor, Tensor], Tensor]
 
 def dynamics_loop(
     x: Tensor,
-    weight_ih: Tensor,
+    weight_ih: StepMatrix,
     bias: Tensor | None,
-    weight_hh: Tensor,
+    weight_hh: StepMatrix,
     state: Tensor,
     noise: Tensor | None,
     dynamics: Dynamics,
@@ -31,12 +31,12 @@ def dynamics_loop(
     Shape:
         ``state`` (sequences, variables * units), the rest as in :func:`loop`.
     """
-    drive = linear(x, weight_ih, bias)
+    drive = times_rows(x, weight_ih, bias)
     if noise is not None:
         drive = drive + noise
 
     def current(now: Tensor, sent: Tensor) -> Tensor:
-        return now + linear(sent, weight_hh)
+        return now + times_rows(sent, weight_hh)
 
     return advance_dynamics(drive, current, state, dynamics, time, batch_sizes)
 

@@ -9,19 +9,19 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
 
 from daleml.layers._recurrent.nonlinearities import (
     NONLINEARITIES as NONLINEARITIES,
 )
 from daleml.layers._recurrent.nonlinearities import Nonlinearity as Nonlinearity
+from daleml.layers._shared.sparse_product import StepMatrix, times_rows
 
 
 def loop(
     x: Tensor,
-    weight_ih: Tensor,
+    weight_ih: StepMatrix,
     bias: Tensor | None,
-    weight_hh: Tensor,
+    weight_hh: StepMatrix,
     state: Tensor,
     noise: Tensor | None,
     keep: Tensor | float | None,
@@ -29,12 +29,12 @@ def loop(
     batch_sizes: Sequence[int],
 ) -> tuple[Tensor, Tensor]:
     """Run one layer step by step: any nonlinearity, any number of derivatives."""
-    drive = linear(x, weight_ih, bias)
+    drive = times_rows(x, weight_ih, bias)
     if noise is not None:
         drive = drive + noise
 
     def current(now: Tensor, rates: Tensor) -> Tensor:
-        return now + linear(rates, weight_hh)
+        return now + times_rows(rates, weight_hh)
 
     return advance(drive, current, state, keep, f, batch_sizes)
 

@@ -12,16 +12,19 @@ from torch import Tensor
 
 from daleml import require
 from daleml._signs.drawn_masks import DrawnBlocks
-from daleml._support import digraph_edges
+from daleml._support import digraph_edges, synapse_arrays
 from daleml.layers.blocks import ARROW, Blocks
 from daleml.populations import Populations
 
 if TYPE_CHECKING:
     import networkx as nx
+    from scipy.sparse import sparray, spmatrix
 
-Connectivity: TypeAlias = "Tensor | float | Blocks | nx.DiGraph[Any] | None"
-"""A boolean matrix (post, pre), the fraction of synapses that exist or one for each pathway, a
-graph, or None for all."""
+Connectivity: TypeAlias = (
+    "Tensor | float | Blocks | nx.DiGraph[Any] | sparray | spmatrix | None"
+)
+"""A boolean matrix (post, pre), which may be sparse, the fraction of synapses that exist or one
+for each pathway, a graph, or None for all."""
 Ends: TypeAlias = tuple[Populations | int, Populations | int]
 """The postsynaptic and the presynaptic populations of a weight, or their numbers of units."""
 
@@ -75,7 +78,7 @@ def mask_matrix(
             require.fraction(f"{name}[{pathway!r}]", density)
         present, says = _drawn(given.matrix(post, pre), generator), False
     else:
-        present, says = _of_matrix(name, given, shape), True
+        present, says = matrix_of_flags(name, given, shape), True
     if autapses is False or (autapses is None and not says):
         present.fill_diagonal_(False)
     # A mask of ones would cost a product at every step.
@@ -119,12 +122,17 @@ def _drawn(densities: Tensor, generator: torch.Generator | None) -> Tensor:
     return drawn.cpu() < densities
 
 
-def _of_matrix(name: str, given: Any, shape: tuple[int, int]) -> Tensor:
+def matrix_of_flags(name: str, given: Any, shape: tuple[int, int]) -> Tensor:
+    """Return a matrix of 0 and 1, or raise if it is none of that shape."""
+    if synapse_arrays.is_sparse(given):
+        # Of the few units that a matrix of all pairs is for.
+        given = given.toarray()
     try:
         values = torch.as_tensor(given, device="cpu").detach()
         # Both would pass the comparison below, or raise something else.
-        if values.is_complex() or values.layout != torch.strided:
+        if values.is_complex():
             raise TypeError
+        values = values.to_dense()
     except (TypeError, ValueError, RuntimeError):
         kinds = "a boolean matrix, a density, Blocks or a networkx digraph"
         hint = ": write Blocks({...})" if isinstance(given, Mapping) else ""
@@ -146,6 +154,19 @@ def _of_matrix(name: str, given: Any, shape: tuple[int, int]) -> Tensor:
 def _of_graph(
     name: str, graph: nx.DiGraph[Any], shape: tuple[int, int], signs: Tensor | None
 ) -> Tensor:
+    graph, nodes = graph_of_units(name, graph, shape, signs)
+    return torch.from_numpy(digraph_edges.present(graph, nodes))
+
+
+def graph_of_units(
+    name: str, graph: Any, shape: tuple[int, int], signs: Tensor | None
+) -> tuple[nx.DiGraph[Any], list[Any]]:
+    """Return a digraph and its nodes, one for each unit, whose signs agree with the units'.
+
+    Raises:
+        TypeError: If it is no digraph.
+        ValueError: If it has more or fewer nodes, or one of another sign.
+    """
     graph = digraph_edges.digraph(name, graph)
     nodes = list(graph)
     if (len(nodes), len(nodes)) != shape:
@@ -161,4 +182,4 @@ def _of_graph(
                     f"`{name}` must agree with the populations; node {node!r} is {kind} in"
                     " them only."
                 )
-    return torch.from_numpy(digraph_edges.present(graph, nodes))
+    return graph, nodes

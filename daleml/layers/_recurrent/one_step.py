@@ -11,12 +11,14 @@ and with one, where a fraction :math:`\alpha` of the state is replaced,
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
 
 from daleml.layers._recurrent.nonlinearities import Nonlinearity, function
 from daleml.layers._recurrent.time_constants import PerUnit
+from daleml.layers._shared.sparse_product import StepMatrix, times_rows
 
 _CELLS = {"relu": torch.rnn_relu_cell, "tanh": torch.rnn_tanh_cell}
 """The nonlinearities whose whole step torch takes in one call."""
@@ -25,8 +27,8 @@ _CELLS = {"relu": torch.rnn_relu_cell, "tanh": torch.rnn_tanh_cell}
 def one_step(
     x: Tensor,
     state: Tensor,
-    weight_ih: Tensor,
-    weight_hh: Tensor,
+    weight_ih: StepMatrix,
+    weight_hh: StepMatrix,
     bias_ih: Tensor | None,
     bias_hh: Tensor | None,
     nonlinearity: str | Nonlinearity,
@@ -40,14 +42,17 @@ def one_step(
         inputs), ``weight_hh`` (units, units), biases (units,), ``leak`` a number or (units,)
         -> (rows, units).
     """
-    if leak is None and noise is None and isinstance(nonlinearity, str):
+    dense = isinstance(weight_ih, Tensor) and isinstance(weight_hh, Tensor)
+    if dense and leak is None and noise is None and isinstance(nonlinearity, str):
         cell = _CELLS.get(nonlinearity)
         # vmap has no rule for torch's cells: it would loop over the batch, and warn of it.
         if cell is not None and not torch._C._are_functorch_transforms_active():
-            return cell(x, state, weight_ih, weight_hh, bias_ih, bias_hh)
+            step: Any = cell
+            after: Tensor = step(x, state, weight_ih, weight_hh, bias_ih, bias_hh)
+            return after
     f = function(nonlinearity)
     rates = state if leak is None else f(state)
-    received = linear(x, weight_ih, bias_ih) + linear(rates, weight_hh, bias_hh)
+    received = times_rows(x, weight_ih, bias_ih) + times_rows(rates, weight_hh, bias_hh)
     if leak is not None:
         received = torch.lerp(state, received, leak)
     if noise is not None:

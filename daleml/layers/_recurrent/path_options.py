@@ -7,7 +7,8 @@ from typing import Any
 
 from daleml.layers._recurrent.masks import draw_of, is_structured, mask_matrix
 from daleml.layers._recurrent.wiring import Path
-from daleml.layers._shared import synapse_options
+from daleml.layers._shared import sparse_choice, synapse_options
+from daleml.layers._shared.sparse_masks import sparse_mask
 from daleml.populations import Populations
 
 _OF_PATHS = ("mask", "strength", "fixed", "lr_scale")
@@ -39,6 +40,7 @@ def connect(
         )
     of_input = {f"{name}": f"input_{name}" for name in _OF_PATHS}
     between = {"mask": "layer_mask"}
+    sparse_choice.require_sparse_possible(options, suffixes)
     unsigned = synapse_options.unsigned(
         "input_signed", options.get("input_signed", True), inputs
     )
@@ -73,24 +75,25 @@ def _path(
         autapses, unit_signs = options["autapses"], pre.signs(device="cpu")
     elif hasattr(mask, "adjacency"):
         raise TypeError(f"`{name}` must be a matrix, a density or Blocks; got a graph.")
-    present = mask_matrix(
-        name,
-        mask,
-        ends,
-        autapses=autapses,
-        signs=unit_signs,
-        generator=options["generator"],
-    )
+    how: dict[str, Any] = {"autapses": autapses, "signs": unit_signs}
+    how["generator"] = options["generator"]
+    present = pattern = None
+    if sparse_choice.is_chosen(options.get("sparse", False), mask, ends):
+        pattern = sparse_mask(name, mask, ends, **how)
+    else:
+        present = mask_matrix(name, mask, ends, **how)
     rest: dict[str, Any] = {}
     if "fixed" in given:
         rest = {
-            "fixed": synapse_options.which(arguments["fixed"], given["fixed"], ends),
+            "fixed": synapse_options.which(
+                arguments["fixed"], given["fixed"], ends, pattern
+            ),
             "wholly_fixed": given["fixed"] is True,
             "strength": synapse_options.relative_strengths(
-                arguments["strength"], given["strength"], ends
+                arguments["strength"], given["strength"], ends, pattern
             ),
             "learning": synapse_options.factors(
-                arguments["lr_scale"], given["lr_scale"], ends
+                arguments["lr_scale"], given["lr_scale"], ends, pattern
             ),
         }
     return Path(
@@ -100,5 +103,6 @@ def _path(
         present,
         draw_of(mask, ends),
         is_structured(mask),
+        pattern=pattern,
         **rest,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -9,12 +10,14 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from daleml import require
+from daleml import _sparse_weights, require
+from daleml._sparse_weights import Pattern
 from daleml.layers._recurrent.cell_interface import Cell
 from daleml.layers._recurrent.circuit import Circuit
 from daleml.layers._recurrent.perturbing import Window
-from daleml.layers._shared import acting_parameters
+from daleml.layers._shared import acting_parameters, synapse_options
 from daleml.layers.blocks import Blocks
+from daleml.populations import Populations
 
 Units: TypeAlias = str | Sequence[str] | Sequence[int] | slice | Tensor
 """Populations by name, area or pattern; or the numbers of units, or a boolean mask of them."""
@@ -175,17 +178,26 @@ def amount(given: Any, n_units: int) -> float | Tensor:
     return each
 
 
-def pathway(circuit: Circuit, given: Any) -> Tensor:
-    """Read which synapses are meant: boolean (post, pre), one of them at least."""
-    meant = _synapses(circuit, given)
-    if not bool(meant.any()):
-        raise ValueError("`pathway` must have a pair of units; got none.")
-    return meant
+def pathway(circuit: Circuit, given: Any) -> tuple[Tensor, ...]:
+    """Read which synapses of each layer are meant, one of them at least.
+
+    Boolean (post, pre); of a sparse weight a vector, in the order of its synapses.
+    """
+    patterns = []
+    for suffix in circuit._suffixes:
+        name = circuit._wiring.parts(f"hh{suffix}")[0]
+        patterns.append(_sparse_weights.pattern(circuit, name))
+    found = [_synapses(circuit, given, pattern) for pattern in dict.fromkeys(patterns)]
+    by_pattern = dict(zip(dict.fromkeys(patterns), found, strict=True))
+    if not any(bool(meant.any()) for meant in found):
+        what = "a synapse" if patterns[0] is not None else "a pair of units"
+        raise ValueError(f"`pathway` must have {what}; got none.")
+    return tuple(by_pattern[pattern] for pattern in patterns)
 
 
-def _synapses(circuit: Circuit, given: Any) -> Tensor:
+def _synapses(circuit: Circuit, given: Any, pattern: Pattern | None) -> Tensor:
     """Read synapses: a boolean matrix, Blocks, or the names of pathways."""
-    size = circuit.hidden_size
+    size, units = circuit.hidden_size, circuit.populations
     if isinstance(given, Tensor):
         if given.dtype != torch.bool or given.shape != (size, size):
             raise ValueError(
@@ -193,10 +205,10 @@ def _synapses(circuit: Circuit, given: Any) -> Tensor:
                 f" named; got {given.dtype} of shape {tuple(given.shape)}."
             )
         # A copy, since the block is to mean what was given where it began.
-        return given.detach().cpu().clone()
-    units = circuit.populations
+        meant: Tensor = given.detach().cpu().clone()
+        return meant if pattern is None else pattern.entries(meant)
     if isinstance(given, Blocks):
-        return given.matrix(units, units, argument="pathway").bool()
+        return _of_blocks(given, units, pattern)
     names = [given] if isinstance(given, str) else given
     named = isinstance(names, (list, tuple)) and all(isinstance(n, str) for n in names)
     if not names or not named:
@@ -204,7 +216,7 @@ def _synapses(circuit: Circuit, given: Any) -> Tensor:
             "`pathway` must be one such as 'E->I', several of them, Blocks, or a boolean"
             f" matrix; got {given!r}."
         )
-    meant = torch.zeros(size, size, dtype=torch.bool, device="cpu")
+    found = []
     for name in names:
         # Blocks would say it of an argument of their own.
         sides = name.split("->")
@@ -213,8 +225,15 @@ def _synapses(circuit: Circuit, given: Any) -> Tensor:
                 "`pathway` must be one such as 'E->I', from the presynaptic to the"
                 f" postsynaptic population; got {name!r}."
             )
-        meant |= Blocks({name: 1}).matrix(units, units, argument="pathway").bool()
-    return meant
+        found.append(_of_blocks(Blocks({name: 1}), units, pattern))
+    return functools.reduce(torch.logical_or, found)
+
+
+def _of_blocks(given: Blocks, units: Populations, pattern: Pattern | None) -> Tensor:
+    """Return the synapses of the pathways that are not 0."""
+    if pattern is None:
+        return given.matrix(units, units, argument="pathway").bool()
+    return synapse_options.of_blocks(given, (units, units), "pathway", pattern) != 0
 
 
 def lesioned(

@@ -9,13 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
+from daleml._sparse_weights import Pattern
+from daleml.layers._recurrent import sparse_cuts
 from daleml.layers._recurrent.dynamics_loop import checked_rates, checked_step
+from daleml.layers._shared.sparse_product import StepMatrix
 from daleml.layers.dynamics.protocol import Dynamics, Receive, State, TimeStep
+from daleml.populations import Populations
+
+SparseRecurrence: TypeAlias = tuple[Pattern, Populations]
+"""Where the synapses of a sparse recurrent weight lie, and the populations of its units."""
 
 
 class Window(NamedTuple):
@@ -108,7 +115,7 @@ class Cut(Perturbation):
     """Synapses that transmit nothing.
 
     Attributes:
-        absent: Which, boolean (post, pre), on the CPU, of each layer.
+        absent: Which, boolean (post, pre), on the CPU, of each layer; of a sparse weight a vector.
     """
 
     absent: tuple[Tensor, ...]
@@ -155,7 +162,7 @@ class LayerChanges:
             return self.current
         return bias + self.current
 
-    def without_cut(self, weight: Tensor) -> Tensor:
+    def without_cut(self, weight: StepMatrix) -> StepMatrix:
         """Return a recurrent weight without the synapses that transmit nothing."""
         if self.absent is None:
             return weight
@@ -186,6 +193,7 @@ def changes_of(
     *,
     composed: bool,
     plain: bool,
+    sparse: SparseRecurrence | None = None,
 ) -> LayerChanges:
     """Return what perturbations change in one run of a layer.
 
@@ -198,6 +206,7 @@ def changes_of(
         composed: Whether the layer has one matrix of weights, from which synapses can be cut.
         plain: Whether its dynamics are the leak alone, so that rates go nowhere but through the
             weights.
+        sparse: Where the synapses of a sparse recurrent weight lie, and between which populations.
 
     Raises:
         ValueError: If a window does not lie within the trial.
@@ -224,9 +233,12 @@ def changes_of(
     lasting = all(one.window is None for one, _ in passing)
     if lasting and composed and plain:
         # Whoever is silent throughout sends nothing, as if it had no synapses.
-        found.silent = _together([one for one, _ in passing], layer, none).silent
+        found.silent = _together(
+            [one for one, _ in passing], layer, none, sparse
+        ).silent
         if found.silent is not None:
-            columns = found.silent.expand(len(none), -1)
+            pattern = None if sparse is None else sparse[0]
+            columns = sparse_cuts.of_silent(found.silent, pattern)
             found.absent = columns if found.absent is None else found.absent | columns
         return found
     # Steps between the same begins and ends have the same changes.
@@ -234,22 +246,27 @@ def changes_of(
     for now in range(n_steps):
         acting = tuple(i for i, (_, steps) in enumerate(passing) if now in steps)
         if acting not in known:
-            known[acting] = _together([passing[i][0] for i in acting], layer, none)
+            known[acting] = _together(
+                [passing[i][0] for i in acting], layer, none, sparse
+            )
         found.steps.append(known[acting])
     # Who is silent from the beginning on was silent before.
     first = [one for one, steps in passing if steps.start == 0]
-    found.silent_before = _together(first, layer, none).silent
+    found.silent_before = _together(first, layer, none, sparse).silent
     return found
 
 
 def without_cut(
-    weight: Tensor, perturbations: Sequence[Perturbation], layer: int
-) -> Tensor:
+    weight: StepMatrix, perturbations: Sequence[Perturbation], layer: int
+) -> StepMatrix:
     """Return a recurrent weight without the synapses that transmit nothing throughout."""
     for one in perturbations:
         always = one.window is None and one.layer in (None, layer)
         if isinstance(one, Cut) and always:
-            weight = weight.masked_fill(one.absent[layer].to(weight.device), 0)
+            device = (
+                weight.device if isinstance(weight, Tensor) else weight.values.device
+            )
+            weight = weight.masked_fill(one.absent[layer].to(device), 0)
     return weight
 
 
@@ -262,7 +279,12 @@ def silent_throughout(perturbations: Sequence[Perturbation]) -> Tensor | None:
     return found
 
 
-def _together(acting: Sequence[Perturbation], layer: int, none: Tensor) -> StepChanges:
+def _together(
+    acting: Sequence[Perturbation],
+    layer: int,
+    none: Tensor,
+    sparse: SparseRecurrence | None,
+) -> StepChanges:
     """Return what several perturbations change together."""
     silent = current = absent = None
     for one in acting:
@@ -275,7 +297,11 @@ def _together(acting: Sequence[Perturbation], layer: int, none: Tensor) -> StepC
         elif isinstance(one, Cut):
             synapses = one.absent[layer]
             absent = synapses if absent is None else absent | synapses
-    cuts = [] if absent is None else list(_by_target(absent, none.device))
+    cuts: list[tuple[Tensor, Tensor]] = []
+    if absent is not None and sparse is None:
+        cuts = list(_by_target(absent, none.device))
+    elif absent is not None and sparse is not None:
+        cuts = list(sparse_cuts.by_population(absent, *sparse, none.device))
     return StepChanges(silent, current, tuple(cuts))
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from daleml.layers import init
 from daleml.layers._shared.acting_parameters import is_scalable, rewritten_or_none
+from daleml.layers.init import sparse_spectra
 from daleml.layers.init.largest_eigenvalue import largest_modulus
 
 GROWING = 0.98
@@ -87,7 +88,7 @@ def _contain(circuit: Any, suffix: str) -> None:
     """Scale a recurrent weight down in which rectified activity would grow."""
     weight = circuit._weights(suffix).recurrent.detach()
     # What is not finite is refused where it is used, in a sentence of its own.
-    if not weight.isfinite().all():
+    if not _entries(weight).isfinite().all():
         return
     growth = init.rectified_radius(weight)
     if growth > GROWING:
@@ -106,6 +107,11 @@ def _contain(circuit: Any, suffix: str) -> None:
         circuit._wiring.scale_(circuit, f"hh{suffix}", factor)
 
 
+def _entries(weight: Tensor) -> Tensor:
+    """Return the entries of a weight, of a sparse one those of its synapses."""
+    return weight.values() if weight.layout == torch.sparse_csr else weight
+
+
 def _unequal_leak(circuit: Any) -> Tensor | None:
     """Return the leak of each unit, float64 on the CPU, where units differ in it; else None."""
     leak = circuit.leak
@@ -120,6 +126,8 @@ def _leaky_growth(weight: Tensor, leak: Tensor) -> float:
 
     .. math:: x_t = (1 - \alpha) x_{t-1} + \alpha W \max(0, x_{t-1})
     """
+    if weight.layout == torch.sparse_csr:
+        return sparse_spectra.leaky_growth(weight, leak, _N_TAUS, _MOST_STEPS)
     matrix = leak[:, None] * weight.to("cpu", torch.float64)
     generator = torch.Generator().manual_seed(0)
     like: dict[str, Any] = {"dtype": matrix.dtype, "device": "cpu"}
@@ -184,7 +192,7 @@ def _awake(circuit: Any, suffix: str, inputs: Tensor) -> Tensor:
         # At the constant input: what changes makes any unit active now and then.
         active = (rates[_STEPS // 2 :, 0, exciting] > 0).any(0)
         # A circuit without anything that excites it is silent by its structure.
-        excited = (circuit._weights(suffix).input[exciting] > 0).any(1).cpu()
+        excited = _is_excited(circuit._weights(suffix).input.detach())[exciting]
         enough = FEWEST_ACTIVE * int(excited.sum())
         if int(active.sum()) >= enough:
             return rates
@@ -220,14 +228,32 @@ def _rates(circuit: Any, suffix: str, inputs: Tensor) -> Tensor:
     from_input, recurrent = (
         weight.detach().cpu().double() for weight in (weights.input, weights.recurrent)
     )
-    drive = inputs @ from_input.T
+    drive = _times(inputs, from_input)
     if circuit.bias:
         for name in (f"bias_ih{suffix}", f"bias_hh{suffix}"):
             drive = drive + getattr(circuit, name).detach().cpu().double()
     state = torch.zeros_like(drive[0])
     found = []
     for now in drive:
-        received = now + circuit._f(state) @ recurrent.T
+        received = now + _times(circuit._f(state), recurrent)
         state = (1 - _LEAK) * state + _LEAK * received
         found.append(circuit._f(state))
     return torch.stack(found)
+
+
+def _times(rates: Tensor, weight: Tensor) -> Tensor:
+    """Return the product of a weight and rates, (..., pre) -> (..., post)."""
+    if weight.layout == torch.sparse_csr:
+        columns = rates.reshape(-1, rates.shape[-1]).T
+        return (weight @ columns).T.reshape(*rates.shape[:-1], weight.shape[0])
+    return rates @ weight.T
+
+
+def _is_excited(weight: Tensor) -> Tensor:
+    """Return which units have a synapse that excites them, boolean, on the CPU."""
+    if weight.layout != torch.sparse_csr:
+        return (weight > 0).any(1).cpu()
+    starts = weight.crow_indices().long().cpu()
+    n_before = torch.zeros(len(weight.values()) + 1, dtype=torch.int64)
+    n_before[1:] = (weight.values() > 0).cumsum(0).cpu()
+    return n_before[starts[1:]] > n_before[starts[:-1]]

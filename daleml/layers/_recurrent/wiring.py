@@ -14,9 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from daleml._signs.drawn_masks import DrawnBlocks
+from daleml._sparse_weights import Pattern
 from daleml.layers import init
 from daleml.layers._recurrent.layer_sweep import LayerSweep
 from daleml.layers._shared import acting_parameters
+from daleml.layers._shared.sparse_product import StepMatrix
 from daleml.populations import Populations
 
 
@@ -42,6 +44,11 @@ class Path(NamedTuple):
     """Relative mean strength of each synapse; None if all are alike."""
     learning: Tensor | None = None
     """Factor on what each synapse learns; None if all are 1."""
+    pattern: Pattern | None = None
+    """Where the synapses of a sparse weight lie; None of a matrix.
+
+    ``present`` is then None, and what says something of each synapse is a vector.
+    """
 
     def unit_signs(self) -> list[float | None]:
         """Return the sign of each presynaptic unit, None for one without."""
@@ -109,7 +116,7 @@ class Wiring:
     def draw_shared(self, module: nn.Module, suffix: str) -> None:
         """Initialise what both paths share."""
 
-    def weight(self, module: nn.Module, name: str) -> Tensor:
+    def step_matrix(self, module: nn.Module, name: str) -> StepMatrix:
         """Compose what multiplies the input or the state, before any division, ``(post, pre)``."""
         return acting_parameters.composed(module, self.matrices, name)
 

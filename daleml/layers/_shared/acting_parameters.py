@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.prune import BasePruningMethod
 
-from daleml import law
+from daleml import _sparse_weights, law
 from daleml._signs import facts
 from daleml.layers import functional
 
@@ -75,7 +75,14 @@ def unit_signs(module: nn.Module, name: str, otherwise: Tensor) -> Tensor:
     That is ``otherwise`` where it has no values.
     """
     stored = module._buffers.get(name + law.SUFFIX)
-    if stored is None or stored.is_meta or stored.numel() != otherwise.numel():
+    if stored is None or stored.is_meta:
+        return otherwise
+    pattern = _sparse_weights.pattern(module, name)
+    if pattern is not None:
+        # The signs of synapses, each that of its sender; who sends nothing keeps its own.
+        each = law.as_factors(stored).to(otherwise)
+        return otherwise.to(stored.device).index_copy(0, pattern.pre.long(), each)
+    if stored.numel() != otherwise.numel():
         return otherwise
     return law.as_factors(stored).flatten()
 

@@ -9,20 +9,25 @@ import torch
 from torch import Tensor
 
 from daleml import require
-from daleml.layers.blocks import Blocks
+from daleml._sparse_weights import Pattern
+from daleml._support import synapse_arrays
+from daleml.layers.blocks import ARROW, Blocks
 from daleml.populations import Populations
 
 Ends = tuple[Populations, Populations]
 """The postsynaptic and the presynaptic populations of a weight."""
 
 
-def which(name: str, given: Any, ends: Ends) -> Tensor | None:
+def which(
+    name: str, given: Any, ends: Ends, pattern: Pattern | None = None
+) -> Tensor | None:
     """Return which synapses are meant, boolean, ``(post, pre)``; None if none is.
 
     Args:
         name: What the option is called.
         given: True for all, None or False for none, blocks of 0 and 1, or a boolean matrix.
         ends: The populations on both sides.
+        pattern: Where the synapses of a sparse weight lie, one of which has an entry each.
 
     Raises:
         TypeError: If it is none of these.
@@ -32,8 +37,10 @@ def which(name: str, given: Any, ends: Ends) -> Tensor | None:
         return None
     post, pre = ends
     if given is True:
-        return torch.ones(post.size, pre.size, dtype=torch.bool, device="cpu")
-    values = _values(name, given, ends, "True, a boolean matrix or Blocks of 0 and 1")
+        shape = (post.size, pre.size) if pattern is None else (pattern.size,)
+        return torch.ones(shape, dtype=torch.bool, device="cpu")
+    kinds = "True, a boolean matrix or Blocks of 0 and 1"
+    values = _values(name, given, ends, kinds, pattern)
     wrong = values[(values != 0) & (values != 1)]
     if wrong.numel():
         raise ValueError(f"`{name}` must hold 0 and 1 only; got {wrong[0].item():g}.")
@@ -41,7 +48,9 @@ def which(name: str, given: Any, ends: Ends) -> Tensor | None:
     return found if bool(found.any()) else None
 
 
-def relative_strengths(name: str, given: Any, ends: Ends) -> Tensor | None:
+def relative_strengths(
+    name: str, given: Any, ends: Ends, pattern: Pattern | None = None
+) -> Tensor | None:
     """Return the relative mean strength of each synapse, ``(post, pre)``; None if all are alike.
 
     Raises:
@@ -51,13 +60,15 @@ def relative_strengths(name: str, given: Any, ends: Ends) -> Tensor | None:
     """
     if given is None:
         return None
-    values = _non_negative(name, given, ends)
+    values = _non_negative(name, given, ends, pattern)
     if not bool(values.any()):
         raise ValueError(f"`{name}` must be above 0 somewhere; got zeros only.")
     return values
 
 
-def factors(name: str, given: Any, ends: Ends) -> Tensor | None:
+def factors(
+    name: str, given: Any, ends: Ends, pattern: Pattern | None = None
+) -> Tensor | None:
     """Return the factor on what each synapse learns, ``(post, pre)``; None if all are 1.
 
     Raises:
@@ -66,7 +77,7 @@ def factors(name: str, given: Any, ends: Ends) -> Tensor | None:
     """
     if given is None:
         return None
-    return _non_negative(name, given, ends)
+    return _non_negative(name, given, ends, pattern)
 
 
 @torch.no_grad()
@@ -151,8 +162,10 @@ def unsigned(name: str, given: Any, populations: Populations) -> tuple[int, ...]
     return tuple(unit for unit, has_sign in enumerate(signed) if not has_sign)
 
 
-def _non_negative(name: str, given: Any, ends: Ends) -> Tensor:
-    values = _values(name, given, ends, "Blocks or a matrix of numbers")
+def _non_negative(
+    name: str, given: Any, ends: Ends, pattern: Pattern | None = None
+) -> Tensor:
+    values = _values(name, given, ends, "Blocks or a matrix of numbers", pattern)
     wrong = values[~(values.isfinite() & (values >= 0))]
     if wrong.numel():
         raise ValueError(
@@ -161,11 +174,22 @@ def _non_negative(name: str, given: Any, ends: Ends) -> Tensor:
     return values
 
 
-def _values(name: str, given: Any, ends: Ends, kinds: str) -> Tensor:
-    """Return a number for each synapse, ``(post, pre)``, float64, on the CPU."""
+def _values(
+    name: str, given: Any, ends: Ends, kinds: str, pattern: Pattern | None = None
+) -> Tensor:
+    """Return a number for each synapse, ``(post, pre)``, float64, on the CPU.
+
+    Of a sparse weight they are a vector, in the order of its synapses.
+    """
     post, pre = ends
     if isinstance(given, Blocks):
+        if pattern is not None:
+            return of_blocks(given, ends, name, pattern)
         return given.matrix(post, pre, argument=name, dtype=torch.float64)
+    if synapse_arrays.is_sparse(given) and given.shape == (post.size, pre.size):
+        if pattern is not None:
+            return _of_sparse(given, pattern)
+        given = given.toarray()
     try:
         values = torch.as_tensor(given, device="cpu").detach()
         if values.is_complex() or values.layout != torch.strided:
@@ -182,4 +206,39 @@ def _values(name: str, given: Any, ends: Ends, kinds: str) -> Tensor:
             f"`{name}` must have shape {(post.size, pre.size)}, (post, pre); got"
             f" {tuple(values.shape)}."
         )
+    if pattern is not None:
+        values = pattern.entries(values)
     return values.to(torch.float64)
+
+
+def of_blocks(given: Blocks, ends: Ends, name: str, pattern: Pattern) -> Tensor:
+    """Return the number that blocks have for the pathway of each synapse."""
+    post, pre = ends
+    by_pathway = given.by_pathway(post, pre, argument=name)
+    table = torch.tensor(
+        [[by_pathway[source + ARROW + target] for source in pre] for target in post],
+        dtype=torch.float64,
+        device="cpu",
+    )
+    rows, columns = (
+        torch.repeat_interleave(torch.tensor(list(each.sizes.values()), device="cpu"))
+        for each in ends
+    )
+    return table[rows[pattern.post.long()], columns[pattern.pre.long()]]
+
+
+def _of_sparse(given: Any, pattern: Pattern) -> Tensor:
+    """Return the entries of a matrix of scipy.sparse where synapses are, 0 where it has none."""
+    matrix = given.tocsr().astype("float64")
+    matrix.sum_duplicates()
+    synapses = synapse_arrays.of_sparse(matrix, "post")
+    n_pre = pattern.shape[1]
+    theirs = torch.from_numpy(synapses.post * n_pre + synapses.pre)
+    ours = pattern.post.long() * n_pre + pattern.pre
+    found = torch.zeros(pattern.size, dtype=torch.float64, device="cpu")
+    if not len(theirs):
+        return found
+    place = torch.searchsorted(theirs, ours).clamp(max=len(theirs) - 1)
+    there = theirs[place] == ours
+    found[there] = torch.from_numpy(synapses.weights)[place[there]]
+    return found

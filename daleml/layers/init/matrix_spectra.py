@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from daleml import require
+from daleml.layers.init import sparse_spectra
 from daleml.layers.init.largest_eigenvalue import largest_modulus
 
 if TYPE_CHECKING:
@@ -101,6 +102,10 @@ def measured_radius(weight: Tensor | csr_array) -> float:
         weight: A tensor, or a matrix of scipy.sparse.
     """
     matrix: Any
+    if isinstance(weight, Tensor) and weight.layout == torch.sparse_csr:
+        norm = float(weight.values().double().norm())
+        found = sparse_spectra.radius(weight * (1 / norm)) * norm if norm else 0.0
+        return found if found > _ROUNDING * norm else 0.0
     if isinstance(weight, Tensor):
         matrix = weight.detach().to("cpu", torch.float64)
         norm = float(matrix.norm())
@@ -157,7 +162,8 @@ def factor_from(found: float, weight: Tensor, radius: float) -> float:
     Raises:
         ValueError: If the weights would leave the range of their dtype.
     """
-    largest = float(weight.detach().abs().max())
+    values = weight.values() if weight.layout == torch.sparse_csr else weight
+    largest = float(values.detach().abs().max())
     scaled, limits = largest * radius / found, torch.finfo(weight.dtype)
     if not limits.tiny < scaled < limits.max:
         raise ValueError(
@@ -327,7 +333,12 @@ def balance_rows_(weight: Tensor | nn.Module) -> Tensor | nn.Module:
 
 
 def row_balance(weight: Tensor) -> Tensor:
-    """Return the factor of each weight that makes every row sum to zero, computed in float64."""
+    """Return the factor of each weight that makes every row sum to zero, computed in float64.
+
+    Of a sparse weight they are a vector, in the order of its synapses.
+    """
+    if weight.layout == torch.sparse_csr:
+        return sparse_spectra.row_balance(weight)
     # On the CPU: not every device has float64.
     weight = weight.to("cpu", torch.float64)
     excitation, inhibition = weight.clamp(min=0).sum(1), -weight.clamp(max=0).sum(1)
@@ -346,7 +357,8 @@ def require_matrix(name: str, given: Tensor) -> None:
         )
     if given.is_meta:
         raise ValueError(f"`{name}` must have values; got a tensor on the meta device.")
-    if not given.isfinite().all():
+    values = given.values() if given.layout == torch.sparse_csr else given
+    if not values.isfinite().all():
         raise ValueError(f"`{name}` must be finite; got NaN or infinite values.")
     _require_own(name, given)
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from daleml.layers.init import sparse_spectra
 from daleml.layers.init.matrix_spectra import require_matrix
 
 # So many directions are followed, for so many steps; growth is that of the second half.
@@ -63,6 +64,8 @@ def rectified_radius(weight: Tensor) -> float:
             "`weight` must be square to have a spectral radius; got shape"
             f" {tuple(weight.shape)}."
         )
+    if weight.layout == torch.sparse_csr:
+        return sparse_spectra.rectified_radius(weight)
     largest = float(weight.abs().max())
     if not largest:
         return 0.0

@@ -1,0 +1,82 @@
+"""Drawing of a sparse column-EI weight: the rule of the dense one, applied to its synapses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from daleml import require
+from daleml._sparse_weights import Pattern
+from daleml.layers._shared import acting_parameters, synapse_options
+from daleml.layers._shared.acting_parameters import rewritten
+from daleml.layers.init.drawn_signs import with_signs_drawn
+from daleml.layers.init.mean_magnitudes import by_sign, column_means, counts
+
+
+def draw_(
+    module: nn.Module,
+    name: str,
+    pattern: Pattern,
+    pre_signs: Tensor,
+    strength: Tensor | None,
+    bias: Tensor | None,
+    how: Mapping[str, Any],
+) -> None:
+    """Draw a sparse weight as ``init.column_ei_`` draws a matrix, and the bias that centres it.
+
+    Args:
+        module: The layer.
+        name: The weight's name.
+        pattern: Where its synapses lie.
+        pre_signs: The signs of the presynaptic units, where none are fixed.
+        strength: Relative mean strength of each synapse; None if all are alike.
+        bias: Set to what centres the path; None for none.
+        how: ``input_mean``, ``draw`` and ``generator``.
+
+    Raises:
+        ValueError: If a checkpoint brought other synapses than those that have strengths.
+    """
+    if strength is not None and len(strength) != pattern.size:
+        raise ValueError(
+            f"`strength` must be of the synapses of `{name}`; a checkpoint brought others:"
+            " build the layer anew, with the mask of that checkpoint."
+        )
+    if pattern.post.is_meta:
+        return
+    unit_signs = acting_parameters.unit_signs(module, name, pre_signs)
+    pre = pattern.pre.long()
+    # The density lowers what a unit receives, as a mask does for a matrix.
+    with rewritten(module, name) as weight:
+        of_units = column_means(unit_signs, weight)
+        means = of_units.index_select(0, pre.to(of_units.device))
+        each = unit_signs.to(weight).index_select(0, pre.to(weight.device))
+        how["draw"](weight, 1.0, generator=how["generator"])
+        if bool((unit_signs == 0).any()):
+            each = with_signs_drawn(each, how["generator"])
+        weight.mul_(means * each)
+        synapse_options.grade_(weight, strength, None, means)
+        if bias is not None:
+            centre = centring(unit_signs, how["input_mean"])
+            signed = unit_signs != 0
+            given = torch.ones_like(weight, dtype=torch.float64)
+            synapse_options.grade_(given, strength, None, means)
+            given *= signed.to(given).index_select(0, pre.to(given.device))
+            received = _by_receiver(given, pattern) / max(int(signed.sum()), 1)
+            bias.copy_(centre * received)
+
+
+def centring(unit_signs: Tensor, input_mean: float) -> float:
+    """Return the bias that cancels the mean drive of units that all have their synapses."""
+    n_exc, n_inh = counts(unit_signs)
+    mean_exc, mean_inh = by_sign(n_exc, n_inh, unit_signs.numel())
+    drive = n_inh * mean_inh - n_exc * mean_exc
+    return drive * require.number("input_mean", input_mean)
+
+
+def _by_receiver(values: Tensor, pattern: Pattern) -> Tensor:
+    """Return the sum of a number for each synapse over those onto each unit."""
+    total = torch.zeros(pattern.shape[0], dtype=values.dtype, device=values.device)
+    return total.index_add(0, pattern.post.long().to(values.device), values)

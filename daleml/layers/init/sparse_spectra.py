@@ -1,0 +1,149 @@
+"""Spectral radii and balances of sparse weights, by products alone.
+
+Each function is the twin of one for matrices, and takes ``torch.sparse_csr``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from daleml import _sparse_weights
+from daleml.layers.init.largest_eigenvalue import largest_modulus
+
+LARGEST_EXACT = 10_000
+"""The most units whose spectral radius is computed, by ARPACK, instead of estimated.
+
+Of 139,255 units with 2.7 million synapses ARPACK took 38 s for an eigenvalue 0.7 % above the
+growth of 200 products, which take 2 s: the eigenvalues of a random weight crowd at the rim of a
+disc, where the largest is hardly larger than the next.
+"""
+_N_STARTS, _N_STEPS, _BETWEEN = 8, 200, 4
+# As in the twin for matrices.
+_N_RECTIFIED_STARTS, _N_RECTIFIED_STEPS = 16, 64
+
+
+def radius(weight: Tensor) -> float:
+    """Return the largest modulus of an eigenvalue of a sparse weight; 0 if it has no loop.
+
+    Above 10,000 units it is estimated by how fast products grow, which is within a few percent.
+    """
+    if weight.shape[0] <= LARGEST_EXACT:
+        return largest_modulus(_sparse_weights.to_scipy(weight))
+    if not has_loop(weight):
+        return 0.0
+    matrix = _on_cpu(weight)
+    return growth(lambda x: matrix @ x, weight.shape[0], _N_STARTS, _N_STEPS, matrix)
+
+
+def has_loop(weight: Tensor) -> bool:
+    """Whether any unit of a sparse weight acts on itself, by synapses that are not zero."""
+    from scipy.sparse.csgraph import connected_components
+
+    matrix = _sparse_weights.to_scipy(weight)
+    matrix.eliminate_zeros()
+    if matrix.diagonal().any():
+        return True
+    n_parts, _ = connected_components(matrix, directed=True, connection="strong")
+    return bool(n_parts < matrix.shape[0])
+
+
+@torch.no_grad()
+def rectified_radius(weight: Tensor) -> float:
+    """Return the factor per step by which rectified activity grows in a sparse weight."""
+    matrix = _on_cpu(weight)
+    values = matrix.values()
+    largest = float(values.abs().max()) if len(values) else 0.0
+    if not largest:
+        return 0.0
+    sizes = _N_RECTIFIED_STARTS, _N_RECTIFIED_STEPS
+    return growth(
+        lambda x: (matrix @ x).clamp_(min=0), matrix.shape[0], *sizes, matrix, sign=1
+    )
+
+
+@torch.no_grad()
+def leaky_growth(weight: Tensor, leak: Tensor, n_taus: int, most_steps: int) -> float:
+    """Return by how much per step states grow, in units that leak at their own speeds.
+
+    Args:
+        weight: The recurrent weight.
+        leak: The fraction of the state that each unit replaces in a step.
+        n_taus: For how many of the slowest time constants states are followed.
+        most_steps: The most steps.
+    """
+    matrix = _on_cpu(weight)
+    n_units, each = weight.shape[0], leak.to(matrix.dtype)[:, None]
+    n_steps = min(most_steps, 8 * math.ceil(n_taus / (8 * float(leak.min()))))
+
+    def rectified(state: Tensor) -> Tensor:
+        return (1 - each) * state + each * (matrix @ state.clamp(min=0))
+
+    def linear(state: Tensor) -> Tensor:
+        return (1 - each) * state + each * (matrix @ state)
+
+    sizes = n_units, _N_STARTS, n_steps, matrix
+    return max(growth(rectified, *sizes, sign=1), growth(linear, *sizes))
+
+
+@torch.no_grad()
+def growth(
+    step: Callable[[Tensor], Tensor],
+    n_units: int,
+    n_starts: int,
+    n_steps: int,
+    like: Tensor,
+    sign: int = 0,
+) -> float:
+    """Return by which factor per step activity grows, over the second half of some steps.
+
+    Args:
+        step: Returns activity after a step, (units, starts).
+        n_units: Number of units.
+        n_starts: From how many drawn activities to start: the fastest counts.
+        n_steps: Number of steps.
+        like: What has the type of activity.
+        sign: 1 to start from activity that is not negative.
+    """
+    generator = torch.Generator().manual_seed(0)
+    activity = torch.rand(n_units, n_starts, generator=generator, dtype=torch.float64)
+    if not sign:
+        activity = activity * 2 - 1
+    activity = activity.to(like.dtype)
+    grown = torch.zeros(n_starts, dtype=torch.float64)
+    for number in range(1, n_steps + 1):
+        activity = step(activity)
+        if number % _BETWEEN and number != n_steps // 2:
+            continue
+        size = activity.norm(dim=0)
+        if number > n_steps // 2:
+            # What has died out stays so: the logarithm of zero is minus infinity.
+            grown += size.double().log()
+        activity = activity / size.clamp(min=torch.finfo(size.dtype).tiny)
+    return float((grown.max() / (n_steps - n_steps // 2)).exp())
+
+
+def row_balance(weight: Tensor) -> Tensor:
+    """Return the factor of each synapse that makes every row sum to zero, float64."""
+    # On the CPU: not every device has float64.
+    values = weight.values().to("cpu", torch.float64)
+    starts = weight.crow_indices().long().cpu()
+    post = torch.repeat_interleave(
+        torch.arange(weight.shape[0], device=values.device), starts.diff()
+    )
+    nothing = torch.zeros(weight.shape[0], dtype=torch.float64, device=values.device)
+    excitation = nothing.index_add(0, post, values.clamp(min=0))
+    inhibition = nothing.index_add(0, post, -values.clamp(max=0))
+    both = (excitation > 0) & (inhibition > 0)
+    # The inner `where` keeps a row without inhibition from dividing by zero.
+    factor = torch.where(both, excitation / torch.where(both, inhibition, 1.0), 1.0)
+    return torch.where(values < 0, factor[post], torch.ones_like(values))
+
+
+def _on_cpu(weight: Tensor) -> Tensor:
+    """Return a sparse weight on the processor, in single precision at least."""
+    found = weight.detach().cpu()
+    return found if found.dtype == torch.float64 else found.float()
