@@ -24,7 +24,7 @@ name                      what it does
 ``weight_matrices``       a model's weights as matrices, with the signs that are fixed
 ``weight_table``          a model's synapses, one row each, with the populations they join
 ``effective_weights``     what multiplies the input of each layer
-``spectrum``              singular values and every measure derived from them
+``spectrum``              singular values, all or the largest, and measures derived from them
 ``svd_entropy``           normalised entropy of the singular values
 ``effective_rank``        its exponential, un-normalised
 ``graph_summary``         a connectome: Dale's law in it, balance, degrees, reciprocity, spectrum
@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     )
     from daleml.analysis.plasticity.rich_lazy import Regime, regime
     from daleml.analysis.spectra import Spectrum, effective_rank, spectrum, svd_entropy
+    from daleml.analysis.top_spectrum import TopSpectrum
     from daleml.analysis.weights.effective_matrices import effective_weights
     from daleml.analysis.weights.sample import WeightSample
     from daleml.analysis.weights.sampling import weight_sample, weight_samples
@@ -96,6 +97,7 @@ __all__ = [
     "Resemblance",
     "SignedMatrix",
     "Spectrum",
+    "TopSpectrum",
     "WeightFit",
     "WeightSample",
     "activity",
@@ -154,6 +156,7 @@ _HOMES = {
     "plasticity.dual_geometry": ("GeometryInference", "infer_geometry"),
     "plasticity.rich_lazy": ("Regime", "regime"),
     "spectra": ("Spectrum", "effective_rank", "spectrum", "svd_entropy"),
+    "top_spectrum": ("TopSpectrum",),
     "weights.effective_matrices": ("effective_weights",),
     "weights.sample": ("WeightSample",),
     "weights.sampling": ("weight_sample", "weight_samples"),

@@ -22,14 +22,24 @@ is 0, its ranks are 1.
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from daleml import require
+from daleml.analysis.top_spectrum import TopSpectrum, top_spectrum
 from daleml.analysis.weights.effective_matrices import matrix
 from daleml.analysis.weights.sample import WeightsLike
+from daleml.analysis.weights.sparse_entries import as_csr, is_sparse
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+# All singular values of a sparse matrix are found in its dense form, up to so many entries.
+_MOST_DENSE = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,36 +151,91 @@ class Spectrum:
         return float(np.clip(entropy, 0.0, np.log(self.singular_values.size)))
 
 
-def spectrum(weights: WeightsLike) -> Spectrum:
+@overload
+def spectrum(weights: WeightsLike, k: None = None) -> Spectrum: ...
+
+
+@overload
+def spectrum(weights: WeightsLike, k: int) -> TopSpectrum: ...
+
+
+def spectrum(weights: WeightsLike, k: int | None = None) -> Spectrum | TopSpectrum:
     """Compute the spectrum of a weight matrix, in float64.
 
     Args:
         weights: A matrix ``(post, pre)``; or a module or state dict that holds one. A daleml
-            layer gives its effective weight: what multiplies the input, signed.
+            layer gives its effective weight: what multiplies the input, signed. Or a sparse
+            matrix of scipy or torch, whose entries of one place are added up.
+        k: How many singular values to find, the largest ones; default: all. A few of a large
+            sparse matrix take seconds where all would take days.
 
     Returns:
-        The singular values, with every measure as a property.
+        The singular values, with every measure as a property. With ``k``, a
+        :class:`~daleml.analysis.top_spectrum.TopSpectrum`: what needs all singular values is
+        then a pair of bounds.
 
     Raises:
         TypeError: If the weights are not numbers.
-        ValueError: If there is not exactly one matrix, or an entry is NaN or infinite.
+        ValueError: If there is not exactly one matrix, or an entry is NaN or infinite; if there
+            are fewer than ``k`` singular values, or ``k`` is left out for a sparse matrix too
+            large to be made dense.
 
     Example:
         >>> import numpy as np
         >>> s = spectrum(np.diag([3.0, 1.0, 0.0]))
         >>> f"{s.effective_rank:.3f} {s.stable_rank:.3f} {s.participation_ratio:.3f}"
         '1.755 1.111 1.220'
+        >>> spectrum(np.diag([3.0, 1.0, 0.0]), k=1).singular_values
+        array([3.])
+
+    Notes:
+        The largest singular values, and eigenvalues, come from ARPACK, begun from the same
+        vector each time.
 
     References:
         Li, Cornford, Ghosh & Richards 2023 (NeurIPS), for the entropy; Roy & Vetterli 2007
-        (EUSIPCO).
+        (EUSIPCO); Lehoucq, Sorensen & Yang 1998, ARPACK Users' Guide.
     """
     import torch
 
-    values = matrix(weights)
+    if k is not None:
+        k = require.integer("k", k, 1)
+    if is_sparse(weights):
+        entries = _entries(weights)
+        if k is not None:
+            return top_spectrum(entries, k)
+        values = _made_dense(entries)
+    else:
+        values = matrix(weights)
+        if k is not None:
+            return top_spectrum(values, k)
     # torch's divide-and-conquer driver is several times faster than NumPy's on large matrices.
     singular_values = torch.linalg.svdvals(torch.tensor(values, device="cpu")).numpy()
     return Spectrum(values.shape, singular_values, values)
+
+
+def _entries(weights: Any) -> csr_array:
+    """Return a sparse matrix of finite numbers, in double precision."""
+    found = as_csr(weights).astype(np.float64)
+    n_wrong = int(np.count_nonzero(~np.isfinite(found.data)))
+    if n_wrong:
+        raise ValueError(
+            f"`weights` must be finite; got {n_wrong} NaN or infinite values of"
+            f" {found.nnz}."
+        )
+    if not math.prod(found.shape):
+        raise ValueError(f"`weights` must be a matrix; got shape {found.shape}.")
+    return found
+
+
+def _made_dense(entries: csr_array) -> NDArray[np.float64]:
+    rows, columns = entries.shape
+    if rows * columns > _MOST_DENSE:
+        raise ValueError(
+            "`k` must say how many of the largest singular values to find of a large sparse"
+            f" matrix, such as k=6; got None for {rows:,} x {columns:,}."
+        )
+    return np.asarray(entries.toarray())
 
 
 def svd_entropy(weights: WeightsLike) -> float:

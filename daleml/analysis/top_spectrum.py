@@ -1,0 +1,306 @@
+r"""The largest singular values of a matrix, and what follows from them and its entries.
+
+With the Frobenius norm :math:`F^2 = \sum_{ij} w_{ij}^2 = \sum_i \sigma_i^2`, which the entries tell
+exactly, and the :math:`k` largest singular values, the others are :math:`m = n - k` numbers between
+0 and :math:`\sigma_k`, whose squares add up to :math:`R = F^2 - \sum_{i \le k} \sigma_i^2`. So
+
+.. math::
+    \frac{R}{\sigma_k} \le \sum_{i > k} \sigma_i \le \sqrt{m R}, \qquad
+    \frac{R^2}{m} \le \sum_{i > k} \sigma_i^4 \le \sigma_k^2 R ,
+
+and the measures that need all singular values lie between two bounds.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix: TypeAlias = Any
+"""A matrix of scipy in rows, or a dense array, float64: both know the same operations."""
+
+# Up to this number of rows or columns, all singular values take less time than a few.
+_FEW = 64
+
+# Eigenvalues crowd at the rim of a disc. With its default of 20 vectors ARPACK stops at another
+# than the largest there, or goes on for minutes.
+_VECTORS = 64
+_TOLERANCE = 1e-6
+_RESTARTS = 100
+
+
+class Bounds(NamedTuple):
+    """What a number lies between.
+
+    Attributes:
+        low: It is no smaller.
+        high: It is no larger.
+    """
+
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"between {self.low:,.4g} and {self.high:,.4g}"
+
+
+@dataclass(frozen=True, eq=False)
+class TopSpectrum:
+    r"""The largest singular values of a matrix, and the measures that they and its entries tell.
+
+    The stable rank is exact. The entropy, the effective rank and the participation ratio need all
+    singular values: here they are bounds, never estimates.
+
+    Attributes:
+        shape: Of the matrix.
+        singular_values: The ``k`` largest, descending, float64.
+        frobenius_norm: The root of the sum of all squared singular values, by the entries.
+        n_entries: How many entries are stored; all of a dense matrix.
+
+    Example:
+        >>> import scipy.sparse
+        >>> from daleml.analysis import spectrum
+        >>> matrix = scipy.sparse.diags_array([5.0, 4.0, 3.0, 2.0, 1.0]).tocsr()
+        >>> result = spectrum(matrix, k=2)
+        >>> result.singular_values.round(6).tolist(), round(result.stable_rank, 6)
+        ([5.0, 4.0], 2.2)
+        >>> print(result.effective_rank)
+        between 2.858 and 4.661
+    """
+
+    shape: tuple[int, int]
+    singular_values: NDArray[np.float64]
+    frobenius_norm: float
+    n_entries: int
+    _matrix: Matrix = field(repr=False)
+
+    @property
+    def k(self) -> int:
+        """How many singular values were found."""
+        return int(self.singular_values.size)
+
+    @property
+    def density(self) -> float:
+        """The fraction of the entries that are stored."""
+        return self.n_entries / math.prod(self.shape)
+
+    @property
+    def explained(self) -> NDArray[np.float64]:
+        """The fraction of the squared Frobenius norm that the first 1, 2, ... values hold."""
+        relative, total = self._relative()
+        if total == 0:
+            return np.zeros(self.k)
+        return np.asarray(np.minimum(np.cumsum(relative**2) / total, 1.0))
+
+    @property
+    def stable_rank(self) -> float:
+        """Squared Frobenius norm over squared spectral norm: exact."""
+        return self._relative()[1]
+
+    @property
+    def participation_ratio(self) -> Bounds:
+        """Bounds of the participation ratio of the squared singular values."""
+        relative, total = self._relative()
+        if total == 0:
+            return Bounds(0.0, 0.0)
+        rest, n_others = self._others()
+        known = float(np.sum(relative**4))
+        most = known + float(relative[-1] ** 2) * rest
+        least = known + (rest**2 / n_others if n_others else 0.0)
+        return Bounds(total**2 / most, total**2 / least)
+
+    @property
+    def svd_entropy(self) -> Bounds:
+        """Bounds of the normalised SVD entropy."""
+        n = min(self.shape)
+        if n == 1:
+            return Bounds(0.0, 0.0)
+        low, high = self._entropy_bounds()
+        return Bounds(low / math.log(n), min(high / math.log(n), 1.0))
+
+    @property
+    def effective_rank(self) -> Bounds:
+        """Bounds of Roy and Vetterli's effective rank."""
+        if self._relative()[1] == 0:
+            return Bounds(0.0, 0.0)
+        low, high = self._entropy_bounds()
+        return Bounds(math.exp(low), min(math.exp(high), float(min(self.shape))))
+
+    @functools.cached_property
+    def eigenvalues(self) -> NDArray[np.complex128]:
+        """The ``k`` eigenvalues of the largest modulus, in that order, to about 1e-6 of it.
+
+        They are computed when first asked for. Raises ``ValueError`` unless the matrix is square,
+        or if they lie too close together to be found.
+        """
+        return self._eigenvalues(self.k)
+
+    @property
+    def spectral_radius(self) -> float:
+        """Largest modulus of an eigenvalue. Raises ``ValueError`` unless the matrix is square."""
+        return self._radius
+
+    @functools.cached_property
+    def _radius(self) -> float:
+        return float(np.abs(self._eigenvalues(1)[0]))
+
+    def _eigenvalues(self, n: int) -> NDArray[np.complex128]:
+        if self.shape[0] != self.shape[1]:
+            raise ValueError(
+                f"`weights` must be square to have eigenvalues; got shape {self.shape}."
+            )
+        found = _largest_eigenvalues(self._matrix, n)
+        return found[np.argsort(-np.abs(found), kind="stable")][:n]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the measures as plain values, ready for JSON; bounds are pairs.
+
+        The spectral radius, which takes a search of its own, is left out.
+        """
+        return {
+            "shape": list(self.shape),
+            "k": self.k,
+            "n_entries": self.n_entries,
+            "density": self.density,
+            "frobenius_norm": self.frobenius_norm,
+            "stable_rank": self.stable_rank,
+            "svd_entropy_bounds": list(self.svd_entropy),
+            "effective_rank_bounds": list(self.effective_rank),
+            "participation_ratio_bounds": list(self.participation_ratio),
+            "singular_values": self.singular_values.tolist(),
+        }
+
+    def __str__(self) -> str:
+        rows, columns = self.shape
+        return (
+            f"{rows:,} x {columns:,}, {self.n_entries:,} entries (density"
+            f" {self.density:.3g}): the {self.k} largest of {min(self.shape):,} singular"
+            f" values, stable rank {self.stable_rank:.4g}; SVD entropy {self.svd_entropy},"
+            f" effective rank {self.effective_rank}, participation ratio"
+            f" {self.participation_ratio}, which all singular values would tell"
+        )
+
+    def _relative(self) -> tuple[NDArray[np.float64], float]:
+        """Return the singular values and the squared norm, where the largest is 1.
+
+        So no square overflows.
+        """
+        largest = float(self.singular_values[0])
+        if largest == 0:
+            return np.zeros(self.k), 0.0
+        return self.singular_values / largest, (self.frobenius_norm / largest) ** 2
+
+    def _others(self) -> tuple[float, int]:
+        """Return the sum of squares of the other singular values, and how many they are."""
+        relative, total = self._relative()
+        n_others = min(self.shape) - self.k
+        rest = max(total - float(np.sum(relative**2)), 0.0) if n_others else 0.0
+        # None of them is larger than the last that is known.
+        return min(rest, n_others * float(relative[-1] ** 2)), n_others
+
+    def _entropy_bounds(self) -> Bounds:
+        r"""Return bounds of :math:`-\sum p_i \ln p_i`.
+
+        The entropy rises with the sum of the other singular values, whatever they are. For a
+        given sum it is least where each is as large as may be, and largest where all are equal.
+        """
+        relative, _ = self._relative()
+        known = relative[relative > 0]
+        if not known.size:
+            return Bounds(0.0, 0.0)
+        rest, n_others = self._others()
+        last = float(relative[-1])
+        sums = (0.0, 0.0)
+        sizes = (1.0, 1.0)
+        if rest > 0 and last > 0:
+            sums = (rest / last, math.sqrt(n_others * rest))
+            sizes = (last, sums[1] / n_others)
+        found = []
+        for total, size in zip(sums, sizes, strict=True):
+            whole = float(known.sum()) + total
+            logs = float(known @ np.log(known)) + total * math.log(size)
+            found.append(max(math.log(whole) - logs / whole, 0.0))
+        return Bounds(found[0], found[1])
+
+
+def top_spectrum(matrix: Matrix, k: int) -> TopSpectrum:
+    """Find the largest singular values of a matrix of finite numbers.
+
+    Raises:
+        ValueError: If there are fewer than ``k``, or the search for them does not converge.
+    """
+    shape = int(matrix.shape[0]), int(matrix.shape[1])
+    if k > min(shape):
+        raise ValueError(
+            f"`k` must be at most the number of singular values, {min(shape)}; got {k}."
+        )
+    dense = isinstance(matrix, np.ndarray)
+    entries = matrix.reshape(-1) if dense else matrix.data
+    largest = float(np.abs(entries).max(initial=0.0))
+    if largest == 0:
+        return TopSpectrum(shape, np.zeros(k), 0.0, int(entries.size), matrix)
+    # In this unit, squares neither overflow nor vanish.
+    scaled = matrix / largest
+    norm = largest * float(np.linalg.norm(entries / largest))
+    values = largest * _largest_singular_values(scaled, k)
+    return TopSpectrum(shape, values, norm, int(entries.size), matrix)
+
+
+def _largest_singular_values(matrix: Matrix, k: int) -> NDArray[np.float64]:
+    from scipy.sparse import linalg
+
+    n = min(matrix.shape)
+    if n <= _FEW or 2 * k >= n:
+        every = np.linalg.svd(_dense(matrix), compute_uv=False)
+        return np.asarray(every[:k], dtype=np.float64)
+    try:
+        found = linalg.svds(
+            matrix, k=k, v0=_start(n), return_singular_vectors=False, solver="arpack"
+        )
+    except linalg.ArpackNoConvergence as error:
+        raise _not_found("singular values", k, len(error.eigenvalues)) from None
+    return np.sort(np.asarray(found, dtype=np.float64))[::-1]
+
+
+def _largest_eigenvalues(matrix: Matrix, k: int) -> NDArray[np.complex128]:
+    from scipy.sparse import linalg
+
+    n = matrix.shape[0]
+    if n <= _FEW or 2 * k >= n:
+        return np.linalg.eigvals(_dense(matrix)).astype(np.complex128)
+    try:
+        found = linalg.eigs(
+            matrix,
+            k=k,
+            v0=_start(n),
+            ncv=min(max(_VECTORS, 4 * k), n),
+            tol=_TOLERANCE,
+            maxiter=_RESTARTS,
+            return_eigenvectors=False,
+        )
+    except linalg.ArpackNoConvergence as error:
+        raise _not_found("eigenvalues", k, len(error.eigenvalues)) from None
+    return np.asarray(found, dtype=np.complex128)
+
+
+def _dense(matrix: Matrix) -> NDArray[np.float64]:
+    if isinstance(matrix, np.ndarray):
+        return matrix
+    return np.asarray(matrix.toarray(), dtype=np.float64)
+
+
+def _start(n: int) -> NDArray[np.float64]:
+    """Return where the search begins, always the same; nothing of a matrix is orthogonal to it."""
+    return np.random.default_rng(0).standard_normal(n)
+
+
+def _not_found(what: str, k: int, n: int) -> ValueError:
+    return ValueError(
+        f"`k` must be a number of {what} that can be told apart from those that follow; got"
+        f" {k}, of which {n} were found: try another."
+    )
