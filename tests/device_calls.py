@@ -246,6 +246,9 @@ def circuits() -> None:
             runs.append(rnn(inputs.to(where, dtype))[0].detach().cpu())
         assert torch.equal(*runs), f"{dtype} draws otherwise"
     rnn = _on(EIRNN(3, Populations(8, 4)))
+    here = rnn(inputs.to(device.NAME))[0].cpu()
+    torch.testing.assert_close(here, rnn.cpu()(inputs)[0])
+    _on(rnn)
     packed = nn.utils.rnn.pack_sequence(
         [torch.rand(n, 3).to(device.NAME) for n in (5, 3, 2)]
     )

@@ -33,6 +33,7 @@ from daleml.layers._recurrent.fused_synapses import fused_synapses
 from daleml.layers._recurrent.kept_leak import Step
 from daleml.layers._recurrent.layer_sweep import LayerSweep, is_lowered, lowered
 from daleml.layers._recurrent.loop import loop
+from daleml.layers._recurrent.native import is_native, native
 from daleml.layers._shared.acting_parameters import acting
 from daleml.layers._shared.exporting import is_exporting
 from daleml.layers.dynamics import (
@@ -184,6 +185,8 @@ def run(
         return loop(*tensors, keep, sweep.f, batch_sizes)
     # Torch raises when it is asked about autocast on the meta device.
     if x.is_meta or not torch.is_autocast_enabled(x.device.type):
+        if is_native(x, noise, keep, nonlinearity, batch_sizes):
+            return native(*tensors, keep, nonlinearity, batch_sizes)
         return fused(*tensors, keep, nonlinearity, batch_sizes)
     # All is lowered at once, as by `nn.RNN`; autocast alone would lower the products only.
     x, weight_ih, bias, weight_hh, state, noise, keep = lowered(*tensors, keep)
