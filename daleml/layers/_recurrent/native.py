@@ -213,8 +213,8 @@ def _run(
 def _side_by_side(parameters: list[Tensor]) -> list[Tensor]:
     """Return parameters as parts of one piece of memory, where cuDNN takes them without a copy."""
     lengths = [one.numel() for one in parameters]
-    parts = torch.cat([one.reshape(-1) for one in parameters]).split(lengths)  # type: ignore[no-untyped-call]
+    whole = torch.cat([one.reshape(-1) for one in parameters])
     found = []
-    for part, one in zip(parts, parameters, strict=True):
+    for part, one in zip(torch.split(whole, lengths), parameters, strict=True):
         found.append(part.view(one.shape))
     return found
