@@ -21,12 +21,14 @@ CELLS = Populations(6, 2)
 
 
 def dense():
+    # The same layer at two places.
+    twice = nn.Softplus()
     return nn.Sequential(
         DANNLinear(12, 10),
-        nn.ReLU(),
+        twice,
         nn.Dropout(0.2),
         EILinear(Populations(8, 2), 6, mask=0.6),
-        nn.Sequential(nn.Softplus(), DANNLinear(6, 4, shunting=True)),
+        nn.Sequential(twice, DANNLinear(6, 4, shunting=True)),
     )
 
 

@@ -42,84 +42,85 @@ class BatchedCircuit(BatchedForm):
         x, first = given.value, self.layers.first
         if first.batch_first:
             x = x.transpose(-3, -2)
-        n_steps, n_sequences = x.shape[-3:-1]
-        rows = x.reshape(*x.shape[:-3], n_steps * n_sequences, x.shape[-1])
-        rows = self._noisy(rows, given.shared)
+        x = self._noisy(x, given.shared)
         finals = []
         for i, suffix in enumerate(first._suffixes):
             if i and first.dropout and first.training:
-                rows = self.layers.streams.dropped(rows, first.dropout)
-            rates, last = self._advance(suffix, rows, n_steps)
+                x = self.layers.streams.dropped(x, first.dropout)
+            rates, last = self._advance(suffix, x)
             finals.append(last)
-            rows = rates.transpose(0, 1)
-        output = rows.view(len(rows), n_steps, n_sequences, -1)
+            x = rates.transpose(0, 1)
         if first.batch_first:
-            output = output.transpose(1, 2)
-        return Activity((output, torch.stack(finals, dim=1)), shared=False)
+            x = x.transpose(1, 2)
+        return Activity((x, torch.stack(finals, dim=1)), shared=False)
 
-    def _advance(
-        self, suffix: str, rows: Tensor, n_steps: int
-    ) -> tuple[Tensor, Tensor]:
-        """Run one layer over all steps: rates (rows, circuits, units), and last states."""
+    def _advance(self, suffix: str, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Run one layer over all steps.
+
+        Returns:
+            Rates (steps, circuits, batch, units), and last states (circuits, batch, units).
+        """
         layers, matrices = self.layers, self.layers.first._wiring.matrices
-        weight_ih = layers.composed([f"{matrix}_ih{suffix}" for matrix in matrices])
-        weight_hh = layers.composed([f"{matrix}_hh{suffix}" for matrix in matrices])
-        bias = None
+        weight_ih, weight_hh = (
+            layers.composed([f"{matrix}_{kind}{suffix}" for matrix in matrices])
+            for kind in ("ih", "hh")
+        )
+        read = x
         if layers.first.bias:
-            bias = layers.acting(f"bias_ih{suffix}") + layers.acting(f"bias_hh{suffix}")
-        steps = [module._step(rows) for module in layers.modules]
+            # As the weight of an input that is always 1.
+            biases = [layers.acting(f"bias_{kind}{suffix}") for kind in ("ih", "hh")]
+            bias = (biases[0] + biases[1])[..., None]
+            weight_ih = torch.cat([weight_ih, bias], dim=2)
+            read = nn.functional.pad(x, (0, 1), value=1.0)
+        steps = [module._step(x) for module in layers.modules]
         keep: Tensor | float | None = None
         if steps[0] is not None:
             # Folded into the weights and the bias, the leak costs no product at any step.
-            leak, keep = _of_all([step.leak for step in steps], rows), None
-            weight_ih, weight_hh = (
-                weight_ih * _for_rows(leak),
-                weight_hh * _for_rows(leak),
-            )
-            if bias is not None:
-                bias = bias * (leak if isinstance(leak, float) else leak[:, 0])
-            keep = _of_all([step.keep for step in steps], rows)
-        how = Recurrence(layers.first.nonlinearity, keep, n_steps)
-        state = self._starting(suffix, rows, n_steps)
-        drawn = self._noise(rows, steps)
-        return fused_members(rows, weight_ih, bias, weight_hh, state, drawn, how)
+            leak = _of_rows(_of_all([step.leak for step in steps], x))
+            weight_ih, weight_hh = weight_ih * leak, weight_hh * leak
+            keep = _of_all([step.keep for step in steps], x)
+        how = Recurrence(layers.first.nonlinearity, keep)
+        state, noise = self._starting(suffix, x), self._noise(x, steps)
+        return fused_members(read, weight_ih, weight_hh, state, noise, how)
 
-    def _starting(self, suffix: str, rows: Tensor, n_steps: int) -> Tensor:
+    def _starting(self, suffix: str, x: Tensor) -> Tensor:
         """Return where sequences begin: the trained initial states, or zeros."""
-        n_sequences = rows.shape[-2] // n_steps
         size = self.layers.first.hidden_size
         learned = self.layers.acting_or_none(f"initial_state{suffix}")
         if learned is None:
-            return rows.new_zeros(len(self.layers), n_sequences, size)
-        return learned[:, None].expand(-1, n_sequences, -1)
+            return x.new_zeros(len(self.layers), x.shape[-2], size)
+        return learned[:, None].expand(-1, x.shape[-2], -1)
 
-    def _noisy(self, rows: Tensor, shared: bool) -> Tensor:
+    def _noisy(self, x: Tensor, shared: bool) -> Tensor:
         """Return what each first layer reads, with its noise."""
         modules = self.layers.modules
         if not any(one.input_noise and one._is_noisy for one in modules):
-            return rows
+            return x
         found = []
         for k, module in enumerate(modules):
-            mine = rows if shared else rows[k]
+            mine = x if shared else x[k]
             if module.input_noise and module._is_noisy:
-                step = module._step(rows) if module._leaks else None
-                generator = self._generator(k)
-                mine = mine + noise.of_input(mine, module.input_noise, step, generator)
+                step = module._step(x) if module._leaks else None
+                rows, sigma = mine.flatten(0, 1), module.input_noise
+                noisy = rows + noise.of_input(rows, sigma, step, self._generator(k))
+                mine = noisy.view(mine.shape)
             found.append(mine)
         return torch.stack(found)
 
-    def _noise(self, rows: Tensor, steps: list[Step | None]) -> Tensor | None:
-        """Draw the noise of the states in every step, (rows, circuits, units)."""
+    def _noise(self, x: Tensor, steps: list[Step | None]) -> Tensor | None:
+        """Draw the noise of the states in every step, (steps, circuits, batch, units)."""
         modules = self.layers.modules
         if not any(one.noise and one._is_noisy for one in modules):
             return None
-        size, like = self.layers.first.hidden_size, rows.select(-1, 0)
-        like = like if rows.ndim == 2 else like[0]
-        drawn = rows.new_zeros(len(like), len(modules), size)
+        size, like = self.layers.first.hidden_size, x.select(-1, 0)
+        # Of one circuit: how many rows it has, and of which kind.
+        like = like if x.ndim == 3 else like[0]
+        drawn = x.new_zeros(len(like), len(modules), like.shape[1], size)
         for k, (module, step) in enumerate(zip(modules, steps, strict=True)):
             if module.noise and module._is_noisy:
-                generator = self._generator(k)
-                drawn[:, k] = noise.of_state(like, size, module.noise, step, generator)
+                rows, sigma = like.flatten(), module.noise
+                mine = noise.of_state(rows, size, sigma, step, self._generator(k))
+                drawn[:, k] = mine.view(*like.shape, size)
         return drawn
 
     def _generator(self, k: int) -> torch.Generator:
@@ -153,7 +154,7 @@ def _of_all(each: list[Tensor | float], like: Tensor) -> Tensor | float:
     return torch.stack([one.expand(1, width) for one in tensors])
 
 
-def _for_rows(leak: Tensor | float) -> Tensor | float:
+def _of_rows(leak: Tensor | float) -> Tensor | float:
     """Return what multiplies the rows of weights."""
     return leak.mT if isinstance(leak, Tensor) else leak
 

@@ -75,7 +75,7 @@ def _cross_entropy(loss: Any, outputs: Tensor, targets: Tensor) -> Tensor | None
     ignored = options.get("ignore_index", -100)
     per_row = functional.cross_entropy(
         outputs.reshape(n * n_rows, -1),
-        targets.repeat(n),
+        targets.expand(n, -1).reshape(-1),
         reduction="none",
         ignore_index=ignored,
     )

@@ -141,9 +141,7 @@ class MemberRuns:
         modules = self.stack.modules[0]
         module = modules[path]
         inside = _within(path)
-        parameters = {
-            place: one for place, one in self.stack.at.items() if inside(place.path)
-        }
+        owned = [place for place in self.stack.at if inside(place.path)]
         forwards: dict[str, Callable[..., Any]] = {}
         for inner, form in self.forms.items():
             if inside(inner) and inner != path:
@@ -152,29 +150,26 @@ class MemberRuns:
         leaves, spec = pytree.tree_flatten((tuple(args), kwargs))
         tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
 
-        def run(own: Any, kept: Any, given: list[Tensor]) -> Any:
+        def run(
+            parameters: list[Tensor], kept: list[Tensor], given: list[Tensor]
+        ) -> tuple[Any, list[Any]]:
             waiting = iter(given)
             filled = [
                 next(waiting) if isinstance(leaf, Tensor) else leaf for leaf in leaves
             ]
             own_args, own_kwargs = pytree.tree_unflatten(filled, spec)
-            stands_in = {place: kept[str(place)] for place in buffers}
-            owned = {place: own[str(place)] for place in parameters}
-            with swapped(modules, owned, stands_in, forwards):
+            stand_ins = dict(zip(owned, parameters, strict=True))
+            kept_ones = dict(zip(buffers, kept, strict=True))
+            with swapped(modules, stand_ins, kept_ones, forwards):
                 result = module(*own_args, **own_kwargs)
-                after = {}
-                for place in buffers:
-                    after[str(place)] = modules[place.path]._buffers[place.own]
+                after = [modules[one.path]._buffers[one.own] for one in buffers]
             return result, after
 
-        named = {str(place): one for place, one in parameters.items()}
-        stacked = {str(place): one for place, one in buffers.items()}
-        of_inputs = None if shared else 0
         result, after = torch.func.vmap(
-            run, in_dims=(0, 0, of_inputs), randomness="different"
-        )(named, stacked, tensors)
-        for place in buffers:
-            self._write_buffers(place, after[str(place)])
+            run, in_dims=(0, 0, None if shared else 0), randomness="different"
+        )([self.stack.at[place] for place in owned], list(buffers.values()), tensors)
+        for place, values in zip(buffers, after, strict=True):
+            self._write_buffers(place, values)
         return result
 
     def _as_layer(self, form: BatchedForm, *args: Any, **kwargs: Any) -> Any:
@@ -211,14 +206,17 @@ class MemberRuns:
             without: Modules whose own are left out: their forms read them.
         """
         found = {}
-        each = [buffers_of(modules[path], path) for modules in self.stack.modules]
-        for place in each[0]:
+        for place in buffers_of(self.stack.modules[0], path):
             # No forward pass reads signs.
             if place.own in _LEFT or place.own.endswith(law.SUFFIX):
                 continue
             if place.path in without:
                 continue
-            found[place] = torch.stack([one[place] for one in each])
+            each: list[Any] = [
+                modules[place.path]._buffers[place.own]
+                for modules in self.stack.modules
+            ]
+            found[place] = torch.stack(each)
         return found
 
     @torch.no_grad()
@@ -293,17 +291,21 @@ def _within(path: str) -> Callable[[str], bool]:
     return lambda other: other == path or other.startswith(path + ".")
 
 
-def _chain(model: nn.Module, path: str = "") -> list[str] | None:
+def _chain(model: nn.Module) -> list[str] | None:
     """Return the layers of a model that is a chain of them, in order; else None."""
-    if type(model) is not nn.Sequential:
-        return [path] if not model._modules else None
+    # A layer that stands at several places has one name, its first.
+    names = {id(module): path for path, module in model.named_modules()}
+    waiting: list[nn.Module] = [model]
     found = []
-    for name, child in model.named_children():
-        full = f"{path}.{name}".strip(".")
-        inner = _chain(child, full)
-        # What is no chain within is one element, which runs as itself.
-        found += [full] if inner is None else inner
-    return found
+    while waiting:
+        module = waiting.pop(0)
+        if type(module) is nn.Sequential:
+            waiting = [*module, *waiting]
+        else:
+            found.append(names[id(module)])
+    # What is no chain and has parts of its own runs as itself, which is the model itself here.
+    whole = found == [""] and bool(model._modules)
+    return None if whole else found
 
 
 def _has_plain_parameters(

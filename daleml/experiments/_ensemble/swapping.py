@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from daleml.experiments._ensemble.parameter_stack import Place
 
@@ -50,12 +50,13 @@ def swapped(
             del vars(module)["forward"]
 
 
-def buffers_of(module: nn.Module, path: str) -> dict[Place, Tensor]:
-    """Return the buffers of a module and of all within it, by their places in a model."""
-    found = {}
-    for inner, one in module.named_modules():
-        full = f"{path}.{inner}".strip(".")
-        for own, buffer in one._buffers.items():
+def buffers_of(modules: Mapping[str, nn.Module], path: str) -> list[Place]:
+    """Return where the buffers of a submodule of a model are, and of all within it."""
+    found = []
+    for inner, module in modules.items():
+        if path and inner != path and not inner.startswith(path + "."):
+            continue
+        for own, buffer in module._buffers.items():
             if buffer is not None:
-                found[Place(full, own)] = buffer
+                found.append(Place(inner, own))
     return found
