@@ -47,14 +47,13 @@ class LayerStack:
     def acting(self, name: str) -> Tensor:
         """Return a stacked parameter as it acts: zero where no synapse is, and fixed where so."""
         weight = self.parameters[name]
-        buffers = self.first._buffers
-        if name + law.PRESENT not in buffers:
+        if not self._some_have(name + law.PRESENT):
             return weight
-        present = self._stacked_buffer(name + law.PRESENT)
-        if name + law.FIXED not in buffers:
+        present = self._stacked_buffer(name, law.PRESENT)
+        if not self._some_have(name + law.FIXED):
             return weight * present
-        which = self._stacked_buffer(name + law.FIXED)
-        strengths = self._stacked_buffer(name + law.STRENGTHS)
+        which = self._stacked_buffer(name, law.FIXED)
+        strengths = self._stacked_buffer(name, law.STRENGTHS)
         fixed = strengths.to(weight.dtype)
         return torch.where(which.bool(), fixed, weight * present)
 
@@ -70,11 +69,24 @@ class LayerStack:
         excitation, to_interneurons, inhibition = acting
         return torch.baddbmm(excitation, inhibition, to_interneurons, alpha=-1)
 
-    def _stacked_buffer(self, name: str) -> Tensor:
-        """Return a buffer of all layers, stacked anew only where one was written to."""
-        buffers: list[Any] = [module._buffers[name] for module in self.modules]
-        stamp = [(id(one), one._version, one.data_ptr()) for one in buffers]
-        kept = self._masks.get(name)
+    def _some_have(self, name: str) -> bool:
+        return any(name in module._buffers for module in self.modules)
+
+    def _stacked_buffer(self, name: str, suffix: str) -> Tensor:
+        """Return a buffer of all layers, stacked anew only where one was written to.
+
+        A layer that has none, since every synapse of it exists or learns, gets what says so.
+        """
+        full = name + suffix
+        buffers = [module._buffers.get(full) for module in self.modules]
+        stamp = [
+            None if one is None else (id(one), one._version, one.data_ptr())
+            for one in buffers
+        ]
+        kept = self._masks.get(full)
         if kept is None or kept[0] != stamp:
-            kept = self._masks[name] = (stamp, torch.stack(buffers))
+            like = next(one for one in buffers if one is not None)
+            absent = torch.full_like(like, 1 if suffix == law.PRESENT else 0)
+            filled = [absent if one is None else one for one in buffers]
+            kept = self._masks[full] = (stamp, torch.stack(filled))
         return kept[1]

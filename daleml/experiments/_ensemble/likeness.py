@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from daleml import law
 from daleml.layers._recurrent.circuit import Circuit
 
 _PLAIN = (int, float, complex, str, bytes, bool, type(None))
@@ -54,7 +55,8 @@ def _form(model: nn.Module) -> dict[str, Any]:
                 learns = "" if parameter.requires_grad else ", frozen"
                 found[prefix + own] = _described(parameter) + f"{learns} ({shared})"
         for own, buffer in module._buffers.items():
-            if buffer is not None:
+            # A mask that happens to have every synapse is none.
+            if buffer is not None and not own.endswith(law.BUFFERS):
                 found[prefix + own] = _described(buffer)
     return found
 
@@ -82,6 +84,12 @@ def differing_numbers(modules: Sequence[nn.Module]) -> str | None:
             if first.get(name) != found.get(name):
                 return name
     return None
+
+
+def buffers_differ(modules: Sequence[nn.Module]) -> bool:
+    """Whether modules have other buffers, as where some have a mask and others have none."""
+    first = modules[0]._buffers.keys()
+    return any(module._buffers.keys() != first for module in modules[1:])
 
 
 def _plain_attributes(module: nn.Module) -> Iterator[tuple[str, Any]]:

@@ -72,6 +72,8 @@ class MemberRuns:
         for path in self.stack.modules[0]:
             layers: list[Any] = [modules[path] for modules in self.stack.modules]
             where = path or "the model itself"
+            if not self._is_ready(path) and likeness.buffers_differ(layers):
+                return f"buffers of `{where}` differ, as where some have no mask"
             if isinstance(layers[0], Circuit):
                 # A form takes the numbers of each circuit, a transform those of the first.
                 if not self._is_ready(path) and likeness.digests_differ(layers):
@@ -212,10 +214,10 @@ class MemberRuns:
                 continue
             if place.path in without:
                 continue
-            each: list[Any] = [
-                modules[place.path]._buffers[place.own]
-                for modules in self.stack.modules
-            ]
+            layers = [modules[place.path] for modules in self.stack.modules]
+            if likeness.buffers_differ(layers):
+                raise ValueError(f"buffers of `{place.path}` differ")
+            each: list[Any] = [layer._buffers[place.own] for layer in layers]
             found[place] = torch.stack(each)
         return found
 
