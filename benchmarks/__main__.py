@@ -20,6 +20,7 @@ from rich.table import Table
 import daleml
 from benchmarks import (
     dense_layers,
+    ensembles,
     equilibrium,
     evolution,
     fits,
@@ -39,6 +40,7 @@ CASES = [
     *equilibrium.CASES,
     *evolution.CASES,
     *guards.CASES,
+    *ensembles.CASES,
     # The last: its weight is much larger than what other cases hold.
     dense_layers.PROJECTION,
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -13,15 +12,21 @@ from torch.utils import _pytree as pytree
 
 from daleml import require
 from daleml.experiments._ensemble import likeness
+from daleml.experiments._ensemble.ensemble_arguments import (
+    STREAMS,
+    any_state,
+    builder_of,
+    names_of,
+    require_module,
+    scales_of,
+    seeds_of,
+)
 from daleml.experiments._ensemble.losses_by_model import losses_of
 from daleml.experiments._ensemble.member_runs import MemberRuns
 from daleml.experiments._ensemble.parameter_stack import ParameterStack
 from daleml.experiments._ensemble.random_streams import Streams, seeded
 
 __all__ = ["Ensemble"]
-
-_STREAMS = "random_streams"
-"""The name in a state dict of what models draw from."""
 
 
 class Ensemble(nn.Module):
@@ -62,6 +67,46 @@ class Ensemble(nn.Module):
         >>> optimizer.step()
         >>> ensemble[3]
         DANNLinear(in_features=6, out_features=3, n_inh=1, bias=True, shunting=False)
+
+    Notes:
+        ``train`` trains it: one row of the history for each epoch and seed, ``clip_norm`` of each
+        model's own gradient, trackers called with each model. A model whose loss, gradient or
+        weights are no longer finite goes back to how it was at the beginning of the epoch and
+        stays so, which a warning and ``diverged`` tell; the others do not notice. Optimisers whose
+        steps depend on norms over a parameter (LBFGS, Adafactor, Muon) are refused.
+
+        Chains of dense layers and activations, and circuits over sequences without dynamics of
+        their own, run by batched products (``way`` is ``"batched"``). Any other model runs under
+        ``torch.func.vmap``, with batched products in place of the layers that have them
+        (``"vmapped"``), or else one by one, as ``repr`` tells with the reason. Plain numbers in
+        which models of your own differ are such a reason: register them as buffers.
+
+        Models that draw noise or drop units from torch's global generator have streams of their
+        own, which go on from where each was built: each is as after ``torch.manual_seed(seed)``
+        alone. What runs under ``vmap`` otherwise, as ``functional.dropout`` in a model of your
+        own, differs between models, but is not what it would be alone.
+
+        ``signs.check`` and whatever else reads modules sees K ordinary models, as
+        ``seed_3.0.weight_ex``; ``parameters()`` are the stacked ones. A checkpoint of ``train``
+        holds all models, and ``state_dict`` those of each.
+
+        On one thread of a CPU it was so many times as fast as a loop over the models, with EG,
+        a batch of 32 and circuits of 50 steps (``benchmarks/ensembles.py``):
+
+        ================  =====  =====  =====  =====  =====
+        models            K = 2  4      8      16     64
+        ================  =====  =====  =====  =====  =====
+        DANN 64-20-10     1.3    1.9    3.0    5.1    10.3
+        DANN 64-50-10     0.9    2.1    2.8    4.5    8.3
+        DANN 64-200-10    1.3    1.7    2.6    3.4    4.6
+        DANN 64-500-10    1.0    1.5    1.8    2.2    2.4
+        circuit of 16     1.1    1.8    3.3    4.8    8.2
+        circuit of 32     1.1    1.9    2.7    3.9    3.7
+        circuit of 100    1.0    1.4    1.5    1.7    1.5
+        ================  =====  =====  =====  =====  =====
+
+        So it pays from four models on while a network is small, and hardly where one model keeps
+        the processor busy by itself: there, give each seed a process of one thread.
     """
 
     _dale_stack: ParameterStack
@@ -75,20 +120,25 @@ class Ensemble(nn.Module):
         make_model: Callable[..., nn.Module],
         seeds: int | Sequence[int] = 32,
     ) -> None:
-        chosen = _seeds(seeds)
-        build = _builder(make_model)
+        chosen = seeds_of(seeds)
+        build = builder_of(make_model)
         models, states = [], []
         for seed in chosen:
             model, state = seeded(build, seed)
-            models.append(_require_module(model))
+            models.append(require_module(model))
             states.append(state)
         super().__init__()
         self.seeds: tuple[int, ...] | None = chosen
+        self.lr_scales: tuple[float, ...] | None = None
         self._fill(models, [f"seed_{seed}" for seed in chosen], states)
 
     @classmethod
     def of(
-        cls, models: Sequence[nn.Module], names: Sequence[str] | None = None
+        cls,
+        models: Sequence[nn.Module],
+        names: Sequence[str] | None = None,
+        *,
+        lr_scales: Sequence[float] | None = None,
     ) -> Ensemble:
         """Make an ensemble of models that are there already, such as conditions of a study.
 
@@ -97,11 +147,14 @@ class Ensemble(nn.Module):
         Args:
             models: The models, which are copied.
             names: What to call them; default: ``model_0``, ``model_1``...
+            lr_scales: Factor on the learning rates of each under ``train``; default: 1. The
+                optimiser must be one whose steps are proportional to gradients: SGD, ``EG`` or
+                ``MirrorDescent``, with momentum or without, and no weight decay.
 
         Raises:
             TypeError: If one is no module.
-            ValueError: If there is none, models are not of one form, or names are not as many
-                as models, or not different.
+            ValueError: If there is none, models are not of one form, names are not as many as
+                models, or not different, or factors are not as many, or not positive.
 
         Example:
             >>> from daleml import Populations
@@ -112,27 +165,15 @@ class Ensemble(nn.Module):
             >>> Ensemble.of(models, names=["fast", "middle", "slow"]).names
             ('fast', 'middle', 'slow')
         """
-        models = [_require_module(model) for model in models]
+        models = [require_module(model) for model in models]
         if not models:
             raise ValueError("`models` must hold at least one model; got none.")
-        found = [f"model_{k}" for k in range(len(models))]
-        if names is not None:
-            found = [require.text("names", name) for name in names]
-        if len(found) != len(models) or len(set(found)) < len(found):
-            raise ValueError(
-                f"`names` must be as many as `models`, {len(models)}, and different; got"
-                f" {found}."
-            )
-        for name in found:
-            if "." in name or hasattr(cls, name) or name in ("diverged", _STREAMS):
-                raise ValueError(
-                    "`names` must hold no dot, and be no attribute of an ensemble; got"
-                    f" {name!r}."
-                )
-        states = [_any_state() for _ in models]
+        found = names_of(names, len(models), cls)
+        scales = scales_of(lr_scales, len(models))
+        states = [any_state() for _ in models]
         ensemble = cls.__new__(cls)
         nn.Module.__init__(ensemble)
-        ensemble.seeds = None
+        ensemble.seeds, ensemble.lr_scales = None, scales
         ensemble._fill([copy.deepcopy(model) for model in models], found, states)
         return ensemble
 
@@ -292,13 +333,13 @@ class Ensemble(nn.Module):
         self, destination: dict[str, Any], prefix: str, keep_vars: bool
     ) -> None:
         # Parameters are saved with the models that they lie in.
-        destination[prefix + _STREAMS] = self._streams.states()
+        destination[prefix + STREAMS] = self._streams.states()
         destination[prefix + "diverged"] = self.diverged
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *others: Any
     ) -> None:
-        states = state_dict.get(prefix + _STREAMS)
+        states = state_dict.get(prefix + STREAMS)
         if states is not None:
             self._streams.set_states(states)
         diverged = state_dict.get(prefix + "diverged")
@@ -336,52 +377,3 @@ class Ensemble(nn.Module):
         """Show the first model, which the others are like."""
         inside = repr(self.members[0]).replace("\n", "\n  ")
         return f"Ensemble({self.extra_repr()}, of\n  {inside}\n)"
-
-
-def _seeds(given: Any) -> tuple[int, ...]:
-    if isinstance(given, Sequence) and not isinstance(given, (str, bytes)):
-        found = tuple(require.integer("seeds", seed) for seed in given)
-    else:
-        found = tuple(range(require.integer("seeds", given, minimum=1)))
-    if not found:
-        raise ValueError("`seeds` must hold at least one seed; got none.")
-    if len(set(found)) < len(found):
-        raise ValueError(f"`seeds` must be different; got {list(found)}.")
-    return found
-
-
-def _builder(make_model: Any) -> Callable[[int], Any]:
-    """Return a function of the seed that builds a model."""
-    if not callable(make_model) or isinstance(make_model, nn.Module):
-        raise TypeError(
-            "`make_model` must be a function that builds a model; got"
-            f" {type(make_model).__name__}: use `Ensemble.of` for models that are there."
-        )
-    try:
-        parameters = list(inspect.signature(make_model).parameters.values())
-    except ValueError:
-        parameters = []
-    for one in parameters:
-        if one.name == "seed" and one.kind is not one.POSITIONAL_ONLY:
-            return lambda seed: make_model(seed=seed)
-    required = [
-        one
-        for one in parameters
-        if one.default is one.empty
-        and one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
-    ]
-    if required:
-        return lambda seed: make_model(seed)
-    return lambda seed: make_model()
-
-
-def _require_module(model: Any) -> nn.Module:
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"models must be modules; got {type(model).__name__}.")
-    return model
-
-
-def _any_state() -> Tensor:
-    """Return the state of a generator seeded by torch's global one."""
-    seed = int(torch.randint(2**31, ()))
-    return torch.Generator().manual_seed(seed).get_state()

@@ -435,3 +435,30 @@ def test_losses_are_those_of_each(loss):
     found = ensemble.losses(loss, outputs, targets)
     expected = torch.stack([loss(one, targets) for one in outputs])
     torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("clip_norm", [None, 0.3])
+def test_conditions_may_learn_at_rates_of_their_own(clip_norm):
+    torch.manual_seed(0)
+    data = Shuffled(torch.rand(20, 12), torch.randint(0, 4, (20,)), 8)
+
+    def trained(model, lr):
+        optimizer = EG(param_groups(model, lr), lr, momentum=0.9)
+        loss = functional.cross_entropy
+        train(model, data, optimizer, loss, clip_norm=clip_norm, trackers={})
+        return model
+
+    def build():
+        return alone(lambda: DANNLinear(12, 4), 0)
+
+    ensemble = Ensemble.of([build(), build()], lr_scales=[1.0, 0.1])
+    trained(ensemble, 0.5)
+    for k, lr in enumerate((0.5, 0.05)):
+        expected = trained(build(), lr)
+        torch.testing.assert_close(ensemble[k].weight_ex, expected.weight_ex)
+        torch.testing.assert_close(ensemble[k].bias, expected.bias)
+    optimizer = torch.optim.Adam(ensemble.parameters())
+    with pytest.raises(ValueError, match="proportional to gradients; got Adam"):
+        train(ensemble, data, optimizer, functional.cross_entropy)
+    with pytest.raises(ValueError, match="as many as `models`, 2; got 1"):
+        Ensemble.of([build(), build()], lr_scales=[1.0])

@@ -61,6 +61,12 @@ class MemberLearner(Learner):
                     f" {name}, whose steps depend on norms over all models: train its"
                     " models one after the other."
                 )
+        if self.model.lr_scales is not None and not _is_proportional(optimizer):
+            raise ValueError(
+                "`optimizer` must be SGD, EG or MirrorDescent without weight decay where"
+                " `lr_scales` differ, so that steps are proportional to gradients; got"
+                f" {type(optimizer).__name__}: train each rate by itself."
+            )
 
     def begin_epoch(self, epoch: int) -> None:
         """Keep the weights, to which a model that is lost goes back."""
@@ -86,7 +92,9 @@ class MemberLearner(Learner):
         gradients = [one.grad for one in self._parameters if one.grad is not None]
         if not gradients:
             return
-        if self.clip_norm is None and not any(self._known) and gradients[0].is_cpu:
+        scales = self.model.lr_scales
+        plain = self.clip_norm is None and scales is None
+        if plain and not any(self._known) and gradients[0].is_cpu:
             # The cheapest look: one number, which is not finite where any is not.
             total = torch.stack(torch._foreach_norm(gradients)).sum()
             if math.isfinite(float(total)):
@@ -97,6 +105,9 @@ class MemberLearner(Learner):
         factor = torch.ones_like(of_each)
         if self.clip_norm is not None:
             factor = (self.clip_norm / (of_each + 1e-6)).clamp(max=1.0)
+        if scales is not None:
+            # After clipping, which is of the gradient itself.
+            factor = factor * factor.new_tensor(scales)
         lost = self.model.diverged
         for one in gradients:
             shape = (-1,) + (1,) * (one.ndim - 1)
@@ -184,3 +195,11 @@ class MemberLearner(Learner):
                 row[key] = math.nan if self._known[k] and not is_one else number
             found.append(row | read(trackers, member))
         return found
+
+
+def _is_proportional(optimizer: Optimizer) -> bool:
+    """Whether steps of an optimiser are proportional to gradients."""
+    kinds = {kind.__name__ for kind in type(optimizer).__mro__}
+    if not kinds & {"SGD", "EG", "MirrorDescent"}:
+        return False
+    return not any(group.get("weight_decay") for group in optimizer.param_groups)
