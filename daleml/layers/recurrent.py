@@ -216,11 +216,11 @@ class EIRNN(Recurrent):
                 added up, with a warning.
             signs: The sign of each transmitter that a table names, ``{"ACH": 1, "GABA": -1}``.
                 Default: the column of signs; else those of the weights, if some are negative.
-            options: Further arguments of the class. Those with a value for each unit go by
-                node: ``tau_ms={"L1": 20, ...}``, a value for every node; ``input_mask={"R1":
-                [True, False], ...}``, a row for every node that receives input. A sequence, or
-                a matrix, is taken in the order of the nodes, and refused where the circuit has
-                to change that order.
+            options: Further arguments of the class, ``sparse`` by default None: chosen by size and
+                density. Those with a value for each unit go by node: ``tau_ms={"L1": 20,
+                ...}``, a value for every node; ``input_mask={"R1": [True, False], ...}``, a row
+                for every node that receives input. A sequence, or a matrix, is taken in the
+                order of the nodes, and refused where the circuit has to change that order.
 
         Returns:
             An ``EIRNN``, excitatory neurons first; ``rnn.nodes`` names them, unit by unit, and
@@ -256,7 +256,7 @@ class EIRNN(Recurrent):
             columns=columns,
             signs=signs,
         )
-        circuit = cls._of_wiring(wiring, input_size, options)
+        circuit = cls._of_wiring(wiring, input_size, {"sparse": None, **options})
         wiring.write_into(circuit, starting_radius(circuit))
         contain(circuit)
         return circuit
@@ -334,9 +334,8 @@ class EIRNN(Recurrent):
         # Options by unit follow what was given; the circuit puts excitatory units first.
         ordered = wiring.in_unit_order(options, n_inputs)
         with wiring.replacing(ordered):
-            circuit = cls(
-                input_size, wiring.populations, mask=wiring.present(), **ordered
-            )
+            mask = wiring.mask(ordered.get("sparse", False))
+            circuit = cls(input_size, wiring.populations, mask=mask, **ordered)
         circuit.nodes, circuit.order = wiring.nodes, wiring.order
         circuit.n_dropped = wiring.n_dropped
         return circuit

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from daleml import reading, require
-from daleml._support import unit_order
-from daleml._support.synapse_arrays import ROWS, Synapses
+from daleml._support.synapse_arrays import ROWS, Synapses, is_sparse
 from daleml._support.type_names import alike_but_for_blanks, is_mapping
+from daleml.layers._recurrent.given_matrix_signs import Columns
+from daleml.layers._recurrent.given_sparse import of_sparse_matrix
 from daleml.layers._recurrent.given_wiring import GivenWiring
 from daleml.populations import Populations
 
@@ -37,16 +38,21 @@ def of_matrix(
         )
     require.flag("drop_minority", drop_minority)
     require.flag("zeros_exist", zeros_exist)
+    if is_sparse(given) and variable is None:
+        # Its units have no names, by which a mapping could go.
+        n_units = given.shape[0]
+        return of_sparse_matrix(
+            given,
+            rows=rows,
+            cell_types=_cell_types(names, range(n_units)),
+            signs=_in_order("signs", signs, range(n_units)),
+            drop_minority=drop_minority,
+            zeros_exist=zeros_exist,
+        )
     weights, labels = _read(given, variable)
     if rows == "pre":
         weights = weights.T
-    if isinstance(names, str):
-        raise TypeError(
-            f"`names` must hold the cell type of each unit; got the string {names!r}."
-        )
-    cell_types = None
-    if names is not None:
-        cell_types = list(_in_order("names", names, labels))
+    cell_types = _cell_types(names, labels)
     signs = _in_order("signs", signs, labels)
     # Before the signs, whose sentences name cell types.
     if cell_types is not None and len(cell_types) != len(weights):
@@ -54,7 +60,7 @@ def of_matrix(
             f"`names` must hold the cell type of each of {len(weights)} units; got"
             f" {len(cell_types)}."
         )
-    columns = _Columns(weights, cell_types, labels)
+    columns = Columns(weights, cell_types, labels)
     unit_signs = columns.signs(signs, drop_minority)
     # What is left of the other sign was to be dropped.
     kept = torch.where(weights * unit_signs >= 0, weights, 0.0)
@@ -65,6 +71,15 @@ def of_matrix(
     synapses = _synapses(kept, present, nodes)
     n_dropped = int((weights * unit_signs < 0).sum())
     return GivenWiring(populations, order, synapses, "weights", n_dropped)
+
+
+def _cell_types(names: Any, labels: Sequence[Hashable] | None) -> list[str] | None:
+    """Return the cell type of each unit; None if there are none."""
+    if isinstance(names, str):
+        raise TypeError(
+            f"`names` must hold the cell type of each unit; got the string {names!r}."
+        )
+    return None if names is None else list(_in_order("names", names, labels))
 
 
 def _synapses(
@@ -89,7 +104,7 @@ def _read(given: Any, variable: str | None) -> tuple[Tensor, Sequence[Hashable] 
     if hasattr(given, "columns") and hasattr(given, "index"):
         labels = _labels(given)
         given = given.to_numpy()
-    # Sparse matrices of scipy, and those of torch.
+    # Sparse matrices of a file.
     if hasattr(given, "toarray"):
         given = given.toarray()
     try:
@@ -168,91 +183,3 @@ def _labels(table: Any) -> list[Hashable]:
             f" {alike[0]!r} and {alike[1]!r}: strip the names first."
         )
     return labels
-
-
-class _Columns:
-    """The columns of a matrix ``(post, pre)``, and the sign of each."""
-
-    def __init__(
-        self,
-        weights: Tensor,
-        cell_types: Sequence[str] | None,
-        labels: Sequence[Hashable] | None,
-    ) -> None:
-        self.weights, self.cell_types, self.labels = weights, cell_types, labels
-
-    def signs(self, given: Any, drop_minority: bool) -> Tensor:
-        """Return +1 or -1 for each column, or raise if one has weights of both signs.
-
-        A column of zeros has the sign of its cell type, else it excites.
-        """
-        weights = self.weights
-        found = _said(weights)
-        if given is not None:
-            found = _given_signs(given, len(weights))
-        elif drop_minority:
-            # A tie excites, as in a graph.
-            total = torch.where(weights.sum(0) >= 0, 1.0, -1.0)
-            found = torch.where(found.isnan(), total, found)
-        opposed = (weights * found < 0).any(0) | found.isnan()
-        if opposed.any() and not drop_minority:
-            self._refuse(int(opposed.nonzero()[0]), found)
-        return self._with_silent(found)
-
-    def _with_silent(self, found: Tensor) -> Tensor:
-        """Give columns that say nothing the sign of their type, or let them excite."""
-        of_type: dict[str | None, float] = {}
-        types: Sequence[str | None] = self.cell_types or [None] * len(found)
-        for cell_type, sign in zip(types, found.tolist(), strict=True):
-            if sign and cell_type is not None:
-                of_type.setdefault(cell_type, sign)
-        unit_signs = []
-        for cell_type, sign in zip(types, found.tolist(), strict=True):
-            unit_signs.append(sign or of_type.get(cell_type, 1.0))
-        return torch.tensor(unit_signs, dtype=torch.float64, device="cpu")
-
-    def _refuse(self, unit: int, found: Tensor) -> None:
-        column = self.weights[:, unit]
-        n_exc, n_inh = int((column > 0).sum()), int((column < 0).sum())
-        sign = float(found[unit])
-        # NaN where nobody gave a sign.
-        rule = "give each presynaptic unit one sign"
-        if sign == sign:
-            rule = "have the signs that `signs` gives"
-        hint = ""
-        if not _said(self.weights.T).isnan().any() and sign != sign:
-            hint = "; its transpose keeps Dale's law, so `rows` may be the other one"
-        raise ValueError(
-            f"`weights` must {rule}, unless `drop_minority` is True; got"
-            f" {self._name(unit)} with {n_exc} positive and {n_inh} negative weights"
-            f"{hint}."
-        )
-
-    def _name(self, unit: int) -> str:
-        name = f"unit {unit}"
-        if self.labels is not None:
-            name += f", {self.labels[unit]!r},"
-        if self.cell_types is not None:
-            name += f" of type {self.cell_types[unit]!r}"
-        return name
-
-
-def _said(weights: Tensor) -> Tensor:
-    """Return the sign of each column: 0 for one of zeros, NaN for one of both signs."""
-    excites, inhibits = (weights > 0).any(0), (weights < 0).any(0)
-    found = excites.double() - inhibits.double()
-    # NaN, so that no comparison takes it for a sign.
-    found[excites & inhibits] = np.nan
-    return found
-
-
-def _given_signs(given: Any, n_units: int) -> Tensor:
-    exc, inh = unit_order.by_sign("signs", given)
-    if len(exc) + len(inh) != n_units:
-        raise ValueError(
-            f"`signs` must hold +1 or -1 for each of {n_units} units; got"
-            f" {len(exc) + len(inh)}."
-        )
-    found = torch.ones(n_units, dtype=torch.float64, device="cpu")
-    found[inh] = -1.0
-    return found

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from daleml import reading, require
+from daleml import _sparse_weights, reading, require
 from daleml._signs import facts
 from daleml._support import node_types
 from daleml._support.digraph_edges import read_graph
@@ -25,7 +25,8 @@ from daleml._support.synapse_arrays import Synapses, is_sparse, of_pairs
 from daleml._support.type_names import is_mapping
 from daleml.layers._recurrent import node_options
 from daleml.layers._recurrent.strengths_to_come import strengths_to_come
-from daleml.layers._shared import acting_parameters
+from daleml.layers._shared import acting_parameters, synapse_options
+from daleml.layers._shared.sparse_choice import is_worth_it
 from daleml.layers.dynamics.over_other import OverOther
 from daleml.layers.init.matrix_spectra import factor_from, measured_radius
 from daleml.populations import Populations
@@ -65,6 +66,16 @@ class GivenWiring:
         """The names of the units; None if they have none."""
         return self.synapses.names
 
+    def mask(self, sparse: bool | None) -> Any:
+        """Return which synapses exist: as a sparse matrix, where the weight is to be one."""
+        n_units = self.populations, self.populations
+        if sparse or (sparse is None and is_worth_it(self.synapses.size, n_units)):
+            found = self.synapses.csr().astype(bool)
+            # A synapse of weight 0 exists.
+            found.data[:] = True
+            return found
+        return self.present()
+
     def present(self) -> Tensor:
         """Return which synapses exist, as a matrix ``(post, pre)``."""
         return torch.from_numpy(self.synapses.present())
@@ -100,6 +111,9 @@ class GivenWiring:
         shape: tuple[int, ...] = tuple(getattr(given, "shape", ()))
         if len(shape) != 2 or shape[0] != n_units:
             return given
+        if is_sparse(given):
+            rows = given.tocsr()[self.order.numpy()]
+            return rows if of_input else rows[:, self.order.numpy()]
         rows = torch.as_tensor(given)[self.order]
         if of_input or shape[1] != n_units:
             return rows
@@ -168,12 +182,11 @@ class GivenWiring:
             # What was given says nothing of the input's weights.
             if not name.startswith("weight_hh") or parameter.is_meta:
                 continue
-            present = getattr(circuit, f"{name}_present", None)
-            weights = self.weights()
-            if present is not None:
-                weights *= present.cpu()
+            weights = self._weights_of(circuit, name)
             if radius is not None:
-                found = measured_radius(weights)
+                pattern = _sparse_weights.pattern(circuit, name)
+                matrix = weights if pattern is None else pattern.csr(weights)
+                found = measured_radius(matrix)
                 # A wiring without a loop has no radius.
                 weights *= factor_from(found, weights, radius) if found else 1.0
             with acting_parameters.rewritten(circuit, name) as written:
@@ -185,6 +198,15 @@ class GivenWiring:
                     f"`{self.argument}` must have weights in the range of"
                     f" {parameter.dtype}; got some beyond it."
                 )
+
+    def _weights_of(self, circuit: Any, name: str) -> Tensor:
+        """Return the strengths of the synapses that a circuit has, 0 for those it has not."""
+        pattern = _sparse_weights.pattern(circuit, name)
+        if pattern is not None:
+            return synapse_options.of_sparse(self.synapses.csr(), pattern)
+        weights = self.weights()
+        present = getattr(circuit, f"{name}_present", None)
+        return weights if present is None else weights * present.cpu()
 
 
 def require_left_out(options: Mapping[str, Any], what: str) -> None:

@@ -188,7 +188,7 @@ def _values(
         return given.matrix(post, pre, argument=name, dtype=torch.float64)
     if synapse_arrays.is_sparse(given) and given.shape == (post.size, pre.size):
         if pattern is not None:
-            return _of_sparse(given, pattern)
+            return of_sparse(given, pattern)
         given = given.toarray()
     try:
         values = torch.as_tensor(given, device="cpu").detach()
@@ -227,7 +227,7 @@ def of_blocks(given: Blocks, ends: Ends, name: str, pattern: Pattern) -> Tensor:
     return table[rows[pattern.post.long()], columns[pattern.pre.long()]]
 
 
-def _of_sparse(given: Any, pattern: Pattern) -> Tensor:
+def of_sparse(given: Any, pattern: Pattern) -> Tensor:
     """Return the entries of a matrix of scipy.sparse where synapses are, 0 where it has none."""
     matrix = given.tocsr().astype("float64")
     matrix.sum_duplicates()
