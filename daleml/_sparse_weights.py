@@ -369,6 +369,8 @@ def to_scipy(matrix: Tensor) -> csr_array:
 
 def _starts(units: Tensor, n_units: int) -> Tensor:
     """Return where the entries of each unit begin among sorted ones, and where the last end."""
+    if units.is_meta:
+        return units.new_empty(n_units + 1)
     counts = torch.bincount(units, minlength=n_units)
     starts = torch.zeros(n_units + 1, dtype=units.dtype, device=units.device)
     starts[1:] = counts.cumsum(0)

@@ -94,7 +94,8 @@ def make_record(
         # So that who composes a weight looks for fixed synapses only where there is a mask.
         present = torch.ones(fixed.shape, dtype=torch.bool, device="cpu")
     if present is None:
-        return Record(shape, values)
+        # Of a sparse weight it is where the synapses lie that was drawn.
+        return Record(shape, values, drawn=drawn)
     bits = np.packbits(present.detach().to("cpu", torch.bool).numpy()).tobytes()
     return Record(shape, values, tuple(present.shape), bits, drawn, fixed)
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from daleml import _sparse_weights, law
-from daleml._signs import facts, loading_fixed, parameter_lookup
+from daleml._signs import facts, loading_fixed, loading_sparse, parameter_lookup
 from daleml._signs.drawn_masks import is_another_draw
 from daleml._signs.fixed_synapses import FixedSynapses
 from daleml._signs.mask_differences import difference_of, n_autapses_only
@@ -185,6 +185,9 @@ class _Reading:
 
     def _settle(self) -> None:
         n_errors = len(self.errors)
+        if not loading_sparse.settle(self._incoming()):
+            self._put_back()
+            return
         signs = self._signs()
         present = self._present()
         fixed = None
@@ -200,11 +203,13 @@ class _Reading:
 
     def _fixed(self, present: Tensor | None) -> FixedSynapses | None:
         """Return what is fixed after loading; None if nothing is."""
+        return loading_fixed.settle(self._incoming(), present)
+
+    def _incoming(self) -> loading_fixed.Incoming:
         adopt, keep = self.rules.adopt_masks, self.rules.keep_masks
-        incoming = loading_fixed.Incoming(
+        return loading_fixed.Incoming(
             self.module, self.name, self.state, self.prefix, self.errors, adopt, keep
         )
-        return loading_fixed.settle(incoming, present)
 
     def _judge(
         self,

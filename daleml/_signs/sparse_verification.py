@@ -65,14 +65,27 @@ def _adopt_draw(module: nn.Module, own: str, weight: Tensor) -> bool:
         return False
     if now is None or not is_another_draw(now, before, kept.drawn):
         return False
-    take(module, own, now, weight)
+    take(module, own, now, weight, module._buffers[own + law.SUFFIX])
     return True
 
 
-def take(module: nn.Module, own: str, pattern: Pattern, weight: Tensor) -> None:
+def take(
+    module: nn.Module,
+    own: str,
+    pattern: Pattern,
+    weight: Tensor,
+    stored: Tensor | None,
+) -> None:
     """Make a pattern a weight's own, with the signs of its senders.
 
-    A unit that sent nothing so far has the sign that its synapses have now.
+    A unit that sent nothing so far has the sign that it comes with.
+
+    Args:
+        module: The module.
+        own: The weight's name.
+        pattern: Where its synapses lie from now on.
+        weight: The weight.
+        stored: The signs that come with the pattern, of its synapses.
     """
     kept, before = (
         facts.record(module, own),
@@ -81,10 +94,8 @@ def take(module: nn.Module, own: str, pattern: Pattern, weight: Tensor) -> None:
     _sparse_weights.register(module, own, pattern, weight.device)
     if kept is None or before is None:
         return
-    stored = module._buffers[own + law.SUFFIX]
-    assert stored is not None  # who has a record has a buffer
     of_units = torch.full((pattern.shape[1],), law.UNSIGNED, dtype=torch.int8)
-    if stored.numel() == pattern.size:
+    if stored is not None and stored.numel() == pattern.size:
         of_units[pattern.pre.long().cpu()] = stored.cpu().to(torch.int8)
     of_units[before.pre.long()] = kept.sign_tensor()
     signs = of_units[pattern.pre.long().cpu()]
