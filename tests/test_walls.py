@@ -70,6 +70,7 @@ MAY_IMPORT = {
     "cli": BELOW
     | WINGS
     | {
+        "experiments",
         "reproductions",
         "weight_files",
         "pages",

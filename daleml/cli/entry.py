@@ -23,6 +23,7 @@ from daleml.cli.error_messages import ERROR
 from daleml.cli.fit_command import fit
 from daleml.cli.reproduce_command import reproduce
 from daleml.cli.spectrum_command import spectrum
+from daleml.cli.sweep_command import sweep
 
 _LONGEST = 1_000
 """Characters of a sentence on what was typed."""
@@ -125,8 +126,8 @@ app = typer.Typer(
     name="daleml",
     cls=Commands,
     help=(
-        "Networks that keep Dale's law: a demo, fits of weights, spectra, checks, and the"
-        " founding claims."
+        "Networks that keep Dale's law: a demo, fits of weights, spectra, checks, the"
+        " founding claims, and sweeps of your own."
     ),
     # `daleml` alone is somebody who does not know the commands yet.
     no_args_is_help=True,
@@ -159,10 +160,10 @@ def main(
 ) -> None:
     """Networks that keep Dale's law.
 
-    A demo, fits of weights, spectra, checks, and the founding claims.
+    A demo, fits of weights, spectra, checks, the founding claims, and sweeps of your own.
     """
 
 
 # The order of `--help`: what to try first, then what to do with weights.
-for command in (demo, fit, reproduce, spectrum, check):
+for command in (demo, fit, reproduce, sweep, spectrum, check):
     app.command(cls=Command)(command)

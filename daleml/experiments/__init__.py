@@ -7,6 +7,7 @@ name                what it does
 ``read``            the table of a sweep, while it runs or later
 ``failures``        the runs that failed, with their tracebacks
 ``status``          how far a sweep is
+``summary``         the mean over seeds of each number, with its interval
 ``Ensemble``        models of one form, as from many seeds, trained in one batch
 ==================  ==============================================================================
 
@@ -17,6 +18,7 @@ module                  what it holds
 ======================  ==========================================================================
 ``sweeping``            ``sweep``
 ``sweep_tables``        ``read``, ``failures``, ``status``
+``sweep_summary``       ``summary``
 ``sweep_plan``          what a folder was asked for
 ``sweep_progress``      bars and lines of progress
 ``ensemble``            ``Ensemble``
@@ -28,8 +30,11 @@ module                  what it holds
 ``gathering``           jobs that are run by an executor, and gathered into a journal
 ``executors``           executors of all kinds, as one
 ``cluster``             the executor of a Dask cluster, by its address
+``slurm``               the executor of a SLURM cluster, by submitit
+``study_file``          a study in a file, for ``daleml sweep``
 ``worker_calls``        what a worker does
 ``isolation``           the state in which every run begins
+``python_random``       Python's ``random`` for one thread
 ``shipping``            values that other processes are given
 ``result_files``        results as files, until the journal has them
 ``journal``             the finished runs, kept on disk as each one ends
@@ -49,14 +54,16 @@ from daleml._support import lazy_names
 
 if TYPE_CHECKING:
     from daleml.experiments.ensemble import Ensemble
+    from daleml.experiments.sweep_summary import summary
     from daleml.experiments.sweep_tables import Status, failures, read, status
     from daleml.experiments.sweeping import sweep
 
-__all__ = ["Ensemble", "Status", "failures", "read", "status", "sweep"]
+__all__ = ["Ensemble", "Status", "failures", "read", "status", "summary", "sweep"]
 
 _HOMES = {
     "ensemble": ("Ensemble",),
     "sweep_tables": ("Status", "failures", "read", "status"),
+    "sweep_summary": ("summary",),
     "sweeping": ("sweep",),
 }
 

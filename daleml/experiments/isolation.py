@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import random
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
+
+from daleml.experiments.python_random import own_random
 
 LARGEST_SEED = 2**32 - 1
 """The largest seed that all three global generators take."""
@@ -30,15 +31,14 @@ def isolated(seed: int, dtype: torch.dtype | None = None) -> Iterator[None]:
     threads = torch.get_num_threads()
     gradients = torch.is_grad_enabled()
     default = torch.get_default_dtype()
-    of_python, of_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    of_numpy = np.random.get_state()  # noqa: NPY002
     devices: Any = []
     begun = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     if begun:
         devices = range(torch.cuda.device_count())
-    with threadpool_limits(1), torch.random.fork_rng(devices):
+    with threadpool_limits(1), own_random(seed), torch.random.fork_rng(devices):
         torch.set_num_threads(1)
         torch.set_default_dtype(default if dtype is None else dtype)
-        random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002
         torch.manual_seed(seed)
         try:
@@ -47,5 +47,4 @@ def isolated(seed: int, dtype: torch.dtype | None = None) -> Iterator[None]:
             torch.set_num_threads(threads)
             torch.set_default_dtype(default)
             torch.set_grad_enabled(gradients)
-            random.setstate(of_python)
             np.random.set_state(of_numpy)  # noqa: NPY002

@@ -112,7 +112,10 @@ def sweep(
         ``run`` and a digest of its values. If the source of ``run`` has changed since some of
         them were run, one sentence says so; what ``run`` calls is not compared.
 
-        Threads of one process take turns, since global generators belong to the process.
+        Threads of one process take turns, since global generators belong to the process. Write
+        ``random.random()`` rather than a name imported from ``random``: that one other threads
+        of a worker draw from, too, as Dask's own do.
+
         Workers that see ``out`` write each result there themselves, so that nothing is lost if
         this process ends before them, and lock what they run, so that a sweep that is started
         again meanwhile does not run it too. Locks of network file systems are as good as theirs.
