@@ -206,12 +206,20 @@ class Submitit:
         pause, most = _PAUSES
         until = time.monotonic() + patience
         while True:
-            done = [job for job in flying if _has_ended(job, flying[job])]
+            done = [job for job in flying if self._has_ended(job, flying[job])]
             left = until - time.monotonic()
             if done or left <= 0:
                 return done
             time.sleep(min(pause, left))
             pause = min(2 * pause, most)
+
+    def _has_ended(self, future: Any, job: Job) -> bool:
+        files = job.files
+        if self._has_queue and files is not None:
+            # Its results are there before SLURM knows that a job has ended.
+            kept = all(files.waiting(run.key) for run in job.runs)
+            return kept or bool(future.done())
+        return bool(future.done())
 
     def release(self, future: Any) -> None:
         """Do nothing."""
@@ -238,10 +246,3 @@ def _work_of(job: Job) -> Work:
     if any(run.folder for run in job.runs):
         return ResumableWork()
     return Work()
-
-
-def _has_ended(future: Any, job: Job) -> bool:
-    # The file of its result is there before SLURM knows that a job has ended.
-    if job.files is not None and all(job.files.waiting(run.key) for run in job.runs):
-        return True
-    return bool(future.done())

@@ -27,7 +27,7 @@ PLOTS = {
     ),
     "Matrices, spectra and signs": ("matrix", "pathways", "spectrum", "signs"),
     "Connectomes": ("degrees", "strengths", "balance"),
-    "Learning": ("learning_curves", "geometry", "normality", "regime"),
+    "Learning": ("learning_curves", "runs", "geometry", "normality", "regime"),
     "Tasks and behaviour": ("trial", "psychometric", "chronometric"),
     "Units": ("selectivity", "aligned", "decoding"),
     "What circuits do": (

@@ -25,6 +25,7 @@ _OPTIONAL = (
     "onnx",
     "onnxscript",
     "distributed",
+    "submitit",
 )
 # Numbers of other processors differ in their last digits.
 _CLOSE = 0.01

@@ -94,6 +94,7 @@ if TYPE_CHECKING:
     from daleml.analysis.plots.ranking import family_bars
     from daleml.analysis.plots.rate_plots import activity
     from daleml.analysis.plots.response_plots import paradoxical_effect
+    from daleml.analysis.plots.run_plots import runs
     from daleml.analysis.plots.shape_plots import resemblance, shapes
     from daleml.analysis.plots.spectrum_plots import spectrum
     from daleml.analysis.plots.stability_plots import eigenvalues, fixed_points
@@ -135,6 +136,7 @@ __all__ = [
     "qq",
     "regime",
     "resemblance",
+    "runs",
     "selectivity",
     "shapes",
     "signs",
@@ -166,6 +168,7 @@ _HOMES = {
     "quantiles": ("qq",),
     "rate_plots": ("activity",),
     "ranking": ("family_bars",),
+    "run_plots": ("runs",),
     "shape_plots": ("resemblance", "shapes"),
     "spectrum_plots": ("spectrum",),
     "stability_plots": ("eigenvalues", "fixed_points"),
