@@ -23,20 +23,21 @@ _SLURM = (
     "Options of sbatch, such as partition=cpu,time=2:00:00,mem=4GB: each run is a job of SLURM,"
     " by submitit."
 )
+_Study = Annotated[
+    Path,
+    typer.Argument(
+        metavar="STUDY",
+        help=(
+            "Python file that defines run(seed, ...), and grid, conditions, seeds as"
+            " daleml.experiments.sweep takes them."
+        ),
+    ),
+]
 
 
 @plainly
 def sweep(
-    study: Annotated[
-        Path,
-        typer.Argument(
-            metavar="STUDY",
-            help=(
-                "Python file that defines run(seed, ...), and grid, conditions, seeds as"
-                " daleml.experiments.sweep takes them."
-            ),
-        ),
-    ],
+    study: _Study,
     out: Annotated[
         Path | None,
         typer.Option(
