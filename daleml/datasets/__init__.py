@@ -8,6 +8,7 @@ Connectomes, each a :class:`Connectome` (tidy tables, a graph, weights by sign, 
   class is.
 - :func:`larva`: 366 neurons of the larva's brain, signed by transmitter; from files of yours.
 - :func:`mossy_fibres`: boutons onto granule cells of mouse cerebellum; from a file of yours.
+- :func:`read_connectome`: tables of FlyWire, MICrONS, the hemibrain, the worm, or of yours.
 
 Synapses one by one, each a :class:`SynapseTable` (tidy columns with units, and what could not
 be seen), from files of yours:
@@ -63,6 +64,11 @@ module                          what it holds
 ``interneuron_circuit``         ``garcia_del_molino``
 ``digit_images``                ``digits``
 ``fashion_images``              ``fashion_mnist``
+``published_connectomes``       ``read_connectome``
+``published_layouts``           the tables that it knows, and the signs of transmitters
+``neuron_tables``               tables of neurons beside connections
+``sign_sources``                what says the signs of their connections
+``worm_workbooks``              adjacency matrices in workbooks
 ==============================  ====================================================
 """
 
@@ -82,6 +88,7 @@ from daleml.datasets.mouse_cerebellum import cerebellum, mossy_fibres
 from daleml.datasets.mouse_somatosensory_cortex import kasthuri
 from daleml.datasets.mouse_visual_cortex import microns_l23
 from daleml.datasets.own_synapses import read_synapses
+from daleml.datasets.published_connectomes import read_connectome
 from daleml.datasets.synapse_table import SynapseTable
 from daleml.datasets.worm_celegans import celegans
 
@@ -105,6 +112,7 @@ __all__ = [
     "mossy_fibres",
     "pfeffer",
     "potjans_diesmann",
+    "read_connectome",
     "read_synapses",
     "v1dd",
 ]

@@ -36,6 +36,7 @@ class Connectome:
         licence: Terms under which they are shared.
         citation: What to cite.
         weight_unit: Unit of ``weight``.
+        notes: What a reader decided while it read the tables, a sentence each.
 
     Raises:
         ValueError: If a column is missing, or a pair of neurons is listed twice.
@@ -60,6 +61,7 @@ class Connectome:
     licence: str
     citation: str
     weight_unit: str
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _require_columns("neurons", self.neurons, ("neuron",))
@@ -77,7 +79,7 @@ class Connectome:
         counts = (
             f"{n['n_neurons']} neurons, {n['n_edges']} edges, {known} of known sign"
         )
-        return f"{self.name}: {counts}\n{self.citation}"
+        return "\n".join([f"{self.name}: {counts}", *self.notes, self.citation])
 
     def graph(self) -> nx.DiGraph:
         """The connectome as a networkx graph.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from daleml._support.signed_edges import WEIGHT
 from daleml.reading.large_tables import LargeTable, column_named, texts
 
 if TYPE_CHECKING:
-    from pandas import Series
+    from pandas import DataFrame, Series
 
 ROLES: Mapping[str, tuple[str, ...]] = {
     "pre": (
@@ -57,6 +57,7 @@ class EdgeRows:
         transmitter: Its transmitter; None without such a column.
         found: The column of each role.
         n_nobody: Rows that were left out since an end of theirs is no cell.
+        there: Which rows of the table these are; None if all.
     """
 
     names: NDArray[Any]
@@ -67,6 +68,7 @@ class EdgeRows:
     transmitter: Series[Any] | None
     found: Mapping[str, str | None]
     n_nobody: int
+    there: NDArray[np.bool_] | None = None
 
 
 def find_columns(
@@ -116,8 +118,17 @@ def find_columns(
     return found
 
 
-def read_rows(table: LargeTable, found: Mapping[str, str | None]) -> EdgeRows:
+def read_rows(
+    table: LargeTable,
+    found: Mapping[str, str | None],
+    where: Mapping[str, Collection[str]] | None = None,
+) -> EdgeRows:
     """Read the columns found.
+
+    Args:
+        table: The table.
+        found: The column of each role; see :func:`find_columns`.
+        where: Columns of texts, and which texts a row must have in them.
 
     Raises:
         ValueError: If an id is missing or was rounded, a weight is no finite number, or a sign
@@ -125,30 +136,50 @@ def read_rows(table: LargeTable, found: Mapping[str, str | None]) -> EdgeRows:
     """
     import pandas as pd
 
-    wanted = [name for name in found.values() if name is not None]
+    where = where or {}
     named = found["transmitter"]
-    frame = table.read(wanted, () if named is None else (named,))
+    categories = [*where] if named is None else [*where, named]
+    plain = [name for role, name in found.items() if name and role != "transmitter"]
+    frame = table.read([*dict.fromkeys([*plain, *categories])], categories)
     ends = [ids_of(table, frame[found[role]]) for role in ("pre", "post")]
     weight = np.ones(len(frame))
     if found["weight"] is not None:
         weight = _finite(table, frame[found["weight"]])
     sign = None if found["sign"] is None else _signs(table, frame[found["sign"]])
     transmitter = None if named is None else texts(frame[named])
+    chosen = _chosen(frame, where)
     del frame
     nobody = _nobody(ends)
-    n_nobody = 0
-    if nobody is not None:
-        n_nobody = int(nobody.sum())
-        there = ~nobody
+    n_nobody = 0 if nobody is None else int(nobody.sum())
+    there = _both(chosen, None if nobody is None else ~nobody)
+    if there is not None:
         ends, weight = [end[there] for end in ends], weight[there]
         sign = None if sign is None else sign[there]
         transmitter = None if transmitter is None else transmitter[there]
     met = np.stack(ends, axis=1).ravel() if len(weight) else np.concatenate(ends)
     places, names = pd.factorize(met)
     pre, post = places[::2], places[1::2]
-    return EdgeRows(
-        np.asarray(names), pre, post, weight, sign, transmitter, found, n_nobody
-    )
+    columns = (np.asarray(names), pre, post, weight, sign, transmitter)
+    return EdgeRows(*columns, found, n_nobody, there)
+
+
+def _chosen(
+    frame: DataFrame, where: Mapping[str, Collection[str]]
+) -> NDArray[np.bool_] | None:
+    """Return which rows have one of the texts asked for, None if nothing was."""
+    chosen = None
+    for column, wanted in where.items():
+        has: NDArray[np.bool_] = texts(frame[column]).isin(list(wanted)).to_numpy()
+        chosen = _both(chosen, has)
+    return chosen
+
+
+def _both(
+    one: NDArray[np.bool_] | None, other: NDArray[np.bool_] | None
+) -> NDArray[np.bool_] | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return one & other
 
 
 def ids_of(table: LargeTable, column: Series[Any]) -> NDArray[Any]:
