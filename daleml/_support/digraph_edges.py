@@ -105,6 +105,7 @@ def edges_of(
         ValueError: If there is no node, a sign is neither +1, -1 nor None, or a strength is
             missing or not finite.
     """
+    # In the order in which the caller added them.
     nodes = tuple(graph)
     require_names(nodes)
     ends, edges = _ends(graph, nodes)

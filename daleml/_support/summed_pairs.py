@@ -42,6 +42,7 @@ def summed_pairs(
         sign: +1, -1, or 0 where unknown; None if it is unknown of all.
         n_units: How many cells there are.
     """
+    # One number for each ordered pair, exact for three billion units.
     pair = pre.astype(np.int64) * n_units + post
     order = np.argsort(pair, kind="stable")
     pair = pair[order]

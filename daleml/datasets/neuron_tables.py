@@ -42,6 +42,7 @@ def read_neurons(
         parts.append(_read_one(LargeTable("neurons", one), id_column, notes))
     table = parts[0]
     for part in parts[1:]:
+        # Of columns that two tables have, the first table's is kept.
         fresh = part.columns.difference(table.columns, sort=False)
         table = table.join(part[fresh], how="outer", sort=False)
     known = pd.Index(names).isin(table.index)
@@ -75,6 +76,7 @@ def _read_one(table: LargeTable, id_column: str | None, notes: list[str]) -> Dat
         notes.append(f"{int(nobody.sum()):,} rows of `neurons` have no id.")
     ids = ids_of(table, frame[named])
     frame = frame.drop(columns=named).set_axis(ids, axis=0)
+    # Which of several rows is right is not for a reader to say.
     again = frame.index.duplicated(keep=False)
     if again.any():
         frame = frame[~again]

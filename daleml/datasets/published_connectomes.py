@@ -135,6 +135,7 @@ def read_connectome(
     cells = neuron_tables.read_neurons(neurons, named["neuron"], rows.names, notes)
     signed = SignSources(table, rows, dict(layout.signs if signs is None else signs))
     cells, row_signs, decided = signed.decide(cells, given.get("transmitter"))
+    # Signs are kept apart from weights, as everywhere in a connectome.
     magnitudes = np.abs(rows.weight)
     pairs = summed_pairs(rows.pre, rows.post, magnitudes, row_signs, len(rows.names))
     if len(pairs.pre) < len(rows.pre):
@@ -192,6 +193,7 @@ def _rows_wanted(
                 notes.append(f"Rows of {listed(others)} were left out.")
     if neuropils is None:
         return where
+    # A string would be taken for its letters.
     if isinstance(neuropils, str):
         neuropils = (neuropils,)
     actual = column or first_of(table.columns, NEUROPIL)

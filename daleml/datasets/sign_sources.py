@@ -50,6 +50,7 @@ class SignSources:
     ) -> tuple[DataFrame, NDArray[np.int8] | None, Decided]:
         """Return the neurons with their transmitters, the rows' signs, and what was decided."""
         rows = self.rows
+        # A column of signs was put there on purpose.
         named, neurons = neuron_tables.transmitters(neurons, column)
         if rows.sign is not None:
             how = f"Signs by the column {quoted(rows.found['sign'])}"
@@ -58,6 +59,7 @@ class SignSources:
             of_cell, decided = self._by_name(
                 texts(neurons["transmitter"]), f"of each neuron, {quoted(named)}"
             )
+            # A neuron without a row in the table has the place -1: the zero at the end.
             at = neuron_tables.places(neurons, rows.names)
             of_name = np.append(of_cell, np.int8(0))[at]
             return neurons, of_name[rows.pre], decided

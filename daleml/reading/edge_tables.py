@@ -148,6 +148,7 @@ def read_rows(
     sign = None if found["sign"] is None else _signs(table, frame[found["sign"]])
     transmitter = None if named is None else texts(frame[named])
     chosen = _chosen(frame, where)
+    # The largest part of the memory, of which the columns above are copies.
     del frame
     nobody = _nobody(ends)
     n_nobody = 0 if nobody is None else int(nobody.sum())
@@ -156,6 +157,7 @@ def read_rows(
         ends, weight = [end[there] for end in ends], weight[there]
         sign = None if sign is None else sign[there]
         transmitter = None if transmitter is None else transmitter[there]
+    # Sender and receiver in turn, so that names stand in the order of a graph built row by row.
     met = np.stack(ends, axis=1).ravel() if len(weight) else np.concatenate(ends)
     places, names = pd.factorize(met)
     pre, post = places[::2], places[1::2]

@@ -89,6 +89,7 @@ def _of_matrix(matrix: Any, rows: str | None) -> SignedEdges:
             f" {tuple(matrix.shape)}."
         )
     synapses = of_sparse(matrix, rows)
+    # Sorted by receiver in a matrix, and by sender among edges.
     moved = np.argsort(synapses.pre, kind="stable")
     pre, weight = synapses.pre[moved], synapses.weights[moved]
     nodes = tuple(range(matrix.shape[0]))

@@ -100,8 +100,19 @@ def test_what_arpack_did_not_settle_is_not_believed(monkeypatch, crowded):
     matrix, expected = crowded
     monkeypatch.setattr(largest_eigenvalue, "_TOLERANCE", 0.3)
     monkeypatch.setattr(largest_eigenvalue, "_N_VECTORS", 6)
-    monkeypatch.setattr(largest_eigenvalue, "_N_WANTED", 1)
     assert largest_modulus(matrix) == pytest.approx(expected, rel=1e-8)
+
+
+def test_where_eigenvalues_crowd_a_second_start_must_agree(monkeypatch, crowded):
+    matrix, expected = crowded
+    found = iter([(0.9 * expected, 1000), (expected, 1000), (expected, 64)])
+    monkeypatch.setattr(
+        largest_eigenvalue, "_by_arpack", lambda matrix, seed: next(found)
+    )
+    assert largest_modulus(matrix) == expected
+    # One that stands out is found at once.
+    assert largest_modulus(matrix) == expected
+    assert not list(found)
 
 
 def counted(monkeypatch):
