@@ -22,6 +22,7 @@ _OPTIONAL = (
     "accelerate",
     "skorch",
     "optuna",
+    "tensorboard",
     "onnx",
     "onnxscript",
     "distributed",
