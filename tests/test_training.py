@@ -54,6 +54,8 @@ def run(name="eg", epochs=4, checkpoint=None, batches=None, seed=0, **options):
     enforce(optimizer, net)
     if options.pop("scheduled", False):
         options["scheduler"] = StepLR(optimizer, 2, 0.5)
+    # The default ones take longer than the training does.
+    options.setdefault("trackers", {})
     batches = (
         Shuffled(X.to(next(net.parameters()).dtype), Y, 16)
         if batches is None
@@ -79,20 +81,23 @@ def same(one, other):
     )
 
 
+RECORDED = {"sign_violations": trackers.sign_violations}
+
 # -- learning ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_learns_and_records(name):
-    net, history = run(name, epochs=30)
+    recorded = RECORDED | trackers.DEFAULT if name == "eg" else RECORDED
+    net, history = run(name, epochs=30, trackers=recorded)
     assert history.epoch.tolist() == list(range(31))
     assert math.isnan(history.loss[0])
     assert history.loss[30] < history.loss[1]
     assert history.accuracy[30] > 0.7
     assert (history.sign_violations == 0).all()
-    assert {"fraction_at_zero", "lognormal_sigma/0.weight_ex", "svd_entropy/3"} <= set(
-        history.columns
-    )
+    if name == "eg":
+        every = {"fraction_at_zero", "lognormal_sigma/0.weight_ex", "svd_entropy/3"}
+        assert every <= set(history.columns)
     assert signs.check(net)
 
 
@@ -191,10 +196,11 @@ def killed_in(epoch, batches=None):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("epoch", [1, 3])
 def test_a_killed_run_resumes_to_the_same_weights(name, epoch, tmp_path):
-    whole, history = run(name, scheduled=True)
+    options = {"scheduled": True, "trackers": trackers.DEFAULT if name == "eg" else {}}
+    whole, history = run(name, **options)
     with pytest.raises(Killed):
-        run(name, batches=killed_in(epoch), checkpoint=tmp_path, scheduled=True)
-    resumed, again = run(name, checkpoint=tmp_path, scheduled=True, seed=0)
+        run(name, batches=killed_in(epoch), checkpoint=tmp_path, **options)
+    resumed, again = run(name, checkpoint=tmp_path, seed=0, **options)
     same(whole, resumed)
     assert history.equals(again)
 
@@ -252,6 +258,10 @@ def test_numpy_and_python_randomness_resumes(tmp_path):
     same(whole, resumed)
 
 
+IMPORTED_LATER = ("torch._dynamo", "pandas", "rich.progress", "safetensors.torch")
+"""What training imports where it needs it: seconds, in each process that was not forked with it."""
+
+
 def train_to_the_end(folder, started):
     """Train in a process of its own, which may be killed."""
     torch.set_num_threads(1)
@@ -265,7 +275,8 @@ def train_to_the_end(folder, started):
         batches,
         optimizer,
         cross_entropy,
-        epochs=40,
+        epochs=30,
+        trackers={},
         checkpoint=folder,
         progress=False,
     )
@@ -276,7 +287,7 @@ def test_a_process_killed_at_any_moment_resumes_to_the_same_weights(tmp_path):
     """SIGKILL, at moments the run does not choose, until it gets to its end."""
     # A server that has imported everything once, and forks a process at each start.
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload([train_to_the_end.__module__])
+    server.set_forkserver_preload([train_to_the_end.__module__, *IMPORTED_LATER])
 
     def start(folder):
         started = server.Event()
@@ -291,7 +302,7 @@ def test_a_process_killed_at_any_moment_resumes_to_the_same_weights(tmp_path):
     process = start(whole)
     process.join()
     assert process.exitcode == 0
-    for delay in (0.05, 0.3, 0.41, 60):
+    for delay in (0.05, 0.2, 0.31, 60):
         process = start(broken)
         process.join(delay)
         if process.is_alive():
