@@ -29,6 +29,7 @@ from daleml.optim import EG, param_groups
 from daleml.training import Shuffled, train
 from tests import catalog
 from tests import make_believe_device as device
+from tests._training import training_on_device
 
 QUICK = (
     "layers",
@@ -43,6 +44,7 @@ QUICK = (
     "potentials",
     "convert",
     "training",
+    "callbacks",
     "trackers",
     "checkpoint",
     "tasks",
@@ -56,6 +58,7 @@ NO_CALLS = {
     "adam_reach": "a function of numbers",
     "Batch": "the name of a type",
     "Batches": "the name of a type",
+    "Callback": "the name of a type",
     "CheckpointError": "an error",
     "DivergedError": "an error",
     "DivergenceError": "an error",
@@ -328,6 +331,8 @@ def rows(full: bool) -> Iterator[Row]:
             )
     for row in (strictness, circuits, training, conversion, equilibrium):
         yield row.__name__, row
+    for row in training_on_device.ROWS:
+        yield f"training: {row.__name__}", row
 
 
 def rows_without_float64(full: bool) -> Iterator[Row]:
@@ -341,7 +346,8 @@ def rows_without_float64(full: bool) -> Iterator[Row]:
                 f"{name} network by {optimizer.name}",
                 lambda name=name, optimizer=optimizer: network(name, optimizer),
             )
-    for row in (circuits, training, conversion, equilibrium):
+    of_training = training_on_device.ROWS if full else ()
+    for row in (circuits, training, conversion, equilibrium, *of_training):
         yield row.__name__, row
 
 
