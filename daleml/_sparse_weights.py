@@ -18,7 +18,7 @@ matrix asks here, and nowhere else: :func:`pattern` tells whether a parameter is
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -28,14 +28,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from daleml._sparse_matrices import block as block
+from daleml._sparse_matrices import dense as dense
+from daleml._sparse_matrices import dense_if_small as dense_if_small
+from daleml._sparse_matrices import require_small as require_small
+from daleml._sparse_matrices import to_scipy as to_scipy
+
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 POST, PRE, SHAPE = "_post", "_pre", "_shape"
 """How the names of the buffers end that say where the synapses of a sparse weight lie."""
 BUFFERS = (POST, PRE, SHAPE)
-LARGEST_DENSE = 2**26
-"""The most entries with which a sparse weight is made dense: half a gigabyte in float64."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,6 +242,14 @@ def _shape(module: nn.Module, name: str) -> tuple[int, int]:
     return int(n_post), int(n_pre)
 
 
+def sparse_weights(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
+    """Yield the sparse weights of a model: the module that has each, and its name there."""
+    for module in model.modules():
+        for name in module._parameters:
+            if is_sparse(module, name):
+                yield module, name
+
+
 def matrix_shape(module: nn.Module, name: str) -> tuple[int, ...]:
     """Return the shape of a weight as a matrix, of a sparse one that of ``(post, pre)``."""
     if is_sparse(module, name):
@@ -326,45 +338,6 @@ def require_valid(name: str, pattern: Pattern) -> None:
             " each pair once; got another order: call `signs.restore_` to put back what was"
             " fixed."
         )
-
-
-# -- matrices as tools take them
-
-
-def require_small(shape: tuple[int, ...]) -> None:
-    """Raise if a sparse weight is too large to become a dense matrix.
-
-    Raises:
-        ValueError: If it has more than 2**26 entries.
-    """
-    if shape[0] * shape[1] > LARGEST_DENSE:
-        raise ValueError(
-            f"a sparse weight must have at most {LARGEST_DENSE:,} entries to be made a dense"
-            f" matrix; got {shape[0]:,} times {shape[1]:,}."
-        )
-
-
-def dense(matrix: Tensor) -> Tensor:
-    """Return a matrix as a dense one, if it is sparse and small.
-
-    Raises:
-        ValueError: If it is too large.
-    """
-    if matrix.layout == torch.strided:
-        return matrix
-    require_small(tuple(matrix.shape))
-    return matrix.to_dense()
-
-
-def to_scipy(matrix: Tensor) -> csr_array:
-    """Return a ``torch.sparse_csr`` matrix as ``scipy.sparse.csr_array``, float64."""
-    from scipy.sparse import csr_array
-
-    matrix = matrix.detach().cpu()
-    data = matrix.values().to(torch.float64).numpy()
-    starts, columns = matrix.crow_indices().numpy(), matrix.col_indices().numpy()
-    n_post, n_pre = matrix.shape
-    return csr_array((data, columns, starts), shape=(n_post, n_pre))
 
 
 def _starts(units: Tensor, n_units: int) -> Tensor:

@@ -28,7 +28,6 @@ in a sentence that names the method.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import Protocol, cast
 
@@ -37,6 +36,8 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 from torch.nn.utils import parametrize
 
+from daleml._kept_otherwise import kept_otherwise as kept_otherwise
+from daleml._kept_otherwise import warn_of_kept_otherwise as warn_of_kept_otherwise
 from daleml._layer_protocol import DaleLayer as DaleLayer
 from daleml._layer_protocol import RecurrentDaleLayer as RecurrentDaleLayer
 from daleml._layer_protocol import method as method
@@ -44,6 +45,7 @@ from daleml._layer_protocol import required as required
 from daleml._layer_protocol import speaks as speaks
 from daleml._layer_protocol import takes as takes
 from daleml._layer_protocol import takes_draw as takes_draw
+from daleml._sparse_weights import dense, matrix_shape
 from daleml._support.sharded_tensors import gathered, whole
 from daleml._torch_table import TABLE as TABLE
 from daleml._torch_table import Reads as Reads
@@ -164,7 +166,7 @@ def is_dense(module: nn.Module, path: str = "") -> bool:
     weights = synaptic_weights(module, path)
     if not speaks(module):
         return bool(weights) and cast("TorchKind", torch_kind(module)).spatial == 0
-    return len(weights) == 1 and _parameter(module, weights[0]).ndim == 2
+    return len(weights) == 1 and len(matrix_shape(module, weights[0].name)) == 2
 
 
 def _parameter(module: nn.Module, one: SynapticWeight) -> Tensor:
@@ -237,6 +239,9 @@ def _weights_while_built(module: nn.Module) -> tuple[SynapticWeight, ...]:
 def fan_in(module: nn.Module, name: str) -> int:
     """Return how many synapses each postsynaptic unit has in a weight of a module."""
     weight = cast("Tensor", getattr(module, name))
+    shape = matrix_shape(module, name)
+    if len(shape) > weight.ndim:
+        return max(1, weight.numel() // shape[0])
     pre_dim = presynaptic_dim(module, plain_name(module, name), weight.ndim)
     n_synapses = weight.numel() // weight.shape[1 - pre_dim]
     # Along dimension 1, a grouped convolution's weight has the inputs of one group only.
@@ -259,7 +264,8 @@ def n_spatial(module: nn.Module) -> int:
         return kind.spatial
     if is_recurrent(module):
         return 0
-    dimensions = [_parameter(module, one).ndim - 2 for one in synaptic_weights(module)]
+    weights = synaptic_weights(module)
+    dimensions = [len(matrix_shape(module, one.name)) - 2 for one in weights]
     return max(dimensions, default=0)
 
 
@@ -324,14 +330,17 @@ def effective(module: nn.Module, one: SynapticWeight, path: str = "") -> Tensor:
         found = layer.recurrent if one.recurrent else layer.input
     else:
         found = _effective_weight(module, path)
+    # Of a sparse weight that is small enough: those that take a matrix here compute with it.
+    found = dense(found)
     if one.units is not None:
         found = found[:, one.units]
+    shape = matrix_shape(module, one.name)
     if one.pre_dim == 0:
-        weight = weight.transpose(0, 1)
-    if found.shape != weight.shape:
+        shape = (shape[1], shape[0], *shape[2:])
+    if tuple(found.shape) != shape:
         raise ValueError(
             f"the effective weight of {type(module).__name__} must have the shape"
-            f" {tuple(weight.shape)} of `{one.name}`, as far as that reads its input; got"
+            f" {shape} of `{one.name}`, as far as that reads its input; got"
             f" {tuple(found.shape)}."
         )
     return found
@@ -374,27 +383,3 @@ def other_matrices(
         shaped = not isinstance(parameter, UninitializedParameter)
         if shaped and parameter.ndim > 1 and plain_name(module, name) not in known:
             yield name, parameter
-
-
-def kept_otherwise(model: nn.Module) -> Iterator[tuple[str, list[str]]]:
-    """Yield the modules that keep weights otherwise than as parameters, and under which names.
-
-    Quantised modules do, in packed objects of their own.
-    """
-    for path, module in model.named_modules():
-        if module._modules or module._parameters:
-            continue
-        kept = sorted(set(module.state_dict()) - set(module._buffers))
-        if kept:
-            yield path, kept
-
-
-def warn_of_kept_otherwise(model: nn.Module, tool: str) -> None:
-    """Warn that a tool leaves alone what keeps its weights otherwise than as parameters."""
-    found = [path or "the model itself" for path, _ in kept_otherwise(model)]
-    if found:
-        warnings.warn(
-            f"`{tool}` left alone {', '.join(found)}, where weights are kept otherwise than"
-            " as parameters, as in quantised modules.",
-            stacklevel=3,
-        )

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from daleml import signs
+from daleml._sparse_weights import sparse_weights
 from daleml._support import class_answers
 from daleml._support.device_moves import device_of, moved_pair
 from daleml._support.sharded_tensors import whole
@@ -201,8 +202,9 @@ def sign_flips(model: nn.Module) -> Tracker:
         each = {id(member): sign_flips(member) for member in members}
         return lambda member: each[id(member)](member)
     start = {}
+    sparse = {id(getattr(module, name)) for module, name in sparse_weights(model)}
     for name, value in model.named_parameters():
-        if value.ndim >= 2:
+        if value.ndim >= 2 or id(value) in sparse:
             start[name] = whole(value.detach()).sign()
     n_synapses = sum(sign.numel() for sign in start.values())
 

@@ -30,8 +30,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daleml import require
+from daleml._support.torch_values import is_module
 from daleml.analysis.top_spectrum import TopSpectrum, top_spectrum
-from daleml.analysis.weights.effective_matrices import matrix
+from daleml.analysis.weights.effective_matrices import matrix, only_matrix
 from daleml.analysis.weights.sample import WeightsLike
 from daleml.analysis.weights.sparse_entries import as_csr, is_sparse
 
@@ -200,6 +201,10 @@ def spectrum(weights: WeightsLike, k: int | None = None) -> Spectrum | TopSpectr
 
     if k is not None:
         k = require.integer("k", k, 1)
+    if is_module(weights):
+        # A large sparse weight of a circuit goes by its entries, as any other sparse matrix.
+        found = only_matrix(weights)
+        weights = found if is_sparse(found) else weights
     if is_sparse(weights):
         entries = _entries(weights)
         if k is not None:

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from daleml import modules
+from daleml._sparse_weights import block as sparse_block
+from daleml._sparse_weights import dense, dense_if_small
 from daleml._support.sharded_tensors import gathered, reshard, whole
 from daleml.analysis.weights import pathways
 from daleml.analysis.weights.pathways import By
@@ -33,7 +35,8 @@ def effective_weights(
 ) -> Iterator[tuple[str, Tensor]]:
     """Yield what multiplies the input of each layer, ``(post, pre)``, by name.
 
-    For a convolution, ``pre`` is every tap.
+    For a convolution, ``pre`` is every tap. A sparse weight of more than 2**26 entries comes as
+    ``torch.sparse_csr``.
 
     Args:
         weights: A module: a layer of daleml, or one of yours
@@ -70,16 +73,21 @@ def effective_weights(
             with gathered(module):
                 composed = modules.required(module, path, "effective_weight", _PURPOSE)
                 effective = composed()
-            yield path or "weight", effective.detach().flatten(1)
+            yield path or "weight", _flat(effective.detach())
             found = _other_matrices(module, path)
         elif is_circuit(module):
             for name, value in recurrent_weights(module, path):
-                yield prefix + name, value.detach()
+                yield prefix + name, dense_if_small(value.detach())
             found = _other_matrices(module, path)
         else:
             found = _own_matrices(module)
         for name, value in found:
             yield prefix + name, value
+
+
+def _flat(effective: Tensor) -> Tensor:
+    """Return the weight of a layer as a matrix, of a large sparse one as it is."""
+    return dense_if_small(effective).flatten(1)
 
 
 def _divided(model: Any, by: By) -> Iterator[tuple[str, Tensor]]:
@@ -100,7 +108,8 @@ def _divided(model: Any, by: By) -> Iterator[tuple[str, Tensor]]:
         if pre is not None and value.shape[1] % pre.size == 0:
             pre = pre.repeat(value.shape[1] // pre.size)
         for block in pathways.blocks(by, pre, post, tuple(value.shape)):
-            yield f"{name} {block.label}".rstrip(), value[block.post, block.pre]
+            part = sparse_block(value, block.post, block.pre)
+            yield f"{name} {block.label}".rstrip(), part
 
 
 def _effective_name(
@@ -224,6 +233,9 @@ def matrix(weights: Any) -> NDArray[np.float64]:
         weights = _of_module(_unwrapped(weights))
     elif isinstance(weights, Mapping):
         weights = _only_matrix(weights)
+    if isinstance(weights, Tensor):
+        # Small enough, or refused in a sentence.
+        weights = dense(weights)
     array = np.asarray(numbers(weights), dtype=np.float64)
     if array.ndim != 2 or not array.size:
         raise ValueError(f"`weights` must be a matrix; got shape {array.shape}.")
@@ -234,6 +246,11 @@ def matrix(weights: Any) -> NDArray[np.float64]:
             f" {array.size}."
         )
     return array
+
+
+def only_matrix(module: nn.Module) -> Tensor:
+    """Return the one matrix of a module, of a large sparse weight ``torch.sparse_csr``."""
+    return _of_module(_unwrapped(module)).detach()
 
 
 def populations_of(
@@ -258,13 +275,13 @@ def _of_module(module: nn.Module) -> Tensor:
         effective: Tensor
         with gathered(module):
             effective = modules.required(module, "", "effective_weight", _PURPOSE)()
-        return effective.flatten(1)
+        return _flat(effective)
     if not is_circuit(module):
         return _only_matrix(module)
     recurrent = []
     for name, value in recurrent_weights(module):
         if name.startswith("recurrent"):
-            recurrent.append(value)
+            recurrent.append(dense_if_small(value))
     if len(recurrent) != 1:
         raise ValueError(
             f"`weights` must have one layer; got {len(recurrent)}: give"

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from daleml import law
+from daleml._sparse_weights import Pattern, pattern_of_state
 from daleml._support.sharded_tensors import gathered, is_sharded, reshard, whole
 from daleml.analysis.weights import pathways
 from daleml.analysis.weights.pathways import By
@@ -26,12 +27,20 @@ class WeightMatrix(NamedTuple):
         values: Its weights; where signs are fixed, ``(others, pre)``.
         signs: One per presynaptic unit; None if not fixed.
         present: Which synapses exist, of the shape of ``values``; None if all do.
+        pattern: Where the synapses of a sparse weight lie, whose values and signs are vectors, one
+            number for each synapse; None of a matrix.
     """
 
     name: str
     values: NDArray[Any]
     signs: NDArray[Any] | None
     present: NDArray[np.bool_] | None
+    pattern: Pattern | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the matrix, of a sparse weight too."""
+        return self.values.shape if self.pattern is None else self.pattern.shape
 
     def synapses(self, sign: int | None = None) -> NDArray[Any]:
         """Return the weights of the synapses that exist, in one row.
@@ -43,9 +52,9 @@ class WeightMatrix(NamedTuple):
         values, present = self.values, self.present
         if sign is not None and self.signs is not None:
             chosen = (self.signs == sign) | (self.signs == 0)
-            values = values[:, chosen]
+            values = values[..., chosen]
             if present is not None:
-                present = present[:, chosen]
+                present = present[..., chosen]
         return values.ravel() if present is None else values[present]
 
 
@@ -80,7 +89,12 @@ def weight_matrices(
     else:
         state = unpruned(require_state(weights))
     for name, value in state.items():
-        if is_matrix(name, value):
+        pattern = None
+        if isinstance(value, Tensor) and value.ndim == 1:
+            pattern = pattern_of_state(state, name)
+        if pattern is not None:
+            yield _of_sparse(name, value, state, pattern)
+        elif is_matrix(name, value):
             array = numbers(value)
             # Whole numbers are counts and indices, no weights.
             if array.dtype.kind == "f":
@@ -103,11 +117,14 @@ def _divided(
         module, one = known.get(matrix.name, (None, None))
         # A matrix of torch's own layers belongs to no population.
         pre, post = (None, None) if one is None else (one.pre, one.post)
-        n_rows = matrix.values.shape[0]
+        n_rows = matrix.shape[0]
         # The taps of a kernel lie side by side, output by output; a group has its own outputs.
         if post is not None and getattr(module, "groups", 1) == 1:
             post = post.repeat(max(n_rows // post.size, 1))
-        for block in pathways.blocks(by, pre, post, matrix.values.shape):
+        for block in pathways.blocks(by, pre, post, matrix.shape):
+            if matrix.pattern is not None:
+                yield _of_block(matrix, matrix.pattern, block)
+                continue
             signs, present = matrix.signs, matrix.present
             yield matrix._replace(
                 name=f"{matrix.name} {block.label}".rstrip(),
@@ -115,6 +132,40 @@ def _divided(
                 signs=None if signs is None else signs[block.pre],
                 present=None if present is None else present[block.post, block.pre],
             )
+
+
+def _of_block(
+    matrix: WeightMatrix, pattern: Pattern, block: pathways.Block
+) -> WeightMatrix:
+    """Return the synapses of a sparse weight within a block, by what they were numbered."""
+    inside = np.ones(pattern.size, dtype=bool)
+    for ends, part in ((pattern.post, block.post), (pattern.pre, block.pre)):
+        begin, end, _ = part.indices(2**31 - 1)
+        units = ends.numpy()
+        inside &= (units >= begin) & (units < end)
+    signs, present = matrix.signs, matrix.present
+    which = torch.from_numpy(inside)
+    return WeightMatrix(
+        f"{matrix.name} {block.label}".rstrip(),
+        matrix.values[inside],
+        None if signs is None else signs[inside],
+        None if present is None else present[inside],
+        Pattern(pattern.post[which], pattern.pre[which], pattern.shape),
+    )
+
+
+def _of_sparse(
+    name: str, value: Tensor, state: Mapping[str, Any], pattern: Pattern
+) -> WeightMatrix:
+    """Return a sparse weight, with the sign of each synapse, if the state dict has them."""
+    signs, present = law.saved_signs(state, name), law.saved_present(state, name)
+    return WeightMatrix(
+        name,
+        numbers(value),
+        None if signs is None else law.as_factors(signs).cpu().numpy(),
+        None if present is None else present.cpu().numpy(),
+        pattern,
+    )
 
 
 def is_matrix(name: str, value: Any) -> bool:

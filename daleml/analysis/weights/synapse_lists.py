@@ -55,7 +55,9 @@ def weight_table(weights: nn.Module) -> pd.DataFrame:
     for matrix in weight_matrices(weights):
         module, one = known.get(matrix.name, (None, None))
         # Without signs, a kernel has the shape that torch gives it, and no populations.
-        if matrix.values.ndim == 2:
+        if matrix.pattern is not None:
+            columns.append(_rows(matrix, one, _Channels(matrix.shape[0])))
+        elif matrix.values.ndim == 2:
             channels = _channels(len(matrix.values), module, one)
             columns.append(_rows(matrix, one, channels))
     return pd.concat(columns, ignore_index=True)
@@ -114,8 +116,12 @@ def _rows(
     exists = np.ones(values.shape, dtype=bool)
     if matrix.present is not None:
         exists = matrix.present
-    row, pre_unit = np.nonzero(exists)
-    n_pre = values.shape[1]
+    n_pre = matrix.shape[1]
+    if matrix.pattern is None:
+        row, pre_unit = np.nonzero(exists)
+    else:
+        ends = matrix.pattern.post, matrix.pattern.pre
+        row, pre_unit = (each.long().numpy()[exists] for each in ends)
     post_unit = channels.post_unit(row, pre_unit, n_pre)
     pre = _names(None if one is None else one.pre, n_pre)[pre_unit]
     post = _names(None if one is None else one.post, channels.n_post)[post_unit]

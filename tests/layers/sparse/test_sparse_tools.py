@@ -1,0 +1,108 @@
+"""Every tool sees a sparse weight as the matrix that its dense twin has."""
+
+import numpy as np
+import pytest
+import torch
+
+from daleml import Populations, _sparse_weights, trackers
+from daleml.analysis import (
+    activity,
+    effective_weights,
+    fit_weights,
+    spectrum,
+    weight_samples,
+    weight_table,
+)
+from daleml.layers import EIRNN, Blocks, Readout, init
+from tests.layers.sparse import twins
+
+
+@pytest.mark.parametrize("by", [None, "population", "pathway"])
+def test_samples_are_those_of_the_dense_twin(by):
+    sparse, dense = twins.pair()
+    mine, its = weight_samples(sparse, by=by), weight_samples(dense, by=by)
+    assert list(mine) == list(its)
+    for name, sample in mine.items():
+        np.testing.assert_allclose(
+            np.sort(sample.values()), np.sort(its[name].values())
+        )
+
+
+def test_tables_spectra_and_trackers_are_those_of_the_dense_twin():
+    sparse, dense = twins.pair()
+    columns = ["parameter", "pre_unit", "post_unit"]
+    tables = [
+        weight_table(rnn).sort_values(columns).reset_index(drop=True)
+        for rnn in (sparse, dense)
+    ]
+    assert tables[0].equals(tables[1])
+    assert spectrum(sparse).spectral_radius == pytest.approx(
+        spectrum(dense).spectral_radius
+    )
+    for mine, its in zip(
+        effective_weights(sparse), effective_weights(dense), strict=True
+    ):
+        assert mine[0] == its[0]
+        torch.testing.assert_close(mine[1], its[1])
+    assert trackers.svd_entropies(sparse) == pytest.approx(
+        trackers.svd_entropies(dense)
+    )
+    assert trackers.fraction_at_zero(sparse) == 0
+    flips = trackers.sign_flips(sparse)
+    with torch.no_grad():
+        sparse.weight_hh_l0.neg_()
+    n = sparse.weight_hh_l0.numel()
+    assert flips(sparse) == pytest.approx(n / (n + sparse.weight_ih_l0.numel()))
+
+
+def test_a_large_sparse_weight_has_the_largest_of_its_spectrum_only():
+    rnn = EIRNN(3, Populations(7200, 1800), mask=1e-4, sparse=True)
+    assert fit_weights(weight_samples(rnn)["weight_hh_l0 E"]).n > 1000
+    assert len(spectrum(rnn, k=3).singular_values) == 3
+    with pytest.raises(ValueError, match="`k` must say how many"):
+        spectrum(rnn)
+    with pytest.raises(ValueError, match="`k` must say how many"):
+        trackers.svd_entropies(rnn)
+
+
+def test_activity_analysis_runs_on_a_sparse_circuit_as_on_its_twin():
+    found = [
+        activity.fixed_points(rnn, [0.2] * 3, n_starts=4)
+        for rnn in twins.pair(dt_ms=20, tau_ms=100)
+    ]
+    assert len(found[0]) == len(found[1]) > 0
+    for mine, its in zip(*found, strict=True):
+        np.testing.assert_allclose(mine.state, its.state, atol=1e-6)
+
+
+def test_initialisations_scale_what_acts():
+    sparse, _ = twins.pair()
+    init.spectral_radius_(sparse, 0.5)
+    assert spectrum(sparse).spectral_radius == pytest.approx(0.5)
+    init.balance_rows_(sparse)
+    sums = sparse.effective_weights()[0].recurrent.detach().to_dense()
+    both = (sums > 0).any(1) & (sums < 0).any(1)
+    torch.testing.assert_close(sums.sum(1)[both], torch.zeros(int(both.sum())).double())
+    init.lognormal_model_(torch.nn.Sequential(sparse, Readout(twins.POPS, 2)))
+    values = sparse.weight_hh_l0.detach()
+    pattern = _sparse_weights.pattern(sparse, "weight_hh_l0")
+    assert bool((values * twins.POPS.signs()[pattern.pre.long()] > 0).all())
+
+
+def test_radii_of_sparse_weights_are_those_of_matrices():
+    rnn = EIRNN(
+        3,
+        Populations(400, 100),
+        mask=Blocks({"*->*": 0.05, "I->E": 0.2}),
+        sparse=True,
+        dtype=torch.float64,
+    )
+    weight = rnn.effective_weights()[0].recurrent.detach()
+    assert init.rectified_radius(weight) == pytest.approx(
+        init.rectified_radius(weight.to_dense()), rel=0.02
+    )
+    sparse_spectra = pytest.importorskip("daleml.layers.init.sparse_spectra")
+    exact = float(torch.linalg.eigvals(weight.to_dense()).abs().max())
+    assert sparse_spectra.radius(weight) == pytest.approx(exact, rel=1e-4)
+    grown = sparse_spectra.growth(lambda x: weight @ x, 500, 8, 200, weight)
+    assert grown == pytest.approx(exact, rel=0.05)
