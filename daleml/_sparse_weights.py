@@ -81,6 +81,10 @@ class Pattern:
         """The unit that receives, of the synapses in the order of their senders."""
         return self.post.index_select(0, self.by_sender)
 
+    def of_shape(self, n_post: int, n_pre: int) -> Pattern:
+        """Return the same synapses among more units, which have none."""
+        return Pattern(self.post, self.pre, (n_post, n_pre))
+
     def csr(self, values: Tensor) -> Tensor:
         """Return the matrix ``(post, pre)`` of some values, ``torch.sparse_csr``; as they derive.
 

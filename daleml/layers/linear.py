@@ -8,7 +8,7 @@ from typing import ClassVar, Unpack
 import torch
 from torch import Tensor, nn
 
-from daleml import require
+from daleml import _sparse_weights, require
 from daleml._support.shared_options import completed, lists_options, options_of
 from daleml.layers import functional, init
 from daleml.layers._shared import column_ei_parameters, dann_parameters, synapses
@@ -19,6 +19,8 @@ from daleml.layers._shared.checked_attributes import (
     require_no_state,
 )
 from daleml.layers._shared.layer_options import DenseOptions
+from daleml.layers._shared.sparse_product import times_rows
+from daleml.layers._shared.step_weights import step_weight
 from daleml.layers._shared.synapses import Synapses
 from daleml.layers.init import redraw
 from daleml.modules import SynapticWeight
@@ -118,9 +120,11 @@ class EILinear(CheckedAttributes):
         post = self.outputs or Populations(self.out_features)
         self._synapses = synapses.of_layer((post, read), given)
         device, dtype = given["device"], given["dtype"]
-        self.weight = nn.Parameter(
-            torch.empty(self.out_features, read.size, device=device, dtype=dtype)
-        )
+        pattern = self._synapses.pattern
+        shape = (self.out_features, read.size) if pattern is None else (pattern.size,)
+        self.weight = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
+        if pattern is not None:
+            _sparse_weights.register(self, "weight", pattern, self.weight.device)
         self.bias: nn.Parameter | None
         self.register_parameter(
             "bias", _vector(self.out_features, device, dtype) if bias else None
@@ -154,13 +158,18 @@ class EILinear(CheckedAttributes):
                     f" {self.in_features}, got {input.size(-1)}"
                 )
             input = input[..., self.populations.exc]
-        return nn.functional.linear(
-            input, acting(self, "weight"), acting_or_none(self, "bias")
-        )
+        weight = step_weight(self, "weight")
+        return times_rows(input, weight, acting_or_none(self, "bias"))
 
     def effective_weight(self) -> Tensor:
-        """Return what multiplies the input, signed: the weight, and 0 for units not read."""
+        """Return what multiplies the input, signed: the weight, and 0 for units not read.
+
+        Of a sparse weight it is ``torch.sparse_csr``.
+        """
         weight = acting(self, "weight")
+        pattern = _sparse_weights.pattern(self, "weight")
+        if pattern is not None:
+            return pattern.of_shape(self.out_features, self.in_features).csr(weight)
         n_unread = self.in_features - weight.shape[1]
         if not n_unread:
             return weight

@@ -18,7 +18,8 @@ from daleml.layers._recurrent.strengths_to_come import are_to_come
 from daleml.layers._recurrent.wiring import Path, PathDrawing
 from daleml.layers._shared import acting_parameters, sparse_draws
 from daleml.layers._shared.acting_parameters import acting
-from daleml.layers._shared.sparse_product import SparseMatrix, StepMatrix
+from daleml.layers._shared.sparse_product import StepMatrix
+from daleml.layers._shared.step_weights import step_weight
 from daleml.layers.init import sparse_spectra
 from daleml.layers.init.matrix_spectra import factor_from
 
@@ -80,6 +81,4 @@ class SparseColumnEI(ColumnEI):
 
     def step_matrix(self, module: nn.Module, name: str) -> StepMatrix:
         """Compose the weight as a step multiplies by it."""
-        values = acting(module, f"weight_{name}")
-        pattern = _sparse_weights.pattern(module, f"weight_{name}")
-        return values if pattern is None else SparseMatrix(values, pattern)
+        return step_weight(module, f"weight_{name}")

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from daleml import signs
+from daleml import _sparse_weights, signs
+from daleml._sparse_weights import Pattern
 from daleml.layers import init
-from daleml.layers._shared import acting_parameters, synapse_options
+from daleml.layers._shared import acting_parameters, sparse_draws, synapse_options
 from daleml.layers._shared.acting_parameters import rewritten
 from daleml.layers._shared.synapses import Synapses
 from daleml.layers.init.matrix_spectra import row_balance
@@ -60,6 +61,11 @@ def draw_(
         input_mean: Mean of the input, for the bias.
         groups: Number of groups of channels, each of which is drawn alone.
     """
+    pattern = _sparse_weights.pattern(module, "weight")
+    if pattern is not None:
+        how = {"input_mean": input_mean, "draw": draw, "generator": generator}
+        _draw_sparse(module, synapses, pattern, unit_signs, how)
+        return
     # Signs and masks that were fixed since the layer was built are kept.
     unit_signs = acting_parameters.unit_signs(module, "weight", unit_signs)
     present = acting_parameters.present(module, "weight")
@@ -104,3 +110,19 @@ def draw_(
         if balanced and present is not None and not weight.is_meta:
             weight.mul_(present.to(weight))
             weight.mul_(row_balance(weight.flatten(1)).to(weight).view(weight.shape))
+
+
+def _draw_sparse(
+    module: Any,
+    synapses: Synapses,
+    pattern: Pattern,
+    unit_signs: Tensor,
+    how: dict[str, Any],
+) -> None:
+    """Draw a sparse weight as a matrix is drawn, by its synapses."""
+    strength = synapses.strength
+    with acting_parameters.rewritten_or_none(module, "bias") as bias:
+        sparse_draws.draw_(module, "weight", pattern, unit_signs, strength, bias, how)
+    with rewritten(module, "weight") as weight:
+        if synapses.structured and strength is None and not weight.is_meta:
+            weight.mul_(row_balance(pattern.csr(weight)).to(weight))

@@ -40,7 +40,7 @@ def is_worth_it(n_synapses: float | None, ends: Ends) -> bool:
 
 
 def require_sparse_possible(
-    options: Mapping[str, Any], suffixes: Sequence[str]
+    options: Mapping[str, Any], suffixes: Sequence[str] = ()
 ) -> None:
     """Raise if ``sparse`` is asked for and nothing says which synapses exist.
 
@@ -55,8 +55,8 @@ def require_sparse_possible(
         return
     if options["mask"] is None:
         raise ValueError(
-            "`sparse` must be left out of a circuit without `mask`, in which all synapses"
-            " exist; got True: give a mask, such as `mask=0.01`."
+            "`sparse` must be left out without `mask`, where all synapses exist; got"
+            " True: give a mask, such as `mask=0.01`."
         )
     if len(suffixes) > 1 and options["layer_mask"] is None:
         raise ValueError(

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from daleml._signs.drawn_masks import DrawnBlocks
+from daleml._sparse_weights import Pattern
 from daleml.layers._recurrent.masks import draw_of, is_structured, mask_matrix
-from daleml.layers._shared import synapse_options
+from daleml.layers._shared import sparse_choice, synapse_options
+from daleml.layers._shared.sparse_masks import sparse_mask
 from daleml.layers._shared.synapse_options import Ends
 
 
@@ -26,6 +28,8 @@ class Synapses(NamedTuple):
         fixed: Which do not learn, boolean; None if all do.
         strength: Relative mean strength of each; None if all are alike.
         learning: Factor on what each learns; None if all are 1.
+        pattern: Where those of a sparse weight lie, of which all else is a vector; None of a
+            matrix.
     """
 
     present: Tensor | None = None
@@ -35,6 +39,7 @@ class Synapses(NamedTuple):
     fixed: Tensor | None = None
     strength: Tensor | None = None
     learning: Tensor | None = None
+    pattern: Pattern | None = None
 
     def unit_signs(self, signs: Tensor) -> list[float | None]:
         """Return the sign of each presynaptic unit, None for one without."""
@@ -75,14 +80,23 @@ def of_layer(ends: Ends, options: Mapping[str, Any]) -> Synapses:
         raise TypeError("`mask` must be a matrix, a density or Blocks; got a graph.")
     generator = options["generator"]
     signed = options.get("input_signed", True)
+    sparse, pattern, present = options.get("sparse", False), None, None
+    sparse_choice.require_sparse_possible({"sparse": sparse, "mask": mask})
+    if sparse_choice.is_chosen(sparse, mask, ends):
+        pattern = sparse_mask("mask", mask, ends, autapses=True, generator=generator)
+    else:
+        present = mask_matrix("mask", mask, ends, autapses=True, generator=generator)
     return Synapses(
-        mask_matrix("mask", mask, ends, autapses=True, generator=generator),
+        present,
         draw_of(mask, ends),
         is_structured(mask),
         synapse_options.unsigned("input_signed", signed, ends[1]),
-        synapse_options.which("fixed", options["fixed"], ends),
-        synapse_options.relative_strengths("strength", options["strength"], ends),
-        synapse_options.factors("lr_scale", options["lr_scale"], ends),
+        synapse_options.which("fixed", options["fixed"], ends, pattern),
+        synapse_options.relative_strengths(
+            "strength", options["strength"], ends, pattern
+        ),
+        synapse_options.factors("lr_scale", options["lr_scale"], ends, pattern),
+        pattern,
     )
 
 

@@ -195,7 +195,7 @@ def test_dense_and_sparse_circuits_of_the_same_synapses_read_each_others_checkpo
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({}, "`sparse` must be left out of a circuit without `mask`"),
+        ({}, "`sparse` must be left out without `mask`"),
         ({"mask": 0.1, "num_layers": 2}, "`layer_mask` must say which synapses lead"),
         ({"mask": 0.0}, "`mask` must be above 0"),
         ({"mask": torch.ones(3, 3)}, r"`mask` must have shape \(17, 17\)"),
