@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn.functional import conv1d, conv2d, linear
 
 from daleml.layers._shared.conv_geometry import Geometry
-from daleml.layers._shared.exporting import is_exporting
 
 # Measured on one thread of a CPU, for 10 to 500 outputs, 64 to 784 inputs and 1 to 383 rows: with
 # these two, no choice was more than about a tenth slower than the other way.
@@ -135,9 +134,10 @@ def prefers_effective(
         >>> prefers_effective(32, 500, 784, 50, input_gradient=True)
         False
     """
-    # What is exported serves batches of any size, of which none may decide. The detour is never
-    # much slower, where composing for a single row may be.
-    if is_exporting():
+    # What is exported or compiled serves batches of any size, of which none may decide, nor
+    # have a graph of its own. The detour is never much slower, where composing for a single
+    # row may be.
+    if torch.compiler.is_compiling():
         return False
     # Both counts are of products forward and backward, of one interneuron. Without the gradient
     # of its input, the detour saves one of its six.

@@ -14,7 +14,7 @@ from torch.optim.optimizer import Optimizer, ParamsT
 from daleml import require
 from daleml._support.keyword_names import meant
 from daleml._support.sharded_tensors import local
-from daleml.optim._fast import forms
+from daleml.optim._fast import forms, traced_steps
 from daleml.optim._fast.guarded_exp import Headroom
 from daleml.optim._fast.step_plan import StepPlan
 from daleml.optim.enforcement import enforce
@@ -191,6 +191,10 @@ class MasteredOptimizer(Optimizer):
         # A decorator, or a context, would cost a tenth of the step of a small network.
         was_enabled = torch.is_grad_enabled()
         torch.set_grad_enabled(False)
+        if torch.compiler.is_compiling():
+            traced_steps.step(self)
+            torch.set_grad_enabled(was_enabled)
+            return loss
         try:
             plan = self._plan
             if plan is None or not plan.holds(self):
@@ -200,6 +204,12 @@ class MasteredOptimizer(Optimizer):
         finally:
             torch.set_grad_enabled(was_enabled)
         return loss
+
+    def _init_group(
+        self, group: dict[str, Any], is_first: bool, *columns: list[Tensor]
+    ) -> None:
+        # By this name torch's compiler knows what it runs and does not trace.
+        traced_steps.init_group(self, group, is_first, columns)
 
     # -- what a plan asks, see daleml.optim._fast.alike.Planned
 
@@ -239,6 +249,8 @@ def plain(lr: float | Tensor) -> float | Tensor:
     """
     if not isinstance(lr, Tensor):
         return lr
+    if torch.compiler.is_compiling():
+        return lr.reshape(())
     return lr.item() if lr.is_cpu else lr.reshape(())
 
 

@@ -328,9 +328,20 @@ def test_a_generator_draws_the_first_weights_too(build):
     assert torch.equal(state, torch.get_rng_state())
 
 
-@pytest.mark.skipif(
-    not hasattr(torch.compiler, "is_exporting"), reason="this torch does not tell"
-)
+def test_no_batch_size_has_a_graph_of_its_own():
+    layer, graphs = DANNLinear(300, 200, n_inh=20, dtype=torch.float64), []
+
+    def count(graph, _):
+        graphs.append(graph)
+        return graph
+
+    compiled = torch.compile(layer, backend=count, dynamic=True)
+    for n_rows in (2, 60, 200, 500):
+        x = torch.rand(n_rows, 300, dtype=torch.float64)
+        torch.testing.assert_close(compiled(x), layer(x))
+    assert len(graphs) == 1
+
+
 @pytest.mark.filterwarnings("ignore")  # torch's export warns of itself
 def test_an_exported_layer_takes_batches_of_any_size():
     layer = DANNLinear(300, 200, n_inh=20, dtype=torch.float64)

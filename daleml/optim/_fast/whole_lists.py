@@ -66,9 +66,23 @@ def eg_adamw_corrected_(
     grads: list[Tensor],
     states: Lists,
     options: Adaptive,
-    corrections: tuple[Number, Number],
+    corrections: tuple[Number | list[Tensor], Number | list[Tensor]],
 ) -> None:
-    """Do that, for biases of the moments that the caller knows."""
+    """Do that, for biases of the moments that the caller knows: of all, or of each."""
+    steps = adam_steps(grads, states, options, corrections)
+    shrink = options.lr * options.weight_decay
+    if not torch.compiler.is_compiling():
+        shrink = float(shrink)
+    exponentiate_foreach_(weights, steps, options.limits, shrink)
+
+
+def adam_steps(
+    grads: list[Tensor],
+    states: Lists,
+    options: Adaptive,
+    corrections: tuple[Number | list[Tensor], Number | list[Tensor]],
+) -> tuple[Tensor, ...]:
+    """Return Adam's steps, and bring its moments up to date."""
     refuse_nan(grads)
     means, squares, *largest = map(list, states)
     beta1, beta2 = options.betas
@@ -87,15 +101,14 @@ def eg_adamw_corrected_(
     steps = torch._foreach_div(means, corrections[0])
     torch._foreach_div_(steps, roots)
     torch._foreach_mul_(steps, options.lr)
-    shrink = float(options.lr * options.weight_decay)
-    exponentiate_foreach_(weights, steps, options.limits, shrink)
+    return steps
 
 
 def exponentiate_foreach_(
     weights: list[Tensor],
     steps: tuple[Tensor, ...],
     limits: tuple[float, float],
-    shrink: float,
+    shrink: Number,
 ) -> None:
     """Multiply each weight by its exponential, within the limits; the steps are used up."""
     # Steps are bounded before the signs come in: an infinite one of a zero would be NaN.
@@ -105,7 +118,8 @@ def exponentiate_foreach_(
     torch._foreach_clamp_max_(steps, longest)
     torch._foreach_mul_(steps, signs)
     torch._foreach_neg_(steps)
-    torch._foreach_sub_(steps, shrink)
+    # Not subtracted, which takes no tensor.
+    torch._foreach_add_(steps, -shrink)
     torch._foreach_exp_(steps)
     torch._foreach_abs_(weights)
     torch._foreach_mul_(weights, steps)
