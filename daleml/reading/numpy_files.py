@@ -21,6 +21,9 @@ from daleml.reading.opening import MOST_ARRAYS, is_of_system, require_room
 _COMPRESSED = ("csr", "csc", "bsr")
 _SPARSE = (*_COMPRESSED, "coo", "dia")
 
+# Above this number of bytes, an array is mapped instead of read.
+_MAPPED = 1 << 26
+
 # The arrays of which ``scipy.sparse.save_npz`` makes a file.
 _PARTS = {
     "data",
@@ -37,14 +40,15 @@ _PARTS = {
 
 
 def read_npy(path: Path) -> NDArray[Any]:
-    """Read a ``.npy`` file.
+    """Read a ``.npy`` file; a large one is mapped, and read where it is used.
 
     Raises:
         ValueError: If it is damaged, holds objects, or declares more than it has.
         OSError: If it cannot be opened.
     """
     with path.open("rb") as file:
-        return _array(file, path, path.stat().st_size, printable(path))
+        size = path.stat().st_size
+        return _array(file, path, size, printable(path), mapped=size > _MAPPED)
 
 
 class Archive:
@@ -222,7 +226,9 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     return shape, dtype
 
 
-def _array(file: Any, path: Path, size: int, name: str) -> NDArray[Any]:
+def _array(
+    file: Any, path: Path, size: int, name: str, *, mapped: bool = False
+) -> NDArray[Any]:
     """Read one array whose header declares no more than the ``size`` bytes there are."""
     try:
         # NumPy warns of headers that Python 2 wrote.
@@ -239,6 +245,11 @@ def _array(file: Any, path: Path, size: int, name: str) -> NDArray[Any]:
                 )
             require_room(path, needed, MOST_ARRAYS)
             file.seek(0)
+            if mapped:
+                array = np.load(path, mmap_mode="r", allow_pickle=False)
+                if array.flags.c_contiguous:
+                    found: NDArray[Any] = array
+                    return found
             array = np.lib.format.read_array(file, allow_pickle=False)
             return np.asarray(array, order="C")
     except ReadingError:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 from daleml._support.safe_text import listed, printable, reason
 from daleml.reading import array_files, workbooks
+from daleml.reading.cell_values import MISSING
 from daleml.reading.header import (
     Layout,
     columns_by_name,
@@ -44,8 +47,19 @@ from daleml.reading.table import Table, TableOptions
 
 _TABS = (".tsv", ".tab")
 
+# A larger text is not held cell by cell where its first rows show another way: as numbers, or
+# as names of which fewer than this fraction of the cells are different.
+_LARGE = 1 << 24
+_FEW_NAMES = 0.2
+_PLAIN = re.compile(r"[+-]?(\d+(?:\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
-def read_table(path: Path, options: TableOptions, on_note: OnNote) -> Table:
+
+def read_table(
+    path: Path,
+    options: TableOptions,
+    on_note: OnNote,
+    only: Sequence[str] | None = None,
+) -> Table:
     """Read a table. Several arrays of one length are one too.
 
     Args:
@@ -53,6 +67,8 @@ def read_table(path: Path, options: TableOptions, on_note: OnNote) -> Table:
             columns are those of one dimension and of the commonest length.
         options: How the table is written, where that is not to be found out.
         on_note: The callback that takes notes.
+        only: The columns that are wanted, where they are known: of a file of typed columns no
+            others are read, if it has them.
 
     Raises:
         ValueError: If it cannot be read as what its ending says, or holds no such arrays.
@@ -64,7 +80,7 @@ def read_table(path: Path, options: TableOptions, on_note: OnNote) -> Table:
     if ending in WORKBOOKS:
         return workbooks.read_workbook(path, options, on_note).without_totals()
     if ending in FRAMES:
-        return workbooks.read_frame(path, options, on_note)
+        return workbooks.read_frame(path, options, on_note, only)
     if is_table(path):
         return read_text_table(path, options, on_note).without_totals()
     return array_files.read_columns(path, options, on_note)
@@ -106,7 +122,8 @@ def read_text_table(path: Path, options: TableOptions, on_note: OnNote) -> Table
     for note in layout.notes:
         on_note(note)
     _say_of_short_rows(rows[1:], text, separator, layout.width, name, on_note)
-    columns = _columns(body, separator, layout.width, name)
+    kinds = _kinds(rows[1:], separator, layout.width, len(body))
+    columns = _columns(body, separator, name, kinds)
     by_name = columns_by_name(layout, columns, on_note, trailing=options.trailing)
     labels = by_name.pop(layout.names[0]) if layout.labels else None
     return Table(path, by_name, options, on_note, labels, separator, layout.header)
@@ -198,11 +215,37 @@ def _are_decimal_commas(rows: list[Cells]) -> bool:
     return len(set(wholes)) < len(wholes)
 
 
-def _columns(body: str, separator: str, width: int, name: str) -> list[NDArray[Any]]:
-    """Return the text of the cells of each column."""
+def _kinds(
+    rows: list[TextRow], separator: str, width: int, size: int
+) -> dict[int, Any]:
+    """Return as what to read each column: as text, unless the table is large.
+
+    As text each cell would take 60 bytes. So plain numbers with decimals become numbers at once,
+    and of names that come again and again each is held once. Whole numbers may be ids, and stay
+    text.
+    """
+    kinds: dict[int, Any] = dict.fromkeys(range(width), str)
+    if size < _LARGE or separator == " ":
+        return kinds
+    cells = [texts_of(split(row.text, separator)) for row in rows]
+    for i in range(width):
+        kept = [row[i] for row in cells if len(row) > i and row[i] not in MISSING]
+        plain = all(map(_PLAIN.fullmatch, kept))
+        if plain and any("." in one for one in kept):
+            kinds[i] = np.float64
+        elif kept and len(set(kept)) < _FEW_NAMES * len(kept):
+            kinds[i] = "category"
+    return kinds
+
+
+def _columns(
+    body: str, separator: str, name: str, kinds: dict[int, Any]
+) -> list[NDArray[Any]]:
+    """Return the text of the cells of each column; of plain decimals, numbers."""
     # Imported here: pandas takes longer to import than a small table to read.
     import pandas as pd
 
+    plain: list[Any] = [i for i, kind in kinds.items() if kind is np.float64]
     try:
         # A warning, made an error: rows longer than the others would lose their end.
         with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
@@ -210,23 +253,34 @@ def _columns(body: str, separator: str, width: int, name: str) -> list[NDArray[A
                 StringIO(body),
                 sep=r"\s+" if separator == " " else separator,
                 header=None,
-                names=range(width),
-                dtype=str,
+                names=range(len(kinds)),
+                dtype=kinds,
                 keep_default_na=False,
+                na_values=dict.fromkeys(plain, sorted(MISSING)) if plain else None,
                 skipinitialspace=True,
                 index_col=False,
             )
     except pd.errors.EmptyDataError:
-        return [np.empty(0, dtype=object) for _ in range(width)]
+        return [np.empty(0, dtype=object) for _ in kinds]
     except pd.errors.ParserWarning:
         raise ReadingError(
             f"`{name}` must be a table; it has rows longer than its first."
         ) from None
     except (ValueError, pd.errors.ParserError) as error:
+        if plain:
+            # A cell farther down is no plain number: as text, it can be said which.
+            return _columns(body, separator, name, dict.fromkeys(kinds, str))
         raise ReadingError(f"`{name}` must be a table; {reason(error)}.") from None
-    columns = []
-    for i in range(width):
-        columns.append(table[i].fillna("").str.strip().to_numpy(dtype=object))
+    columns: list[NDArray[Any]] = []
+    for i, kind in kinds.items():
+        if kind is np.float64:
+            columns.append(table[i].to_numpy(dtype=np.float64))
+        elif kind == "category":
+            # The last one is what a cell that is missing becomes.
+            names = [*table[i].cat.categories.str.strip(), ""]
+            columns.append(np.array(names, dtype=object)[table[i].cat.codes])
+        else:
+            columns.append(table[i].fillna("").str.strip().to_numpy(dtype=object))
     return columns
 
 

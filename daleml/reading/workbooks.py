@@ -9,7 +9,7 @@ import math
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -35,6 +35,9 @@ from daleml.reading.table import Table, TableOptions
 
 # A cell of a workbook takes about this number of bytes in memory.
 _BYTES_OF_CELL = 64
+
+# Of more cells than this, each different one is held once.
+_MANY_CELLS = 1 << 16
 
 # The values of a row of a sheet, None where a cell is empty.
 _TypedRow: TypeAlias = tuple[Any, ...]
@@ -218,8 +221,19 @@ def _text(value: Any) -> str:
     return repr(value)
 
 
-def read_frame(path: Path, options: TableOptions, on_note: OnNote) -> Table:
+def read_frame(
+    path: Path,
+    options: TableOptions,
+    on_note: OnNote,
+    only: Sequence[str] | None = None,
+) -> Table:
     """Read a Parquet or Feather file, whose columns have names and types.
+
+    Args:
+        path: The file.
+        options: What the user said of it.
+        on_note: The callback that takes notes.
+        only: The columns that are wanted; if the file has them, no others are read.
 
     Raises:
         ValueError: If it is damaged, or larger than it may be.
@@ -232,7 +246,8 @@ def read_frame(path: Path, options: TableOptions, on_note: OnNote) -> Table:
         raise need("pyarrow", path) from None
     ending = suffix(path)
     with _damage_of_arrow(path, f"a {ending} file"):
-        table = _of_parquet(path) if ending in FRAMES[:2] else _of_feather(path)
+        read = _of_parquet if ending in FRAMES[:2] else _of_feather
+        table = read(path, list(only or ()))
         names = list(map(str, table.column_names))
         columns = [_of_arrow(table.column(i), pa) for i in range(len(names))]
     counts = Counter(map(str.strip, names))
@@ -264,33 +279,55 @@ def _damage_of_arrow(path: Path, what: str) -> Iterator[None]:
         ) from None
 
 
-def _of_parquet(path: Path) -> Any:
+def _wanted(names: Sequence[str], only: list[str]) -> list[str]:
+    """Return the columns to read: those wanted, if a file has them once; else all."""
+    once = all(names.count(name) == 1 for name in only)
+    return only if only and once else list(names)
+
+
+def _of_parquet(path: Path, only: list[str]) -> Any:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path, memory_map=False) as file:
         meta = file.metadata
-        groups = map(meta.row_group, range(meta.num_row_groups))
-        needed = sum(group.total_byte_size for group in groups)
+        wanted = _wanted(file.schema_arrow.names, only)
+        needed = 0
+        for group in map(meta.row_group, range(meta.num_row_groups)):
+            needed += _bytes_of(group, wanted)
         # A column of one repeated value takes no bytes in the file, and 8 per row in memory.
-        needed = max(needed, 8 * meta.num_rows * meta.num_columns)
+        needed = max(needed, 8 * meta.num_rows * len(wanted))
         require_room(path, needed, MOST_ARRAYS)
-        return file.read(use_threads=False)
+        return file.read(columns=wanted if only else None, use_threads=False)
 
 
-def _of_feather(path: Path) -> Any:
+def _bytes_of(group: Any, wanted: list[str]) -> int:
+    """Return how many bytes some columns of a part of a Parquet file take, unpacked."""
+    total = 0
+    for i in range(group.num_columns):
+        column = group.column(i)
+        path = column.path_in_schema
+        # A nested column has parts, whose paths begin with its name.
+        if path in wanted or path.partition(".")[0] in wanted:
+            total += column.total_uncompressed_size
+    return total
+
+
+def _of_feather(path: Path, only: list[str]) -> Any:
     import pyarrow as pa
 
     with pa.OSFile(str(path)) as source, pa.ipc.open_file(source) as file:
         allowed = allowance(path, MOST_ARRAYS)
         batches, taken = [], 0
+        wanted = _wanted(file.schema.names, only)
         for i in range(file.num_record_batches):
-            batch = file.get_batch(i)
+            batch = file.get_batch(i).select(wanted) if only else file.get_batch(i)
             taken += batch.nbytes
             if taken > allowed:
                 raise too_large(path, allowed)
             batch.validate(full=True)
             batches.append(batch)
-        return pa.Table.from_batches(batches, file.schema)
+        schema = pa.schema([file.schema.field(name) for name in wanted])
+        return pa.Table.from_batches(batches, schema if only else file.schema)
 
 
 def _of_arrow(column: Any, pa: Any) -> NDArray[Any]:
@@ -304,4 +341,10 @@ def _of_arrow(column: Any, pa: Any) -> NDArray[Any]:
     if pa.types.is_floating(column.type):
         numbers = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
         return np.asarray(numbers, dtype=np.float64)
+    if len(column) > _MANY_CELLS and not pa.types.is_nested(column.type):
+        # Of names that come again and again, each is held once.
+        names = column.combine_chunks().dictionary_encode()
+        texts = [*map(_text, names.dictionary.to_pylist()), ""]
+        places = names.indices.fill_null(len(texts) - 1).to_numpy(zero_copy_only=False)
+        return np.asarray(np.array(texts, dtype=object)[places])
     return np.array(list(map(_text, column.to_pylist())), dtype=object)

@@ -26,7 +26,11 @@ from daleml.analysis.distributions.observed_sample import (
     ObservationOptions,
     lists_observation_options,
 )
-from daleml.analysis.distributions.recording import recording_hints
+from daleml.analysis.distributions.recording import (
+    LOOKED_AT,
+    hints_on_sample,
+    recording_hints,
+)
 from daleml.weight_study.input_data import Gathered
 
 if TYPE_CHECKING:
@@ -289,8 +293,13 @@ def _intervals(
 def _hints_on(comparisons: Mapping[str, Comparison]) -> tuple[str, ...]:
     """Return hints on the weights of all groups together."""
     bests = [comparison.best for comparison in comparisons.values()]
+    if len(bests) == 1:
+        best = bests[0]
+        found = hints_on_sample(best.sample, best.observation, n_zero=best.n_zero)
+        return tuple(hint.in_options for hint in found)
+    most = LOOKED_AT // len(bests)
     return hints(
-        np.concatenate([best.sample.values() for best in bests]),
+        np.concatenate([best.sample.some_values(most) for best in bests]),
         bests[0].observation,
         n_zero=sum(best.n_zero for best in bests),
         negative=np.concatenate([best.sample.others() for best in bests]),
@@ -318,7 +327,13 @@ def hints(
 
 def median_magnitude(fit: WeightFit) -> float:
     """Return the median of the magnitudes, as they were."""
-    return float(np.median(fit.sample.values()))
+    if fit.observed.streamed is None:
+        return float(np.median(fit.sample.values()))
+    # Of very many, to the width of a bin.
+    values, counts = fit.observed.counted_values()
+    order = np.argsort(values)
+    up_to = np.cumsum(counts[order])
+    return float(values[order][np.searchsorted(up_to, up_to[-1] / 2)])
 
 
 def reported(comparison: Comparison) -> list[WeightFit]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daleml.analysis import WeightSample, weight_samples
+from daleml.analysis.weights.value_chunks import pieces
 from daleml.reading import (
     Table,
     TableOptions,
@@ -21,6 +23,9 @@ from daleml.reading import (
     read_table,
 )
 from daleml.weight_files import columns_of, read_weights
+
+# Of more values, what lies outside of bounds is looked for by chunks of so many.
+_MANY = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,11 @@ class Gathered:
         if isinstance(self.weights, (WeightSample, Mapping)):
             return self
         values = np.asarray(self.weights)
+        if values.size > _MANY:
+            # Most often nothing lies outside, and no copy is needed to know.
+            ends = (low or 0.0, math.inf if high is None else high)
+            if not _any_outside(values.reshape(-1), *ends):
+                return self
         sizes = np.abs(values)
         outside = np.zeros(sizes.shape, dtype=bool)
         bounds = []
@@ -95,6 +105,15 @@ class Gathered:
             clusters=_where(self.clusters, kept),
             notes=(*self.notes, note),
         )
+
+
+def _any_outside(values: NDArray[Any], low: float, high: float) -> bool:
+    """Return whether a magnitude that is not zero lies beyond two ends."""
+    for piece in pieces(values, _MANY):
+        sizes = np.abs(piece)
+        if np.any(((sizes < low) & (sizes > 0)) | (sizes > high)):
+            return True
+    return False
 
 
 def _where(values: NDArray[Any] | None, kept: NDArray[np.bool_]) -> NDArray[Any] | None:
@@ -144,7 +163,9 @@ def gather(
     if not _is_read_by_rows(file, rows):
         return _without_rows(file, column, sign=sign, pool=pool)
     notes: list[str] = []
-    table = read_table(file, options, notes.append)
+    # Of a file of typed columns, no others are read.
+    only = None if column is None or matrix else [column, *rows.values()]
+    table = read_table(file, options, notes.append, only)
     # A single array has no other beside it that could say something of its values.
     if not is_table(file) and len(table.columns) == 1:
         _refuse_rows(rows)

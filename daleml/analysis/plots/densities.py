@@ -203,10 +203,16 @@ def _log_edges(result: WeightFit) -> Array:
     rounded values if they were rounded. Few magnitudes have few bins. A sample whose smallest
     magnitudes trail far off, as those parked near zero do, is cut at its 0.1 % quantile.
     """
-    values = sample_of(result).values
+    seen = sample_of(result)
+    values = seen.values
     observation = result.observation
     low, high = values[0], values[-1]
-    trimmed = float(np.quantile(values, _TRIM))
+    if result.observed.streamed is None:
+        trimmed = float(np.quantile(values, _TRIM))
+    else:
+        # Of very many magnitudes, values stand for as many as they count.
+        place = int(np.searchsorted(seen.below, _TRIM * seen.total))
+        trimmed = float(values[min(place, values.size - 1)])
     if observation.censored_below:
         low = observation.censored_below
     elif low < trimmed / 10:
