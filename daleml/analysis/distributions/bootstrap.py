@@ -158,27 +158,13 @@ def replicate(
     Raises:
         ValueError: If the fit has sample weights, or intervals of its own.
     """
-    if fit.sample.counts() is not None:
-        raise ValueError(
-            "`fit` must be of a sample without sample weights to draw more like it; got"
-            " some."
-        )
-    if fit.sample.intervals is not None:
-        raise ValueError(
-            "`fit` must be of a sample without intervals of its own to draw more like it;"
-            " got some."
-        )
+    require_drawable(fit)
     if jobs is not None:
         jobs = require.integer("jobs", jobs, 1)
-    if isinstance(rng, np.random.Generator):
-        entropy = int(rng.integers(2**63))
-    else:
-        entropy = require.integer("rng", rng)
-    # Each sample has a stream of its own, so that results do not depend on the processes.
-    seeds = np.random.SeedSequence(entropy).spawn(n_boot)
+    seeds = spawn(rng, n_boot)
     common = function, fit.rule, fit.values, fit.n, fit.observation
     results: list[Result] = []
-    with _reporting(progress, n_boot, what) as report:
+    with reporting(progress, n_boot, what) as report:
         start = time.perf_counter()
         while len(results) < n_boot:
             done = len(results)
@@ -191,6 +177,36 @@ def replicate(
             if jobs != 1 and done >= _FIRST and seconds_left > _WORTH_IT:
                 _in_processes(common, seeds, results, jobs, report)
     return results
+
+
+def require_drawable(fit: WeightFit) -> None:
+    """Raise unless samples like that of a fit can be drawn.
+
+    Raises:
+        ValueError: If the fit has sample weights, or intervals of its own.
+    """
+    if fit.sample.frequencies is not None:
+        raise ValueError(
+            "`fit` must be of a sample without sample weights to draw more like it; got"
+            " some."
+        )
+    if fit.sample.intervals is not None:
+        raise ValueError(
+            "`fit` must be of a sample without intervals of its own to draw more like it;"
+            " got some."
+        )
+
+
+def spawn(rng: int | np.random.Generator, n: int) -> list[np.random.SeedSequence]:
+    """Return a seed for each of ``n`` samples.
+
+    Each has a stream of its own, so that results do not depend on the processes.
+    """
+    if isinstance(rng, np.random.Generator):
+        entropy = int(rng.integers(2**63))
+    else:
+        entropy = require.integer("rng", rng)
+    return np.random.SeedSequence(entropy).spawn(n)
 
 
 def _in_processes(
@@ -237,7 +253,7 @@ def _uncensored(values: Array, observation: Observation) -> Array:
 
 
 @contextmanager
-def _reporting(
+def reporting(
     progress: Callable[[int, int], object] | bool, total: int, what: str
 ) -> Iterator[Callable[[int], object]]:
     """Hand over what to call with the number done."""

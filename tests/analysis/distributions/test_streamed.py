@@ -7,8 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daleml.analysis import Chunks, compare_families, fit_weights
+from daleml.analysis import (
+    Chunks,
+    compare_families,
+    compare_to,
+    fit_weights,
+    goodness_of_fit,
+    plots,
+)
 from daleml.analysis.distributions import (
+    binned_goodness,
     streamed_data,
     streamed_distance,
     value_histogram,
@@ -233,3 +241,64 @@ def test_the_moments_of_a_histogram_are_those_of_its_values():
     assert total == pytest.approx(
         find("gamma").logpdf(values, (1.3, 0.2)).sum(), rel=1e-9
     )
+
+
+@pytest.mark.parametrize(
+    "observed", ["truncated", "left and right", "counted", "whole"]
+)
+def test_goodness_of_fit_draws_bins(observed, small_memory, monkeypatch):
+    weights, options = OBSERVED[observed]
+    rejected = {}
+    for family in ("lognormal", "halfnormal"):
+        fit = small_memory(described, weights[:3000], family, **options)[0]
+        with monkeypatch.context() as patch:
+            # No sample is as large as the weights.
+            patch.setattr(
+                "daleml.analysis.distributions.bootstrap.draw", None, raising=True
+            )
+            found = small_memory(goodness_of_fit, fit, 19)
+            assert small_memory(goodness_of_fit, fit, 19).p_value == found.p_value
+        rejected[family] = found.p_value
+        assert found.distance == fit.ks_distance()
+    assert rejected["halfnormal"] == 0.05
+    # Counts of rounded-up values are no log-normal.
+    if observed != "counted":
+        assert rejected["lognormal"] > 0.05
+
+
+def test_binned_distances_are_those_of_samples(small_memory):
+    """How far samples lie from their fits is the same, drawn by bins or value by value."""
+    rng = np.random.default_rng(0)
+    fit = small_memory(described, W[W > 0.1], "lognormal", truncation=(0.1, None))[0]
+    seeds = np.random.SeedSequence(1).spawn(60)
+    _, *drawn = binned_goodness.distances(fit, seeds, lambda done: None)
+    by_value = []
+    for _ in range(60):
+        values = rng.lognormal(*fit.values, 3 * fit.n)
+        values = values[values > 0.1][: fit.n]
+        by_value.append(fit_weights(values, truncation=(0.1, None)).ks_distance())
+    assert np.median(drawn) == pytest.approx(np.median(by_value), rel=0.12)
+
+
+def test_figures_of_a_streamed_fit_are_those_in_memory(small_memory):
+    def lines(weights):
+        fit = fit_weights(weights, truncation=(0.1, None))
+        found = []
+        for draw in (plots.fit, plots.qq, plots.ccdf):
+            axes = draw(fit)
+            found += [line.get_xydata() for line in axes.lines[-1:]]
+        return found, axes
+
+    expected, _ = lines(W[W > 0.1])
+    drawn, _ = small_memory(lines, W[W > 0.1])
+    for one, other in zip(drawn, expected, strict=True):
+        np.testing.assert_allclose(one[-1], other[-1], rtol=0.02)
+
+
+def test_shapes_are_compared_by_bins(small_memory):
+    other = RNG.gamma(2.0, size=500)
+    expected = compare_to(W, other, n_boot=2, n_shuffles=19)
+    found = small_memory(compare_to, W, other, n_boot=2, n_shuffles=19)
+    for name, measure in expected.measures.items():
+        value = found.measures[name].weights.value
+        assert value == pytest.approx(measure.weights.value, rel=1e-3)
