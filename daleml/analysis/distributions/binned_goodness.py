@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daleml.analysis.distributions import likelihood
 from daleml.analysis.distributions.families.family import Family
@@ -139,5 +140,5 @@ def distances(
         report(done)
 
 
-def _taken(values: Array | None, seen: Array) -> Array | None:
+def _taken(values: Array | None, seen: NDArray[np.bool_]) -> Array | None:
     return None if values is None else values[seen]
