@@ -29,6 +29,7 @@ from benchmarks import (
     memory,
     optimisers,
     recurrent,
+    training_loops,
 )
 from benchmarks.memory import MemoryCase
 from benchmarks.timing import Timing, measure
@@ -42,6 +43,7 @@ CASES = [
     *equilibrium.CASES,
     *evolution.CASES,
     *guards.CASES,
+    *training_loops.CASES,
     *ensembles.CASES,
     # The last: its weight is much larger than what other cases hold.
     dense_layers.PROJECTION,
