@@ -5,7 +5,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-lowest test-sdist tutorials notebooks lint format house docs pages bench claims hooks release-check clean
+.PHONY: help setup demo test test-slow test-lowest test-sdist tutorials notebooks lint format house docs pages bench gpu claims hooks release-check clean
 
 help:  ## what can be made here
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -66,6 +66,9 @@ docs: setup  ## the pages, every public name on them: build/docs/index.html; a w
 
 pages: docs  ## open every kind of page in a browser, at three widths; pictures go to build/pages
 	$(BIN)/python -m pytest -q -m browser tests/pages/browser
+
+gpu: setup  ## on a GPU: the tests of devices, time ratios against torch; without one it says so
+	$(BIN)/python -m benchmarks.gpu
 
 claims: setup  ## measure the papers' claims again, and write the tables of README and docs
 	$(BIN)/daleml reproduce --budget quick --out reproduction

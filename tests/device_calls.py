@@ -128,8 +128,13 @@ def run_examples(package: str) -> Iterator[tuple[str, str]]:
             runner = _Runner(verbose=False)
             with here:
                 runner.run(test, out=lambda text: None)
-            if runner.raised is not None:
-                yield f"{package}.{test.name}", _described(runner.raised)
+            if runner.raised is None:
+                continue
+            said = _described(runner.raised)
+            # A line of an example may draw by a generator of the CPU; a real device refuses.
+            if device.is_real() and "Expected a '" in said:
+                continue
+            yield f"{package}.{test.name}", said
 
 
 def _described(error: BaseException) -> str:
@@ -330,7 +335,8 @@ def rows(full: bool) -> Iterator[Row]:
                 lambda name=name, optimizer=optimizer: network(name, optimizer),
             )
     for row in (strictness, circuits, training, conversion, equilibrium):
-        yield row.__name__, row
+        if row is not strictness or not device.is_real():
+            yield row.__name__, row
     for row in training_on_device.ROWS:
         yield f"training: {row.__name__}", row
 
@@ -351,16 +357,25 @@ def rows_without_float64(full: bool) -> Iterator[Row]:
         yield row.__name__, row
 
 
-def main(full: bool) -> None:
-    """Run everything, and print what failed."""
+def main(full: bool, real: str | None = None) -> None:
+    """Run everything, and print what failed.
+
+    Args:
+        full: Whether to run what takes minutes, too.
+        real: A device that there is, such as ``cuda``, instead of the make-believe one.
+    """
     warnings.simplefilter("ignore")
-    device.install()
+    kinds = [("", rows(full), nullcontext)]
+    if real is None:
+        device.install()
+        kinds.append(
+            ("without float64: ", rows_without_float64(full), device.without_float64)
+        )
+    else:
+        device.use(real)
     failed: dict[str, str] = {}
     ran = 0
-    for kind, found, block in (
-        ("", rows(full), nullcontext),
-        ("without float64: ", rows_without_float64(full), device.without_float64),
-    ):
+    for kind, found, block in kinds:
         with block():
             for name, row in found:
                 ran += 1
@@ -371,7 +386,10 @@ def main(full: bool) -> None:
     for package in PACKAGES if full else QUICK:
         failed.update(run_examples(package))
     print(json.dumps({"ran": ran, "failed": failed}))
+    if real is not None:
+        sys.exit(bool(failed))
 
 
 if __name__ == "__main__":
-    main(full="full" in sys.argv[1:])
+    devices_named = [one for one in sys.argv[1:] if one != "full"]
+    main("full" in sys.argv[1:], next(iter(devices_named), None))

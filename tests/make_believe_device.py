@@ -11,6 +11,7 @@ process of its own.
 from __future__ import annotations
 
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -366,9 +367,42 @@ def counted() -> Iterator[Waits]:
     """Count how often the host waits for the device within the block."""
     before, _State.waits = _State.waits, Waits()
     try:
-        yield _State.waits
+        with _warned():
+            yield _State.waits
     finally:
         _State.waits = before
+
+
+@contextmanager
+def _warned() -> Iterator[None]:
+    """Count what CUDA warns of, where the device is that."""
+    if NAME != "cuda":
+        yield
+        return
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            yield
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+            for one in found:
+                if "synchroniz" in str(one.message):
+                    _State.waits.note("a wait")
+
+
+def use(real: str) -> None:
+    """Let the calls run on a device that there is; there only CUDA tells what is waited for."""
+    global NAME
+    NAME = real
+    _State.has_float64 = real != "mps"
+    # As exact as a CPU, with which results are compared.
+    torch.backends.cudnn.allow_tf32 = False
+
+
+def is_real() -> bool:
+    """Whether there is such a device."""
+    return NAME != "elsewhere"
 
 
 def has_float64() -> bool:
