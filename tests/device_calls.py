@@ -25,7 +25,7 @@ from torch import nn
 from daleml import Populations, dalify, signs
 from daleml._support import devices
 from daleml.layers import DANNRNN, EIRNN, DANNConv2d, EILinear
-from daleml.optim import EG, param_groups
+from daleml.optim import EG, EGAdamW, param_groups
 from daleml.training import Shuffled, train
 from tests import catalog
 from tests import make_believe_device as device
@@ -229,6 +229,21 @@ def network(name: str, optimizer: catalog.OptimizerCase) -> None:
     assert not waits.total, f"waits for {dict(waits.by_place)}"
 
 
+def recorded() -> None:
+    """Step with rates on the device, as a CUDA graph would record it: nothing is asked for."""
+    for build in (EG, EGAdamW):
+        model = catalog.network(device=device.NAME)
+        groups = list(param_groups(model, 0.1))
+        for group in groups:
+            group["lr"] = torch.tensor(group["lr"]).to(device.NAME)
+        optimizer = build(groups, 0.1, weight_decay=0.01, capturable=True)
+        x = torch.rand(4, 9).to(device.NAME)
+        catalog.step(model, optimizer, x)
+        with device.counted() as waits:
+            optimizer.step()
+        assert not waits.total, f"waits for {dict(waits.by_place)}"
+
+
 _WAITING = {"LBFGS", "Rprop", "Adafactor", "ASGD"}
 """Those of torch's optimisers that ask for values themselves, as they do on CUDA."""
 
@@ -334,7 +349,7 @@ def rows(full: bool) -> Iterator[Row]:
                 f"{name} network by {optimizer.name}",
                 lambda name=name, optimizer=optimizer: network(name, optimizer),
             )
-    for row in (strictness, circuits, training, conversion, equilibrium):
+    for row in (strictness, recorded, circuits, training, conversion, equilibrium):
         if row is not strictness or not device.is_real():
             yield row.__name__, row
     for row in training_on_device.ROWS:

@@ -80,7 +80,7 @@ def moved(value: Tensor, like: Tensor) -> Tensor:
 
 def is_capturing() -> bool:
     """Whether a CUDA graph is being recorded, in which asking for a value is an error."""
-    return torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
+    return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
 
 
 def asks_now(counts: dict[str, Any]) -> bool:

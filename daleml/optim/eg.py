@@ -53,6 +53,9 @@ class EG(MomentumDescent):
         floor: The smallest magnitude that a step leaves a weight which is not zero, so that
             dying weights can come back; default: none but the smallest normal number.
             :meth:`stuck` counts those that lie there.
+        capturable: Whether a CUDA graph may record the step: the number of the step then lies
+            on the device, and a learning rate that is a tensor there is read at each replay. It
+            is slower where no graph records it.
 
     Raises:
         ValueError: If a hyperparameter is negative or not finite, Nesterov's momentum has none
@@ -60,7 +63,8 @@ class EG(MomentumDescent):
             zero, where they would stay.
         DivergedError: From ``step`` on a CPU, if a gradient is NaN. It is a ``RuntimeError``;
             no weight becomes NaN.
-        RuntimeError: From ``step``, if a gradient is sparse.
+        RuntimeError: From ``step``, if a gradient is sparse, or a CUDA graph records a step that
+            is not ``capturable``.
 
     Example:
         >>> import torch
@@ -109,6 +113,7 @@ class EG(MomentumDescent):
         foreach: bool | None = None,
         fused: bool | None = None,
         floor: float = 0.0,
+        capturable: bool = False,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -120,6 +125,7 @@ class EG(MomentumDescent):
             "foreach": foreach,
             "fused": fused,
             "floor": floor,
+            "capturable": capturable,
         }
         super().__init__(params, defaults)
 
@@ -160,13 +166,15 @@ class EGAdamW(MasteredOptimizer):
         foreach: As in :class:`EG`.
         fused: As in :class:`EG`.
         floor: As in :class:`EG`.
+        capturable: As in :class:`EG`.
 
     Raises:
         ValueError: If a hyperparameter is out of range, a parameter is not real and
             floating-point, or all parameters are zero, where they would stay.
         DivergedError: From ``step`` on a CPU, if a gradient is NaN. It is a ``RuntimeError``;
             no weight becomes NaN.
-        RuntimeError: From ``step``, if a gradient is sparse.
+        RuntimeError: From ``step``, if a gradient is sparse, or a CUDA graph records a step that
+            is not ``capturable``.
 
     Example:
         >>> import torch
@@ -200,6 +208,7 @@ class EGAdamW(MasteredOptimizer):
         foreach: bool | None = None,
         fused: bool | None = None,
         floor: float = 0.0,
+        capturable: bool = False,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -212,6 +221,7 @@ class EGAdamW(MasteredOptimizer):
             "foreach": foreach,
             "fused": fused,
             "floor": floor,
+            "capturable": capturable,
         }
         super().__init__(params, defaults)
         refuse_zeros(self)
@@ -256,7 +266,7 @@ class EGAdamW(MasteredOptimizer):
         self, group: dict[str, Any], dtype: torch.dtype, taken: float
     ) -> Adaptive:
         return Adaptive(
-            lr=plain(group["lr"]),
+            lr=plain(group),
             limits=bounds(dtype, group["floor"]),
             step_number=taken + 1,
             betas=tuple(group["betas"]),

@@ -82,7 +82,7 @@ class MomentumDescent(MasteredOptimizer):
         if not group["euclidean"]:
             potential = self.potential(group)
         return Descent(
-            lr=plain(group["lr"]),
+            lr=plain(group),
             limits=bounds(dtype, group.get("floor", 0.0)),
             potential=potential,
             momentum=group["momentum"],
@@ -126,6 +126,7 @@ class MirrorDescent(MomentumDescent):
         maximize: Whether to follow the gradient upwards.
         fused: Whether to compile the whole update with ``torch.compile``: see
             :class:`~daleml.optim.EG`.
+        capturable: As in :class:`~daleml.optim.EG`.
 
     Raises:
         TypeError: If ``potential`` is not a potential.
@@ -134,7 +135,8 @@ class MirrorDescent(MomentumDescent):
             entropy all parameters are zero.
         DivergedError: From ``step`` on a CPU, if a gradient is NaN. It is a ``RuntimeError``;
             no weight becomes NaN.
-        RuntimeError: From ``step``, if a gradient is sparse.
+        RuntimeError: From ``step``, if a gradient is sparse, or a CUDA graph records a step that
+            is not ``capturable``.
 
     Example:
         >>> import torch
@@ -173,6 +175,7 @@ class MirrorDescent(MomentumDescent):
         *,
         maximize: bool = False,
         fused: bool | None = None,
+        capturable: bool = False,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -183,6 +186,7 @@ class MirrorDescent(MomentumDescent):
             "nesterov": nesterov,
             "maximize": maximize,
             "fused": fused,
+            "capturable": capturable,
         }
         super().__init__(params, defaults)
 

@@ -12,6 +12,7 @@ from torch.optim import optimizer as torch_optimizer
 from torch.optim.optimizer import Optimizer, ParamsT
 
 from daleml import require
+from daleml._support.devices import is_capturing
 from daleml._support.keyword_names import meant
 from daleml._support.sharded_tensors import local
 from daleml.optim._fast import forms, traced_steps
@@ -196,6 +197,9 @@ class MasteredOptimizer(Optimizer):
             torch.set_grad_enabled(was_enabled)
             return loss
         try:
+            if self._is_capturable():
+                traced_steps.step(self)
+                return loss
             plan = self._plan
             if plan is None or not plan.holds(self):
                 plan = self._plan = StepPlan(self)
@@ -204,6 +208,17 @@ class MasteredOptimizer(Optimizer):
         finally:
             torch.set_grad_enabled(was_enabled)
         return loss
+
+    def _is_capturable(self) -> bool:
+        """Whether to take a step that a CUDA graph can record, or raise if one is recorded."""
+        flags = [group["capturable"] for group in self.param_groups]
+        if is_capturing() and not all(flags):
+            raise RuntimeError(
+                f"`capturable` of {type(self).__name__} must be True in every group where a"
+                " CUDA graph records the step; got False: each replay would repeat the"
+                " numbers of this one step."
+            )
+        return any(flags)
 
     def _init_group(
         self, group: dict[str, Any], is_first: bool, *columns: list[Tensor]
@@ -242,16 +257,19 @@ def _apart(value: Any) -> Any:
     return value
 
 
-def plain(lr: float | Tensor) -> float | Tensor:
-    """Return a learning rate as rules take it.
+def plain(group: Mapping[str, Any]) -> float | Tensor:
+    """Return the learning rate of a group as rules take it.
 
-    A float, or a scalar where it lies on a device that is costly to ask.
+    A float, or a scalar where it lies on a device that is costly to ask, or is to be read anew
+    by whoever has recorded the step.
     """
+    lr: float | Tensor = group["lr"]
     if not isinstance(lr, Tensor):
         return lr
-    if torch.compiler.is_compiling():
+    is_recorded = torch.compiler.is_compiling() or group.get("capturable")
+    if is_recorded or not lr.is_cpu:
         return lr.reshape(())
-    return lr.item() if lr.is_cpu else lr.reshape(())
+    return lr.item()
 
 
 def check_lr(lr: float | Tensor) -> None:
@@ -268,6 +286,10 @@ def check_lr(lr: float | Tensor) -> None:
 
 def check_forms(options: Mapping[str, Any]) -> None:
     """Raise if two forms of the same rule are asked for."""
+    if require.flag("capturable", options["capturable"]) and options["fused"]:
+        raise ValueError(
+            "`capturable` and `fused` must not both be True; got capturable=True, fused=True."
+        )
     if options.get("foreach") and options["fused"]:
         raise ValueError(
             "`foreach` and `fused` must not both be True; got foreach=True, fused=True."

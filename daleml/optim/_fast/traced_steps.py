@@ -1,4 +1,4 @@
-"""The step of an optimiser as ``torch.compile`` traces it: whole lists, and no plan.
+"""The step of an optimiser as ``torch.compile`` or a CUDA graph records it: lists, and no plan.
 
 A plan asks of addresses and versions of tensors, and of what they hold, which no compiled step can.
 Here a step is what torch's own optimisers do: ``_init_group`` fills lists of tensors, which the
@@ -19,6 +19,7 @@ from daleml.optim import masters, rules
 from daleml.optim._fast import whole_lists
 from daleml.optim._fast.alike import Group, Planned, gradients
 from daleml.optim.rules import Adaptive, Descent
+from daleml.potentials import Euclidean
 
 Lists = tuple[
     list[Tensor], list[Tensor], list[Tensor], list[list[Tensor]], list[Tensor]
@@ -27,12 +28,13 @@ Lists = tuple[
 
 
 def step(optimizer: Any) -> None:
-    """Take a step, while ``torch.compile`` traces it."""
+    """Take a step, while ``torch.compile`` or a CUDA graph records it."""
     for group in optimizer.param_groups:
         names = optimizer._moments(group)
         # The undamped first step of a momentum is another rule than all that follow.
         damped = bool(group.get("dampening")) and bool(names)
-        for is_first in (True, False) if damped else (False,):
+        # The first ones last, so that they do not take part again.
+        for is_first in (False, True) if damped else (False,):
             lists = _lists(optimizer, group, names, is_first)
             for part in _by_dtype(lists):
                 _step_part(optimizer, group, part, is_first)
@@ -96,7 +98,15 @@ def init_group(
                 state[name] = moment
             column.append(moment)
         if optimizer._counts_steps:
-            counts.append(state.setdefault("step", torch.tensor(0.0)))
+            counts.append(_count(state, group, parameter))
+
+
+def _count(state: Group, group: Group, parameter: Tensor) -> Tensor:
+    """Return the number of steps taken; on the parameter's device if a graph is to record it."""
+    count: Tensor = state.setdefault("step", torch.tensor(0.0))
+    if group.get("capturable") and count.device != parameter.device:
+        count = state["step"] = count.to(parameter.device)
+    return count
 
 
 def _by_dtype(lists: Lists) -> list[Lists]:
@@ -140,8 +150,16 @@ def _step_part(optimizer: Any, group: Group, part: Lists, is_first: bool) -> Non
 
 def _descent_(optimizer: Any, group: Group, lists: Any, options: Descent) -> None:
     weights, grads, moments = lists
-    if group["euclidean"]:
+    if group["euclidean"] and not group.get("capturable"):
         _sgd_(weights, grads, moments, options)
+        return
+    if group["euclidean"]:
+        # Not torch's own, which outside of its compiler asks a tensor for the rate.
+        options = options._replace(potential=Euclidean())
+        for i, weight in enumerate(weights):
+            state = [column[i] for column in moments]
+            towards = rules.descent_direction(weight, grads[i], state, options)
+            weight.sub_(options.lr * towards)
         return
     rule = optimizer._rule(group, options)
     if rule is rules.eg_:

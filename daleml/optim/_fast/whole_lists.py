@@ -70,9 +70,8 @@ def eg_adamw_corrected_(
 ) -> None:
     """Do that, for biases of the moments that the caller knows: of all, or of each."""
     steps = adam_steps(grads, states, options, corrections)
+    # A tensor where the rate is one: asking for its value would wait for the device.
     shrink = options.lr * options.weight_decay
-    if not torch.compiler.is_compiling():
-        shrink = float(shrink)
     exponentiate_foreach_(weights, steps, options.limits, shrink)
 
 
@@ -118,8 +117,12 @@ def exponentiate_foreach_(
     torch._foreach_clamp_max_(steps, longest)
     torch._foreach_mul_(steps, signs)
     torch._foreach_neg_(steps)
-    # Not subtracted, which takes no tensor.
-    torch._foreach_add_(steps, -shrink)
+    if isinstance(shrink, Tensor) and not torch.compiler.is_compiling():
+        # As a list: one tensor would be asked for its value.
+        torch._foreach_sub_(steps, [shrink] * len(steps))
+    else:
+        # Not subtracted, which takes no tensor while it is compiled.
+        torch._foreach_add_(steps, -shrink)
     torch._foreach_exp_(steps)
     torch._foreach_abs_(weights)
     torch._foreach_mul_(weights, steps)
