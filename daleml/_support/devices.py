@@ -80,7 +80,8 @@ def moved(value: Tensor, like: Tensor) -> Tensor:
 
 def is_capturing() -> bool:
     """Whether a CUDA graph is being recorded, in which asking for a value is an error."""
-    return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
+    cuda: Any = torch.cuda
+    return bool(cuda.is_initialized() and cuda.is_current_stream_capturing())
 
 
 def asks_now(counts: dict[str, Any]) -> bool:

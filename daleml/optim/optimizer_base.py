@@ -211,7 +211,7 @@ class MasteredOptimizer(Optimizer):
 
     def _is_capturable(self) -> bool:
         """Whether to take a step that a CUDA graph can record, or raise if one is recorded."""
-        flags = [group["capturable"] for group in self.param_groups]
+        flags = [group.get("capturable", False) for group in self.param_groups]
         if is_capturing() and not all(flags):
             raise RuntimeError(
                 f"`capturable` of {type(self).__name__} must be True in every group where a"
@@ -286,7 +286,10 @@ def check_lr(lr: float | Tensor) -> None:
 
 def check_forms(options: Mapping[str, Any]) -> None:
     """Raise if two forms of the same rule are asked for."""
-    if require.flag("capturable", options["capturable"]) and options["fused"]:
+    if (
+        require.flag("capturable", options.get("capturable", False))
+        and options["fused"]
+    ):
         raise ValueError(
             "`capturable` and `fused` must not both be True; got capturable=True, fused=True."
         )

@@ -156,6 +156,7 @@ def test_defaults_are_the_contracts():
     assert EG(p, 0.1).defaults == {
         "lr": 0.1, "momentum": 0, "dampening": 0, "weight_decay": 0, "nesterov": False,
         "maximize": False, "foreach": None, "fused": None, "euclidean": False, "floor": 0.0,
+        "capturable": False,
     }  # fmt: skip
     defaults = EGAdamW(p).defaults
     assert (
