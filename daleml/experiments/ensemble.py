@@ -14,12 +14,12 @@ from daleml import require
 from daleml.experiments._ensemble import likeness
 from daleml.experiments._ensemble.ensemble_arguments import (
     STREAMS,
-    any_state,
     builder_of,
     names_of,
     require_module,
     scales_of,
     seeds_of,
+    states_of,
 )
 from daleml.experiments._ensemble.losses_by_model import losses_of
 from daleml.experiments._ensemble.member_runs import MemberRuns
@@ -170,7 +170,7 @@ class Ensemble(nn.Module):
             raise ValueError("`models` must hold at least one model; got none.")
         found = names_of(names, len(models), cls)
         scales = scales_of(lr_scales, len(models))
-        states = [any_state() for _ in models]
+        states = states_of(len(models))
         ensemble = cls.__new__(cls)
         nn.Module.__init__(ensemble)
         ensemble.seeds, ensemble.lr_scales = None, scales

@@ -410,8 +410,14 @@ def test_seeds_reach_a_function_that_asks_for_them():
     )
     # What is optional is no seed.
     assert Ensemble(lambda size=4: nn.Linear(size, 2), seeds=3)[1].in_features == 4
+    models = [leaky(), leaky()]
     before = torch.get_rng_state()
     Ensemble(dense, seeds=2)
+    # Models that are there already have streams of their own, too.
+    first, second = Ensemble.of([models[0], models[0]])(torch.rand(SERIES)[:, :, :5])
+    assert not torch.equal(first, second)
+    torch.set_rng_state(before)
+    Ensemble.of(models)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -434,6 +440,28 @@ def test_losses_are_those_of_each(loss):
     outputs, targets = ensemble(torch.rand(6, 5)), torch.tensor([0, 1, 2, 3, 1, 0])
     found = ensemble.losses(loss, outputs, targets)
     expected = torch.stack([loss(one, targets) for one in outputs])
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        functional.mse_loss,
+        functional.l1_loss,
+        nn.BCEWithLogitsLoss(),
+        nn.BCEWithLogitsLoss(pos_weight=torch.tensor([1.0, 2.0, 3.0, 4.0])),
+    ],
+)
+def test_losses_of_numbers_are_those_of_each(loss):
+    torch.manual_seed(0)
+    ensemble = Ensemble(lambda: nn.Linear(5, 4), seeds=3)
+    outputs, targets = ensemble(torch.rand(6, 5)), torch.rand(6, 4)
+    found = ensemble.losses(loss, outputs, targets)
+    expected = torch.stack([loss(one, targets) for one in outputs])
+    torch.testing.assert_close(found, expected)
+    own = torch.rand(3, 6, 4)
+    found = ensemble.losses(loss, outputs, own, each=True)
+    expected = torch.stack(list(map(loss, outputs, own)))
     torch.testing.assert_close(found, expected)
 
 

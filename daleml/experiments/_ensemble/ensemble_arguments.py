@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from daleml import require
+from daleml._support import seeds
 
 STREAMS = "random_streams"
 """The name in a state dict of what models draw from."""
@@ -60,10 +62,13 @@ def require_module(model: Any) -> nn.Module:
     return model
 
 
-def any_state() -> Tensor:
-    """Return the state of a generator seeded by torch's global one."""
-    seed = int(torch.randint(2**31, ()))
-    return torch.Generator().manual_seed(seed).get_state()
+def states_of(n: int) -> list[Tensor]:
+    """Return the states in which the streams of models begin that were built before.
+
+    They follow from the state of torch's global generator, which is left as it is.
+    """
+    key = zlib.crc32(torch.get_rng_state().numpy().tobytes())
+    return [seeds.generator(key, k).get_state() for k in range(n)]
 
 
 def names_of(given: Sequence[str] | None, n: int, kind: type) -> list[str]:

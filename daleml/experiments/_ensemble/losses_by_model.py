@@ -92,11 +92,25 @@ def _squared_error(loss: Any, outputs: Tensor, targets: Tensor) -> Tensor | None
     return (outputs - targets).square().flatten(1).mean(1)
 
 
+def _binary_cross_entropy(loss: Any, outputs: Tensor, targets: Tensor) -> Tensor | None:
+    """Return binary cross entropies of logits."""
+    weights = [getattr(loss, name, None) for name in ("weight", "pos_weight")]
+    plain = getattr(loss, "reduction", "mean") == "mean" and weights == [None, None]
+    if not plain or outputs.shape[1:] != targets.shape or not targets.numel():
+        return None
+    each = functional.binary_cross_entropy_with_logits(
+        outputs, targets.expand_as(outputs), reduction="none"
+    )
+    return each.flatten(1).mean(1)
+
+
 _KNOWN: dict[type, Callable[..., Tensor | None]] = {
     nn.CrossEntropyLoss: _cross_entropy,
     nn.MSELoss: _squared_error,
+    nn.BCEWithLogitsLoss: _binary_cross_entropy,
 }
 _KNOWN_FUNCTIONS: dict[Any, Callable[..., Tensor | None]] = {
     functional.cross_entropy: _cross_entropy,
     functional.mse_loss: _squared_error,
+    functional.binary_cross_entropy_with_logits: _binary_cross_entropy,
 }

@@ -33,7 +33,7 @@ from daleml.reproductions.papers.eg_cornford2024.networks import (
     hidden_weights,
     pruned,
     train_network,
-    train_neuron,
+    train_neurons,
 )
 
 Score: TypeAlias = tuple[float, float]
@@ -188,11 +188,12 @@ def run_r_of_k(seed: int, settings: Settings) -> Numbers:
         fit, held_out = _divided(examples, settings["held_out"])
         for arm in ("gd", "eg"):
             scores = {}
-            for lr in settings["lrs"][arm]:
-                weight = train_neuron(n, arm, lr, fit, seed, settings)
+            lrs = settings["lrs"][arm]
+            weights = train_neurons(n, arm, lrs, fit, seed, settings)
+            for lr, weight in zip(lrs, weights, strict=True):
                 scores[lr] = _neuron_score(weight, held_out, settings)
             lr = chosen_lr(scores)
-            weight = train_neuron(n, arm, lr, examples, seed, settings)
+            (weight,) = train_neurons(n, arm, [lr], examples, seed, settings)
             accuracy, _ = _neuron_score(weight, test, settings)
             numbers |= {f"lr_{arm}_{n}": lr, f"accuracy_{arm}_{n}": accuracy}
         numbers[f"gap_{n}"] = numbers[f"accuracy_eg_{n}"] - numbers[f"accuracy_gd_{n}"]

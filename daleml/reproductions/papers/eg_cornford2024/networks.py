@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from daleml._support import seeds
+from daleml.experiments import Ensemble
 from daleml.layers.init.draws import lognormal_
 from daleml.optim import EG
 from daleml.reproductions.claim import Settings
@@ -178,29 +180,58 @@ def draw_r_of_k(
     return inputs, (active >= settings["r"]).float()
 
 
-def train_neuron(
-    n: int, arm: str, lr: float, examples: Set, seed: int, settings: Settings
-) -> Tensor:
-    """Train the weights of a linear neuron, all equal at first, whose threshold r is given.
+class CountingNeuron(nn.Module):
+    """A linear neuron with a given threshold, whose weights are all equal at first.
 
     Args:
         n: How many inputs it has.
+        threshold: How many of those that count should be on.
+    """
+
+    def __init__(self, n: int, threshold: float) -> None:
+        super().__init__()
+        # Half of the inputs are on: at the start, their sum is the threshold on average.
+        self.weight = nn.Parameter(torch.full((n,), threshold / (0.5 * n)))
+        self.threshold = threshold
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the logits."""
+        return inputs.float() @ self.weight - self.threshold
+
+
+def train_neurons(
+    n: int,
+    arm: str,
+    lrs: Sequence[float],
+    examples: Set,
+    seed: int,
+    settings: Settings,
+) -> list[Tensor]:
+    """Train linear neurons, one at each learning rate, on the same examples in one batch.
+
+    Args:
+        n: How many inputs each has.
         arm: ``"gd"`` or ``"eg"``.
-        lr: The learning rate.
-        examples: What it learns from.
+        lrs: The learning rates.
+        examples: What they learn from.
         seed: Seed of the order of the examples.
         settings: ``r``, ``batch`` and ``epochs``.
+
+    Returns:
+        The weights of each.
     """
-    # Half of the inputs are on: at the start, their sum is the threshold on average.
-    weight = nn.Parameter(torch.full((n,), settings["r"] / (0.5 * n)))
+    neurons = Ensemble.of(
+        [CountingNeuron(n, settings["r"]) for _ in lrs],
+        lr_scales=[lr / lrs[0] for lr in lrs],
+    )
     kind = EG if arm == "eg" else torch.optim.SGD
-    optimizer = kind([weight], lr=lr)
-    batches = Shuffled(*examples, batch_size=settings["batch"], seed=seed)
-    for epoch in range(1, settings["epochs"] + 1):
-        for inputs, targets in batches(epoch):
-            optimizer.zero_grad()
-            logits = inputs.float() @ weight - settings["r"]
-            loss = nn.functional.binary_cross_entropy_with_logits(logits, targets)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-    return weight.detach()
+    train(
+        neurons,
+        Shuffled(*examples, batch_size=settings["batch"], seed=seed),
+        kind(neurons.parameters(), lr=lrs[0]),
+        nn.functional.binary_cross_entropy_with_logits,
+        epochs=settings["epochs"],
+        trackers={},
+        progress=False,
+    )
+    return [neuron.get_parameter("weight").detach() for neuron in neurons]
