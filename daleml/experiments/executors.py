@@ -93,7 +93,7 @@ class ThisProcess:
         made = []
         for job in jobs:
             future: Any = concurrent.futures.Future()
-            future.set_result(work(job))
+            future.set_result(work(job, keep=False))
             made.append(future)
         return made
 

@@ -99,11 +99,13 @@ class Outcome(NamedTuple):
     left_by: str = ""
 
 
-def work(job: Job) -> list[Outcome]:
+def work(job: Job, *, keep: bool = True) -> list[Outcome]:
     """Compute those runs of a job that nobody else has computed or is computing.
 
     Args:
         job: The runs.
+        keep: Whether to write results into files; False where whoever waits for them is this
+            very process, and writes them into the journal next.
     """
     # First of all: what cannot be unpickled here is no error of a run.
     function = job.function.value
@@ -129,7 +131,7 @@ def work(job: Job) -> list[Outcome]:
                     continue
             mine.append(run)
         for entry in _entries(job, function, mine):
-            if files is not None:
+            if files is not None and keep:
                 # On a full disk, the result still goes back by the way it was asked for.
                 with contextlib.suppress(OSError):
                     files.write(entry)
