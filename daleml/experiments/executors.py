@@ -93,7 +93,8 @@ class ThisProcess:
         made = []
         for job in jobs:
             future: Any = concurrent.futures.Future()
-            future.set_result(work(job, keep=False))
+            # The results of several runs come together: each is kept until then.
+            future.set_result(work(job, keep=len(job.runs) > 1))
             made.append(future)
         return made
 

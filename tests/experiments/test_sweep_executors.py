@@ -191,6 +191,22 @@ def test_what_workers_kept_while_nobody_waited_is_not_run_again(tmp_path):
     assert not (out / NAME).exists()
 
 
+def test_of_several_seeds_in_a_job_those_that_ended_are_kept(tmp_path):
+    run, ledger = counting(tmp_path)
+
+    def stopped(seed):
+        if seed == 2:
+            raise KeyboardInterrupt
+        return run(seed)
+
+    with pytest.raises(KeyboardInterrupt):
+        do(stopped, seeds=4, out=tmp_path / "out", jobs=1, batch=4)
+    assert len(read(tmp_path / "out")) == 2
+    stopped.__code__ = (lambda seed: run(seed)).__code__
+    do(stopped, seeds=4, out=tmp_path / "out", jobs=1, batch=4)
+    assert studies.ended(ledger) == [f"{seed} 0.1" for seed in range(4)]
+
+
 @pytest.mark.parametrize("ends_well", [True, False])
 def test_what_another_process_is_running_is_waited_for(
     ends_well, tmp_path, monkeypatch
