@@ -49,12 +49,16 @@ def summed_pairs(
     starts = np.flatnonzero(np.diff(pair, prepend=-1))
     pair = pair[starts]
     n_rows = np.diff(np.append(starts, len(order)))
-    sums = _sums(weight[order], starts)
+    moved = weight[order]
+    sums = _sums(moved, starts)
     signs = np.zeros(len(starts), dtype=np.int8)
     if sign is not None:
         rows = sign[order]
+        # Columns of millions of rows are the memory that a reader takes.
+        del order
         has = [_sums((rows == one).astype(np.int32), starts) > 0 for one in (1, -1)]
-        excess = np.sign(_sums(weight[order] * rows, starts)).astype(np.int8)
+        moved *= rows
+        excess = np.sign(_sums(moved, starts)).astype(np.int8)
         # Rows of one sign decide even if they weigh nothing.
         only = has[0].astype(np.int8) - has[1].astype(np.int8)
         signs = np.where(only != 0, only, excess)

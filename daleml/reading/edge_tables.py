@@ -159,7 +159,9 @@ def read_rows(
         transmitter = None if transmitter is None else transmitter[there]
     # Sender and receiver in turn, so that names stand in the order of a graph built row by row.
     met = np.stack(ends, axis=1).ravel() if len(weight) else np.concatenate(ends)
+    del ends
     places, names = pd.factorize(met)
+    del met
     pre, post = places[::2], places[1::2]
     columns = (np.asarray(names), pre, post, weight, sign, transmitter)
     return EdgeRows(*columns, found, n_nobody, there)
