@@ -30,6 +30,7 @@ from benchmarks import (
     memory,
     optimisers,
     recurrent,
+    sparse_circuits,
     training_loops,
 )
 from benchmarks.memory import MemoryCase
@@ -47,6 +48,7 @@ CASES = [
     *guards.CASES,
     *training_loops.CASES,
     *ensembles.CASES,
+    *sparse_circuits.CASES,
     # The last: its weight is much larger than what other cases hold.
     dense_layers.PROJECTION,
 ]

@@ -218,7 +218,7 @@ class ColumnEIOptions(CircuitOptions, total=False):
             "Whether the weights that have a mask hold one number for each synapse that exists,"
             " instead of a matrix: see the guide to sparse circuits. None chooses, by what was"
             " measured to be faster: sparse from 512 by 512 units on, where at most one synapse"
-            " in twenty exists.",
+            " in ten exists.",
         ),
     ]
     spectral_radius: Annotated[

@@ -81,7 +81,7 @@ class DenseOptions(SynapseOptions, total=False):
             False,
             "Whether a weight that has a mask holds one number for each synapse that exists,"
             " instead of a matrix. None chooses, by what was measured to be faster: sparse"
-            " from 512 by 512 units on, where at most one synapse in twenty exists.",
+            " from 512 by 512 units on, where at most one synapse in ten exists.",
         ),
     ]
 
