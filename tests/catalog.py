@@ -111,6 +111,20 @@ LAYERS = [
         9,
         4,
     ),
+    LayerCase(
+        "EILinear sparse",
+        lambda **kw: EILinear(CELLS, 4, mask=0.6, sparse=True, **kw),
+        9,
+        4,
+        (
+            (
+                lambda: EILinear(CELLS, 4, sparse=True),
+                ValueError,
+                "`sparse` must be left out without `mask`, where all synapses exist; got"
+                " True: give a mask, such as `mask=0.01`.",
+            ),
+        ),
+    ),
     LayerCase("EILinear all E", lambda **kw: EILinear(7, 4, **kw), 7, 4),
     LayerCase(
         "EILinear all I",
