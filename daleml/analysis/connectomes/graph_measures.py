@@ -20,6 +20,8 @@ from daleml.analysis.spectra import Spectrum, spectrum
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+LARGEST_SPECTRUM = 20_000
+"""The most nodes whose spectrum is computed, of a matrix that takes 3 GB."""
 
 _MEASURES = (
     "n_nodes",
@@ -111,7 +113,16 @@ class GraphSummary:
         """Spectrum of the signed matrix ``(post, pre)``, edges of unknown sign left out.
 
         Computed when asked for.
+
+        Raises:
+            ValueError: If there are more than 20,000 nodes, whose matrix would not fit.
         """
+        if self.n_nodes > LARGEST_SPECTRUM:
+            raise ValueError(
+                f"`graph` must have at most {LARGEST_SPECTRUM:,} nodes for the spectrum of its"
+                f" matrix; got {self.n_nodes:,}: give a sparse matrix to"
+                " `spectrum(weights, k=6)` for the largest singular values."
+            )
         # A dense matrix of all nodes: only whoever asks for it pays for it.
         return spectrum(dense(self._edges, np.arange(self.n_nodes)))
 
@@ -154,14 +165,17 @@ class GraphSummary:
     def to_dict(self) -> dict[str, Any]:
         """Return every measure of the whole graph, its spectrum too, as JSON can hold it.
 
-        Undefined ones are None.
+        Undefined ones are None, and so is the spectrum of more than 20,000 nodes.
         """
         values: dict[str, Any] = {}
         # JSON has no NaN.
         for name in _MEASURES:
             value = getattr(self, name)
             values[name] = None if math.isnan(value) else value
-        return values | {"spectrum": self.spectrum.to_dict()}
+        found = None
+        if self.n_nodes <= LARGEST_SPECTRUM:
+            found = self.spectrum.to_dict()
+        return values | {"spectrum": found}
 
     def __str__(self) -> str:
         text = (

@@ -219,3 +219,17 @@ def test_a_subclass_that_says_what_its_graph_is_is_asked_for_it():
         **{name: getattr(plain, name) for name in plain.__dataclass_fields__}
     )
     assert graph_summary(mine).total_weight == 2 * graph_summary(plain).total_weight
+
+
+def test_the_spectrum_of_a_graph_that_is_too_large_is_refused(monkeypatch):
+    from daleml.analysis.connectomes import graph_measures
+
+    monkeypatch.setattr(graph_measures, "LARGEST_SPECTRUM", 4)
+    summary = graph_summary(tables(EDGES))
+    assert summary.to_dict()["spectrum"] is None
+    with pytest.raises(ValueError) as raised:
+        summary.spectrum.svd_entropy  # noqa: B018
+    assert str(raised.value) == (
+        "`graph` must have at most 4 nodes for the spectrum of its matrix; got 5: give a"
+        " sparse matrix to `spectrum(weights, k=6)` for the largest singular values."
+    )
