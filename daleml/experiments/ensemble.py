@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 from torch.utils import _pytree as pytree
 
 from daleml import require
@@ -241,8 +242,14 @@ class Ensemble(nn.Module):
             What a model returns, with a first dimension of K in every tensor.
 
         Raises:
+            TypeError: If an input is a packed sequence.
             ValueError: If ``each`` is True and an input has another first dimension.
         """
+        if any(isinstance(one, PackedSequence) for one in (*inputs, *named.values())):
+            raise TypeError(
+                "`inputs` must be tensors; got a PackedSequence: pad sequences to one"
+                " length, or run each model of the ensemble by itself."
+            )
         if require.flag("each", each):
             self._require_each((inputs, named))
         self._require_linked()

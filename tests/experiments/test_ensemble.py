@@ -14,6 +14,8 @@ from daleml.experiments import Ensemble
 from daleml.layers import DANNRNN, EIRNN, DANNLinear, EIConv2d, EILinear, Readout
 from daleml.layers.dynamics import Adaptation
 from daleml.optim import EG, EGAdamW, MirrorDescent, enforce, param_groups
+from daleml.tasks import PerceptualDecision
+from daleml.trackers import fraction_at_zero, sign_flips
 from daleml.training import DivergedError, Shuffled, train
 
 SEEDS = [3, 1, 7]
@@ -162,6 +164,32 @@ def test_an_input_that_fits_no_model_is_refused_in_its_words():
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         ensemble(torch.rand(3, 13))
     assert ensemble.way == "batched"
+    packed = nn.utils.rnn.pack_sequence([torch.rand(3, 5)])
+    with pytest.raises(TypeError, match="got a PackedSequence: pad"):
+        Ensemble(leaky, seeds=2)(packed)
+
+
+def test_tasks_are_learned_as_alone():
+    task, pops = PerceptualDecision(), Populations(8, 2)
+    trials = task.sample(6, generator=torch.Generator().manual_seed(0))
+
+    def build():
+        rnn = EIRNN(task.n_inputs, pops, dt_ms=20, tau_ms=100, noise=0.05)
+        return nn.Sequential(rnn, Readout(pops, task.n_outputs))
+
+    def trained(model):
+        optimizer = EG(param_groups(model, 0.1), 0.1)
+        batches = [(trials.inputs, trials)]
+        watched = {"flips": sign_flips(model), "zero": fraction_at_zero}
+        return train(model, batches, optimizer, task.loss, epochs=3, trackers=watched)
+
+    history = trained(Ensemble(build, seeds=SEEDS))
+    torch.manual_seed(SEEDS[1])
+    expected = trained(build())
+    found = history[history.seed == SEEDS[1]].drop(columns="seed")
+    pd.testing.assert_frame_equal(
+        found.reset_index(drop=True)[expected.columns], expected, rtol=1e-4
+    )
 
 
 def test_conditions_may_differ_in_numbers():
