@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,6 +25,10 @@ def spectrum(
     column: Annotated[
         str | None, typer.Option(help="Name of a matrix in a file of several.")
     ] = None,
+    k: Annotated[
+        int | None,
+        typer.Option("--k", help="Find so many singular values, the largest ones."),
+    ] = None,
 ) -> None:
     """Print SVD entropy, effective rank and the like of every matrix in a file."""
     import pandas as pd
@@ -36,8 +40,11 @@ def spectrum(
     matrices = read_matrices(file, column, options=table.options(), say=notes.append)
     rows = []
     for name, matrix in matrices.items():
-        _require_room(name, matrix.shape)
-        measures = spectrum_of(matrix).to_dict()
+        if k is None:
+            _require_room(name, matrix.shape)
+            measures = spectrum_of(matrix).to_dict()
+        else:
+            measures = _with_bounds(spectrum_of(matrix, k=k).to_dict())
         shape = " x ".join(str(size) for size in measures.pop("shape"))
         # A list, of another length for every matrix, is no cell of a table.
         measures.pop("singular_values")
@@ -49,6 +56,18 @@ def spectrum(
         say(screen, f"note: {note}")
 
 
+def _with_bounds(measures: dict[str, Any]) -> dict[str, Any]:
+    """Return measures for a table, bounds in words."""
+    found = {}
+    for name, value in measures.items():
+        if name.endswith("_bounds"):
+            low, high = value
+            found[name.removesuffix("_bounds")] = f"{low:.4g} to {high:.4g}"
+        else:
+            found[name] = value
+    return found
+
+
 def _require_room(name: str, shape: tuple[int, ...]) -> None:
     """Refuse a matrix whose singular values would take the memory of the machine."""
     rows, columns = shape
@@ -57,6 +76,6 @@ def _require_room(name: str, shape: tuple[int, ...]) -> None:
         raise ValueError(
             f"`{name or 'the matrix'}` must be small enough for its singular values to be"
             f" found in {_MOST_BYTES >> 30} GiB of memory; got {rows:,} x {columns:,},"
-            f" which take {needed / (1 << 30):,.0f} GiB. Take a part of it, or call"
-            " `daleml.analysis.spectrum` where there is room."
+            f" which take {needed / (1 << 30):,.0f} GiB. Pass `--k 6` to find the largest"
+            " alone, or take a part of it."
         )

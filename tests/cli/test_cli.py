@@ -329,6 +329,16 @@ def test_wrong_options_are_torn_down_by_the_parser():
 # -- spectrum ----------------------------------------------------------------------------------------------------------
 
 
+def test_spectrum_finds_the_largest_singular_values(folder):
+    np.save("eye.npy", np.diag([3.0, 2.0, 1.0]))
+    text = says(run("spectrum", "eye.npy", "--k", "1"))
+    assert "3 x 3" in text
+    # What needs all singular values is two bounds.
+    assert "1.556" in text
+    assert "2.096" in text
+    assert "`--k` must be at most" in says(run("spectrum", "eye.npy", "--k", "4"), 2)
+
+
 def test_spectrum_prints_every_matrix(folder, model):
     save_file(model.state_dict(), folder / "m.safetensors")
     text = says(run("spectrum", "m.safetensors"))

@@ -14,6 +14,7 @@ from daleml.analysis.distributions.families.parameter_kinds import Array
 from daleml.analysis.weights.real_numbers import numbers
 from daleml.analysis.weights.sample import WeightSample
 from daleml.analysis.weights.sampling import weight_sample
+from daleml.analysis.weights.value_chunks import chunks_of
 
 Positions = NDArray[np.intp]
 Labels = NDArray[np.object_]
@@ -66,7 +67,7 @@ def read_rows(
         ValueError: If labels are not as many as the weights, or a weight with a group lies in
             no cluster.
     """
-    values = numbers(weights).reshape(-1)
+    values = _held(weights)
     labels = read_labels("by", by, values.size, "the group")
     clusters = None
     if within is not None:
@@ -120,6 +121,14 @@ def read_rows(
         cluster_kind=str(getattr(within, "name", None) or "cluster"),
         n_unlabelled=int(np.count_nonzero(labels == "")),
     )
+
+
+def _held(weights: ArrayLike) -> NDArray[Any]:
+    """Return all values: each row is held, beside its label."""
+    chunks = chunks_of(weights)
+    if chunks is not None:
+        return np.concatenate(list(chunks))
+    return numbers(weights).reshape(-1)
 
 
 def _sample_weights(given: ArrayLike | None, size: int) -> NDArray[Any] | None:

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daleml.analysis import Chunks, fit_weights, weight_sample
+from daleml.analysis import Chunks, compare_groups, fit_weights, weight_sample
 from daleml.analysis.weights import value_chunks
 from daleml.analysis.weights.value_chunks import pieces
 
@@ -154,3 +154,12 @@ def test_some_values_lie_evenly():
     assert some.size == 1000
     np.testing.assert_array_equal(np.diff(some), 200.0)
     assert sample.some_values(200_000).size == 200_000
+
+
+def test_groups_take_chunks():
+    labels = np.repeat(["a", "b", "c"], 1000)
+    expected = compare_groups(W, labels, "lognormal")
+    found = compare_groups(Chunks(cut(W, [5, 1700])), labels, "lognormal")
+    assert found.to_dict() == expected.to_dict()
+    with pytest.raises(TypeError, match="can be read several times"):
+        compare_groups(iter(W), labels, "lognormal")
