@@ -162,7 +162,7 @@ def test_steps_are_counted_through_a_checkpoint(tmp_path):
 @pytest.mark.parametrize(
     ("callbacks", "sentence"),
     [
-        (Watch(), "`callbacks` must be a list of callbacks; got Watch: give [callback]."),
+        (Watch(), "`callbacks` must be a list of callbacks; got Watch: give [callback], or []."),
         ([Watch], "`callbacks` must be functions or objects; got the class Watch: call it first."),
         ([3], "`callbacks` must be functions of the state, or have one of the methods on_step, on_epoch, on_end; got int."),
         ([type("Near", (), {"on_epoch_end": print})()], "`callbacks` know on_step, on_epoch, on_end; got on_epoch_end of Near, which nothing would call."),

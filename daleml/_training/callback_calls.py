@@ -38,7 +38,7 @@ class Calls:
         if isinstance(callbacks, str) or not isinstance(callbacks, Iterable):
             got = type(callbacks).__name__
             raise TypeError(
-                f"`callbacks` must be a list of callbacks; got {got}: give [callback]."
+                f"`callbacks` must be a list of callbacks; got {got}: give [callback], or []."
             )
         for callback in callbacks:
             self._sort(callback)
