@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from torch import Tensor, nn
 
-from daleml import modules, signs
+from daleml import _sparse_weights, modules, signs
 from daleml.modules import SynapticWeight
 
 Holders: TypeAlias = Mapping[int, list[nn.Module]]
@@ -115,6 +115,9 @@ def _obstacle(module: nn.Module, spec: SynapticWeight) -> str:
         return "has no shape before the model's first forward pass"
     if spec.name not in module._parameters:
         return "is reparametrised"
+    # The rule multiplies the rates of all pairs.
+    if _sparse_weights.is_sparse(module, spec.name):
+        return "is sparse: build its layer with `sparse=False`"
     return ""
 
 

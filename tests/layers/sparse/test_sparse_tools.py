@@ -13,7 +13,8 @@ from daleml.analysis import (
     weight_samples,
     weight_table,
 )
-from daleml.layers import EIRNN, Blocks, Readout, init
+from daleml.layers import EIRNN, Blocks, EILinear, Readout, init
+from daleml.learning import Oja
 from tests.layers.sparse import twins
 
 
@@ -106,3 +107,24 @@ def test_radii_of_sparse_weights_are_those_of_matrices():
     assert sparse_spectra.radius(weight) == pytest.approx(exact, rel=1e-4)
     grown = sparse_spectra.growth(lambda x: weight @ x, 500, 8, 200, weight)
     assert grown == pytest.approx(exact, rel=0.05)
+
+
+def test_local_plasticity_of_a_sparse_weight_is_refused_in_a_sentence():
+    layer = EILinear(twins.POPS, 4, mask=0.5, sparse=True)
+    with pytest.raises(
+        ValueError, match="is sparse: build its layer with `sparse=False`"
+    ):
+        Oja(torch.nn.Sequential(layer), {"0": 1e-3})
+
+
+def test_stacked_circuits_of_other_draws_run_as_each_alone():
+    circuits = [EIRNN(3, twins.POPS, mask=0.4, sparse=True) for _ in range(2)]
+    inputs = torch.rand(4, 2, 3)
+    stacked = torch.func.stack_module_state(circuits)
+
+    def run(parameters, buffers):
+        state = parameters, buffers
+        return torch.func.functional_call(circuits[0], state, (inputs,))[0]
+
+    for mine, circuit in zip(torch.func.vmap(run)(*stacked), circuits, strict=True):
+        torch.testing.assert_close(mine, circuit(inputs)[0])
