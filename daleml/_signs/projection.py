@@ -96,6 +96,7 @@ class Guard:
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
+        self._began_sharded = any(map(is_sharded, model.parameters()))
         self._forget()
 
     def __reduce__(self) -> tuple[type[Guard], tuple[nn.Module]]:
@@ -228,6 +229,12 @@ class Guard:
                 stamp = (buffer.data_ptr(), buffer._version)
                 self._buffers.append((one.module, name, buffer, *stamp))
         if is_sharded(weight):
+            if not self._began_sharded:
+                raise ValueError(
+                    f"`{one.name}` must be sharded before its optimiser is built and guarded;"
+                    " `fully_shard` replaced it since, and the optimiser trains what it was:"
+                    " build both anew."
+                )
             bounds = _bounds(one.signs, weight)
             self._sharded.append(sharded_weight(weight, bounds, one.present, one.fixed))
             return

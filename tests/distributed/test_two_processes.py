@@ -140,6 +140,10 @@ def _refuse():
             model, lawless, options=StateDictOptions(full_state_dict=True)
         )
     torch.testing.assert_close(whole(model[0].weight), before, rtol=0, atol=0)
+    late = network()
+    optimizer = adamw(late)
+    with pytest.raises(ValueError, match="must be sharded before its optimiser is"):
+        train(sharded(late, 2), optimizer, batches(1))
     torch.manual_seed(distributed.get_rank())
     drawn = sharded(nn.Sequential(EILinear(Populations(6, 3), 7, mask=0.5)), 2)
     with pytest.raises(ValueError, match=r"`0\.weight` must have the same signs, mask"):
