@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch._functorch import pyfunctorch
 from torch.utils import _pytree as pytree
 
-from daleml import law
+from daleml import _sparse_weights, law
 from daleml.experiments._ensemble import likeness
 from daleml.experiments._ensemble.batched_circuits import CIRCUITS
 from daleml.experiments._ensemble.batched_layers import FORMS, Activity, BatchedForm
@@ -72,6 +72,8 @@ class MemberRuns:
         for path in self.stack.modules[0]:
             layers: list[Any] = [modules[path] for modules in self.stack.modules]
             where = path or "the model itself"
+            if _is_sparse(layers[0]):
+                return f"the weights of `{where}` are sparse"
             if not self._is_ready(path) and likeness.buffers_differ(layers):
                 return f"buffers of `{where}` differ, as where some have no mask"
             if isinstance(layers[0], Circuit):
@@ -322,6 +324,11 @@ def _has_plain_parameters(
         for name, parameter in first._parameters.items()
         if parameter is not None
     )
+
+
+def _is_sparse(layer: nn.Module) -> bool:
+    """Whether a layer keeps one number for each synapse of a weight."""
+    return any(_sparse_weights.is_sparse(layer, name) for name in layer._parameters)
 
 
 def _example(circuit: Circuit) -> Activity:
