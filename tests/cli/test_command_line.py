@@ -129,10 +129,10 @@ def test_a_signal_is_one_line_and_its_code(number, monkeypatch, request):
     monkeypatch.setattr(
         daleml.demo, "run", lambda *_, **__: signal.raise_signal(number)
     )
-    if (
-        number == signal.SIGINT
-    ):  # a shell lets what it starts in the background ignore it, and so these tests
-        ours = signal.signal(number, signal.default_int_handler)
+    # A shell lets what it starts in the background ignore SIGINT, and `nohup` SIGHUP.
+    heard = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    if number in heard:
+        ours = signal.signal(number, heard[number])
         request.addfinalizer(lambda: signal.signal(number, ours))
     before = signal.getsignal(number)
     result = run("demo")
