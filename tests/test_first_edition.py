@@ -88,3 +88,9 @@ def test_pickles_of_layers_find_what_they_name(module, name):
     """They name it by the module that it was in when they were written."""
     found = pickle.loads(f"cdaleml.{module}\n{name}\n.".encode())
     assert found.__module__ != f"daleml.{module}"
+
+
+def test_a_module_by_its_old_name_may_be_sent_to_another_process():
+    # `from daleml.datasets import digits` gives it, once it was imported by its old name.
+    module = importlib.import_module(f"daleml.{sorted(MOVED)[0]}")
+    assert pickle.loads(pickle.dumps(module)) is module

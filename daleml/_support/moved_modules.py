@@ -316,6 +316,10 @@ class MovedModule(ModuleType):
         own = self.__name__.rpartition(".")[2]
         return getattr(self, own)(*args, **kwargs)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A function that uses it may be sent to another process.
+        return importlib.import_module, (self.__name__,)
+
     def __dir__(self) -> list[str]:
         names = set(RENAMED.get(self._old_name(), ()))
         for home in self._homes():
