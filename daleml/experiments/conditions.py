@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import itertools
 import json
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from daleml._support import safe_text
+from daleml.experiments.value_texts import is_plain, text_of
 
 RESERVED = ("condition", "folder", "folders", "problem", "seed", "seeds")
 """Names that a condition must not give to its values: the sweep gives them itself."""
@@ -29,8 +29,7 @@ class Condition:
         values: What ``run`` is given, by name.
         plain: Those values that a table can show: numbers, text, truth values, None, and tuples
             of these.
-        described: Those of the others that have a name of their own, by which a change of them
-            is noticed.
+        described: The others as texts, by which a change of them is noticed.
     """
 
     name: str
@@ -113,14 +112,20 @@ def conditions_of(
                     f" {min(both)!r}."
                 )
             made.append(_condition(title, {**values, **point}))
-    seen: set[str] = set()
+    seen: dict[Any, str] = {}
     for condition in made:
-        if condition.digest in seen:
+        # What a table cannot tell apart, a summary would take for more seeds of one condition.
+        row = frozenset(
+            item for item in condition.columns().items() if item[1] is not None
+        )
+        if row in seen:
+            differ = seen[row] != condition.digest
+            why = ": 1, 1.0 and True are equal, and a value left out is None"
             raise ValueError(
                 "`grid` must hold each condition once; it holds"
-                f" {condition.label or 'the empty one'} twice."
+                f" {condition.label or 'the empty one'} twice{why if differ else ''}."
             )
-        seen.add(condition.digest)
+        seen[row] = condition.digest
     return made
 
 
@@ -198,10 +203,10 @@ def _named(named: Any) -> list[tuple[str, dict[str, Any]]]:
 def _condition(title: str, values: dict[str, Any]) -> Condition:
     plain, described = {}, {}
     for name, value in values.items():
-        if _is_plain(value):
+        if is_plain(value):
             plain[name] = _tupled(value)
         else:
-            described[name] = _description(value)
+            described[name] = text_of(value)
     return Condition(title, values, plain, described)
 
 
@@ -218,10 +223,10 @@ def _require_name(argument: str, name: Any) -> None:
 
 def _require_plain(name: str, value: Any) -> None:
     _require_no_nan("grid", name, value)
-    if not _is_plain(value):
+    if not is_plain(value):
         raise TypeError(
             "`grid` must hold numbers, text, truth values and None, or lists of these; got"
-            f" {_description(value)} for {name!r}. Name such a condition:"
+            f" {text_of(value)} for {name!r}. Name such a condition:"
             f' conditions={{"a name": {{{name!r}: ...}}}}.'
         )
 
@@ -229,14 +234,6 @@ def _require_plain(name: str, value: Any) -> None:
 def _require_no_nan(argument: str, name: str, value: Any) -> None:
     if isinstance(value, float) and math.isnan(value):
         raise ValueError(f"`{argument}` must hold no NaN; got one for {name!r}.")
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, (list, tuple)):
-        return all(map(_is_plain, value))
-    if isinstance(value, float):
-        return not math.isnan(value)
-    return value is None or type(value) in (bool, int, str)
 
 
 def _plain(value: Any) -> Any:
@@ -255,18 +252,3 @@ def _tupled(value: Any) -> Any:
 
 def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _description(value: Any) -> str:
-    if isinstance(value, functools.partial):
-        settings = [
-            f"{name}={_described(given)}" for name, given in value.keywords.items()
-        ]
-        given = ", ".join([*map(_described, value.args), *settings])
-        return f"{_description(value.func)}({given})"
-    named = value if hasattr(value, "__qualname__") else type(value)
-    return f"{named.__module__}.{named.__qualname__}"
-
-
-def _described(value: Any) -> str:
-    return repr(value) if _is_plain(value) else _description(value)

@@ -9,10 +9,10 @@ import inspect
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import CodeType
 from typing import Any
 
 from daleml.experiments.conditions import Condition
+from daleml.experiments.value_texts import code_text, made_with
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,8 @@ class RunFunction:
         try:
             if self.together:
                 signature.bind(seeds=[0], **arguments)
+            elif takes_seed_by_name(self.function):
+                signature.bind(seed=0, **arguments)
             else:
                 signature.bind(0, **arguments)
         except TypeError as error:
@@ -82,10 +84,33 @@ class RunFunction:
             ) from None
 
 
+def takes_seed_by_name(run: Any) -> bool:
+    """Whether a function would take its first argument for something else than the seed.
+
+    Args:
+        run: The function.
+
+    Example:
+        >>> def run(lr=0.1, seed=0): ...
+        >>> takes_seed_by_name(run), takes_seed_by_name(lambda s, lr: ...)
+        (True, False)
+    """
+    parameters = list(_parameters(run).values())
+    if not parameters:
+        return False
+    seed = _parameters(run).get("seed")
+    if seed is None:
+        return parameters[0].kind is inspect.Parameter.VAR_KEYWORD
+    is_first = parameters[0] is seed and seed.kind is not inspect.Parameter.KEYWORD_ONLY
+    return not is_first and seed.kind is not inspect.Parameter.POSITIONAL_ONLY
+
+
 def source_digest(run: Any) -> str:
     """Return the digest of a function's source, whatever its comments and line breaks.
 
-    Functions that it calls do not count, nor do values that it was made with.
+    What it was made with has a digest behind a dash: defaults, settings of a partial function,
+    values that it closes over, attributes of the object whose method it is. Functions that it
+    calls do not count.
 
     Args:
         run: The function, or an object that can be called.
@@ -105,8 +130,9 @@ def source_digest(run: Any) -> str:
         except (OSError, TypeError, SyntaxError, ValueError):
             text = ""
     if not text and code is not None:
-        text = _of_code(code)
-    return hashlib.sha256((text or _name(run)).encode()).hexdigest()[:12]
+        text = code_text(code)
+    parts = [text or _name(run), *filter(None, [made_with(run)])]
+    return "-".join(hashlib.sha256(part.encode()).hexdigest()[:12] for part in parts)
 
 
 def _innermost(run: Any) -> Any:
@@ -118,15 +144,6 @@ def _innermost(run: Any) -> Any:
         return run
     # An object that can be called: what it does stands in its class.
     return type(run)
-
-
-def _of_code(code: CodeType) -> str:
-    """Return what a function does, as text, where its source is not at hand."""
-    parts = [code.co_code.hex(), repr(code.co_names)]
-    for constant in code.co_consts:
-        is_code = isinstance(constant, CodeType)
-        parts.append(_of_code(constant) if is_code else repr(constant))
-    return "\n".join(parts)
 
 
 def _name(run: Any) -> str:

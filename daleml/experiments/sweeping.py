@@ -57,7 +57,8 @@ def sweep(
     whatever the executor and however many runs are computed at once.
 
     Args:
-        run: Called as ``run(seed, **condition)``; returns numbers by name. A parameter called
+        run: Called as ``run(seed, **condition)``, the seed by its name where it is not the first
+            parameter; returns numbers by name. A parameter called
             ``folder`` is given a folder of this run alone, for checkpoints. A function that
             takes ``seeds`` instead of ``seed`` gets several at once and returns a list of such
             mappings; its folders come as ``folders``.
@@ -110,7 +111,8 @@ def sweep(
 
         Results of other values are other results: a condition is filed under the name of
         ``run`` and a digest of its values. If the source of ``run`` has changed since some of
-        them were run, one sentence says so; what ``run`` calls is not compared.
+        them were run, or what ``run`` was made with (defaults, settings of a partial function,
+        values that it closes over), one sentence says so; what ``run`` calls is not compared.
 
         Threads of one process take turns, since global generators belong to the process. Write
         ``random.random()`` rather than a name imported from ``random``: that one other threads
@@ -231,14 +233,17 @@ def _say_changed(
     journal: Journal, plan: Plan, function: RunFunction, say: OnMessage
 ) -> None:
     """Say how many of the finished runs are of another version of the function."""
-    changed, finished = 0, 0
+    changed, finished, of_source = 0, 0, False
     for key in plan.run_keys():
         if key in journal.finished:
             finished += 1
-            changed += journal.sources.get(key, function.source) != function.source
+            earlier = journal.sources.get(key, function.source)
+            changed += earlier != function.source
+            of_source |= earlier.split("-")[0] != function.source.split("-")[0]
     if changed:
+        what = "The source of {}" if of_source else "What {} was made with"
         say(
-            f"The source of {plan.run!r} has changed since {changed:,} of the"
+            f"{what.format(repr(plan.run))} has changed since {changed:,} of the"
             f" {finished:,} finished runs were run. They count all the same; name another"
             " folder as `out` to run them again."
         )

@@ -5,6 +5,7 @@ An error of a run is a result too: it stops no other run.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 from daleml.experiments.isolation import isolated
 from daleml.experiments.journal_entry import LONGEST, Entry, RunKey
 from daleml.experiments.result_files import ResultFiles
+from daleml.experiments.run_function import takes_seed_by_name
 from daleml.experiments.run_numbers import plain_numbers, traceback_of
 from daleml.experiments.shipping import Shipped
 
@@ -159,8 +161,10 @@ def _alone(job: Job, function: Any, run: RunCall) -> Entry:
             else:
                 returned = call_one(function, run)
         return _entry(job, run, returned)
-    except Exception as error:
+    except (Exception, SystemExit, asyncio.CancelledError) as error:
         # Whatever a run raises, the others are worth running.
+        if _ends_the_job(error):
+            raise
         problem = traceback_of(error, own_frames=2)
         return Entry(run.key, {}, job.source, problem)
 
@@ -172,9 +176,21 @@ def _together(job: Job, function: Any, runs: Sequence[RunCall]) -> list[Entry] |
             returned = call_many(function, runs)
         pairs = zip(runs, returned, strict=True)
         return [_entry(job, run, numbers) for run, numbers in pairs]
-    except Exception:
+    except (Exception, SystemExit, asyncio.CancelledError) as error:
+        if _ends_the_job(error):
+            raise
         # One seed that diverges may take the others with it: each is tried alone.
         return None
+
+
+def _ends_the_job(error: BaseException) -> bool:
+    """Whether submitit left by this from its signal handler, as where a job's time is over."""
+    tail = error.__traceback__
+    while tail is not None:
+        if str(tail.tb_frame.f_globals.get("__name__")).startswith("submitit."):
+            return isinstance(error, SystemExit)
+        tail = tail.tb_next
+    return False
 
 
 def _entry(job: Job, run: RunCall, returned: Any) -> Entry:
@@ -190,6 +206,8 @@ def _entry(job: Job, run: RunCall, returned: Any) -> Entry:
 def call_one(function: Callable[..., Any], run: RunCall) -> Any:
     """Call a function for one seed: ``function(seed, **arguments)``.
 
+    The seed is given by its name where another parameter stands before it.
+
     Args:
         function: What to call.
         run: The run.
@@ -197,6 +215,8 @@ def call_one(function: Callable[..., Any], run: RunCall) -> Any:
     arguments = dict(run.arguments.value)
     if run.folder:
         arguments["folder"] = _made(run.folder)
+    if takes_seed_by_name(function):
+        return function(seed=run.seed, **arguments)
     return function(run.seed, **arguments)
 
 
