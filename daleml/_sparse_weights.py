@@ -28,6 +28,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from daleml._sparse_matrices import LARGEST_DENSE as LARGEST_DENSE
 from daleml._sparse_matrices import block as block
 from daleml._sparse_matrices import dense as dense
 from daleml._sparse_matrices import dense_if_small as dense_if_small

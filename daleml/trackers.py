@@ -22,6 +22,7 @@ from daleml.analysis import (
     weight_matrices,
     weight_samples,
 )
+from daleml.analysis.weights.effective_matrices import as_they_act
 
 Tracker: TypeAlias = Callable[[nn.Module], float | Mapping[str, float]]
 """Called after every epoch with the model, in eval mode and without gradients."""
@@ -29,6 +30,8 @@ Tracker: TypeAlias = Callable[[nn.Module], float | Mapping[str, float]]
 
 _LEAST_LOG_SD = 1e-5
 """Weights whose logarithms vary less than this are constant but for rounding, and have no fit."""
+_LARGEST_SPARSE = 2**20
+"""The most pairs of units of a sparse weight whose entropy ``train`` records."""
 
 
 def sign_violations(model: nn.Module) -> float:
@@ -122,6 +125,19 @@ def svd_entropies(model: nn.Module, *, by: str | None = None) -> dict[str, float
     """
     matrices = effective_weights(model, by=by)
     return {name: svd_entropy(weight) for name, weight in matrices}
+
+
+def _entropies_while_it_learns(model: nn.Module) -> dict[str, float]:
+    """Return :func:`svd_entropies`, without those of large sparse weights.
+
+    All singular values of a sparse weight of 3,000 units take longer than many epochs, and of a
+    connectome they cannot be had at all.
+    """
+    entropies = {}
+    for name, weight in as_they_act(model):
+        if weight.layout == torch.strided or weight.numel() <= _LARGEST_SPARSE:
+            entropies[name] = svd_entropy(weight)
+    return entropies
 
 
 def held_out(
@@ -248,9 +264,13 @@ DEFAULT: dict[str, Tracker] = {
     "sign_violations": sign_violations,
     "fraction_at_zero": fraction_at_zero,
     "lognormal_sigma": lognormal_sigma,
-    "svd_entropy": svd_entropies,
+    "svd_entropy": _entropies_while_it_learns,
 }
-"""What ``train`` records unless told otherwise."""
+"""What ``train`` records unless told otherwise.
+
+Entropies of sparse weights of more than 2**20 pairs of units, 1,024 by 1,024, are left out: they
+would take longer than an epoch. :func:`svd_entropies` gives them.
+"""
 
 
 @torch.no_grad()

@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daleml import require
+from daleml._sparse_weights import LARGEST_DENSE
 from daleml._support.torch_values import is_module
 from daleml.analysis.top_spectrum import TopSpectrum, top_spectrum
 from daleml.analysis.weights.effective_matrices import matrix, only_matrix
@@ -202,9 +203,11 @@ def spectrum(weights: WeightsLike, k: int | None = None) -> Spectrum | TopSpectr
     if k is not None:
         k = require.integer("k", k, 1)
     if is_module(weights):
-        # A large sparse weight of a circuit goes by its entries, as any other sparse matrix.
+        # A sparse weight goes by its entries, as any other sparse matrix, unless all of the
+        # spectrum of a small one is wanted.
         found = only_matrix(weights)
-        weights = found if is_sparse(found) else weights
+        if is_sparse(found) and (k is not None or found.numel() > LARGEST_DENSE):
+            weights = found
     if is_sparse(weights):
         entries = _entries(weights)
         if k is not None:

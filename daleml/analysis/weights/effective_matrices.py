@@ -59,6 +59,14 @@ def effective_weights(
         >>> [(name, tuple(value.shape)) for name, value in effective_weights(DANNLinear(4, 3))]
         [('weight', (3, 4))]
     """
+    for name, value in as_they_act(weights, by=by):
+        yield name, dense_if_small(value)
+
+
+def as_they_act(
+    weights: nn.Module | Mapping[str, Any], *, by: By = None
+) -> Iterator[tuple[str, Tensor]]:
+    """Yield :func:`effective_weights`, sparse ones of any size as ``torch.sparse_csr``."""
     if by is not None:
         yield from _divided(weights, by)
         return
@@ -73,21 +81,16 @@ def effective_weights(
             with gathered(module):
                 composed = modules.required(module, path, "effective_weight", _PURPOSE)
                 effective = composed()
-            yield path or "weight", _flat(effective.detach())
+            yield path or "weight", effective.detach().flatten(1)
             found = _other_matrices(module, path)
         elif is_circuit(module):
             for name, value in recurrent_weights(module, path):
-                yield prefix + name, dense_if_small(value.detach())
+                yield prefix + name, value.detach()
             found = _other_matrices(module, path)
         else:
             found = _own_matrices(module)
         for name, value in found:
             yield prefix + name, value
-
-
-def _flat(effective: Tensor) -> Tensor:
-    """Return the weight of a layer as a matrix, of a large sparse one as it is."""
-    return dense_if_small(effective).flatten(1)
 
 
 def _divided(model: Any, by: By) -> Iterator[tuple[str, Tensor]]:
@@ -99,7 +102,7 @@ def _divided(model: Any, by: By) -> Iterator[tuple[str, Tensor]]:
         for one in modules.known_weights(module, path):
             known[_effective_name(module, path, prefix, one)] = one
     pathways.require_populations(known.values())
-    for name, value in effective_weights(model):
+    for name, value in as_they_act(model):
         found = known.get(name)
         pre, post = (None, None) if found is None else (found.pre, found.post)
         if found is not None and found.units is not None:
@@ -249,7 +252,7 @@ def matrix(weights: Any) -> NDArray[np.float64]:
 
 
 def only_matrix(module: nn.Module) -> Tensor:
-    """Return the one matrix of a module, of a large sparse weight ``torch.sparse_csr``."""
+    """Return the one matrix of a module, of a sparse weight ``torch.sparse_csr``."""
     return _of_module(_unwrapped(module)).detach()
 
 
@@ -275,13 +278,13 @@ def _of_module(module: nn.Module) -> Tensor:
         effective: Tensor
         with gathered(module):
             effective = modules.required(module, "", "effective_weight", _PURPOSE)()
-        return _flat(effective)
+        return effective.flatten(1)
     if not is_circuit(module):
         return _only_matrix(module)
     recurrent = []
     for name, value in recurrent_weights(module):
         if name.startswith("recurrent"):
-            recurrent.append(dense_if_small(value))
+            recurrent.append(value)
     if len(recurrent) != 1:
         raise ValueError(
             f"`weights` must have one layer; got {len(recurrent)}: give"
@@ -291,7 +294,7 @@ def _of_module(module: nn.Module) -> Tensor:
 
 
 def _only_matrix(weights: nn.Module | Mapping[str, Any]) -> Tensor:
-    found = dict(effective_weights(weights))
+    found = dict(as_they_act(weights))
     if len(found) != 1:
         raise ValueError(
             f"`weights` must hold one matrix; got {', '.join(found) or 'none'}."

@@ -66,6 +66,26 @@ def test_a_large_sparse_weight_has_the_largest_of_its_spectrum_only():
         trackers.svd_entropies(rnn)
 
 
+def test_the_largest_singular_values_of_a_circuit_go_by_its_synapses():
+    sparse, dense = twins.pair()
+    found = spectrum(torch.nn.Sequential(sparse), k=3)
+    assert found.n_entries == sparse.weight_hh_l0.numel()
+    expected = spectrum(dense).singular_values[:3]
+    np.testing.assert_allclose(found.singular_values, expected)
+    layer = EILinear(twins.POPS, 400, mask=0.05, sparse=True)
+    assert spectrum(layer, k=3).n_entries == layer.weight.numel()
+
+
+def test_train_records_no_entropy_of_a_large_sparse_weight():
+    rnn = EIRNN(3, Populations(900, 225), mask=1e-3, sparse=True)
+    row = trackers.read(trackers.DEFAULT, rnn)
+    assert "svd_entropy/input" in row
+    assert "svd_entropy/recurrent" not in row
+    small, _ = twins.pair()
+    row = trackers.read(trackers.DEFAULT, small)
+    assert row["svd_entropy/recurrent"] == trackers.svd_entropies(small)["recurrent"]
+
+
 def test_activity_analysis_runs_on_a_sparse_circuit_as_on_its_twin():
     found = [
         activity.fixed_points(rnn, [0.2] * 3, n_starts=4)
