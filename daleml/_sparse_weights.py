@@ -210,7 +210,12 @@ def pattern(module: nn.Module, name: str) -> Pattern | None:
     if found is not None and found[0] == stamp:
         return found[1]
     fresh = Pattern(post, pre, _shape(module, name))
-    require_valid(name, fresh)
+    try:
+        require_valid(name, fresh)
+    except ValueError as error:
+        raise ValueError(
+            f"{error} Call `signs.restore_` to put back what was fixed."
+        ) from None
     known[name] = stamp, fresh
     return fresh
 
@@ -340,8 +345,7 @@ def require_valid(name: str, pattern: Pattern) -> None:
     if not bool((place[1:] > place[:-1]).all()):
         raise ValueError(
             f"`{name}{POST}` and `{name}{PRE}` must be sorted by receiver, then by sender,"
-            " each pair once; got another order: call `signs.restore_` to put back what was"
-            " fixed."
+            " each pair once; got another order."
         )
 
 

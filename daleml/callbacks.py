@@ -149,7 +149,8 @@ class EarlyStopping:
         a run that is killed and resumed stops at the same epoch, with the same weights. The
         checkpoint itself goes on from the last epoch, not from the best.
 
-        A NaN is no improvement. The row from before training does not count.
+        A NaN is no improvement, and a warning says so where there was nothing else. The row from
+        before training does not count.
     """
 
     monitor: str = "loss"
@@ -181,7 +182,14 @@ class EarlyStopping:
     def on_end(self, state: TrainingState) -> None:
         """Put the best weights back, if they were asked for."""
         best = self._best(self._values(state.history))
-        if not self.restore_best or best == state.epoch:
+        if not best and (state.stopped or self.restore_best):
+            kept = "; the model keeps its last weights" if self.restore_best else ""
+            warn(
+                f"`monitor` {self.monitor!r} was no finite number in any of {state.epoch}"
+                f" epochs, so that none could be an improvement{kept}.",
+                stacklevel=2,
+            )
+        if not best or not self.restore_best or best == state.epoch:
             return
         if best != self._best_epoch:
             warn(

@@ -299,10 +299,22 @@ def read(trackers: Mapping[str, Tracker], model: nn.Module) -> dict[str, float]:
         for name, tracker in trackers.items():
             value = tracker(model)
             if isinstance(value, Mapping):
-                row |= {f"{name}/{key}": float(number) for key, number in value.items()}
+                for key, number in value.items():
+                    row[f"{name}/{key}"] = _number(f"{name}/{key}", number)
             else:
-                row[name] = float(value)
+                row[name] = _number(name, value)
         return row
     finally:
         for module, training in modes:
             module.training = training
+
+
+def _number(name: str, value: Any) -> float:
+    """Return what a tracker found, or raise if it is no number."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(
+            f"`trackers` must return a number, or numbers by name; {name!r} gave"
+            f" {type(value).__name__}: {error}."
+        ) from None

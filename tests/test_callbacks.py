@@ -264,7 +264,6 @@ def test_weights_that_a_callback_makes_lawless_are_not_saved(tmp_path):
         ([5, 4.9, 4.8, 4.7, 4.6], {"patience": 2, "min_delta": 0.5}, 3),
         ([5, 4.9, 4.4, 4.0, 3.95], {"patience": 2, "min_delta": 0.5}, 5),
         ([1, 2, 3, 2, 2], {"patience": 1, "maximise": True}, 4),
-        ([math.nan] * 9, {"patience": 3}, 3),
         ([5, math.nan, 4, math.nan, math.nan], {"patience": 2}, 5),
         ([3, 2, 1], {"patience": 9}, 12),
     ],
@@ -272,6 +271,23 @@ def test_weights_that_a_callback_makes_lawless_are_not_saved(tmp_path):
 def test_it_stops_where_it_should(values, options, last):
     _, history = counted(values, [EarlyStopping("test", **options)])
     assert history.epoch.iloc[-1] == last
+
+
+@pytest.mark.parametrize("restore_best", [False, True])
+def test_a_column_without_a_number_stops_training_with_a_warning(restore_best):
+    stopping = EarlyStopping("test", patience=3, restore_best=restore_best)
+    told = "`monitor` 'test' was no finite number in any of 3 epochs"
+    with pytest.warns(UserWarning, match=told) as caught:
+        _, history = counted([math.nan] * 9, [stopping])
+    assert history.epoch.iloc[-1] == 3
+    (warning,) = caught
+    assert ("keeps its last weights" in str(warning.message)) == restore_best
+
+
+def test_a_tracker_that_gives_no_number_is_refused():
+    for wrong in (None, torch.ones(2)):
+        with pytest.raises(TypeError, match="`trackers` must return a number.*'mine'"):
+            learn(trackers={"mine": lambda _, wrong=wrong: wrong})
 
 
 def test_an_accuracy_is_to_grow_and_the_loss_to_fall():

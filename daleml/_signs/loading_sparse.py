@@ -58,12 +58,20 @@ def _settled(incoming: Incoming) -> bool:
 
 def put_own(incoming: Incoming) -> None:
     """Let torch read where the module's own synapses lie."""
+    recorded = _sparse_weights.recorded(incoming.module, incoming.name) or {}
+    saved = incoming.state.get(_key(incoming))
     for suffix in BUFFERS:
         own = incoming.module._buffers.get(incoming.name + suffix)
-        if own is not None:
-            incoming.state[_plain(incoming) + suffix] = own
-        else:
+        if own is None:
             incoming.state.pop(_plain(incoming) + suffix, None)
+            continue
+        # With `assign=True` torch keeps what stands here: it must have values, and lie where
+        # the weight will.
+        if isinstance(saved, Tensor) and saved.device != own.device:
+            known = recorded.get(suffix)
+            own = own if known is None else torch.from_numpy(known.copy())
+            own = own.to(saved.device)
+        incoming.state[_plain(incoming) + suffix] = own
 
 
 def _to_matrix(incoming: Incoming, theirs: Pattern, saved: Tensor) -> bool:

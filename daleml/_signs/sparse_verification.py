@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from daleml import _sparse_weights, law
-from daleml._signs import facts
+from daleml._signs import facts, parameter_lookup
 from daleml._signs.drawn_masks import DrawnBlocks
 from daleml._sparse_weights import Pattern
 
@@ -133,8 +133,7 @@ def restore_(module: nn.Module) -> None:
     """Put back where the synapses of every sparse weight of a module lie."""
     for name in list(module.__dict__.get("_dale_sparse", {})):
         pattern = _sparse_weights.recorded_pattern(module, name)
-        weight = module._parameters.get(name)
-        if weight is None:
-            weight = module._parameters.get(f"{name}_orig")
-        if pattern is not None and weight is not None:
+        # Pruned or parametrised, it has another name.
+        _, weight = parameter_lookup.resolve(module, name)
+        if pattern is not None:
             _sparse_weights.register(module, name, pattern, weight.device)

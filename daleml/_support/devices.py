@@ -40,8 +40,10 @@ def drawn_(
     Returns:
         The tensor.
     """
-    # A tensor on meta takes no numbers, so that any generator may draw them.
-    if generator is None or tensor.is_meta or generator.device == tensor.device:
+    # A tensor on meta takes no numbers, and torch refuses a generator there.
+    if tensor.is_meta:
+        return tensor
+    if generator is None or generator.device == tensor.device:
         return draw(tensor, *numbers, generator=generator)
     like = torch.empty_like(tensor, device=generator.device)
     return tensor.copy_(draw(like, *numbers, generator=generator))

@@ -155,6 +155,47 @@ def test_a_checkpoint_of_another_draw_is_read_and_one_of_other_synapses_is_refus
     other(torch.rand(3, 2, 3))[0].sum().backward()
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_circuit_on_meta_takes_the_checkpoint_it_is_assigned(seed):
+    trained = build(seed)
+    with torch.device("meta"):
+        empty = build(2)
+    empty.load_state_dict(trained.state_dict(), assign=True)
+    assert not any(value.is_meta for value in empty.state_dict().values())
+    torch.testing.assert_close(matrix(empty), matrix(trained))
+    x = torch.rand(3, 2, 3)
+    torch.testing.assert_close(empty(x)[0], trained(x)[0])
+    assert signs.check(empty)
+    # A matrix, too, whose synapses are known.
+    with torch.device("meta"):
+        other = build(seed)
+    dense = twins.POPS, matrix(trained)
+    twin = EIRNN(3, dense[0], mask=dense[1] != 0)
+    twin.weight_hh_l0.data = dense[1]
+    other.load_state_dict(twin.state_dict(), assign=True)
+    torch.testing.assert_close(matrix(other), matrix(trained))
+
+
+def test_memory_that_nobody_filled_is_refused_and_filled_again():
+    with torch.device("meta"):
+        circuit = build()
+    circuit.to_empty(device="cpu")
+    circuit.weight_hh_l0_post.fill_(99)
+    with pytest.raises(ValueError, match="got 99 to 99. Call `signs.restore_` to put"):
+        circuit.reset_parameters()
+    signs.restore_(circuit).reset_parameters()
+    assert signs.check(circuit)
+
+
+def test_indices_beside_a_parametrised_weight_are_put_back():
+    circuit = build()
+    torch.nn.utils.parametrize.register_parametrization(
+        circuit, NAME, torch.nn.Identity()
+    )
+    circuit.weight_hh_l0_post.fill_(3)
+    assert signs.check(signs.restore_(circuit))
+
+
 @pytest.mark.filterwarnings("ignore:populations. the checkpoint is of:UserWarning")
 def test_a_checkpoint_of_other_signs_is_refused_unless_it_is_to_be_adopted():
     circuit = build()
