@@ -34,6 +34,17 @@ _TOLERANCE = 1e-6
 _RESTARTS = 100
 
 
+# What rounding may lose of a singular value or of a sum of squares, as a fraction of the largest
+# or of the sum, for each singular value that is known.
+_DIGIT = 1e-15
+
+# A single sequence of vectors may miss some of several equal singular values. They are looked for
+# in what is orthogonal to those that were found, to this precision of a squared value, and count
+# as missed if larger by more than the second.
+_LOOKED = 1e-3
+_MISSED = 1e-6
+
+
 class Bounds(NamedTuple):
     """What a number lies between.
 
@@ -47,6 +58,14 @@ class Bounds(NamedTuple):
 
     def __str__(self) -> str:
         return f"between {self.low:,.4g} and {self.high:,.4g}"
+
+
+class _Others(NamedTuple):
+    """The singular values that were not found: how many, the largest, and their squares' sum."""
+
+    n: int
+    largest: float
+    squares: Bounds
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,10 +127,12 @@ class TopSpectrum:
         relative, total = self._relative()
         if total == 0:
             return Bounds(0.0, 0.0)
-        rest, n_others = self._others()
+        others = self._others()
         known = float(np.sum(relative**4))
-        most = known + float(relative[-1] ** 2) * rest
-        least = known + (rest**2 / n_others if n_others else 0.0)
+        most = known + others.largest**2 * others.squares.high
+        least = known
+        if others.n:
+            least += others.squares.low**2 / others.n
         return Bounds(total**2 / most, total**2 / least)
 
     @property
@@ -154,6 +175,8 @@ class TopSpectrum:
             raise ValueError(
                 f"`weights` must be square to have eigenvalues; got shape {self.shape}."
             )
+        if self.frobenius_norm == 0:
+            return np.zeros(n, dtype=np.complex128)
         found = _largest_eigenvalues(self._matrix, n)
         return found[np.argsort(-np.abs(found), kind="stable")][:n]
 
@@ -195,13 +218,17 @@ class TopSpectrum:
             return np.zeros(self.k), 0.0
         return self.singular_values / largest, (self.frobenius_norm / largest) ** 2
 
-    def _others(self) -> tuple[float, int]:
-        """Return the sum of squares of the other singular values, and how many they are."""
+    def _others(self) -> _Others:
+        """Return what is known of the other singular values, where the largest is 1."""
         relative, total = self._relative()
-        n_others = min(self.shape) - self.k
-        rest = max(total - float(np.sum(relative**2)), 0.0) if n_others else 0.0
-        # None of them is larger than the last that is known.
-        return min(rest, n_others * float(relative[-1] ** 2)), n_others
+        n = min(self.shape) - self.k
+        # None of them is larger than the last that is known, but for its rounding.
+        largest = float(relative[-1]) + _DIGIT * self.k
+        rest = total - float(np.sum(relative**2))
+        lost = _DIGIT * self.k * total
+        most = n * largest**2
+        squares = Bounds(min(max(rest - lost, 0.0), most), min(rest + lost, most))
+        return _Others(n, largest, squares)
 
     def _entropy_bounds(self) -> Bounds:
         r"""Return bounds of :math:`-\sum p_i \ln p_i`.
@@ -213,17 +240,16 @@ class TopSpectrum:
         known = relative[relative > 0]
         if not known.size:
             return Bounds(0.0, 0.0)
-        rest, n_others = self._others()
-        last = float(relative[-1])
-        sums = (0.0, 0.0)
-        sizes = (1.0, 1.0)
-        if rest > 0 and last > 0:
-            sums = (rest / last, math.sqrt(n_others * rest))
-            sizes = (last, sums[1] / n_others)
+        others = self._others()
+        largest_sum = math.sqrt(others.n * max(others.squares.high, 0.0))
+        sums = (others.squares.low / others.largest, largest_sum)
+        sizes = (others.largest, largest_sum / max(others.n, 1))
         found = []
         for total, size in zip(sums, sizes, strict=True):
             whole = float(known.sum()) + total
-            logs = float(known @ np.log(known)) + total * math.log(size)
+            logs = float(known @ np.log(known))
+            if total > 0:
+                logs += total * math.log(size)
             found.append(max(math.log(whole) - logs / whole, 0.0))
         return Bounds(found[0], found[1])
 
@@ -240,13 +266,19 @@ def top_spectrum(matrix: Matrix, k: int) -> TopSpectrum:
             f"`k` must be at most the number of singular values, {min(shape)}; got {k}."
         )
     dense = isinstance(matrix, np.ndarray)
-    entries = matrix.reshape(-1) if dense else matrix.data
+    entries = _entries(matrix)
     largest = float(np.abs(entries).max(initial=0.0))
     if largest == 0:
         return TopSpectrum(shape, np.zeros(k), 0.0, int(entries.size), matrix)
     # In this unit, squares neither overflow nor vanish.
-    scaled = matrix / largest
-    norm = largest * float(np.linalg.norm(entries / largest))
+    relative = entries / largest
+    if dense:
+        scaled = relative.reshape(shape)
+    else:
+        # scipy would multiply by the reciprocal, which may be infinite.
+        scaled = matrix.copy()
+        scaled.data = relative
+    norm = largest * float(np.linalg.norm(relative))
     values = largest * _largest_singular_values(scaled, k)
     return TopSpectrum(shape, values, norm, int(entries.size), matrix)
 
@@ -258,13 +290,56 @@ def _largest_singular_values(matrix: Matrix, k: int) -> NDArray[np.float64]:
     if n <= _FEW or 2 * k >= n:
         every = np.linalg.svd(_dense(matrix), compute_uv=False)
         return np.asarray(every[:k], dtype=np.float64)
+    tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
     try:
-        found = linalg.svds(
-            matrix, k=k, v0=_start(n), return_singular_vectors=False, solver="arpack"
-        )
+        _, found, rows = linalg.svds(tall, k=k, v0=_start(n), solver="arpack")
+        values = np.asarray(found, dtype=np.float64)
+        order = np.argsort(-values)
+        values, vectors = values[order], rows[order].T
+        total = float(np.linalg.norm(_entries(matrix))) ** 2
+        while _may_have_missed(values, total):
+            missed = _beyond(tall, vectors, float(values[-1]))
+            if not missed.size:
+                break
+            both, _ = np.linalg.qr(np.column_stack([vectors, missed]))
+            _, values, rows = np.linalg.svd(tall @ both, full_matrices=False)
+            values, vectors = values[:k], both @ rows[:k].T
     except linalg.ArpackNoConvergence as error:
         raise _not_found("singular values", k, len(error.eigenvalues)) from None
-    return np.sort(np.asarray(found, dtype=np.float64))[::-1]
+    return values
+
+
+def _may_have_missed(values: NDArray[np.float64], total: float) -> bool:
+    """Return whether what is left of the squared norm has room for one larger than the last."""
+    rest = total - float(values @ values)
+    return rest > float(values[-1]) ** 2 + _DIGIT * values.size * total
+
+
+def _beyond(
+    matrix: Matrix, vectors: NDArray[np.float64], last: float
+) -> NDArray[np.float64]:
+    """Return singular vectors orthogonal to some, whose values are larger than the last of them.
+
+    There are none if nothing was missed.
+    """
+    from scipy.sparse import linalg
+
+    n, k = vectors.shape
+
+    def orthogonal(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(x - vectors @ (vectors.T @ x))
+
+    def squared(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        return orthogonal(matrix.T @ (matrix @ orthogonal(x)))
+
+    gram = linalg.LinearOperator((n, n), matvec=squared, dtype=np.float64)
+    start = orthogonal(_start(n))
+    largest = linalg.eigsh(gram, k=1, v0=start, tol=_LOOKED, return_eigenvectors=False)
+    least = last**2 * (1 + _MISSED)
+    if largest[0] <= least:
+        return np.empty((n, 0))
+    squares, found = linalg.eigsh(gram, k=min(k, n - 1), v0=start)
+    return np.asarray(found[:, squares > least])
 
 
 def _largest_eigenvalues(matrix: Matrix, k: int) -> NDArray[np.complex128]:
@@ -286,6 +361,13 @@ def _largest_eigenvalues(matrix: Matrix, k: int) -> NDArray[np.complex128]:
     except linalg.ArpackNoConvergence as error:
         raise _not_found("eigenvalues", k, len(error.eigenvalues)) from None
     return np.asarray(found, dtype=np.complex128)
+
+
+def _entries(matrix: Matrix) -> NDArray[np.float64]:
+    """Return the entries that are stored."""
+    return np.asarray(
+        matrix.reshape(-1) if isinstance(matrix, np.ndarray) else matrix.data
+    )
 
 
 def _dense(matrix: Matrix) -> NDArray[np.float64]:

@@ -73,6 +73,25 @@ def test_bounds_hold_of_any_spectrum(values, k):
             assert low == pytest.approx(high, rel=1e-6, abs=1e-9)
 
 
+def test_none_of_many_equal_values_is_missed():
+    """A single sequence of vectors finds some of them only, and takes smaller ones instead."""
+    values = np.repeat([5.0, 4.0, 1.0], [70, 70, 60])
+    for matrix in (np.diag(values), sp.diags_array(values, shape=(200, 250)).tocsr()):
+        top = spectrum(matrix, k=50)
+        np.testing.assert_allclose(top.singular_values, 5.0, rtol=1e-12)
+        whole = spectrum(np.diag(values))
+        assert inside(top.participation_ratio, whole.participation_ratio)
+
+
+@pytest.mark.parametrize("size", [1e-9, 3e-9, 1e-7])
+@pytest.mark.parametrize("k", [1, 3])
+def test_bounds_hold_where_rounding_hides_the_others(size, k):
+    matrix = np.diag(np.append(1.0, np.full(199, size)))
+    whole, top = spectrum(matrix), spectrum(matrix, k=k)
+    for name in ("participation_ratio", "effective_rank", "svd_entropy"):
+        assert inside(getattr(top, name), getattr(whole, name)), name
+
+
 def test_the_same_matrix_gives_the_same_bits():
     matrix = sp.csr_array(random_matrix(300, 300, 0.05))
     first, second = spectrum(matrix, k=4), spectrum(matrix, k=4)
@@ -90,10 +109,12 @@ def test_sizes_do_not_matter_nor_does_a_balanced_matrix():
     # Each row adds up to zero, so that a start of ones would be lost.
     balanced -= balanced.mean(axis=1, keepdims=True)
     expected = spectrum(balanced).singular_values[:3]
-    for size in (1e-200, 1e150):
+    # The reciprocal of the smallest is infinite, and its digits are few.
+    for size, close in ((1e-200, 1e-9), (1e150, 1e-9), (1e-312, 1e-6)):
         top = spectrum(sp.csr_array(size * balanced), k=3)
-        np.testing.assert_allclose(top.singular_values, size * expected, rtol=1e-9)
-        assert top.stable_rank == pytest.approx(spectrum(balanced).stable_rank)
+        np.testing.assert_allclose(top.singular_values, size * expected, rtol=close)
+        ratio = spectrum(balanced).stable_rank
+        assert top.stable_rank == pytest.approx(ratio, rel=max(close, 1e-6))
 
 
 def test_a_matrix_of_zeros_has_none_of_any():
@@ -103,6 +124,7 @@ def test_a_matrix_of_zeros_has_none_of_any():
         assert top.stable_rank == 0
         assert top.effective_rank == top.participation_ratio == (0, 0)
         assert top.explained.tolist() == [0, 0]
+    assert spectrum(sp.csr_array((80, 80)), k=2).spectral_radius == 0
 
 
 def test_a_small_sparse_matrix_has_its_whole_spectrum():
