@@ -18,6 +18,10 @@ CHUNK = 1 << 16
 _RELEASED = 1 << 23
 
 
+# Sums of bits count up to here, and begin anew.
+_BITS = 1 << 64
+
+
 class Chunks:
     """Values that are read a chunk at a time, and anew for each pass over them.
 
@@ -55,26 +59,44 @@ class Chunks:
         self._read = read
         # Known after the first pass, and the same in all that follow.
         self._size: int | None = None
+        self._digest = 0
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
         """Yield the chunks, each of one dimension.
 
         Raises:
             TypeError: If a chunk holds no numbers.
-            ValueError: If there are more values than in the pass before, or fewer.
+            ValueError: If there are more values than in the pass before, or fewer, or others.
         """
-        total = 0
-        for chunk in self._read() if callable(self._read) else self._read:
+        total = digest = 0
+        for chunk in self._begun():
             values = numbers(chunk).reshape(-1)
             total += values.size
+            digest = (digest + _sum_of_bits(values)) % _BITS
             yield values
         if self._size is None:
-            self._size = total
+            self._size, self._digest = total, digest
         if total != self._size:
             raise ValueError(
                 "`weights` must be chunks of the same values each time they are read; got"
                 f" {self._size:,} values, then {total:,}."
             )
+        if digest != self._digest:
+            raise ValueError(
+                "`weights` must be chunks of the same values each time they are read; got"
+                f" {total:,} values, some of which were others before: draw them from the"
+                " same seed each time, or copy weights that go on learning."
+            )
+
+    def _begun(self) -> Iterable[ArrayLike]:
+        """Return the chunks, begun anew."""
+        read = self._read() if callable(self._read) else self._read
+        if not isinstance(read, Iterable):
+            raise TypeError(
+                "`read` must be a function that returns chunks, or yields them; got one"
+                f" that returns {type(read).__name__}."
+            )
+        return read
 
     def __repr__(self) -> str:
         return f"Chunks({self._read!r})"
@@ -82,6 +104,14 @@ class Chunks:
 
 Source: TypeAlias = "NDArray[Any] | Chunks"
 """Where the values of a sample come from: an array of one dimension, or chunks."""
+
+
+def _sum_of_bits(values: NDArray[Any]) -> int:
+    """Return the sum of values read as whole numbers: exact, whatever their order and chunks."""
+    if values.dtype.itemsize > 8:
+        values = values.astype(np.float64)
+    bits = values.view(f"{values.dtype.byteorder}u{values.dtype.itemsize}")
+    return int(bits.sum(dtype=np.uint64))
 
 
 def refuse_one_pass(values: object, name: str = "weights") -> None:
@@ -121,6 +151,9 @@ def _of_one_length(chunks: Chunks, size: int) -> Iterator[NDArray[Any]]:
     buffer: NDArray[Any] | None = None
     filled = 0
     for chunk in chunks:
+        # A list without values has no type of its own.
+        if not chunk.size:
+            continue
         if buffer is None:
             buffer = np.empty(size, chunk.dtype)
         if not np.can_cast(chunk.dtype, buffer.dtype):
@@ -155,7 +188,9 @@ def chunks_of(weights: Any) -> Chunks | None:
     if library == "pyarrow" and hasattr(weights, "to_numpy"):
         # A single array of pyarrow is one chunk.
         parts = getattr(weights, "chunks", [weights])
-        return Chunks(lambda: (_of_arrow(part) for part in parts))
+        # Whole numbers with a null become floats, in all chunks or in none.
+        lacking = any(part.null_count for part in parts)
+        return Chunks(lambda: (_of_arrow(part, lacking=lacking) for part in parts))
     if library.startswith("dask") and hasattr(weights, "to_delayed"):
         if hasattr(weights, "ravel"):
             weights = weights.ravel()
@@ -165,10 +200,11 @@ def chunks_of(weights: Any) -> Chunks | None:
     return None
 
 
-def _of_arrow(part: Any) -> NDArray[Any]:
-    """Return an array of pyarrow, without a copy where it lacks no value."""
+def _of_arrow(part: Any, *, lacking: bool) -> NDArray[Any]:
+    """Return an array of pyarrow, without a copy where the column lacks no value."""
     array: NDArray[Any] = part.to_numpy(zero_copy_only=False)
-    return array
+    whole = array.dtype.kind in "iu"
+    return array.astype(np.float64) if lacking and whole else array
 
 
 def _mapped_base(array: Any) -> Any:

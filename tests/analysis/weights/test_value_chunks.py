@@ -73,6 +73,11 @@ def test_columns_of_other_libraries_are_read_by_chunks():
         assert fit_weights(weights).params == expected
     missing = pa.chunked_array([[1.0, None, 2.0], [4.0]])
     assert weight_sample(missing, drop_missing=True).n_dropped == 1
+    # A null in a later chunk of whole numbers, and one without any value.
+    for late in ([[1, 2], [None, 4]], [[1, 2], [None]]):
+        column = pa.chunked_array(late, type=pa.int64())
+        sample = weight_sample(column, drop_missing=True)
+        assert (sample.n, sample.n_dropped) == (sum(map(len, late)) - 1, 1)
 
 
 def test_dask_computes_one_chunk_at_a_time():
@@ -108,6 +113,32 @@ def test_values_that_change_between_passes_are_refused():
     used_up = iter([W])
     with pytest.raises(ValueError, match="got 6,000 values, then 3,000"):
         fit_weights(Chunks(lambda: [W, *used_up]), "gamma")
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="900 values, some of which were others"):
+        fit_weights(
+            Chunks(lambda: [W[:600], rng.lognormal(size=300).astype("f4")]), "gamma"
+        )
+    learning = W.copy()
+    sample = weight_sample(Chunks([learning]))
+    learning[5] *= 1.01
+    with pytest.raises(ValueError, match="copy weights that go on learning"):
+        _ = sample.moments
+    with pytest.raises(TypeError, match="got one that returns NoneType"):
+        weight_sample(Chunks(lambda: None))
+
+
+def test_other_chunks_of_the_same_values_are_the_same():
+    cuts = iter([[10], [20, 20], [1, 2000], [0], *[[7]] * 50])
+    for dtype in ("f4", ">f8", "u2", "f2", "g"):
+        values = np.round(100 * W).astype(dtype) + 1
+        cut_anew = Chunks(lambda values=values: cut(values, next(cuts)))
+        assert sum(part.size for part in cut_anew) == 3000
+        assert sum(part.size for part in cut_anew) == 3000
+
+
+def test_a_chunk_without_values_has_no_type():
+    sample = weight_sample(Chunks([[], np.empty(0, "f4"), np.array([1, 2]), []]))
+    assert sample.n == 2
 
 
 def test_chunks_of_several_types_are_refused():
