@@ -113,8 +113,7 @@ class Ensemble(nn.Module):
     _dale_stack: ParameterStack
     _runs: MemberRuns
     _streams: Streams
-    diverged: Tensor
-    """Which models ``train`` gave up, since they did not stay finite, (K,)."""
+    _diverged: Tensor
 
     def __init__(
         self,
@@ -186,7 +185,8 @@ class Ensemble(nn.Module):
         for name, model in zip(names, models, strict=True):
             self._modules[name] = model
         self._streams = Streams(states)
-        self.register_buffer("diverged", torch.zeros(len(names), dtype=torch.bool))
+        # Not bool: torch's AveragedModel subtracts buffers, which it refuses for bools.
+        self.register_buffer("_diverged", torch.zeros(len(names), dtype=torch.int8))
         self._stack_parameters(None)
 
     def _stack_parameters(self, parameters: dict[str, nn.Parameter] | None) -> None:
@@ -207,6 +207,11 @@ class Ensemble(nn.Module):
         model of its own.
         """
         return tuple(self._modules[name] for name in self.names)  # type: ignore[misc]
+
+    @property
+    def diverged(self) -> Tensor:
+        """Which models ``train`` gave up, since they did not stay finite: ``(K,)``, bool."""
+        return self._diverged.view(torch.bool)
 
     def __len__(self) -> int:
         return len(self.names)

@@ -518,3 +518,17 @@ def test_conditions_may_learn_at_rates_of_their_own(clip_norm):
         train(ensemble, data, optimizer, functional.cross_entropy)
     with pytest.raises(ValueError, match="as many as `models`, 2; got 1"):
         Ensemble.of([build(), build()], lr_scales=[1.0])
+
+
+def test_averages_of_an_ensemble_are_those_of_its_models():
+    ensemble = Ensemble(lambda seed: DANNLinear(4, 3), seeds=2)
+    average = torch.optim.swa_utils.AveragedModel(ensemble, use_buffers=True)
+    first = ensemble[1].weight_ex.clone()
+    average.update_parameters(ensemble)
+    with torch.no_grad():
+        for parameter in ensemble.parameters():
+            parameter.mul_(3)
+    average.update_parameters(ensemble)
+    torch.testing.assert_close(average.module[1].weight_ex, 2 * first)
+    assert not average.module.diverged.any()
+    assert signs.check(average)

@@ -85,7 +85,7 @@ def names_of(given: Sequence[str] | None, n: int, kind: type) -> list[str]:
             f"`names` must be as many as `models`, {n}, and different; got {found}."
         )
     for name in found:
-        if "." in name or hasattr(kind, name) or name in ("diverged", STREAMS):
+        if "." in name or hasattr(kind, name) or name == STREAMS:
             raise ValueError(
                 "`names` must hold no dot, and be no attribute of an ensemble; got"
                 f" {name!r}."

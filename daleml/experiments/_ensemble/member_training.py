@@ -146,7 +146,7 @@ class MemberLearner(Learner):
         """Note which models are lost from now on."""
         if wrong.is_cpu and not bool(wrong.any()):
             return
-        self.model.diverged |= wrong
+        self.model.diverged.logical_or_(wrong)
         if wrong.is_cpu:
             before, self._known = self._known, self.model.diverged.tolist()
             self._fresh = self._fresh + self._names(before)
