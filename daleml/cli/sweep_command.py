@@ -130,7 +130,10 @@ def _show_status(folder: Path, screen: Console) -> None:
     if found.failed:
         line += f", {found.failed:,} failed"
     screen.print(f"{line}, {found.left:,} left", soft_wrap=True)
-    _print_summary(experiments.read(folder), screen)
+    table = experiments.read(folder)
+    # Of conditions that were changed under their names, those that were asked for last.
+    told = [*table.attrs["conditions"], "seed"]
+    _print_summary(table.drop_duplicates(told), screen)
 
 
 def _seeds(text: str) -> int | list[int]:

@@ -74,7 +74,9 @@ def pool_of(executor: Any, jobs: int | None, calls: int) -> Pool:
         return ThisProcess() if processes == 1 else Processes(processes)
     if _is_of_submitit(executor):
         return Submitit(executor, jobs)
-    if not callable(getattr(executor, "submit", None)):
+    # A client of Dask can submit, too, but what it returns is none of concurrent.futures'.
+    is_client = callable(getattr(executor, "get_executor", None))
+    if is_client or not callable(getattr(executor, "submit", None)):
         raise TypeError(
             "`executor` must be an executor, as those of concurrent.futures, Dask's"
             f" `client.get_executor()` and submitit's are; got {type(executor).__name__}."

@@ -60,6 +60,13 @@ class Plan:
                 found.append((self.run, condition.digest, seed))
         return found
 
+    def columns(self) -> set[str]:
+        """Return the columns of all its conditions, those of earlier ones among them."""
+        found: set[str] = set()
+        for condition in (*self.conditions, *self.earlier):
+            found.update(condition.columns())
+        return found
+
     def write(self, folder: Path) -> None:
         """Write it into the folder of its sweep."""
         content = {
@@ -82,7 +89,7 @@ class Plan:
         path = folder / PLAN
         try:
             text = path.read_text(encoding="utf-8")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         try:
             content = json.loads(text)

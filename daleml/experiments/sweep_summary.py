@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _OWN = ("seed", "problem")
+_SUMMARISED = ("number", "mean", "low", "high", "sd", "n", "left_out")
 
 
 def summary(
@@ -37,12 +38,13 @@ def summary(
     Returns:
         One row for each condition and number: the columns ``by``, ``number`` (its name),
         ``mean``, ``low``, ``high``, ``sd``, ``n`` (the seeds that count) and ``left_out``
-        (those whose run failed, or that are NaN or infinite).
+        (those whose run failed, or that are NaN or infinite). A column of ``by`` that has one
+        of the other names gets an underscore behind it, such as ``n_``.
 
     Raises:
         TypeError: If ``table`` is no table.
         ValueError: If it is not known which columns make a condition, there is no such column,
-            or it holds no numbers.
+            it holds no numbers, or, unless ``by`` is given, a condition has a seed twice.
 
     Example:
         >>> from daleml.experiments import summary, sweep
@@ -69,17 +71,46 @@ def summary(
     columns = columns_of(table, by)
     numbers = numbers_of(table, columns, values)
     require.fraction("level", level)
+    if by is None:
+        _require_each_seed_once(table, columns)
+    shown = _apart(columns)
     rows: list[dict[str, Any]] = []
     for condition, group in groups_of(table, columns):
         for name in numbers:
             found = student_interval(group[name].tolist(), level)
             finite = group[name][group[name].abs() < float("inf")]
-            row = dict(zip(columns, condition, strict=True))
+            row = dict(zip(shown, condition, strict=True))
             row |= {"number": name, "mean": found.mean}
             row |= {"low": found.low, "high": found.high, "sd": finite.std()}
             row |= {"n": found.n, "left_out": len(group) - found.n}
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _apart(columns: Sequence[str]) -> list[str]:
+    """Return the names of a condition's columns, none of which is one of a summary's own."""
+    found: list[str] = []
+    for name in columns:
+        while name in (*_SUMMARISED, *found):
+            name += "_"
+        found.append(name)
+    return found
+
+
+def _require_each_seed_once(table: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Make sure that no two conditions of one look are taken for more seeds of one."""
+    if "seed" not in table.columns:
+        return
+    several = table.duplicated([*columns, "seed"])
+    if several.any():
+        row = table[several].iloc[0]
+        where = "".join(f", {name}={row[name]}" for name in columns)
+        raise ValueError(
+            f"`table` must hold one run for each condition and seed; it holds two for"
+            f" seed {row['seed']}{where}, as where a condition was changed under its name."
+            " Keep those that were asked for last: table.drop_duplicates("
+            f"{[*columns, 'seed']})."
+        )
 
 
 def columns_of(table: Any, by: str | Sequence[str] | None) -> list[str]:

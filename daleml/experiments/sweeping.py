@@ -144,7 +144,7 @@ def sweep(
         journal = Journal(folder / JOURNAL, say)
         files = ResultFiles.of(journal.path)
         gather_waiting(journal, files, keep_failures=True)
-        _keep_plan(plan, folder, say)
+        plan = _keep_plan(plan, folder, journal, say)
         _say_changed(journal, plan, function, say)
         missing = _missing(journal, plan, repeat_failed)
         work = _jobs(function, plan, missing, size, files)
@@ -181,6 +181,9 @@ def seeds_of(seeds: int | Iterable[int]) -> tuple[int, ...]:
     """
     if isinstance(seeds, (str, bytes, Mapping)):
         raise TypeError(f"`seeds` must be an integer or integers; got {seeds!r}.")
+    if hasattr(seeds, "tolist"):
+        # Of NumPy, torch and pandas.
+        seeds = seeds.tolist()
     if not isinstance(seeds, Iterable):
         return tuple(range(require.integer("seeds", seeds, minimum=1)))
     found = [require.integer("seeds", seed) for seed in seeds]
@@ -218,7 +221,7 @@ def _batch_of(batch: int | None, function: RunFunction) -> int:
     return _BATCH if function.together else 1
 
 
-def _keep_plan(plan: Plan, folder: Path, say: OnMessage) -> None:
+def _keep_plan(plan: Plan, folder: Path, journal: Journal, say: OnMessage) -> Plan:
     """Write the plan, and say if the folder held runs of another function."""
     before = Plan.read(folder)
     if before is not None and before.run != plan.run:
@@ -226,7 +229,17 @@ def _keep_plan(plan: Plan, folder: Path, say: OnMessage) -> None:
             f"`{folder}` holds runs of {before.run!r}, which do not count for {plan.run!r}."
         )
         before = None
-    plan.after(before).write(folder)
+    plan = plan.after(before)
+    columns = plan.columns()
+    for (name, *_), numbers in journal.finished.items():
+        both = columns & numbers.keys() if name == plan.run else None
+        if both:
+            raise ValueError(
+                f"`grid` must not name a value {min(both)!r}: runs in `{folder}` measured a"
+                " number of that name. Name another folder as `out`."
+            )
+    plan.write(folder)
+    return plan
 
 
 def _say_changed(
@@ -270,10 +283,10 @@ def _jobs(
     import torch
 
     shipped = Shipped(function.function)
+    taken = frozenset({"seed", "problem"} | plan.columns())
     made = []
     for condition in plan.conditions:
         arguments = Shipped(condition.values)
-        taken = frozenset(("seed", "problem", *condition.columns()))
         # Always the same seeds together, whichever of them are missing.
         for first in range(0, len(plan.seeds), size):
             runs = []

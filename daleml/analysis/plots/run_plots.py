@@ -62,8 +62,8 @@ def runs(
 
     Raises:
         TypeError: If ``table`` is no DataFrame, or ``ax`` are no axes.
-        ValueError: If a column is missing, ``y`` has no finite number, or ``labels`` name no
-            curves.
+        ValueError: If a column is missing, ``y`` is none of numbers or has no finite one, or
+            ``labels`` name no curves.
 
     Example:
         >>> import pandas as pd
@@ -86,7 +86,7 @@ def runs(
                 f"`table` must have a column {column!r}; got"
                 f" {', '.join(map(str, table.columns))}."
             )
-    finite = table[np.isfinite(table[y].astype(float))]
+    finite = table[np.isfinite(_numbers(table, y))]
     if finite.empty:
         raise ValueError(f"`table` must hold finite numbers of {y!r}; it holds none.")
     ax = axes_or_new(ax)
@@ -106,6 +106,13 @@ def runs(
     unit = words.get("unit")
     ax.set(xlabel=axis_name(x), ylabel=quantity(y.replace("_", " "), unit))
     return tidy(ax)
+
+
+def _numbers(table: pd.DataFrame, name: str) -> pd.Series:
+    try:
+        return table[name].astype(float)
+    except (ValueError, TypeError):
+        raise ValueError(f"`y` must be a column of numbers; got {name!r}.") from None
 
 
 def _hue_columns(
