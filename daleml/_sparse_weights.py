@@ -160,8 +160,8 @@ def is_sparse(module: nn.Module, name: str) -> bool:
 def register(module: nn.Module, name: str, pattern: Pattern, device: Any) -> None:
     """Write where the synapses of a parameter lie: three buffers, and a record of what was said."""
     recorded = {
-        POST: pattern.post.cpu().numpy(),
-        PRE: pattern.pre.cpu().numpy(),
+        POST: pattern.post.int().cpu().numpy(),
+        PRE: pattern.pre.int().cpu().numpy(),
         SHAPE: np.array(pattern.shape, dtype=np.int64),
     }
     if "_dale_sparse" not in module.__dict__:
@@ -312,13 +312,23 @@ def pattern_of_state(state: Mapping[str, Any], key: str) -> Pattern | None:
     saved = [state.get(plain + suffix) for suffix in BUFFERS]
     if any(each is None for each in saved):
         return None
-    post, pre, shape = (torch.as_tensor(each) for each in saved)
+    post, pre, shape = (_whole_numbers(torch.as_tensor(each)) for each in saved)
     if shape.shape != (2,) or post.is_meta:
         return None
     n_post, n_pre = (int(size) for size in shape.tolist())
     found = Pattern(post.cpu(), pre.cpu(), (n_post, n_pre))
     require_valid(plain, found)
     return found
+
+
+def _whole_numbers(saved: Tensor) -> Tensor:
+    """Return indices as integers, where a cast of the whole state dict has rounded none of them."""
+    if not saved.is_floating_point() or saved.is_meta or not saved.numel():
+        return saved
+    exact = 2 / torch.finfo(saved.dtype).eps
+    if bool((saved != saved.trunc()).any()) or float(saved.abs().max()) >= exact:
+        return saved
+    return saved.long()
 
 
 def require_valid(name: str, pattern: Pattern) -> None:

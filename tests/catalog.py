@@ -478,7 +478,7 @@ def network(**kw) -> nn.Sequential:
 
 
 class Circuits(nn.Module):
-    """Every kind of recurrent layer, stacked, masked, leaky, shunting; rows of the input are time steps.
+    """Every kind of recurrent layer, stacked, masked, leaky, shunting, sparse; rows of the input are time steps.
 
     Time constants learn, tied by population and unit by unit, and there is noise of every kind;
     rates adapt, and synapses depress.
@@ -500,6 +500,17 @@ class Circuits(nn.Module):
             train_initial_state=True,
             **kw,
         )
+        self.sparse = EIRNN(
+            CELLS,
+            Populations(6, 3),
+            mask=mask.bool(),
+            input_mask=0.8,
+            sparse=True,
+            lr_scale=Blocks({"I->*": 0.5}, default=1),
+            dt_ms=20,
+            tau_ms=60,
+            **kw,
+        )
         plastic = ShortTermPlasticity(1500, 200, 0.15, over=RectifiedLeak())
         leak = {"dt_ms": 20, "tau_ms": 40, "dynamics": plastic}
         self.dann = DANNRNN(9, 6, 2, 2, mask=0.7, **leak, **kw)
@@ -513,7 +524,7 @@ class Circuits(nn.Module):
         self.readout = Readout(Populations(3, 1), 3, **kw)
 
     def forward(self, x):
-        rates, _ = self.shunting(self.dann(self.ei(x)[0])[0])
+        rates, _ = self.shunting(self.dann(self.sparse(self.ei(x)[0])[0])[0])
         return self.readout(self.dann_cell(self.cell.rates(self.cell(rates))))
 
 
@@ -745,6 +756,7 @@ class StrangerCase:
 
 
 PRE, POST = Populations(6, 3), Populations(4, 2)
+LOWER = torch.ones(6, 6).tril(1).bool()
 STRANGERS = [
     StrangerCase("EILinear", lambda: Zebra(PRE, 6), lambda: EILinear(PRE, 6), (5, 9)),
     StrangerCase(
@@ -781,6 +793,12 @@ STRANGERS = [
         "EIRNN of two layers",
         lambda: Heron(PRE, POST, 2),
         lambda: EIRNN(PRE, POST, 2),
+        (4, 5, 9),
+    ),
+    StrangerCase(
+        "EIRNN sparse",
+        lambda: Heron(PRE, POST, mask=LOWER, sparse=True),
+        lambda: EIRNN(PRE, POST, mask=LOWER, sparse=True),
         (4, 5, 9),
     ),
     StrangerCase(

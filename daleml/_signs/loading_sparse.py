@@ -48,12 +48,30 @@ def _settled(incoming: Incoming) -> bool:
     except ValueError as error:
         incoming.errors.append(str(error))
     else:
+        if theirs is None and own is not None and _is_torn(incoming):
+            return False
         if own is None:
             return theirs is None or _to_matrix(incoming, theirs, saved)
         if theirs is None:
             return _of_matrix(incoming, own, saved)
         return own.same_as(theirs) or _of_others(incoming, own, theirs, saved)
     return False
+
+
+def _is_torn(incoming: Incoming) -> bool:
+    """Whether some of what says where synapses lie is missing, and the rest is there; it is told.
+
+    A checkpoint of parameters alone has none of it, which torch tells by what is missing.
+    """
+    names = [_plain(incoming) + suffix for suffix in BUFFERS]
+    lost = [name for name in names if name not in incoming.state]
+    if len(lost) not in (1, 2):
+        return False
+    incoming.errors.append(
+        f"{_key(incoming)}: the checkpoint must say where its synapses lie; `{lost[0]}` is"
+        " missing: save the whole `state_dict()` again."
+    )
+    return True
 
 
 def put_own(incoming: Incoming) -> None:
@@ -115,6 +133,8 @@ def _of_matrix(incoming: Incoming, own: Pattern, saved: Tensor) -> bool:
         exists = saved != 0 if not isinstance(present, Tensor) else present != 0
         post, pre = exists.cpu().nonzero().T.numpy()
         theirs = _sparse_weights.of_arrays(post, pre, own.shape)
+        if not _may_take(incoming):
+            return False
         _sparsify(incoming, theirs, saved)
         return _take(incoming, theirs)
     if n_more and not incoming.keep:
@@ -154,7 +174,7 @@ def _of_others(
     if own.shape == theirs.shape and incoming.keep:
         return _reindexed(incoming, own, theirs, saved)
     if own.shape == theirs.shape and (is_draw or incoming.adopt):
-        return _take(incoming, theirs)
+        return _may_take(incoming) and _take(incoming, theirs)
     n_shared = 0
     if own.shape == theirs.shape:
         n_shared = int(torch.isin(_places(own), _places(theirs)).sum())
@@ -189,6 +209,18 @@ def _reindexed(
         state.pop(plain + suffix, None)
     put_own(incoming)
     return True
+
+
+def _may_take(incoming: Incoming) -> bool:
+    """Whether a weight may have other synapses; factors on learning are known of its own only."""
+    if incoming.name not in facts.learning(incoming.module):
+        return True
+    incoming.errors.append(
+        f"{_key(incoming)}: the checkpoint has other synapses than those that `lr_scale` was"
+        " given for; build the layer with the mask of that checkpoint, or load inside `with"
+        " signs.keep_masks(model):` to keep the module's synapses."
+    )
+    return False
 
 
 def _take(incoming: Incoming, theirs: Pattern) -> bool:

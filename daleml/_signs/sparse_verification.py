@@ -58,6 +58,8 @@ def _adopt_draw(module: nn.Module, own: str, weight: Tensor) -> bool:
     )
     if kept is None or before is None or kept.fixed is not None:
         return False
+    if own in facts.learning(module):
+        return False
     # Indices that are no matrix were written by accident, and are no draw.
     try:
         now = _sparse_weights.pattern(module, own)

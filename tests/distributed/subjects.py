@@ -25,6 +25,8 @@ def network():
             fixed=torch.rand(N_CLASSES, 5) < 0.3,
             lr_scale=torch.rand(N_CLASSES, 5) * 2,
         ),
+        nn.ReLU(),
+        EILinear(Populations(2, 1), N_CLASSES, mask=0.8, sparse=True),
     )
 
 
@@ -42,6 +44,7 @@ def shelf():
     model = Shelf(
         {
             "rnn": EIRNN(3, units, mask=0.6, tau_ms=100.0, dt_ms=20.0),
+            "sparse": EIRNN(3, units, mask=0.6, sparse=True),
             "readout": Readout(units, 2),
             "conv": EIConv2d(Populations(4, 2), 6, 3),
             "transposed": nn.ConvTranspose2d(3, 4, 2),

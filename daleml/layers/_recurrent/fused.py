@@ -18,6 +18,7 @@ from daleml.layers._recurrent.fused_gradients import (
 )
 from daleml.layers._recurrent.layer_sweep import full_precision
 from daleml.layers._recurrent.nonlinearities import NONLINEARITIES
+from daleml.layers._shared.functorch_tensors import is_batched
 
 _WIDE = 768
 """From this many units on, steps of even sequences are faster with the units along rows."""
@@ -195,13 +196,3 @@ def last_rows(rates: Tensor, batch_sizes: tuple[int, ...]) -> Tensor:
         ended.append(rates[end - size + later : end])
         later, end = size, end - size
     return torch.cat(ended)
-
-
-def is_batched(tensor: Tensor | None) -> bool:
-    """Whether a gradient is many at once, as of ``is_grads_batched=True``."""
-    if tensor is None:
-        return False
-    functorch = torch._C._functorch
-    return functorch.is_batchedtensor(tensor) or functorch.is_legacy_batchedtensor(
-        tensor
-    )

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from daleml.layers._recurrent.dynamics_loop import dynamics_loop
-from daleml.layers._recurrent.fused import INTO, is_batched, last_rows
+from daleml.layers._recurrent.fused import INTO, last_rows
 from daleml.layers._recurrent.fused_gradients import (
     THROUGH,
     GivenGradients,
@@ -26,6 +26,7 @@ from daleml.layers._recurrent.fused_gradients import (
     previous_rows,
 )
 from daleml.layers._recurrent.layer_sweep import full_precision
+from daleml.layers._shared.functorch_tensors import is_batched
 from daleml.layers.dynamics import RateLeak, TimeStep
 
 

@@ -16,11 +16,12 @@ from torch import Tensor
 
 from daleml._sparse_weights import Pattern
 from daleml.layers._recurrent.dynamics_loop import dynamics_loop
-from daleml.layers._recurrent.fused import INTO, is_batched
+from daleml.layers._recurrent.fused import INTO
 from daleml.layers._recurrent.fused_gradients import THROUGH, gradients_by_running
 from daleml.layers._recurrent.layer_sweep import LayerSweep, full_precision
 from daleml.layers._recurrent.loop import advance
 from daleml.layers._recurrent.nonlinearities import NONLINEARITIES
+from daleml.layers._shared.functorch_tensors import is_batched
 from daleml.layers._shared.sparse_product import (
     SparseMatrix,
     StepMatrix,

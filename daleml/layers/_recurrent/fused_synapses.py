@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from daleml.layers._recurrent.dynamics_loop import dynamics_loop
-from daleml.layers._recurrent.fused import INTO, is_batched
+from daleml.layers._recurrent.fused import INTO
 from daleml.layers._recurrent.fused_gradients import gradients_by_running
 from daleml.layers._recurrent.fused_synapses_gradients import synaptic_gradients
 from daleml.layers._recurrent.layer_sweep import full_precision
 from daleml.layers._recurrent.synapse_rule import Ran, SynapseRule, synapse_rule
+from daleml.layers._shared.functorch_tensors import is_batched
 from daleml.layers.dynamics import ShortTermPlasticity, TimeStep
 
 

@@ -26,8 +26,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from daleml.layers._recurrent.fused import is_batched
 from daleml.layers._recurrent.fused_gradients import gradients_by_loop
+from daleml.layers._shared.functorch_tensors import is_batched
 
 _RUNS: dict[str, Any] = {"relu": torch._VF.rnn_relu, "tanh": torch._VF.rnn_tanh}
 """What runs a whole sequence, by the name of its nonlinearity."""

@@ -48,8 +48,9 @@ class SparseColumnEI(ColumnEI):
             return
         bias = None if path.from_state else bias
         pre_signs = path.pre.signs(device="cpu")
+        strength = path.strength, path.pattern or pattern
         sparse_draws.draw_(
-            module, name, pattern, pre_signs, path.strength, bias, how._asdict()
+            module, name, pattern, pre_signs, strength, bias, how._asdict()
         )
         weight = acting(module, name).detach()
         if weight.is_meta or (path.from_state and are_to_come()):

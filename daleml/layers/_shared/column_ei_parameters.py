@@ -120,9 +120,9 @@ def _draw_sparse(
     how: dict[str, Any],
 ) -> None:
     """Draw a sparse weight as a matrix is drawn, by its synapses."""
-    strength = synapses.strength
+    strength = synapses.strength, synapses.pattern or pattern
     with acting_parameters.rewritten_or_none(module, "bias") as bias:
         sparse_draws.draw_(module, "weight", pattern, unit_signs, strength, bias, how)
     with rewritten(module, "weight") as weight:
-        if synapses.structured and strength is None and not weight.is_meta:
+        if synapses.structured and synapses.strength is None and not weight.is_meta:
             weight.mul_(row_balance(pattern.csr(weight)).to(weight))

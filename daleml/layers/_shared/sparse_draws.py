@@ -21,7 +21,7 @@ def draw_(
     name: str,
     pattern: Pattern,
     pre_signs: Tensor,
-    strength: Tensor | None,
+    strength: tuple[Tensor | None, Pattern],
     bias: Tensor | None,
     how: Mapping[str, Any],
 ) -> None:
@@ -32,14 +32,16 @@ def draw_(
         name: The weight's name.
         pattern: Where its synapses lie.
         pre_signs: The signs of the presynaptic units, where none are fixed.
-        strength: Relative mean strength of each synapse; None if all are alike.
+        strength: Relative mean strength of each synapse, None if all are alike; and the synapses
+            that they were given for.
         bias: Set to what centres the path; None for none.
         how: ``input_mean``, ``draw`` and ``generator``.
 
     Raises:
         ValueError: If a checkpoint brought other synapses than those that have strengths.
     """
-    if strength is not None and len(strength) != pattern.size:
+    strengths, given_for = strength
+    if strengths is not None and not _are_those(pattern, given_for):
         raise ValueError(
             f"`strength` must be of the synapses of `{name}`; a checkpoint brought others:"
             " build the layer anew, with the mask of that checkpoint."
@@ -57,12 +59,12 @@ def draw_(
         if bool((unit_signs == 0).any()):
             each = with_signs_drawn(each, how["generator"])
         weight.mul_(means * each)
-        synapse_options.grade_(weight, strength, None, means)
+        synapse_options.grade_(weight, strengths, None, means)
         if bias is not None:
             centre = centring(unit_signs, how["input_mean"])
             signed = unit_signs != 0
             given = torch.ones_like(weight, dtype=torch.float64)
-            synapse_options.grade_(given, strength, None, means)
+            synapse_options.grade_(given, strengths, None, means)
             given *= signed.to(given).index_select(0, pre.to(given.device))
             received = _by_receiver(given, pattern) / max(int(signed.sum()), 1)
             bias.copy_(centre * received)
@@ -74,6 +76,14 @@ def centring(unit_signs: Tensor, input_mean: float) -> float:
     mean_exc, mean_inh = by_sign(n_exc, n_inh, unit_signs.numel())
     drive = n_inh * mean_inh - n_exc * mean_exc
     return drive * require.number("input_mean", input_mean)
+
+
+def _are_those(pattern: Pattern, given_for: Pattern) -> bool:
+    """Whether the synapses are those that were given, as far as they can be looked at."""
+    if pattern.post.is_meta:
+        return pattern.size == given_for.size
+    # As many synapses elsewhere would take each other's strengths.
+    return pattern.same_as(given_for)
 
 
 def _by_receiver(values: Tensor, pattern: Pattern) -> Tensor:

@@ -24,6 +24,7 @@ from torch.nn.functional import linear
 from daleml._sparse_weights import Pattern
 from daleml.layers._recurrent.layer_sweep import full_precision
 from daleml.layers._shared.exporting import is_exporting
+from daleml.layers._shared.functorch_tensors import is_batched
 
 _DTYPES = (torch.float32, torch.float64)
 _DEVICES = ("cpu", "cuda")
@@ -191,6 +192,37 @@ def sampled(post: Tensor, pre: Tensor, pattern: Pattern) -> Tensor:
     return found.values()
 
 
-_product: Callable[[Tensor, Tensor, Pattern], Tensor] = _Product.apply
-_transposed: Callable[[Tensor, Tensor, Pattern], Tensor] = _Transposed.apply
-_sampled: Callable[[Tensor, Tensor, Pattern], Tensor] = _Sampled.apply
+_Derived = Callable[[Tensor, Tensor, Pattern], Tensor]
+_BY_ROWS_PRODUCT: _Derived = _Product.apply
+_BY_ROWS_TRANSPOSED: _Derived = _Transposed.apply
+_BY_ROWS_SAMPLED: _Derived = _Sampled.apply
+
+
+def _product(values: Tensor, columns: Tensor, pattern: Pattern) -> Tensor:
+    if _are_many(values, columns):
+        return _gathered(values, columns, pattern)
+    return _BY_ROWS_PRODUCT(values, columns, pattern)
+
+
+def _transposed(values: Tensor, columns: Tensor, pattern: Pattern) -> Tensor:
+    if _are_many(values, columns):
+        sent = values[:, None] * columns.index_select(0, pattern.post.long())
+        empty = sent.new_zeros(pattern.shape[1], sent.shape[1])
+        return empty.index_add(0, pattern.pre.long(), sent)
+    return _BY_ROWS_TRANSPOSED(values, columns, pattern)
+
+
+def _sampled(post: Tensor, pre: Tensor, pattern: Pattern) -> Tensor:
+    if _are_many(post, pre):
+        ends = (
+            each.index_select(0, units.long())
+            for each, units in ((post, pattern.post), (pre, pattern.pre))
+        )
+        receiving, sending = ends
+        return (receiving * sending).sum(1)
+    return _BY_ROWS_SAMPLED(post, pre, pattern)
+
+
+def _are_many(*tensors: Tensor) -> bool:
+    """Whether gradients come many at once, as by ``is_grads_batched``, which rows do not know."""
+    return any(map(is_batched, tensors))

@@ -7,6 +7,7 @@ from daleml import _sparse_weights, signs
 from daleml.layers import (
     EIRNN,
     Blocks,
+    EILinear,
     EIRNNCell,
     drive,
     lesion,
@@ -203,3 +204,27 @@ def test_a_circuit_of_low_precision_runs_by_plain_operations(dtype):
     sparse = EIRNN(3, twins.POPS, mask=0.4, sparse=True).to(dtype)
     sparse(torch.rand(4, 2, 3, dtype=dtype))[0].sum().backward()
     assert sparse.weight_hh_l0.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("options", [CASES["leak"]], ids=["leak"])
+def test_many_gradients_at_once_are_those_of_one_after_the_other(options):
+    circuit, _ = twins.pair(**options)
+    layer = EILinear(twins.POPS, 4, mask=0.5, sparse=True, dtype=torch.float64)
+    inputs = torch.rand(3, 1, 3, dtype=torch.float64)
+    found = []
+    for vectorize in (True, False):
+        found.append(
+            torch.autograd.functional.jacobian(
+                lambda x: layer(circuit(x)[0][-1]), inputs, vectorize=vectorize
+            )
+        )
+        assert found[-1].any()
+    torch.testing.assert_close(*found)
+    out = layer(circuit(inputs)[0][-1])
+    weights = [circuit.weight_hh_l0, layer.weight]
+    many = torch.autograd.grad(
+        out, weights, torch.eye(4).double()[:, None], True, is_grads_batched=True
+    )
+    for index in range(4):
+        one = torch.autograd.grad(out[0, index], weights, retain_graph=True)
+        torch.testing.assert_close([each[index] for each in many], list(one))

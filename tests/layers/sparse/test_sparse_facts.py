@@ -1,5 +1,6 @@
 """What was fixed of a sparse weight stays fixed: signs by sender, checkpoints, copies, optimisers."""
 
+import contextlib
 import copy
 import pickle
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from daleml import Populations, _sparse_weights, signs
-from daleml.layers import EIRNN, Blocks
+from daleml.layers import EIRNN, Blocks, EILinear
 from daleml.optim import EG, EGAdamW, MirrorDescent, enforce, param_groups
 from tests.layers.sparse import twins
 
@@ -280,3 +281,65 @@ def test_sparse_is_chosen_by_size_and_density():
     for density, ndim in ((0.01, 1), (0.5, 2)):
         rnn = EIRNN(3, pops, mask=density, sparse=None, device="meta")
         assert rnn.weight_hh_l0.ndim == ndim
+
+
+STRENGTHS = {"strength": Blocks({"PV->*": 10}, default=1)}
+FACTORS = {"lr_scale": Blocks({"E->*": 0.5}, default=1)}
+
+
+def test_strengths_are_not_given_to_synapses_that_a_checkpoint_brought():
+    circuit = build(2, **STRENGTHS)
+    circuit.load_state_dict(build(1).state_dict())
+    # As many as before, but elsewhere.
+    with pytest.raises(ValueError, match="`strength` must be of the synapses"):
+        circuit.reset_parameters()
+    layers = [
+        EILinear(twins.POPS, 9, mask=0.5, sparse=True, **options)
+        for options in (STRENGTHS, {})
+    ]
+    layers[0].reset_parameters()
+    layers[0].load_state_dict(layers[1].state_dict())
+    with pytest.raises(ValueError, match="`strength` must be of the synapses"):
+        layers[0].reset_parameters()
+
+
+def test_factors_on_learning_stay_with_their_synapses():
+    circuit, trained = build(2, **FACTORS), build(1, **FACTORS)
+    for rules in (contextlib.nullcontext, signs.adopt_masks):
+        with (
+            rules(circuit),
+            pytest.raises(RuntimeError, match="than those that `lr_scale` was given"),
+        ):
+            circuit.load_state_dict(trained.state_dict())
+    torch.testing.assert_close(matrix(circuit), matrix(build(2)))
+    with signs.keep_masks(circuit):
+        circuit.load_state_dict(trained.state_dict())
+    # Another draw, as DistributedDataParallel broadcasts it.
+    circuit.weight_hh_l0_post.copy_(trained.weight_hh_l0_post)
+    circuit.weight_hh_l0_pre.copy_(trained.weight_hh_l0_pre)
+    with pytest.raises(ValueError, match="must hold what was fixed"):
+        signs.check(circuit)
+
+
+def test_a_checkpoint_that_was_cast_is_read_unless_its_indices_were_rounded():
+    trained = build(1)
+    for dtype in (torch.float32, torch.bfloat16):
+        circuit = build(2)
+        circuit.load_state_dict(
+            {k: v.to(dtype) for k, v in trained.state_dict().items()}
+        )
+        assert torch.equal(matrix(circuit) != 0, matrix(trained) != 0)
+        assert circuit.weight_hh_l0_post.dtype == torch.int32
+    large = EILinear(3000, 2, mask=0.5, sparse=True)
+    cast = {name: value.half() for name, value in large.state_dict().items()}
+    with pytest.raises(RuntimeError, match="must hold one index for each"):
+        large.load_state_dict(cast)
+
+
+def test_a_checkpoint_that_lost_where_its_synapses_lie_is_refused():
+    circuit, state = build(2), build(1).state_dict()
+    before = matrix(circuit)
+    del state[NAME + "_post"]
+    with pytest.raises(RuntimeError, match="must say where its synapses lie"):
+        circuit.load_state_dict(state, strict=False)
+    assert torch.equal(matrix(circuit), before)
