@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
 from daleml import law
+from daleml.experiments._ensemble import attributes
 from daleml.layers._recurrent.circuit import Circuit
 
-_PLAIN = (int, float, complex, str, bytes, bool, type(None))
-_OF_TORCH = frozenset(vars(nn.Module()))
 _OF_CIRCUITS = (
     "nonlinearity",
     "batch_first",
@@ -71,41 +70,53 @@ def _shown(form: dict[str, Any], key: str) -> str:
     return f"`{key}` of {form[key]}"
 
 
-def differing_numbers(modules: Sequence[nn.Module]) -> str | None:
-    """Return the name of a plain attribute in which modules differ; None if there is none.
+def differing_attribute(members: Sequence[Mapping[str, nn.Module]]) -> str | None:
+    """Say which attribute of models differs that is no tensor of theirs; None if none does.
 
-    Tensors are stacked, so they may differ. An attribute that is neither a plain value nor a
-    tuple or list of such is not compared.
+    Args:
+        members: The modules of each model, by path.
+
+    Raises:
+        ValueError: If one holds a parameter a second time, where no other can stand in for it.
     """
-    first = dict(_plain_attributes(modules[0]))
-    for module in modules[1:]:
-        found = dict(_plain_attributes(module))
-        for name in first.keys() | found.keys():
-            if first.get(name) != found.get(name):
-                return name
+    for k, member in enumerate(members):
+        _require_by_name(member)
+        if not k:
+            continue
+        compare = attributes.Comparison(members[0], member)
+        for path, module in member.items():
+            # A form takes the numbers of each circuit.
+            if isinstance(module, Circuit):
+                continue
+            first, found = (dict(attributes.of(one[path])) for one in (members[0], member))
+            for name in first.keys() | found.keys():
+                both = name in first and name in found
+                if not both or not compare.alike(first[name], found[name]):
+                    return f"`{name}` of `{path or 'the model itself'}`"
     return None
+
+
+def _require_by_name(modules: Mapping[str, nn.Module]) -> None:
+    """Raise if a list or a table of a model holds parameters that it has under a name, too."""
+    own = {id(one) for module in modules.values() for one in module._parameters.values()}
+    own.discard(id(None))
+    for path, module in modules.items():
+        for name, value in attributes.of(module):
+            held = value.values() if isinstance(value, dict) else value
+            if isinstance(held, nn.Parameter) or not isinstance(value, (list, tuple, dict)):
+                continue
+            if any(id(one) in own for one in held):
+                raise ValueError(
+                    "models of an ensemble must hold each parameter under its name alone;"
+                    f" `{name}` of `{path or 'the model itself'}` holds some again: make it"
+                    " a ParameterList, a ParameterDict or a property."
+                )
 
 
 def buffers_differ(modules: Sequence[nn.Module]) -> bool:
     """Whether modules have other buffers, as where some have a mask and others have none."""
     first = modules[0]._buffers.keys()
     return any(module._buffers.keys() != first for module in modules[1:])
-
-
-def _plain_attributes(module: nn.Module) -> Iterator[tuple[str, Any]]:
-    is_ours = type(module).__module__.partition(".")[0] == "daleml"
-    for name, value in vars(module).items():
-        # What layers of this package keep for themselves follows from their settings.
-        if name in _OF_TORCH or (is_ours and name.startswith("_")):
-            continue
-        if _is_plain(value):
-            yield name, value
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, (tuple, list)):
-        return all(map(_is_plain, value))
-    return isinstance(value, _PLAIN)
 
 
 def circuits_differ(circuits: Sequence[Circuit]) -> bool:

@@ -80,11 +80,8 @@ class MemberRuns:
                 # A form takes the numbers of each circuit, a transform those of the first.
                 if not self._is_ready(path) and likeness.digests_differ(layers):
                     return f"circuits at `{where}` differ in their settings"
-                continue
-            name = likeness.differing_numbers(layers)
-            if name is not None:
-                return f"`{name}` of `{where}` differs"
-        return ""
+        differing = likeness.differing_attribute(self.stack.modules)
+        return "" if differing is None else f"{differing} differs"
 
     def _is_ready(self, path: str) -> bool:
         """Whether layers have a form, which circuits use as they are."""
