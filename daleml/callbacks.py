@@ -303,8 +303,8 @@ class CSVLogger:
         writer.writerow(columns)
         for row in rows:
             cells = (row.get(name, math.nan) for name in columns)
-            # As pandas writes them, and reads them back.
-            writer.writerow(["" if math.isnan(cell) else cell for cell in cells])
+            # As pandas writes them, and reads them back; NaN alone is not itself.
+            writer.writerow(["" if cell != cell else cell for cell in cells])
         self.path.parent.mkdir(parents=True, exist_ok=True)
         atomic_files.write_text(self.path, text.getvalue())
 
@@ -354,11 +354,11 @@ class TensorBoard:
             first = state.epoch if resumed else 0
             self._logged = len([row for row in rows if row["epoch"] < first])
             self._writer = SummaryWriter(str(self.folder), purge_step=first)
-        # An ensemble has a row for each of its seeds.
-        n_members = len(rows) // (state.epoch + 1)
-        for i, row in enumerate(rows[self._logged :]):
-            number = row.get("seed", i % n_members)
-            self._log(f"seed {number:g}/" if n_members > 1 else "", row)
+        # An ensemble has a row for each of its models, by seed or by name.
+        several = len(rows) > state.epoch + 1
+        for row in rows[self._logged :]:
+            name = row.get("model", f"seed {row['seed']:g}" if "seed" in row else "")
+            self._log(f"{name}/" if several else "", row)
         self._logged = len(rows)
         for name, rate in _rates(state.model, state.optimizer):
             self._writer.add_scalar(f"lr/{name}", rate, state.epoch)
@@ -372,7 +372,7 @@ class TensorBoard:
 
     def _log(self, prefix: str, row: Mapping[str, float]) -> None:
         for name, value in row.items():
-            if name not in ("epoch", "seed") and not math.isnan(value):
+            if name not in ("epoch", "seed", "model") and not math.isnan(value):
                 self._writer.add_scalar(prefix + name, value, int(row["epoch"]))
 
 

@@ -66,7 +66,11 @@ def _require_history(saved: Saved) -> None:
     for i, row in enumerate(rows):
         right = isinstance(row, dict) and type(row.get("epoch")) is int
         right = right and row["epoch"] == i // n_members
-        if not right or not all(map(_is_number, row.values())):
+        # A member that was there already has a name; all else is a number.
+        right = right and isinstance(row.get("model", ""), str)
+        if not right or not all(
+            _is_number(value) for name, value in row.items() if name != "model"
+        ):
             raise MismatchError(
                 f"row {i} of its history is not one of epoch {i // n_members}"
             )

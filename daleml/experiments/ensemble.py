@@ -74,13 +74,15 @@ class Ensemble(nn.Module):
         model's own gradient, trackers called with each model. A model whose loss, gradient or
         weights are no longer finite goes back to how it was at the beginning of the epoch and
         stays so, which a warning and ``diverged`` tell; the others do not notice. Optimisers whose
-        steps depend on norms over a parameter (LBFGS, Adafactor, Muon) are refused.
+        steps depend on norms over a parameter (LBFGS, Adafactor, Muon) are refused. Rates are of
+        all: a ``ReduceLROnPlateau``, like ``EarlyStopping``, follows the mean loss.
 
         Chains of dense layers and activations, and circuits over sequences without dynamics of
         their own, run by batched products (``way`` is ``"batched"``). Any other model runs under
         ``torch.func.vmap``, with batched products in place of the layers that have them
-        (``"vmapped"``), or else one by one, as ``repr`` tells with the reason. Plain numbers in
-        which models of your own differ are such a reason: register them as buffers.
+        (``"vmapped"``), or else one by one, as ``repr`` tells with the reason. Numbers, tensors and
+        functions in which models of your own differ are such a reason (register what you can as
+        buffers), and so are attributes that a forward pass writes.
 
         Models that draw noise or drop units from torch's global generator have streams of their
         own, which go on from where each was built: each is as after ``torch.manual_seed(seed)``
@@ -131,6 +133,7 @@ class Ensemble(nn.Module):
         self.seeds: tuple[int, ...] | None = chosen
         self.lr_scales: tuple[float, ...] | None = None
         self._fill(models, [f"seed_{seed}" for seed in chosen], states)
+        likeness.warn_of_copies(list(self.parameters()))
 
     @classmethod
     def of(
@@ -352,9 +355,14 @@ class Ensemble(nn.Module):
         self, state_dict: dict[str, Any], prefix: str, *others: Any
     ) -> None:
         states = state_dict.get(prefix + STREAMS)
+        diverged = state_dict.get(prefix + "diverged")
+        for one in (states, diverged):
+            if one is not None and len(one) != len(self):
+                wrong = f"`state_dict` must hold {len(self)} models; got {len(one)}."
+                others[-1].append(wrong)
+                return
         if states is not None:
             self._streams.set_states(states)
-        diverged = state_dict.get(prefix + "diverged")
         if diverged is not None:
             self.diverged.copy_(diverged)
 

@@ -89,8 +89,7 @@ class Comparison:
             return a.dtype == b.dtype and np.array_equal(a, b)
         if isinstance(a, nn.Module):
             paths = [
-                each.get(id(one))
-                for each, one in zip(self._paths, (a, b), strict=True)
+                each.get(id(one)) for each, one in zip(self._paths, (a, b), strict=True)
             ]
             if paths[0] is not None or paths[1] is not None:
                 return paths[0] == paths[1]

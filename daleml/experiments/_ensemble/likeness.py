@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -70,6 +71,27 @@ def _shown(form: dict[str, Any], key: str) -> str:
     return f"`{key}` of {form[key]}"
 
 
+def warn_of_copies(stacked: Sequence[Tensor]) -> None:
+    """Warn if models from several seeds begin with the same weights, though weights differ.
+
+    Args:
+        stacked: Their parameters, (models, ...).
+    """
+    drawn = False
+    for parameter in map(Tensor.detach, stacked):
+        if len(parameter) < 2 or not bool((parameter == parameter[:1]).all()):
+            return
+        # What begins as one number, as biases do, is alike from any seed.
+        drawn = drawn or bool((parameter[0] != parameter[0].flatten()[:1]).any())
+    if drawn:
+        warnings.warn(
+            "`make_model` gave the same weights for all seeds, so that there is one model,"
+            " many times: let it draw from torch's global generator, which is seeded for"
+            " it, or from the `seed` that it takes.",
+            stacklevel=3,
+        )
+
+
 def differing_attribute(members: Sequence[Mapping[str, nn.Module]]) -> str | None:
     """Say which attribute of models differs that is no tensor of theirs; None if none does.
 
@@ -88,7 +110,9 @@ def differing_attribute(members: Sequence[Mapping[str, nn.Module]]) -> str | Non
             # A form takes the numbers of each circuit.
             if isinstance(module, Circuit):
                 continue
-            first, found = (dict(attributes.of(one[path])) for one in (members[0], member))
+            first, found = (
+                dict(attributes.of(one[path])) for one in (members[0], member)
+            )
             for name in first.keys() | found.keys():
                 both = name in first and name in found
                 if not both or not compare.alike(first[name], found[name]):
@@ -98,12 +122,16 @@ def differing_attribute(members: Sequence[Mapping[str, nn.Module]]) -> str | Non
 
 def _require_by_name(modules: Mapping[str, nn.Module]) -> None:
     """Raise if a list or a table of a model holds parameters that it has under a name, too."""
-    own = {id(one) for module in modules.values() for one in module._parameters.values()}
+    own = {
+        id(one) for module in modules.values() for one in module._parameters.values()
+    }
     own.discard(id(None))
     for path, module in modules.items():
         for name, value in attributes.of(module):
             held = value.values() if isinstance(value, dict) else value
-            if isinstance(held, nn.Parameter) or not isinstance(value, (list, tuple, dict)):
+            if isinstance(held, nn.Parameter) or not isinstance(
+                value, (list, tuple, dict)
+            ):
                 continue
             if any(id(one) in own for one in held):
                 raise ValueError(

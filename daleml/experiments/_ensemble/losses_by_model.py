@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dis
+import operator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils import _pytree as pytree
 
 Loss = Callable[[Any, Any], Tensor]
 
@@ -26,7 +32,10 @@ def losses_of(loss: Loss, outputs: Any, targets: Any, n: int, *, each: bool) -> 
         ValueError: If the loss is no scalar.
     """
     if isinstance(outputs, Tensor) and isinstance(targets, Tensor) and not each:
-        kind = _KNOWN.get(type(loss)) or _KNOWN_FUNCTIONS.get(loss)
+        kind = _KNOWN.get(type(loss))
+        # Not all that can be called can be looked up.
+        if isinstance(loss, FunctionType):
+            kind = _KNOWN_FUNCTIONS.get(loss)
         found = None if kind is None else kind(loss, outputs, targets)
         if found is not None:
             return found
@@ -40,7 +49,7 @@ def losses_of(loss: Loss, outputs: Any, targets: Any, n: int, *, each: bool) -> 
     if losses is None:
         values = []
         for k in range(n):
-            own = targets[k] if each else targets
+            own = _of_one(targets, k) if each else targets
             values.append(loss(_of_one(outputs, k), own))
         losses = torch.stack(values)
     if losses.numel() != n:
@@ -51,10 +60,46 @@ def losses_of(loss: Loss, outputs: Any, targets: Any, n: int, *, each: bool) -> 
     return losses.reshape(n)
 
 
+def require_of_one(loss: Any, ensemble: nn.Module) -> None:
+    """Raise if a loss reads the ensemble itself, and so counts all models in the loss of each.
+
+    Raises:
+        ValueError: If it does.
+    """
+    if any(one is ensemble for one in _read_by(loss)):
+        raise ValueError(
+            "`loss` must read outputs and targets alone; this one reads the ensemble, and"
+            " would count the weights of all models in the loss of each: use the"
+            " optimiser's `weight_decay`, or add a penalty to `losses(...).sum()` yourself."
+        )
+
+
+def _read_by(loss: Any) -> Iterator[Any]:
+    """Yield the objects that a function takes from around it."""
+    if isinstance(loss, partial):
+        yield from (*loss.args, *loss.keywords.values())
+        yield from _read_by(loss.func)
+    if isinstance(loss, MethodType):
+        yield loss.__self__
+        yield from _read_by(loss.__func__)
+    if isinstance(loss, FunctionType):
+        # Of functions and comprehensions within it, too.
+        codes = [loss.__code__]
+        for code in codes:
+            codes += [one for one in code.co_consts if isinstance(one, CodeType)]
+            for step in dis.get_instructions(code):
+                if step.opname == "LOAD_GLOBAL":
+                    yield loss.__globals__.get(step.argval)
+        for cell in loss.__closure__ or ():
+            with suppress(ValueError):  # it is empty as yet
+                yield cell.cell_contents
+        yield from loss.__defaults__ or ()
+    elif not isinstance(loss, type):
+        yield from getattr(loss, "__dict__", {}).values()
+
+
 def _of_one(outputs: Any, k: int) -> Any:
-    if isinstance(outputs, tuple):
-        return tuple(one[k] for one in outputs)
-    return outputs[k]
+    return pytree.tree_map_only(Tensor, operator.itemgetter(k), outputs)
 
 
 def _cross_entropy(loss: Any, outputs: Tensor, targets: Tensor) -> Tensor | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import operator
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -19,10 +19,15 @@ from torch import Tensor, nn
 from torch._functorch import pyfunctorch
 from torch.utils import _pytree as pytree
 
-from daleml import _sparse_weights, law
-from daleml.experiments._ensemble import likeness
+from daleml import _sparse_weights
+from daleml.experiments._ensemble import attributes, likeness
 from daleml.experiments._ensemble.batched_circuits import CIRCUITS
 from daleml.experiments._ensemble.batched_layers import FORMS, Activity, BatchedForm
+from daleml.experiments._ensemble.call_values import (
+    kind_of_call,
+    stacked_results,
+    unwrapped,
+)
 from daleml.experiments._ensemble.layer_stack import LayerStack
 from daleml.experiments._ensemble.parameter_stack import ParameterStack, Place
 from daleml.experiments._ensemble.random_streams import Streams
@@ -62,6 +67,11 @@ class MemberRuns:
         chained = not self.reason and self.chain is not None
         if chained and all(map(self._is_ready, self.chain or ())):
             self.way = "batched"
+        # Kinds of calls that have run together.
+        self._known: set[Any] = set()
+        self._stacks: dict[Place, tuple[list[Any], Tensor]] = {}
+        self._level = 0
+        self._own_buffers: dict[str, list[tuple[str, Tensor | None]]] = {}
         self._hooks: list[Any] = []
         for modules in stack.modules:
             for module in modules.values():
@@ -76,10 +86,12 @@ class MemberRuns:
                 return f"the weights of `{where}` are sparse"
             if not self._is_ready(path) and likeness.buffers_differ(layers):
                 return f"buffers of `{where}` differ, as where some have no mask"
-            if isinstance(layers[0], Circuit):
-                # A form takes the numbers of each circuit, a transform those of the first.
-                if not self._is_ready(path) and likeness.digests_differ(layers):
-                    return f"circuits at `{where}` differ in their settings"
+            # A form takes the numbers of each circuit, a transform those of the first.
+            is_run_as_first = isinstance(layers[0], Circuit) and not self._is_ready(
+                path
+            )
+            if is_run_as_first and likeness.digests_differ(layers):
+                return f"circuits at `{where}` differ in their settings"
         differing = likeness.differing_attribute(self.stack.modules)
         return "" if differing is None else f"{differing} differs"
 
@@ -103,11 +115,25 @@ class MemberRuns:
         """
         if self.way == "one by one" or any(self._hooks):
             return self._one_by_one(args, kwargs, each)
+        training = self.members[0].training
+        kind = (training, *kind_of_call(args, kwargs))
+        undo = None if kind in self._known else self._noted()
+        held = attributes.Held(self.stack.modules[0])
         try:
             if self.chain is not None and len(args) == 1 and not kwargs:
-                return self._chained(Activity(args[0], not each))
-            return self._vmapped("", args, kwargs, not each)
+                result = self._chained(Activity(args[0], not each))
+            else:
+                result = self._vmapped("", args, kwargs, not each)
+            written = held.written()
+            if written is not None:
+                raise ValueError(f"{written} is written to while it runs")
+            self._known.add(kind)
+            return result
         except Exception as error:
+            held.written()
+            self._stacks.clear()
+            if undo is not None:
+                undo()
             # Where a model itself is at fault, running it alone says so in its own words.
             result = self._one_by_one(args, kwargs, each)
             self.way, self.reason = "one by one", _first_line(error)
@@ -117,6 +143,27 @@ class MemberRuns:
                 stacklevel=4,
             )
             return result
+
+    def _noted(self) -> Callable[[], None]:
+        """Note what a run may change before it fails, and return what puts it back."""
+        states = self.streams.states()
+        buffers = [
+            (module._buffers, name, buffer, buffer.clone())
+            for modules in self.stack.modules
+            for module in modules.values()
+            for name, buffer in module._buffers.items()
+            if buffer is not None
+        ]
+
+        def undo() -> None:
+            self.streams.set_states(states)
+            with torch.no_grad():
+                for kept, name, buffer, value in buffers:
+                    kept[name] = buffer
+                    if not torch.equal(buffer, value):
+                        buffer.copy_(value)
+
+        return undo
 
     # -- layer by layer
 
@@ -147,13 +194,18 @@ class MemberRuns:
         for inner, form in self.forms.items():
             if inside(inner) and inner != path:
                 forwards[inner] = functools.partial(self._as_layer, form)
-        buffers = self._stacked_buffers(path, forwards)
+        self._require_circuits_alike(path)
+        buffers = self._stacked_buffers(path)
+        self._own_buffers = {
+            inner: list(modules[inner]._buffers.items()) for inner in forwards
+        }
         leaves, spec = pytree.tree_flatten((tuple(args), kwargs))
         tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
 
         def run(
             parameters: list[Tensor], kept: list[Tensor], given: list[Tensor]
         ) -> tuple[Any, list[Any]]:
+            self._level = _level()
             waiting = iter(given)
             filled = [
                 next(waiting) if isinstance(leaf, Tensor) else leaf for leaf in leaves
@@ -176,48 +228,53 @@ class MemberRuns:
     def _as_layer(self, form: BatchedForm, *args: Any, **kwargs: Any) -> Any:
         """Run a form in place of the first model's layer, within a transform."""
         functorch = torch._C._functorch
-        level = pyfunctorch.retrieve_current_functorch_interpreter().level()
-        given = _unwrapped(args, kwargs, len(form.layers), level)
+        layer, path = form.layers.first, form.layers.path
+        given = None
+        # Within a transform of the model's own, dimensions are others than that of models.
+        if _level() == self._level:
+            given = unwrapped(args, kwargs, len(form.layers), self._level)
         if given is not None:
+            # Forms read the buffers of each layer.
+            own = {Place(path, name): one for name, one in self._own_buffers[path]}
             # Outside of the transform, where a form finds plain tensors and may draw.
-            with pyfunctorch.temporarily_pop_interpreter_stack():
+            with (
+                swapped(self.stack.modules[0], {}, own, {}),
+                pyfunctorch.temporarily_pop_interpreter_stack(),
+            ):
                 found = form(given) if form.accepts(given) else None
             if found is not None and found.shared:
                 return found.value
             if found is not None:
                 return pytree.tree_map(
-                    lambda one: functorch._add_batch_dim(one, 0, level), found.value
+                    lambda one: functorch._add_batch_dim(one, 0, self._level),
+                    found.value,
                 )
-        # As itself, by the buffers of all: so far it had those of the first.
-        layer, path = form.layers.first, form.layers.path
-        buffers = {
-            place: functorch._add_batch_dim(one, 0, level)
-            for place, one in self._stacked_buffers(path).items()
-        }
-        with swapped(self.stack.modules[0], {}, buffers, {}):
-            return type(layer).forward(layer, *args, **kwargs)
+        self._require_circuits_alike(path)
+        return type(layer).forward(layer, *args, **kwargs)
 
-    def _stacked_buffers(
-        self, path: str, without: Collection[str] = ()
-    ) -> dict[Place, Tensor]:
-        """Return the buffers of a submodule of all models, stacked.
+    def _require_circuits_alike(self, path: str) -> None:
+        """Raise if circuits there, which are to run as themselves, differ in their settings."""
+        layers: list[Any] = [modules[path] for modules in self.stack.modules]
+        if isinstance(layers[0], Circuit) and likeness.digests_differ(layers):
+            raise ValueError(f"circuits at `{path}` differ in their settings")
 
-        Args:
-            path: The submodule.
-            without: Modules whose own are left out: their forms read them.
-        """
+    def _stacked_buffers(self, path: str) -> dict[Place, Tensor]:
+        """Return the buffers of a submodule of all models, stacked where one was written to."""
         found = {}
         for place in buffers_of(self.stack.modules[0], path):
-            # No forward pass reads signs.
-            if place.own in _LEFT or place.own.endswith(law.SUFFIX):
-                continue
-            if place.path in without:
+            if place.own in _LEFT:
                 continue
             layers = [modules[place.path] for modules in self.stack.modules]
             if likeness.buffers_differ(layers):
+                if place.path in self.forms:
+                    continue
                 raise ValueError(f"buffers of `{place.path}` differ")
             each: list[Any] = [layer._buffers[place.own] for layer in layers]
-            found[place] = torch.stack(each)
+            stamp = [(id(one), one._version, one.data_ptr()) for one in each]
+            kept = self._stacks.get(place)
+            if kept is None or kept[0] != stamp:
+                kept = self._stacks[place] = (stamp, torch.stack(each))
+            found[place] = kept[1]
         return found
 
     @torch.no_grad()
@@ -243,47 +300,18 @@ class MemberRuns:
             own = {}
             for name, places in self.stack.places.items():
                 own.update(dict.fromkeys(places, slices[name][k]))
-            given: Any = (tuple(args), kwargs)
-            if each:
-                given = pytree.tree_map_only(Tensor, operator.itemgetter(k), given)
+            # A copy of what all read, for a model may write into what it is given.
+            take = operator.itemgetter(k) if each else torch.clone
+            given: Any = pytree.tree_map_only(Tensor, take, (tuple(args), kwargs))
             with swapped(self.stack.modules[k], own, {}, {}), self.streams.as_global(k):
                 results.append(member(*given[0], **given[1]))
         return stacked_results(results)
 
 
-def stacked_results(results: Sequence[Any]) -> Any:
-    """Return what models returned as one, with a first dimension of models in every tensor."""
-    leaves, specs = zip(*map(pytree.tree_flatten, results), strict=True)
-    stacked = []
-    for each in zip(*leaves, strict=True):
-        is_tensor = isinstance(each[0], Tensor)
-        stacked.append(torch.stack(each) if is_tensor else each[0])
-    return pytree.tree_unflatten(stacked, specs[0])
-
-
-def _unwrapped(
-    args: Sequence[Any], kwargs: dict[str, Any], n: int, level: int
-) -> Activity | None:
-    """Return what a layer is given within a transform as plain tensors.
-
-    None if it is not one tensor, or a tuple of tensors.
-    """
-    if len(args) != 1 or kwargs:
-        return None
-    leaves, spec = pytree.tree_flatten(args[0])
-    if not all(isinstance(leaf, Tensor) for leaf in leaves):
-        return None
-    plain = [torch._C._functorch._unwrap_batched(leaf, level) for leaf in leaves]
-    shared = all(dim is None for _, dim in plain)
-    values = []
-    for value, dim in plain:
-        if dim is not None:
-            value = value.movedim(dim, 0)
-        elif not shared:
-            # A part that is the same for all, beside others that are not.
-            value = value.expand(n, *value.shape)
-        values.append(value)
-    return Activity(pytree.tree_unflatten(values, spec), shared)
+def _level() -> int:
+    """Return how many transforms are active."""
+    level: int = pyfunctorch.retrieve_current_functorch_interpreter().level()
+    return level
 
 
 def _within(path: str) -> Callable[[str], bool]:

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from daleml import law
 from daleml._support import class_answers
 from daleml._support.diverged import DivergedError
 from daleml._training.learner import Learner, Row
+from daleml.experiments._ensemble.losses_by_model import require_of_one
 from daleml.trackers import Tracker, read
 
 _COUPLING = ("LBFGS", "Adafactor", "Muon")
@@ -42,8 +44,10 @@ class MemberLearner(Learner):
         clip_norm: float | None,
     ) -> None:
         super().__init__(model, loss, clip_norm)
+        require_of_one(loss, model)
         self._epoch = 0
         self._begun: list[Tensor] = []
+        self._kept: list[list[tuple[Tensor, Tensor]]] = []
         self._known: list[bool] = model.diverged.tolist()
         self._fresh: list[str] = []
 
@@ -72,6 +76,15 @@ class MemberLearner(Learner):
         """Keep the weights, to which a model that is lost goes back."""
         self._epoch = epoch
         self._begun = [parameter.detach().clone() for parameter in self._parameters]
+        # Such as running averages, which a loss that is not finite has moved already.
+        self._kept = [
+            [
+                (buffer, buffer.clone())
+                for name, buffer in member.named_buffers()
+                if not name.endswith(law.BUFFERS)
+            ]
+            for member in self.model.members
+        ]
 
     def losses(self, outputs: Any, targets: Any) -> Tensor:
         """Return the loss of each model, 0 for one that is lost."""
@@ -124,6 +137,10 @@ class MemberLearner(Learner):
         unsound = torch.zeros_like(self.model.diverged)
         for parameter in self._parameters:
             unsound |= ~parameter.detach().isfinite().flatten(1).all(1)
+        for k, kept in enumerate(self._kept):
+            for buffer, begun in kept:
+                # Some are infinite from the beginning, as masks of attention.
+                unsound[k] |= (~buffer.isfinite() & begun.isfinite()).any()
         self._lose(unsound)
         self._known = self.model.diverged.tolist()
         if any(self._known):
@@ -160,6 +177,9 @@ class MemberLearner(Learner):
     @torch.no_grad()
     def _put_back(self, optimizer: Optimizer) -> None:
         lost = self.model.diverged
+        for k, is_lost in enumerate(lost.tolist()):
+            for buffer, begun in self._kept[k] if is_lost else ():
+                buffer.copy_(begun)
         for parameter, begun in zip(self._parameters, self._begun, strict=True):
             parameter[lost] = begun[lost]
             for value in optimizer.state.get(parameter, {}).values():
