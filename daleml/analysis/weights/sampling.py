@@ -90,7 +90,7 @@ def weight_sample(
     source: Source
     n_absent = 0
     if type(weights) is np.ndarray and weights.dtype.kind in "fiu":
-        source = weights.reshape(-1)
+        source = _flat(weights, in_order=sample_weights is not None)
     elif is_module(weights) or isinstance(weights, Mapping):
         if sample_weights is not None:
             raise ValueError("`sample_weights` must be left out for a model; got some.")
@@ -99,7 +99,8 @@ def weight_sample(
             return _only_sample(samples, sign)
         source = _all_synapses(weights).reshape(-1)
     else:
-        source, n_absent = _read(weights, pool=pool)
+        in_order = sample_weights is not None
+        source, n_absent = _read(weights, pool=pool, in_order=in_order)
     counts = None
     if sample_weights is not None:
         source, counts = _counted(source, sample_weights, n_absent)
@@ -122,7 +123,7 @@ def weight_sample(
     return sample if counts is None else _weighted(sample)
 
 
-def _read(weights: Any, *, pool: bool) -> tuple[Source, int]:
+def _read(weights: Any, *, pool: bool, in_order: bool) -> tuple[Source, int]:
     """Return values of one dimension, or their chunks, and how many a sparse matrix lacks."""
     if is_sparse(weights):
         matrix = as_csr(weights)
@@ -132,7 +133,16 @@ def _read(weights: Any, *, pool: bool) -> tuple[Source, int]:
     chunks = chunks_of(weights)
     if chunks is not None:
         return chunks, 0
-    return numbers(weights).reshape(-1), 0
+    return _flat(numbers(weights), in_order=in_order), 0
+
+
+def _flat(array: NDArray[Any], *, in_order: bool) -> NDArray[Any]:
+    """Return the values in one dimension; in the order of a file, if nothing counts them."""
+    # A file in Fortran's order would be copied into memory to be read row by row.
+    by_columns = array.flags.f_contiguous and not array.flags.c_contiguous
+    if by_columns and not in_order and _is_on_disk(array):
+        array = array.T
+    return array.reshape(-1)
 
 
 def _counted(

@@ -179,6 +179,19 @@ def test_pages_of_a_file_are_given_back(tmp_path, monkeypatch):
     assert not released
 
 
+def test_a_mapped_file_in_the_order_of_fortran_stays_on_its_disk(tmp_path):
+    np.save(tmp_path / "w.npy", np.asfortranarray(W.reshape(50, 60)))
+    mapped = np.load(tmp_path / "w.npy", mmap_mode="r")
+    for weights in (mapped, np.asarray(mapped)):
+        sample = weight_sample(weights)
+        assert np.shares_memory(sample._source, mapped)
+        np.testing.assert_array_equal(np.sort(sample.values()), np.sort(W))
+    # Sample weights belong to the rows.
+    counts = np.arange(1, 3001)
+    sample = weight_sample(mapped, sample_weights=counts)
+    np.testing.assert_array_equal(sample.values(), W)
+
+
 def test_some_values_lie_evenly():
     sample = weight_sample(np.arange(1.0, 200_001.0))
     some = sample.some_values(1000)
