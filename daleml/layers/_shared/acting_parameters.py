@@ -80,8 +80,10 @@ def unit_signs(module: nn.Module, name: str, otherwise: Tensor) -> Tensor:
     pattern = _sparse_weights.pattern(module, name)
     if pattern is not None:
         # The signs of synapses, each that of its sender; who sends nothing keeps its own.
-        each = law.as_factors(stored).to(otherwise)
-        return otherwise.to(stored.device).index_copy(0, pattern.pre.long(), each)
+        # Those it has come from the CPU, whatever the module's device is.
+        otherwise = otherwise.to(stored.device)
+        each = law.as_factors(stored).to(otherwise.dtype)
+        return otherwise.index_copy(0, pattern.pre.long(), each)
     if stored.numel() != otherwise.numel():
         return otherwise
     return law.as_factors(stored).flatten()
