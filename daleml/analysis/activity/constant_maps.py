@@ -9,6 +9,7 @@ without noise, on a copy of the circuit.
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from daleml._sparse_weights import LARGEST_DENSE, sparse_weights
 from daleml.analysis.activity.stepping import Stepper, n_inputs_of
 from daleml.analysis.activity.trajectories import own_start
 
@@ -72,6 +74,7 @@ class ConstantMap:
             _, after = self.stepper.step(self.inputs[None], None)
         self.shape = after.shape[0], after.shape[2]
         self.size = self.shape[0] * self.shape[1]
+        self._is_sparse = any(True for _ in sparse_weights(rnn))
         self.start = own_start(self.stepper, after)[:, 0].flatten()
 
     def advance(self, states: Tensor) -> Tensor:
@@ -86,7 +89,18 @@ class ConstantMap:
         return self.stepper.rates(states.view(-1, *self.shape)[:, -1])
 
     def jacobian(self, state: Tensor) -> Tensor:
-        """Return the Jacobian of the map at a state, (size, size)."""
+        """Return the Jacobian of the map at a state, (size, size).
+
+        Raises:
+            ValueError: If the circuit is sparse, and so large that it would not fit into half a
+                gigabyte.
+        """
+        if self._is_sparse and self.size**2 > LARGEST_DENSE:
+            raise ValueError(
+                f"`rnn` must have a state of at most {math.isqrt(LARGEST_DENSE):,} numbers for"
+                " fixed points and a linearisation, which need every pair of them; got"
+                f" {self.size:,}."
+            )
         # Row i of the batch gives the gradient of its number i: one pass back serves all, and
         # whatever the circuit's own backward pass is, it is used.
         rows = state.expand(self.size, -1).clone().requires_grad_()

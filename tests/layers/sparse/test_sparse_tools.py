@@ -96,6 +96,16 @@ def test_activity_analysis_runs_on_a_sparse_circuit_as_on_its_twin():
         np.testing.assert_allclose(mine.state, its.state, atol=1e-6)
 
 
+def test_a_linearisation_of_a_large_sparse_circuit_is_refused_in_a_sentence():
+    rnn = EIRNN(1, Populations(8000, 193), mask=1e-4, sparse=True)
+    for find in (
+        lambda: activity.fixed_points(rnn, start=torch.ones(1, 8193)),
+        lambda: activity.linearisation(rnn, torch.ones(8193)),
+    ):
+        with pytest.raises(ValueError, match="at most 8,192 numbers .* got 8,193"):
+            find()
+
+
 def test_initialisations_scale_what_acts():
     sparse, _ = twins.pair()
     init.spectral_radius_(sparse, 0.5)
