@@ -63,15 +63,17 @@ def leaky_growth(weight: Tensor, leak: Tensor, n_taus: int, most_steps: int) -> 
     matrix = _on_cpu(weight)
     n_units, each = weight.shape[0], leak.to(matrix.dtype)[:, None]
     n_steps = min(most_steps, 8 * math.ceil(n_taus / (8 * float(leak.min()))))
+    kept = 1 - each
 
-    def rectified(state: Tensor) -> Tensor:
-        return (1 - each) * state + each * (matrix @ state.clamp(min=0))
+    def step(state: Tensor) -> Tensor:
+        # The first half of the states is rectified, the other not. Reading the weight takes
+        # most of the time, and one product does it for both.
+        seen = state.clone()
+        seen[:, :_N_STARTS].clamp_(min=0)
+        return (matrix @ seen).mul_(each).addcmul_(kept, state)
 
-    def linear(state: Tensor) -> Tensor:
-        return (1 - each) * state + each * (matrix @ state)
-
-    sizes = n_units, _N_STARTS, n_steps, matrix
-    return max(growth(rectified, *sizes, sign=1), growth(linear, *sizes))
+    starts = (_starts(n_units, _N_STARTS, matrix, sign) for sign in (1, 0))
+    return _grown(step, torch.cat([*starts], dim=1), n_steps)
 
 
 @torch.no_grad()
@@ -93,12 +95,21 @@ def growth(
         like: What has the type of activity.
         sign: 1 to start from activity that is not negative.
     """
+    return _grown(step, _starts(n_units, n_starts, like, sign), n_steps)
+
+
+def _starts(n_units: int, n_starts: int, like: Tensor, sign: int) -> Tensor:
+    """Return drawn activities, (units, starts), not negative if ``sign`` is 1."""
     generator = torch.Generator().manual_seed(0)
     activity = torch.rand(n_units, n_starts, generator=generator, dtype=torch.float64)
     if not sign:
         activity = activity * 2 - 1
-    activity = activity.to(like.dtype)
-    grown = torch.zeros(n_starts, dtype=torch.float64)
+    return activity.to(like.dtype)
+
+
+def _grown(step: Callable[[Tensor], Tensor], activity: Tensor, n_steps: int) -> float:
+    """Return the factor per step by which the fastest of some activities grows; see ``growth``."""
+    grown = torch.zeros(activity.shape[1], dtype=torch.float64)
     for number in range(1, n_steps + 1):
         activity = step(activity)
         if number % _BETWEEN and number != n_steps // 2:
@@ -131,4 +142,12 @@ def row_balance(weight: Tensor) -> Tensor:
 def _on_cpu(weight: Tensor) -> Tensor:
     """Return a sparse weight on the processor, in single precision at least."""
     found = weight.detach().cpu()
-    return found if found.dtype == torch.float64 else found.float()
+    values = found.values()
+    values = values if values.dtype == torch.float64 else values.float()
+    starts, columns = found.crow_indices(), found.col_indices()
+    # The products of torch take places in 32 bits, and would copy longer ones at every step.
+    if max(len(values), *found.shape) <= torch.iinfo(torch.int32).max:
+        starts, columns = starts.int(), columns.int()
+    return torch.sparse_csr_tensor(
+        starts, columns, values, found.shape, check_invariants=False
+    )

@@ -14,6 +14,7 @@ from daleml.analysis import (
     weight_table,
 )
 from daleml.layers import EIRNN, Blocks, EILinear, Readout, init
+from daleml.layers.init import sparse_spectra
 from daleml.learning import Oja
 from tests.layers.sparse import twins
 
@@ -132,7 +133,6 @@ def test_radii_of_sparse_weights_are_those_of_matrices():
     assert init.rectified_radius(weight) == pytest.approx(
         init.rectified_radius(weight.to_dense()), rel=0.02
     )
-    sparse_spectra = pytest.importorskip("daleml.layers.init.sparse_spectra")
     exact = float(torch.linalg.eigvals(weight.to_dense()).abs().max())
     assert sparse_spectra.radius(weight) == pytest.approx(exact, rel=1e-4)
     grown = sparse_spectra.growth(lambda x: weight @ x, 500, 8, 200, weight)
@@ -158,3 +158,27 @@ def test_stacked_circuits_of_other_draws_run_as_each_alone():
 
     for mine, circuit in zip(torch.func.vmap(run)(*stacked), circuits, strict=True):
         torch.testing.assert_close(mine, circuit(inputs)[0])
+
+
+def test_growth_under_unequal_leaks_reads_the_weight_once_a_step(monkeypatch):
+    rnn = EIRNN(3, Populations(240, 60), mask=0.1, sparse=True, dtype=torch.float64)
+    weight = rnn.effective_weights()[0].recurrent.detach()
+    leak = torch.linspace(0.1, 0.5, 300, dtype=torch.float64)
+    each, sizes = leak[:, None], (300, 8, 320, weight)
+    linear = sparse_spectra.growth(
+        lambda x: (1 - each) * x + each * (weight @ x), *sizes
+    )
+    rectified = sparse_spectra.growth(
+        lambda x: (1 - each) * x + each * (weight @ x.clamp(min=0)), *sizes, sign=1
+    )
+    products, product = [], torch.Tensor.__matmul__
+
+    def counted(self, other):
+        products.append(self.col_indices().dtype)
+        return product(self, other)
+
+    monkeypatch.setattr(torch.Tensor, "__matmul__", counted)
+    found = sparse_spectra.leaky_growth(weight, leak, 32, 512)
+    assert found == pytest.approx(max(linear, rectified), rel=1e-9)
+    # Places of 64 bits would be copied at each.
+    assert products == [torch.int32] * 320
