@@ -228,14 +228,12 @@ def gather_waiting(
 
 def _is_kill(error: BaseException) -> bool:
     """Whether a worker was killed, rather than something else being wrong."""
-    kind = type(error).__name__
-    # loky calls it broken, too, if a job could not be unpickled.
-    return kind in (
-        "TerminatedWorkerError",
-        "BrokenProcessPool",
-        "KilledWorker",
-        "UncompletedJobError",
-    ) and "un-serialize" not in str(error)
+    kind, of_loky = type(error).__name__, "loky" in type(error).__module__
+    # loky calls its pool broken if a job or a result could not be unpickled, and has an error of
+    # its own for a process that ended.
+    if kind == "BrokenProcessPool":
+        return not of_loky
+    return kind in ("TerminatedWorkerError", "KilledWorker", "UncompletedJobError")
 
 
 def _gave_up(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
@@ -184,14 +185,15 @@ def chunks_of(weights: Any) -> Chunks | None:
     """
     if isinstance(weights, Chunks):
         return weights
-    library = type(weights).__module__.partition(".")[0]
-    if library == "pyarrow" and hasattr(weights, "to_numpy"):
+    # Who holds one has imported its library; neither is imported for the question.
+    pyarrow, dask = sys.modules.get("pyarrow"), sys.modules.get("dask")
+    if pyarrow and isinstance(weights, (pyarrow.Array, pyarrow.ChunkedArray)):
         # A single array of pyarrow is one chunk.
         parts = getattr(weights, "chunks", [weights])
         # Whole numbers with a null become floats, in all chunks or in none.
         lacking = any(part.null_count for part in parts)
         return Chunks(lambda: (_of_arrow(part, lacking=lacking) for part in parts))
-    if library.startswith("dask") and hasattr(weights, "to_delayed"):
+    if dask and dask.is_dask_collection(weights) and hasattr(weights, "to_delayed"):
         if hasattr(weights, "ravel"):
             weights = weights.ravel()
         delayed = weights.to_delayed()

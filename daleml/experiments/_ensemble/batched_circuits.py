@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -11,7 +9,7 @@ from daleml.experiments._ensemble.batched_layers import Activity, BatchedForm
 from daleml.experiments._ensemble.fused_members import Recurrence, fused_members
 from daleml.experiments._ensemble.likeness import circuits_differ
 from daleml.layers import DANNRNN, EIRNN
-from daleml.layers._recurrent import noise
+from daleml.layers._recurrent import batched_steps, noise
 from daleml.layers._recurrent.kept_leak import Step
 from daleml.layers._recurrent.layer_sweep import is_lowered
 
@@ -33,9 +31,9 @@ class BatchedCircuit(BatchedForm):
         fits = x.shape[-1] == first.input_size and x.dtype == stored.dtype
         if not fits or not x.shape[-2] * x.shape[-3] or is_lowered(x):
             return False
-        return all(map(_is_plain, self.layers.modules)) and not circuits_differ(
-            self.layers.modules
-        )
+        return all(
+            map(batched_steps.is_plain, self.layers.modules)
+        ) and not circuits_differ(self.layers.modules)
 
     def __call__(self, given: Activity) -> Activity:
         """Run all layers of the circuits, each over all steps before the next."""
@@ -44,7 +42,7 @@ class BatchedCircuit(BatchedForm):
             x = x.transpose(-3, -2)
         x = self._noisy(x, given.shared)
         finals = []
-        for i, suffix in enumerate(first._suffixes):
+        for i, suffix in enumerate(batched_steps.suffixes_of(first)):
             if i and first.dropout and first.training:
                 x = self.layers.streams.dropped(x, first.dropout)
             rates, last = self._advance(suffix, x)
@@ -60,7 +58,8 @@ class BatchedCircuit(BatchedForm):
         Returns:
             Rates (steps, circuits, batch, units), and last states (circuits, batch, units).
         """
-        layers, matrices = self.layers, self.layers.first._wiring.matrices
+        layers = self.layers
+        matrices = batched_steps.matrices_of(layers.first)
         weight_ih, weight_hh = (
             layers.composed([f"{matrix}_{kind}{suffix}" for matrix in matrices])
             for kind in ("ih", "hh")
@@ -72,13 +71,14 @@ class BatchedCircuit(BatchedForm):
             bias = (biases[0] + biases[1])[..., None]
             weight_ih = torch.cat([weight_ih, bias], dim=2)
             read = nn.functional.pad(x, (0, 1), value=1.0)
-        steps = [module._step(x) for module in layers.modules]
+        steps = [batched_steps.step_of(module, x) for module in layers.modules]
         keep: Tensor | float | None = None
-        if steps[0] is not None:
+        leaks = [step for step in steps if step is not None]
+        if leaks:
             # Folded into the weights and the bias, the leak costs no product at any step.
-            leak = _of_rows(_of_all([step.leak for step in steps], x))
+            leak = _of_rows(_of_all([step.leak for step in leaks], x))
             weight_ih, weight_hh = weight_ih * leak, weight_hh * leak
-            keep = _of_all([step.keep for step in steps], x)
+            keep = _of_all([step.keep for step in leaks], x)
         how = Recurrence(layers.first.nonlinearity, keep)
         state, noise = self._starting(suffix, x), self._noise(x, steps)
         return fused_members(read, weight_ih, weight_hh, state, noise, how)
@@ -94,15 +94,14 @@ class BatchedCircuit(BatchedForm):
     def _noisy(self, x: Tensor, shared: bool) -> Tensor:
         """Return what each first layer reads, with its noise."""
         modules = self.layers.modules
-        if not any(one.input_noise and one._is_noisy for one in modules):
+        if not any(map(batched_steps.has_input_noise, modules)):
             return x
         found = []
         for k, module in enumerate(modules):
             mine = x if shared else x[k]
-            if module.input_noise and module._is_noisy:
-                step = module._step(x) if module._leaks else None
-                rows, sigma = mine.flatten(0, 1), module.input_noise
-                noisy = rows + noise.of_input(rows, sigma, step, self._generator(k))
+            if batched_steps.has_input_noise(module):
+                rows, generator = mine.flatten(0, 1), self._generator(k)
+                noisy = batched_steps.with_input_noise(module, rows, x, generator)
                 mine = noisy.view(mine.shape)
             found.append(mine)
         return torch.stack(found)
@@ -110,14 +109,14 @@ class BatchedCircuit(BatchedForm):
     def _noise(self, x: Tensor, steps: list[Step | None]) -> Tensor | None:
         """Draw the noise of the states in every step, (steps, circuits, batch, units)."""
         modules = self.layers.modules
-        if not any(one.noise and one._is_noisy for one in modules):
+        if not any(map(batched_steps.has_state_noise, modules)):
             return None
         size, like = self.layers.first.hidden_size, x.select(-1, 0)
         # Of one circuit: how many rows it has, and of which kind.
         like = like if x.ndim == 3 else like[0]
         drawn = x.new_zeros(len(like), len(modules), like.shape[1], size)
         for k, (module, step) in enumerate(zip(modules, steps, strict=True)):
-            if module.noise and module._is_noisy:
+            if batched_steps.has_state_noise(module):
                 rows, sigma = like.flatten(), module.noise
                 mine = noise.of_state(rows, size, sigma, step, self._generator(k))
                 drawn[:, k] = mine.view(*like.shape, size)
@@ -126,22 +125,6 @@ class BatchedCircuit(BatchedForm):
     def _generator(self, k: int) -> torch.Generator:
         own = self.layers.modules[k].generator
         return self.layers.streams.generators[k] if own is None else own
-
-
-def _is_plain(circuit: Any) -> bool:
-    """Whether a circuit is one that the batched steps know."""
-    if circuit._has_dynamics or circuit._perturbations or circuit._layer_hooks:
-        return False
-    if circuit._wiring.shunting or not isinstance(circuit.nonlinearity, str):
-        return False
-    if circuit.rate_noise and circuit._is_noisy:
-        return False
-    # A leak that learns, or has a graph, asks for a derivative.
-    exact = circuit._exact_leak()
-    return (
-        not (isinstance(exact, Tensor) and exact.requires_grad)
-        and not circuit.train_tau
-    )
 
 
 def _of_all(each: list[Tensor | float], like: Tensor) -> Tensor | float:

@@ -154,9 +154,3 @@ def circuits_differ(circuits: Sequence[Circuit]) -> bool:
         if [getattr(circuit, name, None) for name in _OF_CIRCUITS] != first:
             return True
     return False
-
-
-def digests_differ(circuits: Sequence[Circuit]) -> bool:
-    """Whether circuits differ in a setting that a transform would take from the first."""
-    first = circuits[0]._settings_digest()
-    return any(circuit._settings_digest() != first for circuit in circuits[1:])

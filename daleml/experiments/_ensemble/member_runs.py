@@ -32,6 +32,7 @@ from daleml.experiments._ensemble.layer_stack import LayerStack
 from daleml.experiments._ensemble.parameter_stack import ParameterStack, Place
 from daleml.experiments._ensemble.random_streams import Streams
 from daleml.experiments._ensemble.swapping import buffers_of, swapped
+from daleml.layers._recurrent import batched_steps
 from daleml.layers._recurrent.circuit import Circuit
 from daleml.layers._recurrent.ensembles import DIGEST
 
@@ -90,7 +91,7 @@ class MemberRuns:
             is_run_as_first = isinstance(layers[0], Circuit) and not self._is_ready(
                 path
             )
-            if is_run_as_first and likeness.digests_differ(layers):
+            if is_run_as_first and batched_steps.settings_differ(layers):
                 return f"circuits at `{where}` differ in their settings"
         differing = likeness.differing_attribute(self.stack.modules)
         return "" if differing is None else f"{differing} differs"
@@ -255,7 +256,7 @@ class MemberRuns:
     def _require_circuits_alike(self, path: str) -> None:
         """Raise if circuits there, which are to run as themselves, differ in their settings."""
         layers: list[Any] = [modules[path] for modules in self.stack.modules]
-        if isinstance(layers[0], Circuit) and likeness.digests_differ(layers):
+        if isinstance(layers[0], Circuit) and batched_steps.settings_differ(layers):
             raise ValueError(f"circuits at `{path}` differ in their settings")
 
     def _stacked_buffers(self, path: str) -> dict[Place, Tensor]:
