@@ -98,6 +98,17 @@ class Pattern:
             self.row_starts, self.pre, values, self.shape, check_invariants=False
         )
 
+    def cpu_csr(self, values: Tensor) -> Tensor:
+        """Return the matrix of some values on the CPU: not every device has such matrices.
+
+        Args:
+            values: One number for each synapse, on any device.
+        """
+        if values.device.type in ("cpu", "meta"):
+            return self.csr(values)
+        on_cpu = Pattern(self.post.cpu(), self.pre.cpu(), self.shape)
+        return on_cpu.csr(values.cpu())
+
     def transposed_csr(self, values: Tensor) -> Tensor:
         """Return the transpose of the matrix of some values, ``torch.sparse_csr``."""
         _quieten()

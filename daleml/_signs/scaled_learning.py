@@ -9,13 +9,17 @@ multiplies weights. Scaled gradients would be nothing under Adam, which divides 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from daleml._signs import facts, parameter_lookup
 from daleml._support.sharded_tensors import local, local_part
+
+_COPIES: Any = WeakTensorKeyDictionary()
+"""By factors, a copy of them on the device and in the dtype of the weight that they belong to."""
 
 
 class Before(NamedTuple):
@@ -60,10 +64,21 @@ def remembered(model: nn.Module, trained: Collection[int]) -> list[Before]:
     found = []
     for _, weight, factors in scaled_weights(model):
         if id(weight) in trained:
-            factors = local_part(factors, weight)
-            factors = factors.to(device=weight.device, dtype=_precise(weight.dtype))
+            factors = _beside(weight, local_part(factors, weight))
             found.append(Before(weight, local(weight.detach()).clone(), factors))
     return found
+
+
+def _beside(weight: Tensor, factors: Tensor) -> Tensor:
+    """Return factors where a weight is, copied once: a copy at every step would wait for it."""
+    device, dtype = weight.device, _precise(weight.dtype)
+    if factors.device == device and factors.dtype == dtype:
+        return factors
+    key = device, dtype, factors._version
+    if factors not in _COPIES or key not in _COPIES[factors]:
+        _COPIES[factors] = {key: factors.to(device=device, dtype=dtype)}
+    copy: Tensor = _COPIES[factors][key]
+    return copy
 
 
 @torch.no_grad()

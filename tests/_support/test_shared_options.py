@@ -25,8 +25,15 @@ SHARED = (
 COLUMN_EI = ("strength", "input_strength", "lr_scale", "input_lr_scale", "input_signed")
 TORCHS = ("generator", "device", "dtype")
 CLASSES = {
-    EIRNN: (*SHARED, *COLUMN_EI, "input_mean", "spectral_radius", *TORCHS),
-    EIRNNCell: (*SHARED, *COLUMN_EI, "input_mean", "spectral_radius", *TORCHS),
+    EIRNN: (*SHARED, *COLUMN_EI, "input_mean", "sparse", "spectral_radius", *TORCHS),
+    EIRNNCell: (
+        *SHARED,
+        *COLUMN_EI,
+        "input_mean",
+        "sparse",
+        "spectral_radius",
+        *TORCHS,
+    ),
     DANNRNN: (*SHARED, "shunting", "eps", *TORCHS),
     DANNRNNCell: (*SHARED, "shunting", "eps", *TORCHS),
     DANNConv1d: ("padding_mode", "eps", *TORCHS),
@@ -50,7 +57,7 @@ def test_the_signature_lists_every_option_with_its_default(kind):
     assert tuple(p.name for p in keywords) == CLASSES[kind]
     assert not [p for p in parameters.values() if p.kind is p.VAR_KEYWORD]
     defaults = {p.name: p.default for p in keywords}
-    expected = {"train_tau": False, "noise": 0.0, "input_noise": 0.0, "rate_noise": 0.0, "noise_in_eval": False, "train_initial_state": False, "input_signed": True, "input_mean": 0.0, "shunting": False, "eps": 0.01, "padding_mode": "zeros"}  # fmt: skip
+    expected = {"train_tau": False, "noise": 0.0, "input_noise": 0.0, "rate_noise": 0.0, "noise_in_eval": False, "train_initial_state": False, "input_signed": True, "input_mean": 0.0, "shunting": False, "sparse": False, "eps": 0.01, "padding_mode": "zeros"}  # fmt: skip
     assert defaults == {name: expected.get(name) for name in CLASSES[kind]}
     assert list(inspect.signature(kind.__init__).parameters)[1:] == list(parameters)
     assert (

@@ -232,7 +232,12 @@ def of_graph(
 ) -> GivenWiring:
     """Read the wiring of a signed graph; see ``EIRNN.from_graph``."""
     given = reading.opened(graph, weight, **how_read)
-    whole = read_graph(given, weight, node_types.asked(population))
+    try:
+        whole = read_graph(given, weight, node_types.asked(population))
+    except ValueError:
+        # Signs are asked for first: strengths alone would make no circuit.
+        one_sign_each(read_graph(given, None), drop_minority)
+        raise
     edges, unit_signs = one_sign_each(whole, drop_minority)
     signs_listed = unit_signs.tolist()
     # A sparse matrix has an order of units, and no names for them.

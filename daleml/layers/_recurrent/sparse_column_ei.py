@@ -56,10 +56,12 @@ class SparseColumnEI(ColumnEI):
         if weight.is_meta or (path.from_state and are_to_come()):
             return
         if path.structured and path.strength is None:
-            balanced = sparse_spectra.row_balance(pattern.csr(weight))
+            balanced = sparse_spectra.row_balance(pattern.cpu_csr(weight))
             self._multiply_(module, name, balanced)
             weight = acting(module, name).detach()
-        found = sparse_spectra.radius(pattern.csr(weight)) if path.from_state else 0.0
+        found = (
+            sparse_spectra.radius(pattern.cpu_csr(weight)) if path.from_state else 0.0
+        )
         if found:
             factor = factor_from(found, weight, starting_radius(module))
             if path.strength is None:
@@ -76,7 +78,7 @@ class SparseColumnEI(ColumnEI):
         if pattern is None:
             return super().balance_(module, name, balance)
         acting_parameters.require_scalable(module, full)
-        weight = pattern.csr(acting(module, full).detach())
+        weight = pattern.cpu_csr(acting(module, full).detach())
         self._multiply_(module, full, balance(weight))
         return True
 

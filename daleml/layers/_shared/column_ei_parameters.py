@@ -125,4 +125,4 @@ def _draw_sparse(
         sparse_draws.draw_(module, "weight", pattern, unit_signs, strength, bias, how)
     with rewritten(module, "weight") as weight:
         if synapses.structured and synapses.strength is None and not weight.is_meta:
-            weight.mul_(row_balance(pattern.csr(weight)).to(weight))
+            weight.mul_(row_balance(pattern.cpu_csr(weight)).to(weight))

@@ -63,11 +63,12 @@ def draw_(
         if bias is not None:
             centre = centring(unit_signs, how["input_mean"])
             signed = unit_signs != 0
-            given = torch.ones_like(weight, dtype=torch.float64)
-            synapse_options.grade_(given, strengths, None, means)
-            given *= signed.to(given).index_select(0, pre.to(given.device))
+            # On the CPU, since not every device has float64.
+            given = torch.ones(weight.shape, dtype=torch.float64, device="cpu")
+            synapse_options.grade_(given, strengths, None, means.cpu())
+            given *= signed.to(given).index_select(0, pre.cpu())
             received = _by_receiver(given, pattern) / max(int(signed.sum()), 1)
-            bias.copy_(centre * received)
+            bias.copy_((centre * received).to(bias.dtype))
 
 
 def centring(unit_signs: Tensor, input_mean: float) -> float:

@@ -62,6 +62,9 @@ class SparseMatrix:
 
     def csr(self) -> Tensor:
         """Return the weight as ``torch.sparse_csr``."""
+        # Other devices have no such matrices.
+        if self.values.device.type not in ("cpu", "cuda"):
+            return self.pattern.cpu_csr(self.values)
         return self.pattern.csr(self.values)
 
 

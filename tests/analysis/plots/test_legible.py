@@ -76,6 +76,17 @@ def swept(n):
     return Named(sweep=Named(panels=[panel]), curves=[arms])
 
 
+def swept_table():
+    """A table of runs, as a sweep returns one, with rules of long names."""
+    rows = [
+        (lr, rule, seed, "finished", 5 + seed + 9 * lr + k)
+        for lr in (0.01, 0.1, 1.0)
+        for k, rule in enumerate(LONG[:3])
+        for seed in range(3)
+    ]
+    return pd.DataFrame(rows, columns=["lr", "rule", "seed", "status", "error"])
+
+
 def judged():
     check = Named(
         label="error of the DANN less that of the MLP, in percent, over all seeds",
@@ -217,6 +228,7 @@ CASES = {
     "dimension": [(lambda: activity.dimension(RNG.normal(size=(50, 5))), {})],
     "claim": [(judged, {})],
     "sweep": [(lambda: swept(10), {})],
+    "runs": [(swept_table, {"x": "lr", "y": "error", "hue": "rule", "unit": "%"})],
 }
 ROWS = [(name, place) for name, cases in CASES.items() for place in range(len(cases))]
 
