@@ -99,11 +99,7 @@ class Pattern:
         )
 
     def cpu_csr(self, values: Tensor) -> Tensor:
-        """Return the matrix of some values on the CPU: not every device has such matrices.
-
-        Args:
-            values: One number for each synapse, on any device.
-        """
+        """Return the matrix of some values on the CPU: not every device has such matrices."""
         if values.device.type in ("cpu", "meta"):
             return self.csr(values)
         on_cpu = Pattern(self.post.cpu(), self.pre.cpu(), self.shape)
