@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Container, Hashable, Mapping, Sequence
 from typing import Any
 
 from daleml._support.type_names import is_mapping
@@ -16,6 +16,7 @@ def cell_types(
     nodes: Sequence[Any],
     unit_signs: Sequence[int],
     given: CellTypes,
+    silent: Container[int] = (),
 ) -> list[str] | None:
     """Return the cell type of each node, or None if nobody gave any.
 
@@ -24,6 +25,7 @@ def cell_types(
         nodes: The nodes of a graph.
         unit_signs: +1 or -1 for each.
         given: The cell types, or the attribute that holds them.
+        silent: Places of nodes that say no sign and send nothing: any sign is right for them.
 
     Raises:
         TypeError: If ``given`` is neither.
@@ -42,13 +44,14 @@ def cell_types(
         values = [given.get(node) for node in nodes]
     found = []
     sign_of: dict[str, int] = {}
-    for node, sign, cell_type in zip(nodes, unit_signs, values, strict=True):
+    for place, cell_type in enumerate(values):
+        node, sign = nodes[place], unit_signs[place]
         if not isinstance(cell_type, str):
             raise ValueError(
                 "`population` must give the cell type of every node, a string; got"
                 f" {cell_type!r} for {node!r}."
             )
-        if sign_of.setdefault(cell_type, sign) != sign:
+        if place not in silent and sign_of.setdefault(cell_type, sign) != sign:
             raise ValueError(
                 "`population` must give nodes of one cell type one sign; got"
                 f" {cell_type!r} for {node!r}, whose sign is {sign:+d}, and for one of the"
@@ -56,6 +59,23 @@ def cell_types(
             )
         found.append(cell_type)
     return found
+
+
+def with_silent(
+    unit_signs: Sequence[int], types: Sequence[str] | None, silent: Collection[int]
+) -> list[int]:
+    """Return the sign of each node, where one that is silent has the sign of its cell type."""
+    signs = list(unit_signs)
+    if types is None:
+        return signs
+    said = {
+        cell_type: sign
+        for place, (cell_type, sign) in enumerate(zip(types, signs, strict=True))
+        if place not in silent
+    }
+    for place in silent:
+        signs[place] = said.get(types[place], signs[place])
+    return signs
 
 
 def asked(given: CellTypes) -> tuple[str, ...]:

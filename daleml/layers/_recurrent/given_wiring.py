@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -240,13 +241,16 @@ def of_graph(
         raise
     edges, unit_signs = one_sign_each(whole, drop_minority)
     signs_listed = unit_signs.tolist()
+    sends = np.bincount(whole.pre, minlength=len(whole.nodes)) > 0
+    silent = set(np.flatnonzero((whole.node_sign == 0) & ~sends).tolist())
     # A sparse matrix has an order of units, and no names for them.
     nameless = is_sparse(graph)
     if nameless:
         population = node_types.in_order(population, len(edges.nodes))
     cell_types = node_types.cell_types(
-        edges.attributes, edges.nodes, signs_listed, population
+        edges.attributes, edges.nodes, signs_listed, population, silent
     )
+    signs_listed = node_types.with_silent(signs_listed, cell_types, silent)
     populations, order = Populations.from_signs(signs_listed, cell_types)
     # An edge's sign is that of its sender, so magnitudes are all that it adds.
     weights = edges.weight * unit_signs[edges.pre]

@@ -303,3 +303,17 @@ def test_damaged_files_and_missing_ids_name_the_file(tmp_path):
         built(tmp_path / "gaps.feather")
     with pytest.raises(FileNotFoundError):
         built(tmp_path / "none.csv")
+
+
+def test_a_unit_that_sends_nothing_has_the_sign_of_its_type():
+    weights = np.zeros((4, 4))
+    weights[1, 0], weights[2, 1], weights[3, 1] = 2.0, -1.0, -1.0
+    types = ["E", "I", "E", "I"]  # units 2 and 3 receive only
+    given = scipy.sparse.csr_array(weights)
+    rnn = EIRNN.from_graph(given, 1, rows="post", population=types)
+    assert rnn.populations.sizes == {"E": 2, "I": 2}
+    assert rnn.order.tolist() == [0, 2, 1, 3]
+    alike = EIRNN.from_matrix(given, 1, rows="post", names=types)
+    assert alike.populations == rnn.populations
+    with pytest.raises(ValueError, match="one cell type one sign"):
+        EIRNN.from_graph(given, 1, rows="post", population=["E", "E", "E", "I"])
