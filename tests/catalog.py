@@ -506,9 +506,9 @@ class Circuits(nn.Module):
             mask=mask.bool(),
             input_mask=0.8,
             sparse=True,
-            lr_scale=Blocks({"I->*": 0.5}, default=1),
+            lr_scale=Blocks({"*->*": 0.5}),
             dt_ms=20,
-            tau_ms=60,
+            tau_ms=200,
             **kw,
         )
         plastic = ShortTermPlasticity(1500, 200, 0.15, over=RectifiedLeak())
