@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,8 +30,10 @@ def _put_back() -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
-            os.chdir(folder)
+        # In another thread it would move the caller, who may have gone elsewhere meanwhile.
+        if threading.current_thread() is threading.main_thread():
+            with contextlib.suppress(OSError):
+                os.chdir(folder)
         if torch.get_default_device() != device:
             # Where there was none, the CPU is the default without a mode that costs time.
             torch.set_default_device(None if device.type == "cpu" else device)
