@@ -506,7 +506,7 @@ class Circuits(nn.Module):
             mask=mask.bool(),
             input_mask=0.8,
             sparse=True,
-            lr_scale=Blocks({"*->*": 0.5}),
+            lr_scale=torch.tensor([1.0] * 6 + [0.5] * 3).expand(9, 9),
             dt_ms=20,
             tau_ms=200,
             **kw,

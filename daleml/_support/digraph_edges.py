@@ -118,14 +118,16 @@ def edges_of(
     if negative.size and weight == WEIGHT:
         first_negative = int(negative[0]), edges[negative[0]][WEIGHT]
     own = [graph.nodes[node].get("sign") for node in nodes]
+    said = [one.get("sign") for one in edges]
     return SignedEdges(
         nodes,
         *ends,
         np.abs(given),
-        _signs([one.get("sign") for one in edges], nodes, ends),
+        _signs(said, nodes, ends),
         _signs(own, nodes, None),
         first_negative,
         {name: [graph.nodes[node].get(name) for node in nodes] for name in attributes},
+        said,
     )
 
 

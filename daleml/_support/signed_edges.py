@@ -38,6 +38,7 @@ class SignedEdges:
         node_sign: The same of each node.
         first_negative: The first edge whose strength was given with a sign, and that strength.
         attributes: What was asked for of nodes, a value for each, None where one has none.
+        said: What each edge gave as its sign, as it was given; empty where that was not kept.
     """
 
     nodes: tuple[Any, ...]
@@ -48,6 +49,7 @@ class SignedEdges:
     node_sign: NDArray[np.int8]
     first_negative: tuple[int, Any] | None = None
     attributes: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    said: Sequence[Any] = ()
 
     @property
     def sign(self) -> NDArray[np.int8]:
@@ -60,7 +62,7 @@ class SignedEdges:
         columns: dict[str, Any] = {}
         for name in ("pre", "post", "weight", "edge_sign"):
             columns[name] = getattr(self, name)[which]
-        return dataclasses.replace(self, first_negative=None, **columns)
+        return dataclasses.replace(self, first_negative=None, said=(), **columns)
 
     def in_order(self, order: NDArray[np.intp]) -> SignedEdges:
         """Return the same graph with its nodes in another order: node ``k`` was ``order[k]``."""
@@ -183,7 +185,9 @@ def _require_signs(edges: SignedEdges) -> None:
         return
     if edges.first_negative is not None:
         _refuse_signed_weights(edges, *edges.first_negative)
-    read_sign(None, on_edge(edges, int(unknown[0])), known=True)
+    k = int(unknown[0])
+    given = edges.said[k] if edges.said else None
+    read_sign(given, on_edge(edges, k), known=True)
 
 
 def _refuse_signed_weights(edges: SignedEdges, k: int, given: Any) -> NoReturn:

@@ -90,7 +90,9 @@ def weight_sample(
     source: Source
     n_absent = 0
     if type(weights) is np.ndarray and weights.dtype.kind in "fiu":
-        source = _flat(weights, in_order=sample_weights is not None)
+        source = weights
+        if weights.ndim != 1:
+            source = _flat(weights, in_order=sample_weights is not None)
     elif is_module(weights) or isinstance(weights, Mapping):
         if sample_weights is not None:
             raise ValueError("`sample_weights` must be left out for a model; got some.")

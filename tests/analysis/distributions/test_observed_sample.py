@@ -101,7 +101,7 @@ def test_a_fit_runs_through_few_files_and_functions():
     fit_weights(WEIGHTS, "lognormal")
     files, functions = entered(lambda: fit_weights(WEIGHTS, "lognormal"))
     assert len(files) <= 5, sorted(files)
-    assert len(functions) <= 17, sorted(functions)
+    assert len(functions) <= 16, sorted(functions)
 
 
 def test_whole_is_what_was_seen_as_it_is_and_counts_once():

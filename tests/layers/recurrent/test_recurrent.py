@@ -1151,7 +1151,7 @@ def test_a_balanced_graph_has_no_loop_to_scale():
 @pytest.mark.parametrize(
     ("edge", "sentence"),
     [
-        ({"sign": float("nan")}, "`graph` must have a sign, +1 or -1, on every node or edge, see `lawful_graph`; got None on the edge from 'a' to 'b'."),
+        ({"sign": float("nan")}, "`graph` must have a sign, +1 or -1, on every node or edge, see `lawful_graph`; got nan on the edge from 'a' to 'b'."),
         ({"sign": [1]}, "`graph` must have a sign, +1 or -1, on every node or edge, see `lawful_graph`; got [1] on the edge from 'a' to 'b'."),
         ({"weight": float("nan")}, "`graph` must have finite numbers as weights; got nan on the edge from 'a' to 'b'."),
         ({"weight": "3"}, "`graph` must have finite numbers as weights; got '3' on the edge from 'a' to 'b'."),
