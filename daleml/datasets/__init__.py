@@ -31,7 +31,8 @@ or both, which ``Blocks`` of ``daleml.layers`` takes):
 Images, as an :class:`ImageSplit` (tensors, a fixed split):
 
 - :func:`digits`: 1,797 handwritten digits of 8 x 8 pixels.
-- :func:`fashion_mnist`: 10,000 articles of clothing of 28 x 28 pixels, from files of yours.
+- :func:`fashion_mnist`: articles of clothing of 28 x 28 pixels, 10,000 of them or all 70,000,
+  from files of yours.
 
 Nothing is downloaded, and each call returns tables of its own: edit them freely. Files of yours
 are looked for where ``path`` says, or in the folder that the environment variable

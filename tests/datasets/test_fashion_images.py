@@ -1,14 +1,19 @@
 import gzip
+import hashlib
 import os
+import shutil
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from daleml import Populations, signs
-from daleml.datasets import fashion_mnist
+from daleml.datasets import fashion_images, fashion_mnist
 from daleml.layers import DANNConv2d, DANNLinear, EIConv2d, EILinear, populations_after
 from daleml.optim import enforce, param_groups
+from daleml.reproductions.absent_files import fashion_mnist_absent
+from daleml.tasks import read_idx
 
 has_data = pytest.mark.skipif(
     not os.environ.get("DALEML_DATA"),
@@ -20,7 +25,82 @@ def write_idx(path, values):
     header = bytes([0, 0, 8, values.ndim]) + b"".join(
         n.to_bytes(4, "big") for n in values.shape
     )
-    path.write_bytes(gzip.compress(header + values.numpy().tobytes()))
+    content = header + values.numpy().tobytes()
+    path.write_bytes(gzip.compress(content) if path.suffix else content)
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """Files of 6 training and 10 test images, taken for the published ones, in a folder of data."""
+    folder = tmp_path / "data" / "fashion_mnist"
+    folder.mkdir(parents=True)
+    generator = torch.Generator().manual_seed(0)
+    for part, n, ending in (("_TRAIN", 6, ".gz"), ("_TEST", 10, "")):
+        names = getattr(fashion_images, part).names
+        pixels = torch.randint(256, (n, 28, 28), generator=generator, dtype=torch.uint8)
+        labels = torch.arange(n, dtype=torch.uint8)
+        found = [
+            write_idx(folder / (name + ending), values)
+            for name, values in zip(names, (pixels, labels), strict=True)
+        ]
+        monkeypatch.setattr(
+            fashion_images, part, fashion_images._Part(*names, n, *found)
+        )
+    monkeypatch.setattr(fashion_images, "_N_TRAIN", 8)
+    monkeypatch.setattr(fashion_images, "SYSTEM_FOLDER", tmp_path / "system")
+    monkeypatch.setenv("DALEML_DATA", str(tmp_path / "data"))
+    return folder
+
+
+def test_the_published_split_is_as_published_and_the_other_stays_what_it_was(tiny):
+    pixels = read_idx(tiny / "train-images-idx3-ubyte.gz").view(6, 784)
+    tests = read_idx(tiny / "t10k-images-idx3-ubyte").view(10, 784)
+    split = fashion_mnist(published=True)
+    assert split.name == "Fashion-MNIST"
+    assert split.train_y.tolist() == list(range(6))
+    assert split.test_y.tolist() == list(range(10))
+    torch.testing.assert_close(split.train_x, pixels / 255, rtol=0, atol=0)
+    torch.testing.assert_close(split.test_x, tests / 255, rtol=0, atol=0)
+    divided = fashion_mnist()
+    order = np.random.default_rng(0).permutation(10)
+    assert divided.train_y.tolist() == order[:8].tolist()
+    torch.testing.assert_close(divided.test_x, tests[order[8:]] / 255, rtol=0, atol=0)
+    assert divided.test_x.dtype == split.test_x.dtype == torch.float32
+
+
+def test_files_are_looked_for_in_the_data_and_then_in_the_system(tiny, monkeypatch):
+    assert fashion_mnist_absent() is None
+    tiny.rename(fashion_images.SYSTEM_FOLDER)
+    assert len(fashion_mnist(published=True).train_y) == 6
+    # The test images alone are in the folder of data: they are found there, the others not.
+    tiny.mkdir()
+    for name in fashion_images._TEST.names:
+        shutil.copy(fashion_images.SYSTEM_FOLDER / name, tiny)
+    assert fashion_images._folder(None, fashion_images._TEST.names) == tiny
+    assert len(fashion_mnist(published=True).train_y) == 6
+    with pytest.raises(
+        FileNotFoundError, match="with train-images-idx3-ubyte.gz, from"
+    ):
+        fashion_mnist(tiny, published=True)
+    monkeypatch.delenv("DALEML_DATA")
+    assert len(fashion_mnist().train_y) == 8
+    shutil.rmtree(fashion_images.SYSTEM_FOLDER)
+    assert "dataset-fashion-mnist" in fashion_mnist_absent()
+    with pytest.raises(ValueError, match="train-labels-idx1-ubyte.gz are from https"):
+        fashion_mnist(published=True)
+
+
+def test_another_collection_of_the_same_names_is_refused(tiny):
+    name = "t10k-labels-idx1-ubyte"
+    write_idx(tiny / name, torch.zeros(10, dtype=torch.uint8))
+    with pytest.raises(ValueError, match=r"SHA-256 \w{12}\.\.\.; got \w{12}.*" + name):
+        fashion_mnist()
+    assert fashion_mnist(check=False).train_y.tolist() == [0] * 8
+    with pytest.raises(ValueError, match="`seed` must be left out where `published`"):
+        fashion_mnist(seed=1, published=True)
+    with pytest.raises(TypeError, match="`published` must be True or False"):
+        fashion_mnist(published="train")
 
 
 @has_data
@@ -38,6 +118,7 @@ def test_the_split_is_fixed_and_balanced():
 
 def test_files_that_are_missing_or_wrong_are_named(tmp_path, monkeypatch):
     monkeypatch.delenv("DALEML_DATA", raising=False)
+    monkeypatch.setattr(fashion_images, "SYSTEM_FOLDER", tmp_path / "nothing")
     with pytest.raises(
         ValueError,
         match=r"^`path` must be given where the environment variable DALEML_DATA",

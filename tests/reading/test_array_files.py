@@ -558,13 +558,15 @@ def test_data_sets_go_through_the_same_reader(folder):
         kasthuri("t.csv", check=False)
 
 
-def test_fashion_says_which_files_it_wants(monkeypatch):
+def test_fashion_says_which_files_it_wants(monkeypatch, tmp_path):
     monkeypatch.delenv("DALEML_DATA", raising=False)
+    monkeypatch.setattr("daleml.datasets.fashion_images.SYSTEM_FOLDER", tmp_path)
     with pytest.raises(ValueError) as raised:
         fashion_mnist()
     assert str(raised.value) == (
         "`path` must be given where the environment variable DALEML_DATA is not set: t10k-images-idx3-ubyte.gz and "
-        "t10k-labels-idx1-ubyte.gz are from https://github.com/zalandoresearch/fashion-mnist; got None."
+        "t10k-labels-idx1-ubyte.gz are from https://github.com/zalandoresearch/fashion-mnist or Debian's package "
+        "dataset-fashion-mnist; got None."
     )
 
 
