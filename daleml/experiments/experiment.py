@@ -11,6 +11,9 @@ from typing import Any, TypeAlias
 BUDGETS = ("quick", "paper", "long")
 """How much time an experiment may take: minutes, about an hour, a night."""
 
+FIRST_SEEDS = {"quick": 0, "paper": 1_000, "long": 2_000}
+"""The first seed of each budget: no budget sees a seed by which another one was planned."""
+
 Numbers: TypeAlias = dict[str, float]
 """What one run measured, by name."""
 
@@ -29,6 +32,8 @@ class Experiment:
         settings: By budget, what ``run`` is given: plain values, ready for JSON.
         seeds: By budget, how many seeds are run.
         minutes: By budget, about how long a seed takes on one core; long ones are begun first.
+        absent: Returns a sentence that says which file is not on this machine and how to get it,
+            or nothing where all are there; None for an experiment that needs no files.
 
     Example:
         >>> def mean_of_squares(seed, settings):
@@ -47,6 +52,20 @@ class Experiment:
     settings: Mapping[str, Settings]
     seeds: Mapping[str, int]
     minutes: Mapping[str, float] = field(default_factory=dict)
+    absent: Callable[[], str] | None = field(default=None, repr=False)
+
+    def seed_numbers(self, budget: str) -> range:
+        """Return the seeds that are run at a budget; no two budgets share one.
+
+        Args:
+            budget: The budget whose seeds are meant.
+        """
+        first = FIRST_SEEDS.get(budget, 0)
+        return range(first, first + self.seeds[budget])
+
+    def absence(self) -> str:
+        """Return which file it needs and lacks on this machine; nothing if it lacks none."""
+        return "" if self.absent is None else self.absent()
 
     def digest(self, budget: str) -> str:
         """Return a short name of the settings: results of other settings are other results.

@@ -27,6 +27,7 @@ class Journal:
         path: The file; made when the first seed ends.
         finished: The numbers of the finished seeds, by the keys of their runs.
         failed: Why the others failed that were run, by the keys of their runs.
+        seconds: The processor seconds that finished seeds took, where lines have them.
         sources: The digests of the source of the functions that were run, where lines have them.
 
     Args:
@@ -50,6 +51,7 @@ class Journal:
         self.path = path
         self.finished: dict[RunKey, Numbers] = {}
         self.failed: dict[RunKey, str] = {}
+        self.seconds: dict[RunKey, float] = {}
         self.sources: dict[RunKey, str] = {}
         if not os.path.lexists(path):
             return
@@ -143,6 +145,8 @@ class Journal:
         self.failed.pop(entry.key, None)
         if entry.source:
             self.sources[entry.key] = entry.source
+        if entry.seconds is not None:
+            self.seconds[entry.key] = entry.seconds
 
     def forget_incomplete(
         self, needed: Mapping[tuple[str, str], set[str]], on_message: OnMessage

@@ -15,9 +15,9 @@ RunKey: TypeAlias = tuple[str, str, int]
 LONGEST = 1 << 20
 """The most bytes that a line may have. The numbers of one seed take a few hundred."""
 
-# Format 1 had neither `format` nor `daleml`, and format 2 has neither `source` nor `problem`;
-# lines of both still count, and what needs no more is still written in format 2.
-_SIGNED = ("key", "numbers", "daleml", "source", "problem")
+# Format 1 had neither `format` nor `daleml`, format 2 has neither `source` nor `problem`, and
+# format 3 has no `seconds`; lines of all still count, and what needs no more is written in them.
+_SIGNED = ("key", "numbers", "daleml", "source", "problem", "seconds")
 _EARLIER = "a daleml that did not sign its lines"
 _MOST_OF_PROBLEM = 20_000
 
@@ -39,6 +39,7 @@ class Entry:
         source: The digest of the source of the function that was run; may be empty.
         problem: Why it failed, the traceback in most cases; empty if it did not.
         daleml: The version that it was run by.
+        seconds: Processor seconds that it took; None where nobody took the time.
     """
 
     key: RunKey
@@ -46,15 +47,19 @@ class Entry:
     source: str = ""
     problem: str = ""
     daleml: str = ""
+    seconds: float | None = None
 
     def line(self) -> bytes:
         """Return it as a line of the journal."""
         # As text, numbers come back to the last bit, and NaN and infinity are JSON too.
         plain = {name: repr(float(value)) for name, value in self.numbers.items()}
         content: list[Any] = [list(self.key), plain, self.daleml or version()]
-        if self.source or self.problem:
+        is_timed = self.seconds is not None
+        if self.source or self.problem or is_timed:
             # Whatever raised it, the end of a traceback says most.
             content += [self.source, self.problem[-_MOST_OF_PROBLEM:]]
+        if is_timed:
+            content.append(self.seconds)
         named = dict(zip(_SIGNED, content, strict=False))
         entry = {
             "format": _format(named),
@@ -72,6 +77,7 @@ class Entry:
             numbers = entry["numbers"]
             signed = [entry[name] for name in _SIGNED if name in entry]
             source, problem = entry.get("source", ""), entry.get("problem", "")
+            seconds = entry.get("seconds")
             right = (
                 # `isinstance` would take True for a seed.
                 type(experiment) is str
@@ -80,6 +86,7 @@ class Entry:
                 and type(numbers) is dict
                 and all(type(value) is str for value in numbers.values())
                 and type(source) is type(problem) is str
+                and ("seconds" not in entry or type(seconds) is float)
                 and entry["checksum"] == _checksum(signed)
                 and entry.get("format", 1) == _format(entry)
             )
@@ -87,7 +94,7 @@ class Entry:
                 return None
             values = {name: float(value) for name, value in numbers.items()}
             by = str(entry.get("daleml", _EARLIER))
-            return cls((experiment, digest, seed), values, source, problem, by)
+            return cls((experiment, digest, seed), values, source, problem, by, seconds)
         # Nesting beyond the interpreter's depth is a RecursionError, numbers of a million digits a
         # ValueError.
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -104,7 +111,9 @@ def _format(entry: dict[str, Any]) -> int:
         return 1
     if "problem" not in entry:
         return 2
-    return 3
+    if "seconds" not in entry:
+        return 3
+    return 4
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ thread, so that its numbers do not depend on how many are computed at once.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
@@ -79,7 +80,7 @@ def runs_of(experiments: Iterable[Experiment], budget: str) -> list[SeedRun]:
     return [
         SeedRun(experiment, budget, seed)
         for experiment in experiments
-        for seed in range(experiment.seeds[budget])
+        for seed in experiment.seed_numbers(budget)
     ]
 
 
@@ -135,6 +136,26 @@ def run_missing(
     return dict(sorted(failures.items()))
 
 
+def spent_minutes(
+    journal: Journal, experiment: Experiment, budget: str
+) -> float | None:
+    """Return the processor minutes that all finished seeds of an experiment took together.
+
+    Args:
+        journal: What is finished.
+        experiment: What was run.
+        budget: With which of its settings.
+
+    Returns:
+        The minutes; None if there are no seeds, or nobody took the time of one.
+    """
+    keys = [run.key for run in runs_of([experiment], budget)]
+    finished = [key for key in keys if key in journal.finished]
+    if not finished or any(key not in journal.seconds for key in finished):
+        return None
+    return math.fsum(journal.seconds[key] for key in finished) / 60
+
+
 def finished_numbers(
     journal: Journal, experiment: Experiment, budget: str
 ) -> list[Numbers]:
@@ -169,7 +190,8 @@ def _job(run: SeedRun, files: ResultFiles) -> Job:
     arguments = {"settings": experiment.settings[run.budget]}
     label = f"{experiment.name}, seed {run.seed}"
     call = RunCall(run.key, label, Shipped(arguments))
-    return Job(Shipped(_ByPosition(experiment.run)), (call,), files=files)
+    function = Shipped(_ByPosition(experiment.run))
+    return Job(function, (call,), files=files, is_timed=True)
 
 
 @dataclass(frozen=True)

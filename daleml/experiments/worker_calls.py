@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -57,6 +59,7 @@ class Job:
         source: The digest of the function's source.
         dtype: torch's default dtype where the study was started.
         taken: Names that a number of the result must not have.
+        is_timed: Whether results tell the processor seconds that each run took.
     """
 
     function: Shipped
@@ -66,6 +69,7 @@ class Job:
     source: str = ""
     dtype: Any = None
     taken: frozenset[str] = frozenset()
+    is_timed: bool = False
 
     def require_shippable(self) -> None:
         """Make sure that another process can be given it.
@@ -154,13 +158,17 @@ def _entries(job: Job, function: Any, runs: Sequence[RunCall]) -> Any:
 
 def _alone(job: Job, function: Any, run: RunCall) -> Entry:
     """Return the result of one run."""
+    begun = time.process_time()
     try:
         with isolated(run.seed, job.dtype):
             if job.together:
                 (returned,) = call_many(function, [run])
             else:
                 returned = call_one(function, run)
-        return _entry(job, run, returned)
+        entry = _entry(job, run, returned)
+        if not job.is_timed:
+            return entry
+        return dataclasses.replace(entry, seconds=time.process_time() - begun)
     except (Exception, SystemExit, asyncio.CancelledError) as error:
         # Whatever a run raises, the others are worth running.
         if _ends_the_job(error):

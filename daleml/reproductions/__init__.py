@@ -37,13 +37,37 @@ import difflib
 from collections.abc import Sequence
 
 from daleml.reproductions import papers
-from daleml.reproductions.claim import BUDGETS, Check, Claim, Experiment, Paper
+from daleml.reproductions.claim import (
+    AGAINST,
+    BOUND_OWNERS,
+    BUDGETS,
+    BY_CONSTRUCTION,
+    CLAIM_OWNERS,
+    OURS,
+    PAPER_DIRECTION,
+    PAPER_NUMBER,
+    RELEASED_CODE,
+    THE_PAPERS,
+    Check,
+    Claim,
+    Experiment,
+    Paper,
+)
 from daleml.reproductions.running_claims import Reproduction, reproduce
 from daleml.reproductions.sweep import Panel, Sweep, Swept
 from daleml.reproductions.verdict import Outcome, judge
 
 __all__ = [
+    "AGAINST",
+    "BOUND_OWNERS",
     "BUDGETS",
+    "BY_CONSTRUCTION",
+    "CLAIM_OWNERS",
+    "OURS",
+    "PAPER_DIRECTION",
+    "PAPER_NUMBER",
+    "RELEASED_CODE",
+    "THE_PAPERS",
     "Check",
     "Claim",
     "Experiment",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,12 @@ from daleml._support import atomic_files, locks
 from daleml.experiments.experiment import BUDGETS, Experiment, Numbers
 from daleml.experiments.journal import Journal
 from daleml.experiments.provenance import machine as machine
-from daleml.experiments.running import finished_numbers, run_missing, runs_of
+from daleml.experiments.running import (
+    finished_numbers,
+    run_missing,
+    runs_of,
+    spent_minutes,
+)
 from daleml.reproductions.claim import Claim
 from daleml.reproductions.sweep import Sweep, Swept, measure
 from daleml.reproductions.verdict import Outcome, judge
@@ -112,15 +118,17 @@ def reproduce(
         # From here on, no other process can write into the folder.
         journal = Journal(folder / "journal.jsonl", say)
         journal.forget_incomplete(_needed(claims, sweeps, budget), say)
+        experiments = _experiments(claims, sweeps)
+        absent = _absent(experiments, budget, journal, say)
         failures = run_missing(
-            runs_of(_experiments(claims, sweeps), budget),
+            runs_of([one for one in experiments if one.name not in absent], budget),
             journal,
             jobs=jobs,
             scheduler=scheduler,
             on_message=say,
             on_progress=progress,
         )
-        result = _judged(claims, sweeps, budget, journal, failures)
+        result = _judged(claims, sweeps, budget, journal, failures, absent)
         if save:
             atomic_files.write_json(folder / "claims.json", result.to_dict())
         return result
@@ -133,6 +141,26 @@ def _experiments(claims: Sequence[Claim], sweeps: Sequence[Sweep]) -> list[Exper
         found += [panel.experiment for panel in sweep.panels]
     # Claims share experiments: a mapping keeps each one once, and their order.
     return list({experiment.name: experiment for experiment in found}.values())
+
+
+def _absent(
+    experiments: Sequence[Experiment],
+    budget: str,
+    journal: Journal,
+    say: Callable[[str], object],
+) -> dict[str, str]:
+    """Return which files experiments need and lack on this machine, by their names."""
+    found: dict[str, str] = {}
+    for experiment in experiments:
+        # What was run where the files are needs them no more.
+        runs = runs_of([experiment], budget)
+        if all(run.key in journal.finished for run in runs):
+            continue
+        sentence = experiment.absence()
+        if sentence:
+            say(f"{experiment.name} is not tested: {sentence}")
+            found[experiment.name] = sentence
+    return found
 
 
 def _needed(
@@ -160,15 +188,27 @@ def _judged(
     budget: str,
     journal: Journal,
     failures: dict[str, str],
+    absent: Mapping[str, str],
 ) -> Reproduction:
     """Judge the claims and read the figures from what the journal holds."""
 
     def seeds_of(experiment: Experiment | None) -> list[Numbers]:
-        if experiment is None:
+        # Some of the seeds that were planned would be others than those.
+        if experiment is None or experiment.name in absent:
             return []
         return finished_numbers(journal, experiment, budget)
 
-    outcomes = [judge(claim, seeds_of(claim.experiment)) for claim in claims]
+    outcomes = []
+    for claim in claims:
+        experiment = claim.experiment
+        outcome = judge(claim, seeds_of(experiment))
+        if experiment is not None:
+            outcome = dataclasses.replace(
+                outcome,
+                absent=absent.get(experiment.name, ""),
+                minutes=spent_minutes(journal, experiment, budget),
+            )
+        outcomes.append(outcome)
     swept = [measure(sweep, budget, seeds_of) for sweep in sweeps]
     shown = [one for one in swept if one is not None]
     return Reproduction(budget, tuple(outcomes), tuple(shown), failures, machine())

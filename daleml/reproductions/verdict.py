@@ -56,6 +56,8 @@ class Measured:
             "at_least": check.at_least,
             "at_most": check.at_most,
             "no_effect": check.no_effect,
+            "owner": check.owner,
+            "by_construction": check.by_construction,
             "verdict": self.verdict,
             "mean": _plain(self.mean),
             "low": _plain(self.low),
@@ -72,6 +74,9 @@ class Outcome:
         claim: The claim.
         measured: What was measured, one per expectation.
         verdict: The verdict on the whole claim.
+        absent: Which file is not on this machine, where that is why it was not tested.
+        minutes: Processor minutes that all seeds of its experiment took together; None where
+            nobody took the time.
 
     Example:
         >>> from daleml.reproductions import Claim, judge
@@ -84,6 +89,8 @@ class Outcome:
     claim: Claim
     measured: tuple[Measured, ...]
     verdict: str
+    absent: str = ""
+    minutes: float | None = None
 
     @property
     def excludes_no_effect(self) -> bool:
@@ -97,14 +104,21 @@ class Outcome:
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, ready for JSON."""
         claim = self.claim
+        experiment = claim.experiment
         return {
             "id": claim.id,
             "paper": claim.paper,
             "sentence": claim.sentence,
             "source": claim.source,
+            "owner": claim.owner,
             "verdict": self.verdict,
+            "absent": self.absent,
             "excludes_no_effect": self.excludes_no_effect if self.measured else None,
             "note": claim.note,
+            "earlier": claim.earlier,
+            "tried": claim.tried,
+            "experiment": None if experiment is None else experiment.name,
+            "minutes": self.minutes,
             "measured": [one.to_dict() for one in self.measured],
         }
 

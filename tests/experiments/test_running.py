@@ -1,5 +1,7 @@
 """Experiments are run where seeds are missing, and know nothing of claims."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -39,10 +41,10 @@ def test_what_is_missing_is_run_and_kept(journal):
     counts, first = [], experiment()
     seen = lambda done, total, name: counts.append((done, total, name))  # noqa: E731
     assert run_missing(runs_of([first], "quick"), journal, jobs=1) == {}
-    more = runs_of([first], "paper")
+    more = runs_of([dataclasses.replace(first, seeds={"quick": 4})], "quick")
     assert run_missing(more, journal, jobs=1, on_progress=seen) == {}
     assert counts == [(3, 4, ""), (4, 4, "squares")]
-    found = finished_numbers(journal, first, "paper")
+    found = finished_numbers(journal, more[0].experiment, "quick")
     assert [numbers["square"] for numbers in found] == [0.0, 1.0, 4.0, 9.0]
 
 

@@ -1,5 +1,6 @@
 """Claims are run, kept, gone on with and judged; killed at any time, they say the same."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -13,9 +14,9 @@ from daleml._support import atomic_files, locks
 from daleml.experiments.journal import Journal
 from daleml.pages import claims_page
 from daleml.reproductions import Check, Experiment, reproduce
-from daleml.reproductions.verdict import HOLDS
+from daleml.reproductions.verdict import HOLDS, NOT_TESTED
 from tests.experiments.journal_lines import OURS, signed
-from tests.reproductions.toys import claim, experiment, numbers
+from tests.reproductions.toys import claim, experiment, found, numbers
 
 
 def run(tmp_path, claims=None, **options):
@@ -23,7 +24,7 @@ def run(tmp_path, claims=None, **options):
     result = reproduce(
         claims or [claim()], tmp_path / "out", jobs=1, say=said.append, **options
     )
-    return result, said, (tmp_path / "out" / "claims.json").read_bytes()
+    return result, said, found(tmp_path / "out")
 
 
 def test_results_are_kept_and_not_run_again(tmp_path):
@@ -39,11 +40,49 @@ def test_results_are_kept_and_not_run_again(tmp_path):
     )
     assert counts == [(4, 4)]
     assert first == again
-    data = json.loads(first)
-    assert data["claims"][0]["verdict"] == HOLDS
-    assert data["claims"][0]["measured"][0]["values"] == [
+    assert first["claims"][0]["verdict"] == HOLDS
+    assert first["claims"][0]["measured"][0]["values"] == [
         numbers(seed, {})["effect"] for seed in range(4)
     ]
+
+
+def test_the_time_that_seeds_took_is_kept(tmp_path):
+    result, _, _ = run(tmp_path)
+    lines = (tmp_path / "out" / "journal.jsonl").read_bytes().splitlines()
+    seconds = [json.loads(line)["seconds"] for line in lines]
+    assert min(seconds) > 0
+    assert result.outcomes[0].minutes == pytest.approx(sum(seconds) / 60)
+    # A seed of an earlier version tells no time, so that nobody knows what all took.
+    key, content = (json.loads(lines[0])[name] for name in ("key", "numbers"))
+    lines[0] = signed(key, content, OURS)
+    (tmp_path / "out" / "journal.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    again, _, _ = run(tmp_path)
+    assert again.outcomes[0].minutes is None
+    assert again.outcomes[0].measured == result.outcomes[0].measured
+
+
+def test_no_budget_sees_a_seed_of_another(tmp_path):
+    for budget, first in (("quick", 0), ("paper", 1000), ("long", 2000)):
+        result, _, _ = run(tmp_path, budget=budget)
+        assert result.outcomes[0].measured[0].values == tuple(
+            numbers(first + i, {})["effect"] for i in range(4)
+        )
+
+
+def test_a_claim_whose_files_are_absent_is_not_tested_and_no_failure(tmp_path):
+    away = ["The images are absent: `apt install images` brings them."]
+    of = dataclasses.replace(experiment(), absent=lambda: away[0])
+    result, said, kept = run(tmp_path, [claim(of=of)])
+    outcome = result.outcomes[0]
+    assert (outcome.verdict, outcome.absent) == (NOT_TESTED, away[0])
+    assert not result.failures
+    assert kept["claims"][0]["absent"] == away[0]
+    assert said == [f"toy is not tested: {away[0]}"]
+    # Once they are there, it is run; and what was run needs them no more.
+    away[0] = ""
+    assert run(tmp_path, [claim(of=of)])[0].outcomes[0].verdict == HOLDS
+    away[0] = "Gone again."
+    assert run(tmp_path, [claim(of=of)])[0].outcomes[0].verdict == HOLDS
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "nonsense", "number"])
@@ -90,13 +129,9 @@ def test_a_seed_that_breaks_stops_no_other(tmp_path):
 
 
 def test_processes_give_the_same(tmp_path):
-    _, _, alone = run(tmp_path / "1")
     reproduce(reproductions.find(["1a"]), tmp_path / "a", jobs=1)
     reproduce(reproductions.find(["1a"]), tmp_path / "b", jobs=2)
-    assert (tmp_path / "a" / "claims.json").read_bytes() == (
-        tmp_path / "b" / "claims.json"
-    ).read_bytes()
-    assert alone
+    assert found(tmp_path / "a") == found(tmp_path / "b")
 
 
 @pytest.mark.parametrize(
@@ -220,9 +255,7 @@ def test_on_a_dask_cluster_one_of_whose_workers_is_killed(tmp_path, cluster):
         progress=kill_one,
     )
     assert killed
-    assert (tmp_path / "here" / "claims.json").read_bytes() == (
-        tmp_path / "there" / "claims.json"
-    ).read_bytes()
+    assert found(tmp_path / "here") == found(tmp_path / "there")
 
 
 @pytest.mark.slow
@@ -253,7 +286,4 @@ def test_killed_ten_times_it_says_the_same(tmp_path):
     subprocess.run(
         [*command, str(tmp_path / "killed")], check=True, capture_output=True
     )
-    whole, killed = (
-        (tmp_path / name / "claims.json").read_bytes() for name in ("whole", "killed")
-    )
-    assert whole == killed
+    assert found(tmp_path / "whole") == found(tmp_path / "killed")

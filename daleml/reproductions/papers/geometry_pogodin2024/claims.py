@@ -5,6 +5,8 @@ The change is Gaussian in the dual of the potential that learning used.
 
 from __future__ import annotations
 
+from typing import Any
+
 from daleml.analysis.plasticity.normality import sampling_floor
 from daleml.reproductions.claim import Check, Claim, Paper
 from daleml.reproductions.papers.geometry_pogodin2024.experiments import (
@@ -25,7 +27,7 @@ _FLOOR = sampling_floor(10_000).mean
 _NAMES = {"ne": "negative entropy", "l2": "Euclidean", "l3": "3-norm"}
 
 
-def _of_each(number: str, label: str, **bounds: float) -> tuple[Check, ...]:
+def _of_each(number: str, label: str, **bounds: Any) -> tuple[Check, ...]:
     """Expect the same of every potential."""
     checks = []
     for name in TRUE_POTENTIALS:
