@@ -12,9 +12,10 @@ effective rank          :math:`\exp(-\sum p_i \ln p_i) = n^H` (Roy & Vetterli 20
 stable rank             :math:`\sum \sigma_i^2 / \sigma_1^2` (Rudelson & Vershynin 2007)
 participation ratio     :math:`(\sum \sigma_i^2)^2 / \sum \sigma_i^4`
 spectral radius         :math:`\max |\lambda_i|` of the eigenvalues of a square matrix
+eigenvalue rank         :math:`\sum |\lambda_i| / (n \max |\lambda_i|)` (Liu et al. 2024)
 ======================  =====================================================================
 
-They disagree by design: an outlier hardly moves the first two and sinks the next two. A zero
+They disagree by design: an outlier hardly moves the first two and sinks the others. A zero
 matrix has none of any: each is 0. A single singular value leaves nothing to spread: its entropy
 is 0, its ranks are 1.
 """
@@ -112,10 +113,38 @@ class Spectrum:
         # A matrix of weights is not symmetric: its eigenvalues may be complex.
         return np.linalg.eigvals(self._matrix).astype(np.complex128)
 
+    @property
+    def eigenvalue_rank(self) -> float:
+        r"""Mean modulus of the eigenvalues over the largest: 1/n to 1, 0 if all are 0.
+
+        .. math:: \sum_i |\lambda_i| / (n\, |\lambda_1|)
+
+        It is the effective rank of the submitted version of Liu et al. 2024, a fraction of n.
+        Raises ``ValueError`` unless the matrix is square.
+
+        Example:
+            >>> import numpy as np
+            >>> spectrum(np.diag([2.0, -1.0, 1.0, 0.0])).eigenvalue_rank
+            0.5
+
+        Notes:
+            Of the measures here only this and the spectral radius change if signs of columns
+            do. A matrix far from normal has eigenvalues that its rounding moves: one whose
+            eigenvalues are all 0 may be given any of up to the n-th root of the precision.
+
+        References:
+            Liu et al. 2024 (ICLR), the version that was submitted, as its reviews quote it.
+        """
+        moduli = np.abs(self.eigenvalues)
+        largest = moduli.max()
+        if largest == 0:
+            return 0.0
+        return float(np.mean(moduli / largest))
+
     def to_dict(self) -> dict[str, Any]:
         """Return the measures as plain values, ready for JSON.
 
-        The spectral radius is None unless square.
+        Those of the eigenvalues are None unless square.
         """
         names = ("svd_entropy", "effective_rank", "stable_rank", "participation_ratio")
         square = self.shape[0] == self.shape[1]
@@ -123,6 +152,7 @@ class Spectrum:
             "shape": list(self.shape),
             **{name: getattr(self, name) for name in names},
             "spectral_radius": self.spectral_radius if square else None,
+            "eigenvalue_rank": self.eigenvalue_rank if square else None,
             "singular_values": self.singular_values.tolist(),
         }
 
@@ -196,7 +226,8 @@ def spectrum(weights: WeightsLike, k: int | None = None) -> Spectrum | TopSpectr
 
     References:
         Li, Cornford, Ghosh & Richards 2023 (NeurIPS), for the entropy; Roy & Vetterli 2007
-        (EUSIPCO); Lehoucq, Sorensen & Yang 1998, ARPACK Users' Guide.
+        (EUSIPCO); Liu et al. 2024 (ICLR), for the eigenvalue rank; Lehoucq, Sorensen & Yang
+        1998, ARPACK Users' Guide.
     """
     import torch
 

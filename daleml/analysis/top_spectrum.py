@@ -21,6 +21,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from daleml.analysis.eigenvalue_bounds import eigenvalue_rank_bounds
+
 Matrix: TypeAlias = Any
 """A matrix of scipy in rows, or a dense array, float64: both know the same operations."""
 
@@ -73,7 +75,7 @@ class TopSpectrum:
     r"""The largest singular values of a matrix, and the measures that they and its entries tell.
 
     The stable rank is exact. The entropy, the effective rank and the participation ratio need all
-    singular values: here they are bounds, never estimates.
+    singular values, the eigenvalue rank all eigenvalues: here they are bounds, never estimates.
 
     Attributes:
         shape: Of the matrix.
@@ -166,6 +168,16 @@ class TopSpectrum:
         """Largest modulus of an eigenvalue. Raises ``ValueError`` unless the matrix is square."""
         return self._radius
 
+    @property
+    def eigenvalue_rank(self) -> Bounds:
+        """Bounds of the mean modulus of all eigenvalues over the largest.
+
+        From the ``k`` largest, trace and norm. Raises ``ValueError`` as ``eigenvalues`` does.
+        """
+        trace, norm = float(self._matrix.diagonal().sum()), self.frobenius_norm
+        n, found = self.shape[0], self.eigenvalues
+        return Bounds(*eigenvalue_rank_bounds(found, n, trace, norm, _TOLERANCE))
+
     @functools.cached_property
     def _radius(self) -> float:
         return float(np.abs(self._eigenvalues(1)[0]))
@@ -183,7 +195,7 @@ class TopSpectrum:
     def to_dict(self) -> dict[str, Any]:
         """Return the measures as plain values, ready for JSON; bounds are pairs.
 
-        The spectral radius, which takes a search of its own, is left out.
+        What takes a search of its own, for eigenvalues, is left out.
         """
         return {
             "shape": list(self.shape),

@@ -82,6 +82,33 @@ def test_spectral_radius_is_of_the_eigenvalues():
         _ = spectrum(np.ones((2, 3))).spectral_radius
 
 
+@pytest.mark.parametrize(
+    ("matrix", "expected"),
+    [
+        (np.diag([2.0, -1.0, 1.0, 0.0]), 0.5),  # moduli 2, 1, 1, 0
+        (3e200 * np.eye(5), 1.0),
+        (np.ones((4, 4)), 0.25),  # rank one: 4 and three zeros
+        (2 * np.array([[0.0, -1.0], [1.0, 0.0]]), 1.0),  # a rotation: 2i and -2i
+        (np.array([[1.0, 100.0], [0.0, 0.5]]), 0.75),  # not those of the singular values
+        (np.triu(np.ones((3, 3)), 1), 0.0),  # nilpotent: all are 0
+        (np.zeros((3, 3)), 0.0),
+        (np.roll(np.eye(6), 1, axis=0), 1.0),  # a cycle: the sixth roots of 1
+    ],
+)  # fmt: skip
+def test_eigenvalue_rank(matrix, expected):
+    assert spectrum(matrix).eigenvalue_rank == pytest.approx(expected, abs=1e-7)
+
+
+def test_eigenvalue_rank_of_the_circular_law_and_of_a_matrix_that_is_not_square():
+    """Eigenvalues that fill a disc evenly have a mean modulus of 2/3 of its radius."""
+    matrix = np.random.default_rng(0).normal(size=(300, 300))
+    assert spectrum(matrix).eigenvalue_rank == pytest.approx(2 / 3, abs=0.03)
+    assert spectrum(matrix).to_dict()["eigenvalue_rank"] > 0.6
+    assert spectrum(np.ones((2, 3))).to_dict()["eigenvalue_rank"] is None
+    with pytest.raises(ValueError, match="square to have eigenvalues"):
+        _ = spectrum(np.ones((2, 3))).eigenvalue_rank
+
+
 def test_published_values():
     """Uniform initialisation as torch's, N = 100: entropy .953 (Li et al. 2023, notebooks); and Gaussian, N = 300."""
     rng = np.random.default_rng(0)

@@ -52,6 +52,23 @@ def test_they_are_those_of_the_whole_spectrum(shape, k):
         if shape[0] == shape[1]:
             radius = whole.spectral_radius
             assert top.spectral_radius == pytest.approx(radius, rel=1e-5)
+            assert inside(top.eigenvalue_rank, whole.eigenvalue_rank)
+            assert top.eigenvalue_rank.low > 1 / shape[0]
+            assert top.eigenvalue_rank.high < 1
+
+
+@pytest.mark.parametrize("k", [1, 2, 5])
+def test_bounds_of_the_eigenvalue_rank_meet_where_the_trace_tells_the_rest(k):
+    """What is left of a non-negative diagonal is its trace; of one of two signs it is not."""
+    values = np.array([4.0, 2.0, 1.0, 0.5, 0.5, 0.0, 0.0, 0.0])
+    top = spectrum(sp.diags_array(values).tocsr(), k=k)
+    assert top.eigenvalue_rank.low == pytest.approx(0.25, abs=1e-5)
+    assert inside(top.eigenvalue_rank, 0.25)
+    signed = spectrum(np.diag(values * [1, 1, -1, 1, -1, 1, 1, 1]), k=k)
+    assert inside(signed.eigenvalue_rank, 0.25)
+    if k == 5:
+        assert top.eigenvalue_rank.high == pytest.approx(0.25, abs=0.01)
+    assert spectrum(sp.csr_array((80, 80)), k=2).eigenvalue_rank == (0, 0)
 
 
 @given(
