@@ -34,7 +34,7 @@ PLOTS = {
         *("at_initialisation", "activity", "trajectory", "dimension", "fixed_points"),
         *("eigenvalues", "currents", "paradoxical_effect"),
     ),
-    "Claims of papers": ("claim", "sweep"),
+    "Claims of papers": ("claim", "sweep", "forest", "forest_overview"),
     "Figures of one's own": ("figure",),
 }
 """The entries of the page of plots, by heading."""

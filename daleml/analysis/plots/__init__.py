@@ -43,6 +43,8 @@ plot                    what it draws
 ``at_initialisation``   mean rates of a circuit before it is trained
 ``dimension``           how much of the variance principal components hold
 ``claim``, ``sweep``    what a reproduction of a paper gave
+``forest``              the checks of claims beside their bounds, on one axis
+``forest_overview``     the same of many papers, one row for each claim
 ======================  ===================================================================
 
 ``figure`` makes a figure, ``style`` draws in daleml's style, ``svg`` and ``png`` render.
@@ -83,6 +85,7 @@ if TYPE_CHECKING:
     from daleml.analysis.plots.connectome_plots import balance, degrees, strengths
     from daleml.analysis.plots.current_plots import currents
     from daleml.analysis.plots.densities import families, fit
+    from daleml.analysis.plots.forest_plots import forest, forest_overview
     from daleml.analysis.plots.group_plots import groups
     from daleml.analysis.plots.history_plots import learning_curves, signs
     from daleml.analysis.plots.initial_plots import at_initialisation
@@ -124,6 +127,8 @@ __all__ = [
     "figure",
     "fit",
     "fixed_points",
+    "forest",
+    "forest_overview",
     "geometry",
     "groups",
     "learning_curves",
@@ -157,6 +162,7 @@ _HOMES = {
     "behaviour_plots": ("chronometric", "psychometric"),
     "canvas": ("EXCITATORY", "INHIBITORY", "figure", "png", "style", "svg"),
     "claim_plots": ("claim",),
+    "forest_plots": ("forest", "forest_overview"),
     "connectome_plots": ("balance", "degrees", "strengths"),
     "densities": ("families", "fit"),
     "group_plots": ("groups",),

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import itertools
 from types import SimpleNamespace as Named
 
 import matplotlib.pyplot as plt
@@ -27,13 +28,14 @@ from daleml.analysis import (
     spectrum,
 )
 from daleml.analysis.distributions.families import SIMPLE
+from daleml.analysis.plots.forest_marks import VERDICTS
 from daleml.datasets import fly_visual
 from daleml.layers import EIRNN
 from daleml.tasks import DelayedMatchToSample
 from tests.analysis.plots.legible import faults
 
 NOT_PLOTS = {"EXCITATORY", "INHIBITORY", "figure", "png", "style", "svg"}
-FIGURES = ("claim", "comparison_figure", "sweep")
+FIGURES = ("claim", "comparison_figure", "forest", "forest_overview", "sweep")
 
 RNG = np.random.default_rng(0)
 X = RNG.lognormal(-2, 1, 300)
@@ -103,6 +105,37 @@ def judged():
         verdict="not as expected",
     )
     return Named(measured=[one, one], claim=Named(id="example"))
+
+
+def many_claims():
+    """Claims of several papers: every verdict, every owner, far out, without a bar, of no number."""
+    bounds = ("the paper's number", "the paper's direction", "released code", "ours")
+    owners = ("the paper's", "ours", "against the paper", "by construction")
+    found = []
+    for place, (verdict, mean) in enumerate(
+        itertools.product(VERDICTS, (-0.0123456, 12345.678, None))
+    ):
+        low, high = mean, mean
+        if mean is not None:
+            low, high = mean - 0.0321, mean + 0.0321 * (place % 2)
+        one = {
+            "label": "error of the DANN less that of the MLP, in percent, over all seeds",
+            "expected": "-0.123456 to 0.123456",
+            "at_least": -0.123456,
+            "at_most": 0.123456 if place % 3 else None,
+            "no_effect": 0.0 if place % 2 else None,
+            "owner": bounds[place % 4],
+            "by_construction": place % 5 == 0,
+            "verdict": verdict,
+            "mean": mean,
+            "low": low,
+            "high": high,
+        }
+        claim = {"id": f"{place}z", "paper": LONG[place % 3]}
+        claim["owner"] = owners[place % 4]
+        found.append({**claim, "verdict": verdict, "measured": [one, one]})
+    untested = {"verdict": "not tested", "measured": []}
+    return [*found, {**claim, "id": "h10", "paper": LONG[0], **untested}]
 
 
 @functools.cache
@@ -228,6 +261,8 @@ CASES = {
     "dimension": [(lambda: activity.dimension(RNG.normal(size=(50, 5))), {})],
     "claim": [(judged, {})],
     "sweep": [(lambda: swept(10), {})],
+    "forest": [(many_claims, {}), (lambda: many_claims()[:1], {"title": LONG[0]})],
+    "forest_overview": [(many_claims, {}), (lambda: many_claims()[:1], {})],
     "runs": [(swept_table, {"x": "lr", "y": "error", "hue": "rule", "unit": "%"})],
 }
 ROWS = [(name, place) for name, cases in CASES.items() for place in range(len(cases))]
