@@ -1,6 +1,7 @@
 """What the claims of the DANN and the spectral papers are measured with: the rule, the networks, the experiments."""
 
 import dataclasses
+import functools
 import math
 import pickle
 
@@ -175,11 +176,14 @@ def few(n=60):
 def test_the_lowest_error_chooses_and_the_lowest_loss_breaks_a_tie(monkeypatch):
     ends = {0.1: (0.5, 1.0), 0.2: (0.25, 3.0), 0.3: (0.25, 2.0), 0.4: (0.75, 0.1)}
 
-    def train_arm(arm, lr, seed, shown, judged, epochs):
+    def train_rates(arm, lrs, seed, shown, judged, epochs):
         assert (len(shown.y), len(judged.y)) == (45, 15)
-        return Course(nn.Identity(), (ends[lr][0],), (ends[lr][1],), (0.0,), math.inf)
+        return [
+            Course(nn.Identity(), (ends[lr][0],), (ends[lr][1],), (0.0,), math.inf)
+            for lr in lrs
+        ]
 
-    monkeypatch.setattr(harness, "train_arm", train_arm)
+    monkeypatch.setattr(harness, "train_rates", train_rates)
     choice = harness.choose_lr(
         dann_networks.ARMS[0], few(), 0, lrs=list(ends), epochs=1, fraction=0.25
     )
@@ -199,6 +203,50 @@ def test_images_are_held_out_once_and_at_random():
         held.x.flatten().tolist()
         != harness.hold_out(marked, 0.25, 1)[1].x.flatten().tolist()
     )
+
+
+def doubled(build, mean, generator):
+    return build(mean, generator).double()
+
+
+BATCHED = [
+    dann_networks.ARMS[0],
+    dann_networks.ARMS[1],
+    dann_networks.ARMS[3],
+    next(arm for arm in spectral_networks.LONG_ARMS if arm.name == "dann"),
+    ImageArm("kept", digit_networks.BuildColumnEI(10), each_sign=True, clip_norm=1.0),
+    next(arm for arm in spectral_networks.LONG_ARMS if arm.name == "rnn"),
+]
+
+
+@pytest.mark.parametrize(
+    "arm", BATCHED, ids=["mlp", "dann", "column EI", "row dann", "kept signs", "rnn"]
+)
+def test_a_batch_of_rates_learns_as_one_rate_after_the_other(arm):
+    arm = dataclasses.replace(arm, build=functools.partial(doubled, arm.build))
+    shown, held = (Images(few(n).x.double(), few(n).y) for n in (60, 30))
+    lrs = [0.3, 1e200, 0.05]
+    batch = harness.train_rates(arm, lrs, 1, shown, held, 2)
+    for course, lr in zip(batch, lrs, strict=True):
+        alone = harness.train_arm(arm, lr, 1, shown, held, 2)
+        for name in ("errors", "losses", "train_losses", "lowest"):
+            assert getattr(course, name) == pytest.approx(
+                getattr(alone, name), rel=1e-9
+            )
+        if lr == 1e200:  # it diverged, and did not stop the others
+            assert course.errors == pytest.approx((0.9, 0.9))
+            continue
+        weights = dict(alone.model.named_parameters())
+        for name, weight in course.model.named_parameters():
+            torch.testing.assert_close(weight, weights[name], rtol=1e-8, atol=1e-10)
+    choice = harness.choose_lr(arm, shown, 1, lrs=lrs, epochs=2, fraction=0.5)
+    assert choice == harness.choose_lr(arm, shown, 1, lrs=lrs, epochs=2, fraction=0.5)
+
+
+def test_a_batch_whose_rates_all_diverge_guesses():
+    arm = dann_networks.ARMS[1]
+    courses = harness.train_rates(arm, [1e30, 1e29], 0, few(), few(), 2)
+    assert [course.error for course in courses] == pytest.approx([0.9, 0.9])
 
 
 # -- learning ----------------------------------------------------------------------------------------------------------
