@@ -55,9 +55,17 @@ class Reproduction:
             "budget": self.budget,
             "machine": self.machine,
             "failures": self.failures,
-            "claims": [outcome.to_dict() for outcome in self.outcomes],
+            "claims": [self._kept(outcome) for outcome in self.outcomes],
             "sweeps": [swept.to_dict() for swept in self.sweeps],
         }
+
+    def _kept(self, outcome: Outcome) -> dict[str, Any]:
+        """Return an outcome with the digest of its settings: of others, it would be another."""
+        experiment = outcome.claim.experiment
+        digest = None
+        if experiment is not None:
+            digest = experiment.digest(self.budget)
+        return outcome.to_dict() | {"settings": digest}
 
 
 def reproduce(

@@ -13,7 +13,7 @@ from daleml import reproductions
 from daleml._support import atomic_files, locks
 from daleml.experiments.journal import Journal
 from daleml.pages import claims_page
-from daleml.reproductions import Check, Experiment, reproduce
+from daleml.reproductions import Check, Claim, Experiment, reproduce
 from daleml.reproductions.verdict import HOLDS, NOT_TESTED
 from tests.experiments.journal_lines import OURS, signed
 from tests.reproductions.toys import claim, experiment, found, numbers
@@ -287,3 +287,11 @@ def test_killed_ten_times_it_says_the_same(tmp_path):
         [*command, str(tmp_path / "killed")], check=True, capture_output=True
     )
     assert found(tmp_path / "whole") == found(tmp_path / "killed")
+
+
+def test_what_is_kept_names_the_settings_that_it_is_of(tmp_path):
+    untested = Claim("9z", "Said.", "nowhere", None, note="There are no data.")
+    claims = [claim(of=experiment(a=1)), untested]
+    kept = reproduce(claims, tmp_path, jobs=1).to_dict()["claims"]
+    assert kept[0]["settings"] == claims[0].experiment.digest("quick")
+    assert kept[1]["settings"] is None
