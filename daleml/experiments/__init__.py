@@ -40,7 +40,7 @@ module                  what it holds
 ``journal``             the finished runs, kept on disk as each one ends
 ``journal_entry``       a line of it
 ``provenance``          the machine, the versions and the commit that numbers depend on
-``seed_intervals``      the mean over seeds with its bootstrap interval
+``seed_intervals``      the interval of the mean over seeds, by Student's t
 ======================  ==========================================================================
 
 Nothing here knows of papers or claims: :mod:`daleml.reproductions` stands on this folder.

@@ -60,11 +60,10 @@ def summary(
 
     Notes:
         Of normal values the interval covers the mean as often as ``level`` says, however few
-        the seeds are; the percentile bootstrap, which
-        :mod:`daleml.experiments.seed_intervals` has for the published claims, covers it in 82 %
-        of cases at 3 seeds. Of skewed values it covers less often: exponential ones in 88 % at
-        3 seeds, 88 % at 5 and 90 % at 10; log-normal ones (:math:`\sigma = 1`) in 84, 82 and
-        84 %. For such numbers, take the logarithm in ``run``.
+        the seeds are; the percentile bootstrap covers it in 75 % of cases at 3 seeds. Of skewed
+        values it covers less often: exponential ones in 88 % at 3 seeds, 88 % at 5 and 90 % at
+        10; log-normal ones (:math:`\sigma = 1`) in 84, 82 and 84 %. For such numbers, take the
+        logarithm in ``run``.
     """
     import pandas as pd
 

@@ -15,7 +15,14 @@ from daleml.pages.page_words import OF_CLAIMS
 from daleml.reproductions.claim import Paper
 from daleml.reproductions.running_claims import Reproduction
 from daleml.reproductions.sweep import READING, Swept
-from daleml.reproductions.verdict import FAILS, HOLDS, NOT_TESTED, RULE, Outcome
+from daleml.reproductions.verdict import (
+    FAILS,
+    HOLDS,
+    NOT_TESTED,
+    RULE,
+    Outcome,
+    in_words,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +66,7 @@ def table(outcomes: Sequence[Outcome]) -> pd.DataFrame:
                     ),
                     "expected": one.check.bound(),
                     "seeds": len(one.values),
-                    "verdict": one.verdict,
+                    "verdict": in_words(one.verdict, one.prospect.seeds_needed),
                 }
             )
         # A claim that was not tested has a row too: left out, it would not be missed.

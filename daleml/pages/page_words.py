@@ -103,15 +103,17 @@ OF_CLAIMS = {
         "A sentence of a paper, with what is expected of certain numbers if it is true."
     ),
     "holds": (
-        "For each expected number, the whole 95 % bootstrap interval of the mean over seeds"
-        " lies where it should."
+        "For each expected number, the whole 95 % interval of the mean over seeds (Student's"
+        " t) lies where it should."
     ),
     "does not hold": (
-        "For at least one expected number, the whole interval lies where it should not."
+        "For at least one expected number, the whole interval lies where it should not. Of a"
+        " claim that expects several numbers, a wider interval has to."
     ),
     "cannot tell": (
-        "Neither: for some number, the interval lies on both sides of the bound. More seeds"
-        " may tell."
+        "Neither: for some number, the interval lies on both sides of the bound. How many"
+        " seeds would tell stands beside it: as many as decide in four runs of five, if the"
+        " mean and the spread are those that were measured."
     ),
     "not tested": "There is no experiment for it; the note of the claim says why.",
     "expected": "The bound that a number must keep for the claim to hold.",

@@ -134,7 +134,7 @@ class Curve:
         x: The values of the swept parameter.
         values: What was measured, (seeds, x).
         mean: The mean over seeds; on a logarithmic axis the geometric one.
-        low: The lower end of its 95 % bootstrap interval.
+        low: The lower end of its 95 % interval, by Student's t; NaN of a single seed.
         high: The upper end.
     """
 

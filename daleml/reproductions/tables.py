@@ -9,7 +9,7 @@ from typing import Any
 
 from daleml._support import atomic_files
 from daleml.reproductions.sweep import READING
-from daleml.reproductions.verdict import HOLDS, NOT_TESTED
+from daleml.reproductions.verdict import HOLDS, NOT_TESTED, UNKNOWN, in_words
 
 CIRCUITS = ("decision", "synapses", "interneurons")
 """The papers whose circuits have a page of their own in the docs."""
@@ -115,7 +115,7 @@ def _measured(measured: Sequence[Mapping[str, Any]]) -> str:
             f"{_number(one['low'])} to {_number(one['high'])}",
             one["expected"],
             str(len(one["values"])),
-            one["verdict"],
+            in_words(one["verdict"], one.get("seeds_needed", UNKNOWN)),
         )
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)

@@ -9,19 +9,27 @@ from typing import Any
 
 import numpy as np
 
+from daleml._support.student_intervals import LEVEL
 from daleml.experiments.experiment import Numbers
 from daleml.experiments.seed_intervals import mean_interval as mean_interval
 from daleml.reproductions.claim import Check, Claim
+from daleml.reproductions.prospects import Prospect, prospect, standard_deviation
 
 HOLDS = "holds"
 FAILS = "does not hold"
 CANNOT_TELL = "cannot tell"
 NOT_TESTED = "not tested"
 
+UNKNOWN = 0
+"""A number of seeds that nobody worked out, as in results of an earlier version."""
+
 RULE = (
-    "A claim holds if, for each thing it expects, the whole 95 % bootstrap interval of the"
-    " mean over seeds lies where it should; it does not hold if for one of them the whole"
-    " interval lies elsewhere; otherwise the seeds cannot tell."
+    "A claim holds if, for each thing it expects, the whole 95 % interval of the mean over seeds"
+    " (Student's t) lies where it should. It does not hold if for one of them the whole interval"
+    " lies elsewhere; of a claim that expects several things, that interval is wider, of 100 % -"
+    " 5 % / m for m numbers that vary between seeds, so that many chances to fail by chance do"
+    " not add up. Otherwise the seeds cannot tell, and the number that would is named. Where all"
+    " seeds give one number, that number is its own interval; one seed alone cannot tell."
 )
 """How a verdict is reached, in words."""
 
@@ -37,6 +45,8 @@ class Measured:
         low: The lower end of the 95 % interval of the mean.
         high: The upper end.
         verdict: ``"holds"``, ``"does not hold"`` or ``"cannot tell"``.
+        fail_level: How often the interval covers the mean that has to lie elsewhere for it not
+            to hold.
     """
 
     check: Check
@@ -45,10 +55,23 @@ class Measured:
     low: float
     high: float
     verdict: str
+    fail_level: float = LEVEL
+
+    @property
+    def prospect(self) -> Prospect:
+        """What so many seeds decide, and how many would, if a run were to begin now."""
+        return prospect(
+            self.check,
+            self.mean,
+            standard_deviation(self.values),
+            len(self.values),
+            fail_level=self.fail_level,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, ready for JSON."""
         check = self.check
+        found = self.prospect
         return {
             "number": check.number,
             "label": check.label,
@@ -60,8 +83,14 @@ class Measured:
             "by_construction": check.by_construction,
             "verdict": self.verdict,
             "mean": _plain(self.mean),
+            "sd": _plain(standard_deviation(self.values)),
             "low": _plain(self.low),
             "high": _plain(self.high),
+            "fail_level": self.fail_level,
+            "distance": _plain(found.distance),
+            "smallest_effect": _plain(found.smallest_effect),
+            "power": _plain(found.power),
+            "seeds_needed": found.seeds_needed,
             "values": [_plain(value) for value in self.values],
         }
 
@@ -141,17 +170,19 @@ def judge(claim: Claim, seeds: Sequence[Numbers]) -> Outcome:
         >>> experiment = Experiment("toy", lambda seed, settings: {}, {}, {})
         >>> check = Check("gap", "gap between the arms", at_least=0.0)
         >>> claim = Claim("9a", "There is a gap.", "nowhere", experiment, (check,))
-        >>> judge(claim, [{"gap": 1.0}, {"gap": 2.0}]).verdict
+        >>> judge(claim, [{"gap": 1.0}, {"gap": 1.1}]).verdict
         'holds'
-        >>> judge(claim, [{"gap": -1.0}, {"gap": 2.0}]).verdict
+        >>> judge(claim, [{"gap": 1.0}, {"gap": 2.0}]).verdict
         'cannot tell'
     """
     if claim.experiment is None or not seeds:
         return Outcome(claim, (), NOT_TESTED)
+    columns = [[numbers[check.number] for numbers in seeds] for check in claim.checks]
+    # A number that is the same for all seeds cannot fail by chance.
+    n_varying = sum(len(set(values)) > 1 for values in columns)
     measured = []
-    for check in claim.checks:
-        values = [numbers[check.number] for numbers in seeds]
-        measured.append(measure(check, values))
+    for check, values in zip(claim.checks, columns, strict=True):
+        measured.append(measure(check, values, n_varying))
     verdicts = {one.verdict for one in measured}
     # One expectation that fails decides; then, one of which the seeds cannot tell.
     verdict = HOLDS
@@ -162,14 +193,20 @@ def judge(claim: Claim, seeds: Sequence[Numbers]) -> Outcome:
     return Outcome(claim, tuple(measured), verdict)
 
 
-def measure(check: Check, values: Sequence[float]) -> Measured:
+def measure(check: Check, values: Sequence[float], n_varying: int = 1) -> Measured:
     """Compare the values of all seeds with an expectation.
 
     Args:
         check: What is expected.
         values: The number that it is expected of, one value per seed.
+        n_varying: How many numbers of the claim vary between seeds. Each may fail by chance, and
+            one of them is enough for the claim to fail: to fail, each has to do so at a level of
+            :math:`1 - 0.05 / m`, after Bonferroni. To hold takes all of them at once, which
+            chance does not make more likely.
     """
     low, high = mean_interval(values)
+    fail_level = 1 - (1 - LEVEL) / max(n_varying, 1)
+    widest = mean_interval(values, fail_level)
     least = -math.inf if check.at_least is None else check.at_least
     most = math.inf if check.at_most is None else check.at_most
     if not all(math.isfinite(value) for value in values):
@@ -177,11 +214,32 @@ def measure(check: Check, values: Sequence[float]) -> Measured:
         verdict = FAILS
     elif least <= low and high <= most:
         verdict = HOLDS
-    elif high < least or low > most:
+    elif widest[1] < least or widest[0] > most:
         verdict = FAILS
     else:
         verdict = CANNOT_TELL
-    return Measured(check, tuple(values), float(np.mean(values)), low, high, verdict)
+    mean = float(np.mean(values))
+    return Measured(check, tuple(values), mean, low, high, verdict, fail_level)
+
+
+def in_words(verdict: str, seeds_needed: int | None) -> str:
+    """Say a verdict, and of "cannot tell" how many seeds would.
+
+    Args:
+        verdict: The verdict on one expectation.
+        seeds_needed: How many seeds decide in four runs of five, if the mean and the spread are
+            those that were measured; None if :data:`~daleml.reproductions.power.MOST_SEEDS` are
+            too few.
+
+    Example:
+        >>> in_words("cannot tell", 23), in_words("holds", 2)
+        ('cannot tell; about 23 seeds would', 'holds')
+    """
+    if verdict != CANNOT_TELL or seeds_needed == UNKNOWN:
+        return verdict
+    if seeds_needed is None:
+        return f"{verdict}; the mean is at the bound"
+    return f"{verdict}; about {seeds_needed:,} seeds would"
 
 
 def _plain(value: float) -> float | None:
