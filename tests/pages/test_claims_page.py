@@ -9,7 +9,7 @@ from daleml.reproductions import Check, Claim, Experiment, Paper, judge
 from daleml.reproductions.running_claims import Reproduction
 from tests import small_figures
 
-TOY = Experiment("toy", lambda seed, settings: {}, {}, {})
+TOY = Experiment("toy", lambda seed, settings: {}, {"quick": {}}, {"quick": 2})
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def page(tmp_path, monkeypatch):
         ),
     )
     first, second = paper.claims
-    outcomes = (judge(first, [{"gap": 1.0}, {"gap": 2.0}]), judge(second, []))
+    outcomes = (judge(first, [{"gap": 1.0}, {"gap": 1.1}]), judge(second, []))
     result = Reproduction("quick", outcomes, (), {}, {"python": "3"})
     path = claims_page.write(result, [paper], tmp_path, "daleml reproduce")
     return path.read_text(encoding="utf-8")
