@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from daleml._support.diverged import DivergedError
 from daleml.layers.init.draws import lognormal_
 from daleml.optim import MirrorDescent
 from daleml.potentials import Potential
@@ -37,39 +38,113 @@ def moved_weights(
     return weight, potential.inverse_gradient(dual, weight.sign())
 
 
+def regression_features(
+    n_examples: int, n: int, power: int, generator: torch.Generator
+) -> Tensor:
+    r"""Return the features of a regression: white, or correlated as those of the released code.
+
+    .. math::
+        \operatorname{cov}(x_i, x_j) = \frac{(-1)^{|i - j|}}{1 + |i - j|^p},
+        \qquad \text{plus } U(-\tfrac12, \tfrac12) \text{ on each}
+
+    Args:
+        n_examples: How many examples.
+        n: How many features.
+        power: :math:`p`; 0 for white features of unit variance, with nothing added.
+        generator: Source of randomness.
+
+    Shape:
+        Returns (n_examples, n), float64.
+    """
+    if power == 0:
+        return torch.randn(n_examples, n, generator=generator, dtype=torch.float64)
+    lags = torch.arange(n + 1, dtype=torch.float64)
+    covariance = (1 - 2 * (lags % 2)) / (1 + lags**power)
+    # The covariance on a ring of 2n places, of which the first n have that of the line. Its
+    # magnitude falls and is convex, so that no variance along a Fourier mode is negative.
+    ring = torch.cat([covariance, covariance[1:-1].flip(0)])
+    variances = torch.fft.fft(ring).real.clamp(min=0)
+    amplitudes = (variances / len(ring)).sqrt()
+    x = torch.empty(n_examples, n, dtype=torch.float64)
+    x.uniform_(-0.5, 0.5, generator=generator)
+    for rows in x.split(_AT_ONCE):
+        # A complex draw gives two rows, its real and its imaginary part.
+        size = 2, (len(rows) + 1) // 2, len(ring)
+        drawn = torch.randn(size, generator=generator, dtype=torch.float64)
+        modes = torch.complex(drawn[0], drawn[1]) * amplitudes
+        signals = torch.fft.fft(modes)[:, :n]
+        rows += torch.cat([signals.real, signals.imag])[: len(rows)]
+    return x
+
+
+# How many examples, and features, are computed at once: all 1,681 examples of 20,000 features
+# take 270 MB, beside which a copy would be as large again.
+_AT_ONCE = 100
+_FEATURES_AT_ONCE = 2_000
+
+
 def interpolating_weights(
-    potential: Potential, n: int, generator: torch.Generator, settings: Settings
+    potential: Potential, x: Tensor, generator: torch.Generator, settings: Settings
 ) -> tuple[Tensor, Tensor] | None:
     """Return the weights of a regression before and after it has learned its examples.
 
-    It tells labels of either sign from white noise: n weights, and the root of n examples. It
-    learns by mirror descent under the potential.
+    It tells labels of either sign, by mirror descent under the potential. A rate at which it
+    does not learn is followed by a lower one.
 
     Args:
         potential: The potential.
-        n: How many weights.
-        generator: Source of randomness.
-        settings: ``momentum``, the most ``epochs``, and the ``loss`` at which it has learned.
+        x: The features of every example, (n_examples, n).
+        generator: Source of the labels and of the first weights.
+        settings: ``rates``, in units of the inverse of the largest curvature; ``momentum``, the
+            most ``epochs``, and the ``loss`` at which it has learned.
 
     Returns:
-        Both weights; None if the loss stays too large.
+        Both weights; None if the loss stays too large at every rate.
     """
-    n_examples = round(math.sqrt(n))
-    x = torch.randn(n_examples, n, generator=generator, dtype=torch.float64)
+    n_examples, n = x.shape
     y = 2.0 * torch.randint(0, 2, (n_examples,), generator=generator) - 1
     before = torch.randn(n, generator=generator, dtype=torch.float64) / math.sqrt(n)
+    fastest = _largest_curvature(potential, before, x)
+    for rate in settings["rates"]:
+        weight = nn.Parameter(before.clone())
+        optimizer = MirrorDescent(
+            [weight], rate / fastest, potential, momentum=settings["momentum"]
+        )
+        try:
+            learned = _learned(weight, optimizer, x, y, settings)
+        except DivergedError:
+            learned = False
+        if learned:
+            return before, weight.detach()
+    return None
+
+
+def _largest_curvature(potential: Potential, weight: Tensor, x: Tensor) -> float:
+    """Return the largest curvature of half the summed squared error, in the dual."""
     # A step in the dual moves a weight by one over the second derivative of the potential. A
     # hundredth of the weights, which would move furthest, does not count for the learning rate.
-    speed = before / potential.decay(before)
-    fastest = torch.linalg.eigvalsh(x * speed.clamp(max=speed.quantile(0.99)) @ x.T)[-1]
-    weight = nn.Parameter(before.clone())
-    optimizer = MirrorDescent(
-        [weight], float(1 / fastest), potential, momentum=settings["momentum"]
-    )
+    speed = weight / potential.decay(weight)
+    speed = speed.clamp(max=speed.quantile(0.99))
+    curvature = torch.zeros(len(x), len(x), dtype=torch.float64)
+    for some, speeds in zip(
+        x.split(_FEATURES_AT_ONCE, dim=1), speed.split(_FEATURES_AT_ONCE), strict=True
+    ):
+        curvature += (some * speeds) @ some.T
+    return float(torch.linalg.eigvalsh(curvature)[-1])
+
+
+def _learned(
+    weight: nn.Parameter,
+    optimizer: MirrorDescent,
+    x: Tensor,
+    y: Tensor,
+    settings: Settings,
+) -> bool:
+    """Descend until the examples are learned; return whether they were."""
     for _ in range(settings["epochs"]):
         error = x @ weight.detach() - y
         if float(error.square().mean()) < settings["loss"]:
-            return before, weight.detach()
+            return True
         weight.grad = x.T @ error
         optimizer.step()
-    return None
+    return False
