@@ -8,7 +8,7 @@ of the authors' code of 2023.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,13 @@ from daleml.learning import Normalised, Subspace, orthonormality_error
 from daleml.reproductions.claim import BUDGETS, Experiment, Numbers, Settings
 from daleml.reproductions.harness import ValidationScore, best_by_validation
 from daleml.reproductions.papers.oja_shervanitabar2024.networks import (
+    PRECISION,
     OnlinePass,
     PlasticCircuit,
-    learn_online,
+)
+from daleml.reproductions.papers.oja_shervanitabar2024.online_batch import (
+    Trial,
+    learn_online_together,
 )
 
 # -- accuracy
@@ -34,21 +38,32 @@ def run_rescue(seed: int, settings: Settings) -> Numbers:
 
     Both choose from one grid.
     """
+    coefficients = {"backprop": 0.0, "oja": settings["coefficient"]}
+    arms = {
+        arm: [Trial(lr, coefficient, settings["gain"]) for lr in settings["lrs"]]
+        for arm, coefficient in coefficients.items()
+    }
+    passes = _passes(seed, settings, [one for arm in arms.values() for one in arm])
     numbers: Numbers = {}
-    for arm, coefficient in (("backprop", 0.0), ("oja", settings["coefficient"])):
-        passes = {}
-        for lr in settings["lrs"]:
-            passes[lr] = learn_online(seed, settings, lr, coefficient)
-        lr = best_by_validation({lr: _score(one) for lr, one in passes.items()})
-        numbers |= {f"{arm}/lr": lr, f"{arm}/accuracy": passes[lr].test}
-        for rate, one in passes.items():
-            numbers[f"{arm}/accuracy at {rate:g}"] = one.test
+    for arm, trials in arms.items():
+        best = _best(trials, passes)
+        numbers |= {f"{arm}/lr": best.lr, f"{arm}/accuracy": passes[best].test}
+        for one in trials:
+            numbers[f"{arm}/accuracy at {one.lr:g}"] = passes[one].test
     return numbers | {"gain": numbers["oja/accuracy"] - numbers["backprop/accuracy"]}
 
 
-def _score(one: OnlinePass) -> ValidationScore:
-    """Return what chooses: the accuracy alone."""
-    return ValidationScore(-one.validation)
+def _passes(
+    seed: int, settings: Settings, trials: Sequence[Trial]
+) -> dict[Trial, OnlinePass]:
+    found = learn_online_together(seed, settings, trials)
+    return dict(zip(trials, found, strict=True))
+
+
+def _best(trials: Sequence[Trial], passes: Mapping[Trial, OnlinePass]) -> Trial:
+    """Return the network that told most validation images right."""
+    scores = {one: ValidationScore(-passes[one].validation) for one in trials}
+    return best_by_validation(scores)
 
 
 def run_map(seed: int, settings: Settings) -> Numbers:
@@ -57,20 +72,31 @@ def run_map(seed: int, settings: Settings) -> Numbers:
     Each arm has the learning rate, and the coefficient, that validation chose for it.
     """
     numbers: Numbers = {}
-    networks = {f"depth {depth}": (depth, 1.0) for depth in settings["depths"]}
-    for gain in settings["gains"]:
-        networks[f"gain {gain:g}"] = settings["deepest"], gain
-    arms = {"backprop": [0.0], "oja": settings["coefficients"]}
-    for name, (depth, gain) in networks.items():
-        network = {**settings, "sizes": [64, *[48] * (depth - 1), 10], "gain": gain}
-        for arm, coefficients in arms.items():
-            passes = {}
-            for lr, coefficient in itertools.product(settings["lrs"], coefficients):
-                one = learn_online(seed, network, lr, coefficient)
-                passes[lr, coefficient] = one
-            scores = {chosen: _score(one) for chosen, one in passes.items()}
-            numbers[f"{arm} at {name}"] = passes[best_by_validation(scores)].test
+    deepest = settings["deepest"]
+    for depth in sorted({*settings["depths"], deepest}):
+        names = {f"depth {depth}": 1.0} if depth in settings["depths"] else {}
+        if depth == deepest:
+            # Networks of one depth learn as one batch, whatever their gains.
+            names |= {f"gain {gain:g}": gain for gain in settings["gains"]}
+        arms = {
+            f"{arm} at {name}": [
+                Trial(lr, coefficient, gain)
+                for lr, coefficient in itertools.product(settings["lrs"], coefficients)
+            ]
+            for name, gain in names.items()
+            for arm, coefficients in _coefficients(settings).items()
+        }
+        network = {**settings, "sizes": [64, *[48] * (depth - 1), 10]}
+        # Once each: a gain of 1 is the network of the other axis too.
+        trials = dict.fromkeys(itertools.chain(*arms.values()))
+        passes = _passes(seed, network, list(trials))
+        for arm, own in arms.items():
+            numbers[arm] = passes[_best(own, passes)].test
     return numbers
+
+
+def _coefficients(settings: Settings) -> dict[str, list[float]]:
+    return {"backprop": [0.0], "oja": settings["coefficients"]}
 
 
 # -- richness
@@ -82,8 +108,13 @@ def run_richness(seed: int, settings: Settings) -> Numbers:
     Both learn at one learning rate.
     """
     numbers: Numbers = {}
-    for arm, coefficient in (("backprop", 0.0), ("oja", settings["coefficient"])):
-        one = learn_online(seed, settings, settings["lr"], coefficient)
+    coefficients = {"backprop": 0.0, "oja": settings["coefficient"]}
+    trials = [
+        Trial(settings["lr"], coefficient, settings["gain"])
+        for coefficient in coefficients.values()
+    ]
+    passes = learn_online_together(seed, settings, trials)
+    for arm, one in zip(coefficients, passes, strict=True):
         numbers[f"{arm}/accuracy"] = one.test
         for name, value in _richness(one.model).items():
             numbers[f"{arm}/{name}"] = value
@@ -102,7 +133,7 @@ def _richness(model: nn.Sequential) -> Numbers:
 
     The latter is the mean over hidden layers.
     """
-    activity = digits().test_x
+    activity = digits().test_x.to(PRECISION)
     dimensions, errors = [], []
     for part in list(model)[:-1]:
         activity = part(activity)

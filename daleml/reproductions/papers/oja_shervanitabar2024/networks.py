@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from daleml._support import seeds
-from daleml.datasets import digits
+from daleml.datasets import ImageSplit, digits
 from daleml.learning import FeedbackAlignment, Normalised, Oja, Subspace
 from daleml.reproductions.claim import Settings
 
@@ -21,6 +21,9 @@ N_VALIDATION = 237
 
 SHARPNESS = 10
 """The sharpness of softplus, as in the authors' code of 2023."""
+
+PRECISION = torch.float64
+"""What the networks compute in: rounding of single precision changes some answers in the end."""
 
 # -- one online pass over digits
 
@@ -51,16 +54,53 @@ def build(sizes: list[int], gain: float, generator: torch.Generator) -> nn.Seque
     parts: list[nn.Module] = []
     for n_in, n_out in itertools.pairwise(sizes):
         # Made without values, since torch would draw them from its global generator.
-        layer = nn.Linear(n_in, n_out, bias=False, device="meta").to_empty(device="cpu")
+        layer = nn.Linear(n_in, n_out, bias=False, device="meta", dtype=PRECISION)
+        layer = layer.to_empty(device="cpu")
         nn.init.xavier_uniform_(layer.weight, gain=gain, generator=generator)
         parts += [layer, nn.Softplus(SHARPNESS)]
     return nn.Sequential(*parts[:-1])
+
+
+def divided(data: ImageSplit, seed: int) -> tuple[Tensor, Tensor]:
+    """Return which training images validate, and which are shown, in their order.
+
+    Args:
+        data: The digits.
+        seed: Seed of the order.
+    """
+    order = torch.randperm(len(data.train_y), generator=seeds.generator(seed, 1))
+    return order[:N_VALIDATION], order[N_VALIDATION:]
+
+
+def feedback_of(model: nn.Sequential, seed: int) -> list[Tensor]:
+    """Return the fixed random weights that carry errors back, (post, pre) of every layer.
+
+    Args:
+        model: The network.
+        seed: Seed of the weights.
+    """
+    alignment = FeedbackAlignment(model, generator=seeds.generator(seed, 2))
+    return list(alignment.feedback.values())
+
+
+def judged(model: nn.Sequential, data: ImageSplit, held_out: Tensor) -> OnlinePass:
+    """Judge a network that has learned.
+
+    Args:
+        model: The network.
+        data: The digits.
+        held_out: Which training images validate.
+    """
+    validation = _accuracy(model, data.train_x[held_out], data.train_y[held_out])
+    return OnlinePass(model, validation, _accuracy(model, data.test_x, data.test_y))
 
 
 def learn_online(
     seed: int, settings: Settings, lr: float, coefficient: float
 ) -> OnlinePass:
     """Show a network every training image once, one at a time.
+
+    It says with the public classes what ``learn_online_together`` does to many networks at once.
 
     Args:
         seed: Seed of the weights, of the order of the images and of the feedback.
@@ -70,8 +110,7 @@ def learn_online(
     """
     data = digits()
     model = build(settings["sizes"], settings["gain"], seeds.generator(seed, 0))
-    order = torch.randperm(len(data.train_y), generator=seeds.generator(seed, 1))
-    held_out, shown = order[:N_VALIDATION], order[N_VALIDATION:]
+    held_out, shown = divided(data, seed)
     optimizer = torch.optim.SGD(model.parameters(), lr=lr)
     last = str(len(model) - 1)
     plasticity: AbstractContextManager[Oja | None] = nullcontext()
@@ -88,13 +127,13 @@ def learn_online(
         warnings.filterwarnings("ignore", ".*The rule is left out", RuntimeWarning)
         for i in shown:
             optimizer.zero_grad()
-            loss = cross_entropy(model(data.train_x[None, i]), data.train_y[None, i])
+            x = data.train_x[None, i].to(PRECISION)
+            loss = cross_entropy(model(x), data.train_y[None, i])
             loss.backward()  # type: ignore[no-untyped-call]
             if rule is not None:
                 rule.step()
             optimizer.step()
-    validation = _accuracy(model, data.train_x[held_out], data.train_y[held_out])
-    return OnlinePass(model, validation, _accuracy(model, data.test_x, data.test_y))
+    return judged(model, data, held_out)
 
 
 def _softmax(output: Tensor) -> Tensor:
@@ -103,7 +142,8 @@ def _softmax(output: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _accuracy(model: nn.Sequential, x: Tensor, y: Tensor) -> float:
-    return float((model(x).argmax(dim=1) == y).double().mean())
+    answers = model(x.to(PRECISION)).argmax(dim=1)
+    return float((answers == y).double().mean())
 
 
 # -- a circuit that remembers
