@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from daleml.reproductions.claim import Check, Claim, Paper
+from daleml.reproductions.claim import (
+    OURS,
+    PAPER_DIRECTION,
+    THE_PAPERS,
+    Check,
+    Claim,
+    Paper,
+)
 from daleml.reproductions.papers.equilibrium_laborieux2022.experiments import (
-    DALE,
-    HOLOMORPHY,
-    NOISE,
+    ACCURACIES,
     NOISY_TRAINING,
     NUDGE,
-    ORDERS,
     POINTS,
-    TRAJECTORY,
+)
+from daleml.reproductions.papers.equilibrium_laborieux2022.gradient_claims import (
+    EXACTNESS,
+    LIMITS,
 )
 from daleml.reproductions.sweep import Panel, Sweep
 
@@ -54,155 +61,24 @@ PAPER = Paper(
         " gradients through finite size oscillations, NeurIPS"
     ),
     claims=(
-        Claim(
-            id="h1",
-            sentence=(
-                "The error of the gradient falls as the N-th power of the nudge, with N"
-                " points."
-            ),
-            source="Theory and figure 2; the order is implied there, and measured here",
-            experiment=NUDGE,
-            checks=tuple(
-                Check(
-                    f"slope_{n}",
-                    f"slope of log error against log |beta|, N = {n}",
-                    # The N-th power of the nudge is a line of slope N on logarithmic axes.
-                    at_least=n - 0.15,
-                    at_most=n + 0.15,
-                    no_effect=0.0,
-                )
-                for n in ORDERS
-            ),
-            note=(
-                "Network 6-4-4-4 of truncated normal weights of sd .5, one sample, |beta|"
-                " from .05 to .1, float64. Networks that do not settle within 400"
-                " iterations under each nudge are drawn again (`redrawn`)."
-            ),
-        ),
-        Claim(
-            id="h2",
-            sentence=(
-                "At a finite nudge of .1 and twelve points the gradient is exact to machine"
-                " precision."
-            ),
-            source="Figure 2",
-            experiment=NUDGE,
-            checks=(
-                Check(
-                    "log_error_12",
-                    "log10 relative error, N = 12",
-                    at_most=-12.0,
-                    # An error of 1, as of no gradient at all.
-                    no_effect=0.0,
-                ),
-                Check(
-                    "digits_gained",
-                    "decades less than with N = 1",
-                    at_least=8.0,
-                    no_effect=0.0,
-                ),
-            ),
-            note=(
-                "The error is about (|beta| / R)^12, so a network whose radius of"
-                " convergence R is below 1 has more than 1e-12, and at this scale of"
-                " weights some do. At the default scale, half of 1 / sqrt(fan_in), none of"
-                " those tried does (`log_error_12_default_scale`)."
-            ),
-        ),
-        Claim(
-            id="h3",
-            sentence=(
-                "An activation that is not holomorphic spoils the direction of the"
-                " gradient."
-            ),
-            source="Figure 4",
-            experiment=HOLOMORPHY,
-            checks=(
-                Check(
-                    "orders_over_logistic",
-                    "decades further off than logistic",
-                    at_least=2.5,
-                    no_effect=0.0,
-                ),
-                Check(
-                    "orders_over_holotanh",
-                    "decades further off than holomorphic tanh",
-                    at_least=2.5,
-                    no_effect=0.0,
-                ),
-                Check(
-                    "log_off_finer",
-                    "log10 (1 - cosine), holomorphic tanh, N = 4, |beta| = .4",
-                    at_most=-11.0,
-                    no_effect=0.0,
-                ),
-            ),
-            note=(
-                "Network 20-32-32-10 of sd .12, ten normal samples, |beta| = .1 and N = 2;"
-                " the paper shows it for a convolutional network on 32 x 32 ImageNet."
-            ),
-        ),
-        Claim(
-            id="h4",
-            sentence=(
-                "Under noise a large nudge helps, and without bias only with many points."
-            ),
-            source="Figure 3c",
-            experiment=NOISE,
-            checks=(
-                Check(
-                    "cos_1_at_0.01",
-                    "cosine at |beta| = .01, N = 1",
-                    at_most=0.2,
-                    # A nudge that noise does not hide gives the exact direction.
-                    no_effect=1.0,
-                ),
-                Check(
-                    "cos_10_at_0.01",
-                    "cosine at |beta| = .01, N = 10",
-                    at_most=0.2,
-                    no_effect=1.0,
-                ),
-                Check(
-                    "gain_at_0.8",
-                    "cosine gained by N = 10 over 1 at .8",
-                    at_least=0.03,
-                    no_effect=0.0,
-                ),
-                Check(
-                    "gain_at_1.5",
-                    "cosine gained by N = 10 over 1 at 1.5",
-                    at_least=0.02,
-                    no_effect=0.0,
-                ),
-                Check(
-                    "cos_10_at_1.5",
-                    "cosine at |beta| = 1.5, N = 10",
-                    at_least=0.98,
-                    no_effect=0.0,
-                ),
-            ),
-            note=(
-                "Digits instead of MNIST, 64-64-64-10, noise of sd .04 before the"
-                " activation. N = 1 averages five samples of each phase as published; with"
-                " N = 10 points relax side by side, not in turn. Whether the published"
-                " noise is real or complex is not known to us; ours is real."
-            ),
-        ),
+        *EXACTNESS,
         Claim(
             id="h5",
             sentence=(
-                "Under noise, classic training with a small nudge fails, and ten points at"
-                " .4 train."
+                "Under noise of .04 and at a learning rate of .2, training with one point"
+                " and a nudge of .1 fails, and with ten points at .4 it succeeds; at the"
+                " published rate of .05 the small nudge teaches digits too."
             ),
-            source="Table 1",
+            source="Table 1, first part; the second is ours",
             experiment=NOISY_TRAINING,
             checks=(
                 Check(
                     "accuracy_small",
                     "test accuracy, N = 1, |beta| = .1",
-                    at_most=0.3,
+                    # Chance among ten digits is .1; the paper's networks end there.
+                    at_most=0.2,
                     no_effect=1.0,
+                    owner=OURS,
                 ),
                 Check(
                     "accuracy_holomorphic",
@@ -210,110 +86,92 @@ PAPER = Paper(
                     at_least=0.85,
                     # Chance among ten digits.
                     no_effect=0.1,
+                    owner=OURS,
                 ),
-                Check("rescue", "accuracy gained", at_least=0.5, no_effect=0.0),
+                Check(
+                    "rescue",
+                    "accuracy gained by ten points at .4",
+                    at_least=0.0,
+                    no_effect=0.0,
+                    owner=PAPER_DIRECTION,
+                ),
+                Check(
+                    "accuracy_published_rate",
+                    "test accuracy, N = 1, |beta| = .1, the paper's rate and batches",
+                    at_least=0.3,
+                    no_effect=0.1,
+                    owner=OURS,
+                ),
             ),
             note=(
-                "Digits instead of MNIST, noise of sd .1, five samples of each phase with N"
-                " = 1 as published. Quick: five epochs of short relaxations. Samples that"
-                " oscillate without a nudge are left out. Accuracy after the last epoch,"
-                " where the paper reports the best on test data. N = 1 at .4 trains too,"
-                " with dips."
+                "The noise is the published one, sd .04, and so are five samples of each"
+                " phase with N = 1. Digits instead of MNIST, 64-64-64-10, five epochs at a"
+                " rate of .2 on batches of ten instead of fifty epochs at .05 on batches of"
+                " twenty. Of 350 iterations of each phase, 40 free and 15 nudged ones are"
+                " made (paper budget: 100 and 30); 100 and 60 were tried on one seed, and"
+                " the small nudge stays at chance. At the rate and the batches of the paper"
+                " eight epochs are 576 steps, 260 times fewer than MNIST's fifty, and noise"
+                " has not undone yet what is learnt. Samples that oscillate without a nudge"
+                " are left out. Accuracy after the last epoch, where the paper reports the"
+                " best on test data."
+            ),
+            owner=THE_PAPERS,
+            earlier=(
+                "Said of a noise of .1, at which it held. The paper's is .04, and there it"
+                " is tested now."
             ),
         ),
         Claim(
             id="h6",
-            sentence="Training with two points follows training by the exact gradient.",
-            source="Table 2 and text: accuracies on par with backpropagation",
-            experiment=TRAJECTORY,
-            checks=(
-                Check(
-                    "early_apart",
-                    "relative distance of weight changes, two epochs",
-                    at_most=0.05,
-                    # The distance of a network that did not move from one that did.
-                    no_effect=1.0,
-                ),
-                Check(
-                    "apart", "the same after all epochs", at_most=0.05, no_effect=1.0
-                ),
-            ),
-            note=(
-                "The paper compares with a feed-forward network of another activation; here"
-                " both arms are the same network, and the exact gradient is backpropagation"
-                " at the fixed point. States move half-way in each iteration (`step_size`),"
-                " for synchronous iterations begin to oscillate while it learns. It is"
-                " close until, in the third epoch or later, learning has strengthened the"
-                " loops so far that some samples no longer settle. Near that point the"
-                " gradient is ill-conditioned: rounding alone can take the exact one in"
-                " single precision several per cent from itself in double"
-                " (`apart_by_rounding`), and neither more points nor a smaller nudge brings"
-                " the two together. Accuracies are not judged: they still move by several"
-                " points an epoch."
-            ),
-        ),
-        Claim(
-            id="h7",
-            sentence="The nudge has a finite radius, beyond which more points do not help.",
-            source="Figure 2d",
-            experiment=NUDGE,
-            checks=(
-                Check(
-                    "rise",
-                    "decades of error from |beta| = .4 to .8, N = 20",
-                    at_least=3.0,
-                    no_effect=0.0,
-                ),
-                Check(
-                    "log_error_beyond_finer",
-                    "log10 error at |beta| = 2, N = 40",
-                    at_least=-2.0,
-                    # What more points reach within the radius: the rounding of double precision.
-                    no_effect=-16.0,
-                ),
-            ),
-            note=(
-                "The networks of h1. A gradient refused because the states do not settle"
-                " counts as an error of 1. The radius differs from network to network."
-            ),
-        ),
-        Claim(
-            id="h8",
             sentence=(
-                "Feedback that is not the transpose leaves a bias that no oscillation"
-                " removes."
+                "Training with two points ends within one percentage point of the accuracy"
+                " of training by the exact gradient."
             ),
-            source="Laborieux & Zenke 2024 (ICLR), arXiv 2309.02214, abstract",
-            experiment=DALE,
+            source="Table 2: accuracies on par with backpropagation",
+            experiment=ACCURACIES,
             checks=(
                 Check(
-                    "log_error_transposed",
-                    "log10 error, W transposed",
-                    at_most=-10.0,
+                    "accuracy_apart",
+                    "test accuracy, N = 2 less exact gradient, percentage points",
+                    at_least=-1.0,
+                    at_most=1.0,
                     no_effect=0.0,
+                    owner=OURS,
                 ),
                 Check(
-                    "error_lawful",
-                    "relative error, Dale's law both ways",
-                    at_least=0.01,
-                    no_effect=0.0,
+                    "accuracy_nudged",
+                    "test accuracy, N = 2, %",
+                    at_least=85.0,
+                    # Chance among ten digits.
+                    no_effect=10.0,
+                    owner=OURS,
                 ),
                 Check(
-                    "error_lawful_first",
-                    "the same, first layer's weights alone",
-                    at_least=0.1,
+                    "settled_nudged",
+                    "samples that had settled while N = 2 learned, %",
+                    at_least=95.0,
                     no_effect=0.0,
+                    owner=OURS,
                 ),
             ),
             note=(
-                "Network 20-32-32-10, a fifth of the hidden units inhibitory, N = 12, .1."
-                " The asymmetry is ours: each feedback synapse has the size of its"
-                " transpose and the sign of its sender. Over all parameters the error is"
-                " small because the readout's gradient, exact whatever the feedback, is"
-                " most of the whole; the first layer's is further from the exact one than"
-                " no gradient would be."
+                "Table 2's differences are .3, -.4 and -.7 points, so that a point is our"
+                " rounding up. It compares convolutional networks with feed-forward ones of"
+                " another activation; here both arms are one network, 64-64-64-10 on digits,"
+                " and the exact gradient is backpropagation at the fixed point. As in Table"
+                " 2: the holomorphic tanh, weights of sd 1 / sqrt(fan_in), a rate that falls"
+                " as a cosine. Not as there: ten epochs without momentum at a rate of 1, and"
+                " |beta| = .4, since at 1 one sample in fourteen did not settle (one seed)."
+            ),
+            owner=THE_PAPERS,
+            earlier=(
+                "Said of weights, which were to stay within 5 % of those of the exact"
+                " gradient for five epochs: undecided. The paper compares accuracies alone."
+                " Near the point where a steep logistic network no longer settles, rounding"
+                " takes the exact gradient as far from itself."
             ),
         ),
+        *LIMITS,
         Claim(
             id="h9",
             sentence=(
@@ -327,6 +185,7 @@ PAPER = Paper(
                 " iterations are beyond a core. The convolutional gradient is tested for"
                 " exactness."
             ),
+            owner=THE_PAPERS,
         ),
         Claim(
             id="h10",
@@ -341,6 +200,7 @@ PAPER = Paper(
                 " three published runs of the continuous variant under noise ended at"
                 " chance, which a table of best epochs does not show."
             ),
+            owner=THE_PAPERS,
         ),
     ),
     sweeps=(_SWEEP,),

@@ -6,6 +6,7 @@ import itertools
 
 import torch
 from torch import Tensor
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from daleml._support import seeds
 from daleml.datasets import ImageSplit
@@ -14,7 +15,7 @@ from daleml.learning import (
     HolomorphicNetwork,
     NotSettledError,
 )
-from daleml.learning.equilibrium.gradient_rule import GradientRule
+from daleml.learning.equilibrium.gradient_rule import GradientRule, Relaxations
 from daleml.reproductions.claim import Settings
 
 
@@ -62,7 +63,7 @@ def default_toy(seed: int) -> HolomorphicNetwork:
 
 def train_on_digits(
     network: HolomorphicNetwork,
-    rule: GradientRule,
+    rule: GradientRule | SettledShare,
     data: ImageSplit,
     settings: Settings,
     generator: torch.Generator,
@@ -75,10 +76,12 @@ def train_on_digits(
         network: The network.
         rule: What gives the gradients.
         data: The digits.
-        settings: ``lr``, ``epochs`` and ``batch``.
+        settings: ``lr``, ``epochs`` and ``batch``; and ``annealed``, whether the rate falls to
+            zero as a cosine, by the epoch.
         generator: Source of the order of the digits.
     """
     optimizer = torch.optim.SGD(network.parameters(), lr=settings["lr"])
+    annealing = CosineAnnealingLR(optimizer, T_max=settings["epochs"])
     dtype = next(network.parameters()).dtype
     train_x, test_x = data.train_x.to(dtype), data.test_x.to(dtype)
     by_epoch = []
@@ -93,16 +96,41 @@ def train_on_digits(
                 if not rule.leave_out:
                     raise
             optimizer.step()
+        if settings.get("annealed"):
+            annealing.step()
         right = network(test_x).argmax(1) == data.test_y
         by_epoch.append(float(right.double().mean()))
     return by_epoch
 
 
-def flat_parameters(network: HolomorphicNetwork) -> Tensor:
-    """Return a copy of all parameters, in one vector.
+class SettledShare:
+    """A rule that gives gradients, and how many samples had settled where it did.
+
+    Attributes:
+        leave_out: The fraction of a batch that may be left out, the rule's.
 
     Args:
-        network: The network.
+        rule: The rule.
     """
-    copies = [one.detach().flatten().clone() for one in network.parameters()]
-    return torch.cat(copies)
+
+    def __init__(self, rule: GradientRule) -> None:
+        self.rule, self.leave_out = rule, rule.leave_out
+        self._shares: list[float] = []
+
+    def __call__(self, x: Tensor, y: Tensor) -> tuple[Tensor, Relaxations]:
+        """Give gradients.
+
+        Args:
+            x: Inputs.
+            y: Their classes.
+        """
+        # Of a batch that is refused as a whole, none counts.
+        self._shares.append(0.0)
+        loss, found = self.rule(x, y)
+        self._shares[-1] = 1 - found.share_left_out
+        return loss, found
+
+    @property
+    def share(self) -> float:
+        """The fraction of all samples that had settled."""
+        return sum(self._shares) / len(self._shares)

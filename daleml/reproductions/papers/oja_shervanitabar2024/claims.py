@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from daleml.reproductions.claim import Check, Claim, Paper
+from daleml.reproductions.claim import (
+    OURS,
+    PAPER_DIRECTION,
+    THE_PAPERS,
+    Check,
+    Claim,
+    Paper,
+)
 from daleml.reproductions.papers.oja_shervanitabar2024.experiments import (
     DEEP,
     FIXED,
@@ -17,12 +24,36 @@ from daleml.reproductions.sweep import Panel, Sweep
 # Parts of the checks and notes of several claims.
 _GAIN = "gain in test accuracy, each arm at its learning rate"
 _UNKNOWN = (
-    "The paper's text was not at hand: its widths, initial scales, coefficients and"
-    " accuracies are unknown to us. Here: digits of 8 x 8 pixels, 1,200 images seen once,"
-    " one at a time; softplus of sharpness 10; no biases; the rule on all layers, the last"
-    " with its softmax. Both arms choose from the same three learning rates, by 237 other"
-    " images. Where the rule must diverge it is left out of that step. "
+    "Of the paper only the abstracts could be had, and no code of it: its widths, initial"
+    " scales, coefficients and accuracies are unknown to us. Here: digits of 8 x 8 pixels,"
+    " 1,200 images seen once, one at a time; softplus of sharpness 10; no biases; the rule"
+    " on all layers, the last with its softmax, as in the first and the last author's code"
+    " of 2023. Both arms choose from the same three learning rates, by 237 other images."
+    " Where the rule must diverge it is left out of that step. "
 )
+_SIZE = " The paper says which arm has more; sizes are ours, from a pilot on digits."
+
+
+def _more(number: str, label: str, size: float, none: float = 0.0) -> tuple[Check, ...]:
+    """Expect more than no effect, which the paper says, and so much more, which we do."""
+    return (
+        Check(
+            number,
+            f"{label}: which has more",
+            at_least=none,
+            no_effect=none,
+            owner=PAPER_DIRECTION,
+        ),
+        Check(
+            number,
+            f"{label}: how much",
+            at_least=size,
+            no_effect=none,
+            owner=OURS,
+        ),
+    )
+
+
 _ARMS = {"backpropagation": "backprop at ", "with Oja's rule": "oja at "}
 _SWEEP = Sweep(
     name="depth",
@@ -56,7 +87,8 @@ _SWEEP = Sweep(
         ),
     ),
 )
-_ABSTRACT = "abstract of arXiv 2408.08408"
+_FIRST = "abstract of arXiv 2408.08408, version 1: online learning, deep architectures"
+_THIRD = "abstract of arXiv 2408.08408, version 3"
 
 PAPER = Paper(
     name="oja",
@@ -70,14 +102,15 @@ PAPER = Paper(
             id="o1",
             sentence=(
                 "In a deep network learning online, Oja's rule added to backpropagation"
-                " raises accuracy greatly."
+                " raises test accuracy by more than a quarter of the images."
             ),
-            source=_ABSTRACT,
+            source=_FIRST,
             experiment=DEEP,
-            checks=(Check("gain", _GAIN, at_least=0.25, no_effect=0.0),),
+            checks=_more("gain", _GAIN, 0.25),
             note=_UNKNOWN
             + "10 weight layers, Glorot's initialisation, which is too small for this"
-            " non-linearity (o3); coefficient 0.03. The bound is ours.",
+            " non-linearity (o3); coefficient 0.03." + _SIZE,
+            owner=THE_PAPERS,
         ),
         Claim(
             id="o2",
@@ -85,56 +118,86 @@ PAPER = Paper(
                 "From an initialisation too small for backpropagation to learn, Oja's rule"
                 " lets it learn."
             ),
-            source=_ABSTRACT,
+            source=_FIRST + ", sub-optimal weight initialization",
             experiment=SMALL,
             checks=(
-                Check("gain", _GAIN, at_least=0.25, no_effect=0.0),
+                *_more("gain", _GAIN, 0.25),
+                Check(
+                    "backprop/accuracy",
+                    "test accuracy without the rule",
+                    at_most=0.2,
+                    # All digits told right.
+                    no_effect=1.0,
+                    owner=OURS,
+                ),
                 Check(
                     "oja/accuracy",
                     "test accuracy with the rule",
                     at_least=0.6,
                     # Chance among ten digits.
                     no_effect=0.1,
+                    owner=OURS,
                 ),
             ),
             note=_UNKNOWN
-            + "5 weight layers, half of Glorot's initialisation, coefficient 0.03. The"
-            " bounds are ours.",
+            + "5 weight layers, half of Glorot's initialisation, coefficient 0.03. Chance is"
+            " 0.1." + _SIZE,
+            owner=THE_PAPERS,
         ),
         Claim(
             id="o3",
             sentence=(
-                "From an initialisation of the right gain, Oja's rule adds nothing to"
-                " backpropagation."
+                "From an initialisation of the right gain, Oja's rule changes the accuracy"
+                " of backpropagation by less than five points, up or down."
             ),
             source="ours: the control that o1 needs",
             experiment=RIGHT,
-            checks=(Check("gain", _GAIN, at_most=0.05),),
+            checks=(
+                Check(
+                    "gain",
+                    _GAIN,
+                    at_least=-0.05,
+                    at_most=0.05,
+                    no_effect=0.0,
+                    owner=OURS,
+                ),
+            ),
             note=_UNKNOWN
             + "The network of o1 at the square root of 2 times Glorot's initialisation,"
             " coefficient 0.003, the best of our pilot there. What o1 gains, an"
-            " initialisation gives too.",
+            " initialisation gives too. Seeds differ by a tenth, so that it takes 75 of them"
+            " to place a mean as near to zero as the pilot's within five points, with a power"
+            " of .8.",
+            owner=OURS,
+            earlier=(
+                "Said until now that the rule adds nothing, which was checked from above"
+                " alone, at five seeds: these could not tell. An equivalence has two sides."
+            ),
         ),
         Claim(
             id="o4",
             sentence=(
                 "Where errors come back through fixed random weights, Oja's rule raises"
-                " accuracy greatly."
+                " test accuracy by more than a quarter of the images."
             ),
-            source="arXiv 2408.08408, by what others quote of it; the bound is ours",
+            source=_THIRD
+            + ": random feedback alignment, and stable learning with the rule",
             experiment=FIXED,
             checks=(
-                Check("gain", _GAIN, at_least=0.25, no_effect=0.0),
+                *_more("gain", _GAIN, 0.25),
                 Check(
                     "oja/accuracy",
                     "test accuracy with the rule",
                     at_least=0.6,
+                    # Chance among ten digits.
                     no_effect=0.1,
+                    owner=OURS,
                 ),
             ),
             note=_UNKNOWN
             + "5 weight layers, Glorot's initialisation of weights and feedback,"
-            " coefficient 0.03.",
+            " coefficient 0.03." + _SIZE,
+            owner=THE_PAPERS,
         ),
         Claim(
             id="o5",
@@ -142,26 +205,29 @@ PAPER = Paper(
                 "Oja's rule spreads activity over more dimensions, and brings weights"
                 " nearer to orthonormal."
             ),
-            source="abstract of arXiv 2408.08408, v3: richer activation subspaces",
+            source=_THIRD + ": richer activation subspaces",
             experiment=RICH,
             checks=(
-                Check(
+                *_more(
                     "last dimension ratio",
                     "participation ratio of the last hidden layer, with the rule / without",
-                    at_least=1.4,
-                    no_effect=1.0,
+                    1.4,
+                    none=1.0,
                 ),
                 Check(
                     "orthonormality error ratio",
                     "distance of hidden weights from orthonormal, with the rule / without",
                     at_most=0.75,
                     no_effect=1.0,
+                    owner=OURS,
                 ),
             ),
             note=_UNKNOWN
             + "5 weight layers, Glorot's initialisation, coefficient 0.03, both arms at the"
             " learning rate 0.01. Dimensions are of the test images' activity, its mean"
-            " taken out.",
+            " taken out. The weights' distance from orthonormal is what Oja's rule is known"
+            " to bring down; the abstract does not speak of it." + _SIZE,
+            owner=THE_PAPERS,
         ),
         Claim(
             id="o6",
@@ -170,17 +236,16 @@ PAPER = Paper(
                 " bounded it diverges."
             ),
             source=(
-                "abstract of arXiv 2408.08408, v3: short-term memory; the divergence is"
-                " ours"
+                _THIRD
+                + ": short-term memory in recurrent networks; the divergence is ours"
             ),
             experiment=MEMORY,
             checks=(
-                Check(
+                *_more(
                     "tanh ratio",
                     "memory capacity of tanh units, after / before",
-                    at_least=2.0,
-                    # As much memory after adapting as before.
-                    no_effect=1.0,
+                    2.0,
+                    none=1.0,
                 ),
                 Check(
                     "linear/diverged",
@@ -188,21 +253,24 @@ PAPER = Paper(
                     # Every circuit must diverge, in every seed.
                     at_least=1.0,
                     no_effect=0.0,
+                    owner=OURS,
                 ),
                 Check(
                     "normalised linear/diverged",
                     "the same with our normalised rule",
                     # And none may.
                     at_most=0.0,
+                    owner=OURS,
                 ),
             ),
             note=(
                 "The paper's recurrent task is unknown to us. Here: 50 units of one scalar"
                 " input, uniform in [-1, 1], spectral radius 0.3; 6,000 steps of the rule"
                 " alone, coefficient 0.003, no task. Capacity: explained variance of inputs"
-                " 1 to 39 steps ago, read from rates with noise of 0.01, summed. The bounds"
-                " are ours."
+                " 1 to 39 steps ago, read from rates with noise of 0.01, summed. That the"
+                " memory grows is the paper's; that it doubles, and the divergence, are ours."
             ),
+            owner=THE_PAPERS,
         ),
     ),
     sweeps=(_SWEEP,),

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from daleml._support import seeds
-from daleml.datasets import ImageSplit, digits
+from daleml.datasets import digits
 from daleml.learning.oja import LIMIT
 from daleml.reproductions.claim import Settings
 from daleml.reproductions.papers.oja_shervanitabar2024.networks import (
@@ -64,16 +64,16 @@ def learn_online_together(
         # One draw for all: every network of a seed has the same feedback.
         feedback = feedback_of(models[0], seed)
     held_out, shown = divided(data, seed)
-    batch = _Batch(_stacked(models), feedback, trials)
+    networks = Networks(_stacked(models), feedback, trials)
     for x, y in zip(data.train_x[shown], data.train_y[shown], strict=True):
-        batch.learn(x.to(PRECISION), int(y))
-    batch.copy_to(models)
+        networks.learn(x.to(PRECISION), int(y))
+    networks.copy_to(models)
     return [judged(model, data, held_out) for model in models]
 
 
 @dataclass
-class _Batch:
-    """The weights of all networks, and one step of their learning.
+class Networks:
+    """The weights of networks of one shape, and how one example moves them all.
 
     Attributes:
         weights: One tensor for each layer, (networks, post, pre).
