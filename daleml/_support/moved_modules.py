@@ -291,6 +291,10 @@ RENAMED: dict[str, dict[str, str]] = {
     "learning.synapses": {"Synapses": "PlasticWeight", "lawful": "fixed_signs"},
     "reproductions.journal": {"Key": "RunKey"},
     "reproductions.learning": {"Arm": "ImageArm", "learn": "train_arm"},
+    "reproductions.equilibrium_training": {
+        "TRAJECTORY": "ACCURACIES",
+        "run_trajectory": "run_accuracies",
+    },
     "reproductions.oja": {"Course": "OnlinePass", "learn": "learn_online"},
     "reproductions.running": {"Result": "SeedResult"},
     "reproductions.spectral": {"ColumnEI": "BuildColumnEI"},
