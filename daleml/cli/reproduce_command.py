@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,7 +15,7 @@ from daleml.cli.terminal import console, plainly, print_table
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from daleml.reproductions import Reproduction
+    from daleml.reproductions import Claim, Reproduction
 
 
 _JOBS = "Seeds to run at once, at least 1; never more than cores or seeds. Default: one per core."
@@ -23,6 +23,11 @@ _SCHEDULER = (
     "Address of a Dask scheduler, such as tcp://host:8786. It must be one you trust: whoever"
     " answers there can run any code on this machine."
 )
+_SLURM = (
+    "Options of sbatch, such as partition=cpu,time=2:00:00,mem=4GB: each seed is a job of SLURM,"
+    " by submitit."
+)
+_PLAN = "Only show what the seeds can decide, by the spread of the quick budget's; run nothing."
 
 
 @plainly
@@ -54,6 +59,8 @@ def reproduce(
     ] = Path("reproduction"),
     jobs: Annotated[int | None, typer.Option(help=_JOBS)] = None,
     scheduler: Annotated[str | None, typer.Option(help=_SCHEDULER)] = None,
+    slurm: Annotated[str | None, typer.Option(help=_SLURM)] = None,
+    plan: Annotated[bool, typer.Option("--plan", help=_PLAN)] = False,
 ) -> None:
     """Measure the founding papers' claims again, and say which hold.
 
@@ -63,6 +70,10 @@ def reproduce(
 
     chosen = reproductions.find(claims or ())
     screen = console()
+    if plan:
+        _show_plan(chosen, budget, screen)
+        return
+    executor = _executor(out, scheduler, slurm)
     with _seeds_bar(screen) as (say, progress):
         result = reproductions.reproduce(
             chosen,
@@ -71,12 +82,71 @@ def reproduce(
             budget=budget,
             jobs=jobs,
             scheduler=scheduler,
+            executor=executor,
             # Results are saved below, with the page, as one set.
             save=False,
             say=say,
             progress=progress,
         )
     _report(result, out, f"daleml reproduce --budget {budget}", screen)
+
+
+def _executor(out: Path, scheduler: str | None, slurm: str | None) -> Any:
+    """Return what runs jobs of SLURM; None for another place."""
+    if slurm is None:
+        return None
+    if scheduler is not None:
+        raise ValueError("`slurm` must be left out where `scheduler` is given.")
+    from daleml.experiments import slurm as queue
+
+    return queue.executor(out / "slurm", queue.options_of(slurm))
+
+
+def _show_plan(claims: Sequence[Claim], budget: str, screen: Console) -> None:
+    """Print what the seeds of a budget can decide, and about how long they take."""
+    import pandas as pd
+
+    from daleml.reproductions import BUDGETS, seed_plan
+    from daleml.reproductions.verdict import seeds_in_words
+
+    if budget not in BUDGETS:
+        raise ValueError(
+            f"`budget` must be one of {', '.join(BUDGETS)}; got {budget!r}."
+        )
+    planned = seed_plan.plan(claims, budget)
+    rows = []
+    for one in planned:
+        row: dict[str, object] = {
+            "claim": one.claim.id,
+            "measured": one.check.label,
+            "seeds": one.seeds,
+        }
+        if one.pilot is not None and one.prospect is not None:
+            row |= {
+                "SD of the pilot": one.pilot.sd,
+                "smallest effect": one.prospect.smallest_effect,
+                "expected distance": one.prospect.distance,
+                "seeds needed": seeds_in_words(one.prospect.seeds_needed),
+            }
+        rows.append(row)
+    columns = [
+        "claim",
+        "measured",
+        "seeds",
+        "SD of the pilot",
+        "smallest effect",
+        "expected distance",
+        "seeds needed",
+    ]
+    found = pd.DataFrame(rows, columns=columns)
+    print_table(screen, found, "What the seeds decide in four runs of five")
+    short = sum(not one.suffices for one in planned)
+    minutes = seed_plan.planned_minutes(claims, budget)
+    screen.print(
+        f"{len(planned) - short} of {len(planned)} expectations have enough seeds; about"
+        f" {minutes:,.0f} processor minutes.",
+        soft_wrap=True,
+    )
 
 
 def _report(result: Reproduction, out: Path, command: str, screen: Console) -> None:

@@ -10,7 +10,7 @@ import contextlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from daleml._support import workers
 from daleml.experiments import cluster
@@ -90,6 +90,7 @@ def run_missing(
     *,
     jobs: int | None = None,
     scheduler: str | None = None,
+    executor: Any = None,
     on_message: OnMessage = lambda line: None,
     on_progress: OnProgress = lambda done, total, name: None,
 ) -> dict[str, str]:
@@ -100,6 +101,7 @@ def run_missing(
         journal: What is finished already; it is added to.
         jobs: Processes at once; default: one per core, or every worker of the cluster.
         scheduler: Address of a Dask scheduler to run on; default: this machine.
+        executor: What to run on instead, such as that of a SLURM cluster.
         on_message: Called with a sentence about anything unusual.
         on_progress: Called first with what was finished before, and then after each run.
 
@@ -121,7 +123,7 @@ def run_missing(
     if not missing:
         return failures
     work = [_job(run, files) for run in missing]
-    with _pool(len(work), jobs, scheduler, on_message) as pool:
+    with _pool(len(work), jobs, scheduler, executor, on_message) as pool:
         gathering = Gathering(work, pool, journal, files, on_message=on_message)
         with contextlib.closing(gathering.entries()) as entries:
             for entry in entries:
@@ -172,14 +174,18 @@ def finished_numbers(
 
 @contextlib.contextmanager
 def _pool(
-    calls: int, jobs: int | None, scheduler: str | None, on_message: OnMessage
+    calls: int,
+    jobs: int | None,
+    scheduler: str | None,
+    executor: Any,
+    on_message: OnMessage,
 ) -> Iterator[Pool]:
     """Yield where seeds are run."""
     if scheduler is not None:
         with cluster.executor(scheduler) as executor:
             yield pool_of(executor, jobs, calls)
         return
-    pool = pool_of(None, jobs, calls)
+    pool = pool_of(executor, jobs, calls)
     if told := workers.fewer(jobs, pool.most or 0):
         on_message(told)
     yield pool

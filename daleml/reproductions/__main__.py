@@ -3,6 +3,8 @@
 ``python -m daleml.reproductions claims.json``
 
 With ``--merge``, the claims of a run of some papers take the place of those that are there.
+``python -m daleml.reproductions --pilot docs/claims.json`` writes only the pilot, by which the
+seeds of longer runs are planned; it is written with the claims of a quick run too.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import sys
 from pathlib import Path
 
 from daleml._support import atomic_files
+from daleml.reproductions import pilot
 from daleml.reproductions.tables import by_circuit, by_claim, by_paper, merge, update
 
 
@@ -42,6 +45,28 @@ def main(found: Path, root: Path, *, merged: bool = False) -> None:
     update(root / "README.md", by_paper(content))
     update(root / "docs" / "claims.md", by_claim(content))
     update(root / "docs" / "published_circuits.md", by_circuit(content))
+    if content["budget"] == "quick":
+        write_pilot(kept, root)
+
+
+def write_pilot(found: Path, root: Path) -> None:
+    """Write the pilot of the package from the claims of a quick run.
+
+    Args:
+        found: The ``claims.json`` of the run.
+        root: The checkout.
+
+    Raises:
+        ValueError: If the run was not of the quick budget.
+    """
+    content = json.loads(found.read_text(encoding="utf-8"))
+    if content["budget"] != "quick":
+        raise ValueError(
+            f"`found` must be of the quick budget, the pilot; got {content['budget']!r}."
+        )
+    path = root / "daleml" / "reproductions" / pilot.FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_files.write_json(path, pilot.pilot_of(content))
 
 
 if __name__ == "__main__":
@@ -49,4 +74,8 @@ if __name__ == "__main__":
     merge_asked = "--merge" in given
     if merge_asked:
         given.remove("--merge")
-    main(Path(given[0]), Path.cwd(), merged=merge_asked)
+    if "--pilot" in given:
+        given.remove("--pilot")
+        write_pilot(Path(given[0]), Path.cwd())
+    else:
+        main(Path(given[0]), Path.cwd(), merged=merge_asked)

@@ -12,6 +12,9 @@ from daleml._support.student_intervals import LEVEL
 from daleml.reproductions.claim import Check
 from daleml.reproductions.power import power, seeds_needed, smallest_effect
 
+_ROUNDING = 1e-14
+"""The largest relative difference between values that are the same but for rounding."""
+
 
 @dataclass(frozen=True)
 class Prospect:
@@ -81,5 +84,7 @@ def standard_deviation(values: Sequence[float]) -> float:
     array = np.asarray(values, dtype=np.float64)
     if array.size < 2 or not np.isfinite(array).all():
         return math.nan
-    # The rounding of a mean is no spread.
-    return float(array.std(ddof=1)) if np.ptp(array) > 0 else 0.0
+    # Sums in another order differ in their last bits, which is no spread.
+    if np.ptp(array) <= _ROUNDING * np.abs(array).max():
+        return 0.0
+    return float(array.std(ddof=1))

@@ -76,6 +76,7 @@ def reproduce(
     budget: str = "quick",
     jobs: int | None = None,
     scheduler: str | None = None,
+    executor: Any = None,
     save: bool = True,
     say: Callable[[str], object] = lambda line: None,
     progress: Callable[[int, int, str], object] = lambda done, total, name: None,
@@ -92,6 +93,8 @@ def reproduce(
         scheduler: Address of a Dask scheduler to run on, such as ``"tcp://host:8786"``;
             default: this machine. It has to be trusted: Dask's messages are pickles, by which
             whoever answers there can run any code here.
+        executor: What to run on instead, as :func:`daleml.experiments.sweep` takes it, such as
+            SLURM's; default: this machine.
         save: Whether to write ``claims.json``; False where it is written with the page, as one set.
         say: Called with a sentence about anything unusual.
         progress: Called with the number of seeds done, the number of all seeds, and the
@@ -133,6 +136,7 @@ def reproduce(
             journal,
             jobs=jobs,
             scheduler=scheduler,
+            executor=executor,
             on_message=say,
             on_progress=progress,
         )

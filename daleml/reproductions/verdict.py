@@ -13,6 +13,7 @@ from daleml._support.student_intervals import LEVEL
 from daleml.experiments.experiment import Numbers
 from daleml.experiments.seed_intervals import mean_interval as mean_interval
 from daleml.reproductions.claim import Check, Claim
+from daleml.reproductions.power import MOST_SEEDS
 from daleml.reproductions.prospects import Prospect, prospect, standard_deviation
 
 HOLDS = "holds"
@@ -179,7 +180,7 @@ def judge(claim: Claim, seeds: Sequence[Numbers]) -> Outcome:
         return Outcome(claim, (), NOT_TESTED)
     columns = [[numbers[check.number] for numbers in seeds] for check in claim.checks]
     # A number that is the same for all seeds cannot fail by chance.
-    n_varying = sum(len(set(values)) > 1 for values in columns)
+    n_varying = sum(standard_deviation(values) > 0 for values in columns)
     measured = []
     for check, values in zip(claim.checks, columns, strict=True):
         measured.append(measure(check, values, n_varying))
@@ -238,8 +239,22 @@ def in_words(verdict: str, seeds_needed: int | None) -> str:
     if verdict != CANNOT_TELL or seeds_needed == UNKNOWN:
         return verdict
     if seeds_needed is None:
-        return f"{verdict}; the mean is at the bound"
+        return f"{verdict}; {seeds_in_words(None)} would"
     return f"{verdict}; about {seeds_needed:,} seeds would"
+
+
+def seeds_in_words(seeds_needed: int | None) -> str:
+    """Say how many seeds are needed; more than anyone counts where the mean is at a bound.
+
+    Args:
+        seeds_needed: How many; None if :data:`~daleml.reproductions.power.MOST_SEEDS` are too
+            few.
+
+    Example:
+        >>> seeds_in_words(34), seeds_in_words(None)
+        ('34', 'more than 1,000,000')
+    """
+    return f"more than {MOST_SEEDS:,}" if seeds_needed is None else f"{seeds_needed:,}"
 
 
 def _plain(value: float) -> float | None:

@@ -87,6 +87,8 @@ def test_a_prospect_counts_the_distance_from_the_nearest_bound_on_either_side():
 
 def test_the_rounding_of_a_mean_is_no_spread():
     assert standard_deviation([0.1, 0.1, 0.1]) == 0
+    assert standard_deviation([0.3, 0.1 + 0.2, 0.3]) == 0
+    assert standard_deviation([1e-13, 2e-13]) > 0
     assert standard_deviation([1.0, 3.0]) == pytest.approx(math.sqrt(2))
     assert math.isnan(standard_deviation([1.0]))
     assert math.isnan(standard_deviation([1.0, math.inf]))

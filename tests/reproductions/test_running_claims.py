@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -129,8 +130,8 @@ def test_a_seed_that_breaks_stops_no_other(tmp_path):
 
 
 def test_processes_give_the_same(tmp_path):
-    reproduce(reproductions.find(["1a"]), tmp_path / "a", jobs=1)
-    reproduce(reproductions.find(["1a"]), tmp_path / "b", jobs=2)
+    reproduce([claim()], tmp_path / "a", jobs=1)
+    reproduce([claim()], tmp_path / "b", jobs=2)
     assert found(tmp_path / "a") == found(tmp_path / "b")
 
 
@@ -220,6 +221,13 @@ def test_no_more_processes_than_seeds(tmp_path):
 
 
 # -- a cluster, and being killed
+
+
+def test_an_executor_runs_the_seeds(tmp_path):
+    with ThreadPoolExecutor(1) as executor:
+        reproduce([claim()], tmp_path / "there", executor=executor)
+    reproduce([claim()], tmp_path / "here", jobs=1)
+    assert found(tmp_path / "here") == found(tmp_path / "there")
 
 
 @pytest.fixture
