@@ -6,6 +6,9 @@ from pathlib import Path
 from daleml import reproductions
 from daleml.pages import claims_page
 from daleml.reproductions import Claim, reproduce
+from daleml.reproductions.papers.interneurons_garciadelmolino2017.experiments import (
+    MODEL as NOTHING_DRAWN,
+)
 from tests.reproductions.toys import claim
 
 
@@ -30,8 +33,12 @@ def test_every_claim_says_where_from_and_what_no_effect_would_be():
             assert one.note, one.id
             continue
         assert one.checks, one.id
-        assert one.experiment.seeds["quick"] >= 3, one.id
-        assert one.experiment.seeds["paper"] >= 5, one.id
+        least = {"quick": 3, "paper": 5}
+        if one.experiment is NOTHING_DRAWN:
+            # Two are enough to see that they give the same.
+            least = {"quick": 2, "paper": 2}
+        for budget, seeds in least.items():
+            assert one.experiment.seeds[budget] >= seeds, one.id
         for check in one.checks:
             assert check.at_least is not None or check.at_most is not None
             if check.no_effect is not None and not check.is_equivalence:
