@@ -115,15 +115,23 @@ def build_dann(make_layer: MakeDANNLayer) -> nn.Sequential:
 # -- a digit row by row
 
 
-def empty_rnn() -> RowReader:
-    """Return an ordinary recurrent network whose weights have no values yet."""
-    rnn = nn.RNN(SIDE, UNITS, nonlinearity="relu", batch_first=True, device="meta")
+def empty_rnn(side: int = SIDE) -> RowReader:
+    """Return an ordinary recurrent network whose weights have no values yet.
+
+    Args:
+        side: How many pixels a row has.
+    """
+    rnn = nn.RNN(side, UNITS, nonlinearity="relu", batch_first=True, device="meta")
     readout = nn.Linear(UNITS, CLASSES, device="meta")
     return RowReader(rnn, readout).to_empty(device="cpu")
 
 
 def build_rnn(
-    mean: float, generator: torch.Generator, *, draw_biases: bool = False
+    mean: float,
+    generator: torch.Generator,
+    *,
+    side: int = SIDE,
+    draw_biases: bool = False,
 ) -> RowReader:
     """Build an ordinary recurrent network.
 
@@ -133,10 +141,11 @@ def build_rnn(
     Args:
         mean: The mean pixel, which it does not need.
         generator: Source of the weights.
+        side: How many pixels a row has.
         draw_biases: Whether the recurrent biases take numbers from the generator as well. They
             are zero either way, but the readout is drawn after them.
     """
-    model = empty_rnn()
+    model = empty_rnn(side)
     bound = UNITS**-0.5
     for name, parameter in model.named_parameters():
         if name == "readout.weight":
@@ -151,7 +160,9 @@ def build_rnn(
     return model
 
 
-def build_row_dann(mean: float, generator: torch.Generator) -> RowReader:
+def build_row_dann(
+    mean: float, generator: torch.Generator, *, side: int = SIDE
+) -> RowReader:
     """Build a recurrent Dale's ANN, with interneurons for a tenth of its excitatory units.
 
     Each of its paths, from the inputs and from the units themselves, has as many.
@@ -159,8 +170,9 @@ def build_row_dann(mean: float, generator: torch.Generator) -> RowReader:
     Args:
         mean: The mean pixel, which it does not need.
         generator: Source of the weights.
+        side: How many pixels a row has.
     """
-    rnn = DANNRNN(SIDE, UNITS, N_INH, batch_first=True, generator=generator)
+    rnn = DANNRNN(side, UNITS, N_INH, batch_first=True, generator=generator)
     return RowReader(rnn, DANNLinear(UNITS, CLASSES, generator=generator))
 
 
@@ -169,6 +181,9 @@ class BuildColumnEI:
 
     Args:
         n_inh: How many of them are inhibitory.
+        centred: Whether biases begin by cancelling what the mean pixel adds up to. Else they
+            begin at 0.
+        autapses: Whether units have synapses onto themselves.
 
     Example:
         >>> model = BuildColumnEI(10)(0.3, torch.Generator().manual_seed(0))
@@ -176,22 +191,28 @@ class BuildColumnEI:
         Populations(n_exc=90, n_inh=10)
     """
 
-    def __init__(self, n_inh: int) -> None:
-        self.n_inh = n_inh
+    def __init__(
+        self, n_inh: int, *, centred: bool = True, autapses: bool = False
+    ) -> None:
+        self.n_inh, self.centred, self.autapses = n_inh, centred, autapses
 
-    def __call__(self, mean: float, generator: torch.Generator) -> RowReader:
+    def __call__(
+        self, mean: float, generator: torch.Generator, *, side: int = SIDE
+    ) -> RowReader:
         """Build it.
 
         Args:
             mean: The mean pixel.
             generator: Source of the weights.
+            side: How many pixels a row has.
         """
         populations = Populations(UNITS - self.n_inh, self.n_inh)
         rnn = EIRNN(
-            SIDE,
+            side,
             populations,
             batch_first=True,
-            input_mean=mean,
+            input_mean=mean if self.centred else 0.0,
+            autapses=self.autapses,
             spectral_radius=SPECTRAL_RADIUS,
             generator=generator,
         )

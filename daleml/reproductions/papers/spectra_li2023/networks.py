@@ -10,6 +10,7 @@ from torch import nn
 from daleml.layers import init
 from daleml.reproductions.digit_networks import (
     CLIP_NORM,
+    SIDE,
     SPECTRAL_RADIUS,
     UNITS,
     BuildColumnEI,
@@ -17,7 +18,7 @@ from daleml.reproductions.digit_networks import (
     empty_rnn,
 )
 from daleml.reproductions.digit_networks import build_row_dann as build_dann
-from daleml.reproductions.harness import ImageArm
+from daleml.reproductions.papers.spectra_li2023.recurrent_batches import RecurrentArm
 from daleml.tasks import RowReader
 
 
@@ -25,8 +26,7 @@ class Transplant:
     """Builds a network of the singular vectors of one network and the singular values of another.
 
     The network knows no law. The other one is drawn after the first, from the same generator.
-    Without another, the first keeps its own values. Where the values are another's, nothing is
-    left for a bias to centre, and biases are zero.
+    Without another, the first keeps its own values. Biases are zero, as in the authors' code.
 
     Args:
         vectors: Builds the network whose singular vectors are taken.
@@ -40,60 +40,63 @@ class Transplant:
     ) -> None:
         self.vectors, self.values = vectors, values
 
-    def __call__(self, mean: float, generator: torch.Generator) -> RowReader:
+    def __call__(
+        self, mean: float, generator: torch.Generator, *, side: int = SIDE
+    ) -> RowReader:
         """Build it.
 
         Args:
             mean: The mean pixel.
             generator: Source of the weights of both networks.
+            side: How many pixels a row has.
         """
-        model, first = empty_rnn(), self.vectors(mean, generator)
-        other = self.values(mean, generator) if self.values else None
+        model, first = empty_rnn(side), self.vectors(mean, generator, side=side)
+        other = self.values(mean, generator, side=side) if self.values else None
         # Weights of a lawful network are copied without their signs: nothing keeps them here.
         with torch.no_grad():
             for name, parameter in model.named_parameters():
-                parameter.copy_(first.get_parameter(name))
-                if other and parameter.ndim == 2:
-                    init.svd_spectrum_(parameter, other.get_parameter(name))
-                elif other:
+                if parameter.ndim < 2:
                     nn.init.zeros_(parameter)
+                    continue
+                parameter.copy_(first.get_parameter(name))
+                if other:
+                    init.svd_spectrum_(parameter, other.get_parameter(name))
         return model
 
 
-_COLUMN_EI = BuildColumnEI(UNITS // 10)
+def _column_ei(n_inh: int) -> RecurrentArm:
+    build = BuildColumnEI(n_inh, centred=False)
+    return RecurrentArm(f"column_ei_{n_inh}", build, clip_each=True)
 
 
-def _arm(
-    name: str, build: Callable[..., RowReader], *, each_sign: bool = False
-) -> ImageArm:
-    return ImageArm(name, build, each_sign=each_sign, clip_norm=CLIP_NORM)
-
+_COLUMN_EI = BuildColumnEI(UNITS // 10, centred=False)
+# Where singular vectors or values are taken from it, its autapses are kept, as in the code.
+_WHOLE_COLUMN_EI = BuildColumnEI(UNITS // 10, centred=False, autapses=True)
 
 ARMS = (
-    _arm("rnn", build_rnn),
-    _arm("dann", build_dann),
-    _arm("column_ei_1", BuildColumnEI(1)),
-    _arm("column_ei_10", _COLUMN_EI),
-    _arm("column_ei_50", BuildColumnEI(50)),
-    _arm("rnn, signs kept", build_rnn, each_sign=True),
-    _arm("rnn, column_ei spectrum", Transplant(build_rnn, _COLUMN_EI)),
-    _arm("column_ei, signs free", Transplant(_COLUMN_EI)),
-    _arm(
+    RecurrentArm("rnn", build_rnn),
+    RecurrentArm("dann", build_dann),
+    _column_ei(1),
+    _column_ei(10),
+    _column_ei(50),
+    RecurrentArm(
+        "column_ei_10, centred", BuildColumnEI(UNITS // 10), clip_each=True
+    ),
+    RecurrentArm("rnn, signs kept", build_rnn, each_sign=True),
+    RecurrentArm("rnn, column_ei spectrum", Transplant(build_rnn, _WHOLE_COLUMN_EI)),
+    RecurrentArm("column_ei, signs free", Transplant(_COLUMN_EI), clip_each=True),
+    RecurrentArm(
         "column_ei, rnn spectrum, signs kept",
-        Transplant(_COLUMN_EI, build_rnn),
+        Transplant(_WHOLE_COLUMN_EI, build_rnn),
         each_sign=True,
     ),
-    _arm("column_ei, rnn spectrum", Transplant(_COLUMN_EI, build_rnn)),
+    RecurrentArm("column_ei, rnn spectrum", Transplant(_WHOLE_COLUMN_EI, build_rnn)),
 )
 """What is compared."""
-
-LONG_ARMS = tuple(arm for arm in ARMS if arm.name in ("rnn", "dann", "column_ei_10"))
-"""What is compared for longer."""
 
 __all__ = [
     "ARMS",
     "CLIP_NORM",
-    "LONG_ARMS",
     "SPECTRAL_RADIUS",
     "UNITS",
     "BuildColumnEI",
