@@ -34,6 +34,7 @@ class Experiment:
         minutes: By budget, about how long a seed takes on one core; long ones are begun first.
         absent: Returns a sentence that says which file is not on this machine and how to get it,
             or nothing where all are there; None for an experiment that needs no files.
+        absent_at: The budgets whose settings need these files.
 
     Example:
         >>> def mean_of_squares(seed, settings):
@@ -52,7 +53,8 @@ class Experiment:
     settings: Mapping[str, Settings]
     seeds: Mapping[str, int]
     minutes: Mapping[str, float] = field(default_factory=dict)
-    absent: Callable[[], str] | None = field(default=None, repr=False)
+    absent: Callable[[], str | None] | None = field(default=None, repr=False)
+    absent_at: tuple[str, ...] = field(default=BUDGETS, repr=False)
 
     def seed_numbers(self, budget: str) -> range:
         """Return the seeds that are run at a budget; no two budgets share one.
@@ -63,9 +65,15 @@ class Experiment:
         first = FIRST_SEEDS.get(budget, 0)
         return range(first, first + self.seeds[budget])
 
-    def absence(self) -> str:
-        """Return which file it needs and lacks on this machine; nothing if it lacks none."""
-        return "" if self.absent is None else self.absent()
+    def absence(self, budget: str) -> str:
+        """Return which file it needs and lacks on this machine; nothing if it lacks none.
+
+        Args:
+            budget: The budget whose settings are meant.
+        """
+        if self.absent is None or budget not in self.absent_at:
+            return ""
+        return self.absent() or ""
 
     def digest(self, budget: str) -> str:
         """Return a short name of the settings: results of other settings are other results.

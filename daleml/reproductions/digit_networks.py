@@ -161,7 +161,11 @@ def build_rnn(
 
 
 def build_row_dann(
-    mean: float, generator: torch.Generator, *, side: int = SIDE
+    mean: float,
+    generator: torch.Generator,
+    *,
+    side: int = SIDE,
+    autapses: bool = False,
 ) -> RowReader:
     """Build a recurrent Dale's ANN, with interneurons for a tenth of its excitatory units.
 
@@ -171,8 +175,16 @@ def build_row_dann(
         mean: The mean pixel, which it does not need.
         generator: Source of the weights.
         side: How many pixels a row has.
+        autapses: Whether units have synapses onto themselves.
     """
-    rnn = DANNRNN(side, UNITS, N_INH, batch_first=True, generator=generator)
+    rnn = DANNRNN(
+        side,
+        UNITS,
+        N_INH,
+        batch_first=True,
+        autapses=autapses,
+        generator=generator,
+    )
     return RowReader(rnn, DANNLinear(UNITS, CLASSES, generator=generator))
 
 

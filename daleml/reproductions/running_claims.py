@@ -168,7 +168,7 @@ def _absent(
         runs = runs_of([experiment], budget)
         if all(run.key in journal.finished for run in runs):
             continue
-        sentence = experiment.absence()
+        sentence = experiment.absence(budget)
         if sentence:
             say(f"{experiment.name} is not tested: {sentence}")
             found[experiment.name] = sentence

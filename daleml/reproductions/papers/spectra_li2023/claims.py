@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from daleml.reproductions.claim import Check, Claim, Paper
 from daleml.reproductions.digit_networks import UNITS
-from daleml.reproductions.papers.spectra_li2023.experiments import LONG, ROWS, SPECTRA
+from daleml.reproductions.papers.spectra_li2023.experiments import ROWS, SPECTRA
 
 # Parts of the notes of several claims.
 _DRAWS = "Each seed is the mean of several matrices, ten of 100 units."
@@ -212,7 +212,7 @@ PAPER = Paper(
             "Given more than 2,500 updates, a recurrent DANN ends level with the RNN;"
             " column EI stays worse.",
             "abstract; figures on row-sequential MNIST",
-            LONG,
+            ROWS,
             (
                 Check(
                     "dann - rnn",

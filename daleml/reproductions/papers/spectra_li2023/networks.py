@@ -15,9 +15,9 @@ from daleml.reproductions.digit_networks import (
     UNITS,
     BuildColumnEI,
     build_rnn,
+    build_row_dann,
     empty_rnn,
 )
-from daleml.reproductions.digit_networks import build_row_dann as build_dann
 from daleml.reproductions.papers.spectra_li2023.recurrent_batches import RecurrentArm
 from daleml.tasks import RowReader
 
@@ -64,6 +64,19 @@ class Transplant:
         return model
 
 
+def build_dann(
+    mean: float, generator: torch.Generator, *, side: int = SIDE
+) -> RowReader:
+    """Build a recurrent Dale's ANN, whose excitatory units have autapses as an RNN's have.
+
+    Args:
+        mean: The mean pixel, which it does not need.
+        generator: Source of the weights.
+        side: How many pixels a row has.
+    """
+    return build_row_dann(mean, generator, side=side, autapses=True)
+
+
 def _column_ei(n_inh: int) -> RecurrentArm:
     build = BuildColumnEI(n_inh, centred=False)
     return RecurrentArm(f"column_ei_{n_inh}", build, clip_each=True)
@@ -73,15 +86,18 @@ _COLUMN_EI = BuildColumnEI(UNITS // 10, centred=False)
 # Where singular vectors or values are taken from it, its autapses are kept, as in the code.
 _WHOLE_COLUMN_EI = BuildColumnEI(UNITS // 10, centred=False, autapses=True)
 
+CENTRED = RecurrentArm(
+    "column_ei_10, centred", BuildColumnEI(UNITS // 10), clip_each=True
+)
+"""Column EI whose biases begin by cancelling the mean pixel, as its docstring in the code says."""
+
 ARMS = (
     RecurrentArm("rnn", build_rnn),
     RecurrentArm("dann", build_dann),
     _column_ei(1),
     _column_ei(10),
     _column_ei(50),
-    RecurrentArm(
-        "column_ei_10, centred", BuildColumnEI(UNITS // 10), clip_each=True
-    ),
+    CENTRED,
     RecurrentArm("rnn, signs kept", build_rnn, each_sign=True),
     RecurrentArm("rnn, column_ei spectrum", Transplant(build_rnn, _WHOLE_COLUMN_EI)),
     RecurrentArm("column_ei, signs free", Transplant(_COLUMN_EI), clip_each=True),
@@ -96,6 +112,7 @@ ARMS = (
 
 __all__ = [
     "ARMS",
+    "CENTRED",
     "CLIP_NORM",
     "SPECTRAL_RADIUS",
     "UNITS",

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from daleml import signs
 from daleml.experiments._ensemble.fused_members import Recurrence, fused_members
 from daleml.optim import param_groups
+from daleml.reproductions.digit_networks import CLIP_NORM
 
 FLOOR = 1e-9
 """What a synapse is put to whose sign is kept and would change, as in the authors' code."""
@@ -39,12 +40,16 @@ class RecurrentArm:
             synapses are free.
         clip_each: Whether the gradient of each tensor is limited by itself, instead of that of
             each layer.
+        clip_norm: The largest norm of a gradient.
+        lr_factor: Factor on the learning rate.
     """
 
     name: str
     build: Callable[..., nn.Module]
     each_sign: bool = False
     clip_each: bool = False
+    clip_norm: float = CLIP_NORM
+    lr_factor: float = 1.0
 
 
 class RecurrentBatch:
@@ -53,9 +58,6 @@ class RecurrentBatch:
     Args:
         arms: What kind of network each one is.
         models: The networks themselves, which are only read.
-
-    Attributes:
-        names: The arms' names, in the order in which activity and answers are given.
     """
 
     def __init__(
@@ -66,7 +68,11 @@ class RecurrentBatch:
         plain = [pair for pair in pairs if not _is_composed(pair[1])]
         forms = [(plain, ("",)), (composed, _PARTS)]
         self._forms = [_Form(of_form, parts) for of_form, parts in forms if of_form]
-        self.names = [name for form in self._forms for name in form.names]
+
+    @property
+    def names(self) -> list[str]:
+        """The arms' names, in the order in which activity and answers are given."""
+        return [name for form in self._forms for name in form.names]
 
     def __len__(self) -> int:
         return len(self.names)
@@ -82,7 +88,7 @@ class RecurrentBatch:
             themselves, through which gradients flow faster.
         """
         weight_ih, weight_hh = self._weight("ih"), self._weight("hh")
-        bias = torch.cat([form.bias for form in self._forms])
+        bias = torch.cat([form.tensors["rnn.bias"] for form in self._forms])
         # The bias is the weight of an input that is always 1.
         weight_ih = torch.cat([weight_ih, bias[..., None]], dim=2)
         read = nn.functional.pad(inputs, (0, 1), value=1.0)
@@ -98,17 +104,16 @@ class RecurrentBatch:
         Returns:
             Answers, (networks, batch, outputs).
         """
-        bias = torch.cat([form.readout_bias for form in self._forms])
+        bias = torch.cat([form.tensors["readout.bias"] for form in self._forms])
         return torch.baddbmm(bias[:, None], rates, self._weight("readout").mT)
 
-    def step(self, losses: Tensor, lr: float, clip_norm: float) -> None:
+    def step(self, losses: Tensor, lr: float) -> None:
         """Let every network take a step down its own loss, and keep the signs that it keeps.
 
         Args:
             losses: One for each network.
-            lr: The learning rate of all. Those of a Dale's ANN's interneurons are smaller, as
-                its layers declare.
-            clip_norm: The largest norm of a gradient.
+            lr: The learning rate, before the factors of the arms. Those of a Dale's ANN's
+                interneurons are smaller, as its layers declare.
         """
         for form in self._forms:
             form.zero_grad()
@@ -116,7 +121,7 @@ class RecurrentBatch:
         losses.sum().backward()  # type: ignore[no-untyped-call]
         with torch.no_grad():
             for form in self._forms:
-                form.clip_(clip_norm)
+                form.scale_grads_()
                 form.descend_(lr)
                 form.keep_signs_()
 
@@ -146,6 +151,9 @@ class _Form:
         self.names = [arm.name for arm in arms]
         self._parts = parts
         self._each = torch.tensor([arm.clip_each for arm in arms])
+        like = models[0].get_parameter("readout.bias").detach()
+        self._clip_norm = like.new_tensor([arm.clip_norm for arm in arms])
+        self._lr_factor = like.new_tensor([arm.lr_factor for arm in arms])
         scale = _lr_scales(models[0])
         self.tensors: dict[str, Tensor] = {}
         self._scale: dict[str, float] = {}
@@ -161,8 +169,8 @@ class _Form:
             for model in models
         ]
         outputs = [model.get_parameter("readout.bias").detach() for model in models]
-        self.bias = self.tensors["rnn.bias"] = torch.stack(units)
-        self.readout_bias = self.tensors["readout.bias"] = torch.stack(outputs)
+        self.tensors["rnn.bias"] = torch.stack(units)
+        self.tensors["readout.bias"] = torch.stack(outputs)
         self._kept = list(_kept(pairs, self.tensors))
         for tensor in self.tensors.values():
             tensor.requires_grad_()
@@ -173,17 +181,19 @@ class _Form:
         if len(parts) == 1:
             return parts[0]
         excitatory, to_interneurons, from_interneurons = parts
-        return torch.baddbmm(
-            excitatory, from_interneurons, to_interneurons, alpha=-1.0
-        )
+        return torch.baddbmm(excitatory, from_interneurons, to_interneurons, alpha=-1.0)
 
     def zero_grad(self) -> None:
         """Forget the gradients of the step before."""
         for tensor in self.tensors.values():
             tensor.grad = None
 
-    def clip_(self, limit: float) -> None:
-        """Limit the norm of the gradients of each layer, or of each tensor where that is asked."""
+    def scale_grads_(self) -> None:
+        """Limit the norms of gradients, of each layer or tensor, and apply the arms' factors."""
+        for kept in self._kept:
+            if kept.has_gaps:
+                # Synapses that do not exist have no gradient.
+                _grad(self.tensors[kept.name])[kept.rows] *= kept.sign.abs()
         for layer in ("rnn.", "readout."):
             grads = [
                 _grad(tensor)
@@ -194,7 +204,8 @@ class _Form:
             whole = squares.sum(0).expand_as(squares)
             norms = torch.where(self._each, squares, whole).sqrt()
             # As torch's clip_grad_norm_ does it.
-            factors = (limit / (norms + 1e-6)).clamp(max=1.0)
+            factors = (self._clip_norm / (norms + 1e-6)).clamp(max=1.0)
+            factors *= self._lr_factor
             for grad, factor in zip(grads, factors, strict=True):
                 grad.mul_(factor.view(-1, *[1] * (grad.ndim - 1)))
 
@@ -221,12 +232,14 @@ class _Kept:
         rows: Which networks.
         sign: +1 or -1 for each of their synapses; 0 where there is none.
         floor: The smallest magnitude.
+        has_gaps: Whether there are pairs of units without a synapse.
     """
 
     name: str
     rows: Tensor
     sign: Tensor
     floor: float
+    has_gaps: bool
 
 
 def _kept(
@@ -246,7 +259,8 @@ def _kept(
     for found, floor in ((by_law, 0.0), (by_synapse, FLOOR)):
         for name, of_network in found.items():
             sign = torch.stack(list(of_network.values()))
-            yield _Kept(name, torch.tensor(list(of_network)), sign, floor)
+            rows, gaps = torch.tensor(list(of_network)), bool((sign == 0).any())
+            yield _Kept(name, rows, sign, floor, gaps)
 
 
 def _name(path: str, part: str) -> str:

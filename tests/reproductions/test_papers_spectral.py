@@ -1,0 +1,136 @@
+"""What the claims of the spectral paper are measured with: networks trained as one batch, and the experiments."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from daleml import signs
+from daleml.optim import enforce, param_groups
+from daleml.reproductions.papers.spectra_li2023 import experiments, networks
+from daleml.reproductions.papers.spectra_li2023.networks import ARMS
+from daleml.reproductions.papers.spectra_li2023.recurrent_batches import (
+    FLOOR,
+    RecurrentBatch,
+)
+
+
+def drawn(arms, seed=0, side=5):
+    return [
+        arm.build(0.3, torch.Generator().manual_seed(seed), side=side) for arm in arms
+    ]
+
+
+def examples(n=3, side=5):
+    generator = torch.Generator().manual_seed(9)
+    x = torch.rand(n, 16, side, side, generator=generator)
+    return x, torch.randint(10, (n, 16), generator=generator)
+
+
+def losses_of(batch, x, y):
+    answers = batch.answers(batch(x.transpose(0, 1).contiguous())[1])
+    return torch.stack([cross_entropy(one, y) for one in answers])
+
+
+def alone(arm, model, x, y, lr):
+    """Train one network as any other of the package: the readable twin."""
+    model.double()
+    with torch.no_grad():  # one bias, as published, in place of two
+        model.rnn.bias_hh_l0 += model.rnn.bias_ih_l0
+        model.rnn.bias_ih_l0.zero_()
+    model.rnn.bias_ih_l0.requires_grad_(False)
+    optimizer = torch.optim.SGD(param_groups(model, lr), lr)
+    if next(signs.named(model), None):
+        enforce(optimizer, model)
+    kept = []
+    if arm.each_sign:
+        weights = (model.rnn.weight_hh_l0, model.readout.weight)
+        kept = [(weight, weight.detach().sign()) for weight in weights]
+    for images, classes in zip(x, y, strict=True):
+        optimizer.zero_grad()
+        cross_entropy(model(images), classes).backward()
+        for layer in (model.rnn, model.readout):
+            learn = [one for one in layer.parameters() if one.requires_grad]
+            for group in [[one] for one in learn] if arm.clip_each else [learn]:
+                torch.nn.utils.clip_grad_norm_(group, arm.clip_norm)
+        optimizer.step()
+        with torch.no_grad():
+            for weight, sign in kept:
+                weight.copy_((weight * sign).clamp(min=FLOOR) * sign)
+    return model
+
+
+@pytest.mark.parametrize("clip_norm", [10.0, 0.3])
+def test_networks_learn_in_a_batch_as_they_would_alone(clip_norm):
+    arms = [dataclasses.replace(arm, clip_norm=clip_norm) for arm in ARMS]
+    (x, y), lr = examples(), 0.5
+    x = x.double()
+    models = [model.double() for model in drawn(arms)]
+    batch = RecurrentBatch(arms, models)
+    for images, classes in zip(x, y, strict=True):
+        batch.step(losses_of(batch, images, classes), lr)
+    for arm, model in zip(arms, drawn(arms), strict=True):
+        expected = dict(alone(arm, model, x, y, lr).named_parameters())
+        expected["rnn.bias"] = expected.pop("rnn.bias_hh_l0")
+        del expected["rnn.bias_ih_l0"]
+        found = batch.state(arm.name)
+        assert found.keys() == expected.keys()
+        for name, value in found.items():
+            torch.testing.assert_close(value, expected[name].detach(), msg=name)
+
+
+def test_a_factor_is_on_the_rate_and_nothing_else():
+    arm = networks.ARMS[0]
+    twice = dataclasses.replace(arm, name="twice", lr_factor=2.0)
+    batch = RecurrentBatch([arm, twice], drawn([arm, twice]))
+    before = {name: batch.state(name) for name in batch.names}
+    (x, y) = examples(1)
+    batch.step(losses_of(batch, x[0], y[0]), 0.1)
+    for key in before["rnn"]:
+        moved = [batch.state(name)[key] - before[name][key] for name in batch.names]
+        torch.testing.assert_close(moved[1], 2 * moved[0], rtol=1e-3, atol=1e-7)
+
+
+def test_signs_are_kept_as_published():
+    """Column EI keeps those of its law; transplants every recurrent and readout synapse's, and no input's."""
+    looked_at = ("rnn", "dann", "column_ei_10", "rnn, signs kept")
+    arms = [arm for arm in ARMS if arm.name in looked_at]
+    batch = RecurrentBatch(arms, drawn(arms))
+    before = {name: batch.state(name) for name in batch.names}
+    x, y = examples(6)
+    for images, classes in zip(x, y, strict=True):
+        batch.step(losses_of(batch, images, classes), 0.5)
+    flipped = {}
+    for name in looked_at:
+        after = batch.state(name)
+        flipped[name] = {
+            key
+            for key in after
+            if after[key].ndim == 2 and (after[key] * before[name][key] < 0).any()
+        }
+    assert flipped["rnn"]
+    assert flipped["rnn, signs kept"] == {"rnn.weight_ih_l0"}
+    assert flipped["dann"] == flipped["column_ei_10"] == set()
+    for key in ("rnn.weight_hh_l0", "readout.weight"):
+        least = float(batch.state("rnn, signs kept")[key].abs().min())
+        assert least == pytest.approx(FLOOR)
+
+
+def test_biases_begin_at_zero_as_published_but_where_the_arm_says_so():
+    for arm, model in zip(ARMS, drawn(ARMS), strict=True):
+        biases = [one for one in model.parameters() if one.ndim == 1]
+        assert any(bool(one.any()) for one in biases) is (arm is networks.CENTRED)
+
+
+def test_a_network_that_diverges_guesses_and_the_others_go_on(monkeypatch):
+    wild = dataclasses.replace(ARMS[0], name="wild", lr_factor=1e30, clip_norm=1e30)
+    monkeypatch.setattr(experiments, "ARMS", (*ARMS, wild))
+    settings = experiments.ROWS.settings["quick"] | {"updates": 12, "judged_every": 2}
+    found = experiments.run_rows(0, settings)
+    assert found["wild/error"] == pytest.approx(90)
+    monkeypatch.undo()
+    for name, value in experiments.run_rows(0, settings).items():
+        assert found[name] == pytest.approx(value, abs=0.3), name
+        assert math.isfinite(value)
