@@ -90,6 +90,7 @@ def test_a_factor_is_on_the_rate_and_nothing_else():
     batch.step(losses_of(batch, x[0], y[0]), 0.1)
     for key in before["rnn"]:
         moved = [batch.state(name)[key] - before[name][key] for name in batch.names]
+        assert moved[0].any()
         torch.testing.assert_close(moved[1], 2 * moved[0], rtol=1e-3, atol=1e-7)
 
 
@@ -110,7 +111,8 @@ def test_signs_are_kept_as_published():
             for key in after
             if after[key].ndim == 2 and (after[key] * before[name][key] < 0).any()
         }
-    assert flipped["rnn"]
+    matrices = {"rnn.weight_ih_l0", "rnn.weight_hh_l0", "readout.weight"}
+    assert flipped["rnn"] == matrices
     assert flipped["rnn, signs kept"] == {"rnn.weight_ih_l0"}
     assert flipped["dann"] == flipped["column_ei_10"] == set()
     for key in ("rnn.weight_hh_l0", "readout.weight"):

@@ -126,14 +126,14 @@ class RecurrentBatch:
                 form.keep_signs_()
 
     def state(self, name: str) -> dict[str, Tensor]:
-        """Return the tensors of one network, by the names that they have in its model.
+        """Return copies of the tensors of one network, by their names in its model.
 
         Args:
             name: The name of its arm.
         """
         form = next(form for form in self._forms if name in form.names)
         k = form.names.index(name)
-        return {key: value[k].detach() for key, value in form.tensors.items()}
+        return {key: one[k].detach().clone() for key, one in form.tensors.items()}
 
     def _weight(self, path: str) -> Tensor:
         return torch.cat([form.weight(path) for form in self._forms])
