@@ -26,7 +26,13 @@ SETTINGS = {
     "dann initialisation": INITIALISATION.settings["quick"],
     "dann digits": {"epochs": 10, "choice": RATE},
     "spectral initialisation": {"draws": [[100, 3], [300, 1]]},
-    "spectral row digits": {"epochs": 25, "choice": RATE},
+    "spectral row images": {
+        "images": "digits",
+        "lr": 0.1,
+        "updates": 1125,
+        "judged_every": 45,
+        "centred": False,
+    },
 }
 CLAIMS = {
     claim.id: claim for paper in (dann.PAPER, spectral.PAPER) for claim in paper.claims

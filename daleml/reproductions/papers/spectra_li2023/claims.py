@@ -2,30 +2,65 @@
 
 from __future__ import annotations
 
-from daleml.reproductions.claim import Check, Claim, Paper
+from daleml.reproductions.claim import (
+    OURS,
+    PAPER_DIRECTION,
+    THE_PAPERS,
+    Check,
+    Claim,
+    Paper,
+)
 from daleml.reproductions.digit_networks import UNITS
 from daleml.reproductions.papers.spectra_li2023.experiments import ROWS, SPECTRA
 
 # Parts of the notes of several claims.
 _DRAWS = "Each seed is the mean of several matrices, ten of 100 units."
 _SCALE = (
-    "The paper reads MNIST in 28 rows for 47,000 updates; here it is digits of 8 rows of 8"
-    " pixels, {updates:,} updates in batches of 32, the gradient's norm clipped at 10 over"
-    " all parameters. Each arm's rate is the one of a common grid with the lowest"
-    " validation error, on a fifth of the training images."
+    "One recurrent layer of 100 units, batches of 32, one rate for all arms, one bias per"
+    " unit that begins at 0, the gradient's norm limited at 10 for each layer, and for each"
+    " tensor of column EI, as in the released code. The paper reads MNIST in 28 rows for"
+    " 46,800 updates at a rate of 0.010772. The quick budget reads digits of 8 rows of 8"
+    " pixels for 2,700 updates at 0.1; the paper budget reads Fashion-MNIST in 28 rows, its"
+    " 60,000 training images, at the paper's rate for 11,250 updates; only the long budget"
+    " goes on to 46,875. Errors are means of five looks at the test images, over the last"
+    " 1,500 updates, over five epochs of digits."
 )
-_SHORT = _SCALE.format(updates=1125)
+_COLUMN_EI = (
+    "The released code has an initialiser of column EI that writes a bias to centre the"
+    " inputs, and a cell that then puts every bias to 0; ours begin at 0 as well."
+)
 _TRANSPLANT = (
-    "Recurrent, input and read-out weights are all transplanted, and biases are then zero."
-    " Signs are kept synapse by synapse, those of the transplanted matrices."
+    "Recurrent, input and readout weights are all transplanted, those of column EI with"
+    " their autapses, and biases are zero. Where signs are kept, every recurrent and readout"
+    " synapse keeps its own, and input synapses are free, as in the released code."
 )
+_ALONE = (
+    "Before, each arm had its own rate, chosen by validation; the cell had two biases, whose"
+    " sum learns at twice the rate; the gradient's norm was limited over all parameters; and"
+    " column EI had a bias that centres the inputs."
+)
+
+
+def _less(number: str, label: str) -> Check:
+    """Return the direction of a difference of test errors: above 0."""
+    label = f"{label}, percentage points"
+    return Check(number, label, at_least=0.0, no_effect=0.0, owner=PAPER_DIRECTION)
 
 
 def _entropy(name: str, label: str, expected: float) -> Check:
     return Check(
-        f"{name} entropy, {UNITS}", f"normalised SVD entropy of {label}, {UNITS} units",
-        at_least=round(expected - 0.02, 3), at_most=round(expected + 0.02, 3),
-    )  # fmt: skip
+        f"{name} entropy, {UNITS}",
+        f"normalised SVD entropy of {label}, {UNITS} units",
+        at_least=round(expected - 0.02, 3),
+        at_most=round(expected + 0.02, 3),
+        owner=OURS,
+    )
+
+
+def _about(number: str, label: str, expected: float) -> Check:
+    """Return the expectation of a number within a tenth."""
+    low, high = round(0.9 * expected, 3), round(1.1 * expected, 3)
+    return Check(number, label, at_least=low, at_most=high, owner=OURS)
 
 
 PAPER = Paper(
@@ -40,19 +75,31 @@ PAPER = Paper(
             "released code, SVD_entropy_analysis.ipynb",
             SPECTRA,
             (
-                _entropy("column_ei 0.1", "column EI with 10 % inhibitory units", 0.80),
-                _entropy("dann", "the DANN", 0.95),
-                _entropy("rnn", "the RNN", 0.95),
                 Check(
                     "dann - column_ei entropy",
                     "entropy of the DANN less that of column EI",
-                    # What the tolerances of both entropies leave: 0.93 less 0.82.
-                    at_least=0.11,
+                    at_least=0.0,
                     no_effect=0.0,
+                    owner=PAPER_DIRECTION,
                 ),
+                Check(
+                    "dann - rnn entropy",
+                    "entropy of the DANN less that of the RNN",
+                    at_least=-0.02,
+                    at_most=0.02,
+                    no_effect=0.0,
+                    owner=OURS,
+                ),
+                _entropy("column_ei 0.1", "column EI with 10 % inhibitory units", 0.80),
+                _entropy("dann", "the DANN", 0.95),
+                _entropy("rnn", "the RNN", 0.95),
             ),
-            f"{_DRAWS} Column EI has a spectral radius of 1.5 and no autapses. The least"
-            " difference is what the tolerances of the two entropies leave.",
+            f"{_DRAWS} Column EI has a spectral radius of 1.5 and no autapses. Entropies are"
+            " expected within 0.02 of those of another implementation of the same matrices;"
+            " 'the same' is read as within 0.02.",
+            owner=THE_PAPERS,
+            earlier="The difference between DANN and column EI was to be 0.11 at least, what"
+            " the tolerances of both entropies leave. It was 0.15; the bound was ours.",
         ),
         Claim(
             "2b",
@@ -66,22 +113,30 @@ PAPER = Paper(
                     "least rise of entropy from one size to the next, at any fraction",
                     at_least=0.0,
                     no_effect=0.0,
+                    owner=PAPER_DIRECTION,
                 ),
                 Check(
                     "least rise with inhibition",
                     "least rise of entropy from one fraction to the next, at any size",
                     at_least=0.0,
                     no_effect=0.0,
+                    owner=PAPER_DIRECTION,
                 ),
                 Check(
-                    "farthest from table",
-                    "largest distance of an entropy from another implementation's",
+                    "mean difference from table",
+                    "entropy less another implementation's, mean over sizes and fractions",
+                    at_least=-0.02,
                     at_most=0.02,
+                    no_effect=0.0,
+                    owner=OURS,
                 ),
             ),
             f"{_DRAWS} Fractions are 1, 10, 20 and 50 %; sizes 100 and 300 in the quick"
-            " budget, and 1,000 in the others. That entropy rises is checked as a"
-            " direction; its size by the distance from reference values.",
+            " budget, and 1,000 in the others. The least rise is lowered by noise, not"
+            " raised.",
+            owner=THE_PAPERS,
+            earlier="In place of the mean difference from reference values stood the largest"
+            " distance, at most 0.02, which noise can only increase. It was 0.007.",
         ),
         Claim(
             "2c",
@@ -90,30 +145,22 @@ PAPER = Paper(
             "abstract; released code, experiments on the fraction of inhibitory units",
             ROWS,
             (
-                Check(
+                _less(
                     "column_ei_10 - rnn",
-                    "test error of column EI with 10 % less the RNN's, percentage points",
-                    at_least=0.0,
-                    no_effect=0.0,
+                    "test error of column EI with 10 % less the RNN's",
                 ),
-                Check(
+                _less(
                     "column_ei_1 - column_ei_10",
-                    "test error of column EI with 1 % less that with 10 %, percentage"
-                    " points",
-                    at_least=0.0,
-                    no_effect=0.0,
+                    "test error of column EI with 1 % less that with 10 %",
                 ),
-                Check(
+                _less(
                     "column_ei_10 - column_ei_50",
-                    "test error of column EI with 10 % less that with 50 %, percentage"
-                    " points",
-                    at_least=0.0,
-                    no_effect=0.0,
+                    "test error of column EI with 10 % less that with 50 %",
                 ),
             ),
-            f"{_SHORT} Claimed without sizes, and checked as directions: reference"
-            " measurements on digits, by another implementation, gave 8.5, 12.2 and 6.2"
-            " points.",
+            f"{_SCALE} {_COLUMN_EI}",
+            owner=THE_PAPERS,
+            earlier=f"The same checks, on digits alone. {_ALONE} They held.",
         ),
         Claim(
             "2d",
@@ -127,21 +174,21 @@ PAPER = Paper(
                     "transplanted - rnn",
                     "test error of column EI's vectors with an RNN's values, signs free,"
                     " less the RNN's, percentage points",
-                    # "As well" is read as within one point.
                     at_most=1.0,
+                    owner=OURS,
                 ),
-                Check(
+                _less(
                     "spectrum over signs, from column_ei",
-                    "what the RNN's values spare column EI, signs kept, less "
-                    "what free signs spare it, percentage points",
-                    at_least=0.0,
-                    no_effect=0.0,
+                    "what the RNN's values spare column EI, signs kept, less what free"
+                    " signs spare it",
                 ),
             ),
-            f"{_SHORT} {_TRANSPLANT} 'As well' is read as within 1 point: on MNIST the"
-            " paper's notebook prints 2.32 % against 1.65 %. The other is checked as a"
-            " direction; the notebook's numbers give 0.90 points. The same seen from the"
-            " RNN's side is 2h.",
+            f"{_SCALE} {_TRANSPLANT} {_COLUMN_EI} 'As well' is read as within 1 point, which"
+            " is looser than the 0.67 that the notebook prints (2.32 % against 1.65 %). Its"
+            " numbers give 0.90 points for the other. The same seen from the RNN's side is"
+            " 2h.",
+            owner=THE_PAPERS,
+            earlier=f"The same checks, on digits alone. {_ALONE} They held.",
         ),
         Claim(
             "2e",
@@ -157,28 +204,29 @@ PAPER = Paper(
                     at_least=20.0,
                     # The ratio of an RNN.
                     no_effect=2.5,
+                    owner=OURS,
                 ),
-                Check(
+                _about(
                     "rnn largest / median, 100",
                     "largest over median singular value of the RNN, 100 units",
-                    # "About 2.5" is read as within a tenth.
-                    at_least=2.25,
-                    at_most=2.75,
+                    2.5,
                 ),
-                Check(
+                _about(
                     "dann largest / median, 100",
                     "largest over median singular value of the DANN, 100 units",
-                    at_least=2.25,
-                    at_most=2.75,
+                    2.5,
                 ),
             ),
-            f"{_DRAWS} 'About 2.5' is read as within a tenth.",
+            f"{_DRAWS} The notebook shows spectra and prints no ratios: 20 and 2.5 are from"
+            " another implementation of the same matrices, and 'about 2.5' is read as within"
+            " a tenth.",
+            owner=THE_PAPERS,
         ),
         Claim(
             "2f",
             "A DANN whose interneurons are drawn independently has one singular value that"
             " stands out, about 2, and still the entropy of an RNN.",
-            "released code, option random=True",
+            "ours, of the released code's option random=True",
             SPECTRA,
             (
                 Check(
@@ -187,6 +235,7 @@ PAPER = Paper(
                     at_least=0.945,
                     # The entropy of column EI.
                     no_effect=0.80,
+                    owner=OURS,
                 ),
                 Check(
                     "independent largest, 100",
@@ -195,6 +244,7 @@ PAPER = Paper(
                     at_most=2.2,
                     # The largest singular value of uniform weights is about 2 / sqrt(3).
                     no_effect=1.15,
+                    owner=OURS,
                 ),
                 Check(
                     "independent largest / second, 100",
@@ -202,10 +252,12 @@ PAPER = Paper(
                     at_least=1.5,
                     # Nothing stands out.
                     no_effect=1.0,
+                    owner=OURS,
                 ),
             ),
             f"{_DRAWS} 'About 2' is read as within a tenth. That only one stands out, by"
             " half of the next at least, is our own bound.",
+            owner=OURS,
         ),
         Claim(
             "2g",
@@ -217,26 +269,19 @@ PAPER = Paper(
                 Check(
                     "dann - rnn",
                     "test error of the DANN less the RNN's, percentage points",
-                    # "Level" is read as within one point.
                     at_least=-1.0,
                     at_most=1.0,
-                ),
-                Check(
-                    "column_ei_10 - rnn",
-                    "test error of column EI less the RNN's, percentage points",
-                    at_least=0.0,
                     no_effect=0.0,
+                    owner=OURS,
                 ),
-                Check(
-                    "column_ei_10 - dann",
-                    "test error of column EI less the DANN's, percentage points",
-                    at_least=0.0,
-                    no_effect=0.0,
-                ),
+                _less("column_ei_10 - rnn", "test error of column EI less the RNN's"),
+                _less("column_ei_10 - dann", "test error of column EI less the DANN's"),
             ),
-            f"{_SCALE.format(updates=2700)} 'Level' is read as within 1 point. That column"
-            " EI stays worse is checked as a direction: reference measurements on digits,"
-            " by another implementation, gave 4.8 and 5.4 points.",
+            f"{_SCALE} {_COLUMN_EI} The abstract says that DANNs perform as RNNs do, without"
+            " a size: 'level' is read as within 1 point, and 2,500 updates are ours, from"
+            " digits.",
+            owner=THE_PAPERS,
+            earlier=f"The same checks, on digits alone. {_ALONE} They held.",
         ),
         Claim(
             "2h",
@@ -245,22 +290,20 @@ PAPER = Paper(
             "released code, SVD_transplant.ipynb",
             ROWS,
             (
-                Check(
+                _less(
                     "spectrum over signs, from rnn",
                     "what column EI's values cost an RNN, signs free, less what kept signs"
-                    " cost it, percentage points",
-                    at_least=0.0,
-                    no_effect=0.0,
+                    " cost it",
                 ),
             ),
-            f"{_SHORT} {_TRANSPLANT} Checked as a direction; the notebook's numbers give"
-            " 0.57 points, 1.40 against 0.82. Here we depart from the paper: in 1,125"
-            " updates of 8 steps, column EI's values cost the RNN about nothing once each"
-            " arm has its own rate; reference measurements by another implementation gave"
-            " 3.0 points against 0.7. Tried: choosing rates after 15 epochs instead of 25,"
-            " for 4 seeds, gave 1.3 points, with an interval from -0.2 to 2.8; what kept"
-            " signs cost, 0.5 points on average, varies by more than that from seed to"
-            " seed.",
+            f"{_SCALE} {_TRANSPLANT} The notebook's numbers give 0.57 points, 1.40 against"
+            " 0.82; by the names of its files, its plain RNN learned at 0.01 without a"
+            " limit, and its column EI at 0.015811. The bias that an initialiser of the"
+            " released code writes, -0.86 on digits, and its cell overwrites by zeros, is"
+            " not used here: with it this arm errs more, whatever its singular values.",
+            owner=THE_PAPERS,
+            earlier="The same check, on digits alone, could not be told. There, kept signs"
+            f" were those of input synapses too, and autapses were removed. {_ALONE}",
         ),
         Claim(
             "2i",
@@ -272,6 +315,7 @@ PAPER = Paper(
             "Not tested: the learning curves are in figures only, so there is no size to"
             " expect; Penn Treebank is not shipped with daleml, and needs word vectors that"
             " would have to be downloaded.",
+            owner=THE_PAPERS,
         ),
         Claim(
             "2j",
@@ -282,6 +326,7 @@ PAPER = Paper(
             (),
             "Not tested: it is printed for 100 epochs of MNIST, and a thousand recurrent"
             " units take hours here. The entropies themselves are those of 2b.",
+            owner=THE_PAPERS,
         ),
         Claim(
             "2k",
@@ -292,6 +337,7 @@ PAPER = Paper(
             (),
             "Not tested: neither the task nor its numbers could be found in what the"
             " authors released.",
+            owner=THE_PAPERS,
         ),
     ),
 )

@@ -89,8 +89,8 @@ class RowTraining:
         missed = torch.zeros(len(self.batch))
         n_classes = 0
         chunks = zip(
-            self._data.test_x.split(_JUDGED_AT_ONCE),
-            self._data.test_y.split(_JUDGED_AT_ONCE),
+            torch.split(self._data.test_x, _JUDGED_AT_ONCE),
+            torch.split(self._data.test_y, _JUDGED_AT_ONCE),
             strict=True,
         )
         for images, classes in chunks:
