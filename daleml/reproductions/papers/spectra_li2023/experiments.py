@@ -180,3 +180,6 @@ ROWS = Experiment(
     absent=fashion_mnist_absent,
     absent_at=("paper", "long"),
 )
+
+# Names of the first edition, in which claim 2g had an experiment of its own.
+LONG, run_long = ROWS, run_rows

@@ -110,10 +110,14 @@ ARMS = (
 )
 """What is compared."""
 
+LONG_ARMS = tuple(arm for arm in ARMS if arm.name in ("rnn", "dann", "column_ei_10"))
+"""What claim 2g compares."""
+
 __all__ = [
     "ARMS",
     "CENTRED",
     "CLIP_NORM",
+    "LONG_ARMS",
     "SPECTRAL_RADIUS",
     "UNITS",
     "BuildColumnEI",
