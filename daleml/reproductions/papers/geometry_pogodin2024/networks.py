@@ -67,7 +67,8 @@ def regression_features(
     amplitudes = (variances / len(ring)).sqrt()
     x = torch.empty(n_examples, n, dtype=torch.float64)
     x.uniform_(-0.5, 0.5, generator=generator)
-    for rows in x.split(_AT_ONCE):
+    for start in range(0, n_examples, _AT_ONCE):
+        rows = x[start : start + _AT_ONCE]
         # A complex draw gives two rows, its real and its imaginary part.
         size = 2, (len(rows) + 1) // 2, len(ring)
         drawn = torch.randn(size, generator=generator, dtype=torch.float64)
@@ -126,10 +127,9 @@ def _largest_curvature(potential: Potential, weight: Tensor, x: Tensor) -> float
     speed = weight / potential.decay(weight)
     speed = speed.clamp(max=speed.quantile(0.99))
     curvature = torch.zeros(len(x), len(x), dtype=torch.float64)
-    for some, speeds in zip(
-        x.split(_FEATURES_AT_ONCE, dim=1), speed.split(_FEATURES_AT_ONCE), strict=True
-    ):
-        curvature += (some * speeds) @ some.T
+    for start in range(0, len(weight), _FEATURES_AT_ONCE):
+        some = slice(start, start + _FEATURES_AT_ONCE)
+        curvature += (x[:, some] * speed[some]) @ x[:, some].T
     return float(torch.linalg.eigvalsh(curvature)[-1])
 
 

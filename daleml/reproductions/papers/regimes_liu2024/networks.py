@@ -1,4 +1,4 @@
-"""Two linear layers that learn a teacher, and recurrent networks that differ in one matrix."""
+"""Two linear layers that learn a teacher, and the matrices that recurrent networks begin with."""
 
 from __future__ import annotations
 
@@ -66,62 +66,17 @@ def orthonormal_columns(n: int, d: int, generator: torch.Generator) -> Tensor:
     return columns
 
 
-class RecurrentNetwork(nn.Module):
-    """A rectified recurrent layer and a readout of every step, neither with a bias.
-
-    Args:
-        n_inputs: How many inputs.
-        units: How many recurrent units.
-        n_outputs: How many outputs.
-    """
-
-    def __init__(self, n_inputs: int, units: int, n_outputs: int) -> None:
-        super().__init__()
-        # Made without values, since torch would draw them from its global generator.
-        self.rnn = nn.RNN(
-            n_inputs, units, nonlinearity="relu", bias=False, device="meta"
-        ).to_empty(device="cpu")
-        self.readout = nn.Linear(units, n_outputs, bias=False, device="meta").to_empty(
-            device="cpu"
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the outputs, (steps, batch, outputs), to inputs, (steps, batch, inputs)."""
-        output: Tensor = self.readout(self.rnn(x)[0])
-        return output
-
-
-def build_recurrent(
-    matrix: Tensor, n_inputs: int, n_outputs: int, generator: torch.Generator
-) -> RecurrentNetwork:
-    """Build a recurrent network around a given recurrent matrix.
-
-    Args:
-        matrix: The recurrent weights, (units, units).
-        n_inputs: How many inputs.
-        n_outputs: How many outputs.
-        generator: Source of the other weights, drawn as torch's linear layers draw them.
-    """
-    model = RecurrentNetwork(n_inputs, len(matrix), n_outputs)
-    with torch.no_grad():
-        weights = dict(model.named_parameters())
-        weights["rnn.weight_hh_l0"].copy_(matrix)
-        for name in ("rnn.weight_ih_l0", "readout.weight"):
-            bound = math.sqrt(weights[name].shape[1])
-            weights[name].uniform_(-1, 1, generator=generator).div_(bound)
-    return model
-
-
 def initial_matrices(seed: int, settings: Settings) -> dict[str, Tensor]:
     """Return the initial recurrent matrices that are compared.
 
     Args:
         seed: Of the matrix of full rank, of which the others are made.
-        settings: ``units``, and the ``gain`` of the normal numbers.
+        settings: ``units``, the ``gain`` of the normal numbers, and the ``stable_gain``.
 
     Returns:
         ``"full"``, of full rank; ``"norm"``, of rank one and the same Frobenius norm;
-        ``"largest"``, of rank one and the same largest singular value.
+        ``"largest"``, of rank one and the same largest singular value; ``"stable_full"`` and
+        ``"stable_norm"``, the first two at the stable gain.
     """
     units: int = settings["units"]
     scale = float(settings["gain"]) / math.sqrt(units)
@@ -130,4 +85,11 @@ def initial_matrices(seed: int, settings: Settings) -> dict[str, Tensor]:
     largest = float(torch.linalg.matrix_norm(full, ord=2))
     # Scaling a matrix scales its largest singular value.
     by_largest = by_norm * (largest / float(torch.linalg.matrix_norm(by_norm, ord=2)))
-    return {"full": full, "norm": by_norm, "largest": by_largest}
+    calmer = float(settings["stable_gain"]) / float(settings["gain"])
+    return {
+        "full": full,
+        "norm": by_norm,
+        "largest": by_largest,
+        "stable_full": calmer * full,
+        "stable_norm": calmer * by_norm,
+    }
