@@ -99,7 +99,7 @@ def find(names: Sequence[str] = ()) -> list[Claim]:
 
     Example:
         >>> [claim.id for claim in find(["geometry", "3b"])]
-        ['3b', '4a', '4b', '4c', '4d', '4e']
+        ['3b', '4a', '4b', '4c', '4d', '4e', '4f']
     """
     listed: list[Claim] = []
     for paper in papers.all_papers():

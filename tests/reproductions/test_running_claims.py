@@ -14,7 +14,7 @@ from daleml import reproductions
 from daleml._support import atomic_files, locks
 from daleml.experiments.journal import Journal
 from daleml.pages import claims_page
-from daleml.reproductions import Check, Claim, Experiment, reproduce
+from daleml.reproductions import Check, Claim, Experiment, reproduce, running_claims
 from daleml.reproductions.verdict import HOLDS, NOT_TESTED
 from tests.experiments.journal_lines import OURS, signed
 from tests.reproductions.toys import claim, experiment, found, numbers
@@ -60,6 +60,19 @@ def test_the_time_that_seeds_took_is_kept(tmp_path):
     again, _, _ = run(tmp_path)
     assert again.outcomes[0].minutes is None
     assert again.outcomes[0].measured == result.outcomes[0].measured
+
+
+def test_the_commit_is_that_of_the_code_that_ran(tmp_path, monkeypatch):
+    commits = iter(["before", "after"])
+    monkeypatch.setattr(running_claims, "machine", lambda: {"commit": next(commits)})
+    of = Experiment(
+        "toy",
+        lambda seed, settings: {"effect": 1.0, "commit": bool(next(commits))},
+        {"quick": {}},
+        {"quick": 1},
+    )
+    result, _, _ = run(tmp_path, [claim(of=of)])
+    assert result.machine == {"commit": "before"}
 
 
 def test_no_budget_sees_a_seed_of_another(tmp_path):
